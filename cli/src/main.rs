@@ -1,0 +1,2 @@
+//! `hubel`: train, understand and ship convolutional neural networks from one binary.
+fn main() {}

@@ -1,0 +1,41 @@
+//! The shape of one sample's feature map.
+use std::fmt;
+
+/// The shape of one sample's feature map, `[height, width, channels]`; the batch is never part of it.
+/// After `flatten` a vector of n numbers is `1×1×n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Channels; the innermost (contiguous) dimension.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// A map of `height` rows, `width` columns and `channels` channels.
+    pub fn new(height: usize, width: usize, channels: usize) -> Self {
+        Self {
+            height,
+            width,
+            channels,
+        }
+    }
+
+    /// Numbers in one sample.
+    pub fn len(self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether a sample holds no number at all.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}×{}", self.height, self.width, self.channels)
+    }
+}
