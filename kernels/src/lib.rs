@@ -6,6 +6,7 @@
 pub mod activation;
 pub mod conv;
 mod cpu;
+pub mod reference;
 mod simd;
 mod threads;
 
