@@ -1,1 +1,16 @@
 //! Convolution and its kin on the CPU: slices of `f32` in, slices of `f32` out.
+//!
+//! Maps are `[n, y, x, c]`, channels innermost. The letters of the loops:
+//! `n` image of the batch · `y`, `x` row and column · `c` channel · `k` term of a sum · `i` task or index · `v` vector of lanes.
+
+pub mod activation;
+mod buffer;
+pub mod conv;
+mod cpu;
+mod simd;
+mod threads;
+
+pub use buffer::Buffer;
+pub use cpu::{Cpu, InstructionSet};
+pub use simd::{Kernel, Simd};
+pub use threads::DisjointMut;

@@ -1,0 +1,84 @@
+//! Convolution: geometry, choice of algorithm, forward, input gradient, weight gradient.
+use std::fmt;
+
+use crate::activation::Activation;
+
+/// The numbers of one convolution. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.
+///
+/// Output (y, x) reads input rows `y · stride − padding + tap · dilation`; whatever lies outside the input reads as 0, at the
+/// bottom and the right too, so `output` alone says how far the windows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Geometry {
+    /// Images.
+    pub batch: usize,
+    /// Height, width, channels.
+    pub input: [usize; 3],
+    /// Height, width, channels (filters).
+    pub output: [usize; 3],
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Steps down and to the right.
+    pub stride: [usize; 2],
+    /// Distance of the kernel's taps.
+    pub dilation: [usize; 2],
+    /// Zeros above and to the left.
+    pub padding: [usize; 2],
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+}
+
+impl Geometry {
+    /// Multiply-adds of one pass.
+    pub fn multiply_adds(&self) -> u64 {
+        let [height, width, filters] = self.output.map(|size| size as u64);
+        let terms = (self.kernel[0] * self.kernel[1] * self.input[2] / self.groups) as u64;
+        self.batch as u64 * height * width * filters * terms
+    }
+
+    /// Numbers in the weights.
+    pub fn weights(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.input[2] / self.groups * self.output[2]
+    }
+}
+
+/// A way to compute a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Reads the image in place, one multiply-add for each term.
+    Direct,
+    /// F(4×4, 3×3): a quarter of the multiplications, for stride 1 and 3×3 kernels without dilation and groups.
+    Winograd,
+    /// One filter for each channel, along the channels.
+    Depthwise,
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Direct => "direct",
+            Self::Winograd => "winograd",
+            Self::Depthwise => "depthwise",
+        })
+    }
+}
+
+/// What happens to a sum of products before it is stored: `activation(sum + bias + add)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// One number for each output channel.
+    pub bias: Option<&'a [f32]>,
+    /// A map of the output's shape (a residual connection).
+    pub add: Option<&'a [f32]>,
+    /// The function at the end.
+    pub activation: Activation,
+}
+
+/// What happens to an input gradient before it is stored: `(sum + old) · activation'(y)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GradientEpilogue<'a> {
+    /// Whether what is stored already is added.
+    pub accumulate: bool,
+    /// The convolution's input y, which came out of the activation; its derivative must follow from y
+    /// (ReLU, ReLU6, leaky ReLU, sigmoid, tanh).
+    pub mask: Option<(&'a [f32], Activation)>,
+}

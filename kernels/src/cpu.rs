@@ -1,0 +1,168 @@
+//! The processor as the kernels see it: which instructions it has and how many threads may run.
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::simd::{self, Kernel};
+use crate::threads::{DisjointMut, Threads};
+
+/// The vector instructions that the kernels are instantiated for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// Plain loops, one lane; everywhere.
+    Scalar,
+    /// 128-bit vectors of aarch64.
+    Neon,
+    /// 256-bit vectors with fused multiply-add.
+    Avx2,
+    /// 512-bit vectors with masks.
+    Avx512,
+}
+
+impl InstructionSet {
+    const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
+
+    /// Those that this processor has, slowest first.
+    pub fn available() -> Vec<Self> {
+        Self::ALL
+            .into_iter()
+            .filter(|set| simd::is_available(*set))
+            .collect()
+    }
+
+    /// The fastest that this processor has.
+    pub fn best() -> Self {
+        *Self::available()
+            .last()
+            .expect("scalar code runs everywhere")
+    }
+}
+
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Scalar => "scalar",
+            Self::Neon => "neon",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        })
+    }
+}
+
+impl FromStr for InstructionSet {
+    type Err = String;
+
+    /// Reads `auto`, `scalar`, `neon`, `avx2` or `avx512`; refuses what this processor lacks.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::best());
+        }
+        let known = Self::ALL.into_iter().find(|set| set.to_string() == text);
+        let available = || {
+            Self::available()
+                .iter()
+                .map(Self::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match known {
+            Some(set) if simd::is_available(set) => Ok(set),
+            Some(_) => Err(format!(
+                "this processor has no {text}; it has {}",
+                available()
+            )),
+            None => Err(format!(
+                "no instruction set `{text}`; this processor has auto, {}",
+                available()
+            )),
+        }
+    }
+}
+
+/// The processor: built once, passed down, never global. Clones share the threads.
+#[derive(Clone)]
+pub struct Cpu {
+    instruction_set: InstructionSet,
+    threads: Arc<Threads>,
+}
+
+impl Cpu {
+    /// A processor with `threads` threads, the caller's included.
+    ///
+    /// # Panics
+    /// If this machine lacks `instruction_set`, or `threads` is 0.
+    pub fn new(instruction_set: InstructionSet, threads: usize) -> Self {
+        assert!(
+            simd::is_available(instruction_set),
+            "no {instruction_set} on this processor"
+        );
+        Self {
+            instruction_set,
+            threads: Arc::new(Threads::new(threads)),
+        }
+    }
+
+    /// The fastest instruction set of this machine on `threads` threads.
+    pub fn best(threads: usize) -> Self {
+        Self::new(InstructionSet::best(), threads)
+    }
+
+    /// Threads that this machine runs at once.
+    pub fn available_threads() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// The instruction set in use.
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.instruction_set
+    }
+
+    /// Threads in use, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// Floats in a vector of the instruction set in use.
+    pub fn lanes(&self) -> usize {
+        match self.instruction_set {
+            InstructionSet::Scalar => 1,
+            InstructionSet::Neon => 4,
+            InstructionSet::Avx2 => 8,
+            InstructionSet::Avx512 => 16,
+        }
+    }
+
+    /// Runs `kernel` compiled for the instruction set in use.
+    #[inline]
+    pub fn dispatch<K: Kernel>(&self, kernel: K) -> K::Output {
+        simd::dispatch(self.instruction_set, kernel)
+    }
+
+    /// Runs `body(0) … body(tasks - 1)` on all threads, in any order, and waits for the last.
+    /// Tasks must not depend on how many threads there are: results are then the same bits for any number.
+    pub fn parallel(&self, tasks: usize, body: impl Fn(usize) + Sync) {
+        self.threads.run(tasks, &body);
+    }
+
+    /// Runs `body(i, chunk)` for each piece of `length` elements of `data` (the last may be shorter) on all threads.
+    pub fn parallel_chunks<T: Send>(
+        &self,
+        data: &mut [T],
+        length: usize,
+        body: impl Fn(usize, &mut [T]) + Sync,
+    ) {
+        let total = data.len();
+        let shared = DisjointMut::new(data);
+        self.parallel(total.div_ceil(length), |i| {
+            let range = i * length..((i + 1) * length).min(total);
+            // SAFETY: the ranges of different `i` do not overlap and each `i` runs once.
+            body(i, unsafe { shared.slice(range) });
+        });
+    }
+}
+
+impl fmt::Debug for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} × {} threads", self.instruction_set, self.threads())
+    }
+}

@@ -1,0 +1,299 @@
+//! The only file that knows how work is spread over threads.
+//!
+//! A region is a number of tasks and a function. Everything a worker must agree on lies in one atomic word, the *ticket*:
+//! the number of tasks and the next one to take (and a counter of regions, so that no two tickets look alike by chance).
+//! A thread that moves `next` forward by compare-and-swap owns that task, and the region cannot end before the task does;
+//! so a worker that comes late or is not scheduled at all is never waited for.
+//! Workers spin for some microseconds after a region, then sleep.
+use std::cell::{Cell, UnsafeCell};
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Polls of the ticket before a worker sleeps: about 50 µs, longer than the serial gap between two steps of a plan.
+const SPINS: u32 = 2000;
+const FIELD: u32 = 20;
+const FIELD_MASK: u64 = (1 << FIELD) - 1;
+
+type Body = *const (dyn Fn(usize) + Sync);
+
+thread_local! {
+    /// Whether this thread is already inside a region: a region within a region runs on the caller alone.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+struct State {
+    /// regions : 24 bits | tasks : 20 | next : 20
+    ticket: AtomicU64,
+    done: AtomicUsize,
+    body: UnsafeCell<Option<Body>>,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+    sleeping: AtomicUsize,
+    gate: Mutex<()>,
+    wake: Condvar,
+}
+
+// SAFETY: `body` is written only by the thread that holds `Threads::region`, while no task is open, and read only by a
+// thread that owns a task of the region it was written for.
+unsafe impl Sync for State {}
+// SAFETY: the pointer in `body` is to a `Sync` closure that outlives the region.
+unsafe impl Send for State {}
+
+impl State {
+    /// Takes one task of the open region, if there is one left.
+    fn take(&self) -> Option<usize> {
+        let mut ticket = self.ticket.load(Ordering::Acquire);
+        loop {
+            let (tasks, next) = ((ticket >> FIELD) & FIELD_MASK, ticket & FIELD_MASK);
+            if next >= tasks {
+                return None;
+            }
+            match self.ticket.compare_exchange_weak(
+                ticket,
+                ticket + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some(next as usize),
+                Err(now) => ticket = now,
+            }
+        }
+    }
+
+    /// Runs tasks until none is left.
+    fn work(&self) {
+        while let Some(task) = self.take() {
+            // SAFETY: this thread owns `task`, so the region is open and its closure alive until `done` counts the task.
+            let body = unsafe { &*(*self.body.get()).expect("an open region has a body") };
+            if catch_unwind(AssertUnwindSafe(|| body(task))).is_err() {
+                self.panicked.store(true, Ordering::Relaxed);
+            }
+            self.done.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let ticket = self.ticket.load(Ordering::SeqCst);
+        (ticket & FIELD_MASK) < ((ticket >> FIELD) & FIELD_MASK)
+    }
+
+    fn worker(&self) {
+        INSIDE.set(true);
+        loop {
+            let mut spins = 0;
+            while !self.is_open() {
+                if self.stop.load(Ordering::Acquire) {
+                    return;
+                }
+                spins += 1;
+                if spins < SPINS {
+                    std::hint::spin_loop();
+                } else {
+                    let mut guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.sleeping.fetch_add(1, Ordering::SeqCst);
+                    while !self.is_open() && !self.stop.load(Ordering::SeqCst) {
+                        guard = self
+                            .wake
+                            .wait(guard)
+                            .unwrap_or_else(PoisonError::into_inner);
+                    }
+                    self.sleeping.fetch_sub(1, Ordering::SeqCst);
+                }
+            }
+            self.work();
+        }
+    }
+
+    fn wake_sleepers(&self) {
+        if self.sleeping.load(Ordering::SeqCst) > 0 {
+            let _guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.wake.notify_all();
+        }
+    }
+}
+
+/// A pool of threads that run one region at a time.
+pub(crate) struct Threads {
+    state: Arc<State>,
+    region: Mutex<()>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// `count` threads, of which the one that calls [`Threads::run`] is the first.
+    pub(crate) fn new(count: usize) -> Self {
+        assert!(count > 0, "at least one thread is needed");
+        let state = Arc::new(State {
+            ticket: AtomicU64::new(0),
+            done: AtomicUsize::new(0),
+            body: UnsafeCell::new(None),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            sleeping: AtomicUsize::new(0),
+            gate: Mutex::new(()),
+            wake: Condvar::new(),
+        });
+        let workers = (1..count)
+            .map(|_| {
+                let state = state.clone();
+                std::thread::spawn(move || state.worker())
+            })
+            .collect();
+        Self {
+            state,
+            region: Mutex::new(()),
+            workers,
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `body` for every task and returns when all have ended.
+    ///
+    /// # Panics
+    /// If a task panicked, after the others have ended.
+    pub(crate) fn run(&self, tasks: usize, body: &(dyn Fn(usize) + Sync)) {
+        if self.workers.is_empty() || tasks <= 1 || INSIDE.get() {
+            return (0..tasks).for_each(body);
+        }
+        assert!((tasks as u64) < FIELD_MASK, "{tasks} tasks in one region");
+        let _region = self.region.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &*self.state;
+        // SAFETY: only the lifetime is changed; the pointer is used by owners of a task alone, and this function waits for all.
+        let lasting: Body =
+            unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Body>(body) };
+        // SAFETY: the last region is over and the next not yet published, so no other thread looks at `body`.
+        unsafe { *state.body.get() = Some(lasting) };
+        state.done.store(0, Ordering::Relaxed);
+        let regions = state.ticket.load(Ordering::Relaxed) >> (2 * FIELD);
+        let ticket = (regions.wrapping_add(1) << (2 * FIELD)) | ((tasks as u64) << FIELD);
+        state.ticket.store(ticket, Ordering::SeqCst);
+        state.wake_sleepers();
+        INSIDE.set(true);
+        state.work();
+        INSIDE.set(false);
+        let mut spins = 0_u32;
+        while state.done.load(Ordering::Acquire) < tasks {
+            spins += 1;
+            if spins < SPINS {
+                std::hint::spin_loop()
+            } else {
+                std::thread::yield_now()
+            }
+        }
+        if state.panicked.swap(false, Ordering::Relaxed) {
+            panic!("a task of a parallel region panicked");
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.state.stop.store(true, Ordering::SeqCst);
+        self.state.wake_sleepers();
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+/// A mutable slice of which several threads may hold parts that do not overlap.
+pub struct DisjointMut<'a, T> {
+    start: *mut T,
+    length: usize,
+    lifetime: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: parts handed out do not overlap (the contract of `slice`), so this is as good as sending `&mut [T]` parts.
+unsafe impl<T: Send> Sync for DisjointMut<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for DisjointMut<'_, T> {}
+
+impl<'a, T> DisjointMut<'a, T> {
+    /// Takes `data` for as long as parts of it are handed out.
+    pub fn new(data: &'a mut [T]) -> Self {
+        Self {
+            start: data.as_mut_ptr(),
+            length: data.len(),
+            lifetime: PhantomData,
+        }
+    }
+
+    /// The part `range`.
+    ///
+    /// # Safety
+    /// No two parts that are alive at one time overlap.
+    ///
+    /// # Panics
+    /// If `range` does not lie within the slice.
+    #[allow(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
+    pub unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
+        assert!(
+            range.start <= range.end && range.end <= self.length,
+            "{range:?} of {}",
+            self.length
+        );
+        // SAFETY: within the slice by the assertion; not aliased by the caller's promise.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start)
+        }
+    }
+
+    /// The address of the first element, for kernels that write with strides.
+    pub fn as_mut_ptr(&self) -> *mut T {
+        self.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once_for_any_number_of_threads() {
+        for count in [1, 2, 3, 4, 7] {
+            let threads = Threads::new(count);
+            for tasks in [0, 1, 2, 3, 64, 1000] {
+                let runs: Vec<_> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+                threads.run(tasks, &|i| {
+                    runs[i].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn sleeping_workers_do_not_lose_a_region() {
+        let threads = Threads::new(3);
+        for pause in [0, 1, 5] {
+            std::thread::sleep(std::time::Duration::from_millis(pause));
+            let sum = AtomicUsize::new(0);
+            threads.run(100, &|i| {
+                sum.fetch_add(i, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 4950);
+        }
+    }
+
+    #[test]
+    fn regions_nest_and_panics_reach_the_caller() {
+        let threads = Threads::new(2);
+        let count = AtomicUsize::new(0);
+        threads.run(4, &|_| {
+            threads.run(4, &|_| {
+                count.fetch_add(1, Ordering::Relaxed);
+            })
+        });
+        assert_eq!(count.load(Ordering::Relaxed), 16);
+        let caught = catch_unwind(AssertUnwindSafe(|| threads.run(8, &|i| assert_ne!(i, 5))));
+        assert!(caught.is_err());
+        threads.run(8, &|_| ());
+    }
+}
