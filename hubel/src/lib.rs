@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod layers;
+mod nearest;
+pub mod network;
 mod shape;
 
 pub use error::{Error, Result};
+pub use network::Network;
 pub use shape::Shape;

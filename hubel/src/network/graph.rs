@@ -1,7 +1,7 @@
 //! The flat form of a network for one input: nodes in the order of their evaluation, with shapes, names and tensors.
 use crate::{
     Shape,
-    layers::{Activation, PaddingMode},
+    layers::{Activation, PaddingMode, activation},
 };
 
 /// A network laid out for one input shape: every node's inputs stand before it.
@@ -179,9 +179,12 @@ impl Graph {
 impl Node {
     /// Numbers of this node that training changes.
     pub fn parameters(&self) -> usize {
-        (self.tensors.iter().filter(|tensor| tensor.role.is_trained()))
-            .map(Tensor::len)
-            .sum()
+        (self
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.role.is_trained()))
+        .map(Tensor::len)
+        .sum()
     }
 }
 
@@ -220,7 +223,7 @@ impl Operation {
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",
-            Self::Activation(activation) => activation.name(),
+            Self::Activation(activation) => activation::name(*activation),
             Self::Add => "add",
             Self::Concat => "concat",
         }
