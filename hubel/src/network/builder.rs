@@ -1,5 +1,5 @@
 //! Networks written in Rust.
-use super::{Block, Item, Network};
+use super::{Block, Item, Network, text::is_word};
 use crate::layers::{Activation, Conv, Layer, Pool};
 
 /// Adds layers one after the other; made by [`Network::builder`].
@@ -114,10 +114,7 @@ impl NetworkBuilder {
     }
 
     fn push(mut self, label: Option<&str>, block: Block) -> Self {
-        let well_formed = |label: &str| {
-            !label.is_empty()
-                && (label.chars()).all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
-        };
+        let well_formed = |label: &str| !label.is_empty() && label.chars().all(is_word);
         assert!(
             label.is_none_or(well_formed),
             "the label {label:?} is not made of letters, digits, `_` and `.`"

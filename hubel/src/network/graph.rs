@@ -170,6 +170,40 @@ impl Graph {
         self.nodes.last().expect("a graph holds at least the image")
     }
 
+    /// The maps whose flattened forms, one after the other, are the row of numbers that node `index` puts out; the node's own
+    /// shape where nothing was flattened. Layers after `flatten` have their inputs in the order `[h, w, c]` here and
+    /// `[c, h, w]` in PyTorch: whoever reads or writes PyTorch's weights reorders within each of these maps.
+    pub fn flattened_maps(&self, index: usize) -> Vec<Shape> {
+        let node = &self.nodes[index];
+        match &node.operation {
+            Operation::Flatten => {
+                let before = self.nodes[node.inputs[0]].shape;
+                match [before.height, before.width] {
+                    [1, 1] => self.flattened_maps(node.inputs[0]),
+                    _ => vec![before],
+                }
+            }
+            Operation::Concat if [node.shape.height, node.shape.width] == [1, 1] => {
+                (node.inputs.iter())
+                    .flat_map(|&input| self.flattened_maps(input))
+                    .collect()
+            }
+            Operation::BatchNorm { .. }
+            | Operation::Dropout(_)
+            | Operation::Activation(_)
+            | Operation::Add => self.flattened_maps(node.inputs[0]),
+            Operation::GlobalAvgPool | Operation::GlobalMaxPool => {
+                let before = node.inputs[0];
+                let before_is_row = self.nodes[before].shape == node.shape;
+                match before_is_row {
+                    true => self.flattened_maps(before),
+                    false => vec![node.shape],
+                }
+            }
+            _ => vec![node.shape],
+        }
+    }
+
     /// Numbers that training changes.
     pub fn parameters(&self) -> usize {
         self.nodes.iter().map(Node::parameters).sum()

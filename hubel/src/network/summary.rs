@@ -246,7 +246,11 @@ fn row(layer: &LayerSummary) -> [String; 8] {
     let mut size = layer.formula.clone().unwrap_or_default();
     if layer.dropped != [0; 2] {
         let [rows, columns] = layer.dropped;
-        size += &format!(" (drops {rows} rows, {columns} columns)");
+        size += &format!(
+            " (drops {}, {})",
+            counted(rows, "row"),
+            counted(columns, "column")
+        );
     }
     [
         layer.name.clone(),
@@ -258,6 +262,12 @@ fn row(layer: &LayerSummary) -> [String; 8] {
         grouped(layer.bytes as u64),
         size,
     ]
+}
+
+/// `1 row`, `2 rows`.
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 /// `11,181,642`.
