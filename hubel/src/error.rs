@@ -1,4 +1,5 @@
 //! Everything that can go wrong in a way a user can act on.
+use crate::Shape;
 use std::path::PathBuf;
 
 /// `Result` with hubel's [`Error`].
@@ -18,4 +19,80 @@ pub enum Error {
         /// What the system answered.
         source: std::io::Error,
     },
+
+    /// The architecture text cannot be read.
+    #[error("the architecture cannot be read: {message}\n{excerpt}")]
+    Architecture {
+        /// What is wrong, and the nearest name for a misspelt one.
+        message: String,
+        /// The line, with carets under the spot.
+        excerpt: String,
+    },
+
+    /// No network of the zoo has this name.
+    #[error("there is no network `{name}`; {hint}")]
+    UnknownNetwork {
+        /// The name asked for.
+        name: String,
+        /// The nearest name, or all of them.
+        hint: String,
+    },
+
+    /// An input without pixels, or larger than any memory.
+    #[error(
+        "an input of {shape} is no picture: height, width and channels must be at least 1, and its bytes must fit a memory"
+    )]
+    Input {
+        /// The input asked for.
+        shape: Shape,
+    },
+
+    /// A layer does not fit its input.
+    #[error(
+        "layer {name} `{layer}` does not fit its input {input}\n  {reason}{}\n  network so far: {so_far}",
+        list(ways_out)
+    )]
+    Layer {
+        /// Its name in the network.
+        name: String,
+        /// Its architecture text.
+        layer: String,
+        /// The shape it was given.
+        input: Shape,
+        /// Why it does not fit, with the numbers.
+        reason: String,
+        /// Changes that help; each was tried.
+        ways_out: Vec<String>,
+        /// The layers before it and their shapes.
+        so_far: String,
+    },
+
+    /// Two layers would have the same name, and their weights could not be told apart.
+    #[error("two layers are named `{name}`; give one of them another label")]
+    Names {
+        /// The name they share.
+        name: String,
+    },
+    /// The plan of a run needs more memory than the machine has free.
+    #[error(
+        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; a smaller batch needs less",
+        *needed as f64 / 1e9,
+        *available as f64 / 1e9
+    )]
+    Memory {
+        /// Bytes that the plan needs.
+        needed: usize,
+        /// Bytes that the system says are free.
+        available: usize,
+        /// Images in the batch.
+        batch: usize,
+    },
+}
+
+/// The ways out, as a line of its own.
+fn list(ways_out: &[String]) -> String {
+    match ways_out {
+        [] => String::new(),
+        ways => format!("\n  ways out: {}", ways.join("; ")),
+    }
 }

@@ -16,7 +16,7 @@ use crate::network::Graph;
 use crate::parameters::Parameters;
 use crate::{Error, Result, Shape};
 
-pub(crate) use step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step};
+pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,9 @@ pub struct Plan {
     pub(crate) logits_gradient: usize,
     /// Floats that the hungriest step needs besides.
     pub(crate) scratch: usize,
-    parameters: usize,
+    pub(crate) parameters: usize,
+    /// Floats of the map that each step writes (its slot may be longer).
+    pub(crate) output_lengths: Vec<usize>,
 }
 
 impl Plan {
@@ -83,6 +85,7 @@ impl Plan {
         if training {
             fuse::plan_backward(&mut steps, lowered.maps.len());
         }
+        let output_lengths = steps.iter().map(|step| lowered.maps[step.output]).collect();
         let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, training);
         let plan = Self {
             settings,
@@ -95,6 +98,7 @@ impl Plan {
             logits: slots.logits,
             logits_gradient: slots.logits_gradient,
             parameters: parameters.values().len(),
+            output_lengths,
         };
         match available_memory() {
             Some(available) if plan.bytes() > available => {
@@ -125,7 +129,8 @@ impl Plan {
         let training = self.settings.mode == Mode::Training;
         let floats: usize = self.values.iter().chain(&self.gradients).sum::<usize>()
             + self.scratch
-            + self.steps.iter().map(|step| step.kind.packed(training)).sum::<usize>()
+            + self.steps.iter().map(|step| step.kind.packed_forward()).sum::<usize>()
+            + if training { self.steps.iter().map(|step| step.kind.packed_input_gradient()).sum() } else { 0 }
             + if training { 3 * self.parameters } else { self.parameters };
         4 * floats + self.steps.iter().map(|step| step.kind.index_bytes()).sum::<usize>()
     }

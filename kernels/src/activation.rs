@@ -172,6 +172,33 @@ pub fn forward(cpu: &Cpu, function: Activation, input: &[f32], output: &mut [f32
     });
 }
 
+/// [`forward`], where it stands.
+pub fn forward_in_place(cpu: &Cpu, function: Activation, values: &mut [f32]) {
+    cpu.parallel_chunks(values, PIECE, |_, values| {
+        cpu.dispatch(InPlace { function, values });
+    });
+}
+
+struct InPlace<'a> {
+    function: Activation,
+    values: &'a mut [f32],
+}
+
+impl Kernel for InPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for values in self.values.chunks_mut(S::LANES) {
+            // SAFETY: as many lanes as the chunk holds are read and written.
+            unsafe {
+                let x = simd.load_first(values.len(), values.as_ptr());
+                simd.store_first(values.len(), apply(simd, self.function, x), values.as_mut_ptr());
+            }
+        }
+    }
+}
+
 struct Backward<'a> {
     function: Activation,
     x_or_y: &'a [f32],
@@ -219,6 +246,28 @@ pub fn backward_in_place(cpu: &Cpu, function: Activation, x_or_y: &[f32], gradie
             x_or_y,
             gradient,
         });
+    });
+}
+
+/// [`backward_in_place`] of `output_gradient`, written to `input_gradient` or added to it where `accumulate`.
+pub fn backward(
+    cpu: &Cpu,
+    function: Activation,
+    x_or_y: &[f32],
+    output_gradient: &[f32],
+    input_gradient: &mut [f32],
+    accumulate: bool,
+) {
+    if !accumulate {
+        input_gradient.copy_from_slice(output_gradient);
+        return backward_in_place(cpu, function, x_or_y, input_gradient);
+    }
+    assert!(x_or_y.len() == output_gradient.len() && input_gradient.len() == x_or_y.len());
+    cpu.parallel_chunks(input_gradient, PIECE, |i, input_gradient| {
+        let range = i * PIECE..i * PIECE + input_gradient.len();
+        let mut share = output_gradient[range.clone()].to_vec();
+        cpu.dispatch(Backward { function, x_or_y: &x_or_y[range], gradient: &mut share });
+        input_gradient.iter_mut().zip(share).for_each(|(gradient, share)| *gradient += share);
     });
 }
 

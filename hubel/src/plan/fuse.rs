@@ -9,6 +9,7 @@ use hubel_kernels::{Cpu, pool};
 use super::step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step};
 use super::{Mode, PlanSettings};
 use crate::Shape;
+use crate::layers;
 use crate::network::{self, Graph, Node, Operation, Role};
 use crate::parameters::Parameters;
 
@@ -85,7 +86,7 @@ impl Lowering<'_> {
                 let kind = Kind::Normalisation(self.normalisation(i, activation));
                 return self.push(nodes, kind, inputs);
             }
-            Operation::Activation(activation) => Kind::Activation((*activation).into()),
+            Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Add => {
                 let (activation, nodes) = self.following_activation(vec![i]);
                 return self.push(nodes, Kind::Add { activation }, inputs);
@@ -113,7 +114,7 @@ impl Lowering<'_> {
                 stride: settings.stride,
                 dilation: settings.dilation,
                 padding: match settings.mode {
-                    network::PaddingMode::Zeros => [settings.padding[0], settings.padding[1]],
+                    layers::PaddingMode::Zeros => [settings.padding[0], settings.padding[1]],
                     _ => [0, 0],
                 },
                 groups: settings.groups,
@@ -150,18 +151,17 @@ impl Lowering<'_> {
             inputs.push(other);
         }
         let (activation, nodes) = self.following_activation(nodes);
-        let algorithms = if self.settings.precise {
-            [Algorithm::choose_precise(&geometry); 3]
-        } else {
-            Algorithm::choose(&geometry)
+        let algorithm = match self.settings.precise {
+            true => Algorithm::choose_precise(&geometry),
+            false => Algorithm::choose(&geometry),
         };
         let kind = Kind::Convolution(Box::new(Convolution {
             linear: settings.is_none(),
-            algorithms,
+            algorithm,
             geometry,
-            forward: conv::Forward::new(self.cpu, geometry, algorithms[0]),
-            input_gradient: conv::InputGradient::new(self.cpu, geometry, algorithms[1]),
-            weight_gradient: conv::WeightGradient::new(self.cpu, geometry, algorithms[2]),
+            forward: conv::Forward::new(self.cpu, geometry, algorithm),
+            input_gradient: conv::InputGradient::new(self.cpu, geometry, algorithm),
+            weight_gradient: conv::WeightGradient::new(self.cpu, geometry, algorithm),
             weight: self.parameters.range(i, Role::Weight).expect("a convolution has weights"),
             bias: self.parameters.range(i, Role::Bias),
             folded,
@@ -174,11 +174,11 @@ impl Lowering<'_> {
     /// A step that writes the border, where it does not hold zeros.
     fn pad(&mut self, node: &Node, input: usize, from: Shape, settings: &network::Convolution) -> (usize, Shape) {
         let mode = match settings.mode {
-            network::PaddingMode::Zeros => return (input, from),
-            network::PaddingMode::Constant(value) => PaddingMode::Constant(value),
-            network::PaddingMode::Reflect => PaddingMode::Reflect,
-            network::PaddingMode::Replicate => PaddingMode::Replicate,
-            network::PaddingMode::Circular => PaddingMode::Circular,
+            layers::PaddingMode::Zeros => return (input, from),
+            layers::PaddingMode::Constant(value) => PaddingMode::Constant(value),
+            layers::PaddingMode::Reflect => PaddingMode::Reflect,
+            layers::PaddingMode::Replicate => PaddingMode::Replicate,
+            layers::PaddingMode::Circular => PaddingMode::Circular,
         };
         let [top, left, bottom, right] = settings.padding;
         let padded = Shape::new(from.height + top + bottom, from.width + left + right, from.channels);
@@ -226,7 +226,6 @@ impl Lowering<'_> {
             && let Some(next) = nodes.last().and_then(|last| self.only_reader(*last))
             && let Operation::Activation(activation) = self.graph.nodes[next].operation
         {
-            let activation = Activation::from(activation);
             if self.settings.mode == Mode::Inference || activation.follows_from_output() {
                 nodes.push(next);
                 return (activation, nodes);

@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 /// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`.
 pub(crate) struct Convolution {
     pub(crate) linear: bool,
-    pub(crate) algorithms: [conv::Algorithm; 3],
+    pub(crate) algorithm: conv::Algorithm,
     pub(crate) geometry: conv::Geometry,
     pub(crate) forward: conv::Forward,
     pub(crate) input_gradient: conv::InputGradient,
@@ -103,11 +103,18 @@ impl Kind {
         }
     }
 
-    /// Floats of packed weights.
-    pub(crate) fn packed(&self, training: bool) -> usize {
+    /// Floats of the weights packed for the forward pass.
+    pub(crate) fn packed_forward(&self) -> usize {
         match self {
-            Self::Convolution(step) if training => step.forward.packed_len() + step.input_gradient.packed_len(),
             Self::Convolution(step) => step.forward.packed_len(),
+            _ => 0,
+        }
+    }
+
+    /// Floats of the weights packed for the input gradient.
+    pub(crate) fn packed_input_gradient(&self) -> usize {
+        match self {
+            Self::Convolution(step) => step.input_gradient.packed_len(),
             _ => 0,
         }
     }
@@ -138,12 +145,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Convolution(step) => {
-                let [forward, input_gradient, weight_gradient] = step.algorithms;
-                if step.linear {
-                    write!(f, "linear")?;
-                } else {
-                    write!(f, "conv, forward {forward}, input gradient {input_gradient}, weight gradient {weight_gradient}")?;
-                }
+                let name = if step.linear { "linear" } else { "conv" };
+                write!(f, "{name} ({})", step.algorithm)?;
                 if step.folded.is_some() {
                     write!(f, " + folded batch norm")?;
                 }
