@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod random;
 mod shape;
 
 pub use error::{Error, Result};
+pub use random::{Purpose, Random, Stream};
 pub use shape::Shape;

@@ -4,11 +4,13 @@
 //! `n` image of the batch · `y`, `x` row and column · `c` channel · `k` term of a sum · `i` task or index · `v` vector of lanes.
 
 pub mod activation;
+mod buffer;
 pub mod conv;
 mod cpu;
 mod simd;
 mod threads;
 
+pub use buffer::Buffer;
 pub use cpu::{Cpu, InstructionSet};
 pub use simd::{Kernel, Simd};
 pub use threads::DisjointMut;

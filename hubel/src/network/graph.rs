@@ -1,0 +1,228 @@
+//! The flat form of a network for one input: nodes in the order of their evaluation, with shapes, names and tensors.
+use crate::{
+    Shape,
+    layers::{Activation, PaddingMode},
+};
+
+/// A network laid out for one input shape: every node's inputs stand before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// Node 0 is the image; the last node gives the logits.
+    pub nodes: Vec<Node>,
+}
+
+/// One operation of a [`Graph`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The prefix of its tensors' names in PyTorch: `0`, `layer1.0.conv1`; empty for the image.
+    pub name: String,
+    /// What it computes.
+    pub operation: Operation,
+    /// The nodes it reads, by index.
+    pub inputs: Vec<usize>,
+    /// The shape of its output for one sample.
+    pub shape: Shape,
+    /// Its weights and running statistics.
+    pub tensors: Vec<Tensor>,
+}
+
+/// What a node computes, with every setting resolved to numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// The network's input.
+    Image,
+    /// Convolution.
+    Conv(Convolution),
+    /// The largest value under each window; padding never wins.
+    MaxPool(Window),
+    /// The mean under each window.
+    AvgPool {
+        /// Where the windows lie.
+        window: Window,
+        /// Whether zeros of the padding count in the divisor. What `round=ceil` lets a window overhang never counts.
+        count_padding: bool,
+    },
+    /// The mean of each channel.
+    GlobalAvgPool,
+    /// The largest value of each channel.
+    GlobalMaxPool,
+    /// Mean over `height × width` regions that tile the input (the node's shape says how many).
+    AdaptiveAvgPool,
+    /// Maximum over `height × width` regions that tile the input (the node's shape says how many).
+    AdaptiveMaxPool,
+    /// Normalisation of each channel over batch and pixels.
+    BatchNorm {
+        /// Added to the variance.
+        epsilon: f32,
+        /// Weight of the new batch in the running statistics.
+        momentum: f32,
+    },
+    /// Zeroes each number with this probability while training.
+    Dropout(f32),
+    /// A map as one row of numbers.
+    Flatten,
+    /// A fully connected layer.
+    Linear {
+        /// Numbers it puts out.
+        outputs: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// A function of each number.
+    Activation(Activation),
+    /// The sum of its inputs.
+    Add,
+    /// Its inputs' channels, one after the other.
+    Concat,
+}
+
+/// A convolution with every setting resolved. Pairs are `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Convolution {
+    /// Output channels.
+    pub filters: usize,
+    /// Size of a filter.
+    pub kernel: [usize; 2],
+    /// Interval at which filters are applied.
+    pub stride: [usize; 2],
+    /// Distance between neighbouring taps of a filter.
+    pub dilation: [usize; 2],
+    /// Blocks of channels that do not see each other.
+    pub groups: usize,
+    /// Rows and columns added: `[top, left, bottom, right]`. With `round=ceil` the last window may reach beyond even these; it reads zeros there.
+    pub padding: [usize; 4],
+    /// What the padding holds.
+    pub mode: PaddingMode,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+/// Where the windows of a pooling lie. Pairs are `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Size of a window.
+    pub kernel: [usize; 2],
+    /// Interval at which windows are laid.
+    pub stride: [usize; 2],
+    /// Rows and columns added: `[top, left, bottom, right]`. With `round=ceil` the last window may reach beyond even these.
+    pub padding: [usize; 4],
+}
+
+/// A tensor that a node owns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// `weight`, `bias`, `running_mean` or `running_var`, as PyTorch has them.
+    pub name: &'static str,
+    /// Its shape as it lies in memory: convolution `[kh, kw, input channels/groups, filters]`, linear `[inputs, outputs]`, else one vector.
+    pub shape: Vec<usize>,
+    /// What it is to its layer.
+    pub role: Role,
+    /// How it begins.
+    pub initial: Initial,
+}
+
+/// What a tensor is to its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Weights of a convolution or linear layer.
+    Weight,
+    /// What is added per output channel.
+    Bias,
+    /// Batch normalisation's factor per channel (PyTorch: `weight`).
+    Scale,
+    /// Batch normalisation's summand per channel (PyTorch: `bias`).
+    Shift,
+    /// Running mean of a channel; not trained.
+    RunningMean,
+    /// Running variance of a channel; not trained.
+    RunningVariance,
+}
+
+/// The distribution a tensor's first values come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initial {
+    /// Normal with variance 2/fan_in (He et al. 2015).
+    HeNormal {
+        /// Inputs that one output sums.
+        fan_in: usize,
+    },
+    /// Normal with variance 2/(fan_in + fan_out) (Glorot and Bengio 2010).
+    XavierNormal {
+        /// Inputs that one output sums.
+        fan_in: usize,
+        /// Outputs that one input reaches.
+        fan_out: usize,
+    },
+    /// Uniform in (−bound, bound).
+    Uniform {
+        /// The largest magnitude.
+        bound: f32,
+    },
+    /// All 0.
+    Zero,
+    /// All 1.
+    One,
+}
+
+impl Graph {
+    /// The last node, the one that gives the logits.
+    pub fn output(&self) -> &Node {
+        self.nodes.last().expect("a graph holds at least the image")
+    }
+
+    /// Numbers that training changes.
+    pub fn parameters(&self) -> usize {
+        self.nodes.iter().map(Node::parameters).sum()
+    }
+}
+
+impl Node {
+    /// Numbers of this node that training changes.
+    pub fn parameters(&self) -> usize {
+        (self.tensors.iter().filter(|tensor| tensor.role.is_trained()))
+            .map(Tensor::len)
+            .sum()
+    }
+}
+
+impl Tensor {
+    /// How many numbers it holds.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Role {
+    /// Whether training changes it (running statistics are measured, not trained).
+    pub fn is_trained(self) -> bool {
+        !matches!(self, Self::RunningMean | Self::RunningVariance)
+    }
+}
+
+impl Operation {
+    /// Its kind, by the name that the architecture text has for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Conv(_) => "conv",
+            Self::MaxPool(_) => "maxpool",
+            Self::AvgPool { .. } => "avgpool",
+            Self::GlobalAvgPool => "globalavgpool",
+            Self::GlobalMaxPool => "globalmaxpool",
+            Self::AdaptiveAvgPool => "adaptiveavgpool",
+            Self::AdaptiveMaxPool => "adaptivemaxpool",
+            Self::BatchNorm { .. } => "batchnorm",
+            Self::Dropout(_) => "dropout",
+            Self::Flatten => "flatten",
+            Self::Linear { .. } => "linear",
+            Self::Activation(activation) => activation.name(),
+            Self::Add => "add",
+            Self::Concat => "concat",
+        }
+    }
+}
