@@ -75,7 +75,7 @@ pub(crate) struct Train {
     /// How weights follow their gradients (sgd: with Nesterov momentum) [default: the one that trains MNIST best]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
-    /// Momentum of sgd
+    /// Momentum of --optimizer sgd
     #[arg(long, default_value_t = 0.9, value_parser = fraction)]
     pub(crate) momentum: f32,
     /// How the learning rate moves over the run
@@ -355,7 +355,10 @@ fn number(text: &str, range: &str, fits: impl Fn(f32) -> bool) -> Result<f32, St
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    positive(text).map(f64::from)
+    let value: Option<f64> = text.parse().ok();
+    value
+        .filter(|value| value.is_finite() && *value > 0.0)
+        .ok_or_else(|| "a number greater than 0 is needed".into())
 }
 
 fn shape(text: &str) -> Result<Shape, String> {

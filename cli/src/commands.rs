@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hubel::Shape;
+use hubel::{Network, Shape};
 
 use crate::args::Command;
 use crate::console::Console;
@@ -42,13 +42,9 @@ fn model_file(path: &Path) -> PathBuf {
     }
 }
 
-/// The input that a network of this name was made for; MNIST's for every other text.
+/// The input that a network of this name was made for; MNIST's for architecture text.
 fn usual_input(network: &str) -> Shape {
-    match network.to_lowercase().as_str() {
-        "tutorial" | "vgg16" => Shape::new(32, 32, 3),
-        "resnet18" | "resnet50" | "mobilenet-v2" => Shape::new(224, 224, 3),
-        _ => Shape::new(28, 28, 1),
-    }
+    Network::usual_input(network).unwrap_or(Shape::new(28, 28, 1))
 }
 
 /// How this process was called, for commands to copy: `hubel`, or `target/release/hubel` under `cargo run`.

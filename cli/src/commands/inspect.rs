@@ -31,8 +31,9 @@ pub(crate) fn run(arguments: &Inspect) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the text is a file or folder; one that is missing counts when its name is that of a model file.
+/// Whether the text is a file or folder and no network's name; a missing file counts when it is called like a model.
 fn is_model(text: &str) -> bool {
     let path = Path::new(text);
-    path.exists() || path.extension().is_some_and(|end| end == "safetensors")
+    let is_name = Network::usual_input(text).is_some();
+    (path.exists() && !is_name) || path.extension().is_some_and(|end| end == "safetensors")
 }

@@ -183,9 +183,7 @@ fn prepare(folder: &Path) -> Result<(), Error> {
 
 /// A network's name in file names and remarks: its own in the zoo, `network` for architecture text.
 fn short_name(name: &str) -> String {
-    let in_zoo = Network::zoo()
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(name));
+    let in_zoo = Network::names().any(|known| known.eq_ignore_ascii_case(name));
     if in_zoo {
         name.to_lowercase()
     } else {
