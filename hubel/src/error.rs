@@ -87,6 +87,65 @@ pub enum Error {
         /// Images in the batch.
         batch: usize,
     },
+    /// A setting that makes no sense.
+    #[error("{problem}")]
+    Settings {
+        /// What is wrong and what is right.
+        problem: String,
+    },
+    /// The loss is no longer a number.
+    #[error(
+        "training diverged: at step {step} the loss is not a number, first seen in layer {layer}; a smaller learning rate helps most often"
+    )]
+    Diverged {
+        /// The step, counted from 1.
+        step: usize,
+        /// The first layer that held a NaN or an infinity.
+        layer: String,
+    },
+    /// A data set with other classes than the model's.
+    #[error("the data's classes are not the model's\n  model: {}\n  data:  {}", model.join(", "), data.join(", "))]
+    Classes {
+        /// The model's classes.
+        model: Vec<String>,
+        /// The data set's classes.
+        data: Vec<String>,
+    },
+    /// A file that is no model.
+    #[error("{} is not a hubel model: {problem}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that should hold IDX data (the format of MNIST) does not.
+    #[error("{} is not a usable IDX file: {problem}", path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
+    /// A picture that cannot be read or used.
+    #[error("cannot use the picture {}: {problem}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
+    /// A file or folder that does not hold a data set in a known form.
+    #[error("cannot find a data set in {}: {problem}", path.display())]
+    DataForm {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
+    /// Data given or asked for that does not fit together: lengths, classes, counts.
+    #[error("{0}")]
+    DataMismatch(String),
 }
 
 /// The ways out, as a line of its own.

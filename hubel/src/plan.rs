@@ -43,12 +43,20 @@ pub struct PlanSettings {
 impl PlanSettings {
     /// The fastest training plan for `batch` images.
     pub fn training(batch: usize) -> Self {
-        Self { mode: Mode::Training, batch, precise: false, fuse: true }
+        Self {
+            mode: Mode::Training,
+            batch,
+            precise: false,
+            fuse: true,
+        }
     }
 
     /// The fastest inference plan for `batch` images.
     pub fn inference(batch: usize) -> Self {
-        Self { mode: Mode::Inference, ..Self::training(batch) }
+        Self {
+            mode: Mode::Inference,
+            ..Self::training(batch)
+        }
     }
 }
 
@@ -78,7 +86,12 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Memory`] where the plan needs more memory than the machine has.
-    pub fn compile(graph: &Graph, parameters: &Parameters, cpu: &Cpu, settings: PlanSettings) -> Result<Self> {
+    pub fn compile(
+        graph: &Graph,
+        parameters: &Parameters,
+        cpu: &Cpu,
+        settings: PlanSettings,
+    ) -> Result<Self> {
         let lowered = fuse::lower(graph, parameters, cpu, settings);
         let mut steps = lowered.steps;
         let training = settings.mode == Mode::Training;
@@ -91,7 +104,11 @@ impl Plan {
             settings,
             input: graph.nodes[0].shape,
             outputs: graph.output().shape.len(),
-            scratch: steps.iter().map(|step| step.kind.scratch(training)).max().unwrap_or(0),
+            scratch: steps
+                .iter()
+                .map(|step| step.kind.scratch(training))
+                .max()
+                .unwrap_or(0),
             steps,
             values: slots.values,
             gradients: slots.gradients,
@@ -101,9 +118,11 @@ impl Plan {
             output_lengths,
         };
         match available_memory() {
-            Some(available) if plan.bytes() > available => {
-                Err(Error::Memory { needed: plan.bytes(), available, batch: settings.batch })
-            }
+            Some(available) if plan.bytes() > available => Err(Error::Memory {
+                needed: plan.bytes(),
+                available,
+                batch: settings.batch,
+            }),
             _ => Ok(plan),
         }
     }
@@ -129,10 +148,30 @@ impl Plan {
         let training = self.settings.mode == Mode::Training;
         let floats: usize = self.values.iter().chain(&self.gradients).sum::<usize>()
             + self.scratch
-            + self.steps.iter().map(|step| step.kind.packed_forward()).sum::<usize>()
-            + if training { self.steps.iter().map(|step| step.kind.packed_input_gradient()).sum() } else { 0 }
-            + if training { 3 * self.parameters } else { self.parameters };
-        4 * floats + self.steps.iter().map(|step| step.kind.index_bytes()).sum::<usize>()
+            + self
+                .steps
+                .iter()
+                .map(|step| step.kind.packed_forward())
+                .sum::<usize>()
+            + if training {
+                self.steps
+                    .iter()
+                    .map(|step| step.kind.packed_input_gradient())
+                    .sum()
+            } else {
+                0
+            }
+            + if training {
+                3 * self.parameters
+            } else {
+                self.parameters
+            };
+        4 * floats
+            + self
+                .steps
+                .iter()
+                .map(|step| step.kind.index_bytes())
+                .sum::<usize>()
     }
 }
 
@@ -141,7 +180,11 @@ impl fmt::Display for Plan {
         for (i, step) in self.steps.iter().enumerate() {
             writeln!(f, "{i:>4}  {:<26} {}", step.name, step.kind)?;
             if let Some(mask) = step.backward.own_mask {
-                writeln!(f, "{:>34}backward: derivative of {mask:?} as a pass of its own", "")?;
+                writeln!(
+                    f,
+                    "{:>34}backward: derivative of {mask:?} as a pass of its own",
+                    ""
+                )?;
             }
         }
         write!(
@@ -159,6 +202,12 @@ impl fmt::Display for Plan {
 /// Bytes that the system says are free to take (Linux); elsewhere unknown.
 fn available_memory() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<usize>().ok()?.checked_mul(1024)
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    line.split_whitespace()
+        .nth(1)?
+        .parse::<usize>()
+        .ok()?
+        .checked_mul(1024)
 }

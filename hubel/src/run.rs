@@ -37,17 +37,35 @@ impl Plan {
         let training = self.settings.mode == Mode::Training;
         for (i, step) in self.steps.iter().enumerate() {
             if let Kind::Convolution(convolution) = &step.kind {
-                let context = Context { cpu, parameters, training, seed: 0, step: i };
+                let context = Context {
+                    cpu,
+                    parameters,
+                    training,
+                    seed: 0,
+                    step: i,
+                };
                 convolution.pack(&context, step.backward.inputs.first(), workspace);
             }
         }
     }
 
     /// Computes the logits of the images in the workspace. `seed` decides what dropout drops in training.
-    pub fn forward(&self, cpu: &Cpu, parameters: &Parameters, workspace: &mut Workspace, seed: u64) {
+    pub fn forward(
+        &self,
+        cpu: &Cpu,
+        parameters: &Parameters,
+        workspace: &mut Workspace,
+        seed: u64,
+    ) {
         let training = self.settings.mode == Mode::Training;
         for (i, step) in self.steps.iter().enumerate() {
-            let context = Context { cpu, parameters, training, seed, step: i };
+            let context = Context {
+                cpu,
+                parameters,
+                training,
+                seed,
+                step: i,
+            };
             let mut output = std::mem::take(&mut workspace.values[step.output]);
             step.forward(&context, workspace, &mut output[..self.output_lengths[i]]);
             workspace.values[step.output] = output;
@@ -60,19 +78,49 @@ impl Plan {
     }
 
     /// The loss of the last forward run, and its gradient by the logits, where [`Plan::backward`] begins.
-    pub fn loss(&self, workspace: &mut Workspace, labels: &[u32], label_smoothing: f32) -> BatchLoss {
+    pub fn loss(
+        &self,
+        workspace: &mut Workspace,
+        labels: &[u32],
+        label_smoothing: f32,
+    ) -> BatchLoss {
         let length = self.settings.batch * self.outputs;
         let logits = &workspace.values[self.logits][..length];
         let gradient = &mut workspace.gradients[self.logits_gradient][..length];
-        let (loss, correct) = softmax::cross_entropy(logits, labels, self.outputs, label_smoothing, gradient);
+        let (loss, correct) =
+            softmax::cross_entropy(logits, labels, self.outputs, label_smoothing, gradient);
         BatchLoss { loss, correct }
     }
 
+    /// The first step of the last forward run whose output holds a NaN or an infinity.
+    pub(crate) fn first_not_finite(&self, workspace: &Workspace) -> Option<&str> {
+        let broken = |i: &usize| {
+            let output = &workspace.values[self.steps[*i].output][..self.output_lengths[*i]];
+            !output.iter().all(|value| value.is_finite())
+        };
+        (0..self.steps.len())
+            .find(broken)
+            .map(|i| self.steps[i].name.as_str())
+    }
+
     /// Computes the gradient of every parameter from the gradient of the logits.
-    pub fn backward(&self, cpu: &Cpu, parameters: &Parameters, workspace: &mut Workspace, seed: u64) {
+    pub fn backward(
+        &self,
+        cpu: &Cpu,
+        parameters: &Parameters,
+        workspace: &mut Workspace,
+        seed: u64,
+    ) {
         for (i, step) in self.steps.iter().enumerate().rev() {
-            let context = Context { cpu, parameters, training: true, seed, step: i };
-            let mut gradient = std::mem::take(&mut workspace.gradients[step.backward.output_gradient]);
+            let context = Context {
+                cpu,
+                parameters,
+                training: true,
+                seed,
+                step: i,
+            };
+            let mut gradient =
+                std::mem::take(&mut workspace.gradients[step.backward.output_gradient]);
             let output_gradient = &mut gradient[..self.output_lengths[i]];
             if let Some(function) = step.backward.own_mask {
                 let output = &workspace.values[step.output][..output_gradient.len()];
@@ -88,17 +136,27 @@ impl Step {
     fn forward(&self, context: &Context<'_>, workspace: &mut Workspace, output: &mut [f32]) {
         match &self.kind {
             Kind::Convolution(convolution) => convolution.forward(context, self, workspace, output),
-            Kind::MaxPool { window } => pooling::max_forward(context, self, window, workspace, output),
-            Kind::AveragePool { window } => pooling::average_forward(context, self, window, workspace, output),
-            Kind::Normalisation(normalisation) => normalisation.forward(context, self, workspace, output),
+            Kind::MaxPool { window } => {
+                pooling::max_forward(context, self, window, workspace, output)
+            }
+            Kind::AveragePool { window } => {
+                pooling::average_forward(context, self, window, workspace, output)
+            }
+            Kind::Normalisation(normalisation) => {
+                normalisation.forward(context, self, workspace, output)
+            }
             _ => self.forward_elementwise(context, workspace, output),
         }
     }
 
     fn backward(&self, context: &Context<'_>, workspace: &mut Workspace, output_gradient: &[f32]) {
         match &self.kind {
-            Kind::Convolution(convolution) => convolution.backward(context, self, workspace, output_gradient),
-            Kind::MaxPool { window } => pooling::max_backward(context, self, window, workspace, output_gradient),
+            Kind::Convolution(convolution) => {
+                convolution.backward(context, self, workspace, output_gradient)
+            }
+            Kind::MaxPool { window } => {
+                pooling::max_backward(context, self, window, workspace, output_gradient)
+            }
             Kind::AveragePool { window } => {
                 pooling::average_backward(context, self, window, workspace, output_gradient);
             }

@@ -31,7 +31,12 @@ impl Workspace {
     /// Takes the memory that `plan` needs.
     pub fn new(plan: &Plan) -> Self {
         let training = plan.settings.mode == Mode::Training;
-        let buffers = |lengths: &[usize]| lengths.iter().map(|length| Buffer::zeros(*length)).collect();
+        let buffers = |lengths: &[usize]| {
+            lengths
+                .iter()
+                .map(|length| Buffer::zeros(*length))
+                .collect()
+        };
         Self {
             values: buffers(&plan.values),
             gradients: buffers(&plan.gradients),
@@ -41,11 +46,23 @@ impl Workspace {
                 .iter()
                 .map(|step| Packed {
                     forward: Buffer::zeros(step.kind.packed_forward()),
-                    input_gradient: Buffer::zeros(if training { step.kind.packed_input_gradient() } else { 0 }),
+                    input_gradient: Buffer::zeros(if training {
+                        step.kind.packed_input_gradient()
+                    } else {
+                        0
+                    }),
                 })
                 .collect(),
-            indices: plan.steps.iter().map(|step| vec![Default::default(); step.kind.index_len()]).collect(),
-            statistics: plan.steps.iter().map(|step| Buffer::zeros(step.kind.statistics_len())).collect(),
+            indices: plan
+                .steps
+                .iter()
+                .map(|step| vec![Default::default(); step.kind.index_len()])
+                .collect(),
+            statistics: plan
+                .steps
+                .iter()
+                .map(|step| Buffer::zeros(step.kind.statistics_len()))
+                .collect(),
             scratch: Buffer::zeros(plan.scratch),
         }
     }

@@ -193,7 +193,11 @@ impl Kernel for InPlace<'_> {
             // SAFETY: as many lanes as the chunk holds are read and written.
             unsafe {
                 let x = simd.load_first(values.len(), values.as_ptr());
-                simd.store_first(values.len(), apply(simd, self.function, x), values.as_mut_ptr());
+                simd.store_first(
+                    values.len(),
+                    apply(simd, self.function, x),
+                    values.as_mut_ptr(),
+                );
             }
         }
     }
@@ -266,8 +270,15 @@ pub fn backward(
     cpu.parallel_chunks(input_gradient, PIECE, |i, input_gradient| {
         let range = i * PIECE..i * PIECE + input_gradient.len();
         let mut share = output_gradient[range.clone()].to_vec();
-        cpu.dispatch(Backward { function, x_or_y: &x_or_y[range], gradient: &mut share });
-        input_gradient.iter_mut().zip(share).for_each(|(gradient, share)| *gradient += share);
+        cpu.dispatch(Backward {
+            function,
+            x_or_y: &x_or_y[range],
+            gradient: &mut share,
+        });
+        input_gradient
+            .iter_mut()
+            .zip(share)
+            .for_each(|(gradient, share)| *gradient += share);
     });
 }
 

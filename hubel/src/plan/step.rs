@@ -41,14 +41,26 @@ pub(crate) struct GradientTarget {
 pub(crate) enum Kind {
     Convolution(Box<Convolution>),
     Pad(Padding),
-    MaxPool { window: pool::Window },
-    AveragePool { window: pool::Window },
+    MaxPool {
+        window: pool::Window,
+    },
+    AveragePool {
+        window: pool::Window,
+    },
     Normalisation(Normalisation),
     Activation(Activation),
-    Dropout { probability: f32, layer: u64 },
+    Dropout {
+        probability: f32,
+        layer: u64,
+    },
     /// activation(sum of the inputs)
-    Add { activation: Activation },
-    Concat { channels: Vec<usize>, pixels: usize },
+    Add {
+        activation: Activation,
+    },
+    Concat {
+        channels: Vec<usize>,
+        pixels: usize,
+    },
 }
 
 /// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`.
@@ -98,7 +110,10 @@ impl Kind {
             Self::Convolution(step) if training => (step.forward.scratch_len())
                 .max(step.input_gradient.scratch_len())
                 .max(step.weight_gradient.scratch_len()),
-            Self::Convolution(step) => step.forward.scratch_len().max(step.geometry.weights() + step.geometry.output[2]),
+            Self::Convolution(step) => step
+                .forward
+                .scratch_len()
+                .max(step.geometry.weights() + step.geometry.output[2]),
             _ => 0,
         }
     }

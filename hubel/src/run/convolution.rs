@@ -22,7 +22,9 @@ impl Convolution {
             Some(norm) => {
                 let (factor, summand) = norm.running_factors(values);
                 let folded = &mut workspace.scratch[..weights.len()];
-                let rows = folded.chunks_exact_mut(factor.len()).zip(weights.chunks_exact(factor.len()));
+                let rows = folded
+                    .chunks_exact_mut(factor.len())
+                    .zip(weights.chunks_exact(factor.len()));
                 for (folded, row) in rows {
                     for c in 0..factor.len() {
                         folded[c] = factor[c] * row[c];
@@ -36,7 +38,8 @@ impl Convolution {
             }
         }
         if context.training && input.is_some_and(Option::is_some) {
-            self.input_gradient.pack(context.cpu, weights, &mut packed.input_gradient);
+            self.input_gradient
+                .pack(context.cpu, weights, &mut packed.input_gradient);
         }
     }
 
@@ -55,7 +58,9 @@ impl Convolution {
                 (None, Some(bias)) => Some(&context.parameters.values()[bias.clone()]),
                 (None, None) => None,
             },
-            add: self.add.then(|| &workspace.values[step.inputs[1]][..output.len()]),
+            add: self
+                .add
+                .then(|| &workspace.values[step.inputs[1]][..output.len()]),
             activation: self.activation,
         };
         self.forward.run(
@@ -83,7 +88,10 @@ impl Convolution {
             // Weights lie before all biases.
             Some(bias) => {
                 let (head, tail) = gradient.split_at_mut(bias.start);
-                (&mut head[self.weight.clone()], Some(&mut tail[..bias.len()]))
+                (
+                    &mut head[self.weight.clone()],
+                    Some(&mut tail[..bias.len()]),
+                )
             }
             None => (&mut gradient[self.weight.clone()], None),
         };

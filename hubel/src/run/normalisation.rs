@@ -25,7 +25,14 @@ impl Normalisation {
         } else {
             self.running_factors(values)
         };
-        batch_norm::normalise(cpu, input, &factor, &summand, self.activation == Activation::Relu, output);
+        batch_norm::normalise(
+            cpu,
+            input,
+            &factor,
+            &summand,
+            self.activation == Activation::Relu,
+            output,
+        );
         if !matches!(self.activation, Activation::Identity | Activation::Relu) {
             activation::forward_in_place(cpu, self.activation, output);
         }
@@ -46,7 +53,8 @@ impl Normalisation {
             epsilon: self.epsilon,
             scale: &context.parameters.values()[self.scale.clone()],
         };
-        let (mut scale_gradient, mut shift_gradient) = (vec![0.0; self.channels], vec![0.0; self.channels]);
+        let (mut scale_gradient, mut shift_gradient) =
+            (vec![0.0; self.channels], vec![0.0; self.channels]);
         let target = step.backward.inputs[0].as_ref();
         batch_norm::backward(
             context.cpu,
@@ -66,14 +74,23 @@ impl Plan {
     /// Moves the running statistics of all batch normalisations towards those of the last forward run in training.
     pub fn update_running_statistics(&self, parameters: &mut Parameters, workspace: &Workspace) {
         for (i, step) in self.steps.iter().enumerate() {
-            let Kind::Normalisation(norm) = &step.kind else { continue };
+            let Kind::Normalisation(norm) = &step.kind else {
+                continue;
+            };
             let (mean, variance) = workspace.statistics[i].split_at(norm.channels);
             let rows = self.output_lengths[i] / norm.channels;
             // The four tensors lie apart; the running ones are taken out to be changed together.
             let values = parameters.values_mut();
             let mut running_mean = values[norm.running_mean.clone()].to_vec();
             let running_variance = &mut values[norm.running_variance.clone()];
-            batch_norm::update_running(mean, variance, rows, norm.momentum, &mut running_mean, running_variance);
+            batch_norm::update_running(
+                mean,
+                variance,
+                rows,
+                norm.momentum,
+                &mut running_mean,
+                running_variance,
+            );
             values[norm.running_mean.clone()].copy_from_slice(&running_mean);
         }
     }

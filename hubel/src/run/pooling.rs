@@ -17,7 +17,9 @@ pub(super) fn max_forward(
     output: &mut [f32],
 ) {
     let input = &workspace.values[step.inputs[0]][..input_length(window)];
-    let index = context.training.then_some(&mut workspace.indices[context.step][..]);
+    let index = context
+        .training
+        .then_some(&mut workspace.indices[context.step][..]);
     pool::max_forward(context.cpu, window, input, output, index);
 }
 
@@ -31,7 +33,14 @@ pub(super) fn max_backward(
     if let Some(target) = &step.backward.inputs[0] {
         let gradient = &mut workspace.gradients[target.gradient][..input_length(window)];
         let index = &workspace.indices[context.step];
-        pool::max_backward(context.cpu, window, index, output_gradient, gradient, target.accumulate);
+        pool::max_backward(
+            context.cpu,
+            window,
+            index,
+            output_gradient,
+            gradient,
+            target.accumulate,
+        );
     }
 }
 
@@ -55,6 +64,12 @@ pub(super) fn average_backward(
 ) {
     if let Some(target) = &step.backward.inputs[0] {
         let gradient = &mut workspace.gradients[target.gradient][..input_length(window)];
-        pool::average_backward(context.cpu, window, output_gradient, gradient, target.accumulate);
+        pool::average_backward(
+            context.cpu,
+            window,
+            output_gradient,
+            gradient,
+            target.accumulate,
+        );
     }
 }
