@@ -7,6 +7,6 @@ mod nearest;
 pub mod network;
 mod shape;
 
-pub use error::{Error, Result};
+pub use error::{Error, LayerError, Result};
 pub use network::Network;
 pub use shape::Shape;
