@@ -57,6 +57,20 @@ pub enum Error {
         /// The name they share.
         name: String,
     },
+    /// The plan of a run needs more memory than the machine has free.
+    #[error(
+        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; a smaller batch needs less",
+        *needed as f64 / 1e9,
+        *available as f64 / 1e9
+    )]
+    Memory {
+        /// Bytes that the plan needs.
+        needed: usize,
+        /// Bytes that the system says are free.
+        available: usize,
+        /// Images in the batch.
+        batch: usize,
+    },
 }
 
 /// A layer that does not fit its input: the numbers, and ways out.

@@ -1,7 +1,22 @@
 //! Convolution: geometry, choice of algorithm, forward, input gradient, weight gradient.
+mod axis;
+mod depthwise;
+mod depthwise_weight_gradient;
+mod direct;
+mod direct_weight_gradient;
+mod finish;
+mod forward;
+mod input_gradient;
+mod weight_gradient;
+
 use std::fmt;
+use std::ops::Range;
 
 use crate::activation::Activation;
+
+pub use forward::Forward;
+pub use input_gradient::InputGradient;
+pub use weight_gradient::WeightGradient;
 
 /// The numbers of one convolution. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.
 ///
@@ -62,6 +77,49 @@ impl fmt::Display for Algorithm {
     }
 }
 
+impl Algorithm {
+    const ALL: [Self; 3] = [Self::Depthwise, Self::Winograd, Self::Direct];
+
+    /// Whether this algorithm can compute `geometry`.
+    pub fn supports(self, geometry: &Geometry) -> bool {
+        match self {
+            Self::Direct => true,
+            Self::Winograd => false,
+            Self::Depthwise => depthwise::supports(geometry),
+        }
+    }
+
+    /// All that support `geometry`, most likely the fastest first.
+    pub fn candidates(geometry: &Geometry) -> Vec<Self> {
+        Self::ALL
+            .into_iter()
+            .filter(|algorithm| algorithm.supports(geometry))
+            .collect()
+    }
+
+    /// The one that is most likely the fastest for `geometry`.
+    pub fn choose(geometry: &Geometry) -> Self {
+        Self::candidates(geometry)[0]
+    }
+
+    /// As [`Algorithm::choose`] among those that compute every product of the direct convolution.
+    pub fn choose_precise(geometry: &Geometry) -> Self {
+        let mut candidates = Self::candidates(geometry);
+        candidates.retain(|algorithm| *algorithm != Self::Winograd);
+        candidates[0]
+    }
+}
+
+/// The output columns at which the kernel's column `tap` is inside the input.
+fn columns_of_tap(geometry: &Geometry, tap: usize) -> Range<usize> {
+    let (stride, padding) = (geometry.stride[1], geometry.padding[1]);
+    let offset = tap * geometry.dilation[1];
+    let start = padding.saturating_sub(offset).div_ceil(stride);
+    let inside = (geometry.input[1] + padding).saturating_sub(offset);
+    let end = inside.div_ceil(stride).min(geometry.output[1]);
+    start.min(end)..end
+}
+
 /// What happens to a sum of products before it is stored: `activation(sum + bias + add)`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
@@ -82,3 +140,6 @@ pub struct GradientEpilogue<'a> {
     /// (ReLU, ReLU6, leaky ReLU, sigmoid, tanh).
     pub mask: Option<(&'a [f32], Activation)>,
 }
+
+#[cfg(test)]
+mod tests;

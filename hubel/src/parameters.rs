@@ -1,0 +1,141 @@
+//! All weights of a network in one buffer, with a table of names.
+use std::ops::Range;
+
+use hubel_kernels::Buffer;
+
+use crate::network::{Graph, Initial, Role};
+use crate::random::{Purpose, Random};
+
+/// One tensor's place in [`Parameters`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// PyTorch's name, such as `0.weight` or `layer1.0.bn1.running_mean`.
+    pub name: String,
+    /// Sizes in memory: convolution `[kernel y, kernel x, input channels / groups, filters]`, linear `[inputs, outputs]`.
+    pub shape: Vec<usize>,
+    /// What the tensor is to its layer.
+    pub role: Role,
+    /// The node of the graph it belongs to.
+    pub node: usize,
+    /// Where its numbers lie in the buffer.
+    pub range: Range<usize>,
+}
+
+/// All weights of a network in one buffer: first what weight decay applies to (weights), then biases, scales and shifts, then the
+/// running statistics, which no optimizer touches. Each tensor begins on a cache line; the gaps hold zeros.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    values: Buffer,
+    entries: Vec<Entry>,
+    decayed: usize,
+    trainable: usize,
+}
+
+/// Floats of a cache line.
+const LINE: usize = 16;
+
+impl Parameters {
+    /// The parameters of `graph` with their initial values; the same for the same `seed` on every machine.
+    pub fn initial(graph: &Graph, seed: u64) -> Self {
+        let mut entries = Vec::new();
+        let mut initials = Vec::new();
+        let (mut end, mut ends) = (0, [0; 3]);
+        for (group, group_end) in ends.iter_mut().enumerate() {
+            for (node, tensor) in graph.nodes.iter().enumerate().flat_map(|(i, n)| n.tensors.iter().map(move |t| (i, t))) {
+                if group_of(tensor.role) != group {
+                    continue;
+                }
+                let length: usize = tensor.shape.iter().product();
+                entries.push(Entry {
+                    name: join(&graph.nodes[node].name, &tensor.name),
+                    shape: tensor.shape.clone(),
+                    role: tensor.role,
+                    node,
+                    range: end..end + length,
+                });
+                initials.push(tensor.initial);
+                end = (end + length).next_multiple_of(LINE);
+            }
+            *group_end = end;
+        }
+        let mut values = Buffer::zeros(end);
+        let random = Random::new(seed);
+        for (i, (entry, initial)) in entries.iter().zip(initials).enumerate() {
+            let mut stream = random.stream(Purpose::Initialise, 0, i as u64);
+            let target = &mut values[entry.range.clone()];
+            match initial {
+                Initial::Zero => {}
+                Initial::One => target.fill(1.0),
+                Initial::HeNormal { fan_in } => {
+                    let deviation = (2.0 / fan_in as f32).sqrt();
+                    target.iter_mut().for_each(|value| *value = deviation * stream.normal());
+                }
+                Initial::XavierNormal { fan_in, fan_out } => {
+                    let deviation = (2.0 / (fan_in + fan_out) as f32).sqrt();
+                    target.iter_mut().for_each(|value| *value = deviation * stream.normal());
+                }
+                Initial::Uniform { bound } => {
+                    target.iter_mut().for_each(|value| *value = bound * (2.0 * stream.uniform() - 1.0));
+                }
+            }
+        }
+        Self { values, entries, decayed: ends[0], trainable: ends[1] }
+    }
+
+    /// All numbers, gaps included.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// All numbers, gaps included, to be changed.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// The table of names.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The numbers of one tensor.
+    pub fn tensor(&self, entry: &Entry) -> &[f32] {
+        &self.values[entry.range.clone()]
+    }
+
+    /// The tensor with this role of a node of the graph.
+    pub(crate) fn range(&self, node: usize, role: Role) -> Option<Range<usize>> {
+        self.entries.iter().find(|entry| entry.node == node && entry.role == role).map(|entry| entry.range.clone())
+    }
+
+    /// The part that weight decay applies to.
+    pub(crate) fn decayed(&self) -> Range<usize> {
+        0..self.decayed
+    }
+
+    /// The part that the optimizer changes without decay.
+    pub(crate) fn undecayed(&self) -> Range<usize> {
+        self.decayed..self.trainable
+    }
+
+    /// Numbers that training changes (running statistics and gaps not counted).
+    pub fn count(&self) -> usize {
+        self.entries.iter().filter(|entry| group_of(entry.role) < 2).map(|entry| entry.range.len()).sum()
+    }
+
+    /// The name of the tensor that holds place `index` of the buffer.
+    pub fn name_at(&self, index: usize) -> Option<&str> {
+        self.entries.iter().find(|entry| entry.range.contains(&index)).map(|entry| entry.name.as_str())
+    }
+}
+
+fn group_of(role: Role) -> usize {
+    match role {
+        Role::Weight => 0,
+        Role::Bias | Role::Scale | Role::Shift => 1,
+        Role::RunningMean | Role::RunningVariance => 2,
+    }
+}
+
+fn join(layer: &str, tensor: &str) -> String {
+    if layer.is_empty() { tensor.to_string() } else { format!("{layer}.{tensor}") }
+}

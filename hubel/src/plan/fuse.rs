@@ -1,0 +1,326 @@
+//! From a graph to steps: what is computed together, and who applies which derivative on the way back.
+use std::ops::Range;
+
+use hubel_kernels::activation::Activation;
+use hubel_kernels::conv::{self, Algorithm};
+use hubel_kernels::pad::{Padding, PaddingMode};
+use hubel_kernels::{Cpu, pool};
+
+use super::step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step};
+use super::{Mode, PlanSettings};
+use crate::Shape;
+use crate::layers;
+use crate::network::{self, Graph, Node, Operation, Role};
+use crate::parameters::Parameters;
+
+/// Steps over maps (not yet slots).
+pub(super) struct Lowered {
+    pub(super) steps: Vec<Step>,
+    /// Floats of each map; map 0 is the image.
+    pub(super) maps: Vec<usize>,
+    pub(super) logits: usize,
+}
+
+/// Turns the nodes of `graph` into steps, joining those that can be computed together.
+pub(super) fn lower(graph: &Graph, parameters: &Parameters, cpu: &Cpu, settings: PlanSettings) -> Lowered {
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        node.inputs.iter().for_each(|input| readers[*input].push(i));
+    }
+    let mut lowering = Lowering {
+        graph,
+        parameters,
+        cpu,
+        settings,
+        readers,
+        map_of: vec![None; graph.nodes.len()],
+        steps: Vec::new(),
+        maps: vec![settings.batch * graph.nodes[0].shape.len()],
+    };
+    lowering.map_of[0] = Some(0);
+    for node in 1..graph.nodes.len() {
+        if lowering.map_of[node].is_none() {
+            lowering.lower(node);
+        }
+    }
+    let logits = lowering.map_of[graph.nodes.len() - 1].expect("every node has been lowered");
+    Lowered { steps: lowering.steps, maps: lowering.maps, logits }
+}
+
+struct Lowering<'a> {
+    graph: &'a Graph,
+    parameters: &'a Parameters,
+    cpu: &'a Cpu,
+    settings: PlanSettings,
+    /// Who reads each node.
+    readers: Vec<Vec<usize>>,
+    /// The map that holds each node's output; none while it has not been lowered.
+    map_of: Vec<Option<usize>>,
+    steps: Vec<Step>,
+    maps: Vec<usize>,
+}
+
+impl Lowering<'_> {
+    fn lower(&mut self, i: usize) {
+        let node = &self.graph.nodes[i];
+        let inputs: Vec<usize> = node.inputs.iter().map(|input| self.map(*input)).collect();
+        let from = self.graph.nodes[node.inputs[0]].shape;
+        let inference = self.settings.mode == Mode::Inference;
+        let kind = match &node.operation {
+            Operation::Image => unreachable!("only node 0 is the image"),
+            Operation::Flatten => return self.alias(i),
+            Operation::Dropout(_) if inference => return self.alias(i),
+            Operation::Dropout(probability) => Kind::Dropout { probability: *probability, layer: i as u64 },
+            Operation::Conv(settings) => return self.convolution(i, inputs[0], from, Some(settings)),
+            Operation::Linear { .. } => return self.convolution(i, inputs[0], from, None),
+            Operation::MaxPool(window) => Kind::MaxPool { window: self.window(*window, from, node.shape, false) },
+            Operation::AvgPool { window, count_padding } => {
+                Kind::AveragePool { window: self.window(*window, from, node.shape, *count_padding) }
+            }
+            Operation::GlobalAvgPool => Kind::AveragePool { window: self.whole_map(from) },
+            Operation::GlobalMaxPool => Kind::MaxPool { window: self.whole_map(from) },
+            Operation::AdaptiveAvgPool => Kind::AveragePool { window: self.adaptive(from, node.shape) },
+            Operation::AdaptiveMaxPool => Kind::MaxPool { window: self.adaptive(from, node.shape) },
+            Operation::BatchNorm { .. } => {
+                let (activation, nodes) = self.following_activation(vec![i]);
+                let kind = Kind::Normalisation(self.normalisation(i, activation));
+                return self.push(nodes, kind, inputs);
+            }
+            Operation::Activation(activation) => Kind::Activation(*activation),
+            Operation::Add => {
+                let (activation, nodes) = self.following_activation(vec![i]);
+                return self.push(nodes, Kind::Add { activation }, inputs);
+            }
+            Operation::Concat => Kind::Concat {
+                channels: node.inputs.iter().map(|input| self.graph.nodes[*input].shape.channels).collect(),
+                pixels: self.settings.batch * node.shape.height * node.shape.width,
+            },
+        };
+        self.push(vec![i], kind, inputs);
+    }
+
+    fn convolution(&mut self, i: usize, input: usize, from: Shape, settings: Option<&network::Convolution>) {
+        let node = &self.graph.nodes[i];
+        let (input, from) = match settings {
+            Some(settings) => self.pad(node, input, from, settings),
+            None => (input, Shape::new(1, 1, from.len())),
+        };
+        let geometry = match settings {
+            Some(settings) => conv::Geometry {
+                batch: self.settings.batch,
+                input: dimensions(from),
+                output: dimensions(node.shape),
+                kernel: settings.kernel,
+                stride: settings.stride,
+                dilation: settings.dilation,
+                padding: match settings.mode {
+                    layers::PaddingMode::Zeros => [settings.padding[0], settings.padding[1]],
+                    _ => [0, 0],
+                },
+                groups: settings.groups,
+            },
+            None => conv::Geometry {
+                batch: self.settings.batch,
+                input: dimensions(from),
+                output: [1, 1, node.shape.len()],
+                kernel: [1, 1],
+                stride: [1, 1],
+                dilation: [1, 1],
+                padding: [0, 0],
+                groups: 1,
+            },
+        };
+        let mut nodes = vec![i];
+        let mut inputs = vec![input];
+        let mut folded = None;
+        let inference = self.settings.mode == Mode::Inference && self.settings.fuse;
+        if inference
+            && let Some(next) = self.only_reader(i)
+            && matches!(self.graph.nodes[next].operation, Operation::BatchNorm { .. })
+        {
+            folded = Some(self.normalisation(next, Activation::Identity));
+            nodes.push(next);
+        }
+        if inference
+            && let Some(next) = self.only_reader(*nodes.last().unwrap_or(&i))
+            && let [a, b] = self.graph.nodes[next].inputs[..]
+            && self.graph.nodes[next].operation == Operation::Add
+            && let Some(other) = self.map_of[if Some(&a) == nodes.last() { b } else { a }]
+        {
+            nodes.push(next);
+            inputs.push(other);
+        }
+        let (activation, nodes) = self.following_activation(nodes);
+        let algorithm = match self.settings.precise {
+            true => Algorithm::choose_precise(&geometry),
+            false => Algorithm::choose(&geometry),
+        };
+        let kind = Kind::Convolution(Box::new(Convolution {
+            linear: settings.is_none(),
+            algorithm,
+            geometry,
+            forward: conv::Forward::new(self.cpu, geometry, algorithm),
+            input_gradient: conv::InputGradient::new(self.cpu, geometry, algorithm),
+            weight_gradient: conv::WeightGradient::new(self.cpu, geometry, algorithm),
+            weight: self.parameters.range(i, Role::Weight).expect("a convolution has weights"),
+            bias: self.parameters.range(i, Role::Bias),
+            folded,
+            add: inputs.len() == 2,
+            activation,
+        }));
+        self.push(nodes, kind, inputs);
+    }
+
+    /// A step that writes the border, where it does not hold zeros.
+    fn pad(&mut self, node: &Node, input: usize, from: Shape, settings: &network::Convolution) -> (usize, Shape) {
+        let mode = match settings.mode {
+            layers::PaddingMode::Zeros => return (input, from),
+            layers::PaddingMode::Constant(value) => PaddingMode::Constant(value),
+            layers::PaddingMode::Reflect => PaddingMode::Reflect,
+            layers::PaddingMode::Replicate => PaddingMode::Replicate,
+            layers::PaddingMode::Circular => PaddingMode::Circular,
+        };
+        let [top, left, bottom, right] = settings.padding;
+        let padded = Shape::new(from.height + top + bottom, from.width + left + right, from.channels);
+        let padding = Padding {
+            batch: self.settings.batch,
+            input: dimensions(from),
+            output: dimensions(padded),
+            before: [top, left],
+            mode,
+        };
+        let map = self.new_map(padded);
+        self.steps.push(Step {
+            name: format!("{} (padding)", node.name),
+            kind: Kind::Pad(padding),
+            inputs: vec![input],
+            output: map,
+            backward: Backward::default(),
+        });
+        (map, padded)
+    }
+
+    fn normalisation(&self, i: usize, activation: Activation) -> Normalisation {
+        let node = &self.graph.nodes[i];
+        let Operation::BatchNorm { epsilon, momentum } = node.operation else {
+            unreachable!("called for batch normalisations");
+        };
+        let range = |role: Role| -> Range<usize> {
+            self.parameters.range(i, role).expect("a batch normalisation has four tensors")
+        };
+        Normalisation {
+            channels: node.shape.channels,
+            epsilon,
+            momentum,
+            scale: range(Role::Scale),
+            shift: range(Role::Shift),
+            running_mean: range(Role::RunningMean),
+            running_variance: range(Role::RunningVariance),
+            activation,
+        }
+    }
+
+    /// The activation after the last of `nodes`, if that is its only reader and its derivative can be had from its output.
+    fn following_activation(&self, mut nodes: Vec<usize>) -> (Activation, Vec<usize>) {
+        if self.settings.fuse
+            && let Some(next) = nodes.last().and_then(|last| self.only_reader(*last))
+            && let Operation::Activation(activation) = self.graph.nodes[next].operation
+        {
+            if self.settings.mode == Mode::Inference || activation.follows_from_output() {
+                nodes.push(next);
+                return (activation, nodes);
+            }
+        }
+        (Activation::Identity, nodes)
+    }
+
+    fn only_reader(&self, i: usize) -> Option<usize> {
+        match self.readers[i][..] {
+            [reader] => Some(reader),
+            _ => None,
+        }
+    }
+
+    fn window(&self, window: network::Window, from: Shape, to: Shape, count_padding: bool) -> pool::Window {
+        pool::Window {
+            batch: self.settings.batch,
+            input: dimensions(from),
+            output: dimensions(to),
+            regions: pool::Regions::Sliding {
+                kernel: window.kernel,
+                stride: window.stride,
+                padding: window.padding,
+                count_padding,
+            },
+        }
+    }
+
+    fn whole_map(&self, from: Shape) -> pool::Window {
+        self.adaptive(from, Shape::new(1, 1, from.channels))
+    }
+
+    fn adaptive(&self, from: Shape, to: Shape) -> pool::Window {
+        pool::Window {
+            batch: self.settings.batch,
+            input: dimensions(from),
+            output: dimensions(to),
+            regions: pool::Regions::Adaptive,
+        }
+    }
+
+    fn map(&self, node: usize) -> usize {
+        self.map_of[node].expect("inputs come before their readers")
+    }
+
+    fn new_map(&mut self, shape: Shape) -> usize {
+        self.maps.push(self.settings.batch * shape.len());
+        self.maps.len() - 1
+    }
+
+    /// Node `i` is its input in other words.
+    fn alias(&mut self, i: usize) {
+        self.map_of[i] = Some(self.map(self.graph.nodes[i].inputs[0]));
+    }
+
+    fn push(&mut self, nodes: Vec<usize>, kind: Kind, inputs: Vec<usize>) {
+        let last = *nodes.last().expect("a step stands for at least one node");
+        let output = self.new_map(self.graph.nodes[last].shape);
+        let names: Vec<&str> = nodes.iter().map(|i| self.graph.nodes[*i].name.as_str()).collect();
+        self.steps.push(Step { name: names.join(" + "), kind, inputs, output, backward: Backward::default() });
+        nodes.iter().for_each(|i| self.map_of[*i] = Some(output));
+    }
+}
+
+fn dimensions(shape: Shape) -> [usize; 3] {
+    [shape.height, shape.width, shape.channels]
+}
+
+/// Decides, for each step, where the gradients of its inputs go and who applies the derivative of a fused activation: the last step
+/// that writes the gradient of a map, if it is a convolution, does it in its epilogue. A max pool commutes with it (the derivative at
+/// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
+pub(super) fn plan_backward(steps: &mut [Step], maps: usize) {
+    let mut readers = vec![0; maps];
+    steps.iter().flat_map(|step| &step.inputs).for_each(|map| readers[*map] += 1);
+    let mut duty: Vec<Option<Activation>> = vec![None; maps];
+    for step in steps.iter() {
+        duty[step.output] = match step.kind {
+            Kind::MaxPool { .. } if readers[step.inputs[0]] == 1 => duty[step.inputs[0]].take(),
+            _ => Some(step.kind.activation()).filter(|activation| *activation != Activation::Identity),
+        };
+    }
+    let mut written = vec![false; maps];
+    for step in steps.iter_mut().rev() {
+        step.backward.own_mask = duty[step.output].take();
+        for map in &step.inputs {
+            readers[*map] -= 1;
+            step.backward.inputs.push((*map != 0).then(|| GradientTarget {
+                gradient: 0,
+                accumulate: std::mem::replace(&mut written[*map], true),
+                mask: match step.kind {
+                    Kind::Convolution(_) if readers[*map] == 0 => duty[*map].take(),
+                    _ => None,
+                },
+            }));
+        }
+    }
+}

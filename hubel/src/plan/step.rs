@@ -1,0 +1,171 @@
+//! The steps of a plan: what is computed, on which slots, with which algorithm.
+use std::fmt;
+use std::ops::Range;
+
+use hubel_kernels::activation::Activation;
+use hubel_kernels::conv;
+use hubel_kernels::pad::Padding;
+use hubel_kernels::pool;
+
+/// One step: reads the slots `inputs`, writes the slot `output`.
+pub(crate) struct Step {
+    /// The layers it stands for, by name: `0 + 1`.
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) output: usize,
+    pub(crate) backward: Backward,
+}
+
+/// Where the step's gradients come from and go to.
+#[derive(Default)]
+pub(crate) struct Backward {
+    /// Gradient slot of the step's output.
+    pub(crate) output_gradient: usize,
+    /// An activation of this step whose derivative no reader of the output has applied.
+    pub(crate) own_mask: Option<Activation>,
+    /// For each input: where its gradient goes; none for the image.
+    pub(crate) inputs: Vec<Option<GradientTarget>>,
+}
+
+/// Where the gradient of one input goes.
+pub(crate) struct GradientTarget {
+    pub(crate) gradient: usize,
+    /// Whether another reader has written a share already.
+    pub(crate) accumulate: bool,
+    /// The derivative of the activation that made the input, to be applied by this step since it is the last to write.
+    pub(crate) mask: Option<Activation>,
+}
+
+/// What a step computes.
+pub(crate) enum Kind {
+    Convolution(Box<Convolution>),
+    Pad(Padding),
+    MaxPool { window: pool::Window },
+    AveragePool { window: pool::Window },
+    Normalisation(Normalisation),
+    Activation(Activation),
+    Dropout { probability: f32, layer: u64 },
+    /// activation(sum of the inputs)
+    Add { activation: Activation },
+    Concat { channels: Vec<usize>, pixels: usize },
+}
+
+/// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`.
+pub(crate) struct Convolution {
+    pub(crate) linear: bool,
+    pub(crate) algorithm: conv::Algorithm,
+    pub(crate) geometry: conv::Geometry,
+    pub(crate) forward: conv::Forward,
+    pub(crate) input_gradient: conv::InputGradient,
+    pub(crate) weight_gradient: conv::WeightGradient,
+    pub(crate) weight: Range<usize>,
+    pub(crate) bias: Option<Range<usize>>,
+    /// A batch normalisation folded into weights and bias (inference).
+    pub(crate) folded: Option<Normalisation>,
+    /// Whether the step's last input is a map to be added before the activation.
+    pub(crate) add: bool,
+    pub(crate) activation: Activation,
+}
+
+/// A batch normalisation over `channels`, with the activation after it.
+#[derive(Clone)]
+pub(crate) struct Normalisation {
+    pub(crate) channels: usize,
+    pub(crate) epsilon: f32,
+    pub(crate) momentum: f32,
+    pub(crate) scale: Range<usize>,
+    pub(crate) shift: Range<usize>,
+    pub(crate) running_mean: Range<usize>,
+    pub(crate) running_variance: Range<usize>,
+    pub(crate) activation: Activation,
+}
+
+impl Kind {
+    /// The activation applied to what the step stores.
+    pub(crate) fn activation(&self) -> Activation {
+        match self {
+            Self::Convolution(convolution) => convolution.activation,
+            Self::Normalisation(normalisation) => normalisation.activation,
+            Self::Add { activation } => *activation,
+            _ => Activation::Identity,
+        }
+    }
+
+    /// Floats of scratch memory.
+    pub(crate) fn scratch(&self, training: bool) -> usize {
+        match self {
+            Self::Convolution(step) if training => (step.forward.scratch_len())
+                .max(step.input_gradient.scratch_len())
+                .max(step.weight_gradient.scratch_len()),
+            Self::Convolution(step) => step.forward.scratch_len().max(step.geometry.weights() + step.geometry.output[2]),
+            _ => 0,
+        }
+    }
+
+    /// Floats of the weights packed for the forward pass.
+    pub(crate) fn packed_forward(&self) -> usize {
+        match self {
+            Self::Convolution(step) => step.forward.packed_len(),
+            _ => 0,
+        }
+    }
+
+    /// Floats of the weights packed for the input gradient.
+    pub(crate) fn packed_input_gradient(&self) -> usize {
+        match self {
+            Self::Convolution(step) => step.input_gradient.packed_len(),
+            _ => 0,
+        }
+    }
+
+    /// Numbers that remember which of a window was the largest.
+    pub(crate) fn index_len(&self) -> usize {
+        match self {
+            Self::MaxPool { window } => window.batch * window.output.iter().product::<usize>(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.index_len() * std::mem::size_of::<pool::Index>()
+    }
+
+    /// Floats of the batch's mean and variance (or of the folded bias).
+    pub(crate) fn statistics_len(&self) -> usize {
+        match self {
+            Self::Normalisation(normalisation) => 2 * normalisation.channels,
+            Self::Convolution(step) if step.folded.is_some() => step.geometry.output[2],
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Convolution(step) => {
+                let name = if step.linear { "linear" } else { "conv" };
+                write!(f, "{name} ({})", step.algorithm)?;
+                if step.folded.is_some() {
+                    write!(f, " + folded batch norm")?;
+                }
+                if step.add {
+                    write!(f, " + add")?;
+                }
+            }
+            Self::Pad(_) => write!(f, "pad")?,
+            Self::MaxPool { .. } => write!(f, "max pool")?,
+            Self::AveragePool { .. } => write!(f, "average pool")?,
+            Self::Normalisation(_) => write!(f, "batch norm")?,
+            Self::Activation(activation) => write!(f, "{activation:?}")?,
+            Self::Dropout { probability, .. } => write!(f, "dropout {probability}")?,
+            Self::Add { .. } => write!(f, "add")?,
+            Self::Concat { .. } => write!(f, "concat")?,
+        }
+        match self.activation() {
+            Activation::Identity => Ok(()),
+            activation => write!(f, " + {activation:?}"),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Weight gradient read in place: for each tap, tiles of input channels times vectors of output channels, summed over runs
+//! of pixels. Runs are cut into chunks that stay in L2; where there are few weights, fixed groups of rows have their own
+//! sums, which are added in order.
+use std::ops::Range;
+
+use crate::Cpu;
+use crate::simd::{Kernel, Simd};
+use crate::threads::DisjointMut;
+
+use super::{Geometry, columns_of_tap};
+
+/// Groups of rows at most.
+const ROW_GROUPS: usize = 16;
+/// Numbers in the partial sums of all groups of rows.
+const PARTIAL_SUMS: usize = 1 << 20;
+/// Pixels that a group of rows has at least.
+const GROUP_PIXELS: usize = 64;
+/// Numbers of both maps in a chunk: half of L2.
+const CHUNK: usize = 1 << 17;
+/// Numbers of a slice of the output gradient's channels in a chunk: most of L1.
+const SLICE: usize = 6 << 10;
+/// Numbers that one task of the ordered reduction adds.
+const REDUCE: usize = 4096;
+
+/// Weight gradient of a direct convolution.
+#[derive(Debug)]
+pub(super) struct WeightGradient {
+    /// With a 1×1 kernel that reads every pixel, the maps are one long map of `row` columns.
+    geometry: Geometry,
+    /// Pixels of the output; the last row may be cut short.
+    pixels: usize,
+    /// Numbers of the input.
+    inputs: usize,
+    segments: Vec<Segment>,
+    row_groups: usize,
+    /// Ranges of input channels of a group, each a task's.
+    parts: usize,
+    chunk_rows: usize,
+}
+
+/// Neighbouring terms of a kernel and the output columns that they see.
+#[derive(Debug)]
+struct Segment {
+    tap: [usize; 2],
+    /// Neighbouring numbers in a row of the input: one tap's channels or those of the kernel's row.
+    terms: usize,
+    columns: Range<usize>,
+}
+
+impl WeightGradient {
+    pub(super) fn new(geometry: Geometry) -> Self {
+        let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
+        let inputs = geometry.batch * geometry.input.iter().product::<usize>();
+        let geometry = collapse(geometry);
+        let terms = geometry.input[2] / geometry.groups;
+        let fused = geometry.groups == 1 && geometry.dilation[1] == 1 && terms <= 4;
+        let segments = segments(&geometry, fused);
+        let rows = geometry.batch * geometry.output[0];
+        let sums = geometry.weights() + geometry.output[2];
+        let row_groups = (PARTIAL_SUMS / sums)
+            .min(ROW_GROUPS)
+            .min(pixels / GROUP_PIXELS)
+            .min(rows)
+            .max(1);
+        let parts = if fused {
+            1
+        } else {
+            ROW_GROUPS
+                .div_ceil(row_groups * geometry.groups)
+                .clamp(1, terms.div_ceil(8))
+        };
+        let row = geometry.output[1] * geometry.output[2]
+            + geometry.stride[0] * geometry.input[1] * geometry.input[2];
+        let slice = geometry.output[1] * 32;
+        let chunk_rows = (CHUNK / row).min(SLICE / slice).max(1);
+        Self {
+            geometry,
+            pixels,
+            inputs,
+            segments,
+            row_groups,
+            parts,
+            chunk_rows,
+        }
+    }
+
+    pub(super) fn scratch_len(&self) -> usize {
+        if self.row_groups > 1 {
+            self.row_groups * (self.geometry.weights() + self.geometry.output[2])
+        } else {
+            0
+        }
+    }
+
+    pub(super) fn run(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: &[f32],
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
+        let filters = self.geometry.output[2];
+        assert_eq!(input.len(), self.inputs, "input");
+        assert_eq!(output_gradient.len(), self.pixels * filters, "output");
+        let weights = self.geometry.weights();
+        assert_eq!(weight_gradient.len(), weights, "weight gradient");
+        assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
+        let with_bias = bias_gradient.is_some();
+        if self.row_groups == 1 {
+            let weight_gradient = DisjointMut::new(weight_gradient);
+            let bias_gradient = bias_gradient.map(DisjointMut::new);
+            self.sum(cpu, input, output_gradient, |_| {
+                let bias = bias_gradient.as_ref().map(DisjointMut::as_mut_ptr);
+                (weight_gradient.as_mut_ptr(), bias)
+            });
+            return;
+        }
+        let stride = weights + filters;
+        let partial = &mut scratch[..self.row_groups * stride];
+        let shared = DisjointMut::new(partial);
+        self.sum(cpu, input, output_gradient, |group| {
+            // SAFETY: each group's sums lie within the scratch.
+            let sums = unsafe { shared.slice(group * stride..(group + 1) * stride) };
+            let (weight_sums, bias_sums) = sums.split_at_mut(weights);
+            (
+                weight_sums.as_mut_ptr(),
+                with_bias.then_some(bias_sums.as_mut_ptr()),
+            )
+        });
+        let partial = &scratch[..self.row_groups * stride];
+        let reduce = |offset: usize, total: &mut [f32]| {
+            cpu.parallel_chunks(total, REDUCE, |i, total| {
+                let start = offset + i * REDUCE;
+                total.copy_from_slice(&partial[start..start + total.len()]);
+                for group in partial.chunks(stride).skip(1) {
+                    for (total, part) in total.iter_mut().zip(&group[start..]) {
+                        *total += part;
+                    }
+                }
+            });
+        };
+        reduce(0, weight_gradient);
+        if let Some(bias_gradient) = bias_gradient {
+            reduce(weights, bias_gradient);
+        }
+    }
+
+    /// Runs all tasks; `sums(group)` is where a group's weight and bias sums go.
+    fn sum(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: &[f32],
+        sums: impl Fn(usize) -> (*mut f32, Option<*mut f32>) + Sync,
+    ) {
+        let rows = self.geometry.batch * self.geometry.output[0];
+        let terms = self.geometry.input[2] / self.geometry.groups;
+        let per_row_group = self.parts * self.geometry.groups;
+        cpu.parallel(self.row_groups * per_row_group, |task| {
+            let row_group = task / per_row_group;
+            let group = task / self.parts % self.geometry.groups;
+            let part = task % self.parts;
+            let (weight_sums, bias_sums) = sums(row_group);
+            cpu.dispatch(Task {
+                whole: self,
+                input,
+                output_gradient,
+                weight_sums,
+                bias_sums: bias_sums.filter(|_| part == 0),
+                group,
+                terms: part * terms / self.parts..(part + 1) * terms / self.parts,
+                rows: row_group * rows / self.row_groups..(row_group + 1) * rows / self.row_groups,
+            });
+        });
+    }
+}
+
+/// A 1×1 convolution of every pixel has no rows: the same over one long map.
+fn collapse(geometry: Geometry) -> Geometry {
+    let [height, width, filters] = geometry.output;
+    let every_pixel = geometry.kernel == [1, 1]
+        && geometry.stride == [1, 1]
+        && geometry.padding == [0, 0]
+        && geometry.input[..2] == geometry.output[..2];
+    if !every_pixel {
+        return geometry;
+    }
+    let pixels = geometry.batch * height * width;
+    let row = pixels.min(GROUP_PIXELS);
+    let rows = pixels.div_ceil(row);
+    Geometry {
+        batch: 1,
+        input: [rows, row, geometry.input[2]],
+        output: [rows, row, filters],
+        ..geometry
+    }
+}
+
+/// The runs of all taps. `fused` takes the taps of a kernel's row together where all of them are inside.
+fn segments(geometry: &Geometry, fused: bool) -> Vec<Segment> {
+    let terms = geometry.input[2] / geometry.groups;
+    let [_, taps] = geometry.kernel;
+    let columns = |tap: usize| columns_of_tap(geometry, tap);
+    let common = columns(0).start..columns(taps - 1).end;
+    let mut segments = Vec::new();
+    for y in 0..geometry.kernel[0] {
+        let mut push = |x: usize, terms: usize, columns: Range<usize>| {
+            if !columns.is_empty() {
+                segments.push(Segment {
+                    tap: [y, x],
+                    terms,
+                    columns,
+                });
+            }
+        };
+        let fused = fused && taps > 1 && !common.is_empty();
+        if fused {
+            push(0, taps * terms, common.clone());
+        }
+        for x in 0..taps {
+            if fused {
+                push(x, terms, columns(x).start..common.start);
+                push(x, terms, common.end..columns(x).end);
+            } else {
+                push(x, terms, columns(x));
+            }
+        }
+    }
+    segments
+}
+
+/// Some input channels of a group over some rows of the output.
+struct Task<'a> {
+    whole: &'a WeightGradient,
+    input: &'a [f32],
+    output_gradient: &'a [f32],
+    weight_sums: *mut f32,
+    bias_sums: Option<*mut f32>,
+    group: usize,
+    terms: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let geometry = &self.whole.geometry;
+        let filters = geometry.output[2];
+        let channels = filters / geometry.groups;
+        let first = self.group * channels;
+        let group_terms = geometry.input[2] / geometry.groups;
+        for tap in 0..geometry.kernel[0] * geometry.kernel[1] {
+            for term in self.terms.clone() {
+                // SAFETY: a row of the weights; only this task writes its group's channels of these terms.
+                unsafe {
+                    let row = self
+                        .weight_sums
+                        .add((tap * group_terms + term) * filters + first);
+                    row.write_bytes(0, channels);
+                }
+            }
+        }
+        if let Some(bias) = self.bias_sums {
+            // SAFETY: as above.
+            unsafe { bias.add(first).write_bytes(0, channels) };
+        }
+        let mut start = self.rows.start;
+        while start < self.rows.end {
+            let end = (start + self.whole.chunk_rows).min(self.rows.end);
+            let mut channel = first;
+            while channel < first + channels {
+                let left = first + channels - channel;
+                let vectors = left.div_ceil(S::LANES);
+                channel += match vectors {
+                    1 => self.slice::<S, 1>(simd, start..end, channel, left),
+                    3 => self.slice::<S, 3>(simd, start..end, channel, left),
+                    _ => self.slice::<S, 2>(simd, start..end, channel, left),
+                };
+            }
+            start = end;
+        }
+    }
+}
+
+impl Task<'_> {
+    /// V vectors of output channels from `channel` on, of which `left` are left; returns how many channels were done.
+    #[inline(always)]
+    fn slice<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        channel: usize,
+        left: usize,
+    ) -> usize {
+        let lanes = left.min(V * S::LANES);
+        if lanes == V * S::LANES {
+            self.all_segments::<S, V, false>(simd, rows, channel, S::LANES);
+        } else {
+            self.all_segments::<S, V, true>(simd, rows, channel, lanes - (V - 1) * S::LANES);
+        }
+        lanes
+    }
+
+    #[inline(always)]
+    fn all_segments<S: Simd, const V: usize, const TAIL: bool>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        channel: usize,
+        last: usize,
+    ) {
+        if let Some(bias) = self.bias_sums {
+            self.bias::<S, V, TAIL>(simd, rows.clone(), channel, last, bias);
+        }
+        let most = if S::REGISTERS >= 32 { 8 } else { 4 };
+        let group_terms = self.whole.geometry.input[2] / self.whole.geometry.groups;
+        for segment in &self.whole.segments {
+            let (mut term, end) = if segment.terms > group_terms {
+                (0, segment.terms)
+            } else {
+                (self.terms.start, self.terms.end)
+            };
+            while term < end {
+                let tiles = (end - term).div_ceil(most);
+                let size = (end - term).div_ceil(tiles);
+                let rows = rows.clone();
+                match size {
+                    1 => self.tile::<S, 1, V, TAIL>(simd, segment, term, rows, channel, last),
+                    2 => self.tile::<S, 2, V, TAIL>(simd, segment, term, rows, channel, last),
+                    3 => self.tile::<S, 3, V, TAIL>(simd, segment, term, rows, channel, last),
+                    4 => self.tile::<S, 4, V, TAIL>(simd, segment, term, rows, channel, last),
+                    5 => self.tile::<S, 5, V, TAIL>(simd, segment, term, rows, channel, last),
+                    6 => self.tile::<S, 6, V, TAIL>(simd, segment, term, rows, channel, last),
+                    7 => self.tile::<S, 7, V, TAIL>(simd, segment, term, rows, channel, last),
+                    _ => self.tile::<S, 8, V, TAIL>(simd, segment, term, rows, channel, last),
+                }
+                term += size;
+            }
+        }
+    }
+
+    /// Columns of `columns` that exist in a row of the output.
+    #[inline(always)]
+    fn existing(&self, row: usize, columns: &Range<usize>) -> Range<usize> {
+        let left = self.whole.pixels - row * self.whole.geometry.output[1];
+        columns.start.min(left)..columns.end.min(left)
+    }
+
+    /// Adds R terms from `term` on times V vectors from `channel` on.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize, const TAIL: bool>(
+        &self,
+        simd: S,
+        segment: &Segment,
+        term: usize,
+        rows: Range<usize>,
+        channel: usize,
+        last: usize,
+    ) {
+        let geometry = &self.whole.geometry;
+        let [height, width, inputs] = geometry.input;
+        let [out_height, out_width, filters] = geometry.output;
+        let group_terms = inputs / geometry.groups;
+        let [tap_y, tap_x] = segment.tap;
+        let tap = tap_y * geometry.kernel[1] + tap_x;
+        // SAFETY: R rows of the weights from this term of this tap on, `channel + …` within each.
+        let target = unsafe {
+            self.weight_sums
+                .add((tap * group_terms + term) * filters + channel)
+        };
+        let load = |v: usize, from: *const f32| {
+            // SAFETY: the vectors before the last are whole, the last has `last` lanes.
+            unsafe {
+                if TAIL && v + 1 == V {
+                    simd.load_first(last, from.add(v * S::LANES))
+                } else {
+                    simd.load(from.add(v * S::LANES))
+                }
+            }
+        };
+        let mut sums = [[simd.zero(); V]; R];
+        for r in 0..R {
+            for v in 0..V {
+                sums[r][v] = load(v, target.wrapping_add(r * filters));
+            }
+        }
+        let (mut image, mut y) = (rows.start / out_height, rows.start % out_height);
+        for row in rows {
+            let columns = self.existing(row, &segment.columns);
+            let source_y = (y * geometry.stride[0] + tap_y * geometry.dilation[0])
+                .wrapping_sub(geometry.padding[0]);
+            if source_y < height && !columns.is_empty() {
+                let source_x = columns.start * geometry.stride[1] + tap_x * geometry.dilation[1]
+                    - geometry.padding[1];
+                let source = (image * height + source_y) * width + source_x;
+                let source = source * inputs + self.group * group_terms + term;
+                let mut source = self.input[source..].as_ptr();
+                let gradient = (row * out_width + columns.start) * filters + channel;
+                let mut gradient = self.output_gradient[gradient..].as_ptr();
+                let step = geometry.stride[1] * inputs;
+                for _ in columns {
+                    let mut vectors = [simd.zero(); V];
+                    for (v, vector) in vectors.iter_mut().enumerate() {
+                        *vector = load(v, gradient);
+                    }
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        // SAFETY: R neighbouring terms of the input, which this column sees.
+                        let value = simd.splat(unsafe { *source.add(r) });
+                        for v in 0..V {
+                            sums[v] = simd.mul_add(value, vectors[v], sums[v]);
+                        }
+                    }
+                    source = source.wrapping_add(step);
+                    gradient = gradient.wrapping_add(filters);
+                }
+            }
+            y += 1;
+            if y == out_height {
+                y = 0;
+                image += 1;
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (v, sum) in sums.iter().enumerate() {
+                // SAFETY: as for the loads.
+                unsafe {
+                    let to = target.add(r * filters + v * S::LANES);
+                    if TAIL && v + 1 == V {
+                        simd.store_first(last, *sum, to);
+                    } else {
+                        simd.store(*sum, to);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the output gradient's columns.
+    #[inline(always)]
+    fn bias<S: Simd, const V: usize, const TAIL: bool>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        channel: usize,
+        last: usize,
+        bias: *mut f32,
+    ) {
+        let [_, out_width, filters] = self.whole.geometry.output;
+        let pixels = rows.start * out_width..(rows.end * out_width).min(self.whole.pixels);
+        for v in 0..V {
+            let lanes = if TAIL && v + 1 == V { last } else { S::LANES };
+            let channel = channel + v * S::LANES;
+            // SAFETY: `lanes` channels from `channel` on exist in each pixel and in the bias.
+            unsafe {
+                let target = bias.add(channel);
+                let mut sum = simd.load_first(lanes, target);
+                for pixel in pixels.clone() {
+                    let from = self.output_gradient.as_ptr().add(pixel * filters + channel);
+                    sum = simd.add(sum, simd.load_first(lanes, from));
+                }
+                simd.store_first(lanes, sum, target);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What happens to a vector of sums before it is stored, in one form for outputs and input gradients.
+use crate::activation::{self, Activation};
+use crate::simd::Simd;
+
+use super::{Epilogue, GradientEpilogue};
+
+/// `(activation(sum + bias + add) + old) · derivative(mask)`, each part optional.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Finish<'a> {
+    bias: Option<&'a [f32]>,
+    add: Option<&'a [f32]>,
+    activation: Activation,
+    accumulate: bool,
+    mask: Option<(&'a [f32], Activation)>,
+}
+
+impl<'a> Finish<'a> {
+    /// The end of a forward pass into a map of `length` numbers of `channels` channels.
+    pub(super) fn forward(epilogue: &Epilogue<'a>, length: usize, channels: usize) -> Self {
+        assert!(epilogue.bias.is_none_or(|bias| bias.len() == channels));
+        assert!(epilogue.add.is_none_or(|add| add.len() == length));
+        Self {
+            bias: epilogue.bias,
+            add: epilogue.add,
+            activation: epilogue.activation,
+            ..Self::default()
+        }
+    }
+
+    /// The end of an input gradient of `length` numbers.
+    pub(super) fn gradient(epilogue: &GradientEpilogue<'a>, length: usize) -> Self {
+        assert!(epilogue.mask.is_none_or(|(mask, _)| mask.len() == length));
+        Self {
+            accumulate: epilogue.accumulate,
+            mask: epilogue.mask,
+            ..Self::default()
+        }
+    }
+
+    /// Finishes `sum` and stores its first `lanes` lanes at `target[at]`, which is channel `channel`.
+    ///
+    /// # Safety
+    /// `target` is a map of the length given at creation, in which `at + lanes` numbers lie; `channel + lanes` is at most the
+    /// channels; no other thread touches them.
+    #[inline(always)]
+    pub(super) unsafe fn store<S: Simd>(
+        &self,
+        simd: S,
+        sum: S::Vector,
+        target: *mut f32,
+        at: usize,
+        channel: usize,
+        lanes: usize,
+    ) {
+        let whole = lanes == S::LANES;
+        // SAFETY: all slices have the lengths asserted at creation, the rest is the caller's promise.
+        unsafe {
+            let load = |from: *const f32| {
+                if whole {
+                    simd.load(from)
+                } else {
+                    simd.load_first(lanes, from)
+                }
+            };
+            let mut value = sum;
+            if let Some(bias) = self.bias {
+                value = simd.add(value, load(bias.as_ptr().add(channel)));
+            }
+            if let Some(add) = self.add {
+                value = simd.add(value, load(add.as_ptr().add(at)));
+            }
+            if self.activation != Activation::Identity {
+                value = activation::apply(simd, self.activation, value);
+            }
+            if self.accumulate {
+                value = simd.add(value, load(target.add(at)));
+            }
+            if let Some((mask, activation)) = self.mask {
+                let output = load(mask.as_ptr().add(at));
+                value = simd.mul(
+                    value,
+                    activation::derivative_from_output(simd, activation, output),
+                );
+            }
+            if whole {
+                simd.store(value, target.add(at));
+            } else {
+                simd.store_first(lanes, value, target.add(at));
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The weight gradient by any algorithm.
+use crate::Cpu;
+
+use super::{
+    Algorithm, Geometry, depthwise_weight_gradient as depthwise, direct_weight_gradient as direct,
+};
+
+/// Weight and bias gradient, prepared for one geometry.
+#[derive(Debug)]
+pub struct WeightGradient(By);
+
+#[derive(Debug)]
+enum By {
+    Direct(direct::WeightGradient),
+    Depthwise(depthwise::WeightGradient),
+}
+
+impl WeightGradient {
+    /// Prepares a pass; `geometry` is the forward convolution's.
+    ///
+    /// # Panics
+    /// If `algorithm` does not support `geometry`.
+    pub fn new(_cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
+        assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
+        Self(match algorithm {
+            Algorithm::Direct => By::Direct(direct::WeightGradient::new(geometry)),
+            Algorithm::Depthwise => By::Depthwise(depthwise::WeightGradient::new(geometry)),
+            Algorithm::Winograd => unreachable!("supports nothing"),
+        })
+    }
+
+    /// Numbers of scratch that [`WeightGradient::run`] needs at least.
+    pub fn scratch_len(&self) -> usize {
+        match &self.0 {
+            By::Direct(direct) => direct.scratch_len(),
+            By::Depthwise(depthwise) => depthwise.scratch_len(),
+        }
+    }
+
+    /// Computes the weight gradient and, if asked, the bias gradient; what was there before is overwritten.
+    ///
+    /// # Panics
+    /// If a length is wrong.
+    pub fn run(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: &[f32],
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
+        match &self.0 {
+            By::Direct(direct) => direct.run(
+                cpu,
+                input,
+                output_gradient,
+                weight_gradient,
+                bias_gradient,
+                scratch,
+            ),
+            By::Depthwise(depthwise) => depthwise.run(
+                cpu,
+                input,
+                output_gradient,
+                weight_gradient,
+                bias_gradient,
+                scratch,
+            ),
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Plain loops in f64: what every kernel is tested against.
+pub mod conv;
