@@ -48,24 +48,8 @@ pub enum Error {
     },
 
     /// A layer does not fit its input.
-    #[error(
-        "layer {name} `{layer}` does not fit its input {input}\n  {reason}{}\n  network so far: {so_far}",
-        list(ways_out)
-    )]
-    Layer {
-        /// Its name in the network.
-        name: String,
-        /// Its architecture text.
-        layer: String,
-        /// The shape it was given.
-        input: Shape,
-        /// Why it does not fit, with the numbers.
-        reason: String,
-        /// Changes that help; each was tried.
-        ways_out: Vec<String>,
-        /// The layers before it and their shapes.
-        so_far: String,
-    },
+    #[error(transparent)]
+    Layer(Box<LayerError>),
 
     /// Two layers would have the same name, and their weights could not be told apart.
     #[error("two layers are named `{name}`; give one of them another label")]
@@ -146,6 +130,27 @@ pub enum Error {
     /// Data given or asked for that does not fit together: lengths, classes, counts.
     #[error("{0}")]
     DataMismatch(String),
+}
+
+/// A layer that does not fit its input: the numbers, and ways out.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "layer {name} `{layer}` does not fit its input {input}\n  {reason}{}\n  network so far: {so_far}",
+    list(ways_out)
+)]
+pub struct LayerError {
+    /// Its name in the network.
+    pub name: String,
+    /// Its architecture text.
+    pub layer: String,
+    /// The shape it was given.
+    pub input: Shape,
+    /// Why it does not fit, with the numbers.
+    pub reason: String,
+    /// Changes that help; each was tried.
+    pub ways_out: Vec<String>,
+    /// The layers before it and their shapes.
+    pub so_far: String,
 }
 
 /// The ways out, as a line of its own.

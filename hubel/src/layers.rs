@@ -1,7 +1,9 @@
 //! The closed list of layers: settings, architecture text, shape rule, tensors. One file for each that has something to say.
 pub(crate) mod activation;
 pub(crate) mod arguments;
+mod batch_norm;
 mod conv;
+mod linear;
 mod pool;
 pub(crate) mod window;
 
@@ -175,10 +177,10 @@ impl Layer {
             "globalmaxpool" => Self::GlobalMaxPool,
             "adaptiveavgpool" => Self::AdaptiveAvgPool(regions(arguments)?),
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
-            "batchnorm" => parse_batch_norm(arguments)?,
+            "batchnorm" => batch_norm::parse(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
             "flatten" => Self::Flatten,
-            "linear" => parse_linear(arguments)?,
+            "linear" => linear::parse(arguments)?,
             _ => return Ok(activation::parse(name, arguments)?.map(Self::Activation)),
         }))
     }
@@ -208,18 +210,7 @@ impl Layer {
                 Operation::AdaptiveMaxPool,
                 Shape::new(rows, columns, channels),
             ),
-            Self::BatchNorm { epsilon, momentum } => {
-                if !(epsilon > 0.0 && (0.0..=1.0).contains(&momentum)) {
-                    let reason = "epsilon must be above 0 and momentum between 0 and 1";
-                    return Err(reason.to_string().into());
-                }
-                let operation = Operation::BatchNorm { epsilon, momentum };
-                Ok(Resolved::new(
-                    operation,
-                    input,
-                    batch_norm_tensors(channels),
-                )?)
-            }
+            Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {
                     let reason = "the probability must be at least 0 and below 1";
@@ -231,76 +222,15 @@ impl Layer {
                 Operation::Flatten,
                 Shape::new(1, 1, height * width * channels),
             ),
-            Self::Linear { outputs, bias } => linear(outputs, bias, input, classes),
+            Self::Linear { outputs, bias } => linear::resolve(outputs, bias, input, classes),
             Self::Activation(activation) => plain(Operation::Activation(activation), input),
         }
     }
 }
 
-fn linear(outputs: Outputs, bias: bool, input: Shape, classes: usize) -> Result<Resolved, Misfit> {
-    if [input.height, input.width] != [1, 1] {
-        return Err(Misfit {
-            reason: format!("it takes one row of numbers, and {input} is a map"),
-            ways_out: [("flatten", input.len()), ("globalavgpool", input.channels)]
-                .map(|(before, inputs)| format!("`{before}` before it gives it {inputs} inputs"))
-                .into(),
-        });
-    }
-    let outputs = match outputs {
-        Outputs::Number(outputs) => outputs,
-        Outputs::Classes => classes,
-    };
-    if outputs == 0 {
-        return Err("it needs at least 1 output".to_string().into());
-    }
-    let mut tensors = vec![tensor_weight(vec![input.channels, outputs])?];
-    if bias {
-        tensors.push(tensor_zero("bias", Role::Bias, outputs));
-    }
-    let operation = Operation::Linear { outputs, bias };
-    Ok(Resolved::new(
-        operation,
-        Shape::new(1, 1, outputs),
-        tensors,
-    )?)
-}
-
-fn batch_norm_tensors(channels: usize) -> Vec<Tensor> {
-    let one = |name, role| Tensor {
-        initial: Initial::One,
-        ..tensor_zero(name, role, channels)
-    };
-    vec![
-        one("weight", Role::Scale),
-        tensor_zero("bias", Role::Shift, channels),
-        tensor_zero("running_mean", Role::RunningMean, channels),
-        one("running_var", Role::RunningVariance),
-    ]
-}
-
 fn regions(arguments: &mut Arguments) -> Result<[usize; 2], ArgumentError> {
     (arguments.pair("size")?).ok_or_else(|| {
         ArgumentError::layer("it needs a size: one number for both axes or (height, width)")
-    })
-}
-
-fn parse_batch_norm(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
-    Ok(Layer::BatchNorm {
-        epsilon: arguments.number("epsilon")?.unwrap_or(1e-5),
-        momentum: arguments.number("momentum")?.unwrap_or(0.1),
-    })
-}
-
-fn parse_linear(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
-    let expected = "a whole number or `classes`";
-    let outputs = arguments.parse("outputs", expected, |value| match value {
-        arguments::Value::Word(word) if word == "classes" => Some(Outputs::Classes),
-        _ => value.number().map(Outputs::Number),
-    })?;
-    let message = "`linear` needs the number of its outputs, or `classes`";
-    Ok(Layer::Linear {
-        outputs: outputs.ok_or_else(|| ArgumentError::layer(message))?,
-        bias: arguments.switch("bias")?.unwrap_or(true),
     })
 }
 

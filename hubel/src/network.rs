@@ -4,6 +4,7 @@ mod graph;
 mod lay_out;
 mod summary;
 mod text;
+mod write;
 mod zoo;
 
 pub use builder::NetworkBuilder;

@@ -136,9 +136,9 @@ impl Arguments {
             Value::Word(_) => value.number::<usize>().map(Padding::from),
             Value::Tuple(values) => {
                 let sides: Option<Vec<usize>> = values.iter().map(Value::number).collect();
-                match sides?.as_slice() {
-                    &[height, width] => Some([height, height, width, width].into()),
-                    &[top, bottom, left, right] => Some([top, bottom, left, right].into()),
+                match *sides?.as_slice() {
+                    [height, width] => Some([height, height, width, width].into()),
+                    [top, bottom, left, right] => Some([top, bottom, left, right].into()),
                     _ => None,
                 }
             }

@@ -332,10 +332,13 @@ impl Windows {
     /// The nearest kernel that fits: one number for both axes where it is so now, else per axis.
     fn kernels(&self, input: [usize; 2]) -> Option<(String, Windows)> {
         let largest = self.kernel[0].max(self.kernel[1]);
+        let excess = largest.saturating_sub(input[0].min(input[1]));
         // A smaller kernel is tried before a larger one at the same distance; 64 is further than anyone would go.
         let near = (1..=largest.min(64))
             .flat_map(|distance| [-(distance as isize), distance as isize])
-            .chain([input[0].min(input[1]) as isize - largest as isize]);
+            // A kernel of 1 neither mixes nor pools: never what was meant.
+            .filter(|change| largest.saturating_add_signed(*change) > 1)
+            .chain([-(excess.min(isize::MAX as usize) as isize)]);
         near.map(|change| Windows {
             kernel: self.kernel.map(|k| k.saturating_add_signed(change).max(1)),
             ..*self

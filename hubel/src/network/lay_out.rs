@@ -4,7 +4,7 @@ use super::{
     graph::{Graph, Initial, Node, Operation, Role, Tensor},
 };
 use crate::{
-    Error, Result, Shape,
+    Error, LayerError, Result, Shape,
     layers::{Conv, Layer, Misfit, Round, activation, addressable},
 };
 use std::collections::HashSet;
@@ -152,14 +152,14 @@ impl Layout {
     }
 
     fn error(&self, name: String, layer: String, at: usize, misfit: Misfit) -> Error {
-        Error::Layer {
+        Error::Layer(Box::new(LayerError {
             name,
             layer,
             input: self.nodes[at].shape,
             reason: misfit.reason,
             ways_out: misfit.ways_out,
             so_far: self.so_far(at),
-        }
+        }))
     }
 
     /// The way from the image to node `at`, shapes where they change; the middle of a long way is left out.

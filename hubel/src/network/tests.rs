@@ -233,6 +233,15 @@ fn impossible_layers_are_refused_by_name() {
         ),
         ("maxpool(2, padding=2)", "nothing but padding"),
         (
+            "conv(4, kernel=9223372036854775808)",
+            "ways out: kernel=8 gives 1",
+        ),
+        ("maxpool(18446744073709551615)", "too large a number"),
+        (
+            "maxpool(2, stride=4)",
+            "ways out: kernel=4 with stride=4 gives 2; round=floor gives 2 and drops the last 2 rows and columns",
+        ),
+        (
             "linear(10)",
             "8×8×3 is a map\n  ways out: `flatten` before it gives it 192 inputs",
         ),

@@ -1,4 +1,4 @@
-//! Architecture text: the reader, and the writer whose text reads back as the same network.
+//! Reads architecture text; `write.rs` writes what reads back as the same network.
 use super::{Block, Item, Network};
 use crate::{
     Error, Result,
@@ -9,7 +9,7 @@ use crate::{
     },
     nearest::nearest,
 };
-use std::{fmt, ops::Range};
+use std::ops::Range;
 
 /// More layers than this are a slip of the keyboard (`x1000000`), not a network.
 const MOST_LAYERS: usize = 10_000;
@@ -401,56 +401,4 @@ fn excerpt(text: &str, place: Range<usize>) -> String {
     let indent = " ".repeat(dots_before.chars().count() + before.len() - cut_before);
     let carets = "^".repeat(spot.chars().count().max(1));
     format!("  {line}\n  {indent}{carets}")
-}
-
-/// The architecture text; it parses to an equal network.
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_chain(f, &self.items)
-    }
-}
-
-fn write_chain(f: &mut fmt::Formatter<'_>, items: &[Item]) -> fmt::Result {
-    for (i, item) in items.iter().enumerate() {
-        if i > 0 {
-            f.write_str("-")?;
-        }
-        write!(f, "{item}")?;
-    }
-    Ok(())
-}
-
-impl fmt::Display for Item {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(label) = &self.label {
-            write!(f, "{label}: ")?;
-        }
-        match &self.block {
-            Block::Layer(layer) => layer.fmt(f),
-            Block::Chain(items) => {
-                f.write_str("[")?;
-                write_chain(f, items)?;
-                f.write_str("]")
-            }
-            Block::Residual { body, shortcut } => {
-                f.write_str("residual[")?;
-                write_chain(f, body)?;
-                if !shortcut.is_empty() {
-                    f.write_str(" | ")?;
-                    write_chain(f, shortcut)?;
-                }
-                f.write_str("]")
-            }
-            Block::Concat(branches) => {
-                f.write_str("concat[")?;
-                for (i, branch) in branches.iter().enumerate() {
-                    if i > 0 {
-                        f.write_str(" | ")?;
-                    }
-                    write_chain(f, branch)?;
-                }
-                f.write_str("]")
-            }
-        }
-    }
 }
