@@ -20,7 +20,7 @@ mod train;
 mod workspace;
 
 pub use data::{Dataset, Preparation, Splits};
-pub use error::{Error, Result};
+pub use error::{Error, LayerError, Result};
 pub use evaluate::Report;
 pub use hubel_kernels::{Cpu, InstructionSet};
 pub use model::{Model, Prediction};
