@@ -1,2 +1,24 @@
 //! `hubel`: train, understand and ship convolutional neural networks from one binary.
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod console;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Exit codes: 0 done, 1 it failed, 2 the command line was wrong (clap's own), 130 stopped with Ctrl-C.
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    let console = console::Console::new(arguments.quiet);
+    match commands::run(arguments.command, &console) {
+        Ok(code) => code,
+        Err(error) if console::reader_left(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}

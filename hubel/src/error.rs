@@ -1,4 +1,5 @@
 //! Everything that can go wrong in a way a user can act on.
+use crate::Shape;
 use std::path::PathBuf;
 
 /// `Result` with hubel's [`Error`].
@@ -18,4 +19,144 @@ pub enum Error {
         /// What the system answered.
         source: std::io::Error,
     },
+
+    /// The architecture text cannot be read.
+    #[error("the architecture cannot be read: {message}\n{excerpt}")]
+    Architecture {
+        /// What is wrong, and the nearest name for a misspelt one.
+        message: String,
+        /// The line, with carets under the spot.
+        excerpt: String,
+    },
+
+    /// No network of the zoo has this name.
+    #[error("there is no network `{name}`; {hint}")]
+    UnknownNetwork {
+        /// The name asked for.
+        name: String,
+        /// The nearest name, or all of them.
+        hint: String,
+    },
+
+    /// An input without pixels, or larger than any memory.
+    #[error(
+        "an input of {shape} is no picture: height, width and channels must be at least 1, and its bytes must fit a memory"
+    )]
+    Input {
+        /// The input asked for.
+        shape: Shape,
+    },
+
+    /// A layer does not fit its input.
+    #[error(transparent)]
+    Layer(Box<LayerError>),
+
+    /// Two layers would have the same name, and their weights could not be told apart.
+    #[error("two layers are named `{name}`; give one of them another label")]
+    Names {
+        /// The name they share.
+        name: String,
+    },
+    /// The plan of a run needs more memory than the machine has free.
+    #[error(
+        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; a smaller batch needs less",
+        *needed as f64 / 1e9,
+        *available as f64 / 1e9
+    )]
+    Memory {
+        /// Bytes that the plan needs.
+        needed: usize,
+        /// Bytes that the system says are free.
+        available: usize,
+        /// Images in the batch.
+        batch: usize,
+    },
+    /// A setting that makes no sense.
+    #[error("{problem}")]
+    Settings {
+        /// What is wrong and what is right.
+        problem: String,
+    },
+    /// The loss is no longer a number.
+    #[error(
+        "training diverged: at step {step} the loss is not a number, first seen in layer {layer}; a smaller learning rate helps most often"
+    )]
+    Diverged {
+        /// The step, counted from 1.
+        step: usize,
+        /// The first layer that held a NaN or an infinity.
+        layer: String,
+    },
+    /// A data set with other classes than the model's.
+    #[error("the data's classes are not the model's\n  model: {}\n  data:  {}", model.join(", "), data.join(", "))]
+    Classes {
+        /// The model's classes.
+        model: Vec<String>,
+        /// The data set's classes.
+        data: Vec<String>,
+    },
+    /// A file that is no model.
+    #[error("{} is not a hubel model: {problem}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that should hold IDX data (the format of MNIST) does not.
+    #[error("{} is not a usable IDX file: {problem}", path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
+    /// A picture that cannot be read or used.
+    #[error("cannot use the picture {}: {problem}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
+    /// A file or folder that does not hold a data set in a known form.
+    #[error("cannot find a data set in {}: {problem}", path.display())]
+    DataForm {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
+    /// Data given or asked for that does not fit together: lengths, classes, counts.
+    #[error("{0}")]
+    DataMismatch(String),
+}
+
+/// A layer that does not fit its input: the numbers, and ways out.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "layer {name} `{layer}` does not fit its input {input}\n  {reason}{}\n  network so far: {so_far}",
+    list(ways_out)
+)]
+pub struct LayerError {
+    /// Its name in the network.
+    pub name: String,
+    /// Its architecture text.
+    pub layer: String,
+    /// The shape it was given.
+    pub input: Shape,
+    /// Why it does not fit, with the numbers.
+    pub reason: String,
+    /// Changes that help; each was tried.
+    pub ways_out: Vec<String>,
+    /// The layers before it and their shapes.
+    pub so_far: String,
+}
+
+/// The ways out, as a line of its own.
+fn list(ways_out: &[String]) -> String {
+    match ways_out {
+        [] => String::new(),
+        ways => format!("\n  ways out: {}", ways.join("; ")),
+    }
 }

@@ -41,7 +41,12 @@ impl Parameters {
         let mut initials = Vec::new();
         let (mut end, mut ends) = (0, [0; 3]);
         for (group, group_end) in ends.iter_mut().enumerate() {
-            for (node, tensor) in graph.nodes.iter().enumerate().flat_map(|(i, n)| n.tensors.iter().map(move |t| (i, t))) {
+            for (node, tensor) in graph
+                .nodes
+                .iter()
+                .enumerate()
+                .flat_map(|(i, n)| n.tensors.iter().map(move |t| (i, t)))
+            {
                 if group_of(tensor.role) != group {
                     continue;
                 }
@@ -68,18 +73,29 @@ impl Parameters {
                 Initial::One => target.fill(1.0),
                 Initial::HeNormal { fan_in } => {
                     let deviation = (2.0 / fan_in as f32).sqrt();
-                    target.iter_mut().for_each(|value| *value = deviation * stream.normal());
+                    target
+                        .iter_mut()
+                        .for_each(|value| *value = deviation * stream.normal());
                 }
                 Initial::XavierNormal { fan_in, fan_out } => {
                     let deviation = (2.0 / (fan_in + fan_out) as f32).sqrt();
-                    target.iter_mut().for_each(|value| *value = deviation * stream.normal());
+                    target
+                        .iter_mut()
+                        .for_each(|value| *value = deviation * stream.normal());
                 }
                 Initial::Uniform { bound } => {
-                    target.iter_mut().for_each(|value| *value = bound * (2.0 * stream.uniform() - 1.0));
+                    target
+                        .iter_mut()
+                        .for_each(|value| *value = bound * (2.0 * stream.uniform() - 1.0));
                 }
             }
         }
-        Self { values, entries, decayed: ends[0], trainable: ends[1] }
+        Self {
+            values,
+            entries,
+            decayed: ends[0],
+            trainable: ends[1],
+        }
     }
 
     /// All numbers, gaps included.
@@ -104,7 +120,10 @@ impl Parameters {
 
     /// The tensor with this role of a node of the graph.
     pub(crate) fn range(&self, node: usize, role: Role) -> Option<Range<usize>> {
-        self.entries.iter().find(|entry| entry.node == node && entry.role == role).map(|entry| entry.range.clone())
+        self.entries
+            .iter()
+            .find(|entry| entry.node == node && entry.role == role)
+            .map(|entry| entry.range.clone())
     }
 
     /// The part that weight decay applies to.
@@ -119,12 +138,19 @@ impl Parameters {
 
     /// Numbers that training changes (running statistics and gaps not counted).
     pub fn count(&self) -> usize {
-        self.entries.iter().filter(|entry| group_of(entry.role) < 2).map(|entry| entry.range.len()).sum()
+        self.entries
+            .iter()
+            .filter(|entry| group_of(entry.role) < 2)
+            .map(|entry| entry.range.len())
+            .sum()
     }
 
     /// The name of the tensor that holds place `index` of the buffer.
     pub fn name_at(&self, index: usize) -> Option<&str> {
-        self.entries.iter().find(|entry| entry.range.contains(&index)).map(|entry| entry.name.as_str())
+        self.entries
+            .iter()
+            .find(|entry| entry.range.contains(&index))
+            .map(|entry| entry.name.as_str())
     }
 }
 
@@ -137,5 +163,9 @@ fn group_of(role: Role) -> usize {
 }
 
 fn join(layer: &str, tensor: &str) -> String {
-    if layer.is_empty() { tensor.to_string() } else { format!("{layer}.{tensor}") }
+    if layer.is_empty() {
+        tensor.to_string()
+    } else {
+        format!("{layer}.{tensor}")
+    }
 }

@@ -16,7 +16,7 @@ use crate::network::Graph;
 use crate::parameters::Parameters;
 use crate::{Error, Result, Shape};
 
-pub(crate) use step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step};
+pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,20 @@ pub struct PlanSettings {
 impl PlanSettings {
     /// The fastest training plan for `batch` images.
     pub fn training(batch: usize) -> Self {
-        Self { mode: Mode::Training, batch, precise: false, fuse: true }
+        Self {
+            mode: Mode::Training,
+            batch,
+            precise: false,
+            fuse: true,
+        }
     }
 
     /// The fastest inference plan for `batch` images.
     pub fn inference(batch: usize) -> Self {
-        Self { mode: Mode::Inference, ..Self::training(batch) }
+        Self {
+            mode: Mode::Inference,
+            ..Self::training(batch)
+        }
     }
 }
 
@@ -68,7 +76,9 @@ pub struct Plan {
     pub(crate) logits_gradient: usize,
     /// Floats that the hungriest step needs besides.
     pub(crate) scratch: usize,
-    parameters: usize,
+    pub(crate) parameters: usize,
+    /// Floats of the map that each step writes (its slot may be longer).
+    pub(crate) output_lengths: Vec<usize>,
 }
 
 impl Plan {
@@ -76,30 +86,43 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Memory`] where the plan needs more memory than the machine has.
-    pub fn compile(graph: &Graph, parameters: &Parameters, cpu: &Cpu, settings: PlanSettings) -> Result<Self> {
+    pub fn compile(
+        graph: &Graph,
+        parameters: &Parameters,
+        cpu: &Cpu,
+        settings: PlanSettings,
+    ) -> Result<Self> {
         let lowered = fuse::lower(graph, parameters, cpu, settings);
         let mut steps = lowered.steps;
         let training = settings.mode == Mode::Training;
         if training {
             fuse::plan_backward(&mut steps, lowered.maps.len());
         }
+        let output_lengths = steps.iter().map(|step| lowered.maps[step.output]).collect();
         let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, training);
         let plan = Self {
             settings,
             input: graph.nodes[0].shape,
             outputs: graph.output().shape.len(),
-            scratch: steps.iter().map(|step| step.kind.scratch(training)).max().unwrap_or(0),
+            scratch: steps
+                .iter()
+                .map(|step| step.kind.scratch(training))
+                .max()
+                .unwrap_or(0),
             steps,
             values: slots.values,
             gradients: slots.gradients,
             logits: slots.logits,
             logits_gradient: slots.logits_gradient,
             parameters: parameters.values().len(),
+            output_lengths,
         };
         match available_memory() {
-            Some(available) if plan.bytes() > available => {
-                Err(Error::Memory { needed: plan.bytes(), available, batch: settings.batch })
-            }
+            Some(available) if plan.bytes() > available => Err(Error::Memory {
+                needed: plan.bytes(),
+                available,
+                batch: settings.batch,
+            }),
             _ => Ok(plan),
         }
     }
@@ -125,9 +148,30 @@ impl Plan {
         let training = self.settings.mode == Mode::Training;
         let floats: usize = self.values.iter().chain(&self.gradients).sum::<usize>()
             + self.scratch
-            + self.steps.iter().map(|step| step.kind.packed(training)).sum::<usize>()
-            + if training { 3 * self.parameters } else { self.parameters };
-        4 * floats + self.steps.iter().map(|step| step.kind.index_bytes()).sum::<usize>()
+            + self
+                .steps
+                .iter()
+                .map(|step| step.kind.packed_forward())
+                .sum::<usize>()
+            + if training {
+                self.steps
+                    .iter()
+                    .map(|step| step.kind.packed_input_gradient())
+                    .sum()
+            } else {
+                0
+            }
+            + if training {
+                3 * self.parameters
+            } else {
+                self.parameters
+            };
+        4 * floats
+            + self
+                .steps
+                .iter()
+                .map(|step| step.kind.index_bytes())
+                .sum::<usize>()
     }
 }
 
@@ -136,7 +180,11 @@ impl fmt::Display for Plan {
         for (i, step) in self.steps.iter().enumerate() {
             writeln!(f, "{i:>4}  {:<26} {}", step.name, step.kind)?;
             if let Some(mask) = step.backward.own_mask {
-                writeln!(f, "{:>34}backward: derivative of {mask:?} as a pass of its own", "")?;
+                writeln!(
+                    f,
+                    "{:>34}backward: derivative of {mask:?} as a pass of its own",
+                    ""
+                )?;
             }
         }
         write!(
@@ -154,6 +202,12 @@ impl fmt::Display for Plan {
 /// Bytes that the system says are free to take (Linux); elsewhere unknown.
 fn available_memory() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<usize>().ok()?.checked_mul(1024)
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    line.split_whitespace()
+        .nth(1)?
+        .parse::<usize>()
+        .ok()?
+        .checked_mul(1024)
 }

@@ -3,7 +3,7 @@ use std::fmt;
 
 /// The shape of one sample's feature map, `[height, width, channels]`; the batch is never part of it.
 /// After `flatten` a vector of n numbers is `1×1×n`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Shape {
     /// Rows.
     pub height: usize,

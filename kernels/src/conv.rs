@@ -102,6 +102,13 @@ impl Algorithm {
     pub fn choose(geometry: &Geometry) -> Self {
         Self::candidates(geometry)[0]
     }
+
+    /// As [`Algorithm::choose`] among those that compute every product of the direct convolution.
+    pub fn choose_precise(geometry: &Geometry) -> Self {
+        let mut candidates = Self::candidates(geometry);
+        candidates.retain(|algorithm| *algorithm != Self::Winograd);
+        candidates[0]
+    }
 }
 
 /// The output columns at which the kernel's column `tap` is inside the input.

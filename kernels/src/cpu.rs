@@ -138,6 +138,13 @@ impl Cpu {
         simd::dispatch(self.instruction_set, kernel)
     }
 
+    /// Runs a plain loop compiled for the instruction set in use: where each element is computed alike, the compiler finds the
+    /// vectors by itself.
+    #[inline]
+    pub(crate) fn vectorised<R>(&self, body: impl FnOnce() -> R) -> R {
+        self.dispatch(PlainLoop(body))
+    }
+
     /// Runs `body(0) … body(tasks - 1)` on all threads, in any order, and waits for the last.
     /// Tasks must not depend on how many threads there are: results are then the same bits for any number.
     pub fn parallel(&self, tasks: usize, body: impl Fn(usize) + Sync) {
@@ -158,6 +165,17 @@ impl Cpu {
             // SAFETY: the ranges of different `i` do not overlap and each `i` runs once.
             body(i, unsafe { shared.slice(range) });
         });
+    }
+}
+
+struct PlainLoop<F>(F);
+
+impl<R, F: FnOnce() -> R> Kernel for PlainLoop<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn run<S: simd::Simd>(self, _: S) -> R {
+        (self.0)()
     }
 }
 

@@ -4,12 +4,19 @@
 //! `n` image of the batch · `y`, `x` row and column · `c` channel · `k` term of a sum · `i` task or index · `v` vector of lanes.
 
 pub mod activation;
+pub mod add;
+pub mod batch_norm;
 mod buffer;
 pub mod conv;
 mod cpu;
+pub mod dropout;
+pub mod pad;
+pub mod pool;
 pub mod reference;
 mod simd;
+pub mod softmax;
 mod threads;
+pub mod update;
 
 pub use buffer::Buffer;
 pub use cpu::{Cpu, InstructionSet};

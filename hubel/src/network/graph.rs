@@ -1,7 +1,7 @@
 //! The flat form of a network for one input: nodes in the order of their evaluation, with shapes, names and tensors.
 use crate::{
     Shape,
-    layers::{Activation, PaddingMode},
+    layers::{Activation, PaddingMode, activation},
 };
 
 /// A network laid out for one input shape: every node's inputs stand before it.
@@ -170,6 +170,40 @@ impl Graph {
         self.nodes.last().expect("a graph holds at least the image")
     }
 
+    /// The maps whose flattened forms, one after the other, are the row of numbers that node `index` puts out; the node's own
+    /// shape where nothing was flattened. Layers after `flatten` have their inputs in the order `[h, w, c]` here and
+    /// `[c, h, w]` in PyTorch: whoever reads or writes PyTorch's weights reorders within each of these maps.
+    pub fn flattened_maps(&self, index: usize) -> Vec<Shape> {
+        let node = &self.nodes[index];
+        match &node.operation {
+            Operation::Flatten => {
+                let before = self.nodes[node.inputs[0]].shape;
+                match [before.height, before.width] {
+                    [1, 1] => self.flattened_maps(node.inputs[0]),
+                    _ => vec![before],
+                }
+            }
+            Operation::Concat if [node.shape.height, node.shape.width] == [1, 1] => {
+                (node.inputs.iter())
+                    .flat_map(|&input| self.flattened_maps(input))
+                    .collect()
+            }
+            Operation::BatchNorm { .. }
+            | Operation::Dropout(_)
+            | Operation::Activation(_)
+            | Operation::Add => self.flattened_maps(node.inputs[0]),
+            Operation::GlobalAvgPool | Operation::GlobalMaxPool => {
+                let before = node.inputs[0];
+                let before_is_row = self.nodes[before].shape == node.shape;
+                match before_is_row {
+                    true => self.flattened_maps(before),
+                    false => vec![node.shape],
+                }
+            }
+            _ => vec![node.shape],
+        }
+    }
+
     /// Numbers that training changes.
     pub fn parameters(&self) -> usize {
         self.nodes.iter().map(Node::parameters).sum()
@@ -179,9 +213,12 @@ impl Graph {
 impl Node {
     /// Numbers of this node that training changes.
     pub fn parameters(&self) -> usize {
-        (self.tensors.iter().filter(|tensor| tensor.role.is_trained()))
-            .map(Tensor::len)
-            .sum()
+        (self
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.role.is_trained()))
+        .map(Tensor::len)
+        .sum()
     }
 }
 
@@ -220,7 +257,7 @@ impl Operation {
             Self::Dropout(_) => "dropout",
             Self::Flatten => "flatten",
             Self::Linear { .. } => "linear",
-            Self::Activation(activation) => activation.name(),
+            Self::Activation(activation) => activation::name(*activation),
             Self::Add => "add",
             Self::Concat => "concat",
         }

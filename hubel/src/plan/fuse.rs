@@ -9,6 +9,7 @@ use hubel_kernels::{Cpu, pool};
 use super::step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step};
 use super::{Mode, PlanSettings};
 use crate::Shape;
+use crate::layers;
 use crate::network::{self, Graph, Node, Operation, Role};
 use crate::parameters::Parameters;
 
@@ -21,7 +22,12 @@ pub(super) struct Lowered {
 }
 
 /// Turns the nodes of `graph` into steps, joining those that can be computed together.
-pub(super) fn lower(graph: &Graph, parameters: &Parameters, cpu: &Cpu, settings: PlanSettings) -> Lowered {
+pub(super) fn lower(
+    graph: &Graph,
+    parameters: &Parameters,
+    cpu: &Cpu,
+    settings: PlanSettings,
+) -> Lowered {
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().for_each(|input| readers[*input].push(i));
@@ -43,7 +49,11 @@ pub(super) fn lower(graph: &Graph, parameters: &Parameters, cpu: &Cpu, settings:
         }
     }
     let logits = lowering.map_of[graph.nodes.len() - 1].expect("every node has been lowered");
-    Lowered { steps: lowering.steps, maps: lowering.maps, logits }
+    Lowered {
+        steps: lowering.steps,
+        maps: lowering.maps,
+        logits,
+    }
 }
 
 struct Lowering<'a> {
@@ -69,36 +79,64 @@ impl Lowering<'_> {
             Operation::Image => unreachable!("only node 0 is the image"),
             Operation::Flatten => return self.alias(i),
             Operation::Dropout(_) if inference => return self.alias(i),
-            Operation::Dropout(probability) => Kind::Dropout { probability: *probability, layer: i as u64 },
-            Operation::Conv(settings) => return self.convolution(i, inputs[0], from, Some(settings)),
-            Operation::Linear { .. } => return self.convolution(i, inputs[0], from, None),
-            Operation::MaxPool(window) => Kind::MaxPool { window: self.window(*window, from, node.shape, false) },
-            Operation::AvgPool { window, count_padding } => {
-                Kind::AveragePool { window: self.window(*window, from, node.shape, *count_padding) }
+            Operation::Dropout(probability) => Kind::Dropout {
+                probability: *probability,
+                layer: i as u64,
+            },
+            Operation::Conv(settings) => {
+                return self.convolution(i, inputs[0], from, Some(settings));
             }
-            Operation::GlobalAvgPool => Kind::AveragePool { window: self.whole_map(from) },
-            Operation::GlobalMaxPool => Kind::MaxPool { window: self.whole_map(from) },
-            Operation::AdaptiveAvgPool => Kind::AveragePool { window: self.adaptive(from, node.shape) },
-            Operation::AdaptiveMaxPool => Kind::MaxPool { window: self.adaptive(from, node.shape) },
+            Operation::Linear { .. } => return self.convolution(i, inputs[0], from, None),
+            Operation::MaxPool(window) => Kind::MaxPool {
+                window: self.window(*window, from, node.shape, false),
+            },
+            Operation::AvgPool {
+                window,
+                count_padding,
+            } => Kind::AveragePool {
+                window: self.window(*window, from, node.shape, *count_padding),
+            },
+            Operation::GlobalAvgPool => Kind::AveragePool {
+                window: self.whole_map(from),
+            },
+            Operation::GlobalMaxPool => Kind::MaxPool {
+                window: self.whole_map(from),
+            },
+            Operation::AdaptiveAvgPool => Kind::AveragePool {
+                window: self.adaptive(from, node.shape),
+            },
+            Operation::AdaptiveMaxPool => Kind::MaxPool {
+                window: self.adaptive(from, node.shape),
+            },
             Operation::BatchNorm { .. } => {
                 let (activation, nodes) = self.following_activation(vec![i]);
                 let kind = Kind::Normalisation(self.normalisation(i, activation));
                 return self.push(nodes, kind, inputs);
             }
-            Operation::Activation(activation) => Kind::Activation((*activation).into()),
+            Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Add => {
                 let (activation, nodes) = self.following_activation(vec![i]);
                 return self.push(nodes, Kind::Add { activation }, inputs);
             }
             Operation::Concat => Kind::Concat {
-                channels: node.inputs.iter().map(|input| self.graph.nodes[*input].shape.channels).collect(),
+                channels: node
+                    .inputs
+                    .iter()
+                    .map(|input| self.graph.nodes[*input].shape.channels)
+                    .collect(),
                 pixels: self.settings.batch * node.shape.height * node.shape.width,
             },
         };
         self.push(vec![i], kind, inputs);
     }
 
-    fn convolution(&mut self, i: usize, input: usize, from: Shape, settings: Option<&network::Convolution>) {
+    fn convolution(
+        &mut self,
+        i: usize,
+        input: usize,
+        from: Shape,
+        settings: Option<&network::Convolution>,
+    ) {
         let node = &self.graph.nodes[i];
         let (input, from) = match settings {
             Some(settings) => self.pad(node, input, from, settings),
@@ -113,7 +151,7 @@ impl Lowering<'_> {
                 stride: settings.stride,
                 dilation: settings.dilation,
                 padding: match settings.mode {
-                    network::PaddingMode::Zeros => [settings.padding[0], settings.padding[1]],
+                    layers::PaddingMode::Zeros => [settings.padding[0], settings.padding[1]],
                     _ => [0, 0],
                 },
                 groups: settings.groups,
@@ -135,7 +173,10 @@ impl Lowering<'_> {
         let inference = self.settings.mode == Mode::Inference && self.settings.fuse;
         if inference
             && let Some(next) = self.only_reader(i)
-            && matches!(self.graph.nodes[next].operation, Operation::BatchNorm { .. })
+            && matches!(
+                self.graph.nodes[next].operation,
+                Operation::BatchNorm { .. }
+            )
         {
             folded = Some(self.normalisation(next, Activation::Identity));
             nodes.push(next);
@@ -150,19 +191,21 @@ impl Lowering<'_> {
             inputs.push(other);
         }
         let (activation, nodes) = self.following_activation(nodes);
-        let algorithms = if self.settings.precise {
-            [Algorithm::choose_precise(&geometry); 3]
-        } else {
-            Algorithm::choose(&geometry)
+        let algorithm = match self.settings.precise {
+            true => Algorithm::choose_precise(&geometry),
+            false => Algorithm::choose(&geometry),
         };
         let kind = Kind::Convolution(Box::new(Convolution {
             linear: settings.is_none(),
-            algorithms,
+            algorithm,
             geometry,
-            forward: conv::Forward::new(self.cpu, geometry, algorithms[0]),
-            input_gradient: conv::InputGradient::new(self.cpu, geometry, algorithms[1]),
-            weight_gradient: conv::WeightGradient::new(self.cpu, geometry, algorithms[2]),
-            weight: self.parameters.range(i, Role::Weight).expect("a convolution has weights"),
+            forward: conv::Forward::new(self.cpu, geometry, algorithm),
+            input_gradient: conv::InputGradient::new(self.cpu, geometry, algorithm),
+            weight_gradient: conv::WeightGradient::new(self.cpu, geometry, algorithm),
+            weight: self
+                .parameters
+                .range(i, Role::Weight)
+                .expect("a convolution has weights"),
             bias: self.parameters.range(i, Role::Bias),
             folded,
             add: inputs.len() == 2,
@@ -172,16 +215,26 @@ impl Lowering<'_> {
     }
 
     /// A step that writes the border, where it does not hold zeros.
-    fn pad(&mut self, node: &Node, input: usize, from: Shape, settings: &network::Convolution) -> (usize, Shape) {
+    fn pad(
+        &mut self,
+        node: &Node,
+        input: usize,
+        from: Shape,
+        settings: &network::Convolution,
+    ) -> (usize, Shape) {
         let mode = match settings.mode {
-            network::PaddingMode::Zeros => return (input, from),
-            network::PaddingMode::Constant(value) => PaddingMode::Constant(value),
-            network::PaddingMode::Reflect => PaddingMode::Reflect,
-            network::PaddingMode::Replicate => PaddingMode::Replicate,
-            network::PaddingMode::Circular => PaddingMode::Circular,
+            layers::PaddingMode::Zeros => return (input, from),
+            layers::PaddingMode::Constant(value) => PaddingMode::Constant(value),
+            layers::PaddingMode::Reflect => PaddingMode::Reflect,
+            layers::PaddingMode::Replicate => PaddingMode::Replicate,
+            layers::PaddingMode::Circular => PaddingMode::Circular,
         };
         let [top, left, bottom, right] = settings.padding;
-        let padded = Shape::new(from.height + top + bottom, from.width + left + right, from.channels);
+        let padded = Shape::new(
+            from.height + top + bottom,
+            from.width + left + right,
+            from.channels,
+        );
         let padding = Padding {
             batch: self.settings.batch,
             input: dimensions(from),
@@ -206,7 +259,9 @@ impl Lowering<'_> {
             unreachable!("called for batch normalisations");
         };
         let range = |role: Role| -> Range<usize> {
-            self.parameters.range(i, role).expect("a batch normalisation has four tensors")
+            self.parameters
+                .range(i, role)
+                .expect("a batch normalisation has four tensors")
         };
         Normalisation {
             channels: node.shape.channels,
@@ -226,7 +281,6 @@ impl Lowering<'_> {
             && let Some(next) = nodes.last().and_then(|last| self.only_reader(*last))
             && let Operation::Activation(activation) = self.graph.nodes[next].operation
         {
-            let activation = Activation::from(activation);
             if self.settings.mode == Mode::Inference || activation.follows_from_output() {
                 nodes.push(next);
                 return (activation, nodes);
@@ -242,7 +296,13 @@ impl Lowering<'_> {
         }
     }
 
-    fn window(&self, window: network::Window, from: Shape, to: Shape, count_padding: bool) -> pool::Window {
+    fn window(
+        &self,
+        window: network::Window,
+        from: Shape,
+        to: Shape,
+        count_padding: bool,
+    ) -> pool::Window {
         pool::Window {
             batch: self.settings.batch,
             input: dimensions(from),
@@ -286,8 +346,17 @@ impl Lowering<'_> {
     fn push(&mut self, nodes: Vec<usize>, kind: Kind, inputs: Vec<usize>) {
         let last = *nodes.last().expect("a step stands for at least one node");
         let output = self.new_map(self.graph.nodes[last].shape);
-        let names: Vec<&str> = nodes.iter().map(|i| self.graph.nodes[*i].name.as_str()).collect();
-        self.steps.push(Step { name: names.join(" + "), kind, inputs, output, backward: Backward::default() });
+        let names: Vec<&str> = nodes
+            .iter()
+            .map(|i| self.graph.nodes[*i].name.as_str())
+            .collect();
+        self.steps.push(Step {
+            name: names.join(" + "),
+            kind,
+            inputs,
+            output,
+            backward: Backward::default(),
+        });
         nodes.iter().for_each(|i| self.map_of[*i] = Some(output));
     }
 }
@@ -301,12 +370,16 @@ fn dimensions(shape: Shape) -> [usize; 3] {
 /// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
 pub(super) fn plan_backward(steps: &mut [Step], maps: usize) {
     let mut readers = vec![0; maps];
-    steps.iter().flat_map(|step| &step.inputs).for_each(|map| readers[*map] += 1);
+    steps
+        .iter()
+        .flat_map(|step| &step.inputs)
+        .for_each(|map| readers[*map] += 1);
     let mut duty: Vec<Option<Activation>> = vec![None; maps];
     for step in steps.iter() {
         duty[step.output] = match step.kind {
             Kind::MaxPool { .. } if readers[step.inputs[0]] == 1 => duty[step.inputs[0]].take(),
-            _ => Some(step.kind.activation()).filter(|activation| *activation != Activation::Identity),
+            _ => Some(step.kind.activation())
+                .filter(|activation| *activation != Activation::Identity),
         };
     }
     let mut written = vec![false; maps];
@@ -314,14 +387,16 @@ pub(super) fn plan_backward(steps: &mut [Step], maps: usize) {
         step.backward.own_mask = duty[step.output].take();
         for map in &step.inputs {
             readers[*map] -= 1;
-            step.backward.inputs.push((*map != 0).then(|| GradientTarget {
-                gradient: 0,
-                accumulate: std::mem::replace(&mut written[*map], true),
-                mask: match step.kind {
-                    Kind::Convolution(_) if readers[*map] == 0 => duty[*map].take(),
-                    _ => None,
-                },
-            }));
+            step.backward
+                .inputs
+                .push((*map != 0).then(|| GradientTarget {
+                    gradient: 0,
+                    accumulate: std::mem::replace(&mut written[*map], true),
+                    mask: match step.kind {
+                        Kind::Convolution(_) if readers[*map] == 0 => duty[*map].take(),
+                        _ => None,
+                    },
+                }));
         }
     }
 }

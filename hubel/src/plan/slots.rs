@@ -19,10 +19,12 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
         for step in steps.iter_mut().rev() {
             for (target, map) in step.backward.inputs.iter_mut().zip(&step.inputs) {
                 if let Some(target) = target {
-                    target.gradient = *gradient_of[*map].get_or_insert_with(|| gradients.take(maps[*map]));
+                    target.gradient =
+                        *gradient_of[*map].get_or_insert_with(|| gradients.take(maps[*map]));
                 }
             }
-            let own = gradient_of[step.output].expect("every map but the image has a reader or is the logits");
+            let own = gradient_of[step.output]
+                .expect("every map but the image has a reader or is the logits");
             step.backward.output_gradient = own;
             gradients.give_back(own);
         }
@@ -33,7 +35,9 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
     slot_of[0] = values.take(maps[0]);
     let mut last_reader: Vec<Option<usize>> = vec![None; maps.len()];
     for (i, step) in steps.iter().enumerate() {
-        step.inputs.iter().for_each(|map| last_reader[*map] = Some(i));
+        step.inputs
+            .iter()
+            .for_each(|map| last_reader[*map] = Some(i));
     }
     for (i, step) in steps.iter_mut().enumerate() {
         slot_of[step.output] = values.take(maps[step.output]);
@@ -48,7 +52,12 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
         step.inputs.iter_mut().for_each(|map| *map = slot_of[*map]);
         step.output = slot_of[step.output];
     }
-    Slots { values: values.lengths, gradients: gradients.lengths, logits: slot_of[logits], logits_gradient }
+    Slots {
+        values: values.lengths,
+        gradients: gradients.lengths,
+        logits: slot_of[logits],
+        logits_gradient,
+    }
 }
 
 /// Slots that are taken and given back; the one that fits best is taken.

@@ -41,20 +41,32 @@ pub(crate) struct GradientTarget {
 pub(crate) enum Kind {
     Convolution(Box<Convolution>),
     Pad(Padding),
-    MaxPool { window: pool::Window },
-    AveragePool { window: pool::Window },
+    MaxPool {
+        window: pool::Window,
+    },
+    AveragePool {
+        window: pool::Window,
+    },
     Normalisation(Normalisation),
     Activation(Activation),
-    Dropout { probability: f32, layer: u64 },
+    Dropout {
+        probability: f32,
+        layer: u64,
+    },
     /// activation(sum of the inputs)
-    Add { activation: Activation },
-    Concat { channels: Vec<usize>, pixels: usize },
+    Add {
+        activation: Activation,
+    },
+    Concat {
+        channels: Vec<usize>,
+        pixels: usize,
+    },
 }
 
 /// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`.
 pub(crate) struct Convolution {
     pub(crate) linear: bool,
-    pub(crate) algorithms: [conv::Algorithm; 3],
+    pub(crate) algorithm: conv::Algorithm,
     pub(crate) geometry: conv::Geometry,
     pub(crate) forward: conv::Forward,
     pub(crate) input_gradient: conv::InputGradient,
@@ -98,16 +110,26 @@ impl Kind {
             Self::Convolution(step) if training => (step.forward.scratch_len())
                 .max(step.input_gradient.scratch_len())
                 .max(step.weight_gradient.scratch_len()),
-            Self::Convolution(step) => step.forward.scratch_len().max(step.geometry.weights() + step.geometry.output[2]),
+            Self::Convolution(step) => step
+                .forward
+                .scratch_len()
+                .max(step.geometry.weights() + step.geometry.output[2]),
             _ => 0,
         }
     }
 
-    /// Floats of packed weights.
-    pub(crate) fn packed(&self, training: bool) -> usize {
+    /// Floats of the weights packed for the forward pass.
+    pub(crate) fn packed_forward(&self) -> usize {
         match self {
-            Self::Convolution(step) if training => step.forward.packed_len() + step.input_gradient.packed_len(),
             Self::Convolution(step) => step.forward.packed_len(),
+            _ => 0,
+        }
+    }
+
+    /// Floats of the weights packed for the input gradient.
+    pub(crate) fn packed_input_gradient(&self) -> usize {
+        match self {
+            Self::Convolution(step) => step.input_gradient.packed_len(),
             _ => 0,
         }
     }
@@ -138,12 +160,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Convolution(step) => {
-                let [forward, input_gradient, weight_gradient] = step.algorithms;
-                if step.linear {
-                    write!(f, "linear")?;
-                } else {
-                    write!(f, "conv, forward {forward}, input gradient {input_gradient}, weight gradient {weight_gradient}")?;
-                }
+                let name = if step.linear { "linear" } else { "conv" };
+                write!(f, "{name} ({})", step.algorithm)?;
                 if step.folded.is_some() {
                     write!(f, " + folded batch norm")?;
                 }

@@ -1,0 +1,413 @@
+//! The command line: every flag, its help, its default and what it accepts.
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hubel::{Cpu, InstructionSet, Optimizer, Schedule, Shape, TrainSettings};
+
+/// Train, understand and ship convolutional neural networks, on a CPU, from one binary.
+#[derive(Parser)]
+#[command(
+    name = "hubel",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  hubel train                                   learn to read digits (MNIST is part of the binary)
+  hubel predict runs/mnist-cnn photo.jpg        what is in this picture?
+  hubel inspect resnet18                        the layers of a network, with sizes and costs
+  hubel bench kernels                           how fast is this machine?
+
+`hubel COMMAND --help` has every flag, with examples. Exit codes: 0 done, 1 failed, 2 wrong command line, 130 Ctrl-C."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// No progress and no remarks on stderr; errors still
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Train a network and save it as one model file
+    Train(Train),
+    /// Measure a model on labelled pictures
+    Evaluate(Evaluate),
+    /// Say what is in pictures
+    Predict(Predict),
+    /// Show the layers of a model or a network: sizes, parameters, multiply-adds
+    Inspect(Inspect),
+    /// Measure times on this machine
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+/// `hubel train`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel train
+  hubel train --model lenet5 --epochs 3 --seed 7
+  hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
+  hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
+
+Ctrl-C saves the model as it is and leaves with 130; a second Ctrl-C leaves at once.")]
+pub(crate) struct Train {
+    /// `mnist`, or a folder of labelled pictures or IDX files
+    #[arg(default_value = "mnist")]
+    pub(crate) data: String,
+    /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
+    #[arg(long, short, value_name = "NAME|TEXT")]
+    pub(crate) model: Option<String>,
+    /// How often each training image is seen
+    #[arg(long, short, default_value_t = usual().epochs, value_parser = at_least_1())]
+    pub(crate) epochs: usize,
+    /// Images per step
+    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1())]
+    pub(crate) batch_size: usize,
+    /// The highest learning rate of the schedule [default: one that suits the optimizer]
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    pub(crate) learning_rate: Option<f32>,
+    /// How weights follow their gradients (sgd: with Nesterov momentum) [default: the one that trains MNIST best]
+    #[arg(long, value_enum)]
+    pub(crate) optimizer: Option<OptimizerName>,
+    /// Momentum of --optimizer sgd
+    #[arg(long, default_value_t = 0.9, value_parser = fraction)]
+    pub(crate) momentum: f32,
+    /// How the learning rate moves over the run
+    #[arg(long, value_enum, default_value_t = ScheduleName::from(usual().schedule))]
+    pub(crate) schedule: ScheduleName,
+    /// Pull of the weights towards 0
+    #[arg(long, value_name = "DECAY", default_value_t = usual().weight_decay, value_parser = not_negative)]
+    pub(crate) weight_decay: f32,
+    /// Probability spread over all classes in the targets
+    #[arg(long, value_name = "SHARE", default_value_t = usual().label_smoothing, value_parser = fraction)]
+    pub(crate) label_smoothing: f32,
+    /// Share of the training images held out to watch the run (test images take no part in any choice)
+    #[arg(long, value_name = "SHARE", default_value_t = usual().validation, value_parser = fraction)]
+    pub(crate) validation: f32,
+    /// Same seed and instruction set: the same bits, for any number of threads
+    #[arg(long, default_value_t = usual().seed)]
+    pub(crate) seed: u64,
+    /// Use only the algorithms with the smallest rounding errors; slower
+    #[arg(long)]
+    pub(crate) precise: bool,
+    /// Folder for the model [default: a new one, runs/NAME]
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: test_accuracy, seconds, model, epochs …
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Train {
+    /// What the trainer is to do.
+    pub(crate) fn settings(&self) -> TrainSettings {
+        let usual = usual();
+        let optimizer = match self.optimizer {
+            None => usual.optimizer,
+            Some(OptimizerName::Adamw) => Optimizer::AdamW,
+            Some(OptimizerName::Sgd) => Optimizer::Sgd {
+                momentum: self.momentum,
+                nesterov: self.momentum > 0.0,
+            },
+        };
+        let usual_rate = match (optimizer, usual.optimizer) {
+            (Optimizer::Sgd { .. }, Optimizer::Sgd { .. })
+            | (Optimizer::AdamW, Optimizer::AdamW) => usual.learning_rate,
+            (Optimizer::Sgd { .. }, _) => 0.05,
+            (Optimizer::AdamW, _) => 0.002,
+        };
+        TrainSettings {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate.unwrap_or(usual_rate),
+            optimizer,
+            schedule: self.schedule.into(),
+            weight_decay: self.weight_decay,
+            label_smoothing: self.label_smoothing,
+            seed: self.seed,
+            validation: self.validation,
+            precise: self.precise,
+        }
+    }
+}
+
+/// `hubel evaluate`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel evaluate runs/mnist-cnn
+  hubel evaluate runs/mnist-cnn mnist --json")]
+pub(crate) struct Evaluate {
+    /// A model file, or the folder that `hubel train` wrote
+    pub(crate) model: PathBuf,
+    /// `mnist`, or a folder of labelled pictures or IDX files; its test images where it has some
+    #[arg(default_value = "mnist")]
+    pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: accuracy, loss, count, classes, confusion
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `hubel predict`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel predict runs/mnist-cnn photo.jpg
+  hubel predict runs/mnist-cnn *.png --json
+
+Pictures are PNG or JPEG of any size. Dark ink on light paper is recognised where the model
+learned light on dark; it is then inverted, and the output says so.")]
+pub(crate) struct Predict {
+    /// A model file, or the folder that `hubel train` wrote
+    pub(crate) model: PathBuf,
+    /// The pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+    /// How many of the likeliest classes to show
+    #[arg(long, default_value_t = 3, value_parser = at_least_1())]
+    pub(crate) top: usize,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: predictions with path, class, probability, top, inverted
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `hubel inspect`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel inspect resnet18
+  hubel inspect runs/mnist-cnn --json
+  hubel inspect 'conv(8, kernel=5, padding=2)-relu-pool-flatten-fc(classes)' --input 28x28x1
+
+Names: lenet5, mnist-cnn, tutorial, vgg16, resnet18, resnet50, mobilenet-v2, mlp.")]
+pub(crate) struct Inspect {
+    /// A model file or its folder, a network by name, or architecture text
+    #[arg(value_name = "MODEL|NAME|TEXT")]
+    pub(crate) network: String,
+    /// Size of the input [default: the model's or the network's own, else 28x28x1]
+    #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
+    pub(crate) input: Option<Shape>,
+    /// How many classes `linear(classes)` has [default: the model's, else 10]
+    #[arg(long, value_parser = at_least_1())]
+    pub(crate) classes: Option<usize>,
+    /// Print one JSON object: parameters, multiply_adds, layers
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `hubel bench`
+#[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  hubel bench kernels
+  hubel bench train --net mnist-cnn --batch 128 --threads 2
+  hubel bench infer --net resnet18 --batch 1 --seconds 10 --json")]
+pub(crate) enum Bench {
+    /// Time of a training step: forward, backward, update
+    Train(BenchNetwork),
+    /// Time of a forward pass
+    Infer(BenchNetwork),
+    /// Time and GFLOP/s of every convolution kernel and direction
+    Kernels(BenchKernels),
+}
+
+/// `hubel bench train`, `hubel bench infer`
+#[derive(Args)]
+pub(crate) struct BenchNetwork {
+    /// A network by name or as text
+    #[arg(long, value_name = "NAME|TEXT", default_value = "mnist-cnn")]
+    pub(crate) net: String,
+    /// Images per step
+    #[arg(long, default_value_t = 64, value_parser = at_least_1())]
+    pub(crate) batch: usize,
+    /// Size of the input [default: the network's own, else 28x28x1]
+    #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
+    pub(crate) input: Option<Shape>,
+    /// How many classes `linear(classes)` has
+    #[arg(long, default_value_t = 10, value_parser = at_least_1())]
+    pub(crate) classes: usize,
+    /// How long to measure
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: net, mode, batch, threads, cpu, median_ms, images_per_second, peak_memory_bytes, runs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `hubel bench kernels`
+#[derive(Args)]
+pub(crate) struct BenchKernels {
+    /// How long to measure each
+    #[arg(long, default_value_t = 0.3, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: cpu, threads, kernels
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `hubel completions`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel completions bash > ~/.local/share/bash-completion/completions/hubel
+  hubel completions fish > ~/.config/fish/completions/hubel.fish")]
+pub(crate) struct Completions {
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// What to compute on.
+#[derive(Args)]
+pub(crate) struct Processor {
+    /// Threads [default: as many as this machine runs at once]
+    #[arg(long, short, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    threads: Option<usize>,
+    /// Vector instructions: auto, avx512, avx2, neon, scalar
+    #[arg(long, value_name = "SET", default_value = "auto")]
+    cpu: InstructionSet,
+}
+
+impl Processor {
+    /// The processor asked for.
+    pub(crate) fn cpu(&self) -> Cpu {
+        let threads = self.threads.unwrap_or_else(Cpu::available_threads);
+        Cpu::new(self.cpu, threads)
+    }
+}
+
+/// `--optimizer`
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum OptimizerName {
+    Sgd,
+    Adamw,
+}
+
+/// `--schedule`
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ScheduleName {
+    Constant,
+    Cosine,
+    Onecycle,
+}
+
+impl From<Schedule> for ScheduleName {
+    fn from(schedule: Schedule) -> Self {
+        match schedule {
+            Schedule::Constant => Self::Constant,
+            Schedule::Cosine => Self::Cosine,
+            Schedule::OneCycle => Self::Onecycle,
+        }
+    }
+}
+
+impl From<ScheduleName> for Schedule {
+    fn from(name: ScheduleName) -> Self {
+        match name {
+            ScheduleName::Constant => Self::Constant,
+            ScheduleName::Cosine => Self::Cosine,
+            ScheduleName::Onecycle => Self::OneCycle,
+        }
+    }
+}
+
+fn usual() -> TrainSettings {
+    TrainSettings::default()
+}
+
+fn at_least_1() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    number(text, "greater than 0", |value| value > 0.0)
+}
+
+fn not_negative(text: &str) -> Result<f32, String> {
+    number(text, "0 or more", |value| value >= 0.0)
+}
+
+fn fraction(text: &str) -> Result<f32, String> {
+    number(text, "from 0 to less than 1", |value| {
+        (0.0..1.0).contains(&value)
+    })
+}
+
+fn number(text: &str, range: &str, fits: impl Fn(f32) -> bool) -> Result<f32, String> {
+    let value: Option<f32> = text.parse().ok();
+    value
+        .filter(|value| value.is_finite() && fits(*value))
+        .ok_or_else(|| format!("a number {range} is needed"))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: Option<f64> = text.parse().ok();
+    value
+        .filter(|value| value.is_finite() && *value > 0.0)
+        .ok_or_else(|| "a number greater than 0 is needed".into())
+}
+
+fn shape(text: &str) -> Result<Shape, String> {
+    let sizes: Vec<usize> = text
+        .split(['x', 'X', '×'])
+        .map(|size| size.trim().parse().ok().filter(|size| *size > 0))
+        .collect::<Option<_>>()
+        .unwrap_or_default();
+    match sizes[..] {
+        [height, width, channels] => Ok(Shape::new(height, width, channels)),
+        [height, width] => Ok(Shape::new(height, width, 1)),
+        _ => Err("height×width×channels is needed, such as 28x28x1 or 224x224x3".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn shapes_are_read_and_bad_ones_refused() {
+        assert_eq!(shape("28x30x3"), Ok(Shape::new(28, 30, 3)));
+        assert_eq!(shape("28×30"), Ok(Shape::new(28, 30, 1)));
+        for bad in ["", "28", "0x28x1", "28x28x1x1", "ax28x1", "-1x2x3"] {
+            assert!(shape(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        assert!(positive("0").is_err() && positive("nan").is_err() && positive("inf").is_err());
+        assert!(fraction("1").is_err() && fraction("-0.1").is_err());
+        assert_eq!(fraction("0.25"), Ok(0.25));
+    }
+
+    #[test]
+    fn train_without_flags_has_the_library_s_defaults() {
+        let Command::Train(train) = Arguments::parse_from(["hubel", "train"]).command else {
+            panic!("`train` is another command");
+        };
+        assert_eq!(
+            format!("{:?}", train.settings()),
+            format!("{:?}", TrainSettings::default())
+        );
+    }
+}

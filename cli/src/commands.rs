@@ -1,0 +1,75 @@
+//! One file per command; each prints its answer to stdout and gives the exit code.
+mod bench;
+mod completions;
+mod evaluate;
+mod inspect;
+mod predict;
+mod train;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use hubel::{Network, Shape};
+
+use crate::args::Command;
+use crate::console::Console;
+
+/// What a command comes to. Errors are hubel's, or those of writing to stdout.
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// The model file inside the folder that `hubel train` writes.
+const MODEL_FILE: &str = "model.safetensors";
+
+/// Runs the command.
+pub(crate) fn run(command: Command, console: &Console) -> Outcome {
+    match command {
+        Command::Train(arguments) => train::run(&arguments, console),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, console),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments, console),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// The model file meant by `path`, which may be the folder that holds it.
+fn model_file(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join(MODEL_FILE)
+    } else {
+        path.to_owned()
+    }
+}
+
+/// The input that a network of this name was made for; MNIST's for architecture text.
+fn usual_input(network: &str) -> Shape {
+    Network::usual_input(network).unwrap_or(Shape::new(28, 28, 1))
+}
+
+/// How this process was called, for commands to copy: `hubel`, or `target/release/hubel` under `cargo run`.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "hubel".into())
+}
+
+/// A word that a shell reads back as it is.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=+,@".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(quoted("runs/mnist-cnn"), "runs/mnist-cnn");
+        assert_eq!(quoted("my photos"), "'my photos'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,55 @@
+//! `hubel predict`: what a model sees in pictures.
+use std::process::ExitCode;
+
+use hubel::{Model, Prediction};
+use serde_json::{Value, json};
+
+use super::{Outcome, model_file};
+use crate::args::Predict;
+use crate::console;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Predict) -> Outcome {
+    let model = Model::load(&model_file(&arguments.model))?;
+    let mut predictions = model.predict(&arguments.processor.cpu(), &arguments.images)?;
+    for prediction in &mut predictions {
+        prediction.top.truncate(arguments.top);
+    }
+    if arguments.json {
+        let predictions: Vec<Value> = predictions.iter().map(to_json).collect();
+        console::print(&json!({ "predictions": predictions }).to_string())?;
+    } else {
+        console::print(&predictions.iter().map(to_text).collect::<String>())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_json(prediction: &Prediction) -> Value {
+    json!({
+        "path": prediction.path.display().to_string(),
+        "class": prediction.class,
+        "probability": prediction.probability,
+        "top": prediction.top,
+        "inverted": prediction.inverted,
+    })
+}
+
+/// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: dark ink on light paper`
+fn to_text(prediction: &Prediction) -> String {
+    let percent =
+        |(class, probability): &(String, f32)| format!("{class} {:.2} %", probability * 100.0);
+    let others: Vec<String> = prediction.top.iter().skip(1).map(percent).collect();
+    let mut line = format!(
+        "{}: {}  {:.2} %",
+        prediction.path.display(),
+        prediction.class,
+        prediction.probability * 100.0
+    );
+    if !others.is_empty() {
+        line += &format!("  (then {})", others.join(", "));
+    }
+    if prediction.inverted {
+        line += "  inverted: dark ink on light paper";
+    }
+    line + "\n"
+}

@@ -1,0 +1,255 @@
+//! `hubel train`: data in, one model file out.
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use hubel::{Dataset, Error, Event, Model, Network, Trainer};
+use serde_json::{Value, json};
+
+use super::{MODEL_FILE, Outcome, program, quoted};
+use crate::args::Train;
+use crate::console::{self, Console, thousands};
+
+/// The exit code of a process that Ctrl-C ended: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
+    let start = Instant::now();
+    let splits = hubel::data::open(&arguments.data)?;
+    let name = model_name(arguments, &splits.train);
+    let network = Network::resolve(name)?;
+    let folder = match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => unused_folder(splits.train.name(), &short_name(name)),
+    };
+    prepare(&folder)?;
+    let file = folder.join(MODEL_FILE);
+
+    let cpu = arguments.processor.cpu();
+    console.remark(&format!(
+        "{} on {}: {} images {}, {} classes; {cpu:?}",
+        short_name(name),
+        splits.train.name(),
+        thousands(splits.train.len()),
+        splits.train.shape(),
+        splits.train.classes().len(),
+    ));
+    let mut trainer = Trainer::new(cpu.clone(), network, &splits.train, arguments.settings())?;
+    let mut epochs = Vec::new();
+    let interrupted = interruption()?;
+    let model = train(&mut trainer, console, &interrupted, &mut epochs)
+        .inspect_err(|_| save_last_good(&trainer, &file, console))?;
+    model.save(&file)?;
+
+    let stopped = interrupted.load(Ordering::Relaxed);
+    let report = match &splits.test {
+        Some(test) if !stopped => Some(model.evaluate(&cpu, test)?),
+        _ => None,
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    if arguments.json {
+        console::print(
+            &json!({
+                "test_accuracy": report.as_ref().map(|report| report.accuracy),
+                "test_loss": report.as_ref().map(|report| report.loss),
+                "test_count": report.as_ref().map(|report| report.count),
+                "seconds": seconds,
+                "model": file.display().to_string(),
+                "network": model.network().to_string(),
+                "data": splits.train.name(),
+                "epochs": epochs,
+                "interrupted": stopped,
+            })
+            .to_string(),
+        )?;
+    } else {
+        let test = report.map(|report| {
+            format!(
+                "test accuracy  {:.2} % of {} images\n",
+                report.accuracy * 100.0,
+                thousands(report.count)
+            )
+        });
+        console::print(&format!(
+            "{}time           {seconds:.1} s\nmodel          {}\nnext           {}",
+            test.unwrap_or_default(),
+            file.display(),
+            next_command(&folder, &arguments.data)
+        ))?;
+    }
+    if stopped {
+        console.remark("stopped by Ctrl-C: the model is saved as it was then, and not tested");
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The network asked for, or the one that suits the pictures.
+fn model_name<'a>(arguments: &'a Train, data: &Dataset) -> &'a str {
+    match &arguments.model {
+        Some(name) => name,
+        None if data.shape().channels == 1 => "mnist-cnn",
+        None => "tutorial",
+    }
+}
+
+/// Trains to the end or to Ctrl-C, and tells the console and `epochs` how it goes.
+fn train(
+    trainer: &mut Trainer,
+    console: &Console,
+    interrupted: &AtomicBool,
+    epochs: &mut Vec<Value>,
+) -> Result<Model, Error> {
+    let mut progress = console.progress();
+    let model = trainer.run(&mut |event| {
+        progress.show(event);
+        epochs.extend(epoch_json(event));
+        if interrupted.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    progress.finish();
+    model
+}
+
+fn epoch_json(event: &Event) -> Option<Value> {
+    let Event::Epoch {
+        epoch,
+        loss,
+        accuracy,
+        validation_loss,
+        validation_accuracy,
+        seconds,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    Some(json!({
+        "epoch": epoch,
+        "loss": loss,
+        "accuracy": accuracy,
+        "validation_loss": validation_loss,
+        "validation_accuracy": validation_accuracy,
+        "seconds": seconds,
+    }))
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
+fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = flag.clone();
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })?;
+    Ok(flag)
+}
+
+/// Training failed: the weights from before are still worth keeping.
+fn save_last_good(trainer: &Trainer, file: &Path, console: &Console) {
+    let Some(model) = trainer.last_good() else {
+        return;
+    };
+    console.remark(&match model.save(file) {
+        Ok(()) => format!("the last good weights are saved in {}", file.display()),
+        Err(error) => format!("the last good weights could not be saved: {error}"),
+    });
+}
+
+/// Makes the folder and finds out whether a file can be written there, before hours of training.
+fn prepare(folder: &Path) -> Result<(), Error> {
+    let refused = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io {
+            action,
+            path,
+            source,
+        }
+    };
+    fs::create_dir_all(folder).map_err(refused("create", folder))?;
+    let trial = folder.join(format!(".hubel-{}", std::process::id()));
+    fs::write(&trial, b"").map_err(refused("write in", folder))?;
+    fs::remove_file(&trial).map_err(refused("remove", &trial))
+}
+
+/// A network's name in file names and remarks: its own in the zoo, `network` for architecture text.
+fn short_name(name: &str) -> String {
+    let in_zoo = Network::names().any(|known| known.eq_ignore_ascii_case(name));
+    if in_zoo {
+        name.to_lowercase()
+    } else {
+        "network".into()
+    }
+}
+
+/// `runs/DATA-NETWORK`, with a number behind it where that one is taken: no earlier model is lost.
+fn unused_folder(data: &str, network: &str) -> PathBuf {
+    let name = run_name(data, network);
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.clone())
+        .chain(numbered)
+        .map(|name| Path::new("runs").join(name))
+        .find(|folder| !folder.join(MODEL_FILE).exists())
+        .expect("one of infinitely many is free")
+}
+
+/// `mnist-lenet5`, but `mnist-cnn` and not `mnist-mnist-cnn`.
+fn run_name(data: &str, network: &str) -> String {
+    let data: String = data
+        .chars()
+        .map(|letter| {
+            if letter.is_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    if network.starts_with(&format!("{data}-")) {
+        network.into()
+    } else {
+        format!("{data}-{network}")
+    }
+}
+
+fn next_command(folder: &Path, data: &str) -> String {
+    let mut command = format!(
+        "{} evaluate {}",
+        quoted(&program()),
+        quoted(&folder.display().to_string())
+    );
+    if data != "mnist" {
+        command += &format!(" {}", quoted(data));
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_named_for_data_and_network() {
+        assert_eq!(run_name("mnist", "mnist-cnn"), "mnist-cnn");
+        assert_eq!(run_name("mnist", "lenet5"), "mnist-lenet5");
+        assert_eq!(
+            run_name("../my photos", "tutorial"),
+            "---my-photos-tutorial"
+        );
+    }
+
+    #[test]
+    fn text_is_not_used_as_a_file_name() {
+        assert_eq!(short_name("LeNet5"), "lenet5");
+        assert_eq!(short_name("flatten-fc(classes)"), "network");
+    }
+}

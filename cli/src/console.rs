@@ -1,0 +1,241 @@
+//! What a person sees: results on stdout, progress and remarks on stderr.
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use hubel::Event;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Where remarks and errors go.
+pub(crate) struct Console {
+    quiet: bool,
+    terminal: bool,
+    colour: bool,
+}
+
+impl Console {
+    /// The console of this process; a `quiet` one shows errors alone.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        // https://no-color.org: set and not empty.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            quiet,
+            terminal,
+            colour: terminal && !plain,
+        }
+    }
+
+    /// One line on stderr.
+    pub(crate) fn remark(&self, text: &str) {
+        if !self.quiet {
+            say(text);
+        }
+    }
+
+    /// The error and what led to it, once, on stderr.
+    pub(crate) fn error(&self, error: &(dyn Error + 'static)) {
+        let label = if self.colour {
+            "\x1b[1;31merror:\x1b[0m"
+        } else {
+            "error:"
+        };
+        say(&format!("{label} {}", chain(error)));
+    }
+
+    /// The progress of one training run.
+    pub(crate) fn progress(&self) -> Progress {
+        let bar = (self.terminal && !self.quiet).then(|| {
+            let template = if self.colour {
+                "{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {msg}"
+            } else {
+                "{prefix} {wide_bar} {pos}/{len}  {msg}"
+            };
+            let style = ProgressStyle::with_template(template)
+                .expect("the template is valid")
+                .progress_chars("━╸─");
+            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
+        });
+        Progress {
+            bar,
+            quiet: self.quiet,
+            last_line: Instant::now(),
+        }
+    }
+}
+
+/// Where there is no terminal, a step is worth a line this often.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// Shows the events of a training run: a bar on a terminal, lines elsewhere.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// Shows one event.
+    pub(crate) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Step {
+                epoch,
+                epochs,
+                step,
+                steps,
+                loss,
+                accuracy,
+                images_per_second,
+                seconds_left,
+                ..
+            } => {
+                let state = || {
+                    format!(
+                        "loss {loss:.4}  accuracy {:.2} %  {images_per_second:.0} images/s  {} left",
+                        accuracy * 100.0,
+                        clock(*seconds_left)
+                    )
+                };
+                if let Some(bar) = &self.bar {
+                    bar.set_length(*steps as u64);
+                    bar.set_position(*step as u64);
+                    bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+                    bar.set_message(state());
+                } else if !self.quiet && self.last_line.elapsed() >= BETWEEN_LINES {
+                    self.last_line = Instant::now();
+                    say(&format!(
+                        "epoch {epoch}/{epochs}  step {step}/{steps}  {}",
+                        state()
+                    ));
+                }
+            }
+            Event::Epoch {
+                epoch,
+                loss,
+                accuracy,
+                validation_loss,
+                validation_accuracy,
+                seconds,
+                ..
+            } => {
+                let mut line = format!(
+                    "epoch {epoch}  loss {loss:.4}  accuracy {:.2} %",
+                    accuracy * 100.0
+                );
+                if let (Some(loss), Some(accuracy)) = (validation_loss, validation_accuracy) {
+                    line += &format!(
+                        "  validation loss {loss:.4}  accuracy {:.2} %",
+                        accuracy * 100.0
+                    );
+                }
+                self.line(&format!("{line}  {seconds:.1} s"));
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.last_line = Instant::now();
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(text)),
+            None if self.quiet => {}
+            None => say(text),
+        }
+    }
+}
+
+/// Writes a result to stdout. A reader that went away is an error that [`reader_left`] knows.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        stdout.write_all(b"\n")?;
+    }
+    stdout.flush()
+}
+
+/// Whether the error is only that nobody reads stdout any more (`hubel … | head`).
+pub(crate) fn reader_left(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time that a person reads: `8 s`, `3:05`, `2:00:09`.
+fn clock(seconds: f64) -> String {
+    let seconds = seconds.max(0.0).round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// Each message of the chain on its own line; one that the message above already ends with is left out.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text += &format!("\n  because: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// One line on stderr; that nobody reads it is no reason to stop.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_written_for_people() {
+        assert_eq!(
+            [0, 999, 1000, 60_000, 1_234_567].map(thousands),
+            ["0", "999", "1,000", "60,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0.0, 8.4, 185.0, 7209.0].map(clock),
+            ["0 s", "8 s", "3:05", "2:00:09"]
+        );
+        assert_eq!(clock(f64::NAN), "0 s");
+    }
+
+    #[test]
+    fn a_chain_names_every_cause_once() {
+        let error = hubel::Error::Io {
+            action: "read",
+            path: "model.safetensors".into(),
+            source: io::Error::other("disk on fire"),
+        };
+        assert_eq!(
+            chain(&error),
+            "cannot read model.safetensors\n  because: disk on fire"
+        );
+    }
+}

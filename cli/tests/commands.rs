@@ -1,0 +1,332 @@
+//! The binary as a user meets it: answers, JSON, exit codes, messages.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Learns something from MNIST in one quick epoch.
+const SMALL: &str = "flatten-fc(classes)";
+
+fn hubel() -> Command {
+    Command::new(assert_cmd::cargo::cargo_bin!("hubel"))
+}
+
+/// The one JSON object that the command prints.
+fn json(command: &mut Command) -> Value {
+    let output = command.assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(output).expect("UTF-8");
+    assert_eq!(text.lines().count(), 1, "one object on one line: {text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// A folder with a small trained model, made once, and what `train --json` printed.
+static TRAINED: LazyLock<(TempDir, Value)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let answer = json(
+        hubel()
+            .args([
+                "train", "--model", SMALL, "--epochs", "1", "--json", "--out",
+            ])
+            .arg(folder.path().join("run")),
+    );
+    (folder, answer)
+});
+
+fn run_folder() -> PathBuf {
+    TRAINED.0.path().join("run")
+}
+
+/// A picture of a 1: a bright stroke on a dark ground, or the other way round.
+fn picture(path: &Path, ink: u8, paper: u8) {
+    let image = image::GrayImage::from_fn(56, 56, |x, y| {
+        let stroke = (26..31).contains(&x) && (8..48).contains(&y);
+        image::Luma([if stroke { ink } else { paper }])
+    });
+    image.save(path).expect("a picture");
+}
+
+#[test]
+fn train_answers_with_accuracy_time_and_model() {
+    let answer = &TRAINED.1;
+    let accuracy = answer["test_accuracy"].as_f64().expect("a number");
+    assert!((0.8..1.0).contains(&accuracy), "{accuracy}");
+    assert!(answer["seconds"].as_f64().expect("a number") > 0.0);
+    assert_eq!(answer["epochs"].as_array().expect("a list").len(), 1);
+    assert_eq!(answer["interrupted"], false);
+    assert!(Path::new(answer["model"].as_str().expect("a path")).is_file());
+}
+
+#[test]
+fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_works() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["train", "--model", SMALL, "--epochs", "1"];
+    let assert = hubel()
+        .current_dir(&folder)
+        .args(arguments)
+        .assert()
+        .success()
+        .stdout(contains("test accuracy").and(contains("runs/mnist-network/model.safetensors")))
+        .stderr(
+            contains("epoch 1")
+                .and(contains("\r").not())
+                .and(contains("\x1b").not()),
+        );
+    let output = String::from_utf8(assert.get_output().stdout.clone()).expect("UTF-8");
+    let next = output.lines().find_map(|line| line.strip_prefix("next"));
+    let mut words = next.expect("a next command").split_whitespace().skip(1);
+    hubel()
+        .current_dir(&folder)
+        .args(&mut words)
+        .assert()
+        .success()
+        .stdout(contains("accuracy"));
+
+    // The same again takes a new folder; the first model stays.
+    hubel()
+        .current_dir(&folder)
+        .args(arguments)
+        .arg("--quiet")
+        .assert()
+        .success()
+        .stdout(contains("runs/mnist-network-2/model.safetensors"))
+        .stderr("");
+}
+
+#[test]
+fn evaluate_agrees_with_train_and_counts_every_test_image() {
+    let answer = json(hubel().arg("evaluate").arg(run_folder()).arg("--json"));
+    assert_eq!(answer["count"], 10_000);
+    assert_eq!(answer["accuracy"], TRAINED.1["test_accuracy"]);
+    let confusion = answer["confusion"].as_array().expect("a matrix");
+    let counted: u64 = confusion
+        .iter()
+        .flat_map(|row| row.as_array().expect("a row"))
+        .map(|count| count.as_u64().expect("a count"))
+        .sum();
+    assert_eq!(counted, 10_000);
+}
+
+#[test]
+fn predict_names_a_class_for_each_picture_and_says_what_it_inverted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (light, dark) = (
+        folder.path().join("light.png"),
+        folder.path().join("dark.png"),
+    );
+    picture(&light, 255, 0);
+    picture(&dark, 20, 240);
+    let answer = json(
+        hubel()
+            .arg("predict")
+            .arg(run_folder())
+            .args([&light, &dark])
+            .args(["--top", "2", "--json"]),
+    );
+    let predictions = answer["predictions"].as_array().expect("a list");
+    assert_eq!(predictions.len(), 2);
+    for prediction in predictions {
+        let top = prediction["top"].as_array().expect("a list");
+        assert_eq!(top.len(), 2);
+        assert_eq!(top[0][0], prediction["class"]);
+        assert_eq!(top[0][1], prediction["probability"]);
+    }
+    assert_eq!(predictions[0]["inverted"], false);
+    assert_eq!(predictions[1]["inverted"], true);
+
+    hubel()
+        .arg("predict")
+        .arg(run_folder())
+        .arg(&dark)
+        .assert()
+        .success()
+        .stdout(contains("dark.png").and(contains("inverted")));
+}
+
+#[test]
+fn inspect_knows_networks_by_name_by_text_and_by_file() {
+    // The count of torchvision's resnet18 with 10 classes.
+    let answer = json(hubel().args(["inspect", "resnet18", "--json"]));
+    assert_eq!(answer["parameters"], 11_181_642);
+    assert!(!answer["layers"].as_array().expect("a list").is_empty());
+
+    let text = "conv(1, kernel=5, padding=2)";
+    let answer = json(hubel().args(["inspect", text, "--input", "32x32x3", "--json"]));
+    assert_eq!(answer["parameters"], 5 * 5 * 3 + 1);
+    assert!(answer["multiply_adds"].is_u64());
+
+    let answer = json(hubel().arg("inspect").arg(run_folder()).arg("--json"));
+    assert_eq!(answer["parameters"], 28 * 28 * 10 + 10);
+
+    hubel()
+        .args(["inspect", "lenet5"])
+        .assert()
+        .success()
+        .stdout(contains("conv"));
+}
+
+#[test]
+fn bench_answers_what_the_comparison_needs() {
+    for mode in ["train", "infer"] {
+        let answer = json(hubel().args([
+            "bench",
+            mode,
+            "--net",
+            "lenet5",
+            "--batch",
+            "2",
+            "--threads",
+            "1",
+            "--seconds",
+            "0.05",
+            "--json",
+        ]));
+        assert_eq!(answer["net"], "lenet5");
+        assert_eq!(answer["mode"], mode);
+        assert_eq!(answer["batch"], 2);
+        assert_eq!(answer["threads"], 1);
+        assert!(answer["cpu"].is_string());
+        for number in ["median_ms", "images_per_second", "peak_memory_bytes"] {
+            assert!(answer[number].as_f64().expect(number) > 0.0, "{number}");
+        }
+    }
+}
+
+#[test]
+fn completions_are_a_script_for_the_shell() {
+    hubel()
+        .args(["completions", "bash"])
+        .assert()
+        .success()
+        .stdout(contains("complete").and(contains("hubel")));
+}
+
+#[test]
+fn help_has_examples_for_every_command() {
+    for command in [
+        "train",
+        "evaluate",
+        "predict",
+        "inspect",
+        "bench",
+        "completions",
+    ] {
+        hubel()
+            .args([command, "--help"])
+            .assert()
+            .success()
+            .stdout(contains("Examples:").and(contains(format!("hubel {command}"))));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_leaves_with_2() {
+    let wrong: [&[&str]; 9] = [
+        &[],
+        &["trian"],
+        &["train", "--epochs", "0"],
+        &["train", "--learning-rate", "-1"],
+        &["train", "--optimizer", "adam"],
+        &["train", "--cpu", "z80"],
+        &["predict", "model.safetensors"],
+        &["inspect", "lenet5", "--input", "28"],
+        &["bench", "train", "--threads", "0"],
+    ];
+    for arguments in wrong {
+        hubel()
+            .args(arguments)
+            .assert()
+            .code(2)
+            .stdout("")
+            .stderr(predicate::str::is_empty().not());
+    }
+}
+
+#[test]
+fn an_unknown_network_is_refused_with_the_nearest_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    hubel()
+        .current_dir(&folder)
+        .args(["train", "--model", "mnist-cmn"])
+        .assert()
+        .code(1)
+        .stdout("")
+        .stderr(contains("error:").count(1).and(contains("mnist-cnn")));
+    assert!(
+        !folder.path().join("runs").exists(),
+        "nothing is left behind"
+    );
+}
+
+#[test]
+fn a_size_that_is_not_whole_is_refused_with_the_formula() {
+    hubel()
+        .args([
+            "inspect",
+            "conv(64, kernel=5, stride=2)",
+            "--input",
+            "14x14x32",
+        ])
+        .assert()
+        .code(1)
+        .stderr(contains("5.5").and(contains("ways out")));
+}
+
+#[test]
+fn broken_files_are_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let empty = folder.path().join("empty.safetensors");
+    fs::write(&empty, b"").expect("a file");
+    let noise = folder.path().join("noise.png");
+    fs::write(&noise, b"this is no picture").expect("a file");
+    let missing = folder.path().join("missing.safetensors");
+
+    for (arguments, name) in [
+        (vec![Path::new("evaluate"), &empty], "empty.safetensors"),
+        (vec![Path::new("inspect"), &empty], "empty.safetensors"),
+        (vec![Path::new("inspect"), &missing], "missing.safetensors"),
+        (
+            vec![Path::new("predict"), &empty, &noise],
+            "empty.safetensors",
+        ),
+        (
+            vec![Path::new("predict"), &run_folder(), &noise],
+            "noise.png",
+        ),
+        (
+            vec![Path::new("evaluate"), &run_folder(), &noise],
+            "noise.png",
+        ),
+        (vec![Path::new("train"), &noise], "noise.png"),
+    ] {
+        hubel()
+            .current_dir(&folder)
+            .args(&arguments)
+            .assert()
+            .code(1)
+            .stdout("")
+            .stderr(
+                contains("error:")
+                    .count(1)
+                    .and(contains(name))
+                    .and(contains("panicked").not()),
+            );
+    }
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_made_is_refused_before_training() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    fs::write(&file, b"").expect("a file");
+    hubel()
+        .args(["train", "--epochs", "1000", "--out"])
+        .arg(file.join("run"))
+        .assert()
+        .code(1)
+        .stderr(contains("cannot create"));
+}

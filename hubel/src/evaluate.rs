@@ -1,0 +1,105 @@
+//! How good a model is on a data set.
+use hubel_kernels::Cpu;
+use serde::Serialize;
+
+use crate::data::Dataset;
+use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
+
+/// How good a model is on a data set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Share of images classified rightly.
+    pub accuracy: f32,
+    /// Mean cross-entropy, in nats.
+    pub loss: f32,
+    /// Images.
+    pub count: usize,
+    /// Row: the true class; column: the class that the model gave.
+    pub confusion: Vec<Vec<usize>>,
+}
+
+/// Images of one batch; a few megabytes of maps, which is fast and far below any machine's memory.
+const BATCH: usize = 64;
+
+impl Model {
+    /// Classifies every image of `dataset`.
+    ///
+    /// # Errors
+    /// [`Error::Classes`] if the data set has other classes than the model.
+    pub fn evaluate(&self, cpu: &Cpu, dataset: &Dataset) -> Result<Report> {
+        if dataset.classes() != self.classes() {
+            return Err(Error::Classes {
+                model: self.classes().to_vec(),
+                data: dataset.classes().to_vec(),
+            });
+        }
+        let classes = self.classes().len();
+        let mut confusion = vec![vec![0; classes]; classes];
+        let mut loss = 0.0;
+        self.logits(
+            cpu,
+            dataset.len(),
+            &mut |indices, images| {
+                dataset.fill(indices, &self.preparation, images);
+                Ok(())
+            },
+            &mut |i, logits| {
+                let label = dataset.labels()[i];
+                let largest = (0..classes)
+                    .rev()
+                    .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
+                    .unwrap_or(0);
+                let sum: f64 = logits
+                    .iter()
+                    .map(|x| f64::from(x - logits[largest]).exp())
+                    .sum();
+                loss += sum.ln() + f64::from(logits[largest] - logits[label]);
+                confusion[label][largest] += 1;
+            },
+        )?;
+        let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();
+        let count = dataset.len();
+        Ok(Report {
+            accuracy: correct as f32 / count.max(1) as f32,
+            loss: (loss / count.max(1) as f64) as f32,
+            count,
+            confusion,
+        })
+    }
+
+    /// Computes the logits of `count` images: `fill` writes the images of the given indices, `take` gets each image's logits in order.
+    pub(crate) fn logits(
+        &self,
+        cpu: &Cpu,
+        count: usize,
+        fill: &mut dyn FnMut(&[usize], &mut [f32]) -> Result<()>,
+        take: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        let graph = self.graph()?;
+        let indices: Vec<usize> = (0..count).collect();
+        let mut current: Option<(Plan, Workspace)> = None;
+        for batch in indices.chunks(BATCH) {
+            if current
+                .as_ref()
+                .is_none_or(|(plan, _)| plan.batch() != batch.len())
+            {
+                let settings = PlanSettings::inference(batch.len());
+                let plan = Plan::compile(&graph, &self.parameters, cpu, settings)?;
+                let mut workspace = Workspace::new(&plan);
+                plan.pack(cpu, &self.parameters, &mut workspace);
+                current = Some((plan, workspace));
+            }
+            let Some((plan, workspace)) = &mut current else {
+                unreachable!("just compiled")
+            };
+            fill(batch, workspace.images_mut())?;
+            plan.forward(cpu, &self.parameters, workspace, 0);
+            let logits = plan.logits(workspace).chunks(plan.outputs());
+            batch
+                .iter()
+                .zip(logits)
+                .for_each(|(i, logits)| take(*i, logits));
+        }
+        Ok(())
+    }
+}

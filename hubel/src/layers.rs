@@ -1,0 +1,359 @@
+//! The closed list of layers: settings, architecture text, shape rule, tensors. One file for each that has something to say.
+pub(crate) mod activation;
+pub(crate) mod arguments;
+mod batch_norm;
+mod conv;
+mod linear;
+mod pool;
+pub(crate) mod window;
+
+use crate::{
+    Shape,
+    network::{Initial, Operation, Role, Tensor},
+};
+pub use activation::Activation;
+use arguments::{ArgumentError, Arguments};
+pub use conv::Conv;
+pub use pool::{Pool, PoolKind};
+use std::fmt;
+use window::Pair;
+pub use window::{Padding, Round};
+
+/// A layer with the settings a user writes. Pairs are `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Layer {
+    /// Convolution.
+    Conv(Conv),
+    /// Maximum or average under windows.
+    Pool(Pool),
+    /// The mean of each channel: H×W×C to 1×1×C.
+    GlobalAvgPool,
+    /// The largest value of each channel: H×W×C to 1×1×C.
+    GlobalMaxPool,
+    /// Mean over so many regions, whatever the input's size.
+    AdaptiveAvgPool([usize; 2]),
+    /// Maximum over so many regions, whatever the input's size.
+    AdaptiveMaxPool([usize; 2]),
+    /// Batch normalisation (Ioffe and Szegedy 2015).
+    BatchNorm {
+        /// Added to the variance; 1e-5 by default.
+        epsilon: f32,
+        /// Weight of the new batch in the running statistics; 0.1 by default.
+        momentum: f32,
+    },
+    /// Zeroes each number with this probability while training.
+    Dropout(f32),
+    /// A map as one row: H×W×C to 1×1×(H·W·C).
+    Flatten,
+    /// A fully connected layer.
+    Linear {
+        /// Numbers it puts out.
+        outputs: Outputs,
+        /// Whether a bias is added; yes by default.
+        bias: bool,
+    },
+    /// A function of each number.
+    Activation(Activation),
+}
+
+/// How many numbers a linear layer puts out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// So many.
+    Number(usize),
+    /// As many as the data has classes.
+    Classes,
+}
+
+/// What the padding of a convolution holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum PaddingMode {
+    /// 0.
+    #[default]
+    Zeros,
+    /// The map mirrored at its edge, the edge itself not repeated.
+    Reflect,
+    /// The nearest pixel of the edge.
+    Replicate,
+    /// The opposite side of the map.
+    Circular,
+    /// This number.
+    Constant(f32),
+}
+
+/// A layer laid on one input.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub(crate) operation: Operation,
+    pub(crate) shape: Shape,
+    pub(crate) tensors: Vec<Tensor>,
+}
+
+/// Why a layer does not fit its input, and changes that were tried and help.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Misfit {
+    pub(crate) reason: String,
+    pub(crate) ways_out: Vec<String>,
+}
+
+/// The names that the architecture text knows; others that mean the same are in [`canonical`].
+pub(crate) const NAMES: [&str; 24] = [
+    "conv",
+    "maxpool",
+    "avgpool",
+    "pool",
+    "globalavgpool",
+    "globalmaxpool",
+    "adaptiveavgpool",
+    "adaptivemaxpool",
+    "batchnorm",
+    "dropout",
+    "flatten",
+    "linear",
+    "fc",
+    "identity",
+    "relu",
+    "relu6",
+    "leakyrelu",
+    "sigmoid",
+    "tanh",
+    "silu",
+    "hardswish",
+    "gelu",
+    "residual",
+    "concat",
+];
+
+/// A layer's name without case, underscores and PyTorch's `2d`.
+pub(crate) fn canonical(name: &str) -> String {
+    let name = name.to_lowercase().replace('_', "");
+    match name.strip_suffix("2d").unwrap_or(&name) {
+        "pool" => "maxpool",
+        "fc" => "linear",
+        "swish" => "silu",
+        other => other,
+    }
+    .into()
+}
+
+impl Layer {
+    /// Batch normalisation with PyTorch's settings: epsilon 1e-5, momentum 0.1.
+    pub fn batch_norm() -> Self {
+        Self::BatchNorm {
+            epsilon: 1e-5,
+            momentum: 0.1,
+        }
+    }
+
+    /// A fully connected layer with bias.
+    pub fn linear(outputs: usize) -> Self {
+        Self::Linear {
+            outputs: Outputs::Number(outputs),
+            bias: true,
+        }
+    }
+
+    /// A fully connected layer with bias and one output for each class.
+    pub fn classes() -> Self {
+        Self::Linear {
+            outputs: Outputs::Classes,
+            bias: true,
+        }
+    }
+
+    /// The layer of a [`canonical`] name; `None` if there is none of it.
+    pub(crate) fn parse(
+        name: &str,
+        arguments: &mut Arguments,
+    ) -> Result<Option<Self>, ArgumentError> {
+        let average = PoolKind::Average {
+            count_padding: true,
+        };
+        Ok(Some(match name {
+            "conv" => Self::Conv(Conv::parse(arguments)?),
+            "maxpool" => Self::Pool(Pool::parse(PoolKind::Max, arguments)?),
+            "avgpool" => Self::Pool(Pool::parse(average, arguments)?),
+            "globalavgpool" => Self::GlobalAvgPool,
+            "globalmaxpool" => Self::GlobalMaxPool,
+            "adaptiveavgpool" => Self::AdaptiveAvgPool(regions(arguments)?),
+            "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
+            "batchnorm" => batch_norm::parse(arguments)?,
+            "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
+            "flatten" => Self::Flatten,
+            "linear" => linear::parse(arguments)?,
+            _ => return Ok(activation::parse(name, arguments)?.map(Self::Activation)),
+        }))
+    }
+
+    /// What the layer makes of this input.
+    pub(crate) fn resolve(&self, input: Shape, classes: usize) -> Result<Resolved, Misfit> {
+        let Shape {
+            height,
+            width,
+            channels,
+        } = input;
+        let plain = |operation, shape| Ok(Resolved::new(operation, shape, Vec::new())?);
+        let pooled = Shape::new(1, 1, channels);
+        match *self {
+            Self::Conv(conv) => conv.resolve(input),
+            Self::Pool(pool) => pool.resolve(input),
+            Self::GlobalAvgPool => plain(Operation::GlobalAvgPool, pooled),
+            Self::GlobalMaxPool => plain(Operation::GlobalMaxPool, pooled),
+            Self::AdaptiveAvgPool([0, _] | [_, 0]) | Self::AdaptiveMaxPool([0, _] | [_, 0]) => {
+                Err("it needs at least 1×1 regions".to_string().into())
+            }
+            Self::AdaptiveAvgPool([rows, columns]) => plain(
+                Operation::AdaptiveAvgPool,
+                Shape::new(rows, columns, channels),
+            ),
+            Self::AdaptiveMaxPool([rows, columns]) => plain(
+                Operation::AdaptiveMaxPool,
+                Shape::new(rows, columns, channels),
+            ),
+            Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
+            Self::Dropout(probability) => {
+                if !(0.0..1.0).contains(&probability) {
+                    let reason = "the probability must be at least 0 and below 1";
+                    return Err(reason.to_string().into());
+                }
+                plain(Operation::Dropout(probability), input)
+            }
+            Self::Flatten => plain(
+                Operation::Flatten,
+                Shape::new(1, 1, height * width * channels),
+            ),
+            Self::Linear { outputs, bias } => linear::resolve(outputs, bias, input, classes),
+            Self::Activation(activation) => plain(Operation::Activation(activation), input),
+        }
+    }
+}
+
+fn regions(arguments: &mut Arguments) -> Result<[usize; 2], ArgumentError> {
+    (arguments.pair("size")?).ok_or_else(|| {
+        ArgumentError::layer("it needs a size: one number for both axes or (height, width)")
+    })
+}
+
+impl Resolved {
+    /// Refuses a map whose size in bytes no machine can address.
+    fn new(operation: Operation, shape: Shape, tensors: Vec<Tensor>) -> Result<Self, String> {
+        addressable(&[shape.height, shape.width, shape.channels])
+            .ok_or_else(|| format!("its output {shape} is larger than any memory"))?;
+        Ok(Self {
+            operation,
+            shape,
+            tensors,
+        })
+    }
+}
+
+/// How many numbers a tensor of this shape holds, if their bytes can be addressed at all.
+pub(crate) fn addressable(shape: &[usize]) -> Option<usize> {
+    let count = (shape.iter()).try_fold(1usize, |product, size| product.checked_mul(*size))?;
+    let bytes = count.checked_mul(size_of::<f32>())?;
+    (bytes <= isize::MAX as usize).then_some(count)
+}
+
+/// The weights of a layer; how they begin is settled once the layers after it are known.
+fn tensor_weight(shape: Vec<usize>) -> Result<Tensor, String> {
+    addressable(&shape)
+        .ok_or_else(|| format!("its weights {shape:?} are larger than any memory"))?;
+    Ok(Tensor {
+        name: "weight",
+        shape,
+        role: Role::Weight,
+        initial: Initial::Zero,
+    })
+}
+
+fn tensor_zero(name: &'static str, role: Role, len: usize) -> Tensor {
+    Tensor {
+        name,
+        shape: vec![len],
+        role,
+        initial: Initial::Zero,
+    }
+}
+
+/// A shape's height and width, as one number where it is square.
+fn sides(shape: Shape) -> String {
+    match (shape.height, shape.width) {
+        (height, width) if height == width => height.to_string(),
+        (height, width) => format!("{height}×{width}"),
+    }
+}
+
+impl From<String> for Misfit {
+    fn from(reason: String) -> Self {
+        let ways_out = Vec::new();
+        Self { reason, ways_out }
+    }
+}
+
+impl From<Conv> for Layer {
+    fn from(conv: Conv) -> Self {
+        Self::Conv(conv)
+    }
+}
+
+impl From<Pool> for Layer {
+    fn from(pool: Pool) -> Self {
+        Self::Pool(pool)
+    }
+}
+
+impl From<Activation> for Layer {
+    fn from(activation: Activation) -> Self {
+        Self::Activation(activation)
+    }
+}
+
+impl fmt::Display for PaddingMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zeros => f.write_str("zeros"),
+            Self::Reflect => f.write_str("reflect"),
+            Self::Replicate => f.write_str("replicate"),
+            Self::Circular => f.write_str("circular"),
+            Self::Constant(value) => write!(f, "constant({value})"),
+        }
+    }
+}
+
+impl fmt::Display for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(outputs) => write!(f, "{outputs}"),
+            Self::Classes => f.write_str("classes"),
+        }
+    }
+}
+
+/// The layer's architecture text; settings at their usual value are left out.
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conv(conv) => conv.fmt(f),
+            Self::Pool(pool) => pool.fmt(f),
+            Self::GlobalAvgPool => f.write_str("globalavgpool"),
+            Self::GlobalMaxPool => f.write_str("globalmaxpool"),
+            Self::AdaptiveAvgPool(size) => write!(f, "adaptiveavgpool({})", Pair(*size)),
+            Self::AdaptiveMaxPool(size) => write!(f, "adaptivemaxpool({})", Pair(*size)),
+            usual if *usual == Self::batch_norm() => f.write_str("batchnorm"),
+            Self::BatchNorm { epsilon, momentum } => {
+                write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
+            }
+            Self::Dropout(probability) => write!(f, "dropout({probability})"),
+            Self::Flatten => f.write_str("flatten"),
+            Self::Linear {
+                outputs,
+                bias: true,
+            } => write!(f, "linear({outputs})"),
+            Self::Linear {
+                outputs,
+                bias: false,
+            } => write!(f, "linear({outputs}, bias=false)"),
+            Self::Activation(activation) => f.write_str(&activation::text(*activation)),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The settings between a layer's parentheses in the architecture text.
+use super::{Padding, Round};
+use crate::nearest::nearest;
+use std::{ops::Range, str::FromStr};
+
+/// One setting's value as it was written.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// A number or a word, in small letters.
+    Word(String),
+    /// `(1,2)`.
+    Tuple(Vec<Value>),
+    /// `constant(0.5)`.
+    Call(String, Vec<Value>),
+}
+
+/// One setting: `kernel=3`, or `3` alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Argument {
+    pub(crate) name: Option<String>,
+    pub(crate) value: Value,
+    /// Where it stands in the text, in bytes.
+    pub(crate) place: Range<usize>,
+}
+
+/// What is wrong with a setting, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ArgumentError {
+    pub(crate) message: String,
+    pub(crate) place: Option<Range<usize>>,
+}
+
+/// The settings of one layer; each `take`n once, in the order of its parameters, by name or by position.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    given: Vec<Argument>,
+    asked: Vec<&'static str>,
+}
+
+impl Arguments {
+    pub(crate) fn new(given: Vec<Argument>) -> Self {
+        Self {
+            given,
+            asked: Vec::new(),
+        }
+    }
+
+    /// The setting `name`: the one written so, else the first one written without a name.
+    fn take(&mut self, name: &'static str) -> Result<Option<Argument>, ArgumentError> {
+        self.asked.push(name);
+        let named = (self.given.iter()).position(|a| a.name.as_deref() == Some(name));
+        let place = named.or_else(|| {
+            // Only a leading one: `conv(kernel=3, 16)` is a mistake, reported by `finish`.
+            (self.given.first().is_some_and(|a| a.name.is_none())).then_some(0)
+        });
+        Ok(place.map(|place| self.given.remove(place)))
+    }
+
+    /// Complains about what nobody took.
+    pub(crate) fn finish(self) -> Result<(), ArgumentError> {
+        let Some(left) = self.given.into_iter().next() else {
+            return Ok(());
+        };
+        let message = match &left.name {
+            Some(name) if self.asked.contains(&name.as_str()) => {
+                format!("the setting `{name}` is given twice")
+            }
+            Some(name) => {
+                let known = self.asked.join(", ");
+                match nearest(name, self.asked.iter().copied()) {
+                    Some(near) => format!("unknown setting `{name}`; did you mean `{near}`?"),
+                    None if known.is_empty() => "this layer takes no settings".into(),
+                    None => format!("unknown setting `{name}`; this layer takes {known}"),
+                }
+            }
+            None if self.asked.is_empty() => "this layer takes no settings".into(),
+            None => "a setting without a name must come before the named ones, and there are too many here".into(),
+        };
+        Err(left.error(message))
+    }
+
+    /// A number.
+    pub(crate) fn number<T: FromStr>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, ArgumentError> {
+        self.parse(name, "a number", |value| value.number())
+    }
+
+    /// One number for both axes, or `(height, width)`.
+    pub(crate) fn pair(&mut self, name: &'static str) -> Result<Option<[usize; 2]>, ArgumentError> {
+        self.parse(
+            name,
+            "a whole number or (height, width)",
+            |value| match value {
+                Value::Tuple(values) => match values.as_slice() {
+                    [height, width] => Some([height.number()?, width.number()?]),
+                    _ => None,
+                },
+                _ => value.number().map(|both| [both; 2]),
+            },
+        )
+    }
+
+    /// A word out of a list.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, ArgumentError> {
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        self.parse(name, &words.join(", "), |value| match value {
+            Value::Word(word) => (choices.iter().find(|(name, _)| name == word)).map(|c| c.1),
+            _ => None,
+        })
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn switch(&mut self, name: &'static str) -> Result<Option<bool>, ArgumentError> {
+        self.choice(name, &[("true", true), ("false", false)])
+    }
+
+    /// `exact`, `floor` or `ceil`.
+    pub(crate) fn round(&mut self) -> Result<Round, ArgumentError> {
+        let choices = [Round::Exact, Round::Floor, Round::Ceil].map(|r| (r.to_string(), r));
+        let choices = [0, 1, 2].map(|i| (choices[i].0.as_str(), choices[i].1));
+        Ok(self.choice("round", &choices)?.unwrap_or_default())
+    }
+
+    /// `same`, `valid`, a number, `(height, width)` as PyTorch has it, or `(top, bottom, left, right)`.
+    pub(crate) fn padding(&mut self) -> Result<Padding, ArgumentError> {
+        let expected = "a number, (height, width), (top, bottom, left, right), same or valid";
+        let padding = self.parse("padding", expected, |value| match value {
+            Value::Word(word) if word == "same" => Some(Padding::Same),
+            Value::Word(word) if word == "valid" => Some(Padding::default()),
+            Value::Word(_) => value.number::<usize>().map(Padding::from),
+            Value::Tuple(values) => {
+                let sides: Option<Vec<usize>> = values.iter().map(Value::number).collect();
+                match *sides?.as_slice() {
+                    [height, width] => Some([height, height, width, width].into()),
+                    [top, bottom, left, right] => Some([top, bottom, left, right].into()),
+                    _ => None,
+                }
+            }
+            Value::Call(..) => None,
+        })?;
+        Ok(padding.unwrap_or_default())
+    }
+
+    /// Takes a setting and reads it; `expected` says what it should have been.
+    pub(crate) fn parse<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, ArgumentError> {
+        let Some(argument) = self.take(name)? else {
+            return Ok(None);
+        };
+        match read(&argument.value) {
+            Some(value) => Ok(Some(value)),
+            None => Err(argument.error(format!("`{name}` must be {expected}"))),
+        }
+    }
+}
+
+impl Argument {
+    fn error(&self, message: String) -> ArgumentError {
+        ArgumentError {
+            message,
+            place: Some(self.place.clone()),
+        }
+    }
+}
+
+impl ArgumentError {
+    /// An error of the layer as a whole.
+    pub(crate) fn layer(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            place: None,
+        }
+    }
+}
+
+impl Value {
+    /// The number that a word spells.
+    pub(crate) fn number<T: FromStr>(&self) -> Option<T> {
+        match self {
+            // `f32::from_str` also knows "inf" and "nan", which no setting may be.
+            Self::Word(word) if !word.contains("inf") && !word.contains("nan") => word.parse().ok(),
+            _ => None,
+        }
+    }
+}

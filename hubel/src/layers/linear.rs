@@ -1,0 +1,57 @@
+//! The fully connected layer: every output is a weighted sum of every input.
+use super::{
+    Layer, Misfit, Outputs, Resolved,
+    arguments::{ArgumentError, Arguments, Value},
+    tensor_weight, tensor_zero,
+};
+use crate::{
+    Shape,
+    network::{Operation, Role},
+};
+
+pub(super) fn parse(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
+    let expected = "a whole number or `classes`";
+    let outputs = arguments.parse("outputs", expected, |value| match value {
+        Value::Word(word) if word == "classes" => Some(Outputs::Classes),
+        _ => value.number().map(Outputs::Number),
+    })?;
+    let message = "`linear` needs the number of its outputs, or `classes`";
+    Ok(Layer::Linear {
+        outputs: outputs.ok_or_else(|| ArgumentError::layer(message))?,
+        bias: arguments.switch("bias")?.unwrap_or(true),
+    })
+}
+
+/// One row in, one row out: 1×1×n to 1×1×outputs.
+pub(super) fn resolve(
+    outputs: Outputs,
+    bias: bool,
+    input: Shape,
+    classes: usize,
+) -> Result<Resolved, Misfit> {
+    if [input.height, input.width] != [1, 1] {
+        return Err(Misfit {
+            reason: format!("it takes one row of numbers, and {input} is a map"),
+            ways_out: [("flatten", input.len()), ("globalavgpool", input.channels)]
+                .map(|(before, inputs)| format!("`{before}` before it gives it {inputs} inputs"))
+                .into(),
+        });
+    }
+    let outputs = match outputs {
+        Outputs::Number(outputs) => outputs,
+        Outputs::Classes => classes,
+    };
+    if outputs == 0 {
+        return Err("it needs at least 1 output".to_string().into());
+    }
+    let mut tensors = vec![tensor_weight(vec![input.channels, outputs])?];
+    if bias {
+        tensors.push(tensor_zero("bias", Role::Bias, outputs));
+    }
+    let operation = Operation::Linear { outputs, bias };
+    Ok(Resolved::new(
+        operation,
+        Shape::new(1, 1, outputs),
+        tensors,
+    )?)
+}

@@ -1,0 +1,210 @@
+//! Pooling: one number stands for a window of each channel, the largest or the mean.
+use super::{
+    Misfit, Padding, Resolved, Round,
+    arguments::{ArgumentError, Arguments},
+    sides,
+    window::{Pair, Windows},
+};
+use crate::{
+    Shape,
+    network::{Operation, Window},
+};
+use std::fmt;
+
+/// What stands for a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// The largest value; padding never wins.
+    Max,
+    /// The mean.
+    Average {
+        /// Whether padding counts in the divisor (PyTorch's `count_include_pad`, true there and here by default).
+        count_padding: bool,
+    },
+}
+
+/// Settings of a pooling with windows (`torch.nn.MaxPool2d`, `torch.nn.AvgPool2d`). Pairs are `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pool {
+    /// Largest value or mean.
+    pub kind: PoolKind,
+    /// Size of a window.
+    pub kernel: [usize; 2],
+    /// Interval at which windows are laid; the window's size by default.
+    pub stride: [usize; 2],
+    /// What is added around the map; nothing by default.
+    pub padding: Padding,
+    /// What to do when the windows do not come out even.
+    pub round: Round,
+}
+
+impl Pool {
+    /// The largest value of windows of `kernel`×`kernel` laid side by side.
+    pub fn max(kernel: usize) -> Self {
+        Self::new(PoolKind::Max, [kernel; 2])
+    }
+
+    /// The mean of windows of `kernel`×`kernel` laid side by side.
+    pub fn average(kernel: usize) -> Self {
+        let count_padding = true;
+        Self::new(PoolKind::Average { count_padding }, [kernel; 2])
+    }
+
+    fn new(kind: PoolKind, kernel: [usize; 2]) -> Self {
+        Self {
+            kind,
+            kernel,
+            stride: kernel,
+            padding: Padding::default(),
+            round: Round::Exact,
+        }
+    }
+
+    /// The same with this stride on both axes.
+    pub fn stride(self, stride: usize) -> Self {
+        let stride = [stride; 2];
+        Self { stride, ..self }
+    }
+
+    /// The same with this padding: a number, `[top, bottom, left, right]` or [`Padding::Same`].
+    pub fn padding(self, padding: impl Into<Padding>) -> Self {
+        let padding = padding.into();
+        Self { padding, ..self }
+    }
+
+    /// The same with this rule for windows that do not come out even.
+    pub fn round(self, round: Round) -> Self {
+        Self { round, ..self }
+    }
+
+    pub(crate) fn parse(kind: PoolKind, arguments: &mut Arguments) -> Result<Self, ArgumentError> {
+        let default = Self::new(kind, arguments.pair("kernel")?.unwrap_or([2; 2]));
+        let stride = arguments.pair("stride")?.unwrap_or(default.stride);
+        let padding = arguments.padding()?;
+        let kind = match kind {
+            PoolKind::Max => kind,
+            PoolKind::Average { count_padding } => PoolKind::Average {
+                count_padding: arguments.switch("count_padding")?.unwrap_or(count_padding),
+            },
+        };
+        Ok(Self {
+            kind,
+            stride,
+            padding,
+            round: arguments.round()?,
+            ..default
+        })
+    }
+
+    /// The output for this input, T9: OH = (H + 2P − FH)/S + 1.
+    pub(crate) fn resolve(&self, input: Shape) -> Result<Resolved, Misfit> {
+        self.rule(input).map_err(|reason| Misfit {
+            reason,
+            ways_out: self.ways_out(input),
+        })
+    }
+
+    fn rule(&self, input: Shape) -> Result<Resolved, String> {
+        let fit = self.windows().fit([input.height, input.width]);
+        let fit = fit.map_err(|problem| problem.to_string())?;
+        let [top, left, bottom, right] = fit.padding;
+        for (padding, kernel) in [
+            (top.max(bottom), self.kernel[0]),
+            (left.max(right), self.kernel[1]),
+        ] {
+            if padding >= kernel {
+                return Err(format!(
+                    "padding {padding} would leave a window of {kernel} with nothing but padding in it"
+                ));
+            }
+        }
+        let window = Window {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: fit.padding,
+        };
+        let operation = match self.kind {
+            PoolKind::Max => Operation::MaxPool(window),
+            PoolKind::Average { count_padding } => Operation::AvgPool {
+                window,
+                count_padding,
+            },
+        };
+        let [height, width] = fit.output;
+        Resolved::new(
+            operation,
+            Shape::new(height, width, input.channels),
+            Vec::new(),
+        )
+    }
+
+    fn windows(&self) -> Windows {
+        Windows {
+            kernel: self.kernel,
+            stride: self.stride,
+            dilation: [1; 2],
+            padding: self.padding,
+            round: self.round,
+        }
+    }
+
+    /// Settings near these, each tried on the input.
+    fn ways_out(&self, input: Shape) -> Vec<String> {
+        let size = [input.height, input.width];
+        let mut ways = self.windows().candidates(size);
+        if self.windows().fit(size).is_ok() {
+            let padding = Padding::default();
+            ways.push((
+                "padding=0".into(),
+                Windows {
+                    padding,
+                    ..self.windows()
+                },
+            ));
+        }
+        (ways.into_iter())
+            .filter_map(|(mut text, w)| {
+                let pool = Self {
+                    kernel: w.kernel,
+                    stride: w.stride,
+                    padding: w.padding,
+                    round: w.round,
+                    ..*self
+                };
+                if w.kernel != self.kernel && w.stride == self.stride {
+                    // A kernel alone would move the stride along with it.
+                    text += &format!(" with stride={}", Pair(w.stride));
+                }
+                let output = pool.rule(input).ok()?.shape;
+                let dropped = pool.windows().dropped(size);
+                Some(format!("{text} gives {}{dropped}", sides(output)))
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.kind {
+            PoolKind::Max => "maxpool",
+            PoolKind::Average { .. } => "avgpool",
+        };
+        write!(f, "{name}({}", Pair(self.kernel))?;
+        if self.stride != self.kernel {
+            write!(f, ", stride={}", Pair(self.stride))?;
+        }
+        if self.padding != Padding::default() {
+            write!(f, ", padding={}", self.padding)?;
+        }
+        if let PoolKind::Average {
+            count_padding: false,
+        } = self.kind
+        {
+            f.write_str(", count_padding=false")?;
+        }
+        if self.round != Round::Exact {
+            write!(f, ", round={}", self.round)?;
+        }
+        f.write_str(")")
+    }
+}

@@ -1,0 +1,140 @@
+//! A network: a tree of layers, residual additions and concatenations, written by hand, by name or as architecture text.
+mod builder;
+mod graph;
+mod lay_out;
+mod summary;
+mod text;
+mod write;
+mod zoo;
+
+pub use builder::NetworkBuilder;
+pub use graph::{Convolution, Graph, Initial, Node, Operation, Role, Tensor, Window};
+pub use lay_out::Initialisation;
+pub use summary::{LayerSummary, Summary};
+
+use crate::{Error, Result, Shape, layers::Layer, nearest::nearest};
+
+/// A network before it has seen an input: layers in a row, with residual additions and concatenations among them.
+///
+/// ```
+/// # use hubel::{Network, Shape};
+/// let network = Network::parse("[conv(32, padding=same)-relu-pool]x2-flatten-linear(classes)")?;
+/// let graph = network.graph(Shape::new(28, 28, 1), 10)?;
+/// assert_eq!(graph.output().shape, Shape::new(1, 1, 10));
+/// assert_eq!(graph.nodes[1].name, "0"); // as in nn.Sequential: 0.weight, 0.bias
+/// # Ok::<(), hubel::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    items: Vec<Item>,
+}
+
+/// One element of a chain. Without a label its name is its place in the chain, as in `nn.Sequential`.
+#[derive(Clone, Debug, PartialEq)]
+struct Item {
+    label: Option<String>,
+    block: Block,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Block {
+    Layer(Layer),
+    /// A group whose label prefixes the names in it. Groups without label are dissolved into their chain.
+    Chain(Vec<Item>),
+    /// body(x) + shortcut(x); an empty shortcut is x itself.
+    Residual {
+        body: Vec<Item>,
+        shortcut: Vec<Item>,
+    },
+    /// The channels of each branch, one after the other; an empty branch is the input itself.
+    Concat(Vec<Vec<Item>>),
+}
+
+impl Network {
+    /// Reads architecture text: layers separated by spaces, `-` or `,`, in any case; `[ … ]x3` repeats;
+    /// `residual[ body | shortcut ]`, `concat[ a | b ]`; `label: layer` names a layer or a group.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`], with a caret under the spot.
+    pub fn parse(text: &str) -> Result<Self> {
+        text::parse(text)
+    }
+
+    /// A network of the zoo; [`names`](Self::names) lists them.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNetwork`], with the nearest name.
+    pub fn named(name: &str) -> Result<Self> {
+        match zoo::text(&name.to_lowercase()) {
+            Some(text) => Self::parse(&text),
+            None => Err(unknown(name)),
+        }
+    }
+
+    /// A network by its name in the zoo or as architecture text.
+    ///
+    /// # Errors
+    /// Those of [`named`](Self::named) for what looks like a name, else those of [`parse`](Self::parse).
+    pub fn resolve(name_or_text: &str) -> Result<Self> {
+        let trimmed = name_or_text.trim();
+        if let Some(text) = zoo::text(&trimmed.to_lowercase()) {
+            return Self::parse(&text);
+        }
+        let looks_like_a_name = !trimmed.is_empty()
+            && (trimmed.chars()).all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+        let near = nearest(&trimmed.to_lowercase(), Self::names()).is_some();
+        Self::parse(name_or_text).map_err(|error| match looks_like_a_name {
+            true if near || !trimmed.contains('-') => unknown(trimmed),
+            _ => error,
+        })
+    }
+
+    /// The names of the zoo.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        zoo::NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// The input for which a network of the zoo was made.
+    pub fn usual_input(name: &str) -> Option<Shape> {
+        let name = name.to_lowercase();
+        (zoo::NAMES.iter().find(|(known, _)| *known == name)).map(|(_, shape)| *shape)
+    }
+
+    /// Begins a network written in Rust.
+    pub fn builder() -> NetworkBuilder {
+        NetworkBuilder::default()
+    }
+
+    /// Lays the network out for one input shape and number of classes.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] when a layer does not fit its input; [`Error::Names`] when two layers have one name.
+    pub fn graph(&self, input: Shape, classes: usize) -> Result<Graph> {
+        lay_out::graph(&self.items, input, classes)
+    }
+
+    /// Shapes, sizes and costs of every layer.
+    ///
+    /// # Errors
+    /// Those of [`graph`](Self::graph).
+    pub fn summary(&self, input: Shape, classes: usize) -> Result<Summary> {
+        Ok(Summary::new(&self.graph(input, classes)?))
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let names: Vec<&str> = Network::names().collect();
+    Error::UnknownNetwork {
+        name: name.into(),
+        hint: match nearest(&name.to_lowercase(), names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "known names: {}; or write it as text, such as `conv(16)-relu-flatten-linear(classes)`",
+                names.join(", ")
+            ),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! From the tree to the flat graph: names, shapes, tensors and how they begin. All errors of shape happen here.
+use super::{
+    Block, Item,
+    graph::{Graph, Initial, Node, Operation, Role, Tensor},
+};
+use crate::{
+    Error, LayerError, Result, Shape,
+    layers::{Conv, Layer, Misfit, Round, activation, addressable},
+};
+use std::collections::HashSet;
+
+/// How weights begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Initialisation {
+    /// He normal before ReLU-like activations, Xavier normal otherwise; biases 0.
+    #[default]
+    HeOrXavier,
+    /// PyTorch's: weights and biases uniform within ±1/√fan_in.
+    PyTorch,
+}
+
+pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Graph> {
+    let size = addressable(&[input.height, input.width, input.channels]);
+    if size.is_none_or(|size| size == 0) {
+        return Err(Error::Input { shape: input });
+    }
+    let image = Node {
+        name: String::new(),
+        operation: Operation::Image,
+        inputs: Vec::new(),
+        shape: input,
+        tensors: Vec::new(),
+    };
+    let mut layout = Layout {
+        nodes: vec![image],
+        names: HashSet::new(),
+        classes,
+    };
+    layout.chain(items, "", 0)?;
+    let mut graph = Graph {
+        nodes: layout.nodes,
+    };
+    graph.initialise(Initialisation::default());
+    Ok(graph)
+}
+
+struct Layout {
+    nodes: Vec<Node>,
+    names: HashSet<String>,
+    classes: usize,
+}
+
+impl Layout {
+    /// Lays out a chain that reads node `at`; gives the node that holds its result.
+    fn chain(&mut self, items: &[Item], prefix: &str, mut at: usize) -> Result<usize> {
+        for (place, item) in items.iter().enumerate() {
+            let name = match &item.label {
+                Some(label) => format!("{prefix}{label}"),
+                None => format!("{prefix}{place}"),
+            };
+            at = match &item.block {
+                Block::Layer(layer) => self.layer(layer, name, at)?,
+                Block::Chain(items) => self.chain(items, &format!("{name}."), at)?,
+                Block::Residual { body, shortcut } => {
+                    let ends = [
+                        self.chain(body, &branch_prefix(&name, "body", body), at)?,
+                        self.chain(shortcut, &branch_prefix(&name, "shortcut", shortcut), at)?,
+                    ];
+                    self.add(item, name, at, ends)?
+                }
+                Block::Concat(branches) => {
+                    let mut ends = Vec::with_capacity(branches.len());
+                    for (place, branch) in branches.iter().enumerate() {
+                        let prefix = branch_prefix(&name, &place.to_string(), branch);
+                        ends.push(self.chain(branch, &prefix, at)?);
+                    }
+                    self.concat(item, name, at, ends)?
+                }
+            };
+        }
+        Ok(at)
+    }
+
+    fn layer(&mut self, layer: &Layer, name: String, at: usize) -> Result<usize> {
+        let input = self.nodes[at].shape;
+        match layer.resolve(input, self.classes) {
+            Ok(resolved) => self.push(Node {
+                name,
+                operation: resolved.operation,
+                inputs: vec![at],
+                shape: resolved.shape,
+                tensors: resolved.tensors,
+            }),
+            Err(misfit) => Err(self.error(name, layer.to_string(), at, misfit)),
+        }
+    }
+
+    fn add(&mut self, item: &Item, name: String, at: usize, ends: [usize; 2]) -> Result<usize> {
+        let [body, shortcut] = ends.map(|end| self.nodes[end].shape);
+        if body != shortcut {
+            let reason = format!("the body gives {body}, the shortcut {shortcut}");
+            let ways_out = projection(self.nodes[at].shape, body).into_iter().collect();
+            let misfit = Misfit { reason, ways_out };
+            return Err(self.error(name, shortened(item), at, misfit));
+        }
+        self.push(Node {
+            name,
+            operation: Operation::Add,
+            inputs: ends.into(),
+            shape: body,
+            tensors: Vec::new(),
+        })
+    }
+
+    fn concat(&mut self, item: &Item, name: String, at: usize, ends: Vec<usize>) -> Result<usize> {
+        let shapes: Vec<Shape> = ends.iter().map(|end| self.nodes[*end].shape).collect();
+        let side_by_side =
+            |shape: &Shape| (shape.height, shape.width) == (shapes[0].height, shapes[0].width);
+        let channels =
+            (shapes.iter()).try_fold(0usize, |sum, shape| sum.checked_add(shape.channels));
+        let shape = channels.map(|channels| Shape {
+            channels,
+            ..shapes[0]
+        });
+        let fits =
+            |shape: &Shape| addressable(&[shape.height, shape.width, shape.channels]).is_some();
+        match shape.filter(fits) {
+            Some(shape) if shapes.iter().all(side_by_side) => self.push(Node {
+                name,
+                operation: Operation::Concat,
+                inputs: ends,
+                shape,
+                tensors: Vec::new(),
+            }),
+            _ => {
+                let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+                let reason = format!(
+                    "its branches give {}; they must agree in height and width",
+                    shapes.join(", ")
+                );
+                Err(self.error(name, shortened(item), at, reason.into()))
+            }
+        }
+    }
+
+    fn push(&mut self, node: Node) -> Result<usize> {
+        if !self.names.insert(node.name.clone()) {
+            return Err(Error::Names { name: node.name });
+        }
+        self.nodes.push(node);
+        Ok(self.nodes.len() - 1)
+    }
+
+    fn error(&self, name: String, layer: String, at: usize, misfit: Misfit) -> Error {
+        Error::Layer(Box::new(LayerError {
+            name,
+            layer,
+            input: self.nodes[at].shape,
+            reason: misfit.reason,
+            ways_out: misfit.ways_out,
+            so_far: self.so_far(at),
+        }))
+    }
+
+    /// The way from the image to node `at`, shapes where they change; the middle of a long way is left out.
+    fn so_far(&self, at: usize) -> String {
+        const SHOWN: usize = 6;
+        let mut way = vec![at];
+        while let Some(&before) = self.nodes[way[way.len() - 1]].inputs.first() {
+            way.push(before);
+        }
+        way.reverse();
+        let mut parts = Vec::new();
+        for (place, &index) in way.iter().enumerate() {
+            if way.len() > SHOWN + 2 && place > 0 && place + SHOWN < way.len() {
+                if place == 1 {
+                    parts.push("…".to_string());
+                }
+                continue;
+            }
+            let node = &self.nodes[index];
+            let kind = node.operation.kind();
+            let same =
+                (node.inputs.first()).is_some_and(|input| self.nodes[*input].shape == node.shape);
+            parts.push(match (same, &node.operation) {
+                (true, operation) if !matches!(operation, Operation::Conv(_)) => kind.to_owned(),
+                _ => format!("{kind} {}", node.shape),
+            });
+        }
+        parts.push("[here]".into());
+        parts.join(" → ")
+    }
+}
+
+/// Labelled layers stand directly under the block's name, as in torchvision; others under the branch's.
+fn branch_prefix(name: &str, branch: &str, items: &[Item]) -> String {
+    if items.iter().any(|item| item.label.is_some()) {
+        format!("{name}.")
+    } else {
+        format!("{name}.{branch}.")
+    }
+}
+
+/// A 1×1 convolution that would bring the shortcut to the body's shape, if there is one.
+fn projection(input: Shape, body: Shape) -> Option<String> {
+    let stride = [
+        input.height.div_ceil(body.height),
+        input.width.div_ceil(body.width),
+    ];
+    let filters = body.channels;
+    let conv = |round| Conv {
+        stride,
+        ..Conv::new(filters).kernel(1).round(round)
+    };
+    let fits = |conv: &Conv| {
+        conv.resolve(input)
+            .is_ok_and(|resolved| resolved.shape == body)
+    };
+    let conv = [conv(Round::Exact), conv(Round::Floor)]
+        .into_iter()
+        .find(fits)?;
+    Some(format!(
+        "the shortcut `residual[ … | {conv} ]` gives {body}"
+    ))
+}
+
+/// The text of a block, cut to what fits a line.
+fn shortened(item: &Item) -> String {
+    const SHOWN: usize = 60;
+    let text = item.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+impl Graph {
+    /// The same graph whose weights begin in this way.
+    pub fn with_initialisation(mut self, initialisation: Initialisation) -> Self {
+        self.initialise(initialisation);
+        self
+    }
+
+    fn initialise(&mut self, initialisation: Initialisation) {
+        let before_relu = self.before_relu();
+        for (node, before_relu) in self.nodes.iter_mut().zip(before_relu) {
+            let groups = match &node.operation {
+                Operation::Conv(conv) => conv.groups,
+                Operation::Linear { .. } => 1,
+                _ => continue,
+            };
+            // Memory order [taps…, inputs, outputs]: one output sums everything but the last dimension.
+            let fans = node
+                .tensors
+                .iter()
+                .find(|t| t.role == Role::Weight)
+                .map(|weight| {
+                    let outputs = weight.shape[weight.shape.len() - 1];
+                    let inputs = weight.shape[weight.shape.len() - 2];
+                    let fan_in = weight.len() / outputs;
+                    (fan_in, fan_in / inputs * (outputs / groups))
+                });
+            let (fan_in, fan_out) = fans.expect("convolutions and linear layers have weights");
+            for tensor in &mut node.tensors {
+                tensor.initial = initial(initialisation, tensor, before_relu, fan_in, fan_out);
+            }
+        }
+    }
+
+    /// For each node: whether a ReLU-like activation reads it before any other layer with weights does.
+    fn before_relu(&self) -> Vec<bool> {
+        let mut before_relu = vec![false; self.nodes.len()];
+        // Readers stand behind what they read, so one pass from the end settles all.
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            let reads = match node.operation {
+                Operation::Activation(activation) => activation::is_relu_like(activation),
+                Operation::Conv(_) | Operation::Linear { .. } => false,
+                _ => before_relu[index],
+            };
+            for &input in &node.inputs {
+                before_relu[input] |= reads;
+            }
+        }
+        before_relu
+    }
+}
+
+fn initial(
+    initialisation: Initialisation,
+    tensor: &Tensor,
+    before_relu: bool,
+    fan_in: usize,
+    fan_out: usize,
+) -> Initial {
+    match (initialisation, tensor.role) {
+        (Initialisation::PyTorch, _) => Initial::Uniform {
+            bound: 1.0 / (fan_in as f32).sqrt(),
+        },
+        (Initialisation::HeOrXavier, Role::Weight) if before_relu => Initial::HeNormal { fan_in },
+        (Initialisation::HeOrXavier, Role::Weight) => Initial::XavierNormal { fan_in, fan_out },
+        (Initialisation::HeOrXavier, _) => Initial::Zero,
+    }
+}

@@ -1,0 +1,284 @@
+//! What a network costs on one input, layer by layer.
+use super::graph::{Graph, Node, Operation};
+use crate::{Shape, layers::window::Axis};
+use serde::Serialize;
+use std::fmt;
+
+/// Shapes, sizes and costs of a network for one image; serialised it is what `hubel inspect --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// `[height, width, channels]` of the image.
+    pub input: [usize; 3],
+    /// Numbers that training changes.
+    pub parameters: usize,
+    /// Bytes of the parameters.
+    pub parameter_bytes: usize,
+    /// Multiplications with an addition in convolutions and linear layers, for one image.
+    pub multiply_adds: u64,
+    /// Bytes of all layers' outputs for one image.
+    pub bytes: usize,
+    /// The layers in the order of their evaluation.
+    pub layers: Vec<LayerSummary>,
+}
+
+/// One layer's part of a [`Summary`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerSummary {
+    /// Its name, the prefix of its tensors' names.
+    pub name: String,
+    /// `conv`, `relu`, `linear` …
+    pub kind: &'static str,
+    /// `[height, width, channels]` of its output.
+    pub output: [usize; 3],
+    /// The size formula with its numbers, `(28 + 2·2 − 5)/1 + 1 = 28`, for height and, where it differs, width.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formula: Option<String>,
+    /// Numbers that training changes.
+    pub parameters: usize,
+    /// Multiplications with an addition, for one image.
+    pub multiply_adds: u64,
+    /// Height and width of the part of the image that one output pixel sees, padding included.
+    pub receptive_field: [usize; 2],
+    /// Bytes of its output for one image.
+    pub bytes: usize,
+    /// Rows and columns at the end of its input that no window reads because `round=floor` drops them.
+    pub dropped: [usize; 2],
+}
+
+/// What one pixel sees of the image: its extent, and the distance to what its neighbour sees.
+#[derive(Clone, Copy)]
+struct View {
+    extent: [usize; 2],
+    distance: [usize; 2],
+}
+
+impl Summary {
+    /// Adds up a graph.
+    pub fn new(graph: &Graph) -> Self {
+        let mut views: Vec<View> = Vec::with_capacity(graph.nodes.len());
+        let mut layers = Vec::new();
+        for node in &graph.nodes {
+            let Some(&first) = node.inputs.first() else {
+                views.push(View {
+                    extent: [1; 2],
+                    distance: [1; 2],
+                });
+                continue;
+            };
+            let input = graph.nodes[first].shape;
+            // Of several inputs, the one that sees most.
+            let seen = (node.inputs.iter().map(|&input| views[input]))
+                .reduce(|a, b| View {
+                    extent: [0, 1].map(|i| a.extent[i].max(b.extent[i])),
+                    distance: [0, 1].map(|i| a.distance[i].max(b.distance[i])),
+                })
+                .expect("there is a first input");
+            let view = view(node, input, seen);
+            views.push(view);
+            layers.push(layer(node, input, view));
+        }
+        let image = graph.nodes[0].shape;
+        let parameters = graph.parameters();
+        let bytes = layers.iter().map(|layer| layer.bytes);
+        let multiply_adds = layers.iter().map(|layer| layer.multiply_adds);
+        Self {
+            input: [image.height, image.width, image.channels],
+            parameters,
+            parameter_bytes: parameters.saturating_mul(size_of::<f32>()),
+            multiply_adds: multiply_adds.fold(0, u64::saturating_add),
+            bytes: bytes.fold(0, usize::saturating_add),
+            layers,
+        }
+    }
+}
+
+fn layer(node: &Node, input: Shape, view: View) -> LayerSummary {
+    let Shape {
+        height,
+        width,
+        channels,
+    } = node.shape;
+    let output = [height, width];
+    let axes = axes(node, input);
+    LayerSummary {
+        name: node.name.clone(),
+        kind: node.operation.kind(),
+        output: [height, width, channels],
+        formula: axes.map(|axes| formula(axes, output)),
+        parameters: node.parameters(),
+        multiply_adds: multiply_adds(node, input),
+        receptive_field: view.extent,
+        bytes: node.shape.len() * size_of::<f32>(),
+        dropped: axes.map_or([0; 2], |axes| [0, 1].map(|i| axes[i].dropped(output[i]))),
+    }
+}
+
+/// The axes of a layer with windows.
+fn axes(node: &Node, input: Shape) -> Option<[Axis; 2]> {
+    let (kernel, stride, dilation, padding) = match &node.operation {
+        Operation::Conv(conv) => (conv.kernel, conv.stride, conv.dilation, conv.padding),
+        Operation::MaxPool(window) | Operation::AvgPool { window, .. } => {
+            (window.kernel, window.stride, [1; 2], window.padding)
+        }
+        _ => return None,
+    };
+    let size = [input.height, input.width];
+    Some([0, 1].map(|index| Axis {
+        index,
+        input: size[index],
+        before: padding[index],
+        after: padding[index + 2],
+        kernel: kernel[index],
+        stride: stride[index],
+        dilation: dilation[index],
+    }))
+}
+
+fn formula(axes: [Axis; 2], output: [usize; 2]) -> String {
+    let [height, width] = [0, 1].map(|i| {
+        let rounded = match axes[i].rest() {
+            0 => String::new(),
+            _ => format!(" → {}", output[i]),
+        };
+        axes[i].formula() + &rounded
+    });
+    if height == width {
+        height
+    } else {
+        format!("{height}; {width}")
+    }
+}
+
+fn multiply_adds(node: &Node, input: Shape) -> u64 {
+    let factors = match &node.operation {
+        Operation::Conv(conv) => vec![
+            node.shape.len(),
+            conv.kernel[0],
+            conv.kernel[1],
+            input.channels / conv.groups,
+        ],
+        Operation::Linear { outputs, .. } => vec![input.channels, *outputs],
+        _ => return 0,
+    };
+    (factors.into_iter()).fold(1, |product: u64, factor| {
+        product.saturating_mul(factor as u64)
+    })
+}
+
+/// What an output pixel sees, given what an input pixel sees.
+fn view(node: &Node, input: Shape, seen: View) -> View {
+    let size = [input.height, input.width];
+    let (reach, stride) = match &node.operation {
+        Operation::GlobalAvgPool | Operation::GlobalMaxPool | Operation::Flatten => (size, [1; 2]),
+        Operation::AdaptiveAvgPool | Operation::AdaptiveMaxPool => {
+            let regions = [node.shape.height, node.shape.width];
+            // The longest of the regions, which overlap by a pixel where they do not come out even.
+            let reach = [0, 1].map(|i| {
+                let uneven = usize::from(!size[i].is_multiple_of(regions[i]));
+                (size[i].div_ceil(regions[i]) + uneven).min(size[i])
+            });
+            (reach, [0, 1].map(|i| (size[i] / regions[i]).max(1)))
+        }
+        _ => match axes(node, input) {
+            Some(axes) => (axes.map(|axis| axis.reach()), axes.map(|axis| axis.stride)),
+            None => return seen,
+        },
+    };
+    View {
+        extent: [0, 1].map(|i| {
+            let more = (reach[i] - 1).saturating_mul(seen.distance[i]);
+            seen.extent[i].saturating_add(more)
+        }),
+        distance: [0, 1].map(|i| seen.distance[i].saturating_mul(stride[i])),
+    }
+}
+
+/// An aligned table, with the totals below it.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = [
+            "layer",
+            "kind",
+            "output",
+            "parameters",
+            "multiply-adds",
+            "sees",
+            "bytes",
+            "size",
+        ];
+        let mut rows = vec![header.map(str::to_owned)];
+        rows.extend(self.layers.iter().map(row));
+        let widths: Vec<usize> = (0..header.len())
+            .map(|i| {
+                rows.iter()
+                    .map(|row| row[i].chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        for row in &rows {
+            let mut line = String::new();
+            for (i, cell) in row.iter().enumerate() {
+                let width = widths[i];
+                // Numbers to the right, words to the left.
+                line += &match i {
+                    3..=6 => format!("{cell:>width$}  "),
+                    _ => format!("{cell:<width$}  "),
+                };
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        let [height, width, channels] = self.input;
+        write!(
+            f,
+            "\ninput {height}×{width}×{channels}: {} parameters ({} bytes), {} multiply-adds and {} bytes of maps per image",
+            grouped(self.parameters as u64),
+            grouped(self.parameter_bytes as u64),
+            grouped(self.multiply_adds),
+            grouped(self.bytes as u64),
+        )
+    }
+}
+
+fn row(layer: &LayerSummary) -> [String; 8] {
+    let [height, width, channels] = layer.output;
+    let [down, across] = layer.receptive_field;
+    let mut size = layer.formula.clone().unwrap_or_default();
+    if layer.dropped != [0; 2] {
+        let [rows, columns] = layer.dropped;
+        size += &format!(
+            " (drops {}, {})",
+            counted(rows, "row"),
+            counted(columns, "column")
+        );
+    }
+    [
+        layer.name.clone(),
+        layer.kind.into(),
+        format!("{height}×{width}×{channels}"),
+        grouped(layer.parameters as u64),
+        grouped(layer.multiply_adds),
+        format!("{down}×{across}"),
+        grouped(layer.bytes as u64),
+        size,
+    ]
+}
+
+/// `1 row`, `2 rows`.
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// `11,181,642`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,163 @@
+//! Networks by name, as architecture text.
+use crate::Shape;
+use std::fmt::Write;
+
+/// Names, and the input for which each was made.
+pub(super) const NAMES: [(&str, Shape); 8] = [
+    ("lenet5", shape(28, 1)),
+    ("mnist-cnn", shape(28, 1)),
+    ("tutorial", shape(32, 3)),
+    ("vgg16", shape(32, 3)),
+    ("resnet18", shape(224, 3)),
+    ("resnet50", shape(224, 3)),
+    ("mobilenet-v2", shape(224, 3)),
+    ("mlp", shape(28, 1)),
+];
+
+const fn shape(side: usize, channels: usize) -> Shape {
+    Shape {
+        height: side,
+        width: side,
+        channels,
+    }
+}
+
+/// The architecture text of a network.
+pub(super) fn text(name: &str) -> Option<String> {
+    Some(match name {
+        // LeCun et al. 1998 on 28×28 pictures, with today's ReLU and max pooling.
+        "lenet5" => "conv(6, kernel=5, padding=2)-relu-pool-conv(16, kernel=5)-relu-pool-flatten\
+                     -linear(120)-relu-linear(84)-relu-linear(classes)"
+            .into(),
+        "mnist-cnn" => "conv(32, padding=1)-relu-conv(32, padding=1)-relu-pool\
+                        -conv(64, padding=1)-relu-conv(64, padding=1)-relu-pool\
+                        -flatten-linear(128)-relu-linear(classes)"
+            .into(),
+        "tutorial" => "conv(32, padding=1)-relu-conv(32, padding=1)-relu-pool\
+                       -conv(64, padding=1)-relu-conv(64, padding=1)-relu-pool\
+                       -conv(128, padding=1)-relu-conv(128, padding=1)-relu-pool\
+                       -flatten-linear(classes)"
+            .into(),
+        "vgg16" => vgg16(),
+        "resnet18" => resnet(&[2, 2, 2, 2], basic_block, 1),
+        "resnet50" => resnet(&[3, 4, 6, 3], bottleneck, 4),
+        "mobilenet-v2" => mobilenet_v2(),
+        "mlp" => "flatten-linear(256)-relu-linear(128)-relu-linear(classes)".into(),
+        _ => return None,
+    })
+}
+
+/// Simonyan and Zisserman 2015, with batch normalisation, for 32×32 pictures.
+fn vgg16() -> String {
+    let mut text = String::new();
+    for (filters, repeats) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
+        let conv = format!("conv({filters}, padding=1, bias=false)");
+        write!(text, "[{conv}-batchnorm-relu]x{repeats}-pool-").expect("a String takes all");
+    }
+    text + "flatten-linear(classes)"
+}
+
+/// He et al. 2016 as torchvision has it: the stride of a bottleneck lies on its 3×3 convolution.
+fn resnet(blocks: &[usize], body: fn(usize, usize) -> String, expansion: usize) -> String {
+    let mut text = "conv1: conv(64, kernel=7, stride=2, padding=3, bias=false, round=floor)\
+                    -bn1: batchnorm-relu: relu-maxpool: maxpool(3, stride=2, padding=1, round=floor)"
+        .to_string();
+    let mut channels = 64;
+    for (stage, count) in blocks.iter().enumerate() {
+        let width = 64 << stage;
+        let filters = width * expansion;
+        let mut inner = Vec::new();
+        for block in 0..*count {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let shortcut = if stride != 1 || channels != filters {
+                let conv = conv(filters, 1, stride);
+                format!(" | downsample: [{conv}-batchnorm]")
+            } else {
+                String::new()
+            };
+            let body = body(width, stride);
+            inner.push(format!(
+                "{block}: residual[{body}{shortcut}]-{block}.relu: relu"
+            ));
+            channels = filters;
+        }
+        let inner = inner.join("-");
+        write!(text, "-layer{}: [{inner}]", stage + 1).expect("a String takes all");
+    }
+    text + "-avgpool: globalavgpool-flatten: flatten-fc: linear(classes)"
+}
+
+fn basic_block(width: usize, stride: usize) -> String {
+    let (first, second) = (conv(width, 3, stride), conv(width, 3, 1));
+    format!("conv1: {first}-bn1: batchnorm-relu1: relu-conv2: {second}-bn2: batchnorm")
+}
+
+fn bottleneck(width: usize, stride: usize) -> String {
+    let (narrow, middle) = (conv(width, 1, 1), conv(width, 3, stride));
+    let wide = conv(4 * width, 1, 1);
+    format!(
+        "conv1: {narrow}-bn1: batchnorm-relu1: relu-conv2: {middle}-bn2: batchnorm-relu2: relu\
+         -conv3: {wide}-bn3: batchnorm"
+    )
+}
+
+/// A convolution without bias that keeps height and width but for its stride.
+fn conv(filters: usize, kernel: usize, stride: usize) -> String {
+    let mut text = format!("conv({filters}, kernel={kernel}");
+    if stride > 1 {
+        write!(text, ", stride={stride}").expect("a String takes all");
+    }
+    if kernel > 1 {
+        write!(text, ", padding={}", kernel / 2).expect("a String takes all");
+    }
+    text += ", bias=false";
+    if stride > 1 {
+        text += ", round=floor";
+    }
+    text + ")"
+}
+
+/// Sandler et al. 2018, width 1.0.
+fn mobilenet_v2() -> String {
+    let unit = |label: &str, conv: String| format!("{label}: [{conv}-batchnorm-relu6]");
+    let mut features = vec![unit("0", conv(32, 3, 2))];
+    let mut channels = 32;
+    // Expansion, channels, repeats, stride of the first: table 2 of the paper.
+    for (expansion, filters, repeats, first_stride) in [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ] {
+        for repeat in 0..repeats {
+            let stride = if repeat == 0 { first_stride } else { 1 };
+            let hidden = channels * expansion;
+            let mut parts = Vec::new();
+            if expansion != 1 {
+                parts.push(unit("0", conv(hidden, 1, 1)));
+            }
+            let depthwise = conv(hidden, 3, stride)
+                .replace(", bias=false", &format!(", groups={hidden}, bias=false"));
+            parts.push(unit(&parts.len().to_string(), depthwise));
+            parts.push(conv(filters, 1, 1));
+            parts.push("batchnorm".into());
+            let parts = parts.join("-");
+            let place = features.len();
+            features.push(if stride == 1 && channels == filters {
+                format!("{place}: residual[conv: [{parts}]]")
+            } else {
+                format!("{place}: [conv: [{parts}]]")
+            });
+            channels = filters;
+        }
+    }
+    features.push(unit("18", conv(1280, 1, 1)));
+    format!(
+        "features: [{}]-avgpool: globalavgpool-flatten: flatten\
+         -classifier: [dropout(0.2)-linear(classes)]",
+        features.join("-")
+    )
+}

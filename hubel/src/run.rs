@@ -1,0 +1,169 @@
+//! The two loops that walk a plan: forward, and backward in reverse. What one kind of step does in both directions stands together in
+//! `run/`.
+mod convolution;
+mod elementwise;
+mod normalisation;
+mod pooling;
+
+use hubel_kernels::{Cpu, activation, softmax};
+
+use crate::parameters::Parameters;
+use crate::plan::{Kind, Mode, Plan, Step};
+use crate::workspace::Workspace;
+
+/// What a step needs of the run besides its own memory.
+struct Context<'a> {
+    cpu: &'a Cpu,
+    parameters: &'a Parameters,
+    training: bool,
+    /// Decides what dropout drops in this step of training.
+    seed: u64,
+    /// The step's index, by which its memory is found.
+    step: usize,
+}
+
+/// Loss and hits of one batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchLoss {
+    /// The mean of the cross-entropy, in nats.
+    pub loss: f64,
+    /// Images whose largest logit is that of their class.
+    pub correct: usize,
+}
+
+impl Plan {
+    /// Packs the weights for the kernels; to be called when they have changed, before the next [`Plan::forward`].
+    pub fn pack(&self, cpu: &Cpu, parameters: &Parameters, workspace: &mut Workspace) {
+        let training = self.settings.mode == Mode::Training;
+        for (i, step) in self.steps.iter().enumerate() {
+            if let Kind::Convolution(convolution) = &step.kind {
+                let context = Context {
+                    cpu,
+                    parameters,
+                    training,
+                    seed: 0,
+                    step: i,
+                };
+                convolution.pack(&context, step.backward.inputs.first(), workspace);
+            }
+        }
+    }
+
+    /// Computes the logits of the images in the workspace. `seed` decides what dropout drops in training.
+    pub fn forward(
+        &self,
+        cpu: &Cpu,
+        parameters: &Parameters,
+        workspace: &mut Workspace,
+        seed: u64,
+    ) {
+        let training = self.settings.mode == Mode::Training;
+        for (i, step) in self.steps.iter().enumerate() {
+            let context = Context {
+                cpu,
+                parameters,
+                training,
+                seed,
+                step: i,
+            };
+            let mut output = std::mem::take(&mut workspace.values[step.output]);
+            step.forward(&context, workspace, &mut output[..self.output_lengths[i]]);
+            workspace.values[step.output] = output;
+        }
+    }
+
+    /// The logits `[n, classes]` of the last forward run.
+    pub fn logits<'a>(&self, workspace: &'a Workspace) -> &'a [f32] {
+        &workspace.values[self.logits][..self.settings.batch * self.outputs]
+    }
+
+    /// The loss of the last forward run, and its gradient by the logits, where [`Plan::backward`] begins.
+    pub fn loss(
+        &self,
+        workspace: &mut Workspace,
+        labels: &[u32],
+        label_smoothing: f32,
+    ) -> BatchLoss {
+        let length = self.settings.batch * self.outputs;
+        let logits = &workspace.values[self.logits][..length];
+        let gradient = &mut workspace.gradients[self.logits_gradient][..length];
+        let (loss, correct) =
+            softmax::cross_entropy(logits, labels, self.outputs, label_smoothing, gradient);
+        BatchLoss { loss, correct }
+    }
+
+    /// The first step of the last forward run whose output holds a NaN or an infinity.
+    pub(crate) fn first_not_finite(&self, workspace: &Workspace) -> Option<&str> {
+        let broken = |i: &usize| {
+            let output = &workspace.values[self.steps[*i].output][..self.output_lengths[*i]];
+            !output.iter().all(|value| value.is_finite())
+        };
+        (0..self.steps.len())
+            .find(broken)
+            .map(|i| self.steps[i].name.as_str())
+    }
+
+    /// Computes the gradient of every parameter from the gradient of the logits.
+    pub fn backward(
+        &self,
+        cpu: &Cpu,
+        parameters: &Parameters,
+        workspace: &mut Workspace,
+        seed: u64,
+    ) {
+        for (i, step) in self.steps.iter().enumerate().rev() {
+            let context = Context {
+                cpu,
+                parameters,
+                training: true,
+                seed,
+                step: i,
+            };
+            let mut gradient =
+                std::mem::take(&mut workspace.gradients[step.backward.output_gradient]);
+            let output_gradient = &mut gradient[..self.output_lengths[i]];
+            if let Some(function) = step.backward.own_mask {
+                let output = &workspace.values[step.output][..output_gradient.len()];
+                activation::backward_in_place(cpu, function, output, output_gradient);
+            }
+            step.backward(&context, workspace, output_gradient);
+            workspace.gradients[step.backward.output_gradient] = gradient;
+        }
+    }
+}
+
+impl Step {
+    fn forward(&self, context: &Context<'_>, workspace: &mut Workspace, output: &mut [f32]) {
+        match &self.kind {
+            Kind::Convolution(convolution) => convolution.forward(context, self, workspace, output),
+            Kind::MaxPool { window } => {
+                pooling::max_forward(context, self, window, workspace, output)
+            }
+            Kind::AveragePool { window } => {
+                pooling::average_forward(context, self, window, workspace, output)
+            }
+            Kind::Normalisation(normalisation) => {
+                normalisation.forward(context, self, workspace, output)
+            }
+            _ => self.forward_elementwise(context, workspace, output),
+        }
+    }
+
+    fn backward(&self, context: &Context<'_>, workspace: &mut Workspace, output_gradient: &[f32]) {
+        match &self.kind {
+            Kind::Convolution(convolution) => {
+                convolution.backward(context, self, workspace, output_gradient)
+            }
+            Kind::MaxPool { window } => {
+                pooling::max_backward(context, self, window, workspace, output_gradient)
+            }
+            Kind::AveragePool { window } => {
+                pooling::average_backward(context, self, window, workspace, output_gradient);
+            }
+            Kind::Normalisation(normalisation) => {
+                normalisation.backward(context, self, workspace, output_gradient);
+            }
+            _ => self.backward_elementwise(context, workspace, output_gradient),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Convolutions and linear layers.
+use hubel_kernels::batch_norm;
+use hubel_kernels::conv::{Epilogue, GradientEpilogue};
+
+use super::Context;
+use crate::plan::{Convolution, GradientTarget, Step};
+use crate::workspace::Workspace;
+
+impl Convolution {
+    /// Packs the weights, with a folded batch normalisation multiplied into them.
+    pub(super) fn pack(
+        &self,
+        context: &Context<'_>,
+        input: Option<&Option<GradientTarget>>,
+        workspace: &mut Workspace,
+    ) {
+        let values = context.parameters.values();
+        let weights = &values[self.weight.clone()];
+        let packed = &mut workspace.packed[context.step];
+        match &self.folded {
+            None => self.forward.pack(context.cpu, weights, &mut packed.forward),
+            Some(norm) => {
+                let (factor, summand) = norm.running_factors(values);
+                let folded = &mut workspace.scratch[..weights.len()];
+                let rows = folded
+                    .chunks_exact_mut(factor.len())
+                    .zip(weights.chunks_exact(factor.len()));
+                for (folded, row) in rows {
+                    for c in 0..factor.len() {
+                        folded[c] = factor[c] * row[c];
+                    }
+                }
+                self.forward.pack(context.cpu, folded, &mut packed.forward);
+                let bias = self.bias.clone().map(|range| &values[range]);
+                for (c, folded) in workspace.statistics[context.step].iter_mut().enumerate() {
+                    *folded = summand[c] + bias.map_or(0.0, |bias| factor[c] * bias[c]);
+                }
+            }
+        }
+        if context.training && input.is_some_and(Option::is_some) {
+            self.input_gradient
+                .pack(context.cpu, weights, &mut packed.input_gradient);
+        }
+    }
+
+    pub(super) fn forward(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        workspace: &mut Workspace,
+        output: &mut [f32],
+    ) {
+        let geometry = &self.geometry;
+        let input_length = geometry.batch * geometry.input.iter().product::<usize>();
+        let epilogue = Epilogue {
+            bias: match (&self.folded, &self.bias) {
+                (Some(_), _) => Some(&workspace.statistics[context.step][..]),
+                (None, Some(bias)) => Some(&context.parameters.values()[bias.clone()]),
+                (None, None) => None,
+            },
+            add: self
+                .add
+                .then(|| &workspace.values[step.inputs[1]][..output.len()]),
+            activation: self.activation,
+        };
+        self.forward.run(
+            context.cpu,
+            &workspace.values[step.inputs[0]][..input_length],
+            &workspace.packed[context.step].forward,
+            &epilogue,
+            output,
+            &mut workspace.scratch,
+        );
+    }
+
+    pub(super) fn backward(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        workspace: &mut Workspace,
+        output_gradient: &[f32],
+    ) {
+        let geometry = &self.geometry;
+        let input_length = geometry.batch * geometry.input.iter().product::<usize>();
+        let input = &workspace.values[step.inputs[0]][..input_length];
+        let mut gradient = std::mem::take(&mut workspace.parameter_gradient);
+        let (weight_gradient, bias_gradient) = match &self.bias {
+            // Weights lie before all biases.
+            Some(bias) => {
+                let (head, tail) = gradient.split_at_mut(bias.start);
+                (
+                    &mut head[self.weight.clone()],
+                    Some(&mut tail[..bias.len()]),
+                )
+            }
+            None => (&mut gradient[self.weight.clone()], None),
+        };
+        self.weight_gradient.run(
+            context.cpu,
+            input,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            &mut workspace.scratch,
+        );
+        workspace.parameter_gradient = gradient;
+        if let Some(target) = &step.backward.inputs[0] {
+            let epilogue = GradientEpilogue {
+                accumulate: target.accumulate,
+                mask: target.mask.map(|activation| (input, activation)),
+            };
+            self.input_gradient.run(
+                context.cpu,
+                output_gradient,
+                &workspace.packed[context.step].input_gradient,
+                &epilogue,
+                &mut workspace.gradients[target.gradient][..input_length],
+                &mut workspace.scratch,
+            );
+        }
+    }
+}
+
+impl crate::plan::Normalisation {
+    /// The factor and summand that the running statistics come to.
+    pub(super) fn running_factors(&self, values: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        batch_norm::factors(
+            &values[self.running_mean.clone()],
+            &values[self.running_variance.clone()],
+            self.epsilon,
+            &values[self.scale.clone()],
+            &values[self.shift.clone()],
+        )
+    }
+}

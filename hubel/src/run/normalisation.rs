@@ -1,0 +1,97 @@
+//! Batch normalisation.
+use hubel_kernels::activation::{self, Activation};
+use hubel_kernels::batch_norm::{self, Batch};
+
+use super::Context;
+use crate::parameters::Parameters;
+use crate::plan::{Kind, Normalisation, Plan, Step};
+use crate::workspace::Workspace;
+
+impl Normalisation {
+    pub(super) fn forward(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        workspace: &mut Workspace,
+        output: &mut [f32],
+    ) {
+        let (cpu, values) = (context.cpu, context.parameters.values());
+        let input = &workspace.values[step.inputs[0]][..output.len()];
+        let (factor, summand) = if context.training {
+            let (mean, variance) = workspace.statistics[context.step].split_at_mut(self.channels);
+            batch_norm::statistics(cpu, input, mean, variance);
+            let (scale, shift) = (&values[self.scale.clone()], &values[self.shift.clone()]);
+            batch_norm::factors(mean, variance, self.epsilon, scale, shift)
+        } else {
+            self.running_factors(values)
+        };
+        batch_norm::normalise(
+            cpu,
+            input,
+            &factor,
+            &summand,
+            self.activation == Activation::Relu,
+            output,
+        );
+        if !matches!(self.activation, Activation::Identity | Activation::Relu) {
+            activation::forward_in_place(cpu, self.activation, output);
+        }
+    }
+
+    pub(super) fn backward(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        workspace: &mut Workspace,
+        output_gradient: &[f32],
+    ) {
+        let (mean, variance) = workspace.statistics[context.step].split_at(self.channels);
+        let batch = Batch {
+            input: &workspace.values[step.inputs[0]][..output_gradient.len()],
+            mean,
+            variance,
+            epsilon: self.epsilon,
+            scale: &context.parameters.values()[self.scale.clone()],
+        };
+        let (mut scale_gradient, mut shift_gradient) =
+            (vec![0.0; self.channels], vec![0.0; self.channels]);
+        let target = step.backward.inputs[0].as_ref();
+        batch_norm::backward(
+            context.cpu,
+            batch,
+            output_gradient,
+            &mut scale_gradient,
+            &mut shift_gradient,
+            target.map(|target| &mut workspace.gradients[target.gradient][..output_gradient.len()]),
+            target.is_some_and(|target| target.accumulate),
+        );
+        workspace.parameter_gradient[self.scale.clone()].copy_from_slice(&scale_gradient);
+        workspace.parameter_gradient[self.shift.clone()].copy_from_slice(&shift_gradient);
+    }
+}
+
+impl Plan {
+    /// Moves the running statistics of all batch normalisations towards those of the last forward run in training.
+    pub fn update_running_statistics(&self, parameters: &mut Parameters, workspace: &Workspace) {
+        for (i, step) in self.steps.iter().enumerate() {
+            let Kind::Normalisation(norm) = &step.kind else {
+                continue;
+            };
+            let (mean, variance) = workspace.statistics[i].split_at(norm.channels);
+            let rows = self.output_lengths[i] / norm.channels;
+            // The four tensors lie apart; the running ones are taken out to be changed together.
+            let values = parameters.values_mut();
+            let mut running_mean = values[norm.running_mean.clone()].to_vec();
+            let running_variance = &mut values[norm.running_variance.clone()];
+            batch_norm::update_running(
+                mean,
+                variance,
+                rows,
+                norm.momentum,
+                &mut running_mean,
+                running_variance,
+            );
+            values[norm.running_mean.clone()].copy_from_slice(&running_mean);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Pooling of all kinds.
+use hubel_kernels::pool::{self, Window};
+
+use super::Context;
+use crate::plan::Step;
+use crate::workspace::Workspace;
+
+fn input_length(window: &Window) -> usize {
+    window.batch * window.input.iter().product::<usize>()
+}
+
+pub(super) fn max_forward(
+    context: &Context<'_>,
+    step: &Step,
+    window: &Window,
+    workspace: &mut Workspace,
+    output: &mut [f32],
+) {
+    let input = &workspace.values[step.inputs[0]][..input_length(window)];
+    let index = context
+        .training
+        .then_some(&mut workspace.indices[context.step][..]);
+    pool::max_forward(context.cpu, window, input, output, index);
+}
+
+pub(super) fn max_backward(
+    context: &Context<'_>,
+    step: &Step,
+    window: &Window,
+    workspace: &mut Workspace,
+    output_gradient: &[f32],
+) {
+    if let Some(target) = &step.backward.inputs[0] {
+        let gradient = &mut workspace.gradients[target.gradient][..input_length(window)];
+        let index = &workspace.indices[context.step];
+        pool::max_backward(
+            context.cpu,
+            window,
+            index,
+            output_gradient,
+            gradient,
+            target.accumulate,
+        );
+    }
+}
+
+pub(super) fn average_forward(
+    context: &Context<'_>,
+    step: &Step,
+    window: &Window,
+    workspace: &mut Workspace,
+    output: &mut [f32],
+) {
+    let input = &workspace.values[step.inputs[0]][..input_length(window)];
+    pool::average_forward(context.cpu, window, input, output);
+}
+
+pub(super) fn average_backward(
+    context: &Context<'_>,
+    step: &Step,
+    window: &Window,
+    workspace: &mut Workspace,
+    output_gradient: &[f32],
+) {
+    if let Some(target) = &step.backward.inputs[0] {
+        let gradient = &mut workspace.gradients[target.gradient][..input_length(window)];
+        pool::average_backward(
+            context.cpu,
+            window,
+            output_gradient,
+            gradient,
+            target.accumulate,
+        );
+    }
+}

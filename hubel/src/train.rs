@@ -1,0 +1,289 @@
+//! Training: the epoch loop. Follow an image from the data set to an updated weight by reading [`Trainer::run`].
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use hubel_kernels::Cpu;
+
+use crate::data::{Dataset, Preparation};
+use crate::optimizer::OptimizerState;
+use crate::random::{Purpose, Random};
+use crate::run::BatchLoss;
+use crate::{
+    Error, Model, Network, Optimizer, Parameters, Plan, PlanSettings, Result, Schedule, Workspace,
+};
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSettings {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images of one step.
+    pub batch_size: usize,
+    /// The (largest) learning rate.
+    pub learning_rate: f32,
+    /// How weights follow their gradients.
+    pub optimizer: Optimizer,
+    /// How the learning rate moves.
+    pub schedule: Schedule,
+    /// Decay of weights (not of biases and normalisations).
+    pub weight_decay: f32,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f32,
+    /// Decides every random number: first weights, order, dropout, split.
+    pub seed: u64,
+    /// Share of the images held out to watch; 0 holds none out.
+    pub validation: f32,
+    /// No Winograd.
+    pub precise: bool,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            epochs: 4,
+            batch_size: 128,
+            learning_rate: 0.002,
+            optimizer: Optimizer::AdamW,
+            schedule: Schedule::OneCycle,
+            weight_decay: 0.01,
+            label_smoothing: 0.0,
+            seed: 1,
+            validation: 0.05,
+            precise: false,
+        }
+    }
+}
+
+/// What happens during training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far.
+    Step {
+        /// Number of the epoch.
+        epoch: usize,
+        /// Epochs in all.
+        epochs: usize,
+        /// Number of the step in the epoch.
+        step: usize,
+        /// Steps of an epoch.
+        steps: usize,
+        /// Mean cross-entropy in nats.
+        loss: f32,
+        /// Share of training images classified rightly.
+        accuracy: f32,
+        /// Speed since the start.
+        images_per_second: f64,
+        /// Expected time to the end of training.
+        seconds_left: f64,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Its number.
+        epoch: usize,
+        /// Mean loss of its training steps.
+        loss: f32,
+        /// Share of training images classified rightly while learning.
+        accuracy: f32,
+        /// Loss on the images held out.
+        validation_loss: Option<f32>,
+        /// Accuracy on the images held out.
+        validation_accuracy: Option<f32>,
+        /// Time it took.
+        seconds: f64,
+    },
+}
+
+/// A network in training.
+pub struct Trainer {
+    cpu: Cpu,
+    settings: TrainSettings,
+    train: Dataset,
+    validation: Option<Dataset>,
+    model: Model,
+    optimizer: OptimizerState,
+    /// Plans and memory for a full batch and, if there is one, the smaller last batch of an epoch.
+    batches: Vec<(Plan, Workspace)>,
+    good: Option<Parameters>,
+}
+
+impl Trainer {
+    /// Holds out the validation images, measures the training pixels, compiles the plan and takes the memory.
+    ///
+    /// # Errors
+    /// Where the network does not fit the images, the settings make no sense, or memory does not suffice.
+    pub fn new(
+        cpu: Cpu,
+        network: Network,
+        dataset: &Dataset,
+        settings: TrainSettings,
+    ) -> Result<Self> {
+        check(&settings, dataset)?;
+        let held_out = (f64::from(settings.validation) * dataset.len() as f64).round() as usize;
+        let (train, validation) = match held_out {
+            0 => (dataset.clone(), None),
+            count => {
+                let (train, validation) = dataset.split(count, settings.seed)?;
+                (train, Some(validation))
+            }
+        };
+        let preparation = Preparation::measure(&train);
+        let model = Model::untrained(
+            network,
+            dataset.classes().to_vec(),
+            preparation,
+            settings.seed,
+        )?;
+        let graph = model.graph()?;
+        let full = settings.batch_size.min(train.len());
+        let mut batches = Vec::new();
+        for batch in [full, train.len() % full]
+            .into_iter()
+            .filter(|batch| *batch > 0)
+        {
+            let settings = PlanSettings {
+                precise: settings.precise,
+                ..PlanSettings::training(batch)
+            };
+            let plan = Plan::compile(&graph, &model.parameters, &cpu, settings)?;
+            let workspace = Workspace::new(&plan);
+            batches.push((plan, workspace));
+        }
+        let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
+        Ok(Self {
+            cpu,
+            settings,
+            train,
+            validation,
+            model,
+            optimizer,
+            batches,
+            good: None,
+        })
+    }
+
+    /// Trains for all epochs, or until `listen` breaks off, and returns the model.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when the loss is no longer a number; [`Trainer::last_good`] has the weights from before.
+    pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
+        let start = Instant::now();
+        let (epochs, size) = (self.settings.epochs, self.batches[0].0.batch());
+        let steps = self.train.len().div_ceil(size);
+        let mut seen = 0;
+        for epoch in 1..=epochs {
+            let epoch_start = Instant::now();
+            let mut order: Vec<usize> = (0..self.train.len()).collect();
+            Random::new(self.settings.seed)
+                .stream(Purpose::Shuffle, epoch as u64, 0)
+                .shuffle(&mut order);
+            let (mut loss, mut correct, mut count) = (0.0, 0, 0);
+            for (i, indices) in order.chunks(size).enumerate() {
+                let batch = self.step(indices, (epoch - 1) * steps + i, epochs * steps)?;
+                loss += batch.loss * indices.len() as f64;
+                correct += batch.correct;
+                count += indices.len();
+                seen += indices.len();
+                let seconds = start.elapsed().as_secs_f64();
+                let event = Event::Step {
+                    epoch,
+                    epochs,
+                    step: i + 1,
+                    steps,
+                    loss: (loss / count as f64) as f32,
+                    accuracy: correct as f32 / count as f32,
+                    images_per_second: seen as f64 / seconds,
+                    seconds_left: seconds * (epochs * self.train.len() - seen) as f64 / seen as f64,
+                };
+                if listen(&event).is_break() {
+                    return Ok(self.model.clone());
+                }
+            }
+            let report = match &self.validation {
+                Some(validation) => Some(self.model.evaluate(&self.cpu, validation)?),
+                None => None,
+            };
+            self.good = Some(self.model.parameters.clone());
+            let event = Event::Epoch {
+                epoch,
+                loss: (loss / count as f64) as f32,
+                accuracy: correct as f32 / count as f32,
+                validation_loss: report.as_ref().map(|report| report.loss),
+                validation_accuracy: report.as_ref().map(|report| report.accuracy),
+                seconds: epoch_start.elapsed().as_secs_f64(),
+            };
+            if listen(&event).is_break() {
+                break;
+            }
+        }
+        Ok(self.model.clone())
+    }
+
+    /// The model as it was after the last whole epoch, or before the first.
+    pub fn last_good(&self) -> Option<Model> {
+        let parameters = self.good.clone()?;
+        Some(Model {
+            parameters,
+            ..self.model.clone()
+        })
+    }
+
+    /// One step: forward, loss, backward, update.
+    fn step(&mut self, indices: &[usize], step: usize, steps: usize) -> Result<BatchLoss> {
+        let settings = &self.settings;
+        let (plan, workspace) = self
+            .batches
+            .iter_mut()
+            .find(|(plan, _)| plan.batch() == indices.len())
+            .expect("there is a plan for full batches and one for the rest");
+        let parameters = &mut self.model.parameters;
+        self.train
+            .fill(indices, &self.model.preparation, workspace.images_mut());
+        let labels: Vec<u32> = indices
+            .iter()
+            .map(|i| self.train.labels()[*i] as u32)
+            .collect();
+        let seed = Random::new(settings.seed)
+            .stream(Purpose::Dropout, step as u64, 0)
+            .next_u64();
+        plan.pack(&self.cpu, parameters, workspace);
+        plan.forward(&self.cpu, parameters, workspace, seed);
+        let batch = plan.loss(workspace, &labels, settings.label_smoothing);
+        if !batch.loss.is_finite() {
+            let layer = plan
+                .first_not_finite(workspace)
+                .unwrap_or("the loss")
+                .to_string();
+            return Err(Error::Diverged {
+                step: step + 1,
+                layer,
+            });
+        }
+        plan.backward(&self.cpu, parameters, workspace, seed);
+        plan.update_running_statistics(parameters, workspace);
+        let rate =
+            settings
+                .schedule
+                .learning_rate(settings.learning_rate, step as u64, steps as u64);
+        let gradient = workspace.parameter_gradient();
+        self.optimizer
+            .step(&self.cpu, parameters, gradient, rate, settings.weight_decay);
+        Ok(batch)
+    }
+}
+
+fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
+    let problem = if settings.batch_size == 0 {
+        "a batch needs at least one image: --batch-size 0"
+    } else if !(0.0..1.0).contains(&settings.validation) {
+        "the share of validation images must be at least 0 and below 1"
+    } else if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
+        "the learning rate must be a positive number"
+    } else if dataset.is_empty() {
+        "the data set holds no images"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Settings {
+        problem: problem.into(),
+    })
+}

@@ -1,0 +1,61 @@
+//! Dropout: which numbers are dropped follows from a seed and their place, so backward needs no mask in memory.
+use crate::Cpu;
+use crate::activation::PIECE;
+
+/// Zeroes each number with `probability` and multiplies the others by 1/(1 − probability). Called with the same seed on gradients it
+/// is its own backward; `accumulate` adds to what `output` holds.
+pub fn apply(
+    cpu: &Cpu,
+    probability: f32,
+    seed: u64,
+    input: &[f32],
+    output: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(input.len(), output.len());
+    let scale = 1.0 / (1.0 - probability);
+    // A number is kept where its 32 random bits are at least this.
+    let threshold = (f64::from(probability) * 4_294_967_296.0) as u64;
+    cpu.parallel_chunks(output, PIECE, |i, output| {
+        let start = i * PIECE;
+        let input = &input[start..][..output.len()];
+        cpu.vectorised(|| {
+            for (k, (output, input)) in output.iter_mut().zip(input).enumerate() {
+                let kept = random(seed, (start + k) as u64) >= threshold;
+                let value = if kept { scale * input } else { 0.0 };
+                *output = if accumulate { *output + value } else { value };
+            }
+        });
+    });
+}
+
+/// 32 random bits for place `i` (the finaliser of SplitMix64; Steele, Lea and Flood 2014).
+#[inline(always)]
+fn random(seed: u64, i: u64) -> u64 {
+    let z = seed ^ i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_dropped_and_the_mean_stays() {
+        let input = vec![1.0; 100_000];
+        let mut output = vec![0.0; input.len()];
+        apply(&Cpu::best(2), 0.3, 7, &input, &mut output, false);
+        let dropped = output.iter().filter(|value| **value == 0.0).count();
+        assert!(
+            (29_000..31_000).contains(&dropped),
+            "{dropped} of 100,000 dropped"
+        );
+        let mean = output.iter().sum::<f32>() / input.len() as f32;
+        assert!((mean - 1.0).abs() < 0.02, "mean {mean}");
+        let mut again = vec![0.0; input.len()];
+        apply(&Cpu::best(1), 0.3, 7, &input, &mut again, false);
+        assert_eq!(output, again);
+    }
+}

@@ -1,0 +1,168 @@
+//! The optimizers' updates: one pass over weights, gradient and memory. Formulas as in PyTorch.
+use crate::activation::PIECE;
+use crate::{Cpu, DisjointMut};
+
+/// Stochastic gradient descent with momentum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    /// Factor of the update.
+    pub learning_rate: f32,
+    /// Share of the last velocity that stays.
+    pub momentum: f32,
+    /// Whether the gradient is looked at one step ahead (Nesterov 1983).
+    pub nesterov: bool,
+    /// Share of the weight that is added to its gradient.
+    pub weight_decay: f32,
+}
+
+impl Sgd {
+    /// One step. `velocity` is 0 before the first.
+    pub fn step(&self, cpu: &Cpu, values: &mut [f32], gradient: &[f32], velocity: &mut [f32]) {
+        let Self {
+            learning_rate,
+            momentum,
+            nesterov,
+            weight_decay,
+        } = *self;
+        in_pieces(
+            cpu,
+            values,
+            gradient,
+            [velocity],
+            |values, gradient, [velocity]| {
+                for ((value, gradient), velocity) in values.iter_mut().zip(gradient).zip(velocity) {
+                    let gradient = gradient + weight_decay * *value;
+                    *velocity = momentum * *velocity + gradient;
+                    let direction = if nesterov {
+                        gradient + momentum * *velocity
+                    } else {
+                        *velocity
+                    };
+                    *value -= learning_rate * direction;
+                }
+            },
+        );
+    }
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Factor of the update.
+    pub learning_rate: f32,
+    /// Share of the mean of gradients that stays.
+    pub beta1: f32,
+    /// Share of the mean of squared gradients that stays.
+    pub beta2: f32,
+    /// Added to the root of the second mean.
+    pub epsilon: f32,
+    /// Share of the weight that goes, times the learning rate.
+    pub weight_decay: f32,
+}
+
+impl AdamW {
+    /// Step number `step` (from 1). `first` and `second` are 0 before the first.
+    pub fn step(
+        &self,
+        cpu: &Cpu,
+        step: u64,
+        values: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let Self {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+        } = *self;
+        let correction = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
+        let step_size = (f64::from(learning_rate) / correction(beta1)) as f32;
+        let root = correction(beta2).sqrt() as f32;
+        in_pieces(
+            cpu,
+            values,
+            gradient,
+            [first, second],
+            |values, gradient, [first, second]| {
+                let memory = first.iter_mut().zip(second);
+                for ((value, gradient), (first, second)) in
+                    values.iter_mut().zip(gradient).zip(memory)
+                {
+                    *value -= learning_rate * weight_decay * *value;
+                    *first += (1.0 - beta1) * (gradient - *first);
+                    *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
+                    *value -= step_size * *first / (second.sqrt() / root + epsilon);
+                }
+            },
+        );
+    }
+}
+
+fn in_pieces<const N: usize>(
+    cpu: &Cpu,
+    values: &mut [f32],
+    gradient: &[f32],
+    memory: [&mut [f32]; N],
+    body: impl Fn(&mut [f32], &[f32], [&mut [f32]; N]) + Sync,
+) {
+    assert!(
+        gradient.len() == values.len() && memory.iter().all(|memory| memory.len() == values.len())
+    );
+    let memory = memory.map(DisjointMut::new);
+    cpu.parallel_chunks(values, PIECE, |i, values| {
+        let range = i * PIECE..i * PIECE + values.len();
+        // SAFETY: pieces of different `i` do not overlap and each `i` runs once.
+        let memory = std::array::from_fn(|k| unsafe { memory[k].slice(range.clone()) });
+        cpu.vectorised(|| body(values, &gradient[range.clone()], memory));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three steps on one weight w = 1 with gradients 0.5, −0.2, 0.1, as `torch.optim` does them.
+    #[test]
+    fn updates_are_those_of_pytorch() {
+        let cpu = Cpu::best(1);
+        let run = |nesterov| {
+            let sgd = Sgd {
+                learning_rate: 0.1,
+                momentum: 0.9,
+                nesterov,
+                weight_decay: 0.01,
+            };
+            let (mut value, mut velocity) = ([1.0], [0.0]);
+            for gradient in [0.5, -0.2, 0.1] {
+                sgd.step(&cpu, &mut value, &[gradient], &mut velocity);
+            }
+            value[0]
+        };
+        let by_hand = |nesterov: bool| {
+            let (mut w, mut v) = (1.0_f64, 0.0);
+            for g in [0.5, -0.2, 0.1] {
+                let g = g + 0.01 * w;
+                v = 0.9 * v + g;
+                w -= 0.1 * if nesterov { g + 0.9 * v } else { v };
+            }
+            w
+        };
+        for nesterov in [false, true] {
+            assert!((f64::from(run(nesterov)) - by_hand(nesterov)).abs() < 1e-6);
+        }
+        let adamw = AdamW {
+            learning_rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+        };
+        let (mut value, mut first, mut second) = ([1.0], [0.0], [0.0]);
+        adamw.step(&cpu, 1, &mut value, &[0.5], &mut first, &mut second);
+        // The first step of Adam is the learning rate in the direction of the gradient, after the decay.
+        assert!((value[0] - (1.0 - 0.001 - 0.1)).abs() < 1e-6);
+    }
+}
