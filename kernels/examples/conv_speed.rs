@@ -1,10 +1,10 @@
 //! GFLOP/s of the three passes of common layers: `cargo run --release -p hubel-kernels --example conv_speed [threads] [algorithm]`.
 use std::time::Instant;
 
-use hubel_kernels::Cpu;
 use hubel_kernels::conv::{
     Algorithm, Epilogue, Forward, Geometry, GradientEpilogue, InputGradient, WeightGradient,
 };
+use hubel_kernels::{Buffer, Cpu};
 
 /// Billions of floating-point operations a second of the fastest of several runs.
 fn speed(geometry: &Geometry, mut pass: impl FnMut()) -> f64 {
@@ -60,15 +60,18 @@ fn main() {
             Some("direct") => Algorithm::Direct,
             _ => Algorithm::choose(&geometry),
         };
-        let numbers = |count: usize| (0..count).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
+        let numbers = |count: usize| {
+            let numbers: Vec<f32> = (0..count).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
+            Buffer::from(&numbers[..])
+        };
         let of = |shape: [usize; 3]| batch * shape.iter().product::<usize>();
-        let mut x: Vec<f32> = numbers(of(geometry.input));
-        let mut y: Vec<f32> = numbers(of(geometry.output));
-        let mut weights: Vec<f32> = numbers(geometry.weights());
+        let mut x = numbers(of(geometry.input));
+        let mut y = numbers(of(geometry.output));
+        let mut weights = numbers(geometry.weights());
 
         let pass = Forward::new(&cpu, geometry, algorithm);
-        let mut packed = vec![0.0; pass.packed_len()];
-        let mut scratch = vec![0.0; pass.scratch_len()];
+        let mut packed = Buffer::zeros(pass.packed_len());
+        let mut scratch = Buffer::zeros(pass.scratch_len());
         pass.pack(&cpu, &weights, &mut packed);
         let epilogue = Epilogue::default();
         let forward = speed(&geometry, || {
@@ -77,8 +80,8 @@ fn main() {
         y = numbers(y.len());
 
         let pass = InputGradient::new(&cpu, geometry, algorithm);
-        let mut packed = vec![0.0; pass.packed_len()];
-        let mut scratch = vec![0.0; pass.scratch_len()];
+        let mut packed = Buffer::zeros(pass.packed_len());
+        let mut scratch = Buffer::zeros(pass.scratch_len());
         pass.pack(&cpu, &weights, &mut packed);
         let epilogue = GradientEpilogue::default();
         let backward = speed(&geometry, || {
@@ -87,7 +90,7 @@ fn main() {
         x = numbers(x.len());
 
         let pass = WeightGradient::new(&cpu, geometry, algorithm);
-        let mut scratch = vec![0.0; pass.scratch_len()];
+        let mut scratch = Buffer::zeros(pass.scratch_len());
         let weight = speed(&geometry, || {
             pass.run(&cpu, &x, &y, &mut weights, None, &mut scratch);
         });

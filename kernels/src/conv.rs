@@ -7,6 +7,7 @@ mod direct_weight_gradient;
 mod finish;
 mod forward;
 mod input_gradient;
+mod prefetch;
 mod weight_gradient;
 
 use std::fmt;

@@ -7,12 +7,15 @@ use crate::threads::DisjointMut;
 
 use super::axis::{Axis, Walk};
 use super::finish::Finish;
+use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, Geometry, GradientEpilogue};
 
 /// Taps of a kernel at most: the table of pointers of a tile lies on the stack.
 const MOST_TAPS: usize = 64;
 /// Pixels of a tile.
 const TILE: usize = 4;
+/// Pixels between what is computed and what is prefetched.
+const AHEAD: usize = 16;
 /// Numbers of the target that a task writes about.
 const TASK: usize = 1 << 14;
 
@@ -189,6 +192,15 @@ impl Kernel for Task<'_> {
             let ats = pixels.map(|pixel| {
                 ((pixel.image * rows.target + pixel.y) * columns.target + pixel.x) * channels
             });
+            // What follows the lowest row of taps is read by the tiles that come soon, in the next row of pixels at the latest.
+            if let Some(last) = taps.count.checked_sub(1) {
+                let ahead = taps.pointers[last][TILE - 1].wrapping_add(AHEAD * channels);
+                prefetch(ahead, TILE * channels);
+            }
+            prefetch_write(
+                self.target.wrapping_add(ats[0] + AHEAD * channels),
+                TILE * channels,
+            );
             let mut channel = 0;
             while channel + 2 * S::LANES <= channels {
                 self.tile::<S, 2>(simd, &taps, &ats[..count], channel, S::LANES);
@@ -271,7 +283,14 @@ impl Task<'_> {
                     }
                 }
             }
-            for (sums, at) in sums.iter().zip(ats) {
+            // A copy, which may lie in memory, so that the sums above stay in registers.
+            let mut done = [[simd.zero(); V]; TILE];
+            for p in 0..TILE {
+                for v in 0..V {
+                    done[p][v] = sums[p][v];
+                }
+            }
+            for (sums, at) in done.iter().zip(ats) {
                 for (v, sum) in sums.iter().enumerate() {
                     let channel = channel + v * S::LANES;
                     let at = at + channel;
