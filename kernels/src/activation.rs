@@ -1,5 +1,6 @@
 //! The functions between layers, forward and backward.
 use crate::Cpu;
+use crate::exponential::{normal, sigmoid, tanh};
 use crate::simd::{Kernel, Simd};
 
 /// A function applied to each number. `LeakyRelu` carries its slope for negative numbers.
@@ -26,56 +27,31 @@ pub enum Activation {
     Gelu,
 }
 
-impl Activation {
-    /// The function of one number.
-    fn of(self, x: f32) -> f32 {
-        match self {
-            Self::Identity => x,
-            Self::Relu => x.max(0.0),
-            Self::Relu6 => x.clamp(0.0, 6.0),
-            Self::LeakyRelu(slope) => x.max(0.0) + slope * x.min(0.0),
-            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-            Self::Tanh => x.tanh(),
-            Self::Silu => x / (1.0 + (-x).exp()),
-            Self::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
-            Self::Gelu => x * normal_distribution(x),
-        }
-    }
-}
-
-/// Φ(x) by formula 7.1.26 of Abramowitz and Stegun, error below 1e-7.
-fn normal_distribution(x: f32) -> f32 {
-    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let series = t
-        * (0.254_829_6
-            + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
-    let upper = 0.5 * series * (-z * z).exp();
-    if x > 0.0 { 1.0 - upper } else { upper }
-}
-
-/// `activation` of each lane.
+/// `activation` of each lane. NaN stays NaN, so that a diverged training shows.
 #[inline(always)]
 pub(crate) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
+    // `max` and `min` give their second argument where one is NaN.
     match activation {
         Activation::Identity => x,
-        Activation::Relu => simd.max(x, simd.zero()),
-        Activation::Relu6 => simd.min(simd.max(x, simd.zero()), simd.splat(6.0)),
+        Activation::Relu => simd.max(simd.zero(), x),
+        Activation::Relu6 => relu6(simd, x),
         Activation::LeakyRelu(slope) => {
             simd.select_greater(x, simd.zero(), x, simd.mul(x, simd.splat(slope)))
         }
-        _ => {
-            let mut lanes = [0.0; 16];
-            // SAFETY: no instruction set has more than 16 lanes.
-            unsafe {
-                simd.store(x, lanes.as_mut_ptr());
-                for lane in &mut lanes[..S::LANES] {
-                    *lane = activation.of(*lane);
-                }
-                simd.load(lanes.as_ptr())
-            }
+        Activation::Sigmoid => sigmoid(simd, x),
+        Activation::Tanh => tanh(simd, x),
+        Activation::Silu => simd.mul(x, sigmoid(simd, x)),
+        Activation::HardSwish => {
+            let gate = relu6(simd, simd.add(x, simd.splat(3.0)));
+            simd.mul(simd.mul(x, gate), simd.splat(1.0 / 6.0))
         }
+        Activation::Gelu => simd.mul(x, normal(simd, x).0),
     }
+}
+
+#[inline(always)]
+fn relu6<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    simd.min(simd.splat(6.0), simd.max(simd.zero(), x))
 }
 
 /// The derivative of `activation` where it gave `y`.
@@ -110,25 +86,62 @@ impl Activation {
     pub fn follows_from_output(self) -> bool {
         !matches!(self, Self::Silu | Self::HardSwish | Self::Gelu)
     }
+}
 
-    /// The derivative at `x`.
-    fn derivative(self, x: f32) -> f32 {
-        match self {
-            Self::Silu => {
-                let sigmoid = 1.0 / (1.0 + (-x).exp());
-                sigmoid * (1.0 + x * (1.0 - sigmoid))
-            }
-            Self::HardSwish if x <= -3.0 => 0.0,
-            Self::HardSwish if x >= 3.0 => 1.0,
-            Self::HardSwish => x / 3.0 + 0.5,
-            Self::Gelu => normal_distribution(x) + x * (-0.5 * x * x).exp() * 0.398_942_3,
-            _ => unreachable!("the others' derivatives follow from the output"),
+/// The derivative of `activation` at `x` where it is not known from its value.
+///
+/// # Panics
+/// If it is.
+#[inline(always)]
+fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
+    let one = simd.splat(1.0);
+    match activation {
+        Activation::Silu => {
+            let sigmoid = sigmoid(simd, x);
+            let rest = simd.mul(x, simd.sub(one, sigmoid));
+            simd.mul(sigmoid, simd.add(one, rest))
         }
+        Activation::HardSwish => {
+            let three = simd.splat(3.0);
+            let slope = simd.mul_add(x, simd.splat(1.0 / 3.0), simd.splat(0.5));
+            let inside = simd.select_greater(three, x, slope, one);
+            simd.select_greater(x, simd.splat(-3.0), inside, simd.zero())
+        }
+        Activation::Gelu => {
+            let (distribution, density) = normal(simd, x);
+            simd.mul_add(x, density, distribution)
+        }
+        _ => unreachable!("the derivative of {activation:?} follows from its value"),
     }
 }
 
 /// Elements of one task: 64 kB in and out, of the order of a core's L2 share.
 pub(crate) const PIECE: usize = 16 * 1024;
+
+/// Replaces `values` by their function, `LANES` numbers at a time.
+struct InPlace<'a> {
+    function: Activation,
+    values: &'a mut [f32],
+}
+
+impl Kernel for InPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for values in self.values.chunks_mut(S::LANES) {
+            // SAFETY: as many lanes as the chunk holds are read and written.
+            unsafe {
+                let x = simd.load_first(values.len(), values.as_ptr());
+                simd.store_first(
+                    values.len(),
+                    apply(simd, self.function, x),
+                    values.as_mut_ptr(),
+                );
+            }
+        }
+    }
+}
 
 struct Forward<'a> {
     function: Activation,
@@ -179,34 +192,13 @@ pub fn forward_in_place(cpu: &Cpu, function: Activation, values: &mut [f32]) {
     });
 }
 
-struct InPlace<'a> {
-    function: Activation,
-    values: &'a mut [f32],
-}
-
-impl Kernel for InPlace<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        for values in self.values.chunks_mut(S::LANES) {
-            // SAFETY: as many lanes as the chunk holds are read and written.
-            unsafe {
-                let x = simd.load_first(values.len(), values.as_ptr());
-                simd.store_first(
-                    values.len(),
-                    apply(simd, self.function, x),
-                    values.as_mut_ptr(),
-                );
-            }
-        }
-    }
-}
-
+/// `target` = derivative · `gradient`, or of `target` itself where there is none, + `target` where `accumulate`.
 struct Backward<'a> {
     function: Activation,
     x_or_y: &'a [f32],
-    gradient: &'a mut [f32],
+    gradient: Option<&'a [f32]>,
+    target: &'a mut [f32],
+    accumulate: bool,
 }
 
 impl Kernel for Backward<'_> {
@@ -214,26 +206,27 @@ impl Kernel for Backward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        if !self.function.follows_from_output() {
-            for (gradient, x) in self.gradient.iter_mut().zip(self.x_or_y) {
-                *gradient *= self.function.derivative(*x);
-            }
-            return;
-        }
-        for (y, gradient) in self
-            .x_or_y
-            .chunks(S::LANES)
-            .zip(self.gradient.chunks_mut(S::LANES))
-        {
-            // SAFETY: `y.len()` lanes are read, and as many of a chunk of the same length written.
+        let from_output = self.function.follows_from_output();
+        let targets = self.target.chunks_mut(S::LANES);
+        for (i, (x_or_y, target)) in self.x_or_y.chunks(S::LANES).zip(targets).enumerate() {
+            let lanes = target.len();
+            let gradient = match self.gradient {
+                Some(gradient) => gradient[i * S::LANES..][..lanes].as_ptr(),
+                None => target.as_ptr(),
+            };
+            // SAFETY: all three hold `lanes` numbers: `gradient` by its slice, `x_or_y` as it is as long as the targets.
             unsafe {
-                let derivative = derivative_from_output(
-                    simd,
-                    self.function,
-                    simd.load_first(y.len(), y.as_ptr()),
-                );
-                let product = simd.mul(simd.load_first(y.len(), gradient.as_ptr()), derivative);
-                simd.store_first(y.len(), product, gradient.as_mut_ptr());
+                let x_or_y = simd.load_first(lanes, x_or_y.as_ptr());
+                let derivative = if from_output {
+                    derivative_from_output(simd, self.function, x_or_y)
+                } else {
+                    derivative_from_input(simd, self.function, x_or_y)
+                };
+                let mut product = simd.mul(simd.load_first(lanes, gradient), derivative);
+                if self.accumulate {
+                    product = simd.add(product, simd.load_first(lanes, target.as_ptr()));
+                }
+                simd.store_first(lanes, product, target.as_mut_ptr());
             }
         }
     }
@@ -243,12 +236,14 @@ impl Kernel for Backward<'_> {
 /// [suffices](Activation::follows_from_output), else its input.
 pub fn backward_in_place(cpu: &Cpu, function: Activation, x_or_y: &[f32], gradient: &mut [f32]) {
     assert_eq!(x_or_y.len(), gradient.len());
-    cpu.parallel_chunks(gradient, PIECE, |i, gradient| {
-        let x_or_y = &x_or_y[i * PIECE..][..gradient.len()];
+    cpu.parallel_chunks(gradient, PIECE, |i, target| {
+        let x_or_y = &x_or_y[i * PIECE..][..target.len()];
         cpu.dispatch(Backward {
             function,
             x_or_y,
-            gradient,
+            gradient: None,
+            target,
+            accumulate: false,
         });
     });
 }
@@ -262,23 +257,16 @@ pub fn backward(
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
-    if !accumulate {
-        input_gradient.copy_from_slice(output_gradient);
-        return backward_in_place(cpu, function, x_or_y, input_gradient);
-    }
     assert!(x_or_y.len() == output_gradient.len() && input_gradient.len() == x_or_y.len());
-    cpu.parallel_chunks(input_gradient, PIECE, |i, input_gradient| {
-        let range = i * PIECE..i * PIECE + input_gradient.len();
-        let mut share = output_gradient[range.clone()].to_vec();
+    cpu.parallel_chunks(input_gradient, PIECE, |i, target| {
+        let range = i * PIECE..i * PIECE + target.len();
         cpu.dispatch(Backward {
             function,
-            x_or_y: &x_or_y[range],
-            gradient: &mut share,
+            x_or_y: &x_or_y[range.clone()],
+            gradient: Some(&output_gradient[range]),
+            target,
+            accumulate,
         });
-        input_gradient
-            .iter_mut()
-            .zip(share)
-            .for_each(|(gradient, share)| *gradient += share);
     });
 }
 
@@ -329,6 +317,71 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    /// The definitions, in f64 (Φ to 1e-7).
+    fn exact(function: Activation, x: f64) -> f64 {
+        let sigmoid = 1.0 / (1.0 + (-x).exp());
+        match function {
+            Activation::Identity => x,
+            Activation::Relu => x.max(0.0),
+            Activation::Relu6 => x.clamp(0.0, 6.0),
+            Activation::LeakyRelu(slope) => x.max(0.0) + f64::from(slope) * x.min(0.0),
+            Activation::Sigmoid => sigmoid,
+            Activation::Tanh => x.tanh(),
+            Activation::Silu => x * sigmoid,
+            Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+            Activation::Gelu => {
+                // Formula 7.1.26 of Abramowitz and Stegun.
+                let z = x.abs() / std::f64::consts::SQRT_2;
+                let t = 1.0 / (1.0 + 0.3275911 * z);
+                let series = t
+                    * (0.254829592
+                        + t * (-0.284496736
+                            + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+                let tail = 0.5 * series * (-z * z).exp();
+                x * if x > 0.0 { 1.0 - tail } else { tail }
+            }
+        }
+    }
+
+    #[test]
+    fn functions_are_their_definitions_and_nan_stays_nan() {
+        let x: Vec<f32> = (0..531).map(|i| i as f32 * 0.4 - 106.03).collect();
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 2);
+            for function in ALL {
+                let mut y = vec![0.0; x.len()];
+                forward(&cpu, function, &x, &mut y);
+                for (x, y) in x.iter().zip(&y) {
+                    let expected = exact(function, f64::from(*x));
+                    let error = (f64::from(*y) - expected).abs();
+                    assert!(
+                        error < 1e-6 * expected.abs().max(1.0),
+                        "{function:?} at {x}"
+                    );
+                }
+                let mut values = x.clone();
+                forward_in_place(&cpu, function, &mut values);
+                assert_eq!(values, y);
+                let mut nan = [f32::NAN, 1.0];
+                forward_in_place(&cpu, function, &mut nan);
+                assert!(nan[0].is_nan() && !nan[1].is_nan(), "{function:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn backward_accumulates() {
+        let x = [0.5, -0.25, 1.5];
+        let cpu = Cpu::best(1);
+        for function in ALL {
+            let (mut once, mut twice, mut in_place) = ([7.0; 3], [0.0; 3], [2.0, -1.0, 0.5]);
+            backward(&cpu, function, &x, &[2.0, -1.0, 0.5], &mut once, false);
+            backward(&cpu, function, &x, &[2.0, -1.0, 0.5], &mut twice, true);
+            backward_in_place(&cpu, function, &x, &mut in_place);
+            assert_eq!((once, once), (twice, in_place));
         }
     }
 

@@ -10,6 +10,7 @@ mod buffer;
 pub mod conv;
 mod cpu;
 pub mod dropout;
+mod exponential;
 pub mod pad;
 pub mod pool;
 pub mod reference;

@@ -68,6 +68,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
         yes: Self::Vector,
         no: Self::Vector,
     ) -> Self::Vector;
+    /// Where a is NaN: yes, elsewhere: no.
+    fn select_nan(self, a: Self::Vector, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
     /// The nearest whole number, ties to even, for |a| < 2³¹.
     fn round(self, a: Self::Vector) -> Self::Vector;
     /// 2^a for whole −126 ≤ a ≤ 127.

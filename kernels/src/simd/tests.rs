@@ -32,6 +32,8 @@ impl Kernel for Operations {
         check(simd.select_greater(x, three, two, x), |x| {
             if x > 3.0 { 2.0 } else { x }
         });
+        check(simd.select_nan(x, two, x), |x| x);
+        check(simd.select_nan(simd.splat(f32::NAN), two, x), |_| 2.0);
         check(simd.round(simd.div(x, two)), |x| {
             (x / 2.0).round_ties_even()
         });
