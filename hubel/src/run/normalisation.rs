@@ -1,5 +1,4 @@
 //! Batch normalisation.
-use hubel_kernels::activation::{self, Activation};
 use hubel_kernels::batch_norm::{self, Batch};
 
 use super::Context;
@@ -25,17 +24,7 @@ impl Normalisation {
         } else {
             self.running_factors(values)
         };
-        batch_norm::normalise(
-            cpu,
-            input,
-            &factor,
-            &summand,
-            self.activation == Activation::Relu,
-            output,
-        );
-        if !matches!(self.activation, Activation::Identity | Activation::Relu) {
-            activation::forward_in_place(cpu, self.activation, output);
-        }
+        batch_norm::normalise(cpu, input, &factor, &summand, self.activation, output);
     }
 
     pub(super) fn backward(

@@ -1,0 +1,197 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::InstructionSet;
+
+/// Σ w · (scale · normalised + shift), in f64.
+fn objective(x: &[f64], weights: &[f64], scale: &[f64], shift: &[f64], epsilon: f64) -> f64 {
+    let channels = scale.len();
+    let rows = x.len() / channels;
+    let mut sum = 0.0;
+    for c in 0..channels {
+        let column = || (0..rows).map(|m| x[m * channels + c]);
+        let mean = column().sum::<f64>() / rows as f64;
+        let variance = column().map(|x| (x - mean).powi(2)).sum::<f64>() / rows as f64;
+        for (m, x) in column().enumerate() {
+            sum += weights[m * channels + c]
+                * (scale[c] * (x - mean) / (variance + epsilon).sqrt() + shift[c]);
+        }
+    }
+    sum
+}
+
+#[test]
+fn statistics_and_gradients_are_those_of_the_formula() {
+    for (rows, channels) in [(2, 1), (37, 5), (5000, 19)] {
+        let number = |i: usize| (i as f64 * 0.7371).sin() + 3.0;
+        let x: Vec<f64> = (0..rows * channels).map(number).collect();
+        let weights: Vec<f64> = (0..x.len()).map(|i| (i as f64 * 1.13).cos()).collect();
+        let scale: Vec<f64> = (0..channels).map(|c| 0.5 + c as f64 / 7.0).collect();
+        let shift = vec![0.25; channels];
+        let single =
+            |values: &[f64]| -> Vec<f32> { values.iter().map(|value| *value as f32).collect() };
+        let cpu = Cpu::best(2);
+        let (input, scale32) = (single(&x), single(&scale));
+        let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
+        statistics(&cpu, &input, &mut mean, &mut variance);
+        let (mut d_scale, mut d_shift, mut d_input) =
+            (vec![0.0; channels], vec![0.0; channels], vec![0.0; x.len()]);
+        let epsilon = 1e-3;
+        let batch = Batch {
+            input: &input,
+            mean: &mean,
+            variance: &variance,
+            epsilon: epsilon as f32,
+            scale: &scale32,
+        };
+        backward(
+            &cpu,
+            batch,
+            &single(&weights),
+            &mut d_scale,
+            &mut d_shift,
+            Some(&mut d_input),
+            false,
+        );
+        for i in [0, x.len() / 2, x.len() - 1] {
+            let at = |shift_by: f64| {
+                let mut moved = x.clone();
+                moved[i] += shift_by;
+                objective(&moved, &weights, &scale, &shift, epsilon)
+            };
+            let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!(
+                (f64::from(d_input[i]) - difference).abs() < 1e-3,
+                "{} against {difference}",
+                d_input[i]
+            );
+        }
+        let (factor, summand) =
+            factors(&mean, &variance, epsilon as f32, &scale32, &single(&shift));
+        let mut output = vec![0.0; x.len()];
+        normalise(
+            &cpu,
+            &input,
+            &factor,
+            &summand,
+            Activation::Identity,
+            &mut output,
+        );
+        let sum: f64 = output
+            .iter()
+            .zip(&weights)
+            .map(|(y, w)| f64::from(*y) * w)
+            .sum();
+        let exact = objective(&x, &weights, &scale, &shift, epsilon);
+        assert!((sum - exact).abs() < 1e-4 * x.len() as f64);
+    }
+}
+
+/// Output, mean, variance and gradients of one step, all in one line.
+fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Vec<f32> {
+    let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
+    statistics(cpu, input, &mut mean, &mut variance);
+    let scale: Vec<f32> = (0..channels).map(|c| 0.5 + c as f32 / 9.0).collect();
+    let shift = vec![0.25; channels];
+    let (factor, summand) = factors(&mean, &variance, 1e-3, &scale, &shift);
+    let mut output = vec![0.0; input.len()];
+    normalise(cpu, input, &factor, &summand, Activation::Relu, &mut output);
+    let batch = Batch {
+        input,
+        mean: &mean,
+        variance: &variance,
+        epsilon: 1e-3,
+        scale: &scale,
+    };
+    let (mut d_scale, mut d_shift) = (vec![0.0; channels], vec![0.0; channels]);
+    let mut d_input = vec![1.0; input.len()];
+    backward(
+        cpu,
+        batch,
+        gradient,
+        &mut d_scale,
+        &mut d_shift,
+        Some(&mut d_input),
+        true,
+    );
+    [output, mean, variance, d_scale, d_shift, d_input].concat()
+}
+
+/// The same by the formulas, in f64.
+fn oracle(input: &[f32], gradient: &[f32], channels: usize) -> Vec<f64> {
+    let rows = input.len() / channels;
+    let mut parts = vec![
+        vec![0.0; input.len()],
+        vec![0.0; channels],
+        vec![0.0; channels],
+    ];
+    parts.extend([
+        vec![0.0; channels],
+        vec![0.0; channels],
+        vec![0.0; input.len()],
+    ]);
+    for c in 0..channels {
+        let column = |from: &[f32]| -> Vec<f64> {
+            from.iter()
+                .skip(c)
+                .step_by(channels)
+                .map(|x| f64::from(*x))
+                .collect()
+        };
+        let (x, g) = (column(input), column(gradient));
+        let mean_of = |values: &[f64]| values.iter().sum::<f64>() / rows as f64;
+        let mean = mean_of(&x);
+        let variance = mean_of(&x.iter().map(|x| (x - mean).powi(2)).collect::<Vec<_>>());
+        let deviation = (variance + 1e-3).sqrt();
+        let normal: Vec<f64> = x.iter().map(|x| (x - mean) / deviation).collect();
+        let products: Vec<f64> = g.iter().zip(&normal).map(|(g, x)| g * x).collect();
+        let scale = 0.5 + c as f64 / 9.0;
+        (parts[1][c], parts[2][c]) = (mean, variance);
+        (parts[3][c], parts[4][c]) = (mean_of(&products) * rows as f64, mean_of(&g) * rows as f64);
+        for m in 0..rows {
+            parts[0][m * channels + c] = (scale * normal[m] + 0.25).max(0.0);
+            parts[5][m * channels + c] =
+                1.0 + scale / deviation * (g[m] - mean_of(&g) - normal[m] * mean_of(&products));
+        }
+    }
+    parts.concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// From one row on, channels that fill no vector, several blocks.
+    #[test]
+    fn all_passes_are_the_formulas_on_all_instruction_sets(
+        rows in prop_oneof![1..40_usize, 2000..2100_usize],
+        channels in prop_oneof![1..40_usize, 60..70_usize, 128..131_usize],
+    ) {
+        let number = |i: usize, seed: f32| ((i as f32 + seed) * 0.7371).sin();
+        let input: Vec<f32> = (0..rows * channels).map(|i| 2.0 * number(i, 0.0) + 3.0).collect();
+        let gradient: Vec<f32> = (0..rows * channels).map(|i| number(i, 9.0)).collect();
+        let expected = oracle(&input, &gradient, channels);
+        for set in InstructionSet::available() {
+            let values = everything(&Cpu::new(set, 1), &input, &gradient, channels);
+            for (i, (value, expected)) in values.iter().zip(&expected).enumerate() {
+                // One row has variance 0: rounding errors are divided by √ε.
+                let bound = 2e-4 * expected.abs().max(1.0);
+                prop_assert!((f64::from(*value) - expected).abs() < bound, "{set} {i}: {value} {expected}");
+            }
+            prop_assert_eq!(&everything(&Cpu::new(set, 3), &input, &gradient, channels), &values);
+        }
+    }
+}
+
+#[test]
+fn a_nan_shows_behind_relu() {
+    let mut output = [0.0; 2];
+    normalise(
+        &Cpu::best(1),
+        &[f32::NAN, -1.0],
+        &[1.0],
+        &[0.0],
+        Activation::Relu,
+        &mut output,
+    );
+    assert!(output[0].is_nan() && output[1] == 0.0);
+}
