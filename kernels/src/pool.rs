@@ -1,7 +1,10 @@
 //! Pooling: the largest number or the mean of each window, and the way back.
+mod passes;
+
 use std::ops::Range;
 
 use crate::{Cpu, DisjointMut};
+use passes::{Average, Gather, Max, Share, Spread};
 
 /// Where the windows of a pooling lie, for a whole batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub enum Regions {
     Adaptive,
 }
 
-/// The place of a winner within its window, row by row.
+/// The place of a winner within its window, row by row, padding left out.
 pub type Index = u16;
 
 impl Window {
@@ -76,44 +79,129 @@ impl Window {
         }
     }
 
-    fn input_len(&self) -> usize {
-        self.input.iter().product()
-    }
-
-    fn output_len(&self) -> usize {
-        self.output.iter().product()
-    }
-
-    /// Calls `body` with (place of the output pixel, rows, columns, divisor) for every window of an image.
-    #[inline(always)]
-    fn windows(&self, mut body: impl FnMut(usize, Range<usize>, Range<usize>, f32)) {
-        for y in 0..self.output[0] {
-            let (rows, height) = (self.range(0, y), self.divisor(0, y));
-            for x in 0..self.output[1] {
-                let divisor = (height * self.divisor(1, x)) as f32;
-                body(
-                    (y * self.output[1] + x) * self.output[2],
-                    rows.clone(),
-                    self.range(1, x),
-                    divisor,
-                );
+    fn axis(&self, axis: usize) -> Axis {
+        let count = self.output[axis];
+        let windows: Vec<_> = (0..count).map(|i| self.range(axis, i)).collect();
+        let mut covering = vec![count..0; self.input[axis]];
+        for (i, window) in windows.iter().enumerate() {
+            for covering in &mut covering[window.clone()] {
+                *covering = covering.start.min(i)..i + 1;
             }
+        }
+        for covering in &mut covering {
+            covering.start = covering.start.min(covering.end);
+        }
+        let divisors = || (0..count).map(|i| self.divisor(axis, i) as f32);
+        Axis {
+            is_disjoint: covering.iter().all(|covering| covering.len() <= 1),
+            is_tiled: covering.iter().all(|covering| covering.len() == 1),
+            divisors: divisors().collect(),
+            shares: divisors().map(f32::recip).collect(),
+            windows,
+            covering,
+        }
+    }
+
+    fn grid(&self) -> Grid {
+        Grid {
+            y: self.axis(0),
+            x: self.axis(1),
+            channels: self.input[2],
         }
     }
 
     fn check(&self, input: usize, output: usize) {
-        assert_eq!(input, self.batch * self.input_len(), "length of the input");
-        assert_eq!(
-            output,
-            self.batch * self.output_len(),
-            "length of the output"
-        );
+        let [input_len, output_len] =
+            [self.input, self.output].map(|shape| self.batch * shape.iter().product::<usize>());
+        assert_eq!(input, input_len, "length of the input");
+        assert_eq!(output, output_len, "length of the output");
         assert_eq!(self.input[2], self.output[2], "pooling keeps the channels");
     }
 }
 
+/// Where the windows lie along one axis.
+#[derive(Debug)]
+struct Axis {
+    /// For each output, what it reads.
+    windows: Vec<Range<usize>>,
+    /// For each output, its part of the mean's divisor.
+    divisors: Vec<f32>,
+    /// 1 / divisor.
+    shares: Vec<f32>,
+    /// For each input, the outputs that read it: as windows only move on, they have no gaps.
+    covering: Vec<Range<usize>>,
+    /// Whether no input has two readers.
+    is_disjoint: bool,
+    /// Whether each input has one reader.
+    is_tiled: bool,
+}
+
+/// The windows of an image.
+#[derive(Debug)]
+struct Grid {
+    y: Axis,
+    x: Axis,
+    channels: usize,
+}
+
+impl Grid {
+    /// Numbers in a row of the input.
+    fn input_row(&self) -> usize {
+        self.x.covering.len() * self.channels
+    }
+
+    /// Numbers in a row of the output.
+    fn output_row(&self) -> usize {
+        self.x.windows.len() * self.channels
+    }
+
+    /// Numbers in an input image.
+    fn input_len(&self) -> usize {
+        self.y.covering.len() * self.input_row()
+    }
+
+    /// Numbers in an output image.
+    fn output_len(&self) -> usize {
+        self.y.windows.len() * self.output_row()
+    }
+
+    /// The row of the batch at which window `i` of all rows of output begins.
+    fn top_row_of(&self, i: usize) -> usize {
+        let height = self.y.windows.len();
+        i / height * self.y.covering.len() + self.y.windows[i % height].start
+    }
+
+    /// The first of the rows that belong to window `i` where windows are disjoint: rows before a window that no other has belong to the
+    /// one above, or to the first.
+    fn first_row_of(&self, i: usize) -> usize {
+        let height = self.y.windows.len();
+        if i.is_multiple_of(height) {
+            i / height * self.y.covering.len()
+        } else {
+            self.top_row_of(i)
+        }
+    }
+
+    /// Output rows of a task: they read about as many numbers as fit a core's cache.
+    fn output_rows_of_task(&self) -> usize {
+        let read = self.input_len().div_ceil(self.y.windows.len());
+        (PIECE / read.max(1)).max(1)
+    }
+
+    /// Input rows of a task.
+    fn input_rows_of_task(&self) -> usize {
+        (PIECE / self.input_row()).max(1)
+    }
+}
+
+/// Numbers of the larger map in one task: 128 kB.
+const PIECE: usize = 32 * 1024;
+
 /// The largest number of each window and, in `index`, its place. The first of equal numbers wins, a NaN always, padding never; as in
 /// PyTorch.
+///
+/// # Panics
+/// If `index` is asked for and a window has more places than [`Index`] can tell apart.
 pub fn max_forward(
     cpu: &Cpu,
     window: &Window,
@@ -122,37 +210,31 @@ pub fn max_forward(
     index: Option<&mut [Index]>,
 ) {
     window.check(input.len(), output.len());
-    let (length, channels) = (window.input_len(), window.input[2]);
-    let mut unused = Vec::new();
-    let index = index.unwrap_or_else(|| {
-        unused.resize(output.len(), 0);
-        &mut unused
-    });
-    assert_eq!(index.len(), output.len());
-    let index = DisjointMut::new(index);
-    let size = window.output_len();
-    cpu.parallel_chunks(output, size, |n, output| {
-        // SAFETY: each image writes a part of its own.
-        let index = unsafe { index.slice(n * size..(n + 1) * size) };
-        let input = &input[n * length..][..length];
-        cpu.vectorised(|| {
-            window.windows(|at, rows, columns, _| {
-                let (best, winner) = (&mut output[at..][..channels], &mut index[at..][..channels]);
-                best.fill(f32::NEG_INFINITY);
-                winner.fill(0);
-                let mut place = 0;
-                for y in rows {
-                    for x in columns.clone() {
-                        let pixel = &input[(y * window.input[1] + x) * channels..][..channels];
-                        for c in 0..channels {
-                            let wins = pixel[c] > best[c] || pixel[c].is_nan();
-                            best[c] = if wins { pixel[c] } else { best[c] };
-                            winner[c] = if wins { place } else { winner[c] };
-                        }
-                        place += 1;
-                    }
-                }
-            });
+    let grid = window.grid();
+    if let Some(index) = &index {
+        assert_eq!(index.len(), output.len(), "length of the index");
+        let widest = |axis: &Axis| axis.windows.iter().map(Range::len).max().unwrap_or(0);
+        assert!(
+            widest(&grid.y) * widest(&grid.x) <= 1 << Index::BITS,
+            "a window of at most {} places has an index",
+            1_usize << Index::BITS
+        );
+    }
+    let index = index.map(DisjointMut::new);
+    let rows = grid.output_rows_of_task();
+    let piece = rows * grid.output_row();
+    cpu.parallel_chunks(output, piece, |i, output| {
+        let range = i * piece..i * piece + output.len();
+        // SAFETY: each task writes a part of its own.
+        let index = index
+            .as_ref()
+            .map(|index| unsafe { index.slice(range.clone()) });
+        cpu.dispatch(Max {
+            grid: &grid,
+            first: i * rows,
+            input,
+            output,
+            index,
         });
     });
 }
@@ -166,55 +248,29 @@ pub fn max_backward(
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
-    window.check(input_gradient.len(), output_gradient.len());
-    let (size, channels) = (window.output_len(), window.input[2]);
-    cpu.parallel_chunks(input_gradient, window.input_len(), |n, input_gradient| {
-        let (index, gradient) = (
-            &index[n * size..][..size],
-            &output_gradient[n * size..][..size],
-        );
-        cpu.vectorised(|| {
-            if !accumulate {
-                input_gradient.fill(0.0);
-            }
-            window.windows(|at, rows, columns, _| {
-                let (gradient, winner) = (&gradient[at..][..channels], &index[at..][..channels]);
-                let mut place = 0;
-                for y in rows {
-                    for x in columns.clone() {
-                        let pixel =
-                            &mut input_gradient[(y * window.input[1] + x) * channels..][..channels];
-                        for c in 0..channels {
-                            pixel[c] += if winner[c] == place { gradient[c] } else { 0.0 };
-                        }
-                        place += 1;
-                    }
-                }
-            });
-        });
-    });
+    assert_eq!(index.len(), output_gradient.len(), "length of the index");
+    let share = Share::Winner(index);
+    backward(
+        cpu,
+        window,
+        share,
+        output_gradient,
+        input_gradient,
+        accumulate,
+    );
 }
 
 /// The mean of each window.
 pub fn average_forward(cpu: &Cpu, window: &Window, input: &[f32], output: &mut [f32]) {
     window.check(input.len(), output.len());
-    let (length, channels) = (window.input_len(), window.input[2]);
-    cpu.parallel_chunks(output, window.output_len(), |n, output| {
-        let input = &input[n * length..][..length];
-        cpu.vectorised(|| {
-            window.windows(|at, rows, columns, divisor| {
-                let sum = &mut output[at..][..channels];
-                sum.fill(0.0);
-                for y in rows {
-                    for x in columns.clone() {
-                        let pixel = &input[(y * window.input[1] + x) * channels..][..channels];
-                        sum.iter_mut()
-                            .zip(pixel)
-                            .for_each(|(sum, pixel)| *sum += pixel);
-                    }
-                }
-                sum.iter_mut().for_each(|sum| *sum /= divisor);
-            });
+    let grid = window.grid();
+    let rows = grid.output_rows_of_task();
+    cpu.parallel_chunks(output, rows * grid.output_row(), |i, output| {
+        cpu.dispatch(Average {
+            grid: &grid,
+            first: i * rows,
+            input,
+            output,
         });
     });
 }
@@ -227,157 +283,56 @@ pub fn average_backward(
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
-    window.check(input_gradient.len(), output_gradient.len());
-    let (size, channels) = (window.output_len(), window.input[2]);
-    cpu.parallel_chunks(input_gradient, window.input_len(), |n, input_gradient| {
-        let gradient = &output_gradient[n * size..][..size];
-        cpu.vectorised(|| {
-            if !accumulate {
-                input_gradient.fill(0.0);
-            }
-            window.windows(|at, rows, columns, divisor| {
-                let gradient = &gradient[at..][..channels];
-                for y in rows {
-                    for x in columns.clone() {
-                        let pixel =
-                            &mut input_gradient[(y * window.input[1] + x) * channels..][..channels];
-                        pixel
-                            .iter_mut()
-                            .zip(gradient)
-                            .for_each(|(pixel, gradient)| *pixel += gradient / divisor);
-                    }
-                }
+    backward(
+        cpu,
+        window,
+        Share::Mean,
+        output_gradient,
+        input_gradient,
+        accumulate,
+    );
+}
+
+fn backward(
+    cpu: &Cpu,
+    window: &Window,
+    share: Share<'_>,
+    gradient: &[f32],
+    input_gradient: &mut [f32],
+    accumulate: bool,
+) {
+    window.check(input_gradient.len(), gradient.len());
+    let grid = window.grid();
+    if !(grid.y.is_disjoint && grid.x.is_disjoint) {
+        let rows = grid.input_rows_of_task();
+        return cpu.parallel_chunks(input_gradient, rows * grid.input_row(), |i, target| {
+            cpu.dispatch(Gather {
+                grid: &grid,
+                first: i * rows,
+                share,
+                gradient,
+                target,
+                accumulate,
             });
+        });
+    }
+    let (all, rows) = (window.batch * window.output[0], grid.output_rows_of_task());
+    let targets = DisjointMut::new(input_gradient);
+    cpu.parallel(all.div_ceil(rows), |i| {
+        let own = i * rows..all.min((i + 1) * rows);
+        let [start, end] = [own.start, own.end].map(|i| grid.first_row_of(i) * grid.input_row());
+        cpu.dispatch(Spread {
+            grid: &grid,
+            first: own.start,
+            rows: own.len(),
+            share,
+            gradient,
+            // SAFETY: `first_row_of` grows, so that the rows of different tasks do not overlap, and each task runs once.
+            target: unsafe { targets.slice(start..end) },
+            accumulate,
         });
     });
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::InstructionSet;
-
-    fn window() -> impl Strategy<Value = Window> {
-        let sliding = (
-            1..4_usize,
-            1..4_usize,
-            1..4_usize,
-            0..2_usize,
-            any::<bool>(),
-        )
-            .prop_map(
-                |(kernel, wide, stride, padding, count_padding)| Regions::Sliding {
-                    kernel: [kernel, wide],
-                    stride: [stride, stride],
-                    padding: [padding.min(kernel - 1), 0, 0, padding.min(wide - 1)],
-                    count_padding,
-                },
-            );
-        let regions = prop_oneof![sliding, Just(Regions::Adaptive)];
-        (1..3_usize, 3..9_usize, 3..9_usize, 1..20_usize, regions).prop_map(
-            |(batch, height, width, channels, regions)| {
-                let output = match regions {
-                    Regions::Sliding {
-                        kernel,
-                        stride,
-                        padding,
-                        ..
-                    } => [
-                        (height + padding[0] + padding[2] - kernel[0]) / stride[0] + 1,
-                        (width + padding[1] + padding[3] - kernel[1]) / stride[1] + 1,
-                        channels,
-                    ],
-                    Regions::Adaptive => [2, 3, channels],
-                };
-                Window {
-                    batch,
-                    input: [height, width, channels],
-                    output,
-                    regions,
-                }
-            },
-        )
-    }
-
-    fn numbers(count: usize, seed: f32) -> Vec<f32> {
-        (0..count)
-            .map(|i| ((i as f32 + seed) * 12.9898).sin() * 4.0)
-            .collect()
-    }
-
-    fn dot(a: &[f32], b: &[f32]) -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| f64::from(*a) * f64::from(*b))
-            .sum()
-    }
-
-    proptest! {
-        /// Windows from the definition, in f64; the way back is the adjoint of the way there.
-        #[test]
-        fn pooling_is_what_its_definition_says(window in window()) {
-            let input = numbers(window.batch * window.input_len(), 0.0);
-            let gradient = numbers(window.batch * window.output_len(), 5.0);
-            let [_, width, channels] = window.input;
-            for set in InstructionSet::available() {
-                let cpu = Cpu::new(set, 2);
-                let mut largest = vec![0.0; gradient.len()];
-                let mut mean = vec![0.0; gradient.len()];
-                let mut index = vec![0; gradient.len()];
-                max_forward(&cpu, &window, &input, &mut largest, Some(&mut index));
-                average_forward(&cpu, &window, &input, &mut mean);
-                for n in 0..window.batch {
-                    window.windows(|at, rows, columns, divisor| for c in 0..channels {
-                        let image = &input[n * window.input_len()..];
-                        let values: Vec<f64> = rows.clone()
-                            .flat_map(|y| columns.clone().map(move |x| (y, x)))
-                            .map(|(y, x)| f64::from(image[(y * width + x) * channels + c])).collect();
-                        let place = n * window.output_len() + at + c;
-                        let expected = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                        assert_eq!(f64::from(largest[place]), expected);
-                        let expected = values.iter().sum::<f64>() / f64::from(divisor);
-                        assert!((f64::from(mean[place]) - expected).abs() < 1e-5);
-                    });
-                }
-                let mut back = vec![0.0; input.len()];
-                average_backward(&cpu, &window, &gradient, &mut back, false);
-                prop_assert!((dot(&back, &input) - dot(&gradient, &mean)).abs() < 1e-3);
-                max_backward(&cpu, &window, &index, &gradient, &mut back, false);
-                prop_assert!((dot(&back, &input) - dot(&gradient, &largest)).abs() < 1e-3);
-                let once = back.clone();
-                max_backward(&cpu, &window, &index, &gradient, &mut back, true);
-                prop_assert!(back.iter().zip(&once).all(|(twice, once)| (twice - 2.0 * once).abs() < 1e-4));
-            }
-        }
-    }
-
-    #[test]
-    fn the_first_of_equals_wins_and_nan_always() {
-        let regions = Regions::Sliding {
-            kernel: [2, 2],
-            stride: [2, 2],
-            padding: [0; 4],
-            count_padding: false,
-        };
-        let window = Window {
-            batch: 1,
-            input: [2, 4, 1],
-            output: [1, 2, 1],
-            regions,
-        };
-        let input = [1.0, 3.0, 0.0, f32::NAN, 3.0, 3.0, 9.0, 1.0];
-        let (mut output, mut index) = ([0.0; 2], [0; 2]);
-        max_forward(
-            &Cpu::best(1),
-            &window,
-            &input,
-            &mut output,
-            Some(&mut index),
-        );
-        assert_eq!((output[0], index[0]), (3.0, 1));
-        assert!(output[1].is_nan());
-        assert_eq!(index[1], 1);
-    }
-}
+mod tests;

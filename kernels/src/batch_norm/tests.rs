@@ -147,11 +147,13 @@ fn oracle(input: &[f32], gradient: &[f32], channels: usize) -> Vec<f64> {
         let products: Vec<f64> = g.iter().zip(&normal).map(|(g, x)| g * x).collect();
         let scale = 0.5 + c as f64 / 9.0;
         (parts[1][c], parts[2][c]) = (mean, variance);
-        (parts[3][c], parts[4][c]) = (mean_of(&products) * rows as f64, mean_of(&g) * rows as f64);
+        let (mean_gradient, mean_product) = (mean_of(&g), mean_of(&products));
+        parts[3][c] = mean_product * rows as f64;
+        parts[4][c] = mean_gradient * rows as f64;
         for m in 0..rows {
             parts[0][m * channels + c] = (scale * normal[m] + 0.25).max(0.0);
             parts[5][m * channels + c] =
-                1.0 + scale / deviation * (g[m] - mean_of(&g) - normal[m] * mean_of(&products));
+                1.0 + scale / deviation * (g[m] - mean_gradient - normal[m] * mean_product);
         }
     }
     parts.concat()

@@ -1,0 +1,474 @@
+//! The four passes, on whole rows of the map that is written: each number of it is gathered once, along the channels.
+use std::ops::Range;
+
+use super::{Grid, Index};
+use crate::simd::{Kernel, Simd};
+
+/// Loads the first `lanes`; the plain load where that is all is faster.
+#[inline(always)]
+unsafe fn load<S: Simd>(simd: S, lanes: usize, from: *const f32) -> S::Vector {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if lanes == S::LANES {
+            simd.load(from)
+        } else {
+            simd.load_first(lanes, from)
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn store<S: Simd>(simd: S, lanes: usize, value: S::Vector, to: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if lanes == S::LANES {
+            simd.store(value, to);
+        } else {
+            simd.store_first(lanes, value, to);
+        }
+    }
+}
+
+/// Stores the places of winners, lanes of floats which hold them exactly, at the beginning of `index`. Writes whole vectors where there
+/// is room: what lies behind the channels is written later.
+#[inline(always)]
+fn store_index<S: Simd>(simd: S, lanes: usize, place: S::Vector, index: &mut [Index]) {
+    let mut places = [0.0_f32; 16];
+    // SAFETY: no instruction set has more than 16 lanes; places are whole numbers below 2¹⁶.
+    unsafe {
+        simd.store(place, places.as_mut_ptr());
+        if index.len() >= S::LANES {
+            for k in 0..S::LANES {
+                index[k] = places[k].to_int_unchecked::<i32>() as Index;
+            }
+        } else {
+            for (index, place) in index[..lanes].iter_mut().zip(places) {
+                *index = place.to_int_unchecked::<i32>() as Index;
+            }
+        }
+    }
+}
+
+/// The first places of `index` as floats; a vector of them where there are so many.
+#[inline(always)]
+fn load_index<S: Simd>(simd: S, index: &[Index]) -> S::Vector {
+    let mut places = [0.0_f32; 16];
+    if index.len() >= S::LANES {
+        for k in 0..S::LANES {
+            places[k] = f32::from(index[k]);
+        }
+    } else {
+        for (place, index) in places.iter_mut().zip(index) {
+            *place = f32::from(*index);
+        }
+    }
+    // SAFETY: no instruction set has more than 16 lanes.
+    unsafe { simd.load(places.as_ptr()) }
+}
+
+/// `gradient` where `winner` is `place`, elsewhere 0. Both are whole numbers: equal where neither is above the other by a half.
+#[inline(always)]
+fn won<S: Simd>(simd: S, winner: S::Vector, place: usize, gradient: S::Vector) -> S::Vector {
+    let (above, below) = (
+        simd.splat(place as f32 + 0.5),
+        simd.splat(place as f32 - 0.5),
+    );
+    let not_before = simd.select_greater(winner, below, gradient, simd.zero());
+    simd.select_greater(above, winner, not_before, simd.zero())
+}
+
+/// The pixels under a window, `lanes` channels of each.
+#[derive(Clone, Copy)]
+struct Pixels {
+    start: *const f32,
+    lanes: usize,
+    rows: usize,
+    columns: usize,
+    /// Numbers from row to row.
+    row: usize,
+    channels: usize,
+}
+
+impl Pixels {
+    /// The lanes at one pixel.
+    #[inline(always)]
+    unsafe fn load<S: Simd>(&self, simd: S, y: usize, x: usize) -> S::Vector {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = self.start.add(y * self.row + x * self.channels);
+            load(simd, self.lanes, from)
+        }
+    }
+}
+
+/// Calls `body(place in output, pixels, divisor)` for each vector of the rows of output that fill `length` numbers, beginning with row
+/// `first` of the batch.
+#[inline(always)]
+fn for_windows<S: Simd>(
+    _: S,
+    grid: &Grid,
+    first: usize,
+    input: &[f32],
+    length: usize,
+    mut body: impl FnMut(usize, Pixels, f32),
+) {
+    let (row, channels, height) = (grid.input_row(), grid.channels, grid.y.windows.len());
+    for (i, output_row) in (first..).zip((0..length).step_by(grid.output_row())) {
+        let (n, y) = (i / height, i % height);
+        let image = &input[n * grid.input_len()..][..grid.input_len()];
+        let rows = &grid.y.windows[y];
+        for (x, columns) in grid.x.windows.iter().enumerate() {
+            let divisor = grid.y.divisors[y] * grid.x.divisors[x];
+            let corner = rows.start * row + columns.start * channels;
+            // An empty window (all padding) may begin behind the map; it reads nothing.
+            let start = image.as_ptr().wrapping_add(corner);
+            let at = output_row + x * channels;
+            let pixels = |channel: usize, lanes: usize| Pixels {
+                start: start.wrapping_add(channel),
+                lanes,
+                rows: rows.len(),
+                columns: columns.len(),
+                row,
+                channels,
+            };
+            let whole = channels / S::LANES * S::LANES;
+            for channel in (0..whole).step_by(S::LANES) {
+                body(at + channel, pixels(channel, S::LANES), divisor);
+            }
+            if whole < channels {
+                body(at + whole, pixels(whole, channels - whole), divisor);
+            }
+        }
+    }
+}
+
+/// The larger of each pair; NaN where either is.
+#[inline(always)]
+fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    simd.select_nan(a, a, simd.max(a, b))
+}
+
+#[inline(always)]
+unsafe fn largest<S: Simd>(simd: S, pixels: Pixels) -> S::Vector {
+    // SAFETY: the pixels are there.
+    unsafe {
+        if (pixels.rows, pixels.columns) == (2, 2) {
+            let above = larger(simd, pixels.load(simd, 0, 0), pixels.load(simd, 0, 1));
+            let below = larger(simd, pixels.load(simd, 1, 0), pixels.load(simd, 1, 1));
+            return larger(simd, above, below);
+        }
+        let mut best = simd.splat(f32::NEG_INFINITY);
+        for y in 0..pixels.rows {
+            for x in 0..pixels.columns {
+                best = larger(simd, best, pixels.load(simd, y, x));
+            }
+        }
+        best
+    }
+}
+
+/// The first of the largest and its place; the last NaN where there is one.
+#[inline(always)]
+unsafe fn first_largest<S: Simd>(simd: S, pixels: Pixels) -> (S::Vector, S::Vector) {
+    let mut lead = (simd.splat(f32::NEG_INFINITY), simd.zero());
+    // SAFETY: the pixels are there.
+    unsafe {
+        if (pixels.rows, pixels.columns) == (2, 2) {
+            for place in 0..4 {
+                lead = challenge(simd, lead, pixels.load(simd, place / 2, place % 2), place);
+            }
+            return lead;
+        }
+        for y in 0..pixels.rows {
+            for x in 0..pixels.columns {
+                let place = y * pixels.columns + x;
+                lead = challenge(simd, lead, pixels.load(simd, y, x), place);
+            }
+        }
+    }
+    lead
+}
+
+/// The larger of (best, winner) and `value` at `place`; the value where it is NaN.
+#[inline(always)]
+fn challenge<S: Simd>(
+    simd: S,
+    (best, winner): (S::Vector, S::Vector),
+    value: S::Vector,
+    place: usize,
+) -> (S::Vector, S::Vector) {
+    let place = simd.splat(place as f32);
+    let winner = simd.select_greater(value, best, place, winner);
+    let winner = simd.select_nan(value, place, winner);
+    (larger(simd, best, value), winner)
+}
+
+/// `output` holds whole rows, from row `first` of the whole batch on.
+pub(super) struct Max<'a> {
+    pub(super) grid: &'a Grid,
+    pub(super) first: usize,
+    pub(super) input: &'a [f32],
+    pub(super) output: &'a mut [f32],
+    pub(super) index: Option<&'a mut [Index]>,
+}
+
+impl Kernel for Max<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            grid,
+            first,
+            input,
+            output,
+            index,
+        } = self;
+        let (length, output) = (output.len(), output.as_mut_ptr());
+        // SAFETY of both: `pixels` lie in the image, and as many lanes at `at` in output.
+        match index {
+            Some(index) => for_windows(
+                simd,
+                grid,
+                first,
+                input,
+                length,
+                #[inline(always)]
+                |at, pixels, _| unsafe {
+                    let (best, winner) = first_largest(simd, pixels);
+                    store(simd, pixels.lanes, best, output.add(at));
+                    store_index(simd, pixels.lanes, winner, &mut index[at..]);
+                },
+            ),
+            None => for_windows(
+                simd,
+                grid,
+                first,
+                input,
+                length,
+                #[inline(always)]
+                |at, pixels, _| unsafe {
+                    store(simd, pixels.lanes, largest(simd, pixels), output.add(at));
+                },
+            ),
+        }
+    }
+}
+
+/// `output` holds whole rows, from row `first` of the whole batch on.
+pub(super) struct Average<'a> {
+    pub(super) grid: &'a Grid,
+    pub(super) first: usize,
+    pub(super) input: &'a [f32],
+    pub(super) output: &'a mut [f32],
+}
+
+impl Kernel for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (length, output) = (self.output.len(), self.output.as_mut_ptr());
+        for_windows(
+            simd,
+            self.grid,
+            self.first,
+            self.input,
+            length,
+            #[inline(always)]
+            |at, pixels, divisor| {
+                let mut total = simd.zero();
+                // Rows are summed by themselves: the means of large maps are more precise so.
+                // SAFETY: `pixels` lie in the image, and as many lanes at `at` in output.
+                unsafe {
+                    for y in 0..pixels.rows {
+                        let mut sum = simd.zero();
+                        for x in 0..pixels.columns {
+                            sum = simd.add(sum, pixels.load(simd, y, x));
+                        }
+                        total = simd.add(total, sum);
+                    }
+                    let mean = simd.div(total, simd.splat(divisor));
+                    store(simd, pixels.lanes, mean, output.add(at));
+                }
+            },
+        );
+    }
+}
+
+/// The outputs that read one pixel of the input.
+struct Readers<'a> {
+    y: usize,
+    x: usize,
+    rows: &'a Range<usize>,
+    columns: &'a Range<usize>,
+    /// Place in the output of the image's first number.
+    image: usize,
+}
+
+/// Calls `body(place in input, lanes, channel, readers)` for each vector of the rows of input that fill `length` numbers, beginning with
+/// row `first` of the batch.
+#[inline(always)]
+fn for_pixels<S: Simd>(
+    _: S,
+    grid: &Grid,
+    first: usize,
+    length: usize,
+    mut body: impl FnMut(usize, usize, usize, &Readers<'_>),
+) {
+    let (channels, height) = (grid.channels, grid.y.covering.len());
+    for (i, input_row) in (first..).zip((0..length).step_by(grid.input_row())) {
+        let (n, y) = (i / height, i % height);
+        for (x, columns) in grid.x.covering.iter().enumerate() {
+            let readers = Readers {
+                y,
+                x,
+                rows: &grid.y.covering[y],
+                columns,
+                image: n * grid.output_len(),
+            };
+            let at = input_row + x * channels;
+            let whole = channels / S::LANES * S::LANES;
+            for channel in (0..whole).step_by(S::LANES) {
+                body(at + channel, S::LANES, channel, &readers);
+            }
+            if whole < channels {
+                body(at + whole, channels - whole, whole, &readers);
+            }
+        }
+    }
+}
+
+/// Whose gradient goes where: each window's to its winner, or to all its pixels by the mean's divisor.
+#[derive(Clone, Copy)]
+pub(super) enum Share<'a> {
+    Winner(&'a [Index]),
+    Mean,
+}
+
+/// Backward where windows may overlap. `target` holds whole rows, from row `first` of the whole batch on; each number is gathered from
+/// the outputs that read it.
+pub(super) struct Gather<'a> {
+    pub(super) grid: &'a Grid,
+    pub(super) first: usize,
+    pub(super) share: Share<'a>,
+    pub(super) gradient: &'a [f32],
+    pub(super) target: &'a mut [f32],
+    pub(super) accumulate: bool,
+}
+
+impl Kernel for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let grid = self.grid;
+        let (length, target) = (self.target.len(), self.target.as_mut_ptr());
+        for_pixels(
+            simd,
+            grid,
+            self.first,
+            length,
+            #[inline(always)]
+            |at, lanes, channel, readers| {
+                let mut sum = simd.zero();
+                // SAFETY: `lanes` numbers lie at `at` in target.
+                if self.accumulate {
+                    sum = unsafe { load(simd, lanes, target.add(at)) };
+                }
+                for y in readers.rows.clone() {
+                    let row = readers.y - grid.y.windows[y].start;
+                    for x in readers.columns.clone() {
+                        let columns = &grid.x.windows[x];
+                        let pixel = y * grid.output_row() + x * grid.channels;
+                        let from = readers.image + pixel + channel;
+                        let gradient = &self.gradient[from..][..lanes];
+                        // SAFETY: as many lanes as the slice holds.
+                        let gradient = unsafe { load(simd, lanes, gradient.as_ptr()) };
+                        let part = match self.share {
+                            Share::Winner(index) => {
+                                let place = row * columns.len() + readers.x - columns.start;
+                                won(simd, load_index(simd, &index[from..]), place, gradient)
+                            }
+                            Share::Mean => {
+                                let share = grid.y.shares[y] * grid.x.shares[x];
+                                simd.mul(gradient, simd.splat(share))
+                            }
+                        };
+                        sum = simd.add(sum, part);
+                    }
+                }
+                // SAFETY: as above.
+                unsafe { store(simd, lanes, sum, target.add(at)) };
+            },
+        );
+    }
+}
+
+/// Backward where no windows overlap: each output is read once and writes its own pixels. `target` holds the rows that belong to `rows`
+/// rows of output, from row `first` of the whole batch on.
+pub(super) struct Spread<'a> {
+    pub(super) grid: &'a Grid,
+    pub(super) first: usize,
+    pub(super) rows: usize,
+    pub(super) share: Share<'a>,
+    pub(super) gradient: &'a [f32],
+    pub(super) target: &'a mut [f32],
+    pub(super) accumulate: bool,
+}
+
+impl Kernel for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (grid, channels) = (self.grid, self.grid.channels);
+        let (height, input_row) = (grid.y.windows.len(), grid.input_row());
+        let begin = grid.first_row_of(self.first);
+        let mut own = 0..0;
+        for i in self.first..self.first + self.rows {
+            own = own.end..(grid.first_row_of(i + 1) - begin) * input_row;
+            let rows = &grid.y.windows[i % height];
+            if !self.accumulate && !(grid.x.is_tiled && own.len() == rows.len() * input_row) {
+                self.target[own.clone()].fill(0.0);
+            }
+            let top = grid.top_row_of(i) - begin;
+            for (x, columns) in grid.x.windows.iter().enumerate() {
+                let corner = top * input_row + columns.start * channels;
+                let from = i * grid.output_row() + x * channels;
+                let share = simd.splat(grid.y.shares[i % height] * grid.x.shares[x]);
+                for channel in (0..channels).step_by(S::LANES) {
+                    let lanes = (channels - channel).min(S::LANES);
+                    let gradient = &self.gradient[from + channel..][..lanes];
+                    // SAFETY: as many lanes as the slice holds.
+                    let gradient = unsafe { load(simd, lanes, gradient.as_ptr()) };
+                    let (winner, part) = match self.share {
+                        Share::Winner(index) => {
+                            (load_index(simd, &index[from + channel..]), gradient)
+                        }
+                        Share::Mean => (simd.zero(), simd.mul(gradient, share)),
+                    };
+                    let mut place = 0;
+                    for y in 0..rows.len() {
+                        let at = corner + y * input_row + channel;
+                        for x in 0..columns.len() {
+                            let target = &mut self.target[at + x * channels..][..lanes];
+                            let mut part = match self.share {
+                                Share::Winner(_) => won(simd, winner, place, part),
+                                Share::Mean => part,
+                            };
+                            place += 1;
+                            // SAFETY: as many lanes as the slice holds.
+                            unsafe {
+                                if self.accumulate {
+                                    part = simd.add(part, load(simd, lanes, target.as_ptr()));
+                                }
+                                store(simd, lanes, part, target.as_mut_ptr());
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::InstructionSet;
+use crate::reference::pool as reference;
+
+/// Maps from one pixel on, channels that fill no vector, strides larger than the kernel.
+fn window() -> impl Strategy<Value = Window> {
+    let sliding = (
+        [1..5_usize, 1..5],
+        [1..5_usize, 1..5],
+        [0..3_usize, 0..3, 0..3, 0..3],
+        any::<bool>(),
+    )
+        .prop_map(
+            |(kernel, stride, padding, count_padding)| Regions::Sliding {
+                kernel,
+                stride,
+                // Padding below the kernel's size, so that no window lies outside.
+                padding: std::array::from_fn(|side| padding[side].min(kernel[side % 2] - 1)),
+                count_padding,
+            },
+        );
+    let regions = prop_oneof![3 => sliding, 1 => Just(Regions::Adaptive)];
+    let channels = prop_oneof![1..20_usize, 31..34_usize];
+    (
+        1..3_usize,
+        1..9_usize,
+        1..9_usize,
+        channels,
+        [1..4_usize, 1..4],
+        regions,
+    )
+        .prop_map(|(batch, height, width, channels, adaptive, regions)| {
+            let size = |axis: usize| {
+                let input = [height, width][axis];
+                match regions {
+                    Regions::Sliding {
+                        kernel,
+                        stride,
+                        padding,
+                        ..
+                    } => {
+                        let padded = input + padding[axis] + padding[axis + 2];
+                        padded
+                            .checked_sub(kernel[axis])
+                            .map_or(0, |rest| rest / stride[axis] + 1)
+                    }
+                    Regions::Adaptive => adaptive[axis],
+                }
+            };
+            Window {
+                batch,
+                input: [height, width, channels],
+                output: [size(0), size(1), channels],
+                regions,
+            }
+        })
+        .prop_filter("the kernel fits", |window| {
+            window.output[0] * window.output[1] > 0
+        })
+}
+
+/// Whole numbers, with ties.
+fn numbers(count: usize, seed: f32) -> Vec<f32> {
+    let number = |i: usize| (((i as f32 + seed) * 12.9898).sin() * 4.0).round();
+    (0..count).map(number).collect()
+}
+
+fn assert_close(values: &[f32], expected: &[f64]) {
+    assert_eq!(values.len(), expected.len());
+    for (value, expected) in values.iter().zip(expected) {
+        let error = (f64::from(*value) - expected).abs();
+        assert!(
+            error < 1e-5 * expected.abs().max(1.0),
+            "{value}, not {expected}"
+        );
+    }
+}
+
+/// Everything on one processor against the oracle; the results, for comparison.
+fn check(cpu: &Cpu, window: &Window) -> Vec<f32> {
+    let length = window.batch * window.input.iter().product::<usize>();
+    let size = window.batch * window.output.iter().product::<usize>();
+    let (input, gradient) = (numbers(length, 0.0), numbers(size, 5.0));
+    let (mut largest, mut unasked, mut mean) = (vec![7.0; size], vec![7.0; size], vec![7.0; size]);
+    let (mut index, mut back) = (vec![9; size], vec![7.0; length]);
+    max_forward(cpu, window, &input, &mut largest, Some(&mut index));
+    max_forward(cpu, window, &input, &mut unasked, None);
+    assert_eq!(largest, reference::largest(window, &input).0);
+    assert_eq!(largest, unasked);
+    max_backward(cpu, window, &index, &gradient, &mut back, false);
+    let expected = reference::largest_backward(window, &input, &gradient);
+    assert_close(&back, &expected);
+    average_forward(cpu, window, &input, &mut mean);
+    assert_close(&mean, &reference::average(window, &input));
+    let of_average = reference::average_backward(window, &gradient, length);
+    average_backward(cpu, window, &gradient, &mut back, true);
+    let both: Vec<f64> = expected
+        .iter()
+        .zip(&of_average)
+        .map(|(a, b)| a + b)
+        .collect();
+    assert_close(&back, &both);
+    average_backward(cpu, window, &gradient, &mut back, false);
+    assert_close(&back, &of_average);
+    let of_average = back.clone();
+    max_backward(cpu, window, &index, &gradient, &mut back, true);
+    assert_close(&back, &both);
+    [largest, mean, of_average, back].concat()
+}
+
+proptest! {
+    #[test]
+    fn pooling_is_what_its_definition_says(window in window()) {
+        for set in InstructionSet::available() {
+            let results = check(&Cpu::new(set, 1), &window);
+            prop_assert_eq!(check(&Cpu::new(set, 3), &window), results);
+        }
+    }
+}
+
+#[test]
+fn large_maps_take_several_tasks() {
+    for regions in [
+        Regions::Adaptive,
+        Regions::Sliding {
+            kernel: [3, 3],
+            stride: [2, 2],
+            padding: [1; 4],
+            count_padding: true,
+        },
+    ] {
+        let window = Window {
+            batch: 2,
+            input: [64, 56, 24],
+            output: [32, 28, 24],
+            regions,
+        };
+        assert_eq!(check(&Cpu::best(1), &window), check(&Cpu::best(4), &window));
+    }
+}
+
+#[test]
+fn the_first_of_equals_wins_and_nan_always() {
+    let regions = Regions::Sliding {
+        kernel: [2, 2],
+        stride: [2, 2],
+        padding: [0; 4],
+        count_padding: false,
+    };
+    let window = Window {
+        batch: 1,
+        input: [2, 4, 1],
+        output: [1, 2, 1],
+        regions,
+    };
+    let input = [1.0, 3.0, 0.0, f32::NAN, 3.0, 3.0, 9.0, 1.0];
+    let (mut output, mut index) = ([0.0; 2], [0; 2]);
+    max_forward(
+        &Cpu::best(1),
+        &window,
+        &input,
+        &mut output,
+        Some(&mut index),
+    );
+    assert_eq!((output[0], index[0]), (3.0, 1));
+    assert!(output[1].is_nan());
+    assert_eq!(index[1], 1);
+}
