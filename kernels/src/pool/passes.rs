@@ -1,6 +1,4 @@
 //! The four passes, on whole rows of the map that is written: each number of it is gathered once, along the channels.
-use std::ops::Range;
-
 use super::{Grid, Index};
 use crate::simd::{Kernel, Simd};
 
@@ -37,9 +35,9 @@ fn store_index<S: Simd>(simd: S, lanes: usize, place: S::Vector, index: &mut [In
     // SAFETY: no instruction set has more than 16 lanes; places are whole numbers below 2¹⁶.
     unsafe {
         simd.store(place, places.as_mut_ptr());
-        if index.len() >= S::LANES {
+        if let Some(whole) = index.get_mut(..S::LANES) {
             for k in 0..S::LANES {
-                index[k] = places[k].to_int_unchecked::<i32>() as Index;
+                whole[k] = places[k].to_int_unchecked::<i32>() as Index;
             }
         } else {
             for (index, place) in index[..lanes].iter_mut().zip(places) {
@@ -53,9 +51,10 @@ fn store_index<S: Simd>(simd: S, lanes: usize, place: S::Vector, index: &mut [In
 #[inline(always)]
 fn load_index<S: Simd>(simd: S, index: &[Index]) -> S::Vector {
     let mut places = [0.0_f32; 16];
-    if index.len() >= S::LANES {
+    // A loop of its own for whole vectors: only then does the compiler know the count and convert all at once.
+    if let Some(whole) = index.get(..S::LANES) {
         for k in 0..S::LANES {
-            places[k] = f32::from(index[k]);
+            places[k] = f32::from(whole[k]);
         }
     } else {
         for (place, index) in places.iter_mut().zip(index) {
@@ -296,49 +295,6 @@ impl Kernel for Average<'_> {
     }
 }
 
-/// The outputs that read one pixel of the input.
-struct Readers<'a> {
-    y: usize,
-    x: usize,
-    rows: &'a Range<usize>,
-    columns: &'a Range<usize>,
-    /// Place in the output of the image's first number.
-    image: usize,
-}
-
-/// Calls `body(place in input, lanes, channel, readers)` for each vector of the rows of input that fill `length` numbers, beginning with
-/// row `first` of the batch.
-#[inline(always)]
-fn for_pixels<S: Simd>(
-    _: S,
-    grid: &Grid,
-    first: usize,
-    length: usize,
-    mut body: impl FnMut(usize, usize, usize, &Readers<'_>),
-) {
-    let (channels, height) = (grid.channels, grid.y.covering.len());
-    for (i, input_row) in (first..).zip((0..length).step_by(grid.input_row())) {
-        let (n, y) = (i / height, i % height);
-        for (x, columns) in grid.x.covering.iter().enumerate() {
-            let readers = Readers {
-                y,
-                x,
-                rows: &grid.y.covering[y],
-                columns,
-                image: n * grid.output_len(),
-            };
-            let at = input_row + x * channels;
-            let whole = channels / S::LANES * S::LANES;
-            for channel in (0..whole).step_by(S::LANES) {
-                body(at + channel, S::LANES, channel, &readers);
-            }
-            if whole < channels {
-                body(at + whole, channels - whole, whole, &readers);
-            }
-        }
-    }
-}
-
 /// Whose gradient goes where: each window's to its winner, or to all its pixels by the mean's divisor.
 #[derive(Clone, Copy)]
 pub(super) enum Share<'a> {
@@ -346,8 +302,8 @@ pub(super) enum Share<'a> {
     Mean,
 }
 
-/// Backward where windows may overlap. `target` holds whole rows, from row `first` of the whole batch on; each number is gathered from
-/// the outputs that read it.
+/// Backward where windows may overlap. `target` holds whole rows, from row `first` of the whole batch on; each pixel gathers from the
+/// outputs that read it, in their order.
 pub(super) struct Gather<'a> {
     pub(super) grid: &'a Grid,
     pub(super) first: usize,
@@ -362,46 +318,72 @@ impl Kernel for Gather<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let grid = self.grid;
-        let (length, target) = (self.target.len(), self.target.as_mut_ptr());
-        for_pixels(
-            simd,
-            grid,
-            self.first,
-            length,
-            #[inline(always)]
-            |at, lanes, channel, readers| {
-                let mut sum = simd.zero();
-                // SAFETY: `lanes` numbers lie at `at` in target.
-                if self.accumulate {
-                    sum = unsafe { load(simd, lanes, target.add(at)) };
-                }
-                for y in readers.rows.clone() {
-                    let row = readers.y - grid.y.windows[y].start;
-                    for x in readers.columns.clone() {
-                        let columns = &grid.x.windows[x];
-                        let pixel = y * grid.output_row() + x * grid.channels;
-                        let from = readers.image + pixel + channel;
-                        let gradient = &self.gradient[from..][..lanes];
-                        // SAFETY: as many lanes as the slice holds.
-                        let gradient = unsafe { load(simd, lanes, gradient.as_ptr()) };
-                        let part = match self.share {
+        let (grid, channels) = (self.grid, self.grid.channels);
+        let height = grid.y.covering.len();
+        if !self.accumulate {
+            self.target.fill(0.0);
+        }
+        for (i, target_row) in (self.first..).zip(self.target.chunks_mut(grid.input_row())) {
+            let (image, row) = (i / height * grid.output_len(), i % height);
+            let columns = grid.x.covering.iter().enumerate();
+            for ((column, readers), target) in columns.zip(target_row.chunks_mut(channels)) {
+                for y in grid.y.covering[row].clone() {
+                    for x in readers.clone() {
+                        let from = image + y * grid.output_row() + x * channels;
+                        let gradient = &self.gradient[from..][..channels];
+                        match self.share {
                             Share::Winner(index) => {
-                                let place = row * columns.len() + readers.x - columns.start;
-                                won(simd, load_index(simd, &index[from..]), place, gradient)
+                                let (rows, columns) = (&grid.y.windows[y], &grid.x.windows[x]);
+                                let place =
+                                    (row - rows.start) * columns.len() + column - columns.start;
+                                add_won(simd, &index[from..], place, gradient, target);
                             }
                             Share::Mean => {
                                 let share = grid.y.shares[y] * grid.x.shares[x];
-                                simd.mul(gradient, simd.splat(share))
+                                add_scaled(simd, share, gradient, target);
                             }
-                        };
-                        sum = simd.add(sum, part);
+                        }
                     }
                 }
-                // SAFETY: as above.
-                unsafe { store(simd, lanes, sum, target.add(at)) };
-            },
-        );
+            }
+        }
+    }
+}
+
+/// Adds to `target`, the channels of a pixel, the gradients that it won.
+#[inline(always)]
+fn add_won<S: Simd>(simd: S, index: &[Index], place: usize, gradient: &[f32], target: &mut [f32]) {
+    assert!(gradient.len() == target.len());
+    for at in (0..target.len()).step_by(S::LANES) {
+        let lanes = (target.len() - at).min(S::LANES);
+        let winner = load_index(simd, &index[at..]);
+        // SAFETY: as many lanes as both slices hold from `at` on.
+        unsafe {
+            let gradient = load(simd, lanes, gradient.as_ptr().add(at));
+            let target = target.as_mut_ptr().add(at);
+            let sum = simd.add(
+                load(simd, lanes, target),
+                won(simd, winner, place, gradient),
+            );
+            store(simd, lanes, sum, target);
+        }
+    }
+}
+
+/// Adds `share` · `gradient` to `target`.
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, share: f32, gradient: &[f32], target: &mut [f32]) {
+    assert!(gradient.len() == target.len());
+    let share = simd.splat(share);
+    for at in (0..target.len()).step_by(S::LANES) {
+        let lanes = (target.len() - at).min(S::LANES);
+        // SAFETY: as many lanes as both slices hold from `at` on.
+        unsafe {
+            let gradient = load(simd, lanes, gradient.as_ptr().add(at));
+            let target = target.as_mut_ptr().add(at);
+            let sum = simd.mul_add(gradient, share, load(simd, lanes, target));
+            store(simd, lanes, sum, target);
+        }
     }
 }
 
