@@ -430,25 +430,64 @@ impl Kernel for Spread<'_> {
                         }
                         Share::Mean => (simd.zero(), simd.mul(gradient, share)),
                     };
-                    let mut place = 0;
-                    for y in 0..rows.len() {
-                        let at = corner + y * input_row + channel;
-                        for x in 0..columns.len() {
-                            let target = &mut self.target[at + x * channels..][..lanes];
-                            let mut part = match self.share {
-                                Share::Winner(_) => won(simd, winner, place, part),
-                                Share::Mean => part,
-                            };
-                            place += 1;
-                            // SAFETY: as many lanes as the slice holds.
-                            unsafe {
-                                if self.accumulate {
-                                    part = simd.add(part, load(simd, lanes, target.as_ptr()));
-                                }
-                                store(simd, lanes, part, target.as_mut_ptr());
-                            }
+                    let part = Part {
+                        simd,
+                        winner: matches!(self.share, Share::Winner(_)).then_some(winner),
+                        gradient: part,
+                        lanes,
+                        accumulate: self.accumulate,
+                    };
+                    let size = [rows.len(), columns.len()];
+                    let strides = [input_row, channels];
+                    if size.contains(&0) {
+                        continue;
+                    }
+                    let last = (size[0] - 1) * input_row + (size[1] - 1) * channels;
+                    let target = &mut self.target[corner + channel..][..last + lanes];
+                    // SAFETY: the slice ends with the window's last pixel, the others lie before it.
+                    unsafe {
+                        match size {
+                            [2, 2] => part.spread([2, 2], strides, target.as_mut_ptr()),
+                            _ => part.spread(size, strides, target.as_mut_ptr()),
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// What a window hands to its pixels: `lanes` channels.
+struct Part<S: Simd> {
+    simd: S,
+    /// Where only the winner gets the gradient, its place.
+    winner: Option<S::Vector>,
+    gradient: S::Vector,
+    lanes: usize,
+    accumulate: bool,
+}
+
+impl<S: Simd> Part<S> {
+    /// Writes or adds it to the pixels of a window of `size` at `target`.
+    ///
+    /// # Safety
+    /// They lie behind `target`.
+    #[inline(always)]
+    unsafe fn spread(&self, size: [usize; 2], strides: [usize; 2], target: *mut f32) {
+        let simd = self.simd;
+        for y in 0..size[0] {
+            for x in 0..size[1] {
+                let mut part = match self.winner {
+                    Some(winner) => won(simd, winner, y * size[1] + x, self.gradient),
+                    None => self.gradient,
+                };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let target = target.add(y * strides[0] + x * strides[1]);
+                    if self.accumulate {
+                        part = simd.add(part, load(simd, self.lanes, target));
+                    }
+                    store(simd, self.lanes, part, target);
                 }
             }
         }
