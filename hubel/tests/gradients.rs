@@ -8,10 +8,10 @@ use hubel::{
 };
 
 const NETWORKS: [&str; 8] = [
-    "conv(4, padding=same)-sigmoid-avgpool(2)-flatten-fc(classes)",
+    "conv(4, padding=same)-sigmoid-avgpool(2, round=floor)-flatten-fc(classes)",
     "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh-flatten-fc(classes)",
     "conv(4, padding=1, mode=reflect)-silu-globalavgpool-flatten-fc(classes)",
-    "conv(6, groups=2, dilation=2)-gelu-conv(6, groups=6)-hardswish-flatten-fc(classes)",
+    "conv(6, groups=2, dilation=2)-gelu-conv(6, groups=6, padding=1)-hardswish-flatten-fc(classes)",
     "conv(4)-batchnorm-tanh-conv(4)-batchnorm-sigmoid-flatten-fc(7)-tanh-fc(classes)",
     "conv(4, padding=1)-tanh-residual[conv(4, padding=1)-tanh]-tanh-flatten-fc(classes)",
     "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)",
