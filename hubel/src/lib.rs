@@ -11,7 +11,8 @@
 //!
 //! let network = Network::parse("conv(8, padding=same)-relu-pool-flatten-fc(classes)")?;
 //! let cpu = Cpu::best(Cpu::available_threads());
-//! let mut trainer = Trainer::new(cpu.clone(), network, &dataset, TrainSettings::default())?;
+//! let settings = TrainSettings { epochs: 10, batch_size: 20, ..TrainSettings::default() };
+//! let mut trainer = Trainer::new(cpu.clone(), network, &dataset, settings)?;
 //! let model = trainer.run(&mut |_event| ControlFlow::Continue(()))?;
 //! assert!(model.evaluate(&cpu, &dataset)?.accuracy > 0.9);
 //! # let folder = tempfile::tempdir()?;
