@@ -18,6 +18,9 @@ pub struct Report {
     pub confusion: Vec<Vec<usize>>,
 }
 
+/// Writes the images of the given indices, `[n, h, w, c]`.
+type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<()> + 'a;
+
 /// Images of one batch; a few megabytes of maps, which is fast and far below any machine's memory.
 const BATCH: usize = 64;
 
@@ -72,7 +75,7 @@ impl Model {
         &self,
         cpu: &Cpu,
         count: usize,
-        fill: &mut dyn FnMut(&[usize], &mut [f32]) -> Result<()>,
+        fill: &mut Fill<'_>,
         take: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
         let graph = self.graph()?;

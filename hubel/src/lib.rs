@@ -1,4 +1,26 @@
 //! Train, understand and ship convolutional neural networks on a CPU.
+//!
+//! ```
+//! use hubel::{Cpu, Dataset, Model, Network, Shape, TrainSettings, Trainer};
+//! use std::ops::ControlFlow;
+//!
+//! // One's own arrays: images [n, h, w, c] and a label for each. Here: dark or bright pictures.
+//! let labels: Vec<usize> = (0..200).map(|i| i % 2).collect();
+//! let images: Vec<f32> = (0..200 * 64).map(|i| labels[i / 64] as f32 + (i as f32).sin()).collect();
+//! let dataset = Dataset::from_arrays(&images, Shape::new(8, 8, 1), &labels)?;
+//!
+//! let network = Network::parse("conv(8, padding=same)-relu-pool-flatten-fc(classes)")?;
+//! let cpu = Cpu::best(Cpu::available_threads());
+//! let settings = TrainSettings { epochs: 10, batch_size: 20, ..TrainSettings::default() };
+//! let mut trainer = Trainer::new(cpu.clone(), network, &dataset, settings)?;
+//! let model = trainer.run(&mut |_event| ControlFlow::Continue(()))?;
+//! assert!(model.evaluate(&cpu, &dataset)?.accuracy > 0.9);
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("model.safetensors");
+//! model.save(&path)?;
+//! assert_eq!(Model::load(&path)?, model);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod bench;

@@ -52,7 +52,7 @@ impl Parameters {
                 }
                 let length: usize = tensor.shape.iter().product();
                 entries.push(Entry {
-                    name: join(&graph.nodes[node].name, &tensor.name),
+                    name: join(&graph.nodes[node].name, tensor.name),
                     shape: tensor.shape.clone(),
                     role: tensor.role,
                     node,

@@ -280,11 +280,10 @@ impl Lowering<'_> {
         if self.settings.fuse
             && let Some(next) = nodes.last().and_then(|last| self.only_reader(*last))
             && let Operation::Activation(activation) = self.graph.nodes[next].operation
+            && (self.settings.mode == Mode::Inference || activation.follows_from_output())
         {
-            if self.settings.mode == Mode::Inference || activation.follows_from_output() {
-                nodes.push(next);
-                return (activation, nodes);
-            }
+            nodes.push(next);
+            return (activation, nodes);
         }
         (Activation::Identity, nodes)
     }

@@ -18,17 +18,6 @@ const ENOUGH_TASKS: usize = 32;
 /// Vectors of output channels in a block, but for the last, which may have 1 or 3.
 const BLOCK_VECTORS: usize = 2;
 
-/// Terms of all taps up to which each pixel's are copied to one row, zeros included, instead of being read in place: in first
-/// layers, of few channels, finding the taps would take as long as the products (3→32 channels: 56 against 90 GFLOP/s).
-const PATCH: usize = 192;
-/// Pixels of a tile at most.
-const MOST_PIXELS: usize = 12;
-/// Floats in a vector at most.
-const MOST_LANES: usize = 16;
-
-/// What the taps of a pixel see, and room for the last vector.
-type Patch = [f32; PATCH + MOST_LANES];
-
 /// Forward pass of a direct convolution.
 #[derive(Debug)]
 pub(super) struct Forward {
@@ -164,8 +153,6 @@ struct Gather {
     /// Target channels of a group.
     channels: usize,
     lanes: usize,
-    /// Whether patches are copied.
-    copies: bool,
     /// What a tap outside the source reads.
     zeros: Vec<f32>,
     /// Pixels and blocks of a task.
@@ -192,10 +179,6 @@ impl Gather {
             terms,
             channels: target_channels / geometry.groups,
             lanes: cpu.lanes(),
-            copies: geometry.groups == 1
-                && terms <= 4
-                && geometry.kernel[0] * geometry.kernel[1] > 1
-                && geometry.kernel[0] * geometry.kernel[1] * terms <= PATCH,
             zeros: vec![0.0; terms],
             task: [0, 0],
         };
@@ -346,13 +329,12 @@ impl Task<'_> {
         let (rows, columns) = (&gather.rows, &gather.columns);
         let mut walk = Walk::new(gather.images, rows, columns, self.pixels.start);
         let mut left = self.pixels.len();
-        let mut patches = [[0.0; PATCH + MOST_LANES]; MOST_PIXELS];
         while left > 0 {
             let count = match left {
-                1 => self.tile::<S, 1, V>(simd, block, &mut walk, left, &mut patches),
-                2 => self.tile::<S, 2, V>(simd, block, &mut walk, left, &mut patches),
-                3..=4 => self.tile::<S, 4, V>(simd, block, &mut walk, left, &mut patches),
-                _ => self.tile::<S, P, V>(simd, block, &mut walk, left, &mut patches),
+                1 => self.tile::<S, 1, V>(simd, block, &mut walk, left),
+                2 => self.tile::<S, 2, V>(simd, block, &mut walk, left),
+                3..=4 => self.tile::<S, 4, V>(simd, block, &mut walk, left),
+                _ => self.tile::<S, P, V>(simd, block, &mut walk, left),
             };
             left -= count;
         }
@@ -366,7 +348,6 @@ impl Task<'_> {
         block: usize,
         walk: &mut Walk,
         left: usize,
-        patches: &mut [Patch; MOST_PIXELS],
     ) -> usize {
         let gather = self.gather;
         let count = left.min(P);
@@ -376,22 +357,7 @@ impl Task<'_> {
         }
         let (group, block) = (block / gather.blocks(), block % gather.blocks());
         self.prefetch::<P, V>(S::LANES, block == 0, group, block, &pixels[0]);
-        let sums = if gather.copies {
-            for (patch, pixel) in patches.iter_mut().zip(&pixels) {
-                self.copy_patch(simd, pixel, patch);
-            }
-            let mut sums = [[simd.zero(); V]; P];
-            let mut pointers = [patches[0].as_ptr(); P];
-            for (pointer, patch) in pointers.iter_mut().zip(patches.iter()) {
-                *pointer = patch.as_ptr();
-            }
-            let weights = self.packed[gather.block_start(group, block)..].as_ptr();
-            // SAFETY: all terms are in each patch and in the packed block.
-            unsafe { accumulate(simd, &mut sums, &pointers, weights, gather.all_terms()) };
-            sums
-        } else {
-            self.sums::<S, P, V>(simd, group, block, &pixels)
-        };
+        let sums = self.sums::<S, P, V>(simd, group, block, &pixels);
         let first = block * BLOCK_VECTORS * S::LANES;
         for (pixel, sums) in pixels[..count].iter().zip(&sums) {
             let Pixel { image, y, x } = *pixel;
@@ -436,55 +402,6 @@ impl Task<'_> {
         for p in 0..P {
             let at = (target + p) * gather.target_channels + channel;
             prefetch_write(self.target.wrapping_add(at), V * lanes);
-        }
-    }
-
-    /// Copies what all taps of a pixel see, zeros where they are outside.
-    #[inline(always)]
-    fn copy_patch<S: Simd>(&self, simd: S, pixel: &Pixel, patch: &mut Patch) {
-        let gather = self.gather;
-        let [height, width, channels] = gather.source;
-        let row_terms = gather.taps[1] * channels;
-        let whole = gather.columns.is_whole(pixel.x);
-        let first = gather.columns.position(pixel.x, 0);
-        for tap in 0..gather.taps[0] {
-            let patch = patch[tap * row_terms..][..row_terms + MOST_LANES].as_mut_ptr();
-            let y = gather.rows.position(pixel.y, tap);
-            let row = (pixel.image * height + y.max(0) as usize) * width * channels;
-            let row = &self.source[row..row + width * channels];
-            if y < 0 || whole {
-                let mut done = 0;
-                while done < row_terms {
-                    let lanes = (row_terms - done).min(S::LANES);
-                    // SAFETY: `row_terms` numbers follow in the row, as whole taps do. Whole vectors are written to the patch,
-                    // as partial ones would not be forwarded to the loads that follow; the next row overwrites the rest.
-                    unsafe {
-                        let terms = if y < 0 {
-                            simd.zero()
-                        } else {
-                            simd.load_first(
-                                lanes,
-                                row.as_ptr().add(first as usize * channels + done),
-                            )
-                        };
-                        simd.store(terms, patch.add(done));
-                    }
-                    done += lanes;
-                }
-                continue;
-            }
-            for tap in 0..gather.taps[1] {
-                let x = gather.columns.position(pixel.x, tap);
-                for c in 0..channels {
-                    let term = if x < 0 {
-                        0.0
-                    } else {
-                        row[x as usize * channels + c]
-                    };
-                    // SAFETY: one of the `row_terms` numbers.
-                    unsafe { patch.add(tap * channels + c).write(term) };
-                }
-            }
         }
     }
 

@@ -383,9 +383,9 @@ impl Task<'_> {
             }
         };
         let mut sums = [[simd.zero(); V]; R];
-        for r in 0..R {
-            for v in 0..V {
-                sums[r][v] = load(v, target.wrapping_add(r * filters));
+        for (r, sums) in sums.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = load(v, target.wrapping_add(r * filters));
             }
         }
         let (mut image, mut y) = (rows.start / out_height, rows.start % out_height);
