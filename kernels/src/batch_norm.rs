@@ -153,7 +153,7 @@ pub fn backward(
         });
     });
     let count = (input.len() / channels) as f64;
-    // input gradient = a · gradient + b · input + d
+    // input gradient = a · gradient + b · (input − mean) + d; the difference first, for b may be large and x near the mean.
     let (mut a, mut b, mut d) = (
         vec![0.0; channels],
         vec![0.0; channels],
@@ -170,16 +170,15 @@ pub fn backward(
         shift_gradient[c] = sum as f32;
         scale_gradient[c] = product as f32;
         let factor = f64::from(scale[c]) * inverse;
-        let slope = -factor * inverse * product / count;
         a[c] = factor as f32;
-        b[c] = slope as f32;
-        d[c] = (-factor * sum / count - slope * f64::from(mean[c])) as f32;
+        b[c] = (-factor * inverse * product / count) as f32;
+        d[c] = (-factor * sum / count) as f32;
     }
     let Some(input_gradient) = input_gradient else {
         return;
     };
     assert_eq!(input_gradient.len(), input.len());
-    let coefficients = [layout.widen(&a), layout.widen(&b), layout.widen(&d)];
+    let coefficients = [&a, &b, mean, &d].map(|row| layout.widen(row));
     cpu.parallel_chunks(input_gradient, piece, |i, target| {
         let range = i * piece..i * piece + target.len();
         cpu.dispatch(InputGradient {

@@ -222,8 +222,8 @@ unsafe fn rows_sums<S: Simd, const N: usize, const V: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         let mut origins = [simd.zero(); V];
-        for v in 0..V {
-            origins[v] = load(simd, lanes, origin.add(v * S::LANES));
+        for (v, vector) in origins.iter_mut().enumerate() {
+            *vector = load(simd, lanes, origin.add(v * S::LANES));
         }
         let mut sums = [[simd.zero(); 2]; V];
         for row in 0..rows {
@@ -236,10 +236,9 @@ unsafe fn rows_sums<S: Simd, const N: usize, const V: usize>(
                 sums[v] = step(values, origins[v], sums[v]);
             }
         }
-        for v in 0..V {
-            for k in 0..2 {
-                store(simd, lanes, sums[v][k], targets[k].add(v * S::LANES));
-            }
+        for (v, [first, second]) in sums.into_iter().enumerate() {
+            store(simd, lanes, first, targets[0].add(v * S::LANES));
+            store(simd, lanes, second, targets[1].add(v * S::LANES));
         }
     }
 }
@@ -290,11 +289,12 @@ impl Normalise<'_> {
     }
 }
 
-/// `target` = a · gradient + b · x + d, + `target` where `accumulate`.
+/// `target` = a · gradient + b · (x − mean) + d, + `target` where `accumulate`.
 pub(super) struct InputGradient<'a> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a [f32],
-    pub(super) coefficients: &'a [Vec<f32>; 3],
+    /// a, b, mean, d, each for a wide row.
+    pub(super) coefficients: &'a [Vec<f32>; 4],
     pub(super) target: &'a mut [f32],
     pub(super) accumulate: bool,
 }
@@ -304,9 +304,9 @@ impl Kernel for InputGradient<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let [a, b, d] = self.coefficients;
+        let [a, b, mean, d] = self.coefficients;
         let width = a.len();
-        assert!(b.len() == width && d.len() == width);
+        assert!([b, mean, d].iter().all(|row| row.len() == width));
         assert!(self.input.len() == self.target.len() && self.gradient.len() == self.target.len());
         let rows = self
             .input
@@ -318,9 +318,13 @@ impl Kernel for InputGradient<'_> {
                 let lanes = (target.len() - at).min(S::LANES);
                 // SAFETY: the three rows have one length, the coefficients at least that.
                 unsafe {
+                    let difference = simd.sub(
+                        load(simd, lanes, input.as_ptr().add(at)),
+                        load(simd, lanes, mean.as_ptr().add(at)),
+                    );
                     let rest = simd.mul_add(
                         load(simd, lanes, b.as_ptr().add(at)),
-                        load(simd, lanes, input.as_ptr().add(at)),
+                        difference,
                         load(simd, lanes, d.as_ptr().add(at)),
                     );
                     let mut value = simd.mul_add(

@@ -224,7 +224,6 @@ impl Kernel for Max<'_> {
             index,
         } = self;
         let (length, output) = (output.len(), output.as_mut_ptr());
-        // SAFETY of both: `pixels` lie in the image, and as many lanes at `at` in output.
         match index {
             Some(index) => for_windows(
                 simd,
@@ -233,6 +232,7 @@ impl Kernel for Max<'_> {
                 input,
                 length,
                 #[inline(always)]
+                // SAFETY: `pixels` lie in the image, and as many lanes at `at` in output.
                 |at, pixels, _| unsafe {
                     let (best, winner) = first_largest(simd, pixels);
                     store(simd, pixels.lanes, best, output.add(at));
@@ -246,6 +246,7 @@ impl Kernel for Max<'_> {
                 input,
                 length,
                 #[inline(always)]
+                // SAFETY: as above.
                 |at, pixels, _| unsafe {
                     store(simd, pixels.lanes, largest(simd, pixels), output.add(at));
                 },
@@ -411,7 +412,8 @@ impl Kernel for Spread<'_> {
         for i in self.first..self.first + self.rows {
             own = own.end..(grid.first_row_of(i + 1) - begin) * input_row;
             let rows = &grid.y.windows[i % height];
-            if !self.accumulate && !(grid.x.is_tiled && own.len() == rows.len() * input_row) {
+            let is_tiled = grid.x.is_tiled && own.len() == rows.len() * input_row;
+            if !self.accumulate && !is_tiled {
                 self.target[own.clone()].fill(0.0);
             }
             let top = grid.top_row_of(i) - begin;
