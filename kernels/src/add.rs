@@ -64,3 +64,59 @@ pub fn copy_channels(
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InstructionSet;
+
+    #[test]
+    fn sums_and_copies_are_exact_on_all_instruction_sets() {
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 3);
+            for count in [1, 37, PIECE + 5] {
+                let a: Vec<f32> = (0..count).map(|i| i as f32).collect();
+                let b: Vec<f32> = (0..count).map(|i| 0.5 * i as f32).collect();
+                let sums: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+                let mut output = vec![7.0; count];
+                add(&cpu, &a, &b, &mut output);
+                assert_eq!(output, sums);
+                copy(&cpu, &a, &mut output, false);
+                assert_eq!(output, a);
+                copy(&cpu, &b, &mut output, true);
+                assert_eq!(output, sums);
+            }
+        }
+    }
+
+    #[test]
+    fn channels_go_to_their_place_and_come_back() {
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 3);
+            let pixels = PIECE / 8 + 3;
+            let from: Vec<f32> = (0..pixels * 3).map(|i| i as f32).collect();
+            let mut to = vec![-1.0; pixels * 8];
+            let (narrow, wide) = (
+                Channels {
+                    total: 3,
+                    offset: 0,
+                },
+                Channels {
+                    total: 8,
+                    offset: 4,
+                },
+            );
+            copy_channels(&cpu, (&from, narrow), (&mut to, wide), 3, false);
+            for (to, from) in to.chunks(8).zip(from.chunks(3)) {
+                assert_eq!((&to[4..7], to[3], to[7]), (from, -1.0, -1.0));
+            }
+            let mut back = from.clone();
+            copy_channels(&cpu, (&to, wide), (&mut back, narrow), 3, true);
+            assert!(
+                back.iter()
+                    .zip(&from)
+                    .all(|(back, from)| *back == 2.0 * from)
+            );
+        }
+    }
+}

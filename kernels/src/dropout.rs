@@ -41,6 +41,7 @@ fn random(seed: u64, i: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::InstructionSet;
 
     #[test]
     fn a_share_is_dropped_and_the_mean_stays() {
@@ -57,5 +58,38 @@ mod tests {
         let mut again = vec![0.0; input.len()];
         apply(&Cpu::best(1), 0.3, 7, &input, &mut again, false);
         assert_eq!(output, again);
+    }
+
+    #[test]
+    fn backward_drops_the_same_on_all_instruction_sets_and_adds_up() {
+        let input: Vec<f32> = (1..=PIECE + 21).map(|i| i as f32).collect();
+        let mut expected = vec![0.0; input.len()];
+        apply(
+            &Cpu::new(InstructionSet::Scalar, 1),
+            0.5,
+            3,
+            &input,
+            &mut expected,
+            false,
+        );
+        assert!(
+            expected
+                .iter()
+                .zip(&input)
+                .all(|(y, x)| *y == 0.0 || *y == 2.0 * x)
+        );
+        for set in InstructionSet::available() {
+            let mut output = vec![1.0; input.len()];
+            apply(&Cpu::new(set, 3), 0.5, 3, &input, &mut output, true);
+            assert!(
+                output
+                    .iter()
+                    .zip(&expected)
+                    .all(|(y, dropped)| *y == dropped + 1.0)
+            );
+        }
+        let mut output = [7.0];
+        apply(&Cpu::best(1), 1.0, 3, &[2.0], &mut output, false);
+        assert_eq!(output, [0.0]);
     }
 }

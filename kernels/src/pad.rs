@@ -114,7 +114,11 @@ pub fn backward(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::InstructionSet;
+    use crate::reference::pad as reference;
 
     #[test]
     fn borders_hold_what_they_should_and_backward_is_the_adjoint() {
@@ -149,6 +153,45 @@ mod tests {
             let there: f32 = gradient.iter().zip(&output).map(|(g, y)| g * y).sum();
             let back: f32 = back.iter().zip(&input).map(|(g, x)| g * x).sum();
             assert_eq!(there - outside, back);
+        }
+    }
+
+    fn padding() -> impl Strategy<Value = Padding> {
+        let mode = prop_oneof![
+            Just(PaddingMode::Constant(0.5)),
+            Just(PaddingMode::Reflect),
+            Just(PaddingMode::Replicate),
+            Just(PaddingMode::Circular),
+        ];
+        let sides = [0..4_usize, 0..4, 0..4, 0..4];
+        (1..3_usize, [1..6_usize, 1..6, 1..20], sides, mode).prop_map(
+            |(batch, input, [top, left, bottom, right], mode)| Padding {
+                batch,
+                input,
+                output: [input[0] + top + bottom, input[1] + left + right, input[2]],
+                before: [top, left],
+                mode,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_are_the_definition(padding in padding()) {
+            let numbers = |shape: [usize; 3]| -> Vec<f32> {
+                (0..padding.batch * shape.iter().product::<usize>()).map(|i| (i % 23) as f32 - 9.0).collect()
+            };
+            let (input, gradient) = (numbers(padding.input), numbers(padding.output));
+            for set in InstructionSet::available() {
+                let cpu = Cpu::new(set, 2);
+                let mut output = vec![7.0; gradient.len()];
+                forward(&cpu, &padding, &input, &mut output);
+                prop_assert_eq!(&output, &reference::forward(&padding, &input));
+                let mut back = vec![1.0; input.len()];
+                backward(&cpu, &padding, &gradient, &mut back, true);
+                let expected = reference::backward(&padding, &gradient);
+                prop_assert!(back.iter().zip(&expected).all(|(value, sum)| f64::from(*value) == sum + 1.0));
+            }
         }
     }
 }

@@ -79,7 +79,11 @@ fn largest(values: &[f32]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::InstructionSet;
+    use crate::reference::softmax as reference;
 
     #[test]
     fn the_gradient_is_the_finite_difference_of_the_loss() {
@@ -116,5 +120,27 @@ mod tests {
             cross_entropy(&[1.0, 2.0, 3.0, 2.0], &[1, 1], 2, 0.0, &mut [0.0; 4]).1,
             1
         );
+    }
+
+    proptest! {
+        #[test]
+        fn loss_gradient_and_probabilities_are_the_formulas(
+            rows in 1..5_usize, classes in 1..40_usize, scale in 0.1..30.0_f32, smoothing in prop_oneof![Just(0.0_f32), 0.0..0.5_f32],
+        ) {
+            let logits: Vec<f32> = (0..rows * classes).map(|i| scale * (i as f32 * 12.9898).sin()).collect();
+            let labels: Vec<u32> = (0..rows).map(|n| (n * 7 % classes) as u32).collect();
+            let mut gradient = vec![0.0; logits.len()];
+            let (loss, correct) = cross_entropy(&logits, &labels, classes, smoothing, &mut gradient);
+            let (expected, slope) = reference::cross_entropy(&logits, &labels, classes, smoothing);
+            prop_assert!((loss - expected).abs() < 1e-5 * expected.max(1.0), "{loss}, not {expected}");
+            prop_assert!(correct <= rows);
+            prop_assert!(gradient.iter().zip(&slope).all(|(value, exact)| (f64::from(*value) - exact).abs() < 1e-6));
+            for set in InstructionSet::available() {
+                let mut output = vec![0.0; logits.len()];
+                softmax(&Cpu::new(set, 2), &logits, classes, &mut output);
+                let exact = logits.chunks(classes).flat_map(reference::softmax);
+                prop_assert!(output.iter().zip(exact).all(|(value, exact)| (f64::from(*value) - exact).abs() < 1e-6));
+            }
+        }
     }
 }

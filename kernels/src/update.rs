@@ -122,7 +122,11 @@ fn in_pieces<const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::InstructionSet;
+    use crate::reference::update as reference;
 
     /// Three steps on one weight w = 1 with gradients 0.5, −0.2, 0.1, as `torch.optim` does them.
     #[test]
@@ -164,5 +168,37 @@ mod tests {
         adamw.step(&cpu, 1, &mut value, &[0.5], &mut first, &mut second);
         // The first step of Adam is the learning rate in the direction of the gradient, after the decay.
         assert!((value[0] - (1.0 - 0.001 - 0.1)).abs() < 1e-6);
+    }
+
+    proptest! {
+        /// Five steps on a count of weights that may fill no vector.
+        #[test]
+        fn steps_are_the_formulas_on_all_instruction_sets(
+            count in 1..70_usize, momentum in 0.0..0.99_f32, nesterov in any::<bool>(), weight_decay in 0.0..0.1_f32,
+        ) {
+            let sgd = Sgd { learning_rate: 0.05, momentum, nesterov, weight_decay };
+            let adamw = AdamW { learning_rate: 0.05, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay };
+            let start: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).cos()).collect();
+            let gradient = |step: u64, i: usize| 0.1 + (i as f32 * 1.7 + step as f32).sin().abs();
+            for set in InstructionSet::available() {
+                let cpu = Cpu::new(set, 2);
+                let (mut by_sgd, mut velocity) = (start.clone(), vec![0.0; count]);
+                let mut by_adamw = start.clone();
+                let (mut first, mut second) = (vec![0.0; count], vec![0.0; count]);
+                for step in 1..=5 {
+                    let gradient: Vec<f32> = (0..count).map(|i| gradient(step, i)).collect();
+                    sgd.step(&cpu, &mut by_sgd, &gradient, &mut velocity);
+                    adamw.step(&cpu, step, &mut by_adamw, &gradient, &mut first, &mut second);
+                }
+                for i in 0..count {
+                    let gradients: Vec<f32> = (1..=5).map(|step| gradient(step, i)).collect();
+                    let weight = f64::from(start[i]);
+                    let expected = reference::sgd(&sgd, weight, &gradients);
+                    prop_assert!((f64::from(by_sgd[i]) - expected).abs() < 1e-5);
+                    let expected = reference::adamw(&adamw, weight, &gradients);
+                    prop_assert!((f64::from(by_adamw[i]) - expected).abs() < 1e-5);
+                }
+            }
+        }
     }
 }
