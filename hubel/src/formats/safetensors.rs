@@ -179,11 +179,11 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
     };
     let mut prefix = [0; PREFIX as usize];
     file.read_exact(&mut prefix)?;
-    if let Some(kind) = other_kind(&prefix) {
-        return problem(kind);
-    }
     let length = u64::from_le_bytes(prefix);
     if length > LARGEST_HEADER {
+        if let Some(kind) = other_kind(&prefix) {
+            return problem(kind);
+        }
         return problem(format!(
             "it is no safetensors file, or damaged: its header would take {length} bytes; give a .safetensors file, or copy or \
              download it again"
@@ -205,7 +205,8 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
     }
 }
 
-/// What the first bytes say of files that are often given instead.
+/// What the first bytes say of files that are often given instead. They may begin like the length of a header, so only what is too
+/// large for one is asked about.
 fn other_kind(prefix: &[u8]) -> Option<&'static str> {
     let torch = "it is a file of torch.save; in Python, safetensors.torch.save_file(network.state_dict(), path) writes what is read here";
     match prefix {

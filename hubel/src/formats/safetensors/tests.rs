@@ -199,6 +199,19 @@ fn each_problem_is_named() {
     }
 }
 
+/// The first bytes are a number, whatever else files begin with these bytes.
+#[test]
+fn headers_of_all_lengths_are_read() {
+    let (_folder, path) = at_a_path(b"");
+    for length in (0..1800).chain([0x4b50, 0x5089, 0xd8ff]) {
+        let mut tensors = Tensors::default();
+        let text = "x".repeat(length);
+        tensors.metadata.insert("text".into(), text);
+        write(&path, &tensors).unwrap();
+        assert_eq!(read(&path).unwrap(), tensors);
+    }
+}
+
 #[test]
 fn what_is_no_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
