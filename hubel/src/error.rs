@@ -103,6 +103,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file that should hold tensors does not.
+    #[error("cannot read {} as safetensors: {problem}", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
     /// A file that should hold IDX data (the format of MNIST) does not.
     #[error("{} is not a usable IDX file: {problem}", path.display())]
     Idx {

@@ -1,0 +1,90 @@
+//! Files are replaced, never overwritten.
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{Error, Result};
+
+/// Writes beside `path`, syncs, renames, syncs the folder: a reader sees the old file or the new one, whole, also after a crash.
+/// Where `body` fails, the old file stays and nothing is left beside it.
+///
+/// # Errors
+/// [`Error::Io`]
+pub(super) fn write_atomically(
+    path: &Path,
+    body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    let written = beside(path).and_then(|beside| {
+        let replaced = write(&beside, body).and_then(|()| fs::rename(&beside, path));
+        if replaced.is_err() {
+            // What is reported is why it could not be written, not why its remains could not be removed.
+            let _ = fs::remove_file(&beside);
+        }
+        replaced.and_then(|()| sync_folder(path))
+    });
+    written.map_err(|source| Error::Io {
+        action: "write",
+        path: path.into(),
+        source,
+    })
+}
+
+fn write(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    body(&mut file)?;
+    file.into_inner()?.sync_all()
+}
+
+/// A name in the same folder that no other writer uses, in this process or another.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let mut name = OsString::from(name);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}-{count}.part", std::process::id()));
+    Ok(path.with_file_name(name))
+}
+
+/// Only then does the new name survive a loss of power.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Other systems do not open folders as files.
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        write_atomically(&path, |file| file.write_all(b"old")).unwrap();
+        let failed = write_atomically(&path, |file| {
+            file.write_all(b"half of the n")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(matches!(failed, Err(Error::Io { path: at, .. }) if at == path));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write_atomically(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_path_without_a_folder_or_a_name_is_an_error() {
+        for path in ["", "..", "/", "/nowhere/at/all"] {
+            assert!(write_atomically(Path::new(path), |_| Ok(())).is_err());
+        }
+    }
+}

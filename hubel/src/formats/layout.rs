@@ -1,0 +1,126 @@
+//! Where each number of a tensor stands in memory and where in a file, which has PyTorch's layouts.
+use crate::Shape;
+use crate::network::{Graph, Operation};
+use crate::parameters::Entry;
+
+/// The two orders of one tensor's numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Layout {
+    /// Memory `[kernel y, kernel x, inputs / groups, filters]`; file `[filters, inputs / groups, kernel y, kernel x]`.
+    Convolution {
+        kernel: [usize; 2],
+        inputs: usize,
+        filters: usize,
+    },
+    /// Memory `[inputs, outputs]`; file `[outputs, inputs]`. The inputs are `maps` flattened: `[y, x, c]` in memory, `[c, y, x]` in a file.
+    Linear { maps: Vec<Shape>, outputs: usize },
+    /// One number for each channel; the channels are `maps` flattened, as for [`Layout::Linear`].
+    Channels { maps: Vec<Shape> },
+}
+
+impl Layout {
+    /// The layout of a tensor of `graph`.
+    pub(crate) fn of(graph: &Graph, entry: &Entry) -> Self {
+        let node = &graph.nodes[entry.node];
+        match (&node.operation, &entry.shape[..]) {
+            (Operation::Conv(_), &[height, width, inputs, filters]) => Self::Convolution {
+                kernel: [height, width],
+                inputs,
+                filters,
+            },
+            (Operation::Linear { .. }, &[_, outputs]) => Self::Linear {
+                maps: graph.flattened_maps(node.inputs[0]),
+                outputs,
+            },
+            (Operation::BatchNorm { .. }, _) if [node.shape.height, node.shape.width] == [1, 1] => {
+                Self::Channels {
+                    maps: graph.flattened_maps(entry.node),
+                }
+            }
+            _ => Self::Channels {
+                maps: vec![Shape::new(1, 1, entry.range.len())],
+            },
+        }
+    }
+
+    /// The sizes of the axes in a file.
+    pub(crate) fn file_shape(&self) -> Vec<usize> {
+        match self {
+            Self::Convolution {
+                kernel: [height, width],
+                inputs,
+                filters,
+            } => vec![*filters, *inputs, *height, *width],
+            Self::Linear { maps, outputs } => vec![*outputs, total(maps)],
+            Self::Channels { maps } => vec![total(maps)],
+        }
+    }
+
+    fn numbers(&self) -> usize {
+        self.file_shape().iter().product()
+    }
+
+    /// The numbers in the order of a file.
+    pub(crate) fn to_file(&self, memory: &[f32]) -> Vec<f32> {
+        assert_eq!(memory.len(), self.numbers());
+        let mut file = Vec::with_capacity(memory.len());
+        self.each_of_file(|place| file.push(memory[place]));
+        file
+    }
+
+    /// The numbers of a file in the order of memory.
+    pub(crate) fn to_memory(&self, file: &[f32], memory: &mut [f32]) {
+        assert_eq!([file.len(), memory.len()], [self.numbers(); 2]);
+        let mut file = file.iter();
+        self.each_of_file(|place| {
+            if let Some(number) = file.next() {
+                memory[place] = *number;
+            }
+        });
+    }
+
+    /// Calls `body` with the place in memory of each number of the file, in the file's order.
+    fn each_of_file(&self, mut body: impl FnMut(usize)) {
+        match self {
+            Self::Convolution {
+                kernel: [height, width],
+                inputs,
+                filters,
+            } => {
+                for filter in 0..*filters {
+                    for input in 0..*inputs {
+                        for tap in 0..height * width {
+                            body((tap * inputs + input) * filters + filter);
+                        }
+                    }
+                }
+            }
+            Self::Linear { maps, outputs } => {
+                for output in 0..*outputs {
+                    each_flattened(maps, |input| body(input * outputs + output));
+                }
+            }
+            Self::Channels { maps } => each_flattened(maps, body),
+        }
+    }
+}
+
+/// Calls `body` with the place in memory of each number of flattened maps, channels first.
+fn each_flattened(maps: &[Shape], mut body: impl FnMut(usize)) {
+    let mut start = 0;
+    for map in maps {
+        for channel in 0..map.channels {
+            for pixel in 0..map.height * map.width {
+                body(start + pixel * map.channels + channel);
+            }
+        }
+        start += map.len();
+    }
+}
+
+fn total(maps: &[Shape]) -> usize {
+    maps.iter().map(|map| map.len()).sum()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! Safetensors: eight bytes with the length of a JSON header, the header, then all numbers without a gap.
+//!
+//! Read and written here rather than by the crate of that name, whose metadata comes in an order that changes from run to run and
+//! whose reader adds up the sizes in a file without a check. The tests compare with that crate.
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::atomic::write_atomically;
+use crate::{Error, Result};
+
+/// What one file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Tensors {
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// In the order of their numbers in the file.
+    pub(crate) tensors: Vec<NamedTensor>,
+}
+
+/// A tensor of 32-bit floats, the last axis innermost.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NamedTensor {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<f32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    tensors: BTreeMap<String, Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: [u64; 2],
+}
+
+/// Bytes of the number that says how long the header is.
+const PREFIX: u64 = 8;
+/// The largest network of the zoo has a header of 30 KB; a longer one than this is not read into memory.
+const LARGEST_HEADER: u64 = 16 << 20;
+
+/// Writes one file, all of it or nothing; the same tensors give the same bytes.
+///
+/// # Errors
+/// [`Error::Io`]
+///
+/// # Panics
+/// If two tensors have one name, or a shape and its numbers do not agree.
+pub(crate) fn write(path: &Path, tensors: &Tensors) -> Result<()> {
+    let header = header(tensors);
+    write_atomically(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        for number in tensors.tensors.iter().flat_map(|tensor| &tensor.data) {
+            file.write_all(&number.to_le_bytes())?;
+        }
+        Ok(())
+    })
+}
+
+fn header(tensors: &Tensors) -> String {
+    let mut header = Header {
+        metadata: tensors.metadata.clone(),
+        tensors: BTreeMap::new(),
+    };
+    let mut end = 0;
+    for NamedTensor { name, shape, data } in &tensors.tensors {
+        let length: usize = shape.iter().product();
+        assert_eq!(length, data.len(), "numbers of `{name}`");
+        let start = end;
+        end += 4 * length as u64;
+        let entry = Entry {
+            dtype: "F32".into(),
+            shape: shape.iter().map(|size| *size as u64).collect(),
+            data_offsets: [start, end],
+        };
+        let before = header.tensors.insert(name.clone(), entry);
+        assert!(before.is_none(), "two tensors named `{name}`");
+    }
+    let mut text = serde_json::to_string(&header).expect("plain data becomes JSON");
+    // The numbers begin at a multiple of eight, as the format asks.
+    let gap = text.len().next_multiple_of(8) - text.len();
+    text.extend(std::iter::repeat_n(' ', gap));
+    text
+}
+
+/// Reads one file. Scalars of int64 (PyTorch's `num_batches_tracked`, on which nothing here depends) are passed over. Memory is
+/// taken only for numbers that the file has.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Safetensors`], which says what is wrong with the file and what to do.
+pub(crate) fn read(path: &Path) -> Result<Tensors> {
+    let wrap = |stop| match stop {
+        Stop::Io(source) => Error::Io {
+            action: "read",
+            path: path.into(),
+            source,
+        },
+        Stop::Problem(problem) => Error::Safetensors {
+            path: path.into(),
+            problem,
+        },
+    };
+    read_file(path).map_err(wrap)
+}
+
+/// Why reading ended early.
+enum Stop {
+    Io(io::Error),
+    Problem(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Self::Problem("it became shorter while it was read; read it again".into())
+            }
+            _ => Self::Io(error),
+        }
+    }
+}
+
+fn problem<T>(text: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Problem(text.into()))
+}
+
+fn read_file(path: &Path) -> Result<Tensors, Stop> {
+    // Asked before it is opened: opening a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return problem("it is no file; give the path of a file that ends in .safetensors");
+    }
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut file = BufReader::new(file);
+    let (header, rest) = read_header(&mut file, size)?;
+    let mut tensors = Vec::new();
+    for (name, entry) in in_order(header.tensors, rest)? {
+        let bytes = entry.data_offsets[1] - entry.data_offsets[0];
+        if entry.dtype == "F32" {
+            tensors.push(NamedTensor {
+                name,
+                shape: entry.shape.iter().map(|size| *size as usize).collect(),
+                data: numbers(&mut file, bytes)?,
+            });
+        } else {
+            let passed = io::copy(&mut file.by_ref().take(bytes), &mut io::sink())?;
+            if passed != bytes {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+    Ok(Tensors {
+        metadata: header.metadata,
+        tensors,
+    })
+}
+
+/// The header of a file of `size` bytes, and how many bytes follow it.
+fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
+    if size == 0 {
+        return problem(
+            "it is empty; its writer may have been stopped: copy, download or train it again",
+        );
+    }
+    let Some(after_prefix) = size.checked_sub(PREFIX) else {
+        return problem(format!(
+            "it has {size} bytes, fewer than any safetensors file; copy or download it again"
+        ));
+    };
+    let mut prefix = [0; PREFIX as usize];
+    file.read_exact(&mut prefix)?;
+    let length = u64::from_le_bytes(prefix);
+    if length > LARGEST_HEADER {
+        if let Some(kind) = other_kind(&prefix) {
+            return problem(kind);
+        }
+        return problem(format!(
+            "it is no safetensors file, or damaged: its header would take {length} bytes; give a .safetensors file, or copy or \
+             download it again"
+        ));
+    }
+    let Some(rest) = after_prefix.checked_sub(length) else {
+        return problem(format!(
+            "it is truncated or no safetensors file: its header would take {length} bytes, and {after_prefix} follow; copy or \
+             download it again"
+        ));
+    };
+    let mut text = vec![0; length as usize];
+    file.read_exact(&mut text)?;
+    match serde_json::from_slice(&text) {
+        Ok(header) => Ok((header, rest)),
+        Err(error) => problem(format!(
+            "its header is damaged or not that of a safetensors file ({error}); copy or download it again"
+        )),
+    }
+}
+
+/// What the first bytes say of files that are often given instead. They may begin like the length of a header, so only what is too
+/// large for one is asked about.
+fn other_kind(prefix: &[u8]) -> Option<&'static str> {
+    let torch = "it is a file of torch.save; in Python, safetensors.torch.save_file(network.state_dict(), path) writes what is read here";
+    match prefix {
+        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Some(torch),
+        [0x89, b'H', b'D', b'F', ..] => {
+            Some("it is an HDF5 file, as Keras writes; give a .safetensors file")
+        }
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] => {
+            Some("it is a picture; give a .safetensors file")
+        }
+        _ => None,
+    }
+}
+
+/// The tensors by their place in the file, once it is sure that they fill its `rest` bytes without gap or overlap.
+fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, Entry)>, Stop> {
+    let mut tensors: Vec<(String, Entry)> = tensors.into_iter().collect();
+    tensors.sort_by_key(|(_, entry)| entry.data_offsets);
+    let mut at = 0;
+    for (name, entry) in &tensors {
+        let [start, end] = entry.data_offsets;
+        let number = match (entry.dtype.as_str(), &entry.shape[..]) {
+            ("F32", _) => 4,
+            ("I64", [] | [1]) => 8,
+            (dtype, _) => {
+                return problem(format!(
+                    "its tensor `{name}` is {dtype}, and F32 is read; in Python, tensor.float() makes it that"
+                ));
+            }
+        };
+        let bytes =
+            (entry.shape.iter()).try_fold(number, |bytes: u64, size| bytes.checked_mul(*size));
+        if start != at || bytes.and_then(|bytes| start.checked_add(bytes)) != Some(end) {
+            return problem(format!(
+                "its tensor `{name}` of {:?} does not fit its place, bytes {start} to {end}; the file is damaged: copy or download \
+                 it again",
+                entry.shape
+            ));
+        }
+        at = end;
+    }
+    match at.cmp(&rest) {
+        std::cmp::Ordering::Equal => Ok(tensors),
+        std::cmp::Ordering::Greater => problem(format!(
+            "it is truncated: its tensors take {at} bytes, and {rest} are there; copy or download it again"
+        )),
+        std::cmp::Ordering::Less => problem(format!(
+            "it is too long: its tensors take {at} bytes, and {rest} are there; copy or download it again"
+        )),
+    }
+}
+
+/// The next `bytes` bytes, which the file is known to have, as numbers.
+fn numbers(file: &mut impl Read, bytes: u64) -> io::Result<Vec<f32>> {
+    let mut numbers = Vec::with_capacity(bytes as usize / 4);
+    let mut block = [0; 1 << 14];
+    let mut left = bytes as usize;
+    while left > 0 {
+        let length = left.min(block.len());
+        let block = &mut block[..length];
+        file.read_exact(block)?;
+        let (quadruples, _) = block.as_chunks();
+        numbers.extend(quadruples.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        left -= length;
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The gradient by the input of one layer. A plan never computes it for the image, so the kernels are called here.
+use hubel::layers::PaddingMode;
+use hubel::network::{Convolution, Graph, Operation, Role};
+use hubel::{Cpu, Parameters, Shape};
+use hubel_kernels::conv::{Algorithm, Geometry, GradientEpilogue, InputGradient};
+use hubel_kernels::pool::{Regions, Window};
+use hubel_kernels::{activation, batch_norm, pad, pool};
+
+pub(crate) struct Run<'a> {
+    pub(crate) cpu: &'a Cpu,
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) batch: usize,
+    pub(crate) input: &'a [f32],
+    pub(crate) output: &'a [f32],
+    pub(crate) output_gradient: &'a [f32],
+}
+
+/// The gradient by the image of the first layer of `graph`, by each algorithm there is for it.
+pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
+    let (from, node) = (graph.nodes[0].shape, &graph.nodes[1]);
+    let window = |regions| Window {
+        batch: run.batch,
+        input: sides(from),
+        output: sides(node.shape),
+        regions,
+    };
+    let sliding = |window: hubel::network::Window, count_padding| Regions::Sliding {
+        kernel: window.kernel,
+        stride: window.stride,
+        padding: window.padding,
+        count_padding,
+    };
+    match &node.operation {
+        Operation::Conv(settings) => run.convolution(settings, from, node.shape),
+        Operation::Linear { outputs, bias } => {
+            let settings = Convolution {
+                filters: *outputs,
+                kernel: [1; 2],
+                stride: [1; 2],
+                dilation: [1; 2],
+                groups: 1,
+                padding: [0; 4],
+                mode: PaddingMode::Zeros,
+                bias: *bias,
+            };
+            run.convolution(&settings, from, node.shape)
+        }
+        Operation::MaxPool(settings) => vec![run.maximum(&window(sliding(*settings, false)))],
+        Operation::GlobalMaxPool | Operation::AdaptiveMaxPool => {
+            vec![run.maximum(&window(Regions::Adaptive))]
+        }
+        Operation::AvgPool {
+            window: settings,
+            count_padding,
+        } => vec![run.average(&window(sliding(*settings, *count_padding)))],
+        Operation::GlobalAvgPool | Operation::AdaptiveAvgPool => {
+            vec![run.average(&window(Regions::Adaptive))]
+        }
+        Operation::BatchNorm { epsilon, .. } => vec![run.normalisation(*epsilon, from.channels)],
+        Operation::Activation(function) => {
+            let mut gradient = run.zeros();
+            let x_or_y = match function.follows_from_output() {
+                true => run.output,
+                false => run.input,
+            };
+            let (cpu, function) = (run.cpu, *function);
+            activation::backward(
+                cpu,
+                function,
+                x_or_y,
+                run.output_gradient,
+                &mut gradient,
+                false,
+            );
+            vec![gradient]
+        }
+        operation => panic!("no input gradient of {operation:?}"),
+    }
+}
+
+impl Run<'_> {
+    fn zeros(&self) -> Vec<f32> {
+        vec![0.0; self.input.len()]
+    }
+
+    fn tensor(&self, role: Role) -> &[f32] {
+        let entries = self.parameters.entries().iter();
+        let mut entries = entries.filter(|entry| entry.role == role);
+        self.parameters.tensor(entries.next().unwrap())
+    }
+
+    fn convolution(&self, settings: &Convolution, from: Shape, to: Shape) -> Vec<Vec<f32>> {
+        let [top, left, bottom, right] = settings.padding;
+        let bordered = Shape::new(
+            from.height + top + bottom,
+            from.width + left + right,
+            from.channels,
+        );
+        let mode = match settings.mode {
+            PaddingMode::Zeros => None,
+            PaddingMode::Constant(value) => Some(pad::PaddingMode::Constant(value)),
+            PaddingMode::Reflect => Some(pad::PaddingMode::Reflect),
+            PaddingMode::Replicate => Some(pad::PaddingMode::Replicate),
+            PaddingMode::Circular => Some(pad::PaddingMode::Circular),
+        };
+        let read = if mode.is_some() { bordered } else { from };
+        let geometry = Geometry {
+            batch: self.batch,
+            input: sides(read),
+            output: sides(to),
+            kernel: settings.kernel,
+            stride: settings.stride,
+            dilation: settings.dilation,
+            padding: if mode.is_some() { [0; 2] } else { [top, left] },
+            groups: settings.groups,
+        };
+        let gradient = |algorithm| {
+            let pass = InputGradient::new(self.cpu, geometry, algorithm);
+            let mut packed = vec![0.0; pass.packed_len()];
+            pass.pack(self.cpu, self.tensor(Role::Weight), &mut packed);
+            let mut scratch = vec![0.0; pass.scratch_len()];
+            let mut gradient = vec![f32::NAN; self.batch * read.len()];
+            pass.run(
+                self.cpu,
+                self.output_gradient,
+                &packed,
+                &GradientEpilogue::default(),
+                &mut gradient,
+                &mut scratch,
+            );
+            let Some(mode) = mode else {
+                return gradient;
+            };
+            let padding = pad::Padding {
+                batch: self.batch,
+                input: sides(from),
+                output: sides(bordered),
+                before: [top, left],
+                mode,
+            };
+            let mut inner = self.zeros();
+            pad::backward(self.cpu, &padding, &gradient, &mut inner, false);
+            inner
+        };
+        (Algorithm::candidates(&geometry).into_iter().map(gradient)).collect()
+    }
+
+    fn maximum(&self, window: &Window) -> Vec<f32> {
+        let mut output = vec![0.0; self.output.len()];
+        let mut index = vec![Default::default(); self.output.len()];
+        pool::max_forward(self.cpu, window, self.input, &mut output, Some(&mut index));
+        let mut gradient = self.zeros();
+        let to = &mut gradient;
+        pool::max_backward(self.cpu, window, &index, self.output_gradient, to, false);
+        gradient
+    }
+
+    fn average(&self, window: &Window) -> Vec<f32> {
+        let mut gradient = self.zeros();
+        pool::average_backward(self.cpu, window, self.output_gradient, &mut gradient, false);
+        gradient
+    }
+
+    fn normalisation(&self, epsilon: f32, channels: usize) -> Vec<f32> {
+        let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
+        batch_norm::statistics(self.cpu, self.input, &mut mean, &mut variance);
+        let batch = batch_norm::Batch {
+            input: self.input,
+            mean: &mean,
+            variance: &variance,
+            epsilon,
+            scale: self.tensor(Role::Scale),
+        };
+        let mut gradient = self.zeros();
+        batch_norm::backward(
+            self.cpu,
+            batch,
+            self.output_gradient,
+            &mut vec![0.0; channels],
+            &mut vec![0.0; channels],
+            Some(&mut gradient),
+            false,
+        );
+        gradient
+    }
+}
+
+fn sides(shape: Shape) -> [usize; 3] {
+    [shape.height, shape.width, shape.channels]
+}
