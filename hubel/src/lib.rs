@@ -27,13 +27,6 @@ pub mod bench;
 pub mod data;
 mod error;
 mod evaluate;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the model still reads and writes its file by itself"
-    )
-)]
 mod formats;
 pub mod layers;
 mod model;

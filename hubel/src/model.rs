@@ -1,14 +1,13 @@
 //! A trained network with everything that its use needs: one safetensors file.
-use std::collections::HashMap;
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hubel_kernels::Cpu;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::data::Preparation;
-use crate::network::{Graph, Role};
-use crate::parameters::Entry;
+use crate::formats::layout::Layout;
+use crate::formats::safetensors::{self, NamedTensor, Tensors};
+use crate::network::Graph;
 use crate::{Error, Network, Parameters, Result, Shape};
 
 /// A network with its weights, classes and the preparation of pictures.
@@ -37,8 +36,6 @@ pub struct Prediction {
 
 /// The version of the file format.
 const VERSION: &str = "1";
-/// Larger files are not read; the largest network of the zoo takes 100 MB.
-const LARGEST_FILE: u64 = 4 << 30;
 
 impl Model {
     /// A network with its first weights.
@@ -152,7 +149,7 @@ impl Model {
         let shape = self.preparation.shape;
         let json =
             |value: Result<String, serde_json::Error>| value.expect("plain data becomes JSON");
-        let metadata = HashMap::from([
+        let metadata = BTreeMap::from([
             ("hubel.version".to_string(), VERSION.to_string()),
             ("hubel.network".to_string(), self.network.to_string()),
             (
@@ -168,59 +165,38 @@ impl Model {
                 json(serde_json::to_string(&self.preparation)),
             ),
         ]);
-        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = (self.parameters.entries().iter())
-            .map(|entry| {
-                let (places, shape) = file_layout(&graph, entry);
-                let values = self.parameters.tensor(entry);
-                let bytes = places
-                    .iter()
-                    .flat_map(|place| values[*place].to_le_bytes())
-                    .collect();
-                (entry.name.clone(), shape, bytes)
-            })
-            .collect();
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            let view =
-                TensorView::new(Dtype::F32, shape.clone(), bytes).expect("shape and bytes agree");
-            (name.clone(), view)
+        let tensors = self.parameters.entries().iter().map(|entry| {
+            let layout = Layout::of(&graph, entry);
+            NamedTensor {
+                name: entry.name.clone(),
+                shape: layout.file_shape(),
+                data: layout.to_file(self.parameters.tensor(entry)),
+            }
         });
-        let bytes = safetensors::serialize(views, Some(metadata)).expect("names are unique");
-        replace(path, &bytes)
+        let tensors = Tensors {
+            metadata,
+            tensors: tensors.collect(),
+        };
+        safetensors::write(path, &tensors)
     }
 
     /// Reads a model that [`Model::save`] has written.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Model`], which says what is wrong with the file.
+    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file.
     pub fn load(path: &Path) -> Result<Self> {
-        let unreadable = |source| Error::Io {
-            action: "read",
-            path: path.into(),
-            source,
-        };
-        let foreign = |problem: String| Error::Model {
-            path: path.into(),
-            problem,
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > LARGEST_FILE {
-            return Err(foreign(format!("it has {size} bytes, more than any model")));
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
-        Self::parse(&bytes).map_err(|problem| match problem {
-            Broken::File(problem) => foreign(problem),
+        let file = safetensors::read(path)?;
+        Self::from_tensors(&file).map_err(|problem| match problem {
+            Broken::File(problem) => Error::Model {
+                path: path.into(),
+                problem,
+            },
             Broken::Network(error) => error,
         })
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Broken> {
-        if bytes.is_empty() {
-            return Err("it is empty".to_string().into());
-        }
-        let broken = |error| format!("it is truncated, damaged or no safetensors file ({error})");
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+    fn from_tensors(file: &Tensors) -> Result<Self, Broken> {
+        let metadata = &file.metadata;
         let field = |name: &str| {
             metadata
                 .get(name)
@@ -251,33 +227,35 @@ impl Model {
             .graph(preparation.shape, classes.len())
             .map_err(Broken::Network)?;
         // Numbers are compared with the file before memory is taken for them.
-        if graph.parameters() > bytes.len() / 4 {
+        let numbers = file.tensors.iter().map(|tensor| tensor.data.len()).sum();
+        if graph.parameters() > numbers {
             return Err("it is smaller than its network's weights"
                 .to_string()
                 .into());
         }
         let mut model =
             Self::untrained(network, classes, preparation, 0).map_err(Broken::Network)?;
+        let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
+            .map(|tensor| (tensor.name.as_str(), tensor))
+            .collect();
         let entries = model.parameters.entries().to_vec();
         for entry in entries {
-            let (places, shape) = file_layout(&graph, &entry);
-            let tensor = (tensors.tensor(&entry.name))
-                .map_err(|_| format!("it has no tensor `{}`", entry.name))?;
-            if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
+            let layout = Layout::of(&graph, &entry);
+            let tensor = (tensors.get(entry.name.as_str()))
+                .ok_or_else(|| format!("it has no tensor `{}`", entry.name))?;
+            if tensor.shape != layout.file_shape() {
                 return Err(format!(
-                    "its tensor `{}` is {:?} of {:?}, expected {:?} of {:?}",
+                    "its tensor `{}` is {:?}, expected {:?}",
                     entry.name,
-                    tensor.dtype(),
-                    tensor.shape(),
-                    Dtype::F32,
-                    shape
+                    tensor.shape,
+                    layout.file_shape()
                 )
                 .into());
             }
-            let target = &mut model.parameters.values_mut()[entry.range.clone()];
-            for (place, bytes) in places.iter().zip(tensor.data().chunks_exact(4)) {
-                target[*place] = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            }
+            layout.to_memory(
+                &tensor.data,
+                &mut model.parameters.values_mut()[entry.range],
+            );
         }
         Ok(model)
     }
@@ -292,81 +270,4 @@ impl From<String> for Broken {
     fn from(problem: String) -> Self {
         Self::File(problem)
     }
-}
-
-/// For each number of a tensor in the file, its place in memory; and the tensor's shape in the file: convolutions `[out, in, ky, kx]`,
-/// linear layers `[out, in]` with the inputs of a flattened map channels first, as PyTorch has them.
-fn file_layout(graph: &Graph, entry: &Entry) -> (Vec<usize>, Vec<usize>) {
-    match (entry.role, &entry.shape[..]) {
-        (Role::Weight, &[height, width, inputs, outputs]) => {
-            let mut places = Vec::with_capacity(entry.range.len());
-            for o in 0..outputs {
-                for i in 0..inputs {
-                    for k in 0..height * width {
-                        places.push((k * inputs + i) * outputs + o);
-                    }
-                }
-            }
-            (places, vec![outputs, inputs, height, width])
-        }
-        (Role::Weight, &[inputs, outputs]) => {
-            let map = map_before(graph, entry.node);
-            let mut places = Vec::with_capacity(entry.range.len());
-            for o in 0..outputs {
-                for c in 0..map.channels {
-                    for pixel in 0..map.height * map.width {
-                        places.push((pixel * map.channels + c) * outputs + o);
-                    }
-                }
-            }
-            (places, vec![outputs, inputs])
-        }
-        (_, shape) => ((0..entry.range.len()).collect(), shape.to_vec()),
-    }
-}
-
-/// The map whose numbers a linear layer reads, before it was flattened.
-fn map_before(graph: &Graph, node: usize) -> Shape {
-    let mut shape = graph.nodes[node].shape;
-    let mut at = node;
-    while let [input] = graph.nodes[at].inputs[..] {
-        let before = graph.nodes[input].shape;
-        if at != node && before.len() != shape.len() {
-            break;
-        }
-        shape = before;
-        if shape.height * shape.width > 1 {
-            break;
-        }
-        at = input;
-    }
-    shape
-}
-
-/// Writes beside, syncs, renames, syncs the folder.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |source| Error::Io {
-        action: "write",
-        path: path.into(),
-        source,
-    };
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    let beside = path.with_file_name(name);
-    let written = std::fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    });
-    if let Err(source) = written {
-        let _ = std::fs::remove_file(&beside);
-        return Err(failed(source));
-    }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed)
 }

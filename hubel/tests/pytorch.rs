@@ -102,6 +102,12 @@ fn check_all(file: &str) {
 }
 
 fn check(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
+    check_network(fixture, case, cpu, fuse);
+    check_layer(fixture, case, cpu, fuse);
+}
+
+/// Logits, loss, the gradients of all weights, running statistics.
+fn check_network(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
     let text = format!("{}-flatten-linear(5)", case.text);
     let what = |what: &str| format!("{text}, {}, fuse {fuse}: {what}", cpu.instruction_set());
     let numbers = |name: &str| fixture.numbers(&format!("{}/{name}", case.name));
@@ -134,7 +140,6 @@ fn check(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
     let mut parameters = model.parameters().clone();
     plan.update_running_statistics(&mut parameters, &workspace);
     check_running_statistics(fixture, case, &parameters, &what);
-    check_layer(fixture, case, cpu, fuse, &what);
 }
 
 /// What a file laid out by PyTorch comes to in memory: `changed` where it has tensors, `weights` elsewhere.
@@ -192,13 +197,11 @@ fn check_running_statistics(
 }
 
 /// The maps that the layers give before they are flattened, and, of a layer alone, the gradient by its input.
-fn check_layer(
-    fixture: &Fixture,
-    case: &Case,
-    cpu: &Cpu,
-    fuse: bool,
-    what: &dyn Fn(&str) -> String,
-) {
+fn check_layer(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
+    let what = |what: &str| {
+        let set = cpu.instruction_set();
+        format!("{}, {set}, fuse {fuse}: {what}", case.text)
+    };
     let numbers = |name: &str| fixture.numbers(&format!("{}/{name}", case.name));
     let weights = fixture.under(&format!("{}/weights/", case.name));
     let model = model(&format!("{}-flatten", case.text), case.shape(), &weights);
@@ -256,6 +259,30 @@ fn linear_layers_and_batch_norm() {
 #[test]
 fn networks() {
     check_all("networks");
+}
+
+#[test]
+fn rows_of_flattened_branches() {
+    let fixture = Fixture::open("flattened");
+    for case in fixture.cases::<Case>() {
+        for cpu in cpus() {
+            check_network(&fixture, &case, &cpu, true);
+        }
+    }
+}
+
+/// One model, one file, byte by byte.
+#[test]
+fn a_model_is_saved_the_same_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lenet5.safetensors");
+    let model = lenet5();
+    let saved = || {
+        model.save(&path).unwrap();
+        std::fs::read(&path).unwrap()
+    };
+    let first = saved();
+    assert!((0..5).all(|_| saved() == first));
 }
 
 #[test]

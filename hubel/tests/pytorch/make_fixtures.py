@@ -238,6 +238,13 @@ def networks():
     ]
 
 
+def flattened_branches():
+    """Rows of several maps, each channels first here and channels last in hubel."""
+    branches = [nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten()), nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.ReLU())]
+    text = "concat[conv(3)-flatten | avgpool(2)-flatten-relu]-batchnorm"
+    return [(text, nn.Sequential(Concat(branches), nn.BatchNorm1d(96)), (6, 8, 2), 3)]
+
+
 def channels_last(maps):
     return maps.permute(0, 2, 3, 1) if maps.dim() == 4 else maps
 
@@ -435,6 +442,7 @@ if __name__ == "__main__":
     record_all("activations", activations(), corners)
     record_all("others", others(), centred)
     record_all("networks", networks(), centred)
+    record_all("flattened", flattened_branches(), centred)
     losses()
     optimizers()
     training()
