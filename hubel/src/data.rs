@@ -1,139 +1,129 @@
-//! Pictures with labels: data sets, where they come from, and how pixels become numbers.
+//! Data sets: pictures and their classes, in memory, and the preparation that makes a network's input of them.
+//!
+//! [`mnist`] needs no file; [`open`] finds out by looking what a folder holds; [`Dataset::from_arrays`] takes arrays of
+//! one's own. [`Preparation`] is measured on the training part and stored with the model.
 mod folder;
 mod idx;
 mod ink;
 mod mnist;
+mod open;
+pub mod picture;
 mod preparation;
 mod resize;
+mod split;
+#[cfg(test)]
+mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use ink::Ink;
 pub use mnist::mnist;
+pub use open::{Options, Part, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared};
 pub use resize::Resize;
 
-use crate::random::{Purpose, Random};
+use open::{Form, unknown_class};
+
 use crate::{Error, Result, Shape};
 
-/// Pictures of one shape with their labels, in memory. Clones and subsets share the pixels.
+/// A data set divided into a part to train on and a part that never takes part in a choice.
+#[derive(Clone, Debug)]
+pub struct Splits {
+    /// Samples to train on; samples to validate on are held out of these, by [`Dataset::split`].
+    pub train: Dataset,
+    /// Samples for the final judgement only, where the data has such a part.
+    pub test: Option<Dataset>,
+    /// What was found, in one line.
+    pub description: String,
+    /// What a user should know about it: what was ignored or put together.
+    pub notes: Vec<String>,
+}
+
+/// Pictures (or other maps) of one shape with their classes. Cloning it, or taking a part, shares the pixels.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     name: String,
     classes: Vec<String>,
     shape: Shape,
     pixels: Pixels,
-    /// Which picture of `pixels` each sample is.
+    /// Where in `pixels` the samples are, in units of one sample.
     rows: Vec<usize>,
-    /// The class of each sample.
     labels: Vec<usize>,
+    /// How the pixels came from picture files; `None` when they were given as they are.
+    reading: Option<Reading>,
 }
 
-/// Numbers of pictures, `[n, h, w, c]`.
+/// What was done to picture files when they were read, so that it is done once and not twice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Reading {
+    resize: Resize,
+    ink: Option<Ink>,
+    /// Whether any picture had another size than the data set's shape.
+    resized: bool,
+}
+
+/// All samples one after the other, `[n, h, w, c]`.
 #[derive(Clone, Debug)]
 enum Pixels {
-    /// Levels 0 to 255, which stand for 0 to 1.
     Bytes(Arc<Vec<u8>>),
-    /// The caller's own numbers.
     Floats(Arc<Vec<f32>>),
 }
 
-/// A data set's parts: one to learn from and, where there is one, one to test with.
-#[derive(Clone, Debug)]
-pub struct Splits {
-    /// What is learned from; validation images are held out of it.
-    pub train: Dataset,
-    /// What takes part in no choice.
-    pub test: Option<Dataset>,
-    /// What was found, in one line.
-    pub description: String,
-    /// What was left out and why.
-    pub notes: Vec<String>,
-}
-
-/// A form in which data sets lie on a disk.
-enum Form {
-    Idx {
-        train: PathBuf,
-        test: Option<PathBuf>,
-    },
-}
-
-/// Opens the data set `mnist`, a folder of IDX files or of class folders, or one IDX file of pictures with its labels beside it.
-///
-/// # Errors
-/// Where nothing of the kind is there, or a file of it cannot be used.
-pub fn open(name_or_path: &str) -> Result<Splits> {
-    if name_or_path.eq_ignore_ascii_case("mnist") {
-        return mnist();
-    }
-    let path = Path::new(name_or_path);
-    let found = std::fs::metadata(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.into(),
-        source,
-    })?;
-    let form = match found.is_dir() {
-        true => idx::find(path)?,
-        false => Some(Form::Idx {
-            train: path.into(),
-            test: None,
-        }),
-    };
-    let Some(Form::Idx { train, test }) = form else {
-        return folder::open(path);
-    };
-    let train = idx::read_pair(&train)?;
-    let test = test.map(|test| idx::read_pair(&test)).transpose()?;
-    let counts = [Some(&train), test.as_ref()]
-        .into_iter()
-        .flatten()
-        .map(|part| part.len().to_string());
-    let counts: Vec<String> = counts.collect();
-    Ok(Splits {
-        description: format!(
-            "IDX, {} classes, {} images",
-            train.classes.len(),
-            counts.join(" + ")
-        ),
-        notes: Vec::new(),
-        train,
-        test,
-    })
-}
-
 impl Dataset {
-    /// A data set from one's own arrays: `images` as `[n, h, w, c]`, one label from 0 for each. Classes are named by their numbers.
+    /// A data set from `images` `[n, h, w, c]` and their `labels` `[n]`, which count classes from 0.
+    /// The classes are named by their numbers; see [`Dataset::renamed`].
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] if the lengths do not fit together or there are fewer than two classes.
+    /// [`Error::DataMismatch`] when the lengths do not fit, a number is not finite, or there is only one class.
     pub fn from_arrays(images: &[f32], shape: Shape, labels: &[usize]) -> Result<Self> {
+        check_lengths(images.len(), shape, labels.len())?;
+        if let Some(index) = images.iter().position(|value| !value.is_finite()) {
+            return Err(Error::DataMismatch(format!(
+                "image {} holds {} at position {} of its {shape}; replace it or leave the image out",
+                index / shape.len(),
+                images[index],
+                index % shape.len()
+            )));
+        }
+        // A label far beyond the number of samples is a mistake, and must not become a list of names.
+        if let Some(label) = labels
+            .iter()
+            .find(|&&label| label >= labels.len().max(1000))
+        {
+            return Err(Error::DataMismatch(format!(
+                "label {label} among {} samples: labels count the classes from 0",
+                labels.len()
+            )));
+        }
         let classes = labels.iter().max().map_or(0, |largest| largest + 1);
         let classes = (0..classes).map(|class| class.to_string()).collect();
-        let pixels = Pixels::Floats(Arc::new(images.to_vec()));
         Self::new(
             "arrays",
             classes,
             shape,
-            (pixels, images.len()),
+            Pixels::Floats(Arc::new(images.to_vec())),
             labels.to_vec(),
         )
     }
 
-    fn from_bytes(
+    /// A data set from bytes `[n, h, w, c]`, of which 255 stands for 1.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when the lengths do not fit, a label has no class, or there are fewer than two classes.
+    pub fn from_bytes(
         name: &str,
         classes: Vec<String>,
         shape: Shape,
-        pixels: Vec<u8>,
+        images: Vec<u8>,
         labels: Vec<usize>,
     ) -> Result<Self> {
-        let length = pixels.len();
+        check_lengths(images.len(), shape, labels.len())?;
         Self::new(
             name,
             classes,
             shape,
-            (Pixels::Bytes(Arc::new(pixels)), length),
+            Pixels::Bytes(Arc::new(images)),
             labels,
         )
     }
@@ -142,53 +132,44 @@ impl Dataset {
         name: &str,
         classes: Vec<String>,
         shape: Shape,
-        (pixels, length): (Pixels, usize),
+        pixels: Pixels,
         labels: Vec<usize>,
     ) -> Result<Self> {
-        if shape.is_empty() || labels.len().checked_mul(shape.len()) != Some(length) {
+        if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
             return Err(Error::DataMismatch(format!(
-                "{} labels need {} images of {shape}, and there are {length} numbers",
-                labels.len(),
-                labels.len(),
+                "{name}: label {label}, but there are only {} classes, counted from 0",
+                classes.len()
             )));
         }
         if classes.len() < 2 {
             return Err(Error::DataMismatch(format!(
-                "{name} has {} classes; a classifier needs at least two",
+                "{name}: {} samples of {} classes; a classifier needs at least two classes",
+                labels.len(),
                 classes.len()
             )));
         }
         Ok(Self {
-            name: name.into(),
+            name: name.to_owned(),
             classes,
             shape,
             pixels,
             rows: (0..labels.len()).collect(),
             labels,
+            reading: None,
         })
     }
 
-    /// What it is called.
+    /// A short name, for reports.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Samples.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no sample.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The names of the classes.
+    /// The names of the classes; labels count them from 0.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// The shape of every image.
+    /// The shape of each sample.
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -198,80 +179,128 @@ impl Dataset {
         &self.labels
     }
 
-    /// The samples with these indices, in this order.
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Number of samples of each class.
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        self.labels.iter().for_each(|&label| counts[label] += 1);
+        counts
+    }
+
+    /// The bytes `[h, w, c]` of one sample; `None` when the data set was made of `f32`.
+    ///
+    /// # Panics
+    /// When `index` lies outside.
+    pub fn bytes(&self, index: usize) -> Option<&[u8]> {
+        match &self.pixels {
+            Pixels::Bytes(bytes) => {
+                Some(&bytes[self.rows[index] * self.shape.len()..][..self.shape.len()])
+            }
+            Pixels::Floats(_) => None,
+        }
+    }
+
+    /// The samples at `indices`, in that order; the pixels are shared, not copied.
+    ///
+    /// # Panics
+    /// When an index lies outside.
     pub fn subset(&self, indices: &[usize]) -> Self {
         Self {
-            rows: indices.iter().map(|i| self.rows[*i]).collect(),
-            labels: indices.iter().map(|i| self.labels[*i]).collect(),
-            ..self.clone()
+            name: self.name.clone(),
+            classes: self.classes.clone(),
+            shape: self.shape,
+            pixels: self.pixels.clone(),
+            rows: indices.iter().map(|&index| self.rows[index]).collect(),
+            labels: indices.iter().map(|&index| self.labels[index]).collect(),
+            reading: self.reading,
         }
     }
 
-    /// Holds out about `held_out` samples, the same share of every class, and returns (the rest, those).
+    /// The same samples labelled by `classes`, matched by name; classes without samples are allowed.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] if nothing would be left.
-    pub fn split(&self, held_out: usize, seed: u64) -> Result<(Self, Self)> {
-        if held_out >= self.len() {
-            return Err(Error::DataMismatch(format!(
-                "cannot hold out {held_out} of {} images",
-                self.len()
-            )));
+    /// [`Error::DataMismatch`] when this data set has a class that is not among them.
+    pub fn with_classes(mut self, classes: &[String]) -> Result<Self> {
+        let mut places = Vec::new();
+        for class in &self.classes {
+            let place = classes.iter().position(|known| known == class);
+            places.push(place.ok_or_else(|| unknown_class(Path::new(&self.name), class, classes))?);
         }
-        let (mut rest, mut held) = (Vec::new(), Vec::new());
-        for class in 0..self.classes.len() {
-            let mut members: Vec<usize> = (0..self.len())
-                .filter(|i| self.labels[*i] == class)
-                .collect();
-            Random::new(seed)
-                .stream(Purpose::Split, 0, class as u64)
-                .shuffle(&mut members);
-            let count = (members.len() * held_out + self.len() / 2) / self.len();
-            held.extend(&members[..count]);
-            rest.extend(&members[count..]);
-        }
-        rest.sort_unstable();
-        held.sort_unstable();
-        Ok((self.subset(&rest), self.subset(&held)))
+        self.labels
+            .iter_mut()
+            .for_each(|label| *label = places[*label]);
+        self.classes = classes.to_vec();
+        Ok(self)
     }
 
-    /// Writes the samples with these indices, prepared, as `[n, h, w, c]`.
-    pub fn fill(&self, indices: &[usize], preparation: &Preparation, output: &mut [f32]) {
-        let length = self.shape.len();
-        for (i, output) in indices
-            .iter()
-            .zip(output.chunks_exact_mut(preparation.shape.len()))
-        {
-            let range = self.rows[*i] * length..(self.rows[*i] + 1) * length;
-            match &self.pixels {
-                Pixels::Bytes(bytes) => preparation.bytes(&bytes[range], self.shape, output),
-                Pixels::Floats(floats) => preparation.floats(&floats[range], self.shape, output),
-            }
+    /// The same samples with their classes called by other names, in the same order.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when there are not as many names as classes.
+    pub fn renamed(mut self, names: &[&str]) -> Result<Self> {
+        if names.len() != self.classes.len() {
+            return Err(Error::DataMismatch(format!(
+                "{} names for {} classes",
+                names.len(),
+                self.classes.len()
+            )));
         }
+        self.classes = names.iter().map(|&name| name.to_owned()).collect();
+        Ok(self)
+    }
+
+    /// This data set and `other`, of the same shape and classes and both of bytes, one after the other.
+    fn joined(mut self, other: &Self) -> Self {
+        let pixels = (0..self.len())
+            .filter_map(|index| self.bytes(index))
+            .chain((0..other.len()).filter_map(|index| other.bytes(index)))
+            .flatten()
+            .copied()
+            .collect();
+        self.pixels = Pixels::Bytes(Arc::new(pixels));
+        if let (Some(reading), Some(other)) = (&mut self.reading, other.reading) {
+            reading.resized |= other.resized;
+        }
+        self.labels.extend_from_slice(&other.labels);
+        self.rows = (0..self.labels.len()).collect();
+        self
+    }
+
+    /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape.
+    ///
+    /// # Panics
+    /// When `out` has another length, an index lies outside, or [`Preparation::check`] refuses this data set's shape.
+    pub fn fill(&self, indices: &[usize], preparation: &Preparation, out: &mut [f32]) {
+        preparation.fill(self, indices, out);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arrays_become_a_data_set_and_a_split_keeps_shares() -> Result<()> {
-        let labels: Vec<usize> = (0..100).map(|i| i % 4).collect();
-        let images: Vec<f32> = (0..600).map(|i| i as f32).collect();
-        let dataset = Dataset::from_arrays(&images, Shape::new(1, 2, 3), &labels)?;
-        let (rest, held) = dataset.split(20, 1)?;
-        assert_eq!((rest.len(), held.len()), (80, 20));
-        for class in 0..4 {
-            assert_eq!(
-                held.labels()
-                    .iter()
-                    .filter(|label| **label == class)
-                    .count(),
-                5
-            );
-        }
-        assert!(Dataset::from_arrays(&images[1..], Shape::new(1, 2, 3), &labels).is_err());
-        Ok(())
+fn check_lengths(numbers: usize, shape: Shape, labels: usize) -> Result<()> {
+    let expected = [shape.height, shape.width, shape.channels, labels]
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
+    if shape.height == 0 || shape.width == 0 || shape.channels == 0 {
+        return Err(Error::DataMismatch(format!(
+            "images of {shape} hold nothing"
+        )));
     }
+    if labels == 0 {
+        return Err(Error::DataMismatch("there are no samples".into()));
+    }
+    if expected != Some(numbers) {
+        return Err(Error::DataMismatch(format!(
+            "{numbers} numbers are not {labels} images of {shape}: that takes {}",
+            expected.map_or("more than fits into memory".into(), |n| n.to_string())
+        )));
+    }
+    Ok(())
 }

@@ -36,6 +36,7 @@ impl Model {
                 data: dataset.classes().to_vec(),
             });
         }
+        self.preparation.check(dataset.shape())?;
         let classes = self.classes().len();
         let mut confusion = vec![vec![0; classes]; classes];
         let mut loss = 0.0;

@@ -14,17 +14,14 @@ const CONFUSIONS: usize = 5;
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     let model = Model::load(&model_file(&arguments.model))?;
-    let splits = hubel::data::open(&arguments.data)?;
-    let (images, which) = match &splits.test {
-        Some(test) => (test, "test"),
-        None => (&splits.train, "all"),
-    };
+    let (images, which) =
+        hubel::data::evaluation(&arguments.data, model.preparation(), model.classes())?;
     console.remark(&format!(
         "{}: {} images ({which})",
         images.name(),
         thousands(images.len())
     ));
-    let report = model.evaluate(&arguments.processor.cpu(), images)?;
+    let report = model.evaluate(&arguments.processor.cpu(), &images)?;
     if arguments.json {
         console::print(
             &json!({
@@ -32,7 +29,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
                 "loss": report.loss,
                 "count": report.count,
                 "data": images.name(),
-                "images": which,
+                "images": which.to_string(),
                 "classes": model.classes(),
                 "confusion": report.confusion,
             })

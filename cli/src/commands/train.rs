@@ -39,6 +39,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         splits.train.shape(),
         splits.train.classes().len(),
     ));
+    for note in &splits.notes {
+        console.remark(note);
+    }
     let mut trainer = Trainer::new(cpu.clone(), network, &splits.train, arguments.settings())?;
     let mut epochs = Vec::new();
     let interrupted = interruption()?;

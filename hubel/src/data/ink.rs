@@ -1,7 +1,12 @@
 //! Writing: recognising dark ink on light paper, and placing a digit as MNIST's makers did.
+mod levels;
+
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Shape;
+use levels::{Levels, edge, flatten};
+
 use crate::data::resize::{self, Resize};
 use crate::data::{Dataset, Pixels};
 
@@ -15,8 +20,10 @@ pub struct Ink {
     pub side: Option<usize>,
 }
 
-/// Less difference than this between ink and paper (of 255) is taken for noise, and the picture left alone.
-const LEAST_CONTRAST: u8 = 24;
+/// Larger pictures are made smaller before ink is looked for: a stroke is still many pixels wide then.
+const WORKING_SIDE: usize = 512;
+/// Coverage by ink, of 255, from which on a pixel counts for the box around the writing.
+const FAINTEST: u8 = 24;
 
 impl Ink {
     /// Finds out how a data set shows writing; `None` when it does not look like writing: more than one channel, or
@@ -37,7 +44,7 @@ impl Ink {
             .collect();
         let border: Vec<u8> = pictures
             .iter()
-            .flat_map(|picture| border(picture, shape))
+            .flat_map(|picture| edge(picture, (shape.height, shape.width)))
             .collect();
         let share = |holds: fn(u8) -> bool| {
             border.iter().filter(|&&level| holds(level)).count() as f64 / border.len() as f64
@@ -84,38 +91,48 @@ impl Ink {
 
     /// Brings a grey picture into this form, scaled to `to`; also whether light and dark were exchanged.
     /// A picture that already has the size and the polarity is returned as it is.
-    pub(super) fn bring(
+    pub(super) fn bring<'a>(
         self,
-        mut grey: Vec<u8>,
+        pixels: Cow<'a, [u8]>,
         from: (usize, usize),
         to: (usize, usize),
         policy: Resize,
-    ) -> (Vec<u8>, bool) {
-        let levels = Levels::of(&grey, Shape::new(from.0, from.1, 1));
-        let contrast = levels.ink.abs_diff(levels.paper) >= LEAST_CONTRAST;
-        let inverted = contrast && (levels.ink > levels.paper) != self.light;
-        if inverted {
-            grey.iter_mut().for_each(|level| *level = 255 - *level);
+    ) -> (Cow<'a, [u8]>, bool) {
+        let paper = if self.light { 0 } else { 255 };
+        // The extreme level all around is paper at any threshold: the common case in training, decided at a glance.
+        if from == to && edge(&pixels, from).all(|level| level == paper) {
+            return (pixels, false);
         }
         if from == to {
-            return (grey, inverted);
+            let inverted = Levels::of(&pixels, from).ink_is_other_than(self.light);
+            let mut pixels = pixels;
+            if inverted {
+                invert(pixels.to_mut());
+            }
+            return (pixels, inverted);
         }
+        let size = resize::inside(from, (WORKING_SIDE.min(from.0), WORKING_SIDE.min(from.1)));
+        let mut paper = resize::fit(&pixels, from, size, 1, Resize::Stretch);
+        flatten(&mut paper, size);
+        let levels = Levels::of(&paper, size);
+        let inverted = levels.ink_is_other_than(self.light);
         let placed = match self.side {
-            Some(side) if contrast => self.place(&grey, levels.inverted(inverted), from, to, side),
+            Some(side) if levels.contrast() => self.place(&paper, levels, size, to, side),
             _ => None,
         };
         let pixels = placed.unwrap_or_else(|| {
-            // Around the letterbox comes paper, not black.
-            if !self.light {
-                grey.iter_mut().for_each(|level| *level = 255 - *level);
+            // Letterbox adds black: for dark ink do it in the negative, so that it adds white paper.
+            let mut grey = pixels.into_owned();
+            if inverted == self.light {
+                invert(&mut grey);
             }
             let mut fitted = resize::fit(&grey, from, to, 1, policy);
             if !self.light {
-                fitted.iter_mut().for_each(|level| *level = 255 - *level);
+                invert(&mut fitted);
             }
             fitted
         });
-        (pixels, inverted)
+        (pixels.into(), inverted)
     }
 
     /// Cuts the ink out, scales it to fit a square of `side`, and puts its centre of mass into the middle.
@@ -127,20 +144,9 @@ impl Ink {
         to: (usize, usize),
         side: usize,
     ) -> Option<Vec<u8>> {
-        // Paper becomes 0 and ink 255; the lowest quarter goes to 0 with the paper, where its grain and shadows are.
-        let (paper, range) = (
-            f32::from(levels.paper),
-            f32::from(levels.ink) - f32::from(levels.paper),
-        );
-        let mut ink: Vec<u8> = grey
-            .iter()
-            .map(|&level| {
-                let share = (f32::from(level) - paper) / range;
-                (((share - 0.25) / 0.75).clamp(0.0, 1.0) * 255.0).round() as u8
-            })
-            .collect();
+        let mut ink = levels.coverage(grey);
         clear_specks(&mut ink, from.1);
-        let extent = Extent::of(&ink, from.1, 64)?;
+        let extent = Extent::of(&ink, from.1, FAINTEST)?;
         let cut: Vec<u8> = (extent.top..=extent.bottom)
             .flat_map(|row| &ink[row * from.1 + extent.left..=row * from.1 + extent.right])
             .copied()
@@ -152,117 +158,22 @@ impl Ink {
         let offset = |middle: f64, mass: f64, free: usize| {
             ((middle - mass).round().max(0.0) as usize).min(free)
         };
-        let top = offset(to.0 as f64 / 2.0 - 0.5, row, to.0 - scaled.0);
-        let left = offset(to.1 as f64 / 2.0 - 0.5, column, to.1 - scaled.1);
+        // MNIST's pictures have their mass around pixel 14 of 0 … 27, half a pixel beyond the middle.
+        let top = offset((to.0 / 2) as f64, row, to.0 - scaled.0);
+        let left = offset((to.1 / 2) as f64, column, to.1 - scaled.1);
         let mut result = vec![0; to.0 * to.1];
         for (row, line) in cut.chunks_exact(scaled.1).enumerate() {
             result[(top + row) * to.1 + left..][..scaled.1].copy_from_slice(line);
         }
         if !self.light {
-            result.iter_mut().for_each(|level| *level = 255 - *level);
+            invert(&mut result);
         }
         Some(result)
     }
 }
 
-/// The grey levels of ink and paper in one picture.
-#[derive(Clone, Copy)]
-struct Levels {
-    ink: u8,
-    paper: u8,
-}
-
-impl Levels {
-    /// Two groups of levels by Otsu's threshold (1979); the paper is the one that has most of the border,
-    /// or of the picture where the border is divided.
-    fn of(grey: &[u8], shape: Shape) -> Self {
-        let mut histogram = [0u64; 256];
-        grey.iter()
-            .for_each(|&level| histogram[usize::from(level)] += 1);
-        let threshold = otsu(&histogram);
-        let dark = |levels: &[u8]| {
-            let count = levels.iter().filter(|&&level| level <= threshold).count();
-            count as f64 / levels.len().max(1) as f64
-        };
-        let (at_border, everywhere) = (dark(&border(grey, shape)), dark(grey));
-        let paper_is_dark = if (at_border - 0.5).abs() > 0.1 {
-            at_border > 0.5
-        } else {
-            everywhere > 0.5
-        };
-        let threshold = usize::from(threshold);
-        // The median of the paper; of the ink the middle half of the way to its extreme, since strokes have soft edges.
-        let (dark, light) = (&histogram[..=threshold], &histogram[threshold + 1..]);
-        let light_at = |share| (threshold + 1 + quantile(light, share)).min(255) as u8;
-        if paper_is_dark {
-            Self {
-                paper: quantile(dark, 0.5) as u8,
-                ink: light_at(0.75),
-            }
-        } else {
-            Self {
-                paper: light_at(0.5),
-                ink: quantile(dark, 0.25) as u8,
-            }
-        }
-    }
-
-    fn inverted(self, inverted: bool) -> Self {
-        if inverted {
-            Self {
-                ink: 255 - self.ink,
-                paper: 255 - self.paper,
-            }
-        } else {
-            self
-        }
-    }
-}
-
-/// The level that divides a histogram so that the variance between the two groups is largest.
-fn otsu(histogram: &[u64; 256]) -> u8 {
-    let count: u64 = histogram.iter().sum();
-    let total: u64 = (0..).zip(histogram).map(|(level, n)| level * n).sum();
-    let (mut below, mut sum, mut best, mut threshold) = (0u64, 0u64, 0.0, 0u8);
-    for level in 0..=254u8 {
-        below += histogram[usize::from(level)];
-        sum += u64::from(level) * histogram[usize::from(level)];
-        if below == 0 || below == count {
-            continue;
-        }
-        let difference = sum as f64 / below as f64 - (total - sum) as f64 / (count - below) as f64;
-        let variance = below as f64 * (count - below) as f64 * difference * difference;
-        if variance > best {
-            (best, threshold) = (variance, level);
-        }
-    }
-    threshold
-}
-
-/// The index up to which `share` of the counts lie.
-fn quantile(histogram: &[u64], share: f64) -> usize {
-    let wanted = share * histogram.iter().sum::<u64>() as f64;
-    let mut seen = 0;
-    histogram
-        .iter()
-        .position(|count| {
-            seen += count;
-            seen as f64 >= wanted
-        })
-        .unwrap_or(0)
-}
-
-/// The outermost pixels of a grey picture.
-fn border(grey: &[u8], shape: Shape) -> Vec<u8> {
-    let (height, width) = (shape.height, shape.width);
-    let mut levels = Vec::with_capacity(2 * (height + width));
-    levels.extend_from_slice(&grey[..width]);
-    levels.extend_from_slice(&grey[(height - 1) * width..]);
-    for row in 1..height.saturating_sub(1) {
-        levels.push(grey[row * width]);
-        levels.push(grey[row * width + width - 1]);
-    }
-    levels
+fn invert(grey: &mut [u8]) {
+    grey.iter_mut().for_each(|level| *level = 255 - *level);
 }
 
 /// Sets pieces of ink to 0 that are less than a fiftieth of all ink in mass: dust and the grain of paper, not strokes.

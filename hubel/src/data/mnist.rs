@@ -54,7 +54,7 @@ fn decompress(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
     };
     let mut decoder = ruzstd::decoding::StreamingDecoder::new(compressed)
         .map_err(|error| damaged(error.to_string()))?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(decoder.decoder.content_size() as usize);
     decoder
         .read_to_end(&mut bytes)
         .map_err(|error| damaged(error.to_string()))?;

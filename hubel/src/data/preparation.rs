@@ -1,181 +1,314 @@
-//! From a picture to the numbers that a network reads: the one way for training, evaluation and prediction, kept in the model file.
+//! From pixels to the network's input. The same code serves training, evaluation and prediction, and its settings travel with the model.
+use std::borrow::Cow;
 use std::path::Path;
 
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::DynamicImage;
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Ink, Pixels, Resize, resize};
+use crate::data::resize::{self, Resize};
+use crate::data::{Dataset, Ink, Pixels, picture};
 use crate::{Error, Result, Shape};
 
-/// From a picture to the numbers that a network reads.
+/// Everything that is done to pixels before a network sees them.
+///
+/// Bytes are first brought to the shape (polarity of writing, resize), then each number x becomes
+/// `(x/255 − mean) / std` by channel. Numbers given as `f32` skip the division by 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preparation {
-    /// What the network reads.
+    /// The network's input.
     pub shape: Shape,
-    /// What is done with pictures of other proportions.
+    /// What is done with other proportions.
     pub resize: Resize,
-    /// The mean of each channel in the training images, in units of white.
+    /// Mean of each channel over the training pictures, of values in `[0, 1]` where they were bytes.
     pub mean: Vec<f32>,
-    /// The standard deviation of each channel.
+    /// Standard deviation of each channel.
     pub std: Vec<f32>,
-    /// For writing: how the training images show it.
+    /// How the training pictures show writing; `None` when they are of something else.
     pub ink: Option<Ink>,
 }
 
-/// A picture as the network reads it.
+/// A picture as a network wants it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
-    /// `[h, w, c]`
+    /// `[h, w, c]`, normalised.
     pub tensor: Vec<f32>,
-    /// Whether light and dark were exchanged, since the network learned the other.
+    /// `[h, w, c]`, the same before normalisation: what the network sees, for people.
+    pub pixels: Vec<u8>,
+    /// Whether light and dark were exchanged, since the writing had the other polarity than the training pictures.
     pub inverted: bool,
+    /// The picture's own height and width, with the channels that the network wants.
+    pub original: Shape,
 }
 
-/// Larger pictures are refused before memory is taken for them.
-const LARGEST_SIDE: u32 = 20_000;
-const LARGEST_BYTES: u64 = 1 << 30;
-
 impl Preparation {
-    /// Measures the training images; nothing else takes part.
-    pub fn measure(train: &Dataset) -> Self {
-        let shape = train.shape;
-        let (mut sum, mut square) = (vec![0.0_f64; shape.channels], vec![0.0_f64; shape.channels]);
-        let mut add = |c: usize, value: f64| {
-            sum[c] += value;
-            square[c] += value * value;
+    /// The preparation for a training set: its shape and way of resizing, the statistics of its pixels, and how it shows writing.
+    /// Nothing but the samples of `training` takes part.
+    pub fn measure(training: &Dataset) -> Self {
+        let shape = training.shape();
+        let (mean, std) = match &training.pixels {
+            Pixels::Bytes(bytes) => statistics_of_bytes(bytes, &training.rows, shape),
+            Pixels::Floats(floats) => statistics_of_floats(floats, &training.rows, shape),
         };
-        for row in &train.rows {
-            let range = row * shape.len()..(row + 1) * shape.len();
-            match &train.pixels {
-                Pixels::Bytes(bytes) => {
-                    let values = bytes[range].iter().map(|level| f64::from(*level) / 255.0);
-                    values
-                        .enumerate()
-                        .for_each(|(i, value)| add(i % shape.channels, value));
-                }
-                Pixels::Floats(floats) => {
-                    let values = floats[range].iter().map(|value| f64::from(*value));
-                    values
-                        .enumerate()
-                        .for_each(|(i, value)| add(i % shape.channels, value));
-                }
-            }
-        }
-        let count = (train.len() * shape.height * shape.width) as f64;
-        let mean: Vec<f64> = sum.iter().map(|sum| sum / count).collect();
-        let deviation = |c: usize| (square[c] / count - mean[c] * mean[c]).max(0.0).sqrt();
         Self {
             shape,
-            resize: Resize::default(),
-            // A channel that never changes is only centred.
-            std: (0..shape.channels)
-                .map(|c| {
-                    Some(deviation(c) as f32)
-                        .filter(|d| *d > 1e-6)
-                        .unwrap_or(1.0)
-                })
-                .collect(),
-            mean: mean.iter().map(|mean| *mean as f32).collect(),
-            ink: Ink::measure(train),
+            resize: training
+                .reading
+                .map_or_else(Resize::default, |reading| reading.resize),
+            mean,
+            std,
+            // Where writing lies in the files is known only if the pixels are those of the files.
+            ink: match training.reading {
+                Some(reading) if reading.resized => None,
+                _ => Ink::measure(training),
+            },
         }
     }
 
-    /// Prepares the picture in a file.
+    /// The geometry alone, for reading pictures of which nothing has been measured yet.
+    pub(super) fn unmeasured(shape: Shape, resize: Resize) -> Self {
+        Self {
+            shape,
+            resize,
+            mean: vec![0.0; shape.channels],
+            std: vec![1.0; shape.channels],
+            ink: None,
+        }
+    }
+
+    /// Whether pixels of `shape` can be prepared: any height and width; the same channels, or 1 for 3, or 3 for 1.
     ///
     /// # Errors
-    /// [`Error::Picture`] if it is no picture, broken, or too large.
-    pub fn picture(&self, path: &Path) -> Result<Prepared> {
-        let picture = decode(path)?;
-        let (from, to) = (size(&picture), (self.shape.height, self.shape.width));
-        let (pixels, inverted) = match (self.shape.channels, self.ink) {
-            (1, Some(ink)) => ink.bring(picture.to_luma8().into_raw(), from, to, self.resize),
-            (1, None) => (
-                resize::fit(&picture.to_luma8().into_raw(), from, to, 1, self.resize),
-                false,
-            ),
-            (3, _) => (
-                resize::fit_rgb(&picture.to_rgb8().into_raw(), from, to, self.resize),
-                false,
-            ),
-            (channels, _) => {
-                return Err(Error::Picture {
-                    path: path.into(),
-                    problem: format!("the model reads {channels} channels; pictures have 1 or 3"),
-                });
-            }
-        };
-        let mut tensor = vec![0.0; self.shape.len()];
-        self.bytes(&pixels, self.shape, &mut tensor);
-        Ok(Prepared { tensor, inverted })
+    /// [`Error::DataMismatch`] when they cannot, or when these settings (as read from a file) contradict themselves.
+    pub fn check(&self, shape: Shape) -> Result<()> {
+        let statistics = [&self.mean, &self.std].into_iter().all(|values| {
+            values.len() == self.shape.channels && values.iter().all(|v| v.is_finite())
+        });
+        if self.shape.is_empty() || !statistics || self.std.iter().any(|&std| std <= 0.0) {
+            return Err(Error::DataMismatch(format!(
+                "the preparation is damaged: shape {}, {} means, {} standard deviations (all must be positive)",
+                self.shape,
+                self.mean.len(),
+                self.std.len()
+            )));
+        }
+        if shape.is_empty() {
+            return Err(Error::DataMismatch(format!(
+                "pictures of {shape} have no pixels"
+            )));
+        }
+        match (shape.channels, self.shape.channels) {
+            (from, to) if from == to => Ok(()),
+            (1, 3) | (3, 1) => Ok(()),
+            (from, to) => Err(Error::DataMismatch(format!(
+                "pictures of {from} channels cannot become the {to} channels of the network's input {}; \
+                 use data with {to} channels, or train a network on this data",
+                self.shape
+            ))),
+        }
     }
 
-    /// Levels 0 to 255, resized where needed and normalised.
-    pub(super) fn bytes(&self, bytes: &[u8], shape: Shape, output: &mut [f32]) {
-        let resized;
-        let bytes = if shape == self.shape {
-            bytes
-        } else {
-            let (from, to) = (
-                (shape.height, shape.width),
-                (self.shape.height, self.shape.width),
-            );
-            resized = resize::fit(bytes, from, to, shape.channels, self.resize);
-            &resized
-        };
-        let channels = self.shape.channels;
-        for c in 0..channels {
-            let (mean, std) = (self.mean[c], self.std[c]);
-            let table: [f32; 256] =
-                std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
-            let values = bytes.iter().skip(c).step_by(channels);
-            for (output, level) in output.iter_mut().skip(c).step_by(channels).zip(values) {
-                *output = table[usize::from(*level)];
+    /// Prepares a decoded picture (with its EXIF orientation already applied).
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when the network's input is not one of pictures (1 or 3 channels).
+    pub fn decoded(&self, picture: &DynamicImage) -> Result<Prepared> {
+        let (pixels, shape) = picture::bytes(picture, self.shape.channels)?;
+        self.check(shape)?;
+        let original = shape;
+        let (pixels, inverted) = self.bring_bytes(&pixels, shape);
+        let pixels = pixels.into_owned();
+        let mut tensor = vec![0.0; pixels.len()];
+        self.normalise_bytes(&self.tables(), &pixels, &mut tensor);
+        Ok(Prepared {
+            tensor,
+            pixels,
+            inverted,
+            original,
+        })
+    }
+
+    /// Reads the picture at `path` and prepares it.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] or [`Error::Io`] when it cannot be read, and when the network's input is not one of pictures.
+    pub fn picture(&self, path: &Path) -> Result<Prepared> {
+        let picture = picture::read(path)?;
+        self.decoded(&picture).map_err(|error| match error {
+            Error::DataMismatch(problem) => Error::Picture {
+                path: path.to_owned(),
+                problem,
+            },
+            other => other,
+        })
+    }
+
+    /// Prepares the samples at `indices` into `out`, `[n, h, w, c]`.
+    ///
+    /// # Panics
+    /// When `out` has another length, an index lies outside, or [`Preparation::check`] of the data set's shape fails.
+    pub(super) fn fill(&self, dataset: &Dataset, indices: &[usize], out: &mut [f32]) {
+        let (shape, own) = (dataset.shape(), self.shape);
+        self.check(shape).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(out.len(), indices.len() * own.len(), "length of the batch");
+        let outs = indices.iter().zip(out.chunks_exact_mut(own.len()));
+        match &dataset.pixels {
+            Pixels::Bytes(bytes) => {
+                let tables = self.tables();
+                let brought = dataset.reading.is_some_and(|reading| {
+                    shape == own && reading.resize == self.resize && reading.ink == self.ink
+                });
+                for (&index, out) in outs {
+                    let pixels = &bytes[dataset.rows[index] * shape.len()..][..shape.len()];
+                    if brought {
+                        self.normalise_bytes(&tables, pixels, out);
+                    } else {
+                        let (pixels, _) = self.bring_bytes(pixels, shape);
+                        self.normalise_bytes(&tables, &pixels, out);
+                    }
+                }
+            }
+            Pixels::Floats(floats) => {
+                for (&index, out) in outs {
+                    let pixels = &floats[dataset.rows[index] * shape.len()..][..shape.len()];
+                    self.normalise_floats(&self.bring_floats(pixels, shape), out);
+                }
             }
         }
     }
 
-    /// The caller's own numbers, resized where needed and normalised.
-    pub(super) fn floats(&self, floats: &[f32], shape: Shape, output: &mut [f32]) {
+    /// Bytes `[h, w, c]` of any shape that [`Preparation::check`] accepts, as bytes of the network's shape;
+    /// also whether light and dark were exchanged.
+    fn bring_bytes<'a>(&self, pixels: &'a [u8], shape: Shape) -> (Cow<'a, [u8]>, bool) {
+        let pixels: Cow<'a, [u8]> = match (shape.channels, self.shape.channels) {
+            (3, 1) => pixels
+                .chunks_exact(3)
+                .map(|rgb| picture::luma(rgb[0], rgb[1], rgb[2]))
+                .collect(),
+            (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
+            _ => Cow::Borrowed(pixels),
+        };
         let (from, to) = (
             (shape.height, shape.width),
             (self.shape.height, self.shape.width),
         );
-        let resized = resize::fit(floats, from, to, shape.channels, self.resize);
-        for (i, (output, value)) in output.iter_mut().zip(resized).enumerate() {
-            let c = i % self.shape.channels;
-            *output = (value - self.mean[c]) / self.std[c];
+        match (self.ink, self.shape.channels) {
+            (Some(ink), 1) => ink.bring(pixels, from, to, self.resize),
+            _ if from == to => (pixels, false),
+            (_, 3) => (
+                resize::fit_rgb(&pixels, from, to, self.resize).into(),
+                false,
+            ),
+            _ => (
+                resize::fit(&pixels, from, to, self.shape.channels, self.resize).into(),
+                false,
+            ),
+        }
+    }
+
+    fn bring_floats<'a>(&self, pixels: &'a [f32], shape: Shape) -> Cow<'a, [f32]> {
+        let pixels: Cow<'a, [f32]> = match (shape.channels, self.shape.channels) {
+            (3, 1) => pixels
+                .chunks_exact(3)
+                .map(|rgb| 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2])
+                .collect(),
+            (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
+            _ => Cow::Borrowed(pixels),
+        };
+        let (from, to) = (
+            (shape.height, shape.width),
+            (self.shape.height, self.shape.width),
+        );
+        if from == to {
+            return pixels;
+        }
+        resize::fit(&pixels, from, to, self.shape.channels, self.resize).into()
+    }
+
+    /// What each byte becomes, by channel.
+    fn tables(&self) -> Vec<[f32; 256]> {
+        self.mean
+            .iter()
+            .zip(&self.std)
+            .map(|(mean, std)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std))
+            .collect()
+    }
+
+    fn normalise_bytes(&self, tables: &[[f32; 256]], pixels: &[u8], out: &mut [f32]) {
+        if let [table] = tables {
+            for (out, &byte) in out.iter_mut().zip(pixels) {
+                *out = table[usize::from(byte)];
+            }
+            return;
+        }
+        let pixels = pixels.chunks_exact(self.shape.channels);
+        for (out, pixel) in out.chunks_exact_mut(self.shape.channels).zip(pixels) {
+            for ((out, &byte), table) in out.iter_mut().zip(pixel).zip(tables) {
+                *out = table[usize::from(byte)];
+            }
+        }
+    }
+
+    fn normalise_floats(&self, pixels: &[f32], out: &mut [f32]) {
+        let pixels = pixels.chunks_exact(self.shape.channels);
+        for (out, pixel) in out.chunks_exact_mut(self.shape.channels).zip(pixels) {
+            for (channel, (out, &value)) in out.iter_mut().zip(pixel).enumerate() {
+                *out = (value - self.mean[channel]) / self.std[channel];
+            }
         }
     }
 }
 
-/// Reads a picture, turned as its EXIF data say.
-pub(super) fn decode(path: &Path) -> Result<DynamicImage> {
-    let unreadable = |source| Error::Io {
-        action: "read",
-        path: path.into(),
-        source,
-    };
-    let broken = |error: image::ImageError| Error::Picture {
-        path: path.into(),
-        problem: format!("{error}; PNG, JPEG, WebP, GIF, BMP and PNM are read"),
-    };
-    let mut reader = ImageReader::open(path)
-        .map_err(unreadable)?
-        .with_guessed_format()
-        .map_err(unreadable)?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LARGEST_SIDE);
-    limits.max_image_height = Some(LARGEST_SIDE);
-    limits.max_alloc = Some(LARGEST_BYTES);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(broken)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    picture.apply_orientation(orientation);
-    Ok(picture)
+/// Mean and standard deviation of each channel from counts of the levels: exact, whatever the order of the samples.
+fn statistics_of_bytes(bytes: &[u8], rows: &[usize], shape: Shape) -> (Vec<f32>, Vec<f32>) {
+    let mut counts = vec![[0u64; 256]; shape.channels];
+    for &row in rows {
+        let sample = &bytes[row * shape.len()..][..shape.len()];
+        for pixel in sample.chunks_exact(shape.channels) {
+            for (counts, &byte) in counts.iter_mut().zip(pixel) {
+                counts[usize::from(byte)] += 1;
+            }
+        }
+    }
+    let count = (rows.len() * shape.height * shape.width).max(1) as f64;
+    counts
+        .iter()
+        .map(|counts| {
+            let moment = |power: i32| {
+                let levels = counts.iter().enumerate();
+                levels
+                    .map(|(level, &n)| (level as f64 / 255.0).powi(power) * n as f64)
+                    .sum::<f64>()
+                    / count
+            };
+            let mean = moment(1);
+            (mean as f32, deviation(moment(2) - mean * mean))
+        })
+        .unzip()
 }
 
-fn size(picture: &DynamicImage) -> (usize, usize) {
-    (picture.height() as usize, picture.width() as usize)
+fn statistics_of_floats(floats: &[f32], rows: &[usize], shape: Shape) -> (Vec<f32>, Vec<f32>) {
+    let count = (rows.len() * shape.height * shape.width).max(1) as f64;
+    let values = |channel: usize| {
+        rows.iter().flat_map(move |&row| {
+            let sample = &floats[row * shape.len()..][..shape.len()];
+            sample.iter().skip(channel).step_by(shape.channels)
+        })
+    };
+    let mut statistics = (Vec::new(), Vec::new());
+    for channel in 0..shape.channels {
+        let mean = values(channel).map(|&value| f64::from(value)).sum::<f64>() / count;
+        let variance = values(channel)
+            .map(|&value| (f64::from(value) - mean).powi(2))
+            .sum::<f64>()
+            / count;
+        statistics.0.push(mean as f32);
+        statistics.1.push(deviation(variance));
+    }
+    statistics
+}
+
+/// The root of a variance; 1 for a channel that never changes, which is then only shifted to 0.
+fn deviation(variance: f64) -> f32 {
+    let deviation = variance.max(0.0).sqrt() as f32;
+    if deviation < 1e-6 { 1.0 } else { deviation }
 }

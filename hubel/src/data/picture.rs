@@ -1,0 +1,132 @@
+//! Decoding picture files, with limits that hold before memory is taken.
+use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+
+use crate::{Error, Result, Shape};
+
+/// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
+pub const LARGEST_PICTURE: u64 = 100_000_000;
+
+/// Endings of files that [`read`] can decode.
+pub const ENDINGS: [&str; 12] = [
+    "png", "jpg", "jpeg", "jfif", "bmp", "gif", "webp", "pbm", "pgm", "ppm", "pnm", "pam",
+];
+
+/// Reads the picture at `path` (PNG, JPEG, WebP, GIF's first frame, BMP, PNM, told apart by their contents) and turns it
+/// as its EXIF orientation says.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be opened; [`Error::Picture`] when it is no picture, damaged, or larger than [`LARGEST_PICTURE`].
+pub fn read(path: &Path) -> Result<DynamicImage> {
+    let file = std::fs::File::open(path).map_err(|source| Error::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(problem(path, "it is a folder; name the pictures in it"));
+    }
+    decode_from(BufReader::new(file), path)
+}
+
+/// Decodes a picture in memory, as [`read`] does; `path` is for messages.
+///
+/// # Errors
+/// [`Error::Picture`] when the bytes are no picture, damaged, or one larger than [`LARGEST_PICTURE`].
+pub fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
+    decode_from(Cursor::new(bytes), path)
+}
+
+fn decode_from<R: BufRead + Seek>(reader: R, path: &Path) -> Result<DynamicImage> {
+    let failed = |error: &dyn std::fmt::Display| {
+        problem(
+            path,
+            &format!(
+                "{error}; open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
+            ),
+        )
+    };
+    let mut reader = ImageReader::new(reader)
+        .with_guessed_format()
+        .map_err(|error| failed(&error))?;
+    if reader.format().is_none() {
+        return Err(problem(
+            path,
+            "its contents are those of no picture format known here (PNG, JPEG, WebP, GIF, BMP, PNM)",
+        ));
+    }
+    let mut limits = Limits::default();
+    // Eight bytes for each pixel (16-bit colour with alpha), and as much again for the decoder's own work.
+    limits.max_alloc = Some(16 * LARGEST_PICTURE);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| failed(&error))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
+        return Err(problem(
+            path,
+            &format!(
+                "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
+                LARGEST_PICTURE / 1_000_000
+            ),
+        ));
+    }
+    if width == 0 || height == 0 {
+        return Err(problem(path, "it has no pixels"));
+    }
+    // A damaged EXIF block does not make a picture useless.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows white paper, 16 bits become 8, and
+/// for one channel colours become grey.
+pub(super) fn bytes(picture: &DynamicImage, channels: usize) -> Result<(Vec<u8>, Shape)> {
+    let shape = Shape::new(
+        picture.height() as usize,
+        picture.width() as usize,
+        channels,
+    );
+    let pixels = match (channels, picture) {
+        (1, DynamicImage::ImageLuma8(grey)) => grey.as_raw().clone(),
+        (3, DynamicImage::ImageRgb8(rgb)) => rgb.as_raw().clone(),
+        (1 | 3, _) => {
+            let rgba = picture.to_rgba8();
+            let on_white = rgba.pixels().map(|pixel| {
+                let [red, green, blue, alpha] = pixel.0.map(u32::from);
+                [red, green, blue]
+                    .map(|level| ((level * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
+            });
+            if channels == 3 {
+                on_white.flatten().collect()
+            } else {
+                on_white
+                    .map(|[red, green, blue]| luma(red, green, blue))
+                    .collect()
+            }
+        }
+        _ => {
+            return Err(Error::DataMismatch(format!(
+                "a network whose input has {channels} channels cannot take pictures (1 channel: grey, 3: colour)"
+            )));
+        }
+    };
+    Ok((pixels, shape))
+}
+
+/// Grey from colour by the weights of Rec. 709; equal levels stay what they are.
+pub(super) fn luma(red: u8, green: u8, blue: u8) -> u8 {
+    let sum = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
+    ((sum + 5000) / 10_000) as u8
+}
+
+fn problem(path: &Path, problem: &str) -> Error {
+    Error::Picture {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    }
+}

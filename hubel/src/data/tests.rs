@@ -1,0 +1,132 @@
+//! What callers rely on: bad bytes give errors that help, and a picture gives the same bits wherever it is used.
+mod bad_bytes;
+mod folders;
+mod writing;
+
+use std::path::Path;
+
+use image::{DynamicImage, GrayImage, RgbImage};
+
+use super::*;
+
+/// A colour picture in which every pixel differs from its neighbours.
+fn colours(height: u32, width: u32, seed: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let level = |factor: u32| ((x * 7 + y * 13 + seed * 31) * factor % 251) as u8;
+        image::Rgb([level(1), level(3), level(5)])
+    })
+}
+
+fn grey(bytes: &[u8], height: usize, width: usize) -> DynamicImage {
+    GrayImage::from_raw(width as u32, height as u32, bytes.to_vec())
+        .expect("a byte for each pixel")
+        .into()
+}
+
+fn save(picture: impl Into<DynamicImage>, path: &Path) {
+    std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).unwrap();
+    picture.into().save(path).unwrap();
+}
+
+/// The tensors of all samples.
+fn tensors(dataset: &Dataset, preparation: &Preparation) -> Vec<Vec<f32>> {
+    (0..dataset.len())
+        .map(|index| {
+            let mut tensor = vec![f32::NAN; preparation.shape.len()];
+            dataset.fill(&[index], preparation, &mut tensor);
+            tensor
+        })
+        .collect()
+}
+
+#[test]
+fn arrays_whose_numbers_do_not_fit_are_refused_with_the_numbers() -> Result<()> {
+    let images: Vec<f32> = (0..24).map(|number| number as f32).collect();
+    let shape = Shape::new(1, 2, 3);
+    let dataset = Dataset::from_arrays(&images, shape, &[0, 1, 2, 1])?;
+    assert_eq!(dataset.classes(), ["0", "1", "2"]);
+    assert_eq!(dataset.counts(), [1, 2, 1]);
+    let message = |images: &[f32], shape, labels: &[usize]| {
+        Dataset::from_arrays(images, shape, labels)
+            .expect_err("these are wrong")
+            .to_string()
+    };
+    assert!(message(&images[1..], shape, &[0, 1, 2, 1]).contains("23 numbers"));
+    assert!(message(&images, shape, &[0, 1, 2]).contains("takes 18"));
+    assert!(message(&images, shape, &[0, 0, 0, 0]).contains("at least two classes"));
+    assert!(message(&images, shape, &[0, 1, 2, 1 << 40]).contains("count the classes from 0"));
+    assert!(message(&[], shape, &[]).contains("no samples"));
+    assert!(message(&images, Shape::new(0, 2, 3), &[0, 1]).contains("hold nothing"));
+    assert!(message(&images, Shape::new(usize::MAX, 2, 3), &[0, 1]).contains("memory"));
+    let mut broken = images.clone();
+    broken[7] = f32::NAN;
+    assert!(message(&broken, shape, &[0, 1, 2, 1]).contains("image 1 holds NaN at position 1"));
+    Ok(())
+}
+
+#[test]
+fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
+    let images: Vec<f32> = (0..24).map(|number| (number * number) as f32).collect();
+    let dataset = Dataset::from_arrays(&images, Shape::new(2, 2, 2), &[0, 1, 0])?;
+    let preparation = Preparation::measure(&dataset);
+    let tensors = tensors(&dataset, &preparation).concat();
+    for channel in 0..2 {
+        let values: Vec<f32> = tensors.iter().skip(channel).step_by(2).copied().collect();
+        let mean = values.iter().sum::<f32>() / 12.0;
+        let variance = values.iter().map(|value| value * value).sum::<f32>() / 12.0;
+        assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5);
+    }
+    // A sample's numbers do not depend on the batch that it is in.
+    let mut batch = vec![0.0; 16];
+    dataset.fill(&[2, 0], &preparation, &mut batch);
+    assert_eq!(batch[..8], tensors[16..]);
+    Ok(())
+}
+
+#[test]
+fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
+    let dataset = Dataset::from_arrays(&[0.3; 8], Shape::new(2, 2, 1), &[0, 1])?;
+    let preparation = Preparation::measure(&dataset);
+    assert!(
+        tensors(&dataset, &preparation)
+            .concat()
+            .iter()
+            .all(|value| value.abs() < 1e-6)
+    );
+    Ok(())
+}
+
+#[test]
+fn a_split_is_stratified_complete_and_decided_by_the_seed() -> Result<()> {
+    let train = mnist()?.train;
+    let (rest, held) = train.split(5_000, 1)?;
+    assert_eq!((rest.len(), held.len()), (55_000, 5_000));
+    for (all, held) in train.counts().into_iter().zip(held.counts()) {
+        assert!((all as f64 / 12.0 - held as f64).abs() <= 1.0);
+    }
+    let mut rows: Vec<usize> = rest.rows.iter().chain(&held.rows).copied().collect();
+    rows.sort_unstable();
+    assert!(
+        rows.into_iter().eq(0..60_000),
+        "each image is in one part, once"
+    );
+    assert_eq!(train.split(5_000, 1)?.1.rows, held.rows);
+    assert_ne!(train.split(5_000, 2)?.1.rows, held.rows);
+    assert!(train.split(60_000, 1).is_err());
+    Ok(())
+}
+
+#[test]
+fn channels_that_cannot_be_matched_are_refused() -> Result<()> {
+    let dataset = Dataset::from_arrays(&[0.5; 16], Shape::new(2, 2, 2), &[0, 1])?;
+    let preparation = Preparation::measure(&dataset);
+    assert!(preparation.check(Shape::new(5, 7, 2)).is_ok());
+    assert!(preparation.check(Shape::new(2, 2, 1)).is_err());
+    assert!(preparation.decoded(&grey(&[1; 4], 2, 2)).is_err());
+    let damaged = Preparation {
+        std: vec![0.0; 2],
+        ..preparation
+    };
+    assert!(damaged.check(Shape::new(2, 2, 2)).is_err());
+    Ok(())
+}
