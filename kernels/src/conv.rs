@@ -9,6 +9,7 @@ mod forward;
 mod input_gradient;
 mod prefetch;
 mod weight_gradient;
+pub mod winograd;
 
 use std::fmt;
 use std::ops::Range;

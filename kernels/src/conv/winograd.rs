@@ -1,0 +1,164 @@
+//! Winograd's fast convolution, F(4×4, 3×3): a 4×4 tile of the output from a 6×6 tile of the input by 36 products instead of 144.
+//!
+//! Tiles and weights are polynomials. Each is evaluated at the points 0, ±√½, ±√2 and ∞ along both axes ([`transform`]), the values
+//! are multiplied plane by plane, summed over channels ([`product`]), and the result is interpolated. These points give about half
+//! the rounding error of the usual 0, ±1, ±2, ∞.
+//!
+//! For stride 1, 3×3 kernels without dilation and groups, and padding up to 2.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over the indices of small arrays of registers, several arrays at a time"
+)]
+mod forward;
+mod product;
+#[cfg(test)]
+mod tests;
+mod transform;
+mod weight_gradient;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use forward::{Forward, InputGradient};
+pub use weight_gradient::WeightGradient;
+
+use super::Geometry;
+use crate::Cpu;
+
+/// Output rows and columns of a tile.
+const TILE: usize = 4;
+/// Input rows and columns of a tile, and the number of points.
+const POINTS: usize = 6;
+/// Products of a tile.
+const PLANES: usize = POINTS * POINTS;
+/// Planes of one half of the rows: a whole 6×6 tile does not fit into the registers.
+const HALF_PLANES: usize = PLANES / 2;
+/// Floats between planes that would otherwise begin at the same place of the cache; a cache line.
+const GAP: usize = 16;
+
+/// Whether Winograd can compute this convolution.
+pub fn is_possible(geometry: &Geometry) -> bool {
+    geometry.kernel == [3, 3]
+        && geometry.stride == [1, 1]
+        && geometry.dilation == [1, 1]
+        && geometry.groups == 1
+        && geometry.padding[0] <= 2
+        && geometry.padding[1] <= 2
+}
+
+/// How the tiles lie on the maps of a batch.
+#[derive(Clone, Copy, Debug)]
+struct Tiles {
+    batch: usize,
+    /// Height, width of the map that is read.
+    input: [usize; 2],
+    /// Height, width of the map that is cut into tiles.
+    output: [usize; 2],
+    padding: [usize; 2],
+    /// Tiles down and across.
+    grid: [usize; 2],
+    count: usize,
+}
+
+/// Where a tile lies: its image, and its first row and column on the output.
+#[derive(Clone, Copy)]
+struct Place {
+    image: usize,
+    y: usize,
+    x: usize,
+}
+
+impl Tiles {
+    fn new(batch: usize, input: [usize; 2], output: [usize; 2], padding: [usize; 2]) -> Self {
+        let grid = output.map(|size| size.div_ceil(TILE));
+        Self {
+            batch,
+            input,
+            output,
+            padding,
+            grid,
+            count: batch * grid[0] * grid[1],
+        }
+    }
+
+    #[inline(always)]
+    fn place(&self, tile: usize) -> Place {
+        let of_image = self.grid[0] * self.grid[1];
+        let within = tile % of_image;
+        Place {
+            image: tile / of_image,
+            y: within / self.grid[1] * TILE,
+            x: within % self.grid[1] * TILE,
+        }
+    }
+
+    /// Addresses of the input pixels that a tile reads; those outside the map are `zeros`.
+    ///
+    /// # Safety
+    /// `map` holds the whole input with `channels` channels.
+    #[inline(always)]
+    unsafe fn input_pixels(
+        &self,
+        place: Place,
+        map: *const f32,
+        channels: usize,
+        zeros: *const f32,
+    ) -> [*const f32; PLANES] {
+        let [height, width] = self.input;
+        let mut pixels = [zeros; PLANES];
+        for i in 0..POINTS {
+            // Above the map the difference wraps round and is larger than any height.
+            let y = (place.y + i).wrapping_sub(self.padding[0]);
+            if y >= height {
+                continue;
+            }
+            for j in 0..POINTS {
+                let x = (place.x + j).wrapping_sub(self.padding[1]);
+                if x < width {
+                    let pixel = (place.image * height + y) * width + x;
+                    // SAFETY: the pixel lies on the map.
+                    pixels[i * POINTS + j] = unsafe { map.add(pixel * channels) };
+                }
+            }
+        }
+        pixels
+    }
+
+    /// Addresses of the output pixels of a tile; those outside the map are `zeros`.
+    ///
+    /// # Safety
+    /// `map` holds the whole output with `channels` channels.
+    #[inline(always)]
+    unsafe fn output_pixels(
+        &self,
+        place: Place,
+        map: *const f32,
+        channels: usize,
+        zeros: *const f32,
+    ) -> [*const f32; TILE * TILE] {
+        let [height, width] = self.output;
+        let mut pixels = [zeros; TILE * TILE];
+        for i in 0..TILE.min(height - place.y) {
+            for j in 0..TILE.min(width - place.x) {
+                let pixel = (place.image * height + place.y + i) * width + place.x + j;
+                // SAFETY: the pixel lies on the map.
+                pixels[i * TILE + j] = unsafe { map.add(pixel * channels) };
+            }
+        }
+        pixels
+    }
+}
+
+/// Runs `body(slot, task)` for every task; tasks that run at the same time have different slots, each with its own scratch.
+/// What a task computes must not depend on its slot.
+fn for_each(cpu: &Cpu, slots: usize, tasks: usize, body: impl Fn(usize, usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    cpu.parallel(slots.min(tasks), |slot| {
+        loop {
+            let task = next.fetch_add(1, Ordering::Relaxed);
+            if task >= tasks {
+                break;
+            }
+            body(slot, task);
+        }
+    });
+}

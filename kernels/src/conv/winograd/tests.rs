@@ -1,0 +1,274 @@
+use proptest::prelude::*;
+
+use super::weight_gradient::Order;
+use super::*;
+use crate::activation::Activation;
+use crate::conv::{Epilogue, GradientEpilogue};
+use crate::{InstructionSet, reference};
+
+fn geometries() -> impl Strategy<Value = Geometry> {
+    let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
+    (
+        1..=3_usize,
+        pair(1..=20),
+        [1..=40_usize, 1..=40_usize],
+        pair(0..=2),
+        pair(0..=2),
+    )
+        .prop_map(|(batch, size, channels, before, after)| {
+            let of = |axis: usize| (size[axis] + before[axis] + after[axis]).max(3) - 2;
+            Geometry {
+                batch,
+                input: [size[0], size[1], channels[0]],
+                output: [of(0), of(1), channels[1]],
+                kernel: [3; 2],
+                stride: [1; 2],
+                dilation: [1; 2],
+                padding: before,
+                groups: 1,
+            }
+        })
+}
+
+fn square(batch: usize, size: usize, input: usize, output: usize) -> Geometry {
+    Geometry {
+        batch,
+        input: [size, size, input],
+        output: [size, size, output],
+        kernel: [3; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        padding: [1; 2],
+        groups: 1,
+    }
+}
+
+/// Numbers between −1 and 1 that look random.
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..count)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// The largest error in units of ε · √terms · Σ|x||w|; a number that was not written is NaN and fails.
+///
+/// The errors of a tile spread over all its results. One at the border, which sees few inputs or none, is therefore judged by
+/// the Σ|x||w| to be expected of numbers between −1 and 1.
+fn error(actual: &[f32], (expected, magnitudes): &(Vec<f64>, Vec<f64>), terms: usize) -> f64 {
+    assert_eq!(actual.len(), expected.len());
+    let unit = f64::from(f32::EPSILON) * (terms as f64).sqrt();
+    let mut largest = 0.0_f64;
+    for (i, actual) in actual.iter().enumerate() {
+        let magnitude = magnitudes[i].max(terms as f64 / 4.0);
+        let error = (f64::from(*actual) - expected[i]).abs() / (unit * magnitude);
+        assert!(error <= 64.0, "{i}: {actual} instead of {}", expected[i]);
+        largest = largest.max(error);
+    }
+    largest
+}
+
+struct Problem {
+    geometry: Geometry,
+    input: Vec<f32>,
+    weights: Vec<f32>,
+    output_gradient: Vec<f32>,
+}
+
+impl Problem {
+    fn new(geometry: Geometry) -> Self {
+        let size = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
+        Self {
+            geometry,
+            input: numbers(size(geometry.input), 1),
+            weights: numbers(geometry.weights(), 2),
+            output_gradient: numbers(size(geometry.output), 3),
+        }
+    }
+
+    fn output(&self, cpu: &Cpu, pass: &Forward, epilogue: &Epilogue) -> Vec<f32> {
+        let mut packed = vec![f32::NAN; pass.packed_len()];
+        pass.pack(cpu, &self.weights, &mut packed);
+        let mut output = vec![f32::NAN; self.output_gradient.len()];
+        let mut scratch = vec![f32::NAN; pass.scratch_len()];
+        pass.run(
+            cpu,
+            &self.input,
+            &packed,
+            epilogue,
+            &mut output,
+            &mut scratch,
+        );
+        output
+    }
+
+    fn input_gradient(
+        &self,
+        cpu: &Cpu,
+        pass: &InputGradient,
+        epilogue: &GradientEpilogue,
+        old: Vec<f32>,
+    ) -> Vec<f32> {
+        let mut packed = vec![f32::NAN; pass.packed_len()];
+        pass.pack(cpu, &self.weights, &mut packed);
+        let mut gradient = old;
+        let mut scratch = vec![f32::NAN; pass.scratch_len()];
+        let from = &self.output_gradient;
+        pass.run(cpu, from, &packed, epilogue, &mut gradient, &mut scratch);
+        gradient
+    }
+
+    fn weight_gradient(&self, cpu: &Cpu, pass: &WeightGradient) -> [Vec<f32>; 2] {
+        let mut weights = vec![f32::NAN; self.weights.len()];
+        let mut bias = vec![f32::NAN; self.geometry.output[2]];
+        let mut scratch = vec![f32::NAN; pass.scratch_len()];
+        pass.run(
+            cpu,
+            &self.input,
+            &self.output_gradient,
+            &mut weights,
+            Some(&mut bias),
+            &mut scratch,
+        );
+        [weights, bias]
+    }
+
+    /// Output, input gradient, weight gradient, bias gradient.
+    fn solve(&self, cpu: &Cpu) -> [Vec<f32>; 4] {
+        let nan = vec![f32::NAN; self.input.len()];
+        let output = self.output(cpu, &Forward::new(cpu, self.geometry), &Epilogue::default());
+        let pass = InputGradient::new(cpu, self.geometry);
+        let input = self.input_gradient(cpu, &pass, &GradientEpilogue::default(), nan);
+        let [weights, bias] = self.weight_gradient(cpu, &WeightGradient::new(cpu, self.geometry));
+        [output, input, weights, bias]
+    }
+
+    /// The largest errors of the four results.
+    fn check(&self) -> [f64; 4] {
+        let geometry = &self.geometry;
+        let (x, w, dy) = (&self.input, &self.weights, &self.output_gradient);
+        let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
+        let expected = [
+            reference::conv::forward(geometry, x, w),
+            reference::conv::input_gradient(geometry, dy, w),
+            reference::conv::weight_gradient(geometry, x, dy),
+            reference::conv::bias_gradient(geometry, dy),
+        ];
+        let terms = [
+            9 * geometry.input[2],
+            9 * geometry.output[2],
+            pixels,
+            pixels,
+        ];
+        let mut largest = [0.0_f64; 4];
+        for set in InstructionSet::available() {
+            let results = self.solve(&Cpu::new(set, 1));
+            for i in 0..4 {
+                largest[i] = largest[i].max(error(&results[i], &expected[i], terms[i]));
+            }
+        }
+        largest
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn every_instruction_set_computes_every_geometry(geometry in geometries()) {
+        Problem::new(geometry).check();
+    }
+}
+
+#[test]
+fn error_is_a_few_times_that_of_a_plain_sum() {
+    for geometry in [
+        square(2, 16, 64, 64),
+        square(1, 14, 130, 100),
+        square(4, 7, 96, 160),
+    ] {
+        for error in Problem::new(geometry).check() {
+            assert!(error < 4.0, "{error} ε √k Σ|x||w|");
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_and_any_order_gives_the_same_bits() {
+    for geometry in [
+        square(3, 14, 40, 50),
+        square(2, 7, 200, 130),
+        square(5, 16, 64, 64),
+    ] {
+        let problem = Problem::new(geometry);
+        let one = problem.solve(&Cpu::best(1));
+        for threads in 2..6 {
+            assert!(
+                problem.solve(&Cpu::best(threads)) == one,
+                "{threads} threads"
+            );
+        }
+        let cpu = Cpu::best(2);
+        for panels_first in [false, true] {
+            let pass = Forward::new(&cpu, geometry).with_panels_first(panels_first);
+            assert!(problem.output(&cpu, &pass, &Epilogue::default()) == one[0]);
+        }
+        for channels in [[16, 16], [48, 32], [256, 256]] {
+            for order in [
+                Order::Own { channels, block: 8 },
+                Order::Own {
+                    channels,
+                    block: 24,
+                },
+                Order::Shared {
+                    channels,
+                    chunk: 16,
+                },
+                Order::Shared {
+                    channels,
+                    chunk: 1024,
+                },
+            ] {
+                let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+                let [weights, _] = problem.weight_gradient(&cpu, &pass);
+                assert!(weights == one[2], "{order:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn epilogues_follow_their_formula() {
+    let geometry = square(2, 9, 5, 21);
+    let problem = Problem::new(geometry);
+    for set in InstructionSet::available() {
+        let cpu = Cpu::new(set, 2);
+        let [plain, plain_gradient, ..] = problem.solve(&cpu);
+        let (bias, add) = (numbers(21, 4), numbers(plain.len(), 5));
+        let epilogue = Epilogue {
+            bias: Some(&bias),
+            add: Some(&add),
+            activation: Activation::Relu,
+        };
+        let output = problem.output(&cpu, &Forward::new(&cpu, geometry), &epilogue);
+        for (i, output) in output.iter().enumerate() {
+            assert_eq!(*output, (plain[i] + bias[i % 21] + add[i]).max(0.0));
+        }
+        let old = numbers(plain_gradient.len(), 6);
+        let epilogue = GradientEpilogue {
+            accumulate: true,
+            mask: Some((&problem.input, Activation::LeakyRelu(0.5))),
+        };
+        let pass = InputGradient::new(&cpu, geometry);
+        let gradient = problem.input_gradient(&cpu, &pass, &epilogue, old.clone());
+        for (i, gradient) in gradient.iter().enumerate() {
+            let slope = if problem.input[i] > 0.0 { 1.0 } else { 0.5 };
+            assert_eq!(*gradient, (plain_gradient[i] + old[i]) * slope);
+        }
+    }
+}

@@ -1,0 +1,613 @@
+//! The weight gradient by F(3×3, 4×4): its "output" are the nine taps, its "kernel" a 4×4 tile of the output gradient.
+//!
+//! In every plane the sum over tiles of input ⊗ output gradient, `[input channel][output channel]`; each element adds its tiles one
+//! after the other whatever the blocks of tiles and channels, so they may follow the number of threads and change no bit.
+use std::ops::Range;
+
+use super::product::{self, Left, Product, Right};
+use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, for_each, is_possible, transform};
+use crate::{Cpu, DisjointMut, Kernel, Simd};
+
+/// Floats of the sums that stay in a core's L2 beside the blocks.
+const SUMS_IN_CACHE: usize = 320 * 1024;
+/// Floats of the transformed maps of a chunk, for both maps: they stay in L3.
+const CHUNK_FLOATS: usize = 4 * 1024 * 1024;
+/// Tiles that one task transforms for all channels.
+const TRANSFORM: usize = 8;
+/// Pixels that one task adds up for the bias.
+const PIXELS: usize = 512;
+
+/// Who computes what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Each task has one half of the planes, a range of input and of output channels, and transforms what it needs: nothing is shared.
+    Own {
+        /// Input channels and output channels of a task.
+        channels: [usize; 2],
+        /// Tiles of a block.
+        block: usize,
+    },
+    /// The transformed maps of a chunk of tiles are shared; each task has all planes of a range of input and of output channels.
+    Shared {
+        /// Input channels and output channels of a task.
+        channels: [usize; 2],
+        /// Tiles of a chunk.
+        chunk: usize,
+    },
+}
+
+/// Weight and bias gradient, prepared for one geometry.
+#[derive(Clone, Debug)]
+pub struct WeightGradient {
+    tiles: Tiles,
+    channels: [usize; 2],
+    lanes: usize,
+    slots: usize,
+    order: Order,
+}
+
+impl WeightGradient {
+    /// Prepares a pass; `geometry` is the forward convolution's.
+    ///
+    /// # Panics
+    /// If the geometry is not [`is_possible`].
+    pub fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+        assert!(is_possible(&geometry), "{geometry:?}");
+        let [[height, width, inputs], [out_height, out_width, outputs]] =
+            [geometry.input, geometry.output];
+        let tiles = Tiles::new(
+            geometry.batch,
+            [height, width],
+            [out_height, out_width],
+            geometry.padding,
+        );
+        Self {
+            tiles,
+            channels: [inputs, outputs],
+            lanes: cpu.lanes(),
+            slots: cpu.threads(),
+            order: order(cpu.threads(), tiles.count, [inputs, outputs]),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// Numbers of scratch that [`WeightGradient::run`] needs at least.
+    pub fn scratch_len(&self) -> usize {
+        self.zeros_len() + self.bias_len() + self.sums_len() + self.planes_len()
+    }
+
+    fn zeros_len(&self) -> usize {
+        self.channels[0].max(self.channels[1]).next_multiple_of(GAP)
+    }
+
+    fn pixels(&self) -> usize {
+        self.tiles.batch * self.tiles.output[0] * self.tiles.output[1]
+    }
+
+    fn bias_len(&self) -> usize {
+        (self.pixels().div_ceil(PIXELS) * self.channels[1]).next_multiple_of(GAP)
+    }
+
+    /// Ranges of input and of output channels.
+    fn ranges(&self) -> [usize; 2] {
+        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
+        [0, 1].map(|side| self.channels[side].div_ceil(channels[side]))
+    }
+
+    /// The channels of one pair of ranges.
+    fn part(&self, pair: usize) -> Part {
+        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
+        let [_, across] = self.ranges();
+        let of = |side: usize, i: usize| {
+            let first = i * channels[side];
+            first..(first + channels[side]).min(self.channels[side])
+        };
+        Part {
+            inputs: of(0, pair / across),
+            outputs: of(1, pair % across),
+            row: channels[1].next_multiple_of(GAP),
+            plane: channels[0] * channels[1].next_multiple_of(GAP) + GAP,
+        }
+    }
+
+    /// Pairs of sums: of a thread where they need not outlive a task, of all channels otherwise.
+    fn sums_len(&self) -> usize {
+        let pairs = self.ranges()[0] * self.ranges()[1];
+        let kept = match self.order {
+            Order::Shared { chunk, .. } if chunk >= self.tiles.count => self.slots,
+            _ => pairs,
+        };
+        kept * PLANES * self.part(0).plane
+    }
+
+    fn rows(&self) -> [usize; 2] {
+        match self.order {
+            Order::Own { channels, .. } => channels.map(|channels| channels.next_multiple_of(GAP)),
+            Order::Shared { .. } => self.channels.map(|channels| channels.next_multiple_of(GAP)),
+        }
+    }
+
+    fn planes_len(&self) -> usize {
+        let [input, output] = self.rows();
+        match self.order {
+            Order::Own { block, .. } => {
+                self.slots * HALF_PLANES * (block * (input + output) + 2 * GAP)
+            }
+            Order::Shared { chunk, .. } => PLANES * (chunk * (input + output) + 2 * GAP),
+        }
+    }
+
+    /// Computes the weight gradient and, if asked, the bias gradient; what was there before is overwritten.
+    ///
+    /// # Panics
+    /// If a length is wrong.
+    pub fn run(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: &[f32],
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
+        let [inputs, outputs] = self.channels;
+        let [height, width] = self.tiles.input;
+        assert_eq!(input.len(), self.tiles.batch * height * width * inputs);
+        assert_eq!(output_gradient.len(), self.pixels() * outputs);
+        assert_eq!(weight_gradient.len(), 9 * inputs * outputs);
+        assert!(scratch.len() >= self.scratch_len(), "too little scratch");
+        assert_eq!(cpu.lanes(), self.lanes, "another instruction set");
+        let (zeros, scratch) = scratch.split_at_mut(self.zeros_len());
+        let (bias, scratch) = scratch.split_at_mut(self.bias_len());
+        let (sums, planes) = scratch.split_at_mut(self.sums_len());
+        zeros.fill(0.0);
+        if let Some(bias_gradient) = bias_gradient {
+            bias_sums(cpu, output_gradient, bias_gradient, bias);
+        }
+        let maps = Maps {
+            tiles: &self.tiles,
+            channels: self.channels,
+            input,
+            output_gradient,
+            zeros,
+        };
+        let weight_gradient = &DisjointMut::new(weight_gradient);
+        match self.order {
+            Order::Own { block, .. } => {
+                self.run_own(cpu, block, &maps, sums, planes);
+                let sums = &*sums;
+                cpu.parallel(self.ranges()[0] * self.ranges()[1], |pair| {
+                    let part = self.part(pair);
+                    let length = PLANES * part.plane;
+                    cpu.dispatch(Interpolate {
+                        sums: &sums[pair * length..(pair + 1) * length],
+                        part,
+                        channels: self.channels,
+                        weight_gradient,
+                    });
+                });
+            }
+            Order::Shared { chunk, .. } => {
+                self.run_shared(cpu, chunk, &maps, sums, planes, weight_gradient);
+            }
+        }
+    }
+
+    fn run_own(&self, cpu: &Cpu, block: usize, maps: &Maps, sums: &mut [f32], planes: &mut [f32]) {
+        let rows = self.rows();
+        let lengths = rows.map(|row| HALF_PLANES * (block * row + GAP));
+        let slot_length = lengths[0] + lengths[1];
+        let sums = DisjointMut::new(sums);
+        let planes = DisjointMut::new(planes);
+        let tasks = 2 * self.ranges()[0] * self.ranges()[1];
+        for_each(cpu, self.slots, tasks, |slot, task| {
+            let (pair, half) = (task / 2, task % 2);
+            let part = self.part(pair);
+            let length = HALF_PLANES * part.plane;
+            // SAFETY: one task at a time has this slot.
+            let planes = unsafe { planes.slice(slot * slot_length..(slot + 1) * slot_length) };
+            // SAFETY: each task has sums of its own.
+            let sums = unsafe { sums.slice(task * length..(task + 1) * length) };
+            let mut first = 0;
+            while first < self.tiles.count {
+                let tiles = first..(first + block).min(self.tiles.count);
+                first = tiles.end;
+                cpu.dispatch(Own {
+                    maps,
+                    tiles,
+                    half,
+                    part: &part,
+                    rows,
+                    block,
+                    planes,
+                    sums,
+                });
+            }
+        });
+    }
+
+    fn run_shared(
+        &self,
+        cpu: &Cpu,
+        chunk: usize,
+        maps: &Maps,
+        sums: &mut [f32],
+        planes: &mut [f32],
+        weight_gradient: &DisjointMut<f32>,
+    ) {
+        let rows = self.rows();
+        let steps = rows.map(|row| chunk * row + GAP);
+        let [inputs, outputs] = {
+            let (inputs, outputs) = planes.split_at_mut(PLANES * steps[0]);
+            [inputs, outputs].map(DisjointMut::new)
+        };
+        let sums = DisjointMut::new(sums);
+        let single = chunk >= self.tiles.count;
+        let mut first = 0;
+        while first < self.tiles.count {
+            let tiles = first..(first + chunk).min(self.tiles.count);
+            cpu.parallel(tiles.len().div_ceil(TRANSFORM), |i| {
+                let start = tiles.start + i * TRANSFORM;
+                cpu.dispatch(Transform {
+                    maps,
+                    tiles: start..(start + TRANSFORM).min(tiles.end),
+                    to: [&inputs, &outputs],
+                    row: i * TRANSFORM,
+                    rows,
+                    steps,
+                });
+            });
+            let pairs = self.ranges()[0] * self.ranges()[1];
+            for_each(cpu, self.slots, pairs, |slot, pair| {
+                let part = self.part(pair);
+                let length = PLANES * part.plane;
+                let place = if single { slot } else { pair };
+                // SAFETY: the place belongs to this slot or this pair, and one task at a time has either.
+                let sums = unsafe { sums.slice(place * length..(place + 1) * length) };
+                cpu.dispatch(Shared {
+                    planes: [&inputs, &outputs],
+                    tiles: tiles.len(),
+                    add: tiles.start > 0,
+                    part: &part,
+                    rows,
+                    steps,
+                    sums,
+                });
+                if tiles.end == self.tiles.count {
+                    cpu.dispatch(Interpolate {
+                        sums,
+                        part,
+                        channels: self.channels,
+                        weight_gradient,
+                    });
+                }
+            });
+            first = tiles.end;
+        }
+    }
+}
+
+/// The order that is likely the fastest.
+fn order(threads: usize, tiles: usize, channels: [usize; 2]) -> Order {
+    // Half of the planes for each task; more threads share channels out, which repeats transforms.
+    let mut own = channels;
+    while 2 * channels[0].div_ceil(own[0]) * channels[1].div_ceil(own[1]) < threads {
+        let wider = usize::from(own[1] >= own[0]);
+        if own[wider] < 64 {
+            break;
+        }
+        own[wider] = (own[wider] / 2).next_multiple_of(GAP);
+    }
+    let tasks = 2 * channels[0].div_ceil(own[0]) * channels[1].div_ceil(own[1]);
+    if tasks >= threads && HALF_PLANES * own[0] * own[1] <= SUMS_IN_CACHE {
+        let block = (BLOCK_FLOATS / (HALF_PLANES * (own[0] + own[1])) / 8 * 8).clamp(8, 64);
+        return Order::Own {
+            channels: own,
+            block,
+        };
+    }
+    let most = (CHUNK_FLOATS / (PLANES * (channels[0] + channels[1]))).clamp(32, 512);
+    let chunks = tiles.div_ceil(most).max(1);
+    Order::Shared {
+        channels: [32.min(channels[0]), 64.min(channels[1])],
+        chunk: tiles.div_ceil(chunks).next_multiple_of(TRANSFORM),
+    }
+}
+
+/// Floats of both blocks of an [`Order::Own`] task.
+const BLOCK_FLOATS: usize = 96 * 1024;
+
+/// Channels of a task, and how its sums `[plane][input channel][output channel]` lie.
+struct Part {
+    inputs: Range<usize>,
+    outputs: Range<usize>,
+    row: usize,
+    plane: usize,
+}
+
+struct Maps<'a> {
+    tiles: &'a Tiles,
+    channels: [usize; 2],
+    input: &'a [f32],
+    output_gradient: &'a [f32],
+    zeros: &'a [f32],
+}
+
+impl Maps<'_> {
+    /// Transforms one half of the planes of a tile's input channels.
+    ///
+    /// # Safety
+    /// A row of `channels`, rounded up to vectors, can be written at each of the half's planes, `plane` apart.
+    #[inline(always)]
+    unsafe fn input<S: Simd, const H: usize>(
+        &self,
+        simd: S,
+        tile: usize,
+        channels: &Range<usize>,
+        to: *mut f32,
+        plane: usize,
+    ) {
+        let place = self.tiles.place(tile);
+        // SAFETY: `run` has checked the size of the map; the rest is the caller's promise.
+        unsafe {
+            let (map, zeros) = (self.input.as_ptr(), self.zeros.as_ptr());
+            let pixels = self.tiles.input_pixels(place, map, self.channels[0], zeros);
+            for channel in channels.clone().step_by(S::LANES) {
+                let n = S::LANES.min(channels.end - channel);
+                let to = to.add(channel - channels.start);
+                transform::input::<S, H>(simd, &pixels, channel, n, to, plane);
+            }
+        }
+    }
+
+    /// Transforms one half of the planes of a tile's output gradient.
+    ///
+    /// # Safety
+    /// As of [`Maps::input`].
+    #[inline(always)]
+    unsafe fn output<S: Simd, const H: usize>(
+        &self,
+        simd: S,
+        tile: usize,
+        channels: &Range<usize>,
+        to: *mut f32,
+        plane: usize,
+    ) {
+        let place = self.tiles.place(tile);
+        // SAFETY: `run` has checked the size of the map; the rest is the caller's promise.
+        unsafe {
+            let (map, zeros) = (self.output_gradient.as_ptr(), self.zeros.as_ptr());
+            let pixels = self
+                .tiles
+                .output_pixels(place, map, self.channels[1], zeros);
+            for channel in channels.clone().step_by(S::LANES) {
+                let n = S::LANES.min(channels.end - channel);
+                let to = to.add(channel - channels.start);
+                transform::output_gradient::<S, H>(simd, &pixels, channel, n, to, plane);
+            }
+        }
+    }
+}
+
+struct Own<'a> {
+    maps: &'a Maps<'a>,
+    tiles: Range<usize>,
+    half: usize,
+    part: &'a Part,
+    rows: [usize; 2],
+    block: usize,
+    planes: &'a mut [f32],
+    sums: &'a mut [f32],
+}
+
+impl Own<'_> {
+    #[inline(always)]
+    fn half<S: Simd, const H: usize>(self, simd: S) {
+        let steps = self.rows.map(|row| self.block * row + GAP);
+        let inputs = self.planes.as_mut_ptr();
+        let outputs = inputs.wrapping_add(HALF_PLANES * steps[0]);
+        // SAFETY: the planes have room for the rows of a block in both maps.
+        unsafe {
+            for (i, tile) in self.tiles.clone().enumerate() {
+                let to = inputs.add(i * self.rows[0]);
+                self.maps
+                    .input::<S, H>(simd, tile, &self.part.inputs, to, steps[0]);
+                let to = outputs.add(i * self.rows[1]);
+                self.maps
+                    .output::<S, H>(simd, tile, &self.part.outputs, to, steps[1]);
+            }
+            multiply(
+                simd,
+                [inputs, outputs],
+                [HALF_PLANES, self.tiles.len()],
+                self.tiles.start > 0,
+                self.part,
+                self.rows,
+                steps,
+                self.sums,
+            );
+        }
+    }
+}
+
+impl Kernel for Own<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        if self.half == 0 {
+            self.half::<S, 0>(simd);
+        } else {
+            self.half::<S, 1>(simd);
+        }
+    }
+}
+
+/// Adds the products of some planes to their sums, or begins them.
+///
+/// # Safety
+/// At `maps` lie planes `steps` apart with `tiles` rows each, whose first number belongs to the first channel of the part.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "three matrices and their sizes")]
+unsafe fn multiply<S: Simd>(
+    simd: S,
+    maps: [*const f32; 2],
+    [planes, tiles]: [usize; 2],
+    add: bool,
+    part: &Part,
+    rows: [usize; 2],
+    steps: [usize; 2],
+    sums: &mut [f32],
+) {
+    assert!(sums.len() >= planes * part.plane);
+    let sizes = [
+        part.inputs.len(),
+        tiles,
+        part.outputs.len().div_ceil(S::LANES),
+    ];
+    for plane in 0..planes {
+        // SAFETY: the caller's promise; the sums were checked above.
+        unsafe {
+            let left = Left {
+                start: maps[0].add(plane * steps[0]),
+                row: 1,
+                column: rows[0],
+            };
+            let right = Right {
+                start: maps[1].add(plane * steps[1]),
+                row: rows[1],
+            };
+            let product = Product {
+                start: sums.as_mut_ptr().add(plane * part.plane),
+                row: part.row,
+            };
+            product::multiply::<S>(simd, add, sizes, left, right, product);
+        }
+    }
+}
+
+struct Transform<'a> {
+    maps: &'a Maps<'a>,
+    tiles: Range<usize>,
+    to: [&'a DisjointMut<'a, f32>; 2],
+    row: usize,
+    rows: [usize; 2],
+    steps: [usize; 2],
+}
+
+impl Kernel for Transform<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { maps, steps, .. } = self;
+        let [inputs, outputs] = maps.channels.map(|channels| 0..channels);
+        for (i, tile) in self.tiles.enumerate() {
+            // SAFETY: the planes have a row for each tile of the chunk, and this task has these tiles alone.
+            unsafe {
+                let to = self.to[0].as_mut_ptr().add((self.row + i) * self.rows[0]);
+                maps.input::<S, 0>(simd, tile, &inputs, to, steps[0]);
+                let to = to.add(HALF_PLANES * steps[0]);
+                maps.input::<S, 1>(simd, tile, &inputs, to, steps[0]);
+                let to = self.to[1].as_mut_ptr().add((self.row + i) * self.rows[1]);
+                maps.output::<S, 0>(simd, tile, &outputs, to, steps[1]);
+                let to = to.add(HALF_PLANES * steps[1]);
+                maps.output::<S, 1>(simd, tile, &outputs, to, steps[1]);
+            }
+        }
+    }
+}
+
+struct Shared<'a> {
+    planes: [&'a DisjointMut<'a, f32>; 2],
+    tiles: usize,
+    add: bool,
+    part: &'a Part,
+    rows: [usize; 2],
+    steps: [usize; 2],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for Shared<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: all planes of the chunk are written and have rows of all channels.
+        unsafe {
+            let maps = [
+                self.planes[0]
+                    .as_mut_ptr()
+                    .add(self.part.inputs.start)
+                    .cast_const(),
+                self.planes[1]
+                    .as_mut_ptr()
+                    .add(self.part.outputs.start)
+                    .cast_const(),
+            ];
+            let counts = [PLANES, self.tiles];
+            multiply(
+                simd, maps, counts, self.add, self.part, self.rows, self.steps, self.sums,
+            );
+        }
+    }
+}
+
+struct Interpolate<'a> {
+    sums: &'a [f32],
+    part: Part,
+    channels: [usize; 2],
+    weight_gradient: &'a DisjointMut<'a, f32>,
+}
+
+impl Kernel for Interpolate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let [inputs, outputs] = self.channels;
+        for (i, input) in self.part.inputs.clone().enumerate() {
+            for output in self.part.outputs.clone().step_by(S::LANES) {
+                let n = S::LANES.min(self.part.outputs.end - output);
+                let at = i * self.part.row + output - self.part.outputs.start;
+                // SAFETY: the sums have rows of whole vectors; the weights of these channels are written by this task alone.
+                unsafe {
+                    let from = self.sums.as_ptr().add(at);
+                    let taps = transform::weight_gradient(simd, from, self.part.plane);
+                    for y in 0..3 {
+                        for x in 0..3 {
+                            let to = ((y * 3 + x) * inputs + input) * outputs + output;
+                            let to = self.weight_gradient.as_mut_ptr().add(to);
+                            simd.store_first(n, taps[y][x], to);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sums of each channel, first over the pixels of a task, then over tasks.
+fn bias_sums(cpu: &Cpu, map: &[f32], bias_gradient: &mut [f32], scratch: &mut [f32]) {
+    let channels = bias_gradient.len();
+    let scratch = &mut scratch[..map.len().div_ceil(PIXELS * channels) * channels];
+    cpu.parallel_chunks(scratch, channels, |i, sums| {
+        let end = map.len().min((i + 1) * PIXELS * channels);
+        cpu.vectorised(|| add_pixels(&map[i * PIXELS * channels..end], sums));
+    });
+    add_pixels(scratch, bias_gradient);
+}
+
+#[inline(always)]
+fn add_pixels(pixels: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    for pixel in pixels.chunks_exact(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(pixel) {
+            *sum += value;
+        }
+    }
+}
