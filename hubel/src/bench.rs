@@ -1,7 +1,7 @@
 //! Timing of networks and kernels on this machine.
 use std::time::Instant;
 
-use hubel_kernels::conv::{self, Algorithm, Epilogue, Geometry, GradientEpilogue};
+use hubel_kernels::conv::{self, Algorithm, Epilogue, Geometry, GradientEpilogue, Pass};
 use hubel_kernels::{Buffer, Cpu, Kernel, Simd};
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ pub struct KernelRow {
     /// Channels, size, batch.
     pub shape: String,
     /// forward, input gradient or weight gradient
-    pub pass: &'static str,
+    pub pass: String,
     /// How it was computed.
     pub algorithm: String,
     /// Median time.
@@ -144,12 +144,12 @@ pub fn kernels(cpu: &Cpu, seconds: f64) -> Result<Vec<KernelRow>> {
                 let gflops = 2e-6 * geometry.multiply_adds() as f64 / milliseconds;
                 rows.push(KernelRow {
                     shape: shape.clone(),
-                    pass,
+                    pass: pass.to_string(),
                     algorithm: algorithm.to_string(),
                     milliseconds,
                     gflops,
                     peak_share: gflops / peak_gflops(cpu),
-                    chosen: algorithm == Algorithm::choose(&geometry),
+                    chosen: algorithm == Algorithm::choose(&geometry, pass),
                 });
             }
         }
@@ -157,12 +157,7 @@ pub fn kernels(cpu: &Cpu, seconds: f64) -> Result<Vec<KernelRow>> {
     Ok(rows)
 }
 
-fn passes(
-    cpu: &Cpu,
-    geometry: Geometry,
-    algorithm: Algorithm,
-    seconds: f64,
-) -> [(&'static str, f64); 3] {
+fn passes(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, seconds: f64) -> [(Pass, f64); 3] {
     let size = |map: [usize; 3]| geometry.batch * map.iter().product::<usize>();
     let filled = |length: usize| {
         let mut buffer = Buffer::zeros(length);
@@ -207,9 +202,9 @@ fn passes(
         );
     });
     [
-        ("forward", first),
-        ("input gradient", second),
-        ("weight gradient", third),
+        (Pass::Forward, first),
+        (Pass::InputGradient, second),
+        (Pass::WeightGradient, third),
     ]
 }
 

@@ -58,7 +58,7 @@ fn main() {
         };
         let algorithm = match wanted.as_deref() {
             Some("direct") => Algorithm::Direct,
-            _ => Algorithm::choose(&geometry),
+            _ => Algorithm::choose_precise(&geometry),
         };
         let numbers = |count: usize| {
             let numbers: Vec<f32> = (0..count).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();

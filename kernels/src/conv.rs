@@ -79,6 +79,32 @@ impl fmt::Display for Algorithm {
     }
 }
 
+/// One of the three computations that belong to a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// Output from input and weights.
+    Forward,
+    /// Gradient of the input from that of the output.
+    InputGradient,
+    /// Gradient of the weights from input and that of the output.
+    WeightGradient,
+}
+
+impl Pass {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Forward => "forward",
+            Self::InputGradient => "input gradient",
+            Self::WeightGradient => "weight gradient",
+        })
+    }
+}
+
 impl Algorithm {
     const ALL: [Self; 3] = [Self::Depthwise, Self::Winograd, Self::Direct];
 
@@ -86,12 +112,12 @@ impl Algorithm {
     pub fn supports(self, geometry: &Geometry) -> bool {
         match self {
             Self::Direct => true,
-            Self::Winograd => false,
+            Self::Winograd => winograd::supports(geometry),
             Self::Depthwise => depthwise::supports(geometry),
         }
     }
 
-    /// All that support `geometry`, most likely the fastest first.
+    /// All that support `geometry`.
     pub fn candidates(geometry: &Geometry) -> Vec<Self> {
         Self::ALL
             .into_iter()
@@ -99,16 +125,22 @@ impl Algorithm {
             .collect()
     }
 
-    /// The one that is most likely the fastest for `geometry`.
-    pub fn choose(geometry: &Geometry) -> Self {
-        Self::candidates(geometry)[0]
+    /// The one that is most likely the fastest for this pass of `geometry`.
+    pub fn choose(geometry: &Geometry, pass: Pass) -> Self {
+        if winograd::supports(geometry) && winograd::is_faster(geometry, pass) {
+            Self::Winograd
+        } else {
+            Self::choose_precise(geometry)
+        }
     }
 
     /// As [`Algorithm::choose`] among those that compute every product of the direct convolution.
     pub fn choose_precise(geometry: &Geometry) -> Self {
-        let mut candidates = Self::candidates(geometry);
-        candidates.retain(|algorithm| *algorithm != Self::Winograd);
-        candidates[0]
+        if depthwise::supports(geometry) {
+            Self::Depthwise
+        } else {
+            Self::Direct
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{self, Algorithm};
+use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::{Cpu, pool};
 
@@ -191,17 +191,24 @@ impl Lowering<'_> {
             inputs.push(other);
         }
         let (activation, nodes) = self.following_activation(nodes);
-        let algorithm = match self.settings.precise {
+        let algorithm = |pass: Pass| match self.settings.precise {
             true => Algorithm::choose_precise(&geometry),
-            false => Algorithm::choose(&geometry),
+            false => Algorithm::choose(&geometry, pass),
         };
         let kind = Kind::Convolution(Box::new(Convolution {
             linear: settings.is_none(),
-            algorithm,
             geometry,
-            forward: conv::Forward::new(self.cpu, geometry, algorithm),
-            input_gradient: conv::InputGradient::new(self.cpu, geometry, algorithm),
-            weight_gradient: conv::WeightGradient::new(self.cpu, geometry, algorithm),
+            forward: conv::Forward::new(self.cpu, geometry, algorithm(Pass::Forward)),
+            input_gradient: conv::InputGradient::new(
+                self.cpu,
+                geometry,
+                algorithm(Pass::InputGradient),
+            ),
+            weight_gradient: conv::WeightGradient::new(
+                self.cpu,
+                geometry,
+                algorithm(Pass::WeightGradient),
+            ),
             weight: self
                 .parameters
                 .range(i, Role::Weight)

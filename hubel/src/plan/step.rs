@@ -66,7 +66,6 @@ pub(crate) enum Kind {
 /// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`.
 pub(crate) struct Convolution {
     pub(crate) linear: bool,
-    pub(crate) algorithm: conv::Algorithm,
     pub(crate) geometry: conv::Geometry,
     pub(crate) forward: conv::Forward,
     pub(crate) input_gradient: conv::InputGradient,
@@ -78,6 +77,22 @@ pub(crate) struct Convolution {
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
+}
+
+impl Convolution {
+    /// The algorithm of each pass; one where all agree.
+    fn algorithms(&self) -> String {
+        let [forward, input, weight] = [
+            self.forward.algorithm(),
+            self.input_gradient.algorithm(),
+            self.weight_gradient.algorithm(),
+        ];
+        if forward == input && forward == weight {
+            forward.to_string()
+        } else {
+            format!("{forward}, input gradient {input}, weight gradient {weight}")
+        }
+    }
 }
 
 /// A batch normalisation over `channels`, with the activation after it.
@@ -161,7 +176,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Convolution(step) => {
                 let name = if step.linear { "linear" } else { "conv" };
-                write!(f, "{name} ({})", step.algorithm)?;
+                write!(f, "{name} ({})", step.algorithms())?;
                 if step.folded.is_some() {
                     write!(f, " + folded batch norm")?;
                 }

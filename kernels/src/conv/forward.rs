@@ -1,7 +1,7 @@
 //! The forward pass by any algorithm.
 use crate::Cpu;
 
-use super::{Algorithm, Epilogue, Geometry, depthwise, direct};
+use super::{Algorithm, Epilogue, Geometry, depthwise, direct, winograd};
 
 /// A forward pass, prepared for one geometry: tables of positions, the order of work.
 #[derive(Debug)]
@@ -10,6 +10,7 @@ pub struct Forward(By);
 #[derive(Debug)]
 enum By {
     Direct(direct::Forward),
+    Winograd(winograd::Forward),
     Depthwise(depthwise::Forward),
 }
 
@@ -22,15 +23,25 @@ impl Forward {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         Self(match algorithm {
             Algorithm::Direct => By::Direct(direct::Forward::new(cpu, geometry)),
+            Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::Forward::new(geometry)),
-            Algorithm::Winograd => unreachable!("supports nothing"),
         })
+    }
+
+    /// How it is computed.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.0 {
+            By::Direct(_) => Algorithm::Direct,
+            By::Winograd(_) => Algorithm::Winograd,
+            By::Depthwise(_) => Algorithm::Depthwise,
+        }
     }
 
     /// Numbers in the packed weights.
     pub fn packed_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.packed_len(),
+            By::Winograd(winograd) => winograd.packed_len(),
             By::Depthwise(depthwise) => depthwise.packed_len(),
         }
     }
@@ -42,13 +53,17 @@ impl Forward {
     pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         match &self.0 {
             By::Direct(direct) => direct.pack(cpu, weights, packed),
+            By::Winograd(winograd) => winograd.pack(cpu, weights, packed),
             By::Depthwise(_) => packed.copy_from_slice(weights),
         }
     }
 
     /// Numbers of scratch that [`Forward::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
-        0
+        match &self.0 {
+            By::Direct(_) | By::Depthwise(_) => 0,
+            By::Winograd(winograd) => winograd.scratch_len(),
+        }
     }
 
     /// Computes the output, every number of it.
@@ -62,10 +77,11 @@ impl Forward {
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
-        _scratch: &mut [f32],
+        scratch: &mut [f32],
     ) {
         match &self.0 {
             By::Direct(direct) => direct.run(cpu, input, packed, epilogue, output),
+            By::Winograd(winograd) => winograd.run(cpu, input, packed, epilogue, output, scratch),
             By::Depthwise(depthwise) => depthwise.run(cpu, input, packed, epilogue, output),
         }
     }

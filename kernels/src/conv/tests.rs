@@ -233,7 +233,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         },
     ] {
         let problem = Problem::new(geometry);
-        let algorithm = Algorithm::choose(&geometry);
+        let algorithm = Algorithm::choose_precise(&geometry);
         let one = problem.solve(&Cpu::best(1), algorithm);
         for threads in 2..5 {
             assert!(problem.solve(&Cpu::best(threads), algorithm) == one);

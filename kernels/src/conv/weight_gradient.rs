@@ -3,6 +3,7 @@ use crate::Cpu;
 
 use super::{
     Algorithm, Geometry, depthwise_weight_gradient as depthwise, direct_weight_gradient as direct,
+    winograd,
 };
 
 /// Weight and bias gradient, prepared for one geometry.
@@ -12,6 +13,7 @@ pub struct WeightGradient(By);
 #[derive(Debug)]
 enum By {
     Direct(direct::WeightGradient),
+    Winograd(winograd::WeightGradient),
     Depthwise(depthwise::WeightGradient),
 }
 
@@ -20,19 +22,29 @@ impl WeightGradient {
     ///
     /// # Panics
     /// If `algorithm` does not support `geometry`.
-    pub fn new(_cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
+    pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         Self(match algorithm {
             Algorithm::Direct => By::Direct(direct::WeightGradient::new(geometry)),
+            Algorithm::Winograd => By::Winograd(winograd::WeightGradient::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::WeightGradient::new(geometry)),
-            Algorithm::Winograd => unreachable!("supports nothing"),
         })
+    }
+
+    /// How it is computed.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.0 {
+            By::Direct(_) => Algorithm::Direct,
+            By::Winograd(_) => Algorithm::Winograd,
+            By::Depthwise(_) => Algorithm::Depthwise,
+        }
     }
 
     /// Numbers of scratch that [`WeightGradient::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.scratch_len(),
+            By::Winograd(winograd) => winograd.scratch_len(),
             By::Depthwise(depthwise) => depthwise.scratch_len(),
         }
     }
@@ -52,6 +64,14 @@ impl WeightGradient {
     ) {
         match &self.0 {
             By::Direct(direct) => direct.run(
+                cpu,
+                input,
+                output_gradient,
+                weight_gradient,
+                bias_gradient,
+                scratch,
+            ),
+            By::Winograd(winograd) => winograd.run(
                 cpu,
                 input,
                 output_gradient,

@@ -18,10 +18,10 @@ mod weight_gradient;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use forward::{Forward, InputGradient};
-pub use weight_gradient::WeightGradient;
+pub(super) use forward::{Forward, InputGradient};
+pub(super) use weight_gradient::WeightGradient;
 
-use super::Geometry;
+use super::{Geometry, Pass};
 use crate::Cpu;
 
 /// Output rows and columns of a tile.
@@ -36,13 +36,19 @@ const HALF_PLANES: usize = PLANES / 2;
 const GAP: usize = 16;
 
 /// Whether Winograd can compute this convolution.
-pub fn is_possible(geometry: &Geometry) -> bool {
+pub(super) fn supports(geometry: &Geometry) -> bool {
     geometry.kernel == [3, 3]
         && geometry.stride == [1, 1]
         && geometry.dilation == [1, 1]
         && geometry.groups == 1
         && geometry.padding[0] <= 2
         && geometry.padding[1] <= 2
+}
+
+/// Whether Winograd is likely to be faster than the direct algorithm.
+pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
+    let _ = pass;
+    geometry.input[2] >= 16 && geometry.output[2] >= 16
 }
 
 /// How the tiles lie on the maps of a batch.

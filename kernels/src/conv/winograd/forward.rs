@@ -1,6 +1,6 @@
 //! Forward pass and input gradient: both are convolutions of a map with transformed weights.
 use super::product::{self, Left, Product, Right};
-use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, is_possible, transform};
+use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
 use crate::conv::finish::Finish;
 use crate::conv::{Epilogue, GradientEpilogue};
 use crate::{Cpu, DisjointMut, Kernel, Simd};
@@ -14,15 +14,15 @@ const BLOCK_FLOATS: usize = 128 * 1024;
 
 /// A forward pass, prepared for one geometry.
 #[derive(Clone, Debug)]
-pub struct Forward(Convolution);
+pub(in crate::conv) struct Forward(Convolution);
 
 impl Forward {
     /// Prepares a pass.
     ///
     /// # Panics
-    /// If the geometry is not [`is_possible`].
-    pub fn new(cpu: &Cpu, geometry: Geometry) -> Self {
-        assert!(is_possible(&geometry), "{geometry:?}");
+    /// If the geometry is not [`supports`].
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+        assert!(supports(&geometry), "{geometry:?}");
         let [[height, width, inputs], [out_height, out_width, outputs]] =
             [geometry.input, geometry.output];
         let tiles = Tiles::new(
@@ -41,22 +41,22 @@ impl Forward {
     }
 
     /// Numbers in the transformed weights.
-    pub fn packed_len(&self) -> usize {
+    pub(in crate::conv) fn packed_len(&self) -> usize {
         self.0.packed_len()
     }
 
     /// Transforms `weights`, `[3, 3, input channels, output channels]`, for the instruction set of `cpu`.
-    pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
+    pub(in crate::conv) fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         self.0.pack::<false>(cpu, weights, packed);
     }
 
     /// Numbers of scratch that [`Forward::run`] needs at least.
-    pub fn scratch_len(&self) -> usize {
+    pub(in crate::conv) fn scratch_len(&self) -> usize {
         self.0.scratch_len()
     }
 
     /// Computes the output, every number of it.
-    pub fn run(
+    pub(in crate::conv) fn run(
         &self,
         cpu: &Cpu,
         input: &[f32],
@@ -72,15 +72,15 @@ impl Forward {
 
 /// An input gradient: the convolution of the output gradient with the weights rotated by half a turn.
 #[derive(Clone, Debug)]
-pub struct InputGradient(Convolution);
+pub(in crate::conv) struct InputGradient(Convolution);
 
 impl InputGradient {
     /// Prepares a pass; `geometry` is the forward convolution's.
     ///
     /// # Panics
-    /// If the geometry is not [`is_possible`].
-    pub fn new(cpu: &Cpu, geometry: Geometry) -> Self {
-        assert!(is_possible(&geometry), "{geometry:?}");
+    /// If the geometry is not [`supports`].
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+        assert!(supports(&geometry), "{geometry:?}");
         let [[height, width, inputs], [out_height, out_width, outputs]] =
             [geometry.input, geometry.output];
         let tiles = Tiles::new(
@@ -93,22 +93,22 @@ impl InputGradient {
     }
 
     /// Numbers in the transformed weights.
-    pub fn packed_len(&self) -> usize {
+    pub(in crate::conv) fn packed_len(&self) -> usize {
         self.0.packed_len()
     }
 
     /// Transforms `weights`, `[3, 3, input channels, output channels]`, for the instruction set of `cpu`.
-    pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
+    pub(in crate::conv) fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         self.0.pack::<true>(cpu, weights, packed);
     }
 
     /// Numbers of scratch that [`InputGradient::run`] needs at least.
-    pub fn scratch_len(&self) -> usize {
+    pub(in crate::conv) fn scratch_len(&self) -> usize {
         self.0.scratch_len()
     }
 
     /// Computes the input gradient, every number of it.
-    pub fn run(
+    pub(in crate::conv) fn run(
         &self,
         cpu: &Cpu,
         output_gradient: &[f32],

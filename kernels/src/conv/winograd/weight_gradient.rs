@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::product::{self, Left, Product, Right};
-use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, for_each, is_possible, transform};
+use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, for_each, supports, transform};
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.
@@ -38,7 +38,7 @@ pub(super) enum Order {
 
 /// Weight and bias gradient, prepared for one geometry.
 #[derive(Clone, Debug)]
-pub struct WeightGradient {
+pub(in crate::conv) struct WeightGradient {
     tiles: Tiles,
     channels: [usize; 2],
     lanes: usize,
@@ -50,9 +50,9 @@ impl WeightGradient {
     /// Prepares a pass; `geometry` is the forward convolution's.
     ///
     /// # Panics
-    /// If the geometry is not [`is_possible`].
-    pub fn new(cpu: &Cpu, geometry: Geometry) -> Self {
-        assert!(is_possible(&geometry), "{geometry:?}");
+    /// If the geometry is not [`supports`].
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+        assert!(supports(&geometry), "{geometry:?}");
         let [[height, width, inputs], [out_height, out_width, outputs]] =
             [geometry.input, geometry.output];
         let tiles = Tiles::new(
@@ -76,7 +76,7 @@ impl WeightGradient {
     }
 
     /// Numbers of scratch that [`WeightGradient::run`] needs at least.
-    pub fn scratch_len(&self) -> usize {
+    pub(in crate::conv) fn scratch_len(&self) -> usize {
         self.zeros_len() + self.bias_len() + self.sums_len() + self.planes_len()
     }
 
@@ -145,7 +145,7 @@ impl WeightGradient {
     ///
     /// # Panics
     /// If a length is wrong.
-    pub fn run(
+    pub(in crate::conv) fn run(
         &self,
         cpu: &Cpu,
         input: &[f32],
