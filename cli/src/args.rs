@@ -238,6 +238,12 @@ pub(crate) struct BenchNetwork {
     /// How many classes `linear(classes)` has
     #[arg(long, default_value_t = 10, value_parser = at_least_1())]
     pub(crate) classes: usize,
+    /// No Winograd: compute every product of each convolution
+    #[arg(long)]
+    pub(crate) precise: bool,
+    /// Show the time of each step of the plan instead: where the time goes
+    #[arg(long)]
+    pub(crate) steps: bool,
     /// How long to measure
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     pub(crate) seconds: f64,

@@ -5,6 +5,7 @@ mod elementwise;
 mod normalisation;
 mod pooling;
 
+use hubel_kernels::conv::Pass;
 use hubel_kernels::{Cpu, activation, softmax};
 
 use crate::parameters::Parameters;
@@ -57,6 +58,18 @@ impl Plan {
         workspace: &mut Workspace,
         seed: u64,
     ) {
+        self.forward_watched(cpu, parameters, workspace, seed, &mut |_, _| {});
+    }
+
+    /// As [`Plan::forward`]; calls `watch` after each step.
+    pub(crate) fn forward_watched(
+        &self,
+        cpu: &Cpu,
+        parameters: &Parameters,
+        workspace: &mut Workspace,
+        seed: u64,
+        watch: &mut dyn FnMut(usize, Pass),
+    ) {
         let training = self.settings.mode == Mode::Training;
         for (i, step) in self.steps.iter().enumerate() {
             let context = Context {
@@ -69,6 +82,7 @@ impl Plan {
             let mut output = std::mem::take(&mut workspace.values[step.output]);
             step.forward(&context, workspace, &mut output[..self.output_lengths[i]]);
             workspace.values[step.output] = output;
+            watch(i, Pass::Forward);
         }
     }
 
@@ -111,6 +125,18 @@ impl Plan {
         workspace: &mut Workspace,
         seed: u64,
     ) {
+        self.backward_watched(cpu, parameters, workspace, seed, &mut |_, _| {});
+    }
+
+    /// As [`Plan::backward`]; calls `watch` after each part of a step.
+    pub(crate) fn backward_watched(
+        &self,
+        cpu: &Cpu,
+        parameters: &Parameters,
+        workspace: &mut Workspace,
+        seed: u64,
+        watch: &mut dyn FnMut(usize, Pass),
+    ) {
         for (i, step) in self.steps.iter().enumerate().rev() {
             let context = Context {
                 cpu,
@@ -126,8 +152,13 @@ impl Plan {
                 let output = &workspace.values[step.output][..output_gradient.len()];
                 activation::backward_in_place(cpu, function, output, output_gradient);
             }
-            step.backward(&context, workspace, output_gradient);
+            if let Kind::Convolution(convolution) = &step.kind {
+                convolution.weight_gradient(&context, step, workspace, output_gradient);
+                watch(i, Pass::WeightGradient);
+            }
+            step.input_gradient(&context, workspace, output_gradient);
             workspace.gradients[step.backward.output_gradient] = gradient;
+            watch(i, Pass::InputGradient);
         }
     }
 }
@@ -149,10 +180,15 @@ impl Step {
         }
     }
 
-    fn backward(&self, context: &Context<'_>, workspace: &mut Workspace, output_gradient: &[f32]) {
+    fn input_gradient(
+        &self,
+        context: &Context<'_>,
+        workspace: &mut Workspace,
+        output_gradient: &[f32],
+    ) {
         match &self.kind {
             Kind::Convolution(convolution) => {
-                convolution.backward(context, self, workspace, output_gradient)
+                convolution.input_gradient(context, self, workspace, output_gradient)
             }
             Kind::MaxPool { window } => {
                 pooling::max_backward(context, self, window, workspace, output_gradient)

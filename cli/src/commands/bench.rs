@@ -1,8 +1,8 @@
 //! `hubel bench`: times on this machine.
 use std::process::ExitCode;
 
-use hubel::Network;
-use hubel::bench::{self, KernelRow};
+use hubel::bench::{self, KernelRow, StepRow};
+use hubel::{Network, PlanSettings};
 use serde_json::{Value, json};
 
 use super::{Outcome, usual_input};
@@ -24,22 +24,30 @@ fn network(mode: &str, arguments: &BenchNetwork, console: &Console) -> Outcome {
         .input
         .unwrap_or_else(|| usual_input(&arguments.net));
     let cpu = arguments.processor.cpu();
-    let measure = match mode {
-        "train" => bench::train,
-        _ => bench::infer,
+    let settings = match mode {
+        "train" => PlanSettings::training(arguments.batch),
+        _ => PlanSettings::inference(arguments.batch),
+    };
+    let settings = PlanSettings {
+        precise: arguments.precise,
+        ..settings
     };
     console.remark(&format!(
         "{mode} {}: input {input}, batch {}, {cpu:?}, {} s",
         arguments.net, arguments.batch, arguments.seconds
     ));
-    let timing = measure(
-        &cpu,
-        &network,
-        input,
-        arguments.classes,
-        arguments.batch,
-        arguments.seconds,
-    )?;
+    let mut bench = bench::Bench::new(&cpu, &network, input, arguments.classes, settings)?;
+    if arguments.steps {
+        let rows = bench.steps(arguments.seconds);
+        if arguments.json {
+            let rows = json!({ "net": arguments.net, "mode": mode, "steps": rows });
+            console::print(&rows.to_string())?;
+        } else {
+            console::print(&step_table(&rows, mode == "train"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let timing = bench.run(arguments.seconds);
     if arguments.json {
         console::print(
             &json!({
@@ -65,6 +73,45 @@ fn network(mode: &str, arguments: &BenchNetwork, console: &Console) -> Outcome {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One line per step, and the sums.
+fn step_table(rows: &[StepRow], training: bool) -> String {
+    let columns = |row: &StepRow| match training {
+        true => vec![
+            row.forward_ms,
+            row.weight_gradient_ms,
+            row.input_gradient_ms,
+        ],
+        false => vec![row.forward_ms],
+    };
+    let width = |text: fn(&StepRow) -> &String| {
+        let longest = rows.iter().map(|row| text(row).chars().count()).max();
+        longest.unwrap_or(0)
+    };
+    let (name, kind) = (width(|row| &row.name).max(4), width(|row| &row.kind));
+    let mut text = format!("{:name$}  {:kind$}  {:>10}", "layers", "step", "forward ms");
+    if training {
+        text += &format!("  {:>10}  {:>10}", "weights ms", "inputs ms");
+    }
+    let mut sums = vec![0.0; columns(&rows[0]).len()];
+    for row in rows {
+        text += &format!("\n{:name$}  {:kind$}", row.name, row.kind);
+        for (value, sum) in columns(row).into_iter().zip(&mut sums) {
+            text += &match value {
+                None => format!("  {:>10}", ""),
+                Some(value) => format!("  {value:>10.3}"),
+            };
+            *sum += value.unwrap_or(0.0);
+        }
+    }
+    text += &format!("\n{:name$}  {:kind$}", "", "sum");
+    sums.iter()
+        .for_each(|sum| text += &format!("  {sum:>10.3}"));
+    text + &format!(
+        "   = {:.3} ms (fastest run of each step)",
+        sums.iter().sum::<f64>()
+    )
 }
 
 fn kernels(arguments: &BenchKernels, console: &Console) -> Outcome {

@@ -73,7 +73,7 @@ impl Convolution {
         );
     }
 
-    pub(super) fn backward(
+    pub(super) fn weight_gradient(
         &self,
         context: &Context<'_>,
         step: &Step,
@@ -104,6 +104,18 @@ impl Convolution {
             &mut workspace.scratch,
         );
         workspace.parameter_gradient = gradient;
+    }
+
+    pub(super) fn input_gradient(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        workspace: &mut Workspace,
+        output_gradient: &[f32],
+    ) {
+        let geometry = &self.geometry;
+        let input_length = geometry.batch * geometry.input.iter().product::<usize>();
+        let input = &workspace.values[step.inputs[0]][..input_length];
         if let Some(target) = &step.backward.inputs[0] {
             let epilogue = GradientEpilogue {
                 accumulate: target.accumulate,
