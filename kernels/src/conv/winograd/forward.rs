@@ -278,6 +278,7 @@ impl Convolution {
                 output: &output,
                 block,
                 panel,
+                ahead: (!self.panels_first).then_some(input),
             });
         };
         let (blocks, panels) = (self.blocks(), self.panels());
@@ -300,7 +301,7 @@ impl Convolution {
     /// The tiles of a block.
     #[inline(always)]
     fn tiles_of(&self, block: usize) -> std::ops::Range<usize> {
-        let first = block * self.block;
+        let first = (block * self.block).min(self.tiles.count);
         first..(first + self.block).min(self.tiles.count)
     }
 }
@@ -416,6 +417,8 @@ struct Multiply<'a> {
     output: &'a DisjointMut<'a, f32>,
     block: usize,
     panel: usize,
+    /// The input, if the next block is to be fetched meanwhile.
+    ahead: Option<&'a [f32]>,
 }
 
 impl Kernel for Multiply<'_> {
@@ -433,7 +436,15 @@ impl Kernel for Multiply<'_> {
         let vectors = channels.div_ceil(S::LANES);
         let tiles = convolution.tiles_of(self.block);
         let plane_out = convolution.output_plane();
+        let next = convolution.tiles_of(self.block + convolution.slots);
+        let (size, shift) = convolution.tiles.ahead(inputs);
         for plane in 0..PLANES {
+            if let Some(input) = self.ahead {
+                let part = [self.panel * PLANES + plane, convolution.panels() * PLANES];
+                convolution
+                    .tiles
+                    .prefetch(part, &next, input.as_ptr(), size, shift);
+            }
             // SAFETY: the planes have a row for each tile of a block, the weights one for each input channel.
             unsafe {
                 let left = Left {
