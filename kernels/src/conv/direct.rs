@@ -8,7 +8,7 @@ use crate::{Cpu, InstructionSet};
 
 use super::axis::{Axis, Pixel, Walk};
 use super::finish::Finish;
-use super::prefetch::{prefetch, prefetch_write};
+use super::prefetch::prefetch;
 use super::{Epilogue, Geometry, GradientEpilogue};
 
 /// Pixels of a task where there are enough of them: their channels stay in L2 while the blocks of weights pass by.
@@ -401,7 +401,7 @@ impl Task<'_> {
         let channel = group * gather.channels + block * BLOCK_VECTORS * lanes;
         for p in 0..P {
             let at = (target + p) * gather.target_channels + channel;
-            prefetch_write(self.target.wrapping_add(at), V * lanes);
+            self.finish.prefetch(self.target, at, V * lanes);
         }
     }
 

@@ -2,6 +2,7 @@
 use crate::activation::{self, Activation};
 use crate::simd::Simd;
 
+use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, GradientEpilogue};
 
 /// `(activation(sum + bias + add) + old) · derivative(mask)`, each part optional.
@@ -34,6 +35,18 @@ impl<'a> Finish<'a> {
             accumulate: epilogue.accumulate,
             mask: epilogue.mask,
             ..Self::default()
+        }
+    }
+
+    /// Asks for the `numbers` from `at` on of the maps that [`Finish::store`] reads, and of the target to write.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, target: *const f32, at: usize, numbers: usize) {
+        prefetch_write(target.wrapping_add(at), numbers);
+        if let Some((mask, _)) = self.mask {
+            prefetch(mask.as_ptr().wrapping_add(at), numbers);
+        }
+        if let Some(add) = self.add {
+            prefetch(add.as_ptr().wrapping_add(at), numbers);
         }
     }
 

@@ -421,6 +421,22 @@ struct Multiply<'a> {
     ahead: Option<&'a [f32]>,
 }
 
+impl Multiply<'_> {
+    /// Asks for what the end of a tile reads and writes.
+    #[inline(always)]
+    fn prefetch(&self, tile: usize, first: usize, channels: usize) {
+        let Convolution { tiles, outputs, .. } = self.convolution;
+        let place = tiles.place(tile);
+        let [height, width] = tiles.output;
+        for y in place.y..height.min(place.y + TILE) {
+            for x in place.x..width.min(place.x + TILE) {
+                let at = ((place.image * height + y) * width + x) * outputs + first;
+                self.finish.prefetch(self.output.as_mut_ptr(), at, channels);
+            }
+        }
+    }
+}
+
 impl Kernel for Multiply<'_> {
     type Output = ();
 
@@ -465,8 +481,11 @@ impl Kernel for Multiply<'_> {
             }
         }
         let [height, width] = convolution.tiles.output;
-        for (i, tile) in tiles.enumerate() {
+        for (i, tile) in tiles.clone().enumerate() {
             let place = convolution.tiles.place(tile);
+            if tile + 1 < tiles.end {
+                self.prefetch(tile + 1, first, channels);
+            }
             for v in 0..vectors {
                 let n = S::LANES.min(channels - v * S::LANES);
                 // SAFETY: the planes were written above; pixels are within the output, whose size `run` has checked, and
