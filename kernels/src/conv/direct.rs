@@ -68,7 +68,7 @@ impl Forward {
         epilogue: &Epilogue,
         output: &mut [f32],
     ) {
-        let finish = Finish::forward(epilogue, output.len(), self.geometry.output[2]);
+        let finish = Finish::forward(epilogue, output, self.geometry.output[2]);
         self.gather.run(cpu, input, packed, &finish, output);
     }
 }
@@ -131,7 +131,7 @@ impl InputGradient {
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient.len());
+        let finish = Finish::gradient(epilogue, input_gradient, self.geometry.input[2]);
         self.gather
             .run(cpu, output_gradient, packed, &finish, input_gradient);
     }

@@ -65,7 +65,7 @@ impl Forward {
         output: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let finish = Finish::forward(epilogue, output.len(), self.0.outputs);
+        let finish = Finish::forward(epilogue, output, self.0.outputs);
         self.0.run(cpu, input, packed, finish, output, scratch);
     }
 }
@@ -117,7 +117,7 @@ impl InputGradient {
         input_gradient: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient.len());
+        let finish = Finish::gradient(epilogue, input_gradient, self.0.outputs);
         self.0.run(
             cpu,
             output_gradient,
