@@ -330,3 +330,40 @@ fn an_output_folder_that_cannot_be_made_is_refused_before_training() {
         .code(1)
         .stderr(contains("cannot create"));
 }
+
+#[test]
+fn training_that_diverges_says_where_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("model.safetensors");
+    let diverging = || {
+        let mut command = hubel();
+        command
+            .args(["train", "--model", "flatten-fc(20)-relu-fc(classes)"])
+            .args(["--learning-rate", "1e30", "--schedule", "constant", "--out"])
+            .arg(folder.path());
+        command
+    };
+    diverging().assert().code(1).stdout("").stderr(
+        contains("error:")
+            .count(1)
+            .and(contains("at step 2"))
+            .and(contains("layer 3"))
+            .and(contains("the last good weights"))
+            .and(contains("panicked").not()),
+    );
+    hubel()
+        .arg("evaluate")
+        .arg(&model)
+        .assert()
+        .success()
+        .stdout(contains("accuracy"));
+
+    // A model that was there is not replaced by one that has learned nothing.
+    let better = fs::read(run_folder().join("model.safetensors")).expect("a model");
+    fs::write(&model, &better).expect("a file");
+    diverging()
+        .assert()
+        .code(1)
+        .stderr(contains("left as it was"));
+    assert!(fs::read(&model).expect("a model") == better);
+}

@@ -103,8 +103,13 @@ pub struct Trainer {
     optimizer: OptimizerState,
     /// Plans and memory for a full batch and, if there is one, the smaller last batch of an epoch.
     batches: Vec<(Plan, Workspace)>,
-    good: Option<Parameters>,
+    /// Weights that gave a loss that is a number, and the steps that had made them.
+    good: (Parameters, usize),
 }
+
+/// A copy of the weights is kept each time after so many steps: a copy costs a small part of a step, and no more than this is lost when
+/// training diverges.
+const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
     /// Holds out the validation images, measures the training pixels, compiles the plan and takes the memory.
@@ -149,6 +154,7 @@ impl Trainer {
             batches.push((plan, workspace));
         }
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
+        let good = (model.parameters.clone(), 0);
         Ok(Self {
             cpu,
             settings,
@@ -157,14 +163,14 @@ impl Trainer {
             model,
             optimizer,
             batches,
-            good: None,
+            good,
         })
     }
 
     /// Trains for all epochs, or until `listen` breaks off, and returns the model.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss is no longer a number; [`Trainer::last_good`] has the weights from before.
+    /// [`Error::Diverged`] when the loss or a weight is no longer a number; [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
         let start = Instant::now();
         let (epochs, size) = (self.settings.epochs, self.batches[0].0.batch());
@@ -195,14 +201,15 @@ impl Trainer {
                     seconds_left: seconds * (epochs * self.train.len() - seen) as f64 / seen as f64,
                 };
                 if listen(&event).is_break() {
+                    self.check_weights((epoch - 1) * steps + i + 1)?;
                     return Ok(self.model.clone());
                 }
             }
+            self.check_weights(epoch * steps)?;
             let report = match &self.validation {
                 Some(validation) => Some(self.model.evaluate(&self.cpu, validation)?),
                 None => None,
             };
-            self.good = Some(self.model.parameters.clone());
             let event = Event::Epoch {
                 epoch,
                 loss: (loss / count as f64) as f32,
@@ -218,13 +225,26 @@ impl Trainer {
         Ok(self.model.clone())
     }
 
-    /// The model as it was after the last whole epoch, or before the first.
-    pub fn last_good(&self) -> Option<Model> {
-        let parameters = self.good.clone()?;
-        Some(Model {
-            parameters,
+    /// The last weights that are known to be good (with them the loss was a number), and the steps that had made them: at most
+    /// some hundred steps before [`Trainer::run`] stopped with [`Error::Diverged`].
+    pub fn last_good(&self) -> (Model, usize) {
+        let (parameters, steps) = &self.good;
+        let model = Model {
+            parameters: parameters.clone(),
             ..self.model.clone()
-        })
+        };
+        (model, *steps)
+    }
+
+    /// The loss shows what went wrong a step later; after the last step there is none.
+    fn check_weights(&self, step: usize) -> Result<()> {
+        match self.model.parameters.first_not_finite() {
+            None => Ok(()),
+            Some(layer) => Err(Error::Diverged {
+                step,
+                place: format!("the weights of layer {layer}"),
+            }),
+        }
     }
 
     /// One step: forward, loss, backward, update.
@@ -249,14 +269,15 @@ impl Trainer {
         plan.forward(&self.cpu, parameters, workspace, seed);
         let batch = plan.loss(workspace, &labels, settings.label_smoothing);
         if !batch.loss.is_finite() {
-            let layer = plan
-                .first_not_finite(workspace)
-                .unwrap_or("the loss")
-                .to_string();
             return Err(Error::Diverged {
                 step: step + 1,
-                layer,
+                place: plan.first_not_finite(workspace),
             });
+        }
+        if step.is_multiple_of(STEPS_BETWEEN_COPIES) {
+            let (good, steps) = &mut self.good;
+            good.values_mut().copy_from_slice(parameters.values());
+            *steps = step;
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);

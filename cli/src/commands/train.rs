@@ -157,13 +157,21 @@ fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
     Ok(flag)
 }
 
-/// Training failed: the weights from before are still worth keeping.
+/// Training failed: the weights from before are still worth keeping, unless they have learned nothing and would replace a model.
 fn save_last_good(trainer: &Trainer, file: &Path, console: &Console) {
-    let Some(model) = trainer.last_good() else {
-        return;
+    let (model, steps) = trainer.last_good();
+    if steps == 0 && file.exists() {
+        return console.remark(&format!("{} is left as it was", file.display()));
+    }
+    let learned = match steps {
+        0 => "those of the beginning".into(),
+        _ => format!("those after step {}", thousands(steps)),
     };
     console.remark(&match model.save(file) {
-        Ok(()) => format!("the last good weights are saved in {}", file.display()),
+        Ok(()) => format!(
+            "the last good weights, {learned}, are saved in {}",
+            file.display()
+        ),
         Err(error) => format!("the last good weights could not be saved: {error}"),
     });
 }
