@@ -367,3 +367,39 @@ fn training_that_diverges_says_where_and_loses_nothing() {
         .stderr(contains("left as it was"));
     assert!(fs::read(&model).expect("a model") == better);
 }
+
+#[test]
+fn numbers_out_of_range_leave_with_2_and_what_is_needed() {
+    for (flag, values, needed) in [
+        ("--learning-rate", ["0", "-1", "nan"], "greater than 0"),
+        ("--epochs", ["0", "-1", "99999999999999999999"], "1 or more"),
+        ("--batch-size", ["0", "-1", "x"], "1 or more"),
+        (
+            "--validation",
+            ["1", "-0.1", "nan"],
+            "from 0 to less than 1",
+        ),
+        ("--momentum", ["1", "-0.1", "nan"], "from 0 to less than 1"),
+        (
+            "--label-smoothing",
+            ["1", "-0.1", "nan"],
+            "from 0 to less than 1",
+        ),
+        ("--weight-decay", ["-0.1", "inf", "nan"], "0 or more"),
+    ] {
+        for value in values {
+            hubel()
+                .args(["train", flag, value])
+                .assert()
+                .code(2)
+                .stdout("")
+                .stderr(
+                    contains("error:")
+                        .count(1)
+                        .and(contains(format!("'{value}' for '{flag}")))
+                        .and(contains(needed))
+                        .and(contains("panicked").not()),
+                );
+        }
+    }
+}

@@ -293,18 +293,146 @@ impl Trainer {
 }
 
 fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
-    let problem = if settings.batch_size == 0 {
-        "a batch needs at least one image: --batch-size 0"
-    } else if !(0.0..1.0).contains(&settings.validation) {
-        "the share of validation images must be at least 0 and below 1"
+    let fraction = 0.0..1.0;
+    let momentum = match settings.optimizer {
+        Optimizer::Sgd { momentum, .. } => momentum,
+        Optimizer::AdamW => 0.0,
+    };
+    let problem = if dataset.is_empty() {
+        "the data set holds no images; give one with images of every class".into()
+    } else if settings.epochs == 0 {
+        "0 epochs train nothing; give at least 1".into()
+    } else if settings.epochs.checked_mul(dataset.len()).is_none() {
+        format!(
+            "{} epochs are more than can be counted; give fewer",
+            settings.epochs
+        )
+    } else if settings.batch_size == 0 {
+        "a batch size of 0 leaves a step without images; give at least 1".into()
     } else if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
-        "the learning rate must be a positive number"
-    } else if dataset.is_empty() {
-        "the data set holds no images"
+        format!(
+            "a learning rate of {} does not train; give a positive number, such as {}",
+            settings.learning_rate,
+            TrainSettings::default().learning_rate
+        )
+    } else if !fraction.contains(&settings.validation) {
+        format!(
+            "a share of {} cannot be held out for validation; give a number from 0 (none) to less than 1, such as {}",
+            settings.validation,
+            TrainSettings::default().validation
+        )
+    } else if !fraction.contains(&momentum) {
+        format!(
+            "a momentum of {momentum} does not settle; give a number from 0 to less than 1, such as 0.9"
+        )
+    } else if !(settings.weight_decay >= 0.0 && settings.weight_decay.is_finite()) {
+        format!(
+            "a weight decay of {} does not pull weights towards 0; give a number from 0 (none) on, such as {}",
+            settings.weight_decay,
+            TrainSettings::default().weight_decay
+        )
+    } else if !fraction.contains(&settings.label_smoothing) {
+        format!(
+            "a label smoothing of {} is no share of the target; give a number from 0 (none) to less than 1",
+            settings.label_smoothing
+        )
     } else {
         return Ok(());
     };
-    Err(Error::Settings {
-        problem: problem.into(),
-    })
+    Err(Error::Settings { problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+
+    #[test]
+    fn settings_out_of_range_are_refused_with_what_to_give() -> Result<()> {
+        let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
+        let dataset = Dataset::from_arrays(&[0.5; 20 * 4], Shape::new(2, 2, 1), &labels)?;
+        let usual = TrainSettings::default;
+        let sgd = |momentum| Optimizer::Sgd {
+            momentum,
+            nesterov: true,
+        };
+        let mut refused = vec![
+            (
+                TrainSettings {
+                    epochs: 0,
+                    ..usual()
+                },
+                "0 epochs",
+            ),
+            (
+                TrainSettings {
+                    epochs: usize::MAX,
+                    ..usual()
+                },
+                "epochs are more",
+            ),
+            (
+                TrainSettings {
+                    batch_size: 0,
+                    ..usual()
+                },
+                "batch size of 0",
+            ),
+        ];
+        for learning_rate in [0.0, -0.1, f32::NAN, f32::INFINITY] {
+            refused.push((
+                TrainSettings {
+                    learning_rate,
+                    ..usual()
+                },
+                "learning rate of",
+            ));
+        }
+        for share in [-0.1, 1.0, f32::NAN] {
+            refused.extend([
+                (
+                    TrainSettings {
+                        validation: share,
+                        ..usual()
+                    },
+                    "held out for validation",
+                ),
+                (
+                    TrainSettings {
+                        label_smoothing: share,
+                        ..usual()
+                    },
+                    "label smoothing of",
+                ),
+                (
+                    TrainSettings {
+                        optimizer: sgd(share),
+                        ..usual()
+                    },
+                    "momentum of",
+                ),
+            ]);
+        }
+        for weight_decay in [-0.1, f32::NAN, f32::INFINITY] {
+            refused.push((
+                TrainSettings {
+                    weight_decay,
+                    ..usual()
+                },
+                "weight decay of",
+            ));
+        }
+        for (settings, part) in refused {
+            let network = Network::parse("flatten-fc(classes)")?;
+            let trainer = Trainer::new(Cpu::best(1), network, &dataset, settings);
+            let Err(Error::Settings { problem }) = trainer else {
+                panic!("{part} was accepted");
+            };
+            assert!(
+                problem.contains(part) && problem.contains("; give "),
+                "{problem}"
+            );
+        }
+        Ok(())
+    }
 }
