@@ -132,6 +132,9 @@ fn reach_weights(graph: &Graph) -> Vec<bool> {
     reaches
 }
 
+/// The row of an operation in one of the tables, if it has one.
+type RowOf = fn(&Operation) -> Option<&'static str>;
+
 #[test]
 fn every_layer_operation_activation_and_padding_is_in_the_networks_that_check_it()
 -> Result<(), hubel::Error> {
@@ -142,7 +145,7 @@ fn every_layer_operation_activation_and_padding_is_in_the_networks_that_check_it
             assert!(found, "{text} does not hold {row}");
         }
     }
-    let tables: [(_, fn(&Operation) -> Option<&'static str>); 3] = [
+    let tables: [(_, RowOf); 3] = [
         (OPERATIONS, |operation| Some(row_of_operation(operation))),
         (ACTIVATIONS, |operation| match operation {
             Operation::Activation(activation) => Some(row_of_activation(activation)),

@@ -197,7 +197,7 @@ impl Pool {
             return None;
         }
         (2..=LARGEST_SIDE).find_map(|kernel| {
-            let divides = |pair: [usize; 2]| pair.iter().all(|side| side % kernel == 0);
+            let divides = |pair: [usize; 2]| pair.iter().all(|side| side.is_multiple_of(kernel));
             if ![self.kernel, self.stride, size].into_iter().all(divides) {
                 return None;
             }
@@ -233,7 +233,7 @@ fn check_places(window: [usize; 2]) -> Result<(), String> {
 pub(super) fn resolve_global_max(input: Shape) -> Result<Resolved, Misfit> {
     if let Err(reason) = check_places([input.height, input.width]) {
         let way_out = (2..=LARGEST_SIDE).find_map(|kernel| {
-            let divides = input.height % kernel == 0 && input.width % kernel == 0;
+            let divides = input.height.is_multiple_of(kernel) && input.width.is_multiple_of(kernel);
             let first = Pool {
                 round: if divides { Round::Exact } else { Round::Ceil },
                 ..Pool::max(kernel)
