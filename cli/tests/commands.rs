@@ -72,7 +72,11 @@ fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_wor
         .success()
         .stdout(contains("test accuracy").and(contains("runs/mnist-network/model.safetensors")))
         .stderr(
-            contains("epoch 1")
+            contains("MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1")
+                .and(contains(
+                    "57,000 images to train on, 3,000 held out for validation, 10,000 for the test",
+                ))
+                .and(contains("epoch 1"))
                 .and(contains("\r").not())
                 .and(contains("\x1b").not()),
         );

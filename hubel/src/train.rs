@@ -167,6 +167,16 @@ impl Trainer {
         })
     }
 
+    /// The images that are trained on.
+    pub fn training(&self) -> &Dataset {
+        &self.train
+    }
+
+    /// The images held out to watch, if there are any.
+    pub fn validation(&self) -> Option<&Dataset> {
+        self.validation.as_ref()
+    }
+
     /// Trains for all epochs, or until `listen` breaks off, and returns the model.
     ///
     /// # Errors

@@ -32,17 +32,16 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
 
     let cpu = arguments.processor.cpu();
     console.remark(&format!(
-        "{} on {}: {} images {}, {} classes; {cpu:?}",
+        "{} on {}; {cpu:?}",
         short_name(name),
-        splits.train.name(),
-        thousands(splits.train.len()),
-        splits.train.shape(),
-        splits.train.classes().len(),
+        splits.train.name()
     ));
+    console.remark(&splits.description);
     for note in &splits.notes {
         console.remark(note);
     }
     let mut trainer = Trainer::new(cpu.clone(), network, &splits.train, arguments.settings())?;
+    console.remark(&parts(&trainer, splits.test.as_ref()));
     let mut epochs = Vec::new();
     let interrupted = interruption()?;
     let model = train(&mut trainer, console, &interrupted, &mut epochs)
@@ -99,6 +98,20 @@ fn model_name<'a>(arguments: &'a Train, data: &Dataset) -> &'a str {
         None if data.shape().channels == 1 => "mnist-cnn",
         None => "tutorial",
     }
+}
+
+/// What the images are used for.
+fn parts(trainer: &Trainer, test: Option<&Dataset>) -> String {
+    let held_out = match trainer.validation() {
+        Some(validation) => format!("{} held out for validation", thousands(validation.len())),
+        None => "none held out for validation".into(),
+    };
+    let test = match test {
+        Some(test) => format!("{} for the test at the end", thousands(test.len())),
+        None => "none for a test".into(),
+    };
+    let training = thousands(trainer.training().len());
+    format!("{training} images to train on, {held_out}, {test}")
 }
 
 /// Trains to the end or to Ctrl-C, and tells the console and `epochs` how it goes.
