@@ -25,6 +25,7 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn stream(self, value: f32, to: *mut f32) {
+        // SAFETY: the caller's promise.
         unsafe { self.store(value, to) }
     }
     #[inline(always)]
