@@ -20,7 +20,7 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
+    pub(crate) const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// Those that this processor has, slowest first.
     pub fn available() -> Vec<Self> {
