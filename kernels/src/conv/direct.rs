@@ -1,20 +1,24 @@
-//! Convolution read in place: for each tap, pointers to a tile of pixels, whose channels are broadcast against vectors of
-//! packed weights. The input gradient is the same loop with turned weights and its own table of positions.
+//! Convolution read in place: a tile of pixels that read the same taps, whose channels are broadcast against vectors of packed
+//! weights. The input gradient is the same loop with turned weights and its own table of positions.
 use std::ops::Range;
 
+use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
-use crate::{Cpu, InstructionSet};
 
-use super::axis::{Axis, Pixel, Walk};
+use super::axis::{Axis, Class, Pixel, Walk};
 use super::finish::Finish;
 use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, Geometry, GradientEpilogue};
 
-/// Pixels of a task where there are enough of them: their channels stay in L2 while the blocks of weights pass by.
-const TASK_PIXELS: usize = 192;
+/// Numbers of the source that a task reads: they stay in L2 while the blocks of weights pass by.
+const TASK_NUMBERS: usize = 96 << 10;
+/// Pixels of a task at least, where there are that many.
+const TASK_PIXELS: [usize; 2] = [48, 144];
 /// Tasks that keep a few threads equally busy.
 const ENOUGH_TASKS: usize = 32;
+/// Terms that are packed at a time: a transposition within L1.
+const PACK_TERMS: usize = 64;
 /// Vectors of output channels in a block, but for the last, which may have 1 or 3.
 const BLOCK_VECTORS: usize = 2;
 
@@ -40,8 +44,7 @@ impl Forward {
             cpu,
             [axis(0), axis(1)],
             &geometry,
-            geometry.input,
-            geometry.output[2],
+            [geometry.input[2], geometry.output[2]],
         );
         Self { gather, geometry }
     }
@@ -52,12 +55,15 @@ impl Forward {
 
     pub(super) fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         assert_eq!(weights.len(), self.geometry.weights(), "weights");
-        let filters = self.geometry.output[2];
-        self.gather
-            .pack(cpu, packed, |group, term, channels, lanes| {
-                let start = term * filters + group * self.gather.channels + channels.start;
-                lanes[..channels.len()].copy_from_slice(&weights[start..start + channels.len()]);
-            });
+        let (filters, gather) = (self.geometry.output[2], &self.gather);
+        gather.pack(cpu, packed, |group, tap, terms, channels, block| {
+            let width = block.len() / terms.len();
+            for (term, lanes) in terms.zip(block.chunks_mut(width)) {
+                let row = (tap * gather.terms + term) * filters + group * gather.channels;
+                let weights = &weights[row + channels.start..row + channels.end];
+                lanes[..channels.len()].copy_from_slice(weights);
+            }
+        });
     }
 
     pub(super) fn run(
@@ -95,8 +101,7 @@ impl InputGradient {
             cpu,
             [axis(0), axis(1)],
             &geometry,
-            geometry.output,
-            geometry.input[2],
+            [geometry.output[2], geometry.input[2]],
         );
         Self { gather, geometry }
     }
@@ -107,18 +112,15 @@ impl InputGradient {
 
     pub(super) fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         assert_eq!(weights.len(), self.geometry.weights(), "weights");
-        let filters = self.geometry.output[2];
-        let taps = self.geometry.kernel[0] * self.geometry.kernel[1];
-        let Gather {
-            terms, channels, ..
-        } = self.gather;
-        self.gather.pack(cpu, packed, |group, term, range, lanes| {
-            let tap = taps - 1 - term / terms;
-            let filter = group * terms + term % terms;
-            let column = weights[tap * channels * filters + filter..].iter();
-            let column = column.step_by(filters).skip(range.start);
-            for (lane, weight) in lanes.iter_mut().zip(column.take(range.len())) {
-                *lane = *weight;
+        let (filters, gather) = (self.geometry.output[2], &self.gather);
+        gather.pack(cpu, packed, |group, tap, terms, channels, block| {
+            let width = block.len() / terms.len();
+            for (lane, channel) in channels.enumerate() {
+                let row = (tap * gather.channels + channel) * filters + group * gather.terms;
+                let column = block[lane..].iter_mut().step_by(width);
+                for (to, weight) in column.zip(&weights[row + terms.start..row + terms.end]) {
+                    *to = *weight;
+                }
             }
         });
     }
@@ -143,9 +145,7 @@ struct Gather {
     images: usize,
     rows: Axis,
     columns: Axis,
-    taps: [usize; 2],
-    /// Height, width, channels.
-    source: [usize; 3],
+    source_channels: usize,
     target_channels: usize,
     groups: usize,
     /// Source channels of a group: terms of a tap.
@@ -153,9 +153,7 @@ struct Gather {
     /// Target channels of a group.
     channels: usize,
     lanes: usize,
-    /// What a tap outside the source reads.
-    zeros: Vec<f32>,
-    /// Pixels and blocks of a task.
+    /// Rows of the target and blocks of a task.
     task: [usize; 2],
 }
 
@@ -164,47 +162,42 @@ impl Gather {
         cpu: &Cpu,
         [rows, columns]: [Axis; 2],
         geometry: &Geometry,
-        source: [usize; 3],
-        target_channels: usize,
+        [source_channels, target_channels]: [usize; 2],
     ) -> Self {
-        let terms = source[2] / geometry.groups;
         let mut gather = Self {
             images: geometry.batch,
             rows,
             columns,
-            taps: geometry.kernel,
-            source,
+            source_channels,
             target_channels,
             groups: geometry.groups,
-            terms,
+            terms: source_channels / geometry.groups,
             channels: target_channels / geometry.groups,
             lanes: cpu.lanes(),
-            zeros: vec![0.0; terms],
             task: [0, 0],
         };
-        gather.task = gather.task_size(cpu.instruction_set());
+        gather.task = gather.task_size();
         gather
     }
 
-    /// Pixels and blocks of a task: all blocks if there are many pixels, else one, and fewer pixels if need be.
-    fn task_size(&self, set: InstructionSet) -> [usize; 2] {
-        let tile = match set {
-            InstructionSet::Avx512 | InstructionSet::Neon => 12,
-            InstructionSet::Avx2 | InstructionSet::Scalar => 6,
-        };
-        let (pixels, blocks) = (self.pixels(), self.groups * self.blocks());
-        if pixels >= ENOUGH_TASKS * TASK_PIXELS {
-            return [TASK_PIXELS, blocks];
+    /// Rows and blocks of a task: all blocks if there are many rows, else one.
+    fn task_size(&self) -> [usize; 2] {
+        let (all_rows, width) = (self.all_rows(), self.columns.target);
+        let blocks = self.groups * self.blocks();
+        let source_row = self.columns.source * self.source_channels * self.rows.source;
+        let most = (TASK_NUMBERS * self.rows.target / source_row).max(1);
+        let least = TASK_PIXELS.map(|pixels| pixels.div_ceil(width));
+        let rows = (all_rows / ENOUGH_TASKS).min(most);
+        if rows >= least[1] {
+            return [rows, blocks];
         }
-        let mut size = TASK_PIXELS;
-        while size > 2 * tile && pixels.div_ceil(size) * blocks < ENOUGH_TASKS {
-            size -= tile;
-        }
-        [size, 1]
+        let chunks = ENOUGH_TASKS.div_ceil(blocks).min(all_rows / least[0]);
+        [all_rows.div_ceil(chunks.max(1)).min(most), 1]
     }
 
-    fn pixels(&self) -> usize {
-        self.images * self.rows.target * self.columns.target
+    /// Rows of the target of all images.
+    fn all_rows(&self) -> usize {
+        self.images * self.rows.target
     }
 
     /// Vectors of the target channels of a group.
@@ -226,7 +219,7 @@ impl Gather {
     }
 
     fn all_terms(&self) -> usize {
-        self.taps[0] * self.taps[1] * self.terms
+        self.rows.order.len() * self.columns.order.len() * self.terms
     }
 
     fn packed_len(&self) -> usize {
@@ -238,15 +231,17 @@ impl Gather {
         (group * self.vectors() + block * BLOCK_VECTORS) * self.lanes * self.all_terms()
     }
 
-    /// `fill(group, tap · terms + term, channels, lanes)` writes one term's weights of some channels of the group.
+    /// `fill(group, tap, terms, channels, block)` writes the weights of some terms and channels of the group to
+    /// `block[term][lanes]`, in which the lanes beyond the channels are 0 already.
     fn pack(
         &self,
         cpu: &Cpu,
         packed: &mut [f32],
-        fill: impl Fn(usize, usize, Range<usize>, &mut [f32]) + Sync,
+        fill: impl Fn(usize, usize, Range<usize>, Range<usize>, &mut [f32]) + Sync,
     ) {
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
         let packed = DisjointMut::new(packed);
+        let columns = &self.columns.order;
         cpu.parallel(self.groups * self.blocks(), |task| {
             let (group, block) = (task / self.blocks(), task % self.blocks());
             let width = self.block_vectors(block) * self.lanes;
@@ -255,28 +250,33 @@ impl Gather {
             let start = self.block_start(group, block);
             // SAFETY: blocks do not overlap and each is written by one task.
             let block = unsafe { packed.slice(start..start + width * self.all_terms()) };
-            for (term, lanes) in block.chunks_mut(width).enumerate() {
-                lanes[channels.len()..].fill(0.0);
-                fill(group, term, channels.clone(), lanes);
+            if channels.len() < width {
+                block.fill(0.0);
+            }
+            for (i, block) in block.chunks_mut(width * self.terms).enumerate() {
+                let row = self.rows.order[i / columns.len()];
+                let tap = row * columns.len() + columns[i % columns.len()];
+                for (chunk, block) in block.chunks_mut(width * PACK_TERMS).enumerate() {
+                    let first = chunk * PACK_TERMS;
+                    let terms = first..(first + PACK_TERMS).min(self.terms);
+                    fill(group, tap, terms, channels.clone(), block);
+                }
             }
         });
     }
 
     fn run(&self, cpu: &Cpu, source: &[f32], packed: &[f32], finish: &Finish, target: &mut [f32]) {
-        let [height, width, channels] = self.source;
-        assert_eq!(
-            source.len(),
-            self.images * height * width * channels,
-            "source"
-        );
+        let sources = self.images * self.rows.source * self.columns.source;
+        assert_eq!(source.len(), sources * self.source_channels, "source");
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
-        assert_eq!(target.len(), self.pixels() * self.target_channels, "target");
+        let targets = self.all_rows() * self.columns.target;
+        assert_eq!(target.len(), targets * self.target_channels, "target");
         assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
         let target = DisjointMut::new(target);
-        let [pixels, blocks] = self.task;
+        let [rows, blocks] = self.task;
         let all_blocks = self.groups * self.blocks();
         let parts = all_blocks.div_ceil(blocks);
-        cpu.parallel(self.pixels().div_ceil(pixels) * parts, |task| {
+        cpu.parallel(self.all_rows().div_ceil(rows) * parts, |task| {
             let (chunk, part) = (task / parts, task % parts);
             cpu.dispatch(Task {
                 gather: self,
@@ -284,21 +284,21 @@ impl Gather {
                 packed,
                 finish,
                 target: target.as_mut_ptr(),
-                pixels: chunk * pixels..((chunk + 1) * pixels).min(self.pixels()),
+                rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
         });
     }
 }
 
-/// Some pixels of some blocks of target channels.
+/// Some rows of some blocks of target channels.
 struct Task<'a> {
     gather: &'a Gather,
     source: &'a [f32],
     packed: &'a [f32],
     finish: &'a Finish<'a>,
     target: *mut f32,
-    pixels: Range<usize>,
+    rows: Range<usize>,
     blocks: Range<usize>,
 }
 
@@ -311,32 +311,59 @@ impl Kernel for Task<'_> {
         for block in self.blocks.clone() {
             let vectors = self.gather.block_vectors(block % self.gather.blocks());
             match (S::REGISTERS >= 32, vectors) {
-                (true, 1) => self.block::<S, 12, 1>(simd, block),
-                (true, 2) => self.block::<S, 12, 2>(simd, block),
-                (true, _) => self.block::<S, 8, 3>(simd, block),
-                (false, 1) => self.block::<S, 8, 1>(simd, block),
-                (false, 2) => self.block::<S, 6, 2>(simd, block),
-                (false, _) => self.block::<S, 4, 3>(simd, block),
+                (true, 1) => self.block::<S, 12, 6, 1>(simd, block),
+                (true, 2) => self.block::<S, 12, 6, 2>(simd, block),
+                (true, _) => self.block::<S, 8, 6, 3>(simd, block),
+                (false, 1) => self.block::<S, 8, 6, 1>(simd, block),
+                (false, 2) => self.block::<S, 6, 6, 2>(simd, block),
+                (false, _) => self.block::<S, 4, 4, 3>(simd, block),
             }
         }
     }
 }
 
+/// A block of target channels for the pixels of one class of rows and one of columns.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    classes: [&'a Class; 2],
+    group: usize,
+    /// Of the group.
+    block: usize,
+}
+
 impl Task<'_> {
+    /// All classes in tiles of P pixels; where fewer are left, of H or less.
     #[inline(always)]
-    fn block<S: Simd, const P: usize, const V: usize>(&self, simd: S, block: usize) {
-        let gather = self.gather;
-        let (rows, columns) = (&gather.rows, &gather.columns);
-        let mut walk = Walk::new(gather.images, rows, columns, self.pixels.start);
-        let mut left = self.pixels.len();
-        while left > 0 {
-            let count = match left {
-                1 => self.tile::<S, 1, V>(simd, block, &mut walk, left),
-                2 => self.tile::<S, 2, V>(simd, block, &mut walk, left),
-                3..=4 => self.tile::<S, 4, V>(simd, block, &mut walk, left),
-                _ => self.tile::<S, P, V>(simd, block, &mut walk, left),
-            };
-            left -= count;
+    fn block<S: Simd, const P: usize, const H: usize, const V: usize>(
+        &self,
+        simd: S,
+        block: usize,
+    ) {
+        let Gather { rows, columns, .. } = self.gather;
+        let blocks = self.gather.blocks();
+        for row in &rows.classes {
+            let before = |end| row.before(end, rows.target, rows.steps.target);
+            let skip = before(self.rows.start);
+            let class_rows = before(self.rows.end) - skip;
+            for column in &columns.classes {
+                let part = Part {
+                    classes: [row, column],
+                    group: block / blocks,
+                    block: block % blocks,
+                };
+                let mut walk = Walk::new([rows, columns], part.classes, skip);
+                let mut left = class_rows * column.count;
+                while left > 0 {
+                    left -= match left {
+                        1 => self.tile::<S, 1, V>(simd, part, &mut walk, left),
+                        2 => self.tile::<S, 2, V>(simd, part, &mut walk, left),
+                        3..=4 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
+                        5..=6 => self.tile::<S, H, V>(simd, part, &mut walk, left),
+                        7..=8 if P > 8 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
+                        _ => self.tile::<S, P, V>(simd, part, &mut walk, left),
+                    };
+                }
+            }
         }
     }
 
@@ -345,7 +372,7 @@ impl Task<'_> {
     fn tile<S: Simd, const P: usize, const V: usize>(
         &self,
         simd: S,
-        block: usize,
+        part: Part,
         walk: &mut Walk,
         left: usize,
     ) -> usize {
@@ -355,18 +382,15 @@ impl Task<'_> {
         for pixel in &mut pixels[1..count] {
             *pixel = walk.step();
         }
-        let (group, block) = (block / gather.blocks(), block % gather.blocks());
-        self.prefetch::<P, V>(S::LANES, block == 0, group, block, &pixels[0]);
-        let sums = self.sums::<S, P, V>(simd, group, block, &pixels);
-        let first = block * BLOCK_VECTORS * S::LANES;
+        self.prefetch::<P, V>(S::LANES, part, &pixels[0]);
+        let sums = self.sums::<S, P, V>(simd, part, &pixels);
+        let first = part.block * BLOCK_VECTORS * S::LANES;
         for (pixel, sums) in pixels[..count].iter().zip(&sums) {
-            let Pixel { image, y, x } = *pixel;
-            let pixel = (image * gather.rows.target + y) * gather.columns.target + x;
             for (v, sum) in sums.iter().enumerate() {
                 let in_group = first + v * S::LANES;
-                let channel = group * gather.channels + in_group;
+                let channel = part.group * gather.channels + in_group;
                 let lanes = (gather.channels - in_group).min(S::LANES);
-                let at = pixel * gather.target_channels + channel;
+                let at = pixel.target * gather.target_channels + channel;
                 // SAFETY: the pixel and its channels lie within the target, and only this task writes them.
                 unsafe {
                     self.finish
@@ -379,28 +403,21 @@ impl Task<'_> {
 
     /// Fetches what the next tile reads below all rows seen so far (for the first block) and what it writes.
     #[inline(always)]
-    fn prefetch<const P: usize, const V: usize>(
-        &self,
-        lanes: usize,
-        first: bool,
-        group: usize,
-        block: usize,
-        pixel: &Pixel,
-    ) {
-        let gather = self.gather;
-        let [height, width, channels] = gather.source;
-        let Pixel { image, y, x } = *pixel;
-        let source_y = gather.rows.position(y, gather.taps[0] - 1);
-        let source_x = gather.columns.position(x, gather.taps[1] - 1);
-        if first && gather.groups == 1 && source_y >= 0 && source_x >= 0 {
-            let source = (image * height + source_y as usize) * width + source_x as usize;
-            let start = self.source.as_ptr();
-            prefetch(start.wrapping_add((source + P) * channels), P * channels);
+    fn prefetch<const P: usize, const V: usize>(&self, lanes: usize, part: Part, pixel: &Pixel) {
+        let Gather { rows, columns, .. } = self.gather;
+        let channels = self.gather.source_channels;
+        if part.block == 0 && self.gather.groups == 1 {
+            let [row, column] = part.classes.map(|class| class.taps.len());
+            let last = (row * rows.tap_step * columns.source + column * columns.tap_step)
+                .saturating_sub(columns.source + 1);
+            let next = P * columns.steps.source;
+            let start = (pixel.source + last + next) * channels;
+            prefetch(self.source.as_ptr().wrapping_add(start), next * channels);
         }
-        let target = (image * gather.rows.target + y) * gather.columns.target + x + P;
-        let channel = group * gather.channels + block * BLOCK_VECTORS * lanes;
-        for p in 0..P {
-            let at = (target + p) * gather.target_channels + channel;
+        let channel = part.group * self.gather.channels + part.block * BLOCK_VECTORS * lanes;
+        for p in P..2 * P {
+            let target = pixel.target + p * columns.steps.target;
+            let at = target * self.gather.target_channels + channel;
             prefetch_write(self.target.wrapping_add(at), V * lanes);
         }
     }
@@ -410,103 +427,48 @@ impl Task<'_> {
     fn sums<S: Simd, const P: usize, const V: usize>(
         &self,
         simd: S,
-        group: usize,
-        block: usize,
+        part: Part,
         pixels: &[Pixel; P],
     ) -> [[S::Vector; V]; P] {
-        let gather = self.gather;
-        let [height, width, channels] = gather.source;
+        let Gather { rows, columns, .. } = self.gather;
+        let (terms, channels) = (self.gather.terms, self.gather.source_channels);
+        let [row_taps, column_taps] = part.classes.map(|class| class.taps.clone());
+        let source = self.source.as_ptr().wrapping_add(part.group * terms);
+        let pointers = pixels.map(|pixel| source.wrapping_add(pixel.source * channels));
+        // Taps that read neighbours are one run.
+        let (runs, run_terms) = if columns.tap_step == 1 && terms == channels {
+            (1, column_taps.len() * terms)
+        } else {
+            (column_taps.len(), terms)
+        };
+        let start = self.gather.block_start(part.group, part.block);
+        let block = self.packed[start..].as_ptr();
         let mut sums = [[simd.zero(); V]; P];
-        let mut weights = self.packed[gather.block_start(group, block)..].as_ptr();
-        let source = self.source[group * gather.terms..].as_ptr();
-        let tap_weights = gather.terms * V * S::LANES;
-        let mut whole = gather.terms == channels;
-        for pixel in pixels {
-            whole &= gather.columns.is_whole(pixel.x);
-        }
-        for row in 0..gather.taps[0] {
-            let mut starts = [-1_isize; P];
-            let mut inside = 0;
-            for (start, pixel) in starts.iter_mut().zip(pixels) {
-                let y = gather.rows.position(pixel.y, row);
-                if y >= 0 {
-                    *start = ((pixel.image * height + y as usize) * width * channels) as isize;
-                    inside += 1;
-                }
-            }
-            if inside == 0 {
-                weights = weights.wrapping_add(gather.taps[1] * tap_weights);
-                continue;
-            }
-            if whole && inside == P {
-                let mut pointers = [source; P];
-                for ((pointer, start), pixel) in pointers.iter_mut().zip(&starts).zip(pixels) {
-                    let x = gather.columns.position(pixel.x, 0) as usize;
-                    *pointer = source.wrapping_add(*start as usize + x * channels);
-                }
-                // SAFETY: the taps of a row are neighbours inside the source, so `taps · terms` numbers follow each pointer;
-                // the packed block has as many rows of V vectors.
-                unsafe {
-                    let terms = gather.taps[1] * gather.terms;
-                    accumulate(simd, &mut sums, &pointers, weights, terms);
-                    weights = weights.add(gather.taps[1] * tap_weights);
-                }
-                continue;
-            }
-            for column in 0..gather.taps[1] {
-                let mut pointers = [gather.zeros.as_ptr(); P];
-                let mut any = false;
-                for ((pointer, start), pixel) in pointers.iter_mut().zip(&starts).zip(pixels) {
-                    let x = gather.columns.position(pixel.x, column);
-                    if *start >= 0 && x >= 0 {
-                        *pointer = source.wrapping_add(*start as usize + x as usize * channels);
-                        any = true;
+        for row in 0..row_taps.len() {
+            let tap = (row_taps.start + row) * columns.order.len() + column_taps.start;
+            let mut weights = block.wrapping_add(tap * terms * V * S::LANES);
+            for run in 0..runs {
+                let offset =
+                    (row * rows.tap_step * columns.source + run * columns.tap_step) * channels;
+                for term in offset..offset + run_terms {
+                    let mut vectors = [simd.zero(); V];
+                    // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the
+                    // source for every pixel.
+                    unsafe {
+                        for (v, vector) in vectors.iter_mut().enumerate() {
+                            *vector = simd.load(weights.add(v * S::LANES));
+                        }
+                        weights = weights.add(V * S::LANES);
+                        for (sums, pointer) in sums.iter_mut().zip(&pointers) {
+                            let value = simd.splat(*pointer.add(term));
+                            for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                                *sum = simd.mul_add(value, *vector, *sum);
+                            }
+                        }
                     }
-                }
-                // SAFETY: each pointer is to the terms of a source pixel or to as many zeros; the packed block has V vectors
-                // for each term of each tap.
-                unsafe {
-                    if any {
-                        accumulate(simd, &mut sums, &pointers, weights, gather.terms);
-                    }
-                    weights = weights.add(tap_weights);
                 }
             }
         }
         sums
     }
-}
-
-/// Adds the products of `terms` numbers behind each pointer and as many rows of V vectors of weights.
-///
-/// # Safety
-/// So many numbers must be there.
-#[inline(always)]
-unsafe fn accumulate<S: Simd, const P: usize, const V: usize>(
-    simd: S,
-    sums: &mut [[S::Vector; V]; P],
-    pointers: &[*const f32; P],
-    weights: *const f32,
-    terms: usize,
-) {
-    let mut local = *sums;
-    let pointers = *pointers;
-    let mut weights = weights;
-    for term in 0..terms {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut vectors = [simd.zero(); V];
-            for (v, vector) in vectors.iter_mut().enumerate() {
-                *vector = simd.load(weights.add(v * S::LANES));
-            }
-            weights = weights.add(V * S::LANES);
-            for p in 0..P {
-                let value = simd.splat(*pointers[p].add(term));
-                for v in 0..V {
-                    local[p][v] = simd.mul_add(value, vectors[v], local[p][v]);
-                }
-            }
-        }
-    }
-    *sums = local;
 }
