@@ -1,38 +1,14 @@
 //! Where the taps of a kernel read, for one axis: the table that makes forward and input gradient the same loop.
-use std::ops::Range;
 
-/// One axis of a pass from source to target coordinates, cut into classes of target coordinates that read the same taps.
+/// For each target coordinate and tap the source coordinate.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
-    /// The kernel's taps in the order in which weights are packed; the taps of a class are neighbours in it.
-    pub(super) order: Vec<usize>,
-    pub(super) classes: Vec<Class>,
-    /// Target coordinates.
+    /// `[target][tap]`; −1 where the tap reads nothing.
+    positions: Vec<i32>,
+    taps: usize,
+    /// Target coordinates that are equal modulo this number use the same taps.
+    pub(super) phases: usize,
     pub(super) target: usize,
-    /// Source coordinates.
-    pub(super) source: usize,
-    /// Distance of neighbours of a class in the target and of what they read in the source.
-    pub(super) steps: Steps,
-    /// Distance of what neighbouring taps of a class read.
-    pub(super) tap_step: usize,
-}
-
-/// A distance in the target and in the source.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Steps {
-    pub(super) target: usize,
-    pub(super) source: usize,
-}
-
-/// Target coordinates `target`, `target + steps.target`, …; the first of `taps` reads `source`, `source + steps.source`, ….
-#[derive(Debug, Clone)]
-pub(super) struct Class {
-    /// Positions in the order of the taps.
-    pub(super) taps: Range<usize>,
-    pub(super) target: usize,
-    pub(super) source: usize,
-    /// Coordinates.
-    pub(super) count: usize,
 }
 
 impl Axis {
@@ -44,24 +20,14 @@ impl Axis {
         dilation: usize,
         padding: usize,
     ) -> Self {
-        let axis = Self {
-            order: (0..taps).collect(),
-            classes: Vec::new(),
-            target,
-            source,
-            steps: Steps {
-                target: 1,
-                source: stride,
-            },
-            tap_step: dilation,
-        };
-        axis.with_classes(|coordinate, tap| {
-            (coordinate * stride + tap * dilation).checked_sub(padding)
+        Self::new(target, taps, 1, |coordinate, tap| {
+            let position = (coordinate * stride + tap * dilation).checked_sub(padding)?;
+            (position < source).then_some(position)
         })
     }
 
     /// The axis of an input gradient from `source` (output of the convolution) to `target` (its input) coordinates.
-    /// Taps that read for the same coordinates are neighbours, in descending order, so that positions ascend.
+    /// The taps are in descending order, so that positions ascend.
     pub(super) fn backward(
         [source, target]: [usize; 2],
         taps: usize,
@@ -69,127 +35,121 @@ impl Axis {
         dilation: usize,
         padding: usize,
     ) -> Self {
-        let mut order: Vec<usize> = (0..taps).rev().collect();
-        order.sort_by_key(|tap| tap * dilation % stride);
-        let axis = Self {
-            order,
-            classes: Vec::new(),
-            target,
-            source,
-            steps: Steps {
-                target: stride,
-                source: 1,
-            },
-            tap_step: dilation / greatest_common_divisor(dilation, stride),
-        };
-        axis.with_classes(|coordinate, tap| {
-            let distance = (coordinate + padding).checked_sub(tap * dilation)?;
-            (distance % stride == 0).then_some(distance / stride)
+        Self::new(target, taps, stride, |coordinate, tap| {
+            let distance = (coordinate + padding).checked_sub((taps - 1 - tap) * dilation)?;
+            (distance % stride == 0 && distance / stride < source).then_some(distance / stride)
         })
     }
 
-    /// Fills in the classes; `position(target, tap)` is where a tap would read in an endless source.
-    fn with_classes(mut self, position: impl Fn(usize, usize) -> Option<usize>) -> Self {
-        for phase in 0..self.steps.target.min(self.target) {
-            let mut last: Option<Class> = None;
-            for target in (phase..self.target).step_by(self.steps.target) {
-                let source = |tap: &usize| position(target, *tap).filter(|at| *at < self.source);
-                let reads: Vec<Option<usize>> = self.order.iter().map(source).collect();
-                let first = reads.iter().position(Option::is_some).unwrap_or(0);
-                let count = reads.iter().flatten().count();
-                let taps = first..first + count;
-                match &mut last {
-                    Some(class) if class.taps == taps => class.count += 1,
-                    _ => self.classes.extend(last.replace(Class {
-                        taps,
-                        target,
-                        source: reads[first].unwrap_or(0),
-                        count: 1,
-                    })),
-                }
-            }
-            self.classes.extend(last);
+    fn new(
+        target: usize,
+        taps: usize,
+        phases: usize,
+        position: impl Fn(usize, usize) -> Option<usize>,
+    ) -> Self {
+        let positions: Vec<i32> = (0..target)
+            .flat_map(|coordinate| (0..taps).map(move |tap| (coordinate, tap)))
+            .map(|(coordinate, tap)| {
+                position(coordinate, tap).map_or(-1, |position| {
+                    i32::try_from(position).expect("a map has fewer than 2³¹ rows")
+                })
+            })
+            .collect();
+        Self {
+            positions,
+            taps,
+            phases,
+            target,
         }
-        self
+    }
+
+    /// The source coordinate that `tap` reads for `target`, negative where it reads nothing.
+    #[inline(always)]
+    pub(super) fn position(&self, target: usize, tap: usize) -> i32 {
+        self.positions[target * self.taps + tap]
+    }
+
+    /// Target coordinates of phase `phase`.
+    pub(super) fn in_phase(&self, phase: usize) -> usize {
+        self.target.saturating_sub(phase).div_ceil(self.phases)
     }
 }
 
-impl Class {
-    /// Its coordinates in the first `rows` rows of maps of `height` rows that follow each other.
-    pub(super) fn before(&self, rows: usize, height: usize, step: usize) -> usize {
-        let in_map = (rows % height).saturating_sub(self.target).div_ceil(step);
-        rows / height * self.count + in_map.min(self.count)
-    }
+/// A pixel of the target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pixel {
+    pub(super) image: usize,
+    pub(super) y: usize,
+    pub(super) x: usize,
 }
 
-fn greatest_common_divisor(a: usize, b: usize) -> usize {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
-}
-
-/// The pixels of a class of rows and a class of columns: image by image, row by row.
+/// All pixels of all images: phase by phase, then image by image, row by row.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
-    axes: [&'a Axis; 2],
-    classes: [&'a Class; 2],
-    image: usize,
-    /// Ordinals within the classes.
-    row: usize,
-    column: usize,
+    images: usize,
+    rows: &'a Axis,
+    columns: &'a Axis,
     next: Pixel,
 }
 
-/// Where a pixel of the target lies and the first of its class's taps reads, in pixels from the start of the map.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pixel {
-    pub(super) target: usize,
-    pub(super) source: usize,
-}
-
 impl<'a> Walk<'a> {
-    /// A walk that begins with the `skip`-th row of the class.
-    pub(super) fn new(axes: [&'a Axis; 2], classes: [&'a Class; 2], skip: usize) -> Self {
-        let mut walk = Self {
-            axes,
-            classes,
-            image: skip / classes[0].count,
-            row: skip % classes[0].count,
-            column: 0,
-            next: Pixel::default(),
-        };
-        walk.next = walk.row_start();
-        walk
-    }
-
-    fn row_start(&self) -> Pixel {
-        let ([rows, columns], [row, column]) = (self.axes, self.classes);
-        let target = self.image * rows.target + row.target + self.row * rows.steps.target;
-        let source = self.image * rows.source + row.source + self.row * rows.steps.source;
-        Pixel {
-            target: target * columns.target + column.target,
-            source: source * columns.source + column.source,
+    /// A walk that begins at the `skip`-th pixel.
+    pub(super) fn new(images: usize, rows: &'a Axis, columns: &'a Axis, mut skip: usize) -> Self {
+        let phases = (0..rows.phases).flat_map(|y| (0..columns.phases).map(move |x| (y, x)));
+        for (y, x) in phases {
+            let (height, width) = (rows.in_phase(y), columns.in_phase(x));
+            if skip < images * height * width {
+                let next = Pixel {
+                    image: skip / (height * width),
+                    y: y + skip / width % height * rows.phases,
+                    x: x + skip % width * columns.phases,
+                };
+                return Self {
+                    images,
+                    rows,
+                    columns,
+                    next,
+                };
+            }
+            skip -= images * height * width;
         }
+        unreachable!("a walk begins at a pixel")
     }
 
-    /// The next pixel; the caller counts them.
+    /// The next pixel; after the last one, it starts again or stays anywhere.
     #[inline(always)]
     pub(super) fn step(&mut self) -> Pixel {
         let pixel = self.next;
-        self.column += 1;
-        self.next.target += self.axes[1].steps.target;
-        self.next.source += self.axes[1].steps.source;
-        if self.column == self.classes[1].count {
-            self.column = 0;
-            self.row += 1;
-            if self.row == self.classes[0].count {
-                self.row = 0;
-                self.image += 1;
-            }
-            self.next = self.row_start();
+        self.next.x += self.columns.phases;
+        if self.next.x >= self.columns.target {
+            self.end_of_row();
         }
         pixel
+    }
+
+    fn end_of_row(&mut self) {
+        let phase = self.next.x % self.columns.phases;
+        self.next.x = phase;
+        self.next.y += self.rows.phases;
+        if self.next.y < self.rows.target {
+            return;
+        }
+        let row_phase = self.next.y % self.rows.phases;
+        self.next.y = row_phase;
+        self.next.image += 1;
+        if self.next.image < self.images {
+            return;
+        }
+        self.next.image = 0;
+        let phases = self.rows.phases * self.columns.phases;
+        let mut ordinal = row_phase * self.columns.phases + phase;
+        for _ in 0..phases {
+            ordinal = (ordinal + 1) % phases;
+            self.next.y = ordinal / self.columns.phases;
+            self.next.x = ordinal % self.columns.phases;
+            if self.next.y < self.rows.target && self.next.x < self.columns.target {
+                return;
+            }
+        }
     }
 }

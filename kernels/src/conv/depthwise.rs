@@ -5,7 +5,7 @@ use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::axis::{Axis, Class, Pixel, Walk};
+use super::axis::{Axis, Walk};
 use super::finish::Finish;
 use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, Geometry, GradientEpilogue};
@@ -17,7 +17,7 @@ const TILE: usize = 4;
 /// Pixels between what is computed and what is prefetched.
 const AHEAD: usize = 16;
 /// Numbers of the target that a task writes about.
-const TASK: usize = 1 << 16;
+const TASK: usize = 1 << 14;
 
 /// Whether the channels of `geometry` do not see each other and the kernel is of a common size.
 pub(super) fn supports(geometry: &Geometry) -> bool {
@@ -41,7 +41,7 @@ impl Forward {
                 geometry.padding[i],
             )
         };
-        Self(Gather::new([axis(0), axis(1)], &geometry))
+        Self(Gather::new([axis(0), axis(1)], &geometry, geometry.input))
     }
 
     pub(super) fn packed_len(&self) -> usize {
@@ -56,7 +56,7 @@ impl Forward {
         epilogue: &Epilogue,
         output: &mut [f32],
     ) {
-        let finish = Finish::forward(epilogue, output.len(), self.0.channels);
+        let finish = Finish::forward(epilogue, output.len(), self.0.source[2]);
         self.0.run(cpu, input, packed, &finish, output);
     }
 }
@@ -76,29 +76,20 @@ impl InputGradient {
                 geometry.padding[i],
             )
         };
-        Self(Gather::new([axis(0), axis(1)], &geometry))
+        Self(Gather::new([axis(0), axis(1)], &geometry, geometry.output))
     }
 
     pub(super) fn packed_len(&self) -> usize {
         self.0.weights()
     }
 
-    /// Puts the taps in the order in which they are read.
+    /// Turns the kernel by 180°.
     pub(super) fn pack(&self, weights: &[f32], packed: &mut [f32]) {
         assert_eq!(weights.len(), packed.len(), "packed weights");
-        let Gather {
-            rows,
-            columns,
-            channels,
-            ..
-        } = &self.0;
-        let width = columns.order.len();
-        let taps = rows
-            .order
-            .iter()
-            .flat_map(|y| columns.order.iter().map(move |x| y * width + x));
-        for (to, tap) in packed.chunks_mut(*channels).zip(taps) {
-            to.copy_from_slice(&weights[tap * channels..(tap + 1) * channels]);
+        let channels = self.0.source[2];
+        let taps = packed.chunks_mut(channels);
+        for (to, from) in taps.zip(weights.chunks(channels).rev()) {
+            to.copy_from_slice(from);
         }
     }
 
@@ -122,40 +113,46 @@ struct Gather {
     images: usize,
     rows: Axis,
     columns: Axis,
-    channels: usize,
+    taps: [usize; 2],
+    /// Height, width, channels.
+    source: [usize; 3],
+    /// What a tap outside the source reads.
+    zeros: Vec<f32>,
 }
 
 impl Gather {
-    fn new([rows, columns]: [Axis; 2], geometry: &Geometry) -> Self {
+    fn new([rows, columns]: [Axis; 2], geometry: &Geometry, source: [usize; 3]) -> Self {
         Self {
             images: geometry.batch,
             rows,
             columns,
-            channels: geometry.groups,
+            taps: geometry.kernel,
+            source,
+            zeros: vec![0.0; source[2]],
         }
     }
 
     fn weights(&self) -> usize {
-        self.rows.order.len() * self.columns.order.len() * self.channels
+        self.taps[0] * self.taps[1] * self.source[2]
     }
 
     fn run(&self, cpu: &Cpu, source: &[f32], weights: &[f32], finish: &Finish, target: &mut [f32]) {
-        let all_rows = self.images * self.rows.target;
-        let row = self.columns.target * self.channels;
-        let sources = self.images * self.rows.source * self.columns.source;
-        assert_eq!(source.len(), sources * self.channels, "source");
+        let [height, width, channels] = self.source;
+        let pixels = self.images * self.rows.target * self.columns.target;
+        let sources = self.images * height * width * channels;
+        assert_eq!(source.len(), sources, "source");
         assert_eq!(weights.len(), self.weights(), "packed weights");
-        assert_eq!(target.len(), all_rows * row, "target");
+        assert_eq!(target.len(), pixels * channels, "target");
         let target = DisjointMut::new(target);
-        let rows = (TASK / row).max(1);
-        cpu.parallel(all_rows.div_ceil(rows), |task| {
+        let size = (TASK / channels).max(1).next_multiple_of(TILE);
+        cpu.parallel(pixels.div_ceil(size), |task| {
             cpu.dispatch(Task {
                 gather: self,
                 source,
                 weights,
                 finish,
                 target: target.as_mut_ptr(),
-                rows: task * rows..((task + 1) * rows).min(all_rows),
+                pixels: task * size..((task + 1) * size).min(pixels),
             });
         });
     }
@@ -167,7 +164,7 @@ struct Task<'a> {
     weights: &'a [f32],
     finish: &'a Finish<'a>,
     target: *mut f32,
-    rows: Range<usize>,
+    pixels: Range<usize>,
 }
 
 impl Kernel for Task<'_> {
@@ -175,82 +172,83 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Gather { rows, columns, .. } = self.gather;
+        let gather = self.gather;
+        let channels = gather.source[2];
+        let (rows, columns) = (&gather.rows, &gather.columns);
+        let mut walk = Walk::new(gather.images, rows, columns, self.pixels.start);
+        let mut left = self.pixels.len();
         let mut taps = Taps {
-            weights: [0; MOST_TAPS],
-            source: [0; MOST_TAPS],
+            offsets: [0; MOST_TAPS],
+            pointers: [[std::ptr::null(); TILE]; MOST_TAPS],
             count: 0,
         };
-        for row in &rows.classes {
-            let before = |end| row.before(end, rows.target, rows.steps.target);
-            let skip = before(self.rows.start);
-            let class_rows = before(self.rows.end) - skip;
-            for column in &columns.classes {
-                self.find_taps([row, column], &mut taps);
-                let walk = Walk::new([rows, columns], [row, column], skip);
-                self.class(simd, &taps, walk, class_rows * column.count);
-            }
-        }
-    }
-}
-
-/// The taps of a class of pixels.
-struct Taps {
-    /// Start in the weights.
-    weights: [usize; MOST_TAPS],
-    /// Start in the source, from that of the first tap on.
-    source: [usize; MOST_TAPS],
-    count: usize,
-}
-
-impl Task<'_> {
-    fn find_taps(&self, [row, column]: [&Class; 2], taps: &mut Taps) {
-        let Gather {
-            rows,
-            columns,
-            channels,
-            ..
-        } = self.gather;
-        taps.count = 0;
-        for (y, tap_y) in row.taps.clone().enumerate() {
-            for (x, tap_x) in column.taps.clone().enumerate() {
-                let source = y * rows.tap_step * columns.source + x * columns.tap_step;
-                taps.source[taps.count] = source * channels;
-                taps.weights[taps.count] = (tap_y * columns.order.len() + tap_x) * channels;
-                taps.count += 1;
-            }
-        }
-    }
-
-    /// The next `left` pixels of a walk.
-    #[inline(always)]
-    fn class<S: Simd>(&self, simd: S, taps: &Taps, mut walk: Walk, mut left: usize) {
-        let channels = self.gather.channels;
-        let target_step = self.gather.columns.steps.target;
         while left > 0 {
             let count = left.min(TILE);
             let mut pixels = [walk.step(); TILE];
             for pixel in &mut pixels[1..count] {
                 *pixel = walk.step();
             }
+            self.find_taps(&pixels, &mut taps);
+            let ats = pixels.map(|pixel| {
+                ((pixel.image * rows.target + pixel.y) * columns.target + pixel.x) * channels
+            });
             // What follows the lowest row of taps is read by the tiles that come soon, in the next row of pixels at the latest.
             if let Some(last) = taps.count.checked_sub(1) {
-                let ahead = (pixels[TILE - 1].source + AHEAD) * channels + taps.source[last];
-                prefetch(self.source.as_ptr().wrapping_add(ahead), TILE * channels);
+                let ahead = taps.pointers[last][TILE - 1].wrapping_add(AHEAD * channels);
+                prefetch(ahead, TILE * channels);
             }
-            let ahead = (pixels[0].target + AHEAD * target_step) * channels;
-            prefetch_write(self.target.wrapping_add(ahead), TILE * channels);
+            prefetch_write(
+                self.target.wrapping_add(ats[0] + AHEAD * channels),
+                TILE * channels,
+            );
             let mut channel = 0;
             while channel + 2 * S::LANES <= channels {
-                self.tile::<S, 2>(simd, taps, &pixels, count, channel, S::LANES);
+                self.tile::<S, 2>(simd, &taps, &ats[..count], channel, S::LANES);
                 channel += 2 * S::LANES;
             }
             while channel < channels {
                 let lanes = (channels - channel).min(S::LANES);
-                self.tile::<S, 1>(simd, taps, &pixels, count, channel, lanes);
+                self.tile::<S, 1>(simd, &taps, &ats[..count], channel, lanes);
                 channel += lanes;
             }
             left -= count;
+        }
+    }
+}
+
+/// The taps of which at least one pixel of a tile is inside.
+struct Taps {
+    /// Start in the weights.
+    offsets: [usize; MOST_TAPS],
+    pointers: [[*const f32; TILE]; MOST_TAPS],
+    count: usize,
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn find_taps(&self, pixels: &[super::axis::Pixel; TILE], taps: &mut Taps) {
+        let gather = self.gather;
+        let [height, width, channels] = gather.source;
+        taps.count = 0;
+        for tap_y in 0..gather.taps[0] {
+            for tap_x in 0..gather.taps[1] {
+                let mut any = false;
+                for (p, pixel) in pixels.iter().enumerate() {
+                    let y = gather.rows.position(pixel.y, tap_y);
+                    let x = gather.columns.position(pixel.x, tap_x);
+                    taps.pointers[taps.count][p] = if y < 0 || x < 0 {
+                        gather.zeros.as_ptr()
+                    } else {
+                        any = true;
+                        let source = (pixel.image * height + y as usize) * width + x as usize;
+                        self.source[source * channels..].as_ptr()
+                    };
+                }
+                if any {
+                    taps.offsets[taps.count] = (tap_y * gather.taps[1] + tap_x) * channels;
+                    taps.count += 1;
+                }
+            }
         }
     }
 
@@ -260,17 +258,13 @@ impl Task<'_> {
         &self,
         simd: S,
         taps: &Taps,
-        pixels: &[Pixel; TILE],
-        count: usize,
+        ats: &[usize],
         channel: usize,
         lanes: usize,
     ) {
         let whole = lanes == S::LANES;
-        let channels = self.gather.channels;
-        let source = self.source.as_ptr();
-        let pointers = pixels.map(|pixel| source.wrapping_add(pixel.source * channels + channel));
         let mut sums = [[simd.zero(); V]; TILE];
-        // SAFETY: V vectors (or `lanes` channels) follow `channel` in each pixel and in each tap's weights; only
+        // SAFETY: V vectors (or `lanes` channels) follow `channel` in each pixel, in the zeros and in each tap's weights; only
         // this task writes these pixels.
         unsafe {
             let load = |from: *const f32| {
@@ -282,12 +276,10 @@ impl Task<'_> {
             };
             for tap in 0..taps.count {
                 for v in 0..V {
-                    let vector = v * S::LANES;
-                    let weights = self.weights.as_ptr().add(taps.weights[tap] + channel);
-                    let weight = load(weights.add(vector));
-                    for (sums, pointer) in sums.iter_mut().zip(&pointers) {
-                        let value = load(pointer.add(taps.source[tap] + vector));
-                        sums[v] = simd.mul_add(value, weight, sums[v]);
+                    let channel = channel + v * S::LANES;
+                    let weight = load(self.weights.as_ptr().add(taps.offsets[tap] + channel));
+                    for (sums, pointer) in sums.iter_mut().zip(&taps.pointers[tap]) {
+                        sums[v] = simd.mul_add(load(pointer.add(channel)), weight, sums[v]);
                     }
                 }
             }
@@ -298,10 +290,10 @@ impl Task<'_> {
                     done[p][v] = sums[p][v];
                 }
             }
-            for (sums, pixel) in done.iter().zip(&pixels[..count]) {
+            for (sums, at) in done.iter().zip(ats) {
                 for (v, sum) in sums.iter().enumerate() {
                     let channel = channel + v * S::LANES;
-                    let at = pixel.target * channels + channel;
+                    let at = at + channel;
                     self.finish
                         .store(simd, *sum, self.target, at, channel, lanes);
                 }
