@@ -42,6 +42,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load_first(self, n: usize, from: *const f32) -> Self::Vector;
     /// Writes all lanes.
     unsafe fn store(self, value: Self::Vector, to: *mut f32);
+    /// As `store`, past the caches, for maps that do not fit into them; `to` must be aligned to the vector. Other threads see it
+    /// once [`crate::Cpu::dispatch`] has returned.
+    unsafe fn stream(self, value: Self::Vector, to: *mut f32);
     /// Writes the first `n` lanes.
     unsafe fn store_first(self, n: usize, value: Self::Vector, to: *mut f32);
     /// a + b

@@ -11,6 +11,8 @@ use hubel_kernels::pool;
 pub(crate) struct Step {
     /// The layers it stands for, by name: `0 + 1`.
     pub(crate) name: String,
+    /// The first of these.
+    pub(crate) first_layer: String,
     pub(crate) kind: Kind,
     pub(crate) inputs: Vec<usize>,
     pub(crate) output: usize,

@@ -56,7 +56,7 @@ impl Forward {
         epilogue: &Epilogue,
         output: &mut [f32],
     ) {
-        let finish = Finish::forward(epilogue, output.len(), self.0.source[2]);
+        let finish = Finish::forward(epilogue, output, self.0.source[2]);
         self.0.run(cpu, input, packed, &finish, output);
     }
 }
@@ -101,7 +101,7 @@ impl InputGradient {
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient.len());
+        let finish = Finish::gradient(epilogue, input_gradient, self.0.source[2]);
         self.0
             .run(cpu, output_gradient, packed, &finish, input_gradient);
     }

@@ -83,7 +83,7 @@ impl Forward {
         let [_, width, filters] = self.geometry.output;
         match &self.by {
             Loop::Gather(gather) => {
-                let finish = Finish::forward(epilogue, output.len(), filters);
+                let finish = Finish::forward(epilogue, output, filters);
                 gather.run(cpu, input, packed, &finish, output);
             }
             Loop::Spread(spread) => {
@@ -92,7 +92,7 @@ impl Forward {
                     bias: bias.as_deref(),
                     ..*epilogue
                 };
-                let finish = Finish::forward(&epilogue, output.len(), width * filters);
+                let finish = Finish::forward(&epilogue, output, width * filters);
                 spread.run(cpu, input, packed, &finish, output);
             }
         }
@@ -153,13 +153,15 @@ impl InputGradient {
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient.len());
+        let [_, width, inputs] = self.geometry.input;
         match &self.by {
             Loop::Gather(gather) => {
-                gather.run(cpu, output_gradient, packed, &finish, input_gradient)
+                let finish = Finish::gradient(epilogue, input_gradient, inputs);
+                gather.run(cpu, output_gradient, packed, &finish, input_gradient);
             }
             Loop::Spread(spread) => {
-                spread.run(cpu, output_gradient, packed, &finish, input_gradient)
+                let finish = Finish::gradient(epilogue, input_gradient, width * inputs);
+                spread.run(cpu, output_gradient, packed, &finish, input_gradient);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::Geometry;
 use super::classes::{Class, Classes, Pixel, Walk};
 use super::direct::Piece;
 use super::finish::Finish;
-use super::prefetch::{prefetch, prefetch_write};
+use super::prefetch::prefetch;
 use super::products::{Terms, products};
 
 /// Numbers of the source that a task reads: they stay in L2 while the blocks of weights pass by.
@@ -315,7 +315,7 @@ impl Task<'_> {
         for p in P..2 * P {
             let target = pixel.target + p * columns.steps.target;
             let at = target * self.gather.target_channels + channel;
-            prefetch_write(self.target.wrapping_add(at), V * lanes);
+            self.finish.prefetch(self.target, at, V * lanes);
         }
     }
 

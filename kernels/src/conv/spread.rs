@@ -55,7 +55,7 @@ impl Spread {
         let saved = taps.checked_sub(vectors)? * geometry.kernel[0] * terms;
         let fits = channels <= lanes
             && vectors <= MOST_VECTORS
-            && (2 * taps + ROOM) * vectors * lanes <= PARTS;
+            && (taps + ROOM + lanes) * vectors * lanes <= PARTS;
         let dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
         if !dense || !fits || saved < WORTHWHILE {
             return None;
@@ -169,11 +169,12 @@ impl Task<'_> {
     fn all_rows<S: Simd, const V: usize>(&self, simd: S) {
         let Spread { columns, .. } = self.spread;
         let (mut parts, mut sums) = ([0.0; PARTS], [0.0; PARTS]);
-        let most = PARTS / (V * S::LANES) - self.spread.taps() - ROOM;
-        let strips = columns.target.div_ceil(most);
+        // Whole vectors of pixels, so that each strip's numbers begin a vector of the row's.
+        let room = PARTS / (V * S::LANES) - self.spread.taps() - ROOM;
+        let strip = room / S::LANES * S::LANES;
         for row in self.rows.clone() {
-            for i in 0..strips {
-                let strip = i * columns.target / strips..(i + 1) * columns.target / strips;
+            for start in (0..columns.target).step_by(strip) {
+                let strip = start..(start + strip).min(columns.target);
                 self.strip::<S, V>(simd, row, strip.clone(), &mut parts);
                 self.add::<S, V>(simd, row, strip, &parts, &mut sums);
             }

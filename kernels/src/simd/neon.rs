@@ -30,6 +30,10 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn stream(self, value: float32x4_t, to: *mut f32) {
+        unsafe { self.store(value, to) }
+    }
+    #[inline(always)]
     unsafe fn store(self, value: float32x4_t, to: *mut f32) {
         unsafe { vst1q_f32(to, value) }
     }

@@ -65,7 +65,7 @@ impl Forward {
         output: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let finish = Finish::forward(epilogue, output.len(), self.0.outputs);
+        let finish = Finish::forward(epilogue, output, self.0.outputs);
         self.0.run(cpu, input, packed, finish, output, scratch);
     }
 }
@@ -117,7 +117,7 @@ impl InputGradient {
         input_gradient: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient.len());
+        let finish = Finish::gradient(epilogue, input_gradient, self.0.outputs);
         self.0.run(
             cpu,
             output_gradient,
@@ -278,6 +278,7 @@ impl Convolution {
                 output: &output,
                 block,
                 panel,
+                ahead: (!self.panels_first).then_some(input),
             });
         };
         let (blocks, panels) = (self.blocks(), self.panels());
@@ -300,7 +301,7 @@ impl Convolution {
     /// The tiles of a block.
     #[inline(always)]
     fn tiles_of(&self, block: usize) -> std::ops::Range<usize> {
-        let first = block * self.block;
+        let first = (block * self.block).min(self.tiles.count);
         first..(first + self.block).min(self.tiles.count)
     }
 }
@@ -416,6 +417,24 @@ struct Multiply<'a> {
     output: &'a DisjointMut<'a, f32>,
     block: usize,
     panel: usize,
+    /// The input, if the next block is to be fetched meanwhile.
+    ahead: Option<&'a [f32]>,
+}
+
+impl Multiply<'_> {
+    /// Asks for what the end of a tile reads and writes.
+    #[inline(always)]
+    fn prefetch(&self, tile: usize, first: usize, channels: usize) {
+        let Convolution { tiles, outputs, .. } = self.convolution;
+        let place = tiles.place(tile);
+        let [height, width] = tiles.output;
+        for y in place.y..height.min(place.y + TILE) {
+            for x in place.x..width.min(place.x + TILE) {
+                let at = ((place.image * height + y) * width + x) * outputs + first;
+                self.finish.prefetch(self.output.as_mut_ptr(), at, channels);
+            }
+        }
+    }
 }
 
 impl Kernel for Multiply<'_> {
@@ -433,7 +452,15 @@ impl Kernel for Multiply<'_> {
         let vectors = channels.div_ceil(S::LANES);
         let tiles = convolution.tiles_of(self.block);
         let plane_out = convolution.output_plane();
+        let next = convolution.tiles_of(self.block + convolution.slots);
+        let (size, shift) = convolution.tiles.ahead(inputs);
         for plane in 0..PLANES {
+            if let Some(input) = self.ahead {
+                let part = [self.panel * PLANES + plane, convolution.panels() * PLANES];
+                convolution
+                    .tiles
+                    .prefetch(part, &next, input.as_ptr(), size, shift);
+            }
             // SAFETY: the planes have a row for each tile of a block, the weights one for each input channel.
             unsafe {
                 let left = Left {
@@ -454,8 +481,11 @@ impl Kernel for Multiply<'_> {
             }
         }
         let [height, width] = convolution.tiles.output;
-        for (i, tile) in tiles.enumerate() {
+        for (i, tile) in tiles.clone().enumerate() {
             let place = convolution.tiles.place(tile);
+            if tile + 1 < tiles.end {
+                self.prefetch(tile + 1, first, channels);
+            }
             for v in 0..vectors {
                 let n = S::LANES.min(channels - v * S::LANES);
                 // SAFETY: the planes were written above; pixels are within the output, whose size `run` has checked, and
