@@ -8,6 +8,7 @@ use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
+use super::prefetch::prefetch_far;
 use super::{Geometry, columns_of_tap};
 
 /// Groups of rows at most.
@@ -460,6 +461,11 @@ impl Task<'_> {
                 *sum = load(v, target.wrapping_add(r * filters));
             }
         }
+        // The first to read something fetches the same of the next chunk.
+        let first_of_slice = tap == 0 && term == self.terms.start;
+        let first_of_chunk = tap == 0 && channel == self.group * (filters / geometry.groups);
+        let next_gradient = rows.len() * out_width * filters;
+        let next_source = rows.len() * geometry.stride[0] * width * inputs;
         let (mut image, mut y) = (rows.start / out_height, rows.start % out_height);
         for row in rows {
             let columns = self.existing(row, &segment.columns);
@@ -475,6 +481,12 @@ impl Task<'_> {
                 let mut gradient = self.output_gradient[gradient..].as_ptr();
                 let step = geometry.stride[1] * inputs;
                 for _ in columns {
+                    if first_of_slice {
+                        prefetch_far(gradient.wrapping_add(next_gradient), V * S::LANES);
+                    }
+                    if first_of_chunk {
+                        prefetch_far(source.wrapping_add(next_source), R);
+                    }
                     let mut vectors = [simd.zero(); V];
                     for (v, vector) in vectors.iter_mut().enumerate() {
                         *vector = load(v, gradient);

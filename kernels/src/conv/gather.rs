@@ -10,8 +10,7 @@ use super::Geometry;
 use super::classes::{Class, Classes, Pixel, Walk};
 use super::direct::Piece;
 use super::finish::Finish;
-use super::prefetch::prefetch;
-use super::products::{Terms, products};
+use super::products::{Ahead, Terms, products};
 
 /// Numbers of the source that a task reads: they stay in L2 while the blocks of weights pass by.
 const TASK_NUMBERS: usize = 96 << 10;
@@ -298,23 +297,14 @@ impl Task<'_> {
         count
     }
 
-    /// Fetches what the next tile reads below all rows seen so far (for the first block) and what it writes.
+    /// Fetches what the end of the next tile reads and writes.
     #[inline(always)]
     fn prefetch<const P: usize, const V: usize>(&self, lanes: usize, part: Part, pixel: &Pixel) {
-        let Gather { rows, columns, .. } = self.gather;
-        let channels = self.gather.source_channels;
-        if part.block == 0 && self.gather.groups == 1 {
-            let [row, column] = part.classes.map(|class| class.taps.len());
-            let last = (row * rows.tap_step * columns.source + column * columns.tap_step)
-                .saturating_sub(columns.source + 1);
-            let next = P * columns.steps.source;
-            let start = (pixel.source + last + next) * channels;
-            prefetch(self.source.as_ptr().wrapping_add(start), next * channels);
-        }
-        let channel = part.group * self.gather.channels + part.block * BLOCK_VECTORS * lanes;
+        let gather = self.gather;
+        let channel = part.group * gather.channels + part.block * BLOCK_VECTORS * lanes;
         for p in P..2 * P {
-            let target = pixel.target + p * columns.steps.target;
-            let at = target * self.gather.target_channels + channel;
+            let target = pixel.target + p * gather.columns.steps.target;
+            let at = target * gather.target_channels + channel;
             self.finish.prefetch(self.target, at, V * lanes);
         }
     }
@@ -350,8 +340,15 @@ impl Task<'_> {
             terms: run_terms,
         };
         let weights = self.packed.as_ptr().wrapping_add(weights);
+        // The last row of taps of the tile after the next, which no tile has read yet.
+        let tile = P * columns.steps.source * channels;
+        let last_row = row_taps.len().saturating_sub(1) * terms.row_step;
+        let ahead = Ahead {
+            start: pointers[0].wrapping_add(last_row + 2 * tile),
+            step: tile.div_ceil((terms.rows * runs * run_terms).max(1)),
+        };
         // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the source for
         // every pixel.
-        unsafe { products(simd, pointers, weights, &terms) }
+        unsafe { products(simd, pointers, weights, &terms, ahead) }
     }
 }

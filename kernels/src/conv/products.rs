@@ -1,6 +1,8 @@
 //! The innermost loop of the direct convolutions.
 use crate::simd::Simd;
 
+use super::prefetch::prefetch;
+
 /// Where the terms of a sum of products lie: rows of runs of neighbouring terms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
@@ -17,6 +19,14 @@ pub(super) struct Terms {
     pub(super) terms: usize,
 }
 
+/// What will be read soon, fetched bit by bit: a burst of requests would make the processor wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    pub(super) start: *const f32,
+    /// Numbers from term to term.
+    pub(super) step: usize,
+}
+
 /// Sums over all terms of P numbers of the source times V vectors of weights.
 ///
 /// # Safety
@@ -27,13 +37,17 @@ pub(super) unsafe fn products<S: Simd, const P: usize, const V: usize>(
     pointers: [*const f32; P],
     weights: *const f32,
     terms: &Terms,
+    ahead: Ahead,
 ) -> [[S::Vector; V]; P] {
     let mut sums = [[simd.zero(); V]; P];
+    let mut next = ahead.start;
     for row in 0..terms.rows {
         let mut weights = weights.wrapping_add(row * terms.row_weights * V * S::LANES);
         for run in 0..terms.runs {
             let start = row * terms.row_step + run * terms.run_step;
             for term in start..start + terms.terms {
+                prefetch(next, 1);
+                next = next.wrapping_add(ahead.step);
                 let mut vectors = [simd.zero(); V];
                 // SAFETY: the caller's promise.
                 unsafe {

@@ -9,7 +9,7 @@ use super::Geometry;
 use super::classes::Classes;
 use super::direct::Piece;
 use super::finish::Finish;
-use super::products::{Terms, products};
+use super::products::{Ahead, Terms, products};
 
 /// Vectors of a source pixel's products at most.
 const MOST_VECTORS: usize = 3;
@@ -301,10 +301,22 @@ impl Tile {
         for (p, pointer) in pointers[..count].iter_mut().enumerate() {
             *pointer = self.source.wrapping_add(p * self.terms.terms);
         }
+        let Terms {
+            rows,
+            row_step,
+            terms,
+            ..
+        } = self.terms;
+        let last_row = rows.saturating_sub(1) * row_step;
+        let ahead = Ahead {
+            start: self.source.wrapping_add(last_row + P * terms),
+            step: P.div_ceil(rows.max(1)),
+        };
         // SAFETY: the pixels are inside the source, with all rows of taps, and the weights are those of these rows; there is
         // room for P parts of V vectors.
         unsafe {
-            let sums: [[S::Vector; V]; P] = products(simd, pointers, self.weights, &self.terms);
+            let sums: [[S::Vector; V]; P] =
+                products(simd, pointers, self.weights, &self.terms, ahead);
             for (p, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
                     simd.store(sum, self.parts.add((p * V + v) * S::LANES));
