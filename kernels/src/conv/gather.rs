@@ -220,11 +220,17 @@ impl Kernel for Task<'_> {
 
 /// A block of target channels for the pixels of one class of rows and one of columns.
 #[derive(Clone, Copy)]
-struct Part<'a> {
-    classes: [&'a Class; 2],
+struct Part {
     group: usize,
     /// Of the group.
     block: usize,
+    /// The first number that pixel 0 of the source has for the group.
+    source: *const f32,
+    /// Those of the first tap of the classes.
+    weights: *const f32,
+    terms: Terms,
+    /// Numbers between what a tile's first pixel reads and what is fetched then, and between the terms.
+    ahead: [usize; 2],
 }
 
 impl Task<'_> {
@@ -242,12 +248,8 @@ impl Task<'_> {
             let skip = before(self.rows.start);
             let class_rows = before(self.rows.end) - skip;
             for column in &columns.list {
-                let part = Part {
-                    classes: [row, column],
-                    group: block / blocks,
-                    block: block % blocks,
-                };
-                let mut walk = Walk::new([rows, columns], part.classes, skip);
+                let part = self.part::<S, P, V>([row, column], block / blocks, block % blocks);
+                let mut walk = Walk::new([rows, columns], [row, column], skip);
                 let mut left = class_rows * column.count;
                 while left > 0 {
                     left -= match left {
@@ -260,6 +262,48 @@ impl Task<'_> {
                     };
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    fn part<S: Simd, const P: usize, const V: usize>(
+        &self,
+        [row, column]: [&Class; 2],
+        group: usize,
+        block: usize,
+    ) -> Part {
+        let Gather { rows, columns, .. } = self.gather;
+        let (terms, channels) = (self.gather.terms, self.gather.source_channels);
+        // Taps that read neighbours are one run.
+        let (runs, run_terms) = if columns.tap_step == 1 && terms == channels {
+            (1, column.taps.len() * terms)
+        } else {
+            (column.taps.len(), terms)
+        };
+        let first_tap = row.taps.start * columns.order.len() + column.taps.start;
+        let first_row = first_tap * terms * V * S::LANES;
+        let weights = &self.packed[self.gather.block_start(group, block)..];
+        let terms = Terms {
+            rows: row.taps.len(),
+            row_step: rows.tap_step * columns.source * channels,
+            row_weights: columns.order.len() * terms,
+            runs,
+            run_step: columns.tap_step * channels,
+            terms: run_terms,
+        };
+        // The last row of taps of the tile after the next, which no tile has read yet.
+        let tile = P * columns.steps.source * channels;
+        let last_row = row.taps.len().saturating_sub(1) * terms.row_step;
+        Part {
+            group,
+            block,
+            source: self.source.as_ptr().wrapping_add(group * self.gather.terms),
+            weights: weights.as_ptr().wrapping_add(first_row),
+            terms,
+            ahead: [
+                last_row + 2 * tile,
+                tile.div_ceil((terms.rows * runs * run_terms).max(1)),
+            ],
         }
     }
 
@@ -279,19 +323,31 @@ impl Task<'_> {
             *pixel = walk.step();
         }
         self.prefetch::<P, V>(S::LANES, part, &pixels[0]);
-        let sums = self.sums::<S, P, V>(simd, part, &pixels);
+        let pointers = pixels.map(|pixel| {
+            part.source
+                .wrapping_add(pixel.source * gather.source_channels)
+        });
+        let [distance, step] = part.ahead;
+        let ahead = Ahead {
+            start: pointers[0].wrapping_add(distance),
+            step,
+        };
+        // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the source for
+        // every pixel.
+        let sums: [[S::Vector; V]; P] =
+            unsafe { products(simd, pointers, part.weights, &part.terms, ahead) };
         let first = part.block * BLOCK_VECTORS * S::LANES;
+        let channel = part.group * gather.channels + first;
+        let last = (gather.channels - first - (V - 1) * S::LANES).min(S::LANES);
+        // Copies: after each store through a pointer, what lies behind a reference would be loaded again.
+        let (finish, target, channels) = (*self.finish, self.target, gather.target_channels);
         for (pixel, sums) in pixels[..count].iter().zip(&sums) {
+            let at = pixel.target * channels + channel;
             for (v, sum) in sums.iter().enumerate() {
-                let in_group = first + v * S::LANES;
-                let channel = part.group * gather.channels + in_group;
-                let lanes = (gather.channels - in_group).min(S::LANES);
-                let at = pixel.target * gather.target_channels + channel;
+                let lanes = if v + 1 == V { last } else { S::LANES };
+                let offset = v * S::LANES;
                 // SAFETY: the pixel and its channels lie within the target, and only this task writes them.
-                unsafe {
-                    self.finish
-                        .store(simd, *sum, self.target, at, channel, lanes)
-                };
+                unsafe { finish.store(simd, *sum, target, at + offset, channel + offset, lanes) };
             }
         }
         count
@@ -307,48 +363,5 @@ impl Task<'_> {
             let at = target * gather.target_channels + channel;
             self.finish.prefetch(self.target, at, V * lanes);
         }
-    }
-
-    /// Sums of products of P pixels and V vectors of channels.
-    #[inline(always)]
-    fn sums<S: Simd, const P: usize, const V: usize>(
-        &self,
-        simd: S,
-        part: Part,
-        pixels: &[Pixel; P],
-    ) -> [[S::Vector; V]; P] {
-        let Gather { rows, columns, .. } = self.gather;
-        let (terms, channels) = (self.gather.terms, self.gather.source_channels);
-        let [row_taps, column_taps] = part.classes.map(|class| class.taps.clone());
-        let source = self.source.as_ptr().wrapping_add(part.group * terms);
-        let pointers = pixels.map(|pixel| source.wrapping_add(pixel.source * channels));
-        // Taps that read neighbours are one run.
-        let (runs, run_terms) = if columns.tap_step == 1 && terms == channels {
-            (1, column_taps.len() * terms)
-        } else {
-            (column_taps.len(), terms)
-        };
-        let first_tap = row_taps.start * columns.order.len() + column_taps.start;
-        let start = self.gather.block_start(part.group, part.block);
-        let weights = start + first_tap * terms * V * S::LANES;
-        let terms = Terms {
-            rows: row_taps.len(),
-            row_step: rows.tap_step * columns.source * channels,
-            row_weights: columns.order.len() * terms,
-            runs,
-            run_step: columns.tap_step * channels,
-            terms: run_terms,
-        };
-        let weights = self.packed.as_ptr().wrapping_add(weights);
-        // The last row of taps of the tile after the next, which no tile has read yet.
-        let tile = P * columns.steps.source * channels;
-        let last_row = row_taps.len().saturating_sub(1) * terms.row_step;
-        let ahead = Ahead {
-            start: pointers[0].wrapping_add(last_row + 2 * tile),
-            step: tile.div_ceil((terms.rows * runs * run_terms).max(1)),
-        };
-        // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the source for
-        // every pixel.
-        unsafe { products(simd, pointers, weights, &terms, ahead) }
     }
 }
