@@ -106,6 +106,9 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn sum(self, a: float32x4_t) -> f32 {
-        unsafe { vaddvq_f32(a) }
+        unsafe {
+            let two = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+            vpadds_f32(two)
+        }
     }
 }
