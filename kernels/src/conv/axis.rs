@@ -6,8 +6,6 @@ pub(super) struct Axis {
     /// `[target][tap]`; −1 where the tap reads nothing.
     positions: Vec<i32>,
     taps: usize,
-    /// Whether all taps of a target coordinate read neighbours in ascending order.
-    whole: Vec<bool>,
     /// Target coordinates that are equal modulo this number use the same taps.
     pub(super) phases: usize,
     pub(super) target: usize,
@@ -57,14 +55,9 @@ impl Axis {
                 })
             })
             .collect();
-        let whole = positions
-            .chunks(taps)
-            .map(|taps| taps[0] >= 0 && taps.windows(2).all(|pair| pair[1] == pair[0] + 1))
-            .collect();
         Self {
             positions,
             taps,
-            whole,
             phases,
             target,
         }
@@ -74,12 +67,6 @@ impl Axis {
     #[inline(always)]
     pub(super) fn position(&self, target: usize, tap: usize) -> i32 {
         self.positions[target * self.taps + tap]
-    }
-
-    /// Whether all taps of `target` read neighbours in ascending order.
-    #[inline(always)]
-    pub(super) fn is_whole(&self, target: usize) -> bool {
-        self.whole[target]
     }
 
     /// Target coordinates of phase `phase`.
