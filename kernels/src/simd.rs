@@ -42,6 +42,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load_first(self, n: usize, from: *const f32) -> Self::Vector;
     /// Writes all lanes.
     unsafe fn store(self, value: Self::Vector, to: *mut f32);
+    /// Writes all lanes past the caches, which then need not fetch what is overwritten. `to` is a multiple of the vector's size;
+    /// [`Simd::end_of_stream`] must follow before another thread reads. An ordinary store where there is nothing better.
+    #[inline(always)]
+    unsafe fn stream(self, value: Self::Vector, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(value, to) }
+    }
+    /// Orders what was [streamed](Simd::stream) before all that this thread writes later.
+    #[inline(always)]
+    fn end_of_stream(self) {}
     /// Writes the first `n` lanes.
     unsafe fn store_first(self, n: usize, value: Self::Vector, to: *mut f32);
     /// a + b
@@ -62,6 +72,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::Vector) -> Self::Vector;
     /// Where a > b: yes, elsewhere (NaN too): no.
     fn select_greater(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        yes: Self::Vector,
+        no: Self::Vector,
+    ) -> Self::Vector;
+    /// Where a = b: yes, elsewhere (NaN too): no.
+    fn select_equal(
         self,
         a: Self::Vector,
         b: Self::Vector,

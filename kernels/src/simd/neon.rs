@@ -84,6 +84,16 @@ impl Simd for Neon {
         unsafe { vbslq_f32(vcgtq_f32(a, b), yes, no) }
     }
     #[inline(always)]
+    fn select_equal(
+        self,
+        a: float32x4_t,
+        b: float32x4_t,
+        yes: float32x4_t,
+        no: float32x4_t,
+    ) -> float32x4_t {
+        unsafe { vbslq_f32(vceqq_f32(a, b), yes, no) }
+    }
+    #[inline(always)]
     fn select_nan(self, a: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
         unsafe { vbslq_f32(vceqq_f32(a, a), no, yes) }
     }

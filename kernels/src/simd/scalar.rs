@@ -73,6 +73,10 @@ impl Simd for Scalar {
         if a > b { yes } else { no }
     }
     #[inline(always)]
+    fn select_equal(self, a: f32, b: f32, yes: f32, no: f32) -> f32 {
+        if a == b { yes } else { no }
+    }
+    #[inline(always)]
     fn select_nan(self, a: f32, yes: f32, no: f32) -> f32 {
         if a.is_nan() { yes } else { no }
     }
