@@ -9,7 +9,7 @@ pub struct Forward(By);
 
 #[derive(Debug)]
 enum By {
-    Direct(direct::Forward),
+    Direct(Box<direct::Forward>),
     Winograd(winograd::Forward),
     Depthwise(depthwise::Forward),
 }
@@ -22,7 +22,7 @@ impl Forward {
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         Self(match algorithm {
-            Algorithm::Direct => By::Direct(direct::Forward::new(cpu, geometry)),
+            Algorithm::Direct => By::Direct(Box::new(direct::Forward::new(cpu, geometry))),
             Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::Forward::new(geometry)),
         })

@@ -9,7 +9,7 @@ pub struct InputGradient(By);
 
 #[derive(Debug)]
 enum By {
-    Direct(direct::InputGradient),
+    Direct(Box<direct::InputGradient>),
     Winograd(winograd::InputGradient),
     Depthwise(depthwise::InputGradient),
 }
@@ -22,7 +22,7 @@ impl InputGradient {
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         Self(match algorithm {
-            Algorithm::Direct => By::Direct(direct::InputGradient::new(cpu, geometry)),
+            Algorithm::Direct => By::Direct(Box::new(direct::InputGradient::new(cpu, geometry))),
             Algorithm::Winograd => By::Winograd(winograd::InputGradient::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::InputGradient::new(geometry)),
         })
