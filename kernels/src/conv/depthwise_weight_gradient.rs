@@ -3,11 +3,11 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::simd::{Kernel, Simd};
+use crate::stream::prefetch_far;
 
 use super::Geometry;
 use super::axis::Axis;
 use super::depthwise::runs::{Run, TILE, Taps, blocks, for_tiles, load, runs, store};
-use super::prefetch::prefetch_far;
 
 /// Groups of rows at most, each with its own sums, which are added in order.
 const ROW_GROUPS: usize = 16;

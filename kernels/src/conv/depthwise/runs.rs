@@ -1,7 +1,7 @@
 //! Pixels that read alike, taken together: what the depthwise passes share.
 use crate::conv::axis::Axis;
-use crate::conv::prefetch::prefetch_far;
 use crate::simd::Simd;
+use crate::stream::prefetch_far;
 
 /// Taps of a kernel at most: their places lie on the stack.
 pub(in crate::conv) const MOST_TAPS: usize = 64;
