@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::Cpu;
 use crate::activation::{self, Activation};
 use crate::simd::{Kernel, Simd};
-use crate::stream::is_streamed;
+use crate::stream::{is_streamed, prefetch_far};
 use crate::threads::DisjointMut;
 
 use super::axis::Axis;
@@ -446,6 +446,9 @@ impl Task<'_> {
         y: &[f32],
         activation: Activation,
     ) {
+        let row = self.gather.target[1] * self.gather.target[2];
+        let below = y.as_ptr().wrapping_add(at + row + block.start);
+        prefetch_far(below, block.len());
         for channel in block.clone().step_by(S::LANES) {
             let lanes = (block.end - channel).min(S::LANES);
             // SAFETY: the caller's promise; y is as long as the target.
