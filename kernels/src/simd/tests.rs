@@ -1,5 +1,5 @@
 use super::*;
-use crate::Cpu;
+use crate::{Buffer, Cpu};
 
 /// Each operation on lanes 1, 2, … against plain Rust.
 struct Operations;
@@ -32,12 +32,25 @@ impl Kernel for Operations {
         check(simd.select_greater(x, three, two, x), |x| {
             if x > 3.0 { 2.0 } else { x }
         });
+        check(simd.select_equal(x, three, two, x), |x| {
+            if x == 3.0 { 2.0 } else { x }
+        });
+        let nan = simd.splat(f32::NAN);
+        check(simd.select_equal(nan, nan, two, x), |x| x);
         check(simd.select_nan(x, two, x), |x| x);
         check(simd.select_nan(simd.splat(f32::NAN), two, x), |_| 2.0);
         check(simd.round(simd.div(x, two)), |x| {
             (x / 2.0).round_ties_even()
         });
         check(simd.power_of_two(simd.sub(x, three)), |x| (x - 3.0).exp2());
+        let mut streamed = Buffer::zeros(2 * S::LANES);
+        // SAFETY: the buffer begins on a cache line and holds two vectors.
+        unsafe {
+            simd.stream(x, streamed.as_mut_ptr());
+            simd.stream(two, streamed.as_mut_ptr().add(S::LANES));
+        }
+        assert_eq!(streamed[..S::LANES], input);
+        assert_eq!(streamed[S::LANES..], vec![2.0; S::LANES]);
         assert_eq!(simd.sum(x), input.iter().sum::<f32>());
         check_sum_of_halves(simd);
         for n in 0..=S::LANES {
