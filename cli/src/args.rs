@@ -48,6 +48,8 @@ pub(crate) enum Command {
 
 /// `hubel train`
 #[derive(Args)]
+// A negative number is a wrong value of its flag and not an unknown flag.
+#[command(allow_negative_numbers = true)]
 #[command(after_help = "\
 Examples:
   hubel train
@@ -64,10 +66,10 @@ pub(crate) struct Train {
     #[arg(long, short, value_name = "NAME|TEXT")]
     pub(crate) model: Option<String>,
     /// How often each training image is seen
-    #[arg(long, short, default_value_t = usual().epochs, value_parser = at_least_1())]
+    #[arg(long, short, default_value_t = usual().epochs, value_parser = at_least_1)]
     pub(crate) epochs: usize,
     /// Images per step
-    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1())]
+    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
     pub(crate) batch_size: usize,
     /// The highest learning rate of the schedule [default: one that suits the optimizer]
     #[arg(long, value_name = "RATE", value_parser = positive)]
@@ -174,7 +176,7 @@ pub(crate) struct Predict {
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
     /// How many of the likeliest classes to show
-    #[arg(long, default_value_t = 3, value_parser = at_least_1())]
+    #[arg(long, default_value_t = 3, value_parser = at_least_1)]
     pub(crate) top: usize,
     #[command(flatten)]
     pub(crate) processor: Processor,
@@ -200,7 +202,7 @@ pub(crate) struct Inspect {
     #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
     pub(crate) input: Option<Shape>,
     /// How many classes `linear(classes)` has [default: the model's, else 10]
-    #[arg(long, value_parser = at_least_1())]
+    #[arg(long, value_parser = at_least_1)]
     pub(crate) classes: Option<usize>,
     /// Print one JSON object: parameters, multiply_adds, layers
     #[arg(long)]
@@ -230,13 +232,13 @@ pub(crate) struct BenchNetwork {
     #[arg(long, value_name = "NAME|TEXT", default_value = "mnist-cnn")]
     pub(crate) net: String,
     /// Images per step
-    #[arg(long, default_value_t = 64, value_parser = at_least_1())]
+    #[arg(long, default_value_t = 64, value_parser = at_least_1)]
     pub(crate) batch: usize,
     /// Size of the input [default: the network's own, else 28x28x1]
     #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
     pub(crate) input: Option<Shape>,
     /// How many classes `linear(classes)` has
-    #[arg(long, default_value_t = 10, value_parser = at_least_1())]
+    #[arg(long, default_value_t = 10, value_parser = at_least_1)]
     pub(crate) classes: usize,
     /// No Winograd: compute every product of each convolution
     #[arg(long)]
@@ -335,8 +337,11 @@ fn usual() -> TrainSettings {
     TrainSettings::default()
 }
 
-fn at_least_1() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
+fn at_least_1(text: &str) -> Result<usize, String> {
+    let count: Option<usize> = text.parse().ok();
+    count
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "a whole number, 1 or more, is needed".into())
 }
 
 fn positive(text: &str) -> Result<f32, String> {

@@ -72,7 +72,11 @@ fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_wor
         .success()
         .stdout(contains("test accuracy").and(contains("runs/mnist-network/model.safetensors")))
         .stderr(
-            contains("epoch 1")
+            contains("MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1")
+                .and(contains(
+                    "57,000 images to train on, 3,000 held out for validation, 10,000 for the test",
+                ))
+                .and(contains("epoch 1"))
                 .and(contains("\r").not())
                 .and(contains("\x1b").not()),
         );
@@ -329,4 +333,77 @@ fn an_output_folder_that_cannot_be_made_is_refused_before_training() {
         .assert()
         .code(1)
         .stderr(contains("cannot create"));
+}
+
+#[test]
+fn training_that_diverges_says_where_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("model.safetensors");
+    let diverging = || {
+        let mut command = hubel();
+        command
+            .args(["train", "--model", "flatten-fc(20)-relu-fc(classes)"])
+            .args(["--learning-rate", "1e30", "--schedule", "constant", "--out"])
+            .arg(folder.path());
+        command
+    };
+    diverging().assert().code(1).stdout("").stderr(
+        contains("error:")
+            .count(1)
+            .and(contains("at step 2"))
+            .and(contains("layer 3"))
+            .and(contains("the last good weights"))
+            .and(contains("panicked").not()),
+    );
+    hubel()
+        .arg("evaluate")
+        .arg(&model)
+        .assert()
+        .success()
+        .stdout(contains("accuracy"));
+
+    // A model that was there is not replaced by one that has learned nothing.
+    let better = fs::read(run_folder().join("model.safetensors")).expect("a model");
+    fs::write(&model, &better).expect("a file");
+    diverging()
+        .assert()
+        .code(1)
+        .stderr(contains("left as it was"));
+    assert!(fs::read(&model).expect("a model") == better);
+}
+
+#[test]
+fn numbers_out_of_range_leave_with_2_and_what_is_needed() {
+    for (flag, values, needed) in [
+        ("--learning-rate", ["0", "-1", "nan"], "greater than 0"),
+        ("--epochs", ["0", "-1", "99999999999999999999"], "1 or more"),
+        ("--batch-size", ["0", "-1", "x"], "1 or more"),
+        (
+            "--validation",
+            ["1", "-0.1", "nan"],
+            "from 0 to less than 1",
+        ),
+        ("--momentum", ["1", "-0.1", "nan"], "from 0 to less than 1"),
+        (
+            "--label-smoothing",
+            ["1", "-0.1", "nan"],
+            "from 0 to less than 1",
+        ),
+        ("--weight-decay", ["-0.1", "inf", "nan"], "0 or more"),
+    ] {
+        for value in values {
+            hubel()
+                .args(["train", flag, value])
+                .assert()
+                .code(2)
+                .stdout("")
+                .stderr(
+                    contains("error:")
+                        .count(1)
+                        .and(contains(format!("'{value}' for '{flag}")))
+                        .and(contains(needed))
+                        .and(contains("panicked").not()),
+                );
+        }
+    }
 }

@@ -244,13 +244,14 @@ fn passes(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, seconds: f64) -> 
     let forward = conv::Forward::new(cpu, geometry, algorithm);
     let mut packed = Buffer::zeros(forward.packed_len());
     forward.pack(cpu, &weights, &mut packed);
+    let packed = if packed.is_empty() { &weights } else { &packed };
     let mut scratch = Buffer::zeros(forward.scratch_len());
     let median = |run: &mut dyn FnMut()| timing(geometry.batch, 0, seconds, run).median_ms;
     let first = median(&mut || {
         forward.run(
             cpu,
             &input,
-            &packed,
+            packed,
             &Epilogue::default(),
             &mut output,
             &mut scratch,
@@ -265,12 +266,13 @@ fn passes(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, seconds: f64) -> 
     let gradient = conv::InputGradient::new(cpu, geometry, algorithm);
     let mut packed = Buffer::zeros(gradient.packed_len());
     gradient.pack(cpu, &weights, &mut packed);
+    let packed = if packed.is_empty() { &weights } else { &packed };
     let mut scratch = Buffer::zeros(gradient.scratch_len());
     let second = median(&mut || {
         gradient.run(
             cpu,
             &output,
-            &packed,
+            packed,
             &GradientEpilogue::default(),
             &mut input,
             &mut scratch,

@@ -77,15 +77,15 @@ pub enum Error {
         /// What is wrong and what is right.
         problem: String,
     },
-    /// The loss is no longer a number.
+    /// The loss, or a weight, is no longer a number.
     #[error(
-        "training diverged: at step {step} the loss is not a number, first seen in layer {layer}; a smaller learning rate helps most often"
+        "training diverged: at step {step} there are numbers that are not finite, first in {place}; a smaller learning rate helps most often"
     )]
     Diverged {
         /// The step, counted from 1.
         step: usize,
-        /// The first layer that held a NaN or an infinity.
-        layer: String,
+        /// What held the first NaN or infinity: `layer 3`, `the weights of layer 3`, `the images` or `the loss`.
+        place: String,
     },
     /// A data set with other classes than the model's.
     #[error("the data's classes are not the model's\n  model: {}\n  data:  {}", model.join(", "), data.join(", "))]

@@ -198,7 +198,7 @@ impl Layer {
             Self::Conv(conv) => conv.resolve(input),
             Self::Pool(pool) => pool.resolve(input),
             Self::GlobalAvgPool => plain(Operation::GlobalAvgPool, pooled),
-            Self::GlobalMaxPool => plain(Operation::GlobalMaxPool, pooled),
+            Self::GlobalMaxPool => pool::resolve_global_max(input),
             Self::AdaptiveAvgPool([0, _] | [_, 0]) | Self::AdaptiveMaxPool([0, _] | [_, 0]) => {
                 Err("it needs at least 1×1 regions".to_string().into())
             }
@@ -206,10 +206,7 @@ impl Layer {
                 Operation::AdaptiveAvgPool,
                 Shape::new(rows, columns, channels),
             ),
-            Self::AdaptiveMaxPool([rows, columns]) => plain(
-                Operation::AdaptiveMaxPool,
-                Shape::new(rows, columns, channels),
-            ),
+            Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
             Self::Dropout(probability) => {
                 if !(0.0..1.0).contains(&probability) {

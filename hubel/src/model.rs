@@ -214,14 +214,7 @@ impl Model {
             serde_json::from_str(&field("hubel.classes")?).map_err(unclear)?;
         let preparation: Preparation =
             serde_json::from_str(&field("hubel.preparation")?).map_err(unclear)?;
-        let channels = preparation.shape.channels;
-        if preparation.mean.len() != channels || preparation.std.len() != channels {
-            return Err(
-                "its normalisation has another number of channels than its input"
-                    .to_string()
-                    .into(),
-            );
-        }
+        (preparation.check(preparation.shape)).map_err(|error| error.to_string())?;
         let network = Network::parse(&field("hubel.network")?).map_err(Broken::Network)?;
         let graph = network
             .graph(preparation.shape, classes.len())
@@ -271,3 +264,6 @@ impl From<String> for Broken {
         Self::File(problem)
     }
 }
+
+#[cfg(test)]
+mod tests;

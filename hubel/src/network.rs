@@ -105,6 +105,13 @@ impl Network {
         NetworkBuilder::default()
     }
 
+    /// Its layers in the order of the text, those inside of groups, residual additions and concatenations too.
+    pub fn layers(&self) -> Vec<Layer> {
+        let mut layers = Vec::new();
+        collect(&self.items, &mut layers);
+        layers
+    }
+
     /// Lays the network out for one input shape and number of classes.
     ///
     /// # Errors
@@ -119,6 +126,20 @@ impl Network {
     /// Those of [`graph`](Self::graph).
     pub fn summary(&self, input: Shape, classes: usize) -> Result<Summary> {
         Ok(Summary::new(&self.graph(input, classes)?))
+    }
+}
+
+fn collect(items: &[Item], layers: &mut Vec<Layer>) {
+    for item in items {
+        match &item.block {
+            Block::Layer(layer) => layers.push(*layer),
+            Block::Chain(chain) => collect(chain, layers),
+            Block::Residual { body, shortcut } => {
+                collect(body, layers);
+                collect(shortcut, layers);
+            }
+            Block::Concat(branches) => branches.iter().for_each(|branch| collect(branch, layers)),
+        }
     }
 }
 

@@ -145,6 +145,16 @@ impl Parameters {
             .sum()
     }
 
+    /// The first layer, by name, with a weight that is a NaN or an infinity.
+    pub(crate) fn first_not_finite(&self) -> Option<&str> {
+        let broken = self
+            .entries
+            .iter()
+            .filter(|entry| !self.tensor(entry).iter().all(|value| value.is_finite()));
+        let name = &broken.min_by_key(|entry| entry.node)?.name;
+        Some(name.rsplit_once('.').map_or(name, |(layer, _)| layer))
+    }
+
     /// The name of the tensor that holds place `index` of the buffer.
     pub fn name_at(&self, index: usize) -> Option<&str> {
         self.entries

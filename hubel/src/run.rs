@@ -106,15 +106,20 @@ impl Plan {
         BatchLoss { loss, correct }
     }
 
-    /// The first step of the last forward run whose output holds a NaN or an infinity.
-    pub(crate) fn first_not_finite(&self, workspace: &Workspace) -> Option<&str> {
-        let broken = |i: &usize| {
-            let output = &workspace.values[self.steps[*i].output][..self.output_lengths[*i]];
-            !output.iter().all(|value| value.is_finite())
-        };
-        (0..self.steps.len())
-            .find(broken)
-            .map(|i| self.steps[i].name.as_str())
+    /// What held the first NaN or infinity of the last forward run in training: the images, a layer by name, or the loss.
+    pub(crate) fn first_not_finite(&self, workspace: &Workspace) -> String {
+        let is_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        if !is_finite(&workspace.values[0]) {
+            return "the images".into();
+        }
+        let broken = self.steps.iter().enumerate().find(|(i, step)| {
+            !is_finite(&workspace.values[step.output][..self.output_lengths[*i]])
+        });
+        match broken {
+            // Of the layers of a step it is the first: the others are activations, which make numbers of numbers.
+            Some((_, step)) => format!("layer {}", step.first_layer),
+            None => "the loss".into(),
+        }
     }
 
     /// Computes the gradient of every parameter from the gradient of the logits.

@@ -103,8 +103,13 @@ pub struct Trainer {
     optimizer: OptimizerState,
     /// Plans and memory for a full batch and, if there is one, the smaller last batch of an epoch.
     batches: Vec<(Plan, Workspace)>,
-    good: Option<Parameters>,
+    /// Weights that gave a loss that is a number, and the steps that had made them.
+    good: (Parameters, usize),
 }
+
+/// A copy of the weights is kept each time after so many steps: a copy costs a small part of a step, and no more than this is lost when
+/// training diverges.
+const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
     /// Holds out the validation images, measures the training pixels, compiles the plan and takes the memory.
@@ -149,6 +154,7 @@ impl Trainer {
             batches.push((plan, workspace));
         }
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
+        let good = (model.parameters.clone(), 0);
         Ok(Self {
             cpu,
             settings,
@@ -157,14 +163,24 @@ impl Trainer {
             model,
             optimizer,
             batches,
-            good: None,
+            good,
         })
+    }
+
+    /// The images that are trained on.
+    pub fn training(&self) -> &Dataset {
+        &self.train
+    }
+
+    /// The images held out to watch, if there are any.
+    pub fn validation(&self) -> Option<&Dataset> {
+        self.validation.as_ref()
     }
 
     /// Trains for all epochs, or until `listen` breaks off, and returns the model.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss is no longer a number; [`Trainer::last_good`] has the weights from before.
+    /// [`Error::Diverged`] when the loss or a weight is no longer a number; [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
         let start = Instant::now();
         let (epochs, size) = (self.settings.epochs, self.batches[0].0.batch());
@@ -195,14 +211,15 @@ impl Trainer {
                     seconds_left: seconds * (epochs * self.train.len() - seen) as f64 / seen as f64,
                 };
                 if listen(&event).is_break() {
+                    self.check_weights((epoch - 1) * steps + i + 1)?;
                     return Ok(self.model.clone());
                 }
             }
+            self.check_weights(epoch * steps)?;
             let report = match &self.validation {
                 Some(validation) => Some(self.model.evaluate(&self.cpu, validation)?),
                 None => None,
             };
-            self.good = Some(self.model.parameters.clone());
             let event = Event::Epoch {
                 epoch,
                 loss: (loss / count as f64) as f32,
@@ -218,13 +235,26 @@ impl Trainer {
         Ok(self.model.clone())
     }
 
-    /// The model as it was after the last whole epoch, or before the first.
-    pub fn last_good(&self) -> Option<Model> {
-        let parameters = self.good.clone()?;
-        Some(Model {
-            parameters,
+    /// The last weights that are known to be good (with them the loss was a number), and the steps that had made them: at most
+    /// some hundred steps before [`Trainer::run`] stopped with [`Error::Diverged`].
+    pub fn last_good(&self) -> (Model, usize) {
+        let (parameters, steps) = &self.good;
+        let model = Model {
+            parameters: parameters.clone(),
             ..self.model.clone()
-        })
+        };
+        (model, *steps)
+    }
+
+    /// The loss shows what went wrong a step later; after the last step there is none.
+    fn check_weights(&self, step: usize) -> Result<()> {
+        match self.model.parameters.first_not_finite() {
+            None => Ok(()),
+            Some(layer) => Err(Error::Diverged {
+                step,
+                place: format!("the weights of layer {layer}"),
+            }),
+        }
     }
 
     /// One step: forward, loss, backward, update.
@@ -249,14 +279,15 @@ impl Trainer {
         plan.forward(&self.cpu, parameters, workspace, seed);
         let batch = plan.loss(workspace, &labels, settings.label_smoothing);
         if !batch.loss.is_finite() {
-            let layer = plan
-                .first_not_finite(workspace)
-                .unwrap_or("the loss")
-                .to_string();
             return Err(Error::Diverged {
                 step: step + 1,
-                layer,
+                place: plan.first_not_finite(workspace),
             });
+        }
+        if step.is_multiple_of(STEPS_BETWEEN_COPIES) {
+            let (good, steps) = &mut self.good;
+            good.values_mut().copy_from_slice(parameters.values());
+            *steps = step;
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
@@ -272,18 +303,146 @@ impl Trainer {
 }
 
 fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
-    let problem = if settings.batch_size == 0 {
-        "a batch needs at least one image: --batch-size 0"
-    } else if !(0.0..1.0).contains(&settings.validation) {
-        "the share of validation images must be at least 0 and below 1"
+    let fraction = 0.0..1.0;
+    let momentum = match settings.optimizer {
+        Optimizer::Sgd { momentum, .. } => momentum,
+        Optimizer::AdamW => 0.0,
+    };
+    let problem = if dataset.is_empty() {
+        "the data set holds no images; give one with images of every class".into()
+    } else if settings.epochs == 0 {
+        "0 epochs train nothing; give at least 1".into()
+    } else if settings.epochs.checked_mul(dataset.len()).is_none() {
+        format!(
+            "{} epochs are more than can be counted; give fewer",
+            settings.epochs
+        )
+    } else if settings.batch_size == 0 {
+        "a batch size of 0 leaves a step without images; give at least 1".into()
     } else if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
-        "the learning rate must be a positive number"
-    } else if dataset.is_empty() {
-        "the data set holds no images"
+        format!(
+            "a learning rate of {} does not train; give a positive number, such as {}",
+            settings.learning_rate,
+            TrainSettings::default().learning_rate
+        )
+    } else if !fraction.contains(&settings.validation) {
+        format!(
+            "a share of {} cannot be held out for validation; give a number from 0 (none) to less than 1, such as {}",
+            settings.validation,
+            TrainSettings::default().validation
+        )
+    } else if !fraction.contains(&momentum) {
+        format!(
+            "a momentum of {momentum} does not settle; give a number from 0 to less than 1, such as 0.9"
+        )
+    } else if !(settings.weight_decay >= 0.0 && settings.weight_decay.is_finite()) {
+        format!(
+            "a weight decay of {} does not pull weights towards 0; give a number from 0 (none) on, such as {}",
+            settings.weight_decay,
+            TrainSettings::default().weight_decay
+        )
+    } else if !fraction.contains(&settings.label_smoothing) {
+        format!(
+            "a label smoothing of {} is no share of the target; give a number from 0 (none) to less than 1",
+            settings.label_smoothing
+        )
     } else {
         return Ok(());
     };
-    Err(Error::Settings {
-        problem: problem.into(),
-    })
+    Err(Error::Settings { problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+
+    #[test]
+    fn settings_out_of_range_are_refused_with_what_to_give() -> Result<()> {
+        let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
+        let dataset = Dataset::from_arrays(&[0.5; 20 * 4], Shape::new(2, 2, 1), &labels)?;
+        let usual = TrainSettings::default;
+        let sgd = |momentum| Optimizer::Sgd {
+            momentum,
+            nesterov: true,
+        };
+        let mut refused = vec![
+            (
+                TrainSettings {
+                    epochs: 0,
+                    ..usual()
+                },
+                "0 epochs",
+            ),
+            (
+                TrainSettings {
+                    epochs: usize::MAX,
+                    ..usual()
+                },
+                "epochs are more",
+            ),
+            (
+                TrainSettings {
+                    batch_size: 0,
+                    ..usual()
+                },
+                "batch size of 0",
+            ),
+        ];
+        for learning_rate in [0.0, -0.1, f32::NAN, f32::INFINITY] {
+            refused.push((
+                TrainSettings {
+                    learning_rate,
+                    ..usual()
+                },
+                "learning rate of",
+            ));
+        }
+        for share in [-0.1, 1.0, f32::NAN] {
+            refused.extend([
+                (
+                    TrainSettings {
+                        validation: share,
+                        ..usual()
+                    },
+                    "held out for validation",
+                ),
+                (
+                    TrainSettings {
+                        label_smoothing: share,
+                        ..usual()
+                    },
+                    "label smoothing of",
+                ),
+                (
+                    TrainSettings {
+                        optimizer: sgd(share),
+                        ..usual()
+                    },
+                    "momentum of",
+                ),
+            ]);
+        }
+        for weight_decay in [-0.1, f32::NAN, f32::INFINITY] {
+            refused.push((
+                TrainSettings {
+                    weight_decay,
+                    ..usual()
+                },
+                "weight decay of",
+            ));
+        }
+        for (settings, part) in refused {
+            let network = Network::parse("flatten-fc(classes)")?;
+            let trainer = Trainer::new(Cpu::best(1), network, &dataset, settings);
+            let Err(Error::Settings { problem }) = trainer else {
+                panic!("{part} was accepted");
+            };
+            assert!(
+                problem.contains(part) && problem.contains("; give "),
+                "{problem}"
+            );
+        }
+        Ok(())
+    }
 }

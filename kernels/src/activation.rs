@@ -40,13 +40,22 @@ pub(crate) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S
         }
         Activation::Sigmoid => sigmoid(simd, x),
         Activation::Tanh => tanh(simd, x),
-        Activation::Silu => simd.mul(x, sigmoid(simd, x)),
+        Activation::Silu => simd.mul(at_least(simd, -SATURATED, x), sigmoid(simd, x)),
         Activation::HardSwish => {
+            // The gate is brought to 0 … 1 first: 6x would overflow for the largest x.
             let gate = relu6(simd, simd.add(x, simd.splat(3.0)));
-            simd.mul(simd.mul(x, gate), simd.splat(1.0 / 6.0))
+            simd.mul(x, simd.mul(gate, simd.splat(1.0 / 6.0)))
         }
         Activation::Gelu => simd.mul(x, normal(simd, x).0),
     }
+}
+
+/// From here on e⁻ˣ, which never comes to 0, is as small as it gets: a larger x may not be multiplied by it.
+const SATURATED: f32 = 90.0;
+
+#[inline(always)]
+fn at_least<S: Simd>(simd: S, limit: f32, x: S::Vector) -> S::Vector {
+    simd.max(simd.splat(limit), x)
 }
 
 #[inline(always)]
@@ -98,7 +107,7 @@ fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector)
     match activation {
         Activation::Silu => {
             let sigmoid = sigmoid(simd, x);
-            let rest = simd.mul(x, simd.sub(one, sigmoid));
+            let rest = simd.mul(at_least(simd, -SATURATED, x), simd.sub(one, sigmoid));
             simd.mul(sigmoid, simd.add(one, rest))
         }
         Activation::HardSwish => {
@@ -109,6 +118,7 @@ fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector)
         }
         Activation::Gelu => {
             let (distribution, density) = normal(simd, x);
+            let x = at_least(simd, -SATURATED, simd.min(simd.splat(SATURATED), x));
             simd.mul_add(x, density, distribution)
         }
         _ => unreachable!("the derivative of {activation:?} follows from its value"),
@@ -368,6 +378,35 @@ mod tests {
                 let mut nan = [f32::NAN, 1.0];
                 forward_in_place(&cpu, function, &mut nan);
                 assert!(nan[0].is_nan() && !nan[1].is_nan(), "{function:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        let x = [f32::MAX, 5.8e37, 1e20, -1e20, -5.8e37, f32::MIN, 1.0];
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 1);
+            for function in ALL {
+                let (mut y, mut slope) = ([0.0; 7], [1.0; 7]);
+                forward(&cpu, function, &x, &mut y);
+                let kept = match function.follows_from_output() {
+                    true => &y,
+                    false => &x,
+                };
+                backward_in_place(&cpu, function, kept, &mut slope);
+                for ((x, y), slope) in x.iter().zip(&y).zip(&slope) {
+                    let expected = exact(function, f64::from(*x));
+                    let error = (f64::from(*y) - expected).abs();
+                    assert!(
+                        error <= 1e-6 * expected.abs().max(1.0),
+                        "{function:?} of {x:e} is {y:e} on {set:?}"
+                    );
+                    assert!(
+                        slope.abs() < 1.2,
+                        "the derivative of {function:?} at {x:e} is {slope:e} on {set:?}"
+                    );
+                }
             }
         }
     }

@@ -1,27 +1,88 @@
-//! Memory for maps and weights, aligned to cache lines: a vector that crosses lines costs twice to load.
+//! Memory for maps and weights, aligned to cache lines: a vector that crosses lines costs twice to load. Large buffers ask for huge
+//! pages: a kernel walks through many rows at once, more than the processor remembers addresses of small pages.
+use std::alloc::{self, Layout};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
-const LINE: usize = 16;
-
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
+const LINE: usize = 64;
+/// Bytes of a huge page (x86-64, and aarch64 with pages of 4 kB).
+const HUGE_PAGE: usize = 2 << 20;
 
 /// A slice of `f32` that begins on a cache line; zeros when made.
-#[derive(Clone, Default)]
 pub struct Buffer {
-    lines: Vec<Line>,
+    start: NonNull<f32>,
     length: usize,
 }
 
+// SAFETY: a buffer owns its numbers, as a Vec does.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
 impl Buffer {
     /// `length` zeros.
+    ///
+    /// # Panics
+    /// If the bytes are more than an address can count.
     pub fn zeros(length: usize) -> Self {
-        Self {
-            lines: vec![Line([0.0; LINE]); length.div_ceil(LINE)],
-            length,
+        if length == 0 {
+            return Self::default();
         }
+        let layout = Self::layout(length);
+        // SAFETY: the layout is not empty; a null pointer is handled; the zeros are written before anyone reads.
+        let start = unsafe {
+            let start = alloc::alloc(layout);
+            let Some(start) = NonNull::new(start) else {
+                alloc::handle_alloc_error(layout);
+            };
+            ask_for_huge_pages(start.as_ptr(), layout.size());
+            start.as_ptr().write_bytes(0, layout.size());
+            start.cast()
+        };
+        Self { start, length }
+    }
+
+    fn layout(length: usize) -> Layout {
+        let bytes = length.checked_mul(size_of::<f32>());
+        let bytes = bytes.expect("an address counts the bytes");
+        let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { LINE };
+        Layout::from_size_align(bytes, align).expect("an address counts the bytes")
+    }
+}
+
+/// A hint; where it is refused or unknown, pages stay small.
+fn ask_for_huge_pages(start: *mut u8, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    if bytes >= HUGE_PAGE {
+        // SAFETY: the memory belongs to a buffer that has just been allocated; the hint changes nothing that a program can see.
+        unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes);
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self {
+            start: NonNull::dangling(),
+            length: 0,
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            // SAFETY: `zeros` took it with this layout.
+            unsafe { alloc::dealloc(self.start.as_ptr().cast(), Self::layout(self.length)) };
+        }
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
     }
 }
 
@@ -29,15 +90,15 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: the lines are contiguous floats without gaps (64 bytes of size and alignment) and hold at least `length`.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
+        // SAFETY: `length` floats lie there (or the pointer is dangling, aligned, and the length 0).
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `deref`; `&mut self` makes it unique.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 }
 

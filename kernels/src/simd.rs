@@ -42,16 +42,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load_first(self, n: usize, from: *const f32) -> Self::Vector;
     /// Writes all lanes.
     unsafe fn store(self, value: Self::Vector, to: *mut f32);
-    /// Writes all lanes past the caches, which then need not fetch what is overwritten. `to` is a multiple of the vector's size;
-    /// [`Simd::end_of_stream`] must follow before another thread reads. An ordinary store where there is nothing better.
-    #[inline(always)]
-    unsafe fn stream(self, value: Self::Vector, to: *mut f32) {
-        // SAFETY: the caller's promise.
-        unsafe { self.store(value, to) }
-    }
-    /// Orders what was [streamed](Simd::stream) before all that this thread writes later.
-    #[inline(always)]
-    fn end_of_stream(self) {}
+    /// As `store`, past the caches, for maps that do not fit into them; `to` must be aligned to the vector. Other threads see it
+    /// once [`crate::Cpu::dispatch`] has returned.
+    unsafe fn stream(self, value: Self::Vector, to: *mut f32);
     /// Writes the first `n` lanes.
     unsafe fn store_first(self, n: usize, value: Self::Vector, to: *mut f32);
     /// a + b

@@ -32,17 +32,16 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
 
     let cpu = arguments.processor.cpu();
     console.remark(&format!(
-        "{} on {}: {} images {}, {} classes; {cpu:?}",
+        "{} on {}; {cpu:?}",
         short_name(name),
-        splits.train.name(),
-        thousands(splits.train.len()),
-        splits.train.shape(),
-        splits.train.classes().len(),
+        splits.train.name()
     ));
+    console.remark(&splits.description);
     for note in &splits.notes {
         console.remark(note);
     }
     let mut trainer = Trainer::new(cpu.clone(), network, &splits.train, arguments.settings())?;
+    console.remark(&parts(&trainer, splits.test.as_ref()));
     let mut epochs = Vec::new();
     let interrupted = interruption()?;
     let model = train(&mut trainer, console, &interrupted, &mut epochs)
@@ -101,6 +100,20 @@ fn model_name<'a>(arguments: &'a Train, data: &Dataset) -> &'a str {
     }
 }
 
+/// What the images are used for.
+fn parts(trainer: &Trainer, test: Option<&Dataset>) -> String {
+    let held_out = match trainer.validation() {
+        Some(validation) => format!("{} held out for validation", thousands(validation.len())),
+        None => "none held out for validation".into(),
+    };
+    let test = match test {
+        Some(test) => format!("{} for the test at the end", thousands(test.len())),
+        None => "none for a test".into(),
+    };
+    let training = thousands(trainer.training().len());
+    format!("{training} images to train on, {held_out}, {test}")
+}
+
 /// Trains to the end or to Ctrl-C, and tells the console and `epochs` how it goes.
 fn train(
     trainer: &mut Trainer,
@@ -157,13 +170,21 @@ fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
     Ok(flag)
 }
 
-/// Training failed: the weights from before are still worth keeping.
+/// Training failed: the weights from before are still worth keeping, unless they have learned nothing and would replace a model.
 fn save_last_good(trainer: &Trainer, file: &Path, console: &Console) {
-    let Some(model) = trainer.last_good() else {
-        return;
+    let (model, steps) = trainer.last_good();
+    if steps == 0 && file.exists() {
+        return console.remark(&format!("{} is left as it was", file.display()));
+    }
+    let learned = match steps {
+        0 => "those of the beginning".into(),
+        _ => format!("those after step {}", thousands(steps)),
     };
     console.remark(&match model.save(file) {
-        Ok(()) => format!("the last good weights are saved in {}", file.display()),
+        Ok(()) => format!(
+            "the last good weights, {learned}, are saved in {}",
+            file.display()
+        ),
         Err(error) => format!("the last good weights could not be saved: {error}"),
     });
 }

@@ -32,7 +32,7 @@ pub fn mnist() -> Result<Splits> {
     let splits = Splits {
         train: train?,
         test: Some(test?),
-        description: "MNIST (embedded), 10 classes, 60,000 + 10,000 images".into(),
+        description: "MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1".into(),
         notes: Vec::new(),
     };
     Ok(DECODED.get_or_init(|| splits).clone())

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::resize::{self, Resize};
 use crate::data::{Dataset, Ink, Pixels, picture};
+use crate::layers::addressable;
 use crate::{Error, Result, Shape};
 
 /// Everything that is done to pixels before a network sees them.
@@ -80,15 +81,9 @@ impl Preparation {
     /// # Errors
     /// [`Error::DataMismatch`] when they cannot, or when these settings (as read from a file) contradict themselves.
     pub fn check(&self, shape: Shape) -> Result<()> {
-        let statistics = [&self.mean, &self.std].into_iter().all(|values| {
-            values.len() == self.shape.channels && values.iter().all(|v| v.is_finite())
-        });
-        if self.shape.is_empty() || !statistics || self.std.iter().any(|&std| std <= 0.0) {
+        if let Some(problem) = self.damage() {
             return Err(Error::DataMismatch(format!(
-                "the preparation is damaged: shape {}, {} means, {} standard deviations (all must be positive)",
-                self.shape,
-                self.mean.len(),
-                self.std.len()
+                "its preparation of pictures is damaged: {problem}; take another copy of the model, or train it again"
             )));
         }
         if shape.is_empty() {
@@ -104,6 +99,41 @@ impl Preparation {
                  use data with {to} channels, or train a network on this data",
                 self.shape
             ))),
+        }
+    }
+
+    /// What contradicts itself, or cannot be, in these settings.
+    fn damage(&self) -> Option<String> {
+        let shape = self.shape;
+        let size = addressable(&[shape.height, shape.width, shape.channels]);
+        if size.is_none_or(|size| size == 0) {
+            return Some(format!("its input of {shape} is no picture"));
+        }
+        for (name, values) in [("means", &self.mean), ("standard deviations", &self.std)] {
+            if values.len() != shape.channels {
+                let (count, channels) = (values.len(), shape.channels);
+                return Some(format!("it has {count} {name} for {channels} channels"));
+            }
+        }
+        // Levels from black to white must come to numbers; a deviation that is not positive has no meaning.
+        let normalises = |(mean, std): (&f32, &f32)| {
+            *std > 0.0
+                && [0.0, 1.0]
+                    .iter()
+                    .all(|level| ((level - mean) / std).is_finite())
+        };
+        let channels = || self.mean.iter().zip(&self.std);
+        if let Some((mean, std)) = channels().find(|channel| !normalises(*channel)) {
+            return Some(format!(
+                "a channel with mean {mean:e} and standard deviation {std:e} cannot be normalised"
+            ));
+        }
+        let largest = shape.height.max(shape.width);
+        match self.ink.and_then(|ink| ink.side) {
+            Some(side) if !(1..=largest).contains(&side) => Some(format!(
+                "writing that fills {side} pixels does not fit its input of {shape}"
+            )),
+            _ => None,
         }
     }
 

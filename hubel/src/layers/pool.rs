@@ -9,6 +9,7 @@ use crate::{
     Shape,
     network::{Operation, Window},
 };
+use hubel_kernels::pool::Index;
 use std::fmt;
 
 /// What stands for a window.
@@ -124,7 +125,11 @@ impl Pool {
             padding: fit.padding,
         };
         let operation = match self.kind {
-            PoolKind::Max => Operation::MaxPool(window),
+            PoolKind::Max => {
+                let map = [input.height, input.width];
+                check_places([0, 1].map(|axis| self.kernel[axis].min(map[axis])))?;
+                Operation::MaxPool(window)
+            }
             PoolKind::Average { count_padding } => Operation::AvgPool {
                 window,
                 count_padding,
@@ -162,6 +167,7 @@ impl Pool {
                 },
             ));
         }
+        let in_two_steps = self.in_two_steps(input);
         (ways.into_iter())
             .filter_map(|(mut text, w)| {
                 let pool = Self {
@@ -179,8 +185,102 @@ impl Pool {
                 let dropped = pool.windows().dropped(size);
                 Some(format!("{text} gives {}{dropped}", sides(output)))
             })
+            .chain(in_two_steps)
             .collect()
     }
+
+    /// For a maximum over windows that are too large: one over small windows, and then one over what that leaves.
+    fn in_two_steps(&self, input: Shape) -> Option<String> {
+        let size = [input.height, input.width];
+        let fits = self.windows().fit(size).is_ok() && self.padding == Padding::default();
+        if self.kind != PoolKind::Max || !fits || check_places(self.kernel).is_ok() {
+            return None;
+        }
+        (2..=LARGEST_SIDE).find_map(|kernel| {
+            let divides = |pair: [usize; 2]| pair.iter().all(|side| side.is_multiple_of(kernel));
+            if ![self.kernel, self.stride, size].into_iter().all(divides) {
+                return None;
+            }
+            let first = Self::max(kernel);
+            let second = Self {
+                kernel: self.kernel.map(|side| side / kernel),
+                stride: self.stride.map(|side| side / kernel),
+                ..*self
+            };
+            second.rule(first.rule(input).ok()?.shape).ok()?;
+            Some(format!("{first}-{second} gives the same"))
+        })
+    }
+}
+
+/// The side of the largest square window of a maximum.
+const LARGEST_SIDE: usize = 1 << (Index::BITS / 2);
+
+/// Refuses a window of a maximum with more places than the way back can tell apart.
+fn check_places(window: [usize; 2]) -> Result<(), String> {
+    let most = LARGEST_SIDE * LARGEST_SIDE;
+    let places = window[0].saturating_mul(window[1]);
+    if places > most {
+        return Err(format!(
+            "a maximum can be taken over at most {most} places at once, and windows of {}×{} have {places}",
+            window[0], window[1]
+        ));
+    }
+    Ok(())
+}
+
+/// The largest value of each channel of the whole map.
+pub(super) fn resolve_global_max(input: Shape) -> Result<Resolved, Misfit> {
+    if let Err(reason) = check_places([input.height, input.width]) {
+        let way_out = (2..=LARGEST_SIDE).find_map(|kernel| {
+            let divides = input.height.is_multiple_of(kernel) && input.width.is_multiple_of(kernel);
+            let first = Pool {
+                round: if divides { Round::Exact } else { Round::Ceil },
+                ..Pool::max(kernel)
+            };
+            resolve_global_max(first.rule(input).ok()?.shape).ok()?;
+            Some(format!("{first}-globalmaxpool gives the same"))
+        });
+        let ways_out = way_out.into_iter().collect();
+        return Err(Misfit { reason, ways_out });
+    }
+    let shape = Shape::new(1, 1, input.channels);
+    Ok(Resolved::new(Operation::GlobalMaxPool, shape, Vec::new())?)
+}
+
+/// The largest value in each of `size` regions.
+pub(super) fn resolve_adaptive_max(size: [usize; 2], input: Shape) -> Result<Resolved, Misfit> {
+    // A region that does not come out even begins and ends within a pixel that its neighbours share.
+    let side = |map: usize, count: usize| match map % count {
+        0 => map / count,
+        _ => (map / count + 2).min(map),
+    };
+    let check =
+        |size: [usize; 2]| check_places([side(input.height, size[0]), side(input.width, size[1])]);
+    if let Err(reason) = check(size) {
+        let larger = (1..usize::BITS)
+            .map_while(|power| {
+                let factor = 1_usize.checked_shl(power)?;
+                Some([size[0].checked_mul(factor)?, size[1].checked_mul(factor)?])
+            })
+            .find(|size| check(*size).is_ok());
+        let ways_out = (larger.into_iter())
+            .map(|size| {
+                format!(
+                    "size={} gives {}",
+                    Pair(size),
+                    sides(Shape::new(size[0], size[1], 1))
+                )
+            })
+            .collect();
+        return Err(Misfit { reason, ways_out });
+    }
+    let shape = Shape::new(size[0], size[1], input.channels);
+    Ok(Resolved::new(
+        Operation::AdaptiveMaxPool,
+        shape,
+        Vec::new(),
+    )?)
 }
 
 impl fmt::Display for Pool {
@@ -208,3 +308,6 @@ impl fmt::Display for Pool {
         f.write_str(")")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,6 +252,7 @@ impl Lowering<'_> {
         let map = self.new_map(padded);
         self.steps.push(Step {
             name: format!("{} (padding)", node.name),
+            first_layer: node.name.clone(),
             kind: Kind::Pad(padding),
             inputs: vec![input],
             output: map,
@@ -358,6 +359,7 @@ impl Lowering<'_> {
             .collect();
         self.steps.push(Step {
             name: names.join(" + "),
+            first_layer: names[0].to_string(),
             kind,
             inputs,
             output,

@@ -11,6 +11,8 @@ use hubel_kernels::pool;
 pub(crate) struct Step {
     /// The layers it stands for, by name: `0 + 1`.
     pub(crate) name: String,
+    /// The first of these.
+    pub(crate) first_layer: String,
     pub(crate) kind: Kind,
     pub(crate) inputs: Vec<usize>,
     pub(crate) output: usize,
@@ -133,10 +135,13 @@ impl Kind {
         }
     }
 
-    /// Floats of the weights packed for the forward pass.
+    /// Floats of the weights packed for the forward pass, or folded where they are not packed.
     pub(crate) fn packed_forward(&self) -> usize {
         match self {
-            Self::Convolution(step) => step.forward.packed_len(),
+            Self::Convolution(step) => match step.forward.packed_len() {
+                0 if step.folded.is_some() => step.geometry.weights(),
+                length => length,
+            },
             _ => 0,
         }
     }

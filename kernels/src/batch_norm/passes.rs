@@ -299,9 +299,6 @@ impl Normalise<'_> {
                 }
             }
         }
-        if self.is_streamed {
-            simd.end_of_stream();
-        }
     }
 }
 
@@ -360,9 +357,6 @@ impl Kernel for InputGradient<'_> {
                     }
                 }
             }
-        }
-        if self.is_streamed {
-            simd.end_of_stream();
         }
     }
 }

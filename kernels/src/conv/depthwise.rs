@@ -62,7 +62,7 @@ impl Forward {
         epilogue: &Epilogue,
         output: &mut [f32],
     ) {
-        let finish = Finish::forward(epilogue, output.len(), self.0.source[2]);
+        let finish = Finish::forward(epilogue, output, self.0.source[2]);
         let end = match *epilogue {
             Epilogue {
                 bias: None,
@@ -125,7 +125,7 @@ impl InputGradient {
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient.len());
+        let finish = Finish::gradient(epilogue, input_gradient, self.0.source[2]);
         let end = match *epilogue {
             GradientEpilogue {
                 accumulate: false,
@@ -250,9 +250,6 @@ impl Kernel for Task<'_> {
                     self.run_of_pixels(simd, &taps, run.count, start, block.clone());
                 }
             }
-        }
-        if self.is_streamed {
-            simd.end_of_stream();
         }
     }
 }

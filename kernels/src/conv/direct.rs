@@ -8,7 +8,7 @@ use crate::{Cpu, InstructionSet};
 
 use super::axis::{Axis, Pixel, Walk};
 use super::finish::Finish;
-use super::prefetch::{prefetch, prefetch_write};
+use super::prefetch::prefetch;
 use super::{Epilogue, Geometry, GradientEpilogue};
 
 /// Pixels of a task where there are enough of them: their channels stay in L2 while the blocks of weights pass by.
@@ -68,7 +68,7 @@ impl Forward {
         epilogue: &Epilogue,
         output: &mut [f32],
     ) {
-        let finish = Finish::forward(epilogue, output.len(), self.geometry.output[2]);
+        let finish = Finish::forward(epilogue, output, self.geometry.output[2]);
         self.gather.run(cpu, input, packed, &finish, output);
     }
 }
@@ -131,7 +131,7 @@ impl InputGradient {
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient.len());
+        let finish = Finish::gradient(epilogue, input_gradient, self.geometry.input[2]);
         self.gather
             .run(cpu, output_gradient, packed, &finish, input_gradient);
     }
@@ -401,7 +401,7 @@ impl Task<'_> {
         let channel = group * gather.channels + block * BLOCK_VECTORS * lanes;
         for p in 0..P {
             let at = (target + p) * gather.target_channels + channel;
-            prefetch_write(self.target.wrapping_add(at), V * lanes);
+            self.finish.prefetch(self.target, at, V * lanes);
         }
     }
 

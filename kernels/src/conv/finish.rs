@@ -2,6 +2,7 @@
 use crate::activation::{self, Activation};
 use crate::simd::Simd;
 
+use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, GradientEpilogue};
 
 /// `(activation(sum + bias + add) + old) · derivative(mask)`, each part optional.
@@ -12,28 +13,64 @@ pub(super) struct Finish<'a> {
     activation: Activation,
     accumulate: bool,
     mask: Option<(&'a [f32], Activation)>,
+    /// Whether the target is too large for the caches, and all its vectors are whole and aligned.
+    stream: bool,
+}
+
+/// Numbers of a map that would push everything else out of the caches.
+const LARGE: usize = 2 << 20;
+
+/// Whether a target of whole, aligned vectors is to be written past the caches.
+fn streams(target: &[f32], channels: usize) -> bool {
+    target.len() >= LARGE
+        && channels.is_multiple_of(16)
+        && target.as_ptr().addr().is_multiple_of(64)
 }
 
 impl<'a> Finish<'a> {
-    /// The end of a forward pass into a map of `length` numbers of `channels` channels.
-    pub(super) fn forward(epilogue: &Epilogue<'a>, length: usize, channels: usize) -> Self {
+    /// The end of a forward pass into `target`, a map of `channels` channels.
+    pub(super) fn forward(epilogue: &Epilogue<'a>, target: &[f32], channels: usize) -> Self {
         assert!(epilogue.bias.is_none_or(|bias| bias.len() == channels));
-        assert!(epilogue.add.is_none_or(|add| add.len() == length));
+        assert!(epilogue.add.is_none_or(|add| add.len() == target.len()));
         Self {
             bias: epilogue.bias,
             add: epilogue.add,
             activation: epilogue.activation,
+            stream: streams(target, channels),
             ..Self::default()
         }
     }
 
-    /// The end of an input gradient of `length` numbers.
-    pub(super) fn gradient(epilogue: &GradientEpilogue<'a>, length: usize) -> Self {
-        assert!(epilogue.mask.is_none_or(|(mask, _)| mask.len() == length));
+    /// The end of an input gradient into `target`, a map of `channels` channels.
+    pub(super) fn gradient(
+        epilogue: &GradientEpilogue<'a>,
+        target: &[f32],
+        channels: usize,
+    ) -> Self {
+        assert!(
+            epilogue
+                .mask
+                .is_none_or(|(mask, _)| mask.len() == target.len())
+        );
         Self {
             accumulate: epilogue.accumulate,
             mask: epilogue.mask,
+            stream: !epilogue.accumulate && streams(target, channels),
             ..Self::default()
+        }
+    }
+
+    /// Asks for the `numbers` from `at` on of the maps that [`Finish::store`] reads, and of the target to write.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, target: *const f32, at: usize, numbers: usize) {
+        if !self.stream {
+            prefetch_write(target.wrapping_add(at), numbers);
+        }
+        if let Some((mask, _)) = self.mask {
+            prefetch(mask.as_ptr().wrapping_add(at), numbers);
+        }
+        if let Some(add) = self.add {
+            prefetch(add.as_ptr().wrapping_add(at), numbers);
         }
     }
 
@@ -82,7 +119,9 @@ impl<'a> Finish<'a> {
                     activation::derivative_from_output(simd, activation, output),
                 );
             }
-            if whole {
+            if self.stream {
+                simd.stream(value, target.add(at));
+            } else if whole {
                 simd.store(value, target.add(at));
             } else {
                 simd.store_first(lanes, value, target.add(at));

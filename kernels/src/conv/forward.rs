@@ -37,7 +37,7 @@ impl Forward {
         }
     }
 
-    /// Numbers in the packed weights.
+    /// Numbers in the packed weights; 0 where [`Forward::run`] takes the weights as they are instead.
     pub fn packed_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.packed_len(),
@@ -46,7 +46,7 @@ impl Forward {
         }
     }
 
-    /// Writes `weights` in the order that [`Forward::run`] reads.
+    /// Writes `weights` in the order that [`Forward::run`] reads; does nothing where `packed` is empty.
     ///
     /// # Panics
     /// If a length is wrong.

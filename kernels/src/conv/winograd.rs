@@ -1,7 +1,7 @@
 //! Winograd's fast convolution, F(4×4, 3×3): a 4×4 tile of the output from a 6×6 tile of the input by 36 products instead of 144.
 //!
-//! Tiles and weights are polynomials. Each is evaluated at the points 0, ±√½, ±√2 and ∞ along both axes ([`transform`]), the values
-//! are multiplied plane by plane, summed over channels ([`product`]), and the result is interpolated. These points give about half
+//! Tiles and weights are polynomials. Each is evaluated at the points 0, ±√½, ±√2 and ∞ along both axes (`transform`), the values
+//! are multiplied plane by plane, summed over channels (`product`), and the result is interpolated. These points give about half
 //! the rounding error of the usual 0, ±1, ±2, ∞.
 //!
 //! For stride 1, 3×3 kernels without dilation and groups, and padding up to 2.
@@ -16,11 +16,13 @@ mod tests;
 mod transform;
 mod weight_gradient;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) use forward::{Forward, InputGradient};
 pub(super) use weight_gradient::WeightGradient;
 
+use super::prefetch::prefetch_far;
 use super::{Geometry, Pass};
 use crate::Cpu;
 
@@ -127,6 +129,38 @@ impl Tiles {
             }
         }
         pixels
+    }
+
+    /// Asks for the i-th of n parts of what `tiles` read of a map and the tiles before them have not: four rows of four pixels each.
+    /// `shift` is the distance from a tile's first row to the first of the four.
+    #[inline(always)]
+    fn prefetch(
+        &self,
+        [i, n]: [usize; 2],
+        tiles: &Range<usize>,
+        map: *const f32,
+        [height, width, channels]: [usize; 3],
+        shift: [usize; 2],
+    ) {
+        let rows = tiles.len() * TILE;
+        for row in i * rows / n..(i + 1) * rows / n {
+            let place = self.place(tiles.start + row / TILE);
+            let (y, x) = (place.y + shift[0] + row % TILE, place.x + shift[1]);
+            if y < height && x < width {
+                let pixel = (place.image * height + y) * width + x;
+                let pixels = TILE.min(width - x);
+                prefetch_far(map.wrapping_add(pixel * channels), pixels * channels);
+            }
+        }
+    }
+
+    /// What [`Tiles::prefetch`] needs to know of the input: its size and the shift.
+    fn ahead(&self, channels: usize) -> ([usize; 3], [usize; 2]) {
+        let [height, width] = self.input;
+        (
+            [height, width, channels],
+            self.padding.map(|padding| 2 - padding),
+        )
     }
 
     /// Addresses of the output pixels of a tile; those outside the map are `zeros`.

@@ -358,9 +358,6 @@ impl Kernel for Gather<'_> {
                 }
             }
         }
-        if self.is_streamed {
-            simd.end_of_stream();
-        }
     }
 }
 

@@ -10,7 +10,10 @@ pub(crate) struct Avx2(());
 /// The processor must have avx2,fma.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx2(()))
+    let output = kernel.run(Avx2(()));
+    // Streamed stores come before all that follow.
+    _mm_sfence();
+    output
 }
 
 /// All ones in the first `n` of eight lanes.
@@ -43,16 +46,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskload_ps(from, first(n)) }
     }
     #[inline(always)]
-    unsafe fn store(self, value: __m256, to: *mut f32) {
-        unsafe { _mm256_storeu_ps(to, value) }
-    }
-    #[inline(always)]
     unsafe fn stream(self, value: __m256, to: *mut f32) {
         unsafe { _mm256_stream_ps(to, value) }
     }
     #[inline(always)]
-    fn end_of_stream(self) {
-        unsafe { _mm_sfence() }
+    unsafe fn store(self, value: __m256, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, value) }
     }
     #[inline(always)]
     unsafe fn store_first(self, n: usize, value: __m256, to: *mut f32) {

@@ -10,7 +10,10 @@ pub(crate) struct Avx512(());
 /// The processor must have avx512f,avx512bw,avx512dq,avx512vl,avx2,fma.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
+    let output = kernel.run(Avx512(()));
+    // Streamed stores come before all that follow.
+    _mm_sfence();
+    output
 }
 
 #[inline(always)]
@@ -40,16 +43,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_maskz_loadu_ps(first(n), from) }
     }
     #[inline(always)]
-    unsafe fn store(self, value: __m512, to: *mut f32) {
-        unsafe { _mm512_storeu_ps(to, value) }
-    }
-    #[inline(always)]
     unsafe fn stream(self, value: __m512, to: *mut f32) {
         unsafe { _mm512_stream_ps(to, value) }
     }
     #[inline(always)]
-    fn end_of_stream(self) {
-        unsafe { _mm_sfence() }
+    unsafe fn store(self, value: __m512, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, value) }
     }
     #[inline(always)]
     unsafe fn store_first(self, n: usize, value: __m512, to: *mut f32) {

@@ -30,6 +30,10 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn stream(self, value: float32x4_t, to: *mut f32) {
+        unsafe { self.store(value, to) }
+    }
+    #[inline(always)]
     unsafe fn store(self, value: float32x4_t, to: *mut f32) {
         unsafe { vst1q_f32(to, value) }
     }
@@ -112,6 +116,9 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn sum(self, a: float32x4_t) -> f32 {
-        unsafe { vaddvq_f32(a) }
+        unsafe {
+            let two = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+            vpadds_f32(two)
+        }
     }
 }

@@ -24,6 +24,11 @@ impl Simd for Scalar {
         if n == 0 { 0.0 } else { unsafe { from.read() } }
     }
     #[inline(always)]
+    unsafe fn stream(self, value: f32, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(value, to) }
+    }
+    #[inline(always)]
     unsafe fn store(self, value: f32, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { to.write(value) }

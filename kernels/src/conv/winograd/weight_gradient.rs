@@ -338,6 +338,19 @@ struct Maps<'a> {
 }
 
 impl Maps<'_> {
+    /// Asks for a share of what the tiles `next` read of both maps.
+    #[inline(always)]
+    fn prefetch(&self, plane: usize, next: &Range<usize>) {
+        let part = [plane, HALF_PLANES];
+        let (size, shift) = self.tiles.ahead(self.channels[0]);
+        let input = self.input.as_ptr();
+        self.tiles.prefetch(part, next, input, size, shift);
+        let [height, width] = self.tiles.output;
+        let size = [height, width, self.channels[1]];
+        let output = self.output_gradient.as_ptr();
+        self.tiles.prefetch(part, next, output, size, [0, 0]);
+    }
+
     /// Transforms one half of the planes of a tile's input channels.
     ///
     /// # Safety
@@ -409,6 +422,8 @@ impl Own<'_> {
     fn half<S: Simd, const H: usize>(self, simd: S) {
         let steps = self.rows.map(|row| self.block * row + GAP);
         let inputs = self.planes.as_mut_ptr();
+        let maps = self.maps;
+        let next = self.tiles.end..(self.tiles.end + self.block).min(maps.tiles.count);
         let outputs = inputs.wrapping_add(HALF_PLANES * steps[0]);
         // SAFETY: the planes have room for the rows of a block in both maps.
         unsafe {
@@ -429,6 +444,7 @@ impl Own<'_> {
                 self.rows,
                 steps,
                 self.sums,
+                |plane| maps.prefetch(plane, &next),
             );
         }
     }
@@ -462,6 +478,7 @@ unsafe fn multiply<S: Simd>(
     rows: [usize; 2],
     steps: [usize; 2],
     sums: &mut [f32],
+    before: impl Fn(usize),
 ) {
     assert!(sums.len() >= planes * part.plane);
     let sizes = [
@@ -470,6 +487,7 @@ unsafe fn multiply<S: Simd>(
         part.outputs.len().div_ceil(S::LANES),
     ];
     for plane in 0..planes {
+        before(plane);
         // SAFETY: the caller's promise; the sums were checked above.
         unsafe {
             let left = Left {
@@ -551,7 +569,15 @@ impl Kernel for Shared<'_> {
             ];
             let counts = [PLANES, self.tiles];
             multiply(
-                simd, maps, counts, self.add, self.part, self.rows, self.steps, self.sums,
+                simd,
+                maps,
+                counts,
+                self.add,
+                self.part,
+                self.rows,
+                self.steps,
+                self.sums,
+                |_| {},
             );
         }
     }

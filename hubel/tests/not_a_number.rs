@@ -1,0 +1,202 @@
+//! A NaN is never swallowed: it passes every layer up to the loss, and training stops there with what was good before.
+use std::ops::ControlFlow;
+
+use hubel::plan::Mode;
+use hubel::{
+    Cpu, Dataset, Error, Network, Optimizer, Parameters, Plan, PlanSettings, Result, Schedule,
+    Shape, TrainSettings, Trainer, Workspace,
+};
+
+/// The logits of two images, the first of which holds a NaN.
+fn logits_with_a_nan(text: &str, mode: Mode, fuse: bool) -> Result<Vec<f32>> {
+    let input = Shape::new(8, 8, 16);
+    let graph = Network::parse(text)?.graph(input, 3)?;
+    let cpu = Cpu::best(2);
+    let parameters = Parameters::initial(&graph, 1);
+    let settings = PlanSettings {
+        mode,
+        batch: 2,
+        precise: false,
+        fuse,
+    };
+    let plan = Plan::compile(&graph, &parameters, &cpu, settings)?;
+    let mut workspace = Workspace::new(&plan);
+    let images = workspace.images_mut();
+    for (i, pixel) in images.iter_mut().enumerate() {
+        *pixel = (i as f32 * 0.7).sin();
+    }
+    images[16 * (8 * 3 + 4) + 5] = f32::NAN;
+    plan.pack(&cpu, &parameters, &mut workspace);
+    plan.forward(&cpu, &parameters, &mut workspace, 0);
+    Ok(plan.logits(&workspace).to_vec())
+}
+
+#[test]
+fn a_nan_passes_every_activation_fused_or_not() -> Result<()> {
+    for activation in [
+        "relu",
+        "relu6",
+        "leakyrelu",
+        "sigmoid",
+        "tanh",
+        "silu",
+        "hardswish",
+        "gelu",
+    ] {
+        for text in [
+            format!("{activation}-flatten-fc(classes)"),
+            format!("conv(16, padding=1)-{activation}-flatten-fc(classes)"),
+            format!("conv(16, kernel=5, padding=2)-{activation}-maxpool(2)-flatten-fc(classes)"),
+            format!("conv(16, padding=1, groups=16)-{activation}-globalmaxpool-fc(classes)"),
+            format!("residual[conv(16, padding=1)]-{activation}-globalavgpool-fc(classes)"),
+            format!("flatten-fc(20)-{activation}-fc(classes)"),
+        ] {
+            for (mode, fuse) in [
+                (Mode::Training, true),
+                (Mode::Training, false),
+                (Mode::Inference, true),
+                (Mode::Inference, false),
+            ] {
+                let logits = logits_with_a_nan(&text, mode, fuse)?;
+                assert!(
+                    logits[..3].iter().all(|logit| logit.is_nan()),
+                    "{text}, {mode:?}: {logits:?}"
+                );
+                assert!(
+                    logits[3..].iter().all(|logit| logit.is_finite()),
+                    "{text}, {mode:?}: the other image has {logits:?}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_nan_passes_batch_normalisation_and_the_relu_after_it() -> Result<()> {
+    // In training the statistics of the batch carry it to every image.
+    for fuse in [true, false] {
+        let text = "conv(8, padding=1)-batchnorm-relu-flatten-fc(classes)";
+        let logits = logits_with_a_nan(text, Mode::Training, fuse)?;
+        assert!(logits.iter().all(|logit| logit.is_nan()), "{logits:?}");
+    }
+    Ok(())
+}
+
+/// Two classes of 8×8 pictures, told apart by their brightness.
+fn pictures() -> Result<Dataset> {
+    let labels: Vec<usize> = (0..60).map(|i| i % 2).collect();
+    let images: Vec<f32> = (0..60 * 64)
+        .map(|i| labels[i / 64] as f32 + (i as f32 * 0.37).sin())
+        .collect();
+    Dataset::from_arrays(&images, Shape::new(8, 8, 1), &labels)
+}
+
+fn settings(learning_rate: f32) -> TrainSettings {
+    TrainSettings {
+        epochs: 3,
+        batch_size: 20,
+        learning_rate,
+        optimizer: Optimizer::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+        },
+        schedule: Schedule::Constant,
+        weight_decay: 0.0,
+        validation: 0.0,
+        ..TrainSettings::default()
+    }
+}
+
+#[test]
+fn an_absurd_learning_rate_stops_with_step_and_layer_and_keeps_the_weights_from_before()
+-> Result<()> {
+    let network = "conv(4, padding=1)-relu-pool-flatten-fc(classes)";
+    let mut trainer = Trainer::new(
+        Cpu::best(1),
+        Network::parse(network)?,
+        &pictures()?,
+        settings(1e30),
+    )?;
+    let (before, _) = trainer.last_good();
+    let mut steps = 0;
+    let error = trainer
+        .run(&mut |_| {
+            steps += 1;
+            ControlFlow::Continue(())
+        })
+        .expect_err("no network survives this");
+    let Error::Diverged { step, place } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!((*step, place.as_str()), (2, "layer 4"));
+    assert_eq!(
+        steps, 1,
+        "step 2 gave no loss, so that nothing is said of it"
+    );
+    let message = error.to_string();
+    assert!(message.contains("step 2") && message.contains("layer 4"));
+    assert_eq!(trainer.last_good(), (before, 0));
+    Ok(())
+}
+
+#[test]
+fn weights_that_the_last_step_broke_are_not_given_out() -> Result<()> {
+    let (network, dataset) = (
+        Network::parse("flatten-fc(4)-relu-fc(classes)")?,
+        pictures()?,
+    );
+    let only_step = TrainSettings {
+        epochs: 1,
+        batch_size: 60,
+        weight_decay: 1e3,
+        ..settings(f32::MAX)
+    };
+    let mut trainer = Trainer::new(Cpu::best(1), network, &dataset, only_step)?;
+    let error = trainer.run(&mut |_| ControlFlow::Continue(()));
+    assert!(
+        matches!(&error, Err(Error::Diverged { step: 1, place }) if place.starts_with("the weights of layer")),
+        "{error:?}"
+    );
+    let (good, _) = trainer.last_good();
+    assert!(good.evaluate(&Cpu::best(1), &dataset)?.loss.is_finite());
+    Ok(())
+}
+
+#[test]
+fn good_weights_are_kept_along_the_way() -> Result<()> {
+    let long = TrainSettings {
+        epochs: 50,
+        ..settings(0.01)
+    };
+    let network = Network::parse("flatten-fc(classes)")?;
+    let mut trainer = Trainer::new(Cpu::best(1), network, &pictures()?, long)?;
+    let first = trainer.last_good();
+    trainer.run(&mut |_| ControlFlow::Continue(()))?;
+    let (model, steps) = trainer.last_good();
+    assert_eq!(steps, 100);
+    assert_ne!(model, first.0);
+    Ok(())
+}
+
+#[test]
+fn images_with_a_nan_are_refused_and_those_that_overflow_are_named() -> Result<()> {
+    let (shape, labels) = (Shape::new(8, 8, 1), [0, 1, 0, 1]);
+    let mut images = vec![0.5; 4 * 64];
+    images[64 * 2 + 7] = f32::NAN;
+    let error = Dataset::from_arrays(&images, shape, &labels).expect_err("a NaN is no pixel");
+    assert!(error.to_string().contains("image 2 holds NaN"), "{error}");
+
+    // Finite, but the difference from their mean is not.
+    images.fill(-f32::MAX);
+    images[..64].fill(f32::MAX);
+    let dataset = Dataset::from_arrays(&images, shape, &labels)?;
+    let network = Network::parse("flatten-fc(classes)")?;
+    let result = Trainer::new(Cpu::best(1), network, &dataset, settings(0.01))?
+        .run(&mut |_| ControlFlow::Continue(()));
+    assert!(
+        matches!(&result, Err(Error::Diverged { step: 1, place }) if place == "the images"),
+        "{result:?}"
+    );
+    Ok(())
+}
