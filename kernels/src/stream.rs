@@ -1,7 +1,7 @@
 //! Maps that no cache holds: how they are read and written.
 
-/// Numbers of a map of which a cache would keep little until someone reads it: 16 MB. Tests stream smaller ones.
-const LARGE: usize = if cfg!(test) { 1 << 10 } else { 4 << 20 };
+/// Numbers of a map of which a cache would keep little until someone reads it: 8 MB. Tests stream smaller ones.
+const LARGE: usize = if cfg!(test) { 1 << 10 } else { 2 << 20 };
 /// Numbers of a cache line.
 const LINE: usize = 16;
 

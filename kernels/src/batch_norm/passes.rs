@@ -299,7 +299,6 @@ impl Normalise<'_> {
                 }
             }
         }
-        if self.is_streamed {}
     }
 }
 
@@ -359,6 +358,5 @@ impl Kernel for InputGradient<'_> {
                 }
             }
         }
-        if self.is_streamed {}
     }
 }

@@ -251,7 +251,6 @@ impl Kernel for Task<'_> {
                 }
             }
         }
-        if self.is_streamed {}
     }
 }
 

@@ -8,8 +8,8 @@ use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::prefetch::prefetch_far;
 use super::{Geometry, columns_of_tap};
+use crate::stream::prefetch_far;
 
 /// Groups of rows at most.
 const ROW_GROUPS: usize = 16;

@@ -1,6 +1,7 @@
 //! What happens to a vector of sums before it is stored, in one form for outputs and input gradients.
 use crate::activation::{self, Activation};
 use crate::simd::Simd;
+use crate::stream::is_streamed;
 
 use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, GradientEpilogue};
@@ -13,18 +14,8 @@ pub(super) struct Finish<'a> {
     activation: Activation,
     accumulate: bool,
     mask: Option<(&'a [f32], Activation)>,
-    /// Whether the target is too large for the caches, and all its vectors are whole and aligned.
+    /// Whether all vectors of the target are written past the caches.
     stream: bool,
-}
-
-/// Numbers of a map that would push everything else out of the caches.
-const LARGE: usize = 2 << 20;
-
-/// Whether a target of whole, aligned vectors is to be written past the caches.
-fn streams(target: &[f32], channels: usize) -> bool {
-    target.len() >= LARGE
-        && channels.is_multiple_of(16)
-        && target.as_ptr().addr().is_multiple_of(64)
 }
 
 impl<'a> Finish<'a> {
@@ -36,7 +27,7 @@ impl<'a> Finish<'a> {
             bias: epilogue.bias,
             add: epilogue.add,
             activation: epilogue.activation,
-            stream: streams(target, channels),
+            stream: is_streamed(target, channels),
             ..Self::default()
         }
     }
@@ -55,7 +46,7 @@ impl<'a> Finish<'a> {
         Self {
             accumulate: epilogue.accumulate,
             mask: epilogue.mask,
-            stream: !epilogue.accumulate && streams(target, channels),
+            stream: !epilogue.accumulate && is_streamed(target, channels),
             ..Self::default()
         }
     }

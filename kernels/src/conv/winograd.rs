@@ -22,9 +22,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) use forward::{Forward, InputGradient};
 pub(super) use weight_gradient::WeightGradient;
 
-use super::prefetch::prefetch_far;
 use super::{Geometry, Pass};
 use crate::Cpu;
+use crate::stream::prefetch_far;
 
 /// Output rows and columns of a tile.
 const TILE: usize = 4;

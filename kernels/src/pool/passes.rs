@@ -358,7 +358,6 @@ impl Kernel for Gather<'_> {
                 }
             }
         }
-        if self.is_streamed {}
     }
 }
 

@@ -4,8 +4,8 @@ use std::ops::{Range, RangeInclusive};
 use super::product::{self, Left, Product, Right};
 use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
 use crate::conv::finish::Finish;
-use crate::conv::prefetch::prefetch_far;
 use crate::conv::{Epilogue, GradientEpilogue};
+use crate::stream::prefetch_far;
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
 /// Terms whose weights are transformed at a time.
