@@ -129,6 +129,6 @@ mod tests {
     fn rates_have_three_digits() {
         assert_eq!(rate(51234.4), "51234");
         assert_eq!(rate(51.26), "51.3");
-        assert_eq!(rate(3.141), "3.14");
+        assert_eq!(rate(3.456), "3.46");
     }
 }
