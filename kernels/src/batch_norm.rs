@@ -1,8 +1,12 @@
 //! Batch normalisation (Ioffe and Szegedy 2015) over rows of channels: `[m, c]` with m the pixels of all images.
+//!
+//! The sums of a batch go through the maps from the last block to the first: the end of a map that was just written is still in a
+//! cache, and so is then its beginning, with which the pass after the sums starts.
 mod passes;
 
 use crate::Cpu;
 use crate::activation::Activation;
+use crate::stream::is_streamed;
 use passes::{GradientSums, InputGradient, Layout, Normalise, Sums};
 
 /// Mean and (biased) variance of each channel. Blocks of rows are summed about their first row and combined in order, in f64.
@@ -13,7 +17,8 @@ pub fn statistics(cpu: &Cpu, input: &[f32], mean: &mut [f32], variance: &mut [f3
     let piece = layout.piece();
     let tasks = input.len().div_ceil(piece);
     let mut sums = vec![0.0; tasks * 2 * layout.width];
-    cpu.parallel_chunks(&mut sums, 2 * layout.width, |i, sums| {
+    cpu.parallel_chunks(&mut sums, 2 * layout.width, |task, sums| {
+        let i = tasks - 1 - task;
         let block = &input[i * piece..input.len().min((i + 1) * piece)];
         let (sum, square) = sums.split_at_mut(layout.width);
         let origin = layout.widen(&block[..channels]);
@@ -28,8 +33,10 @@ pub fn statistics(cpu: &Cpu, input: &[f32], mean: &mut [f32], variance: &mut [f3
         let (mut count, mut total_mean, mut total_square) = (0.0, 0.0, 0.0);
         for i in 0..tasks {
             let block = (piece.min(input.len() - i * piece) / channels) as f64;
-            let sum = layout.total(&sums[2 * i * layout.width..], c);
-            let square = layout.total(&sums[(2 * i + 1) * layout.width..], c) - sum * sum / block;
+            let task = tasks - 1 - i;
+            let sum = layout.total(&sums[2 * task * layout.width..], c);
+            let square = layout.total(&sums[(2 * task + 1) * layout.width..], c);
+            let square = square - sum * sum / block;
             let mean = f64::from(input[i * piece + c]) + sum / block;
             // Chan, Golub and LeVeque 1979.
             let difference = mean - total_mean;
@@ -91,6 +98,7 @@ pub fn normalise(
     let layout = Layout::new(channels);
     let (factor, summand) = (layout.widen(factor), layout.widen(summand));
     let piece = layout.piece();
+    let is_streamed = is_streamed(output, layout.width);
     cpu.parallel_chunks(output, piece, |i, output| {
         cpu.dispatch(Normalise {
             input: &input[i * piece..][..output.len()],
@@ -98,6 +106,7 @@ pub fn normalise(
             summand: &summand,
             activation,
             output,
+            is_streamed,
         });
     });
 }
@@ -141,7 +150,8 @@ pub fn backward(
     let tasks = input.len().div_ceil(piece);
     let mut sums = vec![0.0; tasks * 2 * layout.width];
     let origin = layout.widen(mean);
-    cpu.parallel_chunks(&mut sums, 2 * layout.width, |i, sums| {
+    cpu.parallel_chunks(&mut sums, 2 * layout.width, |task, sums| {
+        let i = tasks - 1 - task;
         let range = i * piece..input.len().min((i + 1) * piece);
         let (sum, product) = sums.split_at_mut(layout.width);
         cpu.dispatch(GradientSums {
@@ -162,7 +172,8 @@ pub fn backward(
     for c in 0..channels {
         let total = |k: usize| -> f64 {
             (0..tasks)
-                .map(|i| layout.total(&sums[(2 * i + k) * layout.width..], c))
+                .rev()
+                .map(|task| layout.total(&sums[(2 * task + k) * layout.width..], c))
                 .sum()
         };
         let inverse = 1.0 / (f64::from(variance[c]) + f64::from(epsilon)).sqrt();
@@ -178,6 +189,7 @@ pub fn backward(
         return;
     };
     assert_eq!(input_gradient.len(), input.len());
+    let is_streamed = !accumulate && is_streamed(input_gradient, layout.width);
     let coefficients = [&a, &b, mean, &d].map(|row| layout.widen(row));
     cpu.parallel_chunks(input_gradient, piece, |i, target| {
         let range = i * piece..i * piece + target.len();
@@ -187,6 +199,7 @@ pub fn backward(
             coefficients: &coefficients,
             target,
             accumulate,
+            is_streamed,
         });
     });
 }

@@ -1,13 +1,18 @@
 //! Convolution: geometry, choice of algorithm, forward, input gradient, weight gradient.
 mod axis;
+mod classes;
 mod depthwise;
 mod depthwise_weight_gradient;
 mod direct;
 mod direct_weight_gradient;
 mod finish;
 mod forward;
+mod gather;
 mod input_gradient;
 mod prefetch;
+mod products;
+mod spread;
+mod spread_weight_gradient;
 mod weight_gradient;
 pub mod winograd;
 

@@ -20,7 +20,7 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
+    pub(crate) const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// Those that this processor has, slowest first.
     pub fn available() -> Vec<Self> {
@@ -147,6 +147,12 @@ impl Cpu {
 
     /// Runs `body(0) … body(tasks - 1)` on all threads, in any order, and waits for the last.
     /// Tasks must not depend on how many threads there are: results are then the same bits for any number.
+    ///
+    /// Called within a task, of this processor or another, it runs `body` on that task's thread alone, in order: threads are shared out
+    /// once, at the outermost level. Called from several threads at once, one waits for the other.
+    ///
+    /// # Panics
+    /// If a task panics, after the others have ended (without threads, at once). The threads remain usable.
     pub fn parallel(&self, tasks: usize, body: impl Fn(usize) + Sync) {
         self.threads.run(tasks, &body);
     }

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod reference;
 mod simd;
 pub mod softmax;
+mod stream;
 mod threads;
 pub mod update;
 

@@ -3,6 +3,7 @@ mod passes;
 
 use std::ops::Range;
 
+use crate::stream::is_streamed;
 use crate::{Cpu, DisjointMut};
 use passes::{Average, Gather, Max, Share, Spread};
 
@@ -305,6 +306,7 @@ fn backward(
     let grid = window.grid();
     if !(grid.y.is_disjoint && grid.x.is_disjoint) {
         let rows = grid.input_rows_of_task();
+        let is_streamed = !accumulate && is_streamed(input_gradient, grid.channels);
         return cpu.parallel_chunks(input_gradient, rows * grid.input_row(), |i, target| {
             cpu.dispatch(Gather {
                 grid: &grid,
@@ -313,6 +315,7 @@ fn backward(
                 gradient,
                 target,
                 accumulate,
+                is_streamed,
             });
         });
     }

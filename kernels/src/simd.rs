@@ -42,9 +42,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load_first(self, n: usize, from: *const f32) -> Self::Vector;
     /// Writes all lanes.
     unsafe fn store(self, value: Self::Vector, to: *mut f32);
-    /// As `store`, past the caches, for maps that do not fit into them; `to` must be aligned to the vector. Other threads see it
-    /// once [`crate::Cpu::dispatch`] has returned.
-    unsafe fn stream(self, value: Self::Vector, to: *mut f32);
+    /// As [`Simd::store`], past the caches, which then need not fetch what is overwritten; `to` must be aligned to the vector. Other
+    /// threads see it once [`crate::Cpu::dispatch`] has returned. An ordinary store where there is nothing better.
+    #[inline(always)]
+    unsafe fn stream(self, value: Self::Vector, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(value, to) }
+    }
     /// Writes the first `n` lanes.
     unsafe fn store_first(self, n: usize, value: Self::Vector, to: *mut f32);
     /// a + b
@@ -65,6 +69,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::Vector) -> Self::Vector;
     /// Where a > b: yes, elsewhere (NaN too): no.
     fn select_greater(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        yes: Self::Vector,
+        no: Self::Vector,
+    ) -> Self::Vector;
+    /// Where a = b: yes, elsewhere (NaN too): no.
+    fn select_equal(
         self,
         a: Self::Vector,
         b: Self::Vector,

@@ -5,16 +5,25 @@
 //! A thread that moves `next` forward by compare-and-swap owns that task, and the region cannot end before the task does;
 //! so a worker that comes late or is not scheduled at all is never waited for.
 //! Workers spin for some microseconds after a region, then sleep.
-use std::cell::{Cell, UnsafeCell};
+//!
+//! No wake-up is lost: whoever opens a region (or stops the pool) first says so and then looks for sleepers, a worker first
+//! says that it sleeps and then looks for a region, and a sequentially consistent fence stands between the two in both, so at
+//! least one sees the other. `threads/models.rs` has loom try every order.
+mod sync;
+
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
+
+use sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use sync::thread::{self, JoinHandle};
+use sync::{Condvar, Mutex, UnsafeCell, spin_loop, thread_local};
 
 /// Polls of the ticket before a worker sleeps: about 50 µs, longer than the serial gap between two steps of a plan.
-const SPINS: u32 = 2000;
+/// Under loom one says as much as many.
+const SPINS: u32 = if cfg!(all(test, loom)) { 1 } else { 2000 };
 const FIELD: u32 = 20;
 const FIELD_MASK: u64 = (1 << FIELD) - 1;
 
@@ -68,7 +77,9 @@ impl State {
     fn work(&self) {
         while let Some(task) = self.take() {
             // SAFETY: this thread owns `task`, so the region is open and its closure alive until `done` counts the task.
-            let body = unsafe { &*(*self.body.get()).expect("an open region has a body") };
+            let body = self
+                .body
+                .with(|body| unsafe { &*(*body).expect("an open region has a body") });
             if catch_unwind(AssertUnwindSafe(|| body(task))).is_err() {
                 self.panicked.store(true, Ordering::Relaxed);
             }
@@ -77,12 +88,12 @@ impl State {
     }
 
     fn is_open(&self) -> bool {
-        let ticket = self.ticket.load(Ordering::SeqCst);
+        let ticket = self.ticket.load(Ordering::Acquire);
         (ticket & FIELD_MASK) < ((ticket >> FIELD) & FIELD_MASK)
     }
 
     fn worker(&self) {
-        INSIDE.set(true);
+        INSIDE.with(|inside| inside.set(true));
         loop {
             let mut spins = 0;
             while !self.is_open() {
@@ -91,25 +102,28 @@ impl State {
                 }
                 spins += 1;
                 if spins < SPINS {
-                    std::hint::spin_loop();
+                    spin_loop();
                 } else {
                     let mut guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-                    self.sleeping.fetch_add(1, Ordering::SeqCst);
-                    while !self.is_open() && !self.stop.load(Ordering::SeqCst) {
+                    self.sleeping.fetch_add(1, Ordering::Relaxed);
+                    fence(Ordering::SeqCst);
+                    while !self.is_open() && !self.stop.load(Ordering::Acquire) {
                         guard = self
                             .wake
                             .wait(guard)
                             .unwrap_or_else(PoisonError::into_inner);
                     }
-                    self.sleeping.fetch_sub(1, Ordering::SeqCst);
+                    self.sleeping.fetch_sub(1, Ordering::Relaxed);
                 }
             }
             self.work();
         }
     }
 
+    /// Called after the ticket or `stop` was stored.
     fn wake_sleepers(&self) {
-        if self.sleeping.load(Ordering::SeqCst) > 0 {
+        fence(Ordering::SeqCst);
+        if self.sleeping.load(Ordering::Relaxed) > 0 {
             let _guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
             self.wake.notify_all();
         }
@@ -140,7 +154,7 @@ impl Threads {
         let workers = (1..count)
             .map(|_| {
                 let state = state.clone();
-                std::thread::spawn(move || state.worker())
+                thread::spawn(move || state.worker())
             })
             .collect();
         Self {
@@ -154,12 +168,12 @@ impl Threads {
         self.workers.len() + 1
     }
 
-    /// Runs `body` for every task and returns when all have ended.
+    /// Runs `body` for every task and returns when all have ended; within a task, on that task's thread alone, in order.
     ///
     /// # Panics
-    /// If a task panicked, after the others have ended.
+    /// If a task panicked, after the others have ended; with one thread or task, or within a task, at once.
     pub(crate) fn run(&self, tasks: usize, body: &(dyn Fn(usize) + Sync)) {
-        if self.workers.is_empty() || tasks <= 1 || INSIDE.get() {
+        if self.workers.is_empty() || tasks <= 1 || INSIDE.with(Cell::get) {
             return (0..tasks).for_each(body);
         }
         assert!((tasks as u64) < FIELD_MASK, "{tasks} tasks in one region");
@@ -169,22 +183,22 @@ impl Threads {
         let lasting: Body =
             unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Body>(body) };
         // SAFETY: the last region is over and the next not yet published, so no other thread looks at `body`.
-        unsafe { *state.body.get() = Some(lasting) };
+        state.body.with_mut(|body| unsafe { *body = Some(lasting) });
         state.done.store(0, Ordering::Relaxed);
         let regions = state.ticket.load(Ordering::Relaxed) >> (2 * FIELD);
         let ticket = (regions.wrapping_add(1) << (2 * FIELD)) | ((tasks as u64) << FIELD);
-        state.ticket.store(ticket, Ordering::SeqCst);
+        state.ticket.store(ticket, Ordering::Release);
         state.wake_sleepers();
-        INSIDE.set(true);
+        INSIDE.with(|inside| inside.set(true));
         state.work();
-        INSIDE.set(false);
+        INSIDE.with(|inside| inside.set(false));
         let mut spins = 0_u32;
         while state.done.load(Ordering::Acquire) < tasks {
             spins += 1;
             if spins < SPINS {
-                std::hint::spin_loop()
+                spin_loop()
             } else {
-                std::thread::yield_now()
+                thread::yield_now()
             }
         }
         if state.panicked.swap(false, Ordering::Relaxed) {
@@ -195,7 +209,7 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.state.stop.store(true, Ordering::SeqCst);
+        self.state.stop.store(true, Ordering::Release);
         self.state.wake_sleepers();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
@@ -251,49 +265,7 @@ impl<'a, T> DisjointMut<'a, T> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_task_runs_once_for_any_number_of_threads() {
-        for count in [1, 2, 3, 4, 7] {
-            let threads = Threads::new(count);
-            for tasks in [0, 1, 2, 3, 64, 1000] {
-                let runs: Vec<_> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-                threads.run(tasks, &|i| {
-                    runs[i].fetch_add(1, Ordering::Relaxed);
-                });
-                assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
-            }
-        }
-    }
-
-    #[test]
-    fn sleeping_workers_do_not_lose_a_region() {
-        let threads = Threads::new(3);
-        for pause in [0, 1, 5] {
-            std::thread::sleep(std::time::Duration::from_millis(pause));
-            let sum = AtomicUsize::new(0);
-            threads.run(100, &|i| {
-                sum.fetch_add(i, Ordering::Relaxed);
-            });
-            assert_eq!(sum.into_inner(), 4950);
-        }
-    }
-
-    #[test]
-    fn regions_nest_and_panics_reach_the_caller() {
-        let threads = Threads::new(2);
-        let count = AtomicUsize::new(0);
-        threads.run(4, &|_| {
-            threads.run(4, &|_| {
-                count.fetch_add(1, Ordering::Relaxed);
-            })
-        });
-        assert_eq!(count.load(Ordering::Relaxed), 16);
-        let caught = catch_unwind(AssertUnwindSafe(|| threads.run(8, &|i| assert_ne!(i, 5))));
-        assert!(caught.is_err());
-        threads.run(8, &|_| ());
-    }
-}
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -345,12 +345,17 @@ impl Candidate {
     }
 
     fn run(&mut self, cpu: &Cpu, maps: &mut Maps) {
-        let (packed, scratch) = (&self.packed, &mut self.scratch);
+        let scratch = &mut self.scratch;
         let Maps {
             input,
             output,
             weights,
         } = maps;
+        // Some kernels read the weights as they are.
+        let packed = match &self.packed {
+            none if none.is_empty() => &*weights,
+            packed => packed,
+        };
         match &self.computation {
             Computation::Forward(forward) => {
                 forward.run(cpu, input, packed, &Epilogue::default(), output, scratch);

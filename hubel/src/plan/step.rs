@@ -135,10 +135,13 @@ impl Kind {
         }
     }
 
-    /// Floats of the weights packed for the forward pass.
+    /// Floats of the weights packed for the forward pass, or folded where they are not packed.
     pub(crate) fn packed_forward(&self) -> usize {
         match self {
-            Self::Convolution(step) => step.forward.packed_len(),
+            Self::Convolution(step) => match step.forward.packed_len() {
+                0 if step.folded.is_some() => step.geometry.weights(),
+                length => length,
+            },
             _ => 0,
         }
     }

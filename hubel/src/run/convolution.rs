@@ -30,7 +30,10 @@ impl Convolution {
                         folded[c] = factor[c] * row[c];
                     }
                 }
-                self.forward.pack(context.cpu, folded, &mut packed.forward);
+                match self.forward.packed_len() {
+                    0 => packed.forward.copy_from_slice(folded),
+                    _ => self.forward.pack(context.cpu, folded, &mut packed.forward),
+                }
                 let bias = self.bias.clone().map(|range| &values[range]);
                 for (c, folded) in workspace.statistics[context.step].iter_mut().enumerate() {
                     *folded = summand[c] + bias.map_or(0.0, |bias| factor[c] * bias[c]);
@@ -66,7 +69,7 @@ impl Convolution {
         self.forward.run(
             context.cpu,
             &workspace.values[step.inputs[0]][..input_length],
-            &workspace.packed[context.step].forward,
+            packed_or_plain(&workspace.packed[context.step].forward, self, context),
             &epilogue,
             output,
             &mut workspace.scratch,
@@ -124,12 +127,28 @@ impl Convolution {
             self.input_gradient.run(
                 context.cpu,
                 output_gradient,
-                &workspace.packed[context.step].input_gradient,
+                packed_or_plain(
+                    &workspace.packed[context.step].input_gradient,
+                    self,
+                    context,
+                ),
                 &epilogue,
                 &mut workspace.gradients[target.gradient][..input_length],
                 &mut workspace.scratch,
             );
         }
+    }
+}
+
+/// What a pass wants of the weights: what it has packed, or the weights as they are where it packs nothing.
+fn packed_or_plain<'a>(
+    packed: &'a [f32],
+    convolution: &Convolution,
+    context: &Context<'a>,
+) -> &'a [f32] {
+    match packed {
+        [] => &context.parameters.values()[convolution.weight.clone()],
+        packed => packed,
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::InstructionSet;
+use crate::{Buffer, InstructionSet};
 
 /// Σ w · (scale · normalised + shift), in f64.
 fn objective(x: &[f64], weights: &[f64], scale: &[f64], shift: &[f64], epsilon: f64) -> f64 {
@@ -198,4 +198,47 @@ fn a_nan_shows_behind_relu() {
         &mut output,
     );
     assert!(output[0].is_nan() && output[1] == 0.0);
+}
+
+/// Memory that begins on a cache line (where maps are streamed) and memory that does not; a last row of whole lines and of less.
+#[test]
+fn large_maps_do_not_depend_on_where_they_lie() {
+    for (rows, channels) in [(2001, 8), (2000, 8), (500, 64), (301, 96), (700, 5)] {
+        let length = rows * channels;
+        let numbers = |seed: f32| -> Vec<f32> {
+            let number = |i: usize| ((i as f32 + seed) * 0.7371).sin();
+            (0..length).map(number).collect()
+        };
+        let (input, gradient) = (numbers(0.0), numbers(9.0));
+        let (mean, scale) = (vec![0.125; channels], vec![0.75; channels]);
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 2);
+            let written = |shift: usize| {
+                let mut output = Buffer::zeros(length + shift);
+                let mut d_input = output.clone();
+                let relu = Activation::Relu;
+                normalise(&cpu, &input, &scale, &mean, relu, &mut output[shift..]);
+                let batch = Batch {
+                    input: &input,
+                    mean: &mean,
+                    variance: &scale,
+                    epsilon: 1e-3,
+                    scale: &scale,
+                };
+                let (mut d_scale, mut d_shift) = (mean.clone(), mean.clone());
+                let target = Some(&mut d_input[shift..]);
+                backward(
+                    &cpu,
+                    batch,
+                    &gradient,
+                    &mut d_scale,
+                    &mut d_shift,
+                    target,
+                    false,
+                );
+                [&output[shift..], &d_input[shift..], &d_scale, &d_shift].concat()
+            };
+            assert!(written(0) == written(1), "{set} {rows}×{channels}");
+        }
+    }
 }

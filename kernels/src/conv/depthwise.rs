@@ -1,23 +1,24 @@
 //! Depthwise convolution: one filter for each channel, vectors along the channels.
+pub(super) mod runs;
+
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::activation::{self, Activation};
 use crate::simd::{Kernel, Simd};
+use crate::stream::{is_streamed, prefetch_far};
 use crate::threads::DisjointMut;
 
-use super::axis::{Axis, Walk};
+use super::axis::Axis;
 use super::finish::Finish;
-use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, Geometry, GradientEpilogue};
+use runs::{BLOCK, MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, load, runs, store};
 
-/// Taps of a kernel at most: the table of pointers of a tile lies on the stack.
-const MOST_TAPS: usize = 64;
-/// Pixels of a tile.
-const TILE: usize = 4;
-/// Pixels between what is computed and what is prefetched.
-const AHEAD: usize = 16;
-/// Numbers of the target that a task writes about.
-const TASK: usize = 1 << 14;
+/// Numbers of the target that a task writes about, in whole rows.
+const TASK: usize = 1 << 16;
+/// Tasks that a pass has at least, if there are so many rows.
+const TASKS: usize = 16;
 
 /// Whether the channels of `geometry` do not see each other and the kernel is of a common size.
 pub(super) fn supports(geometry: &Geometry) -> bool {
@@ -41,7 +42,12 @@ impl Forward {
                 geometry.padding[i],
             )
         };
-        Self(Gather::new([axis(0), axis(1)], &geometry, geometry.input))
+        Self(Gather::new(
+            [axis(0), axis(1)],
+            geometry.stride,
+            &geometry,
+            geometry.input,
+        ))
     }
 
     pub(super) fn packed_len(&self) -> usize {
@@ -57,7 +63,20 @@ impl Forward {
         output: &mut [f32],
     ) {
         let finish = Finish::forward(epilogue, output, self.0.source[2]);
-        self.0.run(cpu, input, packed, &finish, output);
+        let end = match *epilogue {
+            Epilogue {
+                bias: None,
+                add: None,
+                activation: Activation::Identity,
+            } => End::Nothing,
+            Epilogue {
+                bias: Some(bias),
+                add: None,
+                activation,
+            } => End::Activation(bias, activation),
+            _ => End::Other(finish),
+        };
+        self.0.run(cpu, input, packed, end, output);
     }
 }
 
@@ -76,7 +95,12 @@ impl InputGradient {
                 geometry.padding[i],
             )
         };
-        Self(Gather::new([axis(0), axis(1)], &geometry, geometry.output))
+        Self(Gather::new(
+            [axis(0), axis(1)],
+            [1; 2],
+            &geometry,
+            geometry.output,
+        ))
     }
 
     pub(super) fn packed_len(&self) -> usize {
@@ -102,8 +126,19 @@ impl InputGradient {
         input_gradient: &mut [f32],
     ) {
         let finish = Finish::gradient(epilogue, input_gradient, self.0.source[2]);
+        let end = match *epilogue {
+            GradientEpilogue {
+                accumulate: false,
+                mask: None,
+            } => End::Nothing,
+            GradientEpilogue {
+                accumulate: false,
+                mask: Some((y, activation)),
+            } => End::Derivative(y, activation),
+            _ => End::Other(finish),
+        };
         self.0
-            .run(cpu, output_gradient, packed, &finish, input_gradient);
+            .run(cpu, output_gradient, packed, end, input_gradient);
     }
 }
 
@@ -112,23 +147,49 @@ impl InputGradient {
 struct Gather {
     images: usize,
     rows: Axis,
-    columns: Axis,
+    runs: Vec<Run>,
+    /// Height, width, channels.
+    target: [usize; 3],
+    /// Target columns from pixel to pixel of a run.
+    phases: usize,
+    /// Source columns from pixel to pixel of a run.
+    step: usize,
+    /// Source rows that a target row reads and the one above does not.
+    new_rows: usize,
     taps: [usize; 2],
     /// Height, width, channels.
     source: [usize; 3],
-    /// What a tap outside the source reads.
-    zeros: Vec<f32>,
+}
+
+/// What happens to a sum before it is stored. The common cases have a loop of their own.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    Nothing,
+    /// activation(sum + bias)
+    Activation(&'a [f32], Activation),
+    /// sum · derivative where it gave this map
+    Derivative(&'a [f32], Activation),
+    Other(Finish<'a>),
 }
 
 impl Gather {
-    fn new([rows, columns]: [Axis; 2], geometry: &Geometry, source: [usize; 3]) -> Self {
+    /// `steps`: source rows and columns from one target pixel of a phase to the next.
+    fn new(
+        [rows, columns]: [Axis; 2],
+        steps: [usize; 2],
+        geometry: &Geometry,
+        source: [usize; 3],
+    ) -> Self {
         Self {
             images: geometry.batch,
+            target: [rows.target, columns.target, source[2]],
+            runs: runs(&columns, geometry.kernel[1], steps[1]),
+            phases: columns.phases,
             rows,
-            columns,
+            step: steps[1],
+            new_rows: steps[0],
             taps: geometry.kernel,
             source,
-            zeros: vec![0.0; source[2]],
         }
     }
 
@@ -136,35 +197,41 @@ impl Gather {
         self.taps[0] * self.taps[1] * self.source[2]
     }
 
-    fn run(&self, cpu: &Cpu, source: &[f32], weights: &[f32], finish: &Finish, target: &mut [f32]) {
-        let [height, width, channels] = self.source;
-        let pixels = self.images * self.rows.target * self.columns.target;
-        let sources = self.images * height * width * channels;
-        assert_eq!(source.len(), sources, "source");
+    fn run(&self, cpu: &Cpu, source: &[f32], weights: &[f32], end: End, target: &mut [f32]) {
+        let length = |image: [usize; 3]| self.images * image.iter().product::<usize>();
+        assert_eq!(source.len(), length(self.source), "source");
         assert_eq!(weights.len(), self.weights(), "packed weights");
-        assert_eq!(target.len(), pixels * channels, "target");
+        assert_eq!(target.len(), length(self.target), "target");
+        let [height, width, channels] = self.target;
+        let rows = self.images * height;
+        let rows_of_task = (TASK / (width * channels)).min(rows / TASKS).max(1);
+        let is_streamed = !matches!(end, End::Other(_)) && is_streamed(target, channels);
         let target = DisjointMut::new(target);
-        let size = (TASK / channels).max(1).next_multiple_of(TILE);
-        cpu.parallel(pixels.div_ceil(size), |task| {
+        cpu.parallel(rows.div_ceil(rows_of_task), |task| {
             cpu.dispatch(Task {
                 gather: self,
                 source,
                 weights,
-                finish,
+                end: &end,
                 target: target.as_mut_ptr(),
-                pixels: task * size..((task + 1) * size).min(pixels),
+                rows: task * rows_of_task..((task + 1) * rows_of_task).min(rows),
+                is_streamed,
             });
         });
     }
 }
 
+/// Some rows of the target.
 struct Task<'a> {
     gather: &'a Gather,
     source: &'a [f32],
     weights: &'a [f32],
-    finish: &'a Finish<'a>,
+    end: &'a End<'a>,
     target: *mut f32,
-    pixels: Range<usize>,
+    /// Counted through all images.
+    rows: Range<usize>,
+    /// Whether the target is written past the caches.
+    is_streamed: bool,
 }
 
 impl Kernel for Task<'_> {
@@ -173,131 +240,245 @@ impl Kernel for Task<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let gather = self.gather;
-        let channels = gather.source[2];
-        let (rows, columns) = (&gather.rows, &gather.columns);
-        let mut walk = Walk::new(gather.images, rows, columns, self.pixels.start);
-        let mut left = self.pixels.len();
-        let mut taps = Taps {
-            offsets: [0; MOST_TAPS],
-            pointers: [[std::ptr::null(); TILE]; MOST_TAPS],
-            count: 0,
-        };
-        while left > 0 {
-            let count = left.min(TILE);
-            let mut pixels = [walk.step(); TILE];
-            for pixel in &mut pixels[1..count] {
-                *pixel = walk.step();
+        let [height, width, channels] = gather.target;
+        for block in blocks(channels) {
+            for row in self.rows.clone() {
+                let place = [row / height, row % height];
+                for run in &gather.runs {
+                    let taps = Taps::new(&gather.rows, gather.taps, gather.source, place, run);
+                    let start = (row * width + run.start) * channels;
+                    self.run_of_pixels(simd, &taps, run.count, start, block.clone());
+                }
             }
-            self.find_taps(&pixels, &mut taps);
-            let ats = pixels.map(|pixel| {
-                ((pixel.image * rows.target + pixel.y) * columns.target + pixel.x) * channels
-            });
-            // What follows the lowest row of taps is read by the tiles that come soon, in the next row of pixels at the latest.
-            if let Some(last) = taps.count.checked_sub(1) {
-                let ahead = taps.pointers[last][TILE - 1].wrapping_add(AHEAD * channels);
-                prefetch(ahead, TILE * channels);
-            }
-            prefetch_write(
-                self.target.wrapping_add(ats[0] + AHEAD * channels),
-                TILE * channels,
-            );
-            let mut channel = 0;
-            while channel + 2 * S::LANES <= channels {
-                self.tile::<S, 2>(simd, &taps, &ats[..count], channel, S::LANES);
-                channel += 2 * S::LANES;
-            }
-            while channel < channels {
-                let lanes = (channels - channel).min(S::LANES);
-                self.tile::<S, 1>(simd, &taps, &ats[..count], channel, lanes);
-                channel += lanes;
-            }
-            left -= count;
         }
+        if self.is_streamed {}
     }
-}
-
-/// The taps of which at least one pixel of a tile is inside.
-struct Taps {
-    /// Start in the weights.
-    offsets: [usize; MOST_TAPS],
-    pointers: [[*const f32; TILE]; MOST_TAPS],
-    count: usize,
 }
 
 impl Task<'_> {
+    /// The channels `block` of `count` pixels that have the same taps, of which the first begins at `start` in the target.
     #[inline(always)]
-    fn find_taps(&self, pixels: &[super::axis::Pixel; TILE], taps: &mut Taps) {
-        let gather = self.gather;
-        let [height, width, channels] = gather.source;
-        taps.count = 0;
-        for tap_y in 0..gather.taps[0] {
-            for tap_x in 0..gather.taps[1] {
-                let mut any = false;
-                for (p, pixel) in pixels.iter().enumerate() {
-                    let y = gather.rows.position(pixel.y, tap_y);
-                    let x = gather.columns.position(pixel.x, tap_x);
-                    taps.pointers[taps.count][p] = if y < 0 || x < 0 {
-                        gather.zeros.as_ptr()
-                    } else {
-                        any = true;
-                        let source = (pixel.image * height + y as usize) * width + x as usize;
-                        self.source[source * channels..].as_ptr()
-                    };
+    fn run_of_pixels<S: Simd>(
+        &self,
+        simd: S,
+        taps: &Taps,
+        count: usize,
+        start: usize,
+        block: Range<usize>,
+    ) {
+        let channels = self.gather.target[2];
+        let step = self.gather.step * channels;
+        let pitch = self.gather.phases * channels;
+        let source_row = self.gather.source[1] * channels;
+        for_tiles(
+            count,
+            #[inline(always)]
+            |pixel, pixels| {
+                let source = self.source.as_ptr().wrapping_add(pixel * step);
+                if block.len() == channels {
+                    taps.prefetch(source, pixels * step, self.gather.new_rows, source_row);
                 }
-                if any {
-                    taps.offsets[taps.count] = (tap_y * gather.taps[1] + tap_x) * channels;
-                    taps.count += 1;
+                let at = start + pixel * pitch;
+                // SAFETY: the taps lie within the source for all pixels of the run, and the pixels in the target.
+                unsafe {
+                    match pixels {
+                        TILE => self.tile::<S, TILE>(simd, taps, source, at, block.clone()),
+                        4 => self.tile::<S, 4>(simd, taps, source, at, block.clone()),
+                        _ => self.tile::<S, 1>(simd, taps, source, at, block.clone()),
+                    }
+                }
+            },
+        );
+    }
+
+    /// P pixels of a run, the first of which begins at `at` in the target and reads `taps` from `source` on.
+    ///
+    /// # Safety
+    /// They are in the target, and what they read in the source.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const P: usize>(
+        &self,
+        simd: S,
+        taps: &Taps,
+        source: *const f32,
+        at: usize,
+        block: Range<usize>,
+    ) {
+        let channels = self.gather.target[2];
+        let step = self.gather.step * channels;
+        let pitch = self.gather.phases * channels;
+        let mut buffer = MaybeUninit::<Sums>::uninit();
+        // SAFETY: the caller's promise; the buffer holds a block of P pixels.
+        unsafe {
+            let (is_last, to, to_pitch) = match self.end {
+                End::Nothing => (true, self.target.add(at + block.start), pitch),
+                _ => (false, buffer.as_mut_ptr().cast(), BLOCK),
+            };
+            let mut channel = block.start;
+            while channel + S::LANES <= block.end {
+                let to = to.add(channel - block.start);
+                let sums = self.sums::<S, P>(simd, taps, source, step, channel, S::LANES);
+                if is_last && self.is_streamed {
+                    for (p, sum) in sums.into_iter().enumerate() {
+                        simd.stream(sum, to.add(p * to_pitch));
+                    }
+                } else {
+                    for (p, sum) in sums.into_iter().enumerate() {
+                        simd.store(sum, to.add(p * to_pitch));
+                    }
+                }
+                channel += S::LANES;
+            }
+            if channel < block.end {
+                let lanes = block.end - channel;
+                let to = to.add(channel - block.start);
+                let sums = self.sums::<S, P>(simd, taps, source, step, channel, lanes);
+                for (p, sum) in sums.into_iter().enumerate() {
+                    simd.store_first(lanes, sum, to.add(p * to_pitch));
+                }
+            }
+            if !is_last {
+                let sums = buffer.as_ptr().cast::<f32>();
+                for p in 0..P {
+                    let sums = sums.add(p * BLOCK);
+                    self.finish(simd, sums, at + p * pitch, block.clone());
                 }
             }
         }
     }
 
-    /// V vectors of channels of a tile; the only vector has `lanes` lanes.
+    /// The sums of P pixels, the first `lanes` lanes from `channel` on.
+    ///
+    /// # Safety
+    /// What the taps read lies behind `source`.
     #[inline(always)]
-    fn tile<S: Simd, const V: usize>(
+    unsafe fn sums<S: Simd, const P: usize>(
         &self,
         simd: S,
         taps: &Taps,
-        ats: &[usize],
+        source: *const f32,
+        step: usize,
         channel: usize,
         lanes: usize,
-    ) {
-        let whole = lanes == S::LANES;
-        let mut sums = [[simd.zero(); V]; TILE];
-        // SAFETY: V vectors (or `lanes` channels) follow `channel` in each pixel, in the zeros and in each tap's weights; only
-        // this task writes these pixels.
+    ) -> [S::Vector; P] {
+        let mut sums = [simd.zero(); P];
+        // SAFETY: the caller's promise.
         unsafe {
-            let load = |from: *const f32| {
-                if whole {
-                    simd.load(from)
-                } else {
-                    simd.load_first(lanes, from)
+            for [from, tap] in taps.places() {
+                let weight = load(simd, lanes, self.weights.as_ptr().add(tap + channel));
+                let source = source.add(from + channel);
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    *sum = simd.mul_add(load(simd, lanes, source.add(p * step)), weight, *sum);
                 }
-            };
-            for tap in 0..taps.count {
-                for v in 0..V {
-                    let channel = channel + v * S::LANES;
-                    let weight = load(self.weights.as_ptr().add(taps.offsets[tap] + channel));
-                    for (sums, pointer) in sums.iter_mut().zip(&taps.pointers[tap]) {
-                        sums[v] = simd.mul_add(load(pointer.add(channel)), weight, sums[v]);
+            }
+        }
+        sums
+    }
+
+    /// Finishes and stores the sums of the channels `block` of the pixel that begins at `at` in the target.
+    ///
+    /// # Safety
+    /// It is in the target.
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(&self, simd: S, sums: *const f32, at: usize, block: Range<usize>) {
+        use Activation::{Relu, Relu6};
+        // SAFETY: the caller's promise.
+        unsafe {
+            // Functions that are known here have loops of their own.
+            match *self.end {
+                End::Nothing => {}
+                End::Activation(b, Relu) => self.activate(simd, sums, at, block, b, Relu),
+                End::Activation(b, Relu6) => self.activate(simd, sums, at, block, b, Relu6),
+                End::Activation(b, other) => self.activate(simd, sums, at, block, b, other),
+                End::Derivative(y, Relu) => self.derive(simd, sums, at, block, y, Relu),
+                End::Derivative(y, Relu6) => self.derive(simd, sums, at, block, y, Relu6),
+                End::Derivative(y, other) => self.derive(simd, sums, at, block, y, other),
+                End::Other(finish) => {
+                    for channel in block.clone().step_by(S::LANES) {
+                        let lanes = (block.end - channel).min(S::LANES);
+                        let sum = load(simd, lanes, sums.add(channel - block.start));
+                        finish.store(simd, sum, self.target, at + channel, channel, lanes);
                     }
-                }
-            }
-            // A copy, which may lie in memory, so that the sums above stay in registers.
-            let mut done = [[simd.zero(); V]; TILE];
-            for p in 0..TILE {
-                for v in 0..V {
-                    done[p][v] = sums[p][v];
-                }
-            }
-            for (sums, at) in done.iter().zip(ats) {
-                for (v, sum) in sums.iter().enumerate() {
-                    let channel = channel + v * S::LANES;
-                    let at = at + channel;
-                    self.finish
-                        .store(simd, *sum, self.target, at, channel, lanes);
                 }
             }
         }
     }
+
+    /// Stores activation(sum + bias).
+    ///
+    /// # Safety
+    /// As [`Task::finish`].
+    #[inline(always)]
+    unsafe fn activate<S: Simd>(
+        &self,
+        simd: S,
+        sums: *const f32,
+        at: usize,
+        block: Range<usize>,
+        bias: &[f32],
+        activation: Activation,
+    ) {
+        for channel in block.clone().step_by(S::LANES) {
+            let lanes = (block.end - channel).min(S::LANES);
+            // SAFETY: the caller's promise; the bias has a number for each channel.
+            unsafe {
+                let sum = load(simd, lanes, sums.add(channel - block.start));
+                let sum = simd.add(sum, load(simd, lanes, bias.as_ptr().add(channel)));
+                let value = activation::apply(simd, activation, sum);
+                self.store(simd, lanes, value, at + channel);
+            }
+        }
+    }
+
+    /// Stores sum · derivative.
+    ///
+    /// # Safety
+    /// As [`Task::finish`].
+    #[inline(always)]
+    unsafe fn derive<S: Simd>(
+        &self,
+        simd: S,
+        sums: *const f32,
+        at: usize,
+        block: Range<usize>,
+        y: &[f32],
+        activation: Activation,
+    ) {
+        let row = self.gather.target[1] * self.gather.target[2];
+        let below = y.as_ptr().wrapping_add(at + row + block.start);
+        prefetch_far(below, block.len());
+        for channel in block.clone().step_by(S::LANES) {
+            let lanes = (block.end - channel).min(S::LANES);
+            // SAFETY: the caller's promise; y is as long as the target.
+            unsafe {
+                let sum = load(simd, lanes, sums.add(channel - block.start));
+                let y = load(simd, lanes, y.as_ptr().add(at + channel));
+                let derivative = activation::derivative_from_output(simd, activation, y);
+                self.store(simd, lanes, simd.mul(sum, derivative), at + channel);
+            }
+        }
+    }
+
+    /// # Safety
+    /// `lanes` numbers from `at` on are in the target.
+    #[inline(always)]
+    unsafe fn store<S: Simd>(&self, simd: S, lanes: usize, value: S::Vector, at: usize) {
+        // SAFETY: the caller's promise; where the target is streamed, no vector is cut.
+        unsafe {
+            if self.is_streamed {
+                simd.stream(value, self.target.add(at));
+            } else {
+                store(simd, lanes, value, self.target.add(at));
+            }
+        }
+    }
 }
+
+/// The sums of a tile before they are finished.
+#[repr(align(64))]
+struct Sums {
+    _numbers: [[f32; BLOCK]; TILE],
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,30 +3,40 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::simd::{Kernel, Simd};
+use crate::stream::prefetch_far;
 
-use super::{Geometry, columns_of_tap};
+use super::Geometry;
+use super::axis::Axis;
+use super::depthwise::runs::{Run, TILE, Taps, blocks, for_tiles, load, runs, store};
 
 /// Groups of rows at most, each with its own sums, which are added in order.
 const ROW_GROUPS: usize = 16;
-/// Numbers of the output gradient in a chunk of rows: both maps' chunks stay in L2.
-const CHUNK: usize = 1 << 15;
 
 /// Weight gradient of a depthwise convolution.
 #[derive(Debug)]
 pub(super) struct WeightGradient {
     geometry: Geometry,
     row_groups: usize,
-    chunk_rows: usize,
+    rows: Axis,
+    runs: Vec<Run>,
 }
 
 impl WeightGradient {
     pub(super) fn new(geometry: Geometry) -> Self {
-        let rows = geometry.batch * geometry.output[0];
-        let row = geometry.output[1] * geometry.output[2];
+        let axis = |i: usize| {
+            Axis::forward(
+                [geometry.input[i], geometry.output[i]],
+                geometry.kernel[i],
+                geometry.stride[i],
+                geometry.dilation[i],
+                geometry.padding[i],
+            )
+        };
         Self {
             geometry,
-            row_groups: rows.clamp(1, ROW_GROUPS),
-            chunk_rows: (CHUNK / row).max(1),
+            row_groups: (geometry.batch * geometry.output[0]).clamp(1, ROW_GROUPS),
+            rows: axis(0),
+            runs: runs(&axis(1), geometry.kernel[1], geometry.stride[1]),
         }
     }
 
@@ -104,118 +114,138 @@ impl Kernel for Task<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         self.sums.fill(0.0);
-        let channels = self.whole.geometry.output[2];
-        let mut start = self.rows.start;
-        while start < self.rows.end {
-            let end = (start + self.whole.chunk_rows).min(self.rows.end);
-            let mut channel = 0;
-            while channel + 4 * S::LANES <= channels {
-                self.slice::<S, 4>(simd, start..end, channel, S::LANES);
-                channel += 4 * S::LANES;
+        let WeightGradient {
+            geometry,
+            rows,
+            runs,
+            ..
+        } = self.whole;
+        let [height, width, channels] = geometry.output;
+        for block in blocks(channels) {
+            for row in self.rows.clone() {
+                let place = [row / height, row % height];
+                for run in runs {
+                    let taps = Taps::new(rows, geometry.kernel, geometry.input, place, run);
+                    let start = (row * width + run.start) * channels;
+                    self.run_of_pixels(simd, &taps, run.count, start, block.clone());
+                }
             }
-            while channel < channels {
-                let lanes = (channels - channel).min(S::LANES);
-                self.slice::<S, 1>(simd, start..end, channel, lanes);
-                channel += lanes;
-            }
-            start = end;
         }
     }
 }
 
 impl Task<'_> {
-    /// V vectors of channels; the only one has `lanes` lanes.
+    /// The channels `block` of `count` pixels that have the same taps, of which the first begins at `start` in the output.
     #[inline(always)]
-    fn slice<S: Simd, const V: usize>(
+    fn run_of_pixels<S: Simd>(
         &mut self,
         simd: S,
-        rows: Range<usize>,
-        channel: usize,
-        lanes: usize,
-    ) {
-        let [taps_y, taps_x] = self.whole.geometry.kernel;
-        for y in 0..taps_y {
-            for x in 0..taps_x {
-                self.tap::<S, V>(simd, Some([y, x]), rows.clone(), channel, lanes);
-            }
-        }
-        self.tap::<S, V>(simd, None, rows, channel, lanes);
-    }
-
-    /// Adds the products of one tap, or the output gradient alone (the bias gradient).
-    #[inline(always)]
-    fn tap<S: Simd, const V: usize>(
-        &mut self,
-        simd: S,
-        tap: Option<[usize; 2]>,
-        rows: Range<usize>,
-        channel: usize,
-        lanes: usize,
+        taps: &Taps,
+        count: usize,
+        start: usize,
+        block: Range<usize>,
     ) {
         let geometry = &self.whole.geometry;
-        let [height, width, channels] = geometry.input;
-        let [out_height, out_width, _] = geometry.output;
-        let whole = lanes == S::LANES;
-        let load = |from: *const f32| {
-            // SAFETY: a vector, or `lanes` channels of a pixel.
-            unsafe {
-                if whole {
-                    simd.load(from)
-                } else {
-                    simd.load_first(lanes, from)
+        let [_, width, channels] = geometry.input;
+        let step = geometry.stride[1] * channels;
+        for_tiles(
+            count,
+            #[inline(always)]
+            |pixel, pixels| {
+                let input = self.input.as_ptr().wrapping_add(pixel * step);
+                let gradient = self.output_gradient[start + pixel * channels..].as_ptr();
+                if block.len() == channels {
+                    taps.prefetch(input, pixels * step, geometry.stride[0], width * channels);
+                    let below = gradient.wrapping_add(geometry.output[1] * channels);
+                    prefetch_far(below, pixels * channels);
                 }
-            }
-        };
-        let columns = tap.map_or(0..out_width, |[_, x]| columns_of_tap(geometry, x));
-        let at = tap.map_or(geometry.weights(), |[y, x]| {
-            (y * geometry.kernel[1] + x) * channels
-        });
-        let target = self.sums[at + channel..].as_mut_ptr();
-        let mut sums = [simd.zero(); V];
-        for (v, sum) in sums.iter_mut().enumerate() {
-            *sum = load(target.wrapping_add(v * S::LANES));
-        }
-        for row in rows {
-            let (image, y) = (row / out_height, row % out_height);
-            let gradient = (row * out_width + columns.start) * channels + channel;
-            let mut gradient = self.output_gradient.as_ptr().wrapping_add(gradient);
-            let Some([tap_y, tap_x]) = tap else {
-                for _ in columns.clone() {
-                    for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = simd.add(*sum, load(gradient.wrapping_add(v * S::LANES)));
+                let sums = &mut *self.sums;
+                // SAFETY: the taps lie within the input for all pixels of the run, and the pixels in the output.
+                unsafe {
+                    let add = AddTile {
+                        taps,
+                        input,
+                        gradient,
+                        step,
+                        channels,
+                        bias: geometry.weights(),
+                    };
+                    match pixels {
+                        TILE => add.to::<S, TILE>(simd, sums, block.clone()),
+                        4 => add.to::<S, 4>(simd, sums, block.clone()),
+                        _ => add.to::<S, 1>(simd, sums, block.clone()),
                     }
-                    gradient = gradient.wrapping_add(channels);
                 }
-                continue;
-            };
-            let source_y = (y * geometry.stride[0] + tap_y * geometry.dilation[0])
-                .wrapping_sub(geometry.padding[0]);
-            if source_y >= height || columns.is_empty() {
-                continue;
+            },
+        );
+    }
+}
+
+/// The products of a tile.
+struct AddTile<'a> {
+    taps: &'a Taps,
+    /// What the taps' places of the first pixel count from.
+    input: *const f32,
+    /// The first pixel's.
+    gradient: *const f32,
+    /// Numbers of the input from pixel to pixel.
+    step: usize,
+    channels: usize,
+    /// Where the bias gradient is in the sums.
+    bias: usize,
+}
+
+impl AddTile<'_> {
+    /// Adds them for P pixels and the channels `block`.
+    ///
+    /// # Safety
+    /// The pixels lie behind `gradient`, what the taps read behind `input`.
+    #[inline(always)]
+    unsafe fn to<S: Simd, const P: usize>(&self, simd: S, sums: &mut [f32], block: Range<usize>) {
+        assert!(sums.len() >= self.bias + self.channels && block.end <= self.channels);
+        let mut channel = block.start;
+        // SAFETY: the caller's promise; each tap and the bias have a sum for each channel.
+        unsafe {
+            while channel + S::LANES <= block.end {
+                self.vector::<S, P>(simd, sums.as_mut_ptr(), channel, S::LANES);
+                channel += S::LANES;
             }
-            let source_x = columns.start * geometry.stride[1] + tap_x * geometry.dilation[1]
-                - geometry.padding[1];
-            let source = ((image * height + source_y) * width + source_x) * channels + channel;
-            let mut source = self.input.as_ptr().wrapping_add(source);
-            for _ in columns.clone() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    let x = load(source.wrapping_add(v * S::LANES));
-                    let gradient = load(gradient.wrapping_add(v * S::LANES));
-                    *sum = simd.mul_add(x, gradient, *sum);
-                }
-                source = source.wrapping_add(geometry.stride[1] * channels);
-                gradient = gradient.wrapping_add(channels);
+            if channel < block.end {
+                self.vector::<S, P>(simd, sums.as_mut_ptr(), channel, block.end - channel);
             }
         }
-        for (v, sum) in sums.iter().enumerate() {
-            let to = target.wrapping_add(v * S::LANES);
-            // SAFETY: V vectors, or `lanes` sums, follow `channel` in a tap's sums.
-            unsafe {
-                if whole {
-                    simd.store(*sum, to);
-                } else {
-                    simd.store_first(lanes, *sum, to);
+    }
+
+    /// # Safety
+    /// As [`AddTile::to`], for the first `lanes` lanes from `channel` on, of which there is a sum for each tap and the bias.
+    #[inline(always)]
+    unsafe fn vector<S: Simd, const P: usize>(
+        &self,
+        simd: S,
+        sums: *mut f32,
+        channel: usize,
+        lanes: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut gradients = [simd.zero(); P];
+            let bias = sums.add(self.bias + channel);
+            let mut total = load(simd, lanes, bias);
+            for (p, gradient) in gradients.iter_mut().enumerate() {
+                let from = self.gradient.add(p * self.channels + channel);
+                *gradient = load(simd, lanes, from);
+                total = simd.add(total, *gradient);
+            }
+            store(simd, lanes, total, bias);
+            for [from, tap] in self.taps.places() {
+                let input = self.input.add(from + channel);
+                let sum = sums.add(tap + channel);
+                let mut total = load(simd, lanes, sum);
+                for (p, gradient) in gradients.into_iter().enumerate() {
+                    total =
+                        simd.mul_add(load(simd, lanes, input.add(p * self.step)), gradient, total);
                 }
+                store(simd, lanes, total, sum);
             }
         }
     }

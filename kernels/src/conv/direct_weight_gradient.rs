@@ -1,12 +1,14 @@
 //! Weight gradient read in place: for each tap, tiles of input channels times vectors of output channels, summed over runs
 //! of pixels. Runs are cut into chunks that stay in L2; where there are few weights, fixed groups of rows have their own
-//! sums, which are added in order.
+//! sums, which are added in order. With few input channels, the input is copied with its borders of zeros first, so that all
+//! taps of a kernel's row are one run everywhere.
 use std::ops::Range;
 
 use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
+use super::prefetch::prefetch_far;
 use super::{Geometry, columns_of_tap};
 
 /// Groups of rows at most.
@@ -31,11 +33,24 @@ pub(super) struct WeightGradient {
     pixels: usize,
     /// Numbers of the input.
     inputs: usize,
+    /// Where the input lies in its copy, whose geometry is then the one above.
+    border: Option<Border>,
+    /// Whether all taps of a kernel's row are one segment.
+    fused: bool,
     segments: Vec<Segment>,
     row_groups: usize,
     /// Ranges of input channels of a group, each a task's.
     parts: usize,
     chunk_rows: usize,
+}
+
+/// An input within a larger map of zeros.
+#[derive(Debug)]
+struct Border {
+    /// Height and numbers of a row.
+    input: [usize; 2],
+    /// Zero rows above and zeros to the left.
+    padding: [usize; 2],
 }
 
 /// Neighbouring terms of a kernel and the output columns that they see.
@@ -54,6 +69,11 @@ impl WeightGradient {
         let geometry = collapse(geometry);
         let terms = geometry.input[2] / geometry.groups;
         let fused = geometry.groups == 1 && geometry.dilation[1] == 1 && terms <= 4;
+        let (geometry, border) = if fused {
+            Border::new(geometry)
+        } else {
+            (geometry, None)
+        };
         let segments = segments(&geometry, fused);
         let rows = geometry.batch * geometry.output[0];
         let sums = geometry.weights() + geometry.output[2];
@@ -77,6 +97,8 @@ impl WeightGradient {
             geometry,
             pixels,
             inputs,
+            border,
+            fused,
             segments,
             row_groups,
             parts,
@@ -85,11 +107,15 @@ impl WeightGradient {
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        if self.row_groups > 1 {
-            self.row_groups * (self.geometry.weights() + self.geometry.output[2])
-        } else {
-            0
-        }
+        let sums = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
+        self.copy_len() + if self.row_groups > 1 { sums } else { 0 }
+    }
+
+    fn copy_len(&self) -> usize {
+        let image: usize = self.geometry.input.iter().product();
+        self.border
+            .as_ref()
+            .map_or(0, |_| self.geometry.batch * image)
     }
 
     pub(super) fn run(
@@ -108,6 +134,14 @@ impl WeightGradient {
         assert_eq!(weight_gradient.len(), weights, "weight gradient");
         assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
         let with_bias = bias_gradient.is_some();
+        let (copied, scratch) = scratch.split_at_mut(self.copy_len());
+        let input = match &self.border {
+            Some(border) => {
+                border.fill(cpu, input, &self.geometry, copied);
+                copied
+            }
+            None => input,
+        };
         if self.row_groups == 1 {
             let weight_gradient = DisjointMut::new(weight_gradient);
             let bias_gradient = bias_gradient.map(DisjointMut::new);
@@ -177,6 +211,53 @@ impl WeightGradient {
     }
 }
 
+impl Border {
+    /// The same convolution of a copy, if there are borders.
+    fn new(geometry: Geometry) -> (Geometry, Option<Self>) {
+        let [height, width, channels] = geometry.input;
+        let reach = |axis: usize| {
+            (geometry.output[axis] - 1) * geometry.stride[axis]
+                + (geometry.kernel[axis] - 1) * geometry.dilation[axis]
+                + 1
+        };
+        if geometry.padding == [0, 0] && reach(0) <= height && reach(1) <= width {
+            return (geometry, None);
+        }
+        let copied = Geometry {
+            input: [reach(0), reach(1), channels],
+            padding: [0, 0],
+            ..geometry
+        };
+        let border = Self {
+            input: [height, width * channels],
+            padding: [geometry.padding[0], geometry.padding[1] * channels],
+        };
+        (copied, Some(border))
+    }
+
+    /// Copies all images into `target`, whose geometry is `geometry`.
+    fn fill(&self, cpu: &Cpu, input: &[f32], geometry: &Geometry, target: &mut [f32]) {
+        let [height, width] = self.input;
+        let [rows, columns, channels] = geometry.input;
+        let row = columns * channels;
+        cpu.parallel_chunks(target, rows * row, |image, target| {
+            let input = &input[image * height * width..(image + 1) * height * width];
+            for (y, target) in target.chunks_mut(row).enumerate() {
+                let source = y.checked_sub(self.padding[0]).filter(|y| *y < height);
+                let Some(source) = source.filter(|_| self.padding[1] < row) else {
+                    target.fill(0.0);
+                    continue;
+                };
+                let (left, target) = target.split_at_mut(self.padding[1]);
+                let (middle, right) = target.split_at_mut(width.min(target.len()));
+                left.fill(0.0);
+                middle.copy_from_slice(&input[source * width..source * width + middle.len()]);
+                right.fill(0.0);
+            }
+        });
+    }
+}
+
 /// A 1×1 convolution of every pixel has no rows: the same over one long map.
 fn collapse(geometry: Geometry) -> Geometry {
     let [height, width, filters] = geometry.output;
@@ -198,37 +279,23 @@ fn collapse(geometry: Geometry) -> Geometry {
     }
 }
 
-/// The runs of all taps. `fused` takes the taps of a kernel's row together where all of them are inside.
+/// The runs of all taps. `fused` takes the taps of a kernel's row together: all of them are inside everywhere.
 fn segments(geometry: &Geometry, fused: bool) -> Vec<Segment> {
     let terms = geometry.input[2] / geometry.groups;
-    let [_, taps] = geometry.kernel;
-    let columns = |tap: usize| columns_of_tap(geometry, tap);
-    let common = columns(0).start..columns(taps - 1).end;
-    let mut segments = Vec::new();
-    for y in 0..geometry.kernel[0] {
-        let mut push = |x: usize, terms: usize, columns: Range<usize>| {
-            if !columns.is_empty() {
-                segments.push(Segment {
-                    tap: [y, x],
-                    terms,
-                    columns,
-                });
-            }
-        };
-        let fused = fused && taps > 1 && !common.is_empty();
-        if fused {
-            push(0, taps * terms, common.clone());
-        }
-        for x in 0..taps {
-            if fused {
-                push(x, terms, columns(x).start..common.start);
-                push(x, terms, common.end..columns(x).end);
-            } else {
-                push(x, terms, columns(x));
-            }
-        }
-    }
+    let [rows, taps] = geometry.kernel;
+    let (taps, terms) = if fused {
+        (1, taps * terms)
+    } else {
+        (taps, terms)
+    };
+    let segments = (0..rows * taps).map(|tap| Segment {
+        tap: [tap / taps, tap % taps],
+        terms,
+        columns: columns_of_tap(geometry, tap % taps),
+    });
     segments
+        .filter(|segment| !segment.columns.is_empty())
+        .collect()
 }
 
 /// Some input channels of a group over some rows of the output.
@@ -316,7 +383,12 @@ impl Task<'_> {
         if let Some(bias) = self.bias_sums {
             self.bias::<S, V, TAIL>(simd, rows.clone(), channel, last, bias);
         }
-        let most = if S::REGISTERS >= 32 { 8 } else { 4 };
+        // The three times three terms of a row of RGB are one tile.
+        let most = match (S::REGISTERS >= 32, self.whole.fused) {
+            (true, true) => 9,
+            (true, false) => 8,
+            (false, _) => 4,
+        };
         let group_terms = self.whole.geometry.input[2] / self.whole.geometry.groups;
         for segment in &self.whole.segments {
             let (mut term, end) = if segment.terms > group_terms {
@@ -336,7 +408,8 @@ impl Task<'_> {
                     5 => self.tile::<S, 5, V, TAIL>(simd, segment, term, rows, channel, last),
                     6 => self.tile::<S, 6, V, TAIL>(simd, segment, term, rows, channel, last),
                     7 => self.tile::<S, 7, V, TAIL>(simd, segment, term, rows, channel, last),
-                    _ => self.tile::<S, 8, V, TAIL>(simd, segment, term, rows, channel, last),
+                    8 => self.tile::<S, 8, V, TAIL>(simd, segment, term, rows, channel, last),
+                    _ => self.tile::<S, 9, V, TAIL>(simd, segment, term, rows, channel, last),
                 }
                 term += size;
             }
@@ -388,6 +461,11 @@ impl Task<'_> {
                 *sum = load(v, target.wrapping_add(r * filters));
             }
         }
+        // The first to read something fetches the same of the next chunk.
+        let first_of_slice = tap == 0 && term == self.terms.start;
+        let first_of_chunk = tap == 0 && channel == self.group * (filters / geometry.groups);
+        let next_gradient = rows.len() * out_width * filters;
+        let next_source = rows.len() * geometry.stride[0] * width * inputs;
         let (mut image, mut y) = (rows.start / out_height, rows.start % out_height);
         for row in rows {
             let columns = self.existing(row, &segment.columns);
@@ -403,6 +481,12 @@ impl Task<'_> {
                 let mut gradient = self.output_gradient[gradient..].as_ptr();
                 let step = geometry.stride[1] * inputs;
                 for _ in columns {
+                    if first_of_slice {
+                        prefetch_far(gradient.wrapping_add(next_gradient), V * S::LANES);
+                    }
+                    if first_of_chunk {
+                        prefetch_far(source.wrapping_add(next_source), R);
+                    }
                     let mut vectors = [simd.zero(); V];
                     for (v, vector) in vectors.iter_mut().enumerate() {
                         *vector = load(v, gradient);

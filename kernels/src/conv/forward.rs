@@ -9,7 +9,7 @@ pub struct Forward(By);
 
 #[derive(Debug)]
 enum By {
-    Direct(direct::Forward),
+    Direct(Box<direct::Forward>),
     Winograd(winograd::Forward),
     Depthwise(depthwise::Forward),
 }
@@ -22,7 +22,7 @@ impl Forward {
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         Self(match algorithm {
-            Algorithm::Direct => By::Direct(direct::Forward::new(cpu, geometry)),
+            Algorithm::Direct => By::Direct(Box::new(direct::Forward::new(cpu, geometry))),
             Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::Forward::new(geometry)),
         })
@@ -37,7 +37,7 @@ impl Forward {
         }
     }
 
-    /// Numbers in the packed weights.
+    /// Numbers in the packed weights; 0 where [`Forward::run`] takes the weights as they are instead.
     pub fn packed_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.packed_len(),
@@ -46,7 +46,7 @@ impl Forward {
         }
     }
 
-    /// Writes `weights` in the order that [`Forward::run`] reads.
+    /// Writes `weights` in the order that [`Forward::run`] reads; does nothing where `packed` is empty.
     ///
     /// # Panics
     /// If a length is wrong.

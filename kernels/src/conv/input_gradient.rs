@@ -9,7 +9,7 @@ pub struct InputGradient(By);
 
 #[derive(Debug)]
 enum By {
-    Direct(direct::InputGradient),
+    Direct(Box<direct::InputGradient>),
     Winograd(winograd::InputGradient),
     Depthwise(depthwise::InputGradient),
 }
@@ -22,7 +22,7 @@ impl InputGradient {
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         Self(match algorithm {
-            Algorithm::Direct => By::Direct(direct::InputGradient::new(cpu, geometry)),
+            Algorithm::Direct => By::Direct(Box::new(direct::InputGradient::new(cpu, geometry))),
             Algorithm::Winograd => By::Winograd(winograd::InputGradient::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::InputGradient::new(geometry)),
         })
@@ -37,7 +37,7 @@ impl InputGradient {
         }
     }
 
-    /// Numbers in the packed weights.
+    /// Numbers in the packed weights; 0 where [`InputGradient::run`] takes the weights as they are instead.
     pub fn packed_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.packed_len(),
@@ -46,7 +46,7 @@ impl InputGradient {
         }
     }
 
-    /// Writes `weights` in the order that [`InputGradient::run`] reads.
+    /// Writes `weights` in the order that [`InputGradient::run`] reads; does nothing where `packed` is empty.
     ///
     /// # Panics
     /// If a length is wrong.

@@ -11,6 +11,7 @@ fn geometries() -> impl Strategy<Value = Geometry> {
         pair(13),
         prop_oneof![
             (Just(1_usize), 1..=70_usize, 1..=70_usize),
+            (Just(1_usize), 1..=20_usize, 1..=9_usize),
             (1..=4_usize, 1..=9_usize, 1..=20_usize),
             (1..=90_usize, Just(1), Just(1)),
         ],
@@ -208,6 +209,15 @@ fn layers_of_real_networks_agree_with_the_reference() {
         square(2, 32, 3, 32, 3),
         square(3, 28, 1, 20, 5),
         square(2, 7, 128, 96, 3),
+        // LeNet's few filters; the input gradient of the second has few channels.
+        square(3, 28, 1, 6, 5),
+        Geometry {
+            output: [10, 10, 16],
+            padding: [0; 2],
+            ..square(3, 14, 6, 16, 5)
+        },
+        // Rows longer than a strip.
+        square(1, 230, 8, 4, 3),
         Geometry {
             output: [28, 28, 64],
             stride: [2; 2],
@@ -227,6 +237,8 @@ fn any_number_of_threads_gives_the_same_bits() {
     for geometry in [
         square(3, 14, 40, 50, 3),
         square(100, 1, 64, 64, 1),
+        square(9, 28, 3, 6, 5),
+        square(9, 28, 3, 32, 3),
         Geometry {
             groups: 48,
             ..square(2, 15, 48, 48, 3)

@@ -3,7 +3,7 @@ use crate::Cpu;
 
 use super::{
     Algorithm, Geometry, depthwise_weight_gradient as depthwise, direct_weight_gradient as direct,
-    winograd,
+    spread_weight_gradient as spread, winograd,
 };
 
 /// Weight and bias gradient, prepared for one geometry.
@@ -13,6 +13,8 @@ pub struct WeightGradient(By);
 #[derive(Debug)]
 enum By {
     Direct(direct::WeightGradient),
+    /// Direct with few filters.
+    Spread(spread::WeightGradient),
     Winograd(winograd::WeightGradient),
     Depthwise(depthwise::WeightGradient),
 }
@@ -25,7 +27,10 @@ impl WeightGradient {
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         Self(match algorithm {
-            Algorithm::Direct => By::Direct(direct::WeightGradient::new(geometry)),
+            Algorithm::Direct => spread::WeightGradient::new(cpu, geometry).map_or_else(
+                || By::Direct(direct::WeightGradient::new(geometry)),
+                By::Spread,
+            ),
             Algorithm::Winograd => By::Winograd(winograd::WeightGradient::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::WeightGradient::new(geometry)),
         })
@@ -34,7 +39,7 @@ impl WeightGradient {
     /// How it is computed.
     pub fn algorithm(&self) -> Algorithm {
         match &self.0 {
-            By::Direct(_) => Algorithm::Direct,
+            By::Direct(_) | By::Spread(_) => Algorithm::Direct,
             By::Winograd(_) => Algorithm::Winograd,
             By::Depthwise(_) => Algorithm::Depthwise,
         }
@@ -44,6 +49,7 @@ impl WeightGradient {
     pub fn scratch_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.scratch_len(),
+            By::Spread(spread) => spread.scratch_len(),
             By::Winograd(winograd) => winograd.scratch_len(),
             By::Depthwise(depthwise) => depthwise.scratch_len(),
         }
@@ -64,6 +70,14 @@ impl WeightGradient {
     ) {
         match &self.0 {
             By::Direct(direct) => direct.run(
+                cpu,
+                input,
+                output_gradient,
+                weight_gradient,
+                bias_gradient,
+                scratch,
+            ),
+            By::Spread(spread) => spread.run(
                 cpu,
                 input,
                 output_gradient,

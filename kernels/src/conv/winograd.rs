@@ -1,7 +1,7 @@
 //! Winograd's fast convolution, F(4×4, 3×3): a 4×4 tile of the output from a 6×6 tile of the input by 36 products instead of 144.
 //!
-//! Tiles and weights are polynomials. Each is evaluated at the points 0, ±√½, ±√2 and ∞ along both axes ([`transform`]), the values
-//! are multiplied plane by plane, summed over channels ([`product`]), and the result is interpolated. These points give about half
+//! Tiles and weights are polynomials. Each is evaluated at the points 0, ±√½, ±√2 and ∞ along both axes (`transform`), the values
+//! are multiplied plane by plane, summed over channels (`product`), and the result is interpolated. These points give about half
 //! the rounding error of the usual 0, ±1, ±2, ∞.
 //!
 //! For stride 1, 3×3 kernels without dilation and groups, and padding up to 2.

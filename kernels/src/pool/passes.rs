@@ -47,33 +47,30 @@ fn store_index<S: Simd>(simd: S, lanes: usize, place: S::Vector, index: &mut [In
     }
 }
 
-/// The first places of `index` as floats; a vector of them where there are so many.
+/// `lanes` places as floats.
 #[inline(always)]
-fn load_index<S: Simd>(simd: S, index: &[Index]) -> S::Vector {
+unsafe fn load_index<S: Simd>(simd: S, lanes: usize, index: *const Index) -> S::Vector {
     let mut places = [0.0_f32; 16];
-    // A loop of its own for whole vectors: only then does the compiler know the count and convert all at once.
-    if let Some(whole) = index.get(..S::LANES) {
-        for k in 0..S::LANES {
-            places[k] = f32::from(whole[k]);
+    // SAFETY: the caller's promise; no instruction set has more than 16 lanes.
+    unsafe {
+        // A loop of its own for whole vectors: only then does the compiler know the count and convert all at once.
+        if lanes == S::LANES {
+            for (k, place) in places[..S::LANES].iter_mut().enumerate() {
+                *place = f32::from(index.add(k).read());
+            }
+        } else {
+            for (k, place) in places[..lanes].iter_mut().enumerate() {
+                *place = f32::from(index.add(k).read());
+            }
         }
-    } else {
-        for (place, index) in places.iter_mut().zip(index) {
-            *place = f32::from(*index);
-        }
+        simd.load(places.as_ptr())
     }
-    // SAFETY: no instruction set has more than 16 lanes.
-    unsafe { simd.load(places.as_ptr()) }
 }
 
-/// `gradient` where `winner` is `place`, elsewhere 0. Both are whole numbers: equal where neither is above the other by a half.
+/// `gradient` where `winner` is `place`, elsewhere 0.
 #[inline(always)]
 fn won<S: Simd>(simd: S, winner: S::Vector, place: usize, gradient: S::Vector) -> S::Vector {
-    let (above, below) = (
-        simd.splat(place as f32 + 0.5),
-        simd.splat(place as f32 - 0.5),
-    );
-    let not_before = simd.select_greater(winner, below, gradient, simd.zero());
-    simd.select_greater(above, winner, not_before, simd.zero())
+    simd.select_equal(winner, simd.splat(place as f32), gradient, simd.zero())
 }
 
 /// The pixels under a window, `lanes` channels of each.
@@ -312,6 +309,8 @@ pub(super) struct Gather<'a> {
     pub(super) gradient: &'a [f32],
     pub(super) target: &'a mut [f32],
     pub(super) accumulate: bool,
+    /// Whether the target is written past the caches.
+    pub(super) is_streamed: bool,
 }
 
 impl Kernel for Gather<'_> {
@@ -320,70 +319,107 @@ impl Kernel for Gather<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (grid, channels) = (self.grid, self.grid.channels);
-        let height = grid.y.covering.len();
-        if !self.accumulate {
-            self.target.fill(0.0);
+        let (height, width) = (grid.y.covering.len(), grid.x.covering.len());
+        let rows = self.target.len() / grid.input_row();
+        let images = (self.first + rows).div_ceil(height);
+        assert!(self.gradient.len() >= images * grid.output_len());
+        if let Share::Winner(index) = self.share {
+            assert!(index.len() >= images * grid.output_len());
         }
-        for (i, target_row) in (self.first..).zip(self.target.chunks_mut(grid.input_row())) {
-            let (image, row) = (i / height * grid.output_len(), i % height);
-            let columns = grid.x.covering.iter().enumerate();
-            for ((column, readers), target) in columns.zip(target_row.chunks_mut(channels)) {
-                for y in grid.y.covering[row].clone() {
-                    for x in readers.clone() {
-                        let from = image + y * grid.output_row() + x * channels;
-                        let gradient = &self.gradient[from..][..channels];
-                        match self.share {
-                            Share::Winner(index) => {
-                                let (rows, columns) = (&grid.y.windows[y], &grid.x.windows[x]);
-                                let place =
-                                    (row - rows.start) * columns.len() + column - columns.start;
-                                add_won(simd, &index[from..], place, gradient, target);
+        let mut target = self.target.as_mut_ptr();
+        for i in self.first..self.first + rows {
+            let image = i / height * grid.output_len();
+            for column in 0..width {
+                let mut channel = 0;
+                // SAFETY: the target holds `width` pixels for each row and the other maps an output for each window of each image.
+                unsafe {
+                    while channel + 4 * S::LANES <= channels {
+                        self.gather::<S, 4>(
+                            simd,
+                            image + channel,
+                            [i % height, column],
+                            S::LANES,
+                            target.add(channel),
+                        );
+                        channel += 4 * S::LANES;
+                    }
+                    while channel < channels {
+                        let lanes = (channels - channel).min(S::LANES);
+                        self.gather::<S, 1>(
+                            simd,
+                            image + channel,
+                            [i % height, column],
+                            lanes,
+                            target.add(channel),
+                        );
+                        channel += lanes;
+                    }
+                    target = target.add(channels);
+                }
+            }
+        }
+        if self.is_streamed {}
+    }
+}
+
+impl Gather<'_> {
+    /// V vectors of a pixel, of which the only one may have fewer than all lanes. `first` is the place of its channels in the image's
+    /// first output.
+    ///
+    /// # Safety
+    /// They lie behind `target`, and those of the pixel's readers in the other maps.
+    #[inline(always)]
+    unsafe fn gather<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        [row, column]: [usize; 2],
+        lanes: usize,
+        target: *mut f32,
+    ) {
+        let grid = self.grid;
+        let lanes = if V > 1 { S::LANES } else { lanes };
+        let mut sums = [simd.zero(); V];
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.accumulate {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = load(simd, lanes, target.add(v * S::LANES));
+                }
+            }
+            for y in grid.y.covering[row].clone() {
+                for x in grid.x.covering[column].clone() {
+                    let from = first + y * grid.output_row() + x * grid.channels;
+                    let gradient = self.gradient.as_ptr().add(from);
+                    match self.share {
+                        Share::Winner(index) => {
+                            let (rows, columns) = (&grid.y.windows[y], &grid.x.windows[x]);
+                            let place = (row - rows.start) * columns.len() + column - columns.start;
+                            for (v, sum) in sums.iter_mut().enumerate() {
+                                let at = v * S::LANES;
+                                let winner = load_index(simd, lanes, index.as_ptr().add(from + at));
+                                let gradient = load(simd, lanes, gradient.add(at));
+                                *sum = simd.add(*sum, won(simd, winner, place, gradient));
                             }
-                            Share::Mean => {
-                                let share = grid.y.shares[y] * grid.x.shares[x];
-                                add_scaled(simd, share, gradient, target);
+                        }
+                        Share::Mean => {
+                            let share = simd.splat(grid.y.shares[y] * grid.x.shares[x]);
+                            for (v, sum) in sums.iter_mut().enumerate() {
+                                let gradient = load(simd, lanes, gradient.add(v * S::LANES));
+                                *sum = simd.mul_add(gradient, share, *sum);
                             }
                         }
                     }
                 }
             }
-        }
-    }
-}
-
-/// Adds to `target`, the channels of a pixel, the gradients that it won.
-#[inline(always)]
-fn add_won<S: Simd>(simd: S, index: &[Index], place: usize, gradient: &[f32], target: &mut [f32]) {
-    assert!(gradient.len() == target.len());
-    for at in (0..target.len()).step_by(S::LANES) {
-        let lanes = (target.len() - at).min(S::LANES);
-        let winner = load_index(simd, &index[at..]);
-        // SAFETY: as many lanes as both slices hold from `at` on.
-        unsafe {
-            let gradient = load(simd, lanes, gradient.as_ptr().add(at));
-            let target = target.as_mut_ptr().add(at);
-            let sum = simd.add(
-                load(simd, lanes, target),
-                won(simd, winner, place, gradient),
-            );
-            store(simd, lanes, sum, target);
-        }
-    }
-}
-
-/// Adds `share` · `gradient` to `target`.
-#[inline(always)]
-fn add_scaled<S: Simd>(simd: S, share: f32, gradient: &[f32], target: &mut [f32]) {
-    assert!(gradient.len() == target.len());
-    let share = simd.splat(share);
-    for at in (0..target.len()).step_by(S::LANES) {
-        let lanes = (target.len() - at).min(S::LANES);
-        // SAFETY: as many lanes as both slices hold from `at` on.
-        unsafe {
-            let gradient = load(simd, lanes, gradient.as_ptr().add(at));
-            let target = target.as_mut_ptr().add(at);
-            let sum = simd.mul_add(gradient, share, load(simd, lanes, target));
-            store(simd, lanes, sum, target);
+            for (v, sum) in sums.into_iter().enumerate() {
+                let target = target.add(v * S::LANES);
+                if self.is_streamed {
+                    simd.stream(sum, target);
+                } else {
+                    store(simd, lanes, sum, target);
+                }
+            }
         }
     }
 }
@@ -428,7 +464,9 @@ impl Kernel for Spread<'_> {
                     let gradient = unsafe { load(simd, lanes, gradient.as_ptr()) };
                     let (winner, part) = match self.share {
                         Share::Winner(index) => {
-                            (load_index(simd, &index[from + channel..]), gradient)
+                            let index = &index[from + channel..][..lanes];
+                            // SAFETY: as above.
+                            (unsafe { load_index(simd, lanes, index.as_ptr()) }, gradient)
                         }
                         Share::Mean => (simd.zero(), simd.mul(gradient, share)),
                     };

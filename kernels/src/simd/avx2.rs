@@ -46,12 +46,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskload_ps(from, first(n)) }
     }
     #[inline(always)]
-    unsafe fn stream(self, value: __m256, to: *mut f32) {
-        unsafe { _mm256_stream_ps(to, value) }
-    }
-    #[inline(always)]
     unsafe fn store(self, value: __m256, to: *mut f32) {
         unsafe { _mm256_storeu_ps(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, value: __m256, to: *mut f32) {
+        unsafe { _mm256_stream_ps(to, value) }
     }
     #[inline(always)]
     unsafe fn store_first(self, n: usize, value: __m256, to: *mut f32) {
@@ -92,6 +92,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn select_greater(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
         unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
+    }
+    #[inline(always)]
+    fn select_equal(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+        unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b)) }
     }
     #[inline(always)]
     fn select_nan(self, a: __m256, yes: __m256, no: __m256) -> __m256 {

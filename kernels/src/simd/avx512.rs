@@ -43,12 +43,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_maskz_loadu_ps(first(n), from) }
     }
     #[inline(always)]
-    unsafe fn stream(self, value: __m512, to: *mut f32) {
-        unsafe { _mm512_stream_ps(to, value) }
-    }
-    #[inline(always)]
     unsafe fn store(self, value: __m512, to: *mut f32) {
         unsafe { _mm512_storeu_ps(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, value: __m512, to: *mut f32) {
+        unsafe { _mm512_stream_ps(to, value) }
     }
     #[inline(always)]
     unsafe fn store_first(self, n: usize, value: __m512, to: *mut f32) {
@@ -89,6 +89,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn select_greater(self, a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), no, yes) }
+    }
+    #[inline(always)]
+    fn select_equal(self, a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b), no, yes) }
     }
     #[inline(always)]
     fn select_nan(self, a: __m512, yes: __m512, no: __m512) -> __m512 {

@@ -30,10 +30,6 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
-    unsafe fn stream(self, value: float32x4_t, to: *mut f32) {
-        unsafe { self.store(value, to) }
-    }
-    #[inline(always)]
     unsafe fn store(self, value: float32x4_t, to: *mut f32) {
         unsafe { vst1q_f32(to, value) }
     }
@@ -88,6 +84,16 @@ impl Simd for Neon {
         unsafe { vbslq_f32(vcgtq_f32(a, b), yes, no) }
     }
     #[inline(always)]
+    fn select_equal(
+        self,
+        a: float32x4_t,
+        b: float32x4_t,
+        yes: float32x4_t,
+        no: float32x4_t,
+    ) -> float32x4_t {
+        unsafe { vbslq_f32(vceqq_f32(a, b), yes, no) }
+    }
+    #[inline(always)]
     fn select_nan(self, a: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
         unsafe { vbslq_f32(vceqq_f32(a, a), no, yes) }
     }
@@ -106,6 +112,9 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn sum(self, a: float32x4_t) -> f32 {
-        unsafe { vaddvq_f32(a) }
+        unsafe {
+            let two = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+            vpadds_f32(two)
+        }
     }
 }

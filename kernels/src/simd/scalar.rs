@@ -24,11 +24,6 @@ impl Simd for Scalar {
         if n == 0 { 0.0 } else { unsafe { from.read() } }
     }
     #[inline(always)]
-    unsafe fn stream(self, value: f32, to: *mut f32) {
-        // SAFETY: the caller's promise.
-        unsafe { self.store(value, to) }
-    }
-    #[inline(always)]
     unsafe fn store(self, value: f32, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { to.write(value) }
@@ -76,6 +71,10 @@ impl Simd for Scalar {
     #[inline(always)]
     fn select_greater(self, a: f32, b: f32, yes: f32, no: f32) -> f32 {
         if a > b { yes } else { no }
+    }
+    #[inline(always)]
+    fn select_equal(self, a: f32, b: f32, yes: f32, no: f32) -> f32 {
+        if a == b { yes } else { no }
     }
     #[inline(always)]
     fn select_nan(self, a: f32, yes: f32, no: f32) -> f32 {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Cpu;
+use crate::{Buffer, Cpu};
 
 /// Each operation on lanes 1, 2, … against plain Rust.
 struct Operations;
@@ -32,13 +32,27 @@ impl Kernel for Operations {
         check(simd.select_greater(x, three, two, x), |x| {
             if x > 3.0 { 2.0 } else { x }
         });
+        check(simd.select_equal(x, three, two, x), |x| {
+            if x == 3.0 { 2.0 } else { x }
+        });
+        let nan = simd.splat(f32::NAN);
+        check(simd.select_equal(nan, nan, two, x), |x| x);
         check(simd.select_nan(x, two, x), |x| x);
         check(simd.select_nan(simd.splat(f32::NAN), two, x), |_| 2.0);
         check(simd.round(simd.div(x, two)), |x| {
             (x / 2.0).round_ties_even()
         });
         check(simd.power_of_two(simd.sub(x, three)), |x| (x - 3.0).exp2());
+        let mut streamed = Buffer::zeros(2 * S::LANES);
+        // SAFETY: the buffer begins on a cache line and holds two vectors.
+        unsafe {
+            simd.stream(x, streamed.as_mut_ptr());
+            simd.stream(two, streamed.as_mut_ptr().add(S::LANES));
+        }
+        assert_eq!(streamed[..S::LANES], input);
+        assert_eq!(streamed[S::LANES..], vec![2.0; S::LANES]);
         assert_eq!(simd.sum(x), input.iter().sum::<f32>());
+        check_sum_of_halves(simd);
         for n in 0..=S::LANES {
             let mut lanes = vec![7.0; S::LANES + 1];
             // SAFETY: `n` lanes are read and written, and the slices hold so many.
@@ -49,9 +63,64 @@ impl Kernel for Operations {
     }
 }
 
+/// Lanes ±2²⁴ and 1, whose sum depends on the order of the additions.
+#[inline(always)]
+fn check_sum_of_halves<S: Simd>(simd: S) {
+    let lanes: Vec<f32> = (0..S::LANES)
+        .map(|lane| [16_777_216.0, 1.0, -16_777_216.0, 1.0][lane % 4])
+        .collect();
+    let mut halves = lanes.clone();
+    while halves.len() > 1 {
+        let (low, high) = halves.split_at(halves.len() / 2);
+        halves = low.iter().zip(high).map(|(a, b)| a + b).collect();
+    }
+    // SAFETY: the slice holds a vector.
+    assert_eq!(simd.sum(unsafe { simd.load(lanes.as_ptr()) }), halves[0]);
+}
+
 #[test]
 fn lanes_compute_what_plain_rust_computes() {
     for set in InstructionSet::available() {
         Cpu::new(set, 1).dispatch(Operations);
+    }
+}
+
+#[test]
+fn the_best_instruction_set_is_the_widest_that_can_be_named_here() {
+    let cpu = Cpu::best(1);
+    let available = InstructionSet::available();
+    assert_eq!(available.first(), Some(&InstructionSet::Scalar));
+    assert_eq!(available.last(), Some(&cpu.instruction_set()));
+    assert_eq!("auto".parse(), Ok(cpu.instruction_set()));
+    for set in InstructionSet::ALL {
+        assert_eq!(
+            set.to_string().parse().ok(),
+            available.contains(&set).then_some(set)
+        );
+        assert!(!available.contains(&set) || Cpu::new(set, 1).lanes() <= cpu.lanes());
+    }
+    // Every aarch64 processor has NEON, and no other has.
+    assert_eq!(
+        cpu.instruction_set() == InstructionSet::Neon,
+        cfg!(target_arch = "aarch64")
+    );
+}
+
+struct Lanes;
+
+impl Kernel for Lanes {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        S::LANES
+    }
+}
+
+#[test]
+fn dispatch_runs_the_instance_that_was_asked_for() {
+    for set in InstructionSet::available() {
+        let cpu = Cpu::new(set, 1);
+        assert_eq!(cpu.dispatch(Lanes), cpu.lanes());
     }
 }

@@ -1,16 +1,39 @@
 //! Forward pass and input gradient: both are convolutions of a map with transformed weights.
+use std::ops::{Range, RangeInclusive};
+
 use super::product::{self, Left, Product, Right};
 use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
 use crate::conv::finish::Finish;
+use crate::conv::prefetch::prefetch_far;
 use crate::conv::{Epilogue, GradientEpilogue};
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
-/// Terms of the sums whose weights one task packs.
+/// Terms whose weights are transformed at a time.
 const PACK: usize = 16;
 /// Vectors of output channels that are computed at a time.
 const PANEL: usize = 2;
 /// Floats of a block's transformed input: about half of a core's L2.
 const BLOCK_FLOATS: usize = 128 * 1024;
+/// Tiles whose sums stay in L2 beside transformed weights, and that are worth a transform.
+const FEW_TILES: RangeInclusive<usize> = 16..=96;
+/// Weights that, transformed, would not stay in the caches.
+const MANY_WEIGHTS: usize = 256 * 1024;
+/// Terms whose weights are transformed at a time where they are not packed.
+const CHUNK: usize = 128;
+/// Tiles that one task transforms where all are transformed first.
+const TRANSFORM: usize = 4;
+
+/// Who computes what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// A task transforms a block of tiles and multiplies it by all panels.
+    Blocks,
+    /// All tiles are transformed first; a task multiplies one block by one panel: where there are few blocks.
+    Pairs,
+    /// All tiles are transformed first; a task transforms the weights of one panel and multiplies all tiles by them: where there are
+    /// few tiles and many weights, whose transforms, four times as large, would have to come from memory.
+    Panels,
+}
 
 /// A forward pass, prepared for one geometry.
 #[derive(Clone, Debug)]
@@ -35,12 +58,12 @@ impl Forward {
     }
 
     #[cfg(test)]
-    pub(super) fn with_panels_first(mut self, panels_first: bool) -> Self {
-        self.0.panels_first = panels_first;
+    pub(super) fn with_order(mut self, order: Order) -> Self {
+        self.0 = self.0.with_order(order);
         self
     }
 
-    /// Numbers in the transformed weights.
+    /// Numbers in the transformed weights; 0 where `run` takes the weights as they are.
     pub(in crate::conv) fn packed_len(&self) -> usize {
         self.0.packed_len()
     }
@@ -66,7 +89,8 @@ impl Forward {
         scratch: &mut [f32],
     ) {
         let finish = Finish::forward(epilogue, output, self.0.outputs);
-        self.0.run(cpu, input, packed, finish, output, scratch);
+        self.0
+            .run::<false>(cpu, input, packed, finish, output, scratch);
     }
 }
 
@@ -92,7 +116,7 @@ impl InputGradient {
         Self(Convolution::new(cpu, tiles, outputs, inputs))
     }
 
-    /// Numbers in the transformed weights.
+    /// Numbers in the transformed weights; 0 where `run` takes the weights as they are.
     pub(in crate::conv) fn packed_len(&self) -> usize {
         self.0.packed_len()
     }
@@ -118,7 +142,7 @@ impl InputGradient {
         scratch: &mut [f32],
     ) {
         let finish = Finish::gradient(epilogue, input_gradient, self.0.outputs);
-        self.0.run(
+        self.0.run::<true>(
             cpu,
             output_gradient,
             packed,
@@ -144,23 +168,44 @@ pub(super) struct Convolution {
     block: usize,
     /// Threads that have scratch of their own.
     slots: usize,
-    /// Whether all blocks are transformed first and tasks are pairs of a panel and a block: where there are few blocks.
-    panels_first: bool,
+    order: Order,
 }
 
 impl Convolution {
     pub(super) fn new(cpu: &Cpu, tiles: Tiles, inputs: usize, outputs: usize) -> Self {
-        let block = (BLOCK_FLOATS / (PLANES * inputs) / 8 * 8).clamp(16, 32);
-        let blocks = tiles.count.div_ceil(block);
-        Self {
+        let convolution = Self {
             tiles,
             inputs,
             outputs,
             lanes: cpu.lanes(),
-            block,
+            block: 0,
             slots: cpu.threads(),
-            panels_first: blocks < 4 * cpu.threads(),
+            order: Order::Blocks,
+        };
+        let order = if FEW_TILES.contains(&tiles.count) && 9 * inputs * outputs >= MANY_WEIGHTS {
+            Order::Panels
+        } else if tiles.count < 4 * cpu.threads() * convolution.usual_block() {
+            Order::Pairs
+        } else {
+            Order::Blocks
+        };
+        convolution.with_order(order)
+    }
+
+    fn with_order(self, order: Order) -> Self {
+        let block = match order {
+            Order::Panels => self.tiles.count,
+            Order::Blocks | Order::Pairs => self.usual_block(),
+        };
+        Self {
+            block,
+            order,
+            ..self
         }
+    }
+
+    fn usual_block(&self) -> usize {
+        (BLOCK_FLOATS / (PLANES * self.inputs) / 8 * 8).clamp(16, 32)
     }
 
     fn panel(&self) -> usize {
@@ -193,37 +238,54 @@ impl Convolution {
         PLANES * self.inputs * self.panel()
     }
 
+    /// Floats from one plane to the next of a chunk's transformed weights.
+    fn chunk_plane(&self) -> usize {
+        CHUNK * self.panel() + GAP
+    }
+
     pub(super) fn packed_len(&self) -> usize {
-        self.panels() * self.panel_weights()
+        match self.order {
+            Order::Panels => 0,
+            Order::Blocks | Order::Pairs => self.panels() * self.panel_weights(),
+        }
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        let inputs = if self.panels_first {
-            self.blocks()
-        } else {
-            self.slots
+        let inputs = match self.order {
+            Order::Blocks => self.slots,
+            Order::Pairs | Order::Panels => self.blocks(),
         };
-        self.row() + PLANES * (inputs * self.input_plane() + self.slots * self.output_plane())
+        let of_slot = match self.order {
+            Order::Panels => self.output_plane() + self.chunk_plane(),
+            Order::Blocks | Order::Pairs => self.output_plane(),
+        };
+        self.row() + PLANES * (inputs * self.input_plane() + self.slots * of_slot)
     }
 
     pub(super) fn pack<const ROTATED: bool>(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         assert_eq!(weights.len(), 9 * self.inputs * self.outputs);
         assert_eq!(packed.len(), self.packed_len());
         assert_eq!(cpu.lanes(), self.lanes, "another instruction set");
+        if packed.is_empty() {
+            return;
+        }
         let pieces = self.inputs.div_ceil(PACK);
         let packed = DisjointMut::new(packed);
         cpu.parallel(self.panels() * pieces, |i| {
-            cpu.dispatch(Pack::<ROTATED> {
+            let (panel, first) = (i / pieces, i % pieces * PACK);
+            let at = panel * self.panel_weights() + first * self.panel();
+            cpu.dispatch(Weights::<ROTATED> {
                 convolution: self,
                 weights,
-                packed: &packed,
-                panel: i / pieces,
-                first: i % pieces * PACK,
+                panel,
+                terms: first..(first + PACK).min(self.inputs),
+                to: packed.as_mut_ptr().wrapping_add(at),
+                plane: self.inputs * self.panel(),
             });
         });
     }
 
-    pub(super) fn run(
+    pub(super) fn run<const ROTATED: bool>(
         &self,
         cpu: &Cpu,
         input: &[f32],
@@ -240,61 +302,74 @@ impl Convolution {
         } = self.tiles;
         assert_eq!(input.len(), batch * from[0] * from[1] * self.inputs);
         assert_eq!(output.len(), batch * to[0] * to[1] * self.outputs);
-        assert_eq!(packed.len(), self.packed_len());
+        let weights = match self.order {
+            Order::Panels => 9 * self.inputs * self.outputs,
+            Order::Blocks | Order::Pairs => self.packed_len(),
+        };
+        assert_eq!(packed.len(), weights, "weights");
         assert!(scratch.len() >= self.scratch_len(), "too little scratch");
         assert_eq!(cpu.lanes(), self.lanes, "another instruction set");
         let (zeros, scratch) = scratch.split_at_mut(self.row());
         zeros.fill(0.0);
         let zeros = &*zeros;
-        let (of_outputs, of_inputs) =
-            scratch.split_at_mut(self.slots * PLANES * self.output_plane());
+        let length_out = PLANES * self.output_plane();
+        let (of_outputs, scratch) = scratch.split_at_mut(self.slots * length_out);
         let length = PLANES * self.input_plane();
         let output = DisjointMut::new(output);
-        let of_inputs = DisjointMut::new(of_inputs);
         let of_outputs = DisjointMut::new(of_outputs);
-        let transform = |place: usize, block: usize| {
+        let scratch = DisjointMut::new(scratch);
+        let transform = |place: usize, block: usize, part: Range<usize>| {
+            let tiles = self.tiles_of(block);
             cpu.dispatch(Transform {
                 convolution: self,
                 input,
                 zeros,
-                block,
-                // SAFETY: one task at a time has this place, a block or a slot.
-                planes: unsafe { of_inputs.slice(place * length..(place + 1) * length) },
+                tiles: tiles.start + part.start..(tiles.start + part.end).min(tiles.end),
+                to: (scratch.as_mut_ptr()).wrapping_add(place * length + part.start * self.row()),
             });
         };
-        let multiply = |slot: usize, place: usize, block: usize, panel: usize| {
-            let length_out = PLANES * self.output_plane();
-            // SAFETY: the place lies in the scratch, is written already and not written while it is read.
-            let inputs = unsafe {
-                std::slice::from_raw_parts(of_inputs.as_mut_ptr().add(place * length), length)
-            };
-            cpu.dispatch(Multiply {
-                convolution: self,
-                inputs,
-                weights: &packed[panel * self.panel_weights()..][..self.panel_weights()],
-                // SAFETY: one task at a time has this slot.
-                planes: unsafe { of_outputs.slice(slot * length_out..(slot + 1) * length_out) },
-                finish,
-                output: &output,
-                block,
-                panel,
-                ahead: (!self.panels_first).then_some(input),
-            });
+        // What multiplies the planes at `place`, and where its products go.
+        let multiply = |slot: usize, place: usize, block: usize, panel: usize| Multiply {
+            convolution: self,
+            inputs: scratch.as_mut_ptr().wrapping_add(place * length),
+            // SAFETY: one task at a time has this slot.
+            planes: unsafe { of_outputs.slice(slot * length_out..(slot + 1) * length_out) },
+            finish,
+            output: &output,
+            block,
+            panel,
+            ahead: (self.order == Order::Blocks).then_some(input),
         };
-        let (blocks, panels) = (self.blocks(), self.panels());
-        if self.panels_first {
-            for_each(cpu, self.slots, blocks, |_, block| transform(block, block));
-            for_each(cpu, self.slots, panels * blocks, |slot, task| {
-                let (panel, block) = (task / blocks, task % blocks);
-                multiply(slot, block, block, panel);
-            });
-        } else {
-            for_each(cpu, self.slots, blocks, |slot, block| {
-                transform(slot, block);
+        let weights =
+            |panel: usize| &packed[panel * self.panel_weights()..][..self.panel_weights()];
+        let (blocks, panels, all) = (self.blocks(), self.panels(), 0..self.block);
+        match self.order {
+            Order::Blocks => for_each(cpu, self.slots, blocks, |slot, block| {
+                transform(slot, block, all.clone());
                 for panel in 0..panels {
-                    multiply(slot, slot, block, panel);
+                    cpu.dispatch(Packed(multiply(slot, slot, block, panel), weights(panel)));
                 }
-            });
+            }),
+            Order::Pairs => {
+                cpu.parallel(blocks, |block| transform(block, block, all.clone()));
+                for_each(cpu, self.slots, panels * blocks, |slot, task| {
+                    let (panel, block) = (task / blocks, task % blocks);
+                    cpu.dispatch(Packed(multiply(slot, block, block, panel), weights(panel)));
+                });
+            }
+            Order::Panels => {
+                cpu.parallel(self.block.div_ceil(TRANSFORM), |i| {
+                    transform(0, 0, i * TRANSFORM..(i + 1) * TRANSFORM);
+                });
+                let chunk = PLANES * self.chunk_plane();
+                for_each(cpu, self.slots, panels, |slot, panel| {
+                    cpu.dispatch(Plain::<ROTATED> {
+                        multiply: multiply(slot, 0, 0, panel),
+                        weights: packed,
+                        chunk: scratch.as_mut_ptr().wrapping_add(length + slot * chunk),
+                    });
+                });
+            }
         }
     }
 
@@ -306,15 +381,18 @@ impl Convolution {
     }
 }
 
-struct Pack<'a, const ROTATED: bool> {
+/// Transforms the weights of some terms, at most [`PACK`], of a panel.
+struct Weights<'a, const ROTATED: bool> {
     convolution: &'a Convolution,
     weights: &'a [f32],
-    packed: &'a DisjointMut<'a, f32>,
     panel: usize,
-    first: usize,
+    terms: Range<usize>,
+    /// Where the first term's row of the first plane goes; rows follow one another.
+    to: *mut f32,
+    plane: usize,
 }
 
-impl<const ROTATED: bool> Kernel for Pack<'_, ROTATED> {
+impl<const ROTATED: bool> Kernel for Weights<'_, ROTATED> {
     type Output = ();
 
     #[inline(always)]
@@ -325,13 +403,13 @@ impl<const ROTATED: bool> Kernel for Pack<'_, ROTATED> {
         let panel = PANEL * S::LANES;
         let channel = self.panel * panel;
         let channels = panel.min(outputs - channel);
-        let terms = PACK.min(inputs - self.first);
+        let (first, terms) = (self.terms.start, self.terms.len());
         // The weights of the rotated kernel lie across: they are brought into order first.
         let mut turned = [[[0.0_f32; PANEL * 16]; PACK]; 9];
         if ROTATED {
             for tap in 0..9 {
                 for c in 0..channels {
-                    let row = ((8 - tap) * outputs + channel + c) * inputs + self.first;
+                    let row = ((8 - tap) * outputs + channel + c) * inputs + first;
                     let row = &self.weights[row..row + terms];
                     for (k, weight) in row.iter().enumerate() {
                         turned[tap][k][c] = *weight;
@@ -343,7 +421,7 @@ impl<const ROTATED: bool> Kernel for Pack<'_, ROTATED> {
             for v in 0..PANEL {
                 let n = channels.saturating_sub(v * S::LANES).min(S::LANES);
                 let mut taps = [[simd.zero(); 3]; 3];
-                // SAFETY: the first n lanes lie in the weights; the planes of this term and panel belong to this task.
+                // SAFETY: the first n lanes lie in the weights; the caller has room for these terms in each plane.
                 unsafe {
                     for y in 0..3 {
                         for x in 0..3 {
@@ -351,18 +429,15 @@ impl<const ROTATED: bool> Kernel for Pack<'_, ROTATED> {
                             let from = if ROTATED {
                                 turned[tap][k].as_ptr().wrapping_add(v * S::LANES)
                             } else {
-                                let row = tap * inputs + self.first + k;
+                                let row = tap * inputs + first + k;
                                 let from = row * outputs + channel + v * S::LANES;
                                 self.weights.as_ptr().wrapping_add(from)
                             };
                             taps[y][x] = simd.load_first(n, from);
                         }
                     }
-                    let at = self.panel * self.convolution.panel_weights()
-                        + (self.first + k) * panel
-                        + v * S::LANES;
-                    let to = self.packed.as_mut_ptr().add(at);
-                    transform::weights(simd, taps, to, inputs * panel);
+                    let to = self.to.add(k * panel + v * S::LANES);
+                    transform::weights(simd, taps, to, self.plane);
                 }
             }
         }
@@ -373,8 +448,9 @@ struct Transform<'a> {
     convolution: &'a Convolution,
     input: &'a [f32],
     zeros: &'a [f32],
-    block: usize,
-    planes: &'a mut [f32],
+    tiles: Range<usize>,
+    /// Where the first tile's row of the first plane goes.
+    to: *mut f32,
 }
 
 impl Kernel for Transform<'_> {
@@ -384,10 +460,10 @@ impl Kernel for Transform<'_> {
     fn run<S: Simd>(self, simd: S) {
         let convolution = self.convolution;
         let (plane, channels) = (convolution.input_plane(), convolution.inputs);
-        for (i, tile) in convolution.tiles_of(self.block).enumerate() {
+        for (i, tile) in self.tiles.enumerate() {
             let place = convolution.tiles.place(tile);
-            // SAFETY: `run` has checked that the map is as large as the tiles say, and the planes have room for every tile of
-            // a block with its channels rounded up to a vector.
+            // SAFETY: `Convolution::run` has checked that the map is as large as the tiles say, and the planes have room for every
+            // tile of a block with its channels rounded up to a vector.
             unsafe {
                 let pixels = convolution.tiles.input_pixels(
                     place,
@@ -395,7 +471,7 @@ impl Kernel for Transform<'_> {
                     channels,
                     self.zeros.as_ptr(),
                 );
-                let to = self.planes.as_mut_ptr().add(i * convolution.row());
+                let to = self.to.add(i * convolution.row());
                 for channel in (0..channels).step_by(S::LANES) {
                     let n = S::LANES.min(channels - channel);
                     let to = to.add(channel);
@@ -410,8 +486,8 @@ impl Kernel for Transform<'_> {
 
 struct Multiply<'a> {
     convolution: &'a Convolution,
-    inputs: &'a [f32],
-    weights: &'a [f32],
+    /// The transformed input of the block.
+    inputs: *const f32,
     planes: &'a mut [f32],
     finish: Finish<'a>,
     output: &'a DisjointMut<'a, f32>,
@@ -437,68 +513,71 @@ impl Multiply<'_> {
     }
 }
 
-impl Kernel for Multiply<'_> {
-    type Output = ();
-
+impl Multiply<'_> {
+    /// One plane's products with `terms`, whose transformed weights lie at `weights`; added to those of the terms before.
+    ///
+    /// # Safety
+    /// There are rows of `PANEL` vectors for all the terms.
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    unsafe fn plane<S: Simd>(
+        &mut self,
+        simd: S,
+        plane: usize,
+        terms: Range<usize>,
+        weights: *const f32,
+    ) {
         let convolution = self.convolution;
-        let Convolution {
-            inputs, outputs, ..
-        } = *convolution;
+        let panel = PANEL * S::LANES;
+        let channels = panel.min(convolution.outputs - self.panel * panel);
+        let tiles = convolution.tiles_of(self.block).len();
+        // SAFETY: the planes have a row for each tile of a block, the weights one for each term.
+        unsafe {
+            let left = Left {
+                start: (self.inputs).add(plane * convolution.input_plane() + terms.start),
+                row: convolution.row(),
+                column: 1,
+            };
+            let right = Right {
+                start: weights,
+                row: panel,
+            };
+            let product = Product {
+                start: (self.planes.as_mut_ptr()).add(plane * convolution.output_plane()),
+                row: panel,
+            };
+            let sizes = [tiles, terms.len(), channels.div_ceil(S::LANES)];
+            product::multiply(simd, terms.start > 0, sizes, left, right, product);
+        }
+    }
+
+    /// Interpolates the products, finishes and stores them.
+    #[inline(always)]
+    fn end<S: Simd>(&self, simd: S) {
+        let convolution = self.convolution;
         let panel = PANEL * S::LANES;
         let first = self.panel * panel;
-        let channels = panel.min(outputs - first);
-        let vectors = channels.div_ceil(S::LANES);
+        let channels = panel.min(convolution.outputs - first);
         let tiles = convolution.tiles_of(self.block);
-        let plane_out = convolution.output_plane();
-        let next = convolution.tiles_of(self.block + convolution.slots);
-        let (size, shift) = convolution.tiles.ahead(inputs);
-        for plane in 0..PLANES {
-            if let Some(input) = self.ahead {
-                let part = [self.panel * PLANES + plane, convolution.panels() * PLANES];
-                convolution
-                    .tiles
-                    .prefetch(part, &next, input.as_ptr(), size, shift);
-            }
-            // SAFETY: the planes have a row for each tile of a block, the weights one for each input channel.
-            unsafe {
-                let left = Left {
-                    start: self.inputs.as_ptr().add(plane * convolution.input_plane()),
-                    row: convolution.row(),
-                    column: 1,
-                };
-                let right = Right {
-                    start: self.weights.as_ptr().add(plane * inputs * panel),
-                    row: panel,
-                };
-                let product = Product {
-                    start: self.planes.as_mut_ptr().add(plane * plane_out),
-                    row: panel,
-                };
-                let sizes = [tiles.len(), inputs, vectors];
-                product::multiply(simd, false, sizes, left, right, product);
-            }
-        }
         let [height, width] = convolution.tiles.output;
         for (i, tile) in tiles.clone().enumerate() {
             let place = convolution.tiles.place(tile);
             if tile + 1 < tiles.end {
                 self.prefetch(tile + 1, first, channels);
             }
-            for v in 0..vectors {
+            for v in 0..channels.div_ceil(S::LANES) {
                 let n = S::LANES.min(channels - v * S::LANES);
-                // SAFETY: the planes were written above; pixels are within the output, whose size `run` has checked, and
-                // belong to this tile and panel alone.
+                // SAFETY: the planes have been written; pixels are within the output, whose size `Convolution::run` has
+                // checked, and belong to this tile and panel alone.
                 unsafe {
                     let from = self.planes.as_ptr().add(i * panel + v * S::LANES);
-                    let values = transform::output(simd, from, plane_out);
+                    let values = transform::output(simd, from, convolution.output_plane());
                     let channel = first + v * S::LANES;
                     for y in 0..TILE {
                         for x in 0..TILE {
                             if place.y + y < height && place.x + x < width {
                                 let row = place.image * height + place.y + y;
-                                let at = (row * width + place.x + x) * outputs + channel;
+                                let at =
+                                    (row * width + place.x + x) * convolution.outputs + channel;
                                 let target = self.output.as_mut_ptr();
                                 self.finish
                                     .store(simd, values[y][x], target, at, channel, n);
@@ -508,5 +587,109 @@ impl Kernel for Multiply<'_> {
                 }
             }
         }
+    }
+}
+
+/// Multiplies a block by a panel of packed weights.
+struct Packed<'a>(Multiply<'a>, &'a [f32]);
+
+impl Kernel for Packed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self(mut multiply, weights) = self;
+        let convolution = multiply.convolution;
+        let inputs = convolution.inputs;
+        let next = convolution.tiles_of(multiply.block + convolution.slots);
+        let (size, shift) = convolution.tiles.ahead(inputs);
+        for plane in 0..PLANES {
+            if let Some(input) = multiply.ahead {
+                let part = [
+                    multiply.panel * PLANES + plane,
+                    convolution.panels() * PLANES,
+                ];
+                (convolution.tiles).prefetch(part, &next, input.as_ptr(), size, shift);
+            }
+            // SAFETY: the packed panel has all terms of all planes.
+            unsafe {
+                let weights = weights.as_ptr().add(plane * inputs * PANEL * S::LANES);
+                multiply.plane(simd, plane, 0..inputs, weights);
+            }
+        }
+        multiply.end(simd);
+    }
+}
+
+/// Transforms the weights of a panel, some terms at a time, and multiplies all tiles by them.
+struct Plain<'a, const ROTATED: bool> {
+    multiply: Multiply<'a>,
+    weights: &'a [f32],
+    chunk: *mut f32,
+}
+
+impl<const ROTATED: bool> Plain<'_, ROTATED> {
+    /// Asks for the `plane`-th of `PLANES` parts of the weights of the terms from `first` on of a panel.
+    #[inline(always)]
+    fn prefetch(&self, plane: usize, (panel, first): (usize, usize)) {
+        let convolution = self.multiply.convolution;
+        let Convolution {
+            inputs, outputs, ..
+        } = *convolution;
+        let channel = panel * convolution.panel();
+        let channels = convolution.panel().min(outputs.saturating_sub(channel));
+        let terms = CHUNK.min(inputs - first);
+        // Rows of each tap, and the numbers of each.
+        let (rows, length) = if ROTATED {
+            (channels, terms)
+        } else {
+            (terms, channels)
+        };
+        let part = |plane: usize| 9 * rows * plane / PLANES;
+        for i in part(plane)..part(plane + 1) {
+            let (tap, row) = (i / rows, i % rows);
+            let start = match ROTATED {
+                true => (tap * outputs + channel + row) * inputs + first,
+                false => (tap * inputs + first + row) * outputs + channel,
+            };
+            prefetch_far(self.weights.as_ptr().wrapping_add(start), length);
+        }
+    }
+}
+
+impl<const ROTATED: bool> Kernel for Plain<'_, ROTATED> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let convolution = self.multiply.convolution;
+        let row = PANEL * S::LANES;
+        for start in (0..convolution.inputs).step_by(CHUNK) {
+            let terms = start..(start + CHUNK).min(convolution.inputs);
+            for first in terms.clone().step_by(PACK) {
+                Weights::<ROTATED> {
+                    convolution,
+                    weights: self.weights,
+                    panel: self.multiply.panel,
+                    terms: first..(first + PACK).min(terms.end),
+                    to: self.chunk.wrapping_add((first - start) * row),
+                    plane: convolution.chunk_plane(),
+                }
+                .run(simd);
+            }
+            let next = match terms.end < convolution.inputs {
+                true => (self.multiply.panel, terms.end),
+                false => (self.multiply.panel + convolution.slots, 0),
+            };
+            for plane in 0..PLANES {
+                self.prefetch(plane, next);
+                // SAFETY: the chunk's weights have just been written.
+                unsafe {
+                    let weights = self.chunk.add(plane * convolution.chunk_plane());
+                    self.multiply.plane(simd, plane, terms.clone(), weights);
+                }
+            }
+        }
+        self.multiply.end(simd);
     }
 }

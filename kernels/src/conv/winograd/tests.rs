@@ -91,9 +91,19 @@ impl Problem {
         }
     }
 
+    fn packed(&self, length: usize, pack: impl Fn(&mut [f32])) -> Vec<f32> {
+        let mut packed = vec![f32::NAN; length];
+        pack(&mut packed);
+        match length {
+            0 => self.weights.clone(),
+            _ => packed,
+        }
+    }
+
     fn output(&self, cpu: &Cpu, pass: &Forward, epilogue: &Epilogue) -> Vec<f32> {
-        let mut packed = vec![f32::NAN; pass.packed_len()];
-        pass.pack(cpu, &self.weights, &mut packed);
+        let packed = self.packed(pass.packed_len(), |packed| {
+            pass.pack(cpu, &self.weights, packed);
+        });
         let mut output = vec![f32::NAN; self.output_gradient.len()];
         let mut scratch = vec![f32::NAN; pass.scratch_len()];
         pass.run(
@@ -114,8 +124,9 @@ impl Problem {
         epilogue: &GradientEpilogue,
         old: Vec<f32>,
     ) -> Vec<f32> {
-        let mut packed = vec![f32::NAN; pass.packed_len()];
-        pass.pack(cpu, &self.weights, &mut packed);
+        let packed = self.packed(pass.packed_len(), |packed| {
+            pass.pack(cpu, &self.weights, packed);
+        });
         let mut gradient = old;
         let mut scratch = vec![f32::NAN; pass.scratch_len()];
         let from = &self.output_gradient;
@@ -214,9 +225,14 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
             );
         }
         let cpu = Cpu::best(2);
-        for panels_first in [false, true] {
-            let pass = Forward::new(&cpu, geometry).with_panels_first(panels_first);
-            assert!(problem.output(&cpu, &pass, &Epilogue::default()) == one[0]);
+        for order in [
+            forward::Order::Blocks,
+            forward::Order::Pairs,
+            forward::Order::Panels,
+        ] {
+            let pass = Forward::new(&cpu, geometry).with_order(order);
+            let output = problem.output(&cpu, &pass, &Epilogue::default());
+            assert!(output == one[0], "{order:?}");
         }
         for channels in [[16, 16], [48, 32], [256, 256]] {
             for order in [

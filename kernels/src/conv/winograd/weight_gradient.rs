@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::product::{self, Left, Product, Right};
-use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, for_each, supports, transform};
+use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.
@@ -14,6 +14,8 @@ const SUMS_IN_CACHE: usize = 320 * 1024;
 const CHUNK_FLOATS: usize = 4 * 1024 * 1024;
 /// Tiles that one task transforms for all channels.
 const TRANSFORM: usize = 8;
+/// Tiles whose rows of both maps stay in L1.
+const NEAR: usize = 64;
 /// Pixels that one task adds up for the bias.
 const PIXELS: usize = 512;
 
@@ -102,16 +104,22 @@ impl WeightGradient {
     fn part(&self, pair: usize) -> Part {
         let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
         let [_, across] = self.ranges();
-        let of = |side: usize, i: usize| {
-            let first = i * channels[side];
-            first..(first + channels[side]).min(self.channels[side])
-        };
+        let index = [pair / across, pair % across];
         Part {
-            inputs: of(0, pair / across),
-            outputs: of(1, pair % across),
-            row: channels[1].next_multiple_of(GAP),
-            plane: channels[0] * channels[1].next_multiple_of(GAP) + GAP,
+            index,
+            inputs: self.range(0, index[0]),
+            outputs: self.range(1, index[1]),
+            row: self.rows()[1],
+            plane: channels[0] * self.rows()[1] + GAP,
         }
+    }
+
+    /// The channels of a range of the input (side 0) or the output (1).
+    #[inline(always)]
+    fn range(&self, side: usize, i: usize) -> Range<usize> {
+        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
+        let first = i * channels[side];
+        first..(first + channels[side]).min(self.channels[side])
     }
 
     /// Pairs of sums: of a thread where they need not outlive a task, of all channels otherwise.
@@ -124,11 +132,17 @@ impl WeightGradient {
         kept * PLANES * self.part(0).plane
     }
 
+    /// Floats from one tile to the next in the transformed maps of a range of channels.
     fn rows(&self) -> [usize; 2] {
-        match self.order {
-            Order::Own { channels, .. } => channels.map(|channels| channels.next_multiple_of(GAP)),
-            Order::Shared { .. } => self.channels.map(|channels| channels.next_multiple_of(GAP)),
-        }
+        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
+        channels.map(|channels| channels.next_multiple_of(GAP))
+    }
+
+    /// Floats from one plane to the next where all ranges of channels of a chunk are kept, one after the other: a product then reads
+    /// neighbouring rows.
+    fn steps(&self, chunk: usize) -> [usize; 2] {
+        let (rows, ranges) = (self.rows(), self.ranges());
+        [0, 1].map(|side| ranges[side] * chunk * rows[side] + GAP)
     }
 
     fn planes_len(&self) -> usize {
@@ -137,7 +151,7 @@ impl WeightGradient {
             Order::Own { block, .. } => {
                 self.slots * HALF_PLANES * (block * (input + output) + 2 * GAP)
             }
-            Order::Shared { chunk, .. } => PLANES * (chunk * (input + output) + 2 * GAP),
+            Order::Shared { chunk, .. } => PLANES * self.steps(chunk).iter().sum::<usize>(),
         }
     }
 
@@ -239,10 +253,8 @@ impl WeightGradient {
         planes: &mut [f32],
         weight_gradient: &DisjointMut<f32>,
     ) {
-        let rows = self.rows();
-        let steps = rows.map(|row| chunk * row + GAP);
         let [inputs, outputs] = {
-            let (inputs, outputs) = planes.split_at_mut(PLANES * steps[0]);
+            let (inputs, outputs) = planes.split_at_mut(PLANES * self.steps(chunk)[0]);
             [inputs, outputs].map(DisjointMut::new)
         };
         let sums = DisjointMut::new(sums);
@@ -253,12 +265,12 @@ impl WeightGradient {
             cpu.parallel(tiles.len().div_ceil(TRANSFORM), |i| {
                 let start = tiles.start + i * TRANSFORM;
                 cpu.dispatch(Transform {
+                    whole: self,
                     maps,
                     tiles: start..(start + TRANSFORM).min(tiles.end),
                     to: [&inputs, &outputs],
                     row: i * TRANSFORM,
-                    rows,
-                    steps,
+                    chunk,
                 });
             });
             let pairs = self.ranges()[0] * self.ranges()[1];
@@ -269,12 +281,12 @@ impl WeightGradient {
                 // SAFETY: the place belongs to this slot or this pair, and one task at a time has either.
                 let sums = unsafe { sums.slice(place * length..(place + 1) * length) };
                 cpu.dispatch(Shared {
+                    whole: self,
                     planes: [&inputs, &outputs],
                     tiles: tiles.len(),
+                    chunk,
                     add: tiles.start > 0,
                     part: &part,
-                    rows,
-                    steps,
                     sums,
                 });
                 if tiles.end == self.tiles.count {
@@ -323,6 +335,7 @@ const BLOCK_FLOATS: usize = 96 * 1024;
 
 /// Channels of a task, and how its sums `[plane][input channel][output channel]` lie.
 struct Part {
+    index: [usize; 2],
     inputs: Range<usize>,
     outputs: Range<usize>,
     row: usize,
@@ -351,57 +364,68 @@ impl Maps<'_> {
         self.tiles.prefetch(part, next, output, size, [0, 0]);
     }
 
-    /// Transforms one half of the planes of a tile's input channels.
-    ///
-    /// # Safety
-    /// A row of `channels`, rounded up to vectors, can be written at each of the half's planes, `plane` apart.
+    /// The input pixels of a tile.
     #[inline(always)]
-    unsafe fn input<S: Simd, const H: usize>(
-        &self,
-        simd: S,
-        tile: usize,
-        channels: &Range<usize>,
-        to: *mut f32,
-        plane: usize,
-    ) {
+    fn input_pixels(&self, tile: usize) -> [*const f32; PLANES] {
+        let (map, zeros) = (self.input.as_ptr(), self.zeros.as_ptr());
         let place = self.tiles.place(tile);
-        // SAFETY: `run` has checked the size of the map; the rest is the caller's promise.
-        unsafe {
-            let (map, zeros) = (self.input.as_ptr(), self.zeros.as_ptr());
-            let pixels = self.tiles.input_pixels(place, map, self.channels[0], zeros);
-            for channel in channels.clone().step_by(S::LANES) {
-                let n = S::LANES.min(channels.end - channel);
-                let to = to.add(channel - channels.start);
-                transform::input::<S, H>(simd, &pixels, channel, n, to, plane);
-            }
-        }
+        // SAFETY: `run` has checked the size of the map.
+        unsafe { self.tiles.input_pixels(place, map, self.channels[0], zeros) }
     }
 
-    /// Transforms one half of the planes of a tile's output gradient.
-    ///
-    /// # Safety
-    /// As of [`Maps::input`].
+    /// The pixels of a tile of the output gradient.
     #[inline(always)]
-    unsafe fn output<S: Simd, const H: usize>(
-        &self,
-        simd: S,
-        tile: usize,
-        channels: &Range<usize>,
-        to: *mut f32,
-        plane: usize,
-    ) {
+    fn output_pixels(&self, tile: usize) -> [*const f32; TILE * TILE] {
+        let (map, zeros) = (self.output_gradient.as_ptr(), self.zeros.as_ptr());
         let place = self.tiles.place(tile);
-        // SAFETY: `run` has checked the size of the map; the rest is the caller's promise.
+        // SAFETY: `run` has checked the size of the map.
         unsafe {
-            let (map, zeros) = (self.output_gradient.as_ptr(), self.zeros.as_ptr());
-            let pixels = self
-                .tiles
-                .output_pixels(place, map, self.channels[1], zeros);
-            for channel in channels.clone().step_by(S::LANES) {
-                let n = S::LANES.min(channels.end - channel);
-                let to = to.add(channel - channels.start);
-                transform::output_gradient::<S, H>(simd, &pixels, channel, n, to, plane);
-            }
+            self.tiles
+                .output_pixels(place, map, self.channels[1], zeros)
+        }
+    }
+}
+
+/// Transforms one half of the planes of some input channels of a tile.
+///
+/// # Safety
+/// A row of `channels`, rounded up to vectors, can be written at each of the half's planes, `plane` apart.
+#[inline(always)]
+unsafe fn input<S: Simd, const H: usize>(
+    simd: S,
+    pixels: &[*const f32; PLANES],
+    channels: &Range<usize>,
+    to: *mut f32,
+    plane: usize,
+) {
+    for channel in channels.clone().step_by(S::LANES) {
+        let n = S::LANES.min(channels.end - channel);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = to.add(channel - channels.start);
+            transform::input::<S, H>(simd, pixels, channel, n, to, plane);
+        }
+    }
+}
+
+/// Transforms one half of the planes of some channels of a tile's output gradient.
+///
+/// # Safety
+/// As of [`input`].
+#[inline(always)]
+unsafe fn output<S: Simd, const H: usize>(
+    simd: S,
+    pixels: &[*const f32; TILE * TILE],
+    channels: &Range<usize>,
+    to: *mut f32,
+    plane: usize,
+) {
+    for channel in channels.clone().step_by(S::LANES) {
+        let n = S::LANES.min(channels.end - channel);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = to.add(channel - channels.start);
+            transform::output_gradient::<S, H>(simd, pixels, channel, n, to, plane);
         }
     }
 }
@@ -429,11 +453,11 @@ impl Own<'_> {
         unsafe {
             for (i, tile) in self.tiles.clone().enumerate() {
                 let to = inputs.add(i * self.rows[0]);
-                self.maps
-                    .input::<S, H>(simd, tile, &self.part.inputs, to, steps[0]);
+                let pixels = maps.input_pixels(tile);
+                input::<S, H>(simd, &pixels, &self.part.inputs, to, steps[0]);
                 let to = outputs.add(i * self.rows[1]);
-                self.maps
-                    .output::<S, H>(simd, tile, &self.part.outputs, to, steps[1]);
+                let pixels = maps.output_pixels(tile);
+                output::<S, H>(simd, &pixels, &self.part.outputs, to, steps[1]);
             }
             multiply(
                 simd,
@@ -508,13 +532,15 @@ unsafe fn multiply<S: Simd>(
     }
 }
 
+/// Transforms all channels of some tiles of a chunk.
 struct Transform<'a> {
+    whole: &'a WeightGradient,
     maps: &'a Maps<'a>,
     tiles: Range<usize>,
     to: [&'a DisjointMut<'a, f32>; 2],
+    /// The first tile's place in the chunk.
     row: usize,
-    rows: [usize; 2],
-    steps: [usize; 2],
+    chunk: usize,
 }
 
 impl Kernel for Transform<'_> {
@@ -522,31 +548,43 @@ impl Kernel for Transform<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { maps, steps, .. } = self;
-        let [inputs, outputs] = maps.channels.map(|channels| 0..channels);
+        let Self { whole, maps, .. } = self;
+        let (rows, steps, ranges) = (whole.rows(), whole.steps(self.chunk), whole.ranges());
+        let to = |side: usize, range: usize, row: usize| {
+            let at = (range * self.chunk + row) * rows[side];
+            self.to[side].as_mut_ptr().wrapping_add(at)
+        };
         for (i, tile) in self.tiles.enumerate() {
-            // SAFETY: the planes have a row for each tile of the chunk, and this task has these tiles alone.
+            let row = self.row + i;
+            // SAFETY: the planes have a row for each range and tile of the chunk, and this task has these tiles alone.
             unsafe {
-                let to = self.to[0].as_mut_ptr().add((self.row + i) * self.rows[0]);
-                maps.input::<S, 0>(simd, tile, &inputs, to, steps[0]);
-                let to = to.add(HALF_PLANES * steps[0]);
-                maps.input::<S, 1>(simd, tile, &inputs, to, steps[0]);
-                let to = self.to[1].as_mut_ptr().add((self.row + i) * self.rows[1]);
-                maps.output::<S, 0>(simd, tile, &outputs, to, steps[1]);
-                let to = to.add(HALF_PLANES * steps[1]);
-                maps.output::<S, 1>(simd, tile, &outputs, to, steps[1]);
+                let pixels = maps.input_pixels(tile);
+                for range in 0..ranges[0] {
+                    let (channels, to) = (whole.range(0, range), to(0, range, row));
+                    input::<S, 0>(simd, &pixels, &channels, to, steps[0]);
+                    let to = to.add(HALF_PLANES * steps[0]);
+                    input::<S, 1>(simd, &pixels, &channels, to, steps[0]);
+                }
+                let pixels = maps.output_pixels(tile);
+                for range in 0..ranges[1] {
+                    let (channels, to) = (whole.range(1, range), to(1, range, row));
+                    output::<S, 0>(simd, &pixels, &channels, to, steps[1]);
+                    let to = to.add(HALF_PLANES * steps[1]);
+                    output::<S, 1>(simd, &pixels, &channels, to, steps[1]);
+                }
             }
         }
     }
 }
 
+/// Adds the products of all planes of a chunk for one pair of ranges.
 struct Shared<'a> {
+    whole: &'a WeightGradient,
     planes: [&'a DisjointMut<'a, f32>; 2],
     tiles: usize,
+    chunk: usize,
     add: bool,
     part: &'a Part,
-    rows: [usize; 2],
-    steps: [usize; 2],
     sums: &'a mut [f32],
 }
 
@@ -555,30 +593,29 @@ impl Kernel for Shared<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        // SAFETY: all planes of the chunk are written and have rows of all channels.
-        unsafe {
-            let maps = [
-                self.planes[0]
-                    .as_mut_ptr()
-                    .add(self.part.inputs.start)
-                    .cast_const(),
-                self.planes[1]
-                    .as_mut_ptr()
-                    .add(self.part.outputs.start)
-                    .cast_const(),
-            ];
-            let counts = [PLANES, self.tiles];
-            multiply(
-                simd,
-                maps,
-                counts,
-                self.add,
-                self.part,
-                self.rows,
-                self.steps,
-                self.sums,
-                |_| {},
-            );
+        let (rows, steps) = (self.whole.rows(), self.whole.steps(self.chunk));
+        let start = |side: usize| {
+            let at = self.part.index[side] * self.chunk * rows[side];
+            self.planes[side].as_mut_ptr().wrapping_add(at).cast_const()
+        };
+        // Few enough tiles at a time that the rows of both maps stay in L1 while they meet.
+        for first in (0..self.tiles).step_by(NEAR) {
+            let tiles = NEAR.min(self.tiles - first);
+            // SAFETY: all planes of the chunk are written and have rows of all channels.
+            unsafe {
+                let maps = [0, 1].map(|side| start(side).add(first * rows[side]));
+                multiply(
+                    simd,
+                    maps,
+                    [PLANES, tiles],
+                    self.add || first > 0,
+                    self.part,
+                    rows,
+                    steps,
+                    self.sums,
+                    |_| {},
+                );
+            }
         }
     }
 }

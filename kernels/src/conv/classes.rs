@@ -1,0 +1,195 @@
+//! Coordinates that read the same taps of a kernel, for one axis: the table that makes forward and input gradient the same loop.
+use std::ops::Range;
+
+/// One axis of a pass from source to target coordinates, cut into classes of target coordinates that read the same taps.
+#[derive(Debug, Clone)]
+pub(super) struct Classes {
+    /// The kernel's taps in the order in which weights are packed; the taps of a class are neighbours in it.
+    pub(super) order: Vec<usize>,
+    pub(super) list: Vec<Class>,
+    /// Target coordinates.
+    pub(super) target: usize,
+    /// Source coordinates.
+    pub(super) source: usize,
+    /// Distance of neighbours of a class in the target and of what they read in the source.
+    pub(super) steps: Steps,
+    /// Distance of what neighbouring taps of a class read.
+    pub(super) tap_step: usize,
+}
+
+/// A distance in the target and in the source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steps {
+    pub(super) target: usize,
+    pub(super) source: usize,
+}
+
+/// Target coordinates `target`, `target + steps.target`, …; the first of `taps` reads `source`, `source + steps.source`, ….
+#[derive(Debug, Clone)]
+pub(super) struct Class {
+    /// Positions in the order of the taps.
+    pub(super) taps: Range<usize>,
+    pub(super) target: usize,
+    pub(super) source: usize,
+    /// Coordinates.
+    pub(super) count: usize,
+}
+
+impl Classes {
+    /// The axis of a forward pass from `source` to `target` coordinates.
+    pub(super) fn forward(
+        [source, target]: [usize; 2],
+        taps: usize,
+        stride: usize,
+        dilation: usize,
+        padding: usize,
+    ) -> Self {
+        let axis = Self {
+            order: (0..taps).collect(),
+            list: Vec::new(),
+            target,
+            source,
+            steps: Steps {
+                target: 1,
+                source: stride,
+            },
+            tap_step: dilation,
+        };
+        axis.with_classes(|coordinate, tap| {
+            (coordinate * stride + tap * dilation).checked_sub(padding)
+        })
+    }
+
+    /// The axis of an input gradient from `source` (output of the convolution) to `target` (its input) coordinates.
+    /// Taps that read for the same coordinates are neighbours, in descending order, so that positions ascend.
+    pub(super) fn backward(
+        [source, target]: [usize; 2],
+        taps: usize,
+        stride: usize,
+        dilation: usize,
+        padding: usize,
+    ) -> Self {
+        let mut order: Vec<usize> = (0..taps).rev().collect();
+        order.sort_by_key(|tap| tap * dilation % stride);
+        let axis = Self {
+            order,
+            list: Vec::new(),
+            target,
+            source,
+            steps: Steps {
+                target: stride,
+                source: 1,
+            },
+            tap_step: dilation / greatest_common_divisor(dilation, stride),
+        };
+        axis.with_classes(|coordinate, tap| {
+            let distance = (coordinate + padding).checked_sub(tap * dilation)?;
+            (distance % stride == 0).then_some(distance / stride)
+        })
+    }
+
+    /// Fills in the classes; `position(target, tap)` is where a tap would read in an endless source.
+    fn with_classes(mut self, position: impl Fn(usize, usize) -> Option<usize>) -> Self {
+        for phase in 0..self.steps.target.min(self.target) {
+            let mut last: Option<Class> = None;
+            for target in (phase..self.target).step_by(self.steps.target) {
+                let source = |tap: &usize| position(target, *tap).filter(|at| *at < self.source);
+                let reads: Vec<Option<usize>> = self.order.iter().map(source).collect();
+                let first = reads.iter().position(Option::is_some).unwrap_or(0);
+                let count = reads.iter().flatten().count();
+                let taps = first..first + count;
+                match &mut last {
+                    Some(class) if class.taps == taps => class.count += 1,
+                    _ => self.list.extend(last.replace(Class {
+                        taps,
+                        target,
+                        source: reads[first].unwrap_or(0),
+                        count: 1,
+                    })),
+                }
+            }
+            self.list.extend(last);
+        }
+        self
+    }
+}
+
+impl Class {
+    /// Its coordinates in the first `rows` rows of maps of `height` rows that follow each other.
+    pub(super) fn before(&self, rows: usize, height: usize, step: usize) -> usize {
+        let in_map = (rows % height).saturating_sub(self.target).div_ceil(step);
+        rows / height * self.count + in_map.min(self.count)
+    }
+}
+
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
+    }
+}
+
+/// The pixels of a class of rows and a class of columns: image by image, row by row.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    axes: [&'a Classes; 2],
+    classes: [&'a Class; 2],
+    image: usize,
+    /// Ordinals within the classes.
+    row: usize,
+    column: usize,
+    next: Pixel,
+}
+
+/// Where a pixel of the target lies and the first of its class's taps reads, in pixels from the start of the map.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pixel {
+    pub(super) target: usize,
+    pub(super) source: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that begins with the `skip`-th row of the class.
+    pub(super) fn new(axes: [&'a Classes; 2], classes: [&'a Class; 2], skip: usize) -> Self {
+        let mut walk = Self {
+            axes,
+            classes,
+            image: skip / classes[0].count,
+            row: skip % classes[0].count,
+            column: 0,
+            next: Pixel::default(),
+        };
+        walk.next = walk.row_start();
+        walk
+    }
+
+    fn row_start(&self) -> Pixel {
+        let ([rows, columns], [row, column]) = (self.axes, self.classes);
+        let target = self.image * rows.target + row.target + self.row * rows.steps.target;
+        let source = self.image * rows.source + row.source + self.row * rows.steps.source;
+        Pixel {
+            target: target * columns.target + column.target,
+            source: source * columns.source + column.source,
+        }
+    }
+
+    /// The next pixel; the caller counts them.
+    #[inline(always)]
+    pub(super) fn step(&mut self) -> Pixel {
+        let pixel = self.next;
+        self.column += 1;
+        self.next.target += self.axes[1].steps.target;
+        self.next.source += self.axes[1].steps.source;
+        if self.column == self.classes[1].count {
+            self.column = 0;
+            self.row += 1;
+            if self.row == self.classes[0].count {
+                self.row = 0;
+                self.image += 1;
+            }
+            self.next = self.row_start();
+        }
+        pixel
+    }
+}

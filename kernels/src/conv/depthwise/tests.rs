@@ -1,0 +1,111 @@
+use super::*;
+use crate::{Buffer, InstructionSet};
+
+fn geometry(channels: usize, stride: usize) -> Geometry {
+    let size = [11, 13, channels];
+    Geometry {
+        batch: 2,
+        input: size,
+        output: [size[0].div_ceil(stride), size[1].div_ceil(stride), channels],
+        kernel: [3; 2],
+        stride: [stride; 2],
+        dilation: [1; 2],
+        padding: [1; 2],
+        groups: channels,
+    }
+}
+
+fn numbers(count: usize, seed: usize) -> Buffer {
+    let numbers: Vec<f32> = (0..count)
+        .map(|i| ((i + seed) * 7919 % 1009) as f32 * 0.004 - 2.0)
+        .collect();
+    Buffer::from(&numbers[..])
+}
+
+/// Several blocks of channels, and one that fills no vector.
+const CHANNELS: [usize; 4] = [32, 21, 320, 275];
+
+/// Every end gives what its formula makes of the plain sums, in memory that begins on a cache line (where maps are streamed) and in
+/// memory that does not.
+#[test]
+fn each_end_follows_its_formula() {
+    for (set, channels, stride) in InstructionSet::available()
+        .into_iter()
+        .flat_map(|set| CHANNELS.map(|channels| (set, channels)))
+        .flat_map(|(set, channels)| [1, 2].map(|stride| (set, channels, stride)))
+    {
+        let cpu = Cpu::new(set, 2);
+        let geometry = geometry(channels, stride);
+        let of = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
+        let (inputs, outputs) = (of(geometry.input), of(geometry.output));
+        let (x, dy) = (numbers(inputs, 1), numbers(outputs, 2));
+        let (weights, bias) = (numbers(geometry.weights(), 3), numbers(channels, 4));
+        let (add, old) = (numbers(outputs, 5), numbers(inputs, 6));
+
+        let pass = Forward::new(geometry);
+        let run = |epilogue: &Epilogue, shift: usize| {
+            let mut memory = Buffer::zeros(outputs + shift);
+            pass.run(&cpu, &x, &weights, epilogue, &mut memory[shift..]);
+            memory[shift..].to_vec()
+        };
+        let plain = run(&Epilogue::default(), 1);
+        assert_eq!(run(&Epilogue::default(), 0), plain);
+        for activation in [
+            Activation::Relu,
+            Activation::Relu6,
+            Activation::LeakyRelu(0.5),
+        ] {
+            for (shift, add) in [(0, None), (1, None), (0, Some(&add[..]))] {
+                let epilogue = Epilogue {
+                    bias: Some(&bias),
+                    add,
+                    activation,
+                };
+                let expected = plain.iter().enumerate().map(|(i, sum)| {
+                    let sum = sum + bias[i % channels] + add.map_or(0.0, |add| add[i]);
+                    match activation {
+                        Activation::Relu => sum.max(0.0),
+                        Activation::Relu6 => sum.clamp(0.0, 6.0),
+                        _ => sum.max(0.5 * sum),
+                    }
+                });
+                assert!(expected.eq(run(&epilogue, shift)), "{set} {activation:?}");
+            }
+        }
+
+        let pass = InputGradient::new(geometry);
+        let mut packed = vec![0.0; pass.packed_len()];
+        pass.pack(&weights, &mut packed);
+        let run = |epilogue: &GradientEpilogue, shift: usize| {
+            let mut memory = Buffer::zeros(inputs + shift);
+            memory[shift..].copy_from_slice(&old);
+            pass.run(&cpu, &dy, &packed, epilogue, &mut memory[shift..]);
+            memory[shift..].to_vec()
+        };
+        let plain = run(&GradientEpilogue::default(), 1);
+        assert_eq!(run(&GradientEpilogue::default(), 0), plain);
+        for activation in [
+            Activation::Relu,
+            Activation::Relu6,
+            Activation::LeakyRelu(0.5),
+        ] {
+            for (shift, accumulate) in [(0, false), (1, false), (0, true)] {
+                let epilogue = GradientEpilogue {
+                    accumulate,
+                    mask: Some((&x, activation)),
+                };
+                let expected = plain.iter().enumerate().map(|(i, sum)| {
+                    let sum = if accumulate { sum + old[i] } else { *sum };
+                    let slope = match activation {
+                        Activation::LeakyRelu(slope) if x[i] <= 0.0 => slope,
+                        _ if x[i] <= 0.0 => 0.0,
+                        Activation::Relu6 if x[i] >= 6.0 => 0.0,
+                        _ => 1.0,
+                    };
+                    sum * slope
+                });
+                assert!(expected.eq(run(&epilogue, shift)), "{set} {activation:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The loop of forward and input gradient: a tile of pixels that read the same taps, whose channels are broadcast against
+//! vectors of packed weights.
+use std::ops::Range;
+
+use crate::Cpu;
+use crate::simd::{Kernel, Simd};
+use crate::threads::DisjointMut;
+
+use super::Geometry;
+use super::classes::{Class, Classes, Pixel, Walk};
+use super::direct::Piece;
+use super::finish::Finish;
+use super::products::{Ahead, Terms, products};
+
+/// Numbers of the source that a task reads: they stay in L2 while the blocks of weights pass by.
+const TASK_NUMBERS: usize = 96 << 10;
+/// Pixels of a task at least, where there are that many.
+const TASK_PIXELS: [usize; 2] = [48, 144];
+/// Tasks that keep a few threads equally busy.
+const ENOUGH_TASKS: usize = 32;
+/// Terms that are packed at a time: a transposition within L1.
+const PACK_TERMS: usize = 64;
+/// Vectors of output channels in a block, but for the last, which may have 1 or 3.
+const BLOCK_VECTORS: usize = 2;
+
+/// Target pixels gather source pixels.
+#[derive(Debug)]
+pub(super) struct Gather {
+    images: usize,
+    rows: Classes,
+    columns: Classes,
+    source_channels: usize,
+    target_channels: usize,
+    groups: usize,
+    /// Source channels of a group: terms of a tap.
+    terms: usize,
+    /// Target channels of a group.
+    channels: usize,
+    lanes: usize,
+    /// Rows of the target and blocks of a task.
+    task: [usize; 2],
+}
+
+impl Gather {
+    pub(super) fn new(
+        cpu: &Cpu,
+        [rows, columns]: [Classes; 2],
+        geometry: &Geometry,
+        [source_channels, target_channels]: [usize; 2],
+    ) -> Self {
+        let mut gather = Self {
+            images: geometry.batch,
+            rows,
+            columns,
+            source_channels,
+            target_channels,
+            groups: geometry.groups,
+            terms: source_channels / geometry.groups,
+            channels: target_channels / geometry.groups,
+            lanes: cpu.lanes(),
+            task: [0, 0],
+        };
+        gather.task = gather.task_size();
+        gather
+    }
+
+    /// Rows and blocks of a task: all blocks if there are many rows, else one.
+    fn task_size(&self) -> [usize; 2] {
+        let (all_rows, width) = (self.all_rows(), self.columns.target);
+        let blocks = self.groups * self.blocks();
+        let source_row = self.columns.source * self.source_channels * self.rows.source;
+        let most = (TASK_NUMBERS * self.rows.target / source_row).max(1);
+        let least = TASK_PIXELS.map(|pixels| pixels.div_ceil(width));
+        let rows = (all_rows / ENOUGH_TASKS).min(most);
+        if rows >= least[1] {
+            return [rows, blocks];
+        }
+        let chunks = ENOUGH_TASKS.div_ceil(blocks).min(all_rows / least[0]);
+        [all_rows.div_ceil(chunks.max(1)).min(most), 1]
+    }
+
+    /// Rows of the target of all images.
+    fn all_rows(&self) -> usize {
+        self.images * self.rows.target
+    }
+
+    /// Vectors of the target channels of a group.
+    fn vectors(&self) -> usize {
+        self.channels.div_ceil(self.lanes)
+    }
+
+    /// Blocks of the target channels of a group.
+    fn blocks(&self) -> usize {
+        (self.vectors() / BLOCK_VECTORS).max(1)
+    }
+
+    fn block_vectors(&self, block: usize) -> usize {
+        if block + 1 == self.blocks() {
+            self.vectors() - BLOCK_VECTORS * block
+        } else {
+            BLOCK_VECTORS
+        }
+    }
+
+    fn all_terms(&self) -> usize {
+        self.rows.order.len() * self.columns.order.len() * self.terms
+    }
+
+    pub(super) fn packed_len(&self) -> usize {
+        self.groups * self.vectors() * self.lanes * self.all_terms()
+    }
+
+    /// Start of a block in the packed weights `[group][block][tap][term][vectors · lanes]`.
+    fn block_start(&self, group: usize, block: usize) -> usize {
+        (group * self.vectors() + block * BLOCK_VECTORS) * self.lanes * self.all_terms()
+    }
+
+    /// `fill` writes each piece.
+    pub(super) fn pack(
+        &self,
+        cpu: &Cpu,
+        packed: &mut [f32],
+        fill: impl Fn(Piece, &mut [f32]) + Sync,
+    ) {
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+        let packed = DisjointMut::new(packed);
+        let columns = &self.columns.order;
+        cpu.parallel(self.groups * self.blocks(), |task| {
+            let (group, block) = (task / self.blocks(), task % self.blocks());
+            let width = self.block_vectors(block) * self.lanes;
+            let first = block * BLOCK_VECTORS * self.lanes;
+            let channels = first..(first + width).min(self.channels);
+            let start = self.block_start(group, block);
+            // SAFETY: blocks do not overlap and each is written by one task.
+            let block = unsafe { packed.slice(start..start + width * self.all_terms()) };
+            if channels.len() < width {
+                block.fill(0.0);
+            }
+            for (i, block) in block.chunks_mut(width * self.terms).enumerate() {
+                let row = self.rows.order[i / columns.len()];
+                let tap = row * columns.len() + columns[i % columns.len()];
+                for (chunk, block) in block.chunks_mut(width * PACK_TERMS).enumerate() {
+                    let first = chunk * PACK_TERMS;
+                    let piece = Piece {
+                        group,
+                        tap,
+                        terms: first..(first + PACK_TERMS).min(self.terms),
+                        channels: channels.clone(),
+                        width,
+                    };
+                    fill(piece, block);
+                }
+            }
+        });
+    }
+
+    pub(super) fn run(
+        &self,
+        cpu: &Cpu,
+        source: &[f32],
+        packed: &[f32],
+        finish: &Finish,
+        target: &mut [f32],
+    ) {
+        let sources = self.images * self.rows.source * self.columns.source;
+        assert_eq!(source.len(), sources * self.source_channels, "source");
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+        let targets = self.all_rows() * self.columns.target;
+        assert_eq!(target.len(), targets * self.target_channels, "target");
+        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
+        let target = DisjointMut::new(target);
+        let [rows, blocks] = self.task;
+        let all_blocks = self.groups * self.blocks();
+        let parts = all_blocks.div_ceil(blocks);
+        cpu.parallel(self.all_rows().div_ceil(rows) * parts, |task| {
+            let (chunk, part) = (task / parts, task % parts);
+            cpu.dispatch(Task {
+                gather: self,
+                source,
+                packed,
+                finish,
+                target: target.as_mut_ptr(),
+                rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
+                blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
+            });
+        });
+    }
+}
+
+/// Some rows of some blocks of target channels.
+struct Task<'a> {
+    gather: &'a Gather,
+    source: &'a [f32],
+    packed: &'a [f32],
+    finish: &'a Finish<'a>,
+    target: *mut f32,
+    rows: Range<usize>,
+    blocks: Range<usize>,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    // Tile heights: as many accumulators as leave registers for the weights and the broadcast.
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for block in self.blocks.clone() {
+            let vectors = self.gather.block_vectors(block % self.gather.blocks());
+            match (S::REGISTERS >= 32, vectors) {
+                (true, 1) => self.block::<S, 12, 6, 1>(simd, block),
+                (true, 2) => self.block::<S, 12, 6, 2>(simd, block),
+                (true, _) => self.block::<S, 8, 6, 3>(simd, block),
+                (false, 1) => self.block::<S, 8, 6, 1>(simd, block),
+                (false, 2) => self.block::<S, 6, 6, 2>(simd, block),
+                (false, _) => self.block::<S, 4, 4, 3>(simd, block),
+            }
+        }
+    }
+}
+
+/// A block of target channels for the pixels of one class of rows and one of columns.
+#[derive(Clone, Copy)]
+struct Part {
+    group: usize,
+    /// Of the group.
+    block: usize,
+    /// The first number that pixel 0 of the source has for the group.
+    source: *const f32,
+    /// Those of the first tap of the classes.
+    weights: *const f32,
+    terms: Terms,
+    /// Numbers between what a tile's first pixel reads and what is fetched then, and between the terms.
+    ahead: [usize; 2],
+}
+
+impl Task<'_> {
+    /// All classes in tiles of P pixels; where fewer are left, of H or less.
+    #[inline(always)]
+    fn block<S: Simd, const P: usize, const H: usize, const V: usize>(
+        &self,
+        simd: S,
+        block: usize,
+    ) {
+        let Gather { rows, columns, .. } = self.gather;
+        let blocks = self.gather.blocks();
+        for row in &rows.list {
+            let before = |end| row.before(end, rows.target, rows.steps.target);
+            let skip = before(self.rows.start);
+            let class_rows = before(self.rows.end) - skip;
+            for column in &columns.list {
+                let part = self.part::<S, P, V>([row, column], block / blocks, block % blocks);
+                let mut walk = Walk::new([rows, columns], [row, column], skip);
+                let mut left = class_rows * column.count;
+                while left > 0 {
+                    left -= match left {
+                        1 => self.tile::<S, 1, V>(simd, part, &mut walk, left),
+                        2 => self.tile::<S, 2, V>(simd, part, &mut walk, left),
+                        3..=4 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
+                        5..=6 => self.tile::<S, H, V>(simd, part, &mut walk, left),
+                        7..=8 if P > 8 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
+                        _ => self.tile::<S, P, V>(simd, part, &mut walk, left),
+                    };
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn part<S: Simd, const P: usize, const V: usize>(
+        &self,
+        [row, column]: [&Class; 2],
+        group: usize,
+        block: usize,
+    ) -> Part {
+        let Gather { rows, columns, .. } = self.gather;
+        let (terms, channels) = (self.gather.terms, self.gather.source_channels);
+        // Taps that read neighbours are one run.
+        let (runs, run_terms) = if columns.tap_step == 1 && terms == channels {
+            (1, column.taps.len() * terms)
+        } else {
+            (column.taps.len(), terms)
+        };
+        let first_tap = row.taps.start * columns.order.len() + column.taps.start;
+        let first_row = first_tap * terms * V * S::LANES;
+        let weights = &self.packed[self.gather.block_start(group, block)..];
+        let terms = Terms {
+            rows: row.taps.len(),
+            row_step: rows.tap_step * columns.source * channels,
+            row_weights: columns.order.len() * terms,
+            runs,
+            run_step: columns.tap_step * channels,
+            terms: run_terms,
+        };
+        // The last row of taps of the tile after the next, which no tile has read yet.
+        let tile = P * columns.steps.source * channels;
+        let last_row = row.taps.len().saturating_sub(1) * terms.row_step;
+        Part {
+            group,
+            block,
+            source: self.source.as_ptr().wrapping_add(group * self.gather.terms),
+            weights: weights.as_ptr().wrapping_add(first_row),
+            terms,
+            ahead: [
+                last_row + 2 * tile,
+                tile.div_ceil((terms.rows * runs * run_terms).max(1)),
+            ],
+        }
+    }
+
+    /// Computes the next P pixels (or those that are left) of a block and returns how many they were.
+    #[inline(always)]
+    fn tile<S: Simd, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        part: Part,
+        walk: &mut Walk,
+        left: usize,
+    ) -> usize {
+        let gather = self.gather;
+        let count = left.min(P);
+        let mut pixels = [walk.step(); P];
+        for pixel in &mut pixels[1..count] {
+            *pixel = walk.step();
+        }
+        self.prefetch::<P, V>(S::LANES, part, &pixels[0]);
+        let pointers = pixels.map(|pixel| {
+            part.source
+                .wrapping_add(pixel.source * gather.source_channels)
+        });
+        let [distance, step] = part.ahead;
+        let ahead = Ahead {
+            start: pointers[0].wrapping_add(distance),
+            step,
+        };
+        // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the source for
+        // every pixel.
+        let sums: [[S::Vector; V]; P] =
+            unsafe { products(simd, pointers, part.weights, &part.terms, ahead) };
+        let first = part.block * BLOCK_VECTORS * S::LANES;
+        let channel = part.group * gather.channels + first;
+        let last = (gather.channels - first - (V - 1) * S::LANES).min(S::LANES);
+        // Copies: after each store through a pointer, what lies behind a reference would be loaded again.
+        let (finish, target, channels) = (*self.finish, self.target, gather.target_channels);
+        for (pixel, sums) in pixels[..count].iter().zip(&sums) {
+            let at = pixel.target * channels + channel;
+            for (v, sum) in sums.iter().enumerate() {
+                let lanes = if v + 1 == V { last } else { S::LANES };
+                let offset = v * S::LANES;
+                // SAFETY: the pixel and its channels lie within the target, and only this task writes them.
+                unsafe { finish.store(simd, *sum, target, at + offset, channel + offset, lanes) };
+            }
+        }
+        count
+    }
+
+    /// Fetches what the end of the next tile reads and writes.
+    #[inline(always)]
+    fn prefetch<const P: usize, const V: usize>(&self, lanes: usize, part: Part, pixel: &Pixel) {
+        let gather = self.gather;
+        let channel = part.group * gather.channels + part.block * BLOCK_VECTORS * lanes;
+        for p in P..2 * P {
+            let target = pixel.target + p * gather.columns.steps.target;
+            let at = target * gather.target_channels + channel;
+            self.finish.prefetch(self.target, at, V * lanes);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The loop of forward and input gradient for few target channels: a source pixel's products go to all target pixels of a row
+//! that it reaches, which lie side by side, so that one vector holds several taps. The parts are then added for each target.
+use crate::Cpu;
+use crate::simd::{Kernel, Simd};
+use crate::threads::DisjointMut;
+use std::ops::Range;
+
+use super::Geometry;
+use super::classes::Classes;
+use super::direct::Piece;
+use super::finish::Finish;
+use super::products::{Ahead, Terms, products};
+
+/// Vectors of a source pixel's products at most.
+const MOST_VECTORS: usize = 3;
+/// Numbers in the parts of a strip of pixels: a third of L1.
+const PARTS: usize = 3 << 10;
+/// Parts behind each strip that are written and read in vain, so that tiles need not be cut.
+const ROOM: usize = 12;
+/// Pixels whose parts are added at a time.
+const ADDED: usize = 4;
+/// Tasks that keep a few threads equally busy.
+const TASKS: usize = 32;
+/// Multiply-adds of vectors that must be saved for each pixel, because adding the parts takes as long.
+const WORTHWHILE: usize = 12;
+
+/// Source pixels spread over target pixels.
+#[derive(Debug)]
+pub(super) struct Spread {
+    images: usize,
+    /// For each target row the positions of its taps in their order and the source row that the first of them reads.
+    rows: Vec<(Range<usize>, usize)>,
+    row_axis: Classes,
+    columns: Classes,
+    /// What a target's last tap reads, less the target.
+    reach: isize,
+    /// Source channels: terms of a tap.
+    terms: usize,
+    /// Target channels.
+    channels: usize,
+    lanes: usize,
+    vectors: usize,
+}
+
+impl Spread {
+    /// The loop, if it is likely faster than gathering.
+    pub(super) fn new(
+        cpu: &Cpu,
+        [rows, columns]: [&Classes; 2],
+        geometry: &Geometry,
+        [terms, channels]: [usize; 2],
+    ) -> Option<Self> {
+        let (taps, lanes) = (geometry.kernel[1], cpu.lanes());
+        let vectors = (taps * channels).div_ceil(lanes);
+        let saved = taps.checked_sub(vectors)? * geometry.kernel[0] * terms;
+        let fits = channels <= lanes
+            && vectors <= MOST_VECTORS
+            && (taps + ROOM + lanes) * vectors * lanes <= PARTS;
+        let dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
+        if !dense || !fits || saved < WORTHWHILE {
+            return None;
+        }
+        let first = columns.list.iter().find(|class| !class.taps.is_empty())?;
+        let reach = (first.source + taps - 1) as isize - (first.target + first.taps.start) as isize;
+        let mut table = vec![(0..0, 0); rows.target];
+        for class in &rows.list {
+            for i in 0..class.count {
+                table[class.target + i * rows.steps.target] =
+                    (class.taps.clone(), class.source + i * rows.steps.source);
+            }
+        }
+        Some(Self {
+            images: geometry.batch,
+            rows: table,
+            row_axis: rows.clone(),
+            columns: columns.clone(),
+            reach,
+            terms,
+            channels,
+            lanes,
+            vectors,
+        })
+    }
+
+    fn taps(&self) -> usize {
+        self.columns.order.len()
+    }
+
+    pub(super) fn packed_len(&self) -> usize {
+        self.row_axis.order.len() * self.terms * self.vectors * self.lanes
+    }
+
+    /// `fill` writes each piece of `[row][term][column · channels]`, where the columns' order is reversed.
+    pub(super) fn pack(&self, packed: &mut [f32], fill: impl Fn(Piece, &mut [f32])) {
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+        packed.fill(0.0);
+        let width = self.vectors * self.lanes;
+        let rows = packed.chunks_mut(self.terms * width);
+        for (row, row_tap) in rows.zip(&self.row_axis.order) {
+            for (i, column_tap) in self.columns.order.iter().rev().enumerate() {
+                let piece = Piece {
+                    group: 0,
+                    tap: row_tap * self.taps() + column_tap,
+                    terms: 0..self.terms,
+                    channels: 0..self.channels,
+                    width,
+                };
+                fill(piece, &mut row[i * self.channels..]);
+            }
+        }
+    }
+
+    /// `finish` sees a row of the target as one pixel.
+    pub(super) fn run(
+        &self,
+        cpu: &Cpu,
+        source: &[f32],
+        packed: &[f32],
+        finish: &Finish,
+        target: &mut [f32],
+    ) {
+        let all_rows = self.images * self.row_axis.target;
+        let sources = self.images * self.row_axis.source * self.columns.source;
+        assert_eq!(source.len(), sources * self.terms, "source");
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+        let row = self.columns.target * self.channels;
+        assert_eq!(target.len(), all_rows * row, "target");
+        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
+        let target = DisjointMut::new(target);
+        let rows = all_rows.div_ceil(TASKS);
+        cpu.parallel(all_rows.div_ceil(rows), |task| {
+            cpu.dispatch(Task {
+                spread: self,
+                source,
+                packed,
+                finish,
+                target: target.as_mut_ptr(),
+                rows: task * rows..((task + 1) * rows).min(all_rows),
+            });
+        });
+    }
+}
+
+/// Some rows of the target.
+struct Task<'a> {
+    spread: &'a Spread,
+    source: &'a [f32],
+    packed: &'a [f32],
+    finish: &'a Finish<'a>,
+    target: *mut f32,
+    rows: Range<usize>,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.spread.vectors {
+            1 => self.all_rows::<S, 1>(simd),
+            2 => self.all_rows::<S, 2>(simd),
+            _ => self.all_rows::<S, 3>(simd),
+        }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn all_rows<S: Simd, const V: usize>(&self, simd: S) {
+        let Spread { columns, .. } = self.spread;
+        let (mut parts, mut sums) = ([0.0; PARTS], [0.0; PARTS]);
+        // Whole vectors of pixels, so that each strip's numbers begin a vector of the row's.
+        let room = PARTS / (V * S::LANES) - self.spread.taps() - ROOM;
+        let strip = room / S::LANES * S::LANES;
+        for row in self.rows.clone() {
+            for start in (0..columns.target).step_by(strip) {
+                let strip = start..(start + strip).min(columns.target);
+                self.strip::<S, V>(simd, row, strip.clone(), &mut parts);
+                self.add::<S, V>(simd, row, strip, &parts, &mut sums);
+            }
+        }
+    }
+
+    /// Some pixels of a row of the target.
+    #[inline(always)]
+    fn strip<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        strip: Range<usize>,
+        parts: &mut [f32; PARTS],
+    ) {
+        let Spread {
+            row_axis,
+            columns,
+            terms,
+            ..
+        } = self.spread;
+        let (taps, width) = (self.spread.taps(), V * S::LANES);
+        let (image, y) = (row / row_axis.target, row % row_axis.target);
+        let (row_taps, source_y) = &self.spread.rows[y];
+        // The source pixels that the strip reads, of which some may be outside.
+        let first = strip.start as isize + self.spread.reach - (taps - 1) as isize;
+        let all = strip.len() + taps - 1;
+        let inside =
+            |at: isize| (at.clamp(0, columns.source as isize) - first).clamp(0, all as isize);
+        let (start, end) = (
+            inside(first) as usize,
+            inside(first + all as isize) as usize,
+        );
+        parts[..start * width].fill(0.0);
+        let terms_of_tap = Terms {
+            rows: row_taps.len(),
+            row_step: row_axis.tap_step * columns.source * terms,
+            row_weights: *terms,
+            runs: 1,
+            run_step: 0,
+            terms: *terms,
+        };
+        let source = (image * row_axis.source + source_y) * columns.source;
+        let source = source.wrapping_add_signed(first + start as isize) * terms;
+        let mut tile = Tile {
+            source: self.source.as_ptr().wrapping_add(source),
+            weights: self.packed[row_taps.start * terms * width..].as_ptr(),
+            terms: terms_of_tap,
+            parts: parts[start * width..].as_mut_ptr(),
+        };
+        let mut left = end - start;
+        let size = left.div_ceil(left.div_ceil(12).max(1));
+        while left > 0 {
+            left -= match size.min(left) {
+                1..=2 => tile.next::<S, 2, V>(simd, left),
+                3..=4 => tile.next::<S, 4, V>(simd, left),
+                5..=6 => tile.next::<S, 6, V>(simd, left),
+                7..=8 => tile.next::<S, 8, V>(simd, left),
+                9..=10 => tile.next::<S, 10, V>(simd, left),
+                _ => tile.next::<S, 12, V>(simd, left),
+            }
+        }
+        parts[end * width..all * width].fill(0.0);
+    }
+
+    /// Adds the parts of each pixel of the strip and finishes it.
+    #[inline(always)]
+    fn add<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        strip: Range<usize>,
+        parts: &[f32; PARTS],
+        sums: &mut [f32; PARTS],
+    ) {
+        let (taps, channels) = (self.spread.taps(), self.spread.channels);
+        let width = V * S::LANES;
+        let start = parts.as_ptr();
+        for x in (0..strip.len()).step_by(ADDED) {
+            let mut added = [simd.zero(); ADDED];
+            // SAFETY: `taps` parts follow the one of x; what is loaded and stored beyond the strip and its channels is in the
+            // room that each strip leaves.
+            unsafe {
+                for tap in 0..taps {
+                    let part = start.add((x + taps - 1 - tap) * width + tap * channels);
+                    for (i, sum) in added.iter_mut().enumerate() {
+                        *sum = simd.add(*sum, simd.load(part.add(i * width)));
+                    }
+                }
+                for (i, sum) in added.into_iter().enumerate() {
+                    simd.store(sum, sums.as_mut_ptr().add((x + i) * channels));
+                }
+            }
+        }
+        let first = strip.start * channels;
+        let target = row * self.spread.columns.target * channels + first;
+        let numbers = strip.len() * channels;
+        for i in (0..numbers).step_by(S::LANES) {
+            let lanes = (numbers - i).min(S::LANES);
+            // SAFETY: as above; the strip lies within the target and only this task writes it.
+            unsafe {
+                let sum = simd.load(sums.as_ptr().add(i));
+                self.finish
+                    .store(simd, sum, self.target, target + i, first + i, lanes);
+            }
+        }
+    }
+}
+
+/// The next source pixels of a strip.
+struct Tile {
+    source: *const f32,
+    weights: *const f32,
+    terms: Terms,
+    parts: *mut f32,
+}
+
+impl Tile {
+    /// The parts of the next P pixels (or those that are left); returns how many they were.
+    #[inline(always)]
+    fn next<S: Simd, const P: usize, const V: usize>(&mut self, simd: S, left: usize) -> usize {
+        let count = left.min(P);
+        let mut pointers = [self.source; P];
+        for (p, pointer) in pointers[..count].iter_mut().enumerate() {
+            *pointer = self.source.wrapping_add(p * self.terms.terms);
+        }
+        let Terms {
+            rows,
+            row_step,
+            terms,
+            ..
+        } = self.terms;
+        let last_row = rows.saturating_sub(1) * row_step;
+        let ahead = Ahead {
+            start: self.source.wrapping_add(last_row + P * terms),
+            step: P.div_ceil(rows.max(1)),
+        };
+        // SAFETY: the pixels are inside the source, with all rows of taps, and the weights are those of these rows; there is
+        // room for P parts of V vectors.
+        unsafe {
+            let sums: [[S::Vector; V]; P] =
+                products(simd, pointers, self.weights, &self.terms, ahead);
+            for (p, sums) in sums.into_iter().enumerate() {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    simd.store(sum, self.parts.add((p * V + v) * S::LANES));
+                }
+            }
+        }
+        self.parts = self.parts.wrapping_add(count * V * S::LANES);
+        self.source = self.source.wrapping_add(count * self.terms.terms);
+        count
+    }
+}

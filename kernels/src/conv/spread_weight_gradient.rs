@@ -1,0 +1,253 @@
+//! Weight gradient for few output channels: the output pixels of a row that an input pixel reaches lie side by side, so that one
+//! vector of the output gradient holds several taps of the kernel.
+use std::ops::Range;
+
+use crate::Cpu;
+use crate::simd::{Kernel, Simd};
+
+use super::Geometry;
+
+/// Vectors of a kernel's row at most.
+const MOST_VECTORS: usize = 3;
+/// Rows of sums in a tile at most.
+const MOST_LINES: usize = 8;
+/// Groups of rows, each with its own sums.
+const ROW_GROUPS: usize = 16;
+
+/// Weight gradient of a direct convolution with few filters.
+#[derive(Debug)]
+pub(super) struct WeightGradient {
+    geometry: Geometry,
+    lanes: usize,
+    vectors: usize,
+    row_groups: usize,
+    /// Zeros before and after a copied row of the output gradient, in pixels.
+    borders: [usize; 2],
+}
+
+impl WeightGradient {
+    /// The pass, if it is likely faster than the one for any geometry.
+    pub(super) fn new(cpu: &Cpu, geometry: Geometry) -> Option<Self> {
+        let [_, width, filters] = geometry.output;
+        let (taps, padding, lanes) = (geometry.kernel[1], geometry.padding[1], cpu.lanes());
+        let vectors = (taps * filters).div_ceil(lanes);
+        let dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
+        if !dense || filters > lanes || vectors > MOST_VECTORS || 2 * vectors > taps {
+            return None;
+        }
+        Some(Self {
+            geometry,
+            lanes,
+            vectors,
+            row_groups: ROW_GROUPS.min(geometry.batch * geometry.output[0]),
+            borders: [
+                (taps - 1).saturating_sub(padding),
+                (geometry.input[1] + padding).saturating_sub(width),
+            ],
+        })
+    }
+
+    /// Rows of sums: a kernel's rows times the input channels, filled up to whole tiles.
+    fn lines(&self) -> usize {
+        (self.geometry.kernel[0] * self.geometry.input[2]).next_multiple_of(MOST_LINES)
+    }
+
+    /// Numbers in the sums of a group: `[line][tap from the last to the first][filter]` and the bias's.
+    fn sums_len(&self) -> [usize; 2] {
+        let width = self.vectors * self.lanes;
+        [self.lines() * width, self.geometry.output[2] * self.lanes]
+    }
+
+    /// Numbers in a copied row of the output gradient.
+    fn row_len(&self) -> usize {
+        let [left, right] = self.borders;
+        (left + self.geometry.output[1] + right) * self.geometry.output[2]
+            + self.vectors * self.lanes
+    }
+
+    /// Numbers that read as zeros in the place of a row of the input.
+    fn zeros_len(&self) -> usize {
+        self.geometry.input[1] * self.geometry.input[2]
+    }
+
+    pub(super) fn scratch_len(&self) -> usize {
+        let [weights, bias] = self.sums_len();
+        self.row_groups * (weights + bias + self.row_len()) + self.zeros_len()
+    }
+
+    pub(super) fn run(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: &[f32],
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
+        let geometry = &self.geometry;
+        let [height, width, filters] = geometry.output;
+        let inputs: usize = geometry.input.iter().product();
+        assert_eq!(input.len(), geometry.batch * inputs, "input");
+        let rows = geometry.batch * height;
+        assert_eq!(output_gradient.len(), rows * width * filters, "output");
+        assert_eq!(weight_gradient.len(), geometry.weights(), "weight gradient");
+        assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
+        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
+        let [weights, bias] = self.sums_len();
+        let each = weights + bias + self.row_len();
+        let scratch = &mut scratch[..self.scratch_len()];
+        scratch.fill(0.0);
+        let (groups, zeros) = scratch.split_at_mut(self.row_groups * each);
+        cpu.parallel_chunks(groups, each, |group, scratch| {
+            let (weight_sums, rest) = scratch.split_at_mut(weights);
+            let (bias_sums, row) = rest.split_at_mut(bias);
+            let rows = group * rows / self.row_groups..(group + 1) * rows / self.row_groups;
+            let gradient = rows.start * width * filters..rows.end * width * filters;
+            cpu.vectorised(|| add_periods(bias_sums, &output_gradient[gradient]));
+            cpu.dispatch(Task {
+                whole: self,
+                input,
+                output_gradient,
+                zeros,
+                weight_sums,
+                row,
+                rows,
+            });
+        });
+        let (total, others) = groups.split_at_mut(each);
+        for sums in others.chunks(each) {
+            add_periods(&mut total[..weights + bias], &sums[..weights + bias]);
+        }
+        let (weight_sums, bias_sums) = total.split_at(weights);
+        let [taps, terms] = [geometry.kernel[1], geometry.input[2]];
+        for (i, to) in weight_gradient.chunks_mut(filters).enumerate() {
+            let (tap, term) = (i / terms, i % terms);
+            let line = tap / taps * terms + term;
+            let from = line * self.vectors * self.lanes + (taps - 1 - tap % taps) * filters;
+            to.copy_from_slice(&weight_sums[from..from + filters]);
+        }
+        if let Some(bias_gradient) = bias_gradient {
+            bias_gradient.fill(0.0);
+            for sums in bias_sums[..bias].chunks(filters) {
+                add_periods(bias_gradient, sums);
+            }
+        }
+    }
+}
+
+/// Adds `numbers` to `sums`, starting from the first sum again after the last.
+#[inline(always)]
+fn add_periods(sums: &mut [f32], numbers: &[f32]) {
+    for numbers in numbers.chunks(sums.len()) {
+        for (sum, number) in sums.iter_mut().zip(numbers) {
+            *sum += number;
+        }
+    }
+}
+
+/// A group of rows.
+struct Task<'a> {
+    whole: &'a WeightGradient,
+    input: &'a [f32],
+    output_gradient: &'a [f32],
+    zeros: &'a [f32],
+    weight_sums: &'a mut [f32],
+    /// Room for a row of the output gradient between zeros.
+    row: &'a mut [f32],
+    rows: Range<usize>,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let geometry = &self.whole.geometry;
+        let [height, width, filters] = geometry.output;
+        let [left, _] = self.whole.borders;
+        for row in self.rows.clone() {
+            let numbers = width * filters;
+            let from = &self.output_gradient[row * numbers..(row + 1) * numbers];
+            self.row[left * filters..][..numbers].copy_from_slice(from);
+            let (image, y) = (row / height, row % height);
+            match self.whole.vectors {
+                1 => self.lines::<S, 1>(simd, image, y),
+                2 => self.lines::<S, 2>(simd, image, y),
+                _ => self.lines::<S, 3>(simd, image, y),
+            }
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Adds a row of the output gradient to all lines.
+    #[inline(always)]
+    fn lines<S: Simd, const V: usize>(&mut self, simd: S, image: usize, y: usize) {
+        let geometry = &self.whole.geometry;
+        let lines = geometry.kernel[0] * geometry.input[2];
+        let mut line = 0;
+        while line < lines {
+            let tiles = (lines - line).div_ceil(MOST_LINES);
+            line += match (lines - line).div_ceil(tiles) {
+                1..=3 => self.tile::<S, 3, V>(simd, image, y, line),
+                4..=5 => self.tile::<S, 5, V>(simd, image, y, line),
+                _ => self.tile::<S, MOST_LINES, V>(simd, image, y, line),
+            };
+        }
+    }
+
+    /// Adds to R lines from `line` on, of which those beyond the kernel read zeros, and returns R.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        image: usize,
+        y: usize,
+        line: usize,
+    ) -> usize {
+        let geometry = &self.whole.geometry;
+        let [height, width, terms] = geometry.input;
+        let mut sources = [self.zeros.as_ptr(); R];
+        for (r, source) in sources.iter_mut().enumerate() {
+            let (tap, term) = ((line + r) / terms, (line + r) % terms);
+            let at = (y * geometry.stride[0] + tap * geometry.dilation[0])
+                .wrapping_sub(geometry.padding[0]);
+            if tap < geometry.kernel[0] && at < height {
+                *source = self.input[(image * height + at) * width * terms + term..].as_ptr();
+            }
+        }
+        let filters = geometry.output[2];
+        let first =
+            (self.whole.borders[0] + geometry.padding[1] + 1 - geometry.kernel[1]) * filters;
+        let gradient = self.row[first..].as_ptr();
+        let target = self.weight_sums[line * V * S::LANES..].as_mut_ptr();
+        // SAFETY: a row of the input or of zeros follows each source; the copied row has V vectors from each input pixel's
+        // first output pixel on; there are sums of whole tiles.
+        unsafe {
+            let mut sums = [[simd.zero(); V]; R];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = simd.load(target.add((r * V + v) * S::LANES));
+                }
+            }
+            for x in 0..width {
+                let mut vectors = [simd.zero(); V];
+                for (v, vector) in vectors.iter_mut().enumerate() {
+                    *vector = simd.load(gradient.add(x * filters + v * S::LANES));
+                }
+                for (sums, source) in sums.iter_mut().zip(&sources) {
+                    let value = simd.splat(*source.add(x * terms));
+                    for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                        *sum = simd.mul_add(value, *vector, *sum);
+                    }
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    simd.store(sum, target.add((r * V + v) * S::LANES));
+                }
+            }
+        }
+        R
+    }
+}
