@@ -16,7 +16,7 @@ Examples:
   hubel train                                   learn to read digits (MNIST is part of the binary)
   hubel predict runs/mnist-cnn photo.jpg        what is in this picture?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
-  hubel bench kernels                           how fast is this machine?
+  hubel bench                                   how fast is this machine, and what to expect
 
 `hubel COMMAND --help` has every flag, with examples. Exit codes: 0 done, 1 failed, 2 wrong command line, 130 Ctrl-C."
 )]
@@ -40,7 +40,6 @@ pub(crate) enum Command {
     /// Show the layers of a model or a network: sizes, parameters, multiply-adds
     Inspect(Inspect),
     /// Measure times on this machine
-    #[command(subcommand)]
     Bench(Bench),
     /// Print completions for a shell
     Completions(Completions),
@@ -95,7 +94,7 @@ pub(crate) struct Train {
     /// Same seed and instruction set: the same bits, for any number of threads
     #[arg(long, default_value_t = usual().seed)]
     pub(crate) seed: u64,
-    /// Use only the algorithms with the smallest rounding errors; slower
+    /// No Winograd: compute every product of each convolution; smaller rounding errors, slower
     #[arg(long)]
     pub(crate) precise: bool,
     /// Folder for the model [default: a new one, runs/NAME]
@@ -153,6 +152,9 @@ pub(crate) struct Evaluate {
     /// `mnist`, or a folder of labelled pictures or IDX files; its test images where it has some
     #[arg(default_value = "mnist")]
     pub(crate) data: String,
+    /// No Winograd, as of `train --precise`
+    #[arg(long)]
+    pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: accuracy, loss, count, classes, confusion
@@ -178,6 +180,9 @@ pub(crate) struct Predict {
     /// How many of the likeliest classes to show
     #[arg(long, default_value_t = 3, value_parser = at_least_1)]
     pub(crate) top: usize,
+    /// No Winograd, as of `train --precise`
+    #[arg(long)]
+    pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: predictions with path, class, probability, top, inverted
@@ -191,6 +196,8 @@ pub(crate) struct Predict {
 Examples:
   hubel inspect resnet18
   hubel inspect runs/mnist-cnn --json
+  hubel inspect resnet18 --plan                 how it is trained: fusions, algorithms, memory
+  hubel inspect resnet18 --plan inference --batch 1
   hubel inspect 'conv(8, kernel=5, padding=2)-relu-pool-flatten-fc(classes)' --input 28x28x1
 
 Names: lenet5, mnist-cnn, tutorial, vgg16, resnet18, resnet50, mobilenet-v2, mlp.")]
@@ -204,19 +211,44 @@ pub(crate) struct Inspect {
     /// How many classes `linear(classes)` has [default: the model's, else 10]
     #[arg(long, value_parser = at_least_1)]
     pub(crate) classes: Option<usize>,
-    /// Print one JSON object: parameters, multiply_adds, layers
+    /// Show the plan instead: what is computed together, by which algorithms, in how much memory
+    #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, default_missing_value = "training")]
+    pub(crate) plan: Option<PlanMode>,
+    /// Images per step of the plan [default: usual for the network, else 64]
+    #[arg(long, short, requires = "plan", value_parser = at_least_1)]
+    pub(crate) batch: Option<usize>,
+    /// A plan without Winograd, as of `train --precise`
+    #[arg(long, requires = "plan")]
+    pub(crate) precise: bool,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: parameters, multiply_adds, layers; with --plan: mode, steps, memory …
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 /// `hubel bench`
-#[derive(Subcommand)]
-#[command(after_help = "\
+#[derive(Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
-  hubel bench kernels
-  hubel bench train --net mnist-cnn --batch 128 --threads 2
-  hubel bench infer --net resnet18 --batch 1 --seconds 10 --json")]
-pub(crate) enum Bench {
+  hubel bench                                   what this machine can do, and images/s of the zoo
+  hubel bench train resnet18                    a training step
+  hubel bench infer resnet18 --batch 1 --json   a prediction
+  hubel bench train mnist-cnn --steps           where the time goes
+  hubel bench kernels depthwise                 single convolutions"
+)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
+    #[command(flatten)]
+    pub(crate) overview: BenchOverview,
+}
+
+/// What is timed.
+#[derive(Subcommand)]
+pub(crate) enum BenchCommand {
     /// Time of a training step: forward, backward, update
     Train(BenchNetwork),
     /// Time of a forward pass
@@ -225,15 +257,36 @@ pub(crate) enum Bench {
     Kernels(BenchKernels),
 }
 
+/// `hubel bench` alone
+#[derive(Args)]
+pub(crate) struct BenchOverview {
+    /// About how long to measure each network's training and inference
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: machine, networks
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `hubel bench train`, `hubel bench infer`
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel bench train resnet18
+  hubel bench infer mobilenet-v2 --batch 1 --threads 2
+  hubel bench train 'conv(32, padding=1)-relu-pool-flatten-fc(classes)' --input 64x64x3 --steps")]
 pub(crate) struct BenchNetwork {
-    /// A network by name or as text
-    #[arg(long, value_name = "NAME|TEXT", default_value = "mnist-cnn")]
-    pub(crate) net: String,
-    /// Images per step
-    #[arg(long, default_value_t = 64, value_parser = at_least_1)]
-    pub(crate) batch: usize,
+    /// A network by name or as text [default: mnist-cnn]
+    #[arg(value_name = "NAME|TEXT")]
+    network: Option<String>,
+    /// The same, as a flag
+    #[arg(long, value_name = "NAME|TEXT", conflicts_with = "network")]
+    net: Option<String>,
+    /// Images per step [default: usual for the network, else 64]
+    #[arg(long, value_parser = at_least_1)]
+    batch: Option<usize>,
     /// Size of the input [default: the network's own, else 28x28x1]
     #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
     pub(crate) input: Option<Shape>,
@@ -256,15 +309,41 @@ pub(crate) struct BenchNetwork {
     pub(crate) json: bool,
 }
 
+impl BenchNetwork {
+    /// The network's name or text.
+    pub(crate) fn network(&self) -> &str {
+        let given = self.network.as_deref().or(self.net.as_deref());
+        given.unwrap_or("mnist-cnn")
+    }
+
+    /// Images per step.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
+            .unwrap_or_else(|| hubel::bench::usual_batch(self.network()))
+    }
+}
+
 /// `hubel bench kernels`
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel bench kernels
+  hubel bench kernels '3x3 64->64'
+  hubel bench kernels depthwise --threads 1 --json
+  hubel bench kernels --assert                  is what a plan chooses the fastest here?")]
 pub(crate) struct BenchKernels {
-    /// How long to measure each
-    #[arg(long, default_value_t = 0.3, value_parser = seconds)]
+    /// Only the shapes that contain this text, such as 1x1, depthwise, @56 or '64->128'
+    #[arg(default_value = "")]
+    pub(crate) filter: String,
+    /// Leave with 1 if a plan's choice is more than 10 % slower than another algorithm
+    #[arg(long)]
+    pub(crate) assert: bool,
+    /// About how long to measure each algorithm
+    #[arg(long, default_value_t = 0.25, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: cpu, threads, kernels
+    /// Print one JSON object: cpu, threads, peak_gflops, kernels
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -296,6 +375,13 @@ impl Processor {
         let threads = self.threads.unwrap_or_else(Cpu::available_threads);
         Cpu::new(self.cpu, threads)
     }
+}
+
+/// `--plan`
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum PlanMode {
+    Training,
+    Inference,
 }
 
 /// `--optimizer`

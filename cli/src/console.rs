@@ -43,6 +43,19 @@ impl Console {
         say(&format!("{label} {}", chain(error)));
     }
 
+    /// The progress of a measurement: its parts are named as they come.
+    pub(crate) fn task(&self) -> Task {
+        let spinner = (self.terminal && !self.quiet).then(|| {
+            let style = ProgressStyle::with_template("{msg}").expect("the template is valid");
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+        });
+        Task {
+            spinner,
+            quiet: self.quiet,
+            last_line: Instant::now(),
+        }
+    }
+
     /// The progress of one training run.
     pub(crate) fn progress(&self) -> Progress {
         let bar = (self.terminal && !self.quiet).then(|| {
@@ -60,6 +73,33 @@ impl Console {
             bar,
             quiet: self.quiet,
             last_line: Instant::now(),
+        }
+    }
+}
+
+/// Says what is being done: one line that changes on a terminal, now and then a line elsewhere.
+pub(crate) struct Task {
+    spinner: Option<ProgressBar>,
+    quiet: bool,
+    last_line: Instant,
+}
+
+impl Task {
+    /// Says what comes next.
+    pub(crate) fn show(&mut self, text: &str) {
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(text.to_string());
+            spinner.tick();
+        } else if !self.quiet && self.last_line.elapsed() >= BETWEEN_LINES {
+            self.last_line = Instant::now();
+            say(text);
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn finish(self) {
+        if let Some(spinner) = self.spinner {
+            spinner.finish_and_clear();
         }
     }
 }

@@ -201,6 +201,116 @@ fn bench_answers_what_the_comparison_needs() {
 }
 
 #[test]
+fn bench_takes_the_network_by_position_too_and_knows_its_usual_batch() {
+    let answer = json(hubel().args(["bench", "infer", "mlp", "--seconds", "0.01", "--json"]));
+    assert_eq!(answer["net"], "mlp");
+    assert_eq!(answer["batch"], 128);
+    hubel()
+        .args(["bench", "infer", "mlp", "--net", "lenet5"])
+        .assert()
+        .code(2)
+        .stderr(contains("cannot be used with"));
+}
+
+#[test]
+fn bench_kernels_measures_what_the_filter_names() {
+    let arguments = ["bench", "kernels", "512->512 @2", "--seconds", "0.001"];
+    let answer = json(hubel().args(arguments).args(["--threads", "1", "--json"]));
+    assert_eq!(answer["threads"], 1);
+    assert!(answer["peak_gflops"].as_f64().expect("a number") > 0.0);
+    let rows = answer["kernels"].as_array().expect("a list");
+    // Two batches, three passes, two algorithms, one of which is chosen.
+    assert_eq!(rows.len(), 12);
+    assert_eq!(rows.iter().filter(|row| row["chosen"] == true).count(), 6);
+    for row in rows {
+        let shape = row["shape"].as_str().expect("a text");
+        assert!(shape.starts_with("3×3 512→512 @2² b"), "{shape}");
+        assert_eq!(row["geometry"]["inputs"], 512);
+        for number in ["milliseconds", "gflops", "peak_share"] {
+            assert!(row[number].as_f64().expect(number) > 0.0, "{number}");
+        }
+    }
+    hubel()
+        .args(["bench", "kernels", "9x9"])
+        .assert()
+        .code(1)
+        .stdout("")
+        .stderr(contains("`9x9`").and(contains("1×1")));
+}
+
+#[test]
+fn bench_kernels_assert_leaves_with_1_only_where_it_names_the_slow() {
+    let assert = hubel()
+        .args(["bench", "kernels", "3x3 512->512 @2", "--assert"])
+        .args(["--seconds", "0.001"])
+        .assert()
+        .stdout(contains("winograd").and(contains("* what a plan chooses")));
+    // Which it is depends on the machine and its moment.
+    let output = assert.get_output();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(0) => assert!(!stderr.contains("error:"), "{stderr}"),
+        Some(1) => assert!(
+            stderr.contains("choices are more than 10 % slower") && stderr.contains("512→512"),
+            "{stderr}"
+        ),
+        code => panic!("left with {code:?}: {stderr}"),
+    }
+}
+
+#[test]
+fn inspect_shows_the_plan_of_training_and_of_inference() {
+    let plan = |arguments: &[&str]| {
+        json(
+            hubel()
+                .args(["inspect", "resnet18", "--json", "--plan"])
+                .args(arguments),
+        )
+    };
+    let kinds = |answer: &Value| -> Vec<String> {
+        let steps = answer["steps"].as_array().expect("a list");
+        let kind = |step: &Value| step["kind"].as_str().expect("a text").to_string();
+        steps.iter().map(kind).collect()
+    };
+    let training = plan(&["--batch", "2"]);
+    assert_eq!(training["mode"], "training");
+    assert_eq!(training["batch"], 2);
+    assert!(kinds(&training).contains(&"batch norm + relu".into()));
+    assert!(training["memory"]["gradient_bytes"].as_u64() > Some(0));
+
+    let inference = plan(&["inference", "--batch", "1"]);
+    assert_eq!(inference["mode"], "inference");
+    assert!(kinds(&inference).contains(&"conv + folded batch norm + add + relu".into()));
+    assert!(inference["memory"]["bytes"].as_u64() < training["memory"]["bytes"].as_u64());
+
+    let precise = plan(&["inference", "--batch", "1", "--precise"]);
+    assert!(inference.to_string().contains("winograd"));
+    assert!(!precise.to_string().contains("winograd"));
+
+    hubel()
+        .args(["inspect", "lenet5", "--plan"])
+        .assert()
+        .success()
+        .stdout(contains("training, batch 64, input 28×28×1").and(contains("memory")));
+    hubel()
+        .args(["inspect", "lenet5", "--precise"])
+        .assert()
+        .code(2)
+        .stderr(contains("--plan"));
+}
+
+#[test]
+fn a_precise_evaluation_agrees_where_there_is_nothing_to_choose() {
+    let answer = json(
+        hubel()
+            .arg("evaluate")
+            .arg(run_folder())
+            .args(["--precise", "--json"]),
+    );
+    assert_eq!(answer["accuracy"], TRAINED.1["test_accuracy"]);
+}
+
+#[test]
 fn completions_are_a_script_for_the_shell() {
     hubel()
         .args(["completions", "bash"])

@@ -87,7 +87,10 @@ impl Model {
                 .as_ref()
                 .is_none_or(|(plan, _)| plan.batch() != batch.len())
             {
-                let settings = PlanSettings::inference(batch.len());
+                let settings = PlanSettings {
+                    precise: self.precise,
+                    ..PlanSettings::inference(batch.len())
+                };
                 let plan = Plan::compile(&graph, &self.parameters, cpu, settings)?;
                 let mut workspace = Workspace::new(&plan);
                 plan.pack(cpu, &self.parameters, &mut workspace);

@@ -17,6 +17,8 @@ pub struct Model {
     pub(crate) classes: Vec<String>,
     pub(crate) preparation: Preparation,
     pub(crate) parameters: Parameters,
+    /// Whether inference avoids Winograd; no part of the file.
+    pub(crate) precise: bool,
 }
 
 /// What a model says of one picture.
@@ -64,7 +66,13 @@ impl Model {
             classes,
             preparation,
             parameters,
+            precise: false,
         })
+    }
+
+    /// The same model, which computes every product of each convolution (no Winograd) if `precise`. A model file does not remember it.
+    pub fn with_precise(self, precise: bool) -> Self {
+        Self { precise, ..self }
     }
 
     /// The network.

@@ -5,6 +5,7 @@
 //!
 //! Vocabulary: a *map* is what one step writes for a whole batch; a *slot* is the memory that maps take turns in.
 mod fuse;
+mod report;
 mod slots;
 mod step;
 
@@ -16,6 +17,7 @@ use crate::network::Graph;
 use crate::parameters::Parameters;
 use crate::{Error, Result, Shape};
 
+pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step};
 
 /// What a plan is for.
@@ -145,57 +147,13 @@ impl Plan {
     /// Bytes that a run takes: maps, gradients, packed weights, scratch, and (in training) the gradient of the weights and the
     /// optimizer's memory.
     pub fn bytes(&self) -> usize {
-        let training = self.settings.mode == Mode::Training;
-        let floats: usize = self.values.iter().chain(&self.gradients).sum::<usize>()
-            + self.scratch
-            + self
-                .steps
-                .iter()
-                .map(|step| step.kind.packed_forward())
-                .sum::<usize>()
-            + if training {
-                self.steps
-                    .iter()
-                    .map(|step| step.kind.packed_input_gradient())
-                    .sum()
-            } else {
-                0
-            }
-            + if training {
-                3 * self.parameters
-            } else {
-                self.parameters
-            };
-        4 * floats
-            + self
-                .steps
-                .iter()
-                .map(|step| step.kind.index_bytes())
-                .sum::<usize>()
+        self.memory().bytes
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, step) in self.steps.iter().enumerate() {
-            writeln!(f, "{i:>4}  {:<26} {}", step.name, step.kind)?;
-            if let Some(mask) = step.backward.own_mask {
-                writeln!(
-                    f,
-                    "{:>34}backward: derivative of {mask:?} as a pass of its own",
-                    ""
-                )?;
-            }
-        }
-        write!(
-            f,
-            "{} steps for {} images, {:.1} MB: {} value slots, {} gradient slots",
-            self.steps.len(),
-            self.settings.batch,
-            self.bytes() as f64 / 1e6,
-            self.values.len(),
-            self.gradients.len()
-        )
+        self.report().fmt(f)
     }
 }
 

@@ -137,7 +137,8 @@ impl Trainer {
             dataset.classes().to_vec(),
             preparation,
             settings.seed,
-        )?;
+        )?
+        .with_precise(settings.precise);
         let graph = model.graph()?;
         let full = settings.batch_size.min(train.len());
         let mut batches = Vec::new();

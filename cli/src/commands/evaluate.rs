@@ -13,7 +13,7 @@ const CONFUSIONS: usize = 5;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
-    let model = Model::load(&model_file(&arguments.model))?;
+    let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
     let (images, which) =
         hubel::data::evaluation(&arguments.data, model.preparation(), model.classes())?;
     console.remark(&format!(

@@ -1,11 +1,11 @@
-//! `hubel inspect`: the layers of a model or a network, with sizes and costs.
+//! `hubel inspect`: the layers of a model or a network, with sizes and costs, or its plan.
 use std::path::Path;
 use std::process::ExitCode;
 
-use hubel::{Model, Network};
+use hubel::{Model, Network, Parameters, Plan, PlanSettings, Shape, bench};
 
 use super::{Outcome, model_file, usual_input};
-use crate::args::Inspect;
+use crate::args::{Inspect, PlanMode};
 use crate::console;
 
 /// Runs the command.
@@ -22,11 +22,43 @@ pub(crate) fn run(arguments: &Inspect) -> Outcome {
         (Network::resolve(text)?, usual_input(text), 10)
     };
     let input = arguments.input.unwrap_or(input);
-    let summary = network.summary(input, arguments.classes.unwrap_or(classes))?;
+    let classes = arguments.classes.unwrap_or(classes);
+    if let Some(mode) = arguments.plan {
+        return plan(arguments, mode, &network, input, classes);
+    }
+    let summary = network.summary(input, classes)?;
     if arguments.json {
         console::print(&serde_json::to_string(&summary)?)?;
     } else {
         console::print(&summary.to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(
+    arguments: &Inspect,
+    mode: PlanMode,
+    network: &Network,
+    input: Shape,
+    classes: usize,
+) -> Outcome {
+    let batch = arguments
+        .batch
+        .unwrap_or_else(|| bench::usual_batch(&arguments.network));
+    let settings = PlanSettings {
+        precise: arguments.precise,
+        ..match mode {
+            PlanMode::Training => PlanSettings::training(batch),
+            PlanMode::Inference => PlanSettings::inference(batch),
+        }
+    };
+    let graph = network.graph(input, classes)?;
+    let parameters = Parameters::initial(&graph, 1);
+    let report = Plan::compile(&graph, &parameters, &arguments.processor.cpu(), settings)?.report();
+    if arguments.json {
+        console::print(&serde_json::to_string(&report)?)?;
+    } else {
+        console::print(&report.to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }

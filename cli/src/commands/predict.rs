@@ -10,7 +10,7 @@ use crate::console;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict) -> Outcome {
-    let model = Model::load(&model_file(&arguments.model))?;
+    let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
     let mut predictions = model.predict(&arguments.processor.cpu(), &arguments.images)?;
     for prediction in &mut predictions {
         prediction.top.truncate(arguments.top);

@@ -166,6 +166,31 @@ impl Kind {
         self.index_len() * std::mem::size_of::<pool::Index>()
     }
 
+    /// What is computed, without the algorithms: `conv + folded batch norm + add + relu`.
+    pub(crate) fn summary(&self) -> String {
+        let mut parts = vec![match self {
+            Self::Convolution(step) if step.linear => "linear".to_string(),
+            Self::Convolution(_) => "conv".into(),
+            Self::Pad(_) => "pad".into(),
+            Self::MaxPool { .. } => "max pool".into(),
+            Self::AveragePool { .. } => "average pool".into(),
+            Self::Normalisation(_) => "batch norm".into(),
+            Self::Activation(activation) => format!("{activation:?}").to_lowercase(),
+            Self::Dropout { probability, .. } => format!("dropout {probability}"),
+            Self::Add { .. } => "add".into(),
+            Self::Concat { .. } => "concat".into(),
+        }];
+        if let Self::Convolution(step) = self {
+            parts.extend(step.folded.as_ref().map(|_| "folded batch norm".into()));
+            parts.extend(step.add.then(|| "add".into()));
+        }
+        let activation = self.activation();
+        if activation != Activation::Identity {
+            parts.push(format!("{activation:?}").to_lowercase());
+        }
+        parts.join(" + ")
+    }
+
     /// Floats of the batch's mean and variance (or of the folded bias).
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
@@ -177,30 +202,12 @@ impl Kind {
 }
 
 impl fmt::Display for Kind {
+    /// As [`Kind::summary`], with a convolution's algorithms behind it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary())?;
         match self {
-            Self::Convolution(step) => {
-                let name = if step.linear { "linear" } else { "conv" };
-                write!(f, "{name} ({})", step.algorithms())?;
-                if step.folded.is_some() {
-                    write!(f, " + folded batch norm")?;
-                }
-                if step.add {
-                    write!(f, " + add")?;
-                }
-            }
-            Self::Pad(_) => write!(f, "pad")?,
-            Self::MaxPool { .. } => write!(f, "max pool")?,
-            Self::AveragePool { .. } => write!(f, "average pool")?,
-            Self::Normalisation(_) => write!(f, "batch norm")?,
-            Self::Activation(activation) => write!(f, "{activation:?}")?,
-            Self::Dropout { probability, .. } => write!(f, "dropout {probability}")?,
-            Self::Add { .. } => write!(f, "add")?,
-            Self::Concat { .. } => write!(f, "concat")?,
-        }
-        match self.activation() {
-            Activation::Identity => Ok(()),
-            activation => write!(f, " + {activation:?}"),
+            Self::Convolution(step) => write!(f, " ({})", step.algorithms()),
+            _ => Ok(()),
         }
     }
 }

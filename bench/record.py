@@ -1,0 +1,77 @@
+"""Says things on the terminal and in a dated file of docs/benchmarks/, under the date, the machine and the command."""
+import contextlib, datetime, os, pathlib, platform, shlex, subprocess, sys
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+HUBEL = REPOSITORY / "target" / "release" / "hubel"
+
+
+def arguments(parser):
+    """The flags that all scripts have."""
+    parser.add_argument("--hubel", default=str(HUBEL), help="the binary [default: target/release/hubel]")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", default=str(REPOSITORY / "docs" / "benchmarks"), help="folder for the dated file; - for none")
+
+
+@contextlib.contextmanager
+def record(name, args):
+    """Gives a function that prints a line to both places."""
+    if not os.access(args.hubel, os.X_OK):
+        sys.exit(f"{args.hubel} is no program; build it with `cargo build --release`, or give --hubel PATH")
+    with contextlib.ExitStack() as stack:
+        file = None
+        if args.out != "-":
+            os.makedirs(args.out, exist_ok=True)
+            names = (f"{datetime.date.today()}-{name}{number}.txt" for number in ["", *(f"-{i}" for i in range(2, 1000))])
+            path = next(path for path in (pathlib.Path(args.out) / name for name in names) if not path.exists())
+            file = stack.enter_context(open(path, "w"))
+
+        def say(line=""):
+            print(line, flush=True)
+            if file:
+                print(line, file=file, flush=True)
+
+        say(f"date     {datetime.datetime.now():%Y-%m-%d %H:%M}")
+        say(f"machine  {machine()}")
+        say(f"hubel    {version(args.hubel)}")
+        say(f"command  python bench/{shlex.join([os.path.basename(sys.argv[0]), *public(sys.argv[1:])])}")
+        say()
+        yield say
+
+
+def public(words):
+    """The command line without the places of this machine."""
+    words, kept = iter(words), []
+    for word in words:
+        if word in ("--hubel", "--out"):
+            next(words, None)
+        elif not word.startswith(("--hubel=", "--out=")):
+            kept.append(word)
+    return kept
+
+
+def machine():
+    """Processor, cores, memory, system."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in open("/proc/cpuinfo"):
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    memory = ""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    return f"{model}, {os.cpu_count()} threads{memory}, {platform.system()} {platform.release().split('-')[0]}, load {load()}"
+
+
+def load():
+    """How busy the machine is before anything is measured."""
+    with contextlib.suppress(OSError, AttributeError):
+        return f"{os.getloadavg()[0]:.1f}"
+    return "unknown"
+
+
+def version(hubel):
+    """The binary's version and the commit of the repository."""
+    text = subprocess.run([hubel, "--version"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return f"{text}, {commit.stdout.strip() or 'no git'}"

@@ -1,0 +1,106 @@
+//! `hubel bench train`, `hubel bench infer`: one network.
+use std::process::ExitCode;
+
+use hubel::bench::{self, StepRow};
+use hubel::{Network, PlanSettings};
+use serde_json::json;
+
+use crate::args::BenchNetwork;
+use crate::commands::{Outcome, usual_input};
+use crate::console::{self, Console, thousands};
+
+/// Runs the command.
+pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Outcome {
+    let (name, batch) = (arguments.network(), arguments.batch());
+    let network = Network::resolve(name)?;
+    let input = arguments.input.unwrap_or_else(|| usual_input(name));
+    let cpu = arguments.processor.cpu();
+    let settings = match mode {
+        "train" => PlanSettings::training(batch),
+        _ => PlanSettings::inference(batch),
+    };
+    let settings = PlanSettings {
+        precise: arguments.precise,
+        ..settings
+    };
+    console.remark(&format!(
+        "{mode} {}: input {input}, batch {}, {cpu:?}, {} s",
+        name, batch, arguments.seconds
+    ));
+    let mut bench = bench::Bench::new(&cpu, &network, input, arguments.classes, settings)?;
+    if arguments.steps {
+        let rows = bench.steps(arguments.seconds);
+        if arguments.json {
+            let rows = json!({ "net": name, "mode": mode, "steps": rows });
+            console::print(&rows.to_string())?;
+        } else {
+            console::print(&step_table(&rows, mode == "train"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let timing = bench.run(arguments.seconds);
+    if arguments.json {
+        console::print(
+            &json!({
+                "net": name,
+                "mode": mode,
+                "batch": batch,
+                "threads": cpu.threads(),
+                "cpu": cpu.instruction_set().to_string(),
+                "median_ms": timing.median_ms,
+                "images_per_second": timing.images_per_second,
+                "peak_memory_bytes": timing.peak_memory_bytes,
+                "runs": timing.runs,
+            })
+            .to_string(),
+        )?;
+    } else {
+        console::print(&format!(
+            "median       {:.3} ms of {} runs\nimages/s     {:.0}\npeak memory  {} MiB",
+            timing.median_ms,
+            thousands(timing.runs),
+            timing.images_per_second,
+            timing.peak_memory_bytes >> 20
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line per step, and the sums.
+fn step_table(rows: &[StepRow], training: bool) -> String {
+    let columns = |row: &StepRow| match training {
+        true => vec![
+            row.forward_ms,
+            row.weight_gradient_ms,
+            row.input_gradient_ms,
+        ],
+        false => vec![row.forward_ms],
+    };
+    let width = |text: fn(&StepRow) -> &String| {
+        let longest = rows.iter().map(|row| text(row).chars().count()).max();
+        longest.unwrap_or(0)
+    };
+    let (name, kind) = (width(|row| &row.name).max(4), width(|row| &row.kind));
+    let mut text = format!("{:name$}  {:kind$}  {:>10}", "layers", "step", "forward ms");
+    if training {
+        text += &format!("  {:>10}  {:>10}", "weights ms", "inputs ms");
+    }
+    let mut sums = vec![0.0; columns(&rows[0]).len()];
+    for row in rows {
+        text += &format!("\n{:name$}  {:kind$}", row.name, row.kind);
+        for (value, sum) in columns(row).into_iter().zip(&mut sums) {
+            text += &match value {
+                None => format!("  {:>10}", ""),
+                Some(value) => format!("  {value:>10.3}"),
+            };
+            *sum += value.unwrap_or(0.0);
+        }
+    }
+    text += &format!("\n{:name$}  {:kind$}", "", "sum");
+    sums.iter()
+        .for_each(|sum| text += &format!("  {sum:>10.3}"));
+    text + &format!(
+        "   = {:.3} ms (fastest run of each step)",
+        sums.iter().sum::<f64>()
+    )
+}

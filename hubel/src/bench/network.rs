@@ -1,0 +1,207 @@
+//! Times of whole networks, and of each step of their plans.
+use std::time::Instant;
+
+use hubel_kernels::Cpu;
+use hubel_kernels::conv::Pass;
+use serde::Serialize;
+
+use super::random;
+
+use crate::optimizer::OptimizerState;
+use crate::plan::Mode;
+use crate::{Network, Optimizer, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
+
+/// How long one pass takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timing {
+    /// The median.
+    pub median_ms: f64,
+    /// Images per second at the median.
+    pub images_per_second: f64,
+    /// The most memory that the process has held so far (Linux; elsewhere what the plan needs).
+    pub peak_memory_bytes: u64,
+    /// Passes timed.
+    pub runs: usize,
+}
+
+/// The images of a batch with which a network of the zoo is usually trained on a CPU; 64 for others.
+pub fn usual_batch(network: &str) -> usize {
+    match network.to_lowercase().as_str() {
+        "mnist-cnn" | "tutorial" | "mlp" => 128,
+        "resnet18" | "mobilenet-v2" => 16,
+        "resnet50" => 8,
+        _ => 64,
+    }
+}
+
+/// A network on random images, ready to be timed.
+pub struct Bench {
+    cpu: Cpu,
+    parameters: Parameters,
+    plan: Plan,
+    workspace: Workspace,
+    labels: Vec<u32>,
+    optimizer: OptimizerState,
+}
+
+/// How long one step of a plan takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepRow {
+    /// The layers that it stands for.
+    pub name: String,
+    /// What it computes, and how.
+    pub kind: String,
+    /// The fastest forward pass.
+    pub forward_ms: Option<f64>,
+    /// Of the weight gradient; none where there are no weights.
+    pub weight_gradient_ms: Option<f64>,
+    /// Of the rest of the backward pass.
+    pub input_gradient_ms: Option<f64>,
+}
+
+impl Bench {
+    /// Compiles `network` for `settings`.
+    ///
+    /// # Errors
+    /// If the network does not fit the input, or the plan the memory.
+    pub fn new(
+        cpu: &Cpu,
+        network: &Network,
+        input: Shape,
+        classes: usize,
+        settings: PlanSettings,
+    ) -> Result<Self> {
+        let graph = network.graph(input, classes)?;
+        let parameters = Parameters::initial(&graph, 1);
+        let plan = Plan::compile(&graph, &parameters, cpu, settings)?;
+        let mut workspace = Workspace::new(&plan);
+        random(workspace.images_mut());
+        plan.pack(cpu, &parameters, &mut workspace);
+        let optimizer = OptimizerState::new(
+            Optimizer::Sgd {
+                momentum: 0.9,
+                nesterov: false,
+            },
+            &parameters,
+        );
+        Ok(Self {
+            cpu: cpu.clone(),
+            parameters,
+            plan,
+            workspace,
+            labels: (0..settings.batch as u32)
+                .map(|i| i % classes as u32)
+                .collect(),
+            optimizer,
+        })
+    }
+
+    /// The plan that is timed.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Times whole runs for about `seconds`: inference, or forward, backward, and SGD with momentum.
+    pub fn run(&mut self, seconds: f64) -> Timing {
+        let (batch, bytes) = (self.plan.batch(), self.plan.bytes());
+        timing(batch, bytes, seconds, || self.pass(&mut |_, _| {}))
+    }
+
+    /// Times each step for about `seconds`. The last rows stand for what the steps of training do not do: packing the weights, the
+    /// loss, the update.
+    pub fn steps(&mut self, seconds: f64) -> Vec<StepRow> {
+        let row = |name: &str, kind: String| StepRow {
+            name: name.to_string(),
+            kind,
+            forward_ms: None,
+            weight_gradient_ms: None,
+            input_gradient_ms: None,
+        };
+        let steps = self.plan.steps.iter();
+        let mut rows: Vec<StepRow> = steps
+            .map(|step| row(&step.name, step.kind.to_string()))
+            .collect();
+        if self.plan.settings.mode == Mode::Training {
+            for kind in ["pack weights", "loss", "update"] {
+                rows.push(row("", kind.into()));
+            }
+        }
+        (0..2).for_each(|_| self.pass(&mut |_, _| {}));
+        let (start, mut runs) = (Instant::now(), 0);
+        while start.elapsed().as_secs_f64() < seconds || runs < 5 {
+            let mut last = Instant::now();
+            self.pass(&mut |step, pass| {
+                let milliseconds = 1e3 * last.elapsed().as_secs_f64();
+                last = Instant::now();
+                let row = &mut rows[step];
+                let best = match pass {
+                    Pass::Forward => &mut row.forward_ms,
+                    Pass::WeightGradient => &mut row.weight_gradient_ms,
+                    Pass::InputGradient => &mut row.input_gradient_ms,
+                };
+                *best = Some(best.map_or(milliseconds, |best| best.min(milliseconds)));
+            });
+            runs += 1;
+        }
+        rows
+    }
+
+    /// One run; `watch` is called after each step and, with indices beyond the steps, after what comes between.
+    fn pass(&mut self, watch: &mut dyn FnMut(usize, Pass)) {
+        let Self {
+            cpu,
+            parameters,
+            plan,
+            workspace,
+            labels,
+            optimizer,
+        } = self;
+        if plan.settings.mode == Mode::Inference {
+            return plan.forward_watched(cpu, parameters, workspace, 0, watch);
+        }
+        let steps = plan.steps.len();
+        plan.pack(cpu, parameters, workspace);
+        watch(steps, Pass::Forward);
+        plan.forward_watched(cpu, parameters, workspace, 1, watch);
+        plan.loss(workspace, labels, 0.0);
+        watch(steps + 1, Pass::Forward);
+        plan.backward_watched(cpu, parameters, workspace, 1, watch);
+        plan.update_running_statistics(parameters, workspace);
+        optimizer.step(cpu, parameters, workspace.parameter_gradient(), 1e-3, 0.0);
+        watch(steps + 2, Pass::Forward);
+    }
+}
+
+/// Times `run` for about `seconds`, and 5 times at least unless a run takes very long.
+fn timing(batch: usize, bytes: usize, seconds: f64, mut run: impl FnMut()) -> Timing {
+    let start = Instant::now();
+    for _ in 0..3 {
+        run();
+        if start.elapsed().as_secs_f64() > seconds {
+            break;
+        }
+    }
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.is_empty()
+        || start.elapsed().as_secs_f64() < seconds
+        || (times.len() < 5 && start.elapsed().as_secs_f64() < 4.0 * seconds)
+    {
+        let begin = Instant::now();
+        run();
+        times.push(1e3 * begin.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    let median_ms = times[times.len() / 2];
+    Timing {
+        median_ms,
+        images_per_second: 1e3 * batch as f64 / median_ms,
+        peak_memory_bytes: peak_memory().unwrap_or(bytes as u64),
+        runs: times.len(),
+    }
+}
+
+fn peak_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}

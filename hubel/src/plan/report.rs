@@ -1,0 +1,331 @@
+//! A plan as something to read.
+use std::fmt;
+
+use hubel_kernels::activation::Activation;
+use hubel_kernels::conv::{Geometry, Pass};
+use serde::Serialize;
+
+use super::{Kind, Mode, Plan, Step};
+
+/// What a plan computes, and how; serialised it is what `hubel inspect --plan --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlanReport {
+    /// `training` or `inference`
+    pub mode: &'static str,
+    /// Images in a batch.
+    pub batch: usize,
+    /// `[height, width, channels]` of an image.
+    pub input: [usize; 3],
+    /// Whether Winograd is avoided.
+    pub precise: bool,
+    /// What is computed, in the order of the forward pass.
+    pub steps: Vec<StepReport>,
+    /// The memory that it takes.
+    pub memory: PlanMemory,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The layers that it stands for, by name; several were fused.
+    pub layers: String,
+    /// What it computes, with what was fused to it.
+    pub kind: String,
+    /// The numbers of a convolution: kernel, stride, channels, size of the input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub geometry: Option<String>,
+    /// The algorithm of a convolution's forward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward: Option<String>,
+    /// The algorithm of its input gradient; none in inference, and where nothing before it learns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_gradient: Option<String>,
+    /// The algorithm of its weight gradient; none in inference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_gradient: Option<String>,
+    /// What else its backward pass computes in the same go, or as a pass of its own.
+    pub backward: Vec<String>,
+    /// Bytes of its output.
+    pub output_bytes: usize,
+}
+
+/// Bytes that a plan takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanMemory {
+    /// All that follows.
+    pub bytes: usize,
+    /// The maps of the forward pass, images included.
+    pub value_bytes: usize,
+    /// Slots that these maps take turns in.
+    pub value_slots: usize,
+    /// The gradients of the maps.
+    pub gradient_bytes: usize,
+    /// Slots that they take turns in.
+    pub gradient_slots: usize,
+    /// Weights as the kernels want them.
+    pub packed_bytes: usize,
+    /// What one step needs besides while it runs.
+    pub scratch_bytes: usize,
+    /// Weights; in training their gradient and what the optimizer remembers as well.
+    pub parameter_bytes: usize,
+    /// Which of each pooling window was the largest.
+    pub index_bytes: usize,
+}
+
+impl Plan {
+    /// The plan as something to read.
+    pub fn report(&self) -> PlanReport {
+        let training = self.settings.mode == Mode::Training;
+        PlanReport {
+            mode: if training { "training" } else { "inference" },
+            batch: self.settings.batch,
+            input: [self.input.height, self.input.width, self.input.channels],
+            precise: self.settings.precise,
+            steps: (self.steps.iter().zip(&self.output_lengths))
+                .map(|(step, floats)| step.report(training, size_of::<f32>() * floats))
+                .collect(),
+            memory: self.memory(),
+        }
+    }
+
+    /// The memory that a run takes.
+    pub fn memory(&self) -> PlanMemory {
+        let training = self.settings.mode == Mode::Training;
+        let kinds = || self.steps.iter().map(|step| &step.kind);
+        let packed = kinds().map(|kind| match training {
+            true => kind.packed_forward() + kind.packed_input_gradient(),
+            false => kind.packed_forward(),
+        });
+        let bytes = |floats: usize| size_of::<f32>() * floats;
+        let mut memory = PlanMemory {
+            bytes: 0,
+            value_bytes: bytes(self.values.iter().sum()),
+            value_slots: self.values.len(),
+            gradient_bytes: bytes(self.gradients.iter().sum()),
+            gradient_slots: self.gradients.len(),
+            packed_bytes: bytes(packed.sum()),
+            scratch_bytes: bytes(self.scratch),
+            parameter_bytes: bytes(self.parameters) * if training { 3 } else { 1 },
+            index_bytes: kinds().map(Kind::index_bytes).sum(),
+        };
+        memory.bytes = memory.value_bytes
+            + memory.gradient_bytes
+            + memory.packed_bytes
+            + memory.scratch_bytes
+            + memory.parameter_bytes
+            + memory.index_bytes;
+        memory
+    }
+}
+
+impl Step {
+    fn report(&self, training: bool, output_bytes: usize) -> StepReport {
+        let convolution = match &self.kind {
+            Kind::Convolution(convolution) => Some(convolution),
+            _ => None,
+        };
+        let reaches_back = self.backward.inputs.iter().any(Option::is_some);
+        let algorithm = |pass: Pass| {
+            let convolution = convolution?;
+            let algorithm = match pass {
+                Pass::Forward => convolution.forward.algorithm(),
+                Pass::InputGradient if training && reaches_back => {
+                    convolution.input_gradient.algorithm()
+                }
+                Pass::WeightGradient if training => convolution.weight_gradient.algorithm(),
+                _ => return None,
+            };
+            Some(algorithm.to_string())
+        };
+        let mut backward = Vec::new();
+        if let Some(activation) = self.backward.own_mask {
+            backward.push(format!(
+                "derivative of its {} as a pass of its own",
+                name(activation)
+            ));
+        }
+        for target in self.backward.inputs.iter().flatten() {
+            if let Some(activation) = target.mask {
+                backward.push(format!("derivative of the {} before it", name(activation)));
+            }
+            if target.accumulate {
+                backward.push("sum with another branch's gradient".into());
+            }
+        }
+        StepReport {
+            layers: self.name.clone(),
+            kind: self.kind.summary(),
+            geometry: convolution.map(|step| geometry(&step.geometry)),
+            forward: algorithm(Pass::Forward),
+            input_gradient: algorithm(Pass::InputGradient),
+            weight_gradient: algorithm(Pass::WeightGradient),
+            backward,
+            output_bytes,
+        }
+    }
+}
+
+/// `3×3/2 64→128 @56×56`
+fn geometry(geometry: &Geometry) -> String {
+    let [height, width, inputs] = geometry.input;
+    let [rows, columns] = geometry.kernel;
+    let [_, _, outputs] = geometry.output;
+    let part = |sign: &str, values: [usize; 2]| match values {
+        [1, 1] => String::new(),
+        [down, right] if down == right => format!("{sign}{down}"),
+        [down, right] => format!("{sign}{down},{right}"),
+    };
+    let groups = match geometry.groups {
+        1 => String::new(),
+        groups => format!(" in {groups} groups"),
+    };
+    format!(
+        "{rows}×{columns}{}{} {inputs}→{outputs}{groups} @{height}×{width}",
+        part("/", geometry.stride),
+        part(" dilation ", geometry.dilation)
+    )
+}
+
+fn name(activation: Activation) -> String {
+    format!("{activation:?}").to_lowercase()
+}
+
+impl fmt::Display for PlanReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [height, width, channels] = self.input;
+        let precise = if self.precise { ", precise" } else { "" };
+        writeln!(
+            f,
+            "{}, batch {}, input {height}×{width}×{channels}{precise}\n",
+            self.mode, self.batch
+        )?;
+        let training = self.mode == "training";
+        let mut titles = vec!["", "layers", "step", "convolution", "forward"];
+        if training {
+            titles.extend(["input grad.", "weight grad.", "backward, besides"]);
+        }
+        let mut lines = vec![titles.iter().map(|title| title.to_string()).collect()];
+        for (i, step) in self.steps.iter().enumerate() {
+            let cell = |text: &Option<String>| text.clone().unwrap_or_default();
+            let mut line = vec![
+                i.to_string(),
+                step.layers.clone(),
+                step.kind.clone(),
+                cell(&step.geometry),
+                cell(&step.forward),
+            ];
+            if training {
+                line.push(cell(&step.input_gradient));
+                line.push(cell(&step.weight_gradient));
+                line.push(step.backward.join(", "));
+            }
+            lines.push(line);
+        }
+        table(f, &lines)?;
+        write!(f, "\n{}", self.memory)
+    }
+}
+
+/// Columns as wide as their longest cell.
+fn table(f: &mut fmt::Formatter<'_>, lines: &[Vec<String>]) -> fmt::Result {
+    let length = |cell: &String| cell.chars().count();
+    let widths: Vec<usize> = (0..lines[0].len())
+        .map(|column| {
+            lines
+                .iter()
+                .map(|line| length(&line[column]))
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    for line in lines {
+        let cells = line.iter().zip(&widths);
+        let text: String = cells
+            .map(|(cell, width)| format!("{cell:width$}  "))
+            .collect();
+        writeln!(f, "{}", text.trim_end())?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for PlanMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, bytes: usize, note: String| {
+            let line = format!("{name:16} {:>9.1} MB  {note}", bytes as f64 / 1e6);
+            writeln!(f, "{}", line.trim_end())
+        };
+        let slots = |slots: usize| format!("in {slots} slots");
+        line("memory", self.bytes, String::new())?;
+        line("  maps", self.value_bytes, slots(self.value_slots))?;
+        if self.gradient_slots > 0 {
+            line(
+                "  gradients",
+                self.gradient_bytes,
+                slots(self.gradient_slots),
+            )?;
+        }
+        line("  packed weights", self.packed_bytes, String::new())?;
+        line("  scratch", self.scratch_bytes, String::new())?;
+        let with = match self.gradient_slots {
+            0 => "weights",
+            _ => "weights, their gradient, the optimizer's memory",
+        };
+        line("  parameters", self.parameter_bytes, with.into())?;
+        line("  winners", self.index_bytes, "of max pooling".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpu, Network, Parameters, PlanSettings, Result, Shape};
+
+    fn report(settings: PlanSettings) -> Result<PlanReport> {
+        let network = Network::parse(
+            "conv(16, padding=1, bias=false)-batchnorm-relu-conv(32, padding=1)-relu-pool-flatten-fc(classes)",
+        )?;
+        let graph = network.graph(Shape::new(8, 8, 3), 10)?;
+        let parameters = Parameters::initial(&graph, 1);
+        let plan = Plan::compile(&graph, &parameters, &Cpu::best(1), settings)?;
+        assert_eq!(plan.bytes(), plan.report().memory.bytes);
+        Ok(plan.report())
+    }
+
+    #[test]
+    fn a_report_says_what_is_fused_and_which_algorithm_computes_it() -> Result<()> {
+        let training = report(PlanSettings::training(4))?;
+        let kinds: Vec<&str> = training.steps.iter().map(|step| &*step.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                "conv",
+                "batch norm + relu",
+                "conv + relu",
+                "max pool",
+                "linear"
+            ]
+        );
+        let second = &training.steps[2];
+        assert_eq!(second.geometry.as_deref(), Some("3×3 16→32 @8×8"));
+        assert_eq!(second.forward.as_deref(), Some("winograd"));
+        assert_eq!(second.backward, ["derivative of the relu before it"]);
+        assert_eq!(training.steps[0].input_gradient, None, "nothing reads it");
+
+        let inference = report(PlanSettings::inference(4))?;
+        assert_eq!(inference.steps[0].kind, "conv + folded batch norm + relu");
+        assert_eq!(inference.steps[0].weight_gradient, None);
+        assert_eq!(inference.memory.gradient_bytes, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_precise_report_has_no_winograd() -> Result<()> {
+        let precise = report(PlanSettings {
+            precise: true,
+            ..PlanSettings::training(4)
+        })?;
+        assert!(precise.precise);
+        assert!(!precise.to_string().contains("winograd"), "{precise}");
+        Ok(())
+    }
+}
