@@ -149,13 +149,13 @@ impl Algorithm {
     }
 }
 
-/// The output columns at which the kernel's column `tap` is inside the input.
-fn columns_of_tap(geometry: &Geometry, tap: usize) -> Range<usize> {
-    let (stride, padding) = (geometry.stride[1], geometry.padding[1]);
-    let offset = tap * geometry.dilation[1];
+/// The output rows (axis 0) or columns (1) at which the kernel's row or column `tap` is inside the input.
+fn outputs_of_tap(geometry: &Geometry, axis: usize, tap: usize) -> Range<usize> {
+    let (stride, padding) = (geometry.stride[axis], geometry.padding[axis]);
+    let offset = tap * geometry.dilation[axis];
     let start = padding.saturating_sub(offset).div_ceil(stride);
-    let inside = (geometry.input[1] + padding).saturating_sub(offset);
-    let end = inside.div_ceil(stride).min(geometry.output[1]);
+    let inside = (geometry.input[axis] + padding).saturating_sub(offset);
+    let end = inside.div_ceil(stride).min(geometry.output[axis]);
     start.min(end)..end
 }
 

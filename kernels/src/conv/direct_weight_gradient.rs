@@ -8,7 +8,7 @@ use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::{Geometry, columns_of_tap};
+use super::{Geometry, outputs_of_tap};
 use crate::stream::prefetch_far;
 
 /// Groups of rows at most.
@@ -291,7 +291,7 @@ fn segments(geometry: &Geometry, fused: bool) -> Vec<Segment> {
     let segments = (0..rows * taps).map(|tap| Segment {
         tap: [tap / taps, tap % taps],
         terms,
-        columns: columns_of_tap(geometry, tap % taps),
+        columns: outputs_of_tap(geometry, 1, tap % taps),
     });
     segments
         .filter(|segment| !segment.columns.is_empty())

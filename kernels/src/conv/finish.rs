@@ -14,7 +14,7 @@ pub(super) struct Finish<'a> {
     activation: Activation,
     accumulate: bool,
     mask: Option<(&'a [f32], Activation)>,
-    /// Whether all vectors of the target are written past the caches.
+    /// Whether the target is written past the caches: its whole, aligned vectors, and that should be all of them.
     stream: bool,
 }
 
@@ -110,12 +110,13 @@ impl<'a> Finish<'a> {
                     activation::derivative_from_output(simd, activation, output),
                 );
             }
-            if self.stream {
-                simd.stream(value, target.add(at));
-            } else if whole {
-                simd.store(value, target.add(at));
+            let to = target.add(at);
+            if !whole {
+                simd.store_first(lanes, value, to);
+            } else if self.stream && to.addr().is_multiple_of(size_of::<S::Vector>()) {
+                simd.stream(value, to);
             } else {
-                simd.store_first(lanes, value, target.add(at));
+                simd.store(value, to);
             }
         }
     }

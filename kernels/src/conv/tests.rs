@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Cpu, InstructionSet, reference};
+use crate::{Buffer, Cpu, InstructionSet, reference};
 
 /// A few of everything: strides beyond the kernel, kernels as large as the image, no padding or too much, groups.
 fn geometries() -> impl Strategy<Value = Geometry> {
@@ -88,7 +88,8 @@ impl Problem {
 
     /// Output, input gradient, weight gradient, bias gradient; memory is full of NaN before.
     fn solve(&self, cpu: &Cpu, algorithm: Algorithm) -> [Vec<f32>; 4] {
-        let nan = |length: usize| vec![f32::NAN; length];
+        // On a cache line, so that what the tests take for large maps is streamed.
+        let nan = |length: usize| Buffer::from(&vec![f32::NAN; length][..]);
         let pass = Forward::new(cpu, self.geometry, algorithm);
         let mut packed = nan(pass.packed_len());
         pass.pack(cpu, &self.weights, &mut packed);
@@ -131,7 +132,7 @@ impl Problem {
             Some(&mut bias_gradient),
             &mut scratch,
         );
-        [output, input_gradient, weight_gradient, bias_gradient]
+        [output, input_gradient, weight_gradient, bias_gradient].map(|buffer| buffer.to_vec())
     }
 
     fn check(&self) {
@@ -227,6 +228,18 @@ fn layers_of_real_networks_agree_with_the_reference() {
             groups: 64,
             ..square(2, 20, 64, 64, 3)
         },
+        // Groups that begin within a cache line, on a map that is streamed.
+        Geometry {
+            groups: 4,
+            ..square(2, 12, 32, 48, 3)
+        },
+        Geometry {
+            groups: 16,
+            ..square(1, 9, 48, 48, 1)
+        },
+        // Rows of few channels, likewise.
+        square(3, 16, 2, 4, 3),
+        square(2, 32, 8, 4, 5),
     ] {
         Problem::new(geometry).check();
     }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) use forward::{Forward, InputGradient};
 pub(super) use weight_gradient::WeightGradient;
 
-use super::{Geometry, Pass};
+use super::{Geometry, Pass, outputs_of_tap};
 use crate::Cpu;
 use crate::stream::prefetch_far;
 
@@ -47,10 +47,34 @@ pub(super) fn supports(geometry: &Geometry) -> bool {
         && geometry.padding[1] <= 2
 }
 
-/// Whether Winograd is likely to be faster than the direct algorithm.
+/// Whether Winograd is likely to be faster than the direct algorithm: fewer products against transforms, in units of a
+/// multiply-add. What a transformed number costs was fitted to times on Zen 4; `bench kernels --assert` checks the choices.
 pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
-    let _ = pass;
-    geometry.input[2] >= 16 && geometry.output[2] >= 16
+    // Of both maps for each tile, and of the weights where they change at every step.
+    let (of_maps, of_weights) = match pass {
+        Pass::Forward => (9, 0),
+        Pass::InputGradient => (9, 12),
+        Pass::WeightGradient => (23, 0),
+    };
+    let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
+    let vectors = |channels: usize| channels.next_multiple_of(GAP);
+    let (terms, lanes) = match pass {
+        Pass::InputGradient => (outputs, vectors(inputs)),
+        Pass::Forward | Pass::WeightGradient => (inputs, vectors(outputs)),
+    };
+    let map = match pass {
+        Pass::InputGradient => geometry.input,
+        Pass::Forward | Pass::WeightGradient => geometry.output,
+    };
+    let tiles = geometry.batch * map[0].div_ceil(TILE) * map[1].div_ceil(TILE);
+    let products = terms * lanes + of_maps * (vectors(inputs) + vectors(outputs));
+    let winograd = PLANES * (tiles * products + of_weights * inputs * outputs);
+    // The direct algorithm skips the taps that lie outside.
+    let inside = |axis: usize| -> usize {
+        let tap = |tap: usize| outputs_of_tap(geometry, axis, tap).len();
+        (0..3).map(tap).sum()
+    };
+    winograd < geometry.batch * inside(0) * inside(1) * terms * lanes
 }
 
 /// How the tiles lie on the maps of a batch.

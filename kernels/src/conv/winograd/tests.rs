@@ -4,7 +4,7 @@ use super::weight_gradient::Order;
 use super::*;
 use crate::activation::Activation;
 use crate::conv::{Epilogue, GradientEpilogue};
-use crate::{InstructionSet, reference};
+use crate::{Buffer, InstructionSet, reference};
 
 fn geometries() -> impl Strategy<Value = Geometry> {
     let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
@@ -104,7 +104,8 @@ impl Problem {
         let packed = self.packed(pass.packed_len(), |packed| {
             pass.pack(cpu, &self.weights, packed);
         });
-        let mut output = vec![f32::NAN; self.output_gradient.len()];
+        // On a cache line, so that what the tests take for large maps is streamed.
+        let mut output = Buffer::from(&vec![f32::NAN; self.output_gradient.len()][..]);
         let mut scratch = vec![f32::NAN; pass.scratch_len()];
         pass.run(
             cpu,
@@ -114,7 +115,7 @@ impl Problem {
             &mut output,
             &mut scratch,
         );
-        output
+        output.to_vec()
     }
 
     fn input_gradient(
@@ -127,11 +128,11 @@ impl Problem {
         let packed = self.packed(pass.packed_len(), |packed| {
             pass.pack(cpu, &self.weights, packed);
         });
-        let mut gradient = old;
+        let mut gradient = Buffer::from(&old[..]);
         let mut scratch = vec![f32::NAN; pass.scratch_len()];
         let from = &self.output_gradient;
         pass.run(cpu, from, &packed, epilogue, &mut gradient, &mut scratch);
-        gradient
+        gradient.to_vec()
     }
 
     fn weight_gradient(&self, cpu: &Cpu, pass: &WeightGradient) -> [Vec<f32>; 2] {
