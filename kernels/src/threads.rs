@@ -2,7 +2,7 @@
 //!
 //! A region is a number of tasks and a function. Everything a worker must agree on lies in one atomic word, the *ticket*:
 //! the number of tasks and the next one to take (and a counter of regions, so that no two tickets look alike by chance).
-//! A thread that moves `next` forward by compare-and-swap owns that task, and the region cannot end before the task does;
+//! A thread that moves `next` forward by compare-and-swap owns those tasks, and the region cannot end before they do;
 //! so a worker that comes late or is not scheduled at all is never waited for.
 //! Workers spin for some microseconds after a region, then sleep.
 //!
@@ -34,7 +34,11 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
+/// A thread takes one of so many shares, for each thread, of the tasks that are left.
+const SHARES: u64 = 4;
+
 struct State {
+    threads: u64,
     /// regions : 24 bits | tasks : 20 | next : 20
     ticket: AtomicU64,
     done: AtomicUsize,
@@ -53,21 +57,23 @@ unsafe impl Sync for State {}
 unsafe impl Send for State {}
 
 impl State {
-    /// Takes one task of the open region, if there is one left.
-    fn take(&self) -> Option<usize> {
+    /// Takes some tasks of the open region, if any are left: the fewer the fewer are left, so that many small tasks are not as many
+    /// disputes over the ticket and the threads still end together.
+    fn take(&self) -> Option<Range<usize>> {
         let mut ticket = self.ticket.load(Ordering::Acquire);
         loop {
             let (tasks, next) = ((ticket >> FIELD) & FIELD_MASK, ticket & FIELD_MASK);
             if next >= tasks {
                 return None;
             }
+            let count = ((tasks - next) / (SHARES * self.threads)).max(1);
             match self.ticket.compare_exchange_weak(
                 ticket,
-                ticket + 1,
+                ticket + count,
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
-                Ok(_) => return Some(next as usize),
+                Ok(_) => return Some(next as usize..(next + count) as usize),
                 Err(now) => ticket = now,
             }
         }
@@ -75,15 +81,18 @@ impl State {
 
     /// Runs tasks until none is left.
     fn work(&self) {
-        while let Some(task) = self.take() {
-            // SAFETY: this thread owns `task`, so the region is open and its closure alive until `done` counts the task.
+        while let Some(tasks) = self.take() {
+            // SAFETY: this thread owns the tasks, so the region is open and its closure alive until `done` counts them.
             let body = self
                 .body
                 .with(|body| unsafe { &*(*body).expect("an open region has a body") });
-            if catch_unwind(AssertUnwindSafe(|| body(task))).is_err() {
-                self.panicked.store(true, Ordering::Relaxed);
+            let count = tasks.len();
+            for task in tasks {
+                if catch_unwind(AssertUnwindSafe(|| body(task))).is_err() {
+                    self.panicked.store(true, Ordering::Relaxed);
+                }
             }
-            self.done.fetch_add(1, Ordering::Release);
+            self.done.fetch_add(count, Ordering::Release);
         }
     }
 
@@ -142,6 +151,7 @@ impl Threads {
     pub(crate) fn new(count: usize) -> Self {
         assert!(count > 0, "at least one thread is needed");
         let state = Arc::new(State {
+            threads: count as u64,
             ticket: AtomicU64::new(0),
             done: AtomicUsize::new(0),
             body: UnsafeCell::new(None),
