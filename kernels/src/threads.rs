@@ -1,9 +1,10 @@
 //! The only file that knows how work is spread over threads.
 //!
-//! A region is a number of tasks and a function. Everything a worker must agree on lies in one atomic word, the *ticket*:
-//! the number of tasks and the next one to take (and a counter of regions, so that no two tickets look alike by chance).
-//! A thread that moves `next` forward by compare-and-swap owns those tasks, and the region cannot end before they do;
-//! so a worker that comes late or is not scheduled at all is never waited for.
+//! A region is a number of tasks and a function. Each thread has a share of the tasks, neighbours, so that it finds in its cache
+//! what it wrote in the region before; who is done with its own takes from the others. Everything that threads must agree on
+//! about a share lies in one atomic word, the *ticket*: the next task to take and the end (and a counter of regions, so that no
+//! two tickets look alike by chance). A thread that moves `next` forward by compare-and-swap owns those tasks, and the region
+//! cannot end before they do; so a worker that comes late or is not scheduled at all is never waited for.
 //! Workers spin for some microseconds after a region, then sleep.
 //!
 //! No wake-up is lost: whoever opens a region (or stops the pool) first says so and then looks for sleepers, a worker first
@@ -34,13 +35,18 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A thread takes one of so many shares, for each thread, of the tasks that are left.
-const SHARES: u64 = 4;
+/// A thread takes one of so many parts of what is left of a share.
+const PARTS: u64 = 4;
+
+/// What is left of one thread's share, on a cache line of its own.
+#[repr(align(64))]
+struct Ticket(AtomicU64);
 
 struct State {
-    threads: u64,
-    /// regions : 24 bits | tasks : 20 | next : 20
-    ticket: AtomicU64,
+    /// One for each thread. regions : 24 bits | end : 20 | next : 20
+    tickets: Vec<Ticket>,
+    /// Counts regions; changed after the tickets.
+    region: AtomicU64,
     done: AtomicUsize,
     body: UnsafeCell<Option<Body>>,
     panicked: AtomicBool,
@@ -57,17 +63,18 @@ unsafe impl Sync for State {}
 unsafe impl Send for State {}
 
 impl State {
-    /// Takes some tasks of the open region, if any are left: the fewer the fewer are left, so that many small tasks are not as many
-    /// disputes over the ticket and the threads still end together.
-    fn take(&self) -> Option<Range<usize>> {
-        let mut ticket = self.ticket.load(Ordering::Acquire);
+    /// Takes some tasks of a share of the open region, if any are left: the fewer the fewer are left, so that many small tasks are
+    /// not as many disputes over the ticket and the threads still end together.
+    fn take(&self, share: usize) -> Option<Range<usize>> {
+        let word = &self.tickets[share].0;
+        let mut ticket = word.load(Ordering::Acquire);
         loop {
-            let (tasks, next) = ((ticket >> FIELD) & FIELD_MASK, ticket & FIELD_MASK);
-            if next >= tasks {
+            let (end, next) = ((ticket >> FIELD) & FIELD_MASK, ticket & FIELD_MASK);
+            if next >= end {
                 return None;
             }
-            let count = ((tasks - next) / (SHARES * self.threads)).max(1);
-            match self.ticket.compare_exchange_weak(
+            let count = ((end - next) / PARTS).max(1);
+            match word.compare_exchange_weak(
                 ticket,
                 ticket + count,
                 Ordering::AcqRel,
@@ -79,33 +86,38 @@ impl State {
         }
     }
 
-    /// Runs tasks until none is left.
-    fn work(&self) {
-        while let Some(tasks) = self.take() {
-            // SAFETY: this thread owns the tasks, so the region is open and its closure alive until `done` counts them.
-            let body = self
-                .body
-                .with(|body| unsafe { &*(*body).expect("an open region has a body") });
-            let count = tasks.len();
-            for task in tasks {
-                if catch_unwind(AssertUnwindSafe(|| body(task))).is_err() {
-                    self.panicked.store(true, Ordering::Relaxed);
-                }
+    /// Runs tasks until none is left, those of the share `own` first.
+    fn work(&self, own: usize) {
+        let shares = self.tickets.len();
+        for share in (own..own + shares).map(|share| share % shares) {
+            while let Some(tasks) = self.take(share) {
+                self.run(tasks);
             }
-            self.done.fetch_add(count, Ordering::Release);
         }
     }
 
-    fn is_open(&self) -> bool {
-        let ticket = self.ticket.load(Ordering::Acquire);
-        (ticket & FIELD_MASK) < ((ticket >> FIELD) & FIELD_MASK)
+    /// Runs tasks that this thread has taken.
+    fn run(&self, tasks: Range<usize>) {
+        // SAFETY: this thread owns the tasks, so the region is open and its closure alive until `done` counts them.
+        let body = self
+            .body
+            .with(|body| unsafe { &*(*body).expect("an open region has a body") });
+        let count = tasks.len();
+        for task in tasks {
+            if catch_unwind(AssertUnwindSafe(|| body(task))).is_err() {
+                self.panicked.store(true, Ordering::Relaxed);
+            }
+        }
+        self.done.fetch_add(count, Ordering::Release);
     }
 
-    fn worker(&self) {
+    fn worker(&self, own: usize) {
         INSIDE.with(|inside| inside.set(true));
+        let mut seen = 0;
+        let is_new = |seen: u64| self.region.load(Ordering::Acquire) != seen;
         loop {
             let mut spins = 0;
-            while !self.is_open() {
+            while !is_new(seen) {
                 if self.stop.load(Ordering::Acquire) {
                     return;
                 }
@@ -116,7 +128,7 @@ impl State {
                     let mut guard = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
                     self.sleeping.fetch_add(1, Ordering::Relaxed);
                     fence(Ordering::SeqCst);
-                    while !self.is_open() && !self.stop.load(Ordering::Acquire) {
+                    while !is_new(seen) && !self.stop.load(Ordering::Acquire) {
                         guard = self
                             .wake
                             .wait(guard)
@@ -125,11 +137,12 @@ impl State {
                     self.sleeping.fetch_sub(1, Ordering::Relaxed);
                 }
             }
-            self.work();
+            seen = self.region.load(Ordering::Acquire);
+            self.work(own);
         }
     }
 
-    /// Called after the ticket or `stop` was stored.
+    /// Called after `region` or `stop` was stored.
     fn wake_sleepers(&self) {
         fence(Ordering::SeqCst);
         if self.sleeping.load(Ordering::Relaxed) > 0 {
@@ -151,8 +164,8 @@ impl Threads {
     pub(crate) fn new(count: usize) -> Self {
         assert!(count > 0, "at least one thread is needed");
         let state = Arc::new(State {
-            threads: count as u64,
-            ticket: AtomicU64::new(0),
+            tickets: (0..count).map(|_| Ticket(AtomicU64::new(0))).collect(),
+            region: AtomicU64::new(0),
             done: AtomicUsize::new(0),
             body: UnsafeCell::new(None),
             panicked: AtomicBool::new(false),
@@ -162,9 +175,9 @@ impl Threads {
             wake: Condvar::new(),
         });
         let workers = (1..count)
-            .map(|_| {
+            .map(|own| {
                 let state = state.clone();
-                thread::spawn(move || state.worker())
+                thread::spawn(move || state.worker(own))
             })
             .collect();
         Self {
@@ -195,12 +208,17 @@ impl Threads {
         // SAFETY: the last region is over and the next not yet published, so no other thread looks at `body`.
         state.body.with_mut(|body| unsafe { *body = Some(lasting) });
         state.done.store(0, Ordering::Relaxed);
-        let regions = state.ticket.load(Ordering::Relaxed) >> (2 * FIELD);
-        let ticket = (regions.wrapping_add(1) << (2 * FIELD)) | ((tasks as u64) << FIELD);
-        state.ticket.store(ticket, Ordering::Release);
+        let region = state.region.load(Ordering::Relaxed).wrapping_add(1);
+        let shares = self.count();
+        for (i, ticket) in state.tickets.iter().enumerate() {
+            let (next, end) = (i * tasks / shares, (i + 1) * tasks / shares);
+            let ticket_word = (region << (2 * FIELD)) | ((end as u64) << FIELD) | next as u64;
+            ticket.0.store(ticket_word, Ordering::Release);
+        }
+        state.region.store(region, Ordering::Release);
         state.wake_sleepers();
         INSIDE.with(|inside| inside.set(true));
-        state.work();
+        state.work(0);
         INSIDE.with(|inside| inside.set(false));
         let mut spins = 0_u32;
         while state.done.load(Ordering::Acquire) < tasks {
