@@ -40,7 +40,7 @@ pub struct TrainSettings {
 impl Default for TrainSettings {
     fn default() -> Self {
         Self {
-            epochs: 4,
+            epochs: 3,
             batch_size: 128,
             learning_rate: 0.002,
             optimizer: Optimizer::AdamW,
