@@ -310,8 +310,7 @@ impl Candidate {
             }
             Pass::InputGradient => {
                 let gradient = conv::InputGradient::new(cpu, geometry, algorithm);
-                let mut packed = Buffer::zeros(gradient.packed_len());
-                gradient.pack(cpu, weights, &mut packed);
+                let packed = Buffer::zeros(gradient.packed_len());
                 let scratch = gradient.scratch_len();
                 (Computation::InputGradient(gradient), packed, scratch)
             }
@@ -351,6 +350,10 @@ impl Candidate {
             output,
             weights,
         } = maps;
+        // Who computes gradients changes the weights at every step, so packing them belongs to it.
+        if let Computation::InputGradient(gradient) = &self.computation {
+            gradient.pack(cpu, weights, &mut self.packed);
+        }
         // Some kernels read the weights as they are.
         let packed = match &self.packed {
             none if none.is_empty() => &*weights,

@@ -50,11 +50,15 @@ pub(super) fn supports(geometry: &Geometry) -> bool {
 /// Whether Winograd is likely to be faster than the direct algorithm: fewer products against transforms, in units of a
 /// multiply-add. What a transformed number costs was fitted to times on Zen 4; `bench kernels --assert` checks the choices.
 pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
-    // Of both maps for each tile, and of the weights where they change at every step.
+    /// To fetch a weight from memory, which is all that counts where there are few pixels.
+    const FETCH: usize = 5;
+    /// To finish and store a sum.
+    const FINISH: usize = 4;
+    // Of both maps for each tile, and of the weights; those of the gradients are transformed at every step.
     let (of_maps, of_weights) = match pass {
-        Pass::Forward => (9, 0),
-        Pass::InputGradient => (9, 12),
-        Pass::WeightGradient => (23, 0),
+        Pass::Forward => (8, FETCH),
+        Pass::InputGradient => (8, FETCH + 12),
+        Pass::WeightGradient => (23, FETCH + 5),
     };
     let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
     let vectors = |channels: usize| channels.next_multiple_of(GAP);
@@ -74,7 +78,14 @@ pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
         let tap = |tap: usize| outputs_of_tap(geometry, axis, tap).len();
         (0..3).map(tap).sum()
     };
-    winograd < geometry.batch * inside(0) * inside(1) * terms * lanes
+    // It has the taps of a row side by side in its lanes where there are few channels.
+    let lanes = match pass {
+        Pass::InputGradient if 3 * inputs <= GAP => GAP / 3,
+        _ => lanes,
+    };
+    let products = geometry.batch * inside(0) * inside(1) * terms * lanes;
+    let ends = FINISH * geometry.batch * map[0] * map[1] * lanes;
+    winograd < products + ends + FETCH * geometry.weights()
 }
 
 /// How the tiles lie on the maps of a batch.
