@@ -194,16 +194,13 @@ impl Model {
     /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file.
     pub fn load(path: &Path) -> Result<Self> {
         let file = safetensors::read(path)?;
-        Self::from_tensors(&file).map_err(|problem| match problem {
-            Broken::File(problem) => Error::Model {
-                path: path.into(),
-                problem,
-            },
-            Broken::Network(error) => error,
+        Self::from_tensors(&file).map_err(|problem| Error::Model {
+            path: path.into(),
+            problem,
         })
     }
 
-    fn from_tensors(file: &Tensors) -> Result<Self, Broken> {
+    fn from_tensors(file: &Tensors) -> Result<Self, String> {
         let metadata = &file.metadata;
         let field = |name: &str| {
             metadata
@@ -213,9 +210,9 @@ impl Model {
         };
         let version = field("hubel.version")?;
         if version != VERSION {
-            return Err(
-                format!("its format is version {version}, and this hubel reads {VERSION}").into(),
-            );
+            return Err(format!(
+                "its format is version {version}, and this hubel reads {VERSION}"
+            ));
         }
         let unclear = |error: serde_json::Error| format!("its metadata is damaged ({error})");
         let classes: Vec<String> =
@@ -223,19 +220,22 @@ impl Model {
         let preparation: Preparation =
             serde_json::from_str(&field("hubel.preparation")?).map_err(unclear)?;
         (preparation.check(preparation.shape)).map_err(|error| error.to_string())?;
-        let network = Network::parse(&field("hubel.network")?).map_err(Broken::Network)?;
-        let graph = network
-            .graph(preparation.shape, classes.len())
-            .map_err(Broken::Network)?;
+        let input = preparation.shape.to_string();
+        if field("hubel.input")?.replace('x', "×") != input {
+            return Err(format!(
+                "its metadata says two sizes of the input, {} and {input}",
+                field("hubel.input")?
+            ));
+        }
+        let unfit = |error: Error| format!("its network is damaged: {error}");
+        let network = Network::parse(&field("hubel.network")?).map_err(unfit)?;
+        let graph = (network.graph(preparation.shape, classes.len())).map_err(unfit)?;
         // Numbers are compared with the file before memory is taken for them.
         let numbers = file.tensors.iter().map(|tensor| tensor.data.len()).sum();
         if graph.parameters() > numbers {
-            return Err("it is smaller than its network's weights"
-                .to_string()
-                .into());
+            return Err("it is smaller than its network's weights".into());
         }
-        let mut model =
-            Self::untrained(network, classes, preparation, 0).map_err(Broken::Network)?;
+        let mut model = Self::untrained(network, classes, preparation, 0).map_err(unfit)?;
         let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
             .map(|tensor| (tensor.name.as_str(), tensor))
             .collect();
@@ -250,8 +250,13 @@ impl Model {
                     entry.name,
                     tensor.shape,
                     layout.file_shape()
-                )
-                .into());
+                ));
+            }
+            if !tensor.data.iter().all(|value| value.is_finite()) {
+                return Err(format!(
+                    "its tensor `{}` holds a NaN or an infinity; no answer would follow from it",
+                    entry.name
+                ));
             }
             layout.to_memory(
                 &tensor.data,
@@ -259,17 +264,6 @@ impl Model {
             );
         }
         Ok(model)
-    }
-}
-
-enum Broken {
-    File(String),
-    Network(Error),
-}
-
-impl From<String> for Broken {
-    fn from(problem: String) -> Self {
-        Self::File(problem)
     }
 }
 

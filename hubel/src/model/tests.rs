@@ -1,8 +1,18 @@
 use super::*;
 use serde_json::{Value, json};
 
-/// A change of the preparation in a model file, by JSON pointer.
+/// What is said of a model file with a change of its preparation, by JSON pointer.
 fn problem_with(pointer: &str, value: Value) -> Option<String> {
+    problem_after(|file| {
+        let stored = (file.metadata.get_mut("hubel.preparation")).expect("a preparation");
+        let mut changed: Value = serde_json::from_str(stored).expect("JSON");
+        *changed.pointer_mut(pointer).expect("a setting") = value;
+        *stored = changed.to_string();
+    })
+}
+
+/// What is said of a model file after a change.
+fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");
     let preparation = Preparation {
@@ -20,10 +30,7 @@ fn problem_with(pointer: &str, value: Value) -> Option<String> {
     let model = Model::untrained(network, classes, preparation, 1).expect("a model");
     model.save(&path).expect("a file");
     let mut file = safetensors::read(&path).expect("a file");
-    let stored = (file.metadata.get_mut("hubel.preparation")).expect("a preparation");
-    let mut changed: Value = serde_json::from_str(stored).expect("JSON");
-    *changed.pointer_mut(pointer).expect("a setting") = value;
-    *stored = changed.to_string();
+    change(&mut file);
     safetensors::write(&path, &file).expect("a file");
     match Model::load(&path) {
         Ok(loaded) => {
@@ -34,7 +41,7 @@ fn problem_with(pointer: &str, value: Value) -> Option<String> {
             assert_eq!(at, path);
             Some(problem)
         }
-        Err(error) => panic!("{pointer}: {error}"),
+        Err(error) => panic!("the file is not named: {error}"),
     }
 }
 
@@ -67,5 +74,42 @@ fn a_file_with_an_absurd_preparation_is_refused_with_what_is_wrong() {
                 .is_some_and(|problem| problem.contains(part)),
             "{pointer} = {value}: {problem:?}"
         );
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused() {
+    for broken in [f32::NAN, f32::INFINITY] {
+        let problem = problem_after(|file| file.tensors[0].data[0] = broken);
+        let problem = problem.expect("no answer follows from such a weight");
+        assert!(problem.contains("holds a NaN or an infinity"), "{problem}");
+    }
+}
+
+#[test]
+fn a_file_whose_parts_contradict_each_other_is_refused() {
+    for (name, value, part) in [
+        (
+            "hubel.input",
+            "9x9x1",
+            "two sizes of the input, 9x9x1 and 8×8×1",
+        ),
+        (
+            "hubel.network",
+            "flaten-fc(classes)",
+            "its network is damaged",
+        ),
+        (
+            "hubel.network",
+            "conv(8, kernel=90)",
+            "its network is damaged",
+        ),
+        ("hubel.classes", "[]", "its network is damaged"),
+    ] {
+        let problem = problem_after(|file| {
+            file.metadata.insert(name.into(), value.into());
+        });
+        let problem = problem.expect("a contradiction");
+        assert!(problem.contains(part), "{problem}");
     }
 }
