@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hubel::network::Initialisation;
 use hubel::{Cpu, InstructionSet, Optimizer, Schedule, Shape, TrainSettings};
 
 /// Train, understand and ship convolutional neural networks, on a CPU, from one binary.
@@ -91,6 +92,9 @@ pub(crate) struct Train {
     /// Share of the training images held out to watch the run (test images take no part in any choice)
     #[arg(long, value_name = "SHARE", default_value_t = usual().validation, value_parser = fraction)]
     pub(crate) validation: f32,
+    /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
+    #[arg(long, value_enum, default_value_t = InitialisationName::He)]
+    pub(crate) initialisation: InitialisationName,
     /// Same seed and instruction set: the same bits, for any number of threads
     #[arg(long, default_value_t = usual().seed)]
     pub(crate) seed: u64,
@@ -135,9 +139,20 @@ impl Train {
             label_smoothing: self.label_smoothing,
             seed: self.seed,
             validation: self.validation,
+            initialisation: match self.initialisation {
+                InitialisationName::He => Initialisation::HeOrXavier,
+                InitialisationName::Pytorch => Initialisation::PyTorch,
+            },
             precise: self.precise,
         }
     }
+}
+
+/// How weights begin, by name.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum InitialisationName {
+    He,
+    Pytorch,
 }
 
 /// `hubel evaluate`

@@ -5,6 +5,7 @@ use std::time::Instant;
 use hubel_kernels::Cpu;
 
 use crate::data::{Dataset, Preparation};
+use crate::network::Initialisation;
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
 use crate::run::BatchLoss;
@@ -33,6 +34,8 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Share of the images held out to watch; 0 holds none out.
     pub validation: f32,
+    /// How weights begin.
+    pub initialisation: Initialisation,
     /// No Winograd.
     pub precise: bool,
 }
@@ -49,6 +52,7 @@ impl Default for TrainSettings {
             label_smoothing: 0.0,
             seed: 1,
             validation: 0.05,
+            initialisation: Initialisation::default(),
             precise: false,
         }
     }
@@ -132,14 +136,15 @@ impl Trainer {
             }
         };
         let preparation = Preparation::measure(&train);
-        let model = Model::untrained(
+        let mut model = Model::untrained(
             network,
             dataset.classes().to_vec(),
             preparation,
             settings.seed,
         )?
         .with_precise(settings.precise);
-        let graph = model.graph()?;
+        let graph = (model.graph()?).with_initialisation(settings.initialisation);
+        model.parameters = Parameters::initial(&graph, settings.seed);
         let full = settings.batch_size.min(train.len());
         let mut batches = Vec::new();
         for batch in [full, train.len() % full]
