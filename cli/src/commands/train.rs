@@ -27,7 +27,6 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         Some(folder) => folder.clone(),
         None => unused_folder(splits.train.name(), &short_name(name)),
     };
-    prepare(&folder)?;
     let file = folder.join(MODEL_FILE);
 
     let cpu = arguments.processor.cpu();
@@ -41,6 +40,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         console.remark(note);
     }
     let mut trainer = Trainer::new(cpu.clone(), network, &splits.train, arguments.settings())?;
+    prepare(&folder)?;
     console.remark(&parts(&trainer, splits.test.as_ref()));
     let mut epochs = Vec::new();
     let interrupted = interruption()?;
