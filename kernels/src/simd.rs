@@ -99,6 +99,38 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
+/// Loads the first `lanes`; the plain load where that is all is faster.
+///
+/// # Safety
+/// As [`Simd::load_first`].
+#[inline(always)]
+pub(crate) unsafe fn load<S: Simd>(simd: S, lanes: usize, from: *const f32) -> S::Vector {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if lanes == S::LANES {
+            simd.load(from)
+        } else {
+            simd.load_first(lanes, from)
+        }
+    }
+}
+
+/// Writes the first `lanes`, likewise.
+///
+/// # Safety
+/// As [`Simd::store_first`].
+#[inline(always)]
+pub(crate) unsafe fn store<S: Simd>(simd: S, lanes: usize, value: S::Vector, to: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if lanes == S::LANES {
+            simd.store(value, to);
+        } else {
+            simd.store_first(lanes, value, to);
+        }
+    }
+}
+
 pub(crate) fn is_available(set: InstructionSet) -> bool {
     match set {
         InstructionSet::Scalar => true,

@@ -3,7 +3,7 @@
 //! Few channels would leave lanes empty, so rows are taken together: a block is read in wide rows of `width` numbers, several
 //! rows of channels each (the last may hold fewer), and what belongs to a channel is repeated as often.
 use crate::activation::{self, Activation};
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, load, store};
 use crate::stream::prefetch_far;
 
 /// Numbers of a block: 128 kB, in a core's cache between two reads.
@@ -45,31 +45,6 @@ impl Layout {
             .step_by(self.channels)
             .map(|sum| f64::from(*sum))
             .sum()
-    }
-}
-
-/// Loads the first `lanes`; the plain load where that is all is faster.
-#[inline(always)]
-unsafe fn load<S: Simd>(simd: S, lanes: usize, from: *const f32) -> S::Vector {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if lanes == S::LANES {
-            simd.load(from)
-        } else {
-            simd.load_first(lanes, from)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn store<S: Simd>(simd: S, lanes: usize, value: S::Vector, to: *mut f32) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if lanes == S::LANES {
-            simd.store(value, to);
-        } else {
-            simd.store_first(lanes, value, to);
-        }
     }
 }
 

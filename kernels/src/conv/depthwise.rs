@@ -6,14 +6,14 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::activation::{self, Activation};
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, load, store};
 use crate::stream::{is_streamed, prefetch_far};
 use crate::threads::DisjointMut;
 
 use super::axis::Axis;
 use super::finish::Finish;
 use super::{Epilogue, Geometry, GradientEpilogue};
-use runs::{BLOCK, MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, load, runs, store};
+use runs::{BLOCK, MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, runs};
 
 /// Numbers of the target that a task writes about, in whole rows.
 const TASK: usize = 1 << 16;

@@ -2,12 +2,12 @@
 use std::ops::Range;
 
 use crate::Cpu;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, load, store};
 use crate::stream::prefetch_far;
 
 use super::Geometry;
 use super::axis::Axis;
-use super::depthwise::runs::{Run, TILE, Taps, blocks, for_tiles, load, runs, store};
+use super::depthwise::runs::{Run, TILE, Taps, blocks, for_tiles, runs};
 
 /// Groups of rows at most, each with its own sums, which are added in order.
 const ROW_GROUPS: usize = 16;

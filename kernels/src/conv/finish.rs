@@ -1,6 +1,6 @@
 //! What happens to a vector of sums before it is stored, in one form for outputs and input gradients.
 use crate::activation::{self, Activation};
-use crate::simd::Simd;
+use crate::simd::{self, Simd};
 use crate::stream::is_streamed;
 
 use super::prefetch::{prefetch, prefetch_write};
@@ -83,13 +83,7 @@ impl<'a> Finish<'a> {
         let whole = lanes == S::LANES;
         // SAFETY: all slices have the lengths asserted at creation, the rest is the caller's promise.
         unsafe {
-            let load = |from: *const f32| {
-                if whole {
-                    simd.load(from)
-                } else {
-                    simd.load_first(lanes, from)
-                }
-            };
+            let load = |from: *const f32| simd::load(simd, lanes, from);
             let mut value = sum;
             if let Some(bias) = self.bias {
                 value = simd.add(value, load(bias.as_ptr().add(channel)));

@@ -1,31 +1,6 @@
 //! The four passes, on whole rows of the map that is written: each number of it is gathered once, along the channels.
 use super::{Grid, Index};
-use crate::simd::{Kernel, Simd};
-
-/// Loads the first `lanes`; the plain load where that is all is faster.
-#[inline(always)]
-unsafe fn load<S: Simd>(simd: S, lanes: usize, from: *const f32) -> S::Vector {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if lanes == S::LANES {
-            simd.load(from)
-        } else {
-            simd.load_first(lanes, from)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn store<S: Simd>(simd: S, lanes: usize, value: S::Vector, to: *mut f32) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if lanes == S::LANES {
-            simd.store(value, to);
-        } else {
-            simd.store_first(lanes, value, to);
-        }
-    }
-}
+use crate::simd::{Kernel, Simd, load, store};
 
 /// Stores the places of winners, lanes of floats which hold them exactly, at the beginning of `index`. Writes whole vectors where there
 /// is room: what lies behind the channels is written later.

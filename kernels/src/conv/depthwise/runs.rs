@@ -1,6 +1,5 @@
 //! Pixels that read alike, taken together: what the depthwise passes share.
 use crate::conv::axis::Axis;
-use crate::simd::Simd;
 use crate::stream::prefetch_far;
 
 /// Taps of a kernel at most: their places lie on the stack.
@@ -137,37 +136,6 @@ impl Taps {
         let rows = self.places().chunks_exact(self.columns.max(1));
         for [place, _] in rows.rev().take(new_rows).filter_map(<[_]>::last) {
             prefetch_far(source.wrapping_add(place + new_rows * row), numbers);
-        }
-    }
-}
-
-/// Loads the first `lanes`; the plain load where that is all is faster.
-#[inline(always)]
-pub(in crate::conv) unsafe fn load<S: Simd>(simd: S, lanes: usize, from: *const f32) -> S::Vector {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if lanes == S::LANES {
-            simd.load(from)
-        } else {
-            simd.load_first(lanes, from)
-        }
-    }
-}
-
-/// Writes the first `lanes`.
-#[inline(always)]
-pub(in crate::conv) unsafe fn store<S: Simd>(
-    simd: S,
-    lanes: usize,
-    value: S::Vector,
-    to: *mut f32,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if lanes == S::LANES {
-            simd.store(value, to);
-        } else {
-            simd.store_first(lanes, value, to);
         }
     }
 }

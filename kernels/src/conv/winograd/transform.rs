@@ -6,7 +6,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use super::{PLANES, POINTS, TILE};
-use crate::Simd;
+use crate::simd::{Simd, load};
 
 /// Rows of a half.
 const HALF: usize = POINTS / 2;
@@ -262,17 +262,4 @@ pub(super) unsafe fn weight_gradient<S: Simd>(
         taps[y] = weight_gradient_line(simd, columns[y]);
     }
     taps
-}
-
-/// The first `n` floats; a whole vector where there is one.
-#[inline(always)]
-unsafe fn load<S: Simd>(simd: S, n: usize, from: *const f32) -> S::Vector {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if n == S::LANES {
-            simd.load(from)
-        } else {
-            simd.load_first(n, from)
-        }
-    }
 }
