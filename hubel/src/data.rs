@@ -2,13 +2,16 @@
 //!
 //! [`mnist`] needs no file; [`open`] finds out by looking what a folder holds; [`Dataset::from_arrays`] takes arrays of
 //! one's own. [`Preparation`] is measured on the training part and stored with the model.
+pub(crate) mod catalogue;
 mod folder;
 mod idx;
+mod ignored;
 mod ink;
 mod mnist;
 mod open;
 pub mod picture;
 mod preparation;
+mod reading;
 mod resize;
 mod split;
 #[cfg(test)]
@@ -17,13 +20,14 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use catalogue::Part;
 pub use ink::Ink;
 pub use mnist::mnist;
-pub use open::{Options, Part, evaluation, open, open_with};
+pub use open::{Judged, Options, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared};
 pub use resize::Resize;
 
-use open::{Form, unknown_class};
+use open::unknown_class;
 
 use crate::{Error, Result, Shape};
 

@@ -1,208 +1,346 @@
-//! Pictures in class folders: `root/class/*`, or `root/{train,val,test}/class/*`.
+//! Listing pictures in class folders: `root/class/**`, or `root/{train,val,test}/class/**`.
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::data::{Dataset, Form, Options, picture};
-use crate::{Error, Result, Shape};
+use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
+use crate::data::ignored::{Ignored, Reason};
+use crate::data::picture;
+use crate::{Error, Result};
 
-/// One split of a data set in class folders.
+/// Endings of pictures that are not read, of which a user should hear.
+const FOREIGN_ENDINGS: [&str; 11] = [
+    "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dng", "cr2", "nef", "arw",
+];
+
+/// What systems leave in folders, beside hidden files.
+const SYSTEM_NAMES: [&str; 9] = [
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "@eadir",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+];
+
+/// What a folder contains itself, sorted by name.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// Names of the class folders, sorted.
-    pub(super) classes: Vec<String>,
-    /// Pictures and their classes, sorted by class and name.
-    pub(super) files: Vec<(PathBuf, usize)>,
-    /// Files that are no pictures.
-    pub(super) ignored: usize,
+pub(super) struct Contents {
+    /// Folders, and links to folders.
+    pub(super) folders: Vec<PathBuf>,
+    /// Files, and links to anything but a folder.
+    pub(super) files: Vec<PathBuf>,
+    /// What belongs to the system.
+    pub(super) ignored: Ignored,
 }
 
-/// What a folder contains, sorted, without hidden files and `Thumbs.db`.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Reads a folder.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read.
+pub(super) fn contents(folder: &Path) -> Result<Contents> {
     let failed = |source| Error::Io {
         action: "read",
         path: folder.to_owned(),
         source,
     };
-    let mut entries = Vec::new();
+    let mut contents = Contents::default();
+    // Names are sorted, not paths: to compare a million paths costs several times as much.
+    let (mut folders, mut files): (Vec<OsString>, Vec<OsString>) = Default::default();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let left_by_the_system = name.starts_with('.')
-            || ["thumbs.db", "desktop.ini"].contains(&name.to_lowercase().as_str());
-        if !left_by_the_system {
-            entries.push(path);
-        }
-    }
-    entries.sort();
-    Ok(entries)
-}
-
-/// Recognises class folders at `root`.
-pub(super) fn find(root: &Path) -> Result<Option<Form>> {
-    let folders: Vec<PathBuf> = entries(root)?
-        .into_iter()
-        .filter(|path| path.is_dir())
-        .collect();
-    let named = |names: &[&str]| {
-        folders.iter().find(|folder| {
-            let name = folder.file_name().unwrap_or_default().to_string_lossy();
-            names.contains(&name.to_lowercase().as_str())
-        })
-    };
-    if let Some(train) = named(&["train", "training"]) {
-        let train = list(train)?;
-        let validation = named(&["val", "valid", "validation"]).map(|folder| list(folder));
-        let test = named(&["test", "testing"]).map(|folder| list(folder));
-        return Ok(Some(Form::Folders {
-            train,
-            validation: validation.transpose()?,
-            test: test.transpose()?,
-        }));
-    }
-    if folders.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Form::Folders {
-        train: list(root)?,
-        validation: None,
-        test: None,
-    }))
-}
-
-/// Lists the classes and pictures below `root`.
-fn list(root: &Path) -> Result<Listing> {
-    let mut listing = Listing::default();
-    for folder in entries(root)? {
-        if !folder.is_dir() {
-            listing.ignored += 1;
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if belongs_to_the_system(&name) {
+            contents.ignored.note(Reason::System, &entry.path());
             continue;
         }
-        let class = listing.classes.len();
-        let before = listing.files.len();
-        for file in entries(&folder)? {
-            if file.is_file() && has_picture_ending(&file) {
-                listing.files.push((file, class));
-            } else {
-                listing.ignored += 1;
+        let mut kind = entry.file_type().map_err(failed)?;
+        if kind.is_symlink() {
+            // A link that leads nowhere counts as a file, which then cannot be read, and is reported as such.
+            let target = std::fs::metadata(entry.path()).map(|target| target.file_type());
+            kind = target.unwrap_or(kind);
+        }
+        if kind.is_dir() {
+            folders.push(name);
+        } else if kind.is_file() || kind.is_symlink() {
+            files.push(name);
+        } else {
+            // Whoever opens a pipe waits for ever.
+            contents.ignored.note(Reason::Special, &entry.path());
+        }
+    }
+    let sorted = |mut names: Vec<OsString>| {
+        names.sort_unstable();
+        names.into_iter().map(|name| folder.join(name)).collect()
+    };
+    contents.folders = sorted(folders);
+    contents.files = sorted(files);
+    Ok(contents)
+}
+
+fn belongs_to_the_system(name: &OsString) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+        || SYSTEM_NAMES
+            .iter()
+            .any(|system| name.eq_ignore_ascii_case(system))
+}
+
+/// Lists the class folders at `root`, whose own contents are given.
+///
+/// # Errors
+/// [`Error::DataForm`] when there are fewer than two; [`Error::Io`] when a folder cannot be read.
+pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
+    let mut listing = Listing::new(root);
+    match parts(root, &contents.folders)? {
+        Some(parts) => {
+            listing.pass_over(&contents);
+            for folder in &contents.folders {
+                if !parts.iter().any(|(_, part, _)| part == folder) {
+                    listing.ignored.note(Reason::Beside, folder);
+                }
+            }
+            for (part, _, contents) in parts {
+                listing.class_folders(contents, Some(part))?;
             }
         }
-        if listing.files.len() == before {
-            return Err(Error::DataForm {
-                path: folder,
-                problem: format!(
-                    "this class folder holds no picture ({}); fill it or delete it",
-                    picture::ENDINGS.join(", ")
-                ),
-            });
-        }
-        listing.classes.push(
-            folder
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-        );
+        None => listing.class_folders(contents, None)?,
     }
-    if listing.classes.len() < 2 {
-        let found = match listing.classes.first() {
-            Some(class) => format!("only one class folder is there, `{class}`"),
-            None => "no class folder is there".into(),
+    listing.catalogue()
+}
+
+/// The folders of parts among `folders` with what they contain, if `root` is divided into parts.
+fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, Contents)>>> {
+    let mut parts: Vec<(Part, PathBuf, Contents)> = Vec::new();
+    let mut classes_beside = false;
+    for folder in folders {
+        let named = part_called(&file_name(folder));
+        if named.is_none() && (classes_beside || parts.len() > 1) {
+            continue;
+        }
+        let contents = contents(folder)?;
+        let pictures = || {
+            contents
+                .files
+                .iter()
+                .any(|file| passed_over(file).is_none())
         };
-        return Err(Error::DataForm {
-            path: root.to_owned(),
-            problem: format!(
-                "{found}; a classifier needs at least two classes, one folder of pictures each"
-            ),
-        });
-    }
-    Ok(listing)
-}
-
-fn has_picture_ending(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| {
-        picture::ENDINGS.contains(&ending.to_string_lossy().to_lowercase().as_str())
-    })
-}
-
-/// The shape into which pictures are read when nobody names one: their own size where all of the first hundred agree,
-/// else a square as high as half of them are; one channel where all are grey.
-pub(super) fn choose_shape(listing: &Listing, options: &Options) -> Result<Shape> {
-    let step = listing.files.len().div_ceil(100).max(1);
-    let mut sizes = Vec::new();
-    let mut grey = true;
-    for (path, _) in listing.files.iter().step_by(step) {
-        let picture = picture::read(path)?;
-        sizes.push((picture.height() as usize, picture.width() as usize));
-        grey &= !picture.color().has_color();
-    }
-    let channels = if grey { 1 } else { 3 };
-    if sizes.iter().all(|size| size == &sizes[0])
-        && sizes[0].0.max(sizes[0].1) <= options.largest_side
-    {
-        return Ok(Shape::new(sizes[0].0, sizes[0].1, channels));
-    }
-    let mut shorter: Vec<usize> = sizes.iter().map(|size| size.0.min(size.1)).collect();
-    shorter.sort_unstable();
-    let side = shorter[shorter.len() / 2].min(options.largest_side);
-    Ok(Shape::new(side, side, channels))
-}
-
-/// Decodes the listed pictures, each brought to `shape` by `prepare`, on all cores; the result does not depend on their number.
-pub(super) fn read(
-    name: &str,
-    listing: &Listing,
-    shape: Shape,
-    prepare: &(dyn Fn(&Path) -> Result<Vec<u8>> + Sync),
-) -> Result<Dataset> {
-    let bytes = shape.len().checked_mul(listing.files.len());
-    let mut pixels = Vec::new();
-    if bytes.is_none_or(|bytes| pixels.try_reserve_exact(bytes).is_err()) {
-        return Err(Error::DataMismatch(format!(
-            "{} pictures of {shape} do not fit into memory; read them smaller",
-            listing.files.len()
-        )));
-    }
-    pixels.resize(shape.len() * listing.files.len(), 0u8);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let failed = AtomicBool::new(false);
-    let errors = std::sync::Mutex::new(Vec::new());
-    // Small pieces taken in turn, so that no thread waits for another with larger pictures.
-    let pieces = std::sync::Mutex::new(
-        pixels
-            .chunks_mut(16 * shape.len())
-            .zip(listing.files.chunks(16))
-            .enumerate(),
-    );
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while !failed.load(Ordering::Relaxed) {
-                    let next = pieces.lock().unwrap_or_else(|e| e.into_inner()).next();
-                    let Some((piece, (outs, files))) = next else {
-                        return;
-                    };
-                    for (out, (path, _)) in outs.chunks_exact_mut(shape.len()).zip(files) {
-                        match prepare(path) {
-                            Ok(pixels) => out.copy_from_slice(&pixels),
-                            Err(error) => {
-                                failed.store(true, Ordering::Relaxed);
-                                errors
-                                    .lock()
-                                    .unwrap_or_else(|e| e.into_inner())
-                                    .push((piece, error));
-                                return;
-                            }
-                        }
-                    }
-                }
-            });
+        let Some(part) = named else {
+            classes_beside = pictures();
+            continue;
+        };
+        // A folder called `train` may also be the class of trains, which holds pictures itself.
+        if contents.folders.is_empty() || contents.folders.len() == 1 && pictures() {
+            classes_beside |= pictures();
+            continue;
         }
-    });
-    let mut errors = errors.into_inner().unwrap_or_else(|e| e.into_inner());
-    errors.sort_by_key(|(piece, _)| *piece);
-    if let Some((_, error)) = errors.into_iter().next() {
-        return Err(error);
+        if let Some((_, other, _)) = parts.iter().find(|(known, _, _)| *known == part) {
+            return Err(problem(
+                root,
+                format!(
+                    "`{}` and `{}` both hold {part} images; put them together or rename one",
+                    file_name(other),
+                    file_name(folder)
+                ),
+            ));
+        }
+        parts.push((part, folder.clone(), contents));
     }
-    let labels = listing.files.iter().map(|&(_, class)| class).collect();
-    Dataset::from_bytes(name, listing.classes.clone(), shape, pixels, labels)
+    parts.sort_by_key(|(part, _, _)| *part);
+    let divided = match &parts[..] {
+        [] => false,
+        [(Part::Train, _, _)] => !classes_beside,
+        [_] => folders.len() == 1,
+        [(Part::Train, _, _), ..] => true,
+        _ => folders.len() == parts.len(),
+    };
+    Ok(divided.then_some(parts))
+}
+
+/// The part that a folder's name, or a word in a table, stands for.
+pub(super) fn part_called(name: &str) -> Option<Part> {
+    match name.to_lowercase().as_str() {
+        "train" | "training" => Some(Part::Train),
+        "val" | "valid" | "validation" => Some(Part::Validation),
+        "test" | "testing" => Some(Part::Test),
+        _ => None,
+    }
+}
+
+/// Files and classes as they are found.
+struct Listing<'a> {
+    root: &'a Path,
+    files: Vec<File>,
+    /// Labels by the names of classes, as they were met.
+    labels: HashMap<String, usize>,
+    ignored: Ignored,
+    /// Pictures that lie beside class folders instead of in one.
+    stray_pictures: usize,
+    /// `root` and all folders above it: a link that leads there leads in circles.
+    above: HashSet<PathBuf>,
+}
+
+impl<'a> Listing<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            files: Vec::new(),
+            labels: HashMap::new(),
+            ignored: Ignored::default(),
+            stray_pictures: 0,
+            above: real(root).ancestors().map(Path::to_owned).collect(),
+        }
+    }
+
+    /// Notes files that lie where only folders mean something.
+    fn pass_over(&mut self, contents: &Contents) {
+        self.ignored.add(&contents.ignored);
+        for file in &contents.files {
+            self.ignored.note(Reason::Stray, file);
+            self.stray_pictures += usize::from(passed_over(file).is_none());
+        }
+    }
+
+    /// Lists each folder as a class of `part`.
+    fn class_folders(&mut self, contents: Contents, part: Option<Part>) -> Result<()> {
+        self.pass_over(&contents);
+        let mut met = HashSet::new();
+        for folder in contents.folders {
+            let place = real(&folder);
+            if self.above.contains(&place) {
+                self.ignored.note(Reason::Loop, &folder);
+                continue;
+            }
+            let class = file_name(&folder);
+            let new = self.labels.len();
+            let label = *self.labels.entry(class.clone()).or_insert(new);
+            if !met.insert(class) {
+                return Err(problem(
+                    &folder,
+                    "its name is not valid Unicode and cannot be told from another class folder's; rename it",
+                ));
+            }
+            let mut seen: HashSet<PathBuf> = place.ancestors().map(Path::to_owned).collect();
+            seen.extend(self.above.iter().cloned());
+            self.pictures(folder, label, part, &mut seen)?;
+        }
+        Ok(())
+    }
+
+    /// Lists all pictures in and below a class folder: those of a folder by name, then those of the folders in it.
+    /// No folder of `seen` is entered, so that links in circles end.
+    fn pictures(
+        &mut self,
+        class: PathBuf,
+        label: usize,
+        part: Option<Part>,
+        seen: &mut HashSet<PathBuf>,
+    ) -> Result<()> {
+        let mut waiting = vec![class];
+        while let Some(folder) = waiting.pop() {
+            let contents = contents(&folder)?;
+            self.ignored.add(&contents.ignored);
+            for path in contents.files {
+                match passed_over(&path) {
+                    None => self.files.push(File { path, label, part }),
+                    Some(reason) => self.ignored.note(reason, &path),
+                }
+            }
+            for folder in contents.folders.into_iter().rev() {
+                if seen.insert(real(&folder)) {
+                    waiting.push(folder);
+                } else {
+                    self.ignored.note(Reason::Loop, &folder);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The listing with its classes in the order of their names.
+    fn catalogue(mut self) -> Result<Catalogue> {
+        if self.labels.len() < 2 {
+            return Err(self.too_few_classes());
+        }
+        let mut classes: Vec<(String, usize)> = self.labels.into_iter().collect();
+        classes.sort();
+        let mut places = vec![0; classes.len()];
+        for (place, (_, label)) in classes.iter().enumerate() {
+            places[*label] = place;
+        }
+        for file in &mut self.files {
+            file.label = places[file.label];
+        }
+        Ok(Catalogue {
+            name: name_of(self.root),
+            form: "class folders",
+            classes: classes.into_iter().map(|(class, _)| class).collect(),
+            files: self.files,
+            notes: self.ignored.notes(self.root),
+        })
+    }
+
+    fn too_few_classes(&self) -> Error {
+        let advice = "a classifier needs at least two classes, one folder of pictures each";
+        let Some(class) = self.labels.keys().next() else {
+            let pictures = match self.stray_pictures {
+                0 => String::new(),
+                1 => "1 picture, but ".to_owned(),
+                many => format!("{} pictures, but ", thousands(many)),
+            };
+            return problem(
+                self.root,
+                format!("it holds {pictures}neither class folders nor IDX files; {advice}"),
+            );
+        };
+        let folder = self.root.join(class);
+        let inner = contents(&folder).map_or(0, |contents| contents.folders.len());
+        let hint = match inner {
+            0 => String::new(),
+            _ => format!("; is {} what you mean?", folder.display()),
+        };
+        problem(
+            self.root,
+            format!("only one class folder is there, `{class}`; {advice}{hint}"),
+        )
+    }
+}
+
+/// Why a file in a class folder is no picture, or `None` when it is to be read as one.
+fn passed_over(file: &Path) -> Option<Reason> {
+    let Some(ending) = file.extension() else {
+        return (!begins_like_a_picture(file)).then_some(Reason::Ending);
+    };
+    let ending = ending.to_string_lossy().to_lowercase();
+    if picture::ENDINGS.contains(&ending.as_str()) {
+        None
+    } else if FOREIGN_ENDINGS.contains(&ending.as_str()) {
+        Some(Reason::Format)
+    } else {
+        Some(Reason::Ending)
+    }
+}
+
+/// Whether the first bytes of a file are those of a picture format that is read.
+fn begins_like_a_picture(file: &Path) -> bool {
+    let mut start = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|file| file.take(16).read_to_end(&mut start))
+        .is_ok()
+        && picture::is_known(&start)
+}
+
+/// Where a folder really is; the path itself if the system cannot tell.
+fn real(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -1,7 +1,9 @@
 //! IDX, the format of MNIST's files: a magic number that names type and dimensions, the sizes, then the numbers.
 use std::path::{Path, PathBuf};
 
-use crate::data::{Dataset, Form};
+use crate::data::catalogue::arrays;
+use crate::data::folder::Contents;
+use crate::data::{Dataset, Splits};
 use crate::{Error, Result, Shape};
 
 /// The contents of an IDX file of bytes.
@@ -128,30 +130,37 @@ pub(super) fn dataset(name: &str, images: (Idx, &Path), labels: (Idx, &Path)) ->
     Dataset::from_bytes(name, classes, shape, images.values, labels)
 }
 
-/// Looks for IDX pairs in a folder: the training pair and, where there is one, the test pair.
-pub(super) fn find(folder: &Path) -> Result<Option<Form>> {
-    let mut names: Vec<String> = Vec::new();
-    for entry in super::folder::entries(folder)? {
-        if let Some(name) = entry.file_name().and_then(|name| name.to_str())
-            && is_images(name)
-            && entry.is_file()
-        {
-            names.push(name.to_owned());
-        }
-    }
-    let Some(first) = names.iter().find(|name| !is_test(name)).or(names.first()) else {
-        return Ok(None);
+/// Looks for IDX pictures among the files of a folder: those to train on and, where there are any, those to test on.
+pub(super) fn find(contents: &Contents) -> Option<(PathBuf, Option<PathBuf>)> {
+    let name = |path: &&PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.unwrap_or_default().to_owned()
     };
-    let train = folder.join(first);
-    let test = names
+    let images: Vec<&PathBuf> = contents
+        .files
         .iter()
-        .find(|name| is_test(name) && *name != first)
-        .map(|name| folder.join(name));
-    Ok(Some(Form::Idx { train, test }))
+        .filter(|path| is_images(&name(path)))
+        .collect();
+    let train = images.iter().find(|path| !is_test(&name(path)));
+    let train = train.or(images.first())?;
+    let test = images
+        .iter()
+        .find(|path| is_test(&name(path)) && *path != train);
+    Some(((*train).clone(), test.map(|path| (*path).clone())))
+}
+
+/// Reads the pictures at `train` and `test` and the labels beside them.
+///
+/// # Errors
+/// As [`read`] and [`dataset`]; [`Error::DataForm`] when the labels are missing; [`Error::DataMismatch`] when the pairs differ.
+pub(super) fn open(train: &Path, test: Option<&Path>) -> Result<Splits> {
+    let train = read_pair(train)?;
+    let test = test.map(read_pair).transpose()?;
+    arrays("IDX files", train, test)
 }
 
 /// Reads the pictures at `images` and the labels beside them.
-pub(super) fn read_pair(images: &Path) -> Result<Dataset> {
+fn read_pair(images: &Path) -> Result<Dataset> {
     let labels = labels_beside(images)?;
     let name = images.parent().and_then(Path::file_name).map_or_else(
         || images.display().to_string(),

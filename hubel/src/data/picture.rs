@@ -15,6 +15,11 @@ pub const ENDINGS: [&str; 12] = [
     "png", "jpg", "jpeg", "jfif", "bmp", "gif", "webp", "pbm", "pgm", "ppm", "pnm", "pam",
 ];
 
+/// Whether `start`, the first bytes of a file, are those of a picture that [`read`] can decode.
+pub(super) fn is_known(start: &[u8]) -> bool {
+    image::guess_format(start).is_ok_and(|format| format.reading_enabled())
+}
+
 /// Reads the picture at `path` (PNG, JPEG, WebP, GIF's first frame, BMP, PNM, told apart by their contents) and turns it
 /// as its EXIF orientation says.
 ///

@@ -1,0 +1,206 @@
+//! What a path holds, found out by looking and without decoding a picture.
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::data::{Dataset, Splits, folder, idx, mnist};
+use crate::{Error, Result};
+
+/// What was found at a path.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one such value at a time"
+)]
+pub(crate) enum Found {
+    /// Picture files and their classes; nothing of them was read.
+    Files(Catalogue),
+    /// Arrays of pictures of one shape, read as they were found.
+    Arrays(Splits),
+}
+
+/// Picture files and their classes.
+#[derive(Clone, Debug)]
+pub(crate) struct Catalogue {
+    /// A short name of the data, for reports.
+    pub(crate) name: String,
+    /// What form it has: "class folders", …
+    pub(crate) form: &'static str,
+    /// The classes; labels count them from 0. A class without files is among them.
+    pub(crate) classes: Vec<String>,
+    /// The files, in an order that depends on nothing but their names.
+    pub(crate) files: Vec<File>,
+    /// What was ignored and why, counted, one line for each reason.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A picture file of a [`Catalogue`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its class, as an index into [`Catalogue::classes`].
+    pub(crate) label: usize,
+    /// The part of the data that it belongs to; `None` where the data is not divided.
+    pub(crate) part: Option<Part>,
+}
+
+/// A part into which data is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// What is learnt from.
+    Train,
+    /// What choices are made by: which epoch is best, when to stop.
+    Validation,
+    /// What takes part in no choice, for the final judgement.
+    Test,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        })
+    }
+}
+
+impl Catalogue {
+    /// Number of files of a part; `None` counts the files that belong to no part.
+    pub(crate) fn count(&self, part: Option<Part>) -> usize {
+        self.files.iter().filter(|file| file.part == part).count()
+    }
+
+    /// What was found, in one line: "class folders, 10 classes, 50,000 + 10,000 images".
+    pub(crate) fn description(&self) -> String {
+        let parts = [Part::Train, Part::Validation, Part::Test];
+        let counts = parts.map(|part| self.count(Some(part)));
+        describe(
+            self.form,
+            self.classes.len(),
+            self.count(None) + counts[0],
+            counts[1],
+            counts[2],
+        )
+    }
+}
+
+/// A form, its classes and the images of each part in one line.
+fn describe(form: &str, classes: usize, train: usize, validation: usize, test: usize) -> String {
+    let counted = [
+        (train, Part::Train),
+        (validation, Part::Validation),
+        (test, Part::Test),
+    ];
+    let present: Vec<(usize, Part)> = counted
+        .into_iter()
+        .filter(|&(count, _)| count > 0)
+        .collect();
+    let counts: Vec<String> = present.iter().map(|&(count, _)| thousands(count)).collect();
+    let names: Vec<String> = present.iter().map(|(_, part)| part.to_string()).collect();
+    // Nobody has to be told what `50,000 + 10,000` or a single number means.
+    let names = match present[..] {
+        [] | [(_, Part::Train)] | [(_, Part::Train), (_, Part::Test)] => String::new(),
+        _ => format!(" ({})", names.join(" + ")),
+    };
+    let counts = if counts.is_empty() {
+        "no".to_owned()
+    } else {
+        counts.join(" + ")
+    };
+    let images = if counts == "1" { "image" } else { "images" };
+    format!("{form}, {classes} classes, {counts} {images}{names}")
+}
+
+/// Finds out by looking what is at `path`, or what the name `mnist` means.
+///
+/// # Errors
+/// [`Error::DataForm`] when no known form is there or it has fewer than two classes; [`Error::Io`] when a folder cannot be
+/// read; [`Error::Idx`], [`Error::DataMismatch`] when arrays are damaged or do not fit together.
+pub(crate) fn find(path: &Path) -> Result<Found> {
+    if path.as_os_str().eq_ignore_ascii_case("mnist") {
+        return mnist().map(Found::Arrays);
+    }
+    let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => problem(
+            path,
+            "there is no such file or folder; give a folder of class folders, a folder with IDX files, or the name `mnist`",
+        ),
+        _ => Error::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        },
+    })?;
+    if metadata.is_file() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if idx::is_images(&name) {
+            return idx::open(path, None).map(Found::Arrays);
+        }
+        return Err(problem(
+            path,
+            "a single file must hold pictures in IDX form, with `images` and `idx3` in its name; give the folder instead",
+        ));
+    }
+    let contents = folder::contents(path)?;
+    if let Some((train, test)) = idx::find(&contents) {
+        return idx::open(&train, test.as_deref()).map(Found::Arrays);
+    }
+    folder::find(path, contents).map(Found::Files)
+}
+
+/// An [`Error::DataForm`] about `path`.
+pub(super) fn problem(path: &Path, problem: impl Into<String>) -> Error {
+    Error::DataForm {
+        path: path.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+/// Data that was read as arrays, the test part's classes matched by name with those of the training part.
+pub(super) fn arrays(form: &str, train: Dataset, test: Option<Dataset>) -> Result<Splits> {
+    let test = match test {
+        Some(test) if test.shape() != train.shape() => {
+            return Err(Error::DataMismatch(format!(
+                "the training images are {} and the test images {}; they must agree",
+                train.shape(),
+                test.shape()
+            )));
+        }
+        Some(test) => Some(test.with_classes(train.classes())?),
+        None => None,
+    };
+    let tested = test.as_ref().map_or(0, Dataset::len);
+    let description = describe(form, train.classes().len(), train.len(), 0, tested);
+    Ok(Splits {
+        description: format!("{description} of {}", train.shape()),
+        train,
+        test,
+        notes: Vec::new(),
+    })
+}
+
+/// The name of a folder or file as a report shows it, also for `.` and links.
+pub(super) fn name_of(path: &Path) -> String {
+    path.canonicalize()
+        .ok()
+        .as_deref()
+        .and_then(Path::file_name)
+        .map_or_else(
+            || path.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+}
+
+/// A number with commas between its thousands.
+pub(super) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

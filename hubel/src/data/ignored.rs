@@ -1,0 +1,130 @@
+//! What a listing passes over: counted by reason, never silently.
+use std::path::{Path, PathBuf};
+
+use crate::data::catalogue::thousands;
+use crate::data::picture;
+
+/// Why something in a folder is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Hidden, or written by a system for itself.
+    System,
+    /// A file that is no picture by its ending.
+    Ending,
+    /// A picture in a format that is not read.
+    Format,
+    /// A link to a folder above it, or to one that is listed already.
+    Loop,
+    /// A pipe or a device.
+    Special,
+    /// A file beside the class folders.
+    Stray,
+    /// A folder beside those that are used.
+    Beside,
+}
+
+const REASONS: [Reason; 7] = [
+    Reason::System,
+    Reason::Ending,
+    Reason::Format,
+    Reason::Loop,
+    Reason::Special,
+    Reason::Stray,
+    Reason::Beside,
+];
+
+/// How much was passed over, and one example of each reason.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ignored {
+    counts: [usize; REASONS.len()],
+    examples: [Option<PathBuf>; REASONS.len()],
+}
+
+impl Ignored {
+    /// Counts `path`; the first in order of names is the example.
+    pub(super) fn note(&mut self, reason: Reason, path: &Path) {
+        self.counts[reason as usize] += 1;
+        let example = &mut self.examples[reason as usize];
+        if example.as_deref().is_none_or(|example| path < example) {
+            *example = Some(path.to_owned());
+        }
+    }
+
+    /// Adds what another listing passed over.
+    pub(super) fn add(&mut self, other: &Self) {
+        for reason in REASONS {
+            if let Some(path) = &other.examples[reason as usize] {
+                self.note(reason, path);
+                self.counts[reason as usize] += other.counts[reason as usize] - 1;
+            }
+        }
+    }
+
+    /// A line for each reason that occurred; paths are shown as they are below `root`.
+    pub(super) fn notes(&self, root: &Path) -> Vec<String> {
+        let occurred = REASONS.into_iter().filter_map(|reason| {
+            let example = self.examples[reason as usize].as_ref()?;
+            Some((reason, self.counts[reason as usize], example))
+        });
+        occurred
+            .map(|(reason, count, example)| {
+                let (one, many, why) = explain(reason);
+                let (things, verb) = match count {
+                    1 => (format!("1 {one}"), "was"),
+                    _ => (format!("{} {many}", thousands(count)), "were"),
+                };
+                let example = example.strip_prefix(root).unwrap_or(example);
+                let such_as = if count == 1 { "" } else { "such as " };
+                format!(
+                    "{things} {verb} ignored, {such_as}{}{why}",
+                    example.display()
+                )
+            })
+            .collect()
+    }
+}
+
+/// One thing and several of them, and what there is to know or do about it.
+fn explain(reason: Reason) -> (&'static str, &'static str, String) {
+    let nothing = String::new;
+    match reason {
+        Reason::System => (
+            "hidden or system file or folder",
+            "hidden or system files and folders",
+            nothing(),
+        ),
+        Reason::Ending => (
+            "file",
+            "files",
+            format!(
+                ": no picture by its ending ({}), nor by its first bytes where it has none",
+                picture::ENDINGS.join(", ")
+            ),
+        ),
+        Reason::Format => (
+            "picture",
+            "pictures",
+            ": this format is not read; convert it to JPEG or PNG".into(),
+        ),
+        Reason::Loop => (
+            "link to a folder",
+            "links to folders",
+            ": it leads back to a folder that is listed already".into(),
+        ),
+        Reason::Special => (
+            "entry",
+            "entries",
+            ": it is neither a file nor a folder".into(),
+        ),
+        Reason::Stray => (
+            "file",
+            "files",
+            ": it lies beside the class folders and not in one".into(),
+        ),
+        Reason::Beside => (
+            "folder",
+            "folders",
+            ": it is no part (train, val, test) of the data".into(),
+        ),
+    }
+}
