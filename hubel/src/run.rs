@@ -91,18 +91,29 @@ impl Plan {
         &workspace.values[self.logits][..self.settings.batch * self.outputs]
     }
 
-    /// The loss of the last forward run, and its gradient by the logits, where [`Plan::backward`] begins.
+    /// The loss of the last forward run, and its gradient by the logits, where [`Plan::backward`] begins. `class_weights` says how much
+    /// each class counts in the mean (only their ratios matter); without them all count the same.
+    ///
+    /// # Panics
+    /// If there is not a label for each image and a weight for each class.
     pub fn loss(
         &self,
         workspace: &mut Workspace,
         labels: &[u32],
         label_smoothing: f32,
+        class_weights: Option<&[f32]>,
     ) -> BatchLoss {
         let length = self.settings.batch * self.outputs;
         let logits = &workspace.values[self.logits][..length];
         let gradient = &mut workspace.gradients[self.logits_gradient][..length];
-        let (loss, correct) =
-            softmax::cross_entropy(logits, labels, self.outputs, label_smoothing, gradient);
+        let (loss, correct) = softmax::cross_entropy(
+            logits,
+            labels,
+            self.outputs,
+            label_smoothing,
+            class_weights,
+            gradient,
+        );
         BatchLoss { loss, correct }
     }
 

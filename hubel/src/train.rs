@@ -283,7 +283,7 @@ impl Trainer {
             .next_u64();
         plan.pack(&self.cpu, parameters, workspace);
         plan.forward(&self.cpu, parameters, workspace, seed);
-        let batch = plan.loss(workspace, &labels, settings.label_smoothing);
+        let batch = plan.loss(workspace, &labels, settings.label_smoothing, None);
         if !batch.loss.is_finite() {
             return Err(Error::Diverged {
                 step: step + 1,

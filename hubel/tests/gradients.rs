@@ -198,7 +198,7 @@ fn run(
     }
     plan.pack(&cpu, &parameters, &mut workspace);
     plan.forward(&cpu, &parameters, &mut workspace, 5);
-    let loss = plan.loss(&mut workspace, &[0, 1, 2, 1], 0.0).loss;
+    let loss = plan.loss(&mut workspace, &[0, 1, 2, 1], 0.0, None).loss;
     plan.backward(&cpu, &parameters, &mut workspace, 5);
     Ok((loss, workspace.parameter_gradient().to_vec()))
 }

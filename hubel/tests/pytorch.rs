@@ -133,7 +133,7 @@ fn check_network(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
 
     let (plan, mut workspace) = forward(cpu, &model, images, case.batch, Mode::Training, fuse);
     near("logits", plan.logits(&workspace), numbers("logits"));
-    let loss = plan.loss(&mut workspace, &case.labels, 0.0).loss;
+    let loss = plan.loss(&mut workspace, &case.labels, 0.0, None).loss;
     near("loss", &[loss as f32], &[case.loss as f32]);
     plan.backward(cpu, model.parameters(), &mut workspace, 0);
     check_gradients(fixture, case, &model, workspace.parameter_gradient(), &what);
@@ -306,6 +306,7 @@ fn softmax_and_cross_entropy() {
         classes: usize,
         labels: Vec<u32>,
         smoothing: f32,
+        weights: Option<Vec<f32>>,
         loss: f64,
     }
     let fixture = Fixture::open("loss");
@@ -315,7 +316,9 @@ fn softmax_and_cross_entropy() {
         let what = |what: &str| format!("case {}: {what}", case.name);
         let mut actual = vec![0.0; logits.len()];
         let (labels, smoothing) = (&case.labels, case.smoothing);
-        let (loss, _) = softmax::cross_entropy(logits, labels, classes, smoothing, &mut actual);
+        let weights = case.weights.as_deref();
+        let (loss, _) =
+            softmax::cross_entropy(logits, labels, classes, smoothing, weights, &mut actual);
         let measure = largest(logits).max(1.0);
         assert_near(
             &what("loss"),
@@ -491,7 +494,7 @@ fn two_hundred_steps_of_lenet5() {
                 let (logits, expected) = (plan.logits(&workspace), fixture.numbers("first_logits"));
                 assert_near("first logits", logits, expected, largest(expected), 400);
             }
-            let loss = plan.loss(&mut workspace, &labels, 0.0).loss as f32;
+            let loss = plan.loss(&mut workspace, &labels, 0.0, None).loss as f32;
             // PyTorch's own curve in float32 is within 3e-7 of this one in float64 at every step.
             let expected = fixture.numbers("losses")[step];
             assert!(

@@ -181,7 +181,7 @@ fn main() {
             &format!("cross-entropy {batch}×{classes}"),
             2 * batch * classes,
             &mut || {
-                softmax::cross_entropy(&logits, &labels, classes, 0.0, &mut gradient);
+                softmax::cross_entropy(&logits, &labels, classes, 0.0, None, &mut gradient);
             },
         );
     }

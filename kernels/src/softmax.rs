@@ -15,18 +15,29 @@ pub fn softmax(cpu: &Cpu, logits: &[f32], classes: usize, output: &mut [f32]) {
 /// equals) at their label. `gradient` becomes that of the mean by the logits. A NaN among the logits gives a NaN loss.
 /// `label_smoothing` spreads this share of the target evenly over all classes (Szegedy et al. 2016).
 ///
+/// `class_weights` says how much each class counts, 1 where there are none: the mean is weighted by them, so only their ratios matter.
+/// They are multiplied into the target after it is smoothed, as in PyTorch's `CrossEntropyLoss(weight, label_smoothing)`; as there, a batch
+/// whose labels weigh nothing together has the loss NaN.
+///
 /// # Panics
-/// If a label is not below `classes`.
+/// If a label is not below `classes`, or there is not a weight for each class.
 pub fn cross_entropy(
     logits: &[f32],
     labels: &[u32],
     classes: usize,
     label_smoothing: f32,
+    class_weights: Option<&[f32]>,
     gradient: &mut [f32],
 ) -> (f64, usize) {
     assert!(logits.len() == labels.len() * classes && gradient.len() == logits.len());
-    let scale = 1.0 / labels.len() as f32;
-    let rest = label_smoothing / classes as f32;
+    if let Some(weights) = class_weights {
+        assert_eq!(weights.len(), classes, "a weight for each class");
+    }
+    let weight = |class: usize| class_weights.map_or(1.0, |weights| f64::from(weights[class]));
+    let smoothing = f64::from(label_smoothing);
+    let rest = smoothing / classes as f64;
+    let total: f64 = labels.iter().map(|label| weight(*label as usize)).sum();
+    let of_all: f64 = (0..classes).map(weight).sum();
     let (mut loss, mut correct) = (0.0, 0);
     for ((logits, gradient), label) in logits
         .chunks(classes)
@@ -38,21 +49,18 @@ pub fn cross_entropy(
         let sum = exponentials(logits, gradient);
         let largest = largest(logits);
         let log_sum = f64::from(logits[largest]) + f64::from(sum).ln();
-        let mean = logits.iter().map(|logit| f64::from(*logit)).sum::<f64>() / classes as f64;
-        let smoothing = f64::from(label_smoothing);
-        loss += log_sum - (1.0 - smoothing) * f64::from(logits[label]) - smoothing * mean;
+        let at_label = (1.0 - smoothing) * weight(label);
+        let targets = at_label + rest * of_all;
+        loss += targets * log_sum - at_label * f64::from(logits[label]);
         correct += usize::from(largest == label);
-        for (c, value) in gradient.iter_mut().enumerate() {
-            let target = rest
-                + if c == label {
-                    1.0 - label_smoothing
-                } else {
-                    0.0
-                };
-            *value = scale * (*value / sum - target);
+        for (c, (value, logit)) in gradient.iter_mut().zip(logits).enumerate() {
+            let spread = rest * weight(c);
+            loss -= spread * f64::from(*logit);
+            let target = spread + if c == label { at_label } else { 0.0 };
+            *value = ((targets * f64::from(*value / sum) - target) / total) as f32;
         }
     }
-    (loss / labels.len() as f64, correct)
+    (loss / total, correct)
 }
 
 /// e to the logits less the largest, and their sum.
@@ -89,16 +97,27 @@ mod tests {
     fn the_gradient_is_the_finite_difference_of_the_loss() {
         let logits = [0.3, -1.2, 2.0, 0.0, 0.5, 0.4, 80.0, -80.0, 0.1];
         let labels = [2, 0, 1];
-        for smoothing in [0.0, 0.1] {
+        let weights = [0.5, 4.0, 1.25];
+        for (smoothing, weights) in [
+            (0.0, None),
+            (0.1, None),
+            (0.0, Some(&weights[..])),
+            (0.1, Some(&weights[..])),
+        ] {
+            let loss = |logits: &[f32], gradient: &mut [f32]| {
+                cross_entropy(logits, &labels, 3, smoothing, weights, gradient).0
+            };
             let mut gradient = [0.0; 9];
-            cross_entropy(&logits, &labels, 3, smoothing, &mut gradient);
+            loss(&logits, &mut gradient);
             for i in 0..9 {
                 let at = |shift: f32| {
                     let mut moved = logits;
                     moved[i] += shift;
-                    cross_entropy(&moved, &labels, 3, smoothing, &mut [0.0; 9]).0
+                    loss(&moved, &mut [0.0; 9])
                 };
-                let difference = (at(0.01) - at(-0.01)) / 0.02;
+                // A power of two, so that 80 moves by it exactly.
+                let shift = 1.0 / 64.0;
+                let difference = (at(shift) - at(-shift)) / f64::from(2.0 * shift);
                 assert!((f64::from(gradient[i]) - difference).abs() < 1e-4);
             }
         }
@@ -106,32 +125,52 @@ mod tests {
 
     #[test]
     fn nan_and_hits_are_seen() {
-        assert!(
-            cross_entropy(&[f32::NAN, 0.0], &[0], 2, 0.0, &mut [0.0; 2])
-                .0
-                .is_nan()
+        let plain = |logits: &[f32], labels: &[u32]| {
+            let mut gradient = vec![0.0; logits.len()];
+            cross_entropy(logits, labels, 2, 0.0, None, &mut gradient)
+        };
+        assert!(plain(&[f32::NAN, 0.0], &[0]).0.is_nan());
+        assert!(plain(&[0.0, f32::NAN], &[0]).0.is_nan());
+        assert_eq!(plain(&[1.0, 2.0, 3.0, 2.0], &[1, 1]).1, 1);
+    }
+
+    /// A class that weighs twice as much counts as if each of its rows were there twice.
+    #[test]
+    fn a_weight_is_a_count_of_rows() {
+        let (first, second) = ([0.3, -1.2, 0.9], [1.5, 0.2, -0.4]);
+        let mut weighted = [0.0; 6];
+        let (loss, correct) = cross_entropy(
+            &[first, second].concat(),
+            &[1, 0],
+            3,
+            0.0,
+            Some(&[1.0, 2.0, 7.0]),
+            &mut weighted,
         );
-        assert!(
-            cross_entropy(&[0.0, f32::NAN], &[0], 2, 0.0, &mut [0.0; 2])
-                .0
-                .is_nan()
-        );
-        assert_eq!(
-            cross_entropy(&[1.0, 2.0, 3.0, 2.0], &[1, 1], 2, 0.0, &mut [0.0; 4]).1,
-            1
-        );
+        let mut repeated = [0.0; 9];
+        let rows = [first, first, second].concat();
+        let expected = cross_entropy(&rows, &[1, 1, 0], 3, 0.0, None, &mut repeated);
+        assert!((loss - expected.0).abs() < 1e-12);
+        assert_eq!(correct, 1, "a row counts once, whatever its class weighs");
+        for c in 0..3 {
+            assert!((weighted[c] - repeated[c] - repeated[3 + c]).abs() < 1e-6);
+            assert!((weighted[3 + c] - repeated[6 + c]).abs() < 1e-6);
+        }
     }
 
     proptest! {
         #[test]
         fn loss_gradient_and_probabilities_are_the_formulas(
             rows in 1..5_usize, classes in 1..40_usize, scale in 0.1..30.0_f32, smoothing in prop_oneof![Just(0.0_f32), 0.0..0.5_f32],
+            spread in prop_oneof![Just(None), (0.1..5.0_f32).prop_map(Some)],
         ) {
             let logits: Vec<f32> = (0..rows * classes).map(|i| scale * (i as f32 * 12.9898).sin()).collect();
             let labels: Vec<u32> = (0..rows).map(|n| (n * 7 % classes) as u32).collect();
+            let weights = spread.map(|spread| (0..classes).map(|c| 0.2 + spread * (1.0 + (c as f32 * 78.233).sin())).collect::<Vec<f32>>());
+            let weights = weights.as_deref();
             let mut gradient = vec![0.0; logits.len()];
-            let (loss, correct) = cross_entropy(&logits, &labels, classes, smoothing, &mut gradient);
-            let (expected, slope) = reference::cross_entropy(&logits, &labels, classes, smoothing);
+            let (loss, correct) = cross_entropy(&logits, &labels, classes, smoothing, weights, &mut gradient);
+            let (expected, slope) = reference::cross_entropy(&logits, &labels, classes, smoothing, weights);
             prop_assert!((loss - expected).abs() < 1e-5 * expected.max(1.0), "{loss}, not {expected}");
             prop_assert!(correct <= rows);
             prop_assert!(gradient.iter().zip(&slope).all(|(value, exact)| (f64::from(*value) - exact).abs() < 1e-6));

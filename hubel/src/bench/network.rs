@@ -163,7 +163,7 @@ impl Bench {
         plan.pack(cpu, parameters, workspace);
         watch(steps, Pass::Forward);
         plan.forward_watched(cpu, parameters, workspace, 1, watch);
-        plan.loss(workspace, labels, 0.0);
+        plan.loss(workspace, labels, 0.0, None);
         watch(steps + 1, Pass::Forward);
         plan.backward_watched(cpu, parameters, workspace, 1, watch);
         plan.update_running_statistics(parameters, workspace);

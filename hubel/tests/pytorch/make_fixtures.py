@@ -322,17 +322,25 @@ def corners(count):
 
 def losses():
     tensors, cases = {}, []
-    for i, (batch, classes, smoothing, scale) in enumerate(
-        [(3, 5, 0.0, 4), (3, 5, 0.1, 4), (1, 2, 0.0, 1), (4, 19, 0.0, 200), (4, 19, 0.25, 200), (2, 3, 1.0, 10), (7, 1, 0.0, 1)]
+    for i, (batch, classes, smoothing, scale, spread) in enumerate(
+        [
+            (3, 5, 0.0, 4, None), (3, 5, 0.1, 4, None), (1, 2, 0.0, 1, None), (4, 19, 0.0, 200, None), (4, 19, 0.25, 200, None),
+            (2, 3, 1.0, 10, None), (7, 1, 0.0, 1, None),
+            # Weights of the classes, from 0.2 to 0.2 + spread.
+            (3, 5, 0.0, 4, 3.0), (3, 5, 0.1, 4, 3.0), (4, 19, 0.25, 200, 50.0), (2, 3, 1.0, 10, 1.0),
+        ]
     ):
         logits = in_float32(scale * (noise(500 * i, batch * classes) - 0.5)).reshape(batch, classes).requires_grad_()
         labels = [(2 * n + i) % classes for n in range(batch)]
+        weights = None if spread is None else in_float32(0.2 + spread * noise(500 * i + 250, classes))
         # As hubel has it: a float32.
         smoothing = float(numpy.float32(smoothing))
-        loss = F.cross_entropy(logits, torch.tensor(labels), label_smoothing=smoothing)
+        loss = F.cross_entropy(logits, torch.tensor(labels), weight=weights, label_smoothing=smoothing)
         loss.backward()
         tensors |= {f"{i}/logits": logits, f"{i}/gradient": logits.grad, f"{i}/probabilities": logits.softmax(1)}
         cases.append({"name": str(i), "classes": classes, "labels": labels, "smoothing": smoothing, "loss": loss.item()})
+        if weights is not None:
+            cases[-1]["weights"] = weights.tolist()
     write("loss", tensors, {"cases": cases})
 
 

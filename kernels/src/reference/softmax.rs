@@ -11,22 +11,32 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// The mean loss of rows of logits, and its gradient.
+/// The mean loss of rows of logits, weighted by the class of each, and its gradient. The target of class c is its share times its weight.
 pub fn cross_entropy(
     logits: &[f32],
     labels: &[u32],
     classes: usize,
     label_smoothing: f32,
+    class_weights: Option<&[f32]>,
 ) -> (f64, Vec<f64>) {
+    let weights: Vec<f64> = match class_weights {
+        Some(weights) => weights.iter().map(|weight| f64::from(*weight)).collect(),
+        None => vec![1.0; classes],
+    };
     let (mut loss, mut gradient) = (0.0, Vec::new());
     let smoothing = f64::from(label_smoothing);
+    let total: f64 = labels.iter().map(|label| weights[*label as usize]).sum();
     for (logits, label) in logits.chunks(classes).zip(labels) {
-        for (c, probability) in softmax(logits).into_iter().enumerate() {
+        let probabilities = softmax(logits);
+        let target = |c: usize| {
             let hit = f64::from(u8::from(c == *label as usize));
-            let target = hit * (1.0 - smoothing) + smoothing / classes as f64;
-            loss -= target * probability.ln();
-            gradient.push((probability - target) / labels.len() as f64);
+            weights[c] * (hit * (1.0 - smoothing) + smoothing / classes as f64)
+        };
+        let targets: f64 = (0..classes).map(target).sum();
+        for (c, probability) in probabilities.into_iter().enumerate() {
+            loss -= target(c) * probability.ln();
+            gradient.push((targets * probability - target(c)) / total);
         }
     }
-    (loss / labels.len() as f64, gradient)
+    (loss / total, gradient)
 }
