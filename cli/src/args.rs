@@ -1,8 +1,10 @@
 //! The command line: every flag, its help, its default and what it accepts.
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
 use hubel::network::Initialisation;
 use hubel::{Cpu, InstructionSet, Optimizer, Schedule, Shape, TrainSettings};
 
@@ -59,15 +61,14 @@ Examples:
 
 Ctrl-C saves the model as it is and leaves with 130; a second Ctrl-C leaves at once.")]
 pub(crate) struct Train {
-    /// `mnist`, or a folder of labelled pictures or IDX files
-    #[arg(default_value = "mnist")]
-    pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) data: TrainingData,
     /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
     #[arg(long, short, value_name = "NAME|TEXT")]
     pub(crate) model: Option<String>,
-    /// How often each training image is seen
-    #[arg(long, short, default_value_t = usual().epochs, value_parser = at_least_1)]
-    pub(crate) epochs: usize,
+    /// How often each training image is seen [default: 3 for writing, 30 for pictures]
+    #[arg(long, short, value_parser = at_least_1)]
+    pub(crate) epochs: Option<usize>,
     /// Images per step
     #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
     pub(crate) batch_size: usize,
@@ -89,15 +90,12 @@ pub(crate) struct Train {
     /// Probability spread over all classes in the targets
     #[arg(long, value_name = "SHARE", default_value_t = usual().label_smoothing, value_parser = fraction)]
     pub(crate) label_smoothing: f32,
-    /// Share of the training images held out to watch the run (test images take no part in any choice)
-    #[arg(long, value_name = "SHARE", default_value_t = usual().validation, value_parser = fraction)]
-    pub(crate) validation: f32,
     /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
     #[arg(long, value_enum, default_value_t = InitialisationName::He)]
     pub(crate) initialisation: InitialisationName,
-    /// Same seed and instruction set: the same bits, for any number of threads
-    #[arg(long, default_value_t = usual().seed)]
-    pub(crate) seed: u64,
+    /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often)
+    #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
+    pub(crate) balance: Balance,
     /// No Winograd: compute every product of each convolution; smaller rounding errors, slower
     #[arg(long)]
     pub(crate) precise: bool,
@@ -112,8 +110,11 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    /// What the trainer is to do.
-    pub(crate) fn settings(&self) -> TrainSettings {
+    /// What the trainer is to do with data that shows `writing`, or other pictures.
+    ///
+    /// # Errors
+    /// When the augmentation cannot be read.
+    pub(crate) fn settings(&self, writing: bool) -> hubel::Result<TrainSettings> {
         let usual = usual();
         let optimizer = match self.optimizer {
             None => usual.optimizer,
@@ -129,21 +130,104 @@ impl Train {
             (Optimizer::Sgd { .. }, _) => 0.05,
             (Optimizer::AdamW, _) => 0.002,
         };
-        TrainSettings {
-            epochs: self.epochs,
+        Ok(TrainSettings {
+            epochs: self
+                .epochs
+                .unwrap_or(if writing { usual.epochs } else { 30 }),
             batch_size: self.batch_size,
             learning_rate: self.learning_rate.unwrap_or(usual_rate),
             optimizer,
             schedule: self.schedule.into(),
             weight_decay: self.weight_decay,
             label_smoothing: self.label_smoothing,
-            seed: self.seed,
-            validation: self.validation,
+            seed: self.data.seed,
+            augmentation: self.data.augmentation(writing)?,
+            balance: self.balance,
+            bad_files: self.data.files.bad_files,
             initialisation: match self.initialisation {
                 InitialisationName::He => Initialisation::HeOrXavier,
                 InitialisationName::Pytorch => Initialisation::PyTorch,
             },
             precise: self.precise,
+        })
+    }
+}
+
+/// What is trained on, and what is done to it before a network sees it.
+#[derive(Args, Clone)]
+pub(crate) struct TrainingData {
+    /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV), IDX, CIFAR or npz files
+    #[arg(default_value = "mnist")]
+    pub(crate) data: String,
+    /// Size that pictures are brought to [default: their own where all agree, else a square of at most 64]
+    #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
+    pub(crate) input: Option<Shape>,
+    /// Pictures of other proportions: letterbox (all of it, black bars), crop (the middle), stretch
+    #[arg(long, default_value_t = Resize::Letterbox, value_parser = parsed::<Resize>)]
+    pub(crate) resize: Resize,
+    /// Random changes to training pictures: none, light, standard, strong, or operations such as 'flip, crop(4)'
+    /// [default: standard for pictures, none for writing]
+    #[arg(long, value_name = "PRESET|OPERATIONS")]
+    pub(crate) augment: Option<String>,
+    /// Share of the images held out to watch the run, where the data has no such part
+    #[arg(long, value_name = "SHARE", default_value_t = Options::default().validation, value_parser = share)]
+    pub(crate) val: f64,
+    /// Share of the images held out for the final judgement, where the data has no such part
+    #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
+    pub(crate) test: f64,
+    /// Decides all that is random. Same seed and instruction set: the same bits, for any number of threads
+    #[arg(long, default_value_t = usual().seed)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+impl TrainingData {
+    /// How the data is read and divided.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            shape: self.input,
+            resize: self.resize,
+            validation: self.val,
+            test: self.test,
+            seed: self.seed,
+            ..self.files.options()
+        }
+    }
+
+    /// The random changes asked for, or those that suit the data.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn augmentation(&self, writing: bool) -> hubel::Result<Augmentation> {
+        match &self.augment {
+            None => Ok(Augmentation::usual(writing)),
+            Some(name) => match Augmentation::preset(name, writing) {
+                Some(preset) => Ok(preset),
+                None => name.parse(),
+            },
+        }
+    }
+}
+
+/// How picture files are read.
+#[derive(Args, Clone)]
+pub(crate) struct Files {
+    /// Pictures that cannot be read: fail (list them and stop), skip (leave them out), quarantine (move them beside the data)
+    #[arg(long, value_name = "POLICY", default_value_t = BadFiles::Fail, value_parser = parsed::<BadFiles>)]
+    pub(crate) bad_files: BadFiles,
+    /// Memory for decoded pictures, such as 500MB; what does not fit is decoded again in each epoch [default: half of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) cache: Option<usize>,
+}
+
+impl Files {
+    /// How files are read.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            bad_files: self.bad_files,
+            cache: self.cache,
+            ..Options::default()
         }
     }
 }
@@ -167,6 +251,8 @@ pub(crate) struct Evaluate {
     /// `mnist`, or a folder of labelled pictures or IDX files; its test images where it has some
     #[arg(default_value = "mnist")]
     pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) files: Files,
     /// No Winograd, as of `train --precise`
     #[arg(long)]
     pub(crate) precise: bool,
@@ -215,7 +301,7 @@ Examples:
   hubel inspect resnet18 --plan inference --batch 1
   hubel inspect 'conv(8, kernel=5, padding=2)-relu-pool-flatten-fc(classes)' --input 28x28x1
 
-Names: lenet5, mnist-cnn, tutorial, vgg16, resnet18, resnet50, mobilenet-v2, mlp.")]
+Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, mlp.")]
 pub(crate) struct Inspect {
     /// A model file or its folder, a network by name, or architecture text
     #[arg(value_name = "MODEL|NAME|TEXT")]
@@ -270,6 +356,8 @@ pub(crate) enum BenchCommand {
     Infer(BenchNetwork),
     /// Time and GFLOP/s of every convolution kernel and direction
     Kernels(BenchKernels),
+    /// How fast pictures are read, resized and augmented
+    Data(BenchData),
 }
 
 /// `hubel bench` alone
@@ -363,6 +451,38 @@ pub(crate) struct BenchKernels {
     pub(crate) json: bool,
 }
 
+/// `hubel bench data`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel bench data photos/
+  hubel bench data photos/ --input 224x224x3 --augment strong --threads 1
+  hubel bench data photos/ --cache 2GB          with pictures kept in memory")]
+pub(crate) struct BenchData {
+    #[command(flatten)]
+    data: TrainingData,
+    /// Images per step
+    #[arg(long, default_value_t = usual().batch_size, value_parser = at_least_1)]
+    pub(crate) batch: usize,
+    /// How long to measure, at least once through the images
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: images_per_second, images, shape, augmentation, threads
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl BenchData {
+    /// The data, of which nothing is kept in memory unless that was asked for: reading is what is measured.
+    pub(crate) fn data(&self) -> TrainingData {
+        let mut data = self.data.clone();
+        data.files.cache.get_or_insert(0);
+        data
+    }
+}
+
 /// `hubel completions`
 #[derive(Args)]
 #[command(after_help = "\
@@ -453,6 +573,38 @@ fn not_negative(text: &str) -> Result<f32, String> {
     number(text, "0 or more", |value| value >= 0.0)
 }
 
+/// A share as of [`fraction`], in double precision.
+fn share(text: &str) -> Result<f64, String> {
+    fraction(text)?;
+    text.parse().map_err(|_| "a number is needed".into())
+}
+
+/// What the library reads from text, with its message.
+fn parsed<T: FromStr<Err = hubel::Error>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|error: hubel::Error| error.to_string())
+}
+
+/// `500MB`, `2GB`, `1.5 GiB`, `0`
+fn bytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_alphabetic());
+    let unit = match text[digits.len()..].to_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => f64::NAN,
+    };
+    let size = digits.trim().parse::<f64>().unwrap_or(f64::NAN) * unit;
+    match size >= 0.0 && size < 1e18 {
+        true => Ok(size as usize),
+        false => Err("a size such as 500MB or 2GiB is needed".into()),
+    }
+}
+
 fn fraction(text: &str) -> Result<f32, String> {
     number(text, "from 0 to less than 1", |value| {
         (0.0..1.0).contains(&value)
@@ -510,6 +662,18 @@ mod tests {
         assert!(positive("0").is_err() && positive("nan").is_err() && positive("inf").is_err());
         assert!(fraction("1").is_err() && fraction("-0.1").is_err());
         assert_eq!(fraction("0.25"), Ok(0.25));
+        assert!(share("1.0").is_err());
+        assert_eq!(share("0.1"), Ok(0.1));
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("1.5MB"), Ok(1_500_000));
+        assert_eq!(bytes("2 GiB"), Ok(2 << 30));
+        for bad in ["", "MB", "-1", "1 elephant", "nan", "inf"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -518,8 +682,8 @@ mod tests {
             panic!("`train` is another command");
         };
         assert_eq!(
-            format!("{:?}", train.settings()),
-            format!("{:?}", TrainSettings::default())
+            train.settings(true).expect("no augmentation is asked for"),
+            TrainSettings::default()
         );
     }
 }

@@ -10,10 +10,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hubel::data::BadFile;
 use hubel::{Network, Shape};
+use serde_json::{Value, json};
 
 use crate::args::Command;
-use crate::console::Console;
+use crate::console::{Console, thousands};
 
 /// What a command comes to. Errors are hubel's, or those of writing to stdout.
 type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -40,6 +42,47 @@ fn model_file(path: &Path) -> PathBuf {
     } else {
         path.to_owned()
     }
+}
+
+/// How many bad files are named one by one.
+const BAD_FILES_SHOWN: usize = 20;
+
+/// Says which files were left out or moved away, and why.
+fn report_bad_files(bad: &[BadFile], console: &Console) {
+    if bad.is_empty() {
+        return;
+    }
+    let files = if bad.len() == 1 { "file" } else { "files" };
+    console.remark(&format!(
+        "{} {files} cannot be read and will not take part:",
+        thousands(bad.len())
+    ));
+    for bad in bad.iter().take(BAD_FILES_SHOWN) {
+        let moved = match &bad.quarantined {
+            Some(target) => format!("; moved to {}", target.display()),
+            None => String::new(),
+        };
+        console.remark(&format!("  {}: {}{moved}", bad.path.display(), bad.problem));
+    }
+    if bad.len() > BAD_FILES_SHOWN {
+        console.remark(&format!(
+            "  … and {} more; --json lists them all",
+            thousands(bad.len() - BAD_FILES_SHOWN)
+        ));
+    }
+}
+
+/// The same for `--json`.
+fn bad_files_json(bad: &[BadFile]) -> Value {
+    bad.iter()
+        .map(|bad| {
+            json!({
+                "path": bad.path.display().to_string(),
+                "problem": bad.problem,
+                "quarantined": bad.quarantined.as_ref().map(|path| path.display().to_string()),
+            })
+        })
+        .collect()
 }
 
 /// The input that a network of this name was made for; MNIST's for architecture text.

@@ -1,6 +1,7 @@
 //! What a person sees: results on stdout, progress and remarks on stderr.
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hubel::Event;
@@ -56,6 +57,21 @@ impl Console {
         }
     }
 
+    /// The progress of reading files; shown when it takes a while.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            bar: (self.terminal && !self.quiet).then(|| {
+                let style = ProgressStyle::with_template("reading {pos}/{len} pictures {wide_bar}")
+                    .expect("the template is valid")
+                    .progress_chars("━╸─");
+                ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
+                    .with_style(style)
+            }),
+            quiet: self.quiet,
+            last_line: Mutex::new(Instant::now()),
+        }
+    }
+
     /// The progress of one training run.
     pub(crate) fn progress(&self) -> Progress {
         let bar = (self.terminal && !self.quiet).then(|| {
@@ -100,6 +116,40 @@ impl Task {
     pub(crate) fn finish(self) {
         if let Some(spinner) = self.spinner {
             spinner.finish_and_clear();
+        }
+    }
+}
+
+/// Shows how many files have been read: a bar on a terminal, now and then a line elsewhere. Any thread may tell it.
+pub(crate) struct Reading {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    last_line: Mutex<Instant>,
+}
+
+impl Reading {
+    /// So many of all files have been read.
+    pub(crate) fn show(&self, done: usize, all: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        } else if !self.quiet
+            && let Ok(mut last_line) = self.last_line.try_lock()
+            && last_line.elapsed() >= BETWEEN_LINES
+        {
+            *last_line = Instant::now();
+            say(&format!(
+                "reading pictures: {}/{}",
+                thousands(done),
+                thousands(all)
+            ));
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
         }
     }
 }
@@ -169,6 +219,9 @@ impl Progress {
                     );
                 }
                 self.line(&format!("{line}  {seconds:.1} s"));
+            }
+            Event::BadFile { problem } => {
+                self.line(&format!("another picture stands in: {problem}"))
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Times on this machine: what it can do, how fast networks are, how fast each convolution is.
+mod feed;
 mod kernels;
 mod machine;
 mod network;
 
+pub use feed::feed;
 pub use kernels::{ConvolutionShape, KernelRow, KernelTable, kernels};
 pub use machine::{Machine, machine, peak_gflops};
 pub use network::{Bench, StepRow, Timing, usual_batch};

@@ -2,11 +2,17 @@
 //!
 //! [`mnist`] needs no file; [`open`] finds out by looking what a folder holds; [`Dataset::from_arrays`] takes arrays of
 //! one's own. [`Preparation`] is measured on the training part and stored with the model.
+mod augment;
+mod bad_files;
 pub(crate) mod catalogue;
+mod divide;
+mod feed;
+pub(crate) mod fingerprint;
 mod folder;
 mod idx;
 mod ignored;
 mod ink;
+pub(crate) mod loader;
 mod mnist;
 mod open;
 pub mod picture;
@@ -14,34 +20,62 @@ mod preparation;
 mod reading;
 mod resize;
 mod split;
+mod storage;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use augment::Augmentation;
+pub use bad_files::{BadFile, BadFiles};
 pub use catalogue::Part;
+pub use divide::Division;
+pub use feed::{Balance, Feed, FeedSettings};
 pub use ink::Ink;
 pub use mnist::mnist;
-pub use open::{Judged, Options, evaluation, open, open_with};
+pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared};
 pub use resize::Resize;
 
 use open::unknown_class;
+use storage::{Pixels, Sample};
 
 use crate::{Error, Result, Shape};
 
-/// A data set divided into a part to train on and a part that never takes part in a choice.
+/// A data set divided into a part to train on and parts that are never trained on.
 #[derive(Clone, Debug)]
 pub struct Splits {
-    /// Samples to train on; samples to validate on are held out of these, by [`Dataset::split`].
+    /// Samples to train on.
     pub train: Dataset,
-    /// Samples for the final judgement only, where the data has such a part.
+    /// Samples to watch training by, and to make choices by.
+    pub validation: Option<Dataset>,
+    /// Samples for the final judgement only, which take part in no choice.
     pub test: Option<Dataset>,
     /// What was found, in one line.
     pub description: String,
     /// What a user should know about it: what was ignored or put together.
     pub notes: Vec<String>,
+    /// Files that could not be read and were left out, with the reasons.
+    pub bad_files: Vec<BadFile>,
+    /// How the parts came about, to be kept with the model; `None` where nothing was to be decided.
+    pub division: Option<Division>,
+}
+
+impl Splits {
+    /// Data that was found in these parts.
+    fn found(description: String, train: Dataset, test: Option<Dataset>) -> Self {
+        Self {
+            train,
+            validation: None,
+            test,
+            description,
+            notes: Vec::new(),
+            bad_files: Vec::new(),
+            division: None,
+        }
+    }
 }
 
 /// Pictures (or other maps) of one shape with their classes. Cloning it, or taking a part, shares the pixels.
@@ -65,13 +99,6 @@ struct Reading {
     ink: Option<Ink>,
     /// Whether any picture had another size than the data set's shape.
     resized: bool,
-}
-
-/// All samples one after the other, `[n, h, w, c]`.
-#[derive(Clone, Debug)]
-enum Pixels {
-    Bytes(Arc<Vec<u8>>),
-    Floats(Arc<Vec<f32>>),
 }
 
 impl Dataset {
@@ -200,16 +227,30 @@ impl Dataset {
         counts
     }
 
+    /// The pixels of one sample, as they are stored or read from its file.
+    fn sample(&self, index: usize) -> Result<Sample<'_>> {
+        self.pixels.sample(self.rows[index], self.shape)
+    }
+
     /// The bytes `[h, w, c]` of one sample; `None` when the data set was made of `f32`.
+    ///
+    /// # Errors
+    /// Where a picture that is not kept in memory can no longer be read from its file.
     ///
     /// # Panics
     /// When `index` lies outside.
-    pub fn bytes(&self, index: usize) -> Option<&[u8]> {
+    pub fn bytes(&self, index: usize) -> Result<Option<Cow<'_, [u8]>>> {
+        Ok(match self.sample(index)? {
+            Sample::Bytes(bytes) => Some(bytes),
+            Sample::Floats(_) => None,
+        })
+    }
+
+    /// The file that a sample came from, where it came from one.
+    pub fn path(&self, index: usize) -> Option<&Path> {
         match &self.pixels {
-            Pixels::Bytes(bytes) => {
-                Some(&bytes[self.rows[index] * self.shape.len()..][..self.shape.len()])
-            }
-            Pixels::Floats(_) => None,
+            Pixels::Files(files) => Some(files.path(self.rows[index])),
+            _ => None,
         }
     }
 
@@ -262,29 +303,39 @@ impl Dataset {
         Ok(self)
     }
 
-    /// This data set and `other`, of the same shape and classes and both of bytes, one after the other.
-    fn joined(mut self, other: &Self) -> Self {
-        let pixels = (0..self.len())
-            .filter_map(|index| self.bytes(index))
-            .chain((0..other.len()).filter_map(|index| other.bytes(index)))
-            .flatten()
-            .copied()
-            .collect();
-        self.pixels = Pixels::Bytes(Arc::new(pixels));
-        if let (Some(reading), Some(other)) = (&mut self.reading, other.reading) {
-            reading.resized |= other.resized;
-        }
-        self.labels.extend_from_slice(&other.labels);
-        self.rows = (0..self.labels.len()).collect();
-        self
-    }
-
     /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape.
+    ///
+    /// # Errors
+    /// Where a picture that is not kept in memory can no longer be read from its file.
     ///
     /// # Panics
     /// When `out` has another length, an index lies outside, or [`Preparation::check`] refuses this data set's shape.
-    pub fn fill(&self, indices: &[usize], preparation: &Preparation, out: &mut [f32]) {
-        preparation.fill(self, indices, out);
+    pub fn fill(
+        &self,
+        indices: &[usize],
+        preparation: &Preparation,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let length = preparation.shape.len();
+        assert_eq!(out.len(), indices.len() * length, "length of the batch");
+        let tables = preparation.tables();
+        for (&index, out) in indices.iter().zip(out.chunks_exact_mut(length)) {
+            preparation.sample(&tables, self, index, None, &mut |_| (), out)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the samples look like writing on paper: one channel, and borders that are nearly all white or all black.
+    ///
+    /// # Errors
+    /// Where a picture that is not kept in memory can no longer be read from its file.
+    pub fn shows_writing(&self) -> Result<bool> {
+        Ok(Ink::measure(self)?.is_some())
+    }
+
+    /// Whether the samples were given as `f32`.
+    fn is_of_floats(&self) -> bool {
+        matches!(self.pixels, Pixels::Floats(_))
     }
 }
 

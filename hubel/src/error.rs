@@ -95,6 +95,18 @@ pub enum Error {
         /// The data set's classes.
         data: Vec<String>,
     },
+    /// Picture files that cannot be read, and that are not to be left out.
+    #[error("{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (--bad-files skip) or moved away (--bad-files quarantine)", root.display())]
+    BadFiles {
+        /// The data.
+        root: PathBuf,
+        /// How many cannot be read.
+        bad: usize,
+        /// Of how many.
+        count: usize,
+        /// A line for each: the file, and why.
+        listing: String,
+    },
     /// A file that is no model.
     #[error("{} is not a hubel model: {problem}", path.display())]
     Model {

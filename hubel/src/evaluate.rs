@@ -43,10 +43,7 @@ impl Model {
         self.logits(
             cpu,
             dataset.len(),
-            &mut |indices, images| {
-                dataset.fill(indices, &self.preparation, images);
-                Ok(())
-            },
+            &mut |indices, images| dataset.fill(indices, &self.preparation, images),
             &mut |i, logits| {
                 let label = dataset.labels()[i];
                 let largest = (0..classes)

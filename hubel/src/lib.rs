@@ -12,7 +12,7 @@
 //! let network = Network::parse("conv(8, padding=same)-relu-pool-flatten-fc(classes)")?;
 //! let cpu = Cpu::best(Cpu::available_threads());
 //! let settings = TrainSettings { epochs: 10, batch_size: 20, ..TrainSettings::default() };
-//! let mut trainer = Trainer::new(cpu.clone(), network, &dataset, settings)?;
+//! let mut trainer = Trainer::new(cpu.clone(), network, &dataset, None, settings)?;
 //! let model = trainer.run(&mut |_event| ControlFlow::Continue(()))?;
 //! assert!(model.evaluate(&cpu, &dataset)?.accuracy > 0.9);
 //! # let folder = tempfile::tempdir()?;
@@ -29,6 +29,7 @@ mod error;
 mod evaluate;
 mod formats;
 pub mod layers;
+mod memory;
 mod model;
 mod nearest;
 pub mod network;

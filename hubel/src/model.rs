@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hubel_kernels::Cpu;
 
-use crate::data::Preparation;
+use crate::data::{Division, Preparation};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
 use crate::network::Graph;
@@ -17,6 +17,8 @@ pub struct Model {
     pub(crate) classes: Vec<String>,
     pub(crate) preparation: Preparation,
     pub(crate) parameters: Parameters,
+    /// How images were held out of the data it was trained on.
+    pub(crate) division: Option<Division>,
     /// Whether inference avoids Winograd; no part of the file.
     pub(crate) precise: bool,
 }
@@ -66,6 +68,7 @@ impl Model {
             classes,
             preparation,
             parameters,
+            division: None,
             precise: false,
         })
     }
@@ -73,6 +76,17 @@ impl Model {
     /// The same model, which computes every product of each convolution (no Winograd) if `precise`. A model file does not remember it.
     pub fn with_precise(self, precise: bool) -> Self {
         Self { precise, ..self }
+    }
+
+    /// The same model, which knows how images were held out of the data it was trained on (see
+    /// [`Splits::division`](crate::Splits)), so that it can be judged by them later.
+    pub fn with_division(self, division: Option<Division>) -> Self {
+        Self { division, ..self }
+    }
+
+    /// How images were held out of the data it was trained on.
+    pub fn division(&self) -> Option<&Division> {
+        self.division.as_ref()
     }
 
     /// The network.
@@ -157,7 +171,7 @@ impl Model {
         let shape = self.preparation.shape;
         let json =
             |value: Result<String, serde_json::Error>| value.expect("plain data becomes JSON");
-        let metadata = BTreeMap::from([
+        let mut metadata = BTreeMap::from([
             ("hubel.version".to_string(), VERSION.to_string()),
             ("hubel.network".to_string(), self.network.to_string()),
             (
@@ -173,6 +187,12 @@ impl Model {
                 json(serde_json::to_string(&self.preparation)),
             ),
         ]);
+        if let Some(division) = &self.division {
+            metadata.insert(
+                "hubel.division".to_string(),
+                json(serde_json::to_string(division)),
+            );
+        }
         let tensors = self.parameters.entries().iter().map(|entry| {
             let layout = Layout::of(&graph, entry);
             NamedTensor {
@@ -220,6 +240,9 @@ impl Model {
         let preparation: Preparation =
             serde_json::from_str(&field("hubel.preparation")?).map_err(unclear)?;
         (preparation.check(preparation.shape)).map_err(|error| error.to_string())?;
+        let division = metadata.get("hubel.division");
+        let division = division.map(|text| serde_json::from_str(text));
+        let division: Option<Division> = division.transpose().map_err(unclear)?;
         let input = preparation.shape.to_string();
         if field("hubel.input")?.replace('x', "×") != input {
             return Err(format!(
@@ -235,7 +258,9 @@ impl Model {
         if graph.parameters() > numbers {
             return Err("it is smaller than its network's weights".into());
         }
-        let mut model = Self::untrained(network, classes, preparation, 0).map_err(unfit)?;
+        let mut model = Self::untrained(network, classes, preparation, 0)
+            .map_err(unfit)?
+            .with_division(division);
         let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
             .map(|tensor| (tensor.name.as_str(), tensor))
             .collect();

@@ -1,16 +1,19 @@
 //! Training: the epoch loop. Follow an image from the data set to an updated weight by reading [`Trainer::run`].
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hubel_kernels::Cpu;
 
-use crate::data::{Dataset, Preparation};
+use crate::data::loader::{self, Batch};
+use crate::data::{Augmentation, BadFiles, Balance, Dataset, Feed, FeedSettings, Preparation};
 use crate::network::Initialisation;
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
 use crate::run::BatchLoss;
 use crate::{
-    Error, Model, Network, Optimizer, Parameters, Plan, PlanSettings, Result, Schedule, Workspace,
+    Error, Model, Network, Optimizer, Parameters, Plan, PlanSettings, Report, Result, Schedule,
+    Workspace,
 };
 
 /// How to train.
@@ -30,10 +33,14 @@ pub struct TrainSettings {
     pub weight_decay: f32,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f32,
-    /// Decides every random number: first weights, order, dropout, split.
+    /// Decides every random number: first weights, order, augmentation, dropout.
     pub seed: u64,
-    /// Share of the images held out to watch; 0 holds none out.
-    pub validation: f32,
+    /// Random changes to the training pictures.
+    pub augmentation: Augmentation,
+    /// What is done about classes of very different size.
+    pub balance: Balance,
+    /// What is done about pictures that could be read when the data were opened and no longer can.
+    pub bad_files: BadFiles,
     /// How weights begin.
     pub initialisation: Initialisation,
     /// No Winograd.
@@ -51,7 +58,9 @@ impl Default for TrainSettings {
             weight_decay: 0.01,
             label_smoothing: 0.0,
             seed: 1,
-            validation: 0.05,
+            augmentation: Augmentation::default(),
+            balance: Balance::None,
+            bad_files: BadFiles::Fail,
             initialisation: Initialisation::default(),
             precise: false,
         }
@@ -94,6 +103,13 @@ pub enum Event {
         validation_accuracy: Option<f32>,
         /// Time it took.
         seconds: f64,
+        /// Of it, the time that training stood still since no batch was ready.
+        waiting: f64,
+    },
+    /// A picture that could be read when the data were opened no longer can; another one stood in for it.
+    BadFile {
+        /// Which, and what is wrong.
+        problem: String,
     },
 }
 
@@ -101,7 +117,9 @@ pub enum Event {
 pub struct Trainer {
     cpu: Cpu,
     settings: TrainSettings,
-    train: Dataset,
+    feed: Arc<Feed>,
+    /// How much each class weighs in the loss, if they differ.
+    class_weights: Option<Vec<f32>>,
     validation: Option<Dataset>,
     model: Model,
     optimizer: OptimizerState,
@@ -116,36 +134,41 @@ pub struct Trainer {
 const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
-    /// Holds out the validation images, measures the training pixels, compiles the plan and takes the memory.
+    /// Measures the pixels of `train`, compiles the plan and takes the memory. The images of `validation` are classified after each epoch,
+    /// to watch, and decide nothing.
     ///
     /// # Errors
     /// Where the network does not fit the images, the settings make no sense, or memory does not suffice.
     pub fn new(
         cpu: Cpu,
         network: Network,
-        dataset: &Dataset,
+        train: &Dataset,
+        validation: Option<&Dataset>,
         settings: TrainSettings,
     ) -> Result<Self> {
-        check(&settings, dataset)?;
-        let held_out = (f64::from(settings.validation) * dataset.len() as f64).round() as usize;
-        let (train, validation) = match held_out {
-            0 => (dataset.clone(), None),
-            count => {
-                let (train, validation) = dataset.split(count, settings.seed)?;
-                (train, Some(validation))
-            }
-        };
-        let preparation = Preparation::measure(&train);
+        check(&settings, train)?;
+        let preparation = Preparation::measure(train)?;
+        let feed = Feed::new(
+            train.clone(),
+            preparation.clone(),
+            FeedSettings {
+                augmentation: settings.augmentation.clone(),
+                balance: settings.balance,
+                bad_files: settings.bad_files,
+                batch_size: settings.batch_size,
+                seed: settings.seed,
+            },
+        )?;
         let mut model = Model::untrained(
             network,
-            dataset.classes().to_vec(),
+            train.classes().to_vec(),
             preparation,
             settings.seed,
         )?
         .with_precise(settings.precise);
         let graph = (model.graph()?).with_initialisation(settings.initialisation);
         model.parameters = Parameters::initial(&graph, settings.seed);
-        let full = settings.batch_size.min(train.len());
+        let full = feed.batch_size();
         let mut batches = Vec::new();
         for batch in [full, train.len() % full]
             .into_iter()
@@ -164,8 +187,9 @@ impl Trainer {
         Ok(Self {
             cpu,
             settings,
-            train,
-            validation,
+            class_weights: feed.class_weights(),
+            feed: Arc::new(feed),
+            validation: validation.cloned(),
             model,
             optimizer,
             batches,
@@ -173,71 +197,45 @@ impl Trainer {
         })
     }
 
-    /// The images that are trained on.
-    pub fn training(&self) -> &Dataset {
-        &self.train
-    }
-
-    /// The images held out to watch, if there are any.
-    pub fn validation(&self) -> Option<&Dataset> {
-        self.validation.as_ref()
+    /// What training sees in each step.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// Trains for all epochs, or until `listen` breaks off, and returns the model.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss or a weight is no longer a number; [`Trainer::last_good`] has the weights from before.
+    /// [`Error::Diverged`] when the loss or a weight is no longer a number, [`Error::Picture`] when a picture can no longer be read;
+    /// [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
-        let start = Instant::now();
-        let (epochs, size) = (self.settings.epochs, self.batches[0].0.batch());
-        let steps = self.train.len().div_ceil(size);
-        let mut seen = 0;
-        for epoch in 1..=epochs {
-            let epoch_start = Instant::now();
-            let mut order: Vec<usize> = (0..self.train.len()).collect();
-            Random::new(self.settings.seed)
-                .stream(Purpose::Shuffle, epoch as u64, 0)
-                .shuffle(&mut order);
-            let (mut loss, mut correct, mut count) = (0.0, 0, 0);
-            for (i, indices) in order.chunks(size).enumerate() {
-                let batch = self.step(indices, (epoch - 1) * steps + i, epochs * steps)?;
-                loss += batch.loss * indices.len() as f64;
-                correct += batch.correct;
-                count += indices.len();
-                seen += indices.len();
-                let seconds = start.elapsed().as_secs_f64();
-                let event = Event::Step {
-                    epoch,
-                    epochs,
-                    step: i + 1,
-                    steps,
-                    loss: (loss / count as f64) as f32,
-                    accuracy: correct as f32 / count as f32,
-                    images_per_second: seen as f64 / seconds,
-                    seconds_left: seconds * (epochs * self.train.len() - seen) as f64 / seen as f64,
-                };
-                if listen(&event).is_break() {
-                    self.check_weights((epoch - 1) * steps + i + 1)?;
-                    return Ok(self.model.clone());
+        let feed = self.feed.clone();
+        let mut progress = Progress::new(&feed, self.settings.epochs);
+        let threads = self.cpu.threads();
+        loader::batches(&feed, self.settings.epochs, threads, |batch, waited| {
+            for problem in &batch.problems {
+                let problem = problem.to_string();
+                if listen(&Event::BadFile { problem }).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
-            self.check_weights(epoch * steps)?;
+            let result = self.step(batch, progress.steps_done)?;
+            let last_of_epoch = progress.add(batch, result, waited);
+            let stopped = listen(&progress.step()).is_break();
+            if stopped || last_of_epoch {
+                self.check_weights(progress.steps_done)?;
+            }
+            if stopped {
+                return Ok(ControlFlow::Break(()));
+            }
+            if !last_of_epoch {
+                return Ok(ControlFlow::Continue(()));
+            }
             let report = match &self.validation {
                 Some(validation) => Some(self.model.evaluate(&self.cpu, validation)?),
                 None => None,
             };
-            let event = Event::Epoch {
-                epoch,
-                loss: (loss / count as f64) as f32,
-                accuracy: correct as f32 / count as f32,
-                validation_loss: report.as_ref().map(|report| report.loss),
-                validation_accuracy: report.as_ref().map(|report| report.accuracy),
-                seconds: epoch_start.elapsed().as_secs_f64(),
-            };
-            if listen(&event).is_break() {
-                break;
-            }
-        }
+            Ok(listen(&progress.epoch(report.as_ref())))
+        })?;
         Ok(self.model.clone())
     }
 
@@ -263,28 +261,27 @@ impl Trainer {
         }
     }
 
-    /// One step: forward, loss, backward, update.
-    fn step(&mut self, indices: &[usize], step: usize, steps: usize) -> Result<BatchLoss> {
+    /// One step: forward, loss, backward, update. `step` counts all steps of the run from 0.
+    fn step(&mut self, batch: &Batch, step: usize) -> Result<BatchLoss> {
         let settings = &self.settings;
+        let steps = settings.epochs * self.feed.steps();
         let (plan, workspace) = self
             .batches
             .iter_mut()
-            .find(|(plan, _)| plan.batch() == indices.len())
+            .find(|(plan, _)| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
         let parameters = &mut self.model.parameters;
-        self.train
-            .fill(indices, &self.model.preparation, workspace.images_mut());
-        let labels: Vec<u32> = indices
-            .iter()
-            .map(|i| self.train.labels()[*i] as u32)
-            .collect();
+        workspace.images_mut()[..batch.images.len()].copy_from_slice(&batch.images);
+        let label = |draw: &usize| self.feed.label(*draw) as u32;
+        let labels: Vec<u32> = batch.draws.iter().map(label).collect();
         let seed = Random::new(settings.seed)
             .stream(Purpose::Dropout, step as u64, 0)
             .next_u64();
         plan.pack(&self.cpu, parameters, workspace);
         plan.forward(&self.cpu, parameters, workspace, seed);
-        let batch = plan.loss(workspace, &labels, settings.label_smoothing, None);
-        if !batch.loss.is_finite() {
+        let weights = self.class_weights.as_deref();
+        let result = plan.loss(workspace, &labels, settings.label_smoothing, weights);
+        if !result.loss.is_finite() {
             return Err(Error::Diverged {
                 step: step + 1,
                 place: plan.first_not_finite(workspace),
@@ -304,7 +301,102 @@ impl Trainer {
         let gradient = workspace.parameter_gradient();
         self.optimizer
             .step(&self.cpu, parameters, gradient, rate, settings.weight_decay);
-        Ok(batch)
+        Ok(result)
+    }
+}
+
+/// How far a run has come.
+struct Progress<'a> {
+    feed: &'a Feed,
+    epochs: usize,
+    start: Instant,
+    epoch_start: Instant,
+    /// Of the whole run.
+    steps_done: usize,
+    images_done: usize,
+    /// Of the epoch so far.
+    epoch: usize,
+    step: usize,
+    loss: f64,
+    correct: usize,
+    count: usize,
+    waited: Duration,
+}
+
+impl<'a> Progress<'a> {
+    fn new(feed: &'a Feed, epochs: usize) -> Self {
+        let now = Instant::now();
+        Self {
+            feed,
+            epochs,
+            start: now,
+            epoch_start: now,
+            steps_done: 0,
+            images_done: 0,
+            epoch: 0,
+            step: 0,
+            loss: 0.0,
+            correct: 0,
+            count: 0,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Counts a step; says whether it was the last of its epoch.
+    fn add(&mut self, batch: &Batch, result: BatchLoss, waited: Duration) -> bool {
+        self.epoch = batch.epoch;
+        self.step = batch.step + 1;
+        self.steps_done += 1;
+        let images = batch.draws.len();
+        self.images_done += images;
+        self.count += images;
+        self.loss += result.loss * images as f64;
+        self.correct += result.correct;
+        self.waited += waited;
+        self.step == self.feed.steps()
+    }
+
+    fn loss(&self) -> f32 {
+        (self.loss / self.count as f64) as f32
+    }
+
+    fn accuracy(&self) -> f32 {
+        self.correct as f32 / self.count as f32
+    }
+
+    fn step(&self) -> Event {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let left = self.epochs * self.feed.images() - self.images_done;
+        Event::Step {
+            epoch: self.epoch,
+            epochs: self.epochs,
+            step: self.step,
+            steps: self.feed.steps(),
+            loss: self.loss(),
+            accuracy: self.accuracy(),
+            images_per_second: self.images_done as f64 / seconds,
+            seconds_left: seconds * left as f64 / self.images_done as f64,
+        }
+    }
+
+    /// Closes an epoch, and begins to count the next.
+    fn epoch(&mut self, validation: Option<&Report>) -> Event {
+        let event = Event::Epoch {
+            epoch: self.epoch,
+            loss: self.loss(),
+            accuracy: self.accuracy(),
+            validation_loss: validation.map(|report| report.loss),
+            validation_accuracy: validation.map(|report| report.accuracy),
+            seconds: self.epoch_start.elapsed().as_secs_f64(),
+            waiting: self.waited.as_secs_f64(),
+        };
+        *self = Self {
+            start: self.start,
+            steps_done: self.steps_done,
+            images_done: self.images_done,
+            ..Self::new(self.feed, self.epochs)
+        };
+        event
     }
 }
 
@@ -330,12 +422,6 @@ fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
             "a learning rate of {} does not train; give a positive number, such as {}",
             settings.learning_rate,
             TrainSettings::default().learning_rate
-        )
-    } else if !fraction.contains(&settings.validation) {
-        format!(
-            "a share of {} cannot be held out for validation; give a number from 0 (none) to less than 1, such as {}",
-            settings.validation,
-            TrainSettings::default().validation
         )
     } else if !fraction.contains(&momentum) {
         format!(
@@ -408,13 +494,6 @@ mod tests {
             refused.extend([
                 (
                     TrainSettings {
-                        validation: share,
-                        ..usual()
-                    },
-                    "held out for validation",
-                ),
-                (
-                    TrainSettings {
                         label_smoothing: share,
                         ..usual()
                     },
@@ -440,7 +519,7 @@ mod tests {
         }
         for (settings, part) in refused {
             let network = Network::parse("flatten-fc(classes)")?;
-            let trainer = Trainer::new(Cpu::best(1), network, &dataset, settings);
+            let trainer = Trainer::new(Cpu::best(1), network, &dataset, None, settings);
             let Err(Error::Settings { problem }) = trainer else {
                 panic!("{part} was accepted");
             };

@@ -262,7 +262,7 @@ fn a_run_has_the_same_bits_for_any_number_of_threads() -> Result<(), hubel::Erro
             batch_size: 16,
             ..TrainSettings::default()
         };
-        let model = Trainer::new(cpu.clone(), network, &dataset, settings)?
+        let model = Trainer::new(cpu.clone(), network, &dataset, None, settings)?
             .run(&mut |_| ControlFlow::Continue(()))?;
         assert!(model.evaluate(&cpu, &dataset)?.accuracy > 0.6);
         assert_eq!(
@@ -288,7 +288,7 @@ fn a_model_file_gives_the_model_back_and_damage_gives_an_error()
         batch_size: 8,
         ..TrainSettings::default()
     };
-    let model = Trainer::new(Cpu::best(1), network, &dataset, settings)?
+    let model = Trainer::new(Cpu::best(1), network, &dataset, None, settings)?
         .run(&mut |_| ControlFlow::Continue(()))?;
     model.save(&path)?;
     assert_eq!(hubel::Model::load(&path)?, model);

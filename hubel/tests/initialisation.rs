@@ -8,11 +8,10 @@ fn first_weights(initialisation: Initialisation) -> Result<Vec<f32>> {
     let images = Dataset::from_arrays(&images, Shape::new(10, 10, 1), &[0, 1, 0, 1])?;
     let settings = TrainSettings {
         initialisation,
-        validation: 0.0,
         ..TrainSettings::default()
     };
     let network = Network::parse("flatten-fc(50)-relu-fc(classes)")?;
-    let trainer = Trainer::new(Cpu::best(1), network, &images, settings)?;
+    let trainer = Trainer::new(Cpu::best(1), network, &images, None, settings)?;
     let (model, _) = trainer.last_good();
     Ok(model.parameters().values()[..5000].to_vec())
 }

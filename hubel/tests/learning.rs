@@ -10,12 +10,11 @@ fn lenet5_reads_95_digits_of_100_after_300_steps() -> Result<()> {
     let settings = TrainSettings {
         epochs: 1,
         batch_size: 64,
-        validation: 0.0,
         ..TrainSettings::default()
     };
     let cpu = Cpu::best(Cpu::available_threads());
     let network = Network::named("lenet5").expect("it is in the zoo");
-    let mut trainer = Trainer::new(cpu.clone(), network, &images, settings)?;
+    let mut trainer = Trainer::new(cpu.clone(), network, &images, None, settings)?;
     let model = trainer.run(&mut |_| ControlFlow::Continue(()))?;
     let test = mnist.test.expect("MNIST has test images");
     let accuracy = model.evaluate(&cpu, &test)?.accuracy;

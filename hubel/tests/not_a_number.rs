@@ -103,7 +103,6 @@ fn settings(learning_rate: f32) -> TrainSettings {
         },
         schedule: Schedule::Constant,
         weight_decay: 0.0,
-        validation: 0.0,
         ..TrainSettings::default()
     }
 }
@@ -116,6 +115,7 @@ fn an_absurd_learning_rate_stops_with_step_and_layer_and_keeps_the_weights_from_
         Cpu::best(1),
         Network::parse(network)?,
         &pictures()?,
+        None,
         settings(1e30),
     )?;
     let (before, _) = trainer.last_good();
@@ -152,7 +152,7 @@ fn weights_that_the_last_step_broke_are_not_given_out() -> Result<()> {
         weight_decay: 1e3,
         ..settings(f32::MAX)
     };
-    let mut trainer = Trainer::new(Cpu::best(1), network, &dataset, only_step)?;
+    let mut trainer = Trainer::new(Cpu::best(1), network, &dataset, None, only_step)?;
     let error = trainer.run(&mut |_| ControlFlow::Continue(()));
     assert!(
         matches!(&error, Err(Error::Diverged { step: 1, place }) if place.starts_with("the weights of layer")),
@@ -170,7 +170,7 @@ fn good_weights_are_kept_along_the_way() -> Result<()> {
         ..settings(0.01)
     };
     let network = Network::parse("flatten-fc(classes)")?;
-    let mut trainer = Trainer::new(Cpu::best(1), network, &pictures()?, long)?;
+    let mut trainer = Trainer::new(Cpu::best(1), network, &pictures()?, None, long)?;
     let first = trainer.last_good();
     trainer.run(&mut |_| ControlFlow::Continue(()))?;
     let (model, steps) = trainer.last_good();
@@ -192,7 +192,7 @@ fn images_with_a_nan_are_refused_and_those_that_overflow_are_named() -> Result<(
     images[..64].fill(f32::MAX);
     let dataset = Dataset::from_arrays(&images, shape, &labels)?;
     let network = Network::parse("flatten-fc(classes)")?;
-    let result = Trainer::new(Cpu::best(1), network, &dataset, settings(0.01))?
+    let result = Trainer::new(Cpu::best(1), network, &dataset, None, settings(0.01))?
         .run(&mut |_| ControlFlow::Continue(()));
     assert!(
         matches!(&result, Err(Error::Diverged { step: 1, place }) if place == "the images"),

@@ -20,11 +20,16 @@ fn losses(cpu: &Cpu, images: &Dataset, precise: bool) -> Result<Vec<f64>> {
     let settings = TrainSettings {
         epochs: 1,
         batch_size: BATCH,
-        validation: 0.0,
         precise,
         ..TrainSettings::default()
     };
-    let mut trainer = Trainer::new(cpu.clone(), Network::parse(NETWORK)?, images, settings)?;
+    let mut trainer = Trainer::new(
+        cpu.clone(),
+        Network::parse(NETWORK)?,
+        images,
+        None,
+        settings,
+    )?;
     let (mut losses, mut sum) = (Vec::new(), 0.0);
     trainer.run(&mut |event| {
         // The event has the mean since the beginning of the epoch.

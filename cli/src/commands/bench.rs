@@ -1,4 +1,5 @@
 //! `hubel bench`: times on this machine.
+mod data;
 mod kernels;
 mod network;
 mod overview;
@@ -13,6 +14,7 @@ pub(crate) fn run(arguments: &Bench, console: &Console) -> Outcome {
         None => overview::run(&arguments.overview, console),
         Some(BenchCommand::Train(arguments)) => network::run("train", arguments, console),
         Some(BenchCommand::Infer(arguments)) => network::run("infer", arguments, console),
+        Some(BenchCommand::Data(arguments)) => data::run(arguments, console),
         Some(BenchCommand::Kernels(arguments)) => kernels::run(arguments, console),
     }
 }

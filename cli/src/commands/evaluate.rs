@@ -1,6 +1,7 @@
 //! `hubel evaluate`: how good a model is on labelled pictures.
 use std::process::ExitCode;
 
+use hubel::data::Evaluation;
 use hubel::{Model, Report};
 use serde_json::json;
 
@@ -14,8 +15,22 @@ const CONFUSIONS: usize = 5;
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
-    let (images, which) =
-        hubel::data::evaluation(&arguments.data, model.preparation(), model.classes())?;
+    let reading = console.reading();
+    let evaluation = hubel::data::evaluation(
+        &arguments.data,
+        model.preparation(),
+        model.classes(),
+        model.division(),
+        &arguments.files.options(),
+        &|done, all| reading.show(done, all),
+    );
+    reading.finish();
+    let Evaluation {
+        dataset: images,
+        judged: which,
+        bad_files,
+    } = evaluation?;
+    super::report_bad_files(&bad_files, console);
     console.remark(&format!(
         "{}: {} images ({which})",
         images.name(),
@@ -30,6 +45,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
                 "count": report.count,
                 "data": images.name(),
                 "images": which.to_string(),
+                "bad_files": super::bad_files_json(&bad_files),
                 "classes": model.classes(),
                 "confusion": report.confusion,
             })

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use hubel::{Dataset, Error, Event, Model, Network, Trainer};
+use hubel::data::Balance;
+use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
 use super::{MODEL_FILE, Outcome, program, quoted};
-use crate::args::Train;
+use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, thousands};
 
 /// The exit code of a process that Ctrl-C ended: 128 + SIGINT.
@@ -20,7 +21,7 @@ const INTERRUPTED: u8 = 130;
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let start = Instant::now();
-    let splits = hubel::data::open(&arguments.data)?;
+    let splits = open(&arguments.data, console)?;
     let name = model_name(arguments, &splits.train);
     let network = Network::resolve(name)?;
     let folder = match &arguments.out {
@@ -35,17 +36,22 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         short_name(name),
         splits.train.name()
     ));
-    console.remark(&splits.description);
-    for note in &splits.notes {
-        console.remark(note);
-    }
-    let mut trainer = Trainer::new(cpu.clone(), network, &splits.train, arguments.settings())?;
+    let settings = arguments.settings(splits.train.shows_writing()?)?;
+    console.remark(&parts(&splits));
+    console.remark(&treatment(&splits.train, &settings));
+    let mut trainer = Trainer::new(
+        cpu.clone(),
+        network,
+        &splits.train,
+        splits.validation.as_ref(),
+        settings,
+    )?;
     prepare(&folder)?;
-    console.remark(&parts(&trainer, splits.test.as_ref()));
     let mut epochs = Vec::new();
     let interrupted = interruption()?;
     let model = train(&mut trainer, console, &interrupted, &mut epochs)
-        .inspect_err(|_| save_last_good(&trainer, &file, console))?;
+        .inspect_err(|_| save_last_good(&trainer, &file, console))?
+        .with_division(splits.division.clone());
     model.save(&file)?;
 
     let stopped = interrupted.load(Ordering::Relaxed);
@@ -54,6 +60,11 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         _ => None,
     };
     let seconds = start.elapsed().as_secs_f64();
+    let sum = |name: &str| -> f64 { epochs.iter().filter_map(|epoch| epoch[name].as_f64()).sum() };
+    let (waiting, trained) = (
+        sum("waiting_seconds"),
+        sum("seconds").max(f64::MIN_POSITIVE),
+    );
     if arguments.json {
         console::print(
             &json!({
@@ -64,6 +75,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
                 "data": splits.train.name(),
+                "bad_files": super::bad_files_json(&splits.bad_files),
+                "waiting_share": waiting / trained,
                 "epochs": epochs,
                 "interrupted": stopped,
             })
@@ -78,10 +91,11 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             )
         });
         console::print(&format!(
-            "{}time           {seconds:.1} s\nmodel          {}\nnext           {}",
+            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\nnext           {}",
             test.unwrap_or_default(),
+            100.0 * waiting / trained,
             file.display(),
-            next_command(&folder, &arguments.data)
+            next_command(&folder, &arguments.data.data)
         ))?;
     }
     if stopped {
@@ -100,18 +114,63 @@ fn model_name<'a>(arguments: &'a Train, data: &Dataset) -> &'a str {
     }
 }
 
+/// Opens the data, with progress where files are read, and says what was found and what was left out.
+pub(super) fn open(arguments: &TrainingData, console: &Console) -> Result<Splits, Error> {
+    let reading = console.reading();
+    let splits = hubel::data::open_with(&arguments.data, &arguments.options(), &|done, all| {
+        reading.show(done, all);
+    });
+    reading.finish();
+    let splits = splits?;
+    console.remark(&splits.description);
+    for note in &splits.notes {
+        console.remark(note);
+    }
+    super::report_bad_files(&splits.bad_files, console);
+    Ok(splits)
+}
+
 /// What the images are used for.
-fn parts(trainer: &Trainer, test: Option<&Dataset>) -> String {
-    let held_out = match trainer.validation() {
+fn parts(splits: &Splits) -> String {
+    let held_out = match &splits.validation {
         Some(validation) => format!("{} held out for validation", thousands(validation.len())),
         None => "none held out for validation".into(),
     };
-    let test = match test {
+    let test = match &splits.test {
         Some(test) => format!("{} for the test at the end", thousands(test.len())),
         None => "none for a test".into(),
     };
-    let training = thousands(trainer.training().len());
+    let training = thousands(splits.train.len());
     format!("{training} images to train on, {held_out}, {test}")
+}
+
+/// From which ratio of the largest to the smallest class on imbalance is worth a remark.
+const IMBALANCE: usize = 3;
+
+/// What is done to the images, and what is to be known of their classes.
+fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
+    let mut text = format!("augmentation: {}", settings.augmentation);
+    let counts = train.counts();
+    let of = |count: usize| {
+        &train.classes()[counts.iter().position(|&other| other == count).unwrap_or(0)]
+    };
+    let (smallest, largest) = (counts.iter().min(), counts.iter().max());
+    if let (Some(&smallest), Some(&largest)) = (smallest, largest)
+        && largest >= IMBALANCE * smallest
+    {
+        let remedy = match settings.balance {
+            Balance::None => "; --balance loss or --balance sample makes up for it".into(),
+            balance => format!("; balanced by {balance}"),
+        };
+        text += &format!(
+            "\nclasses differ in size: {} of `{}`, {} of `{}`{remedy}",
+            thousands(largest),
+            of(largest),
+            thousands(smallest),
+            of(smallest)
+        );
+    }
+    text
 }
 
 /// Trains to the end or to Ctrl-C, and tells the console and `epochs` how it goes.
@@ -143,7 +202,7 @@ fn epoch_json(event: &Event) -> Option<Value> {
         validation_loss,
         validation_accuracy,
         seconds,
-        ..
+        waiting,
     } = event
     else {
         return None;
@@ -155,6 +214,7 @@ fn epoch_json(event: &Event) -> Option<Value> {
         "validation_loss": validation_loss,
         "validation_accuracy": validation_accuracy,
         "seconds": seconds,
+        "waiting_seconds": waiting,
     }))
 }
 

@@ -172,12 +172,8 @@ pub(super) fn arrays(form: &str, train: Dataset, test: Option<Dataset>) -> Resul
     };
     let tested = test.as_ref().map_or(0, Dataset::len);
     let description = describe(form, train.classes().len(), train.len(), 0, tested);
-    Ok(Splits {
-        description: format!("{description} of {}", train.shape()),
-        train,
-        test,
-        notes: Vec::new(),
-    })
+    let description = format!("{description} of {}", train.shape());
+    Ok(Splits::found(description, train, test))
 }
 
 /// The name of a folder or file as a report shows it, also for `.` and links.

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use levels::{Levels, edge, flatten};
 
+use crate::Result;
+use crate::data::Dataset;
 use crate::data::resize::{self, Resize};
-use crate::data::{Dataset, Pixels};
 
 /// How the pictures that a network learned from show writing; other pictures are brought into this form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,20 +29,20 @@ const FAINTEST: u8 = 24;
 impl Ink {
     /// Finds out how a data set shows writing; `None` when it does not look like writing: more than one channel, or
     /// borders that are not of one extreme level.
-    pub(super) fn measure(dataset: &Dataset) -> Option<Self> {
+    pub(super) fn measure(dataset: &Dataset) -> Result<Option<Self>> {
         let shape = dataset.shape();
-        let Pixels::Bytes(bytes) = &dataset.pixels else {
-            return None;
-        };
         if shape.channels != 1 || shape.height < 8 || shape.width < 8 {
-            return None;
+            return Ok(None);
         }
         // 1,000 pictures settle a majority of 95 %; evenly spread, since files are often sorted by class.
         let step = dataset.len().div_ceil(1000).max(1);
-        let pictures: Vec<&[u8]> = (0..dataset.len())
-            .step_by(step)
-            .map(|index| &bytes[dataset.rows[index] * shape.len()..][..shape.len()])
-            .collect();
+        let mut pictures = Vec::new();
+        for index in (0..dataset.len()).step_by(step) {
+            match dataset.bytes(index)? {
+                Some(bytes) => pictures.push(bytes),
+                None => return Ok(None),
+            }
+        }
         let border: Vec<u8> = pictures
             .iter()
             .flat_map(|picture| edge(picture, (shape.height, shape.width)))
@@ -51,7 +52,7 @@ impl Ink {
         };
         let light = share(|level| level < 32) > 0.95;
         if !light && share(|level| level > 223) <= 0.95 {
-            return None;
+            return Ok(None);
         }
         let mut sides = Vec::new();
         let mut distance = 0.0;
@@ -72,7 +73,7 @@ impl Ink {
             distance += (row - middle_row).abs().max((column - middle_column).abs());
         }
         if sides.is_empty() {
-            return None;
+            return Ok(None);
         }
         distance /= sides.len() as f64;
         sides.sort_unstable();
@@ -83,10 +84,10 @@ impl Ink {
             .filter(|&&other| other.abs_diff(side) <= 1)
             .count();
         let placed = distance < 1.0 && same as f64 > 0.9 * sides.len() as f64;
-        Some(Self {
+        Ok(Some(Self {
             light,
             side: placed.then_some(side),
-        })
+        }))
     }
 
     /// Brings a grey picture into this form, scaled to `to`; also whether light and dark were exchanged.

@@ -29,12 +29,8 @@ pub fn mnist() -> Result<Splits> {
         (train, test.join())
     });
     let test = test.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    let splits = Splits {
-        train: train?,
-        test: Some(test?),
-        description: "MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1".into(),
-        notes: Vec::new(),
-    };
+    let description = "MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1";
+    let splits = Splits::found(description.into(), train?, Some(test?));
     Ok(DECODED.get_or_init(|| splits).clone())
 }
 
@@ -75,7 +71,7 @@ mod tests {
         assert_eq!(train.classes().len(), 10);
         assert_eq!(&train.labels()[..8], &[5, 0, 4, 1, 9, 2, 1, 3]);
         // The mean grey level of the training pictures, as the literature has it.
-        let preparation = crate::data::Preparation::measure(&train);
+        let preparation = crate::data::Preparation::measure(&train)?;
         assert!((preparation.mean[0] - 0.1307).abs() < 5e-5);
         assert!((preparation.std[0] - 0.3081).abs() < 5e-5);
         Ok(())

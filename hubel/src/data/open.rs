@@ -1,23 +1,34 @@
-//! Reading what was found at a path.
+//! Reading what was found at a path: to train on it, or to judge a model by it.
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::data::catalogue::{self, Catalogue, Found, Part};
-use crate::data::reading::{self, Listing};
-use crate::data::{Dataset, Preparation, Reading, Resize, Splits, picture};
-use crate::{Error, Result, Shape};
+use crate::data::divide::{self, Division};
+use crate::data::reading::{self, Listen, Read};
+use crate::data::{BadFile, BadFiles, Dataset, Preparation, Resize, Splits, picture};
+use crate::{Error, Result, Shape, memory};
 
-/// How pictures are read into memory.
+/// How data is read and divided.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The shape they are brought to; `None`: their own where they agree, else a square.
+    /// The shape that pictures are brought to; `None`: their own where they agree, else a square.
     pub shape: Option<Shape>,
     /// What is done with other proportions.
     pub resize: Resize,
     /// The largest side chosen where `shape` is `None`.
     pub largest_side: usize,
+    /// Share of the images held out to watch training by, where the data has no such part; 0 holds none out.
+    pub validation: f64,
+    /// Share of the images held out for the final judgement, where the data has no such part; 0 holds none out.
+    pub test: f64,
+    /// Decides which are held out.
+    pub seed: u64,
+    /// What is done about files that cannot be read.
+    pub bad_files: BadFiles,
+    /// Bytes of decoded pixels that are kept in memory; what does not fit is decoded again when it is used. `None`: half of the memory
+    /// that is free.
+    pub cache: Option<usize>,
 }
 
 impl Default for Options {
@@ -26,58 +37,129 @@ impl Default for Options {
             shape: None,
             resize: Resize::Letterbox,
             largest_side: 64,
+            validation: 0.05,
+            test: 0.1,
+            seed: 1,
+            bad_files: BadFiles::Fail,
+            cache: None,
         }
     }
 }
 
-/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`, a folder with IDX files, one IDX file of
-/// pictures with its labels beside it, or class folders `root/class/*` or `root/{train,test}/class/*`.
-///
-/// # Errors
-/// [`Error::DataForm`] when no known form is there; [`Error::Idx`], [`Error::Picture`], [`Error::Io`] for a bad file;
-/// [`Error::DataMismatch`] when parts do not fit together.
-pub fn open(path_or_name: impl AsRef<Path>) -> Result<Splits> {
-    open_with(path_or_name, &Options::default())
+impl Options {
+    fn cache_bytes(&self) -> usize {
+        let half = || memory::available().map_or(1 << 30, |bytes| bytes / 2);
+        self.cache.unwrap_or_else(half)
+    }
+
+    fn check(&self) -> Result<()> {
+        for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
+            if !(0.0..1.0).contains(&share) {
+                return Err(Error::Settings {
+                    problem: format!(
+                        "a share of {share} cannot be held out for {name}; give a number from 0 (none) to less than 1, such as 0.1"
+                    ),
+                });
+            }
+        }
+        if self.validation + self.test >= 1.0 {
+            return Err(Error::Settings {
+                problem: format!(
+                    "{} held out for validation and {} for the test leave nothing to train on",
+                    self.validation, self.test
+                ),
+            });
+        }
+        Ok(())
+    }
 }
 
-/// As [`open`], with options.
+/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`, class folders `root/class/*` or
+/// `root/{train,val,test}/class/*`, and whatever else is recognised by looking.
 ///
 /// # Errors
-/// As [`open`].
-pub fn open_with(path_or_name: impl AsRef<Path>, options: &Options) -> Result<Splits> {
+/// [`Error::DataForm`] when no known form is there; [`Error::BadFiles`] for pictures that cannot be read, other variants for other bad
+/// files; [`Error::DataMismatch`] when parts do not fit together.
+pub fn open(path_or_name: impl AsRef<Path>) -> Result<Splits> {
+    open_with(path_or_name, &Options::default(), &|_, _| ())
+}
+
+/// As [`open`], with options. `listen` is called from several threads, with the files that have been read and those to be read.
+///
+/// # Errors
+/// As [`open`]; [`Error::Settings`] for shares that cannot be held out.
+pub fn open_with(
+    path_or_name: impl AsRef<Path>,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<Splits> {
+    options.check()?;
     let path = path_or_name.as_ref();
-    let catalogue = match catalogue::find(path)? {
-        Found::Files(catalogue) => catalogue,
-        Found::Arrays(splits) => return Ok(splits),
+    let splits = match catalogue::find(path)? {
+        Found::Files(catalogue) => read_splits(path, &catalogue, options, listen)?,
+        Found::Arrays(splits) => splits,
     };
-    check_classes(path, &catalogue)?;
-    let train = listing(&catalogue, |part| matches!(part, None | Some(Part::Train)));
+    Division::divide(splits, options.validation, options.test, options.seed)
+}
+
+fn read_splits(
+    path: &Path,
+    catalogue: &Catalogue,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<Splits> {
+    check_classes(path, catalogue)?;
+    let training = |part| !matches!(part, Some(Part::Validation | Part::Test));
     let shape = match options.shape {
         Some(shape) => shape,
-        None => reading::choose_shape(&train, options)?,
+        None => {
+            let files = catalogue.files.iter();
+            let files: Vec<_> = files.filter(|file| training(file.part)).collect();
+            reading::choose_shape(&files, options)?
+        }
     };
-    let geometry = Preparation::unmeasured(shape, options.resize);
-    let mut notes = catalogue.notes.clone();
-    let mut training = read(&catalogue.name, &train, &geometry)?;
-    let validation = listing(&catalogue, |part| part == Some(Part::Validation));
-    if !validation.files.is_empty() {
-        notes.push(format!(
-            "the {} validation images were added to the training images, out of which validation images are held",
-            validation.files.len()
-        ));
-        training = training.joined(&read(&catalogue.name, &validation, &geometry)?);
-    }
-    let test = listing(&catalogue, |part| part == Some(Part::Test));
-    let test = match test.files.is_empty() {
-        true => None,
-        false => Some(read(&catalogue.name, &test, &geometry)?),
-    };
+    let preparation = Preparation::unmeasured(shape, options.resize);
+    let (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    let parts: Vec<Part> = read
+        .places
+        .iter()
+        .map(|place| catalogue.files[*place].part.unwrap_or(Part::Train))
+        .collect();
+    let subset = |part| divide::subset(&read.dataset, &parts, part);
+    let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
     Ok(Splits {
         description: format!("{} of {shape}", catalogue.description()),
-        train: training,
-        test,
-        notes,
+        train: subset(Part::Train),
+        validation: given(Part::Validation),
+        test: given(Part::Test),
+        notes: catalogue.notes.clone(),
+        bad_files,
+        division: None,
     })
+}
+
+/// Reads the files of a catalogue, and does what is to be done about bad ones.
+fn read_files(
+    path: &Path,
+    catalogue: &Catalogue,
+    preparation: &Preparation,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<(Read, Vec<BadFile>)> {
+    let Catalogue {
+        name,
+        classes,
+        files,
+        ..
+    } = catalogue;
+    let cache = options.cache_bytes();
+    let mut read = reading::read(name, classes, files, preparation, cache, listen)?;
+    let bad = std::mem::take(&mut read.bad);
+    let bad = options.bad_files.treat(path, files.len(), bad)?;
+    match read.places.is_empty() {
+        true => Err(catalogue::problem(path, "none of its files can be read")),
+        false => Ok((read, bad)),
+    }
 }
 
 /// Refuses classes that cannot be learnt since there is no picture of them.
@@ -116,35 +198,46 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     Ok(())
 }
 
-/// The files of the parts that `wanted` names.
-fn listing(catalogue: &Catalogue, wanted: impl Fn(Option<Part>) -> bool) -> Listing {
-    let files = catalogue.files.iter().filter(|file| wanted(file.part));
-    Listing {
-        classes: catalogue.classes.clone(),
-        files: files.map(|file| (file.path.clone(), file.label)).collect(),
-    }
-}
-
-/// The part of a data set that a finished model is judged on.
+/// The images that a finished model is judged on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
-    /// The test images.
+    /// The data's test images.
     Test,
-    /// All images, since the data has no test part.
+    /// The images that were held out for the test when the model was trained on this data.
+    HeldOut,
+    /// All images: the data has no test part, and none of it is known to have been trained on.
     All,
+    /// All images, since the data has no test part and none was held out; the model was trained on some of them.
+    Seen,
 }
 
 impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Test => "test",
+            Self::HeldOut => "held out in training",
             Self::All => "all",
+            Self::Seen => {
+                "all, with those that the model was trained on: no measure of what it can do"
+            }
         })
     }
 }
 
-/// Reads the data that a finished model is to be judged on: the test part where the data has one, else all of it.
-/// Picture files go through `preparation` as they do in prediction; classes are matched by name with the model's `classes`.
+/// Data to judge a model by.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The images, with the model's classes.
+    pub dataset: Dataset,
+    /// Which images of the data they are.
+    pub judged: Judged,
+    /// Files that could not be read and were left out, with the reasons.
+    pub bad_files: Vec<BadFile>,
+}
+
+/// Reads the data that a finished model is to be judged on: the test part where the data has one; else, of data that the model was
+/// trained on, what was held out then; else all of it. Picture files go through `preparation` as they do in prediction; classes are
+/// matched by name with the model's `classes`; of the options only `bad_files` and `cache` matter.
 ///
 /// # Errors
 /// As [`open`]; [`Error::DataMismatch`] when the data has a class that the model does not know.
@@ -152,57 +245,66 @@ pub fn evaluation(
     path_or_name: impl AsRef<Path>,
     preparation: &Preparation,
     classes: &[String],
-) -> Result<(Dataset, Judged)> {
+    division: Option<&Division>,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<Evaluation> {
     let path = path_or_name.as_ref();
-    match catalogue::find(path)? {
+    let (undivided, test, bad_files) = match catalogue::find(path)? {
         Found::Arrays(splits) => {
-            let (dataset, judged) = match splits.test {
-                Some(test) => (test, Judged::Test),
-                None => (splits.train, Judged::All),
-            };
-            preparation.check(dataset.shape())?;
-            Ok((dataset.with_classes(classes)?, judged))
+            preparation.check(splits.train.shape())?;
+            (splits.train, splits.test, Vec::new())
         }
-        Found::Files(catalogue) => {
+        Found::Files(mut catalogue) => {
             let has_test = catalogue.count(Some(Part::Test)) > 0;
-            let files = listing(&catalogue, |part| !has_test || part == Some(Part::Test));
-            let files = same_classes(path, files, classes)?;
-            let judged = if has_test { Judged::Test } else { Judged::All };
-            Ok((read(&catalogue.name, &files, preparation)?, judged))
+            catalogue.files.retain(|file| match has_test {
+                true => file.part == Some(Part::Test),
+                false => file.part != Some(Part::Validation),
+            });
+            number_classes(path, &mut catalogue, classes)?;
+            let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
+            let test = has_test.then(|| read.dataset.clone());
+            (read.dataset, test, bad)
         }
+    };
+    let (dataset, judged) = match test {
+        Some(test) => (test, Judged::Test),
+        None => held_out(undivided, division),
+    };
+    Ok(Evaluation {
+        dataset: dataset.with_classes(classes)?,
+        judged,
+        bad_files,
+    })
+}
+
+/// What of undivided data a model of this division is judged by.
+fn held_out(dataset: Dataset, division: Option<&Division>) -> (Dataset, Judged) {
+    let fingerprints = dataset.fingerprints();
+    match division {
+        Some(division) if division.recognises(&fingerprints) => {
+            let parts = division.parts(&dataset, &fingerprints);
+            let test = divide::subset(&dataset, &parts, Part::Test);
+            match test.is_empty() {
+                true => (dataset, Judged::Seen),
+                false => (test, Judged::HeldOut),
+            }
+        }
+        _ => (dataset, Judged::All),
     }
 }
 
-/// Reads pictures through the one function that prediction uses too.
-fn read(name: &str, listing: &Listing, preparation: &Preparation) -> Result<Dataset> {
-    let shape = preparation.shape;
-    let resized = AtomicBool::new(false);
-    let mut dataset = reading::read(name, listing, shape, &|path| {
-        let prepared = preparation.picture(path)?;
-        if prepared.original != shape {
-            resized.store(true, Ordering::Relaxed);
-        }
-        Ok(prepared.pixels)
-    })?;
-    dataset.reading = Some(Reading {
-        resize: preparation.resize,
-        ink: preparation.ink,
-        resized: resized.into_inner(),
-    });
-    Ok(dataset)
-}
-
-/// A listing with its classes numbered as in `classes`; a class without files may be unknown to them.
-fn same_classes(path: &Path, mut listing: Listing, classes: &[String]) -> Result<Listing> {
+/// Numbers the classes as in `classes`; a class without files may be unknown to them.
+fn number_classes(path: &Path, catalogue: &mut Catalogue, classes: &[String]) -> Result<()> {
     let known: HashMap<&String, usize> = classes.iter().zip(0..).collect();
-    for (_, label) in &mut listing.files {
-        let class = &listing.classes[*label];
-        *label = *known
+    for file in &mut catalogue.files {
+        let class = &catalogue.classes[file.label];
+        file.label = *known
             .get(class)
             .ok_or_else(|| unknown_class(path, class, classes))?;
     }
-    listing.classes = classes.to_vec();
-    Ok(listing)
+    catalogue.classes = classes.to_vec();
+    Ok(())
 }
 
 pub(super) fn unknown_class(path: &Path, class: &str, classes: &[String]) -> Error {

@@ -1,5 +1,5 @@
 //! Decoding picture files, with limits that hold before memory is taken.
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -9,6 +9,9 @@ use crate::{Error, Result, Shape};
 
 /// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
 pub const LARGEST_PICTURE: u64 = 100_000_000;
+
+/// The largest file that is read, in bytes: the largest picture, uncompressed, in 16-bit colour with alpha.
+pub const LARGEST_FILE: u64 = 8 * LARGEST_PICTURE;
 
 /// Endings of files that [`read`] can decode.
 pub const ENDINGS: [&str; 12] = [
@@ -26,15 +29,36 @@ pub(super) fn is_known(start: &[u8]) -> bool {
 /// # Errors
 /// [`Error::Io`] when the file cannot be opened; [`Error::Picture`] when it is no picture, damaged, or larger than [`LARGEST_PICTURE`].
 pub fn read(path: &Path) -> Result<DynamicImage> {
-    let file = std::fs::File::open(path).map_err(|source| Error::Io {
+    decode(&contents(path)?, path)
+}
+
+/// The bytes of the file at `path`, at most [`LARGEST_FILE`].
+pub(super) fn contents(path: &Path) -> Result<Vec<u8>> {
+    let refused = |source| Error::Io {
         action: "read",
         path: path.to_owned(),
         source,
-    })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    };
+    let file = std::fs::File::open(path).map_err(refused)?;
+    let metadata = file.metadata().map_err(refused)?;
+    if metadata.is_dir() {
         return Err(problem(path, "it is a folder; name the pictures in it"));
     }
-    decode_from(BufReader::new(file), path)
+    let mut bytes = Vec::with_capacity(metadata.len().min(LARGEST_FILE) as usize);
+    // One byte more than is allowed shows that there are too many; what is no regular file tells no length.
+    file.take(LARGEST_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(refused)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(problem(
+            path,
+            &format!(
+                "it has more than the {} MB that are read; save it compressed, or smaller",
+                LARGEST_FILE / 1_000_000
+            ),
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Decodes a picture in memory, as [`read`] does; `path` is for messages.
@@ -42,10 +66,6 @@ pub fn read(path: &Path) -> Result<DynamicImage> {
 /// # Errors
 /// [`Error::Picture`] when the bytes are no picture, damaged, or one larger than [`LARGEST_PICTURE`].
 pub fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
-    decode_from(Cursor::new(bytes), path)
-}
-
-fn decode_from<R: BufRead + Seek>(reader: R, path: &Path) -> Result<DynamicImage> {
     let failed = |error: &dyn std::fmt::Display| {
         problem(
             path,
@@ -54,7 +74,7 @@ fn decode_from<R: BufRead + Seek>(reader: R, path: &Path) -> Result<DynamicImage
             ),
         )
     };
-    let mut reader = ImageReader::new(reader)
+    let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| failed(&error))?;
     if reader.format().is_none() {

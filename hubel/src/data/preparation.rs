@@ -6,7 +6,8 @@ use image::DynamicImage;
 use serde::{Deserialize, Serialize};
 
 use crate::data::resize::{self, Resize};
-use crate::data::{Dataset, Ink, Pixels, picture};
+use crate::data::storage::{Pixels, Sample, moments};
+use crate::data::{Dataset, Ink, picture};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape};
 
@@ -44,13 +45,24 @@ pub struct Prepared {
 impl Preparation {
     /// The preparation for a training set: its shape and way of resizing, the statistics of its pixels, and how it shows writing.
     /// Nothing but the samples of `training` takes part.
-    pub fn measure(training: &Dataset) -> Self {
+    ///
+    /// # Errors
+    /// Where a picture that is not kept in memory can no longer be read from its file.
+    pub fn measure(training: &Dataset) -> Result<Self> {
         let shape = training.shape();
         let (mean, std) = match &training.pixels {
-            Pixels::Bytes(bytes) => statistics_of_bytes(bytes, &training.rows, shape),
+            Pixels::Bytes(bytes) => statistics_of_bytes(training, |row| {
+                Cow::Owned(moments(
+                    &bytes[row * shape.len()..][..shape.len()],
+                    shape.channels,
+                ))
+            }),
+            Pixels::Files(files) => {
+                statistics_of_bytes(training, |row| Cow::Borrowed(files.moments(row)))
+            }
             Pixels::Floats(floats) => statistics_of_floats(floats, &training.rows, shape),
         };
-        Self {
+        Ok(Self {
             shape,
             resize: training
                 .reading
@@ -60,9 +72,9 @@ impl Preparation {
             // Where writing lies in the files is known only if the pixels are those of the files.
             ink: match training.reading {
                 Some(reading) if reading.resized => None,
-                _ => Ink::measure(training),
+                _ => Ink::measure(training)?,
             },
-        }
+        })
     }
 
     /// The geometry alone, for reading pictures of which nothing has been measured yet.
@@ -145,7 +157,7 @@ impl Preparation {
         let (pixels, shape) = picture::bytes(picture, self.shape.channels)?;
         self.check(shape)?;
         let original = shape;
-        let (pixels, inverted) = self.bring_bytes(&pixels, shape);
+        let (pixels, inverted) = self.bring_bytes(pixels.into(), shape);
         let pixels = pixels.into_owned();
         let mut tensor = vec![0.0; pixels.len()];
         self.normalise_bytes(&self.tables(), &pixels, &mut tensor);
@@ -172,50 +184,58 @@ impl Preparation {
         })
     }
 
-    /// Prepares the samples at `indices` into `out`, `[n, h, w, c]`.
+    /// Prepares one sample into `out`, `[h, w, c]`, with `augment` applied to its bytes once they have the network's shape; `show` gets
+    /// the result, before it is normalised. Samples of `f32` are neither augmented nor shown. `tables` are those of [`Preparation::tables`].
+    ///
+    /// # Errors
+    /// Where a picture that is not kept in memory can no longer be read from its file.
     ///
     /// # Panics
-    /// When `out` has another length, an index lies outside, or [`Preparation::check`] of the data set's shape fails.
-    pub(super) fn fill(&self, dataset: &Dataset, indices: &[usize], out: &mut [f32]) {
-        let (shape, own) = (dataset.shape(), self.shape);
+    /// When `out` has another length, the index lies outside, or [`Preparation::check`] of the data set's shape fails.
+    pub(super) fn sample(
+        &self,
+        tables: &[[f32; 256]],
+        dataset: &Dataset,
+        index: usize,
+        augment: Option<&mut dyn FnMut(&mut [u8])>,
+        show: &mut dyn FnMut(&[u8]),
+        out: &mut [f32],
+    ) -> Result<()> {
+        let shape = dataset.shape();
         self.check(shape).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(out.len(), indices.len() * own.len(), "length of the batch");
-        let outs = indices.iter().zip(out.chunks_exact_mut(own.len()));
-        match &dataset.pixels {
-            Pixels::Bytes(bytes) => {
-                let tables = self.tables();
+        assert_eq!(out.len(), self.shape.len(), "length of a sample");
+        match dataset.sample(index)? {
+            Sample::Bytes(pixels) => {
                 let brought = dataset.reading.is_some_and(|reading| {
-                    shape == own && reading.resize == self.resize && reading.ink == self.ink
+                    shape == self.shape && reading.resize == self.resize && reading.ink == self.ink
                 });
-                for (&index, out) in outs {
-                    let pixels = &bytes[dataset.rows[index] * shape.len()..][..shape.len()];
-                    if brought {
-                        self.normalise_bytes(&tables, pixels, out);
-                    } else {
-                        let (pixels, _) = self.bring_bytes(pixels, shape);
-                        self.normalise_bytes(&tables, &pixels, out);
-                    }
+                let mut pixels = match brought {
+                    true => pixels,
+                    false => self.bring_bytes(pixels, shape).0,
+                };
+                if let Some(augment) = augment {
+                    augment(pixels.to_mut());
                 }
+                show(&pixels);
+                self.normalise_bytes(tables, &pixels, out);
             }
-            Pixels::Floats(floats) => {
-                for (&index, out) in outs {
-                    let pixels = &floats[dataset.rows[index] * shape.len()..][..shape.len()];
-                    self.normalise_floats(&self.bring_floats(pixels, shape), out);
-                }
+            Sample::Floats(pixels) => {
+                self.normalise_floats(&self.bring_floats(pixels, shape), out);
             }
         }
+        Ok(())
     }
 
     /// Bytes `[h, w, c]` of any shape that [`Preparation::check`] accepts, as bytes of the network's shape;
     /// also whether light and dark were exchanged.
-    fn bring_bytes<'a>(&self, pixels: &'a [u8], shape: Shape) -> (Cow<'a, [u8]>, bool) {
+    fn bring_bytes<'a>(&self, pixels: Cow<'a, [u8]>, shape: Shape) -> (Cow<'a, [u8]>, bool) {
         let pixels: Cow<'a, [u8]> = match (shape.channels, self.shape.channels) {
             (3, 1) => pixels
                 .chunks_exact(3)
                 .map(|rgb| picture::luma(rgb[0], rgb[1], rgb[2]))
                 .collect(),
             (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
-            _ => Cow::Borrowed(pixels),
+            _ => pixels,
         };
         let (from, to) = (
             (shape.height, shape.width),
@@ -255,7 +275,7 @@ impl Preparation {
     }
 
     /// What each byte becomes, by channel.
-    fn tables(&self) -> Vec<[f32; 256]> {
+    pub(super) fn tables(&self) -> Vec<[f32; 256]> {
         self.mean
             .iter()
             .zip(&self.std)
@@ -288,32 +308,27 @@ impl Preparation {
     }
 }
 
-/// Mean and standard deviation of each channel from counts of the levels: exact, whatever the order of the samples.
-fn statistics_of_bytes(bytes: &[u8], rows: &[usize], shape: Shape) -> (Vec<f32>, Vec<f32>) {
-    let mut counts = vec![[0u64; 256]; shape.channels];
-    for &row in rows {
-        let sample = &bytes[row * shape.len()..][..shape.len()];
-        for pixel in sample.chunks_exact(shape.channels) {
-            for (counts, &byte) in counts.iter_mut().zip(pixel) {
-                counts[usize::from(byte)] += 1;
-            }
+/// Mean and standard deviation of each channel from whole numbers: exact, whatever the order of the samples.
+fn statistics_of_bytes<'a>(
+    dataset: &Dataset,
+    moments: impl Fn(usize) -> Cow<'a, [[u64; 2]]>,
+) -> (Vec<f32>, Vec<f32>) {
+    let shape = dataset.shape();
+    let mut totals = vec![[0u128; 2]; shape.channels];
+    for &row in &dataset.rows {
+        for (total, moment) in totals.iter_mut().zip(&*moments(row)) {
+            total[0] += u128::from(moment[0]);
+            total[1] += u128::from(moment[1]);
         }
     }
-    let count = (rows.len() * shape.height * shape.width).max(1) as f64;
-    counts
-        .iter()
-        .map(|counts| {
-            let moment = |power: i32| {
-                let levels = counts.iter().enumerate();
-                levels
-                    .map(|(level, &n)| (level as f64 / 255.0).powi(power) * n as f64)
-                    .sum::<f64>()
-                    / count
-            };
-            let mean = moment(1);
-            (mean as f32, deviation(moment(2) - mean * mean))
-        })
-        .unzip()
+    let count = (dataset.len() * shape.height * shape.width).max(1) as u128;
+    let statistics = totals.iter().map(|&[sum, squares]| {
+        let mean = sum as f64 / count as f64 / 255.0;
+        let variance =
+            (squares * count - sum * sum) as f64 / (count * count) as f64 / 255f64.powi(2);
+        (mean as f32, deviation(variance))
+    });
+    statistics.unzip()
 }
 
 fn statistics_of_floats(floats: &[f32], rows: &[usize], shape: Shape) -> (Vec<f32>, Vec<f32>) {

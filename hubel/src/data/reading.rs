@@ -1,33 +1,176 @@
-//! Reading the files of a catalogue into memory.
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Reading picture files once before they are used: what cannot be read is found out, and what fits is kept.
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::data::{Dataset, Options, picture};
+use crate::data::catalogue::File;
+use crate::data::fingerprint::Fingerprint;
+use crate::data::storage::{Files, moments};
+use crate::data::{BadFile, Dataset, Options, Pixels, Preparation, Reading, picture};
 use crate::{Error, Result, Shape};
 
-/// Files of one part with their classes.
-#[derive(Debug)]
-pub(super) struct Listing {
-    pub(super) classes: Vec<String>,
-    pub(super) files: Vec<(PathBuf, usize)>,
+/// Called now and then with the files that have been read and those to be read.
+pub(super) type Listen<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Picture files that have been read once.
+pub(super) struct Read {
+    /// Those that can be read, in the order of the files.
+    pub(super) dataset: Dataset,
+    /// Where each of them stands among the files.
+    pub(super) places: Vec<usize>,
+    /// Those that cannot.
+    pub(super) bad: Vec<BadFile>,
 }
 
-/// The shape into which pictures are read when nobody names one: their own size where all of the first hundred agree,
-/// else a square as high as half of them are; one channel where all are grey.
-pub(super) fn choose_shape(listing: &Listing, options: &Options) -> Result<Shape> {
-    let step = listing.files.len().div_ceil(100).max(1);
+/// What is learnt of a file by reading it.
+struct Seen {
+    fingerprint: Fingerprint,
+    moments: Vec<[u64; 2]>,
+    resized: bool,
+}
+
+/// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as `cache` bytes hold. The result does not
+/// depend on the number of cores.
+///
+/// # Errors
+/// [`Error::DataMismatch`] when fewer than two classes are named; a bad file is no error.
+pub(super) fn read(
+    name: &str,
+    classes: &[String],
+    files: &[File],
+    preparation: &Preparation,
+    cache: usize,
+    listen: Listen<'_>,
+) -> Result<Read> {
+    let length = preparation.shape.len();
+    let kept_rows = (cache / length).min(files.len());
+    let mut kept = vec![0u8; kept_rows * length];
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let places = kept.chunks_exact_mut(length).map(Some);
+    let places = places.chain(std::iter::repeat_with(|| None));
+    let work = Mutex::new(files.iter().zip(places).enumerate());
+    let done = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(files.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = work.lock().expect("no thread panics here").next();
+                    let Some((row, (file, place))) = next else {
+                        return;
+                    };
+                    let seen = examine(file, preparation, place);
+                    let number = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    listen(number, files.len());
+                    results
+                        .lock()
+                        .expect("no thread panics here")
+                        .push((row, seen));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("no thread panics here");
+    results.sort_unstable_by_key(|(row, _)| *row);
+
+    let mut read = (Vec::new(), Vec::new(), Vec::new());
+    let mut fingerprints = Vec::with_capacity(files.len());
+    let mut all_moments = Vec::with_capacity(files.len() * preparation.shape.channels);
+    let mut resized = false;
+    for ((row, seen), file) in results.into_iter().zip(files) {
+        match seen {
+            Ok(seen) => {
+                read.0.push(row);
+                read.1.push(file.label);
+                fingerprints.push(seen.fingerprint);
+                all_moments.extend(seen.moments);
+                resized |= seen.resized;
+            }
+            Err(error) => {
+                // The row stays empty: no data set has it.
+                fingerprints.push(Fingerprint::of_content(&[]));
+                all_moments.extend(vec![[0; 2]; preparation.shape.channels]);
+                read.2.push(bad_file(file, error));
+            }
+        }
+    }
+    let (places, labels, bad) = read;
+    let paths = files.iter().map(|file| file.path.clone()).collect();
+    let files = Files::new(paths, preparation.clone(), kept, all_moments, fingerprints);
+    let reading = Reading {
+        resize: preparation.resize,
+        ink: preparation.ink,
+        resized,
+    };
+    let dataset = Dataset::of_files(
+        name,
+        classes.to_vec(),
+        files,
+        reading,
+        places.clone(),
+        labels,
+    )?;
+    Ok(Read {
+        dataset,
+        places,
+        bad,
+    })
+}
+
+/// Reads one file, and writes its pixels to `place` if there is one.
+fn examine(file: &File, preparation: &Preparation, place: Option<&mut [u8]>) -> Result<Seen> {
+    let bytes = picture::contents(&file.path)?;
+    let picture = picture::decode(&bytes, &file.path)?;
+    let (pixels, shape) = picture::bytes(&picture, preparation.shape.channels)?;
+    let fingerprint = Fingerprint::new(&bytes, &pixels, shape);
+    let prepared = preparation.decoded(&picture)?;
+    if let Some(place) = place {
+        place.copy_from_slice(&prepared.pixels);
+    }
+    Ok(Seen {
+        fingerprint,
+        moments: moments(&prepared.pixels, preparation.shape.channels),
+        resized: shape != preparation.shape,
+    })
+}
+
+fn bad_file(file: &File, error: Error) -> BadFile {
+    BadFile {
+        path: file.path.clone(),
+        problem: match error {
+            // The path is named beside it.
+            Error::Picture { problem, .. } => problem,
+            Error::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        },
+        quarantined: None,
+    }
+}
+
+/// The shape into which pictures are read when nobody names one: their own size where all of a hundred agree, else a square as high as
+/// half of them are; one channel where all are grey.
+///
+/// # Errors
+/// When none of the hundred can be read.
+pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<Shape> {
+    let step = files.len().div_ceil(100).max(1);
     let mut sizes = Vec::new();
     let mut grey = true;
-    for (path, _) in listing.files.iter().step_by(step) {
-        let picture = picture::read(path)?;
-        sizes.push((picture.height() as usize, picture.width() as usize));
-        grey &= !picture.color().has_color();
+    let mut problem = None;
+    for file in files.iter().step_by(step) {
+        match picture::read(&file.path) {
+            Ok(picture) => {
+                sizes.push((picture.height() as usize, picture.width() as usize));
+                grey &= !picture.color().has_color();
+            }
+            Err(error) => problem = problem.or(Some(error)),
+        }
     }
     let channels = if grey { 1 } else { 3 };
-    if sizes.iter().all(|size| size == &sizes[0])
-        && sizes[0].0.max(sizes[0].1) <= options.largest_side
-    {
-        return Ok(Shape::new(sizes[0].0, sizes[0].1, channels));
+    let Some(&first) = sizes.first() else {
+        return Err(problem.unwrap_or_else(|| Error::DataMismatch("there are no pictures".into())));
+    };
+    if sizes.iter().all(|size| *size == first) && first.0.max(first.1) <= options.largest_side {
+        return Ok(Shape::new(first.0, first.1, channels));
     }
     let mut shorter: Vec<usize> = sizes.iter().map(|size| size.0.min(size.1)).collect();
     shorter.sort_unstable();
@@ -35,62 +178,41 @@ pub(super) fn choose_shape(listing: &Listing, options: &Options) -> Result<Shape
     Ok(Shape::new(side, side, channels))
 }
 
-/// Decodes the listed pictures, each brought to `shape` by `prepare`, on all cores; the result does not depend on their number.
-pub(super) fn read(
-    name: &str,
-    listing: &Listing,
-    shape: Shape,
-    prepare: &(dyn Fn(&Path) -> Result<Vec<u8>> + Sync),
-) -> Result<Dataset> {
-    let bytes = shape.len().checked_mul(listing.files.len());
-    let mut pixels = Vec::new();
-    if bytes.is_none_or(|bytes| pixels.try_reserve_exact(bytes).is_err()) {
-        return Err(Error::DataMismatch(format!(
-            "{} pictures of {shape} do not fit into memory; read them smaller",
-            listing.files.len()
-        )));
+impl Dataset {
+    /// The samples at `rows` of `files`.
+    fn of_files(
+        name: &str,
+        classes: Vec<String>,
+        files: Files,
+        reading: Reading,
+        rows: Vec<usize>,
+        labels: Vec<usize>,
+    ) -> Result<Self> {
+        let shape = files.shape();
+        let pixels = Pixels::Files(std::sync::Arc::new(files));
+        let mut dataset = Self::new(name, classes, shape, pixels, labels)?;
+        dataset.rows = rows;
+        dataset.reading = Some(reading);
+        Ok(dataset)
     }
-    pixels.resize(shape.len() * listing.files.len(), 0u8);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let failed = AtomicBool::new(false);
-    let errors = std::sync::Mutex::new(Vec::new());
-    // Small pieces taken in turn, so that no thread waits for another with larger pictures.
-    let pieces = std::sync::Mutex::new(
-        pixels
-            .chunks_mut(16 * shape.len())
-            .zip(listing.files.chunks(16))
-            .enumerate(),
-    );
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while !failed.load(Ordering::Relaxed) {
-                    let next = pieces.lock().unwrap_or_else(|e| e.into_inner()).next();
-                    let Some((piece, (outs, files))) = next else {
-                        return;
-                    };
-                    for (out, (path, _)) in outs.chunks_exact_mut(shape.len()).zip(files) {
-                        match prepare(path) {
-                            Ok(pixels) => out.copy_from_slice(&pixels),
-                            Err(error) => {
-                                failed.store(true, Ordering::Relaxed);
-                                errors
-                                    .lock()
-                                    .unwrap_or_else(|e| e.into_inner())
-                                    .push((piece, error));
-                                return;
-                            }
-                        }
+
+    /// The fingerprint of each sample: of its file, or of its pixels where it came from none.
+    pub(crate) fn fingerprints(&self) -> Vec<Fingerprint> {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let length = self.len().div_ceil(threads).max(1);
+        let mut fingerprints = vec![Fingerprint::of_content(&[]); self.len()];
+        std::thread::scope(|scope| {
+            for (out, rows) in fingerprints
+                .chunks_mut(length)
+                .zip(self.rows.chunks(length))
+            {
+                scope.spawn(move || {
+                    for (out, &row) in out.iter_mut().zip(rows) {
+                        *out = self.pixels.fingerprint(row, self.shape);
                     }
-                }
-            });
-        }
-    });
-    let mut errors = errors.into_inner().unwrap_or_else(|e| e.into_inner());
-    errors.sort_by_key(|(piece, _)| *piece);
-    if let Some((_, error)) = errors.into_iter().next() {
-        return Err(error);
+                });
+            }
+        });
+        fingerprints
     }
-    let labels = listing.files.iter().map(|&(_, class)| class).collect();
-    Dataset::from_bytes(name, listing.classes.clone(), shape, pixels, labels)
 }

@@ -79,3 +79,29 @@ mod tests {
         }
     }
 }
+
+/// TEMPORARY
+pub(crate) fn assign(
+    labels: &[usize],
+    fingerprints: &[crate::data::fingerprint::Fingerprint],
+    validation: f64,
+    test: f64,
+    seed: u64,
+) -> Vec<crate::data::Part> {
+    let _ = labels;
+    fingerprints
+        .iter()
+        .map(|f| {
+            let u = Random::new(seed ^ f.content)
+                .stream(Purpose::Split, 0, 0)
+                .uniform() as f64;
+            if u < test {
+                crate::data::Part::Test
+            } else if u < test + validation {
+                crate::data::Part::Validation
+            } else {
+                crate::data::Part::Train
+            }
+        })
+        .collect()
+}

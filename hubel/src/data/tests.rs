@@ -1,5 +1,7 @@
 //! What callers rely on: bad bytes give errors that help, and a picture gives the same bits wherever it is used.
 mod bad_bytes;
+mod bad_files;
+mod divided;
 mod folders;
 mod writing;
 
@@ -33,7 +35,9 @@ fn tensors(dataset: &Dataset, preparation: &Preparation) -> Vec<Vec<f32>> {
     (0..dataset.len())
         .map(|index| {
             let mut tensor = vec![f32::NAN; preparation.shape.len()];
-            dataset.fill(&[index], preparation, &mut tensor);
+            dataset
+                .fill(&[index], preparation, &mut tensor)
+                .expect("the pictures are there");
             tensor
         })
         .collect()
@@ -68,7 +72,7 @@ fn arrays_whose_numbers_do_not_fit_are_refused_with_the_numbers() -> Result<()> 
 fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
     let images: Vec<f32> = (0..24).map(|number| (number * number) as f32).collect();
     let dataset = Dataset::from_arrays(&images, Shape::new(2, 2, 2), &[0, 1, 0])?;
-    let preparation = Preparation::measure(&dataset);
+    let preparation = Preparation::measure(&dataset)?;
     let tensors = tensors(&dataset, &preparation).concat();
     for channel in 0..2 {
         let values: Vec<f32> = tensors.iter().skip(channel).step_by(2).copied().collect();
@@ -78,7 +82,7 @@ fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
     }
     // A sample's numbers do not depend on the batch that it is in.
     let mut batch = vec![0.0; 16];
-    dataset.fill(&[2, 0], &preparation, &mut batch);
+    dataset.fill(&[2, 0], &preparation, &mut batch)?;
     assert_eq!(batch[..8], tensors[16..]);
     Ok(())
 }
@@ -86,7 +90,7 @@ fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
 #[test]
 fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
     let dataset = Dataset::from_arrays(&[0.3; 8], Shape::new(2, 2, 1), &[0, 1])?;
-    let preparation = Preparation::measure(&dataset);
+    let preparation = Preparation::measure(&dataset)?;
     assert!(
         tensors(&dataset, &preparation)
             .concat()
@@ -96,30 +100,32 @@ fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_split_is_stratified_complete_and_decided_by_the_seed() -> Result<()> {
-    let train = mnist()?.train;
-    let (rest, held) = train.split(5_000, 1)?;
-    assert_eq!((rest.len(), held.len()), (55_000, 5_000));
-    for (all, held) in train.counts().into_iter().zip(held.counts()) {
-        assert!((all as f64 / 12.0 - held as f64).abs() <= 1.0);
-    }
-    let mut rows: Vec<usize> = rest.rows.iter().chain(&held.rows).copied().collect();
-    rows.sort_unstable();
-    assert!(
-        rows.into_iter().eq(0..60_000),
-        "each image is in one part, once"
-    );
-    assert_eq!(train.split(5_000, 1)?.1.rows, held.rows);
-    assert_ne!(train.split(5_000, 2)?.1.rows, held.rows);
-    assert!(train.split(60_000, 1).is_err());
-    Ok(())
+/// All of a folder, undivided.
+const WHOLE: Options = Options {
+    shape: None,
+    resize: Resize::Letterbox,
+    largest_side: 64,
+    validation: 0.0,
+    test: 0.0,
+    seed: 1,
+    bad_files: BadFiles::Fail,
+    cache: None,
+};
+
+fn read(path: &Path, options: &Options) -> Result<Splits> {
+    open_with(path, options, &|_, _| ())
+}
+
+/// What a model that is prepared so would be judged by.
+fn judge(path: &Path, preparation: &Preparation, classes: &[String]) -> Result<(Dataset, Judged)> {
+    let evaluation = evaluation(path, preparation, classes, None, &WHOLE, &|_, _| ())?;
+    Ok((evaluation.dataset, evaluation.judged))
 }
 
 #[test]
 fn channels_that_cannot_be_matched_are_refused() -> Result<()> {
     let dataset = Dataset::from_arrays(&[0.5; 16], Shape::new(2, 2, 2), &[0, 1])?;
-    let preparation = Preparation::measure(&dataset);
+    let preparation = Preparation::measure(&dataset)?;
     assert!(preparation.check(Shape::new(5, 7, 2)).is_ok());
     assert!(preparation.check(Shape::new(2, 2, 1)).is_err());
     assert!(preparation.decoded(&grey(&[1; 4], 2, 2)).is_err());

@@ -3,10 +3,11 @@ use crate::Shape;
 use std::fmt::Write;
 
 /// Names, and the input for which each was made.
-pub(super) const NAMES: [(&str, Shape); 8] = [
+pub(super) const NAMES: [(&str, Shape); 9] = [
     ("lenet5", shape(28, 1)),
     ("mnist-cnn", shape(28, 1)),
     ("tutorial", shape(32, 3)),
+    ("tutorial-bn", shape(32, 3)),
     ("vgg16", shape(32, 3)),
     ("resnet18", shape(224, 3)),
     ("resnet50", shape(224, 3)),
@@ -38,6 +39,7 @@ pub(super) fn text(name: &str) -> Option<String> {
                        -conv(128, padding=1)-relu-conv(128, padding=1)-relu-pool\
                        -flatten-linear(classes)"
             .into(),
+        "tutorial-bn" => tutorial_bn(),
         "vgg16" => vgg16(),
         "resnet18" => resnet(&[2, 2, 2, 2], basic_block, 1),
         "resnet50" => resnet(&[3, 4, 6, 3], bottleneck, 4),
@@ -45,6 +47,17 @@ pub(super) fn text(name: &str) -> Option<String> {
         "mlp" => "flatten-linear(256)-relu-linear(128)-relu-linear(classes)".into(),
         _ => return None,
     })
+}
+
+/// The tutorial's network with batch normalisation after each convolution and dropout after each pool.
+fn tutorial_bn() -> String {
+    let mut text = String::new();
+    for (filters, dropout) in [(32, 0.1), (64, 0.2), (128, 0.3)] {
+        let conv = format!("conv({filters}, padding=1, bias=false)");
+        write!(text, "[{conv}-batchnorm-relu]x2-pool-dropout({dropout})-")
+            .expect("a String takes all");
+    }
+    text + "flatten-linear(classes)"
 }
 
 /// Simonyan and Zisserman 2015, with batch normalisation, for 32×32 pictures.

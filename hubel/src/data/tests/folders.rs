@@ -27,7 +27,7 @@ fn photos(root: &Path, sizes: &[(u32, u32)]) {
 fn class_folders_are_found_and_described() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     photos(folder.path(), &[(20, 30), (40, 25), (33, 33)]);
-    let splits = open(folder.path())?;
+    let splits = read(folder.path(), &WHOLE)?;
     assert_eq!(splits.train.classes(), ["cat", "dog ä"]);
     assert_eq!(splits.train.labels(), [0, 0, 0, 0, 1, 1, 1, 1]);
     assert_eq!(
@@ -42,7 +42,7 @@ fn class_folders_are_found_and_described() -> Result<()> {
         assert!(notes.contains(expected), "{notes}");
     }
 
-    let flat = open(folder.path().join("train"))?;
+    let flat = read(&folder.path().join("train"), &WHOLE)?;
     assert_eq!((flat.train.len(), flat.test.is_none()), (8, true));
     Ok(())
 }
@@ -61,17 +61,17 @@ fn one_picture_is_the_same_bits_in_training_evaluation_and_prediction() -> Resul
             let options = Options {
                 shape: Some(Shape::new(24, 24, channels)),
                 resize,
-                ..Options::default()
+                ..WHOLE
             };
-            let splits = open_with(folder.path(), &options)?;
-            let preparation = Preparation::measure(&splits.train);
+            let splits = read(folder.path(), &options)?;
+            let preparation = Preparation::measure(&splits.train)?;
             assert_eq!(preparation.resize, resize);
             let stored = serde_json::to_string(&preparation).unwrap();
             let preparation: Preparation = serde_json::from_str(&stored).unwrap();
 
             let test = splits.test.expect("there are test folders");
             let trained_like = tensors(&test, &preparation);
-            let (evaluated, part) = evaluation(folder.path(), &preparation, test.classes())?;
+            let (evaluated, part) = judge(folder.path(), &preparation, test.classes())?;
             assert_eq!(part, Judged::Test);
             assert_eq!(tensors(&evaluated, &preparation), trained_like);
             let mut predicted = Vec::new();
@@ -95,8 +95,8 @@ fn grey_writing_of_various_sizes_is_the_same_bits_too() -> Result<()> {
     let test = mnist()?.test.expect("MNIST has test images");
     for index in 0..20 {
         let digit: Vec<u8> = test
-            .bytes(index)
-            .unwrap()
+            .bytes(index)?
+            .expect("MNIST is of bytes")
             .iter()
             .map(|level| 255 - level)
             .collect();
@@ -105,9 +105,9 @@ fn grey_writing_of_various_sizes_is_the_same_bits_too() -> Result<()> {
         let name = format!("{}/{index:02}.png", index % 2);
         save(grey(&large, height, width), &folder.path().join(name));
     }
-    let splits = open(folder.path())?;
-    let preparation = Preparation::measure(&splits.train);
-    let (all, part) = evaluation(folder.path(), &preparation, splits.train.classes())?;
+    let splits = read(folder.path(), &WHOLE)?;
+    let preparation = Preparation::measure(&splits.train)?;
+    let (all, part) = judge(folder.path(), &preparation, splits.train.classes())?;
     assert_eq!(part, Judged::All);
     let trained = tensors(&splits.train, &preparation);
     assert_eq!(tensors(&all, &preparation), trained);
@@ -126,12 +126,12 @@ fn digits_in_folders_meet_a_model_of_mnist() -> Result<()> {
     for index in 0..20 {
         let name = format!("{}/{index:02}.png", test.labels()[index]);
         save(
-            grey(test.bytes(index).unwrap(), 28, 28),
+            grey(&test.bytes(index)?.expect("MNIST is of bytes"), 28, 28),
             &folder.path().join(name),
         );
     }
-    let preparation = Preparation::measure(&splits.train);
-    let (dataset, _) = evaluation(folder.path(), &preparation, test.classes())?;
+    let preparation = Preparation::measure(&splits.train)?;
+    let (dataset, _) = judge(folder.path(), &preparation, test.classes())?;
     assert_eq!(
         dataset.classes(),
         test.classes(),
@@ -149,7 +149,7 @@ fn digits_in_folders_meet_a_model_of_mnist() -> Result<()> {
 }
 
 #[test]
-fn validation_folders_join_the_training_images() -> Result<()> {
+fn validation_folders_are_the_validation_images() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     photos(folder.path(), &[(20, 20)]);
     save(
@@ -158,13 +158,12 @@ fn validation_folders_join_the_training_images() -> Result<()> {
     );
     save(colours(20, 20, 78), &folder.path().join("valid/cat/a.png"));
     let splits = open(folder.path())?;
-    assert_eq!(splits.train.labels(), [0, 0, 0, 0, 1, 1, 1, 1, 0, 1]);
-    assert_eq!(splits.train.bytes(8).unwrap(), colours(20, 20, 78).as_raw());
-    assert!(
-        splits
-            .notes
-            .iter()
-            .any(|note| note.contains("2 validation images"))
+    assert_eq!(splits.train.len(), 8);
+    let validation = splits.validation.expect("there is a folder for it");
+    assert_eq!(validation.labels(), [0, 1]);
+    assert_eq!(
+        validation.bytes(0)?.expect("files are of bytes"),
+        &colours(20, 20, 78).as_raw()[..]
     );
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::{Purpose, Random};
 
 fn digits() -> (Dataset, Preparation) {
     let splits = mnist().expect("it is embedded");
-    let preparation = Preparation::measure(&splits.train);
+    let preparation = Preparation::measure(&splits.train).expect("it is in memory");
     (splits.test.expect("MNIST has test images"), preparation)
 }
 
@@ -32,8 +32,8 @@ fn no_image_of_mnist_is_changed_on_the_way() -> Result<()> {
         let indices: Vec<usize> = (0..dataset.len()).collect();
         for indices in indices.chunks(1000) {
             let mut tensors = [vec![0.0; 784_000], vec![0.0; 784_000]];
-            dataset.fill(indices, &preparation, &mut tensors[0]);
-            dataset.fill(indices, &without_ink, &mut tensors[1]);
+            dataset.fill(indices, &preparation, &mut tensors[0])?;
+            dataset.fill(indices, &without_ink, &mut tensors[1])?;
             assert!(tensors[0] == tensors[1]);
         }
     }
@@ -47,8 +47,8 @@ fn a_digit_from_a_png_is_the_same_bits_as_from_the_data_set_in_either_polarity()
     let path = folder.path().join("ein Zeichen.png");
     for index in 0..50 {
         let mut expected = vec![0.0; 784];
-        test.fill(&[index], &preparation, &mut expected);
-        let bytes = test.bytes(index).expect("MNIST is bytes");
+        test.fill(&[index], &preparation, &mut expected)?;
+        let bytes = &test.bytes(index)?.expect("MNIST is of bytes")[..];
         save(grey(bytes, 28, 28), &path);
         let prepared = preparation.picture(&path)?;
         assert_eq!(
@@ -88,7 +88,7 @@ fn photograph(digit: &[u8], seed: u64) -> Vec<u8> {
 fn a_photograph_of_dark_ink_becomes_nearly_the_digit_that_was_written() -> Result<()> {
     let (test, preparation) = digits();
     for index in 0..30 {
-        let bytes = test.bytes(index).expect("MNIST is bytes");
+        let bytes = &test.bytes(index)?.expect("MNIST is of bytes")[..];
         let photograph = photograph(bytes, index as u64);
         for (turned, inverted) in [(false, true), (true, false)] {
             let mut photograph = photograph.clone();
@@ -138,7 +138,7 @@ fn an_empty_sheet_is_left_alone() -> Result<()> {
 #[test]
 fn a_digit_on_transparent_ground_is_read_as_on_white_paper() -> Result<()> {
     let (test, preparation) = digits();
-    let bytes = test.bytes(3).expect("MNIST is bytes");
+    let bytes = &test.bytes(3)?.expect("MNIST is of bytes")[..];
     let picture = image::RgbaImage::from_fn(28, 28, |x, y| {
         image::Rgba([0, 0, 0, bytes[(y * 28 + x) as usize]])
     });
@@ -156,6 +156,6 @@ fn pictures_of_other_things_are_not_taken_for_writing() -> Result<()> {
     let labels = (0..100).map(|index| index % 2).collect();
     let classes = vec!["a".to_string(), "b".to_string()];
     let noise = Dataset::from_bytes("noise", classes, Shape::new(16, 16, 1), bytes, labels)?;
-    assert_eq!(Preparation::measure(&noise).ink, None);
+    assert_eq!(Preparation::measure(&noise)?.ink, None);
     Ok(())
 }

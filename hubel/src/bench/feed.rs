@@ -1,0 +1,25 @@
+//! How fast pictures become batches.
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::data::{Feed, loader};
+
+/// Prepares batches of `feed` (reading, decoding, augmenting, normalising) on `threads` threads for about `seconds`, but at least an
+/// epoch, without training, and returns the images prepared and the time it took.
+///
+/// # Errors
+/// Where a picture can no longer be read.
+pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duration)> {
+    let start = Instant::now();
+    let mut images = 0;
+    loader::batches(feed, usize::MAX / feed.images(), threads, |batch, _| {
+        images += batch.draws.len();
+        let enough = images >= feed.images() && start.elapsed().as_secs_f64() >= seconds;
+        Ok(match enough {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    })?;
+    Ok((images, start.elapsed()))
+}

@@ -1,0 +1,101 @@
+//! Holding samples out of data that is not divided, and finding the held out samples again when a model is judged.
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::catalogue::Part;
+use crate::data::fingerprint::Fingerprint;
+use crate::data::split::assign;
+use crate::data::{Dataset, Splits};
+use crate::{Error, Result};
+
+/// How samples were held out of a data set. It travels with the model, so that the same samples can be held out again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Division {
+    /// Share of the samples held out to watch training by; 0 where the data has such a part, or none was wanted.
+    pub validation: f64,
+    /// Share of the samples held out for the final judgement; 0 where the data has such a part, or none was wanted.
+    pub test: f64,
+    /// Decides, with the contents of a sample, where it goes.
+    pub seed: u64,
+    /// The smallest hashes of the samples that were trained on: other data of which one sample has one of these holds training samples
+    /// (a sketch as of Broder's min-wise hashing, 1997).
+    pub sketch: Vec<u64>,
+}
+
+/// Hashes of a sketch: data that holds a tenth of the training samples is recognised with probability 1 − 0.9⁶⁴ = 99.9 %.
+const SKETCH: usize = 64;
+
+impl Division {
+    /// Holds samples out of the training part for the parts that `splits` lacks, by the shares `validation` and `test`.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when a class would keep no sample to train on.
+    pub(super) fn divide(splits: Splits, validation: f64, test: f64, seed: u64) -> Result<Splits> {
+        let fingerprints = splits.train.fingerprints();
+        let mut division = Self {
+            validation: if splits.validation.is_some() {
+                0.0
+            } else {
+                validation
+            },
+            test: if splits.test.is_some() { 0.0 } else { test },
+            seed,
+            sketch: Vec::new(),
+        };
+        let parts = division.parts(&splits.train, &fingerprints);
+        let train = subset(&splits.train, &parts, Part::Train);
+        for (class, (left, all)) in train.counts().iter().zip(splits.train.counts()).enumerate() {
+            if *left == 0 && all > 0 {
+                return Err(Error::DataMismatch(format!(
+                    "class `{}` has {all} images, and all of them would be held out for validation and test; give more images of it, or hold out smaller shares (--val, --test)",
+                    train.classes()[class]
+                )));
+            }
+        }
+        let trained = fingerprints.iter().zip(&parts);
+        division.sketch = trained
+            .filter(|(_, part)| **part == Part::Train)
+            .map(|(fingerprint, _)| fingerprint.content)
+            .collect();
+        division.sketch.sort_unstable();
+        division.sketch.dedup();
+        division.sketch.truncate(SKETCH);
+        let held_out =
+            |part| Some(subset(&splits.train, &parts, part)).filter(|held| !held.is_empty());
+        Ok(Splits {
+            validation: splits.validation.or_else(|| held_out(Part::Validation)),
+            test: splits.test.or_else(|| held_out(Part::Test)),
+            train,
+            division: Some(division),
+            ..splits
+        })
+    }
+
+    /// Whether `fingerprints` are of data that holds samples which were trained on.
+    pub(super) fn recognises(&self, fingerprints: &[Fingerprint]) -> bool {
+        let sketch: HashSet<u64> = self.sketch.iter().copied().collect();
+        fingerprints
+            .iter()
+            .any(|fingerprint| sketch.contains(&fingerprint.content))
+    }
+
+    /// The part of each sample.
+    pub(super) fn parts(&self, dataset: &Dataset, fingerprints: &[Fingerprint]) -> Vec<Part> {
+        let Self {
+            validation,
+            test,
+            seed,
+            ..
+        } = *self;
+        assign(dataset.labels(), fingerprints, validation, test, seed)
+    }
+}
+
+/// The samples of a part.
+pub(super) fn subset(dataset: &Dataset, parts: &[Part], wanted: Part) -> Dataset {
+    let indices: Vec<usize> = (0..parts.len())
+        .filter(|&index| parts[index] == wanted)
+        .collect();
+    dataset.subset(&indices)
+}

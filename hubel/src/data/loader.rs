@@ -1,0 +1,98 @@
+//! Batches prepared ahead by threads of their own, while training computes: reading, decoding and augmenting overlap with it.
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use crate::data::Feed;
+use crate::{Error, Result};
+
+/// A batch that is ready for the network.
+pub(crate) struct Batch {
+    /// Its epoch, counted from 1.
+    pub(crate) epoch: usize,
+    /// Its step in the epoch, counted from 0.
+    pub(crate) step: usize,
+    /// What was drawn; see [`Feed::order`].
+    pub(crate) draws: Vec<usize>,
+    /// `[n, h, w, c]`
+    pub(crate) images: Vec<f32>,
+    /// Pictures that could no longer be read, for which others stand in.
+    pub(crate) problems: Vec<Error>,
+}
+
+/// Prepares the batches of epochs `1..=epochs` on `threads` threads and gives them to `take` in order, with the time it had to be
+/// waited for each, until `take` breaks off. At most two batches for each thread lie ready, whatever the size of the data.
+///
+/// # Errors
+/// That of `take`, and of [`Feed::fill`].
+pub(crate) fn batches(
+    feed: &Feed,
+    epochs: usize,
+    threads: usize,
+    mut take: impl FnMut(&Batch, Duration) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let steps = feed.steps();
+    std::thread::scope(|scope| {
+        // Thread t prepares batches t, t + threads, …: which thread it is decides nothing about a batch.
+        let workers: Vec<(Receiver<Result<Batch>>, SyncSender<Batch>)> = (0..threads)
+            .map(|first| {
+                let (ready, receiver) = sync_channel(1);
+                let (give_back, used) = sync_channel(2);
+                scope.spawn(move || prepare(feed, epochs, (first, threads), &ready, &used));
+                (receiver, give_back)
+            })
+            .collect();
+        for number in 0..epochs * steps {
+            let (receiver, give_back) = &workers[number % threads];
+            let start = Instant::now();
+            let batch = receiver
+                .recv()
+                .expect("a worker sends all its batches, or an error")?;
+            let waited = start.elapsed();
+            if take(&batch, waited)?.is_break() {
+                break;
+            }
+            // A worker that has finished needs no memory any more.
+            let _ = give_back.try_send(batch);
+        }
+        Ok(())
+    })
+}
+
+/// The work of one thread: every `threads`-th batch, into memory that was used before where there is some.
+fn prepare(
+    feed: &Feed,
+    epochs: usize,
+    (first, threads): (usize, usize),
+    ready: &SyncSender<Result<Batch>>,
+    used: &Receiver<Batch>,
+) {
+    let (steps, length) = (feed.steps(), feed.preparation().shape.len());
+    let mut order = (0, Vec::new());
+    for number in (first..epochs * steps).step_by(threads) {
+        let (epoch, step) = (number / steps + 1, number % steps);
+        if order.0 != epoch {
+            order = (epoch, feed.order(epoch));
+        }
+        let start = step * feed.batch_size();
+        let end = order.1.len().min(start + feed.batch_size());
+        let mut draws = order.1[start..end].to_vec();
+        let used = used.try_recv().map(|batch| batch.images);
+        let mut images = used.unwrap_or_default();
+        images.resize(draws.len() * length, 0.0);
+        let batch = feed
+            .fill(epoch, &mut draws, &mut images)
+            .map(|problems| Batch {
+                epoch,
+                step,
+                draws,
+                images,
+                problems,
+            });
+        let failed = batch.is_err();
+        // Nobody takes batches any more when training has been broken off.
+        if ready.send(batch).is_err() || failed {
+            return;
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Data that is not divided: what is held out, and that a model is judged by just that.
+use super::*;
+
+/// Two classes of `count` pictures, all different.
+fn pictures(root: &Path, count: u32) {
+    for class in 0..2 {
+        for number in 0..count {
+            let mut random = crate::Random::new(u64::from(class * 1000 + number)).stream(
+                crate::Purpose::Augment,
+                0,
+                0,
+            );
+            let picture = RgbImage::from_fn(16, 16, |_, _| {
+                image::Rgb(std::array::from_fn(|_| random.below(256) as u8))
+            });
+            save(picture, &root.join(format!("{class}/{number:03}.png")));
+        }
+    }
+}
+
+const DIVIDED: Options = Options {
+    validation: 0.2,
+    test: 0.3,
+    ..WHOLE
+};
+
+fn paths(dataset: &Dataset) -> Vec<&Path> {
+    (0..dataset.len())
+        .map(|index| dataset.path(index).expect("it came from a file"))
+        .collect()
+}
+
+#[test]
+fn a_model_is_judged_by_what_was_held_out() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), 50);
+    let splits = read(folder.path(), &DIVIDED)?;
+    let (validation, test) = (
+        splits.validation.expect("a fifth"),
+        splits.test.expect("three tenths"),
+    );
+    assert_eq!(splits.train.len() + validation.len() + test.len(), 100);
+    let division = splits.division.expect("it was divided here");
+    let preparation = Preparation::measure(&splits.train)?;
+    let judge = |path: &Path, division: &Division| {
+        let classes = splits.train.classes();
+        let evaluation = evaluation(
+            path,
+            &preparation,
+            classes,
+            Some(division),
+            &WHOLE,
+            &|_, _| (),
+        )?;
+        Ok::<_, Error>((evaluation.dataset, evaluation.judged))
+    };
+    let (dataset, judged) = judge(folder.path(), &division)?;
+    assert_eq!(judged, Judged::HeldOut);
+    assert_eq!(paths(&dataset), paths(&test));
+
+    // Nothing was held out for a test: that is said.
+    let none = read(
+        folder.path(),
+        &Options {
+            test: 0.0,
+            ..DIVIDED
+        },
+    )?;
+    let (dataset, judged) = judge(folder.path(), &none.division.expect("as before"))?;
+    assert_eq!((dataset.len(), judged), (100, Judged::Seen));
+
+    // Pictures that it has never seen are all taken.
+    let other = tempfile::tempdir().unwrap();
+    for class in 0..2 {
+        for number in 0..5 {
+            let path = other.path().join(format!("{class}/{number}.png"));
+            save(colours(16, 16, 500 + class * 10 + number), &path);
+        }
+    }
+    let (dataset, judged) = judge(other.path(), &division)?;
+    assert_eq!((dataset.len(), judged), (10, Judged::All));
+    Ok(())
+}
+
+#[test]
+fn adding_pictures_moves_no_other() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), 40);
+    let before = read(folder.path(), &DIVIDED)?;
+    pictures(folder.path(), 60);
+    let after = read(folder.path(), &DIVIDED)?;
+    for (before, after) in [
+        (&before.train, &after.train),
+        (
+            &before.validation.expect("a fifth"),
+            &after.validation.expect("a fifth"),
+        ),
+        (
+            &before.test.expect("three tenths"),
+            &after.test.expect("three tenths"),
+        ),
+    ] {
+        let after = paths(after);
+        assert!(paths(before).iter().all(|path| after.contains(path)));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_class_of_which_nothing_is_left_and_impossible_shares_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), 3);
+    let message = |validation, test| {
+        let options = Options {
+            validation,
+            test,
+            ..WHOLE
+        };
+        read(folder.path(), &options)
+            .expect_err("too much")
+            .to_string()
+    };
+    assert!(message(0.0, 0.9999999).contains("all of them would be held out"));
+    assert!(message(0.5, 0.5).contains("leave nothing to train on"));
+    assert!(message(-0.1, 0.0).contains("cannot be held out"));
+    assert!(message(0.0, f64::NAN).contains("cannot be held out"));
+}
