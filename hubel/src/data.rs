@@ -2,6 +2,7 @@
 //!
 //! [`mnist`] needs no file; [`open`] finds out by looking what a folder holds; [`Dataset::from_arrays`] takes arrays of
 //! one's own. [`Preparation`] is measured on the training part and stored with the model.
+mod augment;
 mod folder;
 mod idx;
 mod ink;
@@ -17,6 +18,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use augment::Augmentation;
 pub use ink::Ink;
 pub use mnist::mnist;
 pub use open::{Options, Part, evaluation, open, open_with};
