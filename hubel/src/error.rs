@@ -29,6 +29,15 @@ pub enum Error {
         excerpt: String,
     },
 
+    /// The text of an augmentation cannot be read.
+    #[error("the augmentation cannot be read: {message}\n{excerpt}")]
+    Augmentation {
+        /// What is wrong, and the nearest name for a misspelt one.
+        message: String,
+        /// The text, with carets under the spot.
+        excerpt: String,
+    },
+
     /// No network of the zoo has this name.
     #[error("there is no network `{name}`; {hint}")]
     UnknownNetwork {

@@ -11,6 +11,7 @@ pub use builder::NetworkBuilder;
 pub use graph::{Convolution, Graph, Initial, Node, Operation, Role, Tensor, Window};
 pub use lay_out::Initialisation;
 pub use summary::{LayerSummary, Summary};
+pub(crate) use text::excerpt;
 
 use crate::{Error, Result, Shape, layers::Layer, nearest::nearest};
 

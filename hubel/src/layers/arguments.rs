@@ -1,4 +1,4 @@
-//! The settings between a layer's parentheses in the architecture text.
+//! The settings between the parentheses of a layer in the architecture text, or of an operation in an augmentation.
 use super::{Padding, Round};
 use crate::nearest::nearest;
 use std::{ops::Range, str::FromStr};
@@ -69,11 +69,11 @@ impl Arguments {
                 let known = self.asked.join(", ");
                 match nearest(name, self.asked.iter().copied()) {
                     Some(near) => format!("unknown setting `{name}`; did you mean `{near}`?"),
-                    None if known.is_empty() => "this layer takes no settings".into(),
-                    None => format!("unknown setting `{name}`; this layer takes {known}"),
+                    None if known.is_empty() => "it takes no settings".into(),
+                    None => format!("unknown setting `{name}`; the settings are {known}"),
                 }
             }
-            None if self.asked.is_empty() => "this layer takes no settings".into(),
+            None if self.asked.is_empty() => "it takes no settings".into(),
             None => "a setting without a name must come before the named ones, and there are too many here".into(),
         };
         Err(left.error(message))

@@ -145,7 +145,7 @@ fn mistakes_are_shown_with_a_caret() {
         ("residual[]", "`residual[ body ]`"),
         ("concat[relu]", "two branches"),
         ("dropout(0.5, 0.5)", "too many"),
-        ("relu(1)", "this layer takes no settings"),
+        ("relu(1)", "it takes no settings"),
         ("conv(3, kernel=3, kernel=4)", "given twice"),
         ("", "no layer in it"),
         ("löwe", "there is no layer `löwe`"),

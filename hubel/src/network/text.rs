@@ -379,7 +379,7 @@ fn layers(items: &[Item]) -> usize {
 }
 
 /// The line that holds the place, cut to a readable width, with carets under the place.
-fn excerpt(text: &str, place: Range<usize>) -> String {
+pub(crate) fn excerpt(text: &str, place: Range<usize>) -> String {
     const MARGIN: usize = 40;
     let start = text[..place.start].rfind('\n').map_or(0, |end| end + 1);
     let end = text[place.start..]
