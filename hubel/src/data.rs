@@ -3,11 +3,15 @@
 //! [`mnist`] needs no file; [`open`] finds out by looking what a folder holds; [`Dataset::from_arrays`] takes arrays of
 //! one's own. [`Preparation`] is measured on the training part and stored with the model.
 pub(crate) mod catalogue;
+mod cifar;
+mod csv;
 mod folder;
 mod idx;
 mod ignored;
 mod ink;
+mod limit;
 mod mnist;
+mod npz;
 mod open;
 pub mod picture;
 mod preparation;
@@ -34,8 +38,10 @@ use crate::{Error, Result, Shape};
 /// A data set divided into a part to train on and a part that never takes part in a choice.
 #[derive(Clone, Debug)]
 pub struct Splits {
-    /// Samples to train on; samples to validate on are held out of these, by [`Dataset::split`].
+    /// Samples to train on.
     pub train: Dataset,
+    /// Samples to watch training by, and to make choices by.
+    pub validation: Option<Dataset>,
     /// Samples for the final judgement only, where the data has such a part.
     pub test: Option<Dataset>,
     /// What was found, in one line.

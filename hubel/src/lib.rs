@@ -29,6 +29,7 @@ mod error;
 mod evaluate;
 mod formats;
 pub mod layers;
+mod memory;
 mod model;
 mod nearest;
 pub mod network;

@@ -15,7 +15,7 @@ use hubel_kernels::Cpu;
 
 use crate::network::Graph;
 use crate::parameters::Parameters;
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, memory};
 
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step};
@@ -119,7 +119,7 @@ impl Plan {
             parameters: parameters.values().len(),
             output_lengths,
         };
-        match available_memory() {
+        match memory::available() {
             Some(available) if plan.bytes() > available => Err(Error::Memory {
                 needed: plan.bytes(),
                 available,
@@ -155,17 +155,4 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.report().fmt(f)
     }
-}
-
-/// Bytes that the system says are free to take (Linux); elsewhere unknown.
-fn available_memory() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace()
-        .nth(1)?
-        .parse::<usize>()
-        .ok()?
-        .checked_mul(1024)
 }

@@ -31,6 +31,7 @@ pub fn mnist() -> Result<Splits> {
     let test = test.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let splits = Splits {
         train: train?,
+        validation: None,
         test: Some(test?),
         description: "MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1".into(),
         notes: Vec::new(),

@@ -30,11 +30,13 @@ impl Default for Options {
     }
 }
 
-/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`, a folder with IDX files, one IDX file of
-/// pictures with its labels beside it, or class folders `root/class/*` or `root/{train,test}/class/*`.
+/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**` or
+/// `root/{train,val,test}/class/**`; a table (CSV) of paths, labels and parts, or a folder with one; a folder with IDX files, or one
+/// of them; a folder with CIFAR's binary files; NumPy's `.npz` in MedMNIST's layout.
 ///
 /// # Errors
-/// [`Error::DataForm`] when no known form is there; [`Error::Idx`], [`Error::Picture`], [`Error::Io`] for a bad file;
+/// [`Error::DataForm`] when no known form is there; [`Error::DataFile`], [`Error::Idx`], [`Error::Picture`],
+/// [`Error::Io`] for a bad file;
 /// [`Error::DataMismatch`] when parts do not fit together.
 pub fn open(path_or_name: impl AsRef<Path>) -> Result<Splits> {
     open_with(path_or_name, &Options::default())
@@ -75,6 +77,7 @@ pub fn open_with(path_or_name: impl AsRef<Path>, options: &Options) -> Result<Sp
     Ok(Splits {
         description: format!("{} of {shape}", catalogue.description()),
         train: training,
+        validation: None,
         test,
         notes,
     })
