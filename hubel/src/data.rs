@@ -5,6 +5,8 @@
 mod augment;
 mod bad_files;
 pub(crate) mod catalogue;
+mod cifar;
+mod csv;
 mod divide;
 mod feed;
 pub(crate) mod fingerprint;
@@ -12,8 +14,10 @@ mod folder;
 mod idx;
 mod ignored;
 mod ink;
+mod limit;
 pub(crate) mod loader;
 mod mnist;
+mod npz;
 mod open;
 pub mod picture;
 mod preparation;
@@ -65,10 +69,15 @@ pub struct Splits {
 
 impl Splits {
     /// Data that was found in these parts.
-    fn found(description: String, train: Dataset, test: Option<Dataset>) -> Self {
+    fn found(
+        description: String,
+        train: Dataset,
+        validation: Option<Dataset>,
+        test: Option<Dataset>,
+    ) -> Self {
         Self {
             train,
-            validation: None,
+            validation,
             test,
             description,
             notes: Vec::new(),

@@ -140,6 +140,14 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
+    /// A file that holds a data set (a table, CIFAR's files, NumPy's arrays) and cannot be used.
+    #[error("cannot use the data in {}: {problem}", path.display())]
+    DataFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, where in the file, and a way out.
+        problem: String,
+    },
     /// A picture that cannot be read or used.
     #[error("cannot use the picture {}: {problem}", path.display())]
     Picture {

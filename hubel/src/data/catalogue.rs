@@ -1,8 +1,9 @@
 //! What a path holds, found out by looking and without decoding a picture.
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::{Dataset, Splits, folder, idx, mnist};
+use crate::data::{Dataset, Splits, cifar, csv, folder, idx, mnist, npz, picture};
 use crate::{Error, Result};
 
 /// What was found at a path.
@@ -116,7 +117,7 @@ fn describe(form: &str, classes: usize, train: usize, validation: usize, test: u
 ///
 /// # Errors
 /// [`Error::DataForm`] when no known form is there or it has fewer than two classes; [`Error::Io`] when a folder cannot be
-/// read; [`Error::Idx`], [`Error::DataMismatch`] when arrays are damaged or do not fit together.
+/// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
 pub(crate) fn find(path: &Path) -> Result<Found> {
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
         return mnist().map(Found::Arrays);
@@ -124,7 +125,7 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
     let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => problem(
             path,
-            "there is no such file or folder; give a folder of class folders, a folder with IDX files, or the name `mnist`",
+            "there is no such file or folder; give a folder of class folders, a table (CSV), a folder with IDX or CIFAR files, an .npz file, or the name `mnist`",
         ),
         _ => Error::Io {
             action: "read",
@@ -132,21 +133,86 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
             source,
         },
     })?;
-    if metadata.is_file() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if idx::is_images(&name) {
-            return idx::open(path, None).map(Found::Arrays);
-        }
-        return Err(problem(
-            path,
-            "a single file must hold pictures in IDX form, with `images` and `idx3` in its name; give the folder instead",
-        ));
+    if metadata.is_dir() {
+        in_folder(path)
+    } else if metadata.is_file() {
+        in_file(path)
+    } else {
+        Err(problem(path, "it is neither a file nor a folder"))
     }
+}
+
+/// What a folder holds, told by the names in it.
+fn in_folder(path: &Path) -> Result<Found> {
     let contents = folder::contents(path)?;
-    if let Some((train, test)) = idx::find(&contents) {
+    if let Some((train, test)) = idx::find(path, &contents)? {
         return idx::open(&train, test.as_deref()).map(Found::Arrays);
     }
+    if let Some(files) = cifar::find(&contents) {
+        return cifar::open(path, &files).map(Found::Arrays);
+    }
+    if cifar::is_pickled(&contents) {
+        return Err(problem(
+            path,
+            "these are CIFAR's files for Python; download those called `binary version` and give their folder",
+        ));
+    }
+    if let Some(table) = csv::find(&contents) {
+        let mut catalogue = csv::open(&table)?;
+        catalogue.notes.extend(csv::left_out(&catalogue, &contents));
+        return Ok(Found::Files(catalogue));
+    }
+    if let ([], [file]) = (&contents.folders[..], &contents.files[..])
+        && file
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
+    {
+        return npz::open(file).map(Found::Arrays);
+    }
     folder::find(path, contents).map(Found::Files)
+}
+
+/// What a single file holds, told by its first bytes, and by its name where those say nothing.
+fn in_file(path: &Path) -> Result<Found> {
+    let mut start = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(16).read_to_end(&mut start))
+        .map_err(|source| Error::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if idx::is_images(&name) || start.starts_with(&[0, 0, 8, 3]) || start.starts_with(&[0, 0, 8, 4])
+    {
+        let test = idx::test_beside(path);
+        return idx::open(path, test.as_deref()).map(Found::Arrays);
+    }
+    if name.to_lowercase().ends_with(".npz") {
+        return npz::open(path).map(Found::Arrays);
+    }
+    if csv::is_table(path) {
+        return csv::open(path).map(Found::Files);
+    }
+    Err(problem(
+        path,
+        match &start[..] {
+            [0, 0, 8, 1, ..] => {
+                "these are the labels of an IDX pair; give the file of the pictures, or the folder of both"
+            }
+            [b'P', b'K', 3, 4, ..]
+            | [0x1f, 0x8b, ..]
+            | [0xfd, b'7', b'z', b'X', b'Z', ..]
+            | [b'B', b'Z', b'h', ..] => "it is an archive; unpack it and give the folder",
+            start if picture::is_known(start) => {
+                "it is a single picture; give the folder instead, in which each class has a folder of pictures"
+            }
+            [] => "the file is empty",
+            _ => {
+                "a single file must be a table (its name ends in .csv or .tsv), NumPy's arrays (.npz) or IDX pictures; give the folder instead"
+            }
+        },
+    ))
 }
 
 /// An [`Error::DataForm`] about `path`.
@@ -157,23 +223,34 @@ pub(super) fn problem(path: &Path, problem: impl Into<String>) -> Error {
     }
 }
 
-/// Data that was read as arrays, the test part's classes matched by name with those of the training part.
-pub(super) fn arrays(form: &str, train: Dataset, test: Option<Dataset>) -> Result<Splits> {
-    let test = match test {
-        Some(test) if test.shape() != train.shape() => {
-            return Err(Error::DataMismatch(format!(
-                "the training images are {} and the test images {}; they must agree",
-                train.shape(),
-                test.shape()
-            )));
-        }
-        Some(test) => Some(test.with_classes(train.classes())?),
-        None => None,
+/// Data that was read as arrays, the classes of the other parts matched by name with those of the training part.
+pub(super) fn arrays(
+    form: &str,
+    train: Dataset,
+    validation: Option<Dataset>,
+    test: Option<Dataset>,
+) -> Result<Splits> {
+    let like_training = |part: Option<Dataset>, name: Part| match part {
+        Some(part) if part.shape() != train.shape() => Err(Error::DataMismatch(format!(
+            "the training images are {} and the {name} images {}; they must agree",
+            train.shape(),
+            part.shape()
+        ))),
+        Some(part) => part.with_classes(train.classes()).map(Some),
+        None => Ok(None),
     };
-    let tested = test.as_ref().map_or(0, Dataset::len);
-    let description = describe(form, train.classes().len(), train.len(), 0, tested);
+    let validation = like_training(validation, Part::Validation)?;
+    let test = like_training(test, Part::Test)?;
+    let count = |part: &Option<Dataset>| part.as_ref().map_or(0, Dataset::len);
+    let description = describe(
+        form,
+        train.classes().len(),
+        train.len(),
+        count(&validation),
+        count(&test),
+    );
     let description = format!("{description} of {}", train.shape());
-    Ok(Splits::found(description, train, test))
+    Ok(Splits::found(description, train, validation, test))
 }
 
 /// The name of a folder or file as a report shows it, also for `.` and links.

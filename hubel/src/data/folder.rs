@@ -164,7 +164,7 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
 pub(super) fn part_called(name: &str) -> Option<Part> {
     match name.to_lowercase().as_str() {
         "train" | "training" => Some(Part::Train),
-        "val" | "valid" | "validation" => Some(Part::Validation),
+        "val" | "valid" | "validation" | "dev" => Some(Part::Validation),
         "test" | "testing" => Some(Part::Test),
         _ => None,
     }
@@ -293,14 +293,17 @@ impl<'a> Listing<'a> {
             };
             return problem(
                 self.root,
-                format!("it holds {pictures}neither class folders nor IDX files; {advice}"),
+                format!(
+                    "it holds {pictures}neither class folders nor a table, nor files in IDX, CIFAR or NumPy form; {advice}"
+                ),
             );
         };
         let folder = self.root.join(class);
-        let inner = contents(&folder).map_or(0, |contents| contents.folders.len());
-        let hint = match inner {
-            0 => String::new(),
-            _ => format!("; is {} what you mean?", folder.display()),
+        let inner = contents(&folder).unwrap_or_default();
+        let pictures = inner.files.iter().any(|file| passed_over(file).is_none());
+        let hint = match pictures || inner.folders.is_empty() && inner.files.is_empty() {
+            true => String::new(),
+            false => format!("; is {} what you mean?", folder.display()),
         };
         problem(
             self.root,
@@ -310,7 +313,7 @@ impl<'a> Listing<'a> {
 }
 
 /// Why a file in a class folder is no picture, or `None` when it is to be read as one.
-fn passed_over(file: &Path) -> Option<Reason> {
+pub(super) fn passed_over(file: &Path) -> Option<Reason> {
     let Some(ending) = file.extension() else {
         return (!begins_like_a_picture(file)).then_some(Reason::Ending);
     };

@@ -1,9 +1,12 @@
 //! IDX, the format of MNIST's files: a magic number that names type and dimensions, the sizes, then the numbers.
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::catalogue::arrays;
+use flate2::read::MultiGzDecoder;
+
+use crate::data::catalogue::{arrays, problem};
 use crate::data::folder::Contents;
-use crate::data::{Dataset, Splits};
+use crate::data::{Dataset, Splits, limit};
 use crate::{Error, Result, Shape};
 
 /// The contents of an IDX file of bytes.
@@ -15,20 +18,16 @@ pub(super) struct Idx {
     pub(super) values: Vec<u8>,
 }
 
-/// Reads the IDX file at `path`; memory is bounded by the size of the file.
+/// Reads the IDX file at `path`, plain or compressed by gzip; memory is bounded by the size of the file and by what is free.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::Idx`] when it is something else, truncated or too long.
+/// [`Error::Io`] when it cannot be read, [`Error::Idx`] when it is something else, truncated or too long,
+/// [`Error::DataFile`] when it does not fit into memory.
 pub(super) fn read(path: &Path) -> Result<Idx> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    parse(bytes, path)
+    parse(limit::read_file(path)?, path)
 }
 
-/// Parses the bytes of an IDX file; `path` is for messages.
+/// Parses the bytes of an IDX file, plain or compressed by gzip; `path` is for messages.
 ///
 /// # Errors
 /// [`Error::Idx`] when the bytes are something else, truncated or too many.
@@ -38,9 +37,7 @@ pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
         problem,
     };
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(error(
-            "it is compressed by gzip; unpack it with `gunzip` first".into(),
-        ));
+        bytes = unpack(&bytes, path)?;
     }
     let Some(&[first, second, kind, dimensions]) = bytes.first_chunk::<4>() else {
         return Err(error(format!(
@@ -54,20 +51,14 @@ pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
             u32::from_be_bytes([first, second, kind, dimensions])
         )));
     }
-    let header = 4 + 4 * usize::from(dimensions);
+    let header = header_length(dimensions);
     let Some(sizes) = bytes.get(4..header) else {
         return Err(error(format!(
             "it has {} bytes and its header alone takes {header}; the file is truncated, copy or download it again",
             bytes.len()
         )));
     };
-    let sizes: Vec<usize> = sizes
-        .chunks_exact(4)
-        .map(|size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize)
-        .collect();
-    let promised = sizes
-        .iter()
-        .try_fold(1usize, |product, &size| product.checked_mul(size));
+    let (sizes, promised) = promise(sizes);
     let present = bytes.len() - header;
     if promised != Some(present) {
         let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
@@ -85,6 +76,58 @@ pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
         sizes,
         values: bytes,
     })
+}
+
+fn header_length(dimensions: u8) -> usize {
+    4 + 4 * usize::from(dimensions)
+}
+
+/// The sizes that a header names, and the bytes of data that follow; `None` when those are beyond counting.
+fn promise(sizes: &[u8]) -> (Vec<usize>, Option<usize>) {
+    let sizes: Vec<usize> = sizes
+        .chunks_exact(4)
+        .map(|size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize)
+        .collect();
+    let promised = sizes
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
+    (sizes, promised)
+}
+
+/// What gzip has compressed, as far as the IDX header in it promises; no more memory is taken than that.
+fn unpack(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
+    let error = |problem: String| Error::Idx {
+        path: path.to_owned(),
+        problem,
+    };
+    let mut unpacked = MultiGzDecoder::new(compressed);
+    let mut take = |length: usize| {
+        let mut bytes = Vec::new();
+        let taken = unpacked
+            .by_ref()
+            .take(length as u64)
+            .read_to_end(&mut bytes);
+        taken.map(|_| bytes).map_err(|problem| {
+            error(format!(
+                "its gzip data is damaged or ends early ({problem}); copy or download it again"
+            ))
+        })
+    };
+    let mut bytes = take(4)?;
+    let [0, 0, 8, dimensions @ 1..=4] = bytes[..] else {
+        // Whatever it is, the magic number is what is wrong with it.
+        return Ok(bytes);
+    };
+    bytes.extend(take(header_length(dimensions) - 4)?);
+    let (sizes, Some(promised)) = promise(&bytes[4..]) else {
+        return Ok(bytes);
+    };
+    let data = limit::check_memory(path, promised as u64).and_then(|()| {
+        limit::expand(&mut unpacked, promised, compressed.len() as u64)
+            .map_err(|problem| error(format!("{problem} (sizes {sizes:?}, compressed by gzip)")))
+    })?;
+    bytes.extend(data);
+    Ok(bytes)
 }
 
 /// A data set from pictures `[n, h, w]` or `[n, h, w, c]` and labels `[n]`; the paths are for messages.
@@ -130,23 +173,59 @@ pub(super) fn dataset(name: &str, images: (Idx, &Path), labels: (Idx, &Path)) ->
     Dataset::from_bytes(name, classes, shape, images.values, labels)
 }
 
-/// Looks for IDX pictures among the files of a folder: those to train on and, where there are any, those to test on.
-pub(super) fn find(contents: &Contents) -> Option<(PathBuf, Option<PathBuf>)> {
-    let name = |path: &&PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.unwrap_or_default().to_owned()
-    };
-    let images: Vec<&PathBuf> = contents
+/// Looks for IDX pictures among the files of `folder`: those to train on and, where there are any, those to test on.
+///
+/// # Errors
+/// [`Error::DataForm`] when there are several data sets to choose from.
+pub(super) fn find(
+    folder: &Path,
+    contents: &Contents,
+) -> Result<Option<(PathBuf, Option<PathBuf>)>> {
+    let mut images: Vec<&PathBuf> = contents
         .files
         .iter()
         .filter(|path| is_images(&name(path)))
         .collect();
-    let train = images.iter().find(|path| !is_test(&name(path)));
-    let train = train.or(images.first())?;
-    let test = images
+    // The same file may lie there plain and compressed; sorted by name, the plain one comes first.
+    images.dedup_by(|second, first| name(second) == format!("{}.gz", name(first)));
+    let (test, train): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        images.into_iter().partition(|path| is_test(&name(path)));
+    match (&train[..], &test[..]) {
+        ([], []) => Ok(None),
+        ([], [test]) => Ok(Some(((*test).clone(), None))),
+        ([train], []) => Ok(Some(((*train).clone(), None))),
+        ([train], [test]) => Ok(Some(((*train).clone(), Some((*test).clone())))),
+        _ => Err(problem(
+            folder,
+            format!(
+                "it holds several data sets in IDX form; name the file of the pictures to train on ({})",
+                if train.is_empty() { &test } else { &train }
+                    .iter()
+                    .take(12)
+                    .map(|path| name(path))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        )),
+    }
+}
+
+/// The pictures to test on that belong to those to train on at `train`, if they lie beside them.
+pub(super) fn test_beside(train: &Path) -> Option<PathBuf> {
+    let name = name(train);
+    let names = ["test", "t10k"].map(|test| name.replace("train", test));
+    let mut beside = names
         .iter()
-        .find(|path| is_test(&name(path)) && *path != train);
-    Some(((*train).clone(), test.map(|path| (*path).clone())))
+        .filter(|test| **test != name)
+        .map(|test| train.with_file_name(test));
+    beside.find(|path| path.is_file())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Reads the pictures at `train` and `test` and the labels beside them.
@@ -156,7 +235,7 @@ pub(super) fn find(contents: &Contents) -> Option<(PathBuf, Option<PathBuf>)> {
 pub(super) fn open(train: &Path, test: Option<&Path>) -> Result<Splits> {
     let train = read_pair(train)?;
     let test = test.map(read_pair).transpose()?;
-    arrays("IDX files", train, test)
+    arrays("IDX files", train, None, test)
 }
 
 /// Reads the pictures at `images` and the labels beside them.
@@ -172,9 +251,10 @@ fn read_pair(images: &Path) -> Result<Dataset> {
 /// Whether a file name is one of pictures in IDX form.
 pub(super) fn is_images(name: &str) -> bool {
     let name = name.to_lowercase();
-    name.contains("images") && (name.contains("idx3") || name.contains("idx4"))
-        || name.ends_with(".idx3")
-        || name.ends_with(".idx4")
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    plain.contains("images") && (plain.contains("idx3") || plain.contains("idx4"))
+        || plain.ends_with(".idx3")
+        || plain.ends_with(".idx4")
 }
 
 fn is_test(name: &str) -> bool {
@@ -182,24 +262,26 @@ fn is_test(name: &str) -> bool {
     name.starts_with("t10k") || name.contains("test")
 }
 
+/// The labels of the pictures at `images`; either may be compressed.
 fn labels_beside(images: &Path) -> Result<PathBuf> {
-    let name = images
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = name(images);
     let expected = name
         .replace("images", "labels")
         .replace("idx3", "idx1")
         .replace("idx4", "idx1");
-    let labels = images.with_file_name(&expected);
-    if expected != name && labels.is_file() {
-        Ok(labels)
-    } else {
-        Err(Error::DataForm {
-            path: images.to_owned(),
-            problem: format!(
-                "the labels of these pictures are missing; they should lie beside them as {expected}"
-            ),
+    let other = match expected.strip_suffix(".gz") {
+        Some(plain) => plain.to_owned(),
+        None => format!("{expected}.gz"),
+    };
+    [&expected, &other]
+        .into_iter()
+        .filter(|_| expected != name)
+        .map(|labels| images.with_file_name(labels))
+        .find(|labels| labels.is_file())
+        .ok_or_else(|| {
+            problem(
+                images,
+                format!("the labels of these pictures are missing; they should lie beside them as {expected}"),
+            )
         })
-    }
 }

@@ -30,7 +30,7 @@ pub fn mnist() -> Result<Splits> {
     });
     let test = test.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let description = "MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1";
-    let splits = Splits::found(description.into(), train?, Some(test?));
+    let splits = Splits::found(description.into(), train?, None, Some(test?));
     Ok(DECODED.get_or_init(|| splits).clone())
 }
 

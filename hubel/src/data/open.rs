@@ -74,8 +74,9 @@ impl Options {
     }
 }
 
-/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`, class folders `root/class/*` or
-/// `root/{train,val,test}/class/*`, and whatever else is recognised by looking.
+/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**` or
+/// `root/{train,val,test}/class/**`; a table (CSV) of paths, labels and parts, or a folder with one; a folder with IDX files, or one
+/// of them; a folder with CIFAR's binary files; NumPy's `.npz` in MedMNIST's layout.
 ///
 /// # Errors
 /// [`Error::DataForm`] when no known form is there; [`Error::BadFiles`] for pictures that cannot be read, other variants for other bad

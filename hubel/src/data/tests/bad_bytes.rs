@@ -112,7 +112,11 @@ fn what_is_wrong_with_idx_files_is_said_with_the_path() {
             "more than it should",
         ),
         (b"", &good_labels, "empty"),
-        (b"\x1f\x8b\x08\x00 gzip", &good_labels, "gunzip"),
+        (
+            b"\x1f\x8b\x08\x00 gzip",
+            &good_labels,
+            "gzip data is damaged",
+        ),
         (
             b"P5 2 2 255\n....",
             &good_labels,

@@ -1,0 +1,82 @@
+//! Limits that hold before memory is taken.
+use std::io::Read;
+use std::path::Path;
+
+use crate::memory;
+use crate::{Error, Result};
+
+/// No byte of deflate becomes more than this many bytes.
+const LARGEST_EXPANSION: u64 = 1032;
+
+/// Refuses data that needs more memory than is free.
+///
+/// # Errors
+/// [`Error::DataFile`] with both numbers.
+pub(super) fn check_memory(path: &Path, bytes: u64) -> Result<()> {
+    match memory::available() {
+        Some(free) if bytes > free as u64 => Err(Error::DataFile {
+            path: path.to_owned(),
+            problem: format!(
+                "its pictures need {:.1} GB of memory and {:.1} GB are free; take a version with smaller or fewer pictures, or picture files in class folders",
+                bytes as f64 / 1e9,
+                free as f64 / 1e9
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Reads exactly `length` bytes out of `compressed` bytes of deflate; a promise that cannot be kept takes no memory.
+/// What is left when it returns `Ok` is at its end.
+///
+/// # Errors
+/// In words: the promise is too large, the data ends early, is damaged, or goes on.
+pub(super) fn expand(
+    reader: &mut impl Read,
+    length: usize,
+    compressed: u64,
+) -> std::result::Result<Vec<u8>, String> {
+    let again = "copy or download it again";
+    if length as u64 > compressed.saturating_mul(LARGEST_EXPANSION) {
+        return Err(format!(
+            "its header promises {length} bytes, which {compressed} compressed bytes cannot hold; {again}"
+        ));
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| format!("its {length} bytes do not fit into memory"))?;
+    reader
+        .by_ref()
+        .take(length as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("its compressed data is damaged ({error}); {again}"))?;
+    if bytes.len() < length {
+        return Err(format!(
+            "its header promises {length} bytes and {} are there; {again}",
+            bytes.len()
+        ));
+    }
+    // Only the end of the data tells whether its checksum holds.
+    match reader.read(&mut [0]) {
+        Ok(0) => Ok(bytes),
+        Ok(_) => Err(format!(
+            "it has more bytes than the {length} that its header promises; {again}"
+        )),
+        Err(error) => Err(format!("its compressed data is damaged ({error}); {again}")),
+    }
+}
+
+/// The bytes of a file that holds data, if there is memory for them.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read; [`Error::DataFile`] when it is larger than the free memory.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let failed = |source| Error::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
+    check_memory(path, std::fs::metadata(path).map_err(failed)?.len())?;
+    std::fs::read(path).map_err(failed)
+}
