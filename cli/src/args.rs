@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
 use hubel::network::Initialisation;
 use hubel::{Cpu, InstructionSet, Optimizer, Schedule, Shape, TrainSettings};
@@ -29,6 +29,34 @@ pub(crate) struct Arguments {
     /// No progress and no remarks on stderr; errors still
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+}
+
+impl Arguments {
+    /// The command line of this process; a wrong one ends it with 2 and what is wrong.
+    pub(crate) fn read() -> Self {
+        let arguments = Self::parse();
+        if let Err(problem) = arguments.check() {
+            let kind = clap::error::ErrorKind::ArgumentConflict;
+            Self::command().error(kind, problem).exit();
+        }
+        arguments
+    }
+
+    /// Refuses flags that would do nothing.
+    fn check(&self) -> Result<(), &'static str> {
+        match &self.command {
+            Command::Train(train)
+                if train.momentum.is_some()
+                    && !matches!(train.optimizer, Some(OptimizerName::Sgd)) =>
+            {
+                Err("--momentum is a setting of --optimizer sgd; give that too, or leave it out")
+            }
+            Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
+                Err("--threads and --cpu decide how a network is computed: they need --plan")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What to do.
@@ -78,9 +106,9 @@ pub(crate) struct Train {
     /// How weights follow their gradients (sgd: with Nesterov momentum) [default: the one that trains MNIST best]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
-    /// Momentum of --optimizer sgd
-    #[arg(long, default_value_t = 0.9, value_parser = fraction)]
-    pub(crate) momentum: f32,
+    /// Momentum of --optimizer sgd [default: 0.9]
+    #[arg(long, value_parser = fraction)]
+    pub(crate) momentum: Option<f32>,
     /// How the learning rate moves over the run
     #[arg(long, value_enum, default_value_t = ScheduleName::from(usual().schedule))]
     pub(crate) schedule: ScheduleName,
@@ -119,10 +147,13 @@ impl Train {
         let optimizer = match self.optimizer {
             None => usual.optimizer,
             Some(OptimizerName::Adamw) => Optimizer::AdamW,
-            Some(OptimizerName::Sgd) => Optimizer::Sgd {
-                momentum: self.momentum,
-                nesterov: self.momentum > 0.0,
-            },
+            Some(OptimizerName::Sgd) => {
+                let momentum = self.momentum.unwrap_or(0.9);
+                Optimizer::Sgd {
+                    momentum,
+                    nesterov: momentum > 0.0,
+                }
+            }
         };
         let usual_rate = match (optimizer, usual.optimizer) {
             (Optimizer::Sgd { .. }, Optimizer::Sgd { .. })
@@ -499,16 +530,20 @@ pub(crate) struct Processor {
     /// Threads [default: as many as this machine runs at once]
     #[arg(long, short, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
-    /// Vector instructions: auto, avx512, avx2, neon, scalar
-    #[arg(long, value_name = "SET", default_value = "auto")]
-    cpu: InstructionSet,
+    /// Vector instructions: auto, avx512, avx2, neon, scalar [default: auto]
+    #[arg(long, value_name = "SET")]
+    cpu: Option<InstructionSet>,
 }
 
 impl Processor {
+    fn is_given(&self) -> bool {
+        self.threads.is_some() || self.cpu.is_some()
+    }
+
     /// The processor asked for.
     pub(crate) fn cpu(&self) -> Cpu {
         let threads = self.threads.unwrap_or_else(Cpu::available_threads);
-        Cpu::new(self.cpu, threads)
+        Cpu::new(self.cpu.unwrap_or_else(InstructionSet::best), threads)
     }
 }
 
@@ -641,7 +676,6 @@ fn shape(text: &str) -> Result<Shape, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -47,8 +47,7 @@ impl Console {
     /// The progress of a measurement: its parts are named as they come.
     pub(crate) fn task(&self) -> Task {
         let spinner = (self.terminal && !self.quiet).then(|| {
-            let style = ProgressStyle::with_template("{msg}").expect("the template is valid");
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(plain())
         });
         Task {
             spinner,
@@ -74,19 +73,19 @@ impl Console {
 
     /// The progress of one training run.
     pub(crate) fn progress(&self) -> Progress {
-        let bar = (self.terminal && !self.quiet).then(|| {
-            let template = if self.colour {
-                "{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {msg}"
-            } else {
-                "{prefix} {wide_bar} {pos}/{len}  {msg}"
-            };
-            let style = ProgressStyle::with_template(template)
-                .expect("the template is valid")
-                .progress_chars("━╸─");
-            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
-        });
+        let bar = (self.terminal && !self.quiet)
+            .then(|| ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()));
+        let template = if self.colour {
+            "{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {msg}"
+        } else {
+            "{prefix} {wide_bar} {pos}/{len}  {msg}"
+        };
+        let wide = ProgressStyle::with_template(template)
+            .expect("the template is valid")
+            .progress_chars("━╸─");
         Progress {
             bar,
+            wide,
             quiet: self.quiet,
             last_line: Instant::now(),
         }
@@ -104,7 +103,7 @@ impl Task {
     /// Says what comes next.
     pub(crate) fn show(&mut self, text: &str) {
         if let Some(spinner) = &self.spinner {
-            spinner.set_message(text.to_string());
+            spinner.set_message(fitting(&[text.to_string()], width()));
             spinner.tick();
         } else if !self.quiet && self.last_line.elapsed() >= BETWEEN_LINES {
             self.last_line = Instant::now();
@@ -154,12 +153,45 @@ impl Reading {
     }
 }
 
+/// Columns from which there is room for a bar beside the numbers, which take about 85.
+const ROOM_FOR_A_BAR: usize = 96;
+
+/// A line of text alone.
+fn plain() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}").expect("the template is valid")
+}
+
+/// Columns of the terminal.
+fn width() -> usize {
+    usize::from(::console::Term::stderr().size().1)
+}
+
+/// The first of the parts, as many as fit on a line of this width without its last column; of the first one its beginning.
+fn fitting(parts: &[String], width: usize) -> String {
+    let room = width.saturating_sub(1);
+    let mut line = String::new();
+    for part in parts {
+        let gap = if line.is_empty() { "" } else { "  " };
+        let longer = format!("{line}{gap}{part}");
+        if longer.chars().count() > room {
+            break;
+        }
+        line = longer;
+    }
+    match parts.first() {
+        Some(first) if line.is_empty() => first.chars().take(room).collect(),
+        _ => line,
+    }
+}
+
 /// Where there is no terminal, a step is worth a line this often.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Shows the events of a training run: a bar on a terminal, lines elsewhere.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    /// The line with a bar in it, for a terminal that has room for one.
+    wide: ProgressStyle,
     quiet: bool,
     last_line: Instant,
 }
@@ -189,8 +221,23 @@ impl Progress {
                 if let Some(bar) = &self.bar {
                     bar.set_length(*steps as u64);
                     bar.set_position(*step as u64);
-                    bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-                    bar.set_message(state());
+                    let width = width();
+                    if width >= ROOM_FOR_A_BAR {
+                        bar.set_style(self.wide.clone());
+                        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+                        bar.set_message(state());
+                    } else {
+                        let parts = [
+                            format!("epoch {epoch}/{epochs}"),
+                            format!("{step}/{steps}"),
+                            format!("loss {loss:.4}"),
+                            format!("accuracy {:.2} %", accuracy * 100.0),
+                            format!("{} left", clock(*seconds_left)),
+                            format!("{images_per_second:.0} images/s"),
+                        ];
+                        bar.set_style(plain());
+                        bar.set_message(fitting(&parts, width));
+                    }
                 } else if !self.quiet && self.last_line.elapsed() >= BETWEEN_LINES {
                     self.last_line = Instant::now();
                     say(&format!(
@@ -260,6 +307,11 @@ pub(crate) fn reader_left(error: &(dyn Error + 'static)) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// The number for JSON: 0.9938, and not the 0.9937999844551086 that the nearest `f32` is in full.
+pub(crate) fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::NAN)
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
@@ -318,6 +370,34 @@ mod tests {
         );
         assert_eq!(clock(f64::NAN), "0 s");
     }
+
+    #[test]
+    fn json_has_the_shortest_number() {
+        assert_eq!(serde_json::json!(decimal(0.9938)).to_string(), "0.9938");
+        assert_eq!(decimal(1e-30), 1e-30);
+        assert!(serde_json::json!(decimal(f32::NAN)).is_null());
+    }
+
+    #[test]
+    fn the_progress_fits_its_line_and_drops_what_matters_least() {
+        let state: Vec<String> = STATE.map(String::from).into();
+        for width in 0..120 {
+            let line = fitting(&state, width);
+            assert!(line.chars().count() <= width.saturating_sub(1), "{line}");
+        }
+        assert_eq!(fitting(&state, 40), "epoch 1/3  12/446  loss 0.1234");
+        assert_eq!(fitting(&state, 5), "epoc");
+        assert_eq!(fitting(&state, 100), STATE.join("  "));
+    }
+
+    const STATE: [&str; 6] = [
+        "epoch 1/3",
+        "12/446",
+        "loss 0.1234",
+        "accuracy 95.00 %",
+        "8 s left",
+        "1234 images/s",
+    ];
 
     #[test]
     fn a_chain_names_every_cause_once() {

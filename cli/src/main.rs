@@ -7,11 +7,9 @@ mod console;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Exit codes: 0 done, 1 it failed, 2 the command line was wrong (clap's own), 130 stopped with Ctrl-C.
 fn main() -> ExitCode {
-    let arguments = args::Arguments::parse();
+    let arguments = args::Arguments::read();
     let console = console::Console::new(arguments.quiet);
     match commands::run(arguments.command, &console) {
         Ok(code) => code,

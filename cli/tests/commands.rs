@@ -105,6 +105,11 @@ fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_wor
 fn evaluate_agrees_with_train_and_counts_every_test_image() {
     let answer = json(hubel().arg("evaluate").arg(run_folder()).arg("--json"));
     assert_eq!(answer["count"], 10_000);
+    let accuracy = answer["accuracy"].to_string();
+    assert!(
+        accuracy.len() <= 6,
+        "of 10,000 images, four decimals: {accuracy}"
+    );
     assert_eq!(answer["accuracy"], TRAINED.1["test_accuracy"]);
     let confusion = answer["confusion"].as_array().expect("a matrix");
     let counted: u64 = confusion
@@ -149,6 +154,20 @@ fn predict_names_a_class_for_each_picture_and_says_what_it_inverted() {
         .assert()
         .success()
         .stdout(contains("dark.png").and(contains("inverted")));
+}
+
+#[test]
+fn predict_lists_as_many_classes_as_asked_for_or_all() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let image = folder.path().join("one.png");
+    picture(&image, 255, 0);
+    for (asked, listed) in [("1", 1), ("7", 7), ("10", 10), ("99", 10)] {
+        let mut predict = hubel();
+        predict.arg("predict").arg(run_folder()).arg(&image);
+        let answer = json(predict.args(["--top", asked, "--json"]));
+        let top = answer["predictions"][0]["top"].as_array().expect("a list");
+        assert_eq!(top.len(), listed, "--top {asked}");
+    }
 }
 
 #[test]
@@ -339,13 +358,17 @@ fn help_has_examples_for_every_command() {
 
 #[test]
 fn a_wrong_command_line_leaves_with_2() {
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 13] = [
         &[],
         &["trian"],
         &["train", "--epochs", "0"],
         &["train", "--learning-rate", "-1"],
         &["train", "--optimizer", "adam"],
         &["train", "--cpu", "z80"],
+        &["train", "--momentum", "0.5"],
+        &["train", "--momentum", "0.5", "--optimizer", "adamw"],
+        &["inspect", "lenet5", "--threads", "2"],
+        &["inspect", "lenet5", "--cpu", "scalar"],
         &["predict", "model.safetensors"],
         &["inspect", "lenet5", "--input", "28"],
         &["bench", "train", "--threads", "0"],
@@ -398,11 +421,16 @@ fn broken_files_are_refused_by_name() {
     let noise = folder.path().join("noise.png");
     fs::write(&noise, b"this is no picture").expect("a file");
     let missing = folder.path().join("missing.safetensors");
+    let nowhere = Path::new("missing/folder");
 
     for (arguments, name) in [
         (vec![Path::new("evaluate"), &empty], "empty.safetensors"),
         (vec![Path::new("inspect"), &empty], "empty.safetensors"),
         (vec![Path::new("inspect"), &missing], "missing.safetensors"),
+        (
+            vec![Path::new("inspect"), nowhere],
+            "cannot read missing/folder",
+        ),
         (
             vec![Path::new("predict"), &empty, &noise],
             "empty.safetensors",
@@ -516,4 +544,27 @@ fn numbers_out_of_range_leave_with_2_and_what_is_needed() {
                 );
         }
     }
+}
+
+#[test]
+fn a_batch_larger_than_the_data_is_said() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let runs = tempfile::tempdir().expect("a temporary folder");
+    for class in ["a", "b"] {
+        fs::create_dir(folder.path().join(class)).expect("a folder");
+        for i in 0..4 {
+            let file = folder.path().join(class).join(format!("{i}.png"));
+            picture(&file, 100 + 20 * i, if class == "a" { 0 } else { 60 });
+        }
+    }
+    let train = |size: &str| {
+        let mut command = hubel();
+        command.arg("train").arg(folder.path());
+        command.args(["--model", SMALL, "--epochs", "1", "--validation", "0"]);
+        command.args(["--batch-size", size, "--out"]);
+        command.arg(runs.path().join(size));
+        command.assert().success()
+    };
+    train("100").stderr(contains("--batch-size 100 is more than there are"));
+    train("2").stderr(contains("more than there are").not());
 }

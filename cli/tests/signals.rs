@@ -1,15 +1,15 @@
 //! What the binary does when it is told to stop, and when nobody reads on.
 #![cfg(unix)]
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 fn hubel() -> Command {
     Command::new(assert_cmd::cargo::cargo_bin!("hubel"))
 }
 
-#[test]
-fn ctrl_c_saves_the_model_and_leaves_with_130() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+/// Trains into the folder until an epoch is done, presses Ctrl-C, and gives the remarks.
+fn train_and_interrupt(folder: &Path) -> String {
     let mut training = hubel()
         .args([
             "train",
@@ -19,7 +19,7 @@ fn ctrl_c_saves_the_model_and_leaves_with_130() {
             "100000",
         ])
         .args(["--schedule", "constant", "--out"])
-        .arg(folder.path())
+        .arg(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -36,7 +36,14 @@ fn ctrl_c_saves_the_model_and_leaves_with_130() {
     let remarks: Vec<String> = progress.map_while(Result::ok).collect();
     let output = training.wait_with_output().expect("hubel ends");
     assert_eq!(output.status.code(), Some(130), "{remarks:?}");
-    assert!(remarks.join("\n").contains("Ctrl-C"), "{remarks:?}");
+    remarks.join("\n")
+}
+
+#[test]
+fn ctrl_c_saves_the_model_and_leaves_with_130() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let remarks = train_and_interrupt(folder.path());
+    assert!(remarks.contains("Ctrl-C"), "{remarks}");
 
     let model = folder.path().join("model.safetensors");
     let evaluation = hubel()
@@ -45,6 +52,15 @@ fn ctrl_c_saves_the_model_and_leaves_with_130() {
         .output()
         .expect("hubel runs");
     assert!(evaluation.status.success(), "the saved model is whole");
+
+    // A model that is there already is not replaced by an interrupted one.
+    let before = std::fs::read(&model).expect("a model");
+    for name in ["interrupted.safetensors", "interrupted-2.safetensors"] {
+        let remarks = train_and_interrupt(folder.path());
+        assert!(remarks.contains(name), "{remarks}");
+        assert!(folder.path().join(name).is_file());
+        assert!(std::fs::read(&model).expect("a model") == before);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod batch_norm;
 mod conv;
 mod linear;
 mod pool;
+pub(crate) mod torch;
 pub(crate) mod window;
 
 use crate::{

@@ -32,7 +32,7 @@ pub struct Prediction {
     pub class: String,
     /// Its probability.
     pub probability: f32,
-    /// The most probable classes, at most five, with their probabilities.
+    /// The most probable classes, as many as were asked for, with their probabilities.
     pub top: Vec<(String, f32)>,
     /// Whether light and dark were exchanged before the network looked.
     pub inverted: bool,
@@ -119,11 +119,11 @@ impl Model {
             .graph(self.preparation.shape, self.classes.len())
     }
 
-    /// Classifies pictures.
+    /// Classifies pictures; a prediction lists the `top` most probable classes, one at least.
     ///
     /// # Errors
     /// The first picture that cannot be used.
-    pub fn predict(&self, cpu: &Cpu, paths: &[PathBuf]) -> Result<Vec<Prediction>> {
+    pub fn predict(&self, cpu: &Cpu, paths: &[PathBuf], top: usize) -> Result<Vec<Prediction>> {
         let mut inverted = vec![false; paths.len()];
         let mut predictions = Vec::new();
         let length = self.preparation.shape.len();
@@ -141,10 +141,13 @@ impl Model {
             &mut |i, logits| {
                 let mut probabilities = vec![0.0; logits.len()];
                 hubel_kernels::softmax::softmax(cpu, logits, logits.len(), &mut probabilities);
-                let mut top: Vec<(String, f32)> =
-                    self.classes.iter().cloned().zip(probabilities).collect();
-                top.sort_by(|a, b| b.1.total_cmp(&a.1));
-                top.truncate(5);
+                let mut ranked: Vec<(&String, f32)> =
+                    self.classes.iter().zip(probabilities).collect();
+                ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+                ranked.truncate(top.max(1));
+                let top: Vec<(String, f32)> = (ranked.into_iter())
+                    .map(|(class, probability)| (class.clone(), probability))
+                    .collect();
                 let (class, probability) = top[0].clone();
                 predictions.push(Prediction {
                     path: paths[i].clone(),

@@ -13,7 +13,11 @@ pub use lay_out::Initialisation;
 pub use summary::{LayerSummary, Summary};
 pub(crate) use text::excerpt;
 
-use crate::{Error, Result, Shape, layers::Layer, nearest::nearest};
+use crate::{
+    Error, Result, Shape,
+    layers::{self, Layer},
+    nearest::nearest,
+};
 
 /// A network before it has seen an input: layers in a row, with residual additions and concatenations among them.
 ///
@@ -84,9 +88,18 @@ impl Network {
         let looks_like_a_name = !trimmed.is_empty()
             && (trimmed.chars()).all(|c| c.is_alphanumeric() || c == '-' || c == '_');
         let near = nearest(&trimmed.to_lowercase(), Self::names()).is_some();
-        Self::parse(name_or_text).map_err(|error| match looks_like_a_name {
-            true if near || !trimmed.contains('-') => unknown(trimmed),
-            _ => error,
+        let canonical = layers::canonical(trimmed);
+        let is_layer = layers::NAMES.contains(&canonical.as_str());
+        let near_layer = nearest(&canonical, layers::NAMES).is_some();
+        Self::parse(name_or_text).map_err(|error| match error {
+            error if !looks_like_a_name || is_layer => error,
+            _ if near => unknown(trimmed),
+            error if trimmed.contains('-') => error,
+            Error::Architecture { message, excerpt } if near_layer => Error::Architecture {
+                message: format!("{message} The networks by name are {}", known_names()),
+                excerpt,
+            },
+            _ => unknown(trimmed),
         })
     }
 
@@ -144,15 +157,18 @@ fn collect(items: &[Item], layers: &mut Vec<Layer>) {
     }
 }
 
+fn known_names() -> String {
+    Network::names().collect::<Vec<_>>().join(", ")
+}
+
 fn unknown(name: &str) -> Error {
-    let names: Vec<&str> = Network::names().collect();
     Error::UnknownNetwork {
         name: name.into(),
-        hint: match nearest(&name.to_lowercase(), names.iter().copied()) {
+        hint: match nearest(&name.to_lowercase(), Network::names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
                 "known names: {}; or write it as text, such as `conv(16)-relu-flatten-linear(classes)`",
-                names.join(", ")
+                known_names()
             ),
         },
     }

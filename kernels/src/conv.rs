@@ -57,6 +57,22 @@ impl Geometry {
         self.batch as u64 * height * width * filters * terms
     }
 
+    /// Of [`multiply_adds`](Self::multiply_adds) those with a number of the input: the others multiply padding, which is 0 and is skipped.
+    pub fn multiply_adds_inside(&self) -> u64 {
+        let taps = |axis: usize| -> u64 {
+            let inside = |target: usize| {
+                let inside = |tap: &usize| {
+                    let reached = target * self.stride[axis] + tap * self.dilation[axis];
+                    (self.padding[axis]..self.padding[axis] + self.input[axis]).contains(&reached)
+                };
+                (0..self.kernel[axis]).filter(inside).count() as u64
+            };
+            (0..self.output[axis]).map(inside).sum()
+        };
+        let products = self.input[2] / self.groups * self.output[2];
+        self.batch as u64 * taps(0) * taps(1) * products as u64
+    }
+
     /// Numbers in the weights.
     pub fn weights(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.input[2] / self.groups * self.output[2]

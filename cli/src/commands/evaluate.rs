@@ -32,16 +32,17 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     } = evaluation?;
     super::report_bad_files(&bad_files, console);
     console.remark(&format!(
-        "{}: {} images ({which})",
+        "{}: {} images ({which}), each at the model's {}; pictures of another size are resized",
         images.name(),
-        thousands(images.len())
+        thousands(images.len()),
+        model.input()
     ));
     let report = model.evaluate(&arguments.processor.cpu(), &images)?;
     if arguments.json {
         console::print(
             &json!({
-                "accuracy": report.accuracy,
-                "loss": report.loss,
+                "accuracy": console::decimal(report.accuracy),
+                "loss": console::decimal(report.loss),
                 "count": report.count,
                 "data": images.name(),
                 "images": which.to_string(),

@@ -63,9 +63,12 @@ fn plan(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the text is a file or folder and no network's name; a missing file counts when it is called like a model.
+/// Whether the text is a file or folder and no network's name; a missing one counts when it is called like a model or holds a slash, which
+/// no architecture text does.
 fn is_model(text: &str) -> bool {
     let path = Path::new(text);
     let is_name = Network::usual_input(text).is_some();
-    (path.exists() && !is_name) || path.extension().is_some_and(|end| end == "safetensors")
+    let is_path =
+        text.contains(['/', '\\']) || path.extension().is_some_and(|end| end == "safetensors");
+    (path.exists() && !is_name) || is_path
 }

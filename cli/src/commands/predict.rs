@@ -11,10 +11,8 @@ use crate::console;
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict) -> Outcome {
     let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
-    let mut predictions = model.predict(&arguments.processor.cpu(), &arguments.images)?;
-    for prediction in &mut predictions {
-        prediction.top.truncate(arguments.top);
-    }
+    let cpu = arguments.processor.cpu();
+    let predictions = model.predict(&cpu, &arguments.images, arguments.top)?;
     if arguments.json {
         let predictions: Vec<Value> = predictions.iter().map(to_json).collect();
         console::print(&json!({ "predictions": predictions }).to_string())?;
@@ -25,11 +23,15 @@ pub(crate) fn run(arguments: &Predict) -> Outcome {
 }
 
 fn to_json(prediction: &Prediction) -> Value {
+    let top = prediction.top.iter();
+    let top: Vec<Value> = top
+        .map(|(class, probability)| json!([class, console::decimal(*probability)]))
+        .collect();
     json!({
         "path": prediction.path.display().to_string(),
         "class": prediction.class,
-        "probability": prediction.probability,
-        "top": prediction.top,
+        "probability": console::decimal(prediction.probability),
+        "top": top,
         "inverted": prediction.inverted,
     })
 }

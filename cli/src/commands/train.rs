@@ -47,14 +47,22 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         settings,
     )?;
     prepare(&folder)?;
+    if arguments.batch_size > splits.train.len() {
+        console.remark(&format!(
+            "each step takes all images: --batch-size {} is more than there are",
+            arguments.batch_size
+        ));
+    }
     let mut epochs = Vec::new();
     let interrupted = interruption()?;
     let model = train(&mut trainer, console, &interrupted, &mut epochs)
         .inspect_err(|_| save_last_good(&trainer, &file, console))?
         .with_division(splits.division.clone());
+    let stopped = interrupted.load(Ordering::Relaxed);
+    let kept = stopped && file.exists();
+    let file = if kept { beside(&file) } else { file };
     model.save(&file)?;
 
-    let stopped = interrupted.load(Ordering::Relaxed);
     let report = match &splits.test {
         Some(test) if !stopped => Some(model.evaluate(&cpu, test)?),
         _ => None,
@@ -68,8 +76,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if arguments.json {
         console::print(
             &json!({
-                "test_accuracy": report.as_ref().map(|report| report.accuracy),
-                "test_loss": report.as_ref().map(|report| report.loss),
+                "test_accuracy": report.as_ref().map(|report| console::decimal(report.accuracy)),
+                "test_loss": report.as_ref().map(|report| console::decimal(report.loss)),
                 "test_count": report.as_ref().map(|report| report.count),
                 "seconds": seconds,
                 "model": file.display().to_string(),
@@ -95,11 +103,17 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             test.unwrap_or_default(),
             100.0 * waiting / trained,
             file.display(),
-            next_command(&folder, &arguments.data.data)
+            next_command(if kept { &file } else { &folder }, &arguments.data.data)
         ))?;
     }
     if stopped {
         console.remark("stopped by Ctrl-C: the model is saved as it was then, and not tested");
+        if kept {
+            console.remark(&format!(
+                "{MODEL_FILE} of an earlier run is left as it was; this one is {}",
+                file.display()
+            ));
+        }
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(ExitCode::SUCCESS)
@@ -209,10 +223,10 @@ fn epoch_json(event: &Event) -> Option<Value> {
     };
     Some(json!({
         "epoch": epoch,
-        "loss": loss,
-        "accuracy": accuracy,
-        "validation_loss": validation_loss,
-        "validation_accuracy": validation_accuracy,
+        "loss": console::decimal(*loss),
+        "accuracy": console::decimal(*accuracy),
+        "validation_loss": validation_loss.map(console::decimal),
+        "validation_accuracy": validation_accuracy.map(console::decimal),
         "seconds": seconds,
         "waiting_seconds": waiting,
     }))
@@ -247,6 +261,16 @@ fn save_last_good(trainer: &Trainer, file: &Path, console: &Console) {
         ),
         Err(error) => format!("the last good weights could not be saved: {error}"),
     });
+}
+
+/// A free name for a model that was interrupted, beside one that is there already.
+fn beside(file: &Path) -> PathBuf {
+    let numbered = (2..).map(|number| format!("interrupted-{number}.safetensors"));
+    std::iter::once("interrupted.safetensors".to_string())
+        .chain(numbered)
+        .map(|name| file.with_file_name(name))
+        .find(|path| !path.exists())
+        .expect("one of infinitely many is free")
 }
 
 /// Makes the folder and finds out whether a file can be written there, before hours of training.

@@ -126,7 +126,8 @@ pub struct KernelRow {
     pub algorithm: String,
     /// The fastest run.
     pub milliseconds: f64,
-    /// 2 · multiply-adds of the direct convolution / time; with Winograd it can be above the peak.
+    /// 2 · multiply-adds of the direct convolution with pixels of the image (not of the padding) / time; with Winograd it can be above
+    /// the peak.
     pub gflops: f64,
     /// Of [`KernelTable::peak_gflops`].
     pub peak_share: f64,
@@ -246,7 +247,7 @@ fn measure(
         pass: pass.to_string(),
         algorithm: candidate.algorithm.to_string(),
         milliseconds: 1e3 * candidate.fastest,
-        gflops: 2e-9 * geometry.multiply_adds() as f64 / candidate.fastest,
+        gflops: 2e-9 * geometry.multiply_adds_inside() as f64 / candidate.fastest,
         peak_share: 0.0,
         chosen: candidate.algorithm == choice,
     });

@@ -427,4 +427,3 @@ impl Groups {
         self.above[one.max(other)] = one.min(other);
     }
 }
-

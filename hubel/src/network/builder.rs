@@ -73,6 +73,11 @@ impl NetworkBuilder {
         self.layer(Pool::max(kernel))
     }
 
+    /// Adds average pooling.
+    pub fn avg_pool(self, kernel: usize) -> Self {
+        self.layer(Pool::average(kernel))
+    }
+
     /// Adds batch normalisation.
     pub fn batch_norm(self) -> Self {
         self.layer(Layer::batch_norm())
@@ -83,6 +88,41 @@ impl NetworkBuilder {
         self.layer(Activation::Relu)
     }
 
+    /// Adds ReLU that ends at 6.
+    pub fn relu6(self) -> Self {
+        self.layer(Activation::Relu6)
+    }
+
+    /// Adds ReLU with this slope below 0.
+    pub fn leaky_relu(self, slope: f32) -> Self {
+        self.layer(Activation::LeakyRelu(slope))
+    }
+
+    /// Adds the logistic function.
+    pub fn sigmoid(self) -> Self {
+        self.layer(Activation::Sigmoid)
+    }
+
+    /// Adds the hyperbolic tangent.
+    pub fn tanh(self) -> Self {
+        self.layer(Activation::Tanh)
+    }
+
+    /// Adds SiLU, x · sigmoid(x), also called swish.
+    pub fn silu(self) -> Self {
+        self.layer(Activation::Silu)
+    }
+
+    /// Adds the piecewise likeness of SiLU.
+    pub fn hard_swish(self) -> Self {
+        self.layer(Activation::HardSwish)
+    }
+
+    /// Adds GELU.
+    pub fn gelu(self) -> Self {
+        self.layer(Activation::Gelu)
+    }
+
     /// Adds dropout.
     pub fn dropout(self, probability: f32) -> Self {
         self.layer(Layer::Dropout(probability))
@@ -91,6 +131,11 @@ impl NetworkBuilder {
     /// Adds the mean of each channel.
     pub fn global_avg_pool(self) -> Self {
         self.layer(Layer::GlobalAvgPool)
+    }
+
+    /// Adds the largest value of each channel.
+    pub fn global_max_pool(self) -> Self {
+        self.layer(Layer::GlobalMaxPool)
     }
 
     /// Adds flattening of a map to one row.
@@ -124,5 +169,38 @@ impl NetworkBuilder {
             block,
         });
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_adds_the_layer_of_its_name() {
+        let built = Network::builder()
+            .conv(8)
+            .relu()
+            .conv(8)
+            .relu6()
+            .max_pool(2)
+            .avg_pool(2)
+            .leaky_relu(0.2)
+            .sigmoid()
+            .tanh()
+            .silu()
+            .hard_swish()
+            .gelu()
+            .dropout(0.25)
+            .global_max_pool()
+            .flatten()
+            .linear(10)
+            .build();
+        let text = "conv(8, padding=1)-relu-conv(8, padding=1)-relu6-maxpool(2)-avgpool(2)-leakyrelu(0.2)-sigmoid-tanh-silu\
+                    -hardswish-gelu-dropout(0.25)-globalmaxpool-flatten-linear(10)";
+        assert_eq!(
+            Ok(built),
+            Network::parse(text).map_err(|error| error.to_string())
+        );
     }
 }

@@ -165,6 +165,16 @@ fn multiply_adds(node: &Node, input: Shape) -> u64 {
     })
 }
 
+/// The longest of the regions ⌊i·size/regions⌋ to ⌈(i + 1)·size/regions⌉: a region begins i·size mod regions fractions of a pixel
+/// early, which is at most regions less the greatest common divisor.
+fn longest_region(size: usize, regions: usize) -> usize {
+    let (mut divisor, mut rest) = (regions, size % regions);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    size.saturating_add(regions - divisor).div_ceil(regions)
+}
+
 /// What an output pixel sees, given what an input pixel sees.
 fn view(node: &Node, input: Shape, seen: View) -> View {
     let size = [input.height, input.width];
@@ -172,11 +182,7 @@ fn view(node: &Node, input: Shape, seen: View) -> View {
         Operation::GlobalAvgPool | Operation::GlobalMaxPool | Operation::Flatten => (size, [1; 2]),
         Operation::AdaptiveAvgPool | Operation::AdaptiveMaxPool => {
             let regions = [node.shape.height, node.shape.width];
-            // The longest of the regions, which overlap by a pixel where they do not come out even.
-            let reach = [0, 1].map(|i| {
-                let uneven = usize::from(!size[i].is_multiple_of(regions[i]));
-                (size[i].div_ceil(regions[i]) + uneven).min(size[i])
-            });
+            let reach = [0, 1].map(|i| longest_region(size[i], regions[i]));
             (reach, [0, 1].map(|i| (size[i] / regions[i]).max(1)))
         }
         _ => match axes(node, input) {
@@ -281,4 +287,22 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_region_is_that_of_all_regions() {
+        assert_eq!(longest_region(28, 3), 10); // 0..10, 9..19, 18..28
+        assert_eq!(longest_region(5, 3), 3); // 0..2, 1..4, 3..5
+        for size in 1..40_usize {
+            for regions in 1..60 {
+                let lengths =
+                    (0..regions).map(|i| ((i + 1) * size).div_ceil(regions) - i * size / regions);
+                assert_eq!(Some(longest_region(size, regions)), lengths.max());
+            }
+        }
+    }
 }

@@ -87,10 +87,49 @@ fn the_text_is_forgiving_about_case_separators_and_usual_names() {
         Network::parse("conv(8, padding=1)-relu-maxpool(2)-flatten-linear(classes)").unwrap();
     for text in [
         "Conv(8,padding=1) ReLU Pool FLATTEN FC(Classes)",
-        "conv2d(8, 3, 1, 1), relu, max_pool2d(2), flatten, fc(classes)",
+        "conv(8, 3, 1, 1), relu, max_pool2d(2), flatten, fc(classes)",
         " [conv( 8 , kernel=(3,3), padding=(1,1,1,1) )] - relu -pool\n- flatten - linear(outputs=classes) ",
     ] {
         assert_eq!(Network::parse(text).unwrap(), network, "{text}");
+    }
+}
+
+#[test]
+fn torch_s_names_of_settings_mean_what_they_mean_there() {
+    for (torch, hubel) in [
+        (
+            "MaxPool2d(3, stride=2, ceil_mode=True)",
+            "maxpool(3, stride=2, round=ceil)",
+        ),
+        (
+            "MaxPool2d(kernel_size=2, ceil_mode=False)",
+            "maxpool(2, round=floor)",
+        ),
+        (
+            "AvgPool2d(3, 2, 1, count_include_pad=False)",
+            "avgpool(3, stride=2, padding=1, count_padding=false)",
+        ),
+        ("Dropout(p=0.25)", "dropout(0.25)"),
+        ("LeakyReLU(negative_slope=0.2)", "leakyrelu(0.2)"),
+        (
+            "AdaptiveAvgPool2d(output_size=(3, 2))",
+            "adaptiveavgpool((3,2))",
+        ),
+        (
+            "Linear(out_features=10, bias=False)",
+            "linear(10, bias=false)",
+        ),
+        (
+            "Conv2d(out_channels=8, kernel_size=5, padding_mode=reflect)",
+            "conv(8, kernel=5, mode=reflect)",
+        ),
+        (
+            "BatchNorm2d(eps=0.001, momentum=0.3)",
+            "batchnorm(0.001, 0.3)",
+        ),
+    ] {
+        let read = Network::parse(torch).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(read, Network::parse(hubel).unwrap(), "{torch}");
     }
 }
 
@@ -117,6 +156,29 @@ fn repeats_are_written_out() {
 #[test]
 fn mistakes_are_shown_with_a_caret() {
     for (text, expected) in [
+        (
+            "relu-Conv2d(1, 8, 3)",
+            "begins with the input's channels, which hubel sees by itself: leave the first number out and name the others, \
+             as in `conv(8, kernel=3)`\n  relu-Conv2d(1, 8, 3)\n              ^",
+        ),
+        ("conv2d(3, 64, kernel_size=7, stride=2)", "as in `conv(64)`"),
+        ("BatchNorm2d(64)", "leave the number of channels out"),
+        ("batchnorm(64)", "leave the number of channels out"),
+        ("AvgPool2d(3, 2, 1, true)", "`round=ceil`"),
+        ("maxpool2d(3, 2, 1, 1)", "`round=ceil`"),
+        ("Linear(128, 10)", "leave it out: `linear(10)`"),
+        (
+            "linear(in_features=128, out_features=10)",
+            "leave `in_features` out",
+        ),
+        ("conv(8, in_channels=3)", "leave `in_channels` out"),
+        ("BatchNorm2d(num_features=8)", "leave `num_features` out"),
+        ("ReLU(inplace=True)", "leave `inplace` out"),
+        ("Dropout2d(0.5)", "drops whole channels"),
+        (
+            "maxpool(2, ceil_mode=yes)",
+            "`ceil_mode` must be true or false",
+        ),
         (
             "conv(8)-rellu",
             "there is no layer `rellu`; did you mean `relu`?\n  conv(8)-rellu\n          ^^^^^",
@@ -170,6 +232,11 @@ fn unknown_names_get_the_nearest() {
     assert!(error("mobilenetv2").contains("`mobilenet-v2`"));
     assert!(error("alexandria").contains("known names: lenet5"));
     assert!(error("conv(3)-rellu").contains("`relu`"));
+    // One word may be a layer as well as a network.
+    let layer = error("rellu");
+    assert!(layer.contains("did you mean `relu`? The networks by name are lenet5, mnist-cnn"));
+    assert!(layer.ends_with("\n  rellu\n  ^^^^^"), "{layer}");
+    assert!(error("conv").contains("`conv` needs the number of its filters"));
     assert_eq!(
         Network::resolve("LeNet5").unwrap(),
         Network::named("lenet5").unwrap()

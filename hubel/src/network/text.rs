@@ -5,7 +5,7 @@ use crate::{
     layers::{
         Layer, NAMES,
         arguments::{Argument, ArgumentError, Arguments, Value},
-        canonical,
+        canonical, torch,
     },
     nearest::nearest,
 };
@@ -133,6 +133,8 @@ impl Parser<'_> {
             return Ok((block, times));
         }
         let given = self.arguments()?;
+        torch::check(word, &name, &given)
+            .map_err(|error| self.error(error.place.unwrap_or(place.clone()), error.message))?;
         let mut arguments = Arguments::new(given);
         let located =
             |error: ArgumentError| self.error(error.place.unwrap_or(place.clone()), error.message);
@@ -224,16 +226,12 @@ impl Parser<'_> {
             if let Value::Word(word) = &value
                 && self.take('=')
             {
-                name = Some(match word.replace('_', "").as_str() {
-                    "eps" => "epsilon".into(),
-                    "outchannels" => "filters".into(),
-                    "kernelsize" => "kernel".into(),
-                    "paddingmode" => "mode".into(),
-                    "countincludepad" => "count_padding".into(),
-                    _ => word.clone(),
-                });
+                let written = word.clone();
                 self.skip(char::is_whitespace);
                 value = self.value()?;
+                let (known, meaning) = torch::setting(&written, value)
+                    .map_err(|message| self.error(start..self.at, message))?;
+                (name, value) = (Some(known), meaning);
             }
             let end = start + self.text[start..self.at].trim_end().len();
             let place = start..end;

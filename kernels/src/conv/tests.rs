@@ -179,6 +179,29 @@ impl Problem {
     }
 }
 
+#[test]
+fn taps_on_padding_are_no_multiply_adds_inside() {
+    let geometry = Geometry {
+        batch: 2,
+        input: [3, 4, 5],
+        output: [3, 4, 7],
+        kernel: [3; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        padding: [1; 2],
+        groups: 1,
+    };
+    // Of 9 × 12 taps, the first and the last row and column of windows lack 3 each.
+    assert_eq!(geometry.multiply_adds(), 2 * 35 * 9 * 12);
+    assert_eq!(geometry.multiply_adds_inside(), 2 * 35 * 7 * 10);
+    let unpadded = Geometry {
+        output: [1, 2, 7],
+        padding: [0; 2],
+        ..geometry
+    };
+    assert_eq!(unpadded.multiply_adds_inside(), unpadded.multiply_adds());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 

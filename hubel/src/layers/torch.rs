@@ -1,0 +1,81 @@
+//! What text written for `torch.nn` means here, and what to say where it would mean something else.
+use super::arguments::{Argument, ArgumentError, Value};
+
+/// A setting by hubel's name and with hubel's value.
+pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), String> {
+    let name = match written.replace('_', "").as_str() {
+        "eps" => "epsilon",
+        "outchannels" => "filters",
+        "outfeatures" => "outputs",
+        "outputsize" => "size",
+        "kernelsize" => "kernel",
+        "paddingmode" => "mode",
+        "countincludepad" => "count_padding",
+        "negativeslope" => "slope",
+        "p" => "probability",
+        "ceilmode" => {
+            let round = match &value {
+                Value::Word(word) if word == "true" => "ceil",
+                Value::Word(word) if word == "false" => "floor",
+                _ => return Err(format!("`{written}` must be true or false")),
+            };
+            return Ok(("round".into(), Value::Word(round.into())));
+        }
+        "inchannels" | "infeatures" | "numfeatures" => {
+            return Err(format!(
+                "a layer sees by itself what its input is: leave `{written}` out"
+            ));
+        }
+        "inplace" => {
+            return Err(format!(
+                "hubel decides by itself what is computed in place: leave `{written}` out"
+            ));
+        }
+        _ => written,
+    };
+    Ok((name.into(), value))
+}
+
+/// Refuses what would silently be read otherwise than torch reads it: `word` is the layer as written, `name` its canonical name.
+pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), ArgumentError> {
+    let word_2d = word.to_lowercase().ends_with("2d");
+    let unnamed: Vec<&Argument> = given.iter().take_while(|a| a.name.is_none()).collect();
+    let refuse = |place: Option<&&Argument>, message: String| {
+        let place = place.map(|argument| argument.place.clone());
+        Err(ArgumentError { message, place })
+    };
+    let number = |index: usize| unnamed.get(index)?.value.number::<usize>();
+    match name {
+        "dropout" if word_2d => refuse(
+            None,
+            format!("`{word}` drops whole channels, which no layer here does; `dropout` drops single numbers"),
+        ),
+        "conv" if word_2d && unnamed.len() > 1 => {
+            let filters = number(1).unwrap_or(1);
+            let kernel = number(2).map_or(String::new(), |kernel| format!(", kernel={kernel}"));
+            refuse(
+                unnamed.first(),
+                format!(
+                    "`{word}` begins with the input's channels, which hubel sees by itself: leave the first number out and name \
+                     the others, as in `conv({filters}{kernel})`"
+                ),
+            )
+        }
+        "batchnorm" if number(0).is_some_and(|first| first > 0) => refuse(
+            unnamed.first(),
+            format!("`{word}` sees by itself how many channels there are: leave the number of channels out"),
+        ),
+        "linear" if number(1).is_some() => refuse(
+            unnamed.first(),
+            format!(
+                "`{word}` sees by itself how many inputs there are: leave it out: `linear({})`",
+                number(1).unwrap_or(1)
+            ),
+        ),
+        "maxpool" | "avgpool" if word_2d && unnamed.len() > 3 => refuse(
+            unnamed.get(3),
+            "name what comes after the padding, such as `round=ceil` for `ceil_mode=True` or `count_padding=false`".into(),
+        ),
+        _ => Ok(()),
+    }
+}
