@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Splits, cifar, csv, folder, idx, mnist, npz, picture};
-use crate::{Error, Result};
+use crate::{Error, Result, Shape};
 
 /// What was found at a path.
 #[derive(Debug)]
@@ -72,29 +72,32 @@ impl Catalogue {
         self.files.iter().filter(|file| file.part == part).count()
     }
 
-    /// What was found, in one line: "class folders, 10 classes, 50,000 + 10,000 images".
-    pub(crate) fn description(&self) -> String {
+    /// Number of files of each class.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        self.files.iter().for_each(|file| counts[file.label] += 1);
+        counts
+    }
+
+    /// What was found, in one line: "class folders, 10 classes, 50,000 + 10,000 images of 32×32×3", as far as the shape is known.
+    pub(crate) fn description(&self, shape: Option<Shape>) -> String {
         let parts = [Part::Train, Part::Validation, Part::Test];
         let counts = parts.map(|part| self.count(Some(part)));
         describe(
             self.form,
             self.classes.len(),
-            self.count(None) + counts[0],
-            counts[1],
-            counts[2],
+            [self.count(None) + counts[0], counts[1], counts[2]],
+            shape,
         )
     }
 }
 
 /// A form, its classes and the images of each part in one line.
-fn describe(form: &str, classes: usize, train: usize, validation: usize, test: usize) -> String {
-    let counted = [
-        (train, Part::Train),
-        (validation, Part::Validation),
-        (test, Part::Test),
-    ];
-    let present: Vec<(usize, Part)> = counted
+fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>) -> String {
+    let present: Vec<(usize, Part)> = counts
         .into_iter()
+        .zip([Part::Train, Part::Validation, Part::Test])
         .filter(|&(count, _)| count > 0)
         .collect();
     let counts: Vec<String> = present.iter().map(|&(count, _)| thousands(count)).collect();
@@ -110,7 +113,8 @@ fn describe(form: &str, classes: usize, train: usize, validation: usize, test: u
         counts.join(" + ")
     };
     let images = if counts == "1" { "image" } else { "images" };
-    format!("{form}, {classes} classes, {counts} {images}{names}")
+    let shape = shape.map_or_else(String::new, |shape| format!(" of {shape}"));
+    format!("{form}, {classes} classes, {counts} {images}{shape}{names}")
 }
 
 /// Finds out by looking what is at `path`, or what the name `mnist` means.
@@ -245,11 +249,9 @@ pub(super) fn arrays(
     let description = describe(
         form,
         train.classes().len(),
-        train.len(),
-        count(&validation),
-        count(&test),
+        [train.len(), count(&validation), count(&test)],
+        Some(train.shape()),
     );
-    let description = format!("{description} of {}", train.shape());
     Ok(Splits::found(description, train, validation, test))
 }
 

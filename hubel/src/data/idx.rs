@@ -119,6 +119,9 @@ fn unpack(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
         return Ok(bytes);
     };
     bytes.extend(take(header_length(dimensions) - 4)?);
+    if bytes.len() < header_length(dimensions) {
+        return Ok(bytes);
+    }
     let (sizes, Some(promised)) = promise(&bytes[4..]) else {
         return Ok(bytes);
     };
@@ -217,8 +220,17 @@ pub(super) fn test_beside(train: &Path) -> Option<PathBuf> {
     let mut beside = names
         .iter()
         .filter(|test| **test != name)
+        .flat_map(|test| [test.clone(), other_packing(test)])
         .map(|test| train.with_file_name(test));
     beside.find(|path| path.is_file())
+}
+
+/// The name of the same file compressed, or unpacked where it is compressed.
+fn other_packing(name: &str) -> String {
+    match name.strip_suffix(".gz") {
+        Some(plain) => plain.to_owned(),
+        None => format!("{name}.gz"),
+    }
 }
 
 fn name(path: &Path) -> String {
@@ -269,10 +281,7 @@ fn labels_beside(images: &Path) -> Result<PathBuf> {
         .replace("images", "labels")
         .replace("idx3", "idx1")
         .replace("idx4", "idx1");
-    let other = match expected.strip_suffix(".gz") {
-        Some(plain) => plain.to_owned(),
-        None => format!("{expected}.gz"),
-    };
+    let other = other_packing(&expected);
     [&expected, &other]
         .into_iter()
         .filter(|_| expected != name)

@@ -129,7 +129,7 @@ fn read_splits(
     let subset = |part| divide::subset(&read.dataset, &parts, part);
     let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
     Ok(Splits {
-        description: format!("{} of {shape}", catalogue.description()),
+        description: catalogue.description(Some(shape)),
         train: subset(Part::Train),
         validation: given(Part::Validation),
         test: given(Part::Test),
@@ -178,7 +178,7 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
             path: path.to_owned(),
             problem: format!(
                 "it holds test images only ({}); a folder `train` with class folders is needed to learn from",
-                catalogue.description()
+                catalogue.description(None)
             ),
         });
     }

@@ -11,19 +11,23 @@ use crate::{Error, Result, Shape};
 pub const LARGEST_PICTURE: u64 = 100_000_000;
 
 /// The largest file that is read, in bytes: the largest picture, uncompressed, in 16-bit colour with alpha.
-pub const LARGEST_FILE: u64 = 8 * LARGEST_PICTURE;
+pub const LARGEST_FILE: u64 = WIDEST_PIXEL * LARGEST_PICTURE;
 
 /// Endings of files that [`read`] can decode.
-pub const ENDINGS: [&str; 12] = [
-    "png", "jpg", "jpeg", "jfif", "bmp", "gif", "webp", "pbm", "pgm", "ppm", "pnm", "pam",
+pub const ENDINGS: [&str; 14] = [
+    "png", "jpg", "jpeg", "jfif", "bmp", "gif", "webp", "tif", "tiff", "pbm", "pgm", "ppm", "pnm",
+    "pam",
 ];
+
+/// Bytes of the widest pixel that fits the limit at [`LARGEST_PICTURE`]: 16-bit colour with alpha.
+const WIDEST_PIXEL: u64 = 8;
 
 /// Whether `start`, the first bytes of a file, are those of a picture that [`read`] can decode.
 pub(super) fn is_known(start: &[u8]) -> bool {
     image::guess_format(start).is_ok_and(|format| format.reading_enabled())
 }
 
-/// Reads the picture at `path` (PNG, JPEG, WebP, GIF's first frame, BMP, PNM, told apart by their contents) and turns it
+/// Reads the picture at `path` (PNG, JPEG, WebP, GIF's first frame, BMP, TIFF, PNM, told apart by their contents) and turns it
 /// as its EXIF orientation says.
 ///
 /// # Errors
@@ -39,24 +43,30 @@ pub(super) fn contents(path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         source,
     };
-    let file = std::fs::File::open(path).map_err(refused)?;
-    let metadata = file.metadata().map_err(refused)?;
-    if metadata.is_dir() {
-        return Err(problem(path, "it is a folder; name the pictures in it"));
-    }
-    let mut bytes = Vec::with_capacity(metadata.len().min(LARGEST_FILE) as usize);
-    // One byte more than is allowed shows that there are too many; what is no regular file tells no length.
-    file.take(LARGEST_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(refused)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(problem(
+    let too_large = || {
+        problem(
             path,
             &format!(
                 "it has more than the {} MB that are read; save it compressed, or smaller",
                 LARGEST_FILE / 1_000_000
             ),
-        ));
+        )
+    };
+    let file = std::fs::File::open(path).map_err(refused)?;
+    let metadata = file.metadata().map_err(refused)?;
+    if metadata.is_dir() {
+        return Err(problem(path, "it is a folder; name the pictures in it"));
+    }
+    if metadata.len() > LARGEST_FILE {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // One byte more than is allowed shows that there are too many; what is no regular file tells no length.
+    file.take(LARGEST_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(refused)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(too_large());
     }
     Ok(bytes)
 }
@@ -74,18 +84,24 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
             ),
         )
     };
+    if bytes.is_empty() {
+        return Err(problem(
+            path,
+            "the file is empty; copy it again or delete it",
+        ));
+    }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| failed(&error))?;
     if reader.format().is_none() {
         return Err(problem(
             path,
-            "its contents are those of no picture format known here (PNG, JPEG, WebP, GIF, BMP, PNM)",
+            "its contents are those of no picture format known here (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM)",
         ));
     }
     let mut limits = Limits::default();
-    // Eight bytes for each pixel (16-bit colour with alpha), and as much again for the decoder's own work.
-    limits.max_alloc = Some(16 * LARGEST_PICTURE);
+    // The picture, and as much again for the decoder's own work.
+    limits.max_alloc = Some(2 * WIDEST_PIXEL * LARGEST_PICTURE);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| failed(&error))?;
     let (width, height) = decoder.dimensions();
@@ -95,6 +111,16 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
             &format!(
                 "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
                 LARGEST_PICTURE / 1_000_000
+            ),
+        ));
+    }
+    if decoder.total_bytes() > WIDEST_PIXEL * LARGEST_PICTURE {
+        return Err(problem(
+            path,
+            &format!(
+                "it takes {} bytes of memory, more than the {} million that are allowed; make it smaller first",
+                decoder.total_bytes(),
+                WIDEST_PIXEL * LARGEST_PICTURE / 1_000_000
             ),
         ));
     }

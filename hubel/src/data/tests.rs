@@ -1,8 +1,13 @@
 //! What callers rely on: bad bytes give errors that help, and a picture gives the same bits wherever it is used.
+mod arrays;
 mod bad_bytes;
 mod bad_files;
+mod damaged;
 mod divided;
 mod folders;
+mod listing;
+mod pictures;
+mod tables;
 mod writing;
 
 use std::path::Path;

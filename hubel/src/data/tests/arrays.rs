@@ -1,0 +1,348 @@
+//! CIFAR's binary files, NumPy's `.npz`, and IDX compressed by gzip.
+use std::io::{Cursor, Write};
+
+use zip::write::SimpleFileOptions;
+
+use super::bad_bytes::idx_bytes;
+use super::catalogue::{Found, find};
+use super::*;
+
+/// An array as NumPy writes it.
+pub(super) fn npy(kind: &str, sizes: &str, bytes: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sizes}), }}\n");
+    let mut array = b"\x93NUMPY\x01\x00".to_vec();
+    array.extend((header.len() as u16).to_le_bytes());
+    array.extend(header.as_bytes());
+    array.extend(bytes);
+    array
+}
+
+/// Arrays as `numpy.savez` or `numpy.savez_compressed` puts them together.
+pub(super) fn npz(arrays: &[(&str, Vec<u8>)], compressed: bool) -> Vec<u8> {
+    let method = if compressed {
+        zip::CompressionMethod::Deflated
+    } else {
+        zip::CompressionMethod::Stored
+    };
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in arrays {
+        let options = SimpleFileOptions::default().compression_method(method);
+        archive.start_file(format!("{name}.npy"), options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// Four grey pictures of 2×3 to train on, two to test on.
+pub(super) fn small_npz(compressed: bool) -> Vec<u8> {
+    npz(
+        &[
+            (
+                "train_images",
+                npy("|u1", "4, 2, 3", &(0..24).collect::<Vec<u8>>()),
+            ),
+            ("train_labels", npy("|u1", "4, 1", &[0, 1, 2, 1])),
+            ("test_images", npy("|u1", "2, 2, 3", &[7; 12])),
+            (
+                "test_labels",
+                npy("<i8", "2,", &[&[3u8][..], &[0; 15]].concat()),
+            ),
+        ],
+        compressed,
+    )
+}
+
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn refused(path: &Path) -> String {
+    find(path).expect_err("it is wrong").to_string()
+}
+
+/// Records of CIFAR in which the planes hold `label + 1`, twice and three times as much.
+pub(super) fn cifar(labels: &[u8], coarse: &[u8]) -> Vec<u8> {
+    let record = |&label: &u8| {
+        let planes = [1, 2, 3].map(|factor| [(label + 1).wrapping_mul(factor); 1024]);
+        [coarse, &[label], planes.concat().as_slice()].concat()
+    };
+    labels.iter().flat_map(record).collect()
+}
+
+#[test]
+fn the_files_of_cifar_10_are_found_with_the_names_of_their_classes() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("data_batch_1.bin", &cifar(&[3, 0], &[]));
+    write("data_batch_2.bin", &cifar(&[9], &[]));
+    write("test_batch.bin", &cifar(&[5, 5], &[]));
+    let splits = open(folder.path())?;
+    assert_eq!(
+        splits.description,
+        "CIFAR-10 files, 10 classes, 3 + 2 images of 32×32×3"
+    );
+    assert_eq!(splits.train.labels(), [3, 0, 9]);
+    assert_eq!(splits.train.classes()[3], "cat");
+    assert_eq!(splits.train.bytes(2)?.unwrap(), [10, 20, 30].repeat(1024));
+
+    write("batches.meta.txt", b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+    assert_eq!(open(folder.path())?.test.unwrap().classes()[9], "j");
+    write("batches.meta.txt", b"a\nb\nc\n");
+    let text = refused(folder.path());
+    assert!(
+        text.contains("picture 0 (at byte 0) has the label 3, but there are only 3 classes"),
+        "{text}"
+    );
+    write("batches.meta.txt", b"");
+    assert!(refused(folder.path()).contains("only 0 classes"));
+    std::fs::remove_file(folder.path().join("batches.meta.txt")).unwrap();
+    write("data_batch_2.bin", &cifar(&[9, 10], &[]));
+    assert!(refused(folder.path()).contains("picture 1 (at byte 3073) has the label 10"));
+    write("data_batch_2.bin", &cifar(&[9], &[])[..3000]);
+    let text = refused(folder.path());
+    assert!(
+        text.contains("data_batch_2.bin")
+            && text.contains("it has 3000 bytes, not a multiple of 3073"),
+        "{text}"
+    );
+    for batch in ["data_batch_1.bin", "data_batch_2.bin"] {
+        std::fs::remove_file(folder.path().join(batch)).unwrap();
+    }
+    assert!(refused(folder.path()).contains("files to train on"));
+    Ok(())
+}
+
+#[test]
+fn cifar_100_is_read_with_its_fine_labels() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("train.bin", &cifar(&[99, 2], &[7]));
+    write("test.bin", &cifar(&[50], &[7]));
+    write("coarse_label_names.txt", b"x\ny\n");
+    write(
+        "fine_label_names.txt",
+        (0..100)
+            .map(|class| format!("class {class}\n"))
+            .collect::<String>()
+            .as_bytes(),
+    );
+    let Found::Arrays(splits) = find(folder.path())? else {
+        panic!("these are arrays");
+    };
+    assert_eq!(
+        splits.description,
+        "CIFAR-100 files, 100 classes, 2 + 1 images of 32×32×3"
+    );
+    assert_eq!(splits.train.labels(), [99, 2]);
+    assert_eq!(splits.test.unwrap().classes()[50], "class 50");
+    assert_eq!(splits.train.bytes(1)?.unwrap()[..3], [3, 6, 9]);
+    Ok(())
+}
+
+#[test]
+fn what_numpy_saved_in_the_layout_of_medmnist_is_read() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/medmnist_layout.npz");
+    let splits = open(&path)?;
+    assert_eq!(
+        splits.description,
+        "NumPy arrays, 3 classes, 5 + 2 + 3 images of 4×4×3 (training + validation + test)"
+    );
+    let (validation, test) = (splits.validation.unwrap(), splits.test.unwrap());
+    assert_eq!(splits.train.labels(), [0, 1, 2, 0, 1]);
+    assert_eq!(
+        (validation.labels(), test.labels()),
+        (&[0, 1][..], &[0, 1, 2][..])
+    );
+    // As `pictures.py` printed them.
+    assert_eq!(splits.train.bytes(1)?.unwrap()[..3], [123, 9, 129]);
+    assert_eq!(test.bytes(2)?.unwrap()[45..], [21, 241, 109]);
+    assert_eq!(validation.bytes(1)?.unwrap()[3..6], [6, 80, 181]);
+    Ok(())
+}
+
+#[test]
+fn arrays_are_read_plain_or_compressed_and_by_the_names_of_keras() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.npz");
+    for compressed in [false, true] {
+        std::fs::write(&path, small_npz(compressed)).unwrap();
+        // The only file of a folder is found by the folder.
+        let splits = open(folder.path())?;
+        assert_eq!(
+            splits.description,
+            "NumPy arrays, 4 classes, 4 + 2 images of 2×3×1"
+        );
+        assert_eq!(splits.train.bytes(1)?.unwrap()[..], [6, 7, 8, 9, 10, 11]);
+        assert_eq!(splits.test.unwrap().labels(), [3, 0]);
+    }
+    let keras = [
+        ("x_train", npy("|u1", "2, 2, 3", &[1; 12])),
+        ("y_train", npy("|u1", "2,", &[0, 1])),
+    ];
+    std::fs::write(&path, npz(&keras, true)).unwrap();
+    assert_eq!(open(&path)?.train.labels(), [0, 1]);
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_arrays_is_said_with_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.npz");
+    let (images, labels) = (
+        || npy("|u1", "2, 2, 3", &[1; 12]),
+        || npy("|u1", "2, 1", &[0, 1]),
+    );
+    let of = |images: Vec<u8>, labels: Vec<u8>| {
+        npz(&[("train_images", images), ("train_labels", labels)], true)
+    };
+    let small = small_npz(true);
+    for (bytes, expected) in [
+        (b"no zip at all".to_vec(), "no whole zip archive"),
+        (small[..small.len() / 2].to_vec(), "no whole zip archive"),
+        (
+            npz(&[("images", images())], true),
+            "it holds images.npy; expected are train_images",
+        ),
+        (
+            npz(&[("train_images", images())], true),
+            "train_labels: this array is missing",
+        ),
+        (
+            of(b"no array at all".to_vec(), labels()),
+            "train_images: it does not begin as a NumPy array",
+        ),
+        (
+            of(npy("|u1", "2, 2, 4", &[1; 12]), labels()),
+            "train_images: its header promises 16 bytes and 12 are there",
+        ),
+        (
+            of(npy("|u1", "2, 2, 2", &[1; 12]), labels()),
+            "more bytes than the 8 that its header promises",
+        ),
+        (
+            of(npy("<f4", "2, 1, 1", &[1; 8]), labels()),
+            "numbers of the type `<f4`; bytes (uint8, 0 to 255) are expected",
+        ),
+        (
+            of(npy("|u1", "2, 3, 1, 2", &[1; 12]), labels()),
+            "numpy.moveaxis",
+        ),
+        (
+            of(
+                npy("|u1", "2, 2, 3, 1", &[1; 12]),
+                npy("|u1", "3, 1", &[0, 1, 1]),
+            ),
+            "2 pictures and 3 labels",
+        ),
+        (
+            of(npy("|u1", "2, 2, 1, 2", &[1; 8]), labels()),
+            "volumes are not read",
+        ),
+        (
+            of(npy("|u1", "12,", &[1; 12]), labels()),
+            "sizes [12]; [count, height, width]",
+        ),
+        (
+            of(images(), npy("|u1", "2, 3", &[0; 6])),
+            "each picture has 3 labels",
+        ),
+        (
+            of(images(), npy("<f4", "2, 1", &[0; 8])),
+            "labels are of the type `<f4`",
+        ),
+        (
+            of(images(), npy("|i1", "2, 1", &[0, 255])),
+            "picture 1 has the label -1",
+        ),
+        (
+            of(images(), npy("<u4", "2, 1", &[0, 0, 0, 0, 0, 0, 0, 1])),
+            "picture 1 has the label 16777216",
+        ),
+        (
+            of(images(), npy("|u1", "2, 1", &[0, 0])),
+            "at least two classes",
+        ),
+        // 4 TB promised by a file of some hundred bytes, and beyond what can be counted.
+        (
+            of(npy("|u1", "2000000, 1000, 2000", &[1; 12]), labels()),
+            "GB of memory",
+        ),
+        (
+            of(npy("|u1", "20000, 10, 20", &[1; 12]), labels()),
+            "compressed bytes cannot hold",
+        ),
+        (
+            of(npy("|u1", "99999999999, 99999999999", &[1; 12]), labels()),
+            "beyond any memory",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let text = refused(&path);
+        assert!(text.contains(expected), "expected `{expected}` in: {text}");
+    }
+}
+
+#[test]
+fn idx_files_may_be_compressed() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let images = idx_bytes(&[3, 2, 2], &[9; 12]);
+    write("train-images-idx3-ubyte.gz", &gzip(&images));
+    write("train-labels-idx1-ubyte", &idx_bytes(&[3], &[0, 1, 2]));
+    write("t10k-images-idx3-ubyte", &idx_bytes(&[2, 2, 2], &[8; 8]));
+    write(
+        "t10k-labels-idx1-ubyte.gz",
+        &gzip(&idx_bytes(&[2], &[1, 0])),
+    );
+    for path in [
+        folder.path().to_owned(),
+        folder.path().join("train-images-idx3-ubyte.gz"),
+    ] {
+        assert_eq!(
+            open(&path)?.description,
+            "IDX files, 3 classes, 3 + 2 images of 2×2×1"
+        );
+    }
+    // The same once more, unpacked, is no second data set.
+    write("train-images-idx3-ubyte", &images);
+    assert_eq!(open(folder.path())?.train.len(), 3);
+    write("letters-train-images-idx3-ubyte", &images);
+    let text = refused(folder.path());
+    assert!(
+        text.contains("several data sets in IDX form") && text.contains("letters-train-images"),
+        "{text}"
+    );
+
+    let parse = |bytes: Vec<u8>| {
+        idx::parse(bytes, Path::new("x.gz"))
+            .map(|idx| idx.values)
+            .map_err(|error| error.to_string())
+    };
+    let packed = gzip(&images);
+    assert_eq!(parse(packed.clone()), Ok(vec![9; 12]));
+    let mut wrong_sum = packed.clone();
+    *wrong_sum.iter_mut().nth_back(5).unwrap() ^= 1;
+    for (bytes, expected) in [
+        (packed[..packed.len() - 9].to_vec(), "damaged"),
+        (packed[..12].to_vec(), "damaged or ends early"),
+        (wrong_sum, "damaged"),
+        (gzip(&images[..20]), "promises 12 bytes and 4 are there"),
+        (
+            gzip(&[&images[..], &[1]].concat()),
+            "more bytes than the 12",
+        ),
+        (gzip(b"ustar, not idx"), "magic number is 0x75737461"),
+        (gzip(&images[..9]), "header alone takes 16"),
+        (
+            gzip(&idx_bytes(&[5000, 200, 1], &[1])),
+            "compressed bytes cannot hold",
+        ),
+        (gzip(&idx_bytes(&[u32::MAX; 4], &[1])), "truncated"),
+    ] {
+        let text = parse(bytes).unwrap_err();
+        assert!(text.contains(expected), "expected `{expected}` in: {text}");
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Pictures of every kind, told by their contents and turned as they say. The fixtures are of `tests/fixtures/pictures.py`.
+use image::ImageFormat;
+
+use super::bad_bytes::encoded;
+use super::*;
+
+const COLOURS: [[u8; 3]; 4] = [[200, 40, 30], [30, 180, 60], [40, 60, 190], [128; 3]];
+const GREYS: [u8; 4] = [0, 90, 180, 255];
+
+/// The colour of each of the four squares, top left, top right, bottom left, bottom right.
+fn squares(picture: &DynamicImage, channels: usize) -> Vec<Vec<u8>> {
+    let (pixels, shape) = picture::bytes(picture, channels).unwrap();
+    assert_eq!((shape.height, shape.width), (16, 16));
+    [(4, 4), (4, 12), (12, 4), (12, 12)]
+        .map(|(row, column)| pixels[(row * 16 + column) * channels..][..channels].to_vec())
+        .to_vec()
+}
+
+fn assert_close(found: &[Vec<u8>], expected: &[Vec<u8>], name: &str) {
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!(
+            found.abs_diff(*expected) <= 2,
+            "{name}: {found} instead of {expected}"
+        );
+    }
+}
+
+fn fixtures() -> Vec<std::path::PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    let files = folder::contents(&folder).unwrap().files.into_iter();
+    files
+        .filter(|path| !path.ends_with("palette.tif"))
+        .collect()
+}
+
+#[test]
+fn pictures_of_every_kind_show_their_colours() {
+    let files = fixtures();
+    assert_eq!(files.len(), 22);
+    for path in files {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let picture = picture::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        let (channels, expected) = match name.contains("grey") {
+            true => (1, GREYS.map(|level| vec![level]).to_vec()),
+            false => (3, COLOURS.map(|colour| colour.to_vec()).to_vec()),
+        };
+        assert_close(&squares(&picture, channels), &expected, &name);
+    }
+}
+
+#[test]
+fn an_ending_that_contradicts_the_contents_does_not_matter() {
+    for path in fixtures() {
+        let bytes = std::fs::read(&path).unwrap();
+        let picture = picture::decode(&bytes, Path::new("picture.webp.jpg.txt"));
+        assert_eq!(
+            picture.unwrap(),
+            picture::read(&path).unwrap(),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+/// A JPEG with an EXIF entry for its orientation in an APP1 segment.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif =
+        b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    [&jpeg[..2], &exif, &jpeg[2..]].concat()
+}
+
+#[test]
+fn all_eight_orientations_of_a_camera_are_turned_upright() {
+    // Wider than high, so that a turn shows in the size too.
+    let levels: Vec<u8> = (0..24 * 40)
+        .map(|at| [0, 60, 120, 180, 240][at % 40 / 8] / (1 + (at / 40 / 8) as u8))
+        .collect();
+    let upright = grey(&levels, 24, 40);
+    // How a camera stores an upright picture under each orientation: what EXIF says is to be undone.
+    let stored = [
+        upright.clone(),
+        upright.fliph(),
+        upright.rotate180(),
+        upright.flipv(),
+        upright.rotate90().fliph(),
+        upright.rotate270(),
+        upright.rotate270().fliph(),
+        upright.rotate90(),
+    ];
+    for (orientation, stored) in (1..).zip(stored) {
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100);
+        stored.write_with_encoder(encoder).unwrap();
+        let turned = picture::decode(
+            &with_orientation(&jpeg.into_inner(), orientation),
+            Path::new("x"),
+        )
+        .unwrap();
+        assert_eq!(
+            (turned.height(), turned.width()),
+            (24, 40),
+            "orientation {orientation}"
+        );
+        let (pixels, _) = picture::bytes(&turned, 1).unwrap();
+        for (found, expected) in pixels.iter().zip(&levels) {
+            assert!(
+                found.abs_diff(*expected) <= 3,
+                "orientation {orientation}: {found} instead of {expected}"
+            );
+        }
+    }
+    // Anything else than 1 to 8 says nothing.
+    let jpeg = encoded(upright, ImageFormat::Jpeg);
+    for orientation in [0, 9, 255] {
+        let picture =
+            picture::decode(&with_orientation(&jpeg, orientation), Path::new("x")).unwrap();
+        assert_eq!((picture.height(), picture.width()), (24, 40));
+    }
+}
+
+#[test]
+fn a_tiff_with_a_palette_is_refused_with_a_way_out() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    let text = picture::read(&folder.join("palette.tif"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("Palette") && text.contains("save it again as PNG"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_empty_or_a_vast_file_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hollow.jpg");
+    let file = std::fs::File::create(&path).unwrap();
+    assert!(
+        picture::read(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("empty")
+    );
+    // A file of 100 GB that takes no room on the disk.
+    file.set_len(100_000_000_000).unwrap();
+    let text = picture::read(&path).unwrap_err().to_string();
+    assert!(
+        text.contains("hollow.jpg") && text.contains("more than the 800 MB"),
+        "{text}"
+    );
+}
+
+#[test]
+fn vast_sizes_in_headers_of_any_format_are_refused() {
+    let mut bmp = encoded(grey(&[0; 4], 2, 2), ImageFormat::Bmp);
+    bmp[18..22].copy_from_slice(&50_000u32.to_le_bytes());
+    bmp[22..26].copy_from_slice(&50_000u32.to_le_bytes());
+    let mut gif = encoded(colours(2, 2, 1), ImageFormat::Gif);
+    gif[6..10].copy_from_slice(&[255; 4]);
+    let pnm = b"P6 50000 50000 255\n...".to_vec();
+    let mut tiff = encoded(grey(&[0; 4], 2, 2), ImageFormat::Tiff);
+    let directory = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    for entry in 0..usize::from(tiff[directory]) {
+        let at = directory + 2 + 12 * entry;
+        let tag = u16::from_le_bytes([tiff[at], tiff[at + 1]]);
+        if [0x100, 0x101].contains(&tag) {
+            tiff[at + 2] = 4;
+            tiff[at + 8..at + 12].copy_from_slice(&50_000u32.to_le_bytes());
+        }
+    }
+    for (name, bytes) in [("bmp", bmp), ("gif", gif), ("pnm", pnm), ("tiff", tiff)] {
+        let text = picture::decode(&bytes, Path::new(name))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("000×50000 pixels")
+                || text.contains("65535×65535")
+                || text.contains("imits"),
+            "{name}: {text}"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Tables of pictures.
+use super::catalogue::{Catalogue, Found, find};
+use super::*;
+
+/// A folder with `pictures` and a table.
+fn folder(pictures: &[&str], name: &str, table: impl AsRef<[u8]>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for picture in pictures {
+        save(
+            colours(4, 4, picture.len() as u32),
+            &folder.path().join(picture),
+        );
+    }
+    std::fs::write(folder.path().join(name), table).unwrap();
+    folder
+}
+
+fn listed(path: &Path) -> Catalogue {
+    match find(path).unwrap_or_else(|error| panic!("{error}")) {
+        Found::Files(catalogue) => catalogue,
+        Found::Arrays(splits) => panic!("{}", splits.description),
+    }
+}
+
+const THREE: [&str; 3] = ["a.png", "in here/b ü.png", "c.png"];
+
+#[test]
+fn tables_of_all_dialects_say_the_same() {
+    for table in [
+        "path,label,split\na.png,cat,train\nin here/b ü.png,dog,train\nc.png,cat,test\n",
+        "\u{feff}Label;Image;Set\r\ncat;a.png;TRAIN\r\ndog;in here/b ü.png;training\r\ncat;c.png;Test\r\n",
+        "id\tsubset\tfilename\tclass\n1\ttrain\ta.png\tcat\n\n2\ttrain\tin here\\b ü.png\tdog\n3\ttest\tc.png\tcat",
+        "\"file\",\"category\",\"part\"\n\"a.png\", cat ,train\n\"in here/b ü.png\",\"dog\",\"train\"\n\"c.png\",cat,test\n",
+    ] {
+        let folder = folder(&THREE, "of pictures.csv", table);
+        let catalogue = listed(&folder.path().join("of pictures.csv"));
+        assert_eq!(
+            catalogue.description(None),
+            "table of pictures, 2 classes, 2 + 1 images"
+        );
+        assert_eq!(catalogue.classes, ["cat", "dog"]);
+        let files: Vec<_> = catalogue
+            .files
+            .iter()
+            .map(|file| (file.path.clone(), file.label, file.part))
+            .collect();
+        let expected = [
+            (THREE[0], 0, Part::Train),
+            (THREE[1], 1, Part::Train),
+            (THREE[2], 0, Part::Test),
+        ];
+        assert_eq!(
+            files,
+            expected.map(|(name, label, part)| (folder.path().join(name), label, Some(part)))
+        );
+        assert_eq!(
+            open(folder.path()).unwrap().test.map(|test| test.len()),
+            Some(1),
+            "found by the folder too"
+        );
+    }
+}
+
+#[test]
+fn without_a_header_the_first_columns_count_and_numbers_are_ordered_as_numbers() {
+    let folder = folder(
+        &THREE,
+        "x.csv",
+        "a.png,10\nin here/b ü.png,9,more\nc.png,10\nc.png,10\n",
+    );
+    let catalogue = listed(&folder.path().join("x.csv"));
+    assert_eq!(catalogue.classes, ["9", "10"]);
+    assert_eq!(catalogue.counts(), [1, 2]);
+    assert_eq!(
+        catalogue.notes,
+        ["1 lines of x.csv repeat another line and count once"]
+    );
+}
+
+#[test]
+fn pictures_that_a_table_does_not_name_are_counted() {
+    let folder = folder(
+        &["a.png", "b.png", "c.png", "d.png"],
+        "x.tsv",
+        "a.png\tcat\nb.png\tdog\n",
+    );
+    let catalogue = listed(folder.path());
+    assert_eq!(
+        catalogue.notes,
+        ["2 pictures beside x.tsv are not named in it and were ignored, such as c.png"]
+    );
+}
+
+#[test]
+fn class_folders_with_some_other_table_are_class_folders() {
+    let folder = folder(
+        &["cat/a.png", "dog/b.png"],
+        "results.csv",
+        "epoch,loss\n1,0.5\n",
+    );
+    assert_eq!(listed(folder.path()).form, "class folders");
+    std::fs::write(
+        folder.path().join("results.csv"),
+        "path,label\ncat/a.png,x\ndog/b.png,y\n",
+    )
+    .unwrap();
+    assert_eq!(listed(folder.path()).classes, ["x", "y"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_said_with_the_line() {
+    let many: String = (0..30)
+        .map(|index| format!("{index}.png,{index}\n"))
+        .collect();
+    for (table, expected) in [
+        (
+            "path,label\na.png,cat\nb.png,dog\nc.png,dog\n",
+            "1 of its 3 files is missing: b.png (line 3); paths begin at the folder of the table; is in here/b.png what is meant?",
+        ),
+        (
+            "path,label\nq,cat\nr,dog\ns,dog\nt,dog\n",
+            "4 of its 4 files are missing: q (line 2), r (line 3), s (line 4) and 1 more",
+        ),
+        ("path,label\na,cat\n", "is a.png what is meant?"),
+        (
+            "path,label,split\na.png,cat,train\nc.png,dog,holdout\n",
+            "line 3 names the split `holdout`; train,",
+        ),
+        (
+            "path,label,split\na.png,cat,train\nc.png,dog\n",
+            "line 3 has no split (field 3 of 2)",
+        ),
+        (
+            "path,label\na.png,cat\nc.png,\n",
+            "line 3 has no label (field 2 of 2)",
+        ),
+        ("path,label\na.png,cat\n\"\",cat\n", "line 3 has no path"),
+        (
+            "path,label\na.png,cat\nc.png,dog\na.png,dog\n",
+            "a.png is `cat` in line 2 and `dog` in line 4",
+        ),
+        (
+            "path,label,split\na.png,cat,train\nc.png,dog,train\na.png,cat,test\n",
+            "a.png is a training image in line 2 and a test image in line 4",
+        ),
+        (
+            "path,label\na.png,cat\nc.png,cat\n",
+            "all of its 2 pictures are `cat`; a classifier needs",
+        ),
+        ("path,label\n", "it names no picture"),
+        ("", "it names no picture"),
+        (
+            "path,x,y\n",
+            "its columns are path, x, y; name the one of the classes",
+        ),
+        ("what is this\n", "single field"),
+        ("\u{0}\u{1}", "no text"),
+        (&many, "30 of its 30 files are missing"),
+    ] {
+        let folder = folder(&["a.png", "in here/b.png", "c.png"], "t.csv", table);
+        let text = find(&folder.path().join("t.csv"))
+            .expect_err(table)
+            .to_string();
+        assert!(
+            text.contains(expected) && text.contains("t.csv"),
+            "expected `{expected}` in: {text}"
+        );
+    }
+    for (bytes, expected) in [
+        (
+            &b"path,label\na.png,caf\xe9\n"[..],
+            "line 2 is not UTF-8; save the table as `CSV UTF-8`",
+        ),
+        (b"\xff\xfep\0a\0t\0h\0", "UTF-16"),
+    ] {
+        let folder = folder(&["a.png"], "t.csv", bytes);
+        let text = find(&folder.path().join("t.csv")).unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
+    }
+    let names: Vec<String> = (0..30).map(|index| format!("{index}.png")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let folder = folder(&names, "t.csv", many);
+    let text = find(folder.path()).unwrap_err().to_string();
+    assert!(
+        text.contains("each of its 30 pictures has a class of its own, such as `0`"),
+        "{text}"
+    );
+}
