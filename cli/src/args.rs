@@ -70,6 +70,9 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Show the layers of a model or a network: sizes, parameters, multiply-adds
     Inspect(Inspect),
+    /// Look at data as a network sees it
+    #[command(subcommand)]
+    Data(Data),
     /// Measure times on this machine
     Bench(Bench),
     /// Print completions for a shell
@@ -233,12 +236,56 @@ impl TrainingData {
     pub(crate) fn augmentation(&self, writing: bool) -> hubel::Result<Augmentation> {
         match &self.augment {
             None => Ok(Augmentation::usual(writing)),
-            Some(name) => match Augmentation::preset(name, writing) {
-                Some(preset) => Ok(preset),
-                None => name.parse(),
-            },
+            Some(text) => Augmentation::parse(text, writing),
         }
     }
+}
+
+/// `hubel data`
+#[derive(Subcommand)]
+pub(crate) enum Data {
+    /// Draw the pictures of one training step, exactly as the network sees them
+    Preview(Preview),
+}
+
+/// `hubel data preview`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel data preview photos/ --out sheet.png
+  hubel data preview photos/ --augment strong --original
+  hubel data preview photos/ --epoch 3 --step 40 --seed 7 --batch-size 64
+
+With the flags of `hubel train` that say how data is read, divided, augmented, balanced and put into
+batches, these are the pictures of that step of that run. Under each stand its class, its index among
+the training images and its file.")]
+pub(crate) struct Preview {
+    #[command(flatten)]
+    pub(crate) data: TrainingData,
+    /// The epoch, counted from 1
+    #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
+    pub(crate) epoch: usize,
+    /// The step in the epoch, counted from 1
+    #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
+    pub(crate) step: usize,
+    /// Images per step
+    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
+    pub(crate) batch_size: usize,
+    /// What is done about classes of very different size, as of `train`: none, loss, sample
+    #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
+    pub(crate) balance: Balance,
+    /// Put each picture as it was before augmentation on its left
+    #[arg(long)]
+    pub(crate) original: bool,
+    /// Show only the first so many pictures of the step
+    #[arg(long, value_name = "PICTURES", value_parser = at_least_1)]
+    pub(crate) count: Option<usize>,
+    /// The PNG file to write
+    #[arg(long, short, value_name = "FILE", default_value = "sheet.png")]
+    pub(crate) out: PathBuf,
+    /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures with index, class, path
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// How picture files are read.

@@ -1,6 +1,7 @@
 //! One file per command; each prints its answer to stdout and gives the exit code.
 mod bench;
 mod completions;
+mod data;
 mod evaluate;
 mod inspect;
 mod predict;
@@ -14,7 +15,7 @@ use hubel::data::BadFile;
 use hubel::{Network, Shape};
 use serde_json::{Value, json};
 
-use crate::args::Command;
+use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
 
 /// What a command comes to. Errors are hubel's, or those of writing to stdout.
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),
         Command::Bench(arguments) => bench::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments),
     }

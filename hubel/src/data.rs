@@ -23,6 +23,7 @@ pub mod picture;
 mod preparation;
 mod reading;
 mod resize;
+mod sheet;
 mod split;
 mod storage;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use mnist::mnist;
 pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared};
 pub use resize::Resize;
+pub use sheet::{Sheet, SheetSettings, Shown};
 
 use open::unknown_class;
 use storage::{Pixels, Sample};

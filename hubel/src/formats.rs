@@ -1,4 +1,4 @@
-//! Files that hold weights: how they are written, read, and laid out.
-mod atomic;
+//! Files: how they are replaced, and how weights are written, read, and laid out.
+pub(crate) mod atomic;
 pub(crate) mod layout;
 pub(crate) mod safetensors;

@@ -75,6 +75,7 @@ impl Feed {
     /// # Errors
     /// [`Error::Settings`] where the images cannot be augmented.
     pub fn new(dataset: Dataset, preparation: Preparation, settings: FeedSettings) -> Result<Self> {
+        settings.augmentation.check(preparation.shape)?;
         if !settings.augmentation.is_none() && dataset.is_of_floats() {
             return Err(Error::Settings {
                 problem: format!(

@@ -1,0 +1,309 @@
+//! A contact sheet: the pictures of one training step as the network sees them, with their classes, as one picture.
+mod lettering;
+#[cfg(test)]
+mod tests;
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::data::Feed;
+use crate::formats::atomic::write_atomically;
+use crate::{Error, Result, Shape};
+
+use lettering::{HEIGHT as LINE, has_letters_for, write};
+
+/// What a sheet shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SheetSettings {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// The step in the epoch, counted from 1.
+    pub step: usize,
+    /// Whether each picture has the one before augmentation on its left.
+    pub original: bool,
+    /// Only the first so many pictures of the step; `None` for all.
+    pub count: Option<usize>,
+}
+
+/// The pictures of one training step, drawn.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    image: RgbImage,
+    pictures: Vec<Shown>,
+    problems: Vec<String>,
+}
+
+/// One picture of a sheet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its index in the training data.
+    pub index: usize,
+    /// Its class.
+    pub label: usize,
+    /// Column and row of its upper left corner in the sheet.
+    pub corner: (usize, usize),
+    /// By how much it is enlarged: each of its pixels is a square of so many.
+    pub factor: usize,
+}
+
+/// Pictures are enlarged until their longer side has at least so many pixels.
+const LEGIBLE: usize = 96;
+/// Pixels between cells and around the sheet.
+const GAP: usize = 12;
+/// Pixels between a picture and the one before augmentation.
+const SEAM: usize = 2;
+/// Pixels between a picture and its label.
+const ABOVE_TEXT: usize = 3;
+/// A sheet of more pixels than this is refused: few programs would open it.
+const MOST_PIXELS: usize = 200_000_000;
+
+const PAPER: Rgb<u8> = Rgb([244, 244, 242]);
+const INK: Rgb<u8> = Rgb([24, 24, 24]);
+const FAINT: Rgb<u8> = Rgb([120, 120, 120]);
+
+impl Sheet {
+    /// Draws the pictures that training on `feed` sees in one step, with `title` above them.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] for a step or an epoch that there is not, and for a sheet that would be too large; as of [`Feed::fill`] for
+    /// pictures that cannot be read.
+    pub fn new(feed: &Feed, settings: SheetSettings, title: &str) -> Result<Self> {
+        let mut draws = draws(feed, settings)?;
+        let shape = feed.preparation().shape;
+        let count = settings
+            .count
+            .map_or(draws.len(), |count| count.min(draws.len()));
+        let layout = Layout::new(shape, count, settings.original);
+        layout.check()?;
+        // The very call that training makes, which also settles what stands in for a picture that can no longer be read.
+        let mut tensors = vec![0.0; draws.len() * shape.len()];
+        let problems = feed.fill(settings.epoch, &mut draws, &mut tensors)?;
+        draws.truncate(count);
+        tensors.truncate(count * shape.len());
+        let seen = pixels(feed, settings.epoch, &draws, &tensors)?;
+        let originals = match settings.original {
+            true => {
+                feed.fill(0, &mut draws.clone(), &mut tensors)?;
+                pixels(feed, 0, &draws, &tensors)?
+            }
+            false => Vec::new(),
+        };
+
+        let (columns, rows) = layout.size();
+        let mut image = RgbImage::from_pixel(columns as u32, rows as u32, PAPER);
+        let room = columns - 2 * GAP;
+        write(&mut image, (GAP, GAP), room, title, INK);
+        let mut pictures = Vec::new();
+        for (place, (&draw, pixels)) in draws.iter().zip(&seen).enumerate() {
+            let (left, top) = layout.corner(place);
+            let mut corner = (left, top);
+            if let Some(original) = originals.get(place) {
+                draw_picture(&mut image, corner, original, shape, layout.factor);
+                corner.0 += shape.width * layout.factor + SEAM;
+            }
+            draw_picture(&mut image, corner, pixels, shape, layout.factor);
+            let (index, label) = (feed.index(draw), feed.label(draw));
+            let text = top + shape.height * layout.factor + ABOVE_TEXT;
+            let class = class_text(label, &feed.dataset().classes()[label]);
+            write(&mut image, (left, text), layout.cell, &class, INK);
+            let index_text = index_text(feed, index);
+            write(
+                &mut image,
+                (left, text + LINE),
+                layout.cell,
+                &index_text,
+                FAINT,
+            );
+            pictures.push(Shown {
+                index,
+                label,
+                corner,
+                factor: layout.factor,
+            });
+        }
+        Ok(Self {
+            image,
+            pictures,
+            problems: problems.iter().map(Error::to_string).collect(),
+        })
+    }
+
+    /// The pictures, in their order in the step.
+    pub fn pictures(&self) -> &[Shown] {
+        &self.pictures
+    }
+
+    /// What was wrong with pictures that could no longer be read, for which others stand in.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Height, width and 3 channels.
+    pub fn shape(&self) -> Shape {
+        Shape::new(self.image.height() as usize, self.image.width() as usize, 3)
+    }
+
+    /// The sheet's pixels, `[h, w, 3]`.
+    pub fn pixels(&self) -> &[u8] {
+        self.image.as_raw()
+    }
+
+    /// The sheet as a PNG file's bytes.
+    pub fn png(&self) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        self.image
+            .write_to(&mut bytes, ImageFormat::Png)
+            .expect("a picture of bytes can be written to memory as PNG");
+        bytes.into_inner()
+    }
+
+    /// Writes the sheet to `path` as PNG, whatever the path's ending.
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let png = self.png();
+        write_atomically(path, |file| std::io::Write::write_all(file, &png))
+    }
+}
+
+/// What is drawn in the step.
+fn draws(feed: &Feed, settings: SheetSettings) -> Result<Vec<usize>> {
+    let SheetSettings { epoch, step, .. } = settings;
+    let (steps, size) = (feed.steps(), feed.batch_size());
+    let problem = if epoch == 0 {
+        Some("epochs count from 1".to_owned())
+    } else if !(1..=steps).contains(&step) {
+        Some(format!(
+            "there is no step {step}: an epoch of {} images in batches of {size} has the steps 1 to {steps}",
+            feed.images()
+        ))
+    } else if settings.count == Some(0) {
+        Some("a sheet of 0 pictures shows nothing".to_owned())
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        return Err(Error::Settings { problem });
+    }
+    let order = feed.order(epoch);
+    let start = (step - 1) * size;
+    let end = order.len().min(start + size);
+    Ok(order[start..end].to_vec())
+}
+
+/// The bytes of each picture; those of `f32` spread over all levels, the same for all pictures.
+fn pixels(feed: &Feed, epoch: usize, draws: &[usize], tensors: &[f32]) -> Result<Vec<Vec<u8>>> {
+    let (least, most) = (tensors.iter()).fold((f32::MAX, f32::MIN), |(least, most), &value| {
+        (least.min(value), most.max(value))
+    });
+    let range = (most - least).max(f32::MIN_POSITIVE);
+    let level = |value: &f32| ((value - least) / range * 255.0).round() as u8;
+    let tensors = tensors.chunks_exact(feed.preparation().shape.len());
+    (draws.iter().zip(tensors))
+        .map(|(&draw, tensor)| {
+            let bytes = feed.pixels(epoch, draw)?;
+            Ok(bytes.unwrap_or_else(|| tensor.iter().map(level).collect()))
+        })
+        .collect()
+}
+
+/// Where everything stands.
+struct Layout {
+    factor: usize,
+    /// Width of a cell without the gap beside it, and its height with the gap below it.
+    cell: usize,
+    height: usize,
+    columns: usize,
+    rows: usize,
+}
+
+impl Layout {
+    fn new(shape: Shape, count: usize, original: bool) -> Self {
+        let factor = LEGIBLE.div_ceil(shape.height.max(shape.width));
+        let picture = shape.width * factor;
+        let pictures = if original {
+            2 * picture + SEAM
+        } else {
+            picture
+        };
+        let cell = pictures.max(LEGIBLE);
+        let height = shape.height * factor + ABOVE_TEXT + 2 * LINE + GAP;
+        // About 4 to 3, as screens are.
+        let columns = (count as f64 * height as f64 / (cell + GAP) as f64 * 4.0 / 3.0).sqrt();
+        let columns = (columns.round() as usize).clamp(1, count);
+        Self {
+            factor,
+            cell,
+            height,
+            columns,
+            rows: count.div_ceil(columns),
+        }
+    }
+
+    /// Width and height of the sheet.
+    fn size(&self) -> (usize, usize) {
+        let width = GAP + self.columns * (self.cell + GAP);
+        let height = 2 * GAP + LINE + self.rows * self.height;
+        (width, height)
+    }
+
+    /// Column and row of the upper left corner of a cell.
+    fn corner(&self, place: usize) -> (usize, usize) {
+        let (row, column) = (place / self.columns, place % self.columns);
+        let left = GAP + column * (self.cell + GAP);
+        (left, 2 * GAP + LINE + row * self.height)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (width, height) = self.size();
+        if width.saturating_mul(height) <= MOST_PIXELS {
+            return Ok(());
+        }
+        Err(Error::Settings {
+            problem: format!(
+                "a sheet of all pictures of this step would have {width}×{height} pixels; show fewer of them"
+            ),
+        })
+    }
+}
+
+/// Draws a picture, each of its pixels as a square of `factor`; grey where it has no three channels.
+fn draw_picture(
+    image: &mut RgbImage,
+    (left, top): (usize, usize),
+    pixels: &[u8],
+    shape: Shape,
+    factor: usize,
+) {
+    for row in 0..shape.height * factor {
+        for column in 0..shape.width * factor {
+            let pixel = (row / factor * shape.width + column / factor) * shape.channels;
+            let colour = match shape.channels {
+                3 => [pixels[pixel], pixels[pixel + 1], pixels[pixel + 2]],
+                _ => [pixels[pixel]; 3],
+            };
+            image.put_pixel((left + column) as u32, (top + row) as u32, Rgb(colour));
+        }
+    }
+}
+
+/// The class's name; its number before it where the name has letters that cannot be drawn.
+fn class_text(label: usize, name: &str) -> String {
+    if has_letters_for(name) {
+        name.to_owned()
+    } else {
+        format!("{label} {name}")
+    }
+}
+
+/// `#17 cat.jpg`, as much of it as there is.
+fn index_text(feed: &Feed, index: usize) -> String {
+    let name = (feed.dataset().path(index)).and_then(Path::file_name);
+    match name {
+        Some(name) => format!("#{index} {}", name.to_string_lossy()),
+        None => format!("#{index}"),
+    }
+}

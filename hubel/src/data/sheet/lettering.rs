@@ -1,0 +1,133 @@
+//! Text drawn into a picture, in Noto Sans Mono.
+use image::{Rgb, RgbImage};
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
+
+/// Height of a line in pixels.
+pub(super) const HEIGHT: usize = 16;
+const WEIGHT: FontWeight = FontWeight::Regular;
+const RASTER: RasterHeight = RasterHeight::Size16;
+/// Stands for letters that the font does not have.
+const UNKNOWN: char = '\u{fffd}';
+
+/// Pixels that a text takes across.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().filter(|letter| !is_mark(*letter)).count() * get_raster_width(WEIGHT, RASTER)
+}
+
+/// Whether every letter can be drawn.
+pub(super) fn has_letters_for(text: &str) -> bool {
+    text.chars()
+        .all(|letter| is_mark(letter) || get_raster(letter, WEIGHT, RASTER).is_some())
+}
+
+/// A mark that belongs to the letter before it, as macOS writes `é` in the names of files; it is left out.
+fn is_mark(letter: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&letter)
+}
+
+/// The text, or its beginning and `…`, so that it takes at most `room` pixels across.
+fn fitted(text: &str, room: usize) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let letters = (room / get_raster_width(WEIGHT, RASTER)).saturating_sub(1);
+    let mut shown: String = text
+        .chars()
+        .filter(|letter| !is_mark(*letter))
+        .take(letters)
+        .collect();
+    shown.truncate(shown.trim_end().len());
+    shown.push('…');
+    shown
+}
+
+/// Writes one line with its upper left corner at (column, row) into at most `room` pixels across.
+pub(super) fn write(
+    image: &mut RgbImage,
+    (left, top): (usize, usize),
+    room: usize,
+    text: &str,
+    ink: Rgb<u8>,
+) {
+    let advance = get_raster_width(WEIGHT, RASTER);
+    let text = fitted(text, room);
+    let letters = text.chars().filter(|letter| !is_mark(*letter));
+    for (place, letter) in letters.enumerate() {
+        let left = left + place * advance;
+        if letter == '…' {
+            // Not in the font: three points on the line that letters stand on.
+            for dot in [0, 3, 6] {
+                put(image, (left + dot, top + 12), 255, ink);
+            }
+            continue;
+        }
+        let raster = get_raster(letter, WEIGHT, RASTER)
+            .or_else(|| get_raster(UNKNOWN, WEIGHT, RASTER))
+            .or_else(|| get_raster('?', WEIGHT, RASTER));
+        let rows = raster.iter().flat_map(|raster| raster.rows().enumerate());
+        for (row, line) in rows {
+            for (column, &coverage) in line.iter().enumerate() {
+                put(image, (left + column, top + row), coverage, ink);
+            }
+        }
+    }
+}
+
+/// Covers a pixel with ink by `coverage` of 255; nothing where it lies outside.
+fn put(image: &mut RgbImage, (column, row): (usize, usize), coverage: u8, ink: Rgb<u8>) {
+    let Some(pixel) = image.get_pixel_mut_checked(column as u32, row as u32) else {
+        return;
+    };
+    for (level, ink) in pixel.0.iter_mut().zip(ink.0) {
+        let (own, other) = (u32::from(255 - coverage), u32::from(coverage));
+        *level = ((u32::from(*level) * own + u32::from(ink) * other + 127) / 255) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_to_the_room_and_short_ones_are_not() {
+        let advance = get_raster_width(WEIGHT, RASTER);
+        assert_eq!(fitted("cat", 3 * advance), "cat");
+        assert_eq!(fitted("caterpillar", 7 * advance), "caterp…");
+        assert_eq!(fitted("sea lion", 5 * advance), "sea…");
+        assert_eq!(fitted("cat", 0), "…");
+        for room in 0..200 {
+            assert!(width(&fitted("caterpillar", room)) <= room.max(advance));
+        }
+    }
+
+    #[test]
+    fn every_text_can_be_written_and_leaves_ink_only_in_its_room() {
+        for text in [
+            "cat",
+            "Größe",
+            "e\u{301}cole",
+            "猫",
+            "кот",
+            "🐈",
+            "a\u{0}\u{7f}\n",
+            "…",
+            "",
+        ] {
+            let mut image = RgbImage::from_pixel(60, 30, Rgb([255; 3]));
+            write(&mut image, (5, 7), 50, text, Rgb([0; 3]));
+            let inked: Vec<(u32, u32)> = (image.enumerate_pixels())
+                .filter(|(_, _, pixel)| pixel.0[0] < 255)
+                .map(|(column, row, _)| (column, row))
+                .collect();
+            assert_eq!(inked.is_empty(), text.is_empty(), "{text:?}");
+            assert!(
+                inked
+                    .iter()
+                    .all(|(column, row)| (5..55).contains(column) && (7..23).contains(row))
+            );
+            // At the edge, too.
+            write(&mut image, (58, 25), 50, text, Rgb([0; 3]));
+        }
+        assert!(has_letters_for("Größe, e\u{301}cole") && !has_letters_for("猫"));
+    }
+}
