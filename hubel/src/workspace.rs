@@ -15,6 +15,8 @@ pub struct Workspace {
     pub(crate) packed: Vec<Packed>,
     /// For each step: which of each window was the largest.
     pub(crate) indices: Vec<Vec<pool::Index>>,
+    /// For each step that pools the output of its convolution: the same, a byte each (training).
+    pub(crate) winners: Vec<Vec<pool::Winner>>,
     /// For each step: the batch's mean and variance, or the bias after folding.
     pub(crate) statistics: Vec<Buffer>,
     pub(crate) scratch: Buffer,
@@ -57,6 +59,11 @@ impl Workspace {
                 .steps
                 .iter()
                 .map(|step| vec![Default::default(); step.kind.index_len()])
+                .collect(),
+            winners: plan
+                .steps
+                .iter()
+                .map(|step| vec![0; if training { step.kind.winners_len() } else { 0 }])
                 .collect(),
             statistics: plan
                 .steps

@@ -27,6 +27,11 @@ const SHORTCUT: &str = "conv(4)-relu-residual[conv(4, padding=1)-batchnorm | con
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
 const KINKS: &str = "conv(4, padding=1)-relu-conv(4, padding=1)-relu6\
     -maxpool(3, stride=2, padding=1, round=floor)-flatten-fc(classes)";
+/// Pooled by the convolutions' own steps, directly and by Winograd; on maps of odd size.
+const POOLED: &str = "conv(5, kernel=2, padding=1)-tanh-maxpool(2, round=floor)\
+    -conv(18, kernel=2, padding=1)-leakyrelu(0.2)-maxpool(2, round=floor)-flatten-fc(classes)";
+const POOLED_WINOGRAD: &str = "conv(32, padding=1)-tanh-conv(32, padding=1)-sigmoid-maxpool(2, round=floor)\
+    -flatten-fc(classes)";
 const REFLECT: &str =
     "conv(4)-tanh-conv(4, padding=1, mode=reflect)-silu-globalavgpool-flatten-fc(classes)";
 const REPLICATE: &str = "conv(4)-sigmoid-conv(4, padding=2, mode=replicate)-leakyrelu(0.1)\
@@ -53,7 +58,7 @@ macro_rules! checked {
 checked!(
     LAYERS, row_of_layer, Layer,
     Conv: [STRIDES, GROUPS, REFLECT, REPLICATE, CIRCULAR, CONSTANT],
-    Pool: [AVERAGE, AVERAGE_PADDED, BRANCHES, KINKS],
+    Pool: [AVERAGE, AVERAGE_PADDED, BRANCHES, KINKS, POOLED, POOLED_WINOGRAD],
     GlobalAvgPool: [REFLECT, SHORTCUT],
     GlobalMaxPool: [CIRCULAR],
     AdaptiveAvgPool: [CONSTANT],
@@ -69,7 +74,7 @@ checked!(
     OPERATIONS, row_of_operation, Operation,
     Image: [AVERAGE],
     Conv: [STRIDES, GROUPS, REFLECT, REPLICATE, CIRCULAR, CONSTANT],
-    MaxPool: [BRANCHES, KINKS],
+    MaxPool: [BRANCHES, KINKS, POOLED, POOLED_WINOGRAD],
     AvgPool: [AVERAGE, AVERAGE_PADDED],
     GlobalAvgPool: [REFLECT, SHORTCUT],
     GlobalMaxPool: [CIRCULAR],

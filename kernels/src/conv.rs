@@ -73,6 +73,15 @@ impl Geometry {
         self.batch as u64 * taps(0) * taps(1) * products as u64
     }
 
+    /// What of it a max pooling by 2×2 windows side by side sees: an even number of rows and columns; none where there is no window.
+    fn pooled(&self) -> Option<Self> {
+        let [height, width, filters] = self.output;
+        (height >= 2 && width >= 2).then_some(Self {
+            output: [height / 2 * 2, width / 2 * 2, filters],
+            ..*self
+        })
+    }
+
     /// Numbers in the weights.
     pub fn weights(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.input[2] / self.groups * self.output[2]

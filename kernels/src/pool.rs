@@ -1,4 +1,5 @@
 //! Pooling: the largest number or the mean of each window, and the way back.
+pub(crate) mod fused;
 mod passes;
 
 use std::ops::Range;
@@ -40,6 +41,18 @@ pub enum Regions {
 
 /// The place of a winner within its window, row by row, padding left out.
 pub type Index = u16;
+
+/// Which of a 2×2 window won, row by row.
+pub type Winner = u8;
+
+/// The gradient of a map that was pooled by 2×2 windows side by side: each number belongs to one pixel of its window.
+#[derive(Clone, Copy, Debug)]
+pub struct Pooled<'a> {
+    /// `[n, y, x, c]` of the pooled map.
+    pub gradient: &'a [f32],
+    /// For each of these numbers, whose it is.
+    pub winners: &'a [Winner],
+}
 
 impl Window {
     /// The rows (axis 0) or columns (axis 1) of the map under window `i`.

@@ -89,6 +89,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn round(self, a: Self::Vector) -> Self::Vector;
     /// 2^a for whole −126 ≤ a ≤ 127.
     fn power_of_two(self, a: Self::Vector) -> Self::Vector;
+    /// `value` in the first `n` lanes whose byte, of those from `bytes` on, is `byte`; elsewhere 0.
+    unsafe fn select_byte(
+        self,
+        n: usize,
+        bytes: *const u8,
+        byte: u8,
+        value: Self::Vector,
+    ) -> Self::Vector;
+    /// Writes the first `n` lanes, whole numbers below 256, as bytes.
+    unsafe fn store_bytes(self, n: usize, value: Self::Vector, to: *mut u8);
     /// The sum of all lanes: halves added to halves until one is left.
     fn sum(self, a: Self::Vector) -> f32;
 

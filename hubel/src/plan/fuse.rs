@@ -190,25 +190,27 @@ impl Lowering<'_> {
             nodes.push(next);
             inputs.push(other);
         }
-        let (activation, nodes) = self.following_activation(nodes);
+        let (activation, mut nodes) = self.following_activation(nodes);
         let algorithm = |pass: Pass| match self.settings.precise {
             true => Algorithm::choose_precise(&geometry),
             false => Algorithm::choose(&geometry, pass),
         };
+        let algorithms = Pass::ALL.map(algorithm);
+        let plain = || Passes::plain(self.cpu, geometry, algorithms);
+        let pool = self.following_pool(&nodes).filter(|_| inputs.len() == 1);
+        let pooled = pool.and_then(|_| {
+            let backward = self.settings.mode == Mode::Training;
+            Passes::pooled(self.cpu, geometry, algorithms, backward, input != 0)
+        });
+        nodes.extend(pool.filter(|_| pooled.is_some()));
+        let is_pooled = pooled.is_some();
+        let passes = pooled.unwrap_or_else(plain);
         let kind = Kind::Convolution(Box::new(Convolution {
             linear: settings.is_none(),
             geometry,
-            forward: conv::Forward::new(self.cpu, geometry, algorithm(Pass::Forward)),
-            input_gradient: conv::InputGradient::new(
-                self.cpu,
-                geometry,
-                algorithm(Pass::InputGradient),
-            ),
-            weight_gradient: conv::WeightGradient::new(
-                self.cpu,
-                geometry,
-                algorithm(Pass::WeightGradient),
-            ),
+            forward: passes.forward,
+            input_gradient: passes.input_gradient,
+            weight_gradient: passes.weight_gradient,
             weight: self
                 .parameters
                 .range(i, Role::Weight)
@@ -217,6 +219,7 @@ impl Lowering<'_> {
             folded,
             add: inputs.len() == 2,
             activation,
+            pooled: is_pooled,
         }));
         self.push(nodes, kind, inputs);
     }
@@ -296,6 +299,21 @@ impl Lowering<'_> {
         (Activation::Identity, nodes)
     }
 
+    /// The max pooling after the last of `nodes` that a convolution can do at its end, if that is its only reader: by 2×2 windows side by
+    /// side.
+    fn following_pool(&self, nodes: &[usize]) -> Option<usize> {
+        let last = *nodes.last()?;
+        let next = self.only_reader(last).filter(|_| self.settings.fuse)?;
+        let Operation::MaxPool(window) = self.graph.nodes[next].operation else {
+            return None;
+        };
+        let [from, to] = [last, next].map(|node| self.graph.nodes[node].shape);
+        // A map of odd size loses its last row or column; where it has a window of its own, that is a step of its own.
+        let is_whole = [to.height, to.width] == [from.height / 2, from.width / 2];
+        let is_square = window.kernel == [2; 2] && window.stride == [2; 2];
+        (is_square && window.padding == [0; 4] && is_whole).then_some(next)
+    }
+
     fn only_reader(&self, i: usize) -> Option<usize> {
         match self.readers[i][..] {
             [reader] => Some(reader),
@@ -366,6 +384,49 @@ impl Lowering<'_> {
             backward: Backward::default(),
         });
         nodes.iter().for_each(|i| self.map_of[*i] = Some(output));
+    }
+}
+
+/// The passes of a convolution.
+struct Passes {
+    forward: conv::Forward,
+    input_gradient: conv::InputGradient,
+    weight_gradient: conv::WeightGradient,
+}
+
+impl Passes {
+    fn plain(
+        cpu: &Cpu,
+        geometry: conv::Geometry,
+        [forward, input, weight]: [Algorithm; 3],
+    ) -> Self {
+        Self {
+            forward: conv::Forward::new(cpu, geometry, forward),
+            input_gradient: conv::InputGradient::new(cpu, geometry, input),
+            weight_gradient: conv::WeightGradient::new(cpu, geometry, weight),
+        }
+    }
+
+    /// Those that pool what they write and read pooled gradients, if all can that are needed: for the way back, and for the gradient
+    /// of the input.
+    fn pooled(
+        cpu: &Cpu,
+        geometry: conv::Geometry,
+        [forward, input, weight]: [Algorithm; 3],
+        backward: bool,
+        reaches_back: bool,
+    ) -> Option<Self> {
+        Some(Self {
+            forward: conv::Forward::pooled(cpu, geometry, forward)?,
+            input_gradient: match backward && reaches_back {
+                true => conv::InputGradient::pooled(cpu, geometry, input)?,
+                false => conv::InputGradient::new(cpu, geometry, input),
+            },
+            weight_gradient: match backward {
+                true => conv::WeightGradient::pooled(cpu, geometry, weight)?,
+                false => conv::WeightGradient::new(cpu, geometry, weight),
+            },
+        })
     }
 }
 

@@ -106,7 +106,10 @@ impl Plan {
             packed_bytes: bytes(packed.sum()),
             scratch_bytes: bytes(self.scratch),
             parameter_bytes: bytes(self.parameters) * if training { 3 } else { 1 },
-            index_bytes: kinds().map(Kind::index_bytes).sum(),
+            index_bytes: match training {
+                true => kinds().map(Kind::index_bytes).sum(),
+                false => 0,
+            },
         };
         memory.bytes = memory.value_bytes
             + memory.gradient_bytes
@@ -300,8 +303,7 @@ mod tests {
             [
                 "conv",
                 "batch norm + relu",
-                "conv + relu",
-                "max pool",
+                "conv + relu + max pool",
                 "linear"
             ]
         );

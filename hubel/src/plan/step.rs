@@ -65,7 +65,8 @@ pub(crate) enum Kind {
     },
 }
 
-/// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`.
+/// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`,
+/// of which a max pooling may take the largest of each 2×2 pixels.
 pub(crate) struct Convolution {
     pub(crate) linear: bool,
     pub(crate) geometry: conv::Geometry,
@@ -79,6 +80,8 @@ pub(crate) struct Convolution {
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
+    /// Whether the output is max pooled by 2×2 windows side by side; the passes were then made for it.
+    pub(crate) pooled: bool,
 }
 
 impl Convolution {
@@ -162,11 +165,22 @@ impl Kind {
         }
     }
 
-    pub(crate) fn index_bytes(&self) -> usize {
-        self.index_len() * std::mem::size_of::<pool::Index>()
+    /// Numbers of a map pooled by a convolution's step, each with a byte that remembers which of its window it was.
+    pub(crate) fn winners_len(&self) -> usize {
+        match self {
+            Self::Convolution(step) if step.pooled => {
+                let [height, width, filters] = step.geometry.output;
+                step.geometry.batch * (height / 2) * (width / 2) * filters
+            }
+            _ => 0,
+        }
     }
 
-    /// What is computed, without the algorithms: `conv + folded batch norm + add + relu`.
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.index_len() * size_of::<pool::Index>() + self.winners_len() * size_of::<pool::Winner>()
+    }
+
+    /// What is computed, without the algorithms: `conv + folded batch norm + add + relu + max pool`.
     pub(crate) fn summary(&self) -> String {
         let mut parts = vec![match self {
             Self::Convolution(step) if step.linear => "linear".to_string(),
@@ -187,6 +201,9 @@ impl Kind {
         let activation = self.activation();
         if activation != Activation::Identity {
             parts.push(format!("{activation:?}").to_lowercase());
+        }
+        if let Self::Convolution(step) = self {
+            parts.extend(step.pooled.then(|| "max pool".into()));
         }
         parts.join(" + ")
     }

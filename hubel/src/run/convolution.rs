@@ -1,6 +1,7 @@
 //! Convolutions and linear layers.
 use hubel_kernels::batch_norm;
 use hubel_kernels::conv::{Epilogue, GradientEpilogue};
+use hubel_kernels::pool::Pooled;
 
 use super::Context;
 use crate::plan::{Convolution, GradientTarget, Step};
@@ -66,14 +67,18 @@ impl Convolution {
                 .then(|| &workspace.values[step.inputs[1]][..output.len()]),
             activation: self.activation,
         };
-        self.forward.run(
-            context.cpu,
-            &workspace.values[step.inputs[0]][..input_length],
-            packed_or_plain(&workspace.packed[context.step].forward, self, context),
-            &epilogue,
-            output,
-            &mut workspace.scratch,
-        );
+        let cpu = context.cpu;
+        let input = &workspace.values[step.inputs[0]][..input_length];
+        let packed = &workspace.packed[context.step].forward;
+        let packed = packed_or_plain(packed, self, context);
+        let scratch = &mut workspace.scratch;
+        if self.pooled {
+            let winners = &mut workspace.winners[context.step][..];
+            let winners = context.training.then_some(winners);
+            (self.forward).run_pooled(cpu, input, packed, &epilogue, output, winners, scratch);
+        } else {
+            (self.forward).run(cpu, input, packed, &epilogue, output, scratch);
+        }
     }
 
     pub(super) fn weight_gradient(
@@ -98,14 +103,28 @@ impl Convolution {
             }
             None => (&mut gradient[self.weight.clone()], None),
         };
-        self.weight_gradient.run(
-            context.cpu,
-            input,
-            output_gradient,
-            weight_gradient,
-            bias_gradient,
-            &mut workspace.scratch,
-        );
+        if self.pooled {
+            self.weight_gradient.run_pooled(
+                context.cpu,
+                input,
+                Pooled {
+                    gradient: output_gradient,
+                    winners: &workspace.winners[context.step],
+                },
+                weight_gradient,
+                bias_gradient,
+                &mut workspace.scratch,
+            );
+        } else {
+            self.weight_gradient.run(
+                context.cpu,
+                input,
+                output_gradient,
+                weight_gradient,
+                bias_gradient,
+                &mut workspace.scratch,
+            );
+        }
         workspace.parameter_gradient = gradient;
     }
 
@@ -124,18 +143,21 @@ impl Convolution {
                 accumulate: target.accumulate,
                 mask: target.mask.map(|activation| (input, activation)),
             };
-            self.input_gradient.run(
-                context.cpu,
-                output_gradient,
-                packed_or_plain(
-                    &workspace.packed[context.step].input_gradient,
-                    self,
-                    context,
-                ),
-                &epilogue,
-                &mut workspace.gradients[target.gradient][..input_length],
-                &mut workspace.scratch,
-            );
+            let cpu = context.cpu;
+            let packed = &workspace.packed[context.step].input_gradient;
+            let packed = packed_or_plain(packed, self, context);
+            let gradient = &mut workspace.gradients[target.gradient][..input_length];
+            let scratch = &mut workspace.scratch;
+            if self.pooled {
+                let pooled = Pooled {
+                    gradient: output_gradient,
+                    winners: &workspace.winners[context.step],
+                };
+                (self.input_gradient).run_pooled(cpu, pooled, packed, &epilogue, gradient, scratch);
+            } else {
+                let from = output_gradient;
+                (self.input_gradient).run(cpu, from, packed, &epilogue, gradient, scratch);
+            }
         }
     }
 }

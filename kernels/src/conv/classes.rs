@@ -114,6 +114,36 @@ impl Classes {
     }
 }
 
+impl Classes {
+    /// The source coordinates that some target coordinates read, of maps that follow each other.
+    pub(super) fn reads(&self, targets: Range<usize>) -> Range<usize> {
+        let mut all = usize::MAX..0;
+        for at in targets {
+            let (image, target) = (at / self.target, at % self.target);
+            let own = self.list.iter().find_map(|class| {
+                let steps = target.checked_sub(class.target)?;
+                let i = steps / self.steps.target;
+                let is_own = steps.is_multiple_of(self.steps.target) && i < class.count;
+                (is_own && !class.taps.is_empty()).then(|| {
+                    let first = image * self.source + class.source + i * self.steps.source;
+                    first..first + (class.taps.len() - 1) * self.tap_step + 1
+                })
+            });
+            if let Some(own) = own {
+                all = all.start.min(own.start)..all.end.max(own.end);
+            }
+        }
+        all.start.min(all.end)..all.end
+    }
+
+    /// The most source coordinates that `count` neighbouring targets read, beginning with a multiple of `count` of `all`.
+    pub(super) fn most_reads(&self, all: usize, count: usize) -> usize {
+        let parts = (0..all).step_by(count);
+        let reads = parts.map(|start| self.reads(start..(start + count).min(all)).len());
+        reads.max().unwrap_or(0)
+    }
+}
+
 impl Class {
     /// Its coordinates in the first `rows` rows of maps of `height` rows that follow each other.
     pub(super) fn before(&self, rows: usize, height: usize, step: usize) -> usize {

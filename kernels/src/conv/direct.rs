@@ -6,9 +6,12 @@ use crate::Cpu;
 
 use super::classes::Classes;
 use super::finish::Finish;
-use super::gather::Gather;
+use super::gather::{Gather, Output};
 use super::spread::Spread;
 use super::{Epilogue, Geometry, GradientEpilogue};
+use crate::pool::Winner;
+use crate::pool::fused::{Source, Target};
+use crate::threads::DisjointMut;
 
 /// Forward pass of a direct convolution.
 #[derive(Debug)]
@@ -72,6 +75,15 @@ impl Forward {
         });
     }
 
+    /// Prepared to pool what it writes by 2×2 windows, if it can.
+    pub(super) fn pooled(self) -> Option<Self> {
+        let by = match self.by {
+            Loop::Gather(gather) => Loop::Gather(gather.pooled()?),
+            Loop::Spread(spread) => Loop::Spread(spread.pooled()),
+        };
+        Some(Self { by, ..self })
+    }
+
     pub(super) fn run(
         &self,
         cpu: &Cpu,
@@ -80,22 +92,41 @@ impl Forward {
         epilogue: &Epilogue,
         output: &mut [f32],
     ) {
-        let [_, width, filters] = self.geometry.output;
-        match &self.by {
-            Loop::Gather(gather) => {
-                let finish = Finish::forward(epilogue, output, filters);
-                gather.run(cpu, input, packed, &finish, output);
-            }
-            Loop::Spread(spread) => {
-                let bias = epilogue.bias.map(|bias| bias.repeat(width));
-                let epilogue = Epilogue {
-                    bias: bias.as_deref(),
-                    ..*epilogue
-                };
-                let finish = Finish::forward(&epilogue, output, width * filters);
-                spread.run(cpu, input, packed, &finish, output);
-            }
-        }
+        let [height, width, filters] = self.geometry.output;
+        let numbers = self.geometry.batch * height * width * filters;
+        assert_eq!(output.len(), numbers, "output");
+        self.by
+            .with_bias_of_row(epilogue, width, |epilogue, channels| {
+                let finish = Finish::forward(epilogue, output, channels);
+                let output = Output::Map(&DisjointMut::new(output));
+                (self.by).run(cpu, Source::map(input), packed, &finish, output);
+            });
+    }
+
+    /// As [`Forward::run`], pooled by 2×2 windows side by side, and if asked who won each.
+    pub(super) fn run_pooled(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        packed: &[f32],
+        epilogue: &Epilogue,
+        output: &mut [f32],
+        winners: Option<&mut [Winner]>,
+    ) {
+        let [height, width, filters] = self.geometry.output;
+        let numbers = self.geometry.batch * (height / 2) * (width / 2) * filters;
+        assert_eq!(output.len(), numbers, "output");
+        assert!(winners.as_ref().is_none_or(|w| w.len() == numbers));
+        let winners = winners.map(DisjointMut::new);
+        self.by
+            .with_bias_of_row(epilogue, width, |epilogue, channels| {
+                let finish = Finish::pooled(epilogue, channels);
+                let output = Output::Pooled(Target {
+                    values: &DisjointMut::new(output),
+                    winners: winners.as_ref(),
+                });
+                (self.by).run(cpu, Source::map(input), packed, &finish, output);
+            });
     }
 }
 
@@ -145,25 +176,33 @@ impl InputGradient {
         });
     }
 
+    /// Prepared to read a pooled gradient, if it can.
+    pub(super) fn expanding(self) -> Option<Self> {
+        let by = match self.by {
+            Loop::Gather(gather) => Loop::Gather(gather.expanding()?),
+            Loop::Spread(spread) => Loop::Spread(spread.expanding()?),
+        };
+        Some(Self { by, ..self })
+    }
+
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        output_gradient: &[f32],
+        output_gradient: Source,
         packed: &[f32],
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
     ) {
-        let [_, width, inputs] = self.geometry.input;
-        match &self.by {
-            Loop::Gather(gather) => {
-                let finish = Finish::gradient(epilogue, input_gradient, inputs);
-                gather.run(cpu, output_gradient, packed, &finish, input_gradient);
-            }
-            Loop::Spread(spread) => {
-                let finish = Finish::gradient(epilogue, input_gradient, width * inputs);
-                spread.run(cpu, output_gradient, packed, &finish, input_gradient);
-            }
-        }
+        let [height, width, inputs] = self.geometry.input;
+        let numbers = self.geometry.batch * height * width * inputs;
+        assert_eq!(input_gradient.len(), numbers, "input gradient");
+        let channels = match &self.by {
+            Loop::Gather(_) => inputs,
+            Loop::Spread(_) => width * inputs,
+        };
+        let finish = Finish::gradient(epilogue, input_gradient, channels);
+        let output = Output::Map(&DisjointMut::new(input_gradient));
+        self.by.run(cpu, output_gradient, packed, &finish, output);
     }
 }
 
@@ -178,6 +217,33 @@ impl Loop {
         match Spread::new(cpu, [&rows, &columns], geometry, channels) {
             Some(spread) => Self::Spread(spread),
             None => Self::Gather(Gather::new(cpu, [rows, columns], geometry, channels)),
+        }
+    }
+
+    fn run(&self, cpu: &Cpu, source: Source, packed: &[f32], finish: &Finish, output: Output) {
+        match self {
+            Self::Gather(gather) => gather.run(cpu, source, packed, finish, output),
+            Self::Spread(spread) => spread.run(cpu, source, packed, finish, output),
+        }
+    }
+
+    /// Calls `body` with the channels that the loop sees and their bias: [`Spread`] takes a row of the target for one pixel.
+    fn with_bias_of_row(
+        &self,
+        epilogue: &Epilogue,
+        width: usize,
+        body: impl FnOnce(&Epilogue, usize),
+    ) {
+        match self {
+            Self::Gather(gather) => body(epilogue, gather.target_channels()),
+            Self::Spread(spread) => {
+                let bias = epilogue.bias.map(|bias| bias.repeat(width));
+                let epilogue = Epilogue {
+                    bias: bias.as_deref(),
+                    ..*epilogue
+                };
+                body(&epilogue, width * spread.channels());
+            }
         }
     }
 

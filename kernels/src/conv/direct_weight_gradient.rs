@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::pool::fused::{ROOM, Room, Source, expand};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
@@ -21,6 +22,8 @@ const GROUP_PIXELS: usize = 64;
 const CHUNK: usize = 1 << 17;
 /// Numbers of a slice of the output gradient's channels in a chunk: most of L1.
 const SLICE: usize = 6 << 10;
+/// Channels of a slice at most.
+const SLICE_LANES: usize = 48;
 /// Numbers that one task of the ordered reduction adds.
 const REDUCE: usize = 4096;
 
@@ -106,6 +109,14 @@ impl WeightGradient {
         }
     }
 
+    /// Whether it can read a pooled gradient: a task has room for a chunk's slice, expanded, and rows are rows.
+    pub(super) fn expands(&self) -> bool {
+        let [height, width, _] = self.geometry.output;
+        self.pixels == self.geometry.batch * height * width
+            && self.geometry.kernel != [1, 1]
+            && self.chunk_rows * width * SLICE_LANES <= ROOM
+    }
+
     pub(super) fn scratch_len(&self) -> usize {
         let sums = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
         self.copy_len() + if self.row_groups > 1 { sums } else { 0 }
@@ -122,7 +133,7 @@ impl WeightGradient {
         &self,
         cpu: &Cpu,
         input: &[f32],
-        output_gradient: &[f32],
+        output_gradient: Source,
         weight_gradient: &mut [f32],
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
@@ -186,7 +197,7 @@ impl WeightGradient {
         &self,
         cpu: &Cpu,
         input: &[f32],
-        output_gradient: &[f32],
+        output_gradient: Source,
         sums: impl Fn(usize) -> (*mut f32, Option<*mut f32>) + Sync,
     ) {
         let rows = self.geometry.batch * self.geometry.output[0];
@@ -298,11 +309,20 @@ fn segments(geometry: &Geometry, fused: bool) -> Vec<Segment> {
         .collect()
 }
 
+/// Where the pixels of a slice of the output gradient lie.
+#[derive(Clone, Copy)]
+struct Gradient {
+    /// The first channel of the slice of the map's first pixel.
+    start: *const f32,
+    /// Numbers from pixel to pixel.
+    pixel: usize,
+}
+
 /// Some input channels of a group over some rows of the output.
 struct Task<'a> {
     whole: &'a WeightGradient,
     input: &'a [f32],
-    output_gradient: &'a [f32],
+    output_gradient: Source<'a>,
     weight_sums: *mut f32,
     bias_sums: Option<*mut f32>,
     group: usize,
@@ -335,6 +355,7 @@ impl Kernel for Task<'_> {
             // SAFETY: as above.
             unsafe { bias.add(first).write_bytes(0, channels) };
         }
+        let mut room = Room::new();
         let mut start = self.rows.start;
         while start < self.rows.end {
             let end = (start + self.whole.chunk_rows).min(self.rows.end);
@@ -343,9 +364,9 @@ impl Kernel for Task<'_> {
                 let left = first + channels - channel;
                 let vectors = left.div_ceil(S::LANES);
                 channel += match vectors {
-                    1 => self.slice::<S, 1>(simd, start..end, channel, left),
-                    3 => self.slice::<S, 3>(simd, start..end, channel, left),
-                    _ => self.slice::<S, 2>(simd, start..end, channel, left),
+                    1 => self.slice::<S, 1>(simd, &mut room, start..end, channel, left),
+                    3 => self.slice::<S, 3>(simd, &mut room, start..end, channel, left),
+                    _ => self.slice::<S, 2>(simd, &mut room, start..end, channel, left),
                 };
             }
             start = end;
@@ -359,15 +380,48 @@ impl Task<'_> {
     fn slice<S: Simd, const V: usize>(
         &self,
         simd: S,
+        room: &mut Room,
         rows: Range<usize>,
         channel: usize,
         left: usize,
     ) -> usize {
         let lanes = left.min(V * S::LANES);
+        let [_, width, filters] = self.whole.geometry.output;
+        let numbers = self.output_gradient.numbers.as_ptr();
+        let gradient = match self.output_gradient.winners {
+            None => Gradient {
+                start: numbers.wrapping_add(channel),
+                pixel: filters,
+            },
+            Some(winners) => {
+                let (to, pixel) = (room.as_mut_ptr(), V * S::LANES);
+                assert!(rows.len() * width * pixel <= ROOM, "{rows:?} expanded");
+                let (all, channels) = ([width, filters], channel..channel + lanes);
+                // SAFETY: the rows and channels exist; the room was checked.
+                unsafe {
+                    let winners = winners.as_ptr();
+                    expand(
+                        simd,
+                        numbers,
+                        winners,
+                        all,
+                        rows.clone(),
+                        channels,
+                        to,
+                        pixel,
+                    );
+                }
+                Gradient {
+                    start: to.wrapping_sub(rows.start * width * pixel),
+                    pixel,
+                }
+            }
+        };
         if lanes == V * S::LANES {
-            self.all_segments::<S, V, false>(simd, rows, channel, S::LANES);
+            self.all_segments::<S, V, false>(simd, gradient, rows, channel, S::LANES);
         } else {
-            self.all_segments::<S, V, true>(simd, rows, channel, lanes - (V - 1) * S::LANES);
+            let last = lanes - (V - 1) * S::LANES;
+            self.all_segments::<S, V, true>(simd, gradient, rows, channel, last);
         }
         lanes
     }
@@ -376,12 +430,13 @@ impl Task<'_> {
     fn all_segments<S: Simd, const V: usize, const TAIL: bool>(
         &self,
         simd: S,
+        gradient: Gradient,
         rows: Range<usize>,
         channel: usize,
         last: usize,
     ) {
         if let Some(bias) = self.bias_sums {
-            self.bias::<S, V, TAIL>(simd, rows.clone(), channel, last, bias);
+            self.bias::<S, V, TAIL>(simd, gradient, rows.clone(), channel, last, bias);
         }
         // The three times three terms of a row of RGB are one tile.
         let most = match (S::REGISTERS >= 32, self.whole.fused) {
@@ -401,15 +456,24 @@ impl Task<'_> {
                 let size = (end - term).div_ceil(tiles);
                 let rows = rows.clone();
                 match size {
-                    1 => self.tile::<S, 1, V, TAIL>(simd, segment, term, rows, channel, last),
-                    2 => self.tile::<S, 2, V, TAIL>(simd, segment, term, rows, channel, last),
-                    3 => self.tile::<S, 3, V, TAIL>(simd, segment, term, rows, channel, last),
-                    4 => self.tile::<S, 4, V, TAIL>(simd, segment, term, rows, channel, last),
-                    5 => self.tile::<S, 5, V, TAIL>(simd, segment, term, rows, channel, last),
-                    6 => self.tile::<S, 6, V, TAIL>(simd, segment, term, rows, channel, last),
-                    7 => self.tile::<S, 7, V, TAIL>(simd, segment, term, rows, channel, last),
-                    8 => self.tile::<S, 8, V, TAIL>(simd, segment, term, rows, channel, last),
-                    _ => self.tile::<S, 9, V, TAIL>(simd, segment, term, rows, channel, last),
+                    1 => self
+                        .tile::<S, 1, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    2 => self
+                        .tile::<S, 2, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    3 => self
+                        .tile::<S, 3, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    4 => self
+                        .tile::<S, 4, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    5 => self
+                        .tile::<S, 5, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    6 => self
+                        .tile::<S, 6, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    7 => self
+                        .tile::<S, 7, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    8 => self
+                        .tile::<S, 8, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    _ => self
+                        .tile::<S, 9, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
                 }
                 term += size;
             }
@@ -428,6 +492,7 @@ impl Task<'_> {
     fn tile<S: Simd, const R: usize, const V: usize, const TAIL: bool>(
         &self,
         simd: S,
+        gradients: Gradient,
         segment: &Segment,
         term: usize,
         rows: Range<usize>,
@@ -462,7 +527,8 @@ impl Task<'_> {
             }
         }
         // The first to read something fetches the same of the next chunk.
-        let first_of_slice = tap == 0 && term == self.terms.start;
+        let is_expanded = self.output_gradient.winners.is_some();
+        let first_of_slice = tap == 0 && term == self.terms.start && !is_expanded;
         let first_of_chunk = tap == 0 && channel == self.group * (filters / geometry.groups);
         let next_gradient = rows.len() * out_width * filters;
         let next_source = rows.len() * geometry.stride[0] * width * inputs;
@@ -477,8 +543,8 @@ impl Task<'_> {
                 let source = (image * height + source_y) * width + source_x;
                 let source = source * inputs + self.group * group_terms + term;
                 let mut source = self.input[source..].as_ptr();
-                let gradient = (row * out_width + columns.start) * filters + channel;
-                let mut gradient = self.output_gradient[gradient..].as_ptr();
+                let first = row * out_width + columns.start;
+                let mut gradient = gradients.start.wrapping_add(first * gradients.pixel);
                 let step = geometry.stride[1] * inputs;
                 for _ in columns {
                     if first_of_slice {
@@ -499,7 +565,7 @@ impl Task<'_> {
                         }
                     }
                     source = source.wrapping_add(step);
-                    gradient = gradient.wrapping_add(filters);
+                    gradient = gradient.wrapping_add(gradients.pixel);
                 }
             }
             y += 1;
@@ -528,12 +594,13 @@ impl Task<'_> {
     fn bias<S: Simd, const V: usize, const TAIL: bool>(
         &self,
         simd: S,
+        gradient: Gradient,
         rows: Range<usize>,
         channel: usize,
         last: usize,
         bias: *mut f32,
     ) {
-        let [_, out_width, filters] = self.whole.geometry.output;
+        let [_, out_width, _] = self.whole.geometry.output;
         let pixels = rows.start * out_width..(rows.end * out_width).min(self.whole.pixels);
         for v in 0..V {
             let lanes = if TAIL && v + 1 == V { last } else { S::LANES };
@@ -543,7 +610,7 @@ impl Task<'_> {
                 let target = bias.add(channel);
                 let mut sum = simd.load_first(lanes, target);
                 for pixel in pixels.clone() {
-                    let from = self.output_gradient.as_ptr().add(pixel * filters + channel);
+                    let from = (gradient.start).wrapping_add(pixel * gradient.pixel + v * S::LANES);
                     sum = simd.add(sum, simd.load_first(lanes, from));
                 }
                 simd.store_first(lanes, sum, target);

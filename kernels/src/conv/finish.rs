@@ -32,6 +32,17 @@ impl<'a> Finish<'a> {
         }
     }
 
+    /// The end of a forward pass whose map of `channels` channels is pooled before it is stored.
+    pub(super) fn pooled(epilogue: &Epilogue<'a>, channels: usize) -> Self {
+        assert!(epilogue.bias.is_none_or(|bias| bias.len() == channels));
+        assert!(epilogue.add.is_none(), "nothing is added before pooling");
+        Self {
+            bias: epilogue.bias,
+            activation: epilogue.activation,
+            ..Self::default()
+        }
+    }
+
     /// The end of an input gradient into `target`, a map of `channels` channels.
     pub(super) fn gradient(
         epilogue: &GradientEpilogue<'a>,
@@ -81,6 +92,34 @@ impl<'a> Finish<'a> {
         lanes: usize,
     ) {
         let whole = lanes == S::LANES;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let value = self.value(simd, sum, target, at, channel, lanes);
+            let to = target.add(at);
+            if !whole {
+                simd.store_first(lanes, value, to);
+            } else if self.stream && to.addr().is_multiple_of(size_of::<S::Vector>()) {
+                simd.stream(value, to);
+            } else {
+                simd.store(value, to);
+            }
+        }
+    }
+
+    /// What [`Finish::store`] stores.
+    ///
+    /// # Safety
+    /// As of [`Finish::store`]; where nothing is added or accumulated or masked, `target` and `at` do not matter.
+    #[inline(always)]
+    pub(super) unsafe fn value<S: Simd>(
+        &self,
+        simd: S,
+        sum: S::Vector,
+        target: *const f32,
+        at: usize,
+        channel: usize,
+        lanes: usize,
+    ) -> S::Vector {
         // SAFETY: all slices have the lengths asserted at creation, the rest is the caller's promise.
         unsafe {
             let load = |from: *const f32| simd::load(simd, lanes, from);
@@ -104,14 +143,7 @@ impl<'a> Finish<'a> {
                     activation::derivative_from_output(simd, activation, output),
                 );
             }
-            let to = target.add(at);
-            if !whole {
-                simd.store_first(lanes, value, to);
-            } else if self.stream && to.addr().is_multiple_of(size_of::<S::Vector>()) {
-                simd.stream(value, to);
-            } else {
-                simd.store(value, to);
-            }
+            value
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The forward pass by any algorithm.
 use crate::Cpu;
+use crate::pool::Winner;
 
 use super::{Algorithm, Epilogue, Geometry, depthwise, direct, winograd};
 
@@ -26,6 +27,23 @@ impl Forward {
             Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::Forward::new(geometry)),
         })
+    }
+
+    /// Prepares a pass whose output is max pooled by 2×2 windows side by side before it is written, if `algorithm` can; the last
+    /// row and column of an odd map take part in nothing. For [`Forward::run_pooled`].
+    ///
+    /// # Panics
+    /// If `algorithm` does not support `geometry`.
+    pub fn pooled(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Option<Self> {
+        assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
+        let geometry = geometry.pooled()?;
+        Some(Self(match algorithm {
+            Algorithm::Direct => {
+                By::Direct(Box::new(direct::Forward::new(cpu, geometry).pooled()?))
+            }
+            Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
+            Algorithm::Depthwise => return None,
+        }))
     }
 
     /// How it is computed.
@@ -83,6 +101,31 @@ impl Forward {
             By::Direct(direct) => direct.run(cpu, input, packed, epilogue, output),
             By::Winograd(winograd) => winograd.run(cpu, input, packed, epilogue, output, scratch),
             By::Depthwise(depthwise) => depthwise.run(cpu, input, packed, epilogue, output),
+        }
+    }
+
+    /// As [`Forward::run`] of a pass made by [`Forward::pooled`]: `output` is the pooled map `[n, y / 2, x / 2, c]`, and `winners`, if
+    /// asked for, says for each of its numbers which of its window it was, as [`pool::max_forward`](crate::pool::max_forward) would.
+    ///
+    /// # Panics
+    /// If a length is wrong, something is to be added, or the pass was not made for it.
+    #[allow(clippy::too_many_arguments, reason = "as `run`, and the winners")]
+    pub fn run_pooled(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        packed: &[f32],
+        epilogue: &Epilogue,
+        output: &mut [f32],
+        winners: Option<&mut [Winner]>,
+        scratch: &mut [f32],
+    ) {
+        match &self.0 {
+            By::Direct(direct) => direct.run_pooled(cpu, input, packed, epilogue, output, winners),
+            By::Winograd(winograd) => {
+                winograd.run_pooled(cpu, input, packed, epilogue, output, winners, scratch)
+            }
+            By::Depthwise(_) => panic!("the depthwise algorithm does not pool"),
         }
     }
 }

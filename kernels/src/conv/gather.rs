@@ -11,6 +11,7 @@ use super::classes::{Class, Classes, Pixel, Walk};
 use super::direct::Piece;
 use super::finish::Finish;
 use super::products::{Ahead, Terms, products};
+use crate::pool::fused::{ROOM, Room, Source, Target};
 
 /// Numbers of the source that a task reads: they stay in L2 while the blocks of weights pass by.
 const TASK_NUMBERS: usize = 96 << 10;
@@ -40,6 +41,17 @@ pub(super) struct Gather {
     /// Rows of the target and blocks of a task.
     task: [usize; 2],
 }
+
+/// Where a pass writes.
+#[derive(Clone, Copy)]
+pub(super) enum Output<'a> {
+    Map(&'a DisjointMut<'a, f32>),
+    /// The target pooled by 2×2 windows side by side.
+    Pooled(Target<'a>),
+}
+
+/// Numbers that a task keeps in L1 until they are pooled.
+const BAND: usize = 6 << 10;
 
 impl Gather {
     pub(super) fn new(
@@ -79,9 +91,33 @@ impl Gather {
         [all_rows.div_ceil(chunks.max(1)).min(most), 1]
     }
 
+    /// Prepared to pool what it writes, if two rows of a block fit into L1.
+    pub(super) fn pooled(mut self) -> Option<Self> {
+        let widest = (0..self.blocks()).map(|block| self.block_vectors(block));
+        let pixel = widest.max().unwrap_or(1) * self.lanes;
+        self.task[0] = self.task[0].next_multiple_of(2);
+        (2 * self.columns.target * pixel <= BAND).then_some(self)
+    }
+
+    /// Prepared to read a pooled gradient, if what a task reads of it fits into L2 expanded.
+    pub(super) fn expanding(mut self) -> Option<Self> {
+        let row = self.columns.source * self.source_channels;
+        while self.rows.most_reads(self.all_rows(), self.task[0]) * row > ROOM {
+            if self.task[0] == 1 {
+                return None;
+            }
+            self.task[0] = self.task[0].div_ceil(2);
+        }
+        Some(self)
+    }
+
     /// Rows of the target of all images.
     fn all_rows(&self) -> usize {
         self.images * self.rows.target
+    }
+
+    pub(super) fn target_channels(&self) -> usize {
+        self.target_channels
     }
 
     /// Vectors of the target channels of a group.
@@ -157,18 +193,15 @@ impl Gather {
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        source: &[f32],
+        source: Source,
         packed: &[f32],
         finish: &Finish,
-        target: &mut [f32],
+        output: Output,
     ) {
         let sources = self.images * self.rows.source * self.columns.source;
         assert_eq!(source.len(), sources * self.source_channels, "source");
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
-        let targets = self.all_rows() * self.columns.target;
-        assert_eq!(target.len(), targets * self.target_channels, "target");
         assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
-        let target = DisjointMut::new(target);
         let [rows, blocks] = self.task;
         let all_blocks = self.groups * self.blocks();
         let parts = all_blocks.div_ceil(blocks);
@@ -179,7 +212,7 @@ impl Gather {
                 source,
                 packed,
                 finish,
-                target: target.as_mut_ptr(),
+                output,
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
@@ -190,10 +223,10 @@ impl Gather {
 /// Some rows of some blocks of target channels.
 struct Task<'a> {
     gather: &'a Gather,
-    source: &'a [f32],
+    source: Source<'a>,
     packed: &'a [f32],
     finish: &'a Finish<'a>,
-    target: *mut f32,
+    output: Output<'a>,
     rows: Range<usize>,
     blocks: Range<usize>,
 }
@@ -204,18 +237,74 @@ impl Kernel for Task<'_> {
     // Tile heights: as many accumulators as leave registers for the weights and the broadcast.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        let gather = self.gather;
+        let Gather { rows, columns, .. } = gather;
+        let (mut room, size) = (Room::new(), [columns.source, gather.source_channels]);
+        let reads = match self.source.winners {
+            Some(_) => rows.reads(self.rows.clone()),
+            None => 0..0,
+        };
+        // SAFETY: what rows of the target read are rows of the source, whose length has been checked.
+        let source = unsafe { self.source.rows(simd, &mut room, size, reads) };
         for block in self.blocks.clone() {
-            let vectors = self.gather.block_vectors(block % self.gather.blocks());
-            match (S::REGISTERS >= 32, vectors) {
-                (true, 1) => self.block::<S, 12, 6, 1>(simd, block),
-                (true, 2) => self.block::<S, 12, 6, 2>(simd, block),
-                (true, _) => self.block::<S, 8, 6, 3>(simd, block),
-                (false, 1) => self.block::<S, 8, 6, 1>(simd, block),
-                (false, 2) => self.block::<S, 6, 6, 2>(simd, block),
-                (false, _) => self.block::<S, 4, 4, 3>(simd, block),
+            let vectors = gather.block_vectors(block % gather.blocks());
+            let row = columns.target * vectors * S::LANES;
+            let band = match self.output {
+                Output::Map(_) => self.rows.len(),
+                Output::Pooled(_) => BAND / row / 2 * 2,
+            };
+            for start in self.rows.clone().step_by(band) {
+                let rows = start..(start + band).min(self.rows.end);
+                let place = match self.output {
+                    Output::Map(map) => Place {
+                        start: map.as_mut_ptr(),
+                        pixel: gather.target_channels,
+                        all_channels: true,
+                    },
+                    Output::Pooled(_) => Place {
+                        start: room.as_mut_ptr().wrapping_sub(start * row),
+                        pixel: vectors * S::LANES,
+                        all_channels: false,
+                    },
+                };
+                let band = Band {
+                    source,
+                    rows: rows.clone(),
+                    place,
+                };
+                match (S::REGISTERS >= 32, vectors) {
+                    (true, 1) => self.block::<S, 12, 6, 1>(simd, block, &band),
+                    (true, 2) => self.block::<S, 12, 6, 2>(simd, block, &band),
+                    (true, _) => self.block::<S, 8, 6, 3>(simd, block, &band),
+                    (false, 1) => self.block::<S, 8, 6, 1>(simd, block, &band),
+                    (false, 2) => self.block::<S, 6, 6, 2>(simd, block, &band),
+                    (false, _) => self.block::<S, 4, 4, 3>(simd, block, &band),
+                }
+                if let Output::Pooled(target) = self.output {
+                    self.pool(simd, block, &band, target);
+                }
             }
         }
     }
+}
+
+/// Some rows of a task.
+struct Band {
+    /// Where the source begins.
+    source: *const f32,
+    rows: Range<usize>,
+    place: Place,
+}
+
+/// Where the pixels of a block go.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Of the first pixel of the whole target.
+    start: *mut f32,
+    /// Numbers from pixel to pixel.
+    pixel: usize,
+    /// Whether these are all channels, or those of the block.
+    all_channels: bool,
 }
 
 /// A block of target channels for the pixels of one class of rows and one of columns.
@@ -229,6 +318,7 @@ struct Part {
     /// Those of the first tap of the classes.
     weights: *const f32,
     terms: Terms,
+    place: Place,
     /// Numbers between what a tile's first pixel reads and what is fetched then, and between the terms.
     ahead: [usize; 2],
 }
@@ -240,15 +330,17 @@ impl Task<'_> {
         &self,
         simd: S,
         block: usize,
+        band: &Band,
     ) {
         let Gather { rows, columns, .. } = self.gather;
         let blocks = self.gather.blocks();
         for row in &rows.list {
             let before = |end| row.before(end, rows.target, rows.steps.target);
-            let skip = before(self.rows.start);
-            let class_rows = before(self.rows.end) - skip;
+            let skip = before(band.rows.start);
+            let class_rows = before(band.rows.end) - skip;
             for column in &columns.list {
-                let part = self.part::<S, P, V>([row, column], block / blocks, block % blocks);
+                let part =
+                    self.part::<S, P, V>(band, [row, column], block / blocks, block % blocks);
                 let mut walk = Walk::new([rows, columns], [row, column], skip);
                 let mut left = class_rows * column.count;
                 while left > 0 {
@@ -268,6 +360,7 @@ impl Task<'_> {
     #[inline(always)]
     fn part<S: Simd, const P: usize, const V: usize>(
         &self,
+        band: &Band,
         [row, column]: [&Class; 2],
         group: usize,
         block: usize,
@@ -297,9 +390,10 @@ impl Task<'_> {
         Part {
             group,
             block,
-            source: self.source.as_ptr().wrapping_add(group * self.gather.terms),
+            source: band.source.wrapping_add(group * self.gather.terms),
             weights: weights.as_ptr().wrapping_add(first_row),
             terms,
+            place: band.place,
             ahead: [
                 last_row + 2 * tile,
                 tile.div_ceil((terms.rows * runs * run_terms).max(1)),
@@ -340,14 +434,18 @@ impl Task<'_> {
         let channel = part.group * gather.channels + first;
         let last = (gather.channels - first - (V - 1) * S::LANES).min(S::LANES);
         // Copies: after each store through a pointer, what lies behind a reference would be loaded again.
-        let (finish, target, channels) = (*self.finish, self.target, gather.target_channels);
+        let (finish, place) = (*self.finish, part.place);
+        let shift = if place.all_channels { channel } else { 0 };
         for (pixel, sums) in pixels[..count].iter().zip(&sums) {
-            let at = pixel.target * channels + channel;
+            let at = pixel.target * place.pixel + shift;
             for (v, sum) in sums.iter().enumerate() {
                 let lanes = if v + 1 == V { last } else { S::LANES };
                 let offset = v * S::LANES;
                 // SAFETY: the pixel and its channels lie within the target, and only this task writes them.
-                unsafe { finish.store(simd, *sum, target, at + offset, channel + offset, lanes) };
+                unsafe {
+                    let target = place.start;
+                    finish.store(simd, *sum, target, at + offset, channel + offset, lanes);
+                }
             }
         }
         count
@@ -358,10 +456,35 @@ impl Task<'_> {
     fn prefetch<const P: usize, const V: usize>(&self, lanes: usize, part: Part, pixel: &Pixel) {
         let gather = self.gather;
         let channel = part.group * gather.channels + part.block * BLOCK_VECTORS * lanes;
+        if !part.place.all_channels {
+            return;
+        }
         for p in P..2 * P {
             let target = pixel.target + p * gather.columns.steps.target;
             let at = target * gather.target_channels + channel;
-            self.finish.prefetch(self.target, at, V * lanes);
+            self.finish.prefetch(part.place.start, at, V * lanes);
+        }
+    }
+
+    /// Pools the rows of a block, which lie where the band says.
+    #[inline(always)]
+    fn pool<S: Simd>(&self, simd: S, block: usize, band: &Band, target: Target) {
+        let gather = self.gather;
+        let (group, within) = (block / gather.blocks(), block % gather.blocks());
+        let first = within * BLOCK_VECTORS * S::LANES;
+        let channels = (gather.channels - first).min(band.place.pixel);
+        let (width, all) = (gather.columns.target, gather.target_channels);
+        for row in band.rows.clone().step_by(2) {
+            let start = |row: usize| {
+                let start = band.place.start.cast_const();
+                start.wrapping_add(row * width * band.place.pixel)
+            };
+            let at = row / 2 * (width / 2) * all + group * gather.channels + first;
+            // SAFETY: the band's rows have been written; the pooled ones lie within the target, and this task alone writes them.
+            unsafe {
+                let (rows, pixel) = ([start(row), start(row + 1)], band.place.pixel);
+                target.store_rows(simd, rows, pixel, width / 2, at, [channels, all]);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The input gradient by any algorithm.
 use crate::Cpu;
+use crate::pool::Pooled;
+use crate::pool::fused::Source;
 
 use super::{Algorithm, Geometry, GradientEpilogue, depthwise, direct, winograd};
 
@@ -26,6 +28,24 @@ impl InputGradient {
             Algorithm::Winograd => By::Winograd(winograd::InputGradient::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::InputGradient::new(geometry)),
         })
+    }
+
+    /// Prepares a pass that reads the gradient of the pooled output of [`Forward::pooled`](super::Forward::pooled), if `algorithm`
+    /// can. For [`InputGradient::run_pooled`].
+    ///
+    /// # Panics
+    /// If `algorithm` does not support `geometry`.
+    pub fn pooled(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Option<Self> {
+        assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
+        let geometry = geometry.pooled()?;
+        Some(Self(match algorithm {
+            Algorithm::Direct => {
+                let direct = direct::InputGradient::new(cpu, geometry);
+                By::Direct(Box::new(direct.expanding()?))
+            }
+            Algorithm::Winograd => By::Winograd(winograd::InputGradient::new(cpu, geometry)),
+            Algorithm::Depthwise => return None,
+        }))
     }
 
     /// How it is computed.
@@ -81,7 +101,8 @@ impl InputGradient {
     ) {
         match &self.0 {
             By::Direct(direct) => {
-                direct.run(cpu, output_gradient, packed, epilogue, input_gradient)
+                let source = Source::map(output_gradient);
+                direct.run(cpu, source, packed, epilogue, input_gradient)
             }
             By::Winograd(winograd) => winograd.run(
                 cpu,
@@ -94,6 +115,36 @@ impl InputGradient {
             By::Depthwise(depthwise) => {
                 depthwise.run(cpu, output_gradient, packed, epilogue, input_gradient)
             }
+        }
+    }
+
+    /// As [`InputGradient::run`] of a pass made by [`InputGradient::pooled`], with the gradient of the pooled output.
+    ///
+    /// # Panics
+    /// If a length is wrong or the pass was not made for it.
+    pub fn run_pooled(
+        &self,
+        cpu: &Cpu,
+        output_gradient: Pooled,
+        packed: &[f32],
+        epilogue: &GradientEpilogue,
+        input_gradient: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        match &self.0 {
+            By::Direct(direct) => {
+                let source = Source::pooled(output_gradient);
+                direct.run(cpu, source, packed, epilogue, input_gradient)
+            }
+            By::Winograd(winograd) => winograd.run_pooled(
+                cpu,
+                output_gradient,
+                packed,
+                epilogue,
+                input_gradient,
+                scratch,
+            ),
+            By::Depthwise(_) => panic!("the depthwise algorithm reads no pooled gradient"),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The loop of forward and input gradient for few target channels: a source pixel's products go to all target pixels of a row
 //! that it reaches, which lie side by side, so that one vector holds several taps. The parts are then added for each target.
 use crate::Cpu;
+use crate::pool::fused::{ROOM, Room, Source};
 use crate::simd::{Kernel, Simd};
-use crate::threads::DisjointMut;
 use std::ops::Range;
 
 use super::Geometry;
 use super::classes::Classes;
 use super::direct::Piece;
 use super::finish::Finish;
+use super::gather::Output;
 use super::products::{Ahead, Terms, products};
 
 /// Vectors of a source pixel's products at most.
@@ -16,7 +17,7 @@ const MOST_VECTORS: usize = 3;
 /// Numbers in the parts of a strip of pixels: a third of L1.
 const PARTS: usize = 3 << 10;
 /// Parts behind each strip that are written and read in vain, so that tiles need not be cut.
-const ROOM: usize = 12;
+const SPARE: usize = 12;
 /// Pixels whose parts are added at a time.
 const ADDED: usize = 4;
 /// Tasks that keep a few threads equally busy.
@@ -40,6 +41,8 @@ pub(super) struct Spread {
     channels: usize,
     lanes: usize,
     vectors: usize,
+    /// Rows of a task.
+    rows_of_task: usize,
 }
 
 impl Spread {
@@ -55,7 +58,7 @@ impl Spread {
         let saved = taps.checked_sub(vectors)? * geometry.kernel[0] * terms;
         let fits = channels <= lanes
             && vectors <= MOST_VECTORS
-            && (taps + ROOM + lanes) * vectors * lanes <= PARTS;
+            && (taps + SPARE + lanes.max(2)) * vectors * lanes <= PARTS;
         let dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
         if !dense || !fits || saved < WORTHWHILE {
             return None;
@@ -79,7 +82,31 @@ impl Spread {
             channels,
             lanes,
             vectors,
+            rows_of_task: (geometry.batch * rows.target).div_ceil(TASKS).max(1),
         })
+    }
+
+    /// Prepared to pool what it writes.
+    pub(super) fn pooled(mut self) -> Self {
+        self.rows_of_task = self.rows_of_task.next_multiple_of(2);
+        self
+    }
+
+    /// Prepared to read a pooled gradient, if what a task reads of it fits expanded.
+    pub(super) fn expanding(mut self) -> Option<Self> {
+        let all_rows = self.images * self.row_axis.target;
+        let row = self.columns.source * self.terms;
+        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row > ROOM {
+            if self.rows_of_task == 1 {
+                return None;
+            }
+            self.rows_of_task = self.rows_of_task.div_ceil(2);
+        }
+        Some(self)
+    }
+
+    pub(super) fn channels(&self) -> usize {
+        self.channels
     }
 
     fn taps(&self) -> usize {
@@ -114,27 +141,24 @@ impl Spread {
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        source: &[f32],
+        source: Source,
         packed: &[f32],
         finish: &Finish,
-        target: &mut [f32],
+        output: Output,
     ) {
         let all_rows = self.images * self.row_axis.target;
         let sources = self.images * self.row_axis.source * self.columns.source;
         assert_eq!(source.len(), sources * self.terms, "source");
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
-        let row = self.columns.target * self.channels;
-        assert_eq!(target.len(), all_rows * row, "target");
         assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
-        let target = DisjointMut::new(target);
-        let rows = all_rows.div_ceil(TASKS);
+        let rows = self.rows_of_task;
         cpu.parallel(all_rows.div_ceil(rows), |task| {
             cpu.dispatch(Task {
                 spread: self,
                 source,
                 packed,
                 finish,
-                target: target.as_mut_ptr(),
+                output,
                 rows: task * rows..((task + 1) * rows).min(all_rows),
             });
         });
@@ -144,10 +168,10 @@ impl Spread {
 /// Some rows of the target.
 struct Task<'a> {
     spread: &'a Spread,
-    source: &'a [f32],
+    source: Source<'a>,
     packed: &'a [f32],
     finish: &'a Finish<'a>,
-    target: *mut f32,
+    output: Output<'a>,
     rows: Range<usize>,
 }
 
@@ -167,16 +191,46 @@ impl Kernel for Task<'_> {
 impl Task<'_> {
     #[inline(always)]
     fn all_rows<S: Simd, const V: usize>(&self, simd: S) {
-        let Spread { columns, .. } = self.spread;
-        let (mut parts, mut sums) = ([0.0; PARTS], [0.0; PARTS]);
-        // Whole vectors of pixels, so that each strip's numbers begin a vector of the row's.
-        let room = PARTS / (V * S::LANES) - self.spread.taps() - ROOM;
-        let strip = room / S::LANES * S::LANES;
-        for row in self.rows.clone() {
+        let Spread {
+            columns,
+            row_axis,
+            channels,
+            ..
+        } = self.spread;
+        let (mut parts, mut sums) = ([0.0; PARTS], [[0.0; PARTS]; 2]);
+        let (mut room, size) = (Room::new(), [columns.source, self.spread.terms]);
+        let reads = match self.source.winners {
+            Some(_) => row_axis.reads(self.rows.clone()),
+            None => 0..0,
+        };
+        // SAFETY: what rows of the target read are rows of the source, whose length has been checked.
+        let source = unsafe { self.source.rows(simd, &mut room, size, reads) };
+        // Whole vectors of pixels, so that each strip's numbers begin a vector of the row's; and whole windows.
+        let most = PARTS / (V * S::LANES) - self.spread.taps() - SPARE;
+        let unit = S::LANES.max(2);
+        let strip = most / unit * unit;
+        let windows = match self.output {
+            Output::Map(_) => 1,
+            Output::Pooled(_) => 2,
+        };
+        for row in self.rows.clone().step_by(windows) {
             for start in (0..columns.target).step_by(strip) {
                 let strip = start..(start + strip).min(columns.target);
-                self.strip::<S, V>(simd, row, strip.clone(), &mut parts);
-                self.add::<S, V>(simd, row, strip, &parts, &mut sums);
+                for (i, sums) in sums[..windows].iter_mut().enumerate() {
+                    self.strip::<S, V>(simd, source, row + i, strip.clone(), &mut parts);
+                    self.add::<S, V>(simd, row + i, strip.clone(), &parts, sums);
+                }
+                if let Output::Pooled(target) = self.output {
+                    let rows = [sums[0].as_ptr(), sums[1].as_ptr()];
+                    let windows = strip.len() / 2;
+                    let first = row / 2 * (columns.target / 2) + strip.start / 2;
+                    let sizes = [*channels; 2];
+                    // SAFETY: the strip has been summed; its windows lie within the target, and this task alone writes them.
+                    unsafe {
+                        let at = first * channels;
+                        target.store_rows(simd, rows, *channels, windows, at, sizes);
+                    }
+                }
             }
         }
     }
@@ -186,6 +240,7 @@ impl Task<'_> {
     fn strip<S: Simd, const V: usize>(
         &self,
         simd: S,
+        source_start: *const f32,
         row: usize,
         strip: Range<usize>,
         parts: &mut [f32; PARTS],
@@ -220,7 +275,7 @@ impl Task<'_> {
         let source = (image * row_axis.source + source_y) * columns.source;
         let source = source.wrapping_add_signed(first + start as isize) * terms;
         let mut tile = Tile {
-            source: self.source.as_ptr().wrapping_add(source),
+            source: source_start.wrapping_add(source),
             weights: self.packed[row_taps.start * terms * width..].as_ptr(),
             terms: terms_of_tap,
             parts: parts[start * width..].as_mut_ptr(),
@@ -277,8 +332,11 @@ impl Task<'_> {
             // SAFETY: as above; the strip lies within the target and only this task writes it.
             unsafe {
                 let sum = simd.load(sums.as_ptr().add(i));
-                self.finish
-                    .store(simd, sum, self.target, target + i, first + i, lanes);
+                let (to, at) = match self.output {
+                    Output::Map(map) => (map.as_mut_ptr(), target + i),
+                    Output::Pooled(_) => (sums.as_mut_ptr(), i),
+                };
+                self.finish.store(simd, sum, to, at, first + i, lanes);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::pool::fused::{Source, expand};
 use crate::simd::{Kernel, Simd};
 
 use super::Geometry;
@@ -79,7 +80,7 @@ impl WeightGradient {
         &self,
         cpu: &Cpu,
         input: &[f32],
-        output_gradient: &[f32],
+        output_gradient: Source,
         weight_gradient: &mut [f32],
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
@@ -102,8 +103,16 @@ impl WeightGradient {
             let (weight_sums, rest) = scratch.split_at_mut(weights);
             let (bias_sums, row) = rest.split_at_mut(bias);
             let rows = group * rows / self.row_groups..(group + 1) * rows / self.row_groups;
-            let gradient = rows.start * width * filters..rows.end * width * filters;
-            cpu.vectorised(|| add_periods(bias_sums, &output_gradient[gradient]));
+            if output_gradient.winners.is_none() {
+                let gradient = rows.start * width * filters..rows.end * width * filters;
+                cpu.vectorised(|| add_periods(bias_sums, &output_gradient.numbers[gradient]));
+            } else {
+                // Each pooled number belongs to one pixel.
+                let gradient = rows.start / 2 * (width / 2) * filters;
+                let end = rows.end / 2 * (width / 2) * filters;
+                let gradient = &output_gradient.numbers[gradient..end];
+                cpu.vectorised(|| add_periods(bias_sums, gradient));
+            }
             cpu.dispatch(Task {
                 whole: self,
                 input,
@@ -149,7 +158,7 @@ fn add_periods(sums: &mut [f32], numbers: &[f32]) {
 struct Task<'a> {
     whole: &'a WeightGradient,
     input: &'a [f32],
-    output_gradient: &'a [f32],
+    output_gradient: Source<'a>,
     zeros: &'a [f32],
     weight_sums: &'a mut [f32],
     /// Room for a row of the output gradient between zeros.
@@ -167,8 +176,22 @@ impl Kernel for Task<'_> {
         let [left, _] = self.whole.borders;
         for row in self.rows.clone() {
             let numbers = width * filters;
-            let from = &self.output_gradient[row * numbers..(row + 1) * numbers];
-            self.row[left * filters..][..numbers].copy_from_slice(from);
+            let to = &mut self.row[left * filters..][..numbers];
+            match self.output_gradient.winners {
+                None => {
+                    let from = &self.output_gradient.numbers[row * numbers..][..numbers];
+                    to.copy_from_slice(from);
+                }
+                Some(winners) => {
+                    let from = self.output_gradient.numbers.as_ptr();
+                    let (winners, size, rows) = (winners.as_ptr(), [width, filters], row..row + 1);
+                    // SAFETY: the row exists, and `to` has room for it.
+                    unsafe {
+                        let to = to.as_mut_ptr();
+                        expand(simd, from, winners, size, rows, 0..filters, to, filters);
+                    }
+                }
+            }
             let (image, y) = (row / height, row % height);
             match self.whole.vectors {
                 1 => self.lines::<S, 1>(simd, image, y),

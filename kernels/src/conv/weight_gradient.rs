@@ -1,5 +1,7 @@
 //! The weight gradient by any algorithm.
 use crate::Cpu;
+use crate::pool::Pooled;
+use crate::pool::fused::Source;
 
 use super::{
     Algorithm, Geometry, depthwise_weight_gradient as depthwise, direct_weight_gradient as direct,
@@ -34,6 +36,22 @@ impl WeightGradient {
             Algorithm::Winograd => By::Winograd(winograd::WeightGradient::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::WeightGradient::new(geometry)),
         })
+    }
+
+    /// Prepares a pass that reads the gradient of the pooled output of [`Forward::pooled`](super::Forward::pooled), if `algorithm`
+    /// can. For [`WeightGradient::run_pooled`].
+    ///
+    /// # Panics
+    /// If `algorithm` does not support `geometry`.
+    pub fn pooled(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Option<Self> {
+        assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
+        let pass = Self::new(cpu, geometry.pooled()?, algorithm);
+        let expands = match &pass.0 {
+            By::Direct(direct) => direct.expands(),
+            By::Spread(_) | By::Winograd(_) => true,
+            By::Depthwise(_) => false,
+        };
+        expands.then_some(pass)
     }
 
     /// How it is computed.
@@ -72,7 +90,7 @@ impl WeightGradient {
             By::Direct(direct) => direct.run(
                 cpu,
                 input,
-                output_gradient,
+                Source::map(output_gradient),
                 weight_gradient,
                 bias_gradient,
                 scratch,
@@ -80,7 +98,7 @@ impl WeightGradient {
             By::Spread(spread) => spread.run(
                 cpu,
                 input,
-                output_gradient,
+                Source::map(output_gradient),
                 weight_gradient,
                 bias_gradient,
                 scratch,
@@ -101,6 +119,39 @@ impl WeightGradient {
                 bias_gradient,
                 scratch,
             ),
+        }
+    }
+
+    /// As [`WeightGradient::run`] of a pass made by [`WeightGradient::pooled`], with the gradient of the pooled output.
+    ///
+    /// # Panics
+    /// If a length is wrong or the pass was not made for it.
+    pub fn run_pooled(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: Pooled,
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
+        let source = Source::pooled(output_gradient);
+        match &self.0 {
+            By::Direct(direct) => {
+                direct.run(cpu, input, source, weight_gradient, bias_gradient, scratch);
+            }
+            By::Spread(spread) => {
+                spread.run(cpu, input, source, weight_gradient, bias_gradient, scratch);
+            }
+            By::Winograd(winograd) => winograd.run_pooled(
+                cpu,
+                input,
+                output_gradient,
+                weight_gradient,
+                bias_gradient,
+                scratch,
+            ),
+            By::Depthwise(_) => panic!("the depthwise algorithm reads no pooled gradient"),
         }
     }
 }

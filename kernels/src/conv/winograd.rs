@@ -10,6 +10,7 @@
     reason = "loops over the indices of small arrays of registers, several arrays at a time"
 )]
 mod forward;
+mod pooled;
 mod product;
 #[cfg(test)]
 mod tests;

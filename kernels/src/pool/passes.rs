@@ -115,7 +115,7 @@ fn for_windows<S: Simd>(
 
 /// The larger of each pair; NaN where either is.
 #[inline(always)]
-fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+pub(super) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
     simd.select_nan(a, a, simd.max(a, b))
 }
 
@@ -162,7 +162,7 @@ unsafe fn first_largest<S: Simd>(simd: S, pixels: Pixels) -> (S::Vector, S::Vect
 
 /// The larger of (best, winner) and `value` at `place`; the value where it is NaN.
 #[inline(always)]
-fn challenge<S: Simd>(
+pub(super) fn challenge<S: Simd>(
     simd: S,
     (best, winner): (S::Vector, S::Vector),
     value: S::Vector,

@@ -115,6 +115,40 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn select_byte(self, n: usize, bytes: *const u8, byte: u8, value: __m256) -> __m256 {
+        unsafe {
+            let (bytes, value) = if n == Self::LANES {
+                (_mm_loadl_epi64(bytes.cast()), value)
+            } else {
+                let mut eight = [0_u8; 8];
+                std::ptr::copy_nonoverlapping(bytes, eight.as_mut_ptr(), n);
+                let value = _mm256_and_ps(value, _mm256_castsi256_ps(first(n)));
+                (_mm_loadl_epi64(eight.as_ptr().cast()), value)
+            };
+            let equal = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8));
+            _mm256_and_ps(value, _mm256_castsi256_ps(_mm256_cvtepi8_epi32(equal)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, n: usize, value: __m256, to: *mut u8) {
+        unsafe {
+            let numbers = _mm256_cvtps_epi32(value);
+            let halves = (
+                _mm256_castsi256_si128(numbers),
+                _mm256_extracti128_si256::<1>(numbers),
+            );
+            let words = _mm_packus_epi32(halves.0, halves.1);
+            let bytes = _mm_packus_epi16(words, words);
+            if n == Self::LANES {
+                _mm_storel_epi64(to.cast(), bytes);
+            } else {
+                let mut eight = [0_u8; 8];
+                _mm_storel_epi64(eight.as_mut_ptr().cast(), bytes);
+                std::ptr::copy_nonoverlapping(eight.as_ptr(), to, n);
+            }
+        }
+    }
+    #[inline(always)]
     fn sum(self, a: __m256) -> f32 {
         unsafe {
             let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));

@@ -112,6 +112,30 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn select_byte(self, n: usize, bytes: *const u8, byte: u8, value: __m512) -> __m512 {
+        unsafe {
+            let byte = _mm_set1_epi8(byte as i8);
+            let equal = if n == Self::LANES {
+                _mm_cmpeq_epi8_mask(_mm_loadu_si128(bytes.cast()), byte)
+            } else {
+                let bytes = _mm_maskz_loadu_epi8(first(n), bytes.cast());
+                _mm_mask_cmpeq_epi8_mask(first(n), bytes, byte)
+            };
+            _mm512_maskz_mov_ps(equal, value)
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, n: usize, value: __m512, to: *mut u8) {
+        unsafe {
+            let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value));
+            if n == Self::LANES {
+                _mm_storeu_si128(to.cast(), bytes);
+            } else {
+                _mm_mask_storeu_epi8(to.cast(), first(n), bytes);
+            }
+        }
+    }
+    #[inline(always)]
     fn sum(self, a: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(a) }
     }

@@ -111,6 +111,36 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn select_byte(
+        self,
+        n: usize,
+        bytes: *const u8,
+        byte: u8,
+        value: float32x4_t,
+    ) -> float32x4_t {
+        unsafe {
+            let mut lanes = [0; 4];
+            for (lane, own) in lanes[..n].iter_mut().enumerate() {
+                *own = if bytes.add(lane).read() == byte {
+                    u32::MAX
+                } else {
+                    0
+                };
+            }
+            let equal = vld1q_u32(lanes.as_ptr());
+            vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(value), equal))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, n: usize, value: float32x4_t, to: *mut u8) {
+        unsafe {
+            let words = vmovn_u32(vcvtq_u32_f32(value));
+            let mut bytes = [0_u8; 8];
+            vst1_u8(bytes.as_mut_ptr(), vmovn_u16(vcombine_u16(words, words)));
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, n);
+        }
+    }
+    #[inline(always)]
     fn sum(self, a: float32x4_t) -> f32 {
         unsafe {
             let two = vadd_f32(vget_low_f32(a), vget_high_f32(a));

@@ -89,6 +89,22 @@ impl Simd for Scalar {
         f32::from_bits(((a as i32 + 127) as u32) << 23)
     }
     #[inline(always)]
+    unsafe fn select_byte(self, n: usize, bytes: *const u8, byte: u8, value: f32) -> f32 {
+        // SAFETY: the caller's promise.
+        if n > 0 && unsafe { bytes.read() } == byte {
+            value
+        } else {
+            0.0
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, n: usize, value: f32, to: *mut u8) {
+        if n > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { to.write(value as u8) }
+        }
+    }
+    #[inline(always)]
     fn sum(self, a: f32) -> f32 {
         a
     }

@@ -59,6 +59,26 @@ impl Kernel for Operations {
             unsafe { simd.store_first(n, simd.load_first(n, input.as_ptr()), lanes.as_mut_ptr()) };
             assert_eq!(lanes[..n], input[..n]);
             assert!(lanes[n..].iter().all(|lane| *lane == 7.0));
+            let mut bytes = vec![7; S::LANES + 1];
+            // SAFETY: as above.
+            unsafe { simd.store_bytes(n, simd.sub(x, simd.splat(1.0)), bytes.as_mut_ptr()) };
+            assert!(
+                bytes[..n]
+                    .iter()
+                    .enumerate()
+                    .all(|(i, byte)| usize::from(*byte) == i)
+            );
+            assert!(bytes[n..].iter().all(|byte| *byte == 7));
+            for byte in 0..S::LANES as u8 {
+                // SAFETY: as above.
+                let selected = unsafe { simd.select_byte(n, bytes.as_ptr(), byte, two) };
+                // SAFETY: the slice holds a vector.
+                unsafe { simd.store(selected, lanes.as_mut_ptr()) };
+                for (lane, value) in lanes[..S::LANES].iter().enumerate() {
+                    let is_equal = lane < n && lane == usize::from(byte);
+                    assert_eq!(*value, if is_equal { 2.0 } else { 0.0 });
+                }
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ use super::product::{self, Left, Product, Right};
 use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
 use crate::conv::finish::Finish;
 use crate::conv::{Epilogue, GradientEpilogue};
+use crate::pool::fused::{Source, Target};
+use crate::pool::{Pooled, Winner};
 use crate::stream::prefetch_far;
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
@@ -89,8 +91,27 @@ impl Forward {
         scratch: &mut [f32],
     ) {
         let finish = Finish::forward(epilogue, output, self.0.outputs);
+        let input = Source::map(input);
         self.0
-            .run::<false>(cpu, input, packed, finish, output, scratch);
+            .run::<false>(cpu, input, packed, finish, output, None, scratch);
+    }
+
+    /// Computes the output, pooled by 2×2 windows side by side, and if asked who won each.
+    #[allow(clippy::too_many_arguments, reason = "as `run`, and the winners")]
+    pub(in crate::conv) fn run_pooled(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        packed: &[f32],
+        epilogue: &Epilogue,
+        output: &mut [f32],
+        winners: Option<&mut [Winner]>,
+        scratch: &mut [f32],
+    ) {
+        let finish = Finish::pooled(epilogue, self.0.outputs);
+        let (input, pool) = (Source::map(input), Some(winners));
+        self.0
+            .run::<false>(cpu, input, packed, finish, output, pool, scratch);
     }
 }
 
@@ -141,15 +162,36 @@ impl InputGradient {
         input_gradient: &mut [f32],
         scratch: &mut [f32],
     ) {
+        let source = Source::map(output_gradient);
+        self.run_source(cpu, source, packed, epilogue, input_gradient, scratch);
+    }
+
+    /// As [`InputGradient::run`], where a pooled gradient stands for the output gradient.
+    pub(in crate::conv) fn run_pooled(
+        &self,
+        cpu: &Cpu,
+        output_gradient: Pooled,
+        packed: &[f32],
+        epilogue: &GradientEpilogue,
+        input_gradient: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let source = Source::pooled(output_gradient);
+        self.run_source(cpu, source, packed, epilogue, input_gradient, scratch);
+    }
+
+    fn run_source(
+        &self,
+        cpu: &Cpu,
+        source: Source,
+        packed: &[f32],
+        epilogue: &GradientEpilogue,
+        input_gradient: &mut [f32],
+        scratch: &mut [f32],
+    ) {
         let finish = Finish::gradient(epilogue, input_gradient, self.0.outputs);
-        self.0.run::<true>(
-            cpu,
-            output_gradient,
-            packed,
-            finish,
-            input_gradient,
-            scratch,
-        );
+        self.0
+            .run::<true>(cpu, source, packed, finish, input_gradient, None, scratch);
     }
 }
 
@@ -285,13 +327,16 @@ impl Convolution {
         });
     }
 
+    /// `pool`: whether the output is pooled, with winners or without.
+    #[allow(clippy::too_many_arguments, reason = "two maps, weights, ends")]
     pub(super) fn run<const ROTATED: bool>(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Source,
         packed: &[f32],
         finish: Finish,
         output: &mut [f32],
+        pool: Option<Option<&mut [Winner]>>,
         scratch: &mut [f32],
     ) {
         let Tiles {
@@ -301,7 +346,13 @@ impl Convolution {
             ..
         } = self.tiles;
         assert_eq!(input.len(), batch * from[0] * from[1] * self.inputs);
-        assert_eq!(output.len(), batch * to[0] * to[1] * self.outputs);
+        let (pixels, windows) = (batch * to[0] * to[1], batch * (to[0] / 2) * (to[1] / 2));
+        let outputs = if pool.is_some() { windows } else { pixels } * self.outputs;
+        assert_eq!(output.len(), outputs, "output");
+        let is_pooled = pool.is_some();
+        let winners = pool.flatten();
+        assert!(winners.as_ref().is_none_or(|w| w.len() == outputs));
+        let winners = winners.map(DisjointMut::new);
         let weights = match self.order {
             Order::Panels => 9 * self.inputs * self.outputs,
             Order::Blocks | Order::Pairs => self.packed_len(),
@@ -336,9 +387,14 @@ impl Convolution {
             planes: unsafe { of_outputs.slice(slot * length_out..(slot + 1) * length_out) },
             finish,
             output: &output,
+            pooled: is_pooled.then_some(Target {
+                values: &output,
+                winners: winners.as_ref(),
+            }),
             block,
             panel,
-            ahead: (self.order == Order::Blocks).then_some(input),
+            ahead: (self.order == Order::Blocks && input.winners.is_none())
+                .then_some(input.numbers),
         };
         let weights =
             |panel: usize| &packed[panel * self.panel_weights()..][..self.panel_weights()];
@@ -446,7 +502,7 @@ impl<const ROTATED: bool> Kernel for Weights<'_, ROTATED> {
 
 struct Transform<'a> {
     convolution: &'a Convolution,
-    input: &'a [f32],
+    input: Source<'a>,
     zeros: &'a [f32],
     tiles: Range<usize>,
     /// Where the first tile's row of the first plane goes.
@@ -465,21 +521,45 @@ impl Kernel for Transform<'_> {
             // SAFETY: `Convolution::run` has checked that the map is as large as the tiles say, and the planes have room for every
             // tile of a block with its channels rounded up to a vector.
             unsafe {
-                let pixels = convolution.tiles.input_pixels(
-                    place,
-                    self.input.as_ptr(),
-                    channels,
-                    self.zeros.as_ptr(),
-                );
+                let (tiles, zeros) = (&convolution.tiles, self.zeros.as_ptr());
                 let to = self.to.add(i * convolution.row());
-                for channel in (0..channels).step_by(S::LANES) {
-                    let n = S::LANES.min(channels - channel);
-                    let to = to.add(channel);
-                    transform::input::<S, 0>(simd, &pixels, channel, n, to, plane);
-                    let to = to.add(HALF_PLANES * plane);
-                    transform::input::<S, 1>(simd, &pixels, channel, n, to, plane);
+                match self.input.winners {
+                    None => {
+                        let map = self.input.numbers.as_ptr();
+                        let pixels = tiles.input_pixels(place, map, channels, zeros);
+                        transform_tile(simd, &pixels, channels, to, plane);
+                    }
+                    Some(winners) => {
+                        let pixels =
+                            tiles.expanded_input(place, self.input, winners, channels, zeros);
+                        transform_tile(simd, &pixels, channels, to, plane);
+                    }
                 }
             }
+        }
+    }
+}
+
+/// Transforms all channels of a tile.
+///
+/// # Safety
+/// The pixels have `channels` channels, and the planes a row for them, rounded up to a vector, at `to`.
+#[inline(always)]
+unsafe fn transform_tile<S: Simd>(
+    simd: S,
+    pixels: &impl transform::Pixels<PLANES>,
+    channels: usize,
+    to: *mut f32,
+    plane: usize,
+) {
+    for channel in (0..channels).step_by(S::LANES) {
+        let n = S::LANES.min(channels - channel);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = to.add(channel);
+            transform::input::<S, 0>(simd, pixels, channel, n, to, plane);
+            let to = to.add(HALF_PLANES * plane);
+            transform::input::<S, 1>(simd, pixels, channel, n, to, plane);
         }
     }
 }
@@ -491,6 +571,8 @@ struct Multiply<'a> {
     planes: &'a mut [f32],
     finish: Finish<'a>,
     output: &'a DisjointMut<'a, f32>,
+    /// The output where it is pooled.
+    pooled: Option<Target<'a>>,
     block: usize,
     panel: usize,
     /// The input, if the next block is to be fetched meanwhile.
@@ -503,9 +585,11 @@ impl Multiply<'_> {
     fn prefetch(&self, tile: usize, first: usize, channels: usize) {
         let Convolution { tiles, outputs, .. } = self.convolution;
         let place = tiles.place(tile);
-        let [height, width] = tiles.output;
-        for y in place.y..height.min(place.y + TILE) {
-            for x in place.x..width.min(place.x + TILE) {
+        let step = if self.pooled.is_some() { 2 } else { 1 };
+        let [height, width] = tiles.output.map(|size| size / step);
+        let (top, left, tile) = (place.y / step, place.x / step, TILE / step);
+        for y in top..height.min(top + tile) {
+            for x in left..width.min(left + tile) {
                 let at = ((place.image * height + y) * width + x) * outputs + first;
                 self.finish.prefetch(self.output.as_mut_ptr(), at, channels);
             }
@@ -572,6 +656,16 @@ impl Multiply<'_> {
                     let from = self.planes.as_ptr().add(i * panel + v * S::LANES);
                     let values = transform::output(simd, from, convolution.output_plane());
                     let channel = first + v * S::LANES;
+                    if let Some(target) = self.pooled {
+                        let mut values = values;
+                        for value in values.as_flattened_mut() {
+                            let nowhere = std::ptr::null();
+                            *value = self.finish.value(simd, *value, nowhere, 0, channel, n);
+                        }
+                        let channel = [channel, convolution.outputs];
+                        (convolution.tiles).store_pooled(simd, place, &values, target, channel, n);
+                        continue;
+                    }
                     for y in 0..TILE {
                         for x in 0..TILE {
                             if place.y + y < height && place.x + x < width {

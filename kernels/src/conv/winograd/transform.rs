@@ -108,6 +108,23 @@ fn weight_gradient_line<S: Simd>(simd: S, m: [S::Vector; POINTS]) -> [S::Vector;
     ]
 }
 
+/// The N pixels of a tile: where they lie and how they are read.
+pub(super) trait Pixels<const N: usize> {
+    /// The first `n` lanes from `channel` on of pixel `i`.
+    ///
+    /// # Safety
+    /// Every pixel has these channels.
+    unsafe fn load<S: Simd>(&self, simd: S, i: usize, channel: usize, n: usize) -> S::Vector;
+}
+
+impl<const N: usize> Pixels<N> for [*const f32; N] {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(&self, simd: S, i: usize, channel: usize, n: usize) -> S::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { load(simd, n, self[i].add(channel)) }
+    }
+}
+
 /// Bᵀ d B for one half of the rows: planes 0–17 or 18–35, written `plane` floats apart.
 ///
 /// # Safety
@@ -115,7 +132,7 @@ fn weight_gradient_line<S: Simd>(simd: S, m: [S::Vector; POINTS]) -> [S::Vector;
 #[inline(always)]
 pub(super) unsafe fn input<S: Simd, const H: usize>(
     simd: S,
-    pixels: &[*const f32; PLANES],
+    pixels: &impl Pixels<PLANES>,
     channel: usize,
     n: usize,
     to: *mut f32,
@@ -130,7 +147,7 @@ pub(super) unsafe fn input<S: Simd, const H: usize>(
                 continue;
             }
             // SAFETY: the caller's promise.
-            d[y] = unsafe { load(simd, n, pixels[y * POINTS + x].add(channel)) };
+            d[y] = unsafe { pixels.load(simd, y * POINTS + x, channel, n) };
         }
         let column = input_half::<S, H>(simd, d);
         for i in 0..HALF {
@@ -153,7 +170,7 @@ pub(super) unsafe fn input<S: Simd, const H: usize>(
 #[inline(always)]
 pub(super) unsafe fn output_gradient<S: Simd, const H: usize>(
     simd: S,
-    pixels: &[*const f32; TILE * TILE],
+    pixels: &impl Pixels<{ TILE * TILE }>,
     channel: usize,
     n: usize,
     to: *mut f32,
@@ -164,7 +181,7 @@ pub(super) unsafe fn output_gradient<S: Simd, const H: usize>(
         let mut y = [simd.zero(); TILE];
         for i in 0..TILE {
             // SAFETY: the caller's promise.
-            y[i] = unsafe { load(simd, n, pixels[i * TILE + x].add(channel)) };
+            y[i] = unsafe { pixels.load(simd, i * TILE + x, channel, n) };
         }
         let column = gradient_half::<S, H>(simd, y);
         for i in 0..HALF {

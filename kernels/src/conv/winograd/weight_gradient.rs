@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use super::product::{self, Left, Product, Right};
 use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
+use crate::pool::Pooled;
+use crate::pool::fused::Source;
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.
@@ -168,6 +170,33 @@ impl WeightGradient {
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) {
+        let source = Source::map(output_gradient);
+        self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
+    }
+
+    /// As [`WeightGradient::run`], where a pooled gradient stands for the output gradient.
+    pub(in crate::conv) fn run_pooled(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: Pooled,
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
+        let source = Source::pooled(output_gradient);
+        self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
+    }
+
+    fn run_source(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: Source,
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
         let [inputs, outputs] = self.channels;
         let [height, width] = self.tiles.input;
         assert_eq!(input.len(), self.tiles.batch * height * width * inputs);
@@ -180,7 +209,7 @@ impl WeightGradient {
         let (sums, planes) = scratch.split_at_mut(self.sums_len());
         zeros.fill(0.0);
         if let Some(bias_gradient) = bias_gradient {
-            bias_sums(cpu, output_gradient, bias_gradient, bias);
+            bias_sums(cpu, output_gradient.numbers, bias_gradient, bias);
         }
         let maps = Maps {
             tiles: &self.tiles,
@@ -346,7 +375,7 @@ struct Maps<'a> {
     tiles: &'a Tiles,
     channels: [usize; 2],
     input: &'a [f32],
-    output_gradient: &'a [f32],
+    output_gradient: Source<'a>,
     zeros: &'a [f32],
 }
 
@@ -358,9 +387,12 @@ impl Maps<'_> {
         let (size, shift) = self.tiles.ahead(self.channels[0]);
         let input = self.input.as_ptr();
         self.tiles.prefetch(part, next, input, size, shift);
+        if self.output_gradient.winners.is_some() {
+            return;
+        }
         let [height, width] = self.tiles.output;
         let size = [height, width, self.channels[1]];
-        let output = self.output_gradient.as_ptr();
+        let output = self.output_gradient.numbers.as_ptr();
         self.tiles.prefetch(part, next, output, size, [0, 0]);
     }
 
@@ -373,15 +405,23 @@ impl Maps<'_> {
         unsafe { self.tiles.input_pixels(place, map, self.channels[0], zeros) }
     }
 
-    /// The pixels of a tile of the output gradient.
+    /// Calls `body` with the pixels of a tile of the output gradient.
     #[inline(always)]
-    fn output_pixels(&self, tile: usize) -> [*const f32; TILE * TILE] {
-        let (map, zeros) = (self.output_gradient.as_ptr(), self.zeros.as_ptr());
-        let place = self.tiles.place(tile);
-        // SAFETY: `run` has checked the size of the map.
+    fn with_output_pixels<S: Simd>(&self, simd: S, tile: usize, body: impl OnPixels) {
+        let (place, zeros) = (self.tiles.place(tile), self.zeros.as_ptr());
+        let (map, all) = (self.output_gradient, self.channels[1]);
+        // SAFETY: `run` has checked the size of the map, and that all pixels have winners if one has.
         unsafe {
-            self.tiles
-                .output_pixels(place, map, self.channels[1], zeros)
+            match map.winners {
+                None => {
+                    let map = map.numbers.as_ptr();
+                    body.run(simd, &self.tiles.output_pixels(place, map, all, zeros));
+                }
+                Some(winners) => {
+                    let pixels = self.tiles.expanded_output(place, map, winners, all, zeros);
+                    body.run(simd, &pixels);
+                }
+            }
         }
     }
 }
@@ -408,6 +448,53 @@ unsafe fn input<S: Simd, const H: usize>(
     }
 }
 
+/// What is done with the pixels of a tile of the output gradient, a map's or expanded ones.
+trait OnPixels {
+    /// # Safety
+    /// The pixels have the channels of the output gradient.
+    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>);
+}
+
+/// Transforms half H of the planes.
+struct OutputHalf<'a, const H: usize> {
+    channels: &'a Range<usize>,
+    to: *mut f32,
+    plane: usize,
+}
+
+impl<const H: usize> OnPixels for OutputHalf<'_, H> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
+        // SAFETY: whoever made it has room for the planes.
+        unsafe { output::<S, H>(simd, pixels, self.channels, self.to, self.plane) };
+    }
+}
+
+/// Transforms all planes of all ranges of channels for the row of a chunk.
+struct OutputRow<'a> {
+    whole: &'a WeightGradient,
+    to: *mut f32,
+    /// Floats from range to range and from plane to plane.
+    steps: [usize; 2],
+}
+
+impl OnPixels for OutputRow<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
+        let [range_step, plane] = self.steps;
+        for range in 0..self.whole.ranges()[1] {
+            let channels = self.whole.range(1, range);
+            // SAFETY: whoever made it has room for the planes.
+            unsafe {
+                let to = self.to.add(range * range_step);
+                output::<S, 0>(simd, pixels, &channels, to, plane);
+                let to = to.add(HALF_PLANES * plane);
+                output::<S, 1>(simd, pixels, &channels, to, plane);
+            }
+        }
+    }
+}
+
 /// Transforms one half of the planes of some channels of a tile's output gradient.
 ///
 /// # Safety
@@ -415,7 +502,7 @@ unsafe fn input<S: Simd, const H: usize>(
 #[inline(always)]
 unsafe fn output<S: Simd, const H: usize>(
     simd: S,
-    pixels: &[*const f32; TILE * TILE],
+    pixels: &impl transform::Pixels<{ TILE * TILE }>,
     channels: &Range<usize>,
     to: *mut f32,
     plane: usize,
@@ -456,8 +543,12 @@ impl Own<'_> {
                 let pixels = maps.input_pixels(tile);
                 input::<S, H>(simd, &pixels, &self.part.inputs, to, steps[0]);
                 let to = outputs.add(i * self.rows[1]);
-                let pixels = maps.output_pixels(tile);
-                output::<S, H>(simd, &pixels, &self.part.outputs, to, steps[1]);
+                let half = OutputHalf::<H> {
+                    channels: &self.part.outputs,
+                    to,
+                    plane: steps[1],
+                };
+                maps.with_output_pixels(simd, tile, half);
             }
             multiply(
                 simd,
@@ -565,13 +656,12 @@ impl Kernel for Transform<'_> {
                     let to = to.add(HALF_PLANES * steps[0]);
                     input::<S, 1>(simd, &pixels, &channels, to, steps[0]);
                 }
-                let pixels = maps.output_pixels(tile);
-                for range in 0..ranges[1] {
-                    let (channels, to) = (whole.range(1, range), to(1, range, row));
-                    output::<S, 0>(simd, &pixels, &channels, to, steps[1]);
-                    let to = to.add(HALF_PLANES * steps[1]);
-                    output::<S, 1>(simd, &pixels, &channels, to, steps[1]);
-                }
+                let row = OutputRow {
+                    whole,
+                    to: to(1, 0, row),
+                    steps: [self.chunk * rows[1], steps[1]],
+                };
+                maps.with_output_pixels(simd, tile, row);
             }
         }
     }
