@@ -12,7 +12,7 @@ use crate::data::Feed;
 use crate::formats::atomic::write_atomically;
 use crate::{Error, Result, Shape};
 
-use lettering::{HEIGHT as LINE, has_letters_for, write};
+use lettering::{HEIGHT as LINE, has_letters_for, width, write};
 
 /// What a sheet shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ const GAP: usize = 12;
 const SEAM: usize = 2;
 /// Pixels between a picture and its label.
 const ABOVE_TEXT: usize = 3;
+/// A sheet is made wider for its title up to so many pixels; beyond, the title is cut.
+const TITLE: usize = 640;
 /// A sheet of more pixels than this is refused: few programs would open it.
 const MOST_PIXELS: usize = 200_000_000;
 
@@ -92,6 +94,8 @@ impl Sheet {
         };
 
         let (columns, rows) = layout.size();
+        // A few small pictures need less room than the title above them.
+        let columns = columns.max(width(title).min(TITLE) + 2 * GAP);
         let mut image = RgbImage::from_pixel(columns as u32, rows as u32, PAPER);
         let room = columns - 2 * GAP;
         write(&mut image, (GAP, GAP), room, title, INK);
