@@ -331,7 +331,7 @@ impl Dataset {
         assert_eq!(out.len(), indices.len() * length, "length of the batch");
         let tables = preparation.tables();
         for (&index, out) in indices.iter().zip(out.chunks_exact_mut(length)) {
-            preparation.sample(&tables, self, index, None, &mut |_| (), out)?;
+            preparation.sample(&tables, self, index, &mut |_| (), out)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What training sees: which samples make up each step, and what each of them looks like then.
 //!
 //! Everything follows from (seed, epoch, step, sample), so any batch of any run can be made again, by any number of threads.
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -233,21 +234,17 @@ impl Feed {
         out: &mut [f32],
     ) -> Result<()> {
         let Preparation { shape, .. } = self.preparation;
-        let augmented = epoch > 0 && !self.settings.augmentation.is_none();
-        let mut augment = |pixels: &mut [u8]| {
-            let (seed, epoch, draw) = (self.settings.seed, epoch as u64, draw as u64);
-            self.settings
-                .augmentation
-                .apply(pixels, shape, seed, epoch, draw);
+        let augmentation = &self.settings.augmentation;
+        let augmented = epoch > 0 && !augmentation.is_none();
+        let (seed, epoch) = (self.settings.seed, epoch as u64);
+        let mut change = |pixels: &mut Cow<'_, [u8]>| {
+            if augmented {
+                augmentation.apply(pixels.to_mut(), shape, seed, epoch, draw as u64);
+            }
+            show(pixels);
         };
-        self.preparation.sample(
-            &self.tables,
-            &self.dataset,
-            self.index(draw),
-            augmented.then_some(&mut augment as _),
-            show,
-            out,
-        )
+        let index = self.index(draw);
+        (self.preparation).sample(&self.tables, &self.dataset, index, &mut change, out)
     }
 }
 

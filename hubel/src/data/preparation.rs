@@ -184,8 +184,8 @@ impl Preparation {
         })
     }
 
-    /// Prepares one sample into `out`, `[h, w, c]`, with `augment` applied to its bytes once they have the network's shape; `show` gets
-    /// the result, before it is normalised. Samples of `f32` are neither augmented nor shown. `tables` are those of [`Preparation::tables`].
+    /// Prepares one sample into `out`, `[h, w, c]`; `change` may look at its bytes and change them, once they have the network's shape and
+    /// before they are normalised. Samples of `f32` are not shown to it. `tables` are those of [`Preparation::tables`].
     ///
     /// # Errors
     /// Where a picture that is not kept in memory can no longer be read from its file.
@@ -197,8 +197,7 @@ impl Preparation {
         tables: &[[f32; 256]],
         dataset: &Dataset,
         index: usize,
-        augment: Option<&mut dyn FnMut(&mut [u8])>,
-        show: &mut dyn FnMut(&[u8]),
+        change: &mut dyn FnMut(&mut Cow<'_, [u8]>),
         out: &mut [f32],
     ) -> Result<()> {
         let shape = dataset.shape();
@@ -213,10 +212,7 @@ impl Preparation {
                     true => pixels,
                     false => self.bring_bytes(pixels, shape).0,
                 };
-                if let Some(augment) = augment {
-                    augment(pixels.to_mut());
-                }
-                show(&pixels);
+                change(&mut pixels);
                 self.normalise_bytes(tables, &pixels, out);
             }
             Sample::Floats(pixels) => {
