@@ -57,7 +57,7 @@ fn run(cpu: &Cpu, text: &str, [h, w, c]: [usize; 3], mode: Mode, fuse: bool) -> 
     plan.forward(cpu, &parameters, &mut workspace, 5);
     let logits = plan.logits(&workspace).to_vec();
     if mode == Mode::Training {
-        plan.loss(&mut workspace, &[3, 1, 4], 0.0);
+        plan.loss(&mut workspace, &[3, 1, 4], 0.0, None);
         plan.backward(cpu, &parameters, &mut workspace, 5);
     }
     let report = plan.report();

@@ -117,7 +117,7 @@ impl Classes {
 impl Classes {
     /// The source coordinates that some target coordinates read, of maps that follow each other.
     pub(super) fn reads(&self, targets: Range<usize>) -> Range<usize> {
-        let mut all = usize::MAX..0;
+        let mut all: Option<Range<usize>> = None;
         for at in targets {
             let (image, target) = (at / self.target, at % self.target);
             let own = self.list.iter().find_map(|class| {
@@ -129,11 +129,12 @@ impl Classes {
                     first..first + (class.taps.len() - 1) * self.tap_step + 1
                 })
             });
-            if let Some(own) = own {
-                all = all.start.min(own.start)..all.end.max(own.end);
-            }
+            all = match (all, own) {
+                (Some(all), Some(own)) => Some(all.start.min(own.start)..all.end.max(own.end)),
+                (all, own) => all.or(own),
+            };
         }
-        all.start.min(all.end)..all.end
+        all.unwrap_or(0..0)
     }
 
     /// The most source coordinates that `count` neighbouring targets read, beginning with a multiple of `count` of `all`.

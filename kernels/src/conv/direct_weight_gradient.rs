@@ -489,6 +489,7 @@ impl Task<'_> {
 
     /// Adds R terms from `term` on times V vectors from `channel` on.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "which part of which sums")]
     fn tile<S: Simd, const R: usize, const V: usize, const TAIL: bool>(
         &self,
         simd: S,

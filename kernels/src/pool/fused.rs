@@ -82,7 +82,14 @@ impl Target<'_> {
     ) {
         for x in 0..windows {
             for channel in (0..channels).step_by(S::LANES) {
-                let lanes = (channels - channel).min(S::LANES);
+                let left = channels - channel;
+                // Masks are slow. What a whole vector reads beyond a pixel is numbers of the row, what it writes the next windows
+                // write again.
+                let is_dense = pixel == channels && all == channels;
+                let lanes = match left {
+                    _ if is_dense && (windows - x) * channels >= channel + S::LANES => S::LANES,
+                    left => left.min(S::LANES),
+                };
                 // SAFETY: the caller's promise.
                 unsafe {
                     let place = |place: usize| {
