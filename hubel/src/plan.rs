@@ -98,7 +98,7 @@ impl Plan {
         let mut steps = lowered.steps;
         let training = settings.mode == Mode::Training;
         if training {
-            fuse::plan_backward(&mut steps, lowered.maps.len());
+            fuse::plan_backward(&mut steps, lowered.maps.len(), settings.fuse);
         }
         let output_lengths = steps.iter().map(|step| lowered.maps[step.output]).collect();
         let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, training);

@@ -24,6 +24,8 @@ const RESIDUAL: &str =
     "conv(4, padding=1)-tanh-residual[conv(4, padding=1)-tanh]-tanh-flatten-fc(classes)";
 const SHORTCUT: &str = "conv(4)-relu-residual[conv(4, padding=1)-batchnorm | conv(4, kernel=1)-batchnorm]-relu\
     -globalavgpool-fc(classes)";
+const BLOCKS: &str = "conv(4)-batchnorm-relu-residual[conv(4, padding=1)-batchnorm-relu6-conv(4, padding=1)-batchnorm]-relu\
+    -residual[conv(4, kernel=1)-batchnorm]-residual[batchnorm | tanh-batchnorm]-tanh-globalavgpool-fc(classes)";
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
 const KINKS: &str = "conv(4, padding=1)-relu-conv(4, padding=1)-relu6\
     -maxpool(3, stride=2, padding=1, round=floor)-flatten-fc(classes)";
@@ -63,7 +65,7 @@ checked!(
     GlobalMaxPool: [CIRCULAR],
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
-    BatchNorm: [NORMALISED, SHORTCUT],
+    BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
@@ -80,12 +82,12 @@ checked!(
     GlobalMaxPool: [CIRCULAR],
     AdaptiveAvgPool: [CONSTANT],
     AdaptiveMaxPool: [REPLICATE],
-    BatchNorm: [NORMALISED, SHORTCUT],
+    BatchNorm: [NORMALISED, SHORTCUT, BLOCKS],
     Dropout: [BRANCHES],
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
     Activation: [NORMALISED, KINKS],
-    Add: [RESIDUAL, SHORTCUT],
+    Add: [RESIDUAL, SHORTCUT, BLOCKS],
     Concat: [BRANCHES],
 );
 
@@ -246,6 +248,23 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
                     );
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_fused_plan_computes_what_its_layers_do_one_by_one() -> Result<(), hubel::Error> {
+    for text in networks() {
+        let [(loss, gradient), (expected_loss, expected)] =
+            [run(text, true, None)?, run(text, false, None)?];
+        assert!((loss - expected_loss).abs() < 1e-5, "{text}");
+        let largest = expected.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        for (i, (gradient, expected)) in gradient.iter().zip(&expected).enumerate() {
+            assert!(
+                (gradient - expected).abs() < 2e-5 * largest.max(1.0),
+                "{text}, number {i}: {gradient} against {expected}"
+            );
         }
     }
     Ok(())

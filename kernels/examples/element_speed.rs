@@ -101,7 +101,11 @@ fn main() {
         });
         let (factor, summand) = batch_norm::factors(&mean, &scale, 1e-5, &scale, &shift);
         show(&name("batch norm forward"), 2 * length, &mut || {
-            batch_norm::normalise(&cpu, &x, &factor, &summand, Activation::Relu, &mut y);
+            batch_norm::normalise(&cpu, &x, &factor, &summand, None, Activation::Relu, &mut y);
+        });
+        show(&name("batch norm + add"), 3 * length, &mut || {
+            let (add, relu) = (Some(&dy[..]), Activation::Relu);
+            batch_norm::normalise(&cpu, &x, &factor, &summand, add, relu, &mut y);
         });
         let (mut scale_gradient, mut shift_gradient) = (shift.clone(), shift.clone());
         show(&name("batch norm backward"), 5 * length, &mut || {

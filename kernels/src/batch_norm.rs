@@ -84,26 +84,30 @@ pub fn factors(
     (factor, summand)
 }
 
-/// activation(factor · x + summand) for each row.
+/// activation(factor · x + summand + add) for each row; `add` is a map of the input's shape (a residual connection).
 pub fn normalise(
     cpu: &Cpu,
     input: &[f32],
     factor: &[f32],
     summand: &[f32],
+    add: Option<&[f32]>,
     activation: Activation,
     output: &mut [f32],
 ) {
     let channels = factor.len();
     assert!(input.len() == output.len() && input.len().is_multiple_of(channels));
+    assert!(add.is_none_or(|add| add.len() == input.len()));
     let layout = Layout::new(channels);
     let (factor, summand) = (layout.widen(factor), layout.widen(summand));
     let piece = layout.piece();
     let is_streamed = is_streamed(output, layout.width);
     cpu.parallel_chunks(output, piece, |i, output| {
+        let range = i * piece..i * piece + output.len();
         cpu.dispatch(Normalise {
-            input: &input[i * piece..][..output.len()],
+            input: &input[range.clone()],
             factor: &factor,
             summand: &summand,
+            add: add.map(|add| &add[range]),
             activation,
             output,
             is_streamed,

@@ -108,11 +108,7 @@ impl Lowering<'_> {
             Operation::AdaptiveMaxPool => Kind::MaxPool {
                 window: self.adaptive(from, node.shape),
             },
-            Operation::BatchNorm { .. } => {
-                let (activation, nodes) = self.following_activation(vec![i]);
-                let kind = Kind::Normalisation(self.normalisation(i, activation));
-                return self.push(nodes, kind, inputs);
-            }
+            Operation::BatchNorm { .. } => return self.batch_norm(i, inputs),
             Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Add => {
                 let (activation, nodes) = self.following_activation(vec![i]);
@@ -181,14 +177,8 @@ impl Lowering<'_> {
             folded = Some(self.normalisation(next, Activation::Identity));
             nodes.push(next);
         }
-        if inference
-            && let Some(next) = self.only_reader(*nodes.last().unwrap_or(&i))
-            && let [a, b] = self.graph.nodes[next].inputs[..]
-            && self.graph.nodes[next].operation == Operation::Add
-            && let Some(other) = self.map_of[if Some(&a) == nodes.last() { b } else { a }]
-        {
-            nodes.push(next);
-            inputs.push(other);
+        if inference {
+            self.following_add(&mut nodes, &mut inputs);
         }
         let (activation, mut nodes) = self.following_activation(nodes);
         let algorithm = |pass: Pass| match self.settings.precise {
@@ -221,6 +211,18 @@ impl Lowering<'_> {
             activation,
             pooled: is_pooled,
         }));
+        self.push(nodes, kind, inputs);
+    }
+
+    /// A batch normalisation with the addition and the activation after it.
+    fn batch_norm(&mut self, i: usize, mut inputs: Vec<usize>) {
+        let mut nodes = vec![i];
+        self.following_add(&mut nodes, &mut inputs);
+        let (activation, nodes) = self.following_activation(nodes);
+        let kind = Kind::Normalisation(Normalisation {
+            add: inputs.len() == 2,
+            ..self.normalisation(i, activation)
+        });
         self.push(nodes, kind, inputs);
     }
 
@@ -282,7 +284,23 @@ impl Lowering<'_> {
             shift: range(Role::Shift),
             running_mean: range(Role::RunningMean),
             running_variance: range(Role::RunningVariance),
+            add: false,
             activation,
+        }
+    }
+
+    /// Appends the addition after the last of `nodes`, if that is its only reader and adds one other map, which has been computed, and
+    /// that map.
+    fn following_add(&self, nodes: &mut Vec<usize>, inputs: &mut Vec<usize>) {
+        if self.settings.fuse
+            && let Some(last) = nodes.last().copied()
+            && let Some(next) = self.only_reader(last)
+            && self.graph.nodes[next].operation == Operation::Add
+            && let [a, b] = self.graph.nodes[next].inputs[..]
+            && let Some(other) = self.map_of[if a == last { b } else { a }]
+        {
+            nodes.push(next);
+            inputs.push(other);
         }
     }
 
@@ -437,7 +455,8 @@ fn dimensions(shape: Shape) -> [usize; 3] {
 /// Decides, for each step, where the gradients of its inputs go and who applies the derivative of a fused activation: the last step
 /// that writes the gradient of a map, if it is a convolution, does it in its epilogue. A max pool commutes with it (the derivative at
 /// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
-pub(super) fn plan_backward(steps: &mut [Step], maps: usize) {
+/// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied.
+pub(super) fn plan_backward(steps: &mut [Step], maps: usize, fuse: bool) {
     let mut readers = vec![0; maps];
     steps
         .iter()
@@ -467,5 +486,12 @@ pub(super) fn plan_backward(steps: &mut [Step], maps: usize) {
                     },
                 }));
         }
+        let is_first = |i: &usize| {
+            let target = &step.backward.inputs[*i];
+            let reads = step.inputs.iter().filter(|map| **map == step.inputs[*i]);
+            target.as_ref().is_some_and(|target| !target.accumulate) && reads.count() == 1
+        };
+        let mut summands = step.kind.summands(step.inputs.len());
+        step.backward.summand = summands.find(is_first).filter(|_| fuse);
     }
 }

@@ -147,7 +147,12 @@ impl Step {
                 name(activation)
             ));
         }
-        for target in self.backward.inputs.iter().flatten() {
+        let summands = self.kind.summands(self.inputs.len());
+        for (i, target) in self.backward.inputs.iter().enumerate() {
+            let Some(target) = target else { continue };
+            if summands.contains(&i) && self.backward.summand != Some(i) && !target.accumulate {
+                backward.push("copy for a summand".into());
+            }
             if let Some(activation) = target.mask {
                 backward.push(format!("derivative of the {} before it", name(activation)));
             }
@@ -317,6 +322,33 @@ mod tests {
         assert_eq!(inference.steps[0].kind, "conv + folded batch norm + relu");
         assert_eq!(inference.steps[0].weight_gradient, None);
         assert_eq!(inference.memory.gradient_bytes, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_residual_block_adds_in_the_pass_that_normalises() -> Result<()> {
+        let network = Network::parse(
+            "conv(8)-batchnorm-relu-residual[conv(8, padding=1)-batchnorm]-relu-globalavgpool-fc(classes)",
+        )?;
+        let graph = network.graph(Shape::new(8, 8, 3), 10)?;
+        let parameters = Parameters::initial(&graph, 1);
+        let [fused, plain] = [true, false].map(|fuse| {
+            let settings = PlanSettings {
+                fuse,
+                ..PlanSettings::training(4)
+            };
+            Plan::compile(&graph, &parameters, &Cpu::best(1), settings)
+        });
+        let (fused, plain) = (fused?.report(), plain?.report());
+        let step = &fused.steps[3];
+        assert_eq!(step.kind, "batch norm + add + relu");
+        assert_eq!(
+            step.backward,
+            ["derivative of its relu as a pass of its own"]
+        );
+        assert!(plain.to_string().contains("copy for a summand"));
+        assert!(!fused.to_string().contains("copy for a summand"));
+        assert!(fused.memory.bytes < plain.memory.bytes);
         Ok(())
     }
 

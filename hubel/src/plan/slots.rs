@@ -17,16 +17,22 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
         logits_gradient = gradients.take(maps[logits]);
         gradient_of[logits] = Some(logits_gradient);
         for step in steps.iter_mut().rev() {
+            let own = gradient_of[step.output]
+                .expect("every map but the image has a reader or is the logits");
+            step.backward.output_gradient = own;
+            let stays = step.backward.summand;
+            if let Some(i) = stays {
+                gradient_of[step.inputs[i]] = Some(own);
+            }
             for (target, map) in step.backward.inputs.iter_mut().zip(&step.inputs) {
                 if let Some(target) = target {
                     target.gradient =
                         *gradient_of[*map].get_or_insert_with(|| gradients.take(maps[*map]));
                 }
             }
-            let own = gradient_of[step.output]
-                .expect("every map but the image has a reader or is the logits");
-            step.backward.output_gradient = own;
-            gradients.give_back(own);
+            if stays.is_none() {
+                gradients.give_back(own);
+            }
         }
     }
 

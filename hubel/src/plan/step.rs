@@ -26,6 +26,8 @@ pub(crate) struct Backward {
     pub(crate) output_gradient: usize,
     /// An activation of this step whose derivative no reader of the output has applied.
     pub(crate) own_mask: Option<Activation>,
+    /// The input whose gradient begins as the output's and so takes over its memory: a summand that no other reader has reached yet.
+    pub(crate) summand: Option<usize>,
     /// For each input: where its gradient goes; none for the image.
     pub(crate) inputs: Vec<Option<GradientTarget>>,
 }
@@ -100,7 +102,7 @@ impl Convolution {
     }
 }
 
-/// A batch normalisation over `channels`, with the activation after it.
+/// A batch normalisation over `channels`, with what was fused to it: `activation(normalised + add)`.
 #[derive(Clone)]
 pub(crate) struct Normalisation {
     pub(crate) channels: usize,
@@ -110,6 +112,8 @@ pub(crate) struct Normalisation {
     pub(crate) shift: Range<usize>,
     pub(crate) running_mean: Range<usize>,
     pub(crate) running_variance: Range<usize>,
+    /// Whether the step's last input is a map to be added before the activation.
+    pub(crate) add: bool,
     pub(crate) activation: Activation,
 }
 
@@ -121,6 +125,15 @@ impl Kind {
             Self::Normalisation(normalisation) => normalisation.activation,
             Self::Add { activation } => *activation,
             _ => Activation::Identity,
+        }
+    }
+
+    /// The inputs that are only added: their gradient is that of the output.
+    pub(crate) fn summands(&self, inputs: usize) -> Range<usize> {
+        match self {
+            Self::Add { .. } => 0..inputs,
+            Self::Normalisation(Normalisation { add: true, .. }) => 1..inputs,
+            _ => 0..0,
         }
     }
 
@@ -196,8 +209,13 @@ impl Kind {
         }];
         if let Self::Convolution(step) = self {
             parts.extend(step.folded.as_ref().map(|_| "folded batch norm".into()));
-            parts.extend(step.add.then(|| "add".into()));
         }
+        let add = match self {
+            Self::Convolution(step) => step.add,
+            Self::Normalisation(step) => step.add,
+            _ => false,
+        };
+        parts.extend(add.then(|| "add".into()));
         let activation = self.activation();
         if activation != Activation::Identity {
             parts.push(format!("{activation:?}").to_lowercase());

@@ -1,6 +1,6 @@
 //! Steps that move or change each number by itself: activation, dropout, addition, concatenation, borders.
 use hubel_kernels::add::{self, Channels};
-use hubel_kernels::{activation, dropout, pad};
+use hubel_kernels::{Cpu, activation, dropout, pad};
 
 use super::Context;
 use crate::plan::{Kind, Step};
@@ -85,6 +85,10 @@ impl Step {
         let mut offset = 0;
         for (i, target) in self.backward.inputs.iter().enumerate() {
             let Some(target) = target else { continue };
+            if let Kind::Add { .. } = self.kind {
+                self.pass_on_gradient(cpu, workspace, i, output_gradient);
+                continue;
+            }
             let gradient = &mut workspace.gradients[target.gradient];
             match &self.kind {
                 Kind::Activation(function) => {
@@ -116,14 +120,6 @@ impl Step {
                         target.accumulate,
                     );
                 }
-                Kind::Add { .. } => {
-                    add::copy(
-                        cpu,
-                        output_gradient,
-                        &mut gradient[..output_gradient.len()],
-                        target.accumulate,
-                    );
-                }
                 Kind::Concat { channels, pixels } => {
                     let total = channels.iter().sum();
                     let from = (output_gradient, Channels { total, offset });
@@ -149,6 +145,22 @@ impl Step {
                 }
                 _ => unreachable!("the other kinds have their own files"),
             }
+        }
+    }
+
+    /// Writes or adds the output's gradient to that of the `i`-th input, a summand, where there is one and it is not the same memory.
+    pub(super) fn pass_on_gradient(
+        &self,
+        cpu: &Cpu,
+        workspace: &mut Workspace,
+        i: usize,
+        output_gradient: &[f32],
+    ) {
+        if let Some(Some(target)) = self.backward.inputs.get(i)
+            && target.gradient != self.backward.output_gradient
+        {
+            let gradient = &mut workspace.gradients[target.gradient][..output_gradient.len()];
+            add::copy(cpu, output_gradient, gradient, target.accumulate);
         }
     }
 }

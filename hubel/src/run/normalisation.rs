@@ -24,7 +24,10 @@ impl Normalisation {
         } else {
             self.running_factors(values)
         };
-        batch_norm::normalise(cpu, input, &factor, &summand, self.activation, output);
+        let add = self
+            .add
+            .then(|| &workspace.values[step.inputs[1]][..output.len()]);
+        batch_norm::normalise(cpu, input, &factor, &summand, add, self.activation, output);
     }
 
     pub(super) fn backward(
@@ -54,6 +57,7 @@ impl Normalisation {
             target.map(|target| &mut workspace.gradients[target.gradient][..output_gradient.len()]),
             target.is_some_and(|target| target.accumulate),
         );
+        step.pass_on_gradient(context.cpu, workspace, 1, output_gradient);
         workspace.parameter_gradient[self.scale.clone()].copy_from_slice(&scale_gradient);
         workspace.parameter_gradient[self.shift.clone()].copy_from_slice(&shift_gradient);
     }

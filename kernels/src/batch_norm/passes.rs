@@ -225,11 +225,12 @@ unsafe fn rows_sums<S: Simd, const N: usize, const V: usize>(
     }
 }
 
-/// `output` = activation(factor · x + summand).
+/// `output` = activation(factor · x + summand + add).
 pub(super) struct Normalise<'a> {
     pub(super) input: &'a [f32],
     pub(super) factor: &'a [f32],
     pub(super) summand: &'a [f32],
+    pub(super) add: Option<&'a [f32]>,
     pub(super) activation: Activation,
     pub(super) output: &'a mut [f32],
     /// Whether the output is written past the caches.
@@ -253,9 +254,38 @@ impl Kernel for Normalise<'_> {
 impl Normalise<'_> {
     #[inline(always)]
     fn rows<S: Simd>(self, simd: S, activation: Activation) {
+        match self.add {
+            None => self.rows_with(
+                simd,
+                activation,
+                #[inline(always)]
+                |_, _, y| y,
+            ),
+            Some(add) => self.rows_with(
+                simd,
+                activation,
+                #[inline(always)]
+                |at, lanes, y| {
+                    let add = &add[at..at + lanes];
+                    // SAFETY: `lanes` numbers are there.
+                    simd.add(y, unsafe { load(simd, lanes, add.as_ptr()) })
+                },
+            ),
+        }
+    }
+
+    /// `then` comes between the normalisation and the activation of the lanes that begin at a place of the block.
+    #[inline(always)]
+    fn rows_with<S: Simd>(
+        self,
+        simd: S,
+        activation: Activation,
+        then: impl Fn(usize, usize, S::Vector) -> S::Vector,
+    ) {
         let width = self.factor.len();
         assert_eq!(self.summand.len(), width);
-        for (input, output) in self.input.chunks(width).zip(self.output.chunks_mut(width)) {
+        let rows = self.input.chunks(width).zip(self.output.chunks_mut(width));
+        for (row, (input, output)) in rows.enumerate() {
             for at in (0..output.len()).step_by(S::LANES) {
                 let lanes = (output.len() - at).min(S::LANES);
                 // SAFETY: input and output have one length (their wholes have), factor and summand at least that.
@@ -265,6 +295,7 @@ impl Normalise<'_> {
                         load(simd, lanes, self.factor.as_ptr().add(at)),
                         load(simd, lanes, self.summand.as_ptr().add(at)),
                     );
+                    let y = then(row * width + at, lanes, y);
                     let y = activation::apply(simd, activation, y);
                     if self.is_streamed {
                         simd.stream(y, output.as_mut_ptr().add(at));

@@ -74,6 +74,7 @@ fn statistics_and_gradients_are_those_of_the_formula() {
             &input,
             &factor,
             &summand,
+            None,
             Activation::Identity,
             &mut output,
         );
@@ -95,7 +96,15 @@ fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Ve
     let shift = vec![0.25; channels];
     let (factor, summand) = factors(&mean, &variance, 1e-3, &scale, &shift);
     let mut output = vec![0.0; input.len()];
-    normalise(cpu, input, &factor, &summand, Activation::Relu, &mut output);
+    normalise(
+        cpu,
+        input,
+        &factor,
+        &summand,
+        Some(gradient),
+        Activation::Relu,
+        &mut output,
+    );
     let batch = Batch {
         input,
         mean: &mean,
@@ -151,7 +160,7 @@ fn oracle(input: &[f32], gradient: &[f32], channels: usize) -> Vec<f64> {
         parts[3][c] = mean_product * rows as f64;
         parts[4][c] = mean_gradient * rows as f64;
         for m in 0..rows {
-            parts[0][m * channels + c] = (scale * normal[m] + 0.25).max(0.0);
+            parts[0][m * channels + c] = (scale * normal[m] + 0.25 + g[m]).max(0.0);
             parts[5][m * channels + c] =
                 1.0 + scale / deviation * (g[m] - mean_gradient - normal[m] * mean_product);
         }
@@ -194,6 +203,7 @@ fn a_nan_shows_behind_relu() {
         &[f32::NAN, -1.0],
         &[1.0],
         &[0.0],
+        None,
         Activation::Relu,
         &mut output,
     );
@@ -217,7 +227,15 @@ fn large_maps_do_not_depend_on_where_they_lie() {
                 let mut output = Buffer::zeros(length + shift);
                 let mut d_input = output.clone();
                 let relu = Activation::Relu;
-                normalise(&cpu, &input, &scale, &mean, relu, &mut output[shift..]);
+                normalise(
+                    &cpu,
+                    &input,
+                    &scale,
+                    &mean,
+                    Some(&gradient),
+                    relu,
+                    &mut output[shift..],
+                );
                 let batch = Batch {
                     input: &input,
                     mean: &mean,
