@@ -42,3 +42,85 @@ pub(crate) fn assign(
     };
     groups.iter().map(part).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+    use proptest::prelude::*;
+
+    /// Fingerprints of pictures of blocks, as different as their seeds; one of an odd seed is a copy of the one before, a bit brighter.
+    fn fingerprints(seeds: &[u64]) -> Vec<Fingerprint> {
+        let print = |&seed: &u64| {
+            let mut stream = Random::new(seed / 2).stream(Purpose::Augment, 0, 0);
+            let pixels: Vec<u8> = (0..256)
+                .map(|_| 20 + stream.below(200) as u8 + 5 * (seed % 2) as u8)
+                .collect();
+            Fingerprint::new(&pixels, &pixels, Shape::new(16, 16, 1))
+        };
+        seeds.iter().map(print).collect()
+    }
+
+    #[test]
+    fn each_class_keeps_its_share_within_four_standard_deviations() {
+        let prints = fingerprints(&(0..6000).map(|index| 2 * index).collect::<Vec<_>>());
+        let labels: Vec<usize> = (0..6000).map(|index| usize::from(index % 3 == 0)).collect();
+        for (validation, test) in [(0.1, 0.0), (0.2, 0.1), (0.0, 0.5)] {
+            let parts = assign(&labels, &prints, validation, test, 7);
+            for class in 0..2 {
+                let members = labels.iter().filter(|&&label| label == class).count() as f64;
+                for (part, share) in [(Part::Validation, validation), (Part::Test, test)] {
+                    let held = parts.iter().zip(&labels);
+                    let held = held.filter(|&(&of, &label)| of == part && label == class);
+                    let deviation = held.count() as f64 - share * members;
+                    let bound = 4.0 * (members * share * (1.0 - share)).sqrt();
+                    assert!(deviation.abs() <= bound, "{part} of {class}: {deviation}");
+                }
+            }
+        }
+        assert_ne!(
+            assign(&labels, &prints, 0.3, 0.0, 1),
+            assign(&labels, &prints, 0.3, 0.0, 2)
+        );
+    }
+
+    #[test]
+    fn a_larger_share_takes_from_the_training_samples_alone() {
+        let prints = fingerprints(&(0..500).collect::<Vec<_>>());
+        let small = assign(&[0; 500], &prints, 0.1, 0.1, 3);
+        let large = assign(&[0; 500], &prints, 0.1, 0.4, 3);
+        let kept = |&(small, large): &(&Part, &Part)| *small == Part::Train || small == large;
+        assert!(small.iter().zip(&large).all(|pair| kept(&pair)));
+        assert_ne!(small, large);
+    }
+
+    proptest! {
+        #[test]
+        fn samples_that_are_added_move_no_other_but_near_duplicates_of_theirs(
+            seeds in prop::collection::vec(0u64..60, 2..40),
+            old in 1usize..40,
+            seed: u64,
+        ) {
+            let old = old.min(seeds.len());
+            let prints = fingerprints(&seeds);
+            let before = assign(&vec![0; old], &prints[..old], 0.3, 0.2, seed);
+            let after = assign(&vec![1; seeds.len()], &prints, 0.3, 0.2, seed);
+            for (index, part) in before.iter().enumerate() {
+                let joined = (old..seeds.len()).any(|new| seeds[new] / 2 == seeds[index] / 2);
+                prop_assert!(joined || *part == after[index]);
+            }
+            for one in 0..seeds.len() {
+                for other in 0..one {
+                    if seeds[one] / 2 == seeds[other] / 2 {
+                        prop_assert_eq!(after[one], after[other]);
+                    }
+                }
+            }
+            // Neither does the order matter.
+            let turned: Vec<Fingerprint> = prints.iter().rev().copied().collect();
+            let mut turned = assign(&vec![0; seeds.len()], &turned, 0.3, 0.2, seed);
+            turned.reverse();
+            prop_assert_eq!(turned, after);
+        }
+    }
+}
