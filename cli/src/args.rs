@@ -18,6 +18,7 @@ use hubel::{Cpu, InstructionSet, Optimizer, Schedule, Shape, TrainSettings};
 Examples:
   hubel train                                   learn to read digits (MNIST is part of the binary)
   hubel predict runs/mnist-cnn photo.jpg        what is in this picture?
+  hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
   hubel bench                                   how fast is this machine, and what to expect
 
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Show the layers of a model or a network: sizes, parameters, multiply-adds
     Inspect(Inspect),
+    /// Find what is wrong with data: broken files, duplicates, leaks, rare classes …
+    Check(Check),
     /// Look at data as a network sees it
     #[command(subcommand)]
     Data(Data),
@@ -365,6 +368,27 @@ pub(crate) struct Predict {
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: predictions with path, class, probability, top, inverted
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `hubel check`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel check photos/
+  hubel check photos/ --html report.html        with the pictures, side by side
+  hubel check photos/ --json
+
+Exit codes: 1 where something makes a score untrustworthy (unreadable, truncated, label-conflict,
+split-leak, empty-class), or nothing could be checked; 0 otherwise, whatever else was found.")]
+pub(crate) struct Check {
+    /// The data, in any form that `hubel train` takes
+    pub(crate) data: String,
+    /// Also write a page with the pictures, in one file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print one JSON object: findings, each with kind, paths, detail
     #[arg(long)]
     pub(crate) json: bool,
 }

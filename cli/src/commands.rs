@@ -1,5 +1,6 @@
 //! One file per command; each prints its answer to stdout and gives the exit code.
 mod bench;
+mod check;
 mod completions;
 mod data;
 mod evaluate;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),
+        Command::Check(arguments) => check::run(&arguments, console),
         Command::Bench(arguments) => bench::run(&arguments, console),
         Command::Completions(arguments) => completions::run(&arguments),
     }

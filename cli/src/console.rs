@@ -290,6 +290,12 @@ impl Progress {
     }
 }
 
+/// Columns of what a result is shown on; 100 where that is no terminal.
+pub(crate) fn columns() -> usize {
+    let size = ::console::Term::stdout().size_checked();
+    size.map_or(100, |(_, columns)| usize::from(columns))
+}
+
 /// Writes a result to stdout. A reader that went away is an error that [`reader_left`] knows.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod check;
 pub mod data;
 mod error;
 mod evaluate;

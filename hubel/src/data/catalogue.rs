@@ -228,7 +228,7 @@ pub(super) fn problem(path: &Path, problem: impl Into<String>) -> Error {
 }
 
 /// Data that was read as arrays, the classes of the other parts matched by name with those of the training part.
-pub(super) fn arrays(
+pub(crate) fn arrays(
     form: &str,
     train: Dataset,
     validation: Option<Dataset>,

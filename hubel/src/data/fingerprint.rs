@@ -365,7 +365,7 @@ pub(crate) fn near_duplicate_groups(fingerprints: &[Fingerprint]) -> Vec<usize> 
                     }
                     let (one, other) = (candidate.index as usize, other.index as usize);
                     if groups.first(one) != groups.first(other)
-                        && fingerprints[one].look.is_near(&fingerprints[other].look)
+                        && fingerprints[one].is_near(&fingerprints[other])
                     {
                         groups.join(one, other);
                     }

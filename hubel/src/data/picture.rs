@@ -37,7 +37,7 @@ pub fn read(path: &Path) -> Result<DynamicImage> {
 }
 
 /// The bytes of the file at `path`, at most [`LARGEST_FILE`].
-pub(super) fn contents(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
     let refused = |source| Error::Io {
         action: "read",
         path: path.to_owned(),
@@ -76,6 +76,14 @@ pub(super) fn contents(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Picture`] when the bytes are no picture, damaged, or one larger than [`LARGEST_PICTURE`].
 pub fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
+    decode_with_orientation(bytes, path).map(|(picture, _)| picture)
+}
+
+/// As [`decode`], with how EXIF says that the picture is turned; it is turned already.
+pub(crate) fn decode_with_orientation(
+    bytes: &[u8],
+    path: &Path,
+) -> Result<(DynamicImage, Orientation)> {
     let failed = |error: &dyn std::fmt::Display| {
         problem(
             path,
@@ -131,12 +139,12 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;
     picture.apply_orientation(orientation);
-    Ok(picture)
+    Ok((picture, orientation))
 }
 
 /// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows white paper, 16 bits become 8, and
 /// for one channel colours become grey.
-pub(super) fn bytes(picture: &DynamicImage, channels: usize) -> Result<(Vec<u8>, Shape)> {
+pub(crate) fn bytes(picture: &DynamicImage, channels: usize) -> Result<(Vec<u8>, Shape)> {
     let shape = Shape::new(
         picture.height() as usize,
         picture.width() as usize,

@@ -1,0 +1,170 @@
+//! `hubel check`: what is wrong with data, before a minute of training is spent.
+mod html;
+
+use std::process::ExitCode;
+
+use hubel::check::{Finding, Inspection, Kind, check};
+use serde_json::{Value, json};
+
+use super::{Outcome, quoted};
+use crate::args::Check;
+use crate::console::{self, Console, thousands};
+
+/// How many findings of a kind are shown, and how many pictures of a finding.
+const SHOWN: usize = 3;
+
+/// Runs the command; leaves with 1 where something makes a score untrustworthy.
+pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
+    let reading = console.reading();
+    let inspection = check(&arguments.data, &|done, all| reading.show(done, all));
+    reading.finish();
+    let inspection = inspection?;
+    if let Some(path) = &arguments.html {
+        html::write(path, &arguments.data, &inspection)?;
+        console.remark(&format!(
+            "the report is in {}",
+            quoted(&path.to_string_lossy())
+        ));
+    }
+    if arguments.json {
+        console::print(&object(&inspection).to_string())?;
+    } else {
+        console::print(&text(&inspection, console::columns()))?;
+    }
+    Ok(match inspection.is_grave() {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+fn object(inspection: &Inspection) -> Value {
+    let finding = |finding: &Finding| {
+        json!({
+            "kind": finding.kind.to_string(),
+            "paths": finding.paths,
+            "detail": finding.detail,
+        })
+    };
+    json!({ "findings": inspection.findings.iter().map(finding).collect::<Vec<_>>() })
+}
+
+/// The findings of each kind that was found.
+fn by_kind(inspection: &Inspection) -> impl Iterator<Item = (Kind, &[Finding])> {
+    let kinds = inspection
+        .findings
+        .chunk_by(|one, other| one.kind == other.kind);
+    kinds.map(|findings| (findings[0].kind, findings))
+}
+
+/// The whole answer in one sentence.
+fn verdict(inspection: &Inspection) -> &'static str {
+    if inspection.is_grave() {
+        "A score on this data cannot be trusted until what is marked with ! is put right."
+    } else if inspection.findings.is_empty() {
+        "Nothing was found."
+    } else {
+        "Nothing was found that makes a score untrustworthy."
+    }
+}
+
+/// What a person reads: a table of kinds, then some of each and what to do about them.
+fn text(inspection: &Inspection, width: usize) -> String {
+    let mut lines = wrapped(&inspection.description, "", width);
+    for note in &inspection.notes {
+        lines.extend(wrapped(note, "", width));
+    }
+    lines.push(String::new());
+    if !inspection.findings.is_empty() {
+        lines.push(format!("  {:<18}{:>9}{:>9}", "kind", "findings", "paths"));
+    }
+    for (kind, findings) in by_kind(inspection) {
+        let paths: usize = findings.iter().map(|finding| finding.paths.len()).sum();
+        lines.push(format!(
+            "{} {:<18}{:>9}{:>9}",
+            mark(kind),
+            kind.to_string(),
+            thousands(findings.len()),
+            thousands(paths)
+        ));
+    }
+    for (kind, findings) in by_kind(inspection) {
+        lines.push(String::new());
+        lines.push(format!("{} {kind}", mark(kind)));
+        for finding in findings.iter().take(SHOWN) {
+            for path in finding.paths.iter().take(SHOWN) {
+                lines.push(format!("    {path}"));
+            }
+            if finding.paths.len() > SHOWN {
+                lines.push(format!(
+                    "    … and {} more",
+                    thousands(finding.paths.len() - SHOWN)
+                ));
+            }
+            lines.extend(wrapped(&finding.detail, "      ", width));
+        }
+        if findings.len() > SHOWN {
+            lines.push(format!(
+                "    … and {} more findings",
+                thousands(findings.len() - SHOWN)
+            ));
+        }
+        lines.extend(wrapped(&format!("→ {}", kind.advice()), "  ", width));
+    }
+    if !inspection.findings.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(wrapped(verdict(inspection), "", width));
+    if by_kind(inspection).any(|(_, findings)| findings.len() > SHOWN) {
+        lines.extend(wrapped(
+            "--json lists all of it; --html report.html shows the pictures.",
+            "",
+            width,
+        ));
+    }
+    lines.join("\n")
+}
+
+fn mark(kind: Kind) -> char {
+    if kind.is_grave() { '!' } else { ' ' }
+}
+
+/// Lines of at most `width` columns, each after `indent`; a word that is longer has a line of its own.
+fn wrapped(text: &str, indent: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let longer = indent.len() + line.chars().count() + 1 + word.chars().count();
+        if !line.is_empty() && longer > width {
+            lines.push(format!("{indent}{line}"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    lines.push(format!("{indent}{line}"));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_no_wider_than_the_terminal_and_lose_no_word() {
+        let text = "a class of fewer pictures than ten is learnt by heart";
+        for width in [12, 20, 60] {
+            let lines = wrapped(text, "  ", width);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= width),
+                "{lines:?}"
+            );
+            let words: Vec<&str> = lines
+                .iter()
+                .flat_map(|line| line.split_whitespace())
+                .collect();
+            assert_eq!(words.join(" "), text);
+        }
+    }
+}

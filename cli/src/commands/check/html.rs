@@ -1,0 +1,158 @@
+//! The report with the pictures: one file that needs no network, light or dark as the reader's system is.
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hubel::check::{Finding, Inspection, Kind};
+
+use super::{by_kind, verdict};
+use crate::console::thousands;
+
+/// How many findings of a kind are shown, and how many pictures of a finding.
+const FINDINGS: usize = 60;
+const PICTURES: usize = 8;
+
+/// Pixels of the longer side of a picture in the report.
+const SIDE: u32 = 192;
+
+/// Writes the report beside `path` and puts it in its place when it is whole.
+pub(super) fn write(path: &Path, data: &str, inspection: &Inspection) -> io::Result<()> {
+    let named = |error: io::Error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot write {}: {error}", path.display()),
+        )
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.part", std::process::id()));
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(page(data, inspection).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written.map_err(named)
+}
+
+fn page(data: &str, inspection: &Inspection) -> String {
+    let mut contents = String::new();
+    let mut sections = String::new();
+    for (kind, findings) in by_kind(inspection) {
+        let class = if kind.is_grave() {
+            " class=\"grave\""
+        } else {
+            ""
+        };
+        contents += &format!(
+            "<li{class}><a href=\"#{kind}\"><b>{}</b> {kind}</a></li>\n",
+            thousands(findings.len())
+        );
+        sections += &section(inspection, kind, findings);
+    }
+    let notes = inspection
+        .notes
+        .iter()
+        .map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note)));
+    let state = match (inspection.is_grave(), inspection.findings.is_empty()) {
+        (true, _) => "grave",
+        (false, true) => "clean",
+        (false, false) => "fair",
+    };
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>hubel check {title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n\
+         <p class=\"command\">hubel check</p>\n<h1>{title}</h1>\n<p>{description}</p>\n{notes}\
+         <p class=\"verdict {state}\">{verdict}</p>\n<nav><ul>\n{contents}</ul></nav>\n</header>\n<main>\n{sections}</main>\n</body>\n</html>\n",
+        title = escaped(data),
+        style = include_str!("report.css"),
+        description = escaped(&inspection.description),
+        notes = notes.collect::<String>(),
+        verdict = escaped(&verdict(inspection).replace("what is marked with !", "what is marked")),
+    )
+}
+
+fn section(inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String {
+    let badge = if kind.is_grave() {
+        " <span class=\"badge\">makes a score untrustworthy</span>"
+    } else {
+        ""
+    };
+    let mut section = format!(
+        "<section id=\"{kind}\">\n<h2>{kind} <span class=\"count\">{}</span>{badge}</h2>\n<p class=\"advice\">{}</p>\n<div class=\"findings\">\n",
+        thousands(findings.len()),
+        escaped(kind.advice())
+    );
+    for finding in findings.iter().take(FINDINGS) {
+        section += "<article>\n<div class=\"pictures\">\n";
+        for path in finding.paths.iter().take(PICTURES) {
+            section += &figure(inspection, path);
+        }
+        section += "</div>\n";
+        if finding.paths.len() > PICTURES {
+            section += &format!(
+                "<p class=\"more\">and {} more</p>\n",
+                thousands(finding.paths.len() - PICTURES)
+            );
+        }
+        section += &format!(
+            "<p class=\"detail\">{}</p>\n</article>\n",
+            escaped(&finding.detail)
+        );
+    }
+    section += "</div>\n";
+    if findings.len() > FINDINGS {
+        section += &format!(
+            "<p class=\"more\">and {} more findings, which <code>hubel check --json</code> lists</p>\n",
+            thousands(findings.len() - FINDINGS)
+        );
+    }
+    section + "</section>\n"
+}
+
+/// A picture above its path; the path alone where there is no picture.
+fn figure(inspection: &Inspection, path: &str) -> String {
+    let image = match inspection.thumbnail(path, SIDE) {
+        Some(picture) => format!(
+            "<img alt=\"\" src=\"data:{};base64,{}\">",
+            picture.media_type,
+            STANDARD.encode(&picture.bytes)
+        ),
+        None => String::new(),
+    };
+    format!(
+        "<figure>{image}<figcaption>{}</figcaption></figure>\n",
+        escaped(path)
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_become_part_of_the_page() {
+        assert_eq!(
+            escaped("<b>\"cats & dogs\"</b>"),
+            "&lt;b&gt;&quot;cats &amp; dogs&quot;&lt;/b&gt;"
+        );
+    }
+}

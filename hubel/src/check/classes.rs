@@ -1,0 +1,108 @@
+//! `empty-class`, `tiny-class` and `imbalance`: how many pictures the classes have.
+use crate::check::examine::{Sample, Samples, Seen};
+use crate::check::{Finding, Kind};
+use crate::data::catalogue::Part;
+
+/// A class of fewer pictures to learn from is tiny.
+pub const TINY: usize = 10;
+
+/// A class of so many times the pictures of another is worth a finding.
+pub const IMBALANCE: usize = 3;
+
+/// A finding for each class that is empty or tiny, and one for the data where the others differ much in size.
+pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
+    let learnt = counts(samples, |part| {
+        !matches!(part, Some(Part::Validation | Part::Test))
+    });
+    let mut findings = Vec::new();
+    let mut others = Vec::new();
+    for (class, name) in samples.classes.iter().enumerate() {
+        let problem = if learnt[class] == 0 {
+            Some((Kind::EmptyClass, empty(samples, class, name)))
+        } else if learnt[class] < TINY {
+            let pictures = if learnt[class] == 1 {
+                "picture"
+            } else {
+                "pictures"
+            };
+            let detail = format!(
+                "class `{name}` has {} {pictures} to learn from{}",
+                learnt[class],
+                untested(samples, class)
+            );
+            Some((Kind::TinyClass, detail))
+        } else if !untested(samples, class).is_empty() {
+            others.push(class);
+            let detail = format!(
+                "class `{name}` has {} pictures to learn from{}",
+                learnt[class],
+                untested(samples, class)
+            );
+            Some((Kind::EmptyClass, detail))
+        } else {
+            others.push(class);
+            None
+        };
+        findings.extend(problem.map(|(kind, detail)| Finding {
+            kind,
+            paths: samples.folders(name),
+            detail,
+        }));
+    }
+    let largest = others.iter().copied().max_by_key(|&class| learnt[class]);
+    let smallest = others.iter().copied().min_by_key(|&class| learnt[class]);
+    if let (Some(largest), Some(smallest)) = (largest, smallest)
+        && learnt[largest] >= IMBALANCE * learnt[smallest]
+    {
+        let name = |class: usize| &samples.classes[class];
+        findings.push(Finding {
+            kind: Kind::Imbalance,
+            paths: [smallest, largest].iter().flat_map(|&class| samples.folders(name(class))).collect(),
+            detail: format!(
+                "class `{}` has {} pictures to learn from and class `{}` has {}, {:.1} times as many",
+                name(smallest),
+                learnt[smallest],
+                name(largest),
+                learnt[largest],
+                learnt[largest] as f64 / learnt[smallest] as f64
+            ),
+        });
+    }
+    findings
+}
+
+/// Usable pictures of each class in the parts that are wanted.
+fn counts(samples: &Samples, wanted: impl Fn(Option<Part>) -> bool) -> Vec<usize> {
+    let mut counts = vec![0; samples.classes.len()];
+    let usable = |sample: &&Sample| matches!(sample.seen, Seen::Whole(_)) && wanted(sample.part);
+    samples
+        .all
+        .iter()
+        .filter(usable)
+        .for_each(|sample| counts[sample.label] += 1);
+    counts
+}
+
+/// What is said about a class without pictures to learn from.
+fn empty(samples: &Samples, class: usize, name: &str) -> String {
+    let all = counts(samples, |_| true)[class];
+    let listed = samples
+        .all
+        .iter()
+        .filter(|sample| sample.label == class)
+        .count();
+    match (all, listed) {
+        (0, 0) => format!("class `{name}` has no pictures"),
+        (0, _) => format!("class `{name}` has no picture that can be read, of {listed}"),
+        _ => format!("class `{name}` has no pictures to learn from, but {all} in other parts"),
+    }
+}
+
+/// What is said about a class that has no test pictures where there are some of others.
+fn untested(samples: &Samples, class: usize) -> &'static str {
+    let tested = counts(samples, |part| part == Some(Part::Test));
+    match samples.parts.contains(&Part::Test) && tested[class] == 0 {
+        true => ", and none to test with",
+        false => "",
+    }
+}

@@ -1,0 +1,250 @@
+//! What is learnt of each picture by looking at it once; the pictures themselves are not kept.
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageFormat};
+
+use crate::check::damage::{self, Damage};
+use crate::data::catalogue::{Catalogue, File, Part};
+use crate::data::fingerprint::Fingerprint;
+use crate::data::{Dataset, Splits, picture};
+use crate::{Error, Result};
+
+/// All pictures of a data set.
+pub(super) struct Samples {
+    pub(super) all: Vec<Sample>,
+    pub(super) classes: Vec<String>,
+    /// The parts that the data is divided into; none where it is not.
+    pub(super) parts: Vec<Part>,
+    /// Where class folders may be.
+    root: Option<PathBuf>,
+}
+
+/// What is known of one picture.
+pub(super) struct Sample {
+    /// Its path, or its place in an array.
+    pub(super) name: String,
+    pub(super) label: usize,
+    pub(super) part: Option<Part>,
+    pub(super) seen: Seen,
+}
+
+/// What a look at a picture came to.
+#[allow(clippy::large_enum_variant, reason = "nearly all are whole")]
+pub(super) enum Seen {
+    Whole(Facts),
+    Damaged(Damage),
+}
+
+/// A picture that can be used.
+pub(super) struct Facts {
+    pub(super) fingerprint: Fingerprint,
+    /// In pixels, as it is shown.
+    pub(super) height: usize,
+    /// In pixels, as it is shown.
+    pub(super) width: usize,
+    /// Whether it has no colour.
+    pub(super) is_grey: bool,
+    /// How EXIF says it is turned, if it is.
+    pub(super) turned: Option<Orientation>,
+    /// What its contents are, where its name says something else.
+    pub(super) wrong_extension: Option<ImageFormat>,
+}
+
+impl Samples {
+    /// Looks at all files of a catalogue.
+    pub(super) fn of_files(
+        root: &Path,
+        catalogue: &Catalogue,
+        listen: &(dyn Fn(usize, usize) + Sync),
+    ) -> Self {
+        let files = &catalogue.files;
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let next = AtomicUsize::new(0);
+        let done = AtomicUsize::new(0);
+        let results = Mutex::new(Vec::with_capacity(files.len()));
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(files.len()) {
+                scope.spawn(|| {
+                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let seen = look(&file.path);
+                        listen(done.fetch_add(1, Ordering::Relaxed) + 1, files.len());
+                        let mut results = results.lock().expect("no thread panics here");
+                        results.push((file, seen));
+                    }
+                });
+            }
+        });
+        let mut results = results.into_inner().expect("no thread panics here");
+        // The catalogue's order: files lie in one array.
+        results.sort_unstable_by_key(|(file, _)| std::ptr::from_ref::<File>(file));
+        let sample = |(file, seen): (&File, Seen)| Sample {
+            name: file.path.to_string_lossy().into_owned(),
+            label: file.label,
+            part: file.part,
+            seen,
+        };
+        let parts = [Part::Train, Part::Validation, Part::Test].into_iter();
+        Self {
+            all: results.into_iter().map(sample).collect(),
+            classes: catalogue.classes.clone(),
+            parts: parts
+                .filter(|part| catalogue.count(Some(*part)) > 0)
+                .collect(),
+            root: Some(root.to_owned()),
+        }
+    }
+
+    /// Looks at all pictures of arrays.
+    pub(super) fn of_arrays(splits: &Splits) -> Result<Self> {
+        let mut samples = Self {
+            all: Vec::new(),
+            classes: splits.train.classes().to_vec(),
+            parts: Vec::new(),
+            root: None,
+        };
+        for (part, dataset) in array_parts(splits) {
+            samples.parts.push(part);
+            let shape = dataset.shape();
+            for (index, fingerprint) in dataset.fingerprints().into_iter().enumerate() {
+                let is_grey = match dataset.bytes(index)? {
+                    Some(pixels) if shape.channels == 3 => is_grey(&pixels),
+                    _ => true,
+                };
+                samples.all.push(Sample {
+                    name: format!("{}:{index}", array_name(part)),
+                    label: dataset.labels()[index],
+                    part: Some(part),
+                    seen: Seen::Whole(Facts {
+                        fingerprint,
+                        height: shape.height,
+                        width: shape.width,
+                        is_grey,
+                        turned: None,
+                        wrong_extension: None,
+                    }),
+                });
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Those that can be used.
+    pub(super) fn whole(&self) -> impl Iterator<Item = (&Sample, &Facts)> {
+        self.all.iter().filter_map(|sample| match &sample.seen {
+            Seen::Whole(facts) => Some((sample, facts)),
+            Seen::Damaged(_) => None,
+        })
+    }
+
+    /// The folders of a class: `root/class`, `root/train/class` …; none where it has none.
+    pub(super) fn folders(&self, class: &str) -> Vec<String> {
+        let Some(root) = &self.root else {
+            return Vec::new();
+        };
+        let parts = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = match self.parts.is_empty() {
+            true => vec![root.join(class)],
+            false => parts.map(|part| part.path().join(class)).collect(),
+        };
+        folders.retain(|folder| folder.is_dir());
+        folders.sort();
+        let names = folders.iter();
+        names
+            .map(|folder| folder.to_string_lossy().into_owned())
+            .collect()
+    }
+}
+
+/// The parts of arrays.
+pub(super) fn array_parts(splits: &Splits) -> impl Iterator<Item = (Part, &Dataset)> {
+    let parts = [
+        (Part::Train, Some(&splits.train)),
+        (Part::Validation, splits.validation.as_ref()),
+        (Part::Test, splits.test.as_ref()),
+    ];
+    parts
+        .into_iter()
+        .filter_map(|(part, dataset)| dataset.map(|dataset| (part, dataset)))
+}
+
+/// What a part is called in the names of pictures in arrays.
+pub(super) fn array_name(part: Part) -> &'static str {
+    match part {
+        Part::Train => "train",
+        Part::Validation => "validation",
+        Part::Test => "test",
+    }
+}
+
+/// Looks at one file.
+fn look(path: &Path) -> Seen {
+    let bytes = match picture::contents(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return Seen::Damaged(Damage::Unreadable(problem(error))),
+    };
+    let missing = damage::missing_end(&bytes);
+    let decoded = picture::decode_with_orientation(&bytes, path);
+    match (missing, decoded) {
+        (Some(missing), Ok(_)) => Seen::Damaged(Damage::Truncated(format!(
+            "{missing}; a part of it can be decoded"
+        ))),
+        (Some(missing), Err(_)) => Seen::Damaged(Damage::Truncated(missing)),
+        (None, Err(error)) => Seen::Damaged(Damage::Unreadable(problem(error))),
+        (None, Ok((picture, orientation))) => match facts(path, &bytes, &picture, orientation) {
+            Ok(facts) => Seen::Whole(facts),
+            Err(error) => Seen::Damaged(Damage::Unreadable(problem(error))),
+        },
+    }
+}
+
+fn facts(
+    path: &Path,
+    bytes: &[u8],
+    picture: &DynamicImage,
+    orientation: Orientation,
+) -> Result<Facts> {
+    let channels = if picture.color().has_color() { 3 } else { 1 };
+    let (pixels, shape) = picture::bytes(picture, channels)?;
+    Ok(Facts {
+        fingerprint: Fingerprint::new(bytes, &pixels, shape),
+        height: shape.height,
+        width: shape.width,
+        is_grey: channels == 1 || is_grey(&pixels),
+        turned: (orientation != Orientation::NoTransforms).then_some(orientation),
+        wrong_extension: wrong_extension(path, bytes),
+    })
+}
+
+/// The format of the contents where the ending names another; a name without an ending says nothing.
+fn wrong_extension(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
+    let ending = path.extension()?.to_string_lossy().to_lowercase();
+    let named = match ending.as_str() {
+        "jfif" => Some(ImageFormat::Jpeg),
+        ending => ImageFormat::from_extension(ending),
+    };
+    let contents = image::guess_format(bytes).ok()?;
+    (named != Some(contents)).then_some(contents)
+}
+
+/// How far the channels of a grey pixel may lie apart, in levels, after lossy coding.
+const GREY: u8 = 8;
+
+/// Whether all pixels `[n, 3]` are grey.
+fn is_grey(pixels: &[u8]) -> bool {
+    pixels.chunks_exact(3).all(|pixel| {
+        let (low, high) = (pixel.iter().min(), pixel.iter().max());
+        low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
+    })
+}
+
+/// What is wrong, without the path, which is named beside it.
+fn problem(error: Error) -> String {
+    match error {
+        Error::Picture { problem, .. } => problem,
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,339 @@
+//! Every fault is planted in a folder: each is found, at its place, and nothing else; and nothing in a clean one.
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageFormat};
+use proptest::prelude::*;
+
+use super::damage::missing_end;
+use super::*;
+use crate::data::fingerprint::tests::photo;
+
+const CLASSES: [&str; 3] = ["ant", "bee", "cow ä"];
+
+fn jpeg(picture: &DynamicImage, quality: u8) -> Vec<u8> {
+    let mut file = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut file, quality);
+    picture.write_with_encoder(encoder).unwrap();
+    file
+}
+
+fn coded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut file = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
+
+/// The first so many percent of a file.
+fn cut(file: &[u8], percent: usize) -> &[u8] {
+    &file[..file.len() * percent / 100]
+}
+
+/// A JPEG whose EXIF says that it is to be turned by 90°.
+fn turned(file: &[u8]) -> Vec<u8> {
+    let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    [&file[..2], exif, &file[2..]].concat()
+}
+
+/// Data of which nothing is to be said: pictures of the usual kinds, all different.
+struct Planted {
+    folder: tempfile::TempDir,
+    seed: u64,
+}
+
+impl Planted {
+    fn clean() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut planted = Self { folder, seed: 0 };
+        for class in CLASSES {
+            planted.fill("train", class, 14);
+            planted.fill("test", class, 3);
+        }
+        planted
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn fill(&mut self, part: &str, class: &str, count: usize) {
+        for number in 0..count {
+            let picture = self.another(60 + number as u32 % 10, 48);
+            self.put(
+                &format!("{part}/{class}/{number:02}.jpg"),
+                &jpeg(&picture, 90),
+            );
+        }
+    }
+
+    /// A picture like no other.
+    fn another(&mut self, width: u32, height: u32) -> DynamicImage {
+        self.seed += 1;
+        photo(self.seed, width, height)
+    }
+
+    fn put(&self, name: &str, contents: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+
+    fn read(&self, name: &str) -> (Vec<u8>, DynamicImage) {
+        let contents = fs::read(self.path(name)).unwrap();
+        let picture = image::load_from_memory(&contents).unwrap();
+        (contents, picture)
+    }
+
+    /// Kinds and paths of what is found, in order.
+    fn found(&self) -> Vec<(String, Vec<String>)> {
+        let findings = check(self.folder.path(), &|_, _| ()).unwrap().findings;
+        let relative = |path: &String| {
+            let path = Path::new(path).strip_prefix(self.folder.path());
+            path.unwrap().to_str().unwrap().replace('\\', "/")
+        };
+        let mut found: Vec<_> = findings
+            .iter()
+            .map(|finding| {
+                assert!(!finding.detail.is_empty());
+                (
+                    finding.kind.to_string(),
+                    finding.paths.iter().map(relative).collect(),
+                )
+            })
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+fn expected(findings: &[(Kind, &[&str])]) -> Vec<(String, Vec<String>)> {
+    let owned = |(kind, paths): &(Kind, &[&str])| {
+        (
+            kind.to_string(),
+            paths.iter().map(|path| path.to_string()).collect(),
+        )
+    };
+    let mut expected: Vec<_> = findings.iter().map(owned).collect();
+    expected.sort();
+    expected
+}
+
+#[test]
+fn nothing_is_found_in_clean_data() {
+    let planted = Planted::clean();
+    assert_eq!(planted.found(), []);
+    assert!(!check(planted.folder.path(), &|_, _| ()).unwrap().is_grave());
+}
+
+#[test]
+fn every_planted_fault_is_found_and_nothing_else() {
+    let mut planted = Planted::clean();
+    planted.put("train/ant/text.jpg", b"these are words and no picture");
+    planted.put("train/ant/empty.png", b"");
+    let picture = planted.another(64, 48);
+    let file = jpeg(&picture, 90);
+    planted.put("train/bee/cut.jpg", cut(&file, 60));
+    planted.put("train/bee/end.jpg", &file[..file.len() - 2]);
+    let zeros = [cut(&file, 50), &vec![0; file.len() / 2]].concat();
+    planted.put("train/bee/zeros.jpg", &zeros);
+    for (ending, format) in [
+        ("png", ImageFormat::Png),
+        ("gif", ImageFormat::Gif),
+        ("webp", ImageFormat::WebP),
+        ("bmp", ImageFormat::Bmp),
+        ("ppm", ImageFormat::Pnm),
+    ] {
+        planted.put(
+            &format!("train/bee/cut.{ending}"),
+            cut(&coded(&picture, format), 70),
+        );
+    }
+    let picture = planted.another(64, 48);
+    planted.put("train/cow ä/a png.jpg", &coded(&picture, ImageFormat::Png));
+    planted.put("train/ant/copy.jpg", &planted.read("train/ant/03.jpg").0);
+    planted.put(
+        "train/bee/near.jpg",
+        &jpeg(&planted.read("train/bee/05.jpg").1, 60),
+    );
+    planted.put("train/cow ä/ant.jpg", &planted.read("train/ant/07.jpg").0);
+    let smaller = planted.read("train/bee/02.jpg").1.thumbnail_exact(50, 40);
+    planted.put("test/bee/seen.png", &coded(&smaller, ImageFormat::Png));
+    planted.fill("train", "dog", 3);
+    planted.fill("test", "dog", 2);
+    fs::create_dir(planted.path("train/emu")).unwrap();
+    planted.fill("train", "fox", 60);
+    planted.fill("test", "fox", 3);
+    planted.fill("train", "gnu", 20);
+    let picture = planted.another(800, 640);
+    planted.put("train/ant/huge.jpg", &jpeg(&picture, 80));
+    let picture = planted.another(7, 6);
+    planted.put("train/ant/dot.png", &coded(&picture, ImageFormat::Png));
+    let picture = planted.another(300, 50);
+    planted.put("train/ant/strip.jpg", &jpeg(&picture, 90));
+    let picture = planted.another(64, 48);
+    planted.put("train/cow ä/turned.jpg", &turned(&jpeg(&picture, 90)));
+    let picture = planted.another(64, 48).grayscale();
+    planted.put("train/cow ä/grey.jpg", &jpeg(&picture, 90));
+    let picture = planted.another(64, 48).grayscale().into_rgb8().into();
+    planted.put("train/cow ä/grey rgb.jpg", &jpeg(&picture, 90));
+    let picture = planted.another(150, 50);
+    planted.put("train/cow ä/wide.jpg", &jpeg(&picture, 90));
+
+    let expected = expected(&[
+        (Kind::Unreadable, &["train/ant/text.jpg"]),
+        (Kind::Unreadable, &["train/ant/empty.png"]),
+        (Kind::Truncated, &["train/bee/cut.jpg"]),
+        (Kind::Truncated, &["train/bee/end.jpg"]),
+        (Kind::Truncated, &["train/bee/zeros.jpg"]),
+        (Kind::Truncated, &["train/bee/cut.png"]),
+        (Kind::Truncated, &["train/bee/cut.gif"]),
+        (Kind::Truncated, &["train/bee/cut.webp"]),
+        (Kind::Truncated, &["train/bee/cut.bmp"]),
+        (Kind::Truncated, &["train/bee/cut.ppm"]),
+        (Kind::WrongExtension, &["train/cow ä/a png.jpg"]),
+        (
+            Kind::ExactDuplicate,
+            &["train/ant/03.jpg", "train/ant/copy.jpg"],
+        ),
+        (
+            Kind::NearDuplicate,
+            &["train/bee/05.jpg", "train/bee/near.jpg"],
+        ),
+        (
+            Kind::LabelConflict,
+            &["train/ant/07.jpg", "train/cow ä/ant.jpg"],
+        ),
+        (Kind::SplitLeak, &["train/bee/02.jpg", "test/bee/seen.png"]),
+        (Kind::TinyClass, &["test/dog", "train/dog"]),
+        (Kind::EmptyClass, &["train/emu"]),
+        // Of gnus there are none to test with.
+        (Kind::EmptyClass, &["train/gnu"]),
+        (
+            Kind::Imbalance,
+            &["test/bee", "train/bee", "test/fox", "train/fox"],
+        ),
+        (Kind::ExtremeSize, &["train/ant/huge.jpg"]),
+        (Kind::ExtremeSize, &["train/ant/dot.png"]),
+        (Kind::ExtremeSize, &["train/ant/strip.jpg"]),
+        (Kind::Rotated, &["train/cow ä/turned.jpg"]),
+        (Kind::GreyAmongColour, &["train/cow ä/grey.jpg"]),
+        (Kind::GreyAmongColour, &["train/cow ä/grey rgb.jpg"]),
+        (Kind::Cropped, &["train/cow ä/wide.jpg"]),
+        (Kind::Cropped, &["train/ant/strip.jpg"]),
+    ]);
+    let found = planted.found();
+    for finding in &expected {
+        assert!(found.contains(finding), "not found: {finding:?}");
+    }
+    for finding in &found {
+        assert!(expected.contains(finding), "found beside: {finding:?}");
+    }
+    assert_eq!(found.len(), expected.len(), "something is found twice");
+    let kinds: std::collections::HashSet<_> = found.iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds.len(), Kind::ALL.len());
+
+    let inspection = check(planted.folder.path(), &|_, _| ()).unwrap();
+    assert!(inspection.is_grave());
+    let leak = inspection
+        .findings
+        .iter()
+        .find(|finding| finding.kind == Kind::SplitLeak)
+        .unwrap();
+    for path in &leak.paths {
+        let thumbnail = inspection.thumbnail(path, 32).unwrap();
+        let thumbnail = image::load_from_memory(&thumbnail.bytes).unwrap();
+        assert_eq!(thumbnail.width(), 32);
+    }
+    assert!(inspection.thumbnail("train/ant/text.jpg", 32).is_none());
+}
+
+#[test]
+fn arrays_are_checked_too_and_their_pictures_named_by_their_places() {
+    let pixels = |seed| photo(seed, 32, 32).into_rgb8().into_raw();
+    let classes: Vec<String> = CLASSES.map(String::from).into();
+    let dataset = |seeds: &[u64], labels: Vec<usize>| {
+        let images = seeds.iter().flat_map(|&seed| pixels(seed)).collect();
+        crate::Dataset::from_bytes(
+            "arrays",
+            classes.clone(),
+            crate::Shape::new(32, 32, 3),
+            images,
+            labels,
+        )
+        .unwrap()
+    };
+    let seeds: Vec<u64> = (0..36)
+        .map(|seed| if seed == 30 { 3 } else { seed })
+        .collect();
+    let train = dataset(&seeds, (0..36).map(|index| index % 3).collect());
+    let test = dataset(&[100, 101, 102, 4], vec![0, 1, 2, 2]);
+    let splits = catalogue::arrays("arrays", train, None, Some(test)).unwrap();
+    let samples = Samples::of_arrays(&splits).unwrap();
+    let found = duplicates::findings(&samples);
+    let found: Vec<_> = found
+        .iter()
+        .map(|finding| (finding.kind, &finding.paths[..]))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                Kind::ExactDuplicate,
+                &["train:3".to_owned(), "train:30".to_owned()][..]
+            ),
+            (
+                Kind::LabelConflict,
+                &["train:4".to_owned(), "test:3".to_owned()][..]
+            ),
+            (
+                Kind::SplitLeak,
+                &["train:4".to_owned(), "test:3".to_owned()][..]
+            ),
+        ]
+    );
+    assert_eq!(
+        classes::findings(&samples).len() + looks::findings(&samples).len(),
+        0
+    );
+}
+
+#[test]
+fn findings_come_in_the_same_order_whatever_thread_was_first() {
+    let mut planted = Planted::clean();
+    planted.fill("train", "fox", 60);
+    let first = check(planted.folder.path(), &|_, _| ()).unwrap().findings;
+    for _ in 0..3 {
+        assert_eq!(
+            check(planted.folder.path(), &|_, _| ()).unwrap().findings,
+            first
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn wherever_a_file_is_cut_its_end_is_missed(format in 0usize..6, share in 0.0f64..1.0, seed in 0u64..5) {
+        let picture = photo(seed, 40, 30);
+        let file = match format {
+            0 => jpeg(&picture, 70),
+            1 => coded(&picture, ImageFormat::Png),
+            2 => coded(&picture, ImageFormat::Gif),
+            3 => coded(&picture, ImageFormat::WebP),
+            4 => coded(&picture, ImageFormat::Bmp),
+            _ => coded(&picture, ImageFormat::Pnm),
+        };
+        prop_assert_eq!(missing_end(&file), None);
+        let length = (file.len() as f64 * share) as usize;
+        // The first bytes tell the format.
+        prop_assert!(length < 8 || missing_end(&file[..length]).is_some());
+    }
+
+    #[test]
+    fn any_bytes_have_an_end_or_none(start in 0usize..7, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let starts: [&[u8]; 7] = [b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF", b"BM", b"P6 ", b""];
+        let file = [starts[start], &bytes].concat();
+        let missing = missing_end(&file);
+        prop_assert!(missing.is_none_or(|missing| missing.contains(&file.len().to_string())));
+    }
+}
