@@ -1,0 +1,153 @@
+//! What is read and what is done to it: the flags of `train`, `check`, `data` and `bench data` about pictures.
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hubel::Shape;
+use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
+
+use super::train::usual;
+use super::values::{at_least_1, bytes, parsed, shape, share};
+
+/// What is trained on, and what is done to it before a network sees it.
+#[derive(Args, Clone)]
+pub(crate) struct TrainingData {
+    /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV), IDX, CIFAR or npz files
+    #[arg(default_value = "mnist")]
+    pub(crate) data: String,
+    /// Size that pictures are brought to [default: their own where all agree, else a square of at most 64]
+    #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
+    pub(crate) input: Option<Shape>,
+    /// Pictures of other proportions: letterbox (all of it, black bars), crop (the middle), stretch
+    #[arg(long, default_value_t = Resize::Letterbox, value_parser = parsed::<Resize>)]
+    pub(crate) resize: Resize,
+    /// Random changes to training pictures: none, light, standard, strong, or operations such as 'flip, crop(4)'
+    /// [default: standard for pictures, none for writing]
+    #[arg(long, value_name = "PRESET|OPERATIONS")]
+    pub(crate) augment: Option<String>,
+    /// Share of the images held out to watch the run, where the data has no such part
+    #[arg(long, value_name = "SHARE", default_value_t = Options::default().validation, value_parser = share)]
+    pub(crate) val: f64,
+    /// Share of the images held out for the final judgement, where the data has no such part
+    #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
+    pub(crate) test: f64,
+    /// Decides all that is random. Same seed and instruction set: the same bits, for any number of threads
+    #[arg(long, default_value_t = usual().seed)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+impl TrainingData {
+    /// How the data is read and divided.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            shape: self.input,
+            resize: self.resize,
+            validation: self.val,
+            test: self.test,
+            seed: self.seed,
+            ..self.files.options()
+        }
+    }
+
+    /// The random changes asked for, or those that suit the data.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn augmentation(&self, writing: bool) -> hubel::Result<Augmentation> {
+        match &self.augment {
+            None => Ok(Augmentation::usual(writing)),
+            Some(text) => Augmentation::parse(text, writing),
+        }
+    }
+}
+
+/// `hubel data`
+#[derive(Subcommand)]
+pub(crate) enum Data {
+    /// Draw the pictures of one training step, exactly as the network sees them
+    Preview(Preview),
+}
+
+/// `hubel data preview`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel data preview photos/ --out sheet.png
+  hubel data preview photos/ --augment strong --original
+  hubel data preview photos/ --epoch 3 --step 40 --seed 7 --batch-size 64
+
+With the flags of `hubel train` that say how data is read, divided, augmented, balanced and put into
+batches, these are the pictures of that step of that run. Under each stand its class, its index among
+the training images and its file.")]
+pub(crate) struct Preview {
+    #[command(flatten)]
+    pub(crate) data: TrainingData,
+    /// The epoch, counted from 1
+    #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
+    pub(crate) epoch: usize,
+    /// The step in the epoch, counted from 1
+    #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
+    pub(crate) step: usize,
+    /// Images per step
+    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
+    pub(crate) batch_size: usize,
+    /// What is done about classes of very different size, as of `train`: none, loss, sample
+    #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
+    pub(crate) balance: Balance,
+    /// Put each picture as it was before augmentation on its left
+    #[arg(long)]
+    pub(crate) original: bool,
+    /// Show only the first so many pictures of the step
+    #[arg(long, value_name = "PICTURES", value_parser = at_least_1)]
+    pub(crate) count: Option<usize>,
+    /// The PNG file to write
+    #[arg(long, short, value_name = "FILE", default_value = "sheet.png")]
+    pub(crate) out: PathBuf,
+    /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures with index, class, path
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How picture files are read.
+#[derive(Args, Clone)]
+pub(crate) struct Files {
+    /// Pictures that cannot be read: fail (list them and stop), skip (leave them out), quarantine (move them beside the data)
+    #[arg(long, value_name = "POLICY", default_value_t = BadFiles::Fail, value_parser = parsed::<BadFiles>)]
+    pub(crate) bad_files: BadFiles,
+    /// Memory for decoded pictures, such as 500MB; what does not fit is decoded again in each epoch [default: half of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) cache: Option<usize>,
+}
+
+impl Files {
+    /// How files are read.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            bad_files: self.bad_files,
+            cache: self.cache,
+            ..Options::default()
+        }
+    }
+}
+
+/// `hubel check`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  hubel check photos/
+  hubel check photos/ --html report.html        with the pictures, side by side
+  hubel check photos/ --json
+
+Exit codes: 1 where something makes a score untrustworthy (unreadable, truncated, label-conflict,
+split-leak, empty-class), or nothing could be checked; 0 otherwise, whatever else was found.")]
+pub(crate) struct Check {
+    /// The data, in any form that `hubel train` takes
+    pub(crate) data: String,
+    /// Also write a page with the pictures, in one file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print one JSON object: findings, each with kind, paths, detail
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,164 @@
+//! `hubel train`.
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use hubel::data::Balance;
+use hubel::network::Initialisation;
+use hubel::{Optimizer, Schedule, TrainSettings};
+
+use super::values::{at_least_1, fraction, not_negative, parsed, positive};
+use super::{Processor, TrainingData};
+
+/// `hubel train`
+#[derive(Args)]
+// A negative number is a wrong value of its flag and not an unknown flag.
+#[command(allow_negative_numbers = true)]
+#[command(after_help = "\
+Examples:
+  hubel train
+  hubel train --model lenet5 --epochs 3 --seed 7
+  hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
+  hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
+
+Ctrl-C saves the model as it is and leaves with 130; a second Ctrl-C leaves at once.")]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub(crate) data: TrainingData,
+    /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
+    #[arg(long, short, value_name = "NAME|TEXT")]
+    pub(crate) model: Option<String>,
+    /// How often each training image is seen [default: 3 for writing, 30 for pictures]
+    #[arg(long, short, value_parser = at_least_1)]
+    pub(crate) epochs: Option<usize>,
+    /// Images per step
+    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
+    pub(crate) batch_size: usize,
+    /// The highest learning rate of the schedule [default: one that suits the optimizer]
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    pub(crate) learning_rate: Option<f32>,
+    /// How weights follow their gradients (sgd: with Nesterov momentum) [default: the one that trains MNIST best]
+    #[arg(long, value_enum)]
+    pub(crate) optimizer: Option<OptimizerName>,
+    /// Momentum of --optimizer sgd [default: 0.9]
+    #[arg(long, value_parser = fraction)]
+    pub(crate) momentum: Option<f32>,
+    /// How the learning rate moves over the run
+    #[arg(long, value_enum, default_value_t = ScheduleName::from(usual().schedule))]
+    pub(crate) schedule: ScheduleName,
+    /// Pull of the weights towards 0
+    #[arg(long, value_name = "DECAY", default_value_t = usual().weight_decay, value_parser = not_negative)]
+    pub(crate) weight_decay: f32,
+    /// Probability spread over all classes in the targets
+    #[arg(long, value_name = "SHARE", default_value_t = usual().label_smoothing, value_parser = fraction)]
+    pub(crate) label_smoothing: f32,
+    /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
+    #[arg(long, value_enum, default_value_t = InitialisationName::He)]
+    pub(crate) initialisation: InitialisationName,
+    /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often)
+    #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
+    pub(crate) balance: Balance,
+    /// No Winograd: compute every product of each convolution; smaller rounding errors, slower
+    #[arg(long)]
+    pub(crate) precise: bool,
+    /// Folder for the model [default: a new one, runs/NAME]
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) processor: Processor,
+    /// Print one JSON object: test_accuracy, seconds, model, epochs …
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Train {
+    /// What the trainer is to do with data that shows `writing`, or other pictures.
+    ///
+    /// # Errors
+    /// When the augmentation cannot be read.
+    pub(crate) fn settings(&self, writing: bool) -> hubel::Result<TrainSettings> {
+        let usual = usual();
+        let optimizer = match self.optimizer {
+            None => usual.optimizer,
+            Some(OptimizerName::Adamw) => Optimizer::AdamW,
+            Some(OptimizerName::Sgd) => {
+                let momentum = self.momentum.unwrap_or(0.9);
+                Optimizer::Sgd {
+                    momentum,
+                    nesterov: momentum > 0.0,
+                }
+            }
+        };
+        let usual_rate = match (optimizer, usual.optimizer) {
+            (Optimizer::Sgd { .. }, Optimizer::Sgd { .. })
+            | (Optimizer::AdamW, Optimizer::AdamW) => usual.learning_rate,
+            (Optimizer::Sgd { .. }, _) => 0.05,
+            (Optimizer::AdamW, _) => 0.002,
+        };
+        Ok(TrainSettings {
+            epochs: self
+                .epochs
+                .unwrap_or(if writing { usual.epochs } else { 30 }),
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate.unwrap_or(usual_rate),
+            optimizer,
+            schedule: self.schedule.into(),
+            weight_decay: self.weight_decay,
+            label_smoothing: self.label_smoothing,
+            seed: self.data.seed,
+            augmentation: self.data.augmentation(writing)?,
+            balance: self.balance,
+            bad_files: self.data.files.bad_files,
+            initialisation: match self.initialisation {
+                InitialisationName::He => Initialisation::HeOrXavier,
+                InitialisationName::Pytorch => Initialisation::PyTorch,
+            },
+            precise: self.precise,
+        })
+    }
+}
+
+/// How weights begin, by name.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum InitialisationName {
+    He,
+    Pytorch,
+}
+
+/// `--optimizer`
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum OptimizerName {
+    Sgd,
+    Adamw,
+}
+
+/// `--schedule`
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ScheduleName {
+    Constant,
+    Cosine,
+    Onecycle,
+}
+
+impl From<Schedule> for ScheduleName {
+    fn from(schedule: Schedule) -> Self {
+        match schedule {
+            Schedule::Constant => Self::Constant,
+            Schedule::Cosine => Self::Cosine,
+            Schedule::OneCycle => Self::Onecycle,
+        }
+    }
+}
+
+impl From<ScheduleName> for Schedule {
+    fn from(name: ScheduleName) -> Self {
+        match name {
+            ScheduleName::Constant => Self::Constant,
+            ScheduleName::Cosine => Self::Cosine,
+            ScheduleName::Onecycle => Self::OneCycle,
+        }
+    }
+}
+
+pub(super) fn usual() -> TrainSettings {
+    TrainSettings::default()
+}

@@ -1,0 +1,117 @@
+//! What flags accept, and what is said of anything else.
+use std::str::FromStr;
+
+use hubel::Shape;
+
+pub(super) fn at_least_1(text: &str) -> Result<usize, String> {
+    let count: Option<usize> = text.parse().ok();
+    count
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "a whole number, 1 or more, is needed".into())
+}
+
+pub(super) fn positive(text: &str) -> Result<f32, String> {
+    number(text, "greater than 0", |value| value > 0.0)
+}
+
+pub(super) fn not_negative(text: &str) -> Result<f32, String> {
+    number(text, "0 or more", |value| value >= 0.0)
+}
+
+/// A share as of [`fraction`], in double precision.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    fraction(text)?;
+    text.parse().map_err(|_| "a number is needed".into())
+}
+
+/// What the library reads from text, with its message.
+pub(super) fn parsed<T: FromStr<Err = hubel::Error>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|error: hubel::Error| error.to_string())
+}
+
+/// `500MB`, `2GB`, `1.5 GiB`, `0`
+pub(super) fn bytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_alphabetic());
+    let unit = match text[digits.len()..].to_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => f64::NAN,
+    };
+    let size = digits.trim().parse::<f64>().unwrap_or(f64::NAN) * unit;
+    match (0.0..1e18).contains(&size) {
+        true => Ok(size as usize),
+        false => Err("a size such as 500MB or 2GiB is needed".into()),
+    }
+}
+
+pub(super) fn fraction(text: &str) -> Result<f32, String> {
+    number(text, "from 0 to less than 1", |value| {
+        (0.0..1.0).contains(&value)
+    })
+}
+
+fn number(text: &str, range: &str, fits: impl Fn(f32) -> bool) -> Result<f32, String> {
+    let value: Option<f32> = text.parse().ok();
+    value
+        .filter(|value| value.is_finite() && fits(*value))
+        .ok_or_else(|| format!("a number {range} is needed"))
+}
+
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
+    let value: Option<f64> = text.parse().ok();
+    value
+        .filter(|value| value.is_finite() && *value > 0.0)
+        .ok_or_else(|| "a number greater than 0 is needed".into())
+}
+
+pub(super) fn shape(text: &str) -> Result<Shape, String> {
+    let sizes: Vec<usize> = text
+        .split(['x', 'X', '×'])
+        .map(|size| size.trim().parse().ok().filter(|size| *size > 0))
+        .collect::<Option<_>>()
+        .unwrap_or_default();
+    match sizes[..] {
+        [height, width, channels] => Ok(Shape::new(height, width, channels)),
+        [height, width] => Ok(Shape::new(height, width, 1)),
+        _ => Err("height×width×channels is needed, such as 28x28x1 or 224x224x3".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_read_and_bad_ones_refused() {
+        assert_eq!(shape("28x30x3"), Ok(Shape::new(28, 30, 3)));
+        assert_eq!(shape("28×30"), Ok(Shape::new(28, 30, 1)));
+        for bad in ["", "28", "0x28x1", "28x28x1x1", "ax28x1", "-1x2x3"] {
+            assert!(shape(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        assert!(positive("0").is_err() && positive("nan").is_err() && positive("inf").is_err());
+        assert!(fraction("1").is_err() && fraction("-0.1").is_err());
+        assert_eq!(fraction("0.25"), Ok(0.25));
+        assert!(share("1.0").is_err());
+        assert_eq!(share("0.1"), Ok(0.1));
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("1.5MB"), Ok(1_500_000));
+        assert_eq!(bytes("2 GiB"), Ok(2 << 30));
+        for bad in ["", "MB", "-1", "1 elephant", "nan", "inf"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+}
