@@ -1,4 +1,6 @@
 //! What happens to a vector of sums before it is stored, in one form for outputs and input gradients.
+pub(super) mod tile;
+
 use crate::activation::{self, Activation};
 use crate::simd::{self, Simd};
 use crate::stream::is_streamed;

@@ -10,6 +10,7 @@ use super::Geometry;
 use super::classes::{Class, Classes, Pixel, Walk};
 use super::direct::Piece;
 use super::finish::Finish;
+use super::finish::tile::Tile;
 use super::products::{Ahead, Terms, products};
 use crate::pool::fused::{ROOM, Room, Source, Target};
 
@@ -433,21 +434,17 @@ impl Task<'_> {
         let first = part.block * BLOCK_VECTORS * S::LANES;
         let channel = part.group * gather.channels + first;
         let last = (gather.channels - first - (V - 1) * S::LANES).min(S::LANES);
-        // Copies: after each store through a pointer, what lies behind a reference would be loaded again.
-        let (finish, place) = (*self.finish, part.place);
+        let place = part.place;
         let shift = if place.all_channels { channel } else { 0 };
-        for (pixel, sums) in pixels[..count].iter().zip(&sums) {
-            let at = pixel.target * place.pixel + shift;
-            for (v, sum) in sums.iter().enumerate() {
-                let lanes = if v + 1 == V { last } else { S::LANES };
-                let offset = v * S::LANES;
-                // SAFETY: the pixel and its channels lie within the target, and only this task writes them.
-                unsafe {
-                    let target = place.start;
-                    finish.store(simd, *sum, target, at + offset, channel + offset, lanes);
-                }
-            }
-        }
+        let tile = Tile {
+            target: place.start,
+            at: pixels.map(|pixel| pixel.target * place.pixel + shift),
+            count,
+            channel,
+            last,
+        };
+        // SAFETY: the pixels and their channels lie within the target, and only this task writes them.
+        unsafe { self.finish.store_tile(simd, sums, tile) };
         count
     }
 
