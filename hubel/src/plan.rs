@@ -4,6 +4,7 @@
 //! they need. A run allocates nothing and cannot fail. The plan is data; `run.rs` walks it.
 //!
 //! Vocabulary: a *map* is what one step writes for a whole batch; a *slot* is the memory that maps take turns in.
+mod chain;
 mod fuse;
 mod report;
 mod slots;
@@ -17,6 +18,7 @@ use crate::network::Graph;
 use crate::parameters::Parameters;
 use crate::{Error, Result, Shape, memory};
 
+pub(crate) use chain::Chain;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step};
 
@@ -97,6 +99,9 @@ impl Plan {
         let lowered = fuse::lower(graph, parameters, cpu, settings);
         let mut steps = lowered.steps;
         let training = settings.mode == Mode::Training;
+        if settings.mode == Mode::Inference && settings.fuse {
+            steps = chain::join(cpu, steps, lowered.maps.len());
+        }
         if training {
             fuse::plan_backward(&mut steps, lowered.maps.len(), settings.fuse);
         }

@@ -1,5 +1,6 @@
 //! The two loops that walk a plan: forward, and backward in reverse. What one kind of step does in both directions stands together in
 //! `run/`.
+mod chain;
 mod convolution;
 mod elementwise;
 mod normalisation;
@@ -37,15 +38,19 @@ impl Plan {
     pub fn pack(&self, cpu: &Cpu, parameters: &Parameters, workspace: &mut Workspace) {
         let training = self.settings.mode == Mode::Training;
         for (i, step) in self.steps.iter().enumerate() {
-            if let Kind::Convolution(convolution) = &step.kind {
-                let context = Context {
-                    cpu,
-                    parameters,
-                    training,
-                    seed: 0,
-                    step: i,
-                };
-                convolution.pack(&context, step.backward.inputs.first(), workspace);
+            let context = Context {
+                cpu,
+                parameters,
+                training,
+                seed: 0,
+                step: i,
+            };
+            match &step.kind {
+                Kind::Convolution(convolution) => {
+                    convolution.pack(&context, step.backward.inputs.first(), workspace);
+                }
+                Kind::Chain(chain) => chain.pack(&context, workspace),
+                _ => {}
             }
         }
     }
@@ -183,6 +188,7 @@ impl Step {
     fn forward(&self, context: &Context<'_>, workspace: &mut Workspace, output: &mut [f32]) {
         match &self.kind {
             Kind::Convolution(convolution) => convolution.forward(context, self, workspace, output),
+            Kind::Chain(chain) => chain.forward(context, self, workspace, output),
             Kind::MaxPool { window } => {
                 pooling::max_forward(context, self, window, workspace, output)
             }

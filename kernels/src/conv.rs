@@ -1,5 +1,6 @@
 //! Convolution: geometry, choice of algorithm, forward, input gradient, weight gradient.
 mod axis;
+mod bands;
 mod classes;
 mod depthwise;
 mod depthwise_weight_gradient;
@@ -21,6 +22,7 @@ use std::ops::Range;
 
 use crate::activation::Activation;
 
+pub use bands::{Bands, Link};
 pub use forward::Forward;
 pub use input_gradient::InputGradient;
 pub use weight_gradient::WeightGradient;

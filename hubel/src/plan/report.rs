@@ -2,10 +2,10 @@
 use std::fmt;
 
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{Geometry, Pass};
+use hubel_kernels::conv::{Algorithm, Geometry, Pass};
 use serde::Serialize;
 
-use super::{Kind, Mode, Plan, Step};
+use super::{Convolution, Kind, Mode, Plan, Step};
 
 /// What a plan computes, and how; serialised it is what `hubel inspect --plan --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -123,22 +123,26 @@ impl Plan {
 
 impl Step {
     fn report(&self, training: bool, output_bytes: usize) -> StepReport {
-        let convolution = match &self.kind {
-            Kind::Convolution(convolution) => Some(convolution),
-            _ => None,
+        let convolutions: &[Box<Convolution>] = match &self.kind {
+            Kind::Convolution(convolution) => std::slice::from_ref(convolution),
+            Kind::Chain(chain) => &chain.convolutions,
+            _ => &[],
+        };
+        let each = |text: &dyn Fn(&Convolution) -> String| {
+            let texts: Vec<String> = convolutions.iter().map(|step| text(step)).collect();
+            (!texts.is_empty()).then(|| texts.join(", "))
         };
         let reaches_back = self.backward.inputs.iter().any(Option::is_some);
         let algorithm = |pass: Pass| {
-            let convolution = convolution?;
-            let algorithm = match pass {
-                Pass::Forward => convolution.forward.algorithm(),
+            let algorithm: fn(&Convolution) -> Algorithm = match pass {
+                Pass::Forward => |step| step.forward.algorithm(),
                 Pass::InputGradient if training && reaches_back => {
-                    convolution.input_gradient.algorithm()
+                    |step| step.input_gradient.algorithm()
                 }
-                Pass::WeightGradient if training => convolution.weight_gradient.algorithm(),
+                Pass::WeightGradient if training => |step| step.weight_gradient.algorithm(),
                 _ => return None,
             };
-            Some(algorithm.to_string())
+            each(&|step| algorithm(step).to_string())
         };
         let mut backward = Vec::new();
         if let Some(activation) = self.backward.own_mask {
@@ -163,7 +167,7 @@ impl Step {
         StepReport {
             layers: self.name.clone(),
             kind: self.kind.summary(),
-            geometry: convolution.map(|step| geometry(&step.geometry)),
+            geometry: each(&|step| geometry(&step.geometry)),
             forward: algorithm(Pass::Forward),
             input_gradient: algorithm(Pass::InputGradient),
             weight_gradient: algorithm(Pass::WeightGradient),

@@ -7,6 +7,8 @@ use hubel_kernels::conv;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool;
 
+use super::chain::Chain;
+
 /// One step: reads the slots `inputs`, writes the slot `output`.
 pub(crate) struct Step {
     /// The layers it stands for, by name: `0 + 1`.
@@ -57,6 +59,8 @@ pub(crate) enum Kind {
         probability: f32,
         layer: u64,
     },
+    /// Convolutions that run together in bands of rows.
+    Chain(Box<Chain>),
     /// activation(sum of the inputs)
     Add {
         activation: Activation,
@@ -86,7 +90,48 @@ pub(crate) struct Convolution {
     pub(crate) pooled: bool,
 }
 
+/// `conv + relu`
+fn with_activation(mut parts: Vec<String>, activation: Activation) -> String {
+    if activation != Activation::Identity {
+        parts.push(format!("{activation:?}").to_lowercase());
+    }
+    parts.join(" + ")
+}
+
 impl Convolution {
+    /// What is computed, without the algorithms.
+    pub(super) fn summary(&self) -> String {
+        let mut parts = vec![if self.linear { "linear" } else { "conv" }.to_string()];
+        parts.extend(self.folded.as_ref().map(|_| "folded batch norm".into()));
+        parts.extend(self.add.then(|| "add".into()));
+        let text = with_activation(parts, self.activation);
+        match self.pooled {
+            true => text + " + max pool",
+            false => text,
+        }
+    }
+
+    /// Floats of the weights packed for the forward pass, or folded where they are not packed.
+    pub(crate) fn packed_forward(&self) -> usize {
+        match self.forward.packed_len() {
+            0 if self.folded.is_some() => self.geometry.weights(),
+            length => length,
+        }
+    }
+
+    /// Floats of the bias after folding.
+    pub(crate) fn folded_bias(&self) -> usize {
+        match self.folded {
+            Some(_) => self.geometry.output[2],
+            None => 0,
+        }
+    }
+
+    /// Floats of scratch memory that folding and packing need.
+    pub(super) fn folding_scratch(&self) -> usize {
+        self.geometry.weights() + self.geometry.output[2]
+    }
+
     /// The algorithm of each pass; one where all agree.
     fn algorithms(&self) -> String {
         let [forward, input, weight] = [
@@ -143,10 +188,8 @@ impl Kind {
             Self::Convolution(step) if training => (step.forward.scratch_len())
                 .max(step.input_gradient.scratch_len())
                 .max(step.weight_gradient.scratch_len()),
-            Self::Convolution(step) => step
-                .forward
-                .scratch_len()
-                .max(step.geometry.weights() + step.geometry.output[2]),
+            Self::Convolution(step) => step.forward.scratch_len().max(step.folding_scratch()),
+            Self::Chain(chain) => chain.scratch(),
             _ => 0,
         }
     }
@@ -154,10 +197,8 @@ impl Kind {
     /// Floats of the weights packed for the forward pass, or folded where they are not packed.
     pub(crate) fn packed_forward(&self) -> usize {
         match self {
-            Self::Convolution(step) => match step.forward.packed_len() {
-                0 if step.folded.is_some() => step.geometry.weights(),
-                length => length,
-            },
+            Self::Convolution(step) => step.packed_forward(),
+            Self::Chain(chain) => chain.packed_forward(),
             _ => 0,
         }
     }
@@ -195,10 +236,10 @@ impl Kind {
 
     /// What is computed, without the algorithms: `conv + folded batch norm + add + relu + max pool`.
     pub(crate) fn summary(&self) -> String {
-        let mut parts = vec![match self {
-            Self::Convolution(step) if step.linear => "linear".to_string(),
-            Self::Convolution(_) => "conv".into(),
-            Self::Pad(_) => "pad".into(),
+        let plain = match self {
+            Self::Convolution(step) => return step.summary(),
+            Self::Chain(chain) => return chain.to_string(),
+            Self::Pad(_) => "pad".to_string(),
             Self::MaxPool { .. } => "max pool".into(),
             Self::AveragePool { .. } => "average pool".into(),
             Self::Normalisation(_) => "batch norm".into(),
@@ -206,31 +247,20 @@ impl Kind {
             Self::Dropout { probability, .. } => format!("dropout {probability}"),
             Self::Add { .. } => "add".into(),
             Self::Concat { .. } => "concat".into(),
-        }];
-        if let Self::Convolution(step) = self {
-            parts.extend(step.folded.as_ref().map(|_| "folded batch norm".into()));
-        }
-        let add = match self {
-            Self::Convolution(step) => step.add,
-            Self::Normalisation(step) => step.add,
-            _ => false,
         };
-        parts.extend(add.then(|| "add".into()));
-        let activation = self.activation();
-        if activation != Activation::Identity {
-            parts.push(format!("{activation:?}").to_lowercase());
+        let mut parts = vec![plain];
+        if let Self::Normalisation(step) = self {
+            parts.extend(step.add.then(|| "add".into()));
         }
-        if let Self::Convolution(step) = self {
-            parts.extend(step.pooled.then(|| "max pool".into()));
-        }
-        parts.join(" + ")
+        with_activation(parts, self.activation())
     }
 
     /// Floats of the batch's mean and variance (or of the folded bias).
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
             Self::Normalisation(normalisation) => 2 * normalisation.channels,
-            Self::Convolution(step) if step.folded.is_some() => step.geometry.output[2],
+            Self::Convolution(step) => step.folded_bias(),
+            Self::Chain(chain) => chain.folded_biases(),
             _ => 0,
         }
     }

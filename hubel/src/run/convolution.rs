@@ -15,35 +15,63 @@ impl Convolution {
         input: Option<&Option<GradientTarget>>,
         workspace: &mut Workspace,
     ) {
-        let values = context.parameters.values();
-        let weights = &values[self.weight.clone()];
         let packed = &mut workspace.packed[context.step];
-        match &self.folded {
-            None => self.forward.pack(context.cpu, weights, &mut packed.forward),
-            Some(norm) => {
-                let (factor, summand) = norm.running_factors(values);
-                let folded = &mut workspace.scratch[..weights.len()];
-                let rows = folded
-                    .chunks_exact_mut(factor.len())
-                    .zip(weights.chunks_exact(factor.len()));
-                for (folded, row) in rows {
-                    for c in 0..factor.len() {
-                        folded[c] = factor[c] * row[c];
-                    }
-                }
-                match self.forward.packed_len() {
-                    0 => packed.forward.copy_from_slice(folded),
-                    _ => self.forward.pack(context.cpu, folded, &mut packed.forward),
-                }
-                let bias = self.bias.clone().map(|range| &values[range]);
-                for (c, folded) in workspace.statistics[context.step].iter_mut().enumerate() {
-                    *folded = summand[c] + bias.map_or(0.0, |bias| factor[c] * bias[c]);
-                }
-            }
-        }
+        self.pack_forward(
+            context,
+            &mut packed.forward,
+            &mut workspace.statistics[context.step],
+            &mut workspace.scratch,
+        );
         if context.training && input.is_some_and(Option::is_some) {
+            let weights = &context.parameters.values()[self.weight.clone()];
             self.input_gradient
                 .pack(context.cpu, weights, &mut packed.input_gradient);
+        }
+    }
+
+    /// Packs the weights for the forward pass; the bias after folding goes to `folded_bias`.
+    pub(super) fn pack_forward(
+        &self,
+        context: &Context<'_>,
+        packed: &mut [f32],
+        folded_bias: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let values = context.parameters.values();
+        let weights = &values[self.weight.clone()];
+        let Some(norm) = &self.folded else {
+            return self.forward.pack(context.cpu, weights, packed);
+        };
+        let (factor, summand) = norm.running_factors(values);
+        let folded = &mut scratch[..weights.len()];
+        let rows = folded
+            .chunks_exact_mut(factor.len())
+            .zip(weights.chunks_exact(factor.len()));
+        for (folded, row) in rows {
+            for c in 0..factor.len() {
+                folded[c] = factor[c] * row[c];
+            }
+        }
+        match self.forward.packed_len() {
+            0 => packed.copy_from_slice(folded),
+            _ => self.forward.pack(context.cpu, folded, packed),
+        }
+        let bias = self.bias.clone().map(|range| &values[range]);
+        for (c, folded) in folded_bias.iter_mut().enumerate() {
+            *folded = summand[c] + bias.map_or(0.0, |bias| factor[c] * bias[c]);
+        }
+    }
+
+    /// The bias that the forward pass adds.
+    pub(super) fn forward_bias<'a>(
+        &self,
+        context: &Context<'a>,
+        folded: &'a [f32],
+    ) -> Option<&'a [f32]> {
+        match (&self.folded, &self.bias) {
+            (Some(_), _) => Some(folded),
+            (None, Some(bias)) => Some(&context.parameters.values()[bias.clone()]),
+            (None, None) => None,
         }
     }
 
@@ -57,11 +85,7 @@ impl Convolution {
         let geometry = &self.geometry;
         let input_length = geometry.batch * geometry.input.iter().product::<usize>();
         let epilogue = Epilogue {
-            bias: match (&self.folded, &self.bias) {
-                (Some(_), _) => Some(&workspace.statistics[context.step][..]),
-                (None, Some(bias)) => Some(&context.parameters.values()[bias.clone()]),
-                (None, None) => None,
-            },
+            bias: self.forward_bias(context, &workspace.statistics[context.step]),
             add: self
                 .add
                 .then(|| &workspace.values[step.inputs[1]][..output.len()]),
@@ -163,7 +187,7 @@ impl Convolution {
 }
 
 /// What a pass wants of the weights: what it has packed, or the weights as they are where it packs nothing.
-fn packed_or_plain<'a>(
+pub(super) fn packed_or_plain<'a>(
     packed: &'a [f32],
     convolution: &Convolution,
     context: &Context<'a>,

@@ -12,7 +12,7 @@ use crate::threads::DisjointMut;
 
 use super::axis::Axis;
 use super::finish::Finish;
-use super::{Epilogue, Geometry, GradientEpilogue};
+use super::{Epilogue, Geometry, GradientEpilogue, Link};
 use runs::{BLOCK, MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, runs};
 
 /// Numbers of the target that a task writes about, in whole rows.
@@ -62,8 +62,40 @@ impl Forward {
         epilogue: &Epilogue,
         output: &mut [f32],
     ) {
+        let end = self.end(epilogue, output);
+        self.0.run(cpu, input, packed, end, output);
+    }
+
+    /// Some rows of the output, counted through all images, on this thread alone. `input` and `output` are where the maps start or
+    /// would start.
+    ///
+    /// # Safety
+    /// What the rows read and write is there, and no other thread writes it.
+    pub(super) unsafe fn rows(
+        &self,
+        cpu: &Cpu,
+        input: *const f32,
+        link: Link,
+        output: *mut f32,
+        rows: Range<usize>,
+    ) {
+        assert_eq!(link.packed.len(), self.packed_len(), "packed weights");
+        assert!(link.epilogue.add.is_none(), "a map to add");
+        cpu.dispatch(Task {
+            gather: &self.0,
+            source: input,
+            weights: link.packed,
+            end: &self.end(&link.epilogue, &[]),
+            target: output,
+            rows,
+            is_streamed: false,
+        });
+    }
+
+    /// What happens to the sums of `output`.
+    fn end<'a>(&self, epilogue: &Epilogue<'a>, output: &[f32]) -> End<'a> {
         let finish = Finish::forward(epilogue, output, self.0.source[2]);
-        let end = match *epilogue {
+        match *epilogue {
             Epilogue {
                 bias: None,
                 add: None,
@@ -75,8 +107,7 @@ impl Forward {
                 activation,
             } => End::Activation(bias, activation),
             _ => End::Other(finish),
-        };
-        self.0.run(cpu, input, packed, end, output);
+        }
     }
 }
 
@@ -210,7 +241,7 @@ impl Gather {
         cpu.parallel(rows.div_ceil(rows_of_task), |task| {
             cpu.dispatch(Task {
                 gather: self,
-                source,
+                source: source.as_ptr(),
                 weights,
                 end: &end,
                 target: target.as_mut_ptr(),
@@ -224,7 +255,8 @@ impl Gather {
 /// Some rows of the target.
 struct Task<'a> {
     gather: &'a Gather,
-    source: &'a [f32],
+    /// The starts of the maps; only what the rows read and write need be there.
+    source: *const f32,
     weights: &'a [f32],
     end: &'a End<'a>,
     target: *mut f32,
@@ -273,7 +305,7 @@ impl Task<'_> {
             count,
             #[inline(always)]
             |pixel, pixels| {
-                let source = self.source.as_ptr().wrapping_add(pixel * step);
+                let source = self.source.wrapping_add(pixel * step);
                 if block.len() == channels {
                     taps.prefetch(source, pixels * step, self.gather.new_rows, source_row);
                 }
@@ -310,7 +342,7 @@ impl Task<'_> {
         // SAFETY: the caller's promise; the buffer holds a block of P pixels.
         unsafe {
             let (is_last, to, to_pitch) = match self.end {
-                End::Nothing => (true, self.target.add(at + block.start), pitch),
+                End::Nothing => (true, self.target.wrapping_add(at + block.start), pitch),
                 _ => (false, buffer.as_mut_ptr().cast(), BLOCK),
             };
             let mut channel = block.start;
@@ -365,7 +397,7 @@ impl Task<'_> {
         unsafe {
             for [from, tap] in taps.places() {
                 let weight = load(simd, lanes, self.weights.as_ptr().add(tap + channel));
-                let source = source.add(from + channel);
+                let source = source.wrapping_add(from + channel);
                 for (p, sum) in sums.iter_mut().enumerate() {
                     *sum = simd.mul_add(load(simd, lanes, source.add(p * step)), weight, *sum);
                 }
@@ -465,9 +497,9 @@ impl Task<'_> {
         // SAFETY: the caller's promise; where the target is streamed, no vector is cut.
         unsafe {
             if self.is_streamed {
-                simd.stream(value, self.target.add(at));
+                simd.stream(value, self.target.wrapping_add(at));
             } else {
-                store(simd, lanes, value, self.target.add(at));
+                store(simd, lanes, value, self.target.wrapping_add(at));
             }
         }
     }

@@ -57,6 +57,14 @@ impl Forward {
         }
     }
 
+    /// The loop, if it is the one that gathers.
+    pub(super) fn gather(&self) -> Option<&Gather> {
+        match &self.by {
+            Loop::Gather(gather) => Some(gather),
+            Loop::Spread(_) => None,
+        }
+    }
+
     pub(super) fn packed_len(&self) -> usize {
         self.by.packed_len()
     }

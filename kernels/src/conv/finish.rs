@@ -97,7 +97,7 @@ impl<'a> Finish<'a> {
         // SAFETY: the caller's promise.
         unsafe {
             let value = self.value(simd, sum, target, at, channel, lanes);
-            let to = target.add(at);
+            let to = target.wrapping_add(at);
             if !whole {
                 simd.store_first(lanes, value, to);
             } else if self.stream && to.addr().is_multiple_of(size_of::<S::Vector>()) {

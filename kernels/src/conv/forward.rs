@@ -2,11 +2,12 @@
 use crate::Cpu;
 use crate::pool::Winner;
 
+use super::gather::Gather;
 use super::{Algorithm, Epilogue, Geometry, depthwise, direct, winograd};
 
 /// A forward pass, prepared for one geometry: tables of positions, the order of work.
 #[derive(Debug)]
-pub struct Forward(By);
+pub struct Forward(By, Geometry);
 
 #[derive(Debug)]
 enum By {
@@ -22,11 +23,12 @@ impl Forward {
     /// If `algorithm` does not support `geometry`.
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Self {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
-        Self(match algorithm {
+        let by = match algorithm {
             Algorithm::Direct => By::Direct(Box::new(direct::Forward::new(cpu, geometry))),
             Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
             Algorithm::Depthwise => By::Depthwise(depthwise::Forward::new(geometry)),
-        })
+        };
+        Self(by, geometry)
     }
 
     /// Prepares a pass whose output is max pooled by 2×2 windows side by side before it is written, if `algorithm` can; the last
@@ -37,13 +39,14 @@ impl Forward {
     pub fn pooled(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Option<Self> {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         let geometry = geometry.pooled()?;
-        Some(Self(match algorithm {
+        let by = match algorithm {
             Algorithm::Direct => {
                 By::Direct(Box::new(direct::Forward::new(cpu, geometry).pooled()?))
             }
             Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
             Algorithm::Depthwise => return None,
-        }))
+        };
+        Some(Self(by, geometry))
     }
 
     /// How it is computed.
@@ -126,6 +129,27 @@ impl Forward {
                 winograd.run_pooled(cpu, input, packed, epilogue, output, winners, scratch)
             }
             By::Depthwise(_) => panic!("the depthwise algorithm does not pool"),
+        }
+    }
+
+    /// What it was made for.
+    pub(super) fn geometry(&self) -> &Geometry {
+        &self.1
+    }
+
+    /// The loop of a direct convolution that gathers.
+    pub(super) fn gather(&self) -> Option<&Gather> {
+        match &self.0 {
+            By::Direct(direct) => direct.gather(),
+            _ => None,
+        }
+    }
+
+    /// The pass, if it is depthwise.
+    pub(super) fn depthwise(&self) -> Option<&depthwise::Forward> {
+        match &self.0 {
+            By::Depthwise(depthwise) => Some(depthwise),
+            _ => None,
         }
     }
 }

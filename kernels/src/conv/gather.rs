@@ -6,12 +6,12 @@ use crate::Cpu;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::Geometry;
 use super::classes::{Class, Classes, Pixel, Walk};
 use super::direct::Piece;
 use super::finish::Finish;
 use super::finish::tile::Tile;
 use super::products::{Ahead, Terms, products};
+use super::{Epilogue, Geometry};
 use crate::pool::fused::{ROOM, Room, Source, Target};
 
 /// Numbers of the source that a task reads: they stay in L2 while the blocks of weights pass by.
@@ -121,6 +121,21 @@ impl Gather {
         self.target_channels
     }
 
+    /// Numbers of the source.
+    pub(super) fn source_len(&self) -> usize {
+        self.images * self.rows.source * self.columns.source * self.source_channels
+    }
+
+    /// Numbers of the target.
+    pub(super) fn target_len(&self) -> usize {
+        self.all_rows() * self.columns.target * self.target_channels
+    }
+
+    /// The end of a forward pass into `target`, a whole map or some rows of it.
+    pub(super) fn finish<'a>(&self, epilogue: &Epilogue<'a>, target: &[f32]) -> Finish<'a> {
+        Finish::forward(epilogue, target, self.target_channels)
+    }
+
     /// Vectors of the target channels of a group.
     fn vectors(&self) -> usize {
         self.channels.div_ceil(self.lanes)
@@ -199,8 +214,7 @@ impl Gather {
         finish: &Finish,
         output: Output,
     ) {
-        let sources = self.images * self.rows.source * self.columns.source;
-        assert_eq!(source.len(), sources * self.source_channels, "source");
+        assert_eq!(source.len(), self.source_len(), "source");
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
         assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
         let [rows, blocks] = self.task;
@@ -214,9 +228,41 @@ impl Gather {
                 packed,
                 finish,
                 output,
+                skipped: [0, 0],
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
+        });
+    }
+
+    /// Some rows, counted through all images, of all blocks, on this thread alone. Of source and target only rows are there, which
+    /// begin `skipped` numbers behind the start of their maps.
+    ///
+    /// # Safety
+    /// What the rows read and write is there, no other thread writes it, and `finish` belongs to a map that has the rows.
+    pub(super) unsafe fn rows(
+        &self,
+        cpu: &Cpu,
+        [source, packed]: [&[f32]; 2],
+        finish: &Finish,
+        target: &DisjointMut<f32>,
+        skipped: [usize; 2],
+        rows: Range<usize>,
+    ) {
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
+        if rows.is_empty() {
+            return;
+        }
+        cpu.dispatch(Task {
+            gather: self,
+            source: Source::map(source),
+            packed,
+            finish,
+            output: Output::Map(target),
+            skipped,
+            rows,
+            blocks: 0..self.groups * self.blocks(),
         });
     }
 }
@@ -228,6 +274,8 @@ struct Task<'a> {
     packed: &'a [f32],
     finish: &'a Finish<'a>,
     output: Output<'a>,
+    /// Numbers of source and target that lie before what is there.
+    skipped: [usize; 2],
     rows: Range<usize>,
     blocks: Range<usize>,
 }
@@ -247,6 +295,7 @@ impl Kernel for Task<'_> {
         };
         // SAFETY: what rows of the target read are rows of the source, whose length has been checked.
         let source = unsafe { self.source.rows(simd, &mut room, size, reads) };
+        let source = source.wrapping_sub(self.skipped[0]);
         for block in self.blocks.clone() {
             let vectors = gather.block_vectors(block % gather.blocks());
             let row = columns.target * vectors * S::LANES;
@@ -258,7 +307,7 @@ impl Kernel for Task<'_> {
                 let rows = start..(start + band).min(self.rows.end);
                 let place = match self.output {
                     Output::Map(map) => Place {
-                        start: map.as_mut_ptr(),
+                        start: map.as_mut_ptr().wrapping_sub(self.skipped[1]),
                         pixel: gather.target_channels,
                         all_channels: true,
                     },

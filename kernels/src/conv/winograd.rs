@@ -226,7 +226,7 @@ impl Tiles {
 
 /// Runs `body(slot, task)` for every task; tasks that run at the same time have different slots, each with its own scratch.
 /// What a task computes must not depend on its slot.
-fn for_each(cpu: &Cpu, slots: usize, tasks: usize, body: impl Fn(usize, usize) + Sync) {
+pub(super) fn for_each(cpu: &Cpu, slots: usize, tasks: usize, body: impl Fn(usize, usize) + Sync) {
     let next = AtomicUsize::new(0);
     cpu.parallel(slots.min(tasks), |slot| {
         loop {
