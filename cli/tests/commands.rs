@@ -74,7 +74,7 @@ fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_wor
         .stderr(
             contains("MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1")
                 .and(contains(
-                    "57,000 images to train on, 3,000 held out for validation, 10,000 for the test",
+                    "57,046 images to train on, 2,954 held out for validation, 10,000 for the test",
                 ))
                 .and(contains("epoch 1"))
                 .and(contains("\r").not())
@@ -517,7 +517,7 @@ fn numbers_out_of_range_leave_with_2_and_what_is_needed() {
         ("--epochs", ["0", "-1", "99999999999999999999"], "1 or more"),
         ("--batch-size", ["0", "-1", "x"], "1 or more"),
         (
-            "--validation",
+            "--val",
             ["1", "-0.1", "nan"],
             "from 0 to less than 1",
         ),
@@ -560,7 +560,7 @@ fn a_batch_larger_than_the_data_is_said() {
     let train = |size: &str| {
         let mut command = hubel();
         command.arg("train").arg(folder.path());
-        command.args(["--model", SMALL, "--epochs", "1", "--validation", "0"]);
+        command.args(["--model", SMALL, "--epochs", "1", "--val", "0"]);
         command.args(["--batch-size", size, "--out"]);
         command.arg(runs.path().join(size));
         command.assert().success()

@@ -10,7 +10,7 @@ mod csv;
 mod divide;
 mod feed;
 pub(crate) mod fingerprint;
-mod folder;
+pub(crate) mod folder;
 mod idx;
 mod ignored;
 mod ink;

@@ -45,7 +45,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
         };
         findings.extend(problem.map(|(kind, detail)| Finding {
             kind,
-            paths: samples.folders(name),
+            paths: samples.folders(name, |part| kind == Kind::EmptyClass || part == Part::Train),
             detail,
         }));
     }
@@ -57,7 +57,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
         let name = |class: usize| &samples.classes[class];
         findings.push(Finding {
             kind: Kind::Imbalance,
-            paths: [smallest, largest].iter().flat_map(|&class| samples.folders(name(class))).collect(),
+            paths: [smallest, largest].iter().flat_map(|&class| samples.folders(name(class), |part| part == Part::Train)).collect(),
             detail: format!(
                 "class `{}` has {} pictures to learn from and class `{}` has {}, {:.1} times as many",
                 name(smallest),

@@ -1,5 +1,6 @@
 //! `exact-duplicate`, `near-duplicate`, `label-conflict` and `split-leak`: the same picture more than once.
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 
 use crate::check::examine::{Facts, Sample, Samples};
 use crate::check::{Finding, Kind};
@@ -39,15 +40,13 @@ fn of_group(samples: &Samples, group: &[(&Sample, &Facts)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let labels = group
         .iter()
-        .map(|(sample, _)| samples.classes[sample.label].clone());
+        .map(|(sample, _)| samples.classes[sample.label].as_str());
     let classes = counted(labels);
     if classes.len() > 1 {
         let detail = format!("{same}, but their classes differ: {}", listed(&classes));
         findings.push(finding(Kind::LabelConflict, group, detail));
     }
-    let parts = group
-        .iter()
-        .filter_map(|(sample, _)| sample.part.map(|part| part.to_string()));
+    let parts = group.iter().filter_map(|(sample, _)| sample.part);
     let parts = counted(parts);
     if parts.len() > 1 {
         let detail = format!("{same}, in several parts: {}", listed(&parts));
@@ -82,16 +81,16 @@ fn content(facts: &Facts) -> u64 {
     facts.fingerprint.content
 }
 
-fn counted(names: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
+fn counted<K: Ord>(names: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     let mut counts = BTreeMap::new();
     names.for_each(|name| *counts.entry(name).or_default() += 1);
     counts
 }
 
 /// `cat, 2 × dog`
-fn listed(counts: &BTreeMap<String, usize>) -> String {
+fn listed<K: Display>(counts: &BTreeMap<K, usize>) -> String {
     let words = counts.iter().map(|(name, count)| match count {
-        1 => name.clone(),
+        1 => name.to_string(),
         _ => format!("{count} × {name}"),
     });
     words.collect::<Vec<_>>().join(", ")

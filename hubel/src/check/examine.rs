@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageFormat};
 use crate::check::damage::{self, Damage};
 use crate::data::catalogue::{Catalogue, File, Part};
 use crate::data::fingerprint::Fingerprint;
+use crate::data::folder::part_called;
 use crate::data::{Dataset, Splits, picture};
 use crate::{Error, Result};
 
@@ -139,22 +140,23 @@ impl Samples {
         })
     }
 
-    /// The folders of a class: `root/class`, `root/train/class` …; none where it has none.
-    pub(super) fn folders(&self, class: &str) -> Vec<String> {
+    /// The folders of a class, `root/class`, or `root/train/class` and its like of the parts that are wanted; none where it has none.
+    pub(super) fn folders(&self, class: &str, wanted: impl Fn(Part) -> bool) -> Vec<String> {
         let Some(root) = &self.root else {
             return Vec::new();
         };
-        let parts = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let below = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let of_parts = below.filter(|folder| {
+            part_called(&folder.file_name().to_string_lossy()).is_some_and(&wanted)
+        });
         let mut folders: Vec<PathBuf> = match self.parts.is_empty() {
             true => vec![root.join(class)],
-            false => parts.map(|part| part.path().join(class)).collect(),
+            false => of_parts.map(|part| part.path().join(class)).collect(),
         };
         folders.retain(|folder| folder.is_dir());
         folders.sort();
-        let names = folders.iter();
-        names
-            .map(|folder| folder.to_string_lossy().into_owned())
-            .collect()
+        let names = folders.iter().map(|folder| folder.to_string_lossy());
+        names.map(|name| name.into_owned()).collect()
     }
 }
 

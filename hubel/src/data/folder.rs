@@ -161,7 +161,7 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
 }
 
 /// The part that a folder's name, or a word in a table, stands for.
-pub(super) fn part_called(name: &str) -> Option<Part> {
+pub(crate) fn part_called(name: &str) -> Option<Part> {
     match name.to_lowercase().as_str() {
         "train" | "training" => Some(Part::Train),
         "val" | "valid" | "validation" | "dev" => Some(Part::Validation),

@@ -221,7 +221,7 @@ impl fmt::Display for PlanReport {
             let cell = |text: &Option<String>| text.clone().unwrap_or_default();
             let mut line = vec![
                 i.to_string(),
-                step.layers.clone(),
+                in_short(&step.layers),
                 step.kind.clone(),
                 cell(&step.geometry),
                 cell(&step.forward),
@@ -235,6 +235,15 @@ impl fmt::Display for PlanReport {
         }
         table(f, &lines)?;
         write!(f, "\n{}", self.memory)
+    }
+}
+
+/// The names of a step's layers for a table: of many the first and the last.
+fn in_short(layers: &str) -> String {
+    let names: Vec<&str> = layers.split(" + ").collect();
+    match names[..] {
+        [first, _, _, .., last] => format!("{first} … {last}"),
+        _ => layers.into(),
     }
 }
 

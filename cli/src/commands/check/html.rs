@@ -51,7 +51,7 @@ fn page(data: &str, inspection: &Inspection) -> String {
             "<li{class}><a href=\"#{kind}\"><b>{}</b> {kind}</a></li>\n",
             thousands(findings.len())
         );
-        sections += &section(inspection, kind, findings);
+        sections += &section(data, inspection, kind, findings);
     }
     let notes = inspection
         .notes
@@ -76,7 +76,7 @@ fn page(data: &str, inspection: &Inspection) -> String {
     )
 }
 
-fn section(inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String {
+fn section(data: &str, inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String {
     let badge = if kind.is_grave() {
         " <span class=\"badge\">makes a score untrustworthy</span>"
     } else {
@@ -85,12 +85,12 @@ fn section(inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String 
     let mut section = format!(
         "<section id=\"{kind}\">\n<h2>{kind} <span class=\"count\">{}</span>{badge}</h2>\n<p class=\"advice\">{}</p>\n<div class=\"findings\">\n",
         thousands(findings.len()),
-        escaped(kind.advice())
+        sentence(kind.advice())
     );
     for finding in findings.iter().take(FINDINGS) {
         section += "<article>\n<div class=\"pictures\">\n";
         for path in finding.paths.iter().take(PICTURES) {
-            section += &figure(inspection, path);
+            section += &figure(data, inspection, path);
         }
         section += "</div>\n";
         if finding.paths.len() > PICTURES {
@@ -101,7 +101,7 @@ fn section(inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String 
         }
         section += &format!(
             "<p class=\"detail\">{}</p>\n</article>\n",
-            escaped(&finding.detail)
+            sentence(&finding.detail)
         );
     }
     section += "</div>\n";
@@ -115,7 +115,10 @@ fn section(inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String 
 }
 
 /// A picture above its path; the path alone where there is no picture.
-fn figure(inspection: &Inspection, path: &str) -> String {
+fn figure(data: &str, inspection: &Inspection, path: &str) -> String {
+    let relative = Path::new(path)
+        .strip_prefix(data)
+        .unwrap_or(Path::new(path));
     let image = match inspection.thumbnail(path, SIDE) {
         Some(picture) => format!(
             "<img alt=\"\" src=\"data:{};base64,{}\">",
@@ -126,8 +129,21 @@ fn figure(inspection: &Inspection, path: &str) -> String {
     };
     format!(
         "<figure>{image}<figcaption>{}</figcaption></figure>\n",
-        escaped(path)
+        escaped(&relative.to_string_lossy())
     )
+}
+
+/// A sentence of its own, with `code` as such.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    let text: String = first.chain(letters).collect();
+    let parts = text.split('`').enumerate();
+    let marked = parts.map(|(number, part)| match number % 2 {
+        0 => escaped(part),
+        _ => format!("<code>{}</code>", escaped(part)),
+    });
+    marked.collect::<String>() + "."
 }
 
 fn escaped(text: &str) -> String {
