@@ -516,11 +516,7 @@ fn numbers_out_of_range_leave_with_2_and_what_is_needed() {
         ("--learning-rate", ["0", "-1", "nan"], "greater than 0"),
         ("--epochs", ["0", "-1", "99999999999999999999"], "1 or more"),
         ("--batch-size", ["0", "-1", "x"], "1 or more"),
-        (
-            "--val",
-            ["1", "-0.1", "nan"],
-            "from 0 to less than 1",
-        ),
+        ("--val", ["1", "-0.1", "nan"], "from 0 to less than 1"),
         ("--momentum", ["1", "-0.1", "nan"], "from 0 to less than 1"),
         (
             "--label-smoothing",

@@ -8,6 +8,7 @@ pub(crate) mod catalogue;
 mod cifar;
 mod csv;
 mod divide;
+pub(crate) mod ending;
 mod feed;
 pub(crate) mod fingerprint;
 pub(crate) mod folder;

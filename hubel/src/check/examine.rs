@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat};
 
-use crate::check::damage::{self, Damage};
+use crate::check::damage::Damage;
 use crate::data::catalogue::{Catalogue, File, Part};
+use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::folder::part_called;
 use crate::data::{Dataset, Splits, picture};
@@ -187,7 +188,7 @@ fn look(path: &Path) -> Seen {
         Ok(bytes) => bytes,
         Err(error) => return Seen::Damaged(Damage::Unreadable(problem(error))),
     };
-    let missing = damage::missing_end(&bytes);
+    let missing = missing_end(&bytes);
     let decoded = picture::decode_with_orientation(&bytes, path);
     match (missing, decoded) {
         (Some(missing), Ok(_)) => Seen::Damaged(Damage::Truncated(format!(

@@ -6,8 +6,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat};
 use proptest::prelude::*;
 
-use super::damage::missing_end;
 use super::*;
+use crate::data::ending::missing_end;
 use crate::data::fingerprint::tests::photo;
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cow ä"];

@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::data::catalogue::File;
+use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::storage::{Files, moments};
 use crate::data::{BadFile, Dataset, Options, Pixels, Preparation, Reading, picture};
@@ -119,6 +120,12 @@ pub(super) fn read(
 /// Reads one file, and writes its pixels to `place` if there is one.
 fn examine(file: &File, preparation: &Preparation, place: Option<&mut [u8]>) -> Result<Seen> {
     let bytes = picture::contents(&file.path)?;
+    if let Some(missing) = missing_end(&bytes) {
+        return Err(Error::Picture {
+            path: file.path.clone(),
+            problem: format!("{missing}; copy or download it again"),
+        });
+    }
     let picture = picture::decode(&bytes, &file.path)?;
     let (pixels, shape) = picture::bytes(&picture, preparation.shape.channels)?;
     let fingerprint = Fingerprint::new(&bytes, &pixels, shape);

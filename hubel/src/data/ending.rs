@@ -1,0 +1,154 @@
+//! Whether a picture file is whole: decoders are lenient, and fill what is missing with grey.
+
+/// What is missing at the end of a file, if something is: of JPEG, PNG, GIF, WebP, BMP and binary PNM. Of other contents nothing is known.
+pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
+    let (ends, what) = match bytes {
+        [0xff, 0xd8, ..] => (jpeg_ends(bytes), "the marker that ends a JPEG (EOI)"),
+        [0x89, b'P', b'N', b'G', ..] => (png_ends(bytes), "the chunk that ends a PNG (IEND)"),
+        [b'G', b'I', b'F', b'8', ..] => (gif_ends(bytes), "the byte that ends a GIF"),
+        [b'R', b'I', b'F', b'F', ..] => {
+            (riff_ends(bytes), "a part of the length that its head names")
+        }
+        [b'B', b'M', ..] => (bmp_ends(bytes), "a part of the pixels that its head names"),
+        [b'P', b'5' | b'6', ..] => (pnm_ends(bytes), "a part of the pixels that its head names"),
+        [b'P', b'7', ..] => (pam_ends(bytes), "a part of the pixels that its head names"),
+        _ => return None,
+    };
+    // A head that is itself cut off counts as no end.
+    (ends != Some(true)).then(|| format!("{what} is missing after {} bytes", bytes.len()))
+}
+
+fn big_endian(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
+    let bytes = bytes.get(at..at + length)?;
+    Some(
+        bytes
+            .iter()
+            .fold(0, |number, &byte| number << 8 | usize::from(byte)),
+    )
+}
+
+fn little_endian(bytes: &[u8], at: usize) -> Option<usize> {
+    let bytes = bytes.get(at..at + 4)?;
+    Some(
+        bytes
+            .iter()
+            .rfold(0, |number, &byte| number << 8 | usize::from(byte)),
+    )
+}
+
+/// From marker to marker (ITU T.81, B.1): a segment tells its length, and coded data has no marker but RST in it.
+fn jpeg_ends(bytes: &[u8]) -> Option<bool> {
+    let mut at = 2;
+    loop {
+        // Fill bytes may come before a marker; what is no marker where one is due is left to the decoder, which skips it too.
+        while bytes.get(at..at + 2)?[0] != 0xff || matches!(bytes[at + 1], 0 | 0xff) {
+            at += 1;
+        }
+        let marker = bytes[at + 1];
+        at += 2;
+        match marker {
+            0xd9 => return Some(true),
+            0x01 | 0xd0..=0xd8 => {}
+            _ => at += big_endian(bytes, at, 2)?,
+        }
+    }
+}
+
+fn png_ends(bytes: &[u8]) -> Option<bool> {
+    let mut at = 8_usize;
+    loop {
+        let end = at.checked_add(big_endian(bytes, at, 4)?)?.checked_add(12)?;
+        if bytes.get(at + 4..at + 8)? == b"IEND" {
+            return Some(end <= bytes.len());
+        }
+        at = end;
+    }
+}
+
+fn gif_ends(bytes: &[u8]) -> Option<bool> {
+    let table = |flags: u8| {
+        if flags & 0x80 == 0 {
+            0
+        } else {
+            3 << ((flags & 7) + 1)
+        }
+    };
+    let mut at = 13 + table(*bytes.get(10)?);
+    loop {
+        match bytes.get(at)? {
+            0x3b => return Some(true),
+            0x21 => at += 2,
+            0x2c => at += 11 + table(*bytes.get(at + 9)?),
+            // No block begins like this; the decoder says what it thinks of it.
+            _ => return Some(true),
+        }
+        // Blocks of data, until an empty one.
+        loop {
+            let length = usize::from(*bytes.get(at)?);
+            at += 1 + length;
+            if length == 0 {
+                break;
+            }
+        }
+    }
+}
+
+fn riff_ends(bytes: &[u8]) -> Option<bool> {
+    Some(little_endian(bytes, 4)?.checked_add(8)? <= bytes.len())
+}
+
+fn bmp_ends(bytes: &[u8]) -> Option<bool> {
+    let (start, head) = (little_endian(bytes, 10)?, little_endian(bytes, 14)?);
+    // Older heads and compressed pixels do not tell how many bytes there are.
+    if head < 40 || !matches!(little_endian(bytes, 30)?, 0 | 3) {
+        return Some(true);
+    }
+    let width = little_endian(bytes, 18)?;
+    let height = (little_endian(bytes, 22)? as u32)
+        .cast_signed()
+        .unsigned_abs() as usize;
+    let depth = little_endian(bytes, 26)? >> 16;
+    let line = width.checked_mul(depth)?.div_ceil(32) * 4;
+    Some(line.checked_mul(height)?.checked_add(start)? <= bytes.len())
+}
+
+fn pnm_ends(bytes: &[u8]) -> Option<bool> {
+    let mut at = 2;
+    let mut numbers = [0usize; 3];
+    for number in &mut numbers {
+        // White space and comments before a number.
+        loop {
+            match bytes.get(at)? {
+                b'#' => at += bytes[at..].iter().position(|&byte| byte == b'\n')? + 1,
+                byte if byte.is_ascii_whitespace() => at += 1,
+                _ => break,
+            }
+        }
+        let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit());
+        let digits = digits.count();
+        *number = std::str::from_utf8(&bytes[at..at + digits])
+            .ok()?
+            .parse()
+            .ok()?;
+        at += digits;
+    }
+    let [width, height, most] = numbers;
+    let channels = if bytes[1] == b'6' { 3 } else { 1 };
+    let sample = if most > 255 { 2 } else { 1 };
+    let pixels = width.checked_mul(height)?.checked_mul(channels * sample)?;
+    Some(pixels.checked_add(at + 1)? <= bytes.len())
+}
+
+fn pam_ends(bytes: &[u8]) -> Option<bool> {
+    const END: &[u8] = b"ENDHDR\n";
+    let end = bytes.windows(END.len()).position(|window| window == END)?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let number = |name: &str| -> Option<usize> {
+        let mut values = head.lines().filter_map(|line| line.strip_prefix(name));
+        values.next()?.trim().parse().ok()
+    };
+    let sample = if number("MAXVAL ")? > 255 { 2 } else { 1 };
+    let pixels = number("WIDTH ")?.checked_mul(number("HEIGHT ")?)?;
+    let pixels = pixels.checked_mul(number("DEPTH ")?.checked_mul(sample)?)?;
+    Some(pixels.checked_add(end + END.len())? <= bytes.len())
+}
