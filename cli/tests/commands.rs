@@ -556,7 +556,9 @@ fn a_batch_larger_than_the_data_is_said() {
     let train = |size: &str| {
         let mut command = hubel();
         command.arg("train").arg(folder.path());
-        command.args(["--model", SMALL, "--epochs", "1", "--val", "0"]);
+        command.args([
+            "--model", SMALL, "--epochs", "1", "--val", "0", "--test", "0",
+        ]);
         command.args(["--batch-size", size, "--out"]);
         command.arg(runs.path().join(size));
         command.assert().success()
