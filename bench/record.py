@@ -42,9 +42,9 @@ def public(words):
     """The command line without the places of this machine."""
     words, kept = iter(words), []
     for word in words:
-        if word in ("--hubel", "--out", "--json"):
+        if word in ("--hubel", "--out", "--json", "--cifar"):
             next(words, None)
-        elif not word.startswith(("--hubel=", "--out=", "--json=")):
+        elif not word.startswith(("--hubel=", "--out=", "--json=", "--cifar=")):
             kept.append(word)
     return kept
 
