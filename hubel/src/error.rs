@@ -197,3 +197,14 @@ fn list(ways_out: &[String]) -> String {
         ways => format!("\n  ways out: {}", ways.join("; ")),
     }
 }
+
+impl Error {
+    /// What is wrong, for a line that names the file beside it.
+    pub(crate) fn without_path(self) -> String {
+        match self {
+            Self::Picture { problem, .. } => problem,
+            Self::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+}

@@ -34,6 +34,7 @@ mod memory;
 mod model;
 mod nearest;
 pub mod network;
+mod on_all_cores;
 mod optimizer;
 pub mod parameters;
 pub mod plan;

@@ -1,18 +1,17 @@
 //! What is learnt of each picture by looking at it once; the pictures themselves are not kept.
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat};
 
+use crate::Result;
 use crate::check::damage::Damage;
 use crate::data::catalogue::{Catalogue, File, Part};
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::folder::part_called;
 use crate::data::{Dataset, Splits, picture};
-use crate::{Error, Result};
+use crate::on_all_cores::on_all_cores;
 
 /// All pictures of a data set.
 pub(super) struct Samples {
@@ -63,25 +62,11 @@ impl Samples {
         listen: &(dyn Fn(usize, usize) + Sync),
     ) -> Self {
         let files = &catalogue.files;
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let next = AtomicUsize::new(0);
-        let done = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::with_capacity(files.len()));
-        std::thread::scope(|scope| {
-            for _ in 0..threads.min(files.len()) {
-                scope.spawn(|| {
-                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let seen = look(&file.path);
-                        listen(done.fetch_add(1, Ordering::Relaxed) + 1, files.len());
-                        let mut results = results.lock().expect("no thread panics here");
-                        results.push((file, seen));
-                    }
-                });
-            }
-        });
-        let mut results = results.into_inner().expect("no thread panics here");
-        // The catalogue's order: files lie in one array.
-        results.sort_unstable_by_key(|(file, _)| std::ptr::from_ref::<File>(file));
+        let seen = on_all_cores(
+            files.iter(),
+            |file| look(&file.path),
+            |done| listen(done, files.len()),
+        );
         let sample = |(file, seen): (&File, Seen)| Sample {
             name: file.path.to_string_lossy().into_owned(),
             label: file.label,
@@ -90,7 +75,7 @@ impl Samples {
         };
         let parts = [Part::Train, Part::Validation, Part::Test].into_iter();
         Self {
-            all: results.into_iter().map(sample).collect(),
+            all: files.iter().zip(seen).map(sample).collect(),
             classes: catalogue.classes.clone(),
             parts: parts
                 .filter(|part| catalogue.count(Some(*part)) > 0)
@@ -186,7 +171,7 @@ pub(super) fn array_name(part: Part) -> &'static str {
 fn look(path: &Path) -> Seen {
     let bytes = match picture::contents(path) {
         Ok(bytes) => bytes,
-        Err(error) => return Seen::Damaged(Damage::Unreadable(problem(error))),
+        Err(error) => return Seen::Damaged(Damage::Unreadable(error.without_path())),
     };
     let missing = missing_end(&bytes);
     let decoded = picture::decode_with_orientation(&bytes, path);
@@ -195,10 +180,10 @@ fn look(path: &Path) -> Seen {
             "{missing}; a part of it can be decoded"
         ))),
         (Some(missing), Err(_)) => Seen::Damaged(Damage::Truncated(missing)),
-        (None, Err(error)) => Seen::Damaged(Damage::Unreadable(problem(error))),
+        (None, Err(error)) => Seen::Damaged(Damage::Unreadable(error.without_path())),
         (None, Ok((picture, orientation))) => match facts(path, &bytes, &picture, orientation) {
             Ok(facts) => Seen::Whole(facts),
-            Err(error) => Seen::Damaged(Damage::Unreadable(problem(error))),
+            Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
         },
     }
 }
@@ -241,13 +226,4 @@ fn is_grey(pixels: &[u8]) -> bool {
         let (low, high) = (pixel.iter().min(), pixel.iter().max());
         low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
     })
-}
-
-/// What is wrong, without the path, which is named beside it.
-fn problem(error: Error) -> String {
-    match error {
-        Error::Picture { problem, .. } => problem,
-        Error::Io { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
 }

@@ -154,11 +154,8 @@ impl Preparation {
     /// # Errors
     /// [`Error::DataMismatch`] when the network's input is not one of pictures (1 or 3 channels).
     pub fn decoded(&self, picture: &DynamicImage) -> Result<Prepared> {
-        let (pixels, shape) = picture::bytes(picture, self.shape.channels)?;
-        self.check(shape)?;
-        let original = shape;
-        let (pixels, inverted) = self.bring_bytes(pixels.into(), shape);
-        let pixels = pixels.into_owned();
+        let (pixels, original) = picture::bytes(picture, self.shape.channels)?;
+        let (pixels, inverted) = self.brought(pixels, original)?;
         let mut tensor = vec![0.0; pixels.len()];
         self.normalise_bytes(&self.tables(), &pixels, &mut tensor);
         Ok(Prepared {
@@ -174,14 +171,27 @@ impl Preparation {
     /// # Errors
     /// [`Error::Picture`] or [`Error::Io`] when it cannot be read, and when the network's input is not one of pictures.
     pub fn picture(&self, path: &Path) -> Result<Prepared> {
+        self.decoded(&picture::read(path)?)
+            .map_err(of_picture(path))
+    }
+
+    /// As [`Preparation::picture`], the pixels alone: what a data set keeps.
+    pub(super) fn pixels(&self, path: &Path) -> Result<Vec<u8>> {
         let picture = picture::read(path)?;
-        self.decoded(&picture).map_err(|error| match error {
-            Error::DataMismatch(problem) => Error::Picture {
-                path: path.to_owned(),
-                problem,
-            },
-            other => other,
-        })
+        picture::bytes(&picture, self.shape.channels)
+            .and_then(|(pixels, shape)| self.brought(pixels, shape))
+            .map(|(pixels, _)| pixels)
+            .map_err(of_picture(path))
+    }
+
+    /// Bytes of `shape` `[h, w, c]` as bytes of the network's shape; also whether light and dark were exchanged.
+    ///
+    /// # Errors
+    /// As of [`Preparation::check`].
+    pub(super) fn brought(&self, pixels: Vec<u8>, shape: Shape) -> Result<(Vec<u8>, bool)> {
+        self.check(shape)?;
+        let (pixels, inverted) = self.bring_bytes(pixels.into(), shape);
+        Ok((pixels.into_owned(), inverted))
     }
 
     /// Prepares one sample into `out`, `[h, w, c]`; `change` may look at its bytes and change them, once they have the network's shape and
@@ -301,6 +311,17 @@ impl Preparation {
                 *out = (value - self.mean[channel]) / self.std[channel];
             }
         }
+    }
+}
+
+/// What is wrong with the picture at `path`, where a part of the preparation did not know the path.
+fn of_picture(path: &Path) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::DataMismatch(problem) => Error::Picture {
+            path: path.to_owned(),
+            problem,
+        },
+        other => other,
     }
 }
 

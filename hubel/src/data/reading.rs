@@ -1,12 +1,10 @@
 //! Reading picture files once before they are used: what cannot be read is found out, and what fits is kept.
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::data::catalogue::File;
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::storage::{Files, moments};
 use crate::data::{BadFile, Dataset, Options, Pixels, Preparation, Reading, picture};
+use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};
 
 /// Called now and then with the files that have been read and those to be read.
@@ -45,43 +43,23 @@ pub(super) fn read(
     let length = preparation.shape.len();
     let kept_rows = (cache / length).min(files.len());
     let mut kept = vec![0u8; kept_rows * length];
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let places = kept.chunks_exact_mut(length).map(Some);
-    let places = places.chain(std::iter::repeat_with(|| None));
-    let work = Mutex::new(files.iter().zip(places).enumerate());
-    let done = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(files.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = work.lock().expect("no thread panics here").next();
-                    let Some((row, (file, place))) = next else {
-                        return;
-                    };
-                    let seen = examine(file, preparation, place);
-                    let number = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    listen(number, files.len());
-                    results
-                        .lock()
-                        .expect("no thread panics here")
-                        .push((row, seen));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().expect("no thread panics here");
-    results.sort_unstable_by_key(|(row, _)| *row);
+    let room = kept.chunks_exact_mut(length).map(Some);
+    let room = room.chain(std::iter::repeat_with(|| None));
+    let seen = on_all_cores(
+        files.iter().zip(room),
+        |(file, room)| examine(file, preparation, room),
+        |done| listen(done, files.len()),
+    );
 
-    let mut read = (Vec::new(), Vec::new(), Vec::new());
+    let (mut places, mut labels, mut bad) = (Vec::new(), Vec::new(), Vec::new());
     let mut fingerprints = Vec::with_capacity(files.len());
     let mut all_moments = Vec::with_capacity(files.len() * preparation.shape.channels);
     let mut resized = false;
-    for ((row, seen), file) in results.into_iter().zip(files) {
+    for (place, (seen, file)) in seen.into_iter().zip(files).enumerate() {
         match seen {
             Ok(seen) => {
-                read.0.push(row);
-                read.1.push(file.label);
+                places.push(place);
+                labels.push(file.label);
                 fingerprints.push(seen.fingerprint);
                 all_moments.extend(seen.moments);
                 resized |= seen.resized;
@@ -90,11 +68,14 @@ pub(super) fn read(
                 // The row stays empty: no data set has it.
                 fingerprints.push(Fingerprint::of_content(&[]));
                 all_moments.extend(vec![[0; 2]; preparation.shape.channels]);
-                read.2.push(bad_file(file, error));
+                bad.push(BadFile {
+                    path: file.path.clone(),
+                    problem: error.without_path(),
+                    quarantined: None,
+                });
             }
         }
     }
-    let (places, labels, bad) = read;
     let paths = files.iter().map(|file| file.path.clone()).collect();
     let files = Files::new(paths, preparation.clone(), kept, all_moments, fingerprints);
     let reading = Reading {
@@ -117,8 +98,8 @@ pub(super) fn read(
     })
 }
 
-/// Reads one file, and writes its pixels to `place` if there is one.
-fn examine(file: &File, preparation: &Preparation, place: Option<&mut [u8]>) -> Result<Seen> {
+/// Reads one file, and keeps its pixels where there is room.
+fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> Result<Seen> {
     let bytes = picture::contents(&file.path)?;
     if let Some(missing) = missing_end(&bytes) {
         return Err(Error::Picture {
@@ -129,28 +110,15 @@ fn examine(file: &File, preparation: &Preparation, place: Option<&mut [u8]>) -> 
     let picture = picture::decode(&bytes, &file.path)?;
     let (pixels, shape) = picture::bytes(&picture, preparation.shape.channels)?;
     let fingerprint = Fingerprint::new(&bytes, &pixels, shape);
-    let prepared = preparation.decoded(&picture)?;
-    if let Some(place) = place {
-        place.copy_from_slice(&prepared.pixels);
+    let (pixels, _) = preparation.brought(pixels, shape)?;
+    if let Some(room) = room {
+        room.copy_from_slice(&pixels);
     }
     Ok(Seen {
         fingerprint,
-        moments: moments(&prepared.pixels, preparation.shape.channels),
+        moments: moments(&pixels, preparation.shape.channels),
         resized: shape != preparation.shape,
     })
-}
-
-fn bad_file(file: &File, error: Error) -> BadFile {
-    BadFile {
-        path: file.path.clone(),
-        problem: match error {
-            // The path is named beside it.
-            Error::Picture { problem, .. } => problem,
-            Error::Io { source, .. } => source.to_string(),
-            other => other.to_string(),
-        },
-        quarantined: None,
-    }
 }
 
 /// The shape into which pictures are read when nobody names one: their own size where all of a hundred agree, else a square as high as
@@ -205,21 +173,14 @@ impl Dataset {
 
     /// The fingerprint of each sample: of its file, or of its pixels where it came from none.
     pub(crate) fn fingerprints(&self) -> Vec<Fingerprint> {
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let length = self.len().div_ceil(threads).max(1);
-        let mut fingerprints = vec![Fingerprint::of_content(&[]); self.len()];
-        std::thread::scope(|scope| {
-            for (out, rows) in fingerprints
-                .chunks_mut(length)
-                .zip(self.rows.chunks(length))
-            {
-                scope.spawn(move || {
-                    for (out, &row) in out.iter_mut().zip(rows) {
-                        *out = self.pixels.fingerprint(row, self.shape);
-                    }
-                });
-            }
-        });
-        fingerprints
+        let of_rows = |rows: &[usize]| -> Vec<Fingerprint> {
+            let rows = rows.iter();
+            rows.map(|&row| self.pixels.fingerprint(row, self.shape))
+                .collect()
+        };
+        on_all_cores(self.rows.chunks(ROWS), of_rows, |_| ()).concat()
     }
 }
+
+/// Samples of which the fingerprints are taken at a time: each takes microseconds.
+const ROWS: usize = 256;

@@ -102,9 +102,7 @@ impl Files {
         let length = self.preparation.shape.len();
         match self.kept.get(row * length..(row + 1) * length) {
             Some(kept) => Ok(Cow::Borrowed(kept)),
-            None => Ok(Cow::Owned(
-                self.preparation.picture(&self.paths[row])?.pixels,
-            )),
+            None => Ok(Cow::Owned(self.preparation.pixels(&self.paths[row])?)),
         }
     }
 }

@@ -1,0 +1,58 @@
+//! Work spread over all cores that is no kernel: reading, decoding, comparing.
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What `work` makes of each of the items, in their order, whichever core did it. The items are taken one at a time, so that no core
+/// waits for another with larger ones. `done` is called from several threads after each item, with how many are done.
+pub(crate) fn on_all_cores<I, T: Send>(
+    items: impl Iterator<Item = I> + Send,
+    work: impl Fn(I) -> T + Sync,
+    done: impl Fn(usize) + Sync,
+) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let items = Mutex::new(items.enumerate());
+    let finished = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = items.lock().expect("an iterator does not panic").next();
+                    let Some((place, item)) = next else {
+                        return;
+                    };
+                    let result = work(item);
+                    done(finished.fetch_add(1, Ordering::Relaxed) + 1);
+                    let mut results = results.lock().expect("pushing does not panic");
+                    results.push((place, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("pushing does not panic");
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items_and_all_are_counted() {
+        let largest = AtomicUsize::new(0);
+        let squares = on_all_cores(
+            0..1000usize,
+            |number| number * number,
+            |done| {
+                largest.fetch_max(done, Ordering::Relaxed);
+            },
+        );
+        assert!(
+            squares
+                .into_iter()
+                .eq((0..1000).map(|number| number * number))
+        );
+        assert_eq!(largest.into_inner(), 1000);
+    }
+}
