@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use hubel::check::IMBALANCE;
 use hubel::data::Balance;
 use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
@@ -157,9 +158,6 @@ fn parts(splits: &Splits) -> String {
     let training = thousands(splits.train.len());
     format!("{training} images to train on, {held_out}, {test}")
 }
-
-/// From which ratio of the largest to the smallest class on imbalance is worth a remark.
-const IMBALANCE: usize = 3;
 
 /// What is done to the images, and what is to be known of their classes.
 fn treatment(train: &Dataset, settings: &TrainSettings) -> String {

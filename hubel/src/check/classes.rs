@@ -14,6 +14,12 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let learnt = counts(samples, |part| {
         !matches!(part, Some(Part::Validation | Part::Test))
     });
+    let tested = counts(samples, |part| part == Some(Part::Test));
+    // What is said about a class that has no test pictures where there are some of others.
+    let untested = |class: usize| match samples.parts.contains(&Part::Test) && tested[class] == 0 {
+        true => ", and none to test with",
+        false => "",
+    };
     let mut findings = Vec::new();
     let mut others = Vec::new();
     for (class, name) in samples.classes.iter().enumerate() {
@@ -28,15 +34,15 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
             let detail = format!(
                 "class `{name}` has {} {pictures} to learn from{}",
                 learnt[class],
-                untested(samples, class)
+                untested(class)
             );
             Some((Kind::TinyClass, detail))
-        } else if !untested(samples, class).is_empty() {
+        } else if !untested(class).is_empty() {
             others.push(class);
             let detail = format!(
                 "class `{name}` has {} pictures to learn from{}",
                 learnt[class],
-                untested(samples, class)
+                untested(class)
             );
             Some((Kind::EmptyClass, detail))
         } else {
@@ -95,14 +101,5 @@ fn empty(samples: &Samples, class: usize, name: &str) -> String {
         (0, 0) => format!("class `{name}` has no pictures"),
         (0, _) => format!("class `{name}` has no picture that can be read, of {listed}"),
         _ => format!("class `{name}` has no pictures to learn from, but {all} in other parts"),
-    }
-}
-
-/// What is said about a class that has no test pictures where there are some of others.
-fn untested(samples: &Samples, class: usize) -> &'static str {
-    let tested = counts(samples, |part| part == Some(Part::Test));
-    match samples.parts.contains(&Part::Test) && tested[class] == 0 {
-        true => ", and none to test with",
-        false => "",
     }
 }

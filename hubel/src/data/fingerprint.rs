@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use twox_hash::XxHash3_64;
 
 use crate::Shape;
+use crate::on_all_cores::on_all_cores;
 
 /// Cells of a thumbnail along each side.
 const SIDE: usize = 16;
@@ -212,7 +213,7 @@ fn brightness([red, green, blue]: [u64; 3]) -> u64 {
 /// Mean colours of 16×16 equal areas; a pixel on a border belongs to both sides by its share.
 fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
     let channels = shape.channels;
-    let colours = if channels == 3 { [0, 1, 2] } else { [0; 3] };
+    let colours = if channels == 3 { 3 } else { 1 };
     let columns = areas(shape.width);
     let mut cells = Vec::with_capacity(SIDE * SIDE);
     for area in areas(shape.height) {
@@ -222,14 +223,18 @@ fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
             let line = &pixels[line * shape.width * channels..][..shape.width * channels];
             for (sums, columns) in sums.iter_mut().zip(&columns) {
                 let pixels = &line[columns.first * channels..(columns.last + 1) * channels];
-                for (sum, colour) in sums.iter_mut().zip(colours) {
+                for (colour, sum) in sums[..colours].iter_mut().enumerate() {
                     *sum += weight * columns.sum(pixels, channels, colour);
                 }
             }
         }
         // Each pixel counts 16 × 16 in all, each area height × width.
         let area = (shape.height * shape.width) as u64;
-        cells.extend(sums.map(|sums| sums.map(|sum| ((sum + area / 2) / area) as u8)));
+        let mean = |sum: u64| ((sum + area / 2) / area) as u8;
+        cells.extend(sums.map(|sums| match colours {
+            1 => [mean(sums[0]); 3],
+            _ => sums.map(mean),
+        }));
     }
     cells
 }
@@ -335,12 +340,13 @@ pub(crate) fn near_duplicate_groups(fingerprints: &[Fingerprint]) -> Vec<usize> 
             .for_each(|&other| groups.join(same[0] as usize, other as usize));
     }
     contents.dedup_by_key(|index| content(*index));
-    let mut candidates: Vec<Candidate> = contents
+    let candidates: Vec<Candidate> = contents
         .iter()
         .map(|&index| Candidate::new(index, &fingerprints[index as usize].look))
         .filter(|candidate| candidate.light.spread >= FLAT)
         .collect();
-    for quarter in 0..QUARTERS {
+    let of_quarter = |quarter: usize| {
+        let (mut groups, mut candidates) = (groups.clone(), candidates.clone());
         let part = |candidate: &Candidate| (candidate.hash >> (16 * quarter)) as u16;
         candidates.sort_unstable_by_key(|candidate| (part(candidate), candidate.index));
         let mut starts = vec![0usize; (1 << 16) + 1];
@@ -372,6 +378,10 @@ pub(crate) fn near_duplicate_groups(fingerprints: &[Fingerprint]) -> Vec<usize> 
                 }
             }
         }
+        groups
+    };
+    for mut found in on_all_cores(0..QUARTERS, of_quarter, |_| ()) {
+        (0..fingerprints.len()).for_each(|index| groups.join(index, found.first(index)));
     }
     (0..fingerprints.len())
         .map(|index| groups.first(index))
@@ -409,6 +419,7 @@ impl Candidate {
 }
 
 /// Disjoint sets, each known by its smallest member.
+#[derive(Clone)]
 struct Groups {
     above: Vec<usize>,
 }
