@@ -99,23 +99,8 @@ impl InputGradient {
         input_gradient: &mut [f32],
         scratch: &mut [f32],
     ) {
-        match &self.0 {
-            By::Direct(direct) => {
-                let source = Source::map(output_gradient);
-                direct.run(cpu, source, packed, epilogue, input_gradient)
-            }
-            By::Winograd(winograd) => winograd.run(
-                cpu,
-                output_gradient,
-                packed,
-                epilogue,
-                input_gradient,
-                scratch,
-            ),
-            By::Depthwise(depthwise) => {
-                depthwise.run(cpu, output_gradient, packed, epilogue, input_gradient)
-            }
-        }
+        let source = Source::map(output_gradient);
+        self.run_source(cpu, source, packed, epilogue, input_gradient, scratch);
     }
 
     /// As [`InputGradient::run`] of a pass made by [`InputGradient::pooled`], with the gradient of the pooled output.
@@ -131,20 +116,27 @@ impl InputGradient {
         input_gradient: &mut [f32],
         scratch: &mut [f32],
     ) {
+        let source = Source::pooled(output_gradient);
+        self.run_source(cpu, source, packed, epilogue, input_gradient, scratch);
+    }
+
+    fn run_source(
+        &self,
+        cpu: &Cpu,
+        source: Source,
+        packed: &[f32],
+        epilogue: &GradientEpilogue,
+        input_gradient: &mut [f32],
+        scratch: &mut [f32],
+    ) {
         match &self.0 {
-            By::Direct(direct) => {
-                let source = Source::pooled(output_gradient);
-                direct.run(cpu, source, packed, epilogue, input_gradient)
+            By::Direct(direct) => direct.run(cpu, source, packed, epilogue, input_gradient),
+            By::Winograd(winograd) => {
+                winograd.run(cpu, source, packed, epilogue, input_gradient, scratch);
             }
-            By::Winograd(winograd) => winograd.run_pooled(
-                cpu,
-                output_gradient,
-                packed,
-                epilogue,
-                input_gradient,
-                scratch,
-            ),
-            By::Depthwise(_) => panic!("the depthwise algorithm reads no pooled gradient"),
+            By::Depthwise(depthwise) => {
+                depthwise.run(cpu, source.unpooled(), packed, epilogue, input_gradient);
+            }
         }
     }
 }

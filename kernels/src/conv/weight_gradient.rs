@@ -86,40 +86,8 @@ impl WeightGradient {
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) {
-        match &self.0 {
-            By::Direct(direct) => direct.run(
-                cpu,
-                input,
-                Source::map(output_gradient),
-                weight_gradient,
-                bias_gradient,
-                scratch,
-            ),
-            By::Spread(spread) => spread.run(
-                cpu,
-                input,
-                Source::map(output_gradient),
-                weight_gradient,
-                bias_gradient,
-                scratch,
-            ),
-            By::Winograd(winograd) => winograd.run(
-                cpu,
-                input,
-                output_gradient,
-                weight_gradient,
-                bias_gradient,
-                scratch,
-            ),
-            By::Depthwise(depthwise) => depthwise.run(
-                cpu,
-                input,
-                output_gradient,
-                weight_gradient,
-                bias_gradient,
-                scratch,
-            ),
-        }
+        let source = Source::map(output_gradient);
+        self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
     }
 
     /// As [`WeightGradient::run`] of a pass made by [`WeightGradient::pooled`], with the gradient of the pooled output.
@@ -136,22 +104,25 @@ impl WeightGradient {
         scratch: &mut [f32],
     ) {
         let source = Source::pooled(output_gradient);
+        self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
+    }
+
+    fn run_source(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        source: Source,
+        weights: &mut [f32],
+        bias: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
         match &self.0 {
-            By::Direct(direct) => {
-                direct.run(cpu, input, source, weight_gradient, bias_gradient, scratch);
+            By::Direct(direct) => direct.run(cpu, input, source, weights, bias, scratch),
+            By::Spread(spread) => spread.run(cpu, input, source, weights, bias, scratch),
+            By::Winograd(winograd) => winograd.run(cpu, input, source, weights, bias, scratch),
+            By::Depthwise(depthwise) => {
+                depthwise.run(cpu, input, source.unpooled(), weights, bias, scratch);
             }
-            By::Spread(spread) => {
-                spread.run(cpu, input, source, weight_gradient, bias_gradient, scratch);
-            }
-            By::Winograd(winograd) => winograd.run_pooled(
-                cpu,
-                input,
-                output_gradient,
-                weight_gradient,
-                bias_gradient,
-                scratch,
-            ),
-            By::Depthwise(_) => panic!("the depthwise algorithm reads no pooled gradient"),
         }
     }
 }

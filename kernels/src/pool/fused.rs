@@ -129,6 +129,15 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The map, for a pass that reads no pooled gradient.
+    ///
+    /// # Panics
+    /// If a pooled gradient stands for it.
+    pub(crate) fn unpooled(&self) -> &'a [f32] {
+        assert!(self.winners.is_none(), "this pass reads no pooled gradient");
+        self.numbers
+    }
+
     /// The address that the first number of the map would have if `rows`, which are there, lay where they belong. A pooled gradient is
     /// expanded into `room`.
     ///

@@ -5,8 +5,8 @@ use super::product::{self, Left, Product, Right};
 use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
 use crate::conv::finish::Finish;
 use crate::conv::{Epilogue, GradientEpilogue};
+use crate::pool::Winner;
 use crate::pool::fused::{Source, Target};
-use crate::pool::{Pooled, Winner};
 use crate::stream::prefetch_far;
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
@@ -156,42 +156,22 @@ impl InputGradient {
     pub(in crate::conv) fn run(
         &self,
         cpu: &Cpu,
-        output_gradient: &[f32],
-        packed: &[f32],
-        epilogue: &GradientEpilogue,
-        input_gradient: &mut [f32],
-        scratch: &mut [f32],
-    ) {
-        let source = Source::map(output_gradient);
-        self.run_source(cpu, source, packed, epilogue, input_gradient, scratch);
-    }
-
-    /// As [`InputGradient::run`], where a pooled gradient stands for the output gradient.
-    pub(in crate::conv) fn run_pooled(
-        &self,
-        cpu: &Cpu,
-        output_gradient: Pooled,
-        packed: &[f32],
-        epilogue: &GradientEpilogue,
-        input_gradient: &mut [f32],
-        scratch: &mut [f32],
-    ) {
-        let source = Source::pooled(output_gradient);
-        self.run_source(cpu, source, packed, epilogue, input_gradient, scratch);
-    }
-
-    fn run_source(
-        &self,
-        cpu: &Cpu,
-        source: Source,
+        output_gradient: Source,
         packed: &[f32],
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
         scratch: &mut [f32],
     ) {
         let finish = Finish::gradient(epilogue, input_gradient, self.0.outputs);
-        self.0
-            .run::<true>(cpu, source, packed, finish, input_gradient, None, scratch);
+        self.0.run::<true>(
+            cpu,
+            output_gradient,
+            packed,
+            finish,
+            input_gradient,
+            None,
+            scratch,
+        );
     }
 }
 

@@ -4,6 +4,7 @@ use super::weight_gradient::Order;
 use super::*;
 use crate::activation::Activation;
 use crate::conv::{Epilogue, GradientEpilogue};
+use crate::pool::fused::Source;
 use crate::{Buffer, InstructionSet, reference};
 
 fn geometries() -> impl Strategy<Value = Geometry> {
@@ -130,7 +131,7 @@ impl Problem {
         });
         let mut gradient = Buffer::from(&old[..]);
         let mut scratch = vec![f32::NAN; pass.scratch_len()];
-        let from = &self.output_gradient;
+        let from = Source::map(&self.output_gradient);
         pass.run(cpu, from, &packed, epilogue, &mut gradient, &mut scratch);
         gradient.to_vec()
     }
@@ -142,7 +143,7 @@ impl Problem {
         pass.run(
             cpu,
             &self.input,
-            &self.output_gradient,
+            Source::map(&self.output_gradient),
             &mut weights,
             Some(&mut bias),
             &mut scratch,

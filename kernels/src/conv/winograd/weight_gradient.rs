@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use super::product::{self, Left, Product, Right};
 use super::{GAP, Geometry, HALF_PLANES, PLANES, TILE, Tiles, for_each, supports, transform};
-use crate::pool::Pooled;
 use crate::pool::fused::Source;
 use crate::{Cpu, DisjointMut, Kernel, Simd};
 
@@ -162,33 +161,6 @@ impl WeightGradient {
     /// # Panics
     /// If a length is wrong.
     pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        input: &[f32],
-        output_gradient: &[f32],
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
-        let source = Source::map(output_gradient);
-        self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
-    }
-
-    /// As [`WeightGradient::run`], where a pooled gradient stands for the output gradient.
-    pub(in crate::conv) fn run_pooled(
-        &self,
-        cpu: &Cpu,
-        input: &[f32],
-        output_gradient: Pooled,
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
-        let source = Source::pooled(output_gradient);
-        self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
-    }
-
-    fn run_source(
         &self,
         cpu: &Cpu,
         input: &[f32],
