@@ -1,28 +1,46 @@
 //! `hubel data`: data as a network sees it.
 use std::process::ExitCode;
 
-use hubel::Preparation;
-use hubel::data::{Feed, FeedSettings, Sheet, SheetSettings};
+use hubel::data::{Augmentation, Balance, Feed, FeedSettings, Sheet, SheetSettings};
+use hubel::{Error, Preparation};
 use serde_json::{Value, json};
 
 use super::{Outcome, train};
-use crate::args::Preview;
+use crate::args::{Preview, TrainingData};
 use crate::console::{self, Console, thousands};
+
+/// What training on this data would see, without training, and how it is augmented.
+pub(super) fn feed(
+    data: &TrainingData,
+    balance: Balance,
+    batch_size: usize,
+    console: &Console,
+) -> Result<(Feed, Augmentation), Error> {
+    let splits = train::open(data, console)?;
+    let augmentation = data.augmentation(splits.train.shows_writing()?)?;
+    let settings = FeedSettings {
+        augmentation: augmentation.clone(),
+        balance,
+        bad_files: data.files.bad_files,
+        batch_size,
+        seed: data.seed,
+    };
+    let preparation = Preparation::measure(&splits.train)?;
+    Ok((
+        Feed::new(splits.train, preparation, settings)?,
+        augmentation,
+    ))
+}
 
 /// Draws the pictures of one training step.
 pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
-    let splits = train::open(&arguments.data, console)?;
-    let name = splits.train.name().to_owned();
-    let augmentation = arguments.data.augmentation(splits.train.shows_writing()?)?;
-    let settings = FeedSettings {
-        augmentation: augmentation.clone(),
-        balance: arguments.balance,
-        bad_files: arguments.data.files.bad_files,
-        batch_size: arguments.batch_size,
-        seed: arguments.data.seed,
-    };
-    let preparation = Preparation::measure(&splits.train)?;
-    let feed = Feed::new(splits.train, preparation, settings)?;
+    let (feed, augmentation) = feed(
+        &arguments.data,
+        arguments.balance,
+        arguments.batch_size,
+        console,
+    )?;
+    let name = feed.dataset().name().to_owned();
     let (epoch, step, steps) = (arguments.epoch, arguments.step, feed.steps());
     let title = format!("{name}, epoch {epoch}, step {step} of {steps}: {augmentation}");
     let settings = SheetSettings {
