@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use hubel::check::IMBALANCE;
-use hubel::data::Balance;
+use hubel::data::{Balance, Division};
 use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let mut epochs = Vec::new();
     let interrupted = interruption()?;
     let model = train(&mut trainer, console, &interrupted, &mut epochs)
-        .inspect_err(|_| save_last_good(&trainer, &file, console))?
+        .inspect_err(|_| save_last_good(&trainer, splits.division.clone(), &file, console))?
         .with_division(splits.division.clone());
     let stopped = interrupted.load(Ordering::Relaxed);
     let kept = stopped && file.exists();
@@ -243,8 +243,9 @@ fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
 }
 
 /// Training failed: the weights from before are still worth keeping, unless they have learned nothing and would replace a model.
-fn save_last_good(trainer: &Trainer, file: &Path, console: &Console) {
+fn save_last_good(trainer: &Trainer, division: Option<Division>, file: &Path, console: &Console) {
     let (model, steps) = trainer.last_good();
+    let model = model.with_division(division);
     if steps == 0 && file.exists() {
         return console.remark(&format!("{} is left as it was", file.display()));
     }

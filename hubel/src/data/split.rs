@@ -1,4 +1,4 @@
-//! Holding samples out: stratified, and decided for each sample by what it contains.
+//! Holding samples out: decided for each sample by what it contains, so that each class is held out by its share, give or take chance.
 use crate::data::catalogue::Part;
 use crate::data::fingerprint::{Fingerprint, near_duplicate_groups};
 use crate::{Purpose, Random};
@@ -12,8 +12,9 @@ use crate::{Purpose, Random};
 /// * a larger `test` or `validation` takes from the training samples, and only a sum above 1 sets them against each other;
 /// * of a class of n samples, n·p ± √(n·p·(1 − p)) are held out by a share p: none may be of a class of few.
 ///
-/// Near-duplicates draw one number for all of them, that of the smallest content hash among them. So a sample can move when
-/// a near-duplicate of it is added or removed, and only then.
+/// Near-duplicates are held out together where one of them would be: for validation if one is so, else for the test. So a sample can
+/// move when a near-duplicate of it is added or removed, or (from test to validation) with a larger `validation`, and only then; and
+/// what was trained on never becomes a test sample by removing another.
 pub(crate) fn assign(
     labels: &[usize],
     fingerprints: &[Fingerprint],
@@ -25,14 +26,9 @@ pub(crate) fn assign(
     if validation == 0.0 && test == 0.0 {
         return vec![Part::Train; labels.len()];
     }
-    let groups = near_duplicate_groups(fingerprints);
-    let mut contents: Vec<u64> = fingerprints.iter().map(|print| print.content).collect();
-    for (sample, &group) in groups.iter().enumerate() {
-        contents[group] = contents[group].min(fingerprints[sample].content);
-    }
     let random = Random::new(seed);
-    let part = |&group: &usize| {
-        let word = random.stream(Purpose::Split, 1, contents[group]).next_u64();
+    let own = |print: &Fingerprint| {
+        let word = random.stream(Purpose::Split, 1, print.content).next_u64();
         // 53 bits are exact as f64.
         let draw = (word >> 11) as f64 / (1u64 << 53) as f64;
         if draw < test {
@@ -43,7 +39,17 @@ pub(crate) fn assign(
             Part::Train
         }
     };
-    groups.iter().map(part).collect()
+    let mut parts: Vec<Part> = fingerprints.iter().map(own).collect();
+    let groups = near_duplicate_groups(fingerprints);
+    // A group is known by its first member, which comes before the others.
+    for (sample, &group) in groups.iter().enumerate() {
+        parts[group] = match (parts[group], parts[sample]) {
+            (Part::Validation, _) | (_, Part::Validation) => Part::Validation,
+            (Part::Test, _) | (_, Part::Test) => Part::Test,
+            (Part::Train, Part::Train) => Part::Train,
+        };
+    }
+    groups.iter().map(|&group| parts[group]).collect()
 }
 
 #[cfg(test)]
@@ -62,6 +68,22 @@ mod tests {
             Fingerprint::new(&pixels, &pixels, Shape::new(16, 16, 1))
         };
         seeds.iter().map(print).collect()
+    }
+
+    #[test]
+    fn what_was_trained_on_is_no_test_sample_when_its_copy_is_gone() {
+        // Pictures and a copy of each; either may be the one that is deleted.
+        let prints = fingerprints(&(0..400).collect::<Vec<_>>());
+        let parts = assign(&[0; 400], &prints, 0.2, 0.3, 1);
+        for copy in 0..2 {
+            let left: Vec<usize> = (copy..400).step_by(2).collect();
+            let prints: Vec<Fingerprint> = left.iter().map(|&index| prints[index]).collect();
+            let after = assign(&[0; 200], &prints, 0.2, 0.3, 1);
+            let trained = left.iter().zip(after);
+            for (&index, after) in trained.filter(|(index, _)| parts[**index] == Part::Train) {
+                assert_eq!(after, Part::Train, "picture {index}");
+            }
+        }
     }
 
     #[test]
