@@ -406,9 +406,7 @@ fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
         Optimizer::Sgd { momentum, .. } => momentum,
         Optimizer::AdamW => 0.0,
     };
-    let problem = if dataset.is_empty() {
-        "the data set holds no images; give one with images of every class".into()
-    } else if settings.epochs == 0 {
+    let problem = if settings.epochs == 0 {
         "0 epochs train nothing; give at least 1".into()
     } else if settings.epochs.checked_mul(dataset.len()).is_none() {
         format!(

@@ -74,8 +74,13 @@ impl Feed {
     /// The batches that `settings` make of `dataset`; a batch is never larger than the data set, and the last of an epoch is what is left.
     ///
     /// # Errors
-    /// [`Error::Settings`] where the images cannot be augmented.
+    /// [`Error::Settings`] where there are no images, or they cannot be augmented.
     pub fn new(dataset: Dataset, preparation: Preparation, settings: FeedSettings) -> Result<Self> {
+        if dataset.is_empty() {
+            return Err(Error::Settings {
+                problem: "the data set holds no images; give one with images of every class".into(),
+            });
+        }
         settings.augmentation.check(preparation.shape)?;
         if !settings.augmentation.is_none() && dataset.is_of_floats() {
             return Err(Error::Settings {
@@ -152,6 +157,15 @@ impl Feed {
         };
         shuffle(0, &mut order);
         order
+    }
+
+    /// Of an epoch's `order`, what is drawn in step `step`, which counts from 0.
+    ///
+    /// # Panics
+    /// When an epoch has fewer steps.
+    pub fn step<'a>(&self, order: &'a [usize], step: usize) -> &'a [usize] {
+        let size = self.batch_size();
+        &order[step * size..order.len().min((step + 1) * size)]
     }
 
     /// Which image of the data set a draw stands for.

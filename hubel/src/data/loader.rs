@@ -74,9 +74,7 @@ fn prepare(
         if order.0 != epoch {
             order = (epoch, feed.order(epoch));
         }
-        let start = step * feed.batch_size();
-        let end = order.1.len().min(start + feed.batch_size());
-        let mut draws = order.1[start..end].to_vec();
+        let mut draws = feed.step(&order.1, step).to_vec();
         let used = used.try_recv().map(|batch| batch.images);
         let mut images = used.unwrap_or_default();
         images.resize(draws.len() * length, 0.0);

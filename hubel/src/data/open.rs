@@ -7,6 +7,7 @@ use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::divide::{self, Division};
 use crate::data::reading::{self, Listen, Read};
 use crate::data::{BadFile, BadFiles, Dataset, Preparation, Resize, Splits, picture};
+use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
 /// How data is read and divided.
@@ -53,6 +54,12 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
+        if let Some(shape) = self.shape
+            && addressable(&[shape.height, shape.width, shape.channels])
+                .is_none_or(|size| size == 0)
+        {
+            return Err(Error::Input { shape });
+        }
         for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
             if !(0.0..1.0).contains(&share) {
                 return Err(Error::Settings {
@@ -127,10 +134,16 @@ fn read_splits(
         .map(|place| catalogue.files[*place].part.unwrap_or(Part::Train))
         .collect();
     let subset = |part| divide::subset(&read.dataset, &parts, part);
+    let train = subset(Part::Train);
+    if let Some(class) = train.counts().iter().position(|&count| count == 0) {
+        let class = &catalogue.classes[class];
+        let problem = format!("no training picture of the class `{class}` can be read");
+        return Err(catalogue::problem(path, problem));
+    }
     let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
     Ok(Splits {
         description: catalogue.description(Some(shape)),
-        train: subset(Part::Train),
+        train,
         validation: given(Part::Validation),
         test: given(Part::Test),
         notes: catalogue.notes.clone(),
@@ -167,7 +180,8 @@ fn read_files(
 fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     let mut counts = vec![[0; 2]; catalogue.classes.len()];
     for file in &catalogue.files {
-        counts[file.label][usize::from(file.part == Some(Part::Test))] += 1;
+        let held_out = matches!(file.part, Some(Part::Validation | Part::Test));
+        counts[file.label][usize::from(held_out)] += 1;
     }
     let learnt: Vec<String> = std::iter::zip(&catalogue.classes, &counts)
         .filter(|(_, [training, _])| *training > 0)
@@ -182,8 +196,8 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
             ),
         });
     }
-    for (class, [training, test]) in std::iter::zip(&catalogue.classes, counts) {
-        if training == 0 && test > 0 {
+    for (class, [training, held_out]) in std::iter::zip(&catalogue.classes, counts) {
+        if training == 0 && held_out > 0 {
             return Err(unknown_class(path, class, &learnt));
         }
         if training == 0 {
@@ -281,17 +295,18 @@ pub fn evaluation(
 
 /// What of undivided data a model of this division is judged by.
 fn held_out(dataset: Dataset, division: Option<&Division>) -> (Dataset, Judged) {
+    let Some(division) = division else {
+        return (dataset, Judged::All);
+    };
     let fingerprints = dataset.fingerprints();
-    match division {
-        Some(division) if division.recognises(&fingerprints) => {
-            let parts = division.parts(&dataset, &fingerprints);
-            let test = divide::subset(&dataset, &parts, Part::Test);
-            match test.is_empty() {
-                true => (dataset, Judged::Seen),
-                false => (test, Judged::HeldOut),
-            }
-        }
-        _ => (dataset, Judged::All),
+    if !division.recognises(&fingerprints) {
+        return (dataset, Judged::All);
+    }
+    let parts = division.parts(&dataset, &fingerprints);
+    let test = divide::subset(&dataset, &parts, Part::Test);
+    match test.is_empty() {
+        true => (dataset, Judged::Seen),
+        false => (test, Judged::HeldOut),
     }
 }
 

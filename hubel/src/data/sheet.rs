@@ -192,10 +192,7 @@ fn draws(feed: &Feed, settings: SheetSettings) -> Result<Vec<usize>> {
     if let Some(problem) = problem {
         return Err(Error::Settings { problem });
     }
-    let order = feed.order(epoch);
-    let start = (step - 1) * size;
-    let end = order.len().min(start + size);
-    Ok(order[start..end].to_vec())
+    Ok(feed.step(&feed.order(epoch), step - 1).to_vec())
 }
 
 /// The bytes of each picture; those of `f32` spread over all levels, the same for all pictures.

@@ -126,3 +126,16 @@ fn balanced_by_loss_rare_classes_weigh_more_and_the_mean_weight_is_one() {
         None
     );
 }
+
+#[test]
+fn nothing_to_draw_from_is_refused() {
+    let feed = feed(&[2, 2], Balance::None, "none", 1);
+    let (empty, preparation) = (feed.dataset().subset(&[]), feed.preparation().clone());
+    let refused = Feed::new(empty, preparation, feed.settings.clone());
+    assert!(
+        refused
+            .expect_err("it is empty")
+            .to_string()
+            .contains("holds no images")
+    );
+}

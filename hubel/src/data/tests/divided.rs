@@ -125,3 +125,31 @@ fn a_class_of_which_nothing_is_left_and_impossible_shares_are_refused() {
     assert!(message(-0.1, 0.0).contains("cannot be held out"));
     assert!(message(0.0, f64::NAN).contains("cannot be held out"));
 }
+
+#[test]
+fn classes_that_cannot_be_learnt_and_impossible_sizes_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(&folder.path().join("train"), 4);
+    save(colours(16, 16, 9), &folder.path().join("val/2/a.png"));
+    let message = |options: &Options| {
+        let error = read(folder.path(), options).expect_err("it is wrong");
+        error.to_string()
+    };
+    assert!(message(&WHOLE).contains("`2` is not among the 2"));
+    for side in [0, 1 << 32] {
+        let shape = Some(Shape::new(side, side, 3));
+        assert!(message(&Options { shape, ..WHOLE }).contains("is no picture"));
+    }
+
+    // All training pictures of a class are damaged.
+    std::fs::remove_dir_all(folder.path().join("val")).unwrap();
+    for number in 0..4 {
+        let path = folder.path().join(format!("train/1/{number:03}.png"));
+        std::fs::write(path, b"no picture").unwrap();
+    }
+    let skip = Options {
+        bad_files: BadFiles::Skip,
+        ..WHOLE
+    };
+    assert!(message(&skip).contains("no training picture of the class `1` can be read"));
+}
