@@ -12,14 +12,15 @@ use crate::data::{Feed, loader};
 /// Where a picture can no longer be read.
 pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duration)> {
     let start = Instant::now();
-    let mut images = 0;
+    let mut done = (0, Duration::ZERO);
     loader::batches(feed, usize::MAX / feed.images(), threads, |batch, _| {
-        images += batch.draws.len();
-        let enough = images >= feed.images() && start.elapsed().as_secs_f64() >= seconds;
+        done = (done.0 + batch.draws.len(), start.elapsed());
+        let enough = done.0 >= feed.images() && done.1.as_secs_f64() >= seconds;
         Ok(match enough {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })
     })?;
-    Ok((images, start.elapsed()))
+    // Without what the threads still prepare after the last batch.
+    Ok(done)
 }

@@ -181,7 +181,7 @@ fn look(path: &Path) -> Seen {
         ))),
         (Some(missing), Err(_)) => Seen::Damaged(Damage::Truncated(missing)),
         (None, Err(error)) => Seen::Damaged(Damage::Unreadable(error.without_path())),
-        (None, Ok((picture, orientation))) => match facts(path, &bytes, &picture, orientation) {
+        (None, Ok((picture, orientation))) => match facts(path, &bytes, picture, orientation) {
             Ok(facts) => Seen::Whole(facts),
             Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
         },
@@ -191,7 +191,7 @@ fn look(path: &Path) -> Seen {
 fn facts(
     path: &Path,
     bytes: &[u8],
-    picture: &DynamicImage,
+    picture: DynamicImage,
     orientation: Orientation,
 ) -> Result<Facts> {
     let channels = if picture.color().has_color() { 3 } else { 1 };

@@ -144,17 +144,17 @@ pub(crate) fn decode_with_orientation(
 
 /// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows white paper, 16 bits become 8, and
 /// for one channel colours become grey.
-pub(crate) fn bytes(picture: &DynamicImage, channels: usize) -> Result<(Vec<u8>, Shape)> {
+pub(crate) fn bytes(picture: DynamicImage, channels: usize) -> Result<(Vec<u8>, Shape)> {
     let shape = Shape::new(
         picture.height() as usize,
         picture.width() as usize,
         channels,
     );
     let pixels = match (channels, picture) {
-        (1, DynamicImage::ImageLuma8(grey)) => grey.as_raw().clone(),
-        (3, DynamicImage::ImageRgb8(rgb)) => rgb.as_raw().clone(),
-        (1 | 3, _) => {
-            let rgba = picture.to_rgba8();
+        (1, DynamicImage::ImageLuma8(grey)) => grey.into_raw(),
+        (3, DynamicImage::ImageRgb8(rgb)) => rgb.into_raw(),
+        (1 | 3, picture) => {
+            let rgba = picture.into_rgba8();
             let on_white = rgba.pixels().map(|pixel| {
                 let [red, green, blue, alpha] = pixel.0.map(u32::from);
                 [red, green, blue]

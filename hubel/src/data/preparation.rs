@@ -153,7 +153,7 @@ impl Preparation {
     ///
     /// # Errors
     /// [`Error::DataMismatch`] when the network's input is not one of pictures (1 or 3 channels).
-    pub fn decoded(&self, picture: &DynamicImage) -> Result<Prepared> {
+    pub fn decoded(&self, picture: DynamicImage) -> Result<Prepared> {
         let (pixels, original) = picture::bytes(picture, self.shape.channels)?;
         let (pixels, inverted) = self.brought(pixels, original)?;
         let mut tensor = vec![0.0; pixels.len()];
@@ -171,14 +171,12 @@ impl Preparation {
     /// # Errors
     /// [`Error::Picture`] or [`Error::Io`] when it cannot be read, and when the network's input is not one of pictures.
     pub fn picture(&self, path: &Path) -> Result<Prepared> {
-        self.decoded(&picture::read(path)?)
-            .map_err(of_picture(path))
+        self.decoded(picture::read(path)?).map_err(of_picture(path))
     }
 
     /// As [`Preparation::picture`], the pixels alone: what a data set keeps.
     pub(super) fn pixels(&self, path: &Path) -> Result<Vec<u8>> {
-        let picture = picture::read(path)?;
-        picture::bytes(&picture, self.shape.channels)
+        picture::bytes(picture::read(path)?, self.shape.channels)
             .and_then(|(pixels, shape)| self.brought(pixels, shape))
             .map(|(pixels, _)| pixels)
             .map_err(of_picture(path))

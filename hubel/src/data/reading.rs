@@ -108,7 +108,7 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
         });
     }
     let picture = picture::decode(&bytes, &file.path)?;
-    let (pixels, shape) = picture::bytes(&picture, preparation.shape.channels)?;
+    let (pixels, shape) = picture::bytes(picture, preparation.shape.channels)?;
     let fingerprint = Fingerprint::new(&bytes, &pixels, shape);
     let (pixels, _) = preparation.brought(pixels, shape)?;
     if let Some(room) = room {

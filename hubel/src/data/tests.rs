@@ -133,7 +133,7 @@ fn channels_that_cannot_be_matched_are_refused() -> Result<()> {
     let preparation = Preparation::measure(&dataset)?;
     assert!(preparation.check(Shape::new(5, 7, 2)).is_ok());
     assert!(preparation.check(Shape::new(2, 2, 1)).is_err());
-    assert!(preparation.decoded(&grey(&[1; 4], 2, 2)).is_err());
+    assert!(preparation.decoded(grey(&[1; 4], 2, 2)).is_err());
     let damaged = Preparation {
         std: vec![0.0; 2],
         ..preparation

@@ -97,7 +97,7 @@ fn a_photograph_of_dark_ink_becomes_nearly_the_digit_that_was_written() -> Resul
                     .iter_mut()
                     .for_each(|level| *level = 255 - *level);
             }
-            let prepared = preparation.decoded(&grey(&photograph, 480, 640))?;
+            let prepared = preparation.decoded(grey(&photograph, 480, 640))?;
             assert_eq!(prepared.inverted, inverted);
             let likeness = correlation(bytes, &prepared.pixels);
             // Most are above 0.94; a few come out shifted by a pixel, since their mass lies between two.
@@ -124,11 +124,11 @@ fn correlation(one: &[u8], other: &[u8]) -> f64 {
 #[test]
 fn an_empty_sheet_is_left_alone() -> Result<()> {
     let (_, preparation) = digits();
-    let prepared = preparation.decoded(&grey(&[200; 40 * 60], 40, 60))?;
+    let prepared = preparation.decoded(grey(&[200; 40 * 60], 40, 60))?;
     assert!(!prepared.inverted);
     for (height, width) in [(1, 1), (1, 500), (500, 1), (2, 2)] {
         let checks: Vec<u8> = (0..height * width).map(|at| (at % 2 * 255) as u8).collect();
-        let prepared = preparation.decoded(&grey(&checks, height, width))?;
+        let prepared = preparation.decoded(grey(&checks, height, width))?;
         assert_eq!(prepared.tensor.len(), 784);
         assert!(prepared.tensor.iter().all(|value| value.is_finite()));
     }
@@ -142,7 +142,7 @@ fn a_digit_on_transparent_ground_is_read_as_on_white_paper() -> Result<()> {
     let picture = image::RgbaImage::from_fn(28, 28, |x, y| {
         image::Rgba([0, 0, 0, bytes[(y * 28 + x) as usize]])
     });
-    let prepared = preparation.decoded(&picture.into())?;
+    let prepared = preparation.decoded(picture.into())?;
     assert!(prepared.inverted);
     assert_eq!(prepared.pixels, bytes);
     Ok(())
