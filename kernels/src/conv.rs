@@ -15,6 +15,7 @@ mod products;
 mod spread;
 mod spread_weight_gradient;
 mod weight_gradient;
+mod windows;
 pub mod winograd;
 
 use std::fmt;

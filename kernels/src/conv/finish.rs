@@ -108,6 +108,25 @@ impl<'a> Finish<'a> {
         }
     }
 
+    /// What becomes of a sum before it is pooled, where all lanes are of one channel.
+    ///
+    /// # Safety
+    /// The channel is one of those given to [`Finish::pooled`].
+    #[inline(always)]
+    pub(super) unsafe fn value_of_channel<S: Simd>(
+        &self,
+        simd: S,
+        sum: S::Vector,
+        channel: usize,
+    ) -> S::Vector {
+        let mut value = sum;
+        if let Some(bias) = self.bias {
+            // SAFETY: the caller's promise.
+            value = simd.add(value, simd.splat(unsafe { *bias.as_ptr().add(channel) }));
+        }
+        activation::apply(simd, self.activation, value)
+    }
+
     /// What [`Finish::store`] stores.
     ///
     /// # Safety

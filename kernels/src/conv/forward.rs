@@ -3,7 +3,7 @@ use crate::Cpu;
 use crate::pool::Winner;
 
 use super::gather::Gather;
-use super::{Algorithm, Epilogue, Geometry, depthwise, direct, winograd};
+use super::{Algorithm, Epilogue, Geometry, depthwise, direct, windows, winograd};
 
 /// A forward pass, prepared for one geometry: tables of positions, the order of work.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct Forward(By, Geometry);
 #[derive(Debug)]
 enum By {
     Direct(Box<direct::Forward>),
+    /// Direct with few filters, pooled.
+    Windows(windows::Forward),
     Winograd(winograd::Forward),
     Depthwise(depthwise::Forward),
 }
@@ -40,19 +42,26 @@ impl Forward {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         let geometry = geometry.pooled()?;
         let by = match algorithm {
-            Algorithm::Direct => {
-                By::Direct(Box::new(direct::Forward::new(cpu, geometry).pooled()?))
-            }
+            Algorithm::Direct => match windows::Forward::new(cpu, geometry) {
+                Some(windows) => By::Windows(windows),
+                None => By::Direct(Box::new(direct::Forward::new(cpu, geometry).pooled()?)),
+            },
             Algorithm::Winograd => By::Winograd(winograd::Forward::new(cpu, geometry)),
             Algorithm::Depthwise => return None,
         };
         Some(Self(by, geometry))
     }
 
+    /// Whether it is one of [`windows`].
+    #[cfg(test)]
+    pub(super) fn is_by_windows(&self) -> bool {
+        matches!(self.0, By::Windows(_))
+    }
+
     /// How it is computed.
     pub fn algorithm(&self) -> Algorithm {
         match &self.0 {
-            By::Direct(_) => Algorithm::Direct,
+            By::Direct(_) | By::Windows(_) => Algorithm::Direct,
             By::Winograd(_) => Algorithm::Winograd,
             By::Depthwise(_) => Algorithm::Depthwise,
         }
@@ -62,6 +71,7 @@ impl Forward {
     pub fn packed_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.packed_len(),
+            By::Windows(windows) => windows.packed_len(),
             By::Winograd(winograd) => winograd.packed_len(),
             By::Depthwise(depthwise) => depthwise.packed_len(),
         }
@@ -74,6 +84,7 @@ impl Forward {
     pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         match &self.0 {
             By::Direct(direct) => direct.pack(cpu, weights, packed),
+            By::Windows(windows) => windows.pack(weights, packed),
             By::Winograd(winograd) => winograd.pack(cpu, weights, packed),
             By::Depthwise(_) => packed.copy_from_slice(weights),
         }
@@ -82,7 +93,7 @@ impl Forward {
     /// Numbers of scratch that [`Forward::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {
-            By::Direct(_) | By::Depthwise(_) => 0,
+            By::Direct(_) | By::Windows(_) | By::Depthwise(_) => 0,
             By::Winograd(winograd) => winograd.scratch_len(),
         }
     }
@@ -102,6 +113,7 @@ impl Forward {
     ) {
         match &self.0 {
             By::Direct(direct) => direct.run(cpu, input, packed, epilogue, output),
+            By::Windows(_) => panic!("this pass pools"),
             By::Winograd(winograd) => winograd.run(cpu, input, packed, epilogue, output, scratch),
             By::Depthwise(depthwise) => depthwise.run(cpu, input, packed, epilogue, output),
         }
@@ -125,6 +137,7 @@ impl Forward {
     ) {
         match &self.0 {
             By::Direct(direct) => direct.run_pooled(cpu, input, packed, epilogue, output, winners),
+            By::Windows(windows) => windows.run(cpu, input, packed, epilogue, output, winners),
             By::Winograd(winograd) => {
                 winograd.run_pooled(cpu, input, packed, epilogue, output, winners, scratch)
             }

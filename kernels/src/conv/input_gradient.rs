@@ -3,7 +3,7 @@ use crate::Cpu;
 use crate::pool::Pooled;
 use crate::pool::fused::Source;
 
-use super::{Algorithm, Geometry, GradientEpilogue, depthwise, direct, winograd};
+use super::{Algorithm, Geometry, GradientEpilogue, depthwise, direct, windows, winograd};
 
 /// An input gradient (a transposed convolution of the output gradient), prepared for one geometry.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct InputGradient(By);
 #[derive(Debug)]
 enum By {
     Direct(Box<direct::InputGradient>),
+    /// Direct with few channels, pooled.
+    Windows(windows::InputGradient),
     Winograd(winograd::InputGradient),
     Depthwise(depthwise::InputGradient),
 }
@@ -39,19 +41,28 @@ impl InputGradient {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
         let geometry = geometry.pooled()?;
         Some(Self(match algorithm {
-            Algorithm::Direct => {
-                let direct = direct::InputGradient::new(cpu, geometry);
-                By::Direct(Box::new(direct.expanding()?))
-            }
+            Algorithm::Direct => match windows::InputGradient::new(cpu, geometry) {
+                Some(windows) => By::Windows(windows),
+                None => {
+                    let direct = direct::InputGradient::new(cpu, geometry);
+                    By::Direct(Box::new(direct.expanding()?))
+                }
+            },
             Algorithm::Winograd => By::Winograd(winograd::InputGradient::new(cpu, geometry)),
             Algorithm::Depthwise => return None,
         }))
     }
 
+    /// Whether it is one of [`windows`].
+    #[cfg(test)]
+    pub(super) fn is_by_windows(&self) -> bool {
+        matches!(self.0, By::Windows(_))
+    }
+
     /// How it is computed.
     pub fn algorithm(&self) -> Algorithm {
         match &self.0 {
-            By::Direct(_) => Algorithm::Direct,
+            By::Direct(_) | By::Windows(_) => Algorithm::Direct,
             By::Winograd(_) => Algorithm::Winograd,
             By::Depthwise(_) => Algorithm::Depthwise,
         }
@@ -61,6 +72,7 @@ impl InputGradient {
     pub fn packed_len(&self) -> usize {
         match &self.0 {
             By::Direct(direct) => direct.packed_len(),
+            By::Windows(windows) => windows.packed_len(),
             By::Winograd(winograd) => winograd.packed_len(),
             By::Depthwise(depthwise) => depthwise.packed_len(),
         }
@@ -73,6 +85,7 @@ impl InputGradient {
     pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         match &self.0 {
             By::Direct(direct) => direct.pack(cpu, weights, packed),
+            By::Windows(windows) => windows.pack(weights, packed),
             By::Winograd(winograd) => winograd.pack(cpu, weights, packed),
             By::Depthwise(depthwise) => depthwise.pack(weights, packed),
         }
@@ -81,7 +94,7 @@ impl InputGradient {
     /// Numbers of scratch that [`InputGradient::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {
-            By::Direct(_) | By::Depthwise(_) => 0,
+            By::Direct(_) | By::Windows(_) | By::Depthwise(_) => 0,
             By::Winograd(winograd) => winograd.scratch_len(),
         }
     }
@@ -131,6 +144,7 @@ impl InputGradient {
     ) {
         match &self.0 {
             By::Direct(direct) => direct.run(cpu, source, packed, epilogue, input_gradient),
+            By::Windows(windows) => windows.run(cpu, source, packed, epilogue, input_gradient),
             By::Winograd(winograd) => {
                 winograd.run(cpu, source, packed, epilogue, input_gradient, scratch);
             }

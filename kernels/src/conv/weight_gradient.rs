@@ -5,7 +5,7 @@ use crate::pool::fused::Source;
 
 use super::{
     Algorithm, Geometry, depthwise_weight_gradient as depthwise, direct_weight_gradient as direct,
-    spread_weight_gradient as spread, winograd,
+    spread_weight_gradient as spread, windows, winograd,
 };
 
 /// Weight and bias gradient, prepared for one geometry.
@@ -17,6 +17,8 @@ enum By {
     Direct(direct::WeightGradient),
     /// Direct with few filters.
     Spread(spread::WeightGradient),
+    /// Direct with few channels, pooled.
+    Windows(windows::WeightGradient),
     Winograd(winograd::WeightGradient),
     Depthwise(depthwise::WeightGradient),
 }
@@ -45,19 +47,31 @@ impl WeightGradient {
     /// If `algorithm` does not support `geometry`.
     pub fn pooled(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Option<Self> {
         assert!(algorithm.supports(&geometry), "{algorithm}: {geometry:?}");
-        let pass = Self::new(cpu, geometry.pooled()?, algorithm);
+        let geometry = geometry.pooled()?;
+        if algorithm == Algorithm::Direct
+            && let Some(windows) = windows::WeightGradient::new(cpu, geometry)
+        {
+            return Some(Self(By::Windows(windows)));
+        }
+        let pass = Self::new(cpu, geometry, algorithm);
         let expands = match &pass.0 {
             By::Direct(direct) => direct.expands(),
-            By::Spread(_) | By::Winograd(_) => true,
+            By::Spread(_) | By::Windows(_) | By::Winograd(_) => true,
             By::Depthwise(_) => false,
         };
         expands.then_some(pass)
     }
 
+    /// Whether it is one of [`windows`].
+    #[cfg(test)]
+    pub(super) fn is_by_windows(&self) -> bool {
+        matches!(self.0, By::Windows(_))
+    }
+
     /// How it is computed.
     pub fn algorithm(&self) -> Algorithm {
         match &self.0 {
-            By::Direct(_) | By::Spread(_) => Algorithm::Direct,
+            By::Direct(_) | By::Spread(_) | By::Windows(_) => Algorithm::Direct,
             By::Winograd(_) => Algorithm::Winograd,
             By::Depthwise(_) => Algorithm::Depthwise,
         }
@@ -68,6 +82,7 @@ impl WeightGradient {
         match &self.0 {
             By::Direct(direct) => direct.scratch_len(),
             By::Spread(spread) => spread.scratch_len(),
+            By::Windows(windows) => windows.scratch_len(),
             By::Winograd(winograd) => winograd.scratch_len(),
             By::Depthwise(depthwise) => depthwise.scratch_len(),
         }
@@ -119,6 +134,7 @@ impl WeightGradient {
         match &self.0 {
             By::Direct(direct) => direct.run(cpu, input, source, weights, bias, scratch),
             By::Spread(spread) => spread.run(cpu, input, source, weights, bias, scratch),
+            By::Windows(windows) => windows.run(cpu, input, source, weights, bias, scratch),
             By::Winograd(winograd) => winograd.run(cpu, input, source, weights, bias, scratch),
             By::Depthwise(depthwise) => {
                 depthwise.run(cpu, input, source.unpooled(), weights, bias, scratch);

@@ -1,0 +1,230 @@
+//! Weight gradient: the sums of one filter's taps lie in registers while the windows pass by.
+use std::ops::Range;
+
+use crate::Cpu;
+use crate::pool::fused::{ROOM, Room, Source};
+use crate::simd::{Kernel, Simd};
+
+use super::super::Geometry;
+use super::{GROUPS, is_dense, reach, windows};
+
+/// Weight gradient of a direct convolution of few channels, pooled.
+#[derive(Debug)]
+pub(in crate::conv) struct WeightGradient {
+    geometry: Geometry,
+    lanes: usize,
+    /// Vectors of a kernel's row.
+    vectors: usize,
+    /// Groups of images, each with its own sums.
+    groups: usize,
+    /// Rows of an image with borders, and numbers of each.
+    image: [usize; 2],
+}
+
+impl WeightGradient {
+    /// The pass, if it is likely faster than one that expands the gradient; `geometry` has an even output.
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Option<Self> {
+        let [inputs, lanes] = [geometry.input[2], cpu.lanes()];
+        let row = geometry.kernel[1] * inputs;
+        let vectors = row.div_ceil(lanes);
+        let [rows, columns] = reach(&geometry);
+        let image = [rows, columns * inputs + vectors * lanes];
+        let is_instance = match lanes {
+            16 => matches!((geometry.kernel[0], vectors), (3 | 5, 1..=4)),
+            _ => matches!((geometry.kernel[0], vectors), (3, 1..=4) | (5, 1..=2)),
+        };
+        // A vector that does not begin a cache line costs two loads.
+        let is_filled = 8 * row >= 5 * vectors * lanes;
+        let fits = image[0] * image[1] <= ROOM;
+        (is_dense(&geometry) && is_instance && is_filled && fits).then_some(Self {
+            geometry,
+            lanes,
+            vectors,
+            groups: GROUPS.min(geometry.batch),
+            image,
+        })
+    }
+
+    /// Numbers of a filter's sums.
+    fn filter_len(&self) -> usize {
+        self.geometry.kernel[0] * self.vectors * self.lanes
+    }
+
+    /// Numbers of a group's sums: of the weights, `[filter][row][vectors]`, and of the bias.
+    fn sums_len(&self) -> [usize; 2] {
+        let filters = self.geometry.output[2];
+        [filters * self.filter_len(), filters]
+    }
+
+    pub(in crate::conv) fn scratch_len(&self) -> usize {
+        self.groups * self.sums_len().iter().sum::<usize>()
+    }
+
+    pub(in crate::conv) fn run(
+        &self,
+        cpu: &Cpu,
+        input: &[f32],
+        output_gradient: Source,
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
+        let geometry = &self.geometry;
+        let filters = geometry.output[2];
+        let inputs: usize = geometry.input.iter().product();
+        let outputs: usize = geometry.output.iter().product();
+        assert_eq!(input.len(), geometry.batch * inputs, "input");
+        let numbers = geometry.batch * outputs;
+        assert_eq!(output_gradient.len(), numbers, "output gradient");
+        assert_eq!(weight_gradient.len(), geometry.weights(), "weight gradient");
+        assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
+        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
+        let [weights, bias] = self.sums_len();
+        let scratch = &mut scratch[..self.scratch_len()];
+        cpu.parallel_chunks(scratch, weights + bias, |group, sums| {
+            sums.fill(0.0);
+            let images = [group, group + 1].map(|group| group * geometry.batch / self.groups);
+            let (weight_sums, bias_sums) = sums.split_at_mut(weights);
+            let pooled = images.map(|image| image * outputs / 4);
+            for pixel in output_gradient.numbers[pooled[0]..pooled[1]].chunks(filters) {
+                for (sum, gradient) in bias_sums.iter_mut().zip(pixel) {
+                    *sum += gradient;
+                }
+            }
+            cpu.dispatch(Task {
+                whole: self,
+                input,
+                output_gradient,
+                sums: weight_sums,
+                images: images[0]..images[1],
+            });
+        });
+        let (total, others) = scratch.split_at_mut(weights + bias);
+        for sums in others.chunks(weights + bias) {
+            for (total, sum) in total.iter_mut().zip(sums) {
+                *total += sum;
+            }
+        }
+        let (weight_sums, bias_sums) = total.split_at(weights);
+        let row = geometry.kernel[1] * geometry.input[2];
+        for (i, to) in weight_gradient.chunks_mut(filters).enumerate() {
+            let at = i / row * self.vectors * self.lanes + i % row;
+            let from = weight_sums[at..].iter().step_by(self.filter_len());
+            for (to, sum) in to.iter_mut().zip(from) {
+                *to = *sum;
+            }
+        }
+        if let Some(bias_gradient) = bias_gradient {
+            bias_gradient.copy_from_slice(bias_sums);
+        }
+    }
+}
+
+/// A group of images.
+struct Task<'a> {
+    whole: &'a WeightGradient,
+    input: &'a [f32],
+    output_gradient: Source<'a>,
+    sums: &'a mut [f32],
+    images: Range<usize>,
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        match (self.whole.geometry.kernel[0], self.whole.vectors) {
+            (3, 1) => self.all::<S, 3, 1>(simd),
+            (3, 2) => self.all::<S, 3, 2>(simd),
+            (3, 3) => self.all::<S, 3, 3>(simd),
+            (3, _) => self.all::<S, 3, 4>(simd),
+            (_, 1) => self.all::<S, 5, 1>(simd),
+            (_, 2) => self.all::<S, 5, 2>(simd),
+            (_, 3) => self.all::<S, 5, 3>(simd),
+            (_, _) => self.all::<S, 5, 4>(simd),
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Kernels of R rows of V vectors.
+    #[inline(always)]
+    fn all<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
+        let mut room = Room::new();
+        let copy = room.as_mut_ptr();
+        // SAFETY: an image with borders fits into the room; what is not copied stays zero.
+        unsafe { copy.write_bytes(0, self.whole.image.iter().product()) };
+        for image in self.images.clone() {
+            self.copy(image, copy);
+            for filter in 0..self.whole.geometry.output[2] {
+                self.filter::<S, R, V>(simd, image, filter, copy);
+            }
+        }
+    }
+
+    /// Copies what the windows of an image read into the middle of its borders.
+    #[inline(always)]
+    fn copy(&self, image: usize, to: *mut f32) {
+        let [height, width, channels] = self.whole.geometry.input;
+        let [above, left] = self.whole.geometry.padding;
+        let pitch = self.whole.image[1];
+        let [rows, columns] = reach(&self.whole.geometry);
+        let columns = width.min(columns.saturating_sub(left));
+        for y in 0..height.min(rows.saturating_sub(above)) {
+            let from = &self.input[(image * height + y) * width * channels..][..columns * channels];
+            let at = (y + above) * pitch + left * channels;
+            // SAFETY: the rows and columns of the copy that lie within its borders.
+            unsafe {
+                to.add(at)
+                    .copy_from_nonoverlapping(from.as_ptr(), from.len())
+            };
+        }
+    }
+
+    /// Adds the windows of an image to the sums of one filter.
+    #[inline(always)]
+    fn filter<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        image: usize,
+        filter: usize,
+        copy: *const f32,
+    ) {
+        let WeightGradient { geometry, .. } = self.whole;
+        let (pitch, channels, filters) =
+            (self.whole.image[1], geometry.input[2], geometry.output[2]);
+        let [height, width] = windows(geometry);
+        let winners = self.output_gradient.winners.expect("a pooled gradient");
+        let row = width * filters;
+        let to = self.sums[filter * R * V * S::LANES..][..R * V * S::LANES].as_mut_ptr();
+        let mut sums = [[simd.zero(); V]; R];
+        // SAFETY: there are R rows of V vectors of sums; a winner's rows lie within the copy, which has room for whole vectors.
+        unsafe {
+            for (i, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
+                *sum = simd.load(to.add(i * S::LANES));
+            }
+            for y in 0..height {
+                let start = (image * height + y) * row;
+                let gradients = &self.output_gradient.numbers[start..start + row];
+                let winners = &winners[start..start + row];
+                let mut pixel = copy.add(2 * y * pitch);
+                for at in (filter..row).step_by(filters) {
+                    let winner = usize::from(winners[at]);
+                    let gradient = simd.splat(gradients[at]);
+                    let from = pixel.add(winner / 2 % 2 * pitch + winner % 2 * channels);
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        for (v, sum) in sums.iter_mut().enumerate() {
+                            let numbers = simd.load(from.add(r * pitch + v * S::LANES));
+                            *sum = simd.mul_add(gradient, numbers, *sum);
+                        }
+                    }
+                    pixel = pixel.add(2 * channels);
+                }
+            }
+            for (i, sum) in sums.as_flattened().iter().enumerate() {
+                simd.store(*sum, to.add(i * S::LANES));
+            }
+        }
+    }
+}
