@@ -267,9 +267,11 @@ impl Progress {
                 }
                 self.line(&format!("{line}  {seconds:.1} s"));
             }
-            Event::BadFile { problem } => {
-                self.line(&format!("another picture stands in: {problem}"))
-            }
+            Event::BadFile(file) => self.line(&format!(
+                "can no longer be read and is passed over: {}: {}",
+                file.path.display(),
+                file.problem
+            )),
         }
     }
 

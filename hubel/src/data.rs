@@ -32,7 +32,9 @@ mod tests;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+use hubel_kernels::Cpu;
 
 pub use augment::Augmentation;
 pub use bad_files::{BadFile, BadFiles};
@@ -109,8 +111,8 @@ pub struct Dataset {
 struct Reading {
     resize: Resize,
     ink: Option<Ink>,
-    /// Whether any picture had another size than the data set's shape.
-    resized: bool,
+    /// What is done about a picture that can no longer be read.
+    bad_files: BadFiles,
 }
 
 impl Dataset {
@@ -315,26 +317,55 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape.
+    /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape. A picture that
+    /// is not kept in memory and can no longer be read from its file is returned with its place among them, where bad files are left out
+    /// of this data.
     ///
     /// # Errors
-    /// Where a picture that is not kept in memory can no longer be read from its file.
+    /// The first such picture where they are not.
     ///
     /// # Panics
     /// When `out` has another length, an index lies outside, or [`Preparation::check`] refuses this data set's shape.
     pub fn fill(
         &self,
+        cpu: &Cpu,
         indices: &[usize],
         preparation: &Preparation,
         out: &mut [f32],
-    ) -> Result<()> {
+    ) -> Result<Vec<(usize, BadFile)>> {
         let length = preparation.shape.len();
         assert_eq!(out.len(), indices.len() * length, "length of the batch");
         let tables = preparation.tables();
-        for (&index, out) in indices.iter().zip(out.chunks_exact_mut(length)) {
-            preparation.sample(&tables, self, index, &mut |_| (), out)?;
+        let failed = Mutex::new(Vec::new());
+        cpu.parallel_chunks(out, length, |place, out| {
+            let sample = preparation.sample(&tables, self, indices[place], &mut |_| (), out);
+            if let Err(error) = sample {
+                let mut failed = failed.lock().expect("pushing does not panic");
+                failed.push((place, error));
+            }
+        });
+        let mut failed = failed.into_inner().expect("pushing does not panic");
+        failed.sort_unstable_by_key(|(place, _)| *place);
+        let left_out = |(place, error)| Ok((place, self.left_out(indices[place], error)?));
+        failed.into_iter().map(left_out).collect()
+    }
+
+    /// A picture that could not be read, where such are left out.
+    fn left_out(&self, index: usize, error: Error) -> Result<BadFile> {
+        match (self.reading, self.path(index)) {
+            (Some(reading), Some(path)) if reading.bad_files != BadFiles::Fail => {
+                Ok(BadFile::new(path, error))
+            }
+            _ => Err(error),
         }
-        Ok(())
+    }
+
+    /// Whether any picture had another size than the data set's shape.
+    fn was_resized(&self) -> bool {
+        match &self.pixels {
+            Pixels::Files(files) => self.rows.iter().any(|&row| files.is_resized(row)),
+            _ => false,
+        }
     }
 
     /// Whether the samples look like writing on paper: one channel, and borders that are nearly all white or all black.

@@ -2,7 +2,7 @@
 use hubel_kernels::Cpu;
 use serde::Serialize;
 
-use crate::data::Dataset;
+use crate::data::{BadFile, Dataset};
 use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
 
 /// How good a model is on a data set.
@@ -16,10 +16,12 @@ pub struct Report {
     pub count: usize,
     /// Row: the true class; column: the class that the model gave.
     pub confusion: Vec<Vec<usize>>,
+    /// Pictures that could no longer be read and were left out.
+    pub bad_files: Vec<BadFile>,
 }
 
-/// Writes the images of the given indices, `[n, h, w, c]`.
-type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<()> + 'a;
+/// Writes the images of the given indices, `[n, h, w, c]`, and returns the places among them that could not be filled.
+type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<Vec<usize>> + 'a;
 
 /// Images of one batch; a few megabytes of maps, which is fast and far below any machine's memory.
 const BATCH: usize = 64;
@@ -28,7 +30,8 @@ impl Model {
     /// Classifies every image of `dataset`.
     ///
     /// # Errors
-    /// [`Error::Classes`] if the data set has other classes than the model.
+    /// [`Error::Classes`] if the data set has other classes than the model; where a picture can no longer be read, unless bad files are left
+    /// out of the data.
     pub fn evaluate(&self, cpu: &Cpu, dataset: &Dataset) -> Result<Report> {
         if dataset.classes() != self.classes() {
             return Err(Error::Classes {
@@ -40,10 +43,16 @@ impl Model {
         let classes = self.classes().len();
         let mut confusion = vec![vec![0; classes]; classes];
         let mut loss = 0.0;
+        let mut bad_files = Vec::new();
         self.logits(
             cpu,
             dataset.len(),
-            &mut |indices, images| dataset.fill(indices, &self.preparation, images),
+            &mut |indices, images| {
+                let bad = dataset.fill(cpu, indices, &self.preparation, images)?;
+                let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
+                bad_files.extend(files);
+                Ok(places)
+            },
             &mut |i, logits| {
                 let label = dataset.labels()[i];
                 let largest = (0..classes)
@@ -59,16 +68,18 @@ impl Model {
             },
         )?;
         let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();
-        let count = dataset.len();
+        let count = dataset.len() - bad_files.len();
         Ok(Report {
             accuracy: correct as f32 / count.max(1) as f32,
             loss: (loss / count.max(1) as f64) as f32,
             count,
             confusion,
+            bad_files,
         })
     }
 
-    /// Computes the logits of `count` images: `fill` writes the images of the given indices, `take` gets each image's logits in order.
+    /// Computes the logits of `count` images: `fill` writes the images of the given indices, `take` gets the logits in order of each that
+    /// could be filled.
     pub(crate) fn logits(
         &self,
         cpu: &Cpu,
@@ -96,13 +107,14 @@ impl Model {
             let Some((plan, workspace)) = &mut current else {
                 unreachable!("just compiled")
             };
-            fill(batch, workspace.images_mut())?;
+            let unfilled = fill(batch, workspace.images_mut())?;
             plan.forward(cpu, &self.parameters, workspace, 0);
             let logits = plan.logits(workspace).chunks(plan.outputs());
-            batch
-                .iter()
-                .zip(logits)
-                .for_each(|(i, logits)| take(*i, logits));
+            for (place, (i, logits)) in batch.iter().zip(logits).enumerate() {
+                if !unfilled.contains(&place) {
+                    take(*i, logits);
+                }
+            }
         }
         Ok(())
     }

@@ -1,14 +1,61 @@
-//! How much memory the machine has left.
+//! How much memory there is left to take.
+use std::fs;
+use std::path::Path;
 
-/// Bytes that the system says are free to take (Linux); elsewhere unknown.
+/// Bytes that the system says are free to take, or that a container leaves of its limit where those are fewer (Linux); elsewhere unknown.
 pub(crate) fn available() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
         .find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace()
-        .nth(1)?
-        .parse::<usize>()
-        .ok()?
-        .checked_mul(1024)
+    let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    let free = kilobytes.checked_mul(1024)?;
+    Some(free.min(left_of_limits().unwrap_or(usize::MAX)))
+}
+
+/// What the control groups that this process belongs to (version 2) leave at least.
+fn left_of_limits() -> Option<usize> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let folders = Path::new(group).ancestors();
+    folders
+        .filter_map(|folder| left_of_limit(&Path::new("/sys/fs/cgroup").join(folder)))
+        .min()
+}
+
+/// What the control group at `folder` leaves of its limit; what files occupy that were not used for long is free as well.
+fn left_of_limit(folder: &Path) -> Option<usize> {
+    let number = |name: &str| -> Option<usize> {
+        let text = fs::read_to_string(folder.join(name)).ok()?;
+        text.trim().parse().ok()
+    };
+    let (limit, used) = (number("memory.max")?, number("memory.current")?);
+    let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let old_files = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file "))
+        .and_then(|bytes| bytes.parse().ok());
+    Some(limit.saturating_sub(used.saturating_sub(old_files.unwrap_or(0))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_leaves_what_is_not_used_but_for_old_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        assert_eq!(left_of_limit(folder.path()), None);
+        write("memory.max", "max\n");
+        write("memory.current", "700\n");
+        assert_eq!(left_of_limit(folder.path()), None);
+        write("memory.max", "1000\n");
+        assert_eq!(left_of_limit(folder.path()), Some(300));
+        write("memory.stat", "anon 500\ninactive_file 150\n");
+        assert_eq!(left_of_limit(folder.path()), Some(450));
+        write("memory.current", "1200\n");
+        write("memory.stat", "");
+        assert_eq!(left_of_limit(folder.path()), Some(0));
+    }
 }

@@ -136,7 +136,7 @@ impl Model {
                     image.copy_from_slice(&prepared.tensor);
                     inverted[*i] = prepared.inverted;
                 }
-                Ok(())
+                Ok(Vec::new())
             },
             &mut |i, logits| {
                 let mut probabilities = vec![0.0; logits.len()];

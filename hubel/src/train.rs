@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hubel_kernels::Cpu;
 
 use crate::data::loader::{self, Batch};
-use crate::data::{Augmentation, BadFiles, Balance, Dataset, Feed, FeedSettings, Preparation};
+use crate::data::{Augmentation, BadFile, Balance, Dataset, Feed, FeedSettings, Preparation};
 use crate::network::Initialisation;
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
@@ -39,8 +39,6 @@ pub struct TrainSettings {
     pub augmentation: Augmentation,
     /// What is done about classes of very different size.
     pub balance: Balance,
-    /// What is done about pictures that could be read when the data were opened and no longer can.
-    pub bad_files: BadFiles,
     /// How weights begin.
     pub initialisation: Initialisation,
     /// No Winograd.
@@ -60,7 +58,6 @@ impl Default for TrainSettings {
             seed: 1,
             augmentation: Augmentation::default(),
             balance: Balance::None,
-            bad_files: BadFiles::Fail,
             initialisation: Initialisation::default(),
             precise: false,
         }
@@ -106,11 +103,9 @@ pub enum Event {
         /// Of it, the time that training stood still since no batch was ready.
         waiting: f64,
     },
-    /// A picture that could be read when the data were opened no longer can; another one stood in for it.
-    BadFile {
-        /// Which, and what is wrong.
-        problem: String,
-    },
+    /// A picture that could be read when the data were opened no longer can. In training another one stands in for it; of the images held
+    /// out it is left out.
+    BadFile(BadFile),
 }
 
 /// A network in training.
@@ -154,7 +149,6 @@ impl Trainer {
             FeedSettings {
                 augmentation: settings.augmentation.clone(),
                 balance: settings.balance,
-                bad_files: settings.bad_files,
                 batch_size: settings.batch_size,
                 seed: settings.seed,
             },
@@ -212,9 +206,8 @@ impl Trainer {
         let mut progress = Progress::new(&feed, self.settings.epochs);
         let threads = self.cpu.threads();
         loader::batches(&feed, self.settings.epochs, threads, |batch, waited| {
-            for problem in &batch.problems {
-                let problem = problem.to_string();
-                if listen(&Event::BadFile { problem }).is_break() {
+            for file in &batch.bad_files {
+                if listen(&Event::BadFile(file.clone())).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -234,6 +227,11 @@ impl Trainer {
                 Some(validation) => Some(self.model.evaluate(&self.cpu, validation)?),
                 None => None,
             };
+            for file in report.iter().flat_map(|report| &report.bad_files) {
+                if listen(&Event::BadFile(file.clone())).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
             Ok(listen(&progress.epoch(report.as_ref())))
         })?;
         Ok(self.model.clone())

@@ -122,7 +122,6 @@ impl Train {
             seed: self.data.seed,
             augmentation: self.data.augmentation(writing)?,
             balance: self.balance,
-            bad_files: self.data.files.bad_files,
             initialisation: match self.initialisation {
                 InitialisationName::He => Initialisation::HeOrXavier,
                 InitialisationName::Pytorch => Initialisation::PyTorch,

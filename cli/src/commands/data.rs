@@ -21,7 +21,6 @@ pub(super) fn feed(
     let settings = FeedSettings {
         augmentation: augmentation.clone(),
         balance,
-        bad_files: data.files.bad_files,
         batch_size,
         seed: data.seed,
     };
@@ -51,9 +50,11 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
     };
     let sheet = Sheet::new(&feed, settings, &title)?;
     sheet.save(&arguments.out)?;
-    for problem in sheet.problems() {
+    for bad in sheet.bad_files() {
         console.remark(&format!(
-            "another picture stands in for a bad one: {problem}"
+            "another picture stands in for {}: {}",
+            bad.path.display(),
+            bad.problem
         ));
     }
     let out = arguments.out.display().to_string();
@@ -76,7 +77,7 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
                 "step": step,
                 "steps": steps,
                 "augmentation": augmentation.to_string(),
-                "problems": sheet.problems(),
+                "bad_files": super::bad_files_json(sheet.bad_files()),
                 "pictures": pictures,
             })
             .to_string(),

@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     let Evaluation {
         dataset: images,
         judged: which,
-        bad_files,
+        mut bad_files,
     } = evaluation?;
     super::report_bad_files(&bad_files, console);
     console.remark(&format!(
@@ -38,6 +38,8 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         model.input()
     ));
     let report = model.evaluate(&arguments.processor.cpu(), &images)?;
+    super::report_bad_files(&report.bad_files, console);
+    bad_files.extend(report.bad_files.clone());
     if arguments.json {
         console::print(
             &json!({

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use hubel::check::IMBALANCE;
-use hubel::data::{Balance, Division};
+use hubel::data::{BadFile, BadFiles, Balance, Division};
 use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
@@ -56,9 +56,16 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     }
     let mut epochs = Vec::new();
     let interrupted = interruption()?;
-    let model = train(&mut trainer, console, &interrupted, &mut epochs)
-        .inspect_err(|_| save_last_good(&trainer, splits.division.clone(), &file, console))?
-        .with_division(splits.division.clone());
+    let mut bad_files = splits.bad_files.clone();
+    let model = train(
+        &mut trainer,
+        console,
+        &interrupted,
+        &mut epochs,
+        &mut bad_files,
+    )
+    .inspect_err(|_| save_last_good(&trainer, splits.division.clone(), &file, console))?
+    .with_division(splits.division.clone());
     let stopped = interrupted.load(Ordering::Relaxed);
     let kept = stopped && file.exists();
     let file = if kept { beside(&file) } else { file };
@@ -68,6 +75,10 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         Some(test) if !stopped => Some(model.evaluate(&cpu, test)?),
         _ => None,
     };
+    if let Some(report) = &report {
+        super::report_bad_files(&report.bad_files, console);
+        bad_files.extend(report.bad_files.clone());
+    }
     let seconds = start.elapsed().as_secs_f64();
     let sum = |name: &str| -> f64 { epochs.iter().filter_map(|epoch| epoch[name].as_f64()).sum() };
     let (waiting, trained) = (
@@ -84,7 +95,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
                 "data": splits.train.name(),
-                "bad_files": super::bad_files_json(&splits.bad_files),
+                "bad_files": super::bad_files_json(&bad_files),
                 "waiting_share": waiting / trained,
                 "epochs": epochs,
                 "interrupted": stopped,
@@ -104,7 +115,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             test.unwrap_or_default(),
             100.0 * waiting / trained,
             file.display(),
-            next_command(if kept { &file } else { &folder }, &arguments.data.data)
+            next_command(if kept { &file } else { &folder }, &arguments.data)
         ))?;
     }
     if stopped {
@@ -185,17 +196,24 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
     text
 }
 
-/// Trains to the end or to Ctrl-C, and tells the console and `epochs` how it goes.
+/// Trains to the end or to Ctrl-C, and tells the console, `epochs` and `bad_files` how it goes.
 fn train(
     trainer: &mut Trainer,
     console: &Console,
     interrupted: &AtomicBool,
     epochs: &mut Vec<Value>,
+    bad_files: &mut Vec<BadFile>,
 ) -> Result<Model, Error> {
     let mut progress = console.progress();
     let model = trainer.run(&mut |event| {
         progress.show(event);
         epochs.extend(epoch_json(event));
+        // Of each epoch anew.
+        if let Event::BadFile(file) = event
+            && !bad_files.contains(file)
+        {
+            bad_files.push(file.clone());
+        }
         if interrupted.load(Ordering::Relaxed) {
             ControlFlow::Break(())
         } else {
@@ -328,14 +346,18 @@ fn run_name(data: &str, network: &str) -> String {
     }
 }
 
-fn next_command(folder: &Path, data: &str) -> String {
+fn next_command(folder: &Path, data: &TrainingData) -> String {
     let mut command = format!(
         "{} evaluate {}",
         quoted(&program()),
         quoted(&folder.display().to_string())
     );
-    if data != "mnist" {
-        command += &format!(" {}", quoted(data));
+    if data.data != "mnist" {
+        command += &format!(" {}", quoted(&data.data));
+    }
+    // What was left out would be met again.
+    if data.files.bad_files == BadFiles::Skip {
+        command += " --bad-files skip";
     }
     command
 }

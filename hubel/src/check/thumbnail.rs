@@ -27,7 +27,11 @@ impl Inspection {
     /// no picture of this data or can no longer be read.
     pub fn thumbnail(&self, name: &str, side: u32) -> Option<Thumbnail> {
         let picture = match &self.found {
-            Found::Files(_) => picture::read(Path::new(name)).ok()?,
+            // Of a file that is cut off, what is there.
+            Found::Files(_) => {
+                let path = Path::new(name);
+                picture::decode(&picture::contents(path).ok()?, path).ok()?
+            }
             Found::Arrays(splits) => {
                 let (part, index) = name.split_once(':')?;
                 let mut parts = array_parts(splits);

@@ -1,7 +1,9 @@
 //! What is done about picture files that cannot be read.
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::{fmt, fs};
+use std::{fmt, fs, io};
+
+use serde::Serialize;
 
 use crate::{Error, Result};
 
@@ -18,7 +20,7 @@ pub enum BadFiles {
 }
 
 /// A picture file that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadFile {
     /// Where it is, or was.
     pub path: PathBuf,
@@ -28,14 +30,25 @@ pub struct BadFile {
     pub quarantined: Option<PathBuf>,
 }
 
+impl BadFile {
+    pub(super) fn new(path: &Path, error: Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem: error.without_path(),
+            quarantined: None,
+        }
+    }
+}
+
 /// How many bad files are worth a line in a message.
 const SHOWN: usize = 20;
 
 impl BadFiles {
-    /// Does what the policy says about `bad` of `count` files of the data at `root`.
+    /// Does what the policy says about `bad` of `count` files of the data at `root`. A file that cannot be moved is left out as well, and
+    /// its problem says why it stays.
     ///
     /// # Errors
-    /// [`Error::BadFiles`] under [`BadFiles::Fail`]; [`Error::Io`] where a file cannot be moved.
+    /// [`Error::BadFiles`] under [`BadFiles::Fail`].
     pub(super) fn treat(
         self,
         root: &Path,
@@ -51,7 +64,7 @@ impl BadFiles {
                 count,
                 listing: listing(&bad),
             }),
-            Self::Quarantine => bad.into_iter().map(|bad| quarantine(root, bad)).collect(),
+            Self::Quarantine => Ok(bad.into_iter().map(|bad| quarantined(root, bad)).collect()),
         }
     }
 }
@@ -70,27 +83,29 @@ fn listing(bad: &[BadFile]) -> String {
 }
 
 /// Moves a file into `ROOT.quarantine`, where it keeps its place.
-fn quarantine(root: &Path, bad: BadFile) -> Result<BadFile> {
-    let refused = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Io {
-            action,
-            path,
-            source,
-        }
-    };
-    let root = root.canonicalize().map_err(refused("find", root))?;
-    let mut folder = root.clone().into_os_string();
-    folder.push(".quarantine");
+fn quarantined(root: &Path, bad: BadFile) -> BadFile {
+    match quarantine(root, &bad.path) {
+        Ok(target) => BadFile {
+            quarantined: Some(target),
+            ..bad
+        },
+        Err(error) => BadFile {
+            problem: format!("{}; it cannot be moved: {error}", bad.problem),
+            ..bad
+        },
+    }
+}
+
+fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let root = root.canonicalize()?;
     // A file from elsewhere (a table names any path) goes in by its name alone.
-    let place = match bad.path.canonicalize() {
-        Ok(path) => path.strip_prefix(&root).map(Path::to_owned).ok(),
-        Err(_) => None,
+    let place = match path.canonicalize()?.strip_prefix(&root) {
+        Ok(place) if place != Path::new("") => place.to_owned(),
+        _ => path.file_name().unwrap_or_default().into(),
     };
-    let name = place.unwrap_or_else(|| bad.path.file_name().unwrap_or_default().into());
     let target = (1..)
         .map(|number| {
-            let mut target = PathBuf::from(&folder).join(&name).into_os_string();
+            let mut target = folder(&root).join(&place).into_os_string();
             if number > 1 {
                 target.push(format!(".{number}"));
             }
@@ -98,13 +113,37 @@ fn quarantine(root: &Path, bad: BadFile) -> Result<BadFile> {
         })
         .find(|target| !target.exists())
         .expect("one of infinitely many names is free");
-    let parent = target.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(refused("create", parent))?;
-    fs::rename(&bad.path, &target).map_err(refused("move", &bad.path))?;
-    Ok(BadFile {
-        quarantined: Some(target),
-        ..bad
-    })
+    fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))?;
+    match fs::rename(path, &target) {
+        // The data is a link to another disk, or the picture lies on one.
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            fs::copy(path, &target)?;
+            fs::remove_file(path)?;
+        }
+        moved => moved?,
+    }
+    Ok(target)
+}
+
+/// Where bad files of the data at `root` are moved.
+fn folder(root: &Path) -> PathBuf {
+    let mut folder = root.to_owned().into_os_string();
+    folder.push(".quarantine");
+    folder.into()
+}
+
+/// Whether the picture that a table calls `name` was moved away, by a run on the table or on its folder.
+pub(super) fn is_quarantined(table: &Path, name: &Path) -> bool {
+    let of = |root: &Path, name: &Path| {
+        root.canonicalize()
+            .is_ok_and(|root| folder(&root).join(name).is_file())
+    };
+    let file_name = Path::new(name.file_name().unwrap_or_default());
+    let parent = match table.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    of(table, file_name) || of(parent, name) || of(parent, file_name)
 }
 
 impl fmt::Display for BadFiles {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 
+use crate::data::bad_files::is_quarantined;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over};
 use crate::{Error, Result};
@@ -136,6 +137,8 @@ struct Table<'a> {
     repeated: usize,
     missing: Vec<(u64, String)>,
     missing_count: usize,
+    /// Files that an earlier run has moved away.
+    quarantined: usize,
 }
 
 impl<'a> Table<'a> {
@@ -150,6 +153,7 @@ impl<'a> Table<'a> {
             repeated: 0,
             missing: Vec::new(),
             missing_count: 0,
+            quarantined: 0,
         }
     }
 
@@ -206,6 +210,10 @@ impl<'a> Table<'a> {
             }
         };
         let Some(path) = self.existing(name) else {
+            if is_quarantined(self.path, Path::new(&name.replace('\\', "/"))) {
+                self.quarantined += 1;
+                return Ok(());
+            }
             self.missing_count += 1;
             if self.missing.len() < NAMED {
                 self.missing.push((line, name.to_owned()));
@@ -308,6 +316,13 @@ impl<'a> Table<'a> {
             notes.push(format!(
                 "{} lines of {} repeat another line and count once",
                 thousands(self.repeated),
+                name_of(self.path)
+            ));
+        }
+        if self.quarantined > 0 {
+            notes.push(format!(
+                "{} of the files that {} names lie in quarantine and take no part",
+                thousands(self.quarantined),
                 name_of(self.path)
             ));
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::data::{Augmentation, BadFiles, Dataset, Preparation};
+use crate::data::{Augmentation, BadFile, Dataset, Preparation};
 use crate::{Error, Purpose, Random, Result};
 
 /// What is done about classes of very different size.
@@ -62,8 +62,6 @@ pub struct FeedSettings {
     pub augmentation: Augmentation,
     /// What is done about classes of very different size.
     pub balance: Balance,
-    /// What is done about a picture that can no longer be read.
-    pub bad_files: BadFiles,
     /// Images of one step.
     pub batch_size: usize,
     /// Decides order and augmentation.
@@ -191,35 +189,39 @@ impl Feed {
 
     /// Writes the images of `draws` as the network sees them in epoch `epoch`: `[n, h, w, c]`, augmented and normalised.
     ///
-    /// A picture that is not kept in memory and can no longer be read from its file is treated as [`BadFiles`] says: where bad files are
-    /// skipped, another draw of the batch takes its place (in `draws` too), and what was wrong is returned.
+    /// For a picture that is not kept in memory and can no longer be read from its file, another draw of the batch stands in (in `draws`
+    /// too), and it is returned, where bad files are left out of this data.
     ///
     /// # Errors
-    /// The first such picture where bad files are not skipped, and where none of the batch can be read.
+    /// The first such picture where they are not, and where none of the batch can be read.
     ///
     /// # Panics
     /// When `out` has another length.
-    pub fn fill(&self, epoch: usize, draws: &mut [usize], out: &mut [f32]) -> Result<Vec<Error>> {
+    pub fn fill(&self, epoch: usize, draws: &mut [usize], out: &mut [f32]) -> Result<Vec<BadFile>> {
         let length = self.preparation.shape.len();
         assert_eq!(out.len(), draws.len() * length, "length of the batch");
         let mut bad = Vec::new();
         for (place, out) in out.chunks_exact_mut(length).enumerate() {
-            match self.sample(epoch, draws[place], &mut |_| (), out) {
-                Err(error) if self.settings.bad_files == BadFiles::Fail => return Err(error),
-                Err(error) => bad.push((place, error)),
-                Ok(()) => {}
+            if let Err(error) = self.sample(epoch, draws[place], &mut |_| (), out) {
+                let index = self.index(draws[place]);
+                bad.push((place, self.dataset.left_out(index, error)?));
             }
         }
         let is_bad = |place: &usize| bad.iter().any(|(other, _)| other == place);
         let good = (0..draws.len()).find(|place| !is_bad(place));
-        let mut problems = Vec::new();
-        for (place, error) in bad {
-            let Some(good) = good else { return Err(error) };
+        let mut files = Vec::new();
+        for (place, file) in bad {
+            let Some(good) = good else {
+                return Err(Error::Picture {
+                    path: file.path,
+                    problem: format!("{}; nor can any other of its batch be read", file.problem),
+                });
+            };
             draws[place] = draws[good];
             out.copy_within(good * length..(good + 1) * length, place * length);
-            problems.push(error);
+            files.push(file);
         }
-        Ok(problems)
+        Ok(files)
     }
 
     /// The bytes `[h, w, c]` of the image of a draw as the network sees them in epoch `epoch`, before normalisation; in epoch 0 they are

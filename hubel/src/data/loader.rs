@@ -3,8 +3,8 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::data::Feed;
-use crate::{Error, Result};
+use crate::Result;
+use crate::data::{BadFile, Feed};
 
 /// A batch that is ready for the network.
 pub(crate) struct Batch {
@@ -17,7 +17,7 @@ pub(crate) struct Batch {
     /// `[n, h, w, c]`
     pub(crate) images: Vec<f32>,
     /// Pictures that could no longer be read, for which others stand in.
-    pub(crate) problems: Vec<Error>,
+    pub(crate) bad_files: Vec<BadFile>,
 }
 
 /// Prepares the batches of epochs `1..=epochs` on `threads` threads and gives them to `take` in order, with the time it had to be
@@ -80,12 +80,12 @@ fn prepare(
         images.resize(draws.len() * length, 0.0);
         let batch = feed
             .fill(epoch, &mut draws, &mut images)
-            .map(|problems| Batch {
+            .map(|bad_files| Batch {
                 epoch,
                 step,
                 draws,
                 images,
-                problems,
+                bad_files,
             });
         let failed = batch.is_err();
         // Nobody takes batches any more when training has been broken off.

@@ -60,6 +60,16 @@ impl Options {
         {
             return Err(Error::Input { shape });
         }
+        if let Some(shape) = self.shape
+            && (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE
+        {
+            return Err(Error::Settings {
+                problem: format!(
+                    "an input of {shape} is larger than any picture that is read ({} million pixels)",
+                    picture::LARGEST_PICTURE / 1_000_000
+                ),
+            });
+        }
         for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
             if !(0.0..1.0).contains(&share) {
                 return Err(Error::Settings {
@@ -167,9 +177,10 @@ fn read_files(
         ..
     } = catalogue;
     let cache = options.cache_bytes();
-    let mut read = reading::read(name, classes, files, preparation, cache, listen)?;
+    let policy = options.bad_files;
+    let mut read = reading::read(name, classes, files, preparation, cache, policy, listen)?;
     let bad = std::mem::take(&mut read.bad);
-    let bad = options.bad_files.treat(path, files.len(), bad)?;
+    let bad = policy.treat(path, files.len(), bad)?;
     match read.places.is_empty() {
         true => Err(catalogue::problem(path, "none of its files can be read")),
         false => Ok((read, bad)),
@@ -276,6 +287,13 @@ pub fn evaluation(
                 true => file.part == Some(Part::Test),
                 false => file.part != Some(Part::Validation),
             });
+            if catalogue.files.is_empty() {
+                return Err(Error::DataForm {
+                    path: path.to_owned(),
+                    problem: "it holds validation images only; name a folder whose images nothing was chosen by, or rename `val` to `test`"
+                        .into(),
+                });
+            }
             number_classes(path, &mut catalogue, classes)?;
             let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
             let test = has_test.then(|| read.dataset.clone());

@@ -5,6 +5,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
+use crate::data::ending::missing_end;
 use crate::{Error, Result, Shape};
 
 /// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
@@ -31,9 +32,23 @@ pub(super) fn is_known(start: &[u8]) -> bool {
 /// as its EXIF orientation says.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be opened; [`Error::Picture`] when it is no picture, damaged, or larger than [`LARGEST_PICTURE`].
+/// [`Error::Io`] when the file cannot be opened; [`Error::Picture`] when it is no picture, damaged, cut off, or larger than
+/// [`LARGEST_PICTURE`].
 pub fn read(path: &Path) -> Result<DynamicImage> {
-    decode(&contents(path)?, path)
+    read_with_contents(path).map(|(_, picture)| picture)
+}
+
+/// As [`read`], with the bytes of the file.
+pub(super) fn read_with_contents(path: &Path) -> Result<(Vec<u8>, DynamicImage)> {
+    let bytes = contents(path)?;
+    if let Some(missing) = missing_end(&bytes) {
+        return Err(problem(
+            path,
+            &format!("{missing}; copy or download it again"),
+        ));
+    }
+    let picture = decode(&bytes, path)?;
+    Ok((bytes, picture))
 }
 
 /// The bytes of the file at `path`, at most [`LARGEST_FILE`].
@@ -71,7 +86,7 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Decodes a picture in memory, as [`read`] does; `path` is for messages.
+/// Decodes a picture in memory, as [`read`] does, even if its end is missing; `path` is for messages.
 ///
 /// # Errors
 /// [`Error::Picture`] when the bytes are no picture, damaged, or one larger than [`LARGEST_PICTURE`].

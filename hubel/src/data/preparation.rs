@@ -70,9 +70,9 @@ impl Preparation {
             mean,
             std,
             // Where writing lies in the files is known only if the pixels are those of the files.
-            ink: match training.reading {
-                Some(reading) if reading.resized => None,
-                _ => Ink::measure(training)?,
+            ink: match training.was_resized() {
+                true => None,
+                false => Ink::measure(training)?,
             },
         })
     }

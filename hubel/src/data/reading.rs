@@ -1,9 +1,8 @@
 //! Reading picture files once before they are used: what cannot be read is found out, and what fits is kept.
 use crate::data::catalogue::File;
-use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::storage::{Files, moments};
-use crate::data::{BadFile, Dataset, Options, Pixels, Preparation, Reading, picture};
+use crate::data::{BadFile, BadFiles, Dataset, Options, Pixels, Preparation, Reading, picture};
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};
 
@@ -28,7 +27,7 @@ struct Seen {
 }
 
 /// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as `cache` bytes hold. The result does not
-/// depend on the number of cores.
+/// depend on the number of cores. `policy` is what is done later about those that can no longer be read.
 ///
 /// # Errors
 /// [`Error::DataMismatch`] when fewer than two classes are named; a bad file is no error.
@@ -38,6 +37,7 @@ pub(super) fn read(
     files: &[File],
     preparation: &Preparation,
     cache: usize,
+    policy: BadFiles,
     listen: Listen<'_>,
 ) -> Result<Read> {
     let length = preparation.shape.len();
@@ -54,7 +54,7 @@ pub(super) fn read(
     let (mut places, mut labels, mut bad) = (Vec::new(), Vec::new(), Vec::new());
     let mut fingerprints = Vec::with_capacity(files.len());
     let mut all_moments = Vec::with_capacity(files.len() * preparation.shape.channels);
-    let mut resized = false;
+    let mut resized = Vec::with_capacity(files.len());
     for (place, (seen, file)) in seen.into_iter().zip(files).enumerate() {
         match seen {
             Ok(seen) => {
@@ -62,26 +62,30 @@ pub(super) fn read(
                 labels.push(file.label);
                 fingerprints.push(seen.fingerprint);
                 all_moments.extend(seen.moments);
-                resized |= seen.resized;
+                resized.push(seen.resized);
             }
             Err(error) => {
                 // The row stays empty: no data set has it.
                 fingerprints.push(Fingerprint::of_content(&[]));
                 all_moments.extend(vec![[0; 2]; preparation.shape.channels]);
-                bad.push(BadFile {
-                    path: file.path.clone(),
-                    problem: error.without_path(),
-                    quarantined: None,
-                });
+                resized.push(false);
+                bad.push(BadFile::new(&file.path, error));
             }
         }
     }
     let paths = files.iter().map(|file| file.path.clone()).collect();
-    let files = Files::new(paths, preparation.clone(), kept, all_moments, fingerprints);
+    let files = Files::new(
+        paths,
+        preparation.clone(),
+        kept,
+        all_moments,
+        fingerprints,
+        resized,
+    );
     let reading = Reading {
         resize: preparation.resize,
         ink: preparation.ink,
-        resized,
+        bad_files: policy,
     };
     let dataset = Dataset::of_files(
         name,
@@ -100,14 +104,7 @@ pub(super) fn read(
 
 /// Reads one file, and keeps its pixels where there is room.
 fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> Result<Seen> {
-    let bytes = picture::contents(&file.path)?;
-    if let Some(missing) = missing_end(&bytes) {
-        return Err(Error::Picture {
-            path: file.path.clone(),
-            problem: format!("{missing}; copy or download it again"),
-        });
-    }
-    let picture = picture::decode(&bytes, &file.path)?;
+    let (bytes, picture) = picture::read_with_contents(&file.path)?;
     let (pixels, shape) = picture::bytes(picture, preparation.shape.channels)?;
     let fingerprint = Fingerprint::new(&bytes, &pixels, shape);
     let (pixels, _) = preparation.brought(pixels, shape)?;
@@ -131,11 +128,16 @@ pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<Shape> 
     let mut sizes = Vec::new();
     let mut grey = true;
     let mut problem = None;
-    for file in files.iter().step_by(step) {
-        match picture::read(&file.path) {
-            Ok(picture) => {
-                sizes.push((picture.height() as usize, picture.width() as usize));
-                grey &= !picture.color().has_color();
+    let look = |file: &&File| {
+        let picture = picture::read(&file.path)?;
+        let size = (picture.height() as usize, picture.width() as usize);
+        Ok((size, picture.color().has_color()))
+    };
+    for seen in on_all_cores(files.iter().step_by(step), look, |_| ()) {
+        match seen {
+            Ok((size, has_color)) => {
+                sizes.push(size);
+                grey &= !has_color;
             }
             Err(error) => problem = problem.or(Some(error)),
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
 
-use crate::data::Feed;
+use crate::data::{BadFile, Feed};
 use crate::formats::atomic::write_atomically;
 use crate::{Error, Result, Shape};
 
@@ -32,7 +32,7 @@ pub struct SheetSettings {
 pub struct Sheet {
     image: RgbImage,
     pictures: Vec<Shown>,
-    problems: Vec<String>,
+    bad_files: Vec<BadFile>,
 }
 
 /// One picture of a sheet.
@@ -81,7 +81,7 @@ impl Sheet {
         layout.check()?;
         // The very call that training makes, which also settles what stands in for a picture that can no longer be read.
         let mut tensors = vec![0.0; draws.len() * shape.len()];
-        let problems = feed.fill(settings.epoch, &mut draws, &mut tensors)?;
+        let bad_files = feed.fill(settings.epoch, &mut draws, &mut tensors)?;
         draws.truncate(count);
         tensors.truncate(count * shape.len());
         let seen = pixels(feed, settings.epoch, &draws, &tensors)?;
@@ -130,7 +130,7 @@ impl Sheet {
         Ok(Self {
             image,
             pictures,
-            problems: problems.iter().map(Error::to_string).collect(),
+            bad_files,
         })
     }
 
@@ -139,9 +139,9 @@ impl Sheet {
         &self.pictures
     }
 
-    /// What was wrong with pictures that could no longer be read, for which others stand in.
-    pub fn problems(&self) -> &[String] {
-        &self.problems
+    /// Pictures that could no longer be read, for which others stand in.
+    pub fn bad_files(&self) -> &[BadFile] {
+        &self.bad_files
     }
 
     /// Height, width and 3 channels.

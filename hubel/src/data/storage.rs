@@ -62,17 +62,20 @@ pub(super) struct Files {
     /// Of each row and channel: the sum and the sum of squares of its bytes.
     moments: Vec<[u64; 2]>,
     fingerprints: Vec<Fingerprint>,
+    /// Of each row: whether the picture had another size than the shape.
+    resized: Vec<bool>,
 }
 
 impl Files {
-    /// Files of which all have been read once: `kept` holds the bytes of the first rows; of every row there are its [`moments`] and its
-    /// fingerprint.
+    /// Files of which all have been read once: `kept` holds the bytes of the first rows; of every row there are its [`moments`], its
+    /// fingerprint, and whether it was resized.
     pub(super) fn new(
         paths: Vec<PathBuf>,
         preparation: Preparation,
         kept: Vec<u8>,
         moments: Vec<[u64; 2]>,
         fingerprints: Vec<Fingerprint>,
+        resized: Vec<bool>,
     ) -> Self {
         Self {
             paths,
@@ -80,12 +83,17 @@ impl Files {
             kept,
             moments,
             fingerprints,
+            resized,
         }
     }
 
     /// The shape of each sample.
     pub(super) fn shape(&self) -> Shape {
         self.preparation.shape
+    }
+
+    pub(super) fn is_resized(&self, row: usize) -> bool {
+        self.resized[row]
     }
 
     pub(super) fn path(&self, row: usize) -> &Path {

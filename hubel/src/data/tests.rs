@@ -41,7 +41,7 @@ fn tensors(dataset: &Dataset, preparation: &Preparation) -> Vec<Vec<f32>> {
         .map(|index| {
             let mut tensor = vec![f32::NAN; preparation.shape.len()];
             dataset
-                .fill(&[index], preparation, &mut tensor)
+                .fill(&Cpu::best(1), &[index], preparation, &mut tensor)
                 .expect("the pictures are there");
             tensor
         })
@@ -87,7 +87,7 @@ fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
     }
     // A sample's numbers do not depend on the batch that it is in.
     let mut batch = vec![0.0; 16];
-    dataset.fill(&[2, 0], &preparation, &mut batch)?;
+    dataset.fill(&Cpu::best(2), &[2, 0], &preparation, &mut batch)?;
     assert_eq!(batch[..8], tensors[16..]);
     Ok(())
 }

@@ -19,7 +19,6 @@ fn feed(counts: &[usize], balance: Balance, augmentation: &str, seed: u64) -> Fe
     let settings = FeedSettings {
         augmentation: augmentation.parse().expect("it is an augmentation"),
         balance,
-        bad_files: BadFiles::Fail,
         batch_size: 8,
         seed,
     };

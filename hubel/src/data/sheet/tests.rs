@@ -1,6 +1,6 @@
 //! What a sheet shows is what the network gets.
 use super::*;
-use crate::data::{Augmentation, BadFiles, Balance, Dataset, FeedSettings, Preparation};
+use crate::data::{Augmentation, Balance, Dataset, FeedSettings, Preparation};
 
 fn feed(shape: Shape, count: usize, augmentation: &str) -> Feed {
     let labels: Vec<usize> = (0..count).map(|index| index % 3).collect();
@@ -18,7 +18,6 @@ fn feed(shape: Shape, count: usize, augmentation: &str) -> Feed {
     let settings = FeedSettings {
         augmentation: augmentation.parse::<Augmentation>().expect("it is one"),
         balance: Balance::None,
-        bad_files: BadFiles::Fail,
         batch_size: 7,
         seed: 3,
     };
@@ -158,7 +157,6 @@ fn images_of_numbers_are_spread_over_all_levels() {
     let settings = FeedSettings {
         augmentation: Augmentation::none(),
         balance: Balance::None,
-        bad_files: BadFiles::Fail,
         batch_size: 4,
         seed: 1,
     };

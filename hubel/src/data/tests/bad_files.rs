@@ -1,5 +1,8 @@
 //! Files that cannot be read: found before training, listed, and treated as the policy says.
+use std::ops::ControlFlow;
+
 use super::*;
+use crate::{Event, Network, TrainSettings, Trainer};
 
 /// Two classes of six pictures; `cat/1.png` is cut off, `dog/4.png` is text.
 fn with_two_bad_files() -> tempfile::TempDir {
@@ -108,13 +111,23 @@ fn a_picture_that_vanishes_in_training_is_an_error_or_another_stands_in() -> Res
         cache: Some(0),
         ..WHOLE
     };
-    let dataset = read(&root, &options)?.train;
+    let mut splits = read(&root, &options)?;
+    // Whose bad files are an error: they could all be read when it was opened.
+    quarantine_by_hand(&root, &splits.bad_files);
+    let strict = read(
+        &root,
+        &Options {
+            bad_files: BadFiles::Fail,
+            ..options
+        },
+    )?
+    .train;
+    let dataset = splits.train.clone();
     let preparation = Preparation::measure(&dataset)?;
-    let feed = |bad_files| {
+    let feed = |dataset: &Dataset| {
         let settings = FeedSettings {
             augmentation: Augmentation::default(),
             balance: Balance::None,
-            bad_files,
             batch_size: 4,
             seed: 1,
         };
@@ -123,14 +136,81 @@ fn a_picture_that_vanishes_in_training_is_an_error_or_another_stands_in() -> Res
     std::fs::remove_file(root.join("cat/0.png")).unwrap();
     let mut tensors = vec![0.0; 3 * preparation.shape.len()];
     let mut draws = [0, 7, 2];
-    let error = feed(BadFiles::Fail)?.fill(1, &mut draws, &mut tensors);
+    let error = feed(&strict)?.fill(1, &mut draws, &mut tensors);
     assert!(error.expect_err("it is gone").to_string().contains("0.png"));
 
-    let problems = feed(BadFiles::Skip)?.fill(1, &mut draws, &mut tensors)?;
-    assert_eq!((draws, problems.len()), ([7, 7, 2], 1));
+    let bad = feed(&dataset)?.fill(1, &mut draws, &mut tensors)?;
+    assert_eq!(draws, [7, 7, 2]);
+    let paths: Vec<_> = bad.iter().map(|bad| &bad.path).collect();
+    assert_eq!(paths, [&root.join("cat/0.png")]);
     let length = preparation.shape.len();
     assert_eq!(tensors[..length], tensors[length..2 * length]);
-    let nothing_left = feed(BadFiles::Skip)?.fill(1, &mut [0], &mut tensors[..length]);
+    let nothing_left = feed(&dataset)?.fill(1, &mut [0], &mut tensors[..length]);
     assert!(nothing_left.is_err());
+
+    // Evaluation leaves it out and says so.
+    let (cpu, network) = (Cpu::best(2), Network::resolve("flatten-linear(classes)")?);
+    let settings = TrainSettings {
+        epochs: 1,
+        ..TrainSettings::default()
+    };
+    let (mut told, validation) = (Vec::new(), splits.train.subset(&[0, 1, 6]));
+    splits.train = splits.train.subset(&[1, 2, 5, 6]);
+    let mut trainer = Trainer::new(
+        cpu.clone(),
+        network,
+        &splits.train,
+        Some(&validation),
+        settings,
+    )?;
+    let model = trainer.run(&mut |event| {
+        if let Event::BadFile(file) = event {
+            told.push(file.path.clone());
+        }
+        ControlFlow::Continue(())
+    })?;
+    assert_eq!(told, [root.join("cat/0.png")]);
+    let report = model.evaluate(&cpu, &validation)?;
+    assert_eq!((report.count, report.bad_files.len()), (2, 1));
+    assert!(model.evaluate(&cpu, &strict.subset(&[0, 1])).is_err());
+    Ok(())
+}
+
+/// Takes bad files away.
+fn quarantine_by_hand(root: &Path, bad: &[BadFile]) {
+    assert_eq!(bad.len(), 2, "{}", root.display());
+    for bad in bad {
+        std::fs::remove_file(&bad.path).unwrap();
+    }
+}
+
+#[test]
+fn a_table_passes_over_what_it_names_in_quarantine() -> Result<()> {
+    let folder = with_two_bad_files();
+    let root = folder.path().join("photos");
+    let mut lines = String::from("path,label\n");
+    for class in ["cat", "dog"] {
+        for entry in std::fs::read_dir(root.join(class)).unwrap() {
+            let name = entry.unwrap().file_name();
+            lines += &format!("{class}/{},{class}\n", name.display());
+        }
+    }
+    let table = root.join("labels.csv");
+    std::fs::write(&table, lines).unwrap();
+    let options = Options {
+        bad_files: BadFiles::Quarantine,
+        ..WHOLE
+    };
+    let first = read(&table, &options)?;
+    assert_eq!(first.bad_files.len(), 2);
+    assert!(first.bad_files.iter().all(|bad| bad.quarantined.is_some()));
+    for data in [&table, &root] {
+        let again = read(data, &WHOLE)?;
+        assert_eq!(again.train.len(), first.train.len());
+        assert_eq!(
+            again.notes,
+            ["2 of the files that labels.csv names lie in quarantine and take no part"]
+        );
+    }
     Ok(())
 }

@@ -28,12 +28,13 @@ fn no_image_of_mnist_is_changed_on_the_way() -> Result<()> {
         ..preparation.clone()
     };
     let train = mnist()?.train;
+    let cpu = Cpu::best(2);
     for dataset in [&test, &train] {
         let indices: Vec<usize> = (0..dataset.len()).collect();
         for indices in indices.chunks(1000) {
             let mut tensors = [vec![0.0; 784_000], vec![0.0; 784_000]];
-            dataset.fill(indices, &preparation, &mut tensors[0])?;
-            dataset.fill(indices, &without_ink, &mut tensors[1])?;
+            dataset.fill(&cpu, indices, &preparation, &mut tensors[0])?;
+            dataset.fill(&cpu, indices, &without_ink, &mut tensors[1])?;
             assert!(tensors[0] == tensors[1]);
         }
     }
@@ -47,7 +48,7 @@ fn a_digit_from_a_png_is_the_same_bits_as_from_the_data_set_in_either_polarity()
     let path = folder.path().join("ein Zeichen.png");
     for index in 0..50 {
         let mut expected = vec![0.0; 784];
-        test.fill(&[index], &preparation, &mut expected)?;
+        test.fill(&Cpu::best(1), &[index], &preparation, &mut expected)?;
         let bytes = &test.bytes(index)?.expect("MNIST is of bytes")[..];
         save(grey(bytes, 28, 28), &path);
         let prepared = preparation.picture(&path)?;
