@@ -11,9 +11,6 @@ pub(super) use forward::Forward;
 pub(super) use input_gradient::InputGradient;
 pub(super) use weight_gradient::WeightGradient;
 
-/// Groups of images, each with its own sums or scratch, that keep a few threads equally busy.
-const GROUPS: usize = 16;
-
 /// Whether neighbouring outputs read neighbouring inputs, of all channels.
 fn is_dense(geometry: &Geometry) -> bool {
     geometry.stride == [1, 1] && geometry.dilation == [1, 1] && geometry.groups == 1

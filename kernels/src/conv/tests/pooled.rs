@@ -36,6 +36,38 @@ fn winograd_geometries() -> impl Strategy<Value = Geometry> {
     )
 }
 
+/// Geometries that the passes by windows are made for, and some that are a little too large for them.
+fn few_channels() -> impl Strategy<Value = Geometry> {
+    let kernel = [
+        prop_oneof![Just(3_usize), Just(5), 1..=5_usize],
+        prop_oneof![Just(3_usize), Just(5), 1..=5_usize],
+    ];
+    let channels = [1..=20_usize, 1..=20_usize];
+    let sizes = [2..=70_usize, 2..=70_usize];
+    let borders = [0..=6_usize, 0..=6_usize];
+    (
+        1..=2_usize,
+        sizes,
+        channels,
+        kernel,
+        borders.clone(),
+        borders,
+    )
+        .prop_map(|(batch, size, [input, output], kernel, before, after)| {
+            let fits = |axis: usize| {
+                let padded = size[axis] + before[axis] + after[axis];
+                padded.max(kernel[axis] + 1) + 1 - kernel[axis]
+            };
+            Geometry {
+                input: [size[0], size[1], input],
+                output: [fits(0), fits(1), output],
+                kernel,
+                padding: before,
+                ..square(batch, 1, 1, 1, 1)
+            }
+        })
+}
+
 /// Every algorithm that pools; how many did.
 fn check(cpu: &Cpu, geometry: Geometry, activation: Activation) -> usize {
     let mut done = 0;
@@ -247,14 +279,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
-    fn every_geometry_pools_to_the_bits_of_a_pooling_after_it(geometry in geometries()) {
+    fn every_geometry_pools_like_a_pooling_after_it(geometry in geometries()) {
         for set in InstructionSet::available() {
             check(&Cpu::new(set, 2), geometry, Activation::LeakyRelu(0.1));
         }
     }
 
     #[test]
-    fn winograd_pools_to_the_bits_of_a_pooling_after_it(geometry in winograd_geometries()) {
+    fn winograd_pools_like_a_pooling_after_it(geometry in winograd_geometries()) {
+        for set in InstructionSet::available() {
+            check(&Cpu::new(set, 2), geometry, Activation::LeakyRelu(0.1));
+        }
+    }
+
+    #[test]
+    fn few_channels_pool_like_a_pooling_after_them(geometry in few_channels()) {
         for set in InstructionSet::available() {
             check(&Cpu::new(set, 2), geometry, Activation::LeakyRelu(0.1));
         }
@@ -332,7 +371,6 @@ fn solve(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> Option<All> {
     Some((output, winners, input_gradient, weight_gradient))
 }
 
-/// Few channels, of which the passes by windows are made; how many of the three took them.
 #[test]
 fn few_channels_pool_by_windows() {
     let lenet5 = Geometry {
@@ -340,10 +378,12 @@ fn few_channels_pool_by_windows() {
         padding: [0; 2],
         ..square(3, 14, 6, 16, 5)
     };
-    // Odd maps, maps that the windows do not reach to the end, several blocks of filters, other kernels, no window beside another.
+    // Odd maps, several vectors of windows, several blocks of filters, other kernels, no window beside another, an input that the windows
+    // do not reach to the end.
     let others = [
         square(2, 31, 3, 6, 5),
-        square(1, 33, 1, 8, 3),
+        square(1, 70, 1, 8, 3),
+        square(1, 41, 2, 13, 3),
         square(3, 9, 7, 3, 3),
         square(2, 2, 16, 9, 3),
         Geometry {
@@ -359,14 +399,29 @@ fn few_channels_pool_by_windows() {
             check(&cpu, geometry, Activation::Relu);
             check(&cpu, geometry, Activation::Tanh);
         }
-        if set == InstructionSet::Avx512 {
-            let pass = Forward::pooled(&cpu, square(3, 28, 1, 6, 5), Algorithm::Direct);
-            assert!(pass.unwrap().is_by_windows());
-            let pass = InputGradient::pooled(&cpu, lenet5, Algorithm::Direct);
-            assert!(pass.unwrap().is_by_windows());
-            let pass = WeightGradient::pooled(&cpu, lenet5, Algorithm::Direct);
-            assert!(pass.unwrap().is_by_windows());
-        }
+        // Where a vector has few lanes, filters fill it as well as windows, or what a window reaches has too many vectors.
+        let first = square(3, 28, 1, 6, 5);
+        let taken = [
+            Forward::pooled(&cpu, first, Algorithm::Direct).is_some_and(|p| p.is_by_windows()),
+            InputGradient::pooled(&cpu, lenet5, Algorithm::Direct)
+                .is_some_and(|p| p.is_by_windows()),
+            WeightGradient::pooled(&cpu, lenet5, Algorithm::Direct)
+                .is_some_and(|p| p.is_by_windows()),
+        ];
+        let narrow = square(2, 12, 2, 5, 3);
+        let narrow = [
+            InputGradient::pooled(&cpu, narrow, Algorithm::Direct)
+                .is_some_and(|p| p.is_by_windows()),
+            WeightGradient::pooled(&cpu, narrow, Algorithm::Direct)
+                .is_some_and(|p| p.is_by_windows()),
+        ];
+        let expected = match set {
+            InstructionSet::Avx512 => ([true; 3], [true, false]),
+            InstructionSet::Avx2 => ([true, false, false], [true, true]),
+            InstructionSet::Neon => ([true, false, false], [true, true]),
+            InstructionSet::Scalar => ([false; 3], [false; 2]),
+        };
+        assert_eq!((taken, narrow), expected, "{set}");
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::finish::Finish;
 use super::super::{Epilogue, Geometry};
 use super::{is_dense, windows};
 
-/// Terms of a sum at least: fewer are not worth the copy of the input.
+/// Terms of a sum at least: with fewer, the copy of the input and of what is pooled takes as long as the sums.
 const LEAST_TERMS: usize = 9;
 /// Tasks that keep a few threads equally busy.
 const TASKS: usize = 32;
@@ -43,11 +43,21 @@ impl Forward {
         let ([height, width], lanes) = (windows(&geometry), cpu.lanes());
         let [taps_y, taps_x] = geometry.kernel;
         let [inputs, filters] = [geometry.input[2], geometry.output[2]];
-        let filled = |count: usize| count * 100 / count.next_multiple_of(lanes);
+        // Four sums of each filter, and what they are computed from.
+        let registers = match cpu.instruction_set() {
+            InstructionSet::Avx2 => 16,
+            _ => 32,
+        };
+        let blocks = filters.div_ceil(registers / 5);
+        let needed = filters.div_ceil(blocks);
+        let block = BLOCKS.into_iter().find(|block| *block >= needed)?;
+        // Vectors of sums of a row of windows, here and where the lanes are filters.
+        let sums = 4 * width.div_ceil(lanes) * blocks * block;
+        let sums_of_filters = 4 * width * filters.div_ceil(lanes);
         if !is_dense(&geometry)
             || lanes > LANES
             || taps_y * taps_x * inputs < LEAST_TERMS
-            || 4 * filled(width) < 5 * filled(filters)
+            || 10 * sums > 9 * sums_of_filters
         {
             return None;
         }
@@ -58,18 +68,10 @@ impl Forward {
             .div_ceil(geometry.batch)
             .min(height / TASK_ROWS)
             .max(height.div_ceil(most));
-        // Four sums of each filter, and what they are computed from.
-        let registers = match cpu.instruction_set() {
-            InstructionSet::Avx2 => 16,
-            _ => 32,
-        };
-        let blocks = filters.div_ceil(registers / 5);
-        let needed = filters.div_ceil(blocks);
-        let block = BLOCKS.into_iter().find(|block| *block >= needed);
         Some(Self {
             geometry,
             lanes,
-            block: block?,
+            block,
             rows: height.div_ceil(chunks),
             pitch,
         })
@@ -90,6 +92,7 @@ impl Forward {
     /// Packs the weights as `[block][tap][term][filter]`.
     pub(in crate::conv) fn pack(&self, weights: &[f32], packed: &mut [f32]) {
         assert_eq!(weights.len(), self.geometry.weights(), "weights");
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
         let (filters, terms) = (self.geometry.output[2], self.terms());
         for (i, to) in packed.chunks_mut(self.block).enumerate() {
             let (block, term) = (i / terms, i % terms);

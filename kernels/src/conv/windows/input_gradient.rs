@@ -44,6 +44,8 @@ impl InputGradient {
             16 => matches!((rows, vectors), (4, 1..=4) | (6, 1..=4)),
             _ => matches!((rows, vectors), (4, 1..=3) | (6, 1..=2)),
         };
+        // A multiply-add costs more than one of many pixels that share their weights: of 18 instead of 40 half the time was left
+        // (`hubel bench train lenet5 --steps --threads 1`).
         let is_faster = 3 * rows * vectors <= 2 * expanded;
         (is_dense(&geometry) && fits && is_instance && is_faster).then_some(pass)
     }
