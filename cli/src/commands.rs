@@ -14,7 +14,6 @@ use std::process::ExitCode;
 
 use hubel::data::BadFile;
 use hubel::{Network, Shape};
-use serde_json::{Value, json};
 
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
@@ -74,19 +73,6 @@ fn report_bad_files(bad: &[BadFile], console: &Console) {
             thousands(bad.len() - BAD_FILES_SHOWN)
         ));
     }
-}
-
-/// The same for `--json`.
-fn bad_files_json(bad: &[BadFile]) -> Value {
-    bad.iter()
-        .map(|bad| {
-            json!({
-                "path": bad.path.display().to_string(),
-                "problem": bad.problem,
-                "quarantined": bad.quarantined.as_ref().map(|path| path.display().to_string()),
-            })
-        })
-        .collect()
 }
 
 /// The input that a network of this name was made for; MNIST's for architecture text.

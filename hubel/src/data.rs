@@ -360,12 +360,20 @@ impl Dataset {
         }
     }
 
+    /// The file of a picture that had another size than the data set's shape.
+    fn resized_file(&self, index: usize) -> Option<&Path> {
+        match &self.pixels {
+            Pixels::Files(files) => {
+                let row = self.rows[index];
+                files.is_resized(row).then(|| files.path(row))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether any picture had another size than the data set's shape.
     fn was_resized(&self) -> bool {
-        match &self.pixels {
-            Pixels::Files(files) => self.rows.iter().any(|&row| files.is_resized(row)),
-            _ => false,
-        }
+        (0..self.len()).any(|index| self.resized_file(index).is_some())
     }
 
     /// Whether the samples look like writing on paper: one channel, and borders that are nearly all white or all black.

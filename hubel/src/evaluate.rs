@@ -12,7 +12,7 @@ pub struct Report {
     pub accuracy: f32,
     /// Mean cross-entropy, in nats.
     pub loss: f32,
-    /// Images.
+    /// Images that were judged.
     pub count: usize,
     /// Row: the true class; column: the class that the model gave.
     pub confusion: Vec<Vec<usize>>,
@@ -69,6 +69,12 @@ impl Model {
         )?;
         let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();
         let count = dataset.len() - bad_files.len();
+        if let (0, Some(bad)) = (count, bad_files.first()) {
+            return Err(Error::Picture {
+                path: bad.path.clone(),
+                problem: format!("{}; nor can any other be read", bad.problem),
+            });
+        }
         Ok(Report {
             accuracy: correct as f32 / count.max(1) as f32,
             loss: (loss / count.max(1) as f64) as f32,

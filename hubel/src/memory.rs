@@ -23,7 +23,7 @@ fn left_of_limits() -> Option<usize> {
         .min()
 }
 
-/// What the control group at `folder` leaves of its limit; what files occupy that were not used for long is free as well.
+/// What the control group at `folder` leaves of its limit; what it holds of files' contents is free as well.
 fn left_of_limit(folder: &Path) -> Option<usize> {
     let number = |name: &str| -> Option<usize> {
         let text = fs::read_to_string(folder.join(name)).ok()?;
@@ -31,11 +31,13 @@ fn left_of_limit(folder: &Path) -> Option<usize> {
     };
     let (limit, used) = (number("memory.max")?, number("memory.current")?);
     let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-    let old_files = statistics
+    let of_files: usize = statistics
         .lines()
-        .find_map(|line| line.strip_prefix("inactive_file "))
-        .and_then(|bytes| bytes.parse().ok());
-    Some(limit.saturating_sub(used.saturating_sub(old_files.unwrap_or(0))))
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(name, _)| ["active_file", "inactive_file"].contains(name))
+        .filter_map(|(_, bytes)| bytes.parse::<usize>().ok())
+        .sum();
+    Some(limit.saturating_sub(used.saturating_sub(of_files)))
 }
 
 #[cfg(test)]
@@ -43,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_leaves_what_is_not_used_but_for_old_files() {
+    fn a_limit_leaves_what_is_not_used_but_for_files() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         assert_eq!(left_of_limit(folder.path()), None);
@@ -52,8 +54,11 @@ mod tests {
         assert_eq!(left_of_limit(folder.path()), None);
         write("memory.max", "1000\n");
         assert_eq!(left_of_limit(folder.path()), Some(300));
-        write("memory.stat", "anon 500\ninactive_file 150\n");
-        assert_eq!(left_of_limit(folder.path()), Some(450));
+        write(
+            "memory.stat",
+            "anon 500\nactive_file 20\ninactive_file 150\n",
+        );
+        assert_eq!(left_of_limit(folder.path()), Some(470));
         write("memory.current", "1200\n");
         write("memory.stat", "");
         assert_eq!(left_of_limit(folder.path()), Some(0));

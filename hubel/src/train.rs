@@ -206,14 +206,10 @@ impl Trainer {
         let mut progress = Progress::new(&feed, self.settings.epochs);
         let threads = self.cpu.threads();
         loader::batches(&feed, self.settings.epochs, threads, |batch, waited| {
-            for file in &batch.bad_files {
-                if listen(&Event::BadFile(file.clone())).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
+            let mut stopped = tell(&batch.bad_files, listen);
             let result = self.step(batch, progress.steps_done)?;
             let last_of_epoch = progress.add(batch, result, waited);
-            let stopped = listen(&progress.step()).is_break();
+            stopped |= listen(&progress.step()).is_break();
             if stopped || last_of_epoch {
                 self.check_weights(progress.steps_done)?;
             }
@@ -227,12 +223,14 @@ impl Trainer {
                 Some(validation) => Some(self.model.evaluate(&self.cpu, validation)?),
                 None => None,
             };
-            for file in report.iter().flat_map(|report| &report.bad_files) {
-                if listen(&Event::BadFile(file.clone())).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+            if let Some(report) = &report {
+                stopped |= tell(&report.bad_files, listen);
             }
-            Ok(listen(&progress.epoch(report.as_ref())))
+            let done = listen(&progress.epoch(report.as_ref()));
+            Ok(match stopped {
+                true => ControlFlow::Break(()),
+                false => done,
+            })
         })?;
         Ok(self.model.clone())
     }
@@ -301,6 +299,12 @@ impl Trainer {
             .step(&self.cpu, parameters, gradient, rate, settings.weight_decay);
         Ok(result)
     }
+}
+
+/// Whether anybody who was told of these files wants to stop.
+fn tell(bad_files: &[BadFile], listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> bool {
+    let told = bad_files.iter().cloned().map(Event::BadFile);
+    told.fold(false, |stopped, event| stopped | listen(&event).is_break())
 }
 
 /// How far a run has come.
@@ -411,8 +415,6 @@ fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
             "{} epochs are more than can be counted; give fewer",
             settings.epochs
         )
-    } else if settings.batch_size == 0 {
-        "a batch size of 0 leaves a step without images; give at least 1".into()
     } else if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
         format!(
             "a learning rate of {} does not train; give a positive number, such as {}",

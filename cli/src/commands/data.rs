@@ -77,7 +77,7 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
                 "step": step,
                 "steps": steps,
                 "augmentation": augmentation.to_string(),
-                "bad_files": super::bad_files_json(sheet.bad_files()),
+                "bad_files": sheet.bad_files(),
                 "pictures": pictures,
             })
             .to_string(),

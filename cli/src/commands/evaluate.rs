@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
                 "count": report.count,
                 "data": images.name(),
                 "images": which.to_string(),
-                "bad_files": super::bad_files_json(&bad_files),
+                "bad_files": bad_files,
                 "classes": model.classes(),
                 "confusion": report.confusion,
             })

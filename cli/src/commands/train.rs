@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use hubel::check::IMBALANCE;
-use hubel::data::{BadFile, BadFiles, Balance, Division};
+use hubel::data::{BadFile, Balance, Division};
 use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
                 "data": splits.train.name(),
-                "bad_files": super::bad_files_json(&bad_files),
+                "bad_files": bad_files,
                 "waiting_share": waiting / trained,
                 "epochs": epochs,
                 "interrupted": stopped,
@@ -115,7 +115,11 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             test.unwrap_or_default(),
             100.0 * waiting / trained,
             file.display(),
-            next_command(if kept { &file } else { &folder }, &arguments.data)
+            next_command(
+                if kept { &file } else { &folder },
+                &arguments.data.data,
+                &bad_files
+            )
         ))?;
     }
     if stopped {
@@ -346,17 +350,17 @@ fn run_name(data: &str, network: &str) -> String {
     }
 }
 
-fn next_command(folder: &Path, data: &TrainingData) -> String {
+fn next_command(folder: &Path, data: &str, bad_files: &[BadFile]) -> String {
     let mut command = format!(
         "{} evaluate {}",
         quoted(&program()),
         quoted(&folder.display().to_string())
     );
-    if data.data != "mnist" {
-        command += &format!(" {}", quoted(&data.data));
+    if data != "mnist" {
+        command += &format!(" {}", quoted(data));
     }
-    // What was left out would be met again.
-    if data.files.bad_files == BadFiles::Skip {
+    // What was left out where it is would be met again.
+    if bad_files.iter().any(|bad| bad.quarantined.is_none()) {
         command += " --bad-files skip";
     }
     command

@@ -2,18 +2,24 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::data::{Feed, loader};
+use crate::{Error, Result};
 
 /// Prepares batches of `feed` (reading, decoding, augmenting, normalising) on `threads` threads for about `seconds`, but at least an
 /// epoch, without training, and returns the images prepared and the time it took.
 ///
 /// # Errors
-/// Where a picture can no longer be read.
+/// Where a picture can no longer be read, whatever is done about that in training.
 pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duration)> {
     let start = Instant::now();
     let mut done = (0, Duration::ZERO);
     loader::batches(feed, usize::MAX / feed.images(), threads, |batch, _| {
+        if let Some(bad) = batch.bad_files.first() {
+            return Err(Error::Picture {
+                path: bad.path.clone(),
+                problem: bad.problem.clone(),
+            });
+        }
         done = (done.0 + batch.draws.len(), start.elapsed());
         let enough = done.0 >= feed.images() && done.1.as_secs_f64() >= seconds;
         Ok(match enough {

@@ -1,9 +1,10 @@
 //! What is done about picture files that cannot be read.
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use std::{fmt, fs, io};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Error, Result};
 
@@ -15,7 +16,7 @@ pub enum BadFiles {
     Fail,
     /// They are listed and left out.
     Skip,
-    /// They are listed and moved into the folder `DATA.quarantine` beside the data.
+    /// They are listed and moved into the folder `DATA.quarantine` beside the data. What can no longer be read later is left out.
     Quarantine,
 }
 
@@ -23,11 +24,27 @@ pub enum BadFiles {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadFile {
     /// Where it is, or was.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// Why it cannot be read.
     pub problem: String,
     /// Where it was moved.
+    #[serde(serialize_with = "as_text_if_any")]
     pub quarantined: Option<PathBuf>,
+}
+
+/// A path for people, even if it is not Unicode.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+fn as_text_if_any<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    path.as_ref()
+        .map(|path| path.display().to_string())
+        .serialize(serializer)
 }
 
 impl BadFile {
@@ -40,37 +57,41 @@ impl BadFile {
     }
 }
 
+/// What the name of the folder that they are moved to has behind that of the data.
+const ENDING: &str = ".quarantine";
+
 /// How many bad files are worth a line in a message.
 const SHOWN: usize = 20;
 
 impl BadFiles {
-    /// Does what the policy says about `bad` of `count` files of the data at `root`. A file that cannot be moved is left out as well, and
-    /// its problem says why it stays.
+    /// Refuses `bad` of `count` files of the data at `root`, if that is the policy.
     ///
     /// # Errors
     /// [`Error::BadFiles`] under [`BadFiles::Fail`].
-    pub(super) fn treat(
-        self,
-        root: &Path,
-        count: usize,
-        bad: Vec<BadFile>,
-    ) -> Result<Vec<BadFile>> {
+    pub(super) fn refuse(self, root: &Path, count: usize, bad: &[BadFile]) -> Result<()> {
+        if self != Self::Fail || bad.is_empty() {
+            return Ok(());
+        }
+        Err(Error::BadFiles {
+            root: root.to_owned(),
+            bad: bad.len(),
+            count,
+            listing: listing(bad),
+        })
+    }
+
+    /// Moves `bad` away, if that is the policy, and says where. A file that cannot be moved is left out as well, and its problem says why
+    /// it stays.
+    pub(super) fn clear(self, root: &Path, bad: Vec<BadFile>) -> Vec<BadFile> {
         match self {
-            _ if bad.is_empty() => Ok(bad),
-            Self::Skip => Ok(bad),
-            Self::Fail => Err(Error::BadFiles {
-                root: root.to_owned(),
-                bad: bad.len(),
-                count,
-                listing: listing(&bad),
-            }),
-            Self::Quarantine => Ok(bad.into_iter().map(|bad| quarantined(root, bad)).collect()),
+            Self::Fail | Self::Skip => bad,
+            Self::Quarantine => bad.into_iter().map(|bad| quarantined(root, bad)).collect(),
         }
     }
 }
 
 /// One line for each of the first bad files.
-fn listing(bad: &[BadFile]) -> String {
+pub(super) fn listing(bad: &[BadFile]) -> String {
     let mut lines: Vec<String> = bad
         .iter()
         .take(SHOWN)
@@ -97,15 +118,19 @@ fn quarantined(root: &Path, bad: BadFile) -> BadFile {
 }
 
 fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    let root = root.canonicalize()?;
-    // A file from elsewhere (a table names any path) goes in by its name alone.
-    let place = match path.canonicalize()?.strip_prefix(&root) {
-        Ok(place) if place != Path::new("") => place.to_owned(),
-        _ => path.file_name().unwrap_or_default().into(),
+    let (root, path) = (root.canonicalize()?, path.canonicalize()?);
+    // The places of what a table names are those beside it. A file from elsewhere goes in by its name alone.
+    let top = match root.is_dir() {
+        true => &root,
+        false => root.parent().unwrap_or(&root),
+    };
+    let place = match path.strip_prefix(top) {
+        Ok(place) => place,
+        Err(_) => Path::new(path.file_name().unwrap_or_default()),
     };
     let target = (1..)
         .map(|number| {
-            let mut target = folder(&root).join(&place).into_os_string();
+            let mut target = folder(&root).join(place).into_os_string();
             if number > 1 {
                 target.push(format!(".{number}"));
             }
@@ -114,11 +139,15 @@ fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
         .find(|target| !target.exists())
         .expect("one of infinitely many names is free");
     fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))?;
-    match fs::rename(path, &target) {
+    match fs::rename(&path, &target) {
         // The data is a link to another disk, or the picture lies on one.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            fs::copy(path, &target)?;
-            fs::remove_file(path)?;
+            let moved = fs::copy(&path, &target).and_then(|_| fs::remove_file(&path));
+            if moved.is_err() {
+                // The file stays where it is, and there only.
+                let _ = fs::remove_file(&target);
+            }
+            moved?;
         }
         moved => moved?,
     }
@@ -128,22 +157,30 @@ fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
 /// Where bad files of the data at `root` are moved.
 fn folder(root: &Path) -> PathBuf {
     let mut folder = root.to_owned().into_os_string();
-    folder.push(".quarantine");
+    folder.push(ENDING);
     folder.into()
+}
+
+/// Whether a folder of this name is one that bad files were moved to.
+pub(super) fn is_quarantine(name: &OsStr) -> bool {
+    name.to_string_lossy().ends_with(ENDING)
 }
 
 /// Whether the picture that a table calls `name` was moved away, by a run on the table or on its folder.
 pub(super) fn is_quarantined(table: &Path, name: &Path) -> bool {
-    let of = |root: &Path, name: &Path| {
-        root.canonicalize()
-            .is_ok_and(|root| folder(&root).join(name).is_file())
+    let is_beside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    let place = match name.components().all(is_beside) {
+        true => name,
+        false => Path::new(name.file_name().unwrap_or_default()),
     };
-    let file_name = Path::new(name.file_name().unwrap_or_default());
     let parent = match table.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    of(table, file_name) || of(parent, name) || of(parent, file_name)
+    [table, parent].into_iter().any(|root| {
+        root.canonicalize()
+            .is_ok_and(|root| folder(&root).join(place).is_file())
+    })
 }
 
 impl fmt::Display for BadFiles {

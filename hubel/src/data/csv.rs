@@ -186,6 +186,11 @@ impl<'a> Table<'a> {
         (name.contains('\\') && is_file(&path)).then_some(path)
     }
 
+    /// Whether an earlier run has moved the file away that the table names so.
+    fn is_quarantined(&self, name: &str) -> bool {
+        is_quarantined(self.path, Path::new(&name.replace('\\', "/")))
+    }
+
     /// Takes in one line.
     fn line(&mut self, columns: &Columns, record: &StringRecord, line: u64) -> Result<()> {
         let field = |column: usize, what: &str| match record.get(column) {
@@ -210,8 +215,10 @@ impl<'a> Table<'a> {
             }
         };
         let Some(path) = self.existing(name) else {
-            if is_quarantined(self.path, Path::new(&name.replace('\\', "/"))) {
+            if self.is_quarantined(name) {
                 self.quarantined += 1;
+                // A class of which nothing is left does not vanish silently.
+                self.label(class);
                 return Ok(());
             }
             self.missing_count += 1;
@@ -220,14 +227,7 @@ impl<'a> Table<'a> {
             }
             return Ok(());
         };
-        let label = match self.labels.get(class) {
-            Some(&label) => label,
-            None => {
-                self.labels.insert(class.to_owned(), self.classes.len());
-                self.classes.push(class.to_owned());
-                self.classes.len() - 1
-            }
-        };
+        let label = self.label(class);
         let file = File { path, label, part };
         match self.places.get(&file.path) {
             None => {
@@ -241,6 +241,16 @@ impl<'a> Table<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The number of a class, in the order in which they are named.
+    fn label(&mut self, class: &str) -> usize {
+        if let Some(&label) = self.labels.get(class) {
+            return label;
+        }
+        self.labels.insert(class.to_owned(), self.classes.len());
+        self.classes.push(class.to_owned());
+        self.classes.len() - 1
     }
 
     fn contradiction(
@@ -440,5 +450,5 @@ fn first_line_names_columns(path: &Path) -> Result<bool> {
     };
     Ok(second
         .get(columns.path)
-        .is_some_and(|name| table.existing(name).is_some()))
+        .is_some_and(|name| table.existing(name).is_some() || table.is_quarantined(name)))
 }

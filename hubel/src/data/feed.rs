@@ -79,6 +79,11 @@ impl Feed {
                 problem: "the data set holds no images; give one with images of every class".into(),
             });
         }
+        if settings.batch_size == 0 {
+            return Err(Error::Settings {
+                problem: "a batch size of 0 leaves a step without images; give at least 1".into(),
+            });
+        }
         settings.augmentation.check(preparation.shape)?;
         if !settings.augmentation.is_none() && dataset.is_of_floats() {
             return Err(Error::Settings {
@@ -189,11 +194,11 @@ impl Feed {
 
     /// Writes the images of `draws` as the network sees them in epoch `epoch`: `[n, h, w, c]`, augmented and normalised.
     ///
-    /// For a picture that is not kept in memory and can no longer be read from its file, another draw of the batch stands in (in `draws`
-    /// too), and it is returned, where bad files are left out of this data.
+    /// For a picture that is not kept in memory and can no longer be read from its file, the next image of the data set stands in (in
+    /// `draws` too), and it is returned, where bad files are left out of this data.
     ///
     /// # Errors
-    /// The first such picture where they are not, and where none of the batch can be read.
+    /// The first such picture where they are not, and where no other can be read.
     ///
     /// # Panics
     /// When `out` has another length.
@@ -201,27 +206,18 @@ impl Feed {
         let length = self.preparation.shape.len();
         assert_eq!(out.len(), draws.len() * length, "length of the batch");
         let mut bad = Vec::new();
-        for (place, out) in out.chunks_exact_mut(length).enumerate() {
-            if let Err(error) = self.sample(epoch, draws[place], &mut |_| (), out) {
-                let index = self.index(draws[place]);
-                bad.push((place, self.dataset.left_out(index, error)?));
+        for (draw, out) in draws.iter_mut().zip(out.chunks_exact_mut(length)) {
+            let drawn = *draw;
+            while let Err(error) = self.sample(epoch, *draw, &mut |_| (), out) {
+                let (index, next) = (self.index(*draw), self.index(*draw + 1));
+                if next == self.index(drawn) {
+                    return Err(error);
+                }
+                bad.push(self.dataset.left_out(index, error)?);
+                *draw = next;
             }
         }
-        let is_bad = |place: &usize| bad.iter().any(|(other, _)| other == place);
-        let good = (0..draws.len()).find(|place| !is_bad(place));
-        let mut files = Vec::new();
-        for (place, file) in bad {
-            let Some(good) = good else {
-                return Err(Error::Picture {
-                    path: file.path,
-                    problem: format!("{}; nor can any other of its batch be read", file.problem),
-                });
-            };
-            draws[place] = draws[good];
-            out.copy_within(good * length..(good + 1) * length, place * length);
-            files.push(file);
-        }
-        Ok(files)
+        Ok(bad)
     }
 
     /// The bytes `[h, w, c]` of the image of a draw as the network sees them in epoch `epoch`, before normalisation; in epoch 0 they are

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::data::bad_files::is_quarantine;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
 use crate::data::ignored::{Ignored, Reason};
 use crate::data::picture;
@@ -64,7 +65,9 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
             let target = std::fs::metadata(entry.path()).map(|target| target.file_type());
             kind = target.unwrap_or(kind);
         }
-        if kind.is_dir() {
+        if kind.is_dir() && is_quarantine(&name) {
+            contents.ignored.note(Reason::Quarantine, &entry.path());
+        } else if kind.is_dir() {
             folders.push(name);
         } else if kind.is_file() || kind.is_symlink() {
             files.push(name);

@@ -17,18 +17,21 @@ pub(super) enum Reason {
     Loop,
     /// A pipe or a device.
     Special,
+    /// Where a run has moved files that cannot be read.
+    Quarantine,
     /// A file beside the class folders.
     Stray,
     /// A folder beside those that are used.
     Beside,
 }
 
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::System,
     Reason::Ending,
     Reason::Format,
     Reason::Loop,
     Reason::Special,
+    Reason::Quarantine,
     Reason::Stray,
     Reason::Beside,
 ];
@@ -115,6 +118,11 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
             "entry",
             "entries",
             ": it is neither a file nor a folder".into(),
+        ),
+        Reason::Quarantine => (
+            "folder",
+            "folders",
+            ": files that cannot be read were moved there".into(),
         ),
         Reason::Stray => (
             "file",

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
+use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::divide::{self, Division};
 use crate::data::reading::{self, Listen, Read};
@@ -117,7 +118,10 @@ pub fn open_with(
         Found::Files(catalogue) => read_splits(path, &catalogue, options, listen)?,
         Found::Arrays(splits) => splits,
     };
-    Division::divide(splits, options.validation, options.test, options.seed)
+    let mut splits = Division::divide(splits, options.validation, options.test, options.seed)?;
+    // Nothing is moved for data that is refused.
+    splits.bad_files = options.bad_files.clear(path, splits.bad_files);
+    Ok(splits)
 }
 
 fn read_splits(
@@ -147,7 +151,8 @@ fn read_splits(
     let train = subset(Part::Train);
     if let Some(class) = train.counts().iter().position(|&count| count == 0) {
         let class = &catalogue.classes[class];
-        let problem = format!("no training picture of the class `{class}` can be read");
+        let bad = listing(&bad_files);
+        let problem = format!("no training picture of the class `{class}` can be read:\n{bad}");
         return Err(catalogue::problem(path, problem));
     }
     let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
@@ -162,7 +167,7 @@ fn read_splits(
     })
 }
 
-/// Reads the files of a catalogue, and does what is to be done about bad ones.
+/// Reads the files of a catalogue; bad ones are refused if that is the policy, and not yet moved.
 fn read_files(
     path: &Path,
     catalogue: &Catalogue,
@@ -180,9 +185,12 @@ fn read_files(
     let policy = options.bad_files;
     let mut read = reading::read(name, classes, files, preparation, cache, policy, listen)?;
     let bad = std::mem::take(&mut read.bad);
-    let bad = policy.treat(path, files.len(), bad)?;
+    policy.refuse(path, files.len(), &bad)?;
     match read.places.is_empty() {
-        true => Err(catalogue::problem(path, "none of its files can be read")),
+        true => Err(catalogue::problem(
+            path,
+            format!("none of its files can be read:\n{}", listing(&bad)),
+        )),
         false => Ok((read, bad)),
     }
 }
@@ -307,7 +315,7 @@ pub fn evaluation(
     Ok(Evaluation {
         dataset: dataset.with_classes(classes)?,
         judged,
-        bad_files,
+        bad_files: options.bad_files.clear(path, bad_files),
     })
 }
 

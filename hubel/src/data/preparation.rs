@@ -211,11 +211,18 @@ impl Preparation {
         let shape = dataset.shape();
         self.check(shape).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(out.len(), self.shape.len(), "length of a sample");
+        let brought = dataset.reading.is_some_and(|reading| {
+            shape == self.shape && reading.resize == self.resize && reading.ink == self.ink
+        });
+        // What was brought to another shape, or otherwise, is brought anew from its file: as if it had been read for this.
+        if let (false, Some(path)) = (brought, dataset.resized_file(index)) {
+            let mut pixels = Cow::Owned(self.pixels(path)?);
+            change(&mut pixels);
+            self.normalise_bytes(tables, &pixels, out);
+            return Ok(());
+        }
         match dataset.sample(index)? {
             Sample::Bytes(pixels) => {
-                let brought = dataset.reading.is_some_and(|reading| {
-                    shape == self.shape && reading.resize == self.resize && reading.ink == self.ink
-                });
                 let mut pixels = match brought {
                     true => pixels,
                     false => self.bring_bytes(pixels, shape).0,

@@ -1,5 +1,6 @@
 //! Files that cannot be read: found before training, listed, and treated as the policy says.
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use super::*;
 use crate::{Event, Network, TrainSettings, Trainer};
@@ -140,12 +141,17 @@ fn a_picture_that_vanishes_in_training_is_an_error_or_another_stands_in() -> Res
     assert!(error.expect_err("it is gone").to_string().contains("0.png"));
 
     let bad = feed(&dataset)?.fill(1, &mut draws, &mut tensors)?;
-    assert_eq!(draws, [7, 7, 2]);
+    assert_eq!(draws, [1, 7, 2]);
     let paths: Vec<_> = bad.iter().map(|bad| &bad.path).collect();
     assert_eq!(paths, [&root.join("cat/0.png")]);
     let length = preparation.shape.len();
-    assert_eq!(tensors[..length], tensors[length..2 * length]);
-    let nothing_left = feed(&dataset)?.fill(1, &mut [0], &mut tensors[..length]);
+    let mut next = vec![0.0; length];
+    feed(&dataset)?.fill(1, &mut [1], &mut next)?;
+    assert_eq!(tensors[..length], next);
+    let mut alone = [0];
+    feed(&dataset.subset(&[0, 3]))?.fill(1, &mut alone, &mut next)?;
+    assert_eq!(alone, [1]);
+    let nothing_left = feed(&dataset.subset(&[0]))?.fill(1, &mut [0], &mut next);
     assert!(nothing_left.is_err());
 
     // Evaluation leaves it out and says so.
@@ -173,6 +179,7 @@ fn a_picture_that_vanishes_in_training_is_an_error_or_another_stands_in() -> Res
     let report = model.evaluate(&cpu, &validation)?;
     assert_eq!((report.count, report.bad_files.len()), (2, 1));
     assert!(model.evaluate(&cpu, &strict.subset(&[0, 1])).is_err());
+    assert!(model.evaluate(&cpu, &dataset.subset(&[0])).is_err());
     Ok(())
 }
 
@@ -184,33 +191,135 @@ fn quarantine_by_hand(root: &Path, bad: &[BadFile]) {
     }
 }
 
-#[test]
-fn a_table_passes_over_what_it_names_in_quarantine() -> Result<()> {
+/// A table of all pictures of [`with_two_bad_files`], of which the first that it names is bad.
+fn with_table() -> (tempfile::TempDir, PathBuf) {
     let folder = with_two_bad_files();
     let root = folder.path().join("photos");
-    let mut lines = String::from("path,label\n");
-    for class in ["cat", "dog"] {
-        for entry in std::fs::read_dir(root.join(class)).unwrap() {
-            let name = entry.unwrap().file_name();
-            lines += &format!("{class}/{},{class}\n", name.display());
-        }
+    let mut lines = String::from("path,label,split\n");
+    for (class, number) in ["cat", "dog"]
+        .iter()
+        .flat_map(|class| (0..6).map(move |n| (class, n)))
+    {
+        let number = (number + 1) % 6;
+        let split = if number == 5 { "test" } else { "train" };
+        lines += &format!("{class}/{number}.png,{class},{split}\n");
     }
     let table = root.join("labels.csv");
     std::fs::write(&table, lines).unwrap();
-    let options = Options {
-        bad_files: BadFiles::Quarantine,
-        ..WHOLE
-    };
-    let first = read(&table, &options)?;
-    assert_eq!(first.bad_files.len(), 2);
-    assert!(first.bad_files.iter().all(|bad| bad.quarantined.is_some()));
-    for data in [&table, &root] {
-        let again = read(data, &WHOLE)?;
-        assert_eq!(again.train.len(), first.train.len());
+    (folder, table)
+}
+
+const QUARANTINE: Options = Options {
+    bad_files: BadFiles::Quarantine,
+    ..WHOLE
+};
+
+#[test]
+fn a_table_passes_over_what_it_names_in_quarantine() -> Result<()> {
+    for of_table in [true, false] {
+        let (folder, table) = with_table();
+        let root = folder.path().join("photos");
+        let data = if of_table { &table } else { &root };
+        let first = read(data, &QUARANTINE)?;
+        let moved: Vec<_> = first
+            .bad_files
+            .iter()
+            .flat_map(|bad| &bad.quarantined)
+            .collect();
+        let mut quarantine = data.clone().into_os_string();
+        quarantine.push(".quarantine");
+        let quarantine = PathBuf::from(quarantine).canonicalize().unwrap();
         assert_eq!(
-            again.notes,
-            ["2 of the files that labels.csv names lie in quarantine and take no part"]
+            moved,
+            [&quarantine.join("cat/1.png"), &quarantine.join("dog/4.png")]
+        );
+        for data in [&table, &root] {
+            let again = read(data, &WHOLE)?;
+            let test = again.test.expect("the table names it").len();
+            assert_eq!((again.train.len(), test), (first.train.len(), 2));
+            let passed_over =
+                "2 of the files that labels.csv names lie in quarantine and take no part";
+            assert!(
+                again.notes.iter().any(|note| note == passed_over),
+                "{:?}",
+                again.notes
+            );
+        }
+        // What is missing otherwise is no less missing because a picture of the same name is in quarantine.
+        std::fs::remove_file(root.join("dog/1.png")).unwrap();
+        let text = read(&table, &WHOLE).unwrap_err().to_string();
+        assert!(
+            text.contains("1 of its 10 files is missing: dog/1.png"),
+            "{text}"
+        );
+        // Without its table, the quarantine of the table is no class.
+        std::fs::remove_file(&table).unwrap();
+        assert_eq!(read(&root, &WHOLE)?.train.classes(), ["cat", "dog"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_class_whose_pictures_are_all_bad_is_refused_before_anything_is_moved_and_after() {
+    let (folder, table) = with_table();
+    let fox = folder.path().join("photos/fox.png");
+    std::fs::write(&fox, b"no picture").unwrap();
+    let lines = std::fs::read_to_string(&table).unwrap();
+    std::fs::write(&table, lines + "fox.png,fox,train\n").unwrap();
+    let text = read(&table, &QUARANTINE).unwrap_err().to_string();
+    assert!(
+        text.contains("class `fox`") && text.contains("fox.png"),
+        "{text}"
+    );
+    assert!(
+        text.contains("cat/1.png") || text.contains("cat\\1.png"),
+        "{text}"
+    );
+    assert!(fox.exists());
+
+    let quarantine = folder.path().join("photos/labels.csv.quarantine");
+    std::fs::create_dir(&quarantine).unwrap();
+    std::fs::rename(&fox, quarantine.join("fox.png")).unwrap();
+    let text = read(&table, &QUARANTINE).unwrap_err().to_string();
+    assert!(text.contains("`fox`"), "{text}");
+}
+
+#[test]
+fn a_picture_of_another_size_is_the_same_bits_held_out_as_judged_later() -> Result<()> {
+    // Dark writing on white, training pictures as they are, one test picture twice as large.
+    let folder = tempfile::tempdir().unwrap();
+    let digit = |row: usize, index: usize| -> Vec<u8> {
+        let test = mnist()
+            .expect("it is embedded")
+            .test
+            .expect("it has a part");
+        let bytes = test.bytes(index).unwrap().expect("of bytes")[row * 28..][..28].to_vec();
+        bytes.iter().map(|level| 255 - level).collect()
+    };
+    let picture = |index: usize| -> Vec<u8> { (0..28).flat_map(|row| digit(row, index)).collect() };
+    for index in 0..12 {
+        let class = ["even", "odd"][index % 2];
+        save(
+            grey(&picture(index), 28, 28),
+            &folder.path().join(format!("train/{class}/{index}.png")),
         );
     }
+    let large = image::imageops::resize(
+        &GrayImage::from_raw(28, 28, picture(12)).expect("a byte for each pixel"),
+        40,
+        56,
+        image::imageops::FilterType::Triangle,
+    );
+    save(large, &folder.path().join("test/even/12.png"));
+    save(
+        grey(&picture(13), 28, 28),
+        &folder.path().join("test/odd/13.png"),
+    );
+    let splits = read(folder.path(), &WHOLE)?;
+    let preparation = Preparation::measure(&splits.train)?;
+    assert!(preparation.ink.is_some());
+    let (judged, _) = judge(folder.path(), &preparation, splits.train.classes())?;
+    let test = splits.test.expect("there is one");
+    assert_eq!(tensors(&test, &preparation), tensors(&judged, &preparation));
     Ok(())
 }
