@@ -94,13 +94,13 @@ pub(crate) enum Command {
 #[command(after_help = "\
 Examples:
   hubel evaluate runs/mnist-cnn
-  hubel evaluate runs/mnist-cnn mnist --json")]
+  hubel evaluate runs/photos-tutorial photos/ --json")]
 pub(crate) struct Evaluate {
     /// A model file, or the folder that `hubel train` wrote
     pub(crate) model: PathBuf,
-    /// `mnist`, or a folder of labelled pictures or IDX files; its test images where it has some
-    #[arg(default_value = "mnist")]
-    pub(crate) data: String,
+    /// `mnist`, or a folder or file of labelled pictures, as of `train`: its test images where it has some, else those that were held
+    /// out in training [default: mnist for a model of digits]
+    pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) files: Files,
     /// No Winograd, as of `train --precise`
@@ -108,7 +108,7 @@ pub(crate) struct Evaluate {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: accuracy, loss, count, classes, confusion
+    /// Print one JSON object: accuracy, loss, count, classes, class_accuracy, confusion
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -120,7 +120,8 @@ Examples:
   hubel predict runs/mnist-cnn photo.jpg
   hubel predict runs/mnist-cnn *.png --json
 
-Pictures are PNG or JPEG of any size. Dark ink on light paper is recognised where the model
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. What cannot be read is said at the end,
+and the exit code is 1 then. Dark ink on light paper is recognised where the model
 learned light on dark; it is then inverted, and the output says so.")]
 pub(crate) struct Predict {
     /// A model file, or the folder that `hubel train` wrote
@@ -136,7 +137,7 @@ pub(crate) struct Predict {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: predictions with path, class, probability, top, inverted
+    /// Print one JSON object: predictions with path, class, probability, top, inverted; bad_files
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -173,7 +174,7 @@ pub(crate) struct Inspect {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: parameters, multiply_adds, layers; with --plan: mode, steps, memory …
+    /// Print one JSON object: parameters, multiply_adds, layers, class_names; with --plan: mode, steps, memory …
     #[arg(long)]
     pub(crate) json: bool,
 }

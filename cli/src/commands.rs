@@ -29,7 +29,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
     match command {
         Command::Train(arguments) => train::run(&arguments, console),
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
-        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments, console),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),

@@ -260,10 +260,7 @@ impl Progress {
                     accuracy * 100.0
                 );
                 if let (Some(loss), Some(accuracy)) = (validation_loss, validation_accuracy) {
-                    line += &format!(
-                        "  validation loss {loss:.4}  accuracy {:.2} %",
-                        accuracy * 100.0
-                    );
+                    line += &format!("  validation {loss:.4}  {:.2} %", accuracy * 100.0);
                 }
                 self.line(&format!("{line}  {seconds:.1} s"));
             }

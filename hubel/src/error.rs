@@ -203,6 +203,9 @@ impl Error {
     pub(crate) fn without_path(self) -> String {
         match self {
             Self::Picture { problem, .. } => problem,
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                "there is no such file".into()
+            }
             Self::Io { source, .. } => source.to_string(),
             other => other.to_string(),
         }

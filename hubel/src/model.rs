@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hubel_kernels::Cpu;
 
-use crate::data::{Division, Preparation};
+use crate::data::{BadFile, Division, Preparation};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
 use crate::network::Graph;
@@ -119,24 +119,40 @@ impl Model {
             .graph(self.preparation.shape, self.classes.len())
     }
 
-    /// Classifies pictures; a prediction lists the `top` most probable classes, one at least.
+    /// Classifies pictures; a prediction lists the `top` most probable classes, one at least. Those that cannot be used are returned beside
+    /// the predictions of the others.
     ///
     /// # Errors
-    /// The first picture that cannot be used.
-    pub fn predict(&self, cpu: &Cpu, paths: &[PathBuf], top: usize) -> Result<Vec<Prediction>> {
+    /// When the model is damaged.
+    pub fn predict(
+        &self,
+        cpu: &Cpu,
+        paths: &[PathBuf],
+        top: usize,
+    ) -> Result<(Vec<Prediction>, Vec<BadFile>)> {
+        let mut bad_files = Vec::new();
         let mut inverted = vec![false; paths.len()];
-        let mut predictions = Vec::new();
+        let (mut predictions, mut places) = (Vec::new(), Vec::new());
         let length = self.preparation.shape.len();
         self.logits(
             cpu,
             paths.len(),
             &mut |indices, images| {
-                for (i, image) in indices.iter().zip(images.chunks_exact_mut(length)) {
-                    let prepared = self.preparation.picture(&paths[*i])?;
-                    image.copy_from_slice(&prepared.tensor);
-                    inverted[*i] = prepared.inverted;
+                let mut unfilled = Vec::new();
+                let images = images.chunks_exact_mut(length);
+                for (place, (i, image)) in indices.iter().zip(images).enumerate() {
+                    match self.preparation.picture(&paths[*i]) {
+                        Ok(prepared) => {
+                            image.copy_from_slice(&prepared.tensor);
+                            inverted[*i] = prepared.inverted;
+                        }
+                        Err(error) => {
+                            bad_files.push(BadFile::new(&paths[*i], error));
+                            unfilled.push(place);
+                        }
+                    }
                 }
-                Ok(Vec::new())
+                Ok(unfilled)
             },
             &mut |i, logits| {
                 let mut probabilities = vec![0.0; logits.len()];
@@ -156,12 +172,13 @@ impl Model {
                     top,
                     inverted: false,
                 });
+                places.push(i);
             },
         )?;
-        for (prediction, inverted) in predictions.iter_mut().zip(inverted) {
-            prediction.inverted = inverted;
+        for (prediction, place) in predictions.iter_mut().zip(places) {
+            prediction.inverted = inverted[place];
         }
-        Ok(predictions)
+        Ok((predictions, bad_files))
     }
 
     /// Writes the model to one safetensors file: PyTorch's names and layouts, and in the metadata what else is needed. The file is

@@ -140,8 +140,8 @@ pub(crate) struct BenchData {
     #[command(flatten)]
     data: TrainingData,
     /// Images per step
-    #[arg(long, default_value_t = usual().batch_size, value_parser = at_least_1)]
-    pub(crate) batch: usize,
+    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
+    pub(crate) batch_size: usize,
     /// How long to measure, at least once through the images
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     pub(crate) seconds: f64,

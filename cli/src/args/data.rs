@@ -6,7 +6,7 @@ use hubel::Shape;
 use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
 
 use super::train::usual;
-use super::values::{at_least_1, bytes, parsed, shape, share};
+use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png, share};
 
 /// What is trained on, and what is done to it before a network sees it.
 #[derive(Args, Clone)]
@@ -15,14 +15,14 @@ pub(crate) struct TrainingData {
     #[arg(default_value = "mnist")]
     pub(crate) data: String,
     /// Size that pictures are brought to [default: their own where all agree, else a square of at most 64]
-    #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
+    #[arg(long, short, value_name = "HxWxC", value_parser = picture_shape)]
     pub(crate) input: Option<Shape>,
     /// Pictures of other proportions: letterbox (all of it, black bars), crop (the middle), stretch
     #[arg(long, default_value_t = Resize::Letterbox, value_parser = parsed::<Resize>)]
     pub(crate) resize: Resize,
     /// Random changes to training pictures: none, light, standard, strong, or operations such as 'flip, crop(4)'
     /// [default: standard for pictures, none for writing]
-    #[arg(long, value_name = "PRESET|OPERATIONS")]
+    #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
     /// Share of the images held out to watch the run, where the data has no such part
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().validation, value_parser = share)]
@@ -75,7 +75,7 @@ pub(crate) enum Data {
 Examples:
   hubel data preview photos/ --out sheet.png
   hubel data preview photos/ --augment strong --original
-  hubel data preview photos/ --epoch 3 --step 40 --seed 7 --batch-size 64
+  hubel data preview photos/ --epoch 3 --step 2 --seed 7 --batch-size 32
 
 With the flags of `hubel train` that say how data is read, divided, augmented, balanced and put into
 batches, these are the pictures of that step of that run. Under each stand its class, its index among
@@ -102,7 +102,7 @@ pub(crate) struct Preview {
     #[arg(long, value_name = "PICTURES", value_parser = at_least_1)]
     pub(crate) count: Option<usize>,
     /// The PNG file to write
-    #[arg(long, short, value_name = "FILE", default_value = "sheet.png")]
+    #[arg(long, short, value_name = "FILE", default_value = "sheet.png", value_parser = png)]
     pub(crate) out: PathBuf,
     /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures with index, class, path
     #[arg(long)]

@@ -6,7 +6,7 @@ use hubel::data::Balance;
 use hubel::network::Initialisation;
 use hubel::{Optimizer, Schedule, TrainSettings};
 
-use super::values::{at_least_1, fraction, not_negative, parsed, positive};
+use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive};
 use super::{Processor, TrainingData};
 
 /// `hubel train`
@@ -25,7 +25,7 @@ pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
     /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
-    #[arg(long, short, value_name = "NAME|TEXT")]
+    #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
     /// How often each training image is seen [default: 3 for writing, 24 for pictures]
     #[arg(long, short, value_parser = at_least_1)]
@@ -63,7 +63,7 @@ pub(crate) struct Train {
     #[arg(long)]
     pub(crate) precise: bool,
     /// Folder for the model [default: a new one, runs/NAME]
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) processor: Processor,

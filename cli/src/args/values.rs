@@ -1,7 +1,9 @@
 //! What flags accept, and what is said of anything else.
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use hubel::Shape;
+use hubel::data::Augmentation;
+use hubel::{Network, Shape};
 
 pub(super) fn at_least_1(text: &str) -> Result<usize, String> {
     let count: Option<usize> = text.parse().ok();
@@ -68,6 +70,47 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
     value
         .filter(|value| value.is_finite() && *value > 0.0)
         .ok_or_else(|| "a number greater than 0 is needed".into())
+}
+
+/// The size of pictures, whose channels are to be said.
+pub(super) fn picture_shape(text: &str) -> Result<Shape, String> {
+    let shape = shape(text)?;
+    match shape.channels {
+        _ if text.split(['x', 'X', '×']).count() < 3 => Err(format!(
+            "the channels are missing: {text}x3 for colour, {text}x1 for grey"
+        )),
+        1 | 3 => Ok(shape),
+        channels => Err(format!(
+            "pictures have 1 channel (grey) or 3 (colour), not {channels}"
+        )),
+    }
+}
+
+/// A network by name or as text.
+pub(super) fn network(text: &str) -> Result<String, String> {
+    let network = Network::resolve(text).map_err(|error| error.to_string());
+    network.map(|_| text.into())
+}
+
+/// Random changes to pictures; what the names of presets mean is decided when the data is known.
+pub(super) fn augmentation(text: &str) -> Result<String, String> {
+    let augmentation = Augmentation::parse(text, false).map_err(|error| error.to_string());
+    augmentation.map(|_| text.into())
+}
+
+/// A folder that a model is written to.
+pub(super) fn model_folder(text: &str) -> Result<PathBuf, String> {
+    match text.ends_with(".safetensors") {
+        true => Err("a folder is needed; the model is written into it as model.safetensors".into()),
+        false => Ok(text.into()),
+    }
+}
+
+pub(super) fn png(text: &str) -> Result<PathBuf, String> {
+    match text.to_lowercase().ends_with(".png") {
+        true => Ok(text.into()),
+        false => Err("the sheet is a PNG file; a name that ends in .png is needed".into()),
+    }
 }
 
 pub(super) fn shape(text: &str) -> Result<Shape, String> {

@@ -104,7 +104,7 @@ fn text(inspection: &Inspection, width: usize) -> String {
         }
         if findings.len() > SHOWN {
             lines.push(format!(
-                "    … and {} more findings",
+                "    … and {} more",
                 thousands(findings.len() - SHOWN)
             ));
         }

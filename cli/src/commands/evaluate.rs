@@ -2,22 +2,36 @@
 use std::process::ExitCode;
 
 use hubel::data::Evaluation;
-use hubel::{Model, Report};
+use hubel::{Error, Model, Report};
 use serde_json::json;
 
 use super::{Outcome, model_file};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
 
+/// How many classes are worth a line.
+const CLASSES: usize = 20;
 /// How many confusions are worth a line.
 const CONFUSIONS: usize = 5;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
+    let data = match &arguments.data {
+        Some(data) => data,
+        None if is_of_digits(&model) => "mnist",
+        None => {
+            let classes = model.classes().iter().take(12).cloned();
+            let problem = format!(
+                "name the pictures to judge by after the model; it knows {}",
+                classes.collect::<Vec<String>>().join(", ")
+            );
+            return Err(Error::Settings { problem }.into());
+        }
+    };
     let reading = console.reading();
     let evaluation = hubel::data::evaluation(
-        &arguments.data,
+        data,
         model.preparation(),
         model.classes(),
         model.division(),
@@ -28,11 +42,16 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     let Evaluation {
         dataset: images,
         judged: which,
+        found,
         mut bad_files,
     } = evaluation?;
     super::report_bad_files(&bad_files, console);
+    let of_found = match images.len() == found {
+        true => String::new(),
+        false => format!(" of {}", thousands(found)),
+    };
     console.remark(&format!(
-        "{}: {} images ({which}), each at the model's {}; pictures of another size are resized",
+        "{}: {}{of_found} images ({which}), each at the model's {}; pictures of another size are resized",
         images.name(),
         thousands(images.len()),
         model.input()
@@ -50,6 +69,9 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
                 "images": which.to_string(),
                 "bad_files": bad_files,
                 "classes": model.classes(),
+                "class_accuracy": of_classes(&report.confusion)
+                    .map(|(_, share)| share.map(console::decimal))
+                    .collect::<Vec<_>>(),
                 "confusion": report.confusion,
             })
             .to_string(),
@@ -67,6 +89,7 @@ fn text(report: &Report, classes: &[String]) -> String {
         thousands(report.count),
         report.loss
     );
+    text += &class_lines(&report.confusion, classes);
     let confusions = confusions(&report.confusion);
     if !confusions.is_empty() {
         text += "most often taken for another\n";
@@ -78,6 +101,40 @@ fn text(report: &Report, classes: &[String]) -> String {
             classes[truth],
             classes[taken_for]
         );
+    }
+    text
+}
+
+fn is_of_digits(model: &Model) -> bool {
+    let digits = (0..10).map(|digit| digit.to_string());
+    model.classes().iter().cloned().eq(digits)
+}
+
+/// Of each class: its images, and the share of them that was classified rightly, if there are any.
+fn of_classes(confusion: &[Vec<usize>]) -> impl Iterator<Item = (usize, Option<f32>)> {
+    confusion.iter().enumerate().map(|(class, row)| {
+        let count: usize = row.iter().sum();
+        let share = row[class] as f32 / count as f32;
+        (count, (count > 0).then_some(share))
+    })
+}
+
+/// A line for each class, or for those that are recognised worst.
+fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
+    let mut lines: Vec<(usize, (usize, Option<f32>))> = of_classes(confusion).enumerate().collect();
+    let mut text = String::from("of each class\n");
+    if lines.len() > CLASSES {
+        text = format!("of the {CLASSES} classes that are recognised worst\n");
+        let share = |line: &(usize, (usize, Option<f32>))| line.1.1.unwrap_or(0.0);
+        lines.sort_by(|a, b| share(a).total_cmp(&share(b)));
+        lines.truncate(CLASSES);
+    }
+    for (class, (count, share)) in lines {
+        let class = &classes[class];
+        text += &match share {
+            Some(share) => format!("{:>8.2} % of {} {class}\n", share * 100.0, thousands(count)),
+            None => format!("  {class}: there is no image of it, so nothing is known\n"),
+        };
     }
     text
 }

@@ -11,26 +11,32 @@ use crate::console;
 /// Runs the command.
 pub(crate) fn run(arguments: &Inspect) -> Outcome {
     let text = arguments.network.as_str();
-    let (network, input, classes) = if is_model(text) {
+    let (network, input, names) = if is_model(text) {
         let model = Model::load(&model_file(Path::new(text)))?;
         (
             model.network().clone(),
             model.input(),
-            model.classes().len(),
+            model.classes().to_vec(),
         )
     } else {
-        (Network::resolve(text)?, usual_input(text), 10)
+        (Network::resolve(text)?, usual_input(text), Vec::new())
     };
     let input = arguments.input.unwrap_or(input);
-    let classes = arguments.classes.unwrap_or(classes);
+    let usual_classes = if names.is_empty() { 10 } else { names.len() };
+    let classes = arguments.classes.unwrap_or(usual_classes);
     if let Some(mode) = arguments.plan {
         return plan(arguments, mode, &network, input, classes);
     }
     let summary = network.summary(input, classes)?;
     if arguments.json {
-        console::print(&serde_json::to_string(&summary)?)?;
+        let mut summary = serde_json::to_value(&summary)?;
+        summary["class_names"] = names.into();
+        console::print(&summary.to_string())?;
     } else {
         console::print(&summary.to_string())?;
+        if !names.is_empty() {
+            console::print(&format!("classes  {}", names.join(", ")))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

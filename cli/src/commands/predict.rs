@@ -1,25 +1,33 @@
 //! `hubel predict`: what a model sees in pictures.
 use std::process::ExitCode;
 
-use hubel::{Model, Prediction};
+use hubel::data::BadFile;
+use hubel::{Error, Model, Prediction};
 use serde_json::{Value, json};
 
 use super::{Outcome, model_file};
 use crate::args::Predict;
-use crate::console;
+use crate::console::{self, Console};
 
 /// Runs the command.
-pub(crate) fn run(arguments: &Predict) -> Outcome {
+pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
-    let predictions = model.predict(&cpu, &arguments.images, arguments.top)?;
+    let (predictions, bad_files) = model.predict(&cpu, &arguments.images, arguments.top)?;
     if arguments.json {
         let predictions: Vec<Value> = predictions.iter().map(to_json).collect();
-        console::print(&json!({ "predictions": predictions }).to_string())?;
+        console::print(&json!({ "predictions": predictions, "bad_files": bad_files }).to_string())?;
     } else {
         console::print(&predictions.iter().map(to_text).collect::<String>())?;
     }
-    Ok(ExitCode::SUCCESS)
+    let failed = !bad_files.is_empty();
+    for BadFile { path, problem, .. } in bad_files {
+        console.error(&Error::Picture { path, problem });
+    }
+    Ok(match failed {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
 }
 
 fn to_json(prediction: &Prediction) -> Value {

@@ -48,9 +48,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         settings,
     )?;
     prepare(&folder)?;
+    if file.exists() {
+        console.remark(&format!("{} will be replaced", file.display()));
+    }
     if arguments.batch_size > splits.train.len() {
         console.remark(&format!(
-            "each step takes all images: --batch-size {} is more than there are",
+            "each step takes all images: there are fewer than {} (--batch-size)",
             arguments.batch_size
         ));
     }
@@ -171,7 +174,21 @@ fn parts(splits: &Splits) -> String {
         None => "none for a test".into(),
     };
     let training = thousands(splits.train.len());
-    format!("{training} images to train on, {held_out}, {test}")
+    let mut text = format!("{training} images to train on, {held_out}, {test}");
+    if let Some(test) = &splits.test {
+        let classes = test.classes().iter().zip(test.counts());
+        let untested: Vec<String> = classes
+            .filter(|(_, count)| *count == 0)
+            .map(|(class, _)| format!("`{class}`"))
+            .collect();
+        if !untested.is_empty() {
+            text += &format!(
+                "\nno image for the test of {}: what is not tested is not known",
+                untested.join(", ")
+            );
+        }
+    }
+    text
 }
 
 /// What is done to the images, and what is to be known of their classes.

@@ -48,7 +48,7 @@ fn as_text_if_any<S: Serializer>(
 }
 
 impl BadFile {
-    pub(super) fn new(path: &Path, error: Error) -> Self {
+    pub(crate) fn new(path: &Path, error: Error) -> Self {
         Self {
             path: path.to_owned(),
             problem: error.without_path(),
@@ -105,6 +105,9 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
 
 /// Moves a file into `ROOT.quarantine`, where it keeps its place.
 fn quarantined(root: &Path, bad: BadFile) -> BadFile {
+    if bad.path.symlink_metadata().is_err() {
+        return bad;
+    }
     match quarantine(root, &bad.path) {
         Ok(target) => BadFile {
             quarantined: Some(target),

@@ -3,7 +3,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::{Dataset, Splits, cifar, csv, folder, idx, mnist, npz, picture};
+use crate::data::{BadFiles, Dataset, Splits, cifar, csv, folder, idx, mnist, npz, picture};
 use crate::{Error, Result, Shape};
 
 /// What was found at a path.
@@ -32,6 +32,24 @@ pub(crate) struct Catalogue {
     pub(crate) files: Vec<File>,
     /// What was ignored and why, counted, one line for each reason.
     pub(crate) notes: Vec<String>,
+    /// The table that names files which are missing, and which: they are among the files, and bad.
+    pub(crate) missing: Option<(PathBuf, String)>,
+}
+
+impl Catalogue {
+    /// Refuses data of which files are missing, if that is the policy.
+    ///
+    /// # Errors
+    /// [`Error::DataFile`]
+    pub(super) fn refuse_missing(&self, policy: BadFiles) -> Result<()> {
+        match &self.missing {
+            Some((path, problem)) if policy == BadFiles::Fail => Err(Error::DataFile {
+                path: path.clone(),
+                problem: problem.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A picture file of a [`Catalogue`].
@@ -163,7 +181,10 @@ fn in_folder(path: &Path) -> Result<Found> {
     }
     if let Some(table) = csv::find(&contents) {
         let mut catalogue = csv::open(&table)?;
-        catalogue.notes.extend(csv::left_out(&catalogue, &contents));
+        catalogue.name = name_of(path);
+        catalogue
+            .notes
+            .extend(csv::left_out(&table, &catalogue, &contents));
         return Ok(Found::Files(catalogue));
     }
     if let ([], [file]) = (&contents.folders[..], &contents.files[..])
@@ -172,6 +193,17 @@ fn in_folder(path: &Path) -> Result<Found> {
             .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
     {
         return npz::open(file).map(Found::Arrays);
+    }
+    let tables = contents.files.iter().filter(|file| csv::is_table(file));
+    let tables: Vec<String> = tables.map(|table| name_of(table)).collect();
+    if contents.folders.len() < 2 && tables.len() > 1 {
+        return Err(problem(
+            path,
+            format!(
+                "it holds several tables ({}); give the one that is meant",
+                tables.join(", ")
+            ),
+        ));
     }
     folder::find(path, contents).map(Found::Files)
 }

@@ -214,18 +214,21 @@ impl<'a> Table<'a> {
                 })?)
             }
         };
-        let Some(path) = self.existing(name) else {
-            if self.is_quarantined(name) {
+        let path = match self.existing(name) {
+            Some(path) => path,
+            None if self.is_quarantined(name) => {
                 self.quarantined += 1;
                 // A class of which nothing is left does not vanish silently.
                 self.label(class);
                 return Ok(());
             }
-            self.missing_count += 1;
-            if self.missing.len() < NAMED {
-                self.missing.push((line, name.to_owned()));
+            None => {
+                self.missing_count += 1;
+                if self.missing.len() < NAMED {
+                    self.missing.push((line, name.to_owned()));
+                }
+                self.folder.join(name)
             }
-            return Ok(());
         };
         let label = self.label(class);
         let file = File { path, label, part };
@@ -279,8 +282,9 @@ impl<'a> Table<'a> {
     }
 
     fn catalogue(mut self) -> Result<Catalogue> {
-        if self.missing_count > 0 {
-            return Err(self.missing_files());
+        // A wrong folder, most likely: nothing is left to leave out.
+        if self.missing_count > 0 && self.missing_count >= self.files.len() {
+            return Err(self.error(self.missing_files()));
         }
         if self.classes.len() < 2 {
             let found = match &self.classes[..] {
@@ -321,6 +325,8 @@ impl<'a> Table<'a> {
         for file in &mut self.files {
             file.label = places[file.label];
         }
+        let missing =
+            (self.missing_count > 0).then(|| (self.path.to_owned(), self.missing_files()));
         let mut notes = Vec::new();
         if self.repeated > 0 {
             notes.push(format!(
@@ -345,10 +351,11 @@ impl<'a> Table<'a> {
                 .collect(),
             files: self.files,
             notes,
+            missing,
         })
     }
 
-    fn missing_files(&self) -> Error {
+    fn missing_files(&self) -> String {
         let named: Vec<String> = self
             .missing
             .iter()
@@ -363,13 +370,13 @@ impl<'a> Table<'a> {
             .first()
             .and_then(|(_, name)| self.elsewhere(name))
             .map_or_else(String::new, |found| format!("; is {found} what is meant?"));
-        self.error(format!(
+        format!(
             "{} of its {} files {} missing: {}{more}; paths begin at the folder of the table{hint}",
             thousands(self.missing_count),
-            thousands(self.missing_count + self.files.len()),
+            thousands(self.files.len()),
             if self.missing_count == 1 { "is" } else { "are" },
             named.join(", "),
-        ))
+        )
     }
 
     /// Where a file lies that the table names without its folder or its ending.
@@ -403,7 +410,7 @@ pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
 }
 
 /// A note about pictures that lie beside a table and are not named in it.
-pub(super) fn left_out(catalogue: &Catalogue, contents: &Contents) -> Option<String> {
+pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents) -> Option<String> {
     let named: HashSet<&PathBuf> = catalogue.files.iter().map(|file| &file.path).collect();
     let pictures = contents
         .files
@@ -414,7 +421,7 @@ pub(super) fn left_out(catalogue: &Catalogue, contents: &Contents) -> Option<Str
     Some(format!(
         "{} pictures beside {} are not named in it and were ignored, such as {}",
         thousands(1 + others.count()),
-        catalogue.name,
+        name_of(table),
         name_of(first)
     ))
 }

@@ -67,6 +67,8 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
         }
         if kind.is_dir() && is_quarantine(&name) {
             contents.ignored.note(Reason::Quarantine, &entry.path());
+        } else if kind.is_dir() && is_of_runs(&entry.path()) {
+            contents.ignored.note(Reason::Runs, &entry.path());
         } else if kind.is_dir() {
             folders.push(name);
         } else if kind.is_file() || kind.is_symlink() {
@@ -83,6 +85,15 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
     contents.folders = sorted(folders);
     contents.files = sorted(files);
     Ok(contents)
+}
+
+/// Whether a folder is the one that `hubel train` writes its models to: it lies among the data when that was `.`.
+fn is_of_runs(folder: &Path) -> bool {
+    let is_run = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().join("model.safetensors").is_file())
+    };
+    folder.file_name().is_some_and(|name| name == "runs")
+        && std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(is_run))
 }
 
 fn belongs_to_the_system(name: &OsString) -> bool {
@@ -278,6 +289,7 @@ impl<'a> Listing<'a> {
             file.label = places[file.label];
         }
         Ok(Catalogue {
+            missing: None,
             name: name_of(self.root),
             form: "class folders",
             classes: classes.into_iter().map(|(class, _)| class).collect(),

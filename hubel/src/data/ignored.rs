@@ -19,19 +19,22 @@ pub(super) enum Reason {
     Special,
     /// Where a run has moved files that cannot be read.
     Quarantine,
+    /// Where models are written.
+    Runs,
     /// A file beside the class folders.
     Stray,
     /// A folder beside those that are used.
     Beside,
 }
 
-const REASONS: [Reason; 8] = [
+const REASONS: [Reason; 9] = [
     Reason::System,
     Reason::Ending,
     Reason::Format,
     Reason::Loop,
     Reason::Special,
     Reason::Quarantine,
+    Reason::Runs,
     Reason::Stray,
     Reason::Beside,
 ];
@@ -123,6 +126,11 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
             "folder",
             "folders",
             ": files that cannot be read were moved there".into(),
+        ),
+        Reason::Runs => (
+            "folder",
+            "folders",
+            ": models that were trained are written there".into(),
         ),
         Reason::Stray => (
             "file",

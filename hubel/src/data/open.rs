@@ -62,6 +62,16 @@ impl Options {
             return Err(Error::Input { shape });
         }
         if let Some(shape) = self.shape
+            && ![1, 3].contains(&shape.channels)
+        {
+            return Err(Error::Settings {
+                problem: format!(
+                    "pictures have 1 channel (grey) or 3 (colour), not {} as an input of {shape}",
+                    shape.channels
+                ),
+            });
+        }
+        if let Some(shape) = self.shape
             && (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE
         {
             return Err(Error::Settings {
@@ -130,6 +140,7 @@ fn read_splits(
     options: &Options,
     listen: Listen<'_>,
 ) -> Result<Splits> {
+    catalogue.refuse_missing(options.bad_files)?;
     check_classes(path, catalogue)?;
     let training = |part| !matches!(part, Some(Part::Validation | Part::Test));
     let shape = match options.shape {
@@ -210,21 +221,30 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
         return Err(Error::DataForm {
             path: path.to_owned(),
             problem: format!(
-                "it holds test images only ({}); a folder `train` with class folders is needed to learn from",
+                "it holds no images to train on ({}); a folder `train` with class folders is needed to learn from",
                 catalogue.description(None)
             ),
         });
     }
     for (class, [training, held_out]) in std::iter::zip(&catalogue.classes, counts) {
         if training == 0 && held_out > 0 {
-            return Err(unknown_class(path, class, &learnt));
+            return Err(Error::DataMismatch(format!(
+                "{}: of the class `{class}` there are pictures for validation or test and none to train on; the other classes are {}",
+                path.display(),
+                learnt.join(", ")
+            )));
         }
         if training == 0 {
             return Err(Error::DataForm {
                 path: path.to_owned(),
                 problem: format!(
-                    "the class `{class}` holds no picture ({}); fill it or delete it",
-                    picture::ENDINGS.join(", ")
+                    "the class `{class}` holds no picture ({}); fill it or delete it{}",
+                    picture::ENDINGS.join(", "),
+                    catalogue
+                        .notes
+                        .iter()
+                        .map(|note| format!("\n{note}"))
+                        .collect::<String>()
                 ),
             });
         }
@@ -237,7 +257,8 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
 pub enum Judged {
     /// The data's test images.
     Test,
-    /// The images that were held out for the test when the model was trained on this data.
+    /// The images that were held out for the test when the model was trained on this data, or would have been: where only some of the data
+    /// was trained on, it is not known of the others whether they were.
     HeldOut,
     /// All images: the data has no test part, and none of it is known to have been trained on.
     All,
@@ -249,7 +270,7 @@ impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Test => "test",
-            Self::HeldOut => "held out in training",
+            Self::HeldOut => "held out in training: the model was trained on others of this data",
             Self::All => "all",
             Self::Seen => {
                 "all, with those that the model was trained on: no measure of what it can do"
@@ -265,6 +286,8 @@ pub struct Evaluation {
     pub dataset: Dataset,
     /// Which images of the data they are.
     pub judged: Judged,
+    /// Images of the data that could be read, of which they are some or all.
+    pub found: usize,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
 }
@@ -290,6 +313,7 @@ pub fn evaluation(
             (splits.train, splits.test, Vec::new())
         }
         Found::Files(mut catalogue) => {
+            catalogue.refuse_missing(options.bad_files)?;
             let has_test = catalogue.count(Some(Part::Test)) > 0;
             catalogue.files.retain(|file| match has_test {
                 true => file.part == Some(Part::Test),
@@ -308,6 +332,7 @@ pub fn evaluation(
             (read.dataset, test, bad)
         }
     };
+    let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
     let (dataset, judged) = match test {
         Some(test) => (test, Judged::Test),
         None => held_out(undivided, division),
@@ -315,6 +340,7 @@ pub fn evaluation(
     Ok(Evaluation {
         dataset: dataset.with_classes(classes)?,
         judged,
+        found,
         bad_files: options.bad_files.clear(path, bad_files),
     })
 }

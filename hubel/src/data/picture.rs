@@ -116,6 +116,12 @@ pub(crate) fn decode_with_orientation(
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| failed(&error))?;
+    if bytes.get(4..8) == Some(b"ftyp") && reader.format().is_none() {
+        return Err(problem(
+            path,
+            "it is a HEIC picture or a film, which are not read; convert it to JPEG or PNG",
+        ));
+    }
     if reader.format().is_none() {
         return Err(problem(
             path,

@@ -11,11 +11,16 @@ use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &BenchData, console: &Console) -> Outcome {
-    let (feed, augmentation) =
-        data::feed(&arguments.data(), Balance::None, arguments.batch, console)?;
+    let (feed, augmentation) = data::feed(
+        &arguments.data(),
+        Balance::None,
+        arguments.batch_size,
+        console,
+    )?;
     let shape = feed.preparation().shape;
     let threads = arguments.processor.cpu().threads();
-    console.remark(&format!("augmentation: {augmentation}; {threads} threads"));
+    let noun = if threads == 1 { "thread" } else { "threads" };
+    console.remark(&format!("augmentation: {augmentation}; {threads} {noun}"));
     let (images, time) = bench::feed(&feed, threads, arguments.seconds)?;
     let speed = images as f64 / time.as_secs_f64();
     if arguments.json {

@@ -107,7 +107,7 @@ fn section(data: &str, inspection: &Inspection, kind: Kind, findings: &[Finding]
     section += "</div>\n";
     if findings.len() > FINDINGS {
         section += &format!(
-            "<p class=\"more\">and {} more findings, which <code>hubel check --json</code> lists</p>\n",
+            "<p class=\"more\">and {} more; <code>hubel check --json</code> lists all</p>\n",
             thousands(findings.len() - FINDINGS)
         );
     }

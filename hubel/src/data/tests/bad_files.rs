@@ -252,6 +252,15 @@ fn a_table_passes_over_what_it_names_in_quarantine() -> Result<()> {
             text.contains("1 of its 10 files is missing: dog/1.png"),
             "{text}"
         );
+        // Unless what is bad is left out.
+        let options = Options {
+            bad_files: BadFiles::Skip,
+            ..WHOLE
+        };
+        let bad = read(&table, &options)?.bad_files;
+        let problems: Vec<_> = bad.iter().map(|bad| &bad.problem[..]).collect();
+        assert_eq!(problems, ["there is no such file"]);
+        assert_eq!(bad[0].path, root.join("dog/1.png"));
         // Without its table, the quarantine of the table is no class.
         std::fs::remove_file(&table).unwrap();
         assert_eq!(read(&root, &WHOLE)?.train.classes(), ["cat", "dog"]);

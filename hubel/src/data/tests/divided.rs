@@ -135,7 +135,7 @@ fn classes_that_cannot_be_learnt_and_impossible_sizes_are_refused() {
         let error = read(folder.path(), options).expect_err("it is wrong");
         error.to_string()
     };
-    assert!(message(&WHOLE).contains("`2` is not among the 2"));
+    assert!(message(&WHOLE).contains("of the class `2` there are pictures for validation or test"));
     for side in [0, 1 << 32] {
         let shape = Some(Shape::new(side, side, 3));
         assert!(message(&Options { shape, ..WHOLE }).contains("is no picture"));

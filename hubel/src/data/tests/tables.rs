@@ -158,9 +158,11 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
         (&many, "30 of its 30 files are missing"),
     ] {
         let folder = folder(&["a.png", "in here/b.png", "c.png"], "t.csv", table);
-        let text = find(&folder.path().join("t.csv"))
-            .expect_err(table)
-            .to_string();
+        let found = find(&folder.path().join("t.csv")).and_then(|found| match &found {
+            Found::Files(catalogue) => catalogue.refuse_missing(BadFiles::Fail).map(|()| found),
+            Found::Arrays(_) => Ok(found),
+        });
+        let text = found.expect_err(table).to_string();
         assert!(
             text.contains(expected) && text.contains("t.csv"),
             "expected `{expected}` in: {text}"
