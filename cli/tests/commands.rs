@@ -390,7 +390,7 @@ fn an_unknown_network_is_refused_with_the_nearest_name() {
         .current_dir(&folder)
         .args(["train", "--model", "mnist-cmn"])
         .assert()
-        .code(1)
+        .code(2)
         .stdout("")
         .stderr(contains("error:").count(1).and(contains("mnist-cnn")));
     assert!(
@@ -563,6 +563,6 @@ fn a_batch_larger_than_the_data_is_said() {
         command.arg(runs.path().join(size));
         command.assert().success()
     };
-    train("100").stderr(contains("--batch-size 100 is more than there are"));
-    train("2").stderr(contains("more than there are").not());
+    train("100").stderr(contains("there are fewer than 100 (--batch-size)"));
+    train("2").stderr(contains("there are fewer").not());
 }

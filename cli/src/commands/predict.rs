@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     if arguments.json {
         let predictions: Vec<Value> = predictions.iter().map(to_json).collect();
         console::print(&json!({ "predictions": predictions, "bad_files": bad_files }).to_string())?;
-    } else {
+    } else if !predictions.is_empty() {
         console::print(&predictions.iter().map(to_text).collect::<String>())?;
     }
     let failed = !bad_files.is_empty();
