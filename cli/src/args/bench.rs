@@ -2,7 +2,6 @@
 use clap::{Args, Subcommand};
 use hubel::Shape;
 
-use super::train::usual;
 use super::values::{at_least_1, seconds, shape};
 use super::{Processor, TrainingData};
 
@@ -139,9 +138,6 @@ Examples:
 pub(crate) struct BenchData {
     #[command(flatten)]
     data: TrainingData,
-    /// Images per step
-    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
-    pub(crate) batch_size: usize,
     /// How long to measure, at least once through the images
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     pub(crate) seconds: f64,

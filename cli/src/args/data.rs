@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use hubel::Shape;
 use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
 
-use super::train::usual;
+use super::train::{usual, usual_for};
 use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png, share};
 
 /// What is trained on, and what is done to it before a network sees it.
@@ -30,6 +30,9 @@ pub(crate) struct TrainingData {
     /// Share of the images held out for the final judgement, where the data has no such part
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
     pub(crate) test: f64,
+    /// Images per step [default: 128 for writing, 64 for pictures]
+    #[arg(long, short, value_parser = at_least_1)]
+    pub(crate) batch_size: Option<usize>,
     /// Decides all that is random. Same seed and instruction set: the same bits, for any number of threads
     #[arg(long, default_value_t = usual().seed)]
     pub(crate) seed: u64,
@@ -48,6 +51,12 @@ impl TrainingData {
             seed: self.seed,
             ..self.files.options()
         }
+    }
+
+    /// Images per step: as many as asked for, or as suit data that shows `writing`, or other pictures.
+    pub(crate) fn batch_size(&self, writing: bool) -> usize {
+        let usual = || usual_for(writing).batch_size;
+        self.batch_size.unwrap_or_else(usual)
     }
 
     /// The random changes asked for, or those that suit the data.
@@ -89,9 +98,6 @@ pub(crate) struct Preview {
     /// The step in the epoch, counted from 1
     #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
     pub(crate) step: usize,
-    /// Images per step
-    #[arg(long, short, default_value_t = usual().batch_size, value_parser = at_least_1)]
-    pub(crate) batch_size: usize,
     /// What is done about classes of very different size, as of `train`: none, loss, sample
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,

@@ -13,15 +13,15 @@ use crate::console::{self, Console, thousands};
 pub(super) fn feed(
     data: &TrainingData,
     balance: Balance,
-    batch_size: usize,
     console: &Console,
 ) -> Result<(Feed, Augmentation), Error> {
     let splits = train::open(data, console)?;
-    let augmentation = data.augmentation(splits.train.shows_writing()?)?;
+    let writing = splits.train.shows_writing()?;
+    let augmentation = data.augmentation(writing)?;
     let settings = FeedSettings {
         augmentation: augmentation.clone(),
         balance,
-        batch_size,
+        batch_size: data.batch_size(writing),
         seed: data.seed,
     };
     let preparation = Preparation::measure(&splits.train)?;
@@ -33,12 +33,7 @@ pub(super) fn feed(
 
 /// Draws the pictures of one training step.
 pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
-    let (feed, augmentation) = feed(
-        &arguments.data,
-        arguments.balance,
-        arguments.batch_size,
-        console,
-    )?;
+    let (feed, augmentation) = feed(&arguments.data, arguments.balance, console)?;
     let name = feed.dataset().name().to_owned();
     let (epoch, step, steps) = (arguments.epoch, arguments.step, feed.steps());
     let title = format!("{name}, epoch {epoch}, step {step} of {steps}: {augmentation}");

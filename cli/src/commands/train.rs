@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         splits.train.name()
     ));
     let settings = arguments.settings(splits.train.shows_writing()?)?;
+    let batch_size = settings.batch_size;
     console.remark(&parts(&splits));
     console.remark(&treatment(&splits.train, &settings));
     let mut trainer = Trainer::new(
@@ -51,10 +52,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if file.exists() {
         console.remark(&format!("{} will be replaced", file.display()));
     }
-    if arguments.batch_size > splits.train.len() {
+    if batch_size > splits.train.len() {
         console.remark(&format!(
-            "each step takes all images: there are fewer than {} (--batch-size)",
-            arguments.batch_size
+            "each step takes all images: there are fewer than {batch_size} (--batch-size)"
         ));
     }
     let mut epochs = Vec::new();

@@ -11,12 +11,7 @@ use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &BenchData, console: &Console) -> Outcome {
-    let (feed, augmentation) = data::feed(
-        &arguments.data(),
-        Balance::None,
-        arguments.batch_size,
-        console,
-    )?;
+    let (feed, augmentation) = data::feed(&arguments.data(), Balance::None, console)?;
     let shape = feed.preparation().shape;
     let threads = arguments.processor.cpu().threads();
     let noun = if threads == 1 { "thread" } else { "threads" };
