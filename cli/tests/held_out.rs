@@ -2,7 +2,6 @@
 use std::path::Path;
 
 use assert_cmd::Command;
-use predicates::prelude::*;
 use predicates::str::contains;
 
 fn hubel() -> Command {
