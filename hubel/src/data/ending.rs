@@ -41,10 +41,12 @@ fn jpeg_ends(bytes: &[u8]) -> Option<bool> {
     let mut at = 2;
     loop {
         // Fill bytes may come before a marker; what is no marker where one is due is left to the decoder, which skips it too.
-        while bytes.get(at..at + 2)?[0] != 0xff || matches!(bytes[at + 1], 0 | 0xff) {
+        at += memchr::memchr(0xff, bytes.get(at..)?)?;
+        let marker = *bytes.get(at + 1)?;
+        if matches!(marker, 0 | 0xff) {
             at += 1;
+            continue;
         }
-        let marker = bytes[at + 1];
         at += 2;
         match marker {
             0xd9 => return Some(true),
