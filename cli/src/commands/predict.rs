@@ -1,7 +1,6 @@
 //! `hubel predict`: what a model sees in pictures.
 use std::process::ExitCode;
 
-use hubel::data::BadFile;
 use hubel::{Error, Model, Prediction};
 use serde_json::{Value, json};
 
@@ -21,8 +20,8 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
         console::print(&predictions.iter().map(to_text).collect::<String>())?;
     }
     let failed = !bad_files.is_empty();
-    for BadFile { path, problem, .. } in bad_files {
-        console.error(&Error::Picture { path, problem });
+    for bad in bad_files {
+        console.error(&Error::from(bad));
     }
     Ok(match failed {
         true => ExitCode::FAILURE,

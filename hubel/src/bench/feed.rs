@@ -2,8 +2,8 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use crate::Result;
 use crate::data::{Feed, loader};
-use crate::{Error, Result};
 
 /// Prepares batches of `feed` (reading, decoding, augmenting, normalising) on `threads` threads for about `seconds`, but at least an
 /// epoch, without training, and returns the images prepared and the time it took.
@@ -15,10 +15,7 @@ pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duratio
     let mut done = (0, Duration::ZERO);
     loader::batches(feed, usize::MAX / feed.images(), threads, |batch, _| {
         if let Some(bad) = batch.bad_files.first() {
-            return Err(Error::Picture {
-                path: bad.path.clone(),
-                problem: bad.problem.clone(),
-            });
+            return Err(bad.clone().into());
         }
         done = (done.0 + batch.draws.len(), start.elapsed());
         let enough = done.0 >= feed.images() && done.1.as_secs_f64() >= seconds;

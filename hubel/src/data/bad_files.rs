@@ -57,6 +57,15 @@ impl BadFile {
     }
 }
 
+impl From<BadFile> for Error {
+    fn from(bad: BadFile) -> Self {
+        Self::Picture {
+            path: bad.path,
+            problem: bad.problem,
+        }
+    }
+}
+
 /// What the name of the folder that they are moved to has behind that of the data.
 const ENDING: &str = ".quarantine";
 

@@ -55,31 +55,8 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        if let Some(shape) = self.shape
-            && addressable(&[shape.height, shape.width, shape.channels])
-                .is_none_or(|size| size == 0)
-        {
-            return Err(Error::Input { shape });
-        }
-        if let Some(shape) = self.shape
-            && ![1, 3].contains(&shape.channels)
-        {
-            return Err(Error::Settings {
-                problem: format!(
-                    "pictures have 1 channel (grey) or 3 (colour), not {} as an input of {shape}",
-                    shape.channels
-                ),
-            });
-        }
-        if let Some(shape) = self.shape
-            && (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE
-        {
-            return Err(Error::Settings {
-                problem: format!(
-                    "an input of {shape} is larger than any picture that is read ({} million pixels)",
-                    picture::LARGEST_PICTURE / 1_000_000
-                ),
-            });
+        if let Some(shape) = self.shape {
+            check_input(shape)?;
         }
         for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
             if !(0.0..1.0).contains(&share) {
@@ -100,6 +77,27 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Refuses an input that no picture can be brought to.
+fn check_input(shape: Shape) -> Result<()> {
+    if addressable(&[shape.height, shape.width, shape.channels]).is_none_or(|size| size == 0) {
+        return Err(Error::Input { shape });
+    }
+    let problem = if ![1, 3].contains(&shape.channels) {
+        format!(
+            "pictures have 1 channel (grey) or 3 (colour), not {} as an input of {shape}",
+            shape.channels
+        )
+    } else if (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE {
+        format!(
+            "an input of {shape} is larger than any picture that is read ({} million pixels)",
+            picture::LARGEST_PICTURE / 1_000_000
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Settings { problem })
 }
 
 /// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**` or
