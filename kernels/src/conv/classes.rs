@@ -205,9 +205,29 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next pixel; the caller counts them.
+    /// The next `count` pixels, behind which copies of the first follow; the caller counts them.
     #[inline(always)]
-    pub(super) fn step(&mut self) -> Pixel {
+    pub(super) fn take<const P: usize>(&mut self, count: usize) -> [Pixel; P] {
+        let (first, steps) = (self.next, self.axes[1].steps);
+        if count == P && self.column + P < self.classes[1].count {
+            // All of one row, which goes on behind them: no question per pixel.
+            let pixel = |p: usize| Pixel {
+                target: first.target + p * steps.target,
+                source: first.source + p * steps.source,
+            };
+            self.column += P;
+            self.next = pixel(P);
+            return std::array::from_fn(pixel);
+        }
+        let mut pixels = [self.step(); P];
+        for pixel in &mut pixels[1..count] {
+            *pixel = self.step();
+        }
+        pixels
+    }
+
+    #[inline(always)]
+    fn step(&mut self) -> Pixel {
         let pixel = self.next;
         self.column += 1;
         self.next.target += self.axes[1].steps.target;

@@ -1,7 +1,7 @@
 //! Depthwise convolution: one filter for each channel, vectors along the channels.
 pub(super) mod runs;
 
-use std::mem::MaybeUninit;
+use std::hint::black_box;
 use std::ops::Range;
 
 use crate::Cpu;
@@ -13,7 +13,7 @@ use crate::threads::DisjointMut;
 use super::axis::Axis;
 use super::finish::Finish;
 use super::{Epilogue, Geometry, GradientEpilogue, Link};
-use runs::{BLOCK, MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, runs};
+use runs::{MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, runs};
 
 /// Numbers of the target that a task writes about, in whole rows.
 const TASK: usize = 1 << 16;
@@ -335,45 +335,19 @@ impl Task<'_> {
         at: usize,
         block: Range<usize>,
     ) {
-        let channels = self.gather.target[2];
-        let step = self.gather.step * channels;
-        let pitch = self.gather.phases * channels;
-        let mut buffer = MaybeUninit::<Sums>::uninit();
-        // SAFETY: the caller's promise; the buffer holds a block of P pixels.
+        let step = self.gather.step * self.gather.target[2];
+        let mut channel = block.start;
+        // SAFETY: the caller's promise.
         unsafe {
-            let (is_last, to, to_pitch) = match self.end {
-                End::Nothing => (true, self.target.wrapping_add(at + block.start), pitch),
-                _ => (false, buffer.as_mut_ptr().cast(), BLOCK),
-            };
-            let mut channel = block.start;
             while channel + S::LANES <= block.end {
-                let to = to.add(channel - block.start);
                 let sums = self.sums::<S, P>(simd, taps, source, step, channel, S::LANES);
-                if is_last && self.is_streamed {
-                    for (p, sum) in sums.into_iter().enumerate() {
-                        simd.stream(sum, to.add(p * to_pitch));
-                    }
-                } else {
-                    for (p, sum) in sums.into_iter().enumerate() {
-                        simd.store(sum, to.add(p * to_pitch));
-                    }
-                }
+                self.finish(simd, sums, at + channel, channel, S::LANES);
                 channel += S::LANES;
             }
             if channel < block.end {
                 let lanes = block.end - channel;
-                let to = to.add(channel - block.start);
                 let sums = self.sums::<S, P>(simd, taps, source, step, channel, lanes);
-                for (p, sum) in sums.into_iter().enumerate() {
-                    simd.store_first(lanes, sum, to.add(p * to_pitch));
-                }
-            }
-            if !is_last {
-                let sums = buffer.as_ptr().cast::<f32>();
-                for p in 0..P {
-                    let sums = sums.add(p * BLOCK);
-                    self.finish(simd, sums, at + p * pitch, block.clone());
-                }
+                self.finish(simd, sums, at + channel, channel, lanes);
             }
         }
     }
@@ -406,109 +380,133 @@ impl Task<'_> {
         sums
     }
 
-    /// Finishes and stores the sums of the channels `block` of the pixel that begins at `at` in the target.
+    /// Finishes the sums of P pixels and stores their first `lanes` lanes, from `channel` on, the first at `at` in the target.
     ///
     /// # Safety
-    /// It is in the target.
+    /// They are in the target.
     #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, simd: S, sums: *const f32, at: usize, block: Range<usize>) {
-        use Activation::{Relu, Relu6};
-        // SAFETY: the caller's promise.
+    unsafe fn finish<S: Simd, const P: usize>(
+        &self,
+        simd: S,
+        sums: [S::Vector; P],
+        at: usize,
+        channel: usize,
+        lanes: usize,
+    ) {
+        use Activation::{Identity, Relu, Relu6};
+        let pitch = self.gather.phases * self.gather.target[2];
+        // SAFETY: the caller's promise; the bias has a number for each channel, and `y` is as long as the target.
         unsafe {
-            // Functions that are known here have loops of their own.
+            // Functions that are known here find the sums in registers; for others they are laid into memory, which costs less than
+            // they do.
             match *self.end {
-                End::Nothing => {}
-                End::Activation(b, Relu) => self.activate(simd, sums, at, block, b, Relu),
-                End::Activation(b, Relu6) => self.activate(simd, sums, at, block, b, Relu6),
-                End::Activation(b, other) => self.activate(simd, sums, at, block, b, other),
-                End::Derivative(y, Relu) => self.derive(simd, sums, at, block, y, Relu),
-                End::Derivative(y, Relu6) => self.derive(simd, sums, at, block, y, Relu6),
-                End::Derivative(y, other) => self.derive(simd, sums, at, block, y, other),
+                End::Nothing => self.store(simd, sums, at, lanes),
+                End::Activation(bias, activation) => {
+                    let bias = load(simd, lanes, bias.as_ptr().add(channel));
+                    let mut sums = sums;
+                    for sum in &mut sums {
+                        *sum = simd.add(*sum, bias);
+                    }
+                    match activation {
+                        Identity => self.store(simd, sums, at, lanes),
+                        Relu => self.activate(simd, sums, at, lanes, Relu),
+                        Relu6 => self.activate(simd, sums, at, lanes, Relu6),
+                        other => self.activate(simd, black_box(sums), at, lanes, other),
+                    }
+                }
+                End::Derivative(y, activation) => match activation {
+                    Relu => self.derive(simd, sums, at, lanes, y, Relu),
+                    Relu6 => self.derive(simd, sums, at, lanes, y, Relu6),
+                    other => self.derive(simd, black_box(sums), at, lanes, y, other),
+                },
                 End::Other(finish) => {
-                    for channel in block.clone().step_by(S::LANES) {
-                        let lanes = (block.end - channel).min(S::LANES);
-                        let sum = load(simd, lanes, sums.add(channel - block.start));
-                        finish.store(simd, sum, self.target, at + channel, channel, lanes);
+                    for (p, sum) in black_box(sums).iter().enumerate() {
+                        let at = at + p * pitch;
+                        finish.store(simd, *sum, self.target, at, channel, lanes);
                     }
                 }
             }
         }
     }
 
-    /// Stores activation(sum + bias).
+    /// Stores activation(sum), as [`Task::finish`].
     ///
     /// # Safety
     /// As [`Task::finish`].
     #[inline(always)]
-    unsafe fn activate<S: Simd>(
+    unsafe fn activate<S: Simd, const P: usize>(
         &self,
         simd: S,
-        sums: *const f32,
+        mut sums: [S::Vector; P],
         at: usize,
-        block: Range<usize>,
-        bias: &[f32],
+        lanes: usize,
         activation: Activation,
     ) {
-        for channel in block.clone().step_by(S::LANES) {
-            let lanes = (block.end - channel).min(S::LANES);
-            // SAFETY: the caller's promise; the bias has a number for each channel.
-            unsafe {
-                let sum = load(simd, lanes, sums.add(channel - block.start));
-                let sum = simd.add(sum, load(simd, lanes, bias.as_ptr().add(channel)));
-                let value = activation::apply(simd, activation, sum);
-                self.store(simd, lanes, value, at + channel);
-            }
+        for sum in &mut sums {
+            *sum = activation::apply(simd, activation, *sum);
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.store(simd, sums, at, lanes) };
     }
 
-    /// Stores sum · derivative.
+    /// Stores sum · derivative, as [`Task::finish`].
     ///
     /// # Safety
     /// As [`Task::finish`].
     #[inline(always)]
-    unsafe fn derive<S: Simd>(
+    unsafe fn derive<S: Simd, const P: usize>(
         &self,
         simd: S,
-        sums: *const f32,
+        mut sums: [S::Vector; P],
         at: usize,
-        block: Range<usize>,
+        lanes: usize,
         y: &[f32],
         activation: Activation,
     ) {
-        let row = self.gather.target[1] * self.gather.target[2];
-        let below = y.as_ptr().wrapping_add(at + row + block.start);
-        prefetch_far(below, block.len());
-        for channel in block.clone().step_by(S::LANES) {
-            let lanes = (block.end - channel).min(S::LANES);
+        let [_, width, channels] = self.gather.target;
+        let pitch = self.gather.phases * channels;
+        let y = y.as_ptr().wrapping_add(at);
+        for (p, sum) in sums.iter_mut().enumerate() {
+            let y = y.wrapping_add(p * pitch);
+            prefetch_far(y.wrapping_add(width * channels), lanes);
             // SAFETY: the caller's promise; y is as long as the target.
-            unsafe {
-                let sum = load(simd, lanes, sums.add(channel - block.start));
-                let y = load(simd, lanes, y.as_ptr().add(at + channel));
-                let derivative = activation::derivative_from_output(simd, activation, y);
-                self.store(simd, lanes, simd.mul(sum, derivative), at + channel);
-            }
+            let y = unsafe { load(simd, lanes, y) };
+            *sum = simd.mul(
+                *sum,
+                activation::derivative_from_output(simd, activation, y),
+            );
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.store(simd, sums, at, lanes) };
     }
 
+    /// Stores the first `lanes` lanes of P pixels, the first at `at` in the target.
+    ///
     /// # Safety
-    /// `lanes` numbers from `at` on are in the target.
+    /// They are in the target.
     #[inline(always)]
-    unsafe fn store<S: Simd>(&self, simd: S, lanes: usize, value: S::Vector, at: usize) {
+    unsafe fn store<S: Simd, const P: usize>(
+        &self,
+        simd: S,
+        values: [S::Vector; P],
+        at: usize,
+        lanes: usize,
+    ) {
+        let pitch = self.gather.phases * self.gather.target[2];
+        let to = self.target.wrapping_add(at);
         // SAFETY: the caller's promise; where the target is streamed, no vector is cut.
         unsafe {
             if self.is_streamed {
-                simd.stream(value, self.target.wrapping_add(at));
+                for (p, value) in values.into_iter().enumerate() {
+                    simd.stream(value, to.wrapping_add(p * pitch));
+                }
             } else {
-                store(simd, lanes, value, self.target.wrapping_add(at));
+                for (p, value) in values.into_iter().enumerate() {
+                    store(simd, lanes, value, to.wrapping_add(p * pitch));
+                }
             }
         }
     }
-}
-
-/// The sums of a tile before they are finished.
-#[repr(align(64))]
-struct Sums {
-    _numbers: [[f32; BLOCK]; TILE],
 }
 
 #[cfg(test)]

@@ -462,10 +462,7 @@ impl Task<'_> {
     ) -> usize {
         let gather = self.gather;
         let count = left.min(P);
-        let mut pixels = [walk.step(); P];
-        for pixel in &mut pixels[1..count] {
-            *pixel = walk.step();
-        }
+        let pixels = walk.take::<P>(count);
         self.prefetch::<P, V>(S::LANES, part, &pixels[0]);
         let pointers = pixels.map(|pixel| {
             part.source

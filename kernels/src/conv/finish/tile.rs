@@ -1,4 +1,6 @@
 //! The end of a whole tile: what is to be done is asked once for all its vectors, which stay in registers.
+use std::hint::black_box;
+
 use super::Finish;
 use crate::activation::{self, Activation};
 use crate::simd::{self, Simd};
@@ -56,6 +58,7 @@ impl Finish<'_> {
     ) {
         // A copy: after each store through a pointer, what lies behind a reference would be loaded again.
         let finish = *self;
+        let sums = black_box(sums);
         for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
             for (v, sum) in sums.iter().enumerate() {
                 let lanes = if v + 1 == V { tile.last } else { S::LANES };
@@ -112,9 +115,18 @@ impl Finish<'_> {
                     simd.add(sum, simd::load(simd, lanes(v), old))
                 });
             }
+            if !self.stream {
+                for (at, sums) in tile.at.into_iter().zip(sums) {
+                    for (v, sum) in sums.into_iter().enumerate() {
+                        let to = tile.target.wrapping_add(at + v * S::LANES);
+                        simd::store(simd, lanes(v), sum, to);
+                    }
+                }
+                return;
+            }
             for (at, sums) in tile.at.into_iter().zip(sums) {
                 let to = tile.target.wrapping_add(at);
-                let stream = self.stream && to.addr().is_multiple_of(size_of::<S::Vector>());
+                let stream = to.addr().is_multiple_of(size_of::<S::Vector>());
                 for (v, sum) in sums.into_iter().enumerate() {
                     let to = to.wrapping_add(v * S::LANES);
                     if stream && lanes(v) == S::LANES {
@@ -148,7 +160,7 @@ fn apply_to_rest<S: Simd, const P: usize, const V: usize>(
     activation: Activation,
     sums: &mut [[S::Vector; V]; P],
 ) {
-    let mut rest = *sums;
+    let mut rest = black_box(*sums);
     for sums in &mut rest {
         for sum in sums {
             *sum = activation::apply(simd, activation, *sum);
