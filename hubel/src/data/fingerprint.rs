@@ -187,13 +187,17 @@ impl Light {
 /// [`RESIDUAL`], and less for a thumbnail without colours and for one whose structure is in few cells: their number is the
 /// participation ratio (Σd²)²/Σd⁴ of the deviations d from the mean.
 fn tolerance(grey: &[u8], chroma: &[i8]) -> f64 {
-    let mean = grey.iter().map(|&level| f64::from(level)).sum::<f64>() / CELLS as f64;
-    let (mut second, mut fourth) = (0.0, 0.0);
-    for &level in grey {
-        let square = (f64::from(level) - mean) * (f64::from(level) - mean);
-        second += square;
-        fourth += square * square;
+    let mean = grey.iter().map(|&level| u32::from(level)).sum::<u32>() as f64 / CELLS as f64;
+    // Column by column, since one sum would wait for each of its additions.
+    let (mut seconds, mut fourths) = ([0.0; SIDE], [0.0; SIDE]);
+    for row in grey.chunks_exact(SIDE) {
+        for (column, &level) in row.iter().enumerate() {
+            let square = (f64::from(level) - mean) * (f64::from(level) - mean);
+            seconds[column] += square;
+            fourths[column] += square * square;
+        }
     }
+    let [second, fourth] = [seconds, fourths].map(|sums| sums.iter().sum::<f64>());
     let cells = if fourth > 0.0 {
         second * second / fourth
     } else {
@@ -216,21 +220,33 @@ fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
     let colours = if channels == 3 { 3 } else { 1 };
     let columns = areas(shape.width);
     let mut cells = Vec::with_capacity(SIDE * SIDE);
+    // Of the line read last, which the next area may need too.
+    let (mut of_line, mut read) = ([[0u64; 3]; SIDE], None);
     for area in areas(shape.height) {
         let mut sums = [[0u64; 3]; SIDE];
         for line in area.first..=area.last {
-            let weight = area.weight(line);
-            let line = &pixels[line * shape.width * channels..][..shape.width * channels];
-            for (sums, columns) in sums.iter_mut().zip(&columns) {
-                let pixels = &line[columns.first * channels..(columns.last + 1) * channels];
-                for (colour, sum) in sums[..colours].iter_mut().enumerate() {
-                    *sum += weight * columns.sum(pixels, channels, colour);
+            if read.replace(line) != Some(line) {
+                let line = &pixels[line * shape.width * channels..][..shape.width * channels];
+                for (sums, columns) in of_line.iter_mut().zip(&columns) {
+                    let pixels = &line[columns.first * channels..(columns.last + 1) * channels];
+                    for (colour, sum) in sums[..colours].iter_mut().enumerate() {
+                        *sum = columns.sum(pixels, channels, colour);
+                    }
                 }
             }
+            let weight = area.weight(line);
+            for (sum, part) in sums
+                .as_flattened_mut()
+                .iter_mut()
+                .zip(of_line.as_flattened())
+            {
+                *sum += weight * part;
+            }
         }
-        // Each pixel counts 16 × 16 in all, each area height × width.
+        // Each pixel counts 16 × 16 in all, each area height × width. A quotient of such numbers lies further below the next whole
+        // one than f64 rounds, and f64 divides faster.
         let area = (shape.height * shape.width) as u64;
-        let mean = |sum: u64| ((sum + area / 2) / area) as u8;
+        let mean = |sum: u64| ((sum + area / 2) as f64 / area as f64) as u8;
         cells.extend(sums.map(|sums| match colours {
             1 => [mean(sums[0]); 3],
             _ => sums.map(mean),
@@ -271,12 +287,12 @@ impl Area {
 
     /// Sum of its pixels' levels, in sixteenths.
     fn sum(&self, pixels: &[u8], channels: usize, colour: usize) -> u64 {
-        let all: u32 = pixels
-            .iter()
-            .skip(colour)
-            .step_by(channels)
-            .map(|&level| u32::from(level))
-            .sum();
+        // Faster than an iterator with a step.
+        let (mut all, mut at) = (0, colour);
+        while at < pixels.len() {
+            all += u32::from(pixels[at]);
+            at += channels;
+        }
         let first = u64::from(pixels[colour]);
         let last = u64::from(pixels[pixels.len() - channels + colour]);
         SIDE as u64 * u64::from(all) - self.before * first - self.after * last
@@ -286,23 +302,24 @@ impl Area {
 /// The signs of the 64 lowest frequencies of the cosine transform (8×8 without the mean, and the next).
 fn hash(grey: &[u8; SIDE * SIDE]) -> u64 {
     /// cos(π·k·(2x + 1)/32), times 2¹².
-    static COSINES: LazyLock<[[i32; SIDE]; 9]> = LazyLock::new(|| {
+    static COSINES: LazyLock<[[i16; SIDE]; 9]> = LazyLock::new(|| {
         std::array::from_fn(|frequency| {
             std::array::from_fn(|place| {
                 let angle =
                     std::f64::consts::PI * (frequency * (2 * place + 1)) as f64 / (2 * SIDE) as f64;
-                (angle.cos() * 4096.0).round() as i32
+                (angle.cos() * 4096.0).round() as i16
             })
         })
     });
     let cosines = &*COSINES;
     let mut along = [[0i32; SIDE]; 9];
     for (row, line) in grey.chunks_exact(SIDE).enumerate() {
+        let line: [i16; SIDE] = std::array::from_fn(|column| i16::from(line[column]));
         for (frequency, cosines) in cosines.iter().enumerate() {
             along[frequency][row] = line
                 .iter()
                 .zip(cosines)
-                .map(|(&level, &cosine)| i32::from(level) * cosine)
+                .map(|(&level, &cosine)| i32::from(level) * i32::from(cosine))
                 .sum();
         }
     }
