@@ -9,7 +9,8 @@ pub(crate) fn on_all_cores<I, T: Send>(
     work: impl Fn(I) -> T + Sync,
     done: impl Fn(usize) + Sync,
 ) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = items.size_hint().1.map_or(cores, |most| most.min(cores));
     let items = Mutex::new(items.enumerate());
     let finished = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());

@@ -3,7 +3,7 @@
 /// Numbers of a map of which a cache would keep little until someone reads it: 8 MB. Tests stream smaller ones.
 const LARGE: usize = if cfg!(test) { 1 << 10 } else { 2 << 20 };
 /// Numbers of a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// Whether the map, in pieces of a multiple of `piece` numbers, is written by [`stream`](crate::Simd::stream): it is large, each piece
 /// begins on a cache line, and the last ends with one.

@@ -12,11 +12,11 @@ a25bea736e30d166cdddb491f175f624  train-labels-idx1-ubyte
 SUMS
 # The large one in four parts, which are decompressed at once.
 parts=$(mktemp -d)
+trap 'rm -r "$parts"' EXIT
 split --number=4 --numeric-suffixes --suffix-length=1 train-images-idx3-ubyte "$parts/"
 for part in 0 1 2 3; do
     zstd --ultra -22 --force "$parts/$part" -o "$here/train-images-idx3-ubyte.$part.zst"
 done
-rm -r "$parts"
 for name in train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte; do
     zstd --ultra -22 --force "$name" -o "$here/$name.zst"
 done

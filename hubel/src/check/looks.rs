@@ -47,8 +47,8 @@ struct Middle {
     /// Height × width of the picture in the middle, in pixels.
     area: usize,
     is_colour: bool,
-    /// Height and width of a network's input: the pictures' own where all are small and alike, else a square.
-    input: (usize, usize),
+    /// Height and width of all pictures, where they are small and alike: a network takes them as they are. Else it takes a square.
+    alike: Option<(usize, usize)>,
 }
 
 impl Middle {
@@ -67,7 +67,7 @@ impl Middle {
         Self {
             area: areas.get(areas.len() / 2).copied().unwrap_or(1),
             is_colour: 2 * grey < facts.len(),
-            input: if own { first } else { (1, 1) },
+            alike: own.then_some(first),
         }
     }
 
@@ -75,7 +75,7 @@ impl Middle {
         let (height, width) = (facts.height, facts.width);
         let (shorter, longer) = (height.min(width), height.max(width));
         let size = format!("{width}×{height} pixels");
-        if (height, width) == self.input {
+        if Some((height, width)) == self.alike {
             return None;
         }
         if shorter < FEW_PIXELS {
@@ -110,7 +110,7 @@ impl Middle {
     /// More than a third: pictures of 3:2, which cameras make, do not count.
     fn cropped(&self, facts: &Facts) -> Option<String> {
         // The share that is kept is the smaller of the two ratios of proportions.
-        let (height, width) = self.input;
+        let (height, width) = self.alike.unwrap_or((1, 1));
         let (own, wanted) = (facts.width * height, facts.height * width);
         let (less, more) = (own.min(wanted), own.max(wanted));
         (3 * less < 2 * more).then(|| {

@@ -167,7 +167,7 @@ fn every_planted_fault_is_found_and_nothing_else() {
     planted.fill("train", "gnu", 20);
     let picture = planted.another(800, 640);
     planted.put("train/ant/huge.jpg", &jpeg(&picture, 80));
-    let picture = planted.another(7, 6);
+    let picture = planted.another(1, 1);
     planted.put("train/ant/dot.png", &coded(&picture, ImageFormat::Png));
     let picture = planted.another(300, 50);
     planted.put("train/ant/strip.jpg", &jpeg(&picture, 90));

@@ -3,9 +3,11 @@
 //! Looks are compared in two steps. A 64-bit perceptual hash (the signs of low frequencies of a cosine transform, as in
 //! Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010) finds candidates among a million
 //! pictures without comparing all pairs; a thumbnail of 16×16 then decides, since different pictures of planes in the sky, and
-//! different handwritten ones, have equal hashes. All of it is computed in whole numbers, so every machine finds the same groups.
+//! different handwritten ones, have equal hashes. All of it is computed in whole numbers and in f64, whose operations IEEE 754 rounds in one way, in a fixed
+//! order: every machine finds the same groups.
 use std::sync::LazyLock;
 
+use hubel_kernels::{Cpu, Kernel, Simd};
 use twox_hash::XxHash3_64;
 
 use crate::Shape;
@@ -227,9 +229,9 @@ fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
         for line in area.first..=area.last {
             if read.replace(line) != Some(line) {
                 let line = &pixels[line * shape.width * channels..][..shape.width * channels];
-                for (sums, columns) in of_line.iter_mut().zip(&columns) {
+                for (of_area, columns) in of_line.iter_mut().zip(&columns) {
                     let pixels = &line[columns.first * channels..(columns.last + 1) * channels];
-                    for (colour, sum) in sums[..colours].iter_mut().enumerate() {
+                    for (colour, sum) in of_area[..colours].iter_mut().enumerate() {
                         *sum = columns.sum(pixels, channels, colour);
                     }
                 }
@@ -244,7 +246,7 @@ fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
             }
         }
         // Each pixel counts 16 × 16 in all, each area height × width. A quotient of such numbers lies further below the next whole
-        // one than f64 rounds, and f64 divides faster.
+        // one than f64 rounds (for fewer than 2⁴⁵ pixels), and f64 divides faster.
         let area = (shape.height * shape.width) as u64;
         let mean = |sum: u64| ((sum + area / 2) as f64 / area as f64) as u8;
         cells.extend(sums.map(|sums| match colours {
@@ -290,12 +292,12 @@ impl Area {
         // Faster than an iterator with a step.
         let (mut all, mut at) = (0, colour);
         while at < pixels.len() {
-            all += u32::from(pixels[at]);
+            all += u64::from(pixels[at]);
             at += channels;
         }
         let first = u64::from(pixels[colour]);
         let last = u64::from(pixels[pixels.len() - channels + colour]);
-        SIDE as u64 * u64::from(all) - self.before * first - self.after * last
+        SIDE as u64 * all - self.before * first - self.after * last
     }
 }
 
@@ -362,26 +364,66 @@ pub(crate) fn near_duplicate_groups(fingerprints: &[Fingerprint]) -> Vec<usize> 
         .map(|&index| Candidate::new(index, &fingerprints[index as usize].look))
         .filter(|candidate| candidate.light.spread >= FLAT)
         .collect();
-    let of_quarter = |quarter: usize| {
-        let (mut groups, mut candidates) = (groups.clone(), candidates.clone());
+    // Dispatched for the instruction that counts bits, which not all processors have.
+    let cpu = Cpu::best(1);
+    let of_quarter = |quarter| {
+        cpu.dispatch(Quarter {
+            quarter,
+            fingerprints,
+            groups: groups.clone(),
+            candidates: candidates.clone(),
+        })
+    };
+    for mut found in on_all_cores(0..QUARTERS, of_quarter, |_| ()) {
+        (0..fingerprints.len()).for_each(|index| groups.join(index, found.first(index)));
+    }
+    (0..fingerprints.len())
+        .map(|index| groups.first(index))
+        .collect()
+}
+
+/// A hash has four quarters of 16 bits.
+const QUARTERS: usize = 4;
+
+/// The search for near-duplicates by one quarter of their hashes.
+struct Quarter<'a> {
+    quarter: usize,
+    fingerprints: &'a [Fingerprint],
+    groups: Groups,
+    candidates: Vec<Candidate>,
+}
+
+impl Kernel for Quarter<'_> {
+    /// The groups that were given, and what was found joined.
+    type Output = Groups;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Groups {
+        let Self {
+            quarter,
+            fingerprints,
+            mut groups,
+            mut candidates,
+        } = self;
         let part = |candidate: &Candidate| (candidate.hash >> (16 * quarter)) as u16;
         candidates.sort_unstable_by_key(|candidate| (part(candidate), candidate.index));
         let mut starts = vec![0usize; (1 << 16) + 1];
-        candidates
-            .iter()
-            .for_each(|candidate| starts[usize::from(part(candidate)) + 1] += 1);
-        (0..1 << 16).for_each(|part| starts[part + 1] += starts[part]);
+        for candidate in &candidates {
+            starts[usize::from(part(candidate)) + 1] += 1;
+        }
+        for part in 0..1 << 16 {
+            starts[part + 1] += starts[part];
+        }
         for (place, candidate) in candidates.iter().enumerate() {
             let own = part(candidate);
-            let turned = (0..16)
-                .map(|bit| own ^ 1 << bit)
-                .filter(|&other| other > own)
-                .map(usize::from);
+            // Those whose quarter differs in one bit, and last those of the same.
             let equal = place + 1..starts[usize::from(own) + 1];
-            for others in turned
-                .map(|other| starts[other]..starts[other + 1])
-                .chain([equal])
-            {
+            for bit in 0..=16 {
+                let others = match own ^ (1u32 << bit) as u16 {
+                    other if other == own => equal.clone(),
+                    other if other < own => continue,
+                    other => starts[usize::from(other)]..starts[usize::from(other) + 1],
+                };
                 for other in &candidates[others] {
                     if !candidate.may_be(other, quarter) {
                         continue;
@@ -396,17 +438,8 @@ pub(crate) fn near_duplicate_groups(fingerprints: &[Fingerprint]) -> Vec<usize> 
             }
         }
         groups
-    };
-    for mut found in on_all_cores(0..QUARTERS, of_quarter, |_| ()) {
-        (0..fingerprints.len()).for_each(|index| groups.join(index, found.first(index)));
     }
-    (0..fingerprints.len())
-        .map(|index| groups.first(index))
-        .collect()
 }
-
-/// A hash has four quarters of 16 bits.
-const QUARTERS: usize = 4;
 
 /// What decides whether two thumbnails are compared: small, so that many are passed quickly.
 #[derive(Clone, Copy)]
@@ -426,6 +459,7 @@ impl Candidate {
     }
 
     /// Whether the two have to be compared; `false` too when an earlier quarter has brought them together already.
+    #[inline(always)]
     fn may_be(&self, other: &Self, quarter: usize) -> bool {
         let differences = self.hash ^ other.hash;
         let met = |earlier: usize| ((differences >> (16 * earlier)) as u16).count_ones() <= 1;

@@ -21,7 +21,7 @@ const TEST_IMAGES: &[u8] = include_bytes!("../../data/mnist/t10k-images-idx3-uby
 const TEST_LABELS: &[u8] = include_bytes!("../../data/mnist/t10k-labels-idx1-ubyte.zst");
 
 /// The MNIST database of handwritten digits: 60,000 training and 10,000 test pictures, 28×28×1, classes `0` … `9`.
-/// Needs no file and no network. The first call decompresses it (a tenth of a second or two); later calls share that memory.
+/// Needs no file and no network. The first call decompresses it (0.1 to 0.3 seconds, by the number of cores); later calls share that memory.
 ///
 /// By Yann LeCun and Corinna Cortes, under CC BY-SA 3.0.
 ///
@@ -52,7 +52,7 @@ fn decode(images: &[&[u8]], labels: &[u8]) -> Result<Dataset> {
     )
 }
 
-/// One file of its compressed parts.
+/// Decompresses the parts of one file side by side.
 fn decompress(parts: &[&[u8]], path: &Path) -> Result<Vec<u8>> {
     let damaged = |problem: String| Error::Idx {
         path: path.to_owned(),
@@ -61,23 +61,23 @@ fn decompress(parts: &[&[u8]], path: &Path) -> Result<Vec<u8>> {
     let (mut decoders, mut length) = (Vec::new(), 0);
     for part in parts {
         let decoder = StreamingDecoder::new(*part).map_err(|error| damaged(error.to_string()))?;
-        let own = decoder.decoder.content_size() as usize;
-        length += own;
-        decoders.push((decoder, own));
+        let part_length = decoder.decoder.content_size() as usize;
+        length += part_length;
+        decoders.push((decoder, part_length));
     }
     let mut bytes = vec![0; length];
     let (mut work, mut rest) = (Vec::new(), &mut bytes[..]);
-    for (decoder, own) in decoders {
+    for (decoder, part_length) in decoders {
         let place;
-        (place, rest) = rest.split_at_mut(own);
+        (place, rest) = rest.split_at_mut(part_length);
         work.push((decoder, place));
     }
-    let read = on_all_cores(
+    let results = on_all_cores(
         work.into_iter(),
         |(mut decoder, place)| decoder.read_exact(place),
         |_| (),
     );
-    for result in read {
+    for result in results {
         result.map_err(|error| damaged(error.to_string()))?;
     }
     Ok(bytes)
@@ -95,6 +95,12 @@ mod tests {
         assert_eq!((train.len(), test.len()), (60_000, 10_000));
         assert_eq!(train.shape(), Shape::new(28, 28, 1));
         assert_eq!(train.classes().len(), 10);
+        // Of the whole file, header too: that no part is missing or in another's place.
+        let images = decompress(&TRAIN_IMAGES, Path::new("(embedded MNIST)"))?;
+        assert_eq!(
+            twox_hash::XxHash3_64::oneshot(&images),
+            0x59bf_22c0_57c5_2478
+        );
         assert_eq!(&train.labels()[..8], &[5, 0, 4, 1, 9, 2, 1, 3]);
         // The mean grey level of the training pictures, as the literature has it.
         let preparation = crate::data::Preparation::measure(&train)?;

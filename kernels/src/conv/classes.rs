@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next `count` pixels, behind which copies of the first follow; the caller counts them.
+    /// The next `count` (1 to P) pixels, behind which copies of the first follow; the caller counts them.
     #[inline(always)]
     pub(super) fn take<const P: usize>(&mut self, count: usize) -> [Pixel; P] {
         let (first, steps) = (self.next, self.axes[1].steps);

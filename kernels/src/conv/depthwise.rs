@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::Cpu;
 use crate::activation::{self, Activation};
 use crate::simd::{Kernel, Simd, load, store};
-use crate::stream::{is_streamed, prefetch_far};
+use crate::stream::{LINE, is_streamed, prefetch_far};
 use crate::threads::DisjointMut;
 
 use super::axis::Axis;
@@ -383,7 +383,7 @@ impl Task<'_> {
     /// Finishes the sums of P pixels and stores their first `lanes` lanes, from `channel` on, the first at `at` in the target.
     ///
     /// # Safety
-    /// They are in the target.
+    /// They are in the target; where that is streamed, these are all lanes.
     #[inline(always)]
     unsafe fn finish<S: Simd, const P: usize>(
         &self,
@@ -397,8 +397,7 @@ impl Task<'_> {
         let pitch = self.gather.phases * self.gather.target[2];
         // SAFETY: the caller's promise; the bias has a number for each channel, and `y` is as long as the target.
         unsafe {
-            // Functions that are known here find the sums in registers; for others they are laid into memory, which costs less than
-            // they do.
+            // The common functions find the sums in registers. The others get a copy in memory, so that theirs do not force these there.
             match *self.end {
                 End::Nothing => self.store(simd, sums, at, lanes),
                 End::Activation(bias, activation) => {
@@ -468,7 +467,10 @@ impl Task<'_> {
         let y = y.as_ptr().wrapping_add(at);
         for (p, sum) in sums.iter_mut().enumerate() {
             let y = y.wrapping_add(p * pitch);
-            prefetch_far(y.wrapping_add(width * channels), lanes);
+            // Once for each cache line.
+            if y.addr() / size_of::<f32>() % LINE < S::LANES {
+                prefetch_far(y.wrapping_add(width * channels), LINE);
+            }
             // SAFETY: the caller's promise; y is as long as the target.
             let y = unsafe { load(simd, lanes, y) };
             *sum = simd.mul(
@@ -483,7 +485,7 @@ impl Task<'_> {
     /// Stores the first `lanes` lanes of P pixels, the first at `at` in the target.
     ///
     /// # Safety
-    /// They are in the target.
+    /// As [`Task::finish`].
     #[inline(always)]
     unsafe fn store<S: Simd, const P: usize>(
         &self,
@@ -497,6 +499,7 @@ impl Task<'_> {
         // SAFETY: the caller's promise; where the target is streamed, no vector is cut.
         unsafe {
             if self.is_streamed {
+                debug_assert!(lanes == S::LANES);
                 for (p, value) in values.into_iter().enumerate() {
                     simd.stream(value, to.wrapping_add(p * pitch));
                 }

@@ -7,7 +7,7 @@ pub(in crate::conv) const MOST_TAPS: usize = 64;
 /// Pixels of a tile: as many chains of multiply-adds hide their latency.
 pub(in crate::conv) const TILE: usize = 8;
 /// Numbers of a pixel that are taken at once: nine taps' weights and the rows of a tile stay in L1.
-pub(in crate::conv) const BLOCK: usize = 256;
+const BLOCK: usize = 256;
 
 /// Target columns of one phase, each the next of its phase, that use the same taps.
 #[derive(Debug)]

@@ -51,6 +51,7 @@ fn each_end_follows_its_formula() {
         let plain = run(&Epilogue::default(), 1);
         assert_eq!(run(&Epilogue::default(), 0), plain);
         for activation in [
+            Activation::Identity,
             Activation::Relu,
             Activation::Relu6,
             Activation::LeakyRelu(0.5),
@@ -64,6 +65,7 @@ fn each_end_follows_its_formula() {
                 let expected = plain.iter().enumerate().map(|(i, sum)| {
                     let sum = sum + bias[i % channels] + add.map_or(0.0, |add| add[i]);
                     match activation {
+                        Activation::Identity => sum,
                         Activation::Relu => sum.max(0.0),
                         Activation::Relu6 => sum.clamp(0.0, 6.0),
                         _ => sum.max(0.5 * sum),
@@ -85,6 +87,7 @@ fn each_end_follows_its_formula() {
         let plain = run(&GradientEpilogue::default(), 1);
         assert_eq!(run(&GradientEpilogue::default(), 0), plain);
         for activation in [
+            Activation::Identity,
             Activation::Relu,
             Activation::Relu6,
             Activation::LeakyRelu(0.5),
@@ -97,6 +100,7 @@ fn each_end_follows_its_formula() {
                 let expected = plain.iter().enumerate().map(|(i, sum)| {
                     let sum = if accumulate { sum + old[i] } else { *sum };
                     let slope = match activation {
+                        Activation::Identity => 1.0,
                         Activation::LeakyRelu(slope) if x[i] <= 0.0 => slope,
                         _ if x[i] <= 0.0 => 0.0,
                         Activation::Relu6 if x[i] >= 6.0 => 0.0,
