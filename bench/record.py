@@ -1,5 +1,5 @@
 """Says things on the terminal and in a dated file of docs/benchmarks/, under the date, the machine and the command."""
-import contextlib, datetime, os, pathlib, platform, shlex, subprocess, sys
+import contextlib, datetime, importlib.metadata, os, pathlib, platform, shlex, subprocess, sys
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 HUBEL = REPOSITORY / "target" / "release" / "hubel"
@@ -33,6 +33,7 @@ def record(name, args):
         say(f"date     {datetime.datetime.now():%Y-%m-%d %H:%M}")
         say(f"machine  {machine()}")
         say(f"hubel    {version(args.hubel)}")
+        say(f"peers    {peers()}")
         say(f"command  python bench/{shlex.join([os.path.basename(sys.argv[0]), *public(sys.argv[1:])])}")
         say()
         yield say
@@ -42,10 +43,14 @@ def public(words):
     """The command line without the places of this machine."""
     words, kept = iter(words), []
     for word in words:
-        if word in ("--hubel", "--out", "--json", "--cifar"):
-            next(words, None)
-        elif not word.startswith(("--hubel=", "--out=", "--json=", "--cifar=")):
+        flag = word.split("=", 1)[0]
+        if flag == "--cifar":
+            kept += [flag, "FOLDER"]
+        elif flag not in ("--hubel", "--out", "--json"):
             kept.append(word)
+            continue
+        if "=" not in word:
+            next(words, None)
     return kept
 
 
@@ -75,3 +80,12 @@ def version(hubel):
     text = subprocess.run([hubel, "--version"], capture_output=True, text=True).stdout.strip()
     commit = subprocess.run(["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"], capture_output=True, text=True)
     return f"{text}, {commit.stdout.strip() or 'no git'}"
+
+
+def peers():
+    """What is installed here of the programs that hubel is measured beside."""
+    found = []
+    for name in ["torch", "torchvision", "onnxruntime", "openvino"]:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name).split('+')[0]}")
+    return ", ".join(found) or "none"

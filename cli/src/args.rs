@@ -21,6 +21,7 @@ use values::{at_least_1, shape};
     name = "hubel",
     version,
     arg_required_else_help = true,
+    max_term_width = 100,
     after_help = "\
 Examples:
   hubel train                                   learn to read digits (MNIST is part of the binary)
@@ -29,7 +30,8 @@ Examples:
   hubel inspect resnet18                        the layers of a network, with sizes and costs
   hubel bench                                   how fast is this machine, and what to expect
 
-`hubel COMMAND --help` has every flag, with examples. Exit codes: 0 done, 1 failed, 2 wrong command line, 130 Ctrl-C."
+`hubel COMMAND --help` has every flag, with examples.
+Exit codes: 0 done, 1 failed, 2 wrong command line, 130 Ctrl-C."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

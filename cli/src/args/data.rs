@@ -14,7 +14,7 @@ pub(crate) struct TrainingData {
     /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV), IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
     pub(crate) data: String,
-    /// Size that pictures are brought to [default: their own where all agree, else a square of at most 64]
+    /// Size that pictures are brought to [default: their own where all agree on one of at most 64x64, else a square of at most that]
     #[arg(long, short, value_name = "HxWxC", value_parser = picture_shape)]
     pub(crate) input: Option<Shape>,
     /// Pictures of other proportions: letterbox (all of it, black bars), crop (the middle), stretch
@@ -121,7 +121,7 @@ pub(crate) struct Files {
     /// Pictures that cannot be read: fail (list them and stop), skip (leave them out), quarantine (move them beside the data)
     #[arg(long, value_name = "POLICY", default_value_t = BadFiles::Fail, value_parser = parsed::<BadFiles>)]
     pub(crate) bad_files: BadFiles,
-    /// Memory for decoded pictures, such as 500MB; what does not fit is decoded again in each epoch [default: half of what is free]
+    /// Memory for decoded pictures, such as 500MB; what does not fit is decoded again when it is used [default: half of what is free]
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) cache: Option<usize>,
 }

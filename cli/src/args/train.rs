@@ -20,6 +20,7 @@ Examples:
   hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
 
+Writing is: grey pictures whose borders are nearly all black or all white.
 Ctrl-C saves the model as it is and leaves with 130; a second Ctrl-C leaves at once.")]
 pub(crate) struct Train {
     #[command(flatten)]
@@ -30,10 +31,10 @@ pub(crate) struct Train {
     /// How often each training image is seen [default: 3 for writing, 30 for pictures]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
-    /// The highest learning rate of the schedule [default: one that suits the optimizer]
+    /// The highest learning rate of the schedule [default: 0.002; with sgd 0.05]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     pub(crate) learning_rate: Option<f32>,
-    /// How weights follow their gradients (sgd: with Nesterov momentum) [default: the one that trains MNIST best]
+    /// How weights follow their gradients (sgd: with Nesterov momentum) [default: adamw]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
     /// Momentum of --optimizer sgd [default: 0.9]
@@ -59,7 +60,7 @@ pub(crate) struct Train {
     /// No Winograd: compute every product of each convolution; smaller rounding errors, slower
     #[arg(long)]
     pub(crate) precise: bool,
-    /// Folder for the model [default: a new one, runs/NAME]
+    /// Folder for the model [default: a new one, such as runs/photos-tutorial]
     #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

@@ -23,30 +23,28 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut others = Vec::new();
     for (class, name) in samples.classes.iter().enumerate() {
-        let problem = if learnt[class] == 0 {
-            Some((Kind::EmptyClass, empty(samples, class, name)))
-        } else if learnt[class] < TINY {
+        if learnt[class] >= TINY {
+            others.push(class);
+        }
+        let detail = || {
             let pictures = if learnt[class] == 1 {
                 "picture"
             } else {
                 "pictures"
             };
-            let detail = format!(
+            format!(
                 "class `{name}` has {} {pictures} to learn from{}",
                 learnt[class],
                 untested(class)
-            );
-            Some((Kind::TinyClass, detail))
+            )
+        };
+        let problem = if learnt[class] == 0 {
+            Some((Kind::EmptyClass, empty(samples, class, name)))
         } else if !untested(class).is_empty() {
-            others.push(class);
-            let detail = format!(
-                "class `{name}` has {} pictures to learn from{}",
-                learnt[class],
-                untested(class)
-            );
-            Some((Kind::EmptyClass, detail))
+            Some((Kind::EmptyClass, detail()))
+        } else if learnt[class] < TINY {
+            Some((Kind::TinyClass, detail()))
         } else {
-            others.push(class);
             None
         };
         findings.extend(problem.map(|(kind, detail)| Finding {

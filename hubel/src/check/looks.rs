@@ -130,8 +130,12 @@ fn wrong_extension(facts: &Facts) -> Option<String> {
         ImageFormat::WebP => "WebP".to_owned(),
         other => format!("{other:?}").to_uppercase(),
     };
-    let endings = contents.extensions_str().first();
-    Some(match endings {
+    let ending = match contents {
+        // Its first ending is that of black and white.
+        ImageFormat::Pnm => Some(&"pnm"),
+        other => other.extensions_str().first(),
+    };
+    Some(match ending {
         Some(ending) => format!("its contents are {name}; the name should end in .{ending}"),
         None => format!("its contents are {name}"),
     })

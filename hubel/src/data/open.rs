@@ -141,8 +141,8 @@ fn read_splits(
     catalogue.refuse_missing(options.bad_files)?;
     check_classes(path, catalogue)?;
     let training = |part| !matches!(part, Some(Part::Validation | Part::Test));
-    let shape = match options.shape {
-        Some(shape) => shape,
+    let (shape, note) = match options.shape {
+        Some(shape) => (shape, None),
         None => {
             let files = catalogue.files.iter();
             let files: Vec<_> = files.filter(|file| training(file.part)).collect();
@@ -170,7 +170,7 @@ fn read_splits(
         train,
         validation: given(Part::Validation),
         test: given(Part::Test),
-        notes: catalogue.notes.clone(),
+        notes: catalogue.notes.iter().cloned().chain(note).collect(),
         bad_files,
         division: None,
     })

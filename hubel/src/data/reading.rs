@@ -118,12 +118,13 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
     })
 }
 
-/// The shape into which pictures are read when nobody names one: their own size where all of a hundred agree, else a square as high as
-/// half of them are; one channel where all are grey.
+/// The shape into which pictures are read when nobody names one: their own size where all of a hundred agree and are small, else a
+/// square as high as half of them are, and no larger than `options` say; one channel where all are grey. With it a note where that
+/// is not their own size.
 ///
 /// # Errors
 /// When none of the hundred can be read.
-pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<Shape> {
+pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<(Shape, Option<String>)> {
     let step = files.len().div_ceil(100).max(1);
     let mut sizes = Vec::new();
     let mut grey = true;
@@ -146,13 +147,23 @@ pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<Shape> 
     let Some(&first) = sizes.first() else {
         return Err(problem.unwrap_or_else(|| Error::DataMismatch("there are no pictures".into())));
     };
-    if sizes.iter().all(|size| *size == first) && first.0.max(first.1) <= options.largest_side {
-        return Ok(Shape::new(first.0, first.1, channels));
+    let alike = sizes.iter().all(|size| *size == first);
+    if alike && first.0.max(first.1) <= options.largest_side {
+        return Ok((Shape::new(first.0, first.1, channels), None));
     }
     let mut shorter: Vec<usize> = sizes.iter().map(|size| size.0.min(size.1)).collect();
     shorter.sort_unstable();
     let side = shorter[shorter.len() / 2].min(options.largest_side);
-    Ok(Shape::new(side, side, channels))
+    let pictures = match alike {
+        true => format!("pictures of {}×{} pixels", first.1, first.0),
+        false => "pictures of different sizes".into(),
+    };
+    let more = match side == options.largest_side {
+        true => format!("; `--input {0}x{0}x{channels}` would show more", 2 * side),
+        false => String::new(),
+    };
+    let note = format!("{pictures} are brought to {side}×{side}{more}");
+    Ok((Shape::new(side, side, channels), Some(note)))
 }
 
 impl Dataset {

@@ -23,22 +23,28 @@ const fn shape(side: usize, channels: usize) -> Shape {
     }
 }
 
+/// The usual pooling, for pictures of any size: the last row and column of an odd map are left out, as PyTorch does it.
+const POOL: &str = "maxpool(2, round=floor)";
+
 /// The architecture text of a network.
 pub(super) fn text(name: &str) -> Option<String> {
     Some(match name {
         // LeCun et al. 1998 on 28×28 pictures, with today's ReLU and max pooling.
-        "lenet5" => "conv(6, kernel=5, padding=2)-relu-pool-conv(16, kernel=5)-relu-pool-flatten\
-                     -linear(120)-relu-linear(84)-relu-linear(classes)"
-            .into(),
-        "mnist-cnn" => "conv(32, padding=1)-relu-conv(32, padding=1)-relu-pool\
-                        -conv(64, padding=1)-relu-conv(64, padding=1)-relu-pool\
-                        -flatten-linear(128)-relu-linear(classes)"
-            .into(),
-        "tutorial" => "conv(32, padding=1)-relu-conv(32, padding=1)-relu-pool\
-                       -conv(64, padding=1)-relu-conv(64, padding=1)-relu-pool\
-                       -conv(128, padding=1)-relu-conv(128, padding=1)-relu-pool\
-                       -flatten-linear(classes)"
-            .into(),
+        "lenet5" => format!(
+            "conv(6, kernel=5, padding=2)-relu-{POOL}-conv(16, kernel=5)-relu-{POOL}-flatten\
+             -linear(120)-relu-linear(84)-relu-linear(classes)"
+        ),
+        "mnist-cnn" => format!(
+            "conv(32, padding=1)-relu-conv(32, padding=1)-relu-{POOL}\
+             -conv(64, padding=1)-relu-conv(64, padding=1)-relu-{POOL}\
+             -flatten-linear(128)-relu-linear(classes)"
+        ),
+        "tutorial" => format!(
+            "conv(32, padding=1)-relu-conv(32, padding=1)-relu-{POOL}\
+             -conv(64, padding=1)-relu-conv(64, padding=1)-relu-{POOL}\
+             -conv(128, padding=1)-relu-conv(128, padding=1)-relu-{POOL}\
+             -flatten-linear(classes)"
+        ),
         "tutorial-bn" => tutorial_bn(),
         "vgg16" => vgg16(),
         "resnet18" => resnet(&[2, 2, 2, 2], basic_block, 1),
@@ -54,7 +60,7 @@ fn tutorial_bn() -> String {
     let mut text = String::new();
     for filters in [32, 64, 128] {
         let conv = format!("conv({filters}, padding=1, bias=false)");
-        write!(text, "[{conv}-batchnorm-relu]x2-pool-").expect("a String takes all");
+        write!(text, "[{conv}-batchnorm-relu]x2-{POOL}-").expect("a String takes all");
     }
     text + "flatten-dropout(0.3)-linear(classes)"
 }
@@ -64,7 +70,7 @@ fn vgg16() -> String {
     let mut text = String::new();
     for (filters, repeats) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
         let conv = format!("conv({filters}, padding=1, bias=false)");
-        write!(text, "[{conv}-batchnorm-relu]x{repeats}-pool-").expect("a String takes all");
+        write!(text, "[{conv}-batchnorm-relu]x{repeats}-{POOL}-").expect("a String takes all");
     }
     text + "flatten-linear(classes)"
 }
