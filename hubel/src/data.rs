@@ -22,7 +22,7 @@ mod npz;
 mod open;
 pub mod picture;
 mod preparation;
-mod reading;
+pub(crate) mod reading;
 mod resize;
 mod sheet;
 mod split;

@@ -5,6 +5,7 @@ use image::metadata::Orientation;
 use crate::check::examine::{Facts, Sample, Samples};
 use crate::check::{Finding, Kind};
 use crate::data::Options;
+use crate::data::reading::own_size;
 
 /// A picture whose longer side is more than this many times its shorter one is a strip.
 const STRIP: usize = 4;
@@ -60,14 +61,11 @@ impl Middle {
             .collect();
         areas.sort_unstable();
         let grey = facts.iter().filter(|facts| facts.is_grey).count();
-        let size = |facts: &Facts| (facts.height, facts.width);
-        let first = facts.first().map_or((1, 1), |facts| size(facts));
-        let own = first.0.max(first.1) <= Options::default().largest_side
-            && facts.iter().all(|facts| size(facts) == first);
+        let sizes = facts.iter().map(|facts| (facts.height, facts.width));
         Self {
             area: areas.get(areas.len() / 2).copied().unwrap_or(1),
             is_colour: 2 * grey < facts.len(),
-            alike: own.then_some(first),
+            alike: own_size(sizes, Options::default().largest_side),
         }
     }
 

@@ -3,11 +3,10 @@
 //! Looks are compared in two steps. A 64-bit perceptual hash (the signs of low frequencies of a cosine transform, as in
 //! Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010) finds candidates among a million
 //! pictures without comparing all pairs; a thumbnail of 16×16 then decides, since different pictures of planes in the sky, and
-//! different handwritten ones, have equal hashes. All of it is computed in whole numbers and in f64, whose operations IEEE 754 rounds in one way, in a fixed
-//! order: every machine finds the same groups.
+//! different handwritten ones, have equal hashes. All of it is computed in whole numbers and, in a fixed order, in f64, which IEEE 754
+//! rounds in one way: every machine finds the same groups.
 use std::sync::LazyLock;
 
-use hubel_kernels::{Cpu, Kernel, Simd};
 use twox_hash::XxHash3_64;
 
 use crate::Shape;
@@ -123,7 +122,7 @@ impl Look {
         let squares: u64 = grey.iter().map(|&level| u64::from(level).pow(2)).sum();
         Self {
             hash: hash(&grey),
-            tolerance: tolerance(&grey, &chroma),
+            tolerance: tolerance(&grey, sum, &chroma),
             grey,
             chroma,
             sum,
@@ -187,9 +186,9 @@ impl Light {
 }
 
 /// [`RESIDUAL`], and less for a thumbnail without colours and for one whose structure is in few cells: their number is the
-/// participation ratio (Σd²)²/Σd⁴ of the deviations d from the mean.
-fn tolerance(grey: &[u8], chroma: &[i8]) -> f64 {
-    let mean = grey.iter().map(|&level| u32::from(level)).sum::<u32>() as f64 / CELLS as f64;
+/// participation ratio (Σd²)²/Σd⁴ of the deviations d from the mean. `sum` is that of `grey`.
+fn tolerance(grey: &[u8], sum: u32, chroma: &[i8]) -> f64 {
+    let mean = f64::from(sum) / CELLS as f64;
     // Column by column, since one sum would wait for each of its additions.
     let (mut seconds, mut fourths) = ([0.0; SIDE], [0.0; SIDE]);
     for row in grey.chunks_exact(SIDE) {
@@ -364,66 +363,26 @@ pub(crate) fn near_duplicate_groups(fingerprints: &[Fingerprint]) -> Vec<usize> 
         .map(|&index| Candidate::new(index, &fingerprints[index as usize].look))
         .filter(|candidate| candidate.light.spread >= FLAT)
         .collect();
-    // Dispatched for the instruction that counts bits, which not all processors have.
-    let cpu = Cpu::best(1);
-    let of_quarter = |quarter| {
-        cpu.dispatch(Quarter {
-            quarter,
-            fingerprints,
-            groups: groups.clone(),
-            candidates: candidates.clone(),
-        })
-    };
-    for mut found in on_all_cores(0..QUARTERS, of_quarter, |_| ()) {
-        (0..fingerprints.len()).for_each(|index| groups.join(index, found.first(index)));
-    }
-    (0..fingerprints.len())
-        .map(|index| groups.first(index))
-        .collect()
-}
-
-/// A hash has four quarters of 16 bits.
-const QUARTERS: usize = 4;
-
-/// The search for near-duplicates by one quarter of their hashes.
-struct Quarter<'a> {
-    quarter: usize,
-    fingerprints: &'a [Fingerprint],
-    groups: Groups,
-    candidates: Vec<Candidate>,
-}
-
-impl Kernel for Quarter<'_> {
-    /// The groups that were given, and what was found joined.
-    type Output = Groups;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> Groups {
-        let Self {
-            quarter,
-            fingerprints,
-            mut groups,
-            mut candidates,
-        } = self;
+    let of_quarter = |quarter: usize| {
+        let (mut groups, mut candidates) = (groups.clone(), candidates.clone());
         let part = |candidate: &Candidate| (candidate.hash >> (16 * quarter)) as u16;
         candidates.sort_unstable_by_key(|candidate| (part(candidate), candidate.index));
         let mut starts = vec![0usize; (1 << 16) + 1];
-        for candidate in &candidates {
-            starts[usize::from(part(candidate)) + 1] += 1;
-        }
-        for part in 0..1 << 16 {
-            starts[part + 1] += starts[part];
-        }
+        candidates
+            .iter()
+            .for_each(|candidate| starts[usize::from(part(candidate)) + 1] += 1);
+        (0..1 << 16).for_each(|part| starts[part + 1] += starts[part]);
         for (place, candidate) in candidates.iter().enumerate() {
             let own = part(candidate);
-            // Those whose quarter differs in one bit, and last those of the same.
+            let turned = (0..16)
+                .map(|bit| own ^ 1 << bit)
+                .filter(|&other| other > own)
+                .map(usize::from);
             let equal = place + 1..starts[usize::from(own) + 1];
-            for bit in 0..=16 {
-                let others = match own ^ (1u32 << bit) as u16 {
-                    other if other == own => equal.clone(),
-                    other if other < own => continue,
-                    other => starts[usize::from(other)]..starts[usize::from(other) + 1],
-                };
+            for others in turned
+                .map(|other| starts[other]..starts[other + 1])
+                .chain([equal])
+            {
                 for other in &candidates[others] {
                     if !candidate.may_be(other, quarter) {
                         continue;
@@ -438,8 +397,17 @@ impl Kernel for Quarter<'_> {
             }
         }
         groups
+    };
+    for mut found in on_all_cores(0..QUARTERS, of_quarter, |_| ()) {
+        (0..fingerprints.len()).for_each(|index| groups.join(index, found.first(index)));
     }
+    (0..fingerprints.len())
+        .map(|index| groups.first(index))
+        .collect()
 }
+
+/// A hash has four quarters of 16 bits.
+const QUARTERS: usize = 4;
 
 /// What decides whether two thumbnails are compared: small, so that many are passed quickly.
 #[derive(Clone, Copy)]
@@ -459,7 +427,6 @@ impl Candidate {
     }
 
     /// Whether the two have to be compared; `false` too when an earlier quarter has brought them together already.
-    #[inline(always)]
     fn may_be(&self, other: &Self, quarter: usize) -> bool {
         let differences = self.hash ^ other.hash;
         let met = |earlier: usize| ((differences >> (16 * earlier)) as u16).count_ones() <= 1;

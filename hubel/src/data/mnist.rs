@@ -52,35 +52,23 @@ fn decode(images: &[&[u8]], labels: &[u8]) -> Result<Dataset> {
     )
 }
 
-/// Decompresses the parts of one file side by side.
+/// The parts of one file, decompressed side by side.
 fn decompress(parts: &[&[u8]], path: &Path) -> Result<Vec<u8>> {
-    let damaged = |problem: String| Error::Idx {
-        path: path.to_owned(),
-        problem,
+    let decompress_part = |part: &&[u8]| -> Result<Vec<u8>> {
+        let damaged = |problem: String| Error::Idx {
+            path: path.to_owned(),
+            problem,
+        };
+        let mut decoder =
+            StreamingDecoder::new(*part).map_err(|error| damaged(error.to_string()))?;
+        let mut bytes = Vec::with_capacity(decoder.decoder.content_size() as usize);
+        decoder
+            .read_to_end(&mut bytes)
+            .map_err(|error| damaged(error.to_string()))?;
+        Ok(bytes)
     };
-    let (mut decoders, mut length) = (Vec::new(), 0);
-    for part in parts {
-        let decoder = StreamingDecoder::new(*part).map_err(|error| damaged(error.to_string()))?;
-        let part_length = decoder.decoder.content_size() as usize;
-        length += part_length;
-        decoders.push((decoder, part_length));
-    }
-    let mut bytes = vec![0; length];
-    let (mut work, mut rest) = (Vec::new(), &mut bytes[..]);
-    for (decoder, part_length) in decoders {
-        let place;
-        (place, rest) = rest.split_at_mut(part_length);
-        work.push((decoder, place));
-    }
-    let results = on_all_cores(
-        work.into_iter(),
-        |(mut decoder, place)| decoder.read_exact(place),
-        |_| (),
-    );
-    for result in results {
-        result.map_err(|error| damaged(error.to_string()))?;
-    }
-    Ok(bytes)
+    let parts = on_all_cores(parts.iter(), decompress_part, |_| ());
+    Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
 }
 
 /// The shape into which pictures are read when nobody names one: their own size where all of a hundred agree and are small, else a
-/// square as high as half of them are, and no larger than `options` say; one channel where all are grey. With it a note where that
+/// square as high as the one in the middle is, or as wide, and no larger than `options` say; one channel where all are grey. With it a note where that
 /// is not their own size.
 ///
 /// # Errors
@@ -144,26 +144,31 @@ pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<(Shape,
         }
     }
     let channels = if grey { 1 } else { 3 };
-    let Some(&first) = sizes.first() else {
+    if sizes.is_empty() {
         return Err(problem.unwrap_or_else(|| Error::DataMismatch("there are no pictures".into())));
-    };
-    let alike = sizes.iter().all(|size| *size == first);
-    if alike && first.0.max(first.1) <= options.largest_side {
-        return Ok((Shape::new(first.0, first.1, channels), None));
     }
-    let mut shorter: Vec<usize> = sizes.iter().map(|size| size.0.min(size.1)).collect();
-    shorter.sort_unstable();
-    let side = shorter[shorter.len() / 2].min(options.largest_side);
-    let pictures = match alike {
-        true => format!("pictures of {}×{} pixels", first.1, first.0),
-        false => "pictures of different sizes".into(),
-    };
+    if let Some((height, width)) = own_size(sizes.iter().copied(), options.largest_side) {
+        return Ok((Shape::new(height, width, channels), None));
+    }
+    sizes.sort_unstable_by_key(|(height, width)| height * width);
+    let (height, width) = sizes[sizes.len() / 2];
+    let side = height.min(width).min(options.largest_side);
     let more = match side == options.largest_side {
         true => format!("; `--input {0}x{0}x{channels}` would show more", 2 * side),
         false => String::new(),
     };
-    let note = format!("{pictures} are brought to {side}×{side}{more}");
+    let note =
+        format!("pictures of about {width}×{height} pixels are brought to {side}×{side}{more}");
     Ok((Shape::new(side, side, channels), Some(note)))
+}
+
+/// The height and width of all pictures, where they agree and a network takes them as they are.
+pub(crate) fn own_size(
+    mut sizes: impl Iterator<Item = (usize, usize)>,
+    largest_side: usize,
+) -> Option<(usize, usize)> {
+    let first = sizes.next()?;
+    (first.0.max(first.1) <= largest_side && sizes.all(|size| size == first)).then_some(first)
 }
 
 impl Dataset {

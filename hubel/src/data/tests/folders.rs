@@ -48,6 +48,39 @@ fn class_folders_are_found_and_described() -> Result<()> {
 }
 
 #[test]
+fn pictures_of_one_small_size_stay_as_they_are_and_others_become_a_square_which_is_said()
+-> Result<()> {
+    let square = |sizes: &[(u32, u32)], largest_side| {
+        let folder = tempfile::tempdir().unwrap();
+        photos(folder.path(), sizes);
+        let options = Options {
+            largest_side,
+            ..WHOLE
+        };
+        let splits = read(folder.path(), &options)?;
+        let said = splits
+            .notes
+            .into_iter()
+            .find(|note| note.contains("brought"));
+        Ok::<_, Error>((splits.train.shape(), said))
+    };
+    assert_eq!(square(&[(20, 30)], 64)?, (Shape::new(20, 30, 3), None));
+    let (shape, said) = square(&[(20, 30)], 16)?;
+    assert_eq!(shape, Shape::new(16, 16, 3));
+    assert_eq!(
+        said.unwrap(),
+        "pictures of about 30×20 pixels are brought to 16×16; `--input 32x32x3` would show more"
+    );
+    let (shape, said) = square(&[(20, 30), (40, 25), (33, 33)], 64)?;
+    assert_eq!(shape, Shape::new(25, 25, 3));
+    assert_eq!(
+        said.unwrap(),
+        "pictures of about 25×40 pixels are brought to 25×25"
+    );
+    Ok(())
+}
+
+#[test]
 fn one_picture_is_the_same_bits_in_training_evaluation_and_prediction() -> Result<()> {
     for sizes in [&[(20, 30), (40, 25), (33, 33)][..], &[(24, 24)]] {
         let folder = tempfile::tempdir().unwrap();

@@ -117,18 +117,9 @@ impl Finish<'_> {
                     simd.add(sum, simd::load(simd, lanes(v), old))
                 });
             }
-            if !self.stream {
-                for (at, sums) in tile.at.into_iter().zip(sums) {
-                    for (v, sum) in sums.into_iter().enumerate() {
-                        let to = tile.target.wrapping_add(at + v * S::LANES);
-                        simd::store(simd, lanes(v), sum, to);
-                    }
-                }
-                return;
-            }
             for (at, sums) in tile.at.into_iter().zip(sums) {
                 let to = tile.target.wrapping_add(at);
-                let stream = to.addr().is_multiple_of(size_of::<S::Vector>());
+                let stream = self.stream && to.addr().is_multiple_of(size_of::<S::Vector>());
                 for (v, sum) in sums.into_iter().enumerate() {
                     let to = to.wrapping_add(v * S::LANES);
                     if stream && lanes(v) == S::LANES {
