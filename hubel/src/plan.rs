@@ -20,7 +20,7 @@ use crate::{Error, Result, Shape, memory};
 
 pub(crate) use chain::Chain;
 pub use report::{PlanMemory, PlanReport, StepReport};
-pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step};
+pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step, SumsFor};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,6 +77,7 @@ fn main() {
             bias: Some(&bias[..chain[i].output[2]]),
             add: None,
             activation: [Activation::Relu6, Activation::Relu6, Activation::Identity][i],
+            sums: None,
         };
         let links = [0, 1, 2].map(|i| Link {
             forward: &passes[i],

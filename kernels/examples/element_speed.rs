@@ -115,11 +115,13 @@ fn main() {
                 variance: &scale,
                 epsilon: 1e-5,
                 scale: &scale,
+                shift: &shift,
             };
             batch_norm::backward(
                 &cpu,
                 batch,
                 &dy,
+                None,
                 &mut scale_gradient,
                 &mut shift_gradient,
                 Some(&mut dx),

@@ -92,6 +92,7 @@ fn main() {
             bias: Some(&bias),
             add: None,
             activation: Activation::Relu,
+            sums: None,
         };
         let choose = |pass| Algorithm::choose(&geometry, pass);
         let algorithm = choose(Pass::Forward);

@@ -49,6 +49,45 @@ pub fn statistics(cpu: &Cpu, input: &[f32], mean: &mut [f32], variance: &mut [f3
     }
 }
 
+/// As [`statistics`] of a map of `rows` rows, from the [sums](crate::conv::Sums) that the convolution took which stored it: parts of them,
+/// `[part, 2, channels]`, about `origin`. False where that lies so far from a mean that the variance, which `epsilon` is added to, would
+/// not be exact: then nothing is meant by what was written.
+#[must_use]
+pub fn statistics_of_sums(
+    parts: &[f32],
+    origin: &[f32],
+    rows: usize,
+    epsilon: f32,
+    mean: &mut [f32],
+    variance: &mut [f32],
+) -> bool {
+    let mut is_exact = true;
+    for (c, [sum, square]) in totals(parts, mean.len()).into_iter().enumerate() {
+        let difference = sum / rows as f64;
+        let around = square / rows as f64 - difference * difference;
+        is_exact &= difference.abs() <= FARTHEST * (around.max(0.0) + f64::from(epsilon)).sqrt();
+        mean[c] = (f64::from(origin[c]) + difference) as f32;
+        variance[c] = around.max(0.0) as f32;
+    }
+    is_exact
+}
+
+/// In standard deviations. The sums of f32, of a thousand numbers each, are exact by 2⁻¹⁸ or so: the variance then by 2⁻¹⁰.
+const FARTHEST: f64 = 16.0;
+
+/// The two sums of each channel.
+fn totals(parts: &[f32], channels: usize) -> Vec<[f64; 2]> {
+    let mut totals = vec![[0.0; 2]; channels];
+    for part in parts.chunks_exact(2 * channels) {
+        let (first, second) = part.split_at(channels);
+        for (total, (first, second)) in totals.iter_mut().zip(first.iter().zip(second)) {
+            total[0] += f64::from(*first);
+            total[1] += f64::from(*second);
+        }
+    }
+    totals
+}
+
 /// Moves the running statistics towards those of a batch of `rows` rows; the running variance is the unbiased one, as in PyTorch.
 pub fn update_running(
     mean: &[f32],
@@ -128,13 +167,34 @@ pub struct Batch<'a> {
     pub epsilon: f32,
     /// The learned factor.
     pub scale: &'a [f32],
+    /// The learned summand.
+    pub shift: &'a [f32],
 }
 
-/// Gradients of scale, shift and input. The input's is added to what is there where `accumulate`.
+impl Batch<'_> {
+    /// Whether what was normalised can be told from the output as exactly as its gradient needs: (output − shift) / scale.
+    fn follows_from_output(&self) -> bool {
+        let tells =
+            |(scale, shift): (&f32, &f32)| *scale != 0.0 && shift.abs() <= MOST_SHIFT * scale.abs();
+        self.scale.iter().zip(self.shift).all(tells)
+    }
+}
+
+/// An output of f32 then tells what was normalised by 2⁻¹⁴ of its standard deviation.
+const MOST_SHIFT: f32 = 1000.0;
+
+/// Gradients of scale, shift and input. The input's is added to what is there where `accumulate`. `parts` are the
+/// [sums](crate::conv::Sums) about `shift` that the pass took which stored the output's gradient; its mask was the output, which is
+/// where that gradient is not 0 a linear function of the input.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "what is read, and three gradients"
+)]
 pub fn backward(
     cpu: &Cpu,
     batch: Batch<'_>,
     output_gradient: &[f32],
+    parts: Option<&[f32]>,
     scale_gradient: &mut [f32],
     shift_gradient: &mut [f32],
     input_gradient: Option<&mut [f32]>,
@@ -146,26 +206,27 @@ pub fn backward(
         variance,
         epsilon,
         scale,
+        ..
     } = batch;
     let channels = mean.len();
     assert!(input.len() == output_gradient.len() && input.len().is_multiple_of(channels));
     let layout = Layout::new(channels);
+    let inverse: Vec<f64> = variance
+        .iter()
+        .map(|variance| 1.0 / (f64::from(*variance) + f64::from(epsilon)).sqrt())
+        .collect();
+    // Of the gradient, and of its product with the normalised input.
+    let sums: Vec<[f64; 2]> = match parts.filter(|_| batch.follows_from_output()) {
+        Some(parts) => (totals(parts, channels).into_iter().zip(scale))
+            .map(|([sum, product], scale)| [sum, product / f64::from(*scale)])
+            .collect(),
+        None => (gradient_sums(cpu, &batch, output_gradient)
+            .into_iter()
+            .zip(&inverse))
+        .map(|([sum, product], inverse)| [sum, product * inverse])
+        .collect(),
+    };
     let piece = layout.piece();
-    let tasks = input.len().div_ceil(piece);
-    let mut sums = vec![0.0; tasks * 2 * layout.width];
-    let origin = layout.widen(mean);
-    cpu.parallel_chunks(&mut sums, 2 * layout.width, |task, sums| {
-        let i = tasks - 1 - task;
-        let range = i * piece..input.len().min((i + 1) * piece);
-        let (sum, product) = sums.split_at_mut(layout.width);
-        cpu.dispatch(GradientSums {
-            input: &input[range.clone()],
-            gradient: &output_gradient[range],
-            origin: &origin,
-            sum,
-            product,
-        });
-    });
     let count = (input.len() / channels) as f64;
     // input gradient = a · gradient + b · (input − mean) + d; the difference first, for b may be large and x near the mean.
     let (mut a, mut b, mut d) = (
@@ -174,19 +235,12 @@ pub fn backward(
         vec![0.0; channels],
     );
     for c in 0..channels {
-        let total = |k: usize| -> f64 {
-            (0..tasks)
-                .rev()
-                .map(|task| layout.total(&sums[(2 * task + k) * layout.width..], c))
-                .sum()
-        };
-        let inverse = 1.0 / (f64::from(variance[c]) + f64::from(epsilon)).sqrt();
-        let (sum, product) = (total(0), total(1) * inverse);
+        let [sum, product] = sums[c];
         shift_gradient[c] = sum as f32;
         scale_gradient[c] = product as f32;
-        let factor = f64::from(scale[c]) * inverse;
+        let factor = f64::from(scale[c]) * inverse[c];
         a[c] = factor as f32;
-        b[c] = (-factor * inverse * product / count) as f32;
+        b[c] = (-factor * inverse[c] * product / count) as f32;
         d[c] = (-factor * sum / count) as f32;
     }
     let Some(input_gradient) = input_gradient else {
@@ -206,6 +260,37 @@ pub fn backward(
             is_streamed,
         });
     });
+}
+
+/// For each channel the sums of the gradient and of its product with input − mean.
+fn gradient_sums(cpu: &Cpu, batch: &Batch<'_>, output_gradient: &[f32]) -> Vec<[f64; 2]> {
+    let input = batch.input;
+    let layout = Layout::new(batch.mean.len());
+    let piece = layout.piece();
+    let tasks = input.len().div_ceil(piece);
+    let mut sums = vec![0.0; tasks * 2 * layout.width];
+    let origin = layout.widen(batch.mean);
+    cpu.parallel_chunks(&mut sums, 2 * layout.width, |task, sums| {
+        let i = tasks - 1 - task;
+        let range = i * piece..input.len().min((i + 1) * piece);
+        let (sum, product) = sums.split_at_mut(layout.width);
+        cpu.dispatch(GradientSums {
+            input: &input[range.clone()],
+            gradient: &output_gradient[range],
+            origin: &origin,
+            sum,
+            product,
+        });
+    });
+    let total = |c: usize, k: usize| -> f64 {
+        (0..tasks)
+            .rev()
+            .map(|task| layout.total(&sums[(2 * task + k) * layout.width..], c))
+            .sum()
+    };
+    (0..batch.mean.len())
+        .map(|c| [total(c, 0), total(c, 1)])
+        .collect()
 }
 
 #[cfg(test)]

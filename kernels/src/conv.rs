@@ -24,6 +24,7 @@ use std::ops::Range;
 use crate::activation::Activation;
 
 pub use bands::{Bands, Link};
+pub use finish::sums::Sums;
 pub use forward::Forward;
 pub use input_gradient::InputGradient;
 pub use weight_gradient::WeightGradient;
@@ -196,6 +197,8 @@ pub struct Epilogue<'a> {
     pub add: Option<&'a [f32]>,
     /// The function at the end.
     pub activation: Activation,
+    /// What is summed of the map that is stored.
+    pub sums: Option<Sums<'a>>,
 }
 
 /// What happens to an input gradient before it is stored: `(sum + old) · activation'(y)`.
@@ -206,6 +209,8 @@ pub struct GradientEpilogue<'a> {
     /// The convolution's input y, which came out of the activation; its derivative must follow from y
     /// (ReLU, ReLU6, leaky ReLU, sigmoid, tanh).
     pub mask: Option<(&'a [f32], Activation)>,
+    /// What is summed of the gradient that is stored; there is a mask then.
+    pub sums: Option<Sums<'a>>,
 }
 
 #[cfg(test)]

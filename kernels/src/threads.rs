@@ -246,6 +246,7 @@ impl Drop for Threads {
 }
 
 /// A mutable slice of which several threads may hold parts that do not overlap.
+#[derive(Debug)]
 pub struct DisjointMut<'a, T> {
     start: *mut T,
     length: usize,

@@ -6,7 +6,7 @@ use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::{Cpu, pool};
 
-use super::step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step};
+use super::step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step, SumsFor};
 use super::{Mode, PlanSettings};
 use crate::Shape;
 use crate::layers;
@@ -210,6 +210,7 @@ impl Lowering<'_> {
             add: inputs.len() == 2,
             activation,
             pooled: is_pooled,
+            sums: None,
         }));
         self.push(nodes, kind, inputs);
     }
@@ -219,11 +220,32 @@ impl Lowering<'_> {
         let mut nodes = vec![i];
         self.following_add(&mut nodes, &mut inputs);
         let (activation, nodes) = self.following_activation(nodes);
+        let forward_parts = self.sums_by_convolution(i, inputs[0]);
         let kind = Kind::Normalisation(Normalisation {
             add: inputs.len() == 2,
+            forward_parts,
             ..self.normalisation(i, activation)
         });
         self.push(nodes, kind, inputs);
+    }
+
+    /// Has the convolution that writes `map` take the sums of batch normalisation `i`, the next step, if it can; in how many parts.
+    fn sums_by_convolution(&mut self, i: usize, map: usize) -> Option<usize> {
+        if self.settings.mode != Mode::Training || !self.settings.fuse {
+            return None;
+        }
+        let step = self.steps.len();
+        let origin = self.parameters.range(i, Role::RunningMean)?;
+        let writer = self.steps.iter_mut().find(|step| step.output == map)?;
+        let Kind::Convolution(convolution) = &mut writer.kind else {
+            return None;
+        };
+        let is_plain = convolution.activation == Activation::Identity
+            && convolution.geometry.output[2] == origin.len()
+            && convolution.sums.is_none();
+        let parts = convolution.forward.sums_parts().filter(|_| is_plain)?;
+        convolution.sums = Some(SumsFor { step, origin });
+        Some(parts)
     }
 
     /// A step that writes the border, where it does not hold zeros.
@@ -286,6 +308,8 @@ impl Lowering<'_> {
             running_variance: range(Role::RunningVariance),
             add: false,
             activation,
+            forward_parts: None,
+            backward_parts: None,
         }
     }
 
@@ -455,7 +479,8 @@ fn dimensions(shape: Shape) -> [usize; 3] {
 /// Decides, for each step, where the gradients of its inputs go and who applies the derivative of a fused activation: the last step
 /// that writes the gradient of a map, if it is a convolution, does it in its epilogue. A max pool commutes with it (the derivative at
 /// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
-/// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied.
+/// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied, and such a convolution takes the sums of
+/// a batch normalisation before it.
 pub(super) fn plan_backward(steps: &mut [Step], maps: usize, fuse: bool) {
     let mut readers = vec![0; maps];
     steps
@@ -470,20 +495,45 @@ pub(super) fn plan_backward(steps: &mut [Step], maps: usize, fuse: bool) {
                 .filter(|activation| *activation != Activation::Identity),
         };
     }
+    let mut normalised: Vec<Option<(SumsFor, Activation)>> = vec![None; maps];
+    for (i, step) in steps.iter().enumerate().filter(|_| fuse) {
+        if let Kind::Normalisation(norm) = &step.kind {
+            let origin = norm.shift.clone();
+            let sums = SumsFor { step: i, origin };
+            normalised[step.output] = norm
+                .follows_from_output()
+                .then_some((sums, norm.activation));
+        }
+    }
+    let mut parts_of = Vec::new();
     let mut written = vec![false; maps];
     for step in steps.iter_mut().rev() {
         step.backward.own_mask = duty[step.output].take();
         for map in &step.inputs {
             readers[*map] -= 1;
+            let last = match &step.kind {
+                Kind::Convolution(convolution) if readers[*map] == 0 => Some(convolution),
+                _ => None,
+            };
+            let mask = last.and_then(|_| duty[*map].take());
+            let sums = last.and_then(|convolution| {
+                let (sums, activation) = normalised[*map].take()?;
+                let is_whole = mask.unwrap_or(Activation::Identity) == activation
+                    && convolution.geometry.input[2] == sums.origin.len();
+                let parts = convolution
+                    .input_gradient
+                    .sums_parts()
+                    .filter(|_| is_whole)?;
+                parts_of.push((sums.step, parts));
+                Some(sums)
+            });
             step.backward
                 .inputs
                 .push((*map != 0).then(|| GradientTarget {
                     gradient: 0,
                     accumulate: std::mem::replace(&mut written[*map], true),
-                    mask: match step.kind {
-                        Kind::Convolution(_) if readers[*map] == 0 => duty[*map].take(),
-                        _ => None,
-                    },
+                    mask,
+                    sums,
                 }));
         }
         let is_first = |i: &usize| {
@@ -493,5 +543,10 @@ pub(super) fn plan_backward(steps: &mut [Step], maps: usize, fuse: bool) {
         };
         let mut summands = step.kind.summands(step.inputs.len());
         step.backward.summand = summands.find(is_first).filter(|_| fuse);
+    }
+    for (step, parts) in parts_of {
+        if let Kind::Normalisation(norm) = &mut steps[step].kind {
+            norm.backward_parts = Some(parts);
+        }
     }
 }

@@ -70,6 +70,8 @@ pub struct PlanMemory {
     pub parameter_bytes: usize,
     /// Which of each pooling window was the largest.
     pub index_bytes: usize,
+    /// Means, variances and sums of batch normalisations, folded biases.
+    pub statistics_bytes: usize,
 }
 
 impl Plan {
@@ -110,13 +112,15 @@ impl Plan {
                 true => kinds().map(Kind::index_bytes).sum(),
                 false => 0,
             },
+            statistics_bytes: bytes(kinds().map(Kind::statistics_len).sum()),
         };
         memory.bytes = memory.value_bytes
             + memory.gradient_bytes
             + memory.packed_bytes
             + memory.scratch_bytes
             + memory.parameter_bytes
-            + memory.index_bytes;
+            + memory.index_bytes
+            + memory.statistics_bytes;
         memory
     }
 }
@@ -159,6 +163,9 @@ impl Step {
             }
             if let Some(activation) = target.mask {
                 backward.push(format!("derivative of the {} before it", name(activation)));
+            }
+            if target.sums.is_some() {
+                backward.push("sums of the batch norm before it".into());
             }
             if target.accumulate {
                 backward.push("sum with another branch's gradient".into());
@@ -292,7 +299,12 @@ impl fmt::Display for PlanMemory {
             _ => "weights, their gradient, the optimizer's memory",
         };
         line("  parameters", self.parameter_bytes, with.into())?;
-        line("  winners", self.index_bytes, "of max pooling".into())
+        line("  winners", self.index_bytes, "of max pooling".into())?;
+        line(
+            "  statistics",
+            self.statistics_bytes,
+            "of batch normalisation".into(),
+        )
     }
 }
 
@@ -319,7 +331,7 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                "conv",
+                "conv + sums",
                 "batch norm + relu",
                 "conv + relu + max pool",
                 "linear"
@@ -328,7 +340,11 @@ mod tests {
         let second = &training.steps[2];
         assert_eq!(second.geometry.as_deref(), Some("3×3 16→32 @8×8"));
         assert_eq!(second.forward.as_deref(), Some("winograd"));
-        assert_eq!(second.backward, ["derivative of the relu before it"]);
+        let backward = [
+            "derivative of the relu before it",
+            "sums of the batch norm before it",
+        ];
+        assert_eq!(second.backward, backward);
         assert_eq!(training.steps[0].input_gradient, None, "nothing reads it");
 
         let inference = report(PlanSettings::inference(4))?;

@@ -41,6 +41,8 @@ pub(crate) struct GradientTarget {
     pub(crate) accumulate: bool,
     /// The derivative of the activation that made the input, to be applied by this step since it is the last to write.
     pub(crate) mask: Option<Activation>,
+    /// The batch normalisation that made the input, if its sums are taken while the gradient is stored.
+    pub(crate) sums: Option<SumsFor>,
 }
 
 /// What a step computes.
@@ -88,6 +90,17 @@ pub(crate) struct Convolution {
     pub(crate) activation: Activation,
     /// Whether the output is max pooled by 2×2 windows side by side; the passes were then made for it.
     pub(crate) pooled: bool,
+    /// The batch normalisation of the output, if its sums are taken while that is stored (training).
+    pub(crate) sums: Option<SumsFor>,
+}
+
+/// The batch normalisation for which a pass sums what it stores.
+#[derive(Clone)]
+pub(crate) struct SumsFor {
+    /// Its step, whose statistics hold the sums.
+    pub(crate) step: usize,
+    /// The parameters about which they are taken.
+    pub(crate) origin: Range<usize>,
 }
 
 /// `conv + relu`
@@ -102,6 +115,7 @@ impl Convolution {
     /// What is computed, without the algorithms.
     pub(super) fn summary(&self) -> String {
         let mut parts = vec![if self.linear { "linear" } else { "conv" }.to_string()];
+        parts.extend(self.sums.as_ref().map(|_| "sums".into()));
         parts.extend(self.folded.as_ref().map(|_| "folded batch norm".into()));
         parts.extend(self.add.then(|| "add".into()));
         let text = with_activation(parts, self.activation);
@@ -160,6 +174,24 @@ pub(crate) struct Normalisation {
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
+    /// Parts of the sums that the convolution before it takes while it stores the input; none if they take a pass of their own.
+    pub(crate) forward_parts: Option<usize>,
+    /// Parts of those that the convolution behind it takes while it stores the gradient of the output.
+    pub(crate) backward_parts: Option<usize>,
+}
+
+impl Normalisation {
+    /// Whether what was normalised is a linear function of the output where the activation's derivative is not 0.
+    pub(super) fn follows_from_output(&self) -> bool {
+        use Activation::{Identity, Relu, Relu6};
+        !self.add && matches!(self.activation, Identity | Relu | Relu6)
+    }
+
+    /// Floats of the batch's mean and variance, and of the sums, which both ways use in turn.
+    fn statistics_len(&self) -> usize {
+        let parts = self.forward_parts.max(self.backward_parts).unwrap_or(0);
+        2 * self.channels * (1 + parts)
+    }
 }
 
 impl Kind {
@@ -255,10 +287,10 @@ impl Kind {
         with_activation(parts, self.activation())
     }
 
-    /// Floats of the batch's mean and variance (or of the folded bias).
+    /// Floats of the batch's mean, variance and sums (or of the folded bias).
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
-            Self::Normalisation(normalisation) => 2 * normalisation.channels,
+            Self::Normalisation(normalisation) => normalisation.statistics_len(),
             Self::Convolution(step) => step.folded_bias(),
             Self::Chain(chain) => chain.folded_biases(),
             _ => 0,

@@ -41,6 +41,7 @@ impl Chain {
                     bias: step.forward_bias(context, bias),
                     add: add.filter(|_| step.add),
                     activation: step.activation,
+                    sums: None,
                 },
             }
         });

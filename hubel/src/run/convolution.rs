@@ -1,10 +1,11 @@
 //! Convolutions and linear layers.
-use hubel_kernels::batch_norm;
-use hubel_kernels::conv::{Epilogue, GradientEpilogue};
+use hubel_kernels::activation::Activation;
+use hubel_kernels::conv::{Epilogue, GradientEpilogue, Sums};
 use hubel_kernels::pool::Pooled;
+use hubel_kernels::{DisjointMut, batch_norm};
 
 use super::Context;
-use crate::plan::{Convolution, GradientTarget, Step};
+use crate::plan::{Convolution, GradientTarget, Step, SumsFor};
 use crate::workspace::Workspace;
 
 impl Convolution {
@@ -84,25 +85,28 @@ impl Convolution {
     ) {
         let geometry = &self.geometry;
         let input_length = geometry.batch * geometry.input.iter().product::<usize>();
-        let epilogue = Epilogue {
-            bias: self.forward_bias(context, &workspace.statistics[context.step]),
-            add: self
-                .add
-                .then(|| &workspace.values[step.inputs[1]][..output.len()]),
-            activation: self.activation,
-        };
-        let cpu = context.cpu;
-        let input = &workspace.values[step.inputs[0]][..input_length];
-        let packed = &workspace.packed[context.step].forward;
-        let packed = packed_or_plain(packed, self, context);
-        let scratch = &mut workspace.scratch;
-        if self.pooled {
-            let winners = &mut workspace.winners[context.step][..];
-            let winners = context.training.then_some(winners);
-            (self.forward).run_pooled(cpu, input, packed, &epilogue, output, winners, scratch);
-        } else {
-            (self.forward).run(cpu, input, packed, &epilogue, output, scratch);
-        }
+        with_sums(self.sums.as_ref(), context, workspace, |sums, workspace| {
+            let epilogue = Epilogue {
+                bias: self.forward_bias(context, &workspace.statistics[context.step]),
+                add: self
+                    .add
+                    .then(|| &workspace.values[step.inputs[1]][..output.len()]),
+                activation: self.activation,
+                sums,
+            };
+            let cpu = context.cpu;
+            let input = &workspace.values[step.inputs[0]][..input_length];
+            let packed = &workspace.packed[context.step].forward;
+            let packed = packed_or_plain(packed, self, context);
+            let scratch = &mut workspace.scratch;
+            if self.pooled {
+                let winners = &mut workspace.winners[context.step][..];
+                let winners = context.training.then_some(winners);
+                (self.forward).run_pooled(cpu, input, packed, &epilogue, output, winners, scratch);
+            } else {
+                (self.forward).run(cpu, input, packed, &epilogue, output, scratch);
+            }
+        });
     }
 
     pub(super) fn weight_gradient(
@@ -161,29 +165,61 @@ impl Convolution {
     ) {
         let geometry = &self.geometry;
         let input_length = geometry.batch * geometry.input.iter().product::<usize>();
-        let input = &workspace.values[step.inputs[0]][..input_length];
-        if let Some(target) = &step.backward.inputs[0] {
-            let epilogue = GradientEpilogue {
-                accumulate: target.accumulate,
-                mask: target.mask.map(|activation| (input, activation)),
-            };
-            let cpu = context.cpu;
-            let packed = &workspace.packed[context.step].input_gradient;
-            let packed = packed_or_plain(packed, self, context);
-            let gradient = &mut workspace.gradients[target.gradient][..input_length];
-            let scratch = &mut workspace.scratch;
-            if self.pooled {
-                let pooled = Pooled {
-                    gradient: output_gradient,
-                    winners: &workspace.winners[context.step],
+        let Some(target) = &step.backward.inputs[0] else {
+            return;
+        };
+        with_sums(
+            target.sums.as_ref(),
+            context,
+            workspace,
+            |sums, workspace| {
+                let input = &workspace.values[step.inputs[0]][..input_length];
+                let mask = match sums {
+                    Some(_) => Some(target.mask.unwrap_or(Activation::Identity)),
+                    None => target.mask,
                 };
-                (self.input_gradient).run_pooled(cpu, pooled, packed, &epilogue, gradient, scratch);
-            } else {
-                let from = output_gradient;
-                (self.input_gradient).run(cpu, from, packed, &epilogue, gradient, scratch);
-            }
-        }
+                let epilogue = GradientEpilogue {
+                    accumulate: target.accumulate,
+                    mask: mask.map(|activation| (input, activation)),
+                    sums,
+                };
+                let cpu = context.cpu;
+                let packed = &workspace.packed[context.step].input_gradient;
+                let packed = packed_or_plain(packed, self, context);
+                let gradient = &mut workspace.gradients[target.gradient][..input_length];
+                let scratch = &mut workspace.scratch;
+                if self.pooled {
+                    let pooled = Pooled {
+                        gradient: output_gradient,
+                        winners: &workspace.winners[context.step],
+                    };
+                    (self.input_gradient)
+                        .run_pooled(cpu, pooled, packed, &epilogue, gradient, scratch);
+                } else {
+                    let from = output_gradient;
+                    (self.input_gradient).run(cpu, from, packed, &epilogue, gradient, scratch);
+                }
+            },
+        );
     }
+}
+
+/// Calls `pass` with the place for the sums that it takes, if it takes any.
+fn with_sums(
+    sums: Option<&SumsFor>,
+    context: &Context<'_>,
+    workspace: &mut Workspace,
+    pass: impl FnOnce(Option<Sums<'_>>, &mut Workspace),
+) {
+    let Some(sums) = sums else {
+        return pass(None, workspace);
+    };
+    let mut statistics = std::mem::take(&mut workspace.statistics[sums.step]);
+    let origin = &context.parameters.values()[sums.origin.clone()];
+    // Behind the mean and the variance.
+    let parts = &DisjointMut::new(&mut statistics[2 * origin.len()..]);
+    pass(Some(Sums { origin, parts }), workspace);
+    workspace.statistics[sums.step] = statistics;
 }
 
 /// What a pass wants of the weights: what it has packed, or the weights as they are where it packs nothing.

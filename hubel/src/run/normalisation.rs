@@ -17,8 +17,17 @@ impl Normalisation {
         let (cpu, values) = (context.cpu, context.parameters.values());
         let input = &workspace.values[step.inputs[0]][..output.len()];
         let (factor, summand) = if context.training {
-            let (mean, variance) = workspace.statistics[context.step].split_at_mut(self.channels);
-            batch_norm::statistics(cpu, input, mean, variance);
+            let (mean, rest) = workspace.statistics[context.step].split_at_mut(self.channels);
+            let (variance, sums) = rest.split_at_mut(self.channels);
+            let is_told = self.forward_parts.is_some_and(|parts| {
+                let parts = &sums[..parts * 2 * self.channels];
+                let origin = &values[self.running_mean.clone()];
+                let rows = output.len() / self.channels;
+                batch_norm::statistics_of_sums(parts, origin, rows, self.epsilon, mean, variance)
+            });
+            if !is_told {
+                batch_norm::statistics(cpu, input, mean, variance);
+            }
             let (scale, shift) = (&values[self.scale.clone()], &values[self.shift.clone()]);
             batch_norm::factors(mean, variance, self.epsilon, scale, shift)
         } else {
@@ -37,13 +46,16 @@ impl Normalisation {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        let (mean, variance) = workspace.statistics[context.step].split_at(self.channels);
+        let (mean, rest) = workspace.statistics[context.step].split_at(self.channels);
+        let (variance, sums) = rest.split_at(self.channels);
+        let values = context.parameters.values();
         let batch = Batch {
             input: &workspace.values[step.inputs[0]][..output_gradient.len()],
             mean,
             variance,
             epsilon: self.epsilon,
-            scale: &context.parameters.values()[self.scale.clone()],
+            scale: &values[self.scale.clone()],
+            shift: &values[self.shift.clone()],
         };
         let (mut scale_gradient, mut shift_gradient) =
             (vec![0.0; self.channels], vec![0.0; self.channels]);
@@ -52,6 +64,7 @@ impl Normalisation {
             context.cpu,
             batch,
             output_gradient,
+            (self.backward_parts).map(|parts| &sums[..parts * 2 * self.channels]),
             &mut scale_gradient,
             &mut shift_gradient,
             target.map(|target| &mut workspace.gradients[target.gradient][..output_gradient.len()]),
@@ -70,7 +83,8 @@ impl Plan {
             let Kind::Normalisation(norm) = &step.kind else {
                 continue;
             };
-            let (mean, variance) = workspace.statistics[i].split_at(norm.channels);
+            let (mean, rest) = workspace.statistics[i].split_at(norm.channels);
+            let variance = &rest[..norm.channels];
             let rows = self.output_lengths[i] / norm.channels;
             // The four tensors lie apart; the running ones are taken out to be changed together.
             let values = parameters.values_mut();

@@ -170,12 +170,14 @@ impl Run<'_> {
             variance: &variance,
             epsilon,
             scale: self.tensor(Role::Scale),
+            shift: self.tensor(Role::Shift),
         };
         let mut gradient = self.zeros();
         batch_norm::backward(
             self.cpu,
             batch,
             self.output_gradient,
+            None,
             &mut vec![0.0; channels],
             &mut vec![0.0; channels],
             Some(&mut gradient),

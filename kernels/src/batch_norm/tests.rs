@@ -43,11 +43,13 @@ fn statistics_and_gradients_are_those_of_the_formula() {
             variance: &variance,
             epsilon: epsilon as f32,
             scale: &scale32,
+            shift: &single(&shift),
         };
         backward(
             &cpu,
             batch,
             &single(&weights),
+            None,
             &mut d_scale,
             &mut d_shift,
             Some(&mut d_input),
@@ -111,6 +113,7 @@ fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Ve
         variance: &variance,
         epsilon: 1e-3,
         scale: &scale,
+        shift: &shift,
     };
     let (mut d_scale, mut d_shift) = (vec![0.0; channels], vec![0.0; channels]);
     let mut d_input = vec![1.0; input.len()];
@@ -118,6 +121,7 @@ fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Ve
         cpu,
         batch,
         gradient,
+        None,
         &mut d_scale,
         &mut d_shift,
         Some(&mut d_input),
@@ -242,6 +246,7 @@ fn large_maps_do_not_depend_on_where_they_lie() {
                     variance: &scale,
                     epsilon: 1e-3,
                     scale: &scale,
+                    shift: &mean,
                 };
                 let (mut d_scale, mut d_shift) = (mean.clone(), mean.clone());
                 let target = Some(&mut d_input[shift..]);
@@ -249,6 +254,7 @@ fn large_maps_do_not_depend_on_where_they_lie() {
                     &cpu,
                     batch,
                     &gradient,
+                    None,
                     &mut d_scale,
                     &mut d_shift,
                     target,
@@ -258,5 +264,123 @@ fn large_maps_do_not_depend_on_where_they_lie() {
             };
             assert!(written(0) == written(1), "{set} {rows}×{channels}");
         }
+    }
+}
+
+/// Gradients of scale, shift and input.
+fn gradients(batch: Batch<'_>, output_gradient: &[f32], parts: Option<&[f32]>) -> [Vec<f32>; 3] {
+    let channels = batch.mean.len();
+    let [mut scale, mut shift] = [vec![0.0; channels], vec![0.0; channels]];
+    let mut input = vec![0.0; output_gradient.len()];
+    let target = Some(&mut input[..]);
+    let cpu = Cpu::best(2);
+    backward(
+        &cpu,
+        batch,
+        output_gradient,
+        parts,
+        &mut scale,
+        &mut shift,
+        target,
+        false,
+    );
+    [scale, shift, input]
+}
+
+#[test]
+fn sums_that_a_convolution_took_give_the_same_statistics_and_gradients() {
+    let (rows, channels) = (500, 7);
+    let number = |i: usize| (i as f32 * 0.7371).sin() + 2.0;
+    let input: Vec<f32> = (0..rows * channels).map(number).collect();
+    let cpu = Cpu::best(2);
+    let [mut mean, mut variance] = [vec![0.0; channels], vec![0.0; channels]];
+    statistics(&cpu, &input, &mut mean, &mut variance);
+    // Two parts of sums about an origin.
+    let parts = |origin: &[f32], terms: &dyn Fn(usize) -> [f32; 2]| -> Vec<f32> {
+        let mut parts = vec![0.0; 2 * 2 * origin.len()];
+        for i in 0..rows * channels {
+            let part = &mut parts[if i < 1000 { 0 } else { 2 * channels }..];
+            let [first, second] = terms(i);
+            part[i % channels] += first;
+            part[channels + i % channels] += second;
+        }
+        parts
+    };
+    let origin = vec![1.5; channels];
+    let sums = parts(&origin, &|i| {
+        let difference = input[i] - origin[i % channels];
+        [difference, difference * difference]
+    });
+    let [mut summed_mean, mut summed_variance] = [vec![0.0; channels], vec![0.0; channels]];
+    let mut told = |sums: &[f32], origin: &[f32]| {
+        statistics_of_sums(
+            sums,
+            origin,
+            rows,
+            1e-5,
+            &mut summed_mean,
+            &mut summed_variance,
+        )
+    };
+    let far = vec![-100.0; channels];
+    let about_far = parts(&far, &|i| {
+        let difference = input[i] + 100.0;
+        [difference, difference * difference]
+    });
+    assert!(!told(&about_far, &far));
+    assert!(told(&sums, &origin));
+    for c in 0..channels {
+        assert!((mean[c] - summed_mean[c]).abs() < 1e-5);
+        assert!((variance[c] - summed_variance[c]).abs() < 1e-5);
+    }
+
+    let scale: Vec<f32> = (0..channels).map(|c| 0.5 + c as f32 / 9.0).collect();
+    let shift: Vec<f32> = (0..channels).map(|c| c as f32 / 3.0 - 1.0).collect();
+    let (factor, summand) = factors(&mean, &variance, 1e-5, &scale, &shift);
+    let y: Vec<f32> = (0..input.len())
+        .map(|i| (factor[i % channels] * input[i] + summand[i % channels]).max(0.0))
+        .collect();
+    let gradient: Vec<f32> = (0..y.len())
+        .map(|i| {
+            if y[i] > 0.0 {
+                (i as f32 * 1.13).cos()
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let sums = parts(&shift, &|i| {
+        [gradient[i], gradient[i] * (y[i] - shift[i % channels])]
+    });
+    let batch = Batch {
+        input: &input,
+        mean: &mean,
+        variance: &variance,
+        epsilon: 1e-5,
+        scale: &scale,
+        shift: &shift,
+    };
+    let found = gradients(batch, &gradient, Some(&sums)).concat();
+    let expected = gradients(batch, &gradient, None).concat();
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(
+            (found - expected).abs() < 1e-4,
+            "{found} instead of {expected}"
+        );
+    }
+
+    // What was normalised cannot be told from an output without it, or almost: then the sums are taken anew.
+    for small in [0.0, 1e-4] {
+        let mut scale = scale.clone();
+        scale[3] = small;
+        let shift = vec![0.5; channels];
+        let batch = Batch {
+            scale: &scale,
+            shift: &shift,
+            ..batch
+        };
+        let useless = vec![f32::NAN; sums.len()];
+        let found = gradients(batch, &gradient, Some(&useless));
+        assert_eq!(found, gradients(batch, &gradient, None));
     }
 }

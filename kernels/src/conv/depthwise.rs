@@ -12,6 +12,7 @@ use crate::threads::DisjointMut;
 
 use super::axis::Axis;
 use super::finish::Finish;
+use super::finish::sums::{Part, Taken};
 use super::{Epilogue, Geometry, GradientEpilogue, Link};
 use runs::{MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, runs};
 
@@ -66,6 +67,11 @@ impl Forward {
         self.0.run(cpu, input, packed, end, output);
     }
 
+    /// Parts in which a pass sums what it stores.
+    pub(super) fn sums_parts(&self) -> usize {
+        self.0.tasks()
+    }
+
     /// Some rows of the output, counted through all images, on this thread alone. `input` and `output` are where the maps start or
     /// would start.
     ///
@@ -80,13 +86,15 @@ impl Forward {
         rows: Range<usize>,
     ) {
         assert_eq!(link.packed.len(), self.packed_len(), "packed weights");
-        assert!(link.epilogue.add.is_none(), "a map to add");
+        let plain = link.epilogue.add.is_none() && link.epilogue.sums.is_none();
+        assert!(plain, "a map to add, or sums to take");
         cpu.dispatch(Task {
             gather: &self.0,
             source: input,
             weights: link.packed,
             end: &self.end(&link.epilogue, &[]),
             target: output,
+            part: 0,
             rows,
             is_streamed: false,
         });
@@ -94,19 +102,23 @@ impl Forward {
 
     /// What happens to the sums of `output`.
     fn end<'a>(&self, epilogue: &Epilogue<'a>, output: &[f32]) -> End<'a> {
-        let finish = Finish::forward(epilogue, output, self.0.source[2]);
+        let channels = self.0.source[2];
+        let finish = Finish::forward(epilogue, output, channels);
+        let parts = self.0.tasks();
         match *epilogue {
             Epilogue {
                 bias: None,
                 add: None,
                 activation: Activation::Identity,
-            } => End::Nothing,
+                sums,
+            } => End::Nothing(sums.map(|sums| Part::first(sums, channels, parts))),
             Epilogue {
                 bias: Some(bias),
                 add: None,
                 activation,
+                sums: None,
             } => End::Activation(bias, activation),
-            _ => End::Other(finish),
+            _ => End::Other(finish.summing(epilogue.sums, channels, Some(parts))),
         }
     }
 }
@@ -138,6 +150,11 @@ impl InputGradient {
         self.0.weights()
     }
 
+    /// Parts in which a pass sums what it stores.
+    pub(super) fn sums_parts(&self) -> usize {
+        self.0.tasks()
+    }
+
     /// Turns the kernel by 180°.
     pub(super) fn pack(&self, weights: &[f32], packed: &mut [f32]) {
         assert_eq!(weights.len(), packed.len(), "packed weights");
@@ -156,17 +173,24 @@ impl InputGradient {
         epilogue: &GradientEpilogue,
         input_gradient: &mut [f32],
     ) {
-        let finish = Finish::gradient(epilogue, input_gradient, self.0.source[2]);
+        let channels = self.0.source[2];
+        let finish = Finish::gradient(epilogue, input_gradient, channels);
+        let parts = self.0.tasks();
         let end = match *epilogue {
             GradientEpilogue {
                 accumulate: false,
                 mask: None,
-            } => End::Nothing,
+                sums: None,
+            } => End::Nothing(None),
             GradientEpilogue {
                 accumulate: false,
                 mask: Some((y, activation)),
-            } => End::Derivative(y, activation),
-            _ => End::Other(finish),
+                sums,
+            } => {
+                let sums = sums.map(|sums| Part::first(sums, channels, parts));
+                End::Derivative(y, activation, sums)
+            }
+            _ => End::Other(finish.summing(epilogue.sums, channels, Some(parts))),
         };
         self.0
             .run(cpu, output_gradient, packed, end, input_gradient);
@@ -195,11 +219,12 @@ struct Gather {
 /// What happens to a sum before it is stored. The common cases have a loop of their own.
 #[derive(Clone, Copy)]
 enum End<'a> {
-    Nothing,
+    /// sum, summed in turn if asked
+    Nothing(Option<Part<'a>>),
     /// activation(sum + bias)
     Activation(&'a [f32], Activation),
-    /// sum · derivative where it gave this map
-    Derivative(&'a [f32], Activation),
+    /// sum · derivative where it gave this map, summed in turn if asked
+    Derivative(&'a [f32], Activation, Option<Part<'a>>),
     Other(Finish<'a>),
 }
 
@@ -228,23 +253,34 @@ impl Gather {
         self.taps[0] * self.taps[1] * self.source[2]
     }
 
+    /// Rows of the target of all images, and those of a task.
+    fn all_rows(&self) -> [usize; 2] {
+        let [height, width, channels] = self.target;
+        let rows = self.images * height;
+        [rows, (TASK / (width * channels)).min(rows / TASKS).max(1)]
+    }
+
+    fn tasks(&self) -> usize {
+        let [rows, of_task] = self.all_rows();
+        rows.div_ceil(of_task)
+    }
+
     fn run(&self, cpu: &Cpu, source: &[f32], weights: &[f32], end: End, target: &mut [f32]) {
         let length = |image: [usize; 3]| self.images * image.iter().product::<usize>();
         assert_eq!(source.len(), length(self.source), "source");
         assert_eq!(weights.len(), self.weights(), "packed weights");
         assert_eq!(target.len(), length(self.target), "target");
-        let [height, width, channels] = self.target;
-        let rows = self.images * height;
-        let rows_of_task = (TASK / (width * channels)).min(rows / TASKS).max(1);
-        let is_streamed = !matches!(end, End::Other(_)) && is_streamed(target, channels);
+        let [rows, rows_of_task] = self.all_rows();
+        let is_streamed = !matches!(end, End::Other(_)) && is_streamed(target, self.target[2]);
         let target = DisjointMut::new(target);
-        cpu.parallel(rows.div_ceil(rows_of_task), |task| {
+        cpu.parallel(self.tasks(), |task| {
             cpu.dispatch(Task {
                 gather: self,
                 source: source.as_ptr(),
                 weights,
                 end: &end,
                 target: target.as_mut_ptr(),
+                part: task,
                 rows: task * rows_of_task..((task + 1) * rows_of_task).min(rows),
                 is_streamed,
             });
@@ -260,6 +296,8 @@ struct Task<'a> {
     weights: &'a [f32],
     end: &'a End<'a>,
     target: *mut f32,
+    /// Of the sums of what is stored.
+    part: usize,
     /// Counted through all images.
     rows: Range<usize>,
     /// Whether the target is written past the caches.
@@ -399,7 +437,16 @@ impl Task<'_> {
         unsafe {
             // The common functions find the sums in registers. The others get a copy in memory, so that theirs do not force these there.
             match *self.end {
-                End::Nothing => self.store(simd, sums, at, lanes),
+                End::Nothing(None) => self.store(simd, sums, at, lanes),
+                End::Nothing(Some(part)) => {
+                    let part = part.with_part(self.part);
+                    let mut taken = part.taken(simd, channel, lanes);
+                    for sum in sums {
+                        taken.add(simd, sum);
+                    }
+                    part.keep(simd, taken, channel, lanes);
+                    self.store(simd, sums, at, lanes);
+                }
                 End::Activation(bias, activation) => {
                     let bias = load(simd, lanes, bias.as_ptr().add(channel));
                     let mut sums = sums;
@@ -413,16 +460,27 @@ impl Task<'_> {
                         other => self.activate(simd, black_box(sums), at, lanes, other),
                     }
                 }
-                End::Derivative(y, activation) => match activation {
-                    Relu => self.derive(simd, sums, at, lanes, y, Relu),
-                    Relu6 => self.derive(simd, sums, at, lanes, y, Relu6),
-                    other => self.derive(simd, black_box(sums), at, lanes, y, other),
-                },
-                End::Other(finish) => {
-                    for (p, sum) in black_box(sums).iter().enumerate() {
-                        let at = at + p * pitch;
-                        finish.store(simd, *sum, self.target, at, channel, lanes);
+                End::Derivative(y, activation, part) => {
+                    let part = part.map(|part| part.with_part(self.part));
+                    let mut taken = part.map(|part| part.taken(simd, channel, lanes));
+                    let taken_by = &mut taken;
+                    match activation {
+                        Relu => self.derive(simd, sums, at, lanes, y, Relu, taken_by),
+                        Relu6 => self.derive(simd, sums, at, lanes, y, Relu6, taken_by),
+                        other => self.derive(simd, black_box(sums), at, lanes, y, other, taken_by),
                     }
+                    if let (Some(part), Some(taken)) = (part, taken) {
+                        part.keep(simd, taken, channel, lanes);
+                    }
+                }
+                End::Other(finish) => {
+                    let finish = finish.with_part(self.part);
+                    let mut taken = finish.taken(simd, channel, lanes);
+                    for (p, sum) in black_box(sums).iter().enumerate() {
+                        let (target, at) = (self.target, at + p * pitch);
+                        finish.store_summed(simd, *sum, target, at, channel, lanes, &mut taken);
+                    }
+                    finish.keep(simd, taken, channel, lanes);
                 }
             }
         }
@@ -461,6 +519,7 @@ impl Task<'_> {
         lanes: usize,
         y: &[f32],
         activation: Activation,
+        taken: &mut Option<Taken<S>>,
     ) {
         let [_, width, channels] = self.gather.target;
         let pitch = self.gather.phases * channels;
@@ -477,6 +536,9 @@ impl Task<'_> {
                 *sum,
                 activation::derivative_from_output(simd, activation, y),
             );
+            if let Some(taken) = taken {
+                taken.add_gradient(simd, *sum, y);
+            }
         }
         // SAFETY: the caller's promise.
         unsafe { self.store(simd, sums, at, lanes) };

@@ -83,6 +83,11 @@ impl Forward {
         });
     }
 
+    /// Parts in which a pass sums what it stores, if it can.
+    pub(super) fn sums_parts(&self) -> Option<usize> {
+        self.by.sums_parts()
+    }
+
     /// Prepared to pool what it writes by 2×2 windows, if it can.
     pub(super) fn pooled(self) -> Option<Self> {
         let by = match self.by {
@@ -106,6 +111,7 @@ impl Forward {
         self.by
             .with_bias_of_row(epilogue, width, |epilogue, channels| {
                 let finish = Finish::forward(epilogue, output, channels);
+                let finish = finish.summing(epilogue.sums, channels, self.sums_parts());
                 let output = Output::Map(&DisjointMut::new(output));
                 (self.by).run(cpu, Source::map(input), packed, &finish, output);
             });
@@ -184,6 +190,11 @@ impl InputGradient {
         });
     }
 
+    /// Parts in which a pass sums what it stores, if it can.
+    pub(super) fn sums_parts(&self) -> Option<usize> {
+        self.by.sums_parts()
+    }
+
     /// Prepared to read a pooled gradient, if it can.
     pub(super) fn expanding(self) -> Option<Self> {
         let by = match self.by {
@@ -209,6 +220,7 @@ impl InputGradient {
             Loop::Spread(_) => width * inputs,
         };
         let finish = Finish::gradient(epilogue, input_gradient, channels);
+        let finish = finish.summing(epilogue.sums, channels, self.sums_parts());
         let output = Output::Map(&DisjointMut::new(input_gradient));
         self.by.run(cpu, output_gradient, packed, &finish, output);
     }
@@ -252,6 +264,14 @@ impl Loop {
                 };
                 body(&epilogue, width * spread.channels());
             }
+        }
+    }
+
+    /// A row that [`Spread`] takes for a pixel has each channel many times.
+    fn sums_parts(&self) -> Option<usize> {
+        match self {
+            Self::Gather(gather) => Some(gather.sums_parts()),
+            Self::Spread(_) => None,
         }
     }
 

@@ -1,4 +1,5 @@
 //! What happens to a vector of sums before it is stored, in one form for outputs and input gradients.
+pub(super) mod sums;
 pub(super) mod tile;
 
 use crate::activation::{self, Activation};
@@ -7,6 +8,7 @@ use crate::stream::is_streamed;
 
 use super::prefetch::{prefetch, prefetch_write};
 use super::{Epilogue, GradientEpilogue};
+use sums::{Part, Sums, Taken};
 
 /// `(activation(sum + bias + add) + old) · derivative(mask)`, each part optional.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +20,8 @@ pub(super) struct Finish<'a> {
     mask: Option<(&'a [f32], Activation)>,
     /// Whether the target is written past the caches: its whole, aligned vectors, and that should be all of them.
     stream: bool,
+    /// Where what is stored is summed.
+    sums: Option<Part<'a>>,
 }
 
 impl<'a> Finish<'a> {
@@ -37,7 +41,8 @@ impl<'a> Finish<'a> {
     /// The end of a forward pass whose map of `channels` channels is pooled before it is stored.
     pub(super) fn pooled(epilogue: &Epilogue<'a>, channels: usize) -> Self {
         assert!(epilogue.bias.is_none_or(|bias| bias.len() == channels));
-        assert!(epilogue.add.is_none(), "nothing is added before pooling");
+        let plain = epilogue.add.is_none() && epilogue.sums.is_none();
+        assert!(plain, "nothing is added or summed before pooling");
         Self {
             bias: epilogue.bias,
             activation: epilogue.activation,
@@ -61,6 +66,98 @@ impl<'a> Finish<'a> {
             mask: epilogue.mask,
             stream: !epilogue.accumulate && is_streamed(target, channels),
             ..Self::default()
+        }
+    }
+
+    /// Sums what is stored too, in so many `parts` if the pass can.
+    ///
+    /// # Panics
+    /// If there are sums to be taken by a pass that cannot, or of gradients without a map y.
+    pub(super) fn summing(
+        self,
+        sums: Option<Sums<'a>>,
+        channels: usize,
+        parts: Option<usize>,
+    ) -> Self {
+        let first = |sums| Part::first(sums, channels, parts.expect("this pass takes no sums"));
+        Self {
+            sums: sums.map(first),
+            ..self
+        }
+    }
+
+    /// For one of its parts.
+    #[inline(always)]
+    pub(super) fn with_part(self, part: usize) -> Self {
+        Self {
+            sums: self.sums.map(|sums| sums.with_part(part)),
+            ..self
+        }
+    }
+
+    /// The sums of `lanes` channels so far, to which [`Finish::store_summed`] adds.
+    ///
+    /// # Safety
+    /// As [`Finish::store`], and no other thread has this part of the sums.
+    #[inline(always)]
+    pub(super) unsafe fn taken<S: Simd>(
+        &self,
+        simd: S,
+        channel: usize,
+        lanes: usize,
+    ) -> Option<Taken<S>> {
+        // SAFETY: the caller's promise.
+        self.sums
+            .map(|sums| unsafe { sums.taken(simd, channel, lanes) })
+    }
+
+    /// Puts back what [`Finish::taken`] took.
+    ///
+    /// # Safety
+    /// As [`Finish::taken`].
+    #[inline(always)]
+    pub(super) unsafe fn keep<S: Simd>(
+        &self,
+        simd: S,
+        taken: Option<Taken<S>>,
+        channel: usize,
+        lanes: usize,
+    ) {
+        if let (Some(sums), Some(taken)) = (&self.sums, taken) {
+            // SAFETY: the caller's promise.
+            unsafe { sums.keep(simd, taken, channel, lanes) };
+        }
+    }
+
+    /// As [`Finish::store`], and adds to the sums.
+    ///
+    /// # Safety
+    /// As [`Finish::store`].
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "as `store`, and the sums")]
+    pub(super) unsafe fn store_summed<S: Simd>(
+        &self,
+        simd: S,
+        sum: S::Vector,
+        target: *mut f32,
+        at: usize,
+        channel: usize,
+        lanes: usize,
+        taken: &mut Option<Taken<S>>,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let value = self.value(simd, sum, target, at, channel, lanes);
+            if let Some(taken) = taken {
+                match self.mask {
+                    None => taken.add(simd, value),
+                    Some((y, _)) => {
+                        let y = simd::load(simd, lanes, y.as_ptr().add(at));
+                        taken.add_gradient(simd, value, y);
+                    }
+                }
+            }
+            self.store_value(simd, value, target.wrapping_add(at), lanes);
         }
     }
 
@@ -93,12 +190,20 @@ impl<'a> Finish<'a> {
         channel: usize,
         lanes: usize,
     ) {
-        let whole = lanes == S::LANES;
         // SAFETY: the caller's promise.
         unsafe {
             let value = self.value(simd, sum, target, at, channel, lanes);
-            let to = target.wrapping_add(at);
-            if !whole {
+            self.store_value(simd, value, target.wrapping_add(at), lanes);
+        }
+    }
+
+    /// # Safety
+    /// The first `lanes` lanes may be written at `to`.
+    #[inline(always)]
+    unsafe fn store_value<S: Simd>(&self, simd: S, value: S::Vector, to: *mut f32, lanes: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if lanes != S::LANES {
                 simd.store_first(lanes, value, to);
             } else if self.stream && to.addr().is_multiple_of(size_of::<S::Vector>()) {
                 simd.stream(value, to);

@@ -90,6 +90,16 @@ impl Forward {
         }
     }
 
+    /// Parts in which [`Forward::run`] sums what it stores; none if it cannot.
+    pub fn sums_parts(&self) -> Option<usize> {
+        match &self.0 {
+            By::Direct(direct) => direct.sums_parts(),
+            By::Windows(_) => None,
+            By::Winograd(winograd) => Some(winograd.sums_parts()),
+            By::Depthwise(depthwise) => Some(depthwise.sums_parts()),
+        }
+    }
+
     /// Numbers of scratch that [`Forward::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {

@@ -133,7 +133,13 @@ impl Gather {
 
     /// The end of a forward pass into `target`, a whole map or some rows of it.
     pub(super) fn finish<'a>(&self, epilogue: &Epilogue<'a>, target: &[f32]) -> Finish<'a> {
+        assert!(epilogue.sums.is_none(), "rows of a map are not summed");
         Finish::forward(epilogue, target, self.target_channels)
+    }
+
+    /// Parts in which a pass sums what it stores: its tasks of other rows.
+    pub(super) fn sums_parts(&self) -> usize {
+        self.all_rows().div_ceil(self.task[0])
     }
 
     /// Vectors of the target channels of a group.
@@ -220,13 +226,13 @@ impl Gather {
         let [rows, blocks] = self.task;
         let all_blocks = self.groups * self.blocks();
         let parts = all_blocks.div_ceil(blocks);
-        cpu.parallel(self.all_rows().div_ceil(rows) * parts, |task| {
+        cpu.parallel(self.sums_parts() * parts, |task| {
             let (chunk, part) = (task / parts, task % parts);
             cpu.dispatch(Task {
                 gather: self,
                 source,
                 packed,
-                finish,
+                finish: finish.with_part(chunk),
                 output,
                 skipped: [0, 0],
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
@@ -258,7 +264,7 @@ impl Gather {
             gather: self,
             source: Source::map(source),
             packed,
-            finish,
+            finish: *finish,
             output: Output::Map(target),
             skipped,
             rows,
@@ -272,7 +278,7 @@ struct Task<'a> {
     gather: &'a Gather,
     source: Source<'a>,
     packed: &'a [f32],
-    finish: &'a Finish<'a>,
+    finish: Finish<'a>,
     output: Output<'a>,
     /// Numbers of source and target that lie before what is there.
     skipped: [usize; 2],

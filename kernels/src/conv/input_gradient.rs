@@ -91,6 +91,16 @@ impl InputGradient {
         }
     }
 
+    /// Parts in which [`InputGradient::run`] and [`InputGradient::run_pooled`] sum what they store; none if they cannot.
+    pub fn sums_parts(&self) -> Option<usize> {
+        match &self.0 {
+            By::Direct(direct) => direct.sums_parts(),
+            By::Windows(_) => None,
+            By::Winograd(winograd) => Some(winograd.sums_parts()),
+            By::Depthwise(depthwise) => Some(depthwise.sums_parts()),
+        }
+    }
+
     /// Numbers of scratch that [`InputGradient::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {

@@ -1,4 +1,5 @@
 mod pooled;
+mod summed;
 
 use proptest::prelude::*;
 
@@ -307,6 +308,7 @@ fn epilogues_follow_their_formula() {
         bias: Some(&bias),
         add: Some(&add),
         activation: Activation::Relu,
+        sums: None,
     };
     pass.run(
         &cpu,
@@ -328,6 +330,7 @@ fn epilogues_follow_their_formula() {
     let epilogue = GradientEpilogue {
         accumulate: true,
         mask: Some((&problem.input, Activation::LeakyRelu(0.5))),
+        sums: None,
     };
     let output_gradient = &problem.output_gradient;
     pass.run(

@@ -74,6 +74,7 @@ fn solve(cpu: &Cpu, chain: &[Geometry; 3], rows: Option<usize>) -> Option<[Vec<f
         bias: Some(&biases[i]),
         add: (i == 2).then_some(&add[..]),
         activation: [Activation::Relu6, Activation::Relu, Activation::Identity][i],
+        sums: None,
     };
     let input = numbers(map(&chain[0], chain[0].input), 17);
     let mut before = input.clone();

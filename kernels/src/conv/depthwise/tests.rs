@@ -61,6 +61,7 @@ fn each_end_follows_its_formula() {
                     bias: Some(&bias),
                     add,
                     activation,
+                    sums: None,
                 };
                 let expected = plain.iter().enumerate().map(|(i, sum)| {
                     let sum = sum + bias[i % channels] + add.map_or(0.0, |add| add[i]);
@@ -96,6 +97,7 @@ fn each_end_follows_its_formula() {
                 let epilogue = GradientEpilogue {
                     accumulate,
                     mask: Some((&x, activation)),
+                    sums: None,
                 };
                 let expected = plain.iter().enumerate().map(|(i, sum)| {
                     let sum = if accumulate { sum + old[i] } else { *sum };

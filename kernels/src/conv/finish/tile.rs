@@ -61,13 +61,17 @@ impl Finish<'_> {
         // A copy that the compiler cannot see through: how often the loop runs is not known to it, which would lay the sums into
         // memory for the other ends too (5–8 % of `hubel bench infer mobilenet-v2 --batch 1`).
         let sums = black_box(sums);
-        for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
-            for (v, sum) in sums.iter().enumerate() {
-                let lanes = if v + 1 == V { tile.last } else { S::LANES };
-                let offset = v * S::LANES;
-                let (at, channel) = (at + offset, tile.channel + offset);
-                // SAFETY: the caller's promise.
-                unsafe { finish.store(simd, *sum, tile.target, at, channel, lanes) };
+        for v in 0..V {
+            let lanes = if v + 1 == V { tile.last } else { S::LANES };
+            let channel = tile.channel + v * S::LANES;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut taken = finish.taken(simd, channel, lanes);
+                for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
+                    let (sum, at) = (sums[v], at + v * S::LANES);
+                    finish.store_summed(simd, sum, tile.target, at, channel, lanes, &mut taken);
+                }
+                finish.keep(simd, taken, channel, lanes);
             }
         }
     }
@@ -117,6 +121,9 @@ impl Finish<'_> {
                     simd.add(sum, simd::load(simd, lanes(v), old))
                 });
             }
+            if self.sums.is_some() {
+                self.sum_lanes(simd, &sums, &tile, last);
+            }
             for (at, sums) in tile.at.into_iter().zip(sums) {
                 let to = tile.target.wrapping_add(at);
                 let stream = self.stream && to.addr().is_multiple_of(size_of::<S::Vector>());
@@ -128,6 +135,39 @@ impl Finish<'_> {
                         simd::store(simd, lanes(v), sum, to);
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Finish<'_> {
+    /// Sums what is stored of a tile.
+    ///
+    /// # Safety
+    /// As [`Finish::store_tile`].
+    #[inline(always)]
+    unsafe fn sum_lanes<S: Simd, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        values: &[[S::Vector; V]; P],
+        tile: &Tile<P>,
+        last: usize,
+    ) {
+        for v in 0..V {
+            let lanes = if v + 1 == V { last } else { S::LANES };
+            let channel = tile.channel + v * S::LANES;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let Some(mut taken) = self.taken(simd, channel, lanes) else {
+                    return;
+                };
+                for (p, values) in values.iter().enumerate() {
+                    // The others are copies.
+                    if p < tile.count {
+                        taken.add(simd, values[v]);
+                    }
+                }
+                self.keep(simd, Some(taken), channel, lanes);
             }
         }
     }

@@ -111,6 +111,7 @@ fn check_forward(
         bias: Some(&bias),
         add: None,
         activation,
+        sums: None,
     };
     let window = window(&geometry);
     let length = geometry.batch * window.output.iter().product::<usize>();
@@ -198,6 +199,7 @@ fn check_input_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> 
     let epilogue = GradientEpilogue {
         accumulate: true,
         mask: Some((&problem.input, Activation::LeakyRelu(0.5))),
+        sums: None,
     };
     let packed = |pass: &InputGradient| {
         let mut weights = nan(pass.packed_len());

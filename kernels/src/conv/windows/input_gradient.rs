@@ -99,7 +99,8 @@ impl InputGradient {
         assert_eq!(input_gradient.len(), geometry.batch * inputs, "input");
         assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
         let row = geometry.input[1] * geometry.input[2];
-        let finish = Finish::gradient(epilogue, input_gradient, row);
+        let finish =
+            Finish::gradient(epilogue, input_gradient, row).summing(epilogue.sums, row, None);
         let target = DisjointMut::new(input_gradient);
         cpu.parallel(geometry.batch, |image| {
             cpu.dispatch(Task {

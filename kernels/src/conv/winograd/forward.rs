@@ -77,6 +77,11 @@ impl Forward {
         self.0.pack::<false>(cpu, weights, packed);
     }
 
+    /// Parts in which a pass sums what it stores.
+    pub(in crate::conv) fn sums_parts(&self) -> usize {
+        self.0.blocks()
+    }
+
     /// Numbers of scratch that [`Forward::run`] needs at least.
     pub(in crate::conv) fn scratch_len(&self) -> usize {
         self.0.scratch_len()
@@ -93,6 +98,7 @@ impl Forward {
         scratch: &mut [f32],
     ) {
         let finish = Finish::forward(epilogue, output, self.0.outputs);
+        let finish = finish.summing(epilogue.sums, self.0.outputs, Some(self.sums_parts()));
         let input = Source::map(input);
         self.0
             .run::<false>(cpu, input, packed, finish, output, None, scratch);
@@ -149,6 +155,11 @@ impl InputGradient {
         self.0.pack::<true>(cpu, weights, packed);
     }
 
+    /// Parts in which a pass sums what it stores.
+    pub(in crate::conv) fn sums_parts(&self) -> usize {
+        self.0.blocks()
+    }
+
     /// Numbers of scratch that [`InputGradient::run`] needs at least.
     pub(in crate::conv) fn scratch_len(&self) -> usize {
         self.0.scratch_len()
@@ -165,6 +176,7 @@ impl InputGradient {
         scratch: &mut [f32],
     ) {
         let finish = Finish::gradient(epilogue, input_gradient, self.0.outputs);
+        let finish = finish.summing(epilogue.sums, self.0.outputs, Some(self.sums_parts()));
         self.0.run::<true>(
             cpu,
             output_gradient,
@@ -367,7 +379,7 @@ impl Convolution {
             inputs: scratch.as_mut_ptr().wrapping_add(place * length),
             // SAFETY: one task at a time has this slot.
             planes: unsafe { of_outputs.slice(slot * length_out..(slot + 1) * length_out) },
-            finish,
+            finish: finish.with_part(block),
             output: &output,
             pooled: is_pooled.then_some(Target {
                 values: &output,

@@ -272,6 +272,7 @@ fn epilogues_follow_their_formula() {
             bias: Some(&bias),
             add: Some(&add),
             activation: Activation::Relu,
+            sums: None,
         };
         let output = problem.output(&cpu, &Forward::new(&cpu, geometry), &epilogue);
         for (i, output) in output.iter().enumerate() {
@@ -281,6 +282,7 @@ fn epilogues_follow_their_formula() {
         let epilogue = GradientEpilogue {
             accumulate: true,
             mask: Some((&problem.input, Activation::LeakyRelu(0.5))),
+            sums: None,
         };
         let pass = InputGradient::new(&cpu, geometry);
         let gradient = problem.input_gradient(&cpu, &pass, &epilogue, old.clone());

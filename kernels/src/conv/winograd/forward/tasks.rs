@@ -238,18 +238,21 @@ impl Multiply<'_> {
                         (convolution.tiles).store_pooled(simd, place, &values, target, channel, n);
                         continue;
                     }
+                    let target = self.output.as_mut_ptr();
+                    let mut taken = self.finish.taken(simd, channel, n);
                     for y in 0..TILE {
                         for x in 0..TILE {
                             if place.y + y < height && place.x + x < width {
                                 let row = place.image * height + place.y + y;
                                 let at =
                                     (row * width + place.x + x) * convolution.outputs + channel;
-                                let target = self.output.as_mut_ptr();
-                                self.finish
-                                    .store(simd, values[y][x], target, at, channel, n);
+                                let (value, taken) = (values[y][x], &mut taken);
+                                (self.finish)
+                                    .store_summed(simd, value, target, at, channel, n, taken);
                             }
                         }
                     }
+                    self.finish.keep(simd, taken, channel, n);
                 }
             }
         }

@@ -1,0 +1,206 @@
+//! The sums that a pass takes while it stores.
+use super::*;
+use crate::DisjointMut;
+
+/// What a pass stores, and its sums `[part, 2, channels]`; memory is full of NaN before.
+struct Summed {
+    map: Vec<f32>,
+    parts: Vec<f32>,
+}
+
+fn nan(length: usize) -> Buffer {
+    Buffer::from(&vec![f32::NAN; length][..])
+}
+
+fn packed_or_plain<'a>(packed: &'a [f32], weights: &'a [f32]) -> &'a [f32] {
+    if packed.is_empty() { weights } else { packed }
+}
+
+/// None where the pass takes no sums.
+fn forward(
+    problem: &Problem,
+    cpu: &Cpu,
+    algorithm: Algorithm,
+    origin: &[f32],
+    bias: Option<&[f32]>,
+) -> Option<Summed> {
+    let pass = Forward::new(cpu, problem.geometry, algorithm);
+    let mut parts = nan(pass.sums_parts()? * 2 * origin.len());
+    let mut packed = nan(pass.packed_len());
+    pass.pack(cpu, &problem.weights, &mut packed);
+    let mut map = nan(problem.output_gradient.len());
+    let epilogue = Epilogue {
+        bias,
+        sums: Some(Sums {
+            origin,
+            parts: &DisjointMut::new(&mut parts),
+        }),
+        ..Epilogue::default()
+    };
+    pass.run(
+        cpu,
+        &problem.input,
+        packed_or_plain(&packed, &problem.weights),
+        &epilogue,
+        &mut map,
+        &mut nan(pass.scratch_len()),
+    );
+    let (map, parts) = (map.to_vec(), parts.to_vec());
+    Some(Summed { map, parts })
+}
+
+fn input_gradient(
+    problem: &Problem,
+    cpu: &Cpu,
+    algorithm: Algorithm,
+    origin: &[f32],
+    activation: Activation,
+    old: Option<&[f32]>,
+) -> Option<Summed> {
+    let pass = InputGradient::new(cpu, problem.geometry, algorithm);
+    let mut parts = nan(pass.sums_parts()? * 2 * origin.len());
+    let mut packed = nan(pass.packed_len());
+    pass.pack(cpu, &problem.weights, &mut packed);
+    let mut map = old.map_or_else(|| nan(problem.input.len()), Buffer::from);
+    let epilogue = GradientEpilogue {
+        accumulate: old.is_some(),
+        mask: Some((&problem.input, activation)),
+        sums: Some(Sums {
+            origin,
+            parts: &DisjointMut::new(&mut parts),
+        }),
+    };
+    pass.run(
+        cpu,
+        &problem.output_gradient,
+        packed_or_plain(&packed, &problem.weights),
+        &epilogue,
+        &mut map,
+        &mut nan(pass.scratch_len()),
+    );
+    let (map, parts) = (map.to_vec(), parts.to_vec());
+    Some(Summed { map, parts })
+}
+
+/// `terms` of a number that was stored and its place: the two numbers that the sums are of.
+fn check(what: &str, summed: &Summed, channels: usize, terms: impl Fn(usize) -> [f64; 2]) {
+    for c in 0..channels {
+        let (mut sums, mut magnitudes) = ([0.0; 2], [0.0; 2]);
+        for i in (c..summed.map.len()).step_by(channels) {
+            for (k, term) in terms(i).into_iter().enumerate() {
+                sums[k] += term;
+                magnitudes[k] += term.abs();
+            }
+        }
+        for k in 0..2 {
+            let of_parts = summed.parts.chunks_exact(channels).skip(k).step_by(2);
+            let found: f64 = of_parts.map(|part| f64::from(part[c])).sum();
+            // Less than a thousand additions in f32 in a row.
+            let bound = 1e-5 * magnitudes[k];
+            let error = (found - sums[k]).abs();
+            assert!(
+                error <= bound,
+                "{what}, channel {c}, sum {k}: {found} instead of {}",
+                sums[k]
+            );
+        }
+    }
+}
+
+fn check_forward(problem: &Problem, cpu: &Cpu, algorithm: Algorithm, with_bias: bool) -> bool {
+    let channels = problem.geometry.output[2];
+    let (origin, bias) = (numbers(channels, 7), numbers(channels, 8));
+    let bias = with_bias.then_some(&bias[..]);
+    let Some(summed) = forward(problem, cpu, algorithm, &origin, bias) else {
+        return false;
+    };
+    let what = format!("{} {algorithm} forward", cpu.instruction_set());
+    check(&what, &summed, channels, |i| {
+        let difference = f64::from(summed.map[i]) - f64::from(origin[i % channels]);
+        [difference, difference * difference]
+    });
+    if !with_bias && algorithm != Algorithm::Winograd {
+        assert!(
+            problem.solve(cpu, algorithm)[0] == summed.map,
+            "{what}: another map"
+        );
+    }
+    true
+}
+
+fn check_gradient(
+    problem: &Problem,
+    cpu: &Cpu,
+    algorithm: Algorithm,
+    activation: Activation,
+    accumulate: bool,
+) -> bool {
+    let channels = problem.geometry.input[2];
+    let (origin, old) = (numbers(channels, 7), numbers(problem.input.len(), 8));
+    let old = accumulate.then_some(&old[..]);
+    let Some(summed) = input_gradient(problem, cpu, algorithm, &origin, activation, old) else {
+        return false;
+    };
+    let what = format!("{} {algorithm} {activation:?}", cpu.instruction_set());
+    check(&what, &summed, channels, |i| {
+        let (gradient, y) = (f64::from(summed.map[i]), f64::from(problem.input[i]));
+        [gradient, gradient * (y - f64::from(origin[i % channels]))]
+    });
+    true
+}
+
+fn check_all(geometry: Geometry) {
+    let problem = Problem::new(geometry);
+    for set in InstructionSet::available() {
+        let cpu = Cpu::new(set, 2);
+        for algorithm in Algorithm::candidates(&geometry) {
+            check_forward(&problem, &cpu, algorithm, false);
+            check_forward(&problem, &cpu, algorithm, true);
+            use Activation::{Identity, Relu, Relu6, Tanh};
+            for activation in [Identity, Relu, Relu6, Tanh] {
+                for accumulate in [false, true] {
+                    check_gradient(&problem, &cpu, algorithm, activation, accumulate);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn sums_are_those_of_what_was_stored(geometry in geometries()) {
+        check_all(geometry);
+    }
+}
+
+#[test]
+fn layers_before_and_after_batch_normalisation_are_summed() {
+    let depthwise = Geometry {
+        groups: 48,
+        ..square(2, 15, 48, 48, 3)
+    };
+    for (geometry, algorithm) in [
+        (square(2, 15, 24, 40, 3), Algorithm::Winograd),
+        (square(1, 6, 300, 320, 3), Algorithm::Winograd),
+        (square(2, 15, 24, 40, 3), Algorithm::Direct),
+        (square(3, 14, 96, 24, 1), Algorithm::Direct),
+        (depthwise, Algorithm::Depthwise),
+    ] {
+        let problem = Problem::new(geometry);
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 2);
+            assert!(check_forward(&problem, &cpu, algorithm, false));
+            let relu6 = Activation::Relu6;
+            assert!(check_gradient(&problem, &cpu, algorithm, relu6, false));
+        }
+        // The same parts and bits for any number of threads.
+        let origin = numbers(geometry.output[2], 7);
+        let [one, three] = [1, 3].map(|threads| {
+            let cpu = Cpu::best(threads);
+            forward(&problem, &cpu, algorithm, &origin, None).expect("it takes sums")
+        });
+        assert!(one.map == three.map && one.parts == three.parts);
+    }
+}
