@@ -20,7 +20,9 @@ use crate::{Error, Result, Shape, memory};
 
 pub(crate) use chain::Chain;
 pub use report::{PlanMemory, PlanReport, StepReport};
-pub(crate) use step::{Convolution, GradientTarget, Kind, Normalisation, Step, SumsFor};
+pub(crate) use step::{
+    Convolution, GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor,
+};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

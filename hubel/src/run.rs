@@ -189,9 +189,10 @@ impl Step {
         match &self.kind {
             Kind::Convolution(convolution) => convolution.forward(context, self, workspace, output),
             Kind::Chain(chain) => chain.forward(context, self, workspace, output),
-            Kind::MaxPool { window } => {
-                pooling::max_forward(context, self, window, workspace, output)
-            }
+            Kind::MaxPool {
+                window,
+                normalised_by,
+            } => pooling::max_forward(context, self, window, *normalised_by, workspace, output),
             Kind::AveragePool { window } => {
                 pooling::average_forward(context, self, window, workspace, output)
             }
@@ -212,7 +213,7 @@ impl Step {
             Kind::Convolution(convolution) => {
                 convolution.input_gradient(context, self, workspace, output_gradient)
             }
-            Kind::MaxPool { window } => {
+            Kind::MaxPool { window, .. } => {
                 pooling::max_backward(context, self, window, workspace, output_gradient)
             }
             Kind::AveragePool { window } => {

@@ -17,8 +17,10 @@ pub struct Workspace {
     pub(crate) indices: Vec<Vec<pool::Index>>,
     /// For each step that pools the output of its convolution: the same, a byte each (training).
     pub(crate) winners: Vec<Vec<pool::Winner>>,
-    /// For each step: the batch's mean and variance, or the bias after folding.
+    /// For each step: the batch's mean, variance, factor and summand, or the bias after folding.
     pub(crate) statistics: Vec<Buffer>,
+    /// For each batch normalisation: the sums that the convolutions before and behind it take.
+    pub(crate) sums: Vec<Buffer>,
     pub(crate) scratch: Buffer,
 }
 
@@ -69,6 +71,11 @@ impl Workspace {
                 .steps
                 .iter()
                 .map(|step| Buffer::zeros(step.kind.statistics_len()))
+                .collect(),
+            sums: plan
+                .steps
+                .iter()
+                .map(|step| Buffer::zeros(step.kind.sums_len()))
                 .collect(),
             scratch: Buffer::zeros(plan.scratch),
         }

@@ -26,6 +26,12 @@ const SHORTCUT: &str = "conv(4)-relu-residual[conv(4, padding=1)-batchnorm | con
     -globalavgpool-fc(classes)";
 const BLOCKS: &str = "conv(4)-batchnorm-relu-residual[conv(4, padding=1)-batchnorm-relu6-conv(4, padding=1)-batchnorm]-relu\
     -residual[conv(4, kernel=1)-batchnorm]-residual[batchnorm | tanh-batchnorm]-tanh-globalavgpool-fc(classes)";
+/// Normalised by what reads them: depthwise, direct, Winograd, poolings. Only compared with the plan that is not fused: so many batch
+/// normalisations in a row have kinks within any step of a difference quotient.
+const NORMALISED_READ: &str = "conv(8, padding=1)-batchnorm-relu6-conv(8, groups=8, padding=1)-batchnorm-conv(24, kernel=1)\
+    -batchnorm-relu-conv(24, padding=1)-batchnorm-relu-maxpool(3, stride=2, padding=1, round=floor)\
+    -conv(4, padding=1)-batchnorm-relu-conv(6, padding=1)-tanh-maxpool(2, round=floor)-conv(3, kernel=1)-batchnorm-globalmaxpool\
+    -fc(classes)";
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
 const KINKS: &str = "conv(4, padding=1)-relu-conv(4, padding=1)-relu6\
     -maxpool(3, stride=2, padding=1, round=floor)-flatten-fc(classes)";
@@ -255,7 +261,7 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
 
 #[test]
 fn a_fused_plan_computes_what_its_layers_do_one_by_one() -> Result<(), hubel::Error> {
-    for text in networks() {
+    for text in networks().into_iter().chain([NORMALISED_READ]) {
         let [(loss, gradient), (expected_loss, expected)] =
             [run(text, true, None)?, run(text, false, None)?];
         assert!((loss - expected_loss).abs() < 1e-5, "{text}");
@@ -281,7 +287,8 @@ fn a_run_has_the_same_bits_for_any_number_of_threads() -> Result<(), hubel::Erro
     let mut first = None;
     for threads in [1, 2, 3, 4, 7] {
         let network = Network::parse(
-            "conv(8, padding=1)-batchnorm-relu-maxpool(2)-flatten-dropout(0.2)-fc(classes)",
+            "conv(8, padding=1)-batchnorm-relu-conv(16, kernel=1)-batchnorm-relu6-conv(16, groups=16, padding=1)-batchnorm-relu\
+             -conv(16, padding=1)-batchnorm-relu-maxpool(2)-flatten-dropout(0.2)-fc(classes)",
         )?;
         let cpu = Cpu::new(InstructionSet::best(), threads);
         let settings = TrainSettings {

@@ -22,6 +22,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::activation::Activation;
+use crate::normalised::{Input, Normalised};
 
 pub use bands::{Bands, Link};
 pub use finish::sums::Sums;
@@ -208,7 +209,7 @@ pub struct GradientEpilogue<'a> {
     pub accumulate: bool,
     /// The convolution's input y, which came out of the activation; its derivative must follow from y
     /// (ReLU, ReLU6, leaky ReLU, sigmoid, tanh).
-    pub mask: Option<(&'a [f32], Activation)>,
+    pub mask: Option<(Input<'a>, Activation)>,
     /// What is summed of the gradient that is stored; there is a mask then.
     pub sums: Option<Sums<'a>>,
 }

@@ -2,6 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::simd::{self, Kernel};
 use crate::threads::{DisjointMut, Threads};
@@ -155,6 +156,26 @@ impl Cpu {
     /// If a task panics, after the others have ended (without threads, at once). The threads remain usable.
     pub fn parallel(&self, tasks: usize, body: impl Fn(usize) + Sync) {
         self.threads.run(tasks, &body);
+    }
+
+    /// Runs `body(slot, task)` for every task; tasks that run at the same time have different slots of `slots`, each with its own memory.
+    /// What a task computes must not depend on its slot.
+    pub(crate) fn parallel_in_slots(
+        &self,
+        slots: usize,
+        tasks: usize,
+        body: impl Fn(usize, usize) + Sync,
+    ) {
+        let next = AtomicUsize::new(0);
+        self.parallel(slots.min(tasks), |slot| {
+            loop {
+                let task = next.fetch_add(1, Ordering::Relaxed);
+                if task >= tasks {
+                    break;
+                }
+                body(slot, task);
+            }
+        });
     }
 
     /// Runs `body(i, chunk)` for each piece of `length` elements of `data` (the last may be shorter) on all threads.

@@ -5,7 +5,7 @@ mod passes;
 use std::ops::Range;
 
 use crate::stream::is_streamed;
-use crate::{Cpu, DisjointMut};
+use crate::{Cpu, DisjointMut, Input};
 use passes::{Average, Gather, Max, Share, Spread};
 
 /// Where the windows of a pooling lie, for a whole batch.
@@ -211,19 +211,21 @@ impl Grid {
 /// Numbers of the larger map in one task: 128 kB.
 const PIECE: usize = 32 * 1024;
 
-/// The largest number of each window and, in `index`, its place. The first of equal numbers wins, a NaN always, padding never; as in
+/// The largest number of each window of the input, which may be normalised on the way, and, in `index`, its place. The first of equal numbers wins, a NaN always, padding never; as in
 /// PyTorch.
 ///
 /// # Panics
 /// If `index` is asked for and a window has more places than [`Index`] can tell apart.
-pub fn max_forward(
+pub fn max_forward<'a>(
     cpu: &Cpu,
     window: &Window,
-    input: &[f32],
+    input: impl Into<Input<'a>>,
     output: &mut [f32],
     index: Option<&mut [Index]>,
 ) {
-    window.check(input.len(), output.len());
+    let input = input.into();
+    window.check(input.map.len(), output.len());
+    (input.normalised.iter()).for_each(|by| by.check(window.input[2]));
     let grid = window.grid();
     if let Some(index) = &index {
         assert_eq!(index.len(), output.len(), "length of the index");

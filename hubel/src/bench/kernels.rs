@@ -362,14 +362,15 @@ impl Candidate {
         };
         match &self.computation {
             Computation::Forward(forward) => {
-                forward.run(cpu, input, packed, &Epilogue::default(), output, scratch);
+                let epilogue = Epilogue::default();
+                forward.run(cpu, &*input, packed, &epilogue, output, scratch);
             }
             Computation::InputGradient(gradient) => {
                 let epilogue = GradientEpilogue::default();
                 gradient.run(cpu, output, packed, &epilogue, input, scratch);
             }
             Computation::WeightGradient(gradient) => {
-                gradient.run(cpu, input, output, weights, None, scratch);
+                gradient.run(cpu, &*input, output, weights, None, scratch);
             }
         }
     }

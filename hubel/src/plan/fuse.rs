@@ -4,9 +4,11 @@ use std::ops::Range;
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::{Padding, PaddingMode};
-use hubel_kernels::{Cpu, pool};
+use hubel_kernels::{Cpu, Normalised, pool};
 
-use super::step::{Backward, Convolution, GradientTarget, Kind, Normalisation, Step, SumsFor};
+use super::step::{
+    Backward, Convolution, GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor,
+};
 use super::{Mode, PlanSettings};
 use crate::Shape;
 use crate::layers;
@@ -87,9 +89,10 @@ impl Lowering<'_> {
                 return self.convolution(i, inputs[0], from, Some(settings));
             }
             Operation::Linear { .. } => return self.convolution(i, inputs[0], from, None),
-            Operation::MaxPool(window) => Kind::MaxPool {
-                window: self.window(*window, from, node.shape, false),
-            },
+            Operation::MaxPool(window) => {
+                let window = self.window(*window, from, node.shape, false);
+                self.max_pool(i, inputs[0], window)
+            }
             Operation::AvgPool {
                 window,
                 count_padding,
@@ -99,15 +102,13 @@ impl Lowering<'_> {
             Operation::GlobalAvgPool => Kind::AveragePool {
                 window: self.whole_map(from),
             },
-            Operation::GlobalMaxPool => Kind::MaxPool {
-                window: self.whole_map(from),
-            },
+            Operation::GlobalMaxPool => self.max_pool(i, inputs[0], self.whole_map(from)),
             Operation::AdaptiveAvgPool => Kind::AveragePool {
                 window: self.adaptive(from, node.shape),
             },
-            Operation::AdaptiveMaxPool => Kind::MaxPool {
-                window: self.adaptive(from, node.shape),
-            },
+            Operation::AdaptiveMaxPool => {
+                self.max_pool(i, inputs[0], self.adaptive(from, node.shape))
+            }
             Operation::BatchNorm { .. } => return self.batch_norm(i, inputs),
             Operation::Activation(activation) => Kind::Activation(*activation),
             Operation::Add => {
@@ -194,7 +195,10 @@ impl Lowering<'_> {
         });
         nodes.extend(pool.filter(|_| pooled.is_some()));
         let is_pooled = pooled.is_some();
-        let passes = pooled.unwrap_or_else(plain);
+        let mut passes = pooled.unwrap_or_else(plain);
+        let cpu = self.cpu;
+        let can = || passes.normalise_input(cpu);
+        let normalised_by = self.normalisation_by_reader(i, input, geometry.input[2], can);
         let kind = Kind::Convolution(Box::new(Convolution {
             linear: settings.is_none(),
             geometry,
@@ -211,6 +215,7 @@ impl Lowering<'_> {
             activation,
             pooled: is_pooled,
             sums: None,
+            normalised_by,
         }));
         self.push(nodes, kind, inputs);
     }
@@ -227,6 +232,44 @@ impl Lowering<'_> {
             ..self.normalisation(i, activation)
         });
         self.push(nodes, kind, inputs);
+    }
+
+    fn max_pool(&mut self, i: usize, map: usize, window: pool::Window) -> Kind {
+        Kind::MaxPool {
+            normalised_by: self.normalisation_by_reader(i, map, window.input[2], || true),
+            window,
+        }
+    }
+
+    /// Leaves it to node `i` to normalise what it reads, if `map` of so many channels comes from a batch normalisation that nothing else
+    /// reads, and if it `can`.
+    fn normalisation_by_reader(
+        &mut self,
+        i: usize,
+        map: usize,
+        channels: usize,
+        can: impl FnOnce() -> bool,
+    ) -> Option<NormalisedBy> {
+        if self.settings.mode != Mode::Training || !self.settings.fuse {
+            return None;
+        }
+        let step = self.steps.iter().position(|step| step.output == map)?;
+        let is_only_reader = {
+            let nodes = (0..self.map_of.len()).filter(|node| self.map_of[*node] == Some(map));
+            let mut readers = nodes.flat_map(|node| self.readers[node].iter().copied());
+            // The nodes of a map read one another; only `i` has no map yet.
+            readers.all(|reader| reader == i || self.map_of[reader] == Some(map))
+        };
+        let Kind::Normalisation(norm) = &mut self.steps[step].kind else {
+            return None;
+        };
+        let is_same = norm.channels == channels && !norm.add;
+        let activation = norm.activation;
+        if !is_only_reader || !is_same || !Normalised::supports(activation) || !can() {
+            return None;
+        }
+        norm.by_reader = true;
+        Some(NormalisedBy { step, activation })
     }
 
     /// Has the convolution that writes `map` take the sums of batch normalisation `i`, the next step, if it can; in how many parts.
@@ -310,6 +353,7 @@ impl Lowering<'_> {
             activation,
             forward_parts: None,
             backward_parts: None,
+            by_reader: false,
         }
     }
 
@@ -447,6 +491,13 @@ impl Passes {
             input_gradient: conv::InputGradient::new(cpu, geometry, input),
             weight_gradient: conv::WeightGradient::new(cpu, geometry, weight),
         }
+    }
+
+    /// Has all of them normalise what they read, where they are asked to; false if one cannot.
+    fn normalise_input(&mut self, cpu: &Cpu) -> bool {
+        self.input_gradient.normalises_mask()
+            && self.forward.normalise_input()
+            && self.weight_gradient.normalise_input(cpu)
     }
 
     /// Those that pool what they write and read pooled gradients, if all can that are needed: for the way back, and for the gradient

@@ -112,7 +112,11 @@ impl Plan {
                 true => kinds().map(Kind::index_bytes).sum(),
                 false => 0,
             },
-            statistics_bytes: bytes(kinds().map(Kind::statistics_len).sum()),
+            statistics_bytes: bytes(
+                kinds()
+                    .map(|kind| kind.statistics_len() + kind.sums_len())
+                    .sum(),
+            ),
         };
         memory.bytes = memory.value_bytes
             + memory.gradient_bytes
@@ -351,6 +355,41 @@ mod tests {
         assert_eq!(inference.steps[0].kind, "conv + folded batch norm + relu");
         assert_eq!(inference.steps[0].weight_gradient, None);
         assert_eq!(inference.memory.gradient_bytes, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn what_alone_reads_a_batch_normalisation_normalises() -> Result<()> {
+        let network = Network::parse(
+            "conv(16, padding=1)-batchnorm-relu-conv(16, kernel=1)-batchnorm-relu6-conv(16, groups=16, padding=1)\
+             -batchnorm-relu-maxpool(3, stride=2, padding=1)-conv(32, padding=1)-batchnorm-tanh-conv(8)\
+             -batchnorm-relu-residual[conv(8, padding=1)]-flatten-fc(classes)",
+        )?;
+        let graph = network.graph(Shape::new(17, 17, 3), 10)?;
+        let parameters = Parameters::initial(&graph, 1);
+        let settings = PlanSettings::training(4);
+        let report = Plan::compile(&graph, &parameters, &Cpu::best(1), settings)?.report();
+        let kinds: Vec<&str> = report.steps.iter().map(|step| &*step.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                "conv + sums",
+                "batch norm statistics",
+                "normalise + relu + conv + sums",
+                "batch norm statistics",
+                "normalise + relu6 + conv + sums",
+                "batch norm statistics",
+                "normalise + relu + max pool",
+                "conv + sums",
+                // A function other than a limit has a pass of its own, and so has a map that two read.
+                "batch norm + tanh",
+                "conv + sums",
+                "batch norm + relu",
+                "conv",
+                "add",
+                "linear"
+            ]
+        );
         Ok(())
     }
 

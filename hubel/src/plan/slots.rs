@@ -46,7 +46,10 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
             .for_each(|map| last_reader[*map] = Some(i));
     }
     for (i, step) in steps.iter_mut().enumerate() {
-        slot_of[step.output] = values.take(maps[step.output]);
+        slot_of[step.output] = match step.kind.output_is_input() {
+            true => slot_of[step.inputs[0]],
+            false => values.take(maps[step.output]),
+        };
         if !training {
             let mut ended: Vec<usize> = step.inputs.clone();
             ended.sort_unstable();

@@ -51,6 +51,7 @@ pub(crate) enum Kind {
     Pad(Padding),
     MaxPool {
         window: pool::Window,
+        normalised_by: Option<NormalisedBy>,
     },
     AveragePool {
         window: pool::Window,
@@ -92,12 +93,29 @@ pub(crate) struct Convolution {
     pub(crate) pooled: bool,
     /// The batch normalisation of the output, if its sums are taken while that is stored (training).
     pub(crate) sums: Option<SumsFor>,
+    pub(crate) normalised_by: Option<NormalisedBy>,
+}
+
+/// The batch normalisation of a step's input, if the step does it while it reads (training).
+#[derive(Clone, Copy)]
+pub(crate) struct NormalisedBy {
+    /// Its step, whose statistics hold what to do.
+    pub(crate) step: usize,
+    /// The activation after it.
+    pub(crate) activation: Activation,
+}
+
+impl NormalisedBy {
+    /// `normalise + relu`
+    fn summary(&self) -> String {
+        with_activation(vec!["normalise".into()], self.activation)
+    }
 }
 
 /// The batch normalisation for which a pass sums what it stores.
 #[derive(Clone)]
 pub(crate) struct SumsFor {
-    /// Its step, whose statistics hold the sums.
+    /// Its step, under which the sums lie.
     pub(crate) step: usize,
     /// The parameters about which they are taken.
     pub(crate) origin: Range<usize>,
@@ -114,7 +132,9 @@ fn with_activation(mut parts: Vec<String>, activation: Activation) -> String {
 impl Convolution {
     /// What is computed, without the algorithms.
     pub(super) fn summary(&self) -> String {
-        let mut parts = vec![if self.linear { "linear" } else { "conv" }.to_string()];
+        let mut parts = Vec::new();
+        parts.extend(self.normalised_by.map(|by| by.summary()));
+        parts.push(if self.linear { "linear" } else { "conv" }.to_string());
         parts.extend(self.sums.as_ref().map(|_| "sums".into()));
         parts.extend(self.folded.as_ref().map(|_| "folded batch norm".into()));
         parts.extend(self.add.then(|| "add".into()));
@@ -178,6 +198,8 @@ pub(crate) struct Normalisation {
     pub(crate) forward_parts: Option<usize>,
     /// Parts of those that the convolution behind it takes while it stores the gradient of the output.
     pub(crate) backward_parts: Option<usize>,
+    /// Whether the convolution behind it normalises while it reads: the output is then in memory as the input.
+    pub(crate) by_reader: bool,
 }
 
 impl Normalisation {
@@ -187,10 +209,10 @@ impl Normalisation {
         !self.add && matches!(self.activation, Identity | Relu | Relu6)
     }
 
-    /// Floats of the batch's mean and variance, and of the sums, which both ways use in turn.
-    fn statistics_len(&self) -> usize {
+    /// Floats of the sums that convolutions take, which both ways use in turn.
+    fn sums_len(&self) -> usize {
         let parts = self.forward_parts.max(self.backward_parts).unwrap_or(0);
-        2 * self.channels * (1 + parts)
+        2 * self.channels * parts
     }
 }
 
@@ -246,7 +268,7 @@ impl Kind {
     /// Numbers that remember which of a window was the largest.
     pub(crate) fn index_len(&self) -> usize {
         match self {
-            Self::MaxPool { window } => window.batch * window.output.iter().product::<usize>(),
+            Self::MaxPool { window, .. } => window.batch * window.output.iter().product::<usize>(),
             _ => 0,
         }
     }
@@ -272,8 +294,12 @@ impl Kind {
             Self::Convolution(step) => return step.summary(),
             Self::Chain(chain) => return chain.to_string(),
             Self::Pad(_) => "pad".to_string(),
-            Self::MaxPool { .. } => "max pool".into(),
+            Self::MaxPool { normalised_by, .. } => {
+                let normalised = normalised_by.map(|by| by.summary() + " + ");
+                normalised.unwrap_or_default() + "max pool"
+            }
             Self::AveragePool { .. } => "average pool".into(),
+            Self::Normalisation(step) if step.by_reader => return "batch norm statistics".into(),
             Self::Normalisation(_) => "batch norm".into(),
             Self::Activation(activation) => format!("{activation:?}").to_lowercase(),
             Self::Dropout { probability, .. } => format!("dropout {probability}"),
@@ -287,10 +313,23 @@ impl Kind {
         with_activation(parts, self.activation())
     }
 
-    /// Floats of the batch's mean, variance and sums (or of the folded bias).
+    /// Floats of the sums that convolutions take for a batch normalisation.
+    pub(crate) fn sums_len(&self) -> usize {
+        match self {
+            Self::Normalisation(normalisation) => normalisation.sums_len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether nothing is written: the memory of the output is that of the input.
+    pub(super) fn output_is_input(&self) -> bool {
+        matches!(self, Self::Normalisation(norm) if norm.by_reader)
+    }
+
+    /// Floats of a batch's mean and variance, and the factor and summand that they come to (or of the folded bias).
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
-            Self::Normalisation(normalisation) => normalisation.statistics_len(),
+            Self::Normalisation(normalisation) => 4 * normalisation.channels,
             Self::Convolution(step) => step.folded_bias(),
             Self::Chain(chain) => chain.folded_biases(),
             _ => 0,

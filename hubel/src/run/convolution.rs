@@ -2,7 +2,7 @@
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::{Epilogue, GradientEpilogue, Sums};
 use hubel_kernels::pool::Pooled;
-use hubel_kernels::{DisjointMut, batch_norm};
+use hubel_kernels::{Buffer, DisjointMut, Input, batch_norm};
 
 use super::Context;
 use crate::plan::{Convolution, GradientTarget, Step, SumsFor};
@@ -76,6 +76,16 @@ impl Convolution {
         }
     }
 
+    /// What the passes read.
+    fn input<'a>(&self, step: &Step, values: &'a [Buffer], statistics: &'a [Buffer]) -> Input<'a> {
+        let geometry = &self.geometry;
+        let length = geometry.batch * geometry.input.iter().product::<usize>();
+        Input {
+            map: &values[step.inputs[0]][..length],
+            normalised: self.normalised_by.map(|by| by.factors(statistics)),
+        }
+    }
+
     pub(super) fn forward(
         &self,
         context: &Context<'_>,
@@ -83,8 +93,6 @@ impl Convolution {
         workspace: &mut Workspace,
         output: &mut [f32],
     ) {
-        let geometry = &self.geometry;
-        let input_length = geometry.batch * geometry.input.iter().product::<usize>();
         with_sums(self.sums.as_ref(), context, workspace, |sums, workspace| {
             let epilogue = Epilogue {
                 bias: self.forward_bias(context, &workspace.statistics[context.step]),
@@ -95,7 +103,7 @@ impl Convolution {
                 sums,
             };
             let cpu = context.cpu;
-            let input = &workspace.values[step.inputs[0]][..input_length];
+            let input = self.input(step, &workspace.values, &workspace.statistics);
             let packed = &workspace.packed[context.step].forward;
             let packed = packed_or_plain(packed, self, context);
             let scratch = &mut workspace.scratch;
@@ -116,9 +124,7 @@ impl Convolution {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        let geometry = &self.geometry;
-        let input_length = geometry.batch * geometry.input.iter().product::<usize>();
-        let input = &workspace.values[step.inputs[0]][..input_length];
+        let input = self.input(step, &workspace.values, &workspace.statistics);
         let mut gradient = std::mem::take(&mut workspace.parameter_gradient);
         let (weight_gradient, bias_gradient) = match &self.bias {
             // Weights lie before all biases.
@@ -163,8 +169,6 @@ impl Convolution {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        let geometry = &self.geometry;
-        let input_length = geometry.batch * geometry.input.iter().product::<usize>();
         let Some(target) = &step.backward.inputs[0] else {
             return;
         };
@@ -173,7 +177,7 @@ impl Convolution {
             context,
             workspace,
             |sums, workspace| {
-                let input = &workspace.values[step.inputs[0]][..input_length];
+                let input = self.input(step, &workspace.values, &workspace.statistics);
                 let mask = match sums {
                     Some(_) => Some(target.mask.unwrap_or(Activation::Identity)),
                     None => target.mask,
@@ -186,7 +190,7 @@ impl Convolution {
                 let cpu = context.cpu;
                 let packed = &workspace.packed[context.step].input_gradient;
                 let packed = packed_or_plain(packed, self, context);
-                let gradient = &mut workspace.gradients[target.gradient][..input_length];
+                let gradient = &mut workspace.gradients[target.gradient][..input.map.len()];
                 let scratch = &mut workspace.scratch;
                 if self.pooled {
                     let pooled = Pooled {
@@ -214,12 +218,11 @@ fn with_sums(
     let Some(sums) = sums else {
         return pass(None, workspace);
     };
-    let mut statistics = std::mem::take(&mut workspace.statistics[sums.step]);
+    let mut own = std::mem::take(&mut workspace.sums[sums.step]);
     let origin = &context.parameters.values()[sums.origin.clone()];
-    // Behind the mean and the variance.
-    let parts = &DisjointMut::new(&mut statistics[2 * origin.len()..]);
+    let parts = &DisjointMut::new(&mut own);
     pass(Some(Sums { origin, parts }), workspace);
-    workspace.statistics[sums.step] = statistics;
+    workspace.sums[sums.step] = own;
 }
 
 /// What a pass wants of the weights: what it has packed, or the weights as they are where it packs nothing.

@@ -1,9 +1,10 @@
 //! Batch normalisation.
 use hubel_kernels::batch_norm::{self, Batch};
+use hubel_kernels::{Buffer, Normalised};
 
 use super::Context;
 use crate::parameters::Parameters;
-use crate::plan::{Kind, Normalisation, Plan, Step};
+use crate::plan::{Kind, Normalisation, NormalisedBy, Plan, Step};
 use crate::workspace::Workspace;
 
 impl Normalisation {
@@ -15,24 +16,37 @@ impl Normalisation {
         output: &mut [f32],
     ) {
         let (cpu, values) = (context.cpu, context.parameters.values());
-        let input = &workspace.values[step.inputs[0]][..output.len()];
         let (factor, summand) = if context.training {
-            let (mean, rest) = workspace.statistics[context.step].split_at_mut(self.channels);
-            let (variance, sums) = rest.split_at_mut(self.channels);
+            let statistics = &mut workspace.statistics[context.step];
+            let (of_batch, factors) = statistics.split_at_mut(2 * self.channels);
+            let (mean, variance) = of_batch.split_at_mut(self.channels);
             let is_told = self.forward_parts.is_some_and(|parts| {
-                let parts = &sums[..parts * 2 * self.channels];
+                let parts = &workspace.sums[context.step][..parts * 2 * self.channels];
                 let origin = &values[self.running_mean.clone()];
                 let rows = output.len() / self.channels;
                 batch_norm::statistics_of_sums(parts, origin, rows, self.epsilon, mean, variance)
             });
             if !is_told {
+                // Where the reader normalises, the output's memory is the input's.
+                let input = match self.by_reader {
+                    true => &*output,
+                    false => &workspace.values[step.inputs[0]][..output.len()],
+                };
                 batch_norm::statistics(cpu, input, mean, variance);
             }
             let (scale, shift) = (&values[self.scale.clone()], &values[self.shift.clone()]);
-            batch_norm::factors(mean, variance, self.epsilon, scale, shift)
+            let both = batch_norm::factors(mean, variance, self.epsilon, scale, shift);
+            let (factor, summand) = factors.split_at_mut(self.channels);
+            factor.copy_from_slice(&both.0);
+            summand.copy_from_slice(&both.1);
+            both
         } else {
             self.running_factors(values)
         };
+        if self.by_reader {
+            return;
+        }
+        let input = &workspace.values[step.inputs[0]][..output.len()];
         let add = self
             .add
             .then(|| &workspace.values[step.inputs[1]][..output.len()]);
@@ -47,7 +61,7 @@ impl Normalisation {
         output_gradient: &[f32],
     ) {
         let (mean, rest) = workspace.statistics[context.step].split_at(self.channels);
-        let (variance, sums) = rest.split_at(self.channels);
+        let variance = &rest[..self.channels];
         let values = context.parameters.values();
         let batch = Batch {
             input: &workspace.values[step.inputs[0]][..output_gradient.len()],
@@ -64,7 +78,8 @@ impl Normalisation {
             context.cpu,
             batch,
             output_gradient,
-            (self.backward_parts).map(|parts| &sums[..parts * 2 * self.channels]),
+            (self.backward_parts)
+                .map(|parts| &workspace.sums[context.step][..parts * 2 * self.channels]),
             &mut scale_gradient,
             &mut shift_gradient,
             target.map(|target| &mut workspace.gradients[target.gradient][..output_gradient.len()]),
@@ -73,6 +88,20 @@ impl Normalisation {
         step.pass_on_gradient(context.cpu, workspace, 1, output_gradient);
         workspace.parameter_gradient[self.scale.clone()].copy_from_slice(&scale_gradient);
         workspace.parameter_gradient[self.shift.clone()].copy_from_slice(&shift_gradient);
+    }
+}
+
+impl NormalisedBy {
+    /// What the reader does, which the step has settled.
+    pub(super) fn factors<'a>(&self, statistics: &'a [Buffer]) -> Normalised<'a> {
+        let own = &statistics[self.step];
+        let channels = own.len() / 4;
+        let (factor, summand) = own[2 * channels..].split_at(channels);
+        Normalised {
+            factor,
+            summand,
+            activation: self.activation,
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Pooling of all kinds.
+use hubel_kernels::Input;
 use hubel_kernels::pool::{self, Window};
 
 use super::Context;
-use crate::plan::Step;
+use crate::plan::{NormalisedBy, Step};
 use crate::workspace::Workspace;
 
 fn input_length(window: &Window) -> usize {
@@ -13,10 +14,14 @@ pub(super) fn max_forward(
     context: &Context<'_>,
     step: &Step,
     window: &Window,
+    normalised_by: Option<NormalisedBy>,
     workspace: &mut Workspace,
     output: &mut [f32],
 ) {
-    let input = &workspace.values[step.inputs[0]][..input_length(window)];
+    let input = Input {
+        map: &workspace.values[step.inputs[0]][..input_length(window)],
+        normalised: normalised_by.map(|by| by.factors(&workspace.statistics)),
+    };
     let index = context
         .training
         .then_some(&mut workspace.indices[context.step][..]);

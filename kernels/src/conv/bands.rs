@@ -5,7 +5,6 @@ use std::ops::Range;
 use crate::Cpu;
 use crate::threads::DisjointMut;
 
-use super::winograd::for_each;
 use super::{Epilogue, Forward, Geometry};
 
 /// Numbers of the two maps' bands together: about half of a core's L2.
@@ -141,7 +140,7 @@ impl Bands {
         assert!(threads > 0, "scratch");
         let end = last.finish(&narrow.epilogue, output);
         let (scratch, output) = (DisjointMut::new(scratch), DisjointMut::new(output));
-        for_each(cpu, threads, self.tasks(), |slot, task| {
+        cpu.parallel_in_slots(threads, self.tasks(), |slot, task| {
             // SAFETY: slots do not overlap, and one task at a time has one.
             let bands = unsafe { scratch.slice(slot * slot_length..(slot + 1) * slot_length) };
             let (source, target) = bands.split_at_mut(source_length);

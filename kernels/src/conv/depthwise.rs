@@ -13,7 +13,7 @@ use crate::threads::DisjointMut;
 use super::axis::Axis;
 use super::finish::Finish;
 use super::finish::sums::{Part, Taken};
-use super::{Epilogue, Geometry, GradientEpilogue, Link};
+use super::{Epilogue, Geometry, GradientEpilogue, Input, Link, Normalised};
 use runs::{MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, runs};
 
 /// Numbers of the target that a task writes about, in whole rows.
@@ -58,7 +58,7 @@ impl Forward {
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
@@ -91,6 +91,7 @@ impl Forward {
         cpu.dispatch(Task {
             gather: &self.0,
             source: input,
+            normalised: None,
             weights: link.packed,
             end: &self.end(&link.epilogue, &[]),
             target: output,
@@ -193,7 +194,7 @@ impl InputGradient {
             _ => End::Other(finish.summing(epilogue.sums, channels, Some(parts))),
         };
         self.0
-            .run(cpu, output_gradient, packed, end, input_gradient);
+            .run(cpu, output_gradient.into(), packed, end, input_gradient);
     }
 }
 
@@ -224,7 +225,7 @@ enum End<'a> {
     /// activation(sum + bias)
     Activation(&'a [f32], Activation),
     /// sum · derivative where it gave this map, summed in turn if asked
-    Derivative(&'a [f32], Activation, Option<Part<'a>>),
+    Derivative(Input<'a>, Activation, Option<Part<'a>>),
     Other(Finish<'a>),
 }
 
@@ -265,9 +266,11 @@ impl Gather {
         rows.div_ceil(of_task)
     }
 
-    fn run(&self, cpu: &Cpu, source: &[f32], weights: &[f32], end: End, target: &mut [f32]) {
+    fn run(&self, cpu: &Cpu, source: Input, weights: &[f32], end: End, target: &mut [f32]) {
         let length = |image: [usize; 3]| self.images * image.iter().product::<usize>();
-        assert_eq!(source.len(), length(self.source), "source");
+        assert_eq!(source.map.len(), length(self.source), "source");
+        let normalised = source.normalised.as_ref();
+        normalised.iter().for_each(|by| by.check(self.source[2]));
         assert_eq!(weights.len(), self.weights(), "packed weights");
         assert_eq!(target.len(), length(self.target), "target");
         let [rows, rows_of_task] = self.all_rows();
@@ -276,7 +279,8 @@ impl Gather {
         cpu.parallel(self.tasks(), |task| {
             cpu.dispatch(Task {
                 gather: self,
-                source: source.as_ptr(),
+                source: source.map.as_ptr(),
+                normalised,
                 weights,
                 end: &end,
                 target: target.as_mut_ptr(),
@@ -293,6 +297,8 @@ struct Task<'a> {
     gather: &'a Gather,
     /// The starts of the maps; only what the rows read and write need be there.
     source: *const f32,
+    /// What is made of the source's numbers.
+    normalised: Option<&'a Normalised<'a>>,
     weights: &'a [f32],
     end: &'a End<'a>,
     target: *mut f32,
@@ -404,6 +410,39 @@ impl Task<'_> {
         channel: usize,
         lanes: usize,
     ) -> [S::Vector; P] {
+        // SAFETY: the caller's promise; the normalisation was checked.
+        unsafe {
+            let places = [step, channel, lanes];
+            match self.normalised {
+                None => self.sums_of::<S, P>(simd, taps, source, places, |x| x),
+                Some(by) => {
+                    let by = by.of(simd, channel, lanes);
+                    self.sums_of::<S, P>(
+                        simd,
+                        taps,
+                        source,
+                        places,
+                        #[inline(always)]
+                        |x| by.apply(simd, x),
+                    )
+                }
+            }
+        }
+    }
+
+    /// As [`Task::sums`], of what `made` makes of the source's numbers.
+    ///
+    /// # Safety
+    /// As [`Task::sums`].
+    #[inline(always)]
+    unsafe fn sums_of<S: Simd, const P: usize>(
+        &self,
+        simd: S,
+        taps: &Taps,
+        source: *const f32,
+        [step, channel, lanes]: [usize; 3],
+        made: impl Fn(S::Vector) -> S::Vector,
+    ) -> [S::Vector; P] {
         let mut sums = [simd.zero(); P];
         // SAFETY: the caller's promise.
         unsafe {
@@ -411,7 +450,8 @@ impl Task<'_> {
                 let weight = load(simd, lanes, self.weights.as_ptr().add(tap + channel));
                 let source = source.wrapping_add(from + channel);
                 for (p, sum) in sums.iter_mut().enumerate() {
-                    *sum = simd.mul_add(load(simd, lanes, source.add(p * step)), weight, *sum);
+                    let x = made(load(simd, lanes, source.add(p * step)));
+                    *sum = simd.mul_add(x, weight, *sum);
                 }
             }
         }
@@ -465,9 +505,12 @@ impl Task<'_> {
                     let mut taken = part.map(|part| part.taken(simd, channel, lanes));
                     let taken_by = &mut taken;
                     match activation {
-                        Relu => self.derive(simd, sums, at, lanes, y, Relu, taken_by),
-                        Relu6 => self.derive(simd, sums, at, lanes, y, Relu6, taken_by),
-                        other => self.derive(simd, black_box(sums), at, lanes, y, other, taken_by),
+                        Relu => self.derive(simd, sums, [at, channel, lanes], y, Relu, taken_by),
+                        Relu6 => self.derive(simd, sums, [at, channel, lanes], y, Relu6, taken_by),
+                        other => {
+                            let sums = black_box(sums);
+                            self.derive(simd, sums, [at, channel, lanes], y, other, taken_by);
+                        }
                     }
                     if let (Some(part), Some(taken)) = (part, taken) {
                         part.keep(simd, taken, channel, lanes);
@@ -515,23 +558,22 @@ impl Task<'_> {
         &self,
         simd: S,
         mut sums: [S::Vector; P],
-        at: usize,
-        lanes: usize,
-        y: &[f32],
+        [at, channel, lanes]: [usize; 3],
+        y: Input,
         activation: Activation,
         taken: &mut Option<Taken<S>>,
     ) {
         let [_, width, channels] = self.gather.target;
         let pitch = self.gather.phases * channels;
-        let y = y.as_ptr().wrapping_add(at);
         for (p, sum) in sums.iter_mut().enumerate() {
-            let y = y.wrapping_add(p * pitch);
+            let at = at + p * pitch;
+            let from = y.map.as_ptr().wrapping_add(at);
             // Once for each cache line.
-            if y.addr() / size_of::<f32>() % LINE < S::LANES {
-                prefetch_far(y.wrapping_add(width * channels), LINE);
+            if from.addr() / size_of::<f32>() % LINE < S::LANES {
+                prefetch_far(from.wrapping_add(width * channels), LINE);
             }
             // SAFETY: the caller's promise; y is as long as the target.
-            let y = unsafe { load(simd, lanes, y) };
+            let y = unsafe { y.load(simd, at, channel, lanes) };
             *sum = simd.mul(
                 *sum,
                 activation::derivative_from_output(simd, activation, y),

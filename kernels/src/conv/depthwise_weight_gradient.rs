@@ -5,9 +5,9 @@ use crate::Cpu;
 use crate::simd::{Kernel, Simd, load, store};
 use crate::stream::prefetch_far;
 
-use super::Geometry;
 use super::axis::Axis;
 use super::depthwise::runs::{Run, TILE, Taps, blocks, for_tiles, runs};
+use super::{Geometry, Input, Normalised};
 
 /// Groups of rows at most, each with its own sums, which are added in order.
 const ROW_GROUPS: usize = 16;
@@ -52,7 +52,7 @@ impl WeightGradient {
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         output_gradient: &[f32],
         weight_gradient: &mut [f32],
         bias_gradient: Option<&mut [f32]>,
@@ -68,7 +68,8 @@ impl WeightGradient {
             batch * height * width * channels,
             batch * out_height * out_width * channels,
         );
-        assert_eq!(input.len(), inputs, "input");
+        assert_eq!(input.map.len(), inputs, "input");
+        (input.normalised.iter()).for_each(|by| by.check(channels));
         assert_eq!(output_gradient.len(), outputs, "output gradient");
         let weights = self.geometry.weights();
         assert_eq!(weight_gradient.len(), weights, "weight gradient");
@@ -102,7 +103,7 @@ impl WeightGradient {
 /// All taps of some rows of the output.
 struct Task<'a> {
     whole: &'a WeightGradient,
-    input: &'a [f32],
+    input: Input<'a>,
     output_gradient: &'a [f32],
     sums: &'a mut [f32],
     rows: Range<usize>,
@@ -152,7 +153,7 @@ impl Task<'_> {
             count,
             #[inline(always)]
             |pixel, pixels| {
-                let input = self.input.as_ptr().wrapping_add(pixel * step);
+                let input = self.input.map.as_ptr().wrapping_add(pixel * step);
                 let gradient = self.output_gradient[start + pixel * channels..].as_ptr();
                 if block.len() == channels {
                     taps.prefetch(input, pixels * step, geometry.stride[0], width * channels);
@@ -165,6 +166,7 @@ impl Task<'_> {
                     let add = AddTile {
                         taps,
                         input,
+                        normalised: self.input.normalised,
                         gradient,
                         step,
                         channels,
@@ -186,6 +188,8 @@ struct AddTile<'a> {
     taps: &'a Taps,
     /// What the taps' places of the first pixel count from.
     input: *const f32,
+    /// What is made of the input's numbers.
+    normalised: Option<Normalised<'a>>,
     /// The first pixel's.
     gradient: *const f32,
     /// Numbers of the input from pixel to pixel.
@@ -237,13 +241,47 @@ impl AddTile<'_> {
                 total = simd.add(total, *gradient);
             }
             store(simd, lanes, total, bias);
+            let sums = sums.add(channel);
+            let place = [channel, lanes];
+            match self.normalised {
+                None => self.taps::<S, P>(simd, gradients, sums, place, |x| x),
+                Some(by) => {
+                    let by = by.of(simd, channel, lanes);
+                    self.taps::<S, P>(
+                        simd,
+                        gradients,
+                        sums,
+                        place,
+                        #[inline(always)]
+                        |x| by.apply(simd, x),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Adds, for each tap, the products of the gradients and of what `made` makes of the input's numbers.
+    ///
+    /// # Safety
+    /// As [`AddTile::vector`]; `sums` begin with the channel.
+    #[inline(always)]
+    unsafe fn taps<S: Simd, const P: usize>(
+        &self,
+        simd: S,
+        gradients: [S::Vector; P],
+        sums: *mut f32,
+        [channel, lanes]: [usize; 2],
+        made: impl Fn(S::Vector) -> S::Vector,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
             for [from, tap] in self.taps.places() {
                 let input = self.input.add(from + channel);
-                let sum = sums.add(tap + channel);
+                let sum = sums.add(*tap);
                 let mut total = load(simd, lanes, sum);
                 for (p, gradient) in gradients.into_iter().enumerate() {
-                    total =
-                        simd.mul_add(load(simd, lanes, input.add(p * self.step)), gradient, total);
+                    let x = made(load(simd, lanes, input.add(p * self.step)));
+                    total = simd.mul_add(x, gradient, total);
                 }
                 store(simd, lanes, total, sum);
             }

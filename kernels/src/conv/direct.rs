@@ -8,7 +8,7 @@ use super::classes::Classes;
 use super::finish::Finish;
 use super::gather::{Gather, Output};
 use super::spread::Spread;
-use super::{Epilogue, Geometry, GradientEpilogue};
+use super::{Epilogue, Geometry, GradientEpilogue, Input};
 use crate::pool::Winner;
 use crate::pool::fused::{Source, Target};
 use crate::threads::DisjointMut;
@@ -88,6 +88,22 @@ impl Forward {
         self.by.sums_parts()
     }
 
+    /// Has it normalise what it reads, where it is asked to; false if it cannot.
+    pub(super) fn normalise_input(&mut self) -> bool {
+        match &mut self.by {
+            Loop::Gather(gather) => gather.normalise_input(),
+            Loop::Spread(_) => false,
+        }
+    }
+
+    /// Numbers of scratch that [`Forward::run`] needs.
+    pub(super) fn scratch_len(&self) -> usize {
+        match &self.by {
+            Loop::Gather(gather) => gather.scratch_len(),
+            Loop::Spread(_) => 0,
+        }
+    }
+
     /// Prepared to pool what it writes by 2×2 windows, if it can.
     pub(super) fn pooled(self) -> Option<Self> {
         let by = match self.by {
@@ -100,10 +116,11 @@ impl Forward {
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
+        scratch: &mut [f32],
     ) {
         let [height, width, filters] = self.geometry.output;
         let numbers = self.geometry.batch * height * width * filters;
@@ -113,19 +130,21 @@ impl Forward {
                 let finish = Finish::forward(epilogue, output, channels);
                 let finish = finish.summing(epilogue.sums, channels, self.sums_parts());
                 let output = Output::Map(&DisjointMut::new(output));
-                (self.by).run(cpu, Source::map(input), packed, &finish, output);
+                (self.by).run(cpu, Source::map(input), packed, &finish, output, scratch);
             });
     }
 
     /// As [`Forward::run`], pooled by 2×2 windows side by side, and if asked who won each.
+    #[allow(clippy::too_many_arguments, reason = "as `run`, and the winners")]
     pub(super) fn run_pooled(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
         winners: Option<&mut [Winner]>,
+        scratch: &mut [f32],
     ) {
         let [height, width, filters] = self.geometry.output;
         let numbers = self.geometry.batch * (height / 2) * (width / 2) * filters;
@@ -139,7 +158,7 @@ impl Forward {
                     values: &DisjointMut::new(output),
                     winners: winners.as_ref(),
                 });
-                (self.by).run(cpu, Source::map(input), packed, &finish, output);
+                (self.by).run(cpu, Source::map(input), packed, &finish, output, scratch);
             });
     }
 }
@@ -195,6 +214,11 @@ impl InputGradient {
         self.by.sums_parts()
     }
 
+    /// Whether the y of the mask may be one that is normalised on the way.
+    pub(super) fn normalises_mask(&self) -> bool {
+        matches!(self.by, Loop::Gather(_))
+    }
+
     /// Prepared to read a pooled gradient, if it can.
     pub(super) fn expanding(self) -> Option<Self> {
         let by = match self.by {
@@ -222,7 +246,8 @@ impl InputGradient {
         let finish = Finish::gradient(epilogue, input_gradient, channels);
         let finish = finish.summing(epilogue.sums, channels, self.sums_parts());
         let output = Output::Map(&DisjointMut::new(input_gradient));
-        self.by.run(cpu, output_gradient, packed, &finish, output);
+        self.by
+            .run(cpu, output_gradient, packed, &finish, output, &mut []);
     }
 }
 
@@ -240,9 +265,17 @@ impl Loop {
         }
     }
 
-    fn run(&self, cpu: &Cpu, source: Source, packed: &[f32], finish: &Finish, output: Output) {
+    fn run(
+        &self,
+        cpu: &Cpu,
+        source: Source,
+        packed: &[f32],
+        finish: &Finish,
+        output: Output,
+        scratch: &mut [f32],
+    ) {
         match self {
-            Self::Gather(gather) => gather.run(cpu, source, packed, finish, output),
+            Self::Gather(gather) => gather.run(cpu, source, packed, finish, output, scratch),
             Self::Spread(spread) => spread.run(cpu, source, packed, finish, output),
         }
     }

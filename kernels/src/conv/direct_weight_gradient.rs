@@ -9,7 +9,7 @@ use crate::pool::fused::{ROOM, Room, Source, expand};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::{Geometry, outputs_of_tap};
+use super::{Geometry, Input, outputs_of_tap};
 use crate::stream::prefetch_far;
 
 /// Groups of rows at most.
@@ -45,6 +45,8 @@ pub(super) struct WeightGradient {
     /// Ranges of input channels of a group, each a task's.
     parts: usize,
     chunk_rows: usize,
+    /// Numbers of the input that a chunk reads, if it may be asked to normalise them, and tasks at a time.
+    room: [usize; 2],
 }
 
 /// An input within a larger map of zeros.
@@ -106,7 +108,48 @@ impl WeightGradient {
             row_groups,
             parts,
             chunk_rows,
+            room: [0, 0],
         }
+    }
+
+    /// Has it normalise the input, where it is asked to; false if it cannot.
+    pub(super) fn normalise_input(&mut self, cpu: &Cpu) -> bool {
+        let terms = self.geometry.input[2] / self.geometry.groups;
+        let groups = 0..self.row_groups;
+        let chunks = groups.flat_map(|group| self.chunks(self.rows_of_group(group)));
+        let most = chunks.map(|chunk| self.pixels_read(chunk).len()).max();
+        let room = (most.unwrap_or(0) * terms.div_ceil(self.parts)).max(1);
+        if self.fused || room > CHUNK {
+            return false;
+        }
+        self.room = [room, cpu.threads()];
+        true
+    }
+
+    fn rows_of_group(&self, group: usize) -> Range<usize> {
+        let rows = self.geometry.batch * self.geometry.output[0];
+        group * rows / self.row_groups..(group + 1) * rows / self.row_groups
+    }
+
+    /// What is read at a time of some rows of the output.
+    fn chunks(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let end = rows.end;
+        rows.step_by(self.chunk_rows)
+            .map(move |start| start..(start + self.chunk_rows).min(end))
+    }
+
+    /// The pixels of the input, counted through all images, from the first to the last that some rows of the output read.
+    fn pixels_read(&self, rows: Range<usize>) -> Range<usize> {
+        let geometry = &self.geometry;
+        let [height, width, channels] = geometry.input;
+        let reach = (geometry.kernel[0] - 1) * geometry.dilation[0] + 1;
+        let row = |row: usize, beyond: usize| {
+            let (image, y) = (row / geometry.output[0], row % geometry.output[0]);
+            let y = (y * geometry.stride[0] + beyond).saturating_sub(geometry.padding[0]);
+            image * height + y.min(height)
+        };
+        let end = row(rows.end - 1, reach) * width;
+        row(rows.start, 0) * width..end.min(self.inputs / channels)
     }
 
     /// Whether it can read a pooled gradient: a task has room for a chunk's slice, expanded, and rows are rows.
@@ -119,7 +162,8 @@ impl WeightGradient {
 
     pub(super) fn scratch_len(&self) -> usize {
         let sums = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
-        self.copy_len() + if self.row_groups > 1 { sums } else { 0 }
+        let [room, slots] = self.room;
+        self.copy_len() + room * slots + if self.row_groups > 1 { sums } else { 0 }
     }
 
     fn copy_len(&self) -> usize {
@@ -132,14 +176,16 @@ impl WeightGradient {
     pub(super) fn run(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         output_gradient: Source,
         weight_gradient: &mut [f32],
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) {
         let filters = self.geometry.output[2];
-        assert_eq!(input.len(), self.inputs, "input");
+        assert_eq!(input.map.len(), self.inputs, "input");
+        let all_channels = self.geometry.input[2];
+        (input.normalised.iter()).for_each(|by| by.check(all_channels));
         assert_eq!(output_gradient.len(), self.pixels * filters, "output");
         let weights = self.geometry.weights();
         assert_eq!(weight_gradient.len(), weights, "weight gradient");
@@ -148,15 +194,16 @@ impl WeightGradient {
         let (copied, scratch) = scratch.split_at_mut(self.copy_len());
         let input = match &self.border {
             Some(border) => {
-                border.fill(cpu, input, &self.geometry, copied);
-                copied
+                border.fill(cpu, input.plain(), &self.geometry, copied);
+                Input::from(&*copied)
             }
             None => input,
         };
+        let (rooms, scratch) = scratch.split_at_mut(self.room[0] * self.room[1]);
         if self.row_groups == 1 {
             let weight_gradient = DisjointMut::new(weight_gradient);
             let bias_gradient = bias_gradient.map(DisjointMut::new);
-            self.sum(cpu, input, output_gradient, |_| {
+            self.sum(cpu, input, output_gradient, rooms, |_| {
                 let bias = bias_gradient.as_ref().map(DisjointMut::as_mut_ptr);
                 (weight_gradient.as_mut_ptr(), bias)
             });
@@ -165,7 +212,7 @@ impl WeightGradient {
         let stride = weights + filters;
         let partial = &mut scratch[..self.row_groups * stride];
         let shared = DisjointMut::new(partial);
-        self.sum(cpu, input, output_gradient, |group| {
+        self.sum(cpu, input, output_gradient, rooms, |group| {
             // SAFETY: each group's sums lie within the scratch.
             let sums = unsafe { shared.slice(group * stride..(group + 1) * stride) };
             let (weight_sums, bias_sums) = sums.split_at_mut(weights);
@@ -196,14 +243,15 @@ impl WeightGradient {
     fn sum(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         output_gradient: Source,
+        rooms: &mut [f32],
         sums: impl Fn(usize) -> (*mut f32, Option<*mut f32>) + Sync,
     ) {
-        let rows = self.geometry.batch * self.geometry.output[0];
         let terms = self.geometry.input[2] / self.geometry.groups;
         let per_row_group = self.parts * self.geometry.groups;
-        cpu.parallel(self.row_groups * per_row_group, |task| {
+        let tasks = self.row_groups * per_row_group;
+        let run = |task: usize, room: *mut f32| {
             let row_group = task / per_row_group;
             let group = task / self.parts % self.geometry.groups;
             let part = task % self.parts;
@@ -211,13 +259,23 @@ impl WeightGradient {
             cpu.dispatch(Task {
                 whole: self,
                 input,
+                room,
                 output_gradient,
                 weight_sums,
                 bias_sums: bias_sums.filter(|_| part == 0),
                 group,
                 terms: part * terms / self.parts..(part + 1) * terms / self.parts,
-                rows: row_group * rows / self.row_groups..(row_group + 1) * rows / self.row_groups,
+                rows: self.rows_of_group(row_group),
             });
+        };
+        if input.normalised.is_none() {
+            return cpu.parallel(tasks, |task| run(task, std::ptr::null_mut()));
+        }
+        let [room, slots] = self.room;
+        assert!(room > 0, "this pass was not asked to normalise");
+        let rooms = &DisjointMut::new(rooms);
+        cpu.parallel_in_slots(slots, tasks, |slot, task| {
+            run(task, rooms.as_mut_ptr().wrapping_add(slot * room));
         });
     }
 }
@@ -318,10 +376,28 @@ struct Gradient {
     pixel: usize,
 }
 
+/// Where the pixels of the input lie, of which a task reads some terms.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// The group's first term of the map's first pixel.
+    start: *const f32,
+    /// Numbers from pixel to pixel.
+    pixel: usize,
+}
+
+/// What a chunk reads.
+#[derive(Clone, Copy)]
+struct Maps {
+    input: Terms,
+    gradient: Gradient,
+}
+
 /// Some input channels of a group over some rows of the output.
 struct Task<'a> {
     whole: &'a WeightGradient,
-    input: &'a [f32],
+    input: Input<'a>,
+    /// For what it normalises, if it does.
+    room: *mut f32,
     output_gradient: Source<'a>,
     weight_sums: *mut f32,
     bias_sums: Option<*mut f32>,
@@ -356,31 +432,56 @@ impl Kernel for Task<'_> {
             unsafe { bias.add(first).write_bytes(0, channels) };
         }
         let mut room = Room::new();
-        let mut start = self.rows.start;
-        while start < self.rows.end {
-            let end = (start + self.whole.chunk_rows).min(self.rows.end);
+        for rows in self.whole.chunks(self.rows.clone()) {
+            let input = self.terms_of(simd, rows.clone());
             let mut channel = first;
             while channel < first + channels {
                 let left = first + channels - channel;
                 let vectors = left.div_ceil(S::LANES);
+                let rows = rows.clone();
                 channel += match vectors {
-                    1 => self.slice::<S, 1>(simd, &mut room, start..end, channel, left),
-                    3 => self.slice::<S, 3>(simd, &mut room, start..end, channel, left),
-                    _ => self.slice::<S, 2>(simd, &mut room, start..end, channel, left),
+                    1 => self.slice::<S, 1>(simd, &mut room, input, rows, channel, left),
+                    3 => self.slice::<S, 3>(simd, &mut room, input, rows, channel, left),
+                    _ => self.slice::<S, 2>(simd, &mut room, input, rows, channel, left),
                 };
             }
-            start = end;
         }
     }
 }
 
 impl Task<'_> {
+    /// What some rows of the output read of the input, normalised if it is to be.
+    #[inline(always)]
+    fn terms_of<S: Simd>(&self, simd: S, rows: Range<usize>) -> Terms {
+        let geometry = &self.whole.geometry;
+        let inputs = geometry.input[2];
+        let first = self.group * (inputs / geometry.groups);
+        let map = self.input.map.as_ptr();
+        let Some(by) = &self.input.normalised else {
+            return Terms {
+                start: map.wrapping_add(first),
+                pixel: inputs,
+            };
+        };
+        let pixels = self.whole.pixels_read(rows);
+        let channels = first + self.terms.start..first + self.terms.end;
+        let before = pixels.start * channels.len() + self.terms.start;
+        let pixel = channels.len();
+        // SAFETY: the pixels and channels are on the map, and there is room for those of every chunk.
+        unsafe { by.write(simd, map, inputs, pixels, channels, self.room) };
+        Terms {
+            start: self.room.cast_const().wrapping_sub(before),
+            pixel,
+        }
+    }
+
     /// V vectors of output channels from `channel` on, of which `left` are left; returns how many channels were done.
     #[inline(always)]
     fn slice<S: Simd, const V: usize>(
         &self,
         simd: S,
         room: &mut Room,
+        input: Terms,
         rows: Range<usize>,
         channel: usize,
         left: usize,
@@ -417,11 +518,12 @@ impl Task<'_> {
                 }
             }
         };
+        let maps = Maps { input, gradient };
         if lanes == V * S::LANES {
-            self.all_segments::<S, V, false>(simd, gradient, rows, channel, S::LANES);
+            self.all_segments::<S, V, false>(simd, maps, rows, channel, S::LANES);
         } else {
             let last = lanes - (V - 1) * S::LANES;
-            self.all_segments::<S, V, true>(simd, gradient, rows, channel, last);
+            self.all_segments::<S, V, true>(simd, maps, rows, channel, last);
         }
         lanes
     }
@@ -430,13 +532,13 @@ impl Task<'_> {
     fn all_segments<S: Simd, const V: usize, const TAIL: bool>(
         &self,
         simd: S,
-        gradient: Gradient,
+        maps: Maps,
         rows: Range<usize>,
         channel: usize,
         last: usize,
     ) {
         if let Some(bias) = self.bias_sums {
-            self.bias::<S, V, TAIL>(simd, gradient, rows.clone(), channel, last, bias);
+            self.bias::<S, V, TAIL>(simd, maps.gradient, rows.clone(), channel, last, bias);
         }
         // The three times three terms of a row of RGB are one tile.
         let most = match (S::REGISTERS >= 32, self.whole.fused) {
@@ -456,24 +558,15 @@ impl Task<'_> {
                 let size = (end - term).div_ceil(tiles);
                 let rows = rows.clone();
                 match size {
-                    1 => self
-                        .tile::<S, 1, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    2 => self
-                        .tile::<S, 2, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    3 => self
-                        .tile::<S, 3, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    4 => self
-                        .tile::<S, 4, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    5 => self
-                        .tile::<S, 5, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    6 => self
-                        .tile::<S, 6, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    7 => self
-                        .tile::<S, 7, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    8 => self
-                        .tile::<S, 8, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
-                    _ => self
-                        .tile::<S, 9, V, TAIL>(simd, gradient, segment, term, rows, channel, last),
+                    1 => self.tile::<S, 1, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    2 => self.tile::<S, 2, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    3 => self.tile::<S, 3, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    4 => self.tile::<S, 4, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    5 => self.tile::<S, 5, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    6 => self.tile::<S, 6, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    7 => self.tile::<S, 7, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    8 => self.tile::<S, 8, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    _ => self.tile::<S, 9, V, TAIL>(simd, maps, segment, term, rows, channel, last),
                 }
                 term += size;
             }
@@ -493,7 +586,7 @@ impl Task<'_> {
     fn tile<S: Simd, const R: usize, const V: usize, const TAIL: bool>(
         &self,
         simd: S,
-        gradients: Gradient,
+        maps: Maps,
         segment: &Segment,
         term: usize,
         rows: Range<usize>,
@@ -533,6 +626,7 @@ impl Task<'_> {
         let first_of_chunk = tap == 0 && channel == self.group * (filters / geometry.groups);
         let next_gradient = rows.len() * out_width * filters;
         let next_source = rows.len() * geometry.stride[0] * width * inputs;
+        let map = (self.input.map.as_ptr()).wrapping_add(self.group * group_terms + next_source);
         let (mut image, mut y) = (rows.start / out_height, rows.start % out_height);
         for row in rows {
             let columns = self.existing(row, &segment.columns);
@@ -542,17 +636,19 @@ impl Task<'_> {
                 let source_x = columns.start * geometry.stride[1] + tap_x * geometry.dilation[1]
                     - geometry.padding[1];
                 let source = (image * height + source_y) * width + source_x;
-                let source = source * inputs + self.group * group_terms + term;
-                let mut source = self.input[source..].as_ptr();
+                let mut ahead = map.wrapping_add(source * inputs + term);
+                let mut source = (maps.input.start).wrapping_add(source * maps.input.pixel + term);
                 let first = row * out_width + columns.start;
-                let mut gradient = gradients.start.wrapping_add(first * gradients.pixel);
-                let step = geometry.stride[1] * inputs;
+                let pixel = maps.gradient.pixel;
+                let mut gradient = maps.gradient.start.wrapping_add(first * pixel);
+                let step = geometry.stride[1] * maps.input.pixel;
                 for _ in columns {
                     if first_of_slice {
                         prefetch_far(gradient.wrapping_add(next_gradient), V * S::LANES);
                     }
                     if first_of_chunk {
-                        prefetch_far(source.wrapping_add(next_source), R);
+                        prefetch_far(ahead, R);
+                        ahead = ahead.wrapping_add(geometry.stride[1] * inputs);
                     }
                     let mut vectors = [simd.zero(); V];
                     for (v, vector) in vectors.iter_mut().enumerate() {
@@ -566,7 +662,7 @@ impl Task<'_> {
                         }
                     }
                     source = source.wrapping_add(step);
-                    gradient = gradient.wrapping_add(gradients.pixel);
+                    gradient = gradient.wrapping_add(pixel);
                 }
             }
             y += 1;

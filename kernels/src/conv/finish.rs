@@ -7,7 +7,7 @@ use crate::simd::{self, Simd};
 use crate::stream::is_streamed;
 
 use super::prefetch::{prefetch, prefetch_write};
-use super::{Epilogue, GradientEpilogue};
+use super::{Epilogue, GradientEpilogue, Input};
 use sums::{Part, Sums, Taken};
 
 /// `(activation(sum + bias + add) + old) · derivative(mask)`, each part optional.
@@ -17,7 +17,7 @@ pub(super) struct Finish<'a> {
     add: Option<&'a [f32]>,
     activation: Activation,
     accumulate: bool,
-    mask: Option<(&'a [f32], Activation)>,
+    mask: Option<(Input<'a>, Activation)>,
     /// Whether the target is written past the caches: its whole, aligned vectors, and that should be all of them.
     stream: bool,
     /// Where what is stored is summed.
@@ -56,11 +56,10 @@ impl<'a> Finish<'a> {
         target: &[f32],
         channels: usize,
     ) -> Self {
-        assert!(
-            epilogue
-                .mask
-                .is_none_or(|(mask, _)| mask.len() == target.len())
-        );
+        if let Some((mask, _)) = epilogue.mask {
+            assert_eq!(mask.map.len(), target.len(), "mask");
+            mask.normalised.iter().for_each(|by| by.check(channels));
+        }
         Self {
             accumulate: epilogue.accumulate,
             mask: epilogue.mask,
@@ -147,16 +146,7 @@ impl<'a> Finish<'a> {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let value = self.value(simd, sum, target, at, channel, lanes);
-            if let Some(taken) = taken {
-                match self.mask {
-                    None => taken.add(simd, value),
-                    Some((y, _)) => {
-                        let y = simd::load(simd, lanes, y.as_ptr().add(at));
-                        taken.add_gradient(simd, value, y);
-                    }
-                }
-            }
+            let value = self.value(simd, sum, target, at, channel, lanes, taken);
             self.store_value(simd, value, target.wrapping_add(at), lanes);
         }
     }
@@ -168,7 +158,7 @@ impl<'a> Finish<'a> {
             prefetch_write(target.wrapping_add(at), numbers);
         }
         if let Some((mask, _)) = self.mask {
-            prefetch(mask.as_ptr().wrapping_add(at), numbers);
+            prefetch(mask.map.as_ptr().wrapping_add(at), numbers);
         }
         if let Some(add) = self.add {
             prefetch(add.as_ptr().wrapping_add(at), numbers);
@@ -192,7 +182,7 @@ impl<'a> Finish<'a> {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let value = self.value(simd, sum, target, at, channel, lanes);
+            let value = self.value(simd, sum, target, at, channel, lanes, &mut None);
             self.store_value(simd, value, target.wrapping_add(at), lanes);
         }
     }
@@ -232,11 +222,12 @@ impl<'a> Finish<'a> {
         activation::apply(simd, self.activation, value)
     }
 
-    /// What [`Finish::store`] stores.
+    /// What [`Finish::store`] stores, added to the sums.
     ///
     /// # Safety
     /// As of [`Finish::store`]; where nothing is added or accumulated or masked, `target` and `at` do not matter.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "as `store`, and the sums")]
     pub(super) unsafe fn value<S: Simd>(
         &self,
         simd: S,
@@ -245,6 +236,7 @@ impl<'a> Finish<'a> {
         at: usize,
         channel: usize,
         lanes: usize,
+        taken: &mut Option<Taken<S>>,
     ) -> S::Vector {
         // SAFETY: all slices have the lengths asserted at creation, the rest is the caller's promise.
         unsafe {
@@ -262,12 +254,20 @@ impl<'a> Finish<'a> {
             if self.accumulate {
                 value = simd.add(value, load(target.add(at)));
             }
-            if let Some((mask, activation)) = self.mask {
-                let output = load(mask.as_ptr().add(at));
-                value = simd.mul(
-                    value,
-                    activation::derivative_from_output(simd, activation, output),
-                );
+            match self.mask {
+                None => {
+                    if let Some(taken) = taken {
+                        taken.add(simd, value);
+                    }
+                }
+                Some((mask, activation)) => {
+                    let y = mask.load(simd, at, channel, lanes);
+                    let derivative = activation::derivative_from_output(simd, activation, y);
+                    value = simd.mul(value, derivative);
+                    if let Some(taken) = taken {
+                        taken.add_gradient(simd, value, y);
+                    }
+                }
             }
             value
         }

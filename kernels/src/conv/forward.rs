@@ -3,7 +3,7 @@ use crate::Cpu;
 use crate::pool::Winner;
 
 use super::gather::Gather;
-use super::{Algorithm, Epilogue, Geometry, depthwise, direct, windows, winograd};
+use super::{Algorithm, Epilogue, Geometry, Input, depthwise, direct, windows, winograd};
 
 /// A forward pass, prepared for one geometry: tables of positions, the order of work.
 #[derive(Debug)]
@@ -100,10 +100,20 @@ impl Forward {
         }
     }
 
+    /// Has it normalise what it reads, where it is asked to; false if it cannot.
+    pub fn normalise_input(&mut self) -> bool {
+        match &mut self.0 {
+            By::Direct(direct) => direct.normalise_input(),
+            By::Windows(_) => false,
+            By::Winograd(_) | By::Depthwise(_) => true,
+        }
+    }
+
     /// Numbers of scratch that [`Forward::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {
-            By::Direct(_) | By::Windows(_) | By::Depthwise(_) => 0,
+            By::Direct(direct) => direct.scratch_len(),
+            By::Windows(_) | By::Depthwise(_) => 0,
             By::Winograd(winograd) => winograd.scratch_len(),
         }
     }
@@ -111,18 +121,19 @@ impl Forward {
     /// Computes the output, every number of it.
     ///
     /// # Panics
-    /// If a length is wrong.
-    pub fn run(
+    /// If a length is wrong, or the input is to be normalised without [`Forward::normalise_input`].
+    pub fn run<'a>(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: impl Into<Input<'a>>,
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
         scratch: &mut [f32],
     ) {
+        let input = input.into();
         match &self.0 {
-            By::Direct(direct) => direct.run(cpu, input, packed, epilogue, output),
+            By::Direct(direct) => direct.run(cpu, input, packed, epilogue, output, scratch),
             By::Windows(_) => panic!("this pass pools"),
             By::Winograd(winograd) => winograd.run(cpu, input, packed, epilogue, output, scratch),
             By::Depthwise(depthwise) => depthwise.run(cpu, input, packed, epilogue, output),
@@ -135,19 +146,24 @@ impl Forward {
     /// # Panics
     /// If a length is wrong, something is to be added, or the pass was not made for it.
     #[allow(clippy::too_many_arguments, reason = "as `run`, and the winners")]
-    pub fn run_pooled(
+    pub fn run_pooled<'a>(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: impl Into<Input<'a>>,
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
         winners: Option<&mut [Winner]>,
         scratch: &mut [f32],
     ) {
+        let input = input.into();
         match &self.0 {
-            By::Direct(direct) => direct.run_pooled(cpu, input, packed, epilogue, output, winners),
-            By::Windows(windows) => windows.run(cpu, input, packed, epilogue, output, winners),
+            By::Direct(direct) => {
+                direct.run_pooled(cpu, input, packed, epilogue, output, winners, scratch)
+            }
+            By::Windows(windows) => {
+                windows.run(cpu, input.plain(), packed, epilogue, output, winners)
+            }
             By::Winograd(winograd) => {
                 winograd.run_pooled(cpu, input, packed, epilogue, output, winners, scratch)
             }

@@ -16,6 +16,8 @@ use crate::pool::fused::{ROOM, Room, Source, Target};
 
 /// Numbers of the source that a task reads: they stay in L2 while the blocks of weights pass by.
 const TASK_NUMBERS: usize = 96 << 10;
+/// Numbers of the source at most that a task normalises.
+const MOST_ROOM: usize = 2 * TASK_NUMBERS;
 /// Pixels of a task at least, where there are that many.
 const TASK_PIXELS: [usize; 2] = [48, 144];
 /// Tasks that keep a few threads equally busy.
@@ -41,6 +43,8 @@ pub(super) struct Gather {
     lanes: usize,
     /// Rows of the target and blocks of a task.
     task: [usize; 2],
+    /// Numbers that a task reads, if it may be asked to normalise them, and tasks at a time.
+    room: [usize; 2],
 }
 
 /// Where a pass writes.
@@ -72,6 +76,7 @@ impl Gather {
             channels: target_channels / geometry.groups,
             lanes: cpu.lanes(),
             task: [0, 0],
+            room: [0, cpu.threads()],
         };
         gather.task = gather.task_size();
         gather
@@ -110,6 +115,21 @@ impl Gather {
             self.task[0] = self.task[0].div_ceil(2);
         }
         Some(self)
+    }
+
+    /// Has it normalise what it reads, where it is asked to; false if that does not fit into L2.
+    pub(super) fn normalise_input(&mut self) -> bool {
+        let row = self.columns.source * self.source_channels;
+        let room = (self.rows.most_reads(self.all_rows(), self.task[0]) * row).max(1);
+        if room <= MOST_ROOM {
+            self.room[0] = room;
+        }
+        room <= MOST_ROOM
+    }
+
+    /// Numbers of scratch that [`Gather::run`] needs.
+    pub(super) fn scratch_len(&self) -> usize {
+        self.room[0] * self.room[1]
     }
 
     /// Rows of the target of all images.
@@ -219,6 +239,7 @@ impl Gather {
         packed: &[f32],
         finish: &Finish,
         output: Output,
+        scratch: &mut [f32],
     ) {
         assert_eq!(source.len(), self.source_len(), "source");
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
@@ -226,11 +247,13 @@ impl Gather {
         let [rows, blocks] = self.task;
         let all_blocks = self.groups * self.blocks();
         let parts = all_blocks.div_ceil(blocks);
-        cpu.parallel(self.sums_parts() * parts, |task| {
+        let tasks = self.sums_parts() * parts;
+        let run = |task: usize, room: *mut f32| {
             let (chunk, part) = (task / parts, task % parts);
             cpu.dispatch(Task {
                 gather: self,
                 source,
+                room,
                 packed,
                 finish: finish.with_part(chunk),
                 output,
@@ -238,6 +261,16 @@ impl Gather {
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
+        };
+        let Some(normalised) = &source.normalised else {
+            return cpu.parallel(tasks, |task| run(task, std::ptr::null_mut()));
+        };
+        normalised.check(self.source_channels);
+        let [room, slots] = self.room;
+        assert!(room > 0, "this pass was not asked to normalise");
+        let rooms = &DisjointMut::new(&mut scratch[..room * slots]);
+        cpu.parallel_in_slots(slots, tasks, |slot, task| {
+            run(task, rooms.as_mut_ptr().wrapping_add(slot * room));
         });
     }
 
@@ -263,6 +296,7 @@ impl Gather {
         cpu.dispatch(Task {
             gather: self,
             source: Source::map(source),
+            room: std::ptr::null_mut(),
             packed,
             finish: *finish,
             output: Output::Map(target),
@@ -277,6 +311,8 @@ impl Gather {
 struct Task<'a> {
     gather: &'a Gather,
     source: Source<'a>,
+    /// For what it normalises, if it does.
+    room: *mut f32,
     packed: &'a [f32],
     finish: Finish<'a>,
     output: Output<'a>,
@@ -295,13 +331,31 @@ impl Kernel for Task<'_> {
         let gather = self.gather;
         let Gather { rows, columns, .. } = gather;
         let (mut room, size) = (Room::new(), [columns.source, gather.source_channels]);
-        let reads = match self.source.winners {
-            Some(_) => rows.reads(self.rows.clone()),
-            None => 0..0,
+        let is_map = self.source.winners.is_none() && self.source.normalised.is_none();
+        let reads = match is_map {
+            true => 0..0,
+            false => rows.reads(self.rows.clone()),
         };
-        // SAFETY: what rows of the target read are rows of the source, whose length has been checked.
-        let source = unsafe { self.source.rows(simd, &mut room, size, reads) };
+        // SAFETY: what rows of the target read are rows of the source, whose length has been checked; there is room for those of a task
+        // where it normalises.
+        let source = unsafe {
+            match &self.source.normalised {
+                None => self.source.rows(simd, &mut room, size, reads),
+                Some(by) => {
+                    let [width, channels] = size;
+                    let pixels = reads.start * width..reads.end * width;
+                    let start = pixels.start * channels;
+                    let map = self.source.numbers.as_ptr();
+                    by.write(simd, map, channels, pixels, 0..channels, self.room);
+                    self.room.cast_const().wrapping_sub(start)
+                }
+            }
+        };
         let source = source.wrapping_sub(self.skipped[0]);
+        let beyond = self.source.normalised.map(|_| {
+            let [room, slots] = gather.room;
+            self.source.numbers.as_ptr().wrapping_add(slots * room)
+        });
         for block in self.blocks.clone() {
             let vectors = gather.block_vectors(block % gather.blocks());
             let row = columns.target * vectors * S::LANES;
@@ -325,6 +379,7 @@ impl Kernel for Task<'_> {
                 };
                 let band = Band {
                     source,
+                    beyond,
                     rows: rows.clone(),
                     place,
                 };
@@ -348,6 +403,9 @@ impl Kernel for Task<'_> {
 struct Band {
     /// Where the source begins.
     source: *const f32,
+    /// What is fetched meanwhile would begin there, if not the next pixels of the source are: those of a later task, where this one reads
+    /// what it has normalised.
+    beyond: Option<*const f32>,
     rows: Range<usize>,
     place: Place,
 }
@@ -375,8 +433,8 @@ struct Part {
     weights: *const f32,
     terms: Terms,
     place: Place,
-    /// Numbers between what a tile's first pixel reads and what is fetched then, and between the terms.
-    ahead: [usize; 2],
+    /// What pixel 0 fetches.
+    ahead: Ahead,
 }
 
 impl Task<'_> {
@@ -443,17 +501,23 @@ impl Task<'_> {
         // The last row of taps of the tile after the next, which no tile has read yet.
         let tile = P * columns.steps.source * channels;
         let last_row = row.taps.len().saturating_sub(1) * terms.row_step;
+        let first = group * self.gather.terms;
+        let source = band.source.wrapping_add(first);
+        let ahead = match band.beyond {
+            Some(beyond) => beyond.wrapping_add(first),
+            None => source.wrapping_add(last_row + 2 * tile),
+        };
         Part {
             group,
             block,
-            source: band.source.wrapping_add(group * self.gather.terms),
+            source,
             weights: weights.as_ptr().wrapping_add(first_row),
             terms,
             place: band.place,
-            ahead: [
-                last_row + 2 * tile,
-                tile.div_ceil((terms.rows * runs * run_terms).max(1)),
-            ],
+            ahead: Ahead {
+                start: ahead,
+                step: tile.div_ceil((terms.rows * runs * run_terms).max(1)),
+            },
         }
     }
 
@@ -470,14 +534,11 @@ impl Task<'_> {
         let count = left.min(P);
         let pixels = walk.take::<P>(count);
         self.prefetch::<P, V>(S::LANES, part, &pixels[0]);
-        let pointers = pixels.map(|pixel| {
-            part.source
-                .wrapping_add(pixel.source * gather.source_channels)
-        });
-        let [distance, step] = part.ahead;
+        let place = |pixel: &Pixel| pixel.source * gather.source_channels;
+        let pointers = pixels.map(|pixel| part.source.wrapping_add(place(&pixel)));
         let ahead = Ahead {
-            start: pointers[0].wrapping_add(distance),
-            step,
+            start: part.ahead.start.wrapping_add(place(&pixels[0])),
+            ..part.ahead
         };
         // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the source for
         // every pixel.

@@ -101,6 +101,15 @@ impl InputGradient {
         }
     }
 
+    /// Whether the y of the [mask](GradientEpilogue::mask) may be one that is normalised on the way.
+    pub fn normalises_mask(&self) -> bool {
+        match &self.0 {
+            By::Direct(direct) => direct.normalises_mask(),
+            By::Windows(_) => false,
+            By::Winograd(_) | By::Depthwise(_) => true,
+        }
+    }
+
     /// Numbers of scratch that [`InputGradient::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {

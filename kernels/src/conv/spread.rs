@@ -149,6 +149,7 @@ impl Spread {
         let all_rows = self.images * self.row_axis.target;
         let sources = self.images * self.row_axis.source * self.columns.source;
         assert_eq!(source.len(), sources * self.terms, "source");
+        source.assert_not_normalised();
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
         assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
         let rows = self.rows_of_task;

@@ -1,3 +1,4 @@
+mod normalised;
 mod pooled;
 mod summed;
 
@@ -329,7 +330,7 @@ fn epilogues_follow_their_formula() {
     let mut gradient = old.clone();
     let epilogue = GradientEpilogue {
         accumulate: true,
-        mask: Some((&problem.input, Activation::LeakyRelu(0.5))),
+        mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
         sums: None,
     };
     let output_gradient = &problem.output_gradient;

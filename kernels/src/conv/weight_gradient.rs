@@ -4,8 +4,8 @@ use crate::pool::Pooled;
 use crate::pool::fused::Source;
 
 use super::{
-    Algorithm, Geometry, depthwise_weight_gradient as depthwise, direct_weight_gradient as direct,
-    spread_weight_gradient as spread, windows, winograd,
+    Algorithm, Geometry, Input, depthwise_weight_gradient as depthwise,
+    direct_weight_gradient as direct, spread_weight_gradient as spread, windows, winograd,
 };
 
 /// Weight and bias gradient, prepared for one geometry.
@@ -77,6 +77,15 @@ impl WeightGradient {
         }
     }
 
+    /// Has it normalise the input, where it is asked to; false if it cannot.
+    pub fn normalise_input(&mut self, cpu: &Cpu) -> bool {
+        match &mut self.0 {
+            By::Direct(direct) => direct.normalise_input(cpu),
+            By::Spread(_) | By::Windows(_) => false,
+            By::Winograd(_) | By::Depthwise(_) => true,
+        }
+    }
+
     /// Numbers of scratch that [`WeightGradient::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
         match &self.0 {
@@ -91,17 +100,18 @@ impl WeightGradient {
     /// Computes the weight gradient and, if asked, the bias gradient; what was there before is overwritten.
     ///
     /// # Panics
-    /// If a length is wrong.
-    pub fn run(
+    /// If a length is wrong, or the input is to be normalised without [`WeightGradient::normalise_input`].
+    pub fn run<'a>(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: impl Into<Input<'a>>,
         output_gradient: &[f32],
         weight_gradient: &mut [f32],
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) {
         let source = Source::map(output_gradient);
+        let input = input.into();
         self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
     }
 
@@ -109,23 +119,24 @@ impl WeightGradient {
     ///
     /// # Panics
     /// If a length is wrong or the pass was not made for it.
-    pub fn run_pooled(
+    pub fn run_pooled<'a>(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: impl Into<Input<'a>>,
         output_gradient: Pooled,
         weight_gradient: &mut [f32],
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) {
         let source = Source::pooled(output_gradient);
+        let input = input.into();
         self.run_source(cpu, input, source, weight_gradient, bias_gradient, scratch);
     }
 
     fn run_source(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         source: Source,
         weights: &mut [f32],
         bias: Option<&mut [f32]>,
@@ -133,8 +144,10 @@ impl WeightGradient {
     ) {
         match &self.0 {
             By::Direct(direct) => direct.run(cpu, input, source, weights, bias, scratch),
-            By::Spread(spread) => spread.run(cpu, input, source, weights, bias, scratch),
-            By::Windows(windows) => windows.run(cpu, input, source, weights, bias, scratch),
+            By::Spread(spread) => spread.run(cpu, input.plain(), source, weights, bias, scratch),
+            By::Windows(windows) => {
+                windows.run(cpu, input.plain(), source, weights, bias, scratch);
+            }
             By::Winograd(winograd) => winograd.run(cpu, input, source, weights, bias, scratch),
             By::Depthwise(depthwise) => {
                 depthwise.run(cpu, input, source.unpooled(), weights, bias, scratch);

@@ -18,13 +18,11 @@ mod transform;
 mod weight_gradient;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) use forward::{Forward, InputGradient};
 pub(super) use weight_gradient::WeightGradient;
 
 use super::{Geometry, Pass, outputs_of_tap};
-use crate::Cpu;
 use crate::stream::prefetch_far;
 
 /// Output rows and columns of a tile.
@@ -222,19 +220,4 @@ impl Tiles {
         }
         pixels
     }
-}
-
-/// Runs `body(slot, task)` for every task; tasks that run at the same time have different slots, each with its own scratch.
-/// What a task computes must not depend on its slot.
-pub(super) fn for_each(cpu: &Cpu, slots: usize, tasks: usize, body: impl Fn(usize, usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    cpu.parallel(slots.min(tasks), |slot| {
-        loop {
-            let task = next.fetch_add(1, Ordering::Relaxed);
-            if task >= tasks {
-                break;
-            }
-            body(slot, task);
-        }
-    });
 }

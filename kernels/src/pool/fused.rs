@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::passes::{challenge, larger};
 use super::{Pooled, Winner};
+use crate::normalised::{Input, Normalised};
 use crate::simd::{Simd, load, store};
 use crate::threads::DisjointMut;
 
@@ -104,18 +105,21 @@ impl Target<'_> {
     }
 }
 
-/// What a pass reads: a map, or the gradient of a pooled map that stands for one.
+/// What a pass reads: a map, which may be normalised on the way, or the gradient of a pooled map that stands for one.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) numbers: &'a [f32],
     pub(crate) winners: Option<&'a [Winner]>,
+    pub(crate) normalised: Option<Normalised<'a>>,
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn map(numbers: &'a [f32]) -> Self {
+    pub(crate) fn map(input: impl Into<Input<'a>>) -> Self {
+        let Input { map, normalised } = input.into();
         Self {
-            numbers,
+            numbers: map,
             winners: None,
+            normalised,
         }
     }
 
@@ -126,6 +130,7 @@ impl<'a> Source<'a> {
         Self {
             numbers: pooled.gradient,
             winners: Some(pooled.winners),
+            normalised: None,
         }
     }
 
@@ -136,6 +141,12 @@ impl<'a> Source<'a> {
     pub(crate) fn unpooled(&self) -> &'a [f32] {
         assert!(self.winners.is_none(), "this pass reads no pooled gradient");
         self.numbers
+    }
+
+    /// # Panics
+    /// If it is to be normalised, which this pass cannot.
+    pub(crate) fn assert_not_normalised(&self) {
+        assert!(self.normalised.is_none(), "this pass does not normalise");
     }
 
     /// The address that the first number of the map would have if `rows`, which are there, lay where they belong. A pooled gradient is

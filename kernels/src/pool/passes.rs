@@ -1,5 +1,6 @@
 //! The four passes, on whole rows of the map that is written: each number of it is gathered once, along the channels.
 use super::{Grid, Index};
+use crate::normalised::Input;
 use crate::simd::{Kernel, Simd, load, store};
 
 /// Stores the places of winners, lanes of floats which hold them exactly, at the beginning of `index`. Writes whole vectors where there
@@ -52,6 +53,8 @@ fn won<S: Simd>(simd: S, winner: S::Vector, place: usize, gradient: S::Vector) -
 #[derive(Clone, Copy)]
 struct Pixels {
     start: *const f32,
+    /// The first channel.
+    channel: usize,
     lanes: usize,
     rows: usize,
     columns: usize,
@@ -96,6 +99,7 @@ fn for_windows<S: Simd>(
             let at = output_row + x * channels;
             let pixels = |channel: usize, lanes: usize| Pixels {
                 start: start.wrapping_add(channel),
+                channel,
                 lanes,
                 rows: rows.len(),
                 columns: columns.len(),
@@ -120,18 +124,28 @@ pub(super) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector 
 }
 
 #[inline(always)]
-unsafe fn largest<S: Simd>(simd: S, pixels: Pixels) -> S::Vector {
+unsafe fn largest<S: Simd>(
+    simd: S,
+    pixels: Pixels,
+    made: impl Fn(S::Vector) -> S::Vector,
+) -> S::Vector {
     // SAFETY: the pixels are there.
     unsafe {
         if (pixels.rows, pixels.columns) == (2, 2) {
-            let above = larger(simd, pixels.load(simd, 0, 0), pixels.load(simd, 0, 1));
-            let below = larger(simd, pixels.load(simd, 1, 0), pixels.load(simd, 1, 1));
-            return larger(simd, above, below);
+            let [a, b] = [0, 1].map(
+                #[inline(always)]
+                |x| made(pixels.load(simd, 0, x)),
+            );
+            let [c, d] = [0, 1].map(
+                #[inline(always)]
+                |x| made(pixels.load(simd, 1, x)),
+            );
+            return larger(simd, larger(simd, a, b), larger(simd, c, d));
         }
         let mut best = simd.splat(f32::NEG_INFINITY);
         for y in 0..pixels.rows {
             for x in 0..pixels.columns {
-                best = larger(simd, best, pixels.load(simd, y, x));
+                best = larger(simd, best, made(pixels.load(simd, y, x)));
             }
         }
         best
@@ -140,20 +154,25 @@ unsafe fn largest<S: Simd>(simd: S, pixels: Pixels) -> S::Vector {
 
 /// The first of the largest and its place; the last NaN where there is one.
 #[inline(always)]
-unsafe fn first_largest<S: Simd>(simd: S, pixels: Pixels) -> (S::Vector, S::Vector) {
+unsafe fn first_largest<S: Simd>(
+    simd: S,
+    pixels: Pixels,
+    made: impl Fn(S::Vector) -> S::Vector,
+) -> (S::Vector, S::Vector) {
     let mut lead = (simd.splat(f32::NEG_INFINITY), simd.zero());
     // SAFETY: the pixels are there.
     unsafe {
         if (pixels.rows, pixels.columns) == (2, 2) {
             for place in 0..4 {
-                lead = challenge(simd, lead, pixels.load(simd, place / 2, place % 2), place);
+                let value = made(pixels.load(simd, place / 2, place % 2));
+                lead = challenge(simd, lead, value, place);
             }
             return lead;
         }
         for y in 0..pixels.rows {
             for x in 0..pixels.columns {
                 let place = y * pixels.columns + x;
-                lead = challenge(simd, lead, pixels.load(simd, y, x), place);
+                lead = challenge(simd, lead, made(pixels.load(simd, y, x)), place);
             }
         }
     }
@@ -178,7 +197,7 @@ pub(super) fn challenge<S: Simd>(
 pub(super) struct Max<'a> {
     pub(super) grid: &'a Grid,
     pub(super) first: usize,
-    pub(super) input: &'a [f32],
+    pub(super) input: Input<'a>,
     pub(super) output: &'a mut [f32],
     pub(super) index: Option<&'a mut [Index]>,
 }
@@ -188,6 +207,28 @@ impl Kernel for Max<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        match self.input.normalised {
+            None => self.of(
+                simd,
+                #[inline(always)]
+                |_, x| x,
+            ),
+            Some(by) => self.of(
+                simd,
+                #[inline(always)]
+                // SAFETY: the channels of these pixels are those that were checked.
+                |pixels: &Pixels, x| unsafe {
+                    by.of(simd, pixels.channel, pixels.lanes).apply(simd, x)
+                },
+            ),
+        }
+    }
+}
+
+impl Max<'_> {
+    /// Of what `made` makes of the numbers of pixels.
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, made: impl Fn(&Pixels, S::Vector) -> S::Vector) {
         let Self {
             grid,
             first,
@@ -201,12 +242,17 @@ impl Kernel for Max<'_> {
                 simd,
                 grid,
                 first,
-                input,
+                input.map,
                 length,
                 #[inline(always)]
                 // SAFETY: `pixels` lie in the image, and as many lanes at `at` in output.
                 |at, pixels, _| unsafe {
-                    let (best, winner) = first_largest(simd, pixels);
+                    let (best, winner) = first_largest(
+                        simd,
+                        pixels,
+                        #[inline(always)]
+                        |x| made(&pixels, x),
+                    );
                     store(simd, pixels.lanes, best, output.add(at));
                     store_index(simd, pixels.lanes, winner, &mut index[at..]);
                 },
@@ -215,12 +261,18 @@ impl Kernel for Max<'_> {
                 simd,
                 grid,
                 first,
-                input,
+                input.map,
                 length,
                 #[inline(always)]
                 // SAFETY: as above.
                 |at, pixels, _| unsafe {
-                    store(simd, pixels.lanes, largest(simd, pixels), output.add(at));
+                    let best = largest(
+                        simd,
+                        pixels,
+                        #[inline(always)]
+                        |x| made(&pixels, x),
+                    );
+                    store(simd, pixels.lanes, best, output.add(at));
                 },
             ),
         }

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::activation::Activation;
 use crate::reference::pool as reference;
-use crate::{Buffer, InstructionSet};
+use crate::{Buffer, Input, InstructionSet, Normalised, batch_norm};
 
 /// Maps from one pixel on, channels that fill no vector, strides larger than the kernel.
 fn window() -> impl Strategy<Value = Window> {
@@ -171,4 +172,38 @@ fn the_first_of_equals_wins_and_nan_always() {
     assert_eq!((output[0], index[0]), (3.0, 1));
     assert!(output[1].is_nan());
     assert_eq!(index[1], 1);
+}
+
+proptest! {
+    #[test]
+    fn a_map_that_is_normalised_on_the_way_is_pooled_as_the_normalised_map(window in window()) {
+        let channels = window.input[2];
+        let number = |i: usize| (i as f32 * 0.7371).sin();
+        let numbers = window.batch * window.input.iter().product::<usize>();
+        let map: Vec<f32> = (0..numbers).map(number).collect();
+        let factor: Vec<f32> = (0..channels).map(|c| 5.0 * number(c + 3)).collect();
+        let summand: Vec<f32> = (0..channels).map(|c| number(c + 5)).collect();
+        let length = window.batch * window.output.iter().product::<usize>();
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 2);
+            for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
+                let mut normalised = vec![f32::NAN; map.len()];
+                let to = &mut normalised[..];
+                batch_norm::normalise(&cpu, &map, &factor, &summand, None, activation, to);
+                let on_the_way = Input {
+                    map: &map,
+                    normalised: Some(Normalised { factor: &factor, summand: &summand, activation }),
+                };
+                for with_index in [false, true] {
+                    let pool = |input: Input| {
+                        let (mut output, mut index) = (vec![f32::NAN; length], vec![0; length]);
+                        let asked = with_index.then_some(&mut index[..]);
+                        max_forward(&cpu, &window, input, &mut output, asked);
+                        (output, index)
+                    };
+                    prop_assert!(pool(on_the_way) == pool((&normalised).into()));
+                }
+            }
+        }
+    }
 }

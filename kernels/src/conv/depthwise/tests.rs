@@ -45,7 +45,7 @@ fn each_end_follows_its_formula() {
         let pass = Forward::new(geometry);
         let run = |epilogue: &Epilogue, shift: usize| {
             let mut memory = Buffer::zeros(outputs + shift);
-            pass.run(&cpu, &x, &weights, epilogue, &mut memory[shift..]);
+            pass.run(&cpu, (&x).into(), &weights, epilogue, &mut memory[shift..]);
             memory[shift..].to_vec()
         };
         let plain = run(&Epilogue::default(), 1);
@@ -96,7 +96,7 @@ fn each_end_follows_its_formula() {
             for (shift, accumulate) in [(0, false), (1, false), (0, true)] {
                 let epilogue = GradientEpilogue {
                     accumulate,
-                    mask: Some((&x, activation)),
+                    mask: Some(((&x).into(), activation)),
                     sums: None,
                 };
                 let expected = plain.iter().enumerate().map(|(i, sum)| {

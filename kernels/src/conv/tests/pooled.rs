@@ -198,7 +198,7 @@ fn check_input_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) -> 
     let old = numbers(problem.input.len(), 6);
     let epilogue = GradientEpilogue {
         accumulate: true,
-        mask: Some((&problem.input, Activation::LeakyRelu(0.5))),
+        mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
         sums: None,
     };
     let packed = |pass: &InputGradient| {

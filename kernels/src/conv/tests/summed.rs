@@ -64,7 +64,7 @@ fn input_gradient(
     let mut map = old.map_or_else(|| nan(problem.input.len()), Buffer::from);
     let epilogue = GradientEpilogue {
         accumulate: old.is_some(),
-        mask: Some((&problem.input, activation)),
+        mask: Some(((&problem.input).into(), activation)),
         sums: Some(Sums {
             origin,
             parts: &DisjointMut::new(&mut parts),

@@ -5,9 +5,10 @@ use std::ops::{Range, RangeInclusive};
 
 use tasks::{Multiply, Packed, Plain, Transform, Weights};
 
-use super::{GAP, Geometry, PLANES, Tiles, for_each, supports};
+use super::{GAP, Geometry, PLANES, Tiles, supports};
 use crate::conv::finish::Finish;
 use crate::conv::{Epilogue, GradientEpilogue};
+use crate::normalised::Input;
 use crate::pool::Winner;
 use crate::pool::fused::{Source, Target};
 use crate::{Cpu, DisjointMut};
@@ -91,7 +92,7 @@ impl Forward {
     pub(in crate::conv) fn run(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
@@ -109,7 +110,7 @@ impl Forward {
     pub(in crate::conv) fn run_pooled(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         packed: &[f32],
         epilogue: &Epilogue,
         output: &mut [f32],
@@ -340,6 +341,7 @@ impl Convolution {
             ..
         } = self.tiles;
         assert_eq!(input.len(), batch * from[0] * from[1] * self.inputs);
+        (input.normalised.iter()).for_each(|by| by.check(self.inputs));
         let (pixels, windows) = (batch * to[0] * to[1], batch * (to[0] / 2) * (to[1] / 2));
         let outputs = if pool.is_some() { windows } else { pixels } * self.outputs;
         assert_eq!(output.len(), outputs, "output");
@@ -394,7 +396,7 @@ impl Convolution {
             |panel: usize| &packed[panel * self.panel_weights()..][..self.panel_weights()];
         let (blocks, panels, all) = (self.blocks(), self.panels(), 0..self.block);
         match self.order {
-            Order::Blocks => for_each(cpu, self.slots, blocks, |slot, block| {
+            Order::Blocks => cpu.parallel_in_slots(self.slots, blocks, |slot, block| {
                 transform(slot, block, all.clone());
                 for panel in 0..panels {
                     cpu.dispatch(Packed(multiply(slot, slot, block, panel), weights(panel)));
@@ -402,7 +404,7 @@ impl Convolution {
             }),
             Order::Pairs => {
                 cpu.parallel(blocks, |block| transform(block, block, all.clone()));
-                for_each(cpu, self.slots, panels * blocks, |slot, task| {
+                cpu.parallel_in_slots(self.slots, panels * blocks, |slot, task| {
                     let (panel, block) = (task / blocks, task % blocks);
                     cpu.dispatch(Packed(multiply(slot, block, block, panel), weights(panel)));
                 });
@@ -412,7 +414,7 @@ impl Convolution {
                     transform(0, 0, i * TRANSFORM..(i + 1) * TRANSFORM);
                 });
                 let chunk = PLANES * self.chunk_plane();
-                for_each(cpu, self.slots, panels, |slot, panel| {
+                cpu.parallel_in_slots(self.slots, panels, |slot, panel| {
                     cpu.dispatch(Plain::<ROTATED> {
                         multiply: multiply(slot, 0, 0, panel),
                         weights: packed,

@@ -5,7 +5,7 @@ use super::*;
 use crate::activation::Activation;
 use crate::conv::{Epilogue, GradientEpilogue};
 use crate::pool::fused::Source;
-use crate::{Buffer, InstructionSet, reference};
+use crate::{Buffer, Cpu, InstructionSet, reference};
 
 fn geometries() -> impl Strategy<Value = Geometry> {
     let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
@@ -110,7 +110,7 @@ impl Problem {
         let mut scratch = vec![f32::NAN; pass.scratch_len()];
         pass.run(
             cpu,
-            &self.input,
+            (&self.input).into(),
             &packed,
             epilogue,
             &mut output,
@@ -142,7 +142,7 @@ impl Problem {
         let mut scratch = vec![f32::NAN; pass.scratch_len()];
         pass.run(
             cpu,
-            &self.input,
+            (&self.input).into(),
             Source::map(&self.output_gradient),
             &mut weights,
             Some(&mut bias),
@@ -281,7 +281,7 @@ fn epilogues_follow_their_formula() {
         let old = numbers(plain_gradient.len(), 6);
         let epilogue = GradientEpilogue {
             accumulate: true,
-            mask: Some((&problem.input, Activation::LeakyRelu(0.5))),
+            mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
             sums: None,
         };
         let pass = InputGradient::new(&cpu, geometry);

@@ -6,6 +6,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use super::{PLANES, POINTS, TILE};
+use crate::normalised::Normalised;
 use crate::simd::{Simd, load};
 
 /// Rows of a half.
@@ -122,6 +123,28 @@ impl<const N: usize> Pixels<N> for [*const f32; N] {
     unsafe fn load<S: Simd>(&self, simd: S, i: usize, channel: usize, n: usize) -> S::Vector {
         // SAFETY: the caller's promise.
         unsafe { load(simd, n, self[i].add(channel)) }
+    }
+}
+
+/// Pixels that are normalised on the way; those outside the map are zeros all the same.
+pub(super) struct NormalisedPixels<'a> {
+    pub(super) pixels: [*const f32; PLANES],
+    /// Where those outside lie.
+    pub(super) zeros: *const f32,
+    pub(super) by: Normalised<'a>,
+}
+
+impl Pixels<PLANES> for NormalisedPixels<'_> {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(&self, simd: S, i: usize, channel: usize, n: usize) -> S::Vector {
+        if self.pixels[i] == self.zeros {
+            return simd.zero();
+        }
+        // SAFETY: the caller's promise; the pass has checked the channels.
+        unsafe {
+            let x = load(simd, n, self.pixels[i].add(channel));
+            self.by.of(simd, channel, n).apply(simd, x)
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use tasks::{Interpolate, Maps, Own, Part, Shared, Transform};
 
-use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, for_each, supports};
+use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, supports};
+use crate::normalised::Input;
 use crate::pool::fused::Source;
 use crate::{Cpu, DisjointMut};
 
@@ -166,7 +167,7 @@ impl WeightGradient {
     pub(in crate::conv) fn run(
         &self,
         cpu: &Cpu,
-        input: &[f32],
+        input: Input,
         output_gradient: Source,
         weight_gradient: &mut [f32],
         bias_gradient: Option<&mut [f32]>,
@@ -174,7 +175,9 @@ impl WeightGradient {
     ) {
         let [inputs, outputs] = self.channels;
         let [height, width] = self.tiles.input;
-        assert_eq!(input.len(), self.tiles.batch * height * width * inputs);
+        let numbers = self.tiles.batch * height * width * inputs;
+        assert_eq!(input.map.len(), numbers, "input");
+        (input.normalised.iter()).for_each(|by| by.check(inputs));
         assert_eq!(output_gradient.len(), self.pixels() * outputs);
         assert_eq!(weight_gradient.len(), 9 * inputs * outputs);
         assert!(scratch.len() >= self.scratch_len(), "too little scratch");
@@ -222,7 +225,7 @@ impl WeightGradient {
         let sums = DisjointMut::new(sums);
         let planes = DisjointMut::new(planes);
         let tasks = 2 * self.ranges()[0] * self.ranges()[1];
-        for_each(cpu, self.slots, tasks, |slot, task| {
+        cpu.parallel_in_slots(self.slots, tasks, |slot, task| {
             let (pair, half) = (task / 2, task % 2);
             let part = self.part(pair);
             let length = HALF_PLANES * part.plane;
@@ -278,7 +281,7 @@ impl WeightGradient {
                 });
             });
             let pairs = self.ranges()[0] * self.ranges()[1];
-            for_each(cpu, self.slots, pairs, |slot, pair| {
+            cpu.parallel_in_slots(self.slots, pairs, |slot, pair| {
                 let part = self.part(pair);
                 let length = PLANES * part.plane;
                 let place = if single { slot } else { pair };

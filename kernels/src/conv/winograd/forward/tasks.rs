@@ -2,6 +2,7 @@
 use std::ops::Range;
 
 use super::super::product::{self, Left, Product, Right};
+use super::super::transform::NormalisedPixels;
 use super::super::{HALF_PLANES, PLANES, TILE, transform};
 use super::{CHUNK, Convolution, PACK, PANEL};
 use crate::conv::finish::Finish;
@@ -99,7 +100,13 @@ impl Kernel for Transform<'_> {
                     None => {
                         let map = self.input.numbers.as_ptr();
                         let pixels = tiles.input_pixels(place, map, channels, zeros);
-                        transform_tile(simd, &pixels, channels, to, plane);
+                        match self.input.normalised {
+                            None => transform_tile(simd, &pixels, channels, to, plane),
+                            Some(by) => {
+                                let pixels = NormalisedPixels { pixels, zeros, by };
+                                transform_tile(simd, &pixels, channels, to, plane);
+                            }
+                        }
                     }
                     Some(winners) => {
                         let pixels =
@@ -232,7 +239,8 @@ impl Multiply<'_> {
                         let mut values = values;
                         for value in values.as_flattened_mut() {
                             let nowhere = std::ptr::null();
-                            *value = self.finish.value(simd, *value, nowhere, 0, channel, n);
+                            *value = (self.finish)
+                                .value(simd, *value, nowhere, 0, channel, n, &mut None);
                         }
                         let channel = [channel, convolution.outputs];
                         (convolution.tiles).store_pooled(simd, place, &values, target, channel, n);

@@ -2,8 +2,10 @@
 use std::ops::Range;
 
 use super::super::product::{self, Left, Product, Right};
+use super::super::transform::NormalisedPixels;
 use super::super::{GAP, HALF_PLANES, PLANES, TILE, Tiles, transform};
 use super::{NEAR, WeightGradient};
+use crate::normalised::Input;
 use crate::pool::fused::Source;
 use crate::{DisjointMut, Kernel, Simd};
 
@@ -19,7 +21,7 @@ pub(super) struct Part {
 pub(super) struct Maps<'a> {
     pub(super) tiles: &'a Tiles,
     pub(super) channels: [usize; 2],
-    pub(super) input: &'a [f32],
+    pub(super) input: Input<'a>,
     pub(super) output_gradient: Source<'a>,
     pub(super) zeros: &'a [f32],
 }
@@ -30,7 +32,7 @@ impl Maps<'_> {
     fn prefetch(&self, plane: usize, next: &Range<usize>) {
         let part = [plane, HALF_PLANES];
         let (size, shift) = self.tiles.ahead(self.channels[0]);
-        let input = self.input.as_ptr();
+        let input = self.input.map.as_ptr();
         self.tiles.prefetch(part, next, input, size, shift);
         if self.output_gradient.winners.is_some() {
             return;
@@ -41,18 +43,29 @@ impl Maps<'_> {
         self.tiles.prefetch(part, next, output, size, [0, 0]);
     }
 
-    /// The input pixels of a tile.
+    /// Calls `body` with the input pixels of a tile.
     #[inline(always)]
-    fn input_pixels(&self, tile: usize) -> [*const f32; PLANES] {
-        let (map, zeros) = (self.input.as_ptr(), self.zeros.as_ptr());
+    fn with_input_pixels<S: Simd>(&self, simd: S, tile: usize, body: impl OnPixels<PLANES>) {
+        let (map, zeros) = (self.input.map.as_ptr(), self.zeros.as_ptr());
         let place = self.tiles.place(tile);
         // SAFETY: `run` has checked the size of the map.
-        unsafe { self.tiles.input_pixels(place, map, self.channels[0], zeros) }
+        unsafe {
+            let pixels = self.tiles.input_pixels(place, map, self.channels[0], zeros);
+            match self.input.normalised {
+                None => body.run(simd, &pixels),
+                Some(by) => body.run(simd, &NormalisedPixels { pixels, zeros, by }),
+            }
+        }
     }
 
     /// Calls `body` with the pixels of a tile of the output gradient.
     #[inline(always)]
-    fn with_output_pixels<S: Simd>(&self, simd: S, tile: usize, body: impl OnPixels) {
+    fn with_output_pixels<S: Simd>(
+        &self,
+        simd: S,
+        tile: usize,
+        body: impl OnPixels<{ TILE * TILE }>,
+    ) {
         let (place, zeros) = (self.tiles.place(tile), self.zeros.as_ptr());
         let (map, all) = (self.output_gradient, self.channels[1]);
         // SAFETY: `run` has checked the size of the map, and that all pixels have winners if one has.
@@ -78,7 +91,7 @@ impl Maps<'_> {
 #[inline(always)]
 unsafe fn input<S: Simd, const H: usize>(
     simd: S,
-    pixels: &[*const f32; PLANES],
+    pixels: &impl transform::Pixels<PLANES>,
     channels: &Range<usize>,
     to: *mut f32,
     plane: usize,
@@ -93,11 +106,51 @@ unsafe fn input<S: Simd, const H: usize>(
     }
 }
 
-/// What is done with the pixels of a tile of the output gradient, a map's or expanded ones.
-pub(super) trait OnPixels {
+/// What is done with the N pixels of a tile of a map, however they are read.
+pub(super) trait OnPixels<const N: usize> {
     /// # Safety
-    /// The pixels have the channels of the output gradient.
-    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>);
+    /// The pixels have the channels of the map.
+    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<N>);
+}
+
+/// Transforms half H of the planes of a tile of the input.
+pub(super) struct InputHalf<'a, const H: usize> {
+    pub(super) channels: &'a Range<usize>,
+    pub(super) to: *mut f32,
+    pub(super) plane: usize,
+}
+
+impl<const H: usize> OnPixels<PLANES> for InputHalf<'_, H> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<PLANES>) {
+        // SAFETY: whoever made it has room for the planes.
+        unsafe { input::<S, H>(simd, pixels, self.channels, self.to, self.plane) };
+    }
+}
+
+/// Transforms all planes of all ranges of the input's channels for the row of a chunk.
+pub(super) struct InputRow<'a> {
+    pub(super) whole: &'a WeightGradient,
+    pub(super) to: *mut f32,
+    /// Floats from range to range and from plane to plane.
+    pub(super) steps: [usize; 2],
+}
+
+impl OnPixels<PLANES> for InputRow<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<PLANES>) {
+        let [range_step, plane] = self.steps;
+        for range in 0..self.whole.ranges()[0] {
+            let channels = self.whole.range(0, range);
+            // SAFETY: whoever made it has room for the planes.
+            unsafe {
+                let to = self.to.add(range * range_step);
+                input::<S, 0>(simd, pixels, &channels, to, plane);
+                let to = to.add(HALF_PLANES * plane);
+                input::<S, 1>(simd, pixels, &channels, to, plane);
+            }
+        }
+    }
 }
 
 /// Transforms half H of the planes.
@@ -107,7 +160,7 @@ pub(super) struct OutputHalf<'a, const H: usize> {
     pub(super) plane: usize,
 }
 
-impl<const H: usize> OnPixels for OutputHalf<'_, H> {
+impl<const H: usize> OnPixels<{ TILE * TILE }> for OutputHalf<'_, H> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
         // SAFETY: whoever made it has room for the planes.
@@ -123,7 +176,7 @@ pub(super) struct OutputRow<'a> {
     pub(super) steps: [usize; 2],
 }
 
-impl OnPixels for OutputRow<'_> {
+impl OnPixels<{ TILE * TILE }> for OutputRow<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
         let [range_step, plane] = self.steps;
@@ -185,8 +238,12 @@ impl Own<'_> {
         unsafe {
             for (i, tile) in self.tiles.clone().enumerate() {
                 let to = inputs.add(i * self.rows[0]);
-                let pixels = maps.input_pixels(tile);
-                input::<S, H>(simd, &pixels, &self.part.inputs, to, steps[0]);
+                let half = InputHalf::<H> {
+                    channels: &self.part.inputs,
+                    to,
+                    plane: steps[0],
+                };
+                maps.with_input_pixels(simd, tile, half);
                 let to = outputs.add(i * self.rows[1]);
                 let half = OutputHalf::<H> {
                     channels: &self.part.outputs,
@@ -285,29 +342,24 @@ impl Kernel for Transform<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { whole, maps, .. } = self;
-        let (rows, steps, ranges) = (whole.rows(), whole.steps(self.chunk), whole.ranges());
-        let to = |side: usize, range: usize, row: usize| {
-            let at = (range * self.chunk + row) * rows[side];
-            self.to[side].as_mut_ptr().wrapping_add(at)
-        };
+        let (rows, steps) = (whole.rows(), whole.steps(self.chunk));
+        let to =
+            |side: usize, row: usize| self.to[side].as_mut_ptr().wrapping_add(row * rows[side]);
         for (i, tile) in self.tiles.enumerate() {
             let row = self.row + i;
-            // SAFETY: the planes have a row for each range and tile of the chunk, and this task has these tiles alone.
-            unsafe {
-                let pixels = maps.input_pixels(tile);
-                for range in 0..ranges[0] {
-                    let (channels, to) = (whole.range(0, range), to(0, range, row));
-                    input::<S, 0>(simd, &pixels, &channels, to, steps[0]);
-                    let to = to.add(HALF_PLANES * steps[0]);
-                    input::<S, 1>(simd, &pixels, &channels, to, steps[0]);
-                }
-                let row = OutputRow {
-                    whole,
-                    to: to(1, 0, row),
-                    steps: [self.chunk * rows[1], steps[1]],
-                };
-                maps.with_output_pixels(simd, tile, row);
-            }
+            // The planes have a row for each range and tile of the chunk, and this task has these tiles alone.
+            let inputs = InputRow {
+                whole,
+                to: to(0, row),
+                steps: [self.chunk * rows[0], steps[0]],
+            };
+            maps.with_input_pixels(simd, tile, inputs);
+            let outputs = OutputRow {
+                whole,
+                to: to(1, row),
+                steps: [self.chunk * rows[1], steps[1]],
+            };
+            maps.with_output_pixels(simd, tile, outputs);
         }
     }
 }
