@@ -294,7 +294,8 @@ fn inspect_shows_the_plan_of_training_and_of_inference() {
     let training = plan(&["--batch", "2"]);
     assert_eq!(training["mode"], "training");
     assert_eq!(training["batch"], 2);
-    assert!(kinds(&training).contains(&"batch norm + relu".into()));
+    assert!(kinds(&training).contains(&"normalise + relu + conv + sums".into()));
+    assert!(kinds(&training).contains(&"normalise + relu + max pool".into()));
     assert!(training["memory"]["gradient_bytes"].as_u64() > Some(0));
 
     let inference = plan(&["inference", "--batch", "1"]);
