@@ -59,6 +59,16 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
+/// Memory that nothing has been written to yet.
+fn nan(length: usize) -> Buffer {
+    Buffer::from(&vec![f32::NAN; length][..])
+}
+
+/// What a pass wants of the weights.
+fn packed_or_plain<'a>(packed: &'a [f32], weights: &'a [f32]) -> &'a [f32] {
+    if packed.is_empty() { weights } else { packed }
+}
+
 fn close(what: &str, actual: &[f32], (expected, magnitudes): (Vec<f64>, Vec<f64>), terms: usize) {
     assert_eq!(actual.len(), expected.len());
     for (i, actual) in actual.iter().enumerate() {

@@ -3,14 +3,6 @@ use super::*;
 use crate::pool::{Pooled, Winner};
 use crate::{DisjointMut, batch_norm};
 
-fn nan(length: usize) -> Buffer {
-    Buffer::from(&vec![f32::NAN; length][..])
-}
-
-fn packed_or_plain<'a>(packed: &'a [f32], weights: &'a [f32]) -> &'a [f32] {
-    if packed.is_empty() { weights } else { packed }
-}
-
 /// What the problem's input is normalised by.
 struct Factors {
     factor: Vec<f32>,

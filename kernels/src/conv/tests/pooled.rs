@@ -79,10 +79,6 @@ fn check(cpu: &Cpu, geometry: Geometry, activation: Activation) -> usize {
     done
 }
 
-fn nan(length: usize) -> Buffer {
-    Buffer::from(&vec![f32::NAN; length][..])
-}
-
 /// Where the four numbers of a pooled number's window lie in the map.
 fn pixels(geometry: &Geometry, place: usize) -> [usize; 4] {
     let [height, width, channels] = geometry.output;

@@ -8,14 +8,6 @@ struct Summed {
     parts: Vec<f32>,
 }
 
-fn nan(length: usize) -> Buffer {
-    Buffer::from(&vec![f32::NAN; length][..])
-}
-
-fn packed_or_plain<'a>(packed: &'a [f32], weights: &'a [f32]) -> &'a [f32] {
-    if packed.is_empty() { weights } else { packed }
-}
-
 /// None where the pass takes no sums.
 fn forward(
     problem: &Problem,
