@@ -2,6 +2,23 @@
 use std::fs;
 use std::path::Path;
 
+use crate::{Error, Result};
+
+/// Whether `needed` bytes are free, for steps of `batch` images.
+///
+/// # Errors
+/// [`Error::Memory`]
+pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
+    match available() {
+        Some(available) if needed > available => Err(Error::Memory {
+            needed,
+            available,
+            batch,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Bytes that the system says are free to take, or that a container leaves of its limit where those are fewer (Linux); elsewhere unknown.
 pub(crate) fn available() -> Option<usize> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;

@@ -16,7 +16,7 @@ use hubel_kernels::Cpu;
 
 use crate::network::Graph;
 use crate::parameters::Parameters;
-use crate::{Error, Result, Shape, memory};
+use crate::{Result, Shape, memory};
 
 pub(crate) use chain::Chain;
 pub use report::{PlanMemory, PlanReport, StepReport};
@@ -126,14 +126,8 @@ impl Plan {
             parameters: parameters.values().len(),
             output_lengths,
         };
-        match memory::available() {
-            Some(available) if plan.bytes() > available => Err(Error::Memory {
-                needed: plan.bytes(),
-                available,
-                batch: settings.batch,
-            }),
-            _ => Ok(plan),
-        }
+        memory::check(plan.bytes(), settings.batch)?;
+        Ok(plan)
     }
 
     /// Images in a batch.

@@ -13,7 +13,7 @@ use crate::random::{Purpose, Random};
 use crate::run::BatchLoss;
 use crate::{
     Error, Model, Network, Optimizer, Parameters, Plan, PlanSettings, Report, Result, Schedule,
-    Workspace,
+    Workspace, memory,
 };
 
 /// How to train.
@@ -118,8 +118,12 @@ pub struct Trainer {
     validation: Option<Dataset>,
     model: Model,
     optimizer: OptimizerState,
-    /// Plans and memory for a full batch and, if there is one, the smaller last batch of an epoch.
-    batches: Vec<(Plan, Workspace)>,
+    /// Plans for a full batch and, if there is one, the smaller last batch of an epoch.
+    plans: Vec<Plan>,
+    /// The memory that they take turns in.
+    workspace: Workspace,
+    /// Images of the batch that it is fit for.
+    fit_for: usize,
     /// Weights that gave a loss that is a number, and the steps that had made them.
     good: (Parameters, usize),
 }
@@ -163,19 +167,19 @@ impl Trainer {
         let graph = (model.graph()?).with_initialisation(settings.initialisation);
         model.parameters = Parameters::initial(&graph, settings.seed);
         let full = feed.batch_size();
-        let mut batches = Vec::new();
-        for batch in [full, train.len() % full]
-            .into_iter()
-            .filter(|batch| *batch > 0)
-        {
+        let rest = train.len() % full;
+        let batches = [full, rest].into_iter().filter(|batch| *batch > 0);
+        let plans = batches.map(|batch| {
             let settings = PlanSettings {
                 precise: settings.precise,
                 ..PlanSettings::training(batch)
             };
-            let plan = Plan::compile(&graph, &model.parameters, &cpu, settings)?;
-            let workspace = Workspace::new(&plan);
-            batches.push((plan, workspace));
-        }
+            Plan::compile(&graph, &model.parameters, &cpu, settings)
+        });
+        let plans: Vec<Plan> = plans.collect::<Result<_>>()?;
+        let waiting = loader::most_bytes(&feed, cpu.threads());
+        memory::check(plans[0].bytes() + waiting, full)?;
+        let workspace = Workspace::new(&plans[0]);
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
         let good = (model.parameters.clone(), 0);
         Ok(Self {
@@ -186,7 +190,9 @@ impl Trainer {
             validation: validation.cloned(),
             model,
             optimizer,
-            batches,
+            plans,
+            workspace,
+            fit_for: full,
             good,
         })
     }
@@ -261,11 +267,14 @@ impl Trainer {
     fn step(&mut self, batch: &Batch, step: usize) -> Result<BatchLoss> {
         let settings = &self.settings;
         let steps = settings.epochs * self.feed.steps();
-        let (plan, workspace) = self
-            .batches
-            .iter_mut()
-            .find(|(plan, _)| plan.batch() == batch.draws.len())
+        let plan = (self.plans.iter())
+            .find(|plan| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
+        let workspace = &mut self.workspace;
+        if self.fit_for != plan.batch() {
+            workspace.fit(plan);
+            self.fit_for = plan.batch();
+        }
         let parameters = &mut self.model.parameters;
         workspace.images_mut()[..batch.images.len()].copy_from_slice(&batch.images);
         let label = |draw: &usize| self.feed.label(*draw) as u32;

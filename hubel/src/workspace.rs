@@ -1,9 +1,10 @@
 //! The memory of one run: everything a plan reads and writes, taken once.
 use hubel_kernels::{Buffer, pool};
 
-use crate::plan::{Mode, Plan};
+use crate::plan::{Kind, Mode, Plan};
 
 /// The memory of one run of a [`Plan`].
+#[derive(Default)]
 pub struct Workspace {
     /// One buffer for each value slot; slot 0 is the image `[n, h, w, c]`.
     pub(crate) values: Vec<Buffer>,
@@ -11,8 +12,10 @@ pub struct Workspace {
     pub(crate) gradients: Vec<Buffer>,
     /// The gradient of all parameters, laid out like them (training).
     pub(crate) parameter_gradient: Buffer,
-    /// For each step: weights as its kernels want them.
-    pub(crate) packed: Vec<Packed>,
+    /// For each step: weights as its forward kernel wants them.
+    pub(crate) packed_forward: Vec<Buffer>,
+    /// For each step: weights as the kernel of its input's gradient wants them (training).
+    pub(crate) packed_input_gradient: Vec<Buffer>,
     /// For each step: which of each window was the largest.
     pub(crate) indices: Vec<Vec<pool::Index>>,
     /// For each step that pools the output of its convolution: the same, a byte each (training).
@@ -24,61 +27,45 @@ pub struct Workspace {
     pub(crate) scratch: Buffer,
 }
 
-/// The weights of a step, packed for its kernels.
-#[derive(Default)]
-pub(crate) struct Packed {
-    pub(crate) forward: Buffer,
-    pub(crate) input_gradient: Buffer,
-}
-
 impl Workspace {
     /// Takes the memory that `plan` needs.
     pub fn new(plan: &Plan) -> Self {
+        let mut workspace = Self::default();
+        workspace.fit(plan);
+        workspace
+    }
+
+    /// Becomes what [`Workspace::new`] gives, in the memory that it has where that is enough.
+    pub fn fit(&mut self, plan: &Plan) {
         let training = plan.settings.mode == Mode::Training;
-        let buffers = |lengths: &[usize]| {
-            lengths
-                .iter()
-                .map(|length| Buffer::zeros(*length))
-                .collect()
+        let in_training = |length| if training { length } else { 0 };
+        let kinds = || plan.steps.iter().map(|step| &step.kind);
+        let reset = |buffers: &mut Vec<Buffer>, lengths: &[usize]| {
+            buffers.resize_with(lengths.len(), Buffer::default);
+            for (buffer, length) in buffers.iter_mut().zip(lengths) {
+                buffer.reset(*length);
+            }
         };
-        Self {
-            values: buffers(&plan.values),
-            gradients: buffers(&plan.gradients),
-            parameter_gradient: Buffer::zeros(if training { plan.parameters } else { 0 }),
-            packed: plan
-                .steps
-                .iter()
-                .map(|step| Packed {
-                    forward: Buffer::zeros(step.kind.packed_forward()),
-                    input_gradient: Buffer::zeros(if training {
-                        step.kind.packed_input_gradient()
-                    } else {
-                        0
-                    }),
-                })
-                .collect(),
-            indices: plan
-                .steps
-                .iter()
-                .map(|step| vec![Default::default(); step.kind.index_len()])
-                .collect(),
-            winners: plan
-                .steps
-                .iter()
-                .map(|step| vec![0; if training { step.kind.winners_len() } else { 0 }])
-                .collect(),
-            statistics: plan
-                .steps
-                .iter()
-                .map(|step| Buffer::zeros(step.kind.statistics_len()))
-                .collect(),
-            sums: plan
-                .steps
-                .iter()
-                .map(|step| Buffer::zeros(step.kind.sums_len()))
-                .collect(),
-            scratch: Buffer::zeros(plan.scratch),
+        let of_steps = |buffers: &mut Vec<Buffer>, length: &dyn Fn(&Kind) -> usize| {
+            reset(buffers, &kinds().map(length).collect::<Vec<_>>());
+        };
+        reset(&mut self.values, &plan.values);
+        reset(&mut self.gradients, &plan.gradients);
+        self.parameter_gradient.reset(in_training(plan.parameters));
+        of_steps(&mut self.packed_forward, &Kind::packed_forward);
+        of_steps(&mut self.packed_input_gradient, &|kind| {
+            in_training(kind.packed_input_gradient())
+        });
+        of_steps(&mut self.statistics, &Kind::statistics_len);
+        of_steps(&mut self.sums, &Kind::sums_len);
+        self.indices.resize_with(plan.steps.len(), Vec::new);
+        self.winners.resize_with(plan.steps.len(), Vec::new);
+        for (i, kind) in kinds().enumerate() {
+            let (indices, winners) = (kind.index_len(), in_training(kind.winners_len()));
+            self.indices[i].resize(indices, Default::default());
+            self.winners[i].resize(winners, Default::default());
         }
+        self.scratch.reset(plan.scratch);
     }
 
     /// The images of the batch, `[n, h, w, c]`, to be filled before a run.
@@ -89,5 +76,43 @@ impl Workspace {
     /// The gradient of the loss by each parameter after a backward run, laid out like the parameters.
     pub fn parameter_gradient(&self) -> &[f32] {
         &self.parameter_gradient
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubel_kernels::Cpu;
+
+    use super::*;
+    use crate::{Network, Parameters, PlanSettings, Result, Shape};
+
+    #[test]
+    fn a_workspace_that_fits_another_plan_is_as_good_as_a_new_one() -> Result<()> {
+        let network = Network::parse(
+            "conv(20, padding=1)-relu-pool-conv(8, bias=false)-batchnorm-relu-flatten-fc(classes)",
+        )?;
+        let graph = network.graph(Shape::new(12, 12, 3), 4)?;
+        let parameters = Parameters::initial(&graph, 1);
+        let cpu = Cpu::best(2);
+        let mut workspace = Workspace::default();
+        for batch in [7, 2, 9, 7] {
+            let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::training(batch))?;
+            let gradient = |workspace: &mut Workspace| {
+                for (i, value) in workspace.images_mut().iter_mut().enumerate() {
+                    *value = (i * 37 % 101) as f32 / 50.0 - 1.0;
+                }
+                plan.pack(&cpu, &parameters, workspace);
+                plan.forward(&cpu, &parameters, workspace, 5);
+                plan.loss(workspace, &vec![1; batch], 0.0, None);
+                plan.backward(&cpu, &parameters, workspace, 5);
+                workspace.parameter_gradient().to_vec()
+            };
+            workspace.fit(&plan);
+            assert_eq!(
+                gradient(&mut workspace),
+                gradient(&mut Workspace::new(&plan))
+            );
+        }
+        Ok(())
     }
 }

@@ -13,6 +13,8 @@ const HUGE_PAGE: usize = 2 << 20;
 pub struct Buffer {
     start: NonNull<f32>,
     length: usize,
+    /// Floats that there is memory for.
+    capacity: usize,
 }
 
 // SAFETY: a buffer owns its numbers, as a Vec does.
@@ -40,7 +42,23 @@ impl Buffer {
             start.as_ptr().write_bytes(0, layout.size());
             start.cast()
         };
-        Self { start, length }
+        Self {
+            start,
+            length,
+            capacity: length,
+        }
+    }
+
+    /// Becomes `length` zeros, in the memory that it has where that is enough.
+    pub fn reset(&mut self, length: usize) {
+        if length > self.capacity {
+            // What it has goes before more is taken.
+            *self = Self::default();
+            *self = Self::zeros(length);
+        } else {
+            self.length = length;
+            self.fill(0.0);
+        }
     }
 
     fn layout(length: usize) -> Layout {
@@ -67,15 +85,16 @@ impl Default for Buffer {
         Self {
             start: NonNull::dangling(),
             length: 0,
+            capacity: 0,
         }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.length > 0 {
+        if self.capacity > 0 {
             // SAFETY: `zeros` took it with this layout.
-            unsafe { alloc::dealloc(self.start.as_ptr().cast(), Self::layout(self.length)) };
+            unsafe { alloc::dealloc(self.start.as_ptr().cast(), Self::layout(self.capacity)) };
         }
     }
 }
@@ -90,7 +109,7 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `length` floats lie there (or the pointer is dangling, aligned, and the length 0).
+        // SAFETY: at least `length` floats lie there (or the pointer is dangling, aligned, and the length 0).
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
@@ -125,5 +144,25 @@ impl From<&[f32]> for Buffer {
         let mut buffer = Self::zeros(from.len());
         buffer.copy_from_slice(from);
         buffer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_buffer_is_zeros_of_the_new_length_in_the_memory_that_it_has() {
+        let mut buffer = Buffer::zeros(100);
+        let start = buffer.as_ptr();
+        for length in [40, 0, 100] {
+            buffer.fill(1.0);
+            buffer.reset(length);
+            assert_eq!(*buffer, vec![0.0; length]);
+            assert_eq!(buffer.as_ptr(), start);
+        }
+        buffer.fill(1.0);
+        buffer.reset(101);
+        assert_eq!(*buffer, [0.0; 101]);
     }
 }

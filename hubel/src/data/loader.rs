@@ -20,6 +20,12 @@ pub(crate) struct Batch {
     pub(crate) bad_files: Vec<BadFile>,
 }
 
+/// The most bytes that images take on their way: of each thread a batch in the making, one that waits and one that training looks at.
+pub(crate) fn most_bytes(feed: &Feed, threads: usize) -> usize {
+    let image = feed.preparation().shape.len() * size_of::<f32>();
+    3 * threads * feed.batch_size() * image
+}
+
 /// Prepares the batches of epochs `1..=epochs` on `threads` threads and gives them to `take` in order, with the time it had to be
 /// waited for each, until `take` breaks off. At most two batches for each thread lie ready, whatever the size of the data.
 ///

@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 impl Chain {
     /// Packs the weights of all three, one behind the other.
     pub(super) fn pack(&self, context: &Context<'_>, workspace: &mut Workspace) {
-        let mut packed = &mut workspace.packed[context.step].forward[..];
+        let mut packed = &mut workspace.packed_forward[context.step][..];
         let mut biases = &mut workspace.statistics[context.step][..];
         for step in &self.convolutions {
             let (own, bias);
@@ -26,7 +26,7 @@ impl Chain {
         workspace: &mut Workspace,
         output: &mut [f32],
     ) {
-        let mut packed = &workspace.packed[context.step].forward[..];
+        let mut packed = &workspace.packed_forward[context.step][..];
         let mut biases = &workspace.statistics[context.step][..];
         let add = step.inputs.get(1);
         let add = add.map(|slot| &workspace.values[*slot][..output.len()]);

@@ -16,17 +16,19 @@ impl Convolution {
         input: Option<&Option<GradientTarget>>,
         workspace: &mut Workspace,
     ) {
-        let packed = &mut workspace.packed[context.step];
         self.pack_forward(
             context,
-            &mut packed.forward,
+            &mut workspace.packed_forward[context.step],
             &mut workspace.statistics[context.step],
             &mut workspace.scratch,
         );
         if context.training && input.is_some_and(Option::is_some) {
             let weights = &context.parameters.values()[self.weight.clone()];
-            self.input_gradient
-                .pack(context.cpu, weights, &mut packed.input_gradient);
+            self.input_gradient.pack(
+                context.cpu,
+                weights,
+                &mut workspace.packed_input_gradient[context.step],
+            );
         }
     }
 
@@ -104,7 +106,7 @@ impl Convolution {
             };
             let cpu = context.cpu;
             let input = self.input(step, &workspace.values, &workspace.statistics);
-            let packed = &workspace.packed[context.step].forward;
+            let packed = &workspace.packed_forward[context.step];
             let packed = packed_or_plain(packed, self, context);
             let scratch = &mut workspace.scratch;
             if self.pooled {
@@ -188,7 +190,7 @@ impl Convolution {
                     sums,
                 };
                 let cpu = context.cpu;
-                let packed = &workspace.packed[context.step].input_gradient;
+                let packed = &workspace.packed_input_gradient[context.step];
                 let packed = packed_or_plain(packed, self, context);
                 let gradient = &mut workspace.gradients[target.gradient][..input.map.len()];
                 let scratch = &mut workspace.scratch;
