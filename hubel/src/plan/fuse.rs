@@ -285,6 +285,7 @@ impl Lowering<'_> {
         };
         let is_plain = convolution.activation == Activation::Identity
             && convolution.geometry.output[2] == origin.len()
+            && !convolution.pooled
             && convolution.sums.is_none();
         let parts = convolution.forward.sums_parts().filter(|_| is_plain)?;
         convolution.sums = Some(SumsFor { step, origin });
