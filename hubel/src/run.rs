@@ -129,7 +129,9 @@ impl Plan {
             return "the images".into();
         }
         let broken = self.steps.iter().enumerate().find(|(i, step)| {
-            !is_finite(&workspace.values[step.output][..self.output_lengths[*i]])
+            let output = &workspace.values[step.output][..self.output_lengths[*i]];
+            // What a batch normalisation made of its input, where it is not in memory, shows in these.
+            !is_finite(output) || !is_finite(&workspace.statistics[*i])
         });
         match broken {
             // Of the layers of a step it is the first: the others are activations, which make numbers of numbers.

@@ -65,15 +65,18 @@ pub fn statistics_of_sums(
     for (c, [sum, square]) in totals(parts, mean.len()).into_iter().enumerate() {
         let difference = sum / rows as f64;
         let around = square / rows as f64 - difference * difference;
-        is_exact &= difference.abs() <= FARTHEST * (around.max(0.0) + f64::from(epsilon)).sqrt();
+        // Squares that overflow are further from everything than any deviation.
+        is_exact &= around.is_finite()
+            && difference.abs() <= FARTHEST * (around.max(0.0) + f64::from(epsilon)).sqrt();
         mean[c] = (f64::from(origin[c]) + difference) as f32;
         variance[c] = around.max(0.0) as f32;
     }
     is_exact
 }
 
-/// In standard deviations. The sums of f32, of a thousand numbers each, are exact by 2⁻¹⁸ or so: the variance then by 2⁻¹⁰.
-const FARTHEST: f64 = 16.0;
+/// In standard deviations. A part is the sum, in f32, of sums of some pixels each, at most some ten thousand: exact by 2⁻¹² where all
+/// are alike, which rounds each time to the same side, else by 2⁻¹⁸ or so. At this distance the variance is then exact by 2⁻⁸, or 2⁻¹⁴.
+const FARTHEST: f64 = 4.0;
 
 /// The two sums of each channel.
 fn totals(parts: &[f32], channels: usize) -> Vec<[f64; 2]> {

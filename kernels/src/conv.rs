@@ -199,7 +199,7 @@ pub struct Epilogue<'a> {
     /// The function at the end.
     pub activation: Activation,
     /// What is summed of the map that is stored.
-    pub sums: Option<Sums<'a>>,
+    pub sums: Option<&'a Sums<'a>>,
 }
 
 /// What happens to an input gradient before it is stored: `(sum + old) · activation'(y)`.
@@ -211,7 +211,7 @@ pub struct GradientEpilogue<'a> {
     /// (ReLU, ReLU6, leaky ReLU, sigmoid, tanh).
     pub mask: Option<(Input<'a>, Activation)>,
     /// What is summed of the gradient that is stored; there is a mask then.
-    pub sums: Option<Sums<'a>>,
+    pub sums: Option<&'a Sums<'a>>,
 }
 
 #[cfg(test)]

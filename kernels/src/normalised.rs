@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use crate::activation::Activation;
 use crate::simd::{Simd, load, store};
+use crate::{Cpu, DisjointMut};
 
 /// A map that a pass reads: as it lies in memory, or normalised on the way.
 #[derive(Clone, Copy, Debug)]
@@ -115,13 +116,7 @@ impl Normalised<'_> {
         channels: Range<usize>,
         to: *mut f32,
     ) {
-        let [low, high] = limits(self.activation).unwrap_or_default();
-        let limits = [simd.splat(low), simd.splat(high)];
         let start = channels.start;
-        let factors = [
-            self.factor.as_ptr().wrapping_add(start),
-            self.summand.as_ptr().wrapping_add(start),
-        ];
         for (i, pixel) in pixels.enumerate() {
             let from = map.wrapping_add(pixel * all + start);
             let to = to.wrapping_add(i * channels.len());
@@ -129,16 +124,56 @@ impl Normalised<'_> {
                 let lanes = (channels.len() - at).min(S::LANES);
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let by = Normaliser::<S> {
-                        factor: load(simd, lanes, factors[0].add(at)),
-                        summand: load(simd, lanes, factors[1].add(at)),
-                        limits,
-                    };
+                    let by = self.of(simd, start + at, lanes);
                     let x = load(simd, lanes, from.add(at));
                     store(simd, lanes, by.apply(simd, x), to.add(at));
                 }
             }
         }
+    }
+}
+
+/// Memory for what the tasks of a pass normalise: a room for each that runs at a time; none unless the pass was asked for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rooms {
+    /// Of a room.
+    numbers: usize,
+    rooms: usize,
+}
+
+impl Rooms {
+    pub(crate) fn new(cpu: &Cpu, numbers: usize) -> Self {
+        Self {
+            numbers,
+            rooms: cpu.threads(),
+        }
+    }
+
+    /// Numbers of all rooms.
+    pub(crate) fn len(&self) -> usize {
+        self.numbers * self.rooms
+    }
+
+    /// Runs tasks `0..tasks`, each with the start of a room in `memory` where they normalise, else with null.
+    ///
+    /// # Panics
+    /// If they normalise and there are no rooms.
+    pub(crate) fn parallel(
+        &self,
+        cpu: &Cpu,
+        tasks: usize,
+        normalise: bool,
+        memory: &mut [f32],
+        task: impl Fn(usize, *mut f32) + Sync,
+    ) {
+        if !normalise {
+            return cpu.parallel(tasks, |i| task(i, std::ptr::null_mut()));
+        }
+        assert!(self.len() > 0, "this pass was not asked to normalise");
+        let memory = &DisjointMut::new(&mut memory[..self.len()]);
+        cpu.parallel_in_slots(self.rooms, tasks, |room, i| {
+            task(i, memory.as_mut_ptr().wrapping_add(room * self.numbers));
+        });
     }
 }
 

@@ -497,7 +497,7 @@ impl Passes {
     /// Has all of them normalise what they read, where they are asked to; false if one cannot.
     fn normalise_input(&mut self, cpu: &Cpu) -> bool {
         self.input_gradient.normalises_mask()
-            && self.forward.normalise_input()
+            && self.forward.normalise_input(cpu)
             && self.weight_gradient.normalise_input(cpu)
     }
 

@@ -84,7 +84,14 @@ impl Plan {
             input: [self.input.height, self.input.width, self.input.channels],
             precise: self.settings.precise,
             steps: (self.steps.iter().zip(&self.output_lengths))
-                .map(|(step, floats)| step.report(training, size_of::<f32>() * floats))
+                .map(|(step, floats)| {
+                    let written = if step.kind.output_is_input() {
+                        0
+                    } else {
+                        *floats
+                    };
+                    step.report(training, size_of::<f32>() * written)
+                })
                 .collect(),
             memory: self.memory(),
         }

@@ -2,7 +2,7 @@
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::{Epilogue, GradientEpilogue, Sums};
 use hubel_kernels::pool::Pooled;
-use hubel_kernels::{Buffer, DisjointMut, Input, batch_norm};
+use hubel_kernels::{Buffer, Input, batch_norm};
 
 use super::Context;
 use crate::plan::{Convolution, GradientTarget, Step, SumsFor};
@@ -215,15 +215,14 @@ fn with_sums(
     sums: Option<&SumsFor>,
     context: &Context<'_>,
     workspace: &mut Workspace,
-    pass: impl FnOnce(Option<Sums<'_>>, &mut Workspace),
+    pass: impl FnOnce(Option<&Sums<'_>>, &mut Workspace),
 ) {
     let Some(sums) = sums else {
         return pass(None, workspace);
     };
     let mut own = std::mem::take(&mut workspace.sums[sums.step]);
     let origin = &context.parameters.values()[sums.origin.clone()];
-    let parts = &DisjointMut::new(&mut own);
-    pass(Some(Sums { origin, parts }), workspace);
+    pass(Some(&Sums::new(origin, &mut own)), workspace);
     workspace.sums[sums.step] = own;
 }
 

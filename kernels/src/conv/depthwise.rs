@@ -105,21 +105,21 @@ impl Forward {
     fn end<'a>(&self, epilogue: &Epilogue<'a>, output: &[f32]) -> End<'a> {
         let channels = self.0.source[2];
         let finish = Finish::forward(epilogue, output, channels);
-        let parts = self.0.tasks();
+        let finish = finish.summing(epilogue.sums, channels, Some(self.sums_parts()));
         match *epilogue {
             Epilogue {
                 bias: None,
                 add: None,
                 activation: Activation::Identity,
-                sums,
-            } => End::Nothing(sums.map(|sums| Part::first(sums, channels, parts))),
+                sums: _,
+            } => End::Nothing(finish.sums),
             Epilogue {
                 bias: Some(bias),
                 add: None,
                 activation,
                 sums: None,
             } => End::Activation(bias, activation),
-            _ => End::Other(finish.summing(epilogue.sums, channels, Some(parts))),
+            _ => End::Other(finish),
         }
     }
 }
@@ -176,7 +176,7 @@ impl InputGradient {
     ) {
         let channels = self.0.source[2];
         let finish = Finish::gradient(epilogue, input_gradient, channels);
-        let parts = self.0.tasks();
+        let finish = finish.summing(epilogue.sums, channels, Some(self.sums_parts()));
         let end = match *epilogue {
             GradientEpilogue {
                 accumulate: false,
@@ -186,12 +186,9 @@ impl InputGradient {
             GradientEpilogue {
                 accumulate: false,
                 mask: Some((y, activation)),
-                sums,
-            } => {
-                let sums = sums.map(|sums| Part::first(sums, channels, parts));
-                End::Derivative(y, activation, sums)
-            }
-            _ => End::Other(finish.summing(epilogue.sums, channels, Some(parts))),
+                sums: _,
+            } => End::Derivative(y, activation, finish.sums),
+            _ => End::Other(finish),
         };
         self.0
             .run(cpu, output_gradient.into(), packed, end, input_gradient);
@@ -480,11 +477,11 @@ impl Task<'_> {
                 End::Nothing(None) => self.store(simd, sums, at, lanes),
                 End::Nothing(Some(part)) => {
                     let part = part.with_part(self.part);
-                    let mut taken = part.taken(simd, channel, lanes);
+                    let mut taken = part.no_sums(simd, channel, lanes);
                     for sum in sums {
                         taken.add(simd, sum);
                     }
-                    part.keep(simd, taken, channel, lanes);
+                    part.add_sums(simd, taken, channel, lanes);
                     self.store(simd, sums, at, lanes);
                 }
                 End::Activation(bias, activation) => {
@@ -502,7 +499,7 @@ impl Task<'_> {
                 }
                 End::Derivative(y, activation, part) => {
                     let part = part.map(|part| part.with_part(self.part));
-                    let mut taken = part.map(|part| part.taken(simd, channel, lanes));
+                    let mut taken = part.map(|part| part.no_sums(simd, channel, lanes));
                     let taken_by = &mut taken;
                     match activation {
                         Relu => self.derive(simd, sums, [at, channel, lanes], y, Relu, taken_by),
@@ -513,17 +510,17 @@ impl Task<'_> {
                         }
                     }
                     if let (Some(part), Some(taken)) = (part, taken) {
-                        part.keep(simd, taken, channel, lanes);
+                        part.add_sums(simd, taken, channel, lanes);
                     }
                 }
                 End::Other(finish) => {
                     let finish = finish.with_part(self.part);
-                    let mut taken = finish.taken(simd, channel, lanes);
+                    let mut taken = finish.no_sums(simd, channel, lanes);
                     for (p, sum) in black_box(sums).iter().enumerate() {
                         let (target, at) = (self.target, at + p * pitch);
                         finish.store_summed(simd, *sum, target, at, channel, lanes, &mut taken);
                     }
-                    finish.keep(simd, taken, channel, lanes);
+                    finish.add_sums(simd, taken, channel, lanes);
                 }
             }
         }

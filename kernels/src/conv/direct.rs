@@ -89,9 +89,9 @@ impl Forward {
     }
 
     /// Has it normalise what it reads, where it is asked to; false if it cannot.
-    pub(super) fn normalise_input(&mut self) -> bool {
+    pub(super) fn normalise_input(&mut self, cpu: &Cpu) -> bool {
         match &mut self.by {
-            Loop::Gather(gather) => gather.normalise_input(),
+            Loop::Gather(gather) => gather.normalise_input(cpu),
             Loop::Spread(_) => false,
         }
     }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::normalised::Rooms;
 use crate::pool::fused::{ROOM, Room, Source, expand};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
@@ -45,8 +46,8 @@ pub(super) struct WeightGradient {
     /// Ranges of input channels of a group, each a task's.
     parts: usize,
     chunk_rows: usize,
-    /// Numbers of the input that a chunk reads, if it may be asked to normalise them, and tasks at a time.
-    room: [usize; 2],
+    /// For what a chunk reads of the input, if it may be asked to normalise it.
+    rooms: Rooms,
 }
 
 /// An input within a larger map of zeros.
@@ -108,7 +109,7 @@ impl WeightGradient {
             row_groups,
             parts,
             chunk_rows,
-            room: [0, 0],
+            rooms: Rooms::default(),
         }
     }
 
@@ -122,7 +123,7 @@ impl WeightGradient {
         if self.fused || room > CHUNK {
             return false;
         }
-        self.room = [room, cpu.threads()];
+        self.rooms = Rooms::new(cpu, room);
         true
     }
 
@@ -162,8 +163,7 @@ impl WeightGradient {
 
     pub(super) fn scratch_len(&self) -> usize {
         let sums = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
-        let [room, slots] = self.room;
-        self.copy_len() + room * slots + if self.row_groups > 1 { sums } else { 0 }
+        self.copy_len() + self.rooms.len() + if self.row_groups > 1 { sums } else { 0 }
     }
 
     fn copy_len(&self) -> usize {
@@ -199,7 +199,7 @@ impl WeightGradient {
             }
             None => input,
         };
-        let (rooms, scratch) = scratch.split_at_mut(self.room[0] * self.room[1]);
+        let (rooms, scratch) = scratch.split_at_mut(self.rooms.len());
         if self.row_groups == 1 {
             let weight_gradient = DisjointMut::new(weight_gradient);
             let bias_gradient = bias_gradient.map(DisjointMut::new);
@@ -268,15 +268,8 @@ impl WeightGradient {
                 rows: self.rows_of_group(row_group),
             });
         };
-        if input.normalised.is_none() {
-            return cpu.parallel(tasks, |task| run(task, std::ptr::null_mut()));
-        }
-        let [room, slots] = self.room;
-        assert!(room > 0, "this pass was not asked to normalise");
-        let rooms = &DisjointMut::new(rooms);
-        cpu.parallel_in_slots(slots, tasks, |slot, task| {
-            run(task, rooms.as_mut_ptr().wrapping_add(slot * room));
-        });
+        let normalise = input.normalised.is_some();
+        self.rooms.parallel(cpu, tasks, normalise, rooms, run);
     }
 }
 

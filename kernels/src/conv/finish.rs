@@ -21,7 +21,7 @@ pub(super) struct Finish<'a> {
     /// Whether the target is written past the caches: its whole, aligned vectors, and that should be all of them.
     stream: bool,
     /// Where what is stored is summed.
-    sums: Option<Part<'a>>,
+    pub(super) sums: Option<Part<'a>>,
 }
 
 impl<'a> Finish<'a> {
@@ -60,6 +60,8 @@ impl<'a> Finish<'a> {
             assert_eq!(mask.map.len(), target.len(), "mask");
             mask.normalised.iter().for_each(|by| by.check(channels));
         }
+        let has_terms = epilogue.sums.is_none() || epilogue.mask.is_some();
+        assert!(has_terms, "gradients are summed with the y of a mask");
         Self {
             accumulate: epilogue.accumulate,
             mask: epilogue.mask,
@@ -71,10 +73,10 @@ impl<'a> Finish<'a> {
     /// Sums what is stored too, in so many `parts` if the pass can.
     ///
     /// # Panics
-    /// If there are sums to be taken by a pass that cannot, or of gradients without a map y.
+    /// If there are sums to be taken by a pass that cannot.
     pub(super) fn summing(
         self,
-        sums: Option<Sums<'a>>,
+        sums: Option<&'a Sums<'a>>,
         channels: usize,
         parts: Option<usize>,
     ) -> Self {
@@ -94,12 +96,12 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// The sums of `lanes` channels so far, to which [`Finish::store_summed`] adds.
+    /// No sums of `lanes` channels yet, to which [`Finish::store_summed`] adds; None where none are asked for.
     ///
     /// # Safety
-    /// As [`Finish::store`], and no other thread has this part of the sums.
+    /// As [`Finish::store`].
     #[inline(always)]
-    pub(super) unsafe fn taken<S: Simd>(
+    pub(super) unsafe fn no_sums<S: Simd>(
         &self,
         simd: S,
         channel: usize,
@@ -107,15 +109,15 @@ impl<'a> Finish<'a> {
     ) -> Option<Taken<S>> {
         // SAFETY: the caller's promise.
         self.sums
-            .map(|sums| unsafe { sums.taken(simd, channel, lanes) })
+            .map(|sums| unsafe { sums.no_sums(simd, channel, lanes) })
     }
 
-    /// Puts back what [`Finish::taken`] took.
+    /// Adds what was summed to the part.
     ///
     /// # Safety
-    /// As [`Finish::taken`].
+    /// As [`Finish::store`], and no other thread has this part of the sums.
     #[inline(always)]
-    pub(super) unsafe fn keep<S: Simd>(
+    pub(super) unsafe fn add_sums<S: Simd>(
         &self,
         simd: S,
         taken: Option<Taken<S>>,
@@ -124,7 +126,7 @@ impl<'a> Finish<'a> {
     ) {
         if let (Some(sums), Some(taken)) = (&self.sums, taken) {
             // SAFETY: the caller's promise.
-            unsafe { sums.keep(simd, taken, channel, lanes) };
+            unsafe { sums.add_sums(simd, taken, channel, lanes) };
         }
     }
 

@@ -101,9 +101,9 @@ impl Forward {
     }
 
     /// Has it normalise what it reads, where it is asked to; false if it cannot.
-    pub fn normalise_input(&mut self) -> bool {
+    pub fn normalise_input(&mut self, cpu: &Cpu) -> bool {
         match &mut self.0 {
-            By::Direct(direct) => direct.normalise_input(),
+            By::Direct(direct) => direct.normalise_input(cpu),
             By::Windows(_) => false,
             By::Winograd(_) | By::Depthwise(_) => true,
         }

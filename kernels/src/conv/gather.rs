@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::normalised::Rooms;
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
@@ -43,8 +44,8 @@ pub(super) struct Gather {
     lanes: usize,
     /// Rows of the target and blocks of a task.
     task: [usize; 2],
-    /// Numbers that a task reads, if it may be asked to normalise them, and tasks at a time.
-    room: [usize; 2],
+    /// For what tasks read, if they may be asked to normalise it.
+    rooms: Rooms,
 }
 
 /// Where a pass writes.
@@ -76,7 +77,7 @@ impl Gather {
             channels: target_channels / geometry.groups,
             lanes: cpu.lanes(),
             task: [0, 0],
-            room: [0, cpu.threads()],
+            rooms: Rooms::default(),
         };
         gather.task = gather.task_size();
         gather
@@ -118,18 +119,18 @@ impl Gather {
     }
 
     /// Has it normalise what it reads, where it is asked to; false if that does not fit into L2.
-    pub(super) fn normalise_input(&mut self) -> bool {
+    pub(super) fn normalise_input(&mut self, cpu: &Cpu) -> bool {
         let row = self.columns.source * self.source_channels;
         let room = (self.rows.most_reads(self.all_rows(), self.task[0]) * row).max(1);
         if room <= MOST_ROOM {
-            self.room[0] = room;
+            self.rooms = Rooms::new(cpu, room);
         }
         room <= MOST_ROOM
     }
 
     /// Numbers of scratch that [`Gather::run`] needs.
     pub(super) fn scratch_len(&self) -> usize {
-        self.room[0] * self.room[1]
+        self.rooms.len()
     }
 
     /// Rows of the target of all images.
@@ -262,16 +263,10 @@ impl Gather {
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
         };
-        let Some(normalised) = &source.normalised else {
-            return cpu.parallel(tasks, |task| run(task, std::ptr::null_mut()));
-        };
-        normalised.check(self.source_channels);
-        let [room, slots] = self.room;
-        assert!(room > 0, "this pass was not asked to normalise");
-        let rooms = &DisjointMut::new(&mut scratch[..room * slots]);
-        cpu.parallel_in_slots(slots, tasks, |slot, task| {
-            run(task, rooms.as_mut_ptr().wrapping_add(slot * room));
-        });
+        let normalised = source.normalised.iter();
+        normalised.for_each(|by| by.check(self.source_channels));
+        let normalise = source.normalised.is_some();
+        self.rooms.parallel(cpu, tasks, normalise, scratch, run);
     }
 
     /// Some rows, counted through all images, of all blocks, on this thread alone. Of source and target only rows are there, which
@@ -353,8 +348,8 @@ impl Kernel for Task<'_> {
         };
         let source = source.wrapping_sub(self.skipped[0]);
         let beyond = self.source.normalised.map(|_| {
-            let [room, slots] = gather.room;
-            self.source.numbers.as_ptr().wrapping_add(slots * room)
+            let start = self.source.numbers.as_ptr();
+            start.wrapping_add(gather.rooms.len())
         });
         for block in self.blocks.clone() {
             let vectors = gather.block_vectors(block % gather.blocks());

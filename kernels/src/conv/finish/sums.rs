@@ -1,30 +1,48 @@
 //! Sums over the pixels of a map, taken while a pass stores it.
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::DisjointMut;
 use crate::simd::{self, Simd};
 
 /// Two sums for each channel of the map that a pass stores, over all its pixels: of a and a · b, where a forward is the number that is
 /// stored less the origin, and b the same; backward a is the gradient that is stored, and b the number y of the
 /// [mask](crate::conv::GradientEpilogue::mask) less the origin. A batch normalisation needs no more of a map.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Sums<'a> {
-    /// A number for each channel: the nearer it is to the mean, the more exact is the second sum.
-    pub origin: &'a [f32],
-    /// `[part, 2, channels]`: what each of the pass's [parts](crate::conv::Forward::sums_parts) adds up. Nobody else has it meanwhile.
-    pub parts: &'a DisjointMut<'a, f32>,
+    origin: &'a [f32],
+    parts: DisjointMut<'a, f32>,
+    is_taken: AtomicBool,
+}
+
+impl<'a> Sums<'a> {
+    /// Sums to be taken by one pass. `origin` is a number for each channel: the nearer it is to the mean, the more exact is the second
+    /// sum. `parts` are `[part, 2, channels]`: what each of the pass's [parts](crate::conv::Forward::sums_parts) adds up.
+    pub fn new(origin: &'a [f32], parts: &'a mut [f32]) -> Self {
+        Self {
+            origin,
+            parts: DisjointMut::new(parts),
+            is_taken: AtomicBool::new(false),
+        }
+    }
 }
 
 /// The sums of one part.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::conv) struct Part<'a> {
-    sums: Sums<'a>,
+    sums: &'a Sums<'a>,
     part: usize,
 }
 
 impl<'a> Part<'a> {
     /// All `parts` set to 0, of which this is the first.
-    pub(in crate::conv) fn first(sums: Sums<'a>, channels: usize, parts: usize) -> Self {
+    ///
+    /// # Panics
+    /// When another pass has had these sums, or their lengths are not those of this pass.
+    pub(in crate::conv) fn first(sums: &'a Sums<'a>, channels: usize, parts: usize) -> Self {
         assert_eq!(sums.origin.len(), channels, "origin of the sums");
-        // SAFETY: no pass runs yet.
+        let is_taken = sums.is_taken.swap(true, Ordering::Relaxed);
+        assert!(!is_taken, "one pass takes the sums");
+        // SAFETY: this is the only pass that ever has them, and it does not run yet.
         unsafe { sums.parts.slice(0..parts * 2 * channels) }.fill(0.0);
         Self { sums, part: 0 }
     }
@@ -44,36 +62,30 @@ impl<'a> Part<'a> {
         )
     }
 
-    /// What has been summed so far of `lanes` channels, and their origin.
+    /// Nothing yet, of `lanes` channels, and their origin.
     ///
     /// # Safety
-    /// The part and the channels are among those given to [`Part::first`], and no other thread has them.
+    /// The channels are among those given to [`Part::first`].
     #[inline(always)]
-    pub(in crate::conv) unsafe fn taken<S: Simd>(
+    pub(in crate::conv) unsafe fn no_sums<S: Simd>(
         &self,
         simd: S,
         channel: usize,
         lanes: usize,
     ) -> Taken<S> {
-        let (start, second) = self.place(channel);
-        // SAFETY: the caller's promise.
-        unsafe {
-            Taken {
-                origin: simd::load(simd, lanes, self.sums.origin.as_ptr().add(channel)),
-                sums: [
-                    simd::load(simd, lanes, start),
-                    simd::load(simd, lanes, start.wrapping_add(second)),
-                ],
-            }
+        Taken {
+            // SAFETY: the caller's promise.
+            origin: unsafe { simd::load(simd, lanes, self.sums.origin.as_ptr().add(channel)) },
+            sums: [simd.splat(0.0); 2],
         }
     }
 
-    /// Puts `taken` back.
+    /// Adds `taken` to the part: sums of few pixels, so that the part is a sum of so many fewer numbers.
     ///
     /// # Safety
-    /// As [`Part::taken`].
+    /// The part and the channels are among those given to [`Part::first`], and no other thread has them.
     #[inline(always)]
-    pub(in crate::conv) unsafe fn keep<S: Simd>(
+    pub(in crate::conv) unsafe fn add_sums<S: Simd>(
         &self,
         simd: S,
         taken: Taken<S>,
@@ -83,13 +95,19 @@ impl<'a> Part<'a> {
         let (start, second) = self.place(channel);
         // SAFETY: the caller's promise.
         unsafe {
-            simd::store(simd, lanes, taken.sums[0], start);
-            simd::store(simd, lanes, taken.sums[1], start.wrapping_add(second));
+            for (sum, place) in taken
+                .sums
+                .into_iter()
+                .zip([start, start.wrapping_add(second)])
+            {
+                let sum = simd.add(simd::load(simd, lanes, place), sum);
+                simd::store(simd, lanes, sum, place);
+            }
         }
     }
 }
 
-/// The sums of a vector of channels.
+/// The sums of a vector of channels over some pixels.
 #[derive(Clone, Copy)]
 pub(in crate::conv) struct Taken<S: Simd> {
     origin: S::Vector,

@@ -66,12 +66,12 @@ impl Finish<'_> {
             let channel = tile.channel + v * S::LANES;
             // SAFETY: the caller's promise.
             unsafe {
-                let mut taken = finish.taken(simd, channel, lanes);
+                let mut taken = finish.no_sums(simd, channel, lanes);
                 for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
                     let (sum, at) = (sums[v], at + v * S::LANES);
                     finish.store_summed(simd, sum, tile.target, at, channel, lanes, &mut taken);
                 }
-                finish.keep(simd, taken, channel, lanes);
+                finish.add_sums(simd, taken, channel, lanes);
             }
         }
     }
@@ -158,7 +158,7 @@ impl Finish<'_> {
             let channel = tile.channel + v * S::LANES;
             // SAFETY: the caller's promise.
             unsafe {
-                let Some(mut taken) = self.taken(simd, channel, lanes) else {
+                let Some(mut taken) = self.no_sums(simd, channel, lanes) else {
                     return;
                 };
                 for (p, values) in values.iter().enumerate() {
@@ -167,7 +167,7 @@ impl Finish<'_> {
                         taken.add(simd, values[v]);
                     }
                 }
-                self.keep(simd, Some(taken), channel, lanes);
+                self.add_sums(simd, Some(taken), channel, lanes);
             }
         }
     }

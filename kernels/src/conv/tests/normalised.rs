@@ -1,7 +1,7 @@
 //! A map that is normalised while it is read gives the bits that the normalised map gives.
 use super::*;
+use crate::batch_norm;
 use crate::pool::{Pooled, Winner};
-use crate::{DisjointMut, batch_norm};
 
 /// What the problem's input is normalised by.
 struct Factors {
@@ -73,12 +73,9 @@ fn forward(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> 
             } else {
                 let parts = pass.sums_parts().unwrap_or(0);
                 let mut parts = nan(parts * 2 * channels);
-                let sums = DisjointMut::new(&mut parts);
+                let sums = Sums::new(&origin, &mut parts);
                 let epilogue = Epilogue {
-                    sums: pass.sums_parts().map(|_| Sums {
-                        origin: &origin,
-                        parts: &sums,
-                    }),
+                    sums: pass.sums_parts().map(|_| &sums),
                     ..Epilogue::default()
                 };
                 pass.run(cpu, input, weights, &epilogue, &mut output, &mut scratch);
@@ -86,7 +83,7 @@ fn forward(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> 
             }
         };
         let expected = solve(&pass, (&normalised).into(), plain_scratch);
-        if !pass.normalise_input() {
+        if !pass.normalise_input(cpu) {
             continue;
         }
         any = true;
@@ -159,15 +156,12 @@ fn mask(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> boo
     for accumulate in [false, true] {
         let solve = |y: Input| {
             let mut parts = nan(pass.sums_parts().unwrap_or(0) * 2 * origin.len());
-            let sums = DisjointMut::new(&mut parts);
+            let sums = Sums::new(&origin, &mut parts);
             let mut gradient = Buffer::from(&old[..]);
             let epilogue = GradientEpilogue {
                 accumulate,
                 mask: Some((y, by.activation)),
-                sums: pass.sums_parts().map(|_| Sums {
-                    origin: &origin,
-                    parts: &sums,
-                }),
+                sums: pass.sums_parts().map(|_| &sums),
             };
             pass.run(
                 cpu,

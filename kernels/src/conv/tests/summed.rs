@@ -1,6 +1,6 @@
 //! The sums that a pass takes while it stores.
 use super::*;
-use crate::DisjointMut;
+use crate::batch_norm;
 
 /// What a pass stores, and its sums `[part, 2, channels]`; memory is full of NaN before.
 struct Summed {
@@ -23,10 +23,7 @@ fn forward(
     let mut map = nan(problem.output_gradient.len());
     let epilogue = Epilogue {
         bias,
-        sums: Some(Sums {
-            origin,
-            parts: &DisjointMut::new(&mut parts),
-        }),
+        sums: Some(&Sums::new(origin, &mut parts)),
         ..Epilogue::default()
     };
     pass.run(
@@ -57,10 +54,7 @@ fn input_gradient(
     let epilogue = GradientEpilogue {
         accumulate: old.is_some(),
         mask: Some(((&problem.input).into(), activation)),
-        sums: Some(Sums {
-            origin,
-            parts: &DisjointMut::new(&mut parts),
-        }),
+        sums: Some(&Sums::new(origin, &mut parts)),
     };
     pass.run(
         cpu,
@@ -194,5 +188,64 @@ fn layers_before_and_after_batch_normalisation_are_summed() {
             forward(&problem, &cpu, algorithm, &origin, None).expect("it takes sums")
         });
         assert!(one.map == three.map && one.parts == three.parts);
+    }
+}
+
+/// A wide empty area: all numbers of a channel are nearly the same, and their rounding errors too.
+#[test]
+fn the_variance_of_a_large_even_map_is_that_of_its_numbers() {
+    for (side, channels, algorithm) in [
+        (300, 1, Algorithm::Direct),
+        (190, 3, Algorithm::Direct),
+        (120, 16, Algorithm::Direct),
+        (120, 16, Algorithm::Winograd),
+        (120, 16, Algorithm::Depthwise),
+    ] {
+        let (outputs, groups) = match algorithm {
+            Algorithm::Depthwise => (channels, channels),
+            _ => (24, 1),
+        };
+        let geometry = Geometry {
+            groups,
+            ..square(2, side, channels, outputs, 3)
+        };
+        let mut problem = Problem::new(geometry);
+        for (i, value) in problem.input.iter_mut().enumerate() {
+            *value = 0.3 + if i % 7 == 0 { 0.01 } else { 0.0 };
+        }
+        for origin in [0.0, 0.7] {
+            let origin = vec![origin; outputs];
+            for set in InstructionSet::available() {
+                let cpu = Cpu::new(set, 2);
+                let summed =
+                    forward(&problem, &cpu, algorithm, &origin, None).expect("it takes sums");
+                let rows = summed.map.len() / outputs;
+                let (mut mean, mut variance) = (vec![0.0; outputs], vec![0.0; outputs]);
+                // With an epsilon of 1 nothing is too far away.
+                let (parts, moments) = (&summed.parts, (&mut mean[..], &mut variance[..]));
+                let _ =
+                    batch_norm::statistics_of_sums(parts, &origin, rows, 1.0, moments.0, moments.1);
+                for c in 0..outputs {
+                    let column = || {
+                        summed
+                            .map
+                            .iter()
+                            .skip(c)
+                            .step_by(outputs)
+                            .map(|x| f64::from(*x))
+                    };
+                    let expected = column().sum::<f64>() / rows as f64;
+                    let squares: f64 = column().map(|x| (x - expected).powi(2)).sum();
+                    let distance = expected - f64::from(origin[c]);
+                    // Of the mean square, which the variance is a small part of here.
+                    let exact = 4e-5 * (squares / rows as f64 + distance * distance);
+                    let error = (f64::from(variance[c]) - squares / rows as f64).abs();
+                    assert!(
+                        error <= exact,
+                        "{set} {algorithm} {side}², channel {c}: {error}, not {exact}"
+                    );
+                }
+            }
+        }
     }
 }

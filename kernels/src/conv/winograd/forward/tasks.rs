@@ -247,7 +247,7 @@ impl Multiply<'_> {
                         continue;
                     }
                     let target = self.output.as_mut_ptr();
-                    let mut taken = self.finish.taken(simd, channel, n);
+                    let mut taken = self.finish.no_sums(simd, channel, n);
                     for y in 0..TILE {
                         for x in 0..TILE {
                             if place.y + y < height && place.x + x < width {
@@ -260,7 +260,7 @@ impl Multiply<'_> {
                             }
                         }
                     }
-                    self.finish.keep(simd, taken, channel, n);
+                    self.finish.add_sums(simd, taken, channel, n);
                 }
             }
         }

@@ -113,14 +113,15 @@ pub(super) trait OnPixels<const N: usize> {
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<N>);
 }
 
-/// Transforms half H of the planes of a tile of the input.
-pub(super) struct InputHalf<'a, const H: usize> {
+/// Transforms half H of the planes of a tile: of the input from all of its pixels, of the output's gradient from those that it writes.
+pub(super) struct Half<'a, const H: usize> {
     pub(super) channels: &'a Range<usize>,
+    /// Where there is room for the planes.
     pub(super) to: *mut f32,
     pub(super) plane: usize,
 }
 
-impl<const H: usize> OnPixels<PLANES> for InputHalf<'_, H> {
+impl<const H: usize> OnPixels<PLANES> for Half<'_, H> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<PLANES>) {
         // SAFETY: whoever made it has room for the planes.
@@ -128,66 +129,56 @@ impl<const H: usize> OnPixels<PLANES> for InputHalf<'_, H> {
     }
 }
 
-/// Transforms all planes of all ranges of the input's channels for the row of a chunk.
-pub(super) struct InputRow<'a> {
+impl<const H: usize> OnPixels<{ TILE * TILE }> for Half<'_, H> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
+        // SAFETY: as above.
+        unsafe { output::<S, H>(simd, pixels, self.channels, self.to, self.plane) };
+    }
+}
+
+/// Transforms all planes of all ranges of channels of a tile, for the row of a chunk; of input or output as [`Half`].
+pub(super) struct Row<'a> {
     pub(super) whole: &'a WeightGradient,
+    /// Where there is room for the planes.
     pub(super) to: *mut f32,
     /// Floats from range to range and from plane to plane.
     pub(super) steps: [usize; 2],
 }
 
-impl OnPixels<PLANES> for InputRow<'_> {
+impl Row<'_> {
+    /// The ranges of channels of input (0) or output (1), and where the planes of each half go.
+    fn ranges(&self, side: usize) -> impl Iterator<Item = (Range<usize>, [*mut f32; 2])> {
+        let [range_step, plane] = self.steps;
+        (0..self.whole.ranges()[side]).map(move |range| {
+            let to = self.to.wrapping_add(range * range_step);
+            let halves = [to, to.wrapping_add(HALF_PLANES * plane)];
+            (self.whole.range(side, range), halves)
+        })
+    }
+}
+
+impl OnPixels<PLANES> for Row<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<PLANES>) {
-        let [range_step, plane] = self.steps;
-        for range in 0..self.whole.ranges()[0] {
-            let channels = self.whole.range(0, range);
+        for (channels, [first, second]) in self.ranges(0) {
             // SAFETY: whoever made it has room for the planes.
             unsafe {
-                let to = self.to.add(range * range_step);
-                input::<S, 0>(simd, pixels, &channels, to, plane);
-                let to = to.add(HALF_PLANES * plane);
-                input::<S, 1>(simd, pixels, &channels, to, plane);
+                input::<S, 0>(simd, pixels, &channels, first, self.steps[1]);
+                input::<S, 1>(simd, pixels, &channels, second, self.steps[1]);
             }
         }
     }
 }
 
-/// Transforms half H of the planes.
-pub(super) struct OutputHalf<'a, const H: usize> {
-    pub(super) channels: &'a Range<usize>,
-    pub(super) to: *mut f32,
-    pub(super) plane: usize,
-}
-
-impl<const H: usize> OnPixels<{ TILE * TILE }> for OutputHalf<'_, H> {
+impl OnPixels<{ TILE * TILE }> for Row<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
-        // SAFETY: whoever made it has room for the planes.
-        unsafe { output::<S, H>(simd, pixels, self.channels, self.to, self.plane) };
-    }
-}
-
-/// Transforms all planes of all ranges of channels for the row of a chunk.
-pub(super) struct OutputRow<'a> {
-    pub(super) whole: &'a WeightGradient,
-    pub(super) to: *mut f32,
-    /// Floats from range to range and from plane to plane.
-    pub(super) steps: [usize; 2],
-}
-
-impl OnPixels<{ TILE * TILE }> for OutputRow<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
-        let [range_step, plane] = self.steps;
-        for range in 0..self.whole.ranges()[1] {
-            let channels = self.whole.range(1, range);
-            // SAFETY: whoever made it has room for the planes.
+        for (channels, [first, second]) in self.ranges(1) {
+            // SAFETY: as above.
             unsafe {
-                let to = self.to.add(range * range_step);
-                output::<S, 0>(simd, pixels, &channels, to, plane);
-                let to = to.add(HALF_PLANES * plane);
-                output::<S, 1>(simd, pixels, &channels, to, plane);
+                output::<S, 0>(simd, pixels, &channels, first, self.steps[1]);
+                output::<S, 1>(simd, pixels, &channels, second, self.steps[1]);
             }
         }
     }
@@ -238,14 +229,14 @@ impl Own<'_> {
         unsafe {
             for (i, tile) in self.tiles.clone().enumerate() {
                 let to = inputs.add(i * self.rows[0]);
-                let half = InputHalf::<H> {
+                let half = Half::<H> {
                     channels: &self.part.inputs,
                     to,
                     plane: steps[0],
                 };
                 maps.with_input_pixels(simd, tile, half);
                 let to = outputs.add(i * self.rows[1]);
-                let half = OutputHalf::<H> {
+                let half = Half::<H> {
                     channels: &self.part.outputs,
                     to,
                     plane: steps[1],
@@ -348,13 +339,13 @@ impl Kernel for Transform<'_> {
         for (i, tile) in self.tiles.enumerate() {
             let row = self.row + i;
             // The planes have a row for each range and tile of the chunk, and this task has these tiles alone.
-            let inputs = InputRow {
+            let inputs = Row {
                 whole,
                 to: to(0, row),
                 steps: [self.chunk * rows[0], steps[0]],
             };
             maps.with_input_pixels(simd, tile, inputs);
-            let outputs = OutputRow {
+            let outputs = Row {
                 whole,
                 to: to(1, row),
                 steps: [self.chunk * rows[1], steps[1]],
