@@ -102,7 +102,7 @@ pub struct Dataset {
     /// Where in `pixels` the samples are, in units of one sample.
     rows: Vec<usize>,
     labels: Vec<usize>,
-    /// How the pixels came from picture files; `None` when they were given as they are.
+    /// How the pixels came from picture files, or such files would; `None` when nobody has said.
     reading: Option<Reading>,
 }
 
@@ -114,6 +114,9 @@ struct Reading {
     /// What is done about a picture that can no longer be read.
     bad_files: BadFiles,
 }
+
+/// A table of which class was taken for which has the square of so many entries.
+const MOST_CLASSES: usize = 5000;
 
 impl Dataset {
     /// A data set from `images` `[n, h, w, c]` and their `labels` `[n]`, which count classes from 0.
@@ -183,6 +186,13 @@ impl Dataset {
         if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
             return Err(Error::DataMismatch(format!(
                 "{name}: label {label}, but there are only {} classes, counted from 0",
+                classes.len()
+            )));
+        }
+        if classes.len() > MOST_CLASSES {
+            return Err(Error::DataMismatch(format!(
+                "{name}: {} samples of {} classes, and at most {MOST_CLASSES} are told apart; do the labels name classes, or single pictures?",
+                labels.len(),
                 classes.len()
             )));
         }
@@ -284,11 +294,27 @@ impl Dataset {
         }
     }
 
+    /// The same samples, given as they are: pictures that a model of them is shown are resized in this way.
+    fn with_resize(self, resize: Resize) -> Self {
+        let reading = Reading {
+            resize,
+            ink: None,
+            bad_files: BadFiles::Fail,
+        };
+        Self {
+            reading: Some(reading),
+            ..self
+        }
+    }
+
     /// The same samples labelled by `classes`, matched by name; classes without samples are allowed.
     ///
     /// # Errors
     /// [`Error::DataMismatch`] when this data set has a class that is not among them.
     pub fn with_classes(mut self, classes: &[String]) -> Result<Self> {
+        if self.classes == classes {
+            return Ok(self);
+        }
         let mut places = Vec::new();
         for class in &self.classes {
             let place = classes.iter().position(|known| known == class);

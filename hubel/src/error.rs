@@ -68,7 +68,7 @@ pub enum Error {
     },
     /// The plan of a run needs more memory than the machine has free.
     #[error(
-        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; a smaller batch needs less",
+        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; a smaller batch needs less, and a smaller --cache of pictures leaves more",
         *needed as f64 / 1e9,
         *available as f64 / 1e9
     )]

@@ -23,8 +23,9 @@ pub struct Report {
 /// Writes the images of the given indices, `[n, h, w, c]`, and returns the places among them that could not be filled.
 type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<Vec<usize>> + 'a;
 
-/// Images of one batch; a few megabytes of maps, which is fast and far below any machine's memory.
+/// The most images of a batch, and the most memory for them: enough to be fast, and far below what a machine has.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 500 << 20;
 
 impl Model {
     /// Classifies every image of `dataset`.
@@ -93,29 +94,37 @@ impl Model {
         fill: &mut Fill<'_>,
         take: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
         let graph = self.graph()?;
-        let indices: Vec<usize> = (0..count).collect();
-        let mut current: Option<(Plan, Workspace)> = None;
-        for batch in indices.chunks(BATCH) {
-            if current
-                .as_ref()
-                .is_none_or(|(plan, _)| plan.batch() != batch.len())
-            {
-                let settings = PlanSettings {
-                    precise: self.precise,
-                    ..PlanSettings::inference(batch.len())
-                };
-                let plan = Plan::compile(&graph, &self.parameters, cpu, settings)?;
-                let mut workspace = Workspace::new(&plan);
-                plan.pack(cpu, &self.parameters, &mut workspace);
-                current = Some((plan, workspace));
-            }
-            let Some((plan, workspace)) = &mut current else {
-                unreachable!("just compiled")
+        let compile = |batch: usize| {
+            let settings = PlanSettings {
+                precise: self.precise,
+                ..PlanSettings::inference(batch)
             };
+            Plan::compile(&graph, &self.parameters, cpu, settings)
+        };
+        let mut most = BATCH.min(count);
+        let mut plan = loop {
+            match compile(most) {
+                Ok(plan) if plan.bytes() <= BATCH_BYTES || most == 1 => break plan,
+                Err(Error::Memory { .. }) | Ok(_) if most > 1 => most = most.div_ceil(2),
+                refused => break refused?,
+            };
+        };
+        let mut workspace = Workspace::new(&plan);
+        plan.pack(cpu, &self.parameters, &mut workspace);
+        let indices: Vec<usize> = (0..count).collect();
+        for batch in indices.chunks(most) {
+            if plan.batch() != batch.len() {
+                plan = compile(batch.len())?;
+                workspace.fit(&plan);
+                plan.pack(cpu, &self.parameters, &mut workspace);
+            }
             let unfilled = fill(batch, workspace.images_mut())?;
-            plan.forward(cpu, &self.parameters, workspace, 0);
-            let logits = plan.logits(workspace).chunks(plan.outputs());
+            plan.forward(cpu, &self.parameters, &mut workspace, 0);
+            let logits = plan.logits(&workspace).chunks(plan.outputs());
             for (place, (i, logits)) in batch.iter().zip(logits).enumerate() {
                 if !unfilled.contains(&place) {
                     take(*i, logits);

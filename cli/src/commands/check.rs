@@ -19,17 +19,17 @@ pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
     let inspection = check(&arguments.data, &|done, all| reading.show(done, all));
     reading.finish();
     let inspection = inspection?;
+    if arguments.json {
+        console::print(&object(&inspection).to_string())?;
+    } else {
+        console::print(&text(&inspection, console::columns()))?;
+    }
     if let Some(path) = &arguments.html {
         html::write(path, &arguments.data, &inspection)?;
         console.remark(&format!(
             "the report is in {}",
             quoted(&path.to_string_lossy())
         ));
-    }
-    if arguments.json {
-        console::print(&object(&inspection).to_string())?;
-    } else {
-        console::print(&text(&inspection, console::columns()))?;
     }
     Ok(match inspection.is_grave() {
         true => ExitCode::FAILURE,

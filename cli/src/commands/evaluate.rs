@@ -20,14 +20,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     let data = match &arguments.data {
         Some(data) => data,
         None if is_of_digits(&model) => "mnist",
-        None => {
-            let classes = model.classes().iter().take(12).cloned();
-            let problem = format!(
-                "name the pictures to judge by after the model; it knows {}",
-                classes.collect::<Vec<String>>().join(", ")
-            );
-            return Err(Error::Settings { problem }.into());
-        }
+        None => return Err(no_data(&model).into()),
     };
     let reading = console.reading();
     let evaluation = hubel::data::evaluation(
@@ -44,7 +37,12 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         judged: which,
         found,
         mut bad_files,
+        has_trained,
     } = evaluation?;
+    // Other data may have ten classes that are called by their numbers.
+    if arguments.data.is_none() && has_trained == Some(false) {
+        return Err(no_data(&model).into());
+    }
     super::report_bad_files(&bad_files, console);
     let of_found = match images.len() == found {
         true => String::new(),
@@ -80,6 +78,15 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         console::print(&text(&report, model.classes()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn no_data(model: &Model) -> Error {
+    let classes = model.classes().iter().take(12).cloned();
+    let problem = format!(
+        "name the pictures to judge by after the model; it knows {}",
+        classes.collect::<Vec<String>>().join(", ")
+    );
+    Error::Settings { problem }
 }
 
 fn text(report: &Report, classes: &[String]) -> String {

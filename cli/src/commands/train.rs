@@ -1,11 +1,11 @@
 //! `hubel train`: data in, one model file out.
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use std::{fs, io};
 
 use hubel::check::IMBALANCE;
 use hubel::data::{BadFile, Balance, Division};
@@ -25,12 +25,6 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let splits = open(&arguments.data, console)?;
     let name = model_name(arguments, &splits.train);
     let network = Network::resolve(name)?;
-    let folder = match &arguments.out {
-        Some(folder) => folder.clone(),
-        None => unused_folder(splits.train.name(), &short_name(name)),
-    };
-    let file = folder.join(MODEL_FILE);
-
     let cpu = arguments.processor.cpu();
     console.remark(&format!(
         "{} on {}; {cpu:?}",
@@ -48,7 +42,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         splits.validation.as_ref(),
         settings,
     )?;
+    let folder = match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => new_folder(splits.train.name(), &short_name(name))?,
+    };
     prepare(&folder)?;
+    let file = folder.join(MODEL_FILE);
     if file.exists() {
         console.remark(&format!("{} will be replaced", file.display()));
     }
@@ -71,12 +70,21 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     .with_division(splits.division.clone());
     let stopped = interrupted.load(Ordering::Relaxed);
     let kept = stopped && file.exists();
-    let file = if kept { beside(&file) } else { file };
+    let file = if kept {
+        beside(&file, "interrupted")
+    } else {
+        file
+    };
     model.save(&file)?;
 
     let report = match &splits.test {
-        Some(test) if !stopped => Some(model.evaluate(&cpu, test)?),
+        Some(test) if !stopped => Some(model.evaluate(&cpu, test)),
         _ => None,
+    };
+    // The model is saved, and what is known of it is said all the same.
+    let (report, untested) = match report.transpose() {
+        Ok(report) => (report, None),
+        Err(error) => (None, Some(error)),
     };
     if let Some(report) = &report {
         super::report_bad_files(&report.bad_files, console);
@@ -134,6 +142,10 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             ));
         }
         return Ok(ExitCode::from(INTERRUPTED));
+    }
+    if let Some(error) = untested {
+        console.remark("the model is saved, and could not be tested");
+        return Err(error.into());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -281,13 +293,17 @@ fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
     Ok(flag)
 }
 
-/// Training failed: the weights from before are still worth keeping, unless they have learned nothing and would replace a model.
+/// Training failed: the weights from before are still worth keeping, unless they have learned nothing and would lie beside a model.
 fn save_last_good(trainer: &Trainer, division: Option<Division>, file: &Path, console: &Console) {
     let (model, steps) = trainer.last_good();
     let model = model.with_division(division);
     if steps == 0 && file.exists() {
         return console.remark(&format!("{} is left as it was", file.display()));
     }
+    let file = match file.exists() {
+        true => &beside(file, "failed"),
+        false => file,
+    };
     let learned = match steps {
         0 => "those of the beginning".into(),
         _ => format!("those after step {}", thousands(steps)),
@@ -301,26 +317,27 @@ fn save_last_good(trainer: &Trainer, division: Option<Division>, file: &Path, co
     });
 }
 
-/// A free name for a model that was interrupted, beside one that is there already.
-fn beside(file: &Path) -> PathBuf {
-    let numbered = (2..).map(|number| format!("interrupted-{number}.safetensors"));
-    std::iter::once("interrupted.safetensors".to_string())
+/// A free name for a model of training that did not end, beside one that is there already.
+fn beside(file: &Path, name: &str) -> PathBuf {
+    let numbered = (2..).map(|number| format!("{name}-{number}.safetensors"));
+    std::iter::once(format!("{name}.safetensors"))
         .chain(numbered)
         .map(|name| file.with_file_name(name))
         .find(|path| !path.exists())
         .expect("one of infinitely many is free")
 }
 
+fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io {
+        action,
+        path,
+        source,
+    }
+}
+
 /// Makes the folder and finds out whether a file can be written there, before hours of training.
 fn prepare(folder: &Path) -> Result<(), Error> {
-    let refused = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Io {
-            action,
-            path,
-            source,
-        }
-    };
     fs::create_dir_all(folder).map_err(refused("create", folder))?;
     let trial = folder.join(format!(".hubel-{}", std::process::id()));
     fs::write(&trial, b"").map_err(refused("write in", folder))?;
@@ -337,15 +354,21 @@ fn short_name(name: &str) -> String {
     }
 }
 
-/// `runs/DATA-NETWORK`, with a number behind it where that one is taken: no earlier model is lost.
-fn unused_folder(data: &str, network: &str) -> PathBuf {
+/// Makes `runs/DATA-NETWORK`, with a number behind it where that one is there: no run writes where another has, or will.
+fn new_folder(data: &str, network: &str) -> Result<PathBuf, Error> {
+    let runs = Path::new("runs");
+    fs::create_dir_all(runs).map_err(refused("create", runs))?;
     let name = run_name(data, network);
     let numbered = (2..).map(|number| format!("{name}-{number}"));
-    std::iter::once(name.clone())
-        .chain(numbered)
-        .map(|name| Path::new("runs").join(name))
-        .find(|folder| !folder.join(MODEL_FILE).exists())
-        .expect("one of infinitely many is free")
+    for name in std::iter::once(name.clone()).chain(numbered) {
+        let folder = runs.join(name);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made.map_err(refused("create", &folder))?,
+        }
+        return Ok(folder);
+    }
+    unreachable!("one of infinitely many is free")
 }
 
 /// `mnist-lenet5`, but `mnist-cnn` and not `mnist-mnist-cnn`.

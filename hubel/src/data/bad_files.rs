@@ -130,7 +130,13 @@ fn quarantined(root: &Path, bad: BadFile) -> BadFile {
 }
 
 fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    let (root, path) = (root.canonicalize()?, path.canonicalize()?);
+    let root = root.canonicalize()?;
+    // A link is moved, and not what it leads to, which may lie anywhere.
+    let folder_of = path.parent().filter(|folder| *folder != Path::new(""));
+    let path = folder_of
+        .unwrap_or(Path::new("."))
+        .canonicalize()?
+        .join(path.file_name().unwrap_or_default());
     // The places of what a table names are those beside it. A file from elsewhere goes in by its name alone.
     let top = match root.is_dir() {
         true => &root,
@@ -148,7 +154,7 @@ fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
             }
             PathBuf::from(target)
         })
-        .find(|target| !target.exists())
+        .find(|target| target.symlink_metadata().is_err())
         .expect("one of infinitely many names is free");
     fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))?;
     match fs::rename(&path, &target) {

@@ -142,7 +142,14 @@ fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>
 /// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
 pub(crate) fn find(path: &Path) -> Result<Found> {
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
-        return mnist().map(Found::Arrays);
+        let mut splits = mnist()?;
+        if path.is_dir() {
+            let name = path.display();
+            splits.notes.push(format!(
+                "`{name}` is the MNIST in this program; the folder of that name is ./{name}"
+            ));
+        }
+        return Ok(Found::Arrays(splits));
     }
     let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => problem(

@@ -48,7 +48,7 @@ impl Division {
         for (class, (left, all)) in train.counts().iter().zip(splits.train.counts()).enumerate() {
             if *left == 0 && all > 0 {
                 return Err(Error::DataMismatch(format!(
-                    "class `{}` has {all} images, and all of them would be held out for validation and test; give more images of it, or hold out smaller shares (--val, --test)",
+                    "class `{}` has {all} images, and all of them would be held out for validation and test; give more images of it, or hold out smaller shares (--val, --test); near-duplicates stay together, so divide the frames of a film yourself into folders train, val and test",
                     train.classes()[class]
                 )));
             }
@@ -61,14 +61,35 @@ impl Division {
         division.sketch.sort_unstable();
         division.sketch.dedup();
         division.sketch.truncate(SKETCH);
+        let mut notes = splits.notes;
+        notes.extend(division.excess(train.len(), splits.train.len()));
         let held_out =
             |part| Some(subset(&splits.train, &parts, part)).filter(|held| !held.is_empty());
         Ok(Splits {
             validation: splits.validation.or_else(|| held_out(Part::Validation)),
             test: splits.test.or_else(|| held_out(Part::Test)),
             train,
+            notes,
             division: Some(division),
             ..splits
+        })
+    }
+
+    /// What to say where far more is held out than was asked for.
+    fn excess(&self, left: usize, all: usize) -> Option<String> {
+        let (asked, held) = (
+            self.validation + self.test,
+            (all - left) as f64 / all as f64,
+        );
+        // Of few images chance alone may hold out twice the share.
+        let is_much = asked > 0.0 && held > 2.0 * asked && all >= 100;
+        is_much.then(|| {
+            format!(
+                "{:.0} % of the images are held out where {:.0} % were asked for, since near-duplicates stay together; where pictures come in \
+                 series (frames of a film, stored augmentations), divide them yourself into folders train, val and test",
+                100.0 * held,
+                100.0 * asked
+            )
         })
     }
 

@@ -129,7 +129,8 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
 /// The folders of parts among `folders` with what they contain, if `root` is divided into parts.
 fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, Contents)>>> {
     let mut parts: Vec<(Part, PathBuf, Contents)> = Vec::new();
-    let mut classes_beside = false;
+    // Folders of pictures that can only be classes, and those that may be parts without classes as well.
+    let (mut classes_beside, mut flat) = (false, 0);
     for folder in folders {
         let named = part_called(&file_name(folder));
         if named.is_none() && (classes_beside || parts.len() > 1) {
@@ -148,7 +149,7 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
         };
         // A folder called `train` may also be the class of trains, which holds pictures itself.
         if contents.folders.is_empty() || contents.folders.len() == 1 && pictures() {
-            classes_beside |= pictures();
+            flat += usize::from(pictures());
             continue;
         }
         if let Some((_, other, _)) = parts.iter().find(|(known, _, _)| *known == part) {
@@ -166,7 +167,10 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
     parts.sort_by_key(|(part, _, _)| *part);
     let divided = match &parts[..] {
         [] => false,
-        [(Part::Train, _, _)] => !classes_beside,
+        // Beside it there may be a `test` whose pictures nobody has labelled.
+        [(Part::Train, _, contents)] => {
+            !classes_beside && (flat == 0 || contents.folders.len() > 1)
+        }
         [_] => folders.len() == 1,
         [(Part::Train, _, _), ..] => true,
         _ => folders.len() == parts.len(),

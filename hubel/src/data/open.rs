@@ -1,5 +1,5 @@
 //! Reading what was found at a path: to train on it, or to judge a model by it.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::divide::{self, Division};
 use crate::data::reading::{self, Listen, Read};
-use crate::data::{BadFile, BadFiles, Dataset, Preparation, Resize, Splits, picture};
+use crate::data::{BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
@@ -67,6 +67,17 @@ impl Options {
                 });
             }
         }
+        if let (Some(cache), Some(free)) = (self.cache, memory::available())
+            && cache > free
+        {
+            return Err(Error::Settings {
+                problem: format!(
+                    "{:.1} GB for decoded pictures (--cache) are more than the {:.1} GB that are free; give less, or leave it out for half of that",
+                    cache as f64 / 1e9,
+                    free as f64 / 1e9
+                ),
+            });
+        }
         if self.validation + self.test >= 1.0 {
             return Err(Error::Settings {
                 problem: format!(
@@ -124,12 +135,34 @@ pub fn open_with(
     let path = path_or_name.as_ref();
     let splits = match catalogue::find(path)? {
         Found::Files(catalogue) => read_splits(path, &catalogue, options, listen)?,
-        Found::Arrays(splits) => splits,
+        Found::Arrays(splits) => as_they_are(path, splits, options)?,
     };
     let mut splits = Division::divide(splits, options.validation, options.test, options.seed)?;
+    splits.notes.extend(leaks(&splits));
     // Nothing is moved for data that is refused.
     splits.bad_files = options.bad_files.clear(path, splits.bad_files);
     Ok(splits)
+}
+
+/// Arrays are trained on as they are; pictures that the model is shown later are resized as `options` say.
+fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
+    let shape = splits.train.shape();
+    if let Some(wanted) = options.shape.filter(|wanted| *wanted != shape) {
+        return Err(Error::Settings {
+            problem: format!(
+                "{} holds arrays of {shape}, which are trained on as they are: only picture files are brought to a size such as {wanted}; \
+                 leave out the size (--input), or save them as pictures in class folders",
+                path.display()
+            ),
+        });
+    }
+    let resized = |dataset: Dataset| dataset.with_resize(options.resize);
+    Ok(Splits {
+        train: resized(splits.train),
+        validation: splits.validation.map(resized),
+        test: splits.test.map(resized),
+        ..splits
+    })
 }
 
 fn read_splits(
@@ -151,6 +184,9 @@ fn read_splits(
     };
     let preparation = Preparation::unmeasured(shape, options.resize);
     let (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    let mut notes = catalogue.notes.clone();
+    notes.extend(note.or_else(|| unlike_the_sample(&read, options)));
+    notes.extend(without_color(&read, options));
     let parts: Vec<Part> = read
         .places
         .iter()
@@ -170,10 +206,67 @@ fn read_splits(
         train,
         validation: given(Part::Validation),
         test: given(Part::Test),
-        notes: catalogue.notes.iter().cloned().chain(note).collect(),
+        notes,
         bad_files,
         division: None,
     })
+}
+
+/// Where the size was chosen as that of a sample of the files: how many of the others have another.
+fn unlike_the_sample(read: &Read, options: &Options) -> Option<String> {
+    let shape = read.dataset.shape();
+    let count = match options.shape {
+        None => read.resized,
+        Some(_) => 0,
+    };
+    (count > 0).then(|| {
+        format!(
+            "{} of the pictures have another size and are brought to {}×{}",
+            catalogue::thousands(count),
+            shape.width,
+            shape.height
+        )
+    })
+}
+
+/// Where grey was chosen by a sample of the files: how many of the others have colour.
+fn without_color(read: &Read, options: &Options) -> Option<String> {
+    let shape = read.dataset.shape();
+    (options.shape.is_none() && read.greyed > 0).then(|| {
+        format!(
+            "{} of the pictures have colour, which a grey input does not show; `--input {}x{}x3` would",
+            catalogue::thousands(read.greyed),
+            shape.height,
+            shape.width
+        )
+    })
+}
+
+/// Held out images that are trained on as well, to the bit, where the data came divided; divided here, they stay on one side.
+fn leaks(splits: &Splits) -> Vec<String> {
+    let Pixels::Files(_) = splits.train.pixels else {
+        return Vec::new();
+    };
+    let contents = |dataset: &Dataset| {
+        dataset
+            .fingerprints()
+            .into_iter()
+            .map(|print| print.content)
+    };
+    let trained: HashSet<u64> = contents(&splits.train).collect();
+    let parts = [("validation", &splits.validation), ("test", &splits.test)];
+    let notes = parts.into_iter().filter_map(|(part, dataset)| {
+        let dataset = dataset.as_ref()?;
+        let count = contents(dataset).filter(|content| trained.contains(content)).count();
+        (count > 0).then(|| {
+            format!(
+                "{} of the {} {part} images are trained on as well, so that the score flatters; `hubel check` lists them",
+                catalogue::thousands(count),
+                catalogue::thousands(dataset.len())
+            )
+        })
+    });
+    notes.collect()
 }
 
 /// Reads the files of a catalogue; bad ones are refused if that is the policy, and not yet moved.
@@ -288,6 +381,8 @@ pub struct Evaluation {
     pub found: usize,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
+    /// Whether the data holds images that the model was trained on; `None` where that is not known.
+    pub has_trained: Option<bool>,
 }
 
 /// Reads the data that a finished model is to be judged on: the test part where the data has one; else, of data that the model was
@@ -331,6 +426,7 @@ pub fn evaluation(
         }
     };
     let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
+    let has_trained = division.map(|division| division.recognises(&undivided.fingerprints()));
     let (dataset, judged) = match test {
         Some(test) => (test, Judged::Test),
         None => held_out(undivided, division),
@@ -339,6 +435,7 @@ pub fn evaluation(
         dataset: dataset.with_classes(classes)?,
         judged,
         found,
+        has_trained,
         bad_files: options.bad_files.clear(path, bad_files),
     })
 }

@@ -99,6 +99,17 @@ pub(crate) fn decode_with_orientation(
     bytes: &[u8],
     path: &Path,
 ) -> Result<(DynamicImage, Orientation)> {
+    // A decoder that fails on one file in a million must not end the work on the others.
+    std::panic::catch_unwind(|| turned(bytes, path)).unwrap_or_else(|_| {
+        Err(problem(
+            path,
+            "its decoder failed; save it again as PNG or JPEG with another program, or leave it out",
+        ))
+    })
+}
+
+/// The picture, turned, and how it was turned.
+fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     let failed = |error: &dyn std::fmt::Display| {
         problem(
             path,

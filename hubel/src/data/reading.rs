@@ -17,6 +17,10 @@ pub(super) struct Read {
     pub(super) places: Vec<usize>,
     /// Those that cannot.
     pub(super) bad: Vec<BadFile>,
+    /// How many had another size.
+    pub(super) resized: usize,
+    /// How many had colour that they have lost.
+    pub(super) greyed: usize,
 }
 
 /// What is learnt of a file by reading it.
@@ -24,6 +28,7 @@ struct Seen {
     fingerprint: Fingerprint,
     moments: Vec<[u64; 2]>,
     resized: bool,
+    greyed: bool,
 }
 
 /// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as `cache` bytes hold. The result does not
@@ -55,6 +60,7 @@ pub(super) fn read(
     let mut fingerprints = Vec::with_capacity(files.len());
     let mut all_moments = Vec::with_capacity(files.len() * preparation.shape.channels);
     let mut resized = Vec::with_capacity(files.len());
+    let mut greyed = 0;
     for (place, (seen, file)) in seen.into_iter().zip(files).enumerate() {
         match seen {
             Ok(seen) => {
@@ -63,6 +69,7 @@ pub(super) fn read(
                 fingerprints.push(seen.fingerprint);
                 all_moments.extend(seen.moments);
                 resized.push(seen.resized);
+                greyed += usize::from(seen.greyed);
             }
             Err(error) => {
                 // The row stays empty: no data set has it.
@@ -73,6 +80,7 @@ pub(super) fn read(
             }
         }
     }
+    let resized_count = resized.iter().filter(|resized| **resized).count();
     let paths = files.iter().map(|file| file.path.clone()).collect();
     let files = Files::new(
         paths,
@@ -99,12 +107,15 @@ pub(super) fn read(
         dataset,
         places,
         bad,
+        resized: resized_count,
+        greyed,
     })
 }
 
 /// Reads one file, and keeps its pixels where there is room.
 fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> Result<Seen> {
     let (bytes, picture) = picture::read_with_contents(&file.path)?;
+    let greyed = preparation.shape.channels == 1 && picture.color().has_color();
     let (pixels, shape) = picture::bytes(picture, preparation.shape.channels)?;
     let fingerprint = Fingerprint::new(&bytes, &pixels, shape);
     let (pixels, _) = preparation.brought(pixels, shape)?;
@@ -115,6 +126,7 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
         fingerprint,
         moments: moments(&pixels, preparation.shape.channels),
         resized: shape != preparation.shape,
+        greyed,
     })
 }
 

@@ -346,3 +346,23 @@ fn idx_files_may_be_compressed() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn arrays_keep_their_size_and_remember_how_pictures_are_resized() -> Result<()> {
+    let options = |shape| Options {
+        resize: Resize::Stretch,
+        shape,
+        ..WHOLE
+    };
+    let splits = open_with("mnist", &options(None), &|_, _| ())?;
+    let preparation = Preparation::measure(&splits.train)?;
+    assert_eq!(preparation.resize, Resize::Stretch);
+    let shape = Some(Shape::new(32, 32, 1));
+    let error = open_with("mnist", &options(shape), &|_, _| ()).expect_err("arrays keep theirs");
+    let text = error.to_string();
+    assert!(
+        text.contains("holds arrays of 28×28×1") && text.contains("--input"),
+        "{text}"
+    );
+    Ok(())
+}

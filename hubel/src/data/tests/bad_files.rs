@@ -332,3 +332,23 @@ fn a_picture_of_another_size_is_the_same_bits_held_out_as_judged_later() -> Resu
     assert_eq!(tensors(&test, &preparation), tensors(&judged, &preparation));
     Ok(())
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_put_into_quarantine_and_not_what_it_leads_to() -> Result<()> {
+    let folder = with_two_bad_files();
+    let root = folder.path().join("photos");
+    let elsewhere = folder.path().join("elsewhere.png");
+    std::fs::write(&elsewhere, b"no picture").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, root.join("cat/link.png")).unwrap();
+    let options = Options {
+        bad_files: BadFiles::Quarantine,
+        ..WHOLE
+    };
+    assert_eq!(read(&root, &options)?.bad_files.len(), 3);
+    assert!(elsewhere.exists());
+    let moved = folder.path().join("photos.quarantine/cat/link.png");
+    assert!(moved.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(read(&root, &WHOLE)?.train.len(), 10);
+    Ok(())
+}

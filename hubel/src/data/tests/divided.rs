@@ -153,3 +153,30 @@ fn classes_that_cannot_be_learnt_and_impossible_sizes_are_refused() {
     };
     assert!(message(&skip).contains("no training picture of the class `1` can be read"));
 }
+
+#[test]
+fn series_of_pictures_that_leave_much_less_to_train_on_are_said() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), 50);
+    let options = Options {
+        validation: 0.05,
+        test: 0.05,
+        ..WHOLE
+    };
+    assert_eq!(read(folder.path(), &options)?.notes, [""; 0]);
+    // Frames of a few films: each is nearly the one before.
+    for class in 0..2 {
+        for film in 0..4u32 {
+            for frame in 0..20u32 {
+                let mut picture = colours(32, 32, 100 * class + film);
+                picture.put_pixel(frame, 3, image::Rgb([frame as u8; 3]));
+                let path = format!("{class}/film{film}-{frame:02}.png");
+                save(picture, &folder.path().join(path));
+            }
+        }
+    }
+    let notes = read(folder.path(), &options)?.notes;
+    let said = |note: &String| note.contains("where 10 % were asked for");
+    assert!(notes.iter().any(said), "{notes:?}");
+    Ok(())
+}

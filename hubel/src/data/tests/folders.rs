@@ -235,3 +235,50 @@ fn what_is_wrong_with_a_folder_is_said_with_its_path() {
         "{text}"
     );
 }
+
+#[test]
+fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    // Of more than a hundred files every second is looked at to choose a size.
+    for number in 0..110u8 {
+        let path = folder
+            .path()
+            .join(format!("{}/{number:03}.png", number / 55));
+        match number {
+            1 => save(colours(8, 8, 1), &path),
+            3 => save(grey(&[number; 54], 9, 6), &path),
+            _ => save(grey(&[number; 64], 8, 8), &path),
+        }
+    }
+    let splits = read(folder.path(), &WHOLE)?;
+    assert_eq!(splits.train.shape(), Shape::new(8, 8, 1));
+    assert_eq!(
+        splits.notes,
+        [
+            "1 of the pictures have another size and are brought to 8×8",
+            "1 of the pictures have colour, which a grey input does not show; `--input 8x8x3` would"
+        ]
+    );
+    Ok(())
+}
+
+#[test]
+fn images_that_are_trained_on_and_judged_by_are_said() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        for number in 0..4 {
+            let part = if number < 3 { "train" } else { "test" };
+            let seed = number + 10 * u32::from(class == "cat");
+            let path = format!("{part}/{class}/{number}.png");
+            save(colours(8, 8, seed), &folder.path().join(path));
+        }
+    }
+    assert_eq!(read(folder.path(), &WHOLE)?.notes, [""; 0]);
+    save(colours(8, 8, 0), &folder.path().join("test/dog/again.png"));
+    let notes = read(folder.path(), &WHOLE)?.notes;
+    assert!(
+        notes[0].starts_with("1 of the 3 test images are trained on as well"),
+        "{notes:?}"
+    );
+    Ok(())
+}

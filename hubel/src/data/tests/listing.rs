@@ -124,6 +124,16 @@ fn parts_are_told_by_their_folders() {
 fn trains_and_tests_may_be_classes() {
     let folder = tree(&["train/1.png", "car/2.png", "test/3.png"]);
     assert_eq!(listed(folder.path()).classes, ["car", "test", "train"]);
+    // Unlabelled pictures to be judged by others are no class beside `train`.
+    let folder = tree(&["train/cat/1.png", "train/dog/2.png", "test/3.png"]);
+    let catalogue = listed(folder.path());
+    assert_eq!(catalogue.classes, ["cat", "dog"]);
+    let ignored = "1 folder was ignored, test: ";
+    assert!(
+        catalogue.notes[0].starts_with(ignored),
+        "{:?}",
+        catalogue.notes
+    );
     let folder = tree(&["train/steam/1.png", "train/diesel/2.png", "car/3.png"]);
     assert_eq!(listed(folder.path()).classes, ["car", "train"]);
     let folder = tree(&[
