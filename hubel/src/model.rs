@@ -53,6 +53,8 @@ impl Model {
         seed: u64,
     ) -> Result<Self> {
         let graph = network.graph(preparation.shape, classes.len())?;
+        // What a builder made and no text says could be trained and never be loaded.
+        Network::parse(&network.to_string())?;
         let logits = graph.output().shape;
         if logits.len() != classes.len() {
             return Err(Error::Settings {

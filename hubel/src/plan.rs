@@ -16,7 +16,7 @@ use hubel_kernels::Cpu;
 
 use crate::network::Graph;
 use crate::parameters::Parameters;
-use crate::{Result, Shape, memory};
+use crate::{Error, Result, Shape, memory};
 
 pub(crate) use chain::Chain;
 pub use report::{PlanMemory, PlanReport, StepReport};
@@ -98,6 +98,11 @@ impl Plan {
         cpu: &Cpu,
         settings: PlanSettings,
     ) -> Result<Self> {
+        if settings.batch == 0 {
+            let problem = "a batch of 0 images is none; give at least 1".to_owned();
+            return Err(Error::Settings { problem });
+        }
+        memory::check(least_bytes(graph, settings.batch), settings.batch)?;
         let lowered = fuse::lower(graph, parameters, cpu, settings);
         let mut steps = lowered.steps;
         let training = settings.mode == Mode::Training;
@@ -152,8 +157,46 @@ impl Plan {
     }
 }
 
+/// What any plan needs at least: steps that are joined leave out maps, but no more than all but a part of the largest. Known before
+/// tables are made that would themselves not fit.
+fn least_bytes(graph: &Graph, batch: usize) -> usize {
+    const PART: usize = 64;
+    let bytes = |shape: Shape| {
+        let floats = batch.checked_mul(shape.len())?;
+        floats.checked_mul(size_of::<f32>())
+    };
+    let maps = graph.nodes.iter().map(|node| bytes(node.shape));
+    // The sum of all maps can be counted, or nothing that follows can.
+    let sum = maps
+        .clone()
+        .try_fold(0, |sum: usize, map| sum.checked_add(map?));
+    let largest = maps.flatten().max().unwrap_or(0);
+    sum.map_or(usize::MAX, |_| largest / PART)
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.report().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+
+    #[test]
+    fn what_no_machine_holds_and_batches_of_nothing_are_refused_at_once() -> Result<()> {
+        let network = Network::parse("conv(8, padding=100000000)-globalavgpool-fc(classes)")?;
+        let (cpu, shape) = (Cpu::best(1), Shape::new(8, 8, 1));
+        let graph = network.graph(shape, 2)?;
+        let parameters = Parameters::initial(&graph, 1);
+        for batch in [1, 1 << 20, usize::MAX] {
+            let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::training(batch));
+            assert!(matches!(plan, Err(Error::Memory { .. })));
+        }
+        let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::inference(0));
+        assert!(matches!(plan, Err(Error::Settings { .. })));
+        Ok(())
     }
 }

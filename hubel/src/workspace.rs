@@ -61,9 +61,9 @@ impl Workspace {
         self.indices.resize_with(plan.steps.len(), Vec::new);
         self.winners.resize_with(plan.steps.len(), Vec::new);
         for (i, kind) in kinds().enumerate() {
-            let (indices, winners) = (kind.index_len(), in_training(kind.winners_len()));
-            self.indices[i].resize(indices, Default::default());
-            self.winners[i].resize(winners, Default::default());
+            let (indices, winners) = (kind.index_len(), kind.winners_len());
+            self.indices[i].resize(in_training(indices), Default::default());
+            self.winners[i].resize(in_training(winners), Default::default());
         }
         self.scratch.reset(plan.scratch);
     }

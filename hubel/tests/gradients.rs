@@ -36,6 +36,9 @@ const NORMALISED_READ: &str = "conv(8, padding=1)-batchnorm-relu6-conv(8, groups
 const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-batchnorm-relu-conv(32, padding=1)\
     -maxpool(2, round=floor)-batchnorm-relu-flatten-fc(classes)";
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
+/// Beside the image itself, which wants no gradient.
+const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
+    -flatten-fc(classes)";
 const KINKS: &str = "conv(4, padding=1)-relu-conv(4, padding=1)-relu6\
     -maxpool(3, stride=2, padding=1, round=floor)-flatten-fc(classes)";
 /// Pooled by the convolutions' own steps, directly and by Winograd; on maps of odd size.
@@ -97,7 +100,7 @@ checked!(
     Linear: [NORMALISED],
     Activation: [NORMALISED, KINKS],
     Add: [RESIDUAL, SHORTCUT, BLOCKS],
-    Concat: [BRANCHES],
+    Concat: [BRANCHES, BESIDE_THE_IMAGE],
 );
 
 checked!(

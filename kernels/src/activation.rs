@@ -66,7 +66,7 @@ fn relu6<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
 /// The derivative of `activation` where it gave `y`.
 ///
 /// # Panics
-/// If the derivative does not follow from y (SiLU, hard swish, GELU).
+/// If the derivative does not follow from y (SiLU, hard swish, GELU; leaky ReLU only where its slope is not negative).
 #[inline(always)]
 pub(crate) fn derivative_from_output<S: Simd>(
     simd: S,
@@ -93,7 +93,12 @@ pub(crate) fn derivative_from_output<S: Simd>(
 impl Activation {
     /// Whether the derivative follows from the output alone, so that the input need not be kept.
     pub fn follows_from_output(self) -> bool {
-        !matches!(self, Self::Silu | Self::HardSwish | Self::Gelu)
+        match self {
+            Self::Silu | Self::HardSwish | Self::Gelu => false,
+            // With a negative slope both sides come out positive.
+            Self::LeakyRelu(slope) => slope >= 0.0,
+            _ => true,
+        }
     }
 }
 
@@ -105,6 +110,7 @@ impl Activation {
 fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
     let one = simd.splat(1.0);
     match activation {
+        Activation::LeakyRelu(slope) => simd.select_greater(x, simd.zero(), one, simd.splat(slope)),
         Activation::Silu => {
             let sigmoid = sigmoid(simd, x);
             let rest = simd.mul(at_least(simd, -SATURATED, x), simd.sub(one, sigmoid));

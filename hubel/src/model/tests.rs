@@ -113,3 +113,27 @@ fn a_file_whose_parts_contradict_each_other_is_refused() {
         assert!(problem.contains(part), "{problem}");
     }
 }
+
+#[test]
+fn a_network_that_no_text_says_is_refused_before_it_is_trained() {
+    let preparation = Preparation {
+        shape: Shape::new(8, 8, 1),
+        resize: Default::default(),
+        mean: vec![0.5],
+        std: vec![0.25],
+        ink: None,
+    };
+    let begin = || Network::builder().flatten().classes();
+    for network in [
+        begin().residual(|body| body, |shortcut| shortcut),
+        begin().concat([Network::builder().relu()]),
+        begin().concat([]),
+        begin().group("empty", |group| group),
+    ] {
+        let classes = vec!["cat".to_string(), "dog".to_string()];
+        let network = network.build();
+        let text = network.to_string();
+        let model = Model::untrained(network, classes, preparation.clone(), 1);
+        assert!(model.is_err(), "{text}");
+    }
+}

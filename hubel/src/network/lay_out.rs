@@ -113,6 +113,10 @@ impl Layout {
     }
 
     fn concat(&mut self, item: &Item, name: String, at: usize, ends: Vec<usize>) -> Result<usize> {
+        if ends.len() < 2 {
+            let reason = "two branches at least are laid side by side".to_owned();
+            return Err(self.error(name, shortened(item), at, reason.into()));
+        }
         let shapes: Vec<Shape> = ends.iter().map(|end| self.nodes[*end].shape).collect();
         let side_by_side =
             |shape: &Shape| (shape.height, shape.width) == (shapes[0].height, shapes[0].width);

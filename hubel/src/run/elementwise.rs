@@ -82,8 +82,12 @@ impl Step {
         output_gradient: &[f32],
     ) {
         let cpu = context.cpu;
-        let mut offset = 0;
+        let mut next = 0;
         for (i, target) in self.backward.inputs.iter().enumerate() {
+            let offset = next;
+            if let Kind::Concat { channels, .. } = &self.kind {
+                next += channels[i];
+            }
             let Some(target) = target else { continue };
             if let Kind::Add { .. } = self.kind {
                 self.pass_on_gradient(cpu, workspace, i, output_gradient);
@@ -131,7 +135,6 @@ impl Step {
                         },
                     );
                     add::copy_channels(cpu, from, to, channels[i], target.accumulate);
-                    offset += channels[i];
                 }
                 Kind::Pad(padding) => {
                     let length = padding.batch * padding.input.iter().product::<usize>();
