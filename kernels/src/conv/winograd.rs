@@ -47,15 +47,16 @@ pub(super) fn supports(geometry: &Geometry) -> bool {
 }
 
 /// Whether Winograd is likely to be faster than the direct algorithm: fewer products against transforms, in units of a
-/// multiply-add. What a transformed number costs was fitted to times on Zen 4; `bench kernels --assert` checks the choices.
+/// multiply-add. What a transformed number costs was fitted to times on Zen 4 and on a Xeon of 2024; `bench kernels --assert` checks the choices.
 pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
-    /// To fetch a weight from memory, which is all that counts where there are few pixels.
-    const FETCH: usize = 5;
+    /// To fetch a weight from memory, which is all that counts where there are few pixels: from beyond the caches, where the weights of a
+    /// whole network lie between two of its runs.
+    const FETCH: usize = 12;
     /// To finish and store a sum.
     const FINISH: usize = 4;
     // Of both maps for each tile, and of the weights; those of the gradients are transformed at every step.
     let (of_maps, of_weights) = match pass {
-        Pass::Forward => (8, FETCH),
+        Pass::Forward => (10, FETCH),
         Pass::InputGradient => (8, FETCH + 12),
         Pass::WeightGradient => (23, FETCH + 5),
     };
