@@ -140,7 +140,7 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
         Reason::Beside => (
             "folder",
             "folders",
-            ": it is no part (train, val, test) of the data".into(),
+            ": it is no part (train, val, test) with class folders in it".into(),
         ),
     }
 }
