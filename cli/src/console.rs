@@ -295,21 +295,15 @@ pub(crate) fn columns() -> usize {
     size.map_or(100, |(_, columns)| usize::from(columns))
 }
 
-/// Writes a result to stdout. A reader that went away is an error that [`reader_left`] knows.
+/// Writes a result to stdout. That nobody reads it any more (`hubel … | head`) is no error: what is left to do is done.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        stdout.write_all(b"\n")?;
+    let written = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
-    stdout.flush()
-}
-
-/// Whether the error is only that nobody reads stdout any more (`hubel … | head`).
-pub(crate) fn reader_left(error: &(dyn Error + 'static)) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The number for JSON: 0.9938, and not the 0.9937999844551086 that the nearest `f32` is in full.

@@ -13,7 +13,6 @@ fn main() -> ExitCode {
     let console = console::Console::new(arguments.quiet);
     match commands::run(arguments.command, &console) {
         Ok(code) => code,
-        Err(error) if console::reader_left(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             console.error(&*error);
             ExitCode::FAILURE

@@ -132,7 +132,8 @@ fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
     let mut text = String::from("of each class\n");
     if lines.len() > CLASSES {
         text = format!("of the {CLASSES} classes that are recognised worst\n");
-        let share = |line: &(usize, (usize, Option<f32>))| line.1.1.unwrap_or(0.0);
+        // Those of which there is no image come last.
+        let share = |line: &(usize, (usize, Option<f32>))| line.1.1.unwrap_or(f32::INFINITY);
         lines.sort_by(|a, b| share(a).total_cmp(&share(b)));
         lines.truncate(CLASSES);
     }

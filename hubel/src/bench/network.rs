@@ -87,11 +87,11 @@ impl Bench {
         Ok(Self {
             cpu: cpu.clone(),
             parameters,
+            labels: (0..settings.batch)
+                .map(|i| (i % plan.outputs()) as u32)
+                .collect(),
             plan,
             workspace,
-            labels: (0..settings.batch as u32)
-                .map(|i| i % classes as u32)
-                .collect(),
             optimizer,
         })
     }

@@ -49,10 +49,15 @@ impl Arguments {
     fn take(&mut self, name: &'static str) -> Result<Option<Argument>, ArgumentError> {
         self.asked.push(name);
         let named = (self.given.iter()).position(|a| a.name.as_deref() == Some(name));
-        let place = named.or_else(|| {
-            // Only a leading one: `conv(kernel=3, 16)` is a mistake, reported by `finish`.
-            (self.given.first().is_some_and(|a| a.name.is_none())).then_some(0)
-        });
+        // Only a leading one: `conv(kernel=3, 16)` is a mistake, reported by `finish`.
+        let unnamed = self.given.first().filter(|a| a.name.is_none());
+        if let (Some(_), Some(unnamed)) = (named, unnamed) {
+            // It would slide into the next parameter: `maxpool(2, kernel=3)`.
+            return Err(unnamed.error(format!(
+                "the setting `{name}` is given twice, here without its name"
+            )));
+        }
+        let place = named.or(unnamed.map(|_| 0));
         Ok(place.map(|place| self.given.remove(place)))
     }
 

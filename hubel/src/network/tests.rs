@@ -95,6 +95,19 @@ fn the_text_is_forgiving_about_case_separators_and_usual_names() {
 }
 
 #[test]
+fn a_number_without_a_name_does_not_slide_into_the_next_setting() {
+    for text in [
+        "Conv2d(3, out_channels=32, kernel_size=3, padding=1)",
+        "maxpool(2, kernel=3)",
+        "conv(16, filters=8)",
+        "Linear(784, out_features=10)",
+    ] {
+        let error = Network::parse(text).expect_err(text).to_string();
+        assert!(error.contains("given twice"), "{error}");
+    }
+}
+
+#[test]
 fn torch_s_names_of_settings_mean_what_they_mean_there() {
     for (torch, hubel) in [
         (

@@ -85,7 +85,7 @@ fn step_table(rows: &[StepRow], training: bool) -> String {
     if training {
         text += &format!("  {:>10}  {:>10}", "weights ms", "inputs ms");
     }
-    let mut sums = vec![0.0; columns(&rows[0]).len()];
+    let mut sums = vec![0.0; if training { 3 } else { 1 }];
     for row in rows {
         text += &format!("\n{:name$}  {:kind$}", row.name, row.kind);
         for (value, sum) in columns(row).into_iter().zip(&mut sums) {
