@@ -397,9 +397,9 @@ impl Dataset {
         }
     }
 
-    /// Whether any picture had another size than the data set's shape.
-    fn was_resized(&self) -> bool {
-        (0..self.len()).any(|index| self.resized_file(index).is_some())
+    /// The files of all pictures that had another size.
+    fn resized_files(&self) -> impl Iterator<Item = &Path> {
+        (0..self.len()).filter_map(|index| self.resized_file(index))
     }
 
     /// Whether the samples look like writing on paper: one channel, and borders that are nearly all white or all black.

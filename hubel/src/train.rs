@@ -122,8 +122,6 @@ pub struct Trainer {
     plans: Vec<Plan>,
     /// The memory that they take turns in.
     workspace: Workspace,
-    /// Images of the batch that it is fit for.
-    fit_for: usize,
     /// Weights that gave a loss that is a number, and the steps that had made them.
     good: (Parameters, usize),
 }
@@ -192,7 +190,6 @@ impl Trainer {
             optimizer,
             plans,
             workspace,
-            fit_for: full,
             good,
         })
     }
@@ -271,12 +268,11 @@ impl Trainer {
             .find(|plan| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
         let workspace = &mut self.workspace;
-        if self.fit_for != plan.batch() {
+        if workspace.images_mut().len() != batch.images.len() {
             workspace.fit(plan);
-            self.fit_for = plan.batch();
         }
         let parameters = &mut self.model.parameters;
-        workspace.images_mut()[..batch.images.len()].copy_from_slice(&batch.images);
+        workspace.images_mut().copy_from_slice(&batch.images);
         let label = |draw: &usize| self.feed.label(*draw) as u32;
         let labels: Vec<u32> = batch.draws.iter().map(label).collect();
         let seed = Random::new(settings.seed)

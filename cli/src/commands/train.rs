@@ -319,12 +319,16 @@ fn save_last_good(trainer: &Trainer, division: Option<Division>, file: &Path, co
 
 /// A free name for a model of training that did not end, beside one that is there already.
 fn beside(file: &Path, name: &str) -> PathBuf {
-    let numbered = (2..).map(|number| format!("{name}-{number}.safetensors"));
-    std::iter::once(format!("{name}.safetensors"))
-        .chain(numbered)
-        .map(|name| file.with_file_name(name))
+    numbered(name)
+        .map(|name| file.with_file_name(format!("{name}.safetensors")))
         .find(|path| !path.exists())
         .expect("one of infinitely many is free")
+}
+
+/// `name`, `name-2`, `name-3` …
+fn numbered(name: &str) -> impl Iterator<Item = String> {
+    let others = (2..).map(move |number| format!("{name}-{number}"));
+    std::iter::once(name.to_owned()).chain(others)
 }
 
 fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -358,9 +362,7 @@ fn short_name(name: &str) -> String {
 fn new_folder(data: &str, network: &str) -> Result<PathBuf, Error> {
     let runs = Path::new("runs");
     fs::create_dir_all(runs).map_err(refused("create", runs))?;
-    let name = run_name(data, network);
-    let numbered = (2..).map(|number| format!("{name}-{number}"));
-    for name in std::iter::once(name.clone()).chain(numbered) {
+    for name in numbered(&run_name(data, network)) {
         let folder = runs.join(name);
         match fs::create_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,

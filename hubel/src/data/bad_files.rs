@@ -6,6 +6,7 @@ use std::{fmt, fs, io};
 
 use serde::{Serialize, Serializer};
 
+use crate::formats::atomic::folder_of;
 use crate::{Error, Result};
 
 /// What is done about picture files that cannot be read. All files are read once before training, so that none ends it later.
@@ -132,11 +133,8 @@ fn quarantined(root: &Path, bad: BadFile) -> BadFile {
 fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let root = root.canonicalize()?;
     // A link is moved, and not what it leads to, which may lie anywhere.
-    let folder_of = path.parent().filter(|folder| *folder != Path::new(""));
-    let path = folder_of
-        .unwrap_or(Path::new("."))
-        .canonicalize()?
-        .join(path.file_name().unwrap_or_default());
+    let name = path.file_name().unwrap_or_default();
+    let path = folder_of(path).canonicalize()?.join(name);
     // The places of what a table names are those beside it. A file from elsewhere goes in by its name alone.
     let top = match root.is_dir() {
         true => &root,
@@ -191,11 +189,7 @@ pub(super) fn is_quarantined(table: &Path, name: &Path) -> bool {
         true => name,
         false => Path::new(name.file_name().unwrap_or_default()),
     };
-    let parent = match table.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    [table, parent].into_iter().any(|root| {
+    [table, folder_of(table)].into_iter().any(|root| {
         root.canonicalize()
             .is_ok_and(|root| folder(&root).join(place).is_file())
     })

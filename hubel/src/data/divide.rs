@@ -93,12 +93,13 @@ impl Division {
         })
     }
 
-    /// Whether `fingerprints` are of data that holds samples which were trained on.
-    pub(super) fn recognises(&self, fingerprints: &[Fingerprint]) -> bool {
+    /// Whether `dataset` holds samples that were trained on. It looks at no more of them than it has to.
+    pub(super) fn recognises(&self, dataset: &Dataset) -> bool {
         let sketch: HashSet<u64> = self.sketch.iter().copied().collect();
-        fingerprints
-            .iter()
-            .any(|fingerprint| sketch.contains(&fingerprint.content))
+        dataset.rows.iter().any(|&row| {
+            let fingerprint = dataset.pixels.fingerprint(row, dataset.shape);
+            sketch.contains(&fingerprint.content)
+        })
     }
 
     /// The part of each sample.

@@ -130,7 +130,7 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
 fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, Contents)>>> {
     let mut parts: Vec<(Part, PathBuf, Contents)> = Vec::new();
     // Folders of pictures that can only be classes, and those that may be parts without classes as well.
-    let (mut classes_beside, mut flat) = (false, 0);
+    let (mut classes_beside, mut flat) = (false, false);
     for folder in folders {
         let named = part_called(&file_name(folder));
         if named.is_none() && (classes_beside || parts.len() > 1) {
@@ -149,7 +149,7 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
         };
         // A folder called `train` may also be the class of trains, which holds pictures itself.
         if contents.folders.is_empty() || contents.folders.len() == 1 && pictures() {
-            flat += usize::from(pictures());
+            flat |= pictures();
             continue;
         }
         if let Some((_, other, _)) = parts.iter().find(|(known, _, _)| *known == part) {
@@ -168,9 +168,7 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
     let divided = match &parts[..] {
         [] => false,
         // Beside it there may be a `test` whose pictures nobody has labelled.
-        [(Part::Train, _, contents)] => {
-            !classes_beside && (flat == 0 || contents.folders.len() > 1)
-        }
+        [(Part::Train, _, contents)] => !classes_beside && (!flat || contents.folders.len() > 1),
         [_] => folders.len() == 1,
         [(Part::Train, _, _), ..] => true,
         _ => folders.len() == parts.len(),

@@ -185,8 +185,10 @@ fn read_splits(
     let preparation = Preparation::unmeasured(shape, options.resize);
     let (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
     let mut notes = catalogue.notes.clone();
-    notes.extend(note.or_else(|| unlike_the_sample(&read, options)));
-    notes.extend(without_color(&read, options));
+    if options.shape.is_none() {
+        notes.extend(note.or_else(|| of_another_size(&read.dataset)));
+        notes.extend(without_color(&read));
+    }
     let parts: Vec<Part> = read
         .places
         .iter()
@@ -213,12 +215,9 @@ fn read_splits(
 }
 
 /// Where the size was chosen as that of a sample of the files: how many of the others have another.
-fn unlike_the_sample(read: &Read, options: &Options) -> Option<String> {
-    let shape = read.dataset.shape();
-    let count = match options.shape {
-        None => read.resized,
-        Some(_) => 0,
-    };
+fn of_another_size(dataset: &Dataset) -> Option<String> {
+    let shape = dataset.shape();
+    let count = dataset.resized_files().count();
     (count > 0).then(|| {
         format!(
             "{} of the pictures have another size and are brought to {}×{}",
@@ -230,9 +229,9 @@ fn unlike_the_sample(read: &Read, options: &Options) -> Option<String> {
 }
 
 /// Where grey was chosen by a sample of the files: how many of the others have colour.
-fn without_color(read: &Read, options: &Options) -> Option<String> {
+fn without_color(read: &Read) -> Option<String> {
     let shape = read.dataset.shape();
-    (options.shape.is_none() && read.greyed > 0).then(|| {
+    (read.greyed > 0).then(|| {
         format!(
             "{} of the pictures have colour, which a grey input does not show; `--input {}x{}x3` would",
             catalogue::thousands(read.greyed),
@@ -381,7 +380,7 @@ pub struct Evaluation {
     pub found: usize,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
-    /// Whether the data holds images that the model was trained on; `None` where that is not known.
+    /// Whether the images that were read hold some that the model was trained on; `None` where it does not know.
     pub has_trained: Option<bool>,
 }
 
@@ -426,10 +425,11 @@ pub fn evaluation(
         }
     };
     let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
-    let has_trained = division.map(|division| division.recognises(&undivided.fingerprints()));
-    let (dataset, judged) = match test {
-        Some(test) => (test, Judged::Test),
-        None => held_out(undivided, division),
+    let has_trained = division.map(|division| division.recognises(&undivided));
+    let (dataset, judged) = match (test, division) {
+        (Some(test), _) => (test, Judged::Test),
+        (None, Some(division)) if has_trained == Some(true) => held_out(undivided, division),
+        (None, _) => (undivided, Judged::All),
     };
     Ok(Evaluation {
         dataset: dataset.with_classes(classes)?,
@@ -440,16 +440,9 @@ pub fn evaluation(
     })
 }
 
-/// What of undivided data a model of this division is judged by.
-fn held_out(dataset: Dataset, division: Option<&Division>) -> (Dataset, Judged) {
-    let Some(division) = division else {
-        return (dataset, Judged::All);
-    };
-    let fingerprints = dataset.fingerprints();
-    if !division.recognises(&fingerprints) {
-        return (dataset, Judged::All);
-    }
-    let parts = division.parts(&dataset, &fingerprints);
+/// What of undivided data that a model of this division was trained on it is judged by.
+fn held_out(dataset: Dataset, division: &Division) -> (Dataset, Judged) {
+    let parts = division.parts(&dataset, &dataset.fingerprints());
     let test = divide::subset(&dataset, &parts, Part::Test);
     match test.is_empty() {
         true => (dataset, Judged::Seen),

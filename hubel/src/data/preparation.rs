@@ -70,9 +70,9 @@ impl Preparation {
             mean,
             std,
             // Where writing lies in the files is known only if the pixels are those of the files.
-            ink: match training.was_resized() {
-                true => None,
-                false => Ink::measure(training)?,
+            ink: match training.resized_files().next() {
+                Some(_) => None,
+                None => Ink::measure(training)?,
             },
         })
     }

@@ -17,8 +17,6 @@ pub(super) struct Read {
     pub(super) places: Vec<usize>,
     /// Those that cannot.
     pub(super) bad: Vec<BadFile>,
-    /// How many had another size.
-    pub(super) resized: usize,
     /// How many had colour that they have lost.
     pub(super) greyed: usize,
 }
@@ -80,7 +78,6 @@ pub(super) fn read(
             }
         }
     }
-    let resized_count = resized.iter().filter(|resized| **resized).count();
     let paths = files.iter().map(|file| file.path.clone()).collect();
     let files = Files::new(
         paths,
@@ -107,7 +104,6 @@ pub(super) fn read(
         dataset,
         places,
         bad,
-        resized: resized_count,
         greyed,
     })
 }

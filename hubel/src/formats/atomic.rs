@@ -37,6 +37,12 @@ fn write(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>)
     file.into_inner()?.sync_all()
 }
 
+/// The folder that a file lies in, as it can be opened: `.` for a name alone.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    folder.unwrap_or(Path::new("."))
+}
+
 /// A name in the same folder that no other writer uses, in this process or another.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -50,8 +56,7 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 /// Only then does the new name survive a loss of power.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 /// Other systems do not open folders as files.

@@ -11,11 +11,8 @@ fn problem_with(pointer: &str, value: Value) -> Option<String> {
     })
 }
 
-/// What is said of a model file after a change.
-fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("model.safetensors");
-    let preparation = Preparation {
+fn preparation() -> Preparation {
+    Preparation {
         shape: Shape::new(8, 8, 1),
         resize: Default::default(),
         mean: vec![0.5],
@@ -24,10 +21,16 @@ fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
             light: true,
             side: Some(6),
         }),
-    };
+    }
+}
+
+/// What is said of a model file after a change.
+fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
     let network = Network::parse("globalavgpool-fc(classes)").expect("a network");
     let classes = vec!["cat".to_string(), "dog".to_string()];
-    let model = Model::untrained(network, classes, preparation, 1).expect("a model");
+    let model = Model::untrained(network, classes, preparation(), 1).expect("a model");
     model.save(&path).expect("a file");
     let mut file = safetensors::read(&path).expect("a file");
     change(&mut file);
@@ -116,13 +119,6 @@ fn a_file_whose_parts_contradict_each_other_is_refused() {
 
 #[test]
 fn a_network_that_no_text_says_is_refused_before_it_is_trained() {
-    let preparation = Preparation {
-        shape: Shape::new(8, 8, 1),
-        resize: Default::default(),
-        mean: vec![0.5],
-        std: vec![0.25],
-        ink: None,
-    };
     let begin = || Network::builder().flatten().classes();
     for network in [
         begin().residual(|body| body, |shortcut| shortcut),
@@ -133,7 +129,7 @@ fn a_network_that_no_text_says_is_refused_before_it_is_trained() {
         let classes = vec!["cat".to_string(), "dog".to_string()];
         let network = network.build();
         let text = network.to_string();
-        let model = Model::untrained(network, classes, preparation.clone(), 1);
+        let model = Model::untrained(network, classes, preparation(), 1);
         assert!(model.is_err(), "{text}");
     }
 }

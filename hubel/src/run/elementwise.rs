@@ -82,12 +82,7 @@ impl Step {
         output_gradient: &[f32],
     ) {
         let cpu = context.cpu;
-        let mut next = 0;
         for (i, target) in self.backward.inputs.iter().enumerate() {
-            let offset = next;
-            if let Kind::Concat { channels, .. } = &self.kind {
-                next += channels[i];
-            }
             let Some(target) = target else { continue };
             if let Kind::Add { .. } = self.kind {
                 self.pass_on_gradient(cpu, workspace, i, output_gradient);
@@ -126,6 +121,7 @@ impl Step {
                 }
                 Kind::Concat { channels, pixels } => {
                     let total = channels.iter().sum();
+                    let offset = channels[..i].iter().sum();
                     let from = (output_gradient, Channels { total, offset });
                     let to = (
                         &mut gradient[..pixels * channels[i]],

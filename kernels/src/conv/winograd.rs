@@ -47,7 +47,8 @@ pub(super) fn supports(geometry: &Geometry) -> bool {
 }
 
 /// Whether Winograd is likely to be faster than the direct algorithm: fewer products against transforms, in units of a
-/// multiply-add. What a transformed number costs was fitted to times on Zen 4 and on a Xeon of 2024; `bench kernels --assert` checks the choices.
+/// multiply-add. What a transformed number costs was fitted to times on Zen 4 and on a Xeon of 2024; `bench kernels --assert`
+/// checks the choices.
 pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
     /// To fetch a weight from memory, which is all that counts where there are few pixels: from beyond the caches, where the weights of a
     /// whole network lie between two of its runs.

@@ -68,27 +68,27 @@ pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Ou
 
 /// One line per step, and the sums.
 fn step_table(rows: &[StepRow], training: bool) -> String {
-    let columns = |row: &StepRow| match training {
-        true => vec![
-            row.forward_ms,
-            row.weight_gradient_ms,
-            row.input_gradient_ms,
-        ],
-        false => vec![row.forward_ms],
-    };
+    type Column = (&'static str, fn(&StepRow) -> Option<f64>);
+    let columns: [Column; 3] = [
+        ("forward ms", |row| row.forward_ms),
+        ("weights ms", |row| row.weight_gradient_ms),
+        ("inputs ms", |row| row.input_gradient_ms),
+    ];
+    let columns = &columns[..if training { 3 } else { 1 }];
     let width = |text: fn(&StepRow) -> &String| {
         let longest = rows.iter().map(|row| text(row).chars().count()).max();
         longest.unwrap_or(0)
     };
     let (name, kind) = (width(|row| &row.name).max(4), width(|row| &row.kind));
-    let mut text = format!("{:name$}  {:kind$}  {:>10}", "layers", "step", "forward ms");
-    if training {
-        text += &format!("  {:>10}  {:>10}", "weights ms", "inputs ms");
+    let mut text = format!("{:name$}  {:kind$}", "layers", "step");
+    for (header, _) in columns {
+        text += &format!("  {header:>10}");
     }
-    let mut sums = vec![0.0; if training { 3 } else { 1 }];
+    let mut sums = vec![0.0; columns.len()];
     for row in rows {
         text += &format!("\n{:name$}  {:kind$}", row.name, row.kind);
-        for (value, sum) in columns(row).into_iter().zip(&mut sums) {
+        for ((_, value), sum) in columns.iter().zip(&mut sums) {
+            let value = value(row);
             text += &match value {
                 None => format!("  {:>10}", ""),
                 Some(value) => format!("  {value:>10.3}"),

@@ -76,7 +76,7 @@ impl<'a> Part<'a> {
         Taken {
             // SAFETY: the caller's promise.
             origin: unsafe { simd::load(simd, lanes, self.sums.origin.as_ptr().add(channel)) },
-            sums: [simd.splat(0.0); 2],
+            sums: [simd.zero(); 2],
         }
     }
 

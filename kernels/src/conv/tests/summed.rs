@@ -222,9 +222,15 @@ fn the_variance_of_a_large_even_map_is_that_of_its_numbers() {
                 let rows = summed.map.len() / outputs;
                 let (mut mean, mut variance) = (vec![0.0; outputs], vec![0.0; outputs]);
                 // With an epsilon of 1 nothing is too far away.
-                let (parts, moments) = (&summed.parts, (&mut mean[..], &mut variance[..]));
-                let _ =
-                    batch_norm::statistics_of_sums(parts, &origin, rows, 1.0, moments.0, moments.1);
+                let parts = &summed.parts;
+                let _ = batch_norm::statistics_of_sums(
+                    parts,
+                    &origin,
+                    rows,
+                    1.0,
+                    &mut mean,
+                    &mut variance,
+                );
                 for c in 0..outputs {
                     let column = || {
                         summed
