@@ -4,6 +4,7 @@
 //! they need. A run allocates nothing and cannot fail. The plan is data; `run.rs` walks it.
 //!
 //! Vocabulary: a *map* is what one step writes for a whole batch; a *slot* is the memory that maps take turns in.
+mod backward;
 mod chain;
 mod fuse;
 mod report;
@@ -110,7 +111,7 @@ impl Plan {
             steps = chain::join(cpu, steps, lowered.maps.len());
         }
         if training {
-            fuse::plan_backward(&mut steps, lowered.maps.len(), settings.fuse);
+            backward::plan(&mut steps, lowered.maps.len(), settings.fuse);
         }
         let output_lengths = steps.iter().map(|step| lowered.maps[step.output]).collect();
         let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, training);

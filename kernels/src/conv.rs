@@ -1,6 +1,7 @@
 //! Convolution: geometry, choice of algorithm, forward, input gradient, weight gradient.
 mod axis;
 mod bands;
+mod border;
 mod classes;
 mod depthwise;
 mod depthwise_weight_gradient;

@@ -1,4 +1,4 @@
-//! From a graph to steps: what is computed together, and who applies which derivative on the way back.
+//! From a graph to steps: what is computed together.
 use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
@@ -6,9 +6,7 @@ use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::{Cpu, Normalised, pool};
 
-use super::step::{
-    Backward, Convolution, GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor,
-};
+use super::step::{Backward, Convolution, Kind, Normalisation, NormalisedBy, Step, SumsFor};
 use super::{Mode, PlanSettings};
 use crate::Shape;
 use crate::layers;
@@ -526,79 +524,4 @@ impl Passes {
 
 fn dimensions(shape: Shape) -> [usize; 3] {
     [shape.height, shape.width, shape.channels]
-}
-
-/// Decides, for each step, where the gradients of its inputs go and who applies the derivative of a fused activation: the last step
-/// that writes the gradient of a map, if it is a convolution, does it in its epilogue. A max pool commutes with it (the derivative at
-/// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
-/// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied, and such a convolution takes the sums of
-/// a batch normalisation before it.
-pub(super) fn plan_backward(steps: &mut [Step], maps: usize, fuse: bool) {
-    let mut readers = vec![0; maps];
-    steps
-        .iter()
-        .flat_map(|step| &step.inputs)
-        .for_each(|map| readers[*map] += 1);
-    let mut duty: Vec<Option<Activation>> = vec![None; maps];
-    for step in steps.iter() {
-        duty[step.output] = match step.kind {
-            Kind::MaxPool { .. } if readers[step.inputs[0]] == 1 => duty[step.inputs[0]].take(),
-            _ => Some(step.kind.activation())
-                .filter(|activation| *activation != Activation::Identity),
-        };
-    }
-    let mut normalised: Vec<Option<(SumsFor, Activation)>> = vec![None; maps];
-    for (i, step) in steps.iter().enumerate().filter(|_| fuse) {
-        if let Kind::Normalisation(norm) = &step.kind {
-            let origin = norm.shift.clone();
-            let sums = SumsFor { step: i, origin };
-            normalised[step.output] = norm
-                .follows_from_output()
-                .then_some((sums, norm.activation));
-        }
-    }
-    let mut parts_of = Vec::new();
-    let mut written = vec![false; maps];
-    for step in steps.iter_mut().rev() {
-        step.backward.own_mask = duty[step.output].take();
-        for map in &step.inputs {
-            readers[*map] -= 1;
-            let last = match &step.kind {
-                Kind::Convolution(convolution) if readers[*map] == 0 => Some(convolution),
-                _ => None,
-            };
-            let mask = last.and_then(|_| duty[*map].take());
-            let sums = last.and_then(|convolution| {
-                let (sums, activation) = normalised[*map].take()?;
-                let is_whole = mask.unwrap_or(Activation::Identity) == activation
-                    && convolution.geometry.input[2] == sums.origin.len();
-                let parts = convolution
-                    .input_gradient
-                    .sums_parts()
-                    .filter(|_| is_whole)?;
-                parts_of.push((sums.step, parts));
-                Some(sums)
-            });
-            step.backward
-                .inputs
-                .push((*map != 0).then(|| GradientTarget {
-                    gradient: 0,
-                    accumulate: std::mem::replace(&mut written[*map], true),
-                    mask,
-                    sums,
-                }));
-        }
-        let is_first = |i: &usize| {
-            let target = &step.backward.inputs[*i];
-            let reads = step.inputs.iter().filter(|map| **map == step.inputs[*i]);
-            target.as_ref().is_some_and(|target| !target.accumulate) && reads.count() == 1
-        };
-        let mut summands = step.kind.summands(step.inputs.len());
-        step.backward.summand = summands.find(is_first).filter(|_| fuse);
-    }
-    for (step, parts) in parts_of {
-        if let Kind::Normalisation(norm) = &mut steps[step].kind {
-            norm.backward_parts = Some(parts);
-        }
-    }
 }
