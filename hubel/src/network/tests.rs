@@ -217,6 +217,7 @@ fn mistakes_are_shown_with_a_caret() {
         ("relu|relu", "`|` separates branches"),
         ("[relu]x0", "at least 1\n  [relu]x0\n        ^^"),
         ("[[relu]x9999]x9999", "more than 10000 layers"),
+        ("concat[relu||||]x2500", "more than 10000 layers"),
         ("residual[]", "`residual[ body ]`"),
         ("concat[relu]", "two branches"),
         ("dropout(0.5, 0.5)", "too many"),

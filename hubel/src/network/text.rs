@@ -128,6 +128,7 @@ impl Parser<'_> {
                 _ => Block::Concat(branches),
             };
             let item = [Item { label: None, block }];
+            self.count(own(&item[0].block), place)?;
             let times = self.times(&item)?;
             let [Item { block, .. }] = item;
             return Ok((block, times));
@@ -367,13 +368,25 @@ fn flat(items: Vec<Item>) -> Vec<Item> {
 /// How many layers stand in a chain and its branches.
 fn layers(items: &[Item]) -> usize {
     (items.iter())
-        .map(|item| match &item.block {
-            Block::Layer(_) => 1,
-            Block::Chain(items) => layers(items),
-            Block::Residual { body, shortcut } => layers(body) + layers(shortcut),
-            Block::Concat(branches) => branches.iter().map(|branch| layers(branch)).sum(),
+        .map(|item| {
+            own(&item.block)
+                + match &item.block {
+                    Block::Layer(_) => 0,
+                    Block::Chain(items) => layers(items),
+                    Block::Residual { body, shortcut } => layers(body) + layers(shortcut),
+                    Block::Concat(branches) => branches.iter().map(|branch| layers(branch)).sum(),
+                }
         })
         .sum()
+}
+
+/// What a block counts without the layers in it: the sum of a residual is one, and so is each branch, even an empty one.
+fn own(block: &Block) -> usize {
+    match block {
+        Block::Layer(_) | Block::Residual { .. } => 1,
+        Block::Chain(_) => 0,
+        Block::Concat(branches) => branches.len(),
+    }
 }
 
 /// The line that holds the place, cut to a readable width, with carets under the place.
