@@ -80,6 +80,18 @@ pub enum Error {
         /// Images in the batch.
         batch: usize,
     },
+    /// The weights of a network need more memory than the machine has free.
+    #[error(
+        "the network's weights need {:.1} GB of memory and {:.1} GB are free; `hubel inspect` shows which layer has most, and pooling before a linear layer makes it smaller",
+        *needed as f64 / 1e9,
+        *available as f64 / 1e9
+    )]
+    Weights {
+        /// Bytes that the weights need.
+        needed: usize,
+        /// Bytes that the system says are free.
+        available: usize,
+    },
     /// A setting that makes no sense.
     #[error("{problem}")]
     Settings {

@@ -19,6 +19,17 @@ pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
     }
 }
 
+/// Whether the `needed` bytes of a network's weights are free.
+///
+/// # Errors
+/// [`Error::Weights`]
+pub(crate) fn check_weights(needed: usize) -> Result<()> {
+    match available() {
+        Some(available) if needed > available => Err(Error::Weights { needed, available }),
+        _ => Ok(()),
+    }
+}
+
 /// Bytes that the system says are free to take, or that a container leaves of its limit where those are fewer (Linux); elsewhere unknown.
 pub(crate) fn available() -> Option<usize> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;

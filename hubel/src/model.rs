@@ -64,7 +64,7 @@ impl Model {
                 ),
             });
         }
-        let parameters = Parameters::initial(&graph, seed);
+        let parameters = Parameters::initial(&graph, seed)?;
         Ok(Self {
             network,
             classes,

@@ -5,6 +5,7 @@ use hubel_kernels::Buffer;
 
 use crate::network::{Graph, Initial, Role};
 use crate::random::{Purpose, Random};
+use crate::{Result, memory};
 
 /// One tensor's place in [`Parameters`].
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +37,10 @@ const LINE: usize = 16;
 
 impl Parameters {
     /// The parameters of `graph` with their initial values; the same for the same `seed` on every machine.
-    pub fn initial(graph: &Graph, seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Weights`](crate::Error::Weights) where they need more memory than is free.
+    pub fn initial(graph: &Graph, seed: u64) -> Result<Self> {
         let mut entries = Vec::new();
         let mut initials = Vec::new();
         let (mut end, mut ends) = (0, [0; 3]);
@@ -63,6 +67,7 @@ impl Parameters {
             }
             *group_end = end;
         }
+        memory::check_weights(end * size_of::<f32>())?;
         let mut values = Buffer::zeros(end);
         let random = Random::new(seed);
         for (i, (entry, initial)) in entries.iter().zip(initials).enumerate() {
@@ -90,12 +95,12 @@ impl Parameters {
                 }
             }
         }
-        Self {
+        Ok(Self {
             values,
             entries,
             decayed: ends[0],
             trainable: ends[1],
-        }
+        })
     }
 
     /// All numbers, gaps included.

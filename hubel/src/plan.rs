@@ -191,13 +191,26 @@ mod tests {
         let network = Network::parse("conv(8, padding=100000000)-globalavgpool-fc(classes)")?;
         let (cpu, shape) = (Cpu::best(1), Shape::new(8, 8, 1));
         let graph = network.graph(shape, 2)?;
-        let parameters = Parameters::initial(&graph, 1);
+        let parameters = Parameters::initial(&graph, 1)?;
         for batch in [1, 1 << 20, usize::MAX] {
             let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::training(batch));
             assert!(matches!(plan, Err(Error::Memory { .. })));
         }
         let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::inference(0));
         assert!(matches!(plan, Err(Error::Settings { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn weights_that_no_machine_holds_are_refused_before_they_are_drawn() -> Result<()> {
+        if memory::available().is_none() {
+            return Ok(()); // Where the system does not say what is free, nothing can be refused.
+        }
+        // 2^48 weights, a petabyte.
+        let network = Network::parse("flatten-linear(4294967296)")?;
+        let graph = network.graph(Shape::new(256, 256, 1), 2)?;
+        let error = Parameters::initial(&graph, 1).unwrap_err();
+        assert!(matches!(error, Error::Weights { .. }), "{error}");
         Ok(())
     }
 }

@@ -163,7 +163,7 @@ impl Trainer {
         )?
         .with_precise(settings.precise);
         let graph = (model.graph()?).with_initialisation(settings.initialisation);
-        model.parameters = Parameters::initial(&graph, settings.seed);
+        model.parameters = Parameters::initial(&graph, settings.seed)?;
         let full = feed.batch_size();
         let rest = train.len() % full;
         let batches = [full, rest].into_iter().filter(|batch| *batch > 0);

@@ -92,7 +92,7 @@ mod tests {
             "conv(20, padding=1)-relu-pool-conv(8, bias=false)-batchnorm-relu-flatten-fc(classes)",
         )?;
         let graph = network.graph(Shape::new(12, 12, 3), 4)?;
-        let parameters = Parameters::initial(&graph, 1);
+        let parameters = Parameters::initial(&graph, 1).unwrap();
         let cpu = Cpu::best(2);
         let mut workspace = Workspace::default();
         for batch in [7, 2, 9, 7] {

@@ -22,7 +22,7 @@ const READ_TWICE: &str = "conv(8, kernel=1)-residual[conv(8, padding=1, groups=8
 /// The logits of three images, and how many steps run in bands.
 fn infer(text: &str, fuse: bool, threads: usize) -> Result<(Vec<f32>, usize)> {
     let graph = Network::parse(text)?.graph(Shape::new(62, 33, 3), 5)?;
-    let mut parameters = Parameters::initial(&graph, 2);
+    let mut parameters = Parameters::initial(&graph, 2).unwrap();
     // Statistics and scales that are no longer 0 and 1.
     for (i, value) in parameters.values_mut().iter_mut().enumerate() {
         *value += 0.1 + 0.1 * (i as f32 * 0.37).sin();

@@ -200,7 +200,7 @@ fn run(
 ) -> Result<(f64, Vec<f32>), hubel::Error> {
     let graph = graph(text)?;
     let cpu = Cpu::best(2);
-    let mut parameters = Parameters::initial(&graph, 3);
+    let mut parameters = Parameters::initial(&graph, 3).unwrap();
     change(&mut parameters);
     let settings = PlanSettings {
         mode: Mode::Training,
@@ -231,7 +231,7 @@ const ENTRIES: usize = 12;
 fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
     let step = 1e-3;
     for text in networks() {
-        let parameters = Parameters::initial(&graph(text)?, 3);
+        let parameters = Parameters::initial(&graph(text)?, 3).unwrap();
         for fuse in [true, false] {
             let (here, gradient) = run(text, fuse, |_| ())?;
             for entry in parameters

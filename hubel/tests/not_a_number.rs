@@ -12,7 +12,7 @@ fn logits_with_a_nan(text: &str, mode: Mode, fuse: bool) -> Result<Vec<f32>> {
     let input = Shape::new(8, 8, 16);
     let graph = Network::parse(text)?.graph(input, 3)?;
     let cpu = Cpu::best(2);
-    let parameters = Parameters::initial(&graph, 1);
+    let parameters = Parameters::initial(&graph, 1).unwrap();
     let settings = PlanSettings {
         mode,
         batch: 2,

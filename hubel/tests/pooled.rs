@@ -41,7 +41,7 @@ struct Outcome {
 
 fn run(cpu: &Cpu, text: &str, [h, w, c]: [usize; 3], mode: Mode, fuse: bool) -> Result<Outcome> {
     let graph = Network::resolve(text)?.graph(Shape::new(h, w, c), 10)?;
-    let parameters = Parameters::initial(&graph, 2);
+    let parameters = Parameters::initial(&graph, 2).unwrap();
     let settings = PlanSettings {
         mode,
         batch: BATCH,

@@ -51,7 +51,7 @@ fn the_loss_curve_with_winograd_stays_within_that_of_another_order_of_summation(
 
     let graph = Network::parse(NETWORK)?.graph(Shape::new(28, 28, 1), 10)?;
     let settings = PlanSettings::training(BATCH);
-    let plan = Plan::compile(&graph, &Parameters::initial(&graph, 1), &cpu, settings)?;
+    let plan = Plan::compile(&graph, &Parameters::initial(&graph, 1)?, &cpu, settings)?;
     let steps = plan.report().steps;
     let passes: [fn(&StepReport) -> &Option<String>; 3] = [
         |step| &step.forward,

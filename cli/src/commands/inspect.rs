@@ -59,7 +59,7 @@ fn plan(
         }
     };
     let graph = network.graph(input, classes)?;
-    let parameters = Parameters::initial(&graph, 1);
+    let parameters = Parameters::initial(&graph, 1)?;
     let report = Plan::compile(&graph, &parameters, &arguments.processor.cpu(), settings)?.report();
     if arguments.json {
         console::print(&serde_json::to_string(&report)?)?;

@@ -72,7 +72,7 @@ impl Bench {
         settings: PlanSettings,
     ) -> Result<Self> {
         let graph = network.graph(input, classes)?;
-        let parameters = Parameters::initial(&graph, 1);
+        let parameters = Parameters::initial(&graph, 1)?;
         let plan = Plan::compile(&graph, &parameters, cpu, settings)?;
         let mut workspace = Workspace::new(&plan);
         random(workspace.images_mut());

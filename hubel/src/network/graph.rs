@@ -204,6 +204,23 @@ impl Graph {
         }
     }
 
+    /// Of the row that node `index` puts out, what lies in another order than PyTorch's: where flattened maps begin, and their shapes.
+    pub(super) fn order_of_row(&self, index: usize) -> Vec<(usize, Shape)> {
+        let mut start = 0;
+        let mut reordered = Vec::new();
+        let shape = self.nodes[index].shape;
+        if [shape.height, shape.width] != [1, 1] {
+            return reordered;
+        }
+        for map in self.flattened_maps(index) {
+            if map.height * map.width > 1 && map.channels > 1 {
+                reordered.push((start, map));
+            }
+            start += map.len();
+        }
+        reordered
+    }
+
     /// Numbers that training changes.
     pub fn parameters(&self) -> usize {
         self.nodes.iter().map(Node::parameters).sum()

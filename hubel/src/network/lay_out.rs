@@ -32,21 +32,22 @@ pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Grap
         tensors: Vec::new(),
     };
     let mut layout = Layout {
-        nodes: vec![image],
+        graph: Graph { nodes: vec![image] },
         names: HashSet::new(),
+        weights: 0,
         classes,
     };
     layout.chain(items, "", 0)?;
-    let mut graph = Graph {
-        nodes: layout.nodes,
-    };
+    let mut graph = layout.graph;
     graph.initialise(Initialisation::default());
     Ok(graph)
 }
 
 struct Layout {
-    nodes: Vec<Node>,
+    graph: Graph,
     names: HashSet<String>,
+    /// Numbers of all tensors so far.
+    weights: usize,
     classes: usize,
 }
 
@@ -82,26 +83,42 @@ impl Layout {
     }
 
     fn layer(&mut self, layer: &Layer, name: String, at: usize) -> Result<usize> {
-        let input = self.nodes[at].shape;
-        match layer.resolve(input, self.classes) {
-            Ok(resolved) => self.push(Node {
-                name,
-                operation: resolved.operation,
-                inputs: vec![at],
-                shape: resolved.shape,
-                tensors: resolved.tensors,
-            }),
-            Err(misfit) => Err(self.error(name, layer.to_string(), at, misfit)),
+        let input = self.graph.nodes[at].shape;
+        let resolved = match layer.resolve(input, self.classes) {
+            Ok(resolved) => resolved,
+            Err(misfit) => return Err(self.error(name, layer.to_string(), at, misfit)),
+        };
+        for tensor in &resolved.tensors {
+            self.weights = self.weights.saturating_add(tensor.len());
         }
+        if addressable(&[self.weights]).is_none() {
+            let reason = "up to it, the network's weights are larger than any memory".to_owned();
+            return Err(self.error(name, layer.to_string(), at, reason.into()));
+        }
+        self.push(Node {
+            name,
+            operation: resolved.operation,
+            inputs: vec![at],
+            shape: resolved.shape,
+            tensors: resolved.tensors,
+        })
     }
 
     fn add(&mut self, item: &Item, name: String, at: usize, ends: [usize; 2]) -> Result<usize> {
-        let [body, shortcut] = ends.map(|end| self.nodes[end].shape);
+        let [body, shortcut] = ends.map(|end| self.graph.nodes[end].shape);
         if body != shortcut {
             let reason = format!("the body gives {body}, the shortcut {shortcut}");
-            let ways_out = projection(self.nodes[at].shape, body).into_iter().collect();
+            let ways_out = projection(self.graph.nodes[at].shape, body)
+                .into_iter()
+                .collect();
             let misfit = Misfit { reason, ways_out };
             return Err(self.error(name, shortened(item), at, misfit));
+        }
+        let [body_order, shortcut_order] = ends.map(|end| self.graph.order_of_row(end));
+        if body_order != shortcut_order {
+            let reason = "PyTorch would add other pairs of numbers: one of its rows is a flattened map, which lies there channel by channel".to_owned();
+            let ways_out = vec!["a linear layer behind `flatten`, before the residual".to_owned()];
+            return Err(self.error(name, shortened(item), at, Misfit { reason, ways_out }));
         }
         self.push(Node {
             name,
@@ -117,7 +134,10 @@ impl Layout {
             let reason = "two branches at least are laid side by side".to_owned();
             return Err(self.error(name, shortened(item), at, reason.into()));
         }
-        let shapes: Vec<Shape> = ends.iter().map(|end| self.nodes[*end].shape).collect();
+        let shapes: Vec<Shape> = ends
+            .iter()
+            .map(|end| self.graph.nodes[*end].shape)
+            .collect();
         let side_by_side =
             |shape: &Shape| (shape.height, shape.width) == (shapes[0].height, shapes[0].width);
         let channels =
@@ -151,15 +171,15 @@ impl Layout {
         if !self.names.insert(node.name.clone()) {
             return Err(Error::Names { name: node.name });
         }
-        self.nodes.push(node);
-        Ok(self.nodes.len() - 1)
+        self.graph.nodes.push(node);
+        Ok(self.graph.nodes.len() - 1)
     }
 
     fn error(&self, name: String, layer: String, at: usize, misfit: Misfit) -> Error {
         Error::Layer(Box::new(LayerError {
             name,
             layer,
-            input: self.nodes[at].shape,
+            input: self.graph.nodes[at].shape,
             reason: misfit.reason,
             ways_out: misfit.ways_out,
             so_far: self.so_far(at),
@@ -170,7 +190,7 @@ impl Layout {
     fn so_far(&self, at: usize) -> String {
         const SHOWN: usize = 6;
         let mut way = vec![at];
-        while let Some(&before) = self.nodes[way[way.len() - 1]].inputs.first() {
+        while let Some(&before) = self.graph.nodes[way[way.len() - 1]].inputs.first() {
             way.push(before);
         }
         way.reverse();
@@ -182,10 +202,10 @@ impl Layout {
                 }
                 continue;
             }
-            let node = &self.nodes[index];
+            let node = &self.graph.nodes[index];
             let kind = node.operation.kind();
-            let same =
-                (node.inputs.first()).is_some_and(|input| self.nodes[*input].shape == node.shape);
+            let same = (node.inputs.first())
+                .is_some_and(|input| self.graph.nodes[*input].shape == node.shape);
             parts.push(match (same, &node.operation) {
                 (true, operation) if !matches!(operation, Operation::Conv(_)) => kind.to_owned(),
                 _ => format!("{kind} {}", node.shape),

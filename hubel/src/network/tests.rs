@@ -309,10 +309,18 @@ fn impossible_layers_are_refused_by_name() {
         ),
         ("conv(18446744073709551615)", "larger than any memory"),
         (
+            "flatten-[linear(1073741824)]x3",
+            "up to it, the network's weights are larger than any memory",
+        ),
+        (
             "conv(4, padding=8, mode=reflect)",
             "mode=reflect can pad 8 pixels by at most 7, not 8\n  ways out: mode=replicate",
         ),
         ("maxpool(2, padding=2)", "nothing but padding"),
+        (
+            "conv(4)-flatten-residual[linear(144)-relu]",
+            "a linear layer behind `flatten`, before the residual",
+        ),
         (
             "conv(4, kernel=9223372036854775808)",
             "ways out: kernel=8 gives 1",
@@ -425,6 +433,20 @@ fn flattened_channels_know_their_maps() {
     let maps = graph.flattened_maps(graph.nodes[linear].inputs[0]);
     assert_eq!(maps, [Shape::new(4, 4, 3), Shape::new(1, 1, 3)]);
     assert_eq!(graph.flattened_maps(linear), [Shape::new(1, 1, 10)]);
+}
+
+#[test]
+fn rows_are_added_where_pytorch_adds_the_same_pairs() {
+    for text in [
+        "flatten-linear(144)-residual[linear(144)-relu]-linear(classes)",
+        "flatten-residual[relu]-linear(classes)",
+        "globalavgpool-residual[flatten-linear(3)]-linear(classes)",
+    ] {
+        graph(text, [8, 8, 3]).unwrap();
+    }
+    // One channel lies in the same order everywhere.
+    graph("flatten-residual[linear(64)]", [8, 8, 1]).unwrap();
+    graph("flatten-residual[linear(192)]", [8, 8, 3]).unwrap_err();
 }
 
 fn pair() -> impl Strategy<Value = [usize; 2]> {

@@ -58,7 +58,7 @@ fn timing(
     let network = Network::named(net)?;
     match Bench::new(cpu, &network, usual_input(net), 10, settings) {
         Ok(mut bench) => Ok(Some(bench.run(seconds))),
-        Err(Error::Memory { .. }) => Ok(None),
+        Err(Error::Memory { .. } | Error::Weights { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -79,7 +79,7 @@ fn a_layer_sees_through_to_what_was_flattened() {
         .and_then(|network| network.graph(Shape::new(8, 8, 3), 10))
         .unwrap();
     let maps = vec![Shape::new(4, 4, 3), Shape::new(1, 1, 3)];
-    for entry in Parameters::initial(&graph, 0).entries() {
+    for entry in Parameters::initial(&graph, 0).unwrap().entries() {
         let expected = match entry.name.as_str() {
             "2.weight" => Layout::Linear {
                 maps: maps.clone(),

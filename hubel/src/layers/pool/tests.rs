@@ -53,7 +53,7 @@ fn a_maximum_over_too_many_places_is_refused_by_name_with_ways_out_that_work() {
         let graph = Network::parse(text).and_then(|network| network.graph(input, 2));
         let graph = graph.unwrap_or_else(|error| panic!("{text}: {error}"));
         let settings = PlanSettings::training(1);
-        let (cpu, parameters) = (Cpu::best(1), Parameters::initial(&graph, 1));
+        let (cpu, parameters) = (Cpu::best(1), Parameters::initial(&graph, 1).unwrap());
         let plan = Plan::compile(&graph, &parameters, &cpu, settings).unwrap();
         let mut workspace = Workspace::new(&plan);
         plan.pack(&cpu, &parameters, &mut workspace);
