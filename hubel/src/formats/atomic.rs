@@ -22,7 +22,7 @@ pub(crate) fn write_atomically(
             // What is reported is why it could not be written, not why its remains could not be removed.
             let _ = fs::remove_file(&beside);
         }
-        replaced.and_then(|()| sync_folder(path))
+        replaced.map(|()| sync_folder(path))
     });
     written.map_err(|source| Error::Io {
         action: "write",
@@ -53,17 +53,16 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
-/// Only then does the new name survive a loss of power.
+/// Only then does the new name survive a loss of power. The file is there and whole, also where the folder may not be opened or its file
+/// system cannot sync it: that is no reason to call it unwritten.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
+fn sync_folder(path: &Path) {
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
 /// Other systems do not open folders as files.
 #[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> io::Result<()> {
-    Ok(())
-}
+fn sync_folder(_path: &Path) {}
 
 #[cfg(test)]
 mod tests {
