@@ -8,18 +8,17 @@ mod inspect;
 mod predict;
 mod train;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hubel::data::BadFile;
-use hubel::{Network, Shape};
+use hubel::{Cpu, Dataset, Error, Model, Network, Report, Shape};
 
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
 
 /// What a command comes to. Errors are hubel's, or those of writing to stdout.
-type Outcome = Result<ExitCode, Box<dyn Error>>;
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 /// The model file inside the folder that `hubel train` writes.
 const MODEL_FILE: &str = "model.safetensors";
@@ -75,6 +74,14 @@ fn report_bad_files(bad: &[BadFile], console: &Console) {
     }
 }
 
+/// Classifies every image of `images`, with progress where that takes a while.
+fn judge(model: &Model, cpu: &Cpu, images: &Dataset, console: &Console) -> Result<Report, Error> {
+    let testing = console.pictures("testing");
+    let report = model.evaluate_with(cpu, images, &|done, all| testing.show(done, all));
+    testing.finish();
+    report
+}
+
 /// The input that a network of this name was made for; MNIST's for architecture text.
 fn usual_input(network: &str) -> Shape {
     Network::usual_input(network).unwrap_or(Shape::new(28, 28, 1))
@@ -82,7 +89,8 @@ fn usual_input(network: &str) -> Shape {
 
 /// How this process was called, for commands to copy: `hubel`, or `target/release/hubel` under `cargo run`.
 fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "hubel".into())
+    let name = std::env::args_os().next();
+    name.map_or("hubel".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// A word that a shell reads back as it is.

@@ -1,4 +1,5 @@
 //! What a person sees: results on stdout, progress and remarks on stderr.
+use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
@@ -41,7 +42,7 @@ impl Console {
         } else {
             "error:"
         };
-        say(&format!("{label} {}", chain(error)));
+        let _ = writeln!(io::stderr(), "{label} {}", harmless(&chain(error)));
     }
 
     /// The progress of a measurement: its parts are named as they come.
@@ -56,15 +57,18 @@ impl Console {
         }
     }
 
-    /// The progress of reading files; shown when it takes a while.
-    pub(crate) fn reading(&self) -> Reading {
-        Reading {
+    /// The progress of what is done to one picture after the other, such as `reading` them; shown when it takes a while.
+    pub(crate) fn pictures(&self, doing: &'static str) -> Pictures {
+        Pictures {
+            doing,
             bar: (self.terminal && !self.quiet).then(|| {
-                let style = ProgressStyle::with_template("reading {pos}/{len} pictures {wide_bar}")
-                    .expect("the template is valid")
-                    .progress_chars("━╸─");
+                let style =
+                    ProgressStyle::with_template("{prefix} {pos}/{len} pictures {wide_bar}")
+                        .expect("the template is valid")
+                        .progress_chars("━╸─");
                 ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
                     .with_style(style)
+                    .with_prefix(doing)
             }),
             quiet: self.quiet,
             last_line: Mutex::new(Instant::now()),
@@ -119,15 +123,16 @@ impl Task {
     }
 }
 
-/// Shows how many files have been read: a bar on a terminal, now and then a line elsewhere. Any thread may tell it.
-pub(crate) struct Reading {
+/// Shows how many pictures are done: a bar on a terminal, now and then a line elsewhere. Any thread may tell it.
+pub(crate) struct Pictures {
+    doing: &'static str,
     bar: Option<ProgressBar>,
     quiet: bool,
     last_line: Mutex<Instant>,
 }
 
-impl Reading {
-    /// So many of all files have been read.
+impl Pictures {
+    /// So many of all are done.
     pub(crate) fn show(&self, done: usize, all: usize) {
         if let Some(bar) = &self.bar {
             bar.set_length(all as u64);
@@ -138,7 +143,8 @@ impl Reading {
         {
             *last_line = Instant::now();
             say(&format!(
-                "reading pictures: {}/{}",
+                "{} pictures: {}/{}",
+                self.doing,
                 thousands(done),
                 thousands(all)
             ));
@@ -299,7 +305,7 @@ pub(crate) fn columns() -> usize {
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let mut stdout = io::stdout().lock();
-    let written = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
+    let written = write!(stdout, "{}{end}", harmless(text)).and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
@@ -349,8 +355,24 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// One line on stderr; that nobody reads it is no reason to stop.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", harmless(text));
+}
+
+/// The text with what would steer a terminal written out: file and class names may hold anything.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match steers(letter) {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
+    shown.into()
 }
 
 #[cfg(test)]
@@ -368,6 +390,15 @@ mod tests {
             ["0 s", "8 s", "3:05", "2:00:09"]
         );
         assert_eq!(clock(f64::NAN), "0 s");
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_written_out() {
+        assert_eq!(harmless("a\tb\n"), "a\tb\n");
+        assert_eq!(
+            harmless("cat\x1b[2J\r\u{9b}3m.jpg"),
+            "cat\\u{1b}[2J\\r\\u{9b}3m.jpg"
+        );
     }
 
     #[test]

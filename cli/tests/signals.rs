@@ -78,3 +78,42 @@ fn a_reader_that_leaves_is_no_error() {
     assert!(inspect.wait().expect("hubel ends").success());
     assert_eq!(remarks, "");
 }
+
+#[test]
+fn ctrl_c_during_the_test_leaves_at_once_and_says_where_the_model_is() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    for (part, count) in [("train", 1), ("test", 1000)] {
+        for class in ["a", "b"] {
+            let class = data.join(part).join(class);
+            std::fs::create_dir_all(&class).expect("a folder");
+            for number in 0..count {
+                let file = class.join(format!("{number}.pgm"));
+                std::fs::write(file, b"P5 2 2 255\n\x00\x40\x80\xff").expect("a picture");
+            }
+        }
+    }
+    let out = folder.path().join("out");
+    let training = hubel()
+        .arg("train")
+        .arg(&data)
+        .args(["--model", "resnet18", "--input", "224x224x1"])
+        .args(["--epochs", "1", "--val", "0", "--out"])
+        .arg(&out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("hubel starts");
+    // Once the model is there, it is tested, which takes a while.
+    while !out.join("model.safetensors").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = Command::new("kill")
+        .args(["-INT", &training.id().to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
+    let output = training.wait_with_output().expect("hubel ends");
+    let remarks = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{remarks}");
+    assert!(remarks.contains("not tested"), "{remarks}");
+}

@@ -34,6 +34,19 @@ impl Model {
     /// [`Error::Classes`] if the data set has other classes than the model; where a picture can no longer be read, unless bad files are left
     /// out of the data.
     pub fn evaluate(&self, cpu: &Cpu, dataset: &Dataset) -> Result<Report> {
+        self.evaluate_with(cpu, dataset, &|_, _| {})
+    }
+
+    /// The same, and tells `progress` how many images of how many are judged.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn evaluate_with(
+        &self,
+        cpu: &Cpu,
+        dataset: &Dataset,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Report> {
         if dataset.classes() != self.classes() {
             return Err(Error::Classes {
                 model: self.classes().to_vec(),
@@ -66,6 +79,7 @@ impl Model {
                     .sum();
                 loss += sum.ln() + f64::from(logits[largest] - logits[label]);
                 confusion[label][largest] += 1;
+                progress(i + 1, dataset.len());
             },
         )?;
         let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();

@@ -15,7 +15,7 @@ const SHOWN: usize = 3;
 
 /// Runs the command; leaves with 1 where something makes a score untrustworthy.
 pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
-    let reading = console.reading();
+    let reading = console.pictures("reading");
     let inspection = check(&arguments.data, &|done, all| reading.show(done, all));
     reading.finish();
     let inspection = inspection?;

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         None if is_of_digits(&model) => "mnist",
         None => return Err(no_data(&model).into()),
     };
-    let reading = console.reading();
+    let reading = console.pictures("reading");
     let evaluation = hubel::data::evaluation(
         data,
         model.preparation(),
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         thousands(images.len()),
         model.input()
     ));
-    let report = model.evaluate(&arguments.processor.cpu(), &images)?;
+    let report = super::judge(&model, &arguments.processor.cpu(), &images, console)?;
     super::report_bad_files(&report.bad_files, console);
     bad_files.extend(report.bad_files.clone());
     if arguments.json {

@@ -2,8 +2,8 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use std::{fs, io};
 
@@ -57,28 +57,31 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         ));
     }
     let mut epochs = Vec::new();
-    let interrupted = interruption()?;
+    let interruption = Interruption::listen()?;
     let mut bad_files = splits.bad_files.clone();
     let model = train(
         &mut trainer,
         console,
-        &interrupted,
+        &interruption,
         &mut epochs,
         &mut bad_files,
     )
     .inspect_err(|_| save_last_good(&trainer, splits.division.clone(), &file, console))?
     .with_division(splits.division.clone());
-    let stopped = interrupted.load(Ordering::Relaxed);
-    let kept = stopped && file.exists();
+    let kept = interruption.is_raised() && file.exists();
     let file = if kept {
         beside(&file, "interrupted")
     } else {
         file
     };
     model.save(&file)?;
+    let stopped = interruption.leave_at_once(format!(
+        "stopped by Ctrl-C: the model is saved in {}, and not tested",
+        file.display()
+    ));
 
     let report = match &splits.test {
-        Some(test) if !stopped => Some(model.evaluate(&cpu, test)),
+        Some(test) if !stopped => Some(super::judge(&model, &cpu, test, console)),
         _ => None,
     };
     // The model is saved, and what is known of it is said all the same.
@@ -161,7 +164,7 @@ fn model_name<'a>(arguments: &'a Train, data: &Dataset) -> &'a str {
 
 /// Opens the data, with progress where files are read, and says what was found and what was left out.
 pub(super) fn open(arguments: &TrainingData, console: &Console) -> Result<Splits, Error> {
-    let reading = console.reading();
+    let reading = console.pictures("reading");
     let splits = hubel::data::open_with(&arguments.data, &arguments.options(), &|done, all| {
         reading.show(done, all);
     });
@@ -233,7 +236,7 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
 fn train(
     trainer: &mut Trainer,
     console: &Console,
-    interrupted: &AtomicBool,
+    interruption: &Interruption,
     epochs: &mut Vec<Value>,
     bad_files: &mut Vec<BadFile>,
 ) -> Result<Model, Error> {
@@ -247,7 +250,7 @@ fn train(
         {
             bad_files.push(file.clone());
         }
-        if interrupted.load(Ordering::Relaxed) {
+        if interruption.is_raised() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
@@ -281,16 +284,40 @@ fn epoch_json(event: &Event) -> Option<Value> {
     }))
 }
 
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once.
-fn interruption() -> Result<Arc<AtomicBool>, ctrlc::Error> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = flag.clone();
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    })?;
-    Ok(flag)
+/// What Ctrl-C has said so far, and what it does.
+#[derive(Clone, Default)]
+struct Interruption {
+    /// Whether training is to stop. A second Ctrl-C ends the process at once.
+    raised: Arc<AtomicBool>,
+    /// What is said at the end, once there is nothing left to save: then the first one does, too.
+    last_words: Arc<OnceLock<String>>,
+}
+
+impl Interruption {
+    fn listen() -> Result<Self, ctrlc::Error> {
+        let this = Self::default();
+        let heard = this.clone();
+        ctrlc::set_handler(move || {
+            // In this order: whoever sets the words and then sees no Ctrl-C knows that the next one is told of them.
+            let again = heard.raised.swap(true, Ordering::SeqCst);
+            let last_words = heard.last_words.get();
+            if again || last_words.is_some() {
+                last_words.inspect(|words| console::say(words));
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        })?;
+        Ok(this)
+    }
+
+    fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::SeqCst)
+    }
+
+    /// From here on; gives whether training was to stop before.
+    fn leave_at_once(&self, last_words: String) -> bool {
+        self.last_words.get_or_init(|| last_words);
+        self.is_raised()
+    }
 }
 
 /// Training failed: the weights from before are still worth keeping, unless they have learned nothing and would lie beside a model.
