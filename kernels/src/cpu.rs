@@ -133,6 +133,14 @@ impl Cpu {
         }
     }
 
+    /// Vectors that the registers hold.
+    pub(crate) fn registers(&self) -> usize {
+        match self.instruction_set {
+            InstructionSet::Scalar | InstructionSet::Avx2 => 16,
+            InstructionSet::Neon | InstructionSet::Avx512 => 32,
+        }
+    }
+
     /// Runs `kernel` compiled for the instruction set in use.
     #[inline]
     pub fn dispatch<K: Kernel>(&self, kernel: K) -> K::Output {

@@ -115,6 +115,21 @@ impl Classes {
 }
 
 impl Classes {
+    /// What each target coordinate reads with each tap in the order of the packed weights, if that is no padding.
+    pub(super) fn reads_of_each(&self) -> Vec<Vec<Option<usize>>> {
+        let mut reads = vec![vec![None; self.order.len()]; self.target];
+        for class in &self.list {
+            for i in 0..class.count {
+                let target = &mut reads[class.target + i * self.steps.target];
+                let first = class.source + i * self.steps.source;
+                for (nth, tap) in class.taps.clone().enumerate() {
+                    target[tap] = Some(first + nth * self.tap_step);
+                }
+            }
+        }
+        reads
+    }
+
     /// The source coordinates that some target coordinates read, of maps that follow each other.
     pub(super) fn reads(&self, targets: Range<usize>) -> Range<usize> {
         let mut all: Option<Range<usize>> = None;

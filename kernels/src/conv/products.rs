@@ -25,7 +25,12 @@ pub(super) struct Ahead {
     pub(super) start: *const f32,
     /// Numbers from term to term.
     pub(super) step: usize,
+    /// Whether weights, too, are fetched.
+    pub(super) weights: bool,
 }
+
+/// Numbers between the weights that are read and those that are fetched: enough for a cache miss to pass.
+const WEIGHTS_AHEAD: usize = 1 << 10;
 
 /// Sums over all terms of P numbers of the source times V vectors of weights.
 ///
@@ -47,23 +52,68 @@ pub(super) unsafe fn products<S: Simd, const P: usize, const V: usize>(
             let start = row * terms.row_step + run * terms.run_step;
             for term in start..start + terms.terms {
                 prefetch(next, 1);
-                next = next.wrapping_add(ahead.step);
-                let mut vectors = [simd.zero(); V];
-                // SAFETY: the caller's promise.
-                unsafe {
-                    for (v, vector) in vectors.iter_mut().enumerate() {
-                        *vector = simd.load(weights.add(v * S::LANES));
-                    }
-                    weights = weights.add(V * S::LANES);
-                    for (sums, pointer) in sums.iter_mut().zip(&pointers) {
-                        let value = simd.splat(*pointer.add(term));
-                        for (sum, vector) in sums.iter_mut().zip(&vectors) {
-                            *sum = simd.mul_add(value, *vector, *sum);
-                        }
-                    }
+                if ahead.weights {
+                    prefetch(weights.wrapping_add(WEIGHTS_AHEAD), V * S::LANES);
                 }
+                next = next.wrapping_add(ahead.step);
+                // SAFETY: the caller's promise.
+                unsafe { add_products(simd, &mut sums, &pointers, term, weights) };
+                weights = weights.wrapping_add(V * S::LANES);
             }
         }
     }
     sums
+}
+
+/// Sums over `taps` runs of `terms` of P numbers of the source, which begin where `pointers` says for each tap, times V vectors of
+/// weights, which are fetched: each is read for a few pixels alone.
+///
+/// # Safety
+/// As of [`products`].
+#[inline(always)]
+pub(super) unsafe fn products_by_tap<S: Simd, const P: usize, const V: usize>(
+    simd: S,
+    weights: *const f32,
+    [taps, terms]: [usize; 2],
+    pointers: impl Fn(usize) -> [*const f32; P],
+) -> [[S::Vector; V]; P] {
+    let mut sums = [[simd.zero(); V]; P];
+    let mut weights = weights;
+    for tap in 0..taps {
+        let pointers = pointers(tap);
+        for term in 0..terms {
+            prefetch(weights.wrapping_add(WEIGHTS_AHEAD), V * S::LANES);
+            // SAFETY: the caller's promise.
+            unsafe { add_products(simd, &mut sums, &pointers, term, weights) };
+            weights = weights.wrapping_add(V * S::LANES);
+        }
+    }
+    sums
+}
+
+/// Adds the products of one term.
+///
+/// # Safety
+/// The term lies in the source behind each pointer, and V vectors behind `weights`.
+#[inline(always)]
+unsafe fn add_products<S: Simd, const P: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::Vector; V]; P],
+    pointers: &[*const f32; P],
+    term: usize,
+    weights: *const f32,
+) {
+    let mut vectors = [simd.zero(); V];
+    // SAFETY: the caller's promise.
+    unsafe {
+        for (v, vector) in vectors.iter_mut().enumerate() {
+            *vector = simd.load(weights.add(v * S::LANES));
+        }
+        for (sums, pointer) in sums.iter_mut().zip(pointers) {
+            let value = simd.splat(*pointer.add(term));
+            for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                *sum = simd.mul_add(value, *vector, *sum);
+            }
+        }
+    }
 }

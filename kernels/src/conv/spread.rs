@@ -370,6 +370,7 @@ impl Tile {
         let ahead = Ahead {
             start: self.source.wrapping_add(last_row + P * terms),
             step: P.div_ceil(rows.max(1)),
+            weights: false,
         };
         // SAFETY: the pixels are inside the source, with all rows of taps, and the weights are those of these rows; there is
         // room for P parts of V vectors.

@@ -1,5 +1,6 @@
 //! The products of one plane: C (+)= A · B with C in registers.
 use crate::Simd;
+use crate::conv::prefetch::prefetch;
 
 /// A matrix that is read or written in place: the address of its first number, and the steps between rows and columns.
 #[derive(Clone, Copy)]
@@ -15,6 +16,9 @@ pub(super) struct Right {
     pub(super) start: *const f32,
     pub(super) row: usize,
 }
+
+/// Numbers between those of B that are read and those that are fetched.
+const AHEAD: usize = 1 << 10;
 
 /// Rows of contiguous numbers that are written.
 #[derive(Clone, Copy)]
@@ -103,31 +107,33 @@ unsafe fn columns<S: Simd, const V: usize>(
     b: Right,
     c: Product,
 ) {
+    // Where there are few rows, B comes from memory as fast as it is asked for.
+    let fetch = rows < 8;
     let mut i = 0;
     // SAFETY: as in `multiply`.
     unsafe {
         // 8 × 2 of 32 registers for sums; 6 × 2 of 16 leave two for B and one for the broadcast of A.
         if S::REGISTERS >= 32 {
             while i + 8 <= rows {
-                tile::<S, 8, V>(simd, add, terms, below(a, i), b, at(c, i, 0));
+                tile::<S, 8, V>(simd, add, false, terms, below(a, i), b, at(c, i, 0));
                 i += 8;
             }
         } else {
             while i + 6 <= rows {
-                tile::<S, 6, V>(simd, add, terms, below(a, i), b, at(c, i, 0));
+                tile::<S, 6, V>(simd, add, false, terms, below(a, i), b, at(c, i, 0));
                 i += 6;
             }
         }
         if i + 4 <= rows {
-            tile::<S, 4, V>(simd, add, terms, below(a, i), b, at(c, i, 0));
+            tile::<S, 4, V>(simd, add, fetch, terms, below(a, i), b, at(c, i, 0));
             i += 4;
         }
         if i + 2 <= rows {
-            tile::<S, 2, V>(simd, add, terms, below(a, i), b, at(c, i, 0));
+            tile::<S, 2, V>(simd, add, fetch, terms, below(a, i), b, at(c, i, 0));
             i += 2;
         }
         if i < rows {
-            tile::<S, 1, V>(simd, add, terms, below(a, i), b, at(c, i, 0));
+            tile::<S, 1, V>(simd, add, fetch, terms, below(a, i), b, at(c, i, 0));
         }
     }
 }
@@ -136,6 +142,7 @@ unsafe fn columns<S: Simd, const V: usize>(
 unsafe fn tile<S: Simd, const R: usize, const V: usize>(
     simd: S,
     add: bool,
+    fetch: bool,
     terms: usize,
     a: Left,
     b: Right,
@@ -153,6 +160,9 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(
         }
         let (mut from_a, mut from_b) = (a.start, b.start);
         for _ in 0..terms {
+            if fetch {
+                prefetch(from_b.wrapping_add(AHEAD), V * S::LANES);
+            }
             let mut right = [simd.zero(); V];
             for v in 0..V {
                 right[v] = simd.load(from_b.add(v * S::LANES));
