@@ -52,15 +52,15 @@ fn map(geometry: &Geometry, shape: [usize; 3]) -> usize {
     geometry.batch * shape.iter().product::<usize>()
 }
 
-/// The chain pass by pass, and in bands of `rows` rows where that is given.
-fn solve(cpu: &Cpu, chain: &[Geometry; 3], rows: Option<usize>) -> Option<[Vec<f32>; 2]> {
+/// The chain pass by pass, and in bands: of so many rows, each image in so many parts, where that is given.
+fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[Vec<f32>; 2]> {
     let algorithm = [Algorithm::Direct, Algorithm::Depthwise, Algorithm::Direct];
     let passes = [0, 1, 2].map(|i| Forward::new(cpu, chain[i], algorithm[i]));
-    let mut bands = match rows {
-        Some(_) => Bands::possible(cpu, passes.each_ref())?,
+    let mut bands = match cut {
+        Some([_, parts]) => Bands::with_parts(cpu, passes.each_ref(), parts)?,
         None => Bands::new(cpu, passes.each_ref())?,
     };
-    if let Some(rows) = rows {
+    if let Some([rows, _]) = cut {
         bands.rows = rows.min(chain[1].output[0]);
     }
     let packed = [0, 1, 2].map(|i| {
@@ -101,16 +101,29 @@ proptest! {
     fn bands_of_any_height_give_the_bits_of_the_passes_one_by_one(
         chain in chains(),
         rows in 1..9_usize,
+        parts in 1..4_usize,
         threads in 1..4_usize,
     ) {
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, threads);
             // Few channels may be spread instead of gathered: no chain.
-            if let Some([one_by_one, in_bands]) = solve(&cpu, &chain, Some(rows)) {
+            if let Some([one_by_one, in_bands]) = solve(&cpu, &chain, Some([rows, parts])) {
                 prop_assert_eq!(one_by_one, in_bands, "{}", set);
             }
         }
     }
+}
+
+#[test]
+fn images_are_cut_where_threads_have_as_much_to_do_and_parts_have_rows_enough() {
+    let of_two_threads = |batch, height| parts(2, batch, height);
+    assert_eq!(of_two_threads(1, 56), Some(4));
+    assert_eq!(of_two_threads(1, 28), Some(2));
+    assert_eq!(of_two_threads(1, 14), Some(2));
+    assert_eq!(of_two_threads(1, 7), None);
+    assert_eq!(of_two_threads(3, 14), Some(2), "3 images are no halves");
+    assert_eq!(of_two_threads(4, 7), Some(1));
+    assert_eq!(parts(8, 1, 28), None);
 }
 
 #[test]
