@@ -9,7 +9,8 @@ use ::csv::{ReaderBuilder, StringRecord, Trim};
 
 use crate::data::bad_files::is_quarantined;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
-use crate::data::folder::{Contents, part_called, passed_over};
+use crate::data::folder::{Contents, part_called, passed_over, pictures_below};
+use crate::formats::atomic::folder_of;
 use crate::{Error, Result};
 use columns::Columns;
 
@@ -203,6 +204,11 @@ impl<'a> Table<'a> {
         };
         let name = field(columns.path, "path")?;
         let class = field(columns.label, "label")?;
+        if class.contains(['\n', '\r']) {
+            return Err(self.error(format!(
+                "line {line} has a label that goes on over several lines; close its quote, or delete it"
+            )));
+        }
         let part = match columns.split {
             None => None,
             Some(column) => {
@@ -409,21 +415,29 @@ pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
     (pictures && contents.folders.len() < 2 || named()).then(|| table.clone())
 }
 
-/// A note about pictures that lie beside a table and are not named in it.
-pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents) -> Option<String> {
+/// A note about pictures that lie beside a table, or in folders beside it, and are not named in it.
+///
+/// # Errors
+/// [`Error::Io`] when a folder cannot be read.
+pub(super) fn left_out(
+    table: &Path,
+    catalogue: &Catalogue,
+    contents: &Contents,
+) -> Result<Option<String>> {
+    let folder = folder_of(table);
     let named: HashSet<&PathBuf> = catalogue.files.iter().map(|file| &file.path).collect();
-    let pictures = contents
-        .files
-        .iter()
-        .filter(|file| passed_over(file).is_none());
-    let mut others = pictures.filter(|file| !named.contains(file));
-    let first = others.next()?;
-    Some(format!(
-        "{} pictures beside {} are not named in it and were ignored, such as {}",
-        thousands(1 + others.count()),
-        name_of(table),
-        name_of(first)
-    ))
+    let beside = contents.files.iter().cloned();
+    let mut pictures: Vec<PathBuf> = beside.filter(|file| passed_over(file).is_none()).collect();
+    pictures.extend(pictures_below(folder, &contents.folders)?);
+    pictures.retain(|file| !named.contains(file));
+    Ok(pictures.first().map(|first| {
+        format!(
+            "{} pictures beside {} are not named in it and were ignored, such as {}",
+            thousands(pictures.len()),
+            name_of(table),
+            first.strip_prefix(folder).unwrap_or(first).display()
+        )
+    }))
 }
 
 /// Whether a file is a table by its ending.

@@ -87,13 +87,21 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Whether a folder is the one that `hubel train` writes its models to: it lies among the data when that was `.`.
+/// Whether a folder is the one that `hubel train` writes its models to: it lies among the data when that was `.`. Each run has a folder
+/// there, which is empty until its model is saved.
 fn is_of_runs(folder: &Path) -> bool {
-    let is_run = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.path().join("model.safetensors").is_file())
+    let entries = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path())
     };
+    let is_model = |file: PathBuf| {
+        file.extension()
+            .is_some_and(|ending| ending == "safetensors")
+    };
+    let is_run = |entry: PathBuf| entry.is_dir() && entries(&entry).all(is_model);
     folder.file_name().is_some_and(|name| name == "runs")
-        && std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(is_run))
+        && (entries(folder).any(|run| run.join("model.safetensors").is_file())
+            || entries(folder).all(is_run))
 }
 
 fn belongs_to_the_system(name: &OsString) -> bool {
@@ -109,8 +117,9 @@ fn belongs_to_the_system(name: &OsString) -> bool {
 /// [`Error::DataForm`] when there are fewer than two; [`Error::Io`] when a folder cannot be read.
 pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
     let mut listing = Listing::new(root);
+    let mut note = None;
     match parts(root, &contents.folders)? {
-        Some(parts) => {
+        Layout::Divided(parts) => {
             listing.pass_over(&contents);
             for folder in &contents.folders {
                 if !parts.iter().any(|(_, part, _)| part == folder) {
@@ -121,19 +130,35 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
                 listing.class_folders(contents, Some(part))?;
             }
         }
-        None => listing.class_folders(contents, None)?,
+        Layout::Classes(remark) => {
+            note = remark;
+            listing.class_folders(contents, None)?;
+        }
     }
-    listing.catalogue()
+    let mut catalogue = listing.catalogue()?;
+    catalogue.notes.extend(note);
+    Ok(catalogue)
 }
 
-/// The folders of parts among `folders` with what they contain, if `root` is divided into parts.
-fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, Contents)>>> {
+/// What the folders of a data set are.
+enum Layout {
+    /// Some are parts, here with what they contain.
+    Divided(Vec<(Part, PathBuf, Contents)>),
+    /// All are classes; with a note where one could have been a part.
+    Classes(Option<String>),
+}
+
+/// Whether `folders` of `root` are parts or classes.
+///
+/// # Errors
+/// [`Error::DataForm`] where they are neither, or two of them the same part; [`Error::Io`] when a folder cannot be read.
+fn parts(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
     let mut parts: Vec<(Part, PathBuf, Contents)> = Vec::new();
     // Folders of pictures that can only be classes, and those that may be parts without classes as well.
-    let (mut classes_beside, mut flat) = (false, false);
+    let (mut class_beside, mut flat) = (None, Vec::new());
     for folder in folders {
         let named = part_called(&file_name(folder));
-        if named.is_none() && (classes_beside || parts.len() > 1) {
+        if named.is_none() && (class_beside.is_some() || parts.len() > 1) {
             continue;
         }
         let contents = contents(folder)?;
@@ -144,12 +169,14 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
                 .any(|file| passed_over(file).is_none())
         };
         let Some(part) = named else {
-            classes_beside = pictures();
+            class_beside = pictures().then(|| file_name(folder));
             continue;
         };
         // A folder called `train` may also be the class of trains, which holds pictures itself.
         if contents.folders.is_empty() || contents.folders.len() == 1 && pictures() {
-            flat |= pictures();
+            if pictures() {
+                flat.push(file_name(folder));
+            }
             continue;
         }
         if let Some((_, other, _)) = parts.iter().find(|(known, _, _)| *known == part) {
@@ -164,16 +191,36 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Option<Vec<(Part, PathBuf, 
         }
         parts.push((part, folder.clone(), contents));
     }
+    if flat.len() > 1 && flat.len() == folders.len() {
+        return Err(problem(
+            root,
+            format!(
+                "{} hold pictures and no class folders; classes are folders in each of them, or are named by one table (CSV) of paths and classes beside them",
+                flat.join(" and ")
+            ),
+        ));
+    }
     parts.sort_by_key(|(part, _, _)| *part);
     let divided = match &parts[..] {
         [] => false,
         // Beside it there may be a `test` whose pictures nobody has labelled.
-        [(Part::Train, _, contents)] => !classes_beside && (!flat || contents.folders.len() > 1),
+        [(Part::Train, _, contents)] => {
+            class_beside.is_none() && (flat.is_empty() || contents.folders.len() > 1)
+        }
         [_] => folders.len() == 1,
         [(Part::Train, _, _), ..] => true,
         _ => folders.len() == parts.len(),
     };
-    Ok(divided.then_some(parts))
+    if divided {
+        return Ok(Layout::Divided(parts));
+    }
+    let taken = |(_, part, _): &(Part, PathBuf, Contents)| {
+        let (part, beside) = (file_name(part), class_beside?);
+        Some(format!(
+            "`{part}` was taken for a class, since `{beside}` beside it holds pictures; if the folders in `{part}` are the classes, move `{beside}` away"
+        ))
+    };
+    Ok(Layout::Classes(parts.first().and_then(taken)))
 }
 
 /// The part that a folder's name, or a word in a table, stands for.
@@ -222,8 +269,15 @@ impl<'a> Listing<'a> {
 
     /// Lists each folder as a class of `part`.
     fn class_folders(&mut self, contents: Contents, part: Option<Part>) -> Result<()> {
+        if let Some(link) = contents.files.iter().find(|file| leads_nowhere(file)) {
+            return Err(problem(
+                link,
+                "it is a link to what is not there, perhaps a class on a disk that is not mounted; bring that back, or delete the link",
+            ));
+        }
         self.pass_over(&contents);
         let mut met = HashSet::new();
+        let mut places: HashMap<PathBuf, String> = HashMap::new();
         for folder in contents.folders {
             let place = real(&folder);
             if self.above.contains(&place) {
@@ -231,6 +285,14 @@ impl<'a> Listing<'a> {
                 continue;
             }
             let class = file_name(&folder);
+            if let Some(other) = places.insert(place.clone(), class.clone()) {
+                return Err(problem(
+                    &folder,
+                    format!(
+                        "it is the same folder as `{other}`, so its pictures would be of both classes; delete the link"
+                    ),
+                ));
+            }
             let new = self.labels.len();
             let label = *self.labels.entry(class.clone()).or_insert(new);
             if !met.insert(class) {
@@ -329,6 +391,21 @@ impl<'a> Listing<'a> {
     }
 }
 
+/// The pictures in and below folders of `root`.
+///
+/// # Errors
+/// [`Error::Io`] when a folder cannot be read.
+pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut listing = Listing::new(root);
+    let mut seen = listing.above.clone();
+    for folder in folders {
+        if seen.insert(real(folder)) {
+            listing.pictures(folder.clone(), 0, None, &mut seen)?;
+        }
+    }
+    Ok(listing.files.into_iter().map(|file| file.path).collect())
+}
+
 /// Why a file in a class folder is no picture, or `None` when it is to be read as one.
 pub(super) fn passed_over(file: &Path) -> Option<Reason> {
     let Some(ending) = file.extension() else {
@@ -342,6 +419,11 @@ pub(super) fn passed_over(file: &Path) -> Option<Reason> {
     } else {
         Some(Reason::Ending)
     }
+}
+
+/// Whether a path without the ending of a file is a link to what is not there.
+fn leads_nowhere(path: &Path) -> bool {
+    path.extension().is_none() && path.is_symlink() && !path.exists()
 }
 
 /// Whether the first bytes of a file are those of a picture format that is read.

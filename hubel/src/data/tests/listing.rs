@@ -135,7 +135,10 @@ fn trains_and_tests_may_be_classes() {
         catalogue.notes
     );
     let folder = tree(&["train/steam/1.png", "train/diesel/2.png", "car/3.png"]);
-    assert_eq!(listed(folder.path()).classes, ["car", "train"]);
+    let catalogue = listed(folder.path());
+    assert_eq!(catalogue.classes, ["car", "train"]);
+    let taken = "`train` was taken for a class, since `car` beside it holds pictures";
+    assert!(catalogue.notes[0].contains(taken), "{:?}", catalogue.notes);
     let folder = tree(&[
         "train/a/1.png",
         "train/b/2.png",
@@ -230,6 +233,12 @@ fn what_is_no_data_set_is_said_with_a_way_out() {
         text.contains("2 pictures, but neither class folders"),
         "{text}"
     );
+    let folder = tree(&["train/1.png", "train/2.png", "test/3.png", "train.csv"]);
+    let text = refused(folder.path());
+    assert!(
+        text.contains("test and train hold pictures and no class folders"),
+        "{text}"
+    );
     let folder = tree(&["data_batch_1", "data_batch_2", "test_batch", "batches.meta"]);
     assert!(refused(folder.path()).contains("binary version"));
 
@@ -302,6 +311,38 @@ fn links_in_circles_end_and_other_links_are_followed() {
         "{:?}",
         catalogue.notes
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_cost_a_class_are_refused() {
+    use std::os::unix::fs::symlink;
+    let folder = tree(&["cat/1.png", "dog/2.png"]);
+    symlink("cat", folder.path().join("kitten")).unwrap();
+    let text = refused(folder.path());
+    assert!(
+        text.contains("kitten") && text.contains("the same folder as `cat`"),
+        "{text}"
+    );
+    let folder = tree(&["cat/1.png", "dog/2.png"]);
+    symlink("/nowhere/bird", folder.path().join("bird")).unwrap();
+    let text = refused(folder.path());
+    assert!(
+        text.contains("bird") && text.contains("a link to what is not there"),
+        "{text}"
+    );
+}
+
+#[test]
+fn runs_that_left_no_model_are_no_class() {
+    let folder = tree(&["cat/1.png", "dog/2.png"]);
+    let run = folder.path().join("runs/here-tutorial");
+    std::fs::create_dir_all(&run).unwrap();
+    assert_eq!(listed(folder.path()).classes, ["cat", "dog"]);
+    touch(&run.join("interrupted.safetensors"));
+    assert_eq!(listed(folder.path()).classes, ["cat", "dog"]);
+    touch(&folder.path().join("runs/5.png"));
+    assert_eq!(listed(folder.path()).classes, ["cat", "dog", "runs"]);
 }
 
 #[cfg(target_os = "linux")]

@@ -104,7 +104,17 @@ fn class_folders_with_some_other_table_are_class_folders() {
         "path,label\ncat/a.png,x\ndog/b.png,y\n",
     )
     .unwrap();
-    assert_eq!(listed(folder.path()).classes, ["x", "y"]);
+    let catalogue = listed(folder.path());
+    assert_eq!(catalogue.classes, ["x", "y"]);
+    assert_eq!(catalogue.notes, Vec::<String>::new());
+    save(colours(4, 4, 1), &folder.path().join("dog/in/c.png"));
+    save(colours(4, 4, 1), &folder.path().join("dog/in/d.png"));
+    assert_eq!(
+        listed(folder.path()).notes,
+        [
+            "2 pictures beside results.csv are not named in it and were ignored, such as dog/in/c.png"
+        ]
+    );
 }
 
 #[test]
@@ -135,6 +145,10 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
             "line 3 has no label (field 2 of 2)",
         ),
         ("path,label\na.png,cat\n\"\",cat\n", "line 3 has no path"),
+        (
+            "path,label\na.png,cat\nc.png,\"dog\nb.png,dog\n",
+            "line 3 has a label that goes on over several lines; close its quote",
+        ),
         (
             "path,label\na.png,cat\nc.png,dog\na.png,dog\n",
             "a.png is `cat` in line 2 and `dog` in line 4",
