@@ -347,6 +347,8 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
 pub enum Judged {
     /// The data's test images.
     Test,
+    /// The data's test images, some of which the model was trained on.
+    LeakedTest,
     /// The images that were held out for the test when the model was trained on this data, or would have been: where only some of the data
     /// was trained on, it is not known of the others whether they were.
     HeldOut,
@@ -360,6 +362,9 @@ impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Test => "test",
+            Self::LeakedTest => {
+                "test, with some that the model was trained on: the score flatters it"
+            }
             Self::HeldOut => "held out in training: the model was trained on others of this data",
             Self::All => "all",
             Self::Seen => {
@@ -427,7 +432,10 @@ pub fn evaluation(
     let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
     let has_trained = division.map(|division| division.recognises(&undivided));
     let (dataset, judged) = match (test, division) {
-        (Some(test), _) => (test, Judged::Test),
+        (Some(test), division) => match division.is_some_and(|known| known.recognises(&test)) {
+            true => (test, Judged::LeakedTest),
+            false => (test, Judged::Test),
+        },
         (None, Some(division)) if has_trained == Some(true) => held_out(undivided, division),
         (None, _) => (undivided, Judged::All),
     };

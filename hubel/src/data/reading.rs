@@ -130,30 +130,34 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
 /// square as high as the one in the middle is, or as wide, and no larger than `options` say; one channel where all are grey. With it a note where that
 /// is not their own size.
 ///
+/// Where none of the hundred can be read, the first other one decides; where none can at all, whoever reads them says so.
+///
 /// # Errors
-/// When none of the hundred can be read.
+/// [`Error::DataMismatch`] when there are no pictures.
 pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<(Shape, Option<String>)> {
     let step = files.len().div_ceil(100).max(1);
     let mut sizes = Vec::new();
     let mut grey = true;
-    let mut problem = None;
     let look = |file: &&File| {
-        let picture = picture::read(&file.path)?;
+        let picture = picture::read(&file.path).ok()?;
         let size = (picture.height() as usize, picture.width() as usize);
-        Ok((size, picture.color().has_color()))
+        Some((size, picture.color().has_color()))
     };
-    for seen in on_all_cores(files.iter().step_by(step), look, |_| ()) {
-        match seen {
-            Ok((size, has_color)) => {
-                sizes.push(size);
-                grey &= !has_color;
-            }
-            Err(error) => problem = problem.or(Some(error)),
-        }
+    if files.is_empty() {
+        return Err(Error::DataMismatch("there are no pictures".into()));
+    }
+    let sample = on_all_cores(files.iter().step_by(step), look, |_| ());
+    let mut sample: Vec<_> = sample.into_iter().flatten().collect();
+    if sample.is_empty() {
+        sample.extend(files.iter().find_map(|file| look(file)));
+    }
+    for (size, has_color) in sample {
+        sizes.push(size);
+        grey &= !has_color;
     }
     let channels = if grey { 1 } else { 3 };
     if sizes.is_empty() {
-        return Err(problem.unwrap_or_else(|| Error::DataMismatch("there are no pictures".into())));
+        return Ok((Shape::new(1, 1, channels), None));
     }
     if let Some((height, width)) = own_size(sizes.iter().copied(), options.largest_side) {
         return Ok((Shape::new(height, width, channels), None));

@@ -59,6 +59,27 @@ fn skipped_files_are_reported_and_the_rest_is_what_it_was() -> Result<()> {
 }
 
 #[test]
+fn a_size_is_found_where_every_sampled_file_is_bad() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        for number in 0..50u32 {
+            // Of 200 files, every second is looked at to find out the size.
+            let path = folder.path().join(format!("{class}/{number:02}"));
+            save(colours(9, 9, number), &path.with_extension("b.png"));
+            std::fs::write(path.with_extension("a.png"), b"version https://").unwrap();
+        }
+    }
+    let options = Options {
+        bad_files: BadFiles::Skip,
+        ..WHOLE
+    };
+    let splits = read(folder.path(), &options)?;
+    assert_eq!((splits.train.len(), splits.bad_files.len()), (100, 100));
+    assert_eq!(splits.train.shape(), Shape::new(9, 9, 3));
+    Ok(())
+}
+
+#[test]
 fn files_in_quarantine_keep_their_place_and_are_gone_from_the_data() -> Result<()> {
     let folder = with_two_bad_files();
     let root = folder.path().join("photos");

@@ -58,6 +58,21 @@ fn a_model_is_judged_by_what_was_held_out() -> Result<()> {
     assert_eq!(judged, Judged::HeldOut);
     assert_eq!(paths(&dataset), paths(&test));
 
+    // Sorted into parts later, what was trained on is no test.
+    let sorted = tempfile::tempdir().unwrap();
+    for class in ["0", "1"] {
+        for part in ["train", "test"] {
+            let target = sorted.path().join(part).join(class);
+            std::fs::create_dir_all(&target).unwrap();
+            for file in std::fs::read_dir(folder.path().join(class)).unwrap() {
+                let file = file.unwrap();
+                std::fs::copy(file.path(), target.join(file.file_name())).unwrap();
+            }
+        }
+    }
+    let (_, judged) = judge(sorted.path(), &division)?;
+    assert_eq!(judged, Judged::LeakedTest);
+
     // Nothing was held out for a test: that is said.
     let none = read(
         folder.path(),
