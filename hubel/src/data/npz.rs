@@ -86,15 +86,14 @@ pub(super) fn read(reader: impl Read + Seek, path: &Path) -> Result<Splits> {
             }
         )));
     };
-    let mut needed = 0u64;
     let mut parts = Vec::new();
     for (images, labels) in layout {
         if !has(&archive, images) {
             parts.push(None);
             continue;
         }
-        let images = array(&mut archive, images, &mut needed, path)?;
-        let labels = array(&mut archive, labels, &mut needed, path)?;
+        let images = array(&mut archive, images, path)?;
+        let labels = array(&mut archive, labels, path)?;
         parts.push(Some(part(images, labels, path)?));
     }
     // Labels are numbers here; that a class occurs in one part only makes it no less a class.
@@ -115,13 +114,8 @@ pub(super) fn read(reader: impl Read + Seek, path: &Path) -> Result<Splits> {
     arrays("NumPy arrays", train, validation, test)
 }
 
-/// Reads one array; `needed` counts the memory of all.
-fn array<R: Read + Seek>(
-    archive: &mut ZipArchive<R>,
-    name: &str,
-    needed: &mut u64,
-    path: &Path,
-) -> Result<Array> {
+/// Reads one array, if there is memory for it beside those that are read already.
+fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -> Result<Array> {
     let error = |problem: String| Error::DataFile {
         path: path.to_owned(),
         problem: format!("{name}: {problem}"),
@@ -140,8 +134,7 @@ fn array<R: Read + Seek>(
             header.sizes()
         ))
     })?;
-    *needed = needed.saturating_add(bytes as u64);
-    limit::check_memory(path, *needed)?;
+    limit::check_memory(path, bytes as u64)?;
     let bytes = limit::expand(&mut entry, bytes, compressed).map_err(error)?;
     Ok(Array { header, bytes })
 }

@@ -1,6 +1,7 @@
 //! Decoding picture files, with limits that hold before memory is taken.
 use std::io::{Cursor, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -10,6 +11,9 @@ use crate::{Error, Result, Shape};
 
 /// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
 pub const LARGEST_PICTURE: u64 = 100_000_000;
+
+/// Larger pictures than this, in pixels, are decoded one at a time.
+const LARGE_PICTURE: u64 = 30_000_000;
 
 /// The largest file that is read, in bytes: the largest picture, uncompressed, in 16-bit colour with alpha.
 pub const LARGEST_FILE: u64 = WIDEST_PIXEL * LARGEST_PICTURE;
@@ -167,6 +171,10 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     if width == 0 || height == 0 {
         return Err(problem(path, "it has no pixels"));
     }
+    // Cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let is_large = u64::from(width) * u64::from(height) > LARGE_PICTURE;
+    let _alone = is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     // A damaged EXIF block does not make a picture useless.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;

@@ -10,7 +10,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::data::{BadFile, Feed};
 use crate::formats::atomic::write_atomically;
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, memory};
 
 use lettering::{HEIGHT as LINE, has_letters_for, width, write};
 
@@ -80,6 +80,7 @@ impl Sheet {
         let layout = Layout::new(shape, count, settings.original);
         layout.check()?;
         // The very call that training makes, which also settles what stands in for a picture that can no longer be read.
+        memory::check(draws.len() * shape.len() * size_of::<f32>(), draws.len())?;
         let mut tensors = vec![0.0; draws.len() * shape.len()];
         let bad_files = feed.fill(settings.epoch, &mut draws, &mut tensors)?;
         draws.truncate(count);
