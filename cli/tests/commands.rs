@@ -475,6 +475,18 @@ fn an_output_folder_that_cannot_be_made_is_refused_before_training() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_model_is_refused_before_training() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("model.safetensors")).expect("a folder");
+    hubel()
+        .args(["train", "--epochs", "1000", "--out"])
+        .arg(folder.path())
+        .assert()
+        .code(1)
+        .stderr(contains("model.safetensors is a folder"));
+}
+
+#[test]
 fn training_that_diverges_says_where_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = folder.path().join("model.safetensors");

@@ -46,8 +46,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         Some(folder) => folder.clone(),
         None => new_folder(splits.train.name(), &short_name(name))?,
     };
-    prepare(&folder)?;
     let file = folder.join(MODEL_FILE);
+    prepare(&file, &trainer)?;
     if file.exists() {
         console.remark(&format!("{} will be replaced", file.display()));
     }
@@ -74,7 +74,10 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     } else {
         file
     };
-    model.save(&file)?;
+    if let Err(error) = model.save(&file) {
+        save_elsewhere(&model, console);
+        return Err(error.into());
+    }
     let stopped = interruption.leave_at_once(format!(
         "stopped by Ctrl-C: the model is saved in {}, and not tested",
         file.display()
@@ -367,12 +370,31 @@ fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error
     }
 }
 
-/// Makes the folder and finds out whether a file can be written there, before hours of training.
-fn prepare(folder: &Path) -> Result<(), Error> {
+/// Makes the folder of the model and writes one there that is as large, before hours of training.
+fn prepare(file: &Path, trainer: &Trainer) -> Result<(), Error> {
+    if file.is_dir() {
+        let problem = format!(
+            "{} is a folder, and the model's file is to be there; move it away, or choose another --out",
+            file.display()
+        );
+        return Err(Error::Settings { problem });
+    }
+    let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(refused("create", folder))?;
     let trial = folder.join(format!(".hubel-{}", std::process::id()));
-    fs::write(&trial, b"").map_err(refused("write in", folder))?;
+    let (untrained, _) = trainer.last_good();
+    untrained.save(&trial)?;
     fs::remove_file(&trial).map_err(refused("remove", &trial))
+}
+
+/// The disk was full or gone at the end: what was learnt is kept where anything can be written.
+fn save_elsewhere(model: &Model, console: &Console) {
+    let name = format!("hubel-{}.safetensors", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    console.remark(&match model.save(&file) {
+        Ok(()) => format!("the model is saved in {} instead", file.display()),
+        Err(error) => format!("nor could it be saved elsewhere: {error}"),
+    });
 }
 
 /// A network's name in file names and remarks: its own in the zoo, `network` for architecture text.
