@@ -13,6 +13,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::data::catalogue::{self, Found};
+use crate::data::picture;
 use examine::Samples;
 
 pub use classes::{IMBALANCE, TINY};
@@ -207,10 +208,12 @@ pub fn check(
     let place = |kind| Kind::ALL.iter().position(|&known| known == kind);
     // Stable: within a kind they stay in order of place.
     findings.sort_by_key(|finding| place(finding.kind));
-    let (description, notes) = match &found {
+    let (description, mut notes) = match &found {
         Found::Files(catalogue) => (catalogue.description(None), catalogue.notes.clone()),
         Found::Arrays(splits) => (splits.description.clone(), splits.notes.clone()),
     };
+    let dim = samples.whole().filter(|(_, facts)| facts.is_dim).count();
+    notes.extend(picture::dim_note(dim));
     Ok(Inspection {
         description,
         notes,

@@ -48,6 +48,8 @@ pub(super) struct Facts {
     pub(super) width: usize,
     /// Whether it has no colour.
     pub(super) is_grey: bool,
+    /// Whether it is nearly black, see [`picture::is_dim`].
+    pub(super) is_dim: bool,
     /// How EXIF says it is turned, if it is.
     pub(super) turned: Option<Orientation>,
     /// What its contents are, where its name says something else.
@@ -109,6 +111,7 @@ impl Samples {
                         height: shape.height,
                         width: shape.width,
                         is_grey,
+                        is_dim: false,
                         turned: None,
                         wrong_extension: None,
                     }),
@@ -195,8 +198,10 @@ fn facts(
     orientation: Orientation,
 ) -> Result<Facts> {
     let channels = if picture.color().has_color() { 3 } else { 1 };
+    let is_dim = picture::is_dim(&picture);
     let (pixels, shape) = picture::bytes(picture, channels)?;
     Ok(Facts {
+        is_dim,
         fingerprint: Fingerprint::new(bytes, &pixels, shape),
         height: shape.height,
         width: shape.width,

@@ -185,6 +185,7 @@ fn read_splits(
     let preparation = Preparation::unmeasured(shape, options.resize);
     let (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
     let mut notes = catalogue.notes.clone();
+    notes.extend(picture::dim_note(read.dim));
     if options.shape.is_none() {
         notes.extend(note.or_else(|| of_another_size(&read.dataset)));
         notes.extend(without_color(&read));

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
+use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
 use crate::{Error, Result, Shape};
 
@@ -215,6 +216,29 @@ pub(crate) fn bytes(picture: DynamicImage, channels: usize) -> Result<(Vec<u8>, 
         }
     };
     Ok((pixels, shape))
+}
+
+/// Whether a picture of more than 8 bits uses less than an eighth of its levels (12 bits saved as 16, for instance), so that as 8 bits
+/// it is nearly black.
+pub(crate) fn is_dim(picture: &DynamicImage) -> bool {
+    let dim = |colours: &[u16]| colours.iter().all(|&level| level < 1 << 13);
+    match picture {
+        DynamicImage::ImageLuma16(grey) => dim(grey),
+        DynamicImage::ImageLumaA16(grey) => grey.pixels().all(|pixel| dim(&pixel.0[..1])),
+        DynamicImage::ImageRgb16(rgb) => dim(rgb),
+        DynamicImage::ImageRgba16(rgba) => rgba.pixels().all(|pixel| dim(&pixel.0[..3])),
+        _ => false,
+    }
+}
+
+/// A note on so many pictures that [`is_dim`].
+pub(crate) fn dim_note(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{} of the pictures have 16 bits and use less than an eighth of their levels, which leaves them nearly black; stretch them to the whole range first",
+            thousands(count)
+        )
+    })
 }
 
 /// Grey from colour by the weights of Rec. 709; equal levels stay what they are.

@@ -19,6 +19,8 @@ pub(super) struct Read {
     pub(super) bad: Vec<BadFile>,
     /// How many had colour that they have lost.
     pub(super) greyed: usize,
+    /// How many are nearly black, see [`picture::is_dim`].
+    pub(super) dim: usize,
 }
 
 /// What is learnt of a file by reading it.
@@ -27,6 +29,7 @@ struct Seen {
     moments: Vec<[u64; 2]>,
     resized: bool,
     greyed: bool,
+    dim: bool,
 }
 
 /// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as `cache` bytes hold. The result does not
@@ -58,7 +61,7 @@ pub(super) fn read(
     let mut fingerprints = Vec::with_capacity(files.len());
     let mut all_moments = Vec::with_capacity(files.len() * preparation.shape.channels);
     let mut resized = Vec::with_capacity(files.len());
-    let mut greyed = 0;
+    let (mut greyed, mut dim) = (0, 0);
     for (place, (seen, file)) in seen.into_iter().zip(files).enumerate() {
         match seen {
             Ok(seen) => {
@@ -68,6 +71,7 @@ pub(super) fn read(
                 all_moments.extend(seen.moments);
                 resized.push(seen.resized);
                 greyed += usize::from(seen.greyed);
+                dim += usize::from(seen.dim);
             }
             Err(error) => {
                 // The row stays empty: no data set has it.
@@ -105,6 +109,7 @@ pub(super) fn read(
         places,
         bad,
         greyed,
+        dim,
     })
 }
 
@@ -112,6 +117,7 @@ pub(super) fn read(
 fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> Result<Seen> {
     let (bytes, picture) = picture::read_with_contents(&file.path)?;
     let greyed = preparation.shape.channels == 1 && picture.color().has_color();
+    let dim = picture::is_dim(&picture);
     let (pixels, shape) = picture::bytes(picture, preparation.shape.channels)?;
     let fingerprint = Fingerprint::new(&bytes, &pixels, shape);
     let (pixels, _) = preparation.brought(pixels, shape)?;
@@ -123,6 +129,7 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
         moments: moments(&pixels, preparation.shape.channels),
         resized: shape != preparation.shape,
         greyed,
+        dim,
     })
 }
 
@@ -149,7 +156,7 @@ pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<(Shape,
     let sample = on_all_cores(files.iter().step_by(step), look, |_| ());
     let mut sample: Vec<_> = sample.into_iter().flatten().collect();
     if sample.is_empty() {
-        sample.extend(files.iter().find_map(|file| look(file)));
+        sample.extend(files.iter().find_map(look));
     }
     for (size, has_color) in sample {
         sizes.push(size);

@@ -181,3 +181,23 @@ fn vast_sizes_in_headers_of_any_format_are_refused() {
         );
     }
 }
+
+#[test]
+fn pictures_that_use_few_of_16_bits_are_said_in_training_and_by_check() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    for (class, most) in [("cell", 1 << 12), ("dust", 1 << 16)] {
+        for number in 0..4 {
+            let level = |x: u32, y: u32| ((x * 3007 + y * 1891 + number * 31279) % most) as u16;
+            let picture = image::ImageBuffer::from_fn(12, 12, |x, y| image::Luma([level(x, y)]));
+            let path = folder.path().join(format!("{class}/{number}.png"));
+            save(DynamicImage::ImageLuma16(picture), &path);
+        }
+    }
+    let expected = "4 of the pictures have 16 bits and use less than an eighth of their levels";
+    let said = |notes: &[String]| notes.iter().any(|note| note.starts_with(expected));
+    let splits = read(folder.path(), &WHOLE)?;
+    assert!(said(&splits.notes), "{:?}", splits.notes);
+    let inspection = crate::check::check(folder.path(), &|_, _| ())?;
+    assert!(said(&inspection.notes), "{:?}", inspection.notes);
+    Ok(())
+}
