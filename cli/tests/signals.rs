@@ -94,7 +94,7 @@ fn ctrl_c_during_the_test_leaves_at_once_and_says_where_the_model_is() {
         }
     }
     let out = folder.path().join("out");
-    let training = hubel()
+    let mut training = hubel()
         .arg("train")
         .arg(&data)
         .args(["--model", "resnet18", "--input", "224x224x1"])
@@ -106,6 +106,8 @@ fn ctrl_c_during_the_test_leaves_at_once_and_says_where_the_model_is() {
         .expect("hubel starts");
     // Once the model is there, it is tested, which takes a while.
     while !out.join("model.safetensors").exists() {
+        let ended = training.try_wait().expect("its state");
+        assert!(ended.is_none(), "training ended: {ended:?}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let sent = Command::new("kill")

@@ -68,9 +68,13 @@ pub enum Error {
     },
     /// The plan of a run needs more memory than the machine has free.
     #[error(
-        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; a smaller batch needs less, and a smaller --cache of pictures leaves more",
+        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; {}",
         *needed as f64 / 1e9,
-        *available as f64 / 1e9
+        *available as f64 / 1e9,
+        match batch {
+            0 | 1 => "a smaller input or network needs less",
+            _ => "a smaller batch needs less",
+        }
     )]
     Memory {
         /// Bytes that the plan needs.

@@ -23,7 +23,7 @@ pub struct Report {
 /// Writes the images of the given indices, `[n, h, w, c]`, and returns the places among them that could not be filled.
 type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<Vec<usize>> + 'a;
 
-/// The most images of a batch, and the most memory for them: enough to be fast, and far below what a machine has.
+/// The most images of a batch, and the most memory for two maps of them: enough to be fast, and far below what a machine has.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 500 << 20;
 
@@ -119,12 +119,19 @@ impl Model {
             };
             Plan::compile(&graph, &self.parameters, cpu, settings)
         };
-        let mut most = BATCH.min(count);
-        let mut plan = loop {
-            match compile(most) {
-                Ok(plan) if plan.bytes() <= BATCH_BYTES || most == 1 => break plan,
-                Err(Error::Memory { .. }) | Ok(_) if most > 1 => most = most.div_ceil(2),
-                refused => break refused?,
+        // By shapes alone, so that any number of threads takes the same batches; two maps are there at a time.
+        let largest = graph.nodes.iter().map(|node| node.shape.len()).max();
+        let image = 2 * size_of::<f32>() * largest.unwrap_or(1);
+        let mut most = (BATCH_BYTES / image).clamp(1, BATCH).min(count);
+        // Both before memory is taken for the first.
+        let (mut plan, mut rest) = loop {
+            let rest = match count % most {
+                0 => Ok(None),
+                rest => compile(rest).map(Some),
+            };
+            match compile(most).and_then(|plan| Ok((plan, rest?))) {
+                Err(Error::Memory { .. }) if most > 1 => most = most.div_ceil(2),
+                plans => break plans?,
             };
         };
         let mut workspace = Workspace::new(&plan);
@@ -132,7 +139,7 @@ impl Model {
         let indices: Vec<usize> = (0..count).collect();
         for batch in indices.chunks(most) {
             if plan.batch() != batch.len() {
-                plan = compile(batch.len())?;
+                plan = rest.take().expect("there is a plan for the last batch");
                 workspace.fit(&plan);
                 plan.pack(cpu, &self.parameters, &mut workspace);
             }

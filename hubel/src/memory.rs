@@ -9,8 +9,8 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Memory`]
 pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
-    match available() {
-        Some(available) if needed > available => Err(Error::Memory {
+    match available_or_addressable() {
+        available if needed > available => Err(Error::Memory {
             needed,
             available,
             batch,
@@ -24,10 +24,15 @@ pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
 /// # Errors
 /// [`Error::Weights`]
 pub(crate) fn check_weights(needed: usize) -> Result<()> {
-    match available() {
-        Some(available) if needed > available => Err(Error::Weights { needed, available }),
+    match available_or_addressable() {
+        available if needed > available => Err(Error::Weights { needed, available }),
         _ => Ok(()),
     }
+}
+
+/// What is free, or where the system does not say it what can be addressed at all.
+fn available_or_addressable() -> usize {
+    available().unwrap_or(isize::MAX as usize)
 }
 
 /// Bytes that the system says are free to take, or that a container leaves of its limit where those are fewer (Linux); elsewhere unknown.

@@ -47,7 +47,10 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         None => new_folder(splits.train.name(), &short_name(name))?,
     };
     let file = folder.join(MODEL_FILE);
-    prepare(&file, &trainer)?;
+    prepare(&file, &trainer).inspect_err(|_| {
+        // If nothing is in it, it was made for this run.
+        let _ = fs::remove_dir(&folder);
+    })?;
     if file.exists() {
         console.remark(&format!("{} will be replaced", file.display()));
     }

@@ -191,7 +191,8 @@ pub(super) fn is_quarantined(table: &Path, name: &Path) -> bool {
     };
     [table, folder_of(table)].into_iter().any(|root| {
         root.canonicalize()
-            .is_ok_and(|root| folder(&root).join(place).is_file())
+            .and_then(|root| folder(&root).join(place).symlink_metadata())
+            .is_ok_and(|moved| !moved.is_dir())
     })
 }
 

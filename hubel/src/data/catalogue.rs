@@ -191,7 +191,7 @@ fn in_folder(path: &Path) -> Result<Found> {
         catalogue.name = name_of(path);
         catalogue
             .notes
-            .extend(csv::left_out(&table, &catalogue, &contents)?);
+            .extend(csv::left_out(&table, &catalogue, &contents));
         return Ok(Found::Files(catalogue));
     }
     if let ([], [file]) = (&contents.folders[..], &contents.files[..])

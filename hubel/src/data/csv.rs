@@ -9,7 +9,7 @@ use ::csv::{ReaderBuilder, StringRecord, Trim};
 
 use crate::data::bad_files::is_quarantined;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
-use crate::data::folder::{Contents, part_called, passed_over, pictures_below};
+use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
 use crate::formats::atomic::folder_of;
 use crate::{Error, Result};
 use columns::Columns;
@@ -416,28 +416,26 @@ pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
 }
 
 /// A note about pictures that lie beside a table, or in folders beside it, and are not named in it.
-///
-/// # Errors
-/// [`Error::Io`] when a folder cannot be read.
-pub(super) fn left_out(
-    table: &Path,
-    catalogue: &Catalogue,
-    contents: &Contents,
-) -> Result<Option<String>> {
+pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents) -> Option<String> {
     let folder = folder_of(table);
     let named: HashSet<&PathBuf> = catalogue.files.iter().map(|file| &file.path).collect();
     let beside = contents.files.iter().cloned();
     let mut pictures: Vec<PathBuf> = beside.filter(|file| passed_over(file).is_none()).collect();
-    pictures.extend(pictures_below(folder, &contents.folders)?);
+    pictures.extend(pictures_below(folder, &contents.folders));
     pictures.retain(|file| !named.contains(file));
-    Ok(pictures.first().map(|first| {
+    if !pictures.is_empty() {
+        // A table may name them by other ways.
+        let places: HashSet<PathBuf> = named.into_iter().map(|file| real(file)).collect();
+        pictures.retain(|file| !places.contains(&real(file)));
+    }
+    pictures.first().map(|first| {
         format!(
             "{} pictures beside {} are not named in it and were ignored, such as {}",
             thousands(pictures.len()),
             name_of(table),
             first.strip_prefix(folder).unwrap_or(first).display()
         )
-    }))
+    })
 }
 
 /// Whether a file is a table by its ending.

@@ -120,7 +120,7 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
     let mut note = None;
     match parts(root, &contents.folders)? {
         Layout::Divided(parts) => {
-            listing.pass_over(&contents);
+            listing.pass_over(&contents)?;
             for folder in &contents.folders {
                 if !parts.iter().any(|(_, part, _)| part == folder) {
                     listing.ignored.note(Reason::Beside, folder);
@@ -258,24 +258,25 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Notes files that lie where only folders mean something.
-    fn pass_over(&mut self, contents: &Contents) {
+    /// Notes files that lie where only folders mean something; a link that leads nowhere may have been one.
+    fn pass_over(&mut self, contents: &Contents) -> Result<()> {
+        if let Some(link) = contents.files.iter().find(|file| leads_nowhere(file)) {
+            return Err(problem(
+                link,
+                "it is a link to what is not there, perhaps pictures on a disk that is not mounted; bring that back, or delete the link",
+            ));
+        }
         self.ignored.add(&contents.ignored);
         for file in &contents.files {
             self.ignored.note(Reason::Stray, file);
             self.stray_pictures += usize::from(passed_over(file).is_none());
         }
+        Ok(())
     }
 
     /// Lists each folder as a class of `part`.
     fn class_folders(&mut self, contents: Contents, part: Option<Part>) -> Result<()> {
-        if let Some(link) = contents.files.iter().find(|file| leads_nowhere(file)) {
-            return Err(problem(
-                link,
-                "it is a link to what is not there, perhaps a class on a disk that is not mounted; bring that back, or delete the link",
-            ));
-        }
-        self.pass_over(&contents);
+        self.pass_over(&contents)?;
         let mut met = HashSet::new();
         let mut places: HashMap<PathBuf, String> = HashMap::new();
         for folder in contents.folders {
@@ -391,19 +392,17 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The pictures in and below folders of `root`.
-///
-/// # Errors
-/// [`Error::Io`] when a folder cannot be read.
-pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// The pictures in and below folders of `root`, as far as these can be read.
+pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut listing = Listing::new(root);
     let mut seen = listing.above.clone();
     for folder in folders {
         if seen.insert(real(folder)) {
-            listing.pictures(folder.clone(), 0, None, &mut seen)?;
+            // What cannot be read ends the folder and nothing else: these pictures are only counted.
+            let _ = listing.pictures(folder.clone(), 0, None, &mut seen);
         }
     }
-    Ok(listing.files.into_iter().map(|file| file.path).collect())
+    listing.files.into_iter().map(|file| file.path).collect()
 }
 
 /// Why a file in a class folder is no picture, or `None` when it is to be read as one.
@@ -435,8 +434,8 @@ fn begins_like_a_picture(file: &Path) -> bool {
         && picture::is_known(&start)
 }
 
-/// Where a folder really is; the path itself if the system cannot tell.
-fn real(folder: &Path) -> PathBuf {
+/// Where a folder or file really is; the path itself if the system cannot tell.
+pub(super) fn real(folder: &Path) -> PathBuf {
     folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
 }
 

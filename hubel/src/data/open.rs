@@ -67,17 +67,6 @@ impl Options {
                 });
             }
         }
-        if let (Some(cache), Some(free)) = (self.cache, memory::available())
-            && cache > free
-        {
-            return Err(Error::Settings {
-                problem: format!(
-                    "{:.1} GB for decoded pictures (--cache) are more than the {:.1} GB that are free; give less, or leave it out for half of that",
-                    cache as f64 / 1e9,
-                    free as f64 / 1e9
-                ),
-            });
-        }
         if self.validation + self.test >= 1.0 {
             return Err(Error::Settings {
                 problem: format!(

@@ -14,7 +14,7 @@ use crate::{Error, Result, Shape};
 pub const LARGEST_PICTURE: u64 = 100_000_000;
 
 /// Larger pictures than this, in pixels, are decoded one at a time.
-const LARGE_PICTURE: u64 = 30_000_000;
+const LARGE_PICTURE: u64 = 64_000_000;
 
 /// The largest file that is read, in bytes: the largest picture, uncompressed, in 16-bit colour with alpha.
 pub const LARGEST_FILE: u64 = WIDEST_PIXEL * LARGEST_PICTURE;
@@ -172,7 +172,7 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     if width == 0 || height == 0 {
         return Err(problem(path, "it has no pixels"));
     }
-    // Cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
+    // Most cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let is_large = u64::from(width) * u64::from(height) > LARGE_PICTURE;
     let _alone = is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));

@@ -4,7 +4,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::storage::{Files, moments};
 use crate::data::{BadFile, BadFiles, Dataset, Options, Pixels, Preparation, Reading, picture};
 use crate::on_all_cores::on_all_cores;
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, memory};
 
 /// Called now and then with the files that have been read and those to be read.
 pub(super) type Listen<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -36,7 +36,8 @@ struct Seen {
 /// depend on the number of cores. `policy` is what is done later about those that can no longer be read.
 ///
 /// # Errors
-/// [`Error::DataMismatch`] when fewer than two classes are named; a bad file is no error.
+/// [`Error::DataMismatch`] when fewer than two classes are named; [`Error::Settings`] when `cache` is used and is not there; a bad file is no
+/// error.
 pub(super) fn read(
     name: &str,
     classes: &[String],
@@ -48,6 +49,17 @@ pub(super) fn read(
 ) -> Result<Read> {
     let length = preparation.shape.len();
     let kept_rows = (cache / length).min(files.len());
+    if let Some(free) = memory::available()
+        && kept_rows * length > free
+    {
+        return Err(Error::Settings {
+            problem: format!(
+                "decoded pictures would take {:.1} GB (--cache) and {:.1} GB are free; give less, or leave it out for half of that",
+                (kept_rows * length) as f64 / 1e9,
+                free as f64 / 1e9
+            ),
+        });
+    }
     let mut kept = vec![0u8; kept_rows * length];
     let room = kept.chunks_exact_mut(length).map(Some);
     let room = room.chain(std::iter::repeat_with(|| None));
