@@ -55,14 +55,15 @@ pub(super) fn text(name: &str) -> Option<String> {
     })
 }
 
-/// The tutorial's network with batch normalisation after each convolution and dropout before the end.
+/// The tutorial's network with twice the filters of `tutorial`, batch normalisation after each convolution and dropout after each pooling.
 fn tutorial_bn() -> String {
     let mut text = String::new();
-    for filters in [32, 64, 128] {
+    for (filters, dropout) in [(64, 0.1), (128, 0.2), (256, 0.3)] {
         let conv = format!("conv({filters}, padding=1, bias=false)");
-        write!(text, "[{conv}-batchnorm-relu]x2-{POOL}-").expect("a String takes all");
+        write!(text, "[{conv}-batchnorm-relu]x2-{POOL}-dropout({dropout})-")
+            .expect("a String takes all");
     }
-    text + "flatten-dropout(0.3)-linear(classes)"
+    text + "flatten-linear(classes)"
 }
 
 /// Simonyan and Zisserman 2015, with batch normalisation, for 32×32 pictures.
