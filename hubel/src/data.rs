@@ -377,7 +377,7 @@ impl Dataset {
     }
 
     /// A picture that could not be read, where such are left out.
-    pub(crate) fn left_out(&self, index: usize, error: Error) -> Result<BadFile> {
+    fn left_out(&self, index: usize, error: Error) -> Result<BadFile> {
         match (self.reading, self.path(index)) {
             (Some(reading), Some(path)) if reading.bad_files != BadFiles::Fail => {
                 Ok(BadFile::new(path, error))

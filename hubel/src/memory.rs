@@ -9,13 +9,14 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Memory`]
 pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
-    match available_or_addressable() {
-        available if needed > available => Err(Error::Memory {
+    let available = available_or_addressable();
+    match needed > available {
+        true => Err(Error::Memory {
             needed,
             available,
             batch,
         }),
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 
@@ -24,9 +25,10 @@ pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
 /// # Errors
 /// [`Error::Weights`]
 pub(crate) fn check_weights(needed: usize) -> Result<()> {
-    match available_or_addressable() {
-        available if needed > available => Err(Error::Weights { needed, available }),
-        _ => Ok(()),
+    let available = available_or_addressable();
+    match needed > available {
+        true => Err(Error::Weights { needed, available }),
+        false => Ok(()),
     }
 }
 

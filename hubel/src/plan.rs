@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn weights_that_no_machine_holds_are_refused_before_they_are_drawn() -> Result<()> {
         if memory::available().is_none() {
-            return Ok(()); // Where the system does not say what is free, nothing can be refused.
+            return Ok(()); // Where the system does not say what is free, a petabyte might be.
         }
         // 2^48 weights, a petabyte.
         let network = Network::parse("flatten-linear(4294967296)")?;

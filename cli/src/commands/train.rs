@@ -48,8 +48,10 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     };
     let file = folder.join(MODEL_FILE);
     prepare(&file, &trainer).inspect_err(|_| {
-        // If nothing is in it, it was made for this run.
-        let _ = fs::remove_dir(&folder);
+        // A folder that was made for this run is worth nothing, and would give the next one another name.
+        if arguments.out.is_none() {
+            let _ = fs::remove_dir(&folder);
+        }
     })?;
     if file.exists() {
         console.remark(&format!("{} will be replaced", file.display()));

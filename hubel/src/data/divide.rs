@@ -96,10 +96,7 @@ impl Division {
     /// Whether `dataset` holds samples that were trained on. It looks at no more of them than it has to.
     pub(super) fn recognises(&self, dataset: &Dataset) -> bool {
         let sketch: HashSet<u64> = self.sketch.iter().copied().collect();
-        dataset.rows.iter().any(|&row| {
-            let fingerprint = dataset.pixels.fingerprint(row, dataset.shape);
-            sketch.contains(&fingerprint.content)
-        })
+        dataset.contents().any(|content| sketch.contains(&content))
     }
 
     /// The part of each sample.

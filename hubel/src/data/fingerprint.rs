@@ -72,9 +72,14 @@ impl Fingerprint {
     /// When `pixels` is not of `shape`, or `shape` holds nothing.
     pub(crate) fn new(content: &[u8], pixels: &[u8], shape: Shape) -> Self {
         Self {
-            content: XxHash3_64::oneshot(content),
+            content: Self::content_of(content),
             look: Look::new(pixels, shape),
         }
+    }
+
+    /// The hash of contents, byte for byte.
+    pub(crate) fn content_of(bytes: &[u8]) -> u64 {
+        XxHash3_64::oneshot(bytes)
     }
 
     /// The fingerprint of what does not look like anything: numbers that are no picture.

@@ -236,17 +236,11 @@ fn leaks(splits: &Splits) -> Vec<String> {
     let Pixels::Files(_) = splits.train.pixels else {
         return Vec::new();
     };
-    let contents = |dataset: &Dataset| {
-        dataset
-            .fingerprints()
-            .into_iter()
-            .map(|print| print.content)
-    };
-    let trained: HashSet<u64> = contents(&splits.train).collect();
+    let trained: HashSet<u64> = splits.train.contents().collect();
     let parts = [("validation", &splits.validation), ("test", &splits.test)];
     let notes = parts.into_iter().filter_map(|(part, dataset)| {
         let dataset = dataset.as_ref()?;
-        let count = contents(dataset).filter(|content| trained.contains(content)).count();
+        let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
                 "{} of the {} {part} images are trained on as well, so that the score flatters; `hubel check` lists them",

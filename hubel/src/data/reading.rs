@@ -155,8 +155,6 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
 /// [`Error::DataMismatch`] when there are no pictures.
 pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<(Shape, Option<String>)> {
     let step = files.len().div_ceil(100).max(1);
-    let mut sizes = Vec::new();
-    let mut grey = true;
     let look = |file: &&File| {
         let picture = picture::read(&file.path).ok()?;
         let size = (picture.height() as usize, picture.width() as usize);
@@ -170,11 +168,8 @@ pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<(Shape,
     if sample.is_empty() {
         sample.extend(files.iter().find_map(look));
     }
-    for (size, has_color) in sample {
-        sizes.push(size);
-        grey &= !has_color;
-    }
-    let channels = if grey { 1 } else { 3 };
+    let (mut sizes, colours): (Vec<_>, Vec<bool>) = sample.into_iter().unzip();
+    let channels = if colours.contains(&true) { 3 } else { 1 };
     if sizes.is_empty() {
         return Ok((Shape::new(1, 1, channels), None));
     }
@@ -218,6 +213,12 @@ impl Dataset {
         dataset.rows = rows;
         dataset.reading = Some(reading);
         Ok(dataset)
+    }
+
+    /// The hash of each sample's contents: of its file, or of its pixels where it came from none.
+    pub(super) fn contents(&self) -> impl Iterator<Item = u64> {
+        let content = |row: &usize| self.pixels.content(*row, self.shape);
+        self.rows.iter().map(content)
     }
 
     /// The fingerprint of each sample: of its file, or of its pixels where it came from none.

@@ -41,14 +41,26 @@ impl Pixels {
                 Fingerprint::new(pixels, pixels, shape)
             }
             // What numbers look like is not known.
-            Self::Floats(floats) => {
-                let numbers = &floats[row * length..][..length];
-                let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-                Fingerprint::of_content(&bytes)
-            }
+            Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprints[row],
         }
     }
+
+    /// The hash of the contents of a row alone, as its fingerprint has it.
+    pub(super) fn content(&self, row: usize, shape: Shape) -> u64 {
+        let length = shape.len();
+        match self {
+            Self::Bytes(bytes) => Fingerprint::content_of(&bytes[row * length..][..length]),
+            Self::Floats(floats) => Fingerprint::content_of(&little_endian(floats, row, length)),
+            Self::Files(files) => files.fingerprints[row].content,
+        }
+    }
+}
+
+/// The bytes of a row of numbers.
+fn little_endian(floats: &[f32], row: usize, length: usize) -> Vec<u8> {
+    let numbers = &floats[row * length..][..length];
+    numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
 /// Pictures in files, brought to one shape.

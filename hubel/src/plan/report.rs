@@ -329,7 +329,7 @@ mod tests {
             "conv(16, padding=1, bias=false)-batchnorm-relu-conv(32, padding=1)-relu-pool-flatten-fc(classes)",
         )?;
         let graph = network.graph(Shape::new(8, 8, 3), 10)?;
-        let parameters = Parameters::initial(&graph, 1).unwrap();
+        let parameters = Parameters::initial(&graph, 1)?;
         let plan = Plan::compile(&graph, &parameters, &Cpu::best(1), settings)?;
         assert_eq!(plan.bytes(), plan.report().memory.bytes);
         Ok(plan.report())
@@ -373,7 +373,7 @@ mod tests {
              -batchnorm-relu-residual[conv(8, padding=1)]-flatten-fc(classes)",
         )?;
         let graph = network.graph(Shape::new(17, 17, 3), 10)?;
-        let parameters = Parameters::initial(&graph, 1).unwrap();
+        let parameters = Parameters::initial(&graph, 1)?;
         let settings = PlanSettings::training(4);
         let report = Plan::compile(&graph, &parameters, &Cpu::best(1), settings)?.report();
         let kinds: Vec<&str> = report.steps.iter().map(|step| &*step.kind).collect();
@@ -406,7 +406,7 @@ mod tests {
             "conv(8)-batchnorm-relu-residual[conv(8, padding=1)-batchnorm]-relu-globalavgpool-fc(classes)",
         )?;
         let graph = network.graph(Shape::new(8, 8, 3), 10)?;
-        let parameters = Parameters::initial(&graph, 1).unwrap();
+        let parameters = Parameters::initial(&graph, 1)?;
         let [fused, plain] = [true, false].map(|fuse| {
             let settings = PlanSettings {
                 fuse,

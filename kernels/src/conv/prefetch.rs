@@ -1,5 +1,8 @@
 //! Hints to fetch memory early: a tile reads many short runs, which the processor does not foresee.
 
+/// Numbers between the weights that are read and those that are fetched: enough for a cache miss to pass.
+pub(super) const WEIGHTS_AHEAD: usize = 1 << 10;
+
 /// Asks for the cache lines of `numbers` numbers from `start` on, which need not exist.
 #[inline(always)]
 pub(super) fn prefetch(start: *const f32, numbers: usize) {

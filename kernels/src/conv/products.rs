@@ -1,7 +1,7 @@
 //! The innermost loop of the direct convolutions.
 use crate::simd::Simd;
 
-use super::prefetch::prefetch;
+use super::prefetch::{WEIGHTS_AHEAD, prefetch};
 
 /// Where the terms of a sum of products lie: rows of runs of neighbouring terms.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +28,6 @@ pub(super) struct Ahead {
     /// Whether weights, too, are fetched.
     pub(super) weights: bool,
 }
-
-/// Numbers between the weights that are read and those that are fetched: enough for a cache miss to pass.
-const WEIGHTS_AHEAD: usize = 1 << 10;
 
 /// Sums over all terms of P numbers of the source times V vectors of weights.
 ///

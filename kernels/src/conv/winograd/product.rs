@@ -1,6 +1,6 @@
 //! The products of one plane: C (+)= A · B with C in registers.
 use crate::Simd;
-use crate::conv::prefetch::prefetch;
+use crate::conv::prefetch::{WEIGHTS_AHEAD, prefetch};
 
 /// A matrix that is read or written in place: the address of its first number, and the steps between rows and columns.
 #[derive(Clone, Copy)]
@@ -16,9 +16,6 @@ pub(super) struct Right {
     pub(super) start: *const f32,
     pub(super) row: usize,
 }
-
-/// Numbers between those of B that are read and those that are fetched.
-const AHEAD: usize = 1 << 10;
 
 /// Rows of contiguous numbers that are written.
 #[derive(Clone, Copy)]
@@ -161,7 +158,7 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(
         let (mut from_a, mut from_b) = (a.start, b.start);
         for _ in 0..terms {
             if fetch {
-                prefetch(from_b.wrapping_add(AHEAD), V * S::LANES);
+                prefetch(from_b.wrapping_add(WEIGHTS_AHEAD), V * S::LANES);
             }
             let mut right = [simd.zero(); V];
             for v in 0..V {
