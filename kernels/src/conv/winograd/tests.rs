@@ -261,6 +261,42 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
 }
 
 #[test]
+fn shares_of_the_tiles_give_the_same_bits_for_any_threads_and_blocks() {
+    // 1024 tiles are four shares; a block ends within a share.
+    let geometry = square(64, 13, 20, 33);
+    let problem = Problem::new(geometry);
+    let one = problem.solve(&Cpu::best(1));
+    for threads in 2..6 {
+        let many = problem.solve(&Cpu::best(threads));
+        assert!(many == one, "{threads} threads");
+    }
+    let cpu = Cpu::best(3);
+    for block in [8, 24, 1024] {
+        let order = Order::Shares { shares: 4, block };
+        let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+        let [weights, _] = problem.weight_gradient(&cpu, &pass);
+        assert!(weights == one[2], "{order:?}");
+    }
+    // One share is no other sum than that of the halves of the planes; several round otherwise, and only that.
+    let weights = |order| {
+        let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+        problem.weight_gradient(&cpu, &pass)[0].clone()
+    };
+    let channels = [20, 33];
+    let halves = weights(Order::Own { channels, block: 8 });
+    let block = 16;
+    assert!(weights(Order::Shares { shares: 1, block }) == halves);
+    let largest = halves.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
+    for shares in [4, 5] {
+        let several = weights(Order::Shares { shares, block });
+        assert!(several != halves, "{shares} shares");
+        for (i, (a, b)) in several.iter().zip(&halves).enumerate() {
+            assert!((a - b).abs() <= 1e-5 * largest, "{shares}, {i}: {a} {b}");
+        }
+    }
+}
+
+#[test]
 fn epilogues_follow_their_formula() {
     let geometry = square(2, 9, 5, 21);
     let problem = Problem::new(geometry);

@@ -1,7 +1,8 @@
 //! The weight gradient by F(3×3, 4×4): its "output" are the nine taps, its "kernel" a 4×4 tile of the output gradient.
 //!
 //! In every plane the sum over tiles of input ⊗ output gradient, `[input channel][output channel]`; each element adds its tiles one
-//! after the other whatever the blocks of tiles and channels, so they may follow the number of threads and change no bit.
+//! after the other whatever the blocks of tiles and channels, so they may follow the number of threads and change no bit. Only
+//! shares of the tiles are sums of their own.
 mod tasks;
 
 use std::ops::Range;
@@ -15,18 +16,36 @@ use crate::{Cpu, DisjointMut};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.
 const SUMS_IN_CACHE: usize = 320 * 1024;
+/// Floats of the sums of a share, of all planes and channels: they stay in L2 beside blocks of 32 tiles.
+const SUMS_OF_SHARE: usize = 80 * 1024;
+/// Tiles of a share at least; adding its sums up takes as long as the products of 16.
+const TILES_OF_SHARE: usize = 256;
+/// At most, so that their sums take little memory.
+const SHARES: usize = 16;
+/// With fewer, too few threads would have work.
+const MIN_SHARES: usize = 4;
 /// Floats of the transformed maps of a chunk, for both maps: they stay in L3.
 const CHUNK_FLOATS: usize = 4 * 1024 * 1024;
 /// Tiles that one task transforms for all channels.
 const TRANSFORM: usize = 8;
 /// Tiles whose rows of both maps stay in L1.
 const NEAR: usize = 64;
+/// Floats of the sums of all shares that one task adds up.
+const ADD: usize = 4096;
 /// Pixels that one task adds up for the bias.
 const PIXELS: usize = 512;
 
 /// Who computes what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
+    /// Each task has all planes and channels of a share of the tiles, and sums of its own that are added up at the end. How many shares
+    /// there are decides the bits, so that the geometry alone decides it.
+    Shares {
+        /// Tasks.
+        shares: usize,
+        /// Tiles of a block.
+        block: usize,
+    },
     /// Each task has one half of the planes, a range of input and of output channels, and transforms what it needs: nothing is shared.
     Own {
         /// Input channels and output channels of a task.
@@ -99,15 +118,23 @@ impl WeightGradient {
         (self.pixels().div_ceil(PIXELS) * self.channels[1]).next_multiple_of(GAP)
     }
 
+    /// Channels of a range of input and of output channels.
+    fn channels_of_range(&self) -> [usize; 2] {
+        match self.order {
+            Order::Shares { .. } => self.channels,
+            Order::Own { channels, .. } | Order::Shared { channels, .. } => channels,
+        }
+    }
+
     /// Ranges of input and of output channels.
     fn ranges(&self) -> [usize; 2] {
-        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
+        let channels = self.channels_of_range();
         [0, 1].map(|side| self.channels[side].div_ceil(channels[side]))
     }
 
     /// The channels of one pair of ranges.
     fn part(&self, pair: usize) -> Part {
-        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
+        let channels = self.channels_of_range();
         let [_, across] = self.ranges();
         let index = [pair / across, pair % across];
         Part {
@@ -122,7 +149,7 @@ impl WeightGradient {
     /// The channels of a range of the input (side 0) or the output (1).
     #[inline(always)]
     fn range(&self, side: usize, i: usize) -> Range<usize> {
-        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
+        let channels = self.channels_of_range();
         let first = i * channels[side];
         first..(first + channels[side]).min(self.channels[side])
     }
@@ -131,6 +158,7 @@ impl WeightGradient {
     fn sums_len(&self) -> usize {
         let pairs = self.ranges()[0] * self.ranges()[1];
         let kept = match self.order {
+            Order::Shares { shares, .. } => shares,
             Order::Shared { chunk, .. } if chunk >= self.tiles.count => self.slots,
             _ => pairs,
         };
@@ -139,8 +167,7 @@ impl WeightGradient {
 
     /// Floats from one tile to the next in the transformed maps of a range of channels.
     fn rows(&self) -> [usize; 2] {
-        let (Order::Own { channels, .. } | Order::Shared { channels, .. }) = self.order;
-        channels.map(|channels| channels.next_multiple_of(GAP))
+        (self.channels_of_range()).map(|channels| channels.next_multiple_of(GAP))
     }
 
     /// Floats from one plane to the next where all ranges of channels of a chunk are kept, one after the other: a product then reads
@@ -153,6 +180,9 @@ impl WeightGradient {
     fn planes_len(&self) -> usize {
         let [input, output] = self.rows();
         match self.order {
+            Order::Shares { block, .. } => {
+                self.slots * PLANES * self.steps(block).iter().sum::<usize>()
+            }
             Order::Own { block, .. } => {
                 self.slots * HALF_PLANES * (block * (input + output) + 2 * GAP)
             }
@@ -198,24 +228,97 @@ impl WeightGradient {
         };
         let weight_gradient = &DisjointMut::new(weight_gradient);
         match self.order {
+            Order::Shares { shares, block } => {
+                self.run_shares(cpu, [shares, block], &maps, sums, planes);
+                self.interpolate(cpu, sums, weight_gradient);
+            }
             Order::Own { block, .. } => {
                 self.run_own(cpu, block, &maps, sums, planes);
-                let sums = &*sums;
-                cpu.parallel(self.ranges()[0] * self.ranges()[1], |pair| {
-                    let part = self.part(pair);
-                    let length = PLANES * part.plane;
-                    cpu.dispatch(Interpolate {
-                        sums: &sums[pair * length..(pair + 1) * length],
-                        part,
-                        channels: self.channels,
-                        weight_gradient,
-                    });
-                });
+                self.interpolate(cpu, sums, weight_gradient);
             }
             Order::Shared { chunk, .. } => {
                 self.run_shared(cpu, chunk, &maps, sums, planes, weight_gradient);
             }
         }
+    }
+
+    /// From the sums of all pairs of ranges, one after the other.
+    fn interpolate(&self, cpu: &Cpu, sums: &[f32], weight_gradient: &DisjointMut<f32>) {
+        cpu.parallel(self.ranges()[0] * self.ranges()[1], |pair| {
+            let part = self.part(pair);
+            let length = PLANES * part.plane;
+            cpu.dispatch(Interpolate {
+                sums: &sums[pair * length..(pair + 1) * length],
+                part,
+                channels: self.channels,
+                weight_gradient,
+            });
+        });
+    }
+
+    fn run_shares(
+        &self,
+        cpu: &Cpu,
+        [shares, block]: [usize; 2],
+        maps: &Maps,
+        sums: &mut [f32],
+        planes: &mut [f32],
+    ) {
+        let part = &self.part(0);
+        let length = PLANES * part.plane;
+        let lengths = self.steps(block).map(|step| PLANES * step);
+        let planes = DisjointMut::new(planes);
+        {
+            let sums = DisjointMut::new(sums);
+            cpu.parallel_in_slots(self.slots, shares, |slot, share| {
+                let at = slot * (lengths[0] + lengths[1]);
+                // SAFETY: one task at a time has this slot, and each its own share.
+                let (inputs, outputs, sums) = unsafe {
+                    (
+                        planes.slice(at..at + lengths[0]),
+                        planes.slice(at + lengths[0]..at + lengths[0] + lengths[1]),
+                        sums.slice(share * length..(share + 1) * length),
+                    )
+                };
+                let planes = [inputs, outputs].map(DisjointMut::new);
+                let planes = [&planes[0], &planes[1]];
+                let [start, end] = [share, share + 1].map(|i| i * self.tiles.count / shares);
+                for first in (start..end).step_by(block) {
+                    let tiles = first..(first + block).min(end);
+                    let count = tiles.len();
+                    let next = tiles.end..(tiles.end + block).min(end);
+                    cpu.dispatch(Transform {
+                        whole: self,
+                        maps,
+                        tiles,
+                        to: planes,
+                        row: 0,
+                        chunk: block,
+                    });
+                    cpu.dispatch(Shared {
+                        whole: self,
+                        planes,
+                        tiles: count,
+                        chunk: block,
+                        add: first > start,
+                        part,
+                        sums,
+                        ahead: Some((maps, next)),
+                    });
+                }
+            });
+        }
+        let (total, others) = sums[..shares * length].split_at_mut(length);
+        let others = &*others;
+        cpu.parallel_chunks(total, ADD, |i, total| {
+            cpu.vectorised(|| {
+                for other in others.chunks_exact(length) {
+                    for (sum, other) in total.iter_mut().zip(&other[i * ADD..]) {
+                        *sum += other;
+                    }
+                }
+            });
+        });
     }
 
     fn run_own(&self, cpu: &Cpu, block: usize, maps: &Maps, sums: &mut [f32], planes: &mut [f32]) {
@@ -295,6 +398,7 @@ impl WeightGradient {
                     add: tiles.start > 0,
                     part: &part,
                     sums,
+                    ahead: None,
                 });
                 if tiles.end == self.tiles.count {
                     cpu.dispatch(Interpolate {
@@ -312,6 +416,11 @@ impl WeightGradient {
 
 /// The order that is likely the fastest.
 fn order(threads: usize, tiles: usize, channels: [usize; 2]) -> Order {
+    // By the geometry alone: shares decide the bits.
+    let shares = (tiles / TILES_OF_SHARE).min(SHARES);
+    if shares >= MIN_SHARES && PLANES * channels[0] * channels[1] <= SUMS_OF_SHARE {
+        return Order::Shares { shares, block: 32 };
+    }
     // Half of the planes for each task; more threads share channels out, which repeats transforms.
     let mut own = channels;
     while 2 * channels[0].div_ceil(own[0]) * channels[1].div_ceil(own[1]) < threads {

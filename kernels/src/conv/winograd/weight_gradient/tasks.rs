@@ -29,8 +29,7 @@ pub(super) struct Maps<'a> {
 impl Maps<'_> {
     /// Asks for a share of what the tiles `next` read of both maps.
     #[inline(always)]
-    fn prefetch(&self, plane: usize, next: &Range<usize>) {
-        let part = [plane, HALF_PLANES];
+    fn prefetch(&self, part: [usize; 2], next: &Range<usize>) {
         let (size, shift) = self.tiles.ahead(self.channels[0]);
         let input = self.input.map.as_ptr();
         self.tiles.prefetch(part, next, input, size, shift);
@@ -252,7 +251,7 @@ impl Own<'_> {
                 self.rows,
                 steps,
                 self.sums,
-                |plane| maps.prefetch(plane, &next),
+                |plane| maps.prefetch([plane, HALF_PLANES], &next),
             );
         }
     }
@@ -364,6 +363,8 @@ pub(super) struct Shared<'a> {
     pub(super) add: bool,
     pub(super) part: &'a Part,
     pub(super) sums: &'a mut [f32],
+    /// The maps and the tiles of them that are to be fetched meanwhile.
+    pub(super) ahead: Option<(&'a Maps<'a>, Range<usize>)>,
 }
 
 impl Kernel for Shared<'_> {
@@ -391,7 +392,11 @@ impl Kernel for Shared<'_> {
                     rows,
                     steps,
                     self.sums,
-                    |_| {},
+                    |plane| {
+                        if let Some((maps, next)) = &self.ahead {
+                            maps.prefetch([plane, PLANES], next);
+                        }
+                    },
                 );
             }
         }
