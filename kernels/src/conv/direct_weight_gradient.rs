@@ -43,6 +43,8 @@ pub(super) struct WeightGradient {
     /// Whether all taps of a kernel's row are one segment.
     fused: bool,
     segments: Vec<Segment>,
+    /// Taps of which every one lies outside the input: their gradient is 0.
+    unseen: Vec<usize>,
     row_groups: usize,
     /// Ranges of input channels of a group, each a task's.
     parts: usize,
@@ -73,11 +75,17 @@ impl WeightGradient {
             (geometry, None)
         };
         let segments = segments(&geometry, fused);
+        let [_, taps] = geometry.kernel;
+        let of_all = |tap: &usize| outputs_of_tap(&geometry, 1, tap % taps).is_empty();
+        let unseen = (0..geometry.kernel[0] * taps).filter(of_all).collect();
         let rows = geometry.batch * geometry.output[0];
         let sums = geometry.weights() + geometry.output[2];
+        // What a group adds to memory is no more than what it reads.
+        let numbers = inputs + pixels * geometry.output[2];
         let row_groups = (PARTIAL_SUMS / sums)
             .min(ROW_GROUPS)
             .min(pixels / GROUP_PIXELS)
+            .min(numbers / sums)
             .min(rows)
             .max(1);
         let parts = if fused {
@@ -98,6 +106,7 @@ impl WeightGradient {
             border,
             fused,
             segments,
+            unseen,
             row_groups,
             parts,
             chunk_rows,
@@ -354,7 +363,7 @@ impl Kernel for Task<'_> {
         let channels = filters / geometry.groups;
         let first = self.group * channels;
         let group_terms = geometry.input[2] / geometry.groups;
-        for tap in 0..geometry.kernel[0] * geometry.kernel[1] {
+        for tap in self.whole.unseen.iter() {
             for term in self.terms.clone() {
                 // SAFETY: a row of the weights; only this task writes its group's channels of these terms.
                 unsafe {
@@ -553,9 +562,11 @@ impl Task<'_> {
             }
         };
         let mut sums = [[simd.zero(); V]; R];
-        for (r, sums) in sums.iter_mut().enumerate() {
-            for (v, sum) in sums.iter_mut().enumerate() {
-                *sum = load(v, target.wrapping_add(r * filters));
+        if rows.start > self.rows.start {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = load(v, target.wrapping_add(r * filters));
+                }
             }
         }
         // The first to read something fetches the same of the next chunk.
