@@ -9,15 +9,11 @@ use crate::{Error, Result};
 /// # Errors
 /// [`Error::Memory`]
 pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
-    let available = available_or_addressable();
-    match needed > available {
-        true => Err(Error::Memory {
-            needed,
-            available,
-            batch,
-        }),
-        false => Ok(()),
-    }
+    fits(needed).map_err(|available| Error::Memory {
+        needed,
+        available,
+        batch,
+    })
 }
 
 /// Whether the `needed` bytes of a network's weights are free.
@@ -25,16 +21,16 @@ pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
 /// # Errors
 /// [`Error::Weights`]
 pub(crate) fn check_weights(needed: usize) -> Result<()> {
-    let available = available_or_addressable();
-    match needed > available {
-        true => Err(Error::Weights { needed, available }),
-        false => Ok(()),
-    }
+    fits(needed).map_err(|available| Error::Weights { needed, available })
 }
 
-/// What is free, or where the system does not say it what can be addressed at all.
-fn available_or_addressable() -> usize {
-    available().unwrap_or(isize::MAX as usize)
+/// Whether so many bytes are free, or where the system does not say it can be addressed at all; the error is what is.
+fn fits(needed: usize) -> std::result::Result<(), usize> {
+    let available = available().unwrap_or(isize::MAX as usize);
+    if needed > available {
+        return Err(available);
+    }
+    Ok(())
 }
 
 /// Bytes that the system says are free to take, or that a container leaves of its limit where those are fewer (Linux); elsewhere unknown.

@@ -11,6 +11,7 @@ mod finish;
 mod forward;
 mod gather;
 mod input_gradient;
+mod parts;
 mod prefetch;
 mod products;
 mod spread;

@@ -7,6 +7,7 @@ use crate::stream::prefetch_far;
 
 use super::axis::Axis;
 use super::depthwise::runs::{Run, TILE, Taps, blocks, for_tiles, runs};
+use super::parts::sum_parts;
 use super::{Geometry, Input, Normalised};
 
 /// Groups of rows at most, each with its own sums, which are added in order.
@@ -84,18 +85,11 @@ impl WeightGradient {
                 rows: group * rows / self.row_groups..(group + 1) * rows / self.row_groups,
             });
         });
-        let reduce = |start: usize, total: &mut [f32]| {
-            total.copy_from_slice(&partial[start..start + total.len()]);
-            for group in partial.chunks(self.sums()).skip(1) {
-                for (total, part) in total.iter_mut().zip(&group[start..]) {
-                    *total += part;
-                }
-            }
-        };
-        reduce(0, weight_gradient);
+        sum_parts(cpu, false, partial, self.sums(), weight_gradient);
         if let Some(bias_gradient) = bias_gradient {
             assert_eq!(bias_gradient.len(), channels, "bias gradient");
-            reduce(weights, bias_gradient);
+            let parts = &partial[weights..];
+            sum_parts(cpu, false, parts, self.sums(), bias_gradient);
         }
     }
 }

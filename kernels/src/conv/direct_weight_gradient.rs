@@ -11,6 +11,7 @@ use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
 use super::border::Border;
+use super::parts::sum_parts;
 use super::{Geometry, Input, outputs_of_tap};
 use crate::stream::prefetch_far;
 
@@ -26,8 +27,6 @@ const CHUNK: usize = 1 << 17;
 const SLICE: usize = 6 << 10;
 /// Channels of a slice at most.
 const SLICE_LANES: usize = 48;
-/// Numbers that one task of the ordered reduction adds.
-const REDUCE: usize = 4096;
 
 /// Weight gradient of a direct convolution.
 #[derive(Debug)]
@@ -43,8 +42,6 @@ pub(super) struct WeightGradient {
     /// Whether all taps of a kernel's row are one segment.
     fused: bool,
     segments: Vec<Segment>,
-    /// Taps of which every one lies outside the input: their gradient is 0.
-    unseen: Vec<usize>,
     row_groups: usize,
     /// Ranges of input channels of a group, each a task's.
     parts: usize,
@@ -75,9 +72,6 @@ impl WeightGradient {
             (geometry, None)
         };
         let segments = segments(&geometry, fused);
-        let [_, taps] = geometry.kernel;
-        let of_all = |tap: &usize| outputs_of_tap(&geometry, 1, tap % taps).is_empty();
-        let unseen = (0..geometry.kernel[0] * taps).filter(of_all).collect();
         let rows = geometry.batch * geometry.output[0];
         let sums = geometry.weights() + geometry.output[2];
         // What a group adds to memory is no more than what it reads.
@@ -106,7 +100,6 @@ impl WeightGradient {
             border,
             fused,
             segments,
-            unseen,
             row_groups,
             parts,
             chunk_rows,
@@ -223,20 +216,9 @@ impl WeightGradient {
             )
         });
         let partial = &scratch[..self.row_groups * stride];
-        let reduce = |offset: usize, total: &mut [f32]| {
-            cpu.parallel_chunks(total, REDUCE, |i, total| {
-                let start = offset + i * REDUCE;
-                total.copy_from_slice(&partial[start..start + total.len()]);
-                for group in partial.chunks(stride).skip(1) {
-                    for (total, part) in total.iter_mut().zip(&group[start..]) {
-                        *total += part;
-                    }
-                }
-            });
-        };
-        reduce(0, weight_gradient);
+        sum_parts(cpu, false, partial, stride, weight_gradient);
         if let Some(bias_gradient) = bias_gradient {
-            reduce(weights, bias_gradient);
+            sum_parts(cpu, false, &partial[weights..], stride, bias_gradient);
         }
     }
 
@@ -304,14 +286,12 @@ fn segments(geometry: &Geometry, fused: bool) -> Vec<Segment> {
     } else {
         (taps, terms)
     };
-    let segments = (0..rows * taps).map(|tap| Segment {
+    let segment = |tap: usize| Segment {
         tap: [tap / taps, tap % taps],
         terms,
         columns: outputs_of_tap(geometry, 1, tap % taps),
-    });
-    segments
-        .filter(|segment| !segment.columns.is_empty())
-        .collect()
+    };
+    (0..rows * taps).map(segment).collect()
 }
 
 /// Where the pixels of a slice of the output gradient lie.
@@ -362,20 +342,8 @@ impl Kernel for Task<'_> {
         let filters = geometry.output[2];
         let channels = filters / geometry.groups;
         let first = self.group * channels;
-        let group_terms = geometry.input[2] / geometry.groups;
-        for tap in self.whole.unseen.iter() {
-            for term in self.terms.clone() {
-                // SAFETY: a row of the weights; only this task writes its group's channels of these terms.
-                unsafe {
-                    let row = self
-                        .weight_sums
-                        .add((tap * group_terms + term) * filters + first);
-                    row.write_bytes(0, channels);
-                }
-            }
-        }
         if let Some(bias) = self.bias_sums {
-            // SAFETY: as above.
+            // SAFETY: only this task writes its group's channels of the bias.
             unsafe { bias.add(first).write_bytes(0, channels) };
         }
         let mut room = Room::new();
@@ -527,7 +495,7 @@ impl Task<'_> {
         columns.start.min(left)..columns.end.min(left)
     }
 
-    /// Adds R terms from `term` on times V vectors from `channel` on.
+    /// Adds R terms from `term` on times V vectors from `channel` on, to 0 where `rows` are the task's first.
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "which part of which sums")]
     fn tile<S: Simd, const R: usize, const V: usize, const TAIL: bool>(

@@ -2,6 +2,7 @@
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::conv::parts::sum_parts;
 use crate::pool::fused::{ROOM, Room, Source};
 use crate::simd::{Kernel, Simd};
 
@@ -104,11 +105,7 @@ impl WeightGradient {
             });
         });
         let (total, others) = scratch.split_at_mut(weights + bias);
-        for sums in others.chunks(weights + bias) {
-            for (total, sum) in total.iter_mut().zip(sums) {
-                *total += sum;
-            }
-        }
+        sum_parts(cpu, true, others, weights + bias, total);
         let (weight_sums, bias_sums) = total.split_at(weights);
         let row = geometry.kernel[1] * geometry.input[2];
         for (i, to) in weight_gradient.chunks_mut(filters).enumerate() {

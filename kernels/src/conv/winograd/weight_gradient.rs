@@ -10,6 +10,7 @@ use std::ops::Range;
 use tasks::{Interpolate, Maps, Own, Part, Shared, Transform};
 
 use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, supports};
+use crate::conv::parts::sum_parts;
 use crate::normalised::Input;
 use crate::pool::fused::Source;
 use crate::{Cpu, DisjointMut};
@@ -30,8 +31,6 @@ const CHUNK_FLOATS: usize = 4 * 1024 * 1024;
 const TRANSFORM: usize = 8;
 /// Tiles whose rows of both maps stay in L1.
 const NEAR: usize = 64;
-/// Floats of the sums of all shares that one task adds up.
-const ADD: usize = 4096;
 /// Pixels that one task adds up for the bias.
 const PIXELS: usize = 512;
 
@@ -268,57 +267,46 @@ impl WeightGradient {
         let length = PLANES * part.plane;
         let lengths = self.steps(block).map(|step| PLANES * step);
         let planes = DisjointMut::new(planes);
-        {
-            let sums = DisjointMut::new(sums);
-            cpu.parallel_in_slots(self.slots, shares, |slot, share| {
-                let at = slot * (lengths[0] + lengths[1]);
-                // SAFETY: one task at a time has this slot, and each its own share.
-                let (inputs, outputs, sums) = unsafe {
-                    (
-                        planes.slice(at..at + lengths[0]),
-                        planes.slice(at + lengths[0]..at + lengths[0] + lengths[1]),
-                        sums.slice(share * length..(share + 1) * length),
-                    )
-                };
-                let planes = [inputs, outputs].map(DisjointMut::new);
-                let planes = [&planes[0], &planes[1]];
-                let [start, end] = [share, share + 1].map(|i| i * self.tiles.count / shares);
-                for first in (start..end).step_by(block) {
-                    let tiles = first..(first + block).min(end);
-                    let count = tiles.len();
-                    let next = tiles.end..(tiles.end + block).min(end);
-                    cpu.dispatch(Transform {
-                        whole: self,
-                        maps,
-                        tiles,
-                        to: planes,
-                        row: 0,
-                        chunk: block,
-                    });
-                    cpu.dispatch(Shared {
-                        whole: self,
-                        planes,
-                        tiles: count,
-                        chunk: block,
-                        add: first > start,
-                        part,
-                        sums,
-                        ahead: Some((maps, next)),
-                    });
-                }
-            });
-        }
-        let (total, others) = sums[..shares * length].split_at_mut(length);
-        let others = &*others;
-        cpu.parallel_chunks(total, ADD, |i, total| {
-            cpu.vectorised(|| {
-                for other in others.chunks_exact(length) {
-                    for (sum, other) in total.iter_mut().zip(&other[i * ADD..]) {
-                        *sum += other;
-                    }
-                }
-            });
+        let of_shares = DisjointMut::new(&mut *sums);
+        cpu.parallel_in_slots(self.slots, shares, |slot, share| {
+            let at = slot * (lengths[0] + lengths[1]);
+            // SAFETY: one task at a time has this slot, and each its own share.
+            let (inputs, outputs, sums) = unsafe {
+                (
+                    planes.slice(at..at + lengths[0]),
+                    planes.slice(at + lengths[0]..at + lengths[0] + lengths[1]),
+                    of_shares.slice(share * length..(share + 1) * length),
+                )
+            };
+            let planes = [inputs, outputs].map(DisjointMut::new);
+            let planes = [&planes[0], &planes[1]];
+            let [start, end] = [share, share + 1].map(|i| i * self.tiles.count / shares);
+            for first in (start..end).step_by(block) {
+                let tiles = first..(first + block).min(end);
+                let count = tiles.len();
+                let next = tiles.end..(tiles.end + block).min(end);
+                cpu.dispatch(Transform {
+                    whole: self,
+                    maps,
+                    tiles,
+                    to: planes,
+                    row: 0,
+                    chunk: block,
+                });
+                cpu.dispatch(Shared {
+                    whole: self,
+                    planes,
+                    tiles: count,
+                    chunk: block,
+                    add: first > start,
+                    part,
+                    sums,
+                    ahead: Some((maps, next)),
+                });
+            }
         });
+        let (total, others) = sums[..shares * length].split_at_mut(length);
+        sum_parts(cpu, true, others, length, total);
     }
 
     fn run_own(&self, cpu: &Cpu, block: usize, maps: &Maps, sums: &mut [f32], planes: &mut [f32]) {
