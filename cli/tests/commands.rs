@@ -232,6 +232,22 @@ fn bench_takes_the_network_by_position_too_and_knows_its_usual_batch() {
 }
 
 #[test]
+fn bench_steps_names_the_algorithms_of_the_passes_that_it_times() {
+    let steps = |mode: &str| {
+        // At batch 1 the algorithms of the third convolution's passes differ.
+        let arguments = ["bench", mode, "mnist-cnn", "--batch", "1", "--steps"];
+        let rest = ["--seconds", "0.01", "--json"];
+        let answer = json(hubel().args(arguments).args(rest));
+        let steps = answer["steps"].as_array().expect("a list").clone();
+        steps.into_iter().map(|step| step["kind"].to_string())
+    };
+    assert!(steps("train").any(|kind| kind.contains("weight gradient direct")));
+    assert!(steps("train").any(|kind| kind.contains("pack weights")));
+    assert!(steps("infer").any(|kind| kind.contains("(winograd)")));
+    assert!(!steps("infer").any(|kind| kind.contains("gradient")));
+}
+
+#[test]
 fn bench_kernels_measures_what_the_filter_names() {
     let arguments = ["bench", "kernels", "512->512 @2", "--seconds", "0.001"];
     let answer = json(hubel().args(arguments).args(["--threads", "1", "--json"]));

@@ -117,11 +117,12 @@ impl Bench {
             weight_gradient_ms: None,
             input_gradient_ms: None,
         };
+        let training = self.plan.settings.mode == Mode::Training;
         let steps = self.plan.steps.iter();
         let mut rows: Vec<StepRow> = steps
-            .map(|step| row(&step.name, step.kind.to_string()))
+            .map(|step| row(&step.name, step.kind.with_algorithms(training)))
             .collect();
-        if self.plan.settings.mode == Mode::Training {
+        if training {
             for kind in ["pack weights", "loss", "update"] {
                 rows.push(row("", kind.into()));
             }

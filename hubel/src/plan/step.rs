@@ -1,5 +1,4 @@
 //! The steps of a plan: what is computed, on which slots, with which algorithm.
-use std::fmt;
 use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
@@ -167,13 +166,13 @@ impl Convolution {
     }
 
     /// The algorithm of each pass; one where all agree.
-    fn algorithms(&self) -> String {
+    fn algorithms(&self, training: bool) -> String {
         let [forward, input, weight] = [
             self.forward.algorithm(),
             self.input_gradient.algorithm(),
             self.weight_gradient.algorithm(),
         ];
-        if forward == input && forward == weight {
+        if !training || (forward == input && forward == weight) {
             forward.to_string()
         } else {
             format!("{forward}, input gradient {input}, weight gradient {weight}")
@@ -313,6 +312,16 @@ impl Kind {
         with_activation(parts, self.activation())
     }
 
+    /// As [`Kind::summary`], with a convolution's algorithms behind it: of all passes in training, else of the forward pass.
+    pub(crate) fn with_algorithms(&self, training: bool) -> String {
+        match self {
+            Self::Convolution(step) => {
+                format!("{} ({})", step.summary(), step.algorithms(training))
+            }
+            _ => self.summary(),
+        }
+    }
+
     /// Floats of the sums that convolutions take for a batch normalisation.
     pub(crate) fn sums_len(&self) -> usize {
         match self {
@@ -333,17 +342,6 @@ impl Kind {
             Self::Convolution(step) => step.folded_bias(),
             Self::Chain(chain) => chain.folded_biases(),
             _ => 0,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    /// As [`Kind::summary`], with a convolution's algorithms behind it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.summary())?;
-        match self {
-            Self::Convolution(step) => write!(f, " ({})", step.algorithms()),
-            _ => Ok(()),
         }
     }
 }
