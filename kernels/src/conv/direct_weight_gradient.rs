@@ -208,13 +208,8 @@ impl WeightGradient {
         let partial = &mut scratch[..self.row_groups * stride];
         let shared = DisjointMut::new(partial);
         self.sum(cpu, input, output_gradient, rooms, |group| {
-            // SAFETY: each group's sums lie within the scratch.
-            let sums = unsafe { shared.slice(group * stride..(group + 1) * stride) };
-            let (weight_sums, bias_sums) = sums.split_at_mut(weights);
-            (
-                weight_sums.as_mut_ptr(),
-                with_bias.then_some(bias_sums.as_mut_ptr()),
-            )
+            let sums = shared.as_mut_ptr().wrapping_add(group * stride);
+            (sums, with_bias.then(|| sums.wrapping_add(weights)))
         });
         let partial = &scratch[..self.row_groups * stride];
         sum_parts(cpu, false, partial, stride, weight_gradient);

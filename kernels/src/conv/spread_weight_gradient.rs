@@ -7,6 +7,7 @@ use crate::pool::fused::{Source, expand};
 use crate::simd::{Kernel, Simd};
 
 use super::Geometry;
+use super::parts::sum_parts;
 
 /// Vectors of a kernel's row at most.
 const MOST_VECTORS: usize = 3;
@@ -124,9 +125,7 @@ impl WeightGradient {
             });
         });
         let (total, others) = groups.split_at_mut(each);
-        for sums in others.chunks(each) {
-            add_periods(&mut total[..weights + bias], &sums[..weights + bias]);
-        }
+        sum_parts(cpu, true, others, each, &mut total[..weights + bias]);
         let (weight_sums, bias_sums) = total.split_at(weights);
         let [taps, terms] = [geometry.kernel[1], geometry.input[2]];
         for (i, to) in weight_gradient.chunks_mut(filters).enumerate() {

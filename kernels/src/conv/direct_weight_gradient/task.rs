@@ -303,7 +303,7 @@ impl Task<'_> {
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
-                // SAFETY: as for the loads.
+                // SAFETY: as for the loads; no other task has these terms of this group's channels and of these sums.
                 unsafe {
                     let to = target.add(r * filters + v * S::LANES);
                     if TAIL && v + 1 == V {

@@ -270,6 +270,7 @@ fn shares_of_the_tiles_give_the_same_bits_for_any_threads_and_blocks() {
         let many = problem.solve(&Cpu::best(threads));
         assert!(many == one, "{threads} threads");
     }
+    problem.check();
     let cpu = Cpu::best(3);
     for block in [8, 24, 1024] {
         let order = Order::Shares { shares: 4, block };
