@@ -100,7 +100,7 @@ pub(super) fn augmentation(text: &str) -> Result<String, String> {
 
 /// A folder that a model is written to.
 pub(super) fn model_folder(text: &str) -> Result<PathBuf, String> {
-    match text.ends_with(".safetensors") {
+    match text.is_empty() || text.ends_with(".safetensors") {
         true => Err("a folder is needed; the model is written into it as model.safetensors".into()),
         false => Ok(text.into()),
     }

@@ -104,7 +104,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let seconds = start.elapsed().as_secs_f64();
     let sum = |name: &str| -> f64 { epochs.iter().filter_map(|epoch| epoch[name].as_f64()).sum() };
     let (waiting, trained) = (
-        sum("waiting_seconds"),
+        // A sum of nothing is -0.
+        sum("waiting_seconds").max(0.0),
         sum("seconds").max(f64::MIN_POSITIVE),
     );
     if arguments.json {
@@ -117,6 +118,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
                 "data": splits.train.name(),
+                "notes": splits.notes,
                 "bad_files": bad_files,
                 "waiting_share": waiting / trained,
                 "epochs": epochs,
@@ -145,7 +147,10 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         ))?;
     }
     if stopped {
-        console.remark("stopped by Ctrl-C: the model is saved as it was then, and not tested");
+        console.remark(&format!(
+            "stopped by Ctrl-C in epoch {}: the model is saved as it was then, and not tested",
+            epochs.len() + 1
+        ));
         if kept {
             console.remark(&format!(
                 "{MODEL_FILE} of an earlier run is left as it was; this one is {}",

@@ -45,7 +45,7 @@ impl Catalogue {
         match &self.missing {
             Some((path, problem)) if policy == BadFiles::Fail => Err(Error::DataFile {
                 path: path.clone(),
-                problem: problem.clone(),
+                problem: format!("{problem}; or let them be left out (--bad-files skip)"),
             }),
             _ => Ok(()),
         }

@@ -196,11 +196,15 @@ impl<'a> Table<'a> {
     fn line(&mut self, columns: &Columns, record: &StringRecord, line: u64) -> Result<()> {
         let field = |column: usize, what: &str| match record.get(column) {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(self.error(format!(
-                "line {line} has no {what} (field {} of {}); complete the line or delete it",
-                column + 1,
-                record.len()
-            ))),
+            found => {
+                let place = match found {
+                    Some(_) => format!("field {} is empty", column + 1),
+                    None => format!("it ends before field {}", column + 1),
+                };
+                Err(self.error(format!(
+                    "line {line} has no {what} ({place}); complete the line or delete it"
+                )))
+            }
         };
         let name = field(columns.path, "path")?;
         let class = field(columns.label, "label")?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::catalogue::Part;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::split::assign;
-use crate::data::{Dataset, Splits};
+use crate::data::{Dataset, Options, Splits};
 use crate::{Error, Result};
 
 /// How samples were held out of a data set. It travels with the model, so that the same samples can be held out again.
@@ -62,6 +62,15 @@ impl Division {
         division.sketch.dedup();
         division.sketch.truncate(SKETCH);
         let mut notes = splits.notes;
+        let usual = Options::default();
+        let own = |part: &str, is_own: bool, share: f64, usual: f64| {
+            (is_own && share > 0.0 && share != usual).then(|| {
+                format!("the data has a {part} part of its own, so a share of {share} is not held out for it")
+            })
+        };
+        let has_own = [splits.validation.is_some(), splits.test.is_some()];
+        notes.extend(own("validation", has_own[0], validation, usual.validation));
+        notes.extend(own("test", has_own[1], test, usual.test));
         notes.extend(division.excess(train.len(), splits.train.len()));
         let held_out =
             |part| Some(subset(&splits.train, &parts, part)).filter(|held| !held.is_empty());

@@ -14,6 +14,11 @@ pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
         [b'P', b'7', ..] => (pam_ends(bytes), "a part of the pixels that its head names"),
         _ => return None,
     };
+    let is_damaged =
+        ends != Some(true) && bytes.starts_with(&[0xff, 0xd8]) && bytes.ends_with(&[0xff, 0xd9]);
+    if is_damaged {
+        return Some("a segment of the JPEG is damaged: its length goes beyond the file".into());
+    }
     // A head that is itself cut off counts as no end.
     (ends != Some(true)).then(|| format!("{what} is missing after {} bytes", bytes.len()))
 }
@@ -153,4 +158,21 @@ fn pam_ends(bytes: &[u8]) -> Option<bool> {
     let pixels = number("WIDTH ")?.checked_mul(number("HEIGHT ")?)?;
     let pixels = pixels.checked_mul(number("DEPTH ")?.checked_mul(sample)?)?;
     Some(pixels.checked_add(end + END.len())? <= bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_whose_segment_leads_beyond_its_end_is_damaged_and_not_cut_off() {
+        let whole = [0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xd9];
+        assert_eq!(missing_end(&whole), None);
+        let cut_off = missing_end(&whole[..8]).expect("no end");
+        assert!(cut_off.contains("EOI"), "{cut_off}");
+        let mut damaged = whole;
+        damaged[4] = 0x7f;
+        let damaged = missing_end(&damaged).expect("no way to the end");
+        assert!(damaged.contains("damaged"), "{damaged}");
+    }
 }

@@ -295,8 +295,12 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
         return Err(Error::DataForm {
             path: path.to_owned(),
             problem: format!(
-                "it holds no images to train on ({}); a folder `train` with class folders is needed to learn from",
-                catalogue.description(None)
+                "it holds no images to train on ({}); {} to learn from",
+                catalogue.description(None),
+                match path.is_dir() {
+                    true => "a folder `train` with class folders is needed",
+                    false => "rows of the split `train` are needed",
+                }
             ),
         });
     }

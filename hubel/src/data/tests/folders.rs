@@ -274,6 +274,12 @@ fn images_that_are_trained_on_and_judged_by_are_said() -> Result<()> {
         }
     }
     assert_eq!(read(folder.path(), &WHOLE)?.notes, [""; 0]);
+    let shares = Options { test: 0.3, ..WHOLE };
+    let notes = read(folder.path(), &shares)?.notes;
+    assert_eq!(
+        notes,
+        ["the data has a test part of its own, so a share of 0.3 is not held out for it"]
+    );
     save(colours(8, 8, 0), &folder.path().join("test/dog/again.png"));
     let notes = read(folder.path(), &WHOLE)?.notes;
     assert!(

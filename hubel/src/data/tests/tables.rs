@@ -138,11 +138,11 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
         ),
         (
             "path,label,split\na.png,cat,train\nc.png,dog\n",
-            "line 3 has no split (field 3 of 2)",
+            "line 3 has no split (it ends before field 3)",
         ),
         (
             "path,label\na.png,cat\nc.png,\n",
-            "line 3 has no label (field 2 of 2)",
+            "line 3 has no label (field 2 is empty)",
         ),
         ("path,label\na.png,cat\n\"\",cat\n", "line 3 has no path"),
         (
