@@ -120,7 +120,7 @@ impl Bench {
         let training = self.plan.settings.mode == Mode::Training;
         let steps = self.plan.steps.iter();
         let mut rows: Vec<StepRow> = steps
-            .map(|step| row(&step.name, step.kind.with_algorithms(training)))
+            .map(|step| row(&step.name, step.with_algorithms(training)))
             .collect();
         if training {
             for kind in ["pack weights", "loss", "update"] {

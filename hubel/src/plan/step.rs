@@ -20,6 +20,30 @@ pub(crate) struct Step {
     pub(crate) backward: Backward,
 }
 
+impl Step {
+    /// What is computed, and of a convolution by which algorithm; in training by which in each pass that there is, or one where all agree.
+    pub(crate) fn with_algorithms(&self, training: bool) -> String {
+        let Kind::Convolution(convolution) = &self.kind else {
+            return self.kind.summary();
+        };
+        let forward = convolution.forward.algorithm();
+        let mut others = Vec::new();
+        if training && self.backward.inputs.iter().any(Option::is_some) {
+            others.push(("input", convolution.input_gradient.algorithm()));
+        }
+        if training {
+            others.push(("weight", convolution.weight_gradient.algorithm()));
+        }
+        let mut text = forward.to_string();
+        if others.iter().any(|(_, algorithm)| *algorithm != forward) {
+            for (of, algorithm) in others {
+                text += &format!(", {of} gradient {algorithm}");
+            }
+        }
+        format!("{} ({text})", convolution.summary())
+    }
+}
+
 /// Where the step's gradients come from and go to.
 #[derive(Default)]
 pub(crate) struct Backward {
@@ -164,20 +188,6 @@ impl Convolution {
     pub(super) fn folding_scratch(&self) -> usize {
         self.geometry.weights() + self.geometry.output[2]
     }
-
-    /// The algorithm of each pass; one where all agree.
-    fn algorithms(&self, training: bool) -> String {
-        let [forward, input, weight] = [
-            self.forward.algorithm(),
-            self.input_gradient.algorithm(),
-            self.weight_gradient.algorithm(),
-        ];
-        if !training || (forward == input && forward == weight) {
-            forward.to_string()
-        } else {
-            format!("{forward}, input gradient {input}, weight gradient {weight}")
-        }
-    }
 }
 
 /// A batch normalisation over `channels`, with what was fused to it: `activation(normalised + add)`.
@@ -310,16 +320,6 @@ impl Kind {
             parts.extend(step.add.then(|| "add".into()));
         }
         with_activation(parts, self.activation())
-    }
-
-    /// As [`Kind::summary`], with a convolution's algorithms behind it: of all passes in training, else of the forward pass.
-    pub(crate) fn with_algorithms(&self, training: bool) -> String {
-        match self {
-            Self::Convolution(step) => {
-                format!("{} ({})", step.summary(), step.algorithms(training))
-            }
-            _ => self.summary(),
-        }
     }
 
     /// Floats of the sums that convolutions take for a batch normalisation.
