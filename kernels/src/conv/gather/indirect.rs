@@ -4,18 +4,12 @@
 use crate::Cpu;
 use crate::conv::classes::Classes;
 
-use super::BLOCK_VECTORS;
-
 /// What a tap beyond the border reads; no more channels than these are read indirectly.
 static ZEROS: [f32; 4096] = [0.0; 4096];
 /// Target pixels at most.
 const MOST_PIXELS: usize = 64;
 /// Cycles that each addition to a sum waits for the one before: what a tile takes for a term at least.
 const LATENCY: usize = 4;
-/// The same where the weights come from L2 or beyond.
-const LATENCY_OF_MANY_WEIGHTS: usize = 6;
-/// So many weights of a block: 128 kB.
-const MANY_WEIGHTS: usize = 32 << 10;
 
 /// A table of source pixels.
 #[derive(Debug)]
@@ -26,8 +20,7 @@ pub(super) struct Indirect {
 }
 
 impl Indirect {
-    /// The table for `images` maps, where it is faster than classes. It reads the weights less often: of one image of 7×7 pixels, whose
-    /// sums are as many both ways, it takes 9 % less at 512 channels and 4 % more at 64.
+    /// The table for `images` maps, where it is faster than classes.
     pub(super) fn new(
         cpu: &Cpu,
         [rows, columns]: [&Classes; 2],
@@ -37,20 +30,14 @@ impl Indirect {
         let pixels = images * rows.target * columns.target;
         let taps = rows.order.len() * columns.order.len();
         let tile = cpu.registers() * 3 / 8;
-        let has_many_weights = taps * terms * BLOCK_VECTORS * cpu.lanes() >= MANY_WEIGHTS;
-        let (least, gain) = match has_many_weights {
-            true => (LATENCY_OF_MANY_WEIGHTS, [1, 1]),
-            false => (LATENCY, [5, 4]),
-        };
-        let cycles = |pixels| cycles(pixels, tile, least);
         let mut by_class = 0;
         for row in &rows.list {
             for column in &columns.list {
                 let pixels = images * row.count * column.count;
-                by_class += row.taps.len() * column.taps.len() * cycles(pixels);
+                by_class += row.taps.len() * column.taps.len() * cycles(pixels, tile);
             }
         }
-        let is_faster = gain[0] * taps * cycles(pixels) < gain[1] * by_class;
+        let is_faster = 5 * taps * cycles(pixels, tile) < 4 * by_class;
         if pixels > MOST_PIXELS || terms > ZEROS.len() || !is_faster {
             return None;
         }
@@ -92,11 +79,12 @@ impl Indirect {
     }
 }
 
-/// Cycles that so many pixels take for each term, in units of two vectors; a tile takes `least`.
-fn cycles(pixels: usize, tile: usize, least: usize) -> usize {
+/// Cycles that so many pixels take for each term, in units of two vectors.
+fn cycles(pixels: usize, tile: usize) -> usize {
     let rest = match pixels % tile {
         0 => 0,
-        rest => rest.max(least).next_multiple_of(2),
+        rest if rest <= LATENCY => LATENCY,
+        rest => rest.next_multiple_of(2),
     };
     pixels / tile * tile + rest
 }
@@ -118,9 +106,6 @@ mod tests {
             assert!(table(&cpu, side, 1, 512).is_some(), "{side}");
         }
         assert!(table(&cpu, 4, 64, 512).is_none(), "many images fill tiles");
-        for (terms, is_read) in [(1024, true), (16, false)] {
-            assert_eq!(table(&cpu, 6, 1, terms).is_some(), is_read, "{terms} terms");
-        }
         assert!(table(&cpu, 16, 1, 64).is_none(), "most pixels read all");
         assert!(table(&cpu, 4, 1, 5000).is_none(), "zeros are short");
     }
