@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         splits.train.name()
     ));
     let settings = arguments.settings(splits.train.shows_writing()?)?;
-    let batch_size = settings.batch_size;
+    let (batch_size, all_epochs) = (settings.batch_size, settings.epochs);
     console.remark(&parts(&splits));
     console.remark(&treatment(&splits.train, &settings));
     let mut trainer = Trainer::new(
@@ -149,7 +149,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if stopped {
         console.remark(&format!(
             "stopped by Ctrl-C in epoch {}: the model is saved as it was then, and not tested",
-            epochs.len() + 1
+            all_epochs.min(epochs.len() + 1) // Ctrl-C may come behind the last.
         ));
         if kept {
             console.remark(&format!(
