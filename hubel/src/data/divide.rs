@@ -63,14 +63,21 @@ impl Division {
         division.sketch.truncate(SKETCH);
         let mut notes = splits.notes;
         let usual = Options::default();
-        let own = |part: &str, is_own: bool, share: f64, usual: f64| {
-            (is_own && share > 0.0 && share != usual).then(|| {
-                format!("the data has a {part} part of its own, so a share of {share} is not held out for it")
-            })
-        };
-        let has_own = [splits.validation.is_some(), splits.test.is_some()];
-        notes.extend(own("validation", has_own[0], validation, usual.validation));
-        notes.extend(own("test", has_own[1], test, usual.test));
+        for (part, own, share, usual) in [
+            (
+                "validation",
+                &splits.validation,
+                validation,
+                usual.validation,
+            ),
+            ("test", &splits.test, test, usual.test),
+        ] {
+            if own.is_some() && share > 0.0 && share != usual {
+                notes.push(format!(
+                    "the data has a {part} part of its own, so a share of {share} is not held out for it"
+                ));
+            }
+        }
         notes.extend(division.excess(train.len(), splits.train.len()));
         let held_out =
             |part| Some(subset(&splits.train, &parts, part)).filter(|held| !held.is_empty());

@@ -3,6 +3,11 @@
 /// What is missing at the end of a file, if something is: of JPEG, PNG, GIF, WebP, BMP and binary PNM. Of other contents nothing is known.
 pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
     let (ends, what) = match bytes {
+        [0xff, 0xd8, .., 0xff, 0xd9] if jpeg_ends(bytes) != Some(true) => {
+            return Some(
+                "a segment of the JPEG is damaged: its length goes beyond the file".into(),
+            );
+        }
         [0xff, 0xd8, ..] => (jpeg_ends(bytes), "the marker that ends a JPEG (EOI)"),
         [0x89, b'P', b'N', b'G', ..] => (png_ends(bytes), "the chunk that ends a PNG (IEND)"),
         [b'G', b'I', b'F', b'8', ..] => (gif_ends(bytes), "the byte that ends a GIF"),
@@ -14,11 +19,6 @@ pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
         [b'P', b'7', ..] => (pam_ends(bytes), "a part of the pixels that its head names"),
         _ => return None,
     };
-    let is_damaged =
-        ends != Some(true) && bytes.starts_with(&[0xff, 0xd8]) && bytes.ends_with(&[0xff, 0xd9]);
-    if is_damaged {
-        return Some("a segment of the JPEG is damaged: its length goes beyond the file".into());
-    }
     // A head that is itself cut off counts as no end.
     (ends != Some(true)).then(|| format!("{what} is missing after {} bytes", bytes.len()))
 }

@@ -2,7 +2,7 @@
 use std::fmt;
 
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{Algorithm, Geometry, Pass};
+use hubel_kernels::conv::{Geometry, Pass};
 use serde::Serialize;
 
 use super::{Convolution, Kind, Mode, Plan, Step};
@@ -143,21 +143,13 @@ impl Step {
             Kind::Chain(chain) => &chain.convolutions,
             _ => &[],
         };
-        let each = |text: &dyn Fn(&Convolution) -> String| {
-            let texts: Vec<String> = convolutions.iter().map(|step| text(step)).collect();
-            (!texts.is_empty()).then(|| texts.join(", "))
-        };
-        let reaches_back = self.backward.inputs.iter().any(Option::is_some);
+        let geometries = convolutions.iter().map(|step| geometry(&step.geometry));
+        let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(", "));
         let algorithm = |pass: Pass| {
-            let algorithm: fn(&Convolution) -> Algorithm = match pass {
-                Pass::Forward => |step| step.forward.algorithm(),
-                Pass::InputGradient if training && reaches_back => {
-                    |step| step.input_gradient.algorithm()
-                }
-                Pass::WeightGradient if training => |step| step.weight_gradient.algorithm(),
-                _ => return None,
-            };
-            each(&|step| algorithm(step).to_string())
+            let algorithms = convolutions
+                .iter()
+                .filter_map(|step| self.algorithm(step, pass, training));
+            joined(algorithms.map(|by| by.to_string()).collect())
         };
         let mut backward = Vec::new();
         if let Some(activation) = self.backward.own_mask {
@@ -185,7 +177,7 @@ impl Step {
         StepReport {
             layers: self.name.clone(),
             kind: self.kind.summary(),
-            geometry: each(&|step| geometry(&step.geometry)),
+            geometry: joined(geometries.collect()),
             forward: algorithm(Pass::Forward),
             input_gradient: algorithm(Pass::InputGradient),
             weight_gradient: algorithm(Pass::WeightGradient),

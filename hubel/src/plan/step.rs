@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv;
+use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool;
 
@@ -21,23 +21,42 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// What is computed, and of a convolution by which algorithm; in training by which in each pass that there is, or one where all agree.
+    /// How one of the step's convolutions computes a pass; none where the plan has no such pass.
+    pub(super) fn algorithm(
+        &self,
+        convolution: &Convolution,
+        pass: Pass,
+        training: bool,
+    ) -> Option<Algorithm> {
+        let reaches_back = self.backward.inputs.iter().any(Option::is_some);
+        match pass {
+            Pass::Forward => Some(convolution.forward.algorithm()),
+            Pass::InputGradient if training && reaches_back => {
+                Some(convolution.input_gradient.algorithm())
+            }
+            Pass::WeightGradient if training => Some(convolution.weight_gradient.algorithm()),
+            _ => None,
+        }
+    }
+
+    /// What is computed, and of a convolution by which algorithm in each pass, or by which one where all agree.
     pub(crate) fn with_algorithms(&self, training: bool) -> String {
         let Kind::Convolution(convolution) = &self.kind else {
             return self.kind.summary();
         };
+        let algorithm = |pass| self.algorithm(convolution, pass, training);
         let forward = convolution.forward.algorithm();
-        let mut others = Vec::new();
-        if training && self.backward.inputs.iter().any(Option::is_some) {
-            others.push(("input", convolution.input_gradient.algorithm()));
-        }
-        if training {
-            others.push(("weight", convolution.weight_gradient.algorithm()));
-        }
+        let gradients = [
+            ("input", algorithm(Pass::InputGradient)),
+            ("weight", algorithm(Pass::WeightGradient)),
+        ];
+        let all_agree = gradients
+            .iter()
+            .all(|(_, by)| by.is_none_or(|by| by == forward));
         let mut text = forward.to_string();
-        if others.iter().any(|(_, algorithm)| *algorithm != forward) {
-            for (of, algorithm) in others {
-                text += &format!(", {of} gradient {algorithm}");
+        for (of, by) in gradients {
+            if let (false, Some(by)) = (all_agree, by) {
+                text += &format!(", {of} gradient {by}");
             }
         }
         format!("{} ({text})", convolution.summary())

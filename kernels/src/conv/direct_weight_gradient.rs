@@ -2,6 +2,8 @@
 //! of pixels. Runs are cut into chunks that stay in L2; where there are few weights, fixed groups of rows have their own
 //! sums, which are added in order. With few input channels, the input is copied with its borders of zeros first, so that all
 //! taps of a kernel's row are one run everywhere.
+mod task;
+
 use std::ops::Range;
 
 use crate::Cpu;
@@ -13,8 +15,6 @@ use super::border::Border;
 use super::parts::sum_parts;
 use super::{Geometry, Input, outputs_of_tap};
 use task::Task;
-
-mod task;
 
 /// Groups of rows at most.
 const ROW_GROUPS: usize = 16;
