@@ -110,7 +110,7 @@ pub(crate) struct Evaluate {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: accuracy, loss, count, classes, class_accuracy, confusion
+    /// Print one JSON object: accuracy, accuracy_interval, loss, count, classes, class_accuracy, confusion
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -122,9 +122,7 @@ Examples:
   hubel predict runs/mnist-cnn photo.jpg
   hubel predict runs/mnist-cnn *.png --json
 
-Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. What cannot be read is said at the end,
-and the exit code is 1 then. Dark ink on light paper is recognised where the model
-learned light on dark; it is then inverted, and the output says so.")]
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. What cannot be read is said at the end, and the exit code is 1 then. Dark ink on light paper is recognised where the model learned light on dark; it is then inverted, and the output says so.")]
 pub(crate) struct Predict {
     /// A model file, or the folder that `hubel train` wrote
     pub(crate) model: PathBuf,
@@ -169,7 +167,7 @@ pub(crate) struct Inspect {
     #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, default_missing_value = "training")]
     pub(crate) plan: Option<PlanMode>,
     /// Images per step of the plan [default: usual for the network, else 64]
-    #[arg(long, short, requires = "plan", value_parser = at_least_1)]
+    #[arg(long, short, alias = "batch-size", requires = "plan", value_parser = at_least_1)]
     pub(crate) batch: Option<usize>,
     /// A plan without Winograd, as of `train --precise`
     #[arg(long, requires = "plan")]

@@ -449,7 +449,12 @@ fn broken_files_are_refused_by_name() {
         (vec![Path::new("inspect"), &missing], "missing.safetensors"),
         (
             vec![Path::new("inspect"), nowhere],
-            "cannot read missing/folder",
+            "missing/folder is not a hubel model: there is no such file",
+        ),
+        // The model comes first.
+        (
+            vec![Path::new("evaluate"), folder.path(), &run_folder()],
+            "it holds no model.safetensors",
         ),
         (
             vec![Path::new("predict"), &empty, &noise],

@@ -24,7 +24,7 @@ pub use thumbnail::Thumbnail;
 pub enum Kind {
     /// A file that cannot be decoded.
     Unreadable,
-    /// A file whose end is missing, whether or not something can be decoded of it.
+    /// A file whose end is missing or cannot be reached, whether or not something can be decoded of it.
     Truncated,
     /// A picture of another format than its name says.
     WrongExtension,
@@ -91,7 +91,7 @@ impl Kind {
                 "replace them or delete them; `hubel train --bad-files skip` leaves them out, and `quarantine` moves them away"
             }
             Self::Truncated => {
-                "copy or download them again: what is missing is grey or garbage to the network"
+                "copy or download them again: what is missing or damaged is grey or garbage to the network"
             }
             Self::LabelConflict => {
                 "decide for one class and delete the others: no network can be right about both"

@@ -203,7 +203,8 @@ mod tests {
         let (mut value, mut velocity, mut first, mut second) = ([1.0], [0.0], [0.0], [0.0]);
         for step in 1..2000 {
             let gradient = [if step == 1 { 1e-3 } else { 1e-25 }];
-            sgd.step(&cpu, &mut value, &gradient, &mut velocity);
+            let then_none = [if step == 1 { 1e-3 } else { 0.0 }];
+            sgd.step(&cpu, &mut value, &then_none, &mut velocity);
             adamw.step(&cpu, step, &mut value, &gradient, &mut first, &mut second);
             let remembered = [velocity[0], first[0], second[0]];
             assert!(
@@ -211,7 +212,7 @@ mod tests {
                 "{step}"
             );
         }
-        assert_eq!([first[0], second[0]], [0.0; 2]);
+        assert_eq!([velocity[0], first[0], second[0]], [0.0; 3]);
     }
 
     proptest! {

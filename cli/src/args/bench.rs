@@ -56,23 +56,24 @@ pub(crate) struct BenchOverview {
 Examples:
   hubel bench train resnet18
   hubel bench infer mobilenet-v2 --batch 1 --threads 2
+  hubel bench infer runs/photos-tutorial        a model of yours
   hubel bench train 'conv(32, padding=1)-relu-pool-flatten-fc(classes)' --input 64x64x3 --steps")]
 pub(crate) struct BenchNetwork {
-    /// A network by name or as text [default: mnist-cnn]
-    #[arg(value_name = "NAME|TEXT")]
+    /// A model file or its folder, a network by name, or architecture text [default: mnist-cnn]
+    #[arg(value_name = "MODEL|NAME|TEXT")]
     network: Option<String>,
     /// The same, as a flag
-    #[arg(long, value_name = "NAME|TEXT", conflicts_with = "network")]
+    #[arg(long, value_name = "MODEL|NAME|TEXT", conflicts_with = "network")]
     net: Option<String>,
     /// Images per step [default: usual for the network, else 64]
-    #[arg(long, value_parser = at_least_1)]
+    #[arg(long, short, alias = "batch-size", value_parser = at_least_1)]
     batch: Option<usize>,
-    /// Size of the input [default: the network's own, else 28x28x1]
+    /// Size of the input [default: the model's or the network's own, else 28x28x1]
     #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
     pub(crate) input: Option<Shape>,
-    /// How many classes `linear(classes)` has
-    #[arg(long, default_value_t = 10, value_parser = at_least_1)]
-    pub(crate) classes: usize,
+    /// How many classes `linear(classes)` has [default: the model's, else 10]
+    #[arg(long, value_parser = at_least_1)]
+    pub(crate) classes: Option<usize>,
     /// No Winograd: compute every product of each convolution
     #[arg(long)]
     pub(crate) precise: bool,

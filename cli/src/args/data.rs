@@ -6,7 +6,7 @@ use hubel::Shape;
 use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
 
 use super::train::{usual, usual_for};
-use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png, share};
+use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png, share, whole};
 
 /// What is trained on, and what is done to it before a network sees it.
 #[derive(Args, Clone)]
@@ -31,10 +31,10 @@ pub(crate) struct TrainingData {
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
     pub(crate) test: f64,
     /// Images per step [default: 128 for writing, 64 for pictures]
-    #[arg(long, short, value_parser = at_least_1)]
+    #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,
     /// Decides all that is random. Same seed and instruction set: the same bits, for any number of threads
-    #[arg(long, default_value_t = usual().seed)]
+    #[arg(long, default_value_t = usual().seed, value_parser = whole)]
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) files: Files,
@@ -86,9 +86,7 @@ Examples:
   hubel data preview photos/ --augment strong --original
   hubel data preview photos/ --epoch 3 --step 2 --seed 7 --batch-size 32
 
-With the flags of `hubel train` that say how data is read, divided, augmented, balanced and put into
-batches, these are the pictures of that step of that run. Under each stand its class, its index among
-the training images and its file.")]
+With the flags of `hubel train` that say how data is read, divided, augmented, balanced and put into batches, these are the pictures of that step of that run. Under each stand its class, its index among the training images and its file.")]
 pub(crate) struct Preview {
     #[command(flatten)]
     pub(crate) data: TrainingData,
@@ -145,8 +143,7 @@ Examples:
   hubel check photos/ --html report.html        with the pictures, side by side
   hubel check photos/ --json
 
-Exit codes: 1 where something makes a score untrustworthy (unreadable, truncated, label-conflict,
-split-leak, empty-class), or nothing could be checked; 0 otherwise, whatever else was found.")]
+Exit codes: 1 where something makes a score untrustworthy (unreadable, truncated, label-conflict, split-leak, empty-class), or nothing could be checked; 0 otherwise, whatever else was found.")]
 pub(crate) struct Check {
     /// The data, in any form that `hubel train` takes
     pub(crate) data: String,

@@ -12,6 +12,11 @@ pub(super) fn at_least_1(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "a whole number, 1 or more, is needed".into())
 }
 
+pub(super) fn whole(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("a whole number from 0 to {} is needed", u64::MAX))
+}
+
 pub(super) fn positive(text: &str) -> Result<f32, String> {
     number(text, "greater than 0", |value| value > 0.0)
 }
@@ -36,6 +41,8 @@ pub(super) fn parsed<T: FromStr<Err = hubel::Error>>(text: &str) -> Result<T, St
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_alphabetic());
     let unit = match text[digits.len()..].to_lowercase().as_str() {
+        // Whoever writes 5 hardly means 5 bytes.
+        "" if digits.trim() != "0" => f64::NAN,
         "" | "b" => 1.0,
         "k" | "kb" => 1e3,
         "m" | "mb" => 1e6,
@@ -153,7 +160,7 @@ mod tests {
         assert_eq!(bytes("0"), Ok(0));
         assert_eq!(bytes("1.5MB"), Ok(1_500_000));
         assert_eq!(bytes("2 GiB"), Ok(2 << 30));
-        for bad in ["", "MB", "-1", "1 elephant", "nan", "inf"] {
+        for bad in ["", "MB", "-1", "5", "1 elephant", "nan", "inf"] {
             assert!(bytes(bad).is_err(), "{bad}");
         }
     }

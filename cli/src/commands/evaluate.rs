@@ -5,7 +5,7 @@ use hubel::data::Evaluation;
 use hubel::{Error, Model, Report};
 use serde_json::json;
 
-use super::{Outcome, model_file};
+use super::{Outcome, named};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
 
@@ -16,7 +16,7 @@ const CONFUSIONS: usize = 5;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
-    let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
+    let model = named::load(&arguments.model)?.with_precise(arguments.precise);
     let data = match &arguments.data {
         Some(data) => data,
         None if is_of_digits(&model) => "mnist",
@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         console::print(
             &json!({
                 "accuracy": console::decimal(report.accuracy),
+                "accuracy_interval": report.interval().map(console::decimal),
                 "loss": console::decimal(report.loss),
                 "count": report.count,
                 "data": images.name(),
@@ -91,9 +92,8 @@ fn no_data(model: &Model) -> Error {
 
 fn text(report: &Report, classes: &[String]) -> String {
     let mut text = format!(
-        "accuracy  {:.2} % of {} images\nloss      {:.4}\n",
-        report.accuracy * 100.0,
-        thousands(report.count),
+        "accuracy  {}\nloss      {:.4}\n",
+        super::accuracy(report),
         report.loss
     );
     text += &class_lines(&report.confusion, classes);

@@ -1,36 +1,32 @@
 //! `hubel inspect`: the layers of a model or a network, with sizes and costs, or its plan.
-use std::path::Path;
 use std::process::ExitCode;
 
-use hubel::{Model, Network, Parameters, Plan, PlanSettings, Shape, bench};
+use hubel::{Network, Parameters, Plan, PlanSettings, Shape, bench};
 
-use super::{Outcome, model_file, usual_input};
+use super::{Outcome, named};
 use crate::args::{Inspect, PlanMode};
-use crate::console;
+use crate::console::{self, Console};
 
 /// Runs the command.
-pub(crate) fn run(arguments: &Inspect) -> Outcome {
-    let text = arguments.network.as_str();
-    let (network, input, names) = if is_model(text) {
-        let model = Model::load(&model_file(Path::new(text)))?;
-        (
-            model.network().clone(),
-            model.input(),
-            model.classes().to_vec(),
-        )
-    } else {
-        (Network::resolve(text)?, usual_input(text), Vec::new())
-    };
-    let input = arguments.input.unwrap_or(input);
-    let usual_classes = if names.is_empty() { 10 } else { names.len() };
-    let classes = arguments.classes.unwrap_or(usual_classes);
+pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
+    let named = named::network(&arguments.network)?;
+    let input = arguments.input.unwrap_or(named.input);
+    let classes = arguments.classes.unwrap_or(named.usual_classes());
+    let (network, names) = (&named.network, &named.classes);
+    if !names.is_empty() && (input, classes) != (named.input, names.len()) {
+        console.remark(&format!(
+            "this is the model's network for {input} and {classes} classes; the model itself is for {} and {}",
+            named.input,
+            names.len()
+        ));
+    }
     if let Some(mode) = arguments.plan {
-        return plan(arguments, mode, &network, input, classes);
+        return plan(arguments, mode, network, input, classes);
     }
     let summary = network.summary(input, classes)?;
     if arguments.json {
         let mut summary = serde_json::to_value(&summary)?;
-        summary["class_names"] = names.into();
+        summary["class_names"] = names.clone().into();
         console::print(&summary.to_string())?;
     } else {
         console::print(&summary.to_string())?;
@@ -67,14 +63,4 @@ fn plan(
         console::print(&report.to_string())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether the text is a file or folder and no network's name; a missing one counts when it is called like a model or holds a slash, which
-/// no architecture text does.
-fn is_model(text: &str) -> bool {
-    let path = Path::new(text);
-    let is_name = Network::usual_input(text).is_some();
-    let is_path =
-        text.contains(['/', '\\']) || path.extension().is_some_and(|end| end == "safetensors");
-    (path.exists() && !is_name) || is_path
 }

@@ -1,16 +1,16 @@
 //! `hubel predict`: what a model sees in pictures.
 use std::process::ExitCode;
 
-use hubel::{Error, Model, Prediction};
+use hubel::{Error, Prediction};
 use serde_json::{Value, json};
 
-use super::{Outcome, model_file};
+use super::{Outcome, named};
 use crate::args::Predict;
 use crate::console::{self, Console};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
-    let model = Model::load(&model_file(&arguments.model))?.with_precise(arguments.precise);
+    let model = named::load(&arguments.model)?.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
     let (predictions, bad_files) = model.predict(&cpu, &arguments.images, arguments.top)?;
     if arguments.json {

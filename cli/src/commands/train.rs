@@ -12,7 +12,8 @@ use hubel::data::{BadFile, Balance, Division};
 use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
-use super::{MODEL_FILE, Outcome, program, quoted};
+use super::named::MODEL_FILE;
+use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, thousands};
 
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         splits.train.name()
     ));
     let settings = arguments.settings(splits.train.shows_writing()?)?;
-    let (batch_size, all_epochs) = (settings.batch_size, settings.epochs);
+    let batch_size = settings.batch_size;
     console.remark(&parts(&splits));
     console.remark(&treatment(&splits.train, &settings));
     let mut trainer = Trainer::new(
@@ -64,15 +65,15 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let mut epochs = Vec::new();
     let interruption = Interruption::listen()?;
     let mut bad_files = splits.bad_files.clone();
-    let model = train(
+    let (model, last_epoch) = train(
         &mut trainer,
         console,
         &interruption,
         &mut epochs,
         &mut bad_files,
     )
-    .inspect_err(|_| save_last_good(&trainer, splits.division.clone(), &file, console))?
-    .with_division(splits.division.clone());
+    .inspect_err(|_| save_last_good(&trainer, splits.division.clone(), &file, console))?;
+    let model = model.with_division(splits.division.clone());
     let kept = interruption.is_raised() && file.exists();
     let file = if kept {
         beside(&file, "interrupted")
@@ -104,14 +105,15 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let seconds = start.elapsed().as_secs_f64();
     let sum = |name: &str| -> f64 { epochs.iter().filter_map(|epoch| epoch[name].as_f64()).sum() };
     let (waiting, trained) = (
-        // A sum of nothing is -0.
-        sum("waiting_seconds").max(0.0),
+        // A sum of nothing is -0, and becomes 0 by this.
+        sum("waiting_seconds") + 0.0,
         sum("seconds").max(f64::MIN_POSITIVE),
     );
     if arguments.json {
         console::print(
             &json!({
                 "test_accuracy": report.as_ref().map(|report| console::decimal(report.accuracy)),
+                "test_accuracy_interval": report.as_ref().map(|report| report.interval().map(console::decimal)),
                 "test_loss": report.as_ref().map(|report| console::decimal(report.loss)),
                 "test_count": report.as_ref().map(|report| report.count),
                 "seconds": seconds,
@@ -127,13 +129,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             .to_string(),
         )?;
     } else {
-        let test = report.map(|report| {
-            format!(
-                "test accuracy  {:.2} % of {} images\n",
-                report.accuracy * 100.0,
-                thousands(report.count)
-            )
-        });
+        let test = report.map(|report| format!("test accuracy  {}\n", super::accuracy(&report)));
         console::print(&format!(
             "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\nnext           {}",
             test.unwrap_or_default(),
@@ -148,8 +144,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     }
     if stopped {
         console.remark(&format!(
-            "stopped by Ctrl-C in epoch {}: the model is saved as it was then, and not tested",
-            all_epochs.min(epochs.len() + 1) // Ctrl-C may come behind the last.
+            "stopped by Ctrl-C in epoch {last_epoch}: the model is saved as it was then, and not tested"
         ));
         if kept {
             console.remark(&format!(
@@ -245,23 +240,24 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
     text
 }
 
-/// Trains to the end or to Ctrl-C, and tells the console, `epochs` and `bad_files` how it goes.
+/// Trains to the end or to Ctrl-C, and tells the console, `epochs` and `bad_files` how it goes; gives the last epoch, too.
 fn train(
     trainer: &mut Trainer,
     console: &Console,
     interruption: &Interruption,
     epochs: &mut Vec<Value>,
     bad_files: &mut Vec<BadFile>,
-) -> Result<Model, Error> {
+) -> Result<(Model, usize), Error> {
     let mut progress = console.progress();
+    let mut last_epoch = 1;
     let model = trainer.run(&mut |event| {
         progress.show(event);
         epochs.extend(epoch_json(event));
-        // Of each epoch anew.
-        if let Event::BadFile(file) = event
-            && !bad_files.contains(file)
-        {
-            bad_files.push(file.clone());
+        match event {
+            Event::Step { epoch, .. } | Event::Epoch { epoch, .. } => last_epoch = *epoch,
+            // Of each epoch anew.
+            Event::BadFile(file) if bad_files.contains(file) => {}
+            Event::BadFile(file) => bad_files.push(file.clone()),
         }
         if interruption.is_raised() {
             ControlFlow::Break(())
@@ -270,7 +266,7 @@ fn train(
         }
     });
     progress.finish();
-    model
+    Ok((model?, last_epoch))
 }
 
 fn epoch_json(event: &Event) -> Option<Value> {
@@ -393,7 +389,11 @@ fn prepare(file: &Path, trainer: &Trainer) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(refused("create", folder))?;
     let trial = folder.join(format!(".hubel-{}", std::process::id()));
     let (untrained, _) = trainer.last_good();
-    untrained.save(&trial)?;
+    // Of the trial nobody has heard.
+    untrained.save(&trial).map_err(|error| match error {
+        Error::Io { action, source, .. } => refused(action, file)(source),
+        other => other,
+    })?;
     fs::remove_file(&trial).map_err(refused("remove", &trial))
 }
 

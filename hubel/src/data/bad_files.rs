@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// What is done about picture files that cannot be read. All files are read once before training, so that none ends it later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BadFiles {
-    /// They are all listed, and nothing is begun.
+    /// They are listed, the first of many, and nothing is begun.
     #[default]
     Fail,
     /// They are listed and left out.
@@ -108,7 +108,10 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
         .map(|bad| format!("  {}: {}", bad.path.display(), bad.problem))
         .collect();
     if bad.len() > SHOWN {
-        lines.push(format!("  … and {} more", bad.len() - SHOWN));
+        lines.push(format!(
+            "  … and {} more; `hubel check` lists all",
+            bad.len() - SHOWN
+        ));
     }
     lines.join("\n")
 }

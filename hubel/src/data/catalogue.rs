@@ -1,4 +1,5 @@
 //! What a path holds, found out by looking and without decoding a picture.
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -162,13 +163,37 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
             source,
         },
     })?;
-    if metadata.is_dir() {
-        in_folder(path)
+    let mut found = if metadata.is_dir() {
+        in_folder(path)?
     } else if metadata.is_file() {
-        in_file(path)
+        in_file(path)?
     } else {
-        Err(problem(path, "it is neither a file nor a folder"))
+        return Err(problem(path, "it is neither a file nor a folder"));
+    };
+    if let Found::Files(catalogue) = &mut found {
+        let alike = classes_called_alike(&catalogue.classes);
+        catalogue.notes.extend(alike);
     }
+    Ok(found)
+}
+
+/// A note on each group of classes whose names differ in nothing but case and spaces.
+fn classes_called_alike(classes: &[String]) -> Vec<String> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for class in classes {
+        let plain = class.split_whitespace().collect::<Vec<_>>().join(" ");
+        let group = groups.entry(plain.to_lowercase()).or_default();
+        group.push(format!("`{class}`"));
+    }
+    let alike = groups.into_values().filter(|group| group.len() > 1);
+    alike
+        .map(|group| {
+            format!(
+                "the classes {} differ in case or spaces alone; if they are one, give them one name",
+                group.join(" and ")
+            )
+        })
+        .collect()
 }
 
 /// What a folder holds, told by the names in it.

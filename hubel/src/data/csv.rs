@@ -379,7 +379,7 @@ impl<'a> Table<'a> {
             .missing
             .first()
             .and_then(|(_, name)| self.elsewhere(name))
-            .map_or_else(String::new, |found| format!("; is {found} what is meant?"));
+            .map_or_else(String::new, |found| format!(", and {found} is there"));
         format!(
             "{} of its {} files {} missing: {}{more}; paths begin at the folder of the table{hint}",
             thousands(self.missing_count),

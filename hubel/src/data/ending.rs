@@ -1,12 +1,13 @@
 //! Whether a picture file is whole: decoders are lenient, and fill what is missing with grey.
 
-/// What is missing at the end of a file, if something is: of JPEG, PNG, GIF, WebP, BMP and binary PNM. Of other contents nothing is known.
+/// What is missing at the end of a file, or damaged on the way there, if something is: of JPEG, PNG, GIF, WebP, BMP and binary PNM. Of other contents nothing is known.
 pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
     let (ends, what) = match bytes {
         [0xff, 0xd8, .., 0xff, 0xd9] if jpeg_ends(bytes) != Some(true) => {
-            return Some(
-                "a segment of the JPEG is damaged: its length goes beyond the file".into(),
-            );
+            return Some(format!(
+                "a segment of the JPEG is damaged: its length goes beyond the file's {} bytes",
+                bytes.len()
+            ));
         }
         [0xff, 0xd8, ..] => (jpeg_ends(bytes), "the marker that ends a JPEG (EOI)"),
         [0x89, b'P', b'N', b'G', ..] => (png_ends(bytes), "the chunk that ends a PNG (IEND)"),

@@ -10,6 +10,9 @@ use crate::data::ignored::{Ignored, Reason};
 use crate::data::picture;
 use crate::{Error, Result};
 
+/// The form of data in class folders, for people.
+pub(super) const FORM: &str = "class folders";
+
 /// Endings of pictures that are not read, of which a user should hear.
 const FOREIGN_ENDINGS: [&str; 11] = [
     "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dng", "cr2", "nef", "arw",
@@ -90,18 +93,21 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
 /// Whether a folder is the one that `hubel train` writes its models to: it lies among the data when that was `.`. Each run has a folder
 /// there, which is empty until its model is saved.
 fn is_of_runs(folder: &Path) -> bool {
-    let entries = |folder: &Path| {
+    let entries = |folder: &Path| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path())
+        entries.map(|entry| entry.path()).collect()
     };
     let is_model = |file: PathBuf| {
         file.extension()
             .is_some_and(|ending| ending == "safetensors")
     };
-    let is_run = |entry: PathBuf| entry.is_dir() && entries(&entry).all(is_model);
+    let is_run = |entry: PathBuf| entry.is_dir() && entries(&entry).into_iter().all(is_model);
     folder.file_name().is_some_and(|name| name == "runs")
-        && (entries(folder).any(|run| run.join("model.safetensors").is_file())
-            || entries(folder).all(is_run))
+        && std::fs::read_dir(folder).is_ok()
+        && (entries(folder)
+            .iter()
+            .any(|run| run.join("model.safetensors").is_file())
+            || entries(folder).into_iter().all(is_run))
 }
 
 fn belongs_to_the_system(name: &OsString) -> bool {
@@ -220,7 +226,14 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
             "`{part}` was taken for a class, since `{beside}` beside it holds pictures; if the folders in `{part}` are the classes, move `{beside}` away"
         ))
     };
-    Ok(Layout::Classes(parts.first().and_then(taken)))
+    // `train` may well be the class of trains.
+    let held_out = flat.iter().find_map(|name| {
+        let part = part_called(name).filter(|part| *part != Part::Train)?;
+        Some(format!(
+            "`{name}` was taken for a class like the folders beside it; if it holds {part} images, put class folders into it and the others into a folder `train`"
+        ))
+    });
+    Ok(Layout::Classes(parts.first().and_then(taken).or(held_out)))
 }
 
 /// The part that a folder's name, or a word in a table, stands for.
@@ -356,7 +369,7 @@ impl<'a> Listing<'a> {
         Ok(Catalogue {
             missing: None,
             name: name_of(self.root),
-            form: "class folders",
+            form: FORM,
             classes: classes.into_iter().map(|(class, _)| class).collect(),
             files: self.files,
             notes: self.ignored.notes(self.root),
@@ -420,9 +433,9 @@ pub(super) fn passed_over(file: &Path) -> Option<Reason> {
     }
 }
 
-/// Whether a path without the ending of a file is a link to what is not there.
+/// Whether a path is a link to what is not there, and may have been a class: it is not called like a picture.
 fn leads_nowhere(path: &Path) -> bool {
-    path.extension().is_none() && path.is_symlink() && !path.exists()
+    path.is_symlink() && !path.exists() && passed_over(path) == Some(Reason::Ending)
 }
 
 /// Whether the first bytes of a file are those of a picture format that is read.

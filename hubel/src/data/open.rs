@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::divide::{self, Division};
+use crate::data::folder;
 use crate::data::reading::{self, Listen, Read};
 use crate::data::{BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture};
 use crate::layers::addressable;
@@ -297,9 +298,9 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
             problem: format!(
                 "it holds no images to train on ({}); {} to learn from",
                 catalogue.description(None),
-                match path.is_dir() {
-                    true => "a folder `train` with class folders is needed",
-                    false => "rows of the split `train` are needed",
+                match catalogue.form {
+                    folder::FORM => "a folder `train` with class folders is needed",
+                    _ => "rows of the split `train` are needed",
                 }
             ),
         });

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
@@ -115,11 +115,12 @@ pub(crate) fn decode_with_orientation(
 
 /// The picture, turned, and how it was turned.
 fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
-    let failed = |error: &dyn std::fmt::Display| {
+    let failed = |error: ImageError| {
         problem(
             path,
             &format!(
-                "{error}; open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
+                "{}; open it in a picture viewer, save it again as PNG or JPEG, or leave it out",
+                plainly(&error)
             ),
         )
     };
@@ -131,7 +132,7 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed(error.into()))?;
     if bytes.get(4..8) == Some(b"ftyp") && reader.format().is_none() {
         return Err(problem(
             path,
@@ -148,7 +149,7 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     // The picture, and as much again for the decoder's own work.
     limits.max_alloc = Some(2 * WIDEST_PIXEL * LARGEST_PICTURE);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| failed(&error))?;
+    let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
         return Err(problem(
@@ -178,9 +179,25 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     let _alone = is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     // A damaged EXIF block does not make a picture useless.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
     Ok((picture, orientation))
+}
+
+/// What a decoder's error means to people, with its own words.
+fn plainly(error: &ImageError) -> String {
+    let words = |error: &dyn std::error::Error| {
+        let cause = error
+            .source()
+            .map_or(error.to_string(), |cause| cause.to_string());
+        cause.trim_end_matches('.').to_owned()
+    };
+    match error {
+        ImageError::Unsupported(_) => format!("it is of a kind that is not read ({error})"),
+        ImageError::Limits(_) => format!("it would take more memory than is allowed ({error})"),
+        ImageError::Decoding(error) => format!("it is damaged ({})", words(error)),
+        error => format!("it is damaged ({error})"),
+    }
 }
 
 /// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows white paper, 16 bits become 8, and

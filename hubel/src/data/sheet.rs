@@ -79,9 +79,9 @@ impl Sheet {
             .map_or(draws.len(), |count| count.min(draws.len()));
         let layout = Layout::new(shape, count, settings.original);
         layout.check()?;
-        // The very call that training makes, which also settles what stands in for a picture that can no longer be read.
         memory::check(draws.len() * shape.len() * size_of::<f32>(), draws.len())?;
         let mut tensors = vec![0.0; draws.len() * shape.len()];
+        // The very call that training makes, which also settles what stands in for a picture that can no longer be read.
         let bad_files = feed.fill(settings.epoch, &mut draws, &mut tensors)?;
         draws.truncate(count);
         tensors.truncate(count * shape.len());

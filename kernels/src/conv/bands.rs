@@ -230,7 +230,7 @@ impl Band {
     }
 }
 
-/// Parts of images of `height` rows that give all threads as much to do, if each has rows enough.
+/// Parts of images of `height` rows that give each thread some tasks, or else all of them as many, if each part has rows enough.
 fn parts(threads: usize, batch: usize, height: usize) -> Option<usize> {
     let several = (TASKS * threads).div_ceil(batch);
     if several == 1 || several * TASK_ROWS[0] <= height {

@@ -1,19 +1,20 @@
 //! `hubel bench train`, `hubel bench infer`: one network.
 use std::process::ExitCode;
 
+use hubel::PlanSettings;
 use hubel::bench::{self, StepRow};
-use hubel::{Network, PlanSettings};
 use serde_json::json;
 
 use crate::args::BenchNetwork;
-use crate::commands::{Outcome, usual_input};
+use crate::commands::{Outcome, named};
 use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Outcome {
     let (name, batch) = (arguments.network(), arguments.batch());
-    let network = Network::resolve(name)?;
-    let input = arguments.input.unwrap_or_else(|| usual_input(name));
+    let named = named::network(name)?;
+    let input = arguments.input.unwrap_or(named.input);
+    let classes = arguments.classes.unwrap_or(named.usual_classes());
     let cpu = arguments.processor.cpu();
     let settings = match mode {
         "train" => PlanSettings::training(batch),
@@ -27,7 +28,7 @@ pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Ou
         "{mode} {}: input {input}, batch {}, {cpu:?}, {} s",
         name, batch, arguments.seconds
     ));
-    let mut bench = bench::Bench::new(&cpu, &network, input, arguments.classes, settings)?;
+    let mut bench = bench::Bench::new(&cpu, &named.network, input, classes, settings)?;
     if arguments.steps {
         let rows = bench.steps(arguments.seconds);
         if arguments.json {

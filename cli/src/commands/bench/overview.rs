@@ -6,7 +6,7 @@ use hubel::{Cpu, Error, Network, PlanSettings};
 use serde_json::{Value, json};
 
 use crate::args::BenchOverview;
-use crate::commands::{Outcome, usual_input};
+use crate::commands::{Outcome, named::usual_input};
 use crate::console::{self, Console};
 
 /// The speed of one network.

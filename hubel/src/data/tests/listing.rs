@@ -123,7 +123,12 @@ fn parts_are_told_by_their_folders() {
 #[test]
 fn trains_and_tests_may_be_classes() {
     let folder = tree(&["train/1.png", "car/2.png", "test/3.png"]);
-    assert_eq!(listed(folder.path()).classes, ["car", "test", "train"]);
+    let catalogue = listed(folder.path());
+    assert_eq!(catalogue.classes, ["car", "test", "train"]);
+    let [note] = &catalogue.notes[..] else {
+        panic!("{:?}", catalogue.notes)
+    };
+    assert!(note.starts_with("`test` was taken for a class"), "{note}");
     // Unlabelled pictures to be judged by others are no class beside `train`.
     let folder = tree(&["train/cat/1.png", "train/dog/2.png", "test/3.png"]);
     let catalogue = listed(folder.path());
@@ -151,6 +156,19 @@ fn trains_and_tests_may_be_classes() {
         catalogue.notes[0].contains("overview.png: it lies beside the class folders"),
         "{:?}",
         catalogue.notes
+    );
+}
+
+#[test]
+fn classes_that_differ_in_case_and_spaces_alone_are_named() {
+    let folder = tree(&["a cat/1.png", "A  Cat/2.png", "a cat /3.png", "dog/4.png"]);
+    let catalogue = listed(folder.path());
+    assert_eq!(catalogue.classes.len(), 4);
+    assert_eq!(
+        catalogue.notes,
+        [
+            "the classes `A  Cat` and `a cat` and `a cat ` differ in case or spaces alone; if they are one, give them one name"
+        ]
     );
 }
 

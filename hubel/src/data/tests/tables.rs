@@ -125,13 +125,13 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
     for (table, expected) in [
         (
             "path,label\na.png,cat\nb.png,dog\nc.png,dog\n",
-            "1 of its 3 files is missing: b.png (line 3); paths begin at the folder of the table; is in here/b.png what is meant?",
+            "1 of its 3 files is missing: b.png (line 3); paths begin at the folder of the table, and in here/b.png is there; or let them be left out (--bad-files skip)",
         ),
         (
             "path,label\nq,cat\nr,dog\ns,dog\nt,dog\n",
             "4 of its 4 files are missing: q (line 2), r (line 3), s (line 4) and 1 more",
         ),
-        ("path,label\na,cat\n", "is a.png what is meant?"),
+        ("path,label\na,cat\n", "and a.png is there"),
         (
             "path,label,split\na.png,cat,train\nc.png,dog,holdout\n",
             "line 3 names the split `holdout`; train,",
@@ -201,4 +201,15 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
         text.contains("each of its 30 pictures has a class of its own, such as `0`"),
         "{text}"
     );
+}
+
+#[test]
+fn a_table_of_test_rows_alone_is_told_what_it_lacks() {
+    let table = "path,label,split\na.png,cat,test\nc.png,dog,test\n";
+    let folder = folder(&["a.png", "c.png"], "t.csv", table);
+    for path in [folder.path(), &folder.path().join("t.csv")] {
+        let text = open(path).unwrap_err().to_string();
+        let expected = "2 images (test)); rows of the split `train` are needed to learn from";
+        assert!(text.contains(expected), "{text}");
+    }
 }

@@ -153,7 +153,7 @@ impl WeightGradient {
         first..(first + channels[side]).min(self.channels[side])
     }
 
-    /// Pairs of sums: of a thread where they need not outlive a task, of all channels otherwise.
+    /// Floats of all sums: of each share; of each thread where they need not outlive a task; of all pairs of ranges of channels otherwise.
     fn sums_len(&self) -> usize {
         let pairs = self.ranges()[0] * self.ranges()[1];
         let kept = match self.order {
@@ -406,7 +406,8 @@ impl WeightGradient {
 fn order(threads: usize, tiles: usize, channels: [usize; 2]) -> Order {
     // By the geometry alone: shares decide the bits.
     let shares = (tiles / TILES_OF_SHARE).min(SHARES);
-    if shares >= MIN_SHARES && PLANES * channels[0] * channels[1] <= SUMS_OF_SHARE {
+    let sums = PLANES * channels[0] * channels[1].next_multiple_of(GAP);
+    if shares >= MIN_SHARES && sums <= SUMS_OF_SHARE {
         return Order::Shares { shares, block: 32 };
     }
     // Half of the planes for each task; more threads share channels out, which repeats transforms.
