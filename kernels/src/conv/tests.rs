@@ -244,6 +244,8 @@ fn layers_of_real_networks_agree_with_the_reference() {
         square(7, 1, 300, 110, 1),
         square(1, 1, 130, 1000, 1),
         square(150, 1, 40, 10, 1),
+        // One group of rows, and several chunks of pixels.
+        square(200, 1, 256, 256, 1),
         square(2, 32, 3, 32, 3),
         square(3, 28, 1, 20, 5),
         square(2, 7, 128, 96, 3),

@@ -216,6 +216,8 @@ fn layers_after_batch_normalisation_normalise() {
     for (geometry, algorithm) in [
         (square(2, 15, 24, 40, 3), Algorithm::Winograd),
         (square(1, 6, 300, 320, 3), Algorithm::Winograd),
+        // The weight gradient adds the tiles up in shares.
+        (square(16, 29, 5, 7, 3), Algorithm::Winograd),
         (square(2, 15, 24, 40, 3), Algorithm::Direct),
         (square(3, 14, 96, 24, 1), Algorithm::Direct),
         (square(3, 7, 160, 320, 1), Algorithm::Direct),

@@ -312,6 +312,8 @@ fn layers_of_real_networks_pool() {
         square(3, 15, 24, 40, 3),
         square(2, 4, 260, 130, 3),
         square(1, 27, 33, 70, 5),
+        // The weight gradient adds the tiles up in shares.
+        square(16, 29, 5, 7, 3),
     ] {
         for set in InstructionSet::available() {
             let done = check(&Cpu::new(set, 1), geometry, Activation::Relu);

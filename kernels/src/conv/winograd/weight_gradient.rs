@@ -17,7 +17,8 @@ use crate::{Cpu, DisjointMut};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.
 const SUMS_IN_CACHE: usize = 320 * 1024;
-/// Floats of the sums of a share, of all planes and channels: they stay in L2 beside blocks of 32 tiles.
+/// Floats of the sums of a share, of all planes and channels: they stay in L2. This and what follows: `hubel bench kernels '3x3 32->32'`
+/// and its neighbours.
 const SUMS_OF_SHARE: usize = 80 * 1024;
 /// Tiles of a share at least; adding its sums up takes as long as the products of 16.
 const TILES_OF_SHARE: usize = 256;
