@@ -339,17 +339,21 @@ impl<'a> Table<'a> {
             (self.missing_count > 0).then(|| (self.path.to_owned(), self.missing_files()));
         let mut notes = Vec::new();
         if self.repeated > 0 {
-            notes.push(format!(
-                "{} lines of {} repeat another line and count once",
-                thousands(self.repeated),
-                name_of(self.path)
-            ));
+            let name = name_of(self.path);
+            notes.push(match self.repeated {
+                1 => format!("1 line of {name} repeats another one and counts once"),
+                many => format!(
+                    "{} lines of {name} repeat another one and count once",
+                    thousands(many)
+                ),
+            });
         }
         if self.quarantined > 0 {
             notes.push(format!(
-                "{} of the files that {} names lie in quarantine and take no part",
+                "{} of the files that {} names {} in quarantine and will not take part",
                 thousands(self.quarantined),
-                name_of(self.path)
+                name_of(self.path),
+                if self.quarantined == 1 { "lies" } else { "lie" }
             ));
         }
         Ok(Catalogue {

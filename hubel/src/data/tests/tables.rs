@@ -73,7 +73,7 @@ fn without_a_header_the_first_columns_count_and_numbers_are_ordered_as_numbers()
     assert_eq!(catalogue.counts(), [1, 2]);
     assert_eq!(
         catalogue.notes,
-        ["1 lines of x.csv repeat another line and count once"]
+        ["1 line of x.csv repeats another one and counts once"]
     );
 }
 
