@@ -8,6 +8,7 @@ use crate::data::{BadFile, Division, Preparation};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
 use crate::network::Graph;
+use crate::on_all_cores::on_all_cores;
 use crate::{Error, Network, Parameters, Result, Shape};
 
 /// A network with its weights, classes and the preparation of pictures.
@@ -140,14 +141,17 @@ impl Model {
             cpu,
             paths.len(),
             &mut |indices, images| {
-                let mut unfilled = Vec::new();
+                let prepare = |(i, image): (&usize, &mut [f32])| {
+                    let prepared = self.preparation.picture(&paths[*i])?;
+                    image.copy_from_slice(&prepared.tensor);
+                    Ok(prepared.inverted)
+                };
                 let images = images.chunks_exact_mut(length);
-                for (place, (i, image)) in indices.iter().zip(images).enumerate() {
-                    match self.preparation.picture(&paths[*i]) {
-                        Ok(prepared) => {
-                            image.copy_from_slice(&prepared.tensor);
-                            inverted[*i] = prepared.inverted;
-                        }
+                let prepared = on_all_cores(indices.iter().zip(images), prepare, |_| ());
+                let mut unfilled = Vec::new();
+                for (place, (i, prepared)) in indices.iter().zip(prepared).enumerate() {
+                    match prepared {
+                        Ok(is_inverted) => inverted[*i] = is_inverted,
                         Err(error) => {
                             bad_files.push(BadFile::new(&paths[*i], error));
                             unfilled.push(place);
