@@ -55,7 +55,11 @@ impl Plan {
         }
     }
 
-    /// Computes the logits of the images in the workspace. `seed` decides what dropout drops in training.
+    /// Computes the logits of the images in the workspace, whose weights are those of the last [`Plan::pack`]. `seed` decides what dropout
+    /// drops in training.
+    ///
+    /// # Panics
+    /// If the workspace is that of another plan.
     pub fn forward(
         &self,
         cpu: &Cpu,
@@ -75,6 +79,10 @@ impl Plan {
         seed: u64,
         watch: &mut dyn FnMut(usize, Pass),
     ) {
+        assert!(
+            workspace.fits(self),
+            "the workspace is that of another plan; make one by Workspace::new, or call Workspace::fit"
+        );
         let training = self.settings.mode == Mode::Training;
         for (i, step) in self.steps.iter().enumerate() {
             let context = Context {
@@ -100,7 +108,7 @@ impl Plan {
     /// each class counts in the mean (only their ratios matter); without them all count the same.
     ///
     /// # Panics
-    /// If there is not a label for each image and a weight for each class.
+    /// If there is not a label for each image and a weight for each class, or the plan is one for inference.
     pub fn loss(
         &self,
         workspace: &mut Workspace,
@@ -108,6 +116,7 @@ impl Plan {
         label_smoothing: f32,
         class_weights: Option<&[f32]>,
     ) -> BatchLoss {
+        self.assert_training();
         let length = self.settings.batch * self.outputs;
         let logits = &workspace.values[self.logits][..length];
         let gradient = &mut workspace.gradients[self.logits_gradient][..length];
@@ -140,7 +149,11 @@ impl Plan {
         }
     }
 
-    /// Computes the gradient of every parameter from the gradient of the logits.
+    /// Computes the gradient of every parameter from the gradient of the logits that [`Plan::loss`] left; `seed` is that of the run forward.
+    /// Of networks with batch normalisation, [`Plan::update_running_statistics`] belongs to each step of training as well.
+    ///
+    /// # Panics
+    /// If the plan is one for inference, or the workspace that of another one.
     pub fn backward(
         &self,
         cpu: &Cpu,
@@ -149,6 +162,11 @@ impl Plan {
         seed: u64,
     ) {
         self.backward_watched(cpu, parameters, workspace, seed, &mut |_, _| {});
+    }
+
+    fn assert_training(&self) {
+        let mode = self.settings.mode;
+        assert!(mode == Mode::Training, "the plan is one for inference");
     }
 
     /// As [`Plan::backward`]; calls `watch` after each part of a step.
@@ -160,6 +178,11 @@ impl Plan {
         seed: u64,
         watch: &mut dyn FnMut(usize, Pass),
     ) {
+        self.assert_training();
+        assert!(
+            workspace.fits(self),
+            "the workspace is that of another plan"
+        );
         for (i, step) in self.steps.iter().enumerate().rev() {
             let context = Context {
                 cpu,
@@ -192,11 +215,11 @@ impl Step {
             Kind::Convolution(convolution) => convolution.forward(context, self, workspace, output),
             Kind::Chain(chain) => chain.forward(context, self, workspace, output),
             Kind::MaxPool {
-                window,
+                pooling,
                 normalised_by,
-            } => pooling::max_forward(context, self, window, *normalised_by, workspace, output),
-            Kind::AveragePool { window } => {
-                pooling::average_forward(context, self, window, workspace, output)
+            } => pooling::max_forward(context, self, pooling, *normalised_by, workspace, output),
+            Kind::AveragePool(pooling) => {
+                pooling::average_forward(context, self, pooling, workspace, output)
             }
             Kind::Normalisation(normalisation) => {
                 normalisation.forward(context, self, workspace, output)
@@ -215,11 +238,11 @@ impl Step {
             Kind::Convolution(convolution) => {
                 convolution.input_gradient(context, self, workspace, output_gradient)
             }
-            Kind::MaxPool { window, .. } => {
-                pooling::max_backward(context, self, window, workspace, output_gradient)
+            Kind::MaxPool { pooling, .. } => {
+                pooling::max_backward(context, self, pooling, workspace, output_gradient)
             }
-            Kind::AveragePool { window } => {
-                pooling::average_backward(context, self, window, workspace, output_gradient);
+            Kind::AveragePool(pooling) => {
+                pooling::average_backward(context, self, pooling, workspace, output_gradient);
             }
             Kind::Normalisation(normalisation) => {
                 normalisation.backward(context, self, workspace, output_gradient);

@@ -68,6 +68,17 @@ impl Workspace {
         self.scratch.reset(plan.scratch);
     }
 
+    /// Whether its maps are those of `plan`.
+    pub(crate) fn fits(&self, plan: &Plan) -> bool {
+        let agree = |buffers: &[Buffer], lengths: &[usize]| {
+            let lengths = lengths.iter().copied();
+            buffers.iter().map(|buffer| buffer.len()).eq(lengths)
+        };
+        agree(&self.values, &plan.values)
+            && agree(&self.gradients, &plan.gradients)
+            && self.statistics.len() == plan.steps.len()
+    }
+
     /// The images of the batch, `[n, h, w, c]`, to be filled before a run.
     pub fn images_mut(&mut self) -> &mut [f32] {
         &mut self.values[0]

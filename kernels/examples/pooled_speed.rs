@@ -6,7 +6,7 @@ use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::{
     Algorithm, Epilogue, Forward, Geometry, GradientEpilogue, InputGradient, Pass, WeightGradient,
 };
-use hubel_kernels::pool::{self, Index, Pooled, Regions, Window, Winner};
+use hubel_kernels::pool::{self, Index, Pooled, Pooling, Regions, Window, Winner};
 use hubel_kernels::{Buffer, Cpu};
 
 /// Milliseconds of the fastest run of each, and the ratio.
@@ -71,6 +71,7 @@ fn main() {
                 count_padding: false,
             },
         };
+        let pooling = Pooling::new(window);
         let numbers = |count: usize| {
             let numbers: Vec<f32> = (0..count).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
             Buffer::from(&numbers[..])
@@ -113,7 +114,7 @@ fn main() {
                 || {
                     plain.run(&cpu, &x, &plain_weights, &epilogue, &mut map, &mut s);
                     let index = training.then_some(&mut index[..]);
-                    pool::max_forward(&cpu, &window, &map, &mut y, index);
+                    pool::max_forward(&cpu, &pooling, &map, &mut y, index);
                 },
                 || {
                     let winners = training.then_some(&mut winners[..]);
@@ -146,7 +147,7 @@ fn main() {
         };
         let line = compare(
             || {
-                pool::max_backward(&cpu, &window, &index, &y, &mut map, false);
+                pool::max_backward(&cpu, &pooling, &index, &y, &mut map, false);
                 weight.run(&cpu, &x, &map, &mut sums, None, &mut s);
                 if inputs > 3 {
                     input.run(&cpu, &map, &input_weights, &end, &mut gradient, &mut s);

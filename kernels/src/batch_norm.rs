@@ -7,7 +7,7 @@ mod passes;
 use crate::Cpu;
 use crate::activation::Activation;
 use crate::stream::is_streamed;
-use passes::{GradientSums, InputGradient, Layout, Normalise, Sums};
+use passes::{GradientSums, InputGradient, Layout, Normalise, ROOM, Sums};
 
 /// Mean and (biased) variance of each channel. Blocks of rows are summed about their first row and combined in order, in f64.
 pub fn statistics(cpu: &Cpu, input: &[f32], mean: &mut [f32], variance: &mut [f32]) {
@@ -21,10 +21,11 @@ pub fn statistics(cpu: &Cpu, input: &[f32], mean: &mut [f32], variance: &mut [f3
         let i = tasks - 1 - task;
         let block = &input[i * piece..input.len().min((i + 1) * piece)];
         let (sum, square) = sums.split_at_mut(layout.width);
-        let origin = layout.widen(&block[..channels]);
+        let mut room = ROOM;
+        let origin = layout.widen(&block[..channels], &mut room);
         cpu.dispatch(Sums {
             input: block,
-            origin: &origin,
+            origin,
             sum,
             square,
         });
@@ -107,23 +108,20 @@ pub fn update_running(
     }
 }
 
-/// The factor and the summand that a batch normalisation comes to: y = factor · x + summand.
+/// Writes the factor and the summand that a batch normalisation comes to: y = factor · x + summand.
 pub fn factors(
     mean: &[f32],
     variance: &[f32],
     epsilon: f32,
     scale: &[f32],
     shift: &[f32],
-) -> (Vec<f32>, Vec<f32>) {
-    let factor: Vec<f32> = variance
-        .iter()
-        .zip(scale)
-        .map(|(v, scale)| scale / (v + epsilon).sqrt())
-        .collect();
-    let summand = (0..mean.len())
-        .map(|c| shift[c] - mean[c] * factor[c])
-        .collect();
-    (factor, summand)
+    factor: &mut [f32],
+    summand: &mut [f32],
+) {
+    for c in 0..mean.len() {
+        factor[c] = scale[c] / (variance[c] + epsilon).sqrt();
+        summand[c] = shift[c] - mean[c] * factor[c];
+    }
 }
 
 /// activation(factor · x + summand + add) for each row; `add` is a map of the input's shape (a residual connection).
@@ -140,15 +138,18 @@ pub fn normalise(
     assert!(input.len() == output.len() && input.len().is_multiple_of(channels));
     assert!(add.is_none_or(|add| add.len() == input.len()));
     let layout = Layout::new(channels);
-    let (factor, summand) = (layout.widen(factor), layout.widen(summand));
+    let mut rooms = [ROOM; 2];
+    let [for_factor, for_summand] = &mut rooms;
+    let factor = layout.widen(factor, for_factor);
+    let summand = layout.widen(summand, for_summand);
     let piece = layout.piece();
     let is_streamed = is_streamed(output, layout.width);
     cpu.parallel_chunks(output, piece, |i, output| {
         let range = i * piece..i * piece + output.len();
         cpu.dispatch(Normalise {
             input: &input[range.clone()],
-            factor: &factor,
-            summand: &summand,
+            factor,
+            summand,
             add: add.map(|add| &add[range]),
             activation,
             output,
@@ -251,13 +252,16 @@ pub fn backward(
     };
     assert_eq!(input_gradient.len(), input.len());
     let is_streamed = !accumulate && is_streamed(input_gradient, layout.width);
-    let coefficients = [&a, &b, mean, &d].map(|row| layout.widen(row));
+    let mut rooms = [ROOM; 4];
+    let mut rooms = rooms.iter_mut();
+    let coefficients =
+        [&a, &b, mean, &d].map(|row| layout.widen(row, rooms.next().expect("a room for each")));
     cpu.parallel_chunks(input_gradient, piece, |i, target| {
         let range = i * piece..i * piece + target.len();
         cpu.dispatch(InputGradient {
             input: &input[range.clone()],
             gradient: &output_gradient[range],
-            coefficients: &coefficients,
+            coefficients,
             target,
             accumulate,
             is_streamed,
@@ -272,7 +276,8 @@ fn gradient_sums(cpu: &Cpu, batch: &Batch<'_>, output_gradient: &[f32]) -> Vec<[
     let piece = layout.piece();
     let tasks = input.len().div_ceil(piece);
     let mut sums = vec![0.0; tasks * 2 * layout.width];
-    let origin = layout.widen(batch.mean);
+    let mut room = ROOM;
+    let origin = layout.widen(batch.mean, &mut room);
     cpu.parallel_chunks(&mut sums, 2 * layout.width, |task, sums| {
         let i = tasks - 1 - task;
         let range = i * piece..input.len().min((i + 1) * piece);
@@ -280,7 +285,7 @@ fn gradient_sums(cpu: &Cpu, batch: &Batch<'_>, output_gradient: &[f32]) -> Vec<[
         cpu.dispatch(GradientSums {
             input: &input[range.clone()],
             gradient: &output_gradient[range],
-            origin: &origin,
+            origin,
             sum,
             product,
         });

@@ -116,25 +116,14 @@ impl Window {
         }
     }
 
-    fn grid(&self) -> Grid {
-        Grid {
-            y: self.axis(0),
-            x: self.axis(1),
-            channels: self.input[2],
-        }
-    }
-
-    fn check(&self, input: usize, output: usize) {
-        let [input_len, output_len] =
-            [self.input, self.output].map(|shape| self.batch * shape.iter().product::<usize>());
-        assert_eq!(input, input_len, "length of the input");
-        assert_eq!(output, output_len, "length of the output");
-        assert_eq!(self.input[2], self.output[2], "pooling keeps the channels");
+    /// Numbers of the input and of the output, of the whole batch.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.input, self.output].map(|shape| self.batch * shape.iter().product::<usize>())
     }
 }
 
 /// Where the windows lie along one axis.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Axis {
     /// For each output, what it reads.
     windows: Vec<Range<usize>>,
@@ -150,15 +139,42 @@ struct Axis {
     is_tiled: bool,
 }
 
-/// The windows of an image.
-#[derive(Debug)]
-struct Grid {
+/// A pooling, prepared for its windows: running it takes no memory.
+#[derive(Clone, Debug)]
+pub struct Pooling {
+    window: Window,
     y: Axis,
     x: Axis,
     channels: usize,
 }
 
-impl Grid {
+impl Pooling {
+    /// Prepares a pooling.
+    ///
+    /// # Panics
+    /// If input and output have different channels.
+    pub fn new(window: Window) -> Self {
+        let channels = window.input[2];
+        assert_eq!(channels, window.output[2], "pooling keeps the channels");
+        Self {
+            window,
+            y: window.axis(0),
+            x: window.axis(1),
+            channels,
+        }
+    }
+
+    /// Where its windows lie.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    fn check(&self, input: usize, output: usize) {
+        let [input_len, output_len] = self.window.lengths();
+        assert_eq!(input, input_len, "length of the input");
+        assert_eq!(output, output_len, "length of the output");
+    }
+
     /// Numbers in a row of the input.
     fn input_row(&self) -> usize {
         self.x.covering.len() * self.channels
@@ -218,27 +234,26 @@ const PIECE: usize = 32 * 1024;
 /// If `index` is asked for and a window has more places than [`Index`] can tell apart.
 pub fn max_forward<'a>(
     cpu: &Cpu,
-    window: &Window,
+    pooling: &Pooling,
     input: impl Into<Input<'a>>,
     output: &mut [f32],
     index: Option<&mut [Index]>,
 ) {
     let input = input.into();
-    window.check(input.map.len(), output.len());
-    (input.normalised.iter()).for_each(|by| by.check(window.input[2]));
-    let grid = window.grid();
+    pooling.check(input.map.len(), output.len());
+    (input.normalised.iter()).for_each(|by| by.check(pooling.channels));
     if let Some(index) = &index {
         assert_eq!(index.len(), output.len(), "length of the index");
         let widest = |axis: &Axis| axis.windows.iter().map(Range::len).max().unwrap_or(0);
         assert!(
-            widest(&grid.y) * widest(&grid.x) <= 1 << Index::BITS,
+            widest(&pooling.y) * widest(&pooling.x) <= 1 << Index::BITS,
             "a window of at most {} places has an index",
             1_usize << Index::BITS
         );
     }
     let index = index.map(DisjointMut::new);
-    let rows = grid.output_rows_of_task();
-    let piece = rows * grid.output_row();
+    let rows = pooling.output_rows_of_task();
+    let piece = rows * pooling.output_row();
     cpu.parallel_chunks(output, piece, |i, output| {
         let range = i * piece..i * piece + output.len();
         // SAFETY: each task writes a part of its own.
@@ -246,7 +261,7 @@ pub fn max_forward<'a>(
             .as_ref()
             .map(|index| unsafe { index.slice(range.clone()) });
         cpu.dispatch(Max {
-            grid: &grid,
+            pooling,
             first: i * rows,
             input,
             output,
@@ -258,7 +273,7 @@ pub fn max_forward<'a>(
 /// Hands the gradient of each window to its winner; adds to what is there where `accumulate`.
 pub fn max_backward(
     cpu: &Cpu,
-    window: &Window,
+    pooling: &Pooling,
     index: &[Index],
     output_gradient: &[f32],
     input_gradient: &mut [f32],
@@ -268,7 +283,7 @@ pub fn max_backward(
     let share = Share::Winner(index);
     backward(
         cpu,
-        window,
+        pooling,
         share,
         output_gradient,
         input_gradient,
@@ -277,13 +292,12 @@ pub fn max_backward(
 }
 
 /// The mean of each window.
-pub fn average_forward(cpu: &Cpu, window: &Window, input: &[f32], output: &mut [f32]) {
-    window.check(input.len(), output.len());
-    let grid = window.grid();
-    let rows = grid.output_rows_of_task();
-    cpu.parallel_chunks(output, rows * grid.output_row(), |i, output| {
+pub fn average_forward(cpu: &Cpu, pooling: &Pooling, input: &[f32], output: &mut [f32]) {
+    pooling.check(input.len(), output.len());
+    let rows = pooling.output_rows_of_task();
+    cpu.parallel_chunks(output, rows * pooling.output_row(), |i, output| {
         cpu.dispatch(Average {
-            grid: &grid,
+            pooling,
             first: i * rows,
             input,
             output,
@@ -294,14 +308,14 @@ pub fn average_forward(cpu: &Cpu, window: &Window, input: &[f32], output: &mut [
 /// Shares the gradient of each window among its pixels; adds to what is there where `accumulate`.
 pub fn average_backward(
     cpu: &Cpu,
-    window: &Window,
+    pooling: &Pooling,
     output_gradient: &[f32],
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
     backward(
         cpu,
-        window,
+        pooling,
         Share::Mean,
         output_gradient,
         input_gradient,
@@ -311,20 +325,19 @@ pub fn average_backward(
 
 fn backward(
     cpu: &Cpu,
-    window: &Window,
+    pooling: &Pooling,
     share: Share<'_>,
     gradient: &[f32],
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
-    window.check(input_gradient.len(), gradient.len());
-    let grid = window.grid();
-    if !(grid.y.is_disjoint && grid.x.is_disjoint) {
-        let rows = grid.input_rows_of_task();
-        let is_streamed = !accumulate && is_streamed(input_gradient, grid.channels);
-        return cpu.parallel_chunks(input_gradient, rows * grid.input_row(), |i, target| {
+    pooling.check(input_gradient.len(), gradient.len());
+    if !(pooling.y.is_disjoint && pooling.x.is_disjoint) {
+        let rows = pooling.input_rows_of_task();
+        let is_streamed = !accumulate && is_streamed(input_gradient, pooling.channels);
+        return cpu.parallel_chunks(input_gradient, rows * pooling.input_row(), |i, target| {
             cpu.dispatch(Gather {
-                grid: &grid,
+                pooling,
                 first: i * rows,
                 share,
                 gradient,
@@ -334,13 +347,17 @@ fn backward(
             });
         });
     }
-    let (all, rows) = (window.batch * window.output[0], grid.output_rows_of_task());
+    let (all, rows) = (
+        pooling.window.batch * pooling.window.output[0],
+        pooling.output_rows_of_task(),
+    );
     let targets = DisjointMut::new(input_gradient);
     cpu.parallel(all.div_ceil(rows), |i| {
         let own = i * rows..all.min((i + 1) * rows);
-        let [start, end] = [own.start, own.end].map(|i| grid.first_row_of(i) * grid.input_row());
+        let [start, end] =
+            [own.start, own.end].map(|i| pooling.first_row_of(i) * pooling.input_row());
         cpu.dispatch(Spread {
-            grid: &grid,
+            pooling,
             first: own.start,
             rows: own.len(),
             share,

@@ -4,7 +4,8 @@ use std::ops::Range;
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::{Padding, PaddingMode};
-use hubel_kernels::{Cpu, Normalised, pool};
+use hubel_kernels::pool::{self, Pooling};
+use hubel_kernels::{Cpu, Normalised};
 
 use super::step::{Backward, Convolution, Kind, Normalisation, NormalisedBy, Step, SumsFor};
 use super::{Mode, PlanSettings};
@@ -94,16 +95,15 @@ impl Lowering<'_> {
             Operation::AvgPool {
                 window,
                 count_padding,
-            } => Kind::AveragePool {
-                window: self.window(*window, from, node.shape, *count_padding),
-            },
-            Operation::GlobalAvgPool => Kind::AveragePool {
-                window: self.whole_map(from),
-            },
+            } => {
+                let window = self.window(*window, from, node.shape, *count_padding);
+                Kind::AveragePool(Pooling::new(window))
+            }
+            Operation::GlobalAvgPool => Kind::AveragePool(Pooling::new(self.whole_map(from))),
             Operation::GlobalMaxPool => self.max_pool(i, inputs[0], self.whole_map(from)),
-            Operation::AdaptiveAvgPool => Kind::AveragePool {
-                window: self.adaptive(from, node.shape),
-            },
+            Operation::AdaptiveAvgPool => {
+                Kind::AveragePool(Pooling::new(self.adaptive(from, node.shape)))
+            }
             Operation::AdaptiveMaxPool => {
                 self.max_pool(i, inputs[0], self.adaptive(from, node.shape))
             }
@@ -235,7 +235,7 @@ impl Lowering<'_> {
     fn max_pool(&mut self, i: usize, map: usize, window: pool::Window) -> Kind {
         Kind::MaxPool {
             normalised_by: self.normalisation_by_reader(i, map, window.input[2], || true),
-            window,
+            pooling: Pooling::new(window),
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::Padding;
-use hubel_kernels::pool;
+use hubel_kernels::pool::{self, Pooling};
 
 use super::chain::Chain;
 
@@ -92,12 +92,10 @@ pub(crate) enum Kind {
     Convolution(Box<Convolution>),
     Pad(Padding),
     MaxPool {
-        window: pool::Window,
+        pooling: Pooling,
         normalised_by: Option<NormalisedBy>,
     },
-    AveragePool {
-        window: pool::Window,
-    },
+    AveragePool(Pooling),
     Normalisation(Normalisation),
     Activation(Activation),
     Dropout {
@@ -296,7 +294,7 @@ impl Kind {
     /// Numbers that remember which of a window was the largest.
     pub(crate) fn index_len(&self) -> usize {
         match self {
-            Self::MaxPool { window, .. } => window.batch * window.output.iter().product::<usize>(),
+            Self::MaxPool { pooling, .. } => pooling.window().lengths()[1],
             _ => 0,
         }
     }
@@ -326,7 +324,7 @@ impl Kind {
                 let normalised = normalised_by.map(|by| by.summary() + " + ");
                 normalised.unwrap_or_default() + "max pool"
             }
-            Self::AveragePool { .. } => "average pool".into(),
+            Self::AveragePool(_) => "average pool".into(),
             Self::Normalisation(step) if step.by_reader => return "batch norm statistics".into(),
             Self::Normalisation(_) => "batch norm".into(),
             Self::Activation(activation) => format!("{activation:?}").to_lowercase(),

@@ -45,7 +45,8 @@ impl Convolution {
         let Some(norm) = &self.folded else {
             return self.forward.pack(context.cpu, weights, packed);
         };
-        let (factor, summand) = norm.running_factors(values);
+        let (mut factor, mut summand) = (vec![0.0; norm.channels], vec![0.0; norm.channels]);
+        norm.running_factors(values, &mut factor, &mut summand);
         let folded = &mut scratch[..weights.len()];
         let rows = folded
             .chunks_exact_mut(factor.len())
@@ -239,14 +240,16 @@ pub(super) fn packed_or_plain<'a>(
 }
 
 impl crate::plan::Normalisation {
-    /// The factor and summand that the running statistics come to.
-    pub(super) fn running_factors(&self, values: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    /// Writes the factor and summand that the running statistics come to.
+    pub(super) fn running_factors(&self, values: &[f32], factor: &mut [f32], summand: &mut [f32]) {
         batch_norm::factors(
             &values[self.running_mean.clone()],
             &values[self.running_variance.clone()],
             self.epsilon,
             &values[self.scale.clone()],
             &values[self.shift.clone()],
-        )
+            factor,
+            summand,
+        );
     }
 }

@@ -16,9 +16,10 @@ impl Normalisation {
         output: &mut [f32],
     ) {
         let (cpu, values) = (context.cpu, context.parameters.values());
-        let (factor, summand) = if context.training {
-            let statistics = &mut workspace.statistics[context.step];
-            let (of_batch, factors) = statistics.split_at_mut(2 * self.channels);
+        let statistics = &mut workspace.statistics[context.step];
+        let (of_batch, factors) = statistics.split_at_mut(2 * self.channels);
+        let (factor, summand) = factors.split_at_mut(self.channels);
+        if context.training {
             let (mean, variance) = of_batch.split_at_mut(self.channels);
             let is_told = self.forward_parts.is_some_and(|parts| {
                 let parts = &workspace.sums[context.step][..parts * 2 * self.channels];
@@ -35,14 +36,10 @@ impl Normalisation {
                 batch_norm::statistics(cpu, input, mean, variance);
             }
             let (scale, shift) = (&values[self.scale.clone()], &values[self.shift.clone()]);
-            let both = batch_norm::factors(mean, variance, self.epsilon, scale, shift);
-            let (factor, summand) = factors.split_at_mut(self.channels);
-            factor.copy_from_slice(&both.0);
-            summand.copy_from_slice(&both.1);
-            both
+            batch_norm::factors(mean, variance, self.epsilon, scale, shift, factor, summand);
         } else {
-            self.running_factors(values)
-        };
+            self.running_factors(values, factor, summand);
+        }
         if self.by_reader {
             return;
         }
@@ -50,7 +47,7 @@ impl Normalisation {
         let add = self
             .add
             .then(|| &workspace.values[step.inputs[1]][..output.len()]);
-        batch_norm::normalise(cpu, input, &factor, &summand, add, self.activation, output);
+        batch_norm::normalise(cpu, input, factor, summand, add, self.activation, output);
     }
 
     pub(super) fn backward(
@@ -71,8 +68,10 @@ impl Normalisation {
             scale: &values[self.scale.clone()],
             shift: &values[self.shift.clone()],
         };
-        let (mut scale_gradient, mut shift_gradient) =
-            (vec![0.0; self.channels], vec![0.0; self.channels]);
+        let tensors = [self.scale.clone(), self.shift.clone()];
+        let [scale_gradient, shift_gradient] = (workspace.parameter_gradient)
+            .get_disjoint_mut(tensors)
+            .expect("two tensors of the parameters");
         let target = step.backward.inputs[0].as_ref();
         batch_norm::backward(
             context.cpu,
@@ -80,14 +79,12 @@ impl Normalisation {
             output_gradient,
             (self.backward_parts)
                 .map(|parts| &workspace.sums[context.step][..parts * 2 * self.channels]),
-            &mut scale_gradient,
-            &mut shift_gradient,
+            scale_gradient,
+            shift_gradient,
             target.map(|target| &mut workspace.gradients[target.gradient][..output_gradient.len()]),
             target.is_some_and(|target| target.accumulate),
         );
         step.pass_on_gradient(context.cpu, workspace, 1, output_gradient);
-        workspace.parameter_gradient[self.scale.clone()].copy_from_slice(&scale_gradient);
-        workspace.parameter_gradient[self.shift.clone()].copy_from_slice(&shift_gradient);
     }
 }
 

@@ -1,46 +1,46 @@
 //! Pooling of all kinds.
 use hubel_kernels::Input;
-use hubel_kernels::pool::{self, Window};
+use hubel_kernels::pool::{self, Pooling};
 
 use super::Context;
 use crate::plan::{NormalisedBy, Step};
 use crate::workspace::Workspace;
 
-fn input_length(window: &Window) -> usize {
-    window.batch * window.input.iter().product::<usize>()
+fn input_length(pooling: &Pooling) -> usize {
+    pooling.window().lengths()[0]
 }
 
 pub(super) fn max_forward(
     context: &Context<'_>,
     step: &Step,
-    window: &Window,
+    pooling: &Pooling,
     normalised_by: Option<NormalisedBy>,
     workspace: &mut Workspace,
     output: &mut [f32],
 ) {
     let input = Input {
-        map: &workspace.values[step.inputs[0]][..input_length(window)],
+        map: &workspace.values[step.inputs[0]][..input_length(pooling)],
         normalised: normalised_by.map(|by| by.factors(&workspace.statistics)),
     };
     let index = context
         .training
         .then_some(&mut workspace.indices[context.step][..]);
-    pool::max_forward(context.cpu, window, input, output, index);
+    pool::max_forward(context.cpu, pooling, input, output, index);
 }
 
 pub(super) fn max_backward(
     context: &Context<'_>,
     step: &Step,
-    window: &Window,
+    pooling: &Pooling,
     workspace: &mut Workspace,
     output_gradient: &[f32],
 ) {
     if let Some(target) = &step.backward.inputs[0] {
-        let gradient = &mut workspace.gradients[target.gradient][..input_length(window)];
+        let gradient = &mut workspace.gradients[target.gradient][..input_length(pooling)];
         let index = &workspace.indices[context.step];
         pool::max_backward(
             context.cpu,
-            window,
+            pooling,
             index,
             output_gradient,
             gradient,
@@ -52,26 +52,26 @@ pub(super) fn max_backward(
 pub(super) fn average_forward(
     context: &Context<'_>,
     step: &Step,
-    window: &Window,
+    pooling: &Pooling,
     workspace: &mut Workspace,
     output: &mut [f32],
 ) {
-    let input = &workspace.values[step.inputs[0]][..input_length(window)];
-    pool::average_forward(context.cpu, window, input, output);
+    let input = &workspace.values[step.inputs[0]][..input_length(pooling)];
+    pool::average_forward(context.cpu, pooling, input, output);
 }
 
 pub(super) fn average_backward(
     context: &Context<'_>,
     step: &Step,
-    window: &Window,
+    pooling: &Pooling,
     workspace: &mut Workspace,
     output_gradient: &[f32],
 ) {
     if let Some(target) = &step.backward.inputs[0] {
-        let gradient = &mut workspace.gradients[target.gradient][..input_length(window)];
+        let gradient = &mut workspace.gradients[target.gradient][..input_length(pooling)];
         pool::average_backward(
             context.cpu,
-            window,
+            pooling,
             output_gradient,
             gradient,
             target.accumulate,

@@ -3,7 +3,7 @@ use hubel::layers::PaddingMode;
 use hubel::network::{Convolution, Graph, Operation, Role};
 use hubel::{Cpu, Parameters, Shape};
 use hubel_kernels::conv::{Algorithm, Geometry, GradientEpilogue, InputGradient};
-use hubel_kernels::pool::{Regions, Window};
+use hubel_kernels::pool::{Pooling, Regions, Window};
 use hubel_kernels::{activation, batch_norm, pad, pool};
 
 pub(crate) struct Run<'a> {
@@ -18,11 +18,13 @@ pub(crate) struct Run<'a> {
 /// The gradient by the image of the first layer of `graph`, by each algorithm there is for it.
 pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
     let (from, node) = (graph.nodes[0].shape, &graph.nodes[1]);
-    let window = |regions| Window {
-        batch: run.batch,
-        input: sides(from),
-        output: sides(node.shape),
-        regions,
+    let pooling = |regions| {
+        Pooling::new(Window {
+            batch: run.batch,
+            input: sides(from),
+            output: sides(node.shape),
+            regions,
+        })
     };
     let sliding = |window: hubel::network::Window, count_padding| Regions::Sliding {
         kernel: window.kernel,
@@ -45,16 +47,16 @@ pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
             };
             run.convolution(&settings, from, node.shape)
         }
-        Operation::MaxPool(settings) => vec![run.maximum(&window(sliding(*settings, false)))],
+        Operation::MaxPool(settings) => vec![run.maximum(&pooling(sliding(*settings, false)))],
         Operation::GlobalMaxPool | Operation::AdaptiveMaxPool => {
-            vec![run.maximum(&window(Regions::Adaptive))]
+            vec![run.maximum(&pooling(Regions::Adaptive))]
         }
         Operation::AvgPool {
             window: settings,
             count_padding,
-        } => vec![run.average(&window(sliding(*settings, *count_padding)))],
+        } => vec![run.average(&pooling(sliding(*settings, *count_padding)))],
         Operation::GlobalAvgPool | Operation::AdaptiveAvgPool => {
-            vec![run.average(&window(Regions::Adaptive))]
+            vec![run.average(&pooling(Regions::Adaptive))]
         }
         Operation::BatchNorm { epsilon, .. } => vec![run.normalisation(*epsilon, from.channels)],
         Operation::Activation(function) => {
@@ -145,19 +147,25 @@ impl Run<'_> {
         (Algorithm::candidates(&geometry).into_iter().map(gradient)).collect()
     }
 
-    fn maximum(&self, window: &Window) -> Vec<f32> {
+    fn maximum(&self, pooling: &Pooling) -> Vec<f32> {
         let mut output = vec![0.0; self.output.len()];
         let mut index = vec![Default::default(); self.output.len()];
-        pool::max_forward(self.cpu, window, self.input, &mut output, Some(&mut index));
+        pool::max_forward(self.cpu, pooling, self.input, &mut output, Some(&mut index));
         let mut gradient = self.zeros();
         let to = &mut gradient;
-        pool::max_backward(self.cpu, window, &index, self.output_gradient, to, false);
+        pool::max_backward(self.cpu, pooling, &index, self.output_gradient, to, false);
         gradient
     }
 
-    fn average(&self, window: &Window) -> Vec<f32> {
+    fn average(&self, pooling: &Pooling) -> Vec<f32> {
         let mut gradient = self.zeros();
-        pool::average_backward(self.cpu, window, self.output_gradient, &mut gradient, false);
+        pool::average_backward(
+            self.cpu,
+            pooling,
+            self.output_gradient,
+            &mut gradient,
+            false,
+        );
         gradient
     }
 

@@ -11,6 +11,11 @@ const BLOCK: usize = 32 * 1024;
 /// A wide row has at least so many numbers: at most one vector of four or more is not full.
 const WIDE: usize = 64;
 
+/// Room for a row of fewer channels than [`WIDE`], widened.
+pub(super) type Room = [f32; 2 * WIDE];
+/// An empty [`Room`].
+pub(super) const ROOM: Room = [0.0; 2 * WIDE];
+
 /// How rows of channels are taken together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
@@ -32,10 +37,17 @@ impl Layout {
         self.width * (BLOCK / self.width).max(1)
     }
 
-    /// One number of each channel, repeated along a wide row.
-    pub(super) fn widen(&self, of_channels: &[f32]) -> Vec<f32> {
+    /// One number of each channel, repeated along a wide row, in `room` where that is wider than the channels.
+    pub(super) fn widen<'a>(&self, of_channels: &'a [f32], room: &'a mut Room) -> &'a [f32] {
         assert_eq!(of_channels.len(), self.channels);
-        of_channels.repeat(self.width / self.channels)
+        if self.width == self.channels {
+            return of_channels;
+        }
+        let row = &mut room[..self.width];
+        for row in row.chunks_exact_mut(self.channels) {
+            row.copy_from_slice(of_channels);
+        }
+        row
     }
 
     /// The sum of what a wide row holds for a channel.
@@ -313,7 +325,7 @@ pub(super) struct InputGradient<'a> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a [f32],
     /// a, b, mean, d, each for a wide row.
-    pub(super) coefficients: &'a [Vec<f32>; 4],
+    pub(super) coefficients: [&'a [f32]; 4],
     pub(super) target: &'a mut [f32],
     pub(super) accumulate: bool,
     /// Whether the target is written past the caches.

@@ -20,6 +20,19 @@ fn objective(x: &[f64], weights: &[f64], scale: &[f64], shift: &[f64], epsilon: 
     sum
 }
 
+fn both_factors(
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f32,
+    scale: &[f32],
+    shift: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let (mut factor, mut summand) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
+    let (to, and) = (&mut factor, &mut summand);
+    factors(mean, variance, epsilon, scale, shift, to, and);
+    (factor, summand)
+}
+
 #[test]
 fn statistics_and_gradients_are_those_of_the_formula() {
     for (rows, channels) in [(2, 1), (37, 5), (5000, 19)] {
@@ -69,7 +82,7 @@ fn statistics_and_gradients_are_those_of_the_formula() {
             );
         }
         let (factor, summand) =
-            factors(&mean, &variance, epsilon as f32, &scale32, &single(&shift));
+            both_factors(&mean, &variance, epsilon as f32, &scale32, &single(&shift));
         let mut output = vec![0.0; x.len()];
         normalise(
             &cpu,
@@ -96,7 +109,7 @@ fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Ve
     statistics(cpu, input, &mut mean, &mut variance);
     let scale: Vec<f32> = (0..channels).map(|c| 0.5 + c as f32 / 9.0).collect();
     let shift = vec![0.25; channels];
-    let (factor, summand) = factors(&mean, &variance, 1e-3, &scale, &shift);
+    let (factor, summand) = both_factors(&mean, &variance, 1e-3, &scale, &shift);
     let mut output = vec![0.0; input.len()];
     normalise(
         cpu,
@@ -336,7 +349,7 @@ fn sums_that_a_convolution_took_give_the_same_statistics_and_gradients() {
 
     let scale: Vec<f32> = (0..channels).map(|c| 0.5 + c as f32 / 9.0).collect();
     let shift: Vec<f32> = (0..channels).map(|c| c as f32 / 3.0 - 1.0).collect();
-    let (factor, summand) = factors(&mean, &variance, 1e-5, &scale, &shift);
+    let (factor, summand) = both_factors(&mean, &variance, 1e-5, &scale, &shift);
     let y: Vec<f32> = (0..input.len())
         .map(|i| (factor[i % channels] * input[i] + summand[i % channels]).max(0.0))
         .collect();

@@ -1,5 +1,5 @@
 //! The four passes, on whole rows of the map that is written: each number of it is gathered once, along the channels.
-use super::{Grid, Index};
+use super::{Index, Pooling};
 use crate::normalised::Input;
 use crate::simd::{Kernel, Simd, load, store};
 
@@ -80,19 +80,23 @@ impl Pixels {
 #[inline(always)]
 fn for_windows<S: Simd>(
     _: S,
-    grid: &Grid,
+    pooling: &Pooling,
     first: usize,
     input: &[f32],
     length: usize,
     mut body: impl FnMut(usize, Pixels, f32),
 ) {
-    let (row, channels, height) = (grid.input_row(), grid.channels, grid.y.windows.len());
-    for (i, output_row) in (first..).zip((0..length).step_by(grid.output_row())) {
+    let (row, channels, height) = (
+        pooling.input_row(),
+        pooling.channels,
+        pooling.y.windows.len(),
+    );
+    for (i, output_row) in (first..).zip((0..length).step_by(pooling.output_row())) {
         let (n, y) = (i / height, i % height);
-        let image = &input[n * grid.input_len()..][..grid.input_len()];
-        let rows = &grid.y.windows[y];
-        for (x, columns) in grid.x.windows.iter().enumerate() {
-            let divisor = grid.y.divisors[y] * grid.x.divisors[x];
+        let image = &input[n * pooling.input_len()..][..pooling.input_len()];
+        let rows = &pooling.y.windows[y];
+        for (x, columns) in pooling.x.windows.iter().enumerate() {
+            let divisor = pooling.y.divisors[y] * pooling.x.divisors[x];
             let corner = rows.start * row + columns.start * channels;
             // An empty window (all padding) may begin behind the map; it reads nothing.
             let start = image.as_ptr().wrapping_add(corner);
@@ -195,7 +199,7 @@ pub(super) fn challenge<S: Simd>(
 
 /// `output` holds whole rows, from row `first` of the whole batch on.
 pub(super) struct Max<'a> {
-    pub(super) grid: &'a Grid,
+    pub(super) pooling: &'a Pooling,
     pub(super) first: usize,
     pub(super) input: Input<'a>,
     pub(super) output: &'a mut [f32],
@@ -230,7 +234,7 @@ impl Max<'_> {
     #[inline(always)]
     fn of<S: Simd>(self, simd: S, made: impl Fn(&Pixels, S::Vector) -> S::Vector) {
         let Self {
-            grid,
+            pooling,
             first,
             input,
             output,
@@ -240,7 +244,7 @@ impl Max<'_> {
         match index {
             Some(index) => for_windows(
                 simd,
-                grid,
+                pooling,
                 first,
                 input.map,
                 length,
@@ -259,7 +263,7 @@ impl Max<'_> {
             ),
             None => for_windows(
                 simd,
-                grid,
+                pooling,
                 first,
                 input.map,
                 length,
@@ -281,7 +285,7 @@ impl Max<'_> {
 
 /// `output` holds whole rows, from row `first` of the whole batch on.
 pub(super) struct Average<'a> {
-    pub(super) grid: &'a Grid,
+    pub(super) pooling: &'a Pooling,
     pub(super) first: usize,
     pub(super) input: &'a [f32],
     pub(super) output: &'a mut [f32],
@@ -295,7 +299,7 @@ impl Kernel for Average<'_> {
         let (length, output) = (self.output.len(), self.output.as_mut_ptr());
         for_windows(
             simd,
-            self.grid,
+            self.pooling,
             self.first,
             self.input,
             length,
@@ -330,7 +334,7 @@ pub(super) enum Share<'a> {
 /// Backward where windows may overlap. `target` holds whole rows, from row `first` of the whole batch on; each pixel gathers from the
 /// outputs that read it, in their order.
 pub(super) struct Gather<'a> {
-    pub(super) grid: &'a Grid,
+    pub(super) pooling: &'a Pooling,
     pub(super) first: usize,
     pub(super) share: Share<'a>,
     pub(super) gradient: &'a [f32],
@@ -345,17 +349,17 @@ impl Kernel for Gather<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (grid, channels) = (self.grid, self.grid.channels);
-        let (height, width) = (grid.y.covering.len(), grid.x.covering.len());
-        let rows = self.target.len() / grid.input_row();
+        let (pooling, channels) = (self.pooling, self.pooling.channels);
+        let (height, width) = (pooling.y.covering.len(), pooling.x.covering.len());
+        let rows = self.target.len() / pooling.input_row();
         let images = (self.first + rows).div_ceil(height);
-        assert!(self.gradient.len() >= images * grid.output_len());
+        assert!(self.gradient.len() >= images * pooling.output_len());
         if let Share::Winner(index) = self.share {
-            assert!(index.len() >= images * grid.output_len());
+            assert!(index.len() >= images * pooling.output_len());
         }
         let mut target = self.target.as_mut_ptr();
         for i in self.first..self.first + rows {
-            let image = i / height * grid.output_len();
+            let image = i / height * pooling.output_len();
             for column in 0..width {
                 let mut channel = 0;
                 // SAFETY: the target holds `width` pixels for each row and the other maps an output for each window of each image.
@@ -403,7 +407,7 @@ impl Gather<'_> {
         lanes: usize,
         target: *mut f32,
     ) {
-        let grid = self.grid;
+        let pooling = self.pooling;
         let lanes = if V > 1 { S::LANES } else { lanes };
         let mut sums = [simd.zero(); V];
         // SAFETY: the caller's promise.
@@ -413,13 +417,13 @@ impl Gather<'_> {
                     *sum = load(simd, lanes, target.add(v * S::LANES));
                 }
             }
-            for y in grid.y.covering[row].clone() {
-                for x in grid.x.covering[column].clone() {
-                    let from = first + y * grid.output_row() + x * grid.channels;
+            for y in pooling.y.covering[row].clone() {
+                for x in pooling.x.covering[column].clone() {
+                    let from = first + y * pooling.output_row() + x * pooling.channels;
                     let gradient = self.gradient.as_ptr().add(from);
                     match self.share {
                         Share::Winner(index) => {
-                            let (rows, columns) = (&grid.y.windows[y], &grid.x.windows[x]);
+                            let (rows, columns) = (&pooling.y.windows[y], &pooling.x.windows[x]);
                             let place = (row - rows.start) * columns.len() + column - columns.start;
                             for (v, sum) in sums.iter_mut().enumerate() {
                                 let at = v * S::LANES;
@@ -429,7 +433,7 @@ impl Gather<'_> {
                             }
                         }
                         Share::Mean => {
-                            let share = simd.splat(grid.y.shares[y] * grid.x.shares[x]);
+                            let share = simd.splat(pooling.y.shares[y] * pooling.x.shares[x]);
                             for (v, sum) in sums.iter_mut().enumerate() {
                                 let gradient = load(simd, lanes, gradient.add(v * S::LANES));
                                 *sum = simd.mul_add(gradient, share, *sum);
@@ -453,7 +457,7 @@ impl Gather<'_> {
 /// Backward where no windows overlap: each output is read once and writes its own pixels. `target` holds the rows that belong to `rows`
 /// rows of output, from row `first` of the whole batch on.
 pub(super) struct Spread<'a> {
-    pub(super) grid: &'a Grid,
+    pub(super) pooling: &'a Pooling,
     pub(super) first: usize,
     pub(super) rows: usize,
     pub(super) share: Share<'a>,
@@ -467,22 +471,22 @@ impl Kernel for Spread<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (grid, channels) = (self.grid, self.grid.channels);
-        let (height, input_row) = (grid.y.windows.len(), grid.input_row());
-        let begin = grid.first_row_of(self.first);
+        let (pooling, channels) = (self.pooling, self.pooling.channels);
+        let (height, input_row) = (pooling.y.windows.len(), pooling.input_row());
+        let begin = pooling.first_row_of(self.first);
         let mut own = 0..0;
         for i in self.first..self.first + self.rows {
-            own = own.end..(grid.first_row_of(i + 1) - begin) * input_row;
-            let rows = &grid.y.windows[i % height];
-            let is_tiled = grid.x.is_tiled && own.len() == rows.len() * input_row;
+            own = own.end..(pooling.first_row_of(i + 1) - begin) * input_row;
+            let rows = &pooling.y.windows[i % height];
+            let is_tiled = pooling.x.is_tiled && own.len() == rows.len() * input_row;
             if !self.accumulate && !is_tiled {
                 self.target[own.clone()].fill(0.0);
             }
-            let top = grid.top_row_of(i) - begin;
-            for (x, columns) in grid.x.windows.iter().enumerate() {
+            let top = pooling.top_row_of(i) - begin;
+            for (x, columns) in pooling.x.windows.iter().enumerate() {
                 let corner = top * input_row + columns.start * channels;
-                let from = i * grid.output_row() + x * channels;
-                let share = simd.splat(grid.y.shares[i % height] * grid.x.shares[x]);
+                let from = i * pooling.output_row() + x * channels;
+                let share = simd.splat(pooling.y.shares[i % height] * pooling.x.shares[x]);
                 for channel in (0..channels).step_by(S::LANES) {
                     let lanes = (channels - channel).min(S::LANES);
                     let gradient = &self.gradient[from + channel..][..lanes];

@@ -81,34 +81,34 @@ fn assert_close(values: &[f32], expected: &[f64]) {
 
 /// Everything on one processor against the oracle; the results, for comparison.
 fn check(cpu: &Cpu, window: &Window) -> Vec<f32> {
-    let length = window.batch * window.input.iter().product::<usize>();
-    let size = window.batch * window.output.iter().product::<usize>();
+    let [length, size] = window.lengths();
+    let pooling = &Pooling::new(*window);
     let (input, gradient) = (numbers(length, 0.0), numbers(size, 5.0));
     let (mut largest, mut unasked, mut mean) = (vec![7.0; size], vec![7.0; size], vec![7.0; size]);
     let mut index = vec![9; size];
     // Aligned, so that large maps are streamed.
     let mut back = Buffer::from(&vec![7.0; length][..]);
-    max_forward(cpu, window, &input, &mut largest, Some(&mut index));
-    max_forward(cpu, window, &input, &mut unasked, None);
+    max_forward(cpu, pooling, &input, &mut largest, Some(&mut index));
+    max_forward(cpu, pooling, &input, &mut unasked, None);
     assert_eq!(largest, reference::largest(window, &input).0);
     assert_eq!(largest, unasked);
-    max_backward(cpu, window, &index, &gradient, &mut back, false);
+    max_backward(cpu, pooling, &index, &gradient, &mut back, false);
     let expected = reference::largest_backward(window, &input, &gradient);
     assert_close(&back, &expected);
-    average_forward(cpu, window, &input, &mut mean);
+    average_forward(cpu, pooling, &input, &mut mean);
     assert_close(&mean, &reference::average(window, &input));
     let of_average = reference::average_backward(window, &gradient, length);
-    average_backward(cpu, window, &gradient, &mut back, true);
+    average_backward(cpu, pooling, &gradient, &mut back, true);
     let both: Vec<f64> = expected
         .iter()
         .zip(&of_average)
         .map(|(a, b)| a + b)
         .collect();
     assert_close(&back, &both);
-    average_backward(cpu, window, &gradient, &mut back, false);
+    average_backward(cpu, pooling, &gradient, &mut back, false);
     assert_close(&back, &of_average);
     let of_average = back.to_vec();
-    max_backward(cpu, window, &index, &gradient, &mut back, true);
+    max_backward(cpu, pooling, &index, &gradient, &mut back, true);
     assert_close(&back, &both);
     [largest, mean, of_average, back.to_vec()].concat()
 }
@@ -164,7 +164,7 @@ fn the_first_of_equals_wins_and_nan_always() {
     let (mut output, mut index) = ([0.0; 2], [0; 2]);
     max_forward(
         &Cpu::best(1),
-        &window,
+        &Pooling::new(window),
         &input,
         &mut output,
         Some(&mut index),
@@ -179,11 +179,11 @@ proptest! {
     fn a_map_that_is_normalised_on_the_way_is_pooled_as_the_normalised_map(window in window()) {
         let channels = window.input[2];
         let number = |i: usize| (i as f32 * 0.7371).sin();
-        let numbers = window.batch * window.input.iter().product::<usize>();
+        let [numbers, length] = window.lengths();
+        let pooling = Pooling::new(window);
         let map: Vec<f32> = (0..numbers).map(number).collect();
         let factor: Vec<f32> = (0..channels).map(|c| 5.0 * number(c + 3)).collect();
         let summand: Vec<f32> = (0..channels).map(|c| number(c + 5)).collect();
-        let length = window.batch * window.output.iter().product::<usize>();
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 2);
             for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
@@ -198,7 +198,7 @@ proptest! {
                     let pool = |input: Input| {
                         let (mut output, mut index) = (vec![f32::NAN; length], vec![0; length]);
                         let asked = with_index.then_some(&mut index[..]);
-                        max_forward(&cpu, &window, input, &mut output, asked);
+                        max_forward(&cpu, &pooling, input, &mut output, asked);
                         (output, index)
                     };
                     prop_assert!(pool(on_the_way) == pool((&normalised).into()));

@@ -1,6 +1,6 @@
 //! A convolution with its max pooling against the two one after the other.
 use super::*;
-use crate::pool::{self, Index, Pooled, Regions, Window, Winner};
+use crate::pool::{self, Index, Pooled, Pooling, Regions, Window, Winner};
 
 fn window(geometry: &Geometry) -> Window {
     let [height, width, channels] = geometry.output;
@@ -131,7 +131,13 @@ fn check_forward(
         &mut scratch,
     );
     let (mut expected, mut index) = (vec![f32::NAN; length], vec![Index::MAX; length]);
-    pool::max_forward(cpu, &window, &map, &mut expected, Some(&mut index));
+    pool::max_forward(
+        cpu,
+        &Pooling::new(window),
+        &map,
+        &mut expected,
+        Some(&mut index),
+    );
     // Sums in another order have other bits, and another winner where two are nearly equal.
     let terms = geometry.kernel[0] * geometry.kernel[1] * geometry.input[2] / geometry.groups;
     let (_, magnitudes) = reference::conv::forward(&geometry, &problem.input, &problem.weights);
@@ -181,7 +187,14 @@ fn gradients(geometry: &Geometry) -> (Vec<f32>, Vec<Winner>, Vec<f32>) {
     let winners: Vec<Winner> = places.iter().map(|x| (2.0 * x + 2.0) as Winner).collect();
     let index: Vec<Index> = winners.iter().map(|winner| (*winner).into()).collect();
     let mut map = vec![0.0; geometry.batch * geometry.output.iter().product::<usize>()];
-    pool::max_backward(&Cpu::best(1), &window, &index, &pooled, &mut map, false);
+    pool::max_backward(
+        &Cpu::best(1),
+        &Pooling::new(window),
+        &index,
+        &pooled,
+        &mut map,
+        false,
+    );
     (pooled, winners, map)
 }
 
