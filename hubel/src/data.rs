@@ -120,7 +120,8 @@ const MOST_CLASSES: usize = 5000;
 
 impl Dataset {
     /// A data set from `images` `[n, h, w, c]` and their `labels` `[n]`, which count classes from 0.
-    /// The classes are named by their numbers; see [`Dataset::renamed`].
+    /// The classes are named by their numbers; see [`Dataset::renamed`]. A model that is to see pictures later must be trained on numbers from
+    /// 0 (black) to 1 (white); levels from 0 to 255 are for [`Dataset::from_bytes`].
     ///
     /// # Errors
     /// [`Error::DataMismatch`] when the lengths do not fit, a number is not finite, or there is only one class.

@@ -1,6 +1,7 @@
 //! A trained network with everything that its use needs: one safetensors file.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use hubel_kernels::Cpu;
 
@@ -8,7 +9,6 @@ use crate::data::{BadFile, Division, Preparation};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
 use crate::network::Graph;
-use crate::on_all_cores::on_all_cores;
 use crate::{Error, Network, Parameters, Result, Shape};
 
 /// A network with its weights, classes and the preparation of pictures.
@@ -123,10 +123,10 @@ impl Model {
     }
 
     /// Classifies pictures; a prediction lists the `top` most probable classes, one at least. Those that cannot be used are returned beside
-    /// the predictions of the others.
+    /// the predictions of the others. Each call compiles a plan: give it many pictures at a time.
     ///
     /// # Errors
-    /// When the model is damaged.
+    /// When the model is damaged, or memory does not suffice.
     pub fn predict(
         &self,
         cpu: &Cpu,
@@ -141,19 +141,25 @@ impl Model {
             cpu,
             paths.len(),
             &mut |indices, images| {
-                let prepare = |(i, image): (&usize, &mut [f32])| {
-                    let prepared = self.preparation.picture(&paths[*i])?;
-                    image.copy_from_slice(&prepared.tensor);
-                    Ok(prepared.inverted)
-                };
-                let images = images.chunks_exact_mut(length);
-                let prepared = on_all_cores(indices.iter().zip(images), prepare, |_| ());
+                let prepared = Mutex::new(Vec::with_capacity(indices.len()));
+                cpu.parallel_chunks(images, length, |place, image| {
+                    let picture = self.preparation.picture(&paths[indices[place]]);
+                    let is_inverted = picture.map(|picture| {
+                        image.copy_from_slice(&picture.tensor);
+                        picture.inverted
+                    });
+                    let mut prepared = prepared.lock().expect("pushing does not panic");
+                    prepared.push((place, is_inverted));
+                });
+                let mut prepared = prepared.into_inner().expect("pushing does not panic");
+                prepared.sort_unstable_by_key(|(place, _)| *place);
                 let mut unfilled = Vec::new();
-                for (place, (i, prepared)) in indices.iter().zip(prepared).enumerate() {
-                    match prepared {
-                        Ok(is_inverted) => inverted[*i] = is_inverted,
+                for (place, is_inverted) in prepared {
+                    let i = indices[place];
+                    match is_inverted {
+                        Ok(is_inverted) => inverted[i] = is_inverted,
                         Err(error) => {
-                            bad_files.push(BadFile::new(&paths[*i], error));
+                            bad_files.push(BadFile::new(&paths[i], error));
                             unfilled.push(place);
                         }
                     }

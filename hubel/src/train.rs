@@ -135,7 +135,8 @@ impl Trainer {
     /// to watch, and decide nothing.
     ///
     /// # Errors
-    /// Where the network does not fit the images, the settings make no sense, or memory does not suffice.
+    /// Where the network does not fit the images, the validation images are of other classes ([`Dataset::with_classes`] gives them those of
+    /// `train`) or channels, the settings make no sense, or memory does not suffice.
     pub fn new(
         cpu: Cpu,
         network: Network,
@@ -145,6 +146,16 @@ impl Trainer {
     ) -> Result<Self> {
         check(&settings, train)?;
         let preparation = Preparation::measure(train)?;
+        if let Some(validation) = validation {
+            // Not only after the first epoch.
+            if validation.classes() != train.classes() {
+                return Err(Error::Classes {
+                    model: train.classes().to_vec(),
+                    data: validation.classes().to_vec(),
+                });
+            }
+            preparation.check(validation.shape())?;
+        }
         let feed = Feed::new(
             train.clone(),
             preparation.clone(),
@@ -199,7 +210,8 @@ impl Trainer {
         &self.feed
     }
 
-    /// Trains for all epochs, or until `listen` breaks off, and returns the model.
+    /// Trains for all epochs, or until `listen` breaks off, and returns the model as it is then. To be called once: a second call begins the
+    /// schedule and the order of the images anew, from the weights that there are.
     ///
     /// # Errors
     /// [`Error::Diverged`] when the loss or a weight is no longer a number, [`Error::Picture`] when a picture can no longer be read;
@@ -532,5 +544,24 @@ mod tests {
             );
         }
         Ok(())
+    }
+
+    #[test]
+    fn validation_images_of_other_classes_or_channels_are_refused_before_training() {
+        let network = || Network::parse("flatten-linear(classes)").unwrap();
+        let of = |channels: usize, classes: usize| {
+            let labels: Vec<usize> = (0..12).map(|i| i % classes).collect();
+            let images = vec![0.5; 12 * 4 * channels];
+            Dataset::from_arrays(&images, Shape::new(2, 2, channels), &labels).unwrap()
+        };
+        let train = of(2, 3);
+        let refused = |validation: Dataset| {
+            let settings = TrainSettings::default();
+            let trainer =
+                Trainer::new(Cpu::best(1), network(), &train, Some(&validation), settings);
+            trainer.err().expect("it is refused")
+        };
+        assert!(matches!(refused(of(2, 2)), Error::Classes { .. }));
+        assert!(matches!(refused(of(3, 3)), Error::DataMismatch(_)));
     }
 }
