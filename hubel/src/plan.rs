@@ -4,6 +4,42 @@
 //! they need. A run cannot fail, and takes no memory but, in training, for the sums by channel of a batch normalisation. The plan is data.
 //!
 //! Vocabulary: a *map* is what one step writes for a whole batch; a *slot* is the memory that maps take turns in.
+//!
+//! Pictures that come one at a time as bytes, to a server for instance, with a plan and its memory that are kept:
+//!
+//! ```
+//! use hubel::data::picture;
+//! use hubel::{Cpu, Model, Plan, PlanSettings, Workspace};
+//! use std::path::Path;
+//!
+//! # use hubel::{Network, Preparation, Shape};
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("model.safetensors");
+//! # let preparation = Preparation {
+//! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], ink: None,
+//! # };
+//! # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
+//! # Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?.save(&file)?;
+//! # let mut upload = std::io::Cursor::new(Vec::new());
+//! # image::RgbImage::new(50, 40).write_to(&mut upload, image::ImageFormat::Png)?;
+//! # let uploads = [upload.into_inner()];
+//! let model = Model::load(&file)?;
+//! let cpu = Cpu::best(Cpu::available_threads());
+//! let graph = model.network().graph(model.input(), model.classes().len())?;
+//! let plan = Plan::compile(&graph, model.parameters(), &cpu, PlanSettings::inference(1))?;
+//! let mut workspace = Workspace::new(&plan);
+//! plan.pack(&cpu, model.parameters(), &mut workspace); // Once, as long as the weights stay what they are.
+//! for bytes in &uploads {
+//!     let picture = picture::decode(bytes, Path::new("upload"))?; // The name is for messages.
+//!     let prepared = model.preparation().decoded(picture)?;
+//!     workspace.images_mut().copy_from_slice(&prepared.tensor);
+//!     plan.forward(&cpu, model.parameters(), &mut workspace, 0);
+//!     let logits = plan.logits(&workspace);
+//!     let likeliest = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+//!     println!("{}", model.classes()[likeliest.unwrap_or(0)]);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 mod backward;
 mod chain;
 mod fuse;
