@@ -1,4 +1,5 @@
 //! Decoding picture files, with limits that hold before memory is taken.
+use std::error::Error as _;
 use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -186,16 +187,17 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
 
 /// What a decoder's error means to people, with its own words.
 fn plainly(error: &ImageError) -> String {
-    let words = |error: &dyn std::error::Error| {
-        let cause = error
-            .source()
-            .map_or(error.to_string(), |cause| cause.to_string());
-        cause.trim_end_matches('.').to_owned()
-    };
     match error {
         ImageError::Unsupported(_) => format!("it is of a kind that is not read ({error})"),
         ImageError::Limits(_) => format!("it would take more memory than is allowed ({error})"),
-        ImageError::Decoding(error) => format!("it is damaged ({})", words(error)),
+        ImageError::Decoding(error) => {
+            let words = error
+                .source()
+                .map_or(error.to_string(), |cause| cause.to_string());
+            // What the PNG decoder adds of the chunk is for programmers.
+            let words = words.split(" while decoding ").next().unwrap_or_default();
+            format!("it is damaged ({})", words.trim_end_matches('.'))
+        }
         error => format!("it is damaged ({error})"),
     }
 }
