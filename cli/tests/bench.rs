@@ -1,7 +1,7 @@
 //! `hubel bench`: what it measures, and what it answers.
-mod common;
+mod binary;
 
-use common::{hubel, json};
+use binary::{hubel, json};
 use predicates::prelude::*;
 use predicates::str::contains;
 

@@ -1,11 +1,11 @@
 //! The binary as a user meets it: answers, JSON, exit codes, messages.
-mod common;
+mod binary;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use common::{hubel, json};
+use binary::{hubel, json};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;

@@ -32,7 +32,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hubel_kernels::Cpu;
 
@@ -51,6 +51,7 @@ pub use sheet::{Sheet, SheetSettings, Shown};
 use open::unknown_class;
 use storage::{Pixels, Sample};
 
+use crate::on_all_cores::on_each_image;
 use crate::{Error, Result, Shape};
 
 /// A data set divided into a part to train on and parts that are never trained on.
@@ -363,18 +364,14 @@ impl Dataset {
         let length = preparation.shape.len();
         assert_eq!(out.len(), indices.len() * length, "length of the batch");
         let tables = preparation.tables();
-        let failed = Mutex::new(Vec::new());
-        cpu.parallel_chunks(out, length, |place, out| {
-            let sample = preparation.sample(&tables, self, indices[place], &mut |_| (), out);
-            if let Err(error) = sample {
-                let mut failed = failed.lock().expect("pushing does not panic");
-                failed.push((place, error));
-            }
+        let samples = on_each_image(cpu, out, length, |place, out| {
+            preparation.sample(&tables, self, indices[place], &mut |_| (), out)
         });
-        let mut failed = failed.into_inner().expect("pushing does not panic");
-        failed.sort_unstable_by_key(|(place, _)| *place);
-        let left_out = |(place, error)| Ok((place, self.left_out(indices[place], error)?));
-        failed.into_iter().map(left_out).collect()
+        let samples = samples.into_iter().enumerate();
+        let failed = samples.filter_map(|(place, sample)| Some((place, sample.err()?)));
+        failed
+            .map(|(place, error)| Ok((place, self.left_out(indices[place], error)?)))
+            .collect()
     }
 
     /// A picture that could not be read, where such are left out.

@@ -65,13 +65,7 @@ impl Model {
         dataset: &Dataset,
         progress: &dyn Fn(usize, usize),
     ) -> Result<Report> {
-        if dataset.classes() != self.classes() {
-            return Err(Error::Classes {
-                model: self.classes().to_vec(),
-                data: dataset.classes().to_vec(),
-            });
-        }
-        self.preparation.check(dataset.shape())?;
+        self.check(dataset)?;
         let classes = self.classes().len();
         let mut confusion = vec![vec![0; classes]; classes];
         let mut loss = 0.0;
@@ -115,6 +109,20 @@ impl Model {
             confusion,
             bad_files,
         })
+    }
+
+    /// Whether the model can be judged by these images.
+    ///
+    /// # Errors
+    /// [`Error::Classes`] if they have other classes, [`Error::DataMismatch`] if they have channels that cannot become its own.
+    pub(crate) fn check(&self, dataset: &Dataset) -> Result<()> {
+        if dataset.classes() != self.classes() {
+            return Err(Error::Classes {
+                model: self.classes().to_vec(),
+                data: dataset.classes().to_vec(),
+            });
+        }
+        self.preparation.check(dataset.shape())
     }
 
     /// Computes the logits of `count` images: `fill` writes the images of the given indices, `take` gets the logits in order of each that

@@ -1,7 +1,6 @@
 //! A trained network with everything that its use needs: one safetensors file.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use hubel_kernels::Cpu;
 
@@ -9,6 +8,7 @@ use crate::data::{BadFile, Division, Preparation};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
 use crate::network::Graph;
+use crate::on_all_cores::on_each_image;
 use crate::{Error, Network, Parameters, Result, Shape};
 
 /// A network with its weights, classes and the preparation of pictures.
@@ -141,21 +141,13 @@ impl Model {
             cpu,
             paths.len(),
             &mut |indices, images| {
-                let prepared = Mutex::new(Vec::with_capacity(indices.len()));
-                cpu.parallel_chunks(images, length, |place, image| {
-                    let picture = self.preparation.picture(&paths[indices[place]]);
-                    let is_inverted = picture.map(|picture| {
-                        image.copy_from_slice(&picture.tensor);
-                        picture.inverted
-                    });
-                    let mut prepared = prepared.lock().expect("pushing does not panic");
-                    prepared.push((place, is_inverted));
+                let prepared = on_each_image(cpu, images, length, |place, image| {
+                    let picture = self.preparation.picture(&paths[indices[place]])?;
+                    image.copy_from_slice(&picture.tensor);
+                    Ok(picture.inverted)
                 });
-                let mut prepared = prepared.into_inner().expect("pushing does not panic");
-                prepared.sort_unstable_by_key(|(place, _)| *place);
                 let mut unfilled = Vec::new();
-                for (place, is_inverted) in prepared {
-                    let i = indices[place];
+                for (place, (&i, is_inverted)) in indices.iter().zip(prepared).enumerate() {
                     match is_inverted {
                         Ok(is_inverted) => inverted[i] = is_inverted,
                         Err(error) => {

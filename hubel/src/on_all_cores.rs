@@ -1,6 +1,8 @@
-//! Work spread over all cores that is no kernel: reading, decoding, comparing.
+//! Work spread over cores that is no kernel: reading, decoding, comparing.
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hubel_kernels::Cpu;
 
 /// What `work` makes of each of the items, in their order, whichever core did it. The items are taken one at a time, so that no core
 /// waits for another with larger ones. `done` is called from several threads after each item, with how many are done.
@@ -30,6 +32,26 @@ pub(crate) fn on_all_cores<I, T: Send>(
             });
         }
     });
+    in_order(results)
+}
+
+/// What `work` makes of each image of a batch, in their order: it is given its place and its `length` numbers, by any thread of `cpu`.
+pub(crate) fn on_each_image<T: Send>(
+    cpu: &Cpu,
+    images: &mut [f32],
+    length: usize,
+    work: impl Fn(usize, &mut [f32]) -> T + Sync,
+) -> Vec<T> {
+    let results = Mutex::new(Vec::with_capacity(images.len() / length));
+    cpu.parallel_chunks(images, length, |place, image| {
+        let result = work(place, image);
+        let mut results = results.lock().expect("pushing does not panic");
+        results.push((place, result));
+    });
+    in_order(results)
+}
+
+fn in_order<T>(results: Mutex<Vec<(usize, T)>>) -> Vec<T> {
     let mut results = results.into_inner().expect("pushing does not panic");
     results.sort_unstable_by_key(|(place, _)| *place);
     results.into_iter().map(|(_, result)| result).collect()

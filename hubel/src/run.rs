@@ -79,10 +79,7 @@ impl Plan {
         seed: u64,
         watch: &mut dyn FnMut(usize, Pass),
     ) {
-        assert!(
-            workspace.fits(self),
-            "the workspace is that of another plan; make one by Workspace::new, or call Workspace::fit"
-        );
+        workspace.assert_fits(self);
         let training = self.settings.mode == Mode::Training;
         for (i, step) in self.steps.iter().enumerate() {
             let context = Context {
@@ -179,10 +176,7 @@ impl Plan {
         watch: &mut dyn FnMut(usize, Pass),
     ) {
         self.assert_training();
-        assert!(
-            workspace.fits(self),
-            "the workspace is that of another plan"
-        );
+        workspace.assert_fits(self);
         for (i, step) in self.steps.iter().enumerate().rev() {
             let context = Context {
                 cpu,

@@ -146,16 +146,6 @@ impl Trainer {
     ) -> Result<Self> {
         check(&settings, train)?;
         let preparation = Preparation::measure(train)?;
-        if let Some(validation) = validation {
-            // Not only after the first epoch.
-            if validation.classes() != train.classes() {
-                return Err(Error::Classes {
-                    model: train.classes().to_vec(),
-                    data: validation.classes().to_vec(),
-                });
-            }
-            preparation.check(validation.shape())?;
-        }
         let feed = Feed::new(
             train.clone(),
             preparation.clone(),
@@ -173,6 +163,10 @@ impl Trainer {
             settings.seed,
         )?
         .with_precise(settings.precise);
+        if let Some(validation) = validation {
+            // Not only after the first epoch.
+            model.check(validation)?;
+        }
         let graph = (model.graph()?).with_initialisation(settings.initialisation);
         model.parameters = Parameters::initial(&graph, settings.seed)?;
         let full = feed.batch_size();

@@ -68,15 +68,19 @@ impl Workspace {
         self.scratch.reset(plan.scratch);
     }
 
-    /// Whether its maps are those of `plan`.
-    pub(crate) fn fits(&self, plan: &Plan) -> bool {
+    /// # Panics
+    /// If its maps are not those of `plan`.
+    pub(crate) fn assert_fits(&self, plan: &Plan) {
         let agree = |buffers: &[Buffer], lengths: &[usize]| {
             let lengths = lengths.iter().copied();
             buffers.iter().map(|buffer| buffer.len()).eq(lengths)
         };
-        agree(&self.values, &plan.values)
-            && agree(&self.gradients, &plan.gradients)
-            && self.statistics.len() == plan.steps.len()
+        assert!(
+            agree(&self.values, &plan.values)
+                && agree(&self.gradients, &plan.gradients)
+                && self.statistics.len() == plan.steps.len(),
+            "the workspace is that of another plan; make one by Workspace::new, or call Workspace::fit"
+        );
     }
 
     /// The images of the batch, `[n, h, w, c]`, to be filled before a run.

@@ -1,4 +1,5 @@
 //! What a command line names: a model, as its file or its folder; a network, also by its name or its text.
+use std::io;
 use std::path::Path;
 
 use hubel::{Error, Model, Network, Shape};
@@ -12,18 +13,20 @@ pub(super) fn load(path: &Path) -> Result<Model, Error> {
         true => path.join(MODEL_FILE),
         false => path.to_owned(),
     };
-    if file.exists() {
-        return Model::load(&file);
-    }
-    let problem = match path.is_dir() {
-        true => format!("it holds no {MODEL_FILE}"),
-        false => "there is no such file or folder".into(),
-    };
-    Err(Error::Model {
-        path: path.to_owned(),
-        problem: format!(
-            "{problem}; name its file, or the folder that `hubel train` wrote, and pictures after it"
-        ),
+    Model::load(&file).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            let problem = match path.is_dir() {
+                true => format!("it holds no {MODEL_FILE}"),
+                false => "there is no such file or folder".into(),
+            };
+            Error::Model {
+                path: path.to_owned(),
+                problem: format!(
+                    "{problem}; name its file, or the folder that `hubel train` wrote, and pictures after it"
+                ),
+            }
+        }
+        other => other,
     })
 }
 

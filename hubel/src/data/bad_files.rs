@@ -109,7 +109,7 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
         .collect();
     if bad.len() > SHOWN {
         lines.push(format!(
-            "  … and {} more; `hubel check` lists all",
+            "  … and {} more; `hubel check --json` lists all",
             bad.len() - SHOWN
         ));
     }

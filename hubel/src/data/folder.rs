@@ -93,21 +93,20 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
 /// Whether a folder is the one that `hubel train` writes its models to: it lies among the data when that was `.`. Each run has a folder
 /// there, which is empty until its model is saved.
 fn is_of_runs(folder: &Path) -> bool {
-    let entries = |folder: &Path| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect()
+    let entries = |folder: &Path| -> Option<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(folder).ok()?.flatten();
+        Some(entries.map(|entry| entry.path()).collect())
     };
-    let is_model = |file: PathBuf| {
+    let is_model = |file: &PathBuf| {
         file.extension()
             .is_some_and(|ending| ending == "safetensors")
     };
-    let is_run = |entry: PathBuf| entry.is_dir() && entries(&entry).into_iter().all(is_model);
+    let holds = |run: &PathBuf| run.join("model.safetensors").is_file();
+    let is_run = |run: &PathBuf| {
+        run.is_dir() && entries(run).is_some_and(|files| files.iter().all(is_model))
+    };
     folder.file_name().is_some_and(|name| name == "runs")
-        && std::fs::read_dir(folder).is_ok()
-        && (entries(folder)
-            .iter()
-            .any(|run| run.join("model.safetensors").is_file())
-            || entries(folder).into_iter().all(is_run))
+        && entries(folder).is_some_and(|runs| runs.iter().any(holds) || runs.iter().all(is_run))
 }
 
 fn belongs_to_the_system(name: &OsString) -> bool {

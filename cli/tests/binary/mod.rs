@@ -1,4 +1,4 @@
-//! What several of these tests need.
+//! The binary under test, and what it prints as JSON.
 use assert_cmd::Command;
 use serde_json::Value;
 
