@@ -17,10 +17,14 @@ use crate::{Cpu, DisjointMut};
 const PACK: usize = 16;
 /// Vectors of output channels that are computed at a time.
 const PANEL: usize = 2;
+/// Tiles that are multiplied together.
+const ROWS: usize = 8;
 /// Floats of a block's transformed input: about half of a core's L2.
 const BLOCK_FLOATS: usize = 128 * 1024;
 /// Tiles whose sums stay in L2 beside transformed weights, and that are worth a transform.
 const FEW_TILES: RangeInclusive<usize> = 16..=96;
+/// Transformed weights that stay in a core's L2: half of it.
+const FEW_WEIGHTS: usize = 256 * 1024;
 /// Weights that, transformed, would not stay in the caches.
 const MANY_WEIGHTS: usize = 256 * 1024;
 /// Terms whose weights are transformed at a time where they are not packed.
@@ -33,7 +37,8 @@ const TRANSFORM: usize = 4;
 pub(super) enum Order {
     /// A task transforms a block of tiles and multiplies it by all panels.
     Blocks,
-    /// All tiles are transformed first; a task multiplies one block by one panel: where there are few blocks.
+    /// All tiles are transformed first; a task multiplies one block by one panel: where there are few blocks and many weights, or fewer
+    /// blocks than threads. Each thread then reads what others have transformed, four times the map.
     Pairs,
     /// All tiles are transformed first; a task transforms the weights of one panel and multiplies all tiles by them: where there are
     /// few tiles and many weights, whose transforms, four times as large, would have to come from memory.
@@ -219,9 +224,11 @@ impl Convolution {
             slots: cpu.threads(),
             order: Order::Blocks,
         };
+        // Blocks that a thread should have: where all of them read many weights, more than a few.
+        let least = if convolution.has_few_weights() { 1 } else { 4 };
         let order = if FEW_TILES.contains(&tiles.count) && 9 * inputs * outputs >= MANY_WEIGHTS {
             Order::Panels
-        } else if tiles.count < 4 * cpu.threads() * convolution.usual_block() {
+        } else if tiles.count < convolution.usual_block() * least * cpu.threads() {
             Order::Pairs
         } else {
             Order::Blocks
@@ -241,8 +248,20 @@ impl Convolution {
         }
     }
 
+    /// As many tiles as fit; of few tiles half, for two threads. Not a matter of the threads there are: sums are taken by block.
     fn usual_block(&self) -> usize {
-        (BLOCK_FLOATS / (PLANES * self.inputs) / 8 * 8).clamp(16, 32)
+        let fit = (BLOCK_FLOATS / (PLANES * self.inputs) / ROWS * ROWS).clamp(16, 32);
+        let half = self.tiles.count.div_ceil(2) / ROWS * ROWS;
+        if half > 0 && self.has_few_weights() {
+            fit.min(half)
+        } else {
+            fit
+        }
+    }
+
+    /// Whether every core can keep all transformed weights.
+    fn has_few_weights(&self) -> bool {
+        PLANES * self.inputs * self.outputs <= FEW_WEIGHTS
     }
 
     fn panel(&self) -> usize {
