@@ -57,7 +57,7 @@ fn bench_steps_names_the_algorithms_of_the_passes_that_it_times() {
     };
     let training = steps("train");
     assert!(training.contains("weight gradient direct"), "{training}");
-    assert!(training.contains("pack weights"), "{training}");
+    assert!(training.contains("update, pack weights"), "{training}");
     let inference = steps("infer");
     assert!(inference.contains("(winograd)"), "{inference}");
     assert!(!inference.contains("gradient"), "{inference}");

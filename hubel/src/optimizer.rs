@@ -1,4 +1,6 @@
 //! How weights follow their gradients.
+use std::ops::Range;
+
 use hubel_kernels::{Buffer, Cpu, update};
 
 use crate::Parameters;
@@ -41,51 +43,125 @@ impl OptimizerState {
         }
     }
 
-    /// Changes all trainable parameters; weight decay applies to weights, not to biases, scales and shifts.
-    pub(crate) fn step(
+    /// Begins a step.
+    pub(crate) fn begin(&mut self, learning_rate: f32, weight_decay: f32) -> Update<'_> {
+        self.step += 1;
+        Update {
+            state: self,
+            learning_rate,
+            weight_decay,
+        }
+    }
+}
+
+/// One step of an optimizer, which takes the parameters range by range, each once.
+pub(crate) struct Update<'a> {
+    state: &'a mut OptimizerState,
+    learning_rate: f32,
+    weight_decay: f32,
+}
+
+impl Update<'_> {
+    /// Changes the parameters in `range`; weight decay applies to weights, not to biases, scales and shifts.
+    pub(crate) fn apply(
         &mut self,
         cpu: &Cpu,
         parameters: &mut Parameters,
         gradient: &[f32],
-        learning_rate: f32,
-        weight_decay: f32,
+        range: Range<usize>,
     ) {
-        self.step += 1;
-        for (range, weight_decay) in [
-            (parameters.decayed(), weight_decay),
-            (parameters.undecayed(), 0.0),
-        ] {
-            let values = &mut parameters.values_mut()[range.clone()];
-            let (gradient, first) = (&gradient[range.clone()], &mut self.first[range.clone()]);
-            match self.optimizer {
-                Optimizer::Sgd { momentum, nesterov } => {
-                    let sgd = update::Sgd {
-                        learning_rate,
-                        momentum,
-                        nesterov,
-                        weight_decay,
-                    };
-                    sgd.step(cpu, values, gradient, first);
-                }
-                Optimizer::AdamW => {
-                    let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
-                    let adamw = update::AdamW {
-                        learning_rate,
-                        beta1,
-                        beta2,
-                        epsilon,
-                        weight_decay,
-                    };
-                    adamw.step(
-                        cpu,
-                        self.step,
-                        values,
-                        gradient,
-                        first,
-                        &mut self.second[range],
-                    );
-                }
+        let Self {
+            learning_rate,
+            weight_decay,
+            ..
+        } = *self;
+        let weight_decay = match range.end <= parameters.decayed().end {
+            true => weight_decay,
+            false => 0.0,
+        };
+        let values = &mut parameters.values_mut()[range.clone()];
+        let (gradient, first) = (
+            &gradient[range.clone()],
+            &mut self.state.first[range.clone()],
+        );
+        match self.state.optimizer {
+            Optimizer::Sgd { momentum, nesterov } => {
+                let sgd = update::Sgd {
+                    learning_rate,
+                    momentum,
+                    nesterov,
+                    weight_decay,
+                };
+                sgd.step(cpu, values, gradient, first);
+            }
+            Optimizer::AdamW => {
+                let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-8);
+                let adamw = update::AdamW {
+                    learning_rate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                    weight_decay,
+                };
+                let (step, second) = (self.state.step, &mut self.state.second[range]);
+                adamw.step(cpu, step, values, gradient, first, second);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Network, Plan, PlanSettings, Result, Shape, Workspace};
+
+    #[test]
+    fn each_weight_is_changed_once_and_packed_as_the_plan_packs_it() -> Result<()> {
+        let network = Network::parse(
+            "conv(20, padding=1)-relu-pool-conv(16, padding=1, bias=false)-batchnorm-relu6-conv(16, groups=16, padding=1)-batchnorm-relu6\
+             -residual[conv(16, padding=1, groups=2)-batchnorm]-relu-conv(40, kernel=1)-relu-flatten-fc(30)-relu-fc(classes)",
+        )?;
+        let graph = network.graph(Shape::new(12, 12, 3), 4)?;
+        let cpu = Cpu::best(2);
+        let plan = Plan::compile(
+            &graph,
+            &Parameters::initial(&graph, 1)?,
+            &cpu,
+            PlanSettings::training(6),
+        )?;
+        let momentum = 0.9;
+        let sgd = |nesterov| Optimizer::Sgd { momentum, nesterov };
+        for optimizer in [sgd(false), sgd(true), Optimizer::AdamW] {
+            let mut parameters = Parameters::initial(&graph, 1)?;
+            let mut workspace = Workspace::new(&plan);
+            for (i, value) in workspace.images_mut().iter_mut().enumerate() {
+                *value = (i * 37 % 101) as f32 / 50.0 - 1.0;
+            }
+            plan.pack(&cpu, &parameters, &mut workspace);
+            let mut state = OptimizerState::new(optimizer, &parameters);
+            let mut all_at_once = OptimizerState::new(optimizer, &parameters);
+            for seed in 0..3 {
+                plan.forward(&cpu, &parameters, &mut workspace, seed);
+                plan.loss(&mut workspace, &[0, 1, 2, 3, 0, 1], 0.0, None);
+                plan.backward(&cpu, &parameters, &mut workspace, seed);
+                let mut expected = parameters.clone();
+                let mut update = all_at_once.begin(0.01, 0.1);
+                for range in [expected.decayed(), expected.undecayed()] {
+                    update.apply(&cpu, &mut expected, workspace.parameter_gradient(), range);
+                }
+                let before = parameters.clone();
+                let update = state.begin(0.01, 0.1);
+                plan.update(&cpu, &mut parameters, &mut workspace, update);
+                assert!(parameters != before && parameters == expected);
+                let mut afresh = Workspace::new(&plan);
+                plan.pack(&cpu, &parameters, &mut afresh);
+                let packed = |workspace: &Workspace| {
+                    let all = [&workspace.packed_forward, &workspace.packed_input_gradient];
+                    all.map(|buffers| buffers.iter().map(|b| b.to_vec()).collect::<Vec<_>>())
+                };
+                assert!(packed(&workspace) == packed(&afresh));
+            }
+        }
+        Ok(())
     }
 }

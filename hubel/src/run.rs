@@ -9,6 +9,7 @@ mod pooling;
 use hubel_kernels::conv::Pass;
 use hubel_kernels::{Cpu, activation, softmax};
 
+use crate::optimizer::Update;
 use crate::parameters::Parameters;
 use crate::plan::{Kind, Mode, Plan, Step};
 use crate::workspace::Workspace;
@@ -36,23 +37,55 @@ pub struct BatchLoss {
 impl Plan {
     /// Packs the weights for the kernels; to be called when they have changed, before the next [`Plan::forward`].
     pub fn pack(&self, cpu: &Cpu, parameters: &Parameters, workspace: &mut Workspace) {
-        let training = self.settings.mode == Mode::Training;
+        for step in 0..self.steps.len() {
+            self.pack_step(cpu, parameters, workspace, step);
+        }
+    }
+
+    fn pack_step(
+        &self,
+        cpu: &Cpu,
+        parameters: &Parameters,
+        workspace: &mut Workspace,
+        step: usize,
+    ) {
+        let context = Context {
+            cpu,
+            parameters,
+            training: self.settings.mode == Mode::Training,
+            seed: 0,
+            step,
+        };
+        let step = &self.steps[step];
+        match &step.kind {
+            Kind::Convolution(convolution) => {
+                convolution.pack(&context, step.backward.inputs.first(), workspace);
+            }
+            Kind::Chain(chain) => chain.pack(&context, workspace),
+            _ => {}
+        }
+    }
+
+    /// Changes the parameters by the gradient of the last backward run; the weights of each layer are packed for the next forward run at
+    /// once, while they are in the caches.
+    pub(crate) fn update(
+        &self,
+        cpu: &Cpu,
+        parameters: &mut Parameters,
+        workspace: &mut Workspace,
+        mut update: Update<'_>,
+    ) {
+        self.assert_training();
+        let gradient = std::mem::take(&mut workspace.parameter_gradient);
         for (i, step) in self.steps.iter().enumerate() {
-            let context = Context {
-                cpu,
-                parameters,
-                training,
-                seed: 0,
-                step: i,
-            };
-            match &step.kind {
-                Kind::Convolution(convolution) => {
-                    convolution.pack(&context, step.backward.inputs.first(), workspace);
-                }
-                Kind::Chain(chain) => chain.pack(&context, workspace),
-                _ => {}
+            if let Kind::Convolution(convolution) = &step.kind {
+                update.apply(cpu, parameters, &gradient, convolution.weight.clone());
+                self.pack_step(cpu, parameters, workspace, i);
             }
         }
+        let rest = parameters.undecayed();
+        update.apply(cpu, parameters, &gradient, rest);
+        workspace.parameter_gradient = gradient;
     }
 
     /// Computes the logits of the images in the workspace, whose weights are those of the last [`Plan::pack`]. `seed` decides what dropout

@@ -120,7 +120,7 @@ pub struct Trainer {
     optimizer: OptimizerState,
     /// Plans for a full batch and, if there is one, the smaller last batch of an epoch.
     plans: Vec<Plan>,
-    /// The memory that they take turns in.
+    /// The memory that they take turns in, with the weights packed for the plan whose turn it is.
     workspace: Workspace,
     /// Weights that gave a loss that is a number, and the steps that had made them.
     good: (Parameters, usize),
@@ -182,7 +182,8 @@ impl Trainer {
         let plans: Vec<Plan> = plans.collect::<Result<_>>()?;
         let waiting = loader::most_bytes(&feed, cpu.threads());
         memory::check(plans[0].bytes() + waiting, full)?;
-        let workspace = Workspace::new(&plans[0]);
+        let mut workspace = Workspace::new(&plans[0]);
+        plans[0].pack(&cpu, &model.parameters, &mut workspace);
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
         let good = (model.parameters.clone(), 0);
         Ok(Self {
@@ -276,6 +277,7 @@ impl Trainer {
         let workspace = &mut self.workspace;
         if workspace.images_mut().len() != batch.images.len() {
             workspace.fit(plan);
+            plan.pack(&self.cpu, &self.model.parameters, workspace);
         }
         let parameters = &mut self.model.parameters;
         workspace.images_mut().copy_from_slice(&batch.images);
@@ -284,7 +286,6 @@ impl Trainer {
         let seed = Random::new(settings.seed)
             .stream(Purpose::Dropout, step as u64, 0)
             .next_u64();
-        plan.pack(&self.cpu, parameters, workspace);
         plan.forward(&self.cpu, parameters, workspace, seed);
         let weights = self.class_weights.as_deref();
         let result = plan.loss(workspace, &labels, settings.label_smoothing, weights);
@@ -305,9 +306,8 @@ impl Trainer {
             settings
                 .schedule
                 .learning_rate(settings.learning_rate, step as u64, steps as u64);
-        let gradient = workspace.parameter_gradient();
-        self.optimizer
-            .step(&self.cpu, parameters, gradient, rate, settings.weight_decay);
+        let update = self.optimizer.begin(rate, settings.weight_decay);
+        plan.update(&self.cpu, parameters, workspace, update);
         Ok(result)
     }
 }

@@ -1,6 +1,8 @@
 //! The optimizers' updates: one pass over weights, gradient and memory. Formulas as in PyTorch.
-use crate::activation::PIECE;
 use crate::{Cpu, DisjointMut};
+
+/// Weights that one task changes: few, since a layer may not have many.
+const PIECE: usize = 4 * 1024;
 
 /// What is remembered of gradients nearer to 0 changes no weight, and without a gradient, step by step, would come to numbers that are not
 /// normal (below 1.2e-38), which processors compute a hundred times slower.

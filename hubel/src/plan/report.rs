@@ -244,6 +244,12 @@ impl fmt::Display for PlanReport {
             lines.push(line);
         }
         table(f, &lines)?;
+        if training {
+            writeln!(
+                f,
+                "   then, layer by layer: the optimizer's update, and the new weights packed for the next step"
+            )?;
+        }
         write!(f, "\n{}", self.memory)
     }
 }
