@@ -73,6 +73,12 @@ impl Forward {
         self
     }
 
+    /// Who computes what, and the tiles of a block.
+    #[cfg(test)]
+    pub(super) fn order(&self) -> (Order, usize) {
+        (self.0.order, self.0.block)
+    }
+
     /// Numbers in the transformed weights; 0 where `run` takes the weights as they are.
     pub(in crate::conv) fn packed_len(&self) -> usize {
         self.0.packed_len()

@@ -261,6 +261,24 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
 }
 
 #[test]
+fn few_tiles_are_divided_so_that_threads_share_little() {
+    use forward::Order::{Blocks, Pairs, Panels};
+    let order = |threads, geometry| Forward::new(&Cpu::best(threads), geometry).order();
+    // Half of the tiles for each of two threads, in whole rows of registers.
+    assert_eq!(order(2, square(1, 16, 64, 64)), (Blocks, 8));
+    assert_eq!(order(2, square(1, 28, 32, 32)), (Blocks, 24));
+    assert_eq!(order(2, square(1, 56, 64, 64)), (Blocks, 32));
+    // Weights that not every core can keep; those that no cache can.
+    assert_eq!(order(2, square(1, 28, 128, 128)), (Pairs, 24));
+    assert_eq!(order(2, square(1, 14, 256, 256)), (Panels, 16));
+    assert_eq!(order(2, square(16, 28, 128, 128)), (Blocks, 24));
+    // Fewer blocks than threads; the sums of a block stay those of the same tiles.
+    assert_eq!(order(2, square(1, 12, 64, 64)), (Pairs, 32));
+    assert_eq!(order(1, square(1, 12, 64, 64)), (Blocks, 32));
+    assert_eq!(order(3, square(1, 16, 64, 64)), (Pairs, 8));
+}
+
+#[test]
 fn shares_of_the_tiles_give_the_same_bits_for_any_threads_and_blocks() {
     // 1024 tiles are four shares; a block ends within a share.
     let geometry = square(64, 13, 20, 33);
