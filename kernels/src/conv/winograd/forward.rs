@@ -234,7 +234,7 @@ impl Convolution {
         let least = if convolution.has_few_weights() { 1 } else { 4 };
         let order = if FEW_TILES.contains(&tiles.count) && 9 * inputs * outputs >= MANY_WEIGHTS {
             Order::Panels
-        } else if tiles.count < convolution.usual_block() * least * cpu.threads() {
+        } else if tiles.count.div_ceil(convolution.usual_block()) < least * cpu.threads() {
             Order::Pairs
         } else {
             Order::Blocks
