@@ -88,7 +88,7 @@ impl Plan {
         workspace.parameter_gradient = gradient;
     }
 
-    /// Computes the logits of the images in the workspace, whose weights are those of the last [`Plan::pack`]. `seed` decides what dropout
+    /// Computes the logits of the images in the workspace with the weights that were packed last, see [`Plan::pack`]. `seed` decides what dropout
     /// drops in training.
     ///
     /// # Panics

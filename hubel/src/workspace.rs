@@ -35,7 +35,7 @@ impl Workspace {
         workspace
     }
 
-    /// Becomes what [`Workspace::new`] gives, in the memory that it has where that is enough.
+    /// Becomes what [`Workspace::new`] gives, in the memory that it has where that is enough; [`Plan::pack`] comes next, as there.
     pub fn fit(&mut self, plan: &Plan) {
         let training = plan.settings.mode == Mode::Training;
         let in_training = |length| if training { length } else { 0 };

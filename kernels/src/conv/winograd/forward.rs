@@ -17,7 +17,7 @@ use crate::{Cpu, DisjointMut};
 const PACK: usize = 16;
 /// Vectors of output channels that are computed at a time.
 const PANEL: usize = 2;
-/// Tiles that are multiplied together.
+/// Tiles that are multiplied together where there are 32 registers.
 const ROWS: usize = 8;
 /// Floats of a block's transformed input: about half of a core's L2.
 const BLOCK_FLOATS: usize = 128 * 1024;
@@ -25,8 +25,8 @@ const BLOCK_FLOATS: usize = 128 * 1024;
 const FEW_TILES: RangeInclusive<usize> = 16..=96;
 /// Transformed weights that stay in a core's L2: half of it.
 const FEW_WEIGHTS: usize = 256 * 1024;
-/// Weights that, transformed, would not stay in the caches.
-const MANY_WEIGHTS: usize = 256 * 1024;
+/// Transformed weights that would not stay in the caches.
+const MANY_WEIGHTS: usize = 1024 * 1024;
 /// Terms whose weights are transformed at a time where they are not packed.
 const CHUNK: usize = 128;
 /// Tiles that one task transforms where all are transformed first.
@@ -38,7 +38,7 @@ pub(super) enum Order {
     /// A task transforms a block of tiles and multiplies it by all panels.
     Blocks,
     /// All tiles are transformed first; a task multiplies one block by one panel: where there are few blocks and many weights, or fewer
-    /// blocks than threads. Each thread then reads what others have transformed, four times the map.
+    /// blocks than threads. Each thread then reads what others have transformed, 2.25 times the map.
     Pairs,
     /// All tiles are transformed first; a task transforms the weights of one panel and multiplies all tiles by them: where there are
     /// few tiles and many weights, whose transforms, four times as large, would have to come from memory.
@@ -232,7 +232,8 @@ impl Convolution {
         };
         // Blocks that a thread should have: where all of them read many weights, more than a few.
         let least = if convolution.has_few_weights() { 1 } else { 4 };
-        let order = if FEW_TILES.contains(&tiles.count) && 9 * inputs * outputs >= MANY_WEIGHTS {
+        let has_many_weights = convolution.transformed_weights() >= MANY_WEIGHTS;
+        let order = if FEW_TILES.contains(&tiles.count) && has_many_weights {
             Order::Panels
         } else if tiles.count.div_ceil(convolution.usual_block()) < least * cpu.threads() {
             Order::Pairs
@@ -254,7 +255,8 @@ impl Convolution {
         }
     }
 
-    /// As many tiles as fit; of few tiles half, for two threads. Not a matter of the threads there are: sums are taken by block.
+    /// As many tiles as fit; of few tiles about half, in whole rows of registers, for two threads. Not a matter of the threads there are:
+    /// sums are taken by block.
     fn usual_block(&self) -> usize {
         let fit = (BLOCK_FLOATS / (PLANES * self.inputs) / ROWS * ROWS).clamp(16, 32);
         let half = self.tiles.count.div_ceil(2) / ROWS * ROWS;
@@ -267,7 +269,11 @@ impl Convolution {
 
     /// Whether every core can keep all transformed weights.
     fn has_few_weights(&self) -> bool {
-        PLANES * self.inputs * self.outputs <= FEW_WEIGHTS
+        self.transformed_weights() <= FEW_WEIGHTS
+    }
+
+    fn transformed_weights(&self) -> usize {
+        PLANES * self.inputs * self.outputs
     }
 
     fn panel(&self) -> usize {
