@@ -26,6 +26,8 @@ const GROUP_PIXELS: usize = 64;
 const CHUNK: usize = 1 << 17;
 /// Numbers of a slice of the output gradient's channels in a chunk: most of L1.
 const SLICE: usize = 6 << 10;
+/// Input channels of a task at least, where there are so many: two tiles.
+const PART_TERMS: usize = 28;
 /// Channels of a slice at most.
 const SLICE_LANES: usize = 48;
 
@@ -42,6 +44,8 @@ pub(super) struct WeightGradient {
     border: Option<Border>,
     /// Whether all taps of a kernel's row are one segment.
     fused: bool,
+    /// More than there are output channels.
+    many_terms: bool,
     segments: Vec<Segment>,
     row_groups: usize,
     /// Ranges of input channels of a group, each a task's.
@@ -73,6 +77,7 @@ impl WeightGradient {
             (geometry, None)
         };
         let segments = segments(&geometry, fused);
+        let kernel: usize = geometry.kernel.iter().product();
         let rows = geometry.batch * geometry.output[0];
         let sums = geometry.weights() + geometry.output[2];
         // What a group adds to memory is no more than what it reads.
@@ -88,7 +93,7 @@ impl WeightGradient {
         } else {
             ROW_GROUPS
                 .div_ceil(row_groups * geometry.groups)
-                .clamp(1, terms.div_ceil(8))
+                .clamp(1, terms.div_ceil(PART_TERMS))
         };
         let row = geometry.output[1] * geometry.output[2]
             + geometry.stride[0] * geometry.input[1] * geometry.input[2];
@@ -100,6 +105,7 @@ impl WeightGradient {
             inputs,
             border,
             fused,
+            many_terms: kernel * terms > geometry.output[2] / geometry.groups,
             segments,
             row_groups,
             parts,

@@ -67,9 +67,11 @@ impl Kernel for Task<'_> {
                 let left = first + channels - channel;
                 let vectors = left.div_ceil(S::LANES);
                 let rows = rows.clone();
+                // Three where that leaves more than one, and the terms are read more often than the output gradient.
+                let by_three = vectors == 3 || vectors > 4 && self.whole.many_terms;
                 channel += match vectors {
                     1 => self.slice::<S, 1>(simd, &mut room, input, rows, channel, left),
-                    3 => self.slice::<S, 3>(simd, &mut room, input, rows, channel, left),
+                    _ if by_three => self.slice::<S, 3>(simd, &mut room, input, rows, channel, left),
                     _ => self.slice::<S, 2>(simd, &mut room, input, rows, channel, left),
                 };
             }
@@ -168,11 +170,12 @@ impl Task<'_> {
         if let Some(bias) = self.bias_sums {
             self.bias::<S, V, TAIL>(simd, maps.gradient, rows.clone(), channel, last, bias);
         }
-        // The three times three terms of a row of RGB are one tile.
-        let most = match (S::REGISTERS >= 32, self.whole.fused) {
-            (true, true) => 9,
-            (true, false) => 8,
-            (false, _) => 4,
+        // So many that their sums, V vectors and a term fill the registers.
+        let most = match (S::REGISTERS >= 32, V) {
+            (true, 3) => 9,
+            (true, _) => 14,
+            (false, 3) => 4,
+            (false, _) => 6,
         };
         let group_terms = self.whole.geometry.input[2] / self.whole.geometry.groups;
         for segment in &self.whole.segments {
@@ -194,7 +197,12 @@ impl Task<'_> {
                     6 => self.tile::<S, 6, V, TAIL>(simd, maps, segment, term, rows, channel, last),
                     7 => self.tile::<S, 7, V, TAIL>(simd, maps, segment, term, rows, channel, last),
                     8 => self.tile::<S, 8, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    _ => self.tile::<S, 9, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    9 => self.tile::<S, 9, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    10 => self.tile::<S, 10, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    11 => self.tile::<S, 11, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    12 => self.tile::<S, 12, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    13 => self.tile::<S, 13, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    _ => self.tile::<S, 14, V, TAIL>(simd, maps, segment, term, rows, channel, last),
                 }
                 term += size;
             }
