@@ -130,6 +130,13 @@ impl Classes {
         reads
     }
 
+    /// Whether each target coordinate reads the same one of the source.
+    fn is_identity(&self) -> bool {
+        let same_steps = self.steps.target == 1 && self.steps.source == 1;
+        let reads_own = self.list.len() == 1 && self.list[0].source == 0;
+        same_steps && reads_own && self.source == self.target
+    }
+
     /// The source coordinates that some target coordinates read, of maps that follow each other.
     pub(super) fn reads(&self, targets: Range<usize>) -> Range<usize> {
         let mut all: Option<Range<usize>> = None;
@@ -181,6 +188,14 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
 pub(super) struct Walk<'a> {
     axes: [&'a Classes; 2],
     classes: [&'a Class; 2],
+    /// Numbers of a pixel.
+    numbers: Steps,
+    /// Where the source begins.
+    source: *const f32,
+    /// Numbers from one pixel of a run to the next.
+    steps: Steps,
+    /// Pixels until the next lies elsewhere: a row's, or all that follow where every pixel reads its like.
+    run: usize,
     image: usize,
     /// Ordinals within the classes.
     row: usize,
@@ -188,23 +203,52 @@ pub(super) struct Walk<'a> {
     next: Pixel,
 }
 
-/// Where a pixel of the target lies and the first of its class's taps reads, in pixels from the start of the map.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where the numbers of a pixel of the target begin and those that the first of its class's taps reads.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Pixel {
     pub(super) target: usize,
-    pub(super) source: usize,
+    pub(super) source: *const f32,
+}
+
+impl Pixel {
+    /// This one; what is left is the next. (Additions one after the other, and of pointers: LLVM makes vectors of products otherwise, and
+    /// takes them apart again.)
+    #[inline(always)]
+    fn and_then(&mut self, steps: Steps) -> Self {
+        let pixel = *self;
+        self.target = self.target.wrapping_add(steps.target);
+        self.source = self.source.wrapping_add(steps.source);
+        pixel
+    }
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that begins with the `skip`-th row of the class.
-    pub(super) fn new(axes: [&'a Classes; 2], classes: [&'a Class; 2], skip: usize) -> Self {
+    /// A walk through maps of so many `numbers` a pixel, the source at `source`, that begins with the `skip`-th row of the class.
+    pub(super) fn new(
+        axes: [&'a Classes; 2],
+        classes: [&'a Class; 2],
+        numbers: Steps,
+        source: *const f32,
+        skip: usize,
+    ) -> Self {
+        let steps = axes[1].steps;
         let mut walk = Self {
             axes,
             classes,
+            numbers,
+            steps: Steps {
+                target: steps.target * numbers.target,
+                source: steps.source * numbers.source,
+            },
+            run: match axes.iter().all(|axis| axis.is_identity()) {
+                true => usize::MAX,
+                false => classes[1].count,
+            },
             image: skip / classes[0].count,
             row: skip % classes[0].count,
             column: 0,
-            next: Pixel::default(),
+            source,
+            next: Pixel { target: 0, source },
         };
         walk.next = walk.row_start();
         walk
@@ -214,25 +258,20 @@ impl<'a> Walk<'a> {
         let ([rows, columns], [row, column]) = (self.axes, self.classes);
         let target = self.image * rows.target + row.target + self.row * rows.steps.target;
         let source = self.image * rows.source + row.source + self.row * rows.steps.source;
+        let source = (source * columns.source + column.source) * self.numbers.source;
         Pixel {
-            target: target * columns.target + column.target,
-            source: source * columns.source + column.source,
+            target: (target * columns.target + column.target) * self.numbers.target,
+            source: self.source.wrapping_add(source),
         }
     }
 
     /// The next `count` (1 to P) pixels, behind which copies of the first follow; the caller counts them.
     #[inline(always)]
     pub(super) fn take<const P: usize>(&mut self, count: usize) -> [Pixel; P] {
-        let (first, steps) = (self.next, self.axes[1].steps);
-        if count == P && self.column + P < self.classes[1].count {
-            // All of one row, which goes on behind them: no question per pixel.
-            let pixel = |p: usize| Pixel {
-                target: first.target + p * steps.target,
-                source: first.source + p * steps.source,
-            };
+        if count == P && self.column + P < self.run {
+            // All of one run, which goes on behind them: no question per pixel.
             self.column += P;
-            self.next = pixel(P);
-            return std::array::from_fn(pixel);
+            return std::array::from_fn(|_| self.next.and_then(self.steps));
         }
         let mut pixels = [self.step(); P];
         for pixel in &mut pixels[1..count] {
@@ -243,11 +282,9 @@ impl<'a> Walk<'a> {
 
     #[inline(always)]
     fn step(&mut self) -> Pixel {
-        let pixel = self.next;
+        let pixel = self.next.and_then(self.steps);
         self.column += 1;
-        self.next.target += self.axes[1].steps.target;
-        self.next.source += self.axes[1].steps.source;
-        if self.column == self.classes[1].count {
+        if self.column == self.run {
             self.column = 0;
             self.row += 1;
             if self.row == self.classes[0].count {

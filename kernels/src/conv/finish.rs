@@ -6,7 +6,7 @@ use crate::activation::{self, Activation};
 use crate::simd::{self, Simd};
 use crate::stream::is_streamed;
 
-use super::prefetch::{prefetch, prefetch_write};
+use super::prefetch::prefetch;
 use super::{Epilogue, GradientEpilogue, Input};
 use sums::{Part, Sums, Taken};
 
@@ -153,17 +153,31 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Asks for the `numbers` from `at` on of the maps that [`Finish::store`] reads, and of the target to write.
+    /// Asks for the `numbers` from `at`, `at + step`, … on, P times, of the maps that [`Finish::store`] reads. What it only writes comes in
+    /// time by itself.
     #[inline(always)]
-    pub(super) fn prefetch(&self, target: *const f32, at: usize, numbers: usize) {
-        if !self.stream {
-            prefetch_write(target.wrapping_add(at), numbers);
+    pub(super) fn prefetch<const P: usize>(
+        &self,
+        target: *const f32,
+        at: usize,
+        step: usize,
+        numbers: usize,
+    ) {
+        let each = |map: *const f32| {
+            let mut from = map.wrapping_add(at);
+            for _ in 0..P {
+                prefetch(from, numbers);
+                from = from.wrapping_add(step);
+            }
+        };
+        if self.accumulate {
+            each(target);
         }
         if let Some((mask, _)) = self.mask {
-            prefetch(mask.map.as_ptr().wrapping_add(at), numbers);
+            each(mask.map.as_ptr());
         }
         if let Some(add) = self.add {
-            prefetch(add.as_ptr().wrapping_add(at), numbers);
+            each(add.as_ptr());
         }
     }
 

@@ -15,16 +15,3 @@ pub(super) fn prefetch(start: *const f32, numbers: usize) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (start, numbers);
 }
-
-/// As [`prefetch`], for memory that will be written.
-#[inline(always)]
-pub(super) fn prefetch_write(start: *const f32, numbers: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for line in (0..numbers).step_by(16) {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: as above.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(start.wrapping_add(line).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (start, numbers);
-}

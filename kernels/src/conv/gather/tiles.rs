@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use super::indirect::Indirect;
 use super::{BLOCK_VECTORS, Gather, Task};
-use crate::conv::classes::{Class, Pixel, Walk};
+use crate::conv::classes::{Class, Pixel, Steps, Walk};
 use crate::conv::finish::tile::Tile;
 use crate::conv::products::{Ahead, Terms, products, products_by_tap};
 use crate::simd::Simd;
@@ -119,7 +119,8 @@ impl Task<'_> {
                 indirect.pointers(block.source, channels, &pixels, tap)
             })
         };
-        self.store(simd, block, sums, pixels, count);
+        let at = pixels.map(|pixel| pixel * block.place.pixel);
+        self.store(simd, block, sums, at, count);
         count
     }
 
@@ -138,7 +139,12 @@ impl Task<'_> {
             let class_rows = before(band.rows.end) - skip;
             for column in &columns.list {
                 let part = self.part::<S, P, V>(band, block, [row, column]);
-                let mut walk = Walk::new([rows, columns], [row, column], skip);
+                let numbers = Steps {
+                    target: band.place.pixel,
+                    source: self.gather.source_channels,
+                };
+                let axes = [rows, columns];
+                let mut walk = Walk::new(axes, [row, column], numbers, block.source, skip);
                 let mut left = class_rows * column.count;
                 while left > 0 {
                     left -= match left {
@@ -210,10 +216,10 @@ impl Task<'_> {
         let count = left.min(P);
         let pixels = walk.take::<P>(count);
         self.prefetch::<P, V>(S::LANES, part.block, &pixels[0]);
-        let place = |pixel: &Pixel| pixel.source * self.gather.source_channels;
-        let pointers = pixels.map(|pixel| part.block.source.wrapping_add(place(&pixel)));
+        let pointers = pixels.map(|pixel| pixel.source);
+        let moved = pointers[0].addr().wrapping_sub(part.block.source.addr());
         let ahead = Ahead {
-            start: part.ahead.start.wrapping_add(place(&pixels[0])),
+            start: part.ahead.start.wrapping_byte_add(moved),
             ..part.ahead
         };
         // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the source for
@@ -230,14 +236,14 @@ impl Task<'_> {
         count
     }
 
-    /// Finishes and stores the sums of `count` pixels of the target.
+    /// Finishes and stores the sums of `count` pixels of the target, whose numbers begin there.
     #[inline(always)]
     fn store<S: Simd, const P: usize, const V: usize>(
         &self,
         simd: S,
         block: Block,
         sums: [[S::Vector; V]; P],
-        pixels: [usize; P],
+        at: [usize; P],
         count: usize,
     ) {
         let gather = self.gather;
@@ -248,7 +254,7 @@ impl Task<'_> {
         let shift = if place.all_channels { channel } else { 0 };
         let tile = Tile {
             target: place.start,
-            at: pixels.map(|pixel| pixel * place.pixel + shift),
+            at: at.map(|at| at + shift),
             count,
             channel,
             last,
@@ -265,10 +271,9 @@ impl Task<'_> {
         if !block.place.all_channels {
             return;
         }
-        for p in P..2 * P {
-            let target = pixel.target + p * gather.columns.steps.target;
-            let at = target * gather.target_channels + channel;
-            self.finish.prefetch(block.place.start, at, V * lanes);
-        }
+        let step = gather.columns.steps.target * gather.target_channels;
+        let at = pixel.target + P * step + channel;
+        let target = block.place.start;
+        self.finish.prefetch::<P>(target, at, step, V * lanes);
     }
 }
