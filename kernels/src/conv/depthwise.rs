@@ -1,20 +1,21 @@
 //! Depthwise convolution: one filter for each channel, vectors along the channels.
 pub(super) mod runs;
+mod tile;
 
-use std::hint::black_box;
 use std::ops::Range;
 
 use crate::Cpu;
-use crate::activation::{self, Activation};
-use crate::simd::{Kernel, Simd, load, store};
-use crate::stream::{LINE, is_streamed, prefetch_far};
+use crate::activation::Activation;
+use crate::simd::{Kernel, Simd};
+use crate::stream::is_streamed;
 use crate::threads::DisjointMut;
 
 use super::axis::Axis;
 use super::finish::Finish;
-use super::finish::sums::{Part, Taken};
+use super::finish::sums::Part;
 use super::{Epilogue, Geometry, GradientEpilogue, Input, Link, Normalised};
-use runs::{MOST_TAPS, Run, TILE, Taps, blocks, for_tiles, runs};
+use runs::{MOST_TAPS, Run, Taps, blocks, runs};
+use tile::Place;
 
 /// Numbers of the target that a task writes about, in whole rows.
 const TASK: usize = 1 << 16;
@@ -200,6 +201,8 @@ impl InputGradient {
 struct Gather {
     images: usize,
     rows: Axis,
+    /// For each row of the target, how many source rows further down the next one reads all that it reads, if it does.
+    below: Vec<Option<usize>>,
     runs: Vec<Run>,
     /// Height, width, channels.
     target: [usize; 3],
@@ -239,6 +242,9 @@ impl Gather {
             target: [rows.target, columns.target, source[2]],
             runs: runs(&columns, geometry.kernel[1], steps[1]),
             phases: columns.phases,
+            below: (0..rows.target)
+                .map(|y| below(&rows, geometry.kernel[0], y))
+                .collect(),
             rows,
             step: steps[1],
             new_rows: steps[0],
@@ -289,6 +295,19 @@ impl Gather {
     }
 }
 
+/// How many source rows further down row `y + 1` reads all that row `y` does, if each of the `taps` reads for both or for neither.
+fn below(rows: &Axis, taps: usize, y: usize) -> Option<usize> {
+    if y + 1 == rows.target {
+        return None;
+    }
+    let positions = (0..taps).map(|tap| [y, y + 1].map(|y| rows.position(y, tap)));
+    let mut distances = positions
+        .filter(|positions| *positions != [-1; 2])
+        .map(|[here, below]| (here >= 0 && below >= here).then(|| below.abs_diff(here) as usize));
+    let first = distances.next()??;
+    distances.all(|next| next == Some(first)).then_some(first)
+}
+
 /// Some rows of the target.
 struct Task<'a> {
     gather: &'a Gather,
@@ -315,298 +334,26 @@ impl Kernel for Task<'_> {
         let gather = self.gather;
         let [height, width, channels] = gather.target;
         for block in blocks(channels) {
-            for row in self.rows.clone() {
-                let place = [row / height, row % height];
+            let mut rows = self.rows.clone();
+            while let Some(row) = rows.next() {
+                let (image, y) = (row / height, row % height);
+                // Two rows that read alike share most of what they read while it is in L1.
+                let below = gather.below[y].filter(|_| !rows.is_empty());
+                if below.is_some() {
+                    rows.next();
+                }
                 for run in &gather.runs {
-                    let taps = Taps::new(&gather.rows, gather.taps, gather.source, place, run);
-                    let start = (row * width + run.start) * channels;
-                    self.run_of_pixels(simd, &taps, run.count, start, block.clone());
-                }
-            }
-        }
-    }
-}
-
-impl Task<'_> {
-    /// The channels `block` of `count` pixels that have the same taps, of which the first begins at `start` in the target.
-    #[inline(always)]
-    fn run_of_pixels<S: Simd>(
-        &self,
-        simd: S,
-        taps: &Taps,
-        count: usize,
-        start: usize,
-        block: Range<usize>,
-    ) {
-        let channels = self.gather.target[2];
-        let step = self.gather.step * channels;
-        let pitch = self.gather.phases * channels;
-        let source_row = self.gather.source[1] * channels;
-        for_tiles(
-            count,
-            #[inline(always)]
-            |pixel, pixels| {
-                let source = self.source.wrapping_add(pixel * step);
-                if block.len() == channels {
-                    taps.prefetch(source, pixels * step, self.gather.new_rows, source_row);
-                }
-                let at = start + pixel * pitch;
-                // SAFETY: the taps lie within the source for all pixels of the run, and the pixels in the target.
-                unsafe {
-                    match pixels {
-                        TILE => self.tile::<S, TILE>(simd, taps, source, at, block.clone()),
-                        4 => self.tile::<S, 4>(simd, taps, source, at, block.clone()),
-                        _ => self.tile::<S, 1>(simd, taps, source, at, block.clone()),
+                    let taps = Taps::new(&gather.rows, gather.taps, gather.source, [image, y], run);
+                    let place = Place {
+                        taps: &taps,
+                        source: self.source,
+                        down: below.unwrap_or(0) * gather.source[1] * channels,
+                        at: (row * width + run.start) * channels,
+                    };
+                    match below {
+                        Some(_) => self.two_runs(simd, place, run.count, block.clone()),
+                        None => self.one_run(simd, place, run.count, block.clone()),
                     }
-                }
-            },
-        );
-    }
-
-    /// P pixels of a run, the first of which begins at `at` in the target and reads `taps` from `source` on.
-    ///
-    /// # Safety
-    /// They are in the target, and what they read in the source.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        taps: &Taps,
-        source: *const f32,
-        at: usize,
-        block: Range<usize>,
-    ) {
-        let step = self.gather.step * self.gather.target[2];
-        let mut channel = block.start;
-        // SAFETY: the caller's promise.
-        unsafe {
-            while channel + S::LANES <= block.end {
-                let sums = self.sums::<S, P>(simd, taps, source, step, channel, S::LANES);
-                self.finish(simd, sums, at + channel, channel, S::LANES);
-                channel += S::LANES;
-            }
-            if channel < block.end {
-                let lanes = block.end - channel;
-                let sums = self.sums::<S, P>(simd, taps, source, step, channel, lanes);
-                self.finish(simd, sums, at + channel, channel, lanes);
-            }
-        }
-    }
-
-    /// The sums of P pixels, the first `lanes` lanes from `channel` on.
-    ///
-    /// # Safety
-    /// What the taps read lies behind `source`.
-    #[inline(always)]
-    unsafe fn sums<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        taps: &Taps,
-        source: *const f32,
-        step: usize,
-        channel: usize,
-        lanes: usize,
-    ) -> [S::Vector; P] {
-        // SAFETY: the caller's promise; the normalisation was checked.
-        unsafe {
-            let places = [step, channel, lanes];
-            match self.normalised {
-                None => self.sums_of::<S, P>(simd, taps, source, places, |x| x),
-                Some(by) => {
-                    let by = by.of(simd, channel, lanes);
-                    self.sums_of::<S, P>(
-                        simd,
-                        taps,
-                        source,
-                        places,
-                        #[inline(always)]
-                        |x| by.apply(simd, x),
-                    )
-                }
-            }
-        }
-    }
-
-    /// As [`Task::sums`], of what `made` makes of the source's numbers.
-    ///
-    /// # Safety
-    /// As [`Task::sums`].
-    #[inline(always)]
-    unsafe fn sums_of<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        taps: &Taps,
-        source: *const f32,
-        [step, channel, lanes]: [usize; 3],
-        made: impl Fn(S::Vector) -> S::Vector,
-    ) -> [S::Vector; P] {
-        let mut sums = [simd.zero(); P];
-        // SAFETY: the caller's promise.
-        unsafe {
-            for [from, tap] in taps.places() {
-                let weight = load(simd, lanes, self.weights.as_ptr().add(tap + channel));
-                let source = source.wrapping_add(from + channel);
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    let x = made(load(simd, lanes, source.add(p * step)));
-                    *sum = simd.mul_add(x, weight, *sum);
-                }
-            }
-        }
-        sums
-    }
-
-    /// Finishes the sums of P pixels and stores their first `lanes` lanes, from `channel` on, the first at `at` in the target.
-    ///
-    /// # Safety
-    /// They are in the target; where that is streamed, these are all lanes.
-    #[inline(always)]
-    unsafe fn finish<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        sums: [S::Vector; P],
-        at: usize,
-        channel: usize,
-        lanes: usize,
-    ) {
-        use Activation::{Identity, Relu, Relu6};
-        let pitch = self.gather.phases * self.gather.target[2];
-        // SAFETY: the caller's promise; the bias has a number for each channel, and `y` is as long as the target.
-        unsafe {
-            // The common functions find the sums in registers. The others get a copy in memory, so that theirs do not force these there.
-            match *self.end {
-                End::Nothing(None) => self.store(simd, sums, at, lanes),
-                End::Nothing(Some(part)) => {
-                    let part = part.with_part(self.part);
-                    let mut taken = part.no_sums(simd, channel, lanes);
-                    for sum in sums {
-                        taken.add(simd, sum);
-                    }
-                    part.add_sums(simd, taken, channel, lanes);
-                    self.store(simd, sums, at, lanes);
-                }
-                End::Activation(bias, activation) => {
-                    let bias = load(simd, lanes, bias.as_ptr().add(channel));
-                    let mut sums = sums;
-                    for sum in &mut sums {
-                        *sum = simd.add(*sum, bias);
-                    }
-                    match activation {
-                        Identity => self.store(simd, sums, at, lanes),
-                        Relu => self.activate(simd, sums, at, lanes, Relu),
-                        Relu6 => self.activate(simd, sums, at, lanes, Relu6),
-                        other => self.activate(simd, black_box(sums), at, lanes, other),
-                    }
-                }
-                End::Derivative(y, activation, part) => {
-                    let part = part.map(|part| part.with_part(self.part));
-                    let mut taken = part.map(|part| part.no_sums(simd, channel, lanes));
-                    let taken_by = &mut taken;
-                    match activation {
-                        Relu => self.derive(simd, sums, [at, channel, lanes], y, Relu, taken_by),
-                        Relu6 => self.derive(simd, sums, [at, channel, lanes], y, Relu6, taken_by),
-                        other => {
-                            let sums = black_box(sums);
-                            self.derive(simd, sums, [at, channel, lanes], y, other, taken_by);
-                        }
-                    }
-                    if let (Some(part), Some(taken)) = (part, taken) {
-                        part.add_sums(simd, taken, channel, lanes);
-                    }
-                }
-                End::Other(finish) => {
-                    let finish = finish.with_part(self.part);
-                    let mut taken = finish.no_sums(simd, channel, lanes);
-                    for (p, sum) in black_box(sums).iter().enumerate() {
-                        let (target, at) = (self.target, at + p * pitch);
-                        finish.store_summed(simd, *sum, target, at, channel, lanes, &mut taken);
-                    }
-                    finish.add_sums(simd, taken, channel, lanes);
-                }
-            }
-        }
-    }
-
-    /// Stores activation(sum), as [`Task::finish`].
-    ///
-    /// # Safety
-    /// As [`Task::finish`].
-    #[inline(always)]
-    unsafe fn activate<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        mut sums: [S::Vector; P],
-        at: usize,
-        lanes: usize,
-        activation: Activation,
-    ) {
-        for sum in &mut sums {
-            *sum = activation::apply(simd, activation, *sum);
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.store(simd, sums, at, lanes) };
-    }
-
-    /// Stores sum · derivative, as [`Task::finish`].
-    ///
-    /// # Safety
-    /// As [`Task::finish`].
-    #[inline(always)]
-    unsafe fn derive<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        mut sums: [S::Vector; P],
-        [at, channel, lanes]: [usize; 3],
-        y: Input,
-        activation: Activation,
-        taken: &mut Option<Taken<S>>,
-    ) {
-        let [_, width, channels] = self.gather.target;
-        let pitch = self.gather.phases * channels;
-        for (p, sum) in sums.iter_mut().enumerate() {
-            let at = at + p * pitch;
-            let from = y.map.as_ptr().wrapping_add(at);
-            // Once for each cache line.
-            if from.addr() / size_of::<f32>() % LINE < S::LANES {
-                prefetch_far(from.wrapping_add(width * channels), LINE);
-            }
-            // SAFETY: the caller's promise; y is as long as the target.
-            let y = unsafe { y.load(simd, at, channel, lanes) };
-            *sum = simd.mul(
-                *sum,
-                activation::derivative_from_output(simd, activation, y),
-            );
-            if let Some(taken) = taken {
-                taken.add_gradient(simd, *sum, y);
-            }
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.store(simd, sums, at, lanes) };
-    }
-
-    /// Stores the first `lanes` lanes of P pixels, the first at `at` in the target.
-    ///
-    /// # Safety
-    /// As [`Task::finish`].
-    #[inline(always)]
-    unsafe fn store<S: Simd, const P: usize>(
-        &self,
-        simd: S,
-        values: [S::Vector; P],
-        at: usize,
-        lanes: usize,
-    ) {
-        let pitch = self.gather.phases * self.gather.target[2];
-        let to = self.target.wrapping_add(at);
-        // SAFETY: the caller's promise; where the target is streamed, no vector is cut.
-        unsafe {
-            if self.is_streamed {
-                debug_assert!(lanes == S::LANES);
-                for (p, value) in values.into_iter().enumerate() {
-                    simd.stream(value, to.wrapping_add(p * pitch));
-                }
-            } else {
-                for (p, value) in values.into_iter().enumerate() {
-                    store(simd, lanes, value, to.wrapping_add(p * pitch));
                 }
             }
         }

@@ -98,24 +98,25 @@ impl Taps {
         run: &Run,
     ) -> Self {
         let [height, width, channels] = source;
-        let mut found = Self {
-            count: 0,
-            columns: run.taps.len(),
-            places: [[0; 2]; MOST_TAPS],
-        };
+        let mut places = [[0; 2]; MOST_TAPS];
+        let mut count = 0;
         for tap_y in 0..taps[0] {
             let Ok(source_y) = usize::try_from(rows.position(y, tap_y)) else {
                 continue;
             };
             for [tap_x, x] in &run.taps {
-                found.places[found.count] = [
+                places[count] = [
                     ((image * height + source_y) * width + x) * channels,
                     (tap_y * taps[1] + tap_x) * channels,
                 ];
-                found.count += 1;
+                count += 1;
             }
         }
-        found
+        Self {
+            count,
+            columns: run.taps.len(),
+            places,
+        }
     }
 
     #[inline(always)]

@@ -115,3 +115,29 @@ fn each_end_follows_its_formula() {
         }
     }
 }
+
+/// Rows are taken two at a time where the second reads all that the first does, further down.
+#[test]
+fn rows_that_read_alike_are_inner_ones() {
+    let below = |axis: &Axis| {
+        (0..axis.target)
+            .map(|y| below(axis, 3, y))
+            .collect::<Vec<_>>()
+    };
+    let inner = |rows: Range<usize>, distance: usize, all: usize| {
+        (0..all)
+            .map(|y| rows.contains(&y).then_some(distance))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(below(&Axis::forward([7, 7], 3, 1, 1, 1)), inner(1..5, 1, 7));
+    assert_eq!(below(&Axis::forward([8, 4], 3, 2, 1, 1)), inner(1..3, 2, 4));
+    assert_eq!(
+        below(&Axis::backward([7, 7], 3, 1, 1, 1)),
+        inner(1..5, 1, 7)
+    );
+    // Neighbours use different taps.
+    assert_eq!(
+        below(&Axis::backward([4, 8], 3, 2, 1, 1)),
+        inner(0..0, 0, 8)
+    );
+}
