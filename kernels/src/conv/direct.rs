@@ -199,13 +199,9 @@ impl InputGradient {
         self.by.pack(cpu, packed, |piece, block| {
             let (first, terms) = (piece.tap * (inputs / groups), piece.terms);
             let start = piece.group * (filters / groups) + terms.start;
-            for (lane, channel) in piece.channels.enumerate() {
-                let row = &weights[(first + channel) * filters + start..];
-                let column = block[lane..].iter_mut().step_by(piece.width);
-                for (to, weight) in column.zip(&row[..terms.len()]) {
-                    *to = *weight;
-                }
-            }
+            let sizes = [piece.channels.len(), terms.len()];
+            let rows = &weights[(first + piece.channels.start) * filters + start..];
+            transpose(rows, filters, sizes, block, piece.width);
         });
     }
 
@@ -319,6 +315,37 @@ impl Loop {
         match self {
             Self::Gather(gather) => gather.pack(cpu, packed, fill),
             Self::Spread(spread) => spread.pack(packed, fill),
+        }
+    }
+}
+
+/// Writes `rows` rows of `columns` numbers, `pitch` apart, as columns of `to`, whose rows are `width` apart.
+fn transpose(
+    from: &[f32],
+    pitch: usize,
+    [rows, columns]: [usize; 2],
+    to: &mut [f32],
+    width: usize,
+) {
+    // Squares, which LLVM transposes in registers.
+    const SIDE: usize = 4;
+    let [whole_rows, whole_columns] = [rows, columns].map(|count| count / SIDE * SIDE);
+    for row in (0..whole_rows).step_by(SIDE) {
+        for column in (0..whole_columns).step_by(SIDE) {
+            let square: [[f32; SIDE]; SIDE] = std::array::from_fn(|i| {
+                let row = &from[(row + i) * pitch + column..];
+                std::array::from_fn(|j| row[..SIDE][j])
+            });
+            for j in 0..SIDE {
+                let to = &mut to[(column + j) * width + row..][..SIDE];
+                to.copy_from_slice(&square.map(|row| row[j]));
+            }
+        }
+    }
+    for row in 0..rows {
+        let first = if row < whole_rows { whole_columns } else { 0 };
+        for column in first..columns {
+            to[column * width + row] = from[row * pitch + column];
         }
     }
 }

@@ -71,7 +71,9 @@ impl Kernel for Task<'_> {
                 let by_three = vectors == 3 || vectors > 4 && self.whole.many_terms;
                 channel += match vectors {
                     1 => self.slice::<S, 1>(simd, &mut room, input, rows, channel, left),
-                    _ if by_three => self.slice::<S, 3>(simd, &mut room, input, rows, channel, left),
+                    _ if by_three => {
+                        self.slice::<S, 3>(simd, &mut room, input, rows, channel, left)
+                    }
                     _ => self.slice::<S, 2>(simd, &mut room, input, rows, channel, left),
                 };
             }
@@ -198,11 +200,21 @@ impl Task<'_> {
                     7 => self.tile::<S, 7, V, TAIL>(simd, maps, segment, term, rows, channel, last),
                     8 => self.tile::<S, 8, V, TAIL>(simd, maps, segment, term, rows, channel, last),
                     9 => self.tile::<S, 9, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    10 => self.tile::<S, 10, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    11 => self.tile::<S, 11, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    12 => self.tile::<S, 12, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    13 => self.tile::<S, 13, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    _ => self.tile::<S, 14, V, TAIL>(simd, maps, segment, term, rows, channel, last),
+                    10 => {
+                        self.tile::<S, 10, V, TAIL>(simd, maps, segment, term, rows, channel, last)
+                    }
+                    11 => {
+                        self.tile::<S, 11, V, TAIL>(simd, maps, segment, term, rows, channel, last)
+                    }
+                    12 => {
+                        self.tile::<S, 12, V, TAIL>(simd, maps, segment, term, rows, channel, last)
+                    }
+                    13 => {
+                        self.tile::<S, 13, V, TAIL>(simd, maps, segment, term, rows, channel, last)
+                    }
+                    _ => {
+                        self.tile::<S, 14, V, TAIL>(simd, maps, segment, term, rows, channel, last)
+                    }
                 }
                 term += size;
             }

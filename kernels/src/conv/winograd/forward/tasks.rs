@@ -170,7 +170,8 @@ impl Multiply<'_> {
         for y in top..height.min(top + tile) {
             for x in left..width.min(left + tile) {
                 let at = ((place.image * height + y) * width + x) * outputs + first;
-                self.finish.prefetch::<1>(self.output.as_mut_ptr(), at, 0, channels);
+                self.finish
+                    .prefetch::<1>(self.output.as_mut_ptr(), at, 0, channels);
             }
         }
     }
