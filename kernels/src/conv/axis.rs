@@ -5,7 +5,7 @@
 pub(super) struct Axis {
     /// `[target][tap]`; −1 where the tap reads nothing.
     positions: Vec<i32>,
-    taps: usize,
+    pub(super) taps: usize,
     /// Target coordinates that are equal modulo this number use the same taps.
     pub(super) phases: usize,
     pub(super) target: usize,

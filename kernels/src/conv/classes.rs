@@ -130,7 +130,7 @@ impl Classes {
         reads
     }
 
-    /// Whether each target coordinate reads the same one of the source.
+    /// Whether each target coordinate reads the source coordinate of its own number, if any.
     fn is_identity(&self) -> bool {
         let same_steps = self.steps.target == 1 && self.steps.source == 1;
         let reads_own = self.list.len() == 1 && self.list[0].source == 0;
@@ -211,10 +211,10 @@ pub(super) struct Pixel {
 }
 
 impl Pixel {
-    /// This one; what is left is the next. (Additions one after the other, and of pointers: LLVM makes vectors of products otherwise, and
+    /// This one, which becomes the next. (Additions one after the other, and of pointers: LLVM makes vectors of products otherwise, and
     /// takes them apart again.)
     #[inline(always)]
-    fn and_then(&mut self, steps: Steps) -> Self {
+    fn advance(&mut self, steps: Steps) -> Self {
         let pixel = *self;
         self.target = self.target.wrapping_add(steps.target);
         self.source = self.source.wrapping_add(steps.source);
@@ -271,7 +271,7 @@ impl<'a> Walk<'a> {
         if count == P && self.column + P < self.run {
             // All of one run, which goes on behind them: no question per pixel.
             self.column += P;
-            return std::array::from_fn(|_| self.next.and_then(self.steps));
+            return std::array::from_fn(|_| self.next.advance(self.steps));
         }
         let mut pixels = [self.step(); P];
         for pixel in &mut pixels[1..count] {
@@ -282,7 +282,7 @@ impl<'a> Walk<'a> {
 
     #[inline(always)]
     fn step(&mut self) -> Pixel {
-        let pixel = self.next.and_then(self.steps);
+        let pixel = self.next.advance(self.steps);
         self.column += 1;
         if self.column == self.run {
             self.column = 0;

@@ -201,8 +201,8 @@ impl InputGradient {
 struct Gather {
     images: usize,
     rows: Axis,
-    /// For each row of the target, how many source rows further down the next one reads all that it reads, if it does.
-    below: Vec<Option<usize>>,
+    /// For each row of the target, whether it is computed together with the next.
+    paired: Vec<bool>,
     runs: Vec<Run>,
     /// Height, width, channels.
     target: [usize; 3],
@@ -242,8 +242,8 @@ impl Gather {
             target: [rows.target, columns.target, source[2]],
             runs: runs(&columns, geometry.kernel[1], steps[1]),
             phases: columns.phases,
-            below: (0..rows.target)
-                .map(|y| below(&rows, geometry.kernel[0], y))
+            paired: (0..rows.target)
+                .map(|y| geometry.dilation[0] == 1 && reads_alike(&rows, steps[0], y))
                 .collect(),
             rows,
             step: steps[1],
@@ -295,17 +295,13 @@ impl Gather {
     }
 }
 
-/// How many source rows further down row `y + 1` reads all that row `y` does, if each of the `taps` reads for both or for neither.
-fn below(rows: &Axis, taps: usize, y: usize) -> Option<usize> {
-    if y + 1 == rows.target {
-        return None;
-    }
-    let positions = (0..taps).map(|tap| [y, y + 1].map(|y| rows.position(y, tap)));
-    let mut distances = positions
-        .filter(|positions| *positions != [-1; 2])
-        .map(|[here, below]| (here >= 0 && below >= here).then(|| below.abs_diff(here) as usize));
-    let first = distances.next()??;
-    distances.all(|next| next == Some(first)).then_some(first)
+/// Whether row `y + 1` reads all that row `y` does, `new_rows` rows further down.
+fn reads_alike(rows: &Axis, new_rows: usize, y: usize) -> bool {
+    let alike = |tap: usize| {
+        let [here, next] = [y, y + 1].map(|y| usize::try_from(rows.position(y, tap)).ok());
+        here.map(|row| row + new_rows) == next
+    };
+    y + 1 < rows.target && (0..rows.taps).all(alike)
 }
 
 /// Some rows of the target.
@@ -337,9 +333,9 @@ impl Kernel for Task<'_> {
             let mut rows = self.rows.clone();
             while let Some(row) = rows.next() {
                 let (image, y) = (row / height, row % height);
-                // Two rows that read alike share most of what they read while it is in L1.
-                let below = gather.below[y].filter(|_| !rows.is_empty());
-                if below.is_some() {
+                // Two rows that read alike share (with stride 1) most of what they read while it is in L1.
+                let is_pair = gather.paired[y] && !rows.is_empty();
+                if is_pair {
                     rows.next();
                 }
                 for run in &gather.runs {
@@ -347,12 +343,12 @@ impl Kernel for Task<'_> {
                     let place = Place {
                         taps: &taps,
                         source: self.source,
-                        down: below.unwrap_or(0) * gather.source[1] * channels,
                         at: (row * width + run.start) * channels,
                     };
-                    match below {
-                        Some(_) => self.two_runs(simd, place, run.count, block.clone()),
-                        None => self.one_run(simd, place, run.count, block.clone()),
+                    if is_pair {
+                        self.two_runs(simd, place, run.count, block.clone());
+                    } else {
+                        self.one_run(simd, place, run.count, block.clone());
                     }
                 }
             }

@@ -24,9 +24,9 @@ const PARTIAL_SUMS: usize = 1 << 20;
 const GROUP_PIXELS: usize = 64;
 /// Numbers of both maps in a chunk: half of L2.
 const CHUNK: usize = 1 << 17;
-/// Numbers of a slice of the output gradient's channels in a chunk: most of L1.
+/// Numbers of a slice of two vectors of the output gradient's channels in a chunk: they stay in L1.
 const SLICE: usize = 6 << 10;
-/// Input channels of a task at least, where there are so many: two tiles.
+/// Input channels of a task at least, where there are so many: with 32 registers, two tiles.
 const PART_TERMS: usize = 28;
 /// Channels of a slice at most.
 const SLICE_LANES: usize = 48;
@@ -44,7 +44,7 @@ pub(super) struct WeightGradient {
     border: Option<Border>,
     /// Whether all taps of a kernel's row are one segment.
     fused: bool,
-    /// More than there are output channels.
+    /// Whether a filter has more terms than its group has filters: slices are of three vectors, so that the input is read less often.
     many_terms: bool,
     segments: Vec<Segment>,
     row_groups: usize,
@@ -93,7 +93,7 @@ impl WeightGradient {
         } else {
             ROW_GROUPS
                 .div_ceil(row_groups * geometry.groups)
-                .clamp(1, terms.div_ceil(PART_TERMS))
+                .clamp(1, (terms / PART_TERMS).max(1))
         };
         let row = geometry.output[1] * geometry.output[2]
             + geometry.stride[0] * geometry.input[1] * geometry.input[2];

@@ -293,7 +293,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         square(9, 28, 3, 32, 3),
         Geometry {
             groups: 48,
-            ..square(2, 15, 48, 48, 3)
+            ..square(5, 15, 48, 48, 3)
         },
     ] {
         let problem = Problem::new(geometry);

@@ -4,7 +4,8 @@ use crate::{Buffer, InstructionSet};
 fn geometry(channels: usize, stride: usize) -> Geometry {
     let size = [11, 13, channels];
     Geometry {
-        batch: 2,
+        // So many rows that a task has several, which are taken two at a time.
+        batch: 8,
         input: size,
         output: [size[0].div_ceil(stride), size[1].div_ceil(stride), channels],
         kernel: [3; 2],
@@ -119,25 +120,16 @@ fn each_end_follows_its_formula() {
 /// Rows are taken two at a time where the second reads all that the first does, further down.
 #[test]
 fn rows_that_read_alike_are_inner_ones() {
-    let below = |axis: &Axis| {
+    let alike = |axis: Axis, new_rows: usize| {
         (0..axis.target)
-            .map(|y| below(axis, 3, y))
+            .map(|y| reads_alike(&axis, new_rows, y))
             .collect::<Vec<_>>()
     };
-    let inner = |rows: Range<usize>, distance: usize, all: usize| {
-        (0..all)
-            .map(|y| rows.contains(&y).then_some(distance))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(below(&Axis::forward([7, 7], 3, 1, 1, 1)), inner(1..5, 1, 7));
-    assert_eq!(below(&Axis::forward([8, 4], 3, 2, 1, 1)), inner(1..3, 2, 4));
-    assert_eq!(
-        below(&Axis::backward([7, 7], 3, 1, 1, 1)),
-        inner(1..5, 1, 7)
-    );
+    let inner =
+        |rows: Range<usize>, all: usize| (0..all).map(|y| rows.contains(&y)).collect::<Vec<_>>();
+    assert_eq!(alike(Axis::forward([7, 7], 3, 1, 1, 1), 1), inner(1..5, 7));
+    assert_eq!(alike(Axis::forward([8, 4], 3, 2, 1, 1), 2), inner(1..3, 4));
+    assert_eq!(alike(Axis::backward([7, 7], 3, 1, 1, 1), 1), inner(1..5, 7));
     // Neighbours use different taps.
-    assert_eq!(
-        below(&Axis::backward([4, 8], 3, 2, 1, 1)),
-        inner(0..0, 0, 8)
-    );
+    assert_eq!(alike(Axis::backward([4, 8], 3, 2, 1, 1), 1), inner(0..0, 8));
 }

@@ -18,8 +18,6 @@ pub(super) struct Place<'t> {
     pub(super) taps: &'t Taps,
     /// From where on the first pixel reads them.
     pub(super) source: *const f32,
-    /// Numbers of the source from what the first row reads to what the second reads.
-    pub(super) down: usize,
     /// Where the first pixel begins in the target.
     pub(super) at: usize,
 }
@@ -32,7 +30,7 @@ impl Task<'_> {
             count,
             #[inline(always)]
             |pixel, pixels| {
-                let place = self.further::<1>(run, pixel, pixels, &block);
+                let place = self.at_pixel::<1>(run, pixel, pixels, &block);
                 // SAFETY: the taps lie within the source for all pixels of the run, and the pixels in the target.
                 unsafe {
                     match pixels {
@@ -52,8 +50,8 @@ impl Task<'_> {
         let mut pixel = 0;
         while pixel < count {
             let pixels = if count - pixel < HALF { 1 } else { HALF };
-            let place = self.further::<2>(run, pixel, pixels, &block);
-            // SAFETY: as for one row; the second is in the target too, and reads `down` numbers further.
+            let place = self.at_pixel::<2>(run, pixel, pixels, &block);
+            // SAFETY: as for one row; the second is the task's too, and reads what is there: `reads_alike` says so of the pairs.
             unsafe {
                 match pixels {
                     HALF => self.tile::<S, TILE, HALF>(simd, place, block.clone()),
@@ -64,9 +62,9 @@ impl Task<'_> {
         }
     }
 
-    /// The place of the next `pixels` of a run of R rows, from `pixel` on; asks for what the rows below them will be the first to read.
+    /// The place of `pixels` pixels of a run of R rows, from `pixel` on; fetches what the rows below them will be the first to read.
     #[inline(always)]
-    fn further<'t, const R: usize>(
+    fn at_pixel<'t, const R: usize>(
         &self,
         run: Place<'t>,
         pixel: usize,
@@ -83,8 +81,8 @@ impl Task<'_> {
             ..run
         };
         if block.len() == channels {
-            for below in R - 1..2 * R - 1 {
-                let source = place.source.wrapping_add(below * new_rows * row);
+            for further in R - 1..2 * R - 1 {
+                let source = place.source.wrapping_add(further * new_rows * row);
                 place.taps.prefetch(source, pixels * step, new_rows, row);
             }
         }
@@ -169,7 +167,9 @@ impl Task<'_> {
         lanes: usize,
         made: impl Fn(S::Vector) -> S::Vector,
     ) -> [S::Vector; P] {
-        let step = self.gather.step * self.gather.target[2];
+        let channels = self.gather.target[2];
+        let step = self.gather.step * channels;
+        let row_step = self.gather.new_rows * self.gather.source[1] * channels;
         let mut sums = [simd.zero(); P];
         // SAFETY: the caller's promise.
         unsafe {
@@ -177,7 +177,7 @@ impl Task<'_> {
                 let weight = load(simd, lanes, self.weights.as_ptr().add(tap + channel));
                 let source = place.source.wrapping_add(from + channel);
                 for (p, sum) in sums.iter_mut().enumerate() {
-                    let from = source.add(p % W * step + p / W * place.down);
+                    let from = source.add(p % W * step + p / W * row_step);
                     let x = made(load(simd, lanes, from));
                     *sum = simd.mul_add(x, weight, *sum);
                 }

@@ -67,7 +67,7 @@ impl Kernel for Task<'_> {
                 let left = first + channels - channel;
                 let vectors = left.div_ceil(S::LANES);
                 let rows = rows.clone();
-                // Three where that leaves more than one, and the terms are read more often than the output gradient.
+                // Three if that is all; or if it leaves more than one, and the input is what is read most.
                 let by_three = vectors == 3 || vectors > 4 && self.whole.many_terms;
                 channel += match vectors {
                     1 => self.slice::<S, 1>(simd, &mut room, input, rows, channel, left),
@@ -172,12 +172,12 @@ impl Task<'_> {
         if let Some(bias) = self.bias_sums {
             self.bias::<S, V, TAIL>(simd, maps.gradient, rows.clone(), channel, last, bias);
         }
-        // So many that their sums, V vectors and a term fill the registers.
+        // So many that their sums, V vectors and a term fit into the registers.
         let most = match (S::REGISTERS >= 32, V) {
             (true, 3) => 9,
-            (true, _) => 14,
-            (false, 3) => 4,
-            (false, _) => 6,
+            (true, _) | (false, 1) => 14,
+            (false, 2) => 6,
+            (false, _) => 4,
         };
         let group_terms = self.whole.geometry.input[2] / self.whole.geometry.groups;
         for segment in &self.whole.segments {
@@ -190,32 +190,17 @@ impl Task<'_> {
                 let tiles = (end - term).div_ceil(most);
                 let size = (end - term).div_ceil(tiles);
                 let rows = rows.clone();
-                match size {
-                    1 => self.tile::<S, 1, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    2 => self.tile::<S, 2, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    3 => self.tile::<S, 3, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    4 => self.tile::<S, 4, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    5 => self.tile::<S, 5, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    6 => self.tile::<S, 6, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    7 => self.tile::<S, 7, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    8 => self.tile::<S, 8, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    9 => self.tile::<S, 9, V, TAIL>(simd, maps, segment, term, rows, channel, last),
-                    10 => {
-                        self.tile::<S, 10, V, TAIL>(simd, maps, segment, term, rows, channel, last)
-                    }
-                    11 => {
-                        self.tile::<S, 11, V, TAIL>(simd, maps, segment, term, rows, channel, last)
-                    }
-                    12 => {
-                        self.tile::<S, 12, V, TAIL>(simd, maps, segment, term, rows, channel, last)
-                    }
-                    13 => {
-                        self.tile::<S, 13, V, TAIL>(simd, maps, segment, term, rows, channel, last)
-                    }
-                    _ => {
-                        self.tile::<S, 14, V, TAIL>(simd, maps, segment, term, rows, channel, last)
-                    }
+                // The compiler knows `most`, and leaves out what is larger.
+                macro_rules! tile_of_size {
+                    ($($terms:literal)*) => {
+                        match size {
+                            $($terms if $terms <= most => self
+                                .tile::<S, $terms, V, TAIL>(simd, maps, segment, term, rows, channel, last),)*
+                            _ => unreachable!("{size} terms, at most {most}"),
+                        }
+                    };
                 }
+                tile_of_size!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
                 term += size;
             }
         }

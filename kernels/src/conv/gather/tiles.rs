@@ -263,7 +263,7 @@ impl Task<'_> {
         unsafe { self.finish.store_tile(simd, sums, tile) };
     }
 
-    /// Fetches what the end of the next tile reads and writes.
+    /// Fetches what the end of the next tile reads beside its sums.
     #[inline(always)]
     fn prefetch<const P: usize, const V: usize>(&self, lanes: usize, block: Block, pixel: &Pixel) {
         let gather = self.gather;

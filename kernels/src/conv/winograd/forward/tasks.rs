@@ -159,20 +159,20 @@ pub(super) struct Multiply<'a> {
 }
 
 impl Multiply<'_> {
-    /// Asks for what the end of a tile reads and writes.
+    /// Asks for what the end of a tile reads beside its sums: nothing where it is pooled.
     #[inline(always)]
     fn prefetch(&self, tile: usize, first: usize, channels: usize) {
+        if self.pooled.is_some() {
+            return;
+        }
         let Convolution { tiles, outputs, .. } = self.convolution;
         let place = tiles.place(tile);
-        let step = if self.pooled.is_some() { 2 } else { 1 };
-        let [height, width] = tiles.output.map(|size| size / step);
-        let (top, left, tile) = (place.y / step, place.x / step, TILE / step);
-        for y in top..height.min(top + tile) {
-            for x in left..width.min(left + tile) {
-                let at = ((place.image * height + y) * width + x) * outputs + first;
-                self.finish
-                    .prefetch::<1>(self.output.as_mut_ptr(), at, 0, channels);
-            }
+        let [height, width] = tiles.output;
+        for y in place.y..height.min(place.y + TILE) {
+            let at = ((place.image * height + y) * width + place.x) * outputs + first;
+            // Pixels beyond the right border are of the next row; to ask for those harms nobody.
+            self.finish
+                .prefetch::<TILE>(self.output.as_mut_ptr(), at, *outputs, channels);
         }
     }
 }
