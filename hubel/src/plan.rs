@@ -56,6 +56,7 @@ use crate::parameters::Parameters;
 use crate::{Error, Result, Shape, memory};
 
 pub(crate) use chain::Chain;
+pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use step::{
     Convolution, GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::random;
 
 use crate::optimizer::OptimizerState;
-use crate::plan::Mode;
+use crate::plan::{Mode, in_short};
 use crate::{Network, Optimizer, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 
 /// How long one pass takes.
@@ -57,6 +57,13 @@ pub struct StepRow {
     pub weight_gradient_ms: Option<f64>,
     /// Of the rest of the backward pass.
     pub input_gradient_ms: Option<f64>,
+}
+
+impl StepRow {
+    /// The layers that it stands for; of many, the first and the last.
+    pub fn short_name(&self) -> String {
+        in_short(&self.name)
+    }
 }
 
 impl Bench {

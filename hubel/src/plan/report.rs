@@ -255,7 +255,7 @@ impl fmt::Display for PlanReport {
 }
 
 /// The names of a step's layers for a table: of many the first and the last.
-fn in_short(layers: &str) -> String {
+pub(crate) fn in_short(layers: &str) -> String {
     let names: Vec<&str> = layers.split(" + ").collect();
     match names[..] {
         [first, _, _, .., last] => format!("{first} … {last}"),

@@ -67,7 +67,7 @@ pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line per step, and the sums.
+/// One line per step, and the sums; what a step computes comes last, for that may be long.
 fn step_table(rows: &[StepRow], training: bool) -> String {
     type Column = (&'static str, fn(&StepRow) -> Option<f64>);
     let columns: [Column; 3] = [
@@ -76,18 +76,17 @@ fn step_table(rows: &[StepRow], training: bool) -> String {
         ("inputs ms", |row| row.input_gradient_ms),
     ];
     let columns = &columns[..if training { 3 } else { 1 }];
-    let width = |text: fn(&StepRow) -> &String| {
-        let longest = rows.iter().map(|row| text(row).chars().count()).max();
-        longest.unwrap_or(0)
-    };
-    let (name, kind) = (width(|row| &row.name).max(4), width(|row| &row.kind));
-    let mut text = format!("{:name$}  {:kind$}", "layers", "step");
+    let names: Vec<String> = rows.iter().map(StepRow::short_name).collect();
+    let lengths = names.iter().map(|name| name.chars().count());
+    let width = lengths.max().unwrap_or(0).max("layers".len());
+    let mut text = format!("{:width$}", "layers");
     for (header, _) in columns {
         text += &format!("  {header:>10}");
     }
+    text += "  step";
     let mut sums = vec![0.0; columns.len()];
-    for row in rows {
-        text += &format!("\n{:name$}  {:kind$}", row.name, row.kind);
+    for (row, name) in rows.iter().zip(&names) {
+        text += &format!("\n{name:width$}");
         for ((_, value), sum) in columns.iter().zip(&mut sums) {
             let value = value(row);
             text += &match value {
@@ -96,12 +95,13 @@ fn step_table(rows: &[StepRow], training: bool) -> String {
             };
             *sum += value.unwrap_or(0.0);
         }
+        text += &format!("  {}", row.kind);
     }
-    text += &format!("\n{:name$}  {:kind$}", "", "sum");
+    text += &format!("\n{:width$}", "sum");
     sums.iter()
         .for_each(|sum| text += &format!("  {sum:>10.3}"));
     text + &format!(
-        "   = {:.3} ms (fastest run of each step)",
+        "  = {:.3} ms (fastest run of each step)",
         sums.iter().sum::<f64>()
     )
 }
