@@ -59,7 +59,7 @@ pub(crate) use chain::Chain;
 pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use step::{
-    Convolution, GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor,
+    Convolution, GradientTarget, Joint, Kind, Normalisation, NormalisedBy, Step, SumsFor,
 };
 
 /// What a plan is for.

@@ -226,7 +226,16 @@ impl Plan {
                 activation::backward_in_place(cpu, function, output, output_gradient);
             }
             if let Kind::Convolution(convolution) = &step.kind {
-                convolution.weight_gradient(&context, step, workspace, output_gradient);
+                match &convolution.joint {
+                    Some(joint) => convolution.joint_gradients(
+                        &context,
+                        step,
+                        joint,
+                        workspace,
+                        output_gradient,
+                    ),
+                    None => convolution.weight_gradient(&context, step, workspace, output_gradient),
+                }
                 watch(i, Pass::WeightGradient);
             }
             step.input_gradient(&context, workspace, output_gradient);
@@ -262,6 +271,7 @@ impl Step {
         output_gradient: &[f32],
     ) {
         match &self.kind {
+            Kind::Convolution(convolution) if convolution.joint.is_some() => {}
             Kind::Convolution(convolution) => {
                 convolution.input_gradient(context, self, workspace, output_gradient)
             }

@@ -32,6 +32,10 @@ const NORMALISED_READ: &str = "conv(8, padding=1)-batchnorm-relu6-conv(8, groups
     -batchnorm-relu-conv(24, padding=1)-batchnorm-relu-maxpool(3, stride=2, padding=1, round=floor)\
     -conv(4, padding=1)-batchnorm-relu-conv(6, padding=1)-tanh-maxpool(2, round=floor)-conv(3, kernel=1)-batchnorm-globalmaxpool\
     -fc(classes)";
+/// Convolutions that make the gradient of the batch normalisation behind them where they read it: the first, and 1×1 ones, which
+/// normalise their input, add to another branch's gradient, or do neither. Only compared, as above.
+const IN_ONE_PASS: &str = "conv(24, padding=1)-batchnorm-relu-conv(20, kernel=1, bias=false)-batchnorm-relu6-conv(32, kernel=1)-batchnorm-tanh\
+    -residual[conv(40, kernel=1)-batchnorm-relu-conv(32, kernel=1)-batchnorm]-conv(24, kernel=1)-batchnorm-globalavgpool-fc(classes)";
 /// Batch normalisations of what convolutions have pooled, directly and by Winograd. Only compared, as above.
 const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-batchnorm-relu-conv(32, padding=1)\
     -maxpool(2, round=floor)-batchnorm-relu-flatten-fc(classes)";
@@ -266,7 +270,7 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
 
 #[test]
 fn a_fused_plan_computes_what_its_layers_do_one_by_one() -> Result<(), hubel::Error> {
-    let more = [NORMALISED_READ, POOLED_NORMALISED];
+    let more = [NORMALISED_READ, POOLED_NORMALISED, IN_ONE_PASS];
     for text in networks().into_iter().chain(more) {
         // Where the mean was expected far off, sums about it are of no use, and batch normalisations take them anew.
         for running_mean in [0.0, 100.0] {

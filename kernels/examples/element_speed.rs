@@ -109,6 +109,7 @@ fn main() {
             batch_norm::normalise(&cpu, &x, &factor, &summand, add, relu, &mut y);
         });
         let (mut scale_gradient, mut shift_gradient) = (shift.clone(), shift.clone());
+        let mut coefficients = vec![0.0; 3 * channels];
         show(&name("batch norm backward"), 5 * length, &mut || {
             let batch = Batch {
                 input: &x,
@@ -125,9 +126,9 @@ fn main() {
                 None,
                 &mut scale_gradient,
                 &mut shift_gradient,
-                Some(&mut dx),
-                false,
-            );
+                &mut coefficients,
+            )
+            .write(&cpu, &mut dx, false);
         });
     }
 

@@ -4,10 +4,12 @@
 //! cache, and so is then its beginning, with which the pass after the sums starts.
 mod passes;
 
+use std::ops::Range;
+
 use crate::Cpu;
 use crate::activation::Activation;
 use crate::stream::is_streamed;
-use passes::{GradientSums, InputGradient, Layout, Normalise, ROOM, Sums};
+use passes::{GradientSums, Layout, Normalise, ROOM, Sums};
 
 /// Mean and (biased) variance of each channel. Blocks of rows are summed about their first row and combined in order, in f64.
 pub fn statistics(cpu: &Cpu, input: &[f32], mean: &mut [f32], variance: &mut [f32]) {
@@ -187,23 +189,18 @@ impl Batch<'_> {
 /// An output of f32 then tells what was normalised by 2⁻¹⁴ of its standard deviation.
 const MOST_SHIFT: f32 = 1000.0;
 
-/// Gradients of scale, shift and input. The input's is added to what is there where `accumulate`. `parts` are the
+/// Computes the gradients of scale and shift and the `coefficients`, `[3, c]`, of the input's, which it returns. `parts` are the
 /// [sums](crate::conv::Sums) about `shift` that the pass took which stored the output's gradient; its mask was the output, which is
 /// where that gradient is not 0 a linear function of the input.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "what is read, and three gradients"
-)]
-pub fn backward(
+pub fn backward<'a>(
     cpu: &Cpu,
-    batch: Batch<'_>,
-    output_gradient: &[f32],
+    batch: Batch<'a>,
+    output_gradient: &'a [f32],
     parts: Option<&[f32]>,
     scale_gradient: &mut [f32],
     shift_gradient: &mut [f32],
-    input_gradient: Option<&mut [f32]>,
-    accumulate: bool,
-) {
+    coefficients: &'a mut [f32],
+) -> InputGradient<'a> {
     let Batch {
         input,
         mean,
@@ -214,7 +211,6 @@ pub fn backward(
     } = batch;
     let channels = mean.len();
     assert!(input.len() == output_gradient.len() && input.len().is_multiple_of(channels));
-    let layout = Layout::new(channels);
     let inverse: Vec<f64> = variance
         .iter()
         .map(|variance| 1.0 / (f64::from(*variance) + f64::from(epsilon)).sqrt())
@@ -230,14 +226,10 @@ pub fn backward(
         .map(|([sum, product], inverse)| [sum, product * inverse])
         .collect(),
     };
-    let piece = layout.piece();
     let count = (input.len() / channels) as f64;
-    // input gradient = a · gradient + b · (input − mean) + d; the difference first, for b may be large and x near the mean.
-    let (mut a, mut b, mut d) = (
-        vec![0.0; channels],
-        vec![0.0; channels],
-        vec![0.0; channels],
-    );
+    assert_eq!(coefficients.len(), 3 * channels, "coefficients");
+    let (a, rest) = coefficients.split_at_mut(channels);
+    let (b, d) = rest.split_at_mut(channels);
     for c in 0..channels {
         let [sum, product] = sums[c];
         shift_gradient[c] = sum as f32;
@@ -247,26 +239,77 @@ pub fn backward(
         b[c] = (-factor * inverse[c] * product / count) as f32;
         d[c] = (-factor * sum / count) as f32;
     }
-    let Some(input_gradient) = input_gradient else {
-        return;
-    };
-    assert_eq!(input_gradient.len(), input.len());
-    let is_streamed = !accumulate && is_streamed(input_gradient, layout.width);
-    let mut rooms = [ROOM; 4];
-    let mut rooms = rooms.iter_mut();
-    let coefficients =
-        [&a, &b, mean, &d].map(|row| layout.widen(row, rooms.next().expect("a room for each")));
-    cpu.parallel_chunks(input_gradient, piece, |i, target| {
-        let range = i * piece..i * piece + target.len();
-        cpu.dispatch(InputGradient {
-            input: &input[range.clone()],
-            gradient: &output_gradient[range],
+    InputGradient {
+        input,
+        mean,
+        output_gradient,
+        coefficients,
+    }
+}
+
+/// The gradient of what was normalised, for each channel a · gradient + b · (input − mean) + d: the difference first, for b may be large
+/// and the input near the mean. It may be written as a map, or be made anew by those who read it.
+#[derive(Clone, Copy, Debug)]
+pub struct InputGradient<'a> {
+    /// What was normalised, `[m, c]`.
+    pub input: &'a [f32],
+    /// Its mean.
+    pub mean: &'a [f32],
+    /// The gradient of the output, `[m, c]`.
+    pub output_gradient: &'a [f32],
+    /// a, b, d, as [`backward`] computed them.
+    pub coefficients: &'a [f32],
+}
+
+impl InputGradient<'_> {
+    /// # Panics
+    /// If the lengths do not agree.
+    pub(crate) fn check(&self) {
+        let channels = self.mean.len();
+        assert_eq!(self.coefficients.len(), 3 * channels, "coefficients");
+        let length = self.input.len();
+        assert!(length == self.output_gradient.len() && length.is_multiple_of(channels));
+    }
+
+    /// Writes all of it to `target`, or adds it to what is there.
+    pub fn write(&self, cpu: &Cpu, target: &mut [f32], accumulate: bool) {
+        assert_eq!(target.len(), self.input.len());
+        let layout = Layout::new(self.mean.len());
+        let is_streamed = !accumulate && is_streamed(target, layout.width);
+        let piece = layout.piece();
+        cpu.parallel_chunks(target, piece, |i, target| {
+            let range = i * piece..i * piece + target.len();
+            self.write_part(cpu, range, target, accumulate, is_streamed);
+        });
+    }
+
+    /// Writes the numbers of `range`, whole pixels, to `target` on this thread alone.
+    pub(crate) fn write_part(
+        &self,
+        cpu: &Cpu,
+        range: Range<usize>,
+        target: &mut [f32],
+        accumulate: bool,
+        is_streamed: bool,
+    ) {
+        self.check();
+        let channels = self.mean.len();
+        assert!(range.start.is_multiple_of(channels));
+        let layout = Layout::new(channels);
+        let [a, b, d] = [0, 1, 2].map(|i| &self.coefficients[i * channels..(i + 1) * channels]);
+        let mut rooms = [ROOM; 4];
+        let mut rooms = rooms.iter_mut();
+        let coefficients = [a, b, self.mean, d]
+            .map(|row| layout.widen(row, rooms.next().expect("a room for each")));
+        cpu.dispatch(passes::InputGradient {
+            input: &self.input[range.clone()],
+            gradient: &self.output_gradient[range],
             coefficients,
             target,
             accumulate,
             is_streamed,
         });
-    });
+    }
 }
 
 /// For each channel the sums of the gradient and of its product with input − mean.

@@ -11,6 +11,7 @@ mod finish;
 mod forward;
 mod gather;
 mod input_gradient;
+mod joint;
 mod parts;
 mod prefetch;
 mod products;
@@ -30,6 +31,7 @@ pub use bands::{Bands, Link};
 pub use finish::sums::Sums;
 pub use forward::Forward;
 pub use input_gradient::InputGradient;
+pub use joint::JointGradients;
 pub use weight_gradient::WeightGradient;
 
 /// The numbers of one convolution. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.

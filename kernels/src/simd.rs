@@ -34,6 +34,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// A vector.
     type Vector: Copy;
 
+    /// Runs `kernel` as a function of its own, which its caller's registers do not crowd and which all callers share.
+    fn call<K: Kernel>(self, kernel: K) -> K::Output;
     /// All lanes `value`.
     fn splat(self, value: f32) -> Self::Vector;
     /// `LANES` floats from `from`.

@@ -47,10 +47,7 @@ pub(super) fn plan(steps: &mut [Step], maps: usize, fuse: bool) {
                 let (sums, activation) = normalised[*map].take()?;
                 let is_whole = mask.unwrap_or(Activation::Identity) == activation
                     && convolution.geometry.input[2] == sums.origin.len();
-                let parts = convolution
-                    .input_gradient
-                    .sums_parts()
-                    .filter(|_| is_whole)?;
+                let parts = convolution.gradient_sums_parts().filter(|_| is_whole)?;
                 parts_of.push((sums.step, parts));
                 Some(sums)
             });
@@ -69,7 +66,13 @@ pub(super) fn plan(steps: &mut [Step], maps: usize, fuse: bool) {
             target.as_ref().is_some_and(|target| !target.accumulate) && reads.count() == 1
         };
         let mut summands = step.kind.summands(step.inputs.len());
-        step.backward.summand = summands.find(is_first).filter(|_| fuse);
+        step.backward.heir = summands.find(is_first).filter(|_| fuse);
+        if let Kind::Normalisation(norm) = &step.kind
+            && norm.by_writer
+        {
+            step.backward.inputs[0] = None;
+            step.backward.heir = Some(0);
+        }
     }
     for (step, parts) in parts_of {
         if let Kind::Normalisation(norm) = &mut steps[step].kind {

@@ -7,7 +7,7 @@ use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::pool::{self, Pooling};
 use hubel_kernels::{Cpu, Normalised};
 
-use super::step::{Backward, Convolution, Kind, Normalisation, NormalisedBy, Step, SumsFor};
+use super::step::{Backward, Convolution, Joint, Kind, Normalisation, NormalisedBy, Step, SumsFor};
 use super::{Mode, PlanSettings};
 use crate::Shape;
 use crate::layers;
@@ -203,6 +203,7 @@ impl Lowering<'_> {
             forward: passes.forward,
             input_gradient: passes.input_gradient,
             weight_gradient: passes.weight_gradient,
+            joint: None,
             weight: self
                 .parameters
                 .range(i, Role::Weight)
@@ -224,9 +225,11 @@ impl Lowering<'_> {
         self.following_add(&mut nodes, &mut inputs);
         let (activation, nodes) = self.following_activation(nodes);
         let forward_parts = self.sums_by_convolution(i, inputs[0]);
+        let by_writer = inputs.len() == 1 && self.gradient_by_convolution(i, inputs[0]);
         let kind = Kind::Normalisation(Normalisation {
             add: inputs.len() == 2,
             forward_parts,
+            by_writer,
             ..self.normalisation(i, activation)
         });
         self.push(nodes, kind, inputs);
@@ -277,17 +280,58 @@ impl Lowering<'_> {
         }
         let step = self.steps.len();
         let origin = self.parameters.range(i, Role::RunningMean)?;
+        let (convolution, _) = self.convolution_before(map, origin.len())?;
+        let parts = convolution.forward.sums_parts()?;
+        if convolution.sums.is_some() {
+            return None;
+        }
+        convolution.sums = Some(SumsFor { step, origin });
+        Some(parts)
+    }
+
+    /// Has the convolution that writes `map`, which batch normalisation `i`, the next step, alone reads, make the gradient of that map
+    /// where it reads it, if it can.
+    fn gradient_by_convolution(&mut self, i: usize, map: usize) -> bool {
+        let is_training = self.settings.mode == Mode::Training && self.settings.fuse;
+        let input = self.graph.nodes[i].inputs[0];
+        if !is_training || self.only_reader(input) != Some(i) {
+            return false;
+        }
+        let (cpu, step, channels) = (
+            self.cpu,
+            self.steps.len(),
+            self.graph.nodes[i].shape.channels,
+        );
+        let Some((convolution, reaches_back)) = self.convolution_before(map, channels) else {
+            return false;
+        };
+        let inputs = reaches_back.then_some(&convolution.input_gradient);
+        let joint = conv::JointGradients::new(cpu, convolution.geometry, inputs);
+        let normalises = convolution.normalised_by.is_some();
+        let joint = joint.and_then(|mut pass| {
+            let can = !normalises || pass.normalise_input(cpu);
+            can.then_some(Joint { pass, step })
+        });
+        convolution.joint = joint;
+        convolution.joint.is_some()
+    }
+
+    /// The convolution that writes `map` of so many channels, if that is what a batch normalisation reads; and whether its input has a
+    /// gradient.
+    fn convolution_before(
+        &mut self,
+        map: usize,
+        channels: usize,
+    ) -> Option<(&mut Convolution, bool)> {
         let writer = self.steps.iter_mut().find(|step| step.output == map)?;
+        let reaches_back = writer.inputs[0] != 0;
         let Kind::Convolution(convolution) = &mut writer.kind else {
             return None;
         };
         let is_plain = convolution.activation == Activation::Identity
-            && convolution.geometry.output[2] == origin.len()
-            && !convolution.pooled
-            && convolution.sums.is_none();
-        let parts = convolution.forward.sums_parts().filter(|_| is_plain)?;
-        convolution.sums = Some(SumsFor { step, origin });
-        Some(parts)
+            && convolution.geometry.output[2] == channels
+            && !convolution.pooled;
+        is_plain.then_some((convolution, reaches_back))
     }
 
     /// A step that writes the border, where it does not hold zeros.
@@ -353,6 +397,7 @@ impl Lowering<'_> {
             forward_parts: None,
             backward_parts: None,
             by_reader: false,
+            by_writer: false,
         }
     }
 

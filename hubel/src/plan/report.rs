@@ -158,10 +158,15 @@ impl Step {
                 name(activation)
             ));
         }
+        if let Kind::Convolution(convolution) = &self.kind
+            && convolution.joint.is_some()
+        {
+            backward.push("all in one pass with the gradient of the batch norm behind it".into());
+        }
         let summands = self.kind.summands(self.inputs.len());
         for (i, target) in self.backward.inputs.iter().enumerate() {
             let Some(target) = target else { continue };
-            if summands.contains(&i) && self.backward.summand != Some(i) && !target.accumulate {
+            if summands.contains(&i) && self.backward.heir != Some(i) && !target.accumulate {
                 backward.push("copy for a summand".into());
             }
             if let Some(activation) = target.mask {
@@ -395,6 +400,34 @@ mod tests {
                 "linear"
             ]
         );
+        Ok(())
+    }
+
+    #[test]
+    fn convolutions_that_can_make_the_gradient_of_the_batch_norm_behind_them() -> Result<()> {
+        let network = Network::parse(
+            "conv(24, padding=1)-batchnorm-relu-conv(20, kernel=1)-batchnorm-relu6-conv(32, padding=1)-batchnorm-tanh\
+             -residual[conv(40, kernel=1)-batchnorm-relu-conv(32, kernel=1)-batchnorm]-conv(24, kernel=1)-relu-flatten-fc(classes)",
+        )?;
+        let graph = network.graph(Shape::new(16, 16, 3), 10)?;
+        let parameters = Parameters::initial(&graph, 1)?;
+        let [fused, plain] = [true, false].map(|fuse| {
+            let settings = PlanSettings {
+                fuse,
+                ..PlanSettings::training(8)
+            };
+            Plan::compile(&graph, &parameters, &Cpu::best(1), settings)
+        });
+        let (fused, plain) = (fused?, plain?);
+        let in_one_pass: Vec<String> = (fused.report().steps.into_iter())
+            .filter(|step| step.backward.iter().any(|text| text.contains("one pass")))
+            .map(|step| step.geometry.unwrap_or_default())
+            .collect();
+        // Not where the input gradient is by Winograd, where a summand inherits the gradient, or nothing is normalised.
+        let expected = ["3×3 3→24 @16×16", "1×1 24→20 @16×16", "1×1 32→40 @16×16"];
+        assert_eq!(in_one_pass, expected);
+        assert!(!plain.to_string().contains("one pass"));
+        assert!(fused.memory().gradient_bytes < plain.memory().gradient_bytes);
         Ok(())
     }
 

@@ -59,6 +59,9 @@ impl Step {
                 text += &format!(", {of} gradient {by}");
             }
         }
+        if convolution.joint.is_some() {
+            text += ", gradients in one pass";
+        }
         format!("{} ({text})", convolution.summary())
     }
 }
@@ -70,8 +73,9 @@ pub(crate) struct Backward {
     pub(crate) output_gradient: usize,
     /// An activation of this step whose derivative no reader of the output has applied.
     pub(crate) own_mask: Option<Activation>,
-    /// The input whose gradient begins as the output's and so takes over its memory: a summand that no other reader has reached yet.
-    pub(crate) summand: Option<usize>,
+    /// The input whose gradient takes over the memory of the output's: a summand that no other reader has reached yet, or what is
+    /// normalised where [the convolution before](Normalisation::by_writer) makes the gradient of that.
+    pub(crate) heir: Option<usize>,
     /// For each input: where its gradient goes; none for the image.
     pub(crate) inputs: Vec<Option<GradientTarget>>,
 }
@@ -122,6 +126,8 @@ pub(crate) struct Convolution {
     pub(crate) forward: conv::Forward,
     pub(crate) input_gradient: conv::InputGradient,
     pub(crate) weight_gradient: conv::WeightGradient,
+    /// Both in one pass with the gradient of the batch normalisation behind it, if there is one (training).
+    pub(crate) joint: Option<Joint>,
     pub(crate) weight: Range<usize>,
     pub(crate) bias: Option<Range<usize>>,
     /// A batch normalisation folded into weights and bias (inference).
@@ -134,6 +140,13 @@ pub(crate) struct Convolution {
     /// The batch normalisation of the output, if its sums are taken while that is stored (training).
     pub(crate) sums: Option<SumsFor>,
     pub(crate) normalised_by: Option<NormalisedBy>,
+}
+
+/// The gradients of a convolution and of the batch normalisation behind it in one pass.
+pub(crate) struct Joint {
+    pub(crate) pass: conv::JointGradients,
+    /// The step of the batch normalisation, under whose statistics its coefficients lie.
+    pub(crate) step: usize,
 }
 
 /// The batch normalisation of a step's input, if the step does it while it reads (training).
@@ -170,6 +183,14 @@ fn with_activation(mut parts: Vec<String>, activation: Activation) -> String {
 }
 
 impl Convolution {
+    /// Parts in which the pass that writes the gradient of the input sums it, if it can.
+    pub(super) fn gradient_sums_parts(&self) -> Option<usize> {
+        match &self.joint {
+            Some(joint) => Some(joint.pass.sums_parts()),
+            None => self.input_gradient.sums_parts(),
+        }
+    }
+
     /// What is computed, without the algorithms.
     pub(super) fn summary(&self) -> String {
         let mut parts = Vec::new();
@@ -226,6 +247,8 @@ pub(crate) struct Normalisation {
     pub(crate) backward_parts: Option<usize>,
     /// Whether the convolution behind it normalises while it reads: the output is then in memory as the input.
     pub(crate) by_reader: bool,
+    /// Whether the convolution before it makes the gradient of the input where it reads it: that is then in memory as the output's.
+    pub(crate) by_writer: bool,
 }
 
 impl Normalisation {
@@ -267,7 +290,8 @@ impl Kind {
         match self {
             Self::Convolution(step) if training => (step.forward.scratch_len())
                 .max(step.input_gradient.scratch_len())
-                .max(step.weight_gradient.scratch_len()),
+                .max(step.weight_gradient.scratch_len())
+                .max((step.joint.as_ref()).map_or(0, |joint| joint.pass.scratch_len())),
             Self::Convolution(step) => step.forward.scratch_len().max(step.folding_scratch()),
             Self::Chain(chain) => chain.scratch(),
             _ => 0,
@@ -352,10 +376,11 @@ impl Kind {
         matches!(self, Self::Normalisation(norm) if norm.by_reader)
     }
 
-    /// Floats of a batch's mean and variance, and the factor and summand that they come to (or of the folded bias).
+    /// Floats of a batch's mean and variance, the factor and summand that they come to, and the coefficients of the gradient (or of
+    /// the folded bias).
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
-            Self::Normalisation(normalisation) => 4 * normalisation.channels,
+            Self::Normalisation(normalisation) => 7 * normalisation.channels,
             Self::Convolution(step) => step.folded_bias(),
             Self::Chain(chain) => chain.folded_biases(),
             _ => 0,

@@ -5,7 +5,7 @@ use hubel_kernels::pool::Pooled;
 use hubel_kernels::{Buffer, Input, batch_norm};
 
 use super::Context;
-use crate::plan::{Convolution, GradientTarget, Step, SumsFor};
+use crate::plan::{Convolution, GradientTarget, Joint, Step, SumsFor};
 use crate::workspace::Workspace;
 
 impl Convolution {
@@ -129,17 +129,7 @@ impl Convolution {
     ) {
         let input = self.input(step, &workspace.values, &workspace.statistics);
         let mut gradient = std::mem::take(&mut workspace.parameter_gradient);
-        let (weight_gradient, bias_gradient) = match &self.bias {
-            // Weights lie before all biases.
-            Some(bias) => {
-                let (head, tail) = gradient.split_at_mut(bias.start);
-                (
-                    &mut head[self.weight.clone()],
-                    Some(&mut tail[..bias.len()]),
-                )
-            }
-            None => (&mut gradient[self.weight.clone()], None),
-        };
+        let (weight_gradient, bias_gradient) = self.own_gradients(&mut gradient);
         if self.pooled {
             self.weight_gradient.run_pooled(
                 context.cpu,
@@ -165,6 +155,58 @@ impl Convolution {
         workspace.parameter_gradient = gradient;
     }
 
+    /// Those of weights and bias among the gradients of all parameters.
+    fn own_gradients<'a>(&self, all: &'a mut [f32]) -> (&'a mut [f32], Option<&'a mut [f32]>) {
+        match &self.bias {
+            // Weights lie before all biases.
+            Some(bias) => {
+                let (head, tail) = all.split_at_mut(bias.start);
+                let bias = &mut tail[..bias.len()];
+                (&mut head[self.weight.clone()], Some(bias))
+            }
+            None => (&mut all[self.weight.clone()], None),
+        }
+    }
+
+    /// The gradients of weights, bias and input from that of the batch normalisation behind it.
+    pub(super) fn joint_gradients(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        joint: &Joint,
+        workspace: &mut Workspace,
+        output_gradient: &[f32],
+    ) {
+        let target = step.backward.inputs[0].as_ref();
+        let sums = target.and_then(|target| target.sums.as_ref());
+        with_sums(sums, context, workspace, |sums, workspace| {
+            let input = self.input(step, &workspace.values, &workspace.statistics);
+            let epilogue = target.map(|target| target.epilogue(input, sums));
+            let own = &workspace.statistics[joint.step];
+            let channels = self.geometry.output[2];
+            let output_gradient = batch_norm::InputGradient {
+                input: &workspace.values[step.output][..output_gradient.len()],
+                mean: &own[..channels],
+                output_gradient,
+                coefficients: &own[4 * channels..],
+            };
+            let packed = &workspace.packed_input_gradient[context.step];
+            let (weight_gradient, bias_gradient) =
+                self.own_gradients(&mut workspace.parameter_gradient);
+            joint.pass.run(
+                context.cpu,
+                input,
+                output_gradient,
+                packed_or_plain(packed, self, context),
+                &epilogue.unwrap_or_default(),
+                weight_gradient,
+                bias_gradient,
+                target.map(|target| &mut workspace.gradients[target.gradient][..input.map.len()]),
+                &mut workspace.scratch,
+            );
+        });
+    }
+
     pub(super) fn input_gradient(
         &self,
         context: &Context<'_>,
@@ -181,15 +223,7 @@ impl Convolution {
             workspace,
             |sums, workspace| {
                 let input = self.input(step, &workspace.values, &workspace.statistics);
-                let mask = match sums {
-                    Some(_) => Some(target.mask.unwrap_or(Activation::Identity)),
-                    None => target.mask,
-                };
-                let epilogue = GradientEpilogue {
-                    accumulate: target.accumulate,
-                    mask: mask.map(|activation| (input, activation)),
-                    sums,
-                };
+                let epilogue = target.epilogue(input, sums);
                 let cpu = context.cpu;
                 let packed = &workspace.packed_input_gradient[context.step];
                 let packed = packed_or_plain(packed, self, context);
@@ -208,6 +242,21 @@ impl Convolution {
                 }
             },
         );
+    }
+}
+
+impl GradientTarget {
+    /// What happens to the gradient of `input` before it is stored.
+    fn epilogue<'a>(&self, input: Input<'a>, sums: Option<&'a Sums<'a>>) -> GradientEpilogue<'a> {
+        let mask = match sums {
+            Some(_) => Some(self.mask.unwrap_or(Activation::Identity)),
+            None => self.mask,
+        };
+        GradientEpilogue {
+            accumulate: self.accumulate,
+            mask: mask.map(|activation| (input, activation)),
+            sums,
+        }
     }
 }
 

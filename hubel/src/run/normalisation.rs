@@ -17,8 +17,9 @@ impl Normalisation {
     ) {
         let (cpu, values) = (context.cpu, context.parameters.values());
         let statistics = &mut workspace.statistics[context.step];
-        let (of_batch, factors) = statistics.split_at_mut(2 * self.channels);
-        let (factor, summand) = factors.split_at_mut(self.channels);
+        let (of_batch, rest) = statistics.split_at_mut(2 * self.channels);
+        let (factor, rest) = rest.split_at_mut(self.channels);
+        let summand = &mut rest[..self.channels];
         if context.training {
             let (mean, variance) = of_batch.split_at_mut(self.channels);
             let is_told = self.forward_parts.is_some_and(|parts| {
@@ -57,7 +58,9 @@ impl Normalisation {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        let (mean, rest) = workspace.statistics[context.step].split_at(self.channels);
+        let statistics = &mut workspace.statistics[context.step];
+        let (of_batch, coefficients) = statistics.split_at_mut(4 * self.channels);
+        let (mean, rest) = of_batch.split_at(self.channels);
         let variance = &rest[..self.channels];
         let values = context.parameters.values();
         let batch = Batch {
@@ -72,8 +75,7 @@ impl Normalisation {
         let [scale_gradient, shift_gradient] = (workspace.parameter_gradient)
             .get_disjoint_mut(tensors)
             .expect("two tensors of the parameters");
-        let target = step.backward.inputs[0].as_ref();
-        batch_norm::backward(
+        let input_gradient = batch_norm::backward(
             context.cpu,
             batch,
             output_gradient,
@@ -81,9 +83,12 @@ impl Normalisation {
                 .map(|parts| &workspace.sums[context.step][..parts * 2 * self.channels]),
             scale_gradient,
             shift_gradient,
-            target.map(|target| &mut workspace.gradients[target.gradient][..output_gradient.len()]),
-            target.is_some_and(|target| target.accumulate),
+            coefficients,
         );
+        if let Some(target) = &step.backward.inputs[0] {
+            let gradient = &mut workspace.gradients[target.gradient][..output_gradient.len()];
+            input_gradient.write(context.cpu, gradient, target.accumulate);
+        }
         step.pass_on_gradient(context.cpu, workspace, 1, output_gradient);
     }
 }
@@ -92,8 +97,9 @@ impl NormalisedBy {
     /// What the reader does, which the step has settled.
     pub(super) fn factors<'a>(&self, statistics: &'a [Buffer]) -> Normalised<'a> {
         let own = &statistics[self.step];
-        let channels = own.len() / 4;
-        let (factor, summand) = own[2 * channels..].split_at(channels);
+        let channels = own.len() / 7;
+        let (factor, rest) = own[2 * channels..].split_at(channels);
+        let summand = &rest[..channels];
         Normalised {
             factor,
             summand,

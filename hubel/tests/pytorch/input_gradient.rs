@@ -188,9 +188,9 @@ impl Run<'_> {
             None,
             &mut vec![0.0; channels],
             &mut vec![0.0; channels],
-            Some(&mut gradient),
-            false,
-        );
+            &mut vec![0.0; 3 * channels],
+        )
+        .write(self.cpu, &mut gradient, false);
         gradient
     }
 }

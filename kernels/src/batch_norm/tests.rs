@@ -58,16 +58,18 @@ fn statistics_and_gradients_are_those_of_the_formula() {
             scale: &scale32,
             shift: &single(&shift),
         };
+        let (gradient, coefficients) = (single(&weights), &mut vec![0.0; 3 * channels]);
+        let (to_scale, to_shift) = (&mut d_scale, &mut d_shift);
         backward(
             &cpu,
             batch,
-            &single(&weights),
+            &gradient,
             None,
-            &mut d_scale,
-            &mut d_shift,
-            Some(&mut d_input),
-            false,
-        );
+            to_scale,
+            to_shift,
+            coefficients,
+        )
+        .write(&cpu, &mut d_input, false);
         for i in [0, x.len() / 2, x.len() - 1] {
             let at = |shift_by: f64| {
                 let mut moved = x.clone();
@@ -130,14 +132,11 @@ fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Ve
     };
     let (mut d_scale, mut d_shift) = (vec![0.0; channels], vec![0.0; channels]);
     let mut d_input = vec![1.0; input.len()];
-    backward(
+    let (to_scale, to_shift) = (&mut d_scale, &mut d_shift);
+    let coefficients = &mut vec![0.0; 3 * channels];
+    backward(cpu, batch, gradient, None, to_scale, to_shift, coefficients).write(
         cpu,
-        batch,
-        gradient,
-        None,
-        &mut d_scale,
-        &mut d_shift,
-        Some(&mut d_input),
+        &mut d_input,
         true,
     );
     [output, mean, variance, d_scale, d_shift, d_input].concat()
@@ -262,17 +261,18 @@ fn large_maps_do_not_depend_on_where_they_lie() {
                     shift: &mean,
                 };
                 let (mut d_scale, mut d_shift) = (mean.clone(), mean.clone());
-                let target = Some(&mut d_input[shift..]);
+                let (to_scale, to_shift) = (&mut d_scale, &mut d_shift);
+                let coefficients = &mut vec![0.0; 3 * channels];
                 backward(
                     &cpu,
                     batch,
                     &gradient,
                     None,
-                    &mut d_scale,
-                    &mut d_shift,
-                    target,
-                    false,
-                );
+                    to_scale,
+                    to_shift,
+                    coefficients,
+                )
+                .write(&cpu, &mut d_input[shift..], false);
                 [&output[shift..], &d_input[shift..], &d_scale, &d_shift].concat()
             };
             assert!(written(0) == written(1), "{set} {rows}×{channels}");
@@ -285,18 +285,19 @@ fn gradients(batch: Batch<'_>, output_gradient: &[f32], parts: Option<&[f32]>) -
     let channels = batch.mean.len();
     let [mut scale, mut shift] = [vec![0.0; channels], vec![0.0; channels]];
     let mut input = vec![0.0; output_gradient.len()];
-    let target = Some(&mut input[..]);
     let cpu = Cpu::best(2);
+    let (to_scale, to_shift) = (&mut scale, &mut shift);
+    let coefficients = &mut vec![0.0; 3 * channels];
     backward(
         &cpu,
         batch,
         output_gradient,
         parts,
-        &mut scale,
-        &mut shift,
-        target,
-        false,
-    );
+        to_scale,
+        to_shift,
+        coefficients,
+    )
+    .write(&cpu, &mut input, false);
     [scale, shift, input]
 }
 

@@ -162,11 +162,11 @@ impl Bands {
                 // the rows of the two maps between, which are written before they are read.
                 unsafe {
                     let maps = [input, wide.packed];
-                    first.rows(cpu, maps, &first_end, &bands[0], [0, skipped[0]], new);
+                    first.rows(cpu, maps, &first_end, &bands[0], [0, skipped[0]], new, None);
                     let [from, to] = [0, 1].map(|i| bands[i].as_mut_ptr().wrapping_sub(skipped[i]));
                     depthwise.rows(cpu, from, middle, to, rows.clone());
                     let maps = [bands[1].slice(0..target_length), narrow.packed];
-                    last.rows(cpu, maps, &end, &output, [skipped[1], 0], rows);
+                    last.rows(cpu, maps, &end, &output, [skipped[1], 0], rows, None);
                 }
             }
         });

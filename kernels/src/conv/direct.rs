@@ -59,10 +59,7 @@ impl Forward {
 
     /// The loop, if it is the one that gathers.
     pub(super) fn gather(&self) -> Option<&Gather> {
-        match &self.by {
-            Loop::Gather(gather) => Some(gather),
-            Loop::Spread(_) => None,
-        }
+        self.by.gather()
     }
 
     pub(super) fn packed_len(&self) -> usize {
@@ -188,6 +185,11 @@ impl InputGradient {
         }
     }
 
+    /// The loop, if it is the one that gathers.
+    pub(super) fn gather(&self) -> Option<&Gather> {
+        self.by.gather()
+    }
+
     pub(super) fn packed_len(&self) -> usize {
         self.by.packed_len()
     }
@@ -258,6 +260,13 @@ impl Loop {
         match Spread::new(cpu, [&rows, &columns], geometry, channels) {
             Some(spread) => Self::Spread(spread),
             None => Self::Gather(Gather::new(cpu, [rows, columns], geometry, channels)),
+        }
+    }
+
+    fn gather(&self) -> Option<&Gather> {
+        match self {
+            Self::Gather(gather) => Some(gather),
+            Self::Spread(_) => None,
         }
     }
 

@@ -3,12 +3,14 @@
 //! sums, which are added in order. With few input channels, the input is copied with its borders of zeros first, so that all
 //! taps of a kernel's row are one run everywhere.
 mod task;
+mod tile;
 
 use std::ops::Range;
 
 use crate::Cpu;
 use crate::normalised::Rooms;
 use crate::pool::fused::{ROOM, Source};
+use crate::stream::LINE;
 use crate::threads::DisjointMut;
 
 use super::border::Border;
@@ -22,6 +24,8 @@ const ROW_GROUPS: usize = 16;
 const PARTIAL_SUMS: usize = 1 << 20;
 /// Pixels that a group of rows has at least.
 const GROUP_PIXELS: usize = 64;
+/// Pixels of a row at least, where pixels are no rows and can be divided so.
+const ROW_PIXELS: usize = 32;
 /// Numbers of both maps in a chunk: half of L2.
 const CHUNK: usize = 1 << 17;
 /// Numbers of a slice of two vectors of the output gradient's channels in a chunk: they stay in L1.
@@ -51,8 +55,30 @@ pub(super) struct WeightGradient {
     /// Ranges of input channels of a group, each a task's.
     parts: usize,
     chunk_rows: usize,
-    /// For what a chunk reads of the input, if it may be asked to normalise it.
+    /// Numbers of the room for what a chunk reads of the input, if it may be asked to normalise it.
+    input_room: usize,
+    /// Numbers of the room for a chunk of the output gradient, if that is made chunk by chunk.
+    gradient_room: usize,
     rooms: Rooms,
+}
+
+/// Some rows of the output, which a task takes at a time.
+pub(super) struct Chunk {
+    /// Their group of rows.
+    pub(super) group: usize,
+    pub(super) rows: Range<usize>,
+    /// For their gradient, if [room](WeightGradient::make_gradients) was made for it.
+    pub(super) room: *mut f32,
+}
+
+/// Where a task finds the output gradient.
+#[derive(Clone, Copy)]
+pub(super) struct Gradient<'a> {
+    pub(super) source: Source<'a>,
+    /// Numbers of it that lie before what is there.
+    pub(super) skipped: usize,
+    /// Where a map begins of which the next chunk is fetched.
+    pub(super) ahead: *const f32,
 }
 
 /// Neighbouring terms of a kernel and the output columns that they see.
@@ -110,8 +136,30 @@ impl WeightGradient {
             row_groups,
             parts,
             chunk_rows,
+            input_room: 0,
+            gradient_room: 0,
             rooms: Rooms::default(),
         }
+    }
+
+    /// The convolution as that of one map of rows of pixels, where it is 1×1 and reads every pixel, and the rows are whole.
+    pub(super) fn flat(&self) -> Option<&Geometry> {
+        let [height, width, _] = self.geometry.output;
+        let is_flat = is_pointwise(&self.geometry) && height * width == self.pixels;
+        is_flat.then_some(&self.geometry)
+    }
+
+    /// Groups of rows, if each is one task's.
+    pub(super) fn row_groups(&self) -> Option<usize> {
+        (self.parts * self.geometry.groups == 1).then_some(self.row_groups)
+    }
+
+    /// Makes room for the output gradient of a chunk; returns how many numbers that is.
+    pub(super) fn make_gradients(&mut self, cpu: &Cpu) -> usize {
+        let [_, width, filters] = self.geometry.output;
+        self.gradient_room = self.chunk_rows * width * filters;
+        self.rooms = Rooms::new(cpu, self.input_room + self.gradient_room);
+        self.gradient_room
     }
 
     /// Has it normalise the input, where it is asked to; false if it cannot.
@@ -124,7 +172,8 @@ impl WeightGradient {
         if self.fused || room > CHUNK {
             return false;
         }
-        self.rooms = Rooms::new(cpu, room);
+        self.input_room = room.next_multiple_of(LINE);
+        self.rooms = Rooms::new(cpu, self.input_room + self.gradient_room);
         true
     }
 
@@ -152,6 +201,13 @@ impl WeightGradient {
         };
         let end = row(rows.end - 1, reach) * width;
         row(rows.start, 0) * width..end.min(self.inputs / channels)
+    }
+
+    /// Where some rows of the output lie in its map.
+    pub(super) fn numbers_of(&self, rows: Range<usize>) -> Range<usize> {
+        let [_, width, filters] = self.geometry.output;
+        let at = |row: usize| (row * width).min(self.pixels) * filters;
+        at(rows.start)..at(rows.end)
     }
 
     /// Whether it can read a pooled gradient: a task has room for a chunk's slice, expanded, and rows are rows.
@@ -183,11 +239,33 @@ impl WeightGradient {
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) {
+        let numbers = self.pixels * self.geometry.output[2];
+        assert_eq!(output_gradient.len(), numbers, "output");
+        let chunk = |_: Chunk, add: &dyn Fn(Gradient)| {
+            add(Gradient {
+                source: output_gradient,
+                skipped: 0,
+                ahead: output_gradient.numbers.as_ptr(),
+            });
+        };
+        self.run_by_chunks(cpu, input, chunk, weight_gradient, bias_gradient, scratch);
+    }
+
+    /// As [`WeightGradient::run`], but `chunk` is called for each, in the order of a group's, and calls in its turn what it is given with
+    /// the output gradient, of which the chunk must be there.
+    pub(super) fn run_by_chunks(
+        &self,
+        cpu: &Cpu,
+        input: Input,
+        chunk: impl Fn(Chunk, &dyn Fn(Gradient)) + Sync,
+        weight_gradient: &mut [f32],
+        bias_gradient: Option<&mut [f32]>,
+        scratch: &mut [f32],
+    ) {
         let filters = self.geometry.output[2];
         assert_eq!(input.map.len(), self.inputs, "input");
         let all_channels = self.geometry.input[2];
         (input.normalised.iter()).for_each(|by| by.check(all_channels));
-        assert_eq!(output_gradient.len(), self.pixels * filters, "output");
         let weights = self.geometry.weights();
         assert_eq!(weight_gradient.len(), weights, "weight gradient");
         assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
@@ -204,7 +282,7 @@ impl WeightGradient {
         if self.row_groups == 1 {
             let weight_gradient = DisjointMut::new(weight_gradient);
             let bias_gradient = bias_gradient.map(DisjointMut::new);
-            self.sum(cpu, input, output_gradient, rooms, |_| {
+            self.sum(cpu, input, chunk, rooms, |_| {
                 let bias = bias_gradient.as_ref().map(DisjointMut::as_mut_ptr);
                 (weight_gradient.as_mut_ptr(), bias)
             });
@@ -213,7 +291,7 @@ impl WeightGradient {
         let stride = weights + filters;
         let partial = &mut scratch[..self.row_groups * stride];
         let shared = DisjointMut::new(partial);
-        self.sum(cpu, input, output_gradient, rooms, |group| {
+        self.sum(cpu, input, chunk, rooms, |group| {
             let sums = shared.as_mut_ptr().wrapping_add(group * stride);
             (sums, with_bias.then(|| sums.wrapping_add(weights)))
         });
@@ -229,7 +307,7 @@ impl WeightGradient {
         &self,
         cpu: &Cpu,
         input: Input,
-        output_gradient: Source,
+        chunk: impl Fn(Chunk, &dyn Fn(Gradient)) + Sync,
         rooms: &mut [f32],
         sums: impl Fn(usize) -> (*mut f32, Option<*mut f32>) + Sync,
     ) {
@@ -241,35 +319,47 @@ impl WeightGradient {
             let group = task / self.parts % self.geometry.groups;
             let part = task % self.parts;
             let (weight_sums, bias_sums) = sums(row_group);
-            cpu.dispatch(Task {
-                whole: self,
-                input,
-                room,
-                output_gradient,
-                weight_sums,
-                bias_sums: bias_sums.filter(|_| part == 0),
-                group,
-                terms: part * terms / self.parts..(part + 1) * terms / self.parts,
-                rows: self.rows_of_group(row_group),
-            });
+            let of_group = self.rows_of_group(row_group);
+            for rows in self.chunks(of_group.clone()) {
+                let this = Chunk {
+                    group: row_group,
+                    rows: rows.clone(),
+                    room: room.wrapping_add(self.input_room),
+                };
+                chunk(this, &|gradient| {
+                    cpu.dispatch(Task {
+                        whole: self,
+                        input,
+                        room,
+                        gradient,
+                        weight_sums,
+                        bias_sums: bias_sums.filter(|_| part == 0),
+                        group,
+                        terms: part * terms / self.parts..(part + 1) * terms / self.parts,
+                        is_first: rows.start == of_group.start,
+                        rows: rows.clone(),
+                    });
+                });
+            }
         };
-        let normalise = input.normalised.is_some();
-        self.rooms.parallel(cpu, tasks, normalise, rooms, run);
+        let has_room = input.normalised.is_some() || self.gradient_room > 0;
+        self.rooms.parallel(cpu, tasks, has_room, rooms, run);
     }
 }
 
 /// A 1×1 convolution of every pixel has no rows: the same over one long map.
 fn collapse(geometry: Geometry) -> Geometry {
     let [height, width, filters] = geometry.output;
-    let every_pixel = geometry.kernel == [1, 1]
-        && geometry.stride == [1, 1]
-        && geometry.padding == [0, 0]
-        && geometry.input[..2] == geometry.output[..2];
-    if !every_pixel {
+    if !is_pointwise(&geometry) {
         return geometry;
     }
     let pixels = geometry.batch * height * width;
+    let divides = |row: &usize| pixels.is_multiple_of(*row);
     let row = pixels.min(GROUP_PIXELS);
+    let row = (row.min(ROW_PIXELS)..=row)
+        .rev()
+        .find(divides)
+        .unwrap_or(row);
     let rows = pixels.div_ceil(row);
     Geometry {
         batch: 1,
@@ -277,6 +367,14 @@ fn collapse(geometry: Geometry) -> Geometry {
         output: [rows, row, filters],
         ..geometry
     }
+}
+
+/// Whether it is 1×1 and reads every pixel.
+fn is_pointwise(geometry: &Geometry) -> bool {
+    geometry.kernel == [1, 1]
+        && geometry.stride == [1, 1]
+        && geometry.padding == [0, 0]
+        && geometry.input[..2] == geometry.output[..2]
 }
 
 /// The runs of all taps. `fused` takes the taps of a kernel's row together: all of them are inside everywhere.

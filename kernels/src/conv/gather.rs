@@ -270,6 +270,8 @@ impl Gather {
         let tasks = self.sums_parts() * parts;
         let run = |task: usize, room: *mut f32| {
             let (chunk, part) = (task / parts, task % parts);
+            // What a later task normalises.
+            let ahead = (source.numbers.as_ptr()).wrapping_add(self.rooms.len());
             cpu.dispatch(Task {
                 gather: self,
                 source,
@@ -278,6 +280,7 @@ impl Gather {
                 finish: finish.with_part(chunk),
                 output,
                 skipped: [0, 0],
+                ahead: source.normalised.map(|_| ahead),
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
@@ -289,7 +292,8 @@ impl Gather {
     }
 
     /// Some rows, counted through all images, of all blocks, on this thread alone. Of source and target only rows are there, which
-    /// begin `skipped` numbers behind the start of their maps.
+    /// begin `skipped` numbers behind the start of their maps. What is fetched meanwhile lies as far behind `ahead`, if that is given, as
+    /// what is read lies behind the start of the source's map.
     ///
     /// # Safety
     /// What the rows read and write is there, no other thread writes it, and `finish` belongs to a map that has the rows.
@@ -301,6 +305,7 @@ impl Gather {
         target: &DisjointMut<f32>,
         skipped: [usize; 2],
         rows: Range<usize>,
+        ahead: Option<*const f32>,
     ) {
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
         assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
@@ -315,6 +320,7 @@ impl Gather {
             finish: *finish,
             output: Output::Map(target),
             skipped,
+            ahead,
             rows,
             blocks: 0..self.groups * self.blocks(),
         });
@@ -332,6 +338,8 @@ struct Task<'a> {
     output: Output<'a>,
     /// Numbers of source and target that lie before what is there.
     skipped: [usize; 2],
+    /// Where what is fetched meanwhile would begin, if not the next pixels of the source are.
+    ahead: Option<*const f32>,
     rows: Range<usize>,
     blocks: Range<usize>,
 }
@@ -366,10 +374,6 @@ impl Kernel for Task<'_> {
             }
         };
         let source = source.wrapping_sub(self.skipped[0]);
-        let beyond = self.source.normalised.map(|_| {
-            let start = self.source.numbers.as_ptr();
-            start.wrapping_add(gather.rooms.len())
-        });
         for block in self.blocks.clone() {
             let vectors = gather.block_vectors(block % gather.blocks());
             let row = columns.target * vectors * S::LANES;
@@ -393,7 +397,7 @@ impl Kernel for Task<'_> {
                 };
                 let band = Band {
                     source,
-                    beyond,
+                    beyond: self.ahead,
                     rows: rows.clone(),
                     place,
                 };

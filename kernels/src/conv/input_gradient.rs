@@ -3,6 +3,7 @@ use crate::Cpu;
 use crate::pool::Pooled;
 use crate::pool::fused::Source;
 
+use super::gather::Gather;
 use super::{Algorithm, Geometry, GradientEpilogue, depthwise, direct, windows, winograd};
 
 /// An input gradient (a transposed convolution of the output gradient), prepared for one geometry.
@@ -57,6 +58,14 @@ impl InputGradient {
     #[cfg(test)]
     pub(super) fn is_by_windows(&self) -> bool {
         matches!(self.0, By::Windows(_))
+    }
+
+    /// The loop, if it is the one that gathers.
+    pub(super) fn gather(&self) -> Option<&Gather> {
+        match &self.0 {
+            By::Direct(direct) => direct.gather(),
+            _ => None,
+        }
     }
 
     /// How it is computed.

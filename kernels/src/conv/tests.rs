@@ -1,3 +1,4 @@
+mod joint;
 mod normalised;
 mod pooled;
 mod summed;

@@ -34,6 +34,17 @@ impl Simd for Avx2 {
     type Vector = __m256;
 
     #[inline(always)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        fn apart<K: Kernel>(kernel: K, simd: Avx2) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: `self` is the proof that the processor has the instructions.
+        unsafe { apart(kernel, self) }
+    }
+
+    #[inline(always)]
     fn splat(self, value: f32) -> __m256 {
         unsafe { _mm256_set1_ps(value) }
     }

@@ -1,7 +1,7 @@
 //! 128-bit vectors of aarch64, where every processor has them.
 use std::arch::aarch64::*;
 
-use super::Simd;
+use super::{Kernel, Simd};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Neon;
@@ -12,6 +12,11 @@ impl Simd for Neon {
     const LANES: usize = 4;
     const REGISTERS: usize = 32;
     type Vector = float32x4_t;
+
+    #[inline(never)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> float32x4_t {

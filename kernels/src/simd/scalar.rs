@@ -1,5 +1,5 @@
 //! One lane of plain Rust: runs everywhere, and is the vector that tests can reason about.
-use super::Simd;
+use super::{Kernel, Simd};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
@@ -8,6 +8,11 @@ impl Simd for Scalar {
     const LANES: usize = 1;
     const REGISTERS: usize = 16;
     type Vector = f32;
+
+    #[inline(never)]
+    fn call<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> f32 {

@@ -13,7 +13,7 @@ pub(super) struct Band {
     /// Where the source begins.
     pub(super) source: *const f32,
     /// What is fetched meanwhile would begin there, if not the next pixels of the source are: those of a later task, where this one reads
-    /// what it has normalised.
+    /// what it has made of its own.
     pub(super) beyond: Option<*const f32>,
     pub(super) rows: Range<usize>,
     pub(super) place: Place,

@@ -1,0 +1,273 @@
+//! The gradients in one pass are those of the passes one after the other, to the bit.
+use super::*;
+use crate::batch_norm;
+
+/// A problem whose output was normalised, and its gradient.
+struct Normal {
+    problem: Problem,
+    output: Vec<f32>,
+    mean: Vec<f32>,
+    coefficients: Vec<f32>,
+    /// The gradient of the input is added to this, if it is given.
+    old: Option<Vec<f32>>,
+    with_bias: bool,
+    /// What the input is normalised by, if it is.
+    factors: Option<[Vec<f32>; 2]>,
+}
+
+/// Gradients of weights, bias and input.
+type Gradients = [Vec<f32>; 3];
+
+impl Normal {
+    fn new(geometry: Geometry, accumulate: bool, normalise: bool, with_bias: bool) -> Self {
+        let problem = Problem::new(geometry);
+        let channels = geometry.output[2];
+        let factors = [11, 12].map(|seed| numbers(geometry.input[2], seed));
+        Self {
+            output: numbers(problem.output_gradient.len(), 31),
+            mean: numbers(channels, 32),
+            coefficients: numbers(3 * channels, 33),
+            old: accumulate.then(|| numbers(problem.input.len(), 34)),
+            with_bias,
+            factors: normalise.then_some(factors),
+            problem,
+        }
+    }
+
+    fn input(&self) -> Input<'_> {
+        Input {
+            map: &self.problem.input,
+            normalised: self.factors.as_ref().map(|[factor, summand]| Normalised {
+                factor,
+                summand,
+                activation: Activation::Relu6,
+            }),
+        }
+    }
+
+    fn output_gradient(&self) -> batch_norm::InputGradient<'_> {
+        batch_norm::InputGradient {
+            input: &self.output,
+            mean: &self.mean,
+            output_gradient: &self.problem.output_gradient,
+            coefficients: &self.coefficients,
+        }
+    }
+
+    fn bias_gradient(&self) -> Vec<f32> {
+        let channels = self.problem.geometry.output[2];
+        vec![f32::NAN; if self.with_bias { channels } else { 0 }]
+    }
+
+    /// Where the gradient of the input goes.
+    fn target(&self) -> Buffer {
+        let length = self.problem.input.len();
+        (self.old.as_ref()).map_or_else(|| nan(length), |old| Buffer::from(&old[..]))
+    }
+
+    /// Pass by pass.
+    fn apart(&self, cpu: &Cpu, reaches_back: bool) -> Gradients {
+        let geometry = self.problem.geometry;
+        let mut gradient = nan(self.output.len());
+        (self.output_gradient()).write(cpu, &mut gradient, false);
+        let mut weights = WeightGradient::new(cpu, geometry, Algorithm::Direct);
+        assert!(self.factors.is_none() || weights.normalise_input(cpu));
+        let mut scratch = nan(weights.scratch_len());
+        let mut weight_gradient = nan(geometry.weights());
+        let mut bias = self.bias_gradient();
+        let to_bias = self.with_bias.then_some(&mut bias[..]);
+        let to = &mut weight_gradient;
+        weights.run(cpu, self.input(), &gradient, to, to_bias, &mut scratch);
+        let mut target = self.target();
+        if reaches_back {
+            let inputs = InputGradient::new(cpu, geometry, Algorithm::Direct);
+            let (packed, epilogue) = (self.packed(cpu, &inputs), self.epilogue(None));
+            inputs.run(cpu, &gradient, &packed, &epilogue, &mut target, &mut []);
+        }
+        [weight_gradient.to_vec(), bias, target.to_vec()]
+    }
+
+    fn packed(&self, cpu: &Cpu, inputs: &InputGradient) -> Buffer {
+        let mut packed = nan(inputs.packed_len());
+        inputs.pack(cpu, &self.problem.weights, &mut packed);
+        packed
+    }
+
+    fn epilogue<'a>(&'a self, sums: Option<&'a Sums<'a>>) -> GradientEpilogue<'a> {
+        GradientEpilogue {
+            accumulate: self.old.is_some(),
+            mask: Some((self.input(), Activation::Relu6)),
+            sums,
+        }
+    }
+
+    /// In one pass, with the sums `[2, channels]`, or none where there is no such pass.
+    fn joint(&self, cpu: &Cpu, reaches_back: bool) -> Option<(Gradients, Vec<f64>)> {
+        let geometry = self.problem.geometry;
+        let inputs = InputGradient::new(cpu, geometry, Algorithm::Direct);
+        let mut pass = JointGradients::new(cpu, geometry, reaches_back.then_some(&inputs))?;
+        if self.factors.is_some() && !pass.normalise_input(cpu) {
+            return None;
+        }
+        let channels = geometry.input[2];
+        let origin = numbers(channels, 7);
+        let mut parts = nan(pass.sums_parts() * 2 * channels);
+        let sums = Sums::new(&origin, &mut parts);
+        let mut weight_gradient = nan(geometry.weights());
+        let (mut bias, mut target) = (self.bias_gradient(), self.target());
+        let packed = self.packed(cpu, &inputs);
+        pass.run(
+            cpu,
+            self.input(),
+            self.output_gradient(),
+            &packed,
+            &self.epilogue(reaches_back.then_some(&sums)),
+            &mut weight_gradient,
+            self.with_bias.then_some(&mut bias[..]),
+            reaches_back.then_some(&mut target[..]),
+            &mut nan(pass.scratch_len()),
+        );
+        let mut totals = vec![0.0; 2 * channels];
+        for part in parts.chunks_exact(2 * channels).filter(|_| reaches_back) {
+            let each = totals.iter_mut().zip(part);
+            each.for_each(|(total, sum)| *total += f64::from(*sum));
+        }
+        Some(([weight_gradient.to_vec(), bias, target.to_vec()], totals))
+    }
+
+    /// Whether there is a pass; its gradients are those of [`Normal::apart`].
+    fn check(&self, cpu: &Cpu, reaches_back: bool) -> bool {
+        let Some((found, totals)) = self.joint(cpu, reaches_back) else {
+            return false;
+        };
+        let expected = self.apart(cpu, reaches_back);
+        let what = format!("{} {:?}", cpu.instruction_set(), self.problem.geometry);
+        for (i, of) in ["weights", "bias", "input"].into_iter().enumerate() {
+            let same = bits(&found[i]) == bits(&expected[i]);
+            assert!(same, "{what}: gradient of {of}");
+        }
+        let channels = self.problem.geometry.input[2];
+        let origin = numbers(channels, 7);
+        for c in (0..channels).filter(|_| reaches_back) {
+            let [mut sums, mut magnitudes] = [[0.0; 2]; 2];
+            for i in (c..found[2].len()).step_by(channels) {
+                let y = self.normalised(i);
+                let gradient = f64::from(found[2][i]);
+                let terms = [gradient, gradient * (y - f64::from(origin[c]))];
+                for k in 0..2 {
+                    sums[k] += terms[k];
+                    magnitudes[k] += terms[k].abs();
+                }
+            }
+            for k in 0..2 {
+                let error = (totals[k * channels + c] - sums[k]).abs();
+                // Less than a thousand additions in f32 in a row.
+                assert!(
+                    error <= 1e-5 * magnitudes[k],
+                    "{what}: sum {k} of channel {c}"
+                );
+            }
+        }
+        true
+    }
+
+    /// What the convolution reads.
+    fn normalised(&self, i: usize) -> f64 {
+        let x = self.problem.input[i];
+        let c = i % self.problem.geometry.input[2];
+        f64::from(match &self.factors {
+            None => x,
+            Some([factor, summand]) => x.mul_add(factor[c], summand[c]).clamp(0.0, 6.0),
+        })
+    }
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+/// As it is, or with a kernel of one tap that reads every pixel.
+fn any_or_pointwise() -> impl Strategy<Value = Geometry> {
+    let pointwise = |geometry: Geometry| {
+        let [height, width, _] = geometry.input;
+        Geometry {
+            output: [height, width, geometry.output[2]],
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [0, 0],
+            ..geometry
+        }
+    };
+    prop_oneof![geometries(), geometries().prop_map(pointwise)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn one_pass_computes_what_several_do(
+        geometry in any_or_pointwise(),
+        accumulate: bool,
+        normalise: bool,
+        with_bias: bool,
+    ) {
+        let normal = Normal::new(geometry, accumulate, normalise, with_bias);
+        for set in InstructionSet::available() {
+            let cpu = Cpu::new(set, 2);
+            for reaches_back in [false, true] {
+                normal.check(&cpu, reaches_back);
+            }
+        }
+    }
+}
+
+#[test]
+fn layers_of_real_networks_have_one_pass_where_they_can() {
+    let strided = Geometry {
+        output: [12, 12, 32],
+        stride: [2, 2],
+        ..square(2, 25, 3, 32, 3)
+    };
+    for (geometry, reaches_back) in [
+        (square(2, 28, 16, 96, 1), true),
+        (square(8, 14, 96, 24, 1), true),
+        (square(2, 23, 24, 40, 1), true),
+        (square(1, 7, 20, 33, 1), true),
+        (strided, false),
+        (square(2, 15, 24, 40, 3), false),
+    ] {
+        for (accumulate, normalise) in [(false, true), (true, false)] {
+            // A convolution that reads the network's images normalises nothing.
+            let normalise = normalise && reaches_back;
+            let normal = Normal::new(geometry, accumulate, normalise, !accumulate);
+            for set in InstructionSet::available() {
+                let cpu = Cpu::new(set, 2);
+                assert!(normal.check(&cpu, reaches_back), "{geometry:?}");
+            }
+            let [one, three] = [1, 3].map(|threads| {
+                let pass = normal.joint(&Cpu::best(threads), reaches_back);
+                let (gradients, totals) = pass.expect("there was one");
+                (gradients.map(|gradient| bits(&gradient)), totals)
+            });
+            assert!(one == three, "{geometry:?}");
+        }
+    }
+}
+
+#[test]
+fn there_is_none_for_other_kernels_groups_or_many_weights() {
+    let cpu = Cpu::best(2);
+    let grouped = Geometry {
+        groups: 2,
+        ..square(2, 28, 32, 64, 1)
+    };
+    for geometry in [
+        square(2, 14, 24, 40, 3),
+        grouped,
+        square(16, 7, 160, 960, 1),
+    ] {
+        let inputs = InputGradient::new(&cpu, geometry, Algorithm::Direct);
+        assert!(JointGradients::new(&cpu, geometry, Some(&inputs)).is_none());
+    }
+}
