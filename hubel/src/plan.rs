@@ -45,6 +45,7 @@ mod chain;
 mod fuse;
 mod report;
 mod slots;
+mod statistics;
 mod step;
 
 use std::fmt;
@@ -58,6 +59,7 @@ use crate::{Error, Result, Shape, memory};
 pub(crate) use chain::Chain;
 pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
+pub(crate) use statistics::Statistics;
 pub(crate) use step::{
     Convolution, GradientTarget, Joint, Kind, Normalisation, NormalisedBy, Step, SumsFor,
 };

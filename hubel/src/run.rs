@@ -11,7 +11,7 @@ use hubel_kernels::{Cpu, activation, softmax};
 
 use crate::optimizer::Update;
 use crate::parameters::Parameters;
-use crate::plan::{Kind, Mode, Plan, Step};
+use crate::plan::{Kind, Mode, Plan, Statistics, Step};
 use crate::workspace::Workspace;
 
 /// What a step needs of the run besides its own memory.
@@ -170,7 +170,14 @@ impl Plan {
         let broken = self.steps.iter().enumerate().find(|(i, step)| {
             let output = &workspace.values[step.output][..self.output_lengths[*i]];
             // What a batch normalisation made of its input, where it is not in memory, shows in these.
-            !is_finite(output) || !is_finite(&workspace.statistics[*i])
+            let of_batch = match &step.kind {
+                Kind::Normalisation(_) => {
+                    let own = Statistics::of(&workspace.statistics[*i]);
+                    [own.mean, own.variance, own.factor, own.summand].to_vec()
+                }
+                _ => Vec::new(),
+            };
+            !is_finite(output) || !of_batch.into_iter().all(is_finite)
         });
         match broken {
             // Of the layers of a step it is the first: the others are activations, which make numbers of numbers.

@@ -20,7 +20,7 @@ pub struct Workspace {
     pub(crate) indices: Vec<Vec<pool::Index>>,
     /// For each step that pools the output of its convolution: the same, a byte each (training).
     pub(crate) winners: Vec<Vec<pool::Winner>>,
-    /// For each step: the batch's mean, variance, factor and summand, or the bias after folding.
+    /// For each step: a batch normalisation's [`Statistics`](crate::plan::Statistics), or the bias after folding.
     pub(crate) statistics: Vec<Buffer>,
     /// For each batch normalisation: the sums that the convolutions before and behind it take.
     pub(crate) sums: Vec<Buffer>,

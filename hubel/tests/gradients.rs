@@ -36,6 +36,8 @@ const NORMALISED_READ: &str = "conv(8, padding=1)-batchnorm-relu6-conv(8, groups
 /// normalise their input, add to another branch's gradient, or do neither. Only compared, as above.
 const IN_ONE_PASS: &str = "conv(24, padding=1)-batchnorm-relu-conv(20, kernel=1, bias=false)-batchnorm-relu6-conv(32, kernel=1)-batchnorm-tanh\
     -residual[conv(40, kernel=1)-batchnorm-relu-conv(32, kernel=1)-batchnorm]-conv(24, kernel=1)-batchnorm-globalavgpool-fc(classes)";
+/// What a batch normalisation reads under another name than the layer before it gave it, beside another reader. Only compared, as above.
+const IN_OTHER_WORDS: &str = "globalavgpool-fc(32)-residual[flatten-batchnorm-relu]-fc(classes)";
 /// Batch normalisations of what convolutions have pooled, directly and by Winograd. Only compared, as above.
 const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-batchnorm-relu-conv(32, padding=1)\
     -maxpool(2, round=floor)-batchnorm-relu-flatten-fc(classes)";
@@ -200,6 +202,7 @@ fn every_layer_operation_activation_and_padding_is_in_the_networks_that_check_it
 fn run(
     text: &str,
     fuse: bool,
+    batch: usize,
     change: impl Fn(&mut Parameters),
 ) -> Result<(f64, Vec<f32>), hubel::Error> {
     let graph = graph(text)?;
@@ -208,18 +211,22 @@ fn run(
     change(&mut parameters);
     let settings = PlanSettings {
         mode: Mode::Training,
-        batch: 4,
+        batch,
         precise: false,
         fuse,
     };
     let plan = Plan::compile(&graph, &parameters, &cpu, settings)?;
+    let joint = plan.to_string().matches("one pass").count();
+    let expected = if fuse && text == IN_ONE_PASS { 5 } else { 0 };
+    assert_eq!(joint, expected, "{text}");
     let mut workspace = Workspace::new(&plan);
     for (i, pixel) in workspace.images_mut().iter_mut().enumerate() {
         *pixel = (i as f32 * 12.9898).sin();
     }
     plan.pack(&cpu, &parameters, &mut workspace);
     plan.forward(&cpu, &parameters, &mut workspace, 5);
-    let loss = plan.loss(&mut workspace, &[0, 1, 2, 1], 0.0, None).loss;
+    let labels: Vec<u32> = [0, 1, 2, 1].into_iter().cycle().take(batch).collect();
+    let loss = plan.loss(&mut workspace, &labels, 0.0, None).loss;
     plan.backward(&cpu, &parameters, &mut workspace, 5);
     Ok((loss, workspace.parameter_gradient().to_vec()))
 }
@@ -237,7 +244,7 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
     for text in networks() {
         let parameters = Parameters::initial(&graph(text)?, 3).unwrap();
         for fuse in [true, false] {
-            let (here, gradient) = run(text, fuse, |_| ())?;
+            let (here, gradient) = run(text, fuse, 4, |_| ())?;
             for entry in parameters
                 .entries()
                 .iter()
@@ -249,7 +256,7 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
                     // From the first to the last, and evenly between.
                     let i = entry.range.start + k * (numbers - 1) / (checked - 1).max(1);
                     let moved =
-                        |by: f32| run(text, fuse, |parameters| parameters.values_mut()[i] += by);
+                        |by: f32| run(text, fuse, 4, |parameters| parameters.values_mut()[i] += by);
                     let (high, low) = (moved(step)?.0, moved(-step)?.0);
                     let step = f64::from(step);
                     // Between the quotients of both sides, which differ where a kink (of a ReLU, of a maximum) lies within the step.
@@ -270,8 +277,14 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
 
 #[test]
 fn a_fused_plan_computes_what_its_layers_do_one_by_one() -> Result<(), hubel::Error> {
-    let more = [NORMALISED_READ, POOLED_NORMALISED, IN_ONE_PASS];
-    for text in networks().into_iter().chain(more) {
+    let more = [
+        (NORMALISED_READ, 4),
+        (POOLED_NORMALISED, 4),
+        (IN_ONE_PASS, 40),
+        (IN_OTHER_WORDS, 600),
+    ];
+    let all = networks().into_iter().map(|text| (text, 4)).chain(more);
+    for (text, batch) in all {
         // Where the mean was expected far off, sums about it are of no use, and batch normalisations take them anew.
         for running_mean in [0.0, 100.0] {
             let expect = |parameters: &mut Parameters| {
@@ -281,8 +294,8 @@ fn a_fused_plan_computes_what_its_layers_do_one_by_one() -> Result<(), hubel::Er
                     }
                 }
             };
-            let [(loss, gradient), (expected_loss, expected)] =
-                [run(text, true, expect)?, run(text, false, expect)?];
+            let [fused, plain] = [true, false].map(|fuse| run(text, fuse, batch, expect));
+            let ((loss, gradient), (expected_loss, expected)) = (fused?, plain?);
             assert!((loss - expected_loss).abs() < 1e-5, "{text}");
             let largest = expected.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
             for (i, (gradient, expected)) in gradient.iter().zip(&expected).enumerate() {

@@ -279,12 +279,16 @@ impl InputGradient<'_> {
         let piece = layout.piece();
         cpu.parallel_chunks(target, piece, |i, target| {
             let range = i * piece..i * piece + target.len();
-            self.write_part(cpu, range, target, accumulate, is_streamed);
+            self.part(cpu, range, target, accumulate, is_streamed);
         });
     }
 
     /// Writes the numbers of `range`, whole pixels, to `target` on this thread alone.
-    pub(crate) fn write_part(
+    pub(crate) fn write_part(&self, cpu: &Cpu, range: Range<usize>, target: &mut [f32]) {
+        self.part(cpu, range, target, false, false);
+    }
+
+    fn part(
         &self,
         cpu: &Cpu,
         range: Range<usize>,

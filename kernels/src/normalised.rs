@@ -133,7 +133,8 @@ impl Normalised<'_> {
     }
 }
 
-/// Memory for what the tasks of a pass normalise: a room for each that runs at a time; none unless the pass was asked for it.
+/// Memory for what the tasks of a pass make of the maps that they read: a room for each that runs at a time; none unless the pass was
+/// asked for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rooms {
     /// Of a room.
@@ -154,19 +155,19 @@ impl Rooms {
         self.numbers * self.rooms
     }
 
-    /// Runs tasks `0..tasks`, each with the start of a room in `memory` where they normalise, else with null.
+    /// Runs tasks `0..tasks`, each with the start of a room in `memory` if it `needs_room`, else with null.
     ///
     /// # Panics
-    /// If they normalise and there are no rooms.
+    /// If they need rooms and there are none.
     pub(crate) fn parallel(
         &self,
         cpu: &Cpu,
         tasks: usize,
-        normalise: bool,
+        needs_room: bool,
         memory: &mut [f32],
         task: impl Fn(usize, *mut f32) + Sync,
     ) {
-        if !normalise {
+        if !needs_room {
             return cpu.parallel(tasks, |i| task(i, std::ptr::null_mut()));
         }
         assert!(self.len() > 0, "this pass was not asked to normalise");

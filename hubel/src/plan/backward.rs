@@ -7,7 +7,8 @@ use super::step::{GradientTarget, Kind, Step, SumsFor};
 /// that writes the gradient of a map, if it is a convolution, does it in its epilogue. A max pool commutes with it (the derivative at
 /// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
 /// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied, and such a convolution takes the sums of
-/// a batch normalisation before it.
+/// a batch normalisation before it. Where the convolution before a batch normalisation makes the gradient between them, it finds that of the
+/// latter's output in its place.
 pub(super) fn plan(steps: &mut [Step], maps: usize, fuse: bool) {
     let mut readers = vec![0; maps];
     steps
@@ -68,9 +69,11 @@ pub(super) fn plan(steps: &mut [Step], maps: usize, fuse: bool) {
         let mut summands = step.kind.summands(step.inputs.len());
         step.backward.heir = summands.find(is_first).filter(|_| fuse);
         if let Kind::Normalisation(norm) = &step.kind
-            && norm.by_writer
+            && norm.gradient_by_writer
         {
-            step.backward.inputs[0] = None;
+            let target = step.backward.inputs[0].take();
+            let is_alone = target.is_some_and(|target| !target.accumulate);
+            assert!(is_alone, "{} alone reads what it normalises", step.name);
             step.backward.heir = Some(0);
         }
     }

@@ -225,11 +225,11 @@ impl Lowering<'_> {
         self.following_add(&mut nodes, &mut inputs);
         let (activation, nodes) = self.following_activation(nodes);
         let forward_parts = self.sums_by_convolution(i, inputs[0]);
-        let by_writer = inputs.len() == 1 && self.gradient_by_convolution(i, inputs[0]);
+        let gradient_by_writer = inputs.len() == 1 && self.gradient_by_convolution(i, inputs[0]);
         let kind = Kind::Normalisation(Normalisation {
             add: inputs.len() == 2,
             forward_parts,
-            by_writer,
+            gradient_by_writer,
             ..self.normalisation(i, activation)
         });
         self.push(nodes, kind, inputs);
@@ -255,12 +255,7 @@ impl Lowering<'_> {
             return None;
         }
         let step = self.steps.iter().position(|step| step.output == map)?;
-        let is_only_reader = {
-            let nodes = (0..self.map_of.len()).filter(|node| self.map_of[*node] == Some(map));
-            let mut readers = nodes.flat_map(|node| self.readers[node].iter().copied());
-            // The nodes of a map read one another; only `i` has no map yet.
-            readers.all(|reader| reader == i || self.map_of[reader] == Some(map))
-        };
+        let is_only_reader = self.is_only_reader(i, map);
         let Kind::Normalisation(norm) = &mut self.steps[step].kind else {
             return None;
         };
@@ -293,8 +288,7 @@ impl Lowering<'_> {
     /// where it reads it, if it can.
     fn gradient_by_convolution(&mut self, i: usize, map: usize) -> bool {
         let is_training = self.settings.mode == Mode::Training && self.settings.fuse;
-        let input = self.graph.nodes[i].inputs[0];
-        if !is_training || self.only_reader(input) != Some(i) {
+        if !is_training || !self.is_only_reader(i, map) {
             return false;
         }
         let (cpu, step, channels) = (
@@ -306,13 +300,8 @@ impl Lowering<'_> {
             return false;
         };
         let inputs = reaches_back.then_some(&convolution.input_gradient);
-        let joint = conv::JointGradients::new(cpu, convolution.geometry, inputs);
-        let normalises = convolution.normalised_by.is_some();
-        let joint = joint.and_then(|mut pass| {
-            let can = !normalises || pass.normalise_input(cpu);
-            can.then_some(Joint { pass, step })
-        });
-        convolution.joint = joint;
+        let pass = conv::JointGradients::new(cpu, &convolution.weight_gradient, inputs);
+        convolution.joint = pass.map(|pass| Joint { pass, step });
         convolution.joint.is_some()
     }
 
@@ -397,7 +386,7 @@ impl Lowering<'_> {
             forward_parts: None,
             backward_parts: None,
             by_reader: false,
-            by_writer: false,
+            gradient_by_writer: false,
         }
     }
 
@@ -442,6 +431,13 @@ impl Lowering<'_> {
         let is_whole = [to.height, to.width] == [from.height / 2, from.width / 2];
         let is_square = window.kernel == [2; 2] && window.stride == [2; 2];
         (is_square && window.padding == [0; 4] && is_whole).then_some(next)
+    }
+
+    /// Whether nothing but node `i`, which has no map yet, reads `map`. Several nodes may be one map: they read one another.
+    fn is_only_reader(&self, i: usize, map: usize) -> bool {
+        let nodes = (0..self.map_of.len()).filter(|node| self.map_of[*node] == Some(map));
+        let mut readers = nodes.flat_map(|node| self.readers[node].iter().copied());
+        readers.all(|reader| reader == i || self.map_of[reader] == Some(map))
     }
 
     fn only_reader(&self, i: usize) -> Option<usize> {

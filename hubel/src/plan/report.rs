@@ -70,7 +70,7 @@ pub struct PlanMemory {
     pub parameter_bytes: usize,
     /// Which of each pooling window was the largest.
     pub index_bytes: usize,
-    /// Means, variances and sums of batch normalisations, folded biases.
+    /// Means, variances, factors and sums of batch normalisations, folded biases.
     pub statistics_bytes: usize,
 }
 

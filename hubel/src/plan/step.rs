@@ -7,6 +7,7 @@ use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 
 use super::chain::Chain;
+use super::statistics::Statistics;
 
 /// One step: reads the slots `inputs`, writes the slot `output`.
 pub(crate) struct Step {
@@ -69,12 +70,13 @@ impl Step {
 /// Where the step's gradients come from and go to.
 #[derive(Default)]
 pub(crate) struct Backward {
-    /// Gradient slot of the step's output.
+    /// Gradient slot of the step's output; where the gradients of a convolution are [joint](Convolution::joint), of the output of the
+    /// batch normalisation behind it.
     pub(crate) output_gradient: usize,
     /// An activation of this step whose derivative no reader of the output has applied.
     pub(crate) own_mask: Option<Activation>,
     /// The input whose gradient takes over the memory of the output's: a summand that no other reader has reached yet, or what is
-    /// normalised where [the convolution before](Normalisation::by_writer) makes the gradient of that.
+    /// normalised where the convolution before it [makes the gradient](Normalisation::gradient_by_writer) of that.
     pub(crate) heir: Option<usize>,
     /// For each input: where its gradient goes; none for the image.
     pub(crate) inputs: Vec<Option<GradientTarget>>,
@@ -247,8 +249,8 @@ pub(crate) struct Normalisation {
     pub(crate) backward_parts: Option<usize>,
     /// Whether the convolution behind it normalises while it reads: the output is then in memory as the input.
     pub(crate) by_reader: bool,
-    /// Whether the convolution before it makes the gradient of the input where it reads it: that is then in memory as the output's.
-    pub(crate) by_writer: bool,
+    /// Whether the convolution before it makes the gradient of the input where it reads it, from that of the output.
+    pub(crate) gradient_by_writer: bool,
 }
 
 impl Normalisation {
@@ -376,11 +378,10 @@ impl Kind {
         matches!(self, Self::Normalisation(norm) if norm.by_reader)
     }
 
-    /// Floats of a batch's mean and variance, the factor and summand that they come to, and the coefficients of the gradient (or of
-    /// the folded bias).
+    /// Floats of a batch normalisation's [`Statistics`], or of the folded bias.
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
-            Self::Normalisation(normalisation) => 7 * normalisation.channels,
+            Self::Normalisation(normalisation) => Statistics::<()>::len(normalisation.channels),
             Self::Convolution(step) => step.folded_bias(),
             Self::Chain(chain) => chain.folded_biases(),
             _ => 0,

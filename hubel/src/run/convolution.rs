@@ -5,7 +5,7 @@ use hubel_kernels::pool::Pooled;
 use hubel_kernels::{Buffer, Input, batch_norm};
 
 use super::Context;
-use crate::plan::{Convolution, GradientTarget, Joint, Step, SumsFor};
+use crate::plan::{Convolution, GradientTarget, Joint, Statistics, Step, SumsFor};
 use crate::workspace::Workspace;
 
 impl Convolution {
@@ -182,13 +182,12 @@ impl Convolution {
         with_sums(sums, context, workspace, |sums, workspace| {
             let input = self.input(step, &workspace.values, &workspace.statistics);
             let epilogue = target.map(|target| target.epilogue(input, sums));
-            let own = &workspace.statistics[joint.step];
-            let channels = self.geometry.output[2];
+            let own = Statistics::of(&workspace.statistics[joint.step]);
             let output_gradient = batch_norm::InputGradient {
                 input: &workspace.values[step.output][..output_gradient.len()],
-                mean: &own[..channels],
+                mean: own.mean,
                 output_gradient,
-                coefficients: &own[4 * channels..],
+                coefficients: own.coefficients,
             };
             let packed = &workspace.packed_input_gradient[context.step];
             let (weight_gradient, bias_gradient) =

@@ -4,7 +4,7 @@ use hubel_kernels::{Buffer, Normalised};
 
 use super::Context;
 use crate::parameters::Parameters;
-use crate::plan::{Kind, Normalisation, NormalisedBy, Plan, Step};
+use crate::plan::{Kind, Normalisation, NormalisedBy, Plan, Statistics, Step};
 use crate::workspace::Workspace;
 
 impl Normalisation {
@@ -16,12 +16,14 @@ impl Normalisation {
         output: &mut [f32],
     ) {
         let (cpu, values) = (context.cpu, context.parameters.values());
-        let statistics = &mut workspace.statistics[context.step];
-        let (of_batch, rest) = statistics.split_at_mut(2 * self.channels);
-        let (factor, rest) = rest.split_at_mut(self.channels);
-        let summand = &mut rest[..self.channels];
+        let Statistics {
+            mean,
+            variance,
+            factor,
+            summand,
+            ..
+        } = Statistics::of_mut(&mut workspace.statistics[context.step]);
         if context.training {
-            let (mean, variance) = of_batch.split_at_mut(self.channels);
             let is_told = self.forward_parts.is_some_and(|parts| {
                 let parts = &workspace.sums[context.step][..parts * 2 * self.channels];
                 let origin = &values[self.running_mean.clone()];
@@ -58,15 +60,12 @@ impl Normalisation {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        let statistics = &mut workspace.statistics[context.step];
-        let (of_batch, coefficients) = statistics.split_at_mut(4 * self.channels);
-        let (mean, rest) = of_batch.split_at(self.channels);
-        let variance = &rest[..self.channels];
+        let own = Statistics::of_mut(&mut workspace.statistics[context.step]);
         let values = context.parameters.values();
         let batch = Batch {
             input: &workspace.values[step.inputs[0]][..output_gradient.len()],
-            mean,
-            variance,
+            mean: own.mean,
+            variance: own.variance,
             epsilon: self.epsilon,
             scale: &values[self.scale.clone()],
             shift: &values[self.shift.clone()],
@@ -83,7 +82,7 @@ impl Normalisation {
                 .map(|parts| &workspace.sums[context.step][..parts * 2 * self.channels]),
             scale_gradient,
             shift_gradient,
-            coefficients,
+            own.coefficients,
         );
         if let Some(target) = &step.backward.inputs[0] {
             let gradient = &mut workspace.gradients[target.gradient][..output_gradient.len()];
@@ -96,13 +95,10 @@ impl Normalisation {
 impl NormalisedBy {
     /// What the reader does, which the step has settled.
     pub(super) fn factors<'a>(&self, statistics: &'a [Buffer]) -> Normalised<'a> {
-        let own = &statistics[self.step];
-        let channels = own.len() / 7;
-        let (factor, rest) = own[2 * channels..].split_at(channels);
-        let summand = &rest[..channels];
+        let own = Statistics::of(&statistics[self.step]);
         Normalised {
-            factor,
-            summand,
+            factor: own.factor,
+            summand: own.summand,
             activation: self.activation,
         }
     }
@@ -115,16 +111,15 @@ impl Plan {
             let Kind::Normalisation(norm) = &step.kind else {
                 continue;
             };
-            let (mean, rest) = workspace.statistics[i].split_at(norm.channels);
-            let variance = &rest[..norm.channels];
+            let own = Statistics::of(&workspace.statistics[i]);
             let rows = self.output_lengths[i] / norm.channels;
             // The four tensors lie apart; the running ones are taken out to be changed together.
             let values = parameters.values_mut();
             let mut running_mean = values[norm.running_mean.clone()].to_vec();
             let running_variance = &mut values[norm.running_variance.clone()];
             batch_norm::update_running(
-                mean,
-                variance,
+                own.mean,
+                own.variance,
                 rows,
                 norm.momentum,
                 &mut running_mean,

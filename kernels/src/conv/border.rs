@@ -4,7 +4,7 @@ use crate::Cpu;
 use super::Geometry;
 
 /// Where the input lies in the larger map.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Border {
     /// Height and numbers of a row.
     input: [usize; 2],

@@ -36,7 +36,7 @@ const PART_TERMS: usize = 28;
 const SLICE_LANES: usize = 48;
 
 /// Weight gradient of a direct convolution.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct WeightGradient {
     /// With a 1×1 kernel that reads every pixel, the maps are one long map of `row` columns.
     geometry: Geometry,
@@ -82,7 +82,7 @@ pub(super) struct Gradient<'a> {
 }
 
 /// Neighbouring terms of a kernel and the output columns that they see.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Segment {
     tap: [usize; 2],
     /// Neighbouring numbers in a row of the input: one tap's channels or those of the kernel's row.
@@ -152,6 +152,16 @@ impl WeightGradient {
     /// Groups of rows, if each is one task's.
     pub(super) fn row_groups(&self) -> Option<usize> {
         (self.parts * self.geometry.groups == 1).then_some(self.row_groups)
+    }
+
+    /// Channels of the output.
+    pub(super) fn filters(&self) -> usize {
+        self.geometry.output[2]
+    }
+
+    /// Numbers of the output.
+    pub(super) fn output_len(&self) -> usize {
+        self.pixels * self.filters()
     }
 
     /// Makes room for the output gradient of a chunk; returns how many numbers that is.
@@ -239,8 +249,7 @@ impl WeightGradient {
         bias_gradient: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) {
-        let numbers = self.pixels * self.geometry.output[2];
-        assert_eq!(output_gradient.len(), numbers, "output");
+        assert_eq!(output_gradient.len(), self.output_len(), "output");
         let chunk = |_: Chunk, add: &dyn Fn(Gradient)| {
             add(Gradient {
                 source: output_gradient,
@@ -252,7 +261,10 @@ impl WeightGradient {
     }
 
     /// As [`WeightGradient::run`], but `chunk` is called for each, in the order of a group's, and calls in its turn what it is given with
-    /// the output gradient, of which the chunk must be there.
+    /// the output gradient.
+    ///
+    /// # Panics
+    /// Also if a chunk of that is not there.
     pub(super) fn run_by_chunks(
         &self,
         cpu: &Cpu,
@@ -278,6 +290,8 @@ impl WeightGradient {
             }
             None => input,
         };
+        let is_asked = input.normalised.is_none() || self.input_room > 0;
+        assert!(is_asked, "this pass was not asked to normalise");
         let (rooms, scratch) = scratch.split_at_mut(self.rooms.len());
         if self.row_groups == 1 {
             let weight_gradient = DisjointMut::new(weight_gradient);
@@ -327,6 +341,10 @@ impl WeightGradient {
                     room: room.wrapping_add(self.input_room),
                 };
                 chunk(this, &|gradient| {
+                    let (needed, start) = (self.numbers_of(rows.clone()), gradient.skipped);
+                    let is_there =
+                        start <= needed.start && needed.end <= start + gradient.source.len();
+                    assert!(is_there, "a chunk of the output gradient");
                     cpu.dispatch(Task {
                         whole: self,
                         input,

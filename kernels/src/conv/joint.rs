@@ -1,6 +1,8 @@
-//! The way back through a convolution and the batch normalisation behind it, in one pass: the gradient between them is made chunk by
-//! chunk, read by both of the convolution's gradients, and never in memory as a map. Where a pass each would read and write that and the
-//! maps that it is made of five times, two are read.
+//! The way back through a convolution and the batch normalisation behind it, in one pass. The gradient between the two is made chunk by
+//! chunk, read by both gradients of the convolution, and never in memory as a map.
+//!
+//! A pass of its own reads two maps to write that one, which both gradients then read: five maps come from memory or go there. Here it
+//! is two.
 use crate::Cpu;
 use crate::batch_norm;
 use crate::pool::fused::Source;
@@ -9,53 +11,53 @@ use crate::threads::DisjointMut;
 use super::direct_weight_gradient::{Chunk, Gradient};
 use super::finish::Finish;
 use super::{
-    Geometry, GradientEpilogue, Input, InputGradient, direct,
-    direct_weight_gradient as direct_weights, spread_weight_gradient as spread,
+    GradientEpilogue, Input, InputGradient, WeightGradient, direct, direct_weight_gradient,
 };
+
+/// Groups of rows at least: each is a task, and more threads than that would have nothing to do. Tests have smaller maps.
+const LEAST_GROUPS: usize = if cfg!(test) { 1 } else { 8 };
 
 /// Weight, bias and input gradient of a direct convolution whose output was normalised, prepared for one geometry.
 #[derive(Debug)]
 pub struct JointGradients {
-    weights: direct_weights::WeightGradient,
-    inputs: Option<direct::InputGradient>,
+    weight_gradient: direct_weight_gradient::WeightGradient,
+    /// One of gathers; none where nobody asks for the gradient of the input.
+    input_gradient: Option<direct::InputGradient>,
     /// Groups of rows, each a task's.
     row_groups: usize,
     /// Numbers of a chunk of the output gradient.
     room: usize,
-    filters: usize,
 }
 
 impl JointGradients {
-    /// Prepares a pass, if there is one: for a direct convolution of few weights that is 1×1 and reads every pixel, or that is the
-    /// network's first, so that nobody asks for the gradient of its input. That would else be computed by `inputs`.
-    pub fn new(cpu: &Cpu, geometry: Geometry, inputs: Option<&InputGradient>) -> Option<Self> {
-        if spread::WeightGradient::new(cpu, geometry).is_some() {
-            return None;
-        }
-        let mut weights = direct_weights::WeightGradient::new(geometry);
-        let row_groups = weights.row_groups()?;
-        let inputs = match inputs {
+    /// Joins two passes, if they can be joined and there is enough to do for several threads: direct ones, with few weights, of a 1×1
+    /// convolution that reads every pixel; or of any kernel where there is no `input_gradient`, since nobody asks for it.
+    /// What the weight gradient can normalise, the joint pass can.
+    pub fn new(
+        cpu: &Cpu,
+        weight_gradient: &WeightGradient,
+        input_gradient: Option<&InputGradient>,
+    ) -> Option<Self> {
+        let mut weight_gradient = weight_gradient.direct()?.clone();
+        let row_groups = weight_gradient.row_groups()?;
+        let input_gradient = match input_gradient {
             None => None,
-            Some(inputs) => {
-                let joint = direct::InputGradient::new(cpu, *weights.flat()?);
-                // It reads the weights as the other packs them.
-                inputs.gather()?;
-                joint.gather()?;
+            Some(apart) => {
+                let joint = direct::InputGradient::new(cpu, *weight_gradient.flat()?);
+                // Both gather with one tap, so that the weights are packed alike.
+                let gathers = [apart.gather(), joint.gather()];
+                if gathers.iter().any(Option::is_none) {
+                    return None;
+                }
                 Some(joint)
             }
         };
-        Some(Self {
+        (row_groups >= LEAST_GROUPS).then(|| Self {
             row_groups,
-            room: weights.make_gradients(cpu),
-            weights,
-            inputs,
-            filters: geometry.output[2],
+            room: weight_gradient.make_gradients(cpu),
+            weight_gradient,
+            input_gradient,
         })
-    }
-
-    /// Has it normalise the input, where it is asked to; false if it cannot.
-    pub fn normalise_input(&mut self, cpu: &Cpu) -> bool {
-        self.weights.normalise_input(cpu)
     }
 
     /// Parts in which [`JointGradients::run`] sums what it stores.
@@ -65,14 +67,15 @@ impl JointGradients {
 
     /// Numbers of scratch that [`JointGradients::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
-        self.weights.scratch_len()
+        self.weight_gradient.scratch_len()
     }
 
     /// Computes all gradients; what was there before is overwritten, but for what `epilogue` says. `packed` are the weights as
     /// [`InputGradient::pack`] wrote them, where the gradient of the input is wanted.
     ///
     /// # Panics
-    /// If a length is wrong, or the input is to be normalised without [`JointGradients::normalise_input`].
+    /// If a length is wrong, the gradient of the input is not given where it is computed, or given or summed where it is not, or the
+    /// input is to be normalised though the weight gradient was made without.
     #[allow(clippy::too_many_arguments, reason = "what both gradients need")]
     pub fn run<'a>(
         &self,
@@ -88,26 +91,32 @@ impl JointGradients {
     ) {
         let input = input.into();
         output_gradient.check();
-        assert_eq!(output_gradient.mean.len(), self.filters, "filters");
-        let back = self.inputs.as_ref().map(|inputs| {
-            let gather = inputs.gather().expect("one that gathers");
-            let target = input_gradient.expect("the input's gradient");
-            assert_eq!(output_gradient.input.len(), gather.source_len(), "output");
-            assert_eq!(target.len(), gather.target_len(), "input gradient");
-            let channels = gather.target_channels();
-            let finish = Finish::gradient(epilogue, target, channels).summing(
-                epilogue.sums,
-                channels,
-                Some(self.row_groups),
-            );
-            (gather, finish, DisjointMut::new(target))
-        });
+        let channels = output_gradient.mean.len();
+        assert_eq!(channels, self.weight_gradient.filters(), "filters");
+        let numbers = self.weight_gradient.output_len();
+        assert_eq!(output_gradient.input.len(), numbers, "output");
+        let back = match (&self.input_gradient, input_gradient) {
+            (None, None) => {
+                assert!(epilogue.sums.is_none(), "sums of what is not stored");
+                None
+            }
+            (Some(pass), Some(target)) => {
+                let gather = pass.gather().expect("it is one that gathers");
+                assert_eq!(packed.len(), gather.packed_len(), "packed weights");
+                assert_eq!(target.len(), gather.target_len(), "input gradient");
+                let channels = gather.target_channels();
+                let finish = Finish::gradient(epilogue, target, channels);
+                let finish = finish.summing(epilogue.sums, channels, Some(self.row_groups));
+                Some((gather, finish, DisjointMut::new(target)))
+            }
+            (pass, _) => panic!("the input's gradient: is computed {}", pass.is_some()),
+        };
         let chunk = |chunk: Chunk, add: &dyn Fn(Gradient)| {
-            let numbers = self.weights.numbers_of(chunk.rows.clone());
-            assert!(numbers.len() <= self.room);
-            // SAFETY: the room has so many numbers, and is this task's.
+            let numbers = self.weight_gradient.numbers_of(chunk.rows.clone());
+            assert!(numbers.len() <= self.room, "{:?} in a room", chunk.rows);
+            // SAFETY: `make_gradients` made a room of so many numbers, which is this task's alone.
             let made = unsafe { std::slice::from_raw_parts_mut(chunk.room, numbers.len()) };
-            output_gradient.write_part(cpu, numbers.clone(), made, false, false);
+            output_gradient.write_part(cpu, numbers.clone(), made);
             let made = &*made;
             add(Gradient {
                 source: Source::map(made),
@@ -118,7 +127,9 @@ impl JointGradients {
                 return;
             };
             let ahead = (output_gradient.output_gradient.as_ptr()).wrapping_add(numbers.len());
-            // SAFETY: the chunk's rows are there, and no other task writes those of the target, which is a whole map.
+            // SAFETY: the pass is of the flat geometry, in which a row of the output is read for the same row of the input; the chunk's
+            // rows are in `made`, behind `numbers.start` others. The target is a whole map, `row_groups` says that each group of rows
+            // is one task's, and so is the part of the sums.
             unsafe {
                 gather.rows(
                     cpu,
@@ -131,6 +142,13 @@ impl JointGradients {
                 );
             }
         };
-        (self.weights).run_by_chunks(cpu, input, chunk, weight_gradient, bias_gradient, scratch);
+        (self.weight_gradient).run_by_chunks(
+            cpu,
+            input,
+            chunk,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        );
     }
 }

@@ -77,6 +77,14 @@ impl WeightGradient {
         }
     }
 
+    /// The pass, if it is direct, and neither [`spread`] nor [`windows`].
+    pub(super) fn direct(&self) -> Option<&direct::WeightGradient> {
+        match &self.0 {
+            By::Direct(direct) => Some(direct),
+            _ => None,
+        }
+    }
+
     /// Has it normalise the input, where it is asked to; false if it cannot.
     pub fn normalise_input(&mut self, cpu: &Cpu) -> bool {
         match &mut self.0 {

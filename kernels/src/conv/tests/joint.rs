@@ -105,10 +105,11 @@ impl Normal {
     fn joint(&self, cpu: &Cpu, reaches_back: bool) -> Option<(Gradients, Vec<f64>)> {
         let geometry = self.problem.geometry;
         let inputs = InputGradient::new(cpu, geometry, Algorithm::Direct);
-        let mut pass = JointGradients::new(cpu, geometry, reaches_back.then_some(&inputs))?;
-        if self.factors.is_some() && !pass.normalise_input(cpu) {
+        let mut weights = WeightGradient::new(cpu, geometry, Algorithm::Direct);
+        if self.factors.is_some() && !weights.normalise_input(cpu) {
             return None;
         }
+        let pass = JointGradients::new(cpu, &weights, reaches_back.then_some(&inputs))?;
         let channels = geometry.input[2];
         let origin = numbers(channels, 7);
         let mut parts = nan(pass.sums_parts() * 2 * channels);
@@ -268,6 +269,50 @@ fn there_is_none_for_other_kernels_groups_or_many_weights() {
         square(16, 7, 160, 960, 1),
     ] {
         let inputs = InputGradient::new(&cpu, geometry, Algorithm::Direct);
-        assert!(JointGradients::new(&cpu, geometry, Some(&inputs)).is_none());
+        let weights = WeightGradient::new(&cpu, geometry, Algorithm::Direct);
+        assert!(JointGradients::new(&cpu, &weights, Some(&inputs)).is_none());
     }
+    let geometry = square(2, 14, 24, 40, 3);
+    let weights = WeightGradient::new(&cpu, geometry, Algorithm::Winograd);
+    assert!(JointGradients::new(&cpu, &weights, None).is_none());
+}
+
+/// Runs the pass of a weight gradient that was not asked to normalise.
+fn run_unasked(normalise: bool, reaches_back: bool, gives_target: bool) {
+    let cpu = Cpu::best(2);
+    let geometry = square(1, 8, 48, 32, 1);
+    let normal = Normal::new(geometry, false, normalise, false);
+    let inputs = InputGradient::new(&cpu, geometry, Algorithm::Direct);
+    let weights = WeightGradient::new(&cpu, geometry, Algorithm::Direct);
+    let pass = JointGradients::new(&cpu, &weights, reaches_back.then_some(&inputs));
+    let pass = pass.expect("there is one");
+    pass.run(
+        &cpu,
+        normal.input(),
+        normal.output_gradient(),
+        &normal.packed(&cpu, &inputs),
+        &GradientEpilogue::default(),
+        &mut nan(geometry.weights()),
+        None,
+        gives_target.then_some(&mut normal.target()[..]),
+        &mut nan(pass.scratch_len()),
+    );
+}
+
+#[test]
+#[should_panic(expected = "was not asked to normalise")]
+fn a_pass_that_was_not_asked_normalises_nothing() {
+    run_unasked(true, true, true);
+}
+
+#[test]
+#[should_panic(expected = "the input's gradient")]
+fn a_gradient_that_is_computed_must_have_a_place() {
+    run_unasked(false, true, false);
+}
+
+#[test]
+#[should_panic(expected = "the input's gradient")]
+fn a_gradient_that_is_not_computed_has_no_place() {
+    run_unasked(false, false, true);
 }
