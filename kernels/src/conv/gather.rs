@@ -297,6 +297,10 @@ impl Gather {
     ///
     /// # Safety
     /// What the rows read and write is there, no other thread writes it, and `finish` belongs to a map that has the rows.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what is read, written and fetched"
+    )]
     pub(super) unsafe fn rows(
         &self,
         cpu: &Cpu,
