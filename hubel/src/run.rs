@@ -278,6 +278,7 @@ impl Step {
         output_gradient: &[f32],
     ) {
         match &self.kind {
+            // Together with that of the weights.
             Kind::Convolution(convolution) if convolution.joint.is_some() => {}
             Kind::Convolution(convolution) => {
                 convolution.input_gradient(context, self, workspace, output_gradient)

@@ -235,6 +235,11 @@ impl Lowering<'_> {
         self.push(nodes, kind, inputs);
     }
 
+    /// Whether steps are joined that training alone joins.
+    fn fuses_training(&self) -> bool {
+        self.settings.mode == Mode::Training && self.settings.fuse
+    }
+
     fn max_pool(&mut self, i: usize, map: usize, window: pool::Window) -> Kind {
         Kind::MaxPool {
             normalised_by: self.normalisation_by_reader(i, map, window.input[2], || true),
@@ -251,7 +256,7 @@ impl Lowering<'_> {
         channels: usize,
         can: impl FnOnce() -> bool,
     ) -> Option<NormalisedBy> {
-        if self.settings.mode != Mode::Training || !self.settings.fuse {
+        if !self.fuses_training() {
             return None;
         }
         let step = self.steps.iter().position(|step| step.output == map)?;
@@ -270,7 +275,7 @@ impl Lowering<'_> {
 
     /// Has the convolution that writes `map` take the sums of batch normalisation `i`, the next step, if it can; in how many parts.
     fn sums_by_convolution(&mut self, i: usize, map: usize) -> Option<usize> {
-        if self.settings.mode != Mode::Training || !self.settings.fuse {
+        if !self.fuses_training() {
             return None;
         }
         let step = self.steps.len();
@@ -287,8 +292,7 @@ impl Lowering<'_> {
     /// Has the convolution that writes `map`, which batch normalisation `i`, the next step, alone reads, make the gradient of that map
     /// where it reads it, if it can.
     fn gradient_by_convolution(&mut self, i: usize, map: usize) -> bool {
-        let is_training = self.settings.mode == Mode::Training && self.settings.fuse;
-        if !is_training || !self.is_only_reader(i, map) {
+        if !self.fuses_training() || !self.is_only_reader(i, map) {
             return false;
         }
         let (cpu, step, channels) = (

@@ -328,14 +328,29 @@ mod tests {
     use crate::{Cpu, Network, Parameters, PlanSettings, Result, Shape};
 
     fn report(settings: PlanSettings) -> Result<PlanReport> {
-        let network = Network::parse(
-            "conv(16, padding=1, bias=false)-batchnorm-relu-conv(32, padding=1)-relu-pool-flatten-fc(classes)",
-        )?;
-        let graph = network.graph(Shape::new(8, 8, 3), 10)?;
+        let text = "conv(16, padding=1, bias=false)-batchnorm-relu-conv(32, padding=1)-relu-pool-flatten-fc(classes)";
+        report_of(text, 8, settings)
+    }
+
+    /// The plan of a network for square images in colour.
+    fn report_of(text: &str, side: usize, settings: PlanSettings) -> Result<PlanReport> {
+        let graph = Network::parse(text)?.graph(Shape::new(side, side, 3), 10)?;
         let parameters = Parameters::initial(&graph, 1)?;
         let plan = Plan::compile(&graph, &parameters, &Cpu::best(1), settings)?;
         assert_eq!(plan.bytes(), plan.report().memory.bytes);
         Ok(plan.report())
+    }
+
+    /// The training plans with and without fusions.
+    fn fused_and_plain(text: &str, side: usize, batch: usize) -> Result<[PlanReport; 2]> {
+        let report = |fuse| {
+            let settings = PlanSettings {
+                fuse,
+                ..PlanSettings::training(batch)
+            };
+            report_of(text, side, settings)
+        };
+        Ok([report(true)?, report(false)?])
     }
 
     #[test]
@@ -370,15 +385,13 @@ mod tests {
 
     #[test]
     fn what_alone_reads_a_batch_normalisation_normalises() -> Result<()> {
-        let network = Network::parse(
+        let report = report_of(
             "conv(16, padding=1)-batchnorm-relu-conv(16, kernel=1)-batchnorm-relu6-conv(16, groups=16, padding=1)\
              -batchnorm-relu-maxpool(3, stride=2, padding=1)-conv(32, padding=1)-batchnorm-tanh-conv(8)\
              -batchnorm-relu-residual[conv(8, padding=1)]-flatten-fc(classes)",
+            17,
+            PlanSettings::training(4),
         )?;
-        let graph = network.graph(Shape::new(17, 17, 3), 10)?;
-        let parameters = Parameters::initial(&graph, 1)?;
-        let settings = PlanSettings::training(4);
-        let report = Plan::compile(&graph, &parameters, &Cpu::best(1), settings)?.report();
         let kinds: Vec<&str> = report.steps.iter().map(|step| &*step.kind).collect();
         assert_eq!(
             kinds,
@@ -405,47 +418,31 @@ mod tests {
 
     #[test]
     fn convolutions_that_can_make_the_gradient_of_the_batch_norm_behind_them() -> Result<()> {
-        let network = Network::parse(
+        let [fused, plain] = fused_and_plain(
             "conv(24, padding=1)-batchnorm-relu-conv(20, kernel=1)-batchnorm-relu6-conv(32, padding=1)-batchnorm-tanh\
              -residual[conv(40, kernel=1)-batchnorm-relu-conv(32, kernel=1)-batchnorm]-conv(24, kernel=1)-relu-flatten-fc(classes)",
+            16,
+            8,
         )?;
-        let graph = network.graph(Shape::new(16, 16, 3), 10)?;
-        let parameters = Parameters::initial(&graph, 1)?;
-        let [fused, plain] = [true, false].map(|fuse| {
-            let settings = PlanSettings {
-                fuse,
-                ..PlanSettings::training(8)
-            };
-            Plan::compile(&graph, &parameters, &Cpu::best(1), settings)
-        });
-        let (fused, plain) = (fused?, plain?);
-        let in_one_pass: Vec<String> = (fused.report().steps.into_iter())
+        let in_one_pass: Vec<&str> = (fused.steps.iter())
             .filter(|step| step.backward.iter().any(|text| text.contains("one pass")))
-            .map(|step| step.geometry.unwrap_or_default())
+            .map(|step| step.geometry.as_deref().unwrap_or_default())
             .collect();
         // Not where the input gradient is by Winograd, where a summand inherits the gradient, or nothing is normalised.
         let expected = ["3×3 3→24 @16×16", "1×1 24→20 @16×16", "1×1 32→40 @16×16"];
         assert_eq!(in_one_pass, expected);
         assert!(!plain.to_string().contains("one pass"));
-        assert!(fused.memory().gradient_bytes < plain.memory().gradient_bytes);
+        assert!(fused.memory.gradient_bytes < plain.memory.gradient_bytes);
         Ok(())
     }
 
     #[test]
     fn a_residual_block_adds_in_the_pass_that_normalises() -> Result<()> {
-        let network = Network::parse(
+        let [fused, plain] = fused_and_plain(
             "conv(8)-batchnorm-relu-residual[conv(8, padding=1)-batchnorm]-relu-globalavgpool-fc(classes)",
+            8,
+            4,
         )?;
-        let graph = network.graph(Shape::new(8, 8, 3), 10)?;
-        let parameters = Parameters::initial(&graph, 1)?;
-        let [fused, plain] = [true, false].map(|fuse| {
-            let settings = PlanSettings {
-                fuse,
-                ..PlanSettings::training(4)
-            };
-            Plan::compile(&graph, &parameters, &Cpu::best(1), settings)
-        });
-        let (fused, plain) = (fused?.report(), plain?.report());
         let step = &fused.steps[3];
         assert_eq!(step.kind, "batch norm + add + relu");
         assert_eq!(

@@ -1,4 +1,5 @@
 //! What a batch normalisation remembers of a batch, in one buffer.
+use std::ops::Range;
 
 /// Parts of it; `channels` numbers each but for the last.
 pub(crate) struct Statistics<T> {
@@ -13,21 +14,16 @@ pub(crate) struct Statistics<T> {
 }
 
 /// Numbers for each channel.
-const PARTS: usize = 7;
+const NUMBERS: usize = 7;
 
-impl<T> Statistics<T> {
-    /// Floats for so many channels.
-    pub(crate) fn len(channels: usize) -> usize {
-        PARTS * channels
-    }
+/// Where the parts lie in a buffer of this length.
+fn places(length: usize) -> [Range<usize>; 5] {
+    let channels = length / NUMBERS;
+    [0..1, 1..2, 2..3, 3..4, 4..NUMBERS].map(|part| part.start * channels..part.end * channels)
 }
 
-impl<'a> Statistics<&'a [f32]> {
-    pub(crate) fn of(all: &'a [f32]) -> Self {
-        let (mean, rest) = all.split_at(all.len() / PARTS);
-        let (variance, rest) = rest.split_at(mean.len());
-        let (factor, rest) = rest.split_at(mean.len());
-        let (summand, coefficients) = rest.split_at(mean.len());
+impl<T> Statistics<T> {
+    fn from_parts([mean, variance, factor, summand, coefficients]: [T; 5]) -> Self {
         Self {
             mean,
             variance,
@@ -35,22 +31,23 @@ impl<'a> Statistics<&'a [f32]> {
             summand,
             coefficients,
         }
+    }
+}
+
+impl<'a> Statistics<&'a [f32]> {
+    /// Floats for so many channels.
+    pub(crate) fn len(channels: usize) -> usize {
+        NUMBERS * channels
+    }
+
+    pub(crate) fn of(all: &'a [f32]) -> Self {
+        Self::from_parts(places(all.len()).map(|place| &all[place]))
     }
 }
 
 impl<'a> Statistics<&'a mut [f32]> {
     pub(crate) fn of_mut(all: &'a mut [f32]) -> Self {
-        let channels = all.len() / PARTS;
-        let (mean, rest) = all.split_at_mut(channels);
-        let (variance, rest) = rest.split_at_mut(channels);
-        let (factor, rest) = rest.split_at_mut(channels);
-        let (summand, coefficients) = rest.split_at_mut(channels);
-        Self {
-            mean,
-            variance,
-            factor,
-            summand,
-            coefficients,
-        }
+        let parts = all.get_disjoint_mut(places(all.len()));
+        Self::from_parts(parts.expect("parts of the buffer that do not overlap"))
     }
 }

@@ -381,7 +381,7 @@ impl Kind {
     /// Floats of a batch normalisation's [`Statistics`], or of the folded bias.
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
-            Self::Normalisation(normalisation) => Statistics::<()>::len(normalisation.channels),
+            Self::Normalisation(normalisation) => Statistics::len(normalisation.channels),
             Self::Convolution(step) => step.folded_bias(),
             Self::Chain(chain) => chain.folded_biases(),
             _ => 0,
