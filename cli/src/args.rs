@@ -1,6 +1,7 @@
 //! The command line: every flag, its help, its default and what it accepts.
 mod bench;
 mod data;
+mod explain;
 mod train;
 mod values;
 
@@ -11,6 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use hubel::{Cpu, InstructionSet, Shape};
 
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
+pub(crate) use explain::{Explain, Method};
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
 pub(crate) use train::{OptimizerName, Train};
 use values::{at_least_1, shape};
@@ -78,6 +80,8 @@ pub(crate) enum Command {
     Evaluate(Evaluate),
     /// Say what is in pictures
     Predict(Predict),
+    /// Show what a network computes for a picture, and why it says what it says
+    Explain(Explain),
     /// Show the layers of a model or a network: sizes, parameters, multiply-adds
     Inspect(Inspect),
     /// Find what is wrong with data: broken files, duplicates, leaks, rare classes …

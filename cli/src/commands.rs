@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod data;
 mod evaluate;
+mod explain;
 mod inspect;
 mod named;
 mod predict;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Train(arguments) => train::run(&arguments, console),
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
         Command::Predict(arguments) => predict::run(&arguments, console),
+        Command::Explain(arguments) => explain::run(&arguments, console),
         Command::Inspect(arguments) => inspect::run(&arguments, console),
         Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),

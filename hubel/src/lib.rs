@@ -29,8 +29,10 @@
 pub mod bench;
 pub mod check;
 pub mod data;
+mod drawing;
 mod error;
 mod evaluate;
+pub mod explain;
 mod formats;
 pub mod layers;
 mod memory;
@@ -49,8 +51,11 @@ mod train;
 mod workspace;
 
 pub use data::{Dataset, Preparation, Splits};
+pub use drawing::Drawing;
 pub use error::{Error, LayerError, Result};
 pub use evaluate::Report;
+pub use formats::atomic::replace_file;
+pub use explain::{Explainer, Score};
 pub use hubel_kernels::{Cpu, InstructionSet};
 pub use model::{Model, Prediction};
 pub use network::Network;

@@ -7,6 +7,7 @@ use hubel_kernels::Cpu;
 use crate::data::{BadFile, Division, Preparation};
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
+use crate::nearest::nearest;
 use crate::network::Graph;
 use crate::on_all_cores::on_each_image;
 use crate::{Error, Network, Parameters, Result, Shape};
@@ -105,6 +106,26 @@ impl Model {
     /// The names of the classes.
     pub fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    /// The number of the class of this name.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if there is none; the nearest name is offered.
+    pub fn class(&self, name: &str) -> Result<usize> {
+        let place = self.classes.iter().position(|class| class == name);
+        place.ok_or_else(|| {
+            let hint = match nearest(name, self.classes.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if self.classes.len() <= 20 => {
+                    format!("its classes are {}", self.classes.join(", "))
+                }
+                None => "`hubel inspect` lists its classes".to_owned(),
+            };
+            Error::Settings {
+                problem: format!("the model has no class `{name}`; {hint}"),
+            }
+        })
     }
 
     /// How pictures are prepared.

@@ -71,6 +71,21 @@ pub enum Mode {
     Training,
     /// Forward alone: batch normalisation is folded into weights, maps share memory as soon as their last reader is done.
     Inference,
+    /// Forward as in inference, then backward to the image: the map of each layer and the gradient of each map stay in memory, to be
+    /// looked at. Nothing is fused. Parameters get no gradient.
+    Explanation,
+}
+
+impl Mode {
+    /// Whether batch normalisation takes the statistics of the batch, dropout drops, and parameters get a gradient.
+    pub(crate) fn trains(self) -> bool {
+        self == Self::Training
+    }
+
+    /// Whether there is a run backward.
+    pub(crate) fn goes_back(self) -> bool {
+        self != Self::Inference
+    }
 }
 
 /// How a plan may compute.
@@ -104,6 +119,15 @@ impl PlanSettings {
             ..Self::training(batch)
         }
     }
+
+    /// The plan that keeps every map of `batch` images and its gradient.
+    pub fn explanation(batch: usize) -> Self {
+        Self {
+            mode: Mode::Explanation,
+            fuse: false,
+            ..Self::training(batch)
+        }
+    }
 }
 
 /// A network compiled for one batch size; see the [module](self).
@@ -125,6 +149,17 @@ pub struct Plan {
     pub(crate) parameters: usize,
     /// Floats of the map that each step writes (its slot may be longer).
     pub(crate) output_lengths: Vec<usize>,
+    /// The slots of the maps of the graph's nodes, in their order ([`Mode::Explanation`], else none).
+    pub(crate) nodes: Vec<NodeSlots>,
+}
+
+/// Where the output of a graph's node lies, and its gradient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeSlots {
+    pub(crate) value: usize,
+    pub(crate) gradient: usize,
+    /// Floats of one image's map.
+    pub(crate) length: usize,
 }
 
 impl Plan {
@@ -143,33 +178,48 @@ impl Plan {
             return Err(Error::Settings { problem });
         }
         memory::check(least_bytes(graph, settings.batch), settings.batch)?;
+        let settings = PlanSettings {
+            fuse: settings.fuse && settings.mode != Mode::Explanation,
+            ..settings
+        };
         let lowered = fuse::lower(graph, parameters, cpu, settings);
         let mut steps = lowered.steps;
-        let training = settings.mode == Mode::Training;
+        let goes_back = settings.mode.goes_back();
         if settings.mode == Mode::Inference && settings.fuse {
             steps = chain::join(cpu, steps, lowered.maps.len());
         }
-        if training {
-            backward::plan(&mut steps, lowered.maps.len(), settings.fuse);
+        if goes_back {
+            backward::plan(&mut steps, lowered.maps.len(), settings);
         }
         let output_lengths = steps.iter().map(|step| lowered.maps[step.output]).collect();
-        let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, training);
+        let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, settings.mode);
+        let nodes = match settings.mode {
+            Mode::Explanation => (lowered.map_of.iter().zip(&graph.nodes))
+                .map(|(map, node)| NodeSlots {
+                    value: slots.value_of[*map],
+                    gradient: slots.gradient_of[*map].expect("every map has a gradient"),
+                    length: node.shape.len(),
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
         let plan = Self {
             settings,
             input: graph.nodes[0].shape,
             outputs: graph.output().shape.len(),
             scratch: steps
                 .iter()
-                .map(|step| step.kind.scratch(training))
+                .map(|step| step.kind.scratch(goes_back))
                 .max()
                 .unwrap_or(0),
             steps,
             values: slots.values,
             gradients: slots.gradients,
-            logits: slots.logits,
-            logits_gradient: slots.logits_gradient,
+            logits: slots.value_of[lowered.logits],
+            logits_gradient: slots.gradient_of[lowered.logits].unwrap_or(0),
             parameters: parameters.values().len(),
             output_lengths,
+            nodes,
         };
         memory::check(plan.bytes(), settings.batch)?;
         Ok(plan)

@@ -14,6 +14,8 @@ pub enum Purpose {
     Augment,
     /// Which samples are held out for validation.
     Split,
+    /// Noise and random choices of explanations.
+    Explain,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Self::Dropout => 3,
             Self::Augment => 4,
             Self::Split => 5,
+            Self::Explain => 6,
         }
     }
 }

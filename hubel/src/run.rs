@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 struct Context<'a> {
     cpu: &'a Cpu,
     parameters: &'a Parameters,
-    training: bool,
+    mode: Mode,
     /// Decides what dropout drops in this step of training.
     seed: u64,
     /// The step's index, by which its memory is found.
@@ -52,7 +52,7 @@ impl Plan {
         let context = Context {
             cpu,
             parameters,
-            training: self.settings.mode == Mode::Training,
+            mode: self.settings.mode,
             seed: 0,
             step,
         };
@@ -113,12 +113,11 @@ impl Plan {
         watch: &mut dyn FnMut(usize, Pass),
     ) {
         workspace.assert_fits(self);
-        let training = self.settings.mode == Mode::Training;
         for (i, step) in self.steps.iter().enumerate() {
             let context = Context {
                 cpu,
                 parameters,
-                training,
+                mode: self.settings.mode,
                 seed,
                 step: i,
             };
@@ -159,6 +158,12 @@ impl Plan {
             gradient,
         );
         BatchLoss { loss, correct }
+    }
+
+    /// The gradient by the logits, `[n, classes]`, where [`Plan::backward`] begins.
+    pub(crate) fn logits_gradient_mut<'a>(&self, workspace: &'a mut Workspace) -> &'a mut [f32] {
+        let length = self.settings.batch * self.outputs;
+        &mut workspace.gradients[self.logits_gradient][..length]
     }
 
     /// What held the first NaN or infinity of the last forward run in training: the images, a layer by name, or the loss.
@@ -203,7 +208,7 @@ impl Plan {
 
     fn assert_training(&self) {
         let mode = self.settings.mode;
-        assert!(mode == Mode::Training, "the plan is one for inference");
+        assert!(mode.trains(), "the plan is none for training");
     }
 
     /// As [`Plan::backward`]; calls `watch` after each part of a step.
@@ -215,13 +220,16 @@ impl Plan {
         seed: u64,
         watch: &mut dyn FnMut(usize, Pass),
     ) {
-        self.assert_training();
+        assert!(
+            self.settings.mode.goes_back(),
+            "the plan is one for inference"
+        );
         workspace.assert_fits(self);
         for (i, step) in self.steps.iter().enumerate().rev() {
             let context = Context {
                 cpu,
                 parameters,
-                training: true,
+                mode: self.settings.mode,
                 seed,
                 step: i,
             };
@@ -232,7 +240,9 @@ impl Plan {
                 let output = &workspace.values[step.output][..output_gradient.len()];
                 activation::backward_in_place(cpu, function, output, output_gradient);
             }
-            if let Kind::Convolution(convolution) = &step.kind {
+            if let Kind::Convolution(convolution) = &step.kind
+                && self.settings.mode.trains()
+            {
                 match &convolution.joint {
                     Some(joint) => convolution.joint_gradients(
                         &context,

@@ -28,6 +28,21 @@ impl Shape {
         self.height * self.width * self.channels
     }
 
+    /// Where the number at row, column and channel lies in a sample.
+    pub(crate) fn index(self, [y, x, channel]: [usize; 3]) -> usize {
+        (y * self.width + x) * self.channels + channel
+    }
+
+    /// The row, column and channel of the number that lies at `index`.
+    pub(crate) fn place(self, index: usize) -> [usize; 3] {
+        let pixel = index / self.channels;
+        [
+            pixel / self.width,
+            pixel % self.width,
+            index % self.channels,
+        ]
+    }
+
     /// Whether a sample holds no number at all.
     pub fn is_empty(self) -> bool {
         [self.height, self.width, self.channels].contains(&0)

@@ -1,20 +1,20 @@
 //! The memory of one run: everything a plan reads and writes, taken once.
 use hubel_kernels::{Buffer, pool};
 
-use crate::plan::{Kind, Mode, Plan};
+use crate::plan::{Kind, Plan};
 
 /// The memory of one run of a [`Plan`].
 #[derive(Default)]
 pub struct Workspace {
     /// One buffer for each value slot; slot 0 is the image `[n, h, w, c]`.
     pub(crate) values: Vec<Buffer>,
-    /// One buffer for each gradient slot (training).
+    /// One buffer for each gradient slot (training, explanation).
     pub(crate) gradients: Vec<Buffer>,
     /// The gradient of all parameters, laid out like them (training).
     pub(crate) parameter_gradient: Buffer,
     /// For each step: weights as its forward kernel wants them.
     pub(crate) packed_forward: Vec<Buffer>,
-    /// For each step: weights as the kernel of its input's gradient wants them (training).
+    /// For each step: weights as the kernel of its input's gradient wants them (training, explanation).
     pub(crate) packed_input_gradient: Vec<Buffer>,
     /// For each step: which of each window was the largest.
     pub(crate) indices: Vec<Vec<pool::Index>>,
@@ -37,8 +37,9 @@ impl Workspace {
 
     /// Becomes what [`Workspace::new`] gives, in the memory that it has where that is enough; [`Plan::pack`] comes next, as there.
     pub fn fit(&mut self, plan: &Plan) {
-        let training = plan.settings.mode == Mode::Training;
-        let in_training = |length| if training { length } else { 0 };
+        let mode = plan.settings.mode;
+        let in_training = |length| if mode.trains() { length } else { 0 };
+        let for_backward = |length| if mode.goes_back() { length } else { 0 };
         let kinds = || plan.steps.iter().map(|step| &step.kind);
         let reset = |buffers: &mut Vec<Buffer>, lengths: &[usize]| {
             buffers.resize_with(lengths.len(), Buffer::default);
@@ -54,7 +55,7 @@ impl Workspace {
         self.parameter_gradient.reset(in_training(plan.parameters));
         of_steps(&mut self.packed_forward, &Kind::packed_forward);
         of_steps(&mut self.packed_input_gradient, &|kind| {
-            in_training(kind.packed_input_gradient())
+            for_backward(kind.packed_input_gradient())
         });
         of_steps(&mut self.statistics, &Kind::statistics_len);
         of_steps(&mut self.sums, &Kind::sums_len);
@@ -62,8 +63,8 @@ impl Workspace {
         self.winners.resize_with(plan.steps.len(), Vec::new);
         for (i, kind) in kinds().enumerate() {
             let (indices, winners) = (kind.index_len(), kind.winners_len());
-            self.indices[i].resize(in_training(indices), Default::default());
-            self.winners[i].resize(in_training(winners), Default::default());
+            self.indices[i].resize(for_backward(indices), Default::default());
+            self.winners[i].resize(for_backward(winners), Default::default());
         }
         self.scratch.reset(plan.scratch);
     }

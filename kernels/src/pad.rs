@@ -31,7 +31,7 @@ pub struct Padding {
 
 impl Padding {
     /// The row (axis 0) or column (axis 1) of the input that place `i` of the output shows; none for a constant.
-    fn source(&self, axis: usize, i: usize) -> Option<usize> {
+    pub fn source(&self, axis: usize, i: usize) -> Option<usize> {
         let size = self.input[axis] as isize;
         let place = i as isize - self.before[axis] as isize;
         let source = match self.mode {

@@ -56,7 +56,7 @@ pub struct Pooled<'a> {
 
 impl Window {
     /// The rows (axis 0) or columns (axis 1) of the map under window `i`.
-    fn range(&self, axis: usize, i: usize) -> Range<usize> {
+    pub fn range(&self, axis: usize, i: usize) -> Range<usize> {
         let size = self.input[axis];
         match self.regions {
             Regions::Sliding {
@@ -77,7 +77,7 @@ impl Window {
     }
 
     /// What the mean along this axis is divided by.
-    fn divisor(&self, axis: usize, i: usize) -> usize {
+    pub fn divisor(&self, axis: usize, i: usize) -> usize {
         match self.regions {
             Regions::Sliding {
                 kernel,

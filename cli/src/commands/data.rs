@@ -44,7 +44,7 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
         count: arguments.count,
     };
     let sheet = Sheet::new(&feed, settings, &title)?;
-    sheet.save(&arguments.out)?;
+    sheet.drawing().save(&arguments.out)?;
     for bad in sheet.bad_files() {
         console.remark(&format!(
             "another picture stands in for {}: {}",

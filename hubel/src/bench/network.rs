@@ -124,12 +124,12 @@ impl Bench {
             weight_gradient_ms: None,
             input_gradient_ms: None,
         };
-        let training = self.plan.settings.mode == Mode::Training;
+        let mode = self.plan.settings.mode;
         let steps = self.plan.steps.iter();
         let mut rows: Vec<StepRow> = steps
-            .map(|step| row(&step.name, step.with_algorithms(training)))
+            .map(|step| row(&step.name, step.with_algorithms(mode)))
             .collect();
-        if training {
+        if mode.trains() {
             for kind in ["loss", "update, pack weights"] {
                 rows.push(row("", kind.into()));
             }

@@ -78,7 +78,7 @@ impl Preparation {
     }
 
     /// The geometry alone, for reading pictures of which nothing has been measured yet.
-    pub(super) fn unmeasured(shape: Shape, resize: Resize) -> Self {
+    pub(crate) fn unmeasured(shape: Shape, resize: Resize) -> Self {
         Self {
             shape,
             resize,

@@ -1,18 +1,13 @@
 //! A contact sheet: the pictures of one training step as the network sees them, with their classes, as one picture.
-mod lettering;
 #[cfg(test)]
 mod tests;
 
-use std::io::Cursor;
 use std::path::Path;
 
-use image::{ImageFormat, Rgb, RgbImage};
-
 use crate::data::{BadFile, Feed};
-use crate::formats::atomic::write_atomically;
+use crate::drawing::lettering::{HEIGHT as LINE, has_letters_for, width};
+use crate::drawing::{Drawing, FAINT, INK};
 use crate::{Error, Result, Shape, memory};
-
-use lettering::{HEIGHT as LINE, has_letters_for, width, write};
 
 /// What a sheet shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +25,7 @@ pub struct SheetSettings {
 /// The pictures of one training step, drawn.
 #[derive(Clone, Debug)]
 pub struct Sheet {
-    image: RgbImage,
+    drawing: Drawing,
     pictures: Vec<Shown>,
     bad_files: Vec<BadFile>,
 }
@@ -60,10 +55,6 @@ const ABOVE_TEXT: usize = 3;
 const TITLE: usize = 640;
 /// A sheet of more pixels than this is refused: few programs would open it.
 const MOST_PIXELS: usize = 200_000_000;
-
-const PAPER: Rgb<u8> = Rgb([244, 244, 242]);
-const INK: Rgb<u8> = Rgb([24, 24, 24]);
-const FAINT: Rgb<u8> = Rgb([120, 120, 120]);
 
 impl Sheet {
     /// Draws the pictures that training on `feed` sees in one step, with `title` above them.
@@ -97,30 +88,24 @@ impl Sheet {
         let (columns, rows) = layout.size();
         // A few small pictures need less room than the title above them.
         let columns = columns.max(width(title).min(TITLE) + 2 * GAP);
-        let mut image = RgbImage::from_pixel(columns as u32, rows as u32, PAPER);
+        let mut drawing = Drawing::blank(columns, rows);
         let room = columns - 2 * GAP;
-        write(&mut image, (GAP, GAP), room, title, INK);
+        drawing.write((GAP, GAP), room, title, INK);
         let mut pictures = Vec::new();
         for (place, (&draw, pixels)) in draws.iter().zip(&seen).enumerate() {
             let (left, top) = layout.corner(place);
             let mut corner = (left, top);
             if let Some(original) = originals.get(place) {
-                draw_picture(&mut image, corner, original, shape, layout.factor);
+                drawing.put(corner, original, shape, layout.factor);
                 corner.0 += shape.width * layout.factor + SEAM;
             }
-            draw_picture(&mut image, corner, pixels, shape, layout.factor);
+            drawing.put(corner, pixels, shape, layout.factor);
             let (index, label) = (feed.index(draw), feed.label(draw));
             let text = top + shape.height * layout.factor + ABOVE_TEXT;
             let class = class_text(label, &feed.dataset().classes()[label]);
-            write(&mut image, (left, text), layout.cell, &class, INK);
+            drawing.write((left, text), layout.cell, &class, INK);
             let index_text = index_text(feed, index);
-            write(
-                &mut image,
-                (left, text + LINE),
-                layout.cell,
-                &index_text,
-                FAINT,
-            );
+            drawing.write((left, text + LINE), layout.cell, &index_text, FAINT);
             pictures.push(Shown {
                 index,
                 label,
@@ -129,7 +114,7 @@ impl Sheet {
             });
         }
         Ok(Self {
-            image,
+            drawing,
             pictures,
             bad_files,
         })
@@ -145,32 +130,9 @@ impl Sheet {
         &self.bad_files
     }
 
-    /// Height, width and 3 channels.
-    pub fn shape(&self) -> Shape {
-        Shape::new(self.image.height() as usize, self.image.width() as usize, 3)
-    }
-
-    /// The sheet's pixels, `[h, w, 3]`.
-    pub fn pixels(&self) -> &[u8] {
-        self.image.as_raw()
-    }
-
-    /// The sheet as a PNG file's bytes.
-    pub fn png(&self) -> Vec<u8> {
-        let mut bytes = Cursor::new(Vec::new());
-        self.image
-            .write_to(&mut bytes, ImageFormat::Png)
-            .expect("a picture of bytes can be written to memory as PNG");
-        bytes.into_inner()
-    }
-
-    /// Writes the sheet to `path` as PNG, whatever the path's ending.
-    ///
-    /// # Errors
-    /// [`Error::Io`]
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let png = self.png();
-        write_atomically(path, |file| std::io::Write::write_all(file, &png))
+    /// The sheet itself.
+    pub fn drawing(&self) -> &Drawing {
+        &self.drawing
     }
 }
 
@@ -269,26 +231,6 @@ impl Layout {
                 "a sheet of all pictures of this step would have {width}×{height} pixels; show fewer of them"
             ),
         })
-    }
-}
-
-/// Draws a picture, each of its pixels as a square of `factor`; grey where it has no three channels.
-fn draw_picture(
-    image: &mut RgbImage,
-    (left, top): (usize, usize),
-    pixels: &[u8],
-    shape: Shape,
-    factor: usize,
-) {
-    for row in 0..shape.height * factor {
-        for column in 0..shape.width * factor {
-            let pixel = (row / factor * shape.width + column / factor) * shape.channels;
-            let colour = match shape.channels {
-                3 => [pixels[pixel], pixels[pixel + 1], pixels[pixel + 2]],
-                _ => [pixels[pixel]; 3],
-            };
-            image.put_pixel((left + column) as u32, (top + row) as u32, Rgb(colour));
-        }
     }
 }
 

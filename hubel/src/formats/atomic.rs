@@ -1,7 +1,7 @@
 //! Files are replaced, never overwritten.
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,6 +29,14 @@ pub(crate) fn write_atomically(
         path: path.into(),
         source,
     })
+}
+
+/// Replaces the file at `path` by one of these bytes: a reader sees the old file or the new one, whole.
+///
+/// # Errors
+/// [`Error::Io`]
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, |file| file.write_all(bytes))
 }
 
 fn write(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {

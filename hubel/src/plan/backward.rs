@@ -2,14 +2,17 @@
 use hubel_kernels::activation::Activation;
 
 use super::step::{GradientTarget, Kind, Step, SumsFor};
+use super::{Mode, PlanSettings};
 
 /// Decides, for each step, where the gradients of its inputs go and who applies the derivative of a fused activation: the last step
 /// that writes the gradient of a map, if it is a convolution, does it in its epilogue. A max pool commutes with it (the derivative at
 /// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
 /// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied, and such a convolution takes the sums of
 /// a batch normalisation before it. Where the convolution before a batch normalisation makes the gradient between them, it finds that of the
-/// latter's output in its place.
-pub(super) fn plan(steps: &mut [Step], maps: usize, fuse: bool) {
+/// latter's output in its place. In a plan to explain the image has a gradient too.
+pub(super) fn plan(steps: &mut [Step], maps: usize, settings: PlanSettings) {
+    let fuse = settings.fuse;
+    let reaches_image = settings.mode == Mode::Explanation;
     let mut readers = vec![0; maps];
     steps
         .iter()
@@ -54,7 +57,7 @@ pub(super) fn plan(steps: &mut [Step], maps: usize, fuse: bool) {
             });
             step.backward
                 .inputs
-                .push((*map != 0).then(|| GradientTarget {
+                .push((*map != 0 || reaches_image).then(|| GradientTarget {
                     gradient: 0,
                     accumulate: std::mem::replace(&mut written[*map], true),
                     mask,

@@ -19,6 +19,8 @@ pub(super) struct Lowered {
     pub(super) steps: Vec<Step>,
     /// Floats of each map; map 0 is the image.
     pub(super) maps: Vec<usize>,
+    /// The map that holds the output of each node.
+    pub(super) map_of: Vec<usize>,
     pub(super) logits: usize,
 }
 
@@ -49,11 +51,14 @@ pub(super) fn lower(
             lowering.lower(node);
         }
     }
-    let logits = lowering.map_of[graph.nodes.len() - 1].expect("every node has been lowered");
+    let map_of: Vec<usize> = (0..graph.nodes.len())
+        .map(|node| lowering.map(node))
+        .collect();
     Lowered {
         steps: lowering.steps,
         maps: lowering.maps,
-        logits,
+        logits: map_of[graph.nodes.len() - 1],
+        map_of,
     }
 }
 
@@ -75,11 +80,10 @@ impl Lowering<'_> {
         let node = &self.graph.nodes[i];
         let inputs: Vec<usize> = node.inputs.iter().map(|input| self.map(*input)).collect();
         let from = self.graph.nodes[node.inputs[0]].shape;
-        let inference = self.settings.mode == Mode::Inference;
         let kind = match &node.operation {
             Operation::Image => unreachable!("only node 0 is the image"),
             Operation::Flatten => return self.alias(i),
-            Operation::Dropout(_) if inference => return self.alias(i),
+            Operation::Dropout(_) if !self.settings.mode.trains() => return self.alias(i),
             Operation::Dropout(probability) => Kind::Dropout {
                 probability: *probability,
                 layer: i as u64,

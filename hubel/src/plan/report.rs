@@ -10,7 +10,7 @@ use super::{Convolution, Kind, Mode, Plan, Step};
 /// What a plan computes, and how; serialised it is what `hubel inspect --plan --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanReport {
-    /// `training` or `inference`
+    /// `training`, `inference` or `explanation`
     pub mode: &'static str,
     /// Images in a batch.
     pub batch: usize,
@@ -77,9 +77,13 @@ pub struct PlanMemory {
 impl Plan {
     /// The plan as something to read.
     pub fn report(&self) -> PlanReport {
-        let training = self.settings.mode == Mode::Training;
+        let mode = self.settings.mode;
         PlanReport {
-            mode: if training { "training" } else { "inference" },
+            mode: match mode {
+                Mode::Training => "training",
+                Mode::Inference => "inference",
+                Mode::Explanation => "explanation",
+            },
             batch: self.settings.batch,
             input: [self.input.height, self.input.width, self.input.channels],
             precise: self.settings.precise,
@@ -90,7 +94,7 @@ impl Plan {
                     } else {
                         *floats
                     };
-                    step.report(training, size_of::<f32>() * written)
+                    step.report(mode, size_of::<f32>() * written)
                 })
                 .collect(),
             memory: self.memory(),
@@ -99,9 +103,9 @@ impl Plan {
 
     /// The memory that a run takes.
     pub fn memory(&self) -> PlanMemory {
-        let training = self.settings.mode == Mode::Training;
+        let mode = self.settings.mode;
         let kinds = || self.steps.iter().map(|step| &step.kind);
-        let packed = kinds().map(|kind| match training {
+        let packed = kinds().map(|kind| match mode.goes_back() {
             true => kind.packed_forward() + kind.packed_input_gradient(),
             false => kind.packed_forward(),
         });
@@ -114,8 +118,8 @@ impl Plan {
             gradient_slots: self.gradients.len(),
             packed_bytes: bytes(packed.sum()),
             scratch_bytes: bytes(self.scratch),
-            parameter_bytes: bytes(self.parameters) * if training { 3 } else { 1 },
-            index_bytes: match training {
+            parameter_bytes: bytes(self.parameters) * if mode.trains() { 3 } else { 1 },
+            index_bytes: match mode.goes_back() {
                 true => kinds().map(Kind::index_bytes).sum(),
                 false => 0,
             },
@@ -137,7 +141,7 @@ impl Plan {
 }
 
 impl Step {
-    fn report(&self, training: bool, output_bytes: usize) -> StepReport {
+    fn report(&self, mode: Mode, output_bytes: usize) -> StepReport {
         let convolutions: &[Box<Convolution>] = match &self.kind {
             Kind::Convolution(convolution) => std::slice::from_ref(convolution),
             Kind::Chain(chain) => &chain.convolutions,
@@ -148,7 +152,7 @@ impl Step {
         let algorithm = |pass: Pass| {
             let algorithms = convolutions
                 .iter()
-                .filter_map(|step| self.algorithm(step, pass, training));
+                .filter_map(|step| self.algorithm(step, pass, mode));
             joined(algorithms.map(|by| by.to_string()).collect())
         };
         let mut backward = Vec::new();

@@ -1,21 +1,22 @@
 //! Which memory each map and each gradient lives in: maps whose lives do not overlap take turns in one slot.
+use super::Mode;
 use super::step::Step;
 
 pub(super) struct Slots {
     pub(super) values: Vec<usize>,
     pub(super) gradients: Vec<usize>,
-    pub(super) logits: usize,
-    pub(super) logits_gradient: usize,
+    /// The value slot of each map.
+    pub(super) value_of: Vec<usize>,
+    /// The gradient slot of each map that has one.
+    pub(super) gradient_of: Vec<Option<usize>>,
 }
 
 /// Replaces the maps in `steps` by slots. `maps` holds the length of each map; map 0 is the image.
-pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training: bool) -> Slots {
+pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, mode: Mode) -> Slots {
     let mut gradients = Pool::default();
     let mut gradient_of: Vec<Option<usize>> = vec![None; maps.len()];
-    let mut logits_gradient = 0;
-    if training {
-        logits_gradient = gradients.take(maps[logits]);
-        gradient_of[logits] = Some(logits_gradient);
+    if mode.goes_back() {
+        gradient_of[logits] = Some(gradients.take(maps[logits]));
         for step in steps.iter_mut().rev() {
             let own = gradient_of[step.output]
                 .expect("every map but the image has a reader or is the logits");
@@ -30,7 +31,7 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
                         *gradient_of[*map].get_or_insert_with(|| gradients.take(maps[*map]));
                 }
             }
-            if stays.is_none() {
+            if stays.is_none() && mode != Mode::Explanation {
                 gradients.give_back(own);
             }
         }
@@ -50,7 +51,7 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
             true => slot_of[step.inputs[0]],
             false => values.take(maps[step.output]),
         };
-        if !training {
+        if mode == Mode::Inference {
             let mut ended: Vec<usize> = step.inputs.clone();
             ended.sort_unstable();
             ended.dedup();
@@ -64,8 +65,8 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, training
     Slots {
         values: values.lengths,
         gradients: gradients.lengths,
-        logits: slot_of[logits],
-        logits_gradient,
+        value_of: slot_of,
+        gradient_of,
     }
 }
 

@@ -6,6 +6,7 @@ use hubel_kernels::conv::{self, Algorithm, Pass};
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 
+use super::Mode;
 use super::chain::Chain;
 use super::statistics::Statistics;
 
@@ -27,25 +28,25 @@ impl Step {
         &self,
         convolution: &Convolution,
         pass: Pass,
-        training: bool,
+        mode: Mode,
     ) -> Option<Algorithm> {
         let reaches_back = self.backward.inputs.iter().any(Option::is_some);
         match pass {
             Pass::Forward => Some(convolution.forward.algorithm()),
-            Pass::InputGradient if training && reaches_back => {
+            Pass::InputGradient if mode.goes_back() && reaches_back => {
                 Some(convolution.input_gradient.algorithm())
             }
-            Pass::WeightGradient if training => Some(convolution.weight_gradient.algorithm()),
+            Pass::WeightGradient if mode.trains() => Some(convolution.weight_gradient.algorithm()),
             _ => None,
         }
     }
 
     /// What is computed, and of a convolution by which algorithm in each pass, or by which one where all agree.
-    pub(crate) fn with_algorithms(&self, training: bool) -> String {
+    pub(crate) fn with_algorithms(&self, mode: Mode) -> String {
         let Kind::Convolution(convolution) = &self.kind else {
             return self.kind.summary();
         };
-        let algorithm = |pass| self.algorithm(convolution, pass, training);
+        let algorithm = |pass| self.algorithm(convolution, pass, mode);
         let forward = convolution.forward.algorithm();
         let gradients = [
             ("input", algorithm(Pass::InputGradient)),
@@ -288,9 +289,9 @@ impl Kind {
     }
 
     /// Floats of scratch memory.
-    pub(crate) fn scratch(&self, training: bool) -> usize {
+    pub(crate) fn scratch(&self, goes_back: bool) -> usize {
         match self {
-            Self::Convolution(step) if training => (step.forward.scratch_len())
+            Self::Convolution(step) if goes_back => (step.forward.scratch_len())
                 .max(step.input_gradient.scratch_len())
                 .max(step.weight_gradient.scratch_len())
                 .max((step.joint.as_ref()).map_or(0, |joint| joint.pass.scratch_len())),

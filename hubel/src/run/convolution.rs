@@ -22,7 +22,7 @@ impl Convolution {
             &mut workspace.statistics[context.step],
             &mut workspace.scratch,
         );
-        if context.training && input.is_some_and(Option::is_some) {
+        if context.mode.goes_back() && input.is_some_and(Option::is_some) {
             let weights = &context.parameters.values()[self.weight.clone()];
             self.input_gradient.pack(
                 context.cpu,
@@ -112,7 +112,7 @@ impl Convolution {
             let scratch = &mut workspace.scratch;
             if self.pooled {
                 let winners = &mut workspace.winners[context.step][..];
-                let winners = context.training.then_some(winners);
+                let winners = context.mode.goes_back().then_some(winners);
                 (self.forward).run_pooled(cpu, input, packed, &epilogue, output, winners, scratch);
             } else {
                 (self.forward).run(cpu, input, packed, &epilogue, output, scratch);

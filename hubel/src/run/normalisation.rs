@@ -23,7 +23,7 @@ impl Normalisation {
             summand,
             ..
         } = Statistics::of_mut(&mut workspace.statistics[context.step]);
-        if context.training {
+        if context.mode.trains() {
             let is_told = self.forward_parts.is_some_and(|parts| {
                 let parts = &workspace.sums[context.step][..parts * 2 * self.channels];
                 let origin = &values[self.running_mean.clone()];
@@ -60,6 +60,9 @@ impl Normalisation {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
+        if !context.mode.trains() {
+            return self.backward_of_running(context, step, workspace, output_gradient);
+        }
         let own = Statistics::of_mut(&mut workspace.statistics[context.step]);
         let values = context.parameters.values();
         let batch = Batch {
@@ -84,6 +87,30 @@ impl Normalisation {
             shift_gradient,
             own.coefficients,
         );
+        if let Some(target) = &step.backward.inputs[0] {
+            let gradient = &mut workspace.gradients[target.gradient][..output_gradient.len()];
+            input_gradient.write(context.cpu, gradient, target.accumulate);
+        }
+        step.pass_on_gradient(context.cpu, workspace, 1, output_gradient);
+    }
+
+    /// Where the running statistics were used, a linear function: its gradient is the factor times that of the output.
+    fn backward_of_running(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        workspace: &mut Workspace,
+        output_gradient: &[f32],
+    ) {
+        let own = Statistics::of_mut(&mut workspace.statistics[context.step]);
+        own.coefficients.fill(0.0);
+        own.coefficients[..self.channels].copy_from_slice(own.factor);
+        let input_gradient = batch_norm::InputGradient {
+            input: &workspace.values[step.inputs[0]][..output_gradient.len()],
+            mean: own.mean,
+            output_gradient,
+            coefficients: own.coefficients,
+        };
         if let Some(target) = &step.backward.inputs[0] {
             let gradient = &mut workspace.gradients[target.gradient][..output_gradient.len()];
             input_gradient.write(context.cpu, gradient, target.accumulate);

@@ -23,7 +23,8 @@ pub(super) fn max_forward(
         normalised: normalised_by.map(|by| by.factors(&workspace.statistics)),
     };
     let index = context
-        .training
+        .mode
+        .goes_back()
         .then_some(&mut workspace.indices[context.step][..]);
     pool::max_forward(context.cpu, pooling, input, output, index);
 }

@@ -34,7 +34,7 @@ const SECOND: SheetSettings = SheetSettings {
 /// The pixels of a picture as they stand in the sheet, checked to be even squares.
 fn read_back(sheet: &Sheet, shown: &Shown, shape: Shape) -> Vec<u8> {
     let at = |row: usize, column: usize| {
-        &sheet.pixels()[(row * sheet.shape().width + column) * 3..][..3]
+        &sheet.drawing().pixels()[(row * sheet.drawing().shape().width + column) * 3..][..3]
     };
     let mut pixels = Vec::new();
     for row in 0..shape.height {
@@ -142,9 +142,9 @@ fn the_file_is_a_png_that_reads_back() {
     let sheet = Sheet::new(&feed, SECOND, "a title, far too long for the sheet").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sheet.png");
-    sheet.save(&path).unwrap();
+    sheet.drawing().save(&path).unwrap();
     let read = image::open(&path).unwrap().into_rgb8();
-    assert_eq!(read.as_raw(), sheet.pixels());
+    assert_eq!(read.as_raw(), sheet.drawing().pixels());
 }
 
 #[test]

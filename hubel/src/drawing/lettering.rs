@@ -3,19 +3,19 @@ use image::{Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
 /// Height of a line in pixels.
-pub(super) const HEIGHT: usize = 16;
+pub(crate) const HEIGHT: usize = 16;
 const WEIGHT: FontWeight = FontWeight::Regular;
 const RASTER: RasterHeight = RasterHeight::Size16;
 /// Stands for letters that the font does not have.
 const UNKNOWN: char = '\u{fffd}';
 
 /// Pixels that a text takes across.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().filter(|letter| !is_mark(*letter)).count() * get_raster_width(WEIGHT, RASTER)
 }
 
 /// Whether every letter can be drawn.
-pub(super) fn has_letters_for(text: &str) -> bool {
+pub(crate) fn has_letters_for(text: &str) -> bool {
     text.chars()
         .all(|letter| is_mark(letter) || get_raster(letter, WEIGHT, RASTER).is_some())
 }
@@ -42,7 +42,7 @@ fn fitted(text: &str, room: usize) -> String {
 }
 
 /// Writes one line with its upper left corner at (column, row) into at most `room` pixels across.
-pub(super) fn write(
+pub(crate) fn write(
     image: &mut RgbImage,
     (left, top): (usize, usize),
     room: usize,

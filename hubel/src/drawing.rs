@@ -1,0 +1,85 @@
+//! Pictures that hubel draws, for people to look at.
+pub(crate) mod lettering;
+
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::formats::atomic::write_atomically;
+use crate::{Result, Shape};
+
+/// The ground of a drawing, what is written on it, and what matters less.
+pub(crate) const PAPER: Rgb<u8> = Rgb([244, 244, 242]);
+pub(crate) const INK: Rgb<u8> = Rgb([24, 24, 24]);
+pub(crate) const FAINT: Rgb<u8> = Rgb([120, 120, 120]);
+
+/// A picture that hubel has drawn.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    pub(crate) image: RgbImage,
+}
+
+impl Drawing {
+    /// Paper without anything on it.
+    pub(crate) fn blank(width: usize, height: usize) -> Self {
+        Self {
+            image: RgbImage::from_pixel(width as u32, height as u32, PAPER),
+        }
+    }
+
+    /// Height, width and 3 channels.
+    pub fn shape(&self) -> Shape {
+        Shape::new(self.image.height() as usize, self.image.width() as usize, 3)
+    }
+
+    /// The pixels, `[h, w, 3]`.
+    pub fn pixels(&self) -> &[u8] {
+        self.image.as_raw()
+    }
+
+    /// The drawing as a PNG file's bytes.
+    pub fn png(&self) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        self.image
+            .write_to(&mut bytes, ImageFormat::Png)
+            .expect("a picture of bytes can be written to memory as PNG");
+        bytes.into_inner()
+    }
+
+    /// Writes the drawing to `path` as PNG, whatever the path's ending.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io)
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let png = self.png();
+        write_atomically(path, |file| file.write_all(&png))
+    }
+
+    /// Draws pixels of `shape`, each as a square of `factor`, with the upper left corner at (column, row); grey where there are no three
+    /// channels.
+    pub(crate) fn put(
+        &mut self,
+        (left, top): (usize, usize),
+        pixels: &[u8],
+        shape: Shape,
+        factor: usize,
+    ) {
+        for row in 0..shape.height * factor {
+            for column in 0..shape.width * factor {
+                let pixel = (row / factor * shape.width + column / factor) * shape.channels;
+                let colour = match shape.channels {
+                    3 => [pixels[pixel], pixels[pixel + 1], pixels[pixel + 2]],
+                    _ => [pixels[pixel]; 3],
+                };
+                let (column, row) = ((left + column) as u32, (top + row) as u32);
+                self.image.put_pixel(column, row, Rgb(colour));
+            }
+        }
+    }
+
+    /// Writes a line with its upper left corner at (column, row) into at most `room` pixels across.
+    pub(crate) fn write(&mut self, corner: (usize, usize), room: usize, text: &str, ink: Rgb<u8>) {
+        lettering::write(&mut self.image, corner, room, text, ink);
+    }
+}

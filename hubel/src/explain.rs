@@ -1,0 +1,247 @@
+//! Looking into a trained network: what each layer computes for a picture, why it says what it says, and whether such an explanation can be
+//! trusted.
+//!
+//! One question a file:
+//!
+//! | question | where |
+//! |---|---|
+//! | What did each layer compute, and what is the gradient of a score by it? | [`Explainer`] |
+//! | How does one number of a map come about, and where does its gradient go? | [`arithmetic`] |
+//! | Which places of a picture does a filter, learned or made by hand, answer to? | [`response`], [`kernel`] |
+//! | Which places of the picture speak for a class? | [`grad_cam`], [`gradients`], [`occlusion`] |
+//!
+//! ```
+//! use hubel::explain::{Explainer, Score, grad_cam};
+//! # use hubel::{Cpu, Model, Network, Preparation, Shape};
+//! # let preparation = Preparation {
+//! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], ink: None,
+//! # };
+//! # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
+//! # let model = Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?;
+//! # let image = vec![0.3; 16 * 16 * 3];
+//! let mut explainer = Explainer::new(&Cpu::best(2), &model, 1)?;
+//! explainer.look(&image); // As `Preparation` makes it: [h, w, c].
+//! let cat = Score::of(0);
+//! let map = grad_cam::map(&mut explainer, &cat, None)?;
+//! println!("{}: {}×{} numbers", map.layer, map.height, map.width);
+//! # Ok::<(), hubel::Error>(())
+//! ```
+//!
+//! An explanation runs a plan of its own ([`Mode::Explanation`](crate::plan::Mode)): nothing is fused, so that every named map exists, and the
+//! maps and their gradients stay in memory.
+pub mod arithmetic;
+pub mod draw;
+pub mod grad_cam;
+pub mod gradients;
+pub mod kernel;
+pub mod occlusion;
+pub mod response;
+
+use hubel_kernels::Cpu;
+
+use crate::nearest::nearest;
+use crate::network::{Graph, Node};
+use crate::{Error, Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
+pub use kernel::Kernel;
+
+/// What is explained: the logit of a class, or by how much it exceeds that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Score {
+    /// The class.
+    pub class: usize,
+    /// The class whose logit is taken away.
+    pub against: Option<usize>,
+}
+
+impl Score {
+    /// The logit of a class.
+    pub fn of(class: usize) -> Self {
+        Self {
+            class,
+            against: None,
+        }
+    }
+
+    /// Its value for these logits.
+    pub fn value(&self, logits: &[f32]) -> f32 {
+        logits[self.class] - self.against.map_or(0.0, |other| logits[other])
+    }
+
+    /// Writes its gradient by the logits.
+    fn gradient(&self, logits: &mut [f32]) {
+        logits.fill(0.0);
+        logits[self.class] += 1.0;
+        if let Some(other) = self.against {
+            logits[other] -= 1.0;
+        }
+    }
+}
+
+/// Numbers over the pixels of a map or a picture, `[height, width]`: how much each speaks for a score, or what a filter answers there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heatmap {
+    /// The layer whose map it lies over; empty for the picture.
+    pub layer: String,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Row by row.
+    pub values: Vec<f32>,
+}
+
+impl Heatmap {
+    /// The sum over the channels of `[h, w, c]` at each pixel.
+    fn sum_of_channels(layer: &str, shape: Shape, values: &[f32]) -> Self {
+        let pixels = values.chunks_exact(shape.channels);
+        Self {
+            layer: layer.to_owned(),
+            height: shape.height,
+            width: shape.width,
+            values: pixels.map(|pixel| pixel.iter().sum()).collect(),
+        }
+    }
+
+    /// The row and column of the largest number; of equal ones the first.
+    pub fn brightest(&self) -> [usize; 2] {
+        let best = (0..self.values.len())
+            .rev()
+            .max_by(|a, b| self.values[*a].total_cmp(&self.values[*b]))
+            .unwrap_or(0);
+        [best / self.width.max(1), best % self.width.max(1)]
+    }
+
+    /// The same over `height × width` pixels, bilinear between the centres of its own (PyTorch's `align_corners=False`).
+    pub fn resized(&self, height: usize, width: usize) -> Self {
+        let taps = |from: usize, to: usize, i: usize| {
+            let place = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
+            let low = (place as usize).min(from - 1);
+            (low, (low + 1).min(from - 1), place - low as f64)
+        };
+        let columns: Vec<_> = (0..width).map(|x| taps(self.width, width, x)).collect();
+        let mut values = Vec::with_capacity(height * width);
+        for y in 0..height {
+            let (top, bottom, down) = taps(self.height, height, y);
+            for &(left, right, across) in &columns {
+                let at = |y: usize, x: usize| f64::from(self.values[y * self.width + x]);
+                let upper = at(top, left) * (1.0 - across) + at(top, right) * across;
+                let lower = at(bottom, left) * (1.0 - across) + at(bottom, right) * across;
+                values.push((upper * (1.0 - down) + lower * down) as f32);
+            }
+        }
+        Self {
+            layer: self.layer.clone(),
+            height,
+            width,
+            values,
+        }
+    }
+}
+
+/// A model with the memory to look into it: the maps of all layers for a batch of pictures, and the gradients of a score by them.
+pub struct Explainer {
+    cpu: Cpu,
+    graph: Graph,
+    parameters: Parameters,
+    plan: Plan,
+    workspace: Workspace,
+}
+
+impl Explainer {
+    /// Takes the memory to look at `batch` pictures at a time.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where that is more than the machine has.
+    pub fn new(cpu: &Cpu, model: &Model, batch: usize) -> Result<Self> {
+        let settings = PlanSettings {
+            precise: model.precise,
+            ..PlanSettings::explanation(batch)
+        };
+        Self::of_graph(cpu, model.graph()?, model.parameters().clone(), settings)
+    }
+
+    fn of_graph(
+        cpu: &Cpu,
+        graph: Graph,
+        parameters: Parameters,
+        settings: PlanSettings,
+    ) -> Result<Self> {
+        let plan = Plan::compile(&graph, &parameters, cpu, settings)?;
+        let mut workspace = Workspace::new(&plan);
+        plan.pack(cpu, &parameters, &mut workspace);
+        Ok(Self {
+            cpu: cpu.clone(),
+            graph,
+            parameters,
+            plan,
+            workspace,
+        })
+    }
+
+    /// Computes the maps of all layers for prepared pictures, `[n, h, w, c]` with n the batch.
+    ///
+    /// # Panics
+    /// If there are more or fewer numbers.
+    pub fn look(&mut self, images: &[f32]) {
+        self.workspace.images_mut().copy_from_slice(images);
+        (self.plan).forward(&self.cpu, &self.parameters, &mut self.workspace, 0);
+    }
+
+    /// Computes the gradient of `score` of each picture by the maps of all layers.
+    pub fn trace_back(&mut self, score: &Score) {
+        let logits = self.plan.logits_gradient_mut(&mut self.workspace);
+        let classes = self.graph.output().shape.len();
+        (logits.chunks_exact_mut(classes)).for_each(|logits| score.gradient(logits));
+        (self.plan).backward(&self.cpu, &self.parameters, &mut self.workspace, 0);
+    }
+
+    /// The logits, `[n, classes]`.
+    pub fn logits(&self) -> &[f32] {
+        self.plan.logits(&self.workspace)
+    }
+
+    /// The layers as nodes of the graph; the first is the image.
+    pub fn nodes(&self) -> &[Node] {
+        &self.graph.nodes
+    }
+
+    /// The weights.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The output of a node, `[n, h, w, c]`.
+    pub fn map(&self, node: usize) -> &[f32] {
+        let slots = self.plan.nodes[node];
+        &self.workspace.values[slots.value][..self.plan.batch() * slots.length]
+    }
+
+    /// The gradient of the score last [traced back](Explainer::trace_back) by the output of a node, `[n, h, w, c]`.
+    pub fn gradient(&self, node: usize) -> &[f32] {
+        let slots = self.plan.nodes[node];
+        &self.workspace.gradients[slots.gradient][..self.plan.batch() * slots.length]
+    }
+
+    /// The node of the layer of this name.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if there is none; the nearest name is offered.
+    pub fn node(&self, name: &str) -> Result<usize> {
+        let names = || self.graph.nodes[1..].iter().map(|node| &*node.name);
+        names()
+            .position(|known| known == name)
+            .map(|place| place + 1)
+            .ok_or_else(|| {
+                let hint = match nearest(name, names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`hubel inspect` lists the layers".to_owned(),
+                };
+                Error::Settings {
+                    problem: format!("the network has no layer `{name}`; {hint}"),
+                }
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,439 @@
+//! The arithmetic of one number of a map: what it is made of, and where its gradient goes.
+use hubel_kernels::Cpu;
+use hubel_kernels::activation::{self, Activation};
+use hubel_kernels::pad::{self, Padding};
+use hubel_kernels::pool::{Regions, Window};
+
+use super::Explainer;
+use crate::layers::PaddingMode;
+use crate::network::{self, Operation, Role};
+use crate::{Error, Result, Shape};
+
+/// How one number of a map comes about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arithmetic {
+    /// The layer, by name.
+    pub layer: String,
+    /// What it is: `conv`, `maxpool` …
+    pub kind: &'static str,
+    /// Row, column and channel in its map.
+    pub at: [usize; 3],
+    /// The number, as the plan computed it.
+    pub value: f32,
+    /// How it follows from the terms.
+    pub rule: Rule,
+    /// What it is computed from. A convolution has one for each number under its filter, row by row, padding included.
+    pub terms: Vec<Term>,
+    /// The number again, computed from the terms in f64.
+    pub result: f64,
+    /// The gradient by this number of the score that was [traced back](Explainer::trace_back) last; 0 where none was.
+    pub gradient: f32,
+}
+
+/// How a number follows from its terms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Σ weight · value + bias: convolutions, linear layers, means, additions.
+    Sum {
+        /// What is added.
+        bias: f32,
+    },
+    /// The largest term.
+    Largest {
+        /// Which it is; of equal ones the first.
+        winner: usize,
+    },
+    /// scale · (value − mean) / √(variance + epsilon) + shift
+    Normalise {
+        /// The running mean.
+        mean: f32,
+        /// The running variance.
+        variance: f32,
+        /// What is added to the variance.
+        epsilon: f32,
+        /// The learned factor.
+        scale: f32,
+        /// The learned summand.
+        shift: f32,
+    },
+    /// A function of the only term.
+    Function(Activation),
+    /// The only term as it is: what is flattened, dropped out (in training alone) or laid side by side.
+    Same,
+    /// e^(value of this class) / Σ e^value over all classes.
+    Softmax {
+        /// The term that is this class.
+        class: usize,
+    },
+}
+
+/// A number that another one is computed from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// The node it belongs to.
+    pub node: usize,
+    /// Its row, column and channel in the map of that node; `None` where it is padding.
+    pub at: Option<[usize; 3]>,
+    /// The number.
+    pub value: f32,
+    /// What it is multiplied with in a [sum](Rule::Sum); 1 elsewhere.
+    pub weight: f32,
+    /// The derivative of the result by it.
+    pub derivative: f64,
+}
+
+impl Arithmetic {
+    /// What goes back to a term of the gradient of this number. A term that other numbers read as well gets more from those.
+    pub fn share(&self, term: &Term) -> f64 {
+        f64::from(self.gradient) * term.derivative
+    }
+}
+
+/// The arithmetic of the number at row, column and channel `at` of the map of `node`, for the first picture last
+/// [looked at](Explainer::look).
+///
+/// # Errors
+/// Where the map has no such place, or the node is the image.
+pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmetic> {
+    let own = &explainer.nodes()[node];
+    let Shape {
+        height,
+        width,
+        channels,
+    } = own.shape;
+    let [y, x, channel] = at;
+    if y >= height || x >= width || channel >= channels {
+        return Err(Error::Settings {
+            problem: format!(
+                "layer `{}` has a map of {}: there is no row {y}, column {x}, channel {channel}; they count from 0 to {}, {} and {}",
+                own.name,
+                own.shape,
+                height - 1,
+                width - 1,
+                channels - 1
+            ),
+        });
+    }
+    let place = Place {
+        explainer,
+        node,
+        at,
+    };
+    let (rule, terms) = match &own.operation {
+        Operation::Image => {
+            let problem = "the numbers of the image are computed from nothing; name a layer".to_owned();
+            return Err(Error::Settings { problem });
+        }
+        Operation::Conv(settings) => place.convolution(settings),
+        Operation::Linear { .. } => place.linear(),
+        Operation::MaxPool(window) => place.largest(sliding(*window, false)),
+        Operation::AvgPool {
+            window,
+            count_padding,
+        } => place.mean(sliding(*window, *count_padding)),
+        Operation::GlobalMaxPool | Operation::AdaptiveMaxPool => place.largest(Regions::Adaptive),
+        Operation::GlobalAvgPool | Operation::AdaptiveAvgPool => place.mean(Regions::Adaptive),
+        Operation::BatchNorm { epsilon, .. } => place.normalise(*epsilon),
+        Operation::Activation(function) => place.function(*function),
+        Operation::Add => place.sum_of_inputs(),
+        Operation::Flatten => place.same(0, explainer.nodes()[own.inputs[0]].shape.place(channel)),
+        Operation::Dropout(_) => place.same(0, at),
+        Operation::Concat => place.side_by_side(),
+    };
+    let index = own.shape.index(at);
+    Ok(Arithmetic {
+        layer: own.name.clone(),
+        kind: own.operation.kind(),
+        at,
+        value: explainer.map(node)[index],
+        result: result(&explainer.cpu, rule, &terms),
+        rule,
+        terms,
+        gradient: explainer.gradient(node)[index],
+    })
+}
+
+/// The arithmetic of the probability of `class`, which a softmax makes of all logits. Its gradient is 1: it is what is explained.
+pub fn softmax(explainer: &Explainer, class: usize) -> Arithmetic {
+    let node = explainer.nodes().len() - 1;
+    let logits = &explainer.logits()[..explainer.nodes()[node].shape.len()];
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits
+        .iter()
+        .map(|logit| f64::from(logit - largest).exp())
+        .collect();
+    let total: f64 = powers.iter().sum();
+    let own = powers[class] / total;
+    let terms = logits.iter().zip(&powers).enumerate();
+    let terms: Vec<Term> = terms
+        .map(|(i, (logit, power))| Term {
+            node,
+            at: Some(explainer.nodes()[node].shape.place(i)),
+            value: *logit,
+            weight: 1.0,
+            derivative: own * (f64::from(u8::from(i == class)) - power / total),
+        })
+        .collect();
+    let rule = Rule::Softmax { class };
+    Arithmetic {
+        layer: "softmax".to_owned(),
+        kind: "softmax",
+        at: [0, 0, class],
+        value: own as f32,
+        result: result(&explainer.cpu, rule, &terms),
+        rule,
+        terms,
+        gradient: 1.0,
+    }
+}
+
+fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
+    let value = |i: usize| f64::from(terms[i].value);
+    match rule {
+        Rule::Sum { bias } => {
+            let products = terms.iter();
+            let products = products.map(|term| f64::from(term.value) * f64::from(term.weight));
+            products.sum::<f64>() + f64::from(bias)
+        }
+        Rule::Largest { winner } => value(winner),
+        Rule::Normalise {
+            mean,
+            variance,
+            epsilon,
+            scale,
+            shift,
+        } => {
+            let deviation = (f64::from(variance) + f64::from(epsilon)).sqrt();
+            f64::from(scale) * (value(0) - f64::from(mean)) / deviation + f64::from(shift)
+        }
+        Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
+        Rule::Same => value(0),
+        Rule::Softmax { class } => {
+            let powers = terms.iter();
+            let powers = powers.map(|term| (f64::from(term.value) - value(class)).exp());
+            1.0 / powers.sum::<f64>()
+        }
+    }
+}
+
+/// A number in the map of a node.
+struct Place<'a> {
+    explainer: &'a Explainer,
+    node: usize,
+    at: [usize; 3],
+}
+
+impl Place<'_> {
+    /// The shape of an input.
+    fn input(&self, i: usize) -> Shape {
+        let nodes = self.explainer.nodes();
+        nodes[nodes[self.node].inputs[i]].shape
+    }
+
+    /// The number at `at` of an input.
+    fn term(&self, i: usize, at: [usize; 3], weight: f32) -> Term {
+        let node = self.explainer.nodes()[self.node].inputs[i];
+        Term {
+            node,
+            at: Some(at),
+            value: self.explainer.map(node)[self.input(i).index(at)],
+            weight,
+            derivative: f64::from(weight),
+        }
+    }
+
+    /// A tensor of the layer.
+    fn tensor(&self, role: Role) -> Option<&[f32]> {
+        let parameters = self.explainer.parameters();
+        let range = parameters.range(self.node, role)?;
+        Some(&parameters.values()[range])
+    }
+
+    fn bias(&self) -> Rule {
+        let bias = self.tensor(Role::Bias);
+        Rule::Sum {
+            bias: bias.map_or(0.0, |bias| bias[self.at[2]]),
+        }
+    }
+
+    fn convolution(&self, settings: &network::Convolution) -> (Rule, Vec<Term>) {
+        let [y, x, filter] = self.at;
+        let from = self.input(0);
+        let [top, left, bottom, right] = settings.padding;
+        let padding = Padding {
+            batch: 1,
+            input: [from.height, from.width, from.channels],
+            output: [
+                from.height + top + bottom,
+                from.width + left + right,
+                from.channels,
+            ],
+            before: [top, left],
+            mode: match settings.mode {
+                PaddingMode::Zeros => pad::PaddingMode::Constant(0.0),
+                PaddingMode::Constant(value) => pad::PaddingMode::Constant(value),
+                PaddingMode::Reflect => pad::PaddingMode::Reflect,
+                PaddingMode::Replicate => pad::PaddingMode::Replicate,
+                PaddingMode::Circular => pad::PaddingMode::Circular,
+            },
+        };
+        let weights = self.tensor(Role::Weight).expect("a convolution has weights");
+        let filters = settings.filters;
+        let depth = from.channels / settings.groups;
+        let first = filter / (filters / settings.groups) * depth;
+        let mut terms = Vec::with_capacity(settings.kernel[0] * settings.kernel[1] * depth);
+        for down in 0..settings.kernel[0] {
+            let row = y * settings.stride[0] + down * settings.dilation[0];
+            for across in 0..settings.kernel[1] {
+                let column = x * settings.stride[1] + across * settings.dilation[1];
+                // With `round=ceil` a window may reach beyond the border, where there are zeros.
+                let is_beyond = row >= padding.output[0] || column >= padding.output[1];
+                let pixel = padding.source(0, row).zip(padding.source(1, column));
+                for channel in 0..depth {
+                    let tap = (down * settings.kernel[1] + across) * depth + channel;
+                    let weight = weights[tap * filters + filter];
+                    let border = |value| Term {
+                        node: self.explainer.nodes()[self.node].inputs[0],
+                        at: None,
+                        value,
+                        weight,
+                        derivative: f64::from(weight),
+                    };
+                    terms.push(match (pixel, padding.mode) {
+                        _ if is_beyond => border(0.0),
+                        (Some((row, column)), _) => {
+                            self.term(0, [row, column, first + channel], weight)
+                        }
+                        (None, pad::PaddingMode::Constant(value)) => border(value),
+                        (None, _) => unreachable!("only a constant shows no pixel"),
+                    });
+                }
+            }
+        }
+        (self.bias(), terms)
+    }
+
+    fn linear(&self) -> (Rule, Vec<Term>) {
+        let from = self.input(0);
+        let weights = self.tensor(Role::Weight).expect("a linear layer has weights");
+        let outputs = weights.len() / from.len();
+        let terms = (0..from.len())
+            .map(|i| self.term(0, from.place(i), weights[i * outputs + self.at[2]]));
+        (self.bias(), terms.collect())
+    }
+
+    /// The terms under a pooling's window, and what a mean divides them by.
+    fn window(&self, regions: Regions) -> (Vec<Term>, usize) {
+        let nodes = self.explainer.nodes();
+        let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
+        let window = Window {
+            batch: 1,
+            input: dimensions(self.input(0)),
+            output: dimensions(nodes[self.node].shape),
+            regions,
+        };
+        let [y, x, channel] = self.at;
+        let terms = window.range(0, y).flat_map(|row| {
+            let columns = window.range(1, x);
+            columns.map(move |column| self.term(0, [row, column, channel], 1.0))
+        });
+        (
+            terms.collect(),
+            window.divisor(0, y) * window.divisor(1, x),
+        )
+    }
+
+    fn largest(&self, regions: Regions) -> (Rule, Vec<Term>) {
+        let (mut terms, _) = self.window(regions);
+        let winner = (0..terms.len())
+            .reduce(|best, i| match terms[i].value > terms[best].value {
+                true => i,
+                false => best,
+            })
+            .unwrap_or(0);
+        for (i, term) in terms.iter_mut().enumerate() {
+            term.derivative = f64::from(u8::from(i == winner));
+        }
+        (Rule::Largest { winner }, terms)
+    }
+
+    fn mean(&self, regions: Regions) -> (Rule, Vec<Term>) {
+        let (mut terms, divisor) = self.window(regions);
+        for term in &mut terms {
+            term.weight = 1.0 / divisor as f32;
+            term.derivative = 1.0 / divisor as f64;
+        }
+        (Rule::Sum { bias: 0.0 }, terms)
+    }
+
+    fn normalise(&self, epsilon: f32) -> (Rule, Vec<Term>) {
+        let of = |role: Role| self.tensor(role).expect("a batch norm has four tensors")[self.at[2]];
+        let (scale, variance) = (of(Role::Scale), of(Role::RunningVariance));
+        let rule = Rule::Normalise {
+            mean: of(Role::RunningMean),
+            variance,
+            epsilon,
+            scale,
+            shift: of(Role::Shift),
+        };
+        let deviation = (f64::from(variance) + f64::from(epsilon)).sqrt();
+        let term = Term {
+            derivative: f64::from(scale) / deviation,
+            ..self.term(0, self.at, 1.0)
+        };
+        (rule, vec![term])
+    }
+
+    fn function(&self, function: Activation) -> (Rule, Vec<Term>) {
+        let cpu = &self.explainer.cpu;
+        let term = self.term(0, self.at, 1.0);
+        let kept = match function.follows_from_output() {
+            true => applied(cpu, function, term.value),
+            false => term.value,
+        };
+        let mut derivative = [1.0];
+        activation::backward_in_place(cpu, function, &[kept], &mut derivative);
+        let term = Term {
+            derivative: f64::from(derivative[0]),
+            ..term
+        };
+        (Rule::Function(function), vec![term])
+    }
+
+    fn sum_of_inputs(&self) -> (Rule, Vec<Term>) {
+        let inputs = self.explainer.nodes()[self.node].inputs.len();
+        let terms = (0..inputs).map(|i| self.term(i, self.at, 1.0));
+        (Rule::Sum { bias: 0.0 }, terms.collect())
+    }
+
+    fn same(&self, input: usize, at: [usize; 3]) -> (Rule, Vec<Term>) {
+        (Rule::Same, vec![self.term(input, at, 1.0)])
+    }
+
+    /// The input that holds this channel, and the channel there.
+    fn side_by_side(&self) -> (Rule, Vec<Term>) {
+        let [y, x, mut channel] = self.at;
+        let mut input = 0;
+        while channel >= self.input(input).channels {
+            channel -= self.input(input).channels;
+            input += 1;
+        }
+        self.same(input, [y, x, channel])
+    }
+}
+
+fn sliding(window: network::Window, count_padding: bool) -> Regions {
+    Regions::Sliding {
+        kernel: window.kernel,
+        stride: window.stride,
+        padding: window.padding,
+        count_padding,
+    }
+}
+
+/// An activation of one number.
+fn applied(cpu: &Cpu, function: Activation, value: f32) -> f32 {
+    let mut values = [value];
+    activation::forward_in_place(cpu, function, &mut values);
+    values[0]
+}

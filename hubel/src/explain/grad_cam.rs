@@ -1,0 +1,87 @@
+//! Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017): where the map of
+//! one layer speaks for a class.
+use super::{Explainer, Heatmap, Score};
+use crate::network::Operation;
+use crate::{Error, Result};
+
+/// The largest of 0 and Σ weight · map over the channels, where the weight of a channel is the mean of the score's gradient by it; for the
+/// first picture last [looked at](Explainer::look). The layer is that of [`usual_layer`] unless one is named.
+///
+/// # Errors
+/// Where the layer does not exist, its map has one pixel, or no map of a convolution has more.
+pub fn map(explainer: &mut Explainer, score: &Score, layer: Option<&str>) -> Result<Heatmap> {
+    let node = match layer {
+        Some(name) => explainer.node(name)?,
+        None => usual_layer(explainer)?,
+    };
+    let name = explainer.nodes()[node].name.clone();
+    let shape = explainer.nodes()[node].shape;
+    let pixels = shape.height * shape.width;
+    if pixels == 1 {
+        return Err(Error::Settings {
+            problem: format!(
+                "Grad-CAM needs a map of more than one pixel, and that of layer `{name}` is {shape}; name a layer before it"
+            ),
+        });
+    }
+    explainer.trace_back(score);
+    let length = shape.len();
+    let channels = shape.channels;
+    let mut weights = vec![0.0f64; channels];
+    for pixel in explainer.gradient(node)[..length].chunks_exact(channels) {
+        for (weight, gradient) in weights.iter_mut().zip(pixel) {
+            *weight += f64::from(*gradient);
+        }
+    }
+    let values = explainer.map(node)[..length].chunks_exact(channels);
+    let values = values.map(|pixel| {
+        let weighted = pixel.iter().zip(&weights);
+        let sum: f64 = weighted
+            .map(|(value, weight)| f64::from(*value) * weight)
+            .sum();
+        (sum / pixels as f64).max(0.0) as f32
+    });
+    Ok(Heatmap {
+        layer: name,
+        height: shape.height,
+        width: shape.width,
+        values: values.collect(),
+    })
+}
+
+/// The layer whose map Grad-CAM takes where none is named: the last one on the map of the last convolution that has more than one pixel,
+/// behind its batch normalisation, its activation and its addition, before anything pools or flattens.
+///
+/// # Errors
+/// Where the network has no such convolution.
+pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
+    let nodes = explainer.nodes();
+    let size = |node: usize| [nodes[node].shape.height, nodes[node].shape.width];
+    let last = (0..nodes.len())
+        .rev()
+        .find(|i| matches!(nodes[*i].operation, Operation::Conv(_)) && size(*i) != [1, 1]);
+    let Some(last) = last else {
+        let problem = "Grad-CAM needs a convolution whose map has more than one pixel, and this network has none; \
+                       take the input gradient or occlusion"
+            .to_owned();
+        return Err(Error::Settings { problem });
+    };
+    let keeps_places = |operation: &Operation| {
+        matches!(
+            operation,
+            Operation::BatchNorm { .. }
+                | Operation::Activation(_)
+                | Operation::Dropout(_)
+                | Operation::Add
+                | Operation::Concat
+        )
+    };
+    let mut node = last;
+    for next in last + 1..nodes.len() {
+        let follows = nodes[next].inputs.contains(&node) && keeps_places(&nodes[next].operation);
+        if follows && size(next) == size(last) {
+            node = next;
+        }
+    }
+    Ok(node)
+}

@@ -1,0 +1,223 @@
+//! Where a filter fires: the map that a filter, learned or made by hand, makes of a picture, and its strongest places.
+use std::ops::Range;
+
+use hubel_kernels::Cpu;
+use image::DynamicImage;
+
+use super::arithmetic::{self, Arithmetic};
+use super::{Explainer, Heatmap, Kernel};
+use crate::data::picture;
+use crate::network::{Graph, Node, Operation};
+use crate::{Error, Network, Parameters, PlanSettings, Result, Shape};
+
+/// What a filter answers at each place of a map, and where it answers most.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// The answers.
+    pub map: Heatmap,
+    /// The strongest places, the strongest first.
+    pub strongest: Vec<Fire>,
+}
+
+/// A place at which a filter answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fire {
+    /// Row and column in the map.
+    pub at: [usize; 2],
+    /// The answer.
+    pub value: f32,
+    /// The rows and columns of the picture that the answer depends on.
+    pub sees: [Range<usize>; 2],
+}
+
+/// The answers of filter `channel` of the layer `node` to the first picture last [looked at](Explainer::look), and its `count` strongest
+/// places; of those that see mostly the same part of the picture, the strongest alone.
+///
+/// # Errors
+/// Where the layer has no such channel.
+pub fn of_filter(
+    explainer: &Explainer,
+    node: usize,
+    channel: usize,
+    count: usize,
+) -> Result<Response> {
+    let Node { name, shape, .. } = &explainer.nodes()[node];
+    if channel >= shape.channels {
+        return Err(Error::Settings {
+            problem: format!(
+                "layer `{name}` has {} filters, which count from 0; there is no filter {channel}",
+                shape.channels
+            ),
+        });
+    }
+    let numbers = explainer.map(node)[..shape.len()].iter();
+    let map = Heatmap {
+        layer: name.clone(),
+        height: shape.height,
+        width: shape.width,
+        values: numbers
+            .skip(channel)
+            .step_by(shape.channels)
+            .copied()
+            .collect(),
+    };
+    Ok(Response {
+        strongest: strongest(&explainer.graph, node, &map, count),
+        map,
+    })
+}
+
+/// A convolution of one hand-made filter, ready to look at pictures of `shape`; its map is that of node 1, and has the picture's size: beyond
+/// the edge the picture goes on as at the edge, so that the edge itself is no feature.
+///
+/// # Errors
+/// Where the kernel is one for other channels, or the picture takes more memory than there is.
+pub fn explainer_of_kernel(cpu: &Cpu, kernel: &Kernel, shape: Shape) -> Result<Explainer> {
+    if kernel.channels != shape.channels {
+        return Err(Error::Settings {
+            problem: format!(
+                "the kernel `{}` is one for {} channels, and the picture is {shape}",
+                kernel.name, kernel.channels
+            ),
+        });
+    }
+    let (height, width) = (kernel.height, kernel.width);
+    let [top, left] = [height, width].map(|side| (side - 1) / 2);
+    let (bottom, right) = (height - 1 - top, width - 1 - left);
+    let text = format!(
+        "conv(1, kernel=({height},{width}), padding=({top},{bottom},{left},{right}), mode=replicate, bias=false)"
+    );
+    let graph = Network::parse(&text)?.graph(shape, 1)?;
+    let mut parameters = Parameters::initial(&graph, 0)?;
+    let weights = parameters.entries()[0].range.clone();
+    parameters.values_mut()[weights].copy_from_slice(&kernel.weights);
+    Explainer::of_graph(cpu, graph, parameters, PlanSettings::explanation(1))
+}
+
+/// What a hand-made filter answers to a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelResponse {
+    /// The answers and the strongest places.
+    pub response: Response,
+    /// How the strongest answer comes about; numbers of the picture are levels from 0 to 1.
+    pub arithmetic: Arithmetic,
+    /// The picture's bytes, `[h, w, c]`.
+    pub pixels: Vec<u8>,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+/// Lays a hand-made filter over a decoded picture at the picture's own size: in grey for a kernel of one channel, in colour for one of three.
+///
+/// # Errors
+/// Where the picture takes more memory than there is.
+pub fn of_kernel(
+    cpu: &Cpu,
+    kernel: &Kernel,
+    picture: DynamicImage,
+    count: usize,
+) -> Result<KernelResponse> {
+    let (pixels, shape) = picture::bytes(picture, kernel.channels)?;
+    let mut explainer = explainer_of_kernel(cpu, kernel, shape)?;
+    let levels = pixels.iter().map(|level| f32::from(*level) / 255.0);
+    explainer.look(&levels.collect::<Vec<f32>>());
+    let response = of_filter(&explainer, 1, 0, count)?;
+    let [y, x] = response.map.brightest();
+    Ok(KernelResponse {
+        arithmetic: arithmetic::of(&explainer, 1, [y, x, 0])?,
+        response,
+        pixels,
+        shape,
+    })
+}
+
+/// The largest numbers of a map whose views of the picture overlap by less than half.
+fn strongest(graph: &Graph, node: usize, map: &Heatmap, count: usize) -> Vec<Fire> {
+    let mut places: Vec<usize> = (0..map.values.len()).collect();
+    places.sort_by(|a, b| map.values[*b].total_cmp(&map.values[*a]));
+    let mut fires: Vec<Fire> = Vec::new();
+    for place in places {
+        if fires.len() == count {
+            break;
+        }
+        let at = [place / map.width, place % map.width];
+        let sees = view(graph, node, at);
+        if fires.iter().all(|fire| overlap(&fire.sees, &sees) < 0.5) {
+            fires.push(Fire {
+                at,
+                value: map.values[place],
+                sees,
+            });
+        }
+    }
+    fires
+}
+
+/// The common part of two views, as a share of the smaller one.
+fn overlap(one: &[Range<usize>; 2], other: &[Range<usize>; 2]) -> f64 {
+    let area = |view: &[Range<usize>; 2]| (view[0].len() * view[1].len()) as f64;
+    let common = [0, 1].map(|axis| {
+        let start = one[axis].start.max(other[axis].start);
+        start..one[axis].end.min(other[axis].end).max(start)
+    });
+    area(&common) / area(one).min(area(other)).max(1.0)
+}
+
+/// The rows and columns of the picture that the number at row and column `at` of a node's map depends on.
+pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
+    let mut seen: Vec<Option<[Range<isize>; 2]>> = vec![None; node + 1];
+    seen[node] = Some(at.map(|place| place as isize..place as isize + 1));
+    for i in (1..=node).rev() {
+        let Some(own) = seen[i].clone() else { continue };
+        for &input in &graph.nodes[i].inputs {
+            let shape = graph.nodes[input].shape;
+            let sides = [shape.height, shape.width];
+            let reads = [0, 1].map(|axis| {
+                let read = reads(&graph.nodes[i], axis, sides[axis], own[axis].clone());
+                read.start.clamp(0, sides[axis] as isize)..read.end.clamp(0, sides[axis] as isize)
+            });
+            seen[input] = Some(match seen[input].take() {
+                None => reads,
+                Some(other) => [0, 1].map(|axis| {
+                    let start = other[axis].start.min(reads[axis].start);
+                    start..other[axis].end.max(reads[axis].end)
+                }),
+            });
+        }
+    }
+    let image = seen[0].take().unwrap_or_else(|| [0..0, 0..0]);
+    image.map(|side| side.start as usize..side.end as usize)
+}
+
+/// What `places` of a node's map read along an axis of an input of so many rows or columns.
+fn reads(node: &Node, axis: usize, size: usize, places: Range<isize>) -> Range<isize> {
+    let sliding = |kernel: usize, stride: usize, dilation: usize, before: usize| {
+        let start = places.start * stride as isize - before as isize;
+        let last = (places.end - 1) * stride as isize - before as isize;
+        start..last + (dilation * (kernel - 1)) as isize + 1
+    };
+    match &node.operation {
+        Operation::Conv(conv) => sliding(
+            conv.kernel[axis],
+            conv.stride[axis],
+            conv.dilation[axis],
+            conv.padding[axis],
+        ),
+        Operation::MaxPool(window) | Operation::AvgPool { window, .. } => sliding(
+            window.kernel[axis],
+            window.stride[axis],
+            1,
+            window.padding[axis],
+        ),
+        Operation::AdaptiveAvgPool | Operation::AdaptiveMaxPool => {
+            let count = [node.shape.height, node.shape.width][axis] as isize;
+            let size = size as isize;
+            places.start * size / count..(places.end * size + count - 1) / count
+        }
+        Operation::Linear { .. }
+        | Operation::Flatten
+        | Operation::GlobalAvgPool
+        | Operation::GlobalMaxPool => 0..size as isize,
+        _ => places,
+    }
+}
