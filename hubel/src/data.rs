@@ -12,6 +12,8 @@ pub(crate) mod ending;
 mod feed;
 pub(crate) mod fingerprint;
 pub(crate) mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod idx;
 mod ignored;
 mod ink;
@@ -119,6 +121,19 @@ struct Reading {
 /// A table of which class was taken for which has the square of so many entries.
 const MOST_CLASSES: usize = 5000;
 
+/// The longest name of a class, in bytes: of a folder, no system allows more.
+const LONGEST_CLASS: usize = 255;
+
+/// What is wrong with the first name of a class that nobody could read.
+pub(crate) fn long_name(classes: &[String]) -> Option<String> {
+    let long = classes.iter().find(|class| class.len() > LONGEST_CLASS)?;
+    Some(format!(
+        "the class `{}…` has a name of {} bytes, and up to {LONGEST_CLASS} are read",
+        long.chars().take(40).collect::<String>(),
+        long.len()
+    ))
+}
+
 impl Dataset {
     /// A data set from `images` `[n, h, w, c]` and their `labels` `[n]`, which count classes from 0.
     /// The classes are named by their numbers; see [`Dataset::renamed`]. A model that is to see pictures later must be trained on numbers from
@@ -196,6 +211,11 @@ impl Dataset {
                 "{name}: {} samples of {} classes, and at most {MOST_CLASSES} are told apart; do the labels name classes, or single pictures?",
                 labels.len(),
                 classes.len()
+            )));
+        }
+        if let Some(problem) = long_name(&classes) {
+            return Err(Error::DataMismatch(format!(
+                "{name}: {problem}; do the labels name classes?"
             )));
         }
         if classes.len() < 2 {

@@ -214,6 +214,19 @@ fn list(ways_out: &[String]) -> String {
     }
 }
 
+/// A message that people can read, though it quotes a file in which a word may be megabytes long.
+pub(crate) fn shortened(message: String) -> String {
+    /// Letters kept of the beginning and of the end: what was found, and what to do.
+    const KEPT: [usize; 2] = [600, 400];
+    let letters = message.chars().count();
+    if letters <= KEPT[0] + KEPT[1] {
+        return message;
+    }
+    let start: String = message.chars().take(KEPT[0]).collect();
+    let end: String = message.chars().skip(letters - KEPT[1]).collect();
+    format!("{start} … {end}")
+}
+
 impl Error {
     /// What is wrong, for a line that names the file beside it.
     pub(crate) fn without_path(self) -> String {

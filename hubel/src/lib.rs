@@ -32,6 +32,9 @@ pub mod data;
 mod error;
 mod evaluate;
 mod formats;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod layers;
 mod memory;
 mod model;

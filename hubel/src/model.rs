@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use hubel_kernels::Cpu;
 
-use crate::data::{BadFile, Division, Preparation};
+use crate::data::{BadFile, Division, Preparation, long_name};
+use crate::error::shortened;
 use crate::formats::layout::Layout;
-use crate::formats::safetensors::{self, NamedTensor, Tensors};
+use crate::formats::safetensors::{self, NamedTensor, Outline, Tensors};
 use crate::network::Graph;
 use crate::on_all_cores::on_each_image;
-use crate::{Error, Network, Parameters, Result, Shape};
+use crate::parameters::Table;
+use crate::{Error, Network, Parameters, Result, Shape, memory};
 
 /// A network with its weights, classes and the preparation of pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,20 +234,86 @@ impl Model {
         safetensors::write(path, &tensors)
     }
 
-    /// Reads a model that [`Model::save`] has written.
+    /// Reads a model that [`Model::save`] has written. Memory is taken for its weights only if they are those of its network.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file.
+    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file; [`Error::Weights`] where memory
+    /// does not suffice.
     pub fn load(path: &Path) -> Result<Self> {
-        let file = safetensors::read(path)?;
-        Self::from_tensors(&file).map_err(|problem| Error::Model {
-            path: path.into(),
-            problem,
-        })
+        let accept = |outline: &Outline| Description::accept(outline, path);
+        let file = safetensors::read(path, accept)?;
+        Self::of_file(&file, path)
+    }
+
+    /// As [`Model::load`] of the bytes of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let accept = |outline: &Outline| Description::accept(outline, path);
+        let file = safetensors::read_from(&mut &*bytes, bytes.len() as u64, path, accept)?;
+        Self::of_file(&file, path)
+    }
+
+    fn of_file(file: &Tensors, path: &Path) -> Result<Self> {
+        Self::from_tensors(file).map_err(|problem| damaged(problem, path))
     }
 
     fn from_tensors(file: &Tensors) -> Result<Self, String> {
-        let metadata = &file.metadata;
+        let description = Description::of(&file.metadata)?;
+        let graph = description.graph;
+        let mut model = Self::untrained(
+            description.network,
+            description.classes,
+            description.preparation,
+            0,
+        )
+        .map_err(|error| unfit(&error))?
+        .with_division(description.division);
+        let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
+            .map(|tensor| (tensor.name.as_str(), tensor))
+            .collect();
+        let entries = model.parameters.entries().to_vec();
+        for entry in entries {
+            let layout = Layout::of(&graph, &entry);
+            let tensor = tensors[entry.name.as_str()];
+            if !tensor.data.iter().all(|value| value.is_finite()) {
+                return Err(format!(
+                    "its tensor `{}` holds a NaN or an infinity; no answer would follow from it",
+                    entry.name
+                ));
+            }
+            layout.to_memory(
+                &tensor.data,
+                &mut model.parameters.values_mut()[entry.range],
+            );
+        }
+        Ok(model)
+    }
+}
+
+/// What the metadata of a model file says.
+struct Description {
+    network: Network,
+    classes: Vec<String>,
+    preparation: Preparation,
+    division: Option<Division>,
+    graph: Graph,
+}
+
+impl Description {
+    /// Refuses a file of other tensors than those of its network, and one whose weights do not fit into memory.
+    fn accept(outline: &Outline, path: &Path) -> Result<()> {
+        let model = |problem: String| damaged(problem, path);
+        let description = Self::of(outline.metadata).map_err(model)?;
+        let table = Table::of(&description.graph);
+        (description.compare(&table, outline)).map_err(model)?;
+        // As the file has them and as the network reads them.
+        memory::check_weights(2 * size_of::<f32>() * table.numbers)
+    }
+
+    fn of(metadata: &BTreeMap<String, String>) -> Result<Self, String> {
         let field = |name: &str| {
             metadata
                 .get(name)
@@ -261,6 +329,9 @@ impl Model {
         let unclear = |error: serde_json::Error| format!("its metadata is damaged ({error})");
         let classes: Vec<String> =
             serde_json::from_str(&field("hubel.classes")?).map_err(unclear)?;
+        if let Some(problem) = long_name(&classes) {
+            return Err(format!("its metadata is damaged ({problem})"));
+        }
         let preparation: Preparation =
             serde_json::from_str(&field("hubel.preparation")?).map_err(unclear)?;
         (preparation.check(preparation.shape)).map_err(|error| error.to_string())?;
@@ -274,46 +345,54 @@ impl Model {
                 field("hubel.input")?
             ));
         }
-        let unfit = |error: Error| format!("its network is damaged: {error}");
-        let network = Network::parse(&field("hubel.network")?).map_err(unfit)?;
-        let graph = (network.graph(preparation.shape, classes.len())).map_err(unfit)?;
-        // Numbers are compared with the file before memory is taken for them.
-        let numbers = file.tensors.iter().map(|tensor| tensor.data.len()).sum();
-        if graph.parameters() > numbers {
-            return Err("it is smaller than its network's weights".into());
-        }
-        let mut model = Self::untrained(network, classes, preparation, 0)
-            .map_err(unfit)?
-            .with_division(division);
-        let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
-            .map(|tensor| (tensor.name.as_str(), tensor))
+        let network = Network::parse(&field("hubel.network")?).map_err(|error| unfit(&error))?;
+        let graph =
+            (network.graph(preparation.shape, classes.len())).map_err(|error| unfit(&error))?;
+        Ok(Self {
+            network,
+            classes,
+            preparation,
+            division,
+            graph,
+        })
+    }
+
+    /// Whether the tensors of a file are those of the network, by name and shape.
+    fn compare(&self, table: &Table, outline: &Outline) -> Result<(), String> {
+        let mut found: BTreeMap<&str, &Vec<usize>> = (outline.tensors.iter())
+            .map(|(name, shape)| (*name, shape))
             .collect();
-        let entries = model.parameters.entries().to_vec();
-        for entry in entries {
-            let layout = Layout::of(&graph, &entry);
-            let tensor = (tensors.get(entry.name.as_str()))
+        for entry in &table.entries {
+            let shape = (found.remove(entry.name.as_str()))
                 .ok_or_else(|| format!("it has no tensor `{}`", entry.name))?;
-            if tensor.shape != layout.file_shape() {
+            let expected = Layout::of(&self.graph, entry).file_shape();
+            if *shape != expected {
                 return Err(format!(
-                    "its tensor `{}` is {:?}, expected {:?}",
-                    entry.name,
-                    tensor.shape,
-                    layout.file_shape()
-                ));
-            }
-            if !tensor.data.iter().all(|value| value.is_finite()) {
-                return Err(format!(
-                    "its tensor `{}` holds a NaN or an infinity; no answer would follow from it",
+                    "its tensor `{}` is {shape:?}, expected {expected:?}",
                     entry.name
                 ));
             }
-            layout.to_memory(
-                &tensor.data,
-                &mut model.parameters.values_mut()[entry.range],
-            );
         }
-        Ok(model)
+        match found.first_key_value() {
+            Some((name, shape)) => Err(format!(
+                "its tensor `{name}` of {shape:?} belongs to no layer of its network; write the file without it"
+            )),
+            None => Ok(()),
+        }
     }
+}
+
+/// The error of a file of which this is wrong.
+fn damaged(problem: String, path: &Path) -> Error {
+    Error::Model {
+        path: path.into(),
+        problem: shortened(problem),
+    }
+}
+
+/// What is wrong with a network that a file describes.
+fn unfit(error: &Error) -> String {
+    format!("its network is damaged: {error}")
 }
 
 #[cfg(test)]

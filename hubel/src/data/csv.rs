@@ -1,4 +1,5 @@
 //! Tables of pictures: a line for each with its path, its class and, in some, its part.
+mod allowance;
 mod columns;
 
 use std::collections::{HashMap, HashSet};
@@ -7,15 +8,21 @@ use std::path::{Path, PathBuf};
 
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 
+use crate::data::LONGEST_CLASS;
 use crate::data::bad_files::is_quarantined;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
+use crate::error::shortened;
 use crate::formats::atomic::folder_of;
 use crate::{Error, Result};
+use allowance::{Allowance, LONGEST_LINE};
 use columns::Columns;
 
 /// The largest table that is read, in bytes: several million pictures.
 const LARGEST_TABLE: u64 = 1 << 30;
+
+/// Pictures of a table at most: what is kept of each takes up to half a kilobyte, and a gigabyte of short lines could name 100 millions.
+const MOST_PICTURES: usize = 20_000_000;
 
 /// So many lines of a kind are named; the others are counted.
 const NAMED: usize = 3;
@@ -56,16 +63,20 @@ pub(super) fn read(reader: impl BufRead, path: &Path) -> Result<Catalogue> {
         .has_headers(false)
         .flexible(true)
         .trim(Trim::All)
-        .from_reader(&mut reader);
+        .from_reader(Allowance::new(&mut reader));
     let mut record = StringRecord::new();
     let mut columns: Option<Columns> = None;
     loop {
-        let more = lines
-            .read_record(&mut record)
-            .map_err(|error| table.unreadable(&error))?;
+        let start = lines.position().line();
+        let more = lines.read_record(&mut record);
+        let more = more.map_err(|error| match lines.get_ref().is_used_up() {
+            true => table.too_long(start),
+            false => table.unreadable(&error),
+        })?;
         if !more {
             break;
         }
+        lines.get_mut().renew();
         let line = record.position().map_or(0, |position| position.line());
         match &columns {
             Some(columns) => table.line(columns, &record, line)?,
@@ -161,8 +172,14 @@ impl<'a> Table<'a> {
     fn error(&self, problem: impl Into<String>) -> Error {
         Error::DataFile {
             path: self.path.to_owned(),
-            problem: problem.into(),
+            problem: shortened(problem.into()),
         }
+    }
+
+    fn too_long(&self, line: u64) -> Error {
+        self.error(format!(
+            "line {line} has no end within {LONGEST_LINE} bytes; close its quote, or save the table with a line for each picture"
+        ))
     }
 
     fn unreadable(&self, error: &::csv::Error) -> Error {
@@ -213,6 +230,13 @@ impl<'a> Table<'a> {
                 "line {line} has a label that goes on over several lines; close its quote, or delete it"
             )));
         }
+        if class.len() > LONGEST_CLASS {
+            return Err(self.error(format!(
+                "line {line} has a label of {} bytes, and names of up to {LONGEST_CLASS} are read; name the column of the classes `label` in \
+                 the first line",
+                class.len()
+            )));
+        }
         let part = match columns.split {
             None => None,
             Some(column) => {
@@ -240,6 +264,12 @@ impl<'a> Table<'a> {
                 self.folder.join(name)
             }
         };
+        if self.files.len() == MOST_PICTURES {
+            return Err(self.error(format!(
+                "it names more than {} pictures; divide it",
+                thousands(MOST_PICTURES)
+            )));
+        }
         let label = self.label(class);
         let file = File { path, label, part };
         match self.places.get(&file.path) {
@@ -384,13 +414,13 @@ impl<'a> Table<'a> {
             .first()
             .and_then(|(_, name)| self.elsewhere(name))
             .map_or_else(String::new, |found| format!(", and {found} is there"));
-        format!(
+        shortened(format!(
             "{} of its {} files {} missing: {}{more}; paths begin at the folder of the table{hint}",
             thousands(self.missing_count),
             thousands(self.files.len()),
             if self.missing_count == 1 { "is" } else { "are" },
             named.join(", "),
-        )
+        ))
     }
 
     /// Where a file lies that the table names without its folder or its ending.

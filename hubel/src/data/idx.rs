@@ -24,7 +24,20 @@ pub(super) struct Idx {
 /// [`Error::Io`] when it cannot be read, [`Error::Idx`] when it is something else, truncated or too long,
 /// [`Error::DataFile`] when it does not fit into memory.
 pub(super) fn read(path: &Path) -> Result<Idx> {
+    // A large file of another kind is refused by its first bytes.
+    let start = limit::start(path, header_length(MOST_DIMENSIONS))?;
+    if !is_packed(&start) {
+        header(&start, limit::length(path)?, path)?;
+    }
     parse(limit::read_file(path)?, path)
+}
+
+/// Dimensions at most: count, height, width, channels.
+const MOST_DIMENSIONS: u8 = 4;
+
+/// Whether a file that begins so is compressed by gzip.
+fn is_packed(start: &[u8]) -> bool {
+    start.starts_with(&[0x1f, 0x8b])
 }
 
 /// Parses the bytes of an IDX file, plain or compressed by gzip; `path` is for messages.
@@ -32,38 +45,49 @@ pub(super) fn read(path: &Path) -> Result<Idx> {
 /// # Errors
 /// [`Error::Idx`] when the bytes are something else, truncated or too many.
 pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
+    if is_packed(&bytes) {
+        bytes = unpack(&bytes, path)?;
+    }
+    let (sizes, length) = header(&bytes, bytes.len() as u64, path)?;
+    bytes.drain(..length);
+    Ok(Idx {
+        sizes,
+        values: bytes,
+    })
+}
+
+/// The sizes that a file of so many bytes names at its `start`, and how many bytes that takes.
+///
+/// # Errors
+/// [`Error::Idx`] when it is something else, or does not hold what it promises.
+fn header(start: &[u8], length: u64, path: &Path) -> Result<(Vec<usize>, usize)> {
     let error = |problem: String| Error::Idx {
         path: path.to_owned(),
         problem,
     };
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        bytes = unpack(&bytes, path)?;
-    }
-    let Some(&[first, second, kind, dimensions]) = bytes.first_chunk::<4>() else {
+    let Some(&[first, second, kind, dimensions]) = start.first_chunk::<4>() else {
         return Err(error(format!(
-            "it has {} bytes, less than the magic number alone takes; the file is truncated or empty",
-            bytes.len()
+            "it has {length} bytes, less than the magic number alone takes; the file is truncated or empty"
         )));
     };
-    if first != 0 || second != 0 || kind != 0x08 || !(1..=4).contains(&dimensions) {
+    if first != 0 || second != 0 || kind != 0x08 || !(1..=MOST_DIMENSIONS).contains(&dimensions) {
         return Err(error(format!(
             "its magic number is {:#010x}; expected 0x00000801 (labels) or 0x00000803 (pictures), unsigned bytes in 1 to 4 dimensions",
             u32::from_be_bytes([first, second, kind, dimensions])
         )));
     }
     let header = header_length(dimensions);
-    let Some(sizes) = bytes.get(4..header) else {
+    let Some(sizes) = start.get(4..header) else {
         return Err(error(format!(
-            "it has {} bytes and its header alone takes {header}; the file is truncated, copy or download it again",
-            bytes.len()
+            "it has {length} bytes and its header alone takes {header}; the file is truncated, copy or download it again"
         )));
     };
     let (sizes, promised) = promise(sizes);
-    let present = bytes.len() - header;
-    if promised != Some(present) {
+    let present = length - header as u64;
+    if promised.map(|promised| promised as u64) != Some(present) {
         let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
         let verdict = match promised {
-            Some(promised) if promised < present => "it has more than it should",
+            Some(promised) if (promised as u64) < present => "it has more than it should",
             _ => "the file is truncated",
         };
         return Err(error(format!(
@@ -71,11 +95,7 @@ pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
             sizes.join("×")
         )));
     }
-    bytes.drain(..header);
-    Ok(Idx {
-        sizes,
-        values: bytes,
-    })
+    Ok((sizes, header))
 }
 
 fn header_length(dimensions: u8) -> usize {

@@ -78,7 +78,7 @@ impl Preparation {
     }
 
     /// The geometry alone, for reading pictures of which nothing has been measured yet.
-    pub(super) fn unmeasured(shape: Shape, resize: Resize) -> Self {
+    pub(crate) fn unmeasured(shape: Shape, resize: Resize) -> Self {
         Self {
             shape,
             resize,
@@ -120,6 +120,12 @@ impl Preparation {
         let size = addressable(&[shape.height, shape.width, shape.channels]);
         if size.is_none_or(|size| size == 0) {
             return Some(format!("its input of {shape} is no picture"));
+        }
+        if (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE {
+            return Some(format!(
+                "its input of {shape} is larger than any picture that is read ({} million pixels)",
+                picture::LARGEST_PICTURE / 1_000_000
+            ));
         }
         for (name, values) in [("means", &self.mean), ("standard deviations", &self.std)] {
             if values.len() != shape.channels {

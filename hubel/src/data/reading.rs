@@ -4,7 +4,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::storage::{Files, moments};
 use crate::data::{BadFile, BadFiles, Dataset, Options, Pixels, Preparation, Reading, picture};
 use crate::on_all_cores::on_all_cores;
-use crate::{Error, Result, Shape, memory};
+use crate::{Cpu, Error, Result, Shape, memory};
 
 /// Called now and then with the files that have been read and those to be read.
 pub(super) type Listen<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -49,6 +49,21 @@ pub(super) fn read(
 ) -> Result<Read> {
     let length = preparation.shape.len();
     let kept_rows = (cache / length).min(files.len());
+    // Of each picture, as it is enlarged and as it is cut or framed.
+    let threads = Cpu::available_threads().min(files.len());
+    let at_work = threads.saturating_mul(2 * length);
+    if let Some(free) = memory::available()
+        && at_work > free
+    {
+        return Err(Error::Settings {
+            problem: format!(
+                "pictures of {} take {:.1} GB while all cores bring them to that shape and {:.1} GB are free; give a smaller --input",
+                preparation.shape,
+                at_work as f64 / 1e9,
+                free as f64 / 1e9
+            ),
+        });
+    }
     if let Some(free) = memory::available()
         && kept_rows * length > free
     {

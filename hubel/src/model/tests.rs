@@ -32,7 +32,7 @@ fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
     let classes = vec!["cat".to_string(), "dog".to_string()];
     let model = Model::untrained(network, classes, preparation(), 1).expect("a model");
     model.save(&path).expect("a file");
-    let mut file = safetensors::read(&path).expect("a file");
+    let mut file = safetensors::read(&path, |_| Ok(())).expect("a file");
     change(&mut file);
     safetensors::write(&path, &file).expect("a file");
     match Model::load(&path) {
@@ -54,6 +54,11 @@ fn a_file_with_an_absurd_preparation_is_refused_with_what_is_wrong() {
     for (pointer, value, part) in [
         ("/shape/height", json!(0), "input of 0×8×1 is no picture"),
         ("/shape/width", json!(u64::MAX / 8), "is no picture"),
+        (
+            "/shape/height",
+            json!(20_000_000),
+            "larger than any picture",
+        ),
         ("/shape/channels", json!(3), "1 means for 3 channels"),
         ("/mean", json!([]), "0 means for 1 channels"),
         (
@@ -108,6 +113,16 @@ fn a_file_whose_parts_contradict_each_other_is_refused() {
             "its network is damaged",
         ),
         ("hubel.classes", "[]", "its network is damaged"),
+        (
+            "hubel.network",
+            "globalavgpool-fc(4)-fc(classes)",
+            "its tensor `1.weight` is [2, 1], expected [4, 1]",
+        ),
+        (
+            "hubel.network",
+            "globalavgpool-fc(classes, bias=false)",
+            "its tensor `1.bias` of [2] belongs to no layer",
+        ),
     ] {
         let problem = problem_after(|file| {
             file.metadata.insert(name.into(), value.into());
@@ -132,4 +147,53 @@ fn a_network_that_no_text_says_is_refused_before_it_is_trained() {
         let model = Model::untrained(network, classes, preparation(), 1);
         assert!(model.is_err(), "{text}");
     }
+}
+
+#[test]
+fn what_a_damaged_file_says_is_quoted_in_short() {
+    let long = "x".repeat(100_000);
+    for (name, value) in [
+        ("hubel.version", long.clone()),
+        ("hubel.input", long.clone()),
+        ("hubel.network", format!("{long}(8)")),
+        (
+            "hubel.network",
+            format!("{long}: relu-globalavgpool-fc(classes)"),
+        ),
+        ("hubel.preparation", format!("{{\"resize\": \"{long}\"}}")),
+        ("hubel.classes", format!("[\"cat\", \"{long}\"]")),
+    ] {
+        let problem = problem_after(|file| {
+            file.metadata.insert(name.into(), value);
+        });
+        let problem = problem.expect("it is damaged");
+        assert!(problem.len() < 2000, "{name}: {} bytes", problem.len());
+    }
+}
+
+#[test]
+fn tensors_of_other_networks_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = crate::fuzzing::seeds::model().swap_remove(0);
+    let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let rest = bytes.split_off(8);
+    let (header, numbers) = rest.split_at(length);
+    let numbers = numbers.len();
+    // A hundred gigabytes of zeros behind the weights; the disk has no place for them.
+    let end = numbers + (100 << 30);
+    let more = format!(
+        ",\"more\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{numbers},{end}]}}}}",
+        (end - numbers) / 4
+    );
+    let header = [&header[..length - 1], more.as_bytes()].concat();
+    let start = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
+    std::fs::write(&path, &start).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len((start.len() + end) as u64).unwrap();
+    let error = Model::load(&path).expect_err("it is no model").to_string();
+    assert!(
+        error.contains("its tensor `more` of [26843545600] belongs to no layer"),
+        "{error}"
+    );
 }

@@ -177,3 +177,15 @@ fn unknown_names_get_the_nearest() {
     );
     assert!(Network::resolve("flatten").is_ok());
 }
+
+#[test]
+fn labels_are_short_since_repeats_carry_them() {
+    let label = "l".repeat(255);
+    assert!(Network::parse(&format!("[{label}: relu]x2")).is_ok());
+    let error = Network::parse(&format!("[{label}l: relu]x9999")).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("a label is at most 255 bytes long") && text.len() < 1000,
+        "{text}"
+    );
+}
