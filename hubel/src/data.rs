@@ -28,7 +28,7 @@ mod sheet;
 mod split;
 mod storage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::{BadFiles, Dataset, Splits, cifar, csv, folder, idx, mnist, npz, picture};
+use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
 /// What was found at a path.
@@ -243,7 +244,7 @@ fn in_folder(path: &Path) -> Result<Found> {
 /// What a single file holds, told by its first bytes, and by its name where those say nothing.
 fn in_file(path: &Path) -> Result<Found> {
     let mut start = Vec::new();
-    std::fs::File::open(path)
+    regular::open(path)
         .and_then(|file| file.take(16).read_to_end(&mut start))
         .map_err(|source| Error::Io {
             action: "read",

@@ -11,6 +11,7 @@ use crate::data::bad_files::is_quarantined;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
 use crate::formats::atomic::folder_of;
+use crate::formats::regular;
 use crate::{Error, Result};
 use columns::Columns;
 
@@ -31,7 +32,7 @@ pub(super) fn open(path: &Path) -> Result<Catalogue> {
         path: path.to_owned(),
         source,
     };
-    let file = std::fs::File::open(path).map_err(failed)?;
+    let file = regular::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if length > LARGEST_TABLE {
         return Err(Error::DataFile {
@@ -373,7 +374,10 @@ impl<'a> Table<'a> {
         let named: Vec<String> = self
             .missing
             .iter()
-            .map(|(line, name)| format!("{name} (line {line})"))
+            .map(|(line, name)| match self.folder.join(name).exists() {
+                true => format!("{name} (line {line}; it is a folder, a pipe or a device)"),
+                false => format!("{name} (line {line})"),
+            })
             .collect();
         let more = match self.missing_count - named.len() {
             0 => String::new(),
@@ -455,7 +459,7 @@ pub(super) fn is_table(path: &Path) -> bool {
 /// Whether a table names both its columns and, in its second line, a file that exists.
 fn first_line_names_columns(path: &Path) -> Result<bool> {
     let table = Table::new(path);
-    let file = std::fs::File::open(path).map_err(|source| Error::Io {
+    let file = regular::open(path).map_err(|source| Error::Io {
         action: "read",
         path: path.to_owned(),
         source,

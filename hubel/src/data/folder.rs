@@ -8,6 +8,7 @@ use crate::data::bad_files::is_quarantine;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
 use crate::data::ignored::{Ignored, Reason};
 use crate::data::picture;
+use crate::formats::regular;
 use crate::{Error, Result};
 
 /// The form of data in class folders, for people.
@@ -440,7 +441,7 @@ fn leads_nowhere(path: &Path) -> bool {
 /// Whether the first bytes of a file are those of a picture format that is read.
 fn begins_like_a_picture(file: &Path) -> bool {
     let mut start = Vec::new();
-    std::fs::File::open(file)
+    regular::open(file)
         .and_then(|file| file.take(16).read_to_end(&mut start))
         .is_ok()
         && picture::is_known(&start)

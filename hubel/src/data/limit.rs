@@ -2,6 +2,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::formats::regular;
 use crate::memory;
 use crate::{Error, Result};
 
@@ -77,6 +78,9 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         source,
     };
-    check_memory(path, std::fs::metadata(path).map_err(failed)?.len())?;
-    std::fs::read(path).map_err(failed)
+    let mut file = regular::open(path).map_err(failed)?;
+    check_memory(path, file.metadata().map_err(failed)?.len())?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }

@@ -8,6 +8,7 @@ use zip::ZipArchive;
 
 use crate::data::catalogue::{arrays, name_of};
 use crate::data::{Dataset, Splits, limit};
+use crate::formats::regular;
 use crate::{Error, Result, Shape};
 use header::Header;
 
@@ -45,7 +46,7 @@ struct Part {
 /// [`Error::Io`] when it cannot be read; [`Error::DataFile`] when it is damaged, an array is missing or of another kind;
 /// [`Error::DataMismatch`] when the parts do not fit together.
 pub(super) fn open(path: &Path) -> Result<Splits> {
-    let file = std::fs::File::open(path).map_err(|source| Error::Io {
+    let file = regular::open(path).map_err(|source| Error::Io {
         action: "read",
         path: path.to_owned(),
         source,

@@ -1,6 +1,6 @@
 //! Decoding picture files, with limits that hold before memory is taken.
 use std::error::Error as _;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
+use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
 /// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
@@ -73,16 +74,16 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
             ),
         )
     };
-    let file = std::fs::File::open(path).map_err(refused)?;
+    let file = regular::open(path).map_err(|source| match source.kind() {
+        ErrorKind::IsADirectory => problem(path, "it is a folder; name the pictures in it"),
+        _ => refused(source),
+    })?;
     let metadata = file.metadata().map_err(refused)?;
-    if metadata.is_dir() {
-        return Err(problem(path, "it is a folder; name the pictures in it"));
-    }
     if metadata.len() > LARGEST_FILE {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // One byte more than is allowed shows that there are too many; what is no regular file tells no length.
+    // One byte more than is allowed shows that there are too many: the file may have grown since.
     file.take(LARGEST_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(refused)?;

@@ -30,6 +30,13 @@ fn grey(bytes: &[u8], height: usize, width: usize) -> DynamicImage {
         .into()
 }
 
+/// A pipe to which nobody writes.
+#[cfg(unix)]
+pub(crate) fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+}
+
 fn save(picture: impl Into<DynamicImage>, path: &Path) {
     std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).unwrap();
     picture.into().save(path).unwrap();

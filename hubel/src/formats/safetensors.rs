@@ -3,13 +3,13 @@
 //! Read and written here rather than by the crate of that name, whose metadata comes in an order that changes from run to run and
 //! whose reader adds up the sizes in a file without a check. The tests compare with that crate.
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomically;
+use super::regular;
 use crate::{Error, Result};
 
 /// What one file holds.
@@ -135,11 +135,17 @@ fn problem<T>(text: impl Into<String>) -> Result<T, Stop> {
 }
 
 fn read_file(path: &Path) -> Result<Tensors, Stop> {
-    // Asked before it is opened: opening a pipe would wait for its writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return problem("it is no file; give the path of a file that ends in .safetensors");
-    }
-    let file = File::open(path)?;
+    let file = match regular::open(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::IsADirectory | io::ErrorKind::Unsupported
+            ) =>
+        {
+            return problem("it is no file; give the path of a file that ends in .safetensors");
+        }
+        file => file?,
+    };
     let size = file.metadata()?.len();
     let mut file = BufReader::new(file);
     let (header, rest) = read_header(&mut file, size)?;
