@@ -395,6 +395,17 @@ impl Dataset {
         }
     }
 
+    /// Reads a picture that had another size than the data set's shape once more, and brings it through `preparation`; `None` for others.
+    fn resized_anew(&self, index: usize, preparation: &Preparation) -> Option<Result<Vec<u8>>> {
+        match &self.pixels {
+            Pixels::Files(files) => {
+                let row = self.rows[index];
+                files.is_resized(row).then(|| files.anew(row, preparation))
+            }
+            _ => None,
+        }
+    }
+
     /// The files of all pictures that had another size.
     fn resized_files(&self) -> impl Iterator<Item = &Path> {
         (0..self.len()).filter_map(|index| self.resized_file(index))

@@ -174,9 +174,9 @@ impl Preparation {
         self.decoded(picture::read(path)?).map_err(of_picture(path))
     }
 
-    /// As [`Preparation::picture`], the pixels alone: what a data set keeps.
-    pub(super) fn pixels(&self, path: &Path) -> Result<Vec<u8>> {
-        picture::bytes(picture::read(path)?, self.shape.channels)
+    /// The pixels of the picture at `path`, whose contents are given: what a data set keeps.
+    pub(super) fn pixels(&self, contents: &[u8], path: &Path) -> Result<Vec<u8>> {
+        picture::bytes(picture::decode(contents, path)?, self.shape.channels)
             .and_then(|(pixels, shape)| self.brought(pixels, shape))
             .map(|(pixels, _)| pixels)
             .map_err(of_picture(path))
@@ -215,8 +215,8 @@ impl Preparation {
             shape == self.shape && reading.resize == self.resize && reading.ink == self.ink
         });
         // What was brought to another shape, or otherwise, is brought anew from its file: as if it had been read for this.
-        if let (false, Some(path)) = (brought, dataset.resized_file(index)) {
-            let mut pixels = Cow::Owned(self.pixels(path)?);
+        if !brought && let Some(pixels) = dataset.resized_anew(index, self) {
+            let mut pixels = Cow::Owned(pixels?);
             change(&mut pixels);
             self.normalise_bytes(tables, &pixels, out);
             return Ok(());

@@ -471,3 +471,79 @@ fn pipes_and_devices_that_a_table_names_are_bad_files_and_nobody_waits_for_them(
     }
     Ok(())
 }
+
+/// Changes `cat/0.png`, which is not kept in memory, and asks for it in training: under each policy, and where it is also brought to another
+/// size. Returns what is said of it.
+fn problems_after(change: impl Fn(&Path)) -> Vec<String> {
+    let cases = [
+        (BadFiles::Fail, 20),
+        (BadFiles::Skip, 20),
+        (BadFiles::Fail, 16),
+    ];
+    let problem = |(bad_files, height)| {
+        let folder = with_two_bad_files();
+        let root = folder.path().join("photos");
+        for name in ["cat/1.png", "dog/4.png"] {
+            std::fs::remove_file(root.join(name)).unwrap();
+        }
+        let options = Options {
+            shape: Some(Shape::new(height, 24, 3)),
+            cache: Some(0),
+            bad_files,
+            ..WHOLE
+        };
+        let data = read(&root, &options).unwrap().train;
+        // Brought otherwise than when it was read, so that pictures of another size are read anew.
+        let preparation = Preparation {
+            resize: Resize::Stretch,
+            ..Preparation::measure(&data).unwrap()
+        };
+        change(&root);
+        let settings = FeedSettings {
+            augmentation: Augmentation::default(),
+            balance: Balance::None,
+            batch_size: 2,
+            seed: 1,
+        };
+        let mut tensors = vec![0.0; 2 * preparation.shape.len()];
+        let feed = Feed::new(data, preparation, settings).unwrap();
+        let mut draws = [0, 3];
+        let filled = feed.fill(1, &mut draws, &mut tensors);
+        let error: Error = match bad_files {
+            BadFiles::Fail => filled.expect_err("it is another file"),
+            _ => filled.unwrap().remove(0).into(),
+        };
+        assert_eq!(draws == [1, 3], bad_files == BadFiles::Skip);
+        let text = error.to_string();
+        text + ": " + &error.without_path()
+    };
+    cases.map(problem).into()
+}
+
+#[test]
+fn a_picture_that_is_replaced_in_training_is_a_bad_file() {
+    let problems = problems_after(|root| {
+        std::fs::copy(root.join("dog/0.png"), root.join("cat/0.png")).unwrap();
+    });
+    for problem in problems {
+        assert!(
+            problem.contains("0.png") && problem.contains("have changed"),
+            "{problem}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_picture_that_a_pipe_replaces_in_training_is_a_bad_file() {
+    let problems = problems_after(|root| {
+        std::fs::remove_file(root.join("cat/0.png")).unwrap();
+        pipe(&root.join("cat/0.png"));
+    });
+    for problem in problems {
+        assert!(
+            problem.contains("0.png") && problem.contains("only files are read"),
+            "{problem}"
+        );
+    }
+}
