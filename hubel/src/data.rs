@@ -15,6 +15,7 @@ pub(crate) mod folder;
 mod idx;
 mod ignored;
 mod ink;
+mod jpeg;
 mod limit;
 pub(crate) mod loader;
 mod mnist;

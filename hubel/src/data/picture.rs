@@ -2,13 +2,14 @@
 use std::error::Error as _;
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
+use crate::data::jpeg;
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
@@ -132,6 +133,15 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
             "the file is empty; copy it again or delete it",
         ));
     }
+    if let Some(kind) = jpeg::foreign_kind(bytes) {
+        return Err(problem(
+            path,
+            &format!(
+                "it is of a kind that is not read ({kind}); open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
+            ),
+        ));
+    }
+    let bytes = &*jpeg::with_end(bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| failed(error.into()))?;
@@ -153,15 +163,7 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
-        return Err(problem(
-            path,
-            &format!(
-                "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
-                LARGEST_PICTURE / 1_000_000
-            ),
-        ));
-    }
+    check_size(path, width, height)?;
     if decoder.total_bytes() > WIDEST_PIXEL * LARGEST_PICTURE {
         return Err(problem(
             path,
@@ -172,18 +174,35 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
             ),
         ));
     }
-    if width == 0 || height == 0 {
-        return Err(problem(path, "it has no pixels"));
-    }
-    // Most cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let is_large = u64::from(width) * u64::from(height) > LARGE_PICTURE;
-    let _alone = is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    let _alone = alone_if_large(width, height);
     // A damaged EXIF block does not make a picture useless.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
     Ok((picture, orientation))
+}
+
+fn check_size(path: &Path, width: u32, height: u32) -> Result<()> {
+    if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
+        return Err(problem(
+            path,
+            &format!(
+                "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
+                LARGEST_PICTURE / 1_000_000
+            ),
+        ));
+    }
+    if width == 0 || height == 0 {
+        return Err(problem(path, "it has no pixels"));
+    }
+    Ok(())
+}
+
+/// Most cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
+fn alone_if_large(width: u32, height: u32) -> Option<MutexGuard<'static, ()>> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let is_large = u64::from(width) * u64::from(height) > LARGE_PICTURE;
+    is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// What a decoder's error means to people, with its own words.
