@@ -14,6 +14,7 @@ use std::path::Path;
 use crate::Result;
 use crate::data::catalogue::{self, Found};
 use crate::data::picture;
+use crate::data::tiff::levels_note;
 use examine::Samples;
 
 pub use classes::{IMBALANCE, TINY};
@@ -214,6 +215,8 @@ pub fn check(
     };
     let dim = samples.whole().filter(|(_, facts)| facts.is_dim).count();
     notes.extend(picture::dim_note(dim));
+    let levels = samples.whole().filter_map(|(_, facts)| facts.levels);
+    notes.extend(levels_note(levels));
     Ok(Inspection {
         description,
         notes,

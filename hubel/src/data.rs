@@ -30,6 +30,7 @@ mod split;
 mod storage;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod tiff;
 
 use std::borrow::Cow;
 use std::path::Path;

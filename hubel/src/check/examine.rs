@@ -10,6 +10,7 @@ use crate::data::catalogue::{Catalogue, File, Part};
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::folder::part_called;
+use crate::data::tiff::{self, Levels};
 use crate::data::{Dataset, Splits, picture};
 use crate::on_all_cores::on_all_cores;
 
@@ -50,6 +51,8 @@ pub(super) struct Facts {
     pub(super) is_grey: bool,
     /// Whether it is nearly black, see [`picture::is_dim`].
     pub(super) is_dim: bool,
+    /// What its numbers were taken for, see [`tiff::levels`].
+    pub(super) levels: Option<Levels>,
     /// How EXIF says it is turned, if it is.
     pub(super) turned: Option<Orientation>,
     /// What its contents are, where its name says something else.
@@ -112,6 +115,7 @@ impl Samples {
                         width: shape.width,
                         is_grey,
                         is_dim: false,
+                        levels: None,
                         turned: None,
                         wrong_extension: None,
                     }),
@@ -202,6 +206,7 @@ fn facts(
     let (pixels, shape) = picture::bytes(picture, channels)?;
     Ok(Facts {
         is_dim,
+        levels: tiff::levels(bytes),
         fingerprint: Fingerprint::new(bytes, &pixels, shape),
         height: shape.height,
         width: shape.width,

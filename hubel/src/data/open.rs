@@ -8,6 +8,7 @@ use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::divide::{self, Division};
 use crate::data::folder;
 use crate::data::reading::{self, Listen, Read};
+use crate::data::tiff::levels_note;
 use crate::data::{BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
@@ -176,6 +177,7 @@ fn read_splits(
     let (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
     let mut notes = catalogue.notes.clone();
     notes.extend(picture::dim_note(read.dim));
+    notes.extend(levels_note(read.levels.iter().copied()));
     if options.shape.is_none() {
         notes.extend(note.or_else(|| of_another_size(&read.dataset)));
         notes.extend(without_color(&read));

@@ -10,6 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
 use crate::data::jpeg;
+use crate::data::tiff::Tiff;
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
@@ -140,6 +141,14 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
                 "it is of a kind that is not read ({kind}); open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
             ),
         ));
+    }
+    if let Some(tiff) = Tiff::open(bytes) {
+        let (width, height) = tiff.dimensions();
+        check_size(path, width, height)?;
+        let _alone = alone_if_large(width, height);
+        let (mut picture, orientation) = tiff.decode().map_err(|error| problem(path, &error))?;
+        picture.apply_orientation(orientation);
+        return Ok((picture, orientation));
     }
     let bytes = &*jpeg::with_end(bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes))

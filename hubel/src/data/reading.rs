@@ -2,6 +2,7 @@
 use crate::data::catalogue::File;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::storage::{Files, moments};
+use crate::data::tiff::{self, Levels};
 use crate::data::{BadFile, BadFiles, Dataset, Options, Pixels, Preparation, Reading, picture};
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape, memory};
@@ -21,6 +22,8 @@ pub(super) struct Read {
     pub(super) greyed: usize,
     /// How many are nearly black, see [`picture::is_dim`].
     pub(super) dim: usize,
+    /// What the numbers were taken for of those that do not say it, see [`tiff::levels`].
+    pub(super) levels: Vec<Levels>,
 }
 
 /// What is learnt of a file by reading it.
@@ -30,6 +33,7 @@ struct Seen {
     resized: bool,
     greyed: bool,
     dim: bool,
+    levels: Option<Levels>,
 }
 
 /// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as `cache` bytes hold. The result does not
@@ -73,7 +77,7 @@ pub(super) fn read(
     let mut fingerprints = Vec::with_capacity(files.len());
     let mut all_moments = Vec::with_capacity(files.len() * preparation.shape.channels);
     let mut resized = Vec::with_capacity(files.len());
-    let (mut greyed, mut dim) = (0, 0);
+    let (mut greyed, mut dim, mut levels) = (0, 0, Vec::new());
     for (place, (seen, file)) in seen.into_iter().zip(files).enumerate() {
         match seen {
             Ok(seen) => {
@@ -84,6 +88,7 @@ pub(super) fn read(
                 resized.push(seen.resized);
                 greyed += usize::from(seen.greyed);
                 dim += usize::from(seen.dim);
+                levels.extend(seen.levels);
             }
             Err(error) => {
                 // The row stays empty: no data set has it.
@@ -122,6 +127,7 @@ pub(super) fn read(
         bad,
         greyed,
         dim,
+        levels,
     })
 }
 
@@ -142,6 +148,7 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
         resized: shape != preparation.shape,
         greyed,
         dim,
+        levels: tiff::levels(&bytes),
     })
 }
 
