@@ -1,13 +1,15 @@
 //! What is done about picture files that cannot be read.
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use serde::{Serialize, Serializer};
 
 use crate::data::csv::is_table;
 use crate::formats::atomic::folder_of;
+use crate::formats::regular;
 use crate::{Error, Result};
 
 /// What is done about picture files that cannot be read. All files are read once before training, so that none ends it later.
@@ -175,7 +177,9 @@ fn moved(root: &Path, path: &Path, place: &Path) -> io::Result<PathBuf> {
     match fs::rename(path, &target) {
         // The data is a link to another disk, or the picture lies on one.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let moved = fs::copy(path, &target).and_then(|_| fs::remove_file(path));
+            let copied = regular::open(path)
+                .and_then(|mut file| io::copy(&mut file, &mut File::create_new(&target)?));
+            let moved = copied.and_then(|_| fs::remove_file(path));
             if moved.is_err() {
                 // The file stays where it is, and there only.
                 let _ = fs::remove_file(&target);
