@@ -6,6 +6,7 @@ mod augment;
 mod bad_files;
 pub(crate) mod catalogue;
 mod cifar;
+mod conflicts;
 mod csv;
 mod divide;
 pub(crate) mod ending;

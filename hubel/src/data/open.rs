@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
+use crate::data::conflicts;
 use crate::data::divide::{self, Division};
 use crate::data::folder;
 use crate::data::reading::{self, Listen, Read};
@@ -129,6 +130,7 @@ pub fn open_with(
     };
     let mut splits = Division::divide(splits, options.validation, options.test, options.seed)?;
     splits.notes.extend(leaks(&splits));
+    splits.notes.extend(conflicts::note(&splits));
     // Nothing is moved for data that is refused.
     splits.bad_files = options.bad_files.clear(path, splits.bad_files);
     Ok(splits)
