@@ -31,7 +31,7 @@ Examples:
   hubel bench                                   how fast is this machine, and what to expect
 
 `hubel COMMAND --help` has every flag, with examples.
-Exit codes: 0 done, 1 failed, 2 wrong command line, 130 Ctrl-C."
+Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C (143 SIGTERM, 129 SIGHUP)."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -110,7 +110,7 @@ pub(crate) struct Evaluate {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: accuracy, accuracy_interval, loss, count, classes, class_accuracy, confusion
+    /// Print one JSON object: accuracy, accuracy_interval, loss, count, classes, class_accuracy, confusion, stopped_at
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -174,7 +174,7 @@ pub(crate) struct Inspect {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: parameters, multiply_adds, layers, class_names; with --plan: mode, steps, memory …
+    /// Print one JSON object: parameters, multiply_adds, layers, class_names, stopped_at; with --plan: mode, steps, memory …
     #[arg(long)]
     pub(crate) json: bool,
 }

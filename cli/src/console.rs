@@ -75,8 +75,8 @@ impl Console {
         }
     }
 
-    /// The progress of one training run.
-    pub(crate) fn progress(&self) -> Progress {
+    /// The progress of one training run. Its loss is shown as `loss*` where it is not to be compared with the validation loss.
+    pub(crate) fn progress(&self, differs: bool) -> Progress {
         let bar = (self.terminal && !self.quiet)
             .then(|| ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()));
         let template = if self.colour {
@@ -91,7 +91,9 @@ impl Console {
             bar,
             wide,
             quiet: self.quiet,
+            loss: if differs { "loss*" } else { "loss" },
             last_line: Instant::now(),
+            not_saved: None,
         }
     }
 }
@@ -199,12 +201,17 @@ pub(crate) struct Progress {
     /// The line with a bar in it, for a terminal that has room for one.
     wide: ProgressStyle,
     quiet: bool,
+    /// What the training loss is called.
+    loss: &'static str,
     last_line: Instant,
+    /// Why it could not be saved last.
+    not_saved: Option<String>,
 }
 
 impl Progress {
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event) {
+        let name = self.loss;
         match event {
             Event::Step {
                 epoch,
@@ -219,7 +226,7 @@ impl Progress {
             } => {
                 let state = || {
                     format!(
-                        "loss {loss:.4}  accuracy {:.2} %  {images_per_second:.0} images/s  {} left",
+                        "{name} {loss:.4}  accuracy {:.2} %  {images_per_second:.0} images/s  {} left",
                         accuracy * 100.0,
                         clock(*seconds_left)
                     )
@@ -236,7 +243,7 @@ impl Progress {
                         let parts = [
                             format!("epoch {epoch}/{epochs}"),
                             format!("{step}/{steps}"),
-                            format!("loss {loss:.4}"),
+                            format!("{name} {loss:.4}"),
                             format!("accuracy {:.2} %", accuracy * 100.0),
                             format!("{} left", clock(*seconds_left)),
                             format!("{images_per_second:.0} images/s"),
@@ -262,7 +269,7 @@ impl Progress {
                 ..
             } => {
                 let mut line = format!(
-                    "epoch {epoch}  loss {loss:.4}  accuracy {:.2} %",
+                    "epoch {epoch}  {name} {loss:.4}  accuracy {:.2} %",
                     accuracy * 100.0
                 );
                 if let (Some(loss), Some(accuracy)) = (validation_loss, validation_accuracy) {
@@ -275,6 +282,16 @@ impl Progress {
                 file.path.display(),
                 file.problem
             )),
+            Event::Saved { .. } => self.not_saved = None,
+            Event::NotSaved { problem } => {
+                // Not each minute of a night.
+                if self.not_saved.as_ref() != Some(problem) {
+                    self.line(&format!(
+                        "{problem}; training goes on, and is saved once it can be"
+                    ));
+                    self.not_saved = Some(problem.clone());
+                }
+            }
         }
     }
 
@@ -285,7 +302,8 @@ impl Progress {
         }
     }
 
-    fn line(&mut self, text: &str) {
+    /// A line above the bar.
+    pub(crate) fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
         match &self.bar {
             Some(bar) => bar.suspend(|| say(text)),

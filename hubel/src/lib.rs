@@ -61,5 +61,5 @@ pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
 pub use schedule::Schedule;
 pub use shape::Shape;
-pub use train::{Event, TrainSettings, Trainer};
+pub use train::{Checkpoints, Event, Position, RunFolder, TrainSettings, Trainer};
 pub use workspace::Workspace;

@@ -9,7 +9,7 @@ use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
 use crate::network::Graph;
 use crate::on_all_cores::on_each_image;
-use crate::{Error, Network, Parameters, Result, Shape};
+use crate::{Error, Network, Parameters, Position, Result, Shape};
 
 /// A network with its weights, classes and the preparation of pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Model {
     pub(crate) parameters: Parameters,
     /// How images were held out of the data it was trained on.
     pub(crate) division: Option<Division>,
+    /// How far its training came, if it has not ended.
+    pub(crate) stopped_at: Option<Position>,
     /// Whether inference avoids Winograd; no part of the file.
     pub(crate) precise: bool,
 }
@@ -72,6 +74,7 @@ impl Model {
             preparation,
             parameters,
             division: None,
+            stopped_at: None,
             precise: false,
         })
     }
@@ -90,6 +93,11 @@ impl Model {
     /// How images were held out of the data it was trained on.
     pub fn division(&self) -> Option<&Division> {
         self.division.as_ref()
+    }
+
+    /// How far its training came, if it has not ended: it was stopped, or it goes on and this is a copy of it.
+    pub fn stopped_at(&self) -> Option<Position> {
+        self.stopped_at
     }
 
     /// The network.
@@ -217,6 +225,12 @@ impl Model {
                 json(serde_json::to_string(division)),
             );
         }
+        if let Some(position) = &self.stopped_at {
+            metadata.insert(
+                "hubel.stopped_at".to_string(),
+                json(serde_json::to_string(position)),
+            );
+        }
         let tensors = self.parameters.entries().iter().map(|entry| {
             let layout = Layout::of(&graph, entry);
             NamedTensor {
@@ -267,6 +281,14 @@ impl Model {
         let division = metadata.get("hubel.division");
         let division = division.map(|text| serde_json::from_str(text));
         let division: Option<Division> = division.transpose().map_err(unclear)?;
+        let stopped_at = metadata.get("hubel.stopped_at");
+        let stopped_at = stopped_at.map(|text| serde_json::from_str(text));
+        let stopped_at: Option<Position> = stopped_at.transpose().map_err(unclear)?;
+        if let Some(position) = stopped_at.filter(|position| !position.is_possible()) {
+            return Err(format!(
+                "its metadata is damaged (it says that training stopped at {position:?})"
+            ));
+        }
         let input = preparation.shape.to_string();
         if field("hubel.input")?.replace('x', "×") != input {
             return Err(format!(
@@ -285,6 +307,7 @@ impl Model {
         let mut model = Self::untrained(network, classes, preparation, 0)
             .map_err(unfit)?
             .with_division(division);
+        model.stopped_at = stopped_at;
         let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
             .map(|tensor| (tensor.name.as_str(), tensor))
             .collect();

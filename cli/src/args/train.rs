@@ -21,7 +21,9 @@ Examples:
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
 
 Writing is: grey pictures whose borders are nearly all black or all white.
-Ctrl-C saves the model as it is and leaves with 130; a second Ctrl-C leaves at once.")]
+What is learnt so far is saved in last.safetensors in the model's folder: after the first epoch, then once a minute, and when training is stopped. \
+Ctrl-C stops it after the step (exit code 130), SIGTERM and a closed terminal too (143, 129), unless nohup started it; a second Ctrl-C leaves at once. \
+At the end model.safetensors takes its place.")]
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
@@ -65,7 +67,7 @@ pub(crate) struct Train {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: test_accuracy, seconds, model, epochs …
+    /// Print one JSON object: test_accuracy, seconds, model, epochs, stopped_at …
     #[arg(long)]
     pub(crate) json: bool,
 }

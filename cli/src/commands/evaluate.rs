@@ -16,7 +16,7 @@ const CONFUSIONS: usize = 5;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model)?.with_precise(arguments.precise);
+    let model = named::load(&arguments.model, console)?.with_precise(arguments.precise);
     let data = match &arguments.data {
         Some(data) => data,
         None if is_of_digits(&model) => "mnist",
@@ -68,6 +68,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
                 "images": which.to_string(),
                 "bad_files": bad_files,
                 "classes": model.classes(),
+                "stopped_at": model.stopped_at(),
                 "class_accuracy": of_classes(&report.confusion)
                     .map(|(_, share)| share.map(console::decimal))
                     .collect::<Vec<_>>(),

@@ -10,7 +10,7 @@ use crate::console::{self, Console};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model)?.with_precise(arguments.precise);
+    let model = named::load(&arguments.model, console)?.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
     let (predictions, bad_files) = model.predict(&cpu, &arguments.images, arguments.top)?;
     if arguments.json {

@@ -90,6 +90,29 @@ fn weights_that_are_no_numbers_are_refused() {
 }
 
 #[test]
+fn how_far_training_came_is_read_and_what_cannot_be_is_refused() {
+    let stopped_at = |text: &str| {
+        problem_after(|file| {
+            let name = "hubel.stopped_at".to_owned();
+            file.metadata.insert(name, text.into());
+        })
+    };
+    let place = r#"{"epoch":12,"epochs":30,"step":446,"steps":446}"#;
+    assert_eq!(stopped_at(place), None);
+    for damaged in [
+        place.replace("12", "0"),
+        place.replace("12", "31"),
+        place.replace(r#""step":446"#, r#""step":447"#),
+        place.replace("30", "99999999999999999999"),
+        place.replace("30", "9999999999999999999"),
+        "12 of 30".into(),
+    ] {
+        let problem = stopped_at(&damaged).expect("there is no such place");
+        assert!(problem.contains("damaged"), "{damaged}: {problem}");
+    }
+}
+
+#[test]
 fn a_file_whose_parts_contradict_each_other_is_refused() {
     for (name, value, part) in [
         (
