@@ -1,9 +1,9 @@
 //! What flags accept, and what is said of anything else.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use hubel::data::Augmentation;
-use hubel::{Network, Shape};
+use hubel::{Model, Network, RunFolder, Shape};
 
 pub(super) fn at_least_1(text: &str) -> Result<usize, String> {
     let count: Option<usize> = text.parse().ok();
@@ -95,8 +95,32 @@ pub(super) fn picture_shape(text: &str) -> Result<Shape, String> {
 
 /// A network by name or as text.
 pub(super) fn network(text: &str) -> Result<String, String> {
-    let network = Network::resolve(text).map_err(|error| error.to_string());
+    let network = Network::resolve(text).map_err(|error| match model_file(text) {
+        Some(file) => not_a_network(&file),
+        None => error.to_string(),
+    });
     network.map(|_| text.into())
+}
+
+/// The file of the model that may be meant: no network's text holds a slash.
+fn model_file(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let file = RunFolder::model_in(path).unwrap_or(path.into());
+    let is_path = text.contains(['/', '\\']) || text.ends_with(".safetensors");
+    (is_path || file.is_file()).then_some(file)
+}
+
+fn not_a_network(file: &Path) -> String {
+    match Model::load(file) {
+        Ok(model) => format!(
+            "it is a trained model, and a network is needed, by name or as text. To train on from a model's weights, for the same classes \
+             or for others, is not possible yet; the same network with new weights is --model '{}'",
+            model.network()
+        ),
+        Err(error) => format!(
+            "a network is needed, by name or as text; it is none, and no model either: {error}"
+        ),
+    }
 }
 
 /// Random changes to pictures; what the names of presets mean is decided when the data is known.
