@@ -221,6 +221,8 @@ pub(crate) enum PlanMode {
 
 #[cfg(test)]
 mod tests {
+    use hubel::data::{Mirrored, Subject};
+
     use super::*;
 
     #[test]
@@ -233,9 +235,20 @@ mod tests {
         let Command::Train(train) = Arguments::parse_from(["hubel", "train"]).command else {
             panic!("`train` is another command");
         };
+        let digits = Subject {
+            shape: Shape::new(28, 28, 1),
+            is_grey: true,
+            ground: None,
+            mirrored: Mirrored::OfOtherClasses,
+        };
         assert_eq!(
-            train.settings(true).expect("no augmentation is asked for"),
-            hubel::TrainSettings::default()
+            train
+                .settings(&digits, 57_000)
+                .expect("no augmentation is asked for"),
+            hubel::TrainSettings {
+                augmentation: digits.usual_augmentation(),
+                ..hubel::TrainSettings::default()
+            }
         );
     }
 }

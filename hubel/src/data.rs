@@ -4,6 +4,7 @@
 //! one's own. [`Preparation`] is measured on the training part and stored with the model.
 mod augment;
 mod bad_files;
+pub(crate) mod blank;
 pub(crate) mod catalogue;
 mod cifar;
 mod csv;
@@ -12,6 +13,7 @@ pub(crate) mod ending;
 mod feed;
 pub(crate) mod fingerprint;
 pub(crate) mod folder;
+mod ground;
 mod idx;
 mod ignored;
 mod ink;
@@ -27,8 +29,10 @@ mod resize;
 mod sheet;
 mod split;
 mod storage;
+pub(crate) mod subject;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transparency;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -36,17 +40,18 @@ use std::sync::Arc;
 
 use hubel_kernels::Cpu;
 
-pub use augment::Augmentation;
+pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
 pub use catalogue::Part;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
-pub use ink::Ink;
+pub use ground::Ground;
 pub use mnist::mnist;
 pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
-pub use preparation::{Preparation, Prepared};
+pub use preparation::{Preparation, Prepared, Unlike};
 pub use resize::Resize;
 pub use sheet::{Sheet, SheetSettings, Shown};
+pub use subject::{Mirrored, Subject};
 
 use open::unknown_class;
 use storage::{Pixels, Sample};
@@ -108,10 +113,12 @@ pub struct Dataset {
 }
 
 /// What was done to picture files when they were read, so that it is done once and not twice.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Reading {
     resize: Resize,
-    ink: Option<Ink>,
+    /// See [`Preparation::transparent`].
+    transparent: Option<u8>,
+    ground: Option<Ground>,
     /// What is done about a picture that can no longer be read.
     bad_files: BadFiles,
 }
@@ -300,8 +307,7 @@ impl Dataset {
     fn with_resize(self, resize: Resize) -> Self {
         let reading = Reading {
             resize,
-            ink: None,
-            bad_files: BadFiles::Fail,
+            ..Reading::default()
         };
         Self {
             reading: Some(reading),
@@ -400,12 +406,26 @@ impl Dataset {
         (0..self.len()).filter_map(|index| self.resized_file(index))
     }
 
-    /// Whether the samples look like writing on paper: one channel, and borders that are nearly all white or all black.
+    /// Some of the samples, evenly spread, since files are often sorted by class: enough to judge all of them by, and none where they were
+    /// given as `f32`.
     ///
     /// # Errors
     /// Where a picture that is not kept in memory can no longer be read from its file.
-    pub fn shows_writing(&self) -> Result<bool> {
-        Ok(Ink::measure(self)?.is_some())
+    fn some(&self) -> Result<Vec<Sampled<'_>>> {
+        let most = (SAMPLED_BYTES / self.shape.len()).clamp(50, 1000);
+        let step = self.len().div_ceil(most).max(1);
+        let mut some = Vec::new();
+        for index in (0..self.len()).step_by(step) {
+            match self.bytes(index) {
+                Ok(pixels) => some.extend(pixels.map(|pixels| Sampled {
+                    pixels,
+                    label: self.labels[index],
+                })),
+                // What the policy leaves out says nothing; it is reported when it is its turn in training.
+                Err(error) => drop(self.left_out(index, error)?),
+            }
+        }
+        Ok(some)
     }
 
     /// Whether the samples were given as `f32`.
@@ -413,6 +433,15 @@ impl Dataset {
         matches!(self.pixels, Pixels::Floats(_))
     }
 }
+
+/// One of the samples by which a data set is judged.
+struct Sampled<'a> {
+    pixels: Cow<'a, [u8]>,
+    label: usize,
+}
+
+/// Bytes of the samples by which a data set is judged, unless those of 50 are more.
+const SAMPLED_BYTES: usize = 64 << 20;
 
 fn check_lengths(numbers: usize, shape: Shape, labels: usize) -> Result<()> {
     let expected = [shape.height, shape.width, shape.channels, labels]

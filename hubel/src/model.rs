@@ -37,6 +37,8 @@ pub struct Prediction {
     pub top: Vec<(String, f32)>,
     /// Whether light and dark were exchanged before the network looked.
     pub inverted: bool,
+    /// Whether the picture stands on another ground than those that the network learned from, which may mislead it.
+    pub other_ground: bool,
 }
 
 /// The version of the file format.
@@ -134,7 +136,7 @@ impl Model {
         top: usize,
     ) -> Result<(Vec<Prediction>, Vec<BadFile>)> {
         let mut bad_files = Vec::new();
-        let mut inverted = vec![false; paths.len()];
+        let mut grounds = vec![(false, false); paths.len()];
         let (mut predictions, mut places) = (Vec::new(), Vec::new());
         let length = self.preparation.shape.len();
         self.logits(
@@ -144,12 +146,12 @@ impl Model {
                 let prepared = on_each_image(cpu, images, length, |place, image| {
                     let picture = self.preparation.picture(&paths[indices[place]])?;
                     image.copy_from_slice(&picture.tensor);
-                    Ok(picture.inverted)
+                    Ok((picture.inverted, picture.other_ground))
                 });
                 let mut unfilled = Vec::new();
-                for (place, (&i, is_inverted)) in indices.iter().zip(prepared).enumerate() {
-                    match is_inverted {
-                        Ok(is_inverted) => inverted[i] = is_inverted,
+                for (place, (&i, ground)) in indices.iter().zip(prepared).enumerate() {
+                    match ground {
+                        Ok(ground) => grounds[i] = ground,
                         Err(error) => {
                             bad_files.push(BadFile::new(&paths[i], error));
                             unfilled.push(place);
@@ -175,12 +177,13 @@ impl Model {
                     probability,
                     top,
                     inverted: false,
+                    other_ground: false,
                 });
                 places.push(i);
             },
         )?;
         for (prediction, place) in predictions.iter_mut().zip(places) {
-            prediction.inverted = inverted[place];
+            (prediction.inverted, prediction.other_ground) = grounds[place];
         }
         Ok((predictions, bad_files))
     }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hubel::Shape;
-use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
+use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize, Subject};
 
 use super::train::{usual, usual_for};
 use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png, share, whole};
@@ -17,11 +17,11 @@ pub(crate) struct TrainingData {
     /// Size that pictures are brought to [default: their own where all agree on one of at most 64x64, else a square of at most that]
     #[arg(long, short, value_name = "HxWxC", value_parser = picture_shape)]
     pub(crate) input: Option<Shape>,
-    /// Pictures of other proportions: letterbox (all of it, black bars), crop (the middle), stretch
+    /// Pictures of other proportions: letterbox (all of it, bars of the ground's colour or black), crop (the middle), stretch
     #[arg(long, default_value_t = Resize::Letterbox, value_parser = parsed::<Resize>)]
     pub(crate) resize: Resize,
     /// Random changes to training pictures: none, light, standard, strong, or operations such as 'flip, crop(4)'
-    /// [default: standard for pictures, none for writing]
+    /// [default: standard; light for small grey pictures other than writing]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
     /// Share of the images held out to watch the run, where the data has no such part
@@ -30,7 +30,7 @@ pub(crate) struct TrainingData {
     /// Share of the images held out for the final judgement, where the data has no such part
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
     pub(crate) test: f64,
-    /// Images per step [default: 128 for writing, 64 for pictures]
+    /// Images per step [default: 64, for small grey pictures 128]
     #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,
     /// Decides all that is random. Same seed and instruction set: the same bits, for any number of threads
@@ -53,9 +53,9 @@ impl TrainingData {
         }
     }
 
-    /// Images per step: as many as asked for, or as suit data that shows `writing`, or other pictures.
-    pub(crate) fn batch_size(&self, writing: bool) -> usize {
-        let usual = || usual_for(writing).batch_size;
+    /// Images per step: as many as asked for, or as suit the data.
+    pub(crate) fn batch_size(&self, subject: &Subject) -> usize {
+        let usual = || usual_for(subject).batch_size;
         self.batch_size.unwrap_or_else(usual)
     }
 
@@ -63,10 +63,10 @@ impl TrainingData {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn augmentation(&self, writing: bool) -> hubel::Result<Augmentation> {
+    pub(crate) fn augmentation(&self, subject: &Subject) -> hubel::Result<Augmentation> {
         match &self.augment {
-            None => Ok(Augmentation::usual(writing)),
-            Some(text) => Augmentation::parse(text, writing),
+            None => Ok(subject.usual_augmentation()),
+            Some(text) => Augmentation::parse(text, subject.presets()),
         }
     }
 }

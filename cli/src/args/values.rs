@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use hubel::data::Augmentation;
+use hubel::data::{Augmentation, Presets};
 use hubel::{Network, Shape};
 
 pub(super) fn at_least_1(text: &str) -> Result<usize, String> {
@@ -101,7 +101,8 @@ pub(super) fn network(text: &str) -> Result<String, String> {
 
 /// Random changes to pictures; what the names of presets mean is decided when the data is known.
 pub(super) fn augmentation(text: &str) -> Result<String, String> {
-    let augmentation = Augmentation::parse(text, false).map_err(|error| error.to_string());
+    let augmentation =
+        Augmentation::parse(text, Presets::default()).map_err(|error| error.to_string());
     augmentation.map(|_| text.into())
 }
 

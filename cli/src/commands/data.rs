@@ -16,12 +16,12 @@ pub(super) fn feed(
     console: &Console,
 ) -> Result<(Feed, Augmentation), Error> {
     let splits = train::open(data, console)?;
-    let writing = splits.train.shows_writing()?;
-    let augmentation = data.augmentation(writing)?;
+    let subject = splits.train.subject()?;
+    let augmentation = data.augmentation(&subject)?;
     let settings = FeedSettings {
         augmentation: augmentation.clone(),
         balance,
-        batch_size: data.batch_size(writing),
+        batch_size: data.batch_size(&subject),
         seed: data.seed,
     };
     let preparation = Preparation::measure(&splits.train)?;

@@ -1,7 +1,7 @@
 //! `hubel evaluate`: how good a model is on labelled pictures.
 use std::process::ExitCode;
 
-use hubel::data::Evaluation;
+use hubel::data::{Evaluation, Unlike};
 use hubel::{Error, Model, Report};
 use serde_json::json;
 
@@ -37,6 +37,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         judged: which,
         found,
         mut bad_files,
+        unlike,
         has_trained,
     } = evaluation?;
     // Other data may have ten classes that are called by their numbers.
@@ -54,6 +55,9 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         thousands(images.len()),
         model.input()
     ));
+    for note in on_another_ground(unlike) {
+        console.remark(&note);
+    }
     let report = super::judge(&model, &arguments.processor.cpu(), &images, console)?;
     super::report_bad_files(&report.bad_files, console);
     bad_files.extend(report.bad_files.clone());
@@ -66,6 +70,8 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
                 "count": report.count,
                 "data": images.name(),
                 "images": which.to_string(),
+                "inverted": unlike.inverted,
+                "other_ground": unlike.other_ground,
                 "bad_files": bad_files,
                 "classes": model.classes(),
                 "class_accuracy": of_classes(&report.confusion)
@@ -79,6 +85,22 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         console::print(&text(&report, model.classes()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said of images that stand on another ground than those that the model learned from.
+fn on_another_ground(unlike: Unlike) -> impl Iterator<Item = String> {
+    let kinds = [
+        (
+            unlike.inverted,
+            "are inverted: their ground is light where the model's pictures have a dark one, or dark where it is light",
+        ),
+        (
+            unlike.other_ground,
+            "stand on another ground than the pictures that the model learned from, which may mislead it",
+        ),
+    ];
+    let found = kinds.into_iter().filter(|(count, _)| *count > 0);
+    found.map(|(count, what)| format!("{} of the images {what}", thousands(count)))
 }
 
 fn no_data(model: &Model) -> Error {

@@ -40,10 +40,11 @@ fn to_json(prediction: &Prediction) -> Value {
         "probability": console::decimal(prediction.probability),
         "top": top,
         "inverted": prediction.inverted,
+        "other_ground": prediction.other_ground,
     })
 }
 
-/// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: dark ink on light paper`
+/// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: light and dark exchanged, as the model knows it`
 fn to_text(prediction: &Prediction) -> String {
     let percent =
         |(class, probability): &(String, f32)| format!("{class} {:.2} %", probability * 100.0);
@@ -58,7 +59,10 @@ fn to_text(prediction: &Prediction) -> String {
         line += &format!("  (then {})", others.join(", "));
     }
     if prediction.inverted {
-        line += "  inverted: dark ink on light paper";
+        line += "  inverted: light and dark exchanged, as the model knows it";
+    }
+    if prediction.other_ground {
+        line += "  on another ground than the model has learned from";
     }
     line + "\n"
 }

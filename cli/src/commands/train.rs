@@ -8,7 +8,7 @@ use std::time::Instant;
 use std::{fs, io};
 
 use hubel::check::IMBALANCE;
-use hubel::data::{BadFile, Balance, Division};
+use hubel::data::{BadFile, Balance, Division, Subject};
 use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
@@ -32,9 +32,11 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         short_name(name),
         splits.train.name()
     ));
-    let settings = arguments.settings(splits.train.shows_writing()?)?;
+    let subject = splits.train.subject()?;
+    let settings = arguments.settings(&subject, splits.train.len())?;
     let batch_size = settings.batch_size;
     console.remark(&parts(&splits));
+    console.remark(&taken_for(&subject, &settings));
     console.remark(&treatment(&splits.train, &settings));
     let mut trainer = Trainer::new(
         cpu.clone(),
@@ -120,6 +122,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
                 "data": splits.train.name(),
+                "subject": subject.to_string(),
                 "notes": splits.notes,
                 "bad_files": bad_files,
                 "waiting_share": waiting / trained,
@@ -212,6 +215,27 @@ fn parts(splits: &Splits) -> String {
         }
     }
     text
+}
+
+/// What the data was taken for, and what follows from it.
+fn taken_for(subject: &Subject, settings: &TrainSettings) -> String {
+    let mut follows = vec![match settings.epochs {
+        1 => "1 epoch".to_owned(),
+        epochs => format!("{epochs} epochs"),
+    }];
+    follows.push(
+        match (settings.augmentation.flips(), subject.may_be_flipped()) {
+            (true, true) => "flipped at random".into(),
+            (true, false) => "flipped all the same, as --augment says".into(),
+            (false, _) => "not flipped".into(),
+        },
+    );
+    follows.extend(
+        subject
+            .inverted()
+            .map(|other| format!("pictures on a {other} ground are inverted")),
+    );
+    format!("taken for {subject}: {}", follows.join(", "))
 }
 
 /// What is done to the images, and what is to be known of their classes.

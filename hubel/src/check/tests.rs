@@ -177,6 +177,8 @@ fn every_planted_fault_is_found_and_nothing_else() {
     planted.put("train/cow ä/grey.jpg", &jpeg(&picture, 90));
     let picture = planted.another(64, 48).grayscale().into_rgb8().into();
     planted.put("train/cow ä/grey rgb.jpg", &jpeg(&picture, 90));
+    let blank = DynamicImage::new_luma8(64, 48).into_rgb8().into();
+    planted.put("train/cow ä/blank.png", &coded(&blank, ImageFormat::Png));
     let picture = planted.another(150, 50);
     planted.put("train/cow ä/wide.jpg", &jpeg(&picture, 90));
 
@@ -216,6 +218,8 @@ fn every_planted_fault_is_found_and_nothing_else() {
         (Kind::Rotated, &["train/cow ä/turned.jpg"]),
         (Kind::GreyAmongColour, &["train/cow ä/grey.jpg"]),
         (Kind::GreyAmongColour, &["train/cow ä/grey rgb.jpg"]),
+        (Kind::GreyAmongColour, &["train/cow ä/blank.png"]),
+        (Kind::Blank, &["train/cow ä/blank.png"]),
         (Kind::Cropped, &["train/cow ä/wide.jpg"]),
         (Kind::Cropped, &["train/ant/strip.jpg"]),
     ]);

@@ -332,7 +332,7 @@ pub(super) fn name_of(path: &Path) -> String {
 }
 
 /// A number with commas between its thousands.
-pub(super) fn thousands(number: usize) -> String {
+pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

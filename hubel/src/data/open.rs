@@ -4,11 +4,15 @@ use std::fmt;
 use std::path::Path;
 
 use crate::data::bad_files::listing;
+use crate::data::blank::Blanks;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::divide::{self, Division};
 use crate::data::folder;
-use crate::data::reading::{self, Listen, Read};
-use crate::data::{BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture};
+use crate::data::preparation::Unlike;
+use crate::data::reading::{self, Listen, Read, Survey};
+use crate::data::{
+    BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture, transparency,
+};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
@@ -147,12 +151,24 @@ fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits>
         });
     }
     let resized = |dataset: Dataset| dataset.with_resize(options.resize);
-    Ok(Splits {
+    let mut splits = Splits {
         train: resized(splits.train),
         validation: splits.validation.map(resized),
         test: splits.test.map(resized),
         ..splits
-    })
+    };
+    let parts = [
+        Some(&splits.train),
+        splits.validation.as_ref(),
+        splits.test.as_ref(),
+    ];
+    let blanks = Blanks::of_parts(splits.train.classes(), parts.into_iter().flatten())?;
+    splits.notes.extend(blanks.note(splits.train.classes()));
+    let mut preparation = Preparation::unmeasured(shape, options.resize);
+    preparation.ground = Preparation::ground(&splits.train)?;
+    let unlike = preparation.unlike(&splits.train)?;
+    splits.notes.extend(inverted_note(unlike.inverted));
+    Ok(splits)
 }
 
 fn read_splits(
@@ -164,18 +180,32 @@ fn read_splits(
     catalogue.refuse_missing(options.bad_files)?;
     check_classes(path, catalogue)?;
     let training = |part| !matches!(part, Some(Part::Validation | Part::Test));
+    let files = catalogue.files.iter();
+    let files: Vec<_> = files.filter(|file| training(file.part)).collect();
+    let survey = Survey::of(&files)?;
     let (shape, note) = match options.shape {
         Some(shape) => (shape, None),
-        None => {
-            let files = catalogue.files.iter();
-            let files: Vec<_> = files.filter(|file| training(file.part)).collect();
-            reading::choose_shape(&files, options)?
-        }
+        None => survey.shape(options),
     };
-    let preparation = Preparation::unmeasured(shape, options.resize);
-    let (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    let mut preparation = Preparation::unmeasured(shape, options.resize);
+    preparation.transparent = survey.transparent();
+    preparation.ground = survey.ground(preparation.transparent);
+    let (mut read, mut bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    let transparent = read.transparent.iter();
+    let transparent = transparent.filter(|(place, _)| training(catalogue.files[*place].part));
+    let transparent = transparency::best_level(transparent.map(|(_, contrast)| contrast));
+    if transparent != preparation.transparent {
+        // The hundred of the survey were others than most.
+        preparation.transparent = transparent;
+        preparation.ground = survey.ground(transparent);
+        drop(read);
+        (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    }
     let mut notes = catalogue.notes.clone();
     notes.extend(picture::dim_note(read.dim));
+    notes.extend(transparent.and_then(|level| transparency::note(read.transparent.len(), level)));
+    notes.extend(inverted_note(read.unlike.inverted));
+    notes.extend(read.blanks.note(&catalogue.classes));
     if options.shape.is_none() {
         notes.extend(note.or_else(|| of_another_size(&read.dataset)));
         notes.extend(without_color(&read));
@@ -228,6 +258,16 @@ fn without_color(read: &Read) -> Option<String> {
             catalogue::thousands(read.greyed),
             shape.height,
             shape.width
+        )
+    })
+}
+
+/// A note on so many pictures that had the other polarity than most.
+fn inverted_note(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{} of the pictures are inverted, since their ground is light where that of most is dark, or dark where it is light",
+            catalogue::thousands(count)
         )
     })
 }
@@ -374,6 +414,8 @@ pub struct Evaluation {
     pub found: usize,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
+    /// Images that were read and stand on another ground than those that the model learned from.
+    pub unlike: Unlike,
     /// Whether the images that were read hold some that the model was trained on; `None` where it does not know.
     pub has_trained: Option<bool>,
 }
@@ -393,10 +435,11 @@ pub fn evaluation(
     listen: Listen<'_>,
 ) -> Result<Evaluation> {
     let path = path_or_name.as_ref();
-    let (undivided, test, bad_files) = match catalogue::find(path)? {
+    let (undivided, test, bad_files, unlike) = match catalogue::find(path)? {
         Found::Arrays(splits) => {
             preparation.check(splits.train.shape())?;
-            (splits.train, splits.test, Vec::new())
+            let unlike = preparation.unlike(splits.test.as_ref().unwrap_or(&splits.train))?;
+            (splits.train, splits.test, Vec::new(), unlike)
         }
         Found::Files(mut catalogue) => {
             catalogue.refuse_missing(options.bad_files)?;
@@ -415,7 +458,7 @@ pub fn evaluation(
             number_classes(path, &mut catalogue, classes)?;
             let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
             let test = has_test.then(|| read.dataset.clone());
-            (read.dataset, test, bad)
+            (read.dataset, test, bad, read.unlike)
         }
     };
     let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
@@ -432,6 +475,7 @@ pub fn evaluation(
         dataset: dataset.with_classes(classes)?,
         judged,
         found,
+        unlike,
         has_trained,
         bad_files: options.bad_files.clear(path, bad_files),
     })

@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
+use crate::data::transparency::laid_over;
 use crate::{Error, Result, Shape};
 
 /// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
@@ -202,9 +203,13 @@ fn plainly(error: &ImageError) -> String {
     }
 }
 
-/// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows white paper, 16 bits become 8, and
+/// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows the level `behind` it, 16 bits become 8, and
 /// for one channel colours become grey.
-pub(crate) fn bytes(picture: DynamicImage, channels: usize) -> Result<(Vec<u8>, Shape)> {
+pub(crate) fn bytes(
+    picture: DynamicImage,
+    channels: usize,
+    behind: u8,
+) -> Result<(Vec<u8>, Shape)> {
     let shape = Shape::new(
         picture.height() as usize,
         picture.width() as usize,
@@ -215,15 +220,11 @@ pub(crate) fn bytes(picture: DynamicImage, channels: usize) -> Result<(Vec<u8>, 
         (3, DynamicImage::ImageRgb8(rgb)) => rgb.into_raw(),
         (1 | 3, picture) => {
             let rgba = picture.into_rgba8();
-            let on_white = rgba.pixels().map(|pixel| {
-                let [red, green, blue, alpha] = pixel.0.map(u32::from);
-                [red, green, blue]
-                    .map(|level| ((level * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
-            });
+            let opaque = rgba.pixels().map(|pixel| laid_over(behind, *pixel));
             if channels == 3 {
-                on_white.flatten().collect()
+                opaque.flatten().collect()
             } else {
-                on_white
+                opaque
                     .map(|[red, green, blue]| luma(red, green, blue))
                     .collect()
             }

@@ -5,6 +5,7 @@ mod bad_files;
 mod damaged;
 mod divided;
 mod folders;
+mod grounds;
 mod listing;
 mod pictures;
 mod tables;

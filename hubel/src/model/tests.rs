@@ -17,9 +17,10 @@ fn preparation() -> Preparation {
         resize: Default::default(),
         mean: vec![0.5],
         std: vec![0.25],
-        ink: Some(crate::data::Ink {
-            light: true,
-            side: Some(6),
+        transparent: None,
+        ground: Some(crate::data::Ground {
+            color: [0; 3],
+            ink_side: Some(6),
         }),
     }
 }
@@ -65,8 +66,12 @@ fn a_file_with_an_absurd_preparation_is_refused_with_what_is_wrong() {
         ("/std", json!([0.0]), "cannot be normalised"),
         ("/std", json!([-0.25]), "cannot be normalised"),
         ("/std", json!([1e-42]), "cannot be normalised"),
-        ("/ink/side", json!(0), "fills 0 pixels"),
-        ("/ink/side", json!(1_000_000_000_000_u64), "does not fit"),
+        ("/ground/ink_side", json!(0), "fills 0 pixels"),
+        (
+            "/ground/ink_side",
+            json!(1_000_000_000_000_u64),
+            "does not fit",
+        ),
         ("/std", json!(null), "damaged"),
         ("/resize", json!("fold"), "damaged"),
     ] {

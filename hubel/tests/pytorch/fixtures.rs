@@ -73,7 +73,8 @@ pub(crate) fn model(text: &str, input: Shape, tensors: &BTreeMap<String, Tensor>
         "resize": "letterbox",
         "mean": vec![0.0; input.channels],
         "std": vec![1.0; input.channels],
-        "ink": null,
+        "transparent": null,
+        "ground": null,
     });
     let metadata = [
         ("hubel.version", "1".into()),

@@ -294,15 +294,17 @@ fn no_colour_is_made_of_grey() {
 #[test]
 fn writing_is_never_mirrored() {
     for name in PRESETS {
-        let text = Augmentation::preset(name, true).unwrap().to_string();
+        let text = Augmentation::preset(name, Presets::Simple)
+            .unwrap()
+            .to_string();
         assert!(
             !text.contains("flip") && !text.contains("trivial"),
             "{text}"
         );
     }
-    assert!(Augmentation::usual(true).is_none());
-    assert_eq!(Augmentation::usual(false), "standard".parse().unwrap());
-    assert!(Augmentation::parse("standard", true).unwrap() != "standard".parse().unwrap());
+    assert!(
+        Augmentation::parse("standard", Presets::Simple).unwrap() != "standard".parse().unwrap()
+    );
 }
 
 #[test]
@@ -325,9 +327,9 @@ fn text_is_read_back_and_names_of_torchvision_are_known() {
             augmentation
         );
     }
-    for ink in [false, true] {
+    for presets in [Presets::Pictures, Presets::Unflipped, Presets::Simple] {
         for name in PRESETS {
-            let preset = Augmentation::preset(name, ink).unwrap();
+            let preset = Augmentation::preset(name, presets).unwrap();
             assert_eq!(preset.to_string().parse::<Augmentation>().unwrap(), preset);
         }
     }

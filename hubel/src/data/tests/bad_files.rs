@@ -347,7 +347,7 @@ fn a_picture_of_another_size_is_the_same_bits_held_out_as_judged_later() -> Resu
     );
     let splits = read(folder.path(), &WHOLE)?;
     let preparation = Preparation::measure(&splits.train)?;
-    assert!(preparation.ink.is_some());
+    assert!(preparation.ground.is_some());
     let (judged, _) = judge(folder.path(), &preparation, splits.train.classes())?;
     let test = splits.test.expect("there is one");
     assert_eq!(tensors(&test, &preparation), tensors(&judged, &preparation));

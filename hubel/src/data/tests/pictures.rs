@@ -9,7 +9,7 @@ const GREYS: [u8; 4] = [0, 90, 180, 255];
 
 /// The colour of each of the four squares, top left, top right, bottom left, bottom right.
 fn squares(picture: &DynamicImage, channels: usize) -> Vec<Vec<u8>> {
-    let (pixels, shape) = picture::bytes(picture.clone(), channels).unwrap();
+    let (pixels, shape) = picture::bytes(picture.clone(), channels, 255).unwrap();
     assert_eq!((shape.height, shape.width), (16, 16));
     [(4, 4), (4, 12), (12, 4), (12, 12)]
         .map(|(row, column)| pixels[(row * 16 + column) * channels..][..channels].to_vec())
@@ -102,7 +102,7 @@ fn all_eight_orientations_of_a_camera_are_turned_upright() {
             (24, 40),
             "orientation {orientation}"
         );
-        let (pixels, _) = picture::bytes(turned, 1).unwrap();
+        let (pixels, _) = picture::bytes(turned, 1, 255).unwrap();
         for (found, expected) in pixels.iter().zip(&levels) {
             assert!(
                 found.abs_diff(*expected) <= 3,
