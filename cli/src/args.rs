@@ -250,5 +250,23 @@ mod tests {
                 ..hubel::TrainSettings::default()
             }
         );
+        let epochs = |subject: Subject, images| {
+            let settings = train.settings(&subject, images);
+            settings.expect("no augmentation is asked for").epochs
+        };
+        let clothes = Subject {
+            mirrored: Mirrored::Uncertain,
+            ..digits
+        };
+        let photographs = Subject {
+            shape: Shape::new(64, 64, 3),
+            is_grey: false,
+            ..clothes
+        };
+        assert_eq!([epochs(digits, 1_797), epochs(digits, 100)], [94, 100]);
+        assert_eq!(
+            [epochs(clothes, 57_000), epochs(photographs, 57_000)],
+            [10, 30]
+        );
     }
 }
