@@ -41,8 +41,8 @@ use shift::{Border, Crop};
 /// | operation | what it does |
 /// |---|---|
 /// | `flip(p=0.5)`, `vflip(p=0.5)` | left and right, or top and bottom, exchanged |
-/// | `crop(padding, mode=zero)` | padded on all sides by so many pixels (or, below 1, by that share of the side), then cut out anywhere; `mode` is `zero` (black), `reflect` or `edge` |
-/// | `affine(rotate=0, translate=0, scale=(1, 1), shear=0, mode=zero)` | turned by up to so many degrees, moved by up to this share of the side, scaled by a factor of the range, sheared by up to so many degrees; one bilinear interpolation for all of it |
+/// | `crop(padding, mode=zeros)` | padded on all sides by so many pixels (or, below 1, by that share of the side), then cut out anywhere; `mode` is `zeros` (black), `reflect` or `replicate`, as of `conv` |
+/// | `affine(rotate=0, translate=0, scale=(1, 1), shear=0, mode=zeros)` | turned by up to so many degrees, moved by up to this share of the side, scaled by a factor of the range, sheared by up to so many degrees; one bilinear interpolation for all of it |
 /// | `rotate(degrees)`, `translate(share)`, `scale(min, max)`, `shear(degrees)` | one of these alone |
 /// | `jitter(brightness=0, contrast=0, saturation=0, hue=0)` | torchvision's `ColorJitter`: factors of 1 ± these; the hue turned by up to this part of the circle, at most 0.5 |
 /// | `brightness(x)`, `contrast(x)`, `saturation(x)`, `hue(x)` | one of these alone |
@@ -111,7 +111,7 @@ impl Augmentation {
                 scale,
                 shear,
                 // Goes on with the paper, whatever its colour.
-                mode: Border::Edge,
+                mode: Border::Replicate,
             })
         };
         let jitter = Jitter {
@@ -121,7 +121,7 @@ impl Augmentation {
         };
         let operations = match (name, ink) {
             ("none", _) => vec![],
-            ("light", true) => vec![crop(1.0 / 14.0, Border::Edge)],
+            ("light", true) => vec![crop(1.0 / 14.0, Border::Replicate)],
             ("light", false) => vec![Operation::Flip(0.5), crop(0.0625, Border::Reflect)],
             ("standard", true) => vec![writing(10.0, 0.075, [0.9, 1.1], 5.0)],
             ("standard", false) => vec![Operation::Flip(0.5), crop(0.125, Border::Reflect)],
