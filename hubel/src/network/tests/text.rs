@@ -129,6 +129,14 @@ fn mistakes_are_shown_with_a_caret() {
             "`filters` must be a number\n  conv(-3)\n       ^^",
         ),
         (
+            "leakyrelu(1e39)",
+            "`slope` must be a number between -3.4e38 and 3.4e38\n  leakyrelu(1e39)\n            ^^^^",
+        ),
+        (
+            "batchnorm(momentum=-1e39)",
+            "`momentum` must be a number between -3.4e38 and 3.4e38\n  batchnorm(momentum=-1e39)\n            ^^^^^^^^^^^^^^",
+        ),
+        (
             "relu-[conv(3)",
             "this `[` is never closed\n  relu-[conv(3)\n       ^",
         ),
