@@ -41,6 +41,7 @@ pub use bad_files::{BadFile, BadFiles};
 pub use catalogue::Part;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
+pub use folder::pictures;
 pub use ink::Ink;
 pub use mnist::mnist;
 pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};

@@ -1,14 +1,12 @@
 //! A trained network with everything that its use needs: one safetensors file.
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use hubel_kernels::Cpu;
-
-use crate::data::{BadFile, Division, Preparation};
+use crate::data::{Division, Preparation};
+use crate::formats::checksum;
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
 use crate::network::Graph;
-use crate::on_all_cores::on_each_image;
 use crate::{Error, Network, Parameters, Result, Shape};
 
 /// A network with its weights, classes and the preparation of pictures.
@@ -24,23 +22,10 @@ pub struct Model {
     pub(crate) precise: bool,
 }
 
-/// What a model says of one picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// The picture.
-    pub path: PathBuf,
-    /// The most probable class.
-    pub class: String,
-    /// Its probability.
-    pub probability: f32,
-    /// The most probable classes, as many as were asked for, with their probabilities.
-    pub top: Vec<(String, f32)>,
-    /// Whether light and dark were exchanged before the network looked.
-    pub inverted: bool,
-}
-
-/// The version of the file format.
-const VERSION: &str = "1";
+/// The version of the file format, whose metadata has a checksum.
+const VERSION: &str = "2";
+/// The same without a checksum: what another program writes, which need not know how it is computed.
+const WITHOUT_CHECKSUM: &str = "1";
 
 impl Model {
     /// A network with its first weights.
@@ -122,69 +107,6 @@ impl Model {
             .graph(self.preparation.shape, self.classes.len())
     }
 
-    /// Classifies pictures; a prediction lists the `top` most probable classes, one at least. Those that cannot be used are returned beside
-    /// the predictions of the others. Each call compiles a plan: give it many pictures at a time.
-    ///
-    /// # Errors
-    /// When the model is damaged, or memory does not suffice.
-    pub fn predict(
-        &self,
-        cpu: &Cpu,
-        paths: &[PathBuf],
-        top: usize,
-    ) -> Result<(Vec<Prediction>, Vec<BadFile>)> {
-        let mut bad_files = Vec::new();
-        let mut inverted = vec![false; paths.len()];
-        let (mut predictions, mut places) = (Vec::new(), Vec::new());
-        let length = self.preparation.shape.len();
-        self.logits(
-            cpu,
-            paths.len(),
-            &mut |indices, images| {
-                let prepared = on_each_image(cpu, images, length, |place, image| {
-                    let picture = self.preparation.picture(&paths[indices[place]])?;
-                    image.copy_from_slice(&picture.tensor);
-                    Ok(picture.inverted)
-                });
-                let mut unfilled = Vec::new();
-                for (place, (&i, is_inverted)) in indices.iter().zip(prepared).enumerate() {
-                    match is_inverted {
-                        Ok(is_inverted) => inverted[i] = is_inverted,
-                        Err(error) => {
-                            bad_files.push(BadFile::new(&paths[i], error));
-                            unfilled.push(place);
-                        }
-                    }
-                }
-                Ok(unfilled)
-            },
-            &mut |i, logits| {
-                let mut probabilities = vec![0.0; logits.len()];
-                hubel_kernels::softmax::softmax(cpu, logits, logits.len(), &mut probabilities);
-                let mut ranked: Vec<(&String, f32)> =
-                    self.classes.iter().zip(probabilities).collect();
-                ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-                ranked.truncate(top.max(1));
-                let top: Vec<(String, f32)> = (ranked.into_iter())
-                    .map(|(class, probability)| (class.clone(), probability))
-                    .collect();
-                let (class, probability) = top[0].clone();
-                predictions.push(Prediction {
-                    path: paths[i].clone(),
-                    class,
-                    probability,
-                    top,
-                    inverted: false,
-                });
-                places.push(i);
-            },
-        )?;
-        for (prediction, place) in predictions.iter_mut().zip(places) {
-            prediction.inverted = inverted[place];
-        }
-        Ok((predictions, bad_files))
-    }
-
     /// Writes the model to one safetensors file: PyTorch's names and layouts, and in the metadata what else is needed. The file is
     /// written beside, then renamed, so that no reader ever sees half of it.
     ///
@@ -225,14 +147,16 @@ impl Model {
                 data: layout.to_file(self.parameters.tensor(entry)),
             }
         });
-        let tensors = Tensors {
+        let mut tensors = Tensors {
             metadata,
             tensors: tensors.collect(),
         };
+        checksum::seal(&mut tensors);
         safetensors::write(path, &tensors)
     }
 
-    /// Reads a model that [`Model::save`] has written.
+    /// Reads a model that [`Model::save`] has written, and compares its checksum; a file of version 1, as other programs may write it, has
+    /// none.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file.
@@ -252,11 +176,14 @@ impl Model {
                 .cloned()
                 .ok_or_else(|| format!("its metadata has no `{name}`; was it written by hubel?"))
         };
-        let version = field("hubel.version")?;
-        if version != VERSION {
-            return Err(format!(
-                "its format is version {version}, and this hubel reads {VERSION}"
-            ));
+        match field("hubel.version")?.as_str() {
+            VERSION => checksum::verify(file)?,
+            WITHOUT_CHECKSUM => {}
+            version => {
+                return Err(format!(
+                    "its format is version {version}, and this hubel reads {WITHOUT_CHECKSUM} and {VERSION}"
+                ));
+            }
         }
         let unclear = |error: serde_json::Error| format!("its metadata is damaged ({error})");
         let classes: Vec<String> =

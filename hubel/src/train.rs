@@ -7,7 +7,7 @@ use hubel_kernels::Cpu;
 
 use crate::data::loader::{self, Batch};
 use crate::data::{Augmentation, BadFile, Balance, Dataset, Feed, FeedSettings, Preparation};
-use crate::network::Initialisation;
+use crate::network::{Graph, Initialisation, Operation};
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
 use crate::run::BatchLoss;
@@ -98,6 +98,8 @@ pub enum Event {
         validation_loss: Option<f32>,
         /// Accuracy on the images held out.
         validation_accuracy: Option<f32>,
+        /// Mean of the classes' accuracies on the images held out, see [`Report::balanced_accuracy`].
+        validation_balanced_accuracy: Option<f32>,
         /// Time it took.
         seconds: f64,
         /// Of it, the time that training stood still since no batch was ready.
@@ -171,6 +173,7 @@ impl Trainer {
         model.parameters = Parameters::initial(&graph, settings.seed)?;
         let full = feed.batch_size();
         let rest = train.len() % full;
+        refuse_constants(&graph, train.len(), full)?;
         let batches = [full, rest].into_iter().filter(|batch| *batch > 0);
         let plans = batches.map(|batch| {
             let settings = PlanSettings {
@@ -400,6 +403,7 @@ impl<'a> Progress<'a> {
             accuracy: self.accuracy(),
             validation_loss: validation.map(|report| report.loss),
             validation_accuracy: validation.map(|report| report.accuracy),
+            validation_balanced_accuracy: validation.map(Report::balanced_accuracy),
             seconds: self.epoch_start.elapsed().as_secs_f64(),
             waiting: self.waited.as_secs_f64(),
         };
@@ -411,6 +415,35 @@ impl<'a> Progress<'a> {
         };
         event
     }
+}
+
+/// Refuses steps of one image where a batch normalisation sees one pixel of it: the mean is that value itself, so that nothing but its
+/// shift comes out, whatever goes in. PyTorch refuses the same.
+fn refuse_constants(graph: &Graph, images: usize, batch_size: usize) -> Result<()> {
+    let is_alone = |batch: usize| batch == 1 || images % batch == 1;
+    let of_one_pixel = (graph.nodes.iter()).find(|node| {
+        let is_normalisation = matches!(node.operation, Operation::BatchNorm { .. });
+        is_normalisation && node.shape.height * node.shape.width == 1
+    });
+    let Some(layer) = of_one_pixel.filter(|_| is_alone(batch_size)) else {
+        return Ok(());
+    };
+    let step = match batch_size {
+        1 => "each step has one image".to_owned(),
+        _ => format!("the last step of an epoch has one of the {images} images"),
+    };
+    let near = (1..images).flat_map(|away| [batch_size + away, batch_size.saturating_sub(away)]);
+    let other = near
+        .into_iter()
+        .find(|&batch| batch > 1 && !is_alone(batch));
+    Err(Error::Settings {
+        problem: format!(
+            "layer {} normalises maps of 1×1, and {step}: of one value nothing is left but a constant, from which nothing is learnt; \
+             give a batch size of {}, or leave out that batch normalisation",
+            layer.name,
+            other.unwrap_or(images)
+        ),
+    })
 }
 
 fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
@@ -538,6 +571,33 @@ mod tests {
             );
         }
         Ok(())
+    }
+
+    #[test]
+    fn a_step_of_one_image_before_a_normalisation_of_one_pixel_is_refused_and_the_advice_works() {
+        let of = |images: usize, batch_size: usize, text: &str| {
+            let labels: Vec<usize> = (0..images).map(|i| i % 2).collect();
+            let pixels: Vec<f32> = (0..images * 16).map(|i| (i % 7) as f32 / 7.0).collect();
+            let dataset = Dataset::from_arrays(&pixels, Shape::new(4, 4, 1), &labels).unwrap();
+            let settings = TrainSettings {
+                batch_size,
+                ..TrainSettings::default()
+            };
+            let network = Network::parse(text).unwrap();
+            Trainer::new(Cpu::best(1), network, &dataset, None, settings).err()
+        };
+        let pooled = "conv(3)-globalavgpool-batchnorm-fc(classes)";
+        for (images, batch_size, advice) in [(9, 1, 3), (9, 4, 5), (9, 8, 9), (7, 2, 4), (2, 1, 2)]
+        {
+            let Some(Error::Settings { problem }) = of(images, batch_size, pooled) else {
+                panic!("{batch_size} of {images} is accepted");
+            };
+            let way_out = format!("give a batch size of {advice},");
+            assert!(problem.contains(&way_out), "{problem}");
+            assert!(of(images, advice, pooled).is_none());
+        }
+        assert!(of(9, 1, "conv(3)-batchnorm-globalavgpool-fc(classes)").is_none());
+        assert!(of(9, 2, "globalavgpool-fc(classes)").is_none());
     }
 
     #[test]

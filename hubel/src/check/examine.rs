@@ -10,6 +10,7 @@ use crate::data::catalogue::{Catalogue, File, Part};
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::folder::part_called;
+use crate::data::picture::is_grey;
 use crate::data::{Dataset, Splits, picture};
 use crate::on_all_cores::on_all_cores;
 
@@ -220,15 +221,4 @@ fn wrong_extension(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
     };
     let contents = image::guess_format(bytes).ok()?;
     (named != Some(contents)).then_some(contents)
-}
-
-/// How far the channels of a grey pixel may lie apart, in levels, after lossy coding.
-const GREY: u8 = 8;
-
-/// Whether all pixels `[n, 3]` are grey.
-fn is_grey(pixels: &[u8]) -> bool {
-    pixels.chunks_exact(3).all(|pixel| {
-        let (low, high) = (pixel.iter().min(), pixel.iter().max());
-        low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
-    })
 }

@@ -28,8 +28,13 @@ impl Inspection {
     pub fn thumbnail(&self, name: &str, side: u32) -> Option<Thumbnail> {
         let picture = match &self.found {
             // Of a file that is cut off, what is there.
-            Found::Files(_) => {
-                let path = Path::new(name);
+            Found::Files(catalogue) => {
+                // A path that is not Unicode is shown otherwise than it is called.
+                let path = match Path::new(name) {
+                    path if path.exists() => path,
+                    _ => (catalogue.files.iter().map(|file| file.path.as_path()))
+                        .find(|path| path.to_string_lossy() == name)?,
+                };
                 picture::decode(&picture::contents(path).ok()?, path).ok()?
             }
             Found::Arrays(splits) => {

@@ -7,7 +7,7 @@ use std::{fmt, fs, io};
 use serde::{Serialize, Serializer};
 
 use crate::formats::atomic::folder_of;
-use crate::{Error, Result};
+use crate::{Error, Result, shown};
 
 /// What is done about picture files that cannot be read. All files are read once before training, so that none ends it later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
     let mut lines: Vec<String> = bad
         .iter()
         .take(SHOWN)
-        .map(|bad| format!("  {}: {}", bad.path.display(), bad.problem))
+        .map(|bad| format!("  {}: {}", shown(&bad.path), bad.problem))
         .collect();
     if bad.len() > SHOWN {
         lines.push(format!(

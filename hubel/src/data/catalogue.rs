@@ -35,6 +35,8 @@ pub(crate) struct Catalogue {
     pub(crate) notes: Vec<String>,
     /// The table that names files which are missing, and which: they are among the files, and bad.
     pub(crate) missing: Option<(PathBuf, String)>,
+    /// Where all files are of one class, from which nothing can be learnt: what is wrong, and of which file or folder.
+    pub(crate) one_class: Option<(PathBuf, String)>,
 }
 
 impl Catalogue {
@@ -136,12 +138,26 @@ fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>
     format!("{form}, {classes} classes, {counts} {images}{shape}{names}")
 }
 
-/// Finds out by looking what is at `path`, or what the name `mnist` means.
+/// As [`find_of_known_classes`], for whoever knows no classes but those that are there.
 ///
 /// # Errors
-/// [`Error::DataForm`] when no known form is there or it has fewer than two classes; [`Error::Io`] when a folder cannot be
-/// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
+/// As of that function, and [`Error::DataForm`] for fewer than two classes.
 pub(crate) fn find(path: &Path) -> Result<Found> {
+    match find_of_known_classes(path)? {
+        Found::Files(Catalogue {
+            one_class: Some((path, why)),
+            ..
+        }) => Err(problem(&path, why)),
+        found => Ok(found),
+    }
+}
+
+/// Finds out by looking what is at `path`, or what the name `mnist` means; also files of a single class, to judge a model by.
+///
+/// # Errors
+/// [`Error::DataForm`] when no known form is there; [`Error::Io`] when a folder cannot be
+/// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
+pub(crate) fn find_of_known_classes(path: &Path) -> Result<Found> {
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
         let mut splits = mnist()?;
         if path.is_dir() {

@@ -296,19 +296,20 @@ impl<'a> Table<'a> {
         if self.missing_count > 0 && self.missing_count >= self.files.len() {
             return Err(self.error(self.missing_files()));
         }
-        if self.classes.len() < 2 {
-            let found = match &self.classes[..] {
-                [] => "it names no picture".to_owned(),
-                [class, ..] => format!(
-                    "all of its {} pictures are `{class}`",
-                    thousands(self.files.len())
-                ),
-            };
+        if self.classes.is_empty() {
             return Err(problem(
                 self.path,
-                format!("{found}; a classifier needs at least two classes"),
+                "it names no picture; a classifier needs at least two classes",
             ));
         }
+        let one_class = (self.classes.len() == 1).then(|| {
+            let problem = format!(
+                "all of its {} pictures are `{}`; a classifier needs at least two classes",
+                thousands(self.files.len()),
+                self.classes[0]
+            );
+            (self.path.to_owned(), problem)
+        });
         if self.classes.len() == self.files.len() && self.files.len() > 20 {
             return Err(self.error(format!(
                 "each of its {} pictures has a class of its own, such as `{}`; name the column of the classes `label` in the first line",
@@ -366,6 +367,7 @@ impl<'a> Table<'a> {
             files: self.files,
             notes,
             missing,
+            one_class,
         })
     }
 

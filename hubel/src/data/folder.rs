@@ -8,10 +8,13 @@ use crate::data::bad_files::is_quarantine;
 use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
 use crate::data::ignored::{Ignored, Reason};
 use crate::data::picture;
-use crate::{Error, Result};
+use crate::{Error, Result, one_line, shown};
 
 /// The form of data in class folders, for people.
 pub(super) const FORM: &str = "class folders";
+
+/// The form of pictures that lie in no class folder, for the folder may be one itself: what a model knows is called so.
+pub(super) const CLASS_FOLDER: &str = "one class folder";
 
 /// Endings of pictures that are not read, of which a user should hear.
 const FOREIGN_ENDINGS: [&str; 11] = [
@@ -353,9 +356,20 @@ impl<'a> Listing<'a> {
 
     /// The listing with its classes in the order of their names.
     fn catalogue(mut self) -> Result<Catalogue> {
-        if self.labels.len() < 2 {
-            return Err(self.too_few_classes());
-        }
+        let mut form = FORM;
+        let one_class = match self.labels.len() {
+            0 if self.stray_pictures == 0 => return Err(problem(self.root, self.no_classes())),
+            0 => {
+                form = CLASS_FOLDER;
+                self.labels.insert(name_of(self.root), 0);
+                let mut seen = self.above.clone();
+                self.pictures(self.root.to_owned(), 0, None, &mut seen)?;
+                Some(self.no_classes())
+            }
+            1 => Some(self.one_class()),
+            _ => None,
+        };
+        let one_class = one_class.map(|why| (self.root.to_owned(), why));
         let mut classes: Vec<(String, usize)> = self.labels.into_iter().collect();
         classes.sort();
         let mut places = vec![0; classes.len()];
@@ -367,41 +381,58 @@ impl<'a> Listing<'a> {
         }
         Ok(Catalogue {
             missing: None,
+            one_class,
             name: name_of(self.root),
-            form: FORM,
+            form,
             classes: classes.into_iter().map(|(class, _)| class).collect(),
             files: self.files,
             notes: self.ignored.notes(self.root),
         })
     }
 
-    fn too_few_classes(&self) -> Error {
-        let advice = "a classifier needs at least two classes, one folder of pictures each";
-        let Some(class) = self.labels.keys().next() else {
-            let pictures = match self.stray_pictures {
-                0 => String::new(),
-                1 => "1 picture, but ".to_owned(),
-                many => format!("{} pictures, but ", thousands(many)),
-            };
-            return problem(
-                self.root,
-                format!(
-                    "it holds {pictures}neither class folders nor a table, nor files in IDX, CIFAR or NumPy form; {advice}"
-                ),
-            );
+    fn no_classes(&self) -> String {
+        let pictures = match self.stray_pictures {
+            0 => String::new(),
+            1 => "1 picture, but ".to_owned(),
+            many => format!("{} pictures, but ", thousands(many)),
         };
+        format!(
+            "it holds {pictures}neither class folders nor a table, nor files in IDX, CIFAR or NumPy form; {TWO_CLASSES}"
+        )
+    }
+
+    /// What is wrong with a single class.
+    fn one_class(&self) -> String {
+        let class = self.labels.keys().next().map_or("", String::as_str);
         let folder = self.root.join(class);
         let inner = contents(&folder).unwrap_or_default();
         let pictures = inner.files.iter().any(|file| passed_over(file).is_none());
         let hint = match pictures || inner.folders.is_empty() && inner.files.is_empty() {
             true => String::new(),
-            false => format!("; is {} what you mean?", folder.display()),
+            false => format!("; is {} what you mean?", shown(&folder)),
         };
-        problem(
-            self.root,
-            format!("only one class folder is there, `{class}`; {advice}{hint}"),
+        format!(
+            "only one class folder is there, `{}`; {TWO_CLASSES}{hint}",
+            one_line(class)
         )
     }
+}
+
+/// What class folders are needed for.
+const TWO_CLASSES: &str = "a classifier needs at least two classes, one folder of pictures each";
+
+/// All pictures in and below a folder, those of each folder by name before those of the folders in it, and a line for each kind of thing
+/// that was passed over.
+///
+/// # Errors
+/// [`Error::Io`] when it, or a folder in it, cannot be read.
+pub fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
+    let mut listing = Listing::new(folder);
+    let mut seen = listing.above.clone();
+    listing.pictures(folder.to_owned(), 0, None, &mut seen)?;
+    let notes = listing.ignored.notes(folder);
+    let paths = listing.files.into_iter().map(|file| file.path);
+    Ok((paths.collect(), notes))
 }
 
 /// The pictures in and below folders of `root`, as far as these can be read.

@@ -10,7 +10,7 @@ use crate::data::folder;
 use crate::data::reading::{self, Listen, Read};
 use crate::data::{BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture};
 use crate::layers::addressable;
-use crate::{Error, Result, Shape, memory};
+use crate::{Error, Result, Shape, memory, one_line, shown};
 
 /// How data is read and divided.
 #[derive(Clone, Copy, Debug)]
@@ -370,7 +370,7 @@ pub struct Evaluation {
     pub dataset: Dataset,
     /// Which images of the data they are.
     pub judged: Judged,
-    /// Images of the data that could be read, of which they are some or all.
+    /// Images of the data in all its parts, of which they are some or all; those that could not be read are not counted.
     pub found: usize,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
@@ -383,7 +383,7 @@ pub struct Evaluation {
 /// matched by name with the model's `classes`; of the options only `bad_files` and `cache` matter.
 ///
 /// # Errors
-/// As [`open`]; [`Error::DataMismatch`] when the data has a class that the model does not know.
+/// As [`open`], but that a single class is enough; [`Error::DataMismatch`] when the data has a class that the model does not know.
 pub fn evaluation(
     path_or_name: impl AsRef<Path>,
     preparation: &Preparation,
@@ -393,13 +393,18 @@ pub fn evaluation(
     listen: Listen<'_>,
 ) -> Result<Evaluation> {
     let path = path_or_name.as_ref();
-    let (undivided, test, bad_files) = match catalogue::find(path)? {
+    // Which other classes there are, the model knows.
+    let (undivided, test, found, bad_files) = match catalogue::find_of_known_classes(path)? {
         Found::Arrays(splits) => {
             preparation.check(splits.train.shape())?;
-            (splits.train, splits.test, Vec::new())
+            let parts = [splits.validation.as_ref(), splits.test.as_ref()];
+            let held_out: usize = parts.into_iter().flatten().map(Dataset::len).sum();
+            let found = splits.train.len() + held_out;
+            (splits.train, splits.test, found, Vec::new())
         }
         Found::Files(mut catalogue) => {
             catalogue.refuse_missing(options.bad_files)?;
+            let all = catalogue.files.len();
             let has_test = catalogue.count(Some(Part::Test)) > 0;
             catalogue.files.retain(|file| match has_test {
                 true => file.part == Some(Part::Test),
@@ -415,10 +420,9 @@ pub fn evaluation(
             number_classes(path, &mut catalogue, classes)?;
             let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
             let test = has_test.then(|| read.dataset.clone());
-            (read.dataset, test, bad)
+            (read.dataset, test, all - bad.len(), bad)
         }
     };
-    let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
     let has_trained = division.map(|division| division.recognises(&undivided));
     let (dataset, judged) = match (test, division) {
         (Some(test), division) => match division.is_some_and(|known| known.recognises(&test)) {
@@ -452,21 +456,25 @@ fn number_classes(path: &Path, catalogue: &mut Catalogue, classes: &[String]) ->
     let known: HashMap<&String, usize> = classes.iter().zip(0..).collect();
     for file in &mut catalogue.files {
         let class = &catalogue.classes[file.label];
-        file.label = *known
-            .get(class)
-            .ok_or_else(|| unknown_class(path, class, classes))?;
+        file.label = *known.get(class).ok_or_else(|| match &catalogue.one_class {
+            Some((path, why)) if catalogue.form == folder::CLASS_FOLDER => {
+                catalogue::problem(path, why.as_str())
+            }
+            _ => unknown_class(path, class, classes),
+        })?;
     }
     catalogue.classes = classes.to_vec();
     Ok(())
 }
 
 pub(super) fn unknown_class(path: &Path, class: &str, classes: &[String]) -> Error {
-    let shown: Vec<&str> = classes.iter().take(12).map(String::as_str).collect();
+    let some: Vec<&str> = classes.iter().take(12).map(String::as_str).collect();
     Error::DataMismatch(format!(
-        "{}: class `{class}` is not among the {} that were trained: {}{}",
-        path.display(),
+        "{}: class `{}` is not among the {} that were trained: {}{}",
+        shown(path),
+        one_line(class),
         classes.len(),
-        shown.join(", "),
+        one_line(&some.join(", ")),
         if classes.len() > 12 { " …" } else { "" }
     ))
 }

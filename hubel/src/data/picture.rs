@@ -266,6 +266,26 @@ pub(super) fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((sum + 5000) / 10_000) as u8
 }
 
+/// How far the channels of a grey pixel may lie apart, in levels, after lossy coding.
+const GREY: u8 = 8;
+
+/// Whether all pixels `[n, 3]` are grey.
+pub(crate) fn is_grey(pixels: &[u8]) -> bool {
+    pixels.chunks_exact(3).all(|pixel| {
+        let (low, high) = (pixel.iter().min(), pixel.iter().max());
+        low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
+    })
+}
+
+/// Whether a picture shows colour: a format that can have it does not mean that it does.
+pub(super) fn has_colour(picture: &DynamicImage) -> bool {
+    picture.color().has_color()
+        && match picture {
+            DynamicImage::ImageRgb8(rgb) => !is_grey(rgb.as_raw()),
+            other => !is_grey(other.to_rgb8().as_raw()),
+        }
+}
+
 fn problem(path: &Path, problem: &str) -> Error {
     Error::Picture {
         path: path.to_owned(),

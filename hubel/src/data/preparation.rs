@@ -38,6 +38,8 @@ pub struct Prepared {
     pub pixels: Vec<u8>,
     /// Whether light and dark were exchanged, since the writing had the other polarity than the training pictures.
     pub inverted: bool,
+    /// Whether the picture has colour and became grey for a network of one channel.
+    pub greyed: bool,
     /// The picture's own height and width, with the channels that the network wants.
     pub original: Shape,
 }
@@ -154,6 +156,7 @@ impl Preparation {
     /// # Errors
     /// [`Error::DataMismatch`] when the network's input is not one of pictures (1 or 3 channels).
     pub fn decoded(&self, picture: DynamicImage) -> Result<Prepared> {
+        let greyed = self.shape.channels == 1 && picture::has_colour(&picture);
         let (pixels, original) = picture::bytes(picture, self.shape.channels)?;
         let (pixels, inverted) = self.brought(pixels, original)?;
         let mut tensor = vec![0.0; pixels.len()];
@@ -162,6 +165,7 @@ impl Preparation {
             tensor,
             pixels,
             inverted,
+            greyed,
             original,
         })
     }

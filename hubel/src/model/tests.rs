@@ -34,6 +34,7 @@ fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
     model.save(&path).expect("a file");
     let mut file = safetensors::read(&path).expect("a file");
     change(&mut file);
+    checksum::seal(&mut file);
     safetensors::write(&path, &file).expect("a file");
     match Model::load(&path) {
         Ok(loaded) => {
@@ -132,4 +133,36 @@ fn a_network_that_no_text_says_is_refused_before_it_is_trained() {
         let model = Model::untrained(network, classes, preparation(), 1);
         assert!(model.is_err(), "{text}");
     }
+}
+
+#[test]
+fn one_flipped_bit_anywhere_in_a_file_is_found_and_a_file_without_a_checksum_is_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    let network = Network::parse("globalavgpool-fc(classes)").expect("a network");
+    let classes = vec!["cat".to_string(), "dog".to_string()];
+    let model = Model::untrained(network, classes, preparation(), 1).expect("a model");
+    model.save(&path).expect("a file");
+    let bytes = std::fs::read(&path).expect("a file");
+    // Only spaces behind the header mean nothing.
+    let header = 8 + u64::from_le_bytes(*bytes.first_chunk().expect("a length")) as usize;
+    let meaningful =
+        |at: &usize| *at >= header || bytes[*at..header].iter().any(|&byte| byte != b' ');
+    for at in (0..bytes.len()).filter(meaningful) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &flipped).expect("a file");
+        assert!(Model::load(&path).is_err(), "byte {at} of {}", bytes.len());
+    }
+    std::fs::write(&path, &bytes).expect("a file");
+    let mut file = safetensors::read(&path).expect("a file");
+    file.metadata.remove("hubel.checksum");
+    safetensors::write(&path, &file).expect("a file");
+    let problem = Model::load(&path)
+        .expect_err("it had a checksum")
+        .to_string();
+    assert!(problem.contains("lost its `hubel.checksum`"), "{problem}");
+    file.metadata.insert("hubel.version".into(), "1".into());
+    safetensors::write(&path, &file).expect("a file");
+    assert_eq!(Model::load(&path).expect("a model"), model);
 }

@@ -67,7 +67,9 @@ fn check_table(bytes: &[u8]) -> std::result::Result<(), TestCaseError> {
     let path = PICTURES.path().join("table.csv");
     match csv::read(Cursor::new(bytes), &path) {
         Ok(catalogue) => {
-            prop_assert!(catalogue.classes.len() >= 2 && catalogue.files.len() <= bytes.len());
+            let classes = catalogue.classes.len();
+            prop_assert_eq!(catalogue.one_class.is_some(), classes == 1);
+            prop_assert!(classes > 0 && catalogue.files.len() <= bytes.len());
             for file in &catalogue.files {
                 let is_there = file.path.is_file() || catalogue.missing.is_some();
                 prop_assert!(file.label < catalogue.classes.len() && is_there);
