@@ -132,21 +132,28 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// So many of all are done.
-    pub(crate) fn show(&self, done: usize, all: usize) {
+    /// So many are done, of all, if it is known how many these are.
+    pub(crate) fn show(&self, done: usize, all: impl Into<Option<usize>>) {
+        let all = all.into();
         if let Some(bar) = &self.bar {
-            bar.set_length(all as u64);
+            match all {
+                Some(all) => bar.set_length(all as u64),
+                None => bar.set_style(
+                    ProgressStyle::with_template("{prefix} {pos} pictures")
+                        .expect("the template is valid"),
+                ),
+            }
             bar.set_position(done as u64);
         } else if !self.quiet
             && let Ok(mut last_line) = self.last_line.try_lock()
             && last_line.elapsed() >= BETWEEN_LINES
         {
             *last_line = Instant::now();
+            let of_all = all.map_or_else(String::new, |all| format!("/{}", thousands(all)));
             say(&format!(
-                "{} pictures: {}/{}",
+                "{} pictures: {}{of_all}",
                 self.doing,
-                thousands(done),
-                thousands(all)
+                thousands(done)
             ));
         }
     }
@@ -258,6 +265,7 @@ impl Progress {
                 accuracy,
                 validation_loss,
                 validation_accuracy,
+                validation_balanced_accuracy,
                 seconds,
                 ..
             } => {
@@ -267,12 +275,18 @@ impl Progress {
                 );
                 if let (Some(loss), Some(accuracy)) = (validation_loss, validation_accuracy) {
                     line += &format!("  validation {loss:.4}  {:.2} %", accuracy * 100.0);
+                    // As in a report: where frequent classes decide.
+                    if let Some(balanced) = validation_balanced_accuracy
+                        && (balanced - accuracy).abs() > 0.02
+                    {
+                        line += &format!(" (balanced {:.2} %)", balanced * 100.0);
+                    }
                 }
                 self.line(&format!("{line}  {seconds:.1} s"));
             }
             Event::BadFile(file) => self.line(&format!(
                 "can no longer be read and is passed over: {}: {}",
-                file.path.display(),
+                hubel::shown(&file.path),
                 file.problem
             )),
         }
@@ -304,11 +318,16 @@ pub(crate) fn columns() -> usize {
 /// Writes a result to stdout. That nobody reads it any more (`hubel … | head`) is no error: what is left to do is done.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
+    print_part(&format!("{text}{end}")).map(|_| ())
+}
+
+/// Writes a part of a result to stdout, as it is; says whether somebody still reads.
+pub(crate) fn print_part(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
-    let written = write!(stdout, "{}{end}", harmless(text)).and_then(|()| stdout.flush());
+    let written = write!(stdout, "{}", harmless(text)).and_then(|()| stdout.flush());
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

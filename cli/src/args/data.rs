@@ -13,7 +13,7 @@ use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png,
 pub(crate) struct TrainingData {
     /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV), IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
-    pub(crate) data: String,
+    pub(crate) data: PathBuf,
     /// Size that pictures are brought to [default: their own where all agree on one of at most 64x64, else a square of at most that]
     #[arg(long, short, value_name = "HxWxC", value_parser = picture_shape)]
     pub(crate) input: Option<Shape>,
@@ -146,7 +146,7 @@ Examples:
 Exit codes: 1 where something makes a score untrustworthy (unreadable, truncated, label-conflict, split-leak, empty-class), or nothing could be checked; 0 otherwise, whatever else was found.")]
 pub(crate) struct Check {
     /// The data, in any form that `hubel train` takes
-    pub(crate) data: String,
+    pub(crate) data: PathBuf,
     /// Also write a page with the pictures, in one file
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

@@ -54,7 +54,7 @@ pub(crate) struct Train {
     /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
     #[arg(long, value_enum, default_value_t = InitialisationName::He)]
     pub(crate) initialisation: InitialisationName,
-    /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often)
+    /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often); judge by the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
     /// No Winograd: compute every product of each convolution; smaller rounding errors, slower

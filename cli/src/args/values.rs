@@ -120,6 +120,18 @@ pub(super) fn png(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// A file for the answers of `predict`.
+pub(super) fn answers(text: &str) -> Result<PathBuf, String> {
+    let name = text.to_lowercase();
+    match name.ends_with(".csv") || name.ends_with(".jsonl") {
+        true => Ok(text.into()),
+        false => Err(
+            "a name that ends in .csv (a table) or .jsonl (an object in each line) is needed"
+                .into(),
+        ),
+    }
+}
+
 pub(super) fn shape(text: &str) -> Result<Shape, String> {
     let sizes: Vec<usize> = text
         .split(['x', 'X', '×'])

@@ -48,7 +48,7 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
     for bad in sheet.bad_files() {
         console.remark(&format!(
             "another picture stands in for {}: {}",
-            bad.path.display(),
+            hubel::shown(&bad.path),
             bad.problem
         ));
     }

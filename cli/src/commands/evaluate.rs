@@ -1,8 +1,9 @@
 //! `hubel evaluate`: how good a model is on labelled pictures.
+use std::path::Path;
 use std::process::ExitCode;
 
 use hubel::data::Evaluation;
-use hubel::{Error, Model, Report};
+use hubel::{Error, Model, Report, one_line};
 use serde_json::json;
 
 use super::{Outcome, named};
@@ -18,8 +19,8 @@ const CONFUSIONS: usize = 5;
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     let model = named::load(&arguments.model)?.with_precise(arguments.precise);
     let data = match &arguments.data {
-        Some(data) => data,
-        None if is_of_digits(&model) => "mnist",
+        Some(data) => data.as_path(),
+        None if is_of_digits(&model) => Path::new("mnist"),
         None => return Err(no_data(&model).into()),
     };
     let reading = console.pictures("reading");
@@ -62,6 +63,8 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
             &json!({
                 "accuracy": console::decimal(report.accuracy),
                 "accuracy_interval": report.interval().map(console::decimal),
+                "balanced_accuracy": console::decimal(report.balanced_accuracy()),
+                "baseline_accuracy": console::decimal(report.baseline().1),
                 "loss": console::decimal(report.loss),
                 "count": report.count,
                 "data": images.name(),
@@ -85,17 +88,17 @@ fn no_data(model: &Model) -> Error {
     let classes = model.classes().iter().take(12).cloned();
     let problem = format!(
         "name the pictures to judge by after the model; it knows {}",
-        classes.collect::<Vec<String>>().join(", ")
+        one_line(&classes.collect::<Vec<String>>().join(", "))
     );
     Error::Settings { problem }
 }
 
 fn text(report: &Report, classes: &[String]) -> String {
-    let mut text = format!(
-        "accuracy  {}\nloss      {:.4}\n",
-        super::accuracy(report),
-        report.loss
-    );
+    let mut text = format!("accuracy  {}\n", super::accuracy(report));
+    for (name, value) in super::beside_accuracy(report, classes, false) {
+        text += &format!("{name:<10}{value}\n");
+    }
+    text += &format!("loss      {:.4}\n", report.loss);
     text += &class_lines(&report.confusion, classes);
     let confusions = confusions(&report.confusion);
     if !confusions.is_empty() {
@@ -105,8 +108,8 @@ fn text(report: &Report, classes: &[String]) -> String {
         text += &format!(
             "{:>8} × {} taken for {}\n",
             thousands(count),
-            classes[truth],
-            classes[taken_for]
+            one_line(&classes[truth]),
+            one_line(&classes[taken_for])
         );
     }
     text
@@ -138,7 +141,7 @@ fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
         lines.truncate(CLASSES);
     }
     for (class, (count, share)) in lines {
-        let class = &classes[class];
+        let class = one_line(&classes[class]);
         text += &match share {
             Some(share) => format!("{:>8.2} % of {} {class}\n", share * 100.0, thousands(count)),
             None => format!("  {class}: there is no image of it, so nothing is known\n"),

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
     } else {
         console::print(&summary.to_string())?;
         if !names.is_empty() {
-            console::print(&format!("classes  {}", names.join(", ")))?;
+            console::print(&format!("classes  {}", hubel::one_line(&names.join(", "))))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use hubel::check::IMBALANCE;
 use hubel::data::{BadFile, Balance, Division};
-use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
+use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer, one_line};
 use serde_json::{Value, json};
 
 use super::named::MODEL_FILE;
@@ -114,6 +114,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             &json!({
                 "test_accuracy": report.as_ref().map(|report| console::decimal(report.accuracy)),
                 "test_accuracy_interval": report.as_ref().map(|report| report.interval().map(console::decimal)),
+                "test_balanced_accuracy": report.as_ref().map(|report| console::decimal(report.balanced_accuracy())),
+                "test_baseline_accuracy": report.as_ref().map(|report| console::decimal(report.baseline().1)),
                 "test_loss": report.as_ref().map(|report| console::decimal(report.loss)),
                 "test_count": report.as_ref().map(|report| report.count),
                 "seconds": seconds,
@@ -129,7 +131,14 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             .to_string(),
         )?;
     } else {
-        let test = report.map(|report| format!("test accuracy  {}\n", super::accuracy(&report)));
+        let is_balanced = arguments.balance != Balance::None;
+        let test = report.map(|report| {
+            let mut text = format!("test accuracy  {}\n", super::accuracy(&report));
+            for (name, value) in super::beside_accuracy(&report, model.classes(), is_balanced) {
+                text += &format!("{name:<15}{value}\n");
+            }
+            text
+        });
         console::print(&format!(
             "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\nnext           {}",
             test.unwrap_or_default(),
@@ -202,7 +211,7 @@ fn parts(splits: &Splits) -> String {
         let classes = test.classes().iter().zip(test.counts());
         let untested: Vec<String> = classes
             .filter(|(_, count)| *count == 0)
-            .map(|(class, _)| format!("`{class}`"))
+            .map(|(class, _)| format!("`{}`", one_line(class)))
             .collect();
         if !untested.is_empty() {
             text += &format!(
@@ -227,14 +236,14 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
     {
         let remedy = match settings.balance {
             Balance::None => "; --balance loss or --balance sample makes up for it".into(),
-            balance => format!("; balanced by {balance}"),
+            balance => format!("; balanced by {balance}: judge by the balanced accuracy"),
         };
         text += &format!(
             "\nclasses differ in size: {} of `{}`, {} of `{}`{remedy}",
             thousands(largest),
-            of(largest),
+            one_line(of(largest)),
             thousands(smallest),
-            of(smallest)
+            one_line(of(smallest))
         );
     }
     text
@@ -276,6 +285,7 @@ fn epoch_json(event: &Event) -> Option<Value> {
         accuracy,
         validation_loss,
         validation_accuracy,
+        validation_balanced_accuracy,
         seconds,
         waiting,
     } = event
@@ -288,6 +298,7 @@ fn epoch_json(event: &Event) -> Option<Value> {
         "accuracy": console::decimal(*accuracy),
         "validation_loss": validation_loss.map(console::decimal),
         "validation_accuracy": validation_accuracy.map(console::decimal),
+        "validation_balanced_accuracy": validation_balanced_accuracy.map(console::decimal),
         "seconds": seconds,
         "waiting_seconds": waiting,
     }))
@@ -451,13 +462,9 @@ fn run_name(data: &str, network: &str) -> String {
     }
 }
 
-fn next_command(folder: &Path, data: &str, bad_files: &[BadFile]) -> String {
-    let mut command = format!(
-        "{} evaluate {}",
-        quoted(&program()),
-        quoted(&folder.display().to_string())
-    );
-    if data != "mnist" {
+fn next_command(folder: &Path, data: &Path, bad_files: &[BadFile]) -> String {
+    let mut command = format!("{} evaluate {}", quoted(program()), quoted(folder));
+    if data != Path::new("mnist") {
         command += &format!(" {}", quoted(data));
     }
     // What was left out where it is would be met again.
