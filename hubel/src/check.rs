@@ -198,7 +198,7 @@ pub fn check(
     let path = path_or_name.as_ref();
     let found = catalogue::find(path)?;
     let samples = match &found {
-        Found::Files(catalogue) => Samples::of_files(path, catalogue, listen),
+        Found::Files(catalogue) => Samples::of_files(catalogue, listen),
         Found::Arrays(splits) => Samples::of_arrays(splits)?,
     };
     let mut findings = damage::findings(&samples);

@@ -6,6 +6,7 @@ mod augment;
 mod bad_files;
 pub(crate) mod catalogue;
 mod cifar;
+mod class_names;
 mod csv;
 mod divide;
 pub(crate) mod ending;
@@ -15,9 +16,11 @@ pub(crate) mod folder;
 mod idx;
 mod ignored;
 mod ink;
+mod labelled;
 mod limit;
 pub(crate) mod loader;
 mod mnist;
+pub(crate) mod names;
 mod npz;
 mod open;
 pub mod picture;
@@ -29,6 +32,7 @@ mod split;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod value_range;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -47,7 +51,9 @@ pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared};
 pub use resize::Resize;
 pub use sheet::{Sheet, SheetSettings, Shown};
+pub use value_range::ValueRange;
 
+use names::composed;
 use open::unknown_class;
 use storage::{Pixels, Sample};
 
@@ -105,6 +111,8 @@ pub struct Dataset {
     labels: Vec<usize>,
     /// How the pixels came from picture files, or such files would; `None` when nobody has said.
     reading: Option<Reading>,
+    /// What numbers of arrays that were no bytes stood for; `None` for all other data.
+    range: Option<ValueRange>,
 }
 
 /// What was done to picture files when they were read, so that it is done once and not twice.
@@ -185,6 +193,31 @@ impl Dataset {
         pixels: Pixels,
         labels: Vec<usize>,
     ) -> Result<Self> {
+        let dataset = Self::of_any_classes(name, classes, shape, pixels, labels)?;
+        dataset.check_classes().map(|()| dataset)
+    }
+
+    /// Refuses a single class, from which nothing can be learnt.
+    fn check_classes(&self) -> Result<()> {
+        match self.classes.len() < 2 {
+            false => Ok(()),
+            true => Err(Error::DataMismatch(format!(
+                "{}: {} samples of {} classes; a classifier needs at least two classes",
+                self.name,
+                self.len(),
+                self.classes.len()
+            ))),
+        }
+    }
+
+    /// As [`Dataset::new`]; a single class is enough to judge a model by, which knows the others.
+    fn of_any_classes(
+        name: &str,
+        classes: Vec<String>,
+        shape: Shape,
+        pixels: Pixels,
+        labels: Vec<usize>,
+    ) -> Result<Self> {
         if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
             return Err(Error::DataMismatch(format!(
                 "{name}: label {label}, but there are only {} classes, counted from 0",
@@ -198,13 +231,6 @@ impl Dataset {
                 classes.len()
             )));
         }
-        if classes.len() < 2 {
-            return Err(Error::DataMismatch(format!(
-                "{name}: {} samples of {} classes; a classifier needs at least two classes",
-                labels.len(),
-                classes.len()
-            )));
-        }
         Ok(Self {
             name: name.to_owned(),
             classes,
@@ -213,6 +239,7 @@ impl Dataset {
             rows: (0..labels.len()).collect(),
             labels,
             reading: None,
+            range: None,
         })
     }
 
@@ -293,7 +320,13 @@ impl Dataset {
             rows: indices.iter().map(|&index| self.rows[index]).collect(),
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
             reading: self.reading,
+            range: self.range,
         }
+    }
+
+    /// The same samples, of which it is known what their numbers stood for.
+    fn with_range(self, range: Option<ValueRange>) -> Self {
+        Self { range, ..self }
     }
 
     /// The same samples, given as they are: pictures that a model of them is shown are resized in this way.
@@ -319,7 +352,9 @@ impl Dataset {
         }
         let mut places = Vec::new();
         for class in &self.classes {
-            let place = classes.iter().position(|known| known == class);
+            let place = classes
+                .iter()
+                .position(|known| composed(known) == composed(class));
             places.push(place.ok_or_else(|| unknown_class(Path::new(&self.name), class, classes))?);
         }
         self.labels
@@ -408,8 +443,8 @@ impl Dataset {
         Ok(Ink::measure(self)?.is_some())
     }
 
-    /// Whether the samples were given as `f32`.
-    fn is_of_floats(&self) -> bool {
+    /// Whether the samples were given as `f32`, of which it is not known what is black and what is white: these cannot be augmented.
+    pub fn is_of_floats(&self) -> bool {
         matches!(self.pixels, Pixels::Floats(_))
     }
 }

@@ -16,7 +16,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let file = folder.path().join("model.safetensors");
 //! # let preparation = Preparation {
-//! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], ink: None,
+//! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], ink: None, range: None,
 //! # };
 //! # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
 //! # Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?.save(&file)?;

@@ -6,12 +6,15 @@ use hubel::Shape;
 use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
 
 use super::train::{usual, usual_for};
-use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png, share, whole};
+use super::values::{
+    ClassNames, at_least_1, augmentation, bytes, class_names, parsed, picture_shape, png, share,
+    whole,
+};
 
 /// What is trained on, and what is done to it before a network sees it.
 #[derive(Args, Clone)]
 pub(crate) struct TrainingData {
-    /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV), IDX, CIFAR or npz files
+    /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV) of paths or pixels, IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
     pub(crate) data: String,
     /// Size that pictures are brought to [default: their own where all agree on one of at most 64x64, else a square of at most that]
@@ -30,6 +33,9 @@ pub(crate) struct TrainingData {
     /// Share of the images held out for the final judgement, where the data has no such part
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
     pub(crate) test: f64,
+    /// Names for classes that the data only numbers, stored in the model: cat,dog,owl, or a text file with a name in each line
+    #[arg(long, value_name = "NAMES|FILE", value_parser = class_names)]
+    pub(crate) class_names: Option<ClassNames>,
     /// Images per step [default: 128 for writing, 64 for pictures]
     #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,

@@ -105,6 +105,30 @@ pub(super) fn augmentation(text: &str) -> Result<String, String> {
     augmentation.map(|_| text.into())
 }
 
+/// Names of classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClassNames(pub(crate) Vec<String>);
+
+/// `cat,dog,owl`, or a text file with a name in each line.
+pub(super) fn class_names(text: &str) -> Result<ClassNames, String> {
+    let is_list = text.contains(',') && !std::path::Path::new(text).is_file();
+    let names = match is_list {
+        true => text.replace(',', "\n"),
+        false => std::fs::read_to_string(text).map_err(|error| {
+            format!("names with commas between them are needed, such as cat,dog,owl, or a text file with a name in each line ({error})")
+        })?,
+    };
+    let names = names.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let names: Vec<String> = names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    match names.len() < 2 {
+        true => Err("a name for each class is needed, two at least".into()),
+        false => Ok(ClassNames(names)),
+    }
+}
+
 /// A folder that a model is written to.
 pub(super) fn model_folder(text: &str) -> Result<PathBuf, String> {
     match text.is_empty() || text.ends_with(".safetensors") {
@@ -153,6 +177,19 @@ mod tests {
         assert_eq!(fraction("0.25"), Ok(0.25));
         assert!(share("1.0").is_err());
         assert_eq!(share("0.1"), Ok(0.1));
+    }
+
+    #[test]
+    fn names_of_classes_are_a_list_or_the_lines_of_a_file() {
+        let names = |text: &str| class_names(text).map(|names| names.0);
+        let read = Ok(vec!["cat".to_owned(), "big dog".to_owned()]);
+        assert_eq!(names("cat, big dog"), read);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("names.txt");
+        std::fs::write(&path, "\u{feff}cat\r\n\nbig dog\n").expect("a file");
+        assert_eq!(names(&path.to_string_lossy()), read);
+        assert!(names("nowhere.txt").unwrap_err().contains("cat,dog,owl"));
+        assert!(names(",").is_err());
     }
 
     #[test]

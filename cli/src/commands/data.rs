@@ -17,7 +17,10 @@ pub(super) fn feed(
 ) -> Result<(Feed, Augmentation), Error> {
     let splits = train::open(data, console)?;
     let writing = splits.train.shows_writing()?;
-    let augmentation = data.augmentation(writing)?;
+    let augmentation = match data.augment.is_none() && splits.train.is_of_floats() {
+        true => Augmentation::none(),
+        false => data.augmentation(writing)?,
+    };
     let settings = FeedSettings {
         augmentation: augmentation.clone(),
         balance,

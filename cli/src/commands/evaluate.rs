@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         dataset: images,
         judged: which,
         found,
+        notes,
         mut bad_files,
         has_trained,
     } = evaluation?;
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     if arguments.data.is_none() && has_trained == Some(false) {
         return Err(no_data(&model).into());
     }
+    notes.iter().for_each(|note| console.remark(note));
     super::report_bad_files(&bad_files, console);
     let of_found = match images.len() == found {
         true => String::new(),

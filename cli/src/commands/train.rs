@@ -8,7 +8,7 @@ use std::time::Instant;
 use std::{fs, io};
 
 use hubel::check::IMBALANCE;
-use hubel::data::{BadFile, Balance, Division};
+use hubel::data::{Augmentation, BadFile, Balance, Division};
 use hubel::{Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
@@ -32,7 +32,10 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         short_name(name),
         splits.train.name()
     ));
-    let settings = arguments.settings(splits.train.shows_writing()?)?;
+    let mut settings = arguments.settings(splits.train.shows_writing()?)?;
+    if arguments.data.augment.is_none() && splits.train.is_of_floats() {
+        settings.augmentation = Augmentation::none();
+    }
     let batch_size = settings.batch_size;
     console.remark(&parts(&splits));
     console.remark(&treatment(&splits.train, &settings));
@@ -177,7 +180,10 @@ pub(super) fn open(arguments: &TrainingData, console: &Console) -> Result<Splits
         reading.show(done, all);
     });
     reading.finish();
-    let splits = splits?;
+    let splits = match &arguments.class_names {
+        Some(names) => splits?.named(&names.0)?,
+        None => splits?,
+    };
     console.remark(&splits.description);
     for note in &splits.notes {
         console.remark(note);
@@ -207,7 +213,7 @@ fn parts(splits: &Splits) -> String {
         if !untested.is_empty() {
             text += &format!(
                 "\nno image for the test of {}: what is not tested is not known",
-                untested.join(", ")
+                listed(&untested)
             );
         }
     }
@@ -221,7 +227,21 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
     let of = |count: usize| {
         &train.classes()[counts.iter().position(|&other| other == count).unwrap_or(0)]
     };
-    let (smallest, largest) = (counts.iter().min(), counts.iter().max());
+    let unseen: Vec<String> = std::iter::zip(train.classes(), &counts)
+        .filter(|(_, count)| **count == 0)
+        .map(|(class, _)| format!("`{class}`"))
+        .collect();
+    if !unseen.is_empty() {
+        text += &format!(
+            "\nno image to train on of {}: what is never seen is never recognised",
+            listed(&unseen)
+        );
+    }
+    // Nothing makes up for a class of which there is no image.
+    let (smallest, largest) = (
+        counts.iter().filter(|count| **count > 0).min(),
+        counts.iter().max(),
+    );
     if let (Some(&smallest), Some(&largest)) = (smallest, largest)
         && largest >= IMBALANCE * smallest
     {
@@ -238,6 +258,19 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
         );
     }
     text
+}
+
+/// The first of the names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match names.len() > SHOWN + 1 {
+        false => names.join(", "),
+        true => format!(
+            "{} and {} more",
+            names[..SHOWN].join(", "),
+            thousands(names.len() - SHOWN)
+        ),
+    }
 }
 
 /// Trains to the end or to Ctrl-C, and tells the console, `epochs` and `bad_files` how it goes; gives the last epoch, too.

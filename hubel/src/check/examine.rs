@@ -6,10 +6,9 @@ use image::{DynamicImage, ImageFormat};
 
 use crate::Result;
 use crate::check::damage::Damage;
-use crate::data::catalogue::{Catalogue, File, Part};
+use crate::data::catalogue::{Catalogue, ClassFolder, File, Part};
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::folder::part_called;
 use crate::data::{Dataset, Splits, picture};
 use crate::on_all_cores::on_all_cores;
 
@@ -19,8 +18,8 @@ pub(super) struct Samples {
     pub(super) classes: Vec<String>,
     /// The parts that the data is divided into; none where it is not.
     pub(super) parts: Vec<Part>,
-    /// Where class folders may be.
-    root: Option<PathBuf>,
+    /// The folders of the classes; none where the classes have none.
+    folders: Vec<ClassFolder>,
 }
 
 /// What is known of one picture.
@@ -58,11 +57,7 @@ pub(super) struct Facts {
 
 impl Samples {
     /// Looks at all files of a catalogue.
-    pub(super) fn of_files(
-        root: &Path,
-        catalogue: &Catalogue,
-        listen: &(dyn Fn(usize, usize) + Sync),
-    ) -> Self {
+    pub(super) fn of_files(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sync)) -> Self {
         let files = &catalogue.files;
         let seen = on_all_cores(
             files.iter(),
@@ -82,7 +77,7 @@ impl Samples {
             parts: parts
                 .filter(|part| catalogue.count(Some(*part)) > 0)
                 .collect(),
-            root: Some(root.to_owned()),
+            folders: catalogue.folders.clone(),
         }
     }
 
@@ -92,7 +87,7 @@ impl Samples {
             all: Vec::new(),
             classes: splits.train.classes().to_vec(),
             parts: Vec::new(),
-            root: None,
+            folders: Vec::new(),
         };
         for (part, dataset) in array_parts(splits) {
             samples.parts.push(part);
@@ -129,22 +124,14 @@ impl Samples {
         })
     }
 
-    /// The folders of a class, `root/class`, or `root/train/class` and its like of the parts that are wanted; none where it has none.
+    /// The folders of a class in the parts that are wanted, or all where the data is not divided; none where it has none.
     pub(super) fn folders(&self, class: &str, wanted: impl Fn(Part) -> bool) -> Vec<String> {
-        let Some(root) = &self.root else {
-            return Vec::new();
-        };
-        let below = std::fs::read_dir(root).into_iter().flatten().flatten();
-        let of_parts = below.filter(|folder| {
-            part_called(&folder.file_name().to_string_lossy()).is_some_and(&wanted)
+        let of_class = self.folders.iter().filter(|folder| {
+            self.classes[folder.label] == class && folder.part.is_none_or(&wanted)
         });
-        let mut folders: Vec<PathBuf> = match self.parts.is_empty() {
-            true => vec![root.join(class)],
-            false => of_parts.map(|part| part.path().join(class)).collect(),
-        };
-        folders.retain(|folder| folder.is_dir());
-        folders.sort();
-        let names = folders.iter().map(|folder| folder.to_string_lossy());
+        let mut paths: Vec<&PathBuf> = of_class.map(|folder| &folder.path).collect();
+        paths.sort();
+        let names = paths.iter().map(|path| path.to_string_lossy());
         names.map(|name| name.into_owned()).collect()
     }
 }

@@ -1,5 +1,7 @@
-//! Tables of pictures: a line for each with its path, its class and, in some, its part.
+//! Tables of pictures: a line for each with its path, its class and, in some, its part; or with its pixels.
 mod columns;
+mod dialect;
+mod pixels;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
@@ -8,11 +10,14 @@ use std::path::{Path, PathBuf};
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 
 use crate::data::bad_files::is_quarantined;
-use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
+use crate::data::catalogue::{Catalogue, File, Found, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
+use crate::data::names::{composed, decomposed, natural_order};
+use crate::data::{ValueRange, labelled, picture};
 use crate::formats::atomic::folder_of;
 use crate::{Error, Result};
 use columns::Columns;
+use pixels::{PixelColumns, Pixels};
 
 /// The largest table that is read, in bytes: several million pictures.
 const LARGEST_TABLE: u64 = 1 << 30;
@@ -20,12 +25,13 @@ const LARGEST_TABLE: u64 = 1 << 30;
 /// So many lines of a kind are named; the others are counted.
 const NAMED: usize = 3;
 
-/// Reads the table at `path`, whose pictures' paths begin at its folder, without opening a picture.
+/// Reads the table at `path`, whose pictures' paths begin at its folder, without opening a picture; or all of it, where it holds the
+/// pixels themselves, in the range that they tell or in the `remembered` one of a model.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::DataFile`] with the line when it is no table, a line is incomplete, a part
 /// unknown or a picture missing; [`Error::DataForm`] when there are fewer than two classes.
-pub(super) fn open(path: &Path) -> Result<Catalogue> {
+pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let failed = |source| Error::Io {
         action: "read",
         path: path.to_owned(),
@@ -41,87 +47,126 @@ pub(super) fn open(path: &Path) -> Result<Catalogue> {
             ),
         });
     }
-    read(BufReader::new(file), path)
+    read(BufReader::new(file), path, remembered)
 }
 
 /// As [`open`], from any reader of bounded length.
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn read(reader: impl BufRead, path: &Path) -> Result<Catalogue> {
+pub(super) fn read(
+    reader: impl BufRead,
+    path: &Path,
+    remembered: Option<ValueRange>,
+) -> Result<Found> {
     let mut table = Table::new(path);
-    let (delimiter, mut reader) = delimiter(reader, path)?;
-    let mut lines = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(&mut reader);
-    let mut record = StringRecord::new();
-    let mut columns: Option<Columns> = None;
-    loop {
-        let more = lines
-            .read_record(&mut record)
-            .map_err(|error| table.unreadable(&error))?;
-        if !more {
-            break;
+    let mut lines = Lines::new(reader, path)?;
+    let mut start = Vec::new();
+    while start.len() < 2
+        && let Some(record) = lines.next()?
+    {
+        start.push(record.clone());
+    }
+    let Some(first) = start.first() else {
+        return table.catalogue().map(Found::Files);
+    };
+    let second = start.get(1);
+    if let Some(columns) =
+        PixelColumns::find(first, second).map_err(|problem| table.error(problem))?
+    {
+        let skipped = usize::from(columns.has_header);
+        let mut pixels = Pixels::new(columns);
+        for record in &start[skipped..] {
+            pixels
+                .line(record, line_of(record))
+                .map_err(|problem| table.error(problem))?;
         }
-        let line = record.position().map_or(0, |position| position.line());
-        match &columns {
-            Some(columns) => table.line(columns, &record, line)?,
-            None => {
-                let exists = |name: &str| table.existing(name).is_some();
-                let (found, is_header) =
-                    Columns::find(&record, exists).map_err(|problem| table.error(problem))?;
-                if !is_header {
-                    table.line(&found, &record, line)?;
-                }
-                columns = Some(found);
+        while let Some(record) = lines.next()? {
+            pixels
+                .line(record, line_of(record))
+                .map_err(|problem| table.error(problem))?;
+        }
+        let (name, parts) = (name_of(path), pixels.labelled());
+        return labelled::splits("table of pixels", &name, path, parts, remembered)
+            .map(Found::Arrays);
+    }
+    let exists = |name: &str| table.existing(name).is_some();
+    let (columns, has_header) =
+        Columns::find(first, second, exists).map_err(|problem| table.error(problem))?;
+    for record in &start[usize::from(has_header)..] {
+        table.line(&columns, record, line_of(record))?;
+    }
+    while let Some(record) = lines.next()? {
+        table.line(&columns, record, line_of(record))?;
+    }
+    table.catalogue().map(Found::Files)
+}
+
+/// The line in the file that a record begins at.
+fn line_of(record: &StringRecord) -> u64 {
+    record.position().map_or(0, |position| position.line())
+}
+
+/// The lines of a table that are not blank.
+struct Lines<'a, R> {
+    path: &'a Path,
+    reader: ::csv::Reader<R>,
+    record: StringRecord,
+}
+
+impl<'a> Lines<'a, ()> {
+    /// The lines of the table at `path`, which `reader` reads.
+    fn new<R: BufRead>(reader: R, path: &'a Path) -> Result<Lines<'a, impl Read>> {
+        let (delimiter, reader) = dialect::delimiter(reader)
+            .map_err(|source| Error::Io {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            })?
+            .map_err(|problem| Error::DataFile {
+                path: path.to_owned(),
+                problem,
+            })?;
+        let reader = ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .trim(Trim::All)
+            .from_reader(reader);
+        Ok(Lines {
+            path,
+            reader,
+            record: StringRecord::new(),
+        })
+    }
+}
+
+impl<R: Read> Lines<'_, R> {
+    /// The next line with something in it.
+    fn next(&mut self) -> Result<Option<&StringRecord>> {
+        loop {
+            let more = self.reader.read_record(&mut self.record);
+            if !more.map_err(|error| unreadable(self.path, &error))? {
+                return Ok(None);
+            }
+            if self.record.iter().any(|field| !field.is_empty()) {
+                return Ok(Some(&self.record));
             }
         }
     }
-    table.catalogue()
 }
 
-/// The character between the fields, told by the first line, and the text without a byte order mark.
-fn delimiter<R: BufRead>(mut reader: R, path: &Path) -> Result<(u8, impl Read)> {
-    let failed = |source| Error::Io {
-        action: "read",
+fn unreadable(path: &Path, error: &::csv::Error) -> Error {
+    let line = error.position().map_or(0, |position| position.line());
+    Error::DataFile {
         path: path.to_owned(),
-        source,
-    };
-    let mut start = Vec::new();
-    reader
-        .by_ref()
-        .take(1 << 16)
-        .read_until(b'\n', &mut start)
-        .map_err(failed)?;
-    let refused = |problem: &str| {
-        Err(Error::DataFile {
-            path: path.to_owned(),
-            problem: problem.to_owned(),
-        })
-    };
-    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-        return refused("it is written in UTF-16; save it as `CSV UTF-8`");
+        problem: match error.kind() {
+            ::csv::ErrorKind::Utf8 { .. } => {
+                format!("line {line} is not UTF-8; save the table as `CSV UTF-8`")
+            }
+            _ => format!("{error}"),
+        },
     }
-    if start.contains(&0) {
-        return refused("it is no text; a table has a line for each picture: path,label");
-    }
-    if start.starts_with(b"\xef\xbb\xbf") {
-        start.drain(..3);
-    }
-    let mut quoted = false;
-    let mut counts = [(b'\t', 0), (b',', 0), (b';', 0)];
-    for &byte in &start {
-        quoted ^= byte == b'"';
-        for (delimiter, count) in &mut counts {
-            *count += usize::from(!quoted && byte == *delimiter);
-        }
-    }
-    let best = counts.iter().rev().max_by_key(|(_, count)| *count);
-    let delimiter = best.map_or(b',', |(delimiter, _)| *delimiter);
-    Ok((delimiter, std::io::Cursor::new(start).chain(reader)))
 }
 
 /// What was read of a table so far.
@@ -165,31 +210,27 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn unreadable(&self, error: &::csv::Error) -> Error {
-        let line = error.position().map_or(0, |position| position.line());
-        self.error(match error.kind() {
-            ::csv::ErrorKind::Utf8 { .. } => {
-                format!("line {line} is not UTF-8; save the table as `CSV UTF-8`")
-            }
-            _ => format!("{error}"),
-        })
-    }
-
-    /// The path of a file that the table names, if it exists; backslashes of Windows are understood.
+    /// The path of a file that the table names, if it exists.
     fn existing(&self, name: &str) -> Option<PathBuf> {
         let is_file =
             |path: &PathBuf| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let path = self.folder.join(name);
-        if is_file(&path) {
+        let mut paths = spellings(name)
+            .into_iter()
+            .map(|name| self.folder.join(name));
+        if let Some(path) = paths.find(is_file) {
             return Some(path);
         }
-        let path = self.folder.join(name.replace('\\', "/"));
-        (name.contains('\\') && is_file(&path)).then_some(path)
+        let mut completed = completions(name)
+            .map(|name| self.folder.join(name))
+            .filter(is_file);
+        // Of `a.png` and `a.jpg`, either may be meant by `a`.
+        completed.next().filter(|_| completed.next().is_none())
     }
 
     /// Whether an earlier run has moved the file away that the table names so.
     fn is_quarantined(&self, name: &str) -> bool {
-        is_quarantined(self.path, Path::new(&name.replace('\\', "/")))
+        let mut names = spellings(name).into_iter().chain(completions(name));
+        names.any(|name| is_quarantined(self.path, Path::new(&name)))
     }
 
     /// Takes in one line.
@@ -207,7 +248,11 @@ impl<'a> Table<'a> {
             }
         };
         let name = field(columns.path, "path")?;
-        let class = field(columns.label, "label")?;
+        let class = columns.label.class(record).map_err(|problem| {
+            self.error(format!(
+                "line {line} has {problem}; complete the line or delete it"
+            ))
+        })?;
         if class.contains(['\n', '\r']) {
             return Err(self.error(format!(
                 "line {line} has a label that goes on over several lines; close its quote, or delete it"
@@ -258,11 +303,12 @@ impl<'a> Table<'a> {
 
     /// The number of a class, in the order in which they are named.
     fn label(&mut self, class: &str) -> usize {
-        if let Some(&label) = self.labels.get(class) {
+        let class = composed(class);
+        if let Some(&label) = self.labels.get(&class) {
             return label;
         }
-        self.labels.insert(class.to_owned(), self.classes.len());
-        self.classes.push(class.to_owned());
+        self.labels.insert(class.clone(), self.classes.len());
+        self.classes.push(class);
         self.classes.len() - 1
     }
 
@@ -316,17 +362,8 @@ impl<'a> Table<'a> {
                 self.classes[0]
             )));
         }
-        // Numbers in their order, else by name, as class folders are.
         let mut order: Vec<usize> = (0..self.classes.len()).collect();
-        let numbers: Option<Vec<i64>> = self
-            .classes
-            .iter()
-            .map(|class| class.parse().ok())
-            .collect();
-        match numbers {
-            Some(numbers) => order.sort_by_key(|&label| (numbers[label], &self.classes[label])),
-            None => order.sort_by_key(|&label| &self.classes[label]),
-        }
+        order.sort_by(|&one, &other| natural_order(&self.classes[one], &self.classes[other]));
         let mut places = vec![0; order.len()];
         order
             .iter()
@@ -364,6 +401,7 @@ impl<'a> Table<'a> {
                 .map(|&label| self.classes[label].clone())
                 .collect(),
             files: self.files,
+            folders: Vec::new(),
             notes,
             missing,
         })
@@ -383,7 +421,7 @@ impl<'a> Table<'a> {
             .missing
             .first()
             .and_then(|(_, name)| self.elsewhere(name))
-            .map_or_else(String::new, |found| format!(", and {found} is there"));
+            .map_or_else(String::new, |found| format!(", and {found}"));
         format!(
             "{} of its {} files {} missing: {}{more}; paths begin at the folder of the table{hint}",
             thousands(self.missing_count),
@@ -393,8 +431,11 @@ impl<'a> Table<'a> {
         )
     }
 
-    /// Where a file lies that the table names without its folder or its ending.
+    /// Where a file lies that the table names without its folder, with another ending, or in other capitals, and what to do then.
     fn elsewhere(&self, name: &str) -> Option<String> {
+        if let Some(found) = self.in_other_capitals(name) {
+            return Some(format!("{found} is there: write the name as it is"));
+        }
         let folders = super::folder::contents(self.folder)
             .map_or_else(|_| Vec::new(), |contents| contents.folders);
         let names = folders
@@ -405,8 +446,55 @@ impl<'a> Table<'a> {
         let endings = ["", ".jpg", ".png", ".jpeg"];
         let mut tried =
             prefixes.flat_map(|prefix| endings.map(|ending| format!("{prefix}{name}{ending}")));
-        tried.find(|name| self.existing(name).is_some())
+        let found = tried.find(|name| self.existing(name).is_some())?;
+        Some(format!("{found} is there"))
     }
+
+    /// The name of a file that differs from `name` in capitals alone.
+    fn in_other_capitals(&self, name: &str) -> Option<String> {
+        let name = name.replace('\\', "/");
+        let (folder, last) = name.rsplit_once('/').unwrap_or(("", &name));
+        let contents = super::folder::contents(&self.folder.join(folder)).ok()?;
+        let plain = |name: &str| composed(name).to_lowercase();
+        let names = contents
+            .files
+            .iter()
+            .filter_map(|file| file.file_name()?.to_str());
+        let found = names
+            .into_iter()
+            .find(|found| plain(found) == plain(last))?;
+        Some(match folder {
+            "" => found.to_owned(),
+            folder => format!("{folder}/{found}"),
+        })
+    }
+}
+
+/// The ways in which a file's name may be meant: as it is, with the backslashes of Windows, with its letters composed or decomposed.
+fn spellings(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    if name.contains('\\') {
+        names.push(name.replace('\\', "/"));
+    }
+    if !name.is_ascii() {
+        let last = names[names.len() - 1].clone();
+        names.extend([composed(&last), decomposed(&last)]);
+    }
+    names
+}
+
+/// A name without an ending with each of those of pictures.
+fn completions(name: &str) -> impl Iterator<Item = String> {
+    let spelt = spellings(name).pop().unwrap_or_default();
+    let last = spelt.rsplit('/').next().unwrap_or_default();
+    let has_none = !last.is_empty() && !last.contains('.');
+    let endings = picture::ENDINGS.iter().filter(move |_| has_none);
+    endings.flat_map(move |ending| {
+        [
+            format!("{spelt}.{ending}"),
+            format!("{spelt}.{}", ending.to_uppercase()),
+        ]
+    })
 }
 
 /// The table that says what is in a folder, if exactly one does.
@@ -452,7 +540,7 @@ pub(super) fn is_table(path: &Path) -> bool {
     ending.eq_ignore_ascii_case("csv") || ending.eq_ignore_ascii_case("tsv")
 }
 
-/// Whether a table names both its columns and, in its second line, a file that exists.
+/// Whether a table names both its columns and, in its second line, a file that exists; or the columns of its pixels.
 fn first_line_names_columns(path: &Path) -> Result<bool> {
     let table = Table::new(path);
     let file = std::fs::File::open(path).map_err(|source| Error::Io {
@@ -461,18 +549,14 @@ fn first_line_names_columns(path: &Path) -> Result<bool> {
         source,
     })?;
     // As much as two lines may take.
-    let (delimiter, reader) = delimiter(BufReader::new(file.take(1 << 20)), path)?;
-    let mut lines = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(reader);
-    let mut records = lines.records();
-    let (Some(Ok(first)), Some(Ok(second))) = (records.next(), records.next()) else {
+    let mut lines = Lines::new(BufReader::new(file.take(1 << 20)), path)?;
+    let (Some(first), Some(second)) = (lines.next()?.cloned(), lines.next()?) else {
         return Ok(false);
     };
-    let Some(columns) = Columns::named(&first) else {
+    if let Ok(Some(pixels)) = PixelColumns::find(&first, Some(second)) {
+        return Ok(pixels.has_header);
+    }
+    let Some(columns) = Columns::named(&first, Some(second)) else {
         return Ok(false);
     };
     Ok(second

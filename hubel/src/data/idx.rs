@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::data::catalogue::{arrays, problem};
+use crate::data::catalogue::{Part, problem};
 use crate::data::folder::Contents;
-use crate::data::{Dataset, Splits, limit};
+use crate::data::labelled::{self, Labelled};
+use crate::data::value_range::Numbers;
+use crate::data::{Splits, limit};
 use crate::{Error, Result, Shape};
 
 /// The contents of an IDX file of bytes.
@@ -133,11 +135,11 @@ fn unpack(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A data set from pictures `[n, h, w]` or `[n, h, w, c]` and labels `[n]`; the paths are for messages.
+/// A part of a data set from pictures `[n, h, w]` or `[n, h, w, c]` and labels `[n]`; the paths are for messages.
 ///
 /// # Errors
-/// [`Error::Idx`] when the dimensions are others, [`Error::DataMismatch`] when the counts differ or there is nothing to learn.
-pub(super) fn dataset(name: &str, images: (Idx, &Path), labels: (Idx, &Path)) -> Result<Dataset> {
+/// [`Error::Idx`] when the dimensions are others, [`Error::DataMismatch`] when the counts differ.
+pub(super) fn labelled(part: Part, images: (Idx, &Path), labels: (Idx, &Path)) -> Result<Labelled> {
     let ((images, images_path), (labels, labels_path)) = (images, labels);
     let dimensions = |path: &Path, found: usize, expected: &str| Error::Idx {
         path: path.to_owned(),
@@ -170,10 +172,13 @@ pub(super) fn dataset(name: &str, images: (Idx, &Path), labels: (Idx, &Path)) ->
             labels_path.display()
         )));
     }
-    let labels: Vec<usize> = labels.values.into_iter().map(usize::from).collect();
-    let classes = labels.iter().max().map_or(0, |largest| largest + 1);
-    let classes = (0..classes).map(|class| class.to_string()).collect();
-    Dataset::from_bytes(name, classes, shape, images.values, labels)
+    Ok(Labelled {
+        name: String::new(),
+        part,
+        shape,
+        numbers: Numbers::Bytes(images.values),
+        labels: labels.values.iter().map(u8::to_string).collect(),
+    })
 }
 
 /// Looks for IDX pictures among the files of `folder`: those to train on and, where there are any, those to test on.
@@ -243,21 +248,23 @@ fn name(path: &Path) -> String {
 /// Reads the pictures at `train` and `test` and the labels beside them.
 ///
 /// # Errors
-/// As [`read`] and [`dataset`]; [`Error::DataForm`] when the labels are missing; [`Error::DataMismatch`] when the pairs differ.
+/// As [`read`] and [`labelled::splits`]; [`Error::DataForm`] when the labels are missing.
 pub(super) fn open(train: &Path, test: Option<&Path>) -> Result<Splits> {
-    let train = read_pair(train)?;
-    let test = test.map(read_pair).transpose()?;
-    arrays("IDX files", train, None, test)
+    let mut parts = vec![read_pair(Part::Train, train)?];
+    if let Some(test) = test {
+        parts.push(read_pair(Part::Test, test)?);
+    }
+    let name = train.parent().and_then(Path::file_name).map_or_else(
+        || train.display().to_string(),
+        |folder| folder.to_string_lossy().into_owned(),
+    );
+    labelled::splits("IDX files", &name, train, parts, None)
 }
 
 /// Reads the pictures at `images` and the labels beside them.
-fn read_pair(images: &Path) -> Result<Dataset> {
+fn read_pair(part: Part, images: &Path) -> Result<Labelled> {
     let labels = labels_beside(images)?;
-    let name = images.parent().and_then(Path::file_name).map_or_else(
-        || images.display().to_string(),
-        |folder| folder.to_string_lossy().into_owned(),
-    );
-    dataset(&name, (read(images)?, images), (read(&labels)?, &labels))
+    labelled(part, (read(images)?, images), (read(&labels)?, &labels))
 }
 
 /// Whether a file name is one of pictures in IDX form.

@@ -5,10 +5,14 @@ use std::path::Path;
 
 use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
+use crate::data::class_names::known_by;
 use crate::data::divide::{self, Division};
 use crate::data::folder;
+use crate::data::names::{composed, listed};
 use crate::data::reading::{self, Listen, Read};
-use crate::data::{BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture};
+use crate::data::{
+    BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, ValueRange, picture,
+};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
@@ -101,9 +105,9 @@ fn check_input(shape: Shape) -> Result<()> {
     Err(Error::Settings { problem })
 }
 
-/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**` or
-/// `root/{train,val,test}/class/**`; a table (CSV) of paths, labels and parts, or a folder with one; a folder with IDX files, or one
-/// of them; a folder with CIFAR's binary files; NumPy's `.npz` in MedMNIST's layout.
+/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**`,
+/// `root/{train,val,test}/class/**` or `root/class/{train,val,test}/**`; a table (CSV) of paths, labels and parts, or of pixels, or a folder
+/// with one; a folder with IDX files, or one of them; a folder with CIFAR's binary files; NumPy's `.npz` in MedMNIST's layout.
 ///
 /// # Errors
 /// [`Error::DataForm`] when no known form is there; [`Error::BadFiles`] for pictures that cannot be read, other variants for other bad
@@ -136,6 +140,15 @@ pub fn open_with(
 
 /// Arrays are trained on as they are; pictures that the model is shown later are resized as `options` say.
 fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
+    if splits.train.is_empty() {
+        return Err(catalogue::problem(
+            path,
+            format!(
+                "it holds no images to train on ({}); `hubel evaluate` judges a model by it",
+                splits.description
+            ),
+        ));
+    }
     let shape = splits.train.shape();
     if let Some(wanted) = options.shape.filter(|wanted| *wanted != shape) {
         return Err(Error::Settings {
@@ -310,7 +323,7 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
             return Err(Error::DataMismatch(format!(
                 "{}: of the class `{class}` there are pictures for validation or test and none to train on; the other classes are {}",
                 path.display(),
-                learnt.join(", ")
+                listed(learnt.iter().map(String::as_str))
             )));
         }
         if training == 0 {
@@ -372,6 +385,8 @@ pub struct Evaluation {
     pub judged: Judged,
     /// Images of the data that could be read, of which they are some or all.
     pub found: usize,
+    /// What a user should know about how arrays were read.
+    pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
     /// Whether the images that were read hold some that the model was trained on; `None` where it does not know.
@@ -393,31 +408,36 @@ pub fn evaluation(
     listen: Listen<'_>,
 ) -> Result<Evaluation> {
     let path = path_or_name.as_ref();
-    let (undivided, test, bad_files) = match catalogue::find(path)? {
-        Found::Arrays(splits) => {
-            preparation.check(splits.train.shape())?;
-            (splits.train, splits.test, Vec::new())
-        }
-        Found::Files(mut catalogue) => {
-            catalogue.refuse_missing(options.bad_files)?;
-            let has_test = catalogue.count(Some(Part::Test)) > 0;
-            catalogue.files.retain(|file| match has_test {
-                true => file.part == Some(Part::Test),
-                false => file.part != Some(Part::Validation),
-            });
-            if catalogue.files.is_empty() {
-                return Err(Error::DataForm {
-                    path: path.to_owned(),
-                    problem: "it holds validation images only; name a folder whose images nothing was chosen by, or rename `val` to `test`"
-                        .into(),
-                });
+    let labels = division.map_or(&[][..], |division| &division.labels);
+    let mut notes = Vec::new();
+    let (undivided, test, bad_files) =
+        match catalogue::find_of_known_classes(path, preparation.range)? {
+            Found::Arrays(splits) => {
+                preparation.check(splits.train.shape())?;
+                check_numbers(path, preparation, &splits)?;
+                if splits.train.is_empty() && splits.test.is_none() {
+                    return Err(validation_only(path));
+                }
+                notes = splits.notes;
+                (splits.train, splits.test, Vec::new())
             }
-            number_classes(path, &mut catalogue, classes)?;
-            let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
-            let test = has_test.then(|| read.dataset.clone());
-            (read.dataset, test, bad)
-        }
-    };
+            Found::Files(mut catalogue) => {
+                catalogue.refuse_missing(options.bad_files)?;
+                let has_test = catalogue.count(Some(Part::Test)) > 0;
+                catalogue.files.retain(|file| match has_test {
+                    true => file.part == Some(Part::Test),
+                    false => file.part != Some(Part::Validation),
+                });
+                if catalogue.files.is_empty() {
+                    return Err(validation_only(path));
+                }
+                catalogue.classes = known_by(&catalogue.classes, labels, classes);
+                number_classes(path, &mut catalogue, classes)?;
+                let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
+                let test = has_test.then(|| read.dataset.clone());
+                (read.dataset, test, bad)
+            }
+        };
     let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
     let has_trained = division.map(|division| division.recognises(&undivided));
     let (dataset, judged) = match (test, division) {
@@ -428,13 +448,40 @@ pub fn evaluation(
         (None, Some(division)) if has_trained == Some(true) => held_out(undivided, division),
         (None, _) => (undivided, Judged::All),
     };
+    let known = known_by(dataset.classes(), labels, classes);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     Ok(Evaluation {
-        dataset: dataset.with_classes(classes)?,
+        dataset: dataset.renamed(&known)?.with_classes(classes)?,
+        notes,
         judged,
         found,
         has_trained,
         bad_files: options.bad_files.clear(path, bad_files),
     })
+}
+
+/// What is said of data that holds nothing to judge by.
+fn validation_only(path: &Path) -> Error {
+    catalogue::problem(
+        path,
+        "it holds validation images only; name data whose images nothing was chosen by, or rename `val` to `test`",
+    )
+}
+
+/// Refuses arrays of standardised numbers for a model of levels, and levels for a model of such numbers.
+fn check_numbers(path: &Path, preparation: &Preparation, splits: &Splits) -> Result<()> {
+    let standardised = |range| range == Some(ValueRange::Standardised);
+    match (
+        standardised(preparation.range),
+        standardised(splits.train.range),
+    ) {
+        (true, false) => preparation.check_levels(),
+        (false, true) => Err(Error::DataMismatch(format!(
+            "{}: its numbers are standardised, and the model was trained on levels from black to white; save them as they were before",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What of undivided data that a model of this division was trained on it is judged by.
@@ -449,11 +496,15 @@ fn held_out(dataset: Dataset, division: &Division) -> (Dataset, Judged) {
 
 /// Numbers the classes as in `classes`; a class without files may be unknown to them.
 fn number_classes(path: &Path, catalogue: &mut Catalogue, classes: &[String]) -> Result<()> {
-    let known: HashMap<&String, usize> = classes.iter().zip(0..).collect();
+    let known: HashMap<String, usize> = classes
+        .iter()
+        .map(|class| composed(class))
+        .zip(0..)
+        .collect();
     for file in &mut catalogue.files {
         let class = &catalogue.classes[file.label];
         file.label = *known
-            .get(class)
+            .get(&composed(class))
             .ok_or_else(|| unknown_class(path, class, classes))?;
     }
     catalogue.classes = classes.to_vec();
@@ -461,12 +512,10 @@ fn number_classes(path: &Path, catalogue: &mut Catalogue, classes: &[String]) ->
 }
 
 pub(super) fn unknown_class(path: &Path, class: &str, classes: &[String]) -> Error {
-    let shown: Vec<&str> = classes.iter().take(12).map(String::as_str).collect();
     Error::DataMismatch(format!(
-        "{}: class `{class}` is not among the {} that were trained: {}{}",
+        "{}: class `{class}` is not among the {} that were trained: {}",
         path.display(),
         classes.len(),
-        shown.join(", "),
-        if classes.len() > 12 { " …" } else { "" }
+        listed(classes.iter().map(String::as_str))
     ))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, Ink, picture};
+use crate::data::{Dataset, Ink, ValueRange, picture};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape};
 
@@ -27,6 +27,8 @@ pub struct Preparation {
     pub std: Vec<f32>,
     /// How the training pictures show writing; `None` when they are of something else.
     pub ink: Option<Ink>,
+    /// What the numbers of arrays stood for, where the training pictures were numbers other than bytes.
+    pub range: Option<ValueRange>,
 }
 
 /// A picture as a network wants it.
@@ -74,6 +76,7 @@ impl Preparation {
                 Some(_) => None,
                 None => Ink::measure(training)?,
             },
+            range: training.range,
         })
     }
 
@@ -85,6 +88,7 @@ impl Preparation {
             mean: vec![0.0; shape.channels],
             std: vec![1.0; shape.channels],
             ink: None,
+            range: None,
         }
     }
 
@@ -111,6 +115,21 @@ impl Preparation {
                  use data with {to} channels, or train a network on this data",
                 self.shape
             ))),
+        }
+    }
+
+    /// Whether levels of pictures mean something to the network.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when it was trained on standardised numbers: it is not known which of them a level would be.
+    pub(super) fn check_levels(&self) -> Result<()> {
+        match self.range {
+            Some(ValueRange::Standardised) => Err(Error::DataMismatch(
+                "the model was trained on arrays of standardised numbers, and levels of pictures cannot become such; \
+                 train it on numbers from 0 to 1 or on bytes, or judge it by arrays that were standardised in the same way (`hubel evaluate`)"
+                    .into(),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -188,6 +207,7 @@ impl Preparation {
     /// As of [`Preparation::check`].
     pub(super) fn brought(&self, pixels: Vec<u8>, shape: Shape) -> Result<(Vec<u8>, bool)> {
         self.check(shape)?;
+        self.check_levels()?;
         let (pixels, inverted) = self.bring_bytes(pixels.into(), shape);
         Ok((pixels.into_owned(), inverted))
     }

@@ -21,6 +21,7 @@ fn preparation() -> Preparation {
             light: true,
             side: Some(6),
         }),
+        range: None,
     }
 }
 

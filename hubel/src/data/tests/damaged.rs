@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::arrays::{cifar, gzip, npy, npz, small_npz};
 use super::bad_bytes::idx_bytes;
+use super::catalogue::Found;
 use super::*;
 
 /// What is done to bytes: parts of them copied elsewhere, single ones changed, the end cut off. Places are shares of the length.
@@ -62,11 +63,28 @@ static PICTURES: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 const TABLE: &str =
     "path,label,split\r\na.png,cat,train\r\n\"b.png\",dog,val\r\n\"c d.png\",\"cat\",test\r\n";
 
+/// Three pictures of 4×4 pixels.
+fn pixels() -> String {
+    let header = (0..16).map(|pixel| format!(",pixel{pixel}"));
+    let line = |label: usize| {
+        let pixels = (0..16).map(|pixel| format!(",{}", 16 * pixel + label));
+        format!("{label}{}\n", pixels.collect::<String>())
+    };
+    format!(
+        "label{}\n{}{}{}",
+        header.collect::<String>(),
+        line(0),
+        line(1),
+        line(0)
+    )
+}
+
 /// A whole check of what a table gave: labels are classes, and files exist.
 fn check_table(bytes: &[u8]) -> std::result::Result<(), TestCaseError> {
     let path = PICTURES.path().join("table.csv");
-    match csv::read(Cursor::new(bytes), &path) {
-        Ok(catalogue) => {
+    match csv::read(Cursor::new(bytes), &path, None) {
+        Ok(Found::Arrays(splits)) => prop_assert!(splits.train.len() < bytes.len()),
+        Ok(Found::Files(catalogue)) => {
             prop_assert!(catalogue.classes.len() >= 2 && catalogue.files.len() <= bytes.len());
             for file in &catalogue.files {
                 let is_there = file.path.is_file() || catalogue.missing.is_some();
@@ -80,7 +98,7 @@ fn check_table(bytes: &[u8]) -> std::result::Result<(), TestCaseError> {
 
 fn check_npz(bytes: Vec<u8>) -> std::result::Result<(), TestCaseError> {
     let length = bytes.len();
-    match npz::read(Cursor::new(bytes), Path::new("x.npz")) {
+    match npz::read(Cursor::new(bytes), Path::new("x.npz"), None) {
         Ok(splits) => {
             for part in [Some(splits.train), splits.validation, splits.test]
                 .into_iter()
@@ -105,6 +123,11 @@ proptest! {
     #[test]
     fn a_damaged_table_is_an_error_or_a_table(damage in damage()) {
         check_table(&damage.applied(TABLE.as_bytes()))?;
+    }
+
+    #[test]
+    fn a_damaged_table_of_pixels_is_an_error_or_pictures(damage in damage()) {
+        check_table(&damage.applied(pixels().as_bytes()))?;
     }
 
     #[test]
@@ -163,12 +186,14 @@ fn undamaged_bytes_pass_these_checks_as_data() {
         kept: 1.0,
     };
     let path = PICTURES.path().join("table.csv");
-    assert_eq!(
-        csv::read(Cursor::new(whole.applied(TABLE.as_bytes())), &path)
-            .unwrap()
-            .files
-            .len(),
-        3
+    let table = csv::read(Cursor::new(whole.applied(TABLE.as_bytes())), &path, None).unwrap();
+    assert!(matches!(table, Found::Files(catalogue) if catalogue.files.len() == 3));
+    let pixels = csv::read(Cursor::new(whole.applied(pixels().as_bytes())), &path, None).unwrap();
+    assert!(matches!(pixels, Found::Arrays(splits) if splits.train.len() == 3));
+    let arrays = npz::read(
+        Cursor::new(whole.applied(&small_npz(true))),
+        Path::new("x"),
+        None,
     );
-    assert!(npz::read(Cursor::new(whole.applied(&small_npz(true))), Path::new("x")).is_ok());
+    assert!(arrays.is_ok());
 }
