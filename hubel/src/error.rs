@@ -1,5 +1,6 @@
 //! Everything that can go wrong in a way a user can act on.
 use crate::Shape;
+use crate::data::names::listed;
 use std::path::PathBuf;
 
 /// `Result` with hubel's [`Error`].
@@ -113,7 +114,7 @@ pub enum Error {
         place: String,
     },
     /// A data set with other classes than the model's.
-    #[error("the data's classes are not the model's\n  model: {}\n  data:  {}", model.join(", "), data.join(", "))]
+    #[error("the data's classes are not the model's\n  model: {}\n  data:  {}", listed(model.iter().map(String::as_str)), listed(data.iter().map(String::as_str)))]
     Classes {
         /// The model's classes.
         model: Vec<String>,

@@ -1,22 +1,24 @@
 //! Tables of pictures: a line for each with its path, its class and, in some, its part; or with its pixels.
 mod columns;
 mod dialect;
+mod files;
+mod lines;
 mod pixels;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use ::csv::{ReaderBuilder, StringRecord, Trim};
+use ::csv::StringRecord;
 
-use crate::data::bad_files::is_quarantined;
 use crate::data::catalogue::{Catalogue, File, Found, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
-use crate::data::names::{composed, decomposed, natural_order};
-use crate::data::{ValueRange, labelled, picture};
+use crate::data::names::{composed, natural_order};
+use crate::data::{ValueRange, labelled};
 use crate::formats::atomic::folder_of;
 use crate::{Error, Result};
 use columns::Columns;
+use lines::{Lines, line_of};
 use pixels::{PixelColumns, Pixels};
 
 /// The largest table that is read, in bytes: several million pictures.
@@ -102,73 +104,6 @@ pub(super) fn read(
     table.catalogue().map(Found::Files)
 }
 
-/// The line in the file that a record begins at.
-fn line_of(record: &StringRecord) -> u64 {
-    record.position().map_or(0, |position| position.line())
-}
-
-/// The lines of a table that are not blank.
-struct Lines<'a, R> {
-    path: &'a Path,
-    reader: ::csv::Reader<R>,
-    record: StringRecord,
-}
-
-impl<'a> Lines<'a, ()> {
-    /// The lines of the table at `path`, which `reader` reads.
-    fn new<R: BufRead>(reader: R, path: &'a Path) -> Result<Lines<'a, impl Read>> {
-        let (delimiter, reader) = dialect::delimiter(reader)
-            .map_err(|source| Error::Io {
-                action: "read",
-                path: path.to_owned(),
-                source,
-            })?
-            .map_err(|problem| Error::DataFile {
-                path: path.to_owned(),
-                problem,
-            })?;
-        let reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .trim(Trim::All)
-            .from_reader(reader);
-        Ok(Lines {
-            path,
-            reader,
-            record: StringRecord::new(),
-        })
-    }
-}
-
-impl<R: Read> Lines<'_, R> {
-    /// The next line with something in it.
-    fn next(&mut self) -> Result<Option<&StringRecord>> {
-        loop {
-            let more = self.reader.read_record(&mut self.record);
-            if !more.map_err(|error| unreadable(self.path, &error))? {
-                return Ok(None);
-            }
-            if self.record.iter().any(|field| !field.is_empty()) {
-                return Ok(Some(&self.record));
-            }
-        }
-    }
-}
-
-fn unreadable(path: &Path, error: &::csv::Error) -> Error {
-    let line = error.position().map_or(0, |position| position.line());
-    Error::DataFile {
-        path: path.to_owned(),
-        problem: match error.kind() {
-            ::csv::ErrorKind::Utf8 { .. } => {
-                format!("line {line} is not UTF-8; save the table as `CSV UTF-8`")
-            }
-            _ => format!("{error}"),
-        },
-    }
-}
-
 /// What was read of a table so far.
 struct Table<'a> {
     path: &'a Path,
@@ -208,29 +143,6 @@ impl<'a> Table<'a> {
             path: self.path.to_owned(),
             problem: problem.into(),
         }
-    }
-
-    /// The path of a file that the table names, if it exists.
-    fn existing(&self, name: &str) -> Option<PathBuf> {
-        let is_file =
-            |path: &PathBuf| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let mut paths = spellings(name)
-            .into_iter()
-            .map(|name| self.folder.join(name));
-        if let Some(path) = paths.find(is_file) {
-            return Some(path);
-        }
-        let mut completed = completions(name)
-            .map(|name| self.folder.join(name))
-            .filter(is_file);
-        // Of `a.png` and `a.jpg`, either may be meant by `a`.
-        completed.next().filter(|_| completed.next().is_none())
-    }
-
-    /// Whether an earlier run has moved the file away that the table names so.
-    fn is_quarantined(&self, name: &str) -> bool {
-        let mut names = spellings(name).into_iter().chain(completions(name));
-        names.any(|name| is_quarantined(self.path, Path::new(&name)))
     }
 
     /// Takes in one line.
@@ -430,71 +342,6 @@ impl<'a> Table<'a> {
             named.join(", "),
         )
     }
-
-    /// Where a file lies that the table names without its folder, with another ending, or in other capitals, and what to do then.
-    fn elsewhere(&self, name: &str) -> Option<String> {
-        if let Some(found) = self.in_other_capitals(name) {
-            return Some(format!("{found} is there: write the name as it is"));
-        }
-        let folders = super::folder::contents(self.folder)
-            .map_or_else(|_| Vec::new(), |contents| contents.folders);
-        let names = folders
-            .iter()
-            .filter_map(|folder| folder.file_name()?.to_str());
-        let prefixes = std::iter::once(String::new())
-            .chain(names.take(100).map(|folder| format!("{folder}/")));
-        let endings = ["", ".jpg", ".png", ".jpeg"];
-        let mut tried =
-            prefixes.flat_map(|prefix| endings.map(|ending| format!("{prefix}{name}{ending}")));
-        let found = tried.find(|name| self.existing(name).is_some())?;
-        Some(format!("{found} is there"))
-    }
-
-    /// The name of a file that differs from `name` in capitals alone.
-    fn in_other_capitals(&self, name: &str) -> Option<String> {
-        let name = name.replace('\\', "/");
-        let (folder, last) = name.rsplit_once('/').unwrap_or(("", &name));
-        let contents = super::folder::contents(&self.folder.join(folder)).ok()?;
-        let plain = |name: &str| composed(name).to_lowercase();
-        let names = contents
-            .files
-            .iter()
-            .filter_map(|file| file.file_name()?.to_str());
-        let found = names
-            .into_iter()
-            .find(|found| plain(found) == plain(last))?;
-        Some(match folder {
-            "" => found.to_owned(),
-            folder => format!("{folder}/{found}"),
-        })
-    }
-}
-
-/// The ways in which a file's name may be meant: as it is, with the backslashes of Windows, with its letters composed or decomposed.
-fn spellings(name: &str) -> Vec<String> {
-    let mut names = vec![name.to_owned()];
-    if name.contains('\\') {
-        names.push(name.replace('\\', "/"));
-    }
-    if !name.is_ascii() {
-        let last = names[names.len() - 1].clone();
-        names.extend([composed(&last), decomposed(&last)]);
-    }
-    names
-}
-
-/// A name without an ending with each of those of pictures.
-fn completions(name: &str) -> impl Iterator<Item = String> {
-    let spelt = spellings(name).pop().unwrap_or_default();
-    let last = spelt.rsplit('/').next().unwrap_or_default();
-    let has_none = !last.is_empty() && !last.contains('.');
-    let endings = picture::ENDINGS.iter().filter(move |_| has_none);
-    endings.flat_map(move |ending| {
-        [
-            format!("{spelt}.{ending}"),
-            format!("{spelt}.{}", ending.to_uppercase()),
-        ]
-    })
 }
 
 /// The table that says what is in a folder, if exactly one does.

@@ -12,7 +12,7 @@ use crate::data::ignored::{Ignored, Reason};
 use crate::data::names::{composed, natural_order};
 use crate::data::picture;
 use crate::{Error, Result};
-use parts::{Inner, Layout};
+use parts::{Divided, Inner, Layout};
 
 pub(crate) use parts::{part_called, part_within};
 
@@ -144,7 +144,7 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
             let beside = contents.folders.iter().filter(|folder| !is_part(folder));
             for folder in beside {
                 listing.ignored.note(Reason::Beside, folder);
-                notes.extend(taken_for_parts(root, folder, parts.len()));
+                notes.extend(taken_for_parts(root, folder, &parts));
             }
             for part in parts {
                 listing.class_folders(part.contents, Some(part.part))?;
@@ -160,13 +160,16 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
     Ok(catalogue)
 }
 
-/// What to say of a folder beside so many parts, if it holds pictures in folders, as a class may.
-fn taken_for_parts(root: &Path, folder: &PathBuf, parts: usize) -> Option<String> {
+/// What to say of a folder beside `parts`, if it holds pictures in folders, as a class may.
+fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<String> {
     let pictures = pictures_below(root, std::slice::from_ref(folder)).len();
     let name = file_name(folder);
     let advice = match parts {
-        1 => "rename `train` if it is a class as well",
-        _ => "move them into the parts if they belong to the data",
+        [part] => format!(
+            "rename `{}` if it is a class as well",
+            file_name(&part.folder)
+        ),
+        _ => "move them into the parts if they belong to the data".into(),
     };
     (pictures > 0).then(|| {
         format!(

@@ -142,89 +142,77 @@ pub(super) enum Inner {
     Parts,
 }
 
-/// What the folders in `classes` are, here with what these contain; `divided` where the classes themselves lie in the folder of a part.
+/// A class folder and what it contains.
+type ClassContents = (PathBuf, Contents);
+
+/// What the folders in `classes` are. Where the classes are `divided`, lying in the folder of a part, these belong to them.
 ///
 /// # Errors
 /// [`crate::Error::DataForm`] where some classes are divided and others are not, or where it is not known which folders are the classes.
-pub(super) fn inner_layout(
-    root: &Path,
-    classes: &[(PathBuf, Contents)],
-    divided: bool,
-) -> Result<Inner> {
-    let filled: Vec<&(PathBuf, Contents)> = classes
+pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool) -> Result<Inner> {
+    let filled = classes
         .iter()
-        .filter(|(_, contents)| !contents.folders.is_empty() || contents.has_pictures())
-        .collect();
-    if filled.len() < 2 {
+        .filter(|(_, contents)| !contents.folders.is_empty() || contents.has_pictures());
+    let filled: Vec<&ClassContents> = filled.collect();
+    if filled.len() < 2 || divided {
         return Ok(Inner::Whole);
     }
-    if !divided {
-        let parts = |(_, contents): &(PathBuf, Contents)| -> Vec<Part> {
-            let mut parts: Vec<Part> = contents
-                .folders
-                .iter()
-                .filter_map(|folder| part_called(&file_name(folder)))
-                .collect();
-            parts.sort_unstable();
-            parts
-        };
-        let of_all: Vec<Vec<Part>> = filled.iter().map(|class| parts(class)).collect();
-        let is_divided = |parts: &Vec<Part>| parts.contains(&Part::Train) && parts.len() > 1;
-        let all = std::iter::zip(&filled, &of_all)
-            .all(|((_, contents), parts)| !parts.is_empty() && !contents.has_pictures());
-        let first = of_all.iter().position(is_divided);
-        match first {
-            Some(_) if all => return Ok(Inner::Parts),
-            Some(first) => {
-                let other = std::iter::zip(&filled, &of_all)
-                    .find(|((_, contents), parts)| parts.is_empty() || contents.has_pictures())
-                    .map_or_else(String::new, |((class, _), _)| file_name(class));
-                return Err(problem(
-                    root,
-                    format!(
-                        "the class `{}` is divided into folders such as {}, and `{other}` holds pictures outside of such folders; divide all classes so or none, or put the classes into `train` and `test` (train/cat, test/cat)",
-                        file_name(&filled[first].0),
-                        listed_as_one(
-                            filled[first]
-                                .1
-                                .folders
-                                .iter()
-                                .map(|folder| format!("`{}`", file_name(folder)))
-                        ),
-                    ),
-                ));
-            }
-            None => {}
-        }
-    }
-    let names = |(_, contents): &(PathBuf, Contents)| -> Vec<String> {
-        contents
-            .folders
-            .iter()
-            .map(|folder| file_name(folder))
-            .collect()
+    let Some(first) = filled.iter().find(|class| is_divided(class)) else {
+        return refuse_alike(root, &filled).map(|()| Inner::Whole);
     };
-    let first = names(filled[0]);
-    let alike = first.len() > 1
-        && filled
-            .iter()
-            .all(|class| !class.1.has_pictures() && names(class) == first);
-    if !alike {
-        return Ok(Inner::Whole);
-    }
-    let quoted = |names: Vec<String>| {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        listed(names.iter().map(String::as_str))
+    let whole = |(_, contents): &&&ClassContents| {
+        contents.has_pictures() || parts_in(contents).next().is_none()
     };
-    let outer = filled.iter().map(|(folder, _)| file_name(folder)).collect();
+    let Some((other, _)) = filled.iter().find(whole) else {
+        return Ok(Inner::Parts);
+    };
+    let folders = first.1.folders.iter();
+    Err(problem(
+        root,
+        format!(
+            "the class `{}` is divided into folders such as {}, and `{}` holds pictures outside of such folders; \
+             divide all classes so or none, or put the classes into `train` and `test` (train/cat, test/cat)",
+            file_name(&first.0),
+            listed_as_one(folders.map(|folder| format!("`{}`", file_name(folder)))),
+            file_name(other)
+        ),
+    ))
+}
+
+/// The parts that folders in a class folder are called by.
+fn parts_in(contents: &Contents) -> impl Iterator<Item = Part> {
+    let folders = contents.folders.iter();
+    folders.filter_map(|folder| part_called(&file_name(folder)))
+}
+
+/// Whether a class holds a folder to train on, and one of another part.
+fn is_divided((_, contents): &ClassContents) -> bool {
+    let parts: Vec<Part> = parts_in(contents).collect();
+    parts.contains(&Part::Train) && parts.iter().any(|part| *part != Part::Train)
+}
+
+/// Refuses folders that all hold the same folders and no picture of their own.
+fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
+    let names = |paths: &[PathBuf]| -> Vec<String> {
+        let names = paths.iter().map(|path| format!("`{}`", file_name(path)));
+        names.collect()
+    };
+    let inner = names(&folders[0].1.folders);
+    let is_alike = |(_, contents): &&ClassContents| {
+        !contents.has_pictures() && names(&contents.folders) == inner
+    };
+    if inner.len() < 2 || !folders.iter().all(is_alike) {
+        return Ok(());
+    }
+    let outer: Vec<PathBuf> = folders.iter().map(|(folder, _)| folder.clone()).collect();
     Err(problem(
         root,
         format!(
             "its folders {} all hold the same folders, {}, and no picture of their own, so that it is not known which of both are the classes. \
              If the outer ones are parts, call them train, val and test; if they are the classes, move the pictures out of the inner folders into them; \
              if the inner ones are the classes, put those of one name together; or name the classes in a table (CSV: path,label)",
-            quoted(outer),
-            quoted(first)
+            listed(names(&outer).iter().map(String::as_str)),
+            listed(inner.iter().map(String::as_str))
         ),
     ))
 }
