@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::Table;
 use crate::data::bad_files::is_quarantined;
-use crate::data::folder::contents;
+use crate::data::folder::{contents, real};
 use crate::data::names::{composed, decomposed};
 use crate::data::picture;
 
@@ -21,8 +21,11 @@ impl Table<'_> {
         let mut completed = completions(name)
             .map(|name| self.folder.join(name))
             .filter(is_file);
-        // Of `a.png` and `a.jpg`, either may be meant by `a`.
-        completed.next().filter(|_| completed.next().is_none())
+        let path = completed.next()?;
+        // Of `a.png` and `a.jpg`, either may be meant by `a`; where capitals do not count, `a.PNG` is `a.png`.
+        completed
+            .all(|other| real(&other) == real(&path))
+            .then_some(path)
     }
 
     /// Whether an earlier run has moved the file away that the table names so.
@@ -85,14 +88,16 @@ fn spellings(name: &str) -> Vec<String> {
 
 /// A name without an ending with each of those of pictures.
 fn completions(name: &str) -> impl Iterator<Item = String> {
-    let spelt = spellings(name).pop().unwrap_or_default();
-    let last = spelt.rsplit('/').next().unwrap_or_default();
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let has_none = !last.is_empty() && !last.contains('.');
-    let endings = picture::ENDINGS.iter().filter(move |_| has_none);
-    endings.flat_map(move |ending| {
-        [
-            format!("{spelt}.{ending}"),
-            format!("{spelt}.{}", ending.to_uppercase()),
-        ]
+    let names = spellings(name).into_iter().filter(move |_| has_none);
+    names.flat_map(|name| {
+        let with = |ending: &&str| {
+            [
+                format!("{name}.{ending}"),
+                format!("{name}.{}", ending.to_uppercase()),
+            ]
+        };
+        picture::ENDINGS.iter().flat_map(with).collect::<Vec<_>>()
     })
 }
