@@ -160,10 +160,14 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
     Ok(catalogue)
 }
 
-/// What to say of a folder beside `parts`, if it holds pictures in folders, as a class may.
+/// What to say of a folder beside `parts`, if it holds pictures, as a class may.
 fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<String> {
-    let pictures = pictures_below(root, std::slice::from_ref(folder)).len();
     let name = file_name(folder);
+    let pictures = match part_called(&name) {
+        // A `test` that nobody has labelled.
+        Some(_) => 0,
+        None => pictures_below(root, std::slice::from_ref(folder)).len(),
+    };
     let advice = match parts {
         [part] => format!(
             "rename `{}` if it is a class as well",

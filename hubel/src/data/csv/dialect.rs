@@ -76,7 +76,8 @@ fn most_frequent(line: &[u8]) -> u8 {
             *count += usize::from(!quoted && byte == *delimiter);
         }
     }
-    let best = counts.iter().rev().max_by_key(|(_, count)| *count);
+    let found = counts.iter().rev().filter(|(_, count)| *count > 0);
+    let best = found.max_by_key(|(_, count)| *count);
     best.map_or(b',', |(delimiter, _)| *delimiter)
 }
 

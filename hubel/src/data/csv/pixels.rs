@@ -35,26 +35,9 @@ impl PixelColumns {
         second: Option<&StringRecord>,
     ) -> Result<Option<Self>, String> {
         let is_number = |field: &str| field.parse::<f32>().is_ok();
-        if first.len() > FEWEST
-            && first.iter().all(is_number)
-            && second.is_none_or(|second| second.iter().all(is_number))
-        {
-            // The names of a header may be numbers themselves, from 0 on.
-            let counts = |from: usize| {
-                first
-                    .iter()
-                    .skip(from)
-                    .enumerate()
-                    .all(|(place, name)| name == place.to_string())
-            };
-            let pixels = 1..first.len();
-            return Ok(shape(pixels.len()).map(|shape| Self {
-                label: 0,
-                split: None,
-                pixels: pixels.collect(),
-                shape,
-                has_header: counts(0) || counts(1),
-            }));
+        if first.iter().all(is_number) {
+            let in_second = second.is_none_or(|second| second.iter().all(is_number));
+            return Ok(Self::of_numbers(first).filter(|_| in_second));
         }
         let (label, split) = (column(first, &LABELS), column(first, &SPLITS));
         let pixels: Vec<usize> = (0..first.len())
@@ -63,10 +46,12 @@ impl PixelColumns {
         let numbered = |place: &usize| numbered(&first[*place]);
         let prefix = pixels.first().and_then(numbered);
         let alike = prefix.is_some() && pixels.iter().all(|place| numbered(place) == prefix);
+        // A field that is no number is an error later.
         let of_numbers = second.is_some_and(|second| {
-            pixels
+            let numbers = pixels
                 .iter()
-                .all(|&place| second.get(place).is_some_and(is_number))
+                .filter(|&&place| second.get(place).is_some_and(is_number));
+            2 * numbers.count() > pixels.len()
         });
         if pixels.len() < FEWEST || !alike || !of_numbers || column(first, &PATHS).is_some() {
             return Ok(None);
@@ -91,6 +76,25 @@ impl PixelColumns {
             shape,
             has_header: true,
         }))
+    }
+
+    /// The columns by a first line of numbers alone, which may be the names of a header, counted from 0. The label comes first.
+    fn of_numbers(first: &StringRecord) -> Option<Self> {
+        let counts = |from: usize| {
+            let names = first.iter().skip(from).enumerate();
+            names
+                .into_iter()
+                .all(|(place, name)| name == place.to_string())
+        };
+        let pixels = 1..first.len();
+        let shape = shape(pixels.len()).filter(|shape| shape.len() >= FEWEST)?;
+        Some(Self {
+            label: 0,
+            split: None,
+            pixels: pixels.collect(),
+            shape,
+            has_header: counts(0) || counts(1),
+        })
     }
 }
 

@@ -656,7 +656,7 @@ fn arrays_to_test_with_alone_are_judged_by_and_not_trained_on() -> Result<()> {
     let (_folder, path) = saved(&[("x_test", images.clone()), ("y_test", labels.clone())]);
     let text = read(&path, &WHOLE).unwrap_err().to_string();
     assert!(
-        text.contains("no images to train on") && text.contains("2 images (test)"),
+        text.contains("no images to train on") && text.contains("2 images of 1×2×1 (test)"),
         "{text}"
     );
     let (_folder2, both) = saved(&[("x", images), ("y", labels)]);

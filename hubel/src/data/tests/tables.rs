@@ -142,8 +142,8 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
             "1 of its 1 files is missing: IN here",
         ),
         (
-            "path,label\nin here/B ü.PNG,cat\n",
-            "and in here/b ü.png is there",
+            "path,label\nin here/B.PNG,cat\n",
+            "and in here/b.png is there",
         ),
         ("\n\npath,label\na.png,cat\nq.png,dog\n", "q.png (line 5)"),
         (
