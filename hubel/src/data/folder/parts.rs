@@ -114,7 +114,8 @@ fn renamed(parts: &[Divided]) -> Option<String> {
         let folder = file_name(&part.folder);
         format!("`{folder}` for the {} images", part.part)
     });
-    (!parts.iter().all(plain)).then(|| format!("{} was taken", listed_as_one(taken)))
+    (!parts.iter().all(plain))
+        .then(|| format!("taken for parts by their names: {}", listed_as_one(taken)))
 }
 
 /// What a part contains, which may be one folder of the part's name again, as archives unpack them: `train/train/cat`.
