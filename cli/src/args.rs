@@ -12,10 +12,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use hubel::{Cpu, InstructionSet, Shape};
 
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
-pub(crate) use explain::{Explain, Method};
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
+pub(crate) use explain::{Explain, Method};
 pub(crate) use train::{OptimizerName, Train};
-use values::{at_least_1, shape};
+use values::{answers, at_least_1, shape};
 
 /// Train, understand and ship convolutional neural networks, on a CPU, from one binary.
 #[derive(Parser)]
@@ -33,7 +33,7 @@ Examples:
   hubel bench                                   how fast is this machine, and what to expect
 
 `hubel COMMAND --help` has every flag, with examples.
-Exit codes: 0 done, 1 failed, 2 wrong command line, 130 Ctrl-C."
+Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C (143 SIGTERM, 129 SIGHUP)."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -106,7 +106,7 @@ pub(crate) struct Evaluate {
     pub(crate) model: PathBuf,
     /// `mnist`, or a folder or file of labelled pictures, as of `train`: its test images where it has some, else those that were held
     /// out in training [default: mnist for a model of digits]
-    pub(crate) data: Option<String>,
+    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) files: Files,
     /// No Winograd, as of `train --precise`
@@ -114,7 +114,7 @@ pub(crate) struct Evaluate {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: accuracy, accuracy_interval, loss, count, classes, class_accuracy, confusion
+    /// Print one JSON object: accuracy, accuracy_interval, balanced_accuracy, baseline_accuracy, loss, count, classes, class_accuracy, confusion, stopped_at …
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -125,14 +125,20 @@ pub(crate) struct Evaluate {
 Examples:
   hubel predict runs/mnist-cnn photo.jpg
   hubel predict runs/mnist-cnn *.png --json
+  hubel predict runs/photos-tutorial new/ --out answers.csv
+  hubel predict runs/photos-tutorial 'new/**/*.jpg' --out answers.jsonl
+  find new/ -name '*.jpg' -print0 | hubel predict runs/photos-tutorial -
 
-Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. What cannot be read is said at the end, and the exit code is 1 then. Dark ink on light paper is recognised where the model learned light on dark; it is then inverted, and the output says so.")]
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. Of a folder, all pictures in and below it are meant. Names in a list stand one in a line, or with a NUL behind each; paths in it begin at the current folder. The answers come in the order given. What cannot be read is said at the end, and the exit code is 1 then. Dark ink on light paper is recognised where the model learned light on dark; it is then inverted, and the output says so.")]
 pub(crate) struct Predict {
     /// A model file, or the folder that `hubel train` wrote
     pub(crate) model: PathBuf,
-    /// The pictures
+    /// The pictures: files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, @names.txt for one in a file
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
+    /// Write the answers into this file instead, for any number of pictures: a table (.csv) or an object in each line (.jsonl)
+    #[arg(long, short, value_name = "FILE", value_parser = answers)]
+    pub(crate) out: Option<PathBuf>,
     /// How many of the likeliest classes to show
     #[arg(long, default_value_t = 3, value_parser = at_least_1)]
     pub(crate) top: usize,
@@ -141,7 +147,7 @@ pub(crate) struct Predict {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: predictions with path, class, probability, top, inverted; bad_files
+    /// Print one JSON object: predictions with path, class, probability, top, inverted, greyed; bad_files. With --out: count, out, bad_files
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -178,7 +184,7 @@ pub(crate) struct Inspect {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: parameters, multiply_adds, layers, class_names; with --plan: mode, steps, memory …
+    /// Print one JSON object: parameters, multiply_adds, layers, class_names, stopped_at; with --plan: mode, steps, memory …
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -225,6 +231,8 @@ pub(crate) enum PlanMode {
 
 #[cfg(test)]
 mod tests {
+    use hubel::data::{Mirrored, Subject};
+
     use super::*;
 
     #[test]
@@ -237,9 +245,39 @@ mod tests {
         let Command::Train(train) = Arguments::parse_from(["hubel", "train"]).command else {
             panic!("`train` is another command");
         };
+        let digits = Subject {
+            shape: Shape::new(28, 28, 1),
+            is_grey: true,
+            ground: None,
+            mirrored: Mirrored::OfOtherClasses,
+            has_levels: true,
+        };
         assert_eq!(
-            train.settings(true).expect("no augmentation is asked for"),
-            hubel::TrainSettings::default()
+            train
+                .settings(&digits, 57_000)
+                .expect("no augmentation is asked for"),
+            hubel::TrainSettings {
+                augmentation: digits.usual_augmentation(),
+                ..hubel::TrainSettings::default()
+            }
+        );
+        let epochs = |subject: Subject, images| {
+            let settings = train.settings(&subject, images);
+            settings.expect("no augmentation is asked for").epochs
+        };
+        let clothes = Subject {
+            mirrored: Mirrored::Uncertain,
+            ..digits
+        };
+        let photographs = Subject {
+            shape: Shape::new(64, 64, 3),
+            is_grey: false,
+            ..clothes
+        };
+        assert_eq!([epochs(digits, 1_797), epochs(digits, 100)], [94, 100]);
+        assert_eq!(
+            [epochs(clothes, 57_000), epochs(photographs, 57_000)],
+            [10, 30]
         );
     }
 }

@@ -10,10 +10,11 @@ mod named;
 mod predict;
 mod train;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use hubel::data::BadFile;
-use hubel::{Cpu, Dataset, Error, Model, Report};
+use hubel::{Cpu, Dataset, Error, Model, Report, one_line, shown};
 
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
@@ -51,10 +52,10 @@ fn report_bad_files(bad: &[BadFile], console: &Console) {
     ));
     for bad in bad.iter().take(BAD_FILES_SHOWN) {
         let moved = match &bad.quarantined {
-            Some(target) => format!("; moved to {}", target.display()),
+            Some(target) => format!("; moved to {}", shown(target)),
             None => String::new(),
         };
-        console.remark(&format!("  {}: {}{moved}", bad.path.display(), bad.problem));
+        console.remark(&format!("  {}: {}{moved}", shown(&bad.path), bad.problem));
     }
     if bad.len() > BAD_FILES_SHOWN {
         console.remark(&format!(
@@ -89,14 +90,58 @@ fn accuracy(report: &Report) -> String {
     )
 }
 
+/// What stands beside an accuracy, with its name: the mean over the classes and the accuracy of whoever always says the largest class.
+/// Nothing where accuracy alone does not mislead, unless `always`.
+fn beside_accuracy(
+    report: &Report,
+    classes: &[String],
+    always: bool,
+) -> Vec<(&'static str, String)> {
+    if !(always || report.hides_classes()) {
+        return Vec::new();
+    }
+    let (largest, share) = report.baseline();
+    let balanced = report.balanced_accuracy() * 100.0;
+    vec![
+        (
+            "balanced",
+            format!("{balanced:.2} % (mean of the classes' accuracies)"),
+        ),
+        (
+            "baseline",
+            format!(
+                "{:.2} % (by always saying `{}`)",
+                share * 100.0,
+                one_line(&classes[largest])
+            ),
+        ),
+    ]
+}
+
 /// A word that a shell reads back as it is.
-fn quoted(word: &str) -> String {
+fn quoted(word: impl AsRef<OsStr>) -> String {
+    let bytes = word.as_ref().as_encoded_bytes();
+    let Ok(word) = std::str::from_utf8(bytes) else {
+        return escaped(bytes);
+    };
     let plain = |letter: char| letter.is_alphanumeric() || "-_./:=+,@".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.into()
+    } else if word.contains(char::is_control) {
+        escaped(bytes)
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// A word with letters that cannot be shown, as shells read it (POSIX.1-2024, dollar-single-quotes).
+fn escaped(word: &[u8]) -> String {
+    let letters = word.iter().map(|byte| match byte {
+        b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        byte => format!("\\{byte:03o}"),
+    });
+    format!("$'{}'", letters.collect::<String>())
 }
 
 #[cfg(test)]
@@ -108,5 +153,14 @@ mod tests {
         assert_eq!(quoted("runs/mnist-cnn"), "runs/mnist-cnn");
         assert_eq!(quoted("my photos"), "'my photos'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("a\nb's"), r"$'a\012b\'s'");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_not_unicode_is_a_word_too() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = OsStr::from_bytes(b"caf\xe9/a b");
+        assert_eq!(quoted(path), r"$'caf\351/a b'");
     }
 }

@@ -75,8 +75,8 @@ impl Console {
         }
     }
 
-    /// The progress of one training run.
-    pub(crate) fn progress(&self) -> Progress {
+    /// The progress of one training run. Its loss is shown as `loss*` where it is not to be compared with the validation loss.
+    pub(crate) fn progress(&self, differs: bool) -> Progress {
         let bar = (self.terminal && !self.quiet)
             .then(|| ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()));
         let template = if self.colour {
@@ -91,7 +91,9 @@ impl Console {
             bar,
             wide,
             quiet: self.quiet,
+            loss: if differs { "loss*" } else { "loss" },
             last_line: Instant::now(),
+            not_saved: None,
         }
     }
 }
@@ -132,21 +134,28 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// So many of all are done.
-    pub(crate) fn show(&self, done: usize, all: usize) {
+    /// So many are done, of all, if it is known how many these are.
+    pub(crate) fn show(&self, done: usize, all: impl Into<Option<usize>>) {
+        let all = all.into();
         if let Some(bar) = &self.bar {
-            bar.set_length(all as u64);
+            match all {
+                Some(all) => bar.set_length(all as u64),
+                None => bar.set_style(
+                    ProgressStyle::with_template("{prefix} {pos} pictures")
+                        .expect("the template is valid"),
+                ),
+            }
             bar.set_position(done as u64);
         } else if !self.quiet
             && let Ok(mut last_line) = self.last_line.try_lock()
             && last_line.elapsed() >= BETWEEN_LINES
         {
             *last_line = Instant::now();
+            let of_all = all.map_or_else(String::new, |all| format!("/{}", thousands(all)));
             say(&format!(
-                "{} pictures: {}/{}",
+                "{} pictures: {}{of_all}",
                 self.doing,
-                thousands(done),
-                thousands(all)
+                thousands(done)
             ));
         }
     }
@@ -199,12 +208,17 @@ pub(crate) struct Progress {
     /// The line with a bar in it, for a terminal that has room for one.
     wide: ProgressStyle,
     quiet: bool,
+    /// What the training loss is called.
+    loss: &'static str,
     last_line: Instant,
+    /// Why it could not be saved last.
+    not_saved: Option<String>,
 }
 
 impl Progress {
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event) {
+        let name = self.loss;
         match event {
             Event::Step {
                 epoch,
@@ -219,7 +233,7 @@ impl Progress {
             } => {
                 let state = || {
                     format!(
-                        "loss {loss:.4}  accuracy {:.2} %  {images_per_second:.0} images/s  {} left",
+                        "{name} {loss:.4}  accuracy {:.2} %  {images_per_second:.0} images/s  {} left",
                         accuracy * 100.0,
                         clock(*seconds_left)
                     )
@@ -236,7 +250,7 @@ impl Progress {
                         let parts = [
                             format!("epoch {epoch}/{epochs}"),
                             format!("{step}/{steps}"),
-                            format!("loss {loss:.4}"),
+                            format!("{name} {loss:.4}"),
                             format!("accuracy {:.2} %", accuracy * 100.0),
                             format!("{} left", clock(*seconds_left)),
                             format!("{images_per_second:.0} images/s"),
@@ -258,23 +272,40 @@ impl Progress {
                 accuracy,
                 validation_loss,
                 validation_accuracy,
+                validation_balanced_accuracy,
                 seconds,
                 ..
             } => {
                 let mut line = format!(
-                    "epoch {epoch}  loss {loss:.4}  accuracy {:.2} %",
+                    "epoch {epoch}  {name} {loss:.4}  accuracy {:.2} %",
                     accuracy * 100.0
                 );
                 if let (Some(loss), Some(accuracy)) = (validation_loss, validation_accuracy) {
                     line += &format!("  validation {loss:.4}  {:.2} %", accuracy * 100.0);
+                    // As in a report: where frequent classes decide.
+                    if let Some(balanced) = validation_balanced_accuracy
+                        && (balanced - accuracy).abs() > 0.02
+                    {
+                        line += &format!(" (balanced {:.2} %)", balanced * 100.0);
+                    }
                 }
                 self.line(&format!("{line}  {seconds:.1} s"));
             }
             Event::BadFile(file) => self.line(&format!(
                 "can no longer be read and is passed over: {}: {}",
-                file.path.display(),
+                hubel::shown(&file.path),
                 file.problem
             )),
+            Event::Saved { .. } => self.not_saved = None,
+            Event::NotSaved { problem } => {
+                // Not each minute of a night.
+                if self.not_saved.as_ref() != Some(problem) {
+                    self.line(&format!(
+                        "{problem}; training goes on, and is saved once it can be"
+                    ));
+                    self.not_saved = Some(problem.clone());
+                }
+            }
         }
     }
 
@@ -285,7 +316,8 @@ impl Progress {
         }
     }
 
-    fn line(&mut self, text: &str) {
+    /// A line above the bar.
+    pub(crate) fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
         match &self.bar {
             Some(bar) => bar.suspend(|| say(text)),
@@ -304,11 +336,16 @@ pub(crate) fn columns() -> usize {
 /// Writes a result to stdout. That nobody reads it any more (`hubel … | head`) is no error: what is left to do is done.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
+    print_part(&format!("{text}{end}")).map(|_| ())
+}
+
+/// Writes a part of a result to stdout, as it is; says whether somebody still reads.
+pub(crate) fn print_part(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
-    let written = write!(stdout, "{}{end}", harmless(text)).and_then(|()| stdout.flush());
+    let written = write!(stdout, "{}", harmless(text)).and_then(|()| stdout.flush());
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

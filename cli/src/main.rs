@@ -4,10 +4,12 @@
 mod args;
 mod commands;
 mod console;
+mod interruption;
+mod replacement;
 
 use std::process::ExitCode;
 
-/// Exit codes: 0 done, 1 it failed, 2 the command line was wrong (clap's own), 130 stopped with Ctrl-C.
+/// Exit codes: 0 done, 1 it failed, 2 the command line was wrong (clap's own), 128 and its number where a signal stopped it (130: Ctrl-C).
 fn main() -> ExitCode {
     let arguments = args::Arguments::read();
     let console = console::Console::new(arguments.quiet);

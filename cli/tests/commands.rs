@@ -410,38 +410,68 @@ fn a_folder_in_the_place_of_the_model_is_refused_before_training() {
 #[test]
 fn training_that_diverges_says_where_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = folder.path().join("model.safetensors");
-    let diverging = || {
+    let file = |name: &str| folder.path().join(name);
+    // A model that was there is not replaced.
+    let better = fs::read(run_folder().join("model.safetensors")).expect("a model");
+    fs::write(file("model.safetensors"), &better).expect("a file");
+    let diverging = |rest: &[&str]| {
         let mut command = hubel();
         command
-            .args(["train", "--model", "flatten-fc(20)-relu-fc(classes)"])
-            .args(["--learning-rate", "1e30", "--schedule", "constant", "--out"])
+            .args(["train", "--schedule", "constant", "--threads", "1"])
+            .args(rest)
+            .arg("--out")
             .arg(folder.path());
-        command
+        command.assert().code(1).stdout("")
     };
-    diverging().assert().code(1).stdout("").stderr(
+    let text = "flatten-fc(20)-relu-fc(classes)";
+    diverging(&["--model", text, "--learning-rate", "1e30"]).stderr(
         contains("error:")
             .count(1)
             .and(contains("at step 2"))
             .and(contains("layer 3"))
-            .and(contains("the last good weights"))
+            .and(contains("nothing was learned before"))
             .and(contains("panicked").not()),
     );
+    assert!(!file("last.safetensors").exists());
+
+    // Each step makes the weights −2 times what they were, until they are too large.
+    let doubling = [
+        "--optimizer",
+        "sgd",
+        "--momentum",
+        "0",
+        "--learning-rate",
+        "0.01",
+    ];
+    let doubling = [&doubling[..], &["--weight-decay", "300", "--model", SMALL]].concat();
+    diverging(&doubling).stderr(contains(
+        "the last good weights, of epoch 1 of 3, step 100 of 446, are saved in",
+    ));
     hubel()
         .arg("evaluate")
-        .arg(&model)
+        .arg(file("last.safetensors"))
         .assert()
         .success()
-        .stdout(contains("accuracy"));
+        .stderr(contains("epoch 1 of 3, step 100 of 446"));
+    assert!(fs::read(file("model.safetensors")).expect("a model") == better);
+}
 
-    // A model that was there is not replaced by one that has learned nothing.
-    let better = fs::read(run_folder().join("model.safetensors")).expect("a model");
-    fs::write(&model, &better).expect("a file");
-    diverging()
+#[test]
+fn a_trained_model_is_no_network_to_train_and_that_is_said_with_its_text() {
+    for model in [run_folder(), run_folder().join("model.safetensors")] {
+        hubel()
+            .args(["train", "--model"])
+            .arg(model)
+            .assert()
+            .code(2)
+            .stdout("")
+            .stderr(contains("is not possible yet").and(contains("--model 'flatten-")));
+    }
+    hubel()
+        .args(["train", "--model", "runs/nothing"])
         .assert()
-        .code(1)
-        .stderr(contains("left as it was"));
-    assert!(fs::read(&model).expect("a model") == better);
+        .code(2)
+        .stderr(contains("no model either: cannot read runs/nothing"));
 }
 
 #[test]
@@ -499,4 +529,36 @@ fn a_batch_larger_than_the_data_is_said() {
     };
     train("100").stderr(contains("there are fewer than 100 (--batch-size)"));
     train("2").stderr(contains("there are fewer").not());
+}
+
+#[test]
+fn train_says_what_its_loss_includes_and_that_pictures_contradict_each_other() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let runs = tempfile::tempdir().expect("a temporary folder");
+    for class in ["cat", "dog"] {
+        fs::create_dir(folder.path().join(class)).expect("a folder");
+        for i in 0..4 {
+            let file = folder.path().join(class).join(format!("{i}.png"));
+            // The first two of each class are the same.
+            let paper = if class == "cat" || i < 2 { 0 } else { 60 };
+            picture(&file, 100 + 20 * i, paper);
+        }
+    }
+    let train = |smoothing: &str| {
+        let mut command = hubel();
+        command.arg("train").arg(folder.path());
+        command.args(["--model", SMALL, "--epochs", "1", "--val", "0"]);
+        command.args(["--test", "0", "--label-smoothing", smoothing, "--out"]);
+        command.arg(runs.path().join(smoothing));
+        command.assert().success()
+    };
+    train("0.1").stderr(
+        contains("loss*: with label smoothing; the validation loss is without")
+            .and(contains("epoch 1  loss* "))
+            .and(contains(
+                "4 images are the same, byte for byte, as one of another class",
+            ))
+            .and(contains("`cat` and `dog`")),
+    );
+    train("0").stderr(contains("epoch 1  loss ").and(contains("loss*").not()));
 }

@@ -1,5 +1,6 @@
 //! What the binary does when it is told to stop, and when nobody reads on.
 #![cfg(unix)]
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,59 +9,149 @@ fn hubel() -> Command {
     Command::new(assert_cmd::cargo::cargo_bin!("hubel"))
 }
 
-/// Trains into the folder until an epoch is done, presses Ctrl-C, and gives the remarks.
-fn train_and_interrupt(folder: &Path) -> String {
-    let mut training = hubel()
-        .args([
-            "train",
-            "--model",
-            "flatten-fc(classes)",
-            "--epochs",
-            "100000",
-        ])
-        .args(["--schedule", "constant", "--out"])
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("hubel starts");
-    let mut progress = BufReader::new(training.stderr.take().expect("stderr")).lines();
-    let first_epoch =
-        progress.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("epoch")));
-    assert!(first_epoch.is_some(), "training ended by itself");
+/// Class folders of eight pictures each.
+fn write_pictures(root: &Path) {
+    for (class, ink) in [("dark", 10), ("light", 200)] {
+        fs::create_dir_all(root.join(class)).expect("a folder");
+        for number in 0..8 {
+            let file = root.join(class).join(format!("{number}.pgm"));
+            let picture = [b"P5 2 2 255\n", &[ink, number, 90, ink + number][..]].concat();
+            fs::write(file, picture).expect("a picture");
+        }
+    }
+}
 
+/// A training of pictures in `folder/data` into `folder/run`.
+fn training(folder: &Path, epochs: &str) -> Command {
+    let data = folder.join("data");
+    write_pictures(&data);
+    let mut training = hubel();
+    training.arg("train").arg(data);
+    training.args(["--model", "flatten-fc(classes)", "--epochs", epochs]);
+    training.args(["--val", "0", "--test", "0", "--threads", "1", "--out"]);
+    training.arg(folder.join("run"));
+    training.stdout(Stdio::piped()).stderr(Stdio::piped());
+    training
+}
+
+fn send(signal: &str, process: u32) {
+    // Twice in one call, as a terminal and `timeout` do.
+    let process = process.to_string();
     let sent = Command::new("kill")
-        .args(["-INT", &training.id().to_string()])
+        .args([signal, &process, &process])
         .status();
     assert!(sent.expect("kill runs").success());
-    let remarks: Vec<String> = progress.map_while(Result::ok).collect();
+}
+
+/// Starts a training that would go on for hours, sends the signals once an epoch is done, and gives the remarks.
+fn stop(mut training: Command, signals: &[&str], exit_code: Option<i32>) -> String {
+    let mut training = training.spawn().expect("hubel starts");
+    let mut progress = BufReader::new(training.stderr.take().expect("stderr")).lines();
+    let mut remarks = Vec::new();
+    for line in progress.by_ref().map_while(Result::ok) {
+        let is_epoch = line.starts_with("epoch");
+        remarks.push(line);
+        if is_epoch {
+            break;
+        }
+    }
+    signals
+        .iter()
+        .for_each(|signal| send(signal, training.id()));
+    // As many lines as epochs: those that say something else.
+    remarks.extend((progress.map_while(Result::ok)).filter(|line| !line.starts_with("epoch")));
     let output = training.wait_with_output().expect("hubel ends");
-    assert_eq!(output.status.code(), Some(130), "{remarks:?}");
+    assert_eq!(output.status.code(), exit_code, "{remarks:?}");
     remarks.join("\n")
 }
 
-#[test]
-fn ctrl_c_saves_the_model_and_leaves_with_130() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let remarks = train_and_interrupt(folder.path());
-    assert!(remarks.contains("Ctrl-C"), "{remarks}");
+const FOR_HOURS: &str = "100000000";
 
-    let model = folder.path().join("model.safetensors");
-    let evaluation = hubel()
-        .arg("evaluate")
-        .arg(&model)
+/// What `evaluate` remarks on the run's folder.
+fn evaluate(folder: &Path) -> String {
+    let mut evaluate = hubel();
+    evaluate.arg("evaluate").arg(folder.join("run"));
+    let output = evaluate
+        .arg(folder.join("data"))
         .output()
         .expect("hubel runs");
-    assert!(evaluation.status.success(), "the saved model is whole");
+    let remarks = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{remarks}");
+    remarks
+}
 
-    // A model that is there already is not replaced by an interrupted one.
-    let before = std::fs::read(&model).expect("a model");
-    for name in ["interrupted.safetensors", "interrupted-2.safetensors"] {
-        let remarks = train_and_interrupt(folder.path());
-        assert!(remarks.contains(name), "{remarks}");
-        assert!(folder.path().join(name).is_file());
-        assert!(std::fs::read(&model).expect("a model") == before);
+#[test]
+fn what_stops_a_training_is_said_and_the_model_is_saved() {
+    for (signal, name, exit_code) in [
+        ("-INT", "Ctrl-C", 130),
+        ("-TERM", "SIGTERM", 143),
+        ("-HUP", "SIGHUP", 129),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let remarks = stop(
+            training(folder.path(), FOR_HOURS),
+            &[signal],
+            Some(exit_code),
+        );
+        let said = format!("stopped by {name} at epoch ");
+        assert!(remarks.contains(&said), "{remarks}");
+        let run = folder.path().join("run");
+        assert!(!run.join("model.safetensors").exists());
+        assert!(run.join("last.safetensors").is_file());
+        let remarks = evaluate(folder.path());
+        assert!(remarks.contains("its training has not ended"), "{remarks}");
     }
+}
+
+#[test]
+fn a_killed_training_leaves_what_was_saved_and_the_next_one_keeps_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let remarks = stop(training(folder.path(), FOR_HOURS), &["-KILL"], None);
+    let said = "last.safetensors, and from now on once a minute";
+    assert!(remarks.contains(said), "{remarks}");
+    let remarks = evaluate(folder.path());
+    assert!(
+        remarks.contains("last.safetensors is of epoch "),
+        "{remarks}"
+    );
+    assert!(remarks.contains("its training has not ended"), "{remarks}");
+
+    // In the moment of its end a file may have been in the making.
+    let run = folder.path().join("run");
+    fs::write(run.join("last.safetensors.1-7.part"), b"half").expect("a file");
+    let output = training(folder.path(), "2").output().expect("hubel runs");
+    let remarks = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{remarks}");
+    assert!(remarks.contains("it is kept as"), "{remarks}");
+    let mut files: Vec<_> = (fs::read_dir(&run).expect("a folder"))
+        .map(|file| file.expect("a file").file_name())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["earlier.safetensors", "model.safetensors"]);
+    assert!(!evaluate(folder.path()).contains("not ended"));
+
+    // A model that is there already is not replaced by one whose training was stopped.
+    let before = fs::read(run.join("model.safetensors")).expect("a model");
+    let remarks = stop(training(folder.path(), FOR_HOURS), &["-INT"], Some(130));
+    assert!(remarks.contains("is left as it was"), "{remarks}");
+    assert!(fs::read(run.join("model.safetensors")).expect("a model") == before);
+    let remarks = evaluate(folder.path());
+    assert!(
+        remarks.contains("of a later training, which has not ended"),
+        "{remarks}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_started_it_with_nohup_may_close_the_terminal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let training = training(folder.path(), FOR_HOURS);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"trap "" HUP; exec "$@""#, "sh"]);
+    shell.arg(training.get_program()).args(training.get_args());
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    stop(shell, &["-HUP", "-TERM"], Some(143));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What is wrong with data, before a minute of training is spent: [`check`] looks at every picture and gives [`Finding`]s.
+mod blank;
 mod classes;
 mod damage;
 mod duplicates;
@@ -13,7 +14,8 @@ use std::path::Path;
 
 use crate::Result;
 use crate::data::catalogue::{self, Found};
-use crate::data::picture;
+use crate::data::tiff::levels_note;
+use crate::data::{picture, transparency};
 use examine::Samples;
 
 pub use classes::{IMBALANCE, TINY};
@@ -42,6 +44,8 @@ pub enum Kind {
     EmptyClass,
     /// A class that has at least [`IMBALANCE`] times as many pictures as another.
     Imbalance,
+    /// Pictures of a class that have one colour, give or take specks and noise.
+    Blank,
     /// A picture that is far larger or smaller than the others, a few pixels high, or a strip.
     ExtremeSize,
     /// A picture that EXIF says is to be turned.
@@ -54,7 +58,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are reported.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Unreadable,
         Self::Truncated,
         Self::LabelConflict,
@@ -62,6 +66,7 @@ impl Kind {
         Self::EmptyClass,
         Self::TinyClass,
         Self::Imbalance,
+        Self::Blank,
         Self::WrongExtension,
         Self::ExactDuplicate,
         Self::NearDuplicate,
@@ -81,6 +86,7 @@ impl Kind {
                 | Self::LabelConflict
                 | Self::SplitLeak
                 | Self::EmptyClass
+                | Self::Blank
         )
     }
 
@@ -115,6 +121,9 @@ impl Kind {
             Self::NearDuplicate => {
                 "keep one of each, unless they are meant; hubel holds them out together, never on both sides"
             }
+            Self::Blank => {
+                "look what made them so, and delete those that are: nothing can be learnt from them, and blank pictures of two classes are the same picture"
+            }
             Self::ExtremeSize => {
                 "look whether they belong here: little is left of them in the network's input"
             }
@@ -125,7 +134,7 @@ impl Kind {
                 "look whether one class has most of them: the network may learn that instead"
             }
             Self::Cropped => {
-                "keep `--resize letterbox`, the default, which shows all of each picture between black bars, or use `stretch`"
+                "keep `--resize letterbox`, the default, which shows all of each picture between bars, or use `stretch`"
             }
         }
     }
@@ -144,6 +153,7 @@ impl fmt::Display for Kind {
             Self::TinyClass => "tiny-class",
             Self::EmptyClass => "empty-class",
             Self::Imbalance => "imbalance",
+            Self::Blank => "blank",
             Self::ExtremeSize => "extreme-size",
             Self::Rotated => "rotated",
             Self::GreyAmongColour => "grey-among-colour",
@@ -176,6 +186,8 @@ pub struct Inspection {
     /// What is wrong, by kind in the order of [`Kind::ALL`], then by place.
     pub findings: Vec<Finding>,
     found: Found,
+    /// What transparent pixels show.
+    transparent: Option<u8>,
 }
 
 impl Inspection {
@@ -198,12 +210,13 @@ pub fn check(
     let path = path_or_name.as_ref();
     let found = catalogue::find(path)?;
     let samples = match &found {
-        Found::Files(catalogue) => Samples::of_files(path, catalogue, listen),
+        Found::Files(catalogue) => Samples::of_files(catalogue, listen),
         Found::Arrays(splits) => Samples::of_arrays(splits)?,
     };
     let mut findings = damage::findings(&samples);
     findings.extend(duplicates::findings(&samples));
     findings.extend(classes::findings(&samples));
+    findings.extend(blank::findings(&samples));
     findings.extend(looks::findings(&samples));
     let place = |kind| Kind::ALL.iter().position(|&known| known == kind);
     // Stable: within a kind they stay in order of place.
@@ -214,11 +227,16 @@ pub fn check(
     };
     let dim = samples.whole().filter(|(_, facts)| facts.is_dim).count();
     notes.extend(picture::dim_note(dim));
+    let levels = samples.whole().filter_map(|(_, facts)| facts.levels);
+    notes.extend(levels_note(levels));
+    let of_transparent = |level| transparency::note(samples.transparent_count(), level);
+    notes.extend(samples.transparent.and_then(of_transparent));
     Ok(Inspection {
         description,
         notes,
         pictures: samples.all.len(),
         findings,
         found,
+        transparent: samples.transparent,
     })
 }

@@ -4,20 +4,29 @@
 //! one's own. [`Preparation`] is measured on the training part and stored with the model.
 mod augment;
 mod bad_files;
+pub(crate) mod blank;
 pub(crate) mod catalogue;
 mod cifar;
+mod class_names;
+mod conflicts;
 mod csv;
 mod divide;
 pub(crate) mod ending;
 mod feed;
 pub(crate) mod fingerprint;
 pub(crate) mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+mod ground;
 mod idx;
 mod ignored;
 mod ink;
+mod jpeg;
+mod labelled;
 mod limit;
 pub(crate) mod loader;
 mod mnist;
+pub(crate) mod names;
 mod npz;
 mod open;
 pub mod picture;
@@ -27,8 +36,12 @@ mod resize;
 mod sheet;
 mod split;
 mod storage;
+pub(crate) mod subject;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+pub(crate) mod tiff;
+pub(crate) mod transparency;
+mod value_range;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -36,18 +49,22 @@ use std::sync::Arc;
 
 use hubel_kernels::Cpu;
 
-pub use augment::Augmentation;
+pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
 pub use catalogue::Part;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
-pub use ink::Ink;
+pub use folder::pictures;
+pub use ground::Ground;
 pub use mnist::mnist;
 pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
-pub use preparation::{Preparation, Prepared};
+pub use preparation::{Preparation, Prepared, Unlike};
 pub use resize::Resize;
 pub use sheet::{Sheet, SheetSettings, Shown};
+pub use subject::{Mirrored, Subject};
+pub use value_range::ValueRange;
 
+use names::composed;
 use open::unknown_class;
 use storage::{Pixels, Sample};
 
@@ -105,19 +122,36 @@ pub struct Dataset {
     labels: Vec<usize>,
     /// How the pixels came from picture files, or such files would; `None` when nobody has said.
     reading: Option<Reading>,
+    /// What numbers of arrays that were no bytes stood for; `None` for all other data.
+    range: Option<ValueRange>,
 }
 
 /// What was done to picture files when they were read, so that it is done once and not twice.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Reading {
     resize: Resize,
-    ink: Option<Ink>,
+    /// See [`Preparation::transparent`].
+    transparent: Option<u8>,
+    ground: Option<Ground>,
     /// What is done about a picture that can no longer be read.
     bad_files: BadFiles,
 }
 
 /// A table of which class was taken for which has the square of so many entries.
 const MOST_CLASSES: usize = 5000;
+
+/// The longest name of a class, in bytes: of a folder, no system allows more.
+const LONGEST_CLASS: usize = 255;
+
+/// What is wrong with the first name of a class that nobody could read.
+pub(crate) fn long_name(classes: &[String]) -> Option<String> {
+    let long = classes.iter().find(|class| class.len() > LONGEST_CLASS)?;
+    Some(format!(
+        "the class `{}…` has a name of {} bytes, and up to {LONGEST_CLASS} are read",
+        long.chars().take(40).collect::<String>(),
+        long.len()
+    ))
+}
 
 impl Dataset {
     /// A data set from `images` `[n, h, w, c]` and their `labels` `[n]`, which count classes from 0.
@@ -185,6 +219,31 @@ impl Dataset {
         pixels: Pixels,
         labels: Vec<usize>,
     ) -> Result<Self> {
+        let dataset = Self::of_any_classes(name, classes, shape, pixels, labels)?;
+        dataset.check_classes().map(|()| dataset)
+    }
+
+    /// Refuses a single class, from which nothing can be learnt.
+    fn check_classes(&self) -> Result<()> {
+        match self.classes.len() < 2 {
+            false => Ok(()),
+            true => Err(Error::DataMismatch(format!(
+                "{}: {} samples of {} classes; a classifier needs at least two classes",
+                self.name,
+                self.len(),
+                self.classes.len()
+            ))),
+        }
+    }
+
+    /// As [`Dataset::new`]; a single class is enough to judge a model by, which knows the others.
+    fn of_any_classes(
+        name: &str,
+        classes: Vec<String>,
+        shape: Shape,
+        pixels: Pixels,
+        labels: Vec<usize>,
+    ) -> Result<Self> {
         if let Some(label) = labels.iter().find(|&&label| label >= classes.len()) {
             return Err(Error::DataMismatch(format!(
                 "{name}: label {label}, but there are only {} classes, counted from 0",
@@ -198,11 +257,9 @@ impl Dataset {
                 classes.len()
             )));
         }
-        if classes.len() < 2 {
+        if let Some(problem) = long_name(&classes) {
             return Err(Error::DataMismatch(format!(
-                "{name}: {} samples of {} classes; a classifier needs at least two classes",
-                labels.len(),
-                classes.len()
+                "{name}: {problem}; do the labels name classes?"
             )));
         }
         Ok(Self {
@@ -213,6 +270,7 @@ impl Dataset {
             rows: (0..labels.len()).collect(),
             labels,
             reading: None,
+            range: None,
         })
     }
 
@@ -293,15 +351,20 @@ impl Dataset {
             rows: indices.iter().map(|&index| self.rows[index]).collect(),
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
             reading: self.reading,
+            range: self.range,
         }
+    }
+
+    /// The same samples, of which it is known what their numbers stood for.
+    fn with_range(self, range: Option<ValueRange>) -> Self {
+        Self { range, ..self }
     }
 
     /// The same samples, given as they are: pictures that a model of them is shown are resized in this way.
     fn with_resize(self, resize: Resize) -> Self {
         let reading = Reading {
             resize,
-            ink: None,
-            bad_files: BadFiles::Fail,
+            ..Reading::default()
         };
         Self {
             reading: Some(reading),
@@ -319,7 +382,9 @@ impl Dataset {
         }
         let mut places = Vec::new();
         for class in &self.classes {
-            let place = classes.iter().position(|known| known == class);
+            let place = classes
+                .iter()
+                .position(|known| composed(known) == composed(class));
             places.push(place.ok_or_else(|| unknown_class(Path::new(&self.name), class, classes))?);
         }
         self.labels
@@ -395,24 +460,58 @@ impl Dataset {
         }
     }
 
+    /// Reads a picture that had another size than the data set's shape once more, and brings it through `preparation`; `None` for others.
+    fn resized_anew(&self, index: usize, preparation: &Preparation) -> Option<Result<Vec<u8>>> {
+        match &self.pixels {
+            Pixels::Files(files) => {
+                let row = self.rows[index];
+                files.is_resized(row).then(|| files.anew(row, preparation))
+            }
+            _ => None,
+        }
+    }
+
     /// The files of all pictures that had another size.
     fn resized_files(&self) -> impl Iterator<Item = &Path> {
         (0..self.len()).filter_map(|index| self.resized_file(index))
     }
 
-    /// Whether the samples look like writing on paper: one channel, and borders that are nearly all white or all black.
+    /// Some of the samples, evenly spread, since files are often sorted by class: enough to judge all of them by, and none where they were
+    /// given as `f32`.
     ///
     /// # Errors
     /// Where a picture that is not kept in memory can no longer be read from its file.
-    pub fn shows_writing(&self) -> Result<bool> {
-        Ok(Ink::measure(self)?.is_some())
+    fn some(&self) -> Result<Vec<Sampled<'_>>> {
+        let most = (SAMPLED_BYTES / self.shape.len()).clamp(50, 1000);
+        let step = self.len().div_ceil(most).max(1);
+        let mut some = Vec::new();
+        for index in (0..self.len()).step_by(step) {
+            match self.bytes(index) {
+                Ok(pixels) => some.extend(pixels.map(|pixels| Sampled {
+                    pixels,
+                    label: self.labels[index],
+                })),
+                // What the policy leaves out says nothing; it is reported when it is its turn in training.
+                Err(error) => drop(self.left_out(index, error)?),
+            }
+        }
+        Ok(some)
     }
 
-    /// Whether the samples were given as `f32`.
-    fn is_of_floats(&self) -> bool {
+    /// Whether the samples were given as `f32`, of which it is not known what is black and what is white: these cannot be augmented.
+    pub fn is_of_floats(&self) -> bool {
         matches!(self.pixels, Pixels::Floats(_))
     }
 }
+
+/// One of the samples by which a data set is judged.
+struct Sampled<'a> {
+    pixels: Cow<'a, [u8]>,
+    label: usize,
+}
+
+/// Bytes of the samples by which a data set is judged, unless those of 50 are more.
+const SAMPLED_BYTES: usize = 64 << 20;
 
 fn check_lengths(numbers: usize, shape: Shape, labels: usize) -> Result<()> {
     let expected = [shape.height, shape.width, shape.channels, labels]

@@ -1,5 +1,7 @@
 //! Everything that can go wrong in a way a user can act on.
 use crate::Shape;
+use crate::data::names::listed;
+use crate::one_line::{one_line, shown};
 use std::path::PathBuf;
 
 /// `Result` with hubel's [`Error`].
@@ -10,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused to read or write a file.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}", shown(path))]
     Io {
         /// What was tried: "read", "write", "create" …
         action: &'static str,
@@ -112,8 +114,16 @@ pub enum Error {
         /// What held the first NaN or infinity: `layer 3`, `the weights of layer 3`, `the images` or `the loss`.
         place: String,
     },
+    /// What a model computes is not a number.
+    #[error(
+        "the model's outputs for {image} are no finite numbers: its weights are damaged, or its training diverged; take another copy of the model, or train it again with a smaller learning rate"
+    )]
+    NotFinite {
+        /// The picture's path, or its number in the data.
+        image: String,
+    },
     /// A data set with other classes than the model's.
-    #[error("the data's classes are not the model's\n  model: {}\n  data:  {}", model.join(", "), data.join(", "))]
+    #[error("the data's classes are not the model's\n  model: {}\n  data:  {}", one_line(&listed(model.iter().map(String::as_str))), one_line(&listed(data.iter().map(String::as_str))))]
     Classes {
         /// The model's classes.
         model: Vec<String>,
@@ -121,7 +131,10 @@ pub enum Error {
         data: Vec<String>,
     },
     /// Picture files that cannot be read, and that are not to be left out.
-    #[error("{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (--bad-files skip) or moved away (--bad-files quarantine)", root.display())]
+    #[error(
+        "{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (--bad-files skip) or moved away (--bad-files quarantine)",
+        shown(root)
+    )]
     BadFiles {
         /// The data.
         root: PathBuf,
@@ -133,7 +146,7 @@ pub enum Error {
         listing: String,
     },
     /// A file that is no model.
-    #[error("{} is not a hubel model: {problem}", path.display())]
+    #[error("{} is not a hubel model: {problem}", shown(path))]
     Model {
         /// The file.
         path: PathBuf,
@@ -141,7 +154,7 @@ pub enum Error {
         problem: String,
     },
     /// A file that should hold tensors does not.
-    #[error("cannot read {} as safetensors: {problem}", path.display())]
+    #[error("cannot read {} as safetensors: {problem}", shown(path))]
     Safetensors {
         /// The file.
         path: PathBuf,
@@ -149,7 +162,7 @@ pub enum Error {
         problem: String,
     },
     /// A file that should hold IDX data (the format of MNIST) does not.
-    #[error("{} is not a usable IDX file: {problem}", path.display())]
+    #[error("{} is not a usable IDX file: {problem}", shown(path))]
     Idx {
         /// The file.
         path: PathBuf,
@@ -157,7 +170,7 @@ pub enum Error {
         problem: String,
     },
     /// A file that holds a data set (a table, CIFAR's files, NumPy's arrays) and cannot be used.
-    #[error("cannot use the data in {}: {problem}", path.display())]
+    #[error("cannot use the data in {}: {problem}", shown(path))]
     DataFile {
         /// The file.
         path: PathBuf,
@@ -165,7 +178,7 @@ pub enum Error {
         problem: String,
     },
     /// A picture that cannot be read or used.
-    #[error("cannot use the picture {}: {problem}", path.display())]
+    #[error("cannot use the picture {}: {problem}", shown(path))]
     Picture {
         /// The file.
         path: PathBuf,
@@ -173,7 +186,7 @@ pub enum Error {
         problem: String,
     },
     /// A file or folder that does not hold a data set in a known form.
-    #[error("cannot find a data set in {}: {problem}", path.display())]
+    #[error("cannot find a data set in {}: {problem}", shown(path))]
     DataForm {
         /// The file or folder.
         path: PathBuf,
@@ -212,6 +225,19 @@ fn list(ways_out: &[String]) -> String {
         [] => String::new(),
         ways => format!("\n  ways out: {}", ways.join("; ")),
     }
+}
+
+/// A message that people can read, though it quotes a file in which a word may be megabytes long.
+pub(crate) fn shortened(message: String) -> String {
+    /// Letters kept of the beginning and of the end: what was found, and what to do.
+    const KEPT: [usize; 2] = [600, 400];
+    let letters = message.chars().count();
+    if letters <= KEPT[0] + KEPT[1] {
+        return message;
+    }
+    let start: String = message.chars().take(KEPT[0]).collect();
+    let end: String = message.chars().skip(letters - KEPT[1]).collect();
+    format!("{start} … {end}")
 }
 
 impl Error {

@@ -3,7 +3,8 @@ use hubel_kernels::Cpu;
 use serde::Serialize;
 
 use crate::data::{BadFile, Dataset};
-use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
+use crate::inference::{Inference, check_finite};
+use crate::{Error, Model, Result, shown};
 
 /// How good a model is on a data set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,6 +22,33 @@ pub struct Report {
 }
 
 impl Report {
+    /// The mean of the classes' accuracies, of those classes that have images: what accuracy would be if all were equally frequent. 0 of no images.
+    pub fn balanced_accuracy(&self) -> f32 {
+        let of_classes = self.confusion.iter().enumerate().map(|(class, row)| {
+            let count: usize = row.iter().sum();
+            (row[class], count)
+        });
+        let shares: Vec<f64> = of_classes
+            .filter(|(_, count)| *count > 0)
+            .map(|(correct, count)| correct as f64 / count as f64)
+            .collect();
+        (shares.iter().sum::<f64>() / shares.len().max(1) as f64) as f32
+    }
+
+    /// The class with the most images, and its share of them: the accuracy of whoever always says that class.
+    pub fn baseline(&self) -> (usize, f32) {
+        let counts = (self.confusion.iter()).map(|row| row.iter().sum::<usize>());
+        // Of equals the first.
+        let largest = counts.enumerate().rev().max_by_key(|(_, count)| *count);
+        let (class, count) = largest.unwrap_or((0, 0));
+        (class, count as f32 / self.count.max(1) as f32)
+    }
+
+    /// Whether accuracy alone misleads, since frequent classes decide it: the mean of the classes' accuracies is more than two points away.
+    pub fn hides_classes(&self) -> bool {
+        (self.accuracy - self.balanced_accuracy()).abs() > 0.02
+    }
+
     /// Where the accuracy on endlessly many such images lies, with 95 % confidence: Wilson's score interval ("Probable inference, the law of
     /// succession, and statistical inference", 1927), which holds for few images and for accuracies near 1 as well. All of `[0, 1]` of no images.
     pub fn interval(&self) -> [f32; 2] {
@@ -38,19 +66,12 @@ impl Report {
     }
 }
 
-/// Writes the images of the given indices, `[n, h, w, c]`, and returns the places among them that could not be filled.
-type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<Vec<usize>> + 'a;
-
-/// The most images of a batch, and the most memory for two maps of them: enough to be fast, and far below what a machine has.
-const BATCH: usize = 64;
-const BATCH_BYTES: usize = 500 << 20;
-
 impl Model {
     /// Classifies every image of `dataset`.
     ///
     /// # Errors
-    /// [`Error::Classes`] if the data set has other classes than the model; where a picture can no longer be read, unless bad files are left
-    /// out of the data.
+    /// [`Error::Classes`] if the data set has other classes than the model; [`Error::NotFinite`] when the model's outputs are no finite
+    /// numbers; where a picture can no longer be read, unless bad files are left out of the data.
     pub fn evaluate(&self, cpu: &Cpu, dataset: &Dataset) -> Result<Report> {
         self.evaluate_with(cpu, dataset, &|_, _| {})
     }
@@ -70,8 +91,7 @@ impl Model {
         let mut confusion = vec![vec![0; classes]; classes];
         let mut loss = 0.0;
         let mut bad_files = Vec::new();
-        self.logits(
-            cpu,
+        Inference::new(self, cpu)?.run(
             dataset.len(),
             &mut |indices, images| {
                 let bad = dataset.fill(cpu, indices, &self.preparation, images)?;
@@ -80,6 +100,7 @@ impl Model {
                 Ok(places)
             },
             &mut |i, logits| {
+                check_finite(logits, || name_of(dataset, i))?;
                 let label = dataset.labels()[i];
                 let largest = (0..classes)
                     .rev()
@@ -89,9 +110,10 @@ impl Model {
                     .iter()
                     .map(|x| f64::from(x - logits[largest]).exp())
                     .sum();
-                loss += sum.ln() + f64::from(logits[largest] - logits[label]);
+                loss += sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
                 confusion[label][largest] += 1;
                 progress(i + 1, dataset.len());
+                Ok(())
             },
         )?;
         let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();
@@ -124,67 +146,41 @@ impl Model {
         }
         self.preparation.check(dataset.shape())
     }
+}
 
-    /// Computes the logits of `count` images: `fill` writes the images of the given indices, `take` gets the logits in order of each that
-    /// could be filled.
-    pub(crate) fn logits(
-        &self,
-        cpu: &Cpu,
-        count: usize,
-        fill: &mut Fill<'_>,
-        take: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<()> {
-        if count == 0 {
-            return Ok(());
-        }
-        let graph = self.graph()?;
-        let compile = |batch: usize| {
-            let settings = PlanSettings {
-                precise: self.precise,
-                ..PlanSettings::inference(batch)
-            };
-            Plan::compile(&graph, &self.parameters, cpu, settings)
-        };
-        // By shapes alone unless memory is short, so that any number of threads takes the same batches; two maps are there at a time.
-        let largest = graph.nodes.iter().map(|node| node.shape.len()).max();
-        let image = 2 * size_of::<f32>() * largest.unwrap_or(1);
-        let mut most = (BATCH_BYTES / image).clamp(1, BATCH).min(count);
-        // Both before memory is taken for the first.
-        let (mut plan, mut rest) = loop {
-            let rest = match count % most {
-                0 => Ok(None),
-                rest => compile(rest).map(Some),
-            };
-            match compile(most).and_then(|plan| Ok((plan, rest?))) {
-                Err(Error::Memory { .. }) if most > 1 => most = most.div_ceil(2),
-                plans => break plans?,
-            };
-        };
-        let mut workspace = Workspace::new(&plan);
-        plan.pack(cpu, &self.parameters, &mut workspace);
-        let indices: Vec<usize> = (0..count).collect();
-        for batch in indices.chunks(most) {
-            if plan.batch() != batch.len() {
-                plan = rest.take().expect("there is a plan for the last batch");
-                workspace.fit(&plan);
-                plan.pack(cpu, &self.parameters, &mut workspace);
-            }
-            let unfilled = fill(batch, workspace.images_mut())?;
-            plan.forward(cpu, &self.parameters, &mut workspace, 0);
-            let logits = plan.logits(&workspace).chunks(plan.outputs());
-            for (place, (i, logits)) in batch.iter().zip(logits).enumerate() {
-                if !unfilled.contains(&place) {
-                    take(*i, logits);
-                }
-            }
-        }
-        Ok(())
-    }
+/// What an error calls an image.
+fn name_of(dataset: &Dataset, index: usize) -> String {
+    let path = dataset.path(index);
+    path.map_or_else(|| format!("image {index}"), shown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accuracy_under_imbalance_is_beside_what_shows_it() {
+        // scikit-learn's balanced_accuracy_score of these: (72/90 + 1/10) / 2.
+        let report = Report {
+            accuracy: 0.73,
+            loss: 0.0,
+            count: 100,
+            confusion: vec![vec![72, 18, 0], vec![9, 1, 0], vec![0, 0, 0]],
+            bad_files: Vec::new(),
+        };
+        assert_eq!(report.balanced_accuracy(), 0.45);
+        assert_eq!(report.baseline(), (0, 0.9));
+        assert!(report.hides_classes());
+        let even = Report {
+            confusion: vec![vec![37, 13], vec![14, 36]],
+            ..report
+        };
+        assert_eq!(
+            (even.balanced_accuracy(), even.baseline()),
+            (0.73, (0, 0.5))
+        );
+        assert!(!even.hides_classes());
+    }
 
     #[test]
     fn the_interval_is_wilson_s() {

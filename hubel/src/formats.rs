@@ -1,4 +1,6 @@
-//! Files: how they are replaced, and how weights are written, read, and laid out.
+//! Files: how they are opened and replaced, and how weights are written, read, and laid out.
 pub(crate) mod atomic;
+pub(crate) mod checksum;
 pub(crate) mod layout;
+pub(crate) mod regular;
 pub(crate) mod safetensors;

@@ -1,16 +1,16 @@
 //! A trained network with everything that its use needs: one safetensors file.
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use hubel_kernels::Cpu;
-
-use crate::data::{BadFile, Division, Preparation};
+use crate::data::{Division, Preparation, long_name};
+use crate::error::shortened;
+use crate::formats::checksum;
 use crate::formats::layout::Layout;
-use crate::formats::safetensors::{self, NamedTensor, Tensors};
+use crate::formats::safetensors::{self, NamedTensor, Outline, Tensors};
 use crate::nearest::nearest;
 use crate::network::Graph;
-use crate::on_all_cores::on_each_image;
-use crate::{Error, Network, Parameters, Result, Shape};
+use crate::parameters::Table;
+use crate::{Error, Network, Parameters, Position, Result, Shape, memory};
 
 /// A network with its weights, classes and the preparation of pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,27 +21,16 @@ pub struct Model {
     pub(crate) parameters: Parameters,
     /// How images were held out of the data it was trained on.
     pub(crate) division: Option<Division>,
+    /// How far its training came, if it has not ended.
+    pub(crate) stopped_at: Option<Position>,
     /// Whether inference avoids Winograd; no part of the file.
     pub(crate) precise: bool,
 }
 
-/// What a model says of one picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// The picture.
-    pub path: PathBuf,
-    /// The most probable class.
-    pub class: String,
-    /// Its probability.
-    pub probability: f32,
-    /// The most probable classes, as many as were asked for, with their probabilities.
-    pub top: Vec<(String, f32)>,
-    /// Whether light and dark were exchanged before the network looked.
-    pub inverted: bool,
-}
-
-/// The version of the file format.
-const VERSION: &str = "1";
+/// The version of the file format, whose metadata has a checksum.
+const VERSION: &str = "2";
+/// The same without a checksum: what another program writes, which need not know how it is computed.
+const WITHOUT_CHECKSUM: &str = "1";
 
 impl Model {
     /// A network with its first weights.
@@ -73,6 +62,7 @@ impl Model {
             preparation,
             parameters,
             division: None,
+            stopped_at: None,
             precise: false,
         })
     }
@@ -91,6 +81,11 @@ impl Model {
     /// How images were held out of the data it was trained on.
     pub fn division(&self) -> Option<&Division> {
         self.division.as_ref()
+    }
+
+    /// How far its training came, if it has not ended: it was stopped, or it goes on and this is a copy of it.
+    pub fn stopped_at(&self) -> Option<Position> {
+        self.stopped_at
     }
 
     /// The network.
@@ -143,69 +138,6 @@ impl Model {
             .graph(self.preparation.shape, self.classes.len())
     }
 
-    /// Classifies pictures; a prediction lists the `top` most probable classes, one at least. Those that cannot be used are returned beside
-    /// the predictions of the others. Each call compiles a plan: give it many pictures at a time.
-    ///
-    /// # Errors
-    /// When the model is damaged, or memory does not suffice.
-    pub fn predict(
-        &self,
-        cpu: &Cpu,
-        paths: &[PathBuf],
-        top: usize,
-    ) -> Result<(Vec<Prediction>, Vec<BadFile>)> {
-        let mut bad_files = Vec::new();
-        let mut inverted = vec![false; paths.len()];
-        let (mut predictions, mut places) = (Vec::new(), Vec::new());
-        let length = self.preparation.shape.len();
-        self.logits(
-            cpu,
-            paths.len(),
-            &mut |indices, images| {
-                let prepared = on_each_image(cpu, images, length, |place, image| {
-                    let picture = self.preparation.picture(&paths[indices[place]])?;
-                    image.copy_from_slice(&picture.tensor);
-                    Ok(picture.inverted)
-                });
-                let mut unfilled = Vec::new();
-                for (place, (&i, is_inverted)) in indices.iter().zip(prepared).enumerate() {
-                    match is_inverted {
-                        Ok(is_inverted) => inverted[i] = is_inverted,
-                        Err(error) => {
-                            bad_files.push(BadFile::new(&paths[i], error));
-                            unfilled.push(place);
-                        }
-                    }
-                }
-                Ok(unfilled)
-            },
-            &mut |i, logits| {
-                let mut probabilities = vec![0.0; logits.len()];
-                hubel_kernels::softmax::softmax(cpu, logits, logits.len(), &mut probabilities);
-                let mut ranked: Vec<(&String, f32)> =
-                    self.classes.iter().zip(probabilities).collect();
-                ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-                ranked.truncate(top.max(1));
-                let top: Vec<(String, f32)> = (ranked.into_iter())
-                    .map(|(class, probability)| (class.clone(), probability))
-                    .collect();
-                let (class, probability) = top[0].clone();
-                predictions.push(Prediction {
-                    path: paths[i].clone(),
-                    class,
-                    probability,
-                    top,
-                    inverted: false,
-                });
-                places.push(i);
-            },
-        )?;
-        for (prediction, place) in predictions.iter_mut().zip(places) {
-            prediction.inverted = inverted[place];
-        }
-        Ok((predictions, bad_files))
-    }
-
     /// Writes the model to one safetensors file: PyTorch's names and layouts, and in the metadata what else is needed. The file is
     /// written beside, then renamed, so that no reader ever sees half of it.
     ///
@@ -238,6 +170,12 @@ impl Model {
                 json(serde_json::to_string(division)),
             );
         }
+        if let Some(position) = &self.stopped_at {
+            metadata.insert(
+                "hubel.stopped_at".to_string(),
+                json(serde_json::to_string(position)),
+            );
+        }
         let tensors = self.parameters.entries().iter().map(|entry| {
             let layout = Layout::of(&graph, entry);
             NamedTensor {
@@ -246,82 +184,63 @@ impl Model {
                 data: layout.to_file(self.parameters.tensor(entry)),
             }
         });
-        let tensors = Tensors {
+        let mut tensors = Tensors {
             metadata,
             tensors: tensors.collect(),
         };
+        checksum::seal(&mut tensors);
         safetensors::write(path, &tensors)
     }
 
-    /// Reads a model that [`Model::save`] has written.
+    /// Reads a model that [`Model::save`] has written, and compares its checksum; a file of version 1, as other programs may write it, has
+    /// none. Memory is taken for its weights only if they are those of its network.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file.
+    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file; [`Error::Weights`] where memory
+    /// does not suffice.
     pub fn load(path: &Path) -> Result<Self> {
-        let file = safetensors::read(path)?;
-        Self::from_tensors(&file).map_err(|problem| Error::Model {
-            path: path.into(),
-            problem,
-        })
+        let accept = |outline: &Outline| Description::accept(outline, path);
+        let file = safetensors::read(path, accept)?;
+        Self::of_file(&file, path)
+    }
+
+    /// As [`Model::load`] of the bytes of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let accept = |outline: &Outline| Description::accept(outline, path);
+        let file = safetensors::read_from(&mut &*bytes, bytes.len() as u64, path, accept)?;
+        Self::of_file(&file, path)
+    }
+
+    fn of_file(file: &Tensors, path: &Path) -> Result<Self> {
+        Self::from_tensors(file).map_err(|problem| damaged(problem, path))
     }
 
     fn from_tensors(file: &Tensors) -> Result<Self, String> {
-        let metadata = &file.metadata;
-        let field = |name: &str| {
-            metadata
-                .get(name)
-                .cloned()
-                .ok_or_else(|| format!("its metadata has no `{name}`; was it written by hubel?"))
-        };
-        let version = field("hubel.version")?;
-        if version != VERSION {
-            return Err(format!(
-                "its format is version {version}, and this hubel reads {VERSION}"
-            ));
+        let description = Description::of(&file.metadata)?;
+        if description.has_checksum {
+            checksum::verify(file)?;
         }
-        let unclear = |error: serde_json::Error| format!("its metadata is damaged ({error})");
-        let classes: Vec<String> =
-            serde_json::from_str(&field("hubel.classes")?).map_err(unclear)?;
-        let preparation: Preparation =
-            serde_json::from_str(&field("hubel.preparation")?).map_err(unclear)?;
-        (preparation.check(preparation.shape)).map_err(|error| error.to_string())?;
-        let division = metadata.get("hubel.division");
-        let division = division.map(|text| serde_json::from_str(text));
-        let division: Option<Division> = division.transpose().map_err(unclear)?;
-        let input = preparation.shape.to_string();
-        if field("hubel.input")?.replace('x', "×") != input {
-            return Err(format!(
-                "its metadata says two sizes of the input, {} and {input}",
-                field("hubel.input")?
-            ));
-        }
-        let unfit = |error: Error| format!("its network is damaged: {error}");
-        let network = Network::parse(&field("hubel.network")?).map_err(unfit)?;
-        let graph = (network.graph(preparation.shape, classes.len())).map_err(unfit)?;
-        // Numbers are compared with the file before memory is taken for them.
-        let numbers = file.tensors.iter().map(|tensor| tensor.data.len()).sum();
-        if graph.parameters() > numbers {
-            return Err("it is smaller than its network's weights".into());
-        }
-        let mut model = Self::untrained(network, classes, preparation, 0)
-            .map_err(unfit)?
-            .with_division(division);
+        let graph = description.graph;
+        let mut model = Self::untrained(
+            description.network,
+            description.classes,
+            description.preparation,
+            0,
+        )
+        .map_err(|error| unfit(&error))?
+        .with_division(description.division);
+        model.stopped_at = description.stopped_at;
         let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
             .map(|tensor| (tensor.name.as_str(), tensor))
             .collect();
         let entries = model.parameters.entries().to_vec();
         for entry in entries {
             let layout = Layout::of(&graph, &entry);
-            let tensor = (tensors.get(entry.name.as_str()))
-                .ok_or_else(|| format!("it has no tensor `{}`", entry.name))?;
-            if tensor.shape != layout.file_shape() {
-                return Err(format!(
-                    "its tensor `{}` is {:?}, expected {:?}",
-                    entry.name,
-                    tensor.shape,
-                    layout.file_shape()
-                ));
-            }
+            let tensor = tensors[entry.name.as_str()];
             if !tensor.data.iter().all(|value| value.is_finite()) {
                 return Err(format!(
                     "its tensor `{}` holds a NaN or an infinity; no answer would follow from it",
@@ -335,6 +254,124 @@ impl Model {
         }
         Ok(model)
     }
+}
+
+/// What the metadata of a model file says.
+struct Description {
+    /// Whether the file was written with a checksum.
+    has_checksum: bool,
+    network: Network,
+    classes: Vec<String>,
+    preparation: Preparation,
+    division: Option<Division>,
+    stopped_at: Option<Position>,
+    graph: Graph,
+}
+
+impl Description {
+    /// Refuses a file of other tensors than those of its network, and one whose weights do not fit into memory.
+    fn accept(outline: &Outline, path: &Path) -> Result<()> {
+        let model = |problem: String| damaged(problem, path);
+        let description = Self::of(outline.metadata).map_err(model)?;
+        let table = Table::of(&description.graph);
+        (description.compare(&table, outline)).map_err(model)?;
+        // As the file has them and as the network reads them.
+        memory::check_weights(2 * size_of::<f32>() * table.numbers)
+    }
+
+    fn of(metadata: &BTreeMap<String, String>) -> Result<Self, String> {
+        let field = |name: &str| {
+            metadata
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("its metadata has no `{name}`; was it written by hubel?"))
+        };
+        let has_checksum = match field("hubel.version")?.as_str() {
+            VERSION => true,
+            WITHOUT_CHECKSUM => false,
+            version => {
+                return Err(format!(
+                    "its format is version {version}, and this hubel reads {WITHOUT_CHECKSUM} and {VERSION}"
+                ));
+            }
+        };
+        let unclear = |error: serde_json::Error| format!("its metadata is damaged ({error})");
+        let classes: Vec<String> =
+            serde_json::from_str(&field("hubel.classes")?).map_err(unclear)?;
+        if let Some(problem) = long_name(&classes) {
+            return Err(format!("its metadata is damaged ({problem})"));
+        }
+        let preparation: Preparation =
+            serde_json::from_str(&field("hubel.preparation")?).map_err(unclear)?;
+        (preparation.check(preparation.shape)).map_err(|error| error.to_string())?;
+        let division = metadata.get("hubel.division");
+        let division = division.map(|text| serde_json::from_str(text));
+        let division: Option<Division> = division.transpose().map_err(unclear)?;
+        let stopped_at = metadata.get("hubel.stopped_at");
+        let stopped_at = stopped_at.map(|text| serde_json::from_str(text));
+        let stopped_at: Option<Position> = stopped_at.transpose().map_err(unclear)?;
+        if let Some(position) = stopped_at.filter(|position| !position.is_possible()) {
+            return Err(format!(
+                "its metadata is damaged (it says that training stopped at {position:?})"
+            ));
+        }
+        let input = preparation.shape.to_string();
+        if field("hubel.input")?.replace('x', "×") != input {
+            return Err(format!(
+                "its metadata says two sizes of the input, {} and {input}",
+                field("hubel.input")?
+            ));
+        }
+        let network = Network::parse(&field("hubel.network")?).map_err(|error| unfit(&error))?;
+        let graph =
+            (network.graph(preparation.shape, classes.len())).map_err(|error| unfit(&error))?;
+        Ok(Self {
+            has_checksum,
+            network,
+            classes,
+            preparation,
+            division,
+            stopped_at,
+            graph,
+        })
+    }
+
+    /// Whether the tensors of a file are those of the network, by name and shape.
+    fn compare(&self, table: &Table, outline: &Outline) -> Result<(), String> {
+        let mut found: BTreeMap<&str, &Vec<usize>> = (outline.tensors.iter())
+            .map(|(name, shape)| (*name, shape))
+            .collect();
+        for entry in &table.entries {
+            let shape = (found.remove(entry.name.as_str()))
+                .ok_or_else(|| format!("it has no tensor `{}`", entry.name))?;
+            let expected = Layout::of(&self.graph, entry).file_shape();
+            if *shape != expected {
+                return Err(format!(
+                    "its tensor `{}` is {shape:?}, expected {expected:?}",
+                    entry.name
+                ));
+            }
+        }
+        match found.first_key_value() {
+            Some((name, shape)) => Err(format!(
+                "its tensor `{name}` of {shape:?} belongs to no layer of its network; write the file without it"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The error of a file of which this is wrong.
+fn damaged(problem: String, path: &Path) -> Error {
+    Error::Model {
+        path: path.into(),
+        problem: shortened(problem),
+    }
+}
+
+/// What is wrong with a network that a file describes.
+fn unfit(error: &Error) -> String {
+    format!("its network is damaged: {error}")
 }
 
 #[cfg(test)]

@@ -35,12 +35,18 @@ pub struct Parameters {
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-impl Parameters {
-    /// The parameters of `graph` with their initial values; the same for the same `seed` on every machine.
-    ///
-    /// # Errors
-    /// [`Error::Weights`](crate::Error::Weights) where they need more memory than is free.
-    pub fn initial(graph: &Graph, seed: u64) -> Result<Self> {
+/// Where the tensors of a network lie in the buffer, before there is one.
+pub(crate) struct Table {
+    pub(crate) entries: Vec<Entry>,
+    initials: Vec<Initial>,
+    /// Where each group ends: of what decays, of what is trained besides, of what no optimizer touches.
+    ends: [usize; 3],
+    /// Floats of the buffer.
+    pub(crate) numbers: usize,
+}
+
+impl Table {
+    pub(crate) fn of(graph: &Graph) -> Self {
         let mut entries = Vec::new();
         let mut initials = Vec::new();
         let (mut end, mut ends) = (0, [0; 3]);
@@ -67,10 +73,26 @@ impl Parameters {
             }
             *group_end = end;
         }
-        memory::check_weights(end * size_of::<f32>())?;
-        let mut values = Buffer::zeros(end);
+        Self {
+            entries,
+            initials,
+            ends,
+            numbers: end,
+        }
+    }
+}
+
+impl Parameters {
+    /// The parameters of `graph` with their initial values; the same for the same `seed` on every machine.
+    ///
+    /// # Errors
+    /// [`Error::Weights`](crate::Error::Weights) where they need more memory than is free.
+    pub fn initial(graph: &Graph, seed: u64) -> Result<Self> {
+        let table = Table::of(graph);
+        memory::check_weights(table.numbers * size_of::<f32>())?;
+        let mut values = Buffer::zeros(table.numbers);
         let random = Random::new(seed);
-        for (i, (entry, initial)) in entries.iter().zip(initials).enumerate() {
+        for (i, (entry, initial)) in table.entries.iter().zip(table.initials).enumerate() {
             let mut stream = random.stream(Purpose::Initialise, 0, i as u64);
             let target = &mut values[entry.range.clone()];
             match initial {
@@ -95,11 +117,12 @@ impl Parameters {
                 }
             }
         }
+        let [decayed, trainable, _] = table.ends;
         Ok(Self {
             values,
-            entries,
-            decayed: ends[0],
-            trainable: ends[1],
+            entries: table.entries,
+            decayed,
+            trainable,
         })
     }
 

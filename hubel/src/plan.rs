@@ -16,7 +16,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let file = folder.path().join("model.safetensors");
 //! # let preparation = Preparation {
-//! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], ink: None,
+//! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], transparent: None, ground: None, range: None,
 //! # };
 //! # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
 //! # Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?.save(&file)?;
@@ -52,7 +52,7 @@ use std::fmt;
 
 use hubel_kernels::Cpu;
 
-use crate::network::Graph;
+use crate::network::{Graph, Node, Operation};
 use crate::parameters::Parameters;
 use crate::{Error, Result, Shape, memory};
 
@@ -247,21 +247,35 @@ impl Plan {
     }
 }
 
-/// What any plan needs at least: steps that are joined leave out maps, but no more than all but a part of the largest. Known before
-/// tables are made that would themselves not fit.
+/// What any plan needs at least: the images; of the other maps, since steps that are joined leave some out, no more than all but a part of
+/// the largest; and the tables of where a kernel's taps read. Known before tables are made that would themselves not fit.
 fn least_bytes(graph: &Graph, batch: usize) -> usize {
     const PART: usize = 64;
     let bytes = |shape: Shape| {
         let floats = batch.checked_mul(shape.len())?;
         floats.checked_mul(size_of::<f32>())
     };
-    let maps = graph.nodes.iter().map(|node| bytes(node.shape));
+    let maps = || graph.nodes.iter().map(|node| bytes(node.shape));
     // The sum of all maps can be counted, or nothing that follows can.
-    let sum = maps
-        .clone()
-        .try_fold(0, |sum: usize, map| sum.checked_add(map?));
-    let largest = maps.flatten().max().unwrap_or(0);
-    sum.map_or(usize::MAX, |_| largest / PART)
+    let sum = maps().try_fold(0, |sum: usize, map| sum.checked_add(map?));
+    let (Some(_), Some(images)) = (sum, bytes(graph.nodes[0].shape)) else {
+        return usize::MAX;
+    };
+    let largest = maps().flatten().max().unwrap_or(0);
+    let tables = graph.nodes.iter().map(table_bytes).max().unwrap_or(0);
+    images.max(largest / PART).max(tables)
+}
+
+/// Bytes of a table with an entry for each tap of a convolution's kernel at each row or column.
+fn table_bytes(node: &Node) -> usize {
+    let Operation::Conv(convolution) = &node.operation else {
+        return 0;
+    };
+    let of_axis = |size: usize, axis: usize| {
+        let entries = size.saturating_mul(convolution.kernel[axis]);
+        entries.saturating_mul(size_of::<i32>())
+    };
+    of_axis(node.shape.height, 0).max(of_axis(node.shape.width, 1))
 }
 
 impl fmt::Display for Plan {
@@ -269,6 +283,9 @@ impl fmt::Display for Plan {
         self.report().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod generated;
 
 #[cfg(test)]
 mod tests {
@@ -287,6 +304,26 @@ mod tests {
         }
         let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::inference(0));
         assert!(matches!(plan, Err(Error::Settings { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn inputs_and_kernels_that_take_long_tables_are_refused_at_once() -> Result<()> {
+        let cpu = Cpu::best(1);
+        let network = Network::parse("conv(1, kernel=(1,3))-globalavgpool-fc(classes)")?;
+        for width in [1 << 31, 1 << 40] {
+            let error = network.graph(Shape::new(1, width, 3), 2).unwrap_err();
+            assert!(
+                error.to_string().contains("larger than any picture"),
+                "{error}"
+            );
+        }
+        // A table of 16 TB: where each of a million taps reads for each of four million columns.
+        let text = "conv(1, kernel=(1,1000000), padding=(0,0,0,4000000))-globalavgpool-fc(classes)";
+        let graph = Network::parse(text)?.graph(Shape::new(1, 1_000_000, 1), 2)?;
+        let parameters = Parameters::initial(&graph, 1)?;
+        let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::inference(1));
+        assert!(matches!(plan, Err(Error::Memory { .. })));
         Ok(())
     }
 

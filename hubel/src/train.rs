@@ -1,112 +1,33 @@
 //! Training: the epoch loop. Follow an image from the data set to an updated weight by reading [`Trainer::run`].
+mod checkpoints;
+mod position;
+mod progress;
+mod run_folder;
+mod settings;
+
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hubel_kernels::Cpu;
 
+use self::checkpoints::Rhythm;
+use self::progress::Progress;
 use crate::data::loader::{self, Batch};
-use crate::data::{Augmentation, BadFile, Balance, Dataset, Feed, FeedSettings, Preparation};
-use crate::network::Initialisation;
+use crate::data::{BadFile, Dataset, Division, Feed, FeedSettings, Preparation};
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
 use crate::run::BatchLoss;
 use crate::{
-    Error, Model, Network, Optimizer, Parameters, Plan, PlanSettings, Report, Result, Schedule,
-    Workspace, memory,
+    Error, Model, Network, Parameters, Plan, PlanSettings, Report, Result, Workspace, memory,
 };
 
-/// How to train.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainSettings {
-    /// Passes over the training images.
-    pub epochs: usize,
-    /// Images of one step.
-    pub batch_size: usize,
-    /// The (largest) learning rate.
-    pub learning_rate: f32,
-    /// How weights follow their gradients.
-    pub optimizer: Optimizer,
-    /// How the learning rate moves.
-    pub schedule: Schedule,
-    /// Decay of weights (not of biases and normalisations).
-    pub weight_decay: f32,
-    /// Share of the target that is spread over all classes.
-    pub label_smoothing: f32,
-    /// Decides every random number: first weights, order, augmentation, dropout.
-    pub seed: u64,
-    /// Random changes to the training pictures.
-    pub augmentation: Augmentation,
-    /// What is done about classes of very different size.
-    pub balance: Balance,
-    /// How weights begin.
-    pub initialisation: Initialisation,
-    /// No Winograd.
-    pub precise: bool,
-}
-
-impl Default for TrainSettings {
-    fn default() -> Self {
-        Self {
-            epochs: 3,
-            batch_size: 128,
-            learning_rate: 0.002,
-            optimizer: Optimizer::AdamW,
-            schedule: Schedule::OneCycle,
-            weight_decay: 0.01,
-            label_smoothing: 0.0,
-            seed: 1,
-            augmentation: Augmentation::default(),
-            balance: Balance::None,
-            initialisation: Initialisation::default(),
-            precise: false,
-        }
-    }
-}
-
-/// What happens during training.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far.
-    Step {
-        /// Number of the epoch.
-        epoch: usize,
-        /// Epochs in all.
-        epochs: usize,
-        /// Number of the step in the epoch.
-        step: usize,
-        /// Steps of an epoch.
-        steps: usize,
-        /// Mean cross-entropy in nats.
-        loss: f32,
-        /// Share of training images classified rightly.
-        accuracy: f32,
-        /// Speed since the start.
-        images_per_second: f64,
-        /// Expected time to the end of training.
-        seconds_left: f64,
-    },
-    /// An epoch is done.
-    Epoch {
-        /// Its number.
-        epoch: usize,
-        /// Mean loss of its training steps.
-        loss: f32,
-        /// Share of training images classified rightly while learning.
-        accuracy: f32,
-        /// Loss on the images held out.
-        validation_loss: Option<f32>,
-        /// Accuracy on the images held out.
-        validation_accuracy: Option<f32>,
-        /// Time it took.
-        seconds: f64,
-        /// Of it, the time that training stood still since no batch was ready.
-        waiting: f64,
-    },
-    /// A picture that could be read when the data were opened no longer can. In training another one stands in for it; of the images held
-    /// out it is left out.
-    BadFile(BadFile),
-}
+pub use self::checkpoints::Checkpoints;
+pub use self::position::Position;
+pub use self::progress::Event;
+pub use self::run_folder::RunFolder;
+pub use self::settings::TrainSettings;
 
 /// A network in training.
 pub struct Trainer {
@@ -120,14 +41,19 @@ pub struct Trainer {
     optimizer: OptimizerState,
     /// Plans for a full batch and, if there is one, the smaller last batch of an epoch.
     plans: Vec<Plan>,
-    /// The memory that they take turns in, with the weights packed for the plan whose turn it is.
+    /// The plan whose turn it is.
+    turn: usize,
+    /// The memory that they take turns in, with the images of the last step and the weights packed for the plan whose turn it is.
     workspace: Workspace,
-    /// Weights that gave a loss that is a number, and the steps that had made them.
-    good: (Parameters, usize),
+    /// What is done.
+    position: Position,
+    /// Weights that are known to be good, and when they were made.
+    good: (Parameters, Position),
+    checkpoints: Option<Checkpoints>,
 }
 
-/// A copy of the weights is kept each time after so many steps: a copy costs a small part of a step, and no more than this is lost when
-/// training diverges.
+/// A copy of the weights is kept at each epoch's start, and each time after so many steps of it: a copy costs a small part of a step, and
+/// no more than this is lost when training diverges.
 const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
@@ -144,7 +70,7 @@ impl Trainer {
         validation: Option<&Dataset>,
         settings: TrainSettings,
     ) -> Result<Self> {
-        check(&settings, train)?;
+        settings::check(&settings, train)?;
         let preparation = Preparation::measure(train)?;
         let feed = Feed::new(
             train.clone(),
@@ -171,6 +97,7 @@ impl Trainer {
         model.parameters = Parameters::initial(&graph, settings.seed)?;
         let full = feed.batch_size();
         let rest = train.len() % full;
+        settings::refuse_constants(&graph, train.len(), full)?;
         let batches = [full, rest].into_iter().filter(|batch| *batch > 0);
         let plans = batches.map(|batch| {
             let settings = PlanSettings {
@@ -185,7 +112,8 @@ impl Trainer {
         let mut workspace = Workspace::new(&plans[0]);
         plans[0].pack(&cpu, &model.parameters, &mut workspace);
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
-        let good = (model.parameters.clone(), 0);
+        let position = Position::start(settings.epochs, feed.steps());
+        let good = (model.parameters.clone(), position);
         Ok(Self {
             cpu,
             settings,
@@ -195,9 +123,30 @@ impl Trainer {
             model,
             optimizer,
             plans,
+            turn: 0,
             workspace,
+            position,
             good,
+            checkpoints: None,
         })
+    }
+
+    /// The same, whose models know how images were held out of the data (see [`Model::with_division`]).
+    pub fn with_division(self, division: Option<Division>) -> Self {
+        Self {
+            model: self.model.with_division(division),
+            ..self
+        }
+    }
+
+    /// The same, saved while it goes on. A save takes as long as writing the model and waiting for the disk does; [`Event::Saved`] says
+    /// how long that was. What is saved was tried on the images of the last step. What is learnt between the last save and the end of
+    /// [`Trainer::run`] is in what that returns, or in [`Trainer::last_good`].
+    pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
+        Self {
+            checkpoints: Some(checkpoints),
+            ..self
+        }
     }
 
     /// What training sees in each step.
@@ -205,77 +154,155 @@ impl Trainer {
         &self.feed
     }
 
-    /// Trains for all epochs, or until `listen` breaks off, and returns the model as it is then. To be called once: a second call begins the
-    /// schedule and the order of the images anew, from the weights that there are.
+    /// Trains for all epochs, or until `listen` breaks off, and returns the model as it is then; one that was broken off knows how far it
+    /// came ([`Model::stopped_at`]). To be called once: a second call begins the schedule and the order of the images anew, from the weights
+    /// that there are.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss or a weight is no longer a number, [`Error::Picture`] when a picture can no longer be read;
-    /// [`Trainer::last_good`] has the weights from before.
+    /// [`Error::Diverged`] when the loss, a weight or an output is no longer a number, [`Error::Picture`] when a picture can no longer be
+    /// read; [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
+        let mut result = self.epochs(listen);
+        // An error of the data says nothing against the weights.
+        if !matches!(result, Err(Error::Diverged { .. })) {
+            match self.try_weights() {
+                Ok(()) => self.keep_copy(),
+                Err(diverged) => result = result.and(Err(diverged)),
+            }
+        }
+        result?;
+        Ok(Model {
+            stopped_at: (!self.position.is_end()).then_some(self.position),
+            ..self.model.clone()
+        })
+    }
+
+    /// All steps of all epochs, or those before `listen` breaks off.
+    fn epochs(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<()> {
         let feed = self.feed.clone();
         let mut progress = Progress::new(&feed, self.settings.epochs);
+        let mut rhythm = self.checkpoints.as_ref().map(Rhythm::new);
         let threads = self.cpu.threads();
+        self.position = Position::start(self.settings.epochs, feed.steps());
         loader::batches(&feed, self.settings.epochs, threads, |batch, waited| {
             let mut stopped = tell(&batch.bad_files, listen);
-            let result = self.step(batch, progress.steps_done)?;
-            let last_of_epoch = progress.add(batch, result, waited);
+            let result = self.step(batch)?;
+            progress.add(batch, result, waited);
+            let end_of_epoch = self.position.is_end_of_epoch();
             stopped |= listen(&progress.step()).is_break();
-            if stopped || last_of_epoch {
-                self.check_weights(progress.steps_done)?;
-            }
             if stopped {
                 return Ok(ControlFlow::Break(()));
             }
-            if !last_of_epoch {
-                return Ok(ControlFlow::Continue(()));
+            if let (Some(rhythm), Some(checkpoints)) = (&mut rhythm, &self.checkpoints)
+                // Whoever called is given the model at the end.
+                && !self.position.is_end()
+                && rhythm.is_due(progress.elapsed(), end_of_epoch)
+            {
+                let file = checkpoints.file().to_owned();
+                stopped |= listen(&self.save(&file)?).is_break();
+                rhythm.tried(progress.elapsed());
             }
-            let report = match &self.validation {
-                Some(validation) => Some(self.model.evaluate(&self.cpu, validation)?),
-                None => None,
-            };
-            if let Some(report) = &report {
-                stopped |= tell(&report.bad_files, listen);
+            if end_of_epoch && !stopped {
+                let report = self.validate()?;
+                if let Some(report) = &report {
+                    stopped |= tell(&report.bad_files, listen);
+                }
+                stopped |= listen(&progress.epoch(report.as_ref())).is_break();
             }
-            let done = listen(&progress.epoch(report.as_ref()));
             Ok(match stopped {
                 true => ControlFlow::Break(()),
-                false => done,
+                false => ControlFlow::Continue(()),
             })
-        })?;
-        Ok(self.model.clone())
+        })
     }
 
-    /// The last weights that are known to be good (with them the loss was a number), and the steps that had made them: at most
-    /// some hundred steps before [`Trainer::run`] stopped with [`Error::Diverged`].
-    pub fn last_good(&self) -> (Model, usize) {
-        let (parameters, steps) = &self.good;
-        let model = Model {
+    /// The last weights that are known to be good: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]; then those of
+    /// at most 100 steps, and at most one epoch, before. The model knows how far it came ([`Model::stopped_at`]).
+    pub fn last_good(&self) -> Model {
+        let (parameters, position) = &self.good;
+        Model {
             parameters: parameters.clone(),
+            stopped_at: Some(*position),
             ..self.model.clone()
-        };
-        (model, *steps)
-    }
-
-    /// The loss shows what went wrong a step later; after the last step there is none.
-    fn check_weights(&self, step: usize) -> Result<()> {
-        match self.model.parameters.first_not_finite() {
-            None => Ok(()),
-            Some(layer) => Err(Error::Diverged {
-                step,
-                place: format!("the weights of layer {layer}"),
-            }),
         }
     }
 
-    /// One step: forward, loss, backward, update. `step` counts all steps of the run from 0.
-    fn step(&mut self, batch: &Batch, step: usize) -> Result<BatchLoss> {
+    /// Keeps the current weights as good ones.
+    fn keep_copy(&mut self) {
+        let (parameters, position) = &mut self.good;
+        let current = self.model.parameters.values();
+        parameters.values_mut().copy_from_slice(current);
+        *position = self.position;
+    }
+
+    /// Saves the model as it is; that it cannot be written is no reason to stop.
+    fn save(&mut self, file: &Path) -> Result<Event> {
+        let start = Instant::now();
+        self.try_weights()?;
+        self.model.stopped_at = Some(self.position);
+        Ok(match self.model.save(file) {
+            Ok(()) => Event::Saved {
+                seconds: start.elapsed().as_secs_f64(),
+            },
+            Err(error) => Event::NotSaved {
+                problem: format!("cannot write {}: {}", file.display(), error.without_path()),
+            },
+        })
+    }
+
+    /// Classifies the images held out.
+    fn validate(&mut self) -> Result<Option<Report>> {
+        self.check_weights()?;
+        let Some(validation) = &self.validation else {
+            return Ok(None);
+        };
+        match self.model.evaluate(&self.cpu, validation) {
+            Err(Error::NotFinite { .. }) => {
+                Err(self.diverged("the outputs for the validation images".into()))
+            }
+            report => report.map(Some),
+        }
+    }
+
+    /// The loss shows what went wrong a step later. Where there is none, the weights are looked at and tried on the images of the last step.
+    fn try_weights(&mut self) -> Result<()> {
+        self.check_weights()?;
+        let (plan, workspace) = (&self.plans[self.turn], &mut self.workspace);
+        plan.forward(&self.cpu, &self.model.parameters, workspace, 0);
+        match plan.logits(workspace).iter().all(|logit| logit.is_finite()) {
+            true => Ok(()),
+            false => Err(self.diverged(plan.first_not_finite(&self.workspace))),
+        }
+    }
+
+    fn check_weights(&self) -> Result<()> {
+        match self.model.parameters.first_not_finite() {
+            None => Ok(()),
+            Some(layer) => Err(self.diverged(format!("the weights of layer {layer}"))),
+        }
+    }
+
+    /// The last step that was done made them so.
+    fn diverged(&self, place: String) -> Error {
+        Error::Diverged {
+            step: self.position.steps_done(),
+            place,
+        }
+    }
+
+    /// One step: forward, loss, backward, update.
+    fn step(&mut self, batch: &Batch) -> Result<BatchLoss> {
         let settings = &self.settings;
-        let steps = settings.epochs * self.feed.steps();
-        let plan = (self.plans.iter())
-            .find(|plan| plan.batch() == batch.draws.len())
+        let (step, steps) = (
+            self.position.steps_done(),
+            settings.epochs * self.feed.steps(),
+        );
+        let turn = (self.plans.iter())
+            .position(|plan| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
-        let workspace = &mut self.workspace;
-        if workspace.images_mut().len() != batch.images.len() {
+        let (plan, workspace) = (&self.plans[turn], &mut self.workspace);
+        if turn != self.turn {
+            self.turn = turn;
             workspace.fit(plan);
             plan.pack(&self.cpu, &self.model.parameters, workspace);
         }
@@ -289,16 +316,17 @@ impl Trainer {
         plan.forward(&self.cpu, parameters, workspace, seed);
         let weights = self.class_weights.as_deref();
         let result = plan.loss(workspace, &labels, settings.label_smoothing, weights);
-        if !result.loss.is_finite() {
+        // As events have it, in single precision.
+        if !(result.loss as f32).is_finite() {
             return Err(Error::Diverged {
                 step: step + 1,
                 place: plan.first_not_finite(workspace),
             });
         }
-        if step.is_multiple_of(STEPS_BETWEEN_COPIES) {
-            let (good, steps) = &mut self.good;
+        if batch.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
+            let (good, position) = &mut self.good;
             good.values_mut().copy_from_slice(parameters.values());
-            *steps = step;
+            *position = self.position;
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
@@ -308,6 +336,11 @@ impl Trainer {
                 .learning_rate(settings.learning_rate, step as u64, steps as u64);
         let update = self.optimizer.begin(rate, settings.weight_decay);
         plan.update(&self.cpu, parameters, workspace, update);
+        self.position = Position {
+            epoch: batch.epoch,
+            step: batch.step + 1,
+            ..self.position
+        };
         Ok(result)
     }
 }
@@ -318,227 +351,10 @@ fn tell(bad_files: &[BadFile], listen: &mut dyn FnMut(&Event) -> ControlFlow<()>
     told.fold(false, |stopped, event| stopped | listen(&event).is_break())
 }
 
-/// How far a run has come.
-struct Progress<'a> {
-    feed: &'a Feed,
-    epochs: usize,
-    start: Instant,
-    epoch_start: Instant,
-    /// Of the whole run.
-    steps_done: usize,
-    images_done: usize,
-    /// Of the epoch so far.
-    epoch: usize,
-    step: usize,
-    loss: f64,
-    correct: usize,
-    count: usize,
-    waited: Duration,
-}
-
-impl<'a> Progress<'a> {
-    fn new(feed: &'a Feed, epochs: usize) -> Self {
-        let now = Instant::now();
-        Self {
-            feed,
-            epochs,
-            start: now,
-            epoch_start: now,
-            steps_done: 0,
-            images_done: 0,
-            epoch: 0,
-            step: 0,
-            loss: 0.0,
-            correct: 0,
-            count: 0,
-            waited: Duration::ZERO,
-        }
-    }
-
-    /// Counts a step; says whether it was the last of its epoch.
-    fn add(&mut self, batch: &Batch, result: BatchLoss, waited: Duration) -> bool {
-        self.epoch = batch.epoch;
-        self.step = batch.step + 1;
-        self.steps_done += 1;
-        let images = batch.draws.len();
-        self.images_done += images;
-        self.count += images;
-        self.loss += result.loss * images as f64;
-        self.correct += result.correct;
-        self.waited += waited;
-        self.step == self.feed.steps()
-    }
-
-    fn loss(&self) -> f32 {
-        (self.loss / self.count as f64) as f32
-    }
-
-    fn accuracy(&self) -> f32 {
-        self.correct as f32 / self.count as f32
-    }
-
-    fn step(&self) -> Event {
-        let seconds = self.start.elapsed().as_secs_f64();
-        let left = self.epochs * self.feed.images() - self.images_done;
-        Event::Step {
-            epoch: self.epoch,
-            epochs: self.epochs,
-            step: self.step,
-            steps: self.feed.steps(),
-            loss: self.loss(),
-            accuracy: self.accuracy(),
-            images_per_second: self.images_done as f64 / seconds,
-            seconds_left: seconds * left as f64 / self.images_done as f64,
-        }
-    }
-
-    /// Closes an epoch, and begins to count the next.
-    fn epoch(&mut self, validation: Option<&Report>) -> Event {
-        let event = Event::Epoch {
-            epoch: self.epoch,
-            loss: self.loss(),
-            accuracy: self.accuracy(),
-            validation_loss: validation.map(|report| report.loss),
-            validation_accuracy: validation.map(|report| report.accuracy),
-            seconds: self.epoch_start.elapsed().as_secs_f64(),
-            waiting: self.waited.as_secs_f64(),
-        };
-        *self = Self {
-            start: self.start,
-            steps_done: self.steps_done,
-            images_done: self.images_done,
-            ..Self::new(self.feed, self.epochs)
-        };
-        event
-    }
-}
-
-fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
-    let fraction = 0.0..1.0;
-    let momentum = match settings.optimizer {
-        Optimizer::Sgd { momentum, .. } => momentum,
-        Optimizer::AdamW => 0.0,
-    };
-    let problem = if settings.epochs == 0 {
-        "0 epochs train nothing; give at least 1".into()
-    } else if settings.epochs.checked_mul(dataset.len()).is_none() {
-        format!(
-            "{} epochs are more than can be counted; give fewer",
-            settings.epochs
-        )
-    } else if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
-        format!(
-            "a learning rate of {} does not train; give a positive number, such as {}",
-            settings.learning_rate,
-            TrainSettings::default().learning_rate
-        )
-    } else if !fraction.contains(&momentum) {
-        format!(
-            "a momentum of {momentum} does not settle; give a number from 0 to less than 1, such as 0.9"
-        )
-    } else if !(settings.weight_decay >= 0.0 && settings.weight_decay.is_finite()) {
-        format!(
-            "a weight decay of {} does not pull weights towards 0; give a number from 0 (none) on, such as {}",
-            settings.weight_decay,
-            TrainSettings::default().weight_decay
-        )
-    } else if !fraction.contains(&settings.label_smoothing) {
-        format!(
-            "a label smoothing of {} is no share of the target; give a number from 0 (none) to less than 1",
-            settings.label_smoothing
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Error::Settings { problem })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Shape;
-
-    #[test]
-    fn settings_out_of_range_are_refused_with_what_to_give() -> Result<()> {
-        let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
-        let dataset = Dataset::from_arrays(&[0.5; 20 * 4], Shape::new(2, 2, 1), &labels)?;
-        let usual = TrainSettings::default;
-        let sgd = |momentum| Optimizer::Sgd {
-            momentum,
-            nesterov: true,
-        };
-        let mut refused = vec![
-            (
-                TrainSettings {
-                    epochs: 0,
-                    ..usual()
-                },
-                "0 epochs",
-            ),
-            (
-                TrainSettings {
-                    epochs: usize::MAX,
-                    ..usual()
-                },
-                "epochs are more",
-            ),
-            (
-                TrainSettings {
-                    batch_size: 0,
-                    ..usual()
-                },
-                "batch size of 0",
-            ),
-        ];
-        for learning_rate in [0.0, -0.1, f32::NAN, f32::INFINITY] {
-            refused.push((
-                TrainSettings {
-                    learning_rate,
-                    ..usual()
-                },
-                "learning rate of",
-            ));
-        }
-        for share in [-0.1, 1.0, f32::NAN] {
-            refused.extend([
-                (
-                    TrainSettings {
-                        label_smoothing: share,
-                        ..usual()
-                    },
-                    "label smoothing of",
-                ),
-                (
-                    TrainSettings {
-                        optimizer: sgd(share),
-                        ..usual()
-                    },
-                    "momentum of",
-                ),
-            ]);
-        }
-        for weight_decay in [-0.1, f32::NAN, f32::INFINITY] {
-            refused.push((
-                TrainSettings {
-                    weight_decay,
-                    ..usual()
-                },
-                "weight decay of",
-            ));
-        }
-        for (settings, part) in refused {
-            let network = Network::parse("flatten-fc(classes)")?;
-            let trainer = Trainer::new(Cpu::best(1), network, &dataset, None, settings);
-            let Err(Error::Settings { problem }) = trainer else {
-                panic!("{part} was accepted");
-            };
-            assert!(
-                problem.contains(part) && problem.contains("; give "),
-                "{problem}"
-            );
-        }
-        Ok(())
-    }
 
     #[test]
     fn validation_images_of_other_classes_or_channels_are_refused_before_training() {

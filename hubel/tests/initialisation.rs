@@ -12,7 +12,7 @@ fn first_weights(initialisation: Initialisation) -> Result<Vec<f32>> {
     };
     let network = Network::parse("flatten-fc(50)-relu-fc(classes)")?;
     let trainer = Trainer::new(Cpu::best(1), network, &images, None, settings)?;
-    let (model, _) = trainer.last_good();
+    let model = trainer.last_good();
     Ok(model.parameters().values()[..5000].to_vec())
 }
 

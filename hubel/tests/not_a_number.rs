@@ -3,8 +3,8 @@ use std::ops::ControlFlow;
 
 use hubel::plan::Mode;
 use hubel::{
-    Cpu, Dataset, Error, Network, Optimizer, Parameters, Plan, PlanSettings, Result, Schedule,
-    Shape, TrainSettings, Trainer, Workspace,
+    Cpu, Dataset, Error, Event, Network, Optimizer, Parameters, Plan, PlanSettings, Result,
+    Schedule, Shape, TrainSettings, Trainer, Workspace,
 };
 
 /// The logits of two images, the first of which holds a NaN.
@@ -118,7 +118,7 @@ fn an_absurd_learning_rate_stops_with_step_and_layer_and_keeps_the_weights_from_
         None,
         settings(1e30),
     )?;
-    let (before, _) = trainer.last_good();
+    let before = trainer.last_good();
     let mut steps = 0;
     let error = trainer
         .run(&mut |_| {
@@ -136,7 +136,7 @@ fn an_absurd_learning_rate_stops_with_step_and_layer_and_keeps_the_weights_from_
     );
     let message = error.to_string();
     assert!(message.contains("step 2") && message.contains("layer 4"));
-    assert_eq!(trainer.last_good(), (before, 0));
+    assert_eq!(trainer.last_good(), before);
     Ok(())
 }
 
@@ -158,24 +158,57 @@ fn weights_that_the_last_step_broke_are_not_given_out() -> Result<()> {
         matches!(&error, Err(Error::Diverged { step: 1, place }) if place.starts_with("the weights of layer")),
         "{error:?}"
     );
-    let (good, _) = trainer.last_good();
+    let good = trainer.last_good();
     assert!(good.evaluate(&Cpu::best(1), &dataset)?.loss.is_finite());
     Ok(())
 }
 
 #[test]
-fn good_weights_are_kept_along_the_way() -> Result<()> {
-    let long = TrainSettings {
-        epochs: 50,
-        ..settings(0.01)
+fn outputs_that_the_last_step_broke_are_an_error_with_and_without_validation() -> Result<()> {
+    let dataset = pictures()?;
+    let only_step = TrainSettings {
+        epochs: 1,
+        batch_size: 60,
+        ..settings(1e20)
     };
-    let network = Network::parse("flatten-fc(classes)")?;
-    let mut trainer = Trainer::new(Cpu::best(1), network, &pictures()?, None, long)?;
-    let first = trainer.last_good();
-    trainer.run(&mut |_| ControlFlow::Continue(()))?;
-    let (model, steps) = trainer.last_good();
-    assert_eq!(steps, 100);
-    assert_ne!(model, first.0);
+    for validation in [None, Some(&dataset)] {
+        // Weights near 1e20 are numbers, and their product is none.
+        let network = Network::parse("flatten-fc(4)-fc(classes)")?;
+        let only_step = only_step.clone();
+        let mut trainer = Trainer::new(Cpu::best(1), network, &dataset, validation, only_step)?;
+        let error = trainer.run(&mut |event| {
+            assert!(!matches!(event, Event::Epoch { .. }) || validation.is_none());
+            ControlFlow::Continue(())
+        });
+        assert!(
+            matches!(&error, Err(Error::Diverged { step: 1, .. })),
+            "{error:?}"
+        );
+        assert!(trainer.last_good().evaluate(&Cpu::best(1), &dataset)?.loss < 10.0);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_kept_when_training_diverges_is_at_most_an_epoch_and_a_hundred_steps_old() -> Result<()> {
+    for (batch_size, most) in [(20, 3), (1, 60)] {
+        // Each step makes the weights −2 times what they were, until after some 130 steps they are too large.
+        let doubling = TrainSettings {
+            epochs: 100,
+            batch_size,
+            weight_decay: 300.0,
+            ..settings(0.01)
+        };
+        let network = Network::parse("flatten-fc(classes)")?;
+        let mut trainer = Trainer::new(Cpu::best(1), network, &pictures()?, None, doubling)?;
+        let error = trainer.run(&mut |_| ControlFlow::Continue(()));
+        let Err(Error::Diverged { step, .. }) = error else {
+            panic!("{error:?}");
+        };
+        let kept = trainer.last_good().stopped_at().expect("a position");
+        assert!(step > 100 && kept.steps_done() < step, "{step}, {kept}");
+        assert!(step - kept.steps_done() <= most, "{step}, {kept}");
+    }
     Ok(())
 }
 

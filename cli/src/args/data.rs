@@ -3,25 +3,28 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hubel::Shape;
-use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize};
+use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize, Subject};
 
 use super::train::{usual, usual_for};
-use super::values::{at_least_1, augmentation, bytes, parsed, picture_shape, png, share, whole};
+use super::values::{
+    ClassNames, at_least_1, augmentation, bytes, class_names, parsed, picture_shape, png, share,
+    whole,
+};
 
 /// What is trained on, and what is done to it before a network sees it.
 #[derive(Args, Clone)]
 pub(crate) struct TrainingData {
-    /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV), IDX, CIFAR or npz files
+    /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV) of paths or pixels, IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
-    pub(crate) data: String,
+    pub(crate) data: PathBuf,
     /// Size that pictures are brought to [default: their own where all agree on one of at most 64x64, else a square of at most that]
     #[arg(long, short, value_name = "HxWxC", value_parser = picture_shape)]
     pub(crate) input: Option<Shape>,
-    /// Pictures of other proportions: letterbox (all of it, black bars), crop (the middle), stretch
+    /// Pictures of other proportions: letterbox (all of it, bars of the ground's colour or black), crop (the middle), stretch
     #[arg(long, default_value_t = Resize::Letterbox, value_parser = parsed::<Resize>)]
     pub(crate) resize: Resize,
     /// Random changes to training pictures: none, light, standard, strong, or operations such as 'flip, crop(4)'
-    /// [default: standard for pictures, none for writing]
+    /// [default: standard; light for small grey pictures other than writing]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
     /// Share of the images held out to watch the run, where the data has no such part
@@ -30,7 +33,10 @@ pub(crate) struct TrainingData {
     /// Share of the images held out for the final judgement, where the data has no such part
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
     pub(crate) test: f64,
-    /// Images per step [default: 128 for writing, 64 for pictures]
+    /// Names for classes that the data only numbers, stored in the model: cat,dog,owl, or a text file with a name in each line
+    #[arg(long, value_name = "NAMES|FILE", value_parser = class_names)]
+    pub(crate) class_names: Option<ClassNames>,
+    /// Images per step [default: 64, for small grey pictures 128]
     #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,
     /// Decides all that is random. Same seed and instruction set: the same bits, for any number of threads
@@ -53,9 +59,9 @@ impl TrainingData {
         }
     }
 
-    /// Images per step: as many as asked for, or as suit data that shows `writing`, or other pictures.
-    pub(crate) fn batch_size(&self, writing: bool) -> usize {
-        let usual = || usual_for(writing).batch_size;
+    /// Images per step: as many as asked for, or as suit the data.
+    pub(crate) fn batch_size(&self, subject: &Subject) -> usize {
+        let usual = || usual_for(subject).batch_size;
         self.batch_size.unwrap_or_else(usual)
     }
 
@@ -63,10 +69,10 @@ impl TrainingData {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn augmentation(&self, writing: bool) -> hubel::Result<Augmentation> {
+    pub(crate) fn augmentation(&self, subject: &Subject) -> hubel::Result<Augmentation> {
         match &self.augment {
-            None => Ok(Augmentation::usual(writing)),
-            Some(text) => Augmentation::parse(text, writing),
+            None => Ok(subject.usual_augmentation()),
+            Some(text) => Augmentation::parse(text, subject.presets()),
         }
     }
 }
@@ -146,7 +152,7 @@ Examples:
 Exit codes: 1 where something makes a score untrustworthy (unreadable, truncated, label-conflict, split-leak, empty-class), or nothing could be checked; 0 otherwise, whatever else was found.")]
 pub(crate) struct Check {
     /// The data, in any form that `hubel train` takes
-    pub(crate) data: String,
+    pub(crate) data: PathBuf,
     /// Also write a page with the pictures, in one file
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

@@ -73,7 +73,10 @@ pub(crate) enum Method {
 
 /// `4,7,0`
 fn place(text: &str) -> Result<[usize; 3], String> {
-    let numbers: Option<Vec<usize>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    let numbers: Option<Vec<usize>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok())
+        .collect();
     numbers
         .and_then(|numbers| numbers.try_into().ok())
         .ok_or_else(|| "row, column and channel are needed, such as 4,7,0".into())

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use hubel::data::Balance;
+use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
 use hubel::{Optimizer, Schedule, TrainSettings};
 
@@ -20,15 +20,17 @@ Examples:
   hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
 
-Writing is: grey pictures whose borders are nearly all black or all white.
-Ctrl-C saves the model as it is and leaves with 130; a second Ctrl-C leaves at once.")]
+Small grey pictures are: grey ones of at most 32x32, or of any size on a ground that is nearly black or nearly white.
+What is learnt so far is saved in last.safetensors in the model's folder: after the first epoch, then once a minute, and when training is stopped. \
+Ctrl-C stops it after the step (exit code 130), SIGTERM and a closed terminal too (143, 129), unless nohup started it; a second Ctrl-C leaves at once. \
+At the end model.safetensors takes its place.")]
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
     /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
     #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
-    /// How often each training image is seen [default: 3 for writing, 30 for pictures]
+    /// How often each training image is seen [default: 30; for small grey pictures as many as show 600,000 images, of writing 170,000, from 3 to 100]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
     /// The highest learning rate of the schedule [default: 0.002; with sgd 0.05]
@@ -44,17 +46,17 @@ pub(crate) struct Train {
     #[arg(long, value_enum, default_value_t = ScheduleName::from(usual().schedule))]
     pub(crate) schedule: ScheduleName,
     /// Pull of the weights towards 0
-    /// [default: 0.01, for pictures 0.15; with sgd 0.0005]
+    /// [default: 0.15, for small grey pictures 0.01; with sgd 0.0005]
     #[arg(long, value_name = "DECAY", value_parser = not_negative)]
     pub(crate) weight_decay: Option<f32>,
     /// Probability spread over all classes in the targets
-    /// [default: 0 for writing, 0.1 for pictures]
+    /// [default: 0.1, for small grey pictures 0]
     #[arg(long, value_name = "SHARE", value_parser = fraction)]
     pub(crate) label_smoothing: Option<f32>,
     /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
     #[arg(long, value_enum, default_value_t = InitialisationName::He)]
     pub(crate) initialisation: InitialisationName,
-    /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often)
+    /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often); judge by the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
     /// No Winograd: compute every product of each convolution; smaller rounding errors, slower
@@ -65,18 +67,22 @@ pub(crate) struct Train {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: test_accuracy, seconds, model, epochs …
+    /// Print one JSON object: test_accuracy, seconds, model, epochs, stopped_at …
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 impl Train {
-    /// What the trainer is to do with data that shows `writing`, or other pictures.
+    /// What the trainer is to do with so many `images` of a subject.
     ///
     /// # Errors
     /// When the augmentation cannot be read.
-    pub(crate) fn settings(&self, writing: bool) -> hubel::Result<TrainSettings> {
-        let (usual, kind) = (usual(), usual_for(writing));
+    pub(crate) fn settings(
+        &self,
+        subject: &Subject,
+        images: usize,
+    ) -> hubel::Result<TrainSettings> {
+        let (usual, kind) = (usual(), usual_for(subject));
         let optimizer = match self.optimizer {
             None => usual.optimizer,
             Some(OptimizerName::Adamw) => Optimizer::AdamW,
@@ -100,15 +106,15 @@ impl Train {
             Optimizer::Sgd { .. } => 0.0005,
         };
         Ok(TrainSettings {
-            epochs: self.epochs.unwrap_or(kind.epochs),
-            batch_size: self.data.batch_size(writing),
+            epochs: self.epochs.unwrap_or_else(|| usual_epochs(subject, images)),
+            batch_size: self.data.batch_size(subject),
             learning_rate: self.learning_rate.unwrap_or(usual_rate),
             optimizer,
             schedule: self.schedule.into(),
             weight_decay: self.weight_decay.unwrap_or(usual_decay),
             label_smoothing: self.label_smoothing.unwrap_or(kind.label_smoothing),
             seed: self.data.seed,
-            augmentation: self.data.augmentation(writing)?,
+            augmentation: self.data.augmentation(subject)?,
             balance: self.balance,
             initialisation: match self.initialisation {
                 InitialisationName::He => Initialisation::HeOrXavier,
@@ -119,13 +125,31 @@ impl Train {
     }
 }
 
-/// Settings for data that shows `writing`, or other pictures: there, what brought `tutorial` furthest on CIFAR-10 of the few that were
-/// tried.
-pub(super) fn usual_for(writing: bool) -> TrainSettings {
-    match writing {
+/// So many images of writing are shown in all, unless that takes more epochs than [`MOST_EPOCHS`] or fewer than MNIST's: measured in
+/// docs/benchmarks/2026-11-29-grey-defaults.txt.
+const WRITING_SHOWN: usize = 170_000;
+
+/// The same for other small grey pictures: ten epochs of Fashion-MNIST.
+const THINGS_SHOWN: usize = 600_000;
+
+/// The most epochs of small grey pictures.
+const MOST_EPOCHS: usize = 100;
+
+/// The epochs that suit so many images of a subject.
+fn usual_epochs(subject: &Subject, images: usize) -> usize {
+    let shown = match (subject.is_simple(), subject.mirrored) {
+        (false, _) => return 30,
+        (true, Mirrored::OfOtherClasses) => WRITING_SHOWN,
+        (true, Mirrored::Alike | Mirrored::Uncertain) => THINGS_SHOWN,
+    };
+    (shown / images.max(1)).clamp(usual().epochs, MOST_EPOCHS)
+}
+
+/// Settings for a subject: for pictures in general, what brought `tutorial` furthest on CIFAR-10 of the few that were tried.
+pub(super) fn usual_for(subject: &Subject) -> TrainSettings {
+    match subject.is_simple() {
         true => usual(),
         false => TrainSettings {
-            epochs: 30,
             batch_size: 64,
             weight_decay: 0.15,
             label_smoothing: 0.1,

@@ -1,9 +1,9 @@
 //! What flags accept, and what is said of anything else.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hubel::data::Augmentation;
-use hubel::{Network, Shape};
+use hubel::data::{Augmentation, Presets};
+use hubel::{Model, Network, RunFolder, Shape};
 
 pub(super) fn at_least_1(text: &str) -> Result<usize, String> {
     let count: Option<usize> = text.parse().ok();
@@ -95,14 +95,63 @@ pub(super) fn picture_shape(text: &str) -> Result<Shape, String> {
 
 /// A network by name or as text.
 pub(super) fn network(text: &str) -> Result<String, String> {
-    let network = Network::resolve(text).map_err(|error| error.to_string());
+    let network = Network::resolve(text).map_err(|error| match model_file(text) {
+        Some(file) => not_a_network(&file),
+        None => error.to_string(),
+    });
     network.map(|_| text.into())
+}
+
+/// The file of the model that may be meant: no network's text holds a slash.
+fn model_file(text: &str) -> Option<PathBuf> {
+    let path = Path::new(text);
+    let file = RunFolder::model_in(path).unwrap_or(path.into());
+    let is_path = text.contains(['/', '\\']) || text.ends_with(".safetensors");
+    (is_path || file.is_file()).then_some(file)
+}
+
+fn not_a_network(file: &Path) -> String {
+    match Model::load(file) {
+        Ok(model) => format!(
+            "it is a trained model, and a network is needed, by name or as text. To train on from a model's weights, for the same classes \
+             or for others, is not possible yet; the same network with new weights is --model '{}'",
+            model.network()
+        ),
+        Err(error) => format!(
+            "a network is needed, by name or as text; it is none, and no model either: {error}"
+        ),
+    }
 }
 
 /// Random changes to pictures; what the names of presets mean is decided when the data is known.
 pub(super) fn augmentation(text: &str) -> Result<String, String> {
-    let augmentation = Augmentation::parse(text, false).map_err(|error| error.to_string());
+    let augmentation =
+        Augmentation::parse(text, Presets::default()).map_err(|error| error.to_string());
     augmentation.map(|_| text.into())
+}
+
+/// Names of classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClassNames(pub(crate) Vec<String>);
+
+/// `cat,dog,owl`, or a text file with a name in each line.
+pub(super) fn class_names(text: &str) -> Result<ClassNames, String> {
+    let is_list = text.contains(',') && !std::path::Path::new(text).is_file();
+    let names = match is_list {
+        true => text.replace(',', "\n"),
+        false => std::fs::read_to_string(text).map_err(|error| {
+            format!("names with commas between them are needed, such as cat,dog,owl, or a text file with a name in each line ({error})")
+        })?,
+    };
+    let names = names.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let names: Vec<String> = names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    match names.len() < 2 {
+        true => Err("a name for each class is needed, two at least".into()),
+        false => Ok(ClassNames(names)),
+    }
 }
 
 /// A folder that a model is written to.
@@ -117,6 +166,18 @@ pub(super) fn png(text: &str) -> Result<PathBuf, String> {
     match text.to_lowercase().ends_with(".png") {
         true => Ok(text.into()),
         false => Err("the sheet is a PNG file; a name that ends in .png is needed".into()),
+    }
+}
+
+/// A file for the answers of `predict`.
+pub(super) fn answers(text: &str) -> Result<PathBuf, String> {
+    let name = text.to_lowercase();
+    match name.ends_with(".csv") || name.ends_with(".jsonl") {
+        true => Ok(text.into()),
+        false => Err(
+            "a name that ends in .csv (a table) or .jsonl (an object in each line) is needed"
+                .into(),
+        ),
     }
 }
 
@@ -153,6 +214,19 @@ mod tests {
         assert_eq!(fraction("0.25"), Ok(0.25));
         assert!(share("1.0").is_err());
         assert_eq!(share("0.1"), Ok(0.1));
+    }
+
+    #[test]
+    fn names_of_classes_are_a_list_or_the_lines_of_a_file() {
+        let names = |text: &str| class_names(text).map(|names| names.0);
+        let read = Ok(vec!["cat".to_owned(), "big dog".to_owned()]);
+        assert_eq!(names("cat, big dog"), read);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("names.txt");
+        std::fs::write(&path, "\u{feff}cat\r\n\nbig dog\n").expect("a file");
+        assert_eq!(names(&path.to_string_lossy()), read);
+        assert!(names("nowhere.txt").unwrap_err().contains("cat,dog,owl"));
+        assert!(names(",").is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod html;
 use std::process::ExitCode;
 
 use hubel::check::{Finding, Inspection, Kind, check};
+use hubel::one_line;
 use serde_json::{Value, json};
 
 use super::{Outcome, quoted};
@@ -26,10 +27,7 @@ pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
     }
     if let Some(path) = &arguments.html {
         html::write(path, &arguments.data, &inspection)?;
-        console.remark(&format!(
-            "the report is in {}",
-            quoted(&path.to_string_lossy())
-        ));
+        console.remark(&format!("the report is in {}", quoted(path)));
     }
     Ok(match inspection.is_grave() {
         true => ExitCode::FAILURE,
@@ -92,7 +90,7 @@ fn text(inspection: &Inspection, width: usize) -> String {
         lines.push(format!("{} {kind}", mark(kind)));
         for finding in findings.iter().take(SHOWN) {
             for path in finding.paths.iter().take(SHOWN) {
-                lines.push(format!("    {path}"));
+                lines.push(format!("    {}", one_line(path)));
             }
             if finding.paths.len() > SHOWN {
                 lines.push(format!(

@@ -16,12 +16,12 @@ pub(super) fn feed(
     console: &Console,
 ) -> Result<(Feed, Augmentation), Error> {
     let splits = train::open(data, console)?;
-    let writing = splits.train.shows_writing()?;
-    let augmentation = data.augmentation(writing)?;
+    let subject = splits.train.subject()?;
+    let augmentation = data.augmentation(&subject)?;
     let settings = FeedSettings {
         augmentation: augmentation.clone(),
         balance,
-        batch_size: data.batch_size(writing),
+        batch_size: data.batch_size(&subject),
         seed: data.seed,
     };
     let preparation = Preparation::measure(&splits.train)?;
@@ -48,7 +48,7 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
     for bad in sheet.bad_files() {
         console.remark(&format!(
             "another picture stands in for {}: {}",
-            bad.path.display(),
+            hubel::shown(&bad.path),
             bad.problem
         ));
     }

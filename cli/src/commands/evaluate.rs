@@ -1,8 +1,9 @@
 //! `hubel evaluate`: how good a model is on labelled pictures.
+use std::path::Path;
 use std::process::ExitCode;
 
-use hubel::data::Evaluation;
-use hubel::{Error, Model, Report};
+use hubel::data::{Evaluation, Unlike};
+use hubel::{Error, Model, Report, one_line};
 use serde_json::json;
 
 use super::{Outcome, named};
@@ -16,10 +17,10 @@ const CONFUSIONS: usize = 5;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model)?.with_precise(arguments.precise);
+    let model = named::load(&arguments.model, console)?.with_precise(arguments.precise);
     let data = match &arguments.data {
-        Some(data) => data,
-        None if is_of_digits(&model) => "mnist",
+        Some(data) => data.as_path(),
+        None if is_of_digits(&model) => Path::new("mnist"),
         None => return Err(no_data(&model).into()),
     };
     let reading = console.pictures("reading");
@@ -36,13 +37,16 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         dataset: images,
         judged: which,
         found,
+        notes,
         mut bad_files,
+        unlike,
         has_trained,
     } = evaluation?;
     // Other data may have ten classes that are called by their numbers.
     if arguments.data.is_none() && has_trained == Some(false) {
         return Err(no_data(&model).into());
     }
+    notes.iter().for_each(|note| console.remark(note));
     super::report_bad_files(&bad_files, console);
     let of_found = match images.len() == found {
         true => String::new(),
@@ -54,6 +58,9 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         thousands(images.len()),
         model.input()
     ));
+    for note in on_another_ground(unlike) {
+        console.remark(&note);
+    }
     let report = super::judge(&model, &arguments.processor.cpu(), &images, console)?;
     super::report_bad_files(&report.bad_files, console);
     bad_files.extend(report.bad_files.clone());
@@ -62,12 +69,17 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
             &json!({
                 "accuracy": console::decimal(report.accuracy),
                 "accuracy_interval": report.interval().map(console::decimal),
+                "balanced_accuracy": console::decimal(report.balanced_accuracy()),
+                "baseline_accuracy": console::decimal(report.baseline().1),
                 "loss": console::decimal(report.loss),
                 "count": report.count,
                 "data": images.name(),
                 "images": which.to_string(),
+                "inverted": unlike.inverted,
+                "other_ground": unlike.other_ground,
                 "bad_files": bad_files,
                 "classes": model.classes(),
+                "stopped_at": model.stopped_at(),
                 "class_accuracy": of_classes(&report.confusion)
                     .map(|(_, share)| share.map(console::decimal))
                     .collect::<Vec<_>>(),
@@ -81,21 +93,37 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is said of images that stand on another ground than those that the model learned from.
+fn on_another_ground(unlike: Unlike) -> impl Iterator<Item = String> {
+    let kinds = [
+        (
+            unlike.inverted,
+            "are inverted: their ground is light where the model's pictures have a dark one, or dark where it is light",
+        ),
+        (
+            unlike.other_ground,
+            "stand on another ground than the pictures that the model learned from, which may mislead it",
+        ),
+    ];
+    let found = kinds.into_iter().filter(|(count, _)| *count > 0);
+    found.map(|(count, what)| format!("{} of the images {what}", thousands(count)))
+}
+
 fn no_data(model: &Model) -> Error {
     let classes = model.classes().iter().take(12).cloned();
     let problem = format!(
         "name the pictures to judge by after the model; it knows {}",
-        classes.collect::<Vec<String>>().join(", ")
+        one_line(&classes.collect::<Vec<String>>().join(", "))
     );
     Error::Settings { problem }
 }
 
 fn text(report: &Report, classes: &[String]) -> String {
-    let mut text = format!(
-        "accuracy  {}\nloss      {:.4}\n",
-        super::accuracy(report),
-        report.loss
-    );
+    let mut text = format!("accuracy  {}\n", super::accuracy(report));
+    for (name, value) in super::beside_accuracy(report, classes, false) {
+        text += &format!("{name:<10}{value}\n");
+    }
+    text += &format!("loss      {:.4}\n", report.loss);
     text += &class_lines(&report.confusion, classes);
     let confusions = confusions(&report.confusion);
     if !confusions.is_empty() {
@@ -105,8 +133,8 @@ fn text(report: &Report, classes: &[String]) -> String {
         text += &format!(
             "{:>8} × {} taken for {}\n",
             thousands(count),
-            classes[truth],
-            classes[taken_for]
+            one_line(&classes[truth]),
+            one_line(&classes[taken_for])
         );
     }
     text
@@ -138,7 +166,7 @@ fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
         lines.truncate(CLASSES);
     }
     for (class, (count, share)) in lines {
-        let class = &classes[class];
+        let class = one_line(&classes[class]);
         text += &match share {
             Some(share) => format!("{:>8.2} % of {} {class}\n", share * 100.0, thousands(count)),
             None => format!("  {class}: there is no image of it, so nothing is known\n"),

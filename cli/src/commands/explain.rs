@@ -30,10 +30,12 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
         return places::of_kernel(arguments, kernel, console);
     }
     let [model_path, picture] = &arguments.paths[..] else {
-        let problem = "a model and a picture are needed, in this order; only --kernel goes without a model".into();
+        let problem =
+            "a model and a picture are needed, in this order; only --kernel goes without a model"
+                .into();
         return Err(Error::Settings { problem }.into());
     };
-    let model = named::load(model_path)?;
+    let model = named::load(model_path, console)?;
     let looked = Looked::at(arguments, &model, picture)?;
     match (arguments.at, arguments.filter) {
         (Some(at), _) => arithmetic::show(arguments, &model, looked, at),
@@ -118,7 +120,13 @@ struct Files {
 impl Files {
     /// Writes the drawing under this name and returns its PNG for the page.
     fn save(&mut self, name: &str, drawing: &Drawing) -> Result<Vec<u8>, Error> {
-        let plain = |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
+        let plain = |letter: char| {
+            if letter.is_alphanumeric() || "-_.".contains(letter) {
+                letter
+            } else {
+                '-'
+            }
+        };
         let name: String = name.chars().map(plain).collect();
         let path = self.folder.join(format!("{name}.png"));
         drawing.save(&path)?;
@@ -127,7 +135,12 @@ impl Files {
     }
 }
 
-fn everything(arguments: &Explain, model: &Model, mut looked: Looked, console: &Console) -> Outcome {
+fn everything(
+    arguments: &Explain,
+    model: &Model,
+    mut looked: Looked,
+    console: &Console,
+) -> Outcome {
     let layer = (arguments.layer.as_ref())
         .map(|name| looked.explainer.node(name))
         .transpose()?;
@@ -160,9 +173,16 @@ fn everything(arguments: &Explain, model: &Model, mut looked: Looked, console: &
         let wants_filters = own.inputs == [0] || layer.is_some();
         let filters = match &own.operation {
             Operation::Conv(_) if wants_filters => {
-                let most = if layer.is_some() { [usize::MAX; 2] } else { FILTERS };
+                let most = if layer.is_some() {
+                    [usize::MAX; 2]
+                } else {
+                    FILTERS
+                };
                 let (drawing, scale) = draw::filters(explainer, node, most)?;
-                Some((files.save(&format!("filters-{}", own.name), &drawing)?, scale))
+                Some((
+                    files.save(&format!("filters-{}", own.name), &drawing)?,
+                    scale,
+                ))
             }
             _ => None,
         };

@@ -9,7 +9,7 @@ use crate::console::{self, Console};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
-    let named = named::network(&arguments.network)?;
+    let named = named::network(&arguments.network, console)?;
     let input = arguments.input.unwrap_or(named.input);
     let classes = arguments.classes.unwrap_or(named.usual_classes());
     let (network, names) = (&named.network, &named.classes);
@@ -27,11 +27,12 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
     if arguments.json {
         let mut summary = serde_json::to_value(&summary)?;
         summary["class_names"] = names.clone().into();
+        summary["stopped_at"] = serde_json::to_value(named.stopped_at)?;
         console::print(&summary.to_string())?;
     } else {
         console::print(&summary.to_string())?;
         if !names.is_empty() {
-            console::print(&format!("classes  {}", names.join(", ")))?;
+            console::print(&format!("classes  {}", hubel::one_line(&names.join(", "))))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,33 +1,49 @@
 //! What a command line names: a model, as its file or its folder; a network, also by its name or its text.
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hubel::{Error, Model, Network, Shape};
+use hubel::{Error, Model, Network, Position, RunFolder, Shape};
 
-/// The model file inside the folder that `hubel train` writes.
-pub(super) const MODEL_FILE: &str = "model.safetensors";
+use crate::console::Console;
 
-/// Loads the model at `path`, a file or the folder that holds it.
-pub(super) fn load(path: &Path) -> Result<Model, Error> {
-    let file = match path.is_dir() {
-        true => path.join(MODEL_FILE),
-        false => path.to_owned(),
+/// Loads the model at `path`, a file or the folder that holds it, and says so if its training has not ended.
+pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
+    let missing = |problem: &str| Error::Model {
+        path: path.to_owned(),
+        problem: format!(
+            "{problem}; name its file, or the folder that `hubel train` wrote, and pictures after it"
+        ),
     };
-    Model::load(&file).map_err(|error| match error {
+    let file = match path.is_dir() {
+        false => path.to_owned(),
+        true => RunFolder::model_in(path)
+            .ok_or_else(|| missing(&format!("it holds no {}", RunFolder::MODEL)))?,
+    };
+    let model = Model::load(&file).map_err(|error| match error {
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            let problem = match path.is_dir() {
-                true => format!("it holds no {MODEL_FILE}"),
-                false => "there is no such file or folder".into(),
-            };
-            Error::Model {
-                path: path.to_owned(),
-                problem: format!(
-                    "{problem}; name its file, or the folder that `hubel train` wrote, and pictures after it"
-                ),
-            }
+            missing("there is no such file or folder")
         }
         other => other,
-    })
+    })?;
+    if let Some(position) = model.stopped_at() {
+        console.remark(&format!(
+            "{} is of {position}: its training has not ended",
+            file.display()
+        ));
+    } else if let Some(last) = newer_training(path, &file) {
+        console.remark(&format!(
+            "this is {}; {} is of a later training, which has not ended",
+            file.display(),
+            last.display()
+        ));
+    }
+    Ok(model)
+}
+
+/// Beside the model that a folder stands for: that of a training that has not ended.
+fn newer_training(path: &Path, model: &Path) -> Option<PathBuf> {
+    let last = path.join(RunFolder::LAST);
+    (path != model && last.exists()).then_some(last)
 }
 
 /// A network, and what it was made for.
@@ -37,22 +53,26 @@ pub(super) struct Named {
     pub(super) input: Shape,
     /// The classes of the model; none of a mere network.
     pub(super) classes: Vec<String>,
+    /// How far the training of the model came, if it has not ended.
+    pub(super) stopped_at: Option<Position>,
 }
 
 /// The network that is meant by a model file or its folder, a name, or architecture text.
-pub(super) fn network(text: &str) -> Result<Named, Error> {
+pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
     if is_model(text) {
-        let model = load(Path::new(text))?;
+        let model = load(Path::new(text), console)?;
         return Ok(Named {
             network: model.network().clone(),
             input: model.input(),
             classes: model.classes().to_vec(),
+            stopped_at: model.stopped_at(),
         });
     }
     Ok(Named {
         network: Network::resolve(text)?,
         input: usual_input(text),
         classes: Vec::new(),
+        stopped_at: None,
     })
 }
 

@@ -1,64 +1,131 @@
 //! `hubel predict`: what a model sees in pictures.
+mod answers;
+mod names;
+mod pattern;
+
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use hubel::{Error, Prediction};
-use serde_json::{Value, json};
+use hubel::Classifier;
+use hubel::data::BadFile;
 
-use super::{Outcome, named};
+use super::{BAD_FILES_SHOWN, Outcome, named};
 use crate::args::Predict;
-use crate::console::{self, Console};
+use crate::console::{Console, thousands};
+use crate::interruption::Interruption;
+use answers::Answers;
+use names::Names;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model)?.with_precise(arguments.precise);
+    let model = named::load(&arguments.model, console)?.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
-    let (predictions, bad_files) = model.predict(&cpu, &arguments.images, arguments.top)?;
-    if arguments.json {
-        let predictions: Vec<Value> = predictions.iter().map(to_json).collect();
-        console::print(&json!({ "predictions": predictions, "bad_files": bad_files }).to_string())?;
-    } else if !predictions.is_empty() {
-        console::print(&predictions.iter().map(to_text).collect::<String>())?;
-    }
-    let failed = !bad_files.is_empty();
-    for bad in bad_files {
-        console.error(&Error::from(bad));
-    }
-    Ok(match failed {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
-    })
-}
-
-fn to_json(prediction: &Prediction) -> Value {
-    let top = prediction.top.iter();
-    let top: Vec<Value> = top
-        .map(|(class, probability)| json!([class, console::decimal(*probability)]))
-        .collect();
-    json!({
-        "path": prediction.path.display().to_string(),
-        "class": prediction.class,
-        "probability": console::decimal(prediction.probability),
-        "top": top,
-        "inverted": prediction.inverted,
-    })
-}
-
-/// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: dark ink on light paper`
-fn to_text(prediction: &Prediction) -> String {
-    let percent =
-        |(class, probability): &(String, f32)| format!("{class} {:.2} %", probability * 100.0);
-    let others: Vec<String> = prediction.top.iter().skip(1).map(percent).collect();
-    let mut line = format!(
-        "{}: {}  {:.2} %",
-        prediction.path.display(),
-        prediction.class,
-        prediction.probability * 100.0
+    let mut names = Names::new(&arguments.images, console)?;
+    let mut classifier = model.classifier(&cpu, arguments.top)?;
+    let top = arguments.top.min(model.classes().len());
+    let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, top)?;
+    // Lines on a terminal are progress enough. What is printed is there; only a file is still to be finished.
+    let is_file = arguments.out.is_some();
+    let with_progress = is_file || arguments.json || !io::stdout().is_terminal();
+    let interruption = match is_file {
+        true => Interruption::listen()?,
+        false => Interruption::default(),
+    };
+    let mut work = Work::default();
+    let progress = with_progress.then(|| console.pictures("classifying"));
+    let classified = classify(
+        &mut names,
+        &mut classifier,
+        &mut answers,
+        &mut work,
+        &mut |done, all| {
+            if let Some(progress) = &progress {
+                progress.show(done, all);
+            }
+            // The chunk at hand is finished, and its answers are kept.
+            interruption.signal().is_some()
+        },
     );
-    if !others.is_empty() {
-        line += &format!("  (then {})", others.join(", "));
+    if let Some(progress) = progress {
+        progress.finish();
     }
-    if prediction.inverted {
-        line += "  inverted: dark ink on light paper";
+    if let (Err(_), Some(out)) = (&classified, &arguments.out)
+        && work.done > 0
+    {
+        console.remark(&format!(
+            "the answers for the first {} pictures are in {}",
+            thousands(work.done),
+            hubel::shown(out)
+        ));
     }
-    line + "\n"
+    // Of a run that failed, a file has what was answered; what was printed remains as it is.
+    if classified.is_ok() || is_file && work.done > 0 {
+        answers.finish(&work)?;
+    }
+    classified?;
+    report(&work.bad_files, console);
+    if let Some(signal) = interruption.signal().filter(|_| work.stopped) {
+        console.remark(&format!(
+            "stopped by {} after {} pictures",
+            signal.name(),
+            thousands(work.done)
+        ));
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
+    Ok(match work.bad_files.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Work {
+    /// Pictures that have an answer, or of which is known why they cannot be used.
+    done: usize,
+    bad_files: Vec<BadFile>,
+    /// Whether somebody wanted no more.
+    stopped: bool,
+}
+
+/// Classifies chunk after chunk; `listen` is told how many are done of how many, where that is known, and says whether to stop.
+fn classify(
+    names: &mut Names,
+    classifier: &mut Classifier<'_>,
+    answers: &mut Answers,
+    work: &mut Work,
+    listen: &mut dyn FnMut(usize, Option<usize>) -> bool,
+) -> Result<(), Box<dyn Error>> {
+    let all = names.known_count();
+    loop {
+        let chunk = names.by_ref().take(classifier.batch());
+        let chunk: Vec<PathBuf> = chunk.collect::<Result<_, _>>()?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let of_chunk = classifier.classify(&chunk)?;
+        let is_wanted = answers.add(&of_chunk)?;
+        work.done += chunk.len();
+        work.bad_files
+            .extend(of_chunk.into_iter().filter_map(Result::err));
+        if listen(work.done, all) || !is_wanted {
+            work.stopped = true;
+            return Ok(());
+        }
+    }
+}
+
+/// Says which pictures cannot be used.
+fn report(bad_files: &[BadFile], console: &Console) {
+    for bad in bad_files.iter().take(BAD_FILES_SHOWN) {
+        console.error(&hubel::Error::from(bad.clone()));
+    }
+    if bad_files.len() > BAD_FILES_SHOWN {
+        console.remark(&format!(
+            "… and {} more; --json and --out list them all",
+            thousands(bad_files.len() - BAD_FILES_SHOWN)
+        ));
+    }
 }

@@ -6,10 +6,13 @@ use image::{DynamicImage, ImageFormat};
 
 use crate::Result;
 use crate::check::damage::Damage;
-use crate::data::catalogue::{Catalogue, File, Part};
+use crate::data::blank::Contents;
+use crate::data::catalogue::{Catalogue, ClassFolder, File, Part};
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::folder::part_called;
+use crate::data::picture::is_grey;
+use crate::data::tiff::{self, Levels};
+use crate::data::transparency::{Contrast, WHITE, best_level};
 use crate::data::{Dataset, Splits, picture};
 use crate::on_all_cores::on_all_cores;
 
@@ -19,8 +22,10 @@ pub(super) struct Samples {
     pub(super) classes: Vec<String>,
     /// The parts that the data is divided into; none where it is not.
     pub(super) parts: Vec<Part>,
-    /// Where class folders may be.
-    root: Option<PathBuf>,
+    /// What transparent pixels show; `None` where no picture has any.
+    pub(super) transparent: Option<u8>,
+    /// The folders of the classes; none where the classes have none.
+    folders: Vec<ClassFolder>,
 }
 
 /// What is known of one picture.
@@ -50,6 +55,12 @@ pub(super) struct Facts {
     pub(super) is_grey: bool,
     /// Whether it is nearly black, see [`picture::is_dim`].
     pub(super) is_dim: bool,
+    /// What its numbers were taken for, see [`tiff::levels`].
+    pub(super) levels: Option<Levels>,
+    /// What is to be seen on it.
+    pub(super) contents: Contents,
+    /// How much of it is to be seen over each ground, where it has transparent pixels.
+    pub(super) contrast: Option<Contrast>,
     /// How EXIF says it is turned, if it is.
     pub(super) turned: Option<Orientation>,
     /// What its contents are, where its name says something else.
@@ -58,15 +69,11 @@ pub(super) struct Facts {
 
 impl Samples {
     /// Looks at all files of a catalogue.
-    pub(super) fn of_files(
-        root: &Path,
-        catalogue: &Catalogue,
-        listen: &(dyn Fn(usize, usize) + Sync),
-    ) -> Self {
+    pub(super) fn of_files(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sync)) -> Self {
         let files = &catalogue.files;
         let seen = on_all_cores(
             files.iter(),
-            |file| look(&file.path),
+            |file| look(&file.path, None),
             |done| listen(done, files.len()),
         );
         let sample = |(file, seen): (&File, Seen)| Sample {
@@ -76,14 +83,37 @@ impl Samples {
             seen,
         };
         let parts = [Part::Train, Part::Validation, Part::Test].into_iter();
-        Self {
+        let mut samples = Self {
             all: files.iter().zip(seen).map(sample).collect(),
             classes: catalogue.classes.clone(),
             parts: parts
                 .filter(|part| catalogue.count(Some(*part)) > 0)
                 .collect(),
-            root: Some(root.to_owned()),
-        }
+            transparent: None,
+            folders: catalogue.folders.clone(),
+        };
+        samples.lay_over_one_ground(files);
+        samples
+    }
+
+    /// Looks again at transparent pictures, with the level behind them that suits all that are learnt from.
+    fn lay_over_one_ground(&mut self, files: &[File]) {
+        let learnt = |sample: &Sample| !matches!(sample.part, Some(Part::Validation | Part::Test));
+        let learnt = self.whole().filter(|(sample, _)| learnt(sample));
+        self.transparent = best_level(learnt.filter_map(|(_, facts)| facts.contrast.as_ref()));
+        let Some(level) = self.transparent else {
+            return;
+        };
+        let again = self.all.iter_mut().zip(files).filter(|(sample, _)| {
+            let of = |facts: &Facts| facts.contrast.is_some_and(|own| own.level() != level);
+            matches!(&sample.seen, Seen::Whole(facts) if of(facts))
+        });
+        let again: Vec<_> = again.collect();
+        on_all_cores(
+            again.into_iter(),
+            |(sample, file)| sample.seen = look(&file.path, Some(level)),
+            |_| (),
+        );
     }
 
     /// Looks at all pictures of arrays.
@@ -92,16 +122,17 @@ impl Samples {
             all: Vec::new(),
             classes: splits.train.classes().to_vec(),
             parts: Vec::new(),
-            root: None,
+            transparent: None,
+            folders: Vec::new(),
         };
         for (part, dataset) in array_parts(splits) {
             samples.parts.push(part);
             let shape = dataset.shape();
             for (index, fingerprint) in dataset.fingerprints().into_iter().enumerate() {
-                let is_grey = match dataset.bytes(index)? {
-                    Some(pixels) if shape.channels == 3 => is_grey(&pixels),
-                    _ => true,
-                };
+                let pixels = dataset.bytes(index)?;
+                let pixels = pixels.as_deref();
+                let is_grey = pixels.is_none_or(|pixels| shape.channels != 3 || is_grey(pixels));
+                let contents = pixels.map(|pixels| Contents::of(pixels, shape.channels));
                 samples.all.push(Sample {
                     name: format!("{}:{index}", array_name(part)),
                     label: dataset.labels()[index],
@@ -112,6 +143,9 @@ impl Samples {
                         width: shape.width,
                         is_grey,
                         is_dim: false,
+                        levels: None,
+                        contents: contents.unwrap_or(Contents::Some),
+                        contrast: None,
                         turned: None,
                         wrong_extension: None,
                     }),
@@ -129,22 +163,20 @@ impl Samples {
         })
     }
 
-    /// The folders of a class, `root/class`, or `root/train/class` and its like of the parts that are wanted; none where it has none.
+    /// How many have transparent pixels.
+    pub(super) fn transparent_count(&self) -> usize {
+        let transparent = self.whole().filter(|(_, facts)| facts.contrast.is_some());
+        transparent.count()
+    }
+
+    /// The folders of a class in the parts that are wanted, or all where the data is not divided; none where it has none.
     pub(super) fn folders(&self, class: &str, wanted: impl Fn(Part) -> bool) -> Vec<String> {
-        let Some(root) = &self.root else {
-            return Vec::new();
-        };
-        let below = std::fs::read_dir(root).into_iter().flatten().flatten();
-        let of_parts = below.filter(|folder| {
-            part_called(&folder.file_name().to_string_lossy()).is_some_and(&wanted)
+        let of_class = self.folders.iter().filter(|folder| {
+            self.classes[folder.label] == class && folder.part.is_none_or(&wanted)
         });
-        let mut folders: Vec<PathBuf> = match self.parts.is_empty() {
-            true => vec![root.join(class)],
-            false => of_parts.map(|part| part.path().join(class)).collect(),
-        };
-        folders.retain(|folder| folder.is_dir());
-        folders.sort();
-        let names = folders.iter().map(|folder| folder.to_string_lossy());
+        let mut paths: Vec<&PathBuf> = of_class.map(|folder| &folder.path).collect();
+        paths.sort();
+        let names = paths.iter().map(|path| path.to_string_lossy());
         names.map(|name| name.into_owned()).collect()
     }
 }
@@ -170,8 +202,8 @@ pub(super) fn array_name(part: Part) -> &'static str {
     }
 }
 
-/// Looks at one file.
-fn look(path: &Path) -> Seen {
+/// Looks at one file, of which transparent pixels show a level, or what suits it where none is given.
+fn look(path: &Path, transparent: Option<u8>) -> Seen {
     let bytes = match picture::contents(path) {
         Ok(bytes) => bytes,
         Err(error) => return Seen::Damaged(Damage::Unreadable(error.without_path())),
@@ -184,10 +216,12 @@ fn look(path: &Path) -> Seen {
         ))),
         (Some(missing), Err(_)) => Seen::Damaged(Damage::Truncated(missing)),
         (None, Err(error)) => Seen::Damaged(Damage::Unreadable(error.without_path())),
-        (None, Ok((picture, orientation))) => match facts(path, &bytes, picture, orientation) {
-            Ok(facts) => Seen::Whole(facts),
-            Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
-        },
+        (None, Ok((picture, orientation))) => {
+            match facts(path, &bytes, picture, orientation, transparent) {
+                Ok(facts) => Seen::Whole(facts),
+                Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
+            }
+        }
     }
 }
 
@@ -196,12 +230,18 @@ fn facts(
     bytes: &[u8],
     picture: DynamicImage,
     orientation: Orientation,
+    transparent: Option<u8>,
 ) -> Result<Facts> {
     let channels = if picture.color().has_color() { 3 } else { 1 };
     let is_dim = picture::is_dim(&picture);
-    let (pixels, shape) = picture::bytes(picture, channels)?;
+    let contrast = Contrast::of(&picture, channels);
+    let behind = transparent.or(contrast.map(|own| own.level()));
+    let (pixels, shape) = picture::bytes(picture, channels, behind.unwrap_or(WHITE))?;
     Ok(Facts {
         is_dim,
+        levels: tiff::levels(bytes),
+        contents: Contents::of(&pixels, channels),
+        contrast,
         fingerprint: Fingerprint::new(bytes, &pixels, shape),
         height: shape.height,
         width: shape.width,
@@ -220,15 +260,4 @@ fn wrong_extension(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
     };
     let contents = image::guess_format(bytes).ok()?;
     (named != Some(contents)).then_some(contents)
-}
-
-/// How far the channels of a grey pixel may lie apart, in levels, after lossy coding.
-const GREY: u8 = 8;
-
-/// Whether all pixels `[n, 3]` are grey.
-fn is_grey(pixels: &[u8]) -> bool {
-    pixels.chunks_exact(3).all(|pixel| {
-        let (low, high) = (pixel.iter().min(), pixel.iter().max());
-        low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
-    })
 }

@@ -8,7 +8,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use crate::check::Inspection;
 use crate::check::examine::{array_name, array_parts};
 use crate::data::catalogue::Found;
-use crate::data::picture;
+use crate::data::{picture, transparency};
 
 /// Where JPEG is smaller, in pixels of the longer side; below, PNG keeps each pixel.
 const JPEG_FROM: u32 = 65;
@@ -28,9 +28,18 @@ impl Inspection {
     pub fn thumbnail(&self, name: &str, side: u32) -> Option<Thumbnail> {
         let picture = match &self.found {
             // Of a file that is cut off, what is there.
-            Found::Files(_) => {
-                let path = Path::new(name);
-                picture::decode(&picture::contents(path).ok()?, path).ok()?
+            Found::Files(catalogue) => {
+                // A path that is not Unicode is shown otherwise than it is called.
+                let path = match Path::new(name) {
+                    path if path.exists() => path,
+                    _ => (catalogue.files.iter().map(|file| file.path.as_path()))
+                        .find(|path| path.to_string_lossy() == name)?,
+                };
+                let picture = picture::decode(&picture::contents(path).ok()?, path).ok()?;
+                match picture.color().has_alpha() {
+                    true => over(self.transparent.unwrap_or(transparency::WHITE), &picture),
+                    false => picture,
+                }
             }
             Found::Arrays(splits) => {
                 let (part, index) = name.split_once(':')?;
@@ -74,4 +83,13 @@ impl Inspection {
             bytes,
         })
     }
+}
+
+/// The picture as a network is shown it, with a level behind its transparent pixels.
+fn over(level: u8, picture: &DynamicImage) -> DynamicImage {
+    let rgba = picture.to_rgba8();
+    let opaque = RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        image::Rgb(transparency::laid_over(level, *rgba.get_pixel(x, y)))
+    });
+    DynamicImage::ImageRgb8(opaque)
 }

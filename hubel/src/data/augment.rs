@@ -29,20 +29,22 @@ use shift::{Border, Crop};
 ///
 /// As text it is a list such as `flip, crop(4), rotate(15)`, or the name of a preset, which stands for a list:
 ///
-/// | preset | for pictures | for writing |
+/// | preset | for pictures | for small grey ones |
 /// |---|---|---|
 /// | `none` | as they are | as they are |
 /// | `light` | flipped, moved by up to a sixteenth | moved by up to a fourteenth |
 /// | `standard` | flipped, moved by up to an eighth | turned by up to 10°, moved, scaled and sheared a little |
 /// | `strong` | flipped, moved, TrivialAugment, part of some erased | the same, further, and lighter or darker |
 ///
+/// Pictures whose mirror images may mean something else are not flipped by any of them, see [`Presets`].
+///
 /// The operations and their settings; `p` is the probability that anything happens:
 ///
 /// | operation | what it does |
 /// |---|---|
 /// | `flip(p=0.5)`, `vflip(p=0.5)` | left and right, or top and bottom, exchanged |
-/// | `crop(padding, mode=zero)` | padded on all sides by so many pixels (or, below 1, by that share of the side), then cut out anywhere; `mode` is `zero` (black), `reflect` or `edge` |
-/// | `affine(rotate=0, translate=0, scale=(1, 1), shear=0, mode=zero)` | turned by up to so many degrees, moved by up to this share of the side, scaled by a factor of the range, sheared by up to so many degrees; one bilinear interpolation for all of it |
+/// | `crop(padding, mode=zeros)` | padded on all sides by so many pixels (or, below 1, by that share of the side), then cut out anywhere; `mode` is `zeros` (black), `reflect` or `replicate`, as of `conv` |
+/// | `affine(rotate=0, translate=0, scale=(1, 1), shear=0, mode=zeros)` | turned by up to so many degrees, moved by up to this share of the side, scaled by a factor of the range, sheared by up to so many degrees; one bilinear interpolation for all of it |
 /// | `rotate(degrees)`, `translate(share)`, `scale(min, max)`, `shear(degrees)` | one of these alone |
 /// | `jitter(brightness=0, contrast=0, saturation=0, hue=0)` | torchvision's `ColorJitter`: factors of 1 ± these; the hue turned by up to this part of the circle, at most 0.5 |
 /// | `brightness(x)`, `contrast(x)`, `saturation(x)`, `hue(x)` | one of these alone |
@@ -85,6 +87,18 @@ struct Picture<'a> {
     shape: Shape,
 }
 
+/// Which operations the names of presets stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presets {
+    /// Those for pictures.
+    #[default]
+    Pictures,
+    /// The same without flips, for pictures whose mirror images may mean something else.
+    Unflipped,
+    /// Those for small grey pictures: writing and the like. None flips.
+    Simple,
+}
+
 /// The names of the presets.
 const PRESETS: [&str; 4] = ["none", "light", "standard", "strong"];
 
@@ -94,24 +108,17 @@ impl Augmentation {
         Self::default()
     }
 
-    /// What suits data of a kind, where the user asks for nothing: `standard` for pictures, `none` for writing (`ink`),
-    /// whose signs are not the same when they are mirrored.
-    pub fn usual(ink: bool) -> Self {
-        let name = if ink { "none" } else { "standard" };
-        Self::preset(name, ink).unwrap_or_default()
-    }
-
-    /// The preset of this name for pictures, or for writing (`ink`), where no preset flips.
-    pub fn preset(name: &str, ink: bool) -> Option<Self> {
+    /// The preset of this name.
+    pub fn preset(name: &str, presets: Presets) -> Option<Self> {
         let crop = |padding, mode| Operation::Crop(Crop { padding, mode });
-        let writing = |degrees, translate, scale, shear| {
+        let simple = |degrees, translate, scale, shear| {
             Operation::Affine(Affine {
                 rotate: degrees,
                 translate,
                 scale,
                 shear,
-                // Goes on with the paper, whatever its colour.
-                mode: Border::Edge,
+                // Goes on with the ground, whatever its colour.
+                mode: Border::Replicate,
             })
         };
         let jitter = Jitter {
@@ -119,36 +126,48 @@ impl Augmentation {
             contrast: 0.3,
             ..Jitter::default()
         };
-        let operations = match (name, ink) {
+        let erase = Erase {
+            probability: 0.25,
+            ..Erase::default()
+        };
+        let is_simple = presets == Presets::Simple;
+        let operations = match (name, is_simple) {
             ("none", _) => vec![],
-            ("light", true) => vec![crop(1.0 / 14.0, Border::Edge)],
-            ("light", false) => vec![Operation::Flip(0.5), crop(0.0625, Border::Reflect)],
-            ("standard", true) => vec![writing(10.0, 0.075, [0.9, 1.1], 5.0)],
-            ("standard", false) => vec![Operation::Flip(0.5), crop(0.125, Border::Reflect)],
+            ("light", true) => vec![crop(1.0 / 14.0, Border::Replicate)],
+            ("light", false) => vec![crop(0.0625, Border::Reflect)],
+            ("standard", true) => vec![simple(10.0, 0.075, [0.9, 1.1], 5.0)],
+            ("standard", false) => vec![crop(0.125, Border::Reflect)],
             ("strong", true) => vec![
-                writing(15.0, 0.1, [0.8, 1.2], 15.0),
+                simple(15.0, 0.1, [0.8, 1.2], 15.0),
                 Operation::Jitter(jitter),
             ],
             ("strong", false) => vec![
-                Operation::Flip(0.5),
                 crop(0.125, Border::Reflect),
                 Operation::Trivial,
-                Operation::Erase(Erase {
-                    probability: 0.25,
-                    ..Erase::default()
-                }),
+                Operation::Erase(erase),
             ],
             _ => return None,
         };
-        Some(Self { operations })
+        let flips = presets == Presets::Pictures && name != "none";
+        let flip = flips.then_some(Operation::Flip(0.5));
+        Some(Self {
+            operations: flip.into_iter().chain(operations).collect(),
+        })
     }
 
-    /// Reads the text form; the names of presets mean those for writing if `ink` is set, else those for pictures.
+    /// Reads the text form; what the names of presets stand for is said by `presets`.
     ///
     /// # Errors
     /// [`Error::Augmentation`] for a name that is no operation, a setting that there is not, or a number out of its range.
-    pub fn parse(text: &str, ink: bool) -> Result<Self> {
-        text::parse(text, ink)
+    pub fn parse(text: &str, presets: Presets) -> Result<Self> {
+        text::parse(text, presets)
+    }
+
+    /// Whether it shows mirror images.
+    pub fn flips(&self) -> bool {
+        self.operations.iter().any(
+            |operation| matches!(operation, Operation::Flip(probability) if *probability > 0.0),
+        )
     }
 
     /// Whether pictures stay as they are.
@@ -260,7 +279,7 @@ impl FromStr for Augmentation {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::parse(text, false)
+        Self::parse(text, Presets::Pictures)
     }
 }
 

@@ -1,13 +1,16 @@
 //! What is done about picture files that cannot be read.
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use serde::{Serialize, Serializer};
 
+use crate::data::csv::is_table;
 use crate::formats::atomic::folder_of;
-use crate::{Error, Result};
+use crate::formats::regular;
+use crate::{Error, Result, shown};
 
 /// What is done about picture files that cannot be read. All files are read once before training, so that none ends it later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +20,8 @@ pub enum BadFiles {
     Fail,
     /// They are listed and left out.
     Skip,
-    /// They are listed and moved into the folder `DATA.quarantine` beside the data. What can no longer be read later is left out.
+    /// They are listed and moved into the folder `DATA.quarantine` beside the data; a table, and what lies outside of the data, stays where
+    /// it is. What can no longer be read later is left out.
     Quarantine,
 }
 
@@ -105,7 +109,7 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
     let mut lines: Vec<String> = bad
         .iter()
         .take(SHOWN)
-        .map(|bad| format!("  {}: {}", bad.path.display(), bad.problem))
+        .map(|bad| format!("  {}: {}", shown(&bad.path), bad.problem))
         .collect();
     if bad.len() > SHOWN {
         lines.push(format!(
@@ -126,27 +130,39 @@ fn quarantined(root: &Path, bad: BadFile) -> BadFile {
             quarantined: Some(target),
             ..bad
         },
-        Err(error) => BadFile {
-            problem: format!("{}; it cannot be moved: {error}", bad.problem),
+        Err(why) => BadFile {
+            problem: format!("{}; not moved: {why}", bad.problem),
             ..bad
         },
     }
 }
 
-fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    let root = root.canonicalize()?;
-    // A link is moved, and not what it leads to, which may lie anywhere.
-    let name = path.file_name().unwrap_or_default();
-    let path = folder_of(path).canonicalize()?.join(name);
-    // The places of what a table names are those beside it. A file from elsewhere goes in by its name alone.
+/// Where the file was moved, or why it stays.
+fn quarantine(root: &Path, path: &Path) -> std::result::Result<PathBuf, String> {
+    if is_table(path) {
+        return Err("it is a table".into());
+    }
+    let Some(place) = place(root, path) else {
+        return Err("it lies outside of the data's folder".into());
+    };
+    moved(root, path, &place).map_err(|error| error.to_string())
+}
+
+/// Where in the folder of the data at `root` a file lies; `None` where it lies outside, or its folder does not exist. A link counts, and
+/// not what it leads to.
+fn place(root: &Path, path: &Path) -> Option<PathBuf> {
+    // The data of a table begin at its folder.
     let top = match root.is_dir() {
-        true => &root,
-        false => root.parent().unwrap_or(&root),
+        true => root,
+        false => folder_of(root),
     };
-    let place = match path.strip_prefix(top) {
-        Ok(place) => place,
-        Err(_) => Path::new(path.file_name().unwrap_or_default()),
-    };
+    let path = folder_of(path).canonicalize().ok()?.join(path.file_name()?);
+    let place = path.strip_prefix(top.canonicalize().ok()?);
+    place.ok().map(Path::to_owned)
+}
+
+fn moved(root: &Path, path: &Path, place: &Path) -> io::Result<PathBuf> {
+    let root = root.canonicalize()?;
     let target = (1..)
         .map(|number| {
             let mut target = folder(&root).join(place).into_os_string();
@@ -158,10 +174,12 @@ fn quarantine(root: &Path, path: &Path) -> io::Result<PathBuf> {
         .find(|target| target.symlink_metadata().is_err())
         .expect("one of infinitely many names is free");
     fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))?;
-    match fs::rename(&path, &target) {
+    match fs::rename(path, &target) {
         // The data is a link to another disk, or the picture lies on one.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let moved = fs::copy(&path, &target).and_then(|_| fs::remove_file(&path));
+            let copied = regular::open(path)
+                .and_then(|mut file| io::copy(&mut file, &mut File::create_new(&target)?));
+            let moved = copied.and_then(|_| fs::remove_file(path));
             if moved.is_err() {
                 // The file stays where it is, and there only.
                 let _ = fs::remove_file(&target);
@@ -188,13 +206,14 @@ pub(super) fn is_quarantine(name: &OsStr) -> bool {
 /// Whether the picture that a table calls `name` was moved away, by a run on the table or on its folder.
 pub(super) fn is_quarantined(table: &Path, name: &Path) -> bool {
     let is_beside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-    let place = match name.components().all(is_beside) {
-        true => name,
-        false => Path::new(name.file_name().unwrap_or_default()),
+    // The folder that it lay in may be gone.
+    let by_name = || name.components().all(is_beside).then(|| name.to_owned());
+    let Some(place) = place(table, &folder_of(table).join(name)).or_else(by_name) else {
+        return false;
     };
     [table, folder_of(table)].into_iter().any(|root| {
         root.canonicalize()
-            .and_then(|root| folder(&root).join(place).symlink_metadata())
+            .and_then(|root| folder(&root).join(&place).symlink_metadata())
             .is_ok_and(|moved| !moved.is_dir())
     })
 }

@@ -4,7 +4,11 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::{BadFiles, Dataset, Splits, cifar, csv, folder, idx, mnist, npz, picture};
+use crate::data::names::listed;
+use crate::data::{
+    BadFiles, Dataset, Splits, ValueRange, cifar, csv, folder, idx, mnist, npz, picture,
+};
+use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
 /// What was found at a path.
@@ -16,7 +20,7 @@ use crate::{Error, Result, Shape};
 pub(crate) enum Found {
     /// Picture files and their classes; nothing of them was read.
     Files(Catalogue),
-    /// Arrays of pictures of one shape, read as they were found.
+    /// Arrays of pictures of one shape, read as they were found; the training part is empty where there are others only.
     Arrays(Splits),
 }
 
@@ -31,10 +35,14 @@ pub(crate) struct Catalogue {
     pub(crate) classes: Vec<String>,
     /// The files, in an order that depends on nothing but their names.
     pub(crate) files: Vec<File>,
+    /// The folders of the classes; none where a table names the files.
+    pub(crate) folders: Vec<ClassFolder>,
     /// What was ignored and why, counted, one line for each reason.
     pub(crate) notes: Vec<String>,
     /// The table that names files which are missing, and which: they are among the files, and bad.
     pub(crate) missing: Option<(PathBuf, String)>,
+    /// Where all files are of one class, from which nothing can be learnt: what is wrong, and of which file or folder.
+    pub(crate) one_class: Option<(PathBuf, String)>,
 }
 
 impl Catalogue {
@@ -56,6 +64,17 @@ impl Catalogue {
 /// A picture file of a [`Catalogue`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its class, as an index into [`Catalogue::classes`].
+    pub(crate) label: usize,
+    /// The part of the data that it belongs to; `None` where the data is not divided.
+    pub(crate) part: Option<Part>,
+}
+
+/// A folder whose pictures are of one class and part.
+#[derive(Clone, Debug)]
+pub(crate) struct ClassFolder {
     /// Where it is.
     pub(crate) path: PathBuf,
     /// Its class, as an index into [`Catalogue::classes`].
@@ -136,12 +155,31 @@ fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>
     format!("{form}, {classes} classes, {counts} {images}{shape}{names}")
 }
 
-/// Finds out by looking what is at `path`, or what the name `mnist` means.
+/// As [`find_of_known_classes`], for whoever knows no classes but those that are there.
 ///
 /// # Errors
-/// [`Error::DataForm`] when no known form is there or it has fewer than two classes; [`Error::Io`] when a folder cannot be
-/// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
+/// As of that function, and [`Error::DataForm`] for fewer than two classes.
 pub(crate) fn find(path: &Path) -> Result<Found> {
+    match find_of_known_classes(path, None)? {
+        Found::Files(Catalogue {
+            one_class: Some((path, why)),
+            ..
+        }) => Err(problem(&path, why)),
+        Found::Arrays(splits) => {
+            splits.train.check_classes()?;
+            Ok(Found::Arrays(splits))
+        }
+        found => Ok(found),
+    }
+}
+
+/// Finds out by looking what is at `path`, or what the name `mnist` means; also data of a single class, to judge a model by, which knows the
+/// classes, and was trained on arrays of the range `remembered`, if it was.
+///
+/// # Errors
+/// [`Error::DataForm`] when no known form is there; [`Error::Io`] when a folder cannot be
+/// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
+pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
         let mut splits = mnist()?;
         if path.is_dir() {
@@ -164,9 +202,9 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
         },
     })?;
     let mut found = if metadata.is_dir() {
-        in_folder(path)?
+        in_folder(path, remembered)?
     } else if metadata.is_file() {
-        in_file(path)?
+        in_file(path, remembered)?
     } else {
         return Err(problem(path, "it is neither a file nor a folder"));
     };
@@ -197,7 +235,7 @@ fn classes_called_alike(classes: &[String]) -> Vec<String> {
 }
 
 /// What a folder holds, told by the names in it.
-fn in_folder(path: &Path) -> Result<Found> {
+fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let contents = folder::contents(path)?;
     if let Some((train, test)) = idx::find(path, &contents)? {
         return idx::open(&train, test.as_deref()).map(Found::Arrays);
@@ -212,11 +250,17 @@ fn in_folder(path: &Path) -> Result<Found> {
         ));
     }
     if let Some(table) = csv::find(&contents) {
-        let mut catalogue = csv::open(&table)?;
+        let mut catalogue = match csv::open(&table, remembered)? {
+            Found::Files(catalogue) => catalogue,
+            pixels => return Ok(pixels),
+        };
         catalogue.name = name_of(path);
         catalogue
             .notes
             .extend(csv::left_out(&table, &catalogue, &contents));
+        catalogue
+            .notes
+            .extend(not_class_folders(path, &table, contents));
         return Ok(Found::Files(catalogue));
     }
     if let ([], [file]) = (&contents.folders[..], &contents.files[..])
@@ -224,7 +268,7 @@ fn in_folder(path: &Path) -> Result<Found> {
             .extension()
             .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
     {
-        return npz::open(file).map(Found::Arrays);
+        return npz::open(file, remembered).map(Found::Arrays);
     }
     let tables = contents.files.iter().filter(|file| csv::is_table(file));
     let tables: Vec<String> = tables.map(|table| name_of(table)).collect();
@@ -240,10 +284,25 @@ fn in_folder(path: &Path) -> Result<Found> {
     folder::find(path, contents).map(Found::Files)
 }
 
+/// What to say where a folder with a table holds class folders too.
+fn not_class_folders(path: &Path, table: &Path, contents: folder::Contents) -> Option<String> {
+    let folders = folder::find(path, contents).ok()?;
+    let filled = folders.classes.iter().zip(0..);
+    let filled = filled.filter(|(_, label)| folders.files.iter().any(|file| file.label == *label));
+    let filled: Vec<&str> = filled.map(|(class, _)| class.as_str()).collect();
+    (filled.len() > 1).then(|| {
+        format!(
+            "the table {} says what the classes are; the class folders beside it ({}) do not, and count once it is moved away",
+            name_of(table),
+            listed(filled)
+        )
+    })
+}
+
 /// What a single file holds, told by its first bytes, and by its name where those say nothing.
-fn in_file(path: &Path) -> Result<Found> {
+fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let mut start = Vec::new();
-    std::fs::File::open(path)
+    regular::open(path)
         .and_then(|file| file.take(16).read_to_end(&mut start))
         .map_err(|source| Error::Io {
             action: "read",
@@ -257,10 +316,10 @@ fn in_file(path: &Path) -> Result<Found> {
         return idx::open(path, test.as_deref()).map(Found::Arrays);
     }
     if name.to_lowercase().ends_with(".npz") {
-        return npz::open(path).map(Found::Arrays);
+        return npz::open(path, remembered).map(Found::Arrays);
     }
     if csv::is_table(path) {
-        return csv::open(path).map(Found::Files);
+        return csv::open(path, remembered);
     }
     Err(problem(
         path,
@@ -332,7 +391,7 @@ pub(super) fn name_of(path: &Path) -> String {
 }
 
 /// A number with commas between its thousands.
-pub(super) fn thousands(number: usize) -> String {
+pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

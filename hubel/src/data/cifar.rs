@@ -116,6 +116,7 @@ pub(super) fn open(root: &Path, files: &Cifar) -> Result<Splits> {
     let part = |paths: &[PathBuf]| -> Result<Dataset> {
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for path in paths {
+            check_length(limit::length(path)?, files.variant, path)?;
             let bytes = limit::read_file(path)?;
             let (more_pixels, more_labels) = parse(&bytes, files.variant, classes.len(), path)?;
             pixels.extend(more_pixels);
@@ -156,6 +157,22 @@ fn class_names(files: &Cifar) -> Result<Vec<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
+/// Refuses a file of so many bytes that is no whole number of records.
+fn check_length(length: u64, variant: Variant, path: &Path) -> Result<()> {
+    let record = variant.record() as u64;
+    if length > 0 && length.is_multiple_of(record) {
+        return Ok(());
+    }
+    Err(Error::DataFile {
+        path: path.to_owned(),
+        problem: format!(
+            "it has {length} bytes, not a multiple of {record} ({} of label and 3×32×32 of picture) as {} have; it is truncated or something else, copy or download it again",
+            variant.label_bytes(),
+            variant.form(),
+        ),
+    })
+}
+
 /// Pixels `[n, 32, 32, 3]` and labels out of the bytes of one file; `path` is for messages. Takes as much memory as the bytes.
 ///
 /// # Errors
@@ -170,15 +187,8 @@ pub(super) fn parse(
         path: path.to_owned(),
         problem,
     };
+    check_length(bytes.len() as u64, variant, path)?;
     let record = variant.record();
-    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
-        return Err(error(format!(
-            "it has {} bytes, not a multiple of {record} ({} of label and 3×32×32 of picture) as {} have; it is truncated or something else, copy or download it again",
-            bytes.len(),
-            variant.label_bytes(),
-            variant.form(),
-        )));
-    }
     let count = bytes.len() / record;
     let mut pixels = Vec::with_capacity(count * 3 * PLANE);
     let mut labels = Vec::with_capacity(count);

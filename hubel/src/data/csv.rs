@@ -1,37 +1,52 @@
-//! Tables of pictures: a line for each with its path, its class and, in some, its part.
+//! Tables of pictures: a line for each with its path, its class and, in some, its part; or with its pixels.
+mod allowance;
 mod columns;
+mod dialect;
+mod files;
+mod lines;
+mod pixels;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use ::csv::{ReaderBuilder, StringRecord, Trim};
+use ::csv::StringRecord;
 
-use crate::data::bad_files::is_quarantined;
-use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
+use crate::data::LONGEST_CLASS;
+use crate::data::catalogue::{Catalogue, File, Found, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
+use crate::data::names::{composed, natural_order};
+use crate::data::{ValueRange, labelled};
+use crate::error::shortened;
 use crate::formats::atomic::folder_of;
+use crate::formats::regular;
 use crate::{Error, Result};
 use columns::Columns;
+use lines::{Lines, line_of};
+use pixels::{PixelColumns, Pixels};
 
 /// The largest table that is read, in bytes: several million pictures.
 const LARGEST_TABLE: u64 = 1 << 30;
 
+/// Pictures of a table at most: what is kept of each takes up to half a kilobyte, and a gigabyte of short lines could name 100 millions.
+const MOST_PICTURES: usize = 20_000_000;
+
 /// So many lines of a kind are named; the others are counted.
 const NAMED: usize = 3;
 
-/// Reads the table at `path`, whose pictures' paths begin at its folder, without opening a picture.
+/// Reads the table at `path`, whose pictures' paths begin at its folder, without opening a picture; or all of it, where it holds the
+/// pixels themselves, in the range that they tell or in the `remembered` one of a model.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::DataFile`] with the line when it is no table, a line is incomplete, a part
 /// unknown or a picture missing; [`Error::DataForm`] when there are fewer than two classes.
-pub(super) fn open(path: &Path) -> Result<Catalogue> {
+pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let failed = |source| Error::Io {
         action: "read",
         path: path.to_owned(),
         source,
     };
-    let file = std::fs::File::open(path).map_err(failed)?;
+    let file = regular::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if length > LARGEST_TABLE {
         return Err(Error::DataFile {
@@ -41,87 +56,59 @@ pub(super) fn open(path: &Path) -> Result<Catalogue> {
             ),
         });
     }
-    read(BufReader::new(file), path)
+    read(BufReader::new(file), path, remembered)
 }
 
 /// As [`open`], from any reader of bounded length.
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn read(reader: impl BufRead, path: &Path) -> Result<Catalogue> {
+pub(super) fn read(
+    reader: impl BufRead,
+    path: &Path,
+    remembered: Option<ValueRange>,
+) -> Result<Found> {
     let mut table = Table::new(path);
-    let (delimiter, mut reader) = delimiter(reader, path)?;
-    let mut lines = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(&mut reader);
-    let mut record = StringRecord::new();
-    let mut columns: Option<Columns> = None;
-    loop {
-        let more = lines
-            .read_record(&mut record)
-            .map_err(|error| table.unreadable(&error))?;
-        if !more {
-            break;
-        }
-        let line = record.position().map_or(0, |position| position.line());
-        match &columns {
-            Some(columns) => table.line(columns, &record, line)?,
-            None => {
-                let exists = |name: &str| table.existing(name).is_some();
-                let (found, is_header) =
-                    Columns::find(&record, exists).map_err(|problem| table.error(problem))?;
-                if !is_header {
-                    table.line(&found, &record, line)?;
-                }
-                columns = Some(found);
-            }
-        }
-    }
-    table.catalogue()
-}
-
-/// The character between the fields, told by the first line, and the text without a byte order mark.
-fn delimiter<R: BufRead>(mut reader: R, path: &Path) -> Result<(u8, impl Read)> {
-    let failed = |source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let mut lines = Lines::new(reader, path)?;
     let mut start = Vec::new();
-    reader
-        .by_ref()
-        .take(1 << 16)
-        .read_until(b'\n', &mut start)
-        .map_err(failed)?;
-    let refused = |problem: &str| {
-        Err(Error::DataFile {
-            path: path.to_owned(),
-            problem: problem.to_owned(),
-        })
+    while start.len() < 2
+        && let Some(record) = lines.next()?
+    {
+        start.push(record.clone());
+    }
+    let Some(first) = start.first() else {
+        return table.catalogue().map(Found::Files);
     };
-    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
-        return refused("it is written in UTF-16; save it as `CSV UTF-8`");
-    }
-    if start.contains(&0) {
-        return refused("it is no text; a table has a line for each picture: path,label");
-    }
-    if start.starts_with(b"\xef\xbb\xbf") {
-        start.drain(..3);
-    }
-    let mut quoted = false;
-    let mut counts = [(b'\t', 0), (b',', 0), (b';', 0)];
-    for &byte in &start {
-        quoted ^= byte == b'"';
-        for (delimiter, count) in &mut counts {
-            *count += usize::from(!quoted && byte == *delimiter);
+    let second = start.get(1);
+    if let Some(columns) =
+        PixelColumns::find(first, second).map_err(|problem| table.error(problem))?
+    {
+        let skipped = usize::from(columns.has_header);
+        let mut pixels = Pixels::new(columns);
+        for record in &start[skipped..] {
+            pixels
+                .line(record, line_of(record))
+                .map_err(|problem| table.error(problem))?;
         }
+        while let Some(record) = lines.next()? {
+            pixels
+                .line(record, line_of(record))
+                .map_err(|problem| table.error(problem))?;
+        }
+        let (name, parts) = (name_of(path), pixels.labelled());
+        return labelled::splits("table of pixels", &name, path, parts, remembered)
+            .map(Found::Arrays);
     }
-    let best = counts.iter().rev().max_by_key(|(_, count)| *count);
-    let delimiter = best.map_or(b',', |(delimiter, _)| *delimiter);
-    Ok((delimiter, std::io::Cursor::new(start).chain(reader)))
+    let exists = |name: &str| table.existing(name).is_some();
+    let (columns, has_header) =
+        Columns::find(first, second, exists).map_err(|problem| table.error(problem))?;
+    for record in &start[usize::from(has_header)..] {
+        table.line(&columns, record, line_of(record))?;
+    }
+    while let Some(record) = lines.next()? {
+        table.line(&columns, record, line_of(record))?;
+    }
+    table.catalogue().map(Found::Files)
 }
 
 /// What was read of a table so far.
@@ -161,35 +148,8 @@ impl<'a> Table<'a> {
     fn error(&self, problem: impl Into<String>) -> Error {
         Error::DataFile {
             path: self.path.to_owned(),
-            problem: problem.into(),
+            problem: shortened(problem.into()),
         }
-    }
-
-    fn unreadable(&self, error: &::csv::Error) -> Error {
-        let line = error.position().map_or(0, |position| position.line());
-        self.error(match error.kind() {
-            ::csv::ErrorKind::Utf8 { .. } => {
-                format!("line {line} is not UTF-8; save the table as `CSV UTF-8`")
-            }
-            _ => format!("{error}"),
-        })
-    }
-
-    /// The path of a file that the table names, if it exists; backslashes of Windows are understood.
-    fn existing(&self, name: &str) -> Option<PathBuf> {
-        let is_file =
-            |path: &PathBuf| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let path = self.folder.join(name);
-        if is_file(&path) {
-            return Some(path);
-        }
-        let path = self.folder.join(name.replace('\\', "/"));
-        (name.contains('\\') && is_file(&path)).then_some(path)
-    }
-
-    /// Whether an earlier run has moved the file away that the table names so.
-    fn is_quarantined(&self, name: &str) -> bool {
-        is_quarantined(self.path, Path::new(&name.replace('\\', "/")))
     }
 
     /// Takes in one line.
@@ -207,10 +167,21 @@ impl<'a> Table<'a> {
             }
         };
         let name = field(columns.path, "path")?;
-        let class = field(columns.label, "label")?;
+        let class = columns.label.class(record).map_err(|problem| {
+            self.error(format!(
+                "line {line} has {problem}; complete the line or delete it"
+            ))
+        })?;
         if class.contains(['\n', '\r']) {
             return Err(self.error(format!(
                 "line {line} has a label that goes on over several lines; close its quote, or delete it"
+            )));
+        }
+        if class.len() > LONGEST_CLASS {
+            return Err(self.error(format!(
+                "line {line} has a label of {} bytes, and names of up to {LONGEST_CLASS} are read; name the column of the classes `label` in \
+                 the first line",
+                class.len()
             )));
         }
         let part = match columns.split {
@@ -240,6 +211,12 @@ impl<'a> Table<'a> {
                 self.folder.join(name)
             }
         };
+        if self.files.len() == MOST_PICTURES {
+            return Err(self.error(format!(
+                "it names more than {} pictures; divide it",
+                thousands(MOST_PICTURES)
+            )));
+        }
         let label = self.label(class);
         let file = File { path, label, part };
         match self.places.get(&file.path) {
@@ -258,11 +235,12 @@ impl<'a> Table<'a> {
 
     /// The number of a class, in the order in which they are named.
     fn label(&mut self, class: &str) -> usize {
-        if let Some(&label) = self.labels.get(class) {
+        let class = composed(class);
+        if let Some(&label) = self.labels.get(&class) {
             return label;
         }
-        self.labels.insert(class.to_owned(), self.classes.len());
-        self.classes.push(class.to_owned());
+        self.labels.insert(class.clone(), self.classes.len());
+        self.classes.push(class);
         self.classes.len() - 1
     }
 
@@ -296,19 +274,20 @@ impl<'a> Table<'a> {
         if self.missing_count > 0 && self.missing_count >= self.files.len() {
             return Err(self.error(self.missing_files()));
         }
-        if self.classes.len() < 2 {
-            let found = match &self.classes[..] {
-                [] => "it names no picture".to_owned(),
-                [class, ..] => format!(
-                    "all of its {} pictures are `{class}`",
-                    thousands(self.files.len())
-                ),
-            };
+        if self.classes.is_empty() {
             return Err(problem(
                 self.path,
-                format!("{found}; a classifier needs at least two classes"),
+                "it names no picture; a classifier needs at least two classes",
             ));
         }
+        let one_class = (self.classes.len() == 1).then(|| {
+            let problem = format!(
+                "all of its {} pictures are `{}`; a classifier needs at least two classes",
+                thousands(self.files.len()),
+                self.classes[0]
+            );
+            (self.path.to_owned(), problem)
+        });
         if self.classes.len() == self.files.len() && self.files.len() > 20 {
             return Err(self.error(format!(
                 "each of its {} pictures has a class of its own, such as `{}`; name the column of the classes `label` in the first line",
@@ -316,17 +295,8 @@ impl<'a> Table<'a> {
                 self.classes[0]
             )));
         }
-        // Numbers in their order, else by name, as class folders are.
         let mut order: Vec<usize> = (0..self.classes.len()).collect();
-        let numbers: Option<Vec<i64>> = self
-            .classes
-            .iter()
-            .map(|class| class.parse().ok())
-            .collect();
-        match numbers {
-            Some(numbers) => order.sort_by_key(|&label| (numbers[label], &self.classes[label])),
-            None => order.sort_by_key(|&label| &self.classes[label]),
-        }
+        order.sort_by(|&one, &other| natural_order(&self.classes[one], &self.classes[other]));
         let mut places = vec![0; order.len()];
         order
             .iter()
@@ -364,8 +334,10 @@ impl<'a> Table<'a> {
                 .map(|&label| self.classes[label].clone())
                 .collect(),
             files: self.files,
+            folders: Vec::new(),
             notes,
             missing,
+            one_class,
         })
     }
 
@@ -373,7 +345,10 @@ impl<'a> Table<'a> {
         let named: Vec<String> = self
             .missing
             .iter()
-            .map(|(line, name)| format!("{name} (line {line})"))
+            .map(|(line, name)| match self.folder.join(name).exists() {
+                true => format!("{name} (line {line}; it is a folder, a pipe or a device)"),
+                false => format!("{name} (line {line})"),
+            })
             .collect();
         let more = match self.missing_count - named.len() {
             0 => String::new(),
@@ -383,29 +358,14 @@ impl<'a> Table<'a> {
             .missing
             .first()
             .and_then(|(_, name)| self.elsewhere(name))
-            .map_or_else(String::new, |found| format!(", and {found} is there"));
-        format!(
+            .map_or_else(String::new, |found| format!(", and {found}"));
+        shortened(format!(
             "{} of its {} files {} missing: {}{more}; paths begin at the folder of the table{hint}",
             thousands(self.missing_count),
             thousands(self.files.len()),
             if self.missing_count == 1 { "is" } else { "are" },
             named.join(", "),
-        )
-    }
-
-    /// Where a file lies that the table names without its folder or its ending.
-    fn elsewhere(&self, name: &str) -> Option<String> {
-        let folders = super::folder::contents(self.folder)
-            .map_or_else(|_| Vec::new(), |contents| contents.folders);
-        let names = folders
-            .iter()
-            .filter_map(|folder| folder.file_name()?.to_str());
-        let prefixes = std::iter::once(String::new())
-            .chain(names.take(100).map(|folder| format!("{folder}/")));
-        let endings = ["", ".jpg", ".png", ".jpeg"];
-        let mut tried =
-            prefixes.flat_map(|prefix| endings.map(|ending| format!("{prefix}{name}{ending}")));
-        tried.find(|name| self.existing(name).is_some())
+        ))
     }
 }
 
@@ -452,27 +412,23 @@ pub(super) fn is_table(path: &Path) -> bool {
     ending.eq_ignore_ascii_case("csv") || ending.eq_ignore_ascii_case("tsv")
 }
 
-/// Whether a table names both its columns and, in its second line, a file that exists.
+/// Whether a table names both its columns and, in its second line, a file that exists; or the columns of its pixels.
 fn first_line_names_columns(path: &Path) -> Result<bool> {
     let table = Table::new(path);
-    let file = std::fs::File::open(path).map_err(|source| Error::Io {
+    let file = regular::open(path).map_err(|source| Error::Io {
         action: "read",
         path: path.to_owned(),
         source,
     })?;
     // As much as two lines may take.
-    let (delimiter, reader) = delimiter(BufReader::new(file.take(1 << 20)), path)?;
-    let mut lines = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(reader);
-    let mut records = lines.records();
-    let (Some(Ok(first)), Some(Ok(second))) = (records.next(), records.next()) else {
+    let mut lines = Lines::new(BufReader::new(file.take(1 << 20)), path)?;
+    let (Some(first), Some(second)) = (lines.next()?.cloned(), lines.next()?) else {
         return Ok(false);
     };
-    let Some(columns) = Columns::named(&first) else {
+    if let Ok(Some(pixels)) = PixelColumns::find(&first, Some(second)) {
+        return Ok(pixels.has_header);
+    }
+    let Some(columns) = Columns::named(&first, Some(second)) else {
         return Ok(false);
     };
     Ok(second

@@ -21,6 +21,8 @@ pub struct Division {
     /// The smallest hashes of the samples that were trained on: other data of which one sample has one of these holds training samples
     /// (a sketch as of Broder's min-wise hashing, 1997).
     pub sketch: Vec<u64>,
+    /// What this data calls the model's classes, where they were given other names; else empty.
+    pub labels: Vec<String>,
 }
 
 /// Hashes of a sketch: data that holds a tenth of the training samples is recognised with probability 1 − 0.9⁶⁴ = 99.9 %.
@@ -42,6 +44,7 @@ impl Division {
             test: if splits.test.is_some() { 0.0 } else { test },
             seed,
             sketch: Vec::new(),
+            labels: Vec::new(),
         };
         let parts = division.parts(&splits.train, &fingerprints);
         let train = subset(&splits.train, &parts, Part::Train);

@@ -1,15 +1,10 @@
 //! Whether a picture file is whole: decoders are lenient, and fill what is missing with grey.
+use crate::data::jpeg;
 
 /// What is missing at the end of a file, or damaged on the way there, if something is: of JPEG, PNG, GIF, WebP, BMP and binary PNM. Of other contents nothing is known.
 pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
     let (ends, what) = match bytes {
-        [0xff, 0xd8, .., 0xff, 0xd9] if jpeg_ends(bytes) != Some(true) => {
-            return Some(format!(
-                "a segment of the JPEG is damaged: its length goes beyond the file's {} bytes",
-                bytes.len()
-            ));
-        }
-        [0xff, 0xd8, ..] => (jpeg_ends(bytes), "the marker that ends a JPEG (EOI)"),
+        [0xff, 0xd8, ..] => return jpeg::missing(bytes),
         [0x89, b'P', b'N', b'G', ..] => (png_ends(bytes), "the chunk that ends a PNG (IEND)"),
         [b'G', b'I', b'F', b'8', ..] => (gif_ends(bytes), "the byte that ends a GIF"),
         [b'R', b'I', b'F', b'F', ..] => {
@@ -40,26 +35,6 @@ fn little_endian(bytes: &[u8], at: usize) -> Option<usize> {
             .iter()
             .rfold(0, |number, &byte| number << 8 | usize::from(byte)),
     )
-}
-
-/// From marker to marker (ITU T.81, B.1): a segment tells its length, and coded data has no marker but RST in it.
-fn jpeg_ends(bytes: &[u8]) -> Option<bool> {
-    let mut at = 2;
-    loop {
-        // Fill bytes may come before a marker; what is no marker where one is due is left to the decoder, which skips it too.
-        at += memchr::memchr(0xff, bytes.get(at..)?)?;
-        let marker = *bytes.get(at + 1)?;
-        if matches!(marker, 0 | 0xff) {
-            at += 1;
-            continue;
-        }
-        at += 2;
-        match marker {
-            0xd9 => return Some(true),
-            0x01 | 0xd0..=0xd8 => {}
-            _ => at += big_endian(bytes, at, 2)?,
-        }
-    }
 }
 
 fn png_ends(bytes: &[u8]) -> Option<bool> {

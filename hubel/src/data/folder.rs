@@ -1,17 +1,27 @@
-//! Listing pictures in class folders: `root/class/**`, or `root/{train,val,test}/class/**`.
+//! Listing pictures in class folders: `root/class/**`, `root/{train,val,test}/class/**`, or `root/class/{train,val,test}/**`.
+mod parts;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::bad_files::is_quarantine;
-use crate::data::catalogue::{Catalogue, File, Part, name_of, problem, thousands};
+use crate::data::catalogue::{Catalogue, ClassFolder, File, Part, name_of, problem, thousands};
 use crate::data::ignored::{Ignored, Reason};
+use crate::data::names::{composed, natural_order};
 use crate::data::picture;
-use crate::{Error, Result};
+use crate::formats::regular;
+use crate::{Error, Result, one_line, shown};
+use parts::{Divided, Inner, Layout};
+
+pub(crate) use parts::{part_called, part_within};
 
 /// The form of data in class folders, for people.
 pub(super) const FORM: &str = "class folders";
+
+/// The form of pictures that lie in no class folder, for the folder may be one itself: what a model knows is called so.
+pub(super) const CLASS_FOLDER: &str = "one class folder";
 
 /// Endings of pictures that are not read, of which a user should hear.
 const FOREIGN_ENDINGS: [&str; 11] = [
@@ -40,6 +50,13 @@ pub(super) struct Contents {
     pub(super) files: Vec<PathBuf>,
     /// What belongs to the system.
     pub(super) ignored: Ignored,
+}
+
+impl Contents {
+    /// Whether one of the files is a picture.
+    fn has_pictures(&self) -> bool {
+        self.files.iter().any(|file| passed_over(file).is_none())
+    }
 }
 
 /// Reads a folder.
@@ -122,136 +139,63 @@ fn belongs_to_the_system(name: &OsString) -> bool {
 /// [`Error::DataForm`] when there are fewer than two; [`Error::Io`] when a folder cannot be read.
 pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
     let mut listing = Listing::new(root);
-    let mut note = None;
-    match parts(root, &contents.folders)? {
-        Layout::Divided(parts) => {
+    let mut notes = Vec::new();
+    match parts::layout(root, &contents.folders)? {
+        Layout::Divided(parts, remark) => {
+            notes.extend(remark);
             listing.pass_over(&contents)?;
-            for folder in &contents.folders {
-                if !parts.iter().any(|(_, part, _)| part == folder) {
-                    listing.ignored.note(Reason::Beside, folder);
-                }
+            let is_part = |folder: &PathBuf| parts.iter().any(|part| part.folder == *folder);
+            let beside = contents.folders.iter().filter(|folder| !is_part(folder));
+            for folder in beside {
+                listing.ignored.note(Reason::Beside, folder);
+                notes.extend(taken_for_parts(root, folder, &parts));
             }
-            for (part, _, contents) in parts {
-                listing.class_folders(contents, Some(part))?;
+            for part in parts {
+                listing.class_folders(part.contents, Some(part.part))?;
             }
         }
         Layout::Classes(remark) => {
-            note = remark;
+            notes.extend(remark);
             listing.class_folders(contents, None)?;
         }
     }
     let mut catalogue = listing.catalogue()?;
-    catalogue.notes.extend(note);
+    catalogue.notes.extend(notes);
     Ok(catalogue)
 }
 
-/// What the folders of a data set are.
-enum Layout {
-    /// Some are parts, here with what they contain.
-    Divided(Vec<(Part, PathBuf, Contents)>),
-    /// All are classes; with a note where one could have been a part.
-    Classes(Option<String>),
-}
-
-/// Whether `folders` of `root` are parts or classes.
-///
-/// # Errors
-/// [`Error::DataForm`] where they are neither, or two of them the same part; [`Error::Io`] when a folder cannot be read.
-fn parts(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
-    let mut parts: Vec<(Part, PathBuf, Contents)> = Vec::new();
-    // Folders of pictures that can only be classes, and those that may be parts without classes as well.
-    let (mut class_beside, mut flat) = (None, Vec::new());
-    for folder in folders {
-        let named = part_called(&file_name(folder));
-        if named.is_none() && (class_beside.is_some() || parts.len() > 1) {
-            continue;
-        }
-        let contents = contents(folder)?;
-        let pictures = || {
-            contents
-                .files
-                .iter()
-                .any(|file| passed_over(file).is_none())
-        };
-        let Some(part) = named else {
-            class_beside = pictures().then(|| file_name(folder));
-            continue;
-        };
-        // A folder called `train` may also be the class of trains, which holds pictures itself.
-        if contents.folders.is_empty() || contents.folders.len() == 1 && pictures() {
-            if pictures() {
-                flat.push(file_name(folder));
-            }
-            continue;
-        }
-        if let Some((_, other, _)) = parts.iter().find(|(known, _, _)| *known == part) {
-            return Err(problem(
-                root,
-                format!(
-                    "`{}` and `{}` both hold {part} images; put them together or rename one",
-                    file_name(other),
-                    file_name(folder)
-                ),
-            ));
-        }
-        parts.push((part, folder.clone(), contents));
-    }
-    if flat.len() > 1 && flat.len() == folders.len() {
-        return Err(problem(
-            root,
-            format!(
-                "{} hold pictures and no class folders; classes are folders in each of them, or are named by one table (CSV) of paths and classes beside them",
-                flat.join(" and ")
-            ),
-        ));
-    }
-    parts.sort_by_key(|(part, _, _)| *part);
-    let divided = match &parts[..] {
-        [] => false,
-        // Beside it there may be a `test` whose pictures nobody has labelled.
-        [(Part::Train, _, contents)] => {
-            class_beside.is_none() && (flat.is_empty() || contents.folders.len() > 1)
-        }
-        [_] => folders.len() == 1,
-        [(Part::Train, _, _), ..] => true,
-        _ => folders.len() == parts.len(),
+/// What to say of a folder beside `parts`, if it holds pictures, as a class may.
+fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<String> {
+    let name = file_name(folder);
+    let pictures = match part_called(&name) {
+        // A `test` that nobody has labelled.
+        Some(_) => 0,
+        None => pictures_below(root, std::slice::from_ref(folder)).len(),
     };
-    if divided {
-        return Ok(Layout::Divided(parts));
-    }
-    let taken = |(_, part, _): &(Part, PathBuf, Contents)| {
-        let (part, beside) = (file_name(part), class_beside?);
-        Some(format!(
-            "`{part}` was taken for a class, since `{beside}` beside it holds pictures; if the folders in `{part}` are the classes, move `{beside}` away"
-        ))
+    let advice = match parts {
+        [part] => format!(
+            "rename `{}` if it is a class as well",
+            file_name(&part.folder)
+        ),
+        _ => "move them into the parts if they belong to the data".into(),
     };
-    // `train` may well be the class of trains.
-    let held_out = flat.iter().find_map(|name| {
-        let part = part_called(name).filter(|part| *part != Part::Train)?;
-        Some(format!(
-            "`{name}` was taken for a class like the folders beside it; if it holds {part} images, put class folders into it and the others into a folder `train`"
-        ))
-    });
-    Ok(Layout::Classes(parts.first().and_then(taken).or(held_out)))
-}
-
-/// The part that a folder's name, or a word in a table, stands for.
-pub(crate) fn part_called(name: &str) -> Option<Part> {
-    match name.to_lowercase().as_str() {
-        "train" | "training" => Some(Part::Train),
-        "val" | "valid" | "validation" | "dev" => Some(Part::Validation),
-        "test" | "testing" => Some(Part::Test),
-        _ => None,
-    }
+    (pictures > 0).then(|| {
+        format!(
+            "the pictures in `{name}` ({}) take no part, since the folders beside it were taken for parts of the data; {advice}",
+            thousands(pictures)
+        )
+    })
 }
 
 /// Files and classes as they are found.
 struct Listing<'a> {
     root: &'a Path,
     files: Vec<File>,
+    folders: Vec<ClassFolder>,
     /// Labels by the names of classes, as they were met.
     labels: HashMap<String, usize>,
     ignored: Ignored,
+    notes: Vec<String>,
     /// Pictures that lie beside class folders instead of in one.
     stray_pictures: usize,
     /// `root` and all folders above it: a link that leads there leads in circles.
@@ -263,8 +207,10 @@ impl<'a> Listing<'a> {
         Self {
             root,
             files: Vec::new(),
+            folders: Vec::new(),
             labels: HashMap::new(),
             ignored: Ignored::default(),
+            notes: Vec::new(),
             stray_pictures: 0,
             above: real(root).ancestors().map(Path::to_owned).collect(),
         }
@@ -286,19 +232,19 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Lists each folder as a class of `part`.
+    /// Lists each folder as a class of `part`, or of the parts that the folders in it are called by.
     fn class_folders(&mut self, contents: Contents, part: Option<Part>) -> Result<()> {
         self.pass_over(&contents)?;
-        let mut met = HashSet::new();
         let mut places: HashMap<PathBuf, String> = HashMap::new();
+        let mut classes = Vec::new();
         for folder in contents.folders {
             let place = real(&folder);
             if self.above.contains(&place) {
                 self.ignored.note(Reason::Loop, &folder);
                 continue;
             }
-            let class = file_name(&folder);
-            if let Some(other) = places.insert(place.clone(), class.clone()) {
+            let name = file_name(&folder);
+            if let Some(other) = places.insert(place, name) {
                 return Err(problem(
                     &folder,
                     format!(
@@ -306,33 +252,91 @@ impl<'a> Listing<'a> {
                     ),
                 ));
             }
-            let new = self.labels.len();
-            let label = *self.labels.entry(class.clone()).or_insert(new);
-            if !met.insert(class) {
-                return Err(problem(
-                    &folder,
-                    "its name is not valid Unicode and cannot be told from another class folder's; rename it",
-                ));
+            let contents = self::contents(&folder)?;
+            classes.push((folder, contents));
+        }
+        let inner = parts::inner_layout(self.root, &classes, part.is_some())?;
+        let mut met: HashMap<String, PathBuf> = HashMap::new();
+        for (folder, contents) in classes {
+            let class = composed(&file_name(&folder));
+            if let Some(other) = met.insert(class.clone(), folder.clone()) {
+                self.note_spellings(&class, &other, &folder)?;
             }
-            let mut seen: HashSet<PathBuf> = place.ancestors().map(Path::to_owned).collect();
-            seen.extend(self.above.iter().cloned());
-            self.pictures(folder, label, part, &mut seen)?;
+            let new = self.labels.len();
+            let label = *self.labels.entry(class).or_insert(new);
+            match inner {
+                Inner::Whole => self.class_folder(folder, contents, label, part)?,
+                Inner::Parts => self.divided_class(folder, contents, label)?,
+            }
         }
         Ok(())
     }
 
-    /// Lists all pictures in and below a class folder: those of a folder by name, then those of the folders in it.
-    /// No folder of `seen` is entered, so that links in circles end.
+    /// Notes that two folders are one class, whose name they spell in two ways.
+    fn note_spellings(&mut self, class: &str, one: &Path, other: &Path) -> Result<()> {
+        if one.to_str().is_none() || other.to_str().is_none() {
+            return Err(problem(
+                other,
+                "its name is not valid Unicode and cannot be told from another class folder's; rename it",
+            ));
+        }
+        self.notes.push(format!(
+            "two folders are the class `{class}`: their names differ in how Unicode composes the letters"
+        ));
+        Ok(())
+    }
+
+    /// Lists a class folder that holds a folder for each part.
+    fn divided_class(&mut self, class: PathBuf, contents: Contents, label: usize) -> Result<()> {
+        self.ignored.add(&contents.ignored);
+        for file in &contents.files {
+            self.ignored.note(Reason::Stray, file);
+        }
+        if contents.folders.is_empty() {
+            return self.class_folder(class, Contents::default(), label, None);
+        }
+        for folder in contents.folders {
+            match part_called(&file_name(&folder)) {
+                Some(part) => {
+                    let contents = self::contents(&folder)?;
+                    self.class_folder(folder, contents, label, Some(part))?;
+                }
+                None => self.ignored.note(Reason::Beside, &folder),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the pictures of one class and part.
+    fn class_folder(
+        &mut self,
+        folder: PathBuf,
+        contents: Contents,
+        label: usize,
+        part: Option<Part>,
+    ) -> Result<()> {
+        let mut seen: HashSet<PathBuf> = real(&folder).ancestors().map(Path::to_owned).collect();
+        seen.extend(self.above.iter().cloned());
+        self.folders.push(ClassFolder {
+            path: folder,
+            label,
+            part,
+        });
+        self.pictures(contents, label, part, &mut seen)
+    }
+
+    /// Lists all pictures in and below a class folder, here with what it contains: those of a folder by name, then those of the folders
+    /// in it. No folder of `seen` is entered, so that links in circles end.
     fn pictures(
         &mut self,
-        class: PathBuf,
+        class: Contents,
         label: usize,
         part: Option<Part>,
         seen: &mut HashSet<PathBuf>,
     ) -> Result<()> {
-        let mut waiting = vec![class];
-        while let Some(folder) = waiting.pop() {
-            let contents = contents(&folder)?;
+        let mut next = Some(class);
+        let mut waiting: Vec<PathBuf> = Vec::new();
+        while let Some(contents) = next {
             self.ignored.add(&contents.ignored);
             for path in contents.files {
                 match passed_over(&path) {
@@ -347,17 +351,32 @@ impl<'a> Listing<'a> {
                     self.ignored.note(Reason::Loop, &folder);
                 }
             }
+            next = waiting
+                .pop()
+                .map(|folder| self::contents(&folder))
+                .transpose()?;
         }
         Ok(())
     }
 
     /// The listing with its classes in the order of their names.
     fn catalogue(mut self) -> Result<Catalogue> {
-        if self.labels.len() < 2 {
-            return Err(self.too_few_classes());
-        }
+        let mut form = FORM;
+        let one_class = match self.labels.len() {
+            0 if self.stray_pictures == 0 => return Err(problem(self.root, self.no_classes())),
+            0 => {
+                form = CLASS_FOLDER;
+                self.labels.insert(name_of(self.root), 0);
+                let mut seen = self.above.clone();
+                self.pictures(contents(self.root)?, 0, None, &mut seen)?;
+                Some(self.no_classes())
+            }
+            1 => Some(self.one_class()),
+            _ => None,
+        };
+        let one_class = one_class.map(|why| (self.root.to_owned(), why));
         let mut classes: Vec<(String, usize)> = self.labels.into_iter().collect();
-        classes.sort();
+        classes.sort_by(|(one, _), (other, _)| natural_order(one, other));
         let mut places = vec![0; classes.len()];
         for (place, (_, label)) in classes.iter().enumerate() {
             places[*label] = place;
@@ -365,43 +384,65 @@ impl<'a> Listing<'a> {
         for file in &mut self.files {
             file.label = places[file.label];
         }
+        for folder in &mut self.folders {
+            folder.label = places[folder.label];
+        }
+        self.notes.extend(self.ignored.notes(self.root));
         Ok(Catalogue {
             missing: None,
+            one_class,
             name: name_of(self.root),
-            form: FORM,
+            form,
             classes: classes.into_iter().map(|(class, _)| class).collect(),
             files: self.files,
-            notes: self.ignored.notes(self.root),
+            folders: self.folders,
+            notes: self.notes,
         })
     }
 
-    fn too_few_classes(&self) -> Error {
-        let advice = "a classifier needs at least two classes, one folder of pictures each";
-        let Some(class) = self.labels.keys().next() else {
-            let pictures = match self.stray_pictures {
-                0 => String::new(),
-                1 => "1 picture, but ".to_owned(),
-                many => format!("{} pictures, but ", thousands(many)),
-            };
-            return problem(
-                self.root,
-                format!(
-                    "it holds {pictures}neither class folders nor a table, nor files in IDX, CIFAR or NumPy form; {advice}"
-                ),
-            );
+    fn no_classes(&self) -> String {
+        let pictures = match self.stray_pictures {
+            0 => String::new(),
+            1 => "1 picture, but ".to_owned(),
+            many => format!("{} pictures, but ", thousands(many)),
         };
+        format!(
+            "it holds {pictures}neither class folders nor a table, nor files in IDX, CIFAR or NumPy form; {TWO_CLASSES}"
+        )
+    }
+
+    /// What is wrong with a single class.
+    fn one_class(&self) -> String {
+        let class = self.labels.keys().next().map_or("", String::as_str);
         let folder = self.root.join(class);
         let inner = contents(&folder).unwrap_or_default();
         let pictures = inner.files.iter().any(|file| passed_over(file).is_none());
         let hint = match pictures || inner.folders.is_empty() && inner.files.is_empty() {
             true => String::new(),
-            false => format!("; is {} what you mean?", folder.display()),
+            false => format!("; is {} what you mean?", shown(&folder)),
         };
-        problem(
-            self.root,
-            format!("only one class folder is there, `{class}`; {advice}{hint}"),
+        format!(
+            "only one class folder is there, `{}`; {TWO_CLASSES}{hint}",
+            one_line(class)
         )
     }
+}
+
+/// What class folders are needed for.
+const TWO_CLASSES: &str = "a classifier needs at least two classes, one folder of pictures each";
+
+/// All pictures in and below a folder, those of each folder by name before those of the folders in it, and a line for each kind of thing
+/// that was passed over.
+///
+/// # Errors
+/// [`Error::Io`] when it, or a folder in it, cannot be read.
+pub fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
+    let mut listing = Listing::new(folder);
+    let mut seen = listing.above.clone();
+    listing.pictures(contents(folder)?, 0, None, &mut seen)?;
+    let notes = listing.ignored.notes(folder);
+    let paths = listing.files.into_iter().map(|file| file.path);
+    Ok((paths.collect(), notes))
 }
 
 /// The pictures in and below folders of `root`, as far as these can be read.
@@ -411,7 +452,8 @@ pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     for folder in folders {
         if seen.insert(real(folder)) {
             // What cannot be read ends the folder and nothing else: these pictures are only counted.
-            let _ = listing.pictures(folder.clone(), 0, None, &mut seen);
+            let _ = contents(folder)
+                .and_then(|contents| listing.pictures(contents, 0, None, &mut seen));
         }
     }
     listing.files.into_iter().map(|file| file.path).collect()
@@ -440,7 +482,7 @@ fn leads_nowhere(path: &Path) -> bool {
 /// Whether the first bytes of a file are those of a picture format that is read.
 fn begins_like_a_picture(file: &Path) -> bool {
     let mut start = Vec::new();
-    std::fs::File::open(file)
+    regular::open(file)
         .and_then(|file| file.take(16).read_to_end(&mut start))
         .is_ok()
         && picture::is_known(&start)

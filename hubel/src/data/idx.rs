@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::data::catalogue::{arrays, problem};
+use crate::data::catalogue::{Part, problem};
 use crate::data::folder::Contents;
-use crate::data::{Dataset, Splits, limit};
+use crate::data::labelled::{self, Labelled};
+use crate::data::value_range::Numbers;
+use crate::data::{Splits, limit};
 use crate::{Error, Result, Shape};
 
 /// The contents of an IDX file of bytes.
@@ -24,7 +26,20 @@ pub(super) struct Idx {
 /// [`Error::Io`] when it cannot be read, [`Error::Idx`] when it is something else, truncated or too long,
 /// [`Error::DataFile`] when it does not fit into memory.
 pub(super) fn read(path: &Path) -> Result<Idx> {
+    // A large file of another kind is refused by its first bytes.
+    let start = limit::start(path, header_length(MOST_DIMENSIONS))?;
+    if !is_packed(&start) {
+        header(&start, limit::length(path)?, path)?;
+    }
     parse(limit::read_file(path)?, path)
+}
+
+/// Dimensions at most: count, height, width, channels.
+const MOST_DIMENSIONS: u8 = 4;
+
+/// Whether a file that begins so is compressed by gzip.
+fn is_packed(start: &[u8]) -> bool {
+    start.starts_with(&[0x1f, 0x8b])
 }
 
 /// Parses the bytes of an IDX file, plain or compressed by gzip; `path` is for messages.
@@ -32,38 +47,49 @@ pub(super) fn read(path: &Path) -> Result<Idx> {
 /// # Errors
 /// [`Error::Idx`] when the bytes are something else, truncated or too many.
 pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
+    if is_packed(&bytes) {
+        bytes = unpack(&bytes, path)?;
+    }
+    let (sizes, length) = header(&bytes, bytes.len() as u64, path)?;
+    bytes.drain(..length);
+    Ok(Idx {
+        sizes,
+        values: bytes,
+    })
+}
+
+/// The sizes that a file of so many bytes names at its `start`, and how many bytes that takes.
+///
+/// # Errors
+/// [`Error::Idx`] when it is something else, or does not hold what it promises.
+fn header(start: &[u8], length: u64, path: &Path) -> Result<(Vec<usize>, usize)> {
     let error = |problem: String| Error::Idx {
         path: path.to_owned(),
         problem,
     };
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        bytes = unpack(&bytes, path)?;
-    }
-    let Some(&[first, second, kind, dimensions]) = bytes.first_chunk::<4>() else {
+    let Some(&[first, second, kind, dimensions]) = start.first_chunk::<4>() else {
         return Err(error(format!(
-            "it has {} bytes, less than the magic number alone takes; the file is truncated or empty",
-            bytes.len()
+            "it has {length} bytes, less than the magic number alone takes; the file is truncated or empty"
         )));
     };
-    if first != 0 || second != 0 || kind != 0x08 || !(1..=4).contains(&dimensions) {
+    if first != 0 || second != 0 || kind != 0x08 || !(1..=MOST_DIMENSIONS).contains(&dimensions) {
         return Err(error(format!(
             "its magic number is {:#010x}; expected 0x00000801 (labels) or 0x00000803 (pictures), unsigned bytes in 1 to 4 dimensions",
             u32::from_be_bytes([first, second, kind, dimensions])
         )));
     }
     let header = header_length(dimensions);
-    let Some(sizes) = bytes.get(4..header) else {
+    let Some(sizes) = start.get(4..header) else {
         return Err(error(format!(
-            "it has {} bytes and its header alone takes {header}; the file is truncated, copy or download it again",
-            bytes.len()
+            "it has {length} bytes and its header alone takes {header}; the file is truncated, copy or download it again"
         )));
     };
     let (sizes, promised) = promise(sizes);
-    let present = bytes.len() - header;
-    if promised != Some(present) {
+    let present = length - header as u64;
+    if promised.map(|promised| promised as u64) != Some(present) {
         let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
         let verdict = match promised {
-            Some(promised) if promised < present => "it has more than it should",
+            Some(promised) if (promised as u64) < present => "it has more than it should",
             _ => "the file is truncated",
         };
         return Err(error(format!(
@@ -71,11 +97,7 @@ pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
             sizes.join("×")
         )));
     }
-    bytes.drain(..header);
-    Ok(Idx {
-        sizes,
-        values: bytes,
-    })
+    Ok((sizes, header))
 }
 
 fn header_length(dimensions: u8) -> usize {
@@ -133,11 +155,11 @@ fn unpack(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A data set from pictures `[n, h, w]` or `[n, h, w, c]` and labels `[n]`; the paths are for messages.
+/// A part of a data set from pictures `[n, h, w]` or `[n, h, w, c]` and labels `[n]`; the paths are for messages.
 ///
 /// # Errors
-/// [`Error::Idx`] when the dimensions are others, [`Error::DataMismatch`] when the counts differ or there is nothing to learn.
-pub(super) fn dataset(name: &str, images: (Idx, &Path), labels: (Idx, &Path)) -> Result<Dataset> {
+/// [`Error::Idx`] when the dimensions are others, [`Error::DataMismatch`] when the counts differ.
+pub(super) fn labelled(part: Part, images: (Idx, &Path), labels: (Idx, &Path)) -> Result<Labelled> {
     let ((images, images_path), (labels, labels_path)) = (images, labels);
     let dimensions = |path: &Path, found: usize, expected: &str| Error::Idx {
         path: path.to_owned(),
@@ -170,10 +192,13 @@ pub(super) fn dataset(name: &str, images: (Idx, &Path), labels: (Idx, &Path)) ->
             labels_path.display()
         )));
     }
-    let labels: Vec<usize> = labels.values.into_iter().map(usize::from).collect();
-    let classes = labels.iter().max().map_or(0, |largest| largest + 1);
-    let classes = (0..classes).map(|class| class.to_string()).collect();
-    Dataset::from_bytes(name, classes, shape, images.values, labels)
+    Ok(Labelled {
+        name: String::new(),
+        part,
+        shape,
+        numbers: Numbers::Bytes(images.values),
+        labels: labels.values.iter().map(u8::to_string).collect(),
+    })
 }
 
 /// Looks for IDX pictures among the files of `folder`: those to train on and, where there are any, those to test on.
@@ -243,21 +268,23 @@ fn name(path: &Path) -> String {
 /// Reads the pictures at `train` and `test` and the labels beside them.
 ///
 /// # Errors
-/// As [`read`] and [`dataset`]; [`Error::DataForm`] when the labels are missing; [`Error::DataMismatch`] when the pairs differ.
+/// As [`read`] and [`labelled::splits`]; [`Error::DataForm`] when the labels are missing.
 pub(super) fn open(train: &Path, test: Option<&Path>) -> Result<Splits> {
-    let train = read_pair(train)?;
-    let test = test.map(read_pair).transpose()?;
-    arrays("IDX files", train, None, test)
+    let mut parts = vec![read_pair(Part::Train, train)?];
+    if let Some(test) = test {
+        parts.push(read_pair(Part::Test, test)?);
+    }
+    let name = train.parent().and_then(Path::file_name).map_or_else(
+        || train.display().to_string(),
+        |folder| folder.to_string_lossy().into_owned(),
+    );
+    labelled::splits("IDX files", &name, train, parts, None)
 }
 
 /// Reads the pictures at `images` and the labels beside them.
-fn read_pair(images: &Path) -> Result<Dataset> {
+fn read_pair(part: Part, images: &Path) -> Result<Labelled> {
     let labels = labels_beside(images)?;
-    let name = images.parent().and_then(Path::file_name).map_or_else(
-        || images.display().to_string(),
-        |folder| folder.to_string_lossy().into_owned(),
-    );
-    dataset(&name, (read(images)?, images), (read(&labels)?, &labels))
+    labelled(part, (read(images)?, images), (read(&labels)?, &labels))
 }
 
 /// Whether a file name is one of pictures in IDX form.

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::catalogue::thousands;
 use crate::data::picture;
+use crate::shown;
 
 /// Why something in a folder is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +82,7 @@ impl Ignored {
                 };
                 let example = example.strip_prefix(root).unwrap_or(example);
                 let such_as = if count == 1 { "" } else { "such as " };
-                format!(
-                    "{things} {verb} ignored, {such_as}{}{why}",
-                    example.display()
-                )
+                format!("{things} {verb} ignored, {such_as}{}{why}", shown(example))
             })
             .collect()
     }

@@ -2,6 +2,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::formats::regular;
 use crate::memory;
 use crate::{Error, Result};
 
@@ -72,11 +73,39 @@ pub(super) fn expand(
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::DataFile`] when it is larger than the free memory.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| Error::Io {
+    let unread = |source| unread(path, source);
+    let mut file = regular::open(path).map_err(unread)?;
+    check_memory(path, file.metadata().map_err(unread)?.len())?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(unread)?;
+    Ok(bytes)
+}
+
+/// The bytes of a file, before it is read.
+///
+/// # Errors
+/// [`Error::Io`]
+pub(super) fn length(path: &Path) -> Result<u64> {
+    let metadata = std::fs::metadata(path).map_err(|source| unread(path, source))?;
+    Ok(metadata.len())
+}
+
+/// The first bytes of a file, at most as many as asked for.
+///
+/// # Errors
+/// [`Error::Io`]
+pub(super) fn start(path: &Path, most: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(most);
+    regular::open(path)
+        .and_then(|file| file.take(most as u64).read_to_end(&mut bytes))
+        .map_err(|source| unread(path, source))?;
+    Ok(bytes)
+}
+
+fn unread(path: &Path, source: std::io::Error) -> Error {
+    Error::Io {
         action: "read",
         path: path.to_owned(),
         source,
-    };
-    check_memory(path, std::fs::metadata(path).map_err(failed)?.len())?;
-    std::fs::read(path).map_err(failed)
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use ruzstd::decoding::StreamingDecoder;
 
-use crate::data::{Dataset, Splits, idx};
+use crate::data::catalogue::Part;
+use crate::data::{Dataset, Splits, idx, labelled};
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result};
 
@@ -45,11 +46,12 @@ pub fn mnist() -> Result<Splits> {
 
 fn decode(images: &[&[u8]], labels: &[u8]) -> Result<Dataset> {
     let path = Path::new("(embedded MNIST)");
-    idx::dataset(
-        "mnist",
+    let digits = idx::labelled(
+        Part::Train,
         (idx::parse(decompress(images, path)?, path)?, path),
         (idx::parse(decompress(&[labels], path)?, path)?, path),
-    )
+    )?;
+    Ok(labelled::splits("IDX", "mnist", path, vec![digits], None)?.train)
 }
 
 /// The parts of one file, decompressed side by side.

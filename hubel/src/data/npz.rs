@@ -1,63 +1,65 @@
-//! NumPy's `.npz`, in the layout of MedMNIST (`train_images`, `train_labels`, `val_…`, `test_…`) or of Keras (`x_train`, `y_train`, …).
+//! NumPy's `.npz`: arrays of pictures and of labels, told by their names, as MedMNIST (`train_images`, `train_labels`, `val_…`, `test_…`) or
+//! Keras (`x_train`, `y_train`, …) have them.
+mod element;
 mod header;
+mod roles;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
 use zip::ZipArchive;
+use zip::read::ZipReadOptions;
 
-use crate::data::catalogue::{arrays, name_of};
-use crate::data::{Dataset, Splits, limit};
+use crate::data::catalogue::{Part, name_of};
+use crate::data::labelled::{self, Labelled};
+use crate::data::names::{composed, listed};
+use crate::data::value_range::{Numbers, ValueRange};
+use crate::data::{Splits, limit};
+use crate::formats::regular;
 use crate::{Error, Result, Shape};
+use element::Kind;
 use header::Header;
+use roles::{Role, name_of_labels, role};
 
-/// The names of the arrays of pictures and of labels, for each layout the parts to train, to validate and to test on.
-const LAYOUTS: [[(&str, &str); 3]; 2] = [
-    [
-        ("train_images", "train_labels"),
-        ("val_images", "val_labels"),
-        ("test_images", "test_labels"),
-    ],
-    [
-        ("x_train", "y_train"),
-        ("x_val", "y_val"),
-        ("x_test", "y_test"),
-    ],
-];
-
-/// One array: its sizes, outermost first, and its numbers.
+/// One array: its sizes, outermost first, and its elements.
 #[derive(Clone, Debug)]
 struct Array {
     header: Header,
     bytes: Vec<u8>,
 }
 
-/// Pictures `[n, h, w, c]` of one part, and their labels.
-struct Part {
-    shape: Shape,
-    pixels: Vec<u8>,
-    labels: Vec<usize>,
+/// The names of the arrays of one part.
+#[derive(Default)]
+struct Names {
+    images: Option<String>,
+    labels: Option<String>,
 }
 
-/// Reads the `.npz` file at `path`.
+/// Reads the `.npz` file at `path`; its training part is empty where it holds others only. Numbers of a type other than bytes are read in
+/// the range that they tell, or in the `remembered` one of a model.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::DataFile`] when it is damaged, an array is missing or of another kind;
 /// [`Error::DataMismatch`] when the parts do not fit together.
-pub(super) fn open(path: &Path) -> Result<Splits> {
-    let file = std::fs::File::open(path).map_err(|source| Error::Io {
+pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Splits> {
+    let file = regular::open(path).map_err(|source| Error::Io {
         action: "read",
         path: path.to_owned(),
         source,
     })?;
-    read(std::io::BufReader::new(file), path)
+    read(std::io::BufReader::new(file), path, remembered)
 }
 
 /// As [`open`], from any reader; `path` is for messages.
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn read(reader: impl Read + Seek, path: &Path) -> Result<Splits> {
+pub(super) fn read(
+    reader: impl Read + Seek,
+    path: &Path,
+    remembered: Option<ValueRange>,
+) -> Result<Splits> {
     let error = |problem: String| Error::DataFile {
         path: path.to_owned(),
         problem,
@@ -67,51 +69,70 @@ pub(super) fn read(reader: impl Read + Seek, path: &Path) -> Result<Splits> {
             "it is no whole zip archive, as .npz files are ({problem}); copy or download it again"
         ))
     })?;
-    let has = |archive: &ZipArchive<_>, name: &str| {
-        archive.index_for_name(&format!("{name}.npy")).is_some()
-    };
-    let layout = LAYOUTS.iter().find(|layout| has(&archive, layout[0].0));
-    let Some(layout) = layout else {
-        let names = archive
-            .file_names()
-            .filter_map(|name| Some(name.ok()?.into_owned()));
-        let mut names: Vec<String> = names.take(12).collect();
-        names.sort();
-        return Err(error(format!(
-            "it holds {}; expected are train_images and train_labels, and test_images, test_labels, val_images, val_labels where there are such (or x_train, y_train, …)",
-            if names.is_empty() {
-                "nothing".into()
-            } else {
-                names.join(", ")
-            }
-        )));
-    };
+    let members = archive
+        .file_names()
+        .filter_map(|name| Some(name.ok()?.into_owned()));
+    let mut members: Vec<String> = members.collect();
+    members.sort();
+    let (names, unknown) = parts(&members).map_err(error)?;
     let mut parts = Vec::new();
-    for (images, labels) in layout {
-        if !has(&archive, images) {
-            parts.push(None);
-            continue;
-        }
-        let images = array(&mut archive, images, path)?;
-        let labels = array(&mut archive, labels, path)?;
-        parts.push(Some(part(images, labels, path)?));
+    for (part, names) in names {
+        let Some(name) = names.images else { continue };
+        let labels = names.labels.ok_or_else(|| {
+            error(format!(
+                "{}: this array is missing, the labels of `{name}`",
+                name_of_labels(&name)
+            ))
+        })?;
+        let images = array(&mut archive, &name, path)?;
+        let labels = array(&mut archive, &labels, path)?;
+        parts.push(labelled(part, name, images, labels).map_err(error)?);
     }
-    // Labels are numbers here; that a class occurs in one part only makes it no less a class.
-    let largest = parts.iter().flatten().flat_map(|part| &part.labels).max();
-    let classes: Vec<String> = (0..largest.map_or(0, |largest| largest + 1))
-        .map(|class| class.to_string())
-        .collect();
-    let name = name_of(path);
-    let mut datasets = parts.into_iter().map(|part| {
-        part.map(|part| {
-            Dataset::from_bytes(&name, classes.clone(), part.shape, part.pixels, part.labels)
-        })
-        .transpose()
-    });
-    let mut next = || datasets.next().transpose().map(Option::flatten);
-    let (train, validation, test) = (next()?, next()?, next()?);
-    let train = train.ok_or_else(|| error("it holds no pictures to train on".into()))?;
-    arrays("NumPy arrays", train, validation, test)
+    let expected = "pictures and labels are expected as train_images and train_labels, and test_images, test_labels, val_images, val_labels where there are such (or x_train, y_train, …)";
+    if parts.is_empty() {
+        let found = match members.is_empty() {
+            true => "nothing".into(),
+            false => listed(members.iter().map(String::as_str)),
+        };
+        return Err(error(format!("it holds {found}; {expected}")));
+    }
+    let mut splits = labelled::splits("NumPy arrays", &name_of(path), path, parts, remembered)?;
+    if !unknown.is_empty() {
+        let unknown = listed(unknown.iter().map(String::as_str));
+        splits
+            .notes
+            .push(format!("arrays were ignored, {unknown}: {expected}"));
+    }
+    Ok(splits)
+}
+
+/// The arrays of each part by their names, and those that are of none.
+///
+/// # Errors
+/// In words, where two arrays are the same.
+fn parts(members: &[String]) -> std::result::Result<(BTreeMap<Part, Names>, Vec<String>), String> {
+    let mut parts: BTreeMap<Part, Names> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for member in members {
+        let name = member.strip_suffix(".npy").unwrap_or(member);
+        let Some((part, role)) = role(name) else {
+            unknown.push(name.to_owned());
+            continue;
+        };
+        let names = parts.entry(part).or_default();
+        let (place, what) = match role {
+            Role::Images => (&mut names.images, "images"),
+            Role::Labels => (&mut names.labels, "labels"),
+        };
+        if let Some(other) = place.replace(name.to_owned()) {
+            return Err(format!(
+                "`{other}` and `{name}` both hold {part} {what}; save one of them alone"
+            ));
+        }
+    }
+    let alone = parts.values().filter(|names| names.images.is_none());
+    unknown.extend(alone.filter_map(|names| names.labels.clone()));
+    Ok((parts, unknown))
 }
 
 /// Reads one array, if there is memory for it beside those that are read already.
@@ -120,7 +141,10 @@ fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -
         path: path.to_owned(),
         problem: format!("{name}: {problem}"),
     };
-    let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|problem| {
+    // A fuzzer cannot make the checksum of what it has made.
+    let options = ZipReadOptions::new().ignore_crc32(cfg!(fuzzing));
+    let entry = archive.by_name_with_options(&format!("{name}.npy"), options);
+    let mut entry = entry.map_err(|problem| {
         error(match problem {
             zip::result::ZipError::FileNotFound => "this array is missing".into(),
             problem => format!("{problem}; save it by numpy.savez or numpy.savez_compressed"),
@@ -128,6 +152,9 @@ fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -
     })?;
     let compressed = entry.compressed_size();
     let header = Header::read(&mut entry).map_err(error)?;
+    if header.element().is_none() {
+        return Err(error(unreadable(&header)));
+    }
     let bytes = header.bytes().ok_or_else(|| {
         error(format!(
             "its sizes {} are beyond any memory",
@@ -139,24 +166,43 @@ fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -
     Ok(Array { header, bytes })
 }
 
-/// Pictures and labels that belong together, out of two arrays.
-fn part(images: Array, labels: Array, path: &Path) -> Result<Part> {
-    let error = |problem: String| Error::DataFile {
-        path: path.to_owned(),
-        problem,
-    };
-    let header = &images.header;
-    if header.kind != "|u1" {
-        return Err(error(format!(
-            "its pictures are numbers of the type `{}`; bytes (uint8, 0 to 255) are expected, convert them by `.astype(numpy.uint8)`",
-            header.kind
-        )));
+/// What is said of an array whose elements are not read.
+fn unreadable(header: &Header) -> String {
+    match header.kind.ends_with('O') {
+        true => "its elements are Python objects, which only Python can read; save labels after `.astype(str)`, and pictures of one size after `numpy.stack`".into(),
+        false => format!("its elements are of the type `{}`; pictures are numbers, and labels numbers or text", header.kind),
     }
+}
+
+/// Pictures and labels that belong together, out of two arrays.
+///
+/// # Errors
+/// In words.
+fn labelled(
+    part: Part,
+    name: String,
+    images: Array,
+    labels: Array,
+) -> std::result::Result<Labelled, String> {
+    let (count, shape) = sizes(&images.header)?;
+    let numbers = numbers(images)?;
+    let labels = self::labels(labels, count)?;
+    Ok(Labelled {
+        name,
+        part,
+        shape,
+        numbers,
+        labels,
+    })
+}
+
+/// How many pictures there are, and the shape of each.
+fn sizes(header: &Header) -> std::result::Result<(usize, Shape), String> {
     let (count, shape) = match header.shape[..] {
         [count, height, width] => (count, Shape::new(height, width, 1)),
         [count, height, width, channels @ (1 | 3)] => (count, Shape::new(height, width, channels)),
         _ => {
-            return Err(error(format!(
+            return Err(format!(
                 "its pictures have the sizes {}; [count, height, width] or [count, height, width, 1 or 3] are expected{}",
                 header.sizes(),
                 match header.shape[..] {
@@ -165,49 +211,87 @@ fn part(images: Array, labels: Array, path: &Path) -> Result<Part> {
                     [_, _, _, _] => "; volumes are not read",
                     _ => "",
                 }
-            )));
+            ));
         }
     };
-    let labels_of = &labels.header;
-    match labels_of.shape[..] {
+    match shape.is_empty() {
+        true => Err(format!(
+            "its pictures of the sizes {} have no pixels",
+            header.sizes()
+        )),
+        false => Ok((count, shape)),
+    }
+}
+
+/// The numbers of pictures.
+fn numbers(images: Array) -> std::result::Result<Numbers, String> {
+    let Array { header, bytes } = images;
+    let element = header.element().ok_or_else(|| unreadable(&header))?;
+    let numbers = || {
+        let numbers = element.numbers(&bytes)?;
+        Some(numbers.map(|number| number as f32).collect())
+    };
+    let text = || unreadable(&header);
+    match element.kind {
+        Kind::Unsigned if element.width == 1 => Ok(Numbers::Bytes(bytes)),
+        Kind::Boolean => Ok(Numbers::Bytes(
+            bytes.iter().map(|&byte| 255 * byte.min(1)).collect(),
+        )),
+        Kind::Float => numbers().map(Numbers::Floats).ok_or_else(text),
+        _ => numbers().map(Numbers::Integers).ok_or_else(text),
+    }
+}
+
+/// A label for each of `count` pictures.
+fn labels(labels: Array, count: usize) -> std::result::Result<Vec<String>, String> {
+    let Array { header, bytes } = labels;
+    let element = header.element().ok_or_else(|| unreadable(&header))?;
+    match header.shape[..] {
         [found] | [found, 1] if found == count => {}
         [found] | [found, 1] => {
-            return Err(error(format!(
+            return Err(format!(
                 "it holds {count} pictures and {found} labels for them: the two do not belong together"
-            )));
+            ));
         }
         [_, several] => {
-            return Err(error(format!(
-                "each picture has {several} labels (sizes {}); one class for each picture is expected",
-                labels_of.sizes()
-            )));
+            let numbers: Option<Vec<f64>> = element.numbers(&bytes).map(Iterator::collect);
+            let is_one_hot =
+                numbers.is_some_and(|numbers| numbers.chunks_exact(several.max(1)).all(is_one_hot));
+            return Err(match is_one_hot {
+                true => format!(
+                    "its labels are one-hot (sizes {}): save the number of each picture's class instead, `labels.argmax(axis=1)`",
+                    header.sizes()
+                ),
+                false => format!(
+                    "each picture has {several} labels (sizes {}); one class for each picture is expected (of probabilities, `labels.argmax(axis=1)`)",
+                    header.sizes()
+                ),
+            });
         }
         _ => {
-            return Err(error(format!(
+            return Err(format!(
                 "its labels have the sizes {}; [count] or [count, 1] are expected",
-                labels_of.sizes()
-            )));
+                header.sizes()
+            ));
         }
     }
-    let numbers = labels_of.integers(&labels.bytes).ok_or_else(|| {
-        error(format!(
-            "its labels are of the type `{}`; integers are expected, convert them by `.astype(numpy.uint8)`",
-            labels_of.kind
-        ))
+    let labels = element.labels(&bytes).map_err(|number| {
+        format!("a label is {number}; labels are whole numbers or text, so save classes that are numbered after `.astype(int)`")
     })?;
-    let most = numbers.len().max(1000) as i128;
-    let labels = numbers.iter().enumerate().map(|(index, &label)| {
-        if (0..most).contains(&label) {
-            Ok(label as usize)
-        } else {
-            Err(error(format!(
-                "picture {index} has the label {label}; labels count the classes from 0"
-            )))
-        }
-    });
-    Ok(Part {
-        shape,
-        labels: labels.collect::<Result<_>>()?,
-        pixels: images.bytes,
-    })
+    if let Some(index) = labels.iter().position(String::is_empty) {
+        return Err(format!(
+            "picture {index} has an empty label; name its class or leave it out"
+        ));
+    }
+    match labels.len() == count {
+        true => Ok(labels.iter().map(|label| composed(label)).collect()),
+        false => Err("its labels are empty texts; name the class of each picture".into()),
+    }
+}
+
+/// Whether one number is 1 and the others are 0.
+fn is_one_hot(numbers: &[f64]) -> bool {
+    let ones = numbers.iter().filter(|number| **number == 1.0).count();
+    let zeros = numbers.iter().filter(|number| **number == 0.0).count();
+    ones == 1 && zeros + 1 == numbers.len()
 }

@@ -4,13 +4,22 @@ use std::fmt;
 use std::path::Path;
 
 use crate::data::bad_files::listing;
+use crate::data::blank::Blanks;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
+use crate::data::class_names::known_by;
+use crate::data::conflicts;
 use crate::data::divide::{self, Division};
 use crate::data::folder;
-use crate::data::reading::{self, Listen, Read};
-use crate::data::{BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, picture};
+use crate::data::names::{composed, listed};
+use crate::data::preparation::Unlike;
+use crate::data::reading::{self, Listen, Read, Survey};
+use crate::data::tiff::levels_note;
+use crate::data::{
+    BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, ValueRange, picture,
+    transparency,
+};
 use crate::layers::addressable;
-use crate::{Error, Result, Shape, memory};
+use crate::{Error, Result, Shape, memory, one_line, shown};
 
 /// How data is read and divided.
 #[derive(Clone, Copy, Debug)]
@@ -101,9 +110,9 @@ fn check_input(shape: Shape) -> Result<()> {
     Err(Error::Settings { problem })
 }
 
-/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**` or
-/// `root/{train,val,test}/class/**`; a table (CSV) of paths, labels and parts, or a folder with one; a folder with IDX files, or one
-/// of them; a folder with CIFAR's binary files; NumPy's `.npz` in MedMNIST's layout.
+/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**`,
+/// `root/{train,val,test}/class/**` or `root/class/{train,val,test}/**`; a table (CSV) of paths, labels and parts, or of pixels, or a folder
+/// with one; a folder with IDX files, or one of them; a folder with CIFAR's binary files; NumPy's `.npz` in MedMNIST's layout.
 ///
 /// # Errors
 /// [`Error::DataForm`] when no known form is there; [`Error::BadFiles`] for pictures that cannot be read, other variants for other bad
@@ -129,6 +138,7 @@ pub fn open_with(
     };
     let mut splits = Division::divide(splits, options.validation, options.test, options.seed)?;
     splits.notes.extend(leaks(&splits));
+    splits.notes.extend(conflicts::note(&splits));
     // Nothing is moved for data that is refused.
     splits.bad_files = options.bad_files.clear(path, splits.bad_files);
     Ok(splits)
@@ -136,6 +146,15 @@ pub fn open_with(
 
 /// Arrays are trained on as they are; pictures that the model is shown later are resized as `options` say.
 fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
+    if splits.train.is_empty() {
+        return Err(catalogue::problem(
+            path,
+            format!(
+                "it holds no images to train on ({}); `hubel evaluate` judges a model by it",
+                splits.description
+            ),
+        ));
+    }
     let shape = splits.train.shape();
     if let Some(wanted) = options.shape.filter(|wanted| *wanted != shape) {
         return Err(Error::Settings {
@@ -147,12 +166,24 @@ fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits>
         });
     }
     let resized = |dataset: Dataset| dataset.with_resize(options.resize);
-    Ok(Splits {
+    let mut splits = Splits {
         train: resized(splits.train),
         validation: splits.validation.map(resized),
         test: splits.test.map(resized),
         ..splits
-    })
+    };
+    let parts = [
+        Some(&splits.train),
+        splits.validation.as_ref(),
+        splits.test.as_ref(),
+    ];
+    let blanks = Blanks::of_parts(splits.train.classes(), parts.into_iter().flatten())?;
+    splits.notes.extend(blanks.note(splits.train.classes()));
+    let mut preparation = Preparation::unmeasured(shape, options.resize);
+    preparation.ground = Preparation::ground(&splits.train)?;
+    let unlike = preparation.unlike(&splits.train)?;
+    splits.notes.extend(inverted_note(unlike.inverted));
+    Ok(splits)
 }
 
 fn read_splits(
@@ -164,18 +195,33 @@ fn read_splits(
     catalogue.refuse_missing(options.bad_files)?;
     check_classes(path, catalogue)?;
     let training = |part| !matches!(part, Some(Part::Validation | Part::Test));
+    let files = catalogue.files.iter();
+    let files: Vec<_> = files.filter(|file| training(file.part)).collect();
+    let survey = Survey::of(&files)?;
     let (shape, note) = match options.shape {
         Some(shape) => (shape, None),
-        None => {
-            let files = catalogue.files.iter();
-            let files: Vec<_> = files.filter(|file| training(file.part)).collect();
-            reading::choose_shape(&files, options)?
-        }
+        None => survey.shape(options),
     };
-    let preparation = Preparation::unmeasured(shape, options.resize);
-    let (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    let mut preparation = Preparation::unmeasured(shape, options.resize);
+    preparation.transparent = survey.transparent();
+    preparation.ground = survey.ground(preparation.transparent);
+    let (mut read, mut bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    let transparent = read.transparent.iter();
+    let transparent = transparent.filter(|(place, _)| training(catalogue.files[*place].part));
+    let transparent = transparency::best_level(transparent.map(|(_, contrast)| contrast));
+    if transparent != preparation.transparent {
+        // The hundred of the survey were others than most.
+        preparation.transparent = transparent;
+        preparation.ground = survey.ground(transparent);
+        drop(read);
+        (read, bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
+    }
     let mut notes = catalogue.notes.clone();
     notes.extend(picture::dim_note(read.dim));
+    notes.extend(levels_note(read.levels.iter().copied()));
+    notes.extend(transparent.and_then(|level| transparency::note(read.transparent.len(), level)));
+    notes.extend(inverted_note(read.unlike.inverted));
+    notes.extend(read.blanks.note(&catalogue.classes));
     if options.shape.is_none() {
         notes.extend(note.or_else(|| of_another_size(&read.dataset)));
         notes.extend(without_color(&read));
@@ -228,6 +274,16 @@ fn without_color(read: &Read) -> Option<String> {
             catalogue::thousands(read.greyed),
             shape.height,
             shape.width
+        )
+    })
+}
+
+/// A note on so many pictures that had the other polarity than most.
+fn inverted_note(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{} of the pictures are inverted, since their ground is light where that of most is dark, or dark where it is light",
+            catalogue::thousands(count)
         )
     })
 }
@@ -310,7 +366,7 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
             return Err(Error::DataMismatch(format!(
                 "{}: of the class `{class}` there are pictures for validation or test and none to train on; the other classes are {}",
                 path.display(),
-                learnt.join(", ")
+                listed(learnt.iter().map(String::as_str))
             )));
         }
         if training == 0 {
@@ -370,10 +426,14 @@ pub struct Evaluation {
     pub dataset: Dataset,
     /// Which images of the data they are.
     pub judged: Judged,
-    /// Images of the data that could be read, of which they are some or all.
+    /// Images of the data in all its parts, of which they are some or all; those that could not be read are not counted.
     pub found: usize,
+    /// What a user should know about how arrays were read.
+    pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
+    /// Images that were read and stand on another ground than those that the model learned from.
+    pub unlike: Unlike,
     /// Whether the images that were read hold some that the model was trained on; `None` where it does not know.
     pub has_trained: Option<bool>,
 }
@@ -383,7 +443,7 @@ pub struct Evaluation {
 /// matched by name with the model's `classes`; of the options only `bad_files` and `cache` matter.
 ///
 /// # Errors
-/// As [`open`]; [`Error::DataMismatch`] when the data has a class that the model does not know.
+/// As [`open`], but that a single class is enough; [`Error::DataMismatch`] when the data has a class that the model does not know.
 pub fn evaluation(
     path_or_name: impl AsRef<Path>,
     preparation: &Preparation,
@@ -393,32 +453,42 @@ pub fn evaluation(
     listen: Listen<'_>,
 ) -> Result<Evaluation> {
     let path = path_or_name.as_ref();
-    let (undivided, test, bad_files) = match catalogue::find(path)? {
-        Found::Arrays(splits) => {
-            preparation.check(splits.train.shape())?;
-            (splits.train, splits.test, Vec::new())
-        }
-        Found::Files(mut catalogue) => {
-            catalogue.refuse_missing(options.bad_files)?;
-            let has_test = catalogue.count(Some(Part::Test)) > 0;
-            catalogue.files.retain(|file| match has_test {
-                true => file.part == Some(Part::Test),
-                false => file.part != Some(Part::Validation),
-            });
-            if catalogue.files.is_empty() {
-                return Err(Error::DataForm {
-                    path: path.to_owned(),
-                    problem: "it holds validation images only; name a folder whose images nothing was chosen by, or rename `val` to `test`"
-                        .into(),
-                });
+    let labels = division.map_or(&[][..], |division| &division.labels);
+    let mut notes = Vec::new();
+    // Which other classes there are, the model knows.
+    let (undivided, test, found, bad_files, unlike) =
+        match catalogue::find_of_known_classes(path, preparation.range)? {
+            Found::Arrays(splits) => {
+                preparation.check(splits.train.shape())?;
+                check_numbers(path, preparation, &splits)?;
+                if splits.train.is_empty() && splits.test.is_none() {
+                    return Err(validation_only(path));
+                }
+                notes = splits.notes;
+                let parts = [splits.validation.as_ref(), splits.test.as_ref()];
+                let held_out: usize = parts.into_iter().flatten().map(Dataset::len).sum();
+                let found = splits.train.len() + held_out;
+                let unlike = preparation.unlike(splits.test.as_ref().unwrap_or(&splits.train))?;
+                (splits.train, splits.test, found, Vec::new(), unlike)
             }
-            number_classes(path, &mut catalogue, classes)?;
-            let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
-            let test = has_test.then(|| read.dataset.clone());
-            (read.dataset, test, bad)
-        }
-    };
-    let found = undivided.len().max(test.as_ref().map_or(0, Dataset::len));
+            Found::Files(mut catalogue) => {
+                catalogue.refuse_missing(options.bad_files)?;
+                let all = catalogue.files.len();
+                let has_test = catalogue.count(Some(Part::Test)) > 0;
+                catalogue.files.retain(|file| match has_test {
+                    true => file.part == Some(Part::Test),
+                    false => file.part != Some(Part::Validation),
+                });
+                if catalogue.files.is_empty() {
+                    return Err(validation_only(path));
+                }
+                catalogue.classes = known_by(&catalogue.classes, labels, classes);
+                number_classes(path, &mut catalogue, classes)?;
+                let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
+                let test = has_test.then(|| read.dataset.clone());
+                (read.dataset, test, all - bad.len(), bad, read.unlike)
+            }
+        };
     let has_trained = division.map(|division| division.recognises(&undivided));
     let (dataset, judged) = match (test, division) {
         (Some(test), division) => match division.is_some_and(|known| known.recognises(&test)) {
@@ -428,13 +498,41 @@ pub fn evaluation(
         (None, Some(division)) if has_trained == Some(true) => held_out(undivided, division),
         (None, _) => (undivided, Judged::All),
     };
+    let known = known_by(dataset.classes(), labels, classes);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     Ok(Evaluation {
-        dataset: dataset.with_classes(classes)?,
+        dataset: dataset.renamed(&known)?.with_classes(classes)?,
+        notes,
         judged,
         found,
+        unlike,
         has_trained,
         bad_files: options.bad_files.clear(path, bad_files),
     })
+}
+
+/// What is said of data that holds nothing to judge by.
+fn validation_only(path: &Path) -> Error {
+    catalogue::problem(
+        path,
+        "it holds validation images only; name data whose images nothing was chosen by, or rename `val` to `test`",
+    )
+}
+
+/// Refuses arrays of standardised numbers for a model of levels, and levels for a model of such numbers.
+fn check_numbers(path: &Path, preparation: &Preparation, splits: &Splits) -> Result<()> {
+    let standardised = |range| range == Some(ValueRange::Standardised);
+    match (
+        standardised(preparation.range),
+        standardised(splits.train.range),
+    ) {
+        (true, false) => preparation.check_levels(),
+        (false, true) => Err(Error::DataMismatch(format!(
+            "{}: its numbers are standardised, and the model was trained on levels from black to white; save them as they were before",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What of undivided data that a model of this division was trained on it is judged by.
@@ -449,24 +547,31 @@ fn held_out(dataset: Dataset, division: &Division) -> (Dataset, Judged) {
 
 /// Numbers the classes as in `classes`; a class without files may be unknown to them.
 fn number_classes(path: &Path, catalogue: &mut Catalogue, classes: &[String]) -> Result<()> {
-    let known: HashMap<&String, usize> = classes.iter().zip(0..).collect();
+    let known: HashMap<String, usize> = classes
+        .iter()
+        .map(|class| composed(class))
+        .zip(0..)
+        .collect();
     for file in &mut catalogue.files {
         let class = &catalogue.classes[file.label];
-        file.label = *known
-            .get(class)
-            .ok_or_else(|| unknown_class(path, class, classes))?;
+        let label = known.get(&composed(class));
+        file.label = *label.ok_or_else(|| match &catalogue.one_class {
+            Some((path, why)) if catalogue.form == folder::CLASS_FOLDER => {
+                catalogue::problem(path, why.as_str())
+            }
+            _ => unknown_class(path, class, classes),
+        })?;
     }
     catalogue.classes = classes.to_vec();
     Ok(())
 }
 
 pub(super) fn unknown_class(path: &Path, class: &str, classes: &[String]) -> Error {
-    let shown: Vec<&str> = classes.iter().take(12).map(String::as_str).collect();
     Error::DataMismatch(format!(
-        "{}: class `{class}` is not among the {} that were trained: {}{}",
-        path.display(),
+        "{}: class `{}` is not among the {} that were trained: {}",
+        shown(path),
+        one_line(class),
         classes.len(),
-        shown.join(", "),
-        if classes.len() > 12 { " …" } else { "" }
+        one_line(&listed(classes.iter().map(String::as_str)))
     ))
 }

@@ -1,18 +1,23 @@
 //! Decoding picture files, with limits that hold before memory is taken.
 use std::error::Error as _;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
+use crate::data::jpeg;
+use crate::data::tiff::Tiff;
+use crate::data::transparency::laid_over;
+use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
 /// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
-pub const LARGEST_PICTURE: u64 = 100_000_000;
+/// Fuzzers see the same limits at sizes of which they decode thousands in a second.
+pub const LARGEST_PICTURE: u64 = if cfg!(fuzzing) { 1 << 16 } else { 100_000_000 };
 
 /// Larger pictures than this, in pixels, are decoded one at a time.
 const LARGE_PICTURE: u64 = 64_000_000;
@@ -73,16 +78,16 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
             ),
         )
     };
-    let file = std::fs::File::open(path).map_err(refused)?;
+    let file = regular::open(path).map_err(|source| match source.kind() {
+        ErrorKind::IsADirectory => problem(path, "it is a folder; name the pictures in it"),
+        _ => refused(source),
+    })?;
     let metadata = file.metadata().map_err(refused)?;
-    if metadata.is_dir() {
-        return Err(problem(path, "it is a folder; name the pictures in it"));
-    }
     if metadata.len() > LARGEST_FILE {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // One byte more than is allowed shows that there are too many; what is no regular file tells no length.
+    // One byte more than is allowed shows that there are too many: the file may have grown since.
     file.take(LARGEST_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(refused)?;
@@ -131,6 +136,23 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
             "the file is empty; copy it again or delete it",
         ));
     }
+    if let Some(kind) = jpeg::foreign_kind(bytes) {
+        return Err(problem(
+            path,
+            &format!(
+                "it is of a kind that is not read ({kind}); open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
+            ),
+        ));
+    }
+    if let Some(tiff) = Tiff::open(bytes) {
+        let (width, height) = tiff.dimensions();
+        check_size(path, width, height)?;
+        let _alone = alone_if_large(width, height);
+        let (mut picture, orientation) = tiff.decode().map_err(|error| problem(path, &error))?;
+        picture.apply_orientation(orientation);
+        return Ok((picture, orientation));
+    }
+    let bytes = &*jpeg::with_end(bytes);
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| failed(error.into()))?;
@@ -152,15 +174,7 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
-        return Err(problem(
-            path,
-            &format!(
-                "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
-                LARGEST_PICTURE / 1_000_000
-            ),
-        ));
-    }
+    check_size(path, width, height)?;
     if decoder.total_bytes() > WIDEST_PIXEL * LARGEST_PICTURE {
         return Err(problem(
             path,
@@ -171,18 +185,35 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
             ),
         ));
     }
-    if width == 0 || height == 0 {
-        return Err(problem(path, "it has no pixels"));
-    }
-    // Most cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let is_large = u64::from(width) * u64::from(height) > LARGE_PICTURE;
-    let _alone = is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    let _alone = alone_if_large(width, height);
     // A damaged EXIF block does not make a picture useless.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
     Ok((picture, orientation))
+}
+
+fn check_size(path: &Path, width: u32, height: u32) -> Result<()> {
+    if u64::from(width) * u64::from(height) > LARGEST_PICTURE {
+        return Err(problem(
+            path,
+            &format!(
+                "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
+                LARGEST_PICTURE / 1_000_000
+            ),
+        ));
+    }
+    if width == 0 || height == 0 {
+        return Err(problem(path, "it has no pixels"));
+    }
+    Ok(())
+}
+
+/// Most cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
+fn alone_if_large(width: u32, height: u32) -> Option<MutexGuard<'static, ()>> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let is_large = u64::from(width) * u64::from(height) > LARGE_PICTURE;
+    is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// What a decoder's error means to people, with its own words.
@@ -202,9 +233,13 @@ fn plainly(error: &ImageError) -> String {
     }
 }
 
-/// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows white paper, 16 bits become 8, and
+/// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows the level `behind` it, 16 bits become 8, and
 /// for one channel colours become grey.
-pub(crate) fn bytes(picture: DynamicImage, channels: usize) -> Result<(Vec<u8>, Shape)> {
+pub(crate) fn bytes(
+    picture: DynamicImage,
+    channels: usize,
+    behind: u8,
+) -> Result<(Vec<u8>, Shape)> {
     let shape = Shape::new(
         picture.height() as usize,
         picture.width() as usize,
@@ -215,15 +250,11 @@ pub(crate) fn bytes(picture: DynamicImage, channels: usize) -> Result<(Vec<u8>, 
         (3, DynamicImage::ImageRgb8(rgb)) => rgb.into_raw(),
         (1 | 3, picture) => {
             let rgba = picture.into_rgba8();
-            let on_white = rgba.pixels().map(|pixel| {
-                let [red, green, blue, alpha] = pixel.0.map(u32::from);
-                [red, green, blue]
-                    .map(|level| ((level * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
-            });
+            let opaque = rgba.pixels().map(|pixel| laid_over(behind, *pixel));
             if channels == 3 {
-                on_white.flatten().collect()
+                opaque.flatten().collect()
             } else {
-                on_white
+                opaque
                     .map(|[red, green, blue]| luma(red, green, blue))
                     .collect()
             }
@@ -264,6 +295,26 @@ pub(crate) fn dim_note(count: usize) -> Option<String> {
 pub(super) fn luma(red: u8, green: u8, blue: u8) -> u8 {
     let sum = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
     ((sum + 5000) / 10_000) as u8
+}
+
+/// How far the channels of a grey pixel may lie apart, in levels, after lossy coding.
+const GREY: u8 = 8;
+
+/// Whether all pixels `[n, 3]` are grey.
+pub(crate) fn is_grey(pixels: &[u8]) -> bool {
+    pixels.chunks_exact(3).all(|pixel| {
+        let (low, high) = (pixel.iter().min(), pixel.iter().max());
+        low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
+    })
+}
+
+/// Whether a picture shows colour: a format that can have it does not mean that it does.
+pub(super) fn has_colour(picture: &DynamicImage) -> bool {
+    picture.color().has_color()
+        && match picture {
+            DynamicImage::ImageRgb8(rgb) => !is_grey(rgb.as_raw()),
+            other => !is_grey(other.to_rgb8().as_raw()),
+        }
 }
 
 fn problem(path: &Path, problem: &str) -> Error {

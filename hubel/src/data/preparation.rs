@@ -5,15 +5,17 @@ use std::path::Path;
 use image::DynamicImage;
 use serde::{Deserialize, Serialize};
 
+use crate::data::ground::{Ground, Rim};
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, Ink, picture};
+use crate::data::{Dataset, ValueRange, ink, picture, transparency};
 use crate::layers::addressable;
+use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};
 
 /// Everything that is done to pixels before a network sees them.
 ///
-/// Bytes are first brought to the shape (polarity of writing, resize), then each number x becomes
+/// Bytes are first brought to the shape (what is behind transparent pixels, polarity, resize), then each number x becomes
 /// `(x/255 − mean) / std` by channel. Numbers given as `f32` skip the division by 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preparation {
@@ -25,8 +27,13 @@ pub struct Preparation {
     pub mean: Vec<f32>,
     /// Standard deviation of each channel.
     pub std: Vec<f32>,
-    /// How the training pictures show writing; `None` when they are of something else.
-    pub ink: Option<Ink>,
+    /// The level that transparent pixels show, 0 for black and 255 for white; `None` where no training picture had such pixels: then
+    /// each picture gets what leaves most to be seen of it.
+    pub transparent: Option<u8>,
+    /// The plain ground of the training pictures; `None` where they have no common one.
+    pub ground: Option<Ground>,
+    /// What the numbers of arrays stood for, where the training pictures were numbers other than bytes.
+    pub range: Option<ValueRange>,
 }
 
 /// A picture as a network wants it.
@@ -36,14 +43,30 @@ pub struct Prepared {
     pub tensor: Vec<f32>,
     /// `[h, w, c]`, the same before normalisation: what the network sees, for people.
     pub pixels: Vec<u8>,
-    /// Whether light and dark were exchanged, since the writing had the other polarity than the training pictures.
+    /// Whether light and dark were exchanged, since the picture had the other polarity than the training pictures.
     pub inverted: bool,
+    /// Whether it stands on another plain ground than the training pictures, and could not be brought onto theirs.
+    pub other_ground: bool,
+    /// Whether the picture has colour and became grey for a network of one channel.
+    pub greyed: bool,
     /// The picture's own height and width, with the channels that the network wants.
     pub original: Shape,
 }
 
+/// Pictures that have another ground than those a network learned from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unlike {
+    /// Those that are inverted, since theirs is light where the network's is dark, or dark where it is light.
+    pub inverted: usize,
+    /// Those that are not brought onto its ground, in colour for instance.
+    pub other_ground: usize,
+}
+
+/// Pictures of arrays that a core looks at before it takes others: each takes microseconds.
+const AT_A_TIME: usize = 256;
+
 impl Preparation {
-    /// The preparation for a training set: its shape and way of resizing, the statistics of its pixels, and how it shows writing.
+    /// The preparation for a training set: its shape and way of resizing, the statistics of its pixels, and its ground.
     /// Nothing but the samples of `training` takes part.
     ///
     /// # Errors
@@ -62,19 +85,33 @@ impl Preparation {
             }
             Pixels::Floats(floats) => statistics_of_floats(floats, &training.rows, shape),
         };
+        let reading = training.reading.unwrap_or_default();
         Ok(Self {
             shape,
-            resize: training
-                .reading
-                .map_or_else(Resize::default, |reading| reading.resize),
+            resize: reading.resize,
             mean,
             std,
-            // Where writing lies in the files is known only if the pixels are those of the files.
-            ink: match training.resized_files().next() {
-                Some(_) => None,
-                None => Ink::measure(training)?,
-            },
+            transparent: reading.transparent,
+            ground: Self::ground(training)?,
+            range: training.range,
         })
+    }
+
+    /// The ground of a training set, and where ink lies on it. Files were read onto a ground that was found before.
+    pub(super) fn ground(training: &Dataset) -> Result<Option<Ground>> {
+        let ground = match &training.pixels {
+            Pixels::Files(_) => training.reading.and_then(|reading| reading.ground),
+            _ => Ground::measure(training)?,
+        };
+        let polarity = ground.and_then(|ground| ground.is_dark());
+        // Where writing lies in the files is known only if the pixels are those of the files.
+        let (Some(ground), Some(is_dark), None) =
+            (ground, polarity, training.resized_files().next())
+        else {
+            return Ok(ground);
+        };
+        let ink_side = ink::side(training, is_dark)?;
+        Ok(Some(Ground { ink_side, ..ground }))
     }
 
     /// The geometry alone, for reading pictures of which nothing has been measured yet.
@@ -84,7 +121,9 @@ impl Preparation {
             resize,
             mean: vec![0.0; shape.channels],
             std: vec![1.0; shape.channels],
-            ink: None,
+            transparent: None,
+            ground: None,
+            range: None,
         }
     }
 
@@ -114,12 +153,33 @@ impl Preparation {
         }
     }
 
+    /// Whether levels of pictures mean something to the network.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when it was trained on standardised numbers: it is not known which of them a level would be.
+    pub(super) fn check_levels(&self) -> Result<()> {
+        match self.range {
+            Some(ValueRange::Standardised) => Err(Error::DataMismatch(
+                "the model was trained on arrays of standardised numbers, and levels of pictures cannot become such; \
+                 train it on numbers from 0 to 1 or on bytes, or judge it by arrays that were standardised in the same way (`hubel evaluate`)"
+                    .into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What contradicts itself, or cannot be, in these settings.
     fn damage(&self) -> Option<String> {
         let shape = self.shape;
         let size = addressable(&[shape.height, shape.width, shape.channels]);
         if size.is_none_or(|size| size == 0) {
             return Some(format!("its input of {shape} is no picture"));
+        }
+        if (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE {
+            return Some(format!(
+                "its input of {shape} is larger than any picture that is read ({} million pixels)",
+                picture::LARGEST_PICTURE / 1_000_000
+            ));
         }
         for (name, values) in [("means", &self.mean), ("standard deviations", &self.std)] {
             if values.len() != shape.channels {
@@ -141,7 +201,7 @@ impl Preparation {
             ));
         }
         let largest = shape.height.max(shape.width);
-        match self.ink.and_then(|ink| ink.side) {
+        match self.ground.and_then(|ground| ground.ink_side) {
             Some(side) if !(1..=largest).contains(&side) => Some(format!(
                 "writing that fills {side} pixels does not fit its input of {shape}"
             )),
@@ -154,7 +214,9 @@ impl Preparation {
     /// # Errors
     /// [`Error::DataMismatch`] when the network's input is not one of pictures (1 or 3 channels).
     pub fn decoded(&self, picture: DynamicImage) -> Result<Prepared> {
-        let (pixels, original) = picture::bytes(picture, self.shape.channels)?;
+        let greyed = self.shape.channels == 1 && picture::has_colour(&picture);
+        let (pixels, original) = self.opaque(picture)?;
+        let other_ground = self.stands_elsewhere(&pixels, original);
         let (pixels, inverted) = self.brought(pixels, original)?;
         let mut tensor = vec![0.0; pixels.len()];
         self.normalise_bytes(&self.tables(), &pixels, &mut tensor);
@@ -162,8 +224,58 @@ impl Preparation {
             tensor,
             pixels,
             inverted,
+            other_ground,
+            greyed,
             original,
         })
+    }
+
+    /// Whether a picture in the network's channels stands on another plain ground than the training pictures, which inverting it does not mend.
+    pub(super) fn stands_elsewhere(&self, pixels: &[u8], shape: Shape) -> bool {
+        self.ground.is_some_and(|ground| {
+            let is_inverted = self.shape.channels == 1 && ground.is_dark().is_some();
+            !is_inverted && ground.is_other(Rim::of(pixels, shape))
+        })
+    }
+
+    /// How many pictures of arrays are inverted on their way to the network, and how many stand on another ground.
+    ///
+    /// # Errors
+    /// As of [`Dataset::bytes`].
+    pub(super) fn unlike(&self, arrays: &Dataset) -> Result<Unlike> {
+        let shape = arrays.shape();
+        let indices: Vec<usize> = (0..arrays.len()).collect();
+        let of_some = |indices: &[usize]| -> Result<Unlike> {
+            let mut unlike = Unlike::default();
+            for &index in indices {
+                if let Some(pixels) = arrays.bytes(index)? {
+                    unlike.other_ground += usize::from(
+                        shape.channels == self.shape.channels
+                            && self.stands_elsewhere(&pixels, shape),
+                    );
+                    unlike.inverted += usize::from(self.bring_bytes(pixels, shape).1);
+                }
+            }
+            Ok(unlike)
+        };
+        let some = on_all_cores(indices.chunks(AT_A_TIME), of_some, |_| ());
+        some.into_iter().try_fold(Unlike::default(), |all, some| {
+            let some = some?;
+            Ok(Unlike {
+                inverted: all.inverted + some.inverted,
+                other_ground: all.other_ground + some.other_ground,
+            })
+        })
+    }
+
+    /// The bytes of a picture in the network's channels, in its own size.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when the network's input is not one of pictures.
+    pub(super) fn opaque(&self, picture: DynamicImage) -> Result<(Vec<u8>, Shape)> {
+        let channels = self.shape.channels;
+        let behind = transparency::level_for(&picture, channels, self.transparent);
+        picture::bytes(picture, channels, behind)
     }
 
     /// Reads the picture at `path` and prepares it.
@@ -174,9 +286,9 @@ impl Preparation {
         self.decoded(picture::read(path)?).map_err(of_picture(path))
     }
 
-    /// As [`Preparation::picture`], the pixels alone: what a data set keeps.
-    pub(super) fn pixels(&self, path: &Path) -> Result<Vec<u8>> {
-        picture::bytes(picture::read(path)?, self.shape.channels)
+    /// The pixels of the picture at `path`, whose contents are given: what a data set keeps.
+    pub(super) fn pixels(&self, contents: &[u8], path: &Path) -> Result<Vec<u8>> {
+        self.opaque(picture::decode(contents, path)?)
             .and_then(|(pixels, shape)| self.brought(pixels, shape))
             .map(|(pixels, _)| pixels)
             .map_err(of_picture(path))
@@ -188,6 +300,7 @@ impl Preparation {
     /// As of [`Preparation::check`].
     pub(super) fn brought(&self, pixels: Vec<u8>, shape: Shape) -> Result<(Vec<u8>, bool)> {
         self.check(shape)?;
+        self.check_levels()?;
         let (pixels, inverted) = self.bring_bytes(pixels.into(), shape);
         Ok((pixels.into_owned(), inverted))
     }
@@ -211,12 +324,19 @@ impl Preparation {
         let shape = dataset.shape();
         self.check(shape).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(out.len(), self.shape.len(), "length of a sample");
+        let resized = dataset.resized_file(index);
+        // Where ink lies matters to a picture of another size alone.
+        let ground = |ground: Option<Ground>| {
+            ground.map(|ground| (ground.color, ground.ink_side.filter(|_| resized.is_some())))
+        };
         let brought = dataset.reading.is_some_and(|reading| {
-            shape == self.shape && reading.resize == self.resize && reading.ink == self.ink
+            (shape, reading.resize) == (self.shape, self.resize)
+                && reading.transparent == self.transparent
+                && ground(reading.ground) == ground(self.ground)
         });
         // What was brought to another shape, or otherwise, is brought anew from its file: as if it had been read for this.
-        if let (false, Some(path)) = (brought, dataset.resized_file(index)) {
-            let mut pixels = Cow::Owned(self.pixels(path)?);
+        if !brought && let Some(pixels) = dataset.resized_anew(index, self) {
+            let mut pixels = Cow::Owned(pixels?);
             change(&mut pixels);
             self.normalise_bytes(tables, &pixels, out);
             return Ok(());
@@ -252,18 +372,14 @@ impl Preparation {
             (shape.height, shape.width),
             (self.shape.height, self.shape.width),
         );
-        match (self.ink, self.shape.channels) {
-            (Some(ink), 1) => ink.bring(pixels, from, to, self.resize),
-            _ if from == to => (pixels, false),
-            (_, 3) => (
-                resize::fit_rgb(&pixels, from, to, self.resize).into(),
-                false,
-            ),
-            _ => (
-                resize::fit(&pixels, from, to, self.shape.channels, self.resize).into(),
-                false,
-            ),
-        }
+        let bars = self.ground.map_or([0; 3], |ground| ground.color);
+        let fitted = match (self.ground, self.shape.channels) {
+            (Some(ground), 1) => return ground.bring(pixels, from, to, self.resize),
+            _ if from == to => return (pixels, false),
+            (_, 3) => resize::fit_rgb(&pixels, from, to, bars, self.resize),
+            (_, channels) => resize::fit(&pixels, from, to, &vec![0; channels], self.resize),
+        };
+        (fitted.into(), false)
     }
 
     fn bring_floats<'a>(&self, pixels: &'a [f32], shape: Shape) -> Cow<'a, [f32]> {
@@ -282,7 +398,8 @@ impl Preparation {
         if from == to {
             return pixels;
         }
-        resize::fit(&pixels, from, to, self.shape.channels, self.resize).into()
+        let bars = vec![0.0; self.shape.channels];
+        resize::fit(&pixels, from, to, &bars, self.resize).into()
     }
 
     /// What each byte becomes, by channel.

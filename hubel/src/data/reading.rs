@@ -1,10 +1,15 @@
 //! Reading picture files once before they are used: what cannot be read is found out, and what fits is kept.
+use crate::data::blank::{Blanks, Contents};
 use crate::data::catalogue::File;
 use crate::data::fingerprint::Fingerprint;
+use crate::data::ground::{Ground, Rim};
+use crate::data::preparation::Unlike;
 use crate::data::storage::{Files, moments};
+use crate::data::tiff::{self, Levels};
+use crate::data::transparency::{self, Contrast};
 use crate::data::{BadFile, BadFiles, Dataset, Options, Pixels, Preparation, Reading, picture};
 use crate::on_all_cores::on_all_cores;
-use crate::{Error, Result, Shape, memory};
+use crate::{Cpu, Error, Result, Shape, memory};
 
 /// Called now and then with the files that have been read and those to be read.
 pub(super) type Listen<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -21,6 +26,14 @@ pub(super) struct Read {
     pub(super) greyed: usize,
     /// How many are nearly black, see [`picture::is_dim`].
     pub(super) dim: usize,
+    /// What the numbers were taken for of those that do not say it, see [`tiff::levels`].
+    pub(super) levels: Vec<Levels>,
+    /// Those on another ground.
+    pub(super) unlike: Unlike,
+    /// Of each file that has transparent pixels its place and its contrast.
+    pub(super) transparent: Vec<(usize, Contrast)>,
+    /// Those on which there is nothing to be seen.
+    pub(super) blanks: Blanks,
 }
 
 /// What is learnt of a file by reading it.
@@ -30,6 +43,11 @@ struct Seen {
     resized: bool,
     greyed: bool,
     dim: bool,
+    levels: Option<Levels>,
+    inverted: bool,
+    other_ground: bool,
+    contrast: Option<Contrast>,
+    contents: Contents,
 }
 
 /// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as `cache` bytes hold. The result does not
@@ -49,6 +67,21 @@ pub(super) fn read(
 ) -> Result<Read> {
     let length = preparation.shape.len();
     let kept_rows = (cache / length).min(files.len());
+    // Of each picture, as it is enlarged and as it is cut or framed.
+    let threads = Cpu::available_threads().min(files.len());
+    let at_work = threads.saturating_mul(2 * length);
+    if let Some(free) = memory::available()
+        && at_work > free
+    {
+        return Err(Error::Settings {
+            problem: format!(
+                "pictures of {} take {:.1} GB while all cores bring them to that shape and {:.1} GB are free; give a smaller --input",
+                preparation.shape,
+                at_work as f64 / 1e9,
+                free as f64 / 1e9
+            ),
+        });
+    }
     if let Some(free) = memory::available()
         && kept_rows * length > free
     {
@@ -73,7 +106,9 @@ pub(super) fn read(
     let mut fingerprints = Vec::with_capacity(files.len());
     let mut all_moments = Vec::with_capacity(files.len() * preparation.shape.channels);
     let mut resized = Vec::with_capacity(files.len());
-    let (mut greyed, mut dim) = (0, 0);
+    let (mut greyed, mut dim, mut levels) = (0, 0, Vec::new());
+    let mut unlike = Unlike::default();
+    let (mut transparent, mut contents) = (Vec::new(), Vec::new());
     for (place, (seen, file)) in seen.into_iter().zip(files).enumerate() {
         match seen {
             Ok(seen) => {
@@ -84,6 +119,11 @@ pub(super) fn read(
                 resized.push(seen.resized);
                 greyed += usize::from(seen.greyed);
                 dim += usize::from(seen.dim);
+                levels.extend(seen.levels);
+                unlike.inverted += usize::from(seen.inverted);
+                unlike.other_ground += usize::from(seen.other_ground);
+                transparent.extend(seen.contrast.map(|contrast| (place, contrast)));
+                contents.push((file.label, seen.contents));
             }
             Err(error) => {
                 // The row stays empty: no data set has it.
@@ -105,7 +145,8 @@ pub(super) fn read(
     );
     let reading = Reading {
         resize: preparation.resize,
-        ink: preparation.ink,
+        transparent: preparation.transparent,
+        ground: preparation.ground,
         bad_files: policy,
     };
     let dataset = Dataset::of_files(
@@ -122,6 +163,10 @@ pub(super) fn read(
         bad,
         greyed,
         dim,
+        levels,
+        unlike,
+        transparent,
+        blanks: Blanks::count(classes.len(), contents.into_iter()),
     })
 }
 
@@ -130,62 +175,112 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
     let (bytes, picture) = picture::read_with_contents(&file.path)?;
     let greyed = preparation.shape.channels == 1 && picture.color().has_color();
     let dim = picture::is_dim(&picture);
-    let (pixels, shape) = picture::bytes(picture, preparation.shape.channels)?;
+    let channels = preparation.shape.channels;
+    let contrast = Contrast::of(&picture, channels);
+    let (pixels, shape) = preparation.opaque(picture)?;
     let fingerprint = Fingerprint::new(&bytes, &pixels, shape);
-    let (pixels, _) = preparation.brought(pixels, shape)?;
+    let contents = Contents::of(&pixels, channels);
+    let other_ground = preparation.stands_elsewhere(&pixels, shape);
+    let (pixels, inverted) = preparation.brought(pixels, shape)?;
     if let Some(room) = room {
         room.copy_from_slice(&pixels);
     }
     Ok(Seen {
         fingerprint,
-        moments: moments(&pixels, preparation.shape.channels),
+        moments: moments(&pixels, channels),
         resized: shape != preparation.shape,
         greyed,
         dim,
+        levels: tiff::levels(&bytes),
+        inverted,
+        other_ground,
+        contrast,
+        contents,
     })
 }
 
-/// The shape into which pictures are read when nobody names one: their own size where all of a hundred agree and are small, else a
-/// square as high as the one in the middle is, or as wide, and no larger than `options` say; one channel where all are grey. With it a note where that
-/// is not their own size.
-///
-/// Where none of the hundred can be read, the first other one decides; where none can at all, whoever reads them says so.
-///
-/// # Errors
-/// [`Error::DataMismatch`] when there are no pictures.
-pub(super) fn choose_shape(files: &[&File], options: &Options) -> Result<(Shape, Option<String>)> {
-    let step = files.len().div_ceil(100).max(1);
-    let look = |file: &&File| {
-        let picture = picture::read(&file.path).ok()?;
-        let size = (picture.height() as usize, picture.width() as usize);
-        Some((size, picture.color().has_color()))
-    };
-    if files.is_empty() {
-        return Err(Error::DataMismatch("there are no pictures".into()));
+/// What a look at some of the pictures says of all, before they are read.
+pub(super) struct Survey {
+    pictures: Vec<Surveyed>,
+}
+
+struct Surveyed {
+    size: (usize, usize),
+    has_color: bool,
+    contrast: Option<Contrast>,
+    /// Over each of [`transparency::LEVELS`].
+    rims: [Rim; 3],
+}
+
+impl Survey {
+    /// Looks at a hundred of these files, evenly spread. Where none of them can be read, the first other one decides; where none can at all,
+    /// whoever reads them says so.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when there are no files.
+    pub(super) fn of(files: &[&File]) -> Result<Self> {
+        if files.is_empty() {
+            return Err(Error::DataMismatch("there are no pictures".into()));
+        }
+        let look = |file: &&File| {
+            let picture = picture::read(&file.path).ok()?;
+            let has_color = picture.color().has_color();
+            Some(Surveyed {
+                size: (picture.height() as usize, picture.width() as usize),
+                has_color,
+                contrast: Contrast::of(&picture, if has_color { 3 } else { 1 }),
+                rims: transparency::LEVELS.map(|behind| Rim::of_picture(&picture, behind)),
+            })
+        };
+        let step = files.len().div_ceil(100).max(1);
+        let sample = on_all_cores(files.iter().step_by(step), look, |_| ());
+        let mut pictures: Vec<_> = sample.into_iter().flatten().collect();
+        if pictures.is_empty() {
+            pictures.extend(files.iter().find_map(look));
+        }
+        Ok(Self { pictures })
     }
-    let sample = on_all_cores(files.iter().step_by(step), look, |_| ());
-    let mut sample: Vec<_> = sample.into_iter().flatten().collect();
-    if sample.is_empty() {
-        sample.extend(files.iter().find_map(look));
+
+    /// What transparent pixels are to show.
+    pub(super) fn transparent(&self) -> Option<u8> {
+        let pictures = self.pictures.iter();
+        transparency::best_level(pictures.filter_map(|picture| picture.contrast.as_ref()))
     }
-    let (mut sizes, colours): (Vec<_>, Vec<bool>) = sample.into_iter().unzip();
-    let channels = if colours.contains(&true) { 3 } else { 1 };
-    if sizes.is_empty() {
-        return Ok((Shape::new(1, 1, channels), None));
+
+    /// The ground of the pictures, of which transparent ones show a level.
+    pub(super) fn ground(&self, transparent: Option<u8>) -> Option<Ground> {
+        let level = transparent.unwrap_or(transparency::WHITE);
+        let place = transparency::LEVELS
+            .iter()
+            .position(|known| *known == level)?;
+        let rims = self.pictures.iter().map(|picture| picture.rims[place]);
+        Ground::common(&rims.collect::<Vec<_>>())
     }
-    if let Some((height, width)) = own_size(sizes.iter().copied(), options.largest_side) {
-        return Ok((Shape::new(height, width, channels), None));
+
+    /// The shape into which pictures are read when nobody names one: their own size where all agree and are small, else a square as high as
+    /// the one in the middle is, or as wide, and no larger than `options` say; one channel where all are grey. With it a note where that
+    /// is not their own size.
+    pub(super) fn shape(&self, options: &Options) -> (Shape, Option<String>) {
+        let grey = self.pictures.iter().all(|picture| !picture.has_color);
+        let channels = if grey { 1 } else { 3 };
+        let mut sizes: Vec<_> = self.pictures.iter().map(|picture| picture.size).collect();
+        if sizes.is_empty() {
+            return (Shape::new(1, 1, channels), None);
+        }
+        if let Some((height, width)) = own_size(sizes.iter().copied(), options.largest_side) {
+            return (Shape::new(height, width, channels), None);
+        }
+        sizes.sort_unstable_by_key(|(height, width)| height * width);
+        let (height, width) = sizes[sizes.len() / 2];
+        let side = height.min(width).min(options.largest_side);
+        let more = match side == options.largest_side {
+            true => format!("; `--input {0}x{0}x{channels}` would show more", 2 * side),
+            false => String::new(),
+        };
+        let note =
+            format!("pictures of about {width}×{height} pixels are brought to {side}×{side}{more}");
+        (Shape::new(side, side, channels), Some(note))
     }
-    sizes.sort_unstable_by_key(|(height, width)| height * width);
-    let (height, width) = sizes[sizes.len() / 2];
-    let side = height.min(width).min(options.largest_side);
-    let more = match side == options.largest_side {
-        true => format!("; `--input {0}x{0}x{channels}` would show more", 2 * side),
-        false => String::new(),
-    };
-    let note =
-        format!("pictures of about {width}×{height} pixels are brought to {side}×{side}{more}");
-    Ok((Shape::new(side, side, channels), Some(note)))
 }
 
 /// The height and width of all pictures, where they agree and a network takes them as they are.

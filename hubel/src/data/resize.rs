@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// The whole picture, proportions kept, black bars beside or above and below.
+    /// The whole picture, proportions kept, bars of the ground's colour (black where there is none) beside or above and below.
     #[default]
     Letterbox,
     /// Proportions kept, the middle of the picture, what lies beyond cut off.
@@ -48,7 +48,7 @@ impl FromStr for Resize {
 }
 
 /// A number that pixels are made of.
-pub(super) trait Value: Copy + Default {
+pub(super) trait Value: Copy {
     /// One channel in the form that the resizer takes.
     type Plane: PixelTrait;
     fn wrap(self) -> Self::Plane;
@@ -75,18 +75,20 @@ impl Value for f32 {
     }
 }
 
-/// `pixels` `[from.0, from.1, channels]` fitted into `[to.0, to.1, channels]`; the same pixels when the sizes agree.
+/// `pixels` `[from.0, from.1, channels]` fitted into `[to.0, to.1, channels]`, with bars of the colour `bars` beside a letterboxed picture;
+/// the same pixels when the sizes agree.
 pub(super) fn fit<V: Value>(
     pixels: &[V],
     from: (usize, usize),
     to: (usize, usize),
-    channels: usize,
+    bars: &[V],
     policy: Resize,
 ) -> Vec<V> {
     if from == to {
         return pixels.to_vec();
     }
-    let mut result = vec![V::default(); to.0 * to.1 * channels];
+    let channels = bars.len();
+    let mut result = bars.repeat(to.0 * to.1);
     let ((height, width), source) = match policy {
         Resize::Stretch => (to, whole(from)),
         Resize::Crop => (to, middle(from, to)),
@@ -116,6 +118,7 @@ pub(super) fn fit_rgb(
     pixels: &[u8],
     from: (usize, usize),
     to: (usize, usize),
+    bars: [u8; 3],
     policy: Resize,
 ) -> Vec<u8> {
     if from == to {
@@ -130,7 +133,7 @@ pub(super) fn fit_rgb(
     let view = TypedImageRef::<U8x3>::from_buffer(from.1 as u32, from.0 as u32, pixels)
         .expect("three bytes for each pixel");
     let scaled = scale_view(&view, source, (height, width));
-    let mut result = vec![0; to.0 * to.1 * 3];
+    let mut result = bars.repeat(to.0 * to.1);
     for (row, line) in scaled.pixels().chunks_exact(width).enumerate() {
         let start = ((top + row) * to.1 + left) * 3;
         for (target, pixel) in result[start..].chunks_exact_mut(3).zip(line) {
@@ -202,11 +205,11 @@ mod tests {
     fn letterbox_keeps_everything_crop_the_middle_stretch_the_whole() {
         // 2 rows, 4 columns; the outer columns bright.
         let pixels = [200u8, 100, 100, 200, 200, 100, 100, 200];
-        let fitted = |policy| fit(&pixels, (2, 4), (4, 4), 1, policy);
+        let fitted = |policy| fit(&pixels, (2, 4), (4, 4), &[7], policy);
         let letterbox = fitted(Resize::Letterbox);
-        assert_eq!(&letterbox[..4], &[0; 4]);
+        assert_eq!(&letterbox[..4], &[7; 4]);
         assert_eq!(&letterbox[4..12], &pixels);
-        assert_eq!(&letterbox[12..], &[0; 4]);
+        assert_eq!(&letterbox[12..], &[7; 4]);
         // The filter reaches a quarter of a pixel beyond the cut.
         assert!(fitted(Resize::Crop).iter().all(|&value| value <= 125));
         assert_eq!(&fitted(Resize::Stretch)[..4], &pixels[..4]);
@@ -219,8 +222,8 @@ mod tests {
             .collect();
         for policy in [Resize::Letterbox, Resize::Crop, Resize::Stretch] {
             assert_eq!(
-                fit(&pixels, (37, 23), (16, 20), 3, policy),
-                fit_rgb(&pixels, (37, 23), (16, 20), policy)
+                fit(&pixels, (37, 23), (16, 20), &[9, 8, 7], policy),
+                fit_rgb(&pixels, (37, 23), (16, 20), [9, 8, 7], policy)
             );
         }
     }

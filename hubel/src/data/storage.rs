@@ -3,9 +3,9 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::Preparation;
 use crate::data::fingerprint::Fingerprint;
-use crate::{Result, Shape};
+use crate::data::{Preparation, picture};
+use crate::{Error, Result, Shape};
 
 /// All samples one after the other, `[n, h, w, c]`; a sample's place among them is its row.
 #[derive(Clone, Debug)]
@@ -122,8 +122,24 @@ impl Files {
         let length = self.preparation.shape.len();
         match self.kept.get(row * length..(row + 1) * length) {
             Some(kept) => Ok(Cow::Borrowed(kept)),
-            None => Ok(Cow::Owned(self.preparation.pixels(&self.paths[row])?)),
+            None => Ok(Cow::Owned(self.anew(row, &self.preparation)?)),
         }
+    }
+
+    /// Reads the picture of a row once more, and brings it through `preparation`.
+    ///
+    /// # Errors
+    /// When its file can no longer be read, or holds other bytes than when all were read.
+    pub(super) fn anew(&self, row: usize, preparation: &Preparation) -> Result<Vec<u8>> {
+        let path = &self.paths[row];
+        let contents = picture::contents(path)?;
+        if Fingerprint::content_of(&contents) != self.fingerprints[row].content {
+            return Err(Error::Picture {
+                path: path.clone(),
+                problem: "its contents have changed since the data was opened; leave the files alone while they are used".into(),
+            });
+        }
+        preparation.pixels(&contents, path)
     }
 }
 

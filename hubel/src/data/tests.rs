@@ -5,6 +5,10 @@ mod bad_files;
 mod damaged;
 mod divided;
 mod folders;
+mod grounds;
+mod jpegs;
+mod layouts;
+mod limits;
 mod listing;
 mod pictures;
 mod tables;
@@ -28,6 +32,13 @@ fn grey(bytes: &[u8], height: usize, width: usize) -> DynamicImage {
     GrayImage::from_raw(width as u32, height as u32, bytes.to_vec())
         .expect("a byte for each pixel")
         .into()
+}
+
+/// A pipe to which nobody writes.
+#[cfg(unix)]
+pub(crate) fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
 }
 
 fn save(picture: impl Into<DynamicImage>, path: &Path) {

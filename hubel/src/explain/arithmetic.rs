@@ -121,7 +121,8 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
     };
     let (rule, terms) = match &own.operation {
         Operation::Image => {
-            let problem = "the numbers of the image are computed from nothing; name a layer".to_owned();
+            let problem =
+                "the numbers of the image are computed from nothing; name a layer".to_owned();
             return Err(Error::Settings { problem });
         }
         Operation::Conv(settings) => place.convolution(settings),
@@ -277,7 +278,9 @@ impl Place<'_> {
                 PaddingMode::Circular => pad::PaddingMode::Circular,
             },
         };
-        let weights = self.tensor(Role::Weight).expect("a convolution has weights");
+        let weights = self
+            .tensor(Role::Weight)
+            .expect("a convolution has weights");
         let filters = settings.filters;
         let depth = from.channels / settings.groups;
         let first = filter / (filters / settings.groups) * depth;
@@ -315,10 +318,12 @@ impl Place<'_> {
 
     fn linear(&self) -> (Rule, Vec<Term>) {
         let from = self.input(0);
-        let weights = self.tensor(Role::Weight).expect("a linear layer has weights");
+        let weights = self
+            .tensor(Role::Weight)
+            .expect("a linear layer has weights");
         let outputs = weights.len() / from.len();
-        let terms = (0..from.len())
-            .map(|i| self.term(0, from.place(i), weights[i * outputs + self.at[2]]));
+        let terms =
+            (0..from.len()).map(|i| self.term(0, from.place(i), weights[i * outputs + self.at[2]]));
         (self.bias(), terms.collect())
     }
 
@@ -337,10 +342,7 @@ impl Place<'_> {
             let columns = window.range(1, x);
             columns.map(move |column| self.term(0, [row, column, channel], 1.0))
         });
-        (
-            terms.collect(),
-            window.divisor(0, y) * window.divisor(1, x),
-        )
+        (terms.collect(), window.divisor(0, y) * window.divisor(1, x))
     }
 
     fn largest(&self, regions: Regions) -> (Rule, Vec<Term>) {

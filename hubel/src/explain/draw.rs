@@ -19,7 +19,9 @@ pub enum Scale {
 impl Scale {
     /// The scale on which the largest magnitude of `values` is just shown; signed where one of them is negative.
     pub fn of(values: &[f32]) -> Self {
-        let most = values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let most = values
+            .iter()
+            .fold(0.0f32, |most, value| most.max(value.abs()));
         match values.iter().any(|value| *value < 0.0) {
             true => Self::Signed(most),
             false => Self::Positive(most),
@@ -114,9 +116,18 @@ pub fn maps(explainer: &Explainer, node: usize, most: usize) -> Result<Maps> {
     } = explainer.nodes()[node].shape;
     let numbers = &explainer.map(node)[..height * width * channels];
     let of = |channel: usize| -> Vec<f32> {
-        numbers.iter().skip(channel).step_by(channels).copied().collect()
+        numbers
+            .iter()
+            .skip(channel)
+            .step_by(channels)
+            .copied()
+            .collect()
     };
-    let strength = |channel: &usize| of(*channel).iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let strength = |channel: &usize| {
+        of(*channel)
+            .iter()
+            .fold(0.0f32, |most, value| most.max(value.abs()))
+    };
     let mut shown: Vec<usize> = (0..channels).collect();
     if channels > most {
         shown.sort_by(|a, b| strength(b).total_cmp(&strength(a)));
@@ -174,12 +185,16 @@ pub fn filters(explainer: &Explainer, node: usize, most: [usize; 2]) -> Result<(
         });
     };
     let parameters = explainer.parameters();
-    let range = parameters.range(node, Role::Weight).expect("a convolution has weights");
+    let range = parameters
+        .range(node, Role::Weight)
+        .expect("a convolution has weights");
     let weights = &parameters.values()[range];
     let [height, width] = settings.kernel;
     let filters = settings.filters;
     let depth = weights.len() / (height * width * filters);
-    let largest = weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs()));
+    let largest = weights
+        .iter()
+        .fold(0.0f32, |most, weight| most.max(weight.abs()));
     let weight = |filter: usize, pixel: usize, channel: usize| {
         weights[(pixel * depth + channel) * filters + filter]
     };
@@ -188,7 +203,8 @@ pub fn filters(explainer: &Explainer, node: usize, most: [usize; 2]) -> Result<(
     let mut cells = Vec::new();
     for filter in 0..filters.min(most[0]) {
         if reads_colours {
-            let level = |value: f32| (127.5 + 127.5 * value / largest.max(f32::MIN_POSITIVE)).round() as u8;
+            let level =
+                |value: f32| (127.5 + 127.5 * value / largest.max(f32::MIN_POSITIVE)).round() as u8;
             let pixels = (0..height * width * 3).map(|i| level(weight(filter, i / 3, i % 3)));
             cells.push(Cell {
                 pixels: pixels.collect(),
@@ -198,7 +214,9 @@ pub fn filters(explainer: &Explainer, node: usize, most: [usize; 2]) -> Result<(
             continue;
         }
         for channel in 0..depth.min(most[1]) {
-            let values: Vec<f32> = (0..height * width).map(|pixel| weight(filter, pixel, channel)).collect();
+            let values: Vec<f32> = (0..height * width)
+                .map(|pixel| weight(filter, pixel, channel))
+                .collect();
             let label = match depth {
                 1 => format!("{filter}"),
                 _ => format!("{filter}/{channel}"),
@@ -227,7 +245,10 @@ pub fn heatmap(map: &Heatmap) -> Drawing {
 pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
     let map = map.resized(shape.height, shape.width);
     let scale = Scale::of(&map.values);
-    let most = map.values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let most = map
+        .values
+        .iter()
+        .fold(0.0f32, |most, value| most.max(value.abs()));
     let mut pixels = Vec::with_capacity(3 * map.values.len());
     for (pixel, value) in picture.chunks_exact(shape.channels).zip(&map.values) {
         let grey = pixel.iter().map(|level| f32::from(*level)).sum::<f32>() / shape.channels as f32;
@@ -236,7 +257,9 @@ pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
             true => 0.75 * (value.abs() / most).sqrt(),
             false => 0.0,
         };
-        pixels.extend(colour.map(|level| (share * f32::from(level) + (1.0 - share) * grey).round() as u8));
+        pixels.extend(
+            colour.map(|level| (share * f32::from(level) + (1.0 - share) * grey).round() as u8),
+        );
     }
     enlarged(&pixels, Shape::new(shape.height, shape.width, 3))
 }
@@ -248,7 +271,11 @@ pub fn framed(fires: &[Fire], picture: &[u8], shape: Shape) -> Drawing {
     for (rank, fire) in fires.iter().enumerate().rev() {
         let [rows, columns] = &fire.sees;
         let thickness = if rank == 0 { 3 } else { 2 };
-        let colour = if rank == 0 { Rgb([230, 60, 30]) } else { Rgb([250, 180, 20]) };
+        let colour = if rank == 0 {
+            Rgb([230, 60, 30])
+        } else {
+            Rgb([250, 180, 20])
+        };
         frame(
             &mut drawing,
             [rows.start * factor, columns.start * factor],
@@ -260,7 +287,13 @@ pub fn framed(fires: &[Fire], picture: &[u8], shape: Shape) -> Drawing {
     drawing
 }
 
-fn frame(drawing: &mut Drawing, from: [usize; 2], to: [usize; 2], thickness: usize, colour: Rgb<u8>) {
+fn frame(
+    drawing: &mut Drawing,
+    from: [usize; 2],
+    to: [usize; 2],
+    thickness: usize,
+    colour: Rgb<u8>,
+) {
     for y in from[0]..to[0] {
         for x in from[1]..to[1] {
             let distance = [y - from[0], to[0] - 1 - y, x - from[1], to[1] - 1 - x];
@@ -283,7 +316,10 @@ pub fn enlarged(pixels: &[u8], shape: Shape) -> Drawing {
 
 fn cell(values: &[f32], height: usize, width: usize, scale: Scale, label: String) -> Cell {
     Cell {
-        pixels: values.iter().flat_map(|value| scale.colour(*value)).collect(),
+        pixels: values
+            .iter()
+            .flat_map(|value| scale.colour(*value))
+            .collect(),
         shape: Shape::new(height, width, 3),
         label,
     }
@@ -310,9 +346,17 @@ fn sheet(cells: &[Cell]) -> Result<Drawing> {
         let problem = "there is nothing to draw".to_owned();
         return Err(Error::Settings { problem });
     };
-    let Shape { height, width: across, .. } = first.shape;
+    let Shape {
+        height,
+        width: across,
+        ..
+    } = first.shape;
     let factor = LEGIBLE.div_ceil(height.max(across)).max(1);
-    let text = cells.iter().map(|cell| width(&cell.label)).max().unwrap_or(0);
+    let text = cells
+        .iter()
+        .map(|cell| width(&cell.label))
+        .max()
+        .unwrap_or(0);
     let (cell_width, cell_height) = ((across * factor).max(text), height * factor + LINE);
     let columns = ((WIDTH - GAP) / (cell_width + GAP)).clamp(1, cells.len());
     let rows = cells.len().div_ceil(columns);
@@ -322,7 +366,10 @@ fn sheet(cells: &[Cell]) -> Result<Drawing> {
     ];
     if size[0].saturating_mul(size[1]) > MOST_PIXELS {
         return Err(Error::Settings {
-            problem: format!("a drawing of {} maps of {height}×{across} would be too large; show fewer", cells.len()),
+            problem: format!(
+                "a drawing of {} maps of {height}×{across} would be too large; show fewer",
+                cells.len()
+            ),
         });
     }
     let mut drawing = Drawing::blank(size[0], size[1]);
@@ -344,9 +391,15 @@ mod tests {
         let signed = Scale::of(&[-2.0, 1.0]);
         assert_eq!(signed, Scale::Signed(2.0));
         assert_eq!(signed.colour(0.0), [247; 3]);
-        assert_eq!((signed.colour(-2.0), signed.colour(9.0)), (DIVERGING[0], DIVERGING[8]));
+        assert_eq!(
+            (signed.colour(-2.0), signed.colour(9.0)),
+            (DIVERGING[0], DIVERGING[8])
+        );
         let positive = Scale::of(&[0.0, 4.0]);
-        assert_eq!((positive.colour(0.0), positive.colour(4.0)), (BRIGHTER[0], BRIGHTER[9]));
+        assert_eq!(
+            (positive.colour(0.0), positive.colour(4.0)),
+            (BRIGHTER[0], BRIGHTER[9])
+        );
         // Nothing but zeros is black, not a division by zero.
         assert_eq!(Scale::of(&[0.0]).colour(0.0), BRIGHTER[0]);
         let brightness = |share: f32| {
@@ -359,7 +412,14 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (value, text) in [(0.0, "0"), (1.5, "1.5"), (-0.25, "-0.25"), (3.0, "3"), (1234.0, "1e3"), (0.0012, "1e-3")] {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.5, "1.5"),
+            (-0.25, "-0.25"),
+            (3.0, "3"),
+            (1234.0, "1e3"),
+            (0.0012, "1e-3"),
+        ] {
             assert_eq!(short(value), text);
         }
     }

@@ -17,7 +17,11 @@ impl Attribution {
     pub fn magnitude(&self) -> Heatmap {
         let pixels = self.heatmap.values.len().max(1);
         let channels = self.values.len() / pixels;
-        let largest = |pixel: &[f32]| pixel.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let largest = |pixel: &[f32]| {
+            pixel
+                .iter()
+                .fold(0.0f32, |most, value| most.max(value.abs()))
+        };
         Heatmap {
             values: self.values.chunks_exact(channels).map(largest).collect(),
             ..self.heatmap.clone()
@@ -40,9 +44,10 @@ pub fn smooth_grad(
     noise: f32,
     seed: u64,
 ) -> Attribution {
-    let (low, high) = (image.iter()).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
-        (low.min(value), high.max(value))
-    });
+    let (low, high) = (image.iter())
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
+            (low.min(value), high.max(value))
+        });
     let deviation = noise * (high - low);
     let random = Random::new(seed);
     mean_gradient(explainer, score, samples, |sample, to| {
@@ -85,8 +90,7 @@ pub fn integrated(
     baseline: f32,
 ) -> Integrated {
     let start = vec![baseline; image.len()];
-    let difference =
-        value(explainer, image, score) - value(explainer, &start, score);
+    let difference = value(explainer, image, score) - value(explainer, &start, score);
     let mut steps = STEPS[0];
     loop {
         let attribution = integrated_in(explainer, image, score, baseline, steps);
@@ -143,7 +147,10 @@ fn mean_gradient(
 ) -> Attribution {
     let weights = vec![1.0 / samples as f64; samples];
     let mean = weighted_gradient(explainer, score, &weights, fill);
-    attribution(explainer, mean.into_iter().map(|value| value as f32).collect())
+    attribution(
+        explainer,
+        mean.into_iter().map(|value| value as f32).collect(),
+    )
 }
 
 fn attribution(explainer: &Explainer, values: Vec<f32>) -> Attribution {
@@ -167,7 +174,11 @@ fn weighted_gradient(
     let mut sums = vec![0.0; length];
     for (first, weights) in weights.chunks(batch).enumerate() {
         // Places of the last batch that no picture fills keep those of the one before.
-        for (i, image) in images.chunks_exact_mut(length).take(weights.len()).enumerate() {
+        for (i, image) in images
+            .chunks_exact_mut(length)
+            .take(weights.len())
+            .enumerate()
+        {
             fill(first * batch + i, image);
         }
         explainer.look(&images);
@@ -222,11 +233,17 @@ mod tests {
                     .map(|(place, weight)| weight * place.powi(degree))
                     .sum();
                 let exact = 1.0 / f64::from(degree + 1);
-                assert!((sum - exact).abs() < 1e-12, "{steps} steps, x^{degree}: {sum}");
+                assert!(
+                    (sum - exact).abs() < 1e-12,
+                    "{steps} steps, x^{degree}: {sum}"
+                );
             }
         }
         // With two steps at 1/2 ± 1/√12.
         let places: Vec<f64> = gauss_legendre(2).iter().map(|(place, _)| *place).collect();
-        assert!((places[0] - (0.5 - 12f64.sqrt().recip())).abs() < 1e-15, "{places:?}");
+        assert!(
+            (places[0] - (0.5 - 12f64.sqrt().recip())).abs() < 1e-15,
+            "{places:?}"
+        );
     }
 }

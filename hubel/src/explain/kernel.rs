@@ -27,7 +27,10 @@ const NAMED: [(&str, &str); 7] = [
     ("sobel-x", "[[-1,0,1],[-2,0,2],[-1,0,1]]"),
     ("sobel-y", "[[-1,-2,-1],[0,0,0],[1,2,1]]"),
     // Binomial weights, which come near to a Gaussian's.
-    ("blur", "[[0.0625,0.125,0.0625],[0.125,0.25,0.125],[0.0625,0.125,0.0625]]"),
+    (
+        "blur",
+        "[[0.0625,0.125,0.0625],[0.125,0.25,0.125],[0.0625,0.125,0.0625]]",
+    ),
     ("sharpen", "[[0,-1,0],[-1,5,-1],[0,-1,0]]"),
     // Bright to the right of and below the middle, dark to the left and above.
     (
@@ -61,13 +64,20 @@ impl Kernel {
             let names: Vec<&str> = Self::names().collect();
             let near = nearest(text, Self::names());
             let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
-            return Err(wrong(text, &format!(
-                "{near}kernels by name are {}; others are a matrix such as [[1,0,-1],[2,0,-2],[1,0,-1]]",
-                names.join(", ")
-            )));
+            return Err(wrong(
+                text,
+                &format!(
+                    "{near}kernels by name are {}; others are a matrix such as [[1,0,-1],[2,0,-2],[1,0,-1]]",
+                    names.join(", ")
+                ),
+            ));
         }
-        let value: Value = serde_json::from_str(numbers)
-            .map_err(|error| wrong(text, &format!("it is no list of lists of numbers ({error})")))?;
+        let value: Value = serde_json::from_str(numbers).map_err(|error| {
+            wrong(
+                text,
+                &format!("it is no list of lists of numbers ({error})"),
+            )
+        })?;
         let is_matrix = value[0][0].is_number();
         let planes: Vec<Vec<Vec<f32>>> = match is_matrix {
             true => vec![matrix(&value, text)?],
@@ -78,12 +88,17 @@ impl Kernel {
         };
         let (height, width) = (planes[0].len(), planes[0][0].len());
         if !matches!(planes.len(), 1 | 3) {
-            let problem = format!("it has {} matrices; give one for grey, or three for red, green and blue", planes.len());
+            let problem = format!(
+                "it has {} matrices; give one for grey, or three for red, green and blue",
+                planes.len()
+            );
             return Err(wrong(text, &problem));
         }
         for plane in &planes {
             if plane.len() != height || plane.iter().any(|row| row.len() != width) {
-                let problem = format!("its rows differ in length, or its matrices in size; the first row of the first has {width} numbers, and it has {height} rows");
+                let problem = format!(
+                    "its rows differ in length, or its matrices in size; the first row of the first has {width} numbers, and it has {height} rows"
+                );
                 return Err(wrong(text, &problem));
             }
         }
@@ -113,8 +128,15 @@ fn wrong(text: &str, problem: &str) -> Error {
 const LARGEST: usize = 64;
 
 fn rows<'a>(value: &'a Value, text: &str) -> Result<&'a Vec<Value>> {
-    let rows = value.as_array().filter(|rows| (1..=LARGEST).contains(&rows.len()));
-    rows.ok_or_else(|| wrong(text, &format!("give 1 to {LARGEST} rows of 1 to {LARGEST} numbers each, in brackets")))
+    let rows = value
+        .as_array()
+        .filter(|rows| (1..=LARGEST).contains(&rows.len()));
+    rows.ok_or_else(|| {
+        wrong(
+            text,
+            &format!("give 1 to {LARGEST} rows of 1 to {LARGEST} numbers each, in brackets"),
+        )
+    })
 }
 
 fn matrix(value: &Value, text: &str) -> Result<Vec<Vec<f32>>> {
@@ -139,13 +161,19 @@ mod tests {
         for name in Kernel::names() {
             let kernel = Kernel::parse(name).unwrap();
             assert_eq!(kernel.weights.len(), kernel.height * kernel.width);
-            assert!(kernel.height % 2 == 1 && kernel.width % 2 == 1, "{name} has a middle");
+            assert!(
+                kernel.height % 2 == 1 && kernel.width % 2 == 1,
+                "{name} has a middle"
+            );
         }
         let kernel = Kernel::parse(" [[1, 0, -1], [2, 0, -2.5]] ").unwrap();
         assert_eq!((kernel.height, kernel.width, kernel.channels), (2, 3, 1));
         assert_eq!(kernel.weights, [1.0, 0.0, -1.0, 2.0, 0.0, -2.5]);
         let coloured = Kernel::parse("[[[1]],[[2]],[[3]]]").unwrap();
-        assert_eq!((coloured.channels, coloured.weights), (3, vec![1.0, 2.0, 3.0]));
+        assert_eq!(
+            (coloured.channels, coloured.weights),
+            (3, vec![1.0, 2.0, 3.0])
+        );
     }
 
     #[test]
@@ -164,7 +192,10 @@ mod tests {
             ("[[[1]],[[1]],[[1,2]]]", "rows differ in length"),
         ] {
             let error = Kernel::parse(text).unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains(text), "{text}: {error}");
+            assert!(
+                error.contains(part) && error.contains(text),
+                "{text}: {error}"
+            );
         }
     }
 }

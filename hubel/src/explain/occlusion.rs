@@ -3,6 +3,7 @@
 use hubel_kernels::Cpu;
 
 use super::{Heatmap, Score};
+use crate::inference::Inference;
 use crate::{Error, Model, Result, Shape};
 
 /// How a picture is covered. Pairs are `[height, width]` in pixels of the network's input.
@@ -57,13 +58,14 @@ impl Occlusion {
         self.check(shape)?;
         let windows: Vec<_> = self
             .rows(shape.height)
-            .flat_map(|rows| (self.columns(shape.width)).map(move |columns| (rows.clone(), columns)))
+            .flat_map(|rows| {
+                (self.columns(shape.width)).map(move |columns| (rows.clone(), columns))
+            })
             .collect();
         let count = windows.len();
         // Picture 0 is the whole one.
         let mut scores = vec![0.0; count + 1];
-        model.logits(
-            cpu,
+        Inference::new(model, cpu)?.run(
             count + 1,
             &mut |indices, images| {
                 for (picture, &i) in images.chunks_exact_mut(shape.len()).zip(indices) {
@@ -80,6 +82,7 @@ impl Occlusion {
             &mut |i, logits| {
                 scores[i] = f64::from(score.value(logits));
                 progress(i, count);
+                Ok(())
             },
         )?;
         let mut sums = vec![0.0; shape.height * shape.width];
@@ -106,7 +109,8 @@ impl Occlusion {
 
     fn check(&self, shape: Shape) -> Result<()> {
         let size = [shape.height, shape.width];
-        let fits = |lengths: [usize; 2]| (0..2).all(|axis| (1..=size[axis]).contains(&lengths[axis]));
+        let fits =
+            |lengths: [usize; 2]| (0..2).all(|axis| (1..=size[axis]).contains(&lengths[axis]));
         if fits(self.window) && fits(self.stride) && self.baseline.is_finite() {
             return Ok(());
         }

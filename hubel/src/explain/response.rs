@@ -6,7 +6,7 @@ use image::DynamicImage;
 
 use super::arithmetic::{self, Arithmetic};
 use super::{Explainer, Heatmap, Kernel};
-use crate::data::picture;
+use crate::data::{picture, transparency};
 use crate::network::{Graph, Node, Operation};
 use crate::{Error, Network, Parameters, PlanSettings, Result, Shape};
 
@@ -117,7 +117,8 @@ pub fn of_kernel(
     picture: DynamicImage,
     count: usize,
 ) -> Result<KernelResponse> {
-    let (pixels, shape) = picture::bytes(picture, kernel.channels)?;
+    let behind = transparency::level_for(&picture, kernel.channels, None);
+    let (pixels, shape) = picture::bytes(picture, kernel.channels, behind)?;
     let mut explainer = explainer_of_kernel(cpu, kernel, shape)?;
     let levels = pixels.iter().map(|level| f32::from(*level) / 255.0);
     explainer.look(&levels.collect::<Vec<f32>>());

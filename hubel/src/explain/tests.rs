@@ -81,9 +81,14 @@ fn the_logits_are_those_of_the_fused_plan() {
         let mut fused = Vec::new();
         let take = &mut |_, logits: &[f32]| fused = logits.to_vec();
         model.logits(&Cpu::best(1), 1, fill, take).unwrap();
-        let largest = fused.iter().fold(0.0f32, |most, logit| most.max(logit.abs()));
+        let largest = fused
+            .iter()
+            .fold(0.0f32, |most, logit| most.max(logit.abs()));
         for (one, other) in explainer.logits().iter().zip(&fused) {
-            assert!((one - other).abs() < 1e-5 * largest.max(1.0), "{text}: {one} and {other}");
+            assert!(
+                (one - other).abs() < 1e-5 * largest.max(1.0),
+                "{text}: {one} and {other}"
+            );
         }
     }
 }
@@ -99,12 +104,19 @@ fn the_arithmetic_of_every_number_is_the_plan_s_forward_and_backward() {
             against: Some(0),
         });
         let nodes = explainer.nodes().to_vec();
-        let mut gradients: Vec<Vec<f64>> = nodes.iter().map(|node| vec![0.0; node.shape.len()]).collect();
+        let mut gradients: Vec<Vec<f64>> = nodes
+            .iter()
+            .map(|node| vec![0.0; node.shape.len()])
+            .collect();
         let mut sizes = gradients.clone();
         for (i, node) in nodes.iter().enumerate().skip(1) {
             for index in 0..node.shape.len() {
                 let found = arithmetic::of(&explainer, i, node.shape.place(index)).unwrap();
-                let size: f64 = found.terms.iter().map(|term| f64::from(term.value * term.weight).abs()).sum();
+                let size: f64 = found
+                    .terms
+                    .iter()
+                    .map(|term| f64::from(term.value * term.weight).abs())
+                    .sum();
                 let error = (found.result - f64::from(found.value)).abs();
                 assert!(error < 1e-6 * (1.0 + size), "{text}: {found:?}");
                 for term in &found.terms {
@@ -132,7 +144,11 @@ fn the_arithmetic_of_every_number_is_the_plan_s_forward_and_backward() {
 #[test]
 fn the_softmax_s_arithmetic_is_a_probability_and_its_derivative() {
     let explainer = looked_at(&model(NETWORKS[0]));
-    let logits: Vec<f64> = explainer.logits().iter().map(|logit| f64::from(*logit)).collect();
+    let logits: Vec<f64> = explainer
+        .logits()
+        .iter()
+        .map(|logit| f64::from(*logit))
+        .collect();
     let probability = |logits: &[f64], class: usize| {
         logits[class].exp() / logits.iter().map(|logit| logit.exp()).sum::<f64>()
     };
@@ -162,7 +178,10 @@ fn the_input_gradient_is_a_finite_difference() {
         let found = input_gradient(&mut explainer, &start, &score);
         let direction = image(SHAPE, 9);
         let mut value = |by: f32| {
-            let moved = start.iter().zip(&direction).map(|(value, d)| value + by * d);
+            let moved = start
+                .iter()
+                .zip(&direction)
+                .map(|(value, d)| value + by * d);
             explainer.look(&moved.collect::<Vec<f32>>());
             f64::from(score.value(explainer.logits()))
         };
@@ -170,7 +189,10 @@ fn the_input_gradient_is_a_finite_difference() {
         let slope = (value(step) - value(-step)) / f64::from(2.0 * step);
         let products = found.values.iter().zip(&direction);
         let expected: f64 = products.map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
-        assert!((slope - expected).abs() < 2e-3 * (1.0 + expected.abs()), "{text}: {slope}, {expected}");
+        assert!(
+            (slope - expected).abs() < 2e-3 * (1.0 + expected.abs()),
+            "{text}: {slope}, {expected}"
+        );
         // A batch of copies, and noise of 0, are the same.
         let mut explainer = Explainer::new(&Cpu::best(2), &model, 3).unwrap();
         let smooth = smooth_grad(&mut explainer, &start, &score, 7, 0.0, 1);
@@ -185,7 +207,15 @@ fn smooth_grad_depends_on_seed_and_noise_alone() {
     let model = model(NETWORKS[2]);
     let smooth = |batch: usize, threads: usize, seed: u64| {
         let mut explainer = Explainer::new(&Cpu::best(threads), &model, batch).unwrap();
-        smooth_grad(&mut explainer, &image(SHAPE, 5), &Score::of(1), 5, 0.2, seed).values
+        smooth_grad(
+            &mut explainer,
+            &image(SHAPE, 5),
+            &Score::of(1),
+            5,
+            0.2,
+            seed,
+        )
+        .values
     };
     assert_eq!(smooth(2, 1, 7), smooth(2, 3, 7));
     assert_ne!(smooth(2, 1, 7), smooth(2, 1, 8));
@@ -197,7 +227,12 @@ fn integrated_gradients_are_complete_and_exact_where_the_network_is_linear() {
         let model = model(text);
         let mut explainer = Explainer::new(&Cpu::best(2), &model, 4).unwrap();
         let found = integrated(&mut explainer, &image(SHAPE, 5), &Score::of(1), 0.25);
-        assert!(found.is_complete(), "{text}: {} of {}", found.sum, found.difference);
+        assert!(
+            found.is_complete(),
+            "{text}: {} of {}",
+            found.sum,
+            found.difference
+        );
     }
     let model = model("conv(2)-flatten-fc(classes)");
     let mut explainer = Explainer::new(&Cpu::best(1), &model, 4).unwrap();
@@ -225,7 +260,9 @@ fn occlusion_of_a_linear_network_is_the_sum_of_what_is_covered() {
         stride: [2, 3],
         baseline: 0.5,
     };
-    let found = occlusion.map(&Cpu::best(2), &model, &image, &score, &|_, _| {}).unwrap();
+    let found = occlusion
+        .map(&Cpu::best(2), &model, &image, &score, &|_, _| {})
+        .unwrap();
     // Rows 0–2, 2–4, 4–6; columns 0–1, 3–4, and the last one cut off: 6–6 would begin outside.
     assert_eq!(occlusion.windows(SHAPE), 9);
     let covered = |rows: Range<usize>, columns: Range<usize>| -> f32 {
@@ -250,7 +287,11 @@ fn occlusion_of_a_linear_network_is_the_sum_of_what_is_covered() {
         window: [8, 1],
         ..occlusion
     };
-    assert!(wrong.map(&Cpu::best(1), &model, &image, &score, &|_, _| {}).is_err());
+    assert!(
+        wrong
+            .map(&Cpu::best(1), &model, &image, &score, &|_, _| {})
+            .is_err()
+    );
 }
 
 #[test]
@@ -263,10 +304,22 @@ fn grad_cam_takes_the_last_map_of_the_last_convolution() {
         assert_eq!(layer(text).unwrap(), (name.to_owned(), height), "{text}");
     };
     named("conv(4)-relu-pool-flatten-fc(classes)", "1", 14);
-    named("conv(4)-relu-pool-conv(4)-batchnorm-relu-globalavgpool-fc(classes)", "5", 5);
-    named("conv(4, padding=1)-residual[conv(4, padding=1)-batchnorm]-a:relu-pool-flatten-fc(classes)", "a", 16);
+    named(
+        "conv(4)-relu-pool-conv(4)-batchnorm-relu-globalavgpool-fc(classes)",
+        "5",
+        5,
+    );
+    named(
+        "conv(4, padding=1)-residual[conv(4, padding=1)-batchnorm]-a:relu-pool-flatten-fc(classes)",
+        "a",
+        16,
+    );
     // The last convolution has a map of one pixel.
-    named("conv(4, kernel=12)-tanh-conv(4, kernel=5)-relu-flatten-fc(classes)", "1", 5);
+    named(
+        "conv(4, kernel=12)-tanh-conv(4, kernel=5)-relu-flatten-fc(classes)",
+        "1",
+        5,
+    );
     let error = layer("flatten-fc(classes)").unwrap_err().to_string();
     assert!(error.contains("has none"), "{error}");
 }
@@ -278,9 +331,18 @@ fn grad_cam_weighs_maps_by_their_mean_gradient() {
     let node = explainer.node("2").unwrap();
     let (map, gradient) = (explainer.map(node), explainer.gradient(node));
     let shape = explainer.nodes()[node].shape;
-    let mean = |channel: usize| gradient.iter().skip(channel).step_by(shape.channels).sum::<f32>() / 42.0;
+    let mean = |channel: usize| {
+        gradient
+            .iter()
+            .skip(channel)
+            .step_by(shape.channels)
+            .sum::<f32>()
+            / 42.0
+    };
     for (pixel, value) in found.values.iter().enumerate() {
-        let sum: f32 = (0..4).map(|channel| mean(channel) * map[pixel * 4 + channel]).sum();
+        let sum: f32 = (0..4)
+            .map(|channel| mean(channel) * map[pixel * 4 + channel])
+            .sum();
         assert!((sum.max(0.0) - value).abs() < 1e-5);
     }
 }
@@ -291,7 +353,9 @@ fn what_a_number_sees_is_what_changes_it() {
         let model = model(text);
         let mut explainer = looked_at(&model);
         let count = explainer.nodes().len();
-        let plain: Vec<Vec<f32>> = (0..count).map(|node| explainer.map(node).to_vec()).collect();
+        let plain: Vec<Vec<f32>> = (0..count)
+            .map(|node| explainer.map(node).to_vec())
+            .collect();
         let views: Vec<Vec<_>> = (0..count)
             .map(|node| {
                 let shape = explainer.nodes()[node].shape;
@@ -306,11 +370,15 @@ fn what_a_number_sees_is_what_changes_it() {
         let is_plain = !text.contains("mode=");
         for pixel in 0..SHAPE.height * SHAPE.width {
             let mut changed = image(SHAPE, 5);
-            changed[3 * pixel..][..3].iter_mut().for_each(|value| *value += 1.0);
+            changed[3 * pixel..][..3]
+                .iter_mut()
+                .for_each(|value| *value += 1.0);
             explainer.look(&changed);
             let (y, x) = (pixel / SHAPE.width, pixel % SHAPE.width);
             for node in (1..count).filter(|_| is_plain) {
-                for (index, (value, before)) in explainer.map(node).iter().zip(&plain[node]).enumerate() {
+                for (index, (value, before)) in
+                    explainer.map(node).iter().zip(&plain[node]).enumerate()
+                {
                     let [rows, columns] = &views[node][index];
                     assert!(
                         value == before || (rows.contains(&y) && columns.contains(&x)),
@@ -366,7 +434,9 @@ fn layers_and_places_that_are_not_there_are_refused() {
     let explainer = looked_at(&model("stem:conv(4)-relu-flatten-fc(classes)"));
     let error = explainer.node("stm").unwrap_err().to_string();
     assert!(error.contains("did you mean `stem`?"), "{error}");
-    let error = arithmetic::of(&explainer, 1, [5, 0, 0]).unwrap_err().to_string();
+    let error = arithmetic::of(&explainer, 1, [5, 0, 0])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("count from 0 to 4, 3 and 3"), "{error}");
     assert!(arithmetic::of(&explainer, 0, [0, 0, 0]).is_err());
 }

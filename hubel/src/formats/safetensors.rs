@@ -3,13 +3,14 @@
 //! Read and written here rather than by the crate of that name, whose metadata comes in an order that changes from run to run and
 //! whose reader adds up the sizes in a file without a check. The tests compare with that crate.
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomically;
+use super::regular;
+use crate::error::shortened;
 use crate::{Error, Result};
 
 /// What one file holds.
@@ -41,6 +42,12 @@ struct Entry {
     dtype: String,
     shape: Vec<u64>,
     data_offsets: [u64; 2],
+}
+
+impl Entry {
+    fn sizes(&self) -> Vec<usize> {
+        self.shape.iter().map(|size| *size as usize).collect()
+    }
 }
 
 /// Bytes of the number that says how long the header is.
@@ -93,30 +100,68 @@ fn header(tensors: &Tensors) -> String {
     text
 }
 
+/// What a file says before its numbers.
+pub(crate) struct Outline<'a> {
+    pub(crate) metadata: &'a BTreeMap<String, String>,
+    /// Name and shape of each tensor of floats.
+    pub(crate) tensors: Vec<(&'a str, Vec<usize>)>,
+}
+
 /// Reads one file. Scalars of int64 (PyTorch's `num_batches_tracked`, on which nothing here depends) are passed over. Memory is
-/// taken only for numbers that the file has.
+/// taken only for numbers that the file has, after `accept` has seen its outline.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Safetensors`], which says what is wrong with the file and what to do.
-pub(crate) fn read(path: &Path) -> Result<Tensors> {
-    let wrap = |stop| match stop {
-        Stop::Io(source) => Error::Io {
-            action: "read",
-            path: path.into(),
-            source,
-        },
-        Stop::Problem(problem) => Error::Safetensors {
-            path: path.into(),
-            problem,
-        },
+/// [`Error::Io`], or [`Error::Safetensors`], which says what is wrong with the file and what to do; and what `accept` refuses.
+pub(crate) fn read(path: &Path, accept: impl FnOnce(&Outline) -> Result<()>) -> Result<Tensors> {
+    let (mut file, size) = open(path).map_err(|stop| stop.of(path))?;
+    read_from(&mut file, size, path, accept)
+}
+
+/// As [`read`], of `size` bytes; `path` is for messages.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_from(
+    file: &mut impl Read,
+    size: u64,
+    path: &Path,
+    accept: impl FnOnce(&Outline) -> Result<()>,
+) -> Result<Tensors> {
+    let mut outline = || {
+        let (header, rest) = read_header(file, size)?;
+        Ok((header.metadata, in_order(header.tensors, rest)?))
     };
-    read_file(path).map_err(wrap)
+    let (metadata, entries) = outline().map_err(|stop: Stop| stop.of(path))?;
+    let floats = entries.iter().filter(|(_, entry)| entry.dtype == "F32");
+    accept(&Outline {
+        metadata: &metadata,
+        tensors: (floats.map(|(name, entry)| (name.as_str(), entry.sizes()))).collect(),
+    })?;
+    let tensors = read_tensors(file, entries).map_err(|stop| stop.of(path))?;
+    Ok(Tensors { metadata, tensors })
 }
 
 /// Why reading ended early.
 enum Stop {
     Io(io::Error),
     Problem(String),
+}
+
+impl Stop {
+    /// The same as an error of the file at `path`.
+    fn of(self, path: &Path) -> Error {
+        match self {
+            Self::Io(source) => Error::Io {
+                action: "read",
+                path: path.into(),
+                source,
+            },
+            Self::Problem(problem) => Error::Safetensors {
+                path: path.into(),
+                problem: shortened(problem),
+            },
+        }
+    }
 }
 
 impl From<io::Error> for Stop {
@@ -134,23 +179,36 @@ fn problem<T>(text: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Problem(text.into()))
 }
 
-fn read_file(path: &Path) -> Result<Tensors, Stop> {
-    // Asked before it is opened: opening a pipe would wait for its writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return problem("it is no file; give the path of a file that ends in .safetensors");
-    }
-    let file = File::open(path)?;
+/// The file, from its beginning, and its bytes.
+fn open(path: &Path) -> Result<(impl Read, u64), Stop> {
+    let file = match regular::open(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::IsADirectory | io::ErrorKind::Unsupported
+            ) =>
+        {
+            return problem("it is no file; give the path of a file that ends in .safetensors");
+        }
+        file => file?,
+    };
     let size = file.metadata()?.len();
-    let mut file = BufReader::new(file);
-    let (header, rest) = read_header(&mut file, size)?;
+    Ok((BufReader::new(file), size))
+}
+
+/// The numbers of the tensors that follow the header.
+fn read_tensors(
+    file: &mut impl Read,
+    entries: Vec<(String, Entry)>,
+) -> Result<Vec<NamedTensor>, Stop> {
     let mut tensors = Vec::new();
-    for (name, entry) in in_order(header.tensors, rest)? {
+    for (name, entry) in entries {
         let bytes = entry.data_offsets[1] - entry.data_offsets[0];
         if entry.dtype == "F32" {
             tensors.push(NamedTensor {
                 name,
-                shape: entry.shape.iter().map(|size| *size as usize).collect(),
-                data: numbers(&mut file, bytes)?,
+                shape: entry.sizes(),
+                data: numbers(file, bytes)?,
             });
         } else {
             let passed = io::copy(&mut file.by_ref().take(bytes), &mut io::sink())?;
@@ -159,10 +217,7 @@ fn read_file(path: &Path) -> Result<Tensors, Stop> {
             }
         }
     }
-    Ok(Tensors {
-        metadata: header.metadata,
-        tensors,
-    })
+    Ok(tensors)
 }
 
 /// The header of a file of `size` bytes, and how many bytes follow it.

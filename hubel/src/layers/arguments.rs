@@ -14,6 +14,34 @@ pub(crate) enum Value {
     Call(String, Vec<Value>),
 }
 
+/// What a number in a setting is read as.
+pub(crate) trait Number: FromStr {
+    /// What it should be.
+    const EXPECTED: &str;
+
+    /// Whether it is one to calculate with.
+    fn is_usable(&self) -> bool {
+        true
+    }
+}
+
+impl Number for usize {
+    const EXPECTED: &str = "a number";
+}
+
+impl Number for u8 {
+    const EXPECTED: &str = "a number from 0 to 255";
+}
+
+impl Number for f32 {
+    const EXPECTED: &str = "a number between -3.4e38 and 3.4e38";
+
+    /// `f32::from_str` also knows "inf" and "nan", and makes an infinity of 1e39.
+    fn is_usable(&self) -> bool {
+        self.is_finite()
+    }
+}
+
 /// One setting: `kernel=3`, or `3` alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Argument {
@@ -85,11 +113,11 @@ impl Arguments {
     }
 
     /// A number.
-    pub(crate) fn number<T: FromStr>(
+    pub(crate) fn number<T: Number>(
         &mut self,
         name: &'static str,
     ) -> Result<Option<T>, ArgumentError> {
-        self.parse(name, "a number", |value| value.number())
+        self.parse(name, T::EXPECTED, |value| value.number())
     }
 
     /// One number for both axes, or `(height, width)`.
@@ -190,10 +218,9 @@ impl ArgumentError {
 
 impl Value {
     /// The number that a word spells.
-    pub(crate) fn number<T: FromStr>(&self) -> Option<T> {
+    pub(crate) fn number<T: Number>(&self) -> Option<T> {
         match self {
-            // `f32::from_str` also knows "inf" and "nan", which no setting may be.
-            Self::Word(word) if !word.contains("inf") && !word.contains("nan") => word.parse().ok(),
+            Self::Word(word) => word.parse().ok().filter(T::is_usable),
             _ => None,
         }
     }

@@ -17,10 +17,12 @@ fn preparation() -> Preparation {
         resize: Default::default(),
         mean: vec![0.5],
         std: vec![0.25],
-        ink: Some(crate::data::Ink {
-            light: true,
-            side: Some(6),
+        transparent: None,
+        ground: Some(crate::data::Ground {
+            color: [0; 3],
+            ink_side: Some(6),
         }),
+        range: None,
     }
 }
 
@@ -32,8 +34,9 @@ fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
     let classes = vec!["cat".to_string(), "dog".to_string()];
     let model = Model::untrained(network, classes, preparation(), 1).expect("a model");
     model.save(&path).expect("a file");
-    let mut file = safetensors::read(&path).expect("a file");
+    let mut file = safetensors::read(&path, |_| Ok(())).expect("a file");
     change(&mut file);
+    checksum::seal(&mut file);
     safetensors::write(&path, &file).expect("a file");
     match Model::load(&path) {
         Ok(loaded) => {
@@ -54,6 +57,11 @@ fn a_file_with_an_absurd_preparation_is_refused_with_what_is_wrong() {
     for (pointer, value, part) in [
         ("/shape/height", json!(0), "input of 0×8×1 is no picture"),
         ("/shape/width", json!(u64::MAX / 8), "is no picture"),
+        (
+            "/shape/height",
+            json!(20_000_000),
+            "larger than any picture",
+        ),
         ("/shape/channels", json!(3), "1 means for 3 channels"),
         ("/mean", json!([]), "0 means for 1 channels"),
         (
@@ -65,8 +73,12 @@ fn a_file_with_an_absurd_preparation_is_refused_with_what_is_wrong() {
         ("/std", json!([0.0]), "cannot be normalised"),
         ("/std", json!([-0.25]), "cannot be normalised"),
         ("/std", json!([1e-42]), "cannot be normalised"),
-        ("/ink/side", json!(0), "fills 0 pixels"),
-        ("/ink/side", json!(1_000_000_000_000_u64), "does not fit"),
+        ("/ground/ink_side", json!(0), "fills 0 pixels"),
+        (
+            "/ground/ink_side",
+            json!(1_000_000_000_000_u64),
+            "does not fit",
+        ),
         ("/std", json!(null), "damaged"),
         ("/resize", json!("fold"), "damaged"),
     ] {
@@ -90,6 +102,29 @@ fn weights_that_are_no_numbers_are_refused() {
 }
 
 #[test]
+fn how_far_training_came_is_read_and_what_cannot_be_is_refused() {
+    let stopped_at = |text: &str| {
+        problem_after(|file| {
+            let name = "hubel.stopped_at".to_owned();
+            file.metadata.insert(name, text.into());
+        })
+    };
+    let place = r#"{"epoch":12,"epochs":30,"step":446,"steps":446}"#;
+    assert_eq!(stopped_at(place), None);
+    for damaged in [
+        place.replace("12", "0"),
+        place.replace("12", "31"),
+        place.replace(r#""step":446"#, r#""step":447"#),
+        place.replace("30", "99999999999999999999"),
+        place.replace("30", "9999999999999999999"),
+        "12 of 30".into(),
+    ] {
+        let problem = stopped_at(&damaged).expect("there is no such place");
+        assert!(problem.contains("damaged"), "{damaged}: {problem}");
+    }
+}
+
+#[test]
 fn a_file_whose_parts_contradict_each_other_is_refused() {
     for (name, value, part) in [
         (
@@ -108,6 +143,16 @@ fn a_file_whose_parts_contradict_each_other_is_refused() {
             "its network is damaged",
         ),
         ("hubel.classes", "[]", "its network is damaged"),
+        (
+            "hubel.network",
+            "globalavgpool-fc(4)-fc(classes)",
+            "its tensor `1.weight` is [2, 1], expected [4, 1]",
+        ),
+        (
+            "hubel.network",
+            "globalavgpool-fc(classes, bias=false)",
+            "its tensor `1.bias` of [2] belongs to no layer",
+        ),
     ] {
         let problem = problem_after(|file| {
             file.metadata.insert(name.into(), value.into());
@@ -132,4 +177,85 @@ fn a_network_that_no_text_says_is_refused_before_it_is_trained() {
         let model = Model::untrained(network, classes, preparation(), 1);
         assert!(model.is_err(), "{text}");
     }
+}
+
+#[test]
+fn one_flipped_bit_anywhere_in_a_file_is_found_and_a_file_without_a_checksum_is_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    let network = Network::parse("globalavgpool-fc(classes)").expect("a network");
+    let classes = vec!["cat".to_string(), "dog".to_string()];
+    let model = Model::untrained(network, classes, preparation(), 1).expect("a model");
+    model.save(&path).expect("a file");
+    let bytes = std::fs::read(&path).expect("a file");
+    // Only spaces behind the header mean nothing.
+    let header = 8 + u64::from_le_bytes(*bytes.first_chunk().expect("a length")) as usize;
+    let meaningful =
+        |at: &usize| *at >= header || bytes[*at..header].iter().any(|&byte| byte != b' ');
+    for at in (0..bytes.len()).filter(meaningful) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &flipped).expect("a file");
+        assert!(Model::load(&path).is_err(), "byte {at} of {}", bytes.len());
+    }
+    std::fs::write(&path, &bytes).expect("a file");
+    let mut file = safetensors::read(&path, |_| Ok(())).expect("a file");
+    file.metadata.remove("hubel.checksum");
+    safetensors::write(&path, &file).expect("a file");
+    let problem = Model::load(&path)
+        .expect_err("it had a checksum")
+        .to_string();
+    assert!(problem.contains("lost its `hubel.checksum`"), "{problem}");
+    file.metadata.insert("hubel.version".into(), "1".into());
+    safetensors::write(&path, &file).expect("a file");
+    assert_eq!(Model::load(&path).expect("a model"), model);
+}
+
+#[test]
+fn what_a_damaged_file_says_is_quoted_in_short() {
+    let long = "x".repeat(100_000);
+    for (name, value) in [
+        ("hubel.version", long.clone()),
+        ("hubel.input", long.clone()),
+        ("hubel.network", format!("{long}(8)")),
+        (
+            "hubel.network",
+            format!("{long}: relu-globalavgpool-fc(classes)"),
+        ),
+        ("hubel.preparation", format!("{{\"resize\": \"{long}\"}}")),
+        ("hubel.classes", format!("[\"cat\", \"{long}\"]")),
+    ] {
+        let problem = problem_after(|file| {
+            file.metadata.insert(name.into(), value);
+        });
+        let problem = problem.expect("it is damaged");
+        assert!(problem.len() < 2000, "{name}: {} bytes", problem.len());
+    }
+}
+
+#[test]
+fn tensors_of_other_networks_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = crate::fuzzing::seeds::model().swap_remove(0);
+    let length = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let rest = bytes.split_off(8);
+    let (header, numbers) = rest.split_at(length);
+    let numbers = numbers.len();
+    // A hundred gigabytes of zeros behind the weights; the disk has no place for them.
+    let end = numbers + (100 << 30);
+    let more = format!(
+        ",\"more\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{numbers},{end}]}}}}",
+        (end - numbers) / 4
+    );
+    let header = [&header[..length - 1], more.as_bytes()].concat();
+    let start = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
+    std::fs::write(&path, &start).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len((start.len() + end) as u64).unwrap();
+    let error = Model::load(&path).expect_err("it is no model").to_string();
+    assert!(
+        error.contains("its tensor `more` of [26843545600] belongs to no layer"),
+        "{error}"
+    );
 }

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     Error, LayerError, Result, Shape,
+    data::picture::LARGEST_PICTURE,
     layers::{Conv, Layer, Misfit, Round, activation, addressable},
 };
 use std::collections::HashSet;
@@ -23,6 +24,14 @@ pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Grap
     let size = addressable(&[input.height, input.width, input.channels]);
     if size.is_none_or(|size| size == 0) {
         return Err(Error::Input { shape: input });
+    }
+    if (input.height * input.width) as u64 > LARGEST_PICTURE {
+        return Err(Error::Settings {
+            problem: format!(
+                "an input of {input} is larger than any picture that is read ({} million pixels)",
+                LARGEST_PICTURE / 1_000_000
+            ),
+        });
     }
     let image = Node {
         name: String::new(),

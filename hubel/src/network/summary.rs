@@ -37,7 +37,8 @@ pub struct LayerSummary {
     pub parameters: usize,
     /// Multiplications with an addition, for one image.
     pub multiply_adds: u64,
-    /// Height and width of the part of the image that one output pixel sees, padding included.
+    /// Height and width of the part of the image that one output pixel sees. Towards the end of a network it would reach beyond the image
+    /// (into padding), which counts; the table shows no more than the image.
     pub receptive_field: [usize; 2],
     /// Bytes of its output for one image.
     pub bytes: usize,
@@ -213,7 +214,7 @@ impl fmt::Display for Summary {
             "size",
         ];
         let mut rows = vec![header.map(str::to_owned)];
-        rows.extend(self.layers.iter().map(row));
+        rows.extend(self.layers.iter().map(|layer| row(layer, self.input)));
         let widths: Vec<usize> = (0..header.len())
             .map(|i| {
                 rows.iter()
@@ -237,7 +238,7 @@ impl fmt::Display for Summary {
         let [height, width, channels] = self.input;
         write!(
             f,
-            "\ninput {height}×{width}×{channels}: {} parameters ({} bytes), {} multiply-adds and {} bytes of maps per image",
+            "\nsees: the part of the image (rows×columns) that a pixel of the layer's output depends on\ninput {height}×{width}×{channels}: {} parameters ({} bytes), {} multiply-adds and {} bytes of maps per image",
             grouped(self.parameters as u64),
             grouped(self.parameter_bytes as u64),
             grouped(self.multiply_adds),
@@ -246,9 +247,9 @@ impl fmt::Display for Summary {
     }
 }
 
-fn row(layer: &LayerSummary) -> [String; 8] {
+fn row(layer: &LayerSummary, image: [usize; 3]) -> [String; 8] {
     let [height, width, channels] = layer.output;
-    let [down, across] = layer.receptive_field;
+    let [down, across] = [0, 1].map(|i| layer.receptive_field[i].min(image[i]));
     let mut size = layer.formula.clone().unwrap_or_default();
     if layer.dropped != [0; 2] {
         let [rows, columns] = layer.dropped;
@@ -292,6 +293,17 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_layer_sees_more_than_the_image_in_the_table() {
+        let network =
+            crate::Network::parse("conv(2, padding=1)-pool-conv(2, padding=1)-flatten-fc(classes)");
+        let summary = network.unwrap().summary(Shape::new(6, 20, 1), 2).unwrap();
+        assert_eq!(summary.layers[2].receptive_field, [8, 8]);
+        let text = summary.to_string();
+        assert!(text.contains(" 6×8 ") && !text.contains(" 8×8 "), "{text}");
+        assert!(text.contains("sees: the part of the image"), "{text}");
+    }
 
     #[test]
     fn the_longest_region_is_that_of_all_regions() {

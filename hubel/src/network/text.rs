@@ -2,6 +2,7 @@
 use super::{Block, Item, Network};
 use crate::{
     Error, Result,
+    error::shortened,
     layers::{
         Layer, NAMES,
         arguments::{Argument, ArgumentError, Arguments, Value},
@@ -13,6 +14,8 @@ use std::ops::Range;
 
 /// More layers than this are a slip of the keyboard (`x1000000`), not a network.
 const MOST_LAYERS: usize = 10_000;
+/// The longest label in bytes: each layer in a labelled group that is repeated carries it.
+const LONGEST_LABEL: usize = 255;
 /// Brackets within brackets; far beyond any network, well within the stack.
 const MOST_NESTING: usize = 32;
 
@@ -70,6 +73,10 @@ impl Parser<'_> {
             let items = vec![Item { label: None, block }; times];
             let block = Block::Chain(items);
             return Ok(Item { label: None, block });
+        }
+        if word.len() > LONGEST_LABEL {
+            let message = format!("a label is at most {LONGEST_LABEL} bytes long");
+            return Err(self.error(place, message));
         }
         let label = Some(word);
         self.skip(char::is_whitespace);
@@ -342,7 +349,7 @@ impl Parser<'_> {
 
     fn error(&self, place: Range<usize>, message: String) -> Error {
         Error::Architecture {
-            message,
+            message: shortened(message),
             excerpt: excerpt(self.text, place),
         }
     }

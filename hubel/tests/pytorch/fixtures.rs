@@ -1,8 +1,8 @@
 //! The files that make_fixtures.py has written.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use hubel::{Model, Network, Shape};
+use hubel::{Model, Network, Parameters, Shape};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -66,14 +66,24 @@ pub(crate) fn tensors(bytes: &[u8]) -> BTreeMap<String, Tensor> {
 pub(crate) fn model(text: &str, input: Shape, tensors: &BTreeMap<String, Tensor>) -> Model {
     let network = Network::resolve(text).unwrap();
     // Text with `classes` in it has ten; any other number of logits follows from the text.
-    let classes = network.graph(input, 10).unwrap().output().shape.len();
+    let graph = network.graph(input, 10).unwrap();
+    let classes = graph.output().shape.len();
+    // The text may be the beginning of a network whose tensors these are.
+    let parameters = Parameters::initial(&graph, 0).unwrap();
+    let own: BTreeSet<&str> = (parameters.entries().iter())
+        .map(|entry| entry.name.as_str())
+        .collect();
+    let tensors: BTreeMap<&String, &Tensor> = (tensors.iter())
+        .filter(|(name, _)| own.contains(name.as_str()))
+        .collect();
     let classes: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
     let preparation = json!({
         "shape": input,
         "resize": "letterbox",
         "mean": vec![0.0; input.channels],
         "std": vec![1.0; input.channels],
-        "ink": null,
+        "transparent": null,
+        "ground": null,
     });
     let metadata = [
         ("hubel.version", "1".into()),

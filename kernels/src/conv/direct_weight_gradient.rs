@@ -142,10 +142,12 @@ impl WeightGradient {
         }
     }
 
-    /// The convolution as that of one map of rows of pixels, where it is 1×1 and reads every pixel, and the rows are whole.
+    /// The convolution as that of one map of rows of pixels, where it is 1×1 and reads every pixel, and the rows are whole. A copy with
+    /// borders is none: only the copy has a pixel for each of the output.
     pub(super) fn flat(&self) -> Option<&Geometry> {
         let [height, width, _] = self.geometry.output;
-        let is_flat = is_pointwise(&self.geometry) && height * width == self.pixels;
+        let is_whole = self.border.is_none() && height * width == self.pixels;
+        let is_flat = is_whole && is_pointwise(&self.geometry);
         is_flat.then_some(&self.geometry)
     }
 

@@ -12,7 +12,7 @@ use crate::console::{self, Console, thousands};
 /// Runs the command.
 pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Outcome {
     let (name, batch) = (arguments.network(), arguments.batch());
-    let named = named::network(name)?;
+    let named = named::network(name, console)?;
     let input = arguments.input.unwrap_or(named.input);
     let classes = arguments.classes.unwrap_or(named.usual_classes());
     let cpu = arguments.processor.cpu();

@@ -1,5 +1,4 @@
 //! The report with the pictures: one file that needs no network, light or dark as the reader's system is.
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use hubel::check::{Finding, Inspection, Kind};
 
 use super::{by_kind, verdict};
 use crate::console::thousands;
+use crate::replacement::Replacement;
 
 /// How many findings of a kind are shown, and how many pictures of a finding.
 const FINDINGS: usize = 60;
@@ -17,28 +17,14 @@ const PICTURES: usize = 8;
 /// Pixels of the longer side of a picture in the report.
 const SIDE: u32 = 192;
 
-/// Writes the report beside `path` and puts it in its place when it is whole.
-pub(super) fn write(path: &Path, data: &str, inspection: &Inspection) -> io::Result<()> {
-    let named = |error: io::Error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot write {}: {error}", path.display()),
-        )
-    };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(page(data, inspection).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written.map_err(named)
+/// Writes the report.
+pub(super) fn write(path: &Path, data: &Path, inspection: &Inspection) -> io::Result<()> {
+    let mut file = Replacement::create(path)?;
+    file.write_all(page(data, inspection).as_bytes())?;
+    file.finish()
 }
 
-fn page(data: &str, inspection: &Inspection) -> String {
+fn page(data: &Path, inspection: &Inspection) -> String {
     let mut contents = String::new();
     let mut sections = String::new();
     for (kind, findings) in by_kind(inspection) {
@@ -68,7 +54,7 @@ fn page(data: &str, inspection: &Inspection) -> String {
          <title>hubel check {title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n\
          <p class=\"command\">hubel check</p>\n<h1>{title}</h1>\n<p>{description}</p>\n{notes}\
          <p class=\"verdict {state}\">{verdict}</p>\n<nav><ul>\n{contents}</ul></nav>\n</header>\n<main>\n{sections}</main>\n</body>\n</html>\n",
-        title = escaped(data),
+        title = escaped(&hubel::shown(data)),
         style = include_str!("report.css"),
         description = escaped(&inspection.description),
         notes = notes.collect::<String>(),
@@ -76,7 +62,7 @@ fn page(data: &str, inspection: &Inspection) -> String {
     )
 }
 
-fn section(data: &str, inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String {
+fn section(data: &Path, inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String {
     let badge = if kind.is_grave() {
         " <span class=\"badge\">makes a score untrustworthy</span>"
     } else {
@@ -95,7 +81,7 @@ fn section(data: &str, inspection: &Inspection, kind: Kind, findings: &[Finding]
         section += "</div>\n";
         if finding.paths.len() > PICTURES {
             section += &format!(
-                "<p class=\"more\">and {} more</p>\n",
+                "<p class=\"more rest\">and {} more</p>\n",
                 thousands(finding.paths.len() - PICTURES)
             );
         }
@@ -115,7 +101,7 @@ fn section(data: &str, inspection: &Inspection, kind: Kind, findings: &[Finding]
 }
 
 /// A picture above its path; the path alone where there is no picture.
-fn figure(data: &str, inspection: &Inspection, path: &str) -> String {
+fn figure(data: &Path, inspection: &Inspection, path: &str) -> String {
     let relative = Path::new(path)
         .strip_prefix(data)
         .unwrap_or(Path::new(path));
@@ -129,7 +115,7 @@ fn figure(data: &str, inspection: &Inspection, path: &str) -> String {
     };
     format!(
         "<figure>{image}<figcaption>{}</figcaption></figure>\n",
-        escaped(&relative.to_string_lossy())
+        escaped(&hubel::shown(relative))
     )
 }
 

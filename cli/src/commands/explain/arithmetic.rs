@@ -16,11 +16,20 @@ const SOFTMAX: &str = "softmax";
 const SHOWN: usize = 40;
 
 /// Shows the arithmetic of the number at `at` of the map of `--layer`.
-pub(super) fn show(arguments: &Explain, model: &Model, mut looked: Looked, at: [usize; 3]) -> Outcome {
+pub(super) fn show(
+    arguments: &Explain,
+    model: &Model,
+    mut looked: Looked,
+    at: [usize; 3],
+) -> Outcome {
     let name = arguments.layer.as_deref().unwrap_or_default();
     let question = looked.question(model);
     looked.explainer.trace_back(&looked.score);
-    let is_layer = looked.explainer.nodes().iter().any(|node| node.name == name);
+    let is_layer = looked
+        .explainer
+        .nodes()
+        .iter()
+        .any(|node| node.name == name);
     let found = match name == SOFTMAX && !is_layer {
         true => {
             let classes = model.classes().len();
@@ -51,7 +60,10 @@ pub(super) fn show(arguments: &Explain, model: &Model, mut looked: Looked, at: [
 pub(super) fn text(found: &Arithmetic, nodes: Option<&[Node]>) -> String {
     let [y, x, channel] = found.at;
     let mut lines = vec![match nodes {
-        Some(_) => format!("layer {} ({}), row {y}, column {x}, channel {channel}", found.layer, found.kind),
+        Some(_) => format!(
+            "layer {} ({}), row {y}, column {x}, channel {channel}",
+            found.layer, found.kind
+        ),
         None => format!("row {y}, column {x}"),
     }];
     let order = strongest(found);
@@ -62,17 +74,34 @@ pub(super) fn text(found: &Arithmetic, nodes: Option<&[Node]>) -> String {
         lines.push(match found.rule {
             Rule::Sum { .. } => {
                 let product = f64::from(term.value) * f64::from(term.weight);
-                format!("  {source:<28} {:>11} × {:>11} = {:>11}", number(term.value), number(term.weight), number(product))
+                format!(
+                    "  {source:<28} {:>11} × {:>11} = {:>11}",
+                    number(term.value),
+                    number(term.weight),
+                    number(product)
+                )
             }
-            Rule::Largest { winner } if i == winner => format!("  {source:<28} {:>11}  the largest", number(term.value)),
+            Rule::Largest { winner } if i == winner => {
+                format!("  {source:<28} {:>11}  the largest", number(term.value))
+            }
             _ => format!("  {source:<28} {:>11}", number(term.value)),
         });
     }
     if hidden > 0 {
-        let rest = found.terms.iter().enumerate().filter(|(i, _)| !order.contains(i));
-        let sum: f64 = rest.map(|(_, term)| f64::from(term.value) * f64::from(term.weight)).sum();
+        let rest = found
+            .terms
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !order.contains(i));
+        let sum: f64 = rest
+            .map(|(_, term)| f64::from(term.value) * f64::from(term.weight))
+            .sum();
         lines.push(match found.rule {
-            Rule::Sum { .. } => format!("  {:<28} {:>39}", format!("{hidden} smaller ones"), number(sum)),
+            Rule::Sum { .. } => format!(
+                "  {:<28} {:>39}",
+                format!("{hidden} smaller ones"),
+                number(sum)
+            ),
             _ => format!("  and {hidden} smaller ones"),
         });
     }
@@ -94,10 +123,17 @@ pub(super) fn text(found: &Arithmetic, nodes: Option<&[Node]>) -> String {
         )),
         Rule::Function(_) => lines.push(format!("  {} of it", found.kind)),
         Rule::Same => lines.push("  as it is".into()),
-        Rule::Softmax { class } => lines.push(format!("  e^{} / the sum of e^value over all", number(found.terms[class].value))),
+        Rule::Softmax { class } => lines.push(format!(
+            "  e^{} / the sum of e^value over all",
+            number(found.terms[class].value)
+        )),
         Rule::Largest { .. } => {}
     }
-    lines.push(format!("  = {}   (the network computed {})", number(found.result), number(found.value)));
+    lines.push(format!(
+        "  = {}   (the network computed {})",
+        number(found.result),
+        number(found.value)
+    ));
     lines.join("\n")
 }
 

@@ -60,7 +60,12 @@ struct Filters {
 
 impl Layer {
     /// A layer with `shown` of its maps drawn, and perhaps its filters with their largest weight.
-    pub(super) fn new(summary: &LayerSummary, shown: usize, maps: &[u8], filters: Option<(Vec<u8>, f32)>) -> Self {
+    pub(super) fn new(
+        summary: &LayerSummary,
+        shown: usize,
+        maps: &[u8],
+        filters: Option<(Vec<u8>, f32)>,
+    ) -> Self {
         let [height, width, channels] = summary.output;
         Self {
             name: summary.name.clone(),
@@ -90,11 +95,15 @@ pub(super) fn write(
     explanations: &[Explanation],
     layers: &[Layer],
 ) -> Result<PathBuf, Error> {
-    let classes = looked.prediction.top.iter().map(|(name, probability)| Class {
-        name: name.clone(),
-        percent: format!("{:.2} %", 100.0 * probability),
-        width: format!("{:.1}", 100.0 * probability),
-    });
+    let classes = looked
+        .prediction
+        .top
+        .iter()
+        .map(|(name, probability)| Class {
+            name: name.clone(),
+            percent: format!("{:.2} %", 100.0 * probability),
+            width: format!("{:.1}", 100.0 * probability),
+        });
     let page = Page {
         style: include_str!("../../../templates/explain.css"),
         picture: looked.picture.display().to_string(),

@@ -1,10 +1,10 @@
 //! Where a filter fires: one that the network has learned, or one made by hand.
 use std::process::ExitCode;
 
+use hubel::Shape;
 use hubel::data::picture;
 use hubel::explain::response::{self, Fire, Response};
 use hubel::explain::{Kernel, arithmetic, draw};
-use hubel::Shape;
 use serde_json::{Value, json};
 
 use super::{Files, Looked, Outcome, folder};
@@ -21,22 +21,30 @@ pub(super) fn of_kernel(arguments: &Explain, text: &str, console: &Console) -> O
         console.remark("--kernel needs no model: it is laid over the picture itself");
     }
     let path = arguments.paths.last().expect("one path at least");
-    let found = response::of_kernel(&arguments.processor.cpu(), &kernel, picture::read(path)?, COUNT)?;
+    let found = response::of_kernel(
+        &arguments.processor.cpu(),
+        &kernel,
+        picture::read(path)?,
+        COUNT,
+    )?;
     let mut files = Files {
         folder: folder(arguments, path)?,
         written: Vec::new(),
     };
     let title = format!("{} over {}", kernel.name, path.display());
     let sum = super::arithmetic::text(&found.arithmetic, None);
-    show(arguments, &title, &found.response, (&found.pixels, found.shape), &sum, &mut files)
+    show(
+        arguments,
+        &title,
+        &found.response,
+        (&found.pixels, found.shape),
+        &sum,
+        &mut files,
+    )
 }
 
 /// Filter `channel` of a layer over the picture.
-pub(super) fn of_filter(
-    arguments: &Explain,
-    looked: &Looked,
-    channel: usize,
-) -> Outcome {
+pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) -> Outcome {
     let name = arguments.layer.as_deref().unwrap_or_default();
     let explainer = &looked.explainer;
     let node = explainer.node(name)?;
@@ -47,10 +55,20 @@ pub(super) fn of_filter(
         folder: folder(arguments, &looked.picture)?,
         written: Vec::new(),
     };
-    let title = format!("filter {channel} of layer {name} over {}", looked.picture.display());
+    let title = format!(
+        "filter {channel} of layer {name} over {}",
+        looked.picture.display()
+    );
     let shape = explainer.nodes()[0].shape;
     let sum = super::arithmetic::text(&sum, Some(explainer.nodes()));
-    show(arguments, &title, &found, (&looked.prepared.pixels, shape), &sum, &mut files)
+    show(
+        arguments,
+        &title,
+        &found,
+        (&looked.prepared.pixels, shape),
+        &sum,
+        &mut files,
+    )
 }
 
 fn show(
@@ -77,12 +95,19 @@ fn show(
         )?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut text = format!("{title}: a map of {}×{}\n", found.map.height, found.map.width);
+    let mut text = format!(
+        "{title}: a map of {}×{}\n",
+        found.map.height, found.map.width
+    );
     for fire in &found.strongest {
         text += &place(fire);
     }
     text += &format!("\nthe strongest, in numbers:\n{sum}\n");
-    let names: Vec<String> = files.written.iter().map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = files
+        .written
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     text += &format!("pictures  {}", names.join(", "));
     console::print(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -67,7 +67,7 @@ pub(super) fn explain(
     let mut batched: Option<Explainer> = None;
     let mut explanations = Vec::new();
     for method in methods {
-        let mut many = |batched: &mut Option<Explainer>| -> Result<Explainer, Error> {
+        let many = |batched: &mut Option<Explainer>| -> Result<Explainer, Error> {
             match batched.take() {
                 Some(explainer) => Ok(explainer),
                 None => Explainer::new(&cpu, model, BATCH),
@@ -89,20 +89,31 @@ pub(super) fn explain(
             }
             Method::Gradient => {
                 let found = gradients::input_gradient(&mut looked.explainer, &image, &score);
-                ("gradient", found.magnitude(), "how much the score changes with each pixel".into())
+                (
+                    "gradient",
+                    found.magnitude(),
+                    "how much the score changes with each pixel".into(),
+                )
             }
             Method::SmoothGrad => {
                 let mut explainer = many(&mut batched)?;
-                let found = gradients::smooth_grad(&mut explainer, &image, &score, SAMPLES, NOISE, 1);
+                let found =
+                    gradients::smooth_grad(&mut explainer, &image, &score, SAMPLES, NOISE, 1);
                 batched = Some(explainer);
-                let finding = format!("the mean over {SAMPLES} copies with noise of {NOISE} of the picture's range");
+                let finding = format!(
+                    "the mean over {SAMPLES} copies with noise of {NOISE} of the picture's range"
+                );
                 ("SmoothGrad", found.magnitude(), finding)
             }
             Method::IntegratedGradients => {
                 let mut explainer = many(&mut batched)?;
                 let found = gradients::integrated(&mut explainer, &image, &score, 0.0);
                 batched = Some(explainer);
-                let complete = if found.is_complete() { "complete" } else { "NOT complete: do not trust it" };
+                let complete = if found.is_complete() {
+                    "complete"
+                } else {
+                    "NOT complete: do not trust it"
+                };
                 let finding = format!(
                     "sums to {:.3} of {:.3} against the mean picture in {} steps: {complete}",
                     found.sum, found.difference, found.steps
@@ -112,17 +123,23 @@ pub(super) fn explain(
             Method::Occlusion => {
                 let occlusion = Occlusion::for_input(model.input());
                 let bar = console.pictures("covering parts");
-                let map = occlusion.map(&cpu, model, &image, &score, &|done, all| bar.show(done, all))?;
+                let map = occlusion.map(&cpu, model, &image, &score, &|done, all| {
+                    bar.show(done, all)
+                })?;
                 bar.finish();
                 let most = map.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let [height, width] = occlusion.window;
-                let finding = format!("covering {height}×{width} pixels lowers the score by up to {most:.3}");
+                let finding =
+                    format!("covering {height}×{width} pixels lowers the score by up to {most:.3}");
                 ("occlusion", map, finding)
             }
             Method::All => unreachable!("it stands for the others"),
         };
         let drawing = draw::overlay(&map, &looked.prepared.pixels, model.input());
-        let png = files.save(&format!("why-{}", name.to_lowercase().replace(' ', "-")), &drawing)?;
+        let png = files.save(
+            &format!("why-{}", name.to_lowercase().replace(' ', "-")),
+            &drawing,
+        )?;
         explanations.push(Explanation {
             name,
             finding,

@@ -24,7 +24,7 @@ impl Default for Affine {
             translate: 0.0,
             scale: [1.0; 2],
             shear: 0.0,
-            mode: Border::Zero,
+            mode: Border::Zeros,
         }
     }
 }
@@ -244,7 +244,7 @@ mod tests {
                 pixels: &mut pixels,
                 shape,
             },
-            Border::Zero,
+            Border::Zeros,
         );
         assert_eq!(pixels, [7, 4, 1, 8, 5, 2, 9, 6, 3]);
     }

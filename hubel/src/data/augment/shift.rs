@@ -9,18 +9,18 @@ use crate::random::Stream;
 pub(super) enum Border {
     /// Black.
     #[default]
-    Zero,
+    Zeros,
     /// The picture mirrored at its outermost pixels, which are not repeated.
     Reflect,
     /// The outermost pixels, repeated.
-    Edge,
+    Replicate,
 }
 
 impl Border {
     pub(super) const NAMES: [(&'static str, Self); 3] = [
-        ("zero", Self::Zero),
+        ("zeros", Self::Zeros),
         ("reflect", Self::Reflect),
-        ("edge", Self::Edge),
+        ("replicate", Self::Replicate),
     ];
 
     /// The pixel of `0..size` that is seen at `position`; `None` where it is black.
@@ -29,8 +29,8 @@ impl Border {
         let last = size as i64 - 1;
         match self {
             _ if (0..=last).contains(&position) => Some(position as usize),
-            Self::Zero => None,
-            Self::Edge => Some(position.clamp(0, last) as usize),
+            Self::Zeros => None,
+            Self::Replicate => Some(position.clamp(0, last) as usize),
             Self::Reflect if last == 0 => Some(0),
             Self::Reflect => {
                 let along = position.rem_euclid(2 * last);

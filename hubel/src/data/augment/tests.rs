@@ -34,7 +34,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 const EVERYTHING: &str = "flip, vflip, crop(3), crop(0.3, mode=reflect), \
-    affine(rotate=30, translate=0.3, scale=(0.5, 2), shear=20, mode=edge), \
+    affine(rotate=30, translate=0.3, scale=(0.5, 2), shear=20, mode=replicate), \
     jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5), trivial, erase(1, value=random)";
 
 proptest! {
@@ -93,7 +93,7 @@ proptest! {
         }
         prop_assert_eq!(&after(&source, shape, |picture| colour::hue(picture, 1.0)), &source);
         let identity = affine::Map([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
-        prop_assert_eq!(&after(&source, shape, |picture| identity.warp(picture, Border::Zero)), &source);
+        prop_assert_eq!(&after(&source, shape, |picture| identity.warp(picture, Border::Zeros)), &source);
         // Factors of 1 and strengths of 0.
         for operation in (0..14).filter(|operation| !(11..=13).contains(operation)) {
             let choice = Choice::of(operation, 0, false);
@@ -294,15 +294,17 @@ fn no_colour_is_made_of_grey() {
 #[test]
 fn writing_is_never_mirrored() {
     for name in PRESETS {
-        let text = Augmentation::preset(name, true).unwrap().to_string();
+        let text = Augmentation::preset(name, Presets::Simple)
+            .unwrap()
+            .to_string();
         assert!(
             !text.contains("flip") && !text.contains("trivial"),
             "{text}"
         );
     }
-    assert!(Augmentation::usual(true).is_none());
-    assert_eq!(Augmentation::usual(false), "standard".parse().unwrap());
-    assert!(Augmentation::parse("standard", true).unwrap() != "standard".parse().unwrap());
+    assert!(
+        Augmentation::parse("standard", Presets::Simple).unwrap() != "standard".parse().unwrap()
+    );
 }
 
 #[test]
@@ -311,9 +313,9 @@ fn text_is_read_back_and_names_of_torchvision_are_known() {
         "none",
         "flip, crop(4), rotate(15)",
         "flip(0.25), vflip, crop(0.125, mode=reflect)",
-        "affine(rotate=10, translate=0.1, scale=(0.8, 1.2), shear=5, mode=edge)",
+        "affine(rotate=10, translate=0.1, scale=(0.8, 1.2), shear=5, mode=replicate)",
         "scale(0.5, 2)",
-        "translate(0.1, mode=edge), shear(10)",
+        "translate(0.1, mode=replicate), shear(10)",
         "jitter(brightness=0.4, hue=0.1), saturation(0.5)",
         "erase(0.25, scale=(0.1, 0.2), ratio=(0.5, 2), value=random), trivial",
     ] {
@@ -325,9 +327,9 @@ fn text_is_read_back_and_names_of_torchvision_are_known() {
             augmentation
         );
     }
-    for ink in [false, true] {
+    for presets in [Presets::Pictures, Presets::Unflipped, Presets::Simple] {
         for name in PRESETS {
-            let preset = Augmentation::preset(name, ink).unwrap();
+            let preset = Augmentation::preset(name, presets).unwrap();
             assert_eq!(preset.to_string().parse::<Augmentation>().unwrap(), preset);
         }
     }
@@ -363,7 +365,10 @@ fn mistakes_are_named_with_a_way_out() {
         ("crop", "`crop` needs its padding: crop(4)"),
         ("crop(1.5)", "`padding` must be a whole number of pixels"),
         ("crop(nan)", "`padding` must be"),
-        ("crop(4, mode=wrap)", "`mode` must be zero, reflect, edge"),
+        (
+            "crop(4, mode=wrap)",
+            "`mode` must be zeros, reflect, replicate",
+        ),
         (
             "crop(4, moode=edge)",
             "unknown setting `moode`; did you mean `mode`?",

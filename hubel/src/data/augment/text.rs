@@ -6,7 +6,7 @@ use super::affine::Affine;
 use super::colour::Jitter;
 use super::erase::{Erase, Fill};
 use super::shift::{Border, Crop};
-use super::{Augmentation, Operation, PRESETS};
+use super::{Augmentation, Operation, PRESETS, Presets};
 use crate::layers::arguments::{Argument, ArgumentError, Arguments, Value};
 use crate::nearest::nearest;
 use crate::network::excerpt;
@@ -51,7 +51,7 @@ fn canonical(word: &str) -> String {
     .into()
 }
 
-pub(super) fn parse(text: &str, ink: bool) -> Result<Augmentation> {
+pub(super) fn parse(text: &str, presets: Presets) -> Result<Augmentation> {
     let mut operations = Vec::new();
     let error = |place: Range<usize>, message: String| Error::Augmentation {
         message,
@@ -63,7 +63,7 @@ pub(super) fn parse(text: &str, ink: bool) -> Result<Augmentation> {
         let (name, settings) = call(text, item.clone());
         let word = &text[name.clone()];
         let canonical = canonical(word);
-        if let (Some(preset), None) = (Augmentation::preset(&canonical, ink), &settings) {
+        if let (Some(preset), None) = (Augmentation::preset(&canonical, presets), &settings) {
             operations.extend(preset.operations);
             continue;
         }

@@ -74,13 +74,13 @@ impl Choice {
             Self::ShearX(0.0) | Self::ShearY(0.0) | Self::Rotate(0.0) | Self::Identity => {}
             // About the upper left corner of the picture, half a pixel from the middle of the first pixel.
             Self::ShearX(shear) => {
-                Map([1.0, shear, 0.5 * shear, 0.0, 1.0, 0.0]).warp(picture, Border::Zero);
+                Map([1.0, shear, 0.5 * shear, 0.0, 1.0, 0.0]).warp(picture, Border::Zeros);
             }
             Self::ShearY(shear) => {
-                Map([1.0, 0.0, 0.0, shear, 1.0, 0.5 * shear]).warp(picture, Border::Zero);
+                Map([1.0, 0.0, 0.0, shear, 1.0, 0.5 * shear]).warp(picture, Border::Zeros);
             }
-            Self::TranslateX(pixels) => move_window(picture, 0, -pixels, Border::Zero),
-            Self::TranslateY(pixels) => move_window(picture, -pixels, 0, Border::Zero),
+            Self::TranslateX(pixels) => move_window(picture, 0, -pixels, Border::Zeros),
+            Self::TranslateY(pixels) => move_window(picture, -pixels, 0, Border::Zeros),
             Self::Rotate(degrees) => {
                 let (sine, cosine) = degrees.to_radians().sin_cos();
                 let (x, y) = ((width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0);
@@ -92,7 +92,7 @@ impl Choice {
                     cosine,
                     y - sine * x - cosine * y,
                 ];
-                Map(map).warp(picture, Border::Zero);
+                Map(map).warp(picture, Border::Zeros);
             }
             Self::Brightness(factor) => levels::brightness(picture, factor),
             Self::Colour(factor) => colour::saturation(picture, factor),

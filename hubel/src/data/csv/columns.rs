@@ -1,7 +1,7 @@
 //! Which columns of a table hold paths, labels and parts.
 use ::csv::StringRecord;
 
-const PATHS: [&str; 8] = [
+pub(super) const PATHS: [&str; 11] = [
     "path",
     "file",
     "filename",
@@ -10,8 +10,11 @@ const PATHS: [&str; 8] = [
     "file_path",
     "image",
     "image_path",
+    "image_id",
+    "image_name",
+    "img",
 ];
-const LABELS: [&str; 6] = [
+pub(super) const LABELS: [&str; 6] = [
     "label",
     "class",
     "category",
@@ -19,28 +22,75 @@ const LABELS: [&str; 6] = [
     "labels",
     "class_name",
 ];
-const SPLITS: [&str; 5] = ["split", "set", "part", "subset", "data set"];
+pub(super) const SPLITS: [&str; 5] = ["split", "set", "part", "subset", "data set"];
 
 /// The places of the columns that are used, counted from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) path: usize,
-    pub(super) label: usize,
+    pub(super) label: Label,
     /// `None` where the table does not divide its pictures into parts.
     pub(super) split: Option<usize>,
 }
 
+/// Where a line says its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Label {
+    Column(usize),
+    /// A column for each class, called by its name: 1 in that of the picture's class, 0 in the others.
+    OneHot(Vec<(usize, String)>),
+}
+
+impl Label {
+    /// The class that a line names; empty where its field is.
+    ///
+    /// # Errors
+    /// In words, where a field is missing, or not exactly one class is set.
+    pub(super) fn class<'a>(&'a self, record: &'a StringRecord) -> Result<&'a str, String> {
+        match self {
+            Self::Column(column) => match record.get(*column) {
+                Some("") => Err(format!("no label (field {} is empty)", column + 1)),
+                Some(class) => Ok(class),
+                None => Err(format!("no label (it ends before field {})", column + 1)),
+            },
+            Self::OneHot(columns) => {
+                let mut set = Vec::new();
+                for (column, class) in columns {
+                    match record.get(*column).and_then(|field| field.parse().ok()) {
+                        Some(1.0) => set.push(class),
+                        Some(0.0) => {}
+                        _ => {
+                            return Err(format!(
+                                "neither 0 nor 1 in field {} (`{class}`)",
+                                column + 1
+                            ));
+                        }
+                    }
+                }
+                match set[..] {
+                    [class] => Ok(class),
+                    _ => Err(format!(
+                        "{} classes that are set to 1, and a picture has one class",
+                        set.len()
+                    )),
+                }
+            }
+        }
+    }
+}
+
 impl Columns {
-    /// The columns by the first line of a table, and whether that line only names them. A line that names none is taken as
+    /// The columns by the first two lines of a table, and whether the first only names them. A line that names none is taken as
     /// the first picture when its file exists.
     ///
     /// # Errors
     /// In words, when paths or labels cannot be found.
     pub(super) fn find(
         first: &StringRecord,
+        second: Option<&StringRecord>,
         exists: impl Fn(&str) -> bool,
     ) -> Result<(Self, bool), String> {
-        if let Some(columns) = Self::named(first) {
+        if let Some(columns) = Self::named(first, second) {
             return Ok((columns, true));
         }
         let shown: Vec<&str> = first.iter().take(8).collect();
@@ -52,7 +102,7 @@ impl Columns {
         }
         let without_header = Self {
             path: 0,
-            label: 1,
+            label: Label::Column(1),
             split: None,
         };
         if exists(&first[0]) {
@@ -64,7 +114,7 @@ impl Columns {
             (Some(path), None) if first.len() == 2 => Ok((
                 Self {
                     path,
-                    label: 1 - path,
+                    label: Label::Column(1 - path),
                     split: None,
                 },
                 true,
@@ -72,7 +122,7 @@ impl Columns {
             (None, Some(label)) if first.len() == 2 => Ok((
                 Self {
                     path: 1 - label,
-                    label,
+                    label: Label::Column(label),
                     split: None,
                 },
                 true,
@@ -90,18 +140,32 @@ impl Columns {
         }
     }
 
-    /// The columns, when a line names those of paths and of labels.
-    pub(super) fn named(line: &StringRecord) -> Option<Self> {
-        Some(Self {
-            path: column(line, &PATHS)?,
-            label: column(line, &LABELS)?,
-            split: column(line, &SPLITS),
-        })
+    /// The columns, when the first line names those of paths and of labels, or of paths and one for each class, as the second line shows.
+    pub(super) fn named(first: &StringRecord, second: Option<&StringRecord>) -> Option<Self> {
+        let path = column(first, &PATHS)?;
+        let split = column(first, &SPLITS);
+        let label = match column(first, &LABELS) {
+            Some(label) => Label::Column(label),
+            None => one_hot(first, second?, &[Some(path), split])?,
+        };
+        Some(Self { path, label, split })
     }
 }
 
+/// A column for each class: all but the `others`, where there are two at least and the second line sets one of them.
+fn one_hot(first: &StringRecord, second: &StringRecord, others: &[Option<usize>]) -> Option<Label> {
+    let columns = first.iter().enumerate();
+    let columns: Vec<(usize, String)> = columns
+        .filter(|(place, _)| !others.contains(&Some(*place)))
+        .map(|(place, name)| (place, name.to_owned()))
+        .collect();
+    let is_named = columns.len() > 1 && columns.iter().all(|(_, name)| !name.is_empty());
+    let label = Label::OneHot(columns);
+    (is_named && label.class(second).is_ok()).then_some(label)
+}
+
 /// The column with one of `names`; where several have one, that with the earliest of the names.
-fn column(line: &StringRecord, names: &[&str]) -> Option<usize> {
+pub(super) fn column(line: &StringRecord, names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| {
         line.iter()
             .position(|field| field.eq_ignore_ascii_case(name))
@@ -123,9 +187,14 @@ mod tests {
 
     #[test]
     fn columns_are_known_by_their_names_or_by_their_places() {
-        let find =
-            |fields: &[&str]| Columns::find(&StringRecord::from(fields), |name| name == "image");
-        let columns = |path, label, split| Columns { path, label, split };
+        let find = |fields: &[&str]| {
+            Columns::find(&StringRecord::from(fields), None, |name| name == "image")
+        };
+        let columns = |path, label, split| Columns {
+            path,
+            label: Label::Column(label),
+            split,
+        };
         assert_eq!(
             find(&["id", "Label", "SPLIT", "Image"]),
             Ok((columns(3, 1, Some(2)), true))
@@ -160,5 +229,38 @@ mod tests {
         ] {
             assert!(find(fields).unwrap_err().contains(expected), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_column_for_each_class_is_known_by_its_values() {
+        let line = |fields: &[&str]| StringRecord::from(fields);
+        let header = line(&["image", "MEL", "split", "NV"]);
+        let columns = Columns::named(&header, Some(&line(&["a", "0.0", "train", "1.0"])));
+        let columns = columns.expect("NV is set");
+        let classes = vec![(1, "MEL".to_owned()), (3, "NV".to_owned())];
+        assert_eq!((columns.path, columns.split), (0, Some(2)));
+        assert_eq!(columns.label, Label::OneHot(classes));
+        let class = |fields: &[&str]| columns.label.class(&line(fields)).map(str::to_owned);
+        assert_eq!(class(&["b", "1", "val", "0"]), Ok("MEL".into()));
+        assert!(
+            class(&["b", "1", "val", "1"])
+                .unwrap_err()
+                .contains("2 classes")
+        );
+        assert!(
+            class(&["b", "0", "val", "0"])
+                .unwrap_err()
+                .contains("0 classes")
+        );
+        assert!(
+            class(&["b", "0.5", "val", "0"])
+                .unwrap_err()
+                .contains("field 2 (`MEL`)")
+        );
+        assert_eq!(
+            Columns::named(&header, Some(&line(&["a", "3", "train", "4"]))),
+            None
+        );
+        assert_eq!(Columns::named(&header, None), None);
     }
 }

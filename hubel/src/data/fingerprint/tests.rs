@@ -28,7 +28,7 @@ pub(crate) fn photo(seed: u64, width: u32, height: u32) -> DynamicImage {
 }
 
 fn fingerprint(picture: &DynamicImage) -> Fingerprint {
-    let (pixels, shape) = picture::bytes(picture.clone(), 3).unwrap();
+    let (pixels, shape) = picture::bytes(picture.clone(), 3, 255).unwrap();
     Fingerprint::new(&pixels, &pixels, shape)
 }
 

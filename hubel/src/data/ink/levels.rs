@@ -1,4 +1,5 @@
 //! The levels of ink and paper in a grey picture, and paper that is lit unevenly.
+use crate::data::ground::edge;
 
 /// The grey levels of ink and paper in one picture.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +78,9 @@ impl Groups {
         grey.iter()
             .for_each(|&level| histogram[usize::from(level)] += 1);
         let threshold = otsu(&histogram);
-        let border = edge(grey, size).count() as f64;
-        let dark_border = edge(grey, size).filter(|&level| level <= threshold).count() as f64;
+        let border = edge(grey, size, 1).count() as f64;
+        let dark_border = edge(grey, size, 1).filter(|pixel| pixel[0] <= threshold);
+        let dark_border = dark_border.count() as f64;
         let dark: u64 = histogram[..=usize::from(threshold)].iter().sum();
         Self {
             first_light: usize::from(threshold) + 1,
@@ -194,19 +196,4 @@ fn quantile(histogram: &[u64], share: f64) -> usize {
             seen as f64 >= wanted
         })
         .unwrap_or(0)
-}
-
-/// The outermost pixels of a grey picture of `(height, width)`.
-pub(super) fn edge(grey: &[u8], (height, width): (usize, usize)) -> impl Iterator<Item = u8> {
-    let last = if height > 1 {
-        &grey[(height - 1) * width..]
-    } else {
-        &[]
-    };
-    let sides = grey
-        .chunks_exact(width)
-        .take(height - 1)
-        .skip(1)
-        .flat_map(move |row| [row[0], row[width - 1]]);
-    grey[..width].iter().chain(last).copied().chain(sides)
 }

@@ -1,6 +1,8 @@
 //! The header of a NumPy array: a magic word, a version, and a Python dictionary of type, order and sizes.
 use std::io::Read;
 
+use super::element::{Element, Kind};
+
 /// The longest header that is read; NumPy's own for pictures take 118 bytes.
 const LONGEST: usize = 1 << 16;
 
@@ -115,7 +117,7 @@ impl Header {
         Ok(Self { kind, shape })
     }
 
-    /// The memory that the numbers take; `None` when it is beyond counting.
+    /// The memory that the elements take; `None` when it is beyond counting.
     pub(super) fn bytes(&self) -> Option<usize> {
         self.shape
             .iter()
@@ -127,38 +129,35 @@ impl Header {
         format!("{:?}", self.shape)
     }
 
-    /// Bytes of one number; types that are not known count as bytes of one.
+    /// Bytes of one element.
     fn width(&self) -> usize {
-        let digits = self
-            .kind
-            .trim_start_matches(|letter: char| !letter.is_ascii_digit());
-        digits.parse().unwrap_or(1)
+        self.element().map_or(1, |element| element.width)
     }
 
-    /// The numbers as integers; `None` when the type is no integer.
-    pub(super) fn integers(&self, bytes: &[u8]) -> Option<Vec<i128>> {
+    /// What the elements are; `None` where their type is not read.
+    pub(super) fn element(&self) -> Option<Element> {
         let mut letters = self.kind.chars();
-        let (order, kind) = (letters.next()?, letters.next()?);
-        let width = self.width();
-        if !"|<>=".contains(order) || !['u', 'i'].contains(&kind) || ![1, 2, 4, 8].contains(&width)
-        {
-            return None;
-        }
-        let signed = kind == 'i';
-        let integer = |bytes: &[u8]| {
-            let push = |sum: i128, &byte: &u8| sum << 8 | i128::from(byte);
-            let value = match order {
-                '>' => bytes.iter().fold(0, push),
-                _ => bytes.iter().rev().fold(0, push),
-            };
-            let bits = 8 * width as u32;
-            if signed && value >> (bits - 1) == 1 {
-                value - (1 << bits)
-            } else {
-                value
-            }
+        let order = letters.next().filter(|order| "|<>=".contains(*order))?;
+        let letter = letters.next()?;
+        let size: usize = letters.as_str().parse().ok()?;
+        let kind = match (letter, size) {
+            ('b', 1) => Kind::Boolean,
+            ('u', 1 | 2 | 4 | 8) => Kind::Unsigned,
+            ('i', 1 | 2 | 4 | 8) => Kind::Signed,
+            ('f', 2 | 4 | 8) => Kind::Float,
+            ('S', _) => Kind::Bytes,
+            ('U', _) => Kind::Text,
+            _ => return None,
         };
-        Some(bytes.chunks_exact(width).map(integer).collect())
+        let width = match kind {
+            Kind::Text => size.checked_mul(4)?,
+            _ => size,
+        };
+        Some(Element {
+            kind,
+            width,
+            big_endian: order == '>',
+        })
     }
 }
 
@@ -221,24 +220,5 @@ mod tests {
             header("{'descr': '<f8', 'fortran_order': False, 'shape': (4294967296, 4294967296)}")
                 .unwrap();
         assert_eq!(vast.bytes(), None);
-    }
-
-    #[test]
-    fn labels_of_all_integers_are_read() {
-        let numbers = |kind: &str, bytes: &[u8]| {
-            Header {
-                kind: kind.into(),
-                shape: vec![1],
-            }
-            .integers(bytes)
-        };
-        assert_eq!(numbers("|u1", &[255, 3]), Some(vec![255, 3]));
-        assert_eq!(numbers("|i1", &[255, 3]), Some(vec![-1, 3]));
-        assert_eq!(numbers("<u2", &[1, 2]), Some(vec![513]));
-        assert_eq!(numbers(">i4", &[255, 255, 255, 254]), Some(vec![-2]));
-        assert_eq!(numbers("<u8", &[255; 8]), Some(vec![i128::from(u64::MAX)]));
-        for other in ["<f4", "|b1", "<U3", "<i16", "", "é1", "|O"] {
-            assert_eq!(numbers(other, &[0; 16]), None, "{other}");
-        }
     }
 }

@@ -198,7 +198,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn grey_alpha_and_sixteen_bits_become_bytes_of_the_wanted_channels() -> Result<()> {
     let same = |picture: &DynamicImage, channels| {
-        picture::bytes(picture.clone(), channels).map(|(bytes, _)| bytes)
+        picture::bytes(picture.clone(), channels, 255).map(|(bytes, _)| bytes)
     };
     let colour = colours(3, 4, 2);
     assert_eq!(&same(&colour.clone().into(), 3)?, colour.as_raw());

@@ -347,7 +347,7 @@ fn a_picture_of_another_size_is_the_same_bits_held_out_as_judged_later() -> Resu
     );
     let splits = read(folder.path(), &WHOLE)?;
     let preparation = Preparation::measure(&splits.train)?;
-    assert!(preparation.ink.is_some());
+    assert!(preparation.ground.is_some());
     let (judged, _) = judge(folder.path(), &preparation, splits.train.classes())?;
     let test = splits.test.expect("there is one");
     assert_eq!(tensors(&test, &preparation), tensors(&judged, &preparation));
@@ -372,4 +372,178 @@ fn a_link_is_put_into_quarantine_and_not_what_it_leads_to() -> Result<()> {
     assert!(moved.symlink_metadata().unwrap().is_symlink());
     assert_eq!(read(&root, &WHOLE)?.train.len(), 10);
     Ok(())
+}
+
+/// A table of good pictures, and of bad ones whose names are given.
+fn with_bad_names(names: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("photos/labels.csv");
+    let mut lines = String::from("path,label\n");
+    for (number, class) in (0..4).zip(["cat", "dog"].iter().cycle()) {
+        let name = format!("{number}.png");
+        save(colours(9, 9, number), &table.with_file_name(&name));
+        lines += &format!("{name},{class}\n");
+    }
+    for name in names {
+        lines += &format!("{name},cat\n");
+    }
+    std::fs::write(&table, lines).unwrap();
+    (folder, table)
+}
+
+#[test]
+fn what_lies_outside_of_the_data_and_the_table_itself_are_never_moved() -> Result<()> {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let absolute = elsewhere.path().join("thesis.txt");
+    let names = [
+        "../beside.txt",
+        absolute.to_str().unwrap(),
+        "labels.csv",
+        "inside/other.csv",
+        "inside/../notes.txt",
+        "inside/cat.png",
+    ];
+    for of_table in [true, false] {
+        let (_folder, table) = with_bad_names(&names);
+        let root = table.parent().unwrap();
+        std::fs::create_dir(root.join("inside")).unwrap();
+        let before = std::fs::read(&table).unwrap();
+        for name in names.iter().filter(|name| **name != "labels.csv") {
+            std::fs::write(root.join(name), b"no picture").unwrap();
+        }
+        let data = if of_table { &table } else { root };
+        let splits = read(data, &QUARANTINE)?;
+        assert_eq!(splits.train.len(), 4);
+        let stays = ["outside", "outside", "a table", "a table"];
+        for (bad, stays) in splits.bad_files.iter().zip(stays) {
+            assert_eq!(bad.quarantined, None, "{bad:?}");
+            assert!(bad.problem.contains("not moved") && bad.problem.contains(stays));
+            assert!(bad.path.exists(), "{bad:?}");
+        }
+        assert_eq!(std::fs::read(&table).unwrap(), before);
+        let moved: Vec<_> = (splits.bad_files[4..].iter())
+            .map(|bad| bad.quarantined.as_deref().expect("it lies inside"))
+            .collect();
+        assert!(moved[0].ends_with("notes.txt") && moved[1].ends_with("inside/cat.png"));
+        assert!(moved.iter().all(|path| path.exists()));
+        // Those that were moved are passed over from then on, however the table names them.
+        let again = read(data, &QUARANTINE)?;
+        assert_eq!(again.bad_files.len(), 4);
+        assert!(
+            again
+                .notes
+                .iter()
+                .any(|note| note
+                    .starts_with("2 of the files that labels.csv names lie in quarantine")),
+            "{:?}",
+            again.notes
+        );
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn pictures_in_a_folder_elsewhere_to_which_a_link_leads_are_not_moved() -> Result<()> {
+    let folder = with_two_bad_files();
+    let root = folder.path().join("photos");
+    std::fs::rename(root.join("cat"), folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), root.join("cat")).unwrap();
+    let bad = read(&root, &QUARANTINE)?.bad_files;
+    assert!(folder.path().join("elsewhere/1.png").exists());
+    assert!(bad[0].problem.contains("outside") && bad[0].quarantined.is_none());
+    assert!(bad[1].quarantined.is_some());
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_that_a_table_names_are_bad_files_and_nobody_waits_for_them() -> Result<()> {
+    let (_folder, table) = with_bad_names(&["pipe.png", "/dev/zero", "link.png"]);
+    pipe(&table.with_file_name("pipe.png"));
+    std::os::unix::fs::symlink("pipe.png", table.with_file_name("link.png")).unwrap();
+    let text = read(&table, &WHOLE).unwrap_err().to_string();
+    assert!(text.contains("a pipe or a device"), "{text}");
+    let bad = read(&table, &QUARANTINE)?.bad_files;
+    assert_eq!(bad.len(), 3);
+    for bad in bad {
+        assert!(bad.problem.contains("only files are read"), "{bad:?}");
+    }
+    Ok(())
+}
+
+/// Changes `cat/0.png`, which is not kept in memory, and asks for it in training: under each policy, and where it is also brought to another
+/// size. Returns what is said of it.
+fn problems_after(change: impl Fn(&Path)) -> Vec<String> {
+    let cases = [
+        (BadFiles::Fail, 20),
+        (BadFiles::Skip, 20),
+        (BadFiles::Fail, 16),
+    ];
+    let problem = |(bad_files, height)| {
+        let folder = with_two_bad_files();
+        let root = folder.path().join("photos");
+        for name in ["cat/1.png", "dog/4.png"] {
+            std::fs::remove_file(root.join(name)).unwrap();
+        }
+        let options = Options {
+            shape: Some(Shape::new(height, 24, 3)),
+            cache: Some(0),
+            bad_files,
+            ..WHOLE
+        };
+        let data = read(&root, &options).unwrap().train;
+        // Brought otherwise than when it was read, so that pictures of another size are read anew.
+        let preparation = Preparation {
+            resize: Resize::Stretch,
+            ..Preparation::measure(&data).unwrap()
+        };
+        change(&root);
+        let settings = FeedSettings {
+            augmentation: Augmentation::default(),
+            balance: Balance::None,
+            batch_size: 2,
+            seed: 1,
+        };
+        let mut tensors = vec![0.0; 2 * preparation.shape.len()];
+        let feed = Feed::new(data, preparation, settings).unwrap();
+        let mut draws = [0, 3];
+        let filled = feed.fill(1, &mut draws, &mut tensors);
+        let error: Error = match bad_files {
+            BadFiles::Fail => filled.expect_err("it is another file"),
+            _ => filled.unwrap().remove(0).into(),
+        };
+        assert_eq!(draws == [1, 3], bad_files == BadFiles::Skip);
+        let text = error.to_string();
+        text + ": " + &error.without_path()
+    };
+    cases.map(problem).into()
+}
+
+#[test]
+fn a_picture_that_is_replaced_in_training_is_a_bad_file() {
+    let problems = problems_after(|root| {
+        std::fs::copy(root.join("dog/0.png"), root.join("cat/0.png")).unwrap();
+    });
+    for problem in problems {
+        assert!(
+            problem.contains("0.png") && problem.contains("have changed"),
+            "{problem}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_picture_that_a_pipe_replaces_in_training_is_a_bad_file() {
+    let problems = problems_after(|root| {
+        std::fs::remove_file(root.join("cat/0.png")).unwrap();
+        pipe(&root.join("cat/0.png"));
+    });
+    for problem in problems {
+        assert!(
+            problem.contains("0.png") && problem.contains("only files are read"),
+            "{problem}"
+        );
+    }
 }

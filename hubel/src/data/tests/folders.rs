@@ -134,7 +134,7 @@ fn grey_writing_of_various_sizes_is_the_same_bits_too() -> Result<()> {
             .map(|level| 255 - level)
             .collect();
         let (height, width) = (40 + index, 60 - index);
-        let large = resize::fit(&digit, (28, 28), (height, width), 1, Resize::Stretch);
+        let large = resize::fit(&digit, (28, 28), (height, width), &[0], Resize::Stretch);
         let name = format!("{}/{index:02}.png", index % 2);
         save(grey(&large, height, width), &folder.path().join(name));
     }
@@ -236,6 +236,11 @@ fn what_is_wrong_with_a_folder_is_said_with_its_path() {
     );
 }
 
+/// So many pixels of two levels.
+fn checks(number: u8, count: u8) -> Vec<u8> {
+    (0..count).map(|at| number + at % 2 * 100).collect()
+}
+
 #[test]
 fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
@@ -246,8 +251,8 @@ fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
             .join(format!("{}/{number:03}.png", number / 55));
         match number {
             1 => save(colours(8, 8, 1), &path),
-            3 => save(grey(&[number; 54], 9, 6), &path),
-            _ => save(grey(&[number; 64], 8, 8), &path),
+            3 => save(grey(&checks(number, 54), 9, 6), &path),
+            _ => save(grey(&checks(number, 64), 8, 8), &path),
         }
     }
     let splits = read(folder.path(), &WHOLE)?;

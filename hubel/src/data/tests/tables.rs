@@ -106,13 +106,15 @@ fn class_folders_with_some_other_table_are_class_folders() {
     .unwrap();
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["x", "y"]);
-    assert_eq!(catalogue.notes, Vec::<String>::new());
+    let wins = "the table results.csv says what the classes are; the class folders beside it (cat, dog) do not, and count once it is moved away";
+    assert_eq!(catalogue.notes, [wins]);
     save(colours(4, 4, 1), &folder.path().join("dog/in/c.png"));
     save(colours(4, 4, 1), &folder.path().join("dog/in/d.png"));
     assert_eq!(
         listed(folder.path()).notes,
         [
-            "2 pictures beside results.csv are not named in it and were ignored, such as dog/in/c.png"
+            "2 pictures beside results.csv are not named in it and were ignored, such as dog/in/c.png",
+            wins
         ]
     );
 }
@@ -131,7 +133,27 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
             "path,label\nq,cat\nr,dog\ns,dog\nt,dog\n",
             "4 of its 4 files are missing: q (line 2), r (line 3), s (line 4) and 1 more",
         ),
-        ("path,label\na,cat\n", "and a.png is there"),
+        (
+            "path,label\nA.png,cat\n",
+            "and a.png is there: write the name as it is",
+        ),
+        (
+            "path,label\nIN here/B ü.png,cat\n",
+            "1 of its 1 files is missing: IN here",
+        ),
+        (
+            "path,label\nin here/B.PNG,cat\n",
+            "and in here/b.png is there",
+        ),
+        ("\n\npath,label\na.png,cat\nq.png,dog\n", "q.png (line 5)"),
+        (
+            "sep=;\npath;label\na.png;cat\nq.png;dog\n",
+            "q.png (line 4)",
+        ),
+        (
+            "image,cat,dog\na.png,1,0\nc.png,1,1\n",
+            "line 3 has 2 classes that are set to 1",
+        ),
         (
             "path,label,split\na.png,cat,train\nc.png,dog,holdout\n",
             "line 3 names the split `holdout`; train,",
@@ -212,4 +234,81 @@ fn a_table_of_test_rows_alone_is_told_what_it_lacks() {
         let expected = "2 images (test)); rows of the split `train` are needed to learn from";
         assert!(text.contains(expected), "{text}");
     }
+}
+
+#[test]
+fn tables_may_begin_with_blank_lines_or_name_their_separator() {
+    for table in [
+        "\r\n\r\npath;label\r\na.png;cat\r\nc.png;dog\r\n",
+        "\u{feff}sep=;\npath;label\na.png;cat\nc.png;dog\n",
+        ",,\npath,label,\na.png,cat,\n,,\nc.png,dog,\n,,\n",
+        "image,cat,dog\na,1.0,0.0\nc,0.0,1.0\n",
+    ] {
+        let folder = folder(&THREE, "t.csv", table);
+        let catalogue = listed(&folder.path().join("t.csv"));
+        assert_eq!(catalogue.classes, ["cat", "dog"], "{table}");
+        assert_eq!(catalogue.counts(), [1, 1]);
+        assert_eq!(
+            listed(folder.path()).classes,
+            ["cat", "dog"],
+            "found by the folder too"
+        );
+    }
+}
+
+#[test]
+fn names_of_files_and_classes_may_be_composed_or_decomposed() {
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    for (on_disk, named) in [(composed, decomposed), (decomposed, composed)] {
+        let table = format!("{named}.png,{named}\n{on_disk}.png,{on_disk}\nc.png,dog\n");
+        let folder = folder(&[&format!("{on_disk}.png"), "c.png"], "t.csv", table);
+        let catalogue = listed(&folder.path().join("t.csv"));
+        assert_eq!(catalogue.classes, [composed, "dog"]);
+        assert_eq!(catalogue.counts(), [1, 1]);
+        assert!(catalogue.files[0].path.is_file());
+        assert_eq!(
+            catalogue.notes,
+            ["1 line of t.csv repeats another one and counts once"]
+        );
+    }
+}
+
+#[test]
+fn tables_of_pixels_are_pictures() -> Result<()> {
+    let table = |scale: f32, digits: usize| {
+        let header: String = (0..16).map(|pixel| format!(",pixel{pixel}")).collect();
+        let mut table = format!("label{header}\n");
+        for label in [10, 2, 10] {
+            let pixels = (0..16).map(|pixel| format!(",{:.digits$}", pixel as f32 * 17.0 * scale));
+            table += &format!("{label}{}\n", pixels.collect::<String>());
+        }
+        table
+    };
+    for (scale, digits, said) in [(1.0, 0, 0), (1.0 / 255.0, 6, 1)] {
+        let folder = folder(&[], "digits.csv", table(scale, digits));
+        for path in [folder.path(), &folder.path().join("digits.csv")] {
+            let splits = read(path, &WHOLE)?;
+            assert_eq!(
+                splits.description,
+                "table of pixels, 2 classes, 3 images of 4×4×1"
+            );
+            assert_eq!(splits.train.classes(), ["2", "10"]);
+            assert_eq!(splits.train.labels(), [1, 0, 1]);
+            let levels: Vec<u8> = (0..16).map(|pixel| pixel * 17).collect();
+            assert_eq!(splits.train.bytes(0)?.unwrap()[..], levels);
+            let ranges = splits
+                .notes
+                .iter()
+                .filter(|note| note.contains("brought to 8 bits"));
+            assert_eq!(ranges.count(), said, "{:?}", splits.notes);
+        }
+    }
+    let wrong = table(1.0, 0).replace(",34,", ",black,");
+    let folder = folder(&[], "digits.csv", wrong);
+    let text = open(folder.path()).unwrap_err().to_string();
+    assert!(
+        text.contains("line 2 has `black` in field 4 where a pixel is expected"),
+        "{text}"
+    );
+    Ok(())
 }

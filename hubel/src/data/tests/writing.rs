@@ -10,12 +10,12 @@ fn digits() -> (Dataset, Preparation) {
 
 #[test]
 fn the_writing_of_mnist_is_recognised_for_what_it_is() {
-    let ink = digits().1.ink;
+    let ground = digits().1.ground;
     assert_eq!(
-        ink,
-        Some(Ink {
-            light: true,
-            side: Some(20)
+        ground,
+        Some(Ground {
+            color: [0; 3],
+            ink_side: Some(20)
         })
     );
 }
@@ -23,8 +23,8 @@ fn the_writing_of_mnist_is_recognised_for_what_it_is() {
 #[test]
 fn no_image_of_mnist_is_changed_on_the_way() -> Result<()> {
     let (test, preparation) = digits();
-    let without_ink = Preparation {
-        ink: None,
+    let without_ground = Preparation {
+        ground: None,
         ..preparation.clone()
     };
     let train = mnist()?.train;
@@ -34,7 +34,7 @@ fn no_image_of_mnist_is_changed_on_the_way() -> Result<()> {
         for indices in indices.chunks(1000) {
             let mut tensors = [vec![0.0; 784_000], vec![0.0; 784_000]];
             dataset.fill(&cpu, indices, &preparation, &mut tensors[0])?;
-            dataset.fill(&cpu, indices, &without_ink, &mut tensors[1])?;
+            dataset.fill(&cpu, indices, &without_ground, &mut tensors[1])?;
             assert!(tensors[0] == tensors[1]);
         }
     }
@@ -67,7 +67,7 @@ fn a_digit_from_a_png_is_the_same_bits_as_from_the_data_set_in_either_polarity()
 /// Bytes of 640×480, dark ink on paper that grows darker to one side, with grain: the digit somewhere, eight times as large.
 fn photograph(digit: &[u8], seed: u64) -> Vec<u8> {
     let mut stream = Random::new(seed).stream(Purpose::Augment, 0, 0);
-    let large = resize::fit(digit, (28, 28), (224, 224), 1, Resize::Stretch);
+    let large = resize::fit(digit, (28, 28), (224, 224), &[0], Resize::Stretch);
     let (top, left) = (stream.below(480 - 224), stream.below(640 - 224));
     (0..480 * 640)
         .map(|at| {
@@ -157,6 +157,6 @@ fn pictures_of_other_things_are_not_taken_for_writing() -> Result<()> {
     let labels = (0..100).map(|index| index % 2).collect();
     let classes = vec!["a".to_string(), "b".to_string()];
     let noise = Dataset::from_bytes("noise", classes, Shape::new(16, 16, 1), bytes, labels)?;
-    assert_eq!(Preparation::measure(&noise)?.ink, None);
+    assert_eq!(Preparation::measure(&noise)?.ground, None);
     Ok(())
 }

@@ -10,6 +10,11 @@ fn at_a_path(bytes: &[u8]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+/// Reads a file, whatever its outline.
+fn read(path: &Path) -> Result<Tensors> {
+    super::read(path, |_| Ok(()))
+}
+
 fn written(tensors: &Tensors) -> Vec<u8> {
     let (_folder, path) = at_a_path(b"what stood there before");
     write(&path, tensors).unwrap();

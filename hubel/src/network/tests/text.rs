@@ -129,6 +129,14 @@ fn mistakes_are_shown_with_a_caret() {
             "`filters` must be a number\n  conv(-3)\n       ^^",
         ),
         (
+            "leakyrelu(1e39)",
+            "`slope` must be a number between -3.4e38 and 3.4e38\n  leakyrelu(1e39)\n            ^^^^",
+        ),
+        (
+            "batchnorm(momentum=-1e39)",
+            "`momentum` must be a number between -3.4e38 and 3.4e38\n  batchnorm(momentum=-1e39)\n            ^^^^^^^^^^^^^^",
+        ),
+        (
             "relu-[conv(3)",
             "this `[` is never closed\n  relu-[conv(3)\n       ^",
         ),
@@ -176,4 +184,16 @@ fn unknown_names_get_the_nearest() {
         Network::named("lenet5").unwrap()
     );
     assert!(Network::resolve("flatten").is_ok());
+}
+
+#[test]
+fn labels_are_short_since_repeats_carry_them() {
+    let label = "l".repeat(255);
+    assert!(Network::parse(&format!("[{label}: relu]x2")).is_ok());
+    let error = Network::parse(&format!("[{label}l: relu]x9999")).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("a label is at most 255 bytes long") && text.len() < 1000,
+        "{text}"
+    );
 }

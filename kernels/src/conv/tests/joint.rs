@@ -187,7 +187,7 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|number| number.to_bits()).collect()
 }
 
-/// As it is, or with a kernel of one tap that reads every pixel.
+/// As it is, or with a kernel of one tap that reads every pixel, also of few channels between borders of zeros.
 fn any_or_pointwise() -> impl Strategy<Value = Geometry> {
     let pointwise = |geometry: Geometry| {
         let [height, width, _] = geometry.input;
@@ -200,7 +200,23 @@ fn any_or_pointwise() -> impl Strategy<Value = Geometry> {
             ..geometry
         }
     };
-    prop_oneof![geometries(), geometries().prop_map(pointwise)]
+    let padded = move |geometry: Geometry, channels: usize| {
+        let [top, left] = geometry.padding;
+        let [height, width, _] = geometry.input;
+        Geometry {
+            input: [height, width, channels],
+            output: [height + 2 * top, width + 2 * left, geometry.output[2]],
+            padding: [top, left],
+            groups: 1,
+            ..pointwise(geometry)
+        }
+    };
+    prop_oneof![
+        geometries(),
+        geometries().prop_map(pointwise),
+        (geometries(), 1..=5_usize)
+            .prop_map(move |(geometry, channels)| padded(geometry, channels)),
+    ]
 }
 
 proptest! {
@@ -257,15 +273,21 @@ fn layers_of_real_networks_have_one_pass_where_they_can() {
 }
 
 #[test]
-fn there_is_none_for_other_kernels_groups_or_many_weights() {
+fn there_is_none_for_other_kernels_borders_groups_or_many_weights() {
     let cpu = Cpu::best(2);
     let grouped = Geometry {
         groups: 2,
         ..square(2, 28, 32, 64, 1)
     };
+    let padded = Geometry {
+        output: [30, 30, 8],
+        padding: [1, 1],
+        ..square(1, 28, 3, 8, 1)
+    };
     for geometry in [
         square(2, 14, 24, 40, 3),
         grouped,
+        padded,
         square(16, 7, 160, 960, 1),
     ] {
         let inputs = InputGradient::new(&cpu, geometry, Algorithm::Direct);

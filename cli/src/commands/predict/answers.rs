@@ -1,0 +1,284 @@
+//! The answers of `hubel predict`: lines, JSON, or a file of either kind.
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use hubel::data::BadFile;
+use hubel::{Prediction, one_line, shown};
+use serde_json::{Value, json};
+
+use super::Work;
+use crate::console::{self, thousands};
+use crate::replacement::Replacement;
+
+/// A prediction, or why there is none.
+type Answer = Result<Prediction, BadFile>;
+
+/// Where the answers go, as they come: they are not gathered.
+pub(super) enum Answers {
+    /// Lines on stdout.
+    Lines,
+    /// One object on stdout.
+    Object {
+        /// Whether there is a prediction in it.
+        begun: bool,
+    },
+    /// A file, and a few words on stdout.
+    File {
+        file: Replacement,
+        out: PathBuf,
+        format: Format,
+        /// Whether the words are JSON.
+        json: bool,
+    },
+}
+
+/// What a file consists of.
+pub(super) enum Format {
+    /// A table, with so many classes in each line.
+    Csv { top: usize },
+    /// An object in each line.
+    JsonLines,
+}
+
+impl Answers {
+    /// Begins the answers in the file `out`, whose ending says its format, or on stdout; each with `top` classes.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn begin(out: Option<&Path>, json: bool, top: usize) -> io::Result<Self> {
+        let Some(out) = out else {
+            return Ok(match json {
+                true => Self::Object { begun: false },
+                false => Self::Lines,
+            });
+        };
+        let mut file = Replacement::create(out)?;
+        let is_table = out
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case(OsStr::new("csv")));
+        let format = match is_table {
+            true => Format::Csv { top },
+            false => Format::JsonLines,
+        };
+        if let Format::Csv { top } = format {
+            file.write_all(header(top).as_bytes())?;
+        }
+        Ok(Self::File {
+            file,
+            out: out.to_owned(),
+            format,
+            json,
+        })
+    }
+
+    /// Writes the answers for some pictures; says whether anybody reads them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn add(&mut self, answers: &[Answer]) -> io::Result<bool> {
+        let predictions = || answers.iter().flatten();
+        match self {
+            Self::Lines => console::print_part(&predictions().map(to_text).collect::<String>()),
+            Self::Object { begun } => {
+                let mut text = String::new();
+                for prediction in predictions() {
+                    text += if *begun { "," } else { r#"{"predictions":["# };
+                    text += &to_json(prediction).to_string();
+                    *begun = true;
+                }
+                console::print_part(&text)
+            }
+            Self::File { file, format, .. } => {
+                for answer in answers {
+                    let line = match format {
+                        Format::Csv { top } => to_csv(answer, *top),
+                        Format::JsonLines => match answer {
+                            Ok(prediction) => to_json(prediction).to_string(),
+                            Err(bad) => json!(bad).to_string(),
+                        },
+                    };
+                    writeln!(file, "{line}")?;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Writes what comes after all answers.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn finish(self, work: &Work) -> io::Result<()> {
+        let bad_files = json!(work.bad_files);
+        match self {
+            Self::Lines => Ok(()),
+            Self::Object { begun } => {
+                let start = if begun { "" } else { r#"{"predictions":["# };
+                console::print(&format!(r#"{start}],"bad_files":{bad_files}}}"#))
+            }
+            Self::File {
+                file, out, json, ..
+            } => {
+                file.finish()?;
+                if json {
+                    let out = out.display().to_string();
+                    let object =
+                        json!({ "count": work.done, "out": out, "bad_files": work.bad_files });
+                    return console::print(&object.to_string());
+                }
+                let bad = match work.bad_files.len() {
+                    0 => String::new(),
+                    bad => format!(", of which {} cannot be used", thousands(bad)),
+                };
+                console::print(&format!(
+                    "pictures   {}{bad}\nanswers    {}",
+                    thousands(work.done),
+                    shown(&out)
+                ))
+            }
+        }
+    }
+}
+
+fn to_json(prediction: &Prediction) -> Value {
+    let top = prediction.top.iter();
+    let top: Vec<Value> = top
+        .map(|(class, probability)| json!([class, console::decimal(*probability)]))
+        .collect();
+    json!({
+        "path": prediction.path.display().to_string(),
+        "class": prediction.class,
+        "probability": console::decimal(prediction.probability),
+        "top": top,
+        "inverted": prediction.inverted,
+        "other_ground": prediction.other_ground,
+        "greyed": prediction.greyed,
+    })
+}
+
+/// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: light and dark exchanged, as the model knows it`
+fn to_text(prediction: &Prediction) -> String {
+    let percent = |(class, probability): &(String, f32)| {
+        format!("{} {:.2} %", one_line(class), probability * 100.0)
+    };
+    let others: Vec<String> = prediction.top.iter().skip(1).map(percent).collect();
+    let mut line = format!(
+        "{}: {}  {:.2} %",
+        shown(&prediction.path),
+        one_line(&prediction.class),
+        prediction.probability * 100.0
+    );
+    if !others.is_empty() {
+        line += &format!("  (then {})", others.join(", "));
+    }
+    if prediction.inverted {
+        line += "  inverted: light and dark exchanged, as the model knows it";
+    }
+    if prediction.other_ground {
+        line += "  on another ground than the model has learned from";
+    }
+    if prediction.greyed {
+        line += "  in grey: the model sees no colour";
+    }
+    line + "\n"
+}
+
+/// The first line of a table: the most probable class and its probability, then the others, then what is to be known.
+fn header(top: usize) -> String {
+    let others = (2..=top).map(|place| format!(",class_{place},probability_{place}"));
+    format!(
+        "path,class,probability{},inverted,other_ground,greyed,problem\n",
+        others.collect::<String>()
+    )
+}
+
+/// A line of that table; that of a picture which cannot be used has a problem and nothing else.
+fn to_csv(answer: &Answer, top: usize) -> String {
+    let fields: Vec<String> = match answer {
+        Ok(prediction) => {
+            let classes = prediction.top.iter();
+            let classes = classes.flat_map(|(class, probability)| {
+                [class.clone(), console::decimal(*probability).to_string()]
+            });
+            let remarks = [
+                prediction.inverted,
+                prediction.other_ground,
+                prediction.greyed,
+            ];
+            let remarks = remarks.map(|is| is.to_string());
+            std::iter::once(prediction.path.display().to_string())
+                .chain(classes)
+                .chain(remarks)
+                .chain([String::new()])
+                .collect()
+        }
+        Err(bad) => {
+            let mut fields = vec![String::new(); 2 * top + 5];
+            fields[0] = bad.path.display().to_string();
+            *fields.last_mut().expect("a table has fields") = bad.problem.clone();
+            fields
+        }
+    };
+    let fields: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+    fields.join(",")
+}
+
+/// A field of a table (RFC 4180).
+fn quoted(field: &str) -> String {
+    let is_plain = !field.contains(['"', ',', '\n', '\r']) && field.trim() == field;
+    match is_plain {
+        true => field.into(),
+        false => format!("\"{}\"", field.replace('"', "\"\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers() -> [Answer; 2] {
+        let top = vec![("big \"cat\"".to_string(), 0.75), ("dog".to_string(), 0.25)];
+        let prediction = Prediction {
+            path: "new/a,\nb.jpg".into(),
+            class: top[0].0.clone(),
+            probability: top[0].1,
+            top,
+            inverted: false,
+            other_ground: false,
+            greyed: true,
+        };
+        let bad = BadFile {
+            path: "c.jpg".into(),
+            problem: "it is damaged".into(),
+            quarantined: None,
+        };
+        [Ok(prediction), Err(bad)]
+    }
+
+    #[test]
+    fn a_table_has_as_many_fields_in_each_line_and_says_of_every_picture_what_came_out() {
+        assert_eq!(
+            header(2),
+            "path,class,probability,class_2,probability_2,inverted,other_ground,greyed,problem\n"
+        );
+        let [fine, bad] = answers().map(|answer| to_csv(&answer, 2));
+        assert_eq!(
+            fine,
+            "\"new/a,\nb.jpg\",\"big \"\"cat\"\"\",0.75,dog,0.25,false,false,true,"
+        );
+        assert_eq!(bad, "c.jpg,,,,,,,,it is damaged");
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_takes_one_line_of_text() {
+        let [Ok(prediction), _] = answers() else {
+            panic!("the first is a prediction");
+        };
+        let text = to_text(&prediction);
+        assert_eq!(
+            text,
+            "new/a,\\nb.jpg: big \"cat\"  75.00 %  (then dog 25.00 %)  in grey: the model sees no colour\n"
+        );
+    }
+}

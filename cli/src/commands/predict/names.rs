@@ -1,0 +1,267 @@
+//! Which pictures are meant: files, folders, patterns, and lists of names.
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::vec;
+
+use hubel::{Error, data, shown};
+
+use super::pattern;
+use crate::console::Console;
+
+/// The pictures to classify, in the order given.
+pub(super) struct Names<'a> {
+    sources: vec::IntoIter<Source>,
+    /// What is left of the source before them.
+    current: Box<dyn Iterator<Item = Result<PathBuf, Error>> + 'a>,
+    count: Option<usize>,
+    console: &'a Console,
+}
+
+/// What an argument stands for.
+enum Source {
+    Pictures(Vec<PathBuf>),
+    /// A file with names, or stdin.
+    List(Option<PathBuf>),
+}
+
+impl<'a> Names<'a> {
+    /// What the arguments mean. Folders and patterns are listed at once; lists are read when their turn comes, as they are used.
+    ///
+    /// # Errors
+    /// When a folder holds no picture, a pattern fits nothing, or something cannot be read.
+    pub(super) fn new(arguments: &[PathBuf], console: &'a Console) -> Result<Self, Error> {
+        let sources = arguments.iter().map(|argument| match list(argument) {
+            Some(list) => Ok(Source::List(list)),
+            None => expanded(argument, console).map(Source::Pictures),
+        });
+        let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
+        let counts = sources.iter().map(|source| match source {
+            Source::Pictures(paths) => Ok(Some(paths.len())),
+            // A list from elsewhere can be read only once.
+            Source::List(Some(path)) if path.is_file() => {
+                Ok(Some(names_in(Some(path))?.filter(Result::is_ok).count()))
+            }
+            Source::List(_) => Ok(None),
+        });
+        let counts: Vec<Option<usize>> = counts.collect::<Result<_, Error>>()?;
+        Ok(Self {
+            sources: sources.into_iter(),
+            current: Box::new(std::iter::empty()),
+            count: counts.into_iter().sum(),
+            console,
+        })
+    }
+
+    /// How many there are, where that is known.
+    pub(super) fn known_count(&self) -> Option<usize> {
+        self.count
+    }
+}
+
+impl Iterator for Names<'_> {
+    type Item = Result<PathBuf, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(name) = self.current.next() {
+                return Some(name);
+            }
+            let console = self.console;
+            self.current = match self.sources.next()? {
+                Source::Pictures(paths) => Box::new(paths.into_iter().map(Ok)),
+                Source::List(path) => match names_in(path.as_deref()) {
+                    Err(error) => Box::new(std::iter::once(Err(error))),
+                    Ok(names) => Box::new(names.flat_map(move |name| {
+                        match name.and_then(|name| in_folder_or_itself(name, console)) {
+                            Ok(paths) => paths.into_iter().map(Ok).collect(),
+                            Err(error) => vec![Err(error)],
+                        }
+                    })),
+                },
+            };
+        }
+    }
+}
+
+/// The list that is meant by `-` (stdin) or `@names.txt`; `None` for other arguments, also a picture whose name begins with `@`.
+fn list(argument: &Path) -> Option<Option<PathBuf>> {
+    let text = argument.as_os_str().as_encoded_bytes();
+    if text == b"-" || text == b"@-" {
+        return Some(None);
+    }
+    if !text.starts_with(b"@") {
+        return None;
+    }
+    let path = path_of(text[1..].to_vec())?;
+    let is_picture = !path.exists() && argument.exists();
+    (!is_picture).then_some(Some(path))
+}
+
+/// The pictures that an argument stands for: a folder's, those that fit a pattern, or itself.
+fn expanded(argument: &Path, console: &Console) -> Result<Vec<PathBuf>, Error> {
+    let as_pattern = match argument.to_str() {
+        Some(text) if pattern::is_pattern(text) && !argument.exists() => text,
+        _ => return in_folder_or_itself(argument.to_owned(), console),
+    };
+    let found = pattern::matching(as_pattern)?;
+    if found.is_empty() {
+        let problem = format!("no file or folder is called like `{as_pattern}`");
+        return Err(Error::Settings { problem });
+    }
+    let found = found.into_iter();
+    let found = found.map(|path| in_folder_or_itself(path, console));
+    Ok(found.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// The pictures in and below a folder; of anything else, itself. What a folder holds beside pictures is said.
+fn in_folder_or_itself(path: PathBuf, console: &Console) -> Result<Vec<PathBuf>, Error> {
+    if !path.is_dir() {
+        return Ok(vec![path]);
+    }
+    let (pictures, notes) = data::pictures(&path)?;
+    for note in &notes {
+        console.remark(&format!("{}: {note}", shown(&path)));
+    }
+    match pictures.is_empty() {
+        true => Err(Error::Settings {
+            problem: format!("the folder {} holds no picture", shown(&path)),
+        }),
+        false => Ok(pictures),
+    }
+}
+
+/// A list is looked at so far to find out what separates its names: no path of a system is longer.
+const START: usize = 1 << 13;
+/// A name that is longer than this is none.
+const LONGEST: usize = 1 << 15;
+
+/// The names in a list, at a path or on stdin.
+fn names_in(
+    path: Option<&Path>,
+) -> Result<Box<dyn Iterator<Item = Result<PathBuf, Error>>>, Error> {
+    let refused = {
+        let path = path.unwrap_or(Path::new("stdin")).to_owned();
+        move |source| Error::Io {
+            action: "read the names in",
+            path: path.clone(),
+            source,
+        }
+    };
+    let reader: Box<dyn BufRead> = match path {
+        Some(path) => Box::new(BufReader::new(File::open(path).map_err(&refused)?)),
+        None => Box::new(BufReader::new(io::stdin())),
+    };
+    let names = names(reader).map_err(&refused)?;
+    Ok(Box::new(names.map(move |name| name.map_err(&refused))))
+}
+
+/// The names that `reader` gives, one in a line, or with a NUL behind each where there is one; empty ones are none.
+fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result<PathBuf>>> {
+    let mut start = Vec::new();
+    while start.len() < START && !start.contains(&0) {
+        let some = reader.fill_buf()?;
+        if some.is_empty() {
+            break;
+        }
+        start.extend(some);
+        let length = some.len();
+        reader.consume(length);
+    }
+    let no_list = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem);
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return Err(no_list(
+            "they are written in UTF-16; save the list as UTF-8",
+        ));
+    }
+    if start.starts_with(b"\xef\xbb\xbf") {
+        start.drain(..3);
+    }
+    let separator = if start.contains(&0) { 0 } else { b'\n' };
+    let mut rest = Cursor::new(start).chain(reader);
+    let mut next = move || -> io::Result<Option<PathBuf>> {
+        loop {
+            let mut name = Vec::new();
+            let most = LONGEST as u64 + 1;
+            if rest.by_ref().take(most).read_until(separator, &mut name)? == 0 {
+                return Ok(None);
+            }
+            if name.len() > LONGEST {
+                return Err(no_list(
+                    "a name in it is longer than any; is it a list of names?",
+                ));
+            }
+            if name.last() == Some(&separator) {
+                name.pop();
+            }
+            if separator == b'\n' && name.last() == Some(&b'\r') {
+                name.pop();
+            }
+            if !name.is_empty() {
+                let name = path_of(name).ok_or_else(|| no_list("a name in it is not UTF-8"))?;
+                return Ok(Some(name));
+            }
+        }
+    };
+    // Nothing comes after an error.
+    let mut is_over = false;
+    Ok(std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        let name = next().transpose();
+        is_over = !matches!(name, Some(Ok(_)));
+        name
+    }))
+}
+
+/// The path of these bytes, which need not be Unicode where the system does not ask for it.
+#[cfg(unix)]
+fn path_of(name: Vec<u8>) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    Some(std::ffi::OsString::from_vec(name).into())
+}
+
+#[cfg(not(unix))]
+fn path_of(name: Vec<u8>) -> Option<PathBuf> {
+    String::from_utf8(name).ok().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(text: &[u8]) -> Vec<String> {
+        let names = names(text).unwrap().map(Result::unwrap);
+        names.map(|name| name.to_str().unwrap().into()).collect()
+    }
+
+    #[test]
+    fn names_come_by_line_or_by_nul() {
+        assert_eq!(listed(b""), [""; 0]);
+        assert_eq!(listed(b"a.jpg\n\nb c.jpg\r\nd"), ["a.jpg", "b c.jpg", "d"]);
+        assert_eq!(listed(b"a\nb.jpg\0c.jpg\0"), ["a\nb.jpg", "c.jpg"]);
+        assert_eq!(listed(b"a\nb.jpg\0c"), ["a\nb.jpg", "c"]);
+        assert_eq!(listed("\u{feff}ä.jpg\n".as_bytes()), ["ä.jpg"]);
+    }
+
+    /// What comes in small pieces is the same list.
+    #[test]
+    fn a_list_in_pieces_is_the_same() {
+        let text: Vec<u8> = (0..5000)
+            .flat_map(|i| format!("a\nb{i}.jpg\0").into_bytes())
+            .collect();
+        let pieces = BufReader::with_capacity(3, &text[..]);
+        let names: Vec<PathBuf> = names(pieces).unwrap().map(Result::unwrap).collect();
+        assert_eq!(names.len(), 5000);
+        assert_eq!(names[4999], Path::new("a\nb4999.jpg"));
+    }
+
+    #[test]
+    fn what_is_no_list_is_an_error() {
+        assert!(names(&b"\xff\xfea\0"[..]).is_err());
+        let endless = [b'a'; LONGEST + 2];
+        let mut names = names(&endless[..]).unwrap();
+        assert!(names.next().unwrap().is_err() && names.next().is_none());
+    }
+}

@@ -1,0 +1,111 @@
+//! Where the model of a run is written, and what is said of it.
+use std::path::{Path, PathBuf};
+
+use hubel::{Model, Network, Result, RunFolder, Trainer};
+
+use crate::console::Console;
+
+/// The folder that was asked for, or a new one that is called after data and network.
+pub(super) fn folder(asked_for: Option<&Path>, data: &str, network: &str) -> Result<RunFolder> {
+    match asked_for {
+        Some(path) => RunFolder::open(path),
+        None => RunFolder::new_in(Path::new("runs"), &run_name(data, &short_name(network))),
+    }
+}
+
+/// Makes sure that the model can be written, and says what will become of the files that are there already.
+pub(super) fn prepare(folder: &RunFolder, trainer: &Trainer, console: &Console) -> Result<()> {
+    folder.check(&trainer.last_good())?;
+    if folder.model().exists() {
+        let model = folder.model();
+        console.remark(&format!("{} will be replaced", model.display()));
+    }
+    if let Some(earlier) = folder.set_earlier_aside()? {
+        console.remark(&format!(
+            "{} was left by a training that did not end; it is kept as {}",
+            folder.last().display(),
+            earlier.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Saves what training came to, and gives the file. Where the disk is full or gone, what was learnt is kept where anything can be written,
+/// and the error is given.
+pub(super) fn save(folder: &RunFolder, model: &Model, console: &Console) -> Result<PathBuf> {
+    folder.save(model).inspect_err(|_| {
+        let name = format!("hubel-{}.safetensors", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        console.remark(&match model.save(&file) {
+            Ok(()) => format!("the model is saved in {} instead", file.display()),
+            Err(error) => format!("nor could it be saved elsewhere: {error}"),
+        });
+    })
+}
+
+/// Training failed: the weights from before are still worth keeping, unless they have learned nothing.
+pub(super) fn save_last_good(folder: &RunFolder, trainer: &Trainer, console: &Console) {
+    let model = trainer.last_good();
+    let learned = model
+        .stopped_at()
+        .filter(|position| position.steps_done() > 0);
+    let Some(position) = learned else {
+        return console.remark("nothing was learned before, so there is no model to keep");
+    };
+    if let Ok(file) = save(folder, &model, console) {
+        console.remark(&format!(
+            "the last good weights, of {position}, are saved in {}",
+            file.display()
+        ));
+    }
+}
+
+/// A network's name in file names and remarks: its own in the zoo, `network` for architecture text.
+pub(super) fn short_name(name: &str) -> String {
+    let in_zoo = Network::names().any(|known| known.eq_ignore_ascii_case(name));
+    if in_zoo {
+        name.to_lowercase()
+    } else {
+        "network".into()
+    }
+}
+
+/// `mnist-lenet5`, but `mnist-cnn` and not `mnist-mnist-cnn`.
+fn run_name(data: &str, network: &str) -> String {
+    let data: String = data
+        .chars()
+        .map(|letter| {
+            if letter.is_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    if network.starts_with(&format!("{data}-")) {
+        network.into()
+    } else {
+        format!("{data}-{network}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_named_for_data_and_network() {
+        assert_eq!(run_name("mnist", "mnist-cnn"), "mnist-cnn");
+        assert_eq!(run_name("mnist", "lenet5"), "mnist-lenet5");
+        assert_eq!(
+            run_name("../my photos", "tutorial"),
+            "---my-photos-tutorial"
+        );
+    }
+
+    #[test]
+    fn text_is_not_used_as_a_file_name() {
+        assert_eq!(short_name("LeNet5"), "lenet5");
+        assert_eq!(short_name("flatten-fc(classes)"), "network");
+    }
+}

@@ -1,0 +1,117 @@
+//! Names for classes that data only numbers.
+use crate::data::names::{composed, listed};
+use crate::data::{Dataset, Splits};
+use crate::{Error, Result};
+
+impl Splits {
+    /// The same data with its classes, which are numbered, called by `names`: in the order of their numbers where there are as many names
+    /// as classes, else by the number, counted from 0. The division remembers the numbers, so that a model knows this data later.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] where the classes have names already, or the names do not fit them.
+    pub fn named(mut self, names: &[String]) -> Result<Self> {
+        let labels = self.train.classes().to_vec();
+        let given = given(&labels, names).map_err(|problem| Error::Settings { problem })?;
+        let rename = |dataset: Dataset| {
+            let given: Vec<&str> = given.iter().map(String::as_str).collect();
+            dataset.renamed(&given)
+        };
+        self.train = rename(self.train)?;
+        self.validation = self.validation.map(rename).transpose()?;
+        self.test = self.test.map(rename).transpose()?;
+        if let Some(division) = &mut self.division {
+            division.labels = labels;
+        }
+        Ok(self)
+    }
+}
+
+/// The name of each class.
+fn given(classes: &[String], names: &[String]) -> std::result::Result<Vec<String>, String> {
+    let names: Vec<String> = names.iter().map(|name| composed(name)).collect();
+    if let Some(twice) = names
+        .iter()
+        .enumerate()
+        .find(|(place, name)| names[..*place].contains(name))
+    {
+        return Err(format!("two classes cannot both be called `{}`", twice.1));
+    }
+    let numbers: Option<Vec<i128>> = classes.iter().map(|class| class.parse().ok()).collect();
+    let Some(numbers) = numbers else {
+        return Err(format!(
+            "the classes of this data have names already ({}); only those that are numbered can be given names",
+            listed(classes.iter().map(String::as_str))
+        ));
+    };
+    if names.len() == classes.len() {
+        return Ok(names);
+    }
+    let name = |number: &i128| {
+        usize::try_from(*number)
+            .ok()
+            .and_then(|number| names.get(number).cloned())
+    };
+    let by_number: Option<Vec<String>> = numbers.iter().map(name).collect();
+    by_number.ok_or_else(|| {
+        format!(
+            "{} names were given for {} classes, which the data numbers {}; give one for each",
+            names.len(),
+            classes.len(),
+            listed(classes.iter().map(String::as_str))
+        )
+    })
+}
+
+/// The model's names of the classes that data calls `classes`, where the data that it was trained on numbered them as in `labels`; a class
+/// that is called neither so nor by a name stays as it is.
+pub(super) fn known_by(classes: &[String], labels: &[String], names: &[String]) -> Vec<String> {
+    let name = |class: &String| {
+        let place = labels.iter().position(|label| label == class)?;
+        names.get(place).filter(|_| !names.contains(class))
+    };
+    classes
+        .iter()
+        .map(|class| name(class).unwrap_or(class).clone())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_classes_are_given_names_in_order_or_by_number() {
+        let list =
+            |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.into()).collect() };
+        let named = |classes: &[&str], names: &[&str]| given(&list(classes), &list(names));
+        assert_eq!(
+            named(&["0", "255"], &["ground", "cell"]),
+            Ok(list(&["ground", "cell"]))
+        );
+        assert_eq!(named(&["1", "2"], &["a", "b"]), Ok(list(&["a", "b"])));
+        assert_eq!(named(&["0", "2"], &["a", "b", "c"]), Ok(list(&["a", "c"])));
+        for (classes, names, problem) in [
+            (
+                &["0", "1"][..],
+                &["a"][..],
+                "1 names were given for 2 classes",
+            ),
+            (&["0", "9"], &["a", "b", "c"], "numbers 0, 9"),
+            (&["0", "1"], &["a", "a"], "both be called `a`"),
+            (
+                &["cat", "dog"],
+                &["a", "b"],
+                "have names already (cat, dog)",
+            ),
+        ] {
+            let text = named(classes, names).unwrap_err();
+            assert!(text.contains(problem), "{text}");
+        }
+        let known = known_by(
+            &list(&["255", "cell", "7"]),
+            &list(&["0", "255"]),
+            &list(&["ground", "cell"]),
+        );
+        assert_eq!(known, ["cell", "cell", "7"]);
+    }
+}

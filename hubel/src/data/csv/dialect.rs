@@ -1,0 +1,109 @@
+//! How a table is written: the character between its fields, and what stands before its first line.
+use std::io::{BufRead, Cursor, Read};
+
+/// So many bytes of each line at the start are looked at.
+const LINE: u64 = 1 << 16;
+
+/// So many lines without anything in them may come first.
+const BLANK_LINES: usize = 1000;
+
+/// The character between the fields, told by the first line that is not blank or by Excel's `sep=;`, and the text without a byte order
+/// mark. Lines that say nothing stay as empty ones, so that lines are counted as an editor counts them.
+///
+/// # Errors
+/// What the reader says; `Ok(Err)` in words, where this is no table.
+pub(super) fn delimiter<R: BufRead>(
+    mut reader: R,
+) -> std::io::Result<Result<(u8, impl Read), String>> {
+    let mut start = Vec::new();
+    let mut first = Vec::new();
+    let mut named = None;
+    for place in 0..BLANK_LINES {
+        first.clear();
+        reader.by_ref().take(LINE).read_until(b'\n', &mut first)?;
+        if place == 0 && (first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff")) {
+            return Ok(Err("it is written in UTF-16; save it as `CSV UTF-8`".into()));
+        }
+        if first.contains(&0) {
+            return Ok(Err(
+                "it is no text; a table has a line for each picture: path,label".into(),
+            ));
+        }
+        if place == 0 && first.starts_with(b"\xef\xbb\xbf") {
+            first.drain(..3);
+        }
+        if named.is_none() && start.iter().all(|&byte| byte == b'\n') {
+            named = named_delimiter(&first);
+        }
+        let says_nothing = first.trim_ascii().is_empty() || named_delimiter(&first).is_some();
+        if first.is_empty() || !says_nothing {
+            break;
+        }
+        start.push(b'\n');
+        first.clear();
+    }
+    let delimiter = named.unwrap_or_else(|| most_frequent(&first));
+    start.append(&mut first);
+    Ok(Ok((delimiter, Cursor::new(start).chain(reader))))
+}
+
+/// The character that a line such as `sep=;` names.
+fn named_delimiter(line: &[u8]) -> Option<u8> {
+    let line = line.trim_ascii_end().trim_ascii_start();
+    let line = line
+        .strip_prefix(b"\"")
+        .and_then(|line| line.strip_suffix(b"\""))
+        .unwrap_or(line);
+    match line {
+        [s, e, p, b'=', delimiter @ (b',' | b';' | b'|')]
+            if [*s, *e, *p].eq_ignore_ascii_case(b"sep") =>
+        {
+            Some(*delimiter)
+        }
+        // A tab at the end was trimmed.
+        [s, e, p, b'='] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") => Some(b'\t'),
+        _ => None,
+    }
+}
+
+/// Of the characters that may stand between fields, the one that a line has most of outside of quotes; a comma where it has none.
+fn most_frequent(line: &[u8]) -> u8 {
+    let mut quoted = false;
+    let mut counts = [(b'\t', 0), (b',', 0), (b';', 0)];
+    for &byte in line {
+        quoted ^= byte == b'"';
+        for (delimiter, count) in &mut counts {
+            *count += usize::from(!quoted && byte == *delimiter);
+        }
+    }
+    let found = counts.iter().rev().filter(|(_, count)| *count > 0);
+    let best = found.max_by_key(|(_, count)| *count);
+    best.map_or(b',', |(delimiter, _)| *delimiter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_that_says_something_decides() {
+        let read = |text: &str| {
+            let (delimiter, mut rest) = delimiter(text.as_bytes()).unwrap().unwrap();
+            let mut after = String::new();
+            rest.read_to_string(&mut after).unwrap();
+            (char::from(delimiter), after)
+        };
+        for (text, delimiter, after) in [
+            ("a;b\nc,d\n", ';', "a;b\nc,d\n"),
+            ("\r\n  \na\tb\n", '\t', "\n\na\tb\n"),
+            ("\u{feff}sep=;\r\na,b;c\n", ';', "\na,b;c\n"),
+            ("\nSEP=\t\na;b;c\n", '\t', "\n\na;b;c\n"),
+            ("\"sep=|\"\na|b\n", '|', "\na|b\n"),
+            ("a,sep=;\n", ',', "a,sep=;\n"),
+            ("", ',', ""),
+            ("\n\n", ',', "\n\n"),
+        ] {
+            assert_eq!(read(text), (delimiter, after.to_owned()), "{text:?}");
+        }
+    }
+}

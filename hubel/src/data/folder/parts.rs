@@ -1,0 +1,355 @@
+//! Which folders are the parts of a data set, to train, to validate and to test on, and which are its classes.
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::{Contents, contents, file_name};
+use crate::Result;
+use crate::data::catalogue::{Part, problem};
+use crate::data::names::listed;
+
+/// Words beside that of the part in the name of its folder, such as `training_set` or `seg_train`.
+const BESIDE_A_PART: [&str; 21] = [
+    "data", "dataset", "datasets", "dir", "folder", "image", "images", "img", "imgs", "photo",
+    "photos", "pic", "pics", "picture", "pictures", "sample", "samples", "seg", "set", "sets",
+    "split",
+];
+
+/// What the folders of a data set are.
+pub(super) enum Layout {
+    /// Some are parts, here with what they contain; and what there is to say about it.
+    Divided(Vec<Divided>, Option<String>),
+    /// All are classes; with a note where one could have been a part.
+    Classes(Option<String>),
+}
+
+/// A folder that is a part.
+pub(super) struct Divided {
+    pub(super) part: Part,
+    pub(super) folder: PathBuf,
+    pub(super) contents: Contents,
+}
+
+/// Whether `folders` of `root` are parts or classes.
+///
+/// # Errors
+/// [`crate::Error::DataForm`] where they are neither, or two of them the same part; [`crate::Error::Io`] when a folder cannot be read.
+pub(super) fn layout(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
+    let mut parts: Vec<Divided> = Vec::new();
+    // Folders of pictures that can only be classes, and those that may be parts without classes as well.
+    let mut class_beside = None;
+    let mut flat: Vec<(String, Part)> = Vec::new();
+    for (folder, named) in std::iter::zip(folders, parts_among(folders)) {
+        let Some(part) = named else {
+            if class_beside.is_none() && parts.len() < 2 {
+                class_beside = contents(folder)?.has_pictures().then(|| file_name(folder));
+            }
+            continue;
+        };
+        let contents = innermost(folder, part)?;
+        // A folder called `train` may also be the class of trains, which holds pictures itself.
+        if contents.folders.is_empty() || contents.folders.len() == 1 && contents.has_pictures() {
+            if contents.has_pictures() {
+                flat.push((file_name(folder), part));
+            }
+            continue;
+        }
+        if let Some(other) = parts.iter().find(|known| known.part == part) {
+            return Err(problem(
+                root,
+                format!(
+                    "`{}` and `{}` both hold {part} images; put them together or rename one",
+                    file_name(&other.folder),
+                    file_name(folder)
+                ),
+            ));
+        }
+        parts.push(Divided {
+            part,
+            folder: folder.clone(),
+            contents,
+        });
+    }
+    if flat.len() > 1 && flat.len() == folders.len() {
+        return Err(problem(
+            root,
+            format!(
+                "{} hold pictures and no class folders; classes are folders in each of them, or are named by one table (CSV) of paths and classes beside them",
+                listed_as_one(flat.iter().map(|(name, _)| name.clone()))
+            ),
+        ));
+    }
+    parts.sort_by_key(|part| part.part);
+    let divided = match &parts[..] {
+        [] => false,
+        // Beside it there may be a `test` whose pictures nobody has labelled.
+        [train] if train.part == Part::Train => {
+            class_beside.is_none() && (flat.is_empty() || train.contents.folders.len() > 1)
+        }
+        [_] => folders.len() == 1,
+        [first, ..] => first.part == Part::Train || folders.len() == parts.len(),
+    };
+    if divided {
+        let note = renamed(&parts);
+        return Ok(Layout::Divided(parts, note));
+    }
+    let taken = |part: &Divided| {
+        let (part, beside) = (file_name(&part.folder), class_beside?);
+        Some(format!(
+            "`{part}` was taken for a class, since `{beside}` beside it holds pictures; if the folders in `{part}` are the classes, move `{beside}` away"
+        ))
+    };
+    // `train` may well be the class of trains.
+    let held_out = flat.iter().find(|(_, part)| *part != Part::Train).map(|(name, part)| {
+        format!(
+            "`{name}` was taken for a class like the folders beside it; if it holds {part} images, put class folders into it and the others into a folder `train`"
+        )
+    });
+    Ok(Layout::Classes(parts.first().and_then(taken).or(held_out)))
+}
+
+/// What to say where parts have other names than their own.
+fn renamed(parts: &[Divided]) -> Option<String> {
+    let plain = |part: &Divided| exact_part(&file_name(&part.folder)).is_some();
+    let taken = parts.iter().map(|part| {
+        let folder = file_name(&part.folder);
+        format!("`{folder}` for the {} images", part.part)
+    });
+    (!parts.iter().all(plain))
+        .then(|| format!("taken for parts by their names: {}", listed_as_one(taken)))
+}
+
+/// What a part contains, which may be one folder of the part's name again, as archives unpack them: `train/train/cat`.
+fn innermost(folder: &Path, part: Part) -> Result<Contents> {
+    let mut found = contents(folder)?;
+    // A link may lead in circles.
+    for _ in 0..3 {
+        let [inner] = &found.folders[..] else { break };
+        if found.has_pictures() || part_called(&file_name(inner)) != Some(part) {
+            break;
+        }
+        let mut inner = contents(inner)?;
+        inner.ignored.add(&found.ignored);
+        inner.files.extend(found.files);
+        found = inner;
+    }
+    Ok(found)
+}
+
+/// How the folders in class folders divide them.
+pub(super) enum Inner {
+    /// They belong to the class.
+    Whole,
+    /// Those called so are parts: `cat/train`, `cat/test`.
+    Parts,
+}
+
+/// A class folder and what it contains.
+type ClassContents = (PathBuf, Contents);
+
+/// What the folders in `classes` are. Where the classes are `divided`, lying in the folder of a part, these belong to them.
+///
+/// # Errors
+/// [`crate::Error::DataForm`] where some classes are divided and others are not, or where it is not known which folders are the classes.
+pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool) -> Result<Inner> {
+    let filled = classes
+        .iter()
+        .filter(|(_, contents)| !contents.folders.is_empty() || contents.has_pictures());
+    let filled: Vec<&ClassContents> = filled.collect();
+    if filled.len() < 2 || divided {
+        return Ok(Inner::Whole);
+    }
+    let Some(first) = filled.iter().find(|class| is_divided(class)) else {
+        return refuse_alike(root, &filled).map(|()| Inner::Whole);
+    };
+    let whole = |(_, contents): &&&ClassContents| {
+        contents.has_pictures() || parts_in(contents).next().is_none()
+    };
+    let Some((other, _)) = filled.iter().find(whole) else {
+        return Ok(Inner::Parts);
+    };
+    let folders = first.1.folders.iter();
+    Err(problem(
+        root,
+        format!(
+            "the class `{}` is divided into folders such as {}, and `{}` holds pictures outside of such folders; \
+             divide all classes so or none, or put the classes into `train` and `test` (train/cat, test/cat)",
+            file_name(&first.0),
+            listed_as_one(folders.map(|folder| format!("`{}`", file_name(folder)))),
+            file_name(other)
+        ),
+    ))
+}
+
+/// The parts that folders in a class folder are called by.
+fn parts_in(contents: &Contents) -> impl Iterator<Item = Part> {
+    let folders = contents.folders.iter();
+    folders.filter_map(|folder| part_called(&file_name(folder)))
+}
+
+/// Whether a class holds a folder to train on, and one of another part.
+fn is_divided((_, contents): &ClassContents) -> bool {
+    let parts: Vec<Part> = parts_in(contents).collect();
+    parts.contains(&Part::Train) && parts.iter().any(|part| *part != Part::Train)
+}
+
+/// Refuses folders that all hold the same folders and no picture of their own.
+fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
+    let names = |paths: &[PathBuf]| -> Vec<String> {
+        let names = paths.iter().map(|path| format!("`{}`", file_name(path)));
+        names.collect()
+    };
+    let inner = names(&folders[0].1.folders);
+    let is_alike = |(_, contents): &&ClassContents| {
+        !contents.has_pictures() && names(&contents.folders) == inner
+    };
+    if inner.len() < 2 || !folders.iter().all(is_alike) {
+        return Ok(());
+    }
+    let outer: Vec<PathBuf> = folders.iter().map(|(folder, _)| folder.clone()).collect();
+    Err(problem(
+        root,
+        format!(
+            "its folders {} all hold the same folders, {}, and no picture of their own, so that it is not known which of both are the classes. \
+             If the outer ones are parts, call them train, val and test; if they are the classes, move the pictures out of the inner folders into them; \
+             if the inner ones are the classes, put those of one name together; or name the classes in a table (CSV: path,label)",
+            listed(names(&outer).iter().map(String::as_str)),
+            listed(inner.iter().map(String::as_str))
+        ),
+    ))
+}
+
+/// The part of each folder by its name and those of the folders beside it: `birds_train` is a part beside `birds_test`.
+fn parts_among(folders: &[PathBuf]) -> Vec<Option<Part>> {
+    let names: Vec<String> = folders.iter().map(|folder| file_name(folder)).collect();
+    let mut alike: HashMap<Vec<String>, Vec<Part>> = HashMap::new();
+    for name in &names {
+        if let (Some(part), others) = part_within(name) {
+            alike.entry(others).or_default().push(part);
+        }
+    }
+    let by_neighbour = |name: &String| {
+        let (part, others) = part_within(name);
+        let beside = alike.get(&others)?;
+        part.filter(|part| beside.iter().any(|other| other != part))
+    };
+    let part = |name: &String| part_called(name).or_else(|| by_neighbour(name));
+    names.iter().map(part).collect()
+}
+
+/// The part that a folder's name, or a word in a table, stands for: `train`, `Training_Set`, `seg_test`, `2-val`.
+pub(crate) fn part_called(name: &str) -> Option<Part> {
+    let (part, others) = part_within(name);
+    let says_nothing = |word: &String| {
+        BESIDE_A_PART.contains(&word.as_str()) || word.starts_with(|c: char| c.is_ascii_digit())
+    };
+    part.filter(|_| others.iter().all(says_nothing))
+}
+
+/// The part that one word of a name stands for, and the other words; no part where no word stands for one, or several do.
+pub(crate) fn part_within(name: &str) -> (Option<Part>, Vec<String>) {
+    let mut words = words(name);
+    let parts: Vec<(usize, Part)> = words
+        .iter()
+        .enumerate()
+        .filter_map(|(place, word)| Some((place, part_word(word)?)))
+        .collect();
+    match parts[..] {
+        [(place, part)] => {
+            words.remove(place);
+            (Some(part), words)
+        }
+        _ => (None, words),
+    }
+}
+
+fn part_word(word: &str) -> Option<Part> {
+    exact_part(word).or_else(|| {
+        let joined = ["set", "data", "images"].iter();
+        joined
+            .filter_map(|end| exact_part(word.strip_suffix(end)?))
+            .next()
+    })
+}
+
+fn exact_part(word: &str) -> Option<Part> {
+    match word.to_lowercase().as_str() {
+        "train" | "training" => Some(Part::Train),
+        "val" | "valid" | "validation" | "dev" => Some(Part::Validation),
+        "test" | "testing" => Some(Part::Test),
+        _ => None,
+    }
+}
+
+/// The words of a name, in small letters: they end at other characters than letters and digits, at digits, and at capitals (`TrainSet`).
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for letter in name.chars() {
+        let is_new = letter.is_numeric() != before.is_numeric()
+            || letter.is_uppercase() && before.is_lowercase();
+        if is_new || !letter.is_alphanumeric() {
+            words.push(String::new());
+        }
+        if letter.is_alphanumeric() {
+            words
+                .last_mut()
+                .into_iter()
+                .for_each(|word| word.extend(letter.to_lowercase()));
+        }
+        before = letter;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// `a`, `a and b`, `a, b and c`
+fn listed_as_one(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    match &names[..] {
+        [] => String::new(),
+        [name] => name.clone(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_known_by_many_names_and_classes_are_not() {
+        use Part::{Test, Train, Validation};
+        for (name, part) in [
+            ("train", Some(Train)),
+            ("TRAINING", Some(Train)),
+            ("training_set", Some(Train)),
+            ("trainset", Some(Train)),
+            ("TrainImages", Some(Train)),
+            ("seg_train", Some(Train)),
+            ("1_train", Some(Train)),
+            ("train-data", Some(Train)),
+            ("train2017", Some(Train)),
+            ("valid set", Some(Validation)),
+            ("val_images", Some(Validation)),
+            ("test1", Some(Test)),
+            ("testing_data", Some(Test)),
+            ("steam train", None),
+            ("trains", None),
+            ("test_tube", None),
+            ("train_test", None),
+            ("invalid", None),
+            ("latest", None),
+            ("", None),
+        ] {
+            assert_eq!(part_called(name), part, "{name}");
+        }
+        let folders =
+            |names: &[&str]| -> Vec<PathBuf> { names.iter().map(PathBuf::from).collect() };
+        let parts = |names: &[&str]| parts_among(&folders(names));
+        assert_eq!(
+            parts(&["birds_test", "birds_train", "train_x"]),
+            [Some(Test), Some(Train), None]
+        );
+        assert_eq!(parts(&["steam train", "blood test"]), [None, None]);
+    }
+}

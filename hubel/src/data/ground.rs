@@ -1,0 +1,147 @@
+//! What lies behind the things in pictures: a plain colour all around, or nothing of the kind.
+use image::{DynamicImage, GenericImageView};
+use serde::{Deserialize, Serialize};
+
+use crate::data::picture::luma;
+use crate::data::transparency::laid_over;
+use crate::data::{Dataset, Sampled};
+use crate::{Result, Shape};
+
+/// The plain ground of the pictures that a network learned from. Letterbox's bars have its colour; grey pictures on a ground of the other
+/// polarity are inverted, and of other pictures on another ground that is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ground {
+    /// Its red, green and blue, from 0 to 255; equal where pictures are grey.
+    pub color: [u8; 3],
+    /// The side of the square that the ink of writing fills, in pixels, when it is scaled to one and then centred by its mass
+    /// (20 of 28 for MNIST); `None` when things are anywhere in the picture, or of any size.
+    pub ink_side: Option<usize>,
+}
+
+/// Grounds below this level are dark, those above 255 less this are light.
+const DARK: u8 = 64;
+/// This share of a picture's outermost pixels has one colour where it has a plain ground: of Fashion-MNIST's pictures, which touch two or
+/// more borders, 97 %.
+const OF_BORDER: f64 = 0.75;
+/// This share of all pictures has the same plain ground where the data has one.
+const OF_PICTURES: f64 = 0.9;
+/// How far two colours may lie apart, in levels of a channel, that count as one.
+const TOLERANCE: u8 = 32;
+/// A ground is another one than the data's from this difference on, in levels of a channel.
+const OTHER: u8 = 96;
+
+impl Ground {
+    /// The ground of arrays, and of pictures that are kept as they were read; `None` where nine tenths have no common one, and where
+    /// samples are no bytes of pictures.
+    pub(super) fn measure(dataset: &Dataset) -> Result<Option<Self>> {
+        let shape = dataset.shape();
+        if ![1, 3].contains(&shape.channels) {
+            return Ok(None);
+        }
+        let pictures = dataset.some()?;
+        let rims = pictures.iter();
+        let rims = rims.map(|Sampled { pixels, .. }| Rim::of(pixels, shape));
+        Ok(Self::common(&rims.collect::<Vec<_>>()))
+    }
+
+    /// The ground that nine tenths of the pictures with these rims have.
+    pub(super) fn common(rims: &[Rim]) -> Option<Self> {
+        let plain = rims.iter().filter_map(|rim| rim.0);
+        let plain: Vec<[u8; 3]> = plain.collect();
+        let color = median(&plain)?;
+        let alike = plain.iter().filter(|rim| apart(**rim, color) <= TOLERANCE);
+        (alike.count() as f64 >= OF_PICTURES * rims.len() as f64).then_some(Self {
+            color,
+            ink_side: None,
+        })
+    }
+
+    /// Its level where pictures are grey.
+    pub(super) fn level(&self) -> u8 {
+        let [red, green, blue] = self.color;
+        luma(red, green, blue)
+    }
+
+    /// Whether things are lighter than it, which is certain where it is black, and darker where it is white; `None` between.
+    pub fn is_dark(&self) -> Option<bool> {
+        match self.level() {
+            level if level < DARK => Some(true),
+            level if level > 255 - DARK => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether a picture stands on a plain ground that is another one.
+    pub(super) fn is_other(&self, rim: Rim) -> bool {
+        rim.0.is_some_and(|color| apart(color, self.color) >= OTHER)
+    }
+}
+
+/// The colour of most of a picture's outermost pixels, if three quarters have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rim(Option<[u8; 3]>);
+
+impl Rim {
+    /// Of bytes `[h, w, c]` of one or three channels.
+    pub(super) fn of(pixels: &[u8], shape: Shape) -> Self {
+        let border = edge(pixels, (shape.height, shape.width), shape.channels);
+        let colors = border.map(|pixel| match *pixel {
+            [red, green, blue] => [red, green, blue],
+            _ => [pixel[0]; 3],
+        });
+        Self::of_colors(&colors.collect::<Vec<_>>())
+    }
+
+    /// Of a decoded picture whose transparent pixels show `behind`.
+    pub(super) fn of_picture(picture: &DynamicImage, behind: u8) -> Self {
+        let (width, height) = picture.dimensions();
+        let rows = (0..width).flat_map(|x| [(x, 0), (x, height - 1)]);
+        let columns = (0..height).flat_map(|y| [(0, y), (width - 1, y)]);
+        let colors = rows
+            .chain(columns)
+            .map(|(x, y)| laid_over(behind, picture.get_pixel(x, y)));
+        Self::of_colors(&colors.collect::<Vec<_>>())
+    }
+
+    fn of_colors(border: &[[u8; 3]]) -> Self {
+        let plain = median(border).filter(|color| {
+            let alike = border
+                .iter()
+                .filter(|pixel| apart(**pixel, *color) <= TOLERANCE);
+            alike.count() as f64 >= OF_BORDER * border.len() as f64
+        });
+        Self(plain)
+    }
+}
+
+/// The largest difference of two colours in a channel.
+fn apart(one: [u8; 3], other: [u8; 3]) -> u8 {
+    let differences = std::iter::zip(one, other).map(|(one, other)| one.abs_diff(other));
+    differences.max().unwrap_or(0)
+}
+
+/// The median of each channel; `None` of nothing.
+fn median(colors: &[[u8; 3]]) -> Option<[u8; 3]> {
+    let of_channel = |channel: usize| {
+        let mut levels: Vec<u8> = colors.iter().map(|color| color[channel]).collect();
+        let middle = levels.len() / 2;
+        *levels.select_nth_unstable(middle).1
+    };
+    (!colors.is_empty()).then(|| [0, 1, 2].map(of_channel))
+}
+
+/// The outermost pixels of a picture `[h, w, c]` of `(height, width)`, each with its channels.
+pub(super) fn edge(
+    pixels: &[u8],
+    (height, width): (usize, usize),
+    channels: usize,
+) -> impl Iterator<Item = &[u8]> {
+    let row = move |row: usize| &pixels[row * width * channels..][..width * channels];
+    let last = if height > 1 { row(height - 1) } else { &[] };
+    let sides = (1..height.max(1) - 1).flat_map(move |y| {
+        let row = row(y);
+        [&row[..channels], &row[(width - 1) * channels..]]
+    });
+    let (first, last) = (row(0).chunks_exact(channels), last.chunks_exact(channels));
+    first.chain(last).chain(sides)
+}

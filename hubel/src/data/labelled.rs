@@ -1,0 +1,126 @@
+//! Arrays of pictures with a label each: what their labels and numbers mean, for all parts together.
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use crate::data::catalogue::{Part, arrays};
+use crate::data::names::natural_order;
+use crate::data::storage::Pixels;
+use crate::data::value_range::{Numbers, Survey, ValueRange, few_levels};
+use crate::data::{Dataset, Splits, check_lengths};
+use crate::{Error, Result, Shape};
+
+/// Pictures of one part, with their labels.
+pub(super) struct Labelled {
+    /// What messages call the pictures; empty where there is nothing but them.
+    pub(super) name: String,
+    pub(super) part: Part,
+    pub(super) shape: Shape,
+    /// `[n, h, w, c]`
+    pub(super) numbers: Numbers,
+    /// Of each picture; the labels that occur in any of the parts are the classes.
+    pub(super) labels: Vec<String>,
+}
+
+/// The data set called `name` that these parts make up; its training part is empty where there is none among them, and it may have a
+/// single class. Numbers that are no
+/// bytes are read in the range that they tell, or in the `remembered` one of a model.
+///
+/// # Errors
+/// [`Error::DataFile`] about `path` where the numbers do not tell; [`Error::DataMismatch`] where the parts do not fit together, or
+/// [`Dataset::from_bytes`] refuses them.
+pub(super) fn splits(
+    form: &str,
+    name: &str,
+    path: &Path,
+    parts: Vec<Labelled>,
+    remembered: Option<ValueRange>,
+) -> Result<Splits> {
+    let error = |problem: String| Error::DataFile {
+        path: path.to_owned(),
+        problem,
+    };
+    for part in &parts {
+        check_lengths(part.numbers.len(), part.shape, part.labels.len())?;
+        if let Some((place, number)) = part.numbers.not_finite() {
+            return Err(error(format!(
+                "{}picture {} holds {number}; replace it or leave the picture out",
+                prefix(&part.name),
+                place / part.shape.len().max(1)
+            )));
+        }
+    }
+    let survey = Survey::of(parts.iter().map(|part| &part.numbers));
+    let range = survey
+        .map(|survey| survey.range(remembered))
+        .transpose()
+        .map_err(error)?;
+    if range == Some(ValueRange::Standardised)
+        && parts
+            .iter()
+            .any(|part| matches!(part.numbers, Numbers::Bytes(_)))
+    {
+        return Err(error(
+            "some of its arrays are bytes and others standardised numbers; save all parts alike"
+                .into(),
+        ));
+    }
+    let said = survey
+        .zip(range)
+        .and_then(|(survey, range)| survey.note(range));
+    let mut notes = Vec::from_iter(said);
+    let classes = classes(&parts);
+    if let Some(negative) = classes
+        .iter()
+        .find(|class| class.parse().is_ok_and(|label: i64| label < 0))
+        && classes.len() > 2
+    {
+        notes.push(format!(
+            "the label {negative} is a class like the others; leave its pictures out if it marks those that nobody has labelled"
+        ));
+    }
+    let places: HashMap<&str, usize> = classes.iter().map(String::as_str).zip(0..).collect();
+    let mut datasets: Vec<(Part, Dataset)> = Vec::new();
+    for part in parts {
+        let labels = part
+            .labels
+            .iter()
+            .map(|label| places[label.as_str()])
+            .collect();
+        let pixels = part.numbers.into_pixels(range);
+        let dataset = Dataset::of_any_classes(name, classes.clone(), part.shape, pixels, labels)?;
+        datasets.push((part.part, dataset.with_range(range)));
+    }
+    let pixels: Vec<&Pixels> = datasets
+        .iter()
+        .map(|(_, dataset)| &dataset.pixels)
+        .collect();
+    notes.extend(few_levels(&pixels));
+    let mut take = |wanted: Part| {
+        let place = datasets.iter().position(|(part, _)| *part == wanted)?;
+        Some(datasets.swap_remove(place).1)
+    };
+    let (train, validation, test) = (take(Part::Train), take(Part::Validation), take(Part::Test));
+    let any = [&train, &test, &validation].into_iter().flatten().next();
+    let any = any.ok_or_else(|| error("it holds no pictures".into()))?;
+    let train = train.clone().unwrap_or_else(|| any.subset(&[]));
+    let mut splits = arrays(form, train, validation, test)?;
+    splits.notes = notes;
+    Ok(splits)
+}
+
+/// `x_train: `
+fn prefix(name: &str) -> String {
+    match name.is_empty() {
+        true => String::new(),
+        false => format!("{name}: "),
+    }
+}
+
+/// The labels that occur, in natural order.
+fn classes(parts: &[Labelled]) -> Vec<String> {
+    let labels = parts.iter().flat_map(|part| &part.labels);
+    let labels: BTreeSet<&String> = labels.collect();
+    let mut classes: Vec<String> = labels.into_iter().cloned().collect();
+    classes.sort_by(|one, other| natural_order(one, other));
+    classes
+}

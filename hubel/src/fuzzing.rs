@@ -1,0 +1,43 @@
+//! What fuzzers call: each parser on any bytes, with what holds of all that it answers. A panic is a finding. Each function says
+//! whether the bytes were taken for data. Tests call the same with the [`seeds`] and with what was found.
+use std::path::Path;
+
+pub use crate::data::fuzzing::{cifar, idx, npz, picture, table};
+
+pub mod seeds;
+
+use crate::{Model, Network, Shape};
+
+/// A model file.
+pub fn model(bytes: &[u8]) -> bool {
+    let Ok(model) = Model::from_bytes(bytes, Path::new("model.safetensors")) else {
+        return false;
+    };
+    let graph = model.graph().expect("a model has a graph");
+    assert_eq!(graph.output().shape.len(), model.classes().len());
+    assert!(graph.parameters() * size_of::<f32>() <= bytes.len());
+    let values = model.parameters().values();
+    assert!(values.iter().all(|value| value.is_finite()));
+    true
+}
+
+/// Architecture text, laid out for one image.
+pub fn architecture(text: &str) -> bool {
+    let network = match Network::parse(text) {
+        Ok(network) => network,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return false;
+        }
+    };
+    let again = Network::parse(&network.to_string()).expect("what is printed is read");
+    assert_eq!(again, network);
+    match network.summary(Shape::new(17, 19, 3), 5) {
+        Ok(summary) => assert!(!summary.to_string().is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What a run tells of itself, and what it counts for that.
+use std::time::{Duration, Instant};
+
+use crate::Report;
+use crate::data::loader::Batch;
+use crate::data::{BadFile, Feed};
+use crate::run::BatchLoss;
+
+/// What happens during training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far.
+    Step {
+        /// Number of the epoch.
+        epoch: usize,
+        /// Epochs in all.
+        epochs: usize,
+        /// Number of the step in the epoch.
+        step: usize,
+        /// Steps of an epoch.
+        steps: usize,
+        /// Mean cross-entropy in nats.
+        loss: f32,
+        /// Share of training images classified rightly.
+        accuracy: f32,
+        /// Speed since the start.
+        images_per_second: f64,
+        /// Expected time to the end of training.
+        seconds_left: f64,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Its number.
+        epoch: usize,
+        /// Mean loss of its training steps.
+        loss: f32,
+        /// Share of training images classified rightly while learning.
+        accuracy: f32,
+        /// Loss on the images held out.
+        validation_loss: Option<f32>,
+        /// Accuracy on the images held out.
+        validation_accuracy: Option<f32>,
+        /// Mean of the classes' accuracies on the images held out, see [`Report::balanced_accuracy`].
+        validation_balanced_accuracy: Option<f32>,
+        /// Time it took.
+        seconds: f64,
+        /// Of it, the time that training stood still since no batch was ready.
+        waiting: f64,
+    },
+    /// A picture that could be read when the data were opened no longer can. In training another one stands in for it; of the images held
+    /// out it is left out.
+    BadFile(BadFile),
+    /// The training was saved as it is, see [`Trainer::with_checkpoints`](crate::Trainer::with_checkpoints).
+    Saved {
+        /// How long training stood still for it.
+        seconds: f64,
+    },
+    /// It could not be saved. Training goes on, and tries again after as long a time as lies between two saves.
+    NotSaved {
+        /// Why.
+        problem: String,
+    },
+}
+
+/// How far a run has come.
+pub(super) struct Progress<'a> {
+    feed: &'a Feed,
+    epochs: usize,
+    start: Instant,
+    epoch_start: Instant,
+    /// Of the whole run.
+    images_done: usize,
+    /// Of the epoch so far.
+    epoch: usize,
+    step: usize,
+    loss: f64,
+    correct: usize,
+    count: usize,
+    waited: Duration,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(feed: &'a Feed, epochs: usize) -> Self {
+        let now = Instant::now();
+        Self {
+            feed,
+            epochs,
+            start: now,
+            epoch_start: now,
+            images_done: 0,
+            epoch: 0,
+            step: 0,
+            loss: 0.0,
+            correct: 0,
+            count: 0,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Counts a step.
+    pub(super) fn add(&mut self, batch: &Batch, result: BatchLoss, waited: Duration) {
+        self.epoch = batch.epoch;
+        self.step = batch.step + 1;
+        let images = batch.draws.len();
+        self.images_done += images;
+        self.count += images;
+        self.loss += result.loss * images as f64;
+        self.correct += result.correct;
+        self.waited += waited;
+    }
+
+    /// Since the start of training.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn loss(&self) -> f32 {
+        (self.loss / self.count as f64) as f32
+    }
+
+    fn accuracy(&self) -> f32 {
+        self.correct as f32 / self.count as f32
+    }
+
+    pub(super) fn step(&self) -> Event {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let left = self.epochs * self.feed.images() - self.images_done;
+        Event::Step {
+            epoch: self.epoch,
+            epochs: self.epochs,
+            step: self.step,
+            steps: self.feed.steps(),
+            loss: self.loss(),
+            accuracy: self.accuracy(),
+            images_per_second: self.images_done as f64 / seconds,
+            seconds_left: seconds * left as f64 / self.images_done as f64,
+        }
+    }
+
+    /// Closes an epoch, and begins to count the next.
+    pub(super) fn epoch(&mut self, validation: Option<&Report>) -> Event {
+        let event = Event::Epoch {
+            epoch: self.epoch,
+            loss: self.loss(),
+            accuracy: self.accuracy(),
+            validation_loss: validation.map(|report| report.loss),
+            validation_accuracy: validation.map(|report| report.accuracy),
+            validation_balanced_accuracy: validation.map(Report::balanced_accuracy),
+            seconds: self.epoch_start.elapsed().as_secs_f64(),
+            waiting: self.waited.as_secs_f64(),
+        };
+        *self = Self {
+            start: self.start,
+            images_done: self.images_done,
+            ..Self::new(self.feed, self.epochs)
+        };
+        event
+    }
+}

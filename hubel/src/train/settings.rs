@@ -1,0 +1,238 @@
+//! How to train, and what makes no sense.
+use crate::data::{Augmentation, Balance};
+use crate::network::{Graph, Initialisation, Operation};
+use crate::{Dataset, Error, Optimizer, Result, Schedule};
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSettings {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images of one step.
+    pub batch_size: usize,
+    /// The (largest) learning rate.
+    pub learning_rate: f32,
+    /// How weights follow their gradients.
+    pub optimizer: Optimizer,
+    /// How the learning rate moves.
+    pub schedule: Schedule,
+    /// Decay of weights (not of biases and normalisations).
+    pub weight_decay: f32,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f32,
+    /// Decides every random number: first weights, order, augmentation, dropout.
+    pub seed: u64,
+    /// Random changes to the training pictures.
+    pub augmentation: Augmentation,
+    /// What is done about classes of very different size.
+    pub balance: Balance,
+    /// How weights begin.
+    pub initialisation: Initialisation,
+    /// No Winograd.
+    pub precise: bool,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            epochs: 3,
+            batch_size: 128,
+            learning_rate: 0.002,
+            optimizer: Optimizer::AdamW,
+            schedule: Schedule::OneCycle,
+            weight_decay: 0.01,
+            label_smoothing: 0.0,
+            seed: 1,
+            augmentation: Augmentation::default(),
+            balance: Balance::None,
+            initialisation: Initialisation::default(),
+            precise: false,
+        }
+    }
+}
+
+/// # Errors
+/// [`Error::Settings`], with what is right.
+pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
+    let fraction = 0.0..1.0;
+    let momentum = match settings.optimizer {
+        Optimizer::Sgd { momentum, .. } => momentum,
+        Optimizer::AdamW => 0.0,
+    };
+    let problem = if settings.epochs == 0 {
+        "0 epochs train nothing; give at least 1".into()
+    } else if settings.epochs.checked_mul(dataset.len()).is_none() {
+        format!(
+            "{} epochs are more than can be counted; give fewer",
+            settings.epochs
+        )
+    } else if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
+        format!(
+            "a learning rate of {} does not train; give a positive number, such as {}",
+            settings.learning_rate,
+            TrainSettings::default().learning_rate
+        )
+    } else if !fraction.contains(&momentum) {
+        format!(
+            "a momentum of {momentum} does not settle; give a number from 0 to less than 1, such as 0.9"
+        )
+    } else if !(settings.weight_decay >= 0.0 && settings.weight_decay.is_finite()) {
+        format!(
+            "a weight decay of {} does not pull weights towards 0; give a number from 0 (none) on, such as {}",
+            settings.weight_decay,
+            TrainSettings::default().weight_decay
+        )
+    } else if !fraction.contains(&settings.label_smoothing) {
+        format!(
+            "a label smoothing of {} is no share of the target; give a number from 0 (none) to less than 1",
+            settings.label_smoothing
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Settings { problem })
+}
+
+/// Refuses steps of one image where a batch normalisation sees one pixel of it: the mean is that value itself, so that nothing but its
+/// shift comes out, whatever goes in. PyTorch refuses the same.
+pub(super) fn refuse_constants(graph: &Graph, images: usize, batch_size: usize) -> Result<()> {
+    let is_alone = |batch: usize| batch == 1 || images % batch == 1;
+    let of_one_pixel = (graph.nodes.iter()).find(|node| {
+        let is_normalisation = matches!(node.operation, Operation::BatchNorm { .. });
+        is_normalisation && node.shape.height * node.shape.width == 1
+    });
+    let Some(layer) = of_one_pixel.filter(|_| is_alone(batch_size)) else {
+        return Ok(());
+    };
+    let step = match batch_size {
+        1 => "each step has one image".to_owned(),
+        _ => format!("the last step of an epoch has one of the {images} images"),
+    };
+    let near = (1..images).flat_map(|away| [batch_size + away, batch_size.saturating_sub(away)]);
+    let other = near
+        .into_iter()
+        .find(|&batch| batch > 1 && !is_alone(batch));
+    Err(Error::Settings {
+        problem: format!(
+            "layer {} normalises maps of 1×1, and {step}: of one value nothing is left but a constant, from which nothing is learnt; \
+             give a batch size of {}, or leave out that batch normalisation",
+            layer.name,
+            other.unwrap_or(images)
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpu, Network, Shape, Trainer};
+
+    #[test]
+    fn settings_out_of_range_are_refused_with_what_to_give() -> Result<()> {
+        let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
+        let dataset = Dataset::from_arrays(&[0.5; 20 * 4], Shape::new(2, 2, 1), &labels)?;
+        let usual = TrainSettings::default;
+        let sgd = |momentum| Optimizer::Sgd {
+            momentum,
+            nesterov: true,
+        };
+        let mut refused = vec![
+            (
+                TrainSettings {
+                    epochs: 0,
+                    ..usual()
+                },
+                "0 epochs",
+            ),
+            (
+                TrainSettings {
+                    epochs: usize::MAX,
+                    ..usual()
+                },
+                "epochs are more",
+            ),
+            (
+                TrainSettings {
+                    batch_size: 0,
+                    ..usual()
+                },
+                "batch size of 0",
+            ),
+        ];
+        for learning_rate in [0.0, -0.1, f32::NAN, f32::INFINITY] {
+            refused.push((
+                TrainSettings {
+                    learning_rate,
+                    ..usual()
+                },
+                "learning rate of",
+            ));
+        }
+        for share in [-0.1, 1.0, f32::NAN] {
+            refused.extend([
+                (
+                    TrainSettings {
+                        label_smoothing: share,
+                        ..usual()
+                    },
+                    "label smoothing of",
+                ),
+                (
+                    TrainSettings {
+                        optimizer: sgd(share),
+                        ..usual()
+                    },
+                    "momentum of",
+                ),
+            ]);
+        }
+        for weight_decay in [-0.1, f32::NAN, f32::INFINITY] {
+            refused.push((
+                TrainSettings {
+                    weight_decay,
+                    ..usual()
+                },
+                "weight decay of",
+            ));
+        }
+        for (settings, part) in refused {
+            let network = Network::parse("flatten-fc(classes)")?;
+            let trainer = Trainer::new(Cpu::best(1), network, &dataset, None, settings);
+            let Err(Error::Settings { problem }) = trainer else {
+                panic!("{part} was accepted");
+            };
+            assert!(
+                problem.contains(part) && problem.contains("; give "),
+                "{problem}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_step_of_one_image_before_a_normalisation_of_one_pixel_is_refused_and_the_advice_works() {
+        let of = |images: usize, batch_size: usize, text: &str| {
+            let labels: Vec<usize> = (0..images).map(|i| i % 2).collect();
+            let pixels: Vec<f32> = (0..images * 16).map(|i| (i % 7) as f32 / 7.0).collect();
+            let dataset = Dataset::from_arrays(&pixels, Shape::new(4, 4, 1), &labels).unwrap();
+            let settings = TrainSettings {
+                batch_size,
+                ..TrainSettings::default()
+            };
+            let network = Network::parse(text).unwrap();
+            Trainer::new(Cpu::best(1), network, &dataset, None, settings).err()
+        };
+        let pooled = "conv(3)-globalavgpool-batchnorm-fc(classes)";
+        for (images, batch_size, advice) in [(9, 1, 3), (9, 4, 5), (9, 8, 9), (7, 2, 4), (2, 1, 2)]
+        {
+            let Some(Error::Settings { problem }) = of(images, batch_size, pooled) else {
+                panic!("{batch_size} of {images} is accepted");
+            };
+            let way_out = format!("give a batch size of {advice},");
+            assert!(problem.contains(&way_out), "{problem}");
+            assert!(of(images, advice, pooled).is_none());
+        }
+        assert!(of(9, 1, "conv(3)-batchnorm-globalavgpool-fc(classes)").is_none());
+        assert!(of(9, 2, "globalavgpool-fc(classes)").is_none());
+    }
+}
