@@ -4,6 +4,7 @@ use super::*;
 use crate::explain::arithmetic::Rule;
 use crate::explain::gradients::{input_gradient, integrated, smooth_grad};
 use crate::explain::occlusion::Occlusion;
+use crate::inference::Inference;
 use crate::network::Role;
 use crate::{Network, Preparation, Purpose, Random};
 
@@ -79,8 +80,13 @@ fn the_logits_are_those_of_the_fused_plan() {
             Ok(Vec::new())
         };
         let mut fused = Vec::new();
-        let take = &mut |_, logits: &[f32]| fused = logits.to_vec();
-        model.logits(&Cpu::best(1), 1, fill, take).unwrap();
+        let take = &mut |_, logits: &[f32]| {
+            fused = logits.to_vec();
+            Ok(())
+        };
+        let cpu = Cpu::best(1);
+        let mut inference = Inference::new(&model, &cpu).unwrap();
+        inference.run(1, fill, take).unwrap();
         let largest = fused
             .iter()
             .fold(0.0f32, |most, logit| most.max(logit.abs()));
