@@ -2,6 +2,7 @@
 mod bench;
 mod data;
 mod explain;
+mod lab;
 mod train;
 mod values;
 
@@ -14,6 +15,7 @@ use hubel::{Cpu, InstructionSet, Shape};
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
 pub(crate) use explain::{Explain, Method};
+pub(crate) use lab::Lab;
 pub(crate) use train::{OptimizerName, Train};
 use values::{answers, at_least_1, shape};
 
@@ -82,6 +84,8 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Show what a network computes for a picture, and why it says what it says
     Explain(Explain),
+    /// Run what is said about convolutional networks as experiments: does it hold here?
+    Lab(Lab),
     /// Show the layers of a model or a network: sizes, parameters, multiply-adds
     Inspect(Inspect),
     /// Find what is wrong with data: broken files, duplicates, leaks, rare classes …

@@ -6,6 +6,7 @@ mod data;
 mod evaluate;
 mod explain;
 mod inspect;
+mod lab;
 mod named;
 mod predict;
 mod train;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
         Command::Predict(arguments) => predict::run(&arguments, console),
         Command::Explain(arguments) => explain::run(&arguments, console),
+        Command::Lab(arguments) => lab::run(&arguments, console),
         Command::Inspect(arguments) => inspect::run(&arguments, console),
         Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),
         Command::Check(arguments) => check::run(&arguments, console),

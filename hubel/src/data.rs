@@ -32,6 +32,7 @@ mod open;
 pub mod picture;
 mod preparation;
 pub(crate) mod reading;
+mod rearrange;
 mod resize;
 mod sheet;
 mod split;

@@ -78,6 +78,16 @@ impl Drawing {
         }
     }
 
+    /// Fills a rectangle of `[height, width]` with its upper left corner at `[row, column]`; what lies outside is not drawn.
+    pub(crate) fn fill(&mut self, [top, left]: [usize; 2], size: [usize; 2], colour: Rgb<u8>) {
+        let [height, width] = [self.image.height(), self.image.width()].map(|side| side as usize);
+        for row in top..(top + size[0]).min(height) {
+            for column in left..(left + size[1]).min(width) {
+                self.image.put_pixel(column as u32, row as u32, colour);
+            }
+        }
+    }
+
     /// Writes a line with its upper left corner at (column, row) into at most `room` pixels across.
     pub(crate) fn write(&mut self, corner: (usize, usize), room: usize, text: &str, ink: Rgb<u8>) {
         lettering::write(&mut self.image, corner, room, text, ink);

@@ -38,6 +38,7 @@ mod formats;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inference;
+pub mod lab;
 pub mod layers;
 mod memory;
 mod model;

@@ -16,6 +16,8 @@ pub enum Purpose {
     Split,
     /// Noise and random choices of explanations.
     Explain,
+    /// Which pictures an experiment draws, and what it does to them.
+    Experiment,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::Augment => 4,
             Self::Split => 5,
             Self::Explain => 6,
+            Self::Experiment => 7,
         }
     }
 }

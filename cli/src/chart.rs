@@ -1,0 +1,145 @@
+//! Charts as SVG. No other file knows the crate that draws them.
+//!
+//! Colours are variables of the style sheet, so that a chart is light or dark as the page is; a file of its own brings them along.
+use hubel::lab::{Axis, Chart, Marks, Point, Series};
+use kuva::backend::svg::SvgBackend;
+use kuva::plot::legend::LegendPosition;
+use kuva::plot::{LinePlot, ScatterPlot};
+use kuva::render::layout::{Layout, TickFormat};
+use kuva::render::plots::Plot;
+use kuva::render::render::render_multiple;
+use kuva::render::theme::Theme;
+
+/// The colours of charts, in light and dark. The first seven series differ, also for those who do not tell red from green.
+pub(crate) const STYLE: &str = include_str!("../templates/chart.css");
+const COLOURS: usize = 7;
+
+/// Pixels of a chart without its legend: so few that its letters can still be read on a phone.
+const SIZE: [f64; 2] = [400.0, 250.0];
+/// How far the dots of one name lie apart, in the distance of two names.
+const APART: f64 = 0.16;
+
+/// The chart as an `svg` element, for a page with [`STYLE`].
+pub(crate) fn svg(chart: &Chart) -> String {
+    element(chart, "")
+}
+
+/// The chart as a file of its own.
+pub(crate) fn file(chart: &Chart) -> String {
+    let ground = "@media (prefers-color-scheme: dark) { svg { background: #17181a } }";
+    element(chart, &format!("<style>{STYLE}{ground}</style>"))
+}
+
+fn element(chart: &Chart, style: &str) -> String {
+    let plots = plots(&chart.marks);
+    let layout = layout(chart, &plots);
+    let scene = render_multiple(plots, layout);
+    let svg = SvgBackend::new().render_scene(&scene);
+    // Without a size of its own it fits the page.
+    let body = svg.split_once('>').map_or("", |(_, body)| body);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0} {:.0}\" class=\"chart\" role=\"img\" \
+         font-family=\"system-ui, DejaVu Sans, sans-serif\" fill=\"var(--chart-ink)\">{style}{body}",
+        scene.width, scene.height
+    )
+}
+
+fn plots(marks: &Marks) -> Vec<Plot> {
+    match marks {
+        Marks::Lines { series, .. } => {
+            let lines = series.iter().enumerate();
+            lines
+                .flat_map(|(number, series)| line(series, &colour(number)))
+                .collect()
+        }
+        Marks::Groups { series, .. } => {
+            let middle = (series.len() as f64 - 1.0) / 2.0;
+            let dots = series.iter().enumerate().map(|(number, series)| {
+                // Names stand at 1, 2, 3 …
+                let aside = 1.0 + (number as f64 - middle) * APART;
+                let dots = dots(&series.points, aside, &colour(number));
+                Plot::Scatter(dots.with_legend(series.name.as_str()))
+            });
+            dots.collect()
+        }
+    }
+}
+
+fn colour(number: usize) -> String {
+    format!("var(--series-{})", number % COLOURS + 1)
+}
+
+/// A line through its points, and the points with their spread.
+fn line(series: &Series, colour: &str) -> [Plot; 2] {
+    let points = series.points.iter().map(|point| (point.x, point.y));
+    let line = LinePlot::new()
+        .with_data(points)
+        .with_color(colour)
+        .with_legend(series.name.as_str());
+    [
+        Plot::Line(line),
+        Plot::Scatter(dots(&series.points, 0.0, colour)),
+    ]
+}
+
+fn dots(points: &[Point], aside: f64, colour: &str) -> ScatterPlot {
+    let places = points.iter().map(|point| (point.x + aside, point.y));
+    let dots = ScatterPlot::new()
+        .with_data(places)
+        .with_color(colour)
+        .with_size(3.5);
+    match points.iter().any(|point| point.error > 0.0) {
+        true => dots.with_y_err(points.iter().map(|point| point.error)),
+        false => dots,
+    }
+}
+
+fn layout(chart: &Chart, plots: &[Plot]) -> Layout {
+    let theme = Theme {
+        background: "none".into(),
+        axis_color: "var(--chart-ink)".into(),
+        tick_color: "var(--chart-ink)".into(),
+        text_color: "var(--chart-ink)".into(),
+        grid_color: "var(--chart-line)".into(),
+        legend_bg: "none".into(),
+        legend_border: "none".into(),
+        ..Theme::light()
+    };
+    let layout = Layout::auto_from_plots(plots)
+        .with_theme(theme)
+        .with_width(SIZE[0])
+        .with_height(SIZE[1])
+        .with_y_label(&*chart.y.label)
+        .with_legend_position(LegendPosition::OutsideBottomColumns)
+        .with_legend_box(false);
+    let layout = match chart.y.logarithmic {
+        true => layout.with_log_y(),
+        false => layout,
+    };
+    match &chart.marks {
+        Marks::Lines { x, .. } => over_numbers(layout, x),
+        Marks::Groups { groups, .. } => over_names(layout, groups.clone()),
+    }
+}
+
+fn over_numbers(layout: Layout, x: &Axis) -> Layout {
+    let layout = layout.with_x_label(&*x.label);
+    match x.logarithmic {
+        true => layout.with_log_x(),
+        false => layout,
+    }
+}
+
+fn over_names(layout: Layout, groups: Vec<String>) -> Layout {
+    let last = groups.len() as f64;
+    let name = move |x: f64| {
+        let place = (x.round() as usize).checked_sub(1);
+        let name = place.and_then(|place| groups.get(place));
+        name.cloned().unwrap_or_default()
+    };
+    layout
+        .with_x_axis_min(0.5)
+        .with_x_axis_max(last + 0.5)
+        .with_x_tick_step(1.0)
+        .with_x_tick_format(TickFormat::Custom(std::sync::Arc::new(name)))
+}

@@ -1,0 +1,231 @@
+//! Findings as text for a terminal of any width.
+use hubel::lab::{Cell, Claim, Column, Experiment, Findings, Picture, Table, Verdict};
+
+use super::plot;
+use crate::console::thousands;
+
+/// Text is easier to read in lines of at most so many letters.
+const LONGEST: usize = 100;
+/// Between two columns of a table.
+const GAP: usize = 2;
+
+/// The experiments, and how one is run.
+pub(super) fn of_list(experiments: &[Experiment], columns: usize) -> String {
+    let mut text = String::new();
+    for experiment in experiments {
+        let name = format!("{:<12}{:<5}", experiment.name, experiment.items.join(" "));
+        text += &hanging(&name, experiment.question, columns);
+    }
+    text + "\nhubel lab NAME runs one, hubel lab all runs them all"
+}
+
+/// All that was found.
+pub(super) fn of_findings(findings: &Findings, columns: usize) -> String {
+    let heading = format!(
+        "{} ({}): {}",
+        findings.title,
+        findings.items.join(", "),
+        findings.question
+    );
+    let mut text = hanging("", &heading, columns) + "\n";
+    for fact in &findings.setup {
+        text += &hanging(&format!("{:<12}", fact.name), &fact.value, columns);
+    }
+    for table in &findings.tables {
+        text += &format!("\n{}", of_table(table, columns));
+    }
+    for picture in &findings.pictures {
+        text += &of_picture(picture, columns);
+    }
+    for chart in &findings.charts {
+        text += &format!("\n{}", plot::of_chart(chart, columns.min(LONGEST)));
+    }
+    text += "\n";
+    for sentence in &findings.measured {
+        text += &hanging("", sentence, columns);
+    }
+    text += "\n";
+    for claim in &findings.claims {
+        text += &of_claim(claim, columns);
+    }
+    text
+}
+
+fn of_claim(claim: &Claim, columns: usize) -> String {
+    let verdict = format!("{:<15}", claim.verdict.to_string());
+    let text = format!("{} {}.", claim.text, capital(&claim.because));
+    hanging(&verdict, &text, columns)
+}
+
+/// A verdict as the class of the page's style.
+pub(super) fn state(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "clean",
+        Verdict::DoesNotHold => "grave",
+        Verdict::Undecided => "fair",
+    }
+}
+
+fn of_picture(picture: &Picture, columns: usize) -> String {
+    let Some(text) = &picture.text else {
+        return String::new();
+    };
+    if text.lines().any(|line| line.chars().count() > columns) {
+        return String::new();
+    }
+    format!("\n{}{text}\n", hanging("", &picture.caption, columns))
+}
+
+/// With columns side by side where they fit, else one line a cell.
+fn of_table(table: &Table, columns: usize) -> String {
+    let heads: Vec<String> = table.columns.iter().map(head).collect();
+    let rows = table.rows.iter().map(|row| {
+        let cells = row.iter().zip(&table.columns);
+        cells.map(|(cell, column)| of_cell(cell, column)).collect()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let mut widths: Vec<usize> = heads.iter().map(|head| head.chars().count()).collect();
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let width = widths.iter().map(|width| width + GAP).sum::<usize>();
+    let mut text = format!("{}\n", table.title);
+    if width > columns + GAP {
+        for row in &rows {
+            text += &format!("{}\n", row[0]);
+            for (head, cell) in heads.iter().zip(row).skip(1) {
+                text += &format!("  {head}: {cell}\n");
+            }
+        }
+        return text;
+    }
+    for row in [&heads].into_iter().chain(&rows) {
+        let mut line = String::new();
+        for (place, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let room = " ".repeat(width - cell.chars().count());
+            // Words begin at the left, numbers end at the right.
+            line += &match is_of_words(table, place) {
+                true => format!("{cell}{room}"),
+                false => format!("{room}{cell}"),
+            };
+            line += &" ".repeat(GAP);
+        }
+        text += &format!("{}\n", line.trim_end());
+    }
+    text
+}
+
+/// Whether a column has no numbers.
+pub(super) fn is_of_words(table: &Table, column: usize) -> bool {
+    let mut cells = table.rows.iter().map(|row| &row[column]);
+    cells.all(|cell| matches!(cell, Cell::Text(_)))
+}
+
+/// A column's name with its unit: `accuracy (%)`.
+pub(super) fn head(column: &Column) -> String {
+    match column.unit {
+        "" => column.name.clone(),
+        unit => format!("{} ({unit})", column.name),
+    }
+}
+
+/// A cell: `94.12 ± 0.35`, mean and standard deviation over the seeds.
+pub(super) fn of_cell(cell: &Cell, column: &Column) -> String {
+    let decimals = column.decimals;
+    match cell {
+        Cell::Text(text) => text.clone(),
+        Cell::Nothing => "–".into(),
+        Cell::Number(number) => of_number(*number, decimals),
+        Cell::Spread(sample) if sample.values.len() < 2 => of_number(sample.mean(), decimals),
+        Cell::Spread(sample) => format!(
+            "{} ± {:.decimals$}",
+            of_number(sample.mean(), decimals),
+            sample.deviation()
+        ),
+    }
+}
+
+fn of_number(number: f64, decimals: usize) -> String {
+    match decimals {
+        0 if number >= 0.0 => thousands(number.round() as usize),
+        _ => format!("{number:.decimals$}"),
+    }
+}
+
+/// With a capital first letter.
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
+}
+
+/// The text behind a word, broken into lines that begin where it began; at the left where that leaves little room.
+fn hanging(word: &str, text: &str, columns: usize) -> String {
+    let columns = columns.min(LONGEST);
+    let indent = match word.chars().count() {
+        indent if indent * 2 < columns => indent,
+        _ => 2,
+    };
+    let mut lines = String::new();
+    let mut line = word.to_owned();
+    let mut is_fresh = true;
+    for part in text.split_whitespace() {
+        let length = line.chars().count() + usize::from(!is_fresh) + part.chars().count();
+        if length > columns && !line.trim().is_empty() {
+            lines += &format!("{}\n", line.trim_end());
+            line = " ".repeat(indent);
+            is_fresh = true;
+        }
+        if !is_fresh {
+            line.push(' ');
+        }
+        line += part;
+        is_fresh = false;
+    }
+    lines + &line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use hubel::lab::Sample;
+
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(
+            "Accuracy",
+            vec![Column::of("network"), Column::in_unit("test", "%", 1)],
+        );
+        let sample: Sample = [90.0, 92.0].into_iter().collect();
+        table.push(vec![Cell::text("CNN"), Cell::Spread(sample)]);
+        table.push(vec![Cell::text("dense"), Cell::Nothing]);
+        table
+    }
+
+    #[test]
+    fn a_table_stands_side_by_side_where_it_fits_and_else_a_line_a_cell() {
+        assert_eq!(
+            of_table(&table(), 80),
+            "Accuracy\nnetwork    test (%)\nCNN      91.0 ± 1.4\ndense             –\n"
+        );
+        assert_eq!(
+            of_table(&table(), 16),
+            "Accuracy\nCNN\n  test (%): 91.0 ± 1.4\ndense\n  test (%): –\n"
+        );
+    }
+
+    #[test]
+    fn long_text_is_broken_behind_its_word() {
+        assert_eq!(
+            hanging("holds  ", "one two three", 14),
+            "holds  one two\n  three\n"
+        );
+        assert_eq!(
+            hanging("holds  ", "one two three", 18),
+            "holds  one two\n       three\n"
+        );
+        assert_eq!(hanging("", "one two", 3), "one\n  two\n");
+    }
+}

@@ -1,0 +1,93 @@
+//! Samples whose pixels are put elsewhere, for experiments about where things are.
+use std::sync::Arc;
+
+use super::Dataset;
+use super::storage::{Pixels, Sample};
+use crate::Result;
+
+impl Dataset {
+    /// The same samples, in which pixel i is the pixel `order[i]` of before; pixels count row by row, and all channels move together.
+    ///
+    /// # Errors
+    /// Where a picture that is not kept in memory can no longer be read from its file.
+    ///
+    /// # Panics
+    /// If `order` has not as many entries as a sample has pixels, or one lies outside.
+    pub(crate) fn rearranged(&self, order: &[usize]) -> Result<Self> {
+        let shape = self.shape;
+        assert_eq!(order.len(), shape.height * shape.width, "pixels");
+        let (mut bytes, mut floats) = (Vec::new(), Vec::new());
+        for index in 0..self.len() {
+            match self.sample(index)? {
+                Sample::Bytes(sample) => put(&mut bytes, &sample, order, shape.channels),
+                Sample::Floats(sample) => put(&mut floats, sample, order, shape.channels),
+            }
+        }
+        Ok(self.holding(match floats.is_empty() {
+            true => Pixels::Bytes(Arc::new(bytes)),
+            false => Pixels::Floats(Arc::new(floats)),
+        }))
+    }
+
+    /// The same samples with other pixels: `draw` is given the place of a sample in this data set and its bytes, `[h, w, c]`, and returns as
+    /// many. `None` where the samples are no bytes.
+    ///
+    /// # Errors
+    /// As of [`Dataset::rearranged`].
+    pub(crate) fn redrawn(&self, draw: impl Fn(usize, &[u8]) -> Vec<u8>) -> Result<Option<Self>> {
+        let mut bytes = Vec::with_capacity(self.len() * self.shape.len());
+        for index in 0..self.len() {
+            let Some(sample) = self.bytes(index)? else {
+                return Ok(None);
+            };
+            bytes.extend(draw(index, &sample));
+        }
+        assert_eq!(bytes.len(), self.len() * self.shape.len(), "drawn pixels");
+        Ok(Some(self.holding(Pixels::Bytes(Arc::new(bytes)))))
+    }
+
+    /// As many samples of the same classes, held in memory.
+    fn holding(&self, pixels: Pixels) -> Self {
+        Self {
+            pixels,
+            rows: (0..self.len()).collect(),
+            reading: None,
+            ..self.clone()
+        }
+    }
+}
+
+fn put<T: Copy>(out: &mut Vec<T>, sample: &[T], order: &[usize], channels: usize) {
+    for &pixel in order {
+        out.extend_from_slice(&sample[pixel * channels..][..channels]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+
+    #[test]
+    fn pixels_move_with_their_channels_in_bytes_and_in_floats() -> Result<()> {
+        let (shape, order) = (Shape::new(1, 3, 2), [2, 0, 1]);
+        let classes = || vec!["a".to_owned(), "b".to_owned()];
+        let bytes = (0..12).collect();
+        let bytes = Dataset::from_bytes("bytes", classes(), shape, bytes, vec![0, 1])?;
+        // The second sample alone: what lies in memory is not what the data set holds.
+        let moved = bytes.subset(&[1]).rearranged(&order)?;
+        assert_eq!(moved.bytes(0)?.as_deref(), Some(&[10, 11, 6, 7, 8, 9][..]));
+        assert_eq!(moved.labels(), [1]);
+        let floats: Vec<f32> = (0..12u8).map(f32::from).collect();
+        let floats = Dataset::from_arrays(&floats, shape, &[0, 1])?;
+        let Sample::Floats(moved) = floats.rearranged(&order)?.sample(1)? else {
+            panic!("floats stay floats");
+        };
+        assert_eq!(moved, [10.0, 11.0, 6.0, 7.0, 8.0, 9.0]);
+        assert!(floats.redrawn(|_, _| Vec::new())?.is_none());
+        let brighter = bytes.redrawn(|_, pixels| pixels.iter().map(|x| x + 1).collect())?;
+        let brighter = brighter.expect("they are bytes");
+        assert_eq!(brighter.bytes(0)?.as_deref(), Some(&[1, 2, 3, 4, 5, 6][..]));
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! What the seeds say of a claim.
+use std::fmt;
+
+use serde::Serialize;
+
+/// A quantity measured once with each seed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Sample {
+    /// One value a seed, in the order of the seeds.
+    pub values: Vec<f64>,
+}
+
+impl Sample {
+    /// The mean; NaN of no values.
+    pub fn mean(&self) -> f64 {
+        self.values.iter().sum::<f64>() / self.values.len() as f64
+    }
+
+    /// The standard deviation between seeds, with n − 1 below; 0 of fewer than two values.
+    pub fn deviation(&self) -> f64 {
+        let (mean, count) = (self.mean(), self.values.len());
+        if count < 2 {
+            return 0.0;
+        }
+        let squares = self.values.iter().map(|value| (value - mean).powi(2));
+        (squares.sum::<f64>() / (count - 1) as f64).sqrt()
+    }
+
+    /// The differences to `other`, seed by seed: what both have of a seed in common cancels out.
+    ///
+    /// # Panics
+    /// If they are of different numbers of seeds.
+    pub fn minus(&self, other: &Self) -> Self {
+        assert_eq!(self.values.len(), other.values.len(), "seeds");
+        let pairs = self.values.iter().zip(&other.values);
+        pairs.map(|(own, other)| own - other).collect()
+    }
+
+    /// Where the mean over endlessly many seeds lies, with 95 % confidence: mean ± t·deviation/√n, with the quantile t of Student's
+    /// distribution for n − 1 degrees of freedom. All numbers where there are fewer than two values.
+    pub fn interval(&self) -> Interval {
+        let count = self.values.len();
+        if count < 2 {
+            return Interval {
+                low: f64::NEG_INFINITY,
+                high: f64::INFINITY,
+            };
+        }
+        let reach = student(count - 1) * self.deviation() / (count as f64).sqrt();
+        Interval {
+            low: self.mean() - reach,
+            high: self.mean() + reach,
+        }
+    }
+}
+
+impl FromIterator<f64> for Sample {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self {
+            values: values.into_iter().collect(),
+        }
+    }
+}
+
+/// The 97.5 % quantile of Student's t distribution.
+fn student(freedom: usize) -> f64 {
+    const FEW: [f64; 10] = [
+        12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+    ];
+    if let Some(quantile) = freedom.checked_sub(1).and_then(|place| FEW.get(place)) {
+        return *quantile;
+    }
+    // Cornish and Fisher's expansion around the normal quantile (Abramowitz and Stegun 26.7.5): right to four digits from here on.
+    let (z, n) = (1.959_964_f64, freedom as f64);
+    z + (z.powi(3) + z) / (4.0 * n)
+        + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
+        + (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / (384.0 * n.powi(3))
+}
+
+/// The numbers from `low` to `high`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+/// Where a difference lies if the claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Region {
+    /// Above this number.
+    Above(f64),
+    /// Nowhere further than this from 0: what counts as no difference.
+    Within(f64),
+}
+
+/// What the numbers say of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It holds here.
+    Holds,
+    /// It does not hold here.
+    DoesNotHold,
+    /// The seeds do not decide it.
+    Undecided,
+}
+
+impl Verdict {
+    /// The rule of all experiments. A claim is that a number lies in a region. It holds where all of the 95 % interval of that number lies
+    /// in the region, it does not hold where all of it lies outside, and else it is undecided. One seed has no interval and decides nothing.
+    pub fn of(interval: Interval, region: Region) -> Self {
+        let Interval { low, high } = interval;
+        let (inside, outside) = match region {
+            Region::Above(bound) => (low > bound, high <= bound),
+            Region::Within(bound) => (low >= -bound && high <= bound, low > bound || high < -bound),
+        };
+        match (inside, outside) {
+            (true, _) => Self::Holds,
+            (_, true) => Self::DoesNotHold,
+            _ => Self::Undecided,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Holds => "holds",
+            Self::DoesNotHold => "does not hold",
+            Self::Undecided => "undecided",
+        })
+    }
+}
+
+/// A claim of the tutorial, and what the numbers say of it here.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Claim {
+    /// The claim, a sentence.
+    pub text: String,
+    /// What the numbers say.
+    pub verdict: Verdict,
+    /// The numbers, in words.
+    pub because: String,
+}
+
+impl Claim {
+    /// The claim that a number, measured with each seed, lies in a region. `what` names it, as in `the difference`, and `unit` stands
+    /// behind each number.
+    pub fn measured(text: &str, what: &str, unit: &str, sample: &Sample, region: Region) -> Self {
+        let interval = sample.interval();
+        let verdict = Verdict::of(interval, region);
+        let asked = match region {
+            Region::Above(0.0) => "above 0".to_owned(),
+            Region::Above(bound) => format!("above {bound} {unit}"),
+            Region::Within(bound) => format!("at most {bound} {unit} from 0"),
+        };
+        let seeds = sample.values.len();
+        let found = match seeds {
+            0 | 1 => format!(
+                "{what} is {:.2} {unit}, and one seed has no spread; give --seeds 2 or more",
+                sample.mean()
+            ),
+            _ => format!(
+                "{what} is {:.2} {unit} (95 % confidence over {seeds} seeds: {:.2} to {:.2})",
+                sample.mean(),
+                interval.low,
+                interval.high
+            ),
+        };
+        Self {
+            text: text.to_owned(),
+            verdict,
+            because: format!("{found}; asked is {asked}"),
+        }
+    }
+
+    /// A claim that was computed without chance in each of `cases`, of which `exceptions` were otherwise. No cases decide nothing.
+    pub fn computed(text: &str, what: &str, cases: usize, exceptions: usize) -> Self {
+        Self {
+            text: text.to_owned(),
+            verdict: match (cases, exceptions) {
+                (0, _) => Verdict::Undecided,
+                (_, 0) => Verdict::Holds,
+                _ => Verdict::DoesNotHold,
+            },
+            because: format!("{} of {cases} {what}", cases - exceptions),
+        }
+    }
+
+    /// A claim about what this data does not show, with the reason.
+    pub fn undecided(text: &str, because: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            verdict: Verdict::Undecided,
+            because: because.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample(values: &[f64]) -> Sample {
+        values.iter().copied().collect()
+    }
+
+    #[test]
+    fn the_interval_is_student_s() {
+        // R: t.test(c(1, 2, 3, 4, 6)): 0.8116 to 5.5884.
+        let interval = sample(&[1.0, 2.0, 3.0, 4.0, 6.0]).interval();
+        assert!((interval.low - 0.811_6).abs() < 1e-3, "{interval:?}");
+        assert!((interval.high - 5.588_4).abs() < 1e-3, "{interval:?}");
+        // R: qt(0.975, c(10, 11, 30, 1000)).
+        for (freedom, quantile) in [(10, 2.2281), (11, 2.2010), (30, 2.0423), (1000, 1.9623)] {
+            assert!((student(freedom) - quantile).abs() < 1e-4, "{freedom}");
+        }
+    }
+
+    #[test]
+    fn a_claim_holds_fails_or_stays_open_by_where_the_interval_lies() {
+        let verdict = |values: &[f64], region| Verdict::of(sample(values).interval(), region);
+        let more = Region::Above(0.0);
+        assert_eq!(verdict(&[1.0, 1.1, 0.9], more), Verdict::Holds);
+        assert_eq!(verdict(&[-1.0, -1.1, -0.9], more), Verdict::DoesNotHold);
+        assert_eq!(verdict(&[-1.0, 1.1, 0.9], more), Verdict::Undecided);
+        assert_eq!(verdict(&[0.0, 0.0, 0.0], more), Verdict::DoesNotHold);
+        let none = Region::Within(0.5);
+        assert_eq!(verdict(&[0.1, -0.1, 0.0], none), Verdict::Holds);
+        assert_eq!(verdict(&[-1.0, -1.1, -0.9], none), Verdict::DoesNotHold);
+        assert_eq!(verdict(&[0.5, 0.4, 0.6], none), Verdict::Undecided);
+        for region in [more, none, Region::Above(-9.0)] {
+            assert_eq!(verdict(&[7.0], region), Verdict::Undecided);
+            assert_eq!(verdict(&[], region), Verdict::Undecided);
+            // A loss that is no number.
+            assert_eq!(verdict(&[1.0, f64::NAN], region), Verdict::Undecided);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_opposite_of_what_holds_does_not_hold(
+            values in prop::collection::vec(-3.0..3.0f64, 2..8),
+            bound in -1.0..1.0f64,
+        ) {
+            let own = Verdict::of(sample(&values).interval(), Region::Above(bound));
+            let negated: Sample = values.iter().map(|value| -value).collect();
+            let other = Verdict::of(negated.interval(), Region::Above(-bound));
+            match own {
+                Verdict::Holds => prop_assert_eq!(other, Verdict::DoesNotHold),
+                Verdict::Undecided => prop_assert_eq!(other, Verdict::Undecided),
+                Verdict::DoesNotHold => prop_assert!(other != Verdict::DoesNotHold || values.len() < 2),
+            }
+        }
+    }
+
+    #[test]
+    fn a_computed_claim_needs_cases_and_no_exception() {
+        let verdict = |cases, exceptions| Claim::computed("", "", cases, exceptions).verdict;
+        assert_eq!(verdict(4, 0), Verdict::Holds);
+        assert_eq!(verdict(4, 1), Verdict::DoesNotHold);
+        assert_eq!(verdict(0, 0), Verdict::Undecided);
+    }
+}

@@ -1,0 +1,431 @@
+//! T7: what padding does to the size of maps, to what lies at the border, and to overfitting.
+//!
+//! Things are put at random places of the pictures, so that training sees the border as well. Then the network is judged by the same
+//! pictures twice: with the thing in the middle, and moved until it touches the border. The network ends in a global average pooling, so
+//! that a place counts as often as windows see it.
+use super::pictures::{Draw, Drawn, stream};
+use super::workbench::Workbench;
+use super::{
+    Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Findings, Halt, Marks, Point,
+    Region, Sample, Series, Table,
+};
+use crate::data::Ground;
+use crate::network::Summary;
+use crate::{Dataset, Network, Preparation, Result, Shape};
+
+/// T7.
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "padding",
+    title: "What padding keeps",
+    items: &["T7"],
+    question: "what does the border of a picture lose without padding, and does it matter what is put around it?",
+    data: Data::Pictures,
+    budget: Budget {
+        seeds: 4,
+        images: 3000,
+        test_images: 1500,
+        epochs: 5,
+    },
+    run,
+};
+
+/// No padding, and what padding can hold.
+const MODES: [&str; 5] = ["valid", "zeros", "reflect", "replicate", "circular"];
+const VALID: usize = 0;
+const ZEROS: usize = 1;
+
+/// The kernel's side, and the padding under which maps keep their size.
+const KERNEL: usize = 5;
+const SAME: usize = KERNEL / 2;
+/// The filters of each convolution.
+const FILTERS: [usize; 3] = [8, 16, 16];
+
+/// The network with a padding of this mode.
+fn network(mode: usize) -> String {
+    let conv = |filters: usize| match mode {
+        VALID => format!("conv({filters}, kernel={KERNEL})-relu"),
+        _ => format!(
+            "conv({filters}, kernel={KERNEL}, padding={SAME}, mode={})-relu",
+            MODES[mode]
+        ),
+    };
+    let [first, second, third] = FILTERS.map(conv);
+    format!("{first}-maxpool(2, round=floor)-{second}-{third}-globalavgpool-linear(classes)")
+}
+
+/// What was measured of one mode, in percent, one value a seed.
+#[derive(Default)]
+struct Measured {
+    /// On the pictures that it was trained on.
+    train: Sample,
+    /// On other pictures of the same kind.
+    test: Sample,
+    /// On those, with the thing in the middle. Empty where it is not known where things are.
+    middle: Sample,
+    /// On those, with the thing at the border.
+    border: Sample,
+}
+
+impl Measured {
+    fn gap(&self) -> Sample {
+        self.train.minus(&self.test)
+    }
+
+    /// By how much the border is worse than the middle.
+    fn loss(&self) -> Sample {
+        self.middle.minus(&self.border)
+    }
+}
+
+fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
+    let sizes = (0..MODES.len()).map(|mode| sizes(bench, mode));
+    let sizes: Vec<Vec<usize>> = sizes.collect::<Result<_>>()?;
+    let modes = measure(bench)?;
+    let knows_places = !modes[VALID].middle.values.is_empty();
+    let experiment = bench.experiment;
+    let mut charts = vec![size_chart(&sizes)];
+    charts.push(match knows_places {
+        true => accuracy_chart(
+            &modes,
+            &[
+                ("in the middle", |mode| &mode.middle),
+                ("at the border", |mode| &mode.border),
+            ],
+        ),
+        false => accuracy_chart(&modes, &[("test pictures", |mode| &mode.test)]),
+    });
+    Ok(Findings {
+        name: experiment.name,
+        title: experiment.title,
+        items: experiment.items,
+        question: experiment.question,
+        setup: bench.facts(),
+        tables: vec![size_table(bench, &sizes)?, accuracy_table(&modes)],
+        charts,
+        pictures: Vec::new(),
+        measured: [
+            match knows_places {
+                true => "One network was trained with each padding on pictures whose things are at random places, and tested with the thing in the middle and at the border.".into(),
+                false => "One network was trained with each padding; the pictures have no plain ground, so that it is not known where things are and what touches the border.".into(),
+            },
+            match knows_places {
+                true => format!(
+                    "At the border the accuracy falls by {:.1} points without padding, and by {:.1} points with zeros.",
+                    modes[VALID].loss().mean(),
+                    modes[ZEROS].loss().mean()
+                ),
+                false => format!(
+                    "The accuracy is {:.1} % without padding, and {:.1} % with zeros.",
+                    modes[VALID].test.mean(),
+                    modes[ZEROS].test.mean()
+                ),
+            },
+        ],
+        claims: claims(&sizes, &modes, knows_places),
+    })
+}
+
+fn claims(sizes: &[Vec<usize>], modes: &[Measured], knows_places: bool) -> Vec<Claim> {
+    let [valid, zeros] = [&modes[VALID], &modes[ZEROS]];
+    // The first number is the input; the pooling behind the first convolution is not in the list.
+    let changed = sizes[ZEROS..].iter();
+    let changed = changed.filter(|sizes| sizes[0] != sizes[1] || sizes[2] != sizes[3]);
+    let border = "Padding keeps what lies at the border from being lost.";
+    vec![
+        Claim::computed(
+            "With padding, output and input of a convolution have one size.",
+            "kinds of padding keep it in every convolution",
+            sizes.len() - ZEROS,
+            changed.count(),
+        ),
+        match knows_places {
+            true => Claim::measured(
+                border,
+                "what the accuracy loses at the border, more without padding than with zeros,",
+                "points",
+                &valid.loss().minus(&zeros.loss()),
+                Region::Above(0.0),
+            ),
+            false => Claim::undecided(
+                border,
+                "the pictures have no plain ground, so that it is not known what touches the border",
+            ),
+        },
+        Claim::measured(
+            "Padding helps against overfitting.",
+            "the gap between training and test accuracy, larger without padding than with zeros,",
+            "points",
+            &valid.gap().minus(&zeros.gap()),
+            Region::Above(0.0),
+        ),
+    ]
+}
+
+fn measure(bench: &mut Workbench<'_>) -> Result<Vec<Measured>, Halt> {
+    let mut modes: Vec<Measured> = MODES.iter().map(|_| Measured::default()).collect();
+    bench.expect(MODES.len() * bench.budget.seeds);
+    for seed in bench.seeds() {
+        let placed = Placed::new(bench.draw(seed), seed)?;
+        for (mode, measured) in modes.iter_mut().enumerate() {
+            let what = format!("padding {}, seed {seed}", MODES[mode]);
+            let settings = bench.training(seed);
+            let model = bench.train(&what, &network(mode), &placed.train, settings)?;
+            let judged = [
+                (Some(&placed.train), &mut measured.train),
+                (Some(&placed.test), &mut measured.test),
+                (placed.middle.as_ref(), &mut measured.middle),
+                (placed.border.as_ref(), &mut measured.border),
+            ];
+            for (pictures, sample) in judged {
+                if let Some(pictures) = pictures {
+                    sample.values.push(bench.accuracy(&model, pictures)?);
+                }
+            }
+        }
+    }
+    Ok(modes)
+}
+
+/// Pictures with things at random places; as they are where it is not known where things are.
+struct Placed {
+    train: Dataset,
+    test: Dataset,
+    middle: Option<Dataset>,
+    border: Option<Dataset>,
+}
+
+impl Placed {
+    fn new(drawn: Drawn, seed: u64) -> Result<Self> {
+        let preparation = Preparation::measure(&drawn.train)?;
+        let as_they_are = |drawn: Drawn| Self {
+            train: drawn.train,
+            test: drawn.test,
+            middle: None,
+            border: None,
+        };
+        let Some(ground) = preparation.ground else {
+            return Ok(as_they_are(drawn));
+        };
+        let train = moved(&drawn.train, ground, seed, Draw::Places, Place::Anywhere)?;
+        let test = |place| moved(&drawn.test, ground, seed, Draw::TestPlaces, place);
+        Ok(match (train, test(Place::Anywhere)?) {
+            (Some(train), Some(anywhere)) => Self {
+                train,
+                test: anywhere,
+                middle: test(Place::Middle)?,
+                border: test(Place::Border)?,
+            },
+            _ => as_they_are(drawn),
+        })
+    }
+}
+
+/// Where a thing is put.
+#[derive(Clone, Copy)]
+enum Place {
+    Anywhere,
+    Middle,
+    /// Touching one border, anywhere along it.
+    Border,
+}
+
+/// A pixel belongs to a thing where a channel differs from the ground by more levels than this.
+const TOLERANCE: u8 = 24;
+
+/// The pictures with their things put at a place; what was moved away is ground.
+fn moved(
+    pictures: &Dataset,
+    ground: Ground,
+    seed: u64,
+    draw: Draw,
+    place: Place,
+) -> Result<Option<Dataset>> {
+    let shape = pictures.shape();
+    let mut places = stream(seed, draw);
+    // Drawn for all, so that those of one picture do not depend on another's size.
+    let numbers: Vec<[f32; 3]> = (0..pictures.len())
+        .map(|_| [0; 3].map(|_| places.uniform()))
+        .collect();
+    pictures.redrawn(|index, pixels| {
+        let thing = Extent::of(pixels, shape, ground);
+        let [top, left] = thing.put(shape, place, numbers[index]);
+        thing.moved_to([top, left], pixels, shape, ground)
+    })
+}
+
+/// Rows and columns that a thing takes up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Extent {
+    top: usize,
+    left: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Extent {
+    /// Of what is not ground; the whole picture where there is nothing else.
+    fn of(pixels: &[u8], shape: Shape, ground: Ground) -> Self {
+        let (mut rows, mut columns) = ([usize::MAX, 0], [usize::MAX, 0]);
+        for (place, pixel) in pixels.chunks_exact(shape.channels).enumerate() {
+            let levels = pixel.iter().zip(ground.color);
+            if levels
+                .into_iter()
+                .any(|(level, ground)| level.abs_diff(ground) > TOLERANCE)
+            {
+                for (ends, at) in [
+                    (&mut rows, place / shape.width),
+                    (&mut columns, place % shape.width),
+                ] {
+                    *ends = [ends[0].min(at), ends[1].max(at + 1)];
+                }
+            }
+        }
+        if rows[1] == 0 {
+            (rows, columns) = ([0, shape.height], [0, shape.width]);
+        }
+        Self {
+            top: rows[0],
+            left: columns[0],
+            height: rows[1] - rows[0],
+            width: columns[1] - columns[0],
+        }
+    }
+
+    /// Row and column of its upper left corner at the place that these numbers from 0 to 1 choose.
+    fn put(self, shape: Shape, place: Place, [side, down, across]: [f32; 3]) -> [usize; 2] {
+        let room = [shape.height - self.height, shape.width - self.width];
+        let at = |part: f32, room: usize| ((part * (room + 1) as f32) as usize).min(room);
+        let along = [at(down, room[0]), at(across, room[1])];
+        match place {
+            Place::Anywhere => along,
+            Place::Middle => [room[0] / 2, room[1] / 2],
+            Place::Border => match at(side, 3) {
+                0 => [0, along[1]],
+                1 => [room[0], along[1]],
+                2 => [along[0], 0],
+                _ => [along[0], room[1]],
+            },
+        }
+    }
+
+    /// The picture with nothing but this thing, there.
+    fn moved_to(
+        self,
+        [top, left]: [usize; 2],
+        pixels: &[u8],
+        shape: Shape,
+        ground: Ground,
+    ) -> Vec<u8> {
+        let channels = shape.channels;
+        let ground = &ground.color[..channels];
+        let mut out = ground.repeat(shape.height * shape.width);
+        for row in 0..self.height {
+            let from = ((self.top + row) * shape.width + self.left) * channels;
+            let to = ((top + row) * shape.width + left) * channels;
+            let length = self.width * channels;
+            out[to..to + length].copy_from_slice(&pixels[from..from + length]);
+        }
+        out
+    }
+}
+
+/// The sides of the maps: the input's, and that behind each convolution. The pooling after the first one halves it.
+fn sizes(bench: &Workbench<'_>, mode: usize) -> Result<Vec<usize>> {
+    let summary = summary(bench, mode)?;
+    let layers = summary.layers.iter();
+    let convolutions = layers.filter(|layer| layer.kind == "conv" || layer.kind == "maxpool");
+    let heights = convolutions.map(|layer| layer.output[0]);
+    Ok([summary.input[0]].into_iter().chain(heights).collect())
+}
+
+fn summary(bench: &Workbench<'_>, mode: usize) -> Result<Summary> {
+    let pictures = bench.pictures();
+    Network::parse(&network(mode))?.summary(pictures.shape(), pictures.classes())
+}
+
+/// What the columns of [`sizes`] are.
+const STAGES: [&str; 5] = ["input", "conv", "pool", "conv", "conv"];
+
+fn size_table(bench: &Workbench<'_>, sizes: &[Vec<usize>]) -> Result<Table> {
+    let mut columns = vec![Column::of("padding")];
+    columns.extend(STAGES.map(|stage| Column::in_unit(stage, "px", 0)));
+    columns.push(Column::of("multiply-adds"));
+    let mut table = Table::new("Height of the maps", columns);
+    for (mode, sizes) in sizes.iter().enumerate() {
+        let mut row = vec![Cell::text(MODES[mode])];
+        row.extend(sizes.iter().map(|size| Cell::count(*size)));
+        row.push(Cell::count(summary(bench, mode)?.multiply_adds as usize));
+        table.push(row);
+    }
+    Ok(table)
+}
+
+fn accuracy_table(modes: &[Measured]) -> Table {
+    let mut table = Table::new(
+        "Accuracy",
+        vec![
+            Column::of("padding"),
+            Column::in_unit("training", "%", 1),
+            Column::in_unit("test", "%", 1),
+            Column::in_unit("gap", "points", 1),
+            Column::in_unit("in the middle", "%", 1),
+            Column::in_unit("at the border", "%", 1),
+            Column::in_unit("lost at the border", "points", 1),
+        ],
+    );
+    let known = |sample: Sample| match sample.values.is_empty() {
+        true => Cell::Nothing,
+        false => Cell::Spread(sample),
+    };
+    for (name, mode) in MODES.iter().zip(modes) {
+        table.push(vec![
+            Cell::text(*name),
+            Cell::spread(&mode.train),
+            Cell::spread(&mode.test),
+            Cell::Spread(mode.gap()),
+            known(mode.middle.clone()),
+            known(mode.border.clone()),
+            known(mode.loss()),
+        ]);
+    }
+    table
+}
+
+fn size_chart(sizes: &[Vec<usize>]) -> Chart {
+    let curve = |name: &str, sizes: &[usize]| Series {
+        name: name.into(),
+        points: sizes
+            .iter()
+            .enumerate()
+            .map(|(layer, size)| Point::exact(layer as f64, *size as f64))
+            .collect(),
+    };
+    Chart {
+        title: "Height of the maps by depth".into(),
+        y: Axis::linear("height (pixels)"),
+        marks: Marks::Lines {
+            x: Axis::linear("layer (0: input, 1: conv, 2: pool, 3 and 4: conv)"),
+            series: vec![
+                curve("valid", &sizes[VALID]),
+                curve("zeros and all others", &sizes[ZEROS]),
+            ],
+        },
+    }
+}
+
+/// The name of a series, and what it shows.
+type Shown = (&'static str, fn(&Measured) -> &Sample);
+
+fn accuracy_chart(modes: &[Measured], series: &[Shown]) -> Chart {
+    let bars = series
+        .iter()
+        .map(|(name, of)| Series::of(name, modes.iter().map(of)));
+    Chart {
+        title: "Accuracy by padding".into(),
+        y: Axis::linear("accuracy (%)"),
+        marks: Marks::Groups {
+            groups: MODES.map(String::from).into(),
+            series: bars.collect(),
+        },
+    }
+}

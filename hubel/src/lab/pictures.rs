@@ -1,0 +1,113 @@
+//! The pictures of experiments: MNIST, or a user's own.
+use std::path::Path;
+
+use super::Budget;
+use crate::data::{Options, mnist, open_with};
+use crate::random::Stream;
+use crate::{Dataset, Error, Purpose, Random, Result, Shape, Splits};
+
+/// Own pictures are brought to this side where theirs are larger: an experiment trains many networks in a minute.
+const LARGEST_SIDE: usize = 32;
+
+/// Opens a user's pictures for experiments, in any form that training takes. Files of more than 32×32 pixels are brought to that size.
+///
+/// # Errors
+/// As of [`crate::data::open`]; [`Error::DataMismatch`] where there is nothing to test with.
+pub fn open(path: &Path, listen: &(dyn Fn(usize, usize) + Sync)) -> Result<Splits> {
+    let mut options = Options::default();
+    let mut splits = open_with(path, &options, listen)?;
+    let shape = splits.train.shape();
+    let is_large = shape.height.max(shape.width) > LARGEST_SIDE;
+    if is_large && splits.train.path(0).is_some() {
+        options.shape = Some(Shape::new(LARGEST_SIDE, LARGEST_SIDE, shape.channels));
+        splits = open_with(path, &options, listen)?;
+    }
+    match splits.test {
+        Some(_) => Ok(splits),
+        None => Err(Error::DataMismatch(format!(
+            "{}: no pictures are held out to test with; an experiment needs more of them",
+            path.display()
+        ))),
+    }
+}
+
+/// The pictures that experiments draw from.
+pub(super) struct Pictures {
+    /// To train on.
+    train: Dataset,
+    /// To judge by.
+    test: Dataset,
+    /// What they are, in one line.
+    pub(super) description: String,
+}
+
+/// The pictures of one seed.
+pub(super) struct Drawn {
+    pub(super) train: Dataset,
+    pub(super) test: Dataset,
+}
+
+impl Pictures {
+    /// A user's own, or MNIST.
+    pub(super) fn of(own: Option<&Splits>) -> Result<Self> {
+        let splits = match own {
+            Some(splits) => splits.clone(),
+            None => mnist()?,
+        };
+        let test = splits.test.ok_or_else(|| {
+            Error::DataMismatch(
+                "no pictures are held out to test with; an experiment needs some".into(),
+            )
+        })?;
+        Ok(Self {
+            train: splits.train,
+            test,
+            description: splits.description,
+        })
+    }
+
+    /// What is drawn for this seed: other pictures for each, also to judge by, so that the spread over the seeds has what a smaller or larger
+    /// test would add.
+    pub(super) fn draw(&self, seed: u64, budget: Budget) -> Drawn {
+        let some = |from: &Dataset, count: usize, part| {
+            let mut order: Vec<usize> = (0..from.len()).collect();
+            stream(seed, part).shuffle(&mut order);
+            order.truncate(count);
+            from.subset(&order)
+        };
+        Drawn {
+            train: some(&self.train, budget.images, Draw::Train),
+            test: some(&self.test, budget.test_images, Draw::Test),
+        }
+    }
+
+    /// Their shape.
+    pub(super) fn shape(&self) -> Shape {
+        self.train.shape()
+    }
+
+    /// How many classes they have.
+    pub(super) fn classes(&self) -> usize {
+        self.train.classes().len()
+    }
+}
+
+/// What an experiment draws at random for a seed.
+#[derive(Clone, Copy)]
+pub(super) enum Draw {
+    /// The pictures to train on.
+    Train,
+    /// Those to judge by.
+    Test,
+    /// A new order of all pixels.
+    Pixels,
+    /// Places of things in training pictures.
+    Places,
+    /// Places of things in pictures to judge by.
+    TestPlaces,
+}
+
+/// The random numbers of one draw.
+pub(super) fn stream(seed: u64, draw: Draw) -> Stream {
+    Random::new(seed).stream(Purpose::Experiment, 0, draw as u64)
+}

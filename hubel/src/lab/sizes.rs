@@ -1,0 +1,448 @@
+//! T9: how large the output of a window that slides over an input is, and which rows are left over.
+//!
+//! Three ways to the same number are compared: the formula, the windows counted one by one, and the shape that hubel's own network has.
+use image::Rgb;
+
+use super::workbench::Workbench;
+use super::{
+    Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks,
+    Picture, Point, Series, Table,
+};
+use crate::drawing::{FAINT, INK, PAPER};
+use crate::{Drawing, Error, Network, Result, Shape};
+
+/// T9.
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "sizes",
+    title: "How large the output is",
+    items: &["T9"],
+    question: "how large is the output for an input, a kernel, a padding and a stride, and which rows are dropped?",
+    data: Data::Nothing,
+    budget: Budget {
+        seeds: 0,
+        images: 0,
+        test_images: 0,
+        epochs: 0,
+    },
+    run,
+};
+
+/// What is computed: each combination of these numbers, which stand for height and width alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// Heights of the input in pixels; 7 and 32 where there are none.
+    pub input: Vec<usize>,
+    /// Heights of the kernel; 3 and 5 where there are none.
+    pub kernel: Vec<usize>,
+    /// Rows added on each side; 0 and 2 where there are none.
+    pub padding: Vec<usize>,
+    /// Rows from one window to the next; 1, 2 and 3 where there are none.
+    pub stride: Vec<usize>,
+}
+
+/// Of more combinations there is no table.
+const MOST: usize = 200;
+/// Larger numbers are no side of a picture.
+const LARGEST: usize = 100_000;
+/// So many combinations are drawn, those first in which rows are dropped, of padded inputs of so many rows.
+const DRAWN: usize = 6;
+const DRAWN_ROWS: usize = 48;
+
+impl Windows {
+    /// Whether any of them is given.
+    pub fn are_given(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// All combinations.
+    fn settings(&self) -> Result<Vec<Setting>> {
+        let or = |given: &[usize], usual: &[usize]| match given {
+            [] => usual.to_vec(),
+            given => given.to_vec(),
+        };
+        let inputs = or(&self.input, &[7, 32]);
+        let kernels = or(&self.kernel, &[3, 5]);
+        let paddings = or(&self.padding, &[0, 2]);
+        let strides = or(&self.stride, &[1, 2, 3]);
+        let problem = |problem: String| Err(Error::Settings { problem });
+        for (name, values) in [
+            ("input", &inputs),
+            ("kernel", &kernels),
+            ("stride", &strides),
+        ] {
+            if values.contains(&0) {
+                return problem(format!("a {name} of 0 has no windows; give at least 1"));
+            }
+        }
+        let lists = [&inputs, &kernels, &paddings, &strides];
+        if let Some(large) = lists.into_iter().flatten().find(|value| **value > LARGEST) {
+            return problem(format!(
+                "{large} is larger than any side of a picture; give at most {LARGEST}"
+            ));
+        }
+        let counts = lists.map(Vec::len);
+        let count = counts
+            .iter()
+            .try_fold(1, |product: usize, count| product.checked_mul(*count));
+        if count.is_none_or(|count| count > MOST) {
+            let [inputs, kernels, paddings, strides] = counts;
+            return problem(format!(
+                "{inputs} inputs, {kernels} kernels, {paddings} paddings and {strides} strides are more than {MOST} rows of a table; give fewer"
+            ));
+        }
+        let mut settings = Vec::new();
+        for &input in &inputs {
+            for &kernel in &kernels {
+                for &padding in &paddings {
+                    settings.extend(strides.iter().map(|&stride| Setting {
+                        input,
+                        kernel,
+                        padding,
+                        stride,
+                    }));
+                }
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// One combination.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    input: usize,
+    kernel: usize,
+    padding: usize,
+    stride: usize,
+}
+
+/// What comes out for it.
+struct Outcome {
+    setting: Setting,
+    /// The formula with its numbers.
+    formula: String,
+    /// Windows counted one by one; those that lie inside the padded input.
+    counted: usize,
+    /// The size of the output where `round=floor` drops what is left over, by the network; `None` where the kernel is larger than the input.
+    floor: Option<usize>,
+    /// The same for `round=ceil`.
+    ceil: Option<usize>,
+    /// Rows of the input that no window reads, with `round=floor`.
+    dropped: usize,
+    /// Whether the network takes it without being told how to round.
+    is_taken: bool,
+}
+
+impl Setting {
+    fn padded(self) -> usize {
+        self.input + 2 * self.padding
+    }
+
+    /// The size by T9's formula, if the windows come out even.
+    fn whole(self) -> Option<usize> {
+        let span = self.padded().checked_sub(self.kernel)?;
+        (span.is_multiple_of(self.stride)).then(|| span / self.stride + 1)
+    }
+
+    fn outcome(self) -> Result<Outcome> {
+        let Self {
+            input,
+            kernel,
+            padding,
+            stride,
+        } = self;
+        let summary = |round: &str| {
+            let text = format!(
+                "conv(1, kernel={kernel}, padding={padding}, stride={stride}, round={round})"
+            );
+            Network::parse(&text)?.summary(Shape::new(input, input, 1), 2)
+        };
+        let fits = kernel <= self.padded();
+        let layer = |round: &str| match fits {
+            true => summary(round).map(|summary| summary.layers.into_iter().next()),
+            false => Ok(None),
+        };
+        let floor = layer("floor")?;
+        let value = (self.padded() as f64 - kernel as f64) / stride as f64 + 1.0;
+        let value = format!("{value:.2}");
+        let value = value.trim_end_matches('0').trim_end_matches('.');
+        Ok(Outcome {
+            setting: self,
+            formula: format!("({input} + 2·{padding} − {kernel})/{stride} + 1 = {value}"),
+            counted: self.starts().count(),
+            dropped: floor.as_ref().map_or(0, |layer| layer.dropped[0]),
+            floor: floor.map(|layer| layer.output[0]),
+            ceil: layer("ceil")?.map(|layer| layer.output[0]),
+            is_taken: summary("exact").is_ok(),
+        })
+    }
+
+    /// The rows of the padded input at which windows begin.
+    fn starts(self) -> impl Iterator<Item = usize> {
+        let rows = (0..self.padded()).step_by(self.stride);
+        rows.take_while(move |row| row + self.kernel <= self.padded())
+    }
+
+    /// `input 7, kernel 3, padding 0, stride 3`
+    fn in_words(self) -> String {
+        format!(
+            "input {}, kernel {}, padding {}, stride {}",
+            self.input, self.kernel, self.padding, self.stride
+        )
+    }
+}
+
+fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
+    let settings = bench.windows.settings()?;
+    bench.expect(1);
+    bench.begin("counting windows")?;
+    let outcomes = settings.into_iter().map(Setting::outcome);
+    let outcomes: Vec<Outcome> = outcomes.collect::<Result<_>>()?;
+    let fitting = || outcomes.iter().filter(|outcome| outcome.floor.is_some());
+    let whole = || fitting().filter(|outcome| outcome.setting.whole().is_some());
+    let uneven = || fitting().filter(|outcome| outcome.setting.whole().is_none());
+    let wrong = whole().filter(|outcome| {
+        let size = outcome.setting.whole();
+        outcome.floor != size || outcome.counted != size.unwrap_or(0)
+    });
+    let count = outcomes.len();
+    let experiment = bench.experiment;
+    Ok(Findings {
+        name: experiment.name,
+        title: experiment.title,
+        items: experiment.items,
+        question: experiment.question,
+        setup: vec![Fact {
+            name: "computed",
+            value: format!("{count} combinations, each for height and width alike"),
+        }],
+        tables: vec![table(&outcomes)],
+        charts: Vec::from_iter(chart(&outcomes)),
+        pictures: pictures(&outcomes),
+        measured: [
+            format!(
+                "For {count} combinations the formula was compared with the windows counted one by one and with the shape that the network has."
+            ),
+            format!(
+                "In {} the size is a whole number, in {} it is not, and in {} the kernel is larger than the padded input.",
+                whole().count(),
+                uneven().count(),
+                count - fitting().count()
+            ),
+        ],
+        claims: vec![
+            Claim::computed(
+                "The output has (H + 2P − F)/S + 1 rows.",
+                "whole sizes are the number of windows and the network's own shape",
+                whole().count(),
+                wrong.count(),
+            ),
+            Claim::computed(
+                "The size must come out as a whole number.",
+                "sizes that are not whole are refused, unless the network says how to round",
+                uneven().count(),
+                uneven().filter(|outcome| outcome.is_taken).count(),
+            ),
+        ],
+    })
+}
+
+fn table(outcomes: &[Outcome]) -> Table {
+    let mut table = Table::new(
+        "Size of the output",
+        vec![
+            Column::in_unit("input", "px", 0),
+            Column::in_unit("kernel", "px", 0),
+            Column::in_unit("padding", "px", 0),
+            Column::in_unit("stride", "px", 0),
+            Column::of("formula"),
+            Column::of("output"),
+            Column::of("floor"),
+            Column::of("ceil"),
+            Column::in_unit("dropped", "rows", 0),
+        ],
+    );
+    let known = |size: Option<usize>| size.map_or(Cell::Nothing, Cell::count);
+    for outcome in outcomes {
+        let Setting {
+            input,
+            kernel,
+            padding,
+            stride,
+        } = outcome.setting;
+        table.push(vec![
+            Cell::count(input),
+            Cell::count(kernel),
+            Cell::count(padding),
+            Cell::count(stride),
+            Cell::text(&*outcome.formula),
+            match (outcome.floor, outcome.setting.whole()) {
+                (None, _) => Cell::text("too small"),
+                (_, None) => Cell::text("not whole"),
+                (_, Some(size)) => Cell::count(size),
+            },
+            known(outcome.floor),
+            known(outcome.ceil),
+            known(outcome.floor.map(|_| outcome.dropped)),
+        ]);
+    }
+    table
+}
+
+/// Curves on one chart.
+const CURVES: usize = 6;
+
+/// The sizes by stride, of the first few combinations of the others; `None` where there is one stride.
+fn chart(outcomes: &[Outcome]) -> Option<Chart> {
+    let mut curves: Vec<Series> = Vec::new();
+    for outcome in outcomes {
+        let Setting {
+            input,
+            kernel,
+            padding,
+            stride,
+        } = outcome.setting;
+        let name = format!("input {input}, kernel {kernel}, padding {padding}");
+        let Some(size) = outcome.floor else { continue };
+        let point = Point::exact(stride as f64, size as f64);
+        match curves.iter().position(|curve| curve.name == name) {
+            Some(place) => curves[place].points.push(point),
+            None if curves.len() < CURVES => curves.push(Series {
+                name,
+                points: vec![point],
+            }),
+            None => {}
+        }
+    }
+    for curve in &mut curves {
+        curve.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    }
+    (curves.iter().any(|curve| curve.points.len() > 1)).then(|| Chart {
+        title: "Rows of the output by stride (round=floor)".into(),
+        y: Axis::linear("output (pixels)"),
+        marks: Marks::Lines {
+            x: Axis::linear("stride (pixels)"),
+            series: curves,
+        },
+    })
+}
+
+/// Those that are drawn: first those that drop something.
+fn pictures(outcomes: &[Outcome]) -> Vec<Picture> {
+    let drawn = outcomes
+        .iter()
+        .filter(|outcome| outcome.floor.is_some() && outcome.setting.padded() <= DRAWN_ROWS);
+    let mut drawn: Vec<&Outcome> = drawn.collect();
+    drawn.sort_by_key(|outcome| outcome.dropped == 0);
+    drawn.into_iter().take(DRAWN).map(picture).collect()
+}
+
+fn picture(outcome: &Outcome) -> Picture {
+    let setting = outcome.setting;
+    let Setting {
+        input,
+        kernel,
+        padding,
+        stride,
+    } = setting;
+    let rows = |count: usize| if count == 1 { "row" } else { "rows" };
+    let dropped = match outcome.dropped {
+        0 => "every row is read".into(),
+        count => format!("{count} {} dropped", rows(count)),
+    };
+    let output = outcome.floor.unwrap_or(0);
+    Picture {
+        name: format!("{input}-{kernel}-{padding}-{stride}"),
+        caption: format!("{}: output {output}, {dropped}", setting.in_words()),
+        drawing: drawing(outcome),
+        text: Some(in_letters(outcome)),
+    }
+}
+
+/// What a row or column of the padded input is.
+#[derive(Clone, Copy, PartialEq)]
+enum Row {
+    Padding,
+    Read,
+    Dropped,
+}
+
+fn rows(outcome: &Outcome) -> Vec<Row> {
+    let setting = outcome.setting;
+    let end = setting.padding + setting.input;
+    (0..setting.padded())
+        .map(|row| match row {
+            row if row < setting.padding || row >= end => Row::Padding,
+            row if row >= end - outcome.dropped => Row::Dropped,
+            _ => Row::Read,
+        })
+        .collect()
+}
+
+/// Windows that are drawn in letters.
+const WINDOWS: usize = 6;
+
+/// The padded input as a line, and the windows under it.
+fn in_letters(outcome: &Outcome) -> String {
+    let line = rows(outcome).into_iter().map(|row| match row {
+        Row::Padding => '·',
+        Row::Read => '■',
+        Row::Dropped => '□',
+    });
+    let mut text: String = line.collect();
+    let setting = outcome.setting;
+    let window = match setting.kernel {
+        1 => "│".to_owned(),
+        kernel => format!("├{}┤", "─".repeat(kernel - 2)),
+    };
+    for row in setting.starts().take(WINDOWS) {
+        text += &format!("\n{}{window}", " ".repeat(row));
+    }
+    if outcome.counted > WINDOWS {
+        text += &format!("\n… {} windows", outcome.counted);
+    }
+    text
+}
+
+/// The side of a drawing, in pixels, at most.
+const SIDE: usize = 336;
+/// The colours of what is read, of what is dropped, and of the first window.
+const READ: Rgb<u8> = Rgb([164, 200, 236]);
+const DROPPED: Rgb<u8> = Rgb([226, 96, 78]);
+
+/// The padded input from above: what is read, what is dropped, the first window, and the upper left corner of each.
+fn drawing(outcome: &Outcome) -> Drawing {
+    let setting = outcome.setting;
+    let cell = (SIDE / setting.padded()).clamp(6, 28);
+    let side = setting.padded() * cell + 1;
+    let mut drawing = Drawing::blank(side, side);
+    let rows = rows(outcome);
+    for (y, row) in rows.iter().enumerate() {
+        for (x, column) in rows.iter().enumerate() {
+            let colour = match [row, column] {
+                [Row::Padding, _] | [_, Row::Padding] => PAPER,
+                [Row::Dropped, _] | [_, Row::Dropped] => DROPPED,
+                _ => READ,
+            };
+            drawing.fill([y * cell, x * cell], [cell + 1; 2], FAINT);
+            drawing.fill([y * cell + 1, x * cell + 1], [cell - 1; 2], colour);
+        }
+    }
+    let dot = (cell / 4).max(2);
+    let corner = (cell - dot) / 2;
+    for y in setting.starts() {
+        for x in setting.starts() {
+            drawing.fill([y * cell + corner, x * cell + corner], [dot; 2], INK);
+        }
+    }
+    let (reach, line) = (setting.kernel * cell + 1, 3.min(cell / 2));
+    for [top, left, height, width] in [
+        [0, 0, line, reach],
+        [reach - line, 0, line, reach],
+        [0, 0, reach, line],
+        [0, reach - line, reach, line],
+    ] {
+        drawing.fill([top, left], [height, width], INK);
+    }
+    drawing
+}

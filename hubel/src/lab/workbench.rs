@@ -1,0 +1,190 @@
+//! What an experiment works with: the pictures of a seed, training and judging, and whoever listens.
+use std::ops::ControlFlow;
+
+use hubel_kernels::Cpu;
+
+use super::pictures::{Drawn, Pictures};
+use super::{Budget, Event, Experiment, Fact, Halt, Settings, Windows};
+use crate::data::Augmentation;
+use crate::train::Event as Training;
+use crate::{Dataset, Error, Model, Network, Result, TrainSettings, Trainer};
+
+/// What an experiment works with.
+pub(super) struct Workbench<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) cpu: &'a Cpu,
+    pub(super) budget: Budget,
+    pub(super) windows: &'a Windows,
+    pictures: Option<Pictures>,
+    listen: &'a mut dyn FnMut(&Event) -> ControlFlow<()>,
+    /// The run at hand, counted from 1.
+    run: usize,
+    runs: usize,
+}
+
+/// Images of one training step. Of the few pictures of an experiment more steps matter more than fewer weights' updates cost.
+const BATCH: usize = 64;
+
+impl<'a> Workbench<'a> {
+    pub(super) fn new(
+        experiment: &'a Experiment,
+        cpu: &'a Cpu,
+        settings: &'a Settings,
+        listen: &'a mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<Self> {
+        let budget = experiment.budget(settings);
+        if experiment.takes_data() && budget.seeds == 0 {
+            return Err(Error::Settings {
+                problem: "0 seeds measure nothing; give at least 2, so that there is a spread"
+                    .into(),
+            });
+        }
+        let pictures = match experiment.takes_data() {
+            true => Some(Pictures::of(settings.data.as_ref())?),
+            false => None,
+        };
+        Ok(Self {
+            experiment,
+            cpu,
+            budget,
+            windows: &settings.windows,
+            pictures,
+            listen,
+            run: 0,
+            runs: 0,
+        })
+    }
+
+    /// Says how many runs there will be.
+    pub(super) fn expect(&mut self, runs: usize) {
+        self.runs = runs;
+    }
+
+    /// The seeds, from 1 on.
+    pub(super) fn seeds(&self) -> impl Iterator<Item = u64> + use<> {
+        1..=self.budget.seeds as u64
+    }
+
+    /// The pictures that experiments draw from.
+    ///
+    /// # Panics
+    /// If the experiment needs none.
+    pub(super) fn pictures(&self) -> &Pictures {
+        let pictures = self.pictures.as_ref();
+        pictures.expect("an experiment that looks at pictures says so")
+    }
+
+    /// The pictures of a seed.
+    pub(super) fn draw(&self, seed: u64) -> Drawn {
+        self.pictures().draw(seed, self.budget)
+    }
+
+    /// How networks are trained: without augmentation, so that nothing but what is compared differs.
+    pub(super) fn training(&self, seed: u64) -> TrainSettings {
+        TrainSettings {
+            epochs: self.budget.epochs,
+            batch_size: BATCH,
+            seed,
+            augmentation: Augmentation::none(),
+            ..TrainSettings::default()
+        }
+    }
+
+    /// Begins the next run, and says what it is.
+    pub(super) fn begin(&mut self, what: &str) -> Result<(), Halt> {
+        self.run += 1;
+        self.tell(what, 0.0)
+    }
+
+    fn tell(&mut self, what: &str, share: f64) -> Result<(), Halt> {
+        let event = Event {
+            experiment: self.experiment.name,
+            run: self.run,
+            runs: self.runs,
+            what: what.to_owned(),
+            share,
+        };
+        match (self.listen)(&event) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Halt::BrokenOff),
+        }
+    }
+
+    /// One run: trains a network, given as architecture text.
+    pub(super) fn train(
+        &mut self,
+        what: &str,
+        network: &str,
+        train: &Dataset,
+        settings: TrainSettings,
+    ) -> Result<Model, Halt> {
+        self.begin(what)?;
+        let network = Network::parse(network)?;
+        let epochs = settings.epochs;
+        let mut trainer = Trainer::new(self.cpu.clone(), network, train, None, settings)?;
+        let mut broken_off = Ok(());
+        let model = trainer.run(&mut |event| {
+            if let Training::Step {
+                epoch, step, steps, ..
+            } = event
+            {
+                let done = ((epoch - 1) * steps + step) as f64;
+                broken_off = self.tell(what, done / (epochs * steps) as f64);
+            }
+            match broken_off {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        })?;
+        broken_off.map(|()| model)
+    }
+
+    /// The share of the pictures that the model classifies rightly, in percent.
+    pub(super) fn accuracy(&self, model: &Model, pictures: &Dataset) -> Result<f64, Halt> {
+        let report = model.evaluate(self.cpu, pictures)?;
+        Ok(100.0 * f64::from(report.accuracy))
+    }
+
+    /// What is the same for all runs of an experiment that trains: the data, how much of it, and on what.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let fact = |name, value| Fact { name, value };
+        let Budget {
+            seeds,
+            images,
+            test_images,
+            epochs,
+        } = self.budget;
+        let drawn = self.draw(1);
+        let (train, test) = (drawn.train.len(), drawn.test.len());
+        let drawn = match (train < images, test < test_images) {
+            (false, false) => "drawn anew for each seed",
+            _ => "all that there are, or drawn anew for each seed",
+        };
+        vec![
+            fact("data", self.pictures().description.clone()),
+            fact(
+                "pictures",
+                format!("{train} to train on and {test} to judge by, {drawn}"),
+            ),
+            fact(
+                "training",
+                format!("{epochs} epochs, {BATCH} pictures a step, AdamW, without augmentation"),
+            ),
+            fact(
+                "seeds",
+                match seeds {
+                    1 => "1".into(),
+                    _ => format!("1 to {seeds}: each decides pictures, order and first weights"),
+                },
+            ),
+            fact(
+                "machine",
+                format!(
+                    "{} threads, {}",
+                    self.cpu.threads(),
+                    self.cpu.instruction_set()
+                ),
+            ),
+        ]
+    }
+}
