@@ -117,16 +117,27 @@ fn layout(chart: &Chart, plots: &[Plot]) -> Layout {
         false => layout,
     };
     match &chart.marks {
-        Marks::Lines { x, .. } => over_numbers(layout, x),
+        Marks::Lines { x, series } => over_numbers(layout, x, series),
         Marks::Groups { groups, .. } => over_names(layout, groups.clone()),
     }
 }
 
-fn over_numbers(layout: Layout, x: &Axis) -> Layout {
+/// Along so many whole numbers each has a tick.
+const TICKS: f64 = 12.0;
+
+fn over_numbers(layout: Layout, x: &Axis, series: &[Series]) -> Layout {
     let layout = layout.with_x_label(&*x.label);
-    match x.logarithmic {
-        true => layout.with_log_x(),
-        false => layout,
+    let places = || {
+        series
+            .iter()
+            .flat_map(|series| &series.points)
+            .map(|point| point.x)
+    };
+    let are_few = places().all(|x| x.fract() == 0.0 && (0.0..=TICKS).contains(&x));
+    match (x.logarithmic, are_few) {
+        (true, _) => layout.with_log_x(),
+        (false, true) => layout.with_x_tick_step(1.0),
+        (false, false) => layout,
     }
 }
 

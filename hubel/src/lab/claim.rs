@@ -155,12 +155,12 @@ impl Claim {
         let asked = match region {
             Region::Above(0.0) => "above 0".to_owned(),
             Region::Above(bound) => format!("above {bound} {unit}"),
-            Region::Within(bound) => format!("at most {bound} {unit} from 0"),
+            Region::Within(bound) => format!("within {bound} {unit} of 0"),
         };
         let seeds = sample.values.len();
         let found = match seeds {
             0 | 1 => format!(
-                "{what} is {:.2} {unit}, and one seed has no spread; give --seeds 2 or more",
+                "{what} is {:.2} {unit}, and one seed has no spread: --seeds 2 or more decide",
                 sample.mean()
             ),
             _ => format!(
@@ -173,7 +173,7 @@ impl Claim {
         Self {
             text: text.to_owned(),
             verdict,
-            because: format!("{found}; asked is {asked}"),
+            because: format!("{found}; it holds where all of that is {asked}"),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::data::Ground;
 use crate::network::Summary;
-use crate::{Dataset, Network, Preparation, Result, Shape};
+use crate::{Dataset, Network, Preparation, Result, Shape, TrainSettings};
 
 /// T7.
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -39,6 +39,10 @@ const KERNEL: usize = 5;
 const SAME: usize = KERNEL / 2;
 /// The filters of each convolution.
 const FILTERS: [usize; 3] = [8, 16, 16];
+
+/// Behind a global average pooling gradients are small. In five epochs of 3,000 digits the usual rate of 0.002 brings the network with zeros
+/// to 70 %, this one to 91 %.
+const LEARNING_RATE: f32 = 0.01;
 
 /// The network with a padding of this mode.
 fn network(mode: usize) -> String {
@@ -168,7 +172,10 @@ fn measure(bench: &mut Workbench<'_>) -> Result<Vec<Measured>, Halt> {
         let placed = Placed::new(bench.draw(seed), seed)?;
         for (mode, measured) in modes.iter_mut().enumerate() {
             let what = format!("padding {}, seed {seed}", MODES[mode]);
-            let settings = bench.training(seed);
+            let settings = TrainSettings {
+                learning_rate: LEARNING_RATE,
+                ..bench.training(seed)
+            };
             let model = bench.train(&what, &network(mode), &placed.train, settings)?;
             let judged = [
                 (Some(&placed.train), &mut measured.train),
@@ -348,9 +355,9 @@ const STAGES: [&str; 5] = ["input", "conv", "pool", "conv", "conv"];
 
 fn size_table(bench: &Workbench<'_>, sizes: &[Vec<usize>]) -> Result<Table> {
     let mut columns = vec![Column::of("padding")];
-    columns.extend(STAGES.map(|stage| Column::in_unit(stage, "px", 0)));
+    columns.extend(STAGES.map(Column::of));
     columns.push(Column::of("multiply-adds"));
-    let mut table = Table::new("Height of the maps", columns);
+    let mut table = Table::new("Height of the maps (pixels)", columns);
     for (mode, sizes) in sizes.iter().enumerate() {
         let mut row = vec![Cell::text(MODES[mode])];
         row.extend(sizes.iter().map(|size| Cell::count(*size)));
@@ -362,15 +369,15 @@ fn size_table(bench: &Workbench<'_>, sizes: &[Vec<usize>]) -> Result<Table> {
 
 fn accuracy_table(modes: &[Measured]) -> Table {
     let mut table = Table::new(
-        "Accuracy",
+        "Accuracy on training and test pictures, and on test pictures with the thing in the middle and at the border",
         vec![
             Column::of("padding"),
-            Column::in_unit("training", "%", 1),
+            Column::in_unit("train", "%", 1),
             Column::in_unit("test", "%", 1),
             Column::in_unit("gap", "points", 1),
-            Column::in_unit("in the middle", "%", 1),
-            Column::in_unit("at the border", "%", 1),
-            Column::in_unit("lost at the border", "points", 1),
+            Column::in_unit("middle", "%", 1),
+            Column::in_unit("border", "%", 1),
+            Column::in_unit("lost", "points", 1),
         ],
     );
     let known = |sample: Sample| match sample.values.is_empty() {
@@ -427,5 +434,56 @@ fn accuracy_chart(modes: &[Measured], series: &[Shown]) -> Chart {
             groups: MODES.map(String::from).into(),
             series: bars.collect(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GROUND: Ground = Ground {
+        color: [10, 20, 30],
+        ink_side: None,
+    };
+
+    proptest! {
+        #[test]
+        fn a_thing_is_moved_as_it_is_and_touches_the_border_where_it_should(
+            [height, width] in prop::array::uniform2(3..9usize),
+            [down, across] in prop::array::uniform2(0.0..1.0f32),
+            numbers in prop::array::uniform3(0.0..1.0f32),
+        ) {
+            let shape = Shape::new(height, width, 3);
+            let blank = GROUND.color.repeat(height * width);
+            // A thing of 2×1 pixels of two colours.
+            let [top, left] = [(down * (height - 1) as f32) as usize, (across * width as f32) as usize];
+            let mut pixels = blank.clone();
+            for (row, colour) in [(top, [200; 3]), (top + 1, [10, 20, 255])] {
+                pixels[(row * width + left) * 3..][..3].copy_from_slice(&colour);
+            }
+            let thing = Extent::of(&pixels, shape, GROUND);
+            prop_assert_eq!(thing, Extent { top, left, height: 2, width: 1 });
+            for place in [Place::Anywhere, Place::Middle, Place::Border] {
+                let [top, left] = thing.put(shape, place, numbers);
+                let moved = thing.moved_to([top, left], &pixels, shape, GROUND);
+                prop_assert_eq!(Extent::of(&moved, shape, GROUND), Extent { top, left, ..thing });
+                prop_assert_eq!(&moved[(top * width + left) * 3..][..3], &[200; 3]);
+                prop_assert_eq!(&moved[((top + 1) * width + left) * 3..][..3], &[10, 20, 255]);
+                let touches = top == 0 || left == 0 || top + 2 == height || left + 1 == width;
+                prop_assert!(touches || !matches!(place, Place::Border));
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_of_nothing_stays_as_it_is() {
+        let shape = Shape::new(4, 5, 3);
+        let blank = GROUND.color.repeat(20);
+        let thing = Extent::of(&blank, shape, GROUND);
+        for place in [Place::Anywhere, Place::Middle, Place::Border] {
+            let at = thing.put(shape, place, [0.9; 3]);
+            assert_eq!(thing.moved_to(at, &blank, shape, GROUND), blank);
+        }
     }
 }

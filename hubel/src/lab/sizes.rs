@@ -212,10 +212,17 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         title: experiment.title,
         items: experiment.items,
         question: experiment.question,
-        setup: vec![Fact {
-            name: "computed",
-            value: format!("{count} combinations, each for height and width alike"),
-        }],
+        setup: vec![
+            Fact {
+                name: "computed",
+                value: format!("{count} combinations, each for height and width alike"),
+            },
+            Fact {
+                name: "drawn",
+                value: "the padded input with the first window as a frame and a dot where each window begins; red is what no window reads"
+                    .into(),
+            },
+        ],
         tables: vec![table(&outcomes)],
         charts: Vec::from_iter(chart(&outcomes)),
         pictures: pictures(&outcomes),
@@ -249,17 +256,17 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
 
 fn table(outcomes: &[Outcome]) -> Table {
     let mut table = Table::new(
-        "Size of the output",
+        "Rows of the output (columns likewise)",
         vec![
-            Column::in_unit("input", "px", 0),
-            Column::in_unit("kernel", "px", 0),
-            Column::in_unit("padding", "px", 0),
-            Column::in_unit("stride", "px", 0),
+            Column::of("input"),
+            Column::of("kernel"),
+            Column::of("padding"),
+            Column::of("stride"),
             Column::of("formula"),
             Column::of("output"),
             Column::of("floor"),
             Column::of("ceil"),
-            Column::in_unit("dropped", "rows", 0),
+            Column::of("dropped"),
         ],
     );
     let known = |size: Option<usize>| size.map_or(Cell::Nothing, Cell::count);
@@ -445,4 +452,81 @@ fn drawing(outcome: &Outcome) -> Drawing {
         drawing.fill([top, left], [height, width], INK);
     }
     drawing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The formula, the windows counted one by one, and the network's shape are one number, and what is dropped is what is left of
+        /// the input behind the last window.
+        #[test]
+        fn three_ways_lead_to_one_size(
+            input in 1..40usize,
+            kernel in 1..12usize,
+            padding in 0..6usize,
+            stride in 1..6usize,
+        ) {
+            let setting = Setting { input, kernel, padding, stride };
+            let outcome = setting.outcome().expect("it is computed");
+            let fits = kernel <= setting.padded();
+            prop_assert_eq!(outcome.floor, fits.then_some(outcome.counted));
+            prop_assert_eq!(outcome.is_taken, setting.whole().is_some());
+            if let Some(size) = setting.whole() {
+                prop_assert_eq!((outcome.counted, outcome.dropped), (size, 0));
+            }
+            let end = setting.starts().last().map_or(0, |row| row + kernel);
+            let left_over = (input + padding).saturating_sub(end);
+            prop_assert_eq!(outcome.dropped, if fits { left_over } else { 0 });
+        }
+    }
+
+    #[test]
+    fn what_no_window_reads_is_seen() {
+        let setting = Setting {
+            input: 7,
+            kernel: 3,
+            padding: 0,
+            stride: 3,
+        };
+        let outcome = setting.outcome().expect("it is computed");
+        assert_eq!(in_letters(&outcome), "■■■■■■□\n├─┤\n   ├─┤");
+        assert_eq!(outcome.formula, "(7 + 2·0 − 3)/3 + 1 = 2.33");
+        let picture = picture(&outcome);
+        assert_eq!(
+            picture.caption,
+            "input 7, kernel 3, padding 0, stride 3: output 2, 1 row dropped"
+        );
+        let pixels = picture.drawing.pixels().chunks_exact(3);
+        // A cell in the last row and column each, less one that both have.
+        assert_eq!(
+            pixels.filter(|pixel| *pixel == DROPPED.0).count(),
+            13 * 27 * 27
+        );
+    }
+
+    #[test]
+    fn numbers_without_a_meaning_are_refused() {
+        let problem = |windows: Windows| match windows.settings() {
+            Err(Error::Settings { problem }) => problem,
+            _ => panic!("{windows:?} is accepted"),
+        };
+        let stride = problem(Windows {
+            stride: vec![0],
+            ..Windows::default()
+        });
+        assert!(stride.contains("a stride of 0"), "{stride}");
+        let input = problem(Windows {
+            input: vec![usize::MAX],
+            ..Windows::default()
+        });
+        assert!(input.contains("larger than any side"), "{input}");
+        let many = problem(Windows {
+            input: (1..100).collect(),
+            ..Windows::default()
+        });
+        assert!(many.contains("give fewer"), "{many}");
+    }
 }

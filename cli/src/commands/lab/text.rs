@@ -91,12 +91,12 @@ fn of_table(table: &Table, columns: usize) -> String {
         }
     }
     let width = widths.iter().map(|width| width + GAP).sum::<usize>();
-    let mut text = format!("{}\n", table.title);
+    let mut text = hanging("", &table.title, columns);
     if width > columns + GAP {
         for row in &rows {
-            text += &format!("{}\n", row[0]);
-            for (head, cell) in heads.iter().zip(row).skip(1) {
-                text += &format!("  {head}: {cell}\n");
+            for (place, (head, cell)) in heads.iter().zip(row).enumerate() {
+                let indent = if place == 0 { "" } else { "  " };
+                text += &format!("{indent}{head}: {cell}\n");
             }
         }
         return text;
@@ -212,7 +212,7 @@ mod tests {
         );
         assert_eq!(
             of_table(&table(), 16),
-            "Accuracy\nCNN\n  test (%): 91.0 ± 1.4\ndense\n  test (%): –\n"
+            "Accuracy\nnetwork: CNN\n  test (%): 91.0 ± 1.4\nnetwork: dense\n  test (%): –\n"
         );
     }
 
