@@ -37,7 +37,7 @@ use crate::nearest::nearest;
 use crate::{Error, Result, Splits};
 
 pub use self::chart::{Axis, Chart, Marks, Point, Series};
-pub use self::claim::{Claim, Interval, Region, Sample, Verdict};
+pub use self::claim::{Claim, Interval, Numbers, Region, Sample, Verdict};
 pub use self::findings::{Cell, Column, Fact, Findings, Picture, Table};
 pub use self::pictures::open;
 pub use self::sizes::Windows;
@@ -79,10 +79,15 @@ pub struct Budget {
     pub seeds: usize,
     /// Pictures to train on, drawn from the data for each seed.
     pub images: usize,
-    /// Pictures to judge by, likewise.
-    pub test_images: usize,
     /// Passes over the pictures.
     pub epochs: usize,
+}
+
+impl Budget {
+    /// Pictures to judge by, drawn from others: half as many.
+    pub fn test_images(&self) -> usize {
+        self.images.div_ceil(2)
+    }
 }
 
 /// What a user may set.
@@ -162,7 +167,6 @@ impl Experiment {
             seeds: settings.seeds.unwrap_or(usual.seeds),
             images: settings.images.unwrap_or(usual.images),
             epochs: settings.epochs.unwrap_or(usual.epochs),
-            ..usual
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct Lab {
     /// How often all is repeated, with other pictures and first weights each time [default: the experiment's]
     #[arg(long, requires = "name", value_parser = at_least_1)]
     pub(crate) seeds: Option<usize>,
-    /// Pictures to train on, drawn for each seed [default: the experiment's]
+    /// Pictures to train on, drawn for each seed; half as many are judged by [default: the experiment's]
     #[arg(long, requires = "name", value_parser = at_least_1)]
     pub(crate) images: Option<usize>,
     /// Passes over them [default: the experiment's]

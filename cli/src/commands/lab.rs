@@ -41,7 +41,9 @@ pub(crate) fn run(arguments: &Lab, console: &Console) -> Outcome {
             break;
         };
         if !arguments.json {
-            console::print(&text::of_findings(&findings, console::columns()))?;
+            let apart = if all.is_empty() { "" } else { "\n\n" };
+            let text = text::of_findings(&findings, console::columns());
+            console::print(&format!("{apart}{text}"))?;
         }
         all.push(findings);
     }

@@ -80,7 +80,8 @@ mod tests {
         assert_eq!(moved.labels(), [1]);
         let floats: Vec<f32> = (0..12u8).map(f32::from).collect();
         let floats = Dataset::from_arrays(&floats, shape, &[0, 1])?;
-        let Sample::Floats(moved) = floats.rearranged(&order)?.sample(1)? else {
+        let moved = floats.rearranged(&order)?;
+        let Sample::Floats(moved) = moved.sample(1)? else {
             panic!("floats stay floats");
         };
         assert_eq!(moved, [10.0, 11.0, 6.0, 7.0, 8.0, 9.0]);

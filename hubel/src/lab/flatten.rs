@@ -3,8 +3,8 @@
 use super::pictures::{Draw, Drawn, stream};
 use super::workbench::Workbench;
 use super::{
-    Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Findings, Halt, Marks, Region,
-    Sample, Series, Table,
+    Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks,
+    Region, Sample, Series, Table,
 };
 use crate::{Network, Result};
 
@@ -18,7 +18,6 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     budget: Budget {
         seeds: 5,
         images: 4000,
-        test_images: 2000,
         epochs: 4,
     },
     run,
@@ -52,7 +51,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         title: experiment.title,
         items: experiment.items,
         question: experiment.question,
-        setup: bench.facts(),
+        setup: setup(bench),
         tables: vec![table(bench, &accuracies)?],
         charts: vec![chart(&accuracies)],
         pictures: Vec::new(),
@@ -91,6 +90,15 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
             ),
         ],
     })
+}
+
+/// What was run, with the networks.
+fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
+    let networks = NETWORKS.iter().map(|(name, text)| Fact {
+        name,
+        value: (*text).into(),
+    });
+    networks.chain(bench.facts()).collect()
 }
 
 /// The accuracies on the test pictures, in percent, by network and order.

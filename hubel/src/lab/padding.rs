@@ -6,7 +6,7 @@
 use super::pictures::{Draw, Drawn, stream};
 use super::workbench::Workbench;
 use super::{
-    Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Findings, Halt, Marks, Point,
+    Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks, Point,
     Region, Sample, Series, Table,
 };
 use crate::data::Ground;
@@ -23,7 +23,6 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     budget: Budget {
         seeds: 4,
         images: 3000,
-        test_images: 1500,
         epochs: 5,
     },
     run,
@@ -103,7 +102,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         title: experiment.title,
         items: experiment.items,
         question: experiment.question,
-        setup: bench.facts(),
+        setup: setup(bench),
         tables: vec![size_table(bench, &sizes)?, accuracy_table(&modes)],
         charts,
         pictures: Vec::new(),
@@ -127,6 +126,15 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         ],
         claims: claims(&sizes, &modes, knows_places),
     })
+}
+
+/// What was run, with the network.
+fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
+    let networks = [VALID, ZEROS].map(|mode| Fact {
+        name: MODES[mode],
+        value: network(mode),
+    });
+    networks.into_iter().chain(bench.facts()).collect()
 }
 
 fn claims(sizes: &[Vec<usize>], modes: &[Measured], knows_places: bool) -> Vec<Claim> {

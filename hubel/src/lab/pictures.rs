@@ -77,7 +77,7 @@ impl Pictures {
         };
         Drawn {
             train: some(&self.train, budget.images, Draw::Train),
-            test: some(&self.test, budget.test_images, Draw::Test),
+            test: some(&self.test, budget.test_images(), Draw::Test),
         }
     }
 

@@ -21,7 +21,6 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     budget: Budget {
         seeds: 0,
         images: 0,
-        test_images: 0,
         epochs: 0,
     },
     run,

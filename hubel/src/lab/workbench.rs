@@ -151,12 +151,11 @@ impl<'a> Workbench<'a> {
         let Budget {
             seeds,
             images,
-            test_images,
             epochs,
         } = self.budget;
         let drawn = self.draw(1);
         let (train, test) = (drawn.train.len(), drawn.test.len());
-        let drawn = match (train < images, test < test_images) {
+        let drawn = match (train < images, test < self.budget.test_images()) {
             (false, false) => "drawn anew for each seed",
             _ => "all that there are, or drawn anew for each seed",
         };

@@ -28,8 +28,10 @@ pub(super) fn of_findings(findings: &Findings, columns: usize) -> String {
         findings.question
     );
     let mut text = hanging("", &heading, columns) + "\n";
+    let names = findings.setup.iter().map(|fact| fact.name.chars().count());
+    let longest = names.max().unwrap_or(0);
     for fact in &findings.setup {
-        text += &hanging(&format!("{:<12}", fact.name), &fact.value, columns);
+        text += &hanging(&format!("{:<longest$}  ", fact.name), &fact.value, columns);
     }
     for table in &findings.tables {
         text += &format!("\n{}", of_table(table, columns));
