@@ -221,8 +221,11 @@ impl Experiment {
         }
     }
 
-    /// Refuses settings that would do nothing.
-    fn check(&self, settings: &Settings) -> Result<()> {
+    /// Refuses settings that would do nothing, as [`Experiment::run`] does before it begins.
+    ///
+    /// # Errors
+    /// [`Error::Settings`]
+    pub fn check(&self, settings: &Settings) -> Result<()> {
         let of_training = [
             ("data", settings.data.is_some()),
             ("seeds", settings.seeds.is_some()),

@@ -29,15 +29,22 @@ pub(crate) fn run(arguments: &Lab, console: &Console) -> Outcome {
         name => vec![lab::find(name)?],
     };
     let settings = settings(arguments, &experiments, console)?;
+    // Each with what it can use of settings that are meant for all.
+    let with_settings = experiments.iter().map(|experiment| match name == ALL {
+        true => experiment.usable(&settings),
+        false => settings.clone(),
+    });
+    let with_settings: Vec<Settings> = with_settings.collect();
+    for (experiment, settings) in experiments.iter().zip(&with_settings) {
+        experiment.check(settings)?;
+    }
+    // Not after a minute of work.
+    page::make_folder(&arguments.out)?;
     let cpu = arguments.processor.cpu();
     let interruption = Interruption::listen()?;
     let mut all = Vec::new();
-    for experiment in &experiments {
-        let settings = match name == ALL {
-            true => experiment.usable(&settings),
-            false => settings.clone(),
-        };
-        let Some(findings) = carry_out(experiment, &cpu, &settings, console, &interruption)? else {
+    for (experiment, settings) in experiments.iter().zip(&with_settings) {
+        let Some(findings) = carry_out(experiment, &cpu, settings, console, &interruption)? else {
             break;
         };
         if !arguments.json {

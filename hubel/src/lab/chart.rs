@@ -25,7 +25,7 @@ pub struct Axis {
 
 /// What stands over the horizontal axis.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Marks {
     /// Lines over numbers.
     Lines {

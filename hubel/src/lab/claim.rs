@@ -168,7 +168,7 @@ impl Claim {
         let asked = match region {
             Region::Above(0.0) => "above 0".to_owned(),
             Region::Above(bound) => format!("above {bound} {unit}"),
-            Region::Within(bound) => format!("within {bound} {unit} of 0"),
+            Region::Within(bound) => format!("between -{bound} and {bound} {unit}"),
         };
         let seeds = sample.values.len();
         let found = match seeds {

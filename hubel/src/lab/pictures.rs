@@ -9,12 +9,19 @@ use crate::{Dataset, Error, Purpose, Random, Result, Shape, Splits};
 /// Own pictures are brought to this side where theirs are larger: an experiment trains many networks in a minute.
 const LARGEST_SIDE: usize = 32;
 
+/// Where the data has no part to judge by, this share is held out: experiments judge by half as many pictures as they train on.
+const HELD_OUT: f64 = 1.0 / 3.0;
+
 /// Opens a user's pictures for experiments, in any form that training takes. Files of more than 32×32 pixels are brought to that size.
 ///
 /// # Errors
-/// As of [`crate::data::open`]; [`Error::DataMismatch`] where there is nothing to test with.
+/// As of [`crate::data::open`]; [`Error::DataMismatch`] where there is nothing to judge by.
 pub fn open(path: &Path, listen: &(dyn Fn(usize, usize) + Sync)) -> Result<Splits> {
-    let mut options = Options::default();
+    let mut options = Options {
+        validation: 0.0,
+        test: HELD_OUT,
+        ..Options::default()
+    };
     let mut splits = open_with(path, &options, listen)?;
     let shape = splits.train.shape();
     let is_large = shape.height.max(shape.width) > LARGEST_SIDE;
@@ -22,13 +29,19 @@ pub fn open(path: &Path, listen: &(dyn Fn(usize, usize) + Sync)) -> Result<Split
         options.shape = Some(Shape::new(LARGEST_SIDE, LARGEST_SIDE, shape.channels));
         splits = open_with(path, &options, listen)?;
     }
-    match splits.test {
-        Some(_) => Ok(splits),
-        None => Err(Error::DataMismatch(format!(
-            "{}: no pictures are held out to test with; an experiment needs more of them",
-            path.display()
-        ))),
-    }
+    judges(&splits).map(|_| splits)
+}
+
+/// What to judge by: the larger of both parts that are not trained on, since an experiment makes no choice by either.
+fn judges(splits: &Splits) -> Result<Dataset> {
+    let parts = [&splits.test, &splits.validation].into_iter().flatten();
+    let largest = parts.max_by_key(|part| part.len()).cloned();
+    largest.ok_or_else(|| {
+        Error::DataMismatch(format!(
+            "{}: no pictures are held out to judge by; an experiment needs more of them",
+            splits.train.name()
+        ))
+    })
 }
 
 /// The pictures that experiments draw from.
@@ -54,11 +67,7 @@ impl Pictures {
             Some(splits) => splits.clone(),
             None => mnist()?,
         };
-        let test = splits.test.ok_or_else(|| {
-            Error::DataMismatch(
-                "no pictures are held out to test with; an experiment needs some".into(),
-            )
-        })?;
+        let test = judges(&splits)?;
         Ok(Self {
             train: splits.train,
             test,

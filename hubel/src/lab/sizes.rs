@@ -205,6 +205,10 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         outcome.floor != size || outcome.counted != size.unwrap_or(0)
     });
     let count = outcomes.len();
+    let combinations = match count {
+        1 => "1 combination".to_owned(),
+        count => format!("{count} combinations"),
+    };
     let experiment = bench.experiment;
     Ok(Findings {
         name: experiment.name,
@@ -214,7 +218,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         setup: vec![
             Fact {
                 name: "computed",
-                value: format!("{count} combinations, each for height and width alike"),
+                value: format!("{combinations}, each for height and width alike"),
             },
             Fact {
                 name: "drawn",
@@ -227,7 +231,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         pictures: pictures(&outcomes),
         measured: [
             format!(
-                "For {count} combinations the formula was compared with the windows counted one by one and with the shape that the network has."
+                "For {combinations} the formula was compared with the windows counted one by one and with the shape that the network has."
             ),
             format!(
                 "In {} the size is a whole number, in {} it is not, and in {} the kernel is larger than the padded input.",

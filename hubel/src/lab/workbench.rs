@@ -142,7 +142,10 @@ impl<'a> Workbench<'a> {
     /// The share of the pictures that the model classifies rightly, in percent.
     pub(super) fn accuracy(&self, model: &Model, pictures: &Dataset) -> Result<f64, Halt> {
         let report = model.evaluate(self.cpu, pictures)?;
-        Ok(100.0 * f64::from(report.accuracy))
+        let correct: usize = (0..report.confusion.len())
+            .map(|class| report.confusion[class][class])
+            .sum();
+        Ok(100.0 * correct as f64 / report.count as f64)
     }
 
     /// What is the same for all runs of an experiment that trains: the data, how much of it, and on what.

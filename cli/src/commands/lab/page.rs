@@ -56,14 +56,17 @@ struct Figure {
     content: String,
 }
 
-/// Writes the page into the folder, which is made if need be, with each plot and each picture as a file beside it. Returns the paths, the
-/// page's first.
-pub(super) fn write(folder: &Path, name: &str, all: &[Findings]) -> Result<Vec<PathBuf>, Error> {
+/// Makes the folder for the page, if need be.
+pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|source| Error::Io {
         action: "create",
         path: folder.to_owned(),
         source,
-    })?;
+    })
+}
+
+/// Writes the page into the folder, with each plot and each picture as a file beside it. Returns the paths, the page's first.
+pub(super) fn write(folder: &Path, name: &str, all: &[Findings]) -> Result<Vec<PathBuf>, Error> {
     let path = folder.join(format!("{name}.html"));
     let page = Page {
         command: "lab",
