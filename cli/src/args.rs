@@ -32,6 +32,7 @@ Examples:
   hubel predict runs/mnist-cnn photo.jpg        what is in this picture?
   hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
+  hubel lab flatten                             does it matter which pixels are neighbours? an experiment
   hubel bench                                   how fast is this machine, and what to expect
 
 `hubel COMMAND --help` has every flag, with examples.

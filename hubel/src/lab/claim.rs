@@ -37,16 +37,18 @@ impl Sample {
     }
 
     /// Where the mean over endlessly many seeds lies, with 95 % confidence: mean ± t·deviation/√n, with the quantile t of Student's
-    /// distribution for n − 1 degrees of freedom. All numbers where there are fewer than two values.
+    /// distribution for n − 1 degrees of freedom. All numbers where there are fewer than two values, or all are the same: then the spread is not
+    /// known, as of accuracies that a few pictures decide.
     pub fn interval(&self) -> Interval {
         let count = self.values.len();
-        if count < 2 {
+        let deviation = self.deviation();
+        if count < 2 || deviation == 0.0 {
             return Interval {
                 low: f64::NEG_INFINITY,
                 high: f64::INFINITY,
             };
         }
-        let reach = student(count - 1) * self.deviation() / (count as f64).sqrt();
+        let reach = student(count - 1) * deviation / (count as f64).sqrt();
         Interval {
             low: self.mean() - reach,
             high: self.mean() + reach,
@@ -110,7 +112,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// The rule of all experiments. A claim is that a number lies in a region. It holds where all of the 95 % interval of that number lies
-    /// in the region, it does not hold where all of it lies outside, and else it is undecided. One seed has no interval and decides nothing.
+    /// in the region, it does not hold where all of it lies outside, and else it is undecided. One seed, and seeds that all measure the same,
+    /// have no spread and decide nothing.
     pub fn of(interval: Interval, region: Region) -> Self {
         let Interval { low, high } = interval;
         let (inside, outside) = match region {
@@ -174,6 +177,10 @@ impl Claim {
         let found = match seeds {
             0 | 1 => format!(
                 "{what} is {:.2} {unit}, and one seed has no spread: --seeds 2 or more decide",
+                sample.mean()
+            ),
+            _ if sample.deviation() == 0.0 => format!(
+                "{what} is {:.2} {unit} with every seed, so that its spread is not known: more pictures decide",
                 sample.mean()
             ),
             _ => format!(
@@ -248,7 +255,7 @@ mod tests {
         assert_eq!(verdict(&[1.0, 1.1, 0.9], more), Verdict::Holds);
         assert_eq!(verdict(&[-1.0, -1.1, -0.9], more), Verdict::DoesNotHold);
         assert_eq!(verdict(&[-1.0, 1.1, 0.9], more), Verdict::Undecided);
-        assert_eq!(verdict(&[0.0, 0.0, 0.0], more), Verdict::DoesNotHold);
+        assert_eq!(verdict(&[0.0, 0.0, 0.0], more), Verdict::Undecided);
         let none = Region::Within(0.5);
         assert_eq!(verdict(&[0.1, -0.1, 0.0], none), Verdict::Holds);
         assert_eq!(verdict(&[-1.0, -1.1, -0.9], none), Verdict::DoesNotHold);

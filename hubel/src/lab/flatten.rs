@@ -45,16 +45,10 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     let accuracies = measure(bench)?;
     let [dense, cnn] = &accuracies;
     let lost = |network: &[Sample; 2]| network[AS_THEY_ARE].minus(&network[SHUFFLED]);
-    let experiment = bench.experiment;
     Ok(Findings {
-        name: experiment.name,
-        title: experiment.title,
-        items: experiment.items,
-        question: experiment.question,
         setup: setup(bench),
         tables: vec![table(bench, &accuracies)?],
         charts: vec![chart(&accuracies)],
-        pictures: Vec::new(),
         measured: [
             "A dense network and a CNN were trained and tested on pictures as they are, and on the same pictures with all pixels put into one new order."
                 .into(),
@@ -89,6 +83,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 Region::Above(0.0),
             ),
         ],
+        ..bench.findings()
     })
 }
 

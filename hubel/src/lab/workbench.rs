@@ -4,15 +4,15 @@ use std::ops::ControlFlow;
 use hubel_kernels::Cpu;
 
 use super::pictures::{Drawn, Pictures};
-use super::{Budget, Event, Experiment, Fact, Halt, Settings, Windows};
+use super::{Budget, Event, Experiment, Fact, Findings, Halt, Settings, Windows};
 use crate::data::Augmentation;
 use crate::train::Event as Training;
 use crate::{Dataset, Error, Model, Network, Result, TrainSettings, Trainer};
 
 /// What an experiment works with.
 pub(super) struct Workbench<'a> {
-    pub(super) experiment: &'a Experiment,
-    pub(super) cpu: &'a Cpu,
+    experiment: &'a Experiment,
+    cpu: &'a Cpu,
     pub(super) budget: Budget,
     pub(super) windows: &'a Windows,
     pictures: Option<Pictures>,
@@ -146,6 +146,26 @@ impl<'a> Workbench<'a> {
             .map(|class| report.confusion[class][class])
             .sum();
         Ok(100.0 * correct as f64 / report.count as f64)
+    }
+
+    /// What every experiment's findings begin with: what it is, and what is the same for all of its runs.
+    pub(super) fn findings(&self) -> Findings {
+        let experiment = self.experiment;
+        Findings {
+            name: experiment.name,
+            title: experiment.title,
+            items: experiment.items,
+            question: experiment.question,
+            setup: match experiment.takes_data() {
+                true => self.facts(),
+                false => Vec::new(),
+            },
+            tables: Vec::new(),
+            charts: Vec::new(),
+            pictures: Vec::new(),
+            measured: Default::default(),
+            claims: Vec::new(),
+        }
     }
 
     /// What is the same for all runs of an experiment that trains: the data, how much of it, and on what.
