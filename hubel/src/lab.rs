@@ -221,7 +221,7 @@ impl Experiment {
         }
     }
 
-    /// Refuses settings that would do nothing, as [`Experiment::run`] does before it begins.
+    /// Refuses settings that would do nothing or make no sense, as [`Experiment::run`] does before it begins.
     ///
     /// # Errors
     /// [`Error::Settings`]
@@ -244,7 +244,7 @@ impl Experiment {
             );
             return Err(Error::Settings { problem });
         }
-        Ok(())
+        settings.windows.check()
     }
 }
 

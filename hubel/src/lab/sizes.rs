@@ -49,6 +49,11 @@ impl Windows {
         *self != Self::default()
     }
 
+    /// Refuses numbers that no window has, and more combinations than a table shows.
+    pub(super) fn check(&self) -> Result<()> {
+        self.settings().map(drop)
+    }
+
     /// All combinations.
     fn settings(&self) -> Result<Vec<Setting>> {
         let or = |given: &[usize], usual: &[usize]| match given {
