@@ -58,7 +58,7 @@ fn short(value: f64) -> String {
     let size = value.abs();
     match size {
         0.0 => "0".into(),
-        _ if size >= 1e6 || size < 1e-3 => format!("{value:.1e}"),
+        _ if !(1e-3..1e6).contains(&size) => format!("{value:.1e}"),
         _ if value.fract() == 0.0 => format!("{value}"),
         _ if size >= 100.0 => format!("{value:.0}"),
         _ if size >= 1.0 => format!("{value:.1}"),
