@@ -228,6 +228,6 @@ mod tests {
             hanging("holds  ", "one two three", 18),
             "holds  one two\n       three\n"
         );
-        assert_eq!(hanging("", "one two", 3), "one\n  two\n");
+        assert_eq!(hanging("", "one two", 3), "one\ntwo\n");
     }
 }
