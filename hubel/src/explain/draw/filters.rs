@@ -3,7 +3,7 @@ use super::scale::{Scale, largest};
 use super::tiles::{self, Legend, MOST_PIXELS, Tile};
 use crate::drawing::lettering::{HEIGHT as LINE, width};
 use crate::drawing::{Drawing, FAINT};
-use crate::explain::Explainer;
+use crate::explain::{Explainer, Kernel};
 use crate::network::Operation;
 use crate::{Error, Result, Shape};
 
@@ -39,30 +39,36 @@ impl Weights<'_> {
     }
 }
 
+impl<'a> Weights<'a> {
+    fn of(explainer: &'a Explainer, node: usize) -> Result<Self> {
+        let nodes = explainer.nodes();
+        let Operation::Conv(settings) = &nodes[node].operation else {
+            return Err(Error::Settings {
+                problem: format!(
+                    "layer `{}` is no convolution: it has no filters",
+                    nodes[node].name
+                ),
+            });
+        };
+        let values = explainer.weights(node).expect("a convolution has weights");
+        let taps = settings.kernel[0] * settings.kernel[1];
+        Ok(Self {
+            values,
+            kernel: settings.kernel,
+            depth: values.len() / (taps * settings.filters),
+            filters: settings.filters,
+        })
+    }
+}
+
 /// Draws the filters of a convolution.
 ///
 /// # Errors
 /// Where the node is no convolution.
 pub fn filters(explainer: &Explainer, node: usize) -> Result<Filters> {
-    let nodes = explainer.nodes();
-    let Operation::Conv(settings) = &nodes[node].operation else {
-        return Err(Error::Settings {
-            problem: format!(
-                "layer `{}` is no convolution: it has no filters",
-                nodes[node].name
-            ),
-        });
-    };
-    let values = explainer.weights(node).expect("a convolution has weights");
-    let taps = settings.kernel[0] * settings.kernel[1];
-    let weights = Weights {
-        values,
-        kernel: settings.kernel,
-        depth: values.len() / (taps * settings.filters),
-        filters: settings.filters,
-    };
-    let most = largest(values);
-    let reads_image = nodes[node].inputs == [0];
+    let weights = Weights::of(explainer, node)?;
+    let most = largest(weights.values);
+    let reads_image = explainer.nodes()[node].inputs == [0];
     let (tiles, legend) = match weights.depth {
         3 if reads_image => (coloured(&weights, most), Legend::Colours(most)),
         1 => (grey(&weights, most), Legend::Shared(Scale::Signed(most))),
@@ -76,8 +82,43 @@ pub fn filters(explainer: &Explainer, node: usize) -> Result<Filters> {
         drawing,
         tiles,
         legend,
-        count: settings.filters,
+        count: weights.filters,
     })
+}
+
+/// One filter of a convolution: a picture for each of its input channels, on one scale.
+///
+/// # Errors
+/// Where the node is no convolution.
+///
+/// # Panics
+/// If there is no such filter.
+pub fn filter(explainer: &Explainer, node: usize, filter: usize) -> Result<Drawing> {
+    let weights = Weights::of(explainer, node)?;
+    let planes = (0..weights.depth).map(|channel| weights.plane(filter, channel));
+    planes_side_by_side(&planes.collect::<Vec<_>>(), weights.kernel)
+}
+
+/// A filter made by hand, likewise.
+pub fn kernel(kernel: &Kernel) -> Drawing {
+    let plane = |channel: usize| -> Vec<f32> {
+        let weights = kernel.weights.iter().skip(channel);
+        weights.step_by(kernel.channels).copied().collect()
+    };
+    let planes: Vec<Vec<f32>> = (0..kernel.channels).map(plane).collect();
+    planes_side_by_side(&planes, [kernel.height, kernel.width])
+        .expect("a drawing of three planes of 64×64 is not too large")
+}
+
+fn planes_side_by_side(planes: &[Vec<f32>], size: [usize; 2]) -> Result<Drawing> {
+    let most = planes
+        .iter()
+        .map(|plane| largest(plane))
+        .fold(0.0, f32::max);
+    let scale = Scale::Signed(most);
+    let tiles = planes.iter().enumerate();
+    let tiles = tiles.map(|(channel, plane)| Tile::new(channel, plane, size, scale));
+    tiles::sheet(&tiles.collect::<Vec<_>>(), Legend::Shared(scale))
 }
 
 fn grey(weights: &Weights, most: f32) -> Vec<Tile> {
