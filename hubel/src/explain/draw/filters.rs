@@ -19,6 +19,20 @@ pub struct Filters {
     pub legend: Legend,
     /// How many filters there are; the drawing shows fewer where it would be too large.
     pub count: usize,
+    /// Pixels between the rows of filters.
+    row: usize,
+}
+
+impl Filters {
+    /// The upper part of the drawing, with so many rows of filters where each filter is a row.
+    pub fn first(&self, count: usize) -> Drawing {
+        let shape = self.drawing.shape();
+        let height = shape.height.min(LINE + count * self.row);
+        let mut drawing = Drawing::blank(shape.width, height);
+        let part = Shape::new(height, shape.width, 3);
+        drawing.put((0, 0), &self.drawing.pixels()[..part.len()], part, 1);
+        drawing
+    }
 }
 
 /// The weights of a convolution.
@@ -74,15 +88,16 @@ pub fn filters(explainer: &Explainer, node: usize) -> Result<Filters> {
         1 => (grey(&weights, most), Legend::Shared(Scale::Signed(most))),
         _ => (Vec::new(), Legend::Shared(Scale::Signed(most))),
     };
-    let drawing = match tiles.is_empty() {
+    let (drawing, row) = match tiles.is_empty() {
         true => table(&weights, legend, Scale::Signed(most)),
-        false => tiles::sheet(&tiles, legend)?,
+        false => (tiles::sheet(&tiles, legend)?, 0),
     };
     Ok(Filters {
         drawing,
         tiles,
         legend,
         count: weights.filters,
+        row,
     })
 }
 
@@ -163,12 +178,15 @@ const MARGIN: usize = 48;
 /// A filter's plane is enlarged up to so many times.
 const LARGEST_FACTOR: usize = 12;
 
-/// A row for each filter and a column for each of its input channels.
-fn table(weights: &Weights, legend: Legend, scale: Scale) -> Drawing {
+/// What is between the planes of a table; 0 is nearly as light as paper.
+const BETWEEN: u8 = 205;
+
+/// A row for each filter and a column for each of its input channels, and how far rows are apart.
+fn table(weights: &Weights, legend: Legend, scale: Scale) -> (Drawing, usize) {
     let [kernel_height, kernel_width] = weights.kernel;
-    let longest = (weights.filters * kernel_height).max(weights.depth * kernel_width);
+    let longest = (weights.filters * (kernel_height + 1)).max(weights.depth * (kernel_width + 1));
     let factor = (TABLE / longest).clamp(1, LARGEST_FACTOR);
-    let gap = usize::from(factor > 1) * (factor / 4).max(1);
+    let gap = factor.min(4);
     let (down, across) = (kernel_height * factor + gap, kernel_width * factor + gap);
     let width_of_all = (MARGIN + weights.depth * across).max(tiles::legend_width(legend));
     let rows = weights
@@ -176,6 +194,8 @@ fn table(weights: &Weights, legend: Legend, scale: Scale) -> Drawing {
         .min(MOST_PIXELS / (width_of_all * down))
         .max(1);
     let mut drawing = Drawing::blank(width_of_all, LINE + rows * down + 4 + LINE);
+    let ground = Shape::new(rows * down - gap, weights.depth * across - gap, 1);
+    drawing.put((MARGIN, LINE), &vec![BETWEEN; ground.len()], ground, 1);
     for filter in 0..rows {
         for channel in 0..weights.depth {
             let tile = Tile::new(0, &weights.plane(filter, channel), weights.kernel, scale);
@@ -204,5 +224,5 @@ fn table(weights: &Weights, legend: Legend, scale: Scale) -> Drawing {
         );
     }
     tiles::write_legend(&mut drawing, (4, LINE + rows * down + 4), legend);
-    drawing
+    (drawing, down)
 }
