@@ -372,8 +372,10 @@ fn what_is_wrong_is_said_with_the_way_out() {
             &[model, "lines.png", "--class", "cat", "--against", "cat"],
             "name another one",
         ),
-        (&[model, "lines.png", "--out", "file"], "cannot create file"),
-        (&[model], "a model and a picture are needed"),
+        (
+            &[model, "lines.png", "--out", "file"],
+            "file is a file; name another folder",
+        ),
         (
             &["lines.png", "--kernel", "[[1,2],[3]]"],
             "rows differ in length",
@@ -395,6 +397,17 @@ fn what_is_wrong_is_said_with_the_way_out() {
         &[model, "lines.png", "--layer", "0", "--at", "1,2"],
         &[model, "lines.png", "--backward"],
         &["lines.png", "--kernel", "edge", "--layer", "0"],
+        &[
+            model,
+            "lines.png",
+            "--layer",
+            "0",
+            "--filter",
+            "1",
+            "--method",
+            "all",
+        ],
+        &[model],
         &[],
     ] {
         explain(&folder, arguments).assert().code(2).stdout("");
