@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod console;
 mod interruption;
+mod page;
 mod replacement;
 
 use std::process::ExitCode;

@@ -55,7 +55,7 @@ fn clean_data_is_left_with_0_and_a_conflict_with_1() {
     let page = fs::read_to_string(&report).unwrap();
     fs::remove_file(&report).unwrap();
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 2);
-    assert!(page.contains("dog &amp; co/copy.png") && !page.contains("http"));
+    assert!(page.contains("dog &#38; co/copy.png") && !page.contains("http"));
 
     let output = check(folder.path()).arg("--json").assert().code(1);
     let answer: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();

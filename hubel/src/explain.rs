@@ -46,7 +46,7 @@ pub mod response;
 use hubel_kernels::Cpu;
 
 use crate::nearest::nearest;
-use crate::network::{Graph, Node};
+use crate::network::{Graph, Node, Role};
 use crate::{Error, Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 pub use kernel::Kernel;
 pub use method::{Method, Question};
@@ -215,6 +215,12 @@ impl Explainer {
     /// The weights.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// The weights of a convolution or a linear layer, `[kernel height, kernel width, input channels, filters]`; none of other nodes.
+    pub fn weights(&self, node: usize) -> Option<&[f32]> {
+        let range = self.parameters.range(node, Role::Weight)?;
+        Some(&self.parameters.values()[range])
     }
 
     /// The output of a node, `[n, h, w, c]`.

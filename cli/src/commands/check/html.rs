@@ -1,14 +1,13 @@
-//! The report with the pictures: one file that needs no network, light or dark as the reader's system is.
-use std::io::{self, Write};
+//! The report with the pictures.
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use askama::Template;
+use hubel::Error;
 use hubel::check::{Finding, Inspection, Kind};
 
 use super::{by_kind, verdict};
 use crate::console::thousands;
-use crate::replacement::Replacement;
+use crate::page::{self, Sentence, embedded};
 
 /// How many findings of a kind are shown, and how many pictures of a finding.
 const FINDINGS: usize = 60;
@@ -18,143 +17,109 @@ const PICTURES: usize = 8;
 const SIDE: u32 = 192;
 
 /// Writes the report.
-pub(super) fn write(path: &Path, data: &Path, inspection: &Inspection) -> io::Result<()> {
-    let mut file = Replacement::create(path)?;
-    file.write_all(page(data, inspection).as_bytes())?;
-    file.finish()
+pub(super) fn write(path: &Path, data: &Path, inspection: &Inspection) -> Result<(), Error> {
+    page::write(path, &Report::new(data, inspection))
 }
 
-fn page(data: &Path, inspection: &Inspection) -> String {
-    let mut contents = String::new();
-    let mut sections = String::new();
-    for (kind, findings) in by_kind(inspection) {
-        let class = if kind.is_grave() {
-            " class=\"grave\""
-        } else {
-            ""
-        };
-        contents += &format!(
-            "<li{class}><a href=\"#{kind}\"><b>{}</b> {kind}</a></li>\n",
-            thousands(findings.len())
-        );
-        sections += &section(data, inspection, kind, findings);
-    }
-    let notes = inspection
-        .notes
-        .iter()
-        .map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note)));
-    let state = match (inspection.is_grave(), inspection.findings.is_empty()) {
-        (true, _) => "grave",
-        (false, true) => "clean",
-        (false, false) => "fair",
-    };
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>hubel check {title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n\
-         <p class=\"command\">hubel check</p>\n<h1>{title}</h1>\n<p>{description}</p>\n{notes}\
-         <p class=\"verdict {state}\">{verdict}</p>\n<nav><ul>\n{contents}</ul></nav>\n</header>\n<main>\n{sections}</main>\n</body>\n</html>\n",
-        title = escaped(&hubel::shown(data)),
-        style = include_str!("report.css"),
-        description = escaped(&inspection.description),
-        notes = notes.collect::<String>(),
-        verdict = escaped(&verdict(inspection).replace("what is marked with !", "what is marked")),
-    )
+#[derive(Template)]
+#[template(path = "check.html")]
+struct Report<'a> {
+    command: &'static str,
+    title: String,
+    description: &'a str,
+    notes: &'a [String],
+    state: &'static str,
+    verdict: String,
+    sections: Vec<Section>,
 }
 
-fn section(data: &Path, inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String {
-    let badge = if kind.is_grave() {
-        " <span class=\"badge\">makes a score untrustworthy</span>"
-    } else {
-        ""
-    };
-    let mut section = format!(
-        "<section id=\"{kind}\">\n<h2>{kind} <span class=\"count\">{}</span>{badge}</h2>\n<p class=\"advice\">{}</p>\n<div class=\"findings\">\n",
-        thousands(findings.len()),
-        sentence(kind.advice())
-    );
-    for finding in findings.iter().take(FINDINGS) {
-        section += "<article>\n<div class=\"pictures\">\n";
-        for path in finding.paths.iter().take(PICTURES) {
-            section += &figure(data, inspection, path);
-        }
-        section += "</div>\n";
-        if finding.paths.len() > PICTURES {
-            section += &format!(
-                "<p class=\"more rest\">and {} more</p>\n",
-                thousands(finding.paths.len() - PICTURES)
-            );
-        }
-        section += &format!(
-            "<p class=\"detail\">{}</p>\n</article>\n",
-            sentence(&finding.detail)
-        );
-    }
-    section += "</div>\n";
-    if findings.len() > FINDINGS {
-        section += &format!(
-            "<p class=\"more\">and {} more; <code>hubel check --json</code> lists all</p>\n",
-            thousands(findings.len() - FINDINGS)
-        );
-    }
-    section + "</section>\n"
+/// The findings of a kind.
+struct Section {
+    kind: String,
+    is_grave: bool,
+    count: String,
+    advice: Sentence,
+    findings: Vec<Shown>,
+    /// How many more there are.
+    rest: Option<String>,
 }
 
-/// A picture above its path; the path alone where there is no picture.
-fn figure(data: &Path, inspection: &Inspection, path: &str) -> String {
-    let relative = Path::new(path)
-        .strip_prefix(data)
-        .unwrap_or(Path::new(path));
-    let image = match inspection.thumbnail(path, SIDE) {
-        Some(picture) => format!(
-            "<img alt=\"\" src=\"data:{};base64,{}\">",
-            picture.media_type,
-            STANDARD.encode(&picture.bytes)
-        ),
-        None => String::new(),
-    };
-    format!(
-        "<figure>{image}<figcaption>{}</figcaption></figure>\n",
-        escaped(&hubel::shown(relative))
-    )
+/// A finding with its pictures.
+struct Shown {
+    pictures: Vec<Picture>,
+    /// How many more there are.
+    rest: Option<String>,
+    detail: Sentence,
 }
 
-/// A sentence of its own, with `code` as such.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    let text: String = first.chain(letters).collect();
-    let parts = text.split('`').enumerate();
-    let marked = parts.map(|(number, part)| match number % 2 {
-        0 => escaped(part),
-        _ => format!("<code>{}</code>", escaped(part)),
-    });
-    marked.collect::<String>() + "."
+/// A path, and what it shows where that is a picture.
+struct Picture {
+    source: Option<String>,
+    path: String,
 }
 
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            letter => escaped.push(letter),
+impl<'a> Report<'a> {
+    fn new(data: &Path, inspection: &'a Inspection) -> Self {
+        let sections = by_kind(inspection);
+        Self {
+            command: "check",
+            title: hubel::shown(data),
+            description: &inspection.description,
+            notes: &inspection.notes,
+            state: match (inspection.is_grave(), inspection.findings.is_empty()) {
+                (true, _) => "grave",
+                (false, true) => "clean",
+                (false, false) => "fair",
+            },
+            verdict: verdict(inspection).replace("what is marked with !", "what is marked"),
+            sections: sections
+                .map(|(kind, findings)| Section::new(data, inspection, kind, findings))
+                .collect(),
         }
     }
-    escaped
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_become_part_of_the_page() {
-        assert_eq!(
-            escaped("<b>\"cats & dogs\"</b>"),
-            "&lt;b&gt;&quot;cats &amp; dogs&quot;&lt;/b&gt;"
-        );
+impl Section {
+    fn new(data: &Path, inspection: &Inspection, kind: Kind, findings: &[Finding]) -> Self {
+        let shown = findings.iter().take(FINDINGS);
+        Self {
+            kind: kind.to_string(),
+            is_grave: kind.is_grave(),
+            count: thousands(findings.len()),
+            advice: Sentence::new(kind.advice()),
+            findings: shown
+                .map(|finding| Shown::new(data, inspection, finding))
+                .collect(),
+            rest: beyond(findings.len(), FINDINGS),
+        }
     }
+}
+
+impl Shown {
+    fn new(data: &Path, inspection: &Inspection, finding: &Finding) -> Self {
+        let paths = finding.paths.iter().take(PICTURES);
+        Self {
+            pictures: paths
+                .map(|path| Picture::new(data, inspection, path))
+                .collect(),
+            rest: beyond(finding.paths.len(), PICTURES),
+            detail: Sentence::new(&finding.detail),
+        }
+    }
+}
+
+impl Picture {
+    fn new(data: &Path, inspection: &Inspection, path: &str) -> Self {
+        let relative = Path::new(path).strip_prefix(data);
+        let thumbnail = inspection.thumbnail(path, SIDE);
+        Self {
+            source: thumbnail.map(|picture| embedded(picture.media_type, &picture.bytes)),
+            path: hubel::shown(relative.unwrap_or(Path::new(path))),
+        }
+    }
+}
+
+/// How many of `count` are beyond the first `shown`, if any.
+fn beyond(count: usize, shown: usize) -> Option<String> {
+    (count > shown).then(|| thousands(count - shown))
 }

@@ -27,10 +27,7 @@ pub(super) fn of_kernel(arguments: &Explain, text: &str, console: &Console) -> O
         picture::read(path)?,
         COUNT,
     )?;
-    let mut files = Files {
-        folder: folder(arguments, path)?,
-        written: Vec::new(),
-    };
+    let mut files = Files::new(folder(arguments, path)?);
     let title = format!("{} over {}", kernel.name, path.display());
     let sum = super::arithmetic::text(&found.arithmetic, None);
     show(
@@ -51,10 +48,7 @@ pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) ->
     let found = response::of_filter(explainer, node, channel, COUNT)?;
     let [y, x] = found.map.brightest();
     let sum = arithmetic::of(explainer, node, [y, x, channel])?;
-    let mut files = Files {
-        folder: folder(arguments, &looked.picture)?,
-        written: Vec::new(),
-    };
+    let mut files = Files::new(folder(arguments, &looked.picture)?);
     let title = format!(
         "filter {channel} of layer {name} over {}",
         looked.picture.display()

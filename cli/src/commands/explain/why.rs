@@ -19,7 +19,7 @@ pub(super) struct Explanation {
     pub(super) name: &'static str,
     /// What the picture shows, in a sentence.
     pub(super) finding: String,
-    map: Heatmap,
+    pub(super) map: Heatmap,
     /// The PNG for the page.
     pub(super) png: Vec<u8>,
 }
@@ -136,7 +136,7 @@ pub(super) fn explain(
             Method::All => unreachable!("it stands for the others"),
         };
         let drawing = draw::overlay(&map, &looked.prepared.pixels, model.input());
-        let png = files.save(
+        files.save(
             &format!("why-{}", name.to_lowercase().replace(' ', "-")),
             &drawing,
         )?;
@@ -144,7 +144,7 @@ pub(super) fn explain(
             name,
             finding,
             map,
-            png,
+            png: drawing.png(),
         });
     }
     // What the maps show afterwards is the whole picture.

@@ -1,0 +1,67 @@
+//! Pages for a browser: one file each that needs no network, light or dark as the reader's system is, made from the templates in
+//! `cli/templates`. All of them extend `page.html`, which has the head, the title (`command` and `title` of the template) and `page.css`.
+use std::fmt;
+use std::path::Path;
+
+use askama::Template;
+use askama::filters::{Html, HtmlSafe, escape};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hubel::Error;
+
+/// Writes the page into a file.
+///
+/// # Errors
+/// [`Error::Io`]
+pub(crate) fn write(path: &Path, page: &impl Template) -> Result<(), Error> {
+    let text = page.render().expect("a page of plain values is rendered");
+    hubel::replace_file(path, text.as_bytes())
+}
+
+/// A picture file as the `src` of a picture, so that the page needs no other file.
+pub(crate) fn embedded(media_type: &str, bytes: &[u8]) -> String {
+    format!("data:{media_type};base64,{}", STANDARD.encode(bytes))
+}
+
+/// A sentence of its own: with a capital letter, a full stop, and what stands between backticks as code.
+pub(crate) struct Sentence(String);
+
+impl Sentence {
+    pub(crate) fn new(text: &str) -> Self {
+        let mut letters = text.chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        Self(first.chain(letters).collect())
+    }
+}
+
+impl fmt::Display for Sentence {
+    fn fmt(&self, page: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, part) in self.0.split('`').enumerate() {
+            let part = match escape(part, Html) {
+                Ok(part) => part,
+                Err(never) => match never {},
+            };
+            match number % 2 {
+                0 => write!(page, "{part}")?,
+                _ => write!(page, "<code>{part}</code>")?,
+            }
+        }
+        page.write_str(".")
+    }
+}
+
+impl HtmlSafe for Sentence {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_a_sentence_cannot_become_part_of_the_page() {
+        let sentence = Sentence::new("see `<b>` & \"dogs\"");
+        assert_eq!(
+            sentence.to_string(),
+            "See <code>&#60;b&#62;</code> &#38; &#34;dogs&#34;."
+        );
+    }
+}
