@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(layer("conv(4)-a:flatten-concat[fc(2) | fc(2)]"), "a");
         assert_eq!(layer("concat[flatten-fc(2) | flatten-fc(2)]"), "");
         assert_eq!(
-            layer("b:flatten-residual[fc(126)-relu]-c:relu-fc(classes)-sigmoid"),
+            layer("flatten-fc(8)-residual[fc(8)-relu]-c:relu-fc(classes)-sigmoid"),
             "c"
         );
     }
