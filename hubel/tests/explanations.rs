@@ -10,7 +10,7 @@ mod scenes;
 use std::ops::ControlFlow;
 
 use hubel::explain::cascade::{self, Cascade, Settings};
-use hubel::explain::deletion::{self, Deletion};
+use hubel::explain::deletion::{self, Deletion, Verdict};
 use hubel::explain::occlusion::Occlusion;
 use hubel::explain::{Explainer, Method, Question, Score};
 use hubel::{Cpu, Dataset, Model, Network, TrainSettings, Trainer, data};
@@ -223,10 +223,12 @@ fn deleting_and_inserting_by_occlusion_beats_random_maps_and_edges() {
             })
             .collect();
         let mean = |of: &dyn Fn(&Deletion) -> f64| found.iter().map(of).sum::<f64>() / count as f64;
-        let share = |of: fn(&Deletion) -> bool| {
-            found.iter().filter(|found| of(found)).count() as f64 / count as f64
+        let share = |verdict: Verdict| {
+            let found = found.iter().filter(|found| found.verdict() == verdict);
+            found.count() as f64 / count as f64
         };
-        let (random, edges) = (share(Deletion::beats_random), share(Deletion::beats_edges));
+        let edges = share(Verdict::Passes);
+        let random = edges + share(Verdict::NoBetterThanEdges);
         println!(
             "  {name}: deletion {:.3} {:.3} {:.3}, insertion {:.3} {:.3} {:.3}; better than random for {:.0} %, than edges for {:.0} %",
             mean(&|found| found.deletion.map),

@@ -4,6 +4,8 @@
 //! picture and not the network. "The same" is measured by comparison: the map of the same picture by other weights must resemble it no more
 //! than the map of another picture by the same weights does. All maps may have something in common, such as a bright middle where objects are
 //! centred; so the mean map of each network is taken away first.
+use std::fmt;
+
 use super::Heatmap;
 use super::method::{Method, Question};
 use crate::network::Role;
@@ -38,6 +40,24 @@ impl Cascade {
     /// Whether the map resembles that of a network that has learned nothing no more than it resembles maps of other pictures.
     pub fn passes(&self) -> bool {
         self.correlation() <= self.bound
+    }
+}
+
+impl fmt::Display for Cascade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (correlation, bound) = (self.correlation(), self.bound);
+        match self.passes() {
+            true => write!(
+                f,
+                "depends on what was learned: with random weights the map is another one \
+                 (correlation {correlation:.2}; maps of other pictures reach {bound:.2})"
+            ),
+            false => write!(
+                f,
+                "FAILS the cascade: a network with random weights gives much the same map \
+                 (correlation {correlation:.2}; maps of other pictures reach only {bound:.2})"
+            ),
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! The places of a picture are deleted, the brightest of the map first, and the probability of the class is watched: it falls fast where the
 //! map is right. Or they are inserted into a picture without anything: it rises fast. A deleted place becomes blurred; a black one would be
 //! something new to see. Any order does something, so the same is done in the order of random maps, and of the picture's edges.
+use std::fmt;
+
 use hubel_kernels::Cpu;
 
 use super::{Heatmap, Score};
@@ -34,15 +36,68 @@ pub struct Areas {
     pub edges: f64,
 }
 
-impl Deletion {
-    /// Whether deleting by the map lowers the probability faster than by a random one, and inserting by it raises it faster.
-    pub fn beats_random(&self) -> bool {
-        self.deletion.map < self.deletion.random && self.insertion.map > self.insertion.random
-    }
+/// What deletion and insertion say of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Better than random maps and than the picture's edges, in both directions.
+    Passes,
+    /// Better than random maps; but the edges, which anybody finds without the network, are as good.
+    NoBetterThanEdges,
+    /// Random maps are as good.
+    NoBetterThanRandom,
+    /// The class is about as probable for the blurred picture, so that nothing can be deleted.
+    Undecided,
+}
 
-    /// The same, compared with the picture's edges, which anybody finds without the network.
-    pub fn beats_edges(&self) -> bool {
-        self.deletion.map < self.deletion.edges && self.insertion.map > self.insertion.edges
+/// So much must the probability of the class fall when the whole picture is blurred.
+const LEAST_FALL: f64 = 0.05;
+
+impl Deletion {
+    /// What it says of the map.
+    pub fn verdict(&self) -> Verdict {
+        let Self {
+            deletion,
+            insertion,
+            ..
+        } = self;
+        if self.whole - self.blurred < LEAST_FALL {
+            Verdict::Undecided
+        } else if deletion.map >= deletion.random || insertion.map <= insertion.random {
+            Verdict::NoBetterThanRandom
+        } else if deletion.map >= deletion.edges || insertion.map <= insertion.edges {
+            Verdict::NoBetterThanEdges
+        } else {
+            Verdict::Passes
+        }
+    }
+}
+
+impl fmt::Display for Deletion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict() {
+            Verdict::Passes => "finds what counts",
+            Verdict::NoBetterThanEdges => {
+                "FAILS against edges: the picture's edges find what counts as well"
+            }
+            Verdict::NoBetterThanRandom => {
+                "FAILS deletion and insertion: a random map finds what counts as well"
+            }
+            Verdict::Undecided => {
+                return write!(
+                    f,
+                    "deletion and insertion say nothing here: the probability of the class is {:.2} and, all blurred, {:.2}",
+                    self.whole, self.blurred
+                );
+            }
+        };
+        let [deletion, insertion] =
+            [self.deletion, self.insertion].map(|Areas { map, random, edges }| {
+                format!("{map:.2} (random {random:.2}, edges {edges:.2})")
+            });
+        write!(
+            f,
+            "{verdict}; mean probability while its places are blurred {deletion}, while they are shown {insertion}"
+        )
     }
 }
 
@@ -238,6 +293,33 @@ mod tests {
             let is_edge = [3, 4].contains(&(i % 9));
             assert_eq!(*value, if is_edge { 4.0 } else { 0.0 });
         }
+    }
+
+    #[test]
+    fn a_verdict_needs_both_directions_and_something_to_delete() {
+        let areas = |map: f64| Areas {
+            map,
+            random: 0.5,
+            edges: 0.4,
+        };
+        let verdict = |deletion: f64, insertion: f64, blurred: f64| {
+            Deletion {
+                deletion: areas(deletion),
+                insertion: Areas {
+                    edges: 0.6,
+                    ..areas(insertion)
+                },
+                whole: 0.9,
+                blurred,
+            }
+            .verdict()
+        };
+        assert_eq!(verdict(0.3, 0.7, 0.1), Verdict::Passes);
+        assert_eq!(verdict(0.45, 0.7, 0.1), Verdict::NoBetterThanEdges);
+        assert_eq!(verdict(0.3, 0.55, 0.1), Verdict::NoBetterThanEdges);
+        assert_eq!(verdict(0.3, 0.5, 0.1), Verdict::NoBetterThanRandom);
+        assert_eq!(verdict(0.6, 0.7, 0.1), Verdict::NoBetterThanRandom);
+        assert_eq!(verdict(0.3, 0.7, 0.9), Verdict::Undecided);
     }
 
     #[test]
