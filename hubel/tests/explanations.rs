@@ -11,9 +11,10 @@ use std::ops::ControlFlow;
 
 use hubel::explain::cascade::{self, Cascade, Settings};
 use hubel::explain::deletion::{self, Deletion, Verdict};
+use hubel::explain::neighbours;
 use hubel::explain::occlusion::Occlusion;
 use hubel::explain::{Explainer, Method, Question, Score};
-use hubel::{Cpu, Dataset, Model, Network, TrainSettings, Trainer, data};
+use hubel::{Cpu, Dataset, Model, Network, Preparation, Shape, TrainSettings, Trainer, data};
 use scenes::Scenes;
 
 fn cpu() -> Cpu {
@@ -252,5 +253,67 @@ fn deleting_and_inserting_by_occlusion_beats_random_maps_and_edges() {
             "integrated gradients",
             &Method::IntegratedGradients { baseline: 0.0 },
         );
+    }
+}
+
+/// Small pictures, of which some networks make maps of one pixel.
+#[test]
+fn every_network_of_the_zoo_can_be_explained() {
+    let names = [
+        "lenet5",
+        "mnist-cnn",
+        "tutorial",
+        "tutorial-bn",
+        "resnet18",
+        "resnet50",
+        "mobilenet-v2",
+        "mlp",
+    ];
+    for name in names {
+        let input = Network::usual_input(name).unwrap();
+        let shape = Shape::new(input.height.min(32), input.width.min(32), input.channels);
+        let bytes = (0..12 * shape.len()).map(|i| (i * i * 31 % 251) as u8);
+        let labels = (0..12).map(|i| i % 3).collect();
+        let classes = ["a", "b", "c"].map(String::from).to_vec();
+        let dataset = Dataset::from_bytes("some", classes, shape, bytes.collect(), labels).unwrap();
+        let preparation = Preparation::measure(&dataset).unwrap();
+        let network = Network::named(name).unwrap();
+        let model = Model::untrained(network, dataset.classes().to_vec(), preparation, 1).unwrap();
+        let question = questions(&model, &dataset, &[0]).remove(0);
+        let noise = Method::SmoothGrad {
+            samples: 2,
+            noise: 0.1,
+            seed: 1,
+        };
+        let cover = Occlusion {
+            window: [16, 16],
+            stride: [16, 16],
+            baseline: 0.0,
+        };
+        let methods = [GRAD_CAM, Method::Gradient, noise, Method::Occlusion(cover)];
+        for method in &methods[usize::from(name == "mlp")..] {
+            let maps = method.maps(&cpu(), &model, &[question.clone()], &mut |_| {});
+            let map = maps
+                .unwrap_or_else(|error| panic!("{name}: {error}"))
+                .remove(0);
+            assert!(
+                map.values.iter().all(|value| value.is_finite()),
+                "{name}: {method:?}"
+            );
+        }
+        let found =
+            neighbours::nearest(&cpu(), &model, &question.image, &dataset, 2, &|_, _| {}).unwrap();
+        assert_eq!(
+            (found.nearest[0].index, found.nearest.len()),
+            (0, 2),
+            "{name}"
+        );
+        if name == "mlp" {
+            assert!(
+                GRAD_CAM
+                    .maps(&cpu(), &model, &[question], &mut |_| {})
+                    .is_err()
+            );
+        }
     }
 }

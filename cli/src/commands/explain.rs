@@ -231,12 +231,8 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
     ];
     for explanation in &found.explanations {
         rows.push((explanation.name, explanation.finding.clone()));
-        rows.extend(
-            explanation
-                .checked()
-                .into_iter()
-                .map(|sentence| ("", sentence)),
-        );
+        let checked = explanation.checked();
+        rows.extend(checked.map(|finding| ("", finding.sentence)));
     }
     if let Some(nearest) = &found.nearest {
         rows.push(("most alike", nearest.finding()));

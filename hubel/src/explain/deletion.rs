@@ -45,7 +45,7 @@ pub enum Verdict {
     NoBetterThanEdges,
     /// Random maps are as good.
     NoBetterThanRandom,
-    /// The class is about as probable for the blurred picture, so that nothing can be deleted.
+    /// The class is about as probable for the blurred picture, or more: there is nothing to delete.
     Undecided,
 }
 
@@ -75,28 +75,32 @@ impl Deletion {
 impl fmt::Display for Deletion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict() {
-            Verdict::Passes => "finds what counts",
+            Verdict::Passes => "finds what counts for the network",
             Verdict::NoBetterThanEdges => {
-                "FAILS against edges: the picture's edges find what counts as well"
+                "FAILS deletion and insertion: the picture's edges find as well what counts for the network"
             }
             Verdict::NoBetterThanRandom => {
-                "FAILS deletion and insertion: a random map finds what counts as well"
+                "FAILS deletion and insertion: a random map finds as well what counts for the network"
             }
             Verdict::Undecided => {
                 return write!(
                     f,
-                    "deletion and insertion say nothing here: the probability of the class is {:.2} and, all blurred, {:.2}",
-                    self.whole, self.blurred
+                    "deletion and insertion cannot judge it: the class is as probable for the blurred picture ({:.2}) as for the picture itself ({:.2})",
+                    self.blurred, self.whole
                 );
             }
         };
-        let [deletion, insertion] =
-            [self.deletion, self.insertion].map(|Areas { map, random, edges }| {
-                format!("{map:.2} (random {random:.2}, edges {edges:.2})")
-            });
+        let [deletion, insertion] = [self.deletion, self.insertion];
         write!(
             f,
-            "{verdict}; mean probability while its places are blurred {deletion}, while they are shown {insertion}"
+            "{verdict}; blurring places in its order leaves a mean probability of {:.2} (random order {:.2}, edges {:.2}), \
+             showing them in its order gives {:.2} ({:.2}, {:.2})",
+            deletion.map,
+            deletion.random,
+            deletion.edges,
+            insertion.map,
+            insertion.random,
+            insertion.edges
         )
     }
 }

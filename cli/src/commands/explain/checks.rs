@@ -16,6 +16,12 @@ pub(super) struct Checks {
     deletion: Deletion,
 }
 
+/// What a check says of a map.
+pub(super) struct Finding {
+    pub(super) sentence: String,
+    pub(super) has_failed: bool,
+}
+
 impl Checks {
     /// Checks a map of the picture that `method` made.
     pub(super) fn of(
@@ -52,31 +58,27 @@ impl Checks {
         Ok(Self { cascade, deletion })
     }
 
-    /// A sentence for each check.
-    pub(super) fn sentences(&self) -> Vec<String> {
+    /// What each of them says.
+    pub(super) fn findings(&self) -> [Finding; 2] {
         let cascade = match &self.cascade {
-            Some(cascade) => cascade.to_string(),
-            None => {
-                "whether it depends on what was learned was not checked: that needs the training data (--data)"
-                    .to_owned()
-            }
+            Some(cascade) => Finding {
+                sentence: cascade.to_string(),
+                has_failed: !cascade.passes(),
+            },
+            None => Finding {
+                sentence: "not checked: whether it depends on what was learned; that needs the training data (--data)"
+                    .to_owned(),
+                has_failed: false,
+            },
         };
-        vec![cascade, self.deletion.to_string()]
-    }
-
-    /// The sentences of the checks that failed.
-    pub(super) fn failures(&self) -> Vec<String> {
-        let cascade = self.cascade.as_ref().filter(|cascade| !cascade.passes());
-        let has_failed = matches!(
-            self.deletion.verdict(),
-            Verdict::NoBetterThanEdges | Verdict::NoBetterThanRandom
-        );
-        let deletion = has_failed.then(|| self.deletion.to_string());
-        cascade
-            .map(Cascade::to_string)
-            .into_iter()
-            .chain(deletion)
-            .collect()
+        let deletion = Finding {
+            sentence: self.deletion.to_string(),
+            has_failed: matches!(
+                self.deletion.verdict(),
+                Verdict::NoBetterThanEdges | Verdict::NoBetterThanRandom
+            ),
+        };
+        [cascade, deletion]
     }
 
     pub(super) fn to_json(&self) -> Value {

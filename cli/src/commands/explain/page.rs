@@ -87,9 +87,15 @@ struct Class {
 struct Shown {
     name: &'static str,
     finding: Sentence,
-    checks: Vec<Sentence>,
+    checks: Vec<Check>,
     source: String,
     bar: Bar,
+}
+
+/// What a check says of an explanation.
+struct Check {
+    sentence: Sentence,
+    has_failed: bool,
 }
 
 /// Training pictures with what is said of all of them.
@@ -278,8 +284,11 @@ pub(super) fn write(
     let shown_explanation = |explanation: &Explanation| Shown {
         name: explanation.name,
         finding: Sentence::new(&explanation.finding),
-        checks: (explanation.checked().iter())
-            .map(|check| Sentence::new(check))
+        checks: (explanation.checked())
+            .map(|finding| Check {
+                sentence: Sentence::new(&finding.sentence),
+                has_failed: finding.has_failed,
+            })
             .collect(),
         source: embedded("image/png", &explanation.png),
         bar: Bar::new(Scale::of(&explanation.map.values)),

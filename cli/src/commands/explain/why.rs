@@ -4,7 +4,7 @@ use hubel::explain::{self, Explainer, Heatmap, draw, grad_cam, gradients};
 use hubel::{Error, Model};
 use serde_json::{Value, json};
 
-use super::checks::Checks;
+use super::checks::{Checks, Finding};
 use super::data::Data;
 use super::{Files, Looked};
 use crate::args::{Explain, Method};
@@ -32,10 +32,9 @@ pub(super) struct Explanation {
 }
 
 impl Explanation {
-    /// A sentence for each check.
-    pub(super) fn checked(&self) -> Vec<String> {
-        let checks = self.checks.as_ref();
-        checks.map_or_else(Vec::new, Checks::sentences)
+    /// What the checks say, if there were any.
+    pub(super) fn checked(&self) -> impl Iterator<Item = Finding> {
+        self.checks.iter().flat_map(Checks::findings)
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -93,7 +92,9 @@ pub(super) fn explain(
         };
         let checks = arguments.check.then(check).transpose()?;
         let drawing = draw::overlay(&made.map, &looked.prepared.pixels, model.input());
-        let failures = checks.as_ref().map_or_else(Vec::new, Checks::failures);
+        let findings = checks.iter().flat_map(Checks::findings);
+        let failed = findings.filter(|finding| finding.has_failed);
+        let failures = failed.map(|finding| finding.sentence);
         let failures: Vec<String> = made.failure.into_iter().chain(failures).collect();
         // The file is looked at without the page.
         let saved = match failures.is_empty() {
