@@ -1,5 +1,7 @@
 //! `hubel explain`: what a network computes for a picture, and why it says what it says.
 mod arithmetic;
+mod checks;
+mod data;
 mod layers;
 mod page;
 mod places;
@@ -160,26 +162,42 @@ fn everything(
     let mut files = Files::new(folder(arguments, &looked.picture)?);
     let seen = draw::enlarged(&looked.prepared.pixels, model.input());
     files.save("picture", &seen)?;
-    let explanations = why::explain(arguments, model, &mut looked, &mut files, console)?;
-    let layers = layers::draw(model, &looked, layer, &mut files)?;
-    let page = page::write(&files.folder, model, &looked, &seen, &explanations, &layers)?;
+    let data = data::Data::open(arguments, model, console)?;
+    let explanations = why::explain(
+        arguments,
+        model,
+        &mut looked,
+        data.as_ref(),
+        &mut files,
+        console,
+    )?;
+    let find = |data| data::Nearest::of(arguments, model, &looked, data, console);
+    let nearest = data.as_ref().map(find).transpose()?;
+    let found = Found {
+        explanations,
+        nearest,
+        layers: layers::draw(model, &looked, layer, &mut files)?,
+    };
+    let page = page::write(&files.folder, model, &looked, &seen, &found)?;
     let answer = match arguments.json {
-        true => object(model, &looked, &explanations, &layers, &files, &page).to_string(),
-        false => text(model, &looked, &explanations, &files, &page),
+        true => object(model, &looked, &found, &files, &page).to_string(),
+        false => text(model, &looked, &found, &files, &page),
     };
     console::print(&answer)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn object(
-    model: &Model,
-    looked: &Looked,
-    explanations: &[why::Explanation],
-    layers: &[layers::Layer],
-    files: &Files,
-    page: &Path,
-) -> Value {
-    let explained = explanations.iter().map(why::Explanation::to_json);
+/// What is shown of a picture.
+struct Found {
+    explanations: Vec<why::Explanation>,
+    /// `None` without the training data.
+    nearest: Option<data::Nearest>,
+    layers: Vec<layers::Layer>,
+}
+
+fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Path) -> Value {
+    let explained = found.explanations.iter().map(why::Explanation::to_json);
+    let layers = found.layers.iter().map(layers::Layer::to_json);
     json!({
         "picture": shown(&looked.picture),
         "class": looked.prediction.class,
@@ -187,20 +205,15 @@ fn object(
         "explained": looked.question(model),
         "score": console::decimal(looked.score.value(looked.explainer.logits())),
         "explanations": explained.collect::<Vec<_>>(),
-        "layers": layers.iter().map(layers::Layer::to_json).collect::<Vec<_>>(),
+        "nearest": found.nearest.as_ref().map(|nearest| nearest.to_json(model)),
+        "layers": layers.collect::<Vec<_>>(),
         "files": files.to_json(),
         "page": shown(page),
     })
 }
 
 /// What a person reads.
-fn text(
-    model: &Model,
-    looked: &Looked,
-    explanations: &[why::Explanation],
-    files: &Files,
-    page: &Path,
-) -> String {
+fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Path) -> String {
     let class = |(name, probability): &(String, f32)| {
         format!("{} {:.2} %", one_line(name), 100.0 * probability)
     };
@@ -221,7 +234,15 @@ fn text(
             ),
         ),
     ];
-    rows.extend((explanations.iter()).map(|found| (found.name, found.finding.clone())));
+    for explanation in &found.explanations {
+        rows.push((explanation.name, explanation.finding.clone()));
+        let checked = explanation.checked();
+        rows.extend(checked.map(|finding| ("", finding.sentence)));
+    }
+    if let Some(nearest) = &found.nearest {
+        rows.push(("most alike", nearest.finding()));
+        rows.extend(nearest.lines().map(|line| ("", line)));
+    }
     let count = files.written.len();
     rows.push((
         "page",

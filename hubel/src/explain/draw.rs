@@ -6,7 +6,7 @@ mod tiles;
 use image::Rgb;
 
 use super::{Explainer, Heatmap, response::Fire};
-use crate::drawing::Drawing;
+use crate::drawing::{Drawing, INK, lettering};
 use crate::{Result, Shape};
 
 pub use filters::{Filters, filter, filters, kernel};
@@ -207,6 +207,22 @@ pub fn enlarged(pixels: &[u8], shape: Shape) -> Drawing {
     let mut drawing = Drawing::blank(shape.width * factor, shape.height * factor);
     drawing.put((0, 0), pixels, shape, factor);
     drawing
+}
+
+/// A drawing with lines of text below it, broken where they do not fit.
+pub fn captioned(drawing: &Drawing, text: &str) -> Drawing {
+    const MARGIN: usize = 6;
+    let shape = drawing.shape();
+    let across = shape.width.max(PICTURE);
+    let lines = lettering::broken(text, across - 2 * MARGIN);
+    let below = 2 * MARGIN + lines.len() * lettering::HEIGHT;
+    let mut captioned = Drawing::blank(across, shape.height + below);
+    captioned.put((0, 0), drawing.pixels(), shape, 1);
+    for (line, number) in lines.iter().zip(0..) {
+        let top = shape.height + MARGIN + number * lettering::HEIGHT;
+        captioned.write((MARGIN, top), across - 2 * MARGIN, line, INK);
+    }
+    captioned
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use askama::Template;
 use hubel::explain::draw::{self, Filters, Legend, Maps, Scale, Tile};
 use hubel::{Drawing, Error, Model, shown};
 
+use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Looked, PAGE, layers};
+use super::{Found, Looked, PAGE, layers};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 
@@ -24,6 +25,8 @@ struct Page {
     is_difference: bool,
     classes: Vec<Class>,
     explanations: Vec<Shown>,
+    /// The training pictures that the network finds most alike.
+    nearest: Option<NearestPictures>,
     /// What the colours of maps mean: of those without a negative number, and of the others.
     positive: Bar,
     signed: Bar,
@@ -84,8 +87,44 @@ struct Class {
 struct Shown {
     name: &'static str,
     finding: Sentence,
+    checks: Vec<Check>,
     source: String,
     bar: Bar,
+}
+
+/// What a check says of an explanation.
+struct Check {
+    sentence: Sentence,
+    has_failed: bool,
+}
+
+/// Training pictures with what is said of all of them.
+struct NearestPictures {
+    finding: Sentence,
+    pictures: Vec<Alike>,
+}
+
+/// A training picture.
+struct Alike {
+    picture: Picture,
+    class: String,
+    distance: String,
+    source: String,
+}
+
+impl NearestPictures {
+    fn new(nearest: &Nearest) -> Self {
+        let alike = |alike: &data::Alike| Alike {
+            picture: Picture::new(&alike.drawing),
+            class: alike.class.clone(),
+            distance: alike.distance.clone(),
+            source: alike.source.clone(),
+        };
+        Self {
+            finding: Sentence::new(&nearest.finding()),
+            pictures: nearest.pictures.iter().map(alike).collect(),
+        }
+    }
 }
 
 /// A layer on the page.
@@ -255,8 +294,7 @@ pub(super) fn write(
     model: &Model,
     looked: &Looked,
     seen: &Drawing,
-    explanations: &[Explanation],
-    layers: &[layers::Layer],
+    found: &Found,
 ) -> Result<PathBuf, Error> {
     let class = |(name, probability): &(String, f32)| Class {
         name: name.clone(),
@@ -266,6 +304,12 @@ pub(super) fn write(
     let shown_explanation = |explanation: &Explanation| Shown {
         name: explanation.name,
         finding: Sentence::new(&explanation.finding),
+        checks: (explanation.checked())
+            .map(|finding| Check {
+                sentence: Sentence::new(&finding.sentence),
+                has_failed: finding.has_failed,
+            })
+            .collect(),
         source: embedded("image/png", &explanation.png),
         bar: Bar::new(Scale::of(&explanation.map.values)),
     };
@@ -285,7 +329,8 @@ pub(super) fn write(
         score: format!("{:.3}", looked.score.value(looked.explainer.logits())),
         is_difference: looked.score.against.is_some(),
         classes: looked.prediction.top.iter().map(class).collect(),
-        explanations: explanations.iter().map(shown_explanation).collect(),
+        explanations: found.explanations.iter().map(shown_explanation).collect(),
+        nearest: found.nearest.as_ref().map(NearestPictures::new),
         positive: Bar {
             high: "the map's largest".into(),
             ..Bar::new(Scale::Positive(1.0))
@@ -295,7 +340,7 @@ pub(super) fn write(
             high: "positive".into(),
             ..Bar::new(Scale::Signed(1.0))
         },
-        layers: (layers.iter())
+        layers: (found.layers.iter())
             .map(|layer| Layer::new(layer, classes_of(layer)))
             .collect(),
     };
