@@ -21,11 +21,15 @@
 //! Same settings, same instruction set: the same findings for any number of threads, but for measured times.
 mod chart;
 mod claim;
+mod filters;
 mod findings;
 mod flatten;
 mod padding;
 mod pictures;
+mod pooling;
 mod sizes;
+mod stride;
+mod weights;
 mod workbench;
 
 use std::ops::ControlFlow;
@@ -34,7 +38,7 @@ use hubel_kernels::Cpu;
 
 use self::workbench::Workbench;
 use crate::nearest::nearest;
-use crate::{Error, Result, Splits};
+use crate::{Error, Result, Shape, Splits};
 
 pub use self::chart::{Axis, Chart, Marks, Point, Series};
 pub use self::claim::{Claim, Interval, Numbers, Region, Sample, Verdict};
@@ -43,8 +47,15 @@ pub use self::pictures::open;
 pub use self::sizes::Windows;
 
 /// All experiments, in the order of the tutorial.
-pub const EXPERIMENTS: [Experiment; 3] =
-    [flatten::EXPERIMENT, padding::EXPERIMENT, sizes::EXPERIMENT];
+pub const EXPERIMENTS: [Experiment; 7] = [
+    flatten::EXPERIMENT,
+    weights::EXPERIMENT,
+    filters::EXPERIMENT,
+    padding::EXPERIMENT,
+    stride::EXPERIMENT,
+    sizes::EXPERIMENT,
+    pooling::EXPERIMENT,
+];
 
 /// A claim of the tutorial that can be run.
 pub struct Experiment {
@@ -58,7 +69,9 @@ pub struct Experiment {
     pub question: &'static str,
     /// The pictures that it needs.
     pub data: Data,
-    /// How much it does where the settings do not say: under a minute on two cores.
+    /// Pictures of fewer rows or columns are too small for its networks.
+    pub smallest: usize,
+    /// How much it does where the settings do not say: under a minute on two cores. Without seeds nothing is left to chance.
     pub budget: Budget,
     run: fn(&mut Workbench<'_>) -> Result<Findings, Halt>,
 }
@@ -66,7 +79,7 @@ pub struct Experiment {
 /// The pictures that an experiment needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// None: it computes from numbers.
+    /// None: it computes, or measures times, of sizes alone.
     Nothing,
     /// Any pictures: MNIST where none are given.
     Pictures,
@@ -160,6 +173,11 @@ impl Experiment {
         self.data != Data::Nothing
     }
 
+    /// Whether it repeats anything.
+    fn takes_seeds(&self) -> bool {
+        self.budget.seeds > 0
+    }
+
     /// What is done with these settings.
     pub fn budget(&self, settings: &Settings) -> Budget {
         let usual = self.budget;
@@ -183,6 +201,7 @@ impl Experiment {
             },
             false => Settings {
                 windows,
+                seeds: settings.seeds.filter(|_| self.takes_seeds()),
                 ..Settings::default()
             },
         }
@@ -215,8 +234,12 @@ impl Experiment {
     fn refuses(&self, what: &str) -> Error {
         Error::Settings {
             problem: format!(
-                "the experiment `{}` computes from numbers, without pictures or training; leave out --{what}",
-                self.name
+                "the experiment `{}` {}; leave out --{what}",
+                self.name,
+                match what {
+                    "seeds" => "leaves nothing to chance, so that once is enough",
+                    _ => "looks at no pictures, and learns nothing from any",
+                }
             ),
         }
     }
@@ -226,15 +249,18 @@ impl Experiment {
     /// # Errors
     /// [`Error::Settings`]
     pub fn check(&self, settings: &Settings) -> Result<()> {
-        let of_training = [
-            ("data", settings.data.is_some()),
-            ("seeds", settings.seeds.is_some()),
-            ("images", settings.images.is_some()),
-            ("epochs", settings.epochs.is_some()),
+        let given = [
+            ("data", settings.data.is_some(), self.takes_data()),
+            ("seeds", settings.seeds.is_some(), self.takes_seeds()),
+            ("images", settings.images.is_some(), self.takes_data()),
+            ("epochs", settings.epochs.is_some(), self.takes_data()),
         ];
-        let given = of_training.into_iter().find(|(_, is_given)| *is_given);
-        if let Some((what, _)) = given.filter(|_| !self.takes_data()) {
+        let useless = |&(_, is_given, is_used): &(_, bool, bool)| is_given && !is_used;
+        if let Some((what, ..)) = given.into_iter().find(useless) {
             return Err(self.refuses(what));
+        }
+        if let Some(data) = &settings.data {
+            self.check_size(data.train.shape())?;
         }
         let sizes = sizes::EXPERIMENT.name;
         if settings.windows.are_given() && self.name != sizes {
@@ -245,6 +271,20 @@ impl Experiment {
             return Err(Error::Settings { problem });
         }
         settings.windows.check()
+    }
+
+    /// Refuses pictures that are too small for its networks.
+    fn check_size(&self, shape: Shape) -> Result<()> {
+        let smallest = self.smallest;
+        if shape.height.min(shape.width) >= smallest {
+            return Ok(());
+        }
+        Err(Error::Settings {
+            problem: format!(
+                "the pictures are {shape}, and the networks of the experiment `{}` need {smallest}×{smallest} pixels at least; give larger ones",
+                self.name
+            ),
+        })
     }
 }
 

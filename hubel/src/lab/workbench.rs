@@ -5,14 +5,16 @@ use hubel_kernels::Cpu;
 
 use super::pictures::{Drawn, Pictures};
 use super::{Budget, Event, Experiment, Fact, Findings, Halt, Settings, Windows};
+use crate::bench::Bench;
 use crate::data::Augmentation;
+use crate::inference::Inference;
 use crate::train::Event as Training;
-use crate::{Dataset, Error, Model, Network, Result, TrainSettings, Trainer};
+use crate::{Dataset, Error, Model, Network, PlanSettings, Result, TrainSettings, Trainer};
 
 /// What an experiment works with.
 pub(super) struct Workbench<'a> {
     experiment: &'a Experiment,
-    cpu: &'a Cpu,
+    pub(super) cpu: &'a Cpu,
     pub(super) budget: Budget,
     pub(super) windows: &'a Windows,
     pictures: Option<Pictures>,
@@ -23,7 +25,7 @@ pub(super) struct Workbench<'a> {
 }
 
 /// Images of one training step. Of the few pictures of an experiment more steps matter more than fewer weights' updates cost.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 impl<'a> Workbench<'a> {
     pub(super) fn new(
@@ -33,7 +35,7 @@ impl<'a> Workbench<'a> {
         listen: &'a mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<Self> {
         let budget = experiment.budget(settings);
-        if experiment.takes_data() && budget.seeds == 0 {
+        if experiment.takes_seeds() && budget.seeds == 0 {
             return Err(Error::Settings {
                 problem: "0 seeds measure nothing; give at least 2, so that there is a spread"
                     .into(),
@@ -118,10 +120,23 @@ impl<'a> Workbench<'a> {
         train: &Dataset,
         settings: TrainSettings,
     ) -> Result<Model, Halt> {
+        let [_, trained] = self.before_and_after(what, network, train, settings)?;
+        Ok(trained)
+    }
+
+    /// The same, with the network as it was before training.
+    pub(super) fn before_and_after(
+        &mut self,
+        what: &str,
+        network: &str,
+        train: &Dataset,
+        settings: TrainSettings,
+    ) -> Result<[Model; 2], Halt> {
         self.begin(what)?;
         let network = Network::parse(network)?;
         let epochs = settings.epochs;
         let mut trainer = Trainer::new(self.cpu.clone(), network, train, None, settings)?;
+        let before = trainer.last_good();
         let mut broken_off = Ok(());
         let model = trainer.run(&mut |event| {
             if let Training::Step {
@@ -136,7 +151,7 @@ impl<'a> Workbench<'a> {
                 Err(_) => ControlFlow::Break(()),
             }
         })?;
-        broken_off.map(|()| model)
+        broken_off.map(|()| [before, model])
     }
 
     /// The share of the pictures that the model classifies rightly, in percent.
@@ -146,6 +161,34 @@ impl<'a> Workbench<'a> {
             .map(|class| report.confusion[class][class])
             .sum();
         Ok(100.0 * correct as f64 / report.count as f64)
+    }
+
+    /// What the model answers to each picture: its logits, `[n, classes]`.
+    pub(super) fn logits(&self, model: &Model, pictures: &Dataset) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(pictures.len() * model.classes().len());
+        Inference::new(model, self.cpu)?.run(
+            pictures.len(),
+            &mut |indices, images| {
+                let bad = pictures.fill(self.cpu, indices, model.preparation(), images)?;
+                Ok(bad.into_iter().map(|(place, _)| place).collect())
+            },
+            &mut |_, logits| {
+                all.extend_from_slice(logits);
+                Ok(())
+            },
+        )?;
+        Ok(all)
+    }
+
+    /// Milliseconds of a training step of [`BATCH`] of the pictures, the fastest of a few: what else the machine does makes a step slower,
+    /// never faster.
+    pub(super) fn step_time(&self, network: &str) -> Result<f64> {
+        const STEPS: usize = 7;
+        let (shape, classes) = (self.pictures().shape(), self.pictures().classes());
+        let settings = PlanSettings::training(BATCH);
+        let network = Network::parse(network)?;
+        let mut bench = Bench::new(self.cpu, &network, shape, classes, settings)?;
+        Ok(bench.fastest_ms(STEPS))
     }
 
     /// What every experiment's findings begin with: what it is, and what is the same for all of its runs.
@@ -199,14 +242,16 @@ impl<'a> Workbench<'a> {
                     _ => format!("1 to {seeds}: each decides pictures, order and first weights"),
                 },
             ),
-            fact(
-                "machine",
-                format!(
-                    "{} threads, {}",
-                    self.cpu.threads(),
-                    self.cpu.instruction_set()
-                ),
-            ),
+            self.machine(),
         ]
+    }
+
+    /// What it runs on.
+    pub(super) fn machine(&self) -> Fact {
+        let (threads, instructions) = (self.cpu.threads(), self.cpu.instruction_set());
+        Fact {
+            name: "machine",
+            value: format!("{threads} threads, {instructions}"),
+        }
     }
 }
