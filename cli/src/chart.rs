@@ -125,6 +125,9 @@ fn layout(chart: &Chart, plots: &[Plot]) -> Layout {
 /// Along so many whole numbers each has a tick.
 const TICKS: f64 = 12.0;
 
+/// A logarithmic axis begins below its first point, and ends above its last one, by this factor.
+const LOGARITHMIC_MARGIN: f64 = 1.2;
+
 fn over_numbers(layout: Layout, x: &Axis, series: &[Series]) -> Layout {
     let layout = layout.with_x_label(&*x.label);
     let places = || {
@@ -135,7 +138,16 @@ fn over_numbers(layout: Layout, x: &Axis, series: &[Series]) -> Layout {
     };
     let are_few = places().all(|x| x.fract() == 0.0 && (0.0..=TICKS).contains(&x));
     match (x.logarithmic, are_few) {
-        (true, _) => layout.with_log_x(),
+        (true, _) => {
+            let (low, high) = places().fold((f64::INFINITY, 0.0), |(low, high), x: f64| {
+                (x.min(low), x.max(high))
+            });
+            // Else it goes on to the next power of 10, whose number is cut off.
+            layout
+                .with_log_x()
+                .with_x_axis_min(low / LOGARITHMIC_MARGIN)
+                .with_x_axis_max(high * LOGARITHMIC_MARGIN)
+        }
         (false, true) => layout.with_x_tick_step(1.0),
         (false, false) => layout,
     }

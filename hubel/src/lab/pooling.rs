@@ -321,8 +321,8 @@ fn charts(kinds: &[Measured]) -> Vec<Chart> {
     if !kinds[NONE].moved.values.is_empty() {
         let dots = dots("logits", |kind| &kind.moved);
         charts.push(chart(
-            "What a move by one pixel changes",
-            "moved (% of the logits' length)",
+            "How far the logits move when the picture moves by one pixel",
+            "% of their length",
             vec![dots],
         ));
     }
