@@ -23,7 +23,7 @@ pub(crate) struct Explain {
     #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "IMAGE"])]
     pub(crate) paths: Vec<PathBuf>,
     /// The folder for pictures and page [default: explain-IMAGE]
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", conflicts_with = "at")]
     pub(crate) out: Option<PathBuf>,
     /// The class that is explained [default: the one that the model predicts]
     #[arg(long, value_name = "NAME")]
@@ -32,7 +32,7 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "NAME")]
     pub(crate) against: Option<String>,
     /// Why this class, by which methods
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["grad-cam", "gradient"], value_name = "METHOD")]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["grad-cam", "gradient"], value_name = "METHOD", conflicts_with_all = ["at", "filter", "kernel"])]
     pub(crate) method: Vec<Method>,
     /// Check each map: does it find what counts for the network, and, with --data, does it depend on what was learned
     #[arg(long, conflicts_with_all = ["at", "filter", "kernel"])]
@@ -49,7 +49,7 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,
     /// Show where this filter of --layer fires, counted from 0
-    #[arg(long, value_name = "N", requires = "layer", conflicts_with_all = ["at", "kernel"])]
+    #[arg(long, value_name = "N", requires = "layer", conflicts_with_all = ["at", "kernel", "class", "against"])]
     pub(crate) filter: Option<usize>,
     /// Show the arithmetic of the number at this row, column and channel of the map of --layer, counted from 0
     #[arg(long, value_name = "Y,X,C", requires = "layer", value_parser = place, conflicts_with = "kernel")]

@@ -28,10 +28,7 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
         return places::of_kernel(arguments, kernel, console);
     }
     let [model_path, picture] = &arguments.paths[..] else {
-        let problem =
-            "a model and a picture are needed, in this order; only --kernel goes without a model"
-                .into();
-        return Err(Error::Settings { problem }.into());
+        unreachable!("the command line was checked")
     };
     let model = named::load(model_path, console)?;
     let looked = Looked::at(arguments, &model, picture)?;
@@ -101,6 +98,14 @@ fn folder(arguments: &Explain, picture: &Path) -> Result<PathBuf, Error> {
         let stem = picture.file_stem().unwrap_or_default();
         PathBuf::from(format!("explain-{}", stem.to_string_lossy()))
     });
+    if folder.is_file() {
+        return Err(Error::Settings {
+            problem: format!(
+                "{} is a file; name another folder with --out",
+                shown(&folder)
+            ),
+        });
+    }
     fs::create_dir_all(&folder).map_err(|source| Error::Io {
         action: "create",
         path: folder.clone(),

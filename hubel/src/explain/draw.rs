@@ -9,7 +9,7 @@ use super::{Explainer, Heatmap, response::Fire};
 use crate::drawing::{Drawing, INK, lettering};
 use crate::{Result, Shape};
 
-pub use filters::{Filters, filters};
+pub use filters::{Filters, filter, filters, kernel};
 pub use scale::{Scale, short};
 pub use tiles::{Legend, Tile};
 
@@ -92,12 +92,16 @@ fn means(values: &[f32], [height, width]: [usize; 2], side: usize) -> (Vec<f32>,
 pub fn vector(explainer: &Explainer, node: usize) -> Drawing {
     let channels = explainer.nodes()[node].shape.channels;
     let values = &explainer.map(node)[..channels];
-    let squares = squares(values);
-    let shape = squares.shape();
-    let legend = Legend::Shared(Scale::of(values));
+    with_scale(&squares(values), Scale::of(values))
+}
+
+/// The drawing with the scale of its colours below.
+fn with_scale(above: &Drawing, scale: Scale) -> Drawing {
+    let shape = above.shape();
+    let legend = Legend::Shared(scale);
     let width = shape.width.max(tiles::legend_width(legend));
     let mut drawing = Drawing::blank(width, shape.height + 24);
-    drawing.put((0, 0), squares.pixels(), shape, 1);
+    drawing.put((0, 0), above.pixels(), shape, 1);
     tiles::write_legend(&mut drawing, (0, shape.height + 4), legend);
     drawing
 }
@@ -126,11 +130,11 @@ fn enlargement(height: usize, width: usize) -> usize {
     (PICTURE / height.max(width).max(1)).max(1)
 }
 
-/// A heatmap alone, enlarged so that it can be seen.
+/// A heatmap alone, enlarged so that it can be seen, with its scale below.
 pub fn heatmap(map: &Heatmap) -> Drawing {
     let scale = Scale::of(&map.values);
     let tile = Tile::new(0, &map.values, [map.height, map.width], scale);
-    enlarged(&tile.pixels, tile.shape)
+    with_scale(&enlarged(&tile.pixels, tile.shape), scale)
 }
 
 /// A heatmap over the picture it explains, `[h, w, c]` of bytes with 1 or 3 channels: the picture in grey, coloured where the map is strong.
@@ -157,9 +161,11 @@ pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
 pub fn framed(fires: &[Fire], picture: &[u8], shape: Shape) -> Drawing {
     let mut drawing = enlarged(picture, shape);
     let factor = drawing.shape().height / shape.height;
+    let longest = drawing.shape().height.max(drawing.shape().width);
     for (rank, fire) in fires.iter().enumerate().rev() {
         let [rows, columns] = &fire.sees;
-        let thickness = if rank == 0 { 3 } else { 2 };
+        // Visible on a photograph of thousands of pixels too.
+        let thickness = (if rank == 0 { 3 } else { 2 }) * longest.div_ceil(1000);
         let colour = if rank == 0 {
             Rgb([230, 60, 30])
         } else {

@@ -14,7 +14,7 @@ pub(super) struct Layer {
     pub(super) shown: Shown,
     pub(super) filters: Option<Filters>,
     maps_file: PathBuf,
-    filters_file: Option<PathBuf>,
+    pub(super) filters_file: Option<PathBuf>,
 }
 
 /// What the picture of a layer shows.
@@ -66,7 +66,7 @@ const OVERVIEWS: [Detail; 5] = [
 const PIXELS: usize = 3_500_000;
 /// Maps of a single layer, and the pixels of them all: nearly always all maps in full.
 const ALL: usize = 4096;
-const PIXELS_OF_ALL: usize = 30_000_000;
+const PIXELS_OF_ALL: usize = 4_000_000;
 const LARGEST_SIDE: usize = 1024;
 
 /// Draws the layers, or the one that was asked for, in full.

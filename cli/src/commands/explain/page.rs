@@ -163,6 +163,9 @@ struct Number {
     ink: &'static str,
 }
 
+/// Weights of filters on a page; as a table they take about 6 bytes each.
+const WEIGHTS: usize = 400_000;
+
 /// More numbers than this are squares without their values.
 const NUMBERS: usize = 64;
 
@@ -201,7 +204,10 @@ impl Layer {
             output: format!("{height}×{width}×{channels}"),
             details,
             shown: (shown < channels).then(|| format!("the {shown} strongest of {channels} maps")),
-            filters: layer.filters.as_ref().map(FilterPictures::new),
+            filters: layer
+                .filters
+                .as_ref()
+                .map(|filters| FilterPictures::new(layer, filters)),
             maps,
             numbers,
             strip,
@@ -243,7 +249,13 @@ fn labelled(numbers: &[f32], classes: Option<&[String]>) -> Vec<Number> {
 }
 
 impl FilterPictures {
-    fn new(filters: &Filters) -> Self {
+    fn new(layer: &layers::Layer, filters: &Filters) -> Self {
+        let parameters = layer.summary.parameters;
+        let file = layer
+            .filters_file
+            .iter()
+            .filter_map(|path| path.file_name());
+        let file: String = file.map(|name| name.to_string_lossy()).collect();
         let (note, bar) = match filters.legend {
             Legend::Colours(most) => {
                 let most = draw::short(most);
@@ -254,16 +266,24 @@ impl FilterPictures {
             }
             Legend::Shared(scale) | Legend::Own(scale) => (String::new(), Some(Bar::new(scale))),
         };
-        let by_channel = filters.tiles.is_empty();
-        let note = match by_channel {
-            true => "each row a filter, each column one of its input channels".to_owned(),
-            false => note,
-        };
+        if !filters.tiles.is_empty() {
+            return Self {
+                note,
+                bar,
+                small: small(&filters.tiles, |tile| tile.number.to_string()),
+                all: None,
+            };
+        }
+        let rows = (WEIGHTS / (parameters / filters.count).max(1)).clamp(1, filters.count);
+        let mut note = "each row a filter, each column one of its input channels".to_owned();
+        if rows < filters.count {
+            note += &format!("; the first {rows} of {}, all are in {file}", filters.count);
+        }
         Self {
             note,
             bar,
-            small: small(&filters.tiles, |tile| tile.number.to_string()),
-            all: by_channel.then(|| embedded("image/png", &filters.drawing.png())),
+            small: Vec::new(),
+            all: Some(embedded("image/png", &filters.first(rows).png())),
         }
     }
 }

@@ -117,7 +117,8 @@ fn legend_texts(legend: Legend) -> (String, String) {
             (low, high)
         }
         Legend::Own(Scale::Positive(_)) => ("0".into(), "each map's largest, below it".into()),
-        Legend::Own(Scale::Signed(_)) => ("−".into(), "+ each map's largest, below it".into()),
+        // A hyphen: the font has no minus sign.
+        Legend::Own(Scale::Signed(_)) => ("-".into(), "+ each map's largest, below it".into()),
         Legend::Colours(most) => (
             format!("grey is 0, full colour ±{}", short(most)),
             String::new(),
