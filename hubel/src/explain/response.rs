@@ -191,7 +191,7 @@ pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
             });
         }
     }
-    let image = seen[0].take().unwrap_or_else(|| [0..0, 0..0]);
+    let image = seen[0].take().unwrap_or([0..0, 0..0]);
     image.map(|side| side.start as usize..side.end as usize)
 }
 
