@@ -7,7 +7,7 @@ use hubel::{Drawing, Error, Model, shown};
 
 use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Found, Looked, PAGE, layers, quoted};
+use super::{Found, Looked, PAGE, layers, quoted, remarks};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 
@@ -18,7 +18,7 @@ struct Page {
     title: String,
     seen: Picture,
     input: String,
-    inverted: bool,
+    remarks: Vec<&'static str>,
     network: String,
     question: String,
     score: String,
@@ -326,7 +326,7 @@ pub(super) fn write(
         title: shown(&looked.picture),
         seen: Picture::new(seen),
         input: model.input().to_string(),
-        inverted: looked.prediction.inverted,
+        remarks: remarks(&looked.prediction),
         network: model.network().to_string(),
         question: looked.question(model),
         score: format!("{:.3}", looked.score.value(looked.explainer.logits())),
