@@ -233,7 +233,10 @@ impl<'a> Workbench<'a> {
             ),
             fact(
                 "training",
-                format!("{epochs} epochs, {BATCH} pictures a step, AdamW, without augmentation"),
+                format!(
+                    "{}, {BATCH} pictures a step, AdamW, without augmentation",
+                    counted(epochs, "epoch")
+                ),
             ),
             fact(
                 "seeds",
@@ -251,7 +254,13 @@ impl<'a> Workbench<'a> {
         let (threads, instructions) = (self.cpu.threads(), self.cpu.instruction_set());
         Fact {
             name: "machine",
-            value: format!("{threads} threads, {instructions}"),
+            value: format!("{}, {instructions}", counted(threads, "thread")),
         }
     }
+}
+
+/// `1 epoch`, `4 epochs`
+fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
