@@ -299,7 +299,7 @@ fn every_network_of_the_zoo_can_be_explained() {
         };
         let methods = [GRAD_CAM, Method::Gradient, noise, Method::Occlusion(cover)];
         for method in &methods[usize::from(name == "mlp")..] {
-            let maps = method.maps(&cpu(), &model, &[question.clone()], &mut |_| {});
+            let maps = method.maps(&cpu(), &model, std::slice::from_ref(&question), &mut |_| {});
             let map = maps
                 .unwrap_or_else(|error| panic!("{name}: {error}"))
                 .remove(0);

@@ -293,3 +293,68 @@ fn correlation(one: &[f64], other: &[f64]) -> f64 {
         false => 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::tests::{NETWORKS, model};
+
+    fn map(values: &[f32]) -> Heatmap {
+        Heatmap {
+            layer: String::new(),
+            height: 1,
+            width: values.len(),
+            values: values.to_vec(),
+        }
+    }
+
+    #[test]
+    fn correlations_are_pearson_s() {
+        let values = [1.0, 2.0, 3.0, 5.0];
+        assert!((correlation(&values, &values.map(|x| 3.0 - 2.0 * x)) + 1.0).abs() < 1e-12);
+        assert_eq!(correlation(&values, &[4.0; 4]), 0.0);
+        // numpy.corrcoef([1, 2, 3, 5], [2, 1, 4, 3])
+        let other = [2.0, 1.0, 4.0, 3.0];
+        assert!((correlation(&values, &other) - 0.529_150_262_212_918).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_all_maps_have_in_common_is_taken_away() {
+        // A bright first pixel everywhere, and a second one where each differs.
+        let maps: Vec<Heatmap> = (0..10)
+            .map(|i| {
+                let mut values = [0.0; 12];
+                values[0] = 100.0;
+                values[1 + i] = 1.0;
+                map(&values)
+            })
+            .collect();
+        assert!(bound(&maps) < 0.3, "{}", bound(&maps));
+        let own = apart_from_mean(&maps);
+        assert_eq!(own[0], 0.0);
+        assert_eq!(own[1], 1.0);
+    }
+
+    #[test]
+    fn weights_are_drawn_anew_from_the_top() {
+        let model = model(NETWORKS[1]);
+        let lowest = stages(&model, 9).unwrap();
+        let names: Vec<&str> = lowest.iter().map(|lowest| &*lowest.layer).collect();
+        // The linear layer and two convolutions; the batch norm goes with the one below it.
+        assert_eq!(names, ["7", "2", "0"]);
+        let names = |most: usize| stages(&model, most).unwrap().into_iter().map(|l| l.layer);
+        assert!(names(2).eq(["7", "0"]) && names(1).eq(["0"]));
+        for (stage, changed) in lowest.iter().zip([1, 3, 4]) {
+            let drawn = drawn_anew(&model, stage.node, 7).unwrap();
+            let nodes =
+                model.parameters.entries().iter().filter(|entry| {
+                    drawn.parameters.tensor(entry) != model.parameters.tensor(entry)
+                });
+            let mut nodes: Vec<usize> = nodes.map(|entry| entry.node).collect();
+            nodes.dedup();
+            nodes.sort_unstable();
+            nodes.dedup();
+            assert_eq!(nodes.len(), changed, "{}", stage.layer);
+        }
+    }
+}

@@ -3,7 +3,7 @@ use hubel_kernels::Cpu;
 
 use super::occlusion::Occlusion;
 use super::{Explainer, Heatmap, Score, grad_cam, gradients};
-use crate::{Model, Result};
+use crate::{Model, Result, Shape};
 
 /// A way to explain a picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,8 +42,13 @@ pub struct Question {
     pub score: Score,
 }
 
-/// Pictures that a method of many runs looks at together.
-const BATCH: usize = 8;
+/// Pictures that a method of many runs looks at together: eight of 64×64 in colour, of larger ones fewer, for their maps and gradients are all
+/// kept.
+pub fn batch(input: Shape) -> usize {
+    const MOST: usize = 8;
+    (MOST * 64 * 64 * 3 / input.len()).clamp(1, MOST)
+}
+
 /// Steps of integrated gradients.
 const STEPS: usize = 64;
 
@@ -96,14 +101,14 @@ impl Method {
                 noise,
                 seed,
             } => {
-                let mut explainer = with_batch(BATCH)?;
+                let mut explainer = with_batch(batch(model.input()))?;
                 let mut map = |image: &[f32], score: &Score| {
                     gradients::smooth_grad(&mut explainer, image, score, *samples, *noise, *seed)
                 };
                 each(&mut |image, score| Ok(map(image, score).magnitude()))
             }
             Self::IntegratedGradients { baseline } => {
-                let mut explainer = with_batch(BATCH)?;
+                let mut explainer = with_batch(batch(model.input()))?;
                 let mut map = |image: &[f32], score: &Score| {
                     gradients::integrated_in(&mut explainer, image, score, *baseline, STEPS)
                 };

@@ -1,5 +1,5 @@
 //! The training data that `--data` names: the pictures that the network finds most alike, and those that the checks compare with.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hubel::data::{Learned, learned};
 use hubel::explain::draw;
@@ -14,6 +14,7 @@ use crate::console::{Console, thousands};
 
 /// The training data, which was read.
 pub(super) struct Data {
+    path: PathBuf,
     learned: Learned,
 }
 
@@ -46,7 +47,15 @@ impl Data {
                 shown(path)
             ));
         }
-        Ok(Some(Self { learned }))
+        Ok(Some(Self {
+            path: path.clone(),
+            learned,
+        }))
+    }
+
+    /// A file's path as it is inside the data.
+    fn inside<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.path).unwrap_or(path)
     }
 
     /// The images.
@@ -62,7 +71,9 @@ pub(super) struct Alike {
     /// `0.042`, and what it means where it is 0.
     pub(super) distance: String,
     /// Its file, or its place in the data.
-    pub(super) source: String,
+    source: String,
+    /// The same, without the folder that all of them are in.
+    pub(super) short: String,
     /// As the network sees it.
     pub(super) drawing: Drawing,
 }
@@ -97,11 +108,13 @@ impl Nearest {
         report_bad_files(&found.bad_files, console);
         let mut pictures = Vec::new();
         for neighbour in &found.nearest {
+            let path = neighbour.path.as_deref().map(|path| data.inside(path));
             if let Some(pixels) = neighbours::picture(&cpu, model, images, neighbour.index)? {
                 pictures.push(Alike {
                     class: model.classes()[neighbour.class].clone(),
                     distance: distance(neighbour.distance),
                     source: source(neighbour.path.as_deref(), neighbour.index),
+                    short: source(path, neighbour.index),
                     drawing: draw::enlarged(&pixels, model.input()),
                 });
             }

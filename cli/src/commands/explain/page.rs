@@ -118,7 +118,7 @@ impl NearestPictures {
             picture: Picture::new(&alike.drawing),
             class: alike.class.clone(),
             distance: alike.distance.clone(),
-            source: alike.source.clone(),
+            source: alike.short.clone(),
         };
         Self {
             finding: Sentence::new(&nearest.finding()),

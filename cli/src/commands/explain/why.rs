@@ -1,5 +1,6 @@
 //! Why this class: the methods that were asked for, each as a picture and a sentence, and checked if that was asked for.
 use hubel::explain::gradients::Copies;
+use hubel::explain::method::batch;
 use hubel::explain::occlusion::Occlusion;
 use hubel::explain::{self, Explainer, Heatmap, draw, grad_cam, gradients};
 use hubel::{Error, Model};
@@ -17,12 +18,6 @@ const NOISE: f32 = 0.15;
 const SEED: u64 = 1;
 /// What integrated gradients begin at: the mean of the training pictures.
 const BASELINE: f32 = 0.0;
-/// Pictures of 64×64 in colour that the slower methods look at together; of larger ones fewer, for their maps and gradients are all kept.
-const BATCH: usize = 8;
-
-fn batch(model: &Model) -> usize {
-    (BATCH * 64 * 64 * 3 / model.input().len()).clamp(1, BATCH)
-}
 
 /// What one method found.
 pub(super) struct Explanation {
@@ -168,7 +163,7 @@ fn made(
             made("gradient", map, finding, explain::Method::Gradient)
         }
         Method::SmoothGrad => {
-            let mut explainer = Explainer::new(&cpu, model, batch(model))?;
+            let mut explainer = Explainer::new(&cpu, model, batch(model.input()))?;
             let copies = Copies {
                 samples: SAMPLES,
                 noise: NOISE,
@@ -189,7 +184,7 @@ fn made(
             made("SmoothGrad", map.magnitude(), finding, method)
         }
         Method::IntegratedGradients => {
-            let mut explainer = Explainer::new(&cpu, model, batch(model))?;
+            let mut explainer = Explainer::new(&cpu, model, batch(model.input()))?;
             let bar = console.pictures("integrating");
             let progress = |done: usize, all: usize| bar.show(done, all);
             let found =
