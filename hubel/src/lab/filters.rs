@@ -116,7 +116,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         charts: shown::charts(&measured, &reference, &hand_made),
         measured: [
             format!(
-                "Training changed the {FILTERS} filters of the first layer by {:.0} % of their length, and the accuracy rose from {:.1} to {:.1} %.",
+                "Training changed the {FILTERS} filters of the first layer by {:.0} % of their length, and the accuracy went from {:.1} to {:.1} %.",
                 measured.change.mean(),
                 measured.accuracy[BEFORE].mean(),
                 measured.accuracy[AFTER].mean()

@@ -1,6 +1,8 @@
 //! Charts in letters.
 use hubel::lab::{Axis, Chart, Marks, Point, Series};
 
+use super::text::hanging;
+
 /// The rows of a chart of lines.
 const HEIGHT: usize = 12;
 /// What stands for the series.
@@ -75,7 +77,7 @@ fn lines(chart: &Chart, x: &Axis, series: &[Series], columns: usize) -> String {
     let margin = low.chars().count().max(high.chars().count());
     let width = columns.saturating_sub(margin + 2);
     if width < NARROWEST || points().next().is_none() {
-        return format!("{}\n", chart.title);
+        return hanging("", &chart.title, columns);
     }
     let mut grid = vec![vec![' '; width]; HEIGHT];
     let cell = |point: &Point| Some((across.step(point.x, width)?, up.step(point.y, HEIGHT)?));
@@ -90,7 +92,7 @@ fn lines(chart: &Chart, x: &Axis, series: &[Series], columns: usize) -> String {
             grid[HEIGHT - 1 - row][column] = MARKS[number % MARKS.len()];
         }
     }
-    let mut text = format!("{}\n{}\n", chart.title, chart.y.label);
+    let mut text = hanging("", &chart.title, columns) + &hanging("", &chart.y.label, columns);
     for (row, cells) in grid.iter().enumerate() {
         let label = match row {
             0 => &high,
@@ -139,9 +141,10 @@ fn spreads(chart: &Chart, groups: &[String], series: &[Series], columns: usize) 
     let label = longest.unwrap_or(0).min(columns / 3);
     let width = columns.saturating_sub(label + 12);
     if width < NARROWEST || points().next().is_none() {
-        return format!("{}\n", chart.title);
+        return hanging("", &chart.title, columns);
     }
-    let mut text = format!("{}: {}\n", chart.title, chart.y.label);
+    let heading = format!("{}: {}", chart.title, chart.y.label);
+    let mut text = hanging("", &heading, columns);
     for (group, name) in groups.iter().enumerate() {
         for (number, series) in series.iter().enumerate() {
             let Some(point) = series.points.get(group) else {
@@ -194,7 +197,7 @@ mod tests {
 
     fn chart(marks: Marks, logarithmic: bool) -> Chart {
         Chart {
-            title: "Time".into(),
+            title: "Time of a step by size".into(),
             y: Axis {
                 label: "time (ms)".into(),
                 logarithmic,

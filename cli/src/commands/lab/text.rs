@@ -172,7 +172,7 @@ pub(super) fn capital(text: &str) -> String {
 }
 
 /// The text behind a word, broken into lines that begin where it began; at the left where that leaves little room.
-fn hanging(word: &str, text: &str, columns: usize) -> String {
+pub(super) fn hanging(word: &str, text: &str, columns: usize) -> String {
     let columns = columns.min(LONGEST);
     let indent = match word.chars().count() {
         indent if indent * 2 < columns => indent,

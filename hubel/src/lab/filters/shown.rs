@@ -51,7 +51,7 @@ pub(super) fn tables(
             Column::of("filters"),
             Column::in_unit("accuracy", "%", 1),
             Column::in_unit("cosine to the most alike", "", 3),
-            Column::in_unit("more alike than 95 % of random ones", "%", 1),
+            Column::in_unit("above 95 % of random ones", "%", 1),
         ],
     );
     for (time, name) in TIMES.iter().enumerate() {
