@@ -28,7 +28,7 @@ fn page(data: &Path, inspection: &Inspection) -> String {
     let mut contents = String::new();
     let mut sections = String::new();
     for (kind, findings) in by_kind(inspection) {
-        let class = if kind.is_grave() {
+        let class = if inspection.is_grave_kind(kind) {
             " class=\"grave\""
         } else {
             ""
@@ -63,7 +63,7 @@ fn page(data: &Path, inspection: &Inspection) -> String {
 }
 
 fn section(data: &Path, inspection: &Inspection, kind: Kind, findings: &[Finding]) -> String {
-    let badge = if kind.is_grave() {
+    let badge = if inspection.is_grave_kind(kind) {
         " <span class=\"badge\">makes a score untrustworthy</span>"
     } else {
         ""
