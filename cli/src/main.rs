@@ -5,7 +5,6 @@ mod args;
 mod commands;
 mod console;
 mod interruption;
-mod replacement;
 
 use std::process::ExitCode;
 

@@ -57,6 +57,7 @@ mod workspace;
 pub use data::{Dataset, Preparation, Splits};
 pub use error::{Error, LayerError, Result};
 pub use evaluate::Report;
+pub use formats::atomic::Replacement;
 pub use hubel_kernels::{Cpu, InstructionSet};
 pub use model::Model;
 pub use network::Network;

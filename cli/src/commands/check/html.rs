@@ -4,11 +4,11 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hubel::Replacement;
 use hubel::check::{Finding, Inspection, Kind};
 
 use super::{by_kind, verdict};
 use crate::console::thousands;
-use crate::replacement::Replacement;
 
 /// How many findings of a kind are shown, and how many pictures of a finding.
 const FINDINGS: usize = 60;
