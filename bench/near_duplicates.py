@@ -20,13 +20,14 @@ from pathlib import Path
 from PIL import Image, ImageEnhance
 
 ENDINGS = {".png", ".jpg", ".jpeg"}
+TRANSPARENT = ("RGBA", "LA", "P")
 SAME = ("label-conflict", "split-leak", "exact-duplicate", "near-duplicate")
 
 
 def opened(path):
     """The picture on white paper."""
     picture = Image.open(path)
-    if picture.mode in ("RGBA", "LA", "P"):
+    if picture.mode in TRANSPARENT:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture).convert("RGB")
@@ -101,6 +102,10 @@ def measure(hubel, source, count, sheets):
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / source.name
         shutil.copytree(source, target)
+        # Copies lie on white paper, so the originals do.
+        for path in pictures:
+            if Image.open(path).mode in TRANSPARENT:
+                opened(path).save(target / path.relative_to(source))
         planted = {}
         for change, make in CHANGES.items():
             for number, path in enumerate(picked):
