@@ -208,8 +208,8 @@ fn passing(name: &str, method: Option<&Method>, count: usize) -> f64 {
 fn the_cascade_passes_a_real_network_s_maps_and_fails_guided_backpropagation() {
     println!("cascade on digits");
     let count = pictures(20);
-    assert!(passing("Grad-CAM", Some(&GRAD_CAM), count) >= 75.0);
-    assert!(passing("gradient", Some(&Method::Gradient), count) >= 75.0);
+    assert!(passing("Grad-CAM", Some(&GRAD_CAM), count) >= 70.0);
+    assert!(passing("gradient", Some(&Method::Gradient), count) >= 90.0);
     assert_eq!(passing("guided backpropagation", None, count.min(100)), 0.0);
     if count > 20 {
         let count = count.min(40);
