@@ -28,6 +28,7 @@ use values::{answers, at_least_1, shape};
 Examples:
   hubel train                                   learn to read digits (MNIST is part of the binary)
   hubel predict runs/mnist-cnn photo.jpg        what is in this picture?
+  hubel explain runs/mnist-cnn photo.jpg        why does it say so? A page with pictures
   hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
   hubel bench                                   how fast is this machine, and what to expect
