@@ -289,7 +289,7 @@ fn bound(maps: &[Heatmap]) -> f64 {
     found[((found.len() as f64 * 0.95).ceil() as usize).clamp(1, found.len()) - 1]
 }
 
-/// Pearson's correlation; 0 where one of the maps is the same everywhere.
+/// Pearson's correlation; 0 where one of the maps is the same everywhere, or too large for numbers.
 fn correlation(one: &[f64], other: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_of_one, mean_of_other) = (mean(one), mean(other));
@@ -300,9 +300,11 @@ fn correlation(one: &[f64], other: &[f64]) -> f64 {
         squares[0] += one * one;
         squares[1] += other * other;
     }
-    match squares[0] > 0.0 && squares[1] > 0.0 {
-        true => product / (squares[0] * squares[1]).sqrt(),
-        false => 0.0,
+    let correlation = product / (squares[0].sqrt() * squares[1].sqrt());
+    if correlation.is_finite() {
+        correlation
+    } else {
+        0.0
     }
 }
 
