@@ -170,7 +170,7 @@ impl Model {
 }
 
 /// What an error calls an image.
-fn name_of(dataset: &Dataset, index: usize) -> String {
+pub(crate) fn name_of(dataset: &Dataset, index: usize) -> String {
     let path = dataset.path(index);
     path.map_or_else(|| format!("image {index}"), shown)
 }
