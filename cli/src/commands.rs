@@ -72,7 +72,7 @@ fn judge(model: &Model, cpu: &Cpu, images: &Dataset, console: &Console) -> Resul
     let testing = console.pictures("testing");
     let report = model.evaluate_with(cpu, images, &|done, all| testing.show(done, all));
     testing.finish();
-    report
+    Ok(report?.with_groups(images))
 }
 
 /// How this process was called, for commands to copy: `hubel`, or `target/release/hubel` under `cargo run`.
@@ -85,11 +85,48 @@ fn program() -> String {
 fn accuracy(report: &Report) -> String {
     let [low, high] = report.interval().map(|end| end * 100.0);
     let noun = if report.count == 1 { "image" } else { "images" };
+    let groups = match report.independent < report.count as f64 - 0.5 {
+        true => ", near-duplicates counted as one",
+        false => "",
+    };
     format!(
-        "{:.2} % of {} {noun} (95 % confidence: {low:.2} to {high:.2} %)",
+        "{:.2} % of {} {noun} (95 % confidence: {low:.2} to {high:.2} %{groups})",
         report.accuracy * 100.0,
         thousands(report.count)
     )
+}
+
+/// How many untested classes are named.
+const UNTESTED_SHOWN: usize = 5;
+
+/// [`accuracy`], or, where classes are missing among the images, what it is the accuracy of.
+fn headline(report: &Report, classes: &[String]) -> String {
+    let accuracy = accuracy(report);
+    let untested: Vec<usize> = report.untested().collect();
+    if untested.is_empty() {
+        return accuracy;
+    }
+    let named = untested.iter().take(UNTESTED_SHOWN);
+    let mut named: Vec<String> = named
+        .map(|&class| format!("`{}`", one_line(&classes[class])))
+        .collect();
+    if untested.len() > UNTESTED_SHOWN {
+        named.push(format!("and {} more", untested.len() - UNTESTED_SHOWN));
+    }
+    format!(
+        "not known: there is no image of {}; of the other {} of {} classes {accuracy}",
+        named.join(", "),
+        classes.len() - untested.len(),
+        classes.len()
+    )
+}
+
+/// The names of the classes of which no image was judged.
+fn untested<'a>(report: &Report, classes: &'a [String]) -> Vec<&'a str> {
+    report
+        .untested()
+        .map(|class| classes[class].as_str())
+        .collect()
 }
 
 /// What stands beside an accuracy, with its name: the mean over the classes and the accuracy of whoever always says the largest class.

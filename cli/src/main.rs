@@ -7,7 +7,6 @@ mod commands;
 mod console;
 mod interruption;
 mod page;
-mod replacement;
 
 use std::process::ExitCode;
 

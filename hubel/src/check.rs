@@ -32,12 +32,14 @@ pub enum Kind {
     WrongExtension,
     /// Pictures of one class and part that are equal byte for byte.
     ExactDuplicate,
-    /// Pictures of one class and part that look the same: coded again, in another size, a little brighter.
+    /// Pictures of one class and part that are the same: coded again, in another size, cropped a little, a little brighter.
     NearDuplicate,
-    /// The same picture, by its bytes or its looks, in several classes.
+    /// The same picture, byte for byte or as a copy, in several classes.
     LabelConflict,
-    /// The same picture, by its bytes or its looks, in several of the parts to train on, to validate and to test.
+    /// The same picture, byte for byte or as a copy, in several of the parts to train on, to validate and to test.
     SplitLeak,
+    /// Different pictures that look alike at a glance.
+    LookAlike,
     /// A class of fewer pictures than [`TINY`] to learn from.
     TinyClass,
     /// A class without pictures, or without any to learn from, or to test with where the data has test pictures.
@@ -58,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are reported.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unreadable,
         Self::Truncated,
         Self::LabelConflict,
@@ -70,15 +72,16 @@ impl Kind {
         Self::WrongExtension,
         Self::ExactDuplicate,
         Self::NearDuplicate,
+        Self::LookAlike,
         Self::ExtremeSize,
         Self::Rotated,
         Self::GreyAmongColour,
         Self::Cropped,
     ];
 
-    /// Whether such a finding makes a score untrustworthy: pictures that nobody has seen in training must not be there already, one
-    /// picture must not have two answers, and what is counted must be there.
-    pub fn is_grave(self) -> bool {
+    /// Whether such findings may make a score untrustworthy: pictures that nobody has seen in training must not be there already, one
+    /// picture (or one blank) must not have two answers, and what is counted must be there. [`Inspection::is_grave`] says whether they do.
+    pub fn may_be_grave(self) -> bool {
         matches!(
             self,
             Self::Unreadable
@@ -119,7 +122,10 @@ impl Kind {
                 "delete all but one of each: a copy teaches nothing and counts twice"
             }
             Self::NearDuplicate => {
-                "keep one of each, unless they are meant; hubel holds them out together, never on both sides"
+                "keep one of each, unless they are meant; hubel holds them out together (of small grey arrays the equal ones alone), never on both sides"
+            }
+            Self::LookAlike => {
+                "nothing needs to be done if they are different things; the network needs an input large enough to tell them apart"
             }
             Self::Blank => {
                 "look what made them so, and delete those that are: nothing can be learnt from them, and blank pictures of two classes are the same picture"
@@ -148,6 +154,7 @@ impl fmt::Display for Kind {
             Self::WrongExtension => "wrong-extension",
             Self::ExactDuplicate => "exact-duplicate",
             Self::NearDuplicate => "near-duplicate",
+            Self::LookAlike => "look-alike",
             Self::LabelConflict => "label-conflict",
             Self::SplitLeak => "split-leak",
             Self::TinyClass => "tiny-class",
@@ -163,7 +170,7 @@ impl fmt::Display for Kind {
 }
 
 /// One thing that is wrong, or worth knowing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// What kind of thing it is.
     pub kind: Kind,
@@ -172,7 +179,12 @@ pub struct Finding {
     pub paths: Vec<String>,
     /// What was found, in words.
     pub detail: String,
+    /// By how many points (hundredths) at most it can move an accuracy on this data; `None` where that is not known.
+    pub points: Option<f64>,
 }
+
+/// From so many points on, what findings of a kind can move an accuracy by makes it untrustworthy.
+pub const GRAVE_POINTS: f64 = 1.0;
 
 /// What [`check`] found.
 #[derive(Debug)]
@@ -193,7 +205,21 @@ pub struct Inspection {
 impl Inspection {
     /// Whether something makes a score on this data untrustworthy.
     pub fn is_grave(&self) -> bool {
-        self.findings.iter().any(|finding| finding.kind.is_grave())
+        Kind::ALL.iter().any(|&kind| self.is_grave_kind(kind))
+    }
+
+    /// Whether the findings of a kind make a score on this data untrustworthy. Where it is known by how much they can move it,
+    /// together, that is from [`GRAVE_POINTS`] on.
+    pub fn is_grave_kind(&self, kind: Kind) -> bool {
+        let mut found = self.findings.iter().filter(|finding| finding.kind == kind);
+        kind.may_be_grave()
+            && found
+                .try_fold(0.0, |sum, finding| {
+                    let sum = sum + finding.points.unwrap_or(GRAVE_POINTS);
+                    // Sums of quotients such as 1/3 fall short of 1 by a rounding.
+                    (sum < GRAVE_POINTS - 1e-9).then_some(sum)
+                })
+                .is_none()
     }
 }
 

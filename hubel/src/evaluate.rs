@@ -19,6 +19,8 @@ pub struct Report {
     pub confusion: Vec<Vec<usize>>,
     /// Pictures that could no longer be read and were left out.
     pub bad_files: Vec<BadFile>,
+    /// As how many independent images they tell about others: as many as were judged, unless [`Report::with_groups`] says less.
+    pub independent: f64,
 }
 
 impl Report {
@@ -51,18 +53,36 @@ impl Report {
 
     /// Where the accuracy on endlessly many such images lies, with 95 % confidence: Wilson's score interval ("Probable inference, the law of
     /// succession, and statistical inference", 1927), which holds for few images and for accuracies near 1 as well. All of `[0, 1]` of no images.
+    /// It is as wide as that of [`Report::independent`] images.
     pub fn interval(&self) -> [f32; 2] {
         /// The quantile of the normal distribution that leaves 2.5 % on each side.
         const Z: f64 = 1.959_964;
         if self.count == 0 {
             return [0.0, 1.0];
         }
-        let (share, count) = (f64::from(self.accuracy), self.count as f64);
+        let (share, count) = (f64::from(self.accuracy), self.independent);
         let centre = share + Z * Z / (2.0 * count);
         let variance = share * (1.0 - share) / count + (Z / (2.0 * count)).powi(2);
         let reach = Z * variance.max(0.0).sqrt();
         [centre - reach, centre + reach]
             .map(|end| (end / (1.0 + Z * Z / count)).clamp(0.0, 1.0) as f32)
+    }
+
+    /// The same, with near-duplicates among the images that were judged, those of `dataset`, counted as one: nothing is learnt from a copy.
+    pub fn with_groups(self, dataset: &Dataset) -> Self {
+        let all = dataset.len().max(1) as f64;
+        let independent = self.count as f64 * (dataset.independent() / all).min(1.0);
+        Self {
+            independent,
+            ..self
+        }
+    }
+
+    /// The classes of which no image was judged: an accuracy without them is none of the model.
+    pub fn untested(&self) -> impl Iterator<Item = usize> {
+        let rows = self.confusion.iter().enumerate();
+        rows.filter(|(_, row)| row.iter().all(|&count| count == 0))
+            .map(|(class, _)| class)
     }
 }
 
@@ -130,6 +150,7 @@ impl Model {
             count,
             confusion,
             bad_files,
+            independent: count as f64,
         })
     }
 
@@ -149,7 +170,7 @@ impl Model {
 }
 
 /// What an error calls an image.
-fn name_of(dataset: &Dataset, index: usize) -> String {
+pub(crate) fn name_of(dataset: &Dataset, index: usize) -> String {
     let path = dataset.path(index);
     path.map_or_else(|| format!("image {index}"), shown)
 }
@@ -166,6 +187,7 @@ mod tests {
             loss: 0.0,
             count: 100,
             confusion: vec![vec![72, 18, 0], vec![9, 1, 0], vec![0, 0, 0]],
+            independent: 100.0,
             bad_files: Vec::new(),
         };
         assert_eq!(report.balanced_accuracy(), 0.45);
@@ -191,6 +213,7 @@ mod tests {
                 count,
                 confusion: Vec::new(),
                 bad_files: Vec::new(),
+                independent: count as f64,
             };
             report.interval().map(|end| (f64::from(end) * 1e4).round())
         };
@@ -199,5 +222,31 @@ mod tests {
         assert_eq!(interval(10, 10), [7225.0, 10_000.0]);
         assert_eq!(interval(0, 1), [0.0, 7935.0]);
         assert_eq!(interval(0, 0), [0.0, 10_000.0]);
+    }
+
+    #[test]
+    fn copies_make_the_interval_wider_and_classes_without_images_are_named() {
+        let shape = crate::Shape::new(4, 4, 1);
+        let picture = |seed: u8| (0..16).map(move |place: u8| (place * 7).wrapping_mul(seed));
+        // Twice each of 8.
+        let pixels = (0..16)
+            .flat_map(|index| picture(index / 2 * 2 + 3))
+            .collect();
+        let classes = ["a", "b", "c"].map(String::from).to_vec();
+        let labels = (0..16).map(|index| index % 2).collect();
+        let images = Dataset::from_bytes("pairs", classes, shape, pixels, labels).unwrap();
+        let report = Report {
+            accuracy: 0.75,
+            loss: 0.0,
+            count: 16,
+            confusion: vec![vec![6, 2, 0], vec![2, 6, 0], vec![0, 0, 0]],
+            bad_files: Vec::new(),
+            independent: 16.0,
+        };
+        let of_groups = report.clone().with_groups(&images);
+        assert_eq!(of_groups.independent, 8.0);
+        let width = |report: &Report| report.interval()[1] - report.interval()[0];
+        assert!(width(&of_groups) > width(&report));
+        assert_eq!(report.untested().collect::<Vec<_>>(), [2]);
     }
 }

@@ -62,7 +62,7 @@ pub use drawing::Drawing;
 pub use error::{Error, LayerError, Result};
 pub use evaluate::Report;
 pub use explain::{Explainer, Score};
-pub use formats::atomic::replace_file;
+pub use formats::atomic::{Replacement, replace_file};
 pub use hubel_kernels::{Cpu, InstructionSet};
 pub use model::Model;
 pub use network::Network;

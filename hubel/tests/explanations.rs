@@ -172,7 +172,10 @@ fn a_coloured_square_is_found_by_occlusion_and_grad_cam() {
 fn passing(name: &str, method: Option<&Method>, count: usize) -> f64 {
     let Reader { model, train, test } = reader();
     let asked = questions(model, test, &(0..count).collect::<Vec<usize>>());
-    let settings = Settings::for_method(method.unwrap_or(&Method::Gradient));
+    let settings = Settings {
+        stages: 1,
+        ..Settings::for_method(method.unwrap_or(&Method::Gradient))
+    };
     let others = cascade::pictures(&cpu(), model, train, settings).unwrap();
     let check = |question: &Question| {
         let found = match method {
@@ -204,11 +207,11 @@ fn passing(name: &str, method: Option<&Method>, count: usize) -> f64 {
 #[test]
 fn the_cascade_passes_a_real_network_s_maps_and_fails_guided_backpropagation() {
     println!("cascade on digits");
-    let count = pictures(8);
-    assert!(passing("Grad-CAM", Some(&GRAD_CAM), count) >= 85.0);
-    assert!(passing("gradient", Some(&Method::Gradient), count) >= 85.0);
-    assert_eq!(passing("guided backpropagation", None, count), 0.0);
-    if count > 8 {
+    let count = pictures(20);
+    assert!(passing("Grad-CAM", Some(&GRAD_CAM), count) >= 70.0);
+    assert!(passing("gradient", Some(&Method::Gradient), count) >= 90.0);
+    assert_eq!(passing("guided backpropagation", None, count.min(100)), 0.0);
+    if count > 20 {
         let count = count.min(40);
         passing("SmoothGrad", Some(&Method::smooth_grad()), count);
         let integrated = Method::IntegratedGradients { baseline: 0.0 };

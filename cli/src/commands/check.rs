@@ -41,6 +41,7 @@ fn object(inspection: &Inspection) -> Value {
             "kind": finding.kind.to_string(),
             "paths": finding.paths,
             "detail": finding.detail,
+            "points": finding.points.map(|points| console::decimal(points as f32)),
         })
     };
     json!({ "findings": inspection.findings.iter().map(finding).collect::<Vec<_>>() })
@@ -79,7 +80,7 @@ fn text(inspection: &Inspection, width: usize) -> String {
         let paths: usize = findings.iter().map(|finding| finding.paths.len()).sum();
         lines.push(format!(
             "{} {:<18}{:>9}{:>9}",
-            mark(kind),
+            mark(inspection, kind),
             kind.to_string(),
             thousands(findings.len()),
             thousands(paths)
@@ -87,7 +88,7 @@ fn text(inspection: &Inspection, width: usize) -> String {
     }
     for (kind, findings) in by_kind(inspection) {
         lines.push(String::new());
-        lines.push(format!("{} {kind}", mark(kind)));
+        lines.push(format!("{} {kind}", mark(inspection, kind)));
         for finding in findings.iter().take(SHOWN) {
             for path in finding.paths.iter().take(SHOWN) {
                 lines.push(format!("    {}", one_line(path)));
@@ -122,6 +123,10 @@ fn text(inspection: &Inspection, width: usize) -> String {
     lines.join("\n")
 }
 
-fn mark(kind: Kind) -> char {
-    if kind.is_grave() { '!' } else { ' ' }
+fn mark(inspection: &Inspection, kind: Kind) -> char {
+    if inspection.is_grave_kind(kind) {
+        '!'
+    } else {
+        ' '
+    }
 }

@@ -73,6 +73,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
                 "baseline_accuracy": console::decimal(report.baseline().1),
                 "loss": console::decimal(report.loss),
                 "count": report.count,
+                "untested_classes": super::untested(&report, model.classes()),
                 "data": images.name(),
                 "images": which.to_string(),
                 "inverted": unlike.inverted,
@@ -119,7 +120,7 @@ fn no_data(model: &Model) -> Error {
 }
 
 fn text(report: &Report, classes: &[String]) -> String {
-    let mut text = format!("accuracy  {}\n", super::accuracy(report));
+    let mut text = format!("accuracy  {}\n", super::headline(report, classes));
     for (name, value) in super::beside_accuracy(report, classes, false) {
         text += &format!("{name:<10}{value}\n");
     }

@@ -99,6 +99,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "test_baseline_accuracy": report.as_ref().map(|report| console::decimal(report.baseline().1)),
                 "test_loss": report.as_ref().map(|report| console::decimal(report.loss)),
                 "test_count": report.as_ref().map(|report| report.count),
+                "untested_classes": report.as_ref().map(|report| super::untested(report, model.classes())),
                 "seconds": seconds,
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
@@ -118,7 +119,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     } else {
         let is_balanced = arguments.balance != Balance::None;
         let test = report.map(|report| {
-            let headline = super::accuracy(&report);
+            let headline = super::headline(&report, model.classes());
             let mut text = format!("test accuracy  {headline}\n");
             for (name, value) in super::beside_accuracy(&report, model.classes(), is_balanced) {
                 text += &format!("{name:<15}{value}\n");

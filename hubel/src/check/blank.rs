@@ -29,6 +29,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
             ),
         };
         let paths = blank.iter().chain(&nearly);
+        let count = blank.len() + nearly.len();
         Some(Finding {
             kind: Kind::Blank,
             paths: paths.map(|sample| sample.name.clone()).collect(),
@@ -36,7 +37,13 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
                 "class `{name}`: of its {} pictures {detail}",
                 thousands(of_class().count())
             ),
+            points: Some(100.0 * count as f64 / samples.all.len() as f64),
         })
     });
-    findings.collect()
+    let mut findings: Vec<Finding> = findings.collect();
+    // Those of a single class can be told by it.
+    if let [only] = &mut findings[..] {
+        only.points = Some(0.0);
+    }
+    findings
 }

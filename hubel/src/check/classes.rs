@@ -51,6 +51,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
             kind,
             paths: samples.folders(name, |part| kind == Kind::EmptyClass || part == Part::Train),
             detail,
+            points: None,
         }));
     }
     let largest = others.iter().copied().max_by_key(|&class| learnt[class]);
@@ -69,8 +70,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
                 name(largest),
                 learnt[largest],
                 learnt[largest] as f64 / learnt[smallest] as f64
-            ),
-        });
+            ), points: None, });
     }
     findings
 }

@@ -20,6 +20,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
             kind,
             paths: vec![sample.name.clone()],
             detail: detail.clone(),
+            points: None,
         })
     });
     found.collect()

@@ -1,61 +1,92 @@
-//! `exact-duplicate`, `near-duplicate`, `label-conflict` and `split-leak`: the same picture more than once.
+//! `exact-duplicate`, `near-duplicate`, `label-conflict` and `split-leak`: the same picture more than once; `look-alike`: different ones.
+mod weight;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
 use crate::check::examine::{Facts, Sample, Samples};
 use crate::check::{Finding, Kind};
-use crate::data::fingerprint::{Fingerprint, near_duplicate_groups};
+use crate::data::fingerprint::{Fingerprint, Likenesses};
+use weight::Judged;
+
+/// A picture that can be used.
+type Whole<'a> = (&'a Sample, &'a Facts);
 
 /// A finding or more for each group of the same pictures: that they lie in several parts, and that they have several classes;
-/// where neither is so, which of them are equal, and which only look the same.
+/// where neither is so, which of them are equal, and which are copies. And one for each group of pictures that only look alike.
 pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
-    let whole: Vec<(&Sample, &Facts)> = samples.whole().collect();
-    let fingerprints: Vec<Fingerprint> = whole.iter().map(|(_, facts)| facts.fingerprint).collect();
-    let mut groups = BTreeMap::<usize, Vec<(&Sample, &Facts)>>::new();
-    for (&member, group) in whole.iter().zip(near_duplicate_groups(&fingerprints)) {
-        groups.entry(group).or_default().push(member);
+    let whole: Vec<Whole<'_>> = samples.whole().collect();
+    let fingerprints: Vec<Fingerprint> = whole
+        .iter()
+        .map(|(_, facts)| facts.fingerprint.clone())
+        .collect();
+    let likenesses = Likenesses::of(&fingerprints);
+    let judged = Judged::of(samples);
+    let same = grouped(&whole, &likenesses.same);
+    let mut findings: Vec<Finding> = same
+        .values()
+        .filter(|group| group.len() > 1)
+        .flat_map(|group| of_same(samples, &judged, group))
+        .collect();
+    // One of each that are the same.
+    let one_of_each = whole.iter().zip(&likenesses.alike).enumerate();
+    let mut alike = BTreeMap::<usize, Vec<Whole<'_>>>::new();
+    for (index, (&member, &group)) in one_of_each {
+        if likenesses.same[index] == index {
+            alike.entry(group).or_default().push(member);
+        }
     }
-    let several = groups.into_values().filter(|group| group.len() > 1);
-    several
-        .flat_map(|group| of_group(samples, &group))
-        .collect()
+    let alike = alike.into_values().filter(|group| group.len() > 1);
+    findings.extend(alike.map(|group| of_alike(samples, &group)));
+    findings
 }
 
-fn of_group(samples: &Samples, group: &[(&Sample, &Facts)]) -> Vec<Finding> {
+fn grouped<'a>(whole: &[Whole<'a>], groups: &[usize]) -> BTreeMap<usize, Vec<Whole<'a>>> {
+    let mut grouped = BTreeMap::<usize, Vec<Whole<'_>>>::new();
+    for (&member, &group) in whole.iter().zip(groups) {
+        grouped.entry(group).or_default().push(member);
+    }
+    grouped
+}
+
+fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Finding> {
     let same = match group
         .iter()
         .all(|(_, facts)| content(facts) == content(group[0].1))
     {
         true => "are equal byte for byte",
-        false => "look the same",
-    };
-    let finding = |kind, members: &[(&Sample, &Facts)], detail| Finding {
-        kind,
-        paths: members
-            .iter()
-            .map(|(sample, _)| sample.name.clone())
-            .collect(),
-        detail,
+        false => "are the same picture",
     };
     let mut findings = Vec::new();
-    let labels = group
-        .iter()
-        .map(|(sample, _)| samples.classes[sample.label].as_str());
-    let classes = counted(labels);
+    let classes = classes(samples, group);
     if classes.len() > 1 {
-        let detail = format!("{same}, but their classes differ: {}", listed(&classes));
-        findings.push(finding(Kind::LabelConflict, group, detail));
+        let weight = judged.conflict(group);
+        let detail = format!(
+            "{same}, but their classes differ: {}; {weight}",
+            listed(&classes)
+        );
+        findings.push(finding(
+            Kind::LabelConflict,
+            group,
+            detail,
+            Some(weight.points()),
+        ));
     }
-    let parts = group.iter().filter_map(|(sample, _)| sample.part);
-    let parts = counted(parts);
+    let parts = counted(group.iter().filter_map(|(sample, _)| sample.part));
     if parts.len() > 1 {
-        let detail = format!("{same}, in several parts: {}", listed(&parts));
-        findings.push(finding(Kind::SplitLeak, group, detail));
+        let weight = judged.leak(group);
+        let detail = format!("{same}, in several parts: {}; {weight}", listed(&parts));
+        findings.push(finding(
+            Kind::SplitLeak,
+            group,
+            detail,
+            Some(weight.points()),
+        ));
     }
     if !findings.is_empty() {
         return findings;
     }
-    let mut by_content = BTreeMap::<u64, Vec<(&Sample, &Facts)>>::new();
+    let mut by_content = BTreeMap::<u64, Vec<Whole<'_>>>::new();
     for &member in group {
         by_content
             .entry(content(member.1))
@@ -64,17 +95,45 @@ fn of_group(samples: &Samples, group: &[(&Sample, &Facts)]) -> Vec<Finding> {
     }
     for equal in by_content.values().filter(|equal| equal.len() > 1) {
         let detail = format!("{} are equal byte for byte", equal.len());
-        findings.push(finding(Kind::ExactDuplicate, equal, detail));
+        findings.push(finding(Kind::ExactDuplicate, equal, detail, None));
     }
     if by_content.len() > 1 {
         // One of each content: that the others are equal to it is said already.
         let mut met = HashSet::new();
         let different = group.iter().filter(|(_, facts)| met.insert(content(facts)));
         let different: Vec<_> = different.copied().collect();
-        let detail = format!("{} pictures look the same", different.len());
-        findings.push(finding(Kind::NearDuplicate, &different, detail));
+        let detail = format!("{} files of the same picture", different.len());
+        findings.push(finding(Kind::NearDuplicate, &different, detail, None));
     }
     findings
+}
+
+fn of_alike(samples: &Samples, group: &[Whole<'_>]) -> Finding {
+    let classes = classes(samples, group);
+    let of_classes = match classes.len() {
+        1 => String::new(),
+        _ => format!(", of different classes: {}", listed(&classes)),
+    };
+    let detail = format!(
+        "{} pictures look alike, but differ in colour or in detail{of_classes}",
+        group.len()
+    );
+    finding(Kind::LookAlike, group, detail, None)
+}
+
+fn finding(kind: Kind, members: &[Whole<'_>], detail: String, points: Option<f64>) -> Finding {
+    let names = members.iter().map(|(sample, _)| sample.name.clone());
+    Finding {
+        kind,
+        paths: names.collect(),
+        detail,
+        points,
+    }
+}
+
+fn classes<'a>(samples: &'a Samples, group: &[Whole<'_>]) -> BTreeMap<&'a str, usize> {
+    let labels = group.iter().map(|(sample, _)| sample.label);
+    counted(labels.map(|label| samples.classes[label].as_str()))
 }
 
 fn content(facts: &Facts) -> u64 {
@@ -87,11 +146,18 @@ fn counted<K: Ord>(names: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     counts
 }
 
+/// How many names are listed.
+const LISTED: usize = 8;
+
 /// `cat, 2 × dog`
 fn listed<K: Display>(counts: &BTreeMap<K, usize>) -> String {
-    let words = counts.iter().map(|(name, count)| match count {
+    let words = counts.iter().take(LISTED).map(|(name, count)| match count {
         1 => name.to_string(),
         _ => format!("{count} × {name}"),
     });
-    words.collect::<Vec<_>>().join(", ")
+    let mut words: Vec<String> = words.collect();
+    if counts.len() > LISTED {
+        words.push(format!("and {} more", counts.len() - LISTED));
+    }
+    words.join(", ")
 }

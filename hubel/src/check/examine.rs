@@ -38,7 +38,6 @@ pub(super) struct Sample {
 }
 
 /// What a look at a picture came to.
-#[allow(clippy::large_enum_variant, reason = "nearly all are whole")]
 pub(super) enum Seen {
     Whole(Facts),
     Damaged(Damage),

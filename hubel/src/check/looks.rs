@@ -36,6 +36,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
                 kind,
                 paths: vec![sample.name.clone()],
                 detail: judge(facts)?,
+                points: None,
             })
         };
         findings.extend(samples.whole().filter_map(found));

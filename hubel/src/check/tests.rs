@@ -161,6 +161,19 @@ fn every_planted_fault_is_found_and_nothing_else() {
     planted.put("train/cow ä/ant.jpg", &planted.read("train/ant/07.jpg").0);
     let smaller = planted.read("train/bee/02.jpg").1.thumbnail_exact(50, 40);
     planted.put("test/bee/seen.png", &coded(&smaller, ImageFormat::Png));
+    let mut figure = planted.read("train/cow ä/04.jpg").1.into_rgb8();
+    for (x, y) in (0..48).map(|place| (30 + place % 8, 20 + place / 8)) {
+        let level = if figure.get_pixel(x, y).0[0] > 128 {
+            60
+        } else {
+            200
+        };
+        figure.put_pixel(x, y, image::Rgb([level, 90, 110]));
+    }
+    planted.put(
+        "train/bee/alike.png",
+        &coded(&figure.into(), ImageFormat::Png),
+    );
     planted.fill("train", "dog", 3);
     planted.fill("test", "dog", 2);
     fs::create_dir(planted.path("train/emu")).unwrap();
@@ -209,6 +222,10 @@ fn every_planted_fault_is_found_and_nothing_else() {
             &["train/ant/07.jpg", "train/cow ä/ant.jpg"],
         ),
         (Kind::SplitLeak, &["train/bee/02.jpg", "test/bee/seen.png"]),
+        (
+            Kind::LookAlike,
+            &["train/bee/alike.png", "train/cow ä/04.jpg"],
+        ),
         (Kind::TinyClass, &["train/dog"]),
         (Kind::EmptyClass, &["train/emu"]),
         // Of gnus there are none to test with.
@@ -243,6 +260,8 @@ fn every_planted_fault_is_found_and_nothing_else() {
         .iter()
         .find(|finding| finding.kind == Kind::SplitLeak)
         .unwrap();
+    // The test has 15 pictures, of three classes 3, of bees one more, of dogs 2 and of foxes 3.
+    assert!(leak.detail.contains("(1 of 15 images)"), "{}", leak.detail);
     for path in &leak.paths {
         let thumbnail = inspection.thumbnail(path, 32).unwrap();
         let thumbnail = image::load_from_memory(&thumbnail.bytes).unwrap();
@@ -299,6 +318,83 @@ fn arrays_are_checked_too_and_their_pictures_named_by_their_places() {
         classes::findings(&samples).len() + looks::findings(&samples).len(),
         0
     );
+}
+
+#[test]
+fn leaks_are_grave_from_a_point_of_the_accuracy_on() {
+    for (test, leaks, is_grave) in [(200, 1, false), (200, 2, true), (99, 1, true)] {
+        let classes: Vec<String> = CLASSES.map(String::from).into();
+        let part = |first: u64, count: usize, others: std::ops::Range<u64>| {
+            let shape = crate::Shape::new(8, 8, 1);
+            let noise = |seed: u64| {
+                let mut stream = crate::Random::new(seed).stream(crate::Purpose::Augment, 0, 0);
+                (0..64).map(move |_| stream.below(256) as u8)
+            };
+            let seeds = (first..first + count as u64).chain(others);
+            let labels: Vec<usize> = seeds.clone().map(|seed| seed as usize % 3).collect();
+            let pixels = seeds.flat_map(noise).collect();
+            crate::Dataset::from_bytes("noise", classes.clone(), shape, pixels, labels).unwrap()
+        };
+        let splits = catalogue::arrays(
+            "noise",
+            part(0, 60, 0..0),
+            None,
+            Some(part(1000, test - leaks, 0..leaks as u64)),
+        );
+        let samples = Samples::of_arrays(splits.as_ref().unwrap()).unwrap();
+        let inspection = Inspection {
+            description: String::new(),
+            notes: Vec::new(),
+            pictures: samples.all.len(),
+            findings: duplicates::findings(&samples),
+            found: Found::Arrays(splits.unwrap()),
+            transparent: None,
+        };
+        assert_eq!(inspection.findings.len(), leaks);
+        let points: f64 = inspection
+            .findings
+            .iter()
+            .filter_map(|finding| finding.points)
+            .sum();
+        assert!((points - 100.0 * leaks as f64 / test as f64).abs() < 1e-9);
+        assert_eq!(inspection.is_grave(), is_grave, "{leaks} of {test}");
+        assert_eq!(inspection.is_grave_kind(Kind::SplitLeak), is_grave);
+    }
+}
+
+#[test]
+fn blank_pictures_are_grave_where_several_classes_have_them() {
+    for (blank_of_second, points) in [(0, 0.0), (3, 100.0 * 6.0 / 60.0)] {
+        let shape = crate::Shape::new(8, 8, 1);
+        let mut pixels = Vec::new();
+        for picture in 0..60u64 {
+            let mut stream = crate::Random::new(picture).stream(crate::Purpose::Augment, 0, 0);
+            let is_blank = picture < 3 || (30..30 + blank_of_second).contains(&picture);
+            let level = 100 + picture as u8;
+            pixels.extend((0..64).map(|_| match is_blank {
+                true => level,
+                false => stream.below(256) as u8,
+            }));
+        }
+        let labels = (0..60).map(|picture| picture / 30).collect();
+        let classes = vec!["ant".to_owned(), "bee".to_owned()];
+        let train = crate::Dataset::from_bytes("x", classes, shape, pixels, labels).unwrap();
+        let splits = catalogue::arrays("x", train, None, None).unwrap();
+        let samples = Samples::of_arrays(&splits).unwrap();
+        let inspection = Inspection {
+            description: String::new(),
+            notes: Vec::new(),
+            pictures: samples.all.len(),
+            findings: blank::findings(&samples),
+            found: Found::Arrays(splits),
+            transparent: None,
+        };
+        let sum: f64 = (inspection.findings.iter())
+            .filter_map(|finding| finding.points)
+            .sum();
+        assert!((sum - points).abs() < 1e-9, "{sum}");
+        assert_eq!(inspection.is_grave(), points > 0.0);
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Holding samples out of data that is not divided, and finding the held out samples again when a model is judged.
+mod series;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::catalogue::Part;
-use crate::data::fingerprint::Fingerprint;
-use crate::data::split::assign;
+use crate::data::fingerprint::Likenesses;
+use crate::data::split::{Assignment, Samples, Shares, assign};
 use crate::data::{Dataset, Options, Splits};
-use crate::{Error, Result};
 
 /// How samples were held out of a data set. It travels with the model, so that the same samples can be held out again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,12 @@ pub struct Division {
     /// The smallest hashes of the samples that were trained on: other data of which one sample has one of these holds training samples
     /// (a sketch as of Broder's min-wise hashing, 1997).
     pub sketch: Vec<u64>,
+    /// Hashes of the samples that were held out for the test, in order: the model is judged by these again, whatever is added to the data.
+    pub held_out: Vec<u64>,
+    /// Hashes of the others that were not trained on, in order: for validation, or as a gap between frames.
+    pub aside: Vec<u64>,
+    /// Whether some of them are frames of series that were trained on, too.
+    pub series: bool,
     /// What this data calls the model's classes, where they were given other names; else empty.
     pub labels: Vec<String>,
 }
@@ -30,40 +37,46 @@ const SKETCH: usize = 64;
 
 impl Division {
     /// Holds samples out of the training part for the parts that `splits` lacks, by the shares `validation` and `test`.
-    ///
-    /// # Errors
-    /// [`Error::DataMismatch`] when a class would keep no sample to train on.
-    pub(super) fn divide(splits: Splits, validation: f64, test: f64, seed: u64) -> Result<Splits> {
-        let fingerprints = splits.train.fingerprints();
-        let mut division = Self {
-            validation: if splits.validation.is_some() {
-                0.0
-            } else {
-                validation
-            },
-            test: if splits.test.is_some() { 0.0 } else { test },
+    pub(super) fn divide(splits: Splits, validation: f64, test: f64, seed: u64) -> Splits {
+        let all_contents: Vec<u64> = splits.train.contents().collect();
+        let share = |own: &Option<Dataset>, wanted| if own.is_some() { 0.0 } else { wanted };
+        let shares = Shares {
+            validation: share(&splits.validation, validation),
+            test: share(&splits.test, test),
             seed,
-            sketch: Vec::new(),
+        };
+        let likenesses = match shares.validation + shares.test > 0.0 {
+            true => splits.train.likenesses(),
+            false => Likenesses::none(all_contents.len()),
+        };
+        let samples = Samples {
+            labels: splits.train.labels(),
+            contents: &all_contents,
+            same: &likenesses.same,
+            order: &|one, other| series::order(&splits.train, one, other),
+        };
+        let assignment = assign(&samples, shares);
+        let Assignment { parts, cut } = &assignment;
+        let contents = |wanted: &[Option<Part>]| {
+            let all = all_contents.iter().zip(parts);
+            let wanted = all.filter(|(_, part)| wanted.contains(part));
+            let mut contents: Vec<u64> = wanted.map(|(&content, _)| content).collect();
+            contents.sort_unstable();
+            contents.dedup();
+            contents
+        };
+        let mut sketch = contents(&[Some(Part::Train)]);
+        sketch.truncate(SKETCH);
+        let division = Self {
+            validation: shares.validation,
+            test: shares.test,
+            seed,
+            sketch,
+            held_out: contents(&[Some(Part::Test)]),
+            aside: contents(&[Some(Part::Validation), None]),
+            series: !cut.is_empty(),
             labels: Vec::new(),
         };
-        let parts = division.parts(&splits.train, &fingerprints);
-        let train = subset(&splits.train, &parts, Part::Train);
-        for (class, (left, all)) in train.counts().iter().zip(splits.train.counts()).enumerate() {
-            if *left == 0 && all > 0 {
-                return Err(Error::DataMismatch(format!(
-                    "class `{}` has {all} images, and all of them would be held out for validation and test; give more images of it, or hold out smaller shares (--val, --test); near-duplicates stay together, so divide the frames of a film yourself into folders train, val and test",
-                    train.classes()[class]
-                )));
-            }
-        }
-        let trained = fingerprints.iter().zip(&parts);
-        division.sketch = trained
-            .filter(|(_, part)| **part == Part::Train)
-            .map(|(fingerprint, _)| fingerprint.content)
-            .collect();
-        division.sketch.sort_unstable();
-        division.sketch.dedup();
-        division.sketch.truncate(SKETCH);
         let mut notes = splits.notes;
         let usual = Options::default();
         for (part, own, share, usual) in [
@@ -81,17 +94,23 @@ impl Division {
                 ));
             }
         }
-        notes.extend(division.excess(train.len(), splits.train.len()));
-        let held_out =
-            |part| Some(subset(&splits.train, &parts, part)).filter(|held| !held.is_empty());
-        Ok(Splits {
+        let subset = |wanted: Part| subset(&splits.train, parts, wanted);
+        let train = subset(Part::Train);
+        if cut.is_empty() {
+            notes.extend(division.excess(train.len(), splits.train.len()));
+            notes.extend(series::alike(parts, &likenesses.alike));
+        } else {
+            notes.push(series::note(&splits.train, &assignment));
+        }
+        let held_out = |part| Some(subset(part)).filter(|held| !held.is_empty());
+        Splits {
             validation: splits.validation.or_else(|| held_out(Part::Validation)),
             test: splits.test.or_else(|| held_out(Part::Test)),
             train,
             notes,
             division: Some(division),
             ..splits
-        })
+        }
     }
 
     /// What to say where far more is held out than was asked for.
@@ -118,22 +137,36 @@ impl Division {
         dataset.contents().any(|content| sketch.contains(&content))
     }
 
-    /// The part of each sample.
-    pub(super) fn parts(&self, dataset: &Dataset, fingerprints: &[Fingerprint]) -> Vec<Part> {
-        let Self {
-            validation,
-            test,
-            seed,
-            ..
-        } = *self;
-        assign(dataset.labels(), fingerprints, validation, test, seed)
+    /// The samples of `dataset` that were held out for the test.
+    pub(super) fn held_out(&self, dataset: &Dataset) -> Dataset {
+        of_contents(dataset, |content| {
+            self.held_out.binary_search(&content).is_ok()
+        })
+    }
+
+    /// The samples of `dataset` but those that are known not to have been trained on.
+    pub(super) fn trained_on(&self, dataset: &Dataset) -> Dataset {
+        of_contents(dataset, |content| {
+            let kept_back = [&self.held_out, &self.aside];
+            kept_back
+                .iter()
+                .all(|contents| contents.binary_search(&content).is_err())
+        })
     }
 }
 
+/// The samples whose contents are wanted.
+fn of_contents(dataset: &Dataset, is_wanted: impl Fn(u64) -> bool) -> Dataset {
+    let contents = dataset.contents().enumerate();
+    let wanted = contents.filter(|(_, content)| is_wanted(*content));
+    let indices: Vec<usize> = wanted.map(|(index, _)| index).collect();
+    dataset.subset(&indices)
+}
+
 /// The samples of a part.
-pub(super) fn subset(dataset: &Dataset, parts: &[Part], wanted: Part) -> Dataset {
+pub(super) fn subset(dataset: &Dataset, parts: &[Option<Part>], wanted: Part) -> Dataset {
     let indices: Vec<usize> = (0..parts.len())
-        .filter(|&index| parts[index] == wanted)
+        .filter(|&index| parts[index] == Some(wanted))
         .collect();
     dataset.subset(&indices)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::Result;
 use crate::data::catalogue::{self, Found, Part};
 use crate::data::class_names::known_by;
-use crate::data::divide::{self, Division};
+use crate::data::divide::Division;
 use crate::data::open::{check_numbers, number_classes, read_files};
 use crate::data::reading::Listen;
 use crate::data::{BadFile, Dataset, Options, Preparation};
@@ -63,10 +63,7 @@ pub fn learned(
     };
     let is_known = division.map(|division| division.recognises(&dataset));
     let dataset = match division {
-        Some(division) if is_known == Some(true) => {
-            let parts = division.parts(&dataset, &dataset.fingerprints());
-            divide::subset(&dataset, &parts, Part::Train)
-        }
+        Some(division) if is_known == Some(true) => division.trained_on(&dataset),
         _ => dataset,
     };
     let known = known_by(dataset.classes(), labels, classes);

@@ -136,7 +136,7 @@ pub fn open_with(
         Found::Files(catalogue) => read_splits(path, &catalogue, options, listen)?,
         Found::Arrays(splits) => as_they_are(path, splits, options)?,
     };
-    let mut splits = Division::divide(splits, options.validation, options.test, options.seed)?;
+    let mut splits = Division::divide(splits, options.validation, options.test, options.seed);
     splits.notes.extend(leaks(&splits));
     splits.notes.extend(conflicts::note(&splits));
     // Nothing is moved for data that is refused.
@@ -226,10 +226,10 @@ fn read_splits(
         notes.extend(note.or_else(|| of_another_size(&read.dataset)));
         notes.extend(without_color(&read));
     }
-    let parts: Vec<Part> = read
+    let parts: Vec<Option<Part>> = read
         .places
         .iter()
-        .map(|place| catalogue.files[*place].part.unwrap_or(Part::Train))
+        .map(|place| catalogue.files[*place].part.or(Some(Part::Train)))
         .collect();
     let subset = |part| divide::subset(&read.dataset, &parts, part);
     let train = subset(Part::Train);
@@ -394,9 +394,10 @@ pub enum Judged {
     Test,
     /// The data's test images, some of which the model was trained on.
     LeakedTest,
-    /// The images that were held out for the test when the model was trained on this data, or would have been: where only some of the data
-    /// was trained on, it is not known of the others whether they were.
+    /// The images that were held out for the test when the model was trained on this data.
     HeldOut,
+    /// The same, where some of them are frames of series that the model was trained on, too.
+    HeldOutOfSeries,
     /// All images: the data has no test part, and none of it is known to have been trained on.
     All,
     /// All images, since the data has no test part and none was held out; the model was trained on some of them.
@@ -411,6 +412,9 @@ impl fmt::Display for Judged {
                 "test, with some that the model was trained on: the score flatters it"
             }
             Self::HeldOut => "held out in training: the model was trained on others of this data",
+            Self::HeldOutOfSeries => {
+                "held out in training, of the same series as what was trained on: the score says little about other series"
+            }
             Self::All => "all",
             Self::Seen => {
                 "all, with those that the model was trained on: no measure of what it can do"
@@ -537,11 +541,11 @@ pub(super) fn check_numbers(path: &Path, preparation: &Preparation, splits: &Spl
 
 /// What of undivided data that a model of this division was trained on it is judged by.
 fn held_out(dataset: Dataset, division: &Division) -> (Dataset, Judged) {
-    let parts = division.parts(&dataset, &dataset.fingerprints());
-    let test = divide::subset(&dataset, &parts, Part::Test);
-    match test.is_empty() {
-        true => (dataset, Judged::Seen),
-        false => (test, Judged::HeldOut),
+    let test = division.held_out(&dataset);
+    match (test.is_empty(), division.series) {
+        (true, _) => (dataset, Judged::Seen),
+        (false, true) => (test, Judged::HeldOutOfSeries),
+        (false, false) => (test, Judged::HeldOut),
     }
 }
 

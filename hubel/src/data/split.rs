@@ -1,151 +1,349 @@
-//! Holding samples out: decided for each sample by what it contains, so that each class is held out by its share, give or take chance.
+//! Holding samples out: decided for each sample by what it contains, so that each class is held out by about its share.
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
 use crate::data::catalogue::Part;
-use crate::data::fingerprint::{Fingerprint, near_duplicate_groups};
 use crate::{Purpose, Random};
 
-/// The part of each sample, of which about a share `validation` and a share `test` of each class are held out.
+/// What is held out, and by what it is decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    pub(crate) validation: f64,
+    pub(crate) test: f64,
+    pub(crate) seed: u64,
+}
+
+/// What decides where samples go, by their places.
+pub(crate) struct Samples<'a> {
+    /// The class of each.
+    pub(crate) labels: &'a [usize],
+    /// A hash of the contents of each.
+    pub(crate) contents: &'a [u64],
+    /// The first of the near-duplicates of each.
+    pub(crate) same: &'a [usize],
+    /// The order of two of them in a series, should they be one: frames by their numbers.
+    pub(crate) order: &'a dyn Fn(usize, usize) -> Ordering,
+}
+
+/// The part of each sample.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Assignment {
+    /// `None`: left out, between frames that are held out and those that are trained on.
+    pub(crate) parts: Vec<Option<Part>>,
+    /// The classes of which frames are held out of a series that is trained on too, in order.
+    pub(crate) cut: Vec<usize>,
+}
+
+/// Assigns samples, of which about a share of each class is held out.
 ///
 /// Each sample draws a number from `[0, 1)`, which is a function of the seed and its contents and of nothing else: not of
 /// its name, its class, its place or the other samples. The lowest `test` of the range are test samples, the highest
-/// `validation` are validation samples. So
-/// * samples that are added, removed or renamed move no other, nor does another class for one of them;
-/// * a larger `test` or `validation` takes from the training samples, and only a sum above 1 sets them against each other;
-/// * of a class of n samples, n·p ± √(n·p·(1 − p)) are held out by a share p: none may be of a class of few.
+/// `validation` are validation samples. Four rules follow:
+/// * Near-duplicates are held out together where one of them would be: for validation if one is so, else for the test.
+/// * More than a quarter of a class that are near-duplicates of each other, directly or by others between them, are a series, and trained on.
+/// * Of each class at least half its share is held out for each part, and one sample at least; at most twice its share (or one), so that
+///   training keeps half of what is its own. What the draws decided otherwise is moved, the nearest draw first. Of classes of some
+///   hundred samples that is never so.
+/// * A class that has nothing for a part then has its smallest group held out that is no series, as a film among others; and where there is
+///   none, the end of its longest series, with a gap before it.
 ///
-/// Near-duplicates are held out together where one of them would be: for validation if one is so, else for the test. So a sample can
-/// move when a near-duplicate of it is added or removed, or (from test to validation) with a larger `validation`, and only then; and
-/// what was trained on never becomes a test sample by removing another.
-pub(crate) fn assign(
-    labels: &[usize],
-    fingerprints: &[Fingerprint],
-    validation: f64,
-    test: f64,
-    seed: u64,
-) -> Vec<Part> {
-    assert_eq!(labels.len(), fingerprints.len(), "a label for each sample");
-    if validation == 0.0 && test == 0.0 {
-        return vec![Part::Train; labels.len()];
-    }
-    let random = Random::new(seed);
-    let own = |print: &Fingerprint| {
-        let word = random.stream(Purpose::Split, 1, print.content).next_u64();
-        // 53 bits are exact as f64.
-        let draw = (word >> 11) as f64 / (1u64 << 53) as f64;
-        if draw < test {
-            Part::Test
-        } else if draw >= 1.0 - validation {
-            Part::Validation
-        } else {
-            Part::Train
-        }
+/// So samples that are added move no other but near-duplicates of theirs, and of small classes a few.
+pub(crate) fn assign(samples: &Samples<'_>, shares: Shares) -> Assignment {
+    let labels = samples.labels;
+    let everything = Assignment {
+        parts: vec![Some(Part::Train); labels.len()],
+        cut: Vec::new(),
     };
-    let mut parts: Vec<Part> = fingerprints.iter().map(own).collect();
-    let groups = near_duplicate_groups(fingerprints);
-    // A group is known by its first member, which comes before the others.
-    for (sample, &group) in groups.iter().enumerate() {
-        parts[group] = match (parts[group], parts[sample]) {
-            (Part::Validation, _) | (_, Part::Validation) => Part::Validation,
-            (Part::Test, _) | (_, Part::Test) => Part::Test,
-            (Part::Train, Part::Train) => Part::Train,
-        };
+    if shares.validation == 0.0 && shares.test == 0.0 {
+        return everything;
     }
-    groups.iter().map(|&group| parts[group]).collect()
+    let classes = labels.iter().max().map_or(0, |last| last + 1);
+    let mut sizes = vec![0; classes];
+    labels.iter().for_each(|&label| sizes[label] += 1);
+    let mut groups = groups(samples, &sizes, shares);
+    let mut of_class = vec![Vec::new(); classes];
+    for (place, group) in groups.iter().enumerate() {
+        let classes = group.counts.iter();
+        classes.for_each(|&(class, _)| of_class[class].push(place));
+    }
+    for (class, &size) in sizes.iter().enumerate() {
+        let own = Class {
+            class,
+            groups: &of_class[class],
+        };
+        let bounds = |part| Bounds::of(part, size, shares);
+        // Twice, since what one part gives back may be what the other lacks.
+        for part in [Part::Test, Part::Validation, Part::Test, Part::Validation] {
+            own.keep(&mut groups, part, bounds(part));
+        }
+        for part in [Part::Test, Part::Validation] {
+            if bounds(part).lowest > 0 && own.held(&groups, part) == 0 {
+                own.hold_out_smallest(&mut groups, part);
+            }
+        }
+    }
+    let mut assignment = everything;
+    for group in &groups {
+        let members = group.members.iter();
+        members.for_each(|&member| assignment.parts[member] = Some(group.part));
+    }
+    for (class, &size) in sizes.iter().enumerate() {
+        let own = Class {
+            class,
+            groups: &of_class[class],
+        };
+        let wanted = [Part::Validation, Part::Test].map(|part| {
+            let lacks = Bounds::of(part, size, shares).lowest > 0 && own.held(&groups, part) == 0;
+            match lacks {
+                true => ((shares.of(part) * size as f64).round() as usize).max(1),
+                false => 0,
+            }
+        });
+        if let Some(series) = own.longest_series(&groups) {
+            let members = series.members.iter().copied();
+            let frames = members.filter(|&member| labels[member] == class);
+            let frames = distinct(frames, samples);
+            if cut(&frames, wanted, &mut assignment.parts) {
+                assignment.cut.push(class);
+            }
+        }
+    }
+    assignment
+}
+
+impl Shares {
+    fn of(self, part: Part) -> f64 {
+        match part {
+            Part::Train => 1.0 - self.validation - self.test,
+            Part::Validation => self.validation,
+            Part::Test => self.test,
+        }
+    }
+}
+
+/// Samples that go together.
+struct Group {
+    members: Vec<usize>,
+    /// How many of them each class has, by class.
+    counts: Vec<(usize, usize)>,
+    /// The lowest and the highest of what they have drawn.
+    draws: [f64; 2],
+    part: Part,
+    /// A large share of a class.
+    is_series: bool,
+}
+
+impl Group {
+    /// How many of its members are of a class.
+    fn of(&self, class: usize) -> usize {
+        let found = self.counts.iter().find(|(of, _)| *of == class);
+        found.map_or(0, |(_, count)| *count)
+    }
+}
+
+/// The groups in the order of their first members, and what their members' draws decide.
+fn groups(samples: &Samples<'_>, sizes: &[usize], shares: Shares) -> Vec<Group> {
+    let labels = samples.labels;
+    let random = Random::new(shares.seed);
+    let mut members = HashMap::<usize, Vec<usize>>::new();
+    for (sample, &group) in samples.same.iter().enumerate() {
+        members.entry(group).or_default().push(sample);
+    }
+    let mut groups: Vec<Group> = members
+        .into_values()
+        .map(|members| {
+            let mut counts = Vec::<(usize, usize)>::new();
+            for &member in &members {
+                match counts
+                    .iter_mut()
+                    .find(|(class, _)| *class == labels[member])
+                {
+                    Some((_, count)) => *count += 1,
+                    None => counts.push((labels[member], 1)),
+                }
+            }
+            let draws = members.iter().map(|&member| {
+                let word = random
+                    .stream(Purpose::Split, 1, samples.contents[member])
+                    .next_u64();
+                // 53 bits are exact as f64.
+                (word >> 11) as f64 / (1u64 << 53) as f64
+            });
+            let draws = draws.fold([1.0f64, 0.0], |[lowest, highest], draw| {
+                [lowest.min(draw), highest.max(draw)]
+            });
+            let is_series = counts
+                .iter()
+                .any(|&(class, count)| count > (sizes[class] / 4).max(1));
+            let part = if is_series {
+                Part::Train
+            } else if draws[1] >= 1.0 - shares.validation {
+                Part::Validation
+            } else if draws[0] < shares.test {
+                Part::Test
+            } else {
+                Part::Train
+            };
+            Group {
+                members,
+                counts,
+                draws,
+                part,
+                is_series,
+            }
+        })
+        .collect();
+    groups.sort_unstable_by_key(|group| group.members[0]);
+    groups
+}
+
+/// How many samples of a class a part has.
+struct Bounds {
+    lowest: usize,
+    highest: usize,
+}
+
+impl Bounds {
+    /// Of a class of `size` samples; a class of two is tested but not validated, a class of one is only trained on.
+    fn of(part: Part, size: usize, shares: Shares) -> Self {
+        let (share, held) = (shares.of(part), shares.validation + shares.test);
+        let others = match part {
+            Part::Validation => usize::from(shares.test > 0.0),
+            _ => 0,
+        };
+        if share == 0.0 || size < 2 + others {
+            return Self {
+                lowest: 0,
+                highest: if share == 0.0 { size } else { 0 },
+            };
+        }
+        let lowest =
+            |share: f64| ((share * size as f64 / 2.0) as usize).max(usize::from(share > 0.0));
+        // Half of what is to be trained on stays, whatever the draws say, and something for the other part.
+        let spare = share + (1.0 - held) / 2.0 * share / held;
+        let highest = ((2.0 * share).min(spare) * size as f64).ceil() as usize;
+        let other = match size {
+            2 => 0,
+            _ => lowest(shares.of(match part {
+                Part::Test => Part::Validation,
+                _ => Part::Test,
+            })),
+        };
+        Self {
+            lowest: lowest(share),
+            highest: highest.min((size - 1).saturating_sub(other)).max(1),
+        }
+    }
+}
+
+/// The groups of a class, by their places.
+struct Class<'a> {
+    class: usize,
+    groups: &'a [usize],
+}
+
+impl Class<'_> {
+    /// How many of its samples a part has.
+    fn held(&self, groups: &[Group], part: Part) -> usize {
+        let own = self.groups.iter().map(|&group| &groups[group]);
+        let held = own.filter(|group| group.part == part);
+        held.map(|group| group.of(self.class)).sum()
+    }
+
+    /// Moves groups between training and `part` until as many samples as `bounds` say are there, as far as there are groups for it.
+    fn keep(&self, groups: &mut [Group], part: Part, bounds: Bounds) {
+        let mut order = self.groups.to_vec();
+        order.retain(|&group| !groups[group].is_series);
+        // From the ones that the draws have put farthest into the part.
+        let depth = |group: &Group| match part {
+            Part::Validation => 1.0 - group.draws[1],
+            _ => group.draws[0],
+        };
+        order.sort_by(|&one, &other| depth(&groups[one]).total_cmp(&depth(&groups[other])));
+        let mut count = self.held(groups, part);
+        let mut left = self.held(groups, Part::Train);
+        for &place in &order {
+            let own = groups[place].of(self.class);
+            let is_wanted = count < bounds.lowest && own <= bounds.highest && own < left;
+            if groups[place].part == Part::Train && is_wanted {
+                groups[place].part = part;
+                (count, left) = (count + own, left - own);
+            }
+        }
+        for &place in order.iter().rev() {
+            let own = groups[place].of(self.class);
+            let is_too_much = own > bounds.highest
+                || left == 0
+                || (count > bounds.highest && count - own >= bounds.lowest);
+            if groups[place].part == part && is_too_much {
+                groups[place].part = Part::Train;
+                (count, left) = (count - own, left + own);
+            }
+        }
+    }
+
+    /// Holds out the smallest group that is no series, where others are left to train on.
+    fn hold_out_smallest(&self, groups: &mut [Group], part: Part) {
+        let left = self.held(groups, Part::Train);
+        let own = |place: usize| groups[place].of(self.class);
+        let all = self.groups.iter().copied().filter(|&place| {
+            groups[place].part == Part::Train && !groups[place].is_series && own(place) < left
+        });
+        // Of equally small ones the first.
+        if let Some(smallest) = all.min_by_key(|&place| own(place)) {
+            groups[smallest].part = part;
+        }
+    }
+
+    /// The series that has the most samples of it; of equally long ones the first.
+    fn longest_series<'g>(&self, groups: &'g [Group]) -> Option<&'g Group> {
+        let own = self.groups.iter().map(|&group| &groups[group]);
+        let series = own.filter(|group| group.is_series);
+        series.rev().max_by_key(|group| group.of(self.class))
+    }
+}
+
+/// The frames in order, those with the same contents together.
+fn distinct(frames: impl Iterator<Item = usize>, samples: &Samples<'_>) -> Vec<Vec<usize>> {
+    let mut frames: Vec<usize> = frames.collect();
+    frames.sort_by(|&one, &other| (samples.order)(one, other));
+    let mut places = HashMap::new();
+    let mut distinct = Vec::<Vec<usize>>::new();
+    for frame in frames {
+        let place = *places
+            .entry(samples.contents[frame])
+            .or_insert(distinct.len());
+        match distinct.get_mut(place) {
+            Some(equal) => equal.push(frame),
+            None => distinct.push(vec![frame]),
+        }
+    }
+    distinct
+}
+
+/// Cuts a series: to train on, a gap, `validation` frames, a gap, `test` frames. A gap is half as long as what is held out behind it, as far
+/// as half of the frames is left to train on. Returns whether anything was held out.
+fn cut(frames: &[Vec<usize>], [validation, test]: [usize; 2], parts: &mut [Option<Part>]) -> bool {
+    let mut left = frames.len();
+    let mut is_cut = false;
+    for (part, wanted) in [(Part::Test, test), (Part::Validation, validation)] {
+        let held = wanted.min(frames.len() / 4).max(usize::from(wanted > 0));
+        if held == 0 || held >= left {
+            continue;
+        }
+        let gap = held
+            .div_ceil(2)
+            .min((left - held).saturating_sub(frames.len() / 2));
+        for (part, count) in [(Some(part), held), (None, gap)] {
+            for frame in frames[left - count..left].iter().flatten() {
+                parts[*frame] = part;
+            }
+            left -= count;
+        }
+        is_cut = true;
+    }
+    is_cut
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Shape;
-    use proptest::prelude::*;
-
-    /// Fingerprints of pictures of blocks, as different as their seeds; one of an odd seed is a copy of the one before, a bit brighter.
-    fn fingerprints(seeds: &[u64]) -> Vec<Fingerprint> {
-        let print = |&seed: &u64| {
-            let mut stream = Random::new(seed / 2).stream(Purpose::Augment, 0, 0);
-            let pixels: Vec<u8> = (0..256)
-                .map(|_| 20 + stream.below(200) as u8 + 5 * (seed % 2) as u8)
-                .collect();
-            Fingerprint::new(&pixels, &pixels, Shape::new(16, 16, 1))
-        };
-        seeds.iter().map(print).collect()
-    }
-
-    #[test]
-    fn what_was_trained_on_is_no_test_sample_when_its_copy_is_gone() {
-        // Pictures and a copy of each; either may be the one that is deleted.
-        let prints = fingerprints(&(0..400).collect::<Vec<_>>());
-        let parts = assign(&[0; 400], &prints, 0.2, 0.3, 1);
-        for copy in 0..2 {
-            let left: Vec<usize> = (copy..400).step_by(2).collect();
-            let prints: Vec<Fingerprint> = left.iter().map(|&index| prints[index]).collect();
-            let after = assign(&[0; 200], &prints, 0.2, 0.3, 1);
-            let trained = left.iter().zip(after);
-            for (&index, after) in trained.filter(|(index, _)| parts[**index] == Part::Train) {
-                assert_eq!(after, Part::Train, "picture {index}");
-            }
-        }
-    }
-
-    #[test]
-    fn each_class_keeps_its_share_within_four_standard_deviations() {
-        let prints = fingerprints(&(0..6000).map(|index| 2 * index).collect::<Vec<_>>());
-        let labels: Vec<usize> = (0..6000).map(|index| usize::from(index % 3 == 0)).collect();
-        for (validation, test) in [(0.1, 0.0), (0.2, 0.1), (0.0, 0.5)] {
-            let parts = assign(&labels, &prints, validation, test, 7);
-            for class in 0..2 {
-                let members = labels.iter().filter(|&&label| label == class).count() as f64;
-                for (part, share) in [(Part::Validation, validation), (Part::Test, test)] {
-                    let held = parts.iter().zip(&labels);
-                    let held = held.filter(|&(&of, &label)| of == part && label == class);
-                    let deviation = held.count() as f64 - share * members;
-                    let bound = 4.0 * (members * share * (1.0 - share)).sqrt();
-                    assert!(deviation.abs() <= bound, "{part} of {class}: {deviation}");
-                }
-            }
-        }
-        assert_ne!(
-            assign(&labels, &prints, 0.3, 0.0, 1),
-            assign(&labels, &prints, 0.3, 0.0, 2)
-        );
-    }
-
-    #[test]
-    fn a_larger_share_takes_from_the_training_samples_alone() {
-        let prints = fingerprints(&(0..500).collect::<Vec<_>>());
-        let small = assign(&[0; 500], &prints, 0.1, 0.1, 3);
-        let large = assign(&[0; 500], &prints, 0.1, 0.4, 3);
-        let kept = |&(small, large): &(&Part, &Part)| *small == Part::Train || small == large;
-        assert!(small.iter().zip(&large).all(|pair| kept(&pair)));
-        assert_ne!(small, large);
-    }
-
-    proptest! {
-        #[test]
-        fn samples_that_are_added_move_no_other_but_near_duplicates_of_theirs(
-            seeds in prop::collection::vec(0u64..60, 2..40),
-            old in 1usize..40,
-            seed: u64,
-        ) {
-            let old = old.min(seeds.len());
-            let prints = fingerprints(&seeds);
-            let before = assign(&vec![0; old], &prints[..old], 0.3, 0.2, seed);
-            let after = assign(&vec![1; seeds.len()], &prints, 0.3, 0.2, seed);
-            for (index, part) in before.iter().enumerate() {
-                let joined = (old..seeds.len()).any(|new| seeds[new] / 2 == seeds[index] / 2);
-                prop_assert!(joined || *part == after[index]);
-            }
-            for one in 0..seeds.len() {
-                for other in 0..one {
-                    if seeds[one] / 2 == seeds[other] / 2 {
-                        prop_assert_eq!(after[one], after[other]);
-                    }
-                }
-            }
-            // Neither does the order matter.
-            let turned: Vec<Fingerprint> = prints.iter().rev().copied().collect();
-            let mut turned = assign(&vec![0; seeds.len()], &turned, 0.3, 0.2, seed);
-            turned.reverse();
-            prop_assert_eq!(turned, after);
-        }
-    }
-}
+mod tests;

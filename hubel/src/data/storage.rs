@@ -42,7 +42,7 @@ impl Pixels {
             }
             // What numbers look like is not known.
             Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
-            Self::Files(files) => files.fingerprints[row],
+            Self::Files(files) => files.fingerprints[row].clone(),
         }
     }
 

@@ -37,16 +37,24 @@ impl Cascade {
         self.stages.last().map_or(0.0, |stage| stage.correlation)
     }
 
-    /// Whether the map resembles that of a network that has learned nothing no more than it resembles maps of other pictures.
+    /// Whether the map resembles that of a network that has learned nothing no more than maps of two different pictures resemble each other.
     pub fn passes(&self) -> bool {
         self.correlation() <= self.bound
     }
 }
 
+/// Where maps of different pictures are as alike as this, to be no more alike says little.
+const ALIKE: f64 = 0.9;
+
 impl fmt::Display for Cascade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (correlation, bound) = (self.correlation(), self.bound);
         match self.passes() {
+            true if bound >= ALIKE => write!(
+                f,
+                "passes the cascade, which says little here: this network's maps of different pictures are alike as well \
+                 (correlation with random weights {correlation:.2}; maps of other pictures reach {bound:.2})"
+            ),
             true => write!(
                 f,
                 "depends on what was learned: with random weights the map is another one \
@@ -66,13 +74,16 @@ impl fmt::Display for Cascade {
 pub struct Settings {
     /// The most stages; where the network has more layers with weights, some of them are passed over.
     pub stages: usize,
-    /// How many times the weights of each stage are drawn.
+    /// How many times the weights of each stage are drawn, once at least.
     pub draws: usize,
     /// Pictures of the training data.
     pub pictures: usize,
-    /// Decides the weights.
+    /// Decides the weights. It must not be the seed that the network was trained with, whose weights are those that it began with.
     pub seed: u64,
 }
+
+/// Not the seed of a training: with that, the first weights would be those that the network has learned from.
+const SEED: u64 = 0xca5c_ade0;
 
 impl Settings {
     /// As much as a method allows within about the time of a few hundred gradients.
@@ -85,12 +96,12 @@ impl Settings {
             stages,
             draws,
             pictures,
-            seed: 1,
+            seed: SEED,
         }
     }
 }
 
-/// The fewest pictures of a reference.
+/// The fewest pictures that a bound is made of.
 const LEAST_PICTURES: usize = 8;
 
 /// Pictures of `dataset`, prepared, for the bound of a cascade, at even intervals: one more than the settings say, which stands in where the
@@ -133,7 +144,7 @@ pub fn check(
     settings: Settings,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Cascade> {
-    let models = 1 + stages(model, settings.stages)?.len() * settings.draws;
+    let models = 1 + stages(model, settings.stages)?.len() * settings.draws.max(1);
     let mut before = 0;
     let mut explain = |model: &Model, questions: &[Question]| {
         let all = models * questions.len();
@@ -172,10 +183,11 @@ pub fn check_by(
     }
     let trained = explain(model, &questions)?;
     let own = apart_from_mean(&trained);
+    let draws = settings.draws.max(1);
     let mut found = Vec::new();
     for lowest in stages(model, settings.stages)? {
         let mut sum = 0.0;
-        for draw in 0..settings.draws {
+        for draw in 0..draws {
             let seed = settings.seed.wrapping_add(draw as u64);
             let drawn = drawn_anew(model, lowest.node, seed)?;
             let map = apart_from_mean(&explain(&drawn, &questions)?);
@@ -183,7 +195,7 @@ pub fn check_by(
         }
         found.push(Stage {
             layer: lowest.layer,
-            correlation: sum / settings.draws as f64,
+            correlation: sum / draws as f64,
         });
     }
     Ok(Cascade {
@@ -277,7 +289,7 @@ fn bound(maps: &[Heatmap]) -> f64 {
     found[((found.len() as f64 * 0.95).ceil() as usize).clamp(1, found.len()) - 1]
 }
 
-/// Pearson's correlation; 0 where one of the maps is the same everywhere.
+/// Pearson's correlation; 0 where one of the maps is the same everywhere, or too large for numbers.
 fn correlation(one: &[f64], other: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_of_one, mean_of_other) = (mean(one), mean(other));
@@ -288,9 +300,11 @@ fn correlation(one: &[f64], other: &[f64]) -> f64 {
         squares[0] += one * one;
         squares[1] += other * other;
     }
-    match squares[0] > 0.0 && squares[1] > 0.0 {
-        true => product / (squares[0] * squares[1]).sqrt(),
-        false => 0.0,
+    let correlation = product / (squares[0].sqrt() * squares[1].sqrt());
+    if correlation.is_finite() {
+        correlation
+    } else {
+        0.0
     }
 }
 

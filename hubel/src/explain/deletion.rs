@@ -109,7 +109,7 @@ impl fmt::Display for Deletion {
 const STEPS: usize = 32;
 /// Random maps.
 const RANDOM: usize = 4;
-/// Two orders for each map: the map's, the random ones', the edges'; each deletes and inserts.
+/// The orders are that of the map, those of the random maps, and that of the edges; in each the picture is deleted and inserted.
 const CURVES: usize = 2 * (1 + RANDOM + 1);
 
 /// Deletes and inserts the prepared picture `[h, w, c]` in the order of `map`, which may have another resolution. `seed` decides the random maps;

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset};
-use crate::inference::Inference;
+use crate::evaluate::name_of;
+use crate::inference::{Inference, check_finite};
 use crate::network::{Graph, Operation};
 use crate::{Model, Result, Shape};
 
@@ -46,8 +47,8 @@ pub struct Neighbour {
 /// than `count` are remembered; `progress` is told how many of how many are compared.
 ///
 /// # Errors
-/// Where the data set has other classes or channels than the model, a picture can no longer be read (unless bad files are left out of the
-/// data), or memory does not suffice.
+/// Where the data set has other classes or channels than the model, the network puts out no finite numbers, a picture can no longer be read
+/// (unless bad files are left out of the data), or memory does not suffice.
 pub fn nearest(
     cpu: &Cpu,
     model: &Model,
@@ -72,6 +73,7 @@ pub fn nearest(
             Ok(Vec::new())
         },
         &mut |_, map| {
+            check_finite(map, || "the picture".to_owned())?;
             own = direction(map);
             Ok(())
         },
@@ -87,6 +89,7 @@ pub fn nearest(
             Ok(places)
         },
         &mut |index, map| {
+            check_finite(map, || name_of(dataset, index))?;
             let products = own.iter().zip(direction(map));
             let cosine: f64 = products.map(|(own, other)| own * other).sum();
             nearest.push(Candidate {

@@ -17,15 +17,85 @@ pub(crate) fn write_atomically(
     path: &Path,
     body: impl FnOnce(&mut Writer) -> io::Result<()>,
 ) -> Result<()> {
-    let replaced = behind_links(path).and_then(|target| {
-        remove_abandoned(folder_of(&target));
-        let part = Part::beside(&target)?;
-        part.write(body)?;
-        part.rename(&target)?;
-        sync_folder(&target);
-        Ok(())
+    let replaced = Unnamed::begin(path).and_then(|mut replacement| {
+        body(&mut replacement.file)?;
+        replacement.finish()
     });
     replaced.map_err(refused(path))
+}
+
+/// A file that takes its name when it is whole: until then an older one of that name stays. Dropped before, it leaves nothing. Where the name is
+/// that of a symbolic link, the file behind it is replaced. All errors say which file cannot be written.
+pub struct Replacement {
+    replacement: Unnamed,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Begins a file that is to be called `path`.
+    ///
+    /// # Errors
+    /// When it cannot be written, or is a folder.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            replacement: Unnamed::begin(path).map_err(named(path))?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Syncs the file and gives it its name.
+    ///
+    /// # Errors
+    /// When that fails; then nothing is left of it.
+    pub fn finish(self) -> io::Result<()> {
+        self.replacement.finish().map_err(named(&self.path))
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let file = &mut self.replacement.file;
+        file.write(bytes).map_err(named(&self.path))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.replacement.file.flush().map_err(named(&self.path))
+    }
+}
+
+/// The error of writing `path`, as one of I/O.
+fn named(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |source| io::Error::new(source.kind(), refused(path)(source))
+}
+
+/// A [`Replacement`] whose errors do not name the file.
+struct Unnamed {
+    file: Writer,
+    part: Part,
+    target: PathBuf,
+}
+
+impl Unnamed {
+    fn begin(path: &Path) -> io::Result<Self> {
+        let target = behind_links(path)?;
+        if target.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        remove_abandoned(folder_of(&target));
+        let part = Part::beside(&target)?;
+        Ok(Self {
+            file: BufWriter::new(part.file.try_clone()?),
+            part,
+            target,
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        self.file.into_inner()?.sync_all()?;
+        self.part.rename(&self.target)?;
+        sync_folder(&self.target);
+        Ok(())
+    }
 }
 
 /// Whether `body` could be written as the file `path`: it is written beside and removed again.
@@ -36,7 +106,10 @@ pub(crate) fn try_writing(
     path: &Path,
     body: impl FnOnce(&mut Writer) -> io::Result<()>,
 ) -> Result<()> {
-    let written = behind_links(path).and_then(|target| Part::beside(&target)?.write(body));
+    let written = Unnamed::begin(path).and_then(|mut trial| {
+        body(&mut trial.file)?;
+        trial.file.into_inner()?.sync_all()
+    });
     written.map_err(refused(path))
 }
 
@@ -97,12 +170,6 @@ impl Part {
                 return Ok(Self { path, file });
             }
         }
-    }
-
-    fn write(&self, body: impl FnOnce(&mut Writer) -> io::Result<()>) -> io::Result<()> {
-        let mut file = BufWriter::new(self.file.try_clone()?);
-        body(&mut file)?;
-        file.into_inner()?.sync_all()
     }
 
     fn rename(self, target: &Path) -> io::Result<()> {
@@ -192,7 +259,6 @@ fn sync_folder(_path: &Path) {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn a_failed_write_keeps_the_old_file_and_leaves_nothing_beside() {
@@ -208,6 +274,26 @@ mod tests {
         write_atomically(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_old_file_stays_until_the_new_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.csv");
+        fs::write(&path, "old").unwrap();
+        let mut left = Replacement::create(&path).unwrap();
+        left.write_all(b"half").unwrap();
+        drop(left);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        let mut whole = Replacement::create(&path).unwrap();
+        whole.write_all(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        whole.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let refused = Replacement::create(folder.path()).err().unwrap();
+        let text = refused.to_string();
+        assert!(text.contains(folder.path().to_str().unwrap()), "{text}");
     }
 
     #[test]

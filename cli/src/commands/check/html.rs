@@ -84,7 +84,7 @@ impl Section {
         let shown = findings.iter().take(FINDINGS);
         Self {
             kind: kind.to_string(),
-            is_grave: kind.is_grave(),
+            is_grave: inspection.is_grave_kind(kind),
             count: thousands(findings.len()),
             advice: Sentence::new(kind.advice()),
             findings: shown

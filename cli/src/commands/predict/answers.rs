@@ -4,13 +4,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use hubel::data::BadFile;
-use hubel::{Prediction, one_line, shown};
+use hubel::{Prediction, Replacement, one_line, shown};
 use serde_json::{Value, json};
 
 use super::super::remarks;
 use super::Work;
 use crate::console::{self, thousands};
-use crate::replacement::Replacement;
 
 /// A prediction, or why there is none.
 type Answer = Result<Prediction, BadFile>;

@@ -122,7 +122,7 @@ fn adding_pictures_moves_no_other() -> Result<()> {
 }
 
 #[test]
-fn a_class_of_which_nothing_is_left_and_impossible_shares_are_refused() {
+fn impossible_shares_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     pictures(folder.path(), 3);
     let message = |validation, test| {
@@ -135,7 +135,6 @@ fn a_class_of_which_nothing_is_left_and_impossible_shares_are_refused() {
             .expect_err("too much")
             .to_string()
     };
-    assert!(message(0.0, 0.9999999).contains("all of them would be held out"));
     assert!(message(0.5, 0.5).contains("leave nothing to train on"));
     assert!(message(-0.1, 0.0).contains("cannot be held out"));
     assert!(message(0.0, f64::NAN).contains("cannot be held out"));
@@ -170,29 +169,170 @@ fn classes_that_cannot_be_learnt_and_impossible_sizes_are_refused() {
 }
 
 #[test]
-fn series_of_pictures_that_leave_much_less_to_train_on_are_said() -> Result<()> {
+fn films_beside_other_pictures_are_trained_on_and_films_alone_are_held_out_whole() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
-    pictures(folder.path(), 50);
     let options = Options {
         validation: 0.05,
         test: 0.05,
         ..WHOLE
     };
-    assert_eq!(read(folder.path(), &options)?.notes, [""; 0]);
     // Frames of a few films: each is nearly the one before.
     for class in 0..2 {
         for film in 0..4u32 {
             for frame in 0..20u32 {
                 let mut picture = colours(32, 32, 100 * class + film);
-                picture.put_pixel(frame, 3, image::Rgb([frame as u8; 3]));
+                let lighter = |level: &mut u8| *level = level.saturating_add(frame as u8 / 2);
+                picture.iter_mut().for_each(lighter);
                 let path = format!("{class}/film{film}-{frame:02}.png");
                 save(picture, &folder.path().join(path));
             }
         }
     }
-    let notes = read(folder.path(), &options)?.notes;
+    let alone = read(folder.path(), &options)?;
     let said = |note: &String| note.contains("where 10 % were asked for");
-    assert!(notes.iter().any(said), "{notes:?}");
+    assert!(alone.notes.iter().any(said), "{:?}", alone.notes);
+    assert_eq!(alone.test.expect("a film of each").counts(), [20, 20]);
+    pictures(folder.path(), 50);
+    let beside = read(folder.path(), &options)?;
+    assert!(!beside.notes.iter().any(said), "{:?}", beside.notes);
+    for held_out in [beside.validation, beside.test] {
+        let held_out = held_out.expect("some of the others");
+        let is_frame = |path: &Path| path.to_string_lossy().contains("film");
+        assert!(!paths(&held_out).into_iter().any(is_frame));
+    }
+    Ok(())
+}
+
+/// Frames of a camera: a little noise and a little movement.
+fn frames(root: &Path, class: u32, count: u32) {
+    for number in 0..count {
+        let mut noise = crate::Random::new(u64::from(class)).stream(
+            crate::Purpose::Augment,
+            2,
+            u64::from(number),
+        );
+        let picture = RgbImage::from_fn(32, 32, |x, y| {
+            let x = x as f32 + 0.05 * number as f32;
+            let level = 90.0
+                + 40.0 * (x * (class + 2) as f32 / 12.0).sin()
+                + 30.0 * (y as f32 / 4.0).cos()
+                + 3.0 * noise.uniform();
+            image::Rgb([level as u8, (level / 2.0) as u8 + 40 * class as u8, 90])
+        });
+        // Not in the order of their names as text.
+        save(picture, &root.join(format!("{class}/frame{number}.png")));
+    }
+}
+
+#[test]
+fn frames_of_a_camera_are_divided_and_judged_again_by_the_same() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    (0..3).for_each(|class| frames(folder.path(), class, 40));
+    let splits = read(
+        folder.path(),
+        &Options {
+            validation: 0.05,
+            test: 0.1,
+            ..WHOLE
+        },
+    )?;
+    let said = |note: &String| note.contains("frames of the same series");
+    assert!(splits.notes.iter().any(said), "{:?}", splits.notes);
+    let test = splits.test.expect("there are 40 of each");
+    assert_eq!(test.counts(), [4, 4, 4]);
+    assert_eq!(splits.validation.expect("as above").counts(), [2, 2, 2]);
+    assert_eq!(splits.train.counts(), [31, 31, 31]);
+    let last = |path: &&Path| {
+        ["frame36.", "frame37.", "frame38.", "frame39."]
+            .iter()
+            .any(|name| path.to_string_lossy().contains(name))
+    };
+    assert!(paths(&test).iter().all(last));
+
+    // More frames do not change what the model is judged by.
+    let preparation = Preparation::measure(&splits.train)?;
+    (0..3).for_each(|class| frames(folder.path(), class, 60));
+    let division = splits.division.expect("it was divided here");
+    let judged = evaluation(
+        folder.path(),
+        &preparation,
+        splits.train.classes(),
+        Some(&division),
+        &WHOLE,
+        &|_, _| (),
+    )?;
+    assert_eq!(judged.judged, Judged::HeldOutOfSeries);
+    assert_eq!(paths(&judged.dataset), paths(&test));
+
+    // What the note says works, and so does holding nothing out.
+    let sorted = tempfile::tempdir().unwrap();
+    frames(&sorted.path().join("train"), 0, 20);
+    frames(&sorted.path().join("train"), 1, 20);
+    frames(&sorted.path().join("test"), 0, 5);
+    frames(&sorted.path().join("test"), 1, 5);
+    assert_eq!(
+        read(sorted.path(), &WHOLE)?.test.expect("its own").len(),
+        10
+    );
+    let whole = read(
+        folder.path(),
+        &Options {
+            validation: 0.0,
+            test: 0.0,
+            ..WHOLE
+        },
+    )?;
+    assert_eq!((whole.train.len(), whole.test.is_none()), (180, true));
+    Ok(())
+}
+
+#[test]
+fn frames_that_differ_in_detail_are_said_to_look_alike() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    for class in 0..2 {
+        for frame in 0..40u32 {
+            // Something small walks through the scene.
+            let (left, top) = (frame % 10 * 3, frame / 10 * 8);
+            let picture = RgbImage::from_fn(32, 32, |x, y| {
+                let scene =
+                    50.0 * (x as f32 / (4 + class) as f32).sin() + 40.0 * (y as f32 / 4.0).cos();
+                let walks = (left..left + 3).contains(&x) && (top..top + 3).contains(&y);
+                let level = 110.0 + scene + if walks { 40.0 } else { 0.0 };
+                image::Rgb([level as u8, level as u8 / 2, 90])
+            });
+            save(picture, &folder.path().join(format!("{class}/{frame}.png")));
+        }
+    }
+    let splits = read(folder.path(), &DIVIDED)?;
+    let said = |note: &String| note.contains("test images look like images that are trained on");
+    assert!(splits.notes.iter().any(said), "{:?}", splits.notes);
+    Ok(())
+}
+
+#[test]
+fn a_few_pictures_are_divided_so_that_each_class_is_in_each_part() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), 12);
+    for seed in 1..6 {
+        let splits = read(
+            folder.path(),
+            &Options {
+                validation: 0.05,
+                test: 0.1,
+                seed,
+                ..WHOLE
+            },
+        )?;
+        let (validation, test) = (
+            splits.validation.expect("one of each"),
+            splits.test.expect("as well"),
+        );
+        for class in 0..2 {
+            assert!((1..=2).contains(&validation.counts()[class]));
+            assert!((1..=3).contains(&test.counts()[class]));
+            assert!(splits.train.counts()[class] >= 7);
+        }
+    }
     Ok(())
 }
 

@@ -1,0 +1,65 @@
+//! Pictures that come in series: frames of a film, photographs by a camera that stands still, stored augmentations.
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::data::Dataset;
+use crate::data::catalogue::{Part, thousands};
+use crate::data::names::natural_order;
+use crate::data::split::Assignment;
+
+/// How many classes are named.
+const NAMED: usize = 5;
+
+/// The order of two samples in a series: files by their paths with numbers as such (`9.jpg` before `10.jpg`), arrays as they are.
+pub(super) fn order(dataset: &Dataset, one: usize, other: usize) -> Ordering {
+    let path = |index: usize| dataset.path(index).map(Path::to_string_lossy);
+    match (path(one), path(other)) {
+        (Some(path), Some(other_path)) => natural_order(&path, &other_path),
+        _ => Ordering::Equal,
+    }
+    .then(one.cmp(&other))
+}
+
+/// What to say where frames of a series are held out and others of it are trained on.
+pub(super) fn note(dataset: &Dataset, assignment: &Assignment) -> String {
+    let cut = &assignment.cut;
+    let named = cut.iter().take(NAMED);
+    let named: Vec<String> = named
+        .map(|&class| format!("`{}`", dataset.classes()[class]))
+        .collect();
+    let more = match cut.len() > NAMED {
+        true => format!(" and {} more", cut.len() - NAMED),
+        false => String::new(),
+    };
+    let left_out = assignment.parts.iter().filter(|part| part.is_none());
+    format!(
+        "the images of {}{more} are series (such as frames of a film): the last frames of each are held out, {} before them are left out as a gap, and the score is \
+         of frames of the same series; it says little about others. Better: whole series in folders train, val and test of your own",
+        named.join(", "),
+        thousands(left_out.count())
+    )
+}
+
+/// What to say where many test images look like images that are trained on and are not the same, as frames do; `groups` has the first of those
+/// that look alike for each image.
+pub(super) fn alike(parts: &[Option<Part>], groups: &[usize]) -> Option<String> {
+    let of_part = |wanted: Part| {
+        let all = parts.iter().zip(groups);
+        all.filter(move |(part, _)| **part == Some(wanted))
+            .map(|(_, group)| group)
+    };
+    let trained: HashSet<&usize> = of_part(Part::Train).collect();
+    let alike = of_part(Part::Test)
+        .filter(|group| trained.contains(group))
+        .count();
+    let all = of_part(Part::Test).count();
+    (alike > 0 && 10 * alike >= all).then(|| {
+        format!(
+            "{} of the {} test images look like images that are trained on (frames of a film, or one thing taken several times?): the score says little about others; \
+             better: whole series in folders train, val and test of your own",
+            thousands(alike),
+            thousands(all)
+        )
+    })
+}
