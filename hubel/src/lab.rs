@@ -19,13 +19,18 @@
 //! An experiment is one file: a constant of type [`Experiment`], which is entered in [`EXPERIMENTS`], and the function that it names.
 //! That function gets a `Workbench`, which draws the pictures of a seed, trains, judges, and tells the listener about it.
 //! Same settings, same instruction set: the same findings for any number of threads, but for measured times.
+mod activations;
+mod channels;
 mod chart;
 mod claim;
+mod depth;
 mod findings;
 mod flatten;
 mod padding;
 mod pictures;
+mod scenes;
 mod sizes;
+mod specimens;
 mod workbench;
 
 use std::ops::ControlFlow;
@@ -43,8 +48,14 @@ pub use self::pictures::open;
 pub use self::sizes::Windows;
 
 /// All experiments, in the order of the tutorial.
-pub const EXPERIMENTS: [Experiment; 3] =
-    [flatten::EXPERIMENT, padding::EXPERIMENT, sizes::EXPERIMENT];
+pub const EXPERIMENTS: [Experiment; 6] = [
+    flatten::EXPERIMENT,
+    padding::EXPERIMENT,
+    sizes::EXPERIMENT,
+    channels::EXPERIMENT,
+    depth::EXPERIMENT,
+    activations::EXPERIMENT,
+];
 
 /// A claim of the tutorial that can be run.
 pub struct Experiment {
@@ -70,6 +81,8 @@ pub enum Data {
     Nothing,
     /// Any pictures: MNIST where none are given.
     Pictures,
+    /// Pictures in colour: scenes that hubel draws where none are given.
+    Colour,
 }
 
 /// How much an experiment does.
@@ -176,9 +189,12 @@ impl Experiment {
             true => settings.windows.clone(),
             false => Windows::default(),
         };
+        // What has no colour is for the others.
+        let is_refused = |data: &Splits| self.check_data(data).is_err();
         match self.takes_data() {
             true => Settings {
                 windows,
+                data: settings.data.clone().filter(|data| !is_refused(data)),
                 ..settings.clone()
             },
             false => Settings {
@@ -244,7 +260,23 @@ impl Experiment {
             );
             return Err(Error::Settings { problem });
         }
+        settings
+            .data
+            .as_ref()
+            .map_or(Ok(()), |data| self.check_data(data))?;
         settings.windows.check()
+    }
+
+    /// Refuses pictures that show nothing of what it is about.
+    fn check_data(&self, data: &Splits) -> Result<()> {
+        if self.data != Data::Colour || data.train.has_colour()? {
+            return Ok(());
+        }
+        Err(Error::DataMismatch(format!(
+            "{}: the experiment `{}` needs pictures in colour, and these have none; give others, or leave out --data: hubel draws its own",
+            data.train.name(),
+            self.name
+        )))
     }
 }
 

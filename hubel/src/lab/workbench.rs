@@ -12,7 +12,7 @@ use crate::{Dataset, Error, Model, Network, Result, TrainSettings, Trainer};
 /// What an experiment works with.
 pub(super) struct Workbench<'a> {
     experiment: &'a Experiment,
-    cpu: &'a Cpu,
+    pub(super) cpu: &'a Cpu,
     pub(super) budget: Budget,
     pub(super) windows: &'a Windows,
     pictures: Option<Pictures>,
@@ -40,7 +40,7 @@ impl<'a> Workbench<'a> {
             });
         }
         let pictures = match experiment.takes_data() {
-            true => Some(Pictures::of(settings.data.as_ref())?),
+            true => Some(Pictures::of(settings.data.as_ref(), experiment.data)?),
             false => None,
         };
         Ok(Self {

@@ -98,7 +98,7 @@ fn of_table(table: &Table, columns: usize) -> String {
         for row in &rows {
             for (place, (head, cell)) in heads.iter().zip(row).enumerate() {
                 let indent = if place == 0 { "" } else { "  " };
-                text += &format!("{indent}{head}: {cell}\n");
+                text += &hanging(&format!("{indent}{head}: "), cell, columns);
             }
         }
         return text;
