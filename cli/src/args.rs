@@ -66,6 +66,11 @@ impl Arguments {
             {
                 Err("--momentum is a setting of --optimizer sgd; give that too, or leave it out")
             }
+            Command::Explain(explain) if explain.kernel.is_none() && explain.paths.len() < 2 => {
+                Err(
+                    "a model and a picture are needed, in this order; only --kernel goes without a model",
+                )
+            }
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
                 Err("--threads and --cpu decide how a network is computed: they need --plan")
             }

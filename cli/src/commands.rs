@@ -146,6 +146,25 @@ fn escaped(word: &[u8]) -> String {
     format!("$'{}'", letters.collect::<String>())
 }
 
+/// Lines of at most `width` columns, each after `indent`; a word that is longer has a line of its own.
+fn wrapped(text: &str, indent: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let longer = indent.len() + line.chars().count() + 1 + word.chars().count();
+        if !line.is_empty() && longer > width {
+            lines.push(format!("{indent}{line}"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    lines.push(format!("{indent}{line}"));
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,5 +183,22 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let path = OsStr::from_bytes(b"caf\xe9/a b");
         assert_eq!(quoted(path), r"$'caf\351/a b'");
+    }
+
+    #[test]
+    fn lines_are_no_wider_than_the_terminal_and_lose_no_word() {
+        let text = "a class of fewer pictures than ten is learnt by heart";
+        for width in [12, 20, 60] {
+            let lines = wrapped(text, "  ", width);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= width),
+                "{lines:?}"
+            );
+            let words: Vec<&str> = lines
+                .iter()
+                .flat_map(|line| line.split_whitespace())
+                .collect();
+            assert_eq!(words.join(" "), text);
+        }
     }
 }

@@ -8,7 +8,9 @@
 //! | What did each layer compute, and what is the gradient of a score by it? | [`Explainer`] |
 //! | How does one number of a map come about, and where does its gradient go? | [`arithmetic`] |
 //! | Which places of a picture does a filter, learned or made by hand, answer to? | [`response`], [`kernel`] |
-//! | Which places of the picture speak for a class? | [`grad_cam`], [`gradients`], [`occlusion`] |
+//! | Which places of the picture speak for a class? | [`grad_cam`], [`gradients`], [`occlusion`], each with its settings as a [`Method`] |
+//! | Can such a map be trusted? | [`cascade`], [`deletion`], [`Integrated::is_complete`](gradients::Integrated::is_complete) |
+//! | Which pictures of the training data does the network find most alike? | [`neighbours`] |
 //!
 //! ```
 //! use hubel::explain::{Explainer, Score, grad_cam};
@@ -30,19 +32,24 @@
 //! An explanation runs a plan of its own ([`Mode::Explanation`](crate::plan::Mode)): nothing is fused, so that every named map exists, and the
 //! maps and their gradients stay in memory.
 pub mod arithmetic;
+pub mod cascade;
+pub mod deletion;
 pub mod draw;
 pub mod grad_cam;
 pub mod gradients;
 pub mod kernel;
+pub mod method;
+pub mod neighbours;
 pub mod occlusion;
 pub mod response;
 
 use hubel_kernels::Cpu;
 
 use crate::nearest::nearest;
-use crate::network::{Graph, Node};
+use crate::network::{Graph, Node, Role};
 use crate::{Error, Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 pub use kernel::Kernel;
+pub use method::{Method, Question};
 
 /// What is explained: the logit of a class, or by how much it exceeds that of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +215,12 @@ impl Explainer {
     /// The weights.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// The weights of a convolution or a linear layer, `[kernel height, kernel width, input channels, filters]`; none of other nodes.
+    pub fn weights(&self, node: usize) -> Option<&[f32]> {
+        let range = self.parameters.range(node, Role::Weight)?;
+        Some(&self.parameters.values()[range])
     }
 
     /// The output of a node, `[n, h, w, c]`.

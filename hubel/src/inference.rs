@@ -24,17 +24,21 @@ pub(crate) struct Inference<'a> {
 impl<'a> Inference<'a> {
     /// Lays out the network; plans are compiled when the first batch comes.
     pub(crate) fn new(model: &'a Model, cpu: &'a Cpu) -> Result<Self> {
-        let graph = model.graph()?;
+        Ok(Self::of_graph(model, cpu, model.graph()?))
+    }
+
+    /// The same of the beginning of the model's network: what comes out is the map of the last node of `graph`, and stands for the logits.
+    pub(crate) fn of_graph(model: &'a Model, cpu: &'a Cpu, graph: Graph) -> Self {
         // By shapes alone unless memory is short, so that any number of threads takes the same batches; two maps are there at a time.
         let largest = graph.nodes.iter().map(|node| node.shape.len()).max();
         let image = 2 * size_of::<f32>() * largest.unwrap_or(1);
-        Ok(Self {
+        Self {
             model,
             cpu,
             graph,
             batch: (BATCH_BYTES / image).clamp(1, BATCH),
             ready: None,
-        })
+        }
     }
 
     /// Images of a full batch.

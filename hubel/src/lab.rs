@@ -24,13 +24,17 @@ mod channels;
 mod chart;
 mod claim;
 mod depth;
+mod filters;
 mod findings;
 mod flatten;
 mod padding;
 mod pictures;
+mod pooling;
 mod scenes;
 mod sizes;
 mod specimens;
+mod stride;
+mod weights;
 mod workbench;
 
 use std::ops::ControlFlow;
@@ -39,7 +43,7 @@ use hubel_kernels::Cpu;
 
 use self::workbench::Workbench;
 use crate::nearest::nearest;
-use crate::{Error, Result, Splits};
+use crate::{Error, Result, Shape, Splits};
 
 pub use self::chart::{Axis, Chart, Marks, Point, Series};
 pub use self::claim::{Claim, Interval, Numbers, Region, Sample, Verdict};
@@ -48,11 +52,15 @@ pub use self::pictures::open;
 pub use self::sizes::Windows;
 
 /// All experiments, in the order of the tutorial.
-pub const EXPERIMENTS: [Experiment; 6] = [
+pub const EXPERIMENTS: [Experiment; 10] = [
     flatten::EXPERIMENT,
+    weights::EXPERIMENT,
+    filters::EXPERIMENT,
     padding::EXPERIMENT,
+    stride::EXPERIMENT,
     sizes::EXPERIMENT,
     channels::EXPERIMENT,
+    pooling::EXPERIMENT,
     depth::EXPERIMENT,
     activations::EXPERIMENT,
 ];
@@ -69,7 +77,9 @@ pub struct Experiment {
     pub question: &'static str,
     /// The pictures that it needs.
     pub data: Data,
-    /// How much it does where the settings do not say: under a minute on two cores.
+    /// Pictures of fewer rows or columns are too small for its networks.
+    pub smallest: usize,
+    /// How much it does where the settings do not say: under a minute on two cores. Without seeds nothing is left to chance.
     pub budget: Budget,
     run: fn(&mut Workbench<'_>) -> Result<Findings, Halt>,
 }
@@ -77,7 +87,7 @@ pub struct Experiment {
 /// The pictures that an experiment needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// None: it computes from numbers.
+    /// None: it computes, or measures times, of sizes alone.
     Nothing,
     /// Any pictures: MNIST where none are given.
     Pictures,
@@ -173,6 +183,11 @@ impl Experiment {
         self.data != Data::Nothing
     }
 
+    /// Whether it repeats anything.
+    fn takes_seeds(&self) -> bool {
+        self.budget.seeds > 0
+    }
+
     /// What is done with these settings.
     pub fn budget(&self, settings: &Settings) -> Budget {
         let usual = self.budget;
@@ -190,7 +205,7 @@ impl Experiment {
             false => Windows::default(),
         };
         // What has no colour is for the others.
-        let is_refused = |data: &Splits| self.check_data(data).is_err();
+        let is_refused = |data: &Splits| self.check_colour(data).is_err();
         match self.takes_data() {
             true => Settings {
                 windows,
@@ -199,6 +214,7 @@ impl Experiment {
             },
             false => Settings {
                 windows,
+                seeds: settings.seeds.filter(|_| self.takes_seeds()),
                 ..Settings::default()
             },
         }
@@ -231,8 +247,12 @@ impl Experiment {
     fn refuses(&self, what: &str) -> Error {
         Error::Settings {
             problem: format!(
-                "the experiment `{}` computes from numbers, without pictures or training; leave out --{what}",
-                self.name
+                "the experiment `{}` {}; leave out --{what}",
+                self.name,
+                match what {
+                    "seeds" => "leaves nothing to chance, so that once is enough",
+                    _ => "looks at no pictures, and learns nothing from any",
+                }
             ),
         }
     }
@@ -242,15 +262,19 @@ impl Experiment {
     /// # Errors
     /// [`Error::Settings`]
     pub fn check(&self, settings: &Settings) -> Result<()> {
-        let of_training = [
-            ("data", settings.data.is_some()),
-            ("seeds", settings.seeds.is_some()),
-            ("images", settings.images.is_some()),
-            ("epochs", settings.epochs.is_some()),
+        let given = [
+            ("data", settings.data.is_some(), self.takes_data()),
+            ("seeds", settings.seeds.is_some(), self.takes_seeds()),
+            ("images", settings.images.is_some(), self.takes_data()),
+            ("epochs", settings.epochs.is_some(), self.takes_data()),
         ];
-        let given = of_training.into_iter().find(|(_, is_given)| *is_given);
-        if let Some((what, _)) = given.filter(|_| !self.takes_data()) {
+        let useless = |&(_, is_given, is_used): &(_, bool, bool)| is_given && !is_used;
+        if let Some((what, ..)) = given.into_iter().find(useless) {
             return Err(self.refuses(what));
+        }
+        if let Some(data) = &settings.data {
+            self.check_size(data.train.shape())?;
+            self.check_colour(data)?;
         }
         let sizes = sizes::EXPERIMENT.name;
         if settings.windows.are_given() && self.name != sizes {
@@ -260,15 +284,11 @@ impl Experiment {
             );
             return Err(Error::Settings { problem });
         }
-        settings
-            .data
-            .as_ref()
-            .map_or(Ok(()), |data| self.check_data(data))?;
         settings.windows.check()
     }
 
     /// Refuses pictures that show nothing of what it is about.
-    fn check_data(&self, data: &Splits) -> Result<()> {
+    fn check_colour(&self, data: &Splits) -> Result<()> {
         if self.data != Data::Colour || data.train.has_colour()? {
             return Ok(());
         }
@@ -277,6 +297,20 @@ impl Experiment {
             data.train.name(),
             self.name
         )))
+    }
+
+    /// Refuses pictures that are too small for its networks.
+    fn check_size(&self, shape: Shape) -> Result<()> {
+        let smallest = self.smallest;
+        if shape.height.min(shape.width) >= smallest {
+            return Ok(());
+        }
+        Err(Error::Settings {
+            problem: format!(
+                "the pictures are {shape}, and the networks of the experiment `{}` need {smallest}×{smallest} pixels at least; give larger ones",
+                self.name
+            ),
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! hubel computes what PyTorch computes: every layer, its gradients, the loss, the optimizers, and 200 steps of training. The fixtures
 //! are in `pytorch/`, with the script that makes them.
+#[path = "pytorch/explanations.rs"]
+mod explanations;
 #[path = "pytorch/fixtures.rs"]
 mod fixtures;
 #[path = "pytorch/input_gradient.rs"]

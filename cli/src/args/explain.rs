@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Processor;
+use super::values::at_least_1;
+use super::{Files, Processor};
 
 /// `hubel explain`
 #[derive(Args)]
@@ -11,6 +12,7 @@ use super::Processor;
 Examples:
   hubel explain runs/mnist-cnn photo.jpg                  a page with all maps, the filters, and why
   hubel explain runs/photos-tutorial cat.jpg --class dog --against cat --method all
+  hubel explain runs/photos-tutorial cat.jpg --data photos/ --check   can the maps be trusted; the training pictures most alike
   hubel explain runs/mnist-cnn 7.png --layer 3 --filter 5           where filter 5 of layer 3 fires
   hubel explain runs/mnist-cnn 7.png --layer 3 --at 4,7,5 --backward    the arithmetic of one number
   hubel explain photo.jpg --kernel sobel-x                a filter made by hand, no model needed
@@ -21,7 +23,7 @@ pub(crate) struct Explain {
     #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "IMAGE"])]
     pub(crate) paths: Vec<PathBuf>,
     /// The folder for pictures and page [default: explain-IMAGE]
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", conflicts_with = "at")]
     pub(crate) out: Option<PathBuf>,
     /// The class that is explained [default: the one that the model predicts]
     #[arg(long, value_name = "NAME")]
@@ -30,13 +32,24 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "NAME")]
     pub(crate) against: Option<String>,
     /// Why this class, by which methods
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["grad-cam", "gradient"], value_name = "METHOD")]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["grad-cam", "gradient"], value_name = "METHOD", conflicts_with_all = ["at", "filter", "kernel"])]
     pub(crate) method: Vec<Method>,
+    /// Check each map: does it find what counts for the network, and, with --data, does it depend on what was learned
+    #[arg(long, conflicts_with_all = ["at", "filter", "kernel"])]
+    pub(crate) check: bool,
+    /// The data that the model was trained on: shows its pictures that the network finds most alike; --check compares with others of them
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["at", "filter", "kernel"])]
+    pub(crate) data: Option<PathBuf>,
+    /// How many pictures of --data to show
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "data", value_parser = at_least_1)]
+    pub(crate) nearest: usize,
+    #[command(flatten)]
+    pub(crate) files: Files,
     /// A layer by name: all of its maps and filters, and Grad-CAM on its map
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,
     /// Show where this filter of --layer fires, counted from 0
-    #[arg(long, value_name = "N", requires = "layer", conflicts_with_all = ["at", "kernel"])]
+    #[arg(long, value_name = "N", requires = "layer", conflicts_with_all = ["at", "kernel", "class", "against"])]
     pub(crate) filter: Option<usize>,
     /// Show the arithmetic of the number at this row, column and channel of the map of --layer, counted from 0
     #[arg(long, value_name = "Y,X,C", requires = "layer", value_parser = place, conflicts_with = "kernel")]
@@ -49,7 +62,7 @@ pub(crate) struct Explain {
     pub(crate) kernel: Option<String>,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: class, logit, layers, explanations, files; with --at the arithmetic; with --filter or --kernel the places
+    /// Print one JSON object: class, logit, layers, explanations with their checks, nearest, files; with --at the arithmetic; with --filter or --kernel the places
     #[arg(long)]
     pub(crate) json: bool,
 }

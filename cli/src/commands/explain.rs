@@ -1,5 +1,8 @@
 //! `hubel explain`: what a network computes for a picture, and why it says what it says.
 mod arithmetic;
+mod checks;
+mod data;
+mod layers;
 mod page;
 mod places;
 mod why;
@@ -9,20 +12,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hubel::explain::{Explainer, Score, draw};
-use hubel::network::Operation;
-use hubel::{Drawing, Error, Model};
+use hubel::{Drawing, Error, Model, one_line, shown};
 use serde_json::{Value, json};
 
-use super::{Outcome, named};
+use super::{Outcome, named, quoted, wrapped};
 use crate::args::Explain;
 use crate::console::{self, Console};
 
 /// The page inside the folder.
 const PAGE: &str = "index.html";
-/// Maps of a layer on the page.
-const MAPS: usize = 16;
-/// Filters on the page, and input channels of each.
-const FILTERS: [usize; 2] = [64, 8];
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
@@ -30,10 +28,7 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
         return places::of_kernel(arguments, kernel, console);
     }
     let [model_path, picture] = &arguments.paths[..] else {
-        let problem =
-            "a model and a picture are needed, in this order; only --kernel goes without a model"
-                .into();
-        return Err(Error::Settings { problem }.into());
+        unreachable!("the command line was checked")
     };
     let model = named::load(model_path, console)?;
     let looked = Looked::at(arguments, &model, picture)?;
@@ -103,6 +98,14 @@ fn folder(arguments: &Explain, picture: &Path) -> Result<PathBuf, Error> {
         let stem = picture.file_stem().unwrap_or_default();
         PathBuf::from(format!("explain-{}", stem.to_string_lossy()))
     });
+    if folder.is_file() {
+        return Err(Error::Settings {
+            problem: format!(
+                "{} is a file; name another folder with --out",
+                shown(&folder)
+            ),
+        });
+    }
     fs::create_dir_all(&folder).map_err(|source| Error::Io {
         action: "create",
         path: folder.clone(),
@@ -111,27 +114,39 @@ fn folder(arguments: &Explain, picture: &Path) -> Result<PathBuf, Error> {
     Ok(folder)
 }
 
-/// Drawings that are written to a folder and shown on a page.
+/// Drawings that are written to a folder.
 struct Files {
     folder: PathBuf,
     written: Vec<PathBuf>,
 }
 
 impl Files {
-    /// Writes the drawing under this name and returns its PNG for the page.
-    fn save(&mut self, name: &str, drawing: &Drawing) -> Result<Vec<u8>, Error> {
-        let plain = |letter: char| {
-            if letter.is_alphanumeric() || "-_.".contains(letter) {
-                letter
-            } else {
-                '-'
-            }
-        };
+    fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            written: Vec::new(),
+        }
+    }
+
+    /// Writes the drawing under this name.
+    fn save(&mut self, name: &str, drawing: &Drawing) -> Result<PathBuf, Error> {
+        let is_plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
+        let plain = |letter| if is_plain(letter) { letter } else { '-' };
         let name: String = name.chars().map(plain).collect();
-        let path = self.folder.join(format!("{name}.png"));
+        let mut path = self.folder.join(format!("{name}.png"));
+        // Layers `a b` and `a/b` have a file each.
+        let mut number = 2;
+        while self.written.contains(&path) {
+            path = self.folder.join(format!("{name}-{number}.png"));
+            number += 1;
+        }
         drawing.save(&path)?;
-        self.written.push(path);
-        Ok(drawing.png())
+        self.written.push(path.clone());
+        Ok(path)
+    }
+
+    fn to_json(&self) -> Value {
+        self.written.iter().map(|path| shown(path)).collect()
     }
 }
 
@@ -144,80 +159,111 @@ fn everything(
     let layer = (arguments.layer.as_ref())
         .map(|name| looked.explainer.node(name))
         .transpose()?;
-    let mut files = Files {
-        folder: folder(arguments, &looked.picture)?,
-        written: Vec::new(),
+    let mut files = Files::new(folder(arguments, &looked.picture)?);
+    let seen = draw::enlarged(&looked.prepared.pixels, model.input());
+    files.save("picture", &seen)?;
+    let data = data::Data::open(arguments, model, console)?;
+    let explanations = why::explain(
+        arguments,
+        model,
+        &mut looked,
+        data.as_ref(),
+        &mut files,
+        console,
+    )?;
+    let find = |data| data::Nearest::of(arguments, model, &looked, data, console);
+    let nearest = data.as_ref().map(find).transpose()?;
+    let found = Found {
+        explanations,
+        nearest,
+        layers: layers::draw(model, &looked, layer, &mut files)?,
     };
-    let shape = model.input();
-    let seen = draw::enlarged(&looked.prepared.pixels, shape);
-    let seen = files.save("picture", &seen)?;
-    let explanations = why::explain(arguments, model, &mut looked, &mut files, console)?;
-    let summary = model.network().summary(shape, model.classes().len())?;
-    let mut layers = Vec::new();
-    for (node, summary) in (1..).zip(&summary.layers) {
-        if layer.is_some_and(|chosen| chosen != node) {
-            continue;
-        }
-        let explainer = &looked.explainer;
-        let own = &explainer.nodes()[node];
-        let most = if layer.is_some() { usize::MAX } else { MAPS };
-        let (drawing, shown) = match [own.shape.height, own.shape.width] {
-            [1, 1] => (draw::vector(explainer, node), own.shape.channels),
-            _ => {
-                let maps = draw::maps(explainer, node, most)?;
-                (maps.drawing, maps.channels.len())
-            }
-        };
-        let maps = files.save(&format!("maps-{}", own.name), &drawing)?;
-        // Filters of the first layer are seen at a glance; deeper ones when they are asked for.
-        let wants_filters = own.inputs == [0] || layer.is_some();
-        let filters = match &own.operation {
-            Operation::Conv(_) if wants_filters => {
-                let most = if layer.is_some() {
-                    [usize::MAX; 2]
-                } else {
-                    FILTERS
-                };
-                let (drawing, scale) = draw::filters(explainer, node, most)?;
-                Some((
-                    files.save(&format!("filters-{}", own.name), &drawing)?,
-                    scale,
-                ))
-            }
-            _ => None,
-        };
-        layers.push(page::Layer::new(summary, shown, &maps, filters));
-    }
-    let page = page::write(&files.folder, model, &looked, &seen, &explanations, &layers)?;
-    if arguments.json {
-        let explained: Vec<Value> = explanations.iter().map(why::Explanation::to_json).collect();
-        console::print(
-            &json!({
-                "picture": looked.picture.display().to_string(),
-                "class": looked.prediction.class,
-                "probability": console::decimal(looked.prediction.probability),
-                "explained": looked.question(model),
-                "score": console::decimal(looked.score.value(looked.explainer.logits())),
-                "explanations": explained,
-                "layers": summary.layers.iter().map(|layer| &layer.name).collect::<Vec<_>>(),
-                "files": files.written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-                "page": page.display().to_string(),
-            })
-            .to_string(),
-        )?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut text = format!(
-        "{}  {:.2} %\nexplained      {}, score {:.3}\n",
-        looked.prediction.class,
-        100.0 * looked.prediction.probability,
-        looked.question(model),
-        looked.score.value(looked.explainer.logits()),
-    );
-    for explanation in &explanations {
-        text += &format!("{:<14} {}\n", explanation.name, explanation.finding);
-    }
-    text += &format!("page           {}", page.display());
-    console::print(&text)?;
+    let page = page::write(&files.folder, model, &looked, &seen, &found)?;
+    let answer = match arguments.json {
+        true => object(model, &looked, &found, &files, &page).to_string(),
+        false => text(model, &looked, &found, &files, &page),
+    };
+    console::print(&answer)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is shown of a picture.
+struct Found {
+    explanations: Vec<why::Explanation>,
+    /// `None` without the training data.
+    nearest: Option<data::Nearest>,
+    layers: Vec<layers::Layer>,
+}
+
+fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Path) -> Value {
+    let explained = found.explanations.iter().map(why::Explanation::to_json);
+    let layers = found.layers.iter().map(layers::Layer::to_json);
+    json!({
+        "picture": shown(&looked.picture),
+        "class": looked.prediction.class,
+        "probability": console::decimal(looked.prediction.probability),
+        "explained": looked.question(model),
+        "score": console::decimal(looked.score.value(looked.explainer.logits())),
+        "explanations": explained.collect::<Vec<_>>(),
+        "nearest": found.nearest.as_ref().map(|nearest| nearest.to_json(model)),
+        "layers": layers.collect::<Vec<_>>(),
+        "files": files.to_json(),
+        "page": shown(page),
+    })
+}
+
+/// What a person reads.
+fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Path) -> String {
+    let class = |(name, probability): &(String, f32)| {
+        format!("{} {:.2} %", one_line(name), 100.0 * probability)
+    };
+    let classes: Vec<String> = looked.prediction.top.iter().take(3).map(class).collect();
+    let score = looked.score.value(looked.explainer.logits());
+    let what = match looked.score.against {
+        Some(_) => "difference of logits",
+        None => "logit",
+    };
+    let mut rows = vec![
+        ("picture", shown(&looked.picture)),
+        ("predicted", classes.join(", ")),
+        (
+            "explained",
+            format!(
+                "why {}: {what} {score:.3}",
+                one_line(&looked.question(model))
+            ),
+        ),
+    ];
+    for explanation in &found.explanations {
+        rows.push((explanation.name, explanation.finding.clone()));
+        let checked = explanation.checked();
+        rows.extend(checked.map(|finding| ("", finding.sentence)));
+    }
+    if let Some(nearest) = &found.nearest {
+        rows.push(("most alike", nearest.finding()));
+        rows.extend(nearest.lines().map(|line| ("", line)));
+    }
+    let count = files.written.len();
+    rows.push((
+        "page",
+        format!("{}, with {count} pictures beside it", quoted(page)),
+    ));
+    table(&rows, console::columns())
+}
+
+/// Names and what is said of them, on lines that fit.
+fn table(rows: &[(&str, String)], columns: usize) -> String {
+    let name = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
+    let mut lines = Vec::new();
+    for (label, text) in rows {
+        // At least 20 columns for the text, however narrow the terminal is.
+        for (number, line) in wrapped(text, "", columns.max(name + 20) - name)
+            .iter()
+            .enumerate()
+        {
+            let label = if number == 0 { label } else { "" };
+            lines.push(format!("{label:<name$}{line}"));
+        }
+    }
+    lines.join("\n")
 }

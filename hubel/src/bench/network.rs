@@ -114,6 +114,17 @@ impl Bench {
         timing(batch, bytes, seconds, || self.pass(&mut |_, _| {}))
     }
 
+    /// The milliseconds of the fastest of `runs` whole runs, after one that is not timed.
+    pub fn fastest_ms(&mut self, runs: usize) -> f64 {
+        self.pass(&mut |_, _| {});
+        let times = (0..runs).map(|_| {
+            let start = Instant::now();
+            self.pass(&mut |_, _| {});
+            1e3 * start.elapsed().as_secs_f64()
+        });
+        times.fold(f64::INFINITY, f64::min)
+    }
+
     /// Times each step for about `seconds`. The last rows stand for what the steps of training do not do: the loss, the update
     /// with the packing of the new weights.
     pub fn steps(&mut self, seconds: f64) -> Vec<StepRow> {

@@ -310,7 +310,7 @@ fn leaks(splits: &Splits) -> Vec<String> {
 }
 
 /// Reads the files of a catalogue; bad ones are refused if that is the policy, and not yet moved.
-fn read_files(
+pub(super) fn read_files(
     path: &Path,
     catalogue: &Catalogue,
     preparation: &Preparation,
@@ -520,7 +520,7 @@ fn validation_only(path: &Path) -> Error {
 }
 
 /// Refuses arrays of standardised numbers for a model of levels, and levels for a model of such numbers.
-fn check_numbers(path: &Path, preparation: &Preparation, splits: &Splits) -> Result<()> {
+pub(super) fn check_numbers(path: &Path, preparation: &Preparation, splits: &Splits) -> Result<()> {
     let standardised = |range| range == Some(ValueRange::Standardised);
     match (
         standardised(preparation.range),
@@ -546,7 +546,11 @@ fn held_out(dataset: Dataset, division: &Division) -> (Dataset, Judged) {
 }
 
 /// Numbers the classes as in `classes`; a class without files may be unknown to them.
-fn number_classes(path: &Path, catalogue: &mut Catalogue, classes: &[String]) -> Result<()> {
+pub(super) fn number_classes(
+    path: &Path,
+    catalogue: &mut Catalogue,
+    classes: &[String],
+) -> Result<()> {
     let known: HashMap<String, usize> = classes
         .iter()
         .map(|class| composed(class))

@@ -41,6 +41,23 @@ fn fitted(text: &str, room: usize) -> String {
     shown
 }
 
+/// The words in lines of at most `room` pixels across; a longer word has a line of its own.
+pub(crate) fn broken(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one from the beginning");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if width(line) + width(" ") + width(word) <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// Writes one line with its upper left corner at (column, row) into at most `room` pixels across.
 pub(crate) fn write(
     image: &mut RgbImage,

@@ -1,5 +1,7 @@
 //! Explanations by the gradient of a score by the picture: the gradient itself (Simonyan et al. 2013), its mean over noisy copies (SmoothGrad,
 //! Smilkov et al. 2017), and its mean on the way from a baseline (integrated gradients, Sundararajan et al. 2017).
+use std::fmt;
+
 use super::{Explainer, Heatmap, Score};
 use crate::{Purpose, Random};
 
@@ -75,6 +77,27 @@ impl Integrated {
     /// Whether the sum is within 1 % of the difference, or within 0.01 logits.
     pub fn is_complete(&self) -> bool {
         (self.sum - self.difference).abs() <= (0.01 * self.difference.abs()).max(0.01)
+    }
+}
+
+impl fmt::Display for Integrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            steps,
+            difference,
+            sum,
+            ..
+        } = self;
+        match self.is_complete() {
+            true => write!(
+                f,
+                "complete: its sum of {sum:.3} is the change of the score by {difference:.3} from the baseline ({steps} steps)"
+            ),
+            false => write!(
+                f,
+                "FAILS completeness: its sum is {sum:.3}, and the score changes by {difference:.3} from the baseline (after {steps} steps)"
+            ),
+        }
     }
 }
 

@@ -32,16 +32,17 @@ const NAMED: [(&str, &str); 7] = [
         "[[0.0625,0.125,0.0625],[0.125,0.25,0.125],[0.0625,0.125,0.0625]]",
     ),
     ("sharpen", "[[0,-1,0],[-1,5,-1],[0,-1,0]]"),
-    // Bright to the right of and below the middle, dark to the left and above.
+    // Bright to the right of and below the middle, dark to the left and above. As of `edge`, the weights of this one and the next add up to 0:
+    // a flat place answers 0.
     (
         "corner",
-        "[[-1,-1,-1,-1,-1],[-1,-1,-1,-1,-1],[-1,-1,2,2,2],[-1,-1,2,1,1],[-1,-1,2,1,1]]",
+        "[[-1,-1,-1,-1,-1],[-1,-1,-1,-1,-1],[-1,-1,2,2,2],[-1,-1,2,2,2],[-1,-1,2,2,0]]",
     ),
     // A stroke that comes from the upper right and bends downwards, as the back of the tutorial's mouse.
     (
         "curve",
-        "[[-1,-1,-1,-1,-1,2,-1],[-1,-1,-1,-1,2,-1,-1],[-1,-1,-1,2,-1,-1,-1],[-1,-1,-1,2,-1,-1,-1],\
-         [-1,-1,-1,2,-1,-1,-1],[-1,-1,-1,2,-1,-1,-1],[-1,-1,-1,-1,-1,-1,-1]]",
+        "[[-1,-1,-1,-1,-1,6,-1],[-1,-1,-1,-1,6,-1,-1],[-1,-1,-1,6,-1,-1,-1],[-1,-1,-1,6,-1,-1,-1],\
+         [-1,-1,-1,6,-1,-1,-1],[-1,-1,-1,6,-1,-1,-1],[-1,-1,-1,6,-1,-1,-1]]",
     ),
 ];
 
@@ -165,6 +166,10 @@ mod tests {
                 kernel.height % 2 == 1 && kernel.width % 2 == 1,
                 "{name} has a middle"
             );
+            // Brightness alone is no edge, corner or curve; blurring and sharpening leave it as it is.
+            let sum: f32 = kernel.weights.iter().sum();
+            let keeps_brightness = ["blur", "sharpen"].contains(&name);
+            assert_eq!(sum, f32::from(u8::from(keeps_brightness)), "{name}");
         }
         let kernel = Kernel::parse(" [[1, 0, -1], [2, 0, -2.5]] ").unwrap();
         assert_eq!((kernel.height, kernel.width, kernel.channels), (2, 3, 1));

@@ -15,7 +15,7 @@ use crate::{Error, Network, Parameters, PlanSettings, Result, Shape};
 pub struct Response {
     /// The answers.
     pub map: Heatmap,
-    /// The strongest places, the strongest first.
+    /// The strongest places, the strongest first; none where no answer is above 0.
     pub strongest: Vec<Fire>,
 }
 
@@ -132,13 +132,13 @@ pub fn of_kernel(
     })
 }
 
-/// The largest numbers of a map whose views of the picture overlap by less than half.
+/// The largest numbers above 0 of a map whose views of the picture overlap by less than half.
 fn strongest(graph: &Graph, node: usize, map: &Heatmap, count: usize) -> Vec<Fire> {
     let mut places: Vec<usize> = (0..map.values.len()).collect();
     places.sort_by(|a, b| map.values[*b].total_cmp(&map.values[*a]));
     let mut fires: Vec<Fire> = Vec::new();
     for place in places {
-        if fires.len() == count {
+        if fires.len() == count || map.values[place] <= 0.0 {
             break;
         }
         let at = [place / map.width, place % map.width];

@@ -9,7 +9,7 @@ use crate::network::Role;
 use crate::{Network, Preparation, Purpose, Random};
 
 /// Every operation, with odd settings, in networks without and with kinks.
-const NETWORKS: [&str; 9] = [
+pub(super) const NETWORKS: [&str; 9] = [
     "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh-conv(4, kernel=(2,3), stride=(1,2), round=floor)\
      -identity-flatten-fc(classes)",
     "conv(6, groups=3, dilation=2)-gelu-conv(6, groups=6, padding=1)-hardswish-batchnorm-flatten-dropout(0.3)-fc(classes, bias=false)",
@@ -24,15 +24,15 @@ const NETWORKS: [&str; 9] = [
     "conv(4, padding=1)-relu-residual[conv(4, padding=1)-batchnorm | conv(4, kernel=1)]-relu-avgpool(2, round=floor)-flatten-fc(classes)",
     "conv(5, kernel=4, stride=3, padding=1, mode=constant(-0.7), round=ceil)-tanh-flatten-fc(classes)",
 ];
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     height: 7,
     width: 6,
     channels: 3,
 };
-const CLASSES: usize = 4;
+pub(super) const CLASSES: usize = 4;
 
 /// A model whose batch norms have running statistics and biases of their own.
-fn model(text: &str) -> Model {
+pub(super) fn model(text: &str) -> Model {
     model_for(text, SHAPE)
 }
 
@@ -58,7 +58,7 @@ fn model_for(text: &str, shape: Shape) -> Model {
     model
 }
 
-fn image(shape: Shape, seed: u64) -> Vec<f32> {
+pub(super) fn image(shape: Shape, seed: u64) -> Vec<f32> {
     let mut stream = Random::new(seed).stream(Purpose::Explain, 0, 2);
     (0..shape.len()).map(|_| stream.normal()).collect()
 }

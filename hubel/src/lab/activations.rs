@@ -11,7 +11,7 @@ use super::{
 };
 use crate::explain::{Explainer, Score};
 use crate::network::Operation;
-use crate::{Model, Network, Preparation, Result};
+use crate::{Model, Result};
 
 /// T13.
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -20,10 +20,11 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     items: &["T13"],
     question: "how much of the gradient reaches the first layer of a deep network, by activation, and what does such a network learn?",
     data: Data::Pictures,
+    smallest: 3,
     budget: Budget {
         seeds: 3,
-        images: 2000,
-        epochs: 3,
+        images: 2500,
+        epochs: 6,
     },
     run,
 };
@@ -43,16 +44,16 @@ const PICTURES: usize = 32;
 /// of ten.
 const VANISHED: f64 = 2.0;
 
-/// The network; a pooling follows each of its first two activations, so that the many others look at small maps.
+/// The network. A stride of 2 and a pooling at its beginning leave small maps to the many other layers.
 fn network(activation: usize, depth: usize) -> String {
     let name = ACTIVATIONS[activation];
     let layers = (0..depth).map(|layer| {
-        let pool = if layer < 2 {
-            "-maxpool(2, round=floor)"
-        } else {
-            ""
+        let [stride, pool] = match layer {
+            0 => [", stride=2, round=floor", ""],
+            1 => ["", "-maxpool(2, round=floor)"],
+            _ => ["", ""],
         };
-        format!("conv({FILTERS}, padding=1)-{name}{pool}-")
+        format!("conv({FILTERS}, padding=1{stride})-{name}{pool}-")
     });
     layers.collect::<String>() + "flatten-linear(classes)"
 }
@@ -206,14 +207,9 @@ fn measure(bench: &mut Workbench<'_>) -> Result<All, Halt> {
                 let text = network(activation, depth);
                 let name = ACTIVATIONS[activation];
                 let what = format!("{depth} convolutions with {name}, seed {seed}");
-                let model = bench.train(&what, &text, &drawn.train, bench.training(seed))?;
-                // The weights that the training began with.
-                let untrained = Model::untrained(
-                    Network::parse(&text)?,
-                    model.classes().to_vec(),
-                    model.preparation().clone(),
-                    seed,
-                )?;
+                let settings = bench.training(seed);
+                let both = bench.before_and_after(&what, &text, &drawn.train, settings)?;
+                let [untrained, model] = both;
                 measured.start.push(&gradients(bench, &untrained, &drawn)?);
                 measured.trained.push(&gradients(bench, &model, &drawn)?);
                 let test = bench.accuracy(&model, &drawn.test)?;
@@ -227,7 +223,7 @@ fn measure(bench: &mut Workbench<'_>) -> Result<All, Halt> {
 /// The size of the gradient by the output of each convolution.
 fn gradients(bench: &Workbench<'_>, model: &Model, drawn: &Drawn) -> Result<Vec<f64>> {
     let count = drawn.test.len().min(PICTURES);
-    let preparation: &Preparation = model.preparation();
+    let preparation = model.preparation();
     let mut images = vec![0.0; count * preparation.shape.len()];
     let indices: Vec<usize> = (0..count).collect();
     (drawn.test).fill(bench.cpu, &indices, preparation, &mut images)?;

@@ -3,6 +3,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::data::catalogue::thousands;
+
 /// A quantity measured once with each seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sample {
@@ -164,27 +166,31 @@ pub struct Numbers {
 
 impl Claim {
     /// The claim that a number, measured with each seed, lies in a region. `what` names it, as in `the difference`, and `unit` stands
-    /// behind each number.
+    /// behind each number; empty where there is none.
     pub fn measured(text: &str, what: &str, unit: &str, sample: &Sample, region: Region) -> Self {
         let interval = sample.interval();
         let verdict = Verdict::of(interval, region);
+        let unit = match unit {
+            "" => String::new(),
+            unit => format!(" {unit}"),
+        };
         let asked = match region {
             Region::Above(0.0) => "above 0".to_owned(),
-            Region::Above(bound) => format!("above {bound} {unit}"),
-            Region::Within(bound) => format!("between -{bound} and {bound} {unit}"),
+            Region::Above(bound) => format!("above {bound}{unit}"),
+            Region::Within(bound) => format!("between -{bound} and {bound}{unit}"),
         };
         let seeds = sample.values.len();
         let found = match seeds {
             0 | 1 => format!(
-                "{what} is {:.2} {unit}, and one seed has no spread: --seeds 2 or more decide",
+                "{what} is {:.2}{unit}, and one seed has no spread: --seeds 2 or more decide",
                 sample.mean()
             ),
             _ if sample.deviation() == 0.0 => format!(
-                "{what} is {:.2} {unit} with every seed, so that its spread is not known: more pictures decide",
+                "{what} is {:.2}{unit} with every seed, so that its spread is not known: more pictures decide",
                 sample.mean()
             ),
             _ => format!(
-                "{what} is {:.2} {unit} (95 % confidence over {seeds} seeds: {:.2} to {:.2})",
+                "{what} is {:.2}{unit} (95 % confidence over {seeds} seeds: {:.2} to {:.2})",
                 sample.mean(),
                 interval.low,
                 interval.high
@@ -211,7 +217,11 @@ impl Claim {
                 (_, 0) => Verdict::Holds,
                 _ => Verdict::DoesNotHold,
             },
-            because: format!("{} of {cases} {what}", cases - exceptions),
+            because: format!(
+                "{} of {} {what}",
+                thousands(cases - exceptions),
+                thousands(cases)
+            ),
             numbers: None,
         }
     }
@@ -283,6 +293,17 @@ mod tests {
                 Verdict::DoesNotHold => prop_assert!(other != Verdict::DoesNotHold || values.len() < 2),
             }
         }
+    }
+
+    #[test]
+    fn the_numbers_of_a_claim_have_their_unit_or_none() {
+        let because =
+            |unit, region| Claim::measured("", "it", unit, &sample(&[1.0, 2.0]), region).because;
+        let end = "is 1.50 ms (95 % confidence over 2 seeds: -4.85 to 7.85); it holds where all of that is above 2 ms";
+        assert_eq!(because("ms", Region::Above(2.0)), format!("it {end}"));
+        let without = because("", Region::Within(2.0));
+        assert!(without.starts_with("it is 1.50 (95 %"), "{without}");
+        assert!(without.ends_with("between -2 and 2"), "{without}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     items: &["T2"],
     question: "does it matter to a network which pixels are neighbours?",
     data: Data::Pictures,
+    smallest: 4,
     budget: Budget {
         seeds: 5,
         images: 4000,

@@ -21,6 +21,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     items: &["T7"],
     question: "what does the border of a picture lose without padding, and does it matter what is put around it?",
     data: Data::Pictures,
+    smallest: SMALLEST,
     budget: Budget {
         seeds: 4,
         images: 3000,
@@ -37,6 +38,8 @@ const ZEROS: usize = 1;
 /// The kernel's side, and the padding under which maps keep their size.
 const KERNEL: usize = 5;
 const SAME: usize = KERNEL / 2;
+/// Without padding a map loses 4 rows in each convolution, and the first pooling halves it: 22 rows become 18, 9, 5 and 1.
+const SMALLEST: usize = 22;
 /// The filters of each convolution.
 const FILTERS: [usize; 3] = [8, 16, 16];
 

@@ -62,10 +62,10 @@ pub(super) struct Drawn {
 
 impl Pictures {
     /// A user's own; else what experiments on this kind of data use.
-    pub(super) fn of(own: Option<&Splits>, data: Data) -> Result<Self> {
+    pub(super) fn of(own: Option<&Splits>, data: Data, budget: Budget) -> Result<Self> {
         let splits = match (own, data) {
             (Some(splits), _) => splits.clone(),
-            (None, Data::Colour) => scenes::splits()?,
+            (None, Data::Colour) => scenes::splits(budget)?,
             (None, _) => mnist()?,
         };
         let test = judges(&splits)?;

@@ -7,14 +7,17 @@ mod landscape;
 mod things;
 
 use self::canvas::{Canvas, Colour, View};
+use super::Budget;
 use crate::on_all_cores::on_all_cores;
 use crate::random::Stream;
 use crate::{Dataset, Purpose, Random, Result, Shape, Splits};
 
 /// Height and width of a scene in pixels.
 const SIDE: usize = 32;
-/// Scenes to train on and to judge by, from which experiments draw.
-const SCENES: [usize; 2] = [8000, 4000];
+/// There are so many times more scenes than a seed draws.
+const CHOICE: usize = 2;
+/// The number of the first scene to judge by.
+const TEST: usize = 1 << 30;
 
 /// What a scene shows.
 #[derive(Clone, Copy)]
@@ -53,19 +56,19 @@ const fn class(
     Class { name, place, draw }
 }
 
-/// Scenes to train on, and others to judge by; always the same ones.
+/// Scenes to train on, and others to judge by, enough to draw from for this budget; always the same ones.
 ///
 /// # Errors
 /// None that could be met: the pictures fit their classes.
-pub(super) fn splits() -> Result<Splits> {
-    let [train, test] = SCENES;
+pub(super) fn splits(budget: Budget) -> Result<Splits> {
+    let [train, test] = [budget.images, budget.test_images()].map(|drawn| CHOICE * drawn);
     let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
     Ok(Splits {
         train: scenes(0, train)?,
         validation: None,
-        test: Some(scenes(train, test)?),
+        test: Some(scenes(TEST, test)?),
         description: format!(
-            "{train} and {test} coloured scenes of {SIDE}x{SIDE} pixels that hubel draws itself, {} classes: {}",
+            "coloured scenes of {SIDE}x{SIDE} pixels that hubel draws itself, {} classes: {}",
             names.len(),
             names.join(", ")
         ),
@@ -109,7 +112,7 @@ fn scene(number: usize) -> Vec<u8> {
 /// From where a thing at this place is seen.
 fn view(place: Place, horizon: f32, random: &mut Stream) -> View {
     let side = SIDE as f32;
-    let size = side * between(random, 0.22, 0.40);
+    let size = side * between(random, 0.27, 0.44);
     // A thing may be cut off by the left or right edge, but less than a quarter of it.
     let across = between(random, 0.75 * size, side - 0.75 * size);
     let (down, tilt) = match place {
@@ -157,22 +160,41 @@ fn shaded(colour: Colour, factor: f32) -> Colour {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
     #[test]
-    fn contact_sheet() {
-        let (columns, rows, factor) = (10, 8, 3);
-        let mut drawing = crate::Drawing::blank(columns * 100, rows * 100);
-        for i in 0..columns * rows {
-            let s = scene(i);
-            drawing.put(
-                (i % 10 * 100, i / 10 * 100),
-                &s,
-                Shape::new(32, 32, 3),
-                factor,
-            );
-        }
-        drawing
-            .save(std::path::Path::new("/tmp/sheet.png"))
-            .unwrap();
+    fn a_scene_is_decided_by_its_number_and_no_two_are_alike() -> Result<()> {
+        let first = scenes(0, 40)?;
+        assert_eq!(first.counts(), [4; 10]);
+        let pictures: HashSet<Vec<u8>> = (0..40).map(scene).collect();
+        assert_eq!(pictures.len(), 40);
+        // A part is drawn as the whole is.
+        let later = scenes(30, 10)?;
+        assert_eq!(later.bytes(3)?, first.bytes(33)?);
+        assert_eq!(later.labels(), &first.labels()[30..]);
+        assert!(first.has_colour()?);
+        assert!(!first.in_grey(3)?.has_colour()?);
+        Ok(())
+    }
+
+    #[test]
+    fn fire_engines_are_red_and_trucks_are_not() {
+        let reds = |class: usize| {
+            let pictures = (0..30).map(|turn| scene(turn * CLASSES.len() + class));
+            let red = |pixel: &&[u8]| {
+                let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(f32::from);
+                red > 2.2 * green && red > 2.2 * blue
+            };
+            pictures
+                .filter(|picture| picture.chunks_exact(3).filter(red).count() >= 20)
+                .count()
+        };
+        let [engine, truck] = ["fire engine", "truck"].map(|name| {
+            let place = CLASSES.iter().position(|class| class.name == name);
+            reds(place.expect("it is drawn"))
+        });
+        assert!(engine >= 28 && truck <= 2, "{engine} and {truck} of 30");
     }
 }

@@ -17,6 +17,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     items: &["T9"],
     question: "how large is the output for an input, a kernel, a padding and a stride, and which rows are dropped?",
     data: Data::Nothing,
+    smallest: 0,
     budget: Budget {
         seeds: 0,
         images: 0,

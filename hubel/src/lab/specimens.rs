@@ -8,9 +8,9 @@ use crate::{Dataset, Drawing};
 const CLASSES: usize = 10;
 const EACH: usize = 3;
 /// Pixels of a picture's side, of what lies between two, and of a line of letters.
-const SIDE: usize = 64;
+const SIDE: usize = 96;
 const GAP: usize = 4;
-const LETTERS: usize = 12;
+const LETTERS: usize = 16;
 /// Pictures of a row.
 const ACROSS: usize = 5;
 
@@ -37,7 +37,7 @@ pub(super) fn sheet(bench: &Workbench<'_>) -> Result<Picture, Halt> {
     Ok(Picture {
         name: "pictures".into(),
         caption: format!(
-            "pictures of {shown} of {} classes",
+            "pictures of {shown} of the {} classes",
             pictures.classes().len()
         ),
         drawing,

@@ -5,9 +5,12 @@ use hubel_kernels::Cpu;
 
 use super::pictures::{Drawn, Pictures};
 use super::{Budget, Event, Experiment, Fact, Findings, Halt, Settings, Windows};
+use crate::bench::Bench;
 use crate::data::Augmentation;
+use crate::evaluate::Report;
+use crate::inference::Inference;
 use crate::train::Event as Training;
-use crate::{Dataset, Error, Model, Network, Result, TrainSettings, Trainer};
+use crate::{Dataset, Error, Model, Network, PlanSettings, Result, TrainSettings, Trainer};
 
 /// What an experiment works with.
 pub(super) struct Workbench<'a> {
@@ -23,7 +26,7 @@ pub(super) struct Workbench<'a> {
 }
 
 /// Images of one training step. Of the few pictures of an experiment more steps matter more than fewer weights' updates cost.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 impl<'a> Workbench<'a> {
     pub(super) fn new(
@@ -33,14 +36,18 @@ impl<'a> Workbench<'a> {
         listen: &'a mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<Self> {
         let budget = experiment.budget(settings);
-        if experiment.takes_data() && budget.seeds == 0 {
+        if experiment.takes_seeds() && budget.seeds == 0 {
             return Err(Error::Settings {
                 problem: "0 seeds measure nothing; give at least 2, so that there is a spread"
                     .into(),
             });
         }
         let pictures = match experiment.takes_data() {
-            true => Some(Pictures::of(settings.data.as_ref(), experiment.data)?),
+            true => Some(Pictures::of(
+                settings.data.as_ref(),
+                experiment.data,
+                budget,
+            )?),
             false => None,
         };
         Ok(Self {
@@ -118,10 +125,23 @@ impl<'a> Workbench<'a> {
         train: &Dataset,
         settings: TrainSettings,
     ) -> Result<Model, Halt> {
+        let [_, trained] = self.before_and_after(what, network, train, settings)?;
+        Ok(trained)
+    }
+
+    /// The same, with the network as it was before training.
+    pub(super) fn before_and_after(
+        &mut self,
+        what: &str,
+        network: &str,
+        train: &Dataset,
+        settings: TrainSettings,
+    ) -> Result<[Model; 2], Halt> {
         self.begin(what)?;
         let network = Network::parse(network)?;
         let epochs = settings.epochs;
         let mut trainer = Trainer::new(self.cpu.clone(), network, train, None, settings)?;
+        let before = trainer.last_good();
         let mut broken_off = Ok(());
         let model = trainer.run(&mut |event| {
             if let Training::Step {
@@ -136,16 +156,40 @@ impl<'a> Workbench<'a> {
                 Err(_) => ControlFlow::Break(()),
             }
         })?;
-        broken_off.map(|()| model)
+        broken_off.map(|()| [before, model])
     }
 
     /// The share of the pictures that the model classifies rightly, in percent.
     pub(super) fn accuracy(&self, model: &Model, pictures: &Dataset) -> Result<f64, Halt> {
-        let report = model.evaluate(self.cpu, pictures)?;
-        let correct: usize = (0..report.confusion.len())
-            .map(|class| report.confusion[class][class])
-            .sum();
-        Ok(100.0 * correct as f64 / report.count as f64)
+        Ok(classified_rightly(&model.evaluate(self.cpu, pictures)?))
+    }
+
+    /// What the model answers to each picture: its logits, `[n, classes]`.
+    pub(super) fn logits(&self, model: &Model, pictures: &Dataset) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(pictures.len() * model.classes().len());
+        Inference::new(model, self.cpu)?.run(
+            pictures.len(),
+            &mut |indices, images| {
+                let bad = pictures.fill(self.cpu, indices, model.preparation(), images)?;
+                Ok(bad.into_iter().map(|(place, _)| place).collect())
+            },
+            &mut |_, logits| {
+                all.extend_from_slice(logits);
+                Ok(())
+            },
+        )?;
+        Ok(all)
+    }
+
+    /// Milliseconds of a training step of [`BATCH`] of the pictures, the fastest of a few: what else the machine does makes a step slower,
+    /// never faster.
+    pub(super) fn step_time(&self, network: &str) -> Result<f64> {
+        const STEPS: usize = 7;
+        let (shape, classes) = (self.pictures().shape(), self.pictures().classes());
+        let settings = PlanSettings::training(BATCH);
+        let network = Network::parse(network)?;
+        let mut bench = Bench::new(self.cpu, &network, shape, classes, settings)?;
+        Ok(bench.fastest_ms(STEPS))
     }
 
     /// What every experiment's findings begin with: what it is, and what is the same for all of its runs.
@@ -199,14 +243,23 @@ impl<'a> Workbench<'a> {
                     _ => format!("1 to {seeds}: each decides pictures, order and first weights"),
                 },
             ),
-            fact(
-                "machine",
-                format!(
-                    "{} threads, {}",
-                    self.cpu.threads(),
-                    self.cpu.instruction_set()
-                ),
-            ),
+            self.machine(),
         ]
     }
+
+    /// What it runs on.
+    pub(super) fn machine(&self) -> Fact {
+        let (threads, instructions) = (self.cpu.threads(), self.cpu.instruction_set());
+        Fact {
+            name: "machine",
+            value: format!("{threads} threads, {instructions}"),
+        }
+    }
+}
+
+/// The share of the pictures that were classified rightly, in percent.
+pub(super) fn classified_rightly(report: &Report) -> f64 {
+    let classes = report.confusion.iter().enumerate();
+    let correct: usize = classes.map(|(class, row)| row[class]).sum();
+    100.0 * correct as f64 / report.count as f64
 }

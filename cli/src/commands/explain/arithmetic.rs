@@ -1,8 +1,11 @@
 //! The arithmetic of one number of a map, as a table.
+mod matrices;
+
 use std::process::ExitCode;
 
+use hubel::explain::Explainer;
 use hubel::explain::arithmetic::{self, Arithmetic, Rule, Term};
-use hubel::network::Node;
+use hubel::network::{Node, Operation};
 use hubel::{Error, Model};
 use serde_json::{Value, json};
 
@@ -13,7 +16,7 @@ use crate::console;
 /// The pseudo-layer behind the last one.
 const SOFTMAX: &str = "softmax";
 /// Terms that are shown one by one; of more the strongest.
-const SHOWN: usize = 40;
+const SHOWN: usize = 20;
 
 /// Shows the arithmetic of the number at `at` of the map of `--layer`.
 pub(super) fn show(
@@ -48,7 +51,7 @@ pub(super) fn show(
         console::print(&to_json(&found, nodes, arguments.backward).to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut answer = text(&found, Some(nodes));
+    let mut answer = text(&found, nodes, kernel(&found, nodes));
     if arguments.backward {
         answer += &format!("\n\n{}", backward(&found, nodes, &question));
     }
@@ -56,57 +59,72 @@ pub(super) fn show(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The terms and what they come to. Without `nodes` there is but the picture.
-pub(super) fn text(found: &Arithmetic, nodes: Option<&[Node]>) -> String {
+/// `[height, width]` of the filter, where the number is one of a convolution.
+fn kernel(found: &Arithmetic, nodes: &[Node]) -> Option<[usize; 2]> {
+    let own = nodes.iter().find(|node| node.name == found.layer)?;
+    match &own.operation {
+        Operation::Conv(settings) => Some(settings.kernel),
+        _ => None,
+    }
+}
+
+/// The arithmetic of a number, after that of the numbers it follows from, as far back as each follows from a single one: that of the
+/// convolution before that of its batch norm and its activation.
+pub(super) fn chain(
+    explainer: &Explainer,
+    mut node: usize,
+    mut at: [usize; 3],
+) -> Result<Vec<Arithmetic>, Error> {
+    let mut steps = Vec::new();
+    loop {
+        let step = arithmetic::of(explainer, node, at)?;
+        let next = match (&step.rule, &step.terms[..]) {
+            (Rule::Normalise { .. } | Rule::Function(_) | Rule::Same, [term]) => {
+                term.at.map(|at| (term.node, at))
+            }
+            _ => None,
+        };
+        steps.push(step);
+        match next {
+            Some((before, place)) if before > 0 => (node, at) = (before, place),
+            _ => break,
+        }
+    }
+    steps.reverse();
+    Ok(steps)
+}
+
+/// The steps of a chain one below the other.
+pub(super) fn chain_text(steps: &[Arithmetic], nodes: &[Node]) -> String {
+    let texts = steps
+        .iter()
+        .map(|step| text(step, nodes, kernel(step, nodes)));
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The terms and what they come to; of a convolution by a filter of `kernel` as matrices where these fit. Without `nodes` there is but the
+/// picture.
+pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]>) -> String {
     let [y, x, channel] = found.at;
     let mut lines = vec![match nodes {
-        Some(_) => format!(
+        [] => format!("row {y}, column {x}"),
+        _ => format!(
             "layer {} ({}), row {y}, column {x}, channel {channel}",
             found.layer, found.kind
         ),
-        None => format!("row {y}, column {x}"),
     }];
-    let order = strongest(found);
-    let hidden = found.terms.len() - order.len();
-    for &i in &order {
-        let term = &found.terms[i];
-        let source = source(term, nodes);
-        lines.push(match found.rule {
-            Rule::Sum { .. } => {
-                let product = f64::from(term.value) * f64::from(term.weight);
-                format!(
-                    "  {source:<28} {:>11} × {:>11} = {:>11}",
-                    number(term.value),
-                    number(term.weight),
-                    number(product)
-                )
-            }
-            Rule::Largest { winner } if i == winner => {
-                format!("  {source:<28} {:>11}  the largest", number(term.value))
-            }
-            _ => format!("  {source:<28} {:>11}", number(term.value)),
-        });
+    let matrices =
+        kernel.and_then(|kernel| matrices::lines(found, kernel, nodes, console::columns()));
+    match matrices {
+        Some(matrices) => lines.extend(matrices),
+        None => lines.extend(list(found, nodes)),
     }
-    if hidden > 0 {
-        let rest = found
-            .terms
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| !order.contains(i));
-        let sum: f64 = rest
-            .map(|(_, term)| f64::from(term.value) * f64::from(term.weight))
-            .sum();
-        lines.push(match found.rule {
-            Rule::Sum { .. } => format!(
-                "  {:<28} {:>39}",
-                format!("{hidden} smaller ones"),
-                number(sum)
-            ),
-            _ => format!("  and {hidden} smaller ones"),
-        });
-    }
+    let sum = |what: &str, value: f64| format!("  {what:<28} {:>39}", number(value));
     match found.rule {
-        Rule::Sum { bias } => lines.push(format!("  {:<28} {:>39}", "bias", number(bias))),
+        Rule::Sum { bias } if kernel.is_some() || found.kind == "linear" => {
+            lines.push(sum("bias", bias.into()));
+        }
+        Rule::Sum { .. } | Rule::Largest { .. } => {}
         Rule::Normalise {
             mean,
             variance,
@@ -127,7 +145,6 @@ pub(super) fn text(found: &Arithmetic, nodes: Option<&[Node]>) -> String {
             "  e^{} / the sum of e^value over all",
             number(found.terms[class].value)
         )),
-        Rule::Largest { .. } => {}
     }
     lines.push(format!(
         "  = {}   (the network computed {})",
@@ -137,32 +154,78 @@ pub(super) fn text(found: &Arithmetic, nodes: Option<&[Node]>) -> String {
     lines.join("\n")
 }
 
+/// The terms one by one, of many the strongest.
+fn list(found: &Arithmetic, nodes: &[Node]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let order = strongest(found);
+    for &i in &order {
+        let term = &found.terms[i];
+        let source = source(term, nodes);
+        lines.push(match found.rule {
+            Rule::Sum { .. } => {
+                let product = f64::from(term.value) * f64::from(term.weight);
+                format!(
+                    "  {source:<28} {:>11} × {:>11} = {:>11}",
+                    number(term.value),
+                    number(term.weight),
+                    number(product)
+                )
+            }
+            Rule::Largest { winner } if i == winner => {
+                format!("  {source:<28} {:>11}  the largest", number(term.value))
+            }
+            _ => format!("  {source:<28} {:>11}", number(term.value)),
+        });
+    }
+    let hidden = found.terms.len() - order.len();
+    if hidden > 0 {
+        let rest = (found.terms.iter().enumerate()).filter(|(i, _)| !order.contains(i));
+        let products = rest.map(|(_, term)| f64::from(term.value) * f64::from(term.weight));
+        lines.push(match found.rule {
+            Rule::Sum { .. } => {
+                let sum = number(products.sum::<f64>());
+                format!("  {:<28} {sum:>39}", format!("{hidden} smaller ones"))
+            }
+            _ => format!("  and {hidden} smaller ones"),
+        });
+    }
+    lines
+}
+
 /// Where the gradient goes.
 fn backward(found: &Arithmetic, nodes: &[Node], question: &str) -> String {
+    let gradient = number(found.gradient);
     let mut lines = vec![match found.kind {
         SOFTMAX => "backward: the derivative of this probability by each logit".to_owned(),
+        _ if found.gradient == 0.0 => {
+            return format!(
+                "backward: the gradient of the score of {question} by this number is 0: nothing goes back"
+            );
+        }
         _ => format!(
-            "backward: the gradient of the score of {question} by this number is {}; of it goes to",
-            number(found.gradient)
+            "backward: the gradient of the score of {question} by this number is {gradient}; it goes to"
         ),
     }];
-    let mut order: Vec<usize> = (0..found.terms.len()).collect();
-    order.sort_by(|a, b| {
-        let size = |i: &usize| found.share(&found.terms[*i]).abs();
-        size(b).total_cmp(&size(a))
-    });
-    for &i in order.iter().take(SHOWN) {
-        let term = &found.terms[i];
+    let inside = found.terms.iter().filter(|term| term.at.is_some());
+    let mut order: Vec<&Term> = inside.collect();
+    let padding = found.terms.len() - order.len();
+    let size = |term: &Term| found.share(term).abs();
+    order.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    for term in order.iter().take(SHOWN) {
         lines.push(format!(
-            "  {:<28} {:>11} · {:>11} = {:>11}",
-            source(term, Some(nodes)),
-            number(found.gradient),
+            "  {:<28} {gradient:>11} · {:>11} = {:>11}",
+            source(term, nodes),
             number(term.derivative),
             number(found.share(term))
         ));
     }
     if order.len() > SHOWN {
         lines.push(format!("  and {} smaller ones", order.len() - SHOWN));
+    }
+    if padding > 0 {
+        lines.push(format!(
+            "  {padding} numbers of the window are padding, where it ends"
+        ));
     }
     lines.join("\n")
 }
@@ -177,15 +240,19 @@ fn strongest(found: &Arithmetic) -> Vec<usize> {
     order
 }
 
-/// `layer 2 [4,7,0]`, `image [4,7,0]`, `padding`
-fn source(term: &Term, nodes: Option<&[Node]>) -> String {
+/// `2 [4,7,0]`, `image [4,7,0]`, `padding`
+fn source(term: &Term, nodes: &[Node]) -> String {
     let Some([y, x, channel]) = term.at else {
         return "padding".into();
     };
-    let name = nodes.map_or("", |nodes| &nodes[term.node].name);
-    match name {
-        "" => format!("image [{y},{x},{channel}]"),
-        name => format!("{name} [{y},{x},{channel}]"),
+    format!("{} [{y},{x},{channel}]", layer_of(term, nodes))
+}
+
+/// The layer that a term belongs to.
+fn layer_of<'a>(term: &Term, nodes: &'a [Node]) -> &'a str {
+    match nodes.get(term.node) {
+        Some(node) if term.node > 0 => &node.name,
+        _ => "image",
     }
 }
 
@@ -203,11 +270,11 @@ fn number(value: impl Into<f64>) -> String {
     format!("{value:.4e}")
 }
 
-fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Value {
+pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Value {
     let terms: Vec<Value> = (found.terms.iter())
         .map(|term| {
             let mut value = json!({
-                "layer": nodes[term.node].name,
+                "layer": layer_of(term, nodes),
                 "at": term.at,
                 "value": console::decimal(term.value),
                 "weight": console::decimal(term.weight),

@@ -1,30 +1,79 @@
-//! The page: one file that needs no network, light or dark as the reader's system is.
+//! The page: everything that was drawn, in one file.
 use std::path::{Path, PathBuf};
 
 use askama::Template;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hubel::network::LayerSummary;
-use hubel::{Error, Model};
+use hubel::explain::draw::{self, Filters, Legend, Maps, Scale, Tile};
+use hubel::{Drawing, Error, Model, shown};
 
+use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Looked, PAGE};
+use super::{Found, Looked, PAGE, layers};
 use crate::console::thousands;
+use crate::page::{self, Sentence, embedded};
 
 #[derive(Template)]
 #[template(path = "explain.html")]
-struct Page<'a> {
-    style: &'static str,
-    picture: String,
-    seen: String,
+struct Page {
+    command: &'static str,
+    title: String,
+    seen: Picture,
     input: String,
     inverted: bool,
     network: String,
     question: String,
     score: String,
+    is_difference: bool,
     classes: Vec<Class>,
-    explanations: Vec<Shown<'a>>,
-    layers: &'a [Layer],
+    explanations: Vec<Shown>,
+    /// The training pictures that the network finds most alike.
+    nearest: Option<NearestPictures>,
+    /// What the colours of maps mean: of those without a negative number, and of the others.
+    positive: Bar,
+    signed: Bar,
+    layers: Vec<Layer>,
+}
+
+/// A picture inside the page.
+struct Picture {
+    source: String,
+    /// Whether it has so few pixels that they are to be seen as squares.
+    is_coarse: bool,
+}
+
+/// From so many pixels of a side on, pixels are not to be seen as squares.
+const FINE: usize = 96;
+
+impl Picture {
+    fn new(drawing: &Drawing) -> Self {
+        let shape = drawing.shape();
+        Self {
+            source: embedded("image/png", &drawing.png()),
+            is_coarse: shape.height.max(shape.width) < FINE,
+        }
+    }
+}
+
+/// A scale of colours with what stands at its ends.
+struct Bar {
+    low: String,
+    high: String,
+    colours: String,
+}
+
+impl Bar {
+    fn new(scale: Scale) -> Self {
+        let [low, high] = scale.ends().map(draw::short);
+        let colours = scale.colours().iter().copied().map(css);
+        Self {
+            low,
+            high,
+            colours: colours.collect::<Vec<_>>().join(","),
+        }
+    }
+}
+
+fn css([red, green, blue]: [u8; 3]) -> String {
+    format!("rgb({red},{green},{blue})")
 }
 
 /// A class with its probability.
@@ -35,53 +84,206 @@ struct Class {
 }
 
 /// An explanation on the page.
-struct Shown<'a> {
-    name: &'a str,
-    finding: &'a str,
-    image: String,
+struct Shown {
+    name: &'static str,
+    finding: Sentence,
+    checks: Vec<Check>,
+    source: String,
+    bar: Bar,
+}
+
+/// What a check says of an explanation.
+struct Check {
+    sentence: Sentence,
+    has_failed: bool,
+}
+
+/// Training pictures with what is said of all of them.
+struct NearestPictures {
+    finding: Sentence,
+    pictures: Vec<Alike>,
+}
+
+/// A training picture.
+struct Alike {
+    picture: Picture,
+    class: String,
+    distance: String,
+    source: String,
+}
+
+impl NearestPictures {
+    fn new(nearest: &Nearest) -> Self {
+        let alike = |alike: &data::Alike| Alike {
+            picture: Picture::new(&alike.drawing),
+            class: alike.class.clone(),
+            distance: alike.distance.clone(),
+            source: alike.source.clone(),
+        };
+        Self {
+            finding: Sentence::new(&nearest.finding()),
+            pictures: nearest.pictures.iter().map(alike).collect(),
+        }
+    }
 }
 
 /// A layer on the page.
-pub(super) struct Layer {
+struct Layer {
     name: String,
     kind: &'static str,
     output: String,
-    formula: String,
-    parameters: String,
-    shown: String,
-    maps: String,
-    filters: Option<Filters>,
+    /// Size formula, parameters, and what is not shown.
+    details: Vec<String>,
+    shown: Option<String>,
+    filters: Option<FilterPictures>,
+    maps: Vec<Small>,
+    numbers: Vec<Number>,
+    strip: Option<String>,
 }
 
-struct Filters {
-    image: String,
-    scale: String,
+/// A map or a filter with its number.
+struct Small {
+    picture: Picture,
+    label: String,
 }
+
+/// Filters, each as a picture, or all as one.
+struct FilterPictures {
+    note: String,
+    bar: Option<Bar>,
+    small: Vec<Small>,
+    all: Option<String>,
+}
+
+/// A number of a map of one pixel.
+struct Number {
+    label: String,
+    value: String,
+    colour: String,
+    ink: &'static str,
+}
+
+/// Weights of filters on a page; as a table they take about 6 bytes each.
+const WEIGHTS: usize = 400_000;
+
+/// More numbers than this are squares without their values.
+const NUMBERS: usize = 64;
 
 impl Layer {
-    /// A layer with `shown` of its maps drawn, and perhaps its filters with their largest weight.
-    pub(super) fn new(
-        summary: &LayerSummary,
-        shown: usize,
-        maps: &[u8],
-        filters: Option<(Vec<u8>, f32)>,
-    ) -> Self {
+    fn new(layer: &layers::Layer, classes: Option<&[String]>) -> Self {
+        let summary = &layer.summary;
         let [height, width, channels] = summary.output;
+        let mut details: Vec<String> = summary.formula.iter().cloned().collect();
+        if summary.parameters > 0 {
+            details.push(format!("{} parameters", thousands(summary.parameters)));
+        }
+        let (mut maps, mut numbers, mut strip) = (Vec::new(), Vec::new(), None);
+        match &layer.shown {
+            layers::Shown::Maps(found) => {
+                maps = small_maps(found);
+                if found.reduced > 1 {
+                    details.push(format!(
+                        "drawn at 1/{0}: each pixel is the mean of {0}×{0}",
+                        found.reduced
+                    ));
+                }
+            }
+            layers::Shown::Numbers(found) if found.len() <= NUMBERS => {
+                numbers = labelled(found, classes);
+            }
+            layers::Shown::Numbers(found) => {
+                let [low, high] = Scale::of(found).ends().map(draw::short);
+                details.push(format!("colours from {low} to {high}"));
+                strip = Some(embedded("image/png", &draw::squares(found).png()));
+            }
+        }
+        let shown = layer.count();
         Self {
             name: summary.name.clone(),
             kind: summary.kind,
             output: format!("{height}×{width}×{channels}"),
-            formula: summary.formula.clone().unwrap_or_default(),
-            parameters: thousands(summary.parameters),
-            shown: match shown < channels {
-                true => format!("the {shown} strongest of {channels} maps"),
-                false => String::new(),
-            },
-            maps: embedded(maps),
-            filters: filters.map(|(png, largest)| Filters {
-                image: embedded(&png),
-                scale: format!("{largest:.3}"),
-            }),
+            details,
+            shown: (shown < channels).then(|| format!("the {shown} strongest of {channels} maps")),
+            filters: layer
+                .filters
+                .as_ref()
+                .map(|filters| FilterPictures::new(layer, filters)),
+            maps,
+            numbers,
+            strip,
+        }
+    }
+}
+
+fn small_maps(maps: &Maps) -> Vec<Small> {
+    let label = |tile: &Tile| format!("{}: {}", tile.number, draw::short(tile.largest));
+    small(&maps.tiles, label)
+}
+
+fn small(tiles: &[Tile], label: impl Fn(&Tile) -> String) -> Vec<Small> {
+    let small = |tile: &Tile| Small {
+        picture: Picture::new(&tile.drawing()),
+        label: label(tile),
+    };
+    tiles.iter().map(small).collect()
+}
+
+/// The numbers with those of their channels, or with the names of the classes.
+fn labelled(numbers: &[f32], classes: Option<&[String]>) -> Vec<Number> {
+    let scale = Scale::of(numbers);
+    let number = |(channel, value): (usize, &f32)| {
+        let colour = scale.colour(*value);
+        let brightness: u32 = [3, 6, 1]
+            .iter()
+            .zip(colour)
+            .map(|(w, c)| w * u32::from(c))
+            .sum();
+        Number {
+            label: classes.map_or_else(|| channel.to_string(), |classes| classes[channel].clone()),
+            value: draw::short(*value),
+            colour: css(colour),
+            ink: if brightness > 1300 { "#111" } else { "#fff" },
+        }
+    };
+    numbers.iter().enumerate().map(number).collect()
+}
+
+impl FilterPictures {
+    fn new(layer: &layers::Layer, filters: &Filters) -> Self {
+        let parameters = layer.summary.parameters;
+        let file = layer
+            .filters_file
+            .iter()
+            .filter_map(|path| path.file_name());
+        let file: String = file.map(|name| name.to_string_lossy()).collect();
+        let (note, bar) = match filters.legend {
+            Legend::Colours(most) => {
+                let most = draw::short(most);
+                (
+                    format!("in the colours of the picture: grey is 0, full colour ±{most}"),
+                    None,
+                )
+            }
+            Legend::Shared(scale) | Legend::Own(scale) => (String::new(), Some(Bar::new(scale))),
+        };
+        if !filters.tiles.is_empty() {
+            return Self {
+                note,
+                bar,
+                small: small(&filters.tiles, |tile| tile.number.to_string()),
+                all: None,
+            };
+        }
+        let rows = (WEIGHTS / (parameters / filters.count).max(1)).clamp(1, filters.count);
+        let mut note = "each row a filter, each column one of its input channels".to_owned();
+        if rows < filters.count {
+            note += &format!("; the first {rows} of {}, all are in {file}", filters.count);
+        }
+        Self {
+            note,
+            bar,
+            small: Vec::new(),
+            all: Some(embedded("image/png", &filters.first(rows).png())),
         }
     }
 }
@@ -91,45 +293,58 @@ pub(super) fn write(
     folder: &Path,
     model: &Model,
     looked: &Looked,
-    seen: &[u8],
-    explanations: &[Explanation],
-    layers: &[Layer],
+    seen: &Drawing,
+    found: &Found,
 ) -> Result<PathBuf, Error> {
-    let classes = looked
-        .prediction
-        .top
-        .iter()
-        .map(|(name, probability)| Class {
-            name: name.clone(),
-            percent: format!("{:.2} %", 100.0 * probability),
-            width: format!("{:.1}", 100.0 * probability),
-        });
+    let class = |(name, probability): &(String, f32)| Class {
+        name: name.clone(),
+        percent: format!("{:.2} %", 100.0 * probability),
+        width: format!("{:.1}", 100.0 * probability),
+    };
+    let shown_explanation = |explanation: &Explanation| Shown {
+        name: explanation.name,
+        finding: Sentence::new(&explanation.finding),
+        checks: (explanation.checked())
+            .map(|finding| Check {
+                sentence: Sentence::new(&finding.sentence),
+                has_failed: finding.has_failed,
+            })
+            .collect(),
+        source: embedded("image/png", &explanation.png),
+        bar: Bar::new(Scale::of(&explanation.map.values)),
+    };
+    let last = looked.explainer.nodes().len() - 1;
+    let classes_of = |layer: &layers::Layer| {
+        let is_last = looked.explainer.nodes()[last].name == layer.summary.name;
+        is_last.then(|| model.classes())
+    };
     let page = Page {
-        style: include_str!("../../../templates/explain.css"),
-        picture: looked.picture.display().to_string(),
-        seen: embedded(seen),
+        command: "explain",
+        title: shown(&looked.picture),
+        seen: Picture::new(seen),
         input: model.input().to_string(),
         inverted: looked.prediction.inverted,
         network: model.network().to_string(),
         question: looked.question(model),
         score: format!("{:.3}", looked.score.value(looked.explainer.logits())),
-        classes: classes.collect(),
-        explanations: (explanations.iter())
-            .map(|explanation| Shown {
-                name: explanation.name,
-                finding: &explanation.finding,
-                image: embedded(&explanation.png),
-            })
+        is_difference: looked.score.against.is_some(),
+        classes: looked.prediction.top.iter().map(class).collect(),
+        explanations: found.explanations.iter().map(shown_explanation).collect(),
+        nearest: found.nearest.as_ref().map(NearestPictures::new),
+        positive: Bar {
+            high: "the map's largest".into(),
+            ..Bar::new(Scale::Positive(1.0))
+        },
+        signed: Bar {
+            low: "negative".into(),
+            high: "positive".into(),
+            ..Bar::new(Scale::Signed(1.0))
+        },
+        layers: (found.layers.iter())
+            .map(|layer| Layer::new(layer, classes_of(layer)))
             .collect(),
-        layers,
     };
-    let text = page.render().expect("a page of plain values is rendered");
     let path = folder.join(PAGE);
-    hubel::replace_file(&path, text.as_bytes())?;
+    page::write(&path, &page)?;
     Ok(path)
-}
-
-/// A PNG as the address of a picture.
-fn embedded(png: &[u8]) -> String {
-    format!("data:image/png;base64,{}", STANDARD.encode(png))
 }

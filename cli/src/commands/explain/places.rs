@@ -1,13 +1,15 @@
 //! Where a filter fires: one that the network has learned, or one made by hand.
 use std::process::ExitCode;
 
-use hubel::Shape;
 use hubel::data::picture;
 use hubel::explain::response::{self, Fire, Response};
-use hubel::explain::{Kernel, arithmetic, draw};
+use hubel::explain::{Kernel, draw};
+use hubel::network::Operation;
+use hubel::shown;
 use serde_json::{Value, json};
 
-use super::{Files, Looked, Outcome, folder};
+use super::arithmetic::{chain, chain_text, text as text_of, to_json};
+use super::{Files, Looked, Outcome, folder, quoted};
 use crate::args::Explain;
 use crate::console::{self, Console};
 
@@ -21,103 +23,114 @@ pub(super) fn of_kernel(arguments: &Explain, text: &str, console: &Console) -> O
         console.remark("--kernel needs no model: it is laid over the picture itself");
     }
     let path = arguments.paths.last().expect("one path at least");
-    let found = response::of_kernel(
-        &arguments.processor.cpu(),
-        &kernel,
-        picture::read(path)?,
-        COUNT,
-    )?;
-    let mut files = Files {
-        folder: folder(arguments, path)?,
-        written: Vec::new(),
+    let picture = picture::read(path)?;
+    let found = response::of_kernel(&arguments.processor.cpu(), &kernel, picture, COUNT)?;
+    let mut files = Files::new(folder(arguments, path)?);
+    files.save("filter", &draw::kernel(&kernel))?;
+    files.save("response", &draw::heatmap(&found.response.map))?;
+    let framed = draw::framed(&found.response.strongest, &found.pixels, found.shape);
+    files.save("places", &framed)?;
+    let size = [kernel.height, kernel.width];
+    let answer = Answer {
+        title: format!("{} over {}", kernel.name, shown(path)),
+        found: &found.response,
+        sum: text_of(&found.arithmetic, &[], Some(size)),
+        arithmetic: vec![to_json(&found.arithmetic, &[], false)],
+        files: &files,
     };
-    let title = format!("{} over {}", kernel.name, path.display());
-    let sum = super::arithmetic::text(&found.arithmetic, None);
-    show(
-        arguments,
-        &title,
-        &found.response,
-        (&found.pixels, found.shape),
-        &sum,
-        &mut files,
-    )
+    answer.print(arguments.json)
 }
 
 /// Filter `channel` of a layer over the picture.
 pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) -> Outcome {
     let name = arguments.layer.as_deref().unwrap_or_default();
     let explainer = &looked.explainer;
+    let nodes = explainer.nodes();
     let node = explainer.node(name)?;
     let found = response::of_filter(explainer, node, channel, COUNT)?;
     let [y, x] = found.map.brightest();
-    let sum = arithmetic::of(explainer, node, [y, x, channel])?;
-    let mut files = Files {
-        folder: folder(arguments, &looked.picture)?,
-        written: Vec::new(),
+    let steps = chain(explainer, node, [y, x, channel])?;
+    let mut files = Files::new(folder(arguments, &looked.picture)?);
+    // The filter belongs to the convolution, whose activation is perhaps what was asked for.
+    let first = explainer.node(&steps[0].layer)?;
+    if let Operation::Conv(_) = nodes[first].operation {
+        files.save("filter", &draw::filter(explainer, first, steps[0].at[2])?)?;
+    }
+    files.save("response", &draw::heatmap(&found.map))?;
+    let framed = draw::framed(&found.strongest, &looked.prepared.pixels, nodes[0].shape);
+    files.save("places", &framed)?;
+    let answer = Answer {
+        title: format!(
+            "filter {channel} of layer {name} over {}",
+            shown(&looked.picture)
+        ),
+        found: &found,
+        sum: chain_text(&steps, nodes),
+        arithmetic: steps
+            .iter()
+            .map(|step| to_json(step, nodes, false))
+            .collect(),
+        files: &files,
     };
-    let title = format!(
-        "filter {channel} of layer {name} over {}",
-        looked.picture.display()
-    );
-    let shape = explainer.nodes()[0].shape;
-    let sum = super::arithmetic::text(&sum, Some(explainer.nodes()));
-    show(
-        arguments,
-        &title,
-        &found,
-        (&looked.prepared.pixels, shape),
-        &sum,
-        &mut files,
-    )
+    answer.print(arguments.json)
 }
 
-fn show(
-    arguments: &Explain,
-    title: &str,
-    found: &Response,
-    (pixels, shape): (&[u8], Shape),
-    sum: &str,
-    files: &mut Files,
-) -> Outcome {
-    files.save("response", &draw::heatmap(&found.map))?;
-    files.save("places", &draw::framed(&found.strongest, pixels, shape))?;
-    if arguments.json {
-        let places: Vec<Value> = found.strongest.iter().map(to_json).collect();
-        console::print(
-            &json!({
-                "filter": title,
-                "height": found.map.height,
-                "width": found.map.width,
-                "strongest": places,
-                "files": files.written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
-            })
-            .to_string(),
-        )?;
-        return Ok(ExitCode::SUCCESS);
+/// Where a filter fires, to be shown.
+struct Answer<'a> {
+    title: String,
+    found: &'a Response,
+    /// The arithmetic of the strongest answer.
+    sum: String,
+    arithmetic: Vec<Value>,
+    files: &'a Files,
+}
+
+impl Answer<'_> {
+    fn print(&self, as_json: bool) -> Outcome {
+        let answer = match as_json {
+            true => self.object().to_string(),
+            false => self.text(),
+        };
+        console::print(&answer)?;
+        Ok(ExitCode::SUCCESS)
     }
-    let mut text = format!(
-        "{title}: a map of {}×{}\n",
-        found.map.height, found.map.width
-    );
-    for fire in &found.strongest {
-        text += &place(fire);
+
+    fn object(&self) -> Value {
+        json!({
+            "filter": self.title,
+            "height": self.found.map.height,
+            "width": self.found.map.width,
+            "strongest": self.found.strongest.iter().map(place_to_json).collect::<Vec<_>>(),
+            "arithmetic": self.arithmetic,
+            "files": self.files.to_json(),
+        })
     }
-    text += &format!("\nthe strongest, in numbers:\n{sum}\n");
-    let names: Vec<String> = files
-        .written
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    text += &format!("pictures  {}", names.join(", "));
-    console::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+
+    fn text(&self) -> String {
+        let map = &self.found.map;
+        let mut lines = vec![format!(
+            "{}: a map of {}×{}",
+            self.title, map.height, map.width
+        )];
+        match self.found.strongest.is_empty() {
+            true => lines.push("  it fires nowhere: no answer is above 0".into()),
+            false => lines.extend(self.found.strongest.iter().map(place)),
+        }
+        lines.push(format!(
+            "\nthe strongest answer, in numbers:\n{}\n",
+            self.sum
+        ));
+        let names = self.files.written.iter().map(|path| quoted(path));
+        lines.push(format!("pictures  {}", names.collect::<Vec<_>>().join(" ")));
+        lines.join("\n")
+    }
 }
 
 /// `  row 12, column 40: 3.25   (sees rows 11 to 13, columns 39 to 41)`
 fn place(fire: &Fire) -> String {
     let [rows, columns] = &fire.sees;
     format!(
-        "  row {}, column {}: {:.4}   (sees rows {} to {}, columns {} to {})\n",
+        "  row {}, column {}: {:.4}   (sees rows {} to {}, columns {} to {})",
         fire.at[0],
         fire.at[1],
         fire.value,
@@ -128,7 +141,7 @@ fn place(fire: &Fire) -> String {
     )
 }
 
-fn to_json(fire: &Fire) -> Value {
+fn place_to_json(fire: &Fire) -> Value {
     let range = |axis: usize| json!([fire.sees[axis].start, fire.sees[axis].end]);
     json!({
         "at": fire.at,

@@ -1,16 +1,21 @@
-//! Why this class: the methods that were asked for, each as a picture and a sentence.
+//! Why this class: the methods that were asked for, each as a picture and a sentence, and checked if that was asked for.
 use hubel::explain::occlusion::Occlusion;
-use hubel::explain::{Explainer, Heatmap, draw, grad_cam, gradients};
+use hubel::explain::{self, Explainer, Heatmap, draw, grad_cam, gradients};
 use hubel::{Error, Model};
 use serde_json::{Value, json};
 
+use super::checks::{Checks, Finding};
+use super::data::Data;
 use super::{Files, Looked};
 use crate::args::{Explain, Method};
 use crate::console::{self, Console};
 
-/// Noisy copies of SmoothGrad, and their noise as a share of the picture's range.
+/// Noisy copies of SmoothGrad, their noise as a share of the picture's range, and what decides it.
 const SAMPLES: usize = 32;
 const NOISE: f32 = 0.15;
+const SEED: u64 = 1;
+/// What integrated gradients begin at: the mean of the training pictures.
+const BASELINE: f32 = 0.0;
 /// Pictures that the slower methods look at together.
 const BATCH: usize = 8;
 
@@ -19,12 +24,19 @@ pub(super) struct Explanation {
     pub(super) name: &'static str,
     /// What the picture shows, in a sentence.
     pub(super) finding: String,
-    map: Heatmap,
+    /// Whether it can be trusted, if that was asked for.
+    checks: Option<Checks>,
+    pub(super) map: Heatmap,
     /// The PNG for the page.
     pub(super) png: Vec<u8>,
 }
 
 impl Explanation {
+    /// What the checks say, if there were any.
+    pub(super) fn checked(&self) -> impl Iterator<Item = Finding> {
+        self.checks.iter().flat_map(Checks::findings)
+    }
+
     pub(super) fn to_json(&self) -> Value {
         let [row, column] = self.map.brightest();
         json!({
@@ -35,6 +47,7 @@ impl Explanation {
             "values": self.map.values.iter().map(|value| console::decimal(*value)).collect::<Vec<_>>(),
             "brightest": [row, column],
             "finding": self.finding,
+            "checks": self.checks.as_ref().map(Checks::to_json),
         })
     }
 }
@@ -44,6 +57,7 @@ pub(super) fn explain(
     arguments: &Explain,
     model: &Model,
     looked: &mut Looked,
+    data: Option<&Data>,
     files: &mut Files,
     console: &Console,
 ) -> Result<Vec<Explanation>, Error> {
@@ -61,93 +75,135 @@ pub(super) fn explain(
     methods.sort_unstable();
     methods.dedup();
     let is_default = arguments.method == [Method::GradCam, Method::Gradient];
-    let cpu = arguments.processor.cpu();
-    let image = looked.prepared.tensor.clone();
-    let score = looked.score;
-    let mut batched: Option<Explainer> = None;
     let mut explanations = Vec::new();
     for method in methods {
-        let many = |batched: &mut Option<Explainer>| -> Result<Explainer, Error> {
-            match batched.take() {
-                Some(explainer) => Ok(explainer),
-                None => Explainer::new(&cpu, model, BATCH),
+        let made = match made(method, arguments, model, looked, console) {
+            // A network without convolutions has no map for Grad-CAM; who asks for it by name is told.
+            Err(Error::Settings { .. })
+                if method == Method::GradCam && is_default && arguments.layer.is_none() =>
+            {
+                continue;
             }
+            made => made?,
         };
-        let (name, map, finding) = match method {
-            Method::GradCam => {
-                let layer = arguments.layer.as_deref();
-                let map = match grad_cam::map(&mut looked.explainer, &score, layer) {
-                    // A network without convolutions has no such map; who asks for it by name is told.
-                    Err(Error::Settings { .. }) if is_default && layer.is_none() => continue,
-                    map => map?,
-                };
-                let finding = format!(
-                    "where the {}×{} map of layer {} speaks for it",
-                    map.height, map.width, map.layer
-                );
-                ("Grad-CAM", map, finding)
-            }
-            Method::Gradient => {
-                let found = gradients::input_gradient(&mut looked.explainer, &image, &score);
-                (
-                    "gradient",
-                    found.magnitude(),
-                    "how much the score changes with each pixel".into(),
-                )
-            }
-            Method::SmoothGrad => {
-                let mut explainer = many(&mut batched)?;
-                let found =
-                    gradients::smooth_grad(&mut explainer, &image, &score, SAMPLES, NOISE, 1);
-                batched = Some(explainer);
-                let finding = format!(
-                    "the mean over {SAMPLES} copies with noise of {NOISE} of the picture's range"
-                );
-                ("SmoothGrad", found.magnitude(), finding)
-            }
-            Method::IntegratedGradients => {
-                let mut explainer = many(&mut batched)?;
-                let found = gradients::integrated(&mut explainer, &image, &score, 0.0);
-                batched = Some(explainer);
-                let complete = if found.is_complete() {
-                    "complete"
-                } else {
-                    "NOT complete: do not trust it"
-                };
-                let finding = format!(
-                    "sums to {:.3} of {:.3} against the mean picture in {} steps: {complete}",
-                    found.sum, found.difference, found.steps
-                );
-                ("integrated gradients", found.attribution.heatmap, finding)
-            }
-            Method::Occlusion => {
-                let occlusion = Occlusion::for_input(model.input());
-                let bar = console.pictures("covering parts");
-                let map = occlusion.map(&cpu, model, &image, &score, &|done, all| {
-                    bar.show(done, all)
-                })?;
-                bar.finish();
-                let most = map.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let [height, width] = occlusion.window;
-                let finding =
-                    format!("covering {height}×{width} pixels lowers the score by up to {most:.3}");
-                ("occlusion", map, finding)
-            }
-            Method::All => unreachable!("it stands for the others"),
+        let check = || {
+            let map = (&made.method, &made.map);
+            Checks::of(arguments, model, looked, data, map, console)
         };
-        let drawing = draw::overlay(&map, &looked.prepared.pixels, model.input());
-        let png = files.save(
-            &format!("why-{}", name.to_lowercase().replace(' ', "-")),
-            &drawing,
-        )?;
+        let checks = arguments.check.then(check).transpose()?;
+        let drawing = draw::overlay(&made.map, &looked.prepared.pixels, model.input());
+        let findings = checks.iter().flat_map(Checks::findings);
+        let failed = findings.filter(|finding| finding.has_failed);
+        let failures = failed.map(|finding| finding.sentence);
+        let failures: Vec<String> = made.failure.into_iter().chain(failures).collect();
+        // The file is looked at without the page.
+        let saved = match failures.is_empty() {
+            true => drawing.clone(),
+            false => draw::captioned(&drawing, &format!("{}.", failures.join(". "))),
+        };
+        let name = made.name.to_lowercase().replace(' ', "-");
+        files.save(&format!("why-{name}"), &saved)?;
         explanations.push(Explanation {
-            name,
-            finding,
-            map,
-            png,
+            name: made.name,
+            finding: made.finding,
+            checks,
+            map: made.map,
+            png: drawing.png(),
         });
     }
     // What the maps show afterwards is the whole picture.
-    looked.explainer.look(&image);
+    looked.explainer.look(&looked.prepared.tensor);
     Ok(explanations)
+}
+
+/// The map that a method made.
+struct Made {
+    name: &'static str,
+    map: Heatmap,
+    finding: String,
+    /// How it was made, so that others can be made alike.
+    method: explain::Method,
+    /// What the method itself says against the map.
+    failure: Option<String>,
+}
+
+fn made(
+    method: Method,
+    arguments: &Explain,
+    model: &Model,
+    looked: &mut Looked,
+    console: &Console,
+) -> Result<Made, Error> {
+    let (cpu, image, score) = (
+        arguments.processor.cpu(),
+        &looked.prepared.tensor,
+        &looked.score,
+    );
+    let made = |name, map, finding, method| Made {
+        name,
+        map,
+        finding,
+        method,
+        failure: None,
+    };
+    Ok(match method {
+        Method::GradCam => {
+            let layer = arguments.layer.clone();
+            looked.explainer.look(image);
+            let map = grad_cam::map(&mut looked.explainer, score, layer.as_deref())?;
+            let finding = format!(
+                "where the {}×{} map of layer {} speaks for it",
+                map.height, map.width, map.layer
+            );
+            made("Grad-CAM", map, finding, explain::Method::GradCam { layer })
+        }
+        Method::Gradient => {
+            let map = gradients::input_gradient(&mut looked.explainer, image, score).magnitude();
+            let finding = "how much the score changes with each pixel".to_owned();
+            made("gradient", map, finding, explain::Method::Gradient)
+        }
+        Method::SmoothGrad => {
+            let mut explainer = Explainer::new(&cpu, model, BATCH)?;
+            let map = gradients::smooth_grad(&mut explainer, image, score, SAMPLES, NOISE, SEED);
+            let finding = format!(
+                "the mean over {SAMPLES} copies with noise of {NOISE} of the picture's range"
+            );
+            let method = explain::Method::SmoothGrad {
+                samples: SAMPLES,
+                noise: NOISE,
+                seed: SEED,
+            };
+            made("SmoothGrad", map.magnitude(), finding, method)
+        }
+        Method::IntegratedGradients => {
+            let mut explainer = Explainer::new(&cpu, model, BATCH)?;
+            let found = gradients::integrated(&mut explainer, image, score, BASELINE);
+            let finding = found.to_string();
+            let failure = (!found.is_complete()).then(|| finding.clone());
+            let method = explain::Method::IntegratedGradients { baseline: BASELINE };
+            let map = found.attribution.heatmap;
+            Made {
+                failure,
+                ..made("integrated gradients", map, finding, method)
+            }
+        }
+        Method::Occlusion => {
+            let occlusion = Occlusion::for_input(model.input());
+            let bar = console.pictures("covering parts");
+            let map = occlusion.map(&cpu, model, image, score, &|done, all| bar.show(done, all));
+            bar.finish();
+            let map = map?;
+            let most = map.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let [height, width] = occlusion.window;
+            let finding = match most > 0.0 {
+                true => {
+                    format!("covering {height}×{width} pixels lowers the score by up to {most:.3}")
+                }
+                false => format!("covering {height}×{width} pixels lowers the score nowhere"),
+            };
+            let method = explain::Method::Occlusion(occlusion);
+            made("occlusion", map, finding, method)
+        }
+        Method::All => unreachable!("it stands for the others"),
+    })
 }

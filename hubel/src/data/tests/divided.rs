@@ -195,3 +195,43 @@ fn series_of_pictures_that_leave_much_less_to_train_on_are_said() -> Result<()> 
     assert!(notes.iter().any(said), "{notes:?}");
     Ok(())
 }
+
+#[test]
+fn what_a_model_has_learned_from_is_found_again() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), 50);
+    let splits = read(folder.path(), &DIVIDED)?;
+    let division = splits.division.expect("it was divided here");
+    let preparation = Preparation::measure(&splits.train)?;
+    let find = |path: &Path, division: Option<&Division>| {
+        let classes = splits.train.classes();
+        learned(path, &preparation, classes, division, &WHOLE, &|_, _| ())
+    };
+    let found = find(folder.path(), Some(&division))?;
+    assert_eq!(found.is_known, Some(true));
+    assert_eq!(paths(&found.dataset), paths(&splits.train));
+    let found = find(folder.path(), None)?;
+    assert_eq!((found.is_known, found.dataset.len()), (None, 100));
+
+    // Other data, which came divided: its training part, or all where it has no such part.
+    let other = tempfile::tempdir().unwrap();
+    for (part, count) in [("train", 3), ("test", 2), ("val", 1)] {
+        for class in ["0", "1"] {
+            for number in 0..count {
+                let seed = 7000 + 10 * number + part.len() as u32;
+                let path = other.path().join(format!("{part}/{class}/{number}.png"));
+                save(colours(16, 16, seed), &path);
+            }
+        }
+    }
+    let found = find(other.path(), Some(&division))?;
+    assert_eq!((found.is_known, found.dataset.len()), (Some(false), 6));
+    assert!(
+        paths(&found.dataset)
+            .iter()
+            .all(|path| path.starts_with(other.path().join("train")))
+    );
+    std::fs::remove_dir_all(other.path().join("train")).unwrap();
+    assert_eq!(find(other.path(), None)?.dataset.len(), 6);
+    Ok(())
+}

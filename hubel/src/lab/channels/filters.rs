@@ -1,4 +1,4 @@
-//! Filters of several depths laid over inputs of several depths: what hubel takes, and what it says where it does not.
+//! Filters of several depths over inputs of several depths: what hubel takes, and what it says where it does not.
 use hubel_kernels::Cpu;
 
 use crate::data::Preparation;
@@ -7,7 +7,7 @@ use crate::explain::response::explainer_of_kernel;
 use crate::lab::{Cell, Claim, Column, Table};
 use crate::{Model, Network, Result, Shape};
 
-/// The side of the pictures.
+/// The side of the inputs.
 const SIDE: usize = 8;
 
 /// A filter that was laid over an input.
@@ -38,20 +38,12 @@ pub(super) fn tried(cpu: &Cpu) -> Result<(Table, [Claim; 2])> {
     let attempts = attempts(cpu)?;
     let mut table = Table::new(
         "Filters over inputs of the same depth and of another, and what hubel says",
-        vec![
-            Column::of("tried"),
-            Column::of("filter's channels"),
-            Column::of("input's channels"),
-            Column::of("hubel"),
-        ],
+        vec![Column::of("tried"), Column::of("hubel says")],
     );
     for attempt in &attempts {
-        let [filter, input] = attempt.channels;
         table.push(vec![
             Cell::text(&*attempt.what),
-            Cell::count(filter),
-            Cell::count(input),
-            Cell::text(attempt.message.as_deref().unwrap_or("takes it")),
+            Cell::text(attempt.message.as_deref().unwrap_or("nothing: it is taken")),
         ]);
     }
     let is_otherwise = |attempt: &&Attempt| attempt.fits() == attempt.message.is_some();
@@ -65,19 +57,18 @@ pub(super) fn tried(cpu: &Cpu) -> Result<(Table, [Claim; 2])> {
 }
 
 fn attempts(cpu: &Cpu) -> Result<Vec<Attempt>> {
-    const GREY: &str = "[[1,0,-1],[2,0,-2],[1,0,-1]]";
-    let colour = format!("[{GREY},{GREY},{GREY}]");
+    // One for grey, and one that answers to red.
+    const KERNELS: [&str; 2] = ["sobel-x", "[[[2]],[[-1]],[[-1]]]"];
     let mut attempts = Vec::new();
-    for (text, filter) in [(GREY, 1), (&*colour, 3)] {
+    for text in KERNELS {
+        let kernel = Kernel::parse(text)?;
+        let depth = kernel.channels;
+        let filter = format!("{}×{}×{depth}", kernel.height, kernel.width);
         for input in [1, 3] {
-            let kernel = Kernel {
-                name: format!("3x3x{filter}"),
-                ..Kernel::parse(text)?
-            };
             let shape = Shape::new(SIDE, SIDE, input);
             attempts.push(Attempt::new(
-                format!("a filter made by hand, 3x3x{filter}, over a picture of {shape}"),
-                [filter, input],
+                format!("a filter of {filter} over {shape}"),
+                [depth, input],
                 explainer_of_kernel(cpu, &kernel, shape),
             ));
         }
@@ -94,7 +85,7 @@ fn attempts(cpu: &Cpu) -> Result<Vec<Attempt>> {
         let pictures =
             crate::Dataset::from_arrays(&images, shape, &[0, 1])?.renamed(&["a", "b"])?;
         attempts.push(Attempt::new(
-            format!("a network for {}, shown {shape}", preparation().shape),
+            format!("a network for {} over {shape}", preparation().shape),
             [3, input],
             model.evaluate(cpu, &pictures),
         ));

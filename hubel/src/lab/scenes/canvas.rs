@@ -122,7 +122,7 @@ impl Canvas {
     pub(super) fn photograph(&self, random: &mut Stream) -> Vec<u8> {
         let brightness = between(random, 0.72, 1.12);
         let light = [0; 3].map(|_| brightness * between(random, 0.94, 1.06));
-        let noise = between(random, 2.0, 12.0);
+        let noise = between(random, 2.0, 9.0);
         let length = self.side * SAMPLES;
         let mut bytes = Vec::with_capacity(self.side * self.side * 3);
         for row in 0..self.side {

@@ -1,0 +1,166 @@
+//! The training data that `--data` names: the pictures that the network finds most alike, and those that the checks compare with.
+use std::path::Path;
+
+use hubel::data::{Learned, learned};
+use hubel::explain::draw;
+use hubel::explain::neighbours::{self, Neighbours};
+use hubel::{Dataset, Drawing, Error, Model, one_line, shown};
+use serde_json::{Value, json};
+
+use super::checks::rounded;
+use super::{Explain, Looked};
+use crate::commands::report_bad_files;
+use crate::console::{Console, thousands};
+
+/// The training data, which was read.
+pub(super) struct Data {
+    learned: Learned,
+}
+
+impl Data {
+    /// Reads what `--data` names, if it is given.
+    pub(super) fn open(
+        arguments: &Explain,
+        model: &Model,
+        console: &Console,
+    ) -> Result<Option<Self>, Error> {
+        let Some(path) = &arguments.data else {
+            return Ok(None);
+        };
+        let bar = console.pictures("reading");
+        let learned = learned(
+            path,
+            model.preparation(),
+            model.classes(),
+            model.division(),
+            &arguments.files.options(),
+            &|done, all| bar.show(done, all),
+        );
+        bar.finish();
+        let learned = learned?;
+        learned.notes.iter().for_each(|note| console.remark(note));
+        report_bad_files(&learned.bad_files, console);
+        if learned.is_known == Some(false) {
+            console.remark(&format!(
+                "the model was not trained on {}; its pictures stand in for those that it was trained on",
+                shown(path)
+            ));
+        }
+        Ok(Some(Self { learned }))
+    }
+
+    /// The images.
+    pub(super) fn images(&self) -> &Dataset {
+        &self.learned.dataset
+    }
+}
+
+/// A picture of the training data beside the one that is explained.
+pub(super) struct Alike {
+    /// Its class, as the data says.
+    pub(super) class: String,
+    /// `0.042`, and what it means where it is 0.
+    pub(super) distance: String,
+    /// Its file, or its place in the data.
+    pub(super) source: String,
+    /// As the network sees it.
+    pub(super) drawing: Drawing,
+}
+
+/// The pictures of the training data that the network finds most alike.
+pub(super) struct Nearest {
+    found: Neighbours,
+    pub(super) pictures: Vec<Alike>,
+}
+
+impl Nearest {
+    /// Finds them.
+    pub(super) fn of(
+        arguments: &Explain,
+        model: &Model,
+        looked: &Looked,
+        data: &Data,
+        console: &Console,
+    ) -> Result<Self, Error> {
+        let (cpu, images) = (arguments.processor.cpu(), data.images());
+        let bar = console.pictures("comparing");
+        let found = neighbours::nearest(
+            &cpu,
+            model,
+            &looked.prepared.tensor,
+            images,
+            arguments.nearest,
+            &|done, all| bar.show(done, all),
+        );
+        bar.finish();
+        let found = found?;
+        report_bad_files(&found.bad_files, console);
+        let mut pictures = Vec::new();
+        for neighbour in &found.nearest {
+            if let Some(pixels) = neighbours::picture(&cpu, model, images, neighbour.index)? {
+                pictures.push(Alike {
+                    class: model.classes()[neighbour.class].clone(),
+                    distance: distance(neighbour.distance),
+                    source: source(neighbour.path.as_deref(), neighbour.index),
+                    drawing: draw::enlarged(&pixels, model.input()),
+                });
+            }
+        }
+        Ok(Self { found, pictures })
+    }
+
+    /// What they are, in a sentence.
+    pub(super) fn finding(&self) -> String {
+        let space = match self.found.layer.as_str() {
+            "" => "by its pixels".to_owned(),
+            layer => format!(
+                "by the {} numbers of layer {layer}",
+                thousands(self.found.dimensions)
+            ),
+        };
+        format!(
+            "of {} training pictures, {space}; the distance is 1 − cosine",
+            thousands(self.found.count)
+        )
+    }
+
+    /// A line for each: class, distance, file.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.pictures.iter().map(|alike| {
+            format!(
+                "{}, {}: {}",
+                one_line(&alike.class),
+                alike.distance,
+                alike.source
+            )
+        })
+    }
+
+    pub(super) fn to_json(&self, model: &Model) -> Value {
+        let nearest = self.found.nearest.iter().map(|neighbour| {
+            json!({
+                "index": neighbour.index,
+                "path": neighbour.path.as_deref().map(shown),
+                "class": model.classes()[neighbour.class],
+                "distance": rounded(neighbour.distance),
+            })
+        });
+        json!({
+            "layer": self.found.layer,
+            "dimensions": self.found.dimensions,
+            "compared": self.found.count,
+            "nearest": nearest.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn distance(distance: f64) -> String {
+    match distance {
+        0.0..0.00005 => "0 (the same picture, or one that the network takes for it)".to_owned(),
+        distance => format!("{distance:.4}"),
+    }
+}
+
+fn source(path: Option<&Path>, index: usize) -> String {
+    path.map_or_else(|| format!("image {}", thousands(index)), shown)
+}

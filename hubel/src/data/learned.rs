@@ -1,0 +1,80 @@
+//! The images that a finished model has learned from, found again in its data.
+use std::path::Path;
+
+use crate::Result;
+use crate::data::catalogue::{self, Found, Part};
+use crate::data::class_names::known_by;
+use crate::data::divide::{self, Division};
+use crate::data::open::{check_numbers, number_classes, read_files};
+use crate::data::reading::Listen;
+use crate::data::{BadFile, Dataset, Options, Preparation};
+
+/// Images that a model has learned from, or might have.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The images, with the model's classes.
+    pub dataset: Dataset,
+    /// Whether the model was trained on them; `None` where it does not know.
+    pub is_known: Option<bool>,
+    /// What a user should know about how arrays were read.
+    pub notes: Vec<String>,
+    /// Files that could not be read and were left out, with the reasons.
+    pub bad_files: Vec<BadFile>,
+}
+
+/// Reads the training part of the data at a path, without what was held out when the model was trained on this data; all images of data that has
+/// test images alone. They go through `preparation`, and classes are matched by name with the model's `classes`, as of
+/// [`evaluation`](crate::data::evaluation).
+///
+/// # Errors
+/// As of [`evaluation`](crate::data::evaluation).
+pub fn learned(
+    path_or_name: impl AsRef<Path>,
+    preparation: &Preparation,
+    classes: &[String],
+    division: Option<&Division>,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<Learned> {
+    let path = path_or_name.as_ref();
+    let labels = division.map_or(&[][..], |division| &division.labels);
+    let mut notes = Vec::new();
+    let (dataset, bad_files) = match catalogue::find_of_known_classes(path, preparation.range)? {
+        Found::Arrays(splits) => {
+            preparation.check(splits.train.shape())?;
+            check_numbers(path, preparation, &splits)?;
+            notes = splits.notes;
+            let train = Some(splits.train).filter(|train| !train.is_empty());
+            let given = train.or(splits.test).or(splits.validation);
+            let none = || catalogue::problem(path, "it holds no images");
+            (given.ok_or_else(none)?, Vec::new())
+        }
+        Found::Files(mut catalogue) => {
+            catalogue.refuse_missing(options.bad_files)?;
+            let is_training = |part| !matches!(part, Some(Part::Validation | Part::Test));
+            if catalogue.files.iter().any(|file| is_training(file.part)) {
+                catalogue.files.retain(|file| is_training(file.part));
+            }
+            catalogue.classes = known_by(&catalogue.classes, labels, classes);
+            number_classes(path, &mut catalogue, classes)?;
+            let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
+            (read.dataset, bad)
+        }
+    };
+    let is_known = division.map(|division| division.recognises(&dataset));
+    let dataset = match division {
+        Some(division) if is_known == Some(true) => {
+            let parts = division.parts(&dataset, &dataset.fingerprints());
+            divide::subset(&dataset, &parts, Part::Train)
+        }
+        _ => dataset,
+    };
+    let known = known_by(dataset.classes(), labels, classes);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Ok(Learned {
+        dataset: dataset.renamed(&known)?.with_classes(classes)?,
+        is_known,
+        notes,
+        bad_files: options.bad_files.clear(path, bad_files),
+    })
+}
