@@ -15,7 +15,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use hubel::data::BadFile;
-use hubel::{Cpu, Dataset, Error, Model, Report, one_line, shown};
+use hubel::{Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown};
 
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
@@ -118,6 +118,23 @@ fn beside_accuracy(
             ),
         ),
     ]
+}
+
+/// What is to be known of how the network saw a picture.
+fn remarks(prediction: &Prediction) -> Vec<&'static str> {
+    let remarks = [
+        (
+            prediction.inverted,
+            "inverted: light and dark exchanged, as the model knows it",
+        ),
+        (
+            prediction.other_ground,
+            "on another ground than the model has learned from",
+        ),
+        (prediction.greyed, "in grey: the model sees no colour"),
+    ];
+    let hold = remarks.into_iter().filter(|(holds, _)| *holds);
+    hold.map(|(_, remark)| remark).collect()
 }
 
 /// A word that a shell reads back as it is.

@@ -162,6 +162,24 @@ fn another_class_or_the_difference_of_two_can_be_explained_by_every_method() {
 }
 
 #[test]
+fn what_was_done_to_the_picture_is_said() {
+    let folder = folder(NETWORK, 1);
+    let red = image::RgbImage::from_fn(12, 12, |x, _| image::Rgb([20 * x as u8, 0, 90]));
+    red.save(folder.path().join("red.png")).expect("a picture");
+    let said = "in grey: the model sees no colour";
+    let shown = text(&mut explain(&folder, &["model.safetensors", "red.png"]));
+    assert!(shown.contains(said), "{shown}");
+    let page = fs::read_to_string(folder.path().join("explain-red/index.html")).expect("a page");
+    assert!(page.contains(said));
+    let answer = json(&mut explain(
+        &folder,
+        &["model.safetensors", "red.png", "--json"],
+    ));
+    assert_eq!(answer["greyed"], true);
+    assert_eq!(answer["inverted"], false);
+}
+
+#[test]
 fn one_layer_is_shown_whole() {
     let folder = folder(
         "conv(40, kernel=3)-relu-conv(50, kernel=3)-flatten-fc(classes)",

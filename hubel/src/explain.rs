@@ -51,7 +51,8 @@ use crate::{Error, Model, Parameters, Plan, PlanSettings, Result, Shape, Workspa
 pub use kernel::Kernel;
 pub use method::{Method, Question};
 
-/// What is explained: the logit of a class, or by how much it exceeds that of another.
+/// What is explained: the logit of a class, or by how much it exceeds that of another. Classes count from 0, as in [`Model::classes`]; to
+/// explain one that the model does not have panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Score {
     /// The class.

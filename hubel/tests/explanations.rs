@@ -8,6 +8,7 @@ mod guided;
 mod scenes;
 
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 
 use hubel::explain::cascade::{self, Cascade, Settings};
 use hubel::explain::deletion::{self, Deletion, Verdict};
@@ -38,6 +39,27 @@ fn trained(text: &str, train: &Dataset, epochs: usize) -> Model {
     let network = Network::parse(text).unwrap();
     let mut trainer = Trainer::new(cpu(), network, train, None, settings).unwrap();
     trainer.run(&mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+/// A network that reads digits, what it has learned from and what it has not.
+struct Reader {
+    model: Model,
+    train: Dataset,
+    test: Dataset,
+}
+
+/// The same for all tests, trained once.
+fn reader() -> &'static Reader {
+    static READER: OnceLock<Reader> = OnceLock::new();
+    READER.get_or_init(|| {
+        let mnist = data::mnist().unwrap();
+        let train = mnist.train.subset(&(0..6000).collect::<Vec<usize>>());
+        Reader {
+            model: trained(DIGITS, &train, 4),
+            train,
+            test: mnist.test.unwrap(),
+        }
+    })
 }
 
 /// Prepared pictures with the scores of their classes.
@@ -106,16 +128,20 @@ fn occlusion(model: &Model) -> Method {
 
 /// A network that learns to read digits in a second.
 const DIGITS: &str =
-    "conv(8, kernel=5)-relu-pool-conv(16)-relu-pool(round=floor)-flatten-fc(classes)";
+    "conv(8, kernel=5)-relu-pool-conv(16)-relu-pool(round=floor)-flatten-fc(32)-relu-fc(classes)";
 const GRAD_CAM: Method = Method::GradCam { layer: None };
 
 #[test]
 fn of_two_digits_occlusion_finds_the_one_that_is_named() {
     let count = pictures(60);
     let mnist = data::mnist().unwrap();
-    let train = scenes::two_digits(&mnist.train, 12_000, 1);
+    let train = scenes::two_digits(&mnist.train, 9_000, 1);
     let test = scenes::two_digits(&mnist.test.unwrap(), count + count / 4, 2);
-    let model = trained(DIGITS, &train.dataset, 4);
+    let model = trained(
+        "conv(8, kernel=5)-relu-pool-conv(16)-relu-pool(round=floor)-flatten-fc(classes)",
+        &train.dataset,
+        4,
+    );
     println!("two digits, the left one is named");
     let indices = right(&model, &test, count);
     let found = hits(&model, &test, &indices, "occlusion", &occlusion(&model));
@@ -127,7 +153,7 @@ fn of_two_digits_occlusion_finds_the_one_that_is_named() {
 #[test]
 fn a_coloured_square_is_found_by_occlusion_and_grad_cam() {
     let count = pictures(60);
-    let train = scenes::squares(4_000, 1);
+    let train = scenes::squares(2_000, 1);
     let test = scenes::squares(count + count / 4, 2);
     let model = trained(
         "conv(8, padding=1)-batchnorm-relu-pool-conv(16, padding=1)-batchnorm-relu-globalavgpool-fc(classes)",
@@ -142,85 +168,66 @@ fn a_coloured_square_is_found_by_occlusion_and_grad_cam() {
     }
 }
 
-#[test]
-fn the_cascade_passes_a_real_network_s_maps_and_fails_guided_backpropagation() {
-    let count = pictures(8).min(40);
-    let mnist = data::mnist().unwrap();
-    let train = mnist.train.subset(&(0..6000).collect::<Vec<usize>>());
-    let test = mnist.test.unwrap();
-    let model = trained(DIGITS, &train, 4);
-    println!("cascade on digits");
-    let asked = questions(&model, &test, &(0..count).collect::<Vec<usize>>());
-    let summary = |name: &str, found: &[Cascade]| {
-        let passed = found.iter().filter(|cascade| cascade.passes()).count();
-        let mean = found.iter().map(Cascade::correlation).sum::<f64>() / found.len() as f64;
-        println!(
-            "  {name}: {passed} of {} maps pass; they correlate by {mean:.2} with those of drawn weights, two pictures' by up to {:.2}",
-            found.len(),
-            found[0].bound
-        );
-        passed as f64 / found.len() as f64
-    };
-    let of = |method: &Method| -> Vec<Cascade> {
-        let settings = Settings::for_method(method);
-        let others = cascade::pictures(&cpu(), &model, &train, settings).unwrap();
-        let check = |question| {
-            cascade::check(
+/// How many of a hundred maps pass the cascade.
+fn passing(name: &str, method: Option<&Method>, count: usize) -> f64 {
+    let Reader { model, train, test } = reader();
+    let asked = questions(model, test, &(0..count).collect::<Vec<usize>>());
+    let settings = Settings::for_method(method.unwrap_or(&Method::Gradient));
+    let others = cascade::pictures(&cpu(), model, train, settings).unwrap();
+    let check = |question: &Question| {
+        let found = match method {
+            Some(method) => cascade::check(
                 &cpu(),
-                &model,
+                model,
                 method,
                 question,
                 &others,
                 settings,
                 &|_, _| {},
-            )
+            ),
+            None => cascade::check_by(model, &mut guided::maps, question, &others, settings),
         };
-        asked
-            .iter()
-            .map(|question| check(question).unwrap())
-            .collect()
+        found.unwrap()
     };
-    assert_eq!(summary("Grad-CAM", &of(&GRAD_CAM)), 1.0);
-    assert!(summary("gradient", &of(&Method::Gradient)) >= 0.75);
-    if count > 8 {
-        summary("SmoothGrad", &of(&Method::smooth_grad()));
-        summary(
-            "integrated gradients",
-            &of(&Method::IntegratedGradients { baseline: 0.0 }),
-        );
-        summary("occlusion", &of(&occlusion(&model)));
-    }
-
-    let settings = Settings {
-        stages: 1,
-        draws: 1,
-        pictures: 8,
-        seed: 1,
-    };
-    let others = cascade::pictures(&cpu(), &model, &train, settings).unwrap();
-    let guided: Vec<Cascade> = (asked[..4].iter())
-        .map(|question| {
-            cascade::check_by(&model, &mut guided::maps, question, &others, settings).unwrap()
-        })
-        .collect();
-    assert_eq!(summary("guided backpropagation", &guided), 0.0);
+    let found: Vec<Cascade> = asked.iter().map(check).collect();
+    let of = count as f64;
+    let passed = found.iter().filter(|cascade| cascade.passes()).count() as f64 / of;
+    let correlation = found.iter().map(Cascade::correlation).sum::<f64>() / of;
+    let bound = found.iter().map(|cascade| cascade.bound).sum::<f64>() / of;
+    println!(
+        "  {name}: {:.1} % of {count} maps pass; they correlate by {correlation:.2} with those of random weights, those of other pictures by up to {bound:.2}",
+        100.0 * passed
+    );
+    100.0 * passed
 }
 
-/// Of small maps and large ones, deletion and insertion must tell the map of a network that has learned something from a random one.
+#[test]
+fn the_cascade_passes_a_real_network_s_maps_and_fails_guided_backpropagation() {
+    println!("cascade on digits");
+    let count = pictures(8);
+    assert!(passing("Grad-CAM", Some(&GRAD_CAM), count) >= 85.0);
+    assert!(passing("gradient", Some(&Method::Gradient), count) >= 85.0);
+    assert_eq!(passing("guided backpropagation", None, count), 0.0);
+    if count > 8 {
+        let count = count.min(40);
+        passing("SmoothGrad", Some(&Method::smooth_grad()), count);
+        let integrated = Method::IntegratedGradients { baseline: 0.0 };
+        passing("integrated gradients", Some(&integrated), count);
+        passing("occlusion", Some(&occlusion(&reader().model)), count);
+    }
+}
+
 #[test]
 fn deleting_and_inserting_by_occlusion_beats_random_maps_and_edges() {
     let count = pictures(12);
-    let mnist = data::mnist().unwrap();
-    let train = mnist.train.subset(&(0..6000).collect::<Vec<usize>>());
-    let test = mnist.test.unwrap();
-    let model = trained(DIGITS, &train, 4);
+    let Reader { model, test, .. } = reader();
     println!("deletion and insertion on digits: areas of the map, of random maps, of edges");
-    let asked = questions(&model, &test, &(0..count).collect::<Vec<usize>>());
+    let asked = questions(model, test, &(0..count).collect::<Vec<usize>>());
     let check = |name: &str, method: &Method| {
-        let maps = method.maps(&cpu(), &model, &asked, &mut |_| {}).unwrap();
+        let maps = method.maps(&cpu(), model, &asked, &mut |_| {}).unwrap();
         let found: Vec<Deletion> = (maps.iter().zip(&asked))
             .map(|(map, Question { image, score })| {
-                deletion::check(&cpu(), &model, image, score, map, 1, &|_, _| {}).unwrap()
+                deletion::check(&cpu(), model, image, score, map, 1, &|_, _| {}).unwrap()
             })
             .collect();
         let mean = |of: &dyn Fn(&Deletion) -> f64| found.iter().map(of).sum::<f64>() / count as f64;
@@ -243,8 +250,8 @@ fn deleting_and_inserting_by_occlusion_beats_random_maps_and_edges() {
         );
         [random, edges]
     };
-    let [random, edges] = check("occlusion", &occlusion(&model));
-    assert!(random >= 0.9 && edges >= 0.9, "{random}, {edges}");
+    let [random, edges] = check("occlusion", &occlusion(model));
+    assert!(random >= 0.9 && edges >= 0.75, "{random}, {edges}");
     if count > 12 {
         check("Grad-CAM", &GRAD_CAM);
         check("gradient", &Method::Gradient);

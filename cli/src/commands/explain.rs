@@ -15,7 +15,7 @@ use hubel::explain::{Explainer, Score, draw};
 use hubel::{Drawing, Error, Model, one_line, shown};
 use serde_json::{Value, json};
 
-use super::{Outcome, named, quoted, wrapped};
+use super::{Outcome, named, quoted, remarks, wrapped};
 use crate::args::Explain;
 use crate::console::{self, Console};
 
@@ -200,6 +200,9 @@ fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &P
     let layers = found.layers.iter().map(layers::Layer::to_json);
     json!({
         "picture": shown(&looked.picture),
+        "inverted": looked.prediction.inverted,
+        "other_ground": looked.prediction.other_ground,
+        "greyed": looked.prediction.greyed,
         "class": looked.prediction.class,
         "probability": console::decimal(looked.prediction.probability),
         "explained": looked.question(model),
@@ -223,17 +226,15 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
         Some(_) => "difference of logits",
         None => "logit",
     };
-    let mut rows = vec![
-        ("picture", shown(&looked.picture)),
-        ("predicted", classes.join(", ")),
-        (
-            "explained",
-            format!(
-                "why {}: {what} {score:.3}",
-                one_line(&looked.question(model))
-            ),
-        ),
-    ];
+    let question = one_line(&looked.question(model)).into_owned();
+    let mut rows = vec![("picture", shown(&looked.picture))];
+    rows.extend(
+        remarks(&looked.prediction)
+            .iter()
+            .map(|remark| ("", (*remark).to_owned())),
+    );
+    rows.push(("predicted", classes.join(", ")));
+    rows.push(("explained", format!("why {question}: {what} {score:.3}")));
     for explanation in &found.explanations {
         rows.push((explanation.name, explanation.finding.clone()));
         let checked = explanation.checked();

@@ -93,8 +93,8 @@ impl Settings {
 /// The fewest pictures of a reference.
 const LEAST_PICTURES: usize = 8;
 
-/// Pictures of `dataset`, prepared, for the bound of a cascade: as many as the settings say, at even intervals, without those that can no
-/// longer be read.
+/// Pictures of `dataset`, prepared, for the bound of a cascade, at even intervals: one more than the settings say, which stands in where the
+/// picture that is explained is among them. Those that can no longer be read are left out.
 ///
 /// # Errors
 /// Where the data set has other classes or channels than the model; as of [`Dataset::fill`].
@@ -105,7 +105,7 @@ pub fn pictures(
     settings: Settings,
 ) -> Result<Vec<Vec<f32>>> {
     model.check(dataset)?;
-    let count = settings.pictures.min(dataset.len());
+    let count = (settings.pictures + 1).min(dataset.len());
     let indices: Vec<usize> = (0..count).map(|i| i * dataset.len() / count).collect();
     let mut images = vec![0.0; count * model.input().len()];
     let bad = dataset.fill(cpu, &indices, model.preparation(), &mut images)?;
@@ -157,7 +157,7 @@ pub fn check_by(
     settings: Settings,
 ) -> Result<Cascade> {
     let others = others.iter().filter(|other| **other != question.image);
-    let others = others.map(|other| Question {
+    let others = others.take(settings.pictures).map(|other| Question {
         image: other.clone(),
         score: question.score,
     });

@@ -192,10 +192,10 @@ fn frame(
     for y in from[0]..to[0] {
         for x in from[1]..to[1] {
             let distance = [y - from[0], to[0] - 1 - y, x - from[1], to[1] - 1 - x];
-            if distance.iter().any(|side| *side < thickness) {
-                if let Some(pixel) = drawing.image.get_pixel_mut_checked(x as u32, y as u32) {
-                    *pixel = colour;
-                }
+            if distance.iter().any(|side| *side < thickness)
+                && let Some(pixel) = drawing.image.get_pixel_mut_checked(x as u32, y as u32)
+            {
+                *pixel = colour;
             }
         }
     }

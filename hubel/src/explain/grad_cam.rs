@@ -77,8 +77,8 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
         )
     };
     let mut node = last;
-    for next in last + 1..nodes.len() {
-        let follows = nodes[next].inputs.contains(&node) && keeps_places(&nodes[next].operation);
+    for (next, own) in nodes.iter().enumerate().skip(last + 1) {
+        let follows = own.inputs.contains(&node) && keeps_places(&own.operation);
         if follows && size(next) == size(last) {
             node = next;
         }

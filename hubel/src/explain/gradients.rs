@@ -33,7 +33,8 @@ impl Attribution {
 
 /// The gradient of the score by the prepared picture `[h, w, c]`.
 pub fn input_gradient(explainer: &mut Explainer, image: &[f32], score: &Score) -> Attribution {
-    mean_gradient(explainer, score, 1, |_, to| to.copy_from_slice(image))
+    let fill = |_, to: &mut [f32]| to.copy_from_slice(image);
+    mean_gradient(explainer, score, 1, fill, &|_, _| {})
 }
 
 /// SmoothGrad: the mean gradient over `samples` copies of the picture with normal noise, whose deviation is `noise` times the range of the
@@ -46,18 +47,46 @@ pub fn smooth_grad(
     noise: f32,
     seed: u64,
 ) -> Attribution {
+    let copies = Copies {
+        samples,
+        noise,
+        seed,
+    };
+    smooth_grad_with(explainer, image, score, copies, &|_, _| {})
+}
+
+/// The noisy copies of [`smooth_grad`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Copies {
+    /// How many there are.
+    pub samples: usize,
+    /// The deviation of their noise, as a share of the range of the picture's numbers.
+    pub noise: f32,
+    /// Decides the noise.
+    pub seed: u64,
+}
+
+/// As [`smooth_grad`]; `progress` is told how many copies of how many are done.
+pub fn smooth_grad_with(
+    explainer: &mut Explainer,
+    image: &[f32],
+    score: &Score,
+    copies: Copies,
+    progress: &dyn Fn(usize, usize),
+) -> Attribution {
     let (low, high) = (image.iter())
         .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
             (low.min(value), high.max(value))
         });
-    let deviation = noise * (high - low);
-    let random = Random::new(seed);
-    mean_gradient(explainer, score, samples, |sample, to| {
+    let deviation = copies.noise * (high - low);
+    let random = Random::new(copies.seed);
+    let fill = |sample: usize, to: &mut [f32]| {
         let mut stream = random.stream(Purpose::Explain, 0, sample as u64);
         for (to, value) in to.iter_mut().zip(image) {
             *to = value + deviation * stream.normal();
         }
-    })
+    };
+    mean_gradient(explainer, score, copies.samples, fill, progress)
 }
 
 /// What [`integrated`] found, and how far the sum is from what it must be.
@@ -112,11 +141,22 @@ pub fn integrated(
     score: &Score,
     baseline: f32,
 ) -> Integrated {
+    integrated_with(explainer, image, score, baseline, &|_, _| {})
+}
+
+/// As [`integrated`]; `progress` is told how many steps of how many are done, anew where they are doubled.
+pub fn integrated_with(
+    explainer: &mut Explainer,
+    image: &[f32],
+    score: &Score,
+    baseline: f32,
+    progress: &dyn Fn(usize, usize),
+) -> Integrated {
     let start = vec![baseline; image.len()];
     let difference = value(explainer, image, score) - value(explainer, &start, score);
     let mut steps = STEPS[0];
     loop {
-        let attribution = integrated_in(explainer, image, score, baseline, steps);
+        let attribution = path(explainer, image, score, baseline, steps, progress);
         let result = Integrated {
             sum: attribution.values.iter().copied().map(f64::from).sum(),
             attribution,
@@ -138,17 +178,30 @@ pub fn integrated_in(
     baseline: f32,
     steps: usize,
 ) -> Attribution {
+    path(explainer, image, score, baseline, steps, &|_, _| {})
+}
+
+/// The integral on the straight path from the baseline to the picture.
+fn path(
+    explainer: &mut Explainer,
+    image: &[f32],
+    score: &Score,
+    baseline: f32,
+    steps: usize,
+    progress: &dyn Fn(usize, usize),
+) -> Attribution {
     let quadrature = gauss_legendre(steps);
     let at = |place: f64, value: f32| {
         let (from, to) = (f64::from(baseline), f64::from(value));
         (from + place * (to - from)) as f32
     };
     let weights: Vec<f64> = quadrature.iter().map(|(_, weight)| *weight).collect();
-    let mean = weighted_gradient(explainer, score, &weights, |step, to| {
+    let fill = |step: usize, to: &mut [f32]| {
         for (to, value) in to.iter_mut().zip(image) {
             *to = at(quadrature[step].0, *value);
         }
-    });
+    };
+    let mean = weighted_gradient(explainer, score, &weights, fill, progress);
     let values = mean.iter().zip(image);
     let values = values.map(|(mean, value)| (mean * f64::from(value - baseline)) as f32);
     attribution(explainer, values.collect())
@@ -167,9 +220,10 @@ fn mean_gradient(
     score: &Score,
     samples: usize,
     fill: impl FnMut(usize, &mut [f32]),
+    progress: &dyn Fn(usize, usize),
 ) -> Attribution {
     let weights = vec![1.0 / samples as f64; samples];
-    let mean = weighted_gradient(explainer, score, &weights, fill);
+    let mean = weighted_gradient(explainer, score, &weights, fill, progress);
     attribution(
         explainer,
         mean.into_iter().map(|value| value as f32).collect(),
@@ -190,11 +244,13 @@ fn weighted_gradient(
     score: &Score,
     weights: &[f64],
     mut fill: impl FnMut(usize, &mut [f32]),
+    progress: &dyn Fn(usize, usize),
 ) -> Vec<f64> {
     let length = explainer.nodes()[0].shape.len();
     let batch = explainer.plan.batch();
     let mut images = vec![0.0; batch * length];
     let mut sums = vec![0.0; length];
+    let count = weights.len();
     for (first, weights) in weights.chunks(batch).enumerate() {
         // Places of the last batch that no picture fills keep those of the one before.
         for (i, image) in images
@@ -212,6 +268,7 @@ fn weighted_gradient(
                 *sum += weight * f64::from(*value);
             }
         }
+        progress(first * batch + weights.len(), count);
     }
     sums
 }

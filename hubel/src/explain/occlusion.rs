@@ -28,7 +28,10 @@ impl Occlusion {
         }
     }
 
-    /// Pictures that are classified for one map.
+    /// Pictures that are classified for one map, beside the whole one.
+    ///
+    /// # Panics
+    /// If a stride is 0.
     pub fn windows(&self, shape: Shape) -> usize {
         self.rows(shape.height).count() * self.columns(shape.width).count()
     }

@@ -7,6 +7,7 @@ use image::DynamicImage;
 use super::arithmetic::{self, Arithmetic};
 use super::{Explainer, Heatmap, Kernel};
 use crate::data::{picture, transparency};
+use crate::layers::PaddingMode;
 use crate::network::{Graph, Node, Operation};
 use crate::{Error, Network, Parameters, PlanSettings, Result, Shape};
 
@@ -173,9 +174,13 @@ pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
         for &input in &graph.nodes[i].inputs {
             let shape = graph.nodes[input].shape;
             let sides = [shape.height, shape.width];
+            let mode = match &graph.nodes[i].operation {
+                Operation::Conv(conv) => conv.mode,
+                _ => PaddingMode::Zeros,
+            };
             let reads = [0, 1].map(|axis| {
                 let read = reads(&graph.nodes[i], axis, sides[axis], own[axis].clone());
-                read.start.clamp(0, sides[axis] as isize)..read.end.clamp(0, sides[axis] as isize)
+                shown(read, sides[axis] as isize, mode)
             });
             seen[input] = Some(match seen[input].take() {
                 None => reads,
@@ -186,8 +191,33 @@ pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
             });
         }
     }
-    let image = seen[0].take().unwrap_or_else(|| [0..0, 0..0]);
+    let image = seen[0].take().unwrap_or([0..0, 0..0]);
     image.map(|side| side.start as usize..side.end as usize)
+}
+
+/// The rows or columns of an input of `size` that are read where `places` of the padded input are: padding may show others than those beside it.
+fn shown(places: Range<isize>, size: isize, mode: PaddingMode) -> Range<isize> {
+    let inside = places.start.clamp(0, size)..places.end.clamp(0, size);
+    match mode {
+        PaddingMode::Zeros | PaddingMode::Constant(_) => inside,
+        _ if inside == places => inside,
+        PaddingMode::Replicate => {
+            let (first, last) = (places.start, places.end - 1);
+            first.clamp(0, size - 1)..last.clamp(0, size - 1) + 1
+        }
+        // Rows `-1`, `size` show rows `1`, `size - 2`.
+        PaddingMode::Reflect => {
+            let mirrored = |place: isize| match place {
+                place if place < 0 => -place,
+                place if place >= size => 2 * (size - 1) - place,
+                place => place,
+            };
+            let places = || places.clone().map(mirrored);
+            let (first, last) = (places().min(), places().max());
+            first.unwrap_or(0)..last.map_or(0, |last| last + 1)
+        }
+        PaddingMode::Circular => 0..size,
+    }
 }
 
 /// What `places` of a node's map read along an axis of an input of so many rows or columns.

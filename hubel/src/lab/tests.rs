@@ -62,7 +62,7 @@ fn names_differ_and_a_misspelt_one_is_offered_the_nearest() {
     let names: HashSet<&str> = EXPERIMENTS.iter().map(|each| each.name).collect();
     assert_eq!(names.len(), EXPERIMENTS.len());
     assert!(problem(find("flaten")).contains("did you mean `flatten`?"));
-    assert!(problem(find("everything")).contains("flatten, padding"));
+    assert!(problem(find("everything")).contains("flatten, weights, filters"));
 }
 
 #[test]
@@ -193,7 +193,8 @@ fn every_experiment_takes_the_smallest_pictures_that_it_says_and_smaller_ones_wo
             "{said}"
         );
         let mut listen = go_on;
-        let mut bench = Workbench::new(experiment, &cpu, &small, &mut listen).expect("it opens");
+        let bench = Workbench::new(experiment, &cpu, &small, &mut listen);
+        let mut bench = bench.expect("it opens");
         assert!(
             (experiment.run)(&mut bench).is_err(),
             "{} refuses too much",

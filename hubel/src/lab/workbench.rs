@@ -234,7 +234,10 @@ impl<'a> Workbench<'a> {
             ),
             fact(
                 "training",
-                format!("{epochs} epochs, {BATCH} pictures a step, AdamW, without augmentation"),
+                format!(
+                    "{}, {BATCH} pictures a step, AdamW, without augmentation",
+                    counted(epochs, "epoch")
+                ),
             ),
             fact(
                 "seeds",
@@ -252,7 +255,7 @@ impl<'a> Workbench<'a> {
         let (threads, instructions) = (self.cpu.threads(), self.cpu.instruction_set());
         Fact {
             name: "machine",
-            value: format!("{threads} threads, {instructions}"),
+            value: format!("{}, {instructions}", counted(threads, "thread")),
         }
     }
 }
@@ -262,4 +265,10 @@ pub(super) fn classified_rightly(report: &Report) -> f64 {
     let classes = report.confusion.iter().enumerate();
     let correct: usize = classes.map(|(class, row)| row[class]).sum();
     100.0 * correct as f64 / report.count as f64
+}
+
+/// `1 epoch`, `4 epochs`
+fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }

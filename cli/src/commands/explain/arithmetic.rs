@@ -105,6 +105,7 @@ pub(super) fn chain_text(steps: &[Arithmetic], nodes: &[Node]) -> String {
 /// The terms and what they come to; of a convolution by a filter of `kernel` as matrices where these fit. Without `nodes` there is but the
 /// picture.
 pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]>) -> String {
+    let columns = console::columns();
     let [y, x, channel] = found.at;
     let mut lines = vec![match nodes {
         [] => format!("row {y}, column {x}"),
@@ -113,16 +114,14 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]
             found.layer, found.kind
         ),
     }];
-    let matrices =
-        kernel.and_then(|kernel| matrices::lines(found, kernel, nodes, console::columns()));
+    let matrices = kernel.and_then(|kernel| matrices::lines(found, kernel, nodes, columns));
     match matrices {
         Some(matrices) => lines.extend(matrices),
-        None => lines.extend(list(found, nodes)),
+        None => lines.extend(list(found, nodes, columns)),
     }
-    let sum = |what: &str, value: f64| format!("  {what:<28} {:>39}", number(value));
     match found.rule {
         Rule::Sum { bias } if kernel.is_some() || found.kind == "linear" => {
-            lines.push(sum("bias", bias.into()));
+            lines.push(summand("bias", bias.into(), columns));
         }
         Rule::Sum { .. } | Rule::Largest { .. } => {}
         Rule::Normalise {
@@ -154,8 +153,14 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]
     lines.join("\n")
 }
 
+/// What a sum gets besides single terms, below the products of these where the terminal is wide enough for them.
+fn summand(what: &str, value: f64, columns: usize) -> String {
+    let room = columns.saturating_sub(31).clamp(12, 39);
+    format!("  {what:<28} {:>room$}", number(value))
+}
+
 /// The terms one by one, of many the strongest.
-fn list(found: &Arithmetic, nodes: &[Node]) -> Vec<String> {
+fn list(found: &Arithmetic, nodes: &[Node], columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let order = strongest(found);
     for &i in &order {
@@ -182,10 +187,7 @@ fn list(found: &Arithmetic, nodes: &[Node]) -> Vec<String> {
         let rest = (found.terms.iter().enumerate()).filter(|(i, _)| !order.contains(i));
         let products = rest.map(|(_, term)| f64::from(term.value) * f64::from(term.weight));
         lines.push(match found.rule {
-            Rule::Sum { .. } => {
-                let sum = number(products.sum::<f64>());
-                format!("  {:<28} {sum:>39}", format!("{hidden} smaller ones"))
-            }
+            Rule::Sum { .. } => summand(&format!("{hidden} smaller ones"), products.sum(), columns),
             _ => format!("  and {hidden} smaller ones"),
         });
     }

@@ -11,8 +11,8 @@ use crate::console::Console;
 
 /// What the checks of a map found.
 pub(super) struct Checks {
-    /// `None` without the training data.
-    cascade: Option<Cascade>,
+    /// The cascade, or why there is none.
+    cascade: Result<Cascade, String>,
     deletion: Deletion,
 }
 
@@ -48,12 +48,20 @@ impl Checks {
             1,
             &progress,
         )?;
-        let run_cascade = |data: &Data| {
-            let settings = Settings::for_method(method);
-            let others = cascade::pictures(&cpu, model, data.images(), settings)?;
-            cascade::check(&cpu, model, method, &question, &others, settings, &progress)
+        let cascade = match data {
+            None => Err("that needs the training data (--data)".to_owned()),
+            Some(data) => {
+                let settings = Settings::for_method(method);
+                let others = cascade::pictures(&cpu, model, data.images(), settings)?;
+                let found =
+                    cascade::check(&cpu, model, method, &question, &others, settings, &progress);
+                match found {
+                    // Too few pictures, for instance.
+                    Err(Error::Settings { problem }) => Err(problem),
+                    found => Ok(found?),
+                }
+            }
         };
-        let cascade = data.map(run_cascade).transpose()?;
         bar.finish();
         Ok(Self { cascade, deletion })
     }
@@ -61,13 +69,12 @@ impl Checks {
     /// What each of them says.
     pub(super) fn findings(&self) -> [Finding; 2] {
         let cascade = match &self.cascade {
-            Some(cascade) => Finding {
+            Ok(cascade) => Finding {
                 sentence: cascade.to_string(),
                 has_failed: !cascade.passes(),
             },
-            None => Finding {
-                sentence: "not checked: whether it depends on what was learned; that needs the training data (--data)"
-                    .to_owned(),
+            Err(reason) => Finding {
+                sentence: format!("not checked: whether it depends on what was learned; {reason}"),
                 has_failed: false,
             },
         };
@@ -96,7 +103,7 @@ impl Checks {
             })
         };
         json!({
-            "cascade": self.cascade.as_ref().map(cascade_to_json),
+            "cascade": self.cascade.as_ref().ok().map(cascade_to_json),
             "deletion": areas(deletion),
             "insertion": areas(insertion),
             "probability": rounded(*whole),

@@ -7,7 +7,7 @@ use hubel::{Drawing, Error, Model, shown};
 
 use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Found, Looked, PAGE, layers};
+use super::{Found, Looked, PAGE, layers, quoted, remarks};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 
@@ -18,7 +18,7 @@ struct Page {
     title: String,
     seen: Picture,
     input: String,
-    inverted: bool,
+    remarks: Vec<&'static str>,
     network: String,
     question: String,
     score: String,
@@ -130,6 +130,8 @@ impl NearestPictures {
 /// A layer on the page.
 struct Layer {
     name: String,
+    /// The name as a word for a shell.
+    word: String,
     kind: &'static str,
     output: String,
     /// Size formula, parameters, and what is not shown.
@@ -200,6 +202,7 @@ impl Layer {
         let shown = layer.count();
         Self {
             name: summary.name.clone(),
+            word: quoted(&summary.name),
             kind: summary.kind,
             output: format!("{height}×{width}×{channels}"),
             details,
@@ -323,7 +326,7 @@ pub(super) fn write(
         title: shown(&looked.picture),
         seen: Picture::new(seen),
         input: model.input().to_string(),
-        inverted: looked.prediction.inverted,
+        remarks: remarks(&looked.prediction),
         network: model.network().to_string(),
         question: looked.question(model),
         score: format!("{:.3}", looked.score.value(looked.explainer.logits())),

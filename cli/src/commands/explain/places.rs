@@ -120,7 +120,7 @@ impl Answer<'_> {
             "\nthe strongest answer, in numbers:\n{}\n",
             self.sum
         ));
-        let names = self.files.written.iter().map(|path| quoted(path));
+        let names = self.files.written.iter().map(quoted);
         lines.push(format!("pictures  {}", names.collect::<Vec<_>>().join(" ")));
         lines.join("\n")
     }

@@ -1,4 +1,5 @@
 //! Why this class: the methods that were asked for, each as a picture and a sentence, and checked if that was asked for.
+use hubel::explain::gradients::Copies;
 use hubel::explain::occlusion::Occlusion;
 use hubel::explain::{self, Explainer, Heatmap, draw, grad_cam, gradients};
 use hubel::{Error, Model};
@@ -16,8 +17,12 @@ const NOISE: f32 = 0.15;
 const SEED: u64 = 1;
 /// What integrated gradients begin at: the mean of the training pictures.
 const BASELINE: f32 = 0.0;
-/// Pictures that the slower methods look at together.
+/// Pictures of 64×64 in colour that the slower methods look at together; of larger ones fewer, for their maps and gradients are all kept.
 const BATCH: usize = 8;
+
+fn batch(model: &Model) -> usize {
+    (BATCH * 64 * 64 * 3 / model.input().len()).clamp(1, BATCH)
+}
 
 /// What one method found.
 pub(super) struct Explanation {
@@ -163,8 +168,16 @@ fn made(
             made("gradient", map, finding, explain::Method::Gradient)
         }
         Method::SmoothGrad => {
-            let mut explainer = Explainer::new(&cpu, model, BATCH)?;
-            let map = gradients::smooth_grad(&mut explainer, image, score, SAMPLES, NOISE, SEED);
+            let mut explainer = Explainer::new(&cpu, model, batch(model))?;
+            let copies = Copies {
+                samples: SAMPLES,
+                noise: NOISE,
+                seed: SEED,
+            };
+            let bar = console.pictures("averaging");
+            let progress = |done: usize, all: usize| bar.show(done, all);
+            let map = gradients::smooth_grad_with(&mut explainer, image, score, copies, &progress);
+            bar.finish();
             let finding = format!(
                 "the mean over {SAMPLES} copies with noise of {NOISE} of the picture's range"
             );
@@ -176,8 +189,12 @@ fn made(
             made("SmoothGrad", map.magnitude(), finding, method)
         }
         Method::IntegratedGradients => {
-            let mut explainer = Explainer::new(&cpu, model, BATCH)?;
-            let found = gradients::integrated(&mut explainer, image, score, BASELINE);
+            let mut explainer = Explainer::new(&cpu, model, batch(model))?;
+            let bar = console.pictures("integrating");
+            let progress = |done: usize, all: usize| bar.show(done, all);
+            let found =
+                gradients::integrated_with(&mut explainer, image, score, BASELINE, &progress);
+            bar.finish();
             let finding = found.to_string();
             let failure = (!found.is_complete()).then(|| finding.clone());
             let method = explain::Method::IntegratedGradients { baseline: BASELINE };

@@ -11,10 +11,18 @@ const GAP: usize = 2;
 
 /// The experiments, and how one is run.
 pub(super) fn of_list(experiments: &[Experiment], columns: usize) -> String {
+    let words = experiments
+        .iter()
+        .map(|experiment| [experiment.name.to_owned(), experiment.items.join(" ")]);
+    let words: Vec<[String; 2]> = words.collect();
+    let [names, items] = [0, 1].map(|place| {
+        let lengths = words.iter().map(|words| words[place].chars().count());
+        lengths.max().unwrap_or(0) + GAP
+    });
     let mut text = String::new();
-    for experiment in experiments {
-        let name = format!("{:<12}{:<5}", experiment.name, experiment.items.join(" "));
-        text += &hanging(&name, experiment.question, columns);
+    for (experiment, [name, item]) in experiments.iter().zip(&words) {
+        let words = format!("{name:<names$}{item:<items$}");
+        text += &hanging(&words, experiment.question, columns);
     }
     text + "\nhubel lab NAME runs one, hubel lab all runs them all"
 }

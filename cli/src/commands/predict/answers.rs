@@ -7,6 +7,7 @@ use hubel::data::BadFile;
 use hubel::{Prediction, one_line, shown};
 use serde_json::{Value, json};
 
+use super::super::remarks;
 use super::Work;
 use crate::console::{self, thousands};
 use crate::replacement::Replacement;
@@ -172,14 +173,8 @@ fn to_text(prediction: &Prediction) -> String {
     if !others.is_empty() {
         line += &format!("  (then {})", others.join(", "));
     }
-    if prediction.inverted {
-        line += "  inverted: light and dark exchanged, as the model knows it";
-    }
-    if prediction.other_ground {
-        line += "  on another ground than the model has learned from";
-    }
-    if prediction.greyed {
-        line += "  in grey: the model sees no colour";
+    for remark in remarks(prediction) {
+        line += &format!("  {remark}");
     }
     line + "\n"
 }

@@ -2,7 +2,7 @@
 use hubel::explain::arithmetic::{Arithmetic, Term};
 use hubel::network::Node;
 
-use super::{layer_of, number};
+use super::{layer_of, summand};
 
 /// Input channels that are shown; of more those with the largest sums.
 const CHANNELS: usize = 3;
@@ -41,18 +41,21 @@ pub(super) fn lines(
         lines.push(format!("  channel {} of {from}", channel.number()));
         lines.extend(layout.lines(channel));
     }
-    let sum = |what: String, sum: f64| format!("  {what:<28} {:>39}", number(sum));
-    lines.extend(
-        (shown.iter())
-            .map(|channel| sum(format!("sum of channel {}", channel.number()), channel.sum)),
-    );
+    lines.extend((shown.iter()).map(|channel| {
+        summand(
+            &format!("sum of channel {}", channel.number()),
+            channel.sum,
+            columns,
+        )
+    }));
     if depth > shown.len() {
         let is_shown = |channel: &Channel| shown.iter().any(|other| other.place == channel.place);
         let rest = channels.iter().filter(|channel| !is_shown(channel));
-        let rest: f64 = rest.map(|channel| channel.sum).sum();
-        lines.push(sum(
-            format!("sum of {} more channels", depth - shown.len()),
-            rest,
+        let what = format!("sum of {} more channels", depth - shown.len());
+        lines.push(summand(
+            &what,
+            rest.map(|channel| channel.sum).sum(),
+            columns,
         ));
     }
     Some(lines)
