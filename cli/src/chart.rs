@@ -31,8 +31,9 @@ pub(crate) fn file(chart: &Chart) -> String {
 }
 
 fn element(chart: &Chart, style: &str) -> String {
-    let plots = plots(&chart.marks);
-    let layout = layout(chart, &plots);
+    let powers = Powers::of(chart);
+    let plots = plots(&powers.lifted(&chart.marks));
+    let layout = powers.named(layout(chart, &plots));
     let scene = render_multiple(plots, layout);
     let svg = SvgBackend::new().render_scene(&scene);
     // Without a size of its own it fits the page.
@@ -153,6 +154,67 @@ fn over_numbers(layout: Layout, x: &Axis, series: &[Series]) -> Layout {
     }
 }
 
+/// A logarithmic axis of values over more powers of 10 than have room for a number each.
+struct Powers {
+    /// What values are multiplied by: `kuva` draws all that is below 1e-10 as 1e-10.
+    factor: f64,
+    /// Every so many powers have a number; 0 where all do, as `kuva` writes them.
+    step: i32,
+}
+
+impl Powers {
+    /// Powers of 10 that have room for a number each.
+    const MOST: i32 = 8;
+
+    fn of(chart: &Chart) -> Self {
+        let (Marks::Lines { series, .. } | Marks::Groups { series, .. }) = &chart.marks;
+        let values = series.iter().flat_map(|series| &series.points);
+        let logarithms = values.map(|point| point.y.log10());
+        let shown = logarithms.filter(|power| chart.y.logarithmic && power.is_finite());
+        let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), power| {
+            (power.min(low), power.max(high))
+        });
+        let powers = (high - low).ceil();
+        if !powers.is_finite() || powers <= f64::from(Self::MOST) && low > -9.0 {
+            return Self {
+                factor: 1.0,
+                step: 0,
+            };
+        }
+        Self {
+            factor: 10f64.powf(-low.floor()),
+            step: (powers as i32).div_euclid(Self::MOST) + 1,
+        }
+    }
+
+    fn lifted(&self, marks: &Marks) -> Marks {
+        let mut marks = marks.clone();
+        let (Marks::Lines { series, .. } | Marks::Groups { series, .. }) = &mut marks;
+        for point in series.iter_mut().flat_map(|series| &mut series.points) {
+            point.y *= self.factor;
+            point.error *= self.factor;
+        }
+        marks
+    }
+
+    /// Numbers the axis by what the values were.
+    fn named(&self, layout: Layout) -> Layout {
+        let Self { factor, step } = *self;
+        if step == 0 {
+            return layout;
+        }
+        let name = move |y: f64| {
+            let power = (y / factor).log10().round() as i32;
+            match (power.rem_euclid(step), power) {
+                (0, 0) => "1".into(),
+                (0, power) => format!("1e{power}"),
+                _ => String::new(),
+            }
+        };
+        layout.with_y_tick_format(TickFormat::Custom(std::sync::Arc::new(name)))
+    }
+}
+
 fn over_names(layout: Layout, groups: Vec<String>) -> Layout {
     let last = groups.len() as f64;
     let name = move |x: f64| {
@@ -165,4 +227,49 @@ fn over_names(layout: Layout, groups: Vec<String>) -> Layout {
         .with_x_axis_max(last + 0.5)
         .with_x_tick_step(1.0)
         .with_x_tick_format(TickFormat::Custom(std::sync::Arc::new(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The heights at which the dots of a line through these values are drawn, and the page's text.
+    fn drawn(values: &[f64]) -> (Vec<f64>, String) {
+        let points = values.iter().zip(1..);
+        let chart = Chart {
+            title: "Gradient".into(),
+            y: Axis::logarithmic("norm"),
+            marks: Marks::Lines {
+                x: Axis::linear("layer"),
+                series: vec![Series {
+                    name: "sigmoid".into(),
+                    points: points
+                        .map(|(y, x)| Point::exact(f64::from(x), *y))
+                        .collect(),
+                }],
+            },
+        };
+        let svg = svg(&chart);
+        let heights = svg.split(" cy=\"").skip(1).map(|rest| {
+            let number = rest.split('"').next().expect("a value ends");
+            number.parse().expect("a number")
+        });
+        (heights.collect(), svg)
+    }
+
+    #[test]
+    fn values_of_any_size_lie_where_their_logarithms_do() {
+        for values in [[1e-20, 1e-14, 1e-8, 1e-2], [1e-3, 1e-2, 1e-1, 1.0]] {
+            let (heights, svg) = drawn(&values);
+            assert_eq!(heights.len(), 4, "{svg}");
+            let steps: Vec<f64> = heights.windows(2).map(|two| two[0] - two[1]).collect();
+            assert!(steps[0] > 1.0, "{heights:?}");
+            assert!(
+                steps.iter().all(|step| (step - steps[0]).abs() < 0.1),
+                "{heights:?}"
+            );
+        }
+        let (_, svg) = drawn(&[1e-20, 1e-2]);
+        assert!(svg.contains(">1e-18<") && !svg.contains(">1e-17<"), "{svg}");
+    }
 }

@@ -19,15 +19,20 @@
 //! An experiment is one file: a constant of type [`Experiment`], which is entered in [`EXPERIMENTS`], and the function that it names.
 //! That function gets a `Workbench`, which draws the pictures of a seed, trains, judges, and tells the listener about it.
 //! Same settings, same instruction set: the same findings for any number of threads, but for measured times.
+mod activations;
+mod channels;
 mod chart;
 mod claim;
+mod depth;
 mod filters;
 mod findings;
 mod flatten;
 mod padding;
 mod pictures;
 mod pooling;
+mod scenes;
 mod sizes;
+mod specimens;
 mod stride;
 mod weights;
 mod workbench;
@@ -47,14 +52,17 @@ pub use self::pictures::open;
 pub use self::sizes::Windows;
 
 /// All experiments, in the order of the tutorial.
-pub const EXPERIMENTS: [Experiment; 7] = [
+pub const EXPERIMENTS: [Experiment; 10] = [
     flatten::EXPERIMENT,
     weights::EXPERIMENT,
     filters::EXPERIMENT,
     padding::EXPERIMENT,
     stride::EXPERIMENT,
     sizes::EXPERIMENT,
+    channels::EXPERIMENT,
     pooling::EXPERIMENT,
+    depth::EXPERIMENT,
+    activations::EXPERIMENT,
 ];
 
 /// A claim of the tutorial that can be run.
@@ -83,6 +91,8 @@ pub enum Data {
     Nothing,
     /// Any pictures: MNIST where none are given.
     Pictures,
+    /// Pictures in colour: scenes that hubel draws where none are given.
+    Colour,
 }
 
 /// How much an experiment does.
@@ -194,9 +204,12 @@ impl Experiment {
             true => settings.windows.clone(),
             false => Windows::default(),
         };
+        // What has no colour is for the others.
+        let is_refused = |data: &Splits| self.check_colour(data).is_err();
         match self.takes_data() {
             true => Settings {
                 windows,
+                data: settings.data.clone().filter(|data| !is_refused(data)),
                 ..settings.clone()
             },
             false => Settings {
@@ -261,6 +274,7 @@ impl Experiment {
         }
         if let Some(data) = &settings.data {
             self.check_size(data.train.shape())?;
+            self.check_colour(data)?;
         }
         let sizes = sizes::EXPERIMENT.name;
         if settings.windows.are_given() && self.name != sizes {
@@ -271,6 +285,18 @@ impl Experiment {
             return Err(Error::Settings { problem });
         }
         settings.windows.check()
+    }
+
+    /// Refuses pictures that show nothing of what it is about.
+    fn check_colour(&self, data: &Splits) -> Result<()> {
+        if self.data != Data::Colour || data.train.has_colour()? {
+            return Ok(());
+        }
+        Err(Error::DataMismatch(format!(
+            "{}: the experiment `{}` needs pictures in colour, and these have none; give others, or leave out --data: hubel draws its own",
+            data.train.name(),
+            self.name
+        )))
     }
 
     /// Refuses pictures that are too small for its networks.

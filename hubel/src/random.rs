@@ -18,6 +18,8 @@ pub enum Purpose {
     Explain,
     /// Which pictures an experiment draws, and what it does to them.
     Experiment,
+    /// What a drawn scene shows.
+    Scene,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Split => 5,
             Self::Explain => 6,
             Self::Experiment => 7,
+            Self::Scene => 8,
         }
     }
 }

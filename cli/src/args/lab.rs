@@ -22,7 +22,7 @@ pub(crate) struct Lab {
     /// The experiment, or `all`; without it they are listed
     #[arg(value_name = "NAME|all")]
     pub(crate) name: Option<String>,
-    /// Pictures of your own, in any form that `hubel train` takes; larger files are brought to 32x32 [default: MNIST]
+    /// Pictures of your own, in any form that `hubel train` takes; larger files are brought to 32x32 [default: MNIST; for `channels` and `depth` coloured scenes that hubel draws]
     #[arg(long, value_name = "DATA", requires = "name")]
     pub(crate) data: Option<PathBuf>,
     /// How often all is repeated, with other pictures and first weights each time [default: the experiment's]

@@ -1,9 +1,11 @@
 //! Samples whose pixels are put elsewhere, for experiments about where things are.
+use std::iter;
 use std::sync::Arc;
 
 use super::Dataset;
+use super::picture::luma;
 use super::storage::{Pixels, Sample};
-use crate::Result;
+use crate::{Result, Shape};
 
 impl Dataset {
     /// The same samples, in which pixel i is the pixel `order[i]` of before; pixels count row by row, and all channels move together.
@@ -46,6 +48,45 @@ impl Dataset {
         Ok(Some(self.holding(Pixels::Bytes(Arc::new(bytes)))))
     }
 
+    /// The same samples without colour: the luma of red, green and blue, in each of so many channels.
+    ///
+    /// # Errors
+    /// As of [`Dataset::rearranged`].
+    ///
+    /// # Panics
+    /// If the samples have other than three channels.
+    pub(crate) fn in_grey(&self, channels: usize) -> Result<Self> {
+        assert_eq!(self.shape.channels, 3, "red, green and blue");
+        let (mut bytes, mut floats) = (Vec::new(), Vec::new());
+        for index in 0..self.len() {
+            match self.sample(index)? {
+                Sample::Bytes(sample) => {
+                    for pixel in sample.chunks_exact(3) {
+                        let level = luma(pixel[0], pixel[1], pixel[2]);
+                        bytes.extend(iter::repeat_n(level, channels));
+                    }
+                }
+                Sample::Floats(sample) => {
+                    for pixel in sample.chunks_exact(3) {
+                        let level = 0.2126 * pixel[0] + 0.7152 * pixel[1] + 0.0722 * pixel[2];
+                        floats.extend(iter::repeat_n(level, channels));
+                    }
+                }
+            }
+        }
+        let grey = self.holding(match floats.is_empty() {
+            true => Pixels::Bytes(Arc::new(bytes)),
+            false => Pixels::Floats(Arc::new(floats)),
+        });
+        Ok(Self {
+            shape: Shape {
+                channels,
+                ..self.shape
+            },
+            ..grey
+        })
+    }
+
     /// As many samples of the same classes, held in memory.
     fn holding(&self, pixels: Pixels) -> Self {
         Self {
@@ -66,7 +107,6 @@ fn put<T: Copy>(out: &mut Vec<T>, sample: &[T], order: &[usize], channels: usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Shape;
 
     #[test]
     fn pixels_move_with_their_channels_in_bytes_and_in_floats() -> Result<()> {
@@ -89,6 +129,30 @@ mod tests {
         let brighter = bytes.redrawn(|_, pixels| pixels.iter().map(|x| x + 1).collect())?;
         let brighter = brighter.expect("they are bytes");
         assert_eq!(brighter.bytes(0)?.as_deref(), Some(&[1, 2, 3, 4, 5, 6][..]));
+        Ok(())
+    }
+
+    #[test]
+    fn grey_is_the_luma_in_each_channel_in_bytes_and_in_floats() -> Result<()> {
+        let shape = Shape::new(1, 2, 3);
+        let classes = vec!["a".to_owned(), "b".to_owned()];
+        let pixels = vec![255, 0, 0, 9, 9, 9, 0, 255, 0, 0, 0, 255];
+        let bytes = Dataset::from_bytes("bytes", classes, shape, pixels, vec![0, 1])?;
+        let grey = bytes.in_grey(1)?;
+        assert_eq!(grey.shape(), Shape::new(1, 2, 1));
+        assert_eq!(grey.bytes(0)?.as_deref(), Some(&[54, 9][..]));
+        let grey = bytes.in_grey(3)?;
+        assert_eq!(
+            grey.bytes(1)?.as_deref(),
+            Some(&[182, 182, 182, 18, 18, 18][..])
+        );
+        let floats =
+            Dataset::from_arrays(&[0.0, 1.0, 0.0, 0.5, 0.5, 0.5].repeat(2), shape, &[0, 1])?;
+        let grey = floats.in_grey(1)?;
+        let Sample::Floats(grey) = grey.sample(1)? else {
+            panic!("floats stay floats");
+        };
+        assert_eq!(grey, [0.7152, 0.5]);
         Ok(())
     }
 }

@@ -120,6 +120,15 @@ impl fmt::Display for Subject {
 }
 
 impl Dataset {
+    /// Whether the samples are red, green and blue, and some of up to 1,000 of them show colour.
+    ///
+    /// # Errors
+    /// As of [`Dataset::subject`].
+    pub(crate) fn has_colour(&self) -> Result<bool> {
+        let shape = self.shape();
+        Ok(shape.channels == 3 && !are_grey(&self.some()?, shape))
+    }
+
     /// Finds out what the samples are by looking at up to 1,000 of them.
     ///
     /// # Errors
@@ -133,14 +142,19 @@ impl Dataset {
         };
         Ok(Subject {
             shape,
-            is_grey: match shape.channels {
-                3 => !samples.is_empty() && samples.iter().all(|sample| is_grey(&sample.pixels)),
-                channels => channels == 1,
-            },
+            is_grey: are_grey(&samples, shape),
             ground: Preparation::ground(self)?,
             mirrored,
             has_levels: !self.is_of_floats(),
         })
+    }
+}
+
+/// Whether samples of this shape are without colour.
+fn are_grey(samples: &[Sampled<'_>], shape: Shape) -> bool {
+    match shape.channels {
+        3 => !samples.is_empty() && samples.iter().all(|sample| is_grey(&sample.pixels)),
+        channels => channels == 1,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pictures of experiments: MNIST, or a user's own.
 use std::path::Path;
 
-use super::Budget;
+use super::{Budget, Data, scenes};
 use crate::data::{Options, mnist, open_with};
 use crate::random::Stream;
 use crate::{Dataset, Error, Purpose, Random, Result, Shape, Splits};
@@ -61,11 +61,12 @@ pub(super) struct Drawn {
 }
 
 impl Pictures {
-    /// A user's own, or MNIST.
-    pub(super) fn of(own: Option<&Splits>) -> Result<Self> {
-        let splits = match own {
-            Some(splits) => splits.clone(),
-            None => mnist()?,
+    /// A user's own; else what experiments on this kind of data use.
+    pub(super) fn of(own: Option<&Splits>, data: Data, budget: Budget) -> Result<Self> {
+        let splits = match (own, data) {
+            (Some(splits), _) => splits.clone(),
+            (None, Data::Colour) => scenes::splits(budget)?,
+            (None, _) => mnist()?,
         };
         let test = judges(&splits)?;
         Ok(Self {
@@ -93,6 +94,11 @@ impl Pictures {
     /// Their shape.
     pub(super) fn shape(&self) -> Shape {
         self.train.shape()
+    }
+
+    /// The names of their classes.
+    pub(super) fn class_names(&self) -> &[String] {
+        self.train.classes()
     }
 
     /// How many classes they have.

@@ -271,3 +271,114 @@ fn filters_are_shown_before_and_after_and_their_maps_are_what_their_weights_say(
     );
     assert_eq!(found.claims[3].verdict, Verdict::Holds);
 }
+
+#[test]
+fn channels_shows_each_class_in_grey_and_in_colour_and_what_is_said_of_a_wrong_depth() {
+    let found = findings("channels", 2, &tiny());
+    is_whole(&found);
+    let [ways, classes, attempts] = &found.tables[..] else {
+        panic!("three tables");
+    };
+    assert_eq!((ways.rows.len(), classes.rows.len()), (3, 10));
+    // 16 filters of 3×3 and a bias each, over one channel and over three.
+    let parameters = |row: usize| ways.rows[row][2].clone();
+    assert_eq!([0, 1, 2].map(parameters), [160, 448, 448].map(Cell::count));
+    let said = |row: usize| format!("{:?}", attempts.rows[row][1]);
+    assert!(said(1).contains("sobel-x") && said(1).contains("8×8×3"));
+    assert_eq!(found.claims[2].verdict, Verdict::Holds);
+    assert_eq!(found.claims[3].verdict, Verdict::Holds);
+    assert!(
+        found
+            .setup
+            .iter()
+            .any(|fact| fact.value.contains("hubel draws itself"))
+    );
+}
+
+#[test]
+fn depth_finds_the_cars_by_name_and_says_where_there_are_none() {
+    let settings = Settings {
+        images: Some(40),
+        ..tiny()
+    };
+    let found = findings("depth", 2, &settings);
+    is_whole(&found);
+    let sees = |row: usize| found.tables[0].rows[row][3].clone();
+    assert_eq!([0, 1, 2].map(sees), [6, 16, 36].map(Cell::count));
+    assert!(matches!(found.tables[0].rows[0][6], Cell::Spread(_)));
+    let found = findings(
+        "depth",
+        2,
+        &Settings {
+            data: Some(noise(Shape::new(8, 8, 3))),
+            ..settings
+        },
+    );
+    is_whole(&found);
+    assert_eq!(found.tables[0].rows[0][6], Cell::Nothing);
+    assert_eq!(found.claims[0].verdict, Verdict::Undecided);
+    assert!(found.measured[1].contains("No class of this data is called car"));
+}
+
+#[test]
+fn activations_measures_every_layer_and_sigmoid_loses_its_gradient() {
+    let found = findings(
+        "activations",
+        2,
+        &Settings {
+            images: Some(32),
+            ..tiny()
+        },
+    );
+    is_whole(&found);
+    let Marks::Lines { series, .. } = &found.charts[0].marks else {
+        panic!("gradients lie over layers");
+    };
+    let ends = |name: &str| {
+        let points = &series
+            .iter()
+            .find(|series| series.name == name)
+            .expect("it is shown")
+            .points;
+        assert_eq!(points.len(), 20, "{name}");
+        points[0].y / points[19].y
+    };
+    // A derivative of at most a quarter in each of 19 layers, whatever the weights are.
+    assert!(ends("sigmoid") < 1e-8 && ends("relu") > 1e-2);
+    let claims: Vec<Verdict> = found.claims[..3]
+        .iter()
+        .map(|claim| claim.verdict)
+        .collect();
+    assert_eq!(claims[0], Verdict::Holds);
+}
+
+#[test]
+fn grey_pictures_are_refused_where_colour_is_asked_for_and_left_out_where_all_run() {
+    let grey = noise(Shape::new(8, 8, 1));
+    let same = noise(Shape::new(8, 8, 3));
+    let same = Splits {
+        train: same.train.in_grey(3).expect("it is in memory"),
+        ..same
+    };
+    for data in [grey, same] {
+        let settings = Settings {
+            data: Some(data),
+            ..Settings::default()
+        };
+        for name in ["channels", "depth"] {
+            let experiment = find(name).expect("it exists");
+            let said = experiment
+                .check(&settings)
+                .expect_err("it has no colour")
+                .to_string();
+            assert!(
+                said.contains("in colour") && said.contains("--data"),
+                "{said}"
+            );
+            assert!(experiment.usable(&settings).data.is_none());
+        }
+        let flatten = find("flatten").expect("it exists");
+        assert!(flatten.usable(&settings).data.is_some());
+        assert!(flatten.check(&settings).is_ok());
+    }
+}

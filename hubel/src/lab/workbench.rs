@@ -7,6 +7,7 @@ use super::pictures::{Drawn, Pictures};
 use super::{Budget, Event, Experiment, Fact, Findings, Halt, Settings, Windows};
 use crate::bench::Bench;
 use crate::data::Augmentation;
+use crate::evaluate::Report;
 use crate::inference::Inference;
 use crate::train::Event as Training;
 use crate::{Dataset, Error, Model, Network, PlanSettings, Result, TrainSettings, Trainer};
@@ -42,7 +43,11 @@ impl<'a> Workbench<'a> {
             });
         }
         let pictures = match experiment.takes_data() {
-            true => Some(Pictures::of(settings.data.as_ref())?),
+            true => Some(Pictures::of(
+                settings.data.as_ref(),
+                experiment.data,
+                budget,
+            )?),
             false => None,
         };
         Ok(Self {
@@ -156,11 +161,7 @@ impl<'a> Workbench<'a> {
 
     /// The share of the pictures that the model classifies rightly, in percent.
     pub(super) fn accuracy(&self, model: &Model, pictures: &Dataset) -> Result<f64, Halt> {
-        let report = model.evaluate(self.cpu, pictures)?;
-        let correct: usize = (0..report.confusion.len())
-            .map(|class| report.confusion[class][class])
-            .sum();
-        Ok(100.0 * correct as f64 / report.count as f64)
+        Ok(classified_rightly(&model.evaluate(self.cpu, pictures)?))
     }
 
     /// What the model answers to each picture: its logits, `[n, classes]`.
@@ -257,6 +258,13 @@ impl<'a> Workbench<'a> {
             value: format!("{}, {instructions}", counted(threads, "thread")),
         }
     }
+}
+
+/// The share of the pictures that were classified rightly, in percent.
+pub(super) fn classified_rightly(report: &Report) -> f64 {
+    let classes = report.confusion.iter().enumerate();
+    let correct: usize = classes.map(|(class, row)| row[class]).sum();
+    100.0 * correct as f64 / report.count as f64
 }
 
 /// `1 epoch`, `4 epochs`

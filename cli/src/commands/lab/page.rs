@@ -44,10 +44,24 @@ struct Shown<'a> {
     rows: Vec<Vec<Entry>>,
 }
 
-/// A cell, and whether it is of words.
+/// A cell, and how it is set: `word` at the left, `sentence` broken into lines, `number` at the right.
 struct Entry {
     text: String,
-    is_word: bool,
+    style: &'static str,
+}
+
+/// Longer text is broken into lines.
+const SENTENCE: usize = 48;
+
+impl Entry {
+    fn new(text: String, is_word: bool) -> Self {
+        let style = match (is_word, text.chars().count() > SENTENCE) {
+            (true, true) => "word sentence",
+            (true, false) => "word",
+            (false, _) => "number",
+        };
+        Self { text, style }
+    }
 }
 
 /// A chart as SVG, or a picture as a source.
@@ -124,19 +138,16 @@ fn shown(table: &Table) -> Shown<'_> {
     let columns = || table.columns.iter().enumerate();
     let rows = table.rows.iter().map(|row| {
         columns()
-            .map(|(place, column)| Entry {
-                text: text::of_cell(&row[place], column),
-                is_word: text::is_of_words(table, place),
+            .map(|(place, column)| {
+                let text = text::of_cell(&row[place], column);
+                Entry::new(text, text::is_of_words(table, place))
             })
             .collect()
     });
     Shown {
         title: &table.title,
         heads: columns()
-            .map(|(place, column)| Entry {
-                text: text::head(column),
-                is_word: text::is_of_words(table, place),
-            })
+            .map(|(place, column)| Entry::new(text::head(column), text::is_of_words(table, place)))
             .collect(),
         rows: rows.collect(),
     }

@@ -106,7 +106,11 @@ fn of_table(table: &Table, columns: usize) -> String {
         for row in &rows {
             for (place, (head, cell)) in heads.iter().zip(row).enumerate() {
                 let indent = if place == 0 { "" } else { "  " };
-                text += &format!("{indent}{head}: {cell}\n");
+                let head = format!("{indent}{head}: ");
+                text += &match is_of_words(table, place) {
+                    true => hanging(&head, cell, columns),
+                    false => format!("{head}{cell}\n"),
+                };
             }
         }
         return text;
@@ -223,6 +227,12 @@ mod tests {
         assert_eq!(
             of_table(&table(), 16),
             "Accuracy\nnetwork: CNN\n  test (%): 91.0 ± 1.4\nnetwork: dense\n  test (%): –\n"
+        );
+        let mut said = Table::new("Said", vec![Column::of("tried"), Column::of("said")]);
+        said.push(vec![Cell::text("3×3×1"), Cell::text("it is one for grey")]);
+        assert_eq!(
+            of_table(&said, 17),
+            "Said\ntried: 3×3×1\n  said: it is one\n        for grey\n"
         );
     }
 
