@@ -25,6 +25,7 @@ mod jpeg;
 mod labelled;
 mod limit;
 pub(crate) mod loader;
+#[cfg(feature = "mnist")]
 mod mnist;
 pub(crate) mod names;
 mod npz;
@@ -56,6 +57,7 @@ pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
 pub use folder::pictures;
 pub use ground::Ground;
+#[cfg(feature = "mnist")]
 pub use mnist::mnist;
 pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared, Unlike};

@@ -47,6 +47,8 @@ mod optimizer;
 pub mod parameters;
 pub mod plan;
 mod predict;
+#[cfg(feature = "backbone")]
+mod pretrained;
 mod random;
 mod run;
 mod schedule;
