@@ -246,3 +246,27 @@ fn data_at_a_path_that_is_not_unicode_works_in_every_command() {
     let table = fs::read_to_string(folder.path().join("answers.csv")).expect("answers");
     assert_eq!(table.lines().count(), 1 + 25);
 }
+
+#[test]
+fn the_backbone_names_one_of_a_thousand_classes_unless_a_model_is_called_so() {
+    let folder = folder();
+    let picture = "new/cat/00.png";
+    let predict = || {
+        let mut command = hubel();
+        let arguments = ["predict", "efficientnet-lite0", picture, "--json"];
+        command.current_dir(&folder).args(arguments);
+        command
+    };
+    let names = hubel::Model::pretrained("efficientnet-lite0")
+        .expect("enough memory")
+        .expect("it is part of the library");
+    let answer = json(&mut predict());
+    let class = answer["predictions"][0]["class"].as_str().expect("a class");
+    assert!(names.classes().iter().any(|name| name == class), "{class}");
+
+    let own = folder.path().join("model.safetensors");
+    fs::rename(own, folder.path().join("efficientnet-lite0")).expect("a file");
+    let answer = json(&mut predict());
+    let class = answer["predictions"][0]["class"].as_str().expect("a class");
+    assert!(["cat", "dog"].contains(&class), "{class}");
+}

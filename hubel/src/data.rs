@@ -26,6 +26,7 @@ mod labelled;
 mod learned;
 mod limit;
 pub(crate) mod loader;
+#[cfg(feature = "mnist")]
 mod mnist;
 pub(crate) mod names;
 mod npz;
@@ -59,6 +60,7 @@ pub use feed::{Balance, Feed, FeedSettings};
 pub use folder::pictures;
 pub use ground::Ground;
 pub use learned::{Learned, learned};
+#[cfg(feature = "mnist")]
 pub use mnist::mnist;
 pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared, Unlike};

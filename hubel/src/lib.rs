@@ -38,6 +38,7 @@ mod formats;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inference;
+#[cfg(feature = "mnist")]
 pub mod lab;
 pub mod layers;
 mod memory;
@@ -50,6 +51,8 @@ mod optimizer;
 pub mod parameters;
 pub mod plan;
 mod predict;
+#[cfg(feature = "backbone")]
+mod pretrained;
 mod random;
 mod run;
 mod schedule;

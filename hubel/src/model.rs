@@ -234,12 +234,29 @@ impl Model {
         .map_err(|error| unfit(&error))?
         .with_division(description.division);
         model.stopped_at = description.stopped_at;
-        let tensors: BTreeMap<&str, &NamedTensor> = (file.tensors.iter())
+        model.fill(&graph, &file.tensors)?;
+        Ok(model)
+    }
+
+    /// Whether a file has the tensors of this network, by name and shape.
+    pub(crate) fn fits(&self, outline: &Outline) -> Result<(), String> {
+        let graph = self.graph().map_err(|error| unfit(&error))?;
+        compare(&graph, &Table::of(&graph), outline)
+    }
+
+    /// Takes the weights from the tensors of a file that [`fits`](Self::fits).
+    pub(crate) fn take(&mut self, tensors: &[NamedTensor]) -> Result<(), String> {
+        let graph = self.graph().map_err(|error| unfit(&error))?;
+        self.fill(&graph, tensors)
+    }
+
+    /// Takes the weights from tensors, of which there is one of the right shape for each.
+    fn fill(&mut self, graph: &Graph, tensors: &[NamedTensor]) -> Result<(), String> {
+        let tensors: BTreeMap<&str, &NamedTensor> = (tensors.iter())
             .map(|tensor| (tensor.name.as_str(), tensor))
             .collect();
-        let entries = model.parameters.entries().to_vec();
-        for entry in entries {
-            let layout = Layout::of(&graph, &entry);
+        for entry in self.parameters.entries().to_vec() {
+            let layout = Layout::of(graph, &entry);
             let tensor = tensors[entry.name.as_str()];
             if !tensor.data.iter().all(|value| value.is_finite()) {
                 return Err(format!(
@@ -247,12 +264,10 @@ impl Model {
                     entry.name
                 ));
             }
-            layout.to_memory(
-                &tensor.data,
-                &mut model.parameters.values_mut()[entry.range],
-            );
+            let weights = &mut self.parameters.values_mut()[entry.range];
+            layout.to_memory(&tensor.data, weights);
         }
-        Ok(model)
+        Ok(())
     }
 }
 
@@ -274,7 +289,7 @@ impl Description {
         let model = |problem: String| damaged(problem, path);
         let description = Self::of(outline.metadata).map_err(model)?;
         let table = Table::of(&description.graph);
-        (description.compare(&table, outline)).map_err(model)?;
+        compare(&description.graph, &table, outline).map_err(model)?;
         // As the file has them and as the network reads them.
         memory::check_weights(2 * size_of::<f32>() * table.numbers)
     }
@@ -335,29 +350,29 @@ impl Description {
             graph,
         })
     }
+}
 
-    /// Whether the tensors of a file are those of the network, by name and shape.
-    fn compare(&self, table: &Table, outline: &Outline) -> Result<(), String> {
-        let mut found: BTreeMap<&str, &Vec<usize>> = (outline.tensors.iter())
-            .map(|(name, shape)| (*name, shape))
-            .collect();
-        for entry in &table.entries {
-            let shape = (found.remove(entry.name.as_str()))
-                .ok_or_else(|| format!("it has no tensor `{}`", entry.name))?;
-            let expected = Layout::of(&self.graph, entry).file_shape();
-            if *shape != expected {
-                return Err(format!(
-                    "its tensor `{}` is {shape:?}, expected {expected:?}",
-                    entry.name
-                ));
-            }
+/// Whether the tensors of a file are those of the network, by name and shape.
+fn compare(graph: &Graph, table: &Table, outline: &Outline) -> Result<(), String> {
+    let mut found: BTreeMap<&str, &Vec<usize>> = (outline.tensors.iter())
+        .map(|(name, shape)| (*name, shape))
+        .collect();
+    for entry in &table.entries {
+        let shape = (found.remove(entry.name.as_str()))
+            .ok_or_else(|| format!("it has no tensor `{}`", entry.name))?;
+        let expected = Layout::of(graph, entry).file_shape();
+        if *shape != expected {
+            return Err(format!(
+                "its tensor `{}` is {shape:?}, expected {expected:?}",
+                entry.name
+            ));
         }
-        match found.first_key_value() {
-            Some((name, shape)) => Err(format!(
-                "its tensor `{name}` of {shape:?} belongs to no layer of its network; write the file without it"
-            )),
-            None => Ok(()),
-        }
+    }
+    match found.first_key_value() {
+        Some((name, shape)) => Err(format!(
+            "its tensor `{name}` of {shape:?} belongs to no layer of its network; write the file without it"
+        )),
+        None => Ok(()),
     }
 }
 

@@ -6,14 +6,18 @@ use hubel::{Error, Model, Network, Position, RunFolder, Shape};
 
 use crate::console::Console;
 
-/// Loads the model at `path`, a file or the folder that holds it, and says so if its training has not ended.
+/// Loads the model at `path`, a file or the folder that holds it, and says so if its training has not ended; or, where there is none, the model of that
+/// name that is part of the program.
 pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
     let missing = |problem: &str| Error::Model {
         path: path.to_owned(),
         problem: format!(
-            "{problem}; name its file, or the folder that `hubel train` wrote, and pictures after it"
+            "{problem}; name its file, the folder that `hubel train` wrote, or `efficientnet-lite0`, and pictures after it"
         ),
     };
+    if let Some(model) = pretrained(path)? {
+        return Ok(model);
+    }
     let file = match path.is_dir() {
         false => path.to_owned(),
         true => RunFolder::model_in(path)
@@ -40,6 +44,14 @@ pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
     Ok(model)
 }
 
+/// The model of this name that is part of the program; a file or folder that is called so comes first.
+fn pretrained(path: &Path) -> Result<Option<Model>, Error> {
+    match path.to_str() {
+        Some(name) if !path.exists() => Model::pretrained(name),
+        _ => Ok(None),
+    }
+}
+
 /// Beside the model that a folder stands for: that of a training that has not ended.
 fn newer_training(path: &Path, model: &Path) -> Option<PathBuf> {
     let last = path.join(RunFolder::LAST);
@@ -59,7 +71,7 @@ pub(super) struct Named {
 
 /// The network that is meant by a model file or its folder, a name, or architecture text.
 pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
-    if is_model(text) {
+    if is_model(text) || Model::PRETRAINED.contains(&text) {
         let model = load(Path::new(text), console)?;
         return Ok(Named {
             network: model.network().clone(),

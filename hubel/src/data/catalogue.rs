@@ -4,10 +4,10 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "mnist")]
+use crate::data::mnist;
 use crate::data::names::listed;
-use crate::data::{
-    BadFiles, Dataset, Splits, ValueRange, cifar, csv, folder, idx, mnist, npz, picture,
-};
+use crate::data::{BadFiles, Dataset, Splits, ValueRange, cifar, csv, folder, idx, npz, picture};
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
@@ -180,6 +180,7 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
 /// [`Error::DataForm`] when no known form is there; [`Error::Io`] when a folder cannot be
 /// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
 pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
+    #[cfg(feature = "mnist")]
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
         let mut splits = mnist()?;
         if path.is_dir() {

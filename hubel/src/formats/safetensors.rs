@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomically;
@@ -21,7 +22,7 @@ pub(crate) struct Tensors {
     pub(crate) tensors: Vec<NamedTensor>,
 }
 
-/// A tensor of 32-bit floats, the last axis innermost.
+/// A tensor of 32-bit floats, the last axis innermost; those of 16 bits in a file are widened.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NamedTensor {
     pub(crate) name: String,
@@ -45,6 +46,15 @@ struct Entry {
 }
 
 impl Entry {
+    /// Bytes of a number.
+    fn width(&self) -> usize {
+        match self.dtype.as_str() {
+            "F16" => 2,
+            "I64" => 8,
+            _ => 4,
+        }
+    }
+
     fn sizes(&self) -> Vec<usize> {
         self.shape.iter().map(|size| *size as usize).collect()
     }
@@ -132,7 +142,7 @@ pub(crate) fn read_from(
         Ok((header.metadata, in_order(header.tensors, rest)?))
     };
     let (metadata, entries) = outline().map_err(|stop: Stop| stop.of(path))?;
-    let floats = entries.iter().filter(|(_, entry)| entry.dtype == "F32");
+    let floats = entries.iter().filter(|(_, entry)| entry.dtype != "I64");
     accept(&Outline {
         metadata: &metadata,
         tensors: (floats.map(|(name, entry)| (name.as_str(), entry.sizes()))).collect(),
@@ -204,11 +214,16 @@ fn read_tensors(
     let mut tensors = Vec::new();
     for (name, entry) in entries {
         let bytes = entry.data_offsets[1] - entry.data_offsets[0];
-        if entry.dtype == "F32" {
+        let number: Option<fn(&[u8]) -> f32> = match entry.dtype.as_str() {
+            "F32" => Some(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))),
+            "F16" => Some(|bytes| f16::from_le_bytes(bytes.try_into().expect("two bytes")).into()),
+            _ => None,
+        };
+        if let Some(number) = number {
             tensors.push(NamedTensor {
                 name,
                 shape: entry.sizes(),
-                data: numbers(file, bytes)?,
+                data: numbers(file, bytes, entry.width(), number)?,
             });
         } else {
             let passed = io::copy(&mut file.by_ref().take(bytes), &mut io::sink())?;
@@ -284,11 +299,10 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
     for (name, entry) in &tensors {
         let [start, end] = entry.data_offsets;
         let number = match (entry.dtype.as_str(), &entry.shape[..]) {
-            ("F32", _) => 4,
-            ("I64", [] | [1]) => 8,
+            ("F32" | "F16", _) | ("I64", [] | [1]) => entry.width() as u64,
             (dtype, _) => {
                 return problem(format!(
-                    "its tensor `{name}` is {dtype}, and F32 is read; in Python, tensor.float() makes it that"
+                    "its tensor `{name}` is {dtype}, and F32 and F16 are read; in Python, tensor.float() makes it F32"
                 ));
             }
         };
@@ -314,17 +328,21 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
     }
 }
 
-/// The next `bytes` bytes, which the file is known to have, as numbers.
-fn numbers(file: &mut impl Read, bytes: u64) -> io::Result<Vec<f32>> {
-    let mut numbers = Vec::with_capacity(bytes as usize / 4);
+/// The next `bytes` bytes, which the file is known to have, as numbers of `width` bytes.
+fn numbers(
+    file: &mut impl Read,
+    bytes: u64,
+    width: usize,
+    number: fn(&[u8]) -> f32,
+) -> io::Result<Vec<f32>> {
+    let mut numbers = Vec::with_capacity(bytes as usize / width);
     let mut block = [0; 1 << 14];
     let mut left = bytes as usize;
     while left > 0 {
         let length = left.min(block.len());
         let block = &mut block[..length];
         file.read_exact(block)?;
-        let (quadruples, _) = block.as_chunks();
-        numbers.extend(quadruples.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        numbers.extend(block.chunks_exact(width).map(number));
         left -= length;
     }
     Ok(numbers)

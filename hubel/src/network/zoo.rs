@@ -3,7 +3,7 @@ use crate::Shape;
 use std::fmt::Write;
 
 /// Names, and the input for which each was made.
-pub(super) const NAMES: [(&str, Shape); 9] = [
+pub(super) const NAMES: [(&str, Shape); 14] = [
     ("lenet5", shape(28, 1)),
     ("mnist-cnn", shape(28, 1)),
     ("tutorial", shape(32, 3)),
@@ -12,6 +12,11 @@ pub(super) const NAMES: [(&str, Shape); 9] = [
     ("resnet18", shape(224, 3)),
     ("resnet50", shape(224, 3)),
     ("mobilenet-v2", shape(224, 3)),
+    ("efficientnet-lite0", shape(224, 3)),
+    ("efficientnet-lite1", shape(240, 3)),
+    ("efficientnet-lite2", shape(260, 3)),
+    ("efficientnet-lite3", shape(280, 3)),
+    ("efficientnet-lite4", shape(300, 3)),
     ("mlp", shape(28, 1)),
 ];
 
@@ -50,6 +55,11 @@ pub(super) fn text(name: &str) -> Option<String> {
         "resnet18" => resnet(&[2, 2, 2, 2], basic_block, 1),
         "resnet50" => resnet(&[3, 4, 6, 3], bottleneck, 4),
         "mobilenet-v2" => mobilenet_v2(),
+        "efficientnet-lite0" => efficientnet_lite(1.0, 1.0, 0.2),
+        "efficientnet-lite1" => efficientnet_lite(1.0, 1.1, 0.2),
+        "efficientnet-lite2" => efficientnet_lite(1.1, 1.2, 0.3),
+        "efficientnet-lite3" => efficientnet_lite(1.2, 1.4, 0.3),
+        "efficientnet-lite4" => efficientnet_lite(1.4, 1.8, 0.3),
         "mlp" => "flatten-linear(256)-relu-linear(128)-relu-linear(classes)".into(),
         _ => return None,
     })
@@ -179,4 +189,80 @@ fn mobilenet_v2() -> String {
          -classifier: [dropout(0.2)-linear(classes)]",
         features.join("-")
     )
+}
+
+/// Tan and Le 2019 ("EfficientNet"), in the form for small devices that TensorFlow published in 2020: without squeeze-and-excitation, with ReLU6, the
+/// stem, the head and the number of first and last blocks the same for all widths and depths. `same` pads as TensorFlow does: an odd pixel at
+/// the end. The names of tensors are those of the published PyTorch weights.
+fn efficientnet_lite(width: f64, depth: f64, dropout: f64) -> String {
+    const NORM: &str = "batchnorm(epsilon=0.001)";
+    let conv = |filters: usize, kernel: usize, stride: usize, groups: usize| {
+        let stride = match stride {
+            1 => String::new(),
+            _ => format!(", stride={stride}"),
+        };
+        let groups = match groups {
+            1 => String::new(),
+            _ => format!(", groups={groups}"),
+        };
+        format!("conv({filters}, kernel={kernel}{stride}, padding=same{groups}, bias=false)")
+    };
+    let mut blocks = Vec::new();
+    let mut channels = 32;
+    // Repeats, kernel, stride of the first, expansion, filters: table 1 of the paper.
+    let stages = [
+        (1, 3, 1, 1, 16),
+        (2, 3, 2, 6, 24),
+        (2, 5, 2, 6, 40),
+        (3, 3, 2, 6, 80),
+        (3, 5, 1, 6, 112),
+        (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
+    ];
+    for (stage, (repeats, kernel, first_stride, expansion, filters)) in
+        stages.into_iter().enumerate()
+    {
+        let repeats = match stage {
+            0 | 6 => repeats,
+            _ => (repeats as f64 * depth).ceil() as usize,
+        };
+        let filters = multiple_of_eight(filters as f64 * width);
+        for repeat in 0..repeats {
+            let stride = if repeat == 0 { first_stride } else { 1 };
+            let hidden = channels * expansion;
+            let mut parts = Vec::new();
+            if expansion > 1 {
+                let expand = conv(hidden, 1, 1, 1);
+                parts.push(format!("_expand_conv: {expand}-_bn0: {NORM}-_relu0: relu6"));
+            }
+            let depthwise = conv(hidden, kernel, stride, hidden);
+            let project = conv(filters, 1, 1, 1);
+            parts.push(format!(
+                "_depthwise_conv: {depthwise}-_bn1: {NORM}-_relu1: relu6"
+            ));
+            parts.push(format!("_project_conv: {project}-_bn2: {NORM}"));
+            let residual = match stride == 1 && channels == filters {
+                true => "residual",
+                false => "",
+            };
+            blocks.push(format!("{}: {residual}[{}]", blocks.len(), parts.join("-")));
+            channels = filters;
+        }
+    }
+    format!(
+        "_conv_stem: {}-_bn0: {NORM}-_relu0: relu6-_blocks: [{}]-_conv_head: {}-_bn1: {NORM}-_relu1: relu6\
+         -_avg_pooling: globalavgpool-_flatten: flatten-_dropout: dropout({dropout})-_fc: linear(classes)",
+        conv(32, 3, 2, 1),
+        blocks.join("-"),
+        conv(1280, 1, 1, 1),
+    )
+}
+
+/// The nearest multiple of eight that is no less than nine tenths of `filters`.
+fn multiple_of_eight(filters: f64) -> usize {
+    let nearest = ((filters + 4.0) / 8.0) as usize * 8;
+    match (nearest as f64) < 0.9 * filters {
+        true => nearest + 8,
+        false => nearest,
+    }
 }

@@ -13,7 +13,7 @@ fn weights(graph: &Graph) -> Vec<String> {
 
 #[test]
 fn zoo_networks_have_exactly_the_parameters_of_their_origin() {
-    // `sum(p.numel() for p in net.parameters())` of shared/peers/nets.py; `mlp` by hand.
+    // `sum(p.numel() for p in net.parameters())` of the same networks in PyTorch; `mlp` by hand.
     for (name, parameters) in [
         ("lenet5", 61_706),
         ("mnist-cnn", 467_818),
@@ -22,6 +22,12 @@ fn zoo_networks_have_exactly_the_parameters_of_their_origin() {
         ("resnet18", 11_181_642),
         ("resnet50", 23_528_522),
         ("mobilenet-v2", 2_236_682),
+        // Those of the PyPI package efficientnet-lite-pytorch, whose last layer has 1000 classes.
+        ("efficientnet-lite0", 4_652_008 - 990 * 1281),
+        ("efficientnet-lite1", 5_416_680 - 990 * 1281),
+        ("efficientnet-lite2", 6_092_072 - 990 * 1281),
+        ("efficientnet-lite3", 8_197_096 - 990 * 1281),
+        ("efficientnet-lite4", 13_006_568 - 990 * 1281),
         ("mlp", 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10),
     ] {
         assert_eq!(zoo(name).parameters(), parameters, "{name}");
@@ -46,6 +52,11 @@ fn zoo_networks_have_torchvision_names() {
              features.2.conv.1.0.weight features.2.conv.3.running_mean features.18.1.weight classifier.1.weight",
         ),
         (
+            "efficientnet-lite0",
+            "_conv_stem.weight _bn0.running_mean _blocks.0._depthwise_conv.weight _blocks.0._bn2.bias _blocks.1._expand_conv.weight \
+             _blocks.2._bn0.weight _blocks.15._project_conv.weight _conv_head.weight _bn1.running_var _fc.bias",
+        ),
+        (
             "lenet5",
             "0.weight 0.bias 3.weight 7.weight 9.weight 11.bias",
         ),
@@ -64,4 +75,5 @@ fn zoo_networks_have_torchvision_names() {
         "state_dict without num_batches_tracked"
     );
     assert_eq!(weights(&zoo("mobilenet-v2")).len(), 314 - 52);
+    assert_eq!(weights(&zoo("efficientnet-lite0")).len(), 296 - 49);
 }
