@@ -41,7 +41,8 @@ fn element(chart: &Chart, style: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0} {:.0}\" class=\"chart\" role=\"img\" \
          font-family=\"system-ui, DejaVu Sans, sans-serif\" fill=\"var(--chart-ink)\">{style}{body}",
-        scene.width, scene.height
+        scene.width,
+        scene.height + powers.room()
     )
 }
 
@@ -195,6 +196,11 @@ impl Powers {
             point.error *= self.factor;
         }
         marks
+    }
+
+    /// Height for one more row of the legend: `kuva` reckons with the numbers that it would write, beside which more names have room.
+    fn room(&self) -> f64 {
+        if self.step == 0 { 0.0 } else { 20.0 }
     }
 
     /// Numbers the axis by what the values were.
