@@ -77,8 +77,14 @@ pub fn explainer_of_kernel(cpu: &Cpu, kernel: &Kernel, shape: Shape) -> Result<E
     if kernel.channels != shape.channels {
         return Err(Error::Settings {
             problem: format!(
-                "the kernel `{}` is one for {} channels, and the picture is {shape}",
-                kernel.name, kernel.channels
+                "the kernel `{}` has {} {}, and the picture is {shape}",
+                kernel.name,
+                kernel.channels,
+                if kernel.channels == 1 {
+                    "channel"
+                } else {
+                    "channels"
+                }
             ),
         });
     }

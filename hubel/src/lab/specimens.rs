@@ -36,10 +36,10 @@ pub(super) fn sheet(bench: &Workbench<'_>) -> Result<Picture, Halt> {
     }
     Ok(Picture {
         name: "pictures".into(),
-        caption: format!(
-            "pictures of {shown} of the {} classes",
-            pictures.classes().len()
-        ),
+        caption: match pictures.classes().len() {
+            all if all == shown => format!("pictures of the {all} classes"),
+            all => format!("pictures of {shown} of the {all} classes"),
+        },
         drawing,
         text: None,
     })
