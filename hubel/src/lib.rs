@@ -25,6 +25,13 @@
 //! Build with `--release`. Cargo's own release profile is as fast as that of hubel's binary, but `lto = "off"` makes a network seven times
 //! slower. For development builds, optimise the kernels at least: `[profile.dev.package.hubel-kernels] opt-level = 3`.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(all(feature = "mnist", feature = "backbone")),
+    allow(
+        dead_code,
+        reason = "the experiments and the backbone use some parts alone"
+    )
+)]
 
 pub mod bench;
 pub mod check;

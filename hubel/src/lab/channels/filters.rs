@@ -136,7 +136,7 @@ mod tests {
         for attempt in refused {
             let message = attempt.message.as_deref().expect("it is refused");
             for depth in attempt.channels {
-                let said = [format!("{depth} channels"), format!("×{depth}")];
+                let said = [format!("{depth} channel"), format!("×{depth}")];
                 assert!(said.iter().any(|said| message.contains(said)), "{message}");
             }
         }
