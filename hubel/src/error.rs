@@ -1,6 +1,6 @@
 //! Everything that can go wrong in a way a user can act on.
 use crate::Shape;
-use crate::data::names::listed;
+use crate::listed;
 use crate::one_line::{one_line, shown};
 use std::path::PathBuf;
 

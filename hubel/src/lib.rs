@@ -76,7 +76,7 @@ pub use formats::atomic::{Replacement, replace_file};
 pub use hubel_kernels::{Cpu, InstructionSet};
 pub use model::Model;
 pub use network::Network;
-pub use one_line::{one_line, shown};
+pub use one_line::{listed, one_line, shown};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanSettings};

@@ -26,6 +26,23 @@ pub fn shown(path: &Path) -> String {
     one_line(&path.to_string_lossy()).into_owned()
 }
 
+/// So many names of a list are shown in a sentence; the others are counted.
+const SHOWN: usize = 12;
+
+/// Names for a sentence: `cat, dog, owl`, of many the first twelve and how many more there are.
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    // To count a single name takes as long as to name it.
+    match names.len() > SHOWN + 1 {
+        false => names.join(", "),
+        true => format!(
+            "{} and {} more",
+            names[..SHOWN].join(", "),
+            crate::data::catalogue::thousands(names.len() - SHOWN)
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +55,14 @@ mod tests {
             "a\\nb\\r\\t\\u001b\\u2028.jpg"
         );
         assert_eq!(one_line("a\nb").lines().count(), 1);
+    }
+
+    #[test]
+    fn long_lists_are_cut_short() {
+        let names: Vec<String> = (0..1000).map(|name| name.to_string()).collect();
+        let list = |count: usize| listed(names[..count].iter().map(String::as_str));
+        assert_eq!(list(2), "0, 1");
+        assert!(list(13).ends_with("11, 12"));
+        assert!(list(1000).ends_with("10, 11 and 988 more"));
     }
 }

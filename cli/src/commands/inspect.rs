@@ -1,7 +1,7 @@
 //! `hubel inspect`: the layers of a model or a network, with sizes and costs, or its plan.
 use std::process::ExitCode;
 
-use hubel::{Network, Parameters, Plan, PlanSettings, Shape, bench};
+use hubel::{Network, Parameters, Plan, PlanSettings, Shape, bench, listed, one_line};
 
 use super::{Outcome, named};
 use crate::args::{Inspect, PlanMode};
@@ -32,7 +32,8 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
     } else {
         console::print(&summary.to_string())?;
         if !names.is_empty() {
-            console::print(&format!("classes  {}", hubel::one_line(&names.join(", "))))?;
+            let names = listed(names.iter().map(String::as_str));
+            console::print(&format!("classes  {}", one_line(&names)))?;
         }
     }
     Ok(ExitCode::SUCCESS)

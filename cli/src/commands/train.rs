@@ -9,7 +9,8 @@ use std::time::Instant;
 use hubel::check::IMBALANCE;
 use hubel::data::{BadFile, Balance, Subject};
 use hubel::{
-    Checkpoints, Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer, one_line,
+    Checkpoints, Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer, listed,
+    one_line,
 };
 use serde_json::{Value, json};
 
@@ -212,7 +213,7 @@ fn parts(splits: &Splits) -> String {
         if !untested.is_empty() {
             text += &format!(
                 "\nno image for the test of {}: what is not tested is not known",
-                listed(&untested)
+                listed(untested.iter().map(String::as_str))
             );
         }
     }
@@ -254,7 +255,7 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
     if !unseen.is_empty() {
         text += &format!(
             "\nno image to train on of {}: what is never seen is never recognised",
-            listed(&unseen)
+            listed(unseen.iter().map(String::as_str))
         );
     }
     // Nothing makes up for a class of which there is no image.
@@ -278,19 +279,6 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
         );
     }
     text
-}
-
-/// The first of the names, and how many more there are.
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    match names.len() > SHOWN + 1 {
-        false => names.join(", "),
-        true => format!(
-            "{} and {} more",
-            names[..SHOWN].join(", "),
-            thousands(names.len() - SHOWN)
-        ),
-    }
 }
 
 /// What a run has told of itself.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
-use crate::data::names::listed;
 use crate::data::{BadFiles, Dataset, Splits, ValueRange, cifar, csv, folder, idx, npz, picture};
 use crate::formats::regular;
+use crate::listed;
 use crate::{Error, Result, Shape};
 
 /// What was found at a path.

@@ -1,6 +1,7 @@
 //! Names for classes that data only numbers.
-use crate::data::names::{composed, listed};
+use crate::data::names::composed;
 use crate::data::{Dataset, Splits};
+use crate::listed;
 use crate::{Error, Result};
 
 impl Splits {

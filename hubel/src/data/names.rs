@@ -58,23 +58,6 @@ fn pieces(name: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// So many names of a list are shown in a sentence; the others are counted.
-const SHOWN: usize = 12;
-
-/// Names for a sentence: `cat, dog, owl`, of many the first twelve and how many more there are.
-pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
-    // To count a single name takes as long as to name it.
-    match names.len() > SHOWN + 1 {
-        false => names.join(", "),
-        true => format!(
-            "{} and {} more",
-            names[..SHOWN].join(", "),
-            super::catalogue::thousands(names.len() - SHOWN)
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -133,14 +116,5 @@ mod tests {
     fn one_letter_in_two_spellings_is_one_name() {
         assert_eq!(composed("cafe\u{301}"), "caf\u{e9}");
         assert_eq!(composed("caf\u{e9}"), "caf\u{e9}");
-    }
-
-    #[test]
-    fn long_lists_are_cut_short() {
-        let names: Vec<String> = (0..1000).map(|name| name.to_string()).collect();
-        let list = |count: usize| listed(names[..count].iter().map(String::as_str));
-        assert_eq!(list(2), "0, 1");
-        assert!(list(13).ends_with("11, 12"));
-        assert!(list(1000).ends_with("10, 11 and 988 more"));
     }
 }

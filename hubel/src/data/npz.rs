@@ -13,10 +13,11 @@ use zip::read::ZipReadOptions;
 
 use crate::data::catalogue::{Part, name_of};
 use crate::data::labelled::{self, Labelled};
-use crate::data::names::{composed, listed};
+use crate::data::names::composed;
 use crate::data::value_range::{Numbers, ValueRange};
 use crate::data::{Splits, limit};
 use crate::formats::regular;
+use crate::listed;
 use crate::{Error, Result, Shape};
 use element::Kind;
 use header::Header;

@@ -10,7 +10,7 @@ use crate::data::class_names::known_by;
 use crate::data::conflicts;
 use crate::data::divide::{self, Division};
 use crate::data::folder;
-use crate::data::names::{composed, listed};
+use crate::data::names::composed;
 use crate::data::preparation::Unlike;
 use crate::data::reading::{self, Listen, Read, Survey};
 use crate::data::tiff::levels_note;
@@ -19,6 +19,7 @@ use crate::data::{
     transparency,
 };
 use crate::layers::addressable;
+use crate::listed;
 use crate::{Error, Result, Shape, memory, one_line, shown};
 
 /// How data is read and divided.

@@ -323,7 +323,12 @@ pub(super) fn write(
     };
     let page = Page {
         command: "explain",
-        title: shown(&looked.picture),
+        title: shown(
+            looked
+                .picture
+                .file_name()
+                .map_or(&looked.picture, Path::new),
+        ),
         seen: Picture::new(seen),
         input: model.input().to_string(),
         remarks: remarks(&looked.prediction),

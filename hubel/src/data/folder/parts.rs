@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Contents, contents, file_name};
 use crate::Result;
 use crate::data::catalogue::{Part, problem};
-use crate::data::names::listed;
+use crate::listed;
 
 /// Words beside that of the part in the name of its folder, such as `training_set` or `seg_train`.
 const BESIDE_A_PART: [&str; 21] = [
