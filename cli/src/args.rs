@@ -2,6 +2,7 @@
 mod bench;
 mod data;
 mod explain;
+mod features;
 mod lab;
 mod train;
 mod values;
@@ -15,6 +16,7 @@ use hubel::{Cpu, InstructionSet, Shape};
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
 pub(crate) use explain::{Explain, Method};
+pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
 pub(crate) use train::{OptimizerName, Train};
 use values::{answers, at_least_1, shape};
@@ -31,6 +33,7 @@ Examples:
   hubel train                                   learn to read digits (MNIST is part of the binary)
   hubel predict runs/mnist-cnn photo.jpg        what is in this picture?
   hubel explain runs/mnist-cnn photo.jpg        why does it say so? A page with pictures
+  hubel similar efficientnet-lite0 photos/ cat.jpg   which pictures are most alike?
   hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
   hubel lab flatten                             does it matter which pixels are neighbours? an experiment
@@ -91,6 +94,10 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Show what a network computes for a picture, and why it says what it says
     Explain(Explain),
+    /// Write what a model makes of pictures before it decides, for other programs
+    Embed(Embed),
+    /// Find the pictures that a model takes for most alike
+    Similar(Similar),
     /// Run what is said about convolutional networks as experiments: does it hold here?
     Lab(Lab),
     /// Show the layers of a model or a network: sizes, parameters, multiply-adds
@@ -135,6 +142,7 @@ pub(crate) struct Evaluate {
 #[command(after_help = "\
 Examples:
   hubel predict runs/mnist-cnn photo.jpg
+  hubel predict efficientnet-lite0 photo.jpg    one of ImageNet's thousand classes; no training
   hubel predict runs/mnist-cnn *.png --json
   hubel predict runs/photos-tutorial new/ --out answers.csv
   hubel predict runs/photos-tutorial 'new/**/*.jpg' --out answers.jsonl
@@ -142,7 +150,7 @@ Examples:
 
 Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. Of a folder, all pictures in and below it are meant. Names in a list stand one in a line, or with a NUL behind each; paths in it begin at the current folder. The answers come in the order given. What cannot be read is said at the end, and the exit code is 1 then. Dark ink on light paper is recognised where the model learned light on dark; it is then inverted, and the output says so.")]
 pub(crate) struct Predict {
-    /// A model file, or the folder that `hubel train` wrote
+    /// A model file, the folder that `hubel train` wrote, or `efficientnet-lite0`
     pub(crate) model: PathBuf,
     /// The pictures: files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, @names.txt for one in a file
     #[arg(required = true, value_name = "IMAGE")]
@@ -173,7 +181,7 @@ Examples:
   hubel inspect resnet18 --plan inference --batch 1
   hubel inspect 'conv(8, kernel=5, padding=2)-relu-pool-flatten-fc(classes)' --input 28x28x1
 
-Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, mlp.")]
+Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, efficientnet-lite0 to -lite4, mlp.")]
 pub(crate) struct Inspect {
     /// A model file or its folder, a network by name, or architecture text
     #[arg(value_name = "MODEL|NAME|TEXT")]

@@ -3,12 +3,15 @@ mod bench;
 mod check;
 mod completions;
 mod data;
+mod embed;
 mod evaluate;
 mod explain;
 mod inspect;
 mod lab;
 mod named;
+mod names;
 mod predict;
+mod similar;
 mod train;
 
 use std::ffi::OsStr;
@@ -30,6 +33,8 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
         Command::Predict(arguments) => predict::run(&arguments, console),
         Command::Explain(arguments) => explain::run(&arguments, console),
+        Command::Embed(arguments) => embed::run(&arguments, console),
+        Command::Similar(arguments) => similar::run(&arguments, console),
         Command::Lab(arguments) => lab::run(&arguments, console),
         Command::Inspect(arguments) => inspect::run(&arguments, console),
         Command::Data(Data::Preview(arguments)) => data::preview(&arguments, console),

@@ -45,9 +45,8 @@ pub mod response;
 
 use hubel_kernels::Cpu;
 
-use crate::nearest::nearest;
 use crate::network::{Graph, Node, Role};
-use crate::{Error, Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
+use crate::{Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 pub use kernel::Kernel;
 pub use method::{Method, Question};
 
@@ -241,19 +240,7 @@ impl Explainer {
     /// # Errors
     /// [`Error::Settings`] if there is none; the nearest name is offered.
     pub fn node(&self, name: &str) -> Result<usize> {
-        let names = || self.graph.nodes[1..].iter().map(|node| &*node.name);
-        names()
-            .position(|known| known == name)
-            .map(|place| place + 1)
-            .ok_or_else(|| {
-                let hint = match nearest(name, names()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "`hubel inspect` lists the layers".to_owned(),
-                };
-                Error::Settings {
-                    problem: format!("the network has no layer `{name}`; {hint}"),
-                }
-            })
+        self.graph.node(name)
     }
 }
 

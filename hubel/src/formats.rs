@@ -2,5 +2,6 @@
 pub(crate) mod atomic;
 pub(crate) mod checksum;
 pub(crate) mod layout;
+pub(crate) mod npz;
 pub(crate) mod regular;
 pub(crate) mod safetensors;

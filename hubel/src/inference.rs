@@ -41,6 +41,10 @@ impl<'a> Inference<'a> {
         }
     }
 
+    pub(crate) fn cpu(&self) -> &'a Cpu {
+        self.cpu
+    }
+
     /// Images of a full batch.
     pub(crate) fn batch(&self) -> usize {
         self.batch

@@ -40,6 +40,7 @@ mod drawing;
 mod error;
 mod evaluate;
 pub mod explain;
+pub mod features;
 mod formats;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

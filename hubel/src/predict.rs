@@ -84,41 +84,13 @@ impl Classifier<'_> {
     /// [`Error::NotFinite`](crate::Error::NotFinite) when the model's outputs are no finite numbers; when memory does not suffice.
     pub fn classify(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction, BadFile>>> {
         let (model, cpu, top) = (self.model, self.cpu, self.top);
-        let length = model.input().len();
         let mut answers: Vec<Option<Result<Prediction, BadFile>>> = vec![None; paths.len()];
-        // What happened to each picture before the network looked.
-        let mut changes = vec![Changes::default(); paths.len()];
-        let mut bad_files = Vec::new();
-        self.inference.run(
-            paths.len(),
-            &mut |indices, images| {
-                let prepared = on_each_image(cpu, images, length, |place, image| {
-                    let picture = model.preparation().picture(&paths[indices[place]])?;
-                    image.copy_from_slice(&picture.tensor);
-                    Ok(Changes {
-                        inverted: picture.inverted,
-                        other_ground: picture.other_ground,
-                        greyed: picture.greyed,
-                    })
-                });
-                let mut unfilled = Vec::new();
-                for (place, (&i, prepared)) in indices.iter().zip(prepared).enumerate() {
-                    match prepared {
-                        Ok(of_picture) => changes[i] = of_picture,
-                        Err(error) => {
-                            bad_files.push((i, BadFile::new(&paths[i], error)));
-                            unfilled.push(place);
-                        }
-                    }
-                }
-                Ok(unfilled)
-            },
-            &mut |i, logits| {
+        let Seen { changes, bad_files } =
+            (self.inference).run_on_pictures(model, paths, &mut |i, logits| {
                 check_finite(logits, || shown(&paths[i]))?;
                 answers[i] = Some(Ok(answer(model, cpu, &paths[i], logits, top)));
                 Ok(())
-            },
-        )?;
+            })?;
         for (i, bad) in bad_files {
             answers[i] = Some(Err(bad));
         }
@@ -135,11 +107,60 @@ impl Classifier<'_> {
     }
 }
 
+/// What happened to a picture before the network looked.
 #[derive(Clone, Copy, Default)]
-struct Changes {
+pub(crate) struct Changes {
     inverted: bool,
     other_ground: bool,
     greyed: bool,
+}
+
+/// What came of reading pictures, besides what was computed of them.
+pub(crate) struct Seen {
+    /// Of each picture.
+    changes: Vec<Changes>,
+    /// By their places: those that cannot be used.
+    pub(crate) bad_files: Vec<(usize, BadFile)>,
+}
+
+impl Inference<'_> {
+    /// Computes what comes out for picture files, prepared as `model` wants them; `take` gets it in order for each that can be used.
+    pub(crate) fn run_on_pictures(
+        &mut self,
+        model: &Model,
+        paths: &[PathBuf],
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<Seen> {
+        let (cpu, length) = (self.cpu(), model.input().len());
+        let mut seen = Seen {
+            changes: vec![Changes::default(); paths.len()],
+            bad_files: Vec::new(),
+        };
+        let fill = &mut |indices: &[usize], images: &mut [f32]| {
+            let prepared = on_each_image(cpu, images, length, |place, image| {
+                let picture = model.preparation().picture(&paths[indices[place]])?;
+                image.copy_from_slice(&picture.tensor);
+                Ok(Changes {
+                    inverted: picture.inverted,
+                    other_ground: picture.other_ground,
+                    greyed: picture.greyed,
+                })
+            });
+            let mut unfilled = Vec::new();
+            for (place, (&i, prepared)) in indices.iter().zip(prepared).enumerate() {
+                match prepared {
+                    Ok(changes) => seen.changes[i] = changes,
+                    Err(error) => {
+                        seen.bad_files.push((i, BadFile::new(&paths[i], error)));
+                        unfilled.push(place);
+                    }
+                }
+            }
+            Ok(unfilled)
+        };
+        self.run(paths.len(), fill, take)?;
+        Ok(seen)
+    }
 }
 
 /// The classes by probability.

@@ -181,6 +181,14 @@ pub(super) fn answers(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// A file for features.
+pub(super) fn archive(text: &str) -> Result<PathBuf, String> {
+    match text.to_lowercase().ends_with(".npz") {
+        true => Ok(text.into()),
+        false => Err("a name that ends in .npz (NumPy's arrays) is needed".into()),
+    }
+}
+
 pub(super) fn shape(text: &str) -> Result<Shape, String> {
     let sizes: Vec<usize> = text
         .split(['x', 'X', '×'])

@@ -1,7 +1,5 @@
 //! `hubel predict`: what a model sees in pictures.
 mod answers;
-mod names;
-mod pattern;
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
@@ -11,12 +9,12 @@ use std::process::ExitCode;
 use hubel::Classifier;
 use hubel::data::BadFile;
 
+use super::names::Names;
 use super::{BAD_FILES_SHOWN, Outcome, named};
 use crate::args::Predict;
 use crate::console::{Console, thousands};
 use crate::interruption::Interruption;
 use answers::Answers;
-use names::Names;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {

@@ -3,17 +3,13 @@
 //! Alike are pictures whose numbers before the last linear layer point in the same direction. That layer says which class a direction stands for;
 //! how long the arrow is says how sure the network is, and changes with a picture's contrast. So the distance is 1 − cosine: 0 in the same
 //! direction, 1 at a right angle, 2 in the opposite one.
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 use std::path::PathBuf;
 
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset};
-use crate::evaluate::name_of;
-use crate::inference::{Inference, check_finite};
-use crate::network::{Graph, Operation};
-use crate::{Model, Result, Shape};
+use crate::features::Nearest;
+use crate::{Model, Result};
 
 /// What was found in a data set.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,129 +54,28 @@ pub fn nearest(
     progress: &dyn Fn(usize, usize),
 ) -> Result<Neighbours> {
     model.check(dataset)?;
-    let graph = model.graph()?;
-    let graph = Graph {
-        nodes: graph.nodes[..=compared(&graph)].to_vec(),
-    };
-    let output = graph.output().clone();
-    let direction = |map: &[f32]| direction(output.shape, map);
-    let mut inference = Inference::of_graph(model, cpu, graph);
-    let mut own = Vec::new();
-    inference.run(
-        1,
-        &mut |_, images| {
-            images.copy_from_slice(image);
-            Ok(Vec::new())
-        },
-        &mut |_, map| {
-            check_finite(map, || "the picture".to_owned())?;
-            own = direction(map);
-            Ok(())
-        },
-    )?;
-    let mut bad_files = Vec::new();
-    let mut nearest = BinaryHeap::new();
-    inference.run(
-        dataset.len(),
-        &mut |indices, images| {
-            let bad = dataset.fill(cpu, indices, model.preparation(), images)?;
-            let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
-            bad_files.extend(files);
-            Ok(places)
-        },
-        &mut |index, map| {
-            check_finite(map, || name_of(dataset, index))?;
-            let products = own.iter().zip(direction(map));
-            let cosine: f64 = products.map(|(own, other)| own * other).sum();
-            nearest.push(Candidate {
-                distance: (1.0 - cosine).max(0.0),
-                index,
-            });
-            if nearest.len() > count {
-                nearest.pop();
-            }
-            progress(index + 1, dataset.len());
-            Ok(())
-        },
-    )?;
-    let nearest = nearest.into_sorted_vec().into_iter();
+    let mut features = model.features(cpu, None)?;
+    let own = features.of_image(image)?;
+    let mut nearest = Nearest::new(own, count);
+    let bad_files = features.of_dataset(dataset, &mut |index, other| {
+        nearest.offer(index, other);
+        progress(index + 1, dataset.len());
+        Ok(())
+    })?;
     Ok(Neighbours {
-        nearest: nearest
-            .map(|Candidate { distance, index }| Neighbour {
+        nearest: (nearest.sorted().into_iter())
+            .map(|(index, distance)| Neighbour {
                 index,
                 path: dataset.path(index).map(PathBuf::from),
                 class: dataset.labels()[index],
                 distance,
             })
             .collect(),
-        layer: output.name,
-        dimensions: own.len(),
+        layer: features.layer().to_owned(),
+        dimensions: features.dimensions(),
         count: dataset.len() - bad_files.len(),
         bad_files,
     })
-}
-
-/// A picture among the nearest so far; the farthest is the largest.
-#[derive(PartialEq)]
-struct Candidate {
-    distance: f64,
-    index: usize,
-}
-
-impl Eq for Candidate {}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_distance = self.distance.total_cmp(&other.distance);
-        by_distance.then(self.index.cmp(&other.index))
-    }
-}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The node whose output is compared: the last one before the last linear layer (in a network without one, before the last convolution) that
-/// all that follows depends on alone.
-fn compared(graph: &Graph) -> usize {
-    let last = |is_kind: fn(&Operation) -> bool| {
-        (graph.nodes.iter()).rposition(|node| is_kind(&node.operation))
-    };
-    let head = last(|operation| matches!(operation, Operation::Linear { .. }))
-        .or_else(|| last(|operation| matches!(operation, Operation::Conv(_))))
-        .unwrap_or(graph.nodes.len() - 1);
-    // The lowest node that any node above reads, as far down as `head`.
-    let mut lowest = usize::MAX;
-    for above in (head..graph.nodes.len()).rev() {
-        let inputs = graph.nodes[above].inputs.iter().copied();
-        lowest = inputs.fold(lowest, usize::min);
-    }
-    let mut node = head;
-    while node > 0 {
-        node -= 1;
-        if lowest >= node {
-            return node;
-        }
-        lowest = (graph.nodes[node].inputs.iter().copied()).fold(lowest, usize::min);
-    }
-    0
-}
-
-/// The mean over the pixels of a map, brought to length 1; zeros where all are 0.
-fn direction(shape: Shape, map: &[f32]) -> Vec<f64> {
-    let mut sums = vec![0.0; shape.channels];
-    for pixel in map.chunks_exact(shape.channels) {
-        for (sum, value) in sums.iter_mut().zip(pixel) {
-            *sum += f64::from(*value);
-        }
-    }
-    let length = sums.iter().map(|sum| sum * sum).sum::<f64>().sqrt();
-    if length > 0.0 {
-        sums.iter_mut().for_each(|sum| *sum /= length);
-    }
-    sums
 }
 
 /// A picture of the data set as the network sees it, `[h, w, c]` of bytes; `None` where it can no longer be read and bad files are left out.
@@ -211,9 +106,9 @@ pub fn picture(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Network;
     use crate::explain::Explainer;
     use crate::explain::tests::{CLASSES, NETWORKS, SHAPE, image, model};
+    use crate::features::distance;
 
     fn dataset(count: usize) -> Dataset {
         let bytes = (0..count * SHAPE.len()).map(|i| (i * i * 31 % 251) as u8);
@@ -229,18 +124,24 @@ mod tests {
         for text in NETWORKS {
             let model = model(text);
             let mut explainer = Explainer::new(&cpu, &model, 1).unwrap();
-            let node = compared(&model.graph().unwrap());
-            let shape = explainer.nodes()[node].shape;
+            let layer = model.features(&cpu, None).unwrap().layer().to_owned();
+            let node = (explainer.nodes().iter())
+                .position(|node| node.name == layer)
+                .unwrap();
+            let channels = explainer.nodes()[node].shape.channels;
             let mut of = |image: &[f32]| {
                 explainer.look(image);
-                direction(shape, explainer.map(node))
+                let mut sums = vec![0.0; channels];
+                for (place, value) in explainer.map(node).iter().enumerate() {
+                    sums[place % channels] += value;
+                }
+                sums
             };
             let first = of(&own);
             let mut tensor = vec![0.0; SHAPE.len()];
             let distances = (0..dataset.len()).map(|index| {
                 (dataset.fill(&cpu, &[index], model.preparation(), &mut tensor)).unwrap();
-                let products = of(&tensor).into_iter().zip(&first);
-                1.0 - products.map(|(one, other)| one * other).sum::<f64>()
+                distance(&of(&tensor), &first)
             });
             let mut expected: Vec<(usize, f64)> = distances.enumerate().collect();
             expected.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -268,23 +169,5 @@ mod tests {
         assert!(found.nearest[0].distance < 1e-6);
         let seen = picture(&cpu, &model, &dataset, 4).unwrap().unwrap();
         assert_eq!(seen, *dataset.bytes(4).unwrap().unwrap());
-    }
-
-    #[test]
-    fn pictures_are_compared_before_the_last_linear_layer() {
-        let layer = |text: &str| {
-            let graph = Network::parse(text).unwrap().graph(SHAPE, CLASSES).unwrap();
-            graph.nodes[compared(&graph)].name.clone()
-        };
-        assert_eq!(layer("conv(4)-relu-flatten-fc(5)-relu-fc(classes)"), "4");
-        assert_eq!(layer("conv(4)-a:relu-conv(4, kernel=1)-globalavgpool"), "a");
-        assert_eq!(layer("flatten-fc(classes)"), "0");
-        // What follows depends on both branches, so on what stands before them.
-        assert_eq!(layer("conv(4)-a:flatten-concat[fc(2) | fc(2)]"), "a");
-        assert_eq!(layer("concat[flatten-fc(2) | flatten-fc(2)]"), "");
-        assert_eq!(
-            layer("flatten-fc(8)-residual[fc(8)-relu]-c:relu-fc(classes)-sigmoid"),
-            "c"
-        );
     }
 }

@@ -1,8 +1,7 @@
 //! The flat form of a network for one input: nodes in the order of their evaluation, with shapes, names and tensors.
-use crate::{
-    Shape,
-    layers::{Activation, PaddingMode, activation},
-};
+use crate::layers::{Activation, PaddingMode, activation};
+use crate::nearest::nearest;
+use crate::{Error, Result, Shape};
 
 /// A network laid out for one input shape: every node's inputs stand before it.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,6 +164,26 @@ pub enum Initial {
 }
 
 impl Graph {
+    /// The place of the layer of this name.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if there is none; the nearest name is offered.
+    pub fn node(&self, name: &str) -> Result<usize> {
+        let names = || self.nodes[1..].iter().map(|node| &*node.name);
+        names()
+            .position(|known| known == name)
+            .map(|place| place + 1)
+            .ok_or_else(|| {
+                let hint = match nearest(name, names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`hubel inspect` lists the layers".to_owned(),
+                };
+                Error::Settings {
+                    problem: format!("the network has no layer `{name}`; {hint}"),
+                }
+            })
+    }
+
     /// The last node, the one that gives the logits.
     pub fn output(&self) -> &Node {
         self.nodes.last().expect("a graph holds at least the image")

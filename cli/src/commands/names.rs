@@ -1,4 +1,6 @@
 //! Which pictures are meant: files, folders, patterns, and lists of names.
+mod pattern;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -6,10 +8,9 @@ use std::vec;
 
 use hubel::{Error, data, shown};
 
-use super::pattern;
 use crate::console::Console;
 
-/// The pictures to classify, in the order given.
+/// The pictures that a command is to look at, in the order given.
 pub(super) struct Names<'a> {
     sources: vec::IntoIter<Source>,
     /// What is left of the source before them.

@@ -1,0 +1,62 @@
+//! `hubel similar`: the pictures that a model takes for most alike.
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use hubel::features::Nearest;
+use hubel::shown;
+use serde_json::json;
+
+use super::embed::of_each;
+use super::names::Names;
+use super::{Outcome, named, report_bad_files};
+use crate::args::Similar;
+use crate::console::{self, Console, thousands};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
+    let model = named::load(&arguments.model, console)?;
+    let cpu = arguments.processor.cpu();
+    let mut features = model.features(&cpu, arguments.layer.as_deref())?;
+    let picture = model.preparation().picture(&arguments.image)?;
+    let mut nearest = Nearest::new(features.of_image(&picture.tensor)?, arguments.count);
+    let names = Names::new(std::slice::from_ref(&arguments.among), console)?;
+    // The picture is most alike itself.
+    let own = arguments.image.canonicalize().ok();
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let bad_files = of_each(&mut features, names, console, &mut |path, row| {
+        if own.is_none() || path.canonicalize().ok() != own {
+            nearest.offer(paths.len(), &row);
+            paths.push(path);
+        }
+    })?;
+    report_bad_files(&bad_files, console);
+    let similar: Vec<(&PathBuf, f64)> = (nearest.sorted().into_iter())
+        .map(|(place, distance)| (&paths[place], distance))
+        .collect();
+    if arguments.json {
+        let similar = similar.iter().map(
+            |(path, distance)| json!({"path": path.display().to_string(), "distance": distance}),
+        );
+        let answer = json!({
+            "similar": similar.collect::<Vec<_>>(),
+            "layer": features.layer(),
+            "compared": paths.len(),
+            "bad_files": bad_files,
+        });
+        console::print(&answer.to_string())?;
+    } else {
+        for (path, distance) in &similar {
+            console::print(&format!("{distance:.4}  {}", shown(path)))?;
+        }
+        console.remark(&format!(
+            "of {} pictures, by the {} numbers of layer {}; 0 is the same direction, 1 a right angle",
+            thousands(paths.len()),
+            thousands(features.dimensions()),
+            features.layer()
+        ));
+    }
+    Ok(match bad_files.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}

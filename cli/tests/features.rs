@@ -1,0 +1,96 @@
+//! `hubel embed`, `hubel similar`: the numbers of pictures before the last layer, and which are nearest.
+mod binary;
+
+use std::fs;
+
+use binary::{hubel, json};
+use hubel::{Model, Network, Preparation, Shape};
+use predicates::prelude::*;
+use predicates::str::contains;
+use tempfile::TempDir;
+
+/// A folder with a model, and pictures of stripes: the more their numbers differ, the less alike they are.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let preparation = Preparation {
+        shape: Shape::new(8, 8, 1),
+        resize: Default::default(),
+        mean: vec![0.5],
+        std: vec![0.25],
+        transparent: None,
+        ground: None,
+        range: None,
+    };
+    let network = Network::parse("flatten-fc(classes)").expect("a network");
+    let classes = vec!["cat".to_string(), "dog".to_string()];
+    Model::untrained(network, classes, preparation, 1)
+        .and_then(|model| model.save(&folder.path().join("model.safetensors")))
+        .expect("a model");
+    fs::create_dir(folder.path().join("new")).expect("a folder");
+    for number in 0..6u32 {
+        let picture = image::GrayImage::from_fn(8, 8, |x, y| {
+            image::Luma([if x * 8 + y < 20 + 6 * number { 200 } else { 30 }])
+        });
+        let path = folder.path().join(format!("new/{number}.png"));
+        picture.save(path).expect("a picture");
+    }
+    folder
+}
+
+#[test]
+fn the_most_alike_pictures_come_first_without_the_picture_itself() {
+    let folder = folder();
+    fs::write(folder.path().join("new/broken.png"), "no picture").expect("a file");
+    let similar = || {
+        let mut command = hubel();
+        let arguments = ["similar", "model.safetensors", "new", "new/2.png"];
+        command.current_dir(&folder).args(arguments);
+        command
+    };
+    let output = similar().args(["--count", "3", "--json"]).output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "one cannot be read");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(answer["compared"], 5);
+    assert_eq!(answer["bad_files"].as_array().expect("a list").len(), 1);
+    let similar_ones = answer["similar"].as_array().expect("a list");
+    let names: Vec<&str> = (similar_ones.iter())
+        .map(|one| one["path"].as_str().expect("a path"))
+        .collect();
+    assert_eq!(names.len(), 3);
+    assert!(names[..2].contains(&"new/1.png") && names[..2].contains(&"new/3.png"));
+    fs::remove_file(folder.path().join("new/broken.png")).expect("it is there");
+    similar()
+        .assert()
+        .success()
+        .stdout(contains("new/5.png").and(contains("new/2.png").not()));
+    similar()
+        .args(["--layer", "flaten"])
+        .assert()
+        .code(1)
+        .stderr(contains("the network has no layer `flaten`"));
+}
+
+#[test]
+fn features_are_written_for_numpy() {
+    let folder = folder();
+    let embed = |out: &str| {
+        let mut command = hubel();
+        let arguments = ["embed", "model.safetensors", "new", "--out", out];
+        command.current_dir(&folder).args(arguments);
+        command
+    };
+    let answer = json(embed("features.npz").arg("--json"));
+    assert_eq!(
+        (&answer["count"], &answer["dimensions"]),
+        (&6.into(), &64.into())
+    );
+    let file = fs::read(folder.path().join("features.npz")).expect("it is there");
+    let text = String::from_utf8_lossy(&file);
+    assert!(text.contains("'descr': '<f4', 'fortran_order': False, 'shape': (6, 64)"));
+    assert!(text.contains("'descr': '<U9', 'fortran_order': False, 'shape': (6,)"));
+    embed("features.csv")
+        .assert()
+        .code(2)
+        .stderr(contains(".npz"));
+}

@@ -1,0 +1,305 @@
+//! What a network makes of pictures before it decides: numbers by which pictures are compared, searched, or classified anew.
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::path::{Path, PathBuf};
+
+use hubel_kernels::Cpu;
+
+use crate::data::{BadFile, Dataset};
+use crate::evaluate::name_of;
+use crate::formats::npz;
+use crate::inference::{Inference, check_finite};
+use crate::network::{Graph, Operation};
+use crate::{Model, Result, Shape, shown};
+
+/// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch. The features of a picture are the output of that
+/// layer; of a map of several pixels the mean over them, by channel.
+pub struct Features<'a> {
+    model: &'a Model,
+    cpu: &'a Cpu,
+    inference: Inference<'a>,
+    layer: String,
+    shape: Shape,
+}
+
+impl Model {
+    /// What computes features at the layer of this name; without one before the last linear layer (in a network without one, before the last
+    /// convolution), at the last output that all that follows depends on alone.
+    ///
+    /// # Errors
+    /// [`Error::Settings`](crate::Error::Settings) where the network has no such layer; the nearest name is offered.
+    pub fn features<'a>(&'a self, cpu: &'a Cpu, layer: Option<&str>) -> Result<Features<'a>> {
+        let graph = self.graph()?;
+        let node = match layer {
+            Some(name) => graph.node(name)?,
+            None => before_the_head(&graph),
+        };
+        let graph = Graph {
+            nodes: graph.nodes[..=node].to_vec(),
+        };
+        let output = graph.output();
+        Ok(Features {
+            layer: output.name.clone(),
+            shape: output.shape,
+            model: self,
+            cpu,
+            inference: Inference::of_graph(self, cpu, graph),
+        })
+    }
+}
+
+impl Features<'_> {
+    /// The layer's name; empty for the picture itself.
+    pub fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    /// The numbers of a picture.
+    pub fn dimensions(&self) -> usize {
+        self.shape.channels
+    }
+
+    /// How many pictures are computed at a time: the best length of a chunk.
+    pub fn batch(&self) -> usize {
+        self.inference.batch()
+    }
+
+    /// The features of a prepared picture, `[h, w, c]`.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`](crate::Error::NotFinite); where memory does not suffice.
+    pub fn of_image(&mut self, image: &[f32]) -> Result<Vec<f32>> {
+        let mut features = Vec::new();
+        let shape = self.shape;
+        self.inference.run(
+            1,
+            &mut |_, images| {
+                images.copy_from_slice(image);
+                Ok(Vec::new())
+            },
+            &mut |_, map| {
+                check_finite(map, || "the picture".to_owned())?;
+                features = means(shape, map);
+                Ok(())
+            },
+        )?;
+        Ok(features)
+    }
+
+    /// The features of picture files, in the order of `paths`: the numbers, or why a picture cannot be used.
+    ///
+    /// # Errors
+    /// As of [`Features::of_image`].
+    pub fn of_pictures(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Vec<f32>, BadFile>>> {
+        let shape = self.shape;
+        let mut features = vec![Ok(Vec::new()); paths.len()];
+        let seen = self
+            .inference
+            .run_on_pictures(self.model, paths, &mut |i, map| {
+                check_finite(map, || shown(&paths[i]))?;
+                features[i] = Ok(means(shape, map));
+                Ok(())
+            })?;
+        for (i, bad) in seen.bad_files {
+            features[i] = Err(bad);
+        }
+        Ok(features)
+    }
+
+    /// Computes the features of all samples of a data set, batch by batch; `take` gets them in order. Pictures that can no longer be read, and may be
+    /// left out, are returned.
+    ///
+    /// # Errors
+    /// As of [`Features::of_image`]; where a picture can no longer be read; those of `take`.
+    pub fn of_dataset(
+        &mut self,
+        dataset: &Dataset,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<Vec<BadFile>> {
+        let (cpu, preparation, shape) = (self.cpu, self.model.preparation(), self.shape);
+        let mut bad_files = Vec::new();
+        self.inference.run(
+            dataset.len(),
+            &mut |indices, images| {
+                let bad = dataset.fill(cpu, indices, preparation, images)?;
+                let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
+                bad_files.extend(files);
+                Ok(places)
+            },
+            &mut |index, map| {
+                check_finite(map, || name_of(dataset, index))?;
+                take(index, &means(shape, map))
+            },
+        )?;
+        Ok(bad_files)
+    }
+}
+
+/// Of many pictures those whose features are nearest to one's, by [`distance`]. No more are remembered than are wanted.
+pub struct Nearest {
+    own: Vec<f32>,
+    count: usize,
+    found: BinaryHeap<Candidate>,
+}
+
+impl Nearest {
+    /// The `count` nearest to features.
+    pub fn new(own: Vec<f32>, count: usize) -> Self {
+        Self {
+            own,
+            count,
+            found: BinaryHeap::new(),
+        }
+    }
+
+    /// Looks at the picture of a number.
+    ///
+    /// # Panics
+    /// If its features are those of another layer.
+    pub fn offer(&mut self, index: usize, features: &[f32]) {
+        self.found.push(Candidate {
+            distance: distance(&self.own, features),
+            index,
+        });
+        if self.found.len() > self.count {
+            self.found.pop();
+        }
+    }
+
+    /// Numbers and distances of the nearest, the nearest first; of equally near ones the one of the lowest number.
+    pub fn sorted(self) -> Vec<(usize, f64)> {
+        let sorted = self.found.into_sorted_vec().into_iter();
+        sorted
+            .map(|candidate| (candidate.index, candidate.distance))
+            .collect()
+    }
+}
+
+/// A picture among the nearest so far; the farthest is the largest.
+#[derive(PartialEq)]
+struct Candidate {
+    distance: f64,
+    index: usize,
+}
+
+impl Eq for Candidate {}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_distance = self.distance.total_cmp(&other.distance);
+        by_distance.then(self.index.cmp(&other.index))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Writes features of pictures as NumPy's `.npz`: `features`, `[pictures, dimensions]`, and `paths`.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io)
+///
+/// # Panics
+/// If there are more or fewer paths than features.
+pub fn save(path: &Path, pictures: &[PathBuf], features: &[Vec<f32>]) -> Result<()> {
+    assert_eq!(pictures.len(), features.len(), "features of each picture");
+    let names = pictures
+        .iter()
+        .map(|path| path.to_string_lossy().into_owned());
+    let names: Vec<String> = names.collect();
+    let arrays = [
+        ("features", npz::Array::Rows(features)),
+        ("paths", npz::Array::Texts(&names)),
+    ];
+    npz::write(path, &arrays)
+}
+
+/// 1 − the cosine of the angle between the features of two pictures: 0 in the same direction, 1 at a right angle (and where all numbers of one are
+/// 0), 2 in the opposite one.
+///
+/// # Panics
+/// If there are more of one than of the other.
+pub fn distance(one: &[f32], other: &[f32]) -> f64 {
+    assert_eq!(one.len(), other.len(), "features of another layer");
+    let product = |a: &[f32], b: &[f32]| -> f64 {
+        let pairs = a.iter().zip(b);
+        pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    let lengths = (product(one, one) * product(other, other)).sqrt();
+    match lengths > 0.0 {
+        true => (1.0 - product(one, other) / lengths).max(0.0),
+        false => 1.0,
+    }
+}
+
+/// The mean over the pixels of a map.
+fn means(shape: Shape, map: &[f32]) -> Vec<f32> {
+    let mut sums = vec![0.0; shape.channels];
+    for pixel in map.chunks_exact(shape.channels) {
+        for (sum, value) in sums.iter_mut().zip(pixel) {
+            *sum += f64::from(*value);
+        }
+    }
+    let pixels = (shape.height * shape.width) as f64;
+    sums.into_iter().map(|sum| (sum / pixels) as f32).collect()
+}
+
+/// The last node before the last linear layer (in a network without one, before the last convolution) that
+/// all that follows depends on alone.
+fn before_the_head(graph: &Graph) -> usize {
+    let last = |is_kind: fn(&Operation) -> bool| {
+        (graph.nodes.iter()).rposition(|node| is_kind(&node.operation))
+    };
+    let head = last(|operation| matches!(operation, Operation::Linear { .. }))
+        .or_else(|| last(|operation| matches!(operation, Operation::Conv(_))))
+        .unwrap_or(graph.nodes.len() - 1);
+    // The lowest node that any node above reads, as far down as `head`.
+    let mut lowest = usize::MAX;
+    for above in (head..graph.nodes.len()).rev() {
+        let inputs = graph.nodes[above].inputs.iter().copied();
+        lowest = inputs.fold(lowest, usize::min);
+    }
+    let mut node = head;
+    while node > 0 {
+        node -= 1;
+        if lowest >= node {
+            return node;
+        }
+        lowest = (graph.nodes[node].inputs.iter().copied()).fold(lowest, usize::min);
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Network;
+
+    const SHAPE: Shape = Shape {
+        height: 7,
+        width: 6,
+        channels: 3,
+    };
+    const CLASSES: usize = 4;
+
+    #[test]
+    fn pictures_are_compared_before_the_last_linear_layer() {
+        let layer = |text: &str| {
+            let graph = Network::parse(text).unwrap().graph(SHAPE, CLASSES).unwrap();
+            graph.nodes[before_the_head(&graph)].name.clone()
+        };
+        assert_eq!(layer("conv(4)-relu-flatten-fc(5)-relu-fc(classes)"), "4");
+        assert_eq!(layer("conv(4)-a:relu-conv(4, kernel=1)-globalavgpool"), "a");
+        assert_eq!(layer("flatten-fc(classes)"), "0");
+        // What follows depends on both branches, so on what stands before them.
+        assert_eq!(layer("conv(4)-a:flatten-concat[fc(2) | fc(2)]"), "a");
+        assert_eq!(layer("concat[flatten-fc(2) | flatten-fc(2)]"), "");
+        assert_eq!(
+            layer("flatten-fc(8)-residual[fc(8)-relu]-c:relu-fc(classes)-sigmoid"),
+            "c"
+        );
+    }
+}
