@@ -1,5 +1,6 @@
 //! `hubel explain`: the page and its pictures, where filters fire, arithmetic, and what is said when something is wrong.
 mod binary;
+mod models;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use binary::{hubel, json};
-use hubel::{Model, Network, Preparation, Shape};
+use hubel::Shape;
 use image::codecs::jpeg::JpegEncoder;
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -20,20 +21,7 @@ const NETWORK: &str =
 /// A folder with the model `model.safetensors` of two classes and the picture `lines.png`.
 fn folder(network: &str, channels: usize) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let preparation = Preparation {
-        shape: Shape::new(12, 12, channels),
-        resize: Default::default(),
-        mean: vec![0.5; channels],
-        std: vec![0.25; channels],
-        transparent: None,
-        ground: None,
-        range: None,
-    };
-    let network = Network::parse(network).expect("a network");
-    let classes = vec!["cat".to_string(), "dog".to_string()];
-    Model::untrained(network, classes, preparation, 1)
-        .and_then(|model| model.save(&folder.path().join("model.safetensors")))
-        .expect("a model");
+    models::of_cats_and_dogs(folder.path(), network, Shape::new(12, 12, channels));
     lines()
         .save(folder.path().join("lines.png"))
         .expect("a picture");

@@ -1,32 +1,23 @@
 //! `hubel explain --check --data`: whether maps can be trusted, and the training pictures most alike.
 mod binary;
+mod models;
 
 use std::fs;
 
 use assert_cmd::Command;
 use binary::{hubel, json};
-use hubel::{Model, Network, Preparation, Shape};
+use hubel::Shape;
 use predicates::str::contains;
 use tempfile::TempDir;
 
 /// A folder with `model.safetensors`, and in `pictures` six pictures of each of two classes.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let preparation = Preparation {
-        shape: Shape::new(12, 12, 1),
-        resize: Default::default(),
-        mean: vec![0.5],
-        std: vec![0.25],
-        transparent: None,
-        ground: None,
-        range: None,
-    };
-    let network = "conv(4, padding=1)-relu-pool-conv(6)-relu-flatten-fc(classes)";
-    let network = Network::parse(network).expect("a network");
-    let classes = vec!["cat".to_string(), "dog".to_string()];
-    Model::untrained(network, classes, preparation, 1)
-        .and_then(|model| model.save(&folder.path().join("model.safetensors")))
-        .expect("a model");
+    models::of_cats_and_dogs(
+        folder.path(),
+        "conv(4, padding=1)-relu-pool-conv(6)-relu-flatten-fc(classes)",
+        Shape::new(12, 12, 1),
+    );
     for (class, factor) in [("cat", 29), ("dog", 43)] {
         let place = folder.path().join("pictures").join(class);
         fs::create_dir_all(&place).expect("a folder");

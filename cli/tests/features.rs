@@ -1,10 +1,11 @@
 //! `hubel embed`, `hubel similar`: the numbers of pictures before the last layer, and which are nearest.
 mod binary;
+mod models;
 
 use std::fs;
 
 use binary::{hubel, json};
-use hubel::{Model, Network, Preparation, Shape};
+use hubel::Shape;
 use predicates::prelude::*;
 use predicates::str::contains;
 use tempfile::TempDir;
@@ -12,20 +13,7 @@ use tempfile::TempDir;
 /// A folder with a model, and pictures of stripes: the more their numbers differ, the less alike they are.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let preparation = Preparation {
-        shape: Shape::new(8, 8, 1),
-        resize: Default::default(),
-        mean: vec![0.5],
-        std: vec![0.25],
-        transparent: None,
-        ground: None,
-        range: None,
-    };
-    let network = Network::parse("flatten-fc(classes)").expect("a network");
-    let classes = vec!["cat".to_string(), "dog".to_string()];
-    Model::untrained(network, classes, preparation, 1)
-        .and_then(|model| model.save(&folder.path().join("model.safetensors")))
-        .expect("a model");
+    models::of_cats_and_dogs(folder.path(), "flatten-fc(classes)", Shape::new(8, 8, 1));
     fs::create_dir(folder.path().join("new")).expect("a folder");
     for number in 0..6u32 {
         let picture = image::GrayImage::from_fn(8, 8, |x, y| {

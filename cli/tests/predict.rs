@@ -1,11 +1,12 @@
 //! `hubel predict` on many pictures, and names that are unusual.
 mod binary;
+mod models;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use binary::{hubel, json};
-use hubel::{Model, Network, Preparation, Shape};
+use hubel::Shape;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
@@ -14,20 +15,7 @@ use tempfile::TempDir;
 /// A folder with a model of grey pictures, and pictures of two classes in `new`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let preparation = Preparation {
-        shape: Shape::new(8, 8, 1),
-        resize: Default::default(),
-        mean: vec![0.5],
-        std: vec![0.25],
-        transparent: None,
-        ground: None,
-        range: None,
-    };
-    let network = Network::parse("flatten-fc(classes)").expect("a network");
-    let classes = vec!["cat".to_string(), "dog".to_string()];
-    Model::untrained(network, classes, preparation, 1)
-        .and_then(|model| model.save(&folder.path().join("model.safetensors")))
-        .expect("a model");
+    models::of_cats_and_dogs(folder.path(), "flatten-fc(classes)", Shape::new(8, 8, 1));
     pictures(&folder.path().join("new"), 12);
     folder
 }
