@@ -158,7 +158,7 @@ impl Explainer {
     /// Takes the memory to look at `batch` pictures at a time.
     ///
     /// # Errors
-    /// [`Error::Memory`] where that is more than the machine has.
+    /// [`Error::Memory`](crate::Error::Memory) where that is more than the machine has.
     pub fn new(cpu: &Cpu, model: &Model, batch: usize) -> Result<Self> {
         let settings = PlanSettings {
             precise: model.precise,
@@ -238,7 +238,7 @@ impl Explainer {
     /// The node of the layer of this name.
     ///
     /// # Errors
-    /// [`Error::Settings`] if there is none; the nearest name is offered.
+    /// [`Error::Settings`](crate::Error::Settings) if there is none; the nearest name is offered.
     pub fn node(&self, name: &str) -> Result<usize> {
         self.graph.node(name)
     }
