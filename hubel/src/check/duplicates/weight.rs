@@ -41,7 +41,7 @@ impl Judged {
             (0, 0) => Weight {
                 pictures: group.len(),
                 judged: self.all,
-                of: "a",
+                of: "an",
             },
             (0, _) => self.weight(group, Part::Validation),
             _ => self.weight(group, Part::Test),
