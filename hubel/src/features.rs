@@ -15,8 +15,6 @@ use crate::{Model, Result, Shape, shown};
 /// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch. The features of a picture are the output of that
 /// layer; of a map of several pixels the mean over them, by channel.
 pub struct Features<'a> {
-    model: &'a Model,
-    cpu: &'a Cpu,
     inference: Inference<'a>,
     layer: String,
     shape: Shape,
@@ -41,8 +39,6 @@ impl Model {
         Ok(Features {
             layer: output.name.clone(),
             shape: output.shape,
-            model: self,
-            cpu,
             inference: Inference::of_graph(self, cpu, graph),
         })
     }
@@ -93,13 +89,11 @@ impl Features<'_> {
     pub fn of_pictures(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Vec<f32>, BadFile>>> {
         let shape = self.shape;
         let mut features = vec![Ok(Vec::new()); paths.len()];
-        let seen = self
-            .inference
-            .run_on_pictures(self.model, paths, &mut |i, map| {
-                check_finite(map, || shown(&paths[i]))?;
-                features[i] = Ok(means(shape, map));
-                Ok(())
-            })?;
+        let seen = self.inference.run_on_pictures(paths, &mut |i, map| {
+            check_finite(map, || shown(&paths[i]))?;
+            features[i] = Ok(means(shape, map));
+            Ok(())
+        })?;
         for (i, bad) in seen.bad_files {
             features[i] = Err(bad);
         }
@@ -116,12 +110,13 @@ impl Features<'_> {
         dataset: &Dataset,
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<Vec<BadFile>> {
-        let (cpu, preparation, shape) = (self.cpu, self.model.preparation(), self.shape);
+        let (cpu, model) = (self.inference.cpu(), self.inference.model());
+        let shape = self.shape;
         let mut bad_files = Vec::new();
         self.inference.run(
             dataset.len(),
             &mut |indices, images| {
-                let bad = dataset.fill(cpu, indices, preparation, images)?;
+                let bad = dataset.fill(cpu, indices, model.preparation(), images)?;
                 let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
                 bad_files.extend(files);
                 Ok(places)

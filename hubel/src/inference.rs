@@ -41,6 +41,10 @@ impl<'a> Inference<'a> {
         }
     }
 
+    pub(crate) fn model(&self) -> &'a Model {
+        self.model
+    }
+
     pub(crate) fn cpu(&self) -> &'a Cpu {
         self.cpu
     }

@@ -29,8 +29,6 @@ pub struct Prediction {
 
 /// Classifies pictures with one plan, which is kept from call to call: for more pictures than fit into one list.
 pub struct Classifier<'a> {
-    model: &'a Model,
-    cpu: &'a Cpu,
     inference: Inference<'a>,
     top: usize,
 }
@@ -42,8 +40,6 @@ impl Model {
     /// When the model is damaged.
     pub fn classifier<'a>(&'a self, cpu: &'a Cpu, top: usize) -> Result<Classifier<'a>> {
         Ok(Classifier {
-            model: self,
-            cpu,
             inference: Inference::new(self, cpu)?,
             top: top.max(1),
         })
@@ -83,10 +79,10 @@ impl Classifier<'_> {
     /// # Errors
     /// [`Error::NotFinite`](crate::Error::NotFinite) when the model's outputs are no finite numbers; when memory does not suffice.
     pub fn classify(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction, BadFile>>> {
-        let (model, cpu, top) = (self.model, self.cpu, self.top);
+        let (model, cpu, top) = (self.inference.model(), self.inference.cpu(), self.top);
         let mut answers: Vec<Option<Result<Prediction, BadFile>>> = vec![None; paths.len()];
         let Seen { changes, bad_files } =
-            (self.inference).run_on_pictures(model, paths, &mut |i, logits| {
+            (self.inference).run_on_pictures(paths, &mut |i, logits| {
                 check_finite(logits, || shown(&paths[i]))?;
                 answers[i] = Some(Ok(answer(model, cpu, &paths[i], logits, top)));
                 Ok(())
@@ -124,14 +120,14 @@ pub(crate) struct Seen {
 }
 
 impl Inference<'_> {
-    /// Computes what comes out for picture files, prepared as `model` wants them; `take` gets it in order for each that can be used.
+    /// Computes what comes out for picture files, prepared as the model wants them; `take` gets it in order for each that can be used.
     pub(crate) fn run_on_pictures(
         &mut self,
-        model: &Model,
         paths: &[PathBuf],
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<Seen> {
-        let (cpu, length) = (self.cpu(), model.input().len());
+        let (cpu, model) = (self.cpu(), self.model());
+        let length = model.input().len();
         let mut seen = Seen {
             changes: vec![Changes::default(); paths.len()],
             bad_files: Vec::new(),
