@@ -251,21 +251,10 @@ fn before_the_head(graph: &Graph) -> usize {
     let head = last(|operation| matches!(operation, Operation::Linear { .. }))
         .or_else(|| last(|operation| matches!(operation, Operation::Conv(_))))
         .unwrap_or(graph.nodes.len() - 1);
-    // The lowest node that any node above reads, as far down as `head`.
-    let mut lowest = usize::MAX;
-    for above in (head..graph.nodes.len()).rev() {
-        let inputs = graph.nodes[above].inputs.iter().copied();
-        lowest = inputs.fold(lowest, usize::min);
-    }
-    let mut node = head;
-    while node > 0 {
-        node -= 1;
-        if lowest >= node {
-            return node;
-        }
-        lowest = (graph.nodes[node].inputs.iter().copied()).fold(lowest, usize::min);
-    }
-    0
+    (0..head)
+        .rev()
+        .find(|&node| graph.is_passage(node))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -86,5 +86,7 @@ pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
 pub use schedule::Schedule;
 pub use shape::Shape;
-pub use train::{Checkpoints, Event, Position, RunFolder, TrainSettings, Trainer};
+pub use train::{
+    Advice, Checkpoints, Event, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer,
+};
 pub use workspace::Workspace;

@@ -28,10 +28,8 @@ fn infer(text: &str, fuse: bool, threads: usize) -> Result<(Vec<f32>, usize)> {
         *value += 0.1 + 0.1 * (i as f32 * 0.37).sin();
     }
     let settings = PlanSettings {
-        mode: Mode::Inference,
-        batch: 3,
-        precise: false,
         fuse,
+        ..PlanSettings::inference(3)
     };
     let cpu = Cpu::best(threads);
     let plan = Plan::compile(&graph, &parameters, &cpu, settings)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
-use hubel::{Optimizer, Schedule, TrainSettings};
+use hubel::{Dataset, Model, Optimizer, Phase, Schedule, TrainSettings};
 
 use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive};
 use super::{Processor, TrainingData};
@@ -30,6 +30,10 @@ pub(crate) struct Train {
     /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
     #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
+    /// Which layers stay as they are in training that goes on from a model: all (but the last), none, or all up to and including LAYER
+    /// [default: first all, then, where there are enough pictures, none]
+    #[arg(long, value_name = "all|none|LAYER")]
+    pub(crate) freeze: Option<String>,
     /// How often each training image is seen [default: 30; for small grey pictures as many as show 600,000 images, of writing 170,000, from 3 to 100]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
@@ -121,6 +125,67 @@ impl Train {
                 InitialisationName::Pytorch => Initialisation::PyTorch,
             },
             precise: self.precise,
+        })
+    }
+}
+
+impl Train {
+    pub(crate) fn phases(
+        &self,
+        model: &Model,
+        subject: &Subject,
+        train: &Dataset,
+        _validation: Option<&Dataset>,
+    ) -> hubel::Result<Vec<Phase>> {
+        let x = |name: &str, usual: f32| {
+            std::env::var(format!("HX_{name}"))
+                .ok()
+                .map_or(usual, |text| text.parse().expect("a number"))
+        };
+        let versions = x("VERSIONS", 4.0) as usize;
+        let base = TrainSettings {
+            seed: self.data.seed,
+            augmentation: self.data.augmentation(subject)?,
+            balance: self.balance,
+            precise: self.precise,
+            ..TrainSettings::default()
+        };
+        let cpu = hubel::Cpu::best(1);
+        let layer = model.features(&cpu, None)?.layer().to_owned();
+        let head = Phase {
+            frozen: Some(match self.freeze.as_deref() {
+                Some("all" | "none") | None => layer,
+                Some(layer) => layer.to_owned(),
+            }),
+            settings: TrainSettings {
+                epochs: x("HEAD_EPOCHS", 30.0) as usize,
+                batch_size: x("HEAD_BATCH", 64.0) as usize,
+                learning_rate: x("HEAD_RATE", 0.002),
+                weight_decay: x("HEAD_DECAY", 0.01),
+                label_smoothing: x("HEAD_SMOOTH", 0.0),
+                ..base.clone()
+            },
+            versions,
+            first_rate: 1.0,
+        };
+        let all = Phase {
+            frozen: None,
+            settings: TrainSettings {
+                epochs: x("ALL_EPOCHS", 4.0) as usize,
+                batch_size: x("ALL_BATCH", 32.0) as usize,
+                learning_rate: x("ALL_RATE", 0.0005),
+                weight_decay: x("ALL_DECAY", 0.01),
+                label_smoothing: x("ALL_SMOOTH", 0.1),
+                ..base
+            },
+            versions: 0,
+            first_rate: x("ALL_FIRST", 0.1),
+        };
+        let _ = train;
+        Ok(match self.freeze.as_deref() {
+            Some("none") => vec![all],
+            Some(_) => vec![head],
+            None => vec![head, all],
         })
     }
 }

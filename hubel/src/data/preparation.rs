@@ -97,6 +97,28 @@ impl Preparation {
         })
     }
 
+    /// These settings for training on other pictures: what they do not say of transparent pixels and of the ground is measured on `training`.
+    ///
+    /// # Errors
+    /// As of [`Preparation::measure`].
+    pub(crate) fn completed(self, training: &Dataset) -> Result<Self> {
+        let ground = match self.ground {
+            // How large ink is was measured at the size of those pictures.
+            None => Self::ground(training)?.map(|ground| Ground {
+                ink_side: None,
+                ..ground
+            }),
+            known => known,
+        };
+        let transparent = training.reading.and_then(|reading| reading.transparent);
+        Ok(Self {
+            transparent: self.transparent.or(transparent),
+            ground,
+            range: self.range.or(training.range),
+            ..self
+        })
+    }
+
     /// The ground of a training set, and where ink lies on it. Files were read onto a ground that was found before.
     pub(super) fn ground(training: &Dataset) -> Result<Option<Ground>> {
         let ground = match &training.pixels {

@@ -17,9 +17,9 @@ use crate::parameters::Parameters;
 /// Steps over maps (not yet slots).
 pub(super) struct Lowered {
     pub(super) steps: Vec<Step>,
-    /// Floats of each map; map 0 is the image.
+    /// Floats of each map; map 0 is the image, or what is given in its place.
     pub(super) maps: Vec<usize>,
-    /// The map that holds the output of each node.
+    /// The map that holds the output of each node, from that on whose output is given.
     pub(super) map_of: Vec<usize>,
     pub(super) logits: usize,
 }
@@ -43,21 +43,21 @@ pub(super) fn lower(
         readers,
         map_of: vec![None; graph.nodes.len()],
         steps: Vec::new(),
-        maps: vec![settings.batch * graph.nodes[0].shape.len()],
+        maps: vec![settings.batch * graph.nodes[settings.after].shape.len()],
     };
-    lowering.map_of[0] = Some(0);
-    for node in 1..graph.nodes.len() {
+    lowering.map_of[settings.after] = Some(0);
+    for node in settings.after + 1..graph.nodes.len() {
         if lowering.map_of[node].is_none() {
             lowering.lower(node);
         }
     }
-    let map_of: Vec<usize> = (0..graph.nodes.len())
+    let map_of: Vec<usize> = (settings.after..graph.nodes.len())
         .map(|node| lowering.map(node))
         .collect();
     Lowered {
         steps: lowering.steps,
         maps: lowering.maps,
-        logits: map_of[graph.nodes.len() - 1],
+        logits: map_of[map_of.len() - 1],
         map_of,
     }
 }
