@@ -102,6 +102,9 @@ pub struct PlanSettings {
     /// The node of the graph whose output is given in place of the image, see [`Graph::is_passage`]; 0, the image itself, unless the layers up to it
     /// are frozen. Their weights are neither read nor changed.
     pub after: usize,
+    /// Whether batch normalisations use their running statistics in training too, and stay as they are, scales and shifts included: what statistics of
+    /// few images or of other pictures would spoil.
+    pub running_statistics: bool,
 }
 
 impl PlanSettings {
@@ -113,6 +116,7 @@ impl PlanSettings {
             precise: false,
             fuse: true,
             after: 0,
+            running_statistics: false,
         }
     }
 

@@ -83,6 +83,8 @@ struct Part {
     is_given_features: bool,
     /// The learning rate of the first layer that is trained, as a part of that of the last; in between it grows by the same factor from node to node.
     first_rate: Option<f32>,
+    /// Whether batch normalisations stay as they are.
+    keeps_statistics: bool,
     /// The phase of the run, and phases in all; counted from 1.
     phase: Option<(usize, usize)>,
     /// Whether the images held out decide which weights are kept.
@@ -162,6 +164,7 @@ impl Trainer {
             let settings = PlanSettings {
                 precise: settings.precise,
                 after: part.after,
+                running_statistics: part.keeps_statistics,
                 ..PlanSettings::training(batch)
             };
             Plan::compile(&graph, &model.parameters, &cpu, settings)

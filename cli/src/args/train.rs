@@ -167,6 +167,7 @@ impl Train {
             },
             versions,
             first_rate: 1.0,
+            keeps_statistics: true,
         };
         let all = Phase {
             frozen: None,
@@ -180,6 +181,7 @@ impl Train {
             },
             versions: 0,
             first_rate: x("ALL_FIRST", 0.1),
+            keeps_statistics: x("ALL_KEEP", 1.0) > 0.0,
         };
         let _ = train;
         Ok(match self.freeze.as_deref() {

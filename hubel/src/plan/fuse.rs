@@ -277,9 +277,14 @@ impl Lowering<'_> {
         Some(NormalisedBy { step, activation })
     }
 
+    /// The same of what has to do with the statistics of a batch.
+    fn fuses_statistics(&self) -> bool {
+        self.fuses_training() && !self.settings.running_statistics
+    }
+
     /// Has the convolution that writes `map` take the sums of batch normalisation `i`, the next step, if it can; in how many parts.
     fn sums_by_convolution(&mut self, i: usize, map: usize) -> Option<usize> {
-        if !self.fuses_training() {
+        if !self.fuses_statistics() {
             return None;
         }
         let step = self.steps.len();
@@ -296,7 +301,7 @@ impl Lowering<'_> {
     /// Has the convolution that writes `map`, which batch normalisation `i`, the next step, alone reads, make the gradient of that map
     /// where it reads it, if it can.
     fn gradient_by_convolution(&mut self, i: usize, map: usize) -> bool {
-        if !self.fuses_training() || !self.is_only_reader(i, map) {
+        if !self.fuses_statistics() || !self.is_only_reader(i, map) {
             return false;
         }
         let (cpu, step, channels) = (
@@ -389,6 +394,7 @@ impl Lowering<'_> {
             shift: range(Role::Shift),
             running_mean: range(Role::RunningMean),
             running_variance: range(Role::RunningVariance),
+            is_running: !self.settings.mode.trains() || self.settings.running_statistics,
             add: false,
             activation,
             forward_parts: None,

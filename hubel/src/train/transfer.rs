@@ -21,6 +21,9 @@ pub struct Phase {
     pub versions: usize,
     /// The learning rate of the first layer that is trained, as a part of that of the last (discriminative rates: Howard and Ruder 2018); 1 trains all at one rate.
     pub first_rate: f32,
+    /// Whether batch normalisations stay as they are: with the statistics of the pictures that the model has learned from, and not of the few of a
+    /// step.
+    pub keeps_statistics: bool,
 }
 
 /// Training that goes on from a model.
@@ -152,6 +155,7 @@ impl Transfer {
             after,
             is_given_features,
             first_rate: (phase.first_rate != 1.0).then_some(phase.first_rate),
+            keeps_statistics: phase.keeps_statistics,
             phase: Some((number + 1, self.phases.len())),
             keeps_best: (self.validation.as_ref())
                 .is_some_and(|held_out| held_out.len() >= Self::DECIDING),
@@ -214,9 +218,21 @@ impl Transfer {
 impl Phase {
     /// The last node of a model that stays as it is.
     fn after(&self, model: &Model) -> Result<usize> {
-        match &self.frozen {
-            None => Ok(0),
-            Some(layer) => model.graph()?.passage(layer),
+        let Some(layer) = &self.frozen else {
+            return Ok(0);
+        };
+        let graph = model.graph()?;
+        let after = graph.passage(layer)?;
+        match graph.nodes[after + 1..]
+            .iter()
+            .any(|node| node.parameters() > 0)
+        {
+            true => Ok(after),
+            false => Err(Error::Settings {
+                problem: format!(
+                    "with all layers up to `{layer}` as they are nothing is left to train; freeze up to an earlier one"
+                ),
+            }),
         }
     }
 }
