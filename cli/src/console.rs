@@ -300,15 +300,16 @@ impl Progress {
                 phase,
                 phases,
                 frozen,
-                epochs,
             } => {
-                let what = match frozen.is_empty() {
-                    true => "all layers are trained".to_owned(),
-                    false => format!("the layers up to {frozen} stay as they are"),
+                let what = match frozen {
+                    None => "all layers are trained".to_owned(),
+                    Some(layer) => format!("the layers up to `{layer}` stay as they are"),
                 };
-                self.line(&format!(
-                    "phase {phase} of {phases}: {what}, {epochs} epochs"
-                ));
+                let number = match phases {
+                    1 => String::new(),
+                    _ => format!("phase {phase} of {phases}: "),
+                };
+                self.line(&format!("{number}{what}"));
             }
             Event::Features {
                 done,

@@ -8,6 +8,7 @@ mod run_folder;
 mod settings;
 mod start;
 mod transfer;
+mod usual;
 
 use std::ops::{ControlFlow, Range};
 use std::path::Path;

@@ -1,6 +1,5 @@
 //! Convolutions that an inference plan runs together in bands of rows: what the unfused plan computes, the same bits for any number of
 //! threads.
-use hubel::plan::Mode;
 use hubel::{Cpu, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 
 /// Two inverted residuals, of which the second adds its input.

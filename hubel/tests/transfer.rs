@@ -189,10 +189,10 @@ fn what_is_kept_is_what_each_step_would_compute_and_threads_change_no_bit() -> R
 #[test]
 fn other_classes_get_a_new_last_layer_and_as_many_keep_the_old_one() -> Result<()> {
     let start = start()?;
-    let same = start.clone().for_data(&gratings(9, 3, 4), 1)?;
+    let same = start.clone().for_data(&gratings(9, 3, 4))?;
     assert!(changed(&start, &same).is_empty());
     assert_eq!(same.classes(), ["class 0", "class 1", "class 2"]);
-    let other = start.clone().for_data(&gratings(10, 5, 4), 1)?;
+    let other = start.clone().for_data(&gratings(10, 5, 4))?;
     assert_eq!(changed(&start, &other), ["8.weight", "8.bias"]);
     let model = trained(
         Cpu::best(2),
@@ -209,7 +209,7 @@ fn other_classes_get_a_new_last_layer_and_as_many_keep_the_old_one() -> Result<(
         start.preparation().clone(),
         1,
     )?;
-    let error = fixed.for_data(&gratings(10, 5, 4), 1).unwrap_err();
+    let error = fixed.for_data(&gratings(10, 5, 4)).unwrap_err();
     assert!(error.to_string().contains("linear(classes)"), "{error}");
     Ok(())
 }
@@ -256,7 +256,7 @@ fn it_stops_in_each_phase_and_says_where() -> Result<()> {
         // An untrained head is nothing to keep.
         assert_eq!(
             position.is_start(),
-            changed(&start.clone().for_data(&train, 1)?, &model).is_empty()
+            changed(&start.clone().for_data(&train)?, &model).is_empty()
         );
         places.push(position.to_string());
     }

@@ -28,10 +28,7 @@ pub(super) fn feed(
     };
     let preparation = match start {
         Start::Nothing => Preparation::measure(&splits.train)?,
-        Start::Model(model) => model
-            .for_data(&splits.train, data.seed)?
-            .preparation()
-            .clone(),
+        Start::Model(model) => model.for_data(&splits.train)?.preparation().clone(),
     };
     Ok((
         Feed::new(splits.train, preparation, settings)?,

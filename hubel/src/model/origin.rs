@@ -25,24 +25,31 @@ impl Model {
         Self { frozen, ..self }
     }
 
-    /// The same model for other classes. Where these are as many as before, all weights stay; else the layers whose shape follows from their number begin
-    /// anew, with weights that follow from `seed`.
+    /// The same model for other classes. Where these are as many as before, all weights stay; else the last layer begins anew with zeros, which say that
+    /// all classes are equally likely.
     ///
     /// # Errors
     /// [`Error::Settings`](crate::Error::Settings) where the network says itself how many classes it has.
-    pub fn for_classes(self, classes: &[String], seed: u64) -> Result<Self> {
+    pub fn for_classes(self, classes: &[String]) -> Result<Self> {
         let classes = classes.to_vec();
         if classes.len() == self.classes.len() {
             return Ok(Self { classes, ..self });
         }
-        let new = Self::untrained(self.network, classes, self.preparation, seed)?;
+        let new = Self::untrained(self.network, classes, self.preparation, 0)?;
         let mut parameters = new.parameters;
+        let last = (parameters.entries().iter())
+            .map(|entry| entry.node)
+            .max()
+            .unwrap_or(0);
         for entry in parameters.entries().to_vec() {
             let old = (self.parameters.entries().iter())
                 .find(|old| old.name == entry.name && old.shape == entry.shape);
-            if let Some(old) = old {
-                let values = &mut parameters.values_mut()[entry.range];
-                values.copy_from_slice(self.parameters.tensor(old));
+            let values = &mut parameters.values_mut()[entry.range];
+            match old {
+                Some(old) => values.copy_from_slice(self.parameters.tensor(old)),
+                None if entry.node == last => values.fill(0.0),
+                // What leads to zeros must differ for anything to be learnt.
+                None => {}
             }
         }
         Ok(Self {
@@ -63,8 +70,8 @@ impl Model {
     ///
     /// # Errors
     /// As of [`Model::for_classes`] and [`Preparation::measure`](crate::Preparation::measure); where these images cannot become its input.
-    pub fn for_data(self, training: &Dataset, seed: u64) -> Result<Self> {
-        let model = self.for_classes(training.classes(), seed)?;
+    pub fn for_data(self, training: &Dataset) -> Result<Self> {
+        let model = self.for_classes(training.classes())?;
         let model = Self {
             preparation: model.preparation.clone().completed(training)?,
             stopped_at: None,

@@ -54,10 +54,8 @@ pub enum Event {
         phase: usize,
         /// Phases in all.
         phases: usize,
-        /// The last layer that stays as it is; empty where all are trained.
-        frozen: String,
-        /// Epochs of the phase.
-        epochs: usize,
+        /// The last layer that stays as it is, with all before it; `None` where all are trained.
+        frozen: Option<String>,
     },
     /// What the frozen layers make of pictures is being computed.
     Features {

@@ -6,7 +6,7 @@ use hubel_kernels::Cpu;
 use super::frozen::Frozen;
 use super::{Best, Checkpoints, Event, Part, Position, TrainSettings, Trainer, settings};
 use crate::data::{Dataset, Division};
-use crate::{Error, Model, Result};
+use crate::{Error, Model, Result, memory};
 
 /// A part of a training that goes on from a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,8 @@ pub struct Transfer {
     train: Dataset,
     validation: Option<Dataset>,
     phases: Vec<Phase>,
+    /// Bytes for what frozen layers make of the pictures.
+    room: usize,
     checkpoints: Option<Checkpoints>,
     /// The model as it was at the end of the last phase.
     model: Model,
@@ -62,21 +64,20 @@ impl Transfer {
                 problem: "no phases train nothing; give at least one".into(),
             });
         };
-        let model = model
-            .for_data(train, first.settings.seed)?
-            .with_precise(first.settings.precise);
+        let model = model.for_data(train)?.with_precise(first.settings.precise);
         if let Some(validation) = validation {
             model.check(validation)?;
         }
         for phase in &phases {
             settings::check(&phase.settings, train)?;
-            phase.after(&model)?;
+            phase.last_frozen(&model)?;
         }
         Ok(Self {
             cpu,
             train: train.clone(),
             validation: validation.cloned(),
             phases,
+            room: memory::available().map_or(1 << 30, |bytes| bytes / 2),
             checkpoints: None,
             model,
             trainer: None,
@@ -89,6 +90,12 @@ impl Transfer {
             model: self.model.with_division(division),
             ..self
         }
+    }
+
+    /// The same, with so many bytes for what frozen layers make of the pictures, in place of half of what is free. Where they hold no version of
+    /// each picture, it is computed anew in each step.
+    pub fn with_room(self, room: usize) -> Self {
+        Self { room, ..self }
     }
 
     /// The same, saved while it goes on, see [`Trainer::with_checkpoints`].
@@ -115,8 +122,7 @@ impl Transfer {
             let begins = listen(&Event::Phase {
                 phase: number + 1,
                 phases: self.phases.len(),
-                frozen: phase.frozen.clone().unwrap_or_default(),
-                epochs: phase.settings.epochs,
+                frozen: phase.frozen.clone(),
             });
             let trainer = match begins.is_break() {
                 true => None,
@@ -149,29 +155,36 @@ impl Transfer {
         // Its memory is free for what comes.
         self.trainer = None;
         let phase = &self.phases[number];
-        let after = phase.after(&self.model)?;
-        let is_given_features = after > 0 && phase.versions > 0;
+        let after = phase.last_frozen(&self.model)?;
+        let frozen = Frozen {
+            cpu: &self.cpu,
+            model: &self.model,
+            after,
+        };
+        let bytes = self.train.len() * frozen.shape()?.len() * size_of::<f32>();
+        let versions = match after {
+            0 => 0,
+            _ => phase.versions.min(self.room / bytes.max(1)),
+        };
         let part = Part {
             after,
-            is_given_features,
+            is_given_features: versions > 0,
             first_rate: (phase.first_rate != 1.0).then_some(phase.first_rate),
             keeps_statistics: phase.keeps_statistics,
             phase: Some((number + 1, self.phases.len())),
             keeps_best: (self.validation.as_ref())
                 .is_some_and(|held_out| held_out.len() >= Self::DECIDING),
         };
-        let (train, validation) = match is_given_features {
-            false => (self.train.clone(), self.validation.clone()),
-            true => {
-                let frozen = Frozen {
-                    cpu: &self.cpu,
-                    model: &self.model,
-                    after,
-                };
+        let mut settings = phase.settings.clone();
+        let (train, validation) = match versions {
+            0 => (self.train.clone(), self.validation.clone()),
+            versions => {
+                // As many steps, with fewer versions in an epoch.
+                settings.epochs = (settings.epochs * phase.versions).div_ceil(versions);
                 let mut of = |dataset: &Dataset, versions| {
-                    frozen.features(dataset, versions, &phase.settings, listen)
+                    frozen.features(dataset, versions, &settings, listen)
                 };
-                let Some(train) = of(&self.train, phase.versions)? else {
+                let Some(train) = of(&self.train, versions)? else {
                     return Ok(None);
                 };
                 let validation = match &self.validation {
@@ -191,7 +204,7 @@ impl Transfer {
             part,
             &train,
             validation.as_ref(),
-            phase.settings.clone(),
+            settings,
         )?;
         Ok(Some(Trainer {
             best,
@@ -217,7 +230,7 @@ impl Transfer {
 
 impl Phase {
     /// The last node of a model that stays as it is.
-    fn after(&self, model: &Model) -> Result<usize> {
+    fn last_frozen(&self, model: &Model) -> Result<usize> {
         let Some(layer) = &self.frozen else {
             return Ok(0);
         };

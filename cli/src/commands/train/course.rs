@@ -36,7 +36,7 @@ impl Course {
                 )
             }
             Start::Model(model) => {
-                let phases = arguments.phases(&model, subject, train, validation)?;
+                let phases = arguments.phases(&model, subject, train.len())?;
                 let transfer = Transfer::new(cpu.clone(), *model, phases, train, validation)?;
                 Self::FromModel(Box::new(transfer.with_division(splits.division.clone())))
             }
