@@ -1,4 +1,6 @@
 //! A trained network with everything that its use needs: one safetensors file.
+mod input;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
