@@ -81,6 +81,11 @@ fn features_are_written_for_numpy() {
         .assert()
         .code(2)
         .stderr(contains(".npz"));
+    // Before anything is computed.
+    embed("nowhere/features.npz")
+        .assert()
+        .code(1)
+        .stderr(contains("nowhere").and(contains("looking").not()));
 }
 
 #[test]
@@ -88,81 +93,41 @@ fn a_model_looks_at_pictures_at_another_size_where_its_weights_allow_it() {
     let folder = folder();
     let pooled = folder.path().join("pooled");
     fs::create_dir(&pooled).expect("a folder");
-    models::of_cats_and_dogs(
-        &pooled,
-        "conv(4)-relu-globalavgpool-fc(classes)",
-        Shape::new(8, 8, 1),
-    );
-    let mut run = |arguments: &[&str]| {
+    let network = "conv(4)-relu-globalavgpool-fc(classes)";
+    models::of_cats_and_dogs(&pooled, network, Shape::new(8, 8, 1));
+    let run = |line: &str| {
         let mut command = hubel();
-        command.current_dir(&folder).args(arguments);
+        command.current_dir(&folder).args(line.split(' '));
         command
     };
-    let probability = |size: &[&str]| {
-        let mut command = run(&["predict", "pooled/model.safetensors", "new/0.png", "--json"]);
-        json(command.args(size))["predictions"][0]["probability"].clone()
+    let probability = |size: &str| {
+        let line = format!("predict pooled new/0.png --json{size}");
+        json(&mut run(&line))["predictions"][0]["probability"].clone()
     };
-    assert_eq!(probability(&[]), probability(&["--size", "8"]));
-    assert_ne!(probability(&[]), probability(&["--size", "5"]));
-    let answer = json(&mut run(&[
-        "embed",
-        "pooled/model.safetensors",
-        "new",
-        "--out",
-        "a.npz",
-        "--size",
-        "12",
-        "--json",
-    ]));
+    assert_eq!(probability(""), probability(" --size 8"));
+    assert_ne!(probability(""), probability(" --size 5"));
+    let answer = json(&mut run(
+        "embed pooled new --out a.npz --size 12 --json --quiet",
+    ));
     assert_eq!(
         (&answer["count"], &answer["dimensions"]),
         (&6.into(), &4.into())
     );
-    let similar = [
-        "similar",
-        "pooled/model.safetensors",
-        "new",
-        "new/2.png",
-        "--size",
-        "16",
-    ];
-    run(&similar).assert().success();
-    let explained = run(&[
-        "explain",
-        "pooled/model.safetensors",
-        "new/2.png",
-        "--size",
-        "16",
-    ]);
-    { explained }
-        .assert()
-        .success()
-        .stdout(contains("predicted"));
-    let refused = |arguments: &[&str], told: &str| {
-        let mut command = hubel();
-        command.current_dir(&folder).args(arguments);
-        command.assert().failure().stderr(contains(told));
-    };
-    refused(
-        &["predict", "model.safetensors", "new", "--size", "16"],
-        "layer `1` has a weight for each number of a map of 8×8×1",
-    );
-    refused(
-        &["predict", "pooled/model.safetensors", "new", "--size", "2"],
-        "ways out: an input of 3×3×1",
-    );
-    refused(
-        &["predict", "pooled/model.safetensors", "new", "--size", "0"],
-        "1 or more",
-    );
-    refused(
-        &[
-            "predict",
-            "pooled/model.safetensors",
-            "new",
-            "--size",
-            "20000",
-        ],
-        "larger than any picture",
-    );
+    for line in [
+        "similar pooled new new/2.png --size 16",
+        "explain pooled new/2.png --size 16 --quiet",
+    ] {
+        run(line).assert().success();
+    }
+    for (line, told) in [
+        (
+            "predict model.safetensors new --size 16",
+            "layer `1` has a weight for each number of a map of 8×8×1",
+        ),
+        ("predict pooled new --size 2", "ways out: an input of 3×3×1"),
+        ("predict pooled new --size 0", "1 or more"),
+        ("predict pooled new --size 20000", "larger than any picture"),
+    ] {
+        run(line).assert().failure().stderr(contains(told));
+    }
 }
