@@ -248,8 +248,7 @@ impl Processor {
 /// The size at which a model looks at pictures.
 #[derive(Args)]
 pub(crate) struct Size {
-    /// Height and width at which the model looks at pictures, instead of its own. Fewer pixels take less time (128 instead of 224: a third) and cost accuracy. \
-    /// Not for networks with a linear layer on a map that is not pooled as a whole
+    /// Height and width at which the model looks at pictures, instead of its own. Fewer pixels take less time (128 instead of 224: a third) and cost accuracy. Not for networks with a linear layer on a map that is not pooled as a whole
     #[arg(long, value_name = "PIXELS", value_parser = at_least_1)]
     size: Option<usize>,
 }

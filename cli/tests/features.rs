@@ -81,6 +81,20 @@ fn features_are_written_for_numpy() {
         .assert()
         .code(2)
         .stderr(contains(".npz"));
+    fs::write(folder.path().join("broken.png"), "no picture").expect("a file");
+    let mut broken = hubel();
+    broken.current_dir(&folder).args([
+        "embed",
+        "model.safetensors",
+        "broken.png",
+        "--out",
+        "b.npz",
+    ]);
+    broken
+        .assert()
+        .code(1)
+        .stderr(contains("b.npz was not written"));
+    assert!(!folder.path().join("b.npz").exists());
     // Before anything is computed.
     embed("nowhere/features.npz")
         .assert()

@@ -2,9 +2,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use hubel::Replacement;
 use hubel::data::BadFile;
 use hubel::features::{self, Features};
+use hubel::{Error, Replacement};
 use serde_json::json;
 
 use super::names::Names;
@@ -40,11 +40,15 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
             "the numbers of the first {count} pictures are in {out}"
         ));
     }
-    if looked.is_ok() || !paths.is_empty() {
+    if !paths.is_empty() {
         features::save(file, &paths, &rows)?;
     }
     let Looked { bad_files, stopped } = looked?;
     report_bad_files(&bad_files, console);
+    if paths.is_empty() {
+        let problem = format!("there is no picture that can be used, and {out} was not written");
+        return Err(Error::Settings { problem }.into());
+    }
     let (layer, dimensions) = (features.layer(), features.dimensions());
     if arguments.json {
         let answer = json!({
@@ -91,7 +95,7 @@ pub(super) fn of_each(
     console: &Console,
     take: &mut dyn FnMut(PathBuf, Vec<f32>),
     is_stopped: &dyn Fn() -> bool,
-) -> Result<Looked, hubel::Error> {
+) -> Result<Looked, Error> {
     let (all, mut done) = (names.known_count(), 0);
     let (mut bad_files, mut stopped) = (Vec::new(), false);
     let progress = console.pictures("looking");
