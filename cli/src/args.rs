@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use hubel::{Cpu, InstructionSet, Shape};
+use hubel::{Cpu, InstructionSet, Model, Shape};
 
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
@@ -127,6 +127,8 @@ pub(crate) struct Evaluate {
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) files: Files,
+    #[command(flatten)]
+    pub(crate) size: Size,
     /// No Winograd, as of `train --precise`
     #[arg(long)]
     pub(crate) precise: bool,
@@ -161,6 +163,8 @@ pub(crate) struct Predict {
     /// How many of the likeliest classes to show
     #[arg(long, default_value_t = 3, value_parser = at_least_1)]
     pub(crate) top: usize,
+    #[command(flatten)]
+    pub(crate) size: Size,
     /// No Winograd, as of `train --precise`
     #[arg(long)]
     pub(crate) precise: bool,
@@ -238,6 +242,27 @@ impl Processor {
     pub(crate) fn cpu(&self) -> Cpu {
         let threads = self.threads.unwrap_or_else(Cpu::available_threads);
         Cpu::new(self.cpu.unwrap_or_else(InstructionSet::best), threads)
+    }
+}
+
+/// The size at which a model looks at pictures.
+#[derive(Args)]
+pub(crate) struct Size {
+    /// Height and width at which the model looks at pictures, instead of its own. Fewer pixels take less time (128 instead of 224: a third) and cost accuracy. Not for networks with a linear layer on a map that is not pooled as a whole
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_1)]
+    size: Option<usize>,
+}
+
+impl Size {
+    /// The model at this size.
+    pub(crate) fn of(&self, model: Model) -> Result<Model, hubel::Error> {
+        match self.size {
+            Some(side) => {
+                let channels = model.input().channels;
+                model.with_input(Shape::new(side, side, channels))
+            }
+            None => Ok(model),
+        }
     }
 }
 

@@ -149,6 +149,22 @@ impl Preparation {
         }
     }
 
+    /// The same for an input of another height and width. The square that the ink of writing fills grows or shrinks with it.
+    pub(crate) fn with_input(self, shape: Shape) -> Self {
+        let scale = (shape.height as f64 / self.shape.height as f64)
+            .min(shape.width as f64 / self.shape.width as f64);
+        let scaled = |side: usize| ((side as f64 * scale).round() as usize).max(1);
+        let ground = self.ground.map(|ground| Ground {
+            ink_side: ground.ink_side.map(scaled),
+            ..ground
+        });
+        Self {
+            shape,
+            ground,
+            ..self
+        }
+    }
+
     /// Whether pixels of `shape` can be prepared: any height and width; the same channels, or 1 for 3, or 3 for 1.
     ///
     /// # Errors
