@@ -66,6 +66,7 @@ mod run;
 mod schedule;
 mod shape;
 mod train;
+mod weights;
 mod workspace;
 
 pub use data::{Dataset, Preparation, Splits};
@@ -87,4 +88,5 @@ pub use run::BatchLoss;
 pub use schedule::Schedule;
 pub use shape::Shape;
 pub use train::{Checkpoints, Event, Position, RunFolder, TrainSettings, Trainer};
+pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

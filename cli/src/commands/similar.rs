@@ -14,7 +14,7 @@ use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model, console)?;
+    let model = named::load_features(&arguments.model, console)?;
     let cpu = arguments.processor.cpu();
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
     let picture = model.preparation().picture(&arguments.image)?;
