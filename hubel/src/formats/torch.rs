@@ -1,5 +1,6 @@
 //! Files of `torch.save`: a pickle that describes tensors, and the storages that hold their elements. Since PyTorch 1.6 they are ZIP archives.
 mod archive;
+mod elements;
 mod globals;
 mod legacy;
 mod pickle;
@@ -93,7 +94,7 @@ pub(crate) fn read_some(
         };
         let tensors = state_dict(&contents.pickle)?;
         for (name, tensor) in &tensors {
-            check(name, tensor, &contents.records)?;
+            elements::check(name, tensor, &contents.records)?;
         }
         Ok((tensors, contents.records))
     };
@@ -158,56 +159,10 @@ fn state_dict(pickle: &Pickle) -> Result<BTreeMap<Rc<str>, Tensor>, String> {
     }
 }
 
-/// Whether all elements of a tensor are in the file.
-fn check(name: &str, tensor: &Tensor, records: &HashMap<String, Record>) -> Result<(), String> {
-    let name = one_line(name);
-    let storage = &tensor.storage;
-    let record = records.get(&*storage.key).ok_or_else(|| {
-        format!("the numbers of its tensor `{name}` are missing; copy or download it again")
-    })?;
-    let bytes = storage.count.checked_mul(storage.element.width);
-    if bytes.map(|bytes| bytes as u64) != Some(record.bytes) {
-        return Err(format!(
-            "its tensor `{name}` lies among {} elements of {} bytes, and {} bytes are there: the file is damaged; copy or download it again",
-            storage.count, storage.element.width, record.bytes
-        ));
-    }
-    let elements = (tensor.shape.iter()).try_fold(1_usize, |count, size| count.checked_mul(*size));
-    let end = match elements {
-        Some(0) => Some(0),
-        _ => end(tensor),
-    };
-    match (elements, end) {
-        (Some(elements), Some(end)) if end <= storage.count && elements <= storage.count => Ok(()),
-        (_, Some(end)) if end <= storage.count => Err(format!(
-            "its tensor `{name}` of {:?} repeats {} elements; in Python, tensor.contiguous() stores each",
-            tensor.shape, storage.count
-        )),
-        _ => Err(format!(
-            "its tensor `{name}` of {:?} reaches beyond the {} elements that it lies among: the file is damaged; copy or download it again",
-            tensor.shape, storage.count
-        )),
-    }
-}
-
-/// The place behind the last element of a tensor that has some.
-fn end(tensor: &Tensor) -> Option<usize> {
-    let start = tensor.storage.start.checked_add(tensor.offset)?;
-    let mut axes = tensor.shape.iter().zip(&tensor.strides);
-    let last = axes.try_fold(start, |place, (size, stride)| {
-        place.checked_add((size - 1).checked_mul(*stride)?)
-    });
-    last?.checked_add(1)
-}
-
 /// Whether there is memory for the largest storage, and for the tensors twice: as the file has them and as the network reads them.
 fn check_memory(tensors: &[(Rc<str>, Tensor)], records: &HashMap<String, Record>) -> Result<()> {
-    let storages = tensors
-        .iter()
-        .map(|(_, tensor)| records[&*tensor.storage.key].bytes);
-    let numbers = tensors
-        .iter()
-        .map(|(_, tensor)| tensor.shape.iter().product::<usize>());
+    let storages = (tensors.iter()).map(|(_, tensor)| records[&*tensor.storage.key].bytes);
+    let numbers = tensors.iter().filter_map(|(_, tensor)| tensor.elements());
     let largest = storages.max().unwrap_or(0) as usize;
     let numbers = numbers.fold(0, usize::saturating_add);
     memory::check_weights(largest.saturating_add(numbers.saturating_mul(2 * size_of::<f32>())))
@@ -235,21 +190,7 @@ fn read_tensors(
             let record = records[&*tensor.storage.key];
             storage = (Some(tensor.storage.key.clone()), bytes_of(file, record)?);
         }
-        let mut data = Vec::new();
-        match is_contiguous(&tensor) {
-            true => {
-                let start = (tensor.storage.start + tensor.offset) * float.width();
-                let length = tensor.shape.iter().product::<usize>() * float.width();
-                // A tensor of no elements may begin anywhere.
-                if length > 0 {
-                    float.decode(&storage.1[start..][..length], &mut data);
-                }
-            }
-            false => each_place(&tensor, |place| {
-                let bytes = &storage.1[place * float.width()..][..float.width()];
-                float.decode(bytes, &mut data);
-            }),
-        }
+        let data = elements::decode(&tensor, float, &storage.1);
         read.push(NamedTensor {
             name: name.as_ref().into(),
             shape: tensor.shape,
@@ -271,40 +212,6 @@ fn bytes_of(file: &mut (impl Read + Seek), record: Record) -> Result<Vec<u8>, St
             "it is damaged: its numbers do not have the checksum that was written with them; copy or download it again",
         ),
         _ => Ok(bytes),
-    }
-}
-
-/// Whether its elements lie one after the other.
-fn is_contiguous(tensor: &Tensor) -> bool {
-    let mut expected = 1;
-    tensor
-        .shape
-        .iter()
-        .zip(&tensor.strides)
-        .rev()
-        .all(|(size, stride)| {
-            let fits = *size <= 1 || *stride == expected;
-            expected *= size;
-            fits
-        })
-        || tensor.shape.contains(&0)
-}
-
-/// Calls `body` with the place in the storage of each element, the last axis innermost.
-fn each_place(tensor: &Tensor, mut body: impl FnMut(usize)) {
-    let mut index = vec![0; tensor.shape.len()];
-    let mut place = tensor.storage.start + tensor.offset;
-    for _ in 0..tensor.shape.iter().product() {
-        body(place);
-        for axis in (0..index.len()).rev() {
-            if index[axis] + 1 < tensor.shape[axis] {
-                index[axis] += 1;
-                place += tensor.strides[axis];
-                break;
-            }
-            place -= index[axis] * tensor.strides[axis];
-            index[axis] = 0;
-        }
     }
 }
 

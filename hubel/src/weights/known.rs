@@ -361,3 +361,31 @@ fn known() -> &'static [Known] {
         known
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bias_before_a_batch_normalisation_moves_into_its_mean() {
+        let tensor = |name: &str, shape: &[usize], data: &[f32]| NamedTensor {
+            name: name.into(),
+            shape: shape.into(),
+            data: data.into(),
+        };
+        let others = [
+            tensor("0.weight", &[2, 1, 1, 1], &[1.0, 2.0]),
+            tensor("1.weight", &[2], &[3.0, 4.0]),
+            tensor("1.bias", &[2], &[5.0, 6.0]),
+        ];
+        let mut tensors = others.to_vec();
+        tensors.push(tensor("1.running_mean", &[2], &[0.5, 0.25]));
+        tensors.push(tensor("0.bias", &[2], &[0.125, -1.0]));
+        fold_biases(&mut tensors);
+        assert_eq!(tensors[..3], others);
+        assert_eq!(
+            tensors[3..],
+            [tensor("1.running_mean", &[2], &[0.375, 1.25])]
+        );
+    }
+}

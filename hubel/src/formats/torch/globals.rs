@@ -54,6 +54,16 @@ pub(super) struct Tensor {
     pub(super) strides: Vec<usize>,
 }
 
+impl Tensor {
+    /// How many elements it has, if they can be counted.
+    pub(super) fn elements(&self) -> Option<usize> {
+        match self.shape.contains(&0) {
+            true => Some(0),
+            false => (self.shape.iter()).try_fold(1_usize, |count, size| count.checked_mul(*size)),
+        }
+    }
+}
+
 /// What a call makes.
 pub(super) enum Made {
     New(Value),
@@ -62,7 +72,7 @@ pub(super) enum Made {
 }
 
 /// No network's tensor has more axes than this.
-const MOST_AXES: usize = 16;
+const MOST_AXES: usize = 8;
 
 const fn element(name: &'static str, width: usize, float: Option<Float>) -> Element {
     Element { name, width, float }

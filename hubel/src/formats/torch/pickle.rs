@@ -75,7 +75,13 @@ const MOST_VALUES: usize = 1 << 20;
 
 /// Reads one pickle from the start of `bytes`, which begin behind it afterwards.
 pub(super) fn read(bytes: &mut &[u8]) -> Result<Pickle, Fault> {
+    read_at_most(MOST_VALUES, bytes)
+}
+
+/// As [`read`]; where it has more values than `most`, or needs more places for them, it is refused.
+fn read_at_most(most: usize, bytes: &mut &[u8]) -> Result<Pickle, Fault> {
     let mut machine = Machine {
+        most,
         bytes,
         values: Vec::new(),
         stack: Vec::new(),
@@ -91,6 +97,7 @@ pub(super) fn read(bytes: &mut &[u8]) -> Result<Pickle, Fault> {
 }
 
 struct Machine<'a, 'b> {
+    most: usize,
     bytes: &'b mut &'a [u8],
     values: Vec<Value>,
     stack: Vec<Place>,
@@ -309,7 +316,7 @@ impl Machine<'_, '_> {
             self.marks.len(),
             self.memo.len(),
         ];
-        match counts.iter().any(|count| *count > MOST_VALUES) {
+        match counts.iter().any(|count| *count > self.most) {
             true => Err(Fault::Problem(format!(
                 "it describes more than a million things beside its numbers; {WAY_OUT}"
             ))),
