@@ -26,7 +26,7 @@ use known::Match;
 pub struct Weights {
     /// The network with these weights. Its classes are those of ImageNet where there are a thousand (and the feature `backbone` is on), else they are called by
     /// their numbers. Pictures are cropped to their middle. Without a last layer in the file ([`has_last_layer`](Self::has_last_layer)) it has one
-    /// class, `0`, and a last layer of zeros, which says nothing: the model gives features, or a training replaces that layer.
+    /// class, `(none)`, and a last layer of zeros, which says nothing: the model gives features, or a training replaces that layer.
     pub model: Model,
     /// The network's name in the zoo. Of torchvision's `vgg16_bn` only the convolutions are taken: they are those of `vgg16`, and stand before a global average
     /// pooling and a last layer that is new.
@@ -158,7 +158,7 @@ fn model(
     }
     let mut model = Model::untrained(
         matched.architecture().clone(),
-        class_names(matched.classes.unwrap_or(1)),
+        (matched.classes).map_or(vec!["(none)".into()], class_names),
         preparation,
         0,
     )?;

@@ -239,7 +239,7 @@ fn without_a_last_layer_there_is_one_that_says_nothing() {
     safetensors::write(&path, &file).unwrap();
     let found = Weights::load(&path, None).unwrap();
     assert!(!found.has_last_layer);
-    assert_eq!(found.model.classes(), ["0"]);
+    assert_eq!(found.model.classes(), ["(none)"]);
     for entry in found.model.parameters().entries() {
         let values = found.model.parameters().tensor(entry);
         match entry.name.starts_with("11.") {
