@@ -431,7 +431,7 @@ impl Machine<'_, '_> {
 }
 
 /// What to do with a file that holds more than tensors.
-pub(super) const WAY_OUT: &str = "in Python, torch.save(model.state_dict(), path), or that of the state dict in a checkpoint, writes a file of weights alone";
+pub(super) const WAY_OUT: &str = "in Python, torch.save(model.state_dict(), path) writes weights alone; of a checkpoint, save its state dict alone";
 
 /// Instructions and values that do not fit together.
 fn misfit() -> Fault {
