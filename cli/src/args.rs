@@ -120,7 +120,7 @@ Examples:
   hubel evaluate runs/mnist-cnn
   hubel evaluate runs/photos-tutorial photos/ --json")]
 pub(crate) struct Evaluate {
-    /// A model file, or the folder that `hubel train` wrote
+    /// A model file, the folder that `hubel train` wrote, or weights of PyTorch such as `resnet18.pth`
     pub(crate) model: PathBuf,
     /// `mnist`, or a folder or file of labelled pictures, as of `train`: its test images where it has some, else those that were held
     /// out in training [default: mnist for a model of digits]
@@ -152,7 +152,7 @@ Examples:
 
 Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. Of a folder, all pictures in and below it are meant. Names in a list stand one in a line, or with a NUL behind each; paths in it begin at the current folder. The answers come in the order given. What cannot be read is said at the end, and the exit code is 1 then. Dark ink on light paper is recognised where the model learned light on dark; it is then inverted, and the output says so.")]
 pub(crate) struct Predict {
-    /// A model file, the folder that `hubel train` wrote, or `efficientnet-lite0`
+    /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or weights of PyTorch such as `resnet18.pth`
     pub(crate) model: PathBuf,
     /// The pictures: files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, @names.txt for one in a file
     #[arg(required = true, value_name = "IMAGE")]

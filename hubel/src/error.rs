@@ -153,6 +153,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file of weights that another program has written, and that cannot be used.
+    #[error("cannot use the weights in {}: {problem}", shown(path))]
+    ForeignWeights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
     /// A file that should hold tensors does not.
     #[error("cannot read {} as safetensors: {problem}", shown(path))]
     Safetensors {

@@ -5,8 +5,12 @@ use std::path::Path;
 pub use crate::data::fuzzing::{cifar, idx, npz, picture, table};
 
 pub mod seeds;
+pub(crate) mod torch_file;
 
-use crate::{Model, Network, Shape};
+use std::io::Cursor;
+
+use crate::formats::torch::{self, Form};
+use crate::{Model, Network, Shape, Weights};
 
 /// A model file.
 pub fn model(bytes: &[u8]) -> bool {
@@ -19,6 +23,37 @@ pub fn model(bytes: &[u8]) -> bool {
     let values = model.parameters().values();
     assert!(values.iter().all(|value| value.is_finite()));
     true
+}
+
+/// Weights of another program: for a network, and whatever tensors there are.
+pub fn weights(bytes: &[u8]) -> bool {
+    let path = Path::new("weights.pth");
+    let size = bytes.len() as u64;
+    match Weights::read(&mut Cursor::new(bytes), size, path, None) {
+        Ok(weights) => {
+            let values = weights.model.parameters().values();
+            assert!(values.iter().all(|value| value.is_finite()));
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    let Some(form) = Form::of(bytes) else {
+        return false;
+    };
+    let all = |outline: &[(&str, Vec<usize>)]| {
+        Ok(outline.iter().map(|(name, _)| (*name).to_owned()).collect())
+    };
+    let tensors = torch::read_some(&mut Cursor::new(bytes), size, form, path, all);
+    for tensor in tensors.iter().flatten() {
+        let elements = tensor
+            .shape
+            .iter()
+            .map(|size| *size as u128)
+            .product::<u128>();
+        assert!(tensor.shape.contains(&0) || tensor.data.len() as u128 == elements);
+        // An element takes a byte at least, and none is taken for several.
+        assert!(tensor.data.len() <= bytes.len());
+    }
+    tensors.is_ok()
 }
 
 /// Architecture text, laid out for one image.

@@ -66,6 +66,7 @@ mod run;
 mod schedule;
 mod shape;
 mod train;
+mod weights;
 mod workspace;
 
 pub use data::{Dataset, Preparation, Splits};
@@ -89,4 +90,5 @@ pub use shape::Shape;
 pub use train::{
     Advice, Checkpoints, Event, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer,
 };
+pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

@@ -1,6 +1,6 @@
 //! A trained network with everything that its use needs: one safetensors file.
-mod origin;
 mod input;
+mod origin;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -16,7 +16,7 @@ Examples:
 The file has the arrays `features` (a row of numbers for each picture) and `paths`; in Python: numpy.load('features.npz')['features']. The numbers are those before the last linear \
 layer, or the output of --layer; of a map of several pixels the mean over them.")]
 pub(crate) struct Embed {
-    /// A model file, the folder that `hubel train` wrote, or `efficientnet-lite0`
+    /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or weights of PyTorch such as `resnet18.pth`
     pub(crate) model: PathBuf,
     /// The pictures, as of `predict`: files, folders, patterns in quotes, - or @names.txt for lists of names
     #[arg(required = true, value_name = "IMAGE")]
@@ -46,7 +46,7 @@ Examples:
 Pictures are compared by the numbers before the last linear layer: the distance is 1 - cosine of the angle between them, 0 for the same direction and 1 for a right angle. \
 A model that was trained on other things finds other things alike. To keep the numbers: `hubel embed`.")]
 pub(crate) struct Similar {
-    /// A model file, the folder that `hubel train` wrote, or `efficientnet-lite0`
+    /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or weights of PyTorch such as `resnet18.pth`
     pub(crate) model: PathBuf,
     /// Where to look: a folder, a pattern in quotes, - or @names.txt for a list of names
     #[arg(value_name = "FOLDER")]

@@ -15,7 +15,9 @@ use crate::interruption::Interruption;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
-    let model = arguments.size.of(named::load(&arguments.model, console)?)?;
+    let model = arguments
+        .size
+        .of(named::load_features(&arguments.model, console)?)?;
     let cpu = arguments.processor.cpu();
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
     let names = Names::new(&arguments.images, console)?;

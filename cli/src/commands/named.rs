@@ -2,46 +2,115 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hubel::{Error, Model, Network, Position, RunFolder, Shape};
+use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Weights};
 
-use crate::console::Console;
+use crate::console::{Console, thousands};
 
 /// Loads the model at `path`, a file or the folder that holds it, and says so if its training has not ended; or, where there is none, the model of that
-/// name that is part of the program.
+/// name that is part of the program. A file of weights that another program has written is taken too, and said what it is taken for.
 pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
+    let loaded = load_any(path, console)?;
+    match loaded.has_last_layer {
+        true => Ok(loaded.model),
+        false => Err(Error::ForeignWeights {
+            path: path.to_owned(),
+            problem: format!(
+                "it has no last layer, the one that says what a picture shows; `hubel train PICTURES --from {}` trains one, and \
+                 `hubel embed` and `hubel similar` need none",
+                hubel::shown(path)
+            ),
+        }),
+    }
+}
+
+/// As [`load`], also of weights without a last layer: for what a network makes of pictures before it decides.
+pub(super) fn load_features(path: &Path, console: &Console) -> Result<Model, Error> {
+    Ok(load_any(path, console)?.model)
+}
+
+struct Loaded {
+    model: Model,
+    has_last_layer: bool,
+}
+
+fn load_any(path: &Path, console: &Console) -> Result<Loaded, Error> {
     let missing = |problem: &str| Error::Model {
         path: path.to_owned(),
         problem: format!(
             "{problem}; name its file, the folder that `hubel train` wrote, or `efficientnet-lite0`, and pictures after it"
         ),
     };
+    let whole = |model| Loaded {
+        model,
+        has_last_layer: true,
+    };
     if let Some(model) = pretrained(path)? {
-        return Ok(model);
+        return Ok(whole(model));
     }
     let file = match path.is_dir() {
         false => path.to_owned(),
         true => RunFolder::model_in(path)
             .ok_or_else(|| missing(&format!("it holds no {}", RunFolder::MODEL)))?,
     };
-    let model = Model::load(&file).map_err(|error| match error {
+    let foreign = Weights::are_in(&file).map_err(|error| match error {
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             missing("there is no such file or folder")
         }
         other => other,
     })?;
+    if foreign {
+        let weights = Weights::load(&file, None)?;
+        console.remark(&taken_for(&file, &weights));
+        return Ok(Loaded {
+            model: weights.model,
+            has_last_layer: weights.has_last_layer,
+        });
+    }
+    let model = Model::load(&file)?;
+    say_if_unfinished(&model, path, &file, console);
+    Ok(whole(model))
+}
+
+/// What is said of weights that another program has written.
+fn taken_for(file: &Path, weights: &Weights) -> String {
+    let last = match weights.has_last_layer {
+        true => format!("with {} classes", thousands(weights.model.classes().len())),
+        false => "without a last layer".to_owned(),
+    };
+    let numbers = |numbers: &[f32]| {
+        let numbers: Vec<String> = numbers
+            .iter()
+            .map(|number| format!("{number:.3}"))
+            .collect();
+        numbers.join(", ")
+    };
+    let preparation = weights.model.preparation();
+    let (mean, std) = (numbers(&preparation.mean), numbers(&preparation.std));
+    let whose = match Normalisation::usual(weights.network) == Normalisation::IMAGENET {
+        true => "ImageNet's mean and standard deviation",
+        false => "the mean and standard deviation usual for it",
+    };
+    format!(
+        "{} is taken for weights of {} {last}; it does not say how pictures are normalised: by {whose} ({mean}; {std})",
+        hubel::shown(file),
+        weights.network,
+    )
+}
+
+/// Says that the training of `model`, which lies in `file`, has not ended, or that a later one has not.
+fn say_if_unfinished(model: &Model, path: &Path, file: &Path, console: &Console) {
     if let Some(position) = model.stopped_at() {
         console.remark(&format!(
             "{} is of {position}: its training has not ended",
             file.display()
         ));
-    } else if let Some(last) = newer_training(path, &file) {
+    } else if let Some(last) = newer_training(path, file) {
         console.remark(&format!(
             "this is {}; {} is of a later training, which has not ended",
             file.display(),
             last.display()
         ));
     }
-    Ok(model)
 }
 
 /// The model of this name that is part of the program; a file or folder that is called so comes first.
@@ -72,7 +141,7 @@ pub(super) struct Named {
 /// The network that is meant by a model file or its folder, a name, or architecture text.
 pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
     if is_model(text) || Model::PRETRAINED.contains(&text) {
-        let model = load(Path::new(text), console)?;
+        let model = load_features(Path::new(text), console)?;
         return Ok(Named {
             network: model.network().clone(),
             input: model.input(),
@@ -108,7 +177,11 @@ pub(super) fn usual_input(network: &str) -> Shape {
 fn is_model(text: &str) -> bool {
     let path = Path::new(text);
     let is_name = Network::usual_input(text).is_some();
-    let is_path =
-        text.contains(['/', '\\']) || path.extension().is_some_and(|end| end == "safetensors");
+    let is_path = text.contains(['/', '\\'])
+        || (path.extension()).is_some_and(|end| {
+            ["safetensors", "pth", "pt"]
+                .iter()
+                .any(|known| end == *known)
+        });
     (path.exists() && !is_name) || is_path
 }

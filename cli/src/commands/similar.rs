@@ -14,7 +14,9 @@ use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
-    let model = arguments.size.of(named::load(&arguments.model, console)?)?;
+    let model = arguments
+        .size
+        .of(named::load_features(&arguments.model, console)?)?;
     let cpu = arguments.processor.cpu();
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
     let picture = model.preparation().picture(&arguments.image)?;

@@ -2,16 +2,16 @@
 //!
 //! Read and written here rather than by the crate of that name, whose metadata comes in an order that changes from run to run and
 //! whose reader adds up the sizes in a file without a check. The tests compare with that crate.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use half::f16;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomically;
+use super::float::Float;
 use super::regular;
-use crate::error::shortened;
+use super::stop::{Stop, problem};
 use crate::{Error, Result};
 
 /// What one file holds.
@@ -22,7 +22,7 @@ pub(crate) struct Tensors {
     pub(crate) tensors: Vec<NamedTensor>,
 }
 
-/// A tensor of 32-bit floats, the last axis innermost; those of 16 bits in a file are widened.
+/// A tensor of 32-bit floats, the last axis innermost, whatever floats the file has.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NamedTensor {
     pub(crate) name: String,
@@ -46,12 +46,14 @@ struct Entry {
 }
 
 impl Entry {
-    /// Bytes of a number.
-    fn width(&self) -> usize {
+    /// The type of its numbers, where they are floats.
+    fn float(&self) -> Option<Float> {
         match self.dtype.as_str() {
-            "F16" => 2,
-            "I64" => 8,
-            _ => 4,
+            "F16" => Some(Float::F16),
+            "BF16" => Some(Float::BF16),
+            "F32" => Some(Float::F32),
+            "F64" => Some(Float::F64),
+            _ => None,
         }
     }
 
@@ -123,7 +125,7 @@ pub(crate) struct Outline<'a> {
 /// # Errors
 /// [`Error::Io`], or [`Error::Safetensors`], which says what is wrong with the file and what to do; and what `accept` refuses.
 pub(crate) fn read(path: &Path, accept: impl FnOnce(&Outline) -> Result<()>) -> Result<Tensors> {
-    let (mut file, size) = open(path).map_err(|stop| stop.of(path))?;
+    let (mut file, size) = open(path).map_err(|stop| stop.of(path, damaged))?;
     read_from(&mut file, size, path, accept)
 }
 
@@ -137,56 +139,53 @@ pub(crate) fn read_from(
     path: &Path,
     accept: impl FnOnce(&Outline) -> Result<()>,
 ) -> Result<Tensors> {
+    read_some(file, size, path, |outline| {
+        accept(outline)?;
+        let names = outline.tensors.iter();
+        Ok(names.map(|(name, _)| (*name).to_owned()).collect())
+    })
+}
+
+/// As [`read_from`], of those tensors alone that `choose` names.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_some(
+    file: &mut impl Read,
+    size: u64,
+    path: &Path,
+    choose: impl FnOnce(&Outline) -> Result<BTreeSet<String>>,
+) -> Result<Tensors> {
     let mut outline = || {
         let (header, rest) = read_header(file, size)?;
         Ok((header.metadata, in_order(header.tensors, rest)?))
     };
-    let (metadata, entries) = outline().map_err(|stop: Stop| stop.of(path))?;
-    let floats = entries.iter().filter(|(_, entry)| entry.dtype != "I64");
-    accept(&Outline {
+    let (metadata, entries) = outline().map_err(|stop: Stop| stop.of(path, damaged))?;
+    let floats = entries.iter().filter(|(_, entry)| entry.float().is_some());
+    let chosen = choose(&Outline {
         metadata: &metadata,
         tensors: (floats.map(|(name, entry)| (name.as_str(), entry.sizes()))).collect(),
     })?;
-    let tensors = read_tensors(file, entries).map_err(|stop| stop.of(path))?;
+    let tensors = read_tensors(file, entries, &chosen).map_err(|stop| stop.of(path, damaged))?;
     Ok(Tensors { metadata, tensors })
 }
 
-/// Why reading ended early.
-enum Stop {
-    Io(io::Error),
-    Problem(String),
+/// The metadata of a file of `size` bytes.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn metadata(
+    file: &mut impl Read,
+    size: u64,
+    path: &Path,
+) -> Result<BTreeMap<String, String>> {
+    let header = read_header(file, size).map_err(|stop| stop.of(path, damaged));
+    Ok(header?.0.metadata)
 }
 
-impl Stop {
-    /// The same as an error of the file at `path`.
-    fn of(self, path: &Path) -> Error {
-        match self {
-            Self::Io(source) => Error::Io {
-                action: "read",
-                path: path.into(),
-                source,
-            },
-            Self::Problem(problem) => Error::Safetensors {
-                path: path.into(),
-                problem: shortened(problem),
-            },
-        }
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                Self::Problem("it became shorter while it was read; read it again".into())
-            }
-            _ => Self::Io(error),
-        }
-    }
-}
-
-fn problem<T>(text: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Problem(text.into()))
+/// The error of a file of which this is wrong.
+fn damaged(path: PathBuf, problem: String) -> Error {
+    Error::Safetensors { path, problem }
 }
 
 /// The file, from its beginning, and its bytes.
@@ -206,29 +205,26 @@ fn open(path: &Path) -> Result<(impl Read, u64), Stop> {
     Ok((BufReader::new(file), size))
 }
 
-/// The numbers of the tensors that follow the header.
+/// The numbers of the `chosen` ones of the tensors that follow the header.
 fn read_tensors(
     file: &mut impl Read,
     entries: Vec<(String, Entry)>,
+    chosen: &BTreeSet<String>,
 ) -> Result<Vec<NamedTensor>, Stop> {
     let mut tensors = Vec::new();
     for (name, entry) in entries {
         let bytes = entry.data_offsets[1] - entry.data_offsets[0];
-        let number: Option<fn(&[u8]) -> f32> = match entry.dtype.as_str() {
-            "F32" => Some(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))),
-            "F16" => Some(|bytes| f16::from_le_bytes(bytes.try_into().expect("two bytes")).into()),
-            _ => None,
-        };
-        if let Some(number) = number {
-            tensors.push(NamedTensor {
+        match entry.float().filter(|_| chosen.contains(&name)) {
+            Some(float) => tensors.push(NamedTensor {
                 name,
                 shape: entry.sizes(),
-                data: numbers(file, bytes, entry.width(), number)?,
-            });
-        } else {
-            let passed = io::copy(&mut file.by_ref().take(bytes), &mut io::sink())?;
-            if passed != bytes {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                data: numbers(file, bytes, float)?,
+            }),
+            None => {
+                let passed = io::copy(&mut file.by_ref().take(bytes), &mut io::sink())?;
+                if passed != bytes {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
             }
         }
     }
@@ -278,7 +274,7 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
 /// What the first bytes say of files that are often given instead. They may begin like the length of a header, so only what is too
 /// large for one is asked about.
 fn other_kind(prefix: &[u8]) -> Option<&'static str> {
-    let torch = "it is a file of torch.save; in Python, safetensors.torch.save_file(network.state_dict(), path) writes what is read here";
+    let torch = "it is a file of torch.save, which holds weights alone; `hubel train --from` starts with them";
     match prefix {
         [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Some(torch),
         [0x89, b'H', b'D', b'F', ..] => {
@@ -298,11 +294,12 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
     let mut at = 0;
     for (name, entry) in &tensors {
         let [start, end] = entry.data_offsets;
-        let number = match (entry.dtype.as_str(), &entry.shape[..]) {
-            ("F32" | "F16", _) | ("I64", [] | [1]) => entry.width() as u64,
-            (dtype, _) => {
+        let number = match (entry.float(), entry.dtype.as_str(), &entry.shape[..]) {
+            (Some(float), _, _) => float.width() as u64,
+            (None, "I64", [] | [1]) => 8,
+            (None, dtype, _) => {
                 return problem(format!(
-                    "its tensor `{name}` is {dtype}, and F32 and F16 are read; in Python, tensor.float() makes it F32"
+                    "its tensor `{name}` is {dtype}, and F16, BF16, F32 and F64 are read; in Python, tensor.float() makes it F32"
                 ));
             }
         };
@@ -328,21 +325,16 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
     }
 }
 
-/// The next `bytes` bytes, which the file is known to have, as numbers of `width` bytes.
-fn numbers(
-    file: &mut impl Read,
-    bytes: u64,
-    width: usize,
-    number: fn(&[u8]) -> f32,
-) -> io::Result<Vec<f32>> {
-    let mut numbers = Vec::with_capacity(bytes as usize / width);
+/// The next `bytes` bytes, which the file is known to have, as numbers.
+fn numbers(file: &mut impl Read, bytes: u64, float: Float) -> io::Result<Vec<f32>> {
+    let mut numbers = Vec::with_capacity(bytes as usize / float.width());
     let mut block = [0; 1 << 14];
     let mut left = bytes as usize;
     while left > 0 {
         let length = left.min(block.len());
         let block = &mut block[..length];
         file.read_exact(block)?;
-        numbers.extend(block.chunks_exact(width).map(number));
+        float.decode(block, &mut numbers);
         left -= length;
     }
     Ok(numbers)

@@ -5,6 +5,7 @@ use flate2::{Compression, write::GzEncoder};
 use image::{DynamicImage, ImageFormat};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
+use super::torch_file::{self, Storage, Tensor};
 use crate::{Network, Preparation, Shape};
 
 /// Models of two layers and of one, for grey pictures and for colour.
@@ -46,6 +47,34 @@ fn model_file(text: &str, shape: Shape) -> Vec<u8> {
     bytes.extend(header.as_bytes());
     bytes.extend(1.0_f32.to_le_bytes().repeat(end / 4));
     bytes
+}
+
+/// Weights as `torch.save` writes them now and wrote them of old: several tensors on one storage, a transposed one, one of 16-bit floats.
+pub fn weights() -> Vec<Vec<u8>> {
+    let storages = [
+        Storage::floats(&[0.5, 1.0, 1.5, 2.0, 2.5, 3.0]),
+        Storage {
+            class: "HalfStorage",
+            count: 3,
+            bytes: vec![0, 0x3c, 0, 0x40, 0, 0x42],
+        },
+    ];
+    let tensors = [
+        Tensor::plain("conv.weight", 0, &[2, 3]),
+        Tensor {
+            strides: vec![1, 3],
+            ..Tensor::plain("transposed", 0, &[3, 2])
+        },
+        Tensor {
+            offset: 2,
+            ..Tensor::plain("part", 0, &[4])
+        },
+        Tensor::plain("conv.bias", 1, &[3]),
+    ];
+    vec![
+        torch_file::archive(&tensors, &storages),
+        torch_file::legacy(&tensors, &storages),
+    ]
 }
 
 /// Networks that hold every layer and every way to join them.

@@ -182,7 +182,7 @@ fn each_problem_is_named() {
             "`a` of [2]",
         ),
         (
-            with_header(&entry("BF16", "[2]", "[0,4]"), &[0; 4]),
+            with_header(&entry("F8_E4M3", "[2]", "[0,2]"), &[0; 2]),
             "tensor.float()",
         ),
         (
@@ -224,6 +224,22 @@ fn what_is_no_file_is_an_error() {
     assert!(error.contains("it is no file") && error.contains(folder.path().to_str().unwrap()));
     let missing = read(&folder.path().join("missing"));
     assert!(matches!(missing, Err(Error::Io { action: "read", .. })));
+}
+
+#[test]
+fn floats_of_all_widths_are_read() {
+    for (dtype, one_and_a_half) in [
+        ("F16", &[0x00, 0x3e][..]),
+        ("BF16", &[0xc0, 0x3f]),
+        ("F32", &[0x00, 0x00, 0xc0, 0x3f]),
+        ("F64", &[0, 0, 0, 0, 0, 0, 0xf8, 0x3f]),
+    ] {
+        let end = 3 * one_and_a_half.len();
+        let header =
+            format!(r#"{{"a":{{"dtype":"{dtype}","shape":[3],"data_offsets":[0,{end}]}}}}"#);
+        let (_folder, path) = at_a_path(&with_header(&header, &one_and_a_half.repeat(3)));
+        assert_eq!(read(&path).unwrap().tensors[0].data, [1.5; 3], "{dtype}");
+    }
 }
 
 #[test]

@@ -1,0 +1,42 @@
+//! The types of floating-point numbers in files; all of them become `f32`.
+use half::{bf16, f16};
+
+/// A type of floating-point numbers, stored with the lowest byte first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Float {
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+impl Float {
+    /// Bytes of a number.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::F16 | Self::BF16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    /// The numbers in `bytes`, which are a multiple of [`width`](Self::width). A number that an `f32` cannot hold becomes infinite.
+    pub(super) fn decode(self, bytes: &[u8], numbers: &mut Vec<f32>) {
+        match self {
+            Self::F16 => extend(numbers, bytes, |bytes| f16::from_le_bytes(bytes).into()),
+            Self::BF16 => extend(numbers, bytes, |bytes| bf16::from_le_bytes(bytes).into()),
+            Self::F32 => extend(numbers, bytes, f32::from_le_bytes),
+            Self::F64 => extend(numbers, bytes, |bytes| f64::from_le_bytes(bytes) as f32),
+        }
+    }
+}
+
+fn extend<const WIDTH: usize>(
+    numbers: &mut Vec<f32>,
+    bytes: &[u8],
+    number: fn([u8; WIDTH]) -> f32,
+) {
+    let (all, rest) = bytes.as_chunks::<WIDTH>();
+    assert!(rest.is_empty(), "whole numbers");
+    numbers.extend(all.iter().map(|bytes| number(*bytes)));
+}
