@@ -7,7 +7,7 @@ mod lab;
 mod train;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -69,6 +69,24 @@ impl Arguments {
                     && !matches!(train.optimizer, Some(OptimizerName::Sgd)) =>
             {
                 Err("--momentum is a setting of --optimizer sgd; give that too, or leave it out")
+            }
+            Command::Train(train)
+                if train.is_of_its_own()
+                    && (train.data.from.as_deref())
+                        .is_some_and(|from| from != Path::new("none")) =>
+            {
+                Err(
+                    "--from goes on from a network with its weights: --model and --initialisation begin another one; leave out either",
+                )
+            }
+            Command::Train(train)
+                if (train.freeze.is_some() || train.versions.is_some())
+                    && (train.is_of_its_own()
+                        || train.data.from.as_deref() == Some(Path::new("none"))) =>
+            {
+                Err(
+                    "--freeze and --versions are for training that goes on from a model: leave them out, or give one (--from)",
+                )
             }
             Command::Explain(explain) if explain.kernel.is_none() && explain.paths.len() < 2 => {
                 Err(
@@ -207,7 +225,7 @@ pub(crate) struct Inspect {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: parameters, multiply_adds, layers, class_names, stopped_at; with --plan: mode, steps, memory …
+    /// Print one JSON object: parameters, multiply_adds, layers, class_names, stopped_at, origin, frozen; with --plan: mode, steps, memory …
     #[arg(long)]
     pub(crate) json: bool,
 }

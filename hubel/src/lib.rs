@@ -87,8 +87,8 @@ pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
 pub use schedule::Schedule;
 pub use shape::Shape;
-pub use train::{
-    Advice, Checkpoints, Event, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer,
-};
+#[cfg(feature = "backbone")]
+pub use train::Advice;
+pub use train::{Checkpoints, Event, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer};
 pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

@@ -6,6 +6,7 @@ mod position;
 mod progress;
 mod run_folder;
 mod settings;
+#[cfg(feature = "backbone")]
 mod start;
 mod transfer;
 mod usual;
@@ -38,6 +39,7 @@ pub use self::position::Position;
 pub use self::progress::Event;
 pub use self::run_folder::RunFolder;
 pub use self::settings::TrainSettings;
+#[cfg(feature = "backbone")]
 pub use self::start::Advice;
 pub use self::transfer::{Phase, Transfer};
 

@@ -63,8 +63,9 @@ pub(crate) struct Train {
     #[arg(long, value_name = "SHARE", value_parser = fraction)]
     pub(crate) label_smoothing: Option<f32>,
     /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
-    #[arg(long, value_enum, default_value_t = InitialisationName::He)]
-    pub(crate) initialisation: InitialisationName,
+    /// [default: he]
+    #[arg(long, value_enum)]
+    pub(crate) initialisation: Option<InitialisationName>,
     /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often); judge by the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
@@ -116,8 +117,8 @@ impl Train {
             augmentation: self.data.augmentation(subject)?,
             balance: self.balance,
             initialisation: match self.initialisation {
-                InitialisationName::He => Initialisation::HeOrXavier,
-                InitialisationName::Pytorch => Initialisation::PyTorch,
+                None | Some(InitialisationName::He) => Initialisation::HeOrXavier,
+                Some(InitialisationName::Pytorch) => Initialisation::PyTorch,
             },
             precise: self.precise,
         })
@@ -180,6 +181,11 @@ impl Train {
             ..usual.clone()
         };
         Ok(phases)
+    }
+
+    /// Whether what is asked for is only there in a training that begins with nothing.
+    pub(crate) fn is_of_its_own(&self) -> bool {
+        self.model.is_some() || self.initialisation.is_some()
     }
 
     /// The optimizer asked for.

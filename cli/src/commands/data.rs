@@ -16,7 +16,7 @@ pub(super) fn feed(
     console: &Console,
 ) -> Result<(Feed, Augmentation), Error> {
     let source = Source::find(&data.data)?;
-    let start = train::start(data, None, &source, console)?;
+    let start = train::start(data, false, &source, console)?;
     let splits = train::open(data, source, &start, console)?;
     let subject = splits.train.subject()?;
     let augmentation = data.augmentation(&subject)?;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use hubel::check::IMBALANCE;
-use hubel::data::{BadFile, Balance, Source, Subject};
+use hubel::data::{Augmentation, BadFile, Balance, Source, Subject};
 use hubel::{Checkpoints, Dataset, Error, Event, Model, Splits, TrainSettings, listed, one_line};
 use serde_json::{Value, json};
 
@@ -24,12 +24,7 @@ use crate::interruption::Interruption;
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let begin = Instant::now();
     let source = Source::find(&arguments.data.data)?;
-    let start = start::choose(
-        &arguments.data,
-        arguments.model.as_deref(),
-        &source,
-        console,
-    )?;
+    let start = start::choose(&arguments.data, arguments.is_of_its_own(), &source, console)?;
     let splits = open(&arguments.data, source, &start, console)?;
     let cpu = arguments.processor.cpu();
     let name = start.name(arguments.model.as_deref(), &splits.train);
@@ -39,8 +34,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let settings = course.settings();
     let batch_size = settings.batch_size;
     console.remark(&parts(&splits));
-    console.remark(&taken_for(&subject, settings));
-    console.remark(&treatment(&splits.train, settings));
+    let augmentation = course.augmentation();
+    console.remark(&taken_for(&subject, &course.epochs(), &augmentation));
+    console.remark(&treatment(&splits.train, settings.balance, &augmentation));
     let mut log = Log::new(settings, splits.bad_files.clone());
     if !log.loss_includes.is_empty() {
         console.remark(&format!(
@@ -65,6 +61,15 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         &mut log,
     )
     .inspect_err(|_| saving::save_last_good(&folder, &course, console))?;
+    if let (Some(position), Some(signal)) = (model.stopped_at(), interruption.signal())
+        && position.is_start()
+    {
+        console.remark(&format!(
+            "stopped by {} before anything was learned: there is no model to keep",
+            signal.name()
+        ));
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
     let file = saving::save(&folder, &model, console)?;
     let signal = interruption.leave_at_once(format!(
         "stopped: the model is saved in {}, and not tested",
@@ -99,6 +104,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "seconds": seconds,
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
+                "origin": model.origin(),
+                "frozen": model.frozen(),
                 "data": splits.train.name(),
                 "subject": subject.to_string(),
                 "notes": splits.notes,
@@ -139,7 +146,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         console.remark(&match model.stopped_at() {
             Some(position) => format!(
                 "stopped by {} at {position}: the model is saved as it was then, and not tested; `evaluate` and `predict` take it, \
-                 and to train on from it is not possible yet",
+                 and `train --from` goes on from its weights, with a schedule of its own",
                 signal.name()
             ),
             None => format!("stopped by {}: the model is saved, and not tested", signal.name()),
@@ -216,18 +223,13 @@ fn parts(splits: &Splits) -> String {
 }
 
 /// What the data was taken for, and what follows from it.
-fn taken_for(subject: &Subject, settings: &TrainSettings) -> String {
-    let mut follows = vec![match settings.epochs {
-        1 => "1 epoch".to_owned(),
-        epochs => format!("{epochs} epochs"),
-    }];
-    follows.push(
-        match (settings.augmentation.flips(), subject.may_be_flipped()) {
-            (true, true) => "flipped at random".into(),
-            (true, false) => "flipped all the same, as --augment says".into(),
-            (false, _) => "not flipped".into(),
-        },
-    );
+fn taken_for(subject: &Subject, epochs: &str, augmentation: &Augmentation) -> String {
+    let mut follows = vec![epochs.to_owned()];
+    follows.push(match (augmentation.flips(), subject.may_be_flipped()) {
+        (true, true) => "flipped at random".into(),
+        (true, false) => "flipped all the same, as --augment says".into(),
+        (false, _) => "not flipped".into(),
+    });
     follows.extend(
         subject
             .inverted()
@@ -237,8 +239,8 @@ fn taken_for(subject: &Subject, settings: &TrainSettings) -> String {
 }
 
 /// What is done to the images, and what is to be known of their classes.
-fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
-    let mut text = format!("augmentation: {}", settings.augmentation);
+fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> String {
+    let mut text = format!("augmentation: {augmentation}");
     let counts = train.counts();
     let of = |count: usize| {
         &train.classes()[counts.iter().position(|&other| other == count).unwrap_or(0)]
@@ -261,7 +263,7 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
     if let (Some(&smallest), Some(&largest)) = (smallest, largest)
         && largest >= IMBALANCE * smallest
     {
-        let remedy = match settings.balance {
+        let remedy = match balance {
             Balance::None => "; --balance loss or --balance sample makes up for it".into(),
             balance => format!("; balanced by {balance}: judge by the balanced accuracy"),
         };

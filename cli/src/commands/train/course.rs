@@ -1,7 +1,7 @@
 //! The training that a command line asks for: from nothing, or from a model.
 use std::ops::ControlFlow;
 
-use hubel::data::Subject;
+use hubel::data::{Augmentation, Subject};
 use hubel::{
     Checkpoints, Cpu, Error, Event, Model, Network, Splits, TrainSettings, Trainer, Transfer,
 };
@@ -38,6 +38,10 @@ impl Course {
             Start::Model(model) => {
                 let phases = arguments.phases(&model, subject, train.len())?;
                 let transfer = Transfer::new(cpu.clone(), *model, phases, train, validation)?;
+                let transfer = match arguments.data.files.cache {
+                    Some(bytes) => transfer.with_room(bytes / 2),
+                    None => transfer,
+                };
                 Self::FromModel(Box::new(transfer.with_division(splits.division.clone())))
             }
         })
@@ -50,6 +54,43 @@ impl Course {
             Self::FromModel(transfer) => {
                 let last = transfer.phases().last();
                 &last.expect("there is at least one phase").settings
+            }
+        }
+    }
+
+    /// How many epochs there are, and of which layers.
+    pub(super) fn epochs(&self) -> String {
+        let counted = |epochs: usize| match epochs {
+            1 => "1 epoch".to_owned(),
+            epochs => format!("{epochs} epochs"),
+        };
+        let phases = match self {
+            Self::FromNothing(_, settings) => return counted(settings.epochs),
+            Self::FromModel(transfer) => transfer.phases(),
+        };
+        let phases = phases.iter().map(|phase| {
+            let layers = match &phase.frozen {
+                None => "of all layers".to_owned(),
+                Some(layer) => format!("of what comes after `{layer}`"),
+            };
+            let versions = match phase.versions {
+                0 | 1 => String::new(),
+                versions => format!(" with {versions} versions of each picture"),
+            };
+            format!("{} {layers}{versions}", counted(phase.settings.epochs))
+        });
+        phases.collect::<Vec<_>>().join(", then ")
+    }
+
+    /// The random changes to the pictures: those of the phase that has most.
+    pub(super) fn augmentation(&self) -> Augmentation {
+        match self {
+            Self::FromNothing(_, settings) => settings.augmentation.clone(),
+            Self::FromModel(transfer) => {
+                let changed = transfer.phases().iter().find(|phase| phase.versions != 1);
+                changed.map_or_else(Augmentation::none, |phase| {
+                    phase.settings.augmentation.clone()
+                })
             }
         }
     }

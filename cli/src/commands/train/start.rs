@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use hubel::data::Source;
-use hubel::{Dataset, Error, Model};
+use hubel::{Dataset, Error, Model, Shape};
 
 use super::super::named;
 use super::saving::short_name;
@@ -17,20 +17,20 @@ pub(crate) enum Start {
     Model(Box<Model>),
 }
 
-/// What is asked for, or what suits the data; says which, and why. `network` is the one asked for by name or text.
+/// What is asked for, or what suits the data; says which, and why. A training that is `of_its_own`, of a network by name or text for instance,
+/// begins with nothing unless something else is asked for.
 pub(crate) fn choose(
     data: &TrainingData,
-    network: Option<&str>,
+    of_its_own: bool,
     source: &Source,
     console: &Console,
 ) -> Result<Start, Error> {
-    let chosen = match (&data.from, network) {
-        (Some(from), _) if from == Path::new("none") => return Ok(Start::Nothing),
-        (Some(from), _) => from.clone(),
-        (None, Some(_)) => return Ok(Start::Nothing),
-        (None, None) => {
-            let outlook = source.outlook()?;
-            let advice = outlook.start();
+    let chosen = match &data.from {
+        Some(from) if from == Path::new("none") => return Ok(Start::Nothing),
+        Some(from) => from.clone(),
+        None if of_its_own => return Ok(Start::Nothing),
+        None => {
+            let advice = source.outlook()?.advice();
             console.remark(&advice.to_string());
             match advice.model() {
                 Some(name) => name.into(),
@@ -38,10 +38,33 @@ pub(crate) fn choose(
             }
         }
     };
-    let model = named::load(&chosen, console)?;
+    let model = named::load_start(&chosen, data.normalisation(), console)?;
+    let model = match data.input {
+        Some(input) => model.with_input(input)?,
+        None => model,
+    };
+    let size = source.outlook()?.size;
+    if let Some(note) = size.and_then(|size| seen(size, model.input())) {
+        console.remark(&note);
+    }
     Ok(Start::Model(Box::new(
         model.with_origin(chosen.display().to_string()),
     )))
+}
+
+/// What a model of this input sees of pictures of a size, where one would not expect it.
+fn seen(size: Shape, input: Shape) -> Option<String> {
+    let is_far_smaller = 2 * size.height.min(size.width) <= input.height.min(input.width);
+    let enlarged = is_far_smaller.then(|| {
+        format!(
+            "pictures of about {}×{} are enlarged to {}×{}, the size that the network learned at (--input: smaller is faster)",
+            size.width, size.height, input.width, input.height
+        )
+    });
+    let coloured = (size.channels == 1 && input.channels == 3)
+        .then(|| "grey pictures are shown to a network that knows colour".to_owned());
+    let notes: Vec<String> = enlarged.into_iter().chain(coloured).collect();
+    (!notes.is_empty()).then(|| notes.join("\n"))
 }
 
 impl Start {
