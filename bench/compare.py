@@ -9,7 +9,7 @@ import argparse, json, pathlib, statistics, subprocess, sys
 import record
 
 HERE = pathlib.Path(__file__).resolve().parent
-BATCH = {"lenet5": 64, "mnist-cnn": 128, "tutorial": 128, "vgg16": 64, "resnet18": 16, "mobilenet-v2": 16}
+BATCH = {"lenet5": 64, "mnist-cnn": 128, "tutorial": 128, "vgg16": 64, "resnet18": 16, "mobilenet-v2": 16, "efficientnet-lite0": 16}
 
 
 def lines(command):

@@ -7,6 +7,9 @@ what `check` reports as the same picture in the data as it is (a contact sheet i
 somebody to look at), and, of 200 copies of each kind that are put into a folder with the data, how many it names together with
 their originals. Copies are coded again as JPEG of quality 75, resized to 80 % and back, made 10 % brighter or darker, or cropped by
 2 % of each side (one pixel at least, at random sides). Needs Pillow.
+
+With `--features efficientnet-lite0` the features of that model are measured instead: for some distances how many pairs of the data lie nearer,
+and how many of the planted copies to their originals; the sheet shows the nearest pairs. Needs NumPy.
 """
 import argparse
 import io
@@ -21,6 +24,7 @@ from PIL import Image, ImageEnhance
 
 ENDINGS = {".png", ".jpg", ".jpeg"}
 TRANSPARENT = ("RGBA", "LA", "P")
+DISTANCES = (0.02, 0.05, 0.08, 0.1)
 SAME = ("label-conflict", "split-leak", "exact-duplicate", "near-duplicate")
 
 
@@ -83,6 +87,30 @@ def sheet(pairs, target, columns=8):
     paper.save(target)
 
 
+def plant(source, target, count):
+    """Copies the data, with `count` copies of each kind beside their originals: {copy: (kind, original)}."""
+    pictures = pictures_in(source)
+    stream = random.Random(1)
+    picked = stream.sample(pictures, min(count, len(pictures)))
+    shutil.copytree(source, target)
+    # Copies lie on white paper, so the originals do.
+    for path in pictures:
+        if Image.open(path).mode in TRANSPARENT:
+            opened(path).save(target / path.relative_to(source))
+    planted = {}
+    for change, make in CHANGES.items():
+        for number, path in enumerate(picked):
+            original = target / path.relative_to(source)
+            copy = original.with_name(f"{original.stem}-{change}-{number}.png")
+            make(opened(path), stream).save(copy)
+            planted[str(copy)] = (change, str(original))
+    return planted
+
+
+def pictures_in(source):
+    return sorted(path for path in source.rglob("*") if path.suffix.lower() in ENDINGS)
+
+
 def measure(hubel, source, count, sheets):
     source = Path(source)
     found = findings(hubel, source)
@@ -95,24 +123,10 @@ def measure(hubel, source, count, sheets):
         sheets.mkdir(parents=True, exist_ok=True)
         shown = pairs if len(pairs) <= 160 else random.Random(3).sample(pairs, 160)
         sheet(shown, sheets / f"{source.name}.png")
-    pictures = sorted(path for path in source.rglob("*") if path.suffix.lower() in ENDINGS)
-    stream = random.Random(1)
-    picked = stream.sample(pictures, min(count, len(pictures)))
     shares = {}
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / source.name
-        shutil.copytree(source, target)
-        # Copies lie on white paper, so the originals do.
-        for path in pictures:
-            if Image.open(path).mode in TRANSPARENT:
-                opened(path).save(target / path.relative_to(source))
-        planted = {}
-        for change, make in CHANGES.items():
-            for number, path in enumerate(picked):
-                original = target / path.relative_to(source)
-                copy = original.with_name(f"{original.stem}-{change}-{number}.png")
-                make(opened(path), stream).save(copy)
-                planted[str(copy)] = (change, str(original))
+        planted = plant(source, target, count)
         together = {}
         for number, group in enumerate(groups(findings(hubel, target))):
             for path in group:
@@ -122,10 +136,47 @@ def measure(hubel, source, count, sheets):
             met = sum(bool(together.get(copy, set()) & together.get(original, set())) for copy, original in copies)
             shares[change] = 100 * met / len(copies)
     print(
-        f"{source.name:<16}{len(pictures):>8,}{len(reported):>8}{len(pairs):>8}{grave['label-conflict']:>10}{grave['split-leak']:>7}{alike:>8}"
+        f"{source.name:<16}{len(pictures_in(source)):>8,}{len(reported):>8}{len(pairs):>8}{grave['label-conflict']:>10}{grave['split-leak']:>7}{alike:>8}"
         + "".join(f"{shares[change]:>12.1f}" for change in CHANGES),
         flush=True,
     )
+
+
+def measure_features(hubel, model, source, count, sheets):
+    """The same by the distance of features."""
+    import numpy
+
+    source = Path(source)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / source.name
+        planted = plant(source, target, count)
+        out = Path(folder) / "features.npz"
+        subprocess.run([hubel, "embed", model, target, "--out", out, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        archive = numpy.load(out)
+        paths = [str(path) for path in archive["paths"]]
+        features = archive["features"] / numpy.linalg.norm(archive["features"], axis=1, keepdims=True)
+        place = {path: number for number, path in enumerate(paths)}
+        own = [number for number, path in enumerate(paths) if path not in planted]
+        near = []
+        for start in range(0, len(own), 1000):
+            block = own[start : start + 1000]
+            rows, columns = numpy.nonzero(1 - features[block] @ features[own].T < DISTANCES[-1])
+            ordered = columns > rows + start
+            near += [(block[row], own[column]) for row, column in zip(rows[ordered], columns[ordered])]
+        distance = lambda one, other: float(1 - features[one] @ features[other])
+        near = sorted((distance(one, other), paths[one], paths[other]) for one, other in near)
+        if sheets:
+            Path(sheets).mkdir(parents=True, exist_ok=True)
+            sheet([pair[1:] for pair in near[:160]], Path(sheets) / f"{source.name}-features.png")
+        for limit in DISTANCES:
+            found = {change: [] for change in CHANGES}
+            for copy, (change, original) in planted.items():
+                found[change].append(distance(place[copy], place[original]) < limit)
+            print(
+                f"{source.name:<16}{len(own):>8,}{limit:>10.2f}{sum(pair[0] < limit for pair in near):>8,}"
+                + "".join(f"{100 * sum(of) / len(of):>12.1f}" for of in found.values()),
+                flush=True,
+            )
 
 
 def main():
@@ -134,7 +185,13 @@ def main():
     parser.add_argument("--hubel", default="target/release/hubel")
     parser.add_argument("--count", type=int, default=200, help="copies of each kind")
     parser.add_argument("--sheet", help="folder for the contact sheets")
+    parser.add_argument("--features", metavar="MODEL", help="measure the features of this model instead")
     arguments = parser.parse_args()
+    if arguments.features:
+        print(f"{'data':<16}{'pictures':>8}{'distance':>10}{'pairs':>8}" + "".join(f"{change + ' %':>12}" for change in CHANGES))
+        for folder in arguments.folders:
+            measure_features(arguments.hubel, arguments.features, folder, arguments.count, arguments.sheet)
+        return
     print(
         f"{'data':<16}{'pictures':>8}{'groups':>8}{'pairs':>8}{'conflicts':>10}{'leaks':>7}{'alike':>8}"
         + "".join(f"{change + ' %':>12}" for change in CHANGES)

@@ -54,6 +54,11 @@ def mobilenet_v2():
     return mobilenet_v2(num_classes=10)
 
 
+def efficientnet_lite0():
+    from efficientnet_lite_pytorch import EfficientNet
+    return EfficientNet.from_name("efficientnet-lite0", num_classes=10)
+
+
 # The network of scaling.py, in hubel's words and in PyTorch's: any size of image will do.
 SMALL = ("conv(32, padding=1)-relu-conv(32, padding=1)-relu-pool-conv(64, padding=1)-relu-conv(64, padding=1)-relu-pool"
          "-globalavgpool-flatten-linear(classes)")
@@ -74,5 +79,6 @@ NETS = {
     "vgg16": (vgg16, 64, (3, 32, 32)),
     "resnet18": (resnet18, 16, (3, 224, 224)),
     "mobilenet-v2": (mobilenet_v2, 16, (3, 224, 224)),
+    "efficientnet-lite0": (efficientnet_lite0, 16, (3, 224, 224)),
     "small": (small, 64, (3, 32, 32)),
 }

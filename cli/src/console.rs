@@ -296,6 +296,30 @@ impl Progress {
                 hubel::shown(&file.path),
                 file.problem
             )),
+            Event::Phase {
+                phase,
+                phases,
+                frozen,
+            } => {
+                let what = match frozen {
+                    None => "all layers are trained".to_owned(),
+                    Some(layer) => format!("the layers up to `{layer}` stay as they are"),
+                };
+                let number = match phases {
+                    1 => String::new(),
+                    _ => format!("phase {phase} of {phases}: "),
+                };
+                self.line(&format!("{number}{what}"));
+            }
+            Event::Features {
+                done,
+                all,
+                seconds_left,
+            } => self.features(*done, *all, *seconds_left),
+            Event::Kept { position, accuracy } => self.line(&format!(
+                "kept: the weights of {position}, with {:.2} % on the images held out",
+                100.0 * accuracy
+            )),
             Event::Saved { .. } => self.not_saved = None,
             Event::NotSaved { problem } => {
                 // Not each minute of a night.
@@ -306,6 +330,32 @@ impl Progress {
                     self.not_saved = Some(problem.clone());
                 }
             }
+        }
+    }
+
+    /// How many pictures the frozen layers have seen.
+    fn features(&mut self, done: usize, all: usize, seconds_left: f64) {
+        let state = format!("{} left", clock(seconds_left));
+        if let Some(bar) = &self.bar {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+            let width = width();
+            if width >= ROOM_FOR_A_BAR {
+                bar.set_style(self.wide.clone());
+                bar.set_prefix("features");
+                bar.set_message(state);
+            } else {
+                let parts = [format!("features {done}/{all}"), state];
+                bar.set_style(plain());
+                bar.set_message(fitting(&parts, width));
+            }
+        } else if !self.quiet && self.last_line.elapsed() >= BETWEEN_LINES {
+            self.last_line = Instant::now();
+            say(&format!(
+                "features {}/{}  {state}",
+                thousands(done),
+                thousands(all)
+            ));
         }
     }
 

@@ -81,4 +81,67 @@ fn features_are_written_for_numpy() {
         .assert()
         .code(2)
         .stderr(contains(".npz"));
+    fs::write(folder.path().join("broken.png"), "no picture").expect("a file");
+    let mut broken = hubel();
+    broken.current_dir(&folder).args([
+        "embed",
+        "model.safetensors",
+        "broken.png",
+        "--out",
+        "b.npz",
+    ]);
+    broken
+        .assert()
+        .code(1)
+        .stderr(contains("b.npz was not written"));
+    assert!(!folder.path().join("b.npz").exists());
+    // Before anything is computed.
+    embed("nowhere/features.npz")
+        .assert()
+        .code(1)
+        .stderr(contains("nowhere").and(contains("looking").not()));
+}
+
+#[test]
+fn a_model_looks_at_pictures_at_another_size_where_its_weights_allow_it() {
+    let folder = folder();
+    let pooled = folder.path().join("pooled");
+    fs::create_dir(&pooled).expect("a folder");
+    let network = "conv(4)-relu-globalavgpool-fc(classes)";
+    models::of_cats_and_dogs(&pooled, network, Shape::new(8, 8, 1));
+    let run = |line: &str| {
+        let mut command = hubel();
+        command.current_dir(&folder).args(line.split(' '));
+        command
+    };
+    let probability = |size: &str| {
+        let line = format!("predict pooled new/0.png --json{size}");
+        json(&mut run(&line))["predictions"][0]["probability"].clone()
+    };
+    assert_eq!(probability(""), probability(" --size 8"));
+    assert_ne!(probability(""), probability(" --size 5"));
+    let answer = json(&mut run(
+        "embed pooled new --out a.npz --size 12 --json --quiet",
+    ));
+    assert_eq!(
+        (&answer["count"], &answer["dimensions"]),
+        (&6.into(), &4.into())
+    );
+    for line in [
+        "similar pooled new new/2.png --size 16",
+        "explain pooled new/2.png --size 16 --quiet",
+    ] {
+        run(line).assert().success();
+    }
+    for (line, told) in [
+        (
+            "predict model.safetensors new --size 16",
+            "layer `1` has a weight for each number of a map of 8×8×1",
+        ),
+        ("predict pooled new --size 2", "ways out: an input of 3×3×1"),
+        ("predict pooled new --size 0", "1 or more"),
+        ("predict pooled new --size 20000", "larger than any picture"),
+    ] {
+        run(line).assert().failure().stderr(contains(told));
+    }
 }

@@ -37,6 +37,7 @@ pub(crate) mod reading;
 mod rearrange;
 mod resize;
 mod sheet;
+mod source;
 mod split;
 mod storage;
 pub(crate) mod subject;
@@ -66,6 +67,7 @@ pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
 pub use preparation::{Preparation, Prepared, Unlike};
 pub use resize::Resize;
 pub use sheet::{Sheet, SheetSettings, Shown};
+pub use source::{Outlook, Source};
 pub use subject::{Mirrored, Subject};
 pub use value_range::ValueRange;
 
@@ -194,6 +196,22 @@ impl Dataset {
             Pixels::Floats(Arc::new(images.to_vec())),
             labels.to_vec(),
         )
+    }
+
+    /// A data set from finite numbers `[n, h, w, c]` of these classes.
+    ///
+    /// # Errors
+    /// As of [`Dataset::from_bytes`].
+    pub(crate) fn of_floats(
+        name: &str,
+        classes: &[String],
+        shape: Shape,
+        numbers: Vec<f32>,
+        labels: Vec<usize>,
+    ) -> Result<Self> {
+        check_lengths(numbers.len(), shape, labels.len())?;
+        let pixels = Pixels::Floats(Arc::new(numbers));
+        Self::of_any_classes(name, classes.to_vec(), shape, pixels, labels)
     }
 
     /// A data set from bytes `[n, h, w, c]`, of which 255 stands for 1.

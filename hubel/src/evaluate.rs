@@ -2,7 +2,7 @@
 use hubel_kernels::Cpu;
 use serde::Serialize;
 
-use crate::data::{BadFile, Dataset};
+use crate::data::{BadFile, Dataset, Preparation};
 use crate::inference::{Inference, check_finite};
 use crate::{Error, Model, Result, shown};
 
@@ -107,51 +107,12 @@ impl Model {
         progress: &dyn Fn(usize, usize),
     ) -> Result<Report> {
         self.check(dataset)?;
-        let classes = self.classes().len();
-        let mut confusion = vec![vec![0; classes]; classes];
-        let mut loss = 0.0;
-        let mut bad_files = Vec::new();
-        Inference::new(self, cpu)?.run(
-            dataset.len(),
-            &mut |indices, images| {
-                let bad = dataset.fill(cpu, indices, &self.preparation, images)?;
-                let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
-                bad_files.extend(files);
-                Ok(places)
-            },
-            &mut |i, logits| {
-                check_finite(logits, || name_of(dataset, i))?;
-                let label = dataset.labels()[i];
-                let largest = (0..classes)
-                    .rev()
-                    .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
-                    .unwrap_or(0);
-                let sum: f64 = logits
-                    .iter()
-                    .map(|x| f64::from(x - logits[largest]).exp())
-                    .sum();
-                loss += sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
-                confusion[label][largest] += 1;
-                progress(i + 1, dataset.len());
-                Ok(())
-            },
-        )?;
-        let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();
-        let count = dataset.len() - bad_files.len();
-        if let (0, Some(bad)) = (count, bad_files.first()) {
-            return Err(Error::Picture {
-                path: bad.path.clone(),
-                problem: format!("{}; nor can any other be read", bad.problem),
-            });
-        }
-        Ok(Report {
-            accuracy: correct as f32 / count.max(1) as f32,
-            loss: (loss / count.max(1) as f64) as f32,
-            count,
-            confusion,
-            bad_files,
-            independent: count as f64,
-        })
+        judge(
+            Inference::new(self, cpu)?,
+            &self.preparation,
+            dataset,
+            progress,
+        )
     }
 
     /// Whether the model can be judged by these images.
@@ -167,6 +128,64 @@ impl Model {
         }
         self.preparation.check(dataset.shape())
     }
+}
+
+/// Classifies every sample of `dataset`, brought through `preparation` to what the `inference` is given.
+///
+/// # Errors
+/// As [`Model::evaluate`].
+pub(crate) fn judge(
+    mut inference: Inference<'_>,
+    preparation: &Preparation,
+    dataset: &Dataset,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Report> {
+    let cpu = inference.cpu();
+    let classes = inference.model().classes().len();
+    let mut confusion = vec![vec![0; classes]; classes];
+    let mut loss = 0.0;
+    let mut bad_files = Vec::new();
+    inference.run(
+        dataset.len(),
+        &mut |indices, images| {
+            let bad = dataset.fill(cpu, indices, preparation, images)?;
+            let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
+            bad_files.extend(files);
+            Ok(places)
+        },
+        &mut |i, logits| {
+            check_finite(logits, || name_of(dataset, i))?;
+            let label = dataset.labels()[i];
+            let largest = (0..classes)
+                .rev()
+                .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
+                .unwrap_or(0);
+            let sum: f64 = logits
+                .iter()
+                .map(|x| f64::from(x - logits[largest]).exp())
+                .sum();
+            loss += sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
+            confusion[label][largest] += 1;
+            progress(i + 1, dataset.len());
+            Ok(())
+        },
+    )?;
+    let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();
+    let count = dataset.len() - bad_files.len();
+    if let (0, Some(bad)) = (count, bad_files.first()) {
+        return Err(Error::Picture {
+            path: bad.path.clone(),
+            problem: format!("{}; nor can any other be read", bad.problem),
+        });
+    }
+    Ok(Report {
+        accuracy: correct as f32 / count.max(1) as f32,
+        loss: (loss / count.max(1) as f64) as f32,
+        count,
+        confusion,
+        bad_files,
+        independent: count as f64,
+    })
 }
 
 /// What an error calls an image.

@@ -1,7 +1,8 @@
 //! What a network makes of pictures before it decides: numbers by which pictures are compared, searched, or classified anew.
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use hubel_kernels::Cpu;
 
@@ -10,7 +11,7 @@ use crate::evaluate::name_of;
 use crate::formats::npz;
 use crate::inference::{Inference, check_finite};
 use crate::network::{Graph, Operation};
-use crate::{Model, Result, Shape, shown};
+use crate::{Model, Replacement, Result, Shape, shown};
 
 /// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch. The features of a picture are the output of that
 /// layer; of a map of several pixels the mean over them, by channel.
@@ -192,14 +193,14 @@ impl PartialOrd for Candidate {
     }
 }
 
-/// Writes features of pictures as NumPy's `.npz`: `features`, `[pictures, dimensions]`, and `paths`.
+/// Writes features of pictures as NumPy's `.npz`, `features`, `[pictures, dimensions]`, and `paths`, and gives the file its name.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io)
+/// When the file cannot be written.
 ///
 /// # Panics
 /// If there are more or fewer paths than features.
-pub fn save(path: &Path, pictures: &[PathBuf], features: &[Vec<f32>]) -> Result<()> {
+pub fn save(mut file: Replacement, pictures: &[PathBuf], features: &[Vec<f32>]) -> io::Result<()> {
     assert_eq!(pictures.len(), features.len(), "features of each picture");
     let names = pictures
         .iter()
@@ -209,7 +210,8 @@ pub fn save(path: &Path, pictures: &[PathBuf], features: &[Vec<f32>]) -> Result<
         ("features", npz::Array::Rows(features)),
         ("paths", npz::Array::Texts(&names)),
     ];
-    npz::write(path, &arrays)
+    npz::write(&mut file, &arrays)?;
+    file.finish()
 }
 
 /// 1 − the cosine of the angle between the features of two pictures: 0 in the same direction, 1 at a right angle (and where all numbers of one are
@@ -251,21 +253,10 @@ fn before_the_head(graph: &Graph) -> usize {
     let head = last(|operation| matches!(operation, Operation::Linear { .. }))
         .or_else(|| last(|operation| matches!(operation, Operation::Conv(_))))
         .unwrap_or(graph.nodes.len() - 1);
-    // The lowest node that any node above reads, as far down as `head`.
-    let mut lowest = usize::MAX;
-    for above in (head..graph.nodes.len()).rev() {
-        let inputs = graph.nodes[above].inputs.iter().copied();
-        lowest = inputs.fold(lowest, usize::min);
-    }
-    let mut node = head;
-    while node > 0 {
-        node -= 1;
-        if lowest >= node {
-            return node;
-        }
-        lowest = (graph.nodes[node].inputs.iter().copied()).fold(lowest, usize::min);
-    }
-    0
+    (0..head)
+        .rev()
+        .find(|&node| graph.is_passage(node))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

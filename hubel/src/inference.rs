@@ -16,6 +16,8 @@ pub(crate) struct Inference<'a> {
     model: &'a Model,
     cpu: &'a Cpu,
     graph: Graph,
+    /// See [`PlanSettings::after`].
+    after: usize,
     /// Images of a full batch.
     batch: usize,
     ready: Option<(Plan, Workspace)>,
@@ -36,9 +38,15 @@ impl<'a> Inference<'a> {
             model,
             cpu,
             graph,
+            after: 0,
             batch: (BATCH_BYTES / image).clamp(1, BATCH),
             ready: None,
         }
+    }
+
+    /// The same of the end of the model's network: the output of node `after` is given in place of the images.
+    pub(crate) fn after(self, after: usize) -> Self {
+        Self { after, ..self }
     }
 
     pub(crate) fn model(&self) -> &'a Model {
@@ -102,6 +110,7 @@ impl<'a> Inference<'a> {
         loop {
             let settings = PlanSettings {
                 precise: self.model.precise,
+                after: self.after,
                 ..PlanSettings::inference(batch)
             };
             match Plan::compile(&self.graph, &self.model.parameters, self.cpu, settings) {

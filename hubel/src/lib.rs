@@ -87,6 +87,8 @@ pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
 pub use schedule::Schedule;
 pub use shape::Shape;
-pub use train::{Checkpoints, Event, Position, RunFolder, TrainSettings, Trainer};
+#[cfg(feature = "backbone")]
+pub use train::Advice;
+pub use train::{Checkpoints, Event, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer};
 pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

@@ -1,4 +1,7 @@
 //! A trained network with everything that its use needs: one safetensors file.
+mod input;
+mod origin;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -23,6 +26,10 @@ pub struct Model {
     pub(crate) division: Option<Division>,
     /// How far its training came, if it has not ended.
     pub(crate) stopped_at: Option<Position>,
+    /// What its training went on from.
+    pub(crate) origin: Option<String>,
+    /// The last layer that its training left as it was, with all before it.
+    pub(crate) frozen: Option<String>,
     /// Whether inference avoids Winograd; no part of the file.
     pub(crate) precise: bool,
 }
@@ -63,6 +70,8 @@ impl Model {
             parameters,
             division: None,
             stopped_at: None,
+            origin: None,
+            frozen: None,
             precise: false,
         })
     }
@@ -170,6 +179,14 @@ impl Model {
                 json(serde_json::to_string(division)),
             );
         }
+        for (name, value) in [
+            ("hubel.origin", &self.origin),
+            ("hubel.frozen", &self.frozen),
+        ] {
+            if let Some(value) = value {
+                metadata.insert(name.to_string(), value.clone());
+            }
+        }
         if let Some(position) = &self.stopped_at {
             metadata.insert(
                 "hubel.stopped_at".to_string(),
@@ -234,6 +251,8 @@ impl Model {
         .map_err(|error| unfit(&error))?
         .with_division(description.division);
         model.stopped_at = description.stopped_at;
+        model.origin = file.metadata.get("hubel.origin").cloned();
+        model.frozen = file.metadata.get("hubel.frozen").cloned();
         model.fill(&graph, &file.tensors)?;
         Ok(model)
     }

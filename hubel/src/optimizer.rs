@@ -23,6 +23,8 @@ pub enum Optimizer {
 pub(crate) struct OptimizerState {
     optimizer: Optimizer,
     step: u64,
+    /// The parameters that are changed, each with the factor of its learning rate, in order; none if all are, at one rate.
+    rates: Option<Vec<(Range<usize>, f32)>>,
     first: Buffer,
     second: Buffer,
 }
@@ -38,8 +40,17 @@ impl OptimizerState {
         Self {
             optimizer,
             step: 0,
+            rates: None,
             first: Buffer::zeros(length),
             second: Buffer::zeros(second),
+        }
+    }
+
+    /// The same, which changes these parameters alone, each with its factor of the learning rate. They come in order.
+    pub(crate) fn with_rates(self, rates: Vec<(Range<usize>, f32)>) -> Self {
+        Self {
+            rates: Some(rates),
+            ..self
         }
     }
 
@@ -70,11 +81,33 @@ impl Update<'_> {
         gradient: &[f32],
         range: Range<usize>,
     ) {
+        let Some(rates) = self.state.rates.take() else {
+            return self.apply_at(cpu, parameters, gradient, range, 1.0);
+        };
+        let first = rates.partition_point(|(tensor, _)| tensor.start < range.start);
+        for (tensor, factor) in rates[first..]
+            .iter()
+            .take_while(|(tensor, _)| tensor.end <= range.end)
+        {
+            self.apply_at(cpu, parameters, gradient, tensor.clone(), *factor);
+        }
+        self.state.rates = Some(rates);
+    }
+
+    fn apply_at(
+        &mut self,
+        cpu: &Cpu,
+        parameters: &mut Parameters,
+        gradient: &[f32],
+        range: Range<usize>,
+        factor: f32,
+    ) {
         let Self {
             learning_rate,
             weight_decay,
             ..
         } = *self;
+        let learning_rate = factor * learning_rate;
         let weight_decay = match range.end <= parameters.decayed().end {
             true => weight_decay,
             false => 0.0,

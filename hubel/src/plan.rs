@@ -99,6 +99,12 @@ pub struct PlanSettings {
     pub precise: bool,
     /// Whether neighbouring operations become one step; off only to test and to explain.
     pub fuse: bool,
+    /// The node of the graph whose output is given in place of the image, see [`Graph::is_passage`]; 0, the image itself, unless the layers up to it
+    /// are frozen. Their weights are neither read nor changed.
+    pub after: usize,
+    /// Whether batch normalisations use their running statistics in training too, and stay as they are, scales and shifts included: what statistics of
+    /// few images or of other pictures would spoil.
+    pub running_statistics: bool,
 }
 
 impl PlanSettings {
@@ -109,6 +115,8 @@ impl PlanSettings {
             batch,
             precise: false,
             fuse: true,
+            after: 0,
+            running_statistics: false,
         }
     }
 
@@ -167,6 +175,9 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Memory`] where the plan needs more memory than the machine has.
+    ///
+    /// # Panics
+    /// If it is to begin [after](PlanSettings::after) a node that is no passage.
     pub fn compile(
         graph: &Graph,
         parameters: &Parameters,
@@ -177,7 +188,9 @@ impl Plan {
             let problem = "a batch of 0 images is none; give at least 1".to_owned();
             return Err(Error::Settings { problem });
         }
-        memory::check(least_bytes(graph, settings.batch), settings.batch)?;
+        assert!(graph.is_passage(settings.after), "others are read past it");
+        let given = &graph.nodes[settings.after..];
+        memory::check(least_bytes(given, settings.batch), settings.batch)?;
         let settings = PlanSettings {
             fuse: settings.fuse && settings.mode != Mode::Explanation,
             ..settings
@@ -194,7 +207,7 @@ impl Plan {
         let output_lengths = steps.iter().map(|step| lowered.maps[step.output]).collect();
         let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, settings.mode);
         let nodes = match settings.mode {
-            Mode::Explanation => (lowered.map_of.iter().zip(&graph.nodes))
+            Mode::Explanation => (lowered.map_of.iter().zip(given))
                 .map(|(map, node)| NodeSlots {
                     value: slots.value_of[*map],
                     gradient: slots.gradient_of[*map].expect("every map has a gradient"),
@@ -205,7 +218,7 @@ impl Plan {
         };
         let plan = Self {
             settings,
-            input: graph.nodes[0].shape,
+            input: given[0].shape,
             outputs: graph.output().shape.len(),
             scratch: steps
                 .iter()
@@ -249,20 +262,20 @@ impl Plan {
 
 /// What any plan needs at least: the images; of the other maps, since steps that are joined leave some out, no more than all but a part of
 /// the largest; and the tables of where a kernel's taps read. Known before tables are made that would themselves not fit.
-fn least_bytes(graph: &Graph, batch: usize) -> usize {
+fn least_bytes(nodes: &[Node], batch: usize) -> usize {
     const PART: usize = 64;
     let bytes = |shape: Shape| {
         let floats = batch.checked_mul(shape.len())?;
         floats.checked_mul(size_of::<f32>())
     };
-    let maps = || graph.nodes.iter().map(|node| bytes(node.shape));
+    let maps = || nodes.iter().map(|node| bytes(node.shape));
     // The sum of all maps can be counted, or nothing that follows can.
     let sum = maps().try_fold(0, |sum: usize, map| sum.checked_add(map?));
-    let (Some(_), Some(images)) = (sum, bytes(graph.nodes[0].shape)) else {
+    let (Some(_), Some(images)) = (sum, bytes(nodes[0].shape)) else {
         return usize::MAX;
     };
     let largest = maps().flatten().max().unwrap_or(0);
-    let tables = graph.nodes.iter().map(table_bytes).max().unwrap_or(0);
+    let tables = nodes.iter().map(table_bytes).max().unwrap_or(0);
     images.max(largest / PART).max(tables)
 }
 

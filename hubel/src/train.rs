@@ -1,21 +1,32 @@
 //! Training: the epoch loop. Follow an image from the data set to an updated weight by reading [`Trainer::run`].
+mod best;
 mod checkpoints;
+mod frozen;
 mod position;
 mod progress;
 mod run_folder;
 mod settings;
+#[cfg(feature = "backbone")]
+mod start;
+mod transfer;
+mod usual;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hubel_kernels::Cpu;
 
+use self::best::Best;
 use self::checkpoints::Rhythm;
+use self::frozen::Ahead;
 use self::progress::Progress;
 use crate::data::loader::{self, Batch};
-use crate::data::{BadFile, Dataset, Division, Feed, FeedSettings, Preparation};
+use crate::data::{Augmentation, BadFile, Dataset, Division, Feed, FeedSettings, Preparation};
+use crate::evaluate::judge;
+use crate::inference::Inference;
+use crate::network::Graph;
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
 use crate::run::BatchLoss;
@@ -28,6 +39,9 @@ pub use self::position::Position;
 pub use self::progress::Event;
 pub use self::run_folder::RunFolder;
 pub use self::settings::TrainSettings;
+#[cfg(feature = "backbone")]
+pub use self::start::Advice;
+pub use self::transfer::{Phase, Transfer};
 
 /// A network in training.
 pub struct Trainer {
@@ -36,8 +50,11 @@ pub struct Trainer {
     feed: Arc<Feed>,
     /// How much each class weighs in the loss, if they differ.
     class_weights: Option<Vec<f32>>,
-    validation: Option<Dataset>,
+    validation: Option<HeldOut>,
     model: Model,
+    part: Part,
+    /// The frozen layers at work in each step; `None` where there are none, or the feed has what they make of the images.
+    ahead: Option<Ahead>,
     optimizer: OptimizerState,
     /// Plans for a full batch and, if there is one, the smaller last batch of an epoch.
     plans: Vec<Plan>,
@@ -49,7 +66,32 @@ pub struct Trainer {
     position: Position,
     /// Weights that are known to be good, and when they were made.
     good: (Parameters, Position),
+    /// The best weights by the images held out, where these decide.
+    best: Option<Best>,
     checkpoints: Option<Checkpoints>,
+}
+
+/// Images to watch training by, or what the frozen layers make of them.
+struct HeldOut {
+    dataset: Dataset,
+    preparation: Preparation,
+}
+
+/// The part of a network that is trained, and what it is given.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    /// The last node that stays as it is; 0 if all are trained.
+    after: usize,
+    /// Whether the data are the outputs of that node, and no pictures.
+    is_given_features: bool,
+    /// The learning rate of the first layer that is trained, as a part of that of the last; in between it grows by the same factor from node to node.
+    first_rate: Option<f32>,
+    /// Whether batch normalisations stay as they are.
+    keeps_statistics: bool,
+    /// The phase of the run, and phases in all; counted from 1.
+    phase: Option<(usize, usize)>,
+    /// Whether the images held out decide which weights are kept.
+    keeps_best: bool,
 }
 
 /// A copy of the weights is kept at each epoch's start, and each time after so many steps of it: a copy costs a small part of a step, and
@@ -71,21 +113,10 @@ impl Trainer {
         settings: TrainSettings,
     ) -> Result<Self> {
         settings::check(&settings, train)?;
-        let preparation = Preparation::measure(train)?;
-        let feed = Feed::new(
-            train.clone(),
-            preparation.clone(),
-            FeedSettings {
-                augmentation: settings.augmentation.clone(),
-                balance: settings.balance,
-                batch_size: settings.batch_size,
-                seed: settings.seed,
-            },
-        )?;
         let mut model = Model::untrained(
             network,
             train.classes().to_vec(),
-            preparation,
+            Preparation::measure(train)?,
             settings.seed,
         )?
         .with_precise(settings.precise);
@@ -95,38 +126,89 @@ impl Trainer {
         }
         let graph = (model.graph()?).with_initialisation(settings.initialisation);
         model.parameters = Parameters::initial(&graph, settings.seed)?;
+        Self::of_part(cpu, model, Part::default(), train, validation, settings)
+    }
+
+    /// Training of a part of a model that there is already. Of a part that is given features, `train` and `validation` hold these.
+    fn of_part(
+        cpu: Cpu,
+        model: Model,
+        part: Part,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        settings: TrainSettings,
+    ) -> Result<Self> {
+        let graph = model.graph()?;
+        let preparation = match part.is_given_features {
+            true => frozen::preparation(graph.nodes[part.after].shape),
+            false => model.preparation.clone(),
+        };
+        let feed = Feed::new(
+            train.clone(),
+            preparation.clone(),
+            FeedSettings {
+                augmentation: match part.is_given_features {
+                    true => Augmentation::none(),
+                    false => settings.augmentation.clone(),
+                },
+                balance: settings.balance,
+                batch_size: settings.batch_size,
+                seed: settings.seed,
+            },
+        )?;
         let full = feed.batch_size();
-        let rest = train.len() % full;
-        settings::refuse_constants(&graph, train.len(), full)?;
-        let batches = [full, rest].into_iter().filter(|batch| *batch > 0);
-        let plans = batches.map(|batch| {
+        let rest = feed.images() % full;
+        settings::refuse_constants(&graph.nodes[part.after + 1..], feed.images(), full)?;
+        let batches: Vec<usize> = [full, rest]
+            .into_iter()
+            .filter(|batch| *batch > 0)
+            .collect();
+        let plans = batches.iter().map(|&batch| {
             let settings = PlanSettings {
                 precise: settings.precise,
+                after: part.after,
+                running_statistics: part.keeps_statistics,
                 ..PlanSettings::training(batch)
             };
             Plan::compile(&graph, &model.parameters, &cpu, settings)
         });
         let plans: Vec<Plan> = plans.collect::<Result<_>>()?;
+        let ahead = match part.after > 0 && !part.is_given_features {
+            true => Some(Ahead::new(&cpu, &model, part.after, &batches)?),
+            false => None,
+        };
         let waiting = loader::most_bytes(&feed, cpu.threads());
-        memory::check(plans[0].bytes() + waiting, full)?;
+        let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
+        memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
         let mut workspace = Workspace::new(&plans[0]);
         plans[0].pack(&cpu, &model.parameters, &mut workspace);
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
-        let position = Position::start(settings.epochs, feed.steps());
+        let optimizer = match part.rates(&graph, &model.parameters) {
+            Some(rates) => optimizer.with_rates(rates),
+            None => optimizer,
+        };
+        let position = part.start(settings.epochs, feed.steps());
         let good = (model.parameters.clone(), position);
+        let validation = validation.map(|dataset| HeldOut {
+            dataset: dataset.clone(),
+            preparation,
+        });
         Ok(Self {
             cpu,
             settings,
             class_weights: feed.class_weights(),
             feed: Arc::new(feed),
-            validation: validation.cloned(),
+            validation,
             model,
+            part,
+            ahead,
             optimizer,
             plans,
             turn: 0,
             workspace,
             position,
             good,
+            best: None,
             checkpoints: None,
         })
     }
@@ -171,10 +253,38 @@ impl Trainer {
             }
         }
         result?;
+        let is_stopped = !self.position.is_end_of_phase();
+        if let Some(best) = self
+            .best
+            .as_ref()
+            .filter(|best| !is_stopped && best.position != self.position)
+        {
+            self.model
+                .parameters
+                .values_mut()
+                .copy_from_slice(best.parameters.values());
+            let (position, accuracy) = (best.position, best.accuracy);
+            // There is nothing left to break off.
+            let _ = listen(&Event::Kept { position, accuracy });
+        }
         Ok(Model {
             stopped_at: (!self.position.is_end()).then_some(self.position),
             ..self.model.clone()
         })
+    }
+
+    /// Keeps the weights if they are the best by a report on the images held out, and these decide.
+    fn keep_best(&mut self, report: &Report) {
+        let balance = self.settings.balance;
+        let is_best = (self.best.as_ref()).is_none_or(|best| best.is_beaten_by(report, balance));
+        if self.part.keeps_best && is_best {
+            self.best = Some(Best::new(
+                &self.model.parameters,
+                self.position,
+                report,
+                balance,
+            ));
+        }
     }
 
     /// All steps of all epochs, or those before `listen` breaks off.
@@ -183,37 +293,43 @@ impl Trainer {
         let mut progress = Progress::new(&feed, self.settings.epochs);
         let mut rhythm = self.checkpoints.as_ref().map(Rhythm::new);
         let threads = self.cpu.threads();
-        self.position = Position::start(self.settings.epochs, feed.steps());
-        loader::batches(&feed, self.settings.epochs, threads, |batch, waited| {
-            let mut stopped = tell(&batch.bad_files, listen);
-            let result = self.step(batch)?;
-            progress.add(batch, result, waited);
-            let end_of_epoch = self.position.is_end_of_epoch();
-            stopped |= listen(&progress.step()).is_break();
-            if stopped {
-                return Ok(ControlFlow::Break(()));
-            }
-            if let (Some(rhythm), Some(checkpoints)) = (&mut rhythm, &self.checkpoints)
-                // Whoever called is given the model at the end.
-                && !self.position.is_end()
-                && rhythm.is_due(progress.elapsed(), end_of_epoch)
-            {
-                let file = checkpoints.file().to_owned();
-                stopped |= listen(&self.save(&file)?).is_break();
-                rhythm.tried(progress.elapsed());
-            }
-            if end_of_epoch && !stopped {
-                let report = self.validate()?;
-                if let Some(report) = &report {
-                    stopped |= tell(&report.bad_files, listen);
+        self.position = self.part.start(self.settings.epochs, feed.steps());
+        loader::batches(
+            &feed,
+            1..self.settings.epochs + 1,
+            threads,
+            |batch, waited| {
+                let mut stopped = tell(&batch.bad_files, listen);
+                let result = self.step(batch)?;
+                progress.add(batch, result, waited);
+                let end_of_epoch = self.position.is_end_of_epoch();
+                stopped |= listen(&progress.step()).is_break();
+                if stopped {
+                    return Ok(ControlFlow::Break(()));
                 }
-                stopped |= listen(&progress.epoch(report.as_ref())).is_break();
-            }
-            Ok(match stopped {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            })
-        })
+                if let (Some(rhythm), Some(checkpoints)) = (&mut rhythm, &self.checkpoints)
+                // Whoever called is given the model at the end.
+                && !self.position.is_end_of_phase()
+                && rhythm.is_due(progress.elapsed(), end_of_epoch)
+                {
+                    let file = checkpoints.file().to_owned();
+                    stopped |= listen(&self.save(&file)?).is_break();
+                    rhythm.tried(progress.elapsed());
+                }
+                if end_of_epoch && !stopped {
+                    let report = self.validate()?;
+                    if let Some(report) = &report {
+                        self.keep_best(report);
+                        stopped |= tell(&report.bad_files, listen);
+                    }
+                    stopped |= listen(&progress.epoch(report.as_ref())).is_break();
+                }
+                Ok(match stopped {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                })
+            },
+        )
     }
 
     /// The last weights that are known to be good: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]; then those of
@@ -253,10 +369,19 @@ impl Trainer {
     /// Classifies the images held out.
     fn validate(&mut self) -> Result<Option<Report>> {
         self.check_weights()?;
-        let Some(validation) = &self.validation else {
+        let Some(HeldOut {
+            dataset,
+            preparation,
+        }) = &self.validation
+        else {
             return Ok(None);
         };
-        match self.model.evaluate(&self.cpu, validation) {
+        let inference = Inference::new(&self.model, &self.cpu)?;
+        let inference = match self.part.is_given_features {
+            true => inference.after(self.part.after),
+            false => inference,
+        };
+        match judge(inference, preparation, dataset, &|_, _| {}) {
             Err(Error::NotFinite { .. }) => {
                 Err(self.diverged("the outputs for the validation images".into()))
             }
@@ -306,8 +431,14 @@ impl Trainer {
             workspace.fit(plan);
             plan.pack(&self.cpu, &self.model.parameters, workspace);
         }
+        let images = match &mut self.ahead {
+            Some(ahead) => {
+                ahead.compute(&self.cpu, &self.model, &batch.images, batch.draws.len())?
+            }
+            None => &batch.images,
+        };
+        workspace.images_mut().copy_from_slice(images);
         let parameters = &mut self.model.parameters;
-        workspace.images_mut().copy_from_slice(&batch.images);
         let label = |draw: &usize| self.feed.label(*draw) as u32;
         let labels: Vec<u32> = batch.draws.iter().map(label).collect();
         let seed = Random::new(settings.seed)
@@ -342,6 +473,38 @@ impl Trainer {
             ..self.position
         };
         Ok(result)
+    }
+}
+
+impl Part {
+    /// The place before its first step.
+    fn start(&self, epochs: usize, steps: usize) -> Position {
+        let (phase, phases) = self.phase.unwrap_or((1, 1));
+        Position {
+            phase,
+            phases,
+            ..Position::start(epochs, steps)
+        }
+    }
+
+    /// The parameters that are trained, each with the factor of its learning rate; `None` if all are, at one rate.
+    fn rates(&self, graph: &Graph, parameters: &Parameters) -> Option<Vec<(Range<usize>, f32)>> {
+        if self.after == 0 && self.first_rate.is_none() {
+            return None;
+        }
+        let last = (graph.nodes.iter())
+            .rposition(|node| node.parameters() > 0)
+            .unwrap_or(0);
+        let trained = parameters
+            .entries()
+            .iter()
+            .filter(|entry| entry.node > self.after && entry.role.is_trained());
+        let rates = trained.map(|entry| {
+            let way_back = (last - entry.node) as f32 / (last - self.after) as f32;
+            let factor = self.first_rate.map_or(1.0, |first| first.powf(way_back));
+            (entry.range.clone(), factor)
+        });
+        Some(rates.collect())
     }
 }
 

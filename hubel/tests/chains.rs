@@ -1,6 +1,5 @@
 //! Convolutions that an inference plan runs together in bands of rows: what the unfused plan computes, the same bits for any number of
 //! threads.
-use hubel::plan::Mode;
 use hubel::{Cpu, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 
 /// Two inverted residuals, of which the second adds its input.
@@ -28,10 +27,8 @@ fn infer(text: &str, fuse: bool, threads: usize) -> Result<(Vec<f32>, usize)> {
         *value += 0.1 + 0.1 * (i as f32 * 0.37).sin();
     }
     let settings = PlanSettings {
-        mode: Mode::Inference,
-        batch: 3,
-        precise: false,
         fuse,
+        ..PlanSettings::inference(3)
     };
     let cpu = Cpu::best(threads);
     let plan = Plan::compile(&graph, &parameters, &cpu, settings)?;

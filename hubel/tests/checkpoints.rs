@@ -70,9 +70,8 @@ fn what_is_saved_is_what_a_run_that_is_broken_off_there_gives_and_to_save_change
     for (saved, steps) in saved.iter().zip(1..) {
         let position = Position {
             epoch: 1 + (steps - 1) / 3,
-            epochs: 2,
             step: 1 + (steps - 1) % 3,
-            steps: 3,
+            ..Position::start(2, 3)
         };
         assert_eq!(saved.stopped_at(), Some(position));
         assert_eq!(*saved, broken_off(&data, steps)?);

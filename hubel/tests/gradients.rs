@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 
 use hubel::layers::{Activation, Layer, PaddingMode};
 use hubel::network::{Graph, Operation, Role};
-use hubel::plan::Mode;
 use hubel::{
     Cpu, Dataset, InstructionSet, Network, Parameters, Plan, PlanSettings, Shape, TrainSettings,
     Trainer, Workspace,
@@ -201,23 +200,17 @@ fn every_layer_operation_activation_and_padding_is_in_the_networks_that_check_it
 
 fn run(
     text: &str,
-    fuse: bool,
-    batch: usize,
+    settings: PlanSettings,
     change: impl Fn(&mut Parameters),
 ) -> Result<(f64, Vec<f32>), hubel::Error> {
     let graph = graph(text)?;
     let cpu = Cpu::best(2);
     let mut parameters = Parameters::initial(&graph, 3).unwrap();
     change(&mut parameters);
-    let settings = PlanSettings {
-        mode: Mode::Training,
-        batch,
-        precise: false,
-        fuse,
-    };
     let plan = Plan::compile(&graph, &parameters, &cpu, settings)?;
     let joint = plan.to_string().matches("one pass").count();
-    let expected = if fuse && text == IN_ONE_PASS { 5 } else { 0 };
+    let is_joint = settings.fuse && !settings.running_statistics && text == IN_ONE_PASS;
+    let expected = if is_joint { 5 } else { 0 };
     assert_eq!(joint, expected, "{text}");
     let mut workspace = Workspace::new(&plan);
     for (i, pixel) in workspace.images_mut().iter_mut().enumerate() {
@@ -225,10 +218,33 @@ fn run(
     }
     plan.pack(&cpu, &parameters, &mut workspace);
     plan.forward(&cpu, &parameters, &mut workspace, 5);
-    let labels: Vec<u32> = [0, 1, 2, 1].into_iter().cycle().take(batch).collect();
+    let labels: Vec<u32> = [0, 1, 2, 1]
+        .into_iter()
+        .cycle()
+        .take(plan.batch())
+        .collect();
     let loss = plan.loss(&mut workspace, &labels, 0.0, None).loss;
     plan.backward(&cpu, &parameters, &mut workspace, 5);
     Ok((loss, workspace.parameter_gradient().to_vec()))
+}
+
+/// The ways to train a network: fused and step by step, and, where it has batch normalisations, fused with these as they are.
+fn ways(text: &str, batch: usize) -> Result<Vec<PlanSettings>, hubel::Error> {
+    let fused = PlanSettings::training(batch);
+    let plain = PlanSettings {
+        fuse: false,
+        ..fused
+    };
+    let normalises = |operation: &Operation| matches!(operation, Operation::BatchNorm { .. });
+    let keeping = graph(text)?
+        .nodes
+        .iter()
+        .any(|node| normalises(&node.operation))
+        .then_some(PlanSettings {
+            running_statistics: true,
+            ..fused
+        });
+    Ok([fused, plain].into_iter().chain(keeping).collect())
 }
 
 /// Largest distance of a gradient from its difference quotients, as a share of 1 + their magnitude: they are quotients of f32 results,
@@ -243,20 +259,24 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
     let step = 1e-3;
     for text in networks() {
         let parameters = Parameters::initial(&graph(text)?, 3).unwrap();
-        for fuse in [true, false] {
-            let (here, gradient) = run(text, fuse, 4, |_| ())?;
-            for entry in parameters
-                .entries()
-                .iter()
-                .filter(|entry| entry.role.is_trained())
-            {
+        for settings in ways(text, 4)? {
+            let (here, gradient) = run(text, settings, |_| ())?;
+            // What a batch normalisation that stays as it is has besides has no gradient.
+            let is_trained = |role: Role| match settings.running_statistics {
+                true => matches!(role, Role::Weight | Role::Bias),
+                false => role.is_trained(),
+            };
+            for entry in (parameters.entries().iter()).filter(|entry| is_trained(entry.role)) {
                 let numbers = entry.range.len();
                 let checked = numbers.min(ENTRIES);
                 for k in 0..checked {
                     // From the first to the last, and evenly between.
                     let i = entry.range.start + k * (numbers - 1) / (checked - 1).max(1);
-                    let moved =
-                        |by: f32| run(text, fuse, 4, |parameters| parameters.values_mut()[i] += by);
+                    let moved = |by: f32| {
+                        run(text, settings, |parameters| {
+                            parameters.values_mut()[i] += by
+                        })
+                    };
                     let (high, low) = (moved(step)?.0, moved(-step)?.0);
                     let step = f64::from(step);
                     // Between the quotients of both sides, which differ where a kink (of a ReLU, of a maximum) lies within the step.
@@ -294,15 +314,24 @@ fn a_fused_plan_computes_what_its_layers_do_one_by_one() -> Result<(), hubel::Er
                     }
                 }
             };
-            let [fused, plain] = [true, false].map(|fuse| run(text, fuse, batch, expect));
-            let ((loss, gradient), (expected_loss, expected)) = (fused?, plain?);
-            assert!((loss - expected_loss).abs() < 1e-5, "{text}");
-            let largest = expected.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
-            for (i, (gradient, expected)) in gradient.iter().zip(&expected).enumerate() {
-                assert!(
-                    (gradient - expected).abs() < 2e-5 * largest.max(1.0),
-                    "{text}, number {i}: {gradient} against {expected}"
-                );
+            for fused in ways(text, batch)?
+                .into_iter()
+                .filter(|settings| settings.fuse)
+            {
+                let plain = PlanSettings {
+                    fuse: false,
+                    ..fused
+                };
+                let [fused, plain] = [fused, plain].map(|settings| run(text, settings, expect));
+                let ((loss, gradient), (expected_loss, expected)) = (fused?, plain?);
+                assert!((loss - expected_loss).abs() < 1e-5, "{text}");
+                let largest = expected.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+                for (i, (gradient, expected)) in gradient.iter().zip(&expected).enumerate() {
+                    assert!(
+                        (gradient - expected).abs() < 2e-5 * largest.max(1.0),
+                        "{text}, number {i}: {gradient} against {expected}"
+                    );
+                }
             }
         }
     }

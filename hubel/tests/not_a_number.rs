@@ -15,9 +15,8 @@ fn logits_with_a_nan(text: &str, mode: Mode, fuse: bool) -> Result<Vec<f32>> {
     let parameters = Parameters::initial(&graph, 1).unwrap();
     let settings = PlanSettings {
         mode,
-        batch: 2,
-        precise: false,
         fuse,
+        ..PlanSettings::training(2)
     };
     let plan = Plan::compile(&graph, &parameters, &cpu, settings)?;
     let mut workspace = Workspace::new(&plan);

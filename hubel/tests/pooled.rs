@@ -44,9 +44,8 @@ fn run(cpu: &Cpu, text: &str, [h, w, c]: [usize; 3], mode: Mode, fuse: bool) -> 
     let parameters = Parameters::initial(&graph, 2).unwrap();
     let settings = PlanSettings {
         mode,
-        batch: BATCH,
-        precise: false,
         fuse,
+        ..PlanSettings::training(BATCH)
     };
     let plan = Plan::compile(&graph, &parameters, cpu, settings)?;
     let mut workspace = Workspace::new(&plan);

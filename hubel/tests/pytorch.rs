@@ -76,9 +76,8 @@ fn forward(
 ) -> (Plan, Workspace) {
     let settings = PlanSettings {
         mode,
-        batch,
-        precise: false,
         fuse,
+        ..PlanSettings::training(batch)
     };
     let classes = model.classes().len();
     let graph = model.network().graph(model.input(), classes).unwrap();

@@ -2,13 +2,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hubel::Shape;
 use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize, Subject};
+use hubel::{Normalisation, Preparation, Shape};
 
 use super::train::{usual, usual_for};
 use super::values::{
-    ClassNames, at_least_1, augmentation, bytes, class_names, parsed, picture_shape, png, share,
-    whole,
+    ClassNames, at_least_1, augmentation, bytes, class_names, of_colours, parsed, picture_shape,
+    png, share, whole,
 };
 
 /// What is trained on, and what is done to it before a network sees it.
@@ -17,12 +17,24 @@ pub(crate) struct TrainingData {
     /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV) of paths or pixels, IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
     pub(crate) data: PathBuf,
-    /// Size that pictures are brought to [default: their own where all agree on one of at most 64x64, else a square of at most that]
+    /// What training goes on from: efficientnet-lite0 (part of hubel), a model of your own, a file of PyTorch's weights, or none
+    /// [default: efficientnet-lite0 where that is better than to begin with nothing, as the first line says]
+    #[arg(long, value_name = "none|NAME|PATH")]
+    pub(crate) from: Option<PathBuf>,
+    /// Mean of red, green and blue, from 0 to 1, by which pictures are normalised for weights of other programs, which do not say it
+    /// [default: that of ImageNet, 0.485,0.456,0.406]
+    #[arg(long, value_name = "R,G,B", requires_all = ["std", "from"], value_parser = of_colours)]
+    pub(crate) mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue, as of --mean [default: that of ImageNet, 0.229,0.224,0.225]
+    #[arg(long, value_name = "R,G,B", requires_all = ["mean", "from"], value_parser = of_colours)]
+    pub(crate) std: Option<[f32; 3]>,
+    /// Size that pictures are brought to [default: that of the model that training goes on from; else their own where all agree on one of at most 64x64, else a square of at most that]
     #[arg(long, short, value_name = "HxWxC", value_parser = picture_shape)]
     pub(crate) input: Option<Shape>,
     /// Pictures of other proportions: letterbox (all of it, bars of the ground's colour or black), crop (the middle), stretch
-    #[arg(long, default_value_t = Resize::Letterbox, value_parser = parsed::<Resize>)]
-    pub(crate) resize: Resize,
+    /// [default: letterbox; where training goes on from a model, as that has it]
+    #[arg(long, value_parser = parsed::<Resize>)]
+    pub(crate) resize: Option<Resize>,
     /// Random changes to training pictures: none, light, standard, strong, or operations such as 'flip, crop(4)'
     /// [default: standard; light for small grey pictures other than writing]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
@@ -47,16 +59,26 @@ pub(crate) struct TrainingData {
 }
 
 impl TrainingData {
-    /// How the data is read and divided.
-    pub(crate) fn options(&self) -> Options {
+    /// How the data is read and divided; for the preparation of a model that training goes on from.
+    pub(crate) fn options(&self, start: Option<&Preparation>) -> Options {
+        let usual = start.map_or(Resize::Letterbox, |preparation| preparation.resize);
         Options {
-            shape: self.input,
-            resize: self.resize,
+            shape: self.input.filter(|_| start.is_none()),
+            network: start.map(|preparation| preparation.shape),
+            resize: self.resize.unwrap_or(usual),
             validation: self.val,
             test: self.test,
             seed: self.seed,
+            // The other half is for what frozen layers make of the pictures.
+            cache: (self.files.cache).map(|bytes| if start.is_some() { bytes / 2 } else { bytes }),
             ..self.files.options()
         }
+    }
+
+    /// How pictures are normalised for weights of other programs, where it is asked for.
+    pub(crate) fn normalisation(&self) -> Option<Normalisation> {
+        let (mean, std) = (self.mean?, self.std?);
+        Some(Normalisation { mean, std })
     }
 
     /// Images per step: as many as asked for, or as suit the data.

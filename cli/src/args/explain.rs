@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::values::at_least_1;
-use super::{Files, Processor};
+use super::{Files, Processor, Size};
 
 /// `hubel explain`
 #[derive(Args)]
@@ -58,8 +58,10 @@ pub(crate) struct Explain {
     #[arg(long, requires = "at")]
     pub(crate) backward: bool,
     /// Lay a filter made by hand over the picture: a name, or a matrix such as [[1,0,-1],[2,0,-2],[1,0,-1]]
-    #[arg(long, value_name = "NAME|MATRIX", conflicts_with_all = ["layer", "class", "against"])]
+    #[arg(long, value_name = "NAME|MATRIX", conflicts_with_all = ["layer", "class", "against", "size"])]
     pub(crate) kernel: Option<String>,
+    #[command(flatten)]
+    pub(crate) size: Size,
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: class, logit, layers, explanations with their checks, nearest, files; with --at the arithmetic; with --filter or --kernel the places

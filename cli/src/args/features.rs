@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Processor;
 use super::values::{archive, at_least_1};
+use super::{Processor, Size};
 
 /// `hubel embed`
 #[derive(Args)]
@@ -27,6 +27,8 @@ pub(crate) struct Embed {
     /// The layer whose output is taken, by the name that `hubel inspect` shows
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,
+    #[command(flatten)]
+    pub(crate) size: Size,
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: out, layer, dimensions, count, bad_files
@@ -58,6 +60,8 @@ pub(crate) struct Similar {
     /// The layer by whose output they are compared, by the name that `hubel inspect` shows
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,
+    #[command(flatten)]
+    pub(crate) size: Size,
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: similar with path and distance, layer, compared, bad_files

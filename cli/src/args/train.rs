@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
-use hubel::{Optimizer, Schedule, TrainSettings};
+use hubel::{Model, Optimizer, Phase, Schedule, TrainSettings};
 
 use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive};
 use super::{Processor, TrainingData};
@@ -30,6 +30,14 @@ pub(crate) struct Train {
     /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
     #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
+    /// Which layers stay as they are in training that goes on from a model: all (but the last), none, or all up to and including LAYER
+    /// [default: first all, then, where there are enough pictures, none]
+    #[arg(long, value_name = "all|none|LAYER")]
+    pub(crate) freeze: Option<String>,
+    /// Of how many versions of each picture what frozen layers make of it is computed and kept: one as it is, the others changed at random
+    /// [default: up to 8, the fewer the more pictures there are]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
+    pub(crate) versions: Option<usize>,
     /// How often each training image is seen [default: 30; for small grey pictures as many as show 600,000 images, of writing 170,000, from 3 to 100]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
@@ -43,8 +51,9 @@ pub(crate) struct Train {
     #[arg(long, value_parser = fraction)]
     pub(crate) momentum: Option<f32>,
     /// How the learning rate moves over the run
-    #[arg(long, value_enum, default_value_t = ScheduleName::from(usual().schedule))]
-    pub(crate) schedule: ScheduleName,
+    /// [default: onecycle]
+    #[arg(long, value_enum)]
+    pub(crate) schedule: Option<ScheduleName>,
     /// Pull of the weights towards 0
     /// [default: 0.15, for small grey pictures 0.01; with sgd 0.0005]
     #[arg(long, value_name = "DECAY", value_parser = not_negative)]
@@ -54,8 +63,9 @@ pub(crate) struct Train {
     #[arg(long, value_name = "SHARE", value_parser = fraction)]
     pub(crate) label_smoothing: Option<f32>,
     /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
-    #[arg(long, value_enum, default_value_t = InitialisationName::He)]
-    pub(crate) initialisation: InitialisationName,
+    /// [default: he]
+    #[arg(long, value_enum)]
+    pub(crate) initialisation: Option<InitialisationName>,
     /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often); judge by the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
@@ -83,17 +93,7 @@ impl Train {
         images: usize,
     ) -> hubel::Result<TrainSettings> {
         let (usual, kind) = (usual(), usual_for(subject));
-        let optimizer = match self.optimizer {
-            None => usual.optimizer,
-            Some(OptimizerName::Adamw) => Optimizer::AdamW,
-            Some(OptimizerName::Sgd) => {
-                let momentum = self.momentum.unwrap_or(0.9);
-                Optimizer::Sgd {
-                    momentum,
-                    nesterov: momentum > 0.0,
-                }
-            }
-        };
+        let optimizer = self.optimizer().unwrap_or(usual.optimizer);
         let usual_rate = match (optimizer, usual.optimizer) {
             (Optimizer::Sgd { .. }, Optimizer::Sgd { .. })
             | (Optimizer::AdamW, Optimizer::AdamW) => usual.learning_rate,
@@ -110,17 +110,95 @@ impl Train {
             batch_size: self.data.batch_size(subject),
             learning_rate: self.learning_rate.unwrap_or(usual_rate),
             optimizer,
-            schedule: self.schedule.into(),
+            schedule: self.schedule.map_or(usual.schedule, Schedule::from),
             weight_decay: self.weight_decay.unwrap_or(usual_decay),
             label_smoothing: self.label_smoothing.unwrap_or(kind.label_smoothing),
             seed: self.data.seed,
             augmentation: self.data.augmentation(subject)?,
             balance: self.balance,
             initialisation: match self.initialisation {
-                InitialisationName::He => Initialisation::HeOrXavier,
-                InitialisationName::Pytorch => Initialisation::PyTorch,
+                None | Some(InitialisationName::He) => Initialisation::HeOrXavier,
+                Some(InitialisationName::Pytorch) => Initialisation::PyTorch,
             },
             precise: self.precise,
+        })
+    }
+}
+
+impl Train {
+    /// The phases of a training that goes on from a model, with so many `images` of a subject. What is asked for of epochs, optimizer, rates and decay
+    /// holds for the last of them.
+    ///
+    /// # Errors
+    /// When the augmentation cannot be read.
+    pub(crate) fn phases(
+        &self,
+        model: &Model,
+        subject: &Subject,
+        images: usize,
+    ) -> hubel::Result<Vec<Phase>> {
+        let settings = TrainSettings {
+            augmentation: self.data.augmentation(subject)?,
+            label_smoothing: self.label_smoothing.unwrap_or(0.1),
+            seed: self.data.seed,
+            balance: self.balance,
+            precise: self.precise,
+            ..usual()
+        };
+        let mut phases = match self.freeze.as_deref() {
+            None => Phase::usual(model, images, &settings)?,
+            Some("all") => vec![Phase::of_head(model, images, &settings)?],
+            Some("none") => vec![Phase::of_all(&settings)],
+            Some(layer) => vec![Phase::after(layer.to_owned(), images, &settings)],
+        };
+        for phase in &mut phases {
+            phase.versions = self
+                .versions
+                .filter(|_| phase.versions > 0)
+                .unwrap_or(phase.versions);
+            if let Some(batch_size) = self.data.batch_size {
+                phase.settings.batch_size = batch_size;
+            }
+        }
+        let last = phases.last_mut().expect("there is at least one phase");
+        let usual = &last.settings;
+        let optimizer = self.optimizer();
+        let is_sgd = matches!(optimizer, Some(Optimizer::Sgd { .. }));
+        last.settings = TrainSettings {
+            epochs: self.epochs.unwrap_or(usual.epochs),
+            learning_rate: self.learning_rate.unwrap_or(if is_sgd {
+                0.01
+            } else {
+                usual.learning_rate
+            }),
+            optimizer: optimizer.unwrap_or(usual.optimizer),
+            schedule: self.schedule.map_or(usual.schedule, Schedule::from),
+            weight_decay: self.weight_decay.unwrap_or(if is_sgd {
+                0.0005
+            } else {
+                usual.weight_decay
+            }),
+            ..usual.clone()
+        };
+        Ok(phases)
+    }
+
+    /// Whether what is asked for is only there in a training that begins with nothing.
+    pub(crate) fn is_of_its_own(&self) -> bool {
+        self.model.is_some() || self.initialisation.is_some()
+    }
+
+    /// The optimizer asked for.
+    fn optimizer(&self) -> Option<Optimizer> {
+        Some(match self.optimizer? {
+            OptimizerName::Adamw => Optimizer::AdamW,
+            OptimizerName::Sgd => {
+                let momentum = self.momentum.unwrap_or(0.9);
+                Optimizer::Sgd {
+                    momentum,
+                    nesterov: momentum > 0.0,
+                }
+            }
         })
     }
 }
@@ -178,16 +256,6 @@ pub(crate) enum ScheduleName {
     Constant,
     Cosine,
     Onecycle,
-}
-
-impl From<Schedule> for ScheduleName {
-    fn from(schedule: Schedule) -> Self {
-        match schedule {
-            Schedule::Constant => Self::Constant,
-            Schedule::Cosine => Self::Cosine,
-            Schedule::OneCycle => Self::Onecycle,
-        }
-    }
 }
 
 impl From<ScheduleName> for Schedule {

@@ -37,6 +37,17 @@ pub(super) fn parsed<T: FromStr<Err = hubel::Error>>(text: &str) -> Result<T, St
         .map_err(|error: hubel::Error| error.to_string())
 }
 
+/// `0.485,0.456,0.406`: a number for each colour.
+pub(super) fn of_colours(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Option<Vec<f32>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok())
+        .collect();
+    let numbers = numbers.and_then(|numbers| <[f32; 3]>::try_from(numbers).ok());
+    let finite = numbers.filter(|numbers| numbers.iter().all(|number| number.is_finite()));
+    finite.ok_or_else(|| "three numbers are needed, of red, green and blue from 0 to 1, such as 0.485,0.456,0.406".into())
+}
+
 /// `500MB`, `2GB`, `1.5 GiB`, `0`
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_alphabetic());

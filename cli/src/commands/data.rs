@@ -1,11 +1,11 @@
 //! `hubel data`: data as a network sees it.
 use std::process::ExitCode;
 
-use hubel::data::{Augmentation, Balance, Feed, FeedSettings, Sheet, SheetSettings};
+use hubel::data::{Augmentation, Balance, Feed, FeedSettings, Sheet, SheetSettings, Source};
 use hubel::{Error, Preparation};
 use serde_json::{Value, json};
 
-use super::{Outcome, train};
+use super::{Outcome, train, train::Start};
 use crate::args::{Preview, TrainingData};
 use crate::console::{self, Console, thousands};
 
@@ -15,7 +15,9 @@ pub(super) fn feed(
     balance: Balance,
     console: &Console,
 ) -> Result<(Feed, Augmentation), Error> {
-    let splits = train::open(data, console)?;
+    let source = Source::find(&data.data)?;
+    let start = train::start(data, false, &source, console)?;
+    let splits = train::open(data, source, &start, console)?;
     let subject = splits.train.subject()?;
     let augmentation = data.augmentation(&subject)?;
     let settings = FeedSettings {
@@ -24,7 +26,10 @@ pub(super) fn feed(
         batch_size: data.batch_size(&subject),
         seed: data.seed,
     };
-    let preparation = Preparation::measure(&splits.train)?;
+    let preparation = match start {
+        Start::Nothing => Preparation::measure(&splits.train)?,
+        Start::Model(model) => model.for_data(&splits.train)?.preparation().clone(),
+    };
     Ok((
         Feed::new(splits.train, preparation, settings)?,
         augmentation,

@@ -4,26 +4,53 @@ use std::process::ExitCode;
 
 use hubel::data::BadFile;
 use hubel::features::{self, Features};
+use hubel::{Error, Replacement};
 use serde_json::json;
 
 use super::names::Names;
 use super::{Outcome, named, report_bad_files};
 use crate::args::Embed;
 use crate::console::{self, Console, thousands};
+use crate::interruption::Interruption;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
-    let model = named::load_features(&arguments.model, console)?;
+    let model = arguments
+        .size
+        .of(named::load_features(&arguments.model, console)?)?;
     let cpu = arguments.processor.cpu();
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
     let names = Names::new(&arguments.images, console)?;
+    // Whether it can be written is known before anything is computed.
+    let file = Replacement::create(&arguments.out)?;
+    let interruption = Interruption::listen()?;
     let (mut paths, mut rows) = (Vec::new(), Vec::new());
-    let bad_files = of_each(&mut features, names, console, &mut |path, row| {
-        paths.push(path);
-        rows.push(row);
-    })?;
+    let looked = of_each(
+        &mut features,
+        names,
+        console,
+        &mut |path, row| {
+            paths.push(path);
+            rows.push(row);
+        },
+        &|| interruption.signal().is_some(),
+    );
+    let out = hubel::shown(&arguments.out);
+    if looked.is_err() && !paths.is_empty() {
+        let count = thousands(paths.len());
+        console.remark(&format!(
+            "the numbers of the first {count} pictures are in {out}"
+        ));
+    }
+    if !paths.is_empty() {
+        features::save(file, &paths, &rows)?;
+    }
+    let Looked { bad_files, stopped } = looked?;
     report_bad_files(&bad_files, console);
-    features::save(&arguments.out, &paths, &rows)?;
+    if paths.is_empty() {
+        let problem = format!("there is no picture that can be used, and {out} was not written");
+        return Err(Error::Settings { problem }.into());
+    }
     let (layer, dimensions) = (features.layer(), features.dimensions());
     if arguments.json {
         let answer = json!({
@@ -36,11 +63,18 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
         console::print(&answer.to_string())?;
     } else {
         console::print(&format!(
-            "{} with {} numbers of layer {layer} for each of {} pictures",
-            hubel::shown(&arguments.out),
+            "{out} with {} numbers of layer {layer} for each of {} pictures",
             thousands(dimensions),
             thousands(rows.len())
         ))?;
+    }
+    if let Some(signal) = interruption.signal().filter(|_| stopped) {
+        let count = thousands(rows.len() + bad_files.len());
+        console.remark(&format!(
+            "stopped by {} after {count} pictures",
+            signal.name()
+        ));
+        return Ok(ExitCode::from(signal.exit_code()));
     }
     Ok(match bad_files.is_empty() {
         true => ExitCode::SUCCESS,
@@ -48,17 +82,26 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     })
 }
 
-/// Computes the features of all named pictures, chunk by chunk; returns the pictures that cannot be used.
+/// What came of looking at pictures, besides their features.
+pub(super) struct Looked {
+    /// The pictures that cannot be used.
+    pub(super) bad_files: Vec<BadFile>,
+    /// Whether somebody wanted no more.
+    pub(super) stopped: bool,
+}
+
+/// Computes the features of all named pictures, chunk by chunk, until somebody wants no more.
 pub(super) fn of_each(
     features: &mut Features<'_>,
     mut names: Names<'_>,
     console: &Console,
     take: &mut dyn FnMut(PathBuf, Vec<f32>),
-) -> Result<Vec<BadFile>, hubel::Error> {
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Looked, Error> {
     let (all, mut done) = (names.known_count(), 0);
-    let mut bad_files = Vec::new();
+    let (mut bad_files, mut stopped) = (Vec::new(), false);
     let progress = console.pictures("looking");
-    loop {
+    while !stopped {
         let chunk = names.by_ref().take(features.batch());
         let chunk: Vec<PathBuf> = chunk.collect::<Result<_, _>>()?;
         if chunk.is_empty() {
@@ -73,7 +116,9 @@ pub(super) fn of_each(
             }
         }
         progress.show(done, all);
+        // The chunk at hand is finished, and its features are kept.
+        stopped = is_stopped();
     }
     progress.finish();
-    Ok(bad_files)
+    Ok(Looked { bad_files, stopped })
 }

@@ -17,7 +17,9 @@ const CONFUSIONS: usize = 5;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model, console)?.with_precise(arguments.precise);
+    let model = named::load(&arguments.model, console)?;
+    let own = model.input();
+    let model = arguments.size.of(model)?.with_precise(arguments.precise);
     let data = match &arguments.data {
         Some(data) => data.as_path(),
         None if is_of_digits(&model) => Path::new("mnist"),
@@ -52,11 +54,14 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         true => String::new(),
         false => format!(" of {}", thousands(found)),
     };
+    let size = match model.input() == own {
+        true => format!("the model's {own}"),
+        false => format!("{} instead of the model's {own}", model.input()),
+    };
     console.remark(&format!(
-        "{}: {}{of_found} images ({which}), each at the model's {}; pictures of another size are resized",
+        "{}: {}{of_found} images ({which}), each at {size}; pictures of another size are resized",
         images.name(),
         thousands(images.len()),
-        model.input()
     ));
     for note in on_another_ground(unlike) {
         console.remark(&note);

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
     let [model_path, picture] = &arguments.paths[..] else {
         unreachable!("the command line was checked")
     };
-    let model = named::load(model_path, console)?;
+    let model = arguments.size.of(named::load(model_path, console)?)?;
     let looked = Looked::at(arguments, &model, picture)?;
     match (arguments.at, arguments.filter) {
         (Some(at), _) => arithmetic::show(arguments, &model, looked, at),

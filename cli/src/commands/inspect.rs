@@ -28,12 +28,21 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
         let mut summary = serde_json::to_value(&summary)?;
         summary["class_names"] = names.clone().into();
         summary["stopped_at"] = serde_json::to_value(named.stopped_at)?;
+        summary["origin"] = serde_json::to_value(&named.origin)?;
+        summary["frozen"] = serde_json::to_value(&named.frozen)?;
         console::print(&summary.to_string())?;
     } else {
         console::print(&summary.to_string())?;
         if !names.is_empty() {
             let names = listed(names.iter().map(String::as_str));
             console::print(&format!("classes  {}", one_line(&names)))?;
+        }
+        if let Some(origin) = &named.origin {
+            let left = match &named.frozen {
+                None => "all layers were trained further".to_owned(),
+                Some(layer) => format!("frozen: the layers up to `{layer}` are as they were there"),
+            };
+            console::print(&format!("from     {}; {left}", one_line(origin)))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use crate::console::{Console, thousands};
 /// Loads the model at `path`, a file or the folder that holds it, and says so if its training has not ended; or, where there is none, the model of that
 /// name that is part of the program. A file of weights that another program has written is taken too, and said what it is taken for.
 pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
-    let loaded = load_any(path, console)?;
+    let loaded = load_any(path, None, console)?;
     match loaded.has_last_layer {
         true => Ok(loaded.model),
         false => Err(Error::ForeignWeights {
@@ -25,7 +25,16 @@ pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
 
 /// As [`load`], also of weights without a last layer: for what a network makes of pictures before it decides.
 pub(super) fn load_features(path: &Path, console: &Console) -> Result<Model, Error> {
-    Ok(load_any(path, console)?.model)
+    Ok(load_any(path, None, console)?.model)
+}
+
+/// As [`load_features`], for training that goes on from it; pictures for weights of another program are normalised as asked for.
+pub(super) fn load_start(
+    path: &Path,
+    normalisation: Option<Normalisation>,
+    console: &Console,
+) -> Result<Model, Error> {
+    Ok(load_any(path, normalisation, console)?.model)
 }
 
 struct Loaded {
@@ -33,19 +42,31 @@ struct Loaded {
     has_last_layer: bool,
 }
 
-fn load_any(path: &Path, console: &Console) -> Result<Loaded, Error> {
+fn load_any(
+    path: &Path,
+    normalisation: Option<Normalisation>,
+    console: &Console,
+) -> Result<Loaded, Error> {
     let missing = |problem: &str| Error::Model {
         path: path.to_owned(),
         problem: format!(
             "{problem}; name its file, the folder that `hubel train` wrote, or `efficientnet-lite0`, and pictures after it"
         ),
     };
-    let whole = |model| Loaded {
-        model,
-        has_last_layer: true,
+    let whole = |model| match normalisation {
+        None => Ok(Loaded {
+            model,
+            has_last_layer: true,
+        }),
+        Some(_) => Err(Error::Settings {
+            problem: format!(
+                "{} says itself how pictures are normalised for it; leave out --mean and --std",
+                hubel::shown(path)
+            ),
+        }),
     };
     if let Some(model) = pretrained(path)? {
-        return Ok(whole(model));
+        return whole(model);
     }
     let file = match path.is_dir() {
         false => path.to_owned(),
@@ -59,7 +80,7 @@ fn load_any(path: &Path, console: &Console) -> Result<Loaded, Error> {
         other => other,
     })?;
     if foreign {
-        let weights = Weights::load(&file, None)?;
+        let weights = Weights::load(&file, normalisation)?;
         console.remark(&taken_for(&file, &weights));
         return Ok(Loaded {
             model: weights.model,
@@ -68,7 +89,7 @@ fn load_any(path: &Path, console: &Console) -> Result<Loaded, Error> {
     }
     let model = Model::load(&file)?;
     say_if_unfinished(&model, path, &file, console);
-    Ok(whole(model))
+    whole(model)
 }
 
 /// What is said of weights that another program has written.
@@ -136,6 +157,10 @@ pub(super) struct Named {
     pub(super) classes: Vec<String>,
     /// How far the training of the model came, if it has not ended.
     pub(super) stopped_at: Option<Position>,
+    /// What the training of the model went on from.
+    pub(super) origin: Option<String>,
+    /// The last layer that it left as it was.
+    pub(super) frozen: Option<String>,
 }
 
 /// The network that is meant by a model file or its folder, a name, or architecture text.
@@ -147,6 +172,8 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
             input: model.input(),
             classes: model.classes().to_vec(),
             stopped_at: model.stopped_at(),
+            origin: model.origin().map(String::from),
+            frozen: model.frozen().map(String::from),
         });
     }
     Ok(Named {
@@ -154,6 +181,8 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
         input: usual_input(text),
         classes: Vec::new(),
         stopped_at: None,
+        origin: None,
+        frozen: None,
     })
 }
 

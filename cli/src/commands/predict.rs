@@ -18,7 +18,8 @@ use answers::Answers;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model, console)?.with_precise(arguments.precise);
+    let model = arguments.size.of(named::load(&arguments.model, console)?)?;
+    let model = model.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
     let mut names = Names::new(&arguments.images, console)?;
     let mut classifier = model.classifier(&cpu, arguments.top)?;

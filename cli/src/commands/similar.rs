@@ -6,7 +6,7 @@ use hubel::features::Nearest;
 use hubel::shown;
 use serde_json::json;
 
-use super::embed::of_each;
+use super::embed::{Looked, of_each};
 use super::names::Names;
 use super::{Outcome, named, report_bad_files};
 use crate::args::Similar;
@@ -14,7 +14,9 @@ use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
-    let model = named::load_features(&arguments.model, console)?;
+    let model = arguments
+        .size
+        .of(named::load_features(&arguments.model, console)?)?;
     let cpu = arguments.processor.cpu();
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
     let picture = model.preparation().picture(&arguments.image)?;
@@ -23,12 +25,13 @@ pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
     // The picture is most alike itself.
     let own = arguments.image.canonicalize().ok();
     let mut paths: Vec<PathBuf> = Vec::new();
-    let bad_files = of_each(&mut features, names, console, &mut |path, row| {
+    let take = &mut |path: PathBuf, row: Vec<f32>| {
         if own.is_none() || path.canonicalize().ok() != own {
             nearest.offer(paths.len(), &row);
             paths.push(path);
         }
-    })?;
+    };
+    let Looked { bad_files, .. } = of_each(&mut features, names, console, take, &|| false)?;
     report_bad_files(&bad_files, console);
     let similar: Vec<(&PathBuf, f64)> = (nearest.sorted().into_iter())
         .map(|(place, distance)| (&paths[place], distance))

@@ -1,5 +1,7 @@
 //! `hubel train`: data in, one model file out.
+mod course;
 mod saving;
+mod start;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -7,13 +9,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use hubel::check::IMBALANCE;
-use hubel::data::{BadFile, Balance, Subject};
-use hubel::{
-    Checkpoints, Dataset, Error, Event, Model, Network, Splits, TrainSettings, Trainer, listed,
-    one_line,
-};
+use hubel::data::{Augmentation, BadFile, Balance, Source, Subject};
+use hubel::{Checkpoints, Dataset, Error, Event, Model, Splits, TrainSettings, listed, one_line};
 use serde_json::{Value, json};
 
+use self::course::Course;
+pub(super) use self::start::{Start, choose as start};
 use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, thousands};
@@ -21,41 +22,31 @@ use crate::interruption::Interruption;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
-    let start = Instant::now();
-    let splits = open(&arguments.data, console)?;
-    let name = model_name(arguments, &splits.train);
-    let network = Network::resolve(name)?;
+    let begin = Instant::now();
+    let source = Source::find(&arguments.data.data)?;
+    let start = start::choose(&arguments.data, arguments.is_of_its_own(), &source, console)?;
+    let splits = open(&arguments.data, source, &start, console)?;
     let cpu = arguments.processor.cpu();
-    console.remark(&format!(
-        "{} on {}; {cpu:?}",
-        saving::short_name(name),
-        splits.train.name()
-    ));
+    let name = start.name(arguments.model.as_deref(), &splits.train);
+    console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
-    let settings = arguments.settings(&subject, splits.train.len())?;
+    let course = Course::new(arguments, start, &cpu, &splits, &subject)?;
+    let settings = course.settings();
     let batch_size = settings.batch_size;
     console.remark(&parts(&splits));
-    console.remark(&taken_for(&subject, &settings));
-    console.remark(&treatment(&splits.train, &settings));
-    let mut log = Log::new(&settings, splits.bad_files.clone());
+    let augmentation = course.augmentation();
+    console.remark(&taken_for(&subject, &course.epochs(), &augmentation));
+    console.remark(&treatment(&splits.train, settings.balance, &augmentation));
+    let mut log = Log::new(settings, splits.bad_files.clone());
     if !log.loss_includes.is_empty() {
         console.remark(&format!(
             "loss*: with {}; the validation loss is without",
             log.loss_includes.join(" and ")
         ));
     }
-    let trainer = Trainer::new(
-        cpu.clone(),
-        network,
-        &splits.train,
-        splits.validation.as_ref(),
-        settings,
-    )?;
-    let folder = saving::folder(arguments.out.as_deref(), splits.train.name(), name)?;
-    let mut trainer = trainer
-        .with_division(splits.division.clone())
-        .with_checkpoints(Checkpoints::new(folder.last()));
-    saving::prepare(&folder, &trainer, console)?;
+    let folder = saving::folder(arguments.out.as_deref(), splits.train.name(), &name)?;
+    let mut course = course.with_checkpoints(Checkpoints::new(folder.last()));
+    saving::prepare(&folder, &course, console)?;
     if batch_size > splits.train.len() {
         console.remark(&format!(
             "each step takes all images: there are fewer than {batch_size} (--batch-size)"
@@ -63,13 +54,22 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     }
     let interruption = Interruption::listen()?;
     let model = train(
-        &mut trainer,
+        &mut course,
         &folder.last(),
         console,
         &interruption,
         &mut log,
     )
-    .inspect_err(|_| saving::save_last_good(&folder, &trainer, console))?;
+    .inspect_err(|_| saving::save_last_good(&folder, &course, console))?;
+    if let (Some(position), Some(signal)) = (model.stopped_at(), interruption.signal())
+        && position.is_start()
+    {
+        console.remark(&format!(
+            "stopped by {} before anything was learned: there is no model to keep",
+            signal.name()
+        ));
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
     let file = saving::save(&folder, &model, console)?;
     let signal = interruption.leave_at_once(format!(
         "stopped: the model is saved in {}, and not tested",
@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         super::report_bad_files(&report.bad_files, console);
         log.bad_files.extend(report.bad_files.clone());
     }
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = begin.elapsed().as_secs_f64();
     let waiting_share = log.sum("waiting_seconds") / log.sum("seconds").max(f64::MIN_POSITIVE);
     if arguments.json {
         console::print(
@@ -104,6 +104,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "seconds": seconds,
                 "model": file.display().to_string(),
                 "network": model.network().to_string(),
+                "origin": model.origin(),
+                "frozen": model.frozen(),
                 "data": splits.train.name(),
                 "subject": subject.to_string(),
                 "notes": splits.notes,
@@ -144,7 +146,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         console.remark(&match model.stopped_at() {
             Some(position) => format!(
                 "stopped by {} at {position}: the model is saved as it was then, and not tested; `evaluate` and `predict` take it, \
-                 and to train on from it is not possible yet",
+                 and `train --from` goes on from its weights, with a schedule of its own",
                 signal.name()
             ),
             None => format!("stopped by {}: the model is saved, and not tested", signal.name()),
@@ -164,19 +166,19 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The network asked for, or the one that suits the pictures.
-fn model_name<'a>(arguments: &'a Train, data: &Dataset) -> &'a str {
-    match &arguments.model {
-        Some(name) => name,
-        None if data.shape().channels == 1 => "mnist-cnn",
-        None => "tutorial",
-    }
-}
-
 /// Opens the data, with progress where files are read, and says what was found and what was left out.
-pub(super) fn open(arguments: &TrainingData, console: &Console) -> Result<Splits, Error> {
+pub(super) fn open(
+    arguments: &TrainingData,
+    source: Source,
+    start: &Start,
+    console: &Console,
+) -> Result<Splits, Error> {
+    let preparation = match start {
+        Start::Nothing => None,
+        Start::Model(model) => Some(model.preparation()),
+    };
     let reading = console.pictures("reading");
-    let splits = hubel::data::open_with(&arguments.data, &arguments.options(), &|done, all| {
+    let splits = source.open(&arguments.options(preparation), &|done, all| {
         reading.show(done, all);
     });
     reading.finish();
@@ -221,18 +223,13 @@ fn parts(splits: &Splits) -> String {
 }
 
 /// What the data was taken for, and what follows from it.
-fn taken_for(subject: &Subject, settings: &TrainSettings) -> String {
-    let mut follows = vec![match settings.epochs {
-        1 => "1 epoch".to_owned(),
-        epochs => format!("{epochs} epochs"),
-    }];
-    follows.push(
-        match (settings.augmentation.flips(), subject.may_be_flipped()) {
-            (true, true) => "flipped at random".into(),
-            (true, false) => "flipped all the same, as --augment says".into(),
-            (false, _) => "not flipped".into(),
-        },
-    );
+fn taken_for(subject: &Subject, epochs: &str, augmentation: &Augmentation) -> String {
+    let mut follows = vec![epochs.to_owned()];
+    follows.push(match (augmentation.flips(), subject.may_be_flipped()) {
+        (true, true) => "flipped at random".into(),
+        (true, false) => "flipped all the same, as --augment says".into(),
+        (false, _) => "not flipped".into(),
+    });
     follows.extend(
         subject
             .inverted()
@@ -242,8 +239,8 @@ fn taken_for(subject: &Subject, settings: &TrainSettings) -> String {
 }
 
 /// What is done to the images, and what is to be known of their classes.
-fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
-    let mut text = format!("augmentation: {}", settings.augmentation);
+fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> String {
+    let mut text = format!("augmentation: {augmentation}");
     let counts = train.counts();
     let of = |count: usize| {
         &train.classes()[counts.iter().position(|&other| other == count).unwrap_or(0)]
@@ -266,7 +263,7 @@ fn treatment(train: &Dataset, settings: &TrainSettings) -> String {
     if let (Some(&smallest), Some(&largest)) = (smallest, largest)
         && largest >= IMBALANCE * smallest
     {
-        let remedy = match settings.balance {
+        let remedy = match balance {
             Balance::None => "; --balance loss or --balance sample makes up for it".into(),
             balance => format!("; balanced by {balance}: judge by the balanced accuracy"),
         };
@@ -331,14 +328,14 @@ impl Log {
 
 /// Trains to the end or until it is stopped, and tells console and log how it goes. `last` is the file that it is saved in.
 fn train(
-    trainer: &mut Trainer,
+    course: &mut Course,
     last: &Path,
     console: &Console,
     interruption: &Interruption,
     log: &mut Log,
 ) -> Result<Model, Error> {
     let mut progress = console.progress(!log.loss_includes.is_empty());
-    let model = trainer.run(&mut |event| {
+    let model = course.run(&mut |event| {
         progress.show(event);
         if matches!(event, Event::Saved { .. }) && log.saving == 0.0 {
             progress.line(&format!(

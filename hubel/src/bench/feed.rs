@@ -13,7 +13,7 @@ use crate::data::{Feed, loader};
 pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duration)> {
     let start = Instant::now();
     let mut done = (0, Duration::ZERO);
-    loader::batches(feed, usize::MAX / feed.images(), threads, |batch, _| {
+    loader::batches(feed, 1..usize::MAX / feed.images(), threads, |batch, _| {
         if let Some(bad) = batch.bad_files.first() {
             return Err(bad.clone().into());
         }

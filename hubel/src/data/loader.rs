@@ -1,5 +1,5 @@
 //! Batches prepared ahead by threads of their own, while training computes: reading, decoding and augmenting overlap with it.
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::data::{BadFile, Feed};
 
 /// A batch that is ready for the network.
 pub(crate) struct Batch {
-    /// Its epoch, counted from 1.
+    /// Its epoch, counted from 1; 0 where images are to be as they are.
     pub(crate) epoch: usize,
     /// Its step in the epoch, counted from 0.
     pub(crate) step: usize,
@@ -26,14 +26,14 @@ pub(crate) fn most_bytes(feed: &Feed, threads: usize) -> usize {
     3 * threads * feed.batch_size() * image
 }
 
-/// Prepares the batches of epochs `1..=epochs` on `threads` threads and gives them to `take` in order, with the time it had to be
+/// Prepares the batches of these epochs on `threads` threads and gives them to `take` in order, with the time it had to be
 /// waited for each, until `take` breaks off. At most two batches for each thread lie ready, whatever the size of the data.
 ///
 /// # Errors
 /// That of `take`, and of [`Feed::fill`].
 pub(crate) fn batches(
     feed: &Feed,
-    epochs: usize,
+    epochs: Range<usize>,
     threads: usize,
     mut take: impl FnMut(&Batch, Duration) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
@@ -44,11 +44,12 @@ pub(crate) fn batches(
             .map(|first| {
                 let (ready, receiver) = sync_channel(1);
                 let (give_back, used) = sync_channel(2);
+                let epochs = epochs.clone();
                 scope.spawn(move || prepare(feed, epochs, (first, threads), &ready, &used));
                 (receiver, give_back)
             })
             .collect();
-        for number in 0..epochs * steps {
+        for number in 0..epochs.len() * steps {
             let (receiver, give_back) = &workers[number % threads];
             let start = Instant::now();
             let batch = receiver
@@ -68,17 +69,17 @@ pub(crate) fn batches(
 /// The work of one thread: every `threads`-th batch, into memory that was used before where there is some.
 fn prepare(
     feed: &Feed,
-    epochs: usize,
+    epochs: Range<usize>,
     (first, threads): (usize, usize),
     ready: &SyncSender<Result<Batch>>,
     used: &Receiver<Batch>,
 ) {
     let (steps, length) = (feed.steps(), feed.preparation().shape.len());
-    let mut order = (0, Vec::new());
-    for number in (first..epochs * steps).step_by(threads) {
-        let (epoch, step) = (number / steps + 1, number % steps);
-        if order.0 != epoch {
-            order = (epoch, feed.order(epoch));
+    let mut order = (None, Vec::new());
+    for number in (first..epochs.len() * steps).step_by(threads) {
+        let (epoch, step) = (epochs.start + number / steps, number % steps);
+        if order.0 != Some(epoch) {
+            order = (Some(epoch), feed.order(epoch));
         }
         let mut draws = feed.step(&order.1, step).to_vec();
         let used = used.try_recv().map(|batch| batch.images);

@@ -7,12 +7,12 @@ use crate::data::bad_files::listing;
 use crate::data::blank::Blanks;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::class_names::known_by;
-use crate::data::conflicts;
 use crate::data::divide::{self, Division};
 use crate::data::folder;
 use crate::data::names::composed;
 use crate::data::preparation::Unlike;
 use crate::data::reading::{self, Listen, Read, Survey};
+use crate::data::source::Source;
 use crate::data::tiff::levels_note;
 use crate::data::{
     BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, ValueRange, picture,
@@ -27,6 +27,9 @@ use crate::{Error, Result, Shape, memory, one_line, shown};
 pub struct Options {
     /// The shape that pictures are brought to; `None`: their own where they agree, else a square.
     pub shape: Option<Shape>,
+    /// The input of the network that will see the pictures, where there is one already: then they are brought to this where `shape` is `None`, unless
+    /// all agree on a smaller size, in which they take less memory until then.
+    pub network: Option<Shape>,
     /// What is done with other proportions.
     pub resize: Resize,
     /// The largest side chosen where `shape` is `None`.
@@ -48,6 +51,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             shape: None,
+            network: None,
             resize: Resize::Letterbox,
             largest_side: 64,
             validation: 0.05,
@@ -65,8 +69,8 @@ impl Options {
         self.cache.unwrap_or_else(half)
     }
 
-    fn check(&self) -> Result<()> {
-        if let Some(shape) = self.shape {
+    pub(super) fn check(&self) -> Result<()> {
+        for shape in [self.shape, self.network].into_iter().flatten() {
             check_input(shape)?;
         }
         for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
@@ -132,21 +136,11 @@ pub fn open_with(
     listen: Listen<'_>,
 ) -> Result<Splits> {
     options.check()?;
-    let path = path_or_name.as_ref();
-    let splits = match catalogue::find(path)? {
-        Found::Files(catalogue) => read_splits(path, &catalogue, options, listen)?,
-        Found::Arrays(splits) => as_they_are(path, splits, options)?,
-    };
-    let mut splits = Division::divide(splits, options.validation, options.test, options.seed);
-    splits.notes.extend(leaks(&splits));
-    splits.notes.extend(conflicts::note(&splits));
-    // Nothing is moved for data that is refused.
-    splits.bad_files = options.bad_files.clear(path, splits.bad_files);
-    Ok(splits)
+    Source::find(path_or_name)?.open(options, listen)
 }
 
 /// Arrays are trained on as they are; pictures that the model is shown later are resized as `options` say.
-fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
+pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
     if splits.train.is_empty() {
         return Err(catalogue::problem(
             path,
@@ -187,7 +181,7 @@ fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits>
     Ok(splits)
 }
 
-fn read_splits(
+pub(super) fn read_splits(
     path: &Path,
     catalogue: &Catalogue,
     options: &Options,
@@ -199,9 +193,10 @@ fn read_splits(
     let files = catalogue.files.iter();
     let files: Vec<_> = files.filter(|file| training(file.part)).collect();
     let survey = Survey::of(&files)?;
-    let (shape, note) = match options.shape {
-        Some(shape) => (shape, None),
-        None => survey.shape(options),
+    let (shape, note) = match (options.shape, options.network) {
+        (Some(shape), _) => (shape, None),
+        (None, Some(input)) => (survey.shape_for(input), None),
+        (None, None) => survey.shape(options),
     };
     let mut preparation = Preparation::unmeasured(shape, options.resize);
     preparation.transparent = survey.transparent();
@@ -223,7 +218,7 @@ fn read_splits(
     notes.extend(transparent.and_then(|level| transparency::note(read.transparent.len(), level)));
     notes.extend(inverted_note(read.unlike.inverted));
     notes.extend(read.blanks.note(&catalogue.classes));
-    if options.shape.is_none() {
+    if options.shape.or(options.network).is_none() {
         notes.extend(note.or_else(|| of_another_size(&read.dataset)));
         notes.extend(without_color(&read));
     }
@@ -290,7 +285,7 @@ fn inverted_note(count: usize) -> Option<String> {
 }
 
 /// Held out images that are trained on as well, to the bit, where the data came divided; divided here, they stay on one side.
-fn leaks(splits: &Splits) -> Vec<String> {
+pub(super) fn leaks(splits: &Splits) -> Vec<String> {
     let Pixels::Files(_) = splits.train.pixels else {
         return Vec::new();
     };

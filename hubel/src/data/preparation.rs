@@ -97,6 +97,28 @@ impl Preparation {
         })
     }
 
+    /// These settings for training on other pictures: what they do not say of transparent pixels and of the ground is measured on `training`.
+    ///
+    /// # Errors
+    /// As of [`Preparation::measure`].
+    pub(crate) fn completed(self, training: &Dataset) -> Result<Self> {
+        let ground = match self.ground {
+            // How large ink is was measured at the size of those pictures.
+            None => Self::ground(training)?.map(|ground| Ground {
+                ink_side: None,
+                ..ground
+            }),
+            known => known,
+        };
+        let transparent = training.reading.and_then(|reading| reading.transparent);
+        Ok(Self {
+            transparent: self.transparent.or(transparent),
+            ground,
+            range: self.range.or(training.range),
+            ..self
+        })
+    }
+
     /// The ground of a training set, and where ink lies on it. Files were read onto a ground that was found before.
     pub(super) fn ground(training: &Dataset) -> Result<Option<Ground>> {
         let ground = match &training.pixels {
@@ -124,6 +146,22 @@ impl Preparation {
             transparent: None,
             ground: None,
             range: None,
+        }
+    }
+
+    /// The same for an input of another height and width. The square that the ink of writing fills grows or shrinks with it.
+    pub(crate) fn with_input(self, shape: Shape) -> Self {
+        let scale = (shape.height as f64 / self.shape.height as f64)
+            .min(shape.width as f64 / self.shape.width as f64);
+        let scaled = |side: usize| ((side as f64 * scale).round() as usize).max(1);
+        let ground = self.ground.map(|ground| Ground {
+            ink_side: ground.ink_side.map(scaled),
+            ..ground
+        });
+        Self {
+            shape,
+            ground,
+            ..self
         }
     }
 

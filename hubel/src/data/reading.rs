@@ -257,21 +257,39 @@ impl Survey {
         Ground::common(&rims.collect::<Vec<_>>())
     }
 
+    /// The shape into which pictures are read for a network of this input: their own size where all agree on one that is not larger.
+    pub(super) fn shape_for(&self, input: Shape) -> Shape {
+        let sizes = self.pictures.iter().map(|picture| picture.size);
+        match own_size(sizes, input.height.min(input.width)) {
+            Some((height, width)) => Shape::new(height, width, input.channels),
+            None => input,
+        }
+    }
+
+    /// Whether none of the pictures has colour.
+    pub(super) fn is_grey(&self) -> bool {
+        self.pictures.iter().all(|picture| !picture.has_color)
+    }
+
+    /// The height and width of the picture in the middle by area; `None` where no picture can be read.
+    pub(super) fn middle_size(&self) -> Option<(usize, usize)> {
+        let mut sizes: Vec<_> = self.pictures.iter().map(|picture| picture.size).collect();
+        sizes.sort_unstable_by_key(|(height, width)| height * width);
+        sizes.get(sizes.len() / 2).copied()
+    }
+
     /// The shape into which pictures are read when nobody names one: their own size where all agree and are small, else a square as high as
     /// the one in the middle is, or as wide, and no larger than `options` say; one channel where all are grey. With it a note where that
     /// is not their own size.
     pub(super) fn shape(&self, options: &Options) -> (Shape, Option<String>) {
-        let grey = self.pictures.iter().all(|picture| !picture.has_color);
-        let channels = if grey { 1 } else { 3 };
-        let mut sizes: Vec<_> = self.pictures.iter().map(|picture| picture.size).collect();
-        if sizes.is_empty() {
+        let channels = if self.is_grey() { 1 } else { 3 };
+        let Some((height, width)) = self.middle_size() else {
             return (Shape::new(1, 1, channels), None);
-        }
-        if let Some((height, width)) = own_size(sizes.iter().copied(), options.largest_side) {
+        };
+        let sizes = self.pictures.iter().map(|picture| picture.size);
+        if let Some((height, width)) = own_size(sizes, options.largest_side) {
             return (Shape::new(height, width, channels), None);
         }
-        sizes.sort_unstable_by_key(|(height, width)| height * width);
-        let (height, width) = sizes[sizes.len() / 2];
         let side = height.min(width).min(options.largest_side);
         let more = match side == options.largest_side {
             true => format!("; `--input {0}x{0}x{channels}` would show more", 2 * side),

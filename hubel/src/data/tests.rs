@@ -119,6 +119,7 @@ fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
 /// All of a folder, undivided.
 const WHOLE: Options = Options {
     shape: None,
+    network: None,
     resize: Resize::Letterbox,
     largest_side: 64,
     validation: 0.0,

@@ -1,7 +1,7 @@
 //! Files are replaced, never overwritten.
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -60,6 +60,13 @@ impl Write for Replacement {
 
     fn flush(&mut self) -> io::Result<()> {
         self.replacement.file.flush().map_err(named(&self.path))
+    }
+}
+
+impl Seek for Replacement {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        let file = &mut self.replacement.file;
+        file.seek(position).map_err(named(&self.path))
     }
 }
 

@@ -56,6 +56,14 @@ impl Layout {
         }
     }
 
+    /// The maps whose numbers the tensor has weights for; none of a convolution, whose weights are the same everywhere in its map.
+    pub(crate) fn maps(&self) -> &[Shape] {
+        match self {
+            Self::Convolution { .. } => &[],
+            Self::Linear { maps, .. } | Self::Channels { maps } => maps,
+        }
+    }
+
     fn numbers(&self) -> usize {
         self.file_shape().iter().product()
     }

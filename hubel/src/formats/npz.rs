@@ -1,12 +1,8 @@
 //! Writing NumPy's `.npz`: a ZIP file of arrays, as `numpy.savez` makes it.
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, Seek, Write};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
-
-use super::atomic::write_atomically;
-use crate::Result;
 
 /// An array for NumPy.
 pub(crate) enum Array<'a> {
@@ -19,24 +15,22 @@ pub(crate) enum Array<'a> {
 /// Writes named arrays.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io)
+/// When `file` cannot be written.
 ///
 /// # Panics
 /// If rows have different lengths.
-pub(crate) fn write(path: &Path, arrays: &[(&str, Array<'_>)]) -> Result<()> {
-    write_atomically(path, |file| {
-        let mut zip = ZipWriter::new(file);
-        for (name, array) in arrays {
-            let options = SimpleFileOptions::default()
-                .compression_method(CompressionMethod::Stored)
-                .large_file(array.bytes() > u64::from(u32::MAX) / 2);
-            zip.start_file(format!("{name}.npy"), options)?;
-            zip.write_all(&array.header())?;
-            array.write(&mut zip)?;
-        }
-        zip.finish()?;
-        Ok(())
-    })
+pub(crate) fn write(file: impl Write + Seek, arrays: &[(&str, Array<'_>)]) -> io::Result<()> {
+    let mut zip = ZipWriter::new(file);
+    for (name, array) in arrays {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .large_file(array.bytes() > u64::from(u32::MAX) / 2);
+        zip.start_file(format!("{name}.npy"), options)?;
+        zip.write_all(&array.header())?;
+        array.write(&mut zip)?;
+    }
+    zip.finish()?;
+    Ok(())
 }
 
 impl Array<'_> {
@@ -105,16 +99,15 @@ mod tests {
 
     #[test]
     fn arrays_are_written_as_numpy_reads_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("some.npz");
+        let mut file = io::Cursor::new(Vec::new());
         let rows = [vec![1.5, -2.0, 0.25], vec![0.0, 1.0, f32::MAX]];
         let texts = ["a/é.png", ""].map(String::from);
         let arrays = [
             ("features", Array::Rows(&rows)),
             ("paths", Array::Texts(&texts)),
         ];
-        write(&path, &arrays).unwrap();
-        let mut zip = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
+        write(&mut file, &arrays).unwrap();
+        let mut zip = zip::ZipArchive::new(file).unwrap();
         let mut contents = |name: &str| {
             let mut bytes = Vec::new();
             io::copy(&mut zip.by_name(name).unwrap(), &mut bytes).unwrap();

@@ -184,6 +184,41 @@ impl Graph {
             })
     }
 
+    /// The place of the last node of the layer or block of this name, of which all that comes after depends.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if there is none, or what comes after it reads what is before it: the passages around it are offered.
+    pub fn passage(&self, name: &str) -> Result<usize> {
+        let of_block = |node: &Node| {
+            let rest = node.name.strip_prefix(name);
+            !name.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let place = match self.nodes.iter().rposition(of_block) {
+            Some(place) => place,
+            None => self.node(name)?,
+        };
+        if self.is_passage(place) {
+            return Ok(place);
+        }
+        let name_of = |place: usize| format!("`{}`", self.nodes[place].name);
+        let before = (1..place).rev().find(|&place| self.is_passage(place));
+        let behind = (place..self.nodes.len()).find(|&place| self.is_passage(place));
+        let ways_out: Vec<String> = before.into_iter().chain(behind).map(name_of).collect();
+        Err(Error::Settings {
+            problem: format!(
+                "what comes after the layer `{name}` reads what is before it as well; freeze up to {}",
+                ways_out.join(" or ")
+            ),
+        })
+    }
+
+    /// Whether all that comes after node `index` depends on its output alone, and on nothing before.
+    pub fn is_passage(&self, index: usize) -> bool {
+        let mut after = self.nodes.iter().skip(index + 1);
+        index < self.nodes.len()
+            && after.all(|node| node.inputs.iter().all(|&input| input >= index))
+    }
+
     /// The last node, the one that gives the logits.
     pub fn output(&self) -> &Node {
         self.nodes.last().expect("a graph holds at least the image")

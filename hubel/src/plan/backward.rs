@@ -31,9 +31,8 @@ pub(super) fn plan(steps: &mut [Step], maps: usize, settings: PlanSettings) {
         if let Kind::Normalisation(norm) = &step.kind {
             let origin = norm.shift.clone();
             let sums = SumsFor { step: i, origin };
-            normalised[step.output] = norm
-                .follows_from_output()
-                .then_some((sums, norm.activation));
+            let takes_sums = norm.follows_from_output() && !norm.is_running;
+            normalised[step.output] = takes_sums.then_some((sums, norm.activation));
         }
     }
     let mut parts_of = Vec::new();

@@ -17,9 +17,9 @@ use crate::parameters::Parameters;
 /// Steps over maps (not yet slots).
 pub(super) struct Lowered {
     pub(super) steps: Vec<Step>,
-    /// Floats of each map; map 0 is the image.
+    /// Floats of each map; map 0 is the image, or what is given in its place.
     pub(super) maps: Vec<usize>,
-    /// The map that holds the output of each node.
+    /// The map that holds the output of each node, from that on whose output is given.
     pub(super) map_of: Vec<usize>,
     pub(super) logits: usize,
 }
@@ -43,21 +43,21 @@ pub(super) fn lower(
         readers,
         map_of: vec![None; graph.nodes.len()],
         steps: Vec::new(),
-        maps: vec![settings.batch * graph.nodes[0].shape.len()],
+        maps: vec![settings.batch * graph.nodes[settings.after].shape.len()],
     };
-    lowering.map_of[0] = Some(0);
-    for node in 1..graph.nodes.len() {
+    lowering.map_of[settings.after] = Some(0);
+    for node in settings.after + 1..graph.nodes.len() {
         if lowering.map_of[node].is_none() {
             lowering.lower(node);
         }
     }
-    let map_of: Vec<usize> = (0..graph.nodes.len())
+    let map_of: Vec<usize> = (settings.after..graph.nodes.len())
         .map(|node| lowering.map(node))
         .collect();
     Lowered {
         steps: lowering.steps,
         maps: lowering.maps,
-        logits: map_of[graph.nodes.len() - 1],
+        logits: map_of[map_of.len() - 1],
         map_of,
     }
 }
@@ -277,9 +277,14 @@ impl Lowering<'_> {
         Some(NormalisedBy { step, activation })
     }
 
+    /// The same of what has to do with the statistics of a batch.
+    fn fuses_statistics(&self) -> bool {
+        self.fuses_training() && !self.settings.running_statistics
+    }
+
     /// Has the convolution that writes `map` take the sums of batch normalisation `i`, the next step, if it can; in how many parts.
     fn sums_by_convolution(&mut self, i: usize, map: usize) -> Option<usize> {
-        if !self.fuses_training() {
+        if !self.fuses_statistics() {
             return None;
         }
         let step = self.steps.len();
@@ -296,7 +301,7 @@ impl Lowering<'_> {
     /// Has the convolution that writes `map`, which batch normalisation `i`, the next step, alone reads, make the gradient of that map
     /// where it reads it, if it can.
     fn gradient_by_convolution(&mut self, i: usize, map: usize) -> bool {
-        if !self.fuses_training() || !self.is_only_reader(i, map) {
+        if !self.fuses_statistics() || !self.is_only_reader(i, map) {
             return false;
         }
         let (cpu, step, channels) = (
@@ -389,6 +394,7 @@ impl Lowering<'_> {
             shift: range(Role::Shift),
             running_mean: range(Role::RunningMean),
             running_variance: range(Role::RunningVariance),
+            is_running: !self.settings.mode.trains() || self.settings.running_statistics,
             add: false,
             activation,
             forward_parts: None,

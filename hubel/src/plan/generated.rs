@@ -216,9 +216,8 @@ impl Problem {
         }
         let settings = PlanSettings {
             mode,
-            batch: self.batch,
-            precise: false,
             fuse,
+            ..PlanSettings::training(self.batch)
         };
         let plan = Plan::compile(graph, &parameters, &cpu, settings).unwrap();
         let mut workspace = Workspace::new(&plan);

@@ -241,6 +241,8 @@ pub(crate) struct Normalisation {
     pub(crate) shift: Range<usize>,
     pub(crate) running_mean: Range<usize>,
     pub(crate) running_variance: Range<usize>,
+    /// Whether the running statistics are used, and everything stays as it is.
+    pub(crate) is_running: bool,
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
@@ -352,6 +354,9 @@ impl Kind {
                 normalised.unwrap_or_default() + "max pool"
             }
             Self::AveragePool(_) => "average pool".into(),
+            Self::Normalisation(step) if step.by_reader && step.is_running => {
+                return "batch norm factors".into();
+            }
             Self::Normalisation(step) if step.by_reader => return "batch norm statistics".into(),
             Self::Normalisation(_) => "batch norm".into(),
             Self::Activation(activation) => format!("{activation:?}").to_lowercase(),

@@ -23,7 +23,7 @@ impl Normalisation {
             summand,
             ..
         } = Statistics::of_mut(&mut workspace.statistics[context.step]);
-        if context.mode.trains() {
+        if !self.is_running {
             let is_told = self.forward_parts.is_some_and(|parts| {
                 let parts = &workspace.sums[context.step][..parts * 2 * self.channels];
                 let origin = &values[self.running_mean.clone()];
@@ -60,7 +60,7 @@ impl Normalisation {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        if !context.mode.trains() {
+        if self.is_running {
             return self.backward_of_running(context, step, workspace, output_gradient);
         }
         let own = Statistics::of_mut(&mut workspace.statistics[context.step]);
@@ -132,11 +132,12 @@ impl NormalisedBy {
 }
 
 impl Plan {
-    /// Moves the running statistics of all batch normalisations towards those of the last forward run in training.
+    /// Moves the running statistics of the batch normalisations that do not [use them](crate::PlanSettings::running_statistics) towards those of the last forward run in training.
     pub fn update_running_statistics(&self, parameters: &mut Parameters, workspace: &Workspace) {
         for (i, step) in self.steps.iter().enumerate() {
-            let Kind::Normalisation(norm) = &step.kind else {
-                continue;
+            let norm = match &step.kind {
+                Kind::Normalisation(norm) if !norm.is_running => norm,
+                _ => continue,
             };
             let own = Statistics::of(&workspace.statistics[i]);
             let rows = self.output_lengths[i] / norm.channels;

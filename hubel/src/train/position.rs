@@ -4,7 +4,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A place in a training run: so many steps of an epoch are done. It is shown as `epoch 12 of 30` at an epoch's end, else as
-/// `epoch 13 of 30, step 200 of 446`.
+/// `epoch 13 of 30, step 200 of 446`; of a run of several phases as `phase 1 of 2, epoch 12 of 30`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The epoch, counted from 1.
@@ -15,20 +15,38 @@ pub struct Position {
     pub step: usize,
     /// Steps of an epoch.
     pub steps: usize,
+    /// The phase of the run, counted from 1; epochs are those of the phase.
+    #[serde(default = "one")]
+    pub phase: usize,
+    /// Phases in all.
+    #[serde(default = "one")]
+    pub phases: usize,
+}
+
+/// A run of a single phase, as files of before there were phases have it.
+fn one() -> usize {
+    1
 }
 
 impl Position {
-    /// The place before the first step.
+    /// The place before the first step of a run of one phase.
     pub fn start(epochs: usize, steps: usize) -> Self {
         Self {
             epoch: 1,
             epochs,
             step: 0,
             steps,
+            phase: 1,
+            phases: 1,
         }
     }
 
-    /// Steps that are done since the beginning.
+    /// Whether it is that before the first step of all.
+    pub fn is_start(&self) -> bool {
+        self.phase == 1 && self.steps_done() == 0
+    }
+
+    /// Steps that are done since the beginning of the phase.
     pub fn steps_done(&self) -> usize {
         (self.epoch - 1) * self.steps + self.step
     }
@@ -38,14 +56,20 @@ impl Position {
         self.step == self.steps
     }
 
-    /// Whether all epochs are done.
-    pub fn is_end(&self) -> bool {
+    /// Whether all epochs of the phase are done.
+    pub fn is_end_of_phase(&self) -> bool {
         self.epoch == self.epochs && self.is_end_of_epoch()
+    }
+
+    /// Whether everything is done.
+    pub fn is_end(&self) -> bool {
+        self.phase == self.phases && self.is_end_of_phase()
     }
 
     /// Whether there is such a place; the numbers may come from a damaged file.
     pub(crate) fn is_possible(&self) -> bool {
-        (1..=self.epochs).contains(&self.epoch)
+        (1..=self.phases).contains(&self.phase)
+            && (1..=self.epochs).contains(&self.epoch)
             && self.step <= self.steps
             && self.epochs.checked_mul(self.steps).is_some()
     }
@@ -53,6 +77,9 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.phases > 1 {
+            write!(f, "phase {} of {}, ", self.phase, self.phases)?;
+        }
         write!(f, "epoch {} of {}", self.epoch, self.epochs)?;
         match self.is_end_of_epoch() {
             true => Ok(()),
@@ -78,7 +105,18 @@ mod tests {
         assert_eq!(at(12, 446).to_string(), "epoch 12 of 30");
         assert_eq!(at(13, 200).to_string(), "epoch 13 of 30, step 200 of 446");
         assert!(at(30, 446).is_end() && !at(29, 446).is_end() && !at(30, 445).is_end());
-        for impossible in [at(0, 1), at(31, 1), at(1, 447)] {
+        let second = Position {
+            phase: 2,
+            phases: 2,
+            ..at(1, 0)
+        };
+        assert!(!second.is_start() && !Position { phase: 1, ..second }.is_end_of_phase());
+        assert_eq!(
+            second.to_string(),
+            "phase 2 of 2, epoch 1 of 30, step 0 of 446"
+        );
+        let third = Position { phase: 3, ..second };
+        for impossible in [at(0, 1), at(31, 1), at(1, 447), third] {
             assert!(!impossible.is_possible(), "{impossible:?}");
         }
         let endless = Position::start(usize::MAX, 3);

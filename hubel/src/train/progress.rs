@@ -5,6 +5,7 @@ use crate::Report;
 use crate::data::loader::Batch;
 use crate::data::{BadFile, Feed};
 use crate::run::BatchLoss;
+use crate::train::Position;
 
 /// What happens during training.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,31 @@ pub enum Event {
         seconds: f64,
         /// Of it, the time that training stood still since no batch was ready.
         waiting: f64,
+    },
+    /// A phase of a run of several begins.
+    Phase {
+        /// Its number.
+        phase: usize,
+        /// Phases in all.
+        phases: usize,
+        /// The last layer that stays as it is, with all before it; `None` where all are trained.
+        frozen: Option<String>,
+    },
+    /// What the frozen layers make of pictures is being computed.
+    Features {
+        /// Pictures that are done; one that is changed at random in several ways counts as many times.
+        done: usize,
+        /// Pictures in all.
+        all: usize,
+        /// Expected time until they are done.
+        seconds_left: f64,
+    },
+    /// Training is over, and the model is that of an earlier place, which classified most of the images held out rightly.
+    Kept {
+        /// The place.
+        position: Position,
+        /// The accuracy there on the images held out, balanced if classes are.
+        accuracy: f32,
     },
     /// A picture that could be read when the data were opened no longer can. In training another one stands in for it; of the images held
     /// out it is left out.

@@ -1,6 +1,6 @@
 //! How to train, and what makes no sense.
 use crate::data::{Augmentation, Balance};
-use crate::network::{Graph, Initialisation, Operation};
+use crate::network::{Initialisation, Node, Operation};
 use crate::{Dataset, Error, Optimizer, Result, Schedule};
 
 /// How to train.
@@ -95,9 +95,9 @@ pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
 
 /// Refuses steps of one image where a batch normalisation sees one pixel of it: the mean is that value itself, so that nothing but its
 /// shift comes out, whatever goes in. PyTorch refuses the same.
-pub(super) fn refuse_constants(graph: &Graph, images: usize, batch_size: usize) -> Result<()> {
+pub(super) fn refuse_constants(nodes: &[Node], images: usize, batch_size: usize) -> Result<()> {
     let is_alone = |batch: usize| batch == 1 || images % batch == 1;
-    let of_one_pixel = (graph.nodes.iter()).find(|node| {
+    let of_one_pixel = nodes.iter().find(|node| {
         let is_normalisation = matches!(node.operation, Operation::BatchNorm { .. });
         is_normalisation && node.shape.height * node.shape.width == 1
     });

@@ -1,7 +1,9 @@
 //! Where the model of a run is written, and what is said of it.
 use std::path::{Path, PathBuf};
 
-use hubel::{Model, Network, Result, RunFolder, Trainer};
+use hubel::{Model, Network, Result, RunFolder};
+
+use super::course::Course;
 
 use crate::console::Console;
 
@@ -9,13 +11,13 @@ use crate::console::Console;
 pub(super) fn folder(asked_for: Option<&Path>, data: &str, network: &str) -> Result<RunFolder> {
     match asked_for {
         Some(path) => RunFolder::open(path),
-        None => RunFolder::new_in(Path::new("runs"), &run_name(data, &short_name(network))),
+        None => RunFolder::new_in(Path::new("runs"), &run_name(data, network)),
     }
 }
 
 /// Makes sure that the model can be written, and says what will become of the files that are there already.
-pub(super) fn prepare(folder: &RunFolder, trainer: &Trainer, console: &Console) -> Result<()> {
-    folder.check(&trainer.last_good())?;
+pub(super) fn prepare(folder: &RunFolder, course: &Course, console: &Console) -> Result<()> {
+    folder.check(&course.last_good())?;
     if folder.model().exists() {
         let model = folder.model();
         console.remark(&format!("{} will be replaced", model.display()));
@@ -44,11 +46,9 @@ pub(super) fn save(folder: &RunFolder, model: &Model, console: &Console) -> Resu
 }
 
 /// Training failed: the weights from before are still worth keeping, unless they have learned nothing.
-pub(super) fn save_last_good(folder: &RunFolder, trainer: &Trainer, console: &Console) {
-    let model = trainer.last_good();
-    let learned = model
-        .stopped_at()
-        .filter(|position| position.steps_done() > 0);
+pub(super) fn save_last_good(folder: &RunFolder, course: &Course, console: &Console) {
+    let model = course.last_good();
+    let learned = model.stopped_at().filter(|position| !position.is_start());
     let Some(position) = learned else {
         return console.remark("nothing was learned before, so there is no model to keep");
     };

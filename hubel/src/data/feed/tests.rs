@@ -28,7 +28,7 @@ fn feed(counts: &[usize], balance: Balance, augmentation: &str, seed: u64) -> Fe
 /// Epoch, draws and images of all batches.
 fn all(feed: &Feed, epochs: usize, threads: usize) -> Vec<(usize, Vec<usize>, Vec<f32>)> {
     let mut batches = Vec::new();
-    loader::batches(feed, epochs, threads, |batch, _| {
+    loader::batches(feed, 1..epochs + 1, threads, |batch, _| {
         batches.push((batch.epoch, batch.draws.clone(), batch.images.clone()));
         Ok(ControlFlow::Continue(()))
     })
@@ -71,7 +71,7 @@ fn a_loader_that_is_broken_off_ends() {
     let feed = feed(&[100, 100], Balance::None, "none", 1);
     for threads in [1, 4] {
         let mut taken = 0;
-        loader::batches(&feed, 1000, threads, |_, _| {
+        loader::batches(&feed, 1..1001, threads, |_, _| {
             taken += 1;
             Ok(if taken == 3 {
                 ControlFlow::Break(())

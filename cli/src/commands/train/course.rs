@@ -1,0 +1,125 @@
+//! The training that a command line asks for: from nothing, or from a model.
+use std::ops::ControlFlow;
+
+use hubel::data::{Augmentation, Subject};
+use hubel::{
+    Checkpoints, Cpu, Error, Event, Model, Network, Splits, TrainSettings, Trainer, Transfer,
+};
+
+use super::start::Start;
+use crate::args::Train;
+
+/// A training that is about to begin.
+pub(super) enum Course {
+    FromNothing(Box<Trainer>, TrainSettings),
+    FromModel(Box<Transfer>),
+}
+
+impl Course {
+    pub(super) fn new(
+        arguments: &Train,
+        start: Start,
+        cpu: &Cpu,
+        splits: &Splits,
+        subject: &Subject,
+    ) -> Result<Self, Error> {
+        let (train, validation) = (&splits.train, splits.validation.as_ref());
+        Ok(match start {
+            Start::Nothing => {
+                let network = Network::resolve(start.network(arguments.model.as_deref(), train))?;
+                let settings = arguments.settings(subject, train.len())?;
+                let trainer =
+                    Trainer::new(cpu.clone(), network, train, validation, settings.clone())?;
+                Self::FromNothing(
+                    Box::new(trainer.with_division(splits.division.clone())),
+                    settings,
+                )
+            }
+            Start::Model(model) => {
+                let phases = arguments.phases(&model, subject, train.len())?;
+                let transfer = Transfer::new(cpu.clone(), *model, phases, train, validation)?;
+                let transfer = match arguments.data.files.cache {
+                    Some(bytes) => transfer.with_room(bytes / 2),
+                    None => transfer,
+                };
+                Self::FromModel(Box::new(transfer.with_division(splits.division.clone())))
+            }
+        })
+    }
+
+    /// How the network is trained; of several phases in the last.
+    pub(super) fn settings(&self) -> &TrainSettings {
+        match self {
+            Self::FromNothing(_, settings) => settings,
+            Self::FromModel(transfer) => {
+                let last = transfer.phases().last();
+                &last.expect("there is at least one phase").settings
+            }
+        }
+    }
+
+    /// How many epochs there are, and of which layers.
+    pub(super) fn epochs(&self) -> String {
+        let counted = |epochs: usize| match epochs {
+            1 => "1 epoch".to_owned(),
+            epochs => format!("{epochs} epochs"),
+        };
+        let phases = match self {
+            Self::FromNothing(_, settings) => return counted(settings.epochs),
+            Self::FromModel(transfer) => transfer.phases(),
+        };
+        let phases = phases.iter().map(|phase| {
+            let layers = match &phase.frozen {
+                None => "of all layers".to_owned(),
+                Some(layer) => format!("of what comes after `{layer}`"),
+            };
+            let versions = match phase.versions {
+                0 | 1 => String::new(),
+                versions => format!(" with {versions} versions of each picture"),
+            };
+            format!("{} {layers}{versions}", counted(phase.settings.epochs))
+        });
+        phases.collect::<Vec<_>>().join(", then ")
+    }
+
+    /// The random changes to the pictures: those of the phase that has most.
+    pub(super) fn augmentation(&self) -> Augmentation {
+        match self {
+            Self::FromNothing(_, settings) => settings.augmentation.clone(),
+            Self::FromModel(transfer) => {
+                let changed = transfer.phases().iter().find(|phase| phase.versions != 1);
+                changed.map_or_else(Augmentation::none, |phase| {
+                    phase.settings.augmentation.clone()
+                })
+            }
+        }
+    }
+
+    pub(super) fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
+        match self {
+            Self::FromNothing(trainer, settings) => {
+                Self::FromNothing(Box::new(trainer.with_checkpoints(checkpoints)), settings)
+            }
+            Self::FromModel(transfer) => {
+                Self::FromModel(Box::new(transfer.with_checkpoints(checkpoints)))
+            }
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<Model, Error> {
+        match self {
+            Self::FromNothing(trainer, _) => trainer.run(listen),
+            Self::FromModel(transfer) => transfer.run(listen),
+        }
+    }
+
+    pub(super) fn last_good(&self) -> Model {
+        match self {
+            Self::FromNothing(trainer, _) => trainer.last_good(),
+            Self::FromModel(transfer) => transfer.last_good(),
+        }
+    }
+}

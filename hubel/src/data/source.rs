@@ -1,0 +1,102 @@
+//! Data before it is read: what was found at a path, and what one should know of it to choose how to read it.
+use std::path::{Path, PathBuf};
+
+use crate::data::catalogue::{self, Found, Part};
+use crate::data::conflicts;
+use crate::data::divide::Division;
+use crate::data::open::{as_they_are, leaks, read_splits};
+use crate::data::reading::{Listen, Survey};
+use crate::data::{Options, Splits};
+use crate::{Result, Shape};
+
+/// Data that was found at a path. Of picture files nothing was read.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    found: Found,
+}
+
+/// What data looks like from afar: by the names of files and a hundred of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Training images, those that are held out of them later included.
+    pub images: usize,
+    /// Their classes.
+    pub classes: usize,
+    /// The height and width of the picture in the middle by area, with 1 channel where all are grey, else 3; of arrays their own. `None` where no picture
+    /// can be read.
+    pub size: Option<Shape>,
+    /// Whether they are numbers of which it is not known what is black and what is white.
+    pub is_of_floats: bool,
+}
+
+impl Source {
+    /// Finds what is at a path, or has this name; see [`open`](crate::data::open).
+    ///
+    /// # Errors
+    /// As of [`open`](crate::data::open), where no known form is there or arrays are damaged.
+    pub fn find(path_or_name: impl AsRef<Path>) -> Result<Self> {
+        let path = path_or_name.as_ref().to_owned();
+        let found = catalogue::find(&path)?;
+        Ok(Self { path, found })
+    }
+
+    /// What it looks like.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`](crate::Error::DataMismatch) where there are no training pictures.
+    pub fn outlook(&self) -> Result<Outlook> {
+        Ok(match &self.found {
+            Found::Arrays(splits) => {
+                let train = &splits.train;
+                let channels = match train.shape().channels == 3 && !train.has_colour()? {
+                    true => 1,
+                    false => train.shape().channels,
+                };
+                Outlook {
+                    images: train.len(),
+                    classes: train.classes().len(),
+                    size: Some(Shape {
+                        channels,
+                        ..train.shape()
+                    }),
+                    is_of_floats: train.is_of_floats(),
+                }
+            }
+            Found::Files(catalogue) => {
+                let is_training = |part| !matches!(part, Some(Part::Validation | Part::Test));
+                let files: Vec<_> = (catalogue.files.iter())
+                    .filter(|file| is_training(file.part))
+                    .collect();
+                let survey = Survey::of(&files)?;
+                let channels = if survey.is_grey() { 1 } else { 3 };
+                Outlook {
+                    images: files.len(),
+                    classes: catalogue.classes.len(),
+                    size: (survey.middle_size())
+                        .map(|(height, width)| Shape::new(height, width, channels)),
+                    is_of_floats: false,
+                }
+            }
+        })
+    }
+
+    /// Reads and divides it. `listen` is called from several threads, with the files that have been read and those to be read.
+    ///
+    /// # Errors
+    /// As of [`open_with`](crate::data::open_with).
+    pub fn open(self, options: &Options, listen: Listen<'_>) -> Result<Splits> {
+        options.check()?;
+        let path = &self.path;
+        let splits = match self.found {
+            Found::Files(catalogue) => read_splits(path, &catalogue, options, listen)?,
+            Found::Arrays(splits) => as_they_are(path, splits, options)?,
+        };
+        let mut splits = Division::divide(splits, options.validation, options.test, options.seed);
+        splits.notes.extend(leaks(&splits));
+        splits.notes.extend(conflicts::note(&splits));
+        // Nothing is moved for data that is refused.
+        splits.bad_files = options.bad_files.clear(path, splits.bad_files);
+        Ok(splits)
+    }
+}

@@ -1,0 +1,84 @@
+//! A model as the start of another: for other classes, and other pictures.
+use crate::data::Dataset;
+use crate::{Model, Result};
+
+impl Model {
+    /// What its training went on from: the name of an embedded model, or of a file.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// The same model, which remembers what its training goes on from.
+    pub fn with_origin(self, origin: impl Into<String>) -> Self {
+        Self {
+            origin: Some(origin.into()),
+            ..self
+        }
+    }
+
+    /// The last layer that its training left as it was, with all before it; `None` where all layers were trained.
+    pub fn frozen(&self) -> Option<&str> {
+        self.frozen.as_deref()
+    }
+
+    pub(crate) fn with_frozen(self, frozen: Option<String>) -> Self {
+        Self { frozen, ..self }
+    }
+
+    /// The same model for other classes. Where these are as many as before, all weights stay; else the last layer begins anew with zeros, which say that
+    /// all classes are equally likely.
+    ///
+    /// # Errors
+    /// [`Error::Settings`](crate::Error::Settings) where the network says itself how many classes it has.
+    pub fn for_classes(self, classes: &[String]) -> Result<Self> {
+        let classes = classes.to_vec();
+        if classes.len() == self.classes.len() {
+            return Ok(Self { classes, ..self });
+        }
+        let new = Self::untrained(self.network, classes, self.preparation, 0)?;
+        let mut parameters = new.parameters;
+        let last = (parameters.entries().iter())
+            .map(|entry| entry.node)
+            .max()
+            .unwrap_or(0);
+        for entry in parameters.entries().to_vec() {
+            let old = (self.parameters.entries().iter())
+                .find(|old| old.name == entry.name && old.shape == entry.shape);
+            let values = &mut parameters.values_mut()[entry.range];
+            match old {
+                Some(old) => values.copy_from_slice(self.parameters.tensor(old)),
+                None if entry.node == last => values.fill(0.0),
+                // What leads to zeros must differ for anything to be learnt.
+                None => {}
+            }
+        }
+        Ok(Self {
+            network: new.network,
+            classes: new.classes,
+            preparation: new.preparation,
+            parameters,
+            division: self.division,
+            stopped_at: self.stopped_at,
+            origin: self.origin,
+            frozen: self.frozen,
+            precise: self.precise,
+        })
+    }
+
+    /// The same model, ready to be trained on other data: for its classes, see [`Model::for_classes`], and with a preparation of pictures that knows of
+    /// `training` what it did not know before, what transparent pixels show and the ground.
+    ///
+    /// # Errors
+    /// As of [`Model::for_classes`] and [`Preparation::measure`](crate::Preparation::measure); where these images cannot become its input.
+    pub fn for_data(self, training: &Dataset) -> Result<Self> {
+        let model = self.for_classes(training.classes())?;
+        let model = Self {
+            preparation: model.preparation.clone().completed(training)?,
+            stopped_at: None,
+            division: None,
+            ..model
+        };
+        model.check(training)?;
+        Ok(model)
+    }
+}

@@ -1,0 +1,48 @@
+//! The best weights so far, by the images held out.
+use std::cmp::Ordering;
+
+use crate::data::Balance;
+use crate::train::Position;
+use crate::{Parameters, Report};
+
+/// Weights, when they were made, and how good they were on the images held out.
+#[derive(Clone)]
+pub(super) struct Best {
+    pub(super) parameters: Parameters,
+    pub(super) position: Position,
+    /// Balanced if classes are.
+    pub(super) accuracy: f32,
+    loss: f32,
+}
+
+impl Best {
+    /// Weights of which there is a report.
+    pub(super) fn new(
+        parameters: &Parameters,
+        position: Position,
+        report: &Report,
+        balance: Balance,
+    ) -> Self {
+        Self {
+            parameters: parameters.clone(),
+            position,
+            accuracy: accuracy(report, balance),
+            loss: report.loss,
+        }
+    }
+
+    /// Whether a report is of better weights: of a higher accuracy, or, of the same, a lower loss.
+    pub(super) fn is_beaten_by(&self, report: &Report, balance: Balance) -> bool {
+        match accuracy(report, balance).total_cmp(&self.accuracy) {
+            Ordering::Equal => report.loss < self.loss,
+            order => order == Ordering::Greater,
+        }
+    }
+}
+
+fn accuracy(report: &Report, balance: Balance) -> f32 {
+    match balance {
+        Balance::None => report.accuracy,
+        Balance::Loss | Balance::Sample => report.balanced_accuracy(),
+    }
+}

@@ -1,0 +1,186 @@
+//! The layers at the beginning of a network that stay as they are: what they make of the pictures is what the others are trained on.
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use hubel_kernels::Cpu;
+
+use crate::data::loader::{self, Batch};
+use crate::data::{Augmentation, Balance, Dataset, Feed, FeedSettings, Preparation, Resize};
+use crate::inference::{Inference, check_finite};
+use crate::network::Graph;
+use crate::train::{Event, TrainSettings, tell};
+use crate::{Error, Model, Plan, PlanSettings, Result, Shape, Workspace};
+
+/// The first layers of a model, up to one.
+pub(super) struct Frozen<'a> {
+    pub(super) cpu: &'a Cpu,
+    pub(super) model: &'a Model,
+    /// The last of them; a passage.
+    pub(super) after: usize,
+}
+
+impl Frozen<'_> {
+    /// Their output for a picture.
+    pub(super) fn shape(&self) -> Result<Shape> {
+        Ok(self.model.graph()?.nodes[self.after].shape)
+    }
+
+    /// What they make of all samples of `dataset`: first of each as it is, then of `versions` − 1 more, each changed at random as `settings`
+    /// say. `None` where `listen` breaks off. Pictures that can no longer be read are left out, where they may be.
+    ///
+    /// # Errors
+    /// Where pictures can no longer be read, or memory does not suffice; [`Error::NotFinite`].
+    pub(super) fn features(
+        &self,
+        dataset: &Dataset,
+        versions: usize,
+        settings: &TrainSettings,
+        listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<Option<Dataset>> {
+        let mut inference = Inference::of_graph(
+            self.model,
+            self.cpu,
+            beginning(&self.model.graph()?, self.after),
+        );
+        let shape = self.shape()?;
+        let (length, count) = (shape.len(), dataset.len());
+        let feed = Feed::new(
+            dataset.clone(),
+            self.model.preparation().clone(),
+            FeedSettings {
+                augmentation: match versions {
+                    1 => Augmentation::none(),
+                    _ => settings.augmentation.clone(),
+                },
+                balance: Balance::None,
+                batch_size: inference.batch(),
+                seed: settings.seed,
+            },
+        )?;
+        let all = versions * count;
+        let mut features = vec![0.0; all * length];
+        let mut is_there = vec![false; all];
+        let (mut done, start, mut is_stopped) = (0, Instant::now(), false);
+        loader::batches(&feed, 0..versions, self.cpu.threads(), |batch, _| {
+            is_stopped |= tell(&batch.bad_files, listen);
+            let row = |place: usize| batch.epoch * count + batch.draws[place];
+            of_batch(&mut inference, batch, &mut |place, map| {
+                check_finite(map, || {
+                    crate::evaluate::name_of(dataset, batch.draws[place])
+                })?;
+                features[row(place) * length..][..length].copy_from_slice(map);
+                is_there[row(place)] = true;
+                Ok(())
+            })?;
+            done += batch.draws.len();
+            let seconds = start.elapsed().as_secs_f64();
+            is_stopped |= listen(&Event::Features {
+                done,
+                all,
+                seconds_left: seconds * (all - done) as f64 / done as f64,
+            })
+            .is_break();
+            Ok(match is_stopped {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        })?;
+        let labels = (0..all).map(|row| dataset.labels()[row % count]).collect();
+        let name = dataset.name();
+        let features = Dataset::of_floats(name, dataset.classes(), shape, features, labels)?;
+        let rows: Vec<usize> = (0..all).filter(|row| is_there[*row]).collect();
+        Ok((!is_stopped).then(|| features.subset(&rows)))
+    }
+}
+
+/// Computes what the inference makes of the images of a batch; `take` gets their places and outputs.
+fn of_batch(
+    inference: &mut Inference<'_>,
+    batch: &Batch,
+    take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<()> {
+    let count = batch.draws.len();
+    let image = batch.images.len() / count;
+    let fill = &mut |places: &[usize], images: &mut [f32]| {
+        images.copy_from_slice(&batch.images[places[0] * image..][..images.len()]);
+        Ok(Vec::new())
+    };
+    inference.run(count, fill, take)
+}
+
+/// The first nodes of a graph, up to one.
+pub(super) fn beginning(graph: &Graph, last: usize) -> Graph {
+    Graph {
+        nodes: graph.nodes[..=last].to_vec(),
+    }
+}
+
+/// How features become what the layers after them read: they do not change.
+pub(super) fn preparation(shape: Shape) -> Preparation {
+    Preparation::unmeasured(shape, Resize::Stretch)
+}
+
+/// The frozen layers at work in each step, where there is no room to keep what they make of the pictures.
+pub(super) struct Ahead {
+    /// For batches of the sizes of the training's plans.
+    plans: Vec<Plan>,
+    workspace: Workspace,
+    /// The size for which the weights are packed.
+    packed: Option<usize>,
+}
+
+impl Ahead {
+    /// Compiles what computes the output of node `last` for batches of these sizes.
+    ///
+    /// # Errors
+    /// [`Error::Memory`]
+    pub(super) fn new(cpu: &Cpu, model: &Model, last: usize, batches: &[usize]) -> Result<Self> {
+        let graph = beginning(&model.graph()?, last);
+        let plans = batches.iter().map(|&batch| {
+            let settings = PlanSettings {
+                precise: model.precise,
+                ..PlanSettings::inference(batch)
+            };
+            Plan::compile(&graph, &model.parameters, cpu, settings)
+        });
+        Ok(Self {
+            plans: plans.collect::<Result<_>>()?,
+            workspace: Workspace::default(),
+            packed: None,
+        })
+    }
+
+    /// The most bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.plans.iter().map(Plan::bytes).max().unwrap_or(0)
+    }
+
+    /// What the frozen layers make of `count` images.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`]
+    pub(super) fn compute(
+        &mut self,
+        cpu: &Cpu,
+        model: &Model,
+        images: &[f32],
+        count: usize,
+    ) -> Result<&[f32]> {
+        let plan = (self.plans.iter()).find(|plan| plan.batch() == count);
+        let plan = plan.expect("there is a plan for each size of a batch");
+        if self.packed != Some(count) {
+            self.packed = Some(count);
+            self.workspace.fit(plan);
+            plan.pack(cpu, &model.parameters, &mut self.workspace);
+        }
+        self.workspace.images_mut().copy_from_slice(images);
+        plan.forward(cpu, &model.parameters, &mut self.workspace, 0);
+        let features = plan.logits(&self.workspace);
+        match features.iter().all(|value| value.is_finite()) {
+            true => Ok(features),
+            false => Err(Error::NotFinite {
+                image: "an image of a step".into(),
+            }),
+        }
+    }
+}

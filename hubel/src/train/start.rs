@@ -1,0 +1,116 @@
+//! What training had better begin with.
+use std::fmt;
+
+use crate::Model;
+use crate::data::Outlook;
+
+/// What training had better begin with, and why.
+///
+/// The limits were measured: docs/benchmarks/2026-11-29-transfer.txt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    outlook: Outlook,
+}
+
+/// Pictures whose longer side has at most so many pixels are small: a network of one's own sees all of them at once.
+const SMALL: usize = 64;
+
+/// From so many small pictures of a class on, a network that begins with nothing is the better one.
+const MANY: usize = 1_000;
+
+/// The same of grey ones, which a network that knows photographs knows less of.
+const MANY_GREY: usize = 100;
+
+impl Outlook {
+    /// What training on such data had better begin with.
+    pub fn advice(self) -> Advice {
+        Advice { outlook: self }
+    }
+}
+
+impl Advice {
+    /// The name of an [embedded model](Model::PRETRAINED); `None` for weights drawn at random.
+    pub fn model(&self) -> Option<&'static str> {
+        let size = self.outlook.size.filter(|_| !self.outlook.is_of_floats)?;
+        let is_small = size.height.max(size.width) <= SMALL;
+        let many = if size.channels == 1 { MANY_GREY } else { MANY };
+        let is_enough = is_small && self.of_class() >= many;
+        let is_picture = [1, 3].contains(&size.channels);
+        (is_picture && !is_enough).then_some(Model::PRETRAINED[0])
+    }
+
+    /// Images of a class in the mean.
+    fn of_class(&self) -> usize {
+        self.outlook.images / self.outlook.classes.max(1)
+    }
+}
+
+/// One line: what training begins with, why, and how to have it otherwise.
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.of_class();
+        let each = if count == 1 { "picture" } else { "pictures" };
+        match (self.model(), self.outlook.is_of_floats) {
+            (Some(name), _) => write!(
+                f,
+                "training goes on from {name}, which knows photographs: {count} {each} of a class are few to begin with nothing (--from none)"
+            ),
+            (None, true) => f.write_str(
+                "training begins with nothing: these are numbers, and no levels of pictures",
+            ),
+            (None, false) => write!(
+                f,
+                "training begins with nothing: {count} small {each} of a class are enough (otherwise: --from {})",
+                Model::PRETRAINED[0]
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+
+    #[test]
+    fn small_pictures_in_great_number_begin_with_nothing() {
+        let model = |side: usize, channels: usize, images: usize| {
+            let outlook = Outlook {
+                images,
+                classes: 10,
+                size: Some(Shape::new(side, side, channels)),
+                is_of_floats: false,
+            };
+            outlook.advice().model()
+        };
+        assert_eq!(model(32, 3, 9_990), Some("efficientnet-lite0"));
+        assert_eq!(model(32, 3, 10_000), None);
+        assert_eq!(model(300, 3, 1_000_000), Some("efficientnet-lite0"));
+        assert_eq!(model(28, 1, 990), Some("efficientnet-lite0"));
+        assert_eq!(model(28, 1, 60_000), None);
+        assert_eq!(model(300, 1, 5_000), Some("efficientnet-lite0"));
+        assert_eq!(model(8, 4, 100), None);
+    }
+
+    #[test]
+    fn the_line_says_what_why_and_the_other_way() {
+        let outlook = Outlook {
+            images: 245,
+            classes: 2,
+            size: Some(Shape::new(300, 200, 3)),
+            is_of_floats: false,
+        };
+        let line = outlook.advice().to_string();
+        assert!(
+            line.contains("efficientnet-lite0")
+                && line.contains("122 pictures of a class")
+                && line.contains("--from none"),
+            "{line}"
+        );
+        let numbers = Outlook {
+            is_of_floats: true,
+            ..outlook
+        };
+        assert!(numbers.advice().to_string().contains("numbers"));
+    }
+}

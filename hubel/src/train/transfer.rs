@@ -1,0 +1,251 @@
+//! Transfer learning: training that goes on from a model, in phases of which each leaves other layers as they are.
+use std::ops::ControlFlow;
+
+use hubel_kernels::Cpu;
+
+use super::frozen::Frozen;
+use super::{Best, Checkpoints, Event, Part, Position, TrainSettings, Trainer, settings};
+use crate::data::{Dataset, Division};
+use crate::{Error, Model, Result, memory};
+
+/// A part of a training that goes on from a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// The last layer that stays as it is, with all before it: weights, and the statistics of batch normalisations. `None` if all are trained.
+    pub frozen: Option<String>,
+    /// How the others are trained.
+    pub settings: TrainSettings,
+    /// What the frozen layers make of the pictures is computed once, for so many versions of each picture, and kept: one as it is, the others
+    /// changed at random as `settings` say. An epoch shows all of them. 0 computes it anew in each step, of pictures that are changed anew: where there is no room,
+    /// or all layers are trained.
+    pub versions: usize,
+    /// The learning rate of the first layer that is trained, as a part of that of the last (discriminative rates: Howard and Ruder 2018); 1 trains all at one rate.
+    pub first_rate: f32,
+    /// Whether batch normalisations stay as they are: with the statistics of the pictures that the model has learned from, and not of the few of a
+    /// step.
+    pub keeps_statistics: bool,
+}
+
+/// Training that goes on from a model.
+///
+/// Where at least [`Transfer::DECIDING`] images are held out, the weights that classify most of them rightly are kept at the end, of all epochs of all
+/// phases; else the last.
+pub struct Transfer {
+    cpu: Cpu,
+    train: Dataset,
+    validation: Option<Dataset>,
+    phases: Vec<Phase>,
+    /// Bytes for what frozen layers make of the pictures.
+    room: usize,
+    checkpoints: Option<Checkpoints>,
+    /// The model as it was at the end of the last phase.
+    model: Model,
+    /// The phase at work.
+    trainer: Option<Trainer>,
+}
+
+impl Transfer {
+    /// From so many images held out on, these decide which weights are kept.
+    pub const DECIDING: usize = 100;
+
+    /// Training of `model` in `phases`. Its last layer becomes a new one where the data has another number of classes.
+    ///
+    /// # Errors
+    /// As of [`Trainer::new`]; [`Error::Settings`] where a frozen layer is none of the network, or the layers after it read what is before it.
+    pub fn new(
+        cpu: Cpu,
+        model: Model,
+        phases: Vec<Phase>,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+    ) -> Result<Self> {
+        let Some(first) = phases.first() else {
+            return Err(Error::Settings {
+                problem: "no phases train nothing; give at least one".into(),
+            });
+        };
+        let model = model.for_data(train)?.with_precise(first.settings.precise);
+        if let Some(validation) = validation {
+            model.check(validation)?;
+        }
+        for phase in &phases {
+            settings::check(&phase.settings, train)?;
+            phase.last_frozen(&model)?;
+        }
+        Ok(Self {
+            cpu,
+            train: train.clone(),
+            validation: validation.cloned(),
+            phases,
+            room: memory::available().map_or(1 << 30, |bytes| bytes / 2),
+            checkpoints: None,
+            model,
+            trainer: None,
+        })
+    }
+
+    /// The same, whose models know how images were held out of the data (see [`Model::with_division`]).
+    pub fn with_division(self, division: Option<Division>) -> Self {
+        Self {
+            model: self.model.with_division(division),
+            ..self
+        }
+    }
+
+    /// The same, with so many bytes for what frozen layers make of the pictures, in place of half of what is free. Where they hold no version of
+    /// each picture, it is computed anew in each step.
+    pub fn with_room(self, room: usize) -> Self {
+        Self { room, ..self }
+    }
+
+    /// The same, saved while it goes on, see [`Trainer::with_checkpoints`].
+    pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
+        Self {
+            checkpoints: Some(checkpoints),
+            ..self
+        }
+    }
+
+    /// Its phases.
+    pub fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    /// Trains in all phases, or until `listen` breaks off, as [`Trainer::run`] does. To be called once.
+    ///
+    /// # Errors
+    /// As of [`Trainer::run`]; [`Transfer::last_good`] has the weights from before.
+    pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
+        let mut best = None;
+        for number in 0..self.phases.len() {
+            let phase = self.phases[number].clone();
+            let begins = listen(&Event::Phase {
+                phase: number + 1,
+                phases: self.phases.len(),
+                frozen: phase.frozen.clone(),
+            });
+            let trainer = match begins.is_break() {
+                true => None,
+                false => self.trainer(number, best.take(), listen)?,
+            };
+            let Some(trainer) = trainer else {
+                return Ok(self.last_good());
+            };
+            let trainer = self.trainer.insert(trainer);
+            self.model = trainer.run(listen)?;
+            best = trainer.best.take();
+            if self
+                .model
+                .stopped_at
+                .is_some_and(|position| !position.is_end_of_phase())
+            {
+                break;
+            }
+        }
+        Ok(self.model.clone())
+    }
+
+    /// The trainer of a phase, once the frozen layers have seen the pictures; `None` where `listen` breaks off before.
+    fn trainer(
+        &mut self,
+        number: usize,
+        best: Option<Best>,
+        listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<Option<Trainer>> {
+        // Its memory is free for what comes.
+        self.trainer = None;
+        let phase = &self.phases[number];
+        let after = phase.last_frozen(&self.model)?;
+        let frozen = Frozen {
+            cpu: &self.cpu,
+            model: &self.model,
+            after,
+        };
+        let bytes = self.train.len() * frozen.shape()?.len() * size_of::<f32>();
+        let versions = match after {
+            0 => 0,
+            _ => phase.versions.min(self.room / bytes.max(1)),
+        };
+        let part = Part {
+            after,
+            is_given_features: versions > 0,
+            first_rate: (phase.first_rate != 1.0).then_some(phase.first_rate),
+            keeps_statistics: phase.keeps_statistics,
+            phase: Some((number + 1, self.phases.len())),
+            keeps_best: (self.validation.as_ref())
+                .is_some_and(|held_out| held_out.len() >= Self::DECIDING),
+        };
+        let mut settings = phase.settings.clone();
+        let (train, validation) = match versions {
+            0 => (self.train.clone(), self.validation.clone()),
+            versions => {
+                // As many steps, with fewer versions in an epoch.
+                settings.epochs = (settings.epochs * phase.versions).div_ceil(versions);
+                let mut of = |dataset: &Dataset, versions| {
+                    frozen.features(dataset, versions, &settings, listen)
+                };
+                let Some(train) = of(&self.train, versions)? else {
+                    return Ok(None);
+                };
+                let validation = match &self.validation {
+                    None => None,
+                    Some(validation) => match of(validation, 1)? {
+                        None => return Ok(None),
+                        features => features,
+                    },
+                };
+                (train, validation)
+            }
+        };
+        let model = self.model.clone().with_frozen(phase.frozen.clone());
+        let trainer = Trainer::of_part(
+            self.cpu.clone(),
+            model,
+            part,
+            &train,
+            validation.as_ref(),
+            settings,
+        )?;
+        Ok(Some(Trainer {
+            best,
+            checkpoints: self.checkpoints.clone(),
+            ..trainer
+        }))
+    }
+
+    /// The last weights that are known to be good, as of [`Trainer::last_good`].
+    pub fn last_good(&self) -> Model {
+        match &self.trainer {
+            Some(trainer) => trainer.last_good(),
+            None => Model {
+                stopped_at: Some(self.model.stopped_at.unwrap_or(Position {
+                    phases: self.phases.len(),
+                    ..Position::start(self.phases[0].settings.epochs, 1)
+                })),
+                ..self.model.clone()
+            },
+        }
+    }
+}
+
+impl Phase {
+    /// The last node of a model that stays as it is.
+    fn last_frozen(&self, model: &Model) -> Result<usize> {
+        let Some(layer) = &self.frozen else {
+            return Ok(0);
+        };
+        let graph = model.graph()?;
+        let after = graph.passage(layer)?;
+        match graph.nodes[after + 1..]
+            .iter()
+            .any(|node| node.parameters() > 0)
+        {
+            true => Ok(after),
+            false => Err(Error::Settings {
+                problem: format!(
+                    "with all layers up to `{layer}` as they are nothing is left to train; freeze up to an earlier one"
+                ),
+            }),
+        }
+    }
+}

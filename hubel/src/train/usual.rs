@@ -1,0 +1,90 @@
+//! How a model is usually trained on: measured in docs/benchmarks/2026-11-29-transfer.txt.
+use super::{Phase, TrainSettings};
+use crate::{Cpu, Model, Result, Schedule};
+
+/// The last layer alone is trained in so many steps, or more where each version of each picture is to be seen [`LEAST_EPOCHS`] times.
+const HEAD_STEPS: usize = 500;
+
+/// The least epochs of the last layer.
+const LEAST_EPOCHS: usize = 5;
+
+/// The most epochs of the last layer.
+const MOST_EPOCHS: usize = 200;
+
+/// Versions of all pictures together that frozen layers are to see, where each picture has more than one.
+const VERSIONS_SHOWN: usize = 1_000;
+
+/// The most versions of a picture.
+const MOST_VERSIONS: usize = 8;
+
+/// From so many images on, all layers are trained in the end.
+const ENOUGH_FOR_ALL: usize = 1_000;
+
+impl Phase {
+    /// The phases that suit `images` training images: first the last layer learns, and, where there are enough images for it, then all do. Of `settings`
+    /// seed, augmentation, class balance, label smoothing and precision are taken.
+    ///
+    /// # Errors
+    /// Where the network of the model is damaged.
+    pub fn usual(model: &Model, images: usize, settings: &TrainSettings) -> Result<Vec<Self>> {
+        let head = Self::of_head(model, images, settings)?;
+        Ok(match images < ENOUGH_FOR_ALL {
+            true => vec![head],
+            false => vec![head, Self::of_all(settings)],
+        })
+    }
+
+    /// The last layer learns, from what all others make of `images` training images; as of [`Phase::usual`].
+    ///
+    /// # Errors
+    /// As of [`Phase::usual`].
+    pub fn of_head(model: &Model, images: usize, settings: &TrainSettings) -> Result<Self> {
+        let cpu = Cpu::best(1);
+        let layer = model.features(&cpu, None)?.layer().to_owned();
+        Ok(Self::after(layer, images, settings))
+    }
+
+    /// All layers after one learn, from what the others make of `images` training images; as of [`Phase::usual`].
+    pub fn after(layer: String, images: usize, settings: &TrainSettings) -> Self {
+        let versions = match settings.augmentation.is_none() {
+            true => 1,
+            false => (VERSIONS_SHOWN / images.max(1)).clamp(1, MOST_VERSIONS),
+        };
+        let batch_size = 64;
+        let shown = HEAD_STEPS * batch_size;
+        Self {
+            frozen: Some(layer),
+            settings: TrainSettings {
+                epochs: shown
+                    .div_ceil(versions * images.max(1))
+                    .clamp(LEAST_EPOCHS, MOST_EPOCHS),
+                batch_size,
+                learning_rate: 0.001,
+                schedule: Schedule::OneCycle,
+                weight_decay: 1.0,
+                ..settings.clone()
+            },
+            versions,
+            first_rate: 1.0,
+            keeps_statistics: true,
+        }
+    }
+
+    /// All layers learn, the first at a tenth of the rate of the last; batch normalisations stay as they are. As of [`Phase::usual`].
+    pub fn of_all(settings: &TrainSettings) -> Self {
+        Self {
+            frozen: None,
+            settings: TrainSettings {
+                epochs: 3,
+                batch_size: 32,
+                learning_rate: 0.001,
+                schedule: Schedule::OneCycle,
+                weight_decay: 0.05,
+                ..settings.clone()
+            },
+            versions: 0,
+            first_rate: 0.1,
+            keeps_statistics: true,
+        }
+    }
+}
