@@ -81,7 +81,7 @@ fn load_any(
     })?;
     if foreign {
         let weights = Weights::load(&file, normalisation)?;
-        console.remark(&taken_for(&file, &weights));
+        console.remark(&taken_for(&file, &weights, normalisation.is_some()));
         return Ok(Loaded {
             model: weights.model,
             has_last_layer: weights.has_last_layer,
@@ -92,8 +92,8 @@ fn load_any(
     whole(model)
 }
 
-/// What is said of weights that another program has written.
-fn taken_for(file: &Path, weights: &Weights) -> String {
+/// What is said of weights that another program has written, for which a normalisation was asked for or not.
+fn taken_for(file: &Path, weights: &Weights, is_asked_for: bool) -> String {
     let last = match weights.has_last_layer {
         true => format!("with {} classes", thousands(weights.model.classes().len())),
         false => "without a last layer".to_owned(),
@@ -107,8 +107,10 @@ fn taken_for(file: &Path, weights: &Weights) -> String {
     };
     let preparation = weights.model.preparation();
     let (mean, std) = (numbers(&preparation.mean), numbers(&preparation.std));
-    let whose = match Normalisation::usual(weights.network) == Normalisation::IMAGENET {
-        true => "ImageNet's mean and standard deviation",
+    let usual = Normalisation::usual(weights.network);
+    let whose = match is_asked_for {
+        true => "--mean and --std",
+        false if usual == Normalisation::IMAGENET => "ImageNet's mean and standard deviation",
         false => "the mean and standard deviation usual for it",
     };
     format!(
