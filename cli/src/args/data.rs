@@ -22,10 +22,10 @@ pub(crate) struct TrainingData {
     #[arg(long, value_name = "none|NAME|PATH")]
     pub(crate) from: Option<PathBuf>,
     /// Mean of red, green and blue, from 0 to 1, by which pictures are normalised for weights of other programs, which do not say it
-    /// [default: that of ImageNet, 0.485,0.456,0.406]
+    /// [default: that of ImageNet, 0.485,0.456,0.406; for EfficientNet-Lite 127/255]
     #[arg(long, value_name = "R,G,B", requires_all = ["std", "from"], value_parser = of_colours)]
     pub(crate) mean: Option<[f32; 3]>,
-    /// Standard deviation of red, green and blue, as of --mean [default: that of ImageNet, 0.229,0.224,0.225]
+    /// Standard deviation of red, green and blue, as of --mean [default: that of ImageNet, 0.229,0.224,0.225; for EfficientNet-Lite 128/255]
     #[arg(long, value_name = "R,G,B", requires_all = ["mean", "from"], value_parser = of_colours)]
     pub(crate) std: Option<[f32; 3]>,
     /// Size that pictures are brought to [default: that of the model that training goes on from; else their own where all agree on one of at most 64x64, else a square of at most that]

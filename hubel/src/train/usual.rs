@@ -17,8 +17,8 @@ const VERSIONS_SHOWN: usize = 1_000;
 /// The most versions of a picture.
 const MOST_VERSIONS: usize = 8;
 
-/// From so many images on, all layers are trained in the end.
-const ENOUGH_FOR_ALL: usize = 1_000;
+/// From so many images on, all layers are trained in the end; of fewer they would learn too much by heart.
+const ENOUGH_FOR_ALL: usize = 500;
 
 impl Phase {
     /// The phases that suit `images` training images: first the last layer learns, and, where there are enough images for it, then all do. Of `settings`
@@ -77,7 +77,7 @@ impl Phase {
             settings: TrainSettings {
                 epochs: 3,
                 batch_size: 32,
-                learning_rate: 0.001,
+                learning_rate: 0.0005,
                 schedule: Schedule::OneCycle,
                 weight_decay: 0.05,
                 ..settings.clone()
