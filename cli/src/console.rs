@@ -93,6 +93,8 @@ impl Console {
             quiet: self.quiet,
             loss: if differs { "loss*" } else { "loss" },
             last_line: Instant::now(),
+            epochs: 0,
+            last_epoch: None,
             not_saved: None,
         }
     }
@@ -202,6 +204,9 @@ fn fitting(parts: &[String], width: usize) -> String {
 /// Where there is no terminal, a step is worth a line this often.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
+/// An epoch is worth a line this often, and the first and the last one of a phase are.
+const BETWEEN_EPOCHS: Duration = Duration::from_secs(1);
+
 /// Shows the events of a training run: a bar on a terminal, lines elsewhere.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
@@ -211,6 +216,9 @@ pub(crate) struct Progress {
     /// What the training loss is called.
     loss: &'static str,
     last_line: Instant,
+    /// Epochs of the phase, and when the last one had a line.
+    epochs: usize,
+    last_epoch: Option<Instant>,
     /// Why it could not be saved last.
     not_saved: Option<String>,
 }
@@ -231,6 +239,7 @@ impl Progress {
                 seconds_left,
                 ..
             } => {
+                self.epochs = *epochs;
                 let state = || {
                     format!(
                         "{name} {loss:.4}  accuracy {:.2} %  {images_per_second:.0} images/s  {} left",
@@ -289,7 +298,12 @@ impl Progress {
                         line += &format!(" (balanced {:.2} %)", balanced * 100.0);
                     }
                 }
-                self.line(&format!("{line}  {seconds:.1} s"));
+                // Of epochs that are over in no time not each one.
+                let is_soon = (self.last_epoch).is_some_and(|last| last.elapsed() < BETWEEN_EPOCHS);
+                if !is_soon || *epoch == self.epochs {
+                    self.last_epoch = Some(Instant::now());
+                    self.line(&format!("{line}  {seconds:.1} s"));
+                }
             }
             Event::BadFile(file) => self.line(&format!(
                 "can no longer be read and is passed over: {}: {}",
@@ -301,6 +315,7 @@ impl Progress {
                 phases,
                 frozen,
             } => {
+                self.last_epoch = None;
                 let what = match frozen {
                     None => "all layers are trained".to_owned(),
                     Some(layer) => format!("the layers up to `{layer}` stay as they are"),

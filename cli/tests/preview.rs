@@ -94,7 +94,7 @@ fn steps_and_operations_that_there_are_not_are_refused_with_those_there_are() {
         let mut command = hubel();
         command.args(["data", "preview"]).arg(folder.path());
         command
-            .args(["--val", "0", "--test", "0", "--out"])
+            .args(["--from", "none", "--val", "0", "--test", "0", "--out"])
             .arg(&sheet)
             .args(flags);
         command
