@@ -1,6 +1,6 @@
 """hubel and its peers on the same networks, in turns on the same machine; the ratio is peer time / hubel time (above 1: hubel is faster).
 
-usage: compare.py [--hubel PATH] [--nets a,b] [--mode train,infer] [--batch N] [--threads N] [--rounds R] [--seconds S] [--json FILE]
+usage: compare.py [--hubel PATH] [--nets a,b] [--mode train,infer] [--peers torch,onnx] [--batch N] [--threads N] [--rounds R] [--seconds S] [--json FILE]
 
 Calls `hubel bench train|infer --net NET --batch N --threads N --seconds S --json`, which prints one JSON object on stdout, then PyTorch
 (torch_bench.py) and, for inference, ONNX Runtime and OpenVINO (onnx_bench.py). README.md says how to set them up.
@@ -20,15 +20,16 @@ def lines(command):
     return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
 
 
-def measure(hubel, net, mode, common, rounds):
+def measure(hubel, net, mode, common, rounds, peers):
     """All times and the last peak memory of each peer."""
     times, memory = {}, {}
     for _ in range(rounds):
         found = lines([hubel, "bench", mode, "--net", net, *common, "--json"])
         for row in found:
             row.setdefault("peer", "hubel")
-        found += lines([sys.executable, HERE / "torch_bench.py", net, mode, *common])
-        if mode == "infer":
+        if "torch" in peers:
+            found += lines([sys.executable, HERE / "torch_bench.py", net, mode, *common])
+        if "onnx" in peers and mode == "infer":
             found += lines([sys.executable, HERE / "onnx_bench.py", net, *common])
         for row in found:
             times.setdefault(row["peer"], []).append(row["median_ms"])
@@ -41,6 +42,7 @@ def main():
     record.arguments(parser)
     parser.add_argument("--nets", default=",".join(BATCH))
     parser.add_argument("--mode", default="train,infer")
+    parser.add_argument("--peers", default="torch,onnx", help="torch: PyTorch; onnx: ONNX Runtime and OpenVINO")
     parser.add_argument("--batch", type=int, help="for every net (default: the net's own; inference also runs batch 1)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
@@ -53,7 +55,7 @@ def main():
             for net in args.nets.split(","):
                 for batch in sorted({args.batch or BATCH[net]} | ({1} if mode == "infer" and not args.batch else set())):
                     common = ["--batch", str(batch), "--threads", str(args.threads), "--seconds", str(args.seconds)]
-                    times, memory = measure(args.hubel, net, mode, common, args.rounds)
+                    times, memory = measure(args.hubel, net, mode, common, args.rounds, args.peers.split(","))
                     own = statistics.median(times["hubel"])
                     for peer, values in times.items():
                         middle = statistics.median(values)

@@ -133,6 +133,15 @@ fn a_model_looks_at_pictures_at_another_size_where_its_weights_allow_it() {
     ] {
         run(line).assert().success();
     }
+    for class in ["cat", "dog"] {
+        let labelled = folder.path().join("labelled").join(class);
+        fs::create_dir_all(&labelled).expect("a folder");
+        fs::copy(folder.path().join("new/0.png"), labelled.join("0.png")).expect("a picture");
+    }
+    run("evaluate pooled labelled --size 16")
+        .assert()
+        .success()
+        .stderr(contains("each at 16×16×1 instead of the model's 8×8×1"));
     for (line, told) in [
         (
             "predict model.safetensors new --size 16",
