@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let name = start.name(arguments.model.as_deref(), &splits.train);
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
-    let course = Course::new(arguments, start, &cpu, &splits, &subject)?;
+    let course = Course::new(arguments, start, &cpu, &splits, &subject, console)?;
     let settings = course.settings();
     let batch_size = settings.batch_size;
     console.remark(&parts(&splits));

@@ -28,6 +28,30 @@ pub struct Phase {
 
 /// Training that goes on from a model.
 ///
+/// ```no_run
+/// # #[cfg(feature = "backbone")]
+/// # fn main() -> hubel::Result<()> {
+/// use hubel::{Cpu, Model, Phase, TrainSettings, Transfer, data};
+/// use std::ops::ControlFlow;
+///
+/// let start = Model::pretrained("efficientnet-lite0")?.expect("it is part of the library");
+/// let options = data::Options {
+///     network: Some(start.input()),
+///     resize: start.preparation().resize,
+///     ..data::Options::default()
+/// };
+/// let splits = data::open_with("photos", &options, &|_, _| ())?;
+/// let phases = Phase::usual(&start, splits.train.len(), &TrainSettings::default())?;
+/// let cpu = Cpu::best(Cpu::available_threads());
+/// let mut transfer = Transfer::new(cpu, start, phases, &splits.train, splits.validation.as_ref())?;
+/// let model = transfer.run(&mut |_| ControlFlow::Continue(()))?;
+/// # let _ = model;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "backbone"))]
+/// # fn main() {}
+/// ```
+///
 /// Where at least [`Transfer::DECIDING`] images are held out, the weights that classify most of them rightly are kept at the end, of all epochs of all
 /// phases; else the last.
 pub struct Transfer {

@@ -4,10 +4,12 @@ use std::ops::ControlFlow;
 use hubel::data::{Augmentation, Subject};
 use hubel::{
     Checkpoints, Cpu, Error, Event, Model, Network, Splits, TrainSettings, Trainer, Transfer,
+    one_line,
 };
 
 use super::start::Start;
 use crate::args::Train;
+use crate::console::{Console, thousands};
 
 /// A training that is about to begin.
 pub(super) enum Course {
@@ -22,6 +24,7 @@ impl Course {
         cpu: &Cpu,
         splits: &Splits,
         subject: &Subject,
+        console: &Console,
     ) -> Result<Self, Error> {
         let (train, validation) = (&splits.train, splits.validation.as_ref());
         Ok(match start {
@@ -37,6 +40,7 @@ impl Course {
             }
             Start::Model(model) => {
                 let phases = arguments.phases(&model, subject, train.len())?;
+                console.remark(&last_layer(model.classes(), train.classes()));
                 let transfer = Transfer::new(cpu.clone(), *model, phases, train, validation)?;
                 let transfer = match arguments.data.files.cache {
                     Some(bytes) => transfer.with_room(bytes / 2),
@@ -121,5 +125,41 @@ impl Course {
             Self::FromNothing(trainer, _) => trainer.last_good(),
             Self::FromModel(transfer) => transfer.last_good(),
         }
+    }
+}
+
+/// What becomes of the last layer of a model of these classes.
+fn last_layer(classes: &[String], new: &[String]) -> String {
+    if classes.len() != new.len() {
+        let (before, now) = (thousands(classes.len()), thousands(new.len()));
+        return format!("the last layer is a new one: {now} classes instead of {before}");
+    }
+    let other = std::iter::zip(classes, new).find(|(old, new)| old != new);
+    match other {
+        None => "the last layer goes on as well: the classes are the same".into(),
+        Some((old, new)) => format!(
+            "the last layer goes on as well: there are as many classes, though `{}` was `{}`",
+            one_line(new),
+            one_line(old)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_what_becomes_of_the_last_layer() {
+        let classes = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let [two, same, three] = [&["a", "b"][..], &["a", "c"], &["a", "b", "c"]].map(classes);
+        assert!(last_layer(&two, &two).ends_with("the classes are the same"));
+        assert!(last_layer(&two, &same).ends_with("though `c` was `b`"));
+        assert!(last_layer(&two, &three).ends_with("3 classes instead of 2"));
     }
 }
