@@ -136,7 +136,7 @@ pub(crate) enum Command {
 #[command(after_help = "\
 Examples:
   hubel evaluate runs/mnist-cnn
-  hubel evaluate runs/photos-tutorial photos/ --json")]
+  hubel evaluate runs/photos-efficientnet-lite0 photos/ --json")]
 pub(crate) struct Evaluate {
     /// A model file, the folder that `hubel train` wrote, or weights of PyTorch such as `resnet18.pth`
     pub(crate) model: PathBuf,
@@ -164,9 +164,9 @@ Examples:
   hubel predict runs/mnist-cnn photo.jpg
   hubel predict efficientnet-lite0 photo.jpg    one of ImageNet's thousand classes; no training
   hubel predict runs/mnist-cnn *.png --json
-  hubel predict runs/photos-tutorial new/ --out answers.csv
-  hubel predict runs/photos-tutorial 'new/**/*.jpg' --out answers.jsonl
-  find new/ -name '*.jpg' -print0 | hubel predict runs/photos-tutorial -
+  hubel predict runs/photos-efficientnet-lite0 new/ --out answers.csv
+  hubel predict runs/photos-efficientnet-lite0 'new/**/*.jpg' --out answers.jsonl
+  find new/ -name '*.jpg' -print0 | hubel predict runs/photos-efficientnet-lite0 -
 
 Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. Of a folder, all pictures in and below it are meant. Names in a list stand one in a line, or with a NUL behind each; paths in it begin at the current folder. The answers come in the order given. What cannot be read is said at the end, and the exit code is 1 then. Dark ink on light paper is recognised where the model learned light on dark; it is then inverted, and the output says so.")]
 pub(crate) struct Predict {

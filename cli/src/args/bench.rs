@@ -56,7 +56,7 @@ pub(crate) struct BenchOverview {
 Examples:
   hubel bench train resnet18
   hubel bench infer mobilenet-v2 --batch 1 --threads 2
-  hubel bench infer runs/photos-tutorial        a model of yours
+  hubel bench infer runs/photos-efficientnet-lite0        a model of yours
   hubel bench train 'conv(32, padding=1)-relu-pool-flatten-fc(classes)' --input 64x64x3 --steps")]
 pub(crate) struct BenchNetwork {
     /// A model file or its folder, a network by name, or architecture text [default: mnist-cnn]

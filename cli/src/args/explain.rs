@@ -11,8 +11,8 @@ use super::{Files, Processor, Size};
 #[command(after_help = "\
 Examples:
   hubel explain runs/mnist-cnn photo.jpg                  a page with all maps, the filters, and why
-  hubel explain runs/photos-tutorial cat.jpg --class dog --against cat --method all
-  hubel explain runs/photos-tutorial cat.jpg --data photos/ --check   can the maps be trusted; the training pictures most alike
+  hubel explain runs/photos-efficientnet-lite0 cat.jpg --class dog --against cat --method all
+  hubel explain runs/photos-efficientnet-lite0 cat.jpg --data photos/ --check   can the maps be trusted; the training pictures most alike
   hubel explain runs/mnist-cnn 7.png --layer 3 --filter 5           where filter 5 of layer 3 fires
   hubel explain runs/mnist-cnn 7.png --layer 3 --at 4,7,5 --backward    the arithmetic of one number
   hubel explain photo.jpg --kernel sobel-x                a filter made by hand, no model needed

@@ -11,7 +11,7 @@ use super::{Processor, Size};
 #[command(after_help = "\
 Examples:
   hubel embed efficientnet-lite0 photos/ --out features.npz
-  hubel embed runs/photos-tutorial 'new/*.jpg' --layer 4 --out features.npz
+  hubel embed runs/photos-efficientnet-lite0 'new/*.jpg' --layer _conv_head --out features.npz
 
 The file has the arrays `features` (a row of numbers for each picture) and `paths`; in Python: numpy.load('features.npz')['features']. The numbers are those before the last linear \
 layer, or the output of --layer; of a map of several pixels the mean over them.")]
@@ -41,7 +41,7 @@ pub(crate) struct Embed {
 #[command(after_help = "\
 Examples:
   hubel similar efficientnet-lite0 photos/ cat.jpg
-  hubel similar runs/photos-tutorial 'new/**/*.jpg' cat.jpg --count 20 --json
+  hubel similar runs/photos-efficientnet-lite0 'new/**/*.jpg' cat.jpg --count 20 --json
 
 Pictures are compared by the numbers before the last linear layer: the distance is 1 - cosine of the angle between them, 0 for the same direction and 1 for a right angle. \
 A model that was trained on other things finds other things alike. To keep the numbers: `hubel embed`.")]

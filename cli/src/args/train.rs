@@ -16,10 +16,14 @@ use super::{Processor, TrainingData};
 #[command(after_help = "\
 Examples:
   hubel train
+  hubel train photos/                     goes on from a network that knows photographs, where the pictures are few
+  hubel train photos/ --from none         begins with nothing
+  hubel train photos/ --from runs/animals --freeze none
   hubel train --model lenet5 --epochs 3 --seed 7
   hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
 
+Defaults of epochs, rates and decay are those of a training that begins with nothing; one that goes on from a model says its epochs. \
 Small grey pictures are: grey ones of at most 32x32, or of any size on a ground that is nearly black or nearly white.
 What is learnt so far is saved in last.safetensors in the model's folder: after the first epoch, then once a minute, and when training is stopped. \
 Ctrl-C stops it after the step (exit code 130), SIGTERM and a closed terminal too (143, 129), unless nohup started it; a second Ctrl-C leaves at once. \
@@ -27,7 +31,7 @@ At the end model.safetensors takes its place.")]
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
-    /// A network by name or as text [default: mnist-cnn for grey pictures, tutorial for colour]
+    /// A network by name or as text, which begins with nothing [default: see --from; where training begins with nothing mnist-cnn for grey pictures, tutorial for colour]
     #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
     /// Which layers stay as they are in training that goes on from a model: all (but the last), none, or all up to and including LAYER
@@ -72,7 +76,7 @@ pub(crate) struct Train {
     /// No Winograd: compute every product of each convolution; smaller rounding errors, slower
     #[arg(long)]
     pub(crate) precise: bool,
-    /// Folder for the model [default: a new one, such as runs/photos-tutorial]
+    /// Folder for the model [default: a new one, such as runs/photos-efficientnet-lite0]
     #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

@@ -102,6 +102,14 @@ impl Preparation {
     /// # Errors
     /// As of [`Preparation::measure`].
     pub(crate) fn completed(self, training: &Dataset) -> Result<Self> {
+        let standardised = Some(ValueRange::Standardised);
+        if training.range == standardised && self.range != standardised {
+            return Err(Error::DataMismatch(
+                "these are standardised numbers, and the model that training is to go on from knows levels of pictures; begin with nothing, or give numbers \
+                 from 0 to 1 or bytes"
+                    .into(),
+            ));
+        }
         let ground = match self.ground {
             // How large ink is was measured at the size of those pictures.
             None => Self::ground(training)?.map(|ground| Ground {

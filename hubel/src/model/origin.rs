@@ -1,5 +1,5 @@
 //! A model as the start of another: for other classes, and other pictures.
-use crate::data::Dataset;
+use crate::data::{Dataset, Preparation, Resize};
 use crate::{Model, Result};
 
 impl Model {
@@ -63,6 +63,17 @@ impl Model {
             frozen: self.frozen,
             precise: self.precise,
         })
+    }
+
+    /// The same model, to which pictures of other proportions are brought in this way.
+    pub fn with_resize(self, resize: Resize) -> Self {
+        Self {
+            preparation: Preparation {
+                resize,
+                ..self.preparation
+            },
+            ..self
+        }
     }
 
     /// The same model, ready to be trained on other data: for its classes, see [`Model::for_classes`], and with a preparation of pictures that knows of

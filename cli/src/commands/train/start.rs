@@ -43,6 +43,10 @@ pub(crate) fn choose(
         Some(input) => model.with_input(input)?,
         None => model,
     };
+    let model = match data.resize {
+        Some(resize) => model.with_resize(resize),
+        None => model,
+    };
     let size = source.outlook()?.size;
     if let Some(note) = size.and_then(|size| seen(size, model.input())) {
         console.remark(&note);
