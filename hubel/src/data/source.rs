@@ -44,7 +44,7 @@ impl Source {
     /// What it looks like.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`](crate::Error::DataMismatch) where there are no training pictures.
+    /// Where arrays of pictures can no longer be read.
     pub fn outlook(&self) -> Result<Outlook> {
         Ok(match &self.found {
             Found::Arrays(splits) => {
@@ -68,13 +68,19 @@ impl Source {
                 let files: Vec<_> = (catalogue.files.iter())
                     .filter(|file| is_training(file.part))
                     .collect();
-                let survey = Survey::of(&files)?;
-                let channels = if survey.is_grey() { 1 } else { 3 };
+                // Whoever reads the data says what is wrong where there are none.
+                let survey = match files.is_empty() {
+                    true => None,
+                    false => Some(Survey::of(&files)?),
+                };
                 Outlook {
                     images: files.len(),
                     classes: catalogue.classes.len(),
-                    size: (survey.middle_size())
-                        .map(|(height, width)| Shape::new(height, width, channels)),
+                    size: survey.and_then(|survey| {
+                        let (height, width) = survey.middle_size()?;
+                        let channels = if survey.is_grey() { 1 } else { 3 };
+                        Some(Shape::new(height, width, channels))
+                    }),
                     is_of_floats: false,
                 }
             }

@@ -25,12 +25,18 @@ pub(crate) fn choose(
     source: &Source,
     console: &Console,
 ) -> Result<Start, Error> {
+    let begins_with_nothing = match &data.from {
+        Some(from) => from == Path::new("none"),
+        None => of_its_own,
+    };
+    if begins_with_nothing {
+        return Ok(Start::Nothing);
+    }
+    let outlook = source.outlook()?;
     let chosen = match &data.from {
-        Some(from) if from == Path::new("none") => return Ok(Start::Nothing),
         Some(from) => from.clone(),
-        None if of_its_own => return Ok(Start::Nothing),
         None => {
-            let advice = source.outlook()?.advice();
+            let advice = outlook.advice();
             console.remark(&advice.to_string());
             match advice.model() {
                 Some(name) => name.into(),
@@ -47,8 +53,7 @@ pub(crate) fn choose(
         Some(resize) => model.with_resize(resize),
         None => model,
     };
-    let size = source.outlook()?.size;
-    if let Some(note) = size.and_then(|size| seen(size, model.input())) {
+    if let Some(note) = outlook.size.and_then(|size| seen(size, model.input())) {
         console.remark(&note);
     }
     Ok(Start::Model(Box::new(
