@@ -253,19 +253,8 @@ impl Trainer {
             }
         }
         result?;
-        let is_stopped = !self.position.is_end_of_phase();
-        if let Some(best) = self
-            .best
-            .as_ref()
-            .filter(|best| !is_stopped && best.position != self.position)
-        {
-            self.model
-                .parameters
-                .values_mut()
-                .copy_from_slice(best.parameters.values());
-            let (position, accuracy) = (best.position, best.accuracy);
-            // There is nothing left to break off.
-            let _ = listen(&Event::Kept { position, accuracy });
+        if self.position.is_end_of_phase() {
+            self.return_to_best(listen);
         }
         Ok(Model {
             stopped_at: (!self.position.is_end()).then_some(self.position),
@@ -273,17 +262,25 @@ impl Trainer {
         })
     }
 
+    /// Takes up the best weights again, where they are not the last.
+    fn return_to_best(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) {
+        let best = self.best.as_ref();
+        if let Some(best) = best.filter(|best| best.position != self.position) {
+            let parameters = self.model.parameters.values_mut();
+            parameters.copy_from_slice(best.parameters.values());
+            self.model.frozen.clone_from(&best.frozen);
+            let (position, accuracy) = (best.position, best.accuracy);
+            // There is nothing left to break off.
+            let _ = listen(&Event::Kept { position, accuracy });
+        }
+    }
+
     /// Keeps the weights if they are the best by a report on the images held out, and these decide.
     fn keep_best(&mut self, report: &Report) {
         let balance = self.settings.balance;
         let is_best = (self.best.as_ref()).is_none_or(|best| best.is_beaten_by(report, balance));
         if self.part.keeps_best && is_best {
-            self.best = Some(Best::new(
-                &self.model.parameters,
-                self.position,
-                report,
-                balance,
-            ));
+            self.best = Some(Best::new(&self.model, self.position, report, balance));
         }
     }
 

@@ -3,12 +3,14 @@ use std::cmp::Ordering;
 
 use crate::data::Balance;
 use crate::train::Position;
-use crate::{Parameters, Report};
+use crate::{Model, Parameters, Report};
 
 /// Weights, when they were made, and how good they were on the images held out.
 #[derive(Clone)]
 pub(super) struct Best {
     pub(super) parameters: Parameters,
+    /// See [`Model::frozen`].
+    pub(super) frozen: Option<String>,
     pub(super) position: Position,
     /// Balanced if classes are.
     pub(super) accuracy: f32,
@@ -16,15 +18,16 @@ pub(super) struct Best {
 }
 
 impl Best {
-    /// Weights of which there is a report.
+    /// The weights of a model of which there is a report.
     pub(super) fn new(
-        parameters: &Parameters,
+        model: &Model,
         position: Position,
         report: &Report,
         balance: Balance,
     ) -> Self {
         Self {
-            parameters: parameters.clone(),
+            parameters: model.parameters.clone(),
+            frozen: model.frozen.clone(),
             position,
             accuracy: accuracy(report, balance),
             loss: report.loss,
