@@ -2,13 +2,19 @@
 use super::{Phase, TrainSettings};
 use crate::{Cpu, Model, Result, Schedule};
 
-/// The last layer alone is trained in so many steps, or more where each version of each picture is to be seen [`LEAST_EPOCHS`] times.
-const HEAD_STEPS: usize = 500;
+/// Images of a step of what is kept, and of all layers.
+const BATCH: [usize; 2] = [64, 32];
 
-/// The least epochs of the last layer.
+/// Images shown while the last layer alone learns, unless each is to be seen [`LEAST_EPOCHS`] times: epochs of it take next to no time.
+const SHOWN_TO_HEAD: usize = 32_000;
+
+/// The same of several layers.
+const SHOWN_TO_LAYERS: usize = 8_000;
+
+/// The least epochs of what is kept.
 const LEAST_EPOCHS: usize = 5;
 
-/// The most epochs of the last layer.
+/// The most epochs of what is kept.
 const MOST_EPOCHS: usize = 200;
 
 /// Versions of all pictures together that frozen layers are to see, where each picture has more than one.
@@ -41,28 +47,38 @@ impl Phase {
     pub fn of_head(model: &Model, images: usize, settings: &TrainSettings) -> Result<Self> {
         let cpu = Cpu::best(1);
         let layer = model.features(&cpu, None)?.layer().to_owned();
-        Ok(Self::after(layer, images, settings))
+        let settings = TrainSettings {
+            learning_rate: 0.001,
+            weight_decay: 1.0,
+            ..settings.clone()
+        };
+        Ok(Self::of_kept(layer, images, SHOWN_TO_HEAD, settings))
     }
 
     /// All layers after one learn, from what the others make of `images` training images; as of [`Phase::usual`].
     pub fn after(layer: String, images: usize, settings: &TrainSettings) -> Self {
+        let settings = TrainSettings {
+            learning_rate: 0.0005,
+            weight_decay: 0.05,
+            ..settings.clone()
+        };
+        Self::of_kept(layer, images, SHOWN_TO_LAYERS, settings)
+    }
+
+    /// What comes after a layer learns, from what the others make of `images` training images, until so many are `shown`.
+    fn of_kept(layer: String, images: usize, shown: usize, settings: TrainSettings) -> Self {
         let versions = match settings.augmentation.is_none() {
             true => 1,
             false => (VERSIONS_SHOWN / images.max(1)).clamp(1, MOST_VERSIONS),
         };
-        let batch_size = 64;
-        let shown = HEAD_STEPS * batch_size;
+        let epochs = shown.div_ceil(versions * images.max(1));
         Self {
             frozen: Some(layer),
             settings: TrainSettings {
-                epochs: shown
-                    .div_ceil(versions * images.max(1))
-                    .clamp(LEAST_EPOCHS, MOST_EPOCHS),
-                batch_size,
-                learning_rate: 0.001,
+                epochs: epochs.clamp(LEAST_EPOCHS, MOST_EPOCHS),
+                batch_size: BATCH[0],
                 schedule: Schedule::OneCycle,
-                weight_decay: 1.0,
-                ..settings.clone()
+                ..settings
             },
             versions,
             first_rate: 1.0,
@@ -76,7 +92,7 @@ impl Phase {
             frozen: None,
             settings: TrainSettings {
                 epochs: 3,
-                batch_size: 32,
+                batch_size: BATCH[1],
                 learning_rate: 0.0005,
                 schedule: Schedule::OneCycle,
                 weight_decay: 0.05,
