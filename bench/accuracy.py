@@ -4,7 +4,7 @@ usage: accuracy.py [--hubel PATH] [--seeds N] [--threads N] [-- FLAGS of `hubel 
 
 Prints the test accuracy of each run, then mean and standard deviation of both, and their difference in standard errors.
 """
-import argparse, math, statistics, sys, tempfile
+import argparse, math, statistics, tempfile
 import record
 from compare import lines
 
@@ -18,10 +18,7 @@ def accuracy(args, seed, precise):
 
 
 def main():
-    words, flags = sys.argv[1:], []
-    if "--" in words:
-        cut = words.index("--")
-        words, flags = words[:cut], words[cut + 1 :]
+    words, flags = record.words_and_flags()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     record.arguments(parser)
     parser.add_argument("--seeds", type=int, default=10)

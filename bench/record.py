@@ -12,6 +12,13 @@ def arguments(parser):
     parser.add_argument("--out", default=str(REPOSITORY / "docs" / "benchmarks"), help="folder for the dated file; - for none")
 
 
+def words_and_flags():
+    """The command line before `--`, and behind it the flags for hubel."""
+    words = sys.argv[1:]
+    cut = words.index("--") if "--" in words else len(words)
+    return words[:cut], words[cut + 1 :]
+
+
 @contextlib.contextmanager
 def record(name, args):
     """Gives a function that prints a line to both places."""

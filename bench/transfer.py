@@ -7,7 +7,7 @@ as fill the budget, and at most 150; from efficientnet-lite0 with its layers as 
 does by itself where it then trains all layers (500 pictures and more), whatever time that takes. Prints the mean test accuracy over the seeds, and seconds of the whole command.
 Folders whose names differ in a final -s1, -s2 … are draws of the same data, and their mean is given too.
 """
-import argparse, collections, re, statistics, sys, tempfile
+import argparse, collections, re, statistics, tempfile
 import record
 from compare import lines
 
@@ -38,10 +38,7 @@ def ways(args, folder, seed):
 
 
 def main():
-    words, flags = sys.argv[1:], []
-    if "--" in words:
-        cut = words.index("--")
-        words, flags = words[:cut], words[cut + 1 :]
+    words, flags = record.words_and_flags()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     record.arguments(parser)
     parser.add_argument("--seeds", type=int, default=1)
