@@ -71,7 +71,7 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
                 .and(contains("classes  lions, tigers")),
         );
     let inspected = json(
-        &mut hubel()
+        hubel()
             .current_dir(&folder)
             .args(["inspect", "model", "--json"]),
     );
