@@ -152,7 +152,7 @@ impl Train {
         let mut phases = match self.freeze.as_deref() {
             None => Phase::usual(model, images, &settings)?,
             Some("all") => vec![Phase::of_head(model, images, &settings)?],
-            Some("none") => vec![Phase::of_all(&settings)],
+            Some("none") => vec![Phase::of_all(images, &settings)],
             Some(layer) => vec![Phase::after(layer.to_owned(), images, &settings)],
         };
         for phase in &mut phases {

@@ -3,6 +3,7 @@ use std::fmt;
 
 use crate::Model;
 use crate::data::Outlook;
+use crate::data::catalogue::thousands;
 
 /// What training had better begin with, and why.
 ///
@@ -16,7 +17,7 @@ pub struct Advice {
 const SMALL: usize = 64;
 
 /// From so many small pictures of a class on, a network that begins with nothing is the better one.
-const MANY: usize = 1_000;
+const MANY: usize = 2_000;
 
 /// The same of grey ones, which a network that knows photographs knows less of.
 const MANY_GREY: usize = 100;
@@ -48,8 +49,12 @@ impl Advice {
 /// One line: what training begins with, why, and how to have it otherwise.
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.of_class();
-        let each = if count == 1 { "picture" } else { "pictures" };
+        let each = if self.of_class() == 1 {
+            "picture"
+        } else {
+            "pictures"
+        };
+        let count = thousands(self.of_class());
         match (self.model(), self.outlook.is_of_floats) {
             (Some(name), _) => write!(
                 f,
@@ -83,8 +88,8 @@ mod tests {
             };
             outlook.advice().model()
         };
-        assert_eq!(model(32, 3, 9_990), Some("efficientnet-lite0"));
-        assert_eq!(model(32, 3, 10_000), None);
+        assert_eq!(model(32, 3, 19_990), Some("efficientnet-lite0"));
+        assert_eq!(model(32, 3, 20_000), None);
         assert_eq!(model(300, 3, 1_000_000), Some("efficientnet-lite0"));
         assert_eq!(model(28, 1, 990), Some("efficientnet-lite0"));
         assert_eq!(model(28, 1, 60_000), None);

@@ -26,6 +26,12 @@ const MOST_VERSIONS: usize = 8;
 /// From so many images on, all layers are trained in the end; of fewer they would learn too much by heart.
 const ENOUGH_FOR_ALL: usize = 500;
 
+/// Images shown while all layers learn, in 1 to [`MOST_EPOCHS_OF_ALL`] epochs: each takes five times as long as its features.
+const SHOWN_TO_ALL: usize = 10_000;
+
+/// The most epochs of all layers.
+const MOST_EPOCHS_OF_ALL: usize = 3;
+
 impl Phase {
     /// The phases that suit `images` training images: first the last layer learns, and, where there are enough images for it, then all do. Of `settings`
     /// seed, augmentation, class balance, label smoothing and precision are taken.
@@ -36,7 +42,7 @@ impl Phase {
         let head = Self::of_head(model, images, settings)?;
         Ok(match images < ENOUGH_FOR_ALL {
             true => vec![head],
-            false => vec![head, Self::of_all(settings)],
+            false => vec![head, Self::of_all(images, settings)],
         })
     }
 
@@ -87,11 +93,11 @@ impl Phase {
     }
 
     /// All layers learn, the first at a tenth of the rate of the last; batch normalisations stay as they are. As of [`Phase::usual`].
-    pub fn of_all(settings: &TrainSettings) -> Self {
+    pub fn of_all(images: usize, settings: &TrainSettings) -> Self {
         Self {
             frozen: None,
             settings: TrainSettings {
-                epochs: 3,
+                epochs: (SHOWN_TO_ALL / images.max(1)).clamp(1, MOST_EPOCHS_OF_ALL),
                 batch_size: BATCH[1],
                 learning_rate: 0.0005,
                 schedule: Schedule::OneCycle,

@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(run_name("mnist", "lenet5"), "mnist-lenet5");
         assert_eq!(
             run_name("../my photos", "tutorial"),
-            "---my-photos-efficientnet-lite0"
+            "---my-photos-tutorial"
         );
     }
 
