@@ -233,6 +233,13 @@ fn what_cannot_be_is_refused_with_a_way_out() {
             .stderr(contains(problem));
     }
     assert!(!folder.path().join("never").exists());
+    // Where it was chosen, and not asked for, that training begins with nothing.
+    hubel()
+        .current_dir(&folder)
+        .args(["train", "--freeze", "all", "--out", "never"])
+        .assert()
+        .code(1)
+        .stderr(contains("nothing can be frozen"));
 }
 
 #[test]

@@ -28,6 +28,13 @@ impl Course {
     ) -> Result<Self, Error> {
         let (train, validation) = (&splits.train, splits.validation.as_ref());
         Ok(match start {
+            Start::Nothing if arguments.freeze.is_some() || arguments.versions.is_some() => {
+                return Err(Error::Settings {
+                    problem: "nothing can be frozen in training that begins with nothing; leave out --freeze and --versions, or give a model to go on from \
+                              (--from)"
+                        .into(),
+                });
+            }
             Start::Nothing => {
                 let network = Network::resolve(start.network(arguments.model.as_deref(), train))?;
                 let settings = arguments.settings(subject, train.len())?;
