@@ -15,8 +15,8 @@ pub(super) fn feed(
     balance: Balance,
     console: &Console,
 ) -> Result<(Feed, Augmentation), Error> {
-    let source = Source::find(&data.data)?;
-    let start = train::start(data, false, &source, console)?;
+    let mut source = Source::find(&data.data)?;
+    let start = train::start(data, false, &mut source, console)?;
     let splits = train::open(data, source, &start, console)?;
     let subject = splits.train.subject()?;
     let augmentation = data.augmentation(&subject)?;

@@ -23,8 +23,13 @@ use crate::interruption::Interruption;
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let begin = Instant::now();
-    let source = Source::find(&arguments.data.data)?;
-    let start = start::choose(&arguments.data, arguments.is_of_its_own(), &source, console)?;
+    let mut source = Source::find(&arguments.data.data)?;
+    let start = start::choose(
+        &arguments.data,
+        arguments.is_of_its_own(),
+        &mut source,
+        console,
+    )?;
     let splits = open(&arguments.data, source, &start, console)?;
     let cpu = arguments.processor.cpu();
     let name = start.name(arguments.model.as_deref(), &splits.train);

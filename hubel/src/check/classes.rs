@@ -11,9 +11,7 @@ pub const IMBALANCE: usize = 3;
 
 /// A finding for each class that is empty or tiny, and one for the data where the others differ much in size.
 pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
-    let learnt = counts(samples, |part| {
-        !matches!(part, Some(Part::Validation | Part::Test))
-    });
+    let learnt = counts(samples, |part| !part.is_some_and(Part::is_held_out));
     let tested = counts(samples, |part| part == Some(Part::Test));
     // What is said about a class that has no test pictures where there are some of others.
     let untested = |class: usize| match samples.parts.contains(&Part::Test) && tested[class] == 0 {

@@ -97,7 +97,7 @@ impl Samples {
 
     /// Looks again at transparent pictures, with the level behind them that suits all that are learnt from.
     fn lay_over_one_ground(&mut self, files: &[File]) {
-        let learnt = |sample: &Sample| !matches!(sample.part, Some(Part::Validation | Part::Test));
+        let learnt = |sample: &Sample| !sample.part.is_some_and(Part::is_held_out);
         let learnt = self.whole().filter(|(sample, _)| learnt(sample));
         self.transparent = best_level(learnt.filter_map(|(_, facts)| facts.contrast.as_ref()));
         let Some(level) = self.transparent else {

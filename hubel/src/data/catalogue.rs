@@ -72,6 +72,13 @@ pub(crate) struct File {
     pub(crate) part: Option<Part>,
 }
 
+impl File {
+    /// Whether it is never trained on.
+    pub(crate) fn is_held_out(&self) -> bool {
+        self.part.is_some_and(Part::is_held_out)
+    }
+}
+
 /// A folder whose pictures are of one class and part.
 #[derive(Clone, Debug)]
 pub(crate) struct ClassFolder {
@@ -94,6 +101,13 @@ pub enum Part {
     Test,
 }
 
+impl Part {
+    /// Whether images of this part are never trained on.
+    pub(crate) fn is_held_out(self) -> bool {
+        matches!(self, Self::Validation | Self::Test)
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -108,6 +122,12 @@ impl Catalogue {
     /// Number of files of a part; `None` counts the files that belong to no part.
     pub(crate) fn count(&self, part: Option<Part>) -> usize {
         self.files.iter().filter(|file| file.part == part).count()
+    }
+
+    /// The files to train on, those that are held out later included.
+    pub(super) fn training_files(&self) -> Vec<&File> {
+        let files = self.files.iter();
+        files.filter(|file| !file.is_held_out()).collect()
     }
 
     /// Number of files of each class.

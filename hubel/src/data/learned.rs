@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::data::catalogue::{self, Found, Part};
+use crate::data::catalogue::{self, Found};
 use crate::data::class_names::known_by;
 use crate::data::divide::Division;
 use crate::data::open::{check_numbers, number_classes, read_files};
@@ -51,9 +51,8 @@ pub fn learned(
         }
         Found::Files(mut catalogue) => {
             catalogue.refuse_missing(options.bad_files)?;
-            let is_training = |part| !matches!(part, Some(Part::Validation | Part::Test));
-            if catalogue.files.iter().any(|file| is_training(file.part)) {
-                catalogue.files.retain(|file| is_training(file.part));
+            if catalogue.files.iter().any(|file| !file.is_held_out()) {
+                catalogue.files.retain(|file| !file.is_held_out());
             }
             catalogue.classes = known_by(&catalogue.classes, labels, classes);
             number_classes(path, &mut catalogue, classes)?;

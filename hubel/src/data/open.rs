@@ -184,15 +184,16 @@ pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Res
 pub(super) fn read_splits(
     path: &Path,
     catalogue: &Catalogue,
+    survey: Option<Survey>,
     options: &Options,
     listen: Listen<'_>,
 ) -> Result<Splits> {
     catalogue.refuse_missing(options.bad_files)?;
     check_classes(path, catalogue)?;
-    let training = |part| !matches!(part, Some(Part::Validation | Part::Test));
-    let files = catalogue.files.iter();
-    let files: Vec<_> = files.filter(|file| training(file.part)).collect();
-    let survey = Survey::of(&files)?;
+    let survey = match survey {
+        Some(survey) => survey,
+        None => Survey::of(&catalogue.training_files())?,
+    };
     let (shape, note) = match (options.shape, options.network) {
         (Some(shape), _) => (shape, None),
         (None, Some(input)) => (survey.shape_for(input), None),
@@ -203,7 +204,7 @@ pub(super) fn read_splits(
     preparation.ground = survey.ground(preparation.transparent);
     let (mut read, mut bad_files) = read_files(path, catalogue, &preparation, options, listen)?;
     let transparent = read.transparent.iter();
-    let transparent = transparent.filter(|(place, _)| training(catalogue.files[*place].part));
+    let transparent = transparent.filter(|(place, _)| !catalogue.files[*place].is_held_out());
     let transparent = transparency::best_level(transparent.map(|(_, contrast)| contrast));
     if transparent != preparation.transparent {
         // The hundred of the survey were others than most.
@@ -337,7 +338,7 @@ pub(super) fn read_files(
 fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     let mut counts = vec![[0; 2]; catalogue.classes.len()];
     for file in &catalogue.files {
-        let held_out = matches!(file.part, Some(Part::Validation | Part::Test));
+        let held_out = file.is_held_out();
         counts[file.label][usize::from(held_out)] += 1;
     }
     let learnt: Vec<String> = std::iter::zip(&catalogue.classes, &counts)

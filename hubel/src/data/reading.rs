@@ -266,26 +266,27 @@ impl Survey {
         }
     }
 
-    /// Whether none of the pictures has colour.
-    pub(super) fn is_grey(&self) -> bool {
-        self.pictures.iter().all(|picture| !picture.has_color)
-    }
-
-    /// The height and width of the picture in the middle by area; `None` where no picture can be read.
-    pub(super) fn middle_size(&self) -> Option<(usize, usize)> {
+    /// The height and width of the picture in the middle by area, with 1 channel where all are grey, else 3; `None` where no picture can be read.
+    pub(super) fn middle(&self) -> Option<Shape> {
         let mut sizes: Vec<_> = self.pictures.iter().map(|picture| picture.size).collect();
         sizes.sort_unstable_by_key(|(height, width)| height * width);
-        sizes.get(sizes.len() / 2).copied()
+        let (height, width) = *sizes.get(sizes.len() / 2)?;
+        let has_color = self.pictures.iter().any(|picture| picture.has_color);
+        Some(Shape::new(height, width, if has_color { 3 } else { 1 }))
     }
 
     /// The shape into which pictures are read when nobody names one: their own size where all agree and are small, else a square as high as
     /// the one in the middle is, or as wide, and no larger than `options` say; one channel where all are grey. With it a note where that
     /// is not their own size.
     pub(super) fn shape(&self, options: &Options) -> (Shape, Option<String>) {
-        let channels = if self.is_grey() { 1 } else { 3 };
-        let Some((height, width)) = self.middle_size() else {
-            return (Shape::new(1, 1, channels), None);
+        let Some(middle) = self.middle() else {
+            return (Shape::new(1, 1, 1), None);
         };
+        let Shape {
+            height,
+            width,
+            channels,
+        } = middle;
         let sizes = self.pictures.iter().map(|picture| picture.size);
         if let Some((height, width)) = own_size(sizes, options.largest_side) {
             return (Shape::new(height, width, channels), None);

@@ -1,7 +1,7 @@
 //! Data before it is read: what was found at a path, and what one should know of it to choose how to read it.
 use std::path::{Path, PathBuf};
 
-use crate::data::catalogue::{self, Found, Part};
+use crate::data::catalogue::{self, Found};
 use crate::data::conflicts;
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits};
@@ -9,11 +9,12 @@ use crate::data::reading::{Listen, Survey};
 use crate::data::{Options, Splits};
 use crate::{Result, Shape};
 
-/// Data that was found at a path. Of picture files nothing was read.
-#[derive(Debug)]
+/// Data that was found at a path. Of picture files at most a hundred were read.
 pub struct Source {
     path: PathBuf,
     found: Found,
+    /// What a look at some of the picture files has shown, once there was one.
+    survey: Option<Survey>,
 }
 
 /// What data looks like from afar: by the names of files and a hundred of them.
@@ -38,14 +39,18 @@ impl Source {
     pub fn find(path_or_name: impl AsRef<Path>) -> Result<Self> {
         let path = path_or_name.as_ref().to_owned();
         let found = catalogue::find(&path)?;
-        Ok(Self { path, found })
+        Ok(Self {
+            path,
+            found,
+            survey: None,
+        })
     }
 
     /// What it looks like.
     ///
     /// # Errors
     /// Where arrays of pictures can no longer be read.
-    pub fn outlook(&self) -> Result<Outlook> {
+    pub fn outlook(&mut self) -> Result<Outlook> {
         Ok(match &self.found {
             Found::Arrays(splits) => {
                 let train = &splits.train;
@@ -64,23 +69,15 @@ impl Source {
                 }
             }
             Found::Files(catalogue) => {
-                let is_training = |part| !matches!(part, Some(Part::Validation | Part::Test));
-                let files: Vec<_> = (catalogue.files.iter())
-                    .filter(|file| is_training(file.part))
-                    .collect();
+                let files = catalogue.training_files();
                 // Whoever reads the data says what is wrong where there are none.
-                let survey = match files.is_empty() {
-                    true => None,
-                    false => Some(Survey::of(&files)?),
-                };
+                if self.survey.is_none() && !files.is_empty() {
+                    self.survey = Some(Survey::of(&files)?);
+                }
                 Outlook {
                     images: files.len(),
                     classes: catalogue.classes.len(),
-                    size: survey.and_then(|survey| {
-                        let (height, width) = survey.middle_size()?;
-                        let channels = if survey.is_grey() { 1 } else { 3 };
-                        Some(Shape::new(height, width, channels))
-                    }),
+                    size: self.survey.as_ref().and_then(Survey::middle),
                     is_of_floats: false,
                 }
             }
@@ -95,7 +92,7 @@ impl Source {
         options.check()?;
         let path = &self.path;
         let splits = match self.found {
-            Found::Files(catalogue) => read_splits(path, &catalogue, options, listen)?,
+            Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
             Found::Arrays(splits) => as_they_are(path, splits, options)?,
         };
         let mut splits = Division::divide(splits, options.validation, options.test, options.seed);

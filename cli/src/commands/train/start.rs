@@ -22,7 +22,7 @@ pub(crate) enum Start {
 pub(crate) fn choose(
     data: &TrainingData,
     of_its_own: bool,
-    source: &Source,
+    source: &mut Source,
     console: &Console,
 ) -> Result<Start, Error> {
     let begins_with_nothing = match &data.from {
