@@ -3,7 +3,7 @@ use hubel_kernels::Cpu;
 use serde::Serialize;
 
 use crate::data::{BadFile, Dataset, Preparation};
-use crate::inference::{Inference, check_finite};
+use crate::inference::Inference;
 use crate::{Error, Model, Result, shown};
 
 /// How good a model is on a data set.
@@ -140,36 +140,24 @@ pub(crate) fn judge(
     dataset: &Dataset,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Report> {
-    let cpu = inference.cpu();
     let classes = inference.model().classes().len();
     let mut confusion = vec![vec![0; classes]; classes];
     let mut loss = 0.0;
-    let mut bad_files = Vec::new();
-    inference.run(
-        dataset.len(),
-        &mut |indices, images| {
-            let bad = dataset.fill(cpu, indices, preparation, images)?;
-            let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
-            bad_files.extend(files);
-            Ok(places)
-        },
-        &mut |i, logits| {
-            check_finite(logits, || name_of(dataset, i))?;
-            let label = dataset.labels()[i];
-            let largest = (0..classes)
-                .rev()
-                .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
-                .unwrap_or(0);
-            let sum: f64 = logits
-                .iter()
-                .map(|x| f64::from(x - logits[largest]).exp())
-                .sum();
-            loss += sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
-            confusion[label][largest] += 1;
-            progress(i + 1, dataset.len());
-            Ok(())
-        },
-    )?;
+    let bad_files = inference.run_on_dataset(dataset, preparation, &mut |i, logits| {
+        let label = dataset.labels()[i];
+        let largest = (0..classes)
+            .rev()
+            .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
+            .unwrap_or(0);
+        let sum: f64 = logits
+            .iter()
+            .map(|x| f64::from(x - logits[largest]).exp())
+            .sum();
+        loss += sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
+        confusion[label][largest] += 1;
+        progress(i + 1, dataset.len());
+        Ok(())
+    })?;
     let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();
     let count = dataset.len() - bad_files.len();
     if let (0, Some(bad)) = (count, bad_files.first()) {

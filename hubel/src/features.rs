@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset};
-use crate::evaluate::name_of;
 use crate::formats::npz;
 use crate::inference::{Inference, check_finite};
 use crate::network::{Graph, Operation};
@@ -33,9 +32,7 @@ impl Model {
             Some(name) => graph.node(name)?,
             None => before_the_head(&graph),
         };
-        let graph = Graph {
-            nodes: graph.nodes[..=node].to_vec(),
-        };
+        let graph = graph.up_to(node);
         let output = graph.output();
         Ok(Features {
             layer: output.name.clone(),
@@ -111,23 +108,9 @@ impl Features<'_> {
         dataset: &Dataset,
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<Vec<BadFile>> {
-        let (cpu, model) = (self.inference.cpu(), self.inference.model());
-        let shape = self.shape;
-        let mut bad_files = Vec::new();
-        self.inference.run(
-            dataset.len(),
-            &mut |indices, images| {
-                let bad = dataset.fill(cpu, indices, model.preparation(), images)?;
-                let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
-                bad_files.extend(files);
-                Ok(places)
-            },
-            &mut |index, map| {
-                check_finite(map, || name_of(dataset, index))?;
-                take(index, &means(shape, map))
-            },
-        )?;
-        Ok(bad_files)
+        let (model, shape) = (self.inference.model(), self.shape);
+        let take = &mut |index: usize, map: &[f32]| take(index, &means(shape, map));
+        (self.inference).run_on_dataset(dataset, model.preparation(), take)
     }
 }
 
@@ -246,7 +229,7 @@ fn means(shape: Shape, map: &[f32]) -> Vec<f32> {
 
 /// The last node before the last linear layer (in a network without one, before the last convolution) that
 /// all that follows depends on alone.
-fn before_the_head(graph: &Graph) -> usize {
+pub(crate) fn before_the_head(graph: &Graph) -> usize {
     let last = |is_kind: fn(&Operation) -> bool| {
         (graph.nodes.iter()).rposition(|node| is_kind(&node.operation))
     };

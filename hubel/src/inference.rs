@@ -1,6 +1,8 @@
 //! A model at work: batch after batch through one plan that is kept.
 use hubel_kernels::Cpu;
 
+use crate::data::{BadFile, Dataset, Preparation};
+use crate::evaluate::name_of;
 use crate::network::Graph;
 use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
 
@@ -89,6 +91,35 @@ impl<'a> Inference<'a> {
             done += batch.len();
         }
         Ok(())
+    }
+
+    /// Computes the logits of all samples of `dataset`, brought through `preparation` to what is given to the network; `take` gets them in order. Pictures
+    /// that can no longer be read, and may be left out, are returned.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for outputs that are no numbers; where a picture can no longer be read; those of `take`; where memory does not suffice.
+    pub(crate) fn run_on_dataset(
+        &mut self,
+        dataset: &Dataset,
+        preparation: &Preparation,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<Vec<BadFile>> {
+        let cpu = self.cpu;
+        let mut bad_files = Vec::new();
+        self.run(
+            dataset.len(),
+            &mut |indices, images| {
+                let bad = dataset.fill(cpu, indices, preparation, images)?;
+                let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
+                bad_files.extend(files);
+                Ok(places)
+            },
+            &mut |index, logits| {
+                check_finite(logits, || name_of(dataset, index))?;
+                take(index, logits)
+            },
+        )?;
+        Ok(bad_files)
     }
 
     /// The plan for `wanted` images with its memory and packed weights; for fewer, then and later, where memory is short.

@@ -212,6 +212,13 @@ impl Graph {
         })
     }
 
+    /// Its nodes up to node `last`, whose output is the graph's then.
+    pub(crate) fn up_to(&self, last: usize) -> Self {
+        Self {
+            nodes: self.nodes[..=last].to_vec(),
+        }
+    }
+
     /// Whether all that comes after node `index` depends on its output alone, and on nothing before.
     pub fn is_passage(&self, index: usize) -> bool {
         let mut after = self.nodes.iter().skip(index + 1);

@@ -6,8 +6,8 @@ use hubel_kernels::Cpu;
 
 use crate::data::loader::{self, Batch};
 use crate::data::{Augmentation, Balance, Dataset, Feed, FeedSettings, Preparation, Resize};
+use crate::evaluate::name_of;
 use crate::inference::{Inference, check_finite};
-use crate::network::Graph;
 use crate::train::{Event, TrainSettings, tell};
 use crate::{Error, Model, Plan, PlanSettings, Result, Shape, Workspace};
 
@@ -37,12 +37,9 @@ impl Frozen<'_> {
         settings: &TrainSettings,
         listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<Option<Dataset>> {
-        let mut inference = Inference::of_graph(
-            self.model,
-            self.cpu,
-            beginning(&self.model.graph()?, self.after),
-        );
-        let shape = self.shape()?;
+        let graph = self.model.graph()?.up_to(self.after);
+        let shape = graph.output().shape;
+        let mut inference = Inference::of_graph(self.model, self.cpu, graph);
         let (length, count) = (shape.len(), dataset.len());
         let feed = Feed::new(
             dataset.clone(),
@@ -65,9 +62,7 @@ impl Frozen<'_> {
             is_stopped |= tell(&batch.bad_files, listen);
             let row = |place: usize| batch.epoch * count + batch.draws[place];
             of_batch(&mut inference, batch, &mut |place, map| {
-                check_finite(map, || {
-                    crate::evaluate::name_of(dataset, batch.draws[place])
-                })?;
+                check_finite(map, || name_of(dataset, batch.draws[place]))?;
                 features[row(place) * length..][..length].copy_from_slice(map);
                 is_there[row(place)] = true;
                 Ok(())
@@ -108,13 +103,6 @@ fn of_batch(
     inference.run(count, fill, take)
 }
 
-/// The first nodes of a graph, up to one.
-pub(super) fn beginning(graph: &Graph, last: usize) -> Graph {
-    Graph {
-        nodes: graph.nodes[..=last].to_vec(),
-    }
-}
-
 /// How features become what the layers after them read: they do not change.
 pub(super) fn preparation(shape: Shape) -> Preparation {
     Preparation::unmeasured(shape, Resize::Stretch)
@@ -135,7 +123,7 @@ impl Ahead {
     /// # Errors
     /// [`Error::Memory`]
     pub(super) fn new(cpu: &Cpu, model: &Model, last: usize, batches: &[usize]) -> Result<Self> {
-        let graph = beginning(&model.graph()?, last);
+        let graph = model.graph()?.up_to(last);
         let plans = batches.iter().map(|&batch| {
             let settings = PlanSettings {
                 precise: model.precise,

@@ -66,7 +66,7 @@ pub enum Event {
         /// Expected time until they are done.
         seconds_left: f64,
     },
-    /// Training is over, and the model is that of an earlier place, which classified most of the images held out rightly.
+    /// A phase is over, and the model is that of an earlier place, which classified most of the images held out rightly.
     Kept {
         /// The place.
         position: Position,

@@ -1,6 +1,7 @@
 //! How a model is usually trained on: measured in docs/benchmarks/2026-11-29-transfer.txt.
 use super::{Phase, TrainSettings};
-use crate::{Cpu, Model, Result, Schedule};
+use crate::features::before_the_head;
+use crate::{Model, Result, Schedule};
 
 /// Images of a step of what is kept, and of all layers.
 const BATCH: [usize; 2] = [64, 32];
@@ -51,8 +52,8 @@ impl Phase {
     /// # Errors
     /// As of [`Phase::usual`].
     pub fn of_head(model: &Model, images: usize, settings: &TrainSettings) -> Result<Self> {
-        let cpu = Cpu::best(1);
-        let layer = model.features(&cpu, None)?.layer().to_owned();
+        let graph = model.graph()?;
+        let layer = graph.nodes[before_the_head(&graph)].name.clone();
         let settings = TrainSettings {
             learning_rate: 0.001,
             weight_decay: 1.0,
