@@ -102,8 +102,8 @@ pub struct PlanSettings {
     /// The node of the graph whose output is given in place of the image, see [`Graph::is_passage`]; 0, the image itself, unless the layers up to it
     /// are frozen. Their weights are neither read nor changed.
     pub after: usize,
-    /// Whether batch normalisations use their running statistics in training too, and stay as they are, scales and shifts included: what statistics of
-    /// few images or of other pictures would spoil.
+    /// Whether batch normalisations use their running statistics in training too, and stay as they are, scales and shifts included. The statistics of a
+    /// few images, or of other pictures, would spoil them.
     pub running_statistics: bool,
 }
 

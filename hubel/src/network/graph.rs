@@ -184,7 +184,7 @@ impl Graph {
             })
     }
 
-    /// The place of the last node of the layer or block of this name, of which all that comes after depends.
+    /// The place of the last node of the layer or block of this name. All that comes after it depends on its output alone.
     ///
     /// # Errors
     /// [`Error::Settings`] if there is none, or what comes after it reads what is before it: the passages around it are offered.

@@ -52,8 +52,8 @@ pub struct Phase {
 /// # fn main() {}
 /// ```
 ///
-/// Where at least [`Transfer::DECIDING`] images are held out, the weights that classify most of them rightly are kept at the end, of all epochs of all
-/// phases; else the last.
+/// Where at least [`Transfer::DECIDING`] images are held out, the best weights of all epochs and phases are kept at the end: those that classify most
+/// of these images rightly. Else the last weights are kept.
 pub struct Transfer {
     cpu: Cpu,
     train: Dataset,

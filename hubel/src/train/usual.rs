@@ -3,7 +3,7 @@ use super::{Phase, TrainSettings};
 use crate::features::before_the_head;
 use crate::{Model, Result, Schedule};
 
-/// Images of a step of what is kept, and of all layers.
+/// Images of a step: where layers are frozen, and where all learn.
 const BATCH: [usize; 2] = [64, 32];
 
 /// Images shown while the last layer alone learns, unless each is to be seen [`LEAST_EPOCHS`] times: epochs of it take next to no time.
@@ -12,10 +12,10 @@ const SHOWN_TO_HEAD: usize = 32_000;
 /// The same of several layers.
 const SHOWN_TO_LAYERS: usize = 8_000;
 
-/// The least epochs of what is kept.
+/// The fewest epochs of a phase in which layers are frozen.
 const LEAST_EPOCHS: usize = 5;
 
-/// The most epochs of what is kept.
+/// The most epochs of such a phase.
 const MOST_EPOCHS: usize = 200;
 
 /// Versions of all pictures together that frozen layers are to see, where each picture has more than one.
