@@ -59,7 +59,7 @@ impl Plan {
         let step = &self.steps[step];
         match &step.kind {
             Kind::Convolution(convolution) => {
-                convolution.pack(&context, step.backward.inputs.first(), workspace);
+                convolution.pack(&context, workspace);
             }
             Kind::Chain(chain) => chain.pack(&context, workspace),
             _ => {}

@@ -1,6 +1,8 @@
 //! The way back: where gradients go, and who applies which derivative.
+use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
 
+use super::fuse::count_readers;
 use super::step::{GradientTarget, Kind, Step, SumsFor};
 use super::{Mode, PlanSettings};
 
@@ -10,14 +12,10 @@ use super::{Mode, PlanSettings};
 /// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied, and such a convolution takes the sums of
 /// a batch normalisation before it. Where the convolution before a batch normalisation makes the gradient between them, it finds that of the
 /// latter's output in its place. In a plan to explain the image has a gradient too.
-pub(super) fn plan(steps: &mut [Step], maps: usize, settings: PlanSettings) {
+pub(super) fn plan(steps: &mut [Step], maps: usize, cpu: &Cpu, settings: PlanSettings) {
     let fuse = settings.fuse;
     let reaches_image = settings.mode == Mode::Explanation;
-    let mut readers = vec![0; maps];
-    steps
-        .iter()
-        .flat_map(|step| &step.inputs)
-        .for_each(|map| readers[*map] += 1);
+    let mut readers = count_readers(steps, maps);
     let mut duty: Vec<Option<Activation>> = vec![None; maps];
     for step in steps.iter() {
         duty[step.output] = match step.kind {
@@ -41,16 +39,19 @@ pub(super) fn plan(steps: &mut [Step], maps: usize, settings: PlanSettings) {
         step.backward.own_mask = duty[step.output].take();
         for map in &step.inputs {
             readers[*map] -= 1;
-            let last = match &step.kind {
+            let mut last = match &mut step.kind {
                 Kind::Convolution(convolution) if readers[*map] == 0 => Some(convolution),
                 _ => None,
             };
-            let mask = last.and_then(|_| duty[*map].take());
-            let sums = last.and_then(|convolution| {
+            let mask = last.as_ref().and_then(|_| duty[*map].take());
+            let sums = last.as_mut().and_then(|convolution| {
                 let (sums, activation) = normalised[*map].take()?;
                 let is_whole = mask.unwrap_or(Activation::Identity) == activation
                     && convolution.geometry.input[2] == sums.origin.len();
-                let parts = convolution.gradient_sums_parts().filter(|_| is_whole)?;
+                if !is_whole {
+                    return None;
+                }
+                let parts = convolution.sum_gradient(cpu)?;
                 parts_of.push((sums.step, parts));
                 Some(sums)
             });

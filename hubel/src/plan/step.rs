@@ -1,12 +1,12 @@
 //! The steps of a plan: what is computed, on which slots, with which algorithm.
 use std::ops::Range;
 
+use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{self, Algorithm, Pass};
+use hubel_kernels::conv::{self, Algorithm, Fused, Geometry, Pass};
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 
-use super::Mode;
 use super::chain::Chain;
 use super::statistics::Statistics;
 
@@ -16,6 +16,8 @@ pub(crate) struct Step {
     pub(crate) name: String,
     /// The first of these.
     pub(crate) first_layer: String,
+    /// The nodes of the graph that it stands for, each of which reads the one before; none for a border.
+    pub(super) nodes: Vec<usize>,
     pub(crate) kind: Kind,
     pub(crate) inputs: Vec<usize>,
     pub(crate) output: usize,
@@ -23,34 +25,16 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// How one of the step's convolutions computes a pass; none where the plan has no such pass.
-    pub(super) fn algorithm(
-        &self,
-        convolution: &Convolution,
-        pass: Pass,
-        mode: Mode,
-    ) -> Option<Algorithm> {
-        let reaches_back = self.backward.inputs.iter().any(Option::is_some);
-        match pass {
-            Pass::Forward => Some(convolution.forward.algorithm()),
-            Pass::InputGradient if mode.goes_back() && reaches_back => {
-                Some(convolution.input_gradient.algorithm())
-            }
-            Pass::WeightGradient if mode.trains() => Some(convolution.weight_gradient.algorithm()),
-            _ => None,
-        }
-    }
-
     /// What is computed, and of a convolution by which algorithm in each pass, or by which one where all agree.
-    pub(crate) fn with_algorithms(&self, mode: Mode) -> String {
+    pub(crate) fn with_algorithms(&self) -> String {
         let Kind::Convolution(convolution) = &self.kind else {
             return self.kind.summary();
         };
-        let algorithm = |pass| self.algorithm(convolution, pass, mode);
-        let forward = convolution.forward.algorithm();
+        let passes = &convolution.passes;
+        let forward = passes.forward.algorithm();
         let gradients = [
-            ("input", algorithm(Pass::InputGradient)),
-            ("weight", algorithm(Pass::WeightGradient)),
+            ("input", passes.algorithm(Pass::InputGradient)),
+            ("weight", passes.algorithm(Pass::WeightGradient)),
         ];
         let all_agree = gradients
             .iter()
@@ -125,10 +109,10 @@ pub(crate) enum Kind {
 /// of which a max pooling may take the largest of each 2×2 pixels.
 pub(crate) struct Convolution {
     pub(crate) linear: bool,
-    pub(crate) geometry: conv::Geometry,
-    pub(crate) forward: conv::Forward,
-    pub(crate) input_gradient: conv::InputGradient,
-    pub(crate) weight_gradient: conv::WeightGradient,
+    pub(crate) geometry: Geometry,
+    pub(super) needs: Needs,
+    pub(crate) passes: Passes,
+    pub(crate) fusions: Fusions,
     /// Both in one pass with the gradient of the batch normalisation behind it, if there is one (training).
     pub(crate) joint: Option<Joint>,
     pub(crate) weight: Range<usize>,
@@ -138,11 +122,96 @@ pub(crate) struct Convolution {
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
-    /// Whether the output is max pooled by 2×2 windows side by side; the passes were then made for it.
-    pub(crate) pooled: bool,
     /// The batch normalisation of the output, if its sums are taken while that is stored (training).
     pub(crate) sums: Option<SumsFor>,
     pub(crate) normalised_by: Option<NormalisedBy>,
+}
+
+/// What a plan needs of a convolution.
+#[derive(Clone, Copy)]
+pub(super) struct Needs {
+    pub(super) input_gradient: bool,
+    pub(super) weight_gradient: bool,
+    /// Whether every product of the direct convolution has to be computed.
+    pub(super) precise: bool,
+}
+
+/// What the passes of a convolution compute together with it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Fusions {
+    /// Whether the output is max pooled by 2×2 windows side by side.
+    pub(crate) pooled: bool,
+    /// Whether the input is normalised on load.
+    pub(super) normalised: bool,
+    /// Whether the forward pass takes sums of the output.
+    pub(super) sums: bool,
+    /// Whether the input gradient takes sums of what it stores.
+    pub(super) gradient_sums: bool,
+}
+
+/// The passes of a convolution that a plan needs.
+pub(crate) struct Passes {
+    pub(crate) forward: conv::Forward,
+    pub(crate) input_gradient: Option<conv::InputGradient>,
+    pub(crate) weight_gradient: Option<conv::WeightGradient>,
+}
+
+impl Passes {
+    /// Prepares the passes, each by the algorithm that is likely the fastest. None if one of them cannot do all that is to be fused.
+    pub(super) fn new(
+        cpu: &Cpu,
+        geometry: Geometry,
+        needs: Needs,
+        fusions: Fusions,
+    ) -> Option<Self> {
+        let fused = |sums: bool| Fused {
+            pooled: fusions.pooled,
+            normalised: fusions.normalised,
+            sums,
+        };
+        let choose = |pass, fused| Algorithm::choose(cpu, &geometry, pass, fused, needs.precise);
+        let forward = fused(fusions.sums);
+        let algorithm = choose(Pass::Forward, forward);
+        let mut passes = Self {
+            forward: conv::Forward::new(cpu, geometry, algorithm, forward)?,
+            input_gradient: None,
+            weight_gradient: None,
+        };
+        if needs.input_gradient {
+            let fused = fused(fusions.gradient_sums);
+            let algorithm = choose(Pass::InputGradient, fused);
+            let pass = conv::InputGradient::new(cpu, geometry, algorithm, fused)?;
+            passes.input_gradient = Some(pass);
+        }
+        if needs.weight_gradient {
+            let algorithm = choose(Pass::WeightGradient, fused(false));
+            let pass = conv::WeightGradient::new(cpu, geometry, algorithm, fused(false))?;
+            passes.weight_gradient = Some(pass);
+        }
+        Some(passes)
+    }
+
+    /// The algorithm of a pass, if there is such a pass.
+    pub(super) fn algorithm(&self, pass: Pass) -> Option<Algorithm> {
+        match pass {
+            Pass::Forward => Some(self.forward.algorithm()),
+            Pass::InputGradient => {
+                (self.input_gradient.as_ref()).map(conv::InputGradient::algorithm)
+            }
+            Pass::WeightGradient => {
+                (self.weight_gradient.as_ref()).map(conv::WeightGradient::algorithm)
+            }
+        }
+    }
+
+    /// Floats of scratch memory.
+    fn scratch(&self) -> usize {
+        let input_gradient = self.input_gradient.as_ref();
+        let weight_gradient = self.weight_gradient.as_ref();
+        (self.forward.scratch_len())
+            .max(input_gradient.map_or(0, conv::InputGradient::scratch_len))
+            .max(weight_gradient.map_or(0, conv::WeightGradient::scratch_len))
+    }
 }
 
 /// The gradients of a convolution and of the batch normalisation behind it in one pass.
@@ -186,12 +255,28 @@ fn with_activation(mut parts: Vec<String>, activation: Activation) -> String {
 }
 
 impl Convolution {
-    /// Parts in which the pass that writes the gradient of the input sums it, if it can.
-    pub(super) fn gradient_sums_parts(&self) -> Option<usize> {
-        match &self.joint {
-            Some(joint) => Some(joint.pass.sums_parts()),
-            None => self.input_gradient.sums_parts(),
+    /// Prepares the passes with one more fusion. Returns false, and changes nothing, if one of them cannot.
+    pub(super) fn fuse(&mut self, cpu: &Cpu, change: impl FnOnce(&mut Fusions)) -> bool {
+        let mut fusions = self.fusions;
+        change(&mut fusions);
+        let Some(passes) = Passes::new(cpu, self.geometry, self.needs, fusions) else {
+            return false;
+        };
+        self.passes = passes;
+        self.fusions = fusions;
+        true
+    }
+
+    /// Has the pass that writes the gradient of the input take sums of it; in how many parts. None if it cannot.
+    pub(super) fn sum_gradient(&mut self, cpu: &Cpu) -> Option<usize> {
+        if let Some(joint) = &self.joint {
+            return Some(joint.pass.sums_parts());
         }
+        if !self.fuse(cpu, |fusions| fusions.gradient_sums = true) {
+            return None;
+        }
+        let pass = self.passes.input_gradient.as_ref();
+        pass.map(conv::InputGradient::sums_parts)
     }
 
     /// What is computed, without the algorithms.
@@ -203,7 +288,7 @@ impl Convolution {
         parts.extend(self.folded.as_ref().map(|_| "folded batch norm".into()));
         parts.extend(self.add.then(|| "add".into()));
         let text = with_activation(parts, self.activation);
-        match self.pooled {
+        match self.fusions.pooled {
             true => text + " + max pool",
             false => text,
         }
@@ -211,7 +296,7 @@ impl Convolution {
 
     /// Floats of the weights packed for the forward pass, or folded where they are not packed.
     pub(crate) fn packed_forward(&self) -> usize {
-        match self.forward.packed_len() {
+        match self.passes.forward.packed_len() {
             0 if self.folded.is_some() => self.geometry.weights(),
             length => length,
         }
@@ -291,13 +376,16 @@ impl Kind {
     }
 
     /// Floats of scratch memory.
-    pub(crate) fn scratch(&self, goes_back: bool) -> usize {
+    pub(crate) fn scratch(&self) -> usize {
         match self {
-            Self::Convolution(step) if goes_back => (step.forward.scratch_len())
-                .max(step.input_gradient.scratch_len())
-                .max(step.weight_gradient.scratch_len())
-                .max((step.joint.as_ref()).map_or(0, |joint| joint.pass.scratch_len())),
-            Self::Convolution(step) => step.forward.scratch_len().max(step.folding_scratch()),
+            Self::Convolution(step) => {
+                let joint = step
+                    .joint
+                    .as_ref()
+                    .map_or(0, |joint| joint.pass.scratch_len());
+                let folding = step.folded.as_ref().map_or(0, |_| step.folding_scratch());
+                step.passes.scratch().max(joint).max(folding)
+            }
             Self::Chain(chain) => chain.scratch(),
             _ => 0,
         }
@@ -315,7 +403,10 @@ impl Kind {
     /// Floats of the weights packed for the input gradient.
     pub(crate) fn packed_input_gradient(&self) -> usize {
         match self {
-            Self::Convolution(step) => step.input_gradient.packed_len(),
+            Self::Convolution(step) => {
+                let pass = step.passes.input_gradient.as_ref();
+                pass.map_or(0, conv::InputGradient::packed_len)
+            }
             _ => 0,
         }
     }
@@ -331,10 +422,7 @@ impl Kind {
     /// Numbers of a map pooled by a convolution's step, each with a byte that remembers which of its window it was.
     pub(crate) fn winners_len(&self) -> usize {
         match self {
-            Self::Convolution(step) if step.pooled => {
-                let [height, width, filters] = step.geometry.output;
-                step.geometry.batch * (height / 2) * (width / 2) * filters
-            }
+            Self::Convolution(step) if step.fusions.pooled => step.geometry.pooled_len(),
             _ => 0,
         }
     }

@@ -143,12 +143,6 @@ impl<'a> Source<'a> {
         self.numbers
     }
 
-    /// # Panics
-    /// If it is to be normalised, which this pass cannot.
-    pub(crate) fn assert_not_normalised(&self) {
-        assert!(self.normalised.is_none(), "this pass does not normalise");
-    }
-
     /// The address that the first number of the map would have if `rows`, which are there, lay where they belong. A pooled gradient is
     /// expanded into `room`.
     ///

@@ -4,7 +4,7 @@ use std::ops::Range;
 use super::super::product::{self, Left, Product, Right};
 use super::super::transform::NormalisedPixels;
 use super::super::{GAP, HALF_PLANES, PLANES, TILE, Tiles, transform};
-use super::{NEAR, WeightGradient};
+use super::{NEAR, WinogradWeightGradient};
 use crate::normalised::Input;
 use crate::pool::fused::Source;
 use crate::{DisjointMut, Kernel, Simd};
@@ -138,7 +138,7 @@ impl<const H: usize> OnPixels<{ TILE * TILE }> for Half<'_, H> {
 
 /// Transforms all planes of all ranges of channels of a tile, for the row of a chunk; of input or output as [`Half`].
 pub(super) struct Row<'a> {
-    pub(super) whole: &'a WeightGradient,
+    pub(super) whole: &'a WinogradWeightGradient,
     /// Where there is room for the planes.
     pub(super) to: *mut f32,
     /// Floats from range to range and from plane to plane.
@@ -317,7 +317,7 @@ unsafe fn multiply<S: Simd>(
 
 /// Transforms all channels of some tiles of a chunk.
 pub(super) struct Transform<'a> {
-    pub(super) whole: &'a WeightGradient,
+    pub(super) whole: &'a WinogradWeightGradient,
     pub(super) maps: &'a Maps<'a>,
     pub(super) tiles: Range<usize>,
     pub(super) to: [&'a DisjointMut<'a, f32>; 2],
@@ -356,7 +356,7 @@ impl Kernel for Transform<'_> {
 
 /// Adds the products of all planes of a chunk for one pair of ranges.
 pub(super) struct Shared<'a> {
-    pub(super) whole: &'a WeightGradient,
+    pub(super) whole: &'a WinogradWeightGradient,
     pub(super) planes: [&'a DisjointMut<'a, f32>; 2],
     pub(super) tiles: usize,
     pub(super) chunk: usize,

@@ -5,7 +5,7 @@ use crate::pool::fused::{ROOM, Room, expand};
 use crate::simd::{Kernel, Simd};
 
 use super::tile::Tile;
-use super::{Gradient, Input, WeightGradient};
+use super::{DirectWeightGradient, Gradient, Input};
 
 /// Where the pixels of a slice of the output gradient lie.
 #[derive(Clone, Copy)]
@@ -35,8 +35,8 @@ pub(super) struct Maps {
 }
 
 /// Some input channels of a group over some rows of the output, a chunk.
-pub(super) struct Task<'a> {
-    pub(super) whole: &'a WeightGradient,
+pub(super) struct DirectWeightTask<'a> {
+    pub(super) whole: &'a DirectWeightGradient,
     pub(super) input: Input<'a>,
     /// For what it normalises, if it does.
     pub(super) room: *mut f32,
@@ -50,7 +50,7 @@ pub(super) struct Task<'a> {
     pub(super) is_first: bool,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for DirectWeightTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -80,7 +80,7 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl DirectWeightTask<'_> {
     /// What the rows of the output read of the input, normalised if it is to be.
     #[inline(always)]
     fn terms_of<S: Simd>(&self, simd: S) -> Terms {
