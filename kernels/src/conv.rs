@@ -22,7 +22,7 @@ pub use pass::{
     OutputGradient, Pass, WeightGradient, WeightGradientOperands,
 };
 
-use crate::normalised::{Input, Normalised};
+use crate::map::{Input, Normalised};
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ pub mod conv;
 mod cpu;
 pub mod dropout;
 mod exponential;
-mod normalised;
+mod map;
 pub mod pad;
 pub mod pool;
 pub mod reference;
@@ -23,6 +23,6 @@ pub mod update;
 
 pub use buffer::Buffer;
 pub use cpu::{Cpu, InstructionSet};
-pub use normalised::{Input, Normalised};
+pub use map::{Input, Normalised};
 pub use simd::{Kernel, Simd};
 pub use threads::DisjointMut;

@@ -1,5 +1,4 @@
 //! Pooling: the largest number or the mean of each window, and the way back.
-pub(crate) mod fused;
 mod passes;
 
 use std::ops::Range;
@@ -7,6 +6,7 @@ use std::ops::Range;
 use crate::stream::is_streamed;
 use crate::{Cpu, DisjointMut, Input};
 use passes::{Average, Gather, Max, Share, Spread};
+pub(crate) use passes::{challenge, larger};
 
 /// Where the windows of a pooling lie, for a whole batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

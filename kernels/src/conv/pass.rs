@@ -5,7 +5,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::pool::fused::{Source, Target};
+use crate::map::{PooledTarget, Source};
 use crate::pool::{Pooled, Winner};
 use crate::{Cpu, DisjointMut};
 
@@ -163,7 +163,7 @@ pub(super) struct MapOperands<'a> {
 pub(super) enum MapTarget<'a> {
     Map(&'a DisjointMut<'a, f32>),
     /// The target pooled by 2×2 windows side by side.
-    Pooled(Target<'a>),
+    Pooled(PooledTarget<'a>),
 }
 
 /// A loop that can compute some rows of its target at a time.
@@ -274,7 +274,7 @@ impl Prepared {
         let source = output_gradient.source();
         let is_pooled = source.winners.is_some();
         assert_eq!(is_pooled, self.fused.pooled, "gradient of a pooled map");
-        assert_eq!(source.numbers.len(), self.output_len(), "output gradient");
+        assert_eq!(source.values.len(), self.output_len(), "output gradient");
         source
     }
 
@@ -424,7 +424,7 @@ impl Forward {
                     "winners"
                 );
                 let winners = winners.map(DisjointMut::new);
-                let target = Target {
+                let target = PooledTarget {
                     values: &DisjointMut::new(values),
                     winners: winners.as_ref(),
                 };

@@ -1,6 +1,6 @@
 //! The four passes, on whole rows of the map that is written: each number of it is gathered once, along the channels.
 use super::{Index, Pooling};
-use crate::normalised::Input;
+use crate::map::Input;
 use crate::simd::{Kernel, Simd, load, store};
 
 /// Stores the places of winners, lanes of floats which hold them exactly, at the beginning of `index`. Writes whole vectors where there
@@ -123,7 +123,7 @@ fn for_windows<S: Simd>(
 
 /// The larger of each pair; NaN where either is.
 #[inline(always)]
-pub(super) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+pub(crate) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
     simd.select_nan(a, a, simd.max(a, b))
 }
 
@@ -185,7 +185,7 @@ unsafe fn first_largest<S: Simd>(
 
 /// The larger of (best, winner) and `value` at `place`; the value where it is NaN.
 #[inline(always)]
-pub(super) fn challenge<S: Simd>(
+pub(crate) fn challenge<S: Simd>(
     simd: S,
     (best, winner): (S::Vector, S::Vector),
     value: S::Vector,

@@ -9,8 +9,8 @@ use crate::Cpu;
 use crate::conv::classes::Classes;
 use crate::conv::finish::Finish;
 use crate::conv::pass::{Fused, MapLoop, MapOperands, MapTarget, RowsLoop, RowsOperands};
-use crate::normalised::Rooms;
-use crate::pool::fused::{ROOM, Room, Source, Target};
+use crate::map::SlotScratch;
+use crate::map::{PooledTarget, Source, TASK_FLOATS, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
@@ -59,7 +59,7 @@ pub(in crate::conv) struct Gather {
     fetches_weights: bool,
     task: TaskSize,
     /// For what tasks read, if they normalise it.
-    rooms: Rooms,
+    rooms: SlotScratch,
 }
 
 /// How much of the target a task computes.
@@ -89,7 +89,7 @@ impl Gather {
             indirect: None,
             fetches_weights: false,
             task: TaskSize { rows: 0, blocks: 0 },
-            rooms: Rooms::default(),
+            rooms: SlotScratch::default(),
         };
         gather.task = gather.task_size();
         gather.indirect =
@@ -140,7 +140,7 @@ impl Gather {
     /// Prepares to read a pooled gradient, if what a task reads of it fits into L2 expanded.
     fn expands(&mut self) -> bool {
         let row = self.columns.source * self.source_channels;
-        while self.rows.most_reads(self.all_rows(), self.task.rows) * row > ROOM {
+        while self.rows.most_reads(self.all_rows(), self.task.rows) * row > TASK_FLOATS {
             if self.task.rows == 1 {
                 return false;
             }
@@ -154,7 +154,7 @@ impl Gather {
         let row = self.columns.source * self.source_channels;
         let room = (self.rows.most_reads(self.all_rows(), self.task.rows) * row).max(1);
         if room <= MOST_ROOM {
-            self.rooms = Rooms::new(cpu, room);
+            self.rooms = SlotScratch::new(cpu, room);
         }
         room <= MOST_ROOM
     }
@@ -272,7 +272,7 @@ impl MapLoop for Gather {
                 },
                 // What a later task normalises.
                 ahead: (source.normalised)
-                    .map(|_| source.numbers.as_ptr().wrapping_add(self.rooms.len())),
+                    .map(|_| source.values.as_ptr().wrapping_add(self.rooms.len())),
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
@@ -341,7 +341,7 @@ enum TaskSource<'a> {
 enum TaskTarget<'a> {
     /// A map that begins or would begin here; the task's rows are there.
     At(*mut f32),
-    Pooled(Target<'a>),
+    Pooled(PooledTarget<'a>),
 }
 
 impl Kernel for GatherTask<'_> {
@@ -352,10 +352,10 @@ impl Kernel for GatherTask<'_> {
     fn run<S: Simd>(self, simd: S) {
         let gather = self.gather;
         let Gather { columns, .. } = gather;
-        let mut room = Room::new();
+        let mut buffer = TaskBuffer::new();
         let source = match &self.source {
             TaskSource::At(start) => *start,
-            TaskSource::Map(source) => self.source_rows(simd, source, &mut room),
+            TaskSource::Map(source) => self.source_rows(simd, source, &mut buffer),
         };
         for block in self.blocks.clone() {
             let vectors = gather.block_vectors(block % gather.blocks());
@@ -373,7 +373,7 @@ impl Kernel for GatherTask<'_> {
                         all_channels: true,
                     },
                     TaskTarget::Pooled(_) => Place {
-                        start: room.as_mut_ptr().wrapping_sub(start * row),
+                        start: buffer.as_mut_ptr().wrapping_sub(start * row),
                         pixel: vectors * S::LANES,
                         all_channels: false,
                     },
@@ -404,7 +404,12 @@ impl GatherTask<'_> {
     /// The address that the first element of the source would have if the rows that the task reads lay where they belong: those of the map
     /// itself, or copies in a room, expanded or normalised.
     #[inline(always)]
-    fn source_rows<S: Simd>(&self, simd: S, source: &Source, room: &mut Room) -> *const f32 {
+    fn source_rows<S: Simd>(
+        &self,
+        simd: S,
+        source: &Source,
+        buffer: &mut TaskBuffer,
+    ) -> *const f32 {
         let gather = self.gather;
         let (width, channels) = (gather.columns.source, gather.source_channels);
         let is_plain = source.winners.is_none() && source.normalised.is_none();
@@ -415,11 +420,11 @@ impl GatherTask<'_> {
         // SAFETY: `reads` are rows of the source, whose length the pass has checked; `Gather::normalises` made a room for those of a task.
         unsafe {
             match &source.normalised {
-                None => source.rows(simd, room, [width, channels], reads),
+                None => source.rows(simd, buffer, width, channels, reads),
                 Some(by) => {
                     let pixels = reads.start * width..reads.end * width;
                     let start = pixels.start * channels;
-                    let map = source.numbers.as_ptr();
+                    let map = source.values.as_ptr();
                     by.write(simd, map, channels, pixels, 0..channels, self.room);
                     self.room.cast_const().wrapping_sub(start)
                 }
@@ -429,7 +434,7 @@ impl GatherTask<'_> {
 
     /// Pools the rows of a block, which lie where the band says.
     #[inline(always)]
-    fn pool<S: Simd>(&self, simd: S, block: usize, band: &Band, target: Target) {
+    fn pool<S: Simd>(&self, simd: S, block: usize, band: &Band, target: PooledTarget) {
         let gather = self.gather;
         let (group, within) = (block / gather.blocks(), block % gather.blocks());
         let first = within * BLOCK_VECTORS * S::LANES;
@@ -441,11 +446,15 @@ impl GatherTask<'_> {
                 start.wrapping_add(row * width * band.place.pixel)
             };
             let at = row / 2 * (width / 2) * all + group * gather.channels + first;
+            let rows = TwoRows {
+                starts: [start(row), start(row + 1)],
+                pixel: band.place.pixel,
+                windows: width / 2,
+                channels,
+                all,
+            };
             // SAFETY: the band's rows have been written; the pooled ones lie within the target, and this task alone writes them.
-            unsafe {
-                let (rows, pixel) = ([start(row), start(row + 1)], band.place.pixel);
-                target.store_rows(simd, rows, pixel, width / 2, at, [channels, all]);
-            }
+            unsafe { target.store_rows(simd, rows, at) };
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::Cpu;
 use crate::conv::classes::Classes;
 use crate::conv::finish::Finish;
 use crate::conv::pass::{Fused, MapLoop, MapOperands, MapTarget};
-use crate::pool::fused::{ROOM, Room, Source};
+use crate::map::{Source, TASK_FLOATS, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 
 use super::correlation::{Channels, Correlation, Piece};
@@ -102,7 +102,7 @@ impl Spread {
     fn expanding(mut self) -> Option<Self> {
         let all_rows = self.all_rows();
         let row = self.columns.source * self.terms;
-        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row > ROOM {
+        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row > TASK_FLOATS {
             if self.rows_of_task == 1 {
                 return None;
             }
@@ -214,13 +214,16 @@ impl SpreadTask<'_> {
             ..
         } = self.spread;
         let (mut parts, mut sums) = ([0.0; PARTS], [[0.0; PARTS]; 2]);
-        let (mut room, size) = (Room::new(), [columns.source, self.spread.terms]);
+        let mut buffer = TaskBuffer::new();
         let reads = match self.source.winners {
             Some(_) => row_axis.reads(self.rows.clone()),
             None => 0..0,
         };
         // SAFETY: what rows of the target read are rows of the source, whose length has been checked.
-        let source = unsafe { self.source.rows(simd, &mut room, size, reads) };
+        let source = unsafe {
+            let (width, terms) = (columns.source, self.spread.terms);
+            self.source.rows(simd, &mut buffer, width, terms, reads)
+        };
         // Whole vectors of pixels, so that each strip's numbers begin a vector of the row's; and whole windows.
         let most = PARTS / (V * S::LANES) - self.spread.taps() - SPARE;
         let unit = S::LANES.max(2);
@@ -237,15 +240,16 @@ impl SpreadTask<'_> {
                     self.add::<S, V>(simd, row + i, strip.clone(), &parts, sums);
                 }
                 if let MapTarget::Pooled(target) = self.output {
-                    let rows = [sums[0].as_ptr(), sums[1].as_ptr()];
-                    let windows = strip.len() / 2;
                     let first = row / 2 * (columns.target / 2) + strip.start / 2;
-                    let sizes = [*channels; 2];
+                    let rows = TwoRows {
+                        starts: [sums[0].as_ptr(), sums[1].as_ptr()],
+                        pixel: *channels,
+                        windows: strip.len() / 2,
+                        channels: *channels,
+                        all: *channels,
+                    };
                     // SAFETY: the strip has been summed; its windows lie within the target, and this task alone writes them.
-                    unsafe {
-                        let at = first * channels;
-                        target.store_rows(simd, rows, *channels, windows, at, sizes);
-                    }
+                    unsafe { target.store_rows(simd, rows, first * channels) };
                 }
             }
         }

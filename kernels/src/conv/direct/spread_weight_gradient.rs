@@ -6,7 +6,7 @@ use crate::Cpu;
 use crate::conv::Geometry;
 use crate::conv::parts::sum_parts;
 use crate::conv::pass::{WeightLoop, WeightOperands};
-use crate::pool::fused::{Source, expand};
+use crate::map::Source;
 use crate::simd::{Kernel, Simd};
 
 /// Vectors of a kernel's row at most.
@@ -103,12 +103,12 @@ impl WeightLoop for SpreadWeightGradient {
             let rows = group * rows / self.row_groups..(group + 1) * rows / self.row_groups;
             if output_gradient.winners.is_none() {
                 let gradient = rows.start * width * filters..rows.end * width * filters;
-                cpu.vectorised(|| add_periods(bias_sums, &output_gradient.numbers[gradient]));
+                cpu.vectorised(|| add_periods(bias_sums, &output_gradient.values[gradient]));
             } else {
                 // Each pooled number belongs to one pixel.
                 let gradient = rows.start / 2 * (width / 2) * filters;
                 let end = rows.end / 2 * (width / 2) * filters;
-                let gradient = &output_gradient.numbers[gradient..end];
+                let gradient = &output_gradient.values[gradient..end];
                 cpu.vectorised(|| add_periods(bias_sums, gradient));
             }
             cpu.dispatch(SpreadWeightTask {
@@ -157,7 +157,7 @@ struct SpreadWeightTask<'a> {
     output_gradient: Source<'a>,
     zeros: &'a [f32],
     weight_sums: &'a mut [f32],
-    /// Room for a row of the output gradient between zeros.
+    /// TaskBuffer for a row of the output gradient between zeros.
     row: &'a mut [f32],
     rows: Range<usize>,
 }
@@ -173,20 +173,15 @@ impl Kernel for SpreadWeightTask<'_> {
         for row in self.rows.clone() {
             let numbers = width * filters;
             let to = &mut self.row[left * filters..][..numbers];
-            match self.output_gradient.winners {
+            match self.output_gradient.expansion(width, filters) {
                 None => {
-                    let from = &self.output_gradient.numbers[row * numbers..][..numbers];
+                    let from = &self.output_gradient.values[row * numbers..][..numbers];
                     to.copy_from_slice(from);
                 }
-                Some(winners) => {
-                    let from = self.output_gradient.numbers.as_ptr();
-                    let (winners, size, rows) = (winners.as_ptr(), [width, filters], row..row + 1);
-                    // SAFETY: the row exists, and `to` has room for it.
-                    unsafe {
-                        let to = to.as_mut_ptr();
-                        expand(simd, from, winners, size, rows, 0..filters, to, filters);
-                    }
-                }
+                // SAFETY: the row exists, and `to` has as many floats as a row.
+                Some(expansion) => unsafe {
+                    expansion.write(simd, row..row + 1, 0..filters, to.as_mut_ptr(), filters);
+                },
             }
             let (image, y) = (row / height, row % height);
             match self.whole.vectors {

@@ -11,8 +11,8 @@ use crate::Cpu;
 use crate::conv::parts::sum_parts;
 use crate::conv::pass::{Fused, WeightLoop, WeightOperands};
 use crate::conv::{Geometry, Input};
-use crate::normalised::Rooms;
-use crate::pool::fused::{ROOM, Source};
+use crate::map::SlotScratch;
+use crate::map::{Source, TASK_FLOATS};
 use crate::stream::LINE;
 use crate::threads::DisjointMut;
 
@@ -60,7 +60,7 @@ pub(in crate::conv) struct DirectWeightGradient {
     input_room: usize,
     /// Numbers of the room for a chunk of the output gradient, if that is made chunk by chunk.
     gradient_room: usize,
-    rooms: Rooms,
+    rooms: SlotScratch,
 }
 
 /// Some rows of the output, which a task takes at a time.
@@ -147,7 +147,7 @@ impl DirectWeightGradient {
             chunk_rows,
             input_room: 0,
             gradient_room: 0,
-            rooms: Rooms::default(),
+            rooms: SlotScratch::default(),
         }
     }
 
@@ -189,7 +189,7 @@ impl DirectWeightGradient {
     pub(in crate::conv) fn make_gradients(&mut self, cpu: &Cpu) -> usize {
         let [_, width, filters] = self.geometry.output;
         self.gradient_room = self.chunk_rows * width * filters;
-        self.rooms = Rooms::new(cpu, self.input_room + self.gradient_room);
+        self.rooms = SlotScratch::new(cpu, self.input_room + self.gradient_room);
         self.gradient_room
     }
 
@@ -211,7 +211,7 @@ impl DirectWeightGradient {
             return false;
         }
         self.input_room = room.next_multiple_of(LINE);
-        self.rooms = Rooms::new(cpu, self.input_room + self.gradient_room);
+        self.rooms = SlotScratch::new(cpu, self.input_room + self.gradient_room);
         true
     }
 
@@ -253,7 +253,7 @@ impl DirectWeightGradient {
         let [height, width, _] = self.geometry.output;
         self.pixels == self.geometry.batch * height * width
             && self.geometry.kernel != [1, 1]
-            && self.chunk_rows * width * SLICE_LANES <= ROOM
+            && self.chunk_rows * width * SLICE_LANES <= TASK_FLOATS
     }
 
     fn copy_len(&self) -> usize {
@@ -387,7 +387,7 @@ impl WeightLoop for DirectWeightGradient {
             add(Gradient {
                 source: output_gradient,
                 skipped: 0,
-                ahead: output_gradient.numbers.as_ptr(),
+                ahead: output_gradient.values.as_ptr(),
             });
         });
     }

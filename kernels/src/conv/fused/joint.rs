@@ -12,7 +12,7 @@ use crate::conv::direct::weight_gradient::{
 use crate::conv::finish::Finish;
 use crate::conv::pass::{MapLoop, PartOfMap, RowsLoop, RowsOperands, WeightLoop};
 use crate::conv::{Algorithm, GradientEpilogue, Input, InputGradient, Pass, WeightGradient};
-use crate::pool::fused::Source;
+use crate::map::Source;
 use crate::threads::DisjointMut;
 use crate::{Cpu, InstructionSet};
 

@@ -241,8 +241,7 @@ impl Winograd {
             target,
             block,
             panel,
-            ahead: (self.order == Order::Blocks && input.winners.is_none())
-                .then_some(input.numbers),
+            ahead: (self.order == Order::Blocks && input.winners.is_none()).then_some(input.values),
         };
         let weights =
             |panel: usize| &packed[panel * self.panel_weights()..][..self.panel_weights()];

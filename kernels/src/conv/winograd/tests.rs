@@ -6,7 +6,7 @@ use crate::activation::Activation;
 use crate::conv::finish::Finish;
 use crate::conv::pass::{MapLoop, MapOperands, MapTarget, WeightLoop, WeightOperands};
 use crate::conv::{Epilogue, GradientEpilogue, Pass, Settings};
-use crate::pool::fused::Source;
+use crate::map::Source;
 use crate::{Buffer, Cpu, DisjointMut, InstructionSet, reference};
 
 fn geometries() -> impl Strategy<Value = Geometry> {

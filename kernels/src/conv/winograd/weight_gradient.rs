@@ -355,7 +355,7 @@ impl WeightLoop for WinogradWeightGradient {
         let (sums, planes) = scratch.split_at_mut(self.sums_len());
         zeros.fill(0.0);
         if let Some(bias_gradient) = bias_gradient {
-            bias_sums(cpu, output_gradient.numbers, bias_gradient, bias);
+            bias_sums(cpu, output_gradient.values, bias_gradient, bias);
         }
         let maps = Maps {
             tiles: &self.tiles,

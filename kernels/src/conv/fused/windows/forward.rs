@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::conv::Geometry;
 use crate::conv::finish::Finish;
 use crate::conv::pass::{MapLoop, MapOperands, MapTarget};
-use crate::pool::fused::{ROOM, Room, Target};
+use crate::map::{PooledTarget, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 use crate::{Cpu, InstructionSet};
@@ -59,7 +59,7 @@ fn pitch(cpu: &Cpu, geometry: &Geometry) -> usize {
 /// Rows of windows of a task at most: what they read has to fit into a room. None where no row fits.
 fn most_rows(cpu: &Cpu, geometry: &Geometry) -> Option<usize> {
     let row = 2 * pitch(cpu, geometry) * geometry.input[2];
-    Some((ROOM / row).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
+    Some((TASK_FLOATS / row).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
 }
 
 impl WindowsForward {
@@ -168,7 +168,7 @@ struct WindowsForwardTask<'a> {
     input: &'a [f32],
     packed: &'a [f32],
     finish: &'a Finish<'a>,
-    target: Target<'a>,
+    target: PooledTarget<'a>,
     image: usize,
     rows: Range<usize>,
 }
@@ -191,7 +191,7 @@ impl WindowsForwardTask<'_> {
     /// Blocks of F filters.
     #[inline(always)]
     fn all<S: Simd, const F: usize>(&self, simd: S) {
-        let mut room = Room::new();
+        let mut room = TaskBuffer::new();
         let copy = room.as_mut_ptr();
         self.copy(copy);
         let width = windows(&self.whole.geometry)[1];
@@ -300,7 +300,7 @@ impl WindowsForwardTask<'_> {
         let (mut values, mut winners) = ([0.0; FILTERS * LANES], [0; FILTERS * LANES]);
         let asked = self.target.winners.is_some();
         let pooled_winners = DisjointMut::new(&mut winners);
-        let pooled = Target {
+        let pooled = PooledTarget {
             values: &DisjointMut::new(&mut values),
             winners: asked.then_some(&pooled_winners),
         };

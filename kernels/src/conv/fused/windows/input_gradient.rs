@@ -3,7 +3,7 @@ use crate::Cpu;
 use crate::conv::Geometry;
 use crate::conv::finish::Finish;
 use crate::conv::pass::{MapLoop, MapOperands, MapTarget};
-use crate::pool::fused::{ROOM, Room, Source};
+use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
@@ -32,7 +32,7 @@ impl WindowsInputGradient {
         };
         let fits = || {
             let pass = Self::new(cpu, *geometry);
-            pass.image.len() <= ROOM && pass.packed_len() <= PACKED
+            pass.image.len() <= TASK_FLOATS && pass.packed_len() <= PACKED
         };
         is_dense(geometry) && is_instance && fits()
     }
@@ -172,7 +172,7 @@ impl WindowsInputTask<'_> {
         } = self.whole;
         let [height, width] = windows(geometry);
         let Bordered { rows, pitch } = *image;
-        let mut room = Room::new();
+        let mut room = TaskBuffer::new();
         let sums = room.as_mut_ptr();
         // SAFETY: an image with borders fits into the room.
         unsafe { sums.write_bytes(0, rows * pitch) };
@@ -217,7 +217,7 @@ impl WindowsInputTask<'_> {
         let filters = self.whole.geometry.output[2];
         let numbers = window * filters..(window + 1) * filters;
         let winners = self.output_gradient.winners.expect("a pooled gradient");
-        let gradients = &self.output_gradient.numbers[numbers.clone()];
+        let gradients = &self.output_gradient.values[numbers.clone()];
         let (row, moved) = (V * S::LANES, (R + 1) * V * S::LANES);
         let mut sums = [[simd.zero(); V]; R];
         let mut weights = self.packed.as_ptr();

@@ -5,7 +5,7 @@ use crate::Cpu;
 use crate::conv::Geometry;
 use crate::conv::parts::sum_parts;
 use crate::conv::pass::{WeightLoop, WeightOperands};
-use crate::pool::fused::{ROOM, Room, Source};
+use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
 use super::{Bordered, is_dense, reach, windows};
@@ -38,7 +38,7 @@ impl WindowsWeightGradient {
             16 => matches!((geometry.kernel[0], vectors), (3 | 5, 1..=4)),
             _ => matches!((geometry.kernel[0], vectors), (3, 1..=4) | (5, 1..=2)),
         };
-        let fits = || Self::new(cpu, *geometry).image.len() <= ROOM;
+        let fits = || Self::new(cpu, *geometry).image.len() <= TASK_FLOATS;
         is_dense(geometry) && is_instance && fits()
     }
 
@@ -93,7 +93,7 @@ impl WeightLoop for WindowsWeightGradient {
             let images = [group, group + 1].map(|group| group * geometry.batch / self.groups);
             let (weight_sums, bias_sums) = sums.split_at_mut(weights);
             let pooled = images.map(|image| image * outputs / 4);
-            for pixel in output_gradient.numbers[pooled[0]..pooled[1]].chunks(filters) {
+            for pixel in output_gradient.values[pooled[0]..pooled[1]].chunks(filters) {
                 for (sum, gradient) in bias_sums.iter_mut().zip(pixel) {
                     *sum += gradient;
                 }
@@ -154,7 +154,7 @@ impl WindowsWeightTask<'_> {
     /// Kernels of R rows of V vectors.
     #[inline(always)]
     fn all<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
-        let mut room = Room::new();
+        let mut room = TaskBuffer::new();
         let copy = room.as_mut_ptr();
         // SAFETY: an image with borders fits into the room; what is not copied stays zero.
         unsafe { copy.write_bytes(0, self.whole.image.len()) };
@@ -215,7 +215,7 @@ impl WindowsWeightTask<'_> {
             }
             for y in 0..height {
                 let start = (image * height + y) * row;
-                let gradients = &self.output_gradient.numbers[start..start + row];
+                let gradients = &self.output_gradient.values[start..start + row];
                 let winners = &winners[start..start + row];
                 let mut pixel = copy.add(2 * y * pitch);
                 for at in (filter..row).step_by(filters) {

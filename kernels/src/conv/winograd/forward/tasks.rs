@@ -7,7 +7,7 @@ use super::super::{HALF_PLANES, PLANES, TILE, transform};
 use super::{CHUNK, PACK, PANEL, Winograd};
 use crate::conv::finish::Finish;
 use crate::conv::pass::MapTarget;
-use crate::pool::fused::Source;
+use crate::map::Source;
 use crate::stream::prefetch_far;
 use crate::{Kernel, Simd};
 
@@ -99,7 +99,7 @@ impl Kernel for Transform<'_> {
                 let to = self.to.add(i * convolution.row());
                 match self.input.winners {
                     None => {
-                        let map = self.input.numbers.as_ptr();
+                        let map = self.input.values.as_ptr();
                         let pixels = tiles.input_pixels(place, map, channels, zeros);
                         match self.input.normalised {
                             None => transform_tile(simd, &pixels, channels, to, plane),

@@ -5,8 +5,8 @@ use super::super::product::{self, Left, Product, Right};
 use super::super::transform::NormalisedPixels;
 use super::super::{GAP, HALF_PLANES, PLANES, TILE, Tiles, transform};
 use super::{NEAR, WinogradWeightGradient};
-use crate::normalised::Input;
-use crate::pool::fused::Source;
+use crate::map::Input;
+use crate::map::Source;
 use crate::{DisjointMut, Kernel, Simd};
 
 /// Channels of a task, and how its sums `[plane][input channel][output channel]` lie.
@@ -38,7 +38,7 @@ impl Maps<'_> {
         }
         let [height, width] = self.tiles.output;
         let size = [height, width, self.channels[1]];
-        let output = self.output_gradient.numbers.as_ptr();
+        let output = self.output_gradient.values.as_ptr();
         self.tiles.prefetch(part, next, output, size, [0, 0]);
     }
 
@@ -71,7 +71,7 @@ impl Maps<'_> {
         unsafe {
             match map.winners {
                 None => {
-                    let map = map.numbers.as_ptr();
+                    let map = map.values.as_ptr();
                     body.run(simd, &self.tiles.output_pixels(place, map, all, zeros));
                 }
                 Some(winners) => {
