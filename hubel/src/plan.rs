@@ -42,6 +42,7 @@
 //! ```
 mod backward;
 mod chain;
+mod convolution;
 mod fuse;
 mod lower;
 mod report;
@@ -58,12 +59,11 @@ use crate::parameters::Parameters;
 use crate::{Error, Result, Shape, memory};
 
 pub(crate) use chain::Chain;
+pub(crate) use convolution::{Convolution, Joint};
 pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use statistics::Statistics;
-pub(crate) use step::{
-    Convolution, GradientTarget, Joint, Kind, Normalisation, NormalisedBy, Step, SumsFor,
-};
+pub(crate) use step::{GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -79,7 +79,12 @@ impl Plan {
         let gradient = std::mem::take(&mut workspace.parameter_gradient);
         for (i, step) in self.steps.iter().enumerate() {
             if let Kind::Convolution(convolution) = &step.kind {
-                update.apply(cpu, parameters, &gradient, convolution.weight.clone());
+                update.apply(
+                    cpu,
+                    parameters,
+                    &gradient,
+                    convolution.tensors.weight.clone(),
+                );
                 self.pack_step(cpu, parameters, workspace, i);
             }
         }

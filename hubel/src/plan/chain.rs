@@ -5,8 +5,9 @@ use std::fmt;
 use hubel_kernels::Cpu;
 use hubel_kernels::conv::Bands;
 
+use super::convolution::Convolution;
 use super::fuse::count_readers;
-use super::step::{Backward, Convolution, Kind, Step};
+use super::step::{Backward, Kind, Step};
 
 /// Three convolutions, the middle one depthwise, of which only the last writes a map.
 pub(crate) struct Chain {

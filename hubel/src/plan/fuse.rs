@@ -3,7 +3,8 @@
 use hubel_kernels::activation::Activation;
 use hubel_kernels::{Cpu, Normalised, conv};
 
-use super::step::{Convolution, Joint, Kind, NormalisedBy, Step, SumsFor};
+use super::convolution::{Convolution, Joint};
+use super::step::{Kind, NormalisedBy, Step, SumsFor};
 use super::{Mode, PlanSettings};
 use crate::network::{Graph, Operation};
 

@@ -3,16 +3,17 @@ use std::ops::Range;
 
 use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{self, Geometry};
+use hubel_kernels::conv;
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::pool::{self, Pooling};
 
-use super::step::{Backward, Convolution, Fusions, Kind, Needs, Normalisation, Passes, Step};
+use super::convolution::{Convolution, Needs, Tensors};
+use super::step::{Backward, Kind, Normalisation, Step};
 use super::{Mode, PlanSettings};
 use crate::layers;
 use crate::network::{self, Graph, Node, Operation, Role};
 use crate::parameters::Parameters;
-use crate::{Error, Result, Shape};
+use crate::{Result, Shape};
 
 /// Steps over maps (not yet slots).
 pub(super) struct Lowered {
@@ -82,10 +83,19 @@ impl Lowering<'_> {
             },
             Operation::Conv(settings) => {
                 let (input, from) = self.pad(node, inputs[0], from, settings);
-                let convolution = self.convolution(i, input, from, settings)?;
-                return Ok(self.push(i, convolution, vec![input]));
+                let settings = settings.for_kernels(self.settings.batch, from, node.shape);
+                let convolution = self.convolution(i, input, settings)?;
+                let kind = Kind::Convolution(Box::new(convolution));
+                return Ok(self.push(i, kind, vec![input]));
             }
-            Operation::Linear { .. } => self.linear(i, inputs[0], from)?,
+            Operation::Linear { .. } => {
+                let settings = layers::linear_for_kernels(self.settings.batch, from, node.shape);
+                let convolution = Convolution {
+                    linear: true,
+                    ..self.convolution(i, inputs[0], settings)?
+                };
+                Kind::Convolution(Box::new(convolution))
+            }
             Operation::MaxPool(window) => max_pool(self.window(*window, from, node.shape, false)),
             Operation::AvgPool {
                 window,
@@ -119,89 +129,22 @@ impl Lowering<'_> {
         Ok(self.push(i, kind, inputs))
     }
 
-    fn convolution(
-        &self,
-        i: usize,
-        input: usize,
-        from: Shape,
-        settings: &network::Convolution,
-    ) -> Result<Kind> {
-        let settings = conv::Settings {
-            batch: self.settings.batch,
-            input: dimensions(from),
-            output: dimensions(self.graph.nodes[i].shape),
-            kernel: settings.kernel,
-            stride: settings.stride,
-            dilation: settings.dilation,
-            padding: match settings.mode {
-                layers::PaddingMode::Zeros => [settings.padding[0], settings.padding[1]],
-                _ => [0, 0],
-            },
-            groups: settings.groups,
-        };
-        self.prepare(i, input, settings, false)
-    }
-
-    /// A linear layer is a 1×1 convolution of 1×1 maps.
-    fn linear(&self, i: usize, input: usize, from: Shape) -> Result<Kind> {
-        let settings = conv::Settings {
-            batch: self.settings.batch,
-            input: [1, 1, from.len()],
-            output: [1, 1, self.graph.nodes[i].shape.len()],
-            kernel: [1, 1],
-            stride: [1, 1],
-            dilation: [1, 1],
-            padding: [0, 0],
-            groups: 1,
-        };
-        self.prepare(i, input, settings, true)
-    }
-
-    fn prepare(
-        &self,
-        i: usize,
-        input: usize,
-        settings: conv::Settings,
-        linear: bool,
-    ) -> Result<Kind> {
-        let Some(geometry) = Geometry::new(settings) else {
-            return Err(Error::Settings {
-                problem: format!(
-                    "layer `{}` is larger than any machine computes: a batch of {} and a kernel of {:?} from {:?} to {:?} [height, width, channels]; \
-                     give a smaller batch or smaller pictures",
-                    self.graph.nodes[i].name,
-                    settings.batch,
-                    settings.kernel,
-                    settings.input,
-                    settings.output
-                ),
-            });
-        };
+    /// Convolution or linear layer `i`, which reads map `input`. The image has a gradient only in a plan to explain.
+    fn convolution(&self, i: usize, input: usize, settings: conv::Settings) -> Result<Convolution> {
         let mode = self.settings.mode;
+        let has_gradient = input != 0 || mode == Mode::Explanation;
         let needs = Needs {
-            input_gradient: mode.goes_back() && (input != 0 || mode == Mode::Explanation),
+            input_gradient: mode.goes_back() && has_gradient,
             weight_gradient: mode.trains(),
             precise: self.settings.precise,
         };
-        let passes = Passes::new(self.cpu, geometry, needs, Fusions::default());
-        Ok(Kind::Convolution(Box::new(Convolution {
-            linear,
-            geometry,
-            needs,
-            passes: passes.expect("there is an algorithm for everything that is not fused"),
-            fusions: Fusions::default(),
-            joint: None,
-            weight: self
-                .parameters
-                .range(i, Role::Weight)
-                .expect("a convolution has weights"),
+        let weights = self.parameters.range(i, Role::Weight);
+        let tensors = Tensors {
+            weight: weights.expect("a convolution has weights"),
             bias: self.parameters.range(i, Role::Bias),
-            folded: None,
-            add: false,
-            activation: Activation::Identity,
-            sums: None,
-            normalised_by: None,
-        })))
+        };
+        let name = &self.graph.nodes[i].name;
+        Convolution::new(self.cpu, name, settings, needs, tensors)
     }
 
     /// Appends a step that writes the border, where it does not hold zeros. Returns the map that the convolution reads, and its shape.

@@ -170,7 +170,7 @@ impl Step {
         let summands = self.kind.summands(self.inputs.len());
         for (i, target) in self.backward.inputs.iter().enumerate() {
             let Some(target) = target else { continue };
-            if summands.contains(&i) && self.backward.heir != Some(i) && !target.accumulate {
+            if summands.contains(&i) && self.backward.in_place != Some(i) && !target.accumulate {
                 backward.push("copy for a summand".into());
             }
             if let Some(activation) = target.mask {

@@ -21,7 +21,7 @@ impl Convolution {
             &mut workspace.scratch,
         );
         if let Some(pass) = &self.passes.input_gradient {
-            let weights = &context.parameters.values()[self.weight.clone()];
+            let weights = &context.parameters.values()[self.tensors.weight.clone()];
             let packed = &mut workspace.packed_input_gradient[context.step];
             pass.pack(context.cpu, weights, packed);
         }
@@ -36,7 +36,7 @@ impl Convolution {
         scratch: &mut [f32],
     ) {
         let values = context.parameters.values();
-        let weights = &values[self.weight.clone()];
+        let weights = &values[self.tensors.weight.clone()];
         let Some(norm) = &self.folded else {
             return self.passes.forward.pack(context.cpu, weights, packed);
         };
@@ -55,7 +55,7 @@ impl Convolution {
             0 => packed.copy_from_slice(folded),
             _ => self.passes.forward.pack(context.cpu, folded, packed),
         }
-        let bias = self.bias.clone().map(|range| &values[range]);
+        let bias = self.tensors.bias.clone().map(|range| &values[range]);
         for (c, folded) in folded_bias.iter_mut().enumerate() {
             *folded = summand[c] + bias.map_or(0.0, |bias| factor[c] * bias[c]);
         }
@@ -67,7 +67,7 @@ impl Convolution {
         context: &Context<'a>,
         folded: &'a [f32],
     ) -> Option<&'a [f32]> {
-        match (&self.folded, &self.bias) {
+        match (&self.folded, &self.tensors.bias) {
             (Some(_), _) => Some(folded),
             (None, Some(bias)) => Some(&context.parameters.values()[bias.clone()]),
             (None, None) => None,
@@ -157,14 +157,14 @@ impl Convolution {
 
     /// Those of weights and bias among the gradients of all parameters.
     fn own_gradients<'a>(&self, all: &'a mut [f32]) -> (&'a mut [f32], Option<&'a mut [f32]>) {
-        match &self.bias {
+        match &self.tensors.bias {
             // Weights lie before all biases.
             Some(bias) => {
                 let (head, tail) = all.split_at_mut(bias.start);
                 let bias = &mut tail[..bias.len()];
-                (&mut head[self.weight.clone()], Some(bias))
+                (&mut head[self.tensors.weight.clone()], Some(bias))
             }
-            None => (&mut all[self.weight.clone()], None),
+            None => (&mut all[self.tensors.weight.clone()], None),
         }
     }
 
@@ -273,7 +273,7 @@ pub(super) fn packed_or_plain<'a>(
     context: &Context<'a>,
 ) -> &'a [f32] {
     match packed {
-        [] => &context.parameters.values()[convolution.weight.clone()],
+        [] => &context.parameters.values()[convolution.tensors.weight.clone()],
         packed => packed,
     }
 }

@@ -1,4 +1,5 @@
 mod joint;
+mod lengths;
 mod normalised;
 mod pooled;
 mod summed;
