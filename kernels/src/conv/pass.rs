@@ -1,7 +1,7 @@
 //! The three passes of a convolution, each with one interface whatever loop computes it.
 //!
-//! A pass is prepared once for a geometry. It says how long its packed weights and its scratch are, packs the weights, and runs as often as
-//! one likes. Its `run` checks all lengths, so that the loops need not.
+//! A pass is prepared once for a geometry. It tells the lengths of its packed weights and its scratch, packs the weights, and runs any number
+//! of times. Its `run` checks all lengths, so that the loops need not.
 use std::fmt;
 use std::ops::Range;
 
@@ -15,11 +15,11 @@ use super::{Algorithm, Epilogue, Geometry, GradientEpilogue, Input};
 /// One of the three computations that belong to a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pass {
-    /// Output from input and weights.
+    /// The output from the input and the weights.
     Forward,
-    /// Gradient of the input from that of the output.
+    /// The gradient of the input from that of the output.
     InputGradient,
-    /// Gradient of the weights from input and that of the output.
+    /// The gradient of the weights from the input and the gradient of the output.
     WeightGradient,
 }
 
@@ -44,7 +44,7 @@ pub struct Fused {
     /// The output is max pooled by 2×2 windows side by side before it is written; the gradients read the gradient of that pooled map. The
     /// last row and column of an odd map are in no window.
     pub pooled: bool,
-    /// The input may be [normalised](crate::Normalised) on load; of an input gradient it is the y of the mask.
+    /// The input may be [normalised](crate::Normalised) on load; in an input gradient, the y of the mask.
     pub normalised: bool,
     /// [`Sums`](super::Sums) by channel are taken of what is stored.
     pub sums: bool,
@@ -59,7 +59,7 @@ pub enum Destination<'a> {
     Pooled {
         /// `[n, y / 2, x / 2, c]`
         values: &'a mut [f32],
-        /// For each of the values, which of its window it was, as [`pool::max_forward`](crate::pool::max_forward) says it.
+        /// For each value, the pixel of its window that it came from, numbered as in [`pool::max_forward`](crate::pool::max_forward).
         winners: Option<&'a mut [Winner]>,
     },
 }
@@ -134,15 +134,15 @@ pub(super) trait MapLoop: fmt::Debug + Send + Sync {
     fn packed_len(&self) -> usize;
     /// Writes `weights` as [`MapLoop::run`] reads them. Both lengths are right.
     fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]);
-    /// Parts in which it takes sums; 0 where it cannot.
+    /// Parts in which the loop takes sums; 0 where it cannot.
     fn sums_parts(&self) -> usize;
-    /// Floats of scratch that it needs.
+    /// Floats of scratch that the loop needs.
     fn scratch_len(&self) -> usize;
-    /// Floats that it finishes as one pixel: the target's channels, or a row of the target.
+    /// Floats of the target that the loop finishes as one pixel: the channels, or a row.
     fn finished_pixel(&self) -> usize;
     /// Computes the target.
     fn run(&self, cpu: &Cpu, operands: MapOperands);
-    /// The loop as one that computes some rows at a time, if it can.
+    /// The loop as one that computes some rows of the target at a time, if it can.
     fn by_rows(&self) -> Option<&dyn RowsLoop> {
         None
     }
@@ -171,7 +171,8 @@ pub(super) trait RowsLoop: Sync {
     /// Computes the rows on this thread alone.
     ///
     /// # Safety
-    /// What the rows read and write is there, no other thread writes it, and `finish` belongs to a map that has the rows.
+    /// The target map has the rows. The memory of `source` and `target` holds what these rows read and write, and no other thread writes it.
+    /// `packed` is as long as the loop says, and `finish` was made for a target of the same channels.
     unsafe fn rows(&self, cpu: &Cpu, operands: RowsOperands);
 }
 
@@ -184,7 +185,7 @@ pub(super) struct RowsOperands<'a> {
     pub(super) target: PartOfMap<*mut f32>,
     /// Rows of the target, counted through all images.
     pub(super) rows: Range<usize>,
-    /// What is fetched meanwhile lies as far behind this as what is read lies behind the start of the source's map.
+    /// The map to prefetch from: at the same distance from its start as the element that is read. `None` prefetches from the source.
     pub(super) ahead: Option<*const f32>,
 }
 
@@ -197,7 +198,7 @@ pub(super) struct PartOfMap<P> {
 }
 
 impl<P> PartOfMap<P> {
-    /// All of a map.
+    /// Memory that holds the whole map.
     pub(super) fn whole(start: P) -> Self {
         Self { start, skipped: 0 }
     }
@@ -214,7 +215,7 @@ impl PartOfMap<*mut f32> {
 
 /// A loop that computes weight gradients. A new loop implements this and is entered in `choose.rs`.
 pub(super) trait WeightLoop: fmt::Debug + Send + Sync {
-    /// Floats of scratch that it needs.
+    /// Floats of scratch that the loop needs.
     fn scratch_len(&self) -> usize;
     /// Computes both gradients.
     fn run(&self, cpu: &Cpu, operands: WeightOperands);
@@ -229,7 +230,7 @@ pub(super) struct WeightOperands<'a> {
     pub(super) scratch: &'a mut [f32],
 }
 
-/// What all passes know of themselves.
+/// What a pass of any kind was prepared for.
 #[derive(Clone, Copy, Debug)]
 struct Prepared {
     geometry: Geometry,
@@ -305,7 +306,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Prepares a pass. None where the algorithm cannot compute the geometry with all that is to be fused.
+    /// Prepares a pass. None where the algorithm cannot compute `geometry` with all that is to be fused.
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) -> Option<Self> {
         Some(Self {
             prepared: Prepared::new(cpu, geometry, algorithm, fused),
@@ -349,7 +350,7 @@ impl Forward {
         self.by.scratch_len() + self.bias_of_row()
     }
 
-    /// Floats of the bias of a row of the output, where the loop takes a row for one pixel.
+    /// Floats of the bias repeated for a row of the output, where the loop finishes a row as one pixel; else 0.
     fn bias_of_row(&self) -> usize {
         match self.by.finished_pixel() {
             pixel if pixel == self.geometry().output[2] => 0,
@@ -439,7 +440,7 @@ impl Forward {
         self.prepared.check_cpu(cpu);
     }
 
-    /// The loop as one that computes some rows at a time, if it can.
+    /// The loop as one that computes some rows of the output at a time, if it can.
     pub(super) fn by_rows(&self) -> Option<&dyn RowsLoop> {
         self.by.by_rows()
     }
@@ -570,7 +571,7 @@ impl WeightGradient {
         self.by.scratch_len()
     }
 
-    /// Computes the weight gradient and, if asked, the bias gradient; what was there before is overwritten.
+    /// Computes the weight gradient and, if asked, the bias gradient. Both are overwritten.
     ///
     /// # Panics
     /// If a length is wrong, or if something is to be fused that the pass was not prepared for.

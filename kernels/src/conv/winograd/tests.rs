@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::weight_gradient::Order;
+use super::weight_gradient::{PerMap, WeightSchedule};
 use super::*;
 use crate::activation::Activation;
 use crate::conv::finish::Finish;
@@ -224,34 +224,35 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
             );
         }
         let cpu = Cpu::best(2);
-        for order in [
-            forward::Order::Blocks,
-            forward::Order::Pairs,
-            forward::Order::Panels,
+        for schedule in [
+            forward::MapSchedule::Blocks,
+            forward::MapSchedule::Pairs,
+            forward::MapSchedule::Panels,
         ] {
-            let pass = problem.forward(&cpu).with_order(order);
+            let pass = problem.forward(&cpu).with_schedule(schedule);
             let output = problem.output(&cpu, &pass, &Epilogue::default());
-            assert!(output == one[0], "{order:?}");
+            assert!(output == one[0], "{schedule:?}");
         }
-        for channels in [[16, 16], [48, 32], [256, 256]] {
-            for order in [
-                Order::Own { channels, block: 8 },
-                Order::Own {
+        for [input, output] in [[16, 16], [48, 32], [256, 256]] {
+            let channels = PerMap { input, output };
+            for schedule in [
+                WeightSchedule::OwnPlanes { channels, block: 8 },
+                WeightSchedule::OwnPlanes {
                     channels,
                     block: 24,
                 },
-                Order::Shared {
+                WeightSchedule::SharedPlanes {
                     channels,
                     chunk: 16,
                 },
-                Order::Shared {
+                WeightSchedule::SharedPlanes {
                     channels,
                     chunk: 1024,
                 },
             ] {
-                let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
+                let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
                 let [weights, _] = problem.weight_gradient(&cpu, &pass);
-                assert!(weights == one[2], "{order:?}");
+                assert!(weights == one[2], "{schedule:?}");
             }
         }
     }
@@ -259,21 +260,23 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
 
 #[test]
 fn few_tiles_are_divided_so_that_threads_share_little() {
-    use forward::Order::{Blocks, Pairs, Panels};
-    let order =
-        |threads, geometry| Winograd::new(&Cpu::best(threads), geometry, Pass::Forward).order();
+    use forward::MapSchedule::{Blocks, Pairs, Panels};
+    let schedule = |threads, geometry| {
+        let pass = Winograd::new(&Cpu::best(threads), geometry, Pass::Forward);
+        (pass.schedule, pass.block)
+    };
     // Half of the tiles for each of two threads, in whole rows of registers.
-    assert_eq!(order(2, square(1, 16, 64, 64)), (Blocks, 8));
-    assert_eq!(order(2, square(1, 28, 32, 32)), (Blocks, 24));
-    assert_eq!(order(2, square(1, 56, 64, 64)), (Blocks, 32));
+    assert_eq!(schedule(2, square(1, 16, 64, 64)), (Blocks, 8));
+    assert_eq!(schedule(2, square(1, 28, 32, 32)), (Blocks, 24));
+    assert_eq!(schedule(2, square(1, 56, 64, 64)), (Blocks, 32));
     // Weights that not every core can keep; those that no cache can.
-    assert_eq!(order(2, square(1, 28, 128, 128)), (Pairs, 24));
-    assert_eq!(order(2, square(1, 14, 256, 256)), (Panels, 16));
-    assert_eq!(order(2, square(16, 28, 128, 128)), (Blocks, 24));
+    assert_eq!(schedule(2, square(1, 28, 128, 128)), (Pairs, 24));
+    assert_eq!(schedule(2, square(1, 14, 256, 256)), (Panels, 16));
+    assert_eq!(schedule(2, square(16, 28, 128, 128)), (Blocks, 24));
     // Fewer blocks than threads; the sums of a block stay those of the same tiles.
-    assert_eq!(order(2, square(1, 12, 64, 64)), (Pairs, 32));
-    assert_eq!(order(1, square(1, 12, 64, 64)), (Blocks, 32));
-    assert_eq!(order(3, square(1, 16, 64, 64)), (Pairs, 8));
+    assert_eq!(schedule(2, square(1, 12, 64, 64)), (Pairs, 32));
+    assert_eq!(schedule(1, square(1, 12, 64, 64)), (Blocks, 32));
+    assert_eq!(schedule(3, square(1, 16, 64, 64)), (Pairs, 8));
 }
 
 #[test]
@@ -289,23 +292,26 @@ fn shares_of_the_tiles_give_the_same_bits_for_any_threads_and_blocks() {
     problem.check();
     let cpu = Cpu::best(3);
     for block in [8, 24, 1024] {
-        let order = Order::Shares { shares: 4, block };
-        let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
+        let schedule = WeightSchedule::Shares { shares: 4, block };
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
         let [weights, _] = problem.weight_gradient(&cpu, &pass);
-        assert!(weights == one[2], "{order:?}");
+        assert!(weights == one[2], "{schedule:?}");
     }
     // One share is no other sum than that of the halves of the planes; several round otherwise, and only that.
-    let weights = |order| {
-        let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
+    let weights = |schedule| {
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
         problem.weight_gradient(&cpu, &pass)[0].clone()
     };
-    let channels = [20, 33];
-    let halves = weights(Order::Own { channels, block: 8 });
+    let channels = PerMap {
+        input: 20,
+        output: 33,
+    };
+    let halves = weights(WeightSchedule::OwnPlanes { channels, block: 8 });
     let block = 16;
-    assert!(weights(Order::Shares { shares: 1, block }) == halves);
+    assert!(weights(WeightSchedule::Shares { shares: 1, block }) == halves);
     let largest = halves.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
     for shares in [4, 5] {
-        let several = weights(Order::Shares { shares, block });
+        let several = weights(WeightSchedule::Shares { shares, block });
         assert!(several != halves, "{shares} shares");
         for (i, (a, b)) in several.iter().zip(&halves).enumerate() {
             assert!((a - b).abs() <= 1e-5 * largest, "{shares}, {i}: {a} {b}");
