@@ -440,9 +440,9 @@ impl Forward {
         self.prepared.check_cpu(cpu);
     }
 
-    /// The loop as one that computes some rows of the output at a time, if it can.
+    /// The loop as one that computes some rows of the output at a time. None if it cannot, or if it pools: it computes other rows then.
     pub(super) fn by_rows(&self) -> Option<&dyn RowsLoop> {
-        self.by.by_rows()
+        self.by.by_rows().filter(|_| !self.prepared.fused.pooled)
     }
 }
 

@@ -97,7 +97,8 @@ impl Bands {
         let is_direct =
             |pass: &Forward| matches!(pass.algorithm(), Algorithm::Direct | Algorithm::Indirect);
         let is_depthwise = depthwise.algorithm() == Algorithm::Depthwise;
-        if !is_direct(first) || !is_depthwise || !is_direct(last) {
+        let pools = [first, depthwise, last].map(|pass| pass.by_rows().is_none());
+        if !is_direct(first) || !is_depthwise || !is_direct(last) || pools.contains(&true) {
             return None;
         }
         let [height, width, channels] = middle.output;

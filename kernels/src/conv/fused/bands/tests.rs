@@ -165,3 +165,39 @@ fn inverted_residuals_are_cut_into_bands_that_fit_the_cache() {
         }
     }
 }
+
+/// A pass that pools computes other rows than the chain needs: of an odd map, one row fewer.
+#[test]
+fn passes_that_pool_are_not_chained() {
+    let cpu = Cpu::best(1);
+    let geometry = |kernel: usize, groups: usize| {
+        Geometry::new(Settings {
+            batch: 1,
+            input: [15, 15, 8],
+            output: [15, 15, 8],
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            padding: [kernel / 2; 2],
+            groups,
+        })
+        .expect("a usual convolution")
+    };
+    let pass = |geometry: Geometry, algorithm: Algorithm, pooled: bool| {
+        let fused = Fused {
+            pooled,
+            ..Fused::default()
+        };
+        Forward::new(&cpu, geometry, algorithm, fused).expect("a pass")
+    };
+    let make_wide = |pooled| pass(geometry(3, 1), Algorithm::Direct, pooled);
+    let make_narrow = |pooled| pass(geometry(1, 1), Algorithm::Direct, pooled);
+    let middle = pass(geometry(3, 8), Algorithm::Depthwise, false);
+    let can_chain = |wide: bool, narrow: bool| {
+        let passes = [&make_wide(wide), &middle, &make_narrow(narrow)];
+        Bands::with_parts(&cpu, passes, 1).is_some()
+    };
+    assert!(can_chain(false, false));
+    assert!(!can_chain(true, false));
+    assert!(!can_chain(false, true));
+}
