@@ -306,7 +306,7 @@ impl Expansion {
 #[derive(Clone, Copy)]
 pub(crate) struct PooledTarget<'a> {
     pub(crate) values: &'a DisjointMut<'a, f32>,
-    /// For each value, the pixel of its window that it came from. Training needs it.
+    /// For each value, the pixel of its window that it came from; as long as `values`. Training needs it.
     pub(crate) winners: Option<&'a DisjointMut<'a, Winner>>,
 }
 
@@ -324,7 +324,7 @@ impl PooledTarget<'_> {
         lanes: usize,
     ) {
         // As `max_forward` does it, so that the bits are the same.
-        // SAFETY: the elements lie within `values`, and no other thread accesses them. `Forward::run` checked that there are as many winners.
+        // SAFETY: the elements lie within `values`, and within `winners`, which is as long. No other thread accesses them.
         unsafe {
             let to = self.values.as_mut_ptr().add(at);
             let Some(winners) = self.winners else {

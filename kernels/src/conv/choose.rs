@@ -178,8 +178,8 @@ impl Algorithm {
 /// Whether Winograd is likely faster than the direct algorithm: it has fewer products, and transforms besides. Costs are in units of a
 /// multiply-add. The cost of a transformed value was fitted to times on Zen 4 and on a Xeon of 2024.
 fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
-    /// Cost of reading a weight, which dominates where there are few pixels. Weights come from memory: between two runs of a network, those of
-    /// all its layers do not stay in the caches.
+    /// Cost of reading a weight, which dominates where there are few pixels. Weights come from memory: between two runs of a network, those
+    /// of all its layers do not stay in the caches.
     const FETCH: usize = 12;
     /// Cost of finishing and storing a sum.
     const FINISH: usize = 4;

@@ -208,8 +208,8 @@ impl<'a> Finish<'a> {
     /// Finishes `sum` and stores it at its place in `target`.
     ///
     /// # Safety
-    /// `target` has the elements of the place, and so has a map of the length given at creation. The channels of the place are among those
-    /// given at creation. No other thread accesses these elements of the target.
+    /// `target` has the elements of the place, and no other thread accesses them. If the finish reads a map (`add` or a mask), the target
+    /// given at creation has them too. The channels of the place are among those given at creation.
     #[inline(always)]
     pub(super) unsafe fn store<S: Simd>(
         &self,
@@ -275,7 +275,7 @@ impl<'a> Finish<'a> {
     ) -> S::Vector {
         let VectorPlace { at, channel, lanes } = place;
         // SAFETY: `Finish::forward`, `pooled` or `gradient` checked that the bias and the normalisation of the mask have all channels, and
-        // that the other maps are as long as the target, which has the elements of the place.
+        // that the other maps are as long as the target of creation, which has the elements of the place if there are any.
         unsafe {
             let load = |from: *const f32| simd::load(simd, lanes, from);
             let mut value = sum;

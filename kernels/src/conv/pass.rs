@@ -221,7 +221,8 @@ pub(super) trait WeightLoop: fmt::Debug + Send + Sync {
     fn run(&self, cpu: &Cpu, operands: WeightOperands);
 }
 
-/// What a [`WeightLoop`] reads and writes. [`WeightGradient::run`] has checked all lengths, and that the processor is that of the preparation.
+/// What a [`WeightLoop`] reads and writes. [`WeightGradient::run`] has checked all lengths, and that the processor is that of the
+/// preparation.
 pub(super) struct WeightOperands<'a> {
     pub(super) input: Input<'a>,
     pub(super) output_gradient: Source<'a>,

@@ -170,13 +170,22 @@ impl Taps {
         &self.places[..self.count]
     }
 
-    /// Prefetches for the target's next row, which reads `new_rows` rows of `row` floats further down: `floats` floats of each row that a tile at
-    /// `source` will then read first. L2 has the time of a whole row to fetch them.
+    /// Prefetches for the target's next row, which reads `new_rows` rows of `row_len` floats further down: `floats` floats of each row that
+    /// a tile at `source` will then read first. L2 has the time of a whole row to fetch them.
     #[inline(always)]
-    pub(super) fn prefetch(&self, source: *const f32, floats: usize, new_rows: usize, row: usize) {
+    pub(super) fn prefetch(
+        &self,
+        source: *const f32,
+        floats: usize,
+        new_rows: usize,
+        row_len: usize,
+    ) {
         let rows = self.places().chunks_exact(self.columns.max(1));
         for place in rows.rev().take(new_rows).filter_map(<[_]>::last) {
-            prefetch_far(source.wrapping_add(place.source + new_rows * row), floats);
+            prefetch_far(
+                source.wrapping_add(place.source + new_rows * row_len),
+                floats,
+            );
         }
     }
 }

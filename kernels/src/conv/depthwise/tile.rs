@@ -38,8 +38,8 @@ impl DepthwiseTask<'_> {
             #[inline(always)]
             |pixel, pixels| {
                 let place = self.at_pixel::<1>(run, pixel, pixels, &block);
-                // SAFETY: the pixels are of a task's row, and the taps of a run read inside the source for each of them. The task's source and
-                // target hold both.
+                // SAFETY: the pixels are of a task's row, and the taps of a run read inside the source for each of them. The task's source
+                // and target hold both.
                 unsafe {
                     match pixels {
                         TILE => self.tile::<S, TILE, TILE>(simd, place, block.clone()),
@@ -90,7 +90,7 @@ impl DepthwiseTask<'_> {
         let channels = self.depthwise.target[2];
         let step = self.depthwise.step * channels;
         let new_rows = self.depthwise.new_rows;
-        let row = self.depthwise.source[1] * channels;
+        let row_len = self.depthwise.source[1] * channels;
         let place = RunPixels {
             source: run.source.wrapping_add(pixel * step),
             at: run.at + pixel * self.depthwise.phases * channels,
@@ -98,8 +98,10 @@ impl DepthwiseTask<'_> {
         };
         if block.len() == channels {
             for further in R - 1..2 * R - 1 {
-                let source = place.source.wrapping_add(further * new_rows * row);
-                place.taps.prefetch(source, pixels * step, new_rows, row);
+                let source = place.source.wrapping_add(further * new_rows * row_len);
+                place
+                    .taps
+                    .prefetch(source, pixels * step, new_rows, row_len);
             }
         }
         place
@@ -206,7 +208,8 @@ impl DepthwiseTask<'_> {
         let step = self.depthwise.step * channels;
         let row_step = self.depthwise.new_rows * self.depthwise.source[1] * channels;
         let mut sums = [simd.zero(); P];
-        // SAFETY: the source holds what the taps read. `pass.rs` and `bands.rs` checked that the packed weights have each tap with all channels.
+        // SAFETY: the source holds what the taps read. `pass.rs` and `bands.rs` checked that the packed weights have each tap with all
+        // channels.
         unsafe {
             for tap in pixels.taps.places() {
                 let weight = self.weights.as_ptr().add(tap.weight + channel);
@@ -236,8 +239,8 @@ impl DepthwiseTask<'_> {
     ) {
         use Activation::{Identity, Relu, Relu6};
         let VectorPlace { channel, lanes, .. } = place;
-        // SAFETY: the target holds the pixels, which no other task has, nor their channels in this part of the sums. `Finish` checked that the
-        // bias has all channels and `y` is as long as the target.
+        // SAFETY: the target holds the pixels, which no other task has, nor their channels in this part of the sums. `Finish` checked that
+        // the bias has all channels and `y` is as long as the target.
         unsafe {
             // The common activations keep the sums in registers. The others get a copy, which may lie in memory.
             match *self.end {

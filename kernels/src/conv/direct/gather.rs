@@ -140,8 +140,8 @@ impl Gather {
 
     /// Prepares to read a pooled gradient. Returns false if the expanded rows that a task reads do not fit into L2.
     fn expands(&mut self) -> bool {
-        let row = self.columns.source * self.source_channels;
-        while self.rows.most_reads(self.all_rows(), self.task.rows) * row > TASK_FLOATS {
+        let row_len = self.columns.source * self.source_channels;
+        while self.rows.most_reads(self.all_rows(), self.task.rows) * row_len > TASK_FLOATS {
             if self.task.rows == 1 {
                 return false;
             }
@@ -152,8 +152,9 @@ impl Gather {
 
     /// Prepares to normalise the source. Returns false if the rows that a task reads do not fit into L2.
     fn normalises(&mut self, cpu: &Cpu) -> bool {
-        let row = self.columns.source * self.source_channels;
-        let slot_len = (self.rows.most_reads(self.all_rows(), self.task.rows) * row).max(1);
+        let row_len = self.columns.source * self.source_channels;
+        let rows = self.rows.most_reads(self.all_rows(), self.task.rows);
+        let slot_len = (rows * row_len).max(1);
         if slot_len <= MOST_NORMALISED {
             self.slots = SlotScratch::new(cpu, slot_len);
         }
@@ -360,10 +361,10 @@ impl Kernel for GatherTask<'_> {
         };
         for block in self.blocks.clone() {
             let vectors = gather.block_vectors(block % gather.blocks());
-            let row = columns.target * vectors * S::LANES;
+            let row_len = columns.target * vectors * S::LANES;
             let band = match self.target {
                 TaskTarget::At(_) => self.rows.len(),
-                TaskTarget::Pooled(_) => POOLED_FLOATS / row / 2 * 2,
+                TaskTarget::Pooled(_) => POOLED_FLOATS / row_len / 2 * 2,
             };
             for start in self.rows.clone().step_by(band) {
                 let rows = start..(start + band).min(self.rows.end);
@@ -374,7 +375,7 @@ impl Kernel for GatherTask<'_> {
                         all_channels: true,
                     },
                     TaskTarget::Pooled(_) => BlockTarget {
-                        start: buffer.as_mut_ptr().wrapping_sub(start * row),
+                        start: buffer.as_mut_ptr().wrapping_sub(start * row_len),
                         pixel: vectors * S::LANES,
                         all_channels: false,
                     },

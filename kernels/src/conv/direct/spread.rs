@@ -117,8 +117,8 @@ impl Spread {
     /// The loop prepared to read a pooled gradient. None if the expanded rows that a task reads do not fit into L2.
     fn expanding(mut self) -> Option<Self> {
         let all_rows = self.all_rows();
-        let row = self.columns.source * self.terms;
-        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row > TASK_FLOATS {
+        let row_len = self.columns.source * self.terms;
+        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row_len > TASK_FLOATS {
             if self.rows_of_task == 1 {
                 return None;
             }

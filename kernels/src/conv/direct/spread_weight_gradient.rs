@@ -62,7 +62,8 @@ impl SpreadWeightGradient {
         (self.geometry.kernel[0] * self.geometry.input[2]).next_multiple_of(MOST_LINES)
     }
 
-    /// Floats of the sums of a group: `[line][tap from the last to the first][filter]` for the weights, a vector for each filter for the bias.
+    /// Floats of the sums of a group: `[line][tap from the last to the first][filter]` for the weights, a vector for each filter for the
+    /// bias.
     fn sums_len(&self) -> SumsLen {
         SumsLen {
             weights: self.lines() * self.vectors * self.lanes,

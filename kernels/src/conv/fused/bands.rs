@@ -66,9 +66,10 @@ impl<'a> Link<'a> {
 }
 
 impl Bands {
-    /// The bands of a chain. None if these passes cannot be chained, or if that is likely slower because there are too few rows for all threads.
-    /// A chain is any direct convolution, a depthwise one, and a direct 1×1 convolution with stride 1; none of them pools. Each reads the map
-    /// that the one before it writes.
+    /// The bands of a chain. None if these passes cannot be chained, or if that is likely slower because all threads would have too few rows.
+    ///
+    /// A chain is any direct convolution, a depthwise one, and a direct 1×1 convolution with stride 1; none of them pools. Each reads the
+    /// map that the one before it writes.
     pub fn new(cpu: &Cpu, passes: [&Forward; 3]) -> Option<Self> {
         let [height, ..] = passes[1].geometry().output;
         let parts = parts(cpu.threads(), passes[1].geometry().batch, height)?;

@@ -1,5 +1,5 @@
-//! The backward pass through a convolution and the batch norm behind it, in one pass. The gradient between the two is computed chunk by chunk.
-//! Both gradients of the convolution read the chunk from cache, and the whole map is never in memory.
+//! The backward pass through a convolution and the batch norm behind it, in one pass. The gradient between the two is computed chunk by
+//! chunk. Both gradients of the convolution read the chunk from cache, and the whole map is never in memory.
 //!
 //! With a pass of its own for batch norm, five maps are read from memory or written there: it reads two and writes one, which both
 //! gradients then read. Here it is two maps.
@@ -174,8 +174,8 @@ impl JointGradients {
         let chunk = |chunk: Chunk, add: &dyn Fn(Gradient)| {
             let part = self.weight_gradient.part_of_output(chunk.rows.clone());
             assert!(part.len() <= self.chunk_len, "{:?} in a chunk", chunk.rows);
-            // SAFETY: `make_gradients` gave each slot `chunk_len` floats of scratch for this, no fewer than the part has, as the assertion says.
-            // One task at a time has the slot.
+            // SAFETY: `make_gradients` gave each slot `chunk_len` floats of scratch for this, no fewer than the part has, as the assertion
+            // says. One task at a time has the slot.
             let gradient = unsafe { std::slice::from_raw_parts_mut(chunk.slot, part.len()) };
             output_gradient.write_part(cpu, part.clone(), gradient);
             let gradient = &*gradient;

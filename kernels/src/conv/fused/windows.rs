@@ -1,6 +1,6 @@
-//! Direct convolution of few channels with its max pooling by 2×2 windows. In the forward pass the lanes of a vector are neighbouring windows:
-//! a pixel's few channels would leave most lanes empty. In the gradients each value of the pooled gradient belongs to one pixel of its
-//! window: the other three quarters of the products are zero and are not computed.
+//! Direct convolution of few channels with its max pooling by 2×2 windows. In the forward pass the lanes of a vector are neighbouring
+//! windows: a pixel's few channels would leave most lanes empty. In the gradients each value of the pooled gradient belongs to one pixel of
+//! its window: the other three quarters of the products are zero and are not computed.
 mod forward;
 mod input_gradient;
 mod weight_gradient;

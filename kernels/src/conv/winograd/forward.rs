@@ -38,8 +38,8 @@ pub(super) enum MapSchedule {
     /// All tiles are transformed first. A task multiplies one block by one panel. This serves few blocks with many weights, and fewer blocks
     /// than threads. Threads then read what others have transformed, 2.25 times the map.
     Pairs,
-    /// All tiles are transformed first. A task transforms the weights of one panel and multiplies all tiles by them. This serves few tiles with
-    /// many weights: transformed weights, four times as large, would have to come from memory.
+    /// All tiles are transformed first. A task transforms the weights of one panel and multiplies all tiles by them. This serves few tiles
+    /// with many weights: transformed weights, four times as large, would have to come from memory.
     Panels,
 }
 
@@ -116,8 +116,8 @@ impl Winograd {
         }
     }
 
-    /// As many tiles as fit into the cache. Of few tiles about half, for two threads, in a multiple of [`ROWS`]. It does not depend on the number
-    /// of threads, because sums by channel are taken by block.
+    /// As many tiles as fit into the cache. Of few tiles about half, for two threads, in a multiple of [`ROWS`]. It does not depend on the
+    /// number of threads, because sums by channel are taken by block.
     fn usual_block(&self) -> usize {
         let fit = (BLOCK_FLOATS / (PLANES * self.inputs) / ROWS * ROWS).clamp(16, 32);
         let half = self.tiles.count.div_ceil(2) / ROWS * ROWS;

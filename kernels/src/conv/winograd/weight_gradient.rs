@@ -8,7 +8,7 @@ mod tasks;
 use std::ops::Range;
 
 use tasks::{
-    Ahead, ChunkProductsTask, ChunkTransformTask, HalfPlanesTask, InterpolateTask, SumsBlock,
+    ChunkProductsTask, ChunkTransformTask, HalfPlanesTask, InterpolateTask, NextTiles, SumsBlock,
     TiledMaps,
 };
 
@@ -291,7 +291,7 @@ impl WinogradWeightGradient {
                     add: first > start,
                     block,
                     sums,
-                    ahead: Some(Ahead { maps, tiles: next }),
+                    ahead: Some(NextTiles { maps, tiles: next }),
                 });
             }
         });

@@ -138,7 +138,7 @@ impl GatherTask<'_> {
             let skip = before(band.rows.start);
             let class_rows = before(band.rows.end) - skip;
             for column in &columns.list {
-                let part = self.class_block::<S, P, V>(band, block, row, column);
+                let class_block = self.class_block::<S, P, V>(band, block, row, column);
                 let pixel = Distance {
                     target: band.target.pixel,
                     source: self.gather.source_channels,
@@ -148,12 +148,12 @@ impl GatherTask<'_> {
                 let mut left = class_rows * column.count;
                 while left > 0 {
                     left -= match left {
-                        1 => self.tile::<S, 1, V>(simd, part, &mut walk, left),
-                        2 => self.tile::<S, 2, V>(simd, part, &mut walk, left),
-                        3..=4 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
-                        5..=6 => self.tile::<S, H, V>(simd, part, &mut walk, left),
-                        7..=8 if P > 8 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
-                        _ => self.tile::<S, P, V>(simd, part, &mut walk, left),
+                        1 => self.tile::<S, 1, V>(simd, class_block, &mut walk, left),
+                        2 => self.tile::<S, 2, V>(simd, class_block, &mut walk, left),
+                        3..=4 => self.tile::<S, 4, V>(simd, class_block, &mut walk, left),
+                        5..=6 => self.tile::<S, H, V>(simd, class_block, &mut walk, left),
+                        7..=8 if P > 8 => self.tile::<S, 4, V>(simd, class_block, &mut walk, left),
+                        _ => self.tile::<S, P, V>(simd, class_block, &mut walk, left),
                     };
                 }
             }
@@ -210,26 +210,35 @@ impl GatherTask<'_> {
     fn tile<S: Simd, const P: usize, const V: usize>(
         &self,
         simd: S,
-        part: ClassBlock,
+        class_block: ClassBlock,
         walk: &mut Walk,
         left: usize,
     ) -> usize {
         let count = left.min(P);
         let pixels = walk.take::<P>(count);
-        self.prefetch::<P, V>(S::LANES, part.block, &pixels[0]);
+        self.prefetch::<P, V>(S::LANES, class_block.block, &pixels[0]);
         let pointers = pixels.map(|pixel| pixel.source);
-        let moved = pointers[0].addr().wrapping_sub(part.block.source.addr());
+        let moved = pointers[0]
+            .addr()
+            .wrapping_sub(class_block.block.source.addr());
         let ahead = Ahead {
-            start: part.ahead.start.wrapping_byte_add(moved),
-            ..part.ahead
+            start: class_block.ahead.start.wrapping_byte_add(moved),
+            ..class_block.ahead
         };
         // SAFETY: `pass.rs` checked the length of the packed weights: the block has V vectors for each term of each tap. The taps of a class
         // read inside the source for each of its pixels, and the task's source holds all rows that its own rows read.
-        let sums: [[S::Vector; V]; P] =
-            unsafe { products(simd, pointers, part.weights, &part.terms, ahead) };
+        let sums: [[S::Vector; V]; P] = unsafe {
+            products(
+                simd,
+                pointers,
+                class_block.weights,
+                &class_block.terms,
+                ahead,
+            )
+        };
         self.store(
             simd,
-            part.block,
+            class_block.block,
             sums,
             pixels.map(|pixel| pixel.target),
             count,
@@ -265,7 +274,7 @@ impl GatherTask<'_> {
             last,
         };
         // SAFETY: the pixels are of the task's rows, which its target holds, and the channels of its blocks. No other task has both, nor
-        // these channels in its part of the sums.
+        // these channels in its class_block of the sums.
         unsafe { self.finish.store_tile(simd, sums, tile) };
     }
 

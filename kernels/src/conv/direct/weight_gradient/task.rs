@@ -60,8 +60,8 @@ impl Kernel for DirectWeightTask<'_> {
         let channels = filters / geometry.groups;
         let first = self.group * channels;
         if let (Some(bias), true) = (self.bias_sums, self.is_first) {
-            // SAFETY: `WeightGradient::run` checked the length of the bias gradient, or the partial sums have as many. Only the task with the
-            // group's first terms has bias sums, and no other has these rows.
+            // SAFETY: the bias sums have all channels: they are partial sums, or the bias gradient, whose length `pass.rs` or `joint.rs`
+            // checked. Only the task with the first terms of a group of channels has the group's.
             unsafe { bias.add(first).write_bytes(0, channels) };
         }
         let mut buffer = TaskBuffer::new();

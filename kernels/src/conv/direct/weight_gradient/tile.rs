@@ -36,7 +36,8 @@ impl<const R: usize, const V: usize, const TAIL: bool> Kernel for WeightTile<'_,
         let group_terms = inputs / geometry.groups;
         let [tap_y, tap_x] = segment.tap;
         let tap = tap_y * geometry.kernel[1] + tap_x;
-        // SAFETY: the sums are as long as the weights, which `pass.rs` or `joint.rs` checked: they have this term of this tap, and the channel.
+        // SAFETY: the sums are as long as the weights, which `pass.rs` or `joint.rs` checked: they have this term of this tap, and the
+        // channel.
         let target = unsafe {
             task.weight_sums
                 .add((tap * group_terms + term) * filters + channel)
@@ -114,8 +115,8 @@ impl<const R: usize, const V: usize, const TAIL: bool> Kernel for WeightTile<'_,
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
-                // SAFETY: the sums have these R terms with V vectors of channels, the last with `last` lanes. No other task has these terms and
-                // channels of these sums.
+                // SAFETY: the sums have these R terms with V vectors of channels, the last with `last` lanes. No other task has these terms
+                // and channels of these sums.
                 unsafe {
                     let to = target.add(r * filters + v * S::LANES);
                     if TAIL && v + 1 == V {

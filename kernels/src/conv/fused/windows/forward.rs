@@ -214,8 +214,8 @@ impl WindowsForwardTask<'_> {
         let [above, left] = geometry.padding;
         let rows = 2 * self.rows.len() + geometry.kernel[0] - 1;
         let row_len = 2 * pitch * channels;
-        // SAFETY: `most_rows` limits a task to rows whose copy fits into the buffer. Columns stay below twice the pitch. `WindowsForward::run`
-        // sliced an image of the input, which has row `y`.
+        // SAFETY: `most_rows` limits a task to rows whose copy fits into the buffer. Columns stay below twice the pitch.
+        // `WindowsForward::run` sliced an image of the input, which has row `y`.
         unsafe {
             to.write_bytes(0, rows * row_len);
             let columns = width.min((2 * pitch).saturating_sub(left));
@@ -261,8 +261,8 @@ impl WindowsForwardTask<'_> {
                 let offsets = [at(tap_x), at(tap_x + 1)];
                 for channel in 0..channels {
                     let from = copy.wrapping_add(line * row_len + channel * 2 * pitch);
-                    // SAFETY: `copy` has the rows that the windows read, and `pitch` leaves memory for whole vectors behind the tap's columns.
-                    // `Forward::run` checked the length of the packed weights: F for each term of the block.
+                    // SAFETY: `copy` has the rows that the windows read, and `pitch` leaves memory for whole vectors behind the tap's
+                    // columns. `Forward::run` checked the length of the packed weights: F for each term of the block.
                     unsafe {
                         let below = from.add(row_len);
                         let pixels = [

@@ -96,8 +96,8 @@ impl Kernel for InputTransformTask<'_> {
         let (plane, channels) = (convolution.input_plane(), convolution.inputs);
         for (i, tile) in self.tiles.enumerate() {
             let origin = convolution.tiles.origin(tile);
-            // SAFETY: `pass.rs` checked the length of the map, of the winners and of the normalisation. `row` and `input_plane` give each tile of
-            // a block memory for its channels rounded up to vectors, in each plane.
+            // SAFETY: `pass.rs` checked the length of the map, of the winners and of the normalisation. `row` and `input_plane` give each
+            // tile of a block memory for its channels rounded up to vectors, in each plane.
             unsafe {
                 let (tiles, zeros) = (&convolution.tiles, self.zeros.as_ptr());
                 let to = self.to.add(i * convolution.row());
@@ -237,8 +237,8 @@ impl PanelProducts<'_> {
             }
             for v in 0..channels.div_ceil(S::LANES) {
                 let n = S::LANES.min(channels - v * S::LANES);
-                // SAFETY: the planes have been written. The pixels lie within the output, whose length `pass.rs` checked. Only this task has the
-                // block's tiles and the panel's channels, of the output and of this part of the sums.
+                // SAFETY: the planes have been written. The pixels lie within the output, whose length `pass.rs` checked. Only this task
+                // has the block's tiles and the panel's channels, of the output and of this part of the sums.
                 unsafe {
                     let from = self.planes.as_ptr().add(i * panel + v * S::LANES);
                     let values = transform::output(simd, from, convolution.output_plane());

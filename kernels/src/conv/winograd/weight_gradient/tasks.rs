@@ -413,11 +413,11 @@ pub(super) struct ChunkProductsTask<'a> {
     pub(super) block: &'a SumsBlock,
     pub(super) sums: &'a mut [f32],
     /// What is prefetched meanwhile.
-    pub(super) ahead: Option<Ahead<'a>>,
+    pub(super) ahead: Option<NextTiles<'a>>,
 }
 
 /// The tiles that a task transforms next.
-pub(super) struct Ahead<'a> {
+pub(super) struct NextTiles<'a> {
     pub(super) maps: &'a TiledMaps<'a>,
     pub(super) tiles: Range<usize>,
 }
@@ -436,8 +436,8 @@ impl Kernel for ChunkProductsTask<'_> {
         // Few enough tiles at a time that the rows of both maps stay in L1 while they are multiplied.
         for first in (0..self.tiles).step_by(NEAR) {
             let tiles = NEAR.min(self.tiles - first);
-            // SAFETY: `ChunkTransformTask` has written all planes of the chunk's tiles with all ranges of channels, in scratch of `planes_len`
-            // floats.
+            // SAFETY: `ChunkTransformTask` has written all planes of the chunk's tiles with all ranges of channels, in scratch of
+            // `planes_len` floats.
             unsafe {
                 let products = PlaneProducts {
                     maps: PerMap {
@@ -484,8 +484,8 @@ impl Kernel for InterpolateTask<'_> {
             for output in self.block.outputs.clone().step_by(S::LANES) {
                 let n = S::LANES.min(self.block.outputs.end - output);
                 let at = i * self.block.row + output - self.block.outputs.start;
-                // SAFETY: `sums_block` made the rows of the sums whole vectors. `WeightGradient::run` checked the length of the weight gradient,
-                // and only this task has these channels of it.
+                // SAFETY: `sums_block` made the rows of the sums whole vectors. `WeightGradient::run` checked the length of the weight
+                // gradient, and only this task has these channels of it.
                 unsafe {
                     let from = self.sums.as_ptr().add(at);
                     let taps = transform::weight_gradient(simd, from, self.block.plane);
