@@ -362,8 +362,8 @@ impl<const ROTATED: bool> UnpackedPanelTask<'_, ROTATED> {
         } else {
             (terms, channels)
         };
-        let start = |plane: usize| 9 * rows * plane / PLANES;
-        for i in start(plane)..start(plane + 1) {
+        let share = |plane: usize| 9 * rows * plane / PLANES;
+        for i in share(plane)..share(plane + 1) {
             let (tap, row) = (i / rows, i % rows);
             let start = match ROTATED {
                 true => (tap * outputs + channel + row) * inputs + first,

@@ -55,8 +55,8 @@ impl TiledMaps<'_> {
     fn with_input_pixels<S: Simd>(&self, simd: S, tile: usize, body: impl OnPixels<PLANES>) {
         let (map, zeros) = (self.input.map.as_ptr(), self.zeros.as_ptr());
         let origin = self.tiles.origin(tile);
-        // SAFETY: `WeightGradient::run` checked the length of the map and that the normalisation has all channels; the zeros are as many. The
-        // tasks' transforms have memory for a tile.
+        // SAFETY: `WeightGradient::run` checked the length of the map and that the normalisation has all channels; the zeros are as many.
+        // `HalfTransform` and `RowTransform` are made with memory for the row of a tile.
         unsafe {
             let pixels = (self.tiles).input_pixels(origin, map, self.channels.input, zeros);
             match self.input.normalised {
@@ -77,7 +77,7 @@ impl TiledMaps<'_> {
         let (origin, zeros) = (self.tiles.origin(tile), self.zeros.as_ptr());
         let (map, channels) = (self.output_gradient, self.channels.output);
         // SAFETY: `WeightGradient::run` checked the length of the map; the zeros are as many as the channels. `Source::pooled` checked that
-        // each value of a pooled gradient has a winner. The tasks' transforms have memory for a tile.
+        // each value of a pooled gradient has a winner. `HalfTransform` and `RowTransform` are made with memory for the row of a tile.
         unsafe {
             match map.winners {
                 None => {
