@@ -1,5 +1,5 @@
-//! Maps as passes read and write them. The input may be normalised on load, so that the normalised map is never in memory. The gradient of a
-//! pooled map may stand for that of the map, expanded on load; a convolution may pool what it is about to write.
+//! Maps as passes read and write them. A pass may normalise its input on load, so that the normalised map is never in memory. It may expand
+//! the gradient of a pooled map on load. It may pool its output before it writes it.
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -27,10 +27,10 @@ impl<'a> Input<'a> {
         self.map
     }
 
-    /// The first `lanes` values from index `at` on, which belong to `lanes` channels from `channel` on, normalised if they are to be.
+    /// `lanes` values from index `at` on, which belong to the channels from `channel` on. They are normalised if asked.
     ///
     /// # Safety
-    /// The values are on the map, and the channels among those [checked](Normalised::check).
+    /// The values are on the map, and the channels are among those [checked](Normalised::check).
     #[inline(always)]
     pub(crate) unsafe fn load<S: Simd>(
         &self,
@@ -77,16 +77,16 @@ impl Normalised<'_> {
     }
 
     /// # Panics
-    /// If there are not `channels` channels, or the activation is none of those.
+    /// If there are not `channels` channels, or the activation is not [supported](Normalised::supports).
     pub(crate) fn check(&self, channels: usize) {
         assert!(self.factor.len() == channels && self.summand.len() == channels);
         assert!(Self::supports(self.activation), "{:?}", self.activation);
     }
 
-    /// For `lanes` channels from `channel` on.
+    /// The normalisation of `lanes` channels from `channel` on.
     ///
     /// # Safety
-    /// They are among those [checked](Normalised::check).
+    /// The channels are among those [checked](Normalised::check).
     #[inline(always)]
     pub(crate) unsafe fn of<S: Simd>(
         &self,
@@ -159,7 +159,7 @@ impl<S: Simd> Normaliser<S> {
     #[inline(always)]
     pub(crate) fn apply(&self, simd: S, x: S::Vector) -> S::Vector {
         let y = simd.mul_add(x, self.factor, self.summand);
-        // Both give their second argument where one is NaN.
+        // `min` and `max` return their second argument if one is NaN.
         simd.min(self.limits[1], simd.max(self.limits[0], y))
     }
 }
@@ -198,7 +198,7 @@ impl<'a> Source<'a> {
     /// The map, for a pass that reads no pooled gradient.
     ///
     /// # Panics
-    /// If a pooled gradient stands for it.
+    /// If this is a pooled gradient.
     pub(crate) fn unpooled(&self) -> &'a [f32] {
         assert!(self.winners.is_none(), "this pass reads no pooled gradient");
         self.values
@@ -311,7 +311,7 @@ pub(crate) struct PooledTarget<'a> {
 }
 
 impl PooledTarget<'_> {
-    /// Pools the four pixels of a window, row by row, and writes the first `lanes` lanes at `at`.
+    /// Pools the four pixels of a window, given row by row, and writes the first `lanes` lanes from element `at` on.
     ///
     /// # Safety
     /// These elements lie within the pooled map, and no other thread accesses them.
@@ -341,7 +341,7 @@ impl PooledTarget<'_> {
         }
     }
 
-    /// Pools two rows and writes them from `at` on.
+    /// Pools two rows and writes them from element `at` on.
     ///
     /// # Safety
     /// The rows can be read. Their windows lie within the target from `at` on, and no other thread accesses those.
@@ -379,7 +379,7 @@ impl PooledTarget<'_> {
     }
 }
 
-/// Two rows of a map that are pooled, of all channels or some.
+/// Two rows of a map that are pooled, with all channels or some.
 #[derive(Clone, Copy)]
 pub(crate) struct TwoRows {
     pub(crate) starts: [*const f32; 2],

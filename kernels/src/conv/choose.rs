@@ -1,7 +1,7 @@
 //! Which loop computes a pass: the only place that knows all of them.
 //!
-//! [`Algorithm::choose`] asks the loops in the order of [`Algorithm::ORDER`]; the first that can compute the pass and is likely to be the
-//! fastest takes it. `hubel bench kernels --assert` times all that can and checks the choice.
+//! [`Algorithm::choose`] takes the first loop in the order of [`Algorithm::ORDER`] that can compute the pass and is likely the fastest.
+//! `hubel bench kernels --assert` times all loops that can and checks the choice.
 use std::fmt;
 
 use crate::Cpu;
@@ -59,9 +59,9 @@ impl Algorithm {
     ];
 
     /// The algorithm that is likely the fastest for this pass. `precise` excludes Winograd: every product of the direct convolution is then
-    /// computed. The choice takes part in deciding the bits, so it depends on the instruction set and never on the number of threads.
+    /// computed. The choice affects the bits, so it depends on the instruction set and never on the number of threads.
     ///
-    /// The algorithm may still be unable to fuse all that is asked for; then the passes' constructors return None.
+    /// The algorithm may be unable to fuse all that is asked for. The constructors of the passes return None then.
     pub fn choose(cpu: &Cpu, geometry: &Geometry, pass: Pass, fused: Fused, precise: bool) -> Self {
         let is_fastest = |algorithm: &Self| match algorithm {
             Self::Winograd => !precise && winograd_is_faster(geometry, pass),

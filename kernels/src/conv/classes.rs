@@ -6,7 +6,7 @@ use super::Geometry;
 /// One axis of a pass from a source to a target map: classes of target coordinates that read the same taps.
 #[derive(Debug, Clone)]
 pub(super) struct Classes {
-    /// The kernel's taps in the order in which weights are packed; the taps of a class are neighbours in it.
+    /// The kernel's taps in the order in which weights are packed. The taps of a class are neighbours in it.
     pub(super) order: Vec<usize>,
     pub(super) list: Vec<Class>,
     /// Target coordinates.

@@ -1,7 +1,7 @@
-//! The sizes of a convolution, checked once, so that no kernel can be asked for more than memory could hold.
+//! The sizes of a convolution. They are checked once, so that no length that is computed from them can overflow.
 use std::ops::{Deref, Range};
 
-/// What a convolution looks like. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.
+/// The sizes of a convolution. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.
 ///
 /// Output row y reads the input rows `y · stride − padding + tap · dilation`; columns likewise. Outside the input, values read as 0, at the
 /// bottom and the right too, so `output` alone tells how far the windows reach.

@@ -41,12 +41,12 @@ impl fmt::Display for Pass {
 /// What a pass computes together with the convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fused {
-    /// The output is max pooled by 2×2 windows side by side before it is written; the gradients read the gradient of that pooled map. The
-    /// last row and column of an odd map are in no window.
+    /// The forward pass max pools its output by 2×2 windows side by side before it writes it. The gradients read the gradient of the pooled
+    /// map. The last row and column of an odd map are in no window.
     pub pooled: bool,
     /// The input may be [normalised](crate::Normalised) on load; in an input gradient, the y of the mask.
     pub normalised: bool,
-    /// [`Sums`](super::Sums) by channel are taken of what is stored.
+    /// The pass takes [`Sums`](super::Sums) by channel of the values that it stores.
     pub sums: bool,
 }
 
@@ -67,9 +67,9 @@ pub enum Destination<'a> {
 /// The gradient that a pass reads.
 #[derive(Clone, Copy, Debug)]
 pub enum OutputGradient<'a> {
-    /// Of the output.
+    /// The gradient of the output.
     Map(&'a [f32]),
-    /// Of the pooled output, for a pass made with [`Fused::pooled`].
+    /// The gradient of the pooled output, for a pass made with [`Fused::pooled`].
     Pooled(Pooled<'a>),
 }
 
@@ -121,7 +121,7 @@ pub struct WeightGradientOperands<'a> {
     pub output_gradient: OutputGradient<'a>,
     /// Every element of it is written.
     pub weight_gradient: &'a mut [f32],
-    /// Every element of it is written, if it is wanted: one for each output channel.
+    /// One element for each output channel, if it is wanted. Every element is written.
     pub bias_gradient: Option<&'a mut [f32]>,
     /// At least [`WeightGradient::scratch_len`] floats.
     pub scratch: &'a mut [f32],
@@ -132,7 +132,7 @@ pub struct WeightGradientOperands<'a> {
 pub(super) trait MapLoop: fmt::Debug + Send + Sync {
     /// Floats of the packed weights; 0 where the loop reads the weights as they are.
     fn packed_len(&self) -> usize;
-    /// Writes `weights` as [`MapLoop::run`] reads them. Both lengths are right.
+    /// Writes `weights` in the order that [`MapLoop::run`] reads. `pass.rs` has checked both lengths.
     fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]);
     /// Parts in which the loop takes sums; 0 where it cannot.
     fn sums_parts(&self) -> usize;
@@ -148,8 +148,8 @@ pub(super) trait MapLoop: fmt::Debug + Send + Sync {
     }
 }
 
-/// What a [`MapLoop`] reads and writes. [`Forward::run`] and [`InputGradient::run`] have checked all lengths, and that the processor is that
-/// of the preparation.
+/// What a [`MapLoop`] reads and writes. [`Forward::run`] and [`InputGradient::run`] have checked all lengths, and that the
+/// processor has the instruction set that the loop was prepared for.
 pub(super) struct MapOperands<'a> {
     pub(super) source: Source<'a>,
     pub(super) packed: &'a [f32],
@@ -221,8 +221,8 @@ pub(super) trait WeightLoop: fmt::Debug + Send + Sync {
     fn run(&self, cpu: &Cpu, operands: WeightOperands);
 }
 
-/// What a [`WeightLoop`] reads and writes. [`WeightGradient::run`] has checked all lengths, and that the processor is that of the
-/// preparation.
+/// What a [`WeightLoop`] reads and writes. [`WeightGradient::run`] has checked all lengths, and that the processor has
+/// the instruction set that the loop was prepared for.
 pub(super) struct WeightOperands<'a> {
     pub(super) input: Input<'a>,
     pub(super) output_gradient: Source<'a>,
@@ -362,7 +362,9 @@ impl Forward {
     /// Computes the output.
     ///
     /// # Panics
-    /// If a length is wrong, if something is to be fused that the pass was not prepared for, or if a map is added or summed that is pooled.
+    /// - If a length is wrong.
+    /// - If something is to be fused that the pass was not prepared for.
+    /// - If the output is pooled, and a map is to be added to it or sums are to be taken.
     pub fn run(&self, cpu: &Cpu, operands: ForwardOperands) {
         let ForwardOperands {
             input,

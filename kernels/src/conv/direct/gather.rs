@@ -71,7 +71,7 @@ struct TaskSize {
 }
 
 impl Gather {
-    /// The loop; `by_table` reads by a table of source pixels, where that is [supported](Indirect::supports).
+    /// The loop. `by_table` makes it read by a table of source pixels, where that is [supported](Indirect::supports).
     pub(in crate::conv) fn new(cpu: &Cpu, correlation: Correlation, by_table: bool) -> Self {
         let [rows, columns] = correlation.axes();
         let Channels { source, target } = correlation.channels();
@@ -349,7 +349,7 @@ enum TaskTarget<'a> {
 impl Kernel for GatherTask<'_> {
     type Output = ();
 
-    // Tile heights: as many accumulators as leave registers for the weights and the broadcast.
+    // A tile has as many accumulators as leave registers for the weights and the broadcast.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let gather = self.gather;

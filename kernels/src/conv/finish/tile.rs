@@ -64,7 +64,7 @@ impl Finish<'_> {
         for v in 0..V {
             let lanes = if v + 1 == V { tile.last } else { S::LANES };
             let channel = tile.channel + v * S::LANES;
-            // SAFETY: each vector's place is as `Finish::store` asks, so its channels are, and this thread's alone in this part of the sums.
+            // SAFETY: each vector's place is as `Finish::store` asks. Its channels are this thread's alone in this part of the sums.
             unsafe {
                 let mut taken = finish.no_sums(simd, channel, lanes);
                 for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
@@ -112,7 +112,7 @@ impl Finish<'_> {
                     simd.add(sum, simd::load(simd, lanes(v), add))
                 });
             }
-            // Functions that are known here have loops of their own.
+            // The common activations have loops of their own.
             match self.activation {
                 Identity => {}
                 Relu => each(&mut sums, |_, _, sum| activation::apply(simd, Relu, sum)),
@@ -160,13 +160,13 @@ impl Finish<'_> {
         for v in 0..V {
             let lanes = if v + 1 == V { last } else { S::LANES };
             let channel = tile.channel + v * S::LANES;
-            // SAFETY: the vector's channels are among those given at creation, and this thread's alone in this part of the sums.
+            // SAFETY: the vector's channels are among those given at creation. They are this thread's alone in this part of the sums.
             unsafe {
                 let Some(mut taken) = self.no_sums(simd, channel, lanes) else {
                     return;
                 };
                 for (p, values) in values.iter().enumerate() {
-                    // The others are copies.
+                    // The other pixels are copies.
                     if p < tile.count {
                         taken.add(simd, values[v]);
                     }
@@ -197,7 +197,7 @@ fn apply_to_rest<S: Simd, const P: usize, const V: usize>(
     activation: Activation,
     sums: &mut [[S::Vector; V]; P],
 ) {
-    // As in `store_each`.
+    // A copy, as in `store_each`.
     let mut rest = black_box(*sums);
     for sums in &mut rest {
         for sum in sums {

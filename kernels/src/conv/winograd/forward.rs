@@ -45,8 +45,8 @@ pub(super) enum MapSchedule {
 
 /// A forward pass or input gradient. The latter is the convolution of the output gradient with the weights rotated by half a turn.
 ///
-/// A *block* of tiles is transformed into planes `[36][tile][input channel]`; for each *panel* of output channels the 36 products
-/// with the weights `[panel][36][input channel][channel of the panel]` give `[36][tile][channel of the panel]`, which is
+/// A *block* of tiles is transformed into planes `[36][tile][input channel]`. For each *panel* of output channels it is multiplied plane by
+/// plane by the weights `[panel][36][input channel][channel of the panel]`. The products `[36][tile][channel of the panel]` are
 /// interpolated, finished and stored.
 #[derive(Debug)]
 pub(in crate::conv) struct Winograd {
@@ -68,7 +68,7 @@ impl Winograd {
     /// Prepares a pass; `geometry` is the forward convolution's.
     ///
     /// # Panics
-    /// If the geometry is not [`supports`].
+    /// If [`supports`] is false for the geometry.
     pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry, pass: Pass) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
         let is_rotated = pass == Pass::InputGradient;

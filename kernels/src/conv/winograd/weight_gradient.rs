@@ -106,7 +106,7 @@ impl WinogradWeightGradient {
     /// Prepares a pass; `geometry` is the forward convolution's.
     ///
     /// # Panics
-    /// If the geometry is not [`supports`].
+    /// If [`supports`] is false for the geometry.
     pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
         let tiles = Tiles::of_output(&geometry);

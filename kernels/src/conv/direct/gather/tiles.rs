@@ -274,7 +274,7 @@ impl GatherTask<'_> {
             last,
         };
         // SAFETY: the pixels are of the task's rows, which its target holds, and the channels of its blocks. No other task has both, nor
-        // these channels in its class_block of the sums.
+        // these channels in its part of the sums.
         unsafe { self.finish.store_tile(simd, sums, tile) };
     }
 

@@ -46,7 +46,7 @@ pub(super) struct DirectWeightTask<'a> {
     pub(super) group: usize,
     pub(super) terms: Range<usize>,
     pub(super) rows: Range<usize>,
-    /// Whether there are no sums yet to add to.
+    /// Whether the chunk is the first of its group of rows, which begins the sums.
     pub(super) is_first: bool,
 }
 
