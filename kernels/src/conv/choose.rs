@@ -117,6 +117,19 @@ impl Algorithm {
         if fused.pooled { pooled() } else { *geometry }
     }
 
+    /// The convolution as the algorithm computes it. None where it cannot, or where the output is pooled and has no window.
+    fn computed(
+        self,
+        cpu: &Cpu,
+        geometry: &Geometry,
+        pass: Pass,
+        fused: Fused,
+    ) -> Option<Geometry> {
+        let has_windows = geometry.pooled().is_some() || !fused.pooled;
+        let is_computed = has_windows && self.supports(cpu, geometry, pass, fused);
+        is_computed.then(|| self.seen(geometry, fused))
+    }
+
     /// The loop of a forward pass or input gradient. None where the algorithm cannot compute the pass with all that is to be fused.
     pub(super) fn map_loop(
         self,
@@ -125,11 +138,7 @@ impl Algorithm {
         pass: Pass,
         fused: Fused,
     ) -> Option<Box<dyn MapLoop>> {
-        let has_windows = geometry.pooled().is_some() || !fused.pooled;
-        if !has_windows || !self.supports(cpu, &geometry, pass, fused) {
-            return None;
-        }
-        let geometry = self.seen(&geometry, fused);
+        let geometry = self.computed(cpu, &geometry, pass, fused)?;
         Some(match self {
             Self::Winograd => Box::new(winograd::Winograd::new(cpu, geometry, pass)),
             Self::Depthwise if fused.pooled => return None,
@@ -156,11 +165,7 @@ impl Algorithm {
         geometry: Geometry,
         fused: Fused,
     ) -> Option<Box<dyn WeightLoop>> {
-        let has_windows = geometry.pooled().is_some() || !fused.pooled;
-        if !has_windows || !self.supports(cpu, &geometry, Pass::WeightGradient, fused) {
-            return None;
-        }
-        let geometry = self.seen(&geometry, fused);
+        let geometry = self.computed(cpu, &geometry, Pass::WeightGradient, fused)?;
         Some(match self {
             Self::Winograd => Box::new(winograd::WinogradWeightGradient::new(cpu, geometry)),
             Self::Depthwise if fused.pooled => return None,

@@ -287,11 +287,11 @@ impl Prepared {
 
     /// Checks the packed weights of a run.
     fn check_packed(&self, packed: &[f32], packed_len: usize) {
-        let length = match packed_len {
+        let packed_len = match packed_len {
             0 => self.geometry.weights(),
-            length => length,
+            packed_len => packed_len,
         };
-        assert_eq!(packed.len(), length, "packed weights");
+        assert_eq!(packed.len(), packed_len, "packed weights");
     }
 
     fn check_sums(&self, has_sums: bool) {
@@ -398,7 +398,7 @@ impl Forward {
             _ => epilogue,
         };
         let pixel = self.by.finished_pixel();
-        let length = prepared.output_len();
+        let output_len = prepared.output_len();
         let mut run = |finish, target| {
             let source = Source::map(input);
             self.by.run(
@@ -415,16 +415,16 @@ impl Forward {
         match output {
             Destination::Map(map) => {
                 assert!(!prepared.fused.pooled, "this pass pools");
-                assert_eq!(map.len(), length, "output");
+                assert_eq!(map.len(), output_len, "output");
                 let finish = Finish::forward(&epilogue, map, pixel);
                 let finish = finish.summing(epilogue.sums, pixel, self.sums_parts());
                 run(finish, MapTarget::Map(&DisjointMut::new(map)));
             }
             Destination::Pooled { values, winners } => {
                 assert!(prepared.fused.pooled, "this pass does not pool");
-                assert_eq!(values.len(), length, "output");
+                assert_eq!(values.len(), output_len, "output");
                 assert!(
-                    winners.as_ref().is_none_or(|w| w.len() == length),
+                    winners.as_ref().is_none_or(|w| w.len() == output_len),
                     "winners"
                 );
                 let winners = winners.map(DisjointMut::new);
@@ -518,8 +518,8 @@ impl InputGradient {
             prepared.fused.normalised || !is_normalised,
             "this pass does not normalise"
         );
-        let length = prepared.geometry.input_len();
-        assert_eq!(input_gradient.len(), length, "input gradient");
+        let input_len = prepared.geometry.input_len();
+        assert_eq!(input_gradient.len(), input_len, "input gradient");
         assert!(scratch.len() >= self.scratch_len(), "too little scratch");
         let pixel = self.by.finished_pixel();
         let finish = Finish::gradient(&epilogue, input_gradient, pixel);

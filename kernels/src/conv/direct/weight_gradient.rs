@@ -72,9 +72,9 @@ pub(in crate::conv) struct Chunk {
     pub(in crate::conv) slot: *mut f32,
 }
 
-/// Where a task finds the output gradient.
+/// The output gradient of a chunk, as a task finds it.
 #[derive(Clone, Copy)]
-pub(in crate::conv) struct Gradient<'a> {
+pub(in crate::conv) struct ChunkGradient<'a> {
     pub(in crate::conv) source: Source<'a>,
     /// Elements of the map before the first of the source.
     pub(in crate::conv) skipped: usize,
@@ -124,13 +124,13 @@ impl DirectWeightGradient {
         let segments = segments(&geometry, joins_taps);
         let kernel: usize = geometry.kernel.iter().product();
         let rows = geometry.batch * geometry.output[0];
-        let sums = geometry.weights() + geometry.output[2];
+        let sums_len = geometry.weights() + geometry.output[2];
         // A group writes no more than it reads.
         let maps_len = input_len + pixels * geometry.output[2];
-        let row_groups = (PARTIAL_SUMS / sums)
+        let row_groups = (PARTIAL_SUMS / sums_len)
             .min(ROW_GROUPS)
             .min(pixels / GROUP_PIXELS)
-            .min(maps_len / sums)
+            .min(maps_len / sums_len)
             .min(rows)
             .max(1);
         let parts = if joins_taps {
@@ -140,10 +140,10 @@ impl DirectWeightGradient {
                 .div_ceil(row_groups * geometry.groups)
                 .clamp(1, (terms / PART_TERMS).max(1))
         };
-        let row = geometry.output[1] * geometry.output[2]
+        let row_len = geometry.output[1] * geometry.output[2]
             + geometry.stride[0] * geometry.input[1] * geometry.input[2];
-        let slice = geometry.output[1] * 32;
-        let chunk_rows = (CHUNK / row).min(SLICE / slice).max(1);
+        let slice_len = geometry.output[1] * 32;
+        let chunk_rows = (CHUNK / row_len).min(SLICE / slice_len).max(1);
         Self {
             geometry,
             pixels,
@@ -283,7 +283,7 @@ impl DirectWeightGradient {
         &self,
         cpu: &Cpu,
         operands: ChunkedOperands,
-        chunk: impl Fn(Chunk, &dyn Fn(Gradient)) + Sync,
+        chunk: impl Fn(Chunk, &dyn Fn(ChunkGradient)) + Sync,
     ) {
         let ChunkedOperands {
             input,
@@ -333,7 +333,7 @@ impl DirectWeightGradient {
         &self,
         cpu: &Cpu,
         input: Input,
-        chunk: impl Fn(Chunk, &dyn Fn(Gradient)) + Sync,
+        chunk: impl Fn(Chunk, &dyn Fn(ChunkGradient)) + Sync,
         slots: &mut [f32],
         sums: impl Fn(usize) -> GroupSums + Sync,
     ) {
@@ -379,8 +379,8 @@ impl DirectWeightGradient {
 
 impl WeightLoop for DirectWeightGradient {
     fn scratch_len(&self) -> usize {
-        let sums = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
-        self.copy_len() + self.slots.len() + if self.row_groups > 1 { sums } else { 0 }
+        let sums_len = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
+        self.copy_len() + self.slots.len() + if self.row_groups > 1 { sums_len } else { 0 }
     }
 
     fn run(&self, cpu: &Cpu, operands: WeightOperands) {
@@ -398,7 +398,7 @@ impl WeightLoop for DirectWeightGradient {
             scratch,
         };
         self.run_by_chunks(cpu, operands, |_, add| {
-            add(Gradient {
+            add(ChunkGradient {
                 source: output_gradient,
                 skipped: 0,
                 ahead: output_gradient.values.as_ptr(),

@@ -103,11 +103,11 @@ impl Bands {
             return None;
         }
         let [height, width, channels] = middle.output;
-        let source_row = middle.input[1] * channels;
+        let source_row_len = middle.input[1] * channels;
         // Each further row of the depthwise map needs `stride` further rows of the map before it.
-        let row = middle.stride[0] * source_row + width * channels;
-        let overlap = overlap(middle) * source_row;
-        let most = BAND_FLOATS.saturating_sub(overlap) / row;
+        let row_len = middle.stride[0] * source_row_len + width * channels;
+        let overlap_len = overlap(middle) * source_row_len;
+        let most = BAND_FLOATS.saturating_sub(overlap_len) / row_len;
         Some(Self {
             geometries: geometries.map(|geometry| *geometry),
             rows: most.clamp(1, height.div_ceil(parts)),
@@ -288,8 +288,8 @@ struct ChainBand {
 impl ChainBand {
     /// Moves the kept rows to the front.
     fn keep(&self, source: &mut [f32], geometry: &Geometry) {
-        let row = geometry.input[1] * geometry.input[2];
-        source.copy_within(self.kept.start * row..self.kept.end * row, 0);
+        let row_len = geometry.input[1] * geometry.input[2];
+        source.copy_within(self.kept.start * row_len..self.kept.end * row_len, 0);
     }
 }
 

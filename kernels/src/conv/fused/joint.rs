@@ -7,7 +7,7 @@ use crate::batch_norm;
 use crate::conv::direct::correlation::Correlation;
 use crate::conv::direct::gather::Gather;
 use crate::conv::direct::weight_gradient::{
-    Chunk, ChunkedOperands, DirectWeightGradient, Gradient,
+    Chunk, ChunkGradient, ChunkedOperands, DirectWeightGradient,
 };
 use crate::conv::finish::Finish;
 use crate::conv::pass::{MapLoop, PartOfMap, RowsLoop, RowsOperands, WeightLoop};
@@ -171,7 +171,7 @@ impl JointGradients {
             bias_gradient,
             scratch,
         };
-        let chunk = |chunk: Chunk, add: &dyn Fn(Gradient)| {
+        let chunk = |chunk: Chunk, add: &dyn Fn(ChunkGradient)| {
             let part = self.weight_gradient.part_of_output(chunk.rows.clone());
             assert!(part.len() <= self.chunk_len, "{:?} in a chunk", chunk.rows);
             // SAFETY: `make_gradients` gave each slot `chunk_len` floats of scratch for this, no fewer than the part has, as the assertion
@@ -179,7 +179,7 @@ impl JointGradients {
             let gradient = unsafe { std::slice::from_raw_parts_mut(chunk.slot, part.len()) };
             output_gradient.write_part(cpu, part.clone(), gradient);
             let gradient = &*gradient;
-            add(Gradient {
+            add(ChunkGradient {
                 source: Source::map(gradient),
                 skipped: part.start,
                 ahead: output_gradient.input.as_ptr(),

@@ -232,9 +232,9 @@ impl WinogradWeightGradient {
     fn interpolate(&self, cpu: &Cpu, sums: &[f32], weight_gradient: &DisjointMut<f32>) {
         cpu.parallel(self.pairs(), |pair| {
             let block = self.sums_block(pair);
-            let length = PLANES * block.plane;
+            let block_len = PLANES * block.plane;
             cpu.dispatch(InterpolateTask {
-                sums: &sums[pair * length..(pair + 1) * length],
+                sums: &sums[pair * block_len..(pair + 1) * block_len],
                 block,
                 channels: self.channels,
                 weight_gradient,
@@ -252,18 +252,18 @@ impl WinogradWeightGradient {
         planes: &mut [f32],
     ) {
         let block = &self.sums_block(0);
-        let length = PLANES * block.plane;
-        let lengths = self.steps(tiles_of_block).map(|step| PLANES * step);
+        let block_len = PLANES * block.plane;
+        let planes_len = self.steps(tiles_of_block).map(|step| PLANES * step);
         let planes = DisjointMut::new(planes);
         let of_shares = DisjointMut::new(&mut *sums);
         cpu.parallel_in_slots(self.slots, shares, |slot, share| {
-            let at = slot * lengths.sum();
+            let at = slot * planes_len.sum();
             // SAFETY: `parallel_in_slots` gives a slot to one task at a time, and each share is one task's.
             let (inputs, outputs, sums) = unsafe {
                 (
-                    planes.slice(at..at + lengths.input),
-                    planes.slice(at + lengths.input..at + lengths.sum()),
-                    of_shares.slice(share * length..(share + 1) * length),
+                    planes.slice(at..at + planes_len.input),
+                    planes.slice(at + planes_len.input..at + planes_len.sum()),
+                    of_shares.slice(share * block_len..(share + 1) * block_len),
                 )
             };
             let planes = PerMap {
@@ -295,8 +295,8 @@ impl WinogradWeightGradient {
                 });
             }
         });
-        let (total, others) = sums[..shares * length].split_at_mut(length);
-        sum_parts(cpu, true, others, length, total);
+        let (total, others) = sums[..shares * block_len].split_at_mut(block_len);
+        sum_parts(cpu, true, others, block_len, total);
     }
 
     fn run_own(
@@ -317,11 +317,11 @@ impl WinogradWeightGradient {
         cpu.parallel_in_slots(self.slots, tasks, |slot, task| {
             let (pair, half) = (task / 2, task % 2);
             let block = self.sums_block(pair);
-            let length = HALF_PLANES * block.plane;
+            let block_len = HALF_PLANES * block.plane;
             // SAFETY: `parallel_in_slots` gives a slot to one task at a time.
             let planes = unsafe { planes.slice(slot * slot_len..(slot + 1) * slot_len) };
             // SAFETY: each task has sums of its own.
-            let sums = unsafe { sums.slice(task * length..(task + 1) * length) };
+            let sums = unsafe { sums.slice(task * block_len..(task + 1) * block_len) };
             let mut first = 0;
             while first < self.tiles.count {
                 let tiles = first..(first + tiles_of_block).min(self.tiles.count);
@@ -372,10 +372,10 @@ impl WinogradWeightGradient {
             });
             cpu.parallel_in_slots(self.slots, self.pairs(), |slot, pair| {
                 let block = self.sums_block(pair);
-                let length = PLANES * block.plane;
+                let block_len = PLANES * block.plane;
                 let i = if single { slot } else { pair };
                 // SAFETY: `parallel_in_slots` gives a slot, like a pair, to one task at a time.
-                let sums = unsafe { sums.slice(i * length..(i + 1) * length) };
+                let sums = unsafe { sums.slice(i * block_len..(i + 1) * block_len) };
                 cpu.dispatch(ChunkProductsTask {
                     whole: self,
                     planes,

@@ -5,7 +5,7 @@ use crate::map::{TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
 use super::tile::WeightTile;
-use super::{DirectWeightGradient, Gradient, Input};
+use super::{ChunkGradient, DirectWeightGradient, Input};
 
 /// Where the pixels of a slice of the output gradient lie.
 #[derive(Clone, Copy)]
@@ -14,7 +14,7 @@ pub(super) struct GradientSlice {
     pub(super) start: *const f32,
     /// Floats from pixel to pixel.
     pub(super) pixel: usize,
-    /// Bytes from a pixel to the same pixel of the map that is [prefetched](Gradient::ahead).
+    /// Bytes from a pixel to the same pixel of the map that is [prefetched](ChunkGradient::ahead).
     pub(super) ahead: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct DirectWeightTask<'a> {
     pub(super) input: Input<'a>,
     /// Memory for the part of the input that the task normalises; null if it does not.
     pub(super) input_slot: *mut f32,
-    pub(super) gradient: Gradient<'a>,
+    pub(super) gradient: ChunkGradient<'a>,
     pub(super) weight_sums: *mut f32,
     pub(super) bias_sums: Option<*mut f32>,
     pub(super) group: usize,
@@ -120,7 +120,7 @@ impl DirectWeightTask<'_> {
     ) -> usize {
         let lanes = left.min(V * S::LANES);
         let [_, width, filters] = self.whole.geometry.output;
-        let Gradient {
+        let ChunkGradient {
             source,
             skipped,
             ahead,

@@ -58,8 +58,8 @@ fn pitch(cpu: &Cpu, geometry: &Geometry) -> usize {
 
 /// Rows of windows of a task at most: the rows that they read have to fit into the task's buffer. None where no row of windows fits.
 fn most_rows(cpu: &Cpu, geometry: &Geometry) -> Option<usize> {
-    let row = 2 * pitch(cpu, geometry) * geometry.input[2];
-    Some((TASK_FLOATS / row).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
+    let row_len = 2 * pitch(cpu, geometry) * geometry.input[2];
+    Some((TASK_FLOATS / row_len).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
 }
 
 impl WindowsForward {

@@ -80,17 +80,17 @@ impl MapLoop for WindowsInputGradient {
     fn pack(&self, _: &Cpu, weights: &[f32], packed: &mut [f32]) {
         packed.fill(0.0);
         let [inputs, filters] = [self.geometry.input[2], self.geometry.output[2]];
-        let (width, row) = (
+        let (width, row_len) = (
             self.sums.vectors * self.lanes,
             self.geometry.kernel[1] * inputs,
         );
         for (i, moved) in packed.chunks_mut(self.moved_len()).enumerate() {
             let (filter, column) = (i / 2, i % 2);
             for (tap_y, to) in moved[width..].chunks_mut(width).enumerate() {
-                let Some(from) = weights.get(tap_y * row * filters + filter..) else {
+                let Some(from) = weights.get(tap_y * row_len * filters + filter..) else {
                     break;
                 };
-                let from = from.iter().step_by(filters).take(row);
+                let from = from.iter().step_by(filters).take(row_len);
                 for (to, weight) in to[column * inputs..].iter_mut().zip(from) {
                     *to = *weight;
                 }
@@ -225,21 +225,21 @@ impl WindowsInputTask<'_> {
         let of_window = window * filters..(window + 1) * filters;
         let winners = self.output_gradient.winners.expect("a pooled gradient");
         let gradients = &self.output_gradient.values[of_window.clone()];
-        let (row, moved) = (V * S::LANES, (R + 1) * V * S::LANES);
+        let (row_len, moved_len) = (V * S::LANES, (R + 1) * V * S::LANES);
         let mut sums = [[simd.zero(); V]; R];
         let mut weights = self.packed.as_ptr();
         for (gradient, winner) in gradients.iter().zip(&winners[of_window]) {
             let (below, right) = (usize::from(winner / 2 % 2), usize::from(winner % 2));
             let gradient = simd.splat(*gradient);
-            let from = weights.wrapping_add(right * moved + (1 - below) * row);
+            let from = weights.wrapping_add(right * moved_len + (1 - below) * row_len);
             for (r, sums) in sums.iter_mut().enumerate() {
                 for (v, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: `InputGradient::run` checked the length of the packed weights: each filter has R + 1 rows for both columns.
-                    let weight = unsafe { simd.load(from.add(r * row + v * S::LANES)) };
+                    let weight = unsafe { simd.load(from.add(r * row_len + v * S::LANES)) };
                     *sum = simd.mul_add(gradient, weight, *sum);
                 }
             }
-            weights = weights.wrapping_add(2 * moved);
+            weights = weights.wrapping_add(2 * moved_len);
         }
         sums
     }

@@ -113,9 +113,9 @@ impl WeightLoop for WindowsWeightGradient {
         let (total, others) = scratch.split_at_mut(group_len);
         sum_parts(cpu, true, others, group_len, total);
         let (weight_sums, bias_sums) = total.split_at(sums_len.weights);
-        let row = geometry.kernel[1] * geometry.input[2];
+        let row_len = geometry.kernel[1] * geometry.input[2];
         for (i, to) in weight_gradient.chunks_mut(filters).enumerate() {
-            let at = i / row * self.vectors * self.lanes + i % row;
+            let at = i / row_len * self.vectors * self.lanes + i % row_len;
             let from = weight_sums[at..].iter().step_by(self.filter_len());
             for (to, sum) in to.iter_mut().zip(from) {
                 *to = *sum;
@@ -209,7 +209,7 @@ impl WindowsWeightTask<'_> {
         );
         let [height, width] = windows(geometry);
         let winners = self.output_gradient.winners.expect("a pooled gradient");
-        let row = width * filters;
+        let row_len = width * filters;
         let to = self.sums[filter * R * V * S::LANES..][..R * V * S::LANES].as_mut_ptr();
         let mut sums = [[simd.zero(); V]; R];
         // SAFETY: `to` was sliced with R rows of V vectors. `new` made the copy so large that it has the R rows that a pixel of a window
@@ -219,11 +219,11 @@ impl WindowsWeightTask<'_> {
                 *sum = simd.load(to.add(i * S::LANES));
             }
             for y in 0..height {
-                let start = (image * height + y) * row;
-                let gradients = &self.output_gradient.values[start..start + row];
-                let winners = &winners[start..start + row];
+                let start = (image * height + y) * row_len;
+                let gradients = &self.output_gradient.values[start..start + row_len];
+                let winners = &winners[start..start + row_len];
                 let mut pixel = copy.add(2 * y * pitch);
-                for at in (filter..row).step_by(filters) {
+                for at in (filter..row_len).step_by(filters) {
                     let winner = usize::from(winners[at]);
                     let gradient = simd.splat(gradients[at]);
                     let from = pixel.add(winner / 2 % 2 * pitch + winner % 2 * channels);
