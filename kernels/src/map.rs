@@ -1,5 +1,5 @@
-//! Maps as passes read and write them. The input may be normalised on load, so that the normalised map is never in memory. The gradient of a
-//! pooled map may stand for that of the map, expanded on load; a convolution may pool what it is about to write.
+//! Maps as passes read and write them. A pass may normalise its input on load, so that the normalised map is never in memory. It may expand
+//! the gradient of a pooled map on load. It may pool its output before it writes it.
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -27,10 +27,10 @@ impl<'a> Input<'a> {
         self.map
     }
 
-    /// The first `lanes` values from index `at` on, which belong to `lanes` channels from `channel` on, normalised if they are to be.
+    /// `lanes` values from index `at` on, which belong to the channels from `channel` on. They are normalised if asked.
     ///
     /// # Safety
-    /// The values are on the map, and the channels among those [checked](Normalised::check).
+    /// The values are on the map, and the channels are among those [checked](Normalised::check).
     #[inline(always)]
     pub(crate) unsafe fn load<S: Simd>(
         &self,
@@ -39,7 +39,7 @@ impl<'a> Input<'a> {
         channel: usize,
         lanes: usize,
     ) -> S::Vector {
-        // SAFETY: the caller says that the values are on the map, and that the channels were checked.
+        // SAFETY: the values are on the map; `of` may read the channels, which were checked.
         unsafe {
             let x = load(simd, lanes, self.map.as_ptr().add(at));
             match &self.normalised {
@@ -77,16 +77,16 @@ impl Normalised<'_> {
     }
 
     /// # Panics
-    /// If there are not `channels` channels, or the activation is none of those.
+    /// If there are not `channels` channels, or the activation is not [supported](Normalised::supports).
     pub(crate) fn check(&self, channels: usize) {
         assert!(self.factor.len() == channels && self.summand.len() == channels);
         assert!(Self::supports(self.activation), "{:?}", self.activation);
     }
 
-    /// For `lanes` channels from `channel` on.
+    /// The normalisation of `lanes` channels from `channel` on.
     ///
     /// # Safety
-    /// They are among those [checked](Normalised::check).
+    /// The channels are among those [checked](Normalised::check).
     #[inline(always)]
     pub(crate) unsafe fn of<S: Simd>(
         &self,
@@ -95,7 +95,7 @@ impl Normalised<'_> {
         lanes: usize,
     ) -> Normaliser<S> {
         let [low, high] = limits(self.activation).unwrap_or_default();
-        // SAFETY: the caller says that the channels were checked: there are so many factors and summands.
+        // SAFETY: `check` has found a factor and a summand for each channel, and these channels are among them.
         unsafe {
             Normaliser {
                 factor: load(simd, lanes, self.factor.as_ptr().add(channel)),
@@ -105,10 +105,10 @@ impl Normalised<'_> {
         }
     }
 
-    /// Writes some channels of some pixels of a map of `all` channels, densely, to `to`.
+    /// Writes some channels of some pixels of a map of `all` channels, normalised and densely, to `to`.
     ///
     /// # Safety
-    /// The pixels and channels exist, the channels are among those [checked](Normalised::check), and so does the memory for them.
+    /// The map has the pixels, the channels are among those [checked](Normalised::check), and `to` has memory for them.
     #[inline(always)]
     pub(crate) unsafe fn write<S: Simd>(
         &self,
@@ -125,7 +125,7 @@ impl Normalised<'_> {
             let to = to.wrapping_add(i * channels.len());
             for at in (0..channels.len()).step_by(S::LANES) {
                 let lanes = (channels.len() - at).min(S::LANES);
-                // SAFETY: the caller says that the pixels and channels exist, and the memory for them.
+                // SAFETY: the pixel is on the map and has these channels, which were checked; `to` has memory for all of them.
                 unsafe {
                     let by = self.of(simd, start + at, lanes);
                     let x = load(simd, lanes, from.add(at));
@@ -159,17 +159,17 @@ impl<S: Simd> Normaliser<S> {
     #[inline(always)]
     pub(crate) fn apply(&self, simd: S, x: S::Vector) -> S::Vector {
         let y = simd.mul_add(x, self.factor, self.summand);
-        // Both give their second argument where one is NaN.
+        // `min` and `max` return their second argument if one is NaN.
         simd.min(self.limits[1], simd.max(self.limits[0], y))
     }
 }
 
-/// What a loop reads: a map, or the gradient of a pooled map that stands for one.
+/// What a loop reads: a map, or the gradient of a pooled map, which is expanded to one on load.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     /// The map, or the gradient of the pooled map.
     pub(crate) values: &'a [f32],
-    /// Which of its window each value belongs to, if the map is a pooled one.
+    /// For each value of a pooled map, the pixel of its window that it belongs to. `None` for a map.
     pub(crate) winners: Option<&'a [Winner]>,
     pub(crate) normalised: Option<Normalised<'a>>,
 }
@@ -198,14 +198,14 @@ impl<'a> Source<'a> {
     /// The map, for a pass that reads no pooled gradient.
     ///
     /// # Panics
-    /// If a pooled gradient stands for it.
+    /// If this is a pooled gradient.
     pub(crate) fn unpooled(&self) -> &'a [f32] {
         assert!(self.winners.is_none(), "this pass reads no pooled gradient");
         self.values
     }
 
-    /// The address that the first element of the map would have if `rows`, which are there, lay where they belong. A pooled gradient is
-    /// expanded into `buffer`.
+    /// The address at which the map would begin if `rows` lay at their place in it. These rows can be read there: in the map itself, or in
+    /// `buffer`, into which a pooled gradient is expanded.
     ///
     /// # Safety
     /// The map has these rows.
@@ -227,12 +227,12 @@ impl<'a> Source<'a> {
         let floats = rows.len() * width * channels;
         assert!(floats <= TASK_FLOATS, "{rows:?} expanded");
         let (start, to) = (rows.start * width * channels, buffer.as_mut_ptr());
-        // SAFETY: the caller says that the rows exist; that the buffer holds them was asserted.
+        // SAFETY: the map has the rows, and the assertion says that the buffer holds them.
         unsafe { expansion.write(simd, rows, 0..channels, to, channels) };
         to.wrapping_sub(start)
     }
 
-    /// The map for which the gradient of a pooled one stands, if it does.
+    /// The map that a pooled gradient is expanded to; `None` for a map.
     #[inline(always)]
     pub(crate) fn expansion(&self, width: usize, channels: usize) -> Option<Expansion> {
         self.winners.map(|winners| Expansion {
@@ -243,7 +243,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Elements of the map that is read or stood for.
+    /// Elements of the map, for a pooled gradient after its expansion.
     pub(crate) fn len(&self) -> usize {
         match self.winners {
             None => self.values.len(),
@@ -252,7 +252,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The map for which the gradient of a pooled map stands: each value at its winner's place, zeros elsewhere.
+/// The map that the gradient of a pooled map is expanded to: each value at its winner's place, zeros elsewhere.
 #[derive(Clone, Copy)]
 pub(crate) struct Expansion {
     gradient: *const f32,
@@ -264,10 +264,10 @@ pub(crate) struct Expansion {
 }
 
 impl Expansion {
-    /// Writes some channels of some rows, `pixel` floats from pixel to pixel.
+    /// Writes some channels of some rows to `to`, where pixels are `pixel` floats apart.
     ///
     /// # Safety
-    /// The rows and channels exist, and so does the memory for them at `to`.
+    /// The map has the rows and channels, and `to` has memory for them.
     #[inline(always)]
     pub(crate) unsafe fn write<S: Simd>(
         &self,
@@ -284,8 +284,8 @@ impl Expansion {
                 let from = (row / 2 * (self.width / 2) + x) * self.channels;
                 for channel in channels.clone().step_by(S::LANES) {
                     let lanes = (channels.end - channel).min(S::LANES);
-                    // SAFETY: the caller says that the row and its channels exist, in the pooled map therefore the window and its channels;
-                    // and that there is memory at `to` for whole rows of `width` pixels.
+                    // SAFETY: the map has the row and the channels, so the pooled map has the window with them. `to` has memory for whole
+                    // rows of `width` pixels.
                     unsafe {
                         let winners = self.winners.add(from + channel);
                         let value = load(simd, lanes, self.gradient.add(from + channel));
@@ -306,15 +306,15 @@ impl Expansion {
 #[derive(Clone, Copy)]
 pub(crate) struct PooledTarget<'a> {
     pub(crate) values: &'a DisjointMut<'a, f32>,
-    /// Which of its window each value was; wanted in training.
+    /// For each value, the pixel of its window that it came from; as long as `values`. Training needs it.
     pub(crate) winners: Option<&'a DisjointMut<'a, Winner>>,
 }
 
 impl PooledTarget<'_> {
-    /// Pools the four pixels of a window, row by row, and writes the first `lanes` lanes at `at`.
+    /// Pools the four pixels of a window, given row by row, and writes the first `lanes` lanes from element `at` on.
     ///
     /// # Safety
-    /// They lie within the map, and no other thread touches them.
+    /// These elements lie within the pooled map, and no other thread accesses them.
     #[inline(always)]
     pub(crate) unsafe fn store<S: Simd>(
         &self,
@@ -324,7 +324,7 @@ impl PooledTarget<'_> {
         lanes: usize,
     ) {
         // As `max_forward` does it, so that the bits are the same.
-        // SAFETY: the caller says that the lanes lie within both maps, which no other thread touches.
+        // SAFETY: the elements lie within `values`, and within `winners`, which is as long. No other thread accesses them.
         unsafe {
             let to = self.values.as_mut_ptr().add(at);
             let Some(winners) = self.winners else {
@@ -341,10 +341,10 @@ impl PooledTarget<'_> {
         }
     }
 
-    /// Pools two rows and writes them from `at` on.
+    /// Pools two rows and writes them from element `at` on.
     ///
     /// # Safety
-    /// The rows are there; what is written lies within the target, and no other thread touches it.
+    /// The rows can be read. Their windows lie within the target from `at` on, and no other thread accesses those.
     #[inline(always)]
     pub(crate) unsafe fn store_rows<S: Simd>(&self, simd: S, rows: TwoRows, at: usize) {
         let TwoRows {
@@ -357,15 +357,15 @@ impl PooledTarget<'_> {
         for x in 0..windows {
             for channel in (0..channels).step_by(S::LANES) {
                 let left = channels - channel;
-                // Masks are slow. A whole vector may read beyond a pixel, since values of the row follow; what it writes too much, the next
-                // windows write again.
+                // Masked stores are slow. A whole vector may read beyond a pixel, since values of the row follow. What it writes beyond the
+                // window, the next windows overwrite.
                 let is_dense = pixel == channels && all == channels;
                 let lanes = match left {
                     _ if is_dense && (windows - x) * channels >= channel + S::LANES => S::LANES,
                     left => left.min(S::LANES),
                 };
-                // SAFETY: the caller says that the rows are there and that their windows lie within the target. `lanes` reaches no further
-                // than the last window.
+                // SAFETY: the rows can be read, and their windows lie within the target and are this thread's. The vector ends with the last
+                // window at the latest.
                 unsafe {
                     let place = |place: usize| {
                         let from = (2 * x + place % 2) * pixel + channel;
@@ -379,7 +379,7 @@ impl PooledTarget<'_> {
     }
 }
 
-/// Two rows of a map that are pooled, of all channels or some.
+/// Two rows of a map that are pooled, with all channels or some.
 #[derive(Clone, Copy)]
 pub(crate) struct TwoRows {
     pub(crate) starts: [*const f32; 2],
@@ -411,8 +411,8 @@ impl TaskBuffer {
     }
 }
 
-/// Scratch for what the tasks of a pass make of the maps that they read: memory for each task that runs at a time. Empty unless the pass
-/// was prepared for that.
+/// Scratch for the rows that tasks normalise before they read them: one slot for each task that runs at the same time. Empty unless the
+/// pass was prepared to normalise.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SlotScratch {
     /// Floats of a slot.

@@ -1,7 +1,7 @@
 //! Which loop computes a pass: the only place that knows all of them.
 //!
-//! [`Algorithm::choose`] asks the loops in the order of [`Algorithm::ORDER`]; the first that can compute the pass and is likely to be the
-//! fastest takes it. `hubel bench kernels --assert` times all that can and checks the choice.
+//! [`Algorithm::choose`] takes the first loop in the order of [`Algorithm::ORDER`] that can compute the pass and is likely the fastest.
+//! `hubel bench kernels --assert` times all loops that can and checks the choice.
 use std::fmt;
 
 use crate::Cpu;
@@ -23,11 +23,12 @@ pub enum Algorithm {
     Winograd,
     /// One filter for each channel; the lanes are channels.
     Depthwise,
-    /// Direct convolution of few channels with its max pooling; the lanes are pooling windows, or a window's four pixels share a sum.
+    /// Direct convolution of few channels with its max pooling. Forward, the lanes are pooling windows; the gradients skip the zeros of the
+    /// pooled gradient.
     Windows,
     /// Direct convolution with few output channels; one vector holds several taps of the kernel.
     Spread,
-    /// Direct convolution of small maps; a table says what each output pixel reads.
+    /// Direct convolution of small maps; a table tells which pixels each output pixel reads.
     Indirect,
     /// Direct convolution: reads the image in place, one multiply-add for each product; the lanes are output channels.
     Direct,
@@ -58,13 +59,13 @@ impl Algorithm {
     ];
 
     /// The algorithm that is likely the fastest for this pass. `precise` excludes Winograd: every product of the direct convolution is then
-    /// computed. The choice takes part in deciding the bits, so it depends on the instruction set and never on the number of threads.
+    /// computed. The choice affects the bits, so it depends on the instruction set and never on the number of threads.
     ///
-    /// The algorithm may still be unable to fuse all that is asked for; then the passes' constructors return None.
+    /// The algorithm may be unable to fuse all that is asked for. The constructors of the passes return None then.
     pub fn choose(cpu: &Cpu, geometry: &Geometry, pass: Pass, fused: Fused, precise: bool) -> Self {
         let is_fastest = |algorithm: &Self| match algorithm {
             Self::Winograd => !precise && winograd_is_faster(geometry, pass),
-            // One filter a channel leaves every other loop's vectors all but empty.
+            // With one filter a channel, the vectors of every other loop are nearly empty.
             Self::Depthwise => true,
             Self::Windows => windows_is_faster(cpu, &algorithm.seen(geometry, fused), pass),
             Self::Spread => spread_is_faster(cpu, &algorithm.seen(geometry, fused), pass),
@@ -79,7 +80,7 @@ impl Algorithm {
             .expect("the direct algorithm computes everything")
     }
 
-    /// Whether this algorithm computes this pass of `geometry`; [`Windows`](Self::Windows) does it only together with the pooling.
+    /// Whether this algorithm can compute this pass of `geometry`. [`Windows`](Self::Windows) can only together with the pooling.
     pub fn supports(self, cpu: &Cpu, geometry: &Geometry, pass: Pass, fused: Fused) -> bool {
         let geometry = &self.seen(geometry, fused);
         match (self, pass) {
@@ -101,7 +102,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithms that can compute this pass, fusions included.
+    /// The algorithms that can compute this pass with all fusions.
     pub fn candidates(cpu: &Cpu, geometry: &Geometry, pass: Pass, fused: Fused) -> Vec<Self> {
         let can = |algorithm: &Self| match pass {
             Pass::WeightGradient => algorithm.weight_loop(cpu, *geometry, fused).is_some(),
@@ -110,10 +111,23 @@ impl Algorithm {
         Self::ORDER.into_iter().filter(can).collect()
     }
 
-    /// What the algorithm sees of the convolution: where it is pooled, the rows and columns that the pooling reads.
+    /// The convolution as the algorithm computes it: if it is pooled, only the rows and columns that the pooling reads.
     fn seen(self, geometry: &Geometry, fused: Fused) -> Geometry {
         let pooled = || geometry.pooled().unwrap_or(*geometry);
         if fused.pooled { pooled() } else { *geometry }
+    }
+
+    /// The convolution as the algorithm computes it. None where it cannot, or where the output is pooled and has no window.
+    fn computed(
+        self,
+        cpu: &Cpu,
+        geometry: &Geometry,
+        pass: Pass,
+        fused: Fused,
+    ) -> Option<Geometry> {
+        let has_windows = geometry.pooled().is_some() || !fused.pooled;
+        let is_computed = has_windows && self.supports(cpu, geometry, pass, fused);
+        is_computed.then(|| self.seen(geometry, fused))
     }
 
     /// The loop of a forward pass or input gradient. None where the algorithm cannot compute the pass with all that is to be fused.
@@ -124,11 +138,7 @@ impl Algorithm {
         pass: Pass,
         fused: Fused,
     ) -> Option<Box<dyn MapLoop>> {
-        let has_windows = geometry.pooled().is_some() || !fused.pooled;
-        if !has_windows || !self.supports(cpu, &geometry, pass, fused) {
-            return None;
-        }
-        let geometry = self.seen(&geometry, fused);
+        let geometry = self.computed(cpu, &geometry, pass, fused)?;
         Some(match self {
             Self::Winograd => Box::new(winograd::Winograd::new(cpu, geometry, pass)),
             Self::Depthwise if fused.pooled => return None,
@@ -155,11 +165,7 @@ impl Algorithm {
         geometry: Geometry,
         fused: Fused,
     ) -> Option<Box<dyn WeightLoop>> {
-        let has_windows = geometry.pooled().is_some() || !fused.pooled;
-        if !has_windows || !self.supports(cpu, &geometry, Pass::WeightGradient, fused) {
-            return None;
-        }
-        let geometry = self.seen(&geometry, fused);
+        let geometry = self.computed(cpu, &geometry, Pass::WeightGradient, fused)?;
         Some(match self {
             Self::Winograd => Box::new(winograd::WinogradWeightGradient::new(cpu, geometry)),
             Self::Depthwise if fused.pooled => return None,
@@ -174,16 +180,16 @@ impl Algorithm {
     }
 }
 
-/// Whether Winograd is likely to be faster than the direct algorithm: fewer products against transforms, in units of a
+/// Whether Winograd is likely faster than the direct algorithm: it has fewer products, and transforms besides. Costs are in units of a
 /// multiply-add. The cost of a transformed value was fitted to times on Zen 4 and on a Xeon of 2024.
 fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
-    /// To fetch a weight from memory, which is all that counts where there are few pixels: from beyond the caches, where the weights of a
-    /// whole network lie between two of its runs.
+    /// Cost of reading a weight, which dominates where there are few pixels. Weights come from memory: between two runs of a network, those
+    /// of all its layers do not stay in the caches.
     const FETCH: usize = 12;
-    /// To finish and store a sum.
+    /// Cost of finishing and storing a sum.
     const FINISH: usize = 4;
     use winograd::{GAP, PLANES, TILE};
-    // Of both maps for each tile, and of the weights; those of the gradients are transformed at every step.
+    // Cost of transforming both maps, for each tile, and the weights. The gradients' weights are transformed at every step.
     let (of_maps, of_weights) = match pass {
         Pass::Forward => (10, FETCH),
         Pass::InputGradient => (8, FETCH + 12),
@@ -198,12 +204,12 @@ fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
     let tiles = geometry.batch * map[0].div_ceil(TILE) * map[1].div_ceil(TILE);
     let products = terms * lanes + of_maps * (vectors(inputs) + vectors(outputs));
     let winograd = PLANES * (tiles * products + of_weights * inputs * outputs);
-    // The direct algorithm skips the taps that lie outside.
+    // The direct algorithm skips taps outside the input.
     let inside = |axis: usize| -> usize {
         let tap = |tap: usize| geometry.outputs_of_tap(axis, tap).len();
         (0..3).map(tap).sum()
     };
-    // It has the taps of a row side by side in its lanes where there are few channels.
+    // With few channels, its lanes hold the neighbouring taps of a row.
     let lanes = match pass {
         Pass::InputGradient if 3 * inputs <= GAP => GAP / 3,
         _ => lanes,
@@ -213,15 +219,15 @@ fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
     winograd < products + ends + FETCH * geometry.weights()
 }
 
-/// Whether a pooled convolution is likely faster window by window.
+/// Whether a pooled convolution is likely fastest window by window.
 fn windows_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
-    /// Terms of a sum at least: with fewer, the copy of the input and of what is pooled takes as long as the sums.
+    /// Terms of a sum at least: with fewer, copying the input and the pooled values takes as long as the sums.
     const LEAST_TERMS: usize = 9;
     let [taps_y, taps_x] = geometry.kernel;
     let [inputs, filters] = [geometry.input[2], geometry.output[2]];
     let lanes = cpu.lanes();
     match pass {
-        // Windows have to fill vectors better than filters do.
+        // Windows must fill vectors better than filters do.
         Pass::Forward => {
             let width = geometry.output[1] / 2;
             let sums_of_filters = 4 * width * filters.div_ceil(lanes);
@@ -229,15 +235,16 @@ fn windows_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
             let is_fuller = sums.is_some_and(|sums| 10 * sums <= 9 * sums_of_filters);
             taps_y * taps_x * inputs >= LEAST_TERMS && is_fuller
         }
-        // A multiply-add costs more than one of many pixels that share their weights: of 18 instead of 40 half the time was left
+        // A multiply-add costs more here than where many pixels share their weights: 18 of them took half as long as 40 of those
         // (`hubel bench train lenet5 --steps --threads 1`).
         Pass::InputGradient => {
             let expanded = 4 * taps_y * (taps_x * inputs).div_ceil(lanes);
             let sums = windows::WindowsInputGradient::sums(cpu, geometry);
             3 * sums.rows * sums.vectors <= 2 * expanded
         }
-        // A vector that does not begin a cache line costs two loads, so that half empty vectors gain nothing: 5 taps of one channel in 16
-        // lanes took as long as expanded, 5 of six in 32 half as long (`hubel bench train lenet5 --steps --threads 1`).
+        // A vector that does not begin on a cache line costs two loads, so that half empty vectors gain nothing. 5 taps of one channel in 16
+        // lanes took as long as with an expanded gradient, 5 taps of six channels in 32 lanes half as long
+        // (`hubel bench train lenet5 --steps --threads 1`).
         Pass::WeightGradient => {
             let row = taps_x * inputs;
             8 * row >= 5 * row.next_multiple_of(lanes)
@@ -245,9 +252,9 @@ fn windows_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
     }
 }
 
-/// Whether it is likely faster to spread source pixels over target pixels than to gather them.
+/// Whether it is likely fastest to spread source pixels over target pixels.
 fn spread_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
-    /// Multiply-adds of vectors that must be saved for each pixel, because adding the parts takes as long.
+    /// Vector multiply-adds that must be saved for each pixel: adding the parts takes as long.
     const WORTHWHILE: usize = 12;
     let taps = geometry.kernel[1];
     let channels = match pass {
@@ -264,8 +271,8 @@ fn spread_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
     }
 }
 
-/// Whether a table of source pixels is likely faster than classes of pixels that read the same taps: where most pixels lie at the border,
-/// classes fill tiles badly, and it pays to multiply some zeros.
+/// Whether a table of source pixels is likely faster than classes of pixels that read the same taps. Where most pixels lie at the border,
+/// classes fill tiles badly, and multiplying some zeros costs less.
 fn indirect_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
     let tile = cpu.registers() * 3 / 8;
     let cycles = Cycles::new(&Correlation::new(*geometry, pass), tile);

@@ -1,4 +1,4 @@
-//! Depthwise convolution: one filter for each channel, vectors along the channels.
+//! Depthwise convolution: one filter for each channel. The lanes of a vector are channels.
 mod runs;
 mod tile;
 mod weight_gradient;
@@ -11,20 +11,20 @@ use crate::simd::{Kernel, Simd};
 
 use super::classes::Classes;
 use super::finish::Finish;
-use super::finish::sums::Part;
+use super::finish::sums::SumsPart;
 use super::pass::{MapLoop, MapOperands, MapTarget, Pass, RowsLoop, RowsOperands};
 use super::{Geometry, Input, Normalised};
 use runs::{MOST_TAPS, Read, Run, Taps, blocks, reads, reads_alike, runs};
-use tile::Place;
+use tile::RunPixels;
 
 pub(super) use weight_gradient::DepthwiseWeightGradient;
 
-/// Floats of the target that a task writes about, in whole rows.
-const TASK: usize = 1 << 16;
-/// Tasks that a pass has at least, if there are so many rows.
+/// Floats of the target that a task writes, about: a task has whole rows.
+const TASK_FLOATS: usize = 1 << 16;
+/// Tasks of a pass at least, if there are that many rows.
 const TASKS: usize = 16;
 
-/// Whether the channels of `geometry` do not see each other and the kernel is of a common size.
+/// Whether each channel of `geometry` is a group of its own, with one filter, and the kernel has no more than [`MOST_TAPS`] taps.
 pub(super) fn supports(geometry: &Geometry) -> bool {
     geometry.groups == geometry.input[2]
         && geometry.groups == geometry.output[2]
@@ -37,7 +37,7 @@ pub(super) struct Depthwise {
     images: usize,
     /// What each row of the target reads.
     rows: Vec<Vec<Read>>,
-    /// For each row of the target, whether it is computed together with the next.
+    /// For each row of the target, whether it can be computed together with the next.
     paired: Vec<bool>,
     runs: Vec<Run>,
     /// Height, width, channels.
@@ -46,8 +46,9 @@ pub(super) struct Depthwise {
     phases: usize,
     /// Source columns from pixel to pixel of a run.
     step: usize,
-    /// Source rows that a target row reads and the one above does not.
+    /// Source rows that a target row reads beyond those of the row above.
     new_rows: usize,
+    /// Taps down and across.
     taps: [usize; 2],
     /// Whether the packed weights are turned by 180°, as an input gradient reads them.
     is_turned: bool,
@@ -55,15 +56,23 @@ pub(super) struct Depthwise {
     source: [usize; 3],
 }
 
-/// What happens to a sum before it is stored. The common cases have a loop of their own.
+/// What happens to a sum before it is stored. The common cases have loops of their own.
 #[derive(Clone, Copy)]
 enum End<'a> {
-    /// sum, summed in turn if asked
-    Nothing(Option<Part<'a>>),
+    /// Nothing. Sums of the stored values are taken if asked.
+    Nothing(Option<SumsPart<'a>>),
     /// activation(sum + bias)
-    Activation(&'a [f32], Activation),
-    /// sum · derivative where it gave this map, summed in turn if asked
-    Derivative(Input<'a>, Activation, Option<Part<'a>>),
+    Activation {
+        bias: &'a [f32],
+        activation: Activation,
+    },
+    /// sum · activation'(y). Sums of the stored values are taken if asked.
+    Derivative {
+        y: Input<'a>,
+        activation: Activation,
+        sums: Option<SumsPart<'a>>,
+    },
+    /// All else.
     Other(Finish<'a>),
 }
 
@@ -87,7 +96,7 @@ impl<'a> End<'a> {
                 mask: None,
                 sums: None,
                 ..
-            } => Self::Activation(bias, activation),
+            } => Self::Activation { bias, activation },
             Finish {
                 bias: None,
                 add: None,
@@ -96,7 +105,11 @@ impl<'a> End<'a> {
                 mask: Some((y, activation)),
                 sums,
                 ..
-            } => Self::Derivative(y, activation, sums),
+            } => Self::Derivative {
+                y,
+                activation,
+                sums,
+            },
             other => Self::Other(other),
         }
     }
@@ -145,7 +158,7 @@ impl Depthwise {
     /// Rows of the target of a task.
     fn task_rows(&self) -> usize {
         let [_, width, channels] = self.target;
-        (TASK / (width * channels))
+        (TASK_FLOATS / (width * channels))
             .min(self.all_rows() / TASKS)
             .max(1)
     }
@@ -240,15 +253,15 @@ impl RowsLoop for Depthwise {
 /// Some rows of the target.
 struct DepthwiseTask<'a> {
     depthwise: &'a Depthwise,
-    /// Where the source map starts or would start; only what the rows read need be there.
+    /// The address at which the source map begins or would begin. The rows that the task reads can be read there.
     source: *const f32,
     /// Normalisation applied on load.
     normalised: Option<&'a Normalised<'a>>,
     weights: &'a [f32],
     end: &'a End<'a>,
-    /// Where the target map starts or would start; only the rows need be there.
+    /// The address at which the target map begins or would begin. The task's rows can be written there.
     target: *mut f32,
-    /// Part of the sums by channel.
+    /// The part of the sums by channel that the task adds to.
     part: usize,
     /// Counted through all images.
     rows: Range<usize>,
@@ -274,22 +287,22 @@ impl Kernel for DepthwiseTask<'_> {
             let mut rows = self.rows.clone();
             while let Some(row) = rows.next() {
                 let (image, y) = (row / height, row % height);
-                // Two rows that read alike share (with stride 1) most of what they read while it is in L1.
+                // Of two rows that read alike (with stride 1), the second reads most pixels while they are still in L1.
                 let is_pair = paired[y] && !rows.is_empty();
                 if is_pair {
                     rows.next();
                 }
                 for run in runs {
                     let taps = Taps::new(&reads[y], taps[1], *source, image, run);
-                    let place = Place {
+                    let pixels = RunPixels {
                         taps: &taps,
                         source: self.source,
                         at: (row * width + run.start) * channels,
                     };
                     if is_pair {
-                        self.two_runs(simd, place, run.count, block.clone());
+                        self.two_runs(simd, pixels, run.count, block.clone());
                     } else {
-                        self.one_run(simd, place, run.count, block.clone());
+                        self.one_run(simd, pixels, run.count, block.clone());
                     }
                 }
             }

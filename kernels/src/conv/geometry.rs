@@ -1,10 +1,10 @@
-//! The sizes of a convolution, checked once, so that no kernel can be asked for more than memory could hold.
+//! The sizes of a convolution. They are checked once, so that no length that is computed from them can overflow.
 use std::ops::{Deref, Range};
 
-/// What a convolution looks like. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.
+/// The sizes of a convolution. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.
 ///
-/// Output (y, x) reads input rows `y · stride − padding + tap · dilation`. Whatever lies outside the input reads as 0, at the
-/// bottom and the right too, so `output` alone says how far the windows go.
+/// Output row y reads the input rows `y · stride − padding + tap · dilation`; columns likewise. Outside the input, values read as 0, at the
+/// bottom and the right too, so `output` alone tells how far the windows reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// Images.
@@ -17,22 +17,22 @@ pub struct Settings {
     pub kernel: [usize; 2],
     /// Steps down and to the right.
     pub stride: [usize; 2],
-    /// Distance of the kernel's taps.
+    /// Distance between neighbouring taps of the kernel, in rows and in columns.
     pub dilation: [usize; 2],
     /// Zeros above and to the left.
     pub padding: [usize; 2],
-    /// Groups of channels that do not see each other.
+    /// Groups of channels. The filters of a group read only the group's input channels.
     pub groups: usize,
 }
 
-/// [`Settings`] that were checked. They can be read, and not changed.
+/// Checked [`Settings`]. They can be read but not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry(Settings);
 
 /// Elements of a map or of the weights at most: 8 PB. Kernels multiply such lengths by small constants (36 planes of a Winograd tile,
 /// 16 lanes) and count bytes; all of that fits into 63 bits.
 const MOST_ELEMENTS: usize = 1 << 51;
-/// Multiply-adds of a pass at most: half a day at 100 billion in a second. Estimates of a pass's time multiply them by small constants.
+/// Multiply-adds of a pass at most: half a day at 100 billion per second. Estimates of a pass's time multiply them by small constants.
 const MOST_MULTIPLY_ADDS: usize = 1 << 52;
 
 impl Deref for Geometry {
@@ -88,7 +88,7 @@ impl Geometry {
     /// The same convolution with some settings changed.
     ///
     /// # Panics
-    /// If the changed settings are none of a convolution.
+    /// If the changed settings are not those of a convolution.
     pub(super) fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = self.0;
         change(&mut settings);
@@ -136,7 +136,8 @@ impl Geometry {
         self.kernel[0] * self.kernel[1] * (self.input[2] / self.groups)
     }
 
-    /// The part that max pooling by 2×2 windows side by side reads: an even number of rows and columns. None where there is no window.
+    /// The convolution of those rows and columns that max pooling by 2×2 windows side by side reads: an even number of both. None where no
+    /// window fits.
     pub(super) fn pooled(&self) -> Option<Self> {
         let [height, width, _] = self.output;
         (height >= 2 && width >= 2).then(|| {

@@ -1,7 +1,7 @@
 //! The three passes of a convolution, each with one interface whatever loop computes it.
 //!
-//! A pass is prepared once for a geometry. It says how long its packed weights and its scratch are, packs the weights, and runs as often as
-//! one likes. Its `run` checks all lengths, so that the loops need not.
+//! A pass is prepared once for a geometry. It tells the lengths of its packed weights and its scratch, packs the weights, and runs any number
+//! of times. Its `run` checks all lengths, so that the loops need not.
 use std::fmt;
 use std::ops::Range;
 
@@ -15,11 +15,11 @@ use super::{Algorithm, Epilogue, Geometry, GradientEpilogue, Input};
 /// One of the three computations that belong to a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pass {
-    /// Output from input and weights.
+    /// The output from the input and the weights.
     Forward,
-    /// Gradient of the input from that of the output.
+    /// The gradient of the input from that of the output.
     InputGradient,
-    /// Gradient of the weights from input and that of the output.
+    /// The gradient of the weights from the input and the gradient of the output.
     WeightGradient,
 }
 
@@ -41,12 +41,12 @@ impl fmt::Display for Pass {
 /// What a pass computes together with the convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fused {
-    /// The output is max pooled by 2×2 windows side by side before it is written; the gradients read the gradient of that pooled map. The
-    /// last row and column of an odd map are in no window.
+    /// The forward pass max pools its output by 2×2 windows side by side before it writes it. The gradients read the gradient of the pooled
+    /// map. The last row and column of an odd map are in no window.
     pub pooled: bool,
-    /// The input may be [normalised](crate::Normalised) on load; of an input gradient it is the y of the mask.
+    /// The input may be [normalised](crate::Normalised) on load; in an input gradient, the y of the mask.
     pub normalised: bool,
-    /// [`Sums`](super::Sums) by channel are taken of what is stored.
+    /// The pass takes [`Sums`](super::Sums) by channel of the values that it stores.
     pub sums: bool,
 }
 
@@ -59,7 +59,7 @@ pub enum Destination<'a> {
     Pooled {
         /// `[n, y / 2, x / 2, c]`
         values: &'a mut [f32],
-        /// For each of the values, which of its window it was, as [`pool::max_forward`](crate::pool::max_forward) says it.
+        /// For each value, the pixel of its window that it came from, numbered as in [`pool::max_forward`](crate::pool::max_forward).
         winners: Option<&'a mut [Winner]>,
     },
 }
@@ -67,9 +67,9 @@ pub enum Destination<'a> {
 /// The gradient that a pass reads.
 #[derive(Clone, Copy, Debug)]
 pub enum OutputGradient<'a> {
-    /// Of the output.
+    /// The gradient of the output.
     Map(&'a [f32]),
-    /// Of the pooled output, for a pass made with [`Fused::pooled`].
+    /// The gradient of the pooled output, for a pass made with [`Fused::pooled`].
     Pooled(Pooled<'a>),
 }
 
@@ -121,7 +121,7 @@ pub struct WeightGradientOperands<'a> {
     pub output_gradient: OutputGradient<'a>,
     /// Every element of it is written.
     pub weight_gradient: &'a mut [f32],
-    /// Every element of it is written, if it is wanted: one for each output channel.
+    /// One element for each output channel, if it is wanted. Every element is written.
     pub bias_gradient: Option<&'a mut [f32]>,
     /// At least [`WeightGradient::scratch_len`] floats.
     pub scratch: &'a mut [f32],
@@ -132,24 +132,24 @@ pub struct WeightGradientOperands<'a> {
 pub(super) trait MapLoop: fmt::Debug + Send + Sync {
     /// Floats of the packed weights; 0 where the loop reads the weights as they are.
     fn packed_len(&self) -> usize;
-    /// Writes `weights` as [`MapLoop::run`] reads them. Both lengths are right.
+    /// Writes `weights` in the order that [`MapLoop::run`] reads. `pass.rs` has checked both lengths.
     fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]);
-    /// Parts in which it takes sums; 0 where it cannot.
+    /// Parts in which the loop takes sums; 0 where it cannot.
     fn sums_parts(&self) -> usize;
-    /// Floats of scratch that it needs.
+    /// Floats of scratch that the loop needs.
     fn scratch_len(&self) -> usize;
-    /// Floats that it finishes as one pixel: the target's channels, or a row of the target.
+    /// Floats of the target that the loop finishes as one pixel: the channels, or a row.
     fn finished_pixel(&self) -> usize;
     /// Computes the target.
     fn run(&self, cpu: &Cpu, operands: MapOperands);
-    /// The loop as one that computes some rows at a time, if it can.
+    /// The loop as one that computes some rows of the target at a time, if it can.
     fn by_rows(&self) -> Option<&dyn RowsLoop> {
         None
     }
 }
 
-/// What a [`MapLoop`] reads and writes. [`Forward::run`] and [`InputGradient::run`] have checked all lengths, and that the processor is that
-/// of the preparation.
+/// What a [`MapLoop`] reads and writes. [`Forward::run`] and [`InputGradient::run`] have checked all lengths, and that the
+/// processor has the instruction set that the loop was prepared for.
 pub(super) struct MapOperands<'a> {
     pub(super) source: Source<'a>,
     pub(super) packed: &'a [f32],
@@ -171,7 +171,8 @@ pub(super) trait RowsLoop: Sync {
     /// Computes the rows on this thread alone.
     ///
     /// # Safety
-    /// What the rows read and write is there, no other thread writes it, and `finish` belongs to a map that has the rows.
+    /// The target map has the rows. The memory of `source` and `target` holds what these rows read and write, and no other thread writes it.
+    /// `packed` is as long as the loop says, and `finish` was made for a target of the same channels.
     unsafe fn rows(&self, cpu: &Cpu, operands: RowsOperands);
 }
 
@@ -184,7 +185,7 @@ pub(super) struct RowsOperands<'a> {
     pub(super) target: PartOfMap<*mut f32>,
     /// Rows of the target, counted through all images.
     pub(super) rows: Range<usize>,
-    /// What is fetched meanwhile lies as far behind this as what is read lies behind the start of the source's map.
+    /// The map to prefetch from: at the same distance from its start as the element that is read. `None` prefetches from the source.
     pub(super) ahead: Option<*const f32>,
 }
 
@@ -197,7 +198,7 @@ pub(super) struct PartOfMap<P> {
 }
 
 impl<P> PartOfMap<P> {
-    /// All of a map.
+    /// Memory that holds the whole map.
     pub(super) fn whole(start: P) -> Self {
         Self { start, skipped: 0 }
     }
@@ -214,13 +215,14 @@ impl PartOfMap<*mut f32> {
 
 /// A loop that computes weight gradients. A new loop implements this and is entered in `choose.rs`.
 pub(super) trait WeightLoop: fmt::Debug + Send + Sync {
-    /// Floats of scratch that it needs.
+    /// Floats of scratch that the loop needs.
     fn scratch_len(&self) -> usize;
     /// Computes both gradients.
     fn run(&self, cpu: &Cpu, operands: WeightOperands);
 }
 
-/// What a [`WeightLoop`] reads and writes. [`WeightGradient::run`] has checked all lengths, and that the processor is that of the preparation.
+/// What a [`WeightLoop`] reads and writes. [`WeightGradient::run`] has checked all lengths, and that the processor has
+/// the instruction set that the loop was prepared for.
 pub(super) struct WeightOperands<'a> {
     pub(super) input: Input<'a>,
     pub(super) output_gradient: Source<'a>,
@@ -229,7 +231,7 @@ pub(super) struct WeightOperands<'a> {
     pub(super) scratch: &'a mut [f32],
 }
 
-/// What all passes know of themselves.
+/// What a pass of any kind was prepared for.
 #[derive(Clone, Copy, Debug)]
 struct Prepared {
     geometry: Geometry,
@@ -285,11 +287,11 @@ impl Prepared {
 
     /// Checks the packed weights of a run.
     fn check_packed(&self, packed: &[f32], packed_len: usize) {
-        let length = match packed_len {
+        let packed_len = match packed_len {
             0 => self.geometry.weights(),
-            length => length,
+            packed_len => packed_len,
         };
-        assert_eq!(packed.len(), length, "packed weights");
+        assert_eq!(packed.len(), packed_len, "packed weights");
     }
 
     fn check_sums(&self, has_sums: bool) {
@@ -305,7 +307,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Prepares a pass. None where the algorithm cannot compute the geometry with all that is to be fused.
+    /// Prepares a pass. None where the algorithm cannot compute `geometry` with all that is to be fused.
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) -> Option<Self> {
         Some(Self {
             prepared: Prepared::new(cpu, geometry, algorithm, fused),
@@ -349,7 +351,7 @@ impl Forward {
         self.by.scratch_len() + self.bias_of_row()
     }
 
-    /// Floats of the bias of a row of the output, where the loop takes a row for one pixel.
+    /// Floats of the bias repeated for a row of the output, where the loop finishes a row as one pixel; else 0.
     fn bias_of_row(&self) -> usize {
         match self.by.finished_pixel() {
             pixel if pixel == self.geometry().output[2] => 0,
@@ -360,7 +362,9 @@ impl Forward {
     /// Computes the output.
     ///
     /// # Panics
-    /// If a length is wrong, if something is to be fused that the pass was not prepared for, or if a map is added or summed that is pooled.
+    /// - If a length is wrong.
+    /// - If something is to be fused that the pass was not prepared for.
+    /// - If the output is pooled, and a map is to be added to it or sums are to be taken.
     pub fn run(&self, cpu: &Cpu, operands: ForwardOperands) {
         let ForwardOperands {
             input,
@@ -394,7 +398,7 @@ impl Forward {
             _ => epilogue,
         };
         let pixel = self.by.finished_pixel();
-        let length = prepared.output_len();
+        let output_len = prepared.output_len();
         let mut run = |finish, target| {
             let source = Source::map(input);
             self.by.run(
@@ -411,16 +415,16 @@ impl Forward {
         match output {
             Destination::Map(map) => {
                 assert!(!prepared.fused.pooled, "this pass pools");
-                assert_eq!(map.len(), length, "output");
+                assert_eq!(map.len(), output_len, "output");
                 let finish = Finish::forward(&epilogue, map, pixel);
                 let finish = finish.summing(epilogue.sums, pixel, self.sums_parts());
                 run(finish, MapTarget::Map(&DisjointMut::new(map)));
             }
             Destination::Pooled { values, winners } => {
                 assert!(prepared.fused.pooled, "this pass does not pool");
-                assert_eq!(values.len(), length, "output");
+                assert_eq!(values.len(), output_len, "output");
                 assert!(
-                    winners.as_ref().is_none_or(|w| w.len() == length),
+                    winners.as_ref().is_none_or(|w| w.len() == output_len),
                     "winners"
                 );
                 let winners = winners.map(DisjointMut::new);
@@ -439,9 +443,9 @@ impl Forward {
         self.prepared.check_cpu(cpu);
     }
 
-    /// The loop as one that computes some rows at a time, if it can.
+    /// The loop as one that computes some rows of the output at a time. None if it cannot, or if it pools: it computes other rows then.
     pub(super) fn by_rows(&self) -> Option<&dyn RowsLoop> {
-        self.by.by_rows()
+        self.by.by_rows().filter(|_| !self.prepared.fused.pooled)
     }
 }
 
@@ -514,8 +518,8 @@ impl InputGradient {
             prepared.fused.normalised || !is_normalised,
             "this pass does not normalise"
         );
-        let length = prepared.geometry.input_len();
-        assert_eq!(input_gradient.len(), length, "input gradient");
+        let input_len = prepared.geometry.input_len();
+        assert_eq!(input_gradient.len(), input_len, "input gradient");
         assert!(scratch.len() >= self.scratch_len(), "too little scratch");
         let pixel = self.by.finished_pixel();
         let finish = Finish::gradient(&epilogue, input_gradient, pixel);
@@ -570,7 +574,7 @@ impl WeightGradient {
         self.by.scratch_len()
     }
 
-    /// Computes the weight gradient and, if asked, the bias gradient; what was there before is overwritten.
+    /// Computes the weight gradient and, if asked, the bias gradient. Both are overwritten.
     ///
     /// # Panics
     /// If a length is wrong, or if something is to be fused that the pass was not prepared for.

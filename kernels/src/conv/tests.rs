@@ -10,7 +10,7 @@ use super::*;
 use crate::activation::Activation;
 use crate::{Buffer, Cpu, InstructionSet, reference};
 
-/// A few of everything: strides beyond the kernel, kernels as large as the image, no padding or too much, groups.
+/// Geometries of all kinds: strides beyond the kernel, kernels as large as the image, no padding or too much, groups.
 fn geometries() -> impl Strategy<Value = Geometry> {
     let pair = |most: usize| [1..=most, 1..=most];
     (
@@ -50,8 +50,8 @@ fn geometries() -> impl Strategy<Value = Geometry> {
         )
 }
 
-/// Numbers between −1 and 1 that look random.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+/// Values between −1 and 1 that look random.
+fn random_values(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
         .map(|_| {
@@ -63,13 +63,13 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// Memory that nothing has been written to yet.
+/// A buffer of NaN, which shows elements that a pass does not write.
 fn nan(length: usize) -> Buffer {
     Buffer::from(&vec![f32::NAN; length][..])
 }
 
 impl Forward {
-    /// Packs the weights and runs, in memory full of NaN.
+    /// Packs the weights and runs, in buffers full of NaN.
     pub(super) fn compute<'a>(
         &self,
         cpu: &Cpu,
@@ -93,7 +93,7 @@ impl Forward {
 }
 
 impl InputGradient {
-    /// Packs the weights and runs, in memory full of NaN.
+    /// Packs the weights and runs, in buffers full of NaN.
     pub(super) fn compute<'a>(
         &self,
         cpu: &Cpu,
@@ -117,7 +117,7 @@ impl InputGradient {
 }
 
 impl WeightGradient {
-    /// Runs in memory full of NaN; the gradient of the weights, and behind it that of the bias.
+    /// Runs in buffers full of NaN. Returns the gradient of the weights, followed by that of the bias.
     pub(super) fn compute<'a>(
         &self,
         cpu: &Cpu,
@@ -173,16 +173,16 @@ impl Problem {
         let size = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
         Self {
             geometry,
-            input: numbers(size(geometry.input), 1),
-            weights: numbers(geometry.weights(), 2),
-            output_gradient: numbers(size(geometry.output), 3),
+            input: random_values(size(geometry.input), 1),
+            weights: random_values(geometry.weights(), 2),
+            output_gradient: random_values(size(geometry.output), 3),
         }
     }
 
-    /// Output, input gradient, weight gradient, bias gradient by one algorithm, each of them empty where it computes no such pass.
+    /// Output, input gradient, weight gradient and bias gradient by one algorithm. A result is empty where the algorithm has no such pass.
     fn solve(&self, cpu: &Cpu, algorithm: Algorithm) -> [Vec<f32>; 4] {
         let (geometry, weights) = (self.geometry, &self.weights);
-        // On a cache line, so that what the tests take for large maps is streamed.
+        // On a cache line, so that maps that are large for a test are streamed.
         let mut output = nan(self.output_gradient.len());
         match Forward::new(cpu, geometry, algorithm, PLAIN) {
             Some(pass) => {
@@ -224,7 +224,7 @@ impl Problem {
             reference::conv::weight_gradient(geometry, &self.input, &self.output_gradient);
         let expected_bias = reference::conv::bias_gradient(geometry, &self.output_gradient);
         for set in InstructionSet::available() {
-            // Winograd has a bound of its own.
+            // Winograd's errors have another bound, which its own tests check.
             for algorithm in Algorithm::ORDER
                 .into_iter()
                 .filter(|by| *by != Algorithm::Winograd)
@@ -261,7 +261,7 @@ fn taps_on_padding_are_no_multiply_adds_inside() {
         groups: 1,
     })
     .expect("a usual convolution");
-    // Of 9 × 12 taps, the first and the last row and column of windows lack 3 each.
+    // The windows have 9 × 12 taps. Those of the first and last row and column lack 3 each.
     assert_eq!(geometry.multiply_adds(), 2 * 35 * 9 * 12);
     assert_eq!(geometry.multiply_adds_inside(), 2 * 35 * 7 * 10);
     let unpadded = geometry.with(|s| {
@@ -300,12 +300,12 @@ fn layers_of_real_networks_agree_with_the_reference() {
         square(7, 1, 300, 110, 1),
         square(1, 1, 130, 1000, 1),
         square(150, 1, 40, 10, 1),
-        // One group of rows, and several chunks of pixels.
+        // One group of rows with several chunks.
         square(200, 1, 256, 256, 1),
         square(2, 32, 3, 32, 3),
         square(3, 28, 1, 20, 5),
         square(2, 7, 128, 96, 3),
-        // LeNet's few filters; the input gradient of the second has few channels.
+        // LeNet's few filters. The input gradient of the second convolution has few channels.
         square(3, 28, 1, 6, 5),
         square(3, 14, 6, 16, 5).with(|s| {
             s.output = [10, 10, 16];
@@ -327,7 +327,7 @@ fn layers_of_real_networks_agree_with_the_reference() {
         square(1, 9, 48, 48, 1).with(|s| {
             s.groups = 16;
         }),
-        // Rows of few channels, likewise.
+        // Rows of few channels that begin within a cache line, on a map that is streamed.
         square(3, 16, 2, 4, 3),
         square(2, 32, 8, 4, 5),
     ] {
@@ -361,15 +361,15 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn epilogues_follow_their_formula() {
     for (geometry, algorithm) in [
         (square(2, 9, 5, 21, 3), Algorithm::Direct),
-        // The loops that finish a row of the target as one pixel.
+        // Loops that finish a row of the target as one pixel.
         (square(2, 9, 5, 4, 3), Algorithm::Spread),
         (square(1, 3, 5, 21, 3), Algorithm::Indirect),
     ] {
         let problem = Problem::new(geometry);
         let (cpu, filters) = (Cpu::best(2), geometry.output[2]);
         let [plain, plain_gradient, ..] = problem.solve(&cpu, algorithm);
-        let bias = numbers(filters, 4);
-        let add = numbers(plain.len(), 5);
+        let bias = random_values(filters, 4);
+        let add = random_values(plain.len(), 5);
         let pass = Forward::new(&cpu, geometry, algorithm, PLAIN).expect("it computes this");
         let mut output = nan(plain.len());
         let epilogue = Epilogue {
@@ -385,7 +385,7 @@ fn epilogues_follow_their_formula() {
         }
 
         let pass = InputGradient::new(&cpu, geometry, algorithm, PLAIN).expect("it computes this");
-        let old = numbers(plain_gradient.len(), 6);
+        let old = random_values(plain_gradient.len(), 6);
         let mut gradient = old.clone();
         let epilogue = GradientEpilogue {
             accumulate: true,

@@ -1,8 +1,8 @@
 //! Winograd's fast convolution, F(4×4, 3×3): a 4×4 tile of the output from a 6×6 tile of the input by 36 products instead of 144.
 //!
-//! Tiles and weights are polynomials. Each is evaluated at the points 0, ±√½, ±√2 and ∞ along both axes (`transform`), the values
-//! are multiplied plane by plane, summed over channels (`product`), and the result is interpolated. These points give about half
-//! the rounding error of the usual 0, ±1, ±2, ∞.
+//! Tiles and weights are polynomials. Both are evaluated at the points 0, ±√½, ±√2 and ∞ along both axes (`transform`). The values at a point
+//! form a plane. Planes are multiplied and summed over channels (`product`), and the results are interpolated (`transform`). These points
+//! give about half the rounding error of the usual 0, ±1, ±2, ∞.
 //!
 //! For stride 1, 3×3 kernels without dilation and groups, and padding up to 2.
 #![allow(
@@ -31,9 +31,9 @@ pub(super) const TILE: usize = 4;
 const POINTS: usize = 6;
 /// Products of a tile.
 pub(super) const PLANES: usize = POINTS * POINTS;
-/// Planes of one half of the rows: a whole 6×6 tile does not fit into the registers.
+/// Planes of one half of the rows: a 6×6 tile is transformed by halves, because a whole one does not fit into the registers.
 const HALF_PLANES: usize = PLANES / 2;
-/// Floats between planes that would otherwise begin at the same place of the cache; a cache line.
+/// Floats of a cache line, left free between planes that would otherwise begin in the same set of the cache.
 pub(super) const GAP: usize = 16;
 
 /// Whether Winograd can compute this convolution.
@@ -50,9 +50,9 @@ pub(super) fn supports(geometry: &Geometry) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Tiles {
     batch: usize,
-    /// Height, width of the map that is read.
+    /// Height and width of the map that is read.
     input: [usize; 2],
-    /// Height, width of the map that is cut into tiles.
+    /// Height and width of the map that is cut into tiles.
     output: [usize; 2],
     padding: [usize; 2],
     /// Tiles down and across.
@@ -60,32 +60,54 @@ struct Tiles {
     count: usize,
 }
 
-/// Where a tile lies: its image, and its first row and column on the output.
+/// The first pixel of a tile on the output.
 #[derive(Clone, Copy)]
-struct Place {
+struct TileOrigin {
     image: usize,
     y: usize,
     x: usize,
 }
 
-impl Tiles {
-    /// Tiles of the output of `geometry`.
-    fn of_output(geometry: &Geometry) -> Self {
-        let maps = [geometry.input, geometry.output].map(|[height, width, _]| [height, width]);
-        Self::new(geometry.batch, maps, geometry.padding)
-    }
+/// One of several equal shares.
+#[derive(Clone, Copy)]
+struct Share {
+    index: usize,
+    /// How many shares there are.
+    of: usize,
+}
 
-    /// Tiles of its input, for which the output is read.
-    fn of_input(geometry: &Geometry) -> Self {
-        let maps = [geometry.output, geometry.input].map(|[height, width, _]| [height, width]);
+/// The four rows of four pixels of a map that a tile is the first to read.
+#[derive(Clone, Copy)]
+struct TileWindow {
+    /// Height, width and channels of the map.
+    size: [usize; 3],
+    /// Rows and columns from the tile's origin to the first of these pixels.
+    shift: [usize; 2],
+}
+
+impl Tiles {
+    /// Tiles of the output of `geometry`, which read its input.
+    fn of_output(geometry: &Geometry) -> Self {
         Self::new(
             geometry.batch,
-            maps,
+            geometry.input,
+            geometry.output,
+            geometry.padding,
+        )
+    }
+
+    /// Tiles of the input of `geometry`, which read its output.
+    fn of_input(geometry: &Geometry) -> Self {
+        Self::new(
+            geometry.batch,
+            geometry.output,
+            geometry.input,
             geometry.padding.map(|padding| 2 - padding),
         )
     }
 
-    fn new(batch: usize, [input, output]: [[usize; 2]; 2], padding: [usize; 2]) -> Self {
+    fn new(batch: usize, input: [usize; 3], output: [usize; 3], padding: [usize; 2]) -> Self {
+        let [input, output] = [input, output].map(|[height, width, _]| [height, width]);
         let grid = output.map(|size| size.div_ceil(TILE));
         Self {
             batch,
@@ -98,10 +120,10 @@ impl Tiles {
     }
 
     #[inline(always)]
-    fn place(&self, tile: usize) -> Place {
+    fn origin(&self, tile: usize) -> TileOrigin {
         let of_image = self.grid[0] * self.grid[1];
         let within = tile % of_image;
-        Place {
+        TileOrigin {
             image: tile / of_image,
             y: within / self.grid[1] * TILE,
             x: within % self.grid[1] * TILE,
@@ -111,11 +133,11 @@ impl Tiles {
     /// Addresses of the input pixels that a tile reads; those outside the map are `zeros`.
     ///
     /// # Safety
-    /// `map` holds the whole input with `channels` channels.
+    /// The tile is one of these, and `map` is the whole input with `channels` channels.
     #[inline(always)]
     unsafe fn input_pixels(
         &self,
-        place: Place,
+        origin: TileOrigin,
         map: *const f32,
         channels: usize,
         zeros: *const f32,
@@ -123,16 +145,16 @@ impl Tiles {
         let [height, width] = self.input;
         let mut pixels = [zeros; PLANES];
         for i in 0..POINTS {
-            // Above the map the difference wraps round and is larger than any height.
-            let y = (place.y + i).wrapping_sub(self.padding[0]);
+            // Above the map the difference wraps around and is larger than any height.
+            let y = (origin.y + i).wrapping_sub(self.padding[0]);
             if y >= height {
                 continue;
             }
             for j in 0..POINTS {
-                let x = (place.x + j).wrapping_sub(self.padding[1]);
+                let x = (origin.x + j).wrapping_sub(self.padding[1]);
                 if x < width {
-                    let pixel = (place.image * height + y) * width + x;
-                    // SAFETY: the pixel lies on the map.
+                    let pixel = (origin.image * height + y) * width + x;
+                    // SAFETY: row and column lie within the map, which is whole and has the tile's image.
                     pixels[i * POINTS + j] = unsafe { map.add(pixel * channels) };
                 }
             }
@@ -140,56 +162,53 @@ impl Tiles {
         pixels
     }
 
-    /// Asks for the i-th of n parts of what `tiles` read of a map and the tiles before them have not: four rows of four pixels each.
-    /// `shift` is the distance from a tile's first row to the first of the four.
+    /// Prefetches a share of the pixels of a map that `tiles` read and the tiles before them have not read.
     #[inline(always)]
-    fn prefetch(
-        &self,
-        [i, n]: [usize; 2],
-        tiles: &Range<usize>,
-        map: *const f32,
-        [height, width, channels]: [usize; 3],
-        shift: [usize; 2],
-    ) {
+    fn prefetch(&self, share: Share, tiles: &Range<usize>, map: *const f32, window: TileWindow) {
+        let TileWindow {
+            size: [height, width, channels],
+            shift,
+        } = window;
+        let Share { index, of } = share;
         let rows = tiles.len() * TILE;
-        for row in i * rows / n..(i + 1) * rows / n {
-            let place = self.place(tiles.start + row / TILE);
-            let (y, x) = (place.y + shift[0] + row % TILE, place.x + shift[1]);
+        for row in index * rows / of..(index + 1) * rows / of {
+            let origin = self.origin(tiles.start + row / TILE);
+            let (y, x) = (origin.y + shift[0] + row % TILE, origin.x + shift[1]);
             if y < height && x < width {
-                let pixel = (place.image * height + y) * width + x;
+                let pixel = (origin.image * height + y) * width + x;
                 let pixels = TILE.min(width - x);
                 prefetch_far(map.wrapping_add(pixel * channels), pixels * channels);
             }
         }
     }
 
-    /// What [`Tiles::prefetch`] needs to know of the input: its size and the shift.
-    fn ahead(&self, channels: usize) -> ([usize; 3], [usize; 2]) {
+    /// The pixels of an input of `channels` channels that a tile is the first to read.
+    fn input_window(&self, channels: usize) -> TileWindow {
         let [height, width] = self.input;
-        (
-            [height, width, channels],
-            self.padding.map(|padding| 2 - padding),
-        )
+        TileWindow {
+            size: [height, width, channels],
+            shift: self.padding.map(|padding| 2 - padding),
+        }
     }
 
     /// Addresses of the output pixels of a tile; those outside the map are `zeros`.
     ///
     /// # Safety
-    /// `map` holds the whole output with `channels` channels.
+    /// The tile is one of these, and `map` is the whole output with `channels` channels.
     #[inline(always)]
     unsafe fn output_pixels(
         &self,
-        place: Place,
+        origin: TileOrigin,
         map: *const f32,
         channels: usize,
         zeros: *const f32,
     ) -> [*const f32; TILE * TILE] {
         let [height, width] = self.output;
         let mut pixels = [zeros; TILE * TILE];
-        for i in 0..TILE.min(height - place.y) {
-            for j in 0..TILE.min(width - place.x) {
-                let pixel = (place.image * height + place.y + i) * width + place.x + j;
-                // SAFETY: the pixel lies on the map.
+        for i in 0..TILE.min(height - origin.y) {
+            for j in 0..TILE.min(width - origin.x) {
+                let pixel = (origin.image * height + origin.y + i) * width + origin.x + j;
+                // SAFETY: row and column lie within the map, which is whole and has the tile's image.
                 pixels[i * TILE + j] = unsafe { map.add(pixel * channels) };
             }
         }

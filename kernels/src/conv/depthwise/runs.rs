@@ -1,24 +1,25 @@
-//! Pixels that read alike, taken together: what the depthwise passes share.
+//! Runs of pixels that read alike, which the depthwise passes share.
 use crate::conv::classes::Classes;
 use crate::stream::prefetch_far;
 
-/// Taps of a kernel at most: their places lie on the stack.
+/// Taps of a kernel at most: their places are on the stack.
 pub(super) const MOST_TAPS: usize = 64;
-/// Pixels of a tile: as many chains of multiply-adds hide their latency.
+/// Pixels of a tile: so many independent sums hide the latency of a multiply-add.
 pub(super) const TILE: usize = 8;
-/// Numbers of a pixel that are taken at once: nine taps' weights and the rows of a tile stay in L1.
+/// Channels that are computed at a time: the weights of nine taps and the rows of a tile stay in L1.
 const BLOCK: usize = 256;
 
 /// A tap of a kernel's row or column that reads something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Read {
-    /// Where its weight is among those of the row or column.
+    /// Index of its weight in the packed row or column of the kernel.
     pub(super) tap: usize,
-    /// The row or column of the source that it reads.
+    /// The row or column of the source that the tap reads.
     pub(super) source: usize,
 }
 
-/// What each coordinate of the target reads. `is_turned` says that the weights are packed from the last tap to the first.
+/// For each coordinate of the target, the taps that read something. `is_turned` says that the weights are packed from the last tap to the
+/// first.
 pub(super) fn reads(classes: &Classes, is_turned: bool) -> Vec<Vec<Read>> {
     let last = classes.order.len() - 1;
     let weight = |tap: usize| if is_turned { last - tap } else { tap };
@@ -33,7 +34,7 @@ pub(super) fn reads(classes: &Classes, is_turned: bool) -> Vec<Vec<Read>> {
     classes.reads_of_each().into_iter().map(of_target).collect()
 }
 
-/// Whether target `at + 1` reads all that `at` does, `step` rows or columns further.
+/// Whether the coordinate `at + 1` of the target has the same taps as `at`, each reading `step` rows or columns further.
 pub(super) fn reads_alike(reads: &[Vec<Read>], step: usize, at: usize) -> bool {
     let further = |read: &Read| Read {
         source: read.source + step,
@@ -43,12 +44,12 @@ pub(super) fn reads_alike(reads: &[Vec<Read>], step: usize, at: usize) -> bool {
     next.is_some_and(|next| reads[at].iter().map(further).eq(next.iter().copied()))
 }
 
-/// Target columns of one phase, each the next of its phase, that use the same taps.
+/// Neighbouring target columns of one phase that have the same taps.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) start: usize,
     pub(super) count: usize,
-    /// What the first of them reads. The next one reads so many columns further as [`runs`] were told.
+    /// What the first of them reads. Each next one reads [`Classes::steps`]`.source` columns further.
     reads: Vec<Read>,
 }
 
@@ -78,7 +79,7 @@ pub(super) fn runs(columns: &Classes, is_turned: bool) -> Vec<Run> {
 }
 
 impl Run {
-    /// What the column behind the run would read, each column of the run reading `step` columns further than the last.
+    /// What the column behind the run would read, if each column reads `step` columns further than the one before.
     fn reads(&self, step: usize) -> impl Iterator<Item = Read> {
         let shift = self.count * step;
         self.reads.iter().map(move |read| Read {
@@ -88,7 +89,7 @@ impl Run {
     }
 }
 
-/// Calls `tile(first pixel, pixels)` for tiles of 8, 4 and 1 pixels that make up `count`.
+/// Calls `tile(first pixel, pixels)` for tiles of 8, 4 and 1 pixels that make up `count` pixels.
 #[inline(always)]
 pub(super) fn for_tiles(count: usize, mut tile: impl FnMut(usize, usize)) {
     let mut pixel = 0;
@@ -103,7 +104,7 @@ pub(super) fn for_tiles(count: usize, mut tile: impl FnMut(usize, usize)) {
     }
 }
 
-/// The blocks of `channels`: one or several of equal size, but for the last.
+/// The blocks of `channels`: one, or several of equal size except for the last.
 pub(super) fn blocks(channels: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let size = channels
         .div_ceil(channels.div_ceil(BLOCK))
@@ -113,19 +114,19 @@ pub(super) fn blocks(channels: usize) -> impl Iterator<Item = std::ops::Range<us
         .map(move |start| start..(start + size).min(channels))
 }
 
-/// Where a tap reads and where its weights lie, for the first pixel of a run.
+/// Where a tap of a run's first pixel reads, and where its weights lie.
 #[derive(Clone, Copy)]
 pub(super) struct TapPlace {
-    /// Floats of the source before it.
+    /// Floats of the source before the pixel that it reads.
     pub(super) source: usize,
-    /// Floats of the packed weights before it.
+    /// Floats of the packed weights before its own.
     pub(super) weight: usize,
 }
 
 /// The taps of a run in a certain row.
 pub(super) struct Taps {
     count: usize,
-    /// How many read in one row.
+    /// How many of them read in one row.
     columns: usize,
     places: [TapPlace; MOST_TAPS],
 }
@@ -169,13 +170,22 @@ impl Taps {
         &self.places[..self.count]
     }
 
-    /// Asks for what a tile of `numbers` numbers at `source` will be the first to read `new_rows` rows of `row` numbers further down, where
-    /// the target's next row reads: so far ahead, L2 has a whole row's time to fetch it.
+    /// Prefetches for the target's next row, which reads `new_rows` rows of `row_len` floats further down: `floats` floats of each row that
+    /// a tile at `source` will then read first. L2 has the time of a whole row to fetch them.
     #[inline(always)]
-    pub(super) fn prefetch(&self, source: *const f32, numbers: usize, new_rows: usize, row: usize) {
+    pub(super) fn prefetch(
+        &self,
+        source: *const f32,
+        floats: usize,
+        new_rows: usize,
+        row_len: usize,
+    ) {
         let rows = self.places().chunks_exact(self.columns.max(1));
         for place in rows.rev().take(new_rows).filter_map(<[_]>::last) {
-            prefetch_far(source.wrapping_add(place.source + new_rows * row), numbers);
+            prefetch_far(
+                source.wrapping_add(place.source + new_rows * row_len),
+                floats,
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{Buffer, InstructionSet};
 fn geometry(channels: usize, stride: usize) -> Geometry {
     let size = [11, 13, channels];
     Geometry::new(Settings {
-        // So many rows that a task has several, which are taken two at a time.
+        // So many rows that a task has several, which it computes two at a time.
         batch: 8,
         input: size,
         output: [size[0].div_ceil(stride), size[1].div_ceil(stride), channels],
@@ -21,18 +21,17 @@ fn geometry(channels: usize, stride: usize) -> Geometry {
     .expect("a usual convolution")
 }
 
-fn numbers(count: usize, seed: usize) -> Buffer {
-    let numbers: Vec<f32> = (0..count)
+fn random_values(count: usize, seed: usize) -> Buffer {
+    let values: Vec<f32> = (0..count)
         .map(|i| ((i + seed) * 7919 % 1009) as f32 * 0.004 - 2.0)
         .collect();
-    Buffer::from(&numbers[..])
+    Buffer::from(&values[..])
 }
 
 /// Several blocks of channels, and one that fills no vector.
 const CHANNELS: [usize; 4] = [32, 21, 320, 275];
 
-/// Every end gives what its formula makes of the plain sums, in memory that begins on a cache line (where maps are streamed) and in
-/// memory that does not.
+/// Every end computes its formula from the plain sums, for maps that begin on a cache line, which are streamed, and for others.
 #[test]
 fn each_end_follows_its_formula() {
     for (set, channels, stride) in InstructionSet::available()
@@ -44,9 +43,12 @@ fn each_end_follows_its_formula() {
         let geometry = geometry(channels, stride);
         let of = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
         let (inputs, outputs) = (of(geometry.input), of(geometry.output));
-        let (x, dy) = (numbers(inputs, 1), numbers(outputs, 2));
-        let (weights, bias) = (numbers(geometry.weights(), 3), numbers(channels, 4));
-        let (add, old) = (numbers(outputs, 5), numbers(inputs, 6));
+        let (x, dy) = (random_values(inputs, 1), random_values(outputs, 2));
+        let (weights, bias) = (
+            random_values(geometry.weights(), 3),
+            random_values(channels, 4),
+        );
+        let (add, old) = (random_values(outputs, 5), random_values(inputs, 6));
 
         let (algorithm, fused) = (Algorithm::Depthwise, Fused::default());
         let pass = Forward::new(&cpu, geometry, algorithm, fused).expect("a depthwise convolution");
@@ -124,7 +126,7 @@ fn each_end_follows_its_formula() {
     }
 }
 
-/// Rows are taken two at a time where the second reads all that the first does, further down.
+/// Two rows are computed together where the second has the same taps as the first, each reading further down.
 #[test]
 fn rows_that_read_alike_are_inner_ones() {
     // A convolution of maps with so many rows, under kernels of three rows with a border of one.

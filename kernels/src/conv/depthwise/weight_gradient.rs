@@ -1,4 +1,4 @@
-//! Weight gradient of a depthwise convolution: for each tap, products of two maps summed over the pixels.
+//! Weight gradient of a depthwise convolution: for each tap and channel, the products of both maps summed over the pixels.
 use std::ops::Range;
 
 use crate::Cpu;
@@ -11,7 +11,7 @@ use crate::conv::parts::sum_parts;
 use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::conv::{Geometry, Input, Normalised};
 
-/// Groups of rows at most, each with its own sums, which are added in order.
+/// Groups of rows at most. Each has its own sums, which are added in order.
 const ROW_GROUPS: usize = 16;
 
 /// Weight gradient of a depthwise convolution.
@@ -109,7 +109,7 @@ impl Kernel for DepthwiseWeightTask<'_> {
 }
 
 impl DepthwiseWeightTask<'_> {
-    /// The channels `block` of `count` pixels that have the same taps, of which the first begins at `start` in the output.
+    /// Adds the channels `block` of `count` pixels that have the same taps. The first begins at `start` in the output.
     #[inline(always)]
     fn run_of_pixels<S: Simd>(
         &mut self,
@@ -134,7 +134,8 @@ impl DepthwiseWeightTask<'_> {
                     prefetch_far(below, pixels * channels);
                 }
                 let sums = &mut *self.sums;
-                // SAFETY: the taps lie within the input for all pixels of the run, and the pixels in the output.
+                // SAFETY: the pixels are of a row of the output, and the taps of a run read inside the input for each of them.
+                // `WeightGradient::run` checked the lengths of both maps and that the normalisation has all channels.
                 unsafe {
                     let add = AddTile {
                         taps,
@@ -156,32 +157,32 @@ impl DepthwiseWeightTask<'_> {
     }
 }
 
-/// The products of a tile.
+/// Adds the products of a tile to the sums.
 struct AddTile<'a> {
     taps: &'a Taps,
-    /// What the taps' places of the first pixel count from.
+    /// What the first pixel's [`TapPlace::source`](super::runs::TapPlace) counts from.
     input: *const f32,
-    /// What is made of the input's numbers.
+    /// Normalisation of the input, applied on load.
     normalised: Option<Normalised<'a>>,
-    /// The first pixel's.
+    /// The output gradient of the first pixel.
     gradient: *const f32,
-    /// Numbers of the input from pixel to pixel.
+    /// Floats of the input from pixel to pixel.
     step: usize,
     channels: usize,
-    /// Where the bias gradient is in the sums.
+    /// Sums before those of the bias gradient.
     bias: usize,
 }
 
 impl AddTile<'_> {
-    /// Adds them for P pixels and the channels `block`.
+    /// Adds the products of P pixels and the channels `block`.
     ///
     /// # Safety
-    /// The pixels lie behind `gradient`, what the taps read behind `input`.
+    /// P pixels can be read from `gradient` on, and what their taps read from `input` on. The normalisation has all channels.
     #[inline(always)]
     unsafe fn to<S: Simd, const P: usize>(&self, simd: S, sums: &mut [f32], block: Range<usize>) {
         assert!(sums.len() >= self.bias + self.channels && block.end <= self.channels);
         let mut channel = block.start;
-        // SAFETY: the caller's promise; each tap and the bias have a sum for each channel.
+        // SAFETY: both maps have the pixels with all channels. The assertion says that each tap and the bias have sums for these channels.
         unsafe {
             while channel + S::LANES <= block.end {
                 self.vector::<S, P>(simd, sums.as_mut_ptr(), channel, S::LANES);
@@ -193,8 +194,10 @@ impl AddTile<'_> {
         }
     }
 
+    /// Adds the products of P pixels and `lanes` channels from `channel` on.
+    ///
     /// # Safety
-    /// As [`AddTile::to`], for the first `lanes` lanes from `channel` on, of which there is a sum for each tap and the bias.
+    /// As [`AddTile::to`]; and each tap and the bias have sums for these channels.
     #[inline(always)]
     unsafe fn vector<S: Simd, const P: usize>(
         &self,
@@ -203,7 +206,7 @@ impl AddTile<'_> {
         channel: usize,
         lanes: usize,
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: both maps and the sums of each tap and the bias have these channels, and so has the normalisation.
         unsafe {
             let mut gradients = [simd.zero(); P];
             let bias = sums.add(self.bias + channel);
@@ -215,16 +218,16 @@ impl AddTile<'_> {
             }
             store(simd, lanes, total, bias);
             let sums = sums.add(channel);
-            let place = [channel, lanes];
             match self.normalised {
-                None => self.taps::<S, P>(simd, gradients, sums, place, |x| x),
+                None => self.taps::<S, P>(simd, gradients, sums, channel, lanes, |x| x),
                 Some(by) => {
                     let by = by.of(simd, channel, lanes);
                     self.taps::<S, P>(
                         simd,
                         gradients,
                         sums,
-                        place,
+                        channel,
+                        lanes,
                         #[inline(always)]
                         |x| by.apply(simd, x),
                     );
@@ -233,27 +236,28 @@ impl AddTile<'_> {
         }
     }
 
-    /// Adds, for each tap, the products of the gradients and of what `made` makes of the input's numbers.
+    /// Adds, for each tap, the products of the gradients and of the values that `change` computes from those of the input.
     ///
     /// # Safety
-    /// As [`AddTile::vector`]; `sums` begin with the channel.
+    /// As [`AddTile::vector`]; `sums` begins with the channel.
     #[inline(always)]
     unsafe fn taps<S: Simd, const P: usize>(
         &self,
         simd: S,
         gradients: [S::Vector; P],
         sums: *mut f32,
-        [channel, lanes]: [usize; 2],
-        made: impl Fn(S::Vector) -> S::Vector,
+        channel: usize,
+        lanes: usize,
+        change: impl Fn(S::Vector) -> S::Vector,
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the input has what the taps read with these channels, and the sums have them for each tap.
         unsafe {
             for tap in self.taps.places() {
                 let input = self.input.add(tap.source + channel);
                 let sum = sums.add(tap.weight);
                 let mut total = load(simd, lanes, sum);
                 for (p, gradient) in gradients.into_iter().enumerate() {
-                    let x = made(load(simd, lanes, input.add(p * self.step)));
+                    let x = change(load(simd, lanes, input.add(p * self.step)));
                     total = simd.mul_add(x, gradient, total);
                 }
                 store(simd, lanes, total, sum);

@@ -1,11 +1,11 @@
-//! Forward pass and input gradient as one thing: both correlate a source map with weights and write a target map. Forward, the input is
-//! the source. For the input gradient, the gradient of the output is the source, and the weights are turned.
+//! Forward pass and input gradient in one form: both correlate a source map with weights and write a target map. In the forward pass the
+//! source is the input. In the input gradient it is the gradient of the output, and the weights are turned.
 use std::ops::Range;
 
 use crate::conv::classes::Classes;
 use crate::conv::{Geometry, Pass};
 
-/// Which of the two a loop computes.
+/// A forward pass or an input gradient.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::conv) struct Correlation {
     geometry: Geometry,
@@ -19,7 +19,7 @@ pub(in crate::conv) struct Channels {
     pub(in crate::conv) target: usize,
 }
 
-/// Weights of one tap that lie together when packed: `[term][width]`, of which only the channels are given.
+/// Weights of one tap that are packed as `[term][width]`. Only the first lanes of the width, one for each channel, are written.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub(super) group: usize,
@@ -74,7 +74,7 @@ impl Correlation {
         }
     }
 
-    /// What the rows and the columns of the target read.
+    /// The classes of the target's rows and columns.
     pub(super) fn axes(&self) -> [Classes; 2] {
         [0, 1].map(|axis| match self.is_forward {
             true => Classes::forward(&self.geometry, axis),
@@ -107,7 +107,7 @@ impl Correlation {
     }
 }
 
-/// Rows of values, `pitch` apart.
+/// A matrix whose rows begin `pitch` values apart.
 struct Rows<'a> {
     values: &'a [f32],
     pitch: usize,

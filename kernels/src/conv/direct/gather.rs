@@ -1,5 +1,5 @@
-//! The loop of forward and input gradient: a tile of pixels that read the same taps, whose channels are broadcast against
-//! vectors of packed weights.
+//! The loop of forward pass and input gradient. It computes tiles of pixels that read the same taps: each source channel of a pixel is
+//! broadcast and multiplied by vectors of packed weights.
 pub(in crate::conv) mod indirect;
 mod tiles;
 
@@ -16,29 +16,30 @@ use crate::threads::DisjointMut;
 
 use super::correlation::{Channels, Correlation, Piece};
 use indirect::Indirect;
-use tiles::{Band, Place};
+use tiles::{BlockTarget, RowBand};
 
-/// Floats of the source that a task reads: they stay in L2 while the blocks of weights pass by.
-const TASK_NUMBERS: usize = 96 << 10;
+/// Floats of the source that a task reads: they stay in L2 while all blocks of weights are read once.
+const SOURCE_FLOATS: usize = 96 << 10;
 /// Floats of the source at most that a task normalises.
-const MOST_ROOM: usize = 2 * TASK_NUMBERS;
-/// Pixels of a task at least, where there are that many: of a task with one block, and with all blocks.
+const MOST_NORMALISED: usize = 2 * SOURCE_FLOATS;
+/// Pixels at least of a task with one block, where there are that many.
 const BLOCK_TASK_PIXELS: usize = 48;
+/// Pixels at least of a task with all blocks.
 const WHOLE_TASK_PIXELS: usize = 144;
 /// Tasks that keep a few threads equally busy.
 const ENOUGH_TASKS: usize = 32;
 /// Terms that are packed at a time: a transposition within L1.
 const PACK_TERMS: usize = 64;
-/// Packed weights that the processor fetches in time by itself. Of more, and of a single tap (whose sums are short), the next are asked
-/// for: that took 5 to 9 % less of a batch of 16 through the last layers of resnet18 and mobilenet-v2, and 5 % more of their first.
+/// Packed weights that need no prefetch. More weights are prefetched, and those of a single tap, whose sums are short: the last layers of
+/// resnet18 and mobilenet-v2 then took 5 to 9 % less time for a batch of 16, their first layers 5 % more.
 const MOST_WEIGHTS_NEAR: usize = 1 << 20;
-/// Vectors of output channels in a block, but for the last, which may have 1 or 3.
+/// Vectors of target channels in a block. The last block may have 1 or 3.
 const BLOCK_VECTORS: usize = 2;
 
 /// Floats that a task keeps in L1 until they are pooled.
-const BAND: usize = 6 << 10;
+const POOLED_FLOATS: usize = 6 << 10;
 
-/// Target pixels gather source pixels.
+/// A loop in which target pixels gather source pixels.
 #[derive(Debug)]
 pub(in crate::conv) struct Gather {
     correlation: Correlation,
@@ -53,13 +54,13 @@ pub(in crate::conv) struct Gather {
     /// Target channels of a group.
     channels: usize,
     lanes: usize,
-    /// What each pixel reads, in [`Algorithm::Indirect`](crate::conv::Algorithm::Indirect).
+    /// The table of source pixels of [`Algorithm::Indirect`](crate::conv::Algorithm::Indirect).
     indirect: Option<Indirect>,
-    /// Whether weights are worth asking for before they are needed.
+    /// Whether weights are prefetched.
     fetches_weights: bool,
     task: TaskSize,
-    /// For what tasks read, if they normalise it.
-    rooms: SlotScratch,
+    /// Scratch for the source rows that tasks normalise.
+    slots: SlotScratch,
 }
 
 /// How much of the target a task computes.
@@ -70,7 +71,7 @@ struct TaskSize {
 }
 
 impl Gather {
-    /// The loop; `by_table` reads by a table of source pixels, where that is [supported](Indirect::supports).
+    /// The loop. `by_table` makes it read by a table of source pixels, where that is [supported](Indirect::supports).
     pub(in crate::conv) fn new(cpu: &Cpu, correlation: Correlation, by_table: bool) -> Self {
         let [rows, columns] = correlation.axes();
         let Channels { source, target } = correlation.channels();
@@ -89,7 +90,7 @@ impl Gather {
             indirect: None,
             fetches_weights: false,
             task: TaskSize { rows: 0, blocks: 0 },
-            rooms: SlotScratch::default(),
+            slots: SlotScratch::default(),
         };
         gather.task = gather.task_size();
         gather.indirect =
@@ -98,12 +99,12 @@ impl Gather {
         gather
     }
 
-    /// All blocks if there are many rows, else one.
+    /// A task has all blocks if there are many rows, else one block.
     fn task_size(&self) -> TaskSize {
         let (all_rows, width) = (self.all_rows(), self.columns.target);
         let blocks = self.groups * self.blocks();
         let source_row = self.columns.source * self.source_channels * self.rows.source;
-        let most = (TASK_NUMBERS * self.rows.target / source_row).max(1);
+        let most = (SOURCE_FLOATS * self.rows.target / source_row).max(1);
         let rows = (all_rows / ENOUGH_TASKS).min(most);
         if rows >= WHOLE_TASK_PIXELS.div_ceil(width) {
             return TaskSize { rows, blocks };
@@ -124,23 +125,23 @@ impl Gather {
             (true, true) => self.pools(),
             (true, false) => self.expands(),
         };
-        // An input gradient normalises no more than the mask, a vector at a time.
+        // An input gradient normalises only the mask, a vector at a time.
         let normalises = fused.normalised && self.correlation.is_forward();
         (fits && (!normalises || self.normalises(cpu))).then_some(self)
     }
 
-    /// Prepares to pool what it writes, if two rows of a block fit into L1.
+    /// Prepares to pool the target. Returns false if two rows of a block do not fit into L1.
     fn pools(&mut self) -> bool {
         let widest = (0..self.blocks()).map(|block| self.block_vectors(block));
         let pixel = widest.max().unwrap_or(1) * self.lanes;
         self.task.rows = self.task.rows.next_multiple_of(2);
-        2 * self.columns.target * pixel <= BAND
+        2 * self.columns.target * pixel <= POOLED_FLOATS
     }
 
-    /// Prepares to read a pooled gradient, if what a task reads of it fits into L2 expanded.
+    /// Prepares to read a pooled gradient. Returns false if the expanded rows that a task reads do not fit into L2.
     fn expands(&mut self) -> bool {
-        let row = self.columns.source * self.source_channels;
-        while self.rows.most_reads(self.all_rows(), self.task.rows) * row > TASK_FLOATS {
+        let row_len = self.columns.source * self.source_channels;
+        while self.rows.most_reads(self.all_rows(), self.task.rows) * row_len > TASK_FLOATS {
             if self.task.rows == 1 {
                 return false;
             }
@@ -149,14 +150,15 @@ impl Gather {
         true
     }
 
-    /// Prepares to normalise what it reads, if that fits into L2.
+    /// Prepares to normalise the source. Returns false if the rows that a task reads do not fit into L2.
     fn normalises(&mut self, cpu: &Cpu) -> bool {
-        let row = self.columns.source * self.source_channels;
-        let room = (self.rows.most_reads(self.all_rows(), self.task.rows) * row).max(1);
-        if room <= MOST_ROOM {
-            self.rooms = SlotScratch::new(cpu, room);
+        let row_len = self.columns.source * self.source_channels;
+        let rows = self.rows.most_reads(self.all_rows(), self.task.rows);
+        let slot_len = (rows * row_len).max(1);
+        if slot_len <= MOST_NORMALISED {
+            self.slots = SlotScratch::new(cpu, slot_len);
         }
-        room <= MOST_ROOM
+        slot_len <= MOST_NORMALISED
     }
 
     /// Rows of the target of all images.
@@ -210,7 +212,7 @@ impl MapLoop for Gather {
             let first = block * BLOCK_VECTORS * self.lanes;
             let channels = first..(first + width).min(self.channels);
             let start = self.block_start(group, block);
-            // SAFETY: blocks do not overlap and each is written by one task.
+            // SAFETY: the packed blocks do not overlap, and one task writes each.
             let block = unsafe { packed.slice(start..start + width * self.all_terms()) };
             if channels.len() < width {
                 block.fill(0.0);
@@ -233,13 +235,13 @@ impl MapLoop for Gather {
         });
     }
 
-    /// The tasks that have different rows.
+    /// One part for each range of rows that tasks have.
     fn sums_parts(&self) -> usize {
         self.all_rows().div_ceil(self.task.rows)
     }
 
     fn scratch_len(&self) -> usize {
-        self.rooms.len()
+        self.slots.len()
     }
 
     fn finished_pixel(&self) -> usize {
@@ -258,27 +260,27 @@ impl MapLoop for Gather {
         let all_blocks = self.groups * self.blocks();
         let parts = all_blocks.div_ceil(blocks);
         let tasks = self.sums_parts() * parts;
-        let run = |task: usize, room: *mut f32| {
+        let run = |task: usize, slot: *mut f32| {
             let (chunk, part) = (task / parts, task % parts);
             cpu.dispatch(GatherTask {
                 gather: self,
                 source: TaskSource::Map(source),
-                room,
+                slot,
                 packed,
                 finish: finish.with_part(chunk),
                 target: match target {
                     MapTarget::Map(map) => TaskTarget::At(map.as_mut_ptr()),
                     MapTarget::Pooled(pooled) => TaskTarget::Pooled(pooled),
                 },
-                // What a later task normalises.
+                // The source rows that a later task normalises.
                 ahead: (source.normalised)
-                    .map(|_| source.values.as_ptr().wrapping_add(self.rooms.len())),
+                    .map(|_| source.values.as_ptr().wrapping_add(self.slots.len())),
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
                 blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
             });
         };
         let normalise = source.normalised.is_some();
-        self.rooms.parallel(cpu, tasks, normalise, scratch, run);
+        self.slots.parallel(cpu, tasks, normalise, scratch, run);
     }
 
     fn by_rows(&self) -> Option<&dyn RowsLoop> {
@@ -302,7 +304,7 @@ impl RowsLoop for Gather {
         cpu.dispatch(GatherTask {
             gather: self,
             source: TaskSource::At(source.start.wrapping_sub(source.skipped)),
-            room: std::ptr::null_mut(),
+            slot: std::ptr::null_mut(),
             packed,
             finish,
             target: TaskTarget::At(target.start.wrapping_sub(target.skipped)),
@@ -317,12 +319,12 @@ impl RowsLoop for Gather {
 struct GatherTask<'a> {
     gather: &'a Gather,
     source: TaskSource<'a>,
-    /// Memory for what it normalises, if it does.
-    room: *mut f32,
+    /// Memory for the source rows that the task normalises; null if it does not.
+    slot: *mut f32,
     packed: &'a [f32],
     finish: Finish<'a>,
     target: TaskTarget<'a>,
-    /// Where what is fetched meanwhile would begin, if not the next pixels of the source are.
+    /// The map to prefetch from; `None` prefetches the next pixels of the source.
     ahead: Option<*const f32>,
     rows: Range<usize>,
     blocks: Range<usize>,
@@ -332,14 +334,14 @@ struct GatherTask<'a> {
 #[derive(Clone, Copy)]
 enum TaskSource<'a> {
     Map(Source<'a>),
-    /// A map that begins or would begin here; what the task's rows read is there.
+    /// The address at which the map begins or would begin. The rows that the task reads can be read there.
     At(*const f32),
 }
 
 /// Where a task writes.
 #[derive(Clone, Copy)]
 enum TaskTarget<'a> {
-    /// A map that begins or would begin here; the task's rows are there.
+    /// The address at which the map begins or would begin. The task's rows can be written there.
     At(*mut f32),
     Pooled(PooledTarget<'a>),
 }
@@ -347,7 +349,7 @@ enum TaskTarget<'a> {
 impl Kernel for GatherTask<'_> {
     type Output = ();
 
-    // Tile heights: as many accumulators as leave registers for the weights and the broadcast.
+    // A tile has as many accumulators as leave registers for the weights and the broadcast.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let gather = self.gather;
@@ -359,30 +361,30 @@ impl Kernel for GatherTask<'_> {
         };
         for block in self.blocks.clone() {
             let vectors = gather.block_vectors(block % gather.blocks());
-            let row = columns.target * vectors * S::LANES;
+            let row_len = columns.target * vectors * S::LANES;
             let band = match self.target {
                 TaskTarget::At(_) => self.rows.len(),
-                TaskTarget::Pooled(_) => BAND / row / 2 * 2,
+                TaskTarget::Pooled(_) => POOLED_FLOATS / row_len / 2 * 2,
             };
             for start in self.rows.clone().step_by(band) {
                 let rows = start..(start + band).min(self.rows.end);
-                let place = match self.target {
-                    TaskTarget::At(start) => Place {
+                let target = match self.target {
+                    TaskTarget::At(start) => BlockTarget {
                         start,
                         pixel: gather.target_channels,
                         all_channels: true,
                     },
-                    TaskTarget::Pooled(_) => Place {
-                        start: buffer.as_mut_ptr().wrapping_sub(start * row),
+                    TaskTarget::Pooled(_) => BlockTarget {
+                        start: buffer.as_mut_ptr().wrapping_sub(start * row_len),
                         pixel: vectors * S::LANES,
                         all_channels: false,
                     },
                 };
-                let band = Band {
+                let band = RowBand {
                     source,
-                    beyond: self.ahead,
+                    ahead: self.ahead,
                     rows: rows.clone(),
-                    place,
+                    target,
                 };
                 match (S::REGISTERS >= 32, vectors) {
                     (true, 1) => self.block::<S, 12, 6, 1>(simd, block, &band),
@@ -401,8 +403,8 @@ impl Kernel for GatherTask<'_> {
 }
 
 impl GatherTask<'_> {
-    /// The address that the first element of the source would have if the rows that the task reads lay where they belong: those of the map
-    /// itself, or copies in a room, expanded or normalised.
+    /// The address at which the source would begin if the rows that the task reads lay at their place in it. These rows are those of the map
+    /// itself, or copies: expanded in `buffer`, or normalised in the slot.
     #[inline(always)]
     fn source_rows<S: Simd>(
         &self,
@@ -417,7 +419,8 @@ impl GatherTask<'_> {
             true => 0..0,
             false => gather.rows.reads(self.rows.clone()),
         };
-        // SAFETY: `reads` are rows of the source, whose length the pass has checked; `Gather::normalises` made a room for those of a task.
+        // SAFETY: `reads` are rows of the source, whose length and whose normalisation `pass.rs` checked. `Gather::normalises` made the slot
+        // as long as the most that a task reads.
         unsafe {
             match &source.normalised {
                 None => source.rows(simd, buffer, width, channels, reads),
@@ -425,35 +428,36 @@ impl GatherTask<'_> {
                     let pixels = reads.start * width..reads.end * width;
                     let start = pixels.start * channels;
                     let map = source.values.as_ptr();
-                    by.write(simd, map, channels, pixels, 0..channels, self.room);
-                    self.room.cast_const().wrapping_sub(start)
+                    by.write(simd, map, channels, pixels, 0..channels, self.slot);
+                    self.slot.cast_const().wrapping_sub(start)
                 }
             }
         }
     }
 
-    /// Pools the rows of a block, which lie where the band says.
+    /// Pools the rows of a block, which lie in the band's target.
     #[inline(always)]
-    fn pool<S: Simd>(&self, simd: S, block: usize, band: &Band, target: PooledTarget) {
+    fn pool<S: Simd>(&self, simd: S, block: usize, band: &RowBand, target: PooledTarget) {
         let gather = self.gather;
         let (group, within) = (block / gather.blocks(), block % gather.blocks());
         let first = within * BLOCK_VECTORS * S::LANES;
-        let channels = (gather.channels - first).min(band.place.pixel);
+        let channels = (gather.channels - first).min(band.target.pixel);
         let (width, all) = (gather.columns.target, gather.target_channels);
         for row in band.rows.clone().step_by(2) {
             let start = |row: usize| {
-                let start = band.place.start.cast_const();
-                start.wrapping_add(row * width * band.place.pixel)
+                let start = band.target.start.cast_const();
+                start.wrapping_add(row * width * band.target.pixel)
             };
             let at = row / 2 * (width / 2) * all + group * gather.channels + first;
             let rows = TwoRows {
                 starts: [start(row), start(row + 1)],
-                pixel: band.place.pixel,
+                pixel: band.target.pixel,
                 windows: width / 2,
                 channels,
                 all,
             };
-            // SAFETY: the band's rows have been written; the pooled ones lie within the target, and this task alone writes them.
+            // SAFETY: the band's rows have been written. `pass.rs` checked the length of the pooled target, and only this task has its rows
+            // of this block.
             unsafe { target.store_rows(simd, rows, at) };
         }
     }

@@ -5,40 +5,40 @@ use crate::conv::prefetch::{WEIGHTS_AHEAD, prefetch};
 
 /// Where the terms of a sum of products lie: rows of runs of neighbouring terms.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct TermLayout {
     pub(super) rows: usize,
-    /// Numbers of the source from row to row.
+    /// Floats of the source from row to row.
     pub(super) row_step: usize,
     /// Terms of the packed weights from row to row.
     pub(super) row_weights: usize,
     /// Runs of a row.
     pub(super) runs: usize,
-    /// Numbers of the source from run to run.
+    /// Floats of the source from run to run.
     pub(super) run_step: usize,
     /// Terms of a run.
     pub(super) terms: usize,
 }
 
-/// What will be read soon, fetched bit by bit: a burst of requests would make the processor wait.
+/// What is prefetched, a little with each term: many requests at once would make the processor wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ahead {
     pub(super) start: *const f32,
-    /// Numbers from term to term.
+    /// Floats from what is fetched with one term to what is fetched with the next.
     pub(super) step: usize,
-    /// Whether weights, too, are fetched.
+    /// Whether weights are fetched as well.
     pub(super) weights: bool,
 }
 
-/// Sums over all terms of P numbers of the source times V vectors of weights.
+/// For P pixels, the sums over all terms of an element of the source times V vectors of weights.
 ///
 /// # Safety
-/// The terms lie in the source behind each pointer, and V vectors for each of them behind `weights`.
+/// All terms can be read from each pointer on, and V vectors for each of them from `weights` on.
 #[inline(always)]
 pub(super) unsafe fn products<S: Simd, const P: usize, const V: usize>(
     simd: S,
     pointers: [*const f32; P],
     weights: *const f32,
-    terms: &Terms,
+    terms: &TermLayout,
     ahead: Ahead,
 ) -> [[S::Vector; V]; P] {
     let mut sums = [[simd.zero(); V]; P];
@@ -53,7 +53,7 @@ pub(super) unsafe fn products<S: Simd, const P: usize, const V: usize>(
                     prefetch(weights.wrapping_add(WEIGHTS_AHEAD), V * S::LANES);
                 }
                 next = next.wrapping_add(ahead.step);
-                // SAFETY: the caller's promise.
+                // SAFETY: the term is one of `terms`, and its V vectors lie at `weights`.
                 unsafe { add_products(simd, &mut sums, &pointers, term, weights) };
                 weights = weights.wrapping_add(V * S::LANES);
             }
@@ -62,16 +62,17 @@ pub(super) unsafe fn products<S: Simd, const P: usize, const V: usize>(
     sums
 }
 
-/// Sums over `taps` runs of `terms` of P numbers of the source, which begin where `pointers` says for each tap, times V vectors of
-/// weights, which are fetched: each is read for a few pixels alone.
+/// As [`products`], over `taps` runs of `terms` terms. `pointers` tells where the run of a tap begins for each pixel. Weights are always
+/// prefetched, since each is read for a few pixels only.
 ///
 /// # Safety
-/// As of [`products`].
+/// From each pointer of each tap on, `terms` floats can be read, and from `weights` on V vectors for each term of each tap.
 #[inline(always)]
 pub(super) unsafe fn products_by_tap<S: Simd, const P: usize, const V: usize>(
     simd: S,
     weights: *const f32,
-    [taps, terms]: [usize; 2],
+    taps: usize,
+    terms: usize,
     pointers: impl Fn(usize) -> [*const f32; P],
 ) -> [[S::Vector; V]; P] {
     let mut sums = [[simd.zero(); V]; P];
@@ -80,7 +81,7 @@ pub(super) unsafe fn products_by_tap<S: Simd, const P: usize, const V: usize>(
         let pointers = pointers(tap);
         for term in 0..terms {
             prefetch(weights.wrapping_add(WEIGHTS_AHEAD), V * S::LANES);
-            // SAFETY: the caller's promise.
+            // SAFETY: the tap has this term behind each pointer, and its V vectors lie at `weights`.
             unsafe { add_products(simd, &mut sums, &pointers, term, weights) };
             weights = weights.wrapping_add(V * S::LANES);
         }
@@ -91,7 +92,7 @@ pub(super) unsafe fn products_by_tap<S: Simd, const P: usize, const V: usize>(
 /// Adds the products of one term.
 ///
 /// # Safety
-/// The term lies in the source behind each pointer, and V vectors behind `weights`.
+/// The term can be read from each pointer on, and V vectors from `weights` on.
 #[inline(always)]
 unsafe fn add_products<S: Simd, const P: usize, const V: usize>(
     simd: S,
@@ -101,7 +102,7 @@ unsafe fn add_products<S: Simd, const P: usize, const V: usize>(
     weights: *const f32,
 ) {
     let mut vectors = [simd.zero(); V];
-    // SAFETY: the caller's promise.
+    // SAFETY: V vectors lie at `weights`, and the term behind each pointer.
     unsafe {
         for (v, vector) in vectors.iter_mut().enumerate() {
             *vector = simd.load(weights.add(v * S::LANES));

@@ -1,38 +1,39 @@
-//! The loop of forward and input gradient for few target channels: a source pixel's products go to all target pixels of a row
-//! that it reaches, which lie side by side, so that one vector holds several taps. The parts are then added for each target.
+//! The loop of forward pass and input gradient for few target channels. A source pixel is multiplied by all taps of a kernel's row at once:
+//! its products, its *parts*, belong to neighbouring target pixels, so that one vector holds several taps. Each target pixel then adds up
+//! its parts.
 use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::classes::Classes;
-use crate::conv::finish::Finish;
+use crate::conv::finish::{Finish, VectorPlace};
 use crate::conv::pass::{Fused, MapLoop, MapOperands, MapTarget};
 use crate::map::{Source, TASK_FLOATS, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 
 use super::correlation::{Channels, Correlation, Piece};
-use super::products::{Ahead, Terms, products};
+use super::products::{Ahead, TermLayout, products};
 
-/// Vectors of a source pixel's products at most.
+/// Vectors of a source pixel's parts at most.
 const MOST_VECTORS: usize = 3;
-/// Numbers in the parts of a strip of pixels: a third of L1.
-const PARTS: usize = 3 << 10;
-/// Parts behind each strip that are written and read in vain, so that tiles need not be cut.
+/// Floats of the parts of a strip of pixels: a third of L1.
+const PARTS_LEN: usize = 3 << 10;
+/// Pixels behind each strip whose parts are computed but not used, so that tiles need not be cut.
 const SPARE: usize = 12;
-/// Pixels whose parts are added at a time.
+/// Pixels whose parts are added at the same time.
 const ADDED: usize = 4;
 /// Tasks that keep a few threads equally busy.
 const TASKS: usize = 32;
 
-/// Source pixels spread over target pixels.
+/// A loop in which source pixels spread over target pixels.
 #[derive(Debug)]
 pub(in crate::conv) struct Spread {
     correlation: Correlation,
     images: usize,
-    /// For each target row the positions of its taps in their order and the source row that the first of them reads.
-    rows: Vec<(Range<usize>, usize)>,
+    /// What each target row reads.
+    rows: Vec<RowReads>,
     row_axis: Classes,
     columns: Classes,
-    /// What a target's last tap reads, less the target.
+    /// The column that a target column's last tap reads, less the target column.
     reach: isize,
     /// Source channels: terms of a tap.
     terms: usize,
@@ -44,15 +45,24 @@ pub(in crate::conv) struct Spread {
     rows_of_task: usize,
 }
 
+/// What a row of the target reads.
+#[derive(Clone, Debug)]
+struct RowReads {
+    /// Positions of its taps in the order of the packed weights.
+    taps: Range<usize>,
+    /// The source row that the first of them reads.
+    source: usize,
+}
+
 impl Spread {
-    /// Whether the products of a source pixel fit into few vectors and read neighbouring pixels.
+    /// Whether the parts of a source pixel fit into few vectors and belong to neighbouring pixels.
     pub(in crate::conv) fn supports(cpu: &Cpu, correlation: &Correlation) -> bool {
         let (geometry, lanes) = (correlation.geometry(), cpu.lanes());
         let (taps, channels) = (geometry.kernel[1], correlation.channels().target);
         let vectors = (taps * channels).div_ceil(lanes);
         let fits = channels <= lanes
             && vectors <= MOST_VECTORS
-            && (taps + SPARE + lanes.max(2)) * vectors * lanes <= PARTS;
+            && (taps + SPARE + lanes.max(2)) * vectors * lanes <= PARTS_LEN;
         let is_dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
         let reads_something = (0..taps).any(|tap| !geometry.outputs_of_tap(1, tap).is_empty());
         is_dense && fits && reads_something
@@ -67,11 +77,17 @@ impl Spread {
         let first = columns.list.iter().find(|class| !class.taps.is_empty());
         let first = first.expect("a column that reads something");
         let reach = (first.source + taps - 1) as isize - (first.target + first.taps.start) as isize;
-        let mut table = vec![(0..0, 0); rows.target];
+        let nothing = RowReads {
+            taps: 0..0,
+            source: 0,
+        };
+        let mut table = vec![nothing; rows.target];
         for class in &rows.list {
             for i in 0..class.count {
-                table[class.target + i * rows.steps.target] =
-                    (class.taps.clone(), class.source + i * rows.steps.source);
+                table[class.target + i * rows.steps.target] = RowReads {
+                    taps: class.taps.clone(),
+                    source: class.source + i * rows.steps.source,
+                };
             }
         }
         let rows_of_task = (geometry.batch * rows.target).div_ceil(TASKS).max(1);
@@ -98,11 +114,11 @@ impl Spread {
         }
     }
 
-    /// Prepared to read a pooled gradient, if what a task reads of it fits expanded.
+    /// The loop prepared to read a pooled gradient. None if the expanded rows that a task reads do not fit into L2.
     fn expanding(mut self) -> Option<Self> {
         let all_rows = self.all_rows();
-        let row = self.columns.source * self.terms;
-        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row > TASK_FLOATS {
+        let row_len = self.columns.source * self.terms;
+        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row_len > TASK_FLOATS {
             if self.rows_of_task == 1 {
                 return None;
             }
@@ -126,7 +142,7 @@ impl MapLoop for Spread {
         self.row_axis.order.len() * self.terms * self.vectors * self.lanes
     }
 
-    /// Packs the weights as `[row][term][column · channels]`, where the columns' order is reversed.
+    /// Packs the weights as `[row][term][column · channels]`, with the columns in reverse order.
     fn pack(&self, _: &Cpu, weights: &[f32], packed: &mut [f32]) {
         packed.fill(0.0);
         let width = self.vectors * self.lanes;
@@ -213,19 +229,19 @@ impl SpreadTask<'_> {
             channels,
             ..
         } = self.spread;
-        let (mut parts, mut sums) = ([0.0; PARTS], [[0.0; PARTS]; 2]);
+        let (mut parts, mut sums) = ([0.0; PARTS_LEN], [[0.0; PARTS_LEN]; 2]);
         let mut buffer = TaskBuffer::new();
         let reads = match self.source.winners {
             Some(_) => row_axis.reads(self.rows.clone()),
             None => 0..0,
         };
-        // SAFETY: what rows of the target read are rows of the source, whose length has been checked.
+        // SAFETY: rows of the target read rows of the source, whose length `pass.rs` checked.
         let source = unsafe {
             let (width, terms) = (columns.source, self.spread.terms);
             self.source.rows(simd, &mut buffer, width, terms, reads)
         };
-        // Whole vectors of pixels, so that each strip's numbers begin a vector of the row's; and whole windows.
-        let most = PARTS / (V * S::LANES) - self.spread.taps() - SPARE;
+        // Whole vectors of pixels, so that each strip begins with a vector of the row; and whole windows.
+        let most = PARTS_LEN / (V * S::LANES) - self.spread.taps() - SPARE;
         let unit = S::LANES.max(2);
         let strip = most / unit * unit;
         let windows = match self.output {
@@ -248,14 +264,15 @@ impl SpreadTask<'_> {
                         channels: *channels,
                         all: *channels,
                     };
-                    // SAFETY: the strip has been summed; its windows lie within the target, and this task alone writes them.
+                    // SAFETY: `add` has written the strip's sums. `pass.rs` checked the length of the pooled target, and only this task has
+                    // its rows.
                     unsafe { target.store_rows(simd, rows, first * channels) };
                 }
             }
         }
     }
 
-    /// Some pixels of a row of the target.
+    /// Computes the parts that belong to some pixels of a row of the target.
     #[inline(always)]
     fn strip<S: Simd, const V: usize>(
         &self,
@@ -263,7 +280,7 @@ impl SpreadTask<'_> {
         source_start: *const f32,
         row: usize,
         strip: Range<usize>,
-        parts: &mut [f32; PARTS],
+        parts: &mut [f32; PARTS_LEN],
     ) {
         let Spread {
             row_axis,
@@ -273,8 +290,11 @@ impl SpreadTask<'_> {
         } = self.spread;
         let (taps, width) = (self.spread.taps(), V * S::LANES);
         let (image, y) = (row / row_axis.target, row % row_axis.target);
-        let (row_taps, source_y) = &self.spread.rows[y];
-        // The source pixels that the strip reads, of which some may be outside.
+        let RowReads {
+            taps: row_taps,
+            source: source_y,
+        } = &self.spread.rows[y];
+        // The source pixels that the strip reads. Some may lie outside the source.
         let first = strip.start as isize + self.spread.reach - (taps - 1) as isize;
         let all = strip.len() + taps - 1;
         let inside =
@@ -284,7 +304,7 @@ impl SpreadTask<'_> {
             inside(first + all as isize) as usize,
         );
         parts[..start * width].fill(0.0);
-        let terms_of_tap = Terms {
+        let terms_of_tap = TermLayout {
             rows: row_taps.len(),
             row_step: row_axis.tap_step * columns.source * terms,
             row_weights: *terms,
@@ -294,7 +314,7 @@ impl SpreadTask<'_> {
         };
         let source = (image * row_axis.source + source_y) * columns.source;
         let source = source.wrapping_add_signed(first + start as isize) * terms;
-        let mut tile = Tile {
+        let mut tile = SpreadTile {
             source: source_start.wrapping_add(source),
             weights: self.packed[row_taps.start * terms * width..].as_ptr(),
             terms: terms_of_tap,
@@ -322,16 +342,16 @@ impl SpreadTask<'_> {
         simd: S,
         row: usize,
         strip: Range<usize>,
-        parts: &[f32; PARTS],
-        sums: &mut [f32; PARTS],
+        parts: &[f32; PARTS_LEN],
+        sums: &mut [f32; PARTS_LEN],
     ) {
         let (taps, channels) = (self.spread.taps(), self.spread.channels);
         let width = V * S::LANES;
         let start = parts.as_ptr();
         for x in (0..strip.len()).step_by(ADDED) {
             let mut added = [simd.zero(); ADDED];
-            // SAFETY: `taps` parts follow the one of x; what is loaded and stored beyond the strip and its channels is in the
-            // room that each strip leaves.
+            // SAFETY: `parts` holds those of the strip's pixels and of `taps - 1` pixels behind them. `all_rows` made strips so short that
+            // `SPARE` pixels fit behind, in `parts` and in `sums`: vectors and pixels beyond the strip lie there.
             unsafe {
                 for tap in 0..taps {
                     let part = start.add((x + taps - 1 - tap) * width + tap * channels);
@@ -346,32 +366,38 @@ impl SpreadTask<'_> {
         }
         let first = strip.start * channels;
         let target = row * self.spread.columns.target * channels + first;
-        let numbers = strip.len() * channels;
-        for i in (0..numbers).step_by(S::LANES) {
-            let lanes = (numbers - i).min(S::LANES);
-            // SAFETY: as above; the strip lies within the target and only this task writes it.
+        let strip_len = strip.len() * channels;
+        for i in (0..strip_len).step_by(S::LANES) {
+            let lanes = (strip_len - i).min(S::LANES);
+            // SAFETY: a vector fits behind the strip's sums in `sums`. `pass.rs` checked the length of the target, or the strip is pooled
+            // from `sums`; only this task has its rows.
             unsafe {
                 let sum = simd.load(sums.as_ptr().add(i));
                 let (to, at) = match self.output {
                     MapTarget::Map(map) => (map.as_mut_ptr(), target + i),
                     MapTarget::Pooled(_) => (sums.as_mut_ptr(), i),
                 };
-                self.finish.store(simd, sum, to, at, first + i, lanes);
+                let place = VectorPlace {
+                    at,
+                    channel: first + i,
+                    lanes,
+                };
+                self.finish.store(simd, sum, to, place);
             }
         }
     }
 }
 
 /// The next source pixels of a strip.
-struct Tile {
+struct SpreadTile {
     source: *const f32,
     weights: *const f32,
-    terms: Terms,
+    terms: TermLayout,
     parts: *mut f32,
 }
 
-impl Tile {
-    /// The parts of the next P pixels (or those that are left); returns how many they were.
+impl SpreadTile {
+    /// Computes the parts of the next P pixels (or those that are left) and returns how many they were.
     #[inline(always)]
     fn next<S: Simd, const P: usize, const V: usize>(&mut self, simd: S, left: usize) -> usize {
         let count = left.min(P);
@@ -379,7 +405,7 @@ impl Tile {
         for (p, pointer) in pointers[..count].iter_mut().enumerate() {
             *pointer = self.source.wrapping_add(p * self.terms.terms);
         }
-        let Terms {
+        let TermLayout {
             rows,
             row_step,
             terms,
@@ -391,8 +417,8 @@ impl Tile {
             step: P.div_ceil(rows.max(1)),
             weights: false,
         };
-        // SAFETY: the pixels are inside the source, with all rows of taps, and the weights are those of these rows; there is
-        // room for P parts of V vectors.
+        // SAFETY: `strip` begins with a pixel inside the source and counts those inside, `left`; the rows of taps that `RowReads` names are
+        // inside too. `weights` begins with the first of these rows. P pixels fit into `parts`, whose strip leaves `SPARE` behind.
         unsafe {
             let sums: [[S::Vector; V]; P] =
                 products(simd, pointers, self.weights, &self.terms, ahead);

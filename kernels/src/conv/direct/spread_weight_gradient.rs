@@ -1,10 +1,10 @@
-//! Weight gradient for few output channels: the output pixels of a row that an input pixel reaches lie side by side, so that one
-//! vector of the output gradient holds several taps of the kernel.
+//! Weight gradient for few output channels. The pixels of an output row that an input pixel contributes to are neighbours, so that one vector
+//! of the output gradient holds several taps of the kernel.
 use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::Geometry;
-use crate::conv::parts::sum_parts;
+use crate::conv::parts::{SumsLen, sum_parts};
 use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::map::Source;
 use crate::simd::{Kernel, Simd};
@@ -23,8 +23,14 @@ pub(in crate::conv) struct SpreadWeightGradient {
     lanes: usize,
     vectors: usize,
     row_groups: usize,
-    /// Zeros before and after a copied row of the output gradient, in pixels.
-    borders: [usize; 2],
+    borders: Borders,
+}
+
+/// Zeros beside a copied row of the output gradient, in pixels.
+#[derive(Clone, Copy, Debug)]
+struct Borders {
+    left: usize,
+    right: usize,
 }
 
 impl SpreadWeightGradient {
@@ -44,32 +50,35 @@ impl SpreadWeightGradient {
             lanes,
             vectors: (taps * filters).div_ceil(lanes),
             row_groups: ROW_GROUPS.min(geometry.batch * geometry.output[0]),
-            borders: [
-                (taps - 1).saturating_sub(padding),
-                (geometry.input[1] + padding).saturating_sub(width),
-            ],
+            borders: Borders {
+                left: (taps - 1).saturating_sub(padding),
+                right: (geometry.input[1] + padding).saturating_sub(width),
+            },
         }
     }
 
-    /// Rows of sums: a kernel's rows times the input channels, filled up to whole tiles.
+    /// Rows of sums: the kernel's rows times the input channels, rounded up to whole tiles.
     fn lines(&self) -> usize {
         (self.geometry.kernel[0] * self.geometry.input[2]).next_multiple_of(MOST_LINES)
     }
 
-    /// Numbers in the sums of a group: `[line][tap from the last to the first][filter]` and the bias's.
-    fn sums_len(&self) -> [usize; 2] {
-        let width = self.vectors * self.lanes;
-        [self.lines() * width, self.geometry.output[2] * self.lanes]
+    /// Floats of the sums of a group: `[line][tap from the last to the first][filter]` for the weights, a vector for each filter for the
+    /// bias.
+    fn sums_len(&self) -> SumsLen {
+        SumsLen {
+            weights: self.lines() * self.vectors * self.lanes,
+            bias: self.geometry.output[2] * self.lanes,
+        }
     }
 
-    /// Numbers in a copied row of the output gradient.
+    /// Floats of a copied row of the output gradient.
     fn row_len(&self) -> usize {
-        let [left, right] = self.borders;
+        let Borders { left, right } = self.borders;
         (left + self.geometry.output[1] + right) * self.geometry.output[2]
             + self.vectors * self.lanes
     }
 
-    /// Numbers that read as zeros in the place of a row of the input.
+    /// Floats of the zeros that stand for a row outside the input.
     fn zeros_len(&self) -> usize {
         self.geometry.input[1] * self.geometry.input[2]
     }
@@ -77,8 +86,7 @@ impl SpreadWeightGradient {
 
 impl WeightLoop for SpreadWeightGradient {
     fn scratch_len(&self) -> usize {
-        let [weights, bias] = self.sums_len();
-        self.row_groups * (weights + bias + self.row_len()) + self.zeros_len()
+        self.row_groups * (self.sums_len().total() + self.row_len()) + self.zeros_len()
     }
 
     fn run(&self, cpu: &Cpu, operands: WeightOperands) {
@@ -92,20 +100,20 @@ impl WeightLoop for SpreadWeightGradient {
         let geometry = &self.geometry;
         let [height, width, filters] = geometry.output;
         let rows = geometry.batch * height;
-        let [weights, bias] = self.sums_len();
-        let each = weights + bias + self.row_len();
+        let sums_len = self.sums_len();
+        let group_len = sums_len.total() + self.row_len();
         let scratch = &mut scratch[..self.scratch_len()];
         scratch.fill(0.0);
-        let (groups, zeros) = scratch.split_at_mut(self.row_groups * each);
-        cpu.parallel_chunks(groups, each, |group, scratch| {
-            let (weight_sums, rest) = scratch.split_at_mut(weights);
-            let (bias_sums, row) = rest.split_at_mut(bias);
+        let (groups, zeros) = scratch.split_at_mut(self.row_groups * group_len);
+        cpu.parallel_chunks(groups, group_len, |group, scratch| {
+            let (weight_sums, rest) = scratch.split_at_mut(sums_len.weights);
+            let (bias_sums, row) = rest.split_at_mut(sums_len.bias);
             let rows = group * rows / self.row_groups..(group + 1) * rows / self.row_groups;
             if output_gradient.winners.is_none() {
                 let gradient = rows.start * width * filters..rows.end * width * filters;
                 cpu.vectorised(|| add_periods(bias_sums, &output_gradient.values[gradient]));
             } else {
-                // Each pooled number belongs to one pixel.
+                // Each value of the pooled gradient belongs to one pixel.
                 let gradient = rows.start / 2 * (width / 2) * filters;
                 let end = rows.end / 2 * (width / 2) * filters;
                 let gradient = &output_gradient.values[gradient..end];
@@ -121,9 +129,10 @@ impl WeightLoop for SpreadWeightGradient {
                 rows,
             });
         });
-        let (total, others) = groups.split_at_mut(each);
-        sum_parts(cpu, true, others, each, &mut total[..weights + bias]);
-        let (weight_sums, bias_sums) = total.split_at(weights);
+        let (total, others) = groups.split_at_mut(group_len);
+        let total = &mut total[..sums_len.total()];
+        sum_parts(cpu, true, others, group_len, total);
+        let (weight_sums, bias_sums) = total.split_at(sums_len.weights);
         let [taps, terms] = [geometry.kernel[1], geometry.input[2]];
         for (i, to) in weight_gradient.chunks_mut(filters).enumerate() {
             let (tap, term) = (i / terms, i % terms);
@@ -133,19 +142,19 @@ impl WeightLoop for SpreadWeightGradient {
         }
         if let Some(bias_gradient) = bias_gradient {
             bias_gradient.fill(0.0);
-            for sums in bias_sums[..bias].chunks(filters) {
+            for sums in bias_sums.chunks(filters) {
                 add_periods(bias_gradient, sums);
             }
         }
     }
 }
 
-/// Adds `numbers` to `sums`, starting from the first sum again after the last.
+/// Adds `values` to `sums`, in pieces of as many values as there are sums.
 #[inline(always)]
-fn add_periods(sums: &mut [f32], numbers: &[f32]) {
-    for numbers in numbers.chunks(sums.len()) {
-        for (sum, number) in sums.iter_mut().zip(numbers) {
-            *sum += number;
+fn add_periods(sums: &mut [f32], values: &[f32]) {
+    for values in values.chunks(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += value;
         }
     }
 }
@@ -157,7 +166,7 @@ struct SpreadWeightTask<'a> {
     output_gradient: Source<'a>,
     zeros: &'a [f32],
     weight_sums: &'a mut [f32],
-    /// TaskBuffer for a row of the output gradient between zeros.
+    /// Buffer for a row of the output gradient between zeros.
     row: &'a mut [f32],
     rows: Range<usize>,
 }
@@ -169,16 +178,16 @@ impl Kernel for SpreadWeightTask<'_> {
     fn run<S: Simd>(mut self, simd: S) {
         let geometry = &self.whole.geometry;
         let [height, width, filters] = geometry.output;
-        let [left, _] = self.whole.borders;
+        let left = self.whole.borders.left;
         for row in self.rows.clone() {
-            let numbers = width * filters;
-            let to = &mut self.row[left * filters..][..numbers];
+            let row_len = width * filters;
+            let to = &mut self.row[left * filters..][..row_len];
             match self.output_gradient.expansion(width, filters) {
                 None => {
-                    let from = &self.output_gradient.values[row * numbers..][..numbers];
+                    let from = &self.output_gradient.values[row * row_len..][..row_len];
                     to.copy_from_slice(from);
                 }
-                // SAFETY: the row exists, and `to` has as many floats as a row.
+                // SAFETY: the row is one of the task's, so the map has it, and `to` has as many floats as a row.
                 Some(expansion) => unsafe {
                     expansion.write(simd, row..row + 1, 0..filters, to.as_mut_ptr(), filters);
                 },
@@ -210,7 +219,7 @@ impl SpreadWeightTask<'_> {
         }
     }
 
-    /// Adds to R lines from `line` on, of which those beyond the kernel read zeros, and returns R.
+    /// Adds to R lines from `line` on and returns R. Lines beyond the kernel read zeros.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &mut self,
@@ -232,11 +241,11 @@ impl SpreadWeightTask<'_> {
         }
         let filters = geometry.output[2];
         let first =
-            (self.whole.borders[0] + geometry.padding[1] + 1 - geometry.kernel[1]) * filters;
+            (self.whole.borders.left + geometry.padding[1] + 1 - geometry.kernel[1]) * filters;
         let gradient = self.row[first..].as_ptr();
         let target = self.weight_sums[line * V * S::LANES..].as_mut_ptr();
-        // SAFETY: a row of the input or of zeros follows each source; the copied row has V vectors from each input pixel's
-        // first output pixel on; there are sums of whole tiles.
+        // SAFETY: each source is the beginning of a row of the input, but for the term, or of as many zeros. `row_len` made the copied row so
+        // long that V vectors follow from the first output pixel of each input pixel on. `lines` made the sums those of whole tiles.
         unsafe {
             let mut sums = [[simd.zero(); V]; R];
             for (r, sums) in sums.iter_mut().enumerate() {

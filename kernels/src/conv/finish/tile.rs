@@ -1,20 +1,20 @@
-//! The end of a whole tile: what is to be done is asked once for all its vectors, which stay in registers.
+//! The end of a whole tile: the branches of the finish are taken once for all its vectors, which stay in registers.
 use std::hint::black_box;
 
-use super::Finish;
+use super::{Finish, VectorPlace};
 use crate::activation::{self, Activation};
 use crate::simd::{self, Simd};
 
 /// Where the sums of a tile go.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::conv) struct Tile<const P: usize> {
+pub(in crate::conv) struct TargetTile<const P: usize> {
     /// The start of the map that is written.
     pub(in crate::conv) target: *mut f32,
-    /// Where each pixel's first number lies in it.
+    /// Elements of the map before the tile's first channel of each pixel.
     pub(in crate::conv) at: [usize; P],
-    /// Pixels that differ; the others are copies of one of them.
+    /// Pixels that differ; the others are copies of the first.
     pub(in crate::conv) count: usize,
-    /// Its channel.
+    /// The tile's first channel.
     pub(in crate::conv) channel: usize,
     /// Lanes of the last vector.
     pub(in crate::conv) last: usize,
@@ -30,9 +30,9 @@ impl Finish<'_> {
         &self,
         simd: S,
         sums: [[S::Vector; V]; P],
-        tile: Tile<P>,
+        tile: TargetTile<P>,
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: each vector's place is as `Finish::store` asks.
         unsafe {
             if V == 1 || self.mask.is_some() {
                 self.store_each(simd, sums, tile);
@@ -44,8 +44,8 @@ impl Finish<'_> {
         }
     }
 
-    /// Vector by vector: faster by a tenth where a pixel has one, and several times where a derivative is read besides (its branches
-    /// and the loads would push the sums out of the registers).
+    /// Stores vector by vector. This is a tenth faster where a pixel has one vector, and several times faster where there is a mask: its
+    /// branches and loads would push the sums out of the registers.
     ///
     /// # Safety
     /// As [`Finish::store_tile`].
@@ -54,30 +54,33 @@ impl Finish<'_> {
         &self,
         simd: S,
         sums: [[S::Vector; V]; P],
-        tile: Tile<P>,
+        tile: TargetTile<P>,
     ) {
-        // A copy: after each store through a pointer, what lies behind a reference would be loaded again.
+        // A copy, because the compiler would load what lies behind a reference again after each store.
         let finish = *self;
-        // A copy that the compiler cannot see through: how often the loop runs is not known to it, which would lay the sums into
-        // memory for the other ends too (5–8 % of `hubel bench infer mobilenet-v2 --batch 1`).
+        // A copy that the compiler cannot see through. It does not know how often the loop runs, and would keep the sums in memory for the
+        // other ends too (5–8 % of `hubel bench infer mobilenet-v2 --batch 1`).
         let sums = black_box(sums);
         for v in 0..V {
             let lanes = if v + 1 == V { tile.last } else { S::LANES };
             let channel = tile.channel + v * S::LANES;
-            // SAFETY: the caller's promise.
+            // SAFETY: each vector's place is as `Finish::store` asks. Its channels are this thread's alone in this part of the sums.
             unsafe {
                 let mut taken = finish.no_sums(simd, channel, lanes);
                 for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
-                    let (sum, at) = (sums[v], at + v * S::LANES);
-                    finish.store_summed(simd, sum, tile.target, at, channel, lanes, &mut taken);
+                    let place = VectorPlace {
+                        at: at + v * S::LANES,
+                        channel,
+                        lanes,
+                    };
+                    finish.store_summed(simd, sums[v], tile.target, place, &mut taken);
                 }
                 finish.add_sums(simd, taken, channel, lanes);
             }
         }
     }
 
-    /// Of finishes without a mask. Everything is read before anything is written: a pixel that occurs several times gets the same number
-    /// each time.
+    /// Stores a tile that has no mask. It reads everything before it writes anything, so that copies of a pixel get the same value.
     ///
     /// # Safety
     /// As [`Finish::store_tile`].
@@ -86,12 +89,13 @@ impl Finish<'_> {
         &self,
         simd: S,
         mut sums: [[S::Vector; V]; P],
-        tile: Tile<P>,
+        tile: TargetTile<P>,
         last: usize,
     ) {
         use Activation::{Identity, Relu, Relu6};
         let lanes = |v: usize| if v + 1 == V { last } else { S::LANES };
-        // SAFETY: all slices have the lengths asserted at creation, the rest is the caller's promise.
+        // SAFETY: `Finish::forward` or `gradient` checked that the bias has all channels, and that the map to be added is as long as the
+        // target, which has each vector's place.
         unsafe {
             if let Some(bias) = self.bias {
                 for v in 0..V {
@@ -108,7 +112,7 @@ impl Finish<'_> {
                     simd.add(sum, simd::load(simd, lanes(v), add))
                 });
             }
-            // Functions that are known here have loops of their own.
+            // The common activations have loops of their own.
             match self.activation {
                 Identity => {}
                 Relu => each(&mut sums, |_, _, sum| activation::apply(simd, Relu, sum)),
@@ -141,7 +145,7 @@ impl Finish<'_> {
 }
 
 impl Finish<'_> {
-    /// Sums what is stored of a tile.
+    /// Adds the stored values of a tile to the sums.
     ///
     /// # Safety
     /// As [`Finish::store_tile`].
@@ -150,19 +154,19 @@ impl Finish<'_> {
         &self,
         simd: S,
         values: &[[S::Vector; V]; P],
-        tile: &Tile<P>,
+        tile: &TargetTile<P>,
         last: usize,
     ) {
         for v in 0..V {
             let lanes = if v + 1 == V { last } else { S::LANES };
             let channel = tile.channel + v * S::LANES;
-            // SAFETY: the caller's promise.
+            // SAFETY: the vector's channels are among those given at creation. They are this thread's alone in this part of the sums.
             unsafe {
                 let Some(mut taken) = self.no_sums(simd, channel, lanes) else {
                     return;
                 };
                 for (p, values) in values.iter().enumerate() {
-                    // The others are copies.
+                    // The other pixels are copies.
                     if p < tile.count {
                         taken.add(simd, values[v]);
                     }
@@ -186,14 +190,14 @@ fn each<T: Copy, const P: usize, const V: usize>(
     }
 }
 
-/// Functions that take longer than what a loop costs.
+/// Applies an activation that takes longer than a loop over the tile costs.
 #[inline(always)]
 fn apply_to_rest<S: Simd, const P: usize, const V: usize>(
     simd: S,
     activation: Activation,
     sums: &mut [[S::Vector; V]; P],
 ) {
-    // As in `store_each`.
+    // A copy, as in `store_each`.
     let mut rest = black_box(*sums);
     for sums in &mut rest {
         for sum in sums {

@@ -1,5 +1,5 @@
-//! Three convolutions of which the middle one is depthwise, computed band of rows by band of rows: the wide maps between them never
-//! leave a core's cache. An inverted residual is such a chain: 1×1, depthwise, 1×1.
+//! A chain of three convolutions, the middle one depthwise, computed by bands of rows: the wide maps between them never leave a core's cache.
+//! An inverted residual is such a chain: 1×1, depthwise, 1×1.
 use std::ops::Range;
 
 use crate::Cpu;
@@ -8,19 +8,19 @@ use crate::conv::pass::{PartOfMap, RowsLoop, RowsOperands};
 use crate::conv::{Algorithm, Epilogue, Forward, Geometry};
 use crate::threads::DisjointMut;
 
-/// Floats of the two maps' bands together: about half of a core's L2.
-const BAND: usize = 128 << 10;
-/// Tasks of a thread, so that who is disturbed leaves some to the others.
+/// Floats of the bands of both maps between the convolutions: about half of a core's L2.
+const BAND_FLOATS: usize = 128 << 10;
+/// Tasks for each thread, so that a thread that is interrupted leaves some to the others.
 const TASKS: usize = 2;
-/// Rows of the depthwise map that a task computes at least, where threads have several tasks. Tasks that are neighbours both compute the
-/// rows that both read. Of a single image, 28 and 14 rows on two threads are 7 to 16 % faster so than pass by pass.
+/// Rows of the depthwise map that a task computes at least, where threads have several tasks. Neighbouring tasks both compute the rows that
+/// both read. A single image of 28 or 14 rows on two threads is 7 to 16 % faster in bands than pass by pass.
 const ROWS_OF_SEVERAL: usize = 14;
 /// The same where each thread has one task.
 const ROWS_OF_ONE: usize = 7;
 
 /// How a chain of convolutions is cut into bands; prepared for three [`Forward`] passes.
 ///
-/// The values have the same bits as those of the passes one after the other, whatever the bands.
+/// The output has the same bits as that of the passes one after the other, whatever the bands.
 #[derive(Clone, Debug)]
 pub struct Bands {
     geometries: [Geometry; 3],
@@ -35,11 +35,11 @@ pub struct Bands {
 /// One of the three convolutions, with its weights as [`Forward::pack`] wrote them.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
-    /// How it is computed.
+    /// The pass that computes it.
     pub forward: &'a Forward,
     /// Its weights.
     pub packed: &'a [f32],
-    /// What happens to its sums; only the last may add a map.
+    /// What happens to its sums. Only the last convolution may add a map.
     pub epilogue: Epilogue<'a>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Link<'a> {
     /// The loop of its pass.
     ///
     /// # Panics
-    /// If that is none for a chain, or the packed weights are not its.
+    /// If that cannot be part of a chain, or the packed weights have another length than its own.
     fn rows_loop(&self) -> &'a dyn RowsLoop {
         assert_eq!(
             self.packed.len(),
@@ -58,7 +58,7 @@ impl<'a> Link<'a> {
         pass.unwrap_or_else(|| panic!("no pass of a chain: {self:?}"))
     }
 
-    /// What happens to its sums, which go to `target`: the whole output, or memory for some rows of it.
+    /// The end of its sums, which are stored in `target`: the whole output, or memory for some rows of it.
     fn finish(&self, target: &[f32]) -> Finish<'a> {
         assert!(self.epilogue.sums.is_none(), "rows of a map are not summed");
         Finish::forward(&self.epilogue, target, self.forward.geometry().output[2])
@@ -66,15 +66,17 @@ impl<'a> Link<'a> {
 }
 
 impl Bands {
-    /// The bands of a chain, if these passes can be chained and that is likely faster: any direct convolution, a depthwise one, a
-    /// direct 1×1 convolution with stride 1, each of which reads the map that the one before it writes; and rows enough for all threads.
+    /// The bands of a chain. None if these passes cannot be chained, or if that is likely slower because all threads would have too few rows.
+    ///
+    /// A chain is any direct convolution, a depthwise one, and a direct 1×1 convolution with stride 1; none of them pools. Each reads the
+    /// map that the one before it writes.
     pub fn new(cpu: &Cpu, passes: [&Forward; 3]) -> Option<Self> {
         let [height, ..] = passes[1].geometry().output;
         let parts = parts(cpu.threads(), passes[1].geometry().batch, height)?;
         Self::with_parts(cpu, passes, parts)
     }
 
-    /// The bands of passes that can be chained, each image in so many parts.
+    /// The bands of passes that can be chained, with each image cut into `parts` parts.
     fn with_parts(
         cpu: &Cpu,
         [first, depthwise, last]: [&Forward; 3],
@@ -96,15 +98,16 @@ impl Bands {
         let is_direct =
             |pass: &Forward| matches!(pass.algorithm(), Algorithm::Direct | Algorithm::Indirect);
         let is_depthwise = depthwise.algorithm() == Algorithm::Depthwise;
-        if !is_direct(first) || !is_depthwise || !is_direct(last) {
+        let pools = [first, depthwise, last].map(|pass| pass.by_rows().is_none());
+        if !is_direct(first) || !is_depthwise || !is_direct(last) || pools.contains(&true) {
             return None;
         }
         let [height, width, channels] = middle.output;
-        let source_row = middle.input[1] * channels;
-        // Each further row of the depthwise map takes `stride` rows of the one before it.
-        let row = middle.stride[0] * source_row + width * channels;
-        let overlap = overlap(middle) * source_row;
-        let most = BAND.saturating_sub(overlap) / row;
+        let source_row_len = middle.input[1] * channels;
+        // Each further row of the depthwise map needs `stride` further rows of the map before it.
+        let row_len = middle.stride[0] * source_row_len + width * channels;
+        let overlap_len = overlap(middle) * source_row_len;
+        let most = BAND_FLOATS.saturating_sub(overlap_len) / row_len;
         Some(Self {
             geometries: geometries.map(|geometry| *geometry),
             rows: most.clamp(1, height.div_ceil(parts)),
@@ -126,22 +129,24 @@ impl Bands {
         &self.geometries[1]
     }
 
-    /// Numbers of the bands of the two maps.
-    fn lengths(&self) -> [usize; 2] {
+    /// Lengths of the bands of both maps.
+    fn lengths(&self) -> BandLengths {
         let [input, output] = [self.depthwise().input, self.depthwise().output];
         let source_rows = self.rows * self.depthwise().stride[0] + overlap(self.depthwise());
         let length = |rows: usize, map: [usize; 3]| rows.min(map[0]) * map[1] * map[2];
         // Both begin on a cache line.
-        [length(source_rows, input), length(self.rows, output)]
-            .map(|length| length.next_multiple_of(16))
+        BandLengths {
+            source: length(source_rows, input).next_multiple_of(16),
+            target: length(self.rows, output).next_multiple_of(16),
+        }
     }
 
-    /// Numbers of scratch that [`Bands::run`] needs.
+    /// Floats of scratch that [`Bands::run`] needs.
     pub fn scratch_len(&self) -> usize {
-        self.threads * self.lengths().iter().sum::<usize>()
+        self.threads * self.lengths().total()
     }
 
-    /// Computes the output of the last convolution, every number of it.
+    /// Computes the output of the last convolution. Every element of it is written.
     ///
     /// # Panics
     /// If a length is wrong, or the passes are not those that the bands were made for.
@@ -161,16 +166,16 @@ impl Bands {
         assert!(wide.epilogue.add.is_none() && middle.epilogue.add.is_none());
         assert_eq!(input.len(), geometries[0].input_len(), "input");
         assert_eq!(output.len(), geometries[2].output_len(), "output");
-        let [source_len, target_len] = self.lengths();
-        let slot_len = source_len + target_len;
+        let lengths = self.lengths();
+        let slot_len = lengths.total();
         let threads = self.threads.min(scratch.len() / slot_len);
         assert!(threads > 0, "scratch");
         let last_finish = narrow.finish(output);
         let (scratch, output) = (DisjointMut::new(scratch), DisjointMut::new(output));
         cpu.parallel_in_slots(threads, self.tasks(), |slot, task| {
-            // SAFETY: slots do not overlap, and one task at a time has one.
+            // SAFETY: slots do not overlap, and `parallel_in_slots` gives each to one task at a time.
             let bands = unsafe { scratch.slice(slot * slot_len..(slot + 1) * slot_len) };
-            let (source, target) = bands.split_at_mut(source_len);
+            let (source, target) = bands.split_at_mut(lengths.source);
             let (first_finish, middle_finish) = (wide.finish(source), middle.finish(target));
             for band in self.bands(task) {
                 band.keep(source, self.depthwise());
@@ -209,9 +214,10 @@ impl Bands {
                     },
                 ];
                 for (pass, operands) in [first, depthwise, last].into_iter().zip(operands) {
-                    // SAFETY: the input and the output are whole maps, whose lengths were checked above; of the output only this task writes
-                    // these rows. `Bands::lengths` says that the bands hold the rows of the two maps between, which only this task has, and
-                    // which are written before they are read.
+                    // SAFETY: the geometries are those of a chain, checked above and by `with_parts`, and no pass pools, so each map has its
+                    // rows. Input and output are whole maps, whose lengths were checked above; only this task writes these rows of the
+                    // output. Bands of `lengths` hold the rows of the two maps between. Only this task has them, and each pass writes what
+                    // the next one reads. `rows_loop` and `finish` checked the packed weights and the epilogues.
                     unsafe { pass.rows(cpu, operands) };
                 }
             }
@@ -219,7 +225,7 @@ impl Bands {
     }
 
     /// The bands of a task, from top to bottom.
-    fn bands(&self, task: usize) -> impl Iterator<Item = Band> {
+    fn bands(&self, task: usize) -> impl Iterator<Item = ChainBand> {
         let [input, output] = [self.depthwise().input, self.depthwise().output];
         let [source_height, height] = [input[0], output[0]];
         let (image, part) = (task / self.parts, task % self.parts);
@@ -235,7 +241,7 @@ impl Bands {
             let of_image = |rows: Range<usize>, height: usize| {
                 image * height + rows.start..image * height + rows.end
             };
-            Band {
+            ChainBand {
                 kept,
                 source: of_image(source, source_height),
                 new: of_image(new, source_height),
@@ -254,25 +260,41 @@ impl Bands {
     }
 }
 
-/// Some rows of the depthwise map, and those of its source that they read; all but `kept` counted through all images.
-struct Band {
-    /// Rows of the band before, counted within it, that this one reads too.
-    kept: Range<usize>,
-    source: Range<usize>,
-    /// The rows of the source that have not been computed yet.
-    new: Range<usize>,
-    target: Range<usize>,
+/// Floats of the bands of the two maps between the convolutions.
+#[derive(Clone, Copy)]
+struct BandLengths {
+    source: usize,
+    target: usize,
 }
 
-impl Band {
-    /// Moves the rows that are kept to the front.
-    fn keep(&self, source: &mut [f32], geometry: &Geometry) {
-        let row = geometry.input[1] * geometry.input[2];
-        source.copy_within(self.kept.start * row..self.kept.end * row, 0);
+impl BandLengths {
+    fn total(self) -> usize {
+        self.source + self.target
     }
 }
 
-/// Parts of images of `height` rows that give each thread some tasks, or else all of them as many, if each part has rows enough.
+/// Some rows of the depthwise map, and the rows of its source that they read. All but `kept` are counted through all images.
+struct ChainBand {
+    /// Rows that the band before has computed and this one reads too, counted within the band before.
+    kept: Range<usize>,
+    /// Rows of the source that this band reads.
+    source: Range<usize>,
+    /// Rows of the source that have not been computed yet.
+    new: Range<usize>,
+    /// Rows of the depthwise map.
+    target: Range<usize>,
+}
+
+impl ChainBand {
+    /// Moves the kept rows to the front.
+    fn keep(&self, source: &mut [f32], geometry: &Geometry) {
+        let row_len = geometry.input[1] * geometry.input[2];
+        source.copy_within(self.kept.start * row_len..self.kept.end * row_len, 0);
+    }
+}
+
+/// How many parts to cut images of `height` rows into: so many that each thread has some tasks, or else that all threads have equally many.
+/// None if the parts had too few rows.
 fn parts(threads: usize, batch: usize, height: usize) -> Option<usize> {
     let several = (TASKS * threads).div_ceil(batch);
     if several == 1 || several * ROWS_OF_SEVERAL <= height {
@@ -282,7 +304,7 @@ fn parts(threads: usize, batch: usize, height: usize) -> Option<usize> {
     (one * ROWS_OF_ONE <= height).then_some(one)
 }
 
-/// The numbers of a map before `row`.
+/// Elements of a map before `row`.
 fn row_start(row: usize, [_, width, channels]: [usize; 3]) -> usize {
     row * width * channels
 }

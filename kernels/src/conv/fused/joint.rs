@@ -1,13 +1,13 @@
-//! The way back through a convolution and the batch normalisation behind it, in one pass. The gradient between the two is made chunk by
-//! chunk, read by both gradients of the convolution, and never in memory as a map.
+//! The backward pass through a convolution and the batch norm behind it, in one pass. The gradient between the two is computed chunk by
+//! chunk. Both gradients of the convolution read the chunk from cache, and the whole map is never in memory.
 //!
-//! A pass of its own reads two maps to write that one, which both gradients then read: five maps come from memory or go there. Here it
-//! is two.
+//! With a pass of its own for batch norm, five maps are read from memory or written there: it reads two and writes one, which both
+//! gradients then read. Here it is two maps.
 use crate::batch_norm;
 use crate::conv::direct::correlation::Correlation;
 use crate::conv::direct::gather::Gather;
 use crate::conv::direct::weight_gradient::{
-    Chunk, ChunkedOperands, DirectWeightGradient, Gradient,
+    Chunk, ChunkGradient, ChunkedOperands, DirectWeightGradient,
 };
 use crate::conv::finish::Finish;
 use crate::conv::pass::{MapLoop, PartOfMap, RowsLoop, RowsOperands, WeightLoop};
@@ -16,21 +16,21 @@ use crate::map::Source;
 use crate::threads::DisjointMut;
 use crate::{Cpu, InstructionSet};
 
-/// Groups of rows at least: each is a task, and more threads than that would have nothing to do. Tests have smaller maps.
+/// Groups of rows at least: each is a task, and more threads than tasks would idle. Tests have smaller maps.
 const LEAST_GROUPS: usize = if cfg!(test) { 1 } else { 8 };
 
 /// Weight, bias and input gradient of a direct convolution whose output was normalised, prepared for one geometry.
 #[derive(Debug)]
 pub struct JointGradients {
     weight_gradient: DirectWeightGradient,
-    /// None where nobody asks for the gradient of the input.
+    /// None where the gradient of the input is not computed.
     input_gradient: Option<Gather>,
     instruction_set: InstructionSet,
     /// Whether the input may be normalised on load.
     normalises: bool,
     /// Elements of the input.
     input_len: usize,
-    /// Groups of rows, each a task's.
+    /// Groups of rows; one task has each.
     row_groups: usize,
     /// Floats of a chunk of the output gradient.
     chunk_len: usize,
@@ -41,7 +41,7 @@ pub struct JointGradients {
 pub struct JointOperands<'a> {
     /// The input map of the forward pass.
     pub input: Input<'a>,
-    /// The gradient between the convolution and the batch norm, as that computes it.
+    /// The gradient between the convolution and the batch norm, as batch norm computes it.
     pub output_gradient: batch_norm::InputGradient<'a>,
     /// The weights as [`InputGradient::pack`] wrote them, where the gradient of the input is computed.
     pub packed: &'a [f32],
@@ -58,9 +58,10 @@ pub struct JointOperands<'a> {
 }
 
 impl JointGradients {
-    /// Joins two passes. None where they cannot be joined, or where that leaves too little to do for several threads. They can be joined if
-    /// both are direct, with few weights, and belong to a 1×1 convolution that reads every pixel; or to a convolution with any kernel, where
-    /// there is no `input_gradient`, since nobody asks for it. The joint pass normalises its input if `weight_gradient` does.
+    /// Joins two passes. None where they cannot be joined, or where that leaves too few tasks for several threads.
+    ///
+    /// They can be joined if both are direct, have few weights, and belong to a 1×1 convolution that reads every pixel. Without an
+    /// `input_gradient` the kernel may have any size. The joint pass can normalise its input if `weight_gradient` can.
     pub fn new(
         cpu: &Cpu,
         weight_gradient: &WeightGradient,
@@ -77,7 +78,7 @@ impl JointGradients {
         let input_gradient = match input_gradient {
             None => None,
             Some(apart) => {
-                // Both gather with one tap, so that the weights are packed alike.
+                // Both loops gather with one tap, so that they pack the weights alike.
                 let flat = Correlation::new(*weight_gradient.flat()?, Pass::InputGradient);
                 if !is_direct(apart.algorithm()) {
                     return None;
@@ -106,11 +107,12 @@ impl JointGradients {
         self.weight_gradient.scratch_len()
     }
 
-    /// Computes all gradients; what was there before is overwritten, but for what the epilogue says.
+    /// Computes all gradients. They are overwritten, except where the epilogue adds to the gradient of the input.
     ///
     /// # Panics
-    /// If a length is wrong; if the gradient of the input is not given where it is computed, or is given or summed where it is not; or if the
-    /// input is to be normalised and the weight gradient was made without.
+    /// - If a length is wrong.
+    /// - If the gradient of the input is computed but not given, or given or summed but not computed.
+    /// - If the input is to be normalised and the weight gradient was not prepared for that.
     pub fn run(&self, cpu: &Cpu, operands: JointOperands) {
         let JointOperands {
             input,
@@ -160,7 +162,8 @@ impl JointGradients {
                 let finish = finish.summing(epilogue.sums, channels, self.row_groups);
                 Some((gather, finish, DisjointMut::new(target)))
             }
-            (pass, _) => panic!("the input's gradient: is computed {}", pass.is_some()),
+            (Some(_), None) => panic!("no memory for the gradient of the input"),
+            (None, Some(_)) => panic!("this pass computes no gradient of the input"),
         };
         let operands = ChunkedOperands {
             input,
@@ -168,15 +171,16 @@ impl JointGradients {
             bias_gradient,
             scratch,
         };
-        let chunk = |chunk: Chunk, add: &dyn Fn(Gradient)| {
+        let chunk = |chunk: Chunk, add: &dyn Fn(ChunkGradient)| {
             let part = self.weight_gradient.part_of_output(chunk.rows.clone());
             assert!(part.len() <= self.chunk_len, "{:?} in a chunk", chunk.rows);
-            // SAFETY: `make_gradients` made room for so many floats, which is this task's alone.
-            let made = unsafe { std::slice::from_raw_parts_mut(chunk.room, part.len()) };
-            output_gradient.write_part(cpu, part.clone(), made);
-            let made = &*made;
-            add(Gradient {
-                source: Source::map(made),
+            // SAFETY: `make_gradients` gave each slot `chunk_len` floats of scratch for this, no fewer than the part has, as the assertion
+            // says. One task at a time has the slot.
+            let gradient = unsafe { std::slice::from_raw_parts_mut(chunk.slot, part.len()) };
+            output_gradient.write_part(cpu, part.clone(), gradient);
+            let gradient = &*gradient;
+            add(ChunkGradient {
+                source: Source::map(gradient),
                 skipped: part.start,
                 ahead: output_gradient.input.as_ptr(),
             });
@@ -186,21 +190,18 @@ impl JointGradients {
             let ahead = (output_gradient.output_gradient.as_ptr()).wrapping_add(part.len());
             let operands = RowsOperands {
                 source: PartOfMap {
-                    start: made.as_ptr(),
+                    start: gradient.as_ptr(),
                     skipped: part.start,
                 },
                 packed,
                 finish: finish.with_part(chunk.group),
-                target: PartOfMap {
-                    start: target.as_mut_ptr(),
-                    skipped: 0,
-                },
+                target: PartOfMap::whole(target.as_mut_ptr()),
                 rows: chunk.rows,
                 ahead: Some(ahead),
             };
-            // SAFETY: the gather is of the flat geometry, in which a row of the output is read for the same row of the input; the chunk's
-            // rows are in `made`, which begins with the first of them. The target is a whole map, whose length was checked above.
-            // `row_groups` says that each group of rows is one task's, and so is its part of the sums.
+            // SAFETY: in the flat geometry a row of the input reads the same row of the output, and `gradient` holds the chunk's rows. The
+            // target is a whole map. The assertions above checked its length and that of the packed weights. `row_groups` says that one
+            // task has each group of rows, and so its rows of the target and its part of the sums.
             unsafe { gather.rows(cpu, operands) };
         };
         self.weight_gradient.run_by_chunks(cpu, operands, chunk);

@@ -1,6 +1,6 @@
-//! Direct convolution of few channels with its max pooling by 2×2 windows. Forward, the lanes of a vector are neighbouring windows, where a
-//! pixel's channels would leave most of them empty. Backward, each number of the pooled gradient belongs to one pixel of its window: the
-//! three quarters of the products that are zero are never computed.
+//! Direct convolution of few channels with its max pooling by 2×2 windows. In the forward pass the lanes of a vector are neighbouring
+//! windows: a pixel's few channels would leave most lanes empty. In the gradients each value of the pooled gradient belongs to one pixel of
+//! its window: the other three quarters of the products are zero and are not computed.
 mod forward;
 mod input_gradient;
 mod weight_gradient;
@@ -11,15 +11,15 @@ pub(in crate::conv) use forward::WindowsForward;
 pub(in crate::conv) use input_gradient::WindowsInputGradient;
 pub(in crate::conv) use weight_gradient::WindowsWeightGradient;
 
-/// Sums of a tile.
+/// The sums that a tile keeps in registers.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::conv) struct Tile {
+pub(in crate::conv) struct SumsShape {
     pub(in crate::conv) rows: usize,
     /// Vectors of a row.
     pub(in crate::conv) vectors: usize,
 }
 
-/// An image with the borders that windows reach.
+/// An image with the borders that its windows reach.
 #[derive(Clone, Copy, Debug)]
 struct Bordered {
     rows: usize,

@@ -1,4 +1,4 @@
-//! The gradients in one pass are those of the passes one after the other, to the bit.
+//! The joint pass computes the bits of the passes one after the other.
 use super::*;
 use crate::Normalised;
 use crate::batch_norm;
@@ -9,10 +9,10 @@ struct Normal {
     output: Vec<f32>,
     mean: Vec<f32>,
     coefficients: Vec<f32>,
-    /// The gradient of the input is added to this, if it is given.
+    /// If given, the gradient of the input is added to it.
     old: Option<Vec<f32>>,
     with_bias: bool,
-    /// What the input is normalised by, if it is.
+    /// The normalisation of the input, if it has one.
     factors: Option<[Vec<f32>; 2]>,
 }
 
@@ -23,12 +23,12 @@ impl Normal {
     fn new(geometry: Geometry, accumulate: bool, normalise: bool, with_bias: bool) -> Self {
         let problem = Problem::new(geometry);
         let channels = geometry.output[2];
-        let factors = [11, 12].map(|seed| numbers(geometry.input[2], seed));
+        let factors = [11, 12].map(|seed| random_values(geometry.input[2], seed));
         Self {
-            output: numbers(problem.output_gradient.len(), 31),
-            mean: numbers(channels, 32),
-            coefficients: numbers(3 * channels, 33),
-            old: accumulate.then(|| numbers(problem.input.len(), 34)),
+            output: random_values(problem.output_gradient.len(), 31),
+            mean: random_values(channels, 32),
+            coefficients: random_values(3 * channels, 33),
+            old: accumulate.then(|| random_values(problem.input.len(), 34)),
             with_bias,
             factors: normalise.then_some(factors),
             problem,
@@ -55,13 +55,13 @@ impl Normal {
         }
     }
 
-    /// Where the gradient of the input goes.
+    /// Where the gradient of the input is stored.
     fn target(&self) -> Buffer {
         let length = self.problem.input.len();
         (self.old.as_ref()).map_or_else(|| nan(length), |old| Buffer::from(&old[..]))
     }
 
-    /// The two passes by the direct algorithm; None where they cannot be.
+    /// The two passes by the direct algorithm. None where it cannot compute them.
     fn passes(&self, cpu: &Cpu) -> Option<(WeightGradient, InputGradient)> {
         let (geometry, direct) = (self.problem.geometry, Algorithm::Direct);
         let fused = Fused {
@@ -73,7 +73,7 @@ impl Normal {
         Some((weights, inputs))
     }
 
-    /// Pass by pass.
+    /// The gradients, pass by pass.
     fn apart(&self, cpu: &Cpu, reaches_back: bool) -> Gradients {
         let mut gradient = nan(self.output.len());
         (self.output_gradient()).write(cpu, &mut gradient, false);
@@ -103,13 +103,13 @@ impl Normal {
         }
     }
 
-    /// In one pass, with the sums `[2, channels]`, or none where there is no such pass.
+    /// The gradients in one pass, and the sums `[2, channels]`. None where there is no joint pass.
     fn joint(&self, cpu: &Cpu, reaches_back: bool) -> Option<(Gradients, Vec<f64>)> {
         let geometry = self.problem.geometry;
         let (weights, inputs) = self.passes(cpu)?;
         let pass = JointGradients::new(cpu, &weights, reaches_back.then_some(&inputs))?;
         let channels = geometry.input[2];
-        let origin = numbers(channels, 7);
+        let origin = random_values(channels, 7);
         let mut parts = nan(pass.sums_parts() * 2 * channels);
         let sums = Sums::new(&origin, &mut parts);
         let mut weight_gradient = nan(geometry.weights());
@@ -139,7 +139,7 @@ impl Normal {
         Some(([weight_gradient.to_vec(), bias, target.to_vec()], totals))
     }
 
-    /// Whether there is a pass; its gradients are those of [`Normal::apart`].
+    /// Checks that the gradients are those of [`Normal::apart`]. Returns whether there is a joint pass.
     fn check(&self, cpu: &Cpu, reaches_back: bool) -> bool {
         let Some((found, totals)) = self.joint(cpu, reaches_back) else {
             return false;
@@ -151,7 +151,7 @@ impl Normal {
             assert!(same, "{what}: gradient of {of}");
         }
         let channels = self.problem.geometry.input[2];
-        let origin = numbers(channels, 7);
+        let origin = random_values(channels, 7);
         for c in (0..channels).filter(|_| reaches_back) {
             let [mut sums, mut magnitudes] = [[0.0; 2]; 2];
             for i in (c..found[2].len()).step_by(channels) {
@@ -165,7 +165,7 @@ impl Normal {
             }
             for k in 0..2 {
                 let error = (totals[k * channels + c] - sums[k]).abs();
-                // Less than a thousand additions in f32 in a row.
+                // No f32 sum has a thousand terms.
                 assert!(
                     error <= 1e-5 * magnitudes[k],
                     "{what}: sum {k} of channel {c}"
@@ -175,7 +175,7 @@ impl Normal {
         true
     }
 
-    /// What the convolution reads.
+    /// The map that the convolution reads.
     fn normalised(&self, i: usize) -> f64 {
         let x = self.problem.input[i];
         let c = i % self.problem.geometry.input[2];
@@ -186,11 +186,11 @@ impl Normal {
     }
 }
 
-fn bits(numbers: &[f32]) -> Vec<u32> {
-    numbers.iter().map(|number| number.to_bits()).collect()
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// As it is, or with a kernel of one tap that reads every pixel, also of few channels between borders of zeros.
+/// Problems as they are, and with a kernel of one tap that reads every pixel, also of few channels between borders of zeros.
 fn any_or_pointwise() -> impl Strategy<Value = Geometry> {
     let pointwise = |geometry: Geometry| {
         let [height, width, _] = geometry.input;
@@ -255,7 +255,7 @@ fn layers_of_real_networks_have_one_pass_where_they_can() {
         (square(2, 15, 24, 40, 3), false),
     ] {
         for (accumulate, normalise) in [(false, true), (true, false)] {
-            // A convolution that reads the network's images normalises nothing.
+            // The input of a network's first convolution is not normalised.
             let normalise = normalise && reaches_back;
             let normal = Normal::new(geometry, accumulate, normalise, !accumulate);
             for set in InstructionSet::available() {

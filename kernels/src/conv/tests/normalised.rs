@@ -1,10 +1,10 @@
-//! A map that is normalised while it is read gives the bits that the normalised map gives.
+//! A map that is normalised on load gives the same bits as the normalised map.
 use super::*;
 use crate::Normalised;
 use crate::batch_norm;
 use crate::pool::{Pooled, Winner};
 
-/// What the problem's input is normalised by.
+/// The normalisation of the problem's input.
 struct Factors {
     factor: Vec<f32>,
     summand: Vec<f32>,
@@ -13,8 +13,11 @@ struct Factors {
 
 impl Factors {
     fn new(channels: usize, activation: Activation) -> Self {
-        let factor = numbers(channels, 11).iter().map(|x| 3.0 * x).collect();
-        let summand = numbers(channels, 12);
+        let factor = random_values(channels, 11)
+            .iter()
+            .map(|x| 3.0 * x)
+            .collect();
+        let summand = random_values(channels, 12);
         Self {
             factor,
             summand,
@@ -45,7 +48,7 @@ impl Factors {
     }
 }
 
-/// Passes with and without normalisation, plain and pooled, of those that there are.
+/// Passes with and without normalisation, plain and pooled, where an algorithm has them.
 fn pairs<P>(pass: impl Fn(Fused) -> Option<P>) -> Vec<(Fused, P, P)> {
     let pair = |fused: Fused| {
         let normalised = Fused {
@@ -67,7 +70,7 @@ fn forward(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> 
     let pairs = pairs(|fused| Forward::new(cpu, geometry, algorithm, fused));
     let normalised = by.map(cpu, &problem.input);
     let [_, _, channels] = geometry.output;
-    let origin = numbers(channels, 7);
+    let origin = random_values(channels, 7);
     for (fused, plain, normalising) in &pairs {
         let solve = |pass: &Forward, input: Input| {
             let parts = if fused.sums { pass.sums_parts() } else { 0 };
@@ -106,7 +109,7 @@ fn weight_gradient(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Fact
     let geometry = problem.geometry;
     let pairs = pairs(|fused| WeightGradient::new(cpu, geometry, algorithm, fused));
     let normalised = by.map(cpu, &problem.input);
-    let gradient = numbers(geometry.pooled_len(), 21);
+    let gradient = random_values(geometry.pooled_len(), 21);
     let winners: Vec<Winner> = (0..gradient.len()).map(|i| (i * 7 % 4) as Winner).collect();
     for (fused, plain, normalising) in &pairs {
         let from = match fused.pooled {
@@ -137,8 +140,8 @@ fn mask(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> boo
         return false;
     };
     let normalised = by.map(cpu, &problem.input);
-    let origin = numbers(problem.geometry.input[2], 7);
-    let old = numbers(problem.input.len(), 8);
+    let origin = random_values(problem.geometry.input[2], 7);
+    let old = random_values(problem.input.len(), 8);
     for accumulate in [false, true] {
         let solve = |y: Input| {
             let mut parts = nan(pass.sums_parts() * 2 * origin.len());
@@ -195,7 +198,7 @@ fn layers_after_batch_normalisation_normalise() {
     for (geometry, algorithm) in [
         (square(2, 15, 24, 40, 3), Algorithm::Winograd),
         (square(1, 6, 300, 320, 3), Algorithm::Winograd),
-        // The weight gradient adds the tiles up in shares.
+        // The weight gradient sums the tiles in shares.
         (square(16, 29, 5, 7, 3), Algorithm::Winograd),
         (square(2, 15, 24, 40, 3), Algorithm::Direct),
         (square(3, 14, 96, 24, 1), Algorithm::Direct),

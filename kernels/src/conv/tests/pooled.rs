@@ -1,4 +1,4 @@
-//! A convolution with its max pooling against the two one after the other.
+//! A convolution fused with its max pooling computes what the two compute one after the other.
 use super::*;
 use crate::pool::{self, Index, Pooled, Pooling, Regions, Window, Winner};
 
@@ -17,7 +17,7 @@ fn window(geometry: &Geometry) -> Window {
     }
 }
 
-/// Winograd's geometries with windows, some of them with only a row too many.
+/// Geometries for Winograd with windows, some with a row that is in no window.
 fn winograd_geometries() -> impl Strategy<Value = Geometry> {
     let sizes = [2..=13_usize, 2..=13_usize];
     let channels = [1..=40_usize, 1..=40_usize];
@@ -37,7 +37,7 @@ fn winograd_geometries() -> impl Strategy<Value = Geometry> {
     )
 }
 
-/// Geometries that the passes by windows are made for, and some that are a little too large for them.
+/// Geometries for the loops by windows, and some a little too large for them.
 fn few_channels() -> impl Strategy<Value = Geometry> {
     let kernel = [
         prop_oneof![Just(3_usize), Just(5), 1..=5_usize],
@@ -77,7 +77,7 @@ fn check(cpu: &Cpu, geometry: Geometry, activation: Activation) {
     }
 }
 
-/// Where the four numbers of a pooled number's window lie in the map.
+/// Where the four values of a window lie in the map.
 fn pixels(geometry: &Geometry, place: usize) -> [usize; 4] {
     let [height, width, channels] = geometry.output;
     let [rows, columns] = [height / 2, width / 2];
@@ -90,8 +90,8 @@ fn pixels(geometry: &Geometry, place: usize) -> [usize; 4] {
     })
 }
 
-/// A loop that computes the same without the pooling, to the bit if it has no other order of sums. An odd map may have too many pixels for
-/// a table, though its part with windows has not.
+/// A loop that computes the same without the pooling: to the bit, if it adds in the same order. An odd map may have too many pixels for a
+/// table although the part with windows has not.
 fn unpooled(algorithm: Algorithm) -> Algorithm {
     match algorithm {
         Algorithm::Windows | Algorithm::Indirect => Algorithm::Direct,
@@ -104,7 +104,7 @@ fn check_forward(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, activation
         return;
     };
     let problem = Problem::new(geometry);
-    let bias = numbers(geometry.output[2], 4);
+    let bias = random_values(geometry.output[2], 4);
     let epilogue = Epilogue {
         bias: Some(&bias),
         add: None,
@@ -125,7 +125,7 @@ fn check_forward(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, activation
         &mut expected,
         Some(&mut index),
     );
-    // Sums in another order have other bits, and another winner where two are nearly equal.
+    // Sums in another order have other bits, and another winner where two values are nearly equal.
     let terms = geometry.kernel[0] * geometry.kernel[1] * geometry.input[2] / geometry.groups;
     let (_, magnitudes) = reference::conv::forward(&geometry, &problem.input, &problem.weights);
     let error = |at: usize| 8.0 * f32::EPSILON * (terms as f32).sqrt() * magnitudes[at] as f32;
@@ -158,12 +158,12 @@ fn check_forward(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, activation
     }
 }
 
-/// A pooled gradient, who won, and the gradient of the map.
+/// A pooled gradient, its winners, and the gradient of the map.
 fn gradients(geometry: &Geometry) -> (Vec<f32>, Vec<Winner>, Vec<f32>) {
     let window = window(geometry);
     let length = geometry.batch * window.output.iter().product::<usize>();
-    let pooled = numbers(length, 7);
-    let places = numbers(length, 8);
+    let pooled = random_values(length, 7);
+    let places = random_values(length, 8);
     let winners: Vec<Winner> = places.iter().map(|x| (2.0 * x + 2.0) as Winner).collect();
     let index: Vec<Index> = winners.iter().map(|winner| (*winner).into()).collect();
     let mut map = vec![0.0; geometry.batch * geometry.output.iter().product::<usize>()];
@@ -184,7 +184,7 @@ fn check_input_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) {
     };
     let (gradient, winners, map) = gradients(&geometry);
     let problem = Problem::new(geometry);
-    let old = numbers(problem.input.len(), 6);
+    let old = random_values(problem.input.len(), 6);
     let epilogue = GradientEpilogue {
         accumulate: true,
         mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
@@ -229,7 +229,7 @@ fn check_weight_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm) {
     let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
     let name = |what: &str| format!("{cpu:?} {algorithm} {geometry:?} {what}");
     match algorithm {
-        // An error of a tile spreads over all results: judged by what is to be expected of numbers between −1 and 1.
+        // The error of a tile spreads over all its results. The bound is that for values between −1 and 1.
         Algorithm::Winograd => {
             let least = pixels as f64 / 8.0;
             let larger = expected
@@ -282,13 +282,13 @@ fn layers_of_real_networks_pool() {
         square(3, 15, 24, 40, 3),
         square(2, 4, 260, 130, 3),
         square(1, 27, 33, 70, 5),
-        // The weight gradient adds the tiles up in shares.
+        // The weight gradient sums the tiles in shares.
         square(16, 29, 5, 7, 3),
     ] {
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 1);
             check(&cpu, geometry, Activation::Relu);
-            // What is chosen can pool.
+            // The chosen algorithm can pool.
             for pass in Pass::ALL {
                 let candidates = Algorithm::candidates(&cpu, &geometry, pass, POOLED);
                 for precise in [false, true] {

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::weight_gradient::Order;
+use super::weight_gradient::{PerMap, WeightSchedule};
 use super::*;
 use crate::activation::Activation;
 use crate::conv::finish::Finish;
@@ -48,8 +48,8 @@ fn square(batch: usize, size: usize, input: usize, output: usize) -> Geometry {
     .expect("a usual convolution")
 }
 
-/// Numbers between −1 and 1 that look random.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+/// Values between −1 and 1 that look random.
+fn random_values(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
         .map(|_| {
@@ -61,10 +61,10 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// The largest error in units of ε · √terms · Σ|x||w|; a number that was not written is NaN and fails.
+/// The largest error in units of ε · √terms · Σ|x||w|. A value that was not written is NaN and fails.
 ///
-/// The errors of a tile spread over all its results. One at the border, which sees few inputs or none, is therefore judged by
-/// the Σ|x||w| to be expected of numbers between −1 and 1.
+/// The errors of a tile spread over all its results. A result at the border reads few inputs or none, so its bound is the Σ|x||w| that
+/// values between −1 and 1 would have.
 fn error(actual: &[f32], (expected, magnitudes): &(Vec<f64>, Vec<f64>), terms: usize) -> f64 {
     assert_eq!(actual.len(), expected.len());
     let unit = f64::from(f32::EPSILON) * (terms as f64).sqrt();
@@ -90,9 +90,9 @@ impl Problem {
         let size = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
         Self {
             geometry,
-            input: numbers(size(geometry.input), 1),
-            weights: numbers(geometry.weights(), 2),
-            output_gradient: numbers(size(geometry.output), 3),
+            input: random_values(size(geometry.input), 1),
+            weights: random_values(geometry.weights(), 2),
+            output_gradient: random_values(size(geometry.output), 3),
         }
     }
 
@@ -119,7 +119,7 @@ impl Problem {
     }
 
     fn output(&self, cpu: &Cpu, pass: &Winograd, epilogue: &Epilogue) -> Vec<f32> {
-        // On a cache line, so that what the tests take for large maps is streamed.
+        // On a cache line, so that maps that are large for a test are streamed.
         let mut output = Buffer::from(&vec![f32::NAN; self.output_gradient.len()][..]);
         let finish = Finish::forward(epilogue, &output, self.geometry.output[2]);
         self.run(cpu, pass, &self.input, finish, &mut output);
@@ -224,34 +224,35 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
             );
         }
         let cpu = Cpu::best(2);
-        for order in [
-            forward::Order::Blocks,
-            forward::Order::Pairs,
-            forward::Order::Panels,
+        for schedule in [
+            forward::MapSchedule::Blocks,
+            forward::MapSchedule::Pairs,
+            forward::MapSchedule::Panels,
         ] {
-            let pass = problem.forward(&cpu).with_order(order);
+            let pass = problem.forward(&cpu).with_schedule(schedule);
             let output = problem.output(&cpu, &pass, &Epilogue::default());
-            assert!(output == one[0], "{order:?}");
+            assert!(output == one[0], "{schedule:?}");
         }
-        for channels in [[16, 16], [48, 32], [256, 256]] {
-            for order in [
-                Order::Own { channels, block: 8 },
-                Order::Own {
+        for [input, output] in [[16, 16], [48, 32], [256, 256]] {
+            let channels = PerMap { input, output };
+            for schedule in [
+                WeightSchedule::OwnPlanes { channels, block: 8 },
+                WeightSchedule::OwnPlanes {
                     channels,
                     block: 24,
                 },
-                Order::Shared {
+                WeightSchedule::SharedPlanes {
                     channels,
                     chunk: 16,
                 },
-                Order::Shared {
+                WeightSchedule::SharedPlanes {
                     channels,
                     chunk: 1024,
                 },
             ] {
-                let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
+                let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
                 let [weights, _] = problem.weight_gradient(&cpu, &pass);
-                assert!(weights == one[2], "{order:?}");
+                assert!(weights == one[2], "{schedule:?}");
             }
         }
     }
@@ -259,21 +260,23 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
 
 #[test]
 fn few_tiles_are_divided_so_that_threads_share_little() {
-    use forward::Order::{Blocks, Pairs, Panels};
-    let order =
-        |threads, geometry| Winograd::new(&Cpu::best(threads), geometry, Pass::Forward).order();
-    // Half of the tiles for each of two threads, in whole rows of registers.
-    assert_eq!(order(2, square(1, 16, 64, 64)), (Blocks, 8));
-    assert_eq!(order(2, square(1, 28, 32, 32)), (Blocks, 24));
-    assert_eq!(order(2, square(1, 56, 64, 64)), (Blocks, 32));
-    // Weights that not every core can keep; those that no cache can.
-    assert_eq!(order(2, square(1, 28, 128, 128)), (Pairs, 24));
-    assert_eq!(order(2, square(1, 14, 256, 256)), (Panels, 16));
-    assert_eq!(order(2, square(16, 28, 128, 128)), (Blocks, 24));
-    // Fewer blocks than threads; the sums of a block stay those of the same tiles.
-    assert_eq!(order(2, square(1, 12, 64, 64)), (Pairs, 32));
-    assert_eq!(order(1, square(1, 12, 64, 64)), (Blocks, 32));
-    assert_eq!(order(3, square(1, 16, 64, 64)), (Pairs, 8));
+    use forward::MapSchedule::{Blocks, Pairs, Panels};
+    let schedule = |threads, geometry| {
+        let pass = Winograd::new(&Cpu::best(threads), geometry, Pass::Forward);
+        (pass.schedule, pass.block)
+    };
+    // Half of the tiles for each of two threads, in a multiple of eight.
+    assert_eq!(schedule(2, square(1, 16, 64, 64)), (Blocks, 8));
+    assert_eq!(schedule(2, square(1, 28, 32, 32)), (Blocks, 24));
+    assert_eq!(schedule(2, square(1, 56, 64, 64)), (Blocks, 32));
+    // Weights that do not fit into each core's cache, and weights that fit into none.
+    assert_eq!(schedule(2, square(1, 28, 128, 128)), (Pairs, 24));
+    assert_eq!(schedule(2, square(1, 14, 256, 256)), (Panels, 16));
+    assert_eq!(schedule(2, square(16, 28, 128, 128)), (Blocks, 24));
+    // Fewer blocks than threads. The blocks stay the same, and so do their sums.
+    assert_eq!(schedule(2, square(1, 12, 64, 64)), (Pairs, 32));
+    assert_eq!(schedule(1, square(1, 12, 64, 64)), (Blocks, 32));
+    assert_eq!(schedule(3, square(1, 16, 64, 64)), (Pairs, 8));
 }
 
 #[test]
@@ -289,23 +292,26 @@ fn shares_of_the_tiles_give_the_same_bits_for_any_threads_and_blocks() {
     problem.check();
     let cpu = Cpu::best(3);
     for block in [8, 24, 1024] {
-        let order = Order::Shares { shares: 4, block };
-        let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
+        let schedule = WeightSchedule::Shares { shares: 4, block };
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
         let [weights, _] = problem.weight_gradient(&cpu, &pass);
-        assert!(weights == one[2], "{order:?}");
+        assert!(weights == one[2], "{schedule:?}");
     }
-    // One share is no other sum than that of the halves of the planes; several round otherwise, and only that.
-    let weights = |order| {
-        let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
+    // One share sums in the same order as halves of the planes. Several shares differ by rounding only.
+    let weights = |schedule| {
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
         problem.weight_gradient(&cpu, &pass)[0].clone()
     };
-    let channels = [20, 33];
-    let halves = weights(Order::Own { channels, block: 8 });
+    let channels = PerMap {
+        input: 20,
+        output: 33,
+    };
+    let halves = weights(WeightSchedule::OwnPlanes { channels, block: 8 });
     let block = 16;
-    assert!(weights(Order::Shares { shares: 1, block }) == halves);
+    assert!(weights(WeightSchedule::Shares { shares: 1, block }) == halves);
     let largest = halves.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
     for shares in [4, 5] {
-        let several = weights(Order::Shares { shares, block });
+        let several = weights(WeightSchedule::Shares { shares, block });
         assert!(several != halves, "{shares} shares");
         for (i, (a, b)) in several.iter().zip(&halves).enumerate() {
             assert!((a - b).abs() <= 1e-5 * largest, "{shares}, {i}: {a} {b}");
@@ -320,7 +326,7 @@ fn epilogues_follow_their_formula() {
     for set in InstructionSet::available() {
         let cpu = Cpu::new(set, 2);
         let [plain, plain_gradient, ..] = problem.solve(&cpu);
-        let (bias, add) = (numbers(21, 4), numbers(plain.len(), 5));
+        let (bias, add) = (random_values(21, 4), random_values(plain.len(), 5));
         let epilogue = Epilogue {
             bias: Some(&bias),
             add: Some(&add),
@@ -331,7 +337,7 @@ fn epilogues_follow_their_formula() {
         for (i, output) in output.iter().enumerate() {
             assert_eq!(*output, (plain[i] + bias[i % 21] + add[i]).max(0.0));
         }
-        let old = numbers(plain_gradient.len(), 6);
+        let old = random_values(plain_gradient.len(), 6);
         let epilogue = GradientEpilogue {
             accumulate: true,
             mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),

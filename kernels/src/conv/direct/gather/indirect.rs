@@ -1,14 +1,14 @@
-//! Which source pixel each tap of each target pixel reads, for maps of so few pixels that classes of pixels with the same taps would be
-//! tiles of one or two: too few sums for the processor to add at once. Taps beyond the border read zeros instead
-//! (the indirect convolution of Dukhan, <https://arxiv.org/abs/1907.02129>).
+//! A table of the source pixel that each tap of each target pixel reads. Taps beyond the border read zeros (the indirect convolution of
+//! Dukhan, <https://arxiv.org/abs/1907.02129>). It serves small maps: their classes of pixels with the same taps would be tiles of one or
+//! two pixels, which give the processor too few independent sums.
 use crate::conv::classes::Classes;
 use crate::conv::direct::correlation::Correlation;
 
-/// What a tap beyond the border reads; no more channels than these are read indirectly.
+/// Read by taps beyond the border. A source with more channels has no table.
 static ZEROS: [f32; 4096] = [0.0; 4096];
-/// Target pixels of a table at most. More pixels fill tiles by classes.
+/// Target pixels of a table at most. Maps of more pixels fill tiles by classes.
 const MOST_PIXELS: usize = 64;
-/// Cycles that each addition to a sum waits for the one before: what a tile takes for a term at least.
+/// Cycles that an addition to a sum waits for the one before. A tile takes at least as many for a term.
 const LATENCY: usize = 4;
 
 /// A table of source pixels.
@@ -20,7 +20,7 @@ pub(in crate::conv) struct Indirect {
 }
 
 impl Indirect {
-    /// Whether there may be a table.
+    /// Whether the correlation can be computed by a table.
     pub(in crate::conv) fn supports(correlation: &Correlation) -> bool {
         let terms = correlation.channels().source / correlation.geometry().groups;
         correlation.target_pixels() <= MOST_PIXELS
@@ -50,7 +50,7 @@ impl Indirect {
         Self { taps, sources }
     }
 
-    /// Where each of the target pixels reads its `tap`, in a source that begins at `source`, with `channels` numbers for a pixel.
+    /// For each of the target pixels, where its `tap` reads in the source map, which begins at `source` and has `channels` channels.
     #[inline(always)]
     pub(super) fn pointers<const P: usize>(
         &self,
@@ -70,7 +70,7 @@ impl Indirect {
     }
 }
 
-/// Cycles that all taps of a correlation take for a term, in units of two vectors.
+/// Estimated cycles that all taps of a correlation take for a term, in units of two vectors.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::conv) struct Cycles {
     pub(in crate::conv) by_table: usize,
@@ -78,7 +78,7 @@ pub(in crate::conv) struct Cycles {
 }
 
 impl Cycles {
-    /// Of tiles of `tile` pixels.
+    /// The estimate for tiles of `tile` pixels.
     pub(in crate::conv) fn new(correlation: &Correlation, tile: usize) -> Self {
         let [rows, columns] = correlation.axes();
         let images = correlation.geometry().batch;

@@ -3,30 +3,29 @@ use std::ops::Range;
 
 use super::indirect::Indirect;
 use super::{BLOCK_VECTORS, Gather, GatherTask};
-use crate::conv::classes::{Class, Pixel, Steps, Walk};
-use crate::conv::direct::products::{Ahead, Terms, products, products_by_tap};
-use crate::conv::finish::tile::Tile;
+use crate::conv::classes::{Class, Distance, Pixel, Walk};
+use crate::conv::direct::products::{Ahead, TermLayout, products, products_by_tap};
+use crate::conv::finish::tile::TargetTile;
 use crate::simd::Simd;
 
 /// Some rows of a task.
-pub(super) struct Band {
-    /// Where the source begins.
+pub(super) struct RowBand {
+    /// Where the source map begins or would begin.
     pub(super) source: *const f32,
-    /// What is fetched meanwhile would begin there, if not the next pixels of the source are: those of a later task, where this one reads
-    /// what it has made of its own.
-    pub(super) beyond: Option<*const f32>,
+    /// The map to prefetch from; `None` prefetches the next pixels of the source.
+    pub(super) ahead: Option<*const f32>,
     pub(super) rows: Range<usize>,
-    pub(super) place: Place,
+    pub(super) target: BlockTarget,
 }
 
-/// Where the pixels of a block go.
+/// Where the pixels of a block are stored.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    /// Of the first pixel of the whole target.
+pub(super) struct BlockTarget {
+    /// The address that the first pixel of the whole target has or would have.
     pub(super) start: *mut f32,
-    /// Numbers from pixel to pixel.
+    /// Floats from pixel to pixel.
     pub(super) pixel: usize,
-    /// Whether these are all channels, or those of the block.
+    /// Whether a pixel has all channels there, or only those of the block.
     pub(super) all_channels: bool,
 }
 
@@ -34,34 +33,34 @@ pub(super) struct Place {
 #[derive(Clone, Copy)]
 struct Block {
     group: usize,
-    /// Of the group.
+    /// Index within the group.
     index: usize,
-    /// The first number that pixel 0 of the source has for the group.
+    /// The group's first channel of pixel 0 of the source.
     source: *const f32,
-    /// Those of the first tap.
+    /// The weights of the first tap.
     weights: *const f32,
-    place: Place,
+    target: BlockTarget,
 }
 
-/// The pixels of a block of one class of rows and one of columns.
+/// The pixels of a block that lie in one class of rows and one class of columns.
 #[derive(Clone, Copy)]
-struct Part {
+struct ClassBlock {
     block: Block,
-    /// Those of the first tap of the classes.
+    /// The weights of the first tap of the classes.
     weights: *const f32,
-    terms: Terms,
-    /// What pixel 0 fetches.
+    terms: TermLayout,
+    /// What a tile at pixel 0 would prefetch.
     ahead: Ahead,
 }
 
 impl GatherTask<'_> {
-    /// All pixels in tiles of P; where fewer are left, of H or less.
+    /// Computes the band's pixels of a block in tiles of P pixels; the last tiles have H or fewer.
     #[inline(always)]
     pub(super) fn block<S: Simd, const P: usize, const H: usize, const V: usize>(
         &self,
         simd: S,
         block: usize,
-        band: &Band,
+        band: &RowBand,
     ) {
         let gather = self.gather;
         let (group, index) = (block / gather.blocks(), block % gather.blocks());
@@ -71,7 +70,7 @@ impl GatherTask<'_> {
             index,
             source: band.source.wrapping_add(group * gather.terms),
             weights: weights.as_ptr(),
-            place: band.place,
+            target: band.target,
         };
         match &gather.indirect {
             Some(indirect) => self.indirect::<S, P, H, V>(simd, block, band, indirect),
@@ -79,13 +78,13 @@ impl GatherTask<'_> {
         }
     }
 
-    /// Each pixel by the table.
+    /// Computes each pixel by the table.
     #[inline(always)]
     fn indirect<S: Simd, const P: usize, const H: usize, const V: usize>(
         &self,
         simd: S,
         block: Block,
-        band: &Band,
+        band: &RowBand,
         indirect: &Indirect,
     ) {
         let [mut at, end] =
@@ -113,24 +112,25 @@ impl GatherTask<'_> {
         let (channels, terms) = (self.gather.source_channels, self.gather.terms);
         let count = left.min(P);
         let pixels = std::array::from_fn(|p| first + if p < count { p } else { 0 });
-        // SAFETY: the block has V vectors for each term of each tap, and what the table names are pixels of the source or zeros.
+        // SAFETY: `pass.rs` checked the length of the packed weights: the block has V vectors for each term of each tap. The table names
+        // pixels of the source, or zeros for as many channels as `Indirect::supports` allows.
         let sums: [[S::Vector; V]; P] = unsafe {
-            products_by_tap(simd, block.weights, [indirect.taps(), terms], |tap| {
+            products_by_tap(simd, block.weights, indirect.taps(), terms, |tap| {
                 indirect.pointers(block.source, channels, &pixels, tap)
             })
         };
-        let at = pixels.map(|pixel| pixel * block.place.pixel);
+        let at = pixels.map(|pixel| pixel * block.target.pixel);
         self.store(simd, block, sums, at, count);
         count
     }
 
-    /// The classes one after the other.
+    /// Computes the classes one after the other.
     #[inline(always)]
     fn classes<S: Simd, const P: usize, const H: usize, const V: usize>(
         &self,
         simd: S,
         block: Block,
-        band: &Band,
+        band: &RowBand,
     ) {
         let Gather { rows, columns, .. } = self.gather;
         for row in &rows.list {
@@ -138,22 +138,22 @@ impl GatherTask<'_> {
             let skip = before(band.rows.start);
             let class_rows = before(band.rows.end) - skip;
             for column in &columns.list {
-                let part = self.part::<S, P, V>(band, block, [row, column]);
-                let numbers = Steps {
-                    target: band.place.pixel,
+                let class_block = self.class_block::<S, P, V>(band, block, row, column);
+                let pixel = Distance {
+                    target: band.target.pixel,
                     source: self.gather.source_channels,
                 };
                 let axes = [rows, columns];
-                let mut walk = Walk::new(axes, [row, column], numbers, block.source, skip);
+                let mut walk = Walk::new(axes, [row, column], pixel, block.source, skip);
                 let mut left = class_rows * column.count;
                 while left > 0 {
                     left -= match left {
-                        1 => self.tile::<S, 1, V>(simd, part, &mut walk, left),
-                        2 => self.tile::<S, 2, V>(simd, part, &mut walk, left),
-                        3..=4 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
-                        5..=6 => self.tile::<S, H, V>(simd, part, &mut walk, left),
-                        7..=8 if P > 8 => self.tile::<S, 4, V>(simd, part, &mut walk, left),
-                        _ => self.tile::<S, P, V>(simd, part, &mut walk, left),
+                        1 => self.tile::<S, 1, V>(simd, class_block, &mut walk, left),
+                        2 => self.tile::<S, 2, V>(simd, class_block, &mut walk, left),
+                        3..=4 => self.tile::<S, 4, V>(simd, class_block, &mut walk, left),
+                        5..=6 => self.tile::<S, H, V>(simd, class_block, &mut walk, left),
+                        7..=8 if P > 8 => self.tile::<S, 4, V>(simd, class_block, &mut walk, left),
+                        _ => self.tile::<S, P, V>(simd, class_block, &mut walk, left),
                     };
                 }
             }
@@ -161,15 +161,16 @@ impl GatherTask<'_> {
     }
 
     #[inline(always)]
-    fn part<S: Simd, const P: usize, const V: usize>(
+    fn class_block<S: Simd, const P: usize, const V: usize>(
         &self,
-        band: &Band,
+        band: &RowBand,
         block: Block,
-        [row, column]: [&Class; 2],
-    ) -> Part {
+        row: &Class,
+        column: &Class,
+    ) -> ClassBlock {
         let Gather { rows, columns, .. } = self.gather;
         let (terms, channels) = (self.gather.terms, self.gather.source_channels);
-        // Taps that read neighbours are one run.
+        // Taps that read neighbouring pixels are one run.
         let (runs, run_terms) = if columns.tap_step == 1 && terms == channels {
             (1, column.taps.len() * terms)
         } else {
@@ -177,7 +178,7 @@ impl GatherTask<'_> {
         };
         let first_tap = row.taps.start * columns.order.len() + column.taps.start;
         let first_row = first_tap * terms * V * S::LANES;
-        let terms = Terms {
+        let terms = TermLayout {
             rows: row.taps.len(),
             row_step: rows.tap_step * columns.source * channels,
             row_weights: columns.order.len() * terms,
@@ -185,14 +186,14 @@ impl GatherTask<'_> {
             run_step: columns.tap_step * channels,
             terms: run_terms,
         };
-        // The last row of taps of the tile after the next, which no tile has read yet.
+        // The tile after the next, at the last row of taps: no tile has read that yet.
         let tile = P * columns.steps.source * channels;
         let last_row = row.taps.len().saturating_sub(1) * terms.row_step;
-        let ahead = match band.beyond {
-            Some(beyond) => beyond.wrapping_add(block.group * self.gather.terms),
+        let ahead = match band.ahead {
+            Some(map) => map.wrapping_add(block.group * self.gather.terms),
             None => block.source.wrapping_add(last_row + 2 * tile),
         };
-        Part {
+        ClassBlock {
             block,
             weights: block.weights.wrapping_add(first_row),
             terms,
@@ -204,31 +205,40 @@ impl GatherTask<'_> {
         }
     }
 
-    /// Computes the next P pixels (or those that are left) of a part and returns how many they were.
+    /// Computes the next P pixels (or those that are left) and returns how many they were.
     #[inline(always)]
     fn tile<S: Simd, const P: usize, const V: usize>(
         &self,
         simd: S,
-        part: Part,
+        class_block: ClassBlock,
         walk: &mut Walk,
         left: usize,
     ) -> usize {
         let count = left.min(P);
         let pixels = walk.take::<P>(count);
-        self.prefetch::<P, V>(S::LANES, part.block, &pixels[0]);
+        self.prefetch::<P, V>(S::LANES, class_block.block, &pixels[0]);
         let pointers = pixels.map(|pixel| pixel.source);
-        let moved = pointers[0].addr().wrapping_sub(part.block.source.addr());
+        let moved = pointers[0]
+            .addr()
+            .wrapping_sub(class_block.block.source.addr());
         let ahead = Ahead {
-            start: part.ahead.start.wrapping_byte_add(moved),
-            ..part.ahead
+            start: class_block.ahead.start.wrapping_byte_add(moved),
+            ..class_block.ahead
         };
-        // SAFETY: the block has V vectors for each term of each tap, and the taps of the classes lie within the source for
-        // every pixel.
-        let sums: [[S::Vector; V]; P] =
-            unsafe { products(simd, pointers, part.weights, &part.terms, ahead) };
+        // SAFETY: `pass.rs` checked the length of the packed weights: the block has V vectors for each term of each tap. The taps of a class
+        // read inside the source for each of its pixels, and the task's source holds all rows that its own rows read.
+        let sums: [[S::Vector; V]; P] = unsafe {
+            products(
+                simd,
+                pointers,
+                class_block.weights,
+                &class_block.terms,
+                ahead,
+            )
+        };
         self.store(
             simd,
-            part.block,
+            class_block.block,
             sums,
             pixels.map(|pixel| pixel.target),
             count,
@@ -236,7 +246,7 @@ impl GatherTask<'_> {
         count
     }
 
-    /// Finishes and stores the sums of `count` pixels of the target, whose numbers begin there.
+    /// Finishes and stores the sums of `count` pixels, which begin at `at` in the target.
     #[inline(always)]
     fn store<S: Simd, const P: usize, const V: usize>(
         &self,
@@ -250,30 +260,35 @@ impl GatherTask<'_> {
         let first = block.index * BLOCK_VECTORS * S::LANES;
         let channel = block.group * gather.channels + first;
         let last = (gather.channels - first - (V - 1) * S::LANES).min(S::LANES);
-        let place = block.place;
-        let shift = if place.all_channels { channel } else { 0 };
-        let tile = Tile {
-            target: place.start,
+        let BlockTarget {
+            start,
+            all_channels,
+            ..
+        } = block.target;
+        let shift = if all_channels { channel } else { 0 };
+        let tile = TargetTile {
+            target: start,
             at: at.map(|at| at + shift),
             count,
             channel,
             last,
         };
-        // SAFETY: the pixels and their channels lie within the target, and only this task writes them.
+        // SAFETY: the pixels are of the task's rows, which its target holds, and the channels of its blocks. No other task has both, nor
+        // these channels in its part of the sums.
         unsafe { self.finish.store_tile(simd, sums, tile) };
     }
 
-    /// Fetches what the end of the next tile reads beside its sums.
+    /// Prefetches the maps that the end of the next tile reads.
     #[inline(always)]
     fn prefetch<const P: usize, const V: usize>(&self, lanes: usize, block: Block, pixel: &Pixel) {
         let gather = self.gather;
         let channel = block.group * gather.channels + block.index * BLOCK_VECTORS * lanes;
-        if !block.place.all_channels {
+        if !block.target.all_channels {
             return;
         }
         let step = gather.columns.steps.target * gather.target_channels;
         let at = pixel.target + P * step + channel;
-        let target = block.place.start;
+        let target = block.target.start;
         self.finish.prefetch::<P>(target, at, step, V * lanes);
     }
 }

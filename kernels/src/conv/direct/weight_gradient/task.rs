@@ -1,52 +1,52 @@
-//! A chunk of a task of the weight gradient: some input channels over some rows of the output.
+//! What a task of the weight gradient computes at a time: the sums of some input channels over a chunk, some rows of the output.
 use std::ops::Range;
 
 use crate::map::{TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
-use super::tile::Tile;
-use super::{DirectWeightGradient, Gradient, Input};
+use super::tile::WeightTile;
+use super::{ChunkGradient, DirectWeightGradient, Input};
 
 /// Where the pixels of a slice of the output gradient lie.
 #[derive(Clone, Copy)]
-pub(super) struct Slice {
+pub(super) struct GradientSlice {
     /// The first channel of the slice of the map's first pixel.
     pub(super) start: *const f32,
-    /// Numbers from pixel to pixel.
+    /// Floats from pixel to pixel.
     pub(super) pixel: usize,
-    /// Bytes from there to the same of the map of which the next chunk is [fetched](Gradient::ahead).
+    /// Bytes from a pixel to the same pixel of the map that is [prefetched](ChunkGradient::ahead).
     pub(super) ahead: usize,
 }
 
-/// Where the pixels of the input lie, of which a task reads some terms.
+/// Where the pixels of the input lie. A task reads some terms of each.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
-    /// The group's first term of the map's first pixel.
+pub(super) struct InputTerms {
+    /// The group's first channel of the map's first pixel.
     pub(super) start: *const f32,
-    /// Numbers from pixel to pixel.
+    /// Floats from pixel to pixel.
     pub(super) pixel: usize,
 }
 
-/// What a chunk reads.
+/// The maps that a chunk reads.
 #[derive(Clone, Copy)]
-pub(super) struct Maps {
-    pub(super) input: Terms,
-    pub(super) gradient: Slice,
+pub(super) struct ChunkMaps {
+    pub(super) input: InputTerms,
+    pub(super) gradient: GradientSlice,
 }
 
-/// Some input channels of a group over some rows of the output, a chunk.
+/// Some input channels of a group of channels over a chunk.
 pub(super) struct DirectWeightTask<'a> {
     pub(super) whole: &'a DirectWeightGradient,
     pub(super) input: Input<'a>,
-    /// For what it normalises, if it does.
-    pub(super) room: *mut f32,
-    pub(super) gradient: Gradient<'a>,
+    /// Memory for the part of the input that the task normalises; null if it does not.
+    pub(super) input_slot: *mut f32,
+    pub(super) gradient: ChunkGradient<'a>,
     pub(super) weight_sums: *mut f32,
     pub(super) bias_sums: Option<*mut f32>,
     pub(super) group: usize,
     pub(super) terms: Range<usize>,
     pub(super) rows: Range<usize>,
-    /// Whether there are no sums yet to add to.
+    /// Whether the chunk is the first of its group of rows, which begins the sums.
     pub(super) is_first: bool,
 }
 
@@ -60,7 +60,8 @@ impl Kernel for DirectWeightTask<'_> {
         let channels = filters / geometry.groups;
         let first = self.group * channels;
         if let (Some(bias), true) = (self.bias_sums, self.is_first) {
-            // SAFETY: only this task writes its group's channels of the bias.
+            // SAFETY: the bias sums have all channels: they are partial sums, or the bias gradient, whose length `pass.rs` or `joint.rs`
+            // checked. Only the task with the first terms of a group of channels has the group's.
             unsafe { bias.add(first).write_bytes(0, channels) };
         }
         let mut buffer = TaskBuffer::new();
@@ -69,7 +70,7 @@ impl Kernel for DirectWeightTask<'_> {
         while channel < first + channels {
             let left = first + channels - channel;
             let vectors = left.div_ceil(S::LANES);
-            // Three if that is all; or if it leaves more than one, and the input is what is read most.
+            // Three if no more are left, or if that leaves more than one and the input is read more often than the gradient.
             let by_three = vectors == 3 || vectors > 4 && self.whole.many_terms;
             channel += match vectors {
                 1 => self.slice::<S, 1>(simd, &mut buffer, input, channel, left),
@@ -81,15 +82,15 @@ impl Kernel for DirectWeightTask<'_> {
 }
 
 impl DirectWeightTask<'_> {
-    /// What the rows of the output read of the input, normalised if it is to be.
+    /// The input that the rows of the output read, normalised if asked.
     #[inline(always)]
-    fn terms_of<S: Simd>(&self, simd: S) -> Terms {
+    fn terms_of<S: Simd>(&self, simd: S) -> InputTerms {
         let geometry = &self.whole.geometry;
         let inputs = geometry.input[2];
         let first = self.group * (inputs / geometry.groups);
         let map = self.input.map.as_ptr();
         let Some(by) = &self.input.normalised else {
-            return Terms {
+            return InputTerms {
                 start: map.wrapping_add(first),
                 pixel: inputs,
             };
@@ -98,27 +99,28 @@ impl DirectWeightTask<'_> {
         let channels = first + self.terms.start..first + self.terms.end;
         let before = pixels.start * channels.len() + self.terms.start;
         let pixel = channels.len();
-        // SAFETY: the pixels and channels are on the map, and there is room for those of every chunk.
-        unsafe { by.write(simd, map, inputs, pixels, channels, self.room) };
-        Terms {
-            start: self.room.cast_const().wrapping_sub(before),
+        // SAFETY: `pixels_read` names pixels of the map, whose length and whose normalisation `pass.rs` or `joint.rs` checked. `normalises`
+        // made the slot as long as the most that a chunk reads.
+        unsafe { by.write(simd, map, inputs, pixels, channels, self.input_slot) };
+        InputTerms {
+            start: self.input_slot.cast_const().wrapping_sub(before),
             pixel,
         }
     }
 
-    /// V vectors of output channels from `channel` on, of which `left` are left; returns how many channels were done.
+    /// Computes up to V vectors of output channels from `channel` on; `left` channels are left. Returns how many channels were computed.
     #[inline(always)]
     fn slice<S: Simd, const V: usize>(
         &self,
         simd: S,
         buffer: &mut TaskBuffer,
-        input: Terms,
+        input: InputTerms,
         channel: usize,
         left: usize,
     ) -> usize {
         let lanes = left.min(V * S::LANES);
         let [_, width, filters] = self.whole.geometry.output;
-        let Gradient {
+        let ChunkGradient {
             source,
             skipped,
             ahead,
@@ -126,7 +128,7 @@ impl DirectWeightTask<'_> {
         let start = source.values.as_ptr().wrapping_sub(skipped);
         let ahead = ahead.addr().wrapping_sub(start.addr());
         let gradient = match source.expansion(width, filters) {
-            None => Slice {
+            None => GradientSlice {
                 start: start.wrapping_add(channel),
                 pixel: filters,
                 ahead,
@@ -136,16 +138,17 @@ impl DirectWeightTask<'_> {
                 let (to, pixel) = (buffer.as_mut_ptr(), V * S::LANES);
                 let floats = rows.len() * width * pixel;
                 assert!(floats <= TASK_FLOATS, "{rows:?} expanded");
-                // SAFETY: the task's rows and the slice's channels exist; that the buffer holds them was asserted.
+                // SAFETY: `sum` asserted that the gradient has the chunk's rows, and the slice's channels are the map's. The assertion above
+                // says that the buffer holds them.
                 unsafe { expansion.write(simd, rows.clone(), channels, to, pixel) };
-                Slice {
+                GradientSlice {
                     start: to.wrapping_sub(rows.start * width * pixel),
                     pixel,
                     ahead,
                 }
             }
         };
-        let maps = Maps { input, gradient };
+        let maps = ChunkMaps { input, gradient };
         if lanes == V * S::LANES {
             self.all_segments::<S, V, false>(simd, maps, channel, S::LANES);
         } else {
@@ -159,14 +162,14 @@ impl DirectWeightTask<'_> {
     fn all_segments<S: Simd, const V: usize, const TAIL: bool>(
         &self,
         simd: S,
-        maps: Maps,
+        maps: ChunkMaps,
         channel: usize,
         last: usize,
     ) {
         if let Some(bias) = self.bias_sums {
             self.bias::<S, V, TAIL>(simd, maps.gradient, channel, last, bias);
         }
-        // So many that their sums, V vectors and a term fit into the registers.
+        // The most terms whose sums fit into the registers, beside V vectors and one term.
         let most = match (S::REGISTERS >= 32, V) {
             (true, 3) => 9,
             (true, _) | (false, 1) => 14,
@@ -183,11 +186,11 @@ impl DirectWeightTask<'_> {
             while term < end {
                 let tiles = (end - term).div_ceil(most);
                 let size = (end - term).div_ceil(tiles);
-                // The compiler knows `most`, and leaves out what is larger.
+                // The compiler knows `most` and leaves out larger tiles.
                 macro_rules! tile_of_size {
                     ($($terms:literal)*) => {
                         match size {
-                            $($terms if $terms <= most => simd.call(Tile::<$terms, V, TAIL> {
+                            $($terms if $terms <= most => simd.call(WeightTile::<$terms, V, TAIL> {
                                 task: self,
                                 maps,
                                 segment,
@@ -205,19 +208,19 @@ impl DirectWeightTask<'_> {
         }
     }
 
-    /// Columns of `columns` that exist in a row of the output.
+    /// The columns of `columns` that a row of the output has: the last row may be cut short.
     #[inline(always)]
     pub(super) fn existing(&self, row: usize, columns: &Range<usize>) -> Range<usize> {
         let left = self.whole.pixels - row * self.whole.geometry.output[1];
         columns.start.min(left)..columns.end.min(left)
     }
 
-    /// Adds the output gradient's columns.
+    /// Adds the output gradient to the bias sums.
     #[inline(always)]
     fn bias<S: Simd, const V: usize, const TAIL: bool>(
         &self,
         simd: S,
-        gradient: Slice,
+        gradient: GradientSlice,
         channel: usize,
         last: usize,
         bias: *mut f32,
@@ -228,7 +231,8 @@ impl DirectWeightTask<'_> {
         for v in 0..V {
             let lanes = if TAIL && v + 1 == V { last } else { S::LANES };
             let channel = channel + v * S::LANES;
-            // SAFETY: `lanes` channels from `channel` on exist in each pixel and in the bias.
+            // SAFETY: `lanes` channels from `channel` on exist in each pixel of the gradient, whose rows `sum` asserted, and in the bias. No
+            // other task has these bias sums.
             unsafe {
                 let target = bias.add(channel);
                 let mut sum = simd.load_first(lanes, target);

@@ -3,21 +3,21 @@ use crate::simd::{Kernel, Simd};
 use crate::stream::prefetch_far;
 
 use super::Segment;
-use super::task::{DirectWeightTask, Maps};
+use super::task::{ChunkMaps, DirectWeightTask};
 
-/// Adds R terms from `term` on times V vectors from `channel` on, of which the last has `last` lanes where it is a `TAIL`.
+/// Adds the products of R terms from `term` on and V vectors from `channel` on. With `TAIL` the last vector has `last` lanes.
 ///
-/// A function of its own: R times V sums take nearly all registers, and within a large function the compiler keeps some of them in memory.
-pub(super) struct Tile<'a, const R: usize, const V: usize, const TAIL: bool> {
+/// It is a function of its own: R · V sums take nearly all registers, and within a larger function the compiler keeps some of them in memory.
+pub(super) struct WeightTile<'a, const R: usize, const V: usize, const TAIL: bool> {
     pub(super) task: &'a DirectWeightTask<'a>,
-    pub(super) maps: Maps,
+    pub(super) maps: ChunkMaps,
     pub(super) segment: &'a Segment,
     pub(super) term: usize,
     pub(super) channel: usize,
     pub(super) last: usize,
 }
 
-impl<const R: usize, const V: usize, const TAIL: bool> Kernel for Tile<'_, R, V, TAIL> {
+impl<const R: usize, const V: usize, const TAIL: bool> Kernel for WeightTile<'_, R, V, TAIL> {
     type Output = ();
 
     #[inline(always)]
@@ -36,13 +36,15 @@ impl<const R: usize, const V: usize, const TAIL: bool> Kernel for Tile<'_, R, V,
         let group_terms = inputs / geometry.groups;
         let [tap_y, tap_x] = segment.tap;
         let tap = tap_y * geometry.kernel[1] + tap_x;
-        // SAFETY: R rows of the weights from this term of this tap on, `channel + …` within each.
+        // SAFETY: the sums are as long as the weights, which `pass.rs` or `joint.rs` checked: they have this term of this tap, and the
+        // channel.
         let target = unsafe {
             task.weight_sums
                 .add((tap * group_terms + term) * filters + channel)
         };
         let load = |v: usize, from: *const f32| {
-            // SAFETY: the vectors before the last are whole, the last has `last` lanes.
+            // SAFETY: `from` has V vectors: the sums and the gradient have V · LANES channels from `channel` on, or with `TAIL` so many that
+            // the last vector has `last` lanes.
             unsafe {
                 if TAIL && v + 1 == V {
                     simd.load_first(last, from.add(v * S::LANES))
@@ -59,7 +61,7 @@ impl<const R: usize, const V: usize, const TAIL: bool> Kernel for Tile<'_, R, V,
                 }
             }
         }
-        // The first to read something fetches the same of the next chunk.
+        // The tile that reads a part of a chunk first prefetches the same part of the next chunk.
         let is_expanded = task.gradient.source.winners.is_some();
         let first_of_slice = tap == 0 && term == task.terms.start && !is_expanded;
         let first_of_chunk = tap == 0 && channel == task.group * (filters / geometry.groups);
@@ -95,7 +97,7 @@ impl<const R: usize, const V: usize, const TAIL: bool> Kernel for Tile<'_, R, V,
                         *vector = load(v, gradient);
                     }
                     for (r, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: R neighbouring terms of the input, which this column sees.
+                        // SAFETY: the segment's terms are neighbours, and inside the input for this row and column; R follow from `term` on.
                         let value = simd.splat(unsafe { *source.add(r) });
                         for v in 0..V {
                             sums[v] = simd.mul_add(value, vectors[v], sums[v]);
@@ -113,7 +115,8 @@ impl<const R: usize, const V: usize, const TAIL: bool> Kernel for Tile<'_, R, V,
         }
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
-                // SAFETY: as for the loads; no other task has these terms of this group's channels and of these sums.
+                // SAFETY: the sums have these R terms with V vectors of channels, the last with `last` lanes. No other task has these terms
+                // and channels of these sums.
                 unsafe {
                     let to = target.add(r * filters + v * S::LANES);
                     if TAIL && v + 1 == V {

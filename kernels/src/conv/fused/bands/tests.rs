@@ -44,16 +44,16 @@ fn chains() -> impl Strategy<Value = [Geometry; 3]> {
     )
 }
 
-fn numbers(count: usize, seed: usize) -> Vec<f32> {
-    let number = |i: usize| ((i + seed) * 7919 % 2003) as f32 / 1001.0 - 1.0;
-    (0..count).map(number).collect()
+fn random_values(count: usize, seed: usize) -> Vec<f32> {
+    let value = |i: usize| ((i + seed) * 7919 % 2003) as f32 / 1001.0 - 1.0;
+    (0..count).map(value).collect()
 }
 
 fn map(geometry: &Geometry, shape: [usize; 3]) -> usize {
     geometry.batch * shape.iter().product::<usize>()
 }
 
-/// The chain pass by pass, and in bands: of so many rows, each image in so many parts, where that is given.
+/// The chain pass by pass, and in bands. `cut` gives the rows of a band and the parts of an image.
 fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[Vec<f32>; 2]> {
     let algorithm = [Algorithm::Direct, Algorithm::Depthwise, Algorithm::Direct];
     let pass = |i: usize| Forward::new(cpu, chain[i], algorithm[i], Fused::default());
@@ -67,18 +67,18 @@ fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[V
     }
     let packed = [0, 1, 2].map(|i| {
         let mut packed = Buffer::zeros(passes[i].packed_len());
-        passes[i].pack(cpu, &numbers(chain[i].weights(), i), &mut packed);
+        passes[i].pack(cpu, &random_values(chain[i].weights(), i), &mut packed);
         packed
     });
-    let biases = [0, 1, 2].map(|i| numbers(chain[i].output[2], 3 + i));
-    let add = numbers(map(&chain[2], chain[2].output), 11);
+    let biases = [0, 1, 2].map(|i| random_values(chain[i].output[2], 3 + i));
+    let add = random_values(map(&chain[2], chain[2].output), 11);
     let epilogue = |i: usize| Epilogue {
         bias: Some(&biases[i]),
         add: (i == 2).then_some(&add[..]),
         activation: [Activation::Relu6, Activation::Relu, Activation::Identity][i],
         sums: None,
     };
-    let input = numbers(map(&chain[0], chain[0].input), 17);
+    let input = random_values(map(&chain[0], chain[0].input), 17);
     let mut before = input.clone();
     for i in 0..3 {
         let mut after = vec![f32::NAN; map(&chain[i], chain[i].output)];
@@ -86,7 +86,7 @@ fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[V
         passes[i].compute(
             cpu,
             &before,
-            &numbers(chain[i].weights(), i),
+            &random_values(chain[i].weights(), i),
             epilogue(i),
             to,
         );
@@ -115,7 +115,7 @@ proptest! {
     ) {
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, threads);
-            // A kernel with many taps is none of the depthwise algorithm.
+            // The depthwise algorithm does not compute kernels with many taps.
             if let Some([one_by_one, in_bands]) = solve(&cpu, &chain, Some([rows, parts])) {
                 prop_assert_eq!(one_by_one, in_bands, "{}", set);
             }
@@ -164,4 +164,40 @@ fn inverted_residuals_are_cut_into_bands_that_fit_the_cache() {
             assert_eq!(one_by_one, in_bands, "{set}");
         }
     }
+}
+
+/// A pass that pools computes other rows than the chain needs: of an odd map, one row fewer.
+#[test]
+fn passes_that_pool_are_not_chained() {
+    let cpu = Cpu::best(1);
+    let geometry = |kernel: usize, groups: usize| {
+        Geometry::new(Settings {
+            batch: 1,
+            input: [15, 15, 8],
+            output: [15, 15, 8],
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            padding: [kernel / 2; 2],
+            groups,
+        })
+        .expect("a usual convolution")
+    };
+    let pass = |geometry: Geometry, algorithm: Algorithm, pooled: bool| {
+        let fused = Fused {
+            pooled,
+            ..Fused::default()
+        };
+        Forward::new(&cpu, geometry, algorithm, fused).expect("a pass")
+    };
+    let make_wide = |pooled| pass(geometry(3, 1), Algorithm::Direct, pooled);
+    let make_narrow = |pooled| pass(geometry(1, 1), Algorithm::Direct, pooled);
+    let middle = pass(geometry(3, 8), Algorithm::Depthwise, false);
+    let can_chain = |wide: bool, narrow: bool| {
+        let passes = [&make_wide(wide), &middle, &make_narrow(narrow)];
+        Bands::with_parts(&cpu, passes, 1).is_some()
+    };
+    assert!(can_chain(false, false));
+    assert!(!can_chain(true, false));
+    assert!(!can_chain(false, true));
 }

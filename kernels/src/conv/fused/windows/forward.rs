@@ -1,4 +1,4 @@
-//! Output, pooled: the lanes are windows.
+//! The pooled output: the lanes of a vector are windows.
 use std::ops::Range;
 
 use crate::conv::Geometry;
@@ -17,9 +17,9 @@ const TASKS: usize = 32;
 const TASK_ROWS: usize = 4;
 /// Lanes at most.
 const LANES: usize = 16;
-/// Filters of a block, whose sums are in registers at a time.
+/// Filters of a block, whose sums are in registers at the same time: the sizes for which there is a loop.
 const BLOCKS: [usize; 4] = [2, 3, 4, 6];
-/// The most of them.
+/// Filters of a block at most.
 const FILTERS: usize = 6;
 
 /// Forward pass of a direct convolution with few filters, pooled.
@@ -34,9 +34,9 @@ pub(in crate::conv) struct WindowsForward {
     pitch: usize,
 }
 
-/// Blocks of the filters, at least as many as there have to be.
+/// Blocks of filters that are needed at least, so that a block's sums fit into the registers.
 fn least_blocks(cpu: &Cpu, filters: usize) -> usize {
-    // Four sums of each filter, and what they are computed from.
+    // A filter has four sums. The fifth register holds what they are computed from.
     let registers = match cpu.instruction_set() {
         InstructionSet::Avx2 => 16,
         _ => 32,
@@ -44,7 +44,7 @@ fn least_blocks(cpu: &Cpu, filters: usize) -> usize {
     filters.div_ceil(registers / 5)
 }
 
-/// Filters of a block; None where there would be more than fit.
+/// Filters of a block. None where that is more than any loop has.
 fn block(cpu: &Cpu, filters: usize) -> Option<usize> {
     let needed = filters.div_ceil(least_blocks(cpu, filters));
     BLOCKS.into_iter().find(|block| *block >= needed)
@@ -56,10 +56,10 @@ fn pitch(cpu: &Cpu, geometry: &Geometry) -> usize {
     width.next_multiple_of(cpu.lanes()) + geometry.kernel[1] / 2
 }
 
-/// Rows of windows of a task at most: what they read has to fit into a room. None where no row fits.
+/// Rows of windows of a task at most: the rows that they read have to fit into the task's buffer. None where no row of windows fits.
 fn most_rows(cpu: &Cpu, geometry: &Geometry) -> Option<usize> {
-    let row = 2 * pitch(cpu, geometry) * geometry.input[2];
-    Some((TASK_FLOATS / row).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
+    let row_len = 2 * pitch(cpu, geometry) * geometry.input[2];
+    Some((TASK_FLOATS / row_len).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
 }
 
 impl WindowsForward {
@@ -191,8 +191,8 @@ impl WindowsForwardTask<'_> {
     /// Blocks of F filters.
     #[inline(always)]
     fn all<S: Simd, const F: usize>(&self, simd: S) {
-        let mut room = TaskBuffer::new();
-        let copy = room.as_mut_ptr();
+        let mut buffer = TaskBuffer::new();
+        let copy = buffer.as_mut_ptr();
         self.copy(copy);
         let width = windows(&self.whole.geometry)[1];
         for row in self.rows.clone() {
@@ -204,7 +204,7 @@ impl WindowsForwardTask<'_> {
         }
     }
 
-    /// Copies what the rows read, with its borders of zeros: `[row][channel][even and odd columns][pitch]`.
+    /// Copies the input rows that the task reads, between borders of zeros: `[row][channel][even and odd columns][pitch]`.
     #[inline(always)]
     fn copy(&self, to: *mut f32) {
         let WindowsForward {
@@ -214,7 +214,8 @@ impl WindowsForwardTask<'_> {
         let [above, left] = geometry.padding;
         let rows = 2 * self.rows.len() + geometry.kernel[0] - 1;
         let row_len = 2 * pitch * channels;
-        // SAFETY: rows, columns and channels lie within the room, which was reckoned at creation.
+        // SAFETY: `most_rows` limits a task to rows whose copy fits into the buffer. Columns stay below twice the pitch.
+        // `WindowsForward::run` sliced an image of the input, which has row `y`.
         unsafe {
             to.write_bytes(0, rows * row_len);
             let columns = width.min((2 * pitch).saturating_sub(left));
@@ -235,7 +236,7 @@ impl WindowsForwardTask<'_> {
         }
     }
 
-    /// A block for a vector of windows from `first` on.
+    /// Computes a block of filters for a vector of windows from `first` on.
     #[inline(always)]
     fn tile<S: Simd, const F: usize>(
         &self,
@@ -260,7 +261,8 @@ impl WindowsForwardTask<'_> {
                 let offsets = [at(tap_x), at(tap_x + 1)];
                 for channel in 0..channels {
                     let from = copy.wrapping_add(line * row_len + channel * 2 * pitch);
-                    // SAFETY: what a window reads is in the copy; blocks have F filters.
+                    // SAFETY: `copy` has the rows that the windows read, and `pitch` leaves memory for whole vectors behind the tap's
+                    // columns. `Forward::run` checked the length of the packed weights: F for each term of the block.
                     unsafe {
                         let below = from.add(row_len);
                         let pixels = [
@@ -305,7 +307,8 @@ impl WindowsForwardTask<'_> {
             winners: asked.then_some(&pooled_winners),
         };
         for f in 0..filters.len() {
-            // SAFETY: the filter is one of the bias's; there is room for a block's vectors.
+            // SAFETY: the filter is one of the output's channels, for which the finish was made. The buffers have FILTERS vectors, and a
+            // block has no more filters.
             unsafe {
                 let window = sums
                     .map(|sums| (self.finish).value_of_channel(simd, sums[f], filters.start + f));
@@ -314,7 +317,8 @@ impl WindowsForwardTask<'_> {
         }
         let start = ((self.image * height + row) * width + first) * all + filters.start;
         let count = (width - first).min(S::LANES);
-        // SAFETY: the windows and filters lie within the target, and this task alone writes them.
+        // SAFETY: `Forward::run` checked the lengths of the pooled map and the winners, which have these windows and filters. Only this task
+        // has the rows.
         unsafe {
             let to = self.target.values.as_mut_ptr().add(start);
             for window in 0..count {

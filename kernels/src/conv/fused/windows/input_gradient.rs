@@ -1,13 +1,13 @@
-//! Input gradient: what the four pixels of a window reach lies in registers while the filters pass by.
+//! Input gradient: the sums of the input pixels that a window reaches stay in registers while the loop runs over the filters.
 use crate::Cpu;
 use crate::conv::Geometry;
-use crate::conv::finish::Finish;
+use crate::conv::finish::{Finish, VectorPlace};
 use crate::conv::pass::{MapLoop, MapOperands, MapTarget};
 use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::{Bordered, Tile, is_dense, reach, windows};
+use super::{Bordered, SumsShape, is_dense, reach, windows};
 
 /// Floats of packed weights at most: half of L2.
 const PACKED: usize = 1 << 17;
@@ -17,8 +17,8 @@ const PACKED: usize = 1 << 17;
 pub(in crate::conv) struct WindowsInputGradient {
     geometry: Geometry,
     lanes: usize,
-    /// What a window reaches.
-    sums: Tile,
+    /// The rows of the input that a window reaches.
+    sums: SumsShape,
     image: Bordered,
 }
 
@@ -37,10 +37,10 @@ impl WindowsInputGradient {
         is_dense(geometry) && is_instance && fits()
     }
 
-    /// What a window reaches.
-    pub(in crate::conv) fn sums(cpu: &Cpu, geometry: &Geometry) -> Tile {
+    /// The rows of the input that a window reaches.
+    pub(in crate::conv) fn sums(cpu: &Cpu, geometry: &Geometry) -> SumsShape {
         let [taps_y, taps_x] = geometry.kernel;
-        Tile {
+        SumsShape {
             rows: taps_y + 1,
             vectors: ((taps_x + 1) * geometry.input[2]).div_ceil(cpu.lanes()),
         }
@@ -64,7 +64,7 @@ impl WindowsInputGradient {
         }
     }
 
-    /// Floats of one filter's weights, moved to one of the columns of a window.
+    /// Floats of one filter's weights, shifted to one of the columns of a window.
     fn moved_len(&self) -> usize {
         (self.sums.rows + 1) * self.sums.vectors * self.lanes
     }
@@ -75,22 +75,22 @@ impl MapLoop for WindowsInputGradient {
         2 * self.geometry.output[2] * self.moved_len()
     }
 
-    /// Packs the weights as `[filter][column of the window][row][vectors]`, moved by that column, between rows of zeros: what a pixel of
-    /// either row of the window reaches is as many rows of it.
+    /// Packs the weights as `[filter][column of the window][row][vectors]`, shifted by that column, between two rows of zeros: a pixel in the
+    /// upper or lower row of the window then takes as many rows, one row apart.
     fn pack(&self, _: &Cpu, weights: &[f32], packed: &mut [f32]) {
         packed.fill(0.0);
         let [inputs, filters] = [self.geometry.input[2], self.geometry.output[2]];
-        let (width, row) = (
+        let (width, row_len) = (
             self.sums.vectors * self.lanes,
             self.geometry.kernel[1] * inputs,
         );
         for (i, moved) in packed.chunks_mut(self.moved_len()).enumerate() {
             let (filter, column) = (i / 2, i % 2);
             for (tap_y, to) in moved[width..].chunks_mut(width).enumerate() {
-                let Some(from) = weights.get(tap_y * row * filters + filter..) else {
+                let Some(from) = weights.get(tap_y * row_len * filters + filter..) else {
                     break;
                 };
-                let from = from.iter().step_by(filters).take(row);
+                let from = from.iter().step_by(filters).take(row_len);
                 for (to, weight) in to[column * inputs..].iter_mut().zip(from) {
                     *to = *weight;
                 }
@@ -164,7 +164,7 @@ impl Kernel for WindowsInputTask<'_> {
 }
 
 impl WindowsInputTask<'_> {
-    /// Windows that reach R rows of V vectors.
+    /// Computes an image whose windows reach R rows of V vectors.
     #[inline(always)]
     fn all<S: Simd, const R: usize, const V: usize>(&self, simd: S) {
         let WindowsInputGradient {
@@ -172,9 +172,9 @@ impl WindowsInputTask<'_> {
         } = self.whole;
         let [height, width] = windows(geometry);
         let Bordered { rows, pitch } = *image;
-        let mut room = TaskBuffer::new();
-        let sums = room.as_mut_ptr();
-        // SAFETY: an image with borders fits into the room.
+        let mut buffer = TaskBuffer::new();
+        let sums = buffer.as_mut_ptr();
+        // SAFETY: `supports` checked that an image with borders fits into the buffer.
         unsafe { sums.write_bytes(0, rows * pitch) };
         for y in 0..height {
             for x in 0..width {
@@ -184,7 +184,8 @@ impl WindowsInputTask<'_> {
                 for (r, vectors) in reached.into_iter().enumerate() {
                     for (v, vector) in vectors.into_iter().enumerate() {
                         let to = to.wrapping_add(r * pitch + v * S::LANES);
-                        // SAFETY: a window reaches rows of the image with borders, whose rows leave room for V vectors.
+                        // SAFETY: `new` made the image with borders so large that it has all rows that a window reaches, and V vectors fit
+                        // into a row from the window's first column on.
                         unsafe { simd.store(simd.add(vector, simd.load(to)), to) };
                     }
                 }
@@ -197,17 +198,23 @@ impl WindowsInputTask<'_> {
             let target = (self.image * height + y) * width * channels;
             for i in (0..width * channels).step_by(S::LANES) {
                 let lanes = (width * channels - i).min(S::LANES);
-                // SAFETY: rows of the image within its borders, with room behind them; this task alone writes the target's.
+                // SAFETY: the row lies within the borders, and a vector fits behind its end. `InputGradient::run` checked the length of the
+                // target and made the finish for its rows. Only this task has the image.
                 unsafe {
                     let sum = simd.load(from.add(i));
+                    let place = VectorPlace {
+                        at: target + i,
+                        channel: i,
+                        lanes,
+                    };
                     let to = self.target.as_mut_ptr();
-                    self.finish.store(simd, sum, to, target + i, i, lanes);
+                    self.finish.store(simd, sum, to, place);
                 }
             }
         }
     }
 
-    /// What a window's numbers add to the rows that it reaches.
+    /// The sums that a window's gradients contribute to the rows that it reaches.
     #[inline(always)]
     fn window<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -215,24 +222,24 @@ impl WindowsInputTask<'_> {
         window: usize,
     ) -> [[S::Vector; V]; R] {
         let filters = self.whole.geometry.output[2];
-        let numbers = window * filters..(window + 1) * filters;
+        let of_window = window * filters..(window + 1) * filters;
         let winners = self.output_gradient.winners.expect("a pooled gradient");
-        let gradients = &self.output_gradient.values[numbers.clone()];
-        let (row, moved) = (V * S::LANES, (R + 1) * V * S::LANES);
+        let gradients = &self.output_gradient.values[of_window.clone()];
+        let (row_len, moved_len) = (V * S::LANES, (R + 1) * V * S::LANES);
         let mut sums = [[simd.zero(); V]; R];
         let mut weights = self.packed.as_ptr();
-        for (gradient, winner) in gradients.iter().zip(&winners[numbers]) {
+        for (gradient, winner) in gradients.iter().zip(&winners[of_window]) {
             let (below, right) = (usize::from(winner / 2 % 2), usize::from(winner % 2));
             let gradient = simd.splat(*gradient);
-            let from = weights.wrapping_add(right * moved + (1 - below) * row);
+            let from = weights.wrapping_add(right * moved_len + (1 - below) * row_len);
             for (r, sums) in sums.iter_mut().enumerate() {
                 for (v, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: each filter has R + 1 rows for both columns.
-                    let weight = unsafe { simd.load(from.add(r * row + v * S::LANES)) };
+                    // SAFETY: `InputGradient::run` checked the length of the packed weights: each filter has R + 1 rows for both columns.
+                    let weight = unsafe { simd.load(from.add(r * row_len + v * S::LANES)) };
                     *sum = simd.mul_add(gradient, weight, *sum);
                 }
             }
-            weights = weights.wrapping_add(2 * moved);
+            weights = weights.wrapping_add(2 * moved_len);
         }
         sums
     }

@@ -1,9 +1,9 @@
-//! Weight gradient: the sums of one filter's taps lie in registers while the windows pass by.
+//! Weight gradient: the sums of one filter's taps stay in registers while the loop runs over the windows.
 use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::Geometry;
-use crate::conv::parts::sum_parts;
+use crate::conv::parts::{SumsLen, sum_parts};
 use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
@@ -58,21 +58,24 @@ impl WindowsWeightGradient {
         }
     }
 
-    /// Numbers of a filter's sums.
+    /// Floats of a filter's sums.
     fn filter_len(&self) -> usize {
         self.geometry.kernel[0] * self.vectors * self.lanes
     }
 
-    /// Numbers of a group's sums: of the weights, `[filter][row][vectors]`, and of the bias.
-    fn sums_len(&self) -> [usize; 2] {
+    /// Floats of a group's sums: `[filter][row][vectors]` for the weights, `[filter]` for the bias.
+    fn sums_len(&self) -> SumsLen {
         let filters = self.geometry.output[2];
-        [filters * self.filter_len(), filters]
+        SumsLen {
+            weights: filters * self.filter_len(),
+            bias: filters,
+        }
     }
 }
 
 impl WeightLoop for WindowsWeightGradient {
     fn scratch_len(&self) -> usize {
-        self.groups * self.sums_len().iter().sum::<usize>()
+        self.groups * self.sums_len().total()
     }
 
     fn run(&self, cpu: &Cpu, operands: WeightOperands) {
@@ -86,12 +89,13 @@ impl WeightLoop for WindowsWeightGradient {
         let geometry = &self.geometry;
         let filters = geometry.output[2];
         let outputs: usize = geometry.output.iter().product();
-        let [weights, bias] = self.sums_len();
+        let sums_len = self.sums_len();
+        let group_len = sums_len.total();
         let scratch = &mut scratch[..self.scratch_len()];
-        cpu.parallel_chunks(scratch, weights + bias, |group, sums| {
+        cpu.parallel_chunks(scratch, group_len, |group, sums| {
             sums.fill(0.0);
             let images = [group, group + 1].map(|group| group * geometry.batch / self.groups);
-            let (weight_sums, bias_sums) = sums.split_at_mut(weights);
+            let (weight_sums, bias_sums) = sums.split_at_mut(sums_len.weights);
             let pooled = images.map(|image| image * outputs / 4);
             for pixel in output_gradient.values[pooled[0]..pooled[1]].chunks(filters) {
                 for (sum, gradient) in bias_sums.iter_mut().zip(pixel) {
@@ -106,12 +110,12 @@ impl WeightLoop for WindowsWeightGradient {
                 images: images[0]..images[1],
             });
         });
-        let (total, others) = scratch.split_at_mut(weights + bias);
-        sum_parts(cpu, true, others, weights + bias, total);
-        let (weight_sums, bias_sums) = total.split_at(weights);
-        let row = geometry.kernel[1] * geometry.input[2];
+        let (total, others) = scratch.split_at_mut(group_len);
+        sum_parts(cpu, true, others, group_len, total);
+        let (weight_sums, bias_sums) = total.split_at(sums_len.weights);
+        let row_len = geometry.kernel[1] * geometry.input[2];
         for (i, to) in weight_gradient.chunks_mut(filters).enumerate() {
-            let at = i / row * self.vectors * self.lanes + i % row;
+            let at = i / row_len * self.vectors * self.lanes + i % row_len;
             let from = weight_sums[at..].iter().step_by(self.filter_len());
             for (to, sum) in to.iter_mut().zip(from) {
                 *to = *sum;
@@ -151,12 +155,12 @@ impl Kernel for WindowsWeightTask<'_> {
 }
 
 impl WindowsWeightTask<'_> {
-    /// Kernels of R rows of V vectors.
+    /// Computes the sums of kernels of R rows of V vectors.
     #[inline(always)]
     fn all<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
-        let mut room = TaskBuffer::new();
-        let copy = room.as_mut_ptr();
-        // SAFETY: an image with borders fits into the room; what is not copied stays zero.
+        let mut buffer = TaskBuffer::new();
+        let copy = buffer.as_mut_ptr();
+        // SAFETY: `supports` checked that an image with borders fits into the buffer. What is not copied stays zero.
         unsafe { copy.write_bytes(0, self.whole.image.len()) };
         for image in self.images.clone() {
             self.copy(image, copy);
@@ -166,7 +170,7 @@ impl WindowsWeightTask<'_> {
         }
     }
 
-    /// Copies what the windows of an image read into the middle of its borders.
+    /// Copies the part of an image that its windows read into the middle of its borders.
     #[inline(always)]
     fn copy(&self, image: usize, to: *mut f32) {
         let [height, width, channels] = self.whole.geometry.input;
@@ -180,7 +184,7 @@ impl WindowsWeightTask<'_> {
         for y in 0..height.min(rows.saturating_sub(above)) {
             let from = &self.input[(image * height + y) * width * channels..][..columns * channels];
             let at = (y + above) * pitch + left * channels;
-            // SAFETY: the rows and columns of the copy that lie within its borders.
+            // SAFETY: the rows and columns are those that `reach` says, for which `new` made the copy, so they lie within its borders.
             unsafe {
                 to.add(at)
                     .copy_from_nonoverlapping(from.as_ptr(), from.len())
@@ -205,27 +209,28 @@ impl WindowsWeightTask<'_> {
         );
         let [height, width] = windows(geometry);
         let winners = self.output_gradient.winners.expect("a pooled gradient");
-        let row = width * filters;
+        let row_len = width * filters;
         let to = self.sums[filter * R * V * S::LANES..][..R * V * S::LANES].as_mut_ptr();
         let mut sums = [[simd.zero(); V]; R];
-        // SAFETY: there are R rows of V vectors of sums; a winner's rows lie within the copy, which has room for whole vectors.
+        // SAFETY: `to` was sliced with R rows of V vectors. `new` made the copy so large that it has the R rows that a pixel of a window
+        // reads, each with whole vectors.
         unsafe {
             for (i, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
                 *sum = simd.load(to.add(i * S::LANES));
             }
             for y in 0..height {
-                let start = (image * height + y) * row;
-                let gradients = &self.output_gradient.values[start..start + row];
-                let winners = &winners[start..start + row];
+                let start = (image * height + y) * row_len;
+                let gradients = &self.output_gradient.values[start..start + row_len];
+                let winners = &winners[start..start + row_len];
                 let mut pixel = copy.add(2 * y * pitch);
-                for at in (filter..row).step_by(filters) {
+                for at in (filter..row_len).step_by(filters) {
                     let winner = usize::from(winners[at]);
                     let gradient = simd.splat(gradients[at]);
                     let from = pixel.add(winner / 2 % 2 * pitch + winner % 2 * channels);
                     for (r, sums) in sums.iter_mut().enumerate() {
                         for (v, sum) in sums.iter_mut().enumerate() {
-                            let numbers = simd.load(from.add(r * pitch + v * S::LANES));
-                            *sum = simd.mul_add(gradient, numbers, *sum);
+                            let pixels = simd.load(from.add(r * pitch + v * S::LANES));
+                            *sum = simd.mul_add(gradient, pixels, *sum);
                         }
                     }
                     pixel = pixel.add(2 * channels);
