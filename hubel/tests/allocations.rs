@@ -14,7 +14,7 @@ const OTHERS: &str = "\
 /// Few channels, with and without pooling, then small maps.
 const FEW_CHANNELS: &str = "\
     conv(4, kernel=5, padding=2)-relu-conv(4, kernel=5, padding=2)-relu-conv(6, kernel=5)-relu-maxpool-conv(16, kernel=5)-relu-maxpool\
-    -conv(64, stride=2)-relu-conv(96, padding=1)-relu-flatten-linear(classes)";
+    -conv(64, kernel=2, stride=2)-relu-conv(96, padding=1)-relu-flatten-linear(classes)";
 
 /// How often this thread takes memory in a run forward and, for training, backward; notes the algorithms of the plan.
 fn taken(

@@ -6,6 +6,7 @@ mod direct;
 mod finish;
 mod fused;
 mod geometry;
+mod loops;
 mod parts;
 mod pass;
 mod prefetch;
@@ -17,9 +18,10 @@ pub use finish::{Epilogue, GradientEpilogue};
 pub use fused::bands::{Bands, Link};
 pub use fused::joint::{JointGradients, JointOperands};
 pub use geometry::{Geometry, Settings};
+pub use loops::{Fused, Pass};
 pub use pass::{
-    Destination, Forward, ForwardOperands, Fused, InputGradient, InputGradientOperands,
-    OutputGradient, Pass, WeightGradient, WeightGradientOperands,
+    Destination, Forward, ForwardOperands, InputGradient, InputGradientOperands, MapPass,
+    OutputGradient, WeightGradient, WeightGradientOperands,
 };
 
 use crate::map::{Input, Normalised};

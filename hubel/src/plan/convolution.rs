@@ -89,7 +89,7 @@ impl Convolution {
             return None;
         }
         let pass = self.passes.input_gradient.as_ref();
-        pass.map(conv::InputGradient::sums_parts)
+        pass.map(|pass| pass.sums_parts())
     }
 
     /// What is computed, without the algorithms.
@@ -203,12 +203,8 @@ impl Passes {
     pub(super) fn algorithm(&self, pass: Pass) -> Option<Algorithm> {
         match pass {
             Pass::Forward => Some(self.forward.algorithm()),
-            Pass::InputGradient => {
-                (self.input_gradient.as_ref()).map(conv::InputGradient::algorithm)
-            }
-            Pass::WeightGradient => {
-                (self.weight_gradient.as_ref()).map(conv::WeightGradient::algorithm)
-            }
+            Pass::InputGradient => self.input_gradient.as_ref().map(|pass| pass.algorithm()),
+            Pass::WeightGradient => self.weight_gradient.as_ref().map(|pass| pass.algorithm()),
         }
     }
 

@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{InputGradient, Pass};
+use hubel_kernels::conv::Pass;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 
@@ -227,7 +227,7 @@ impl Kind {
         match self {
             Self::Convolution(step) => {
                 let pass = step.passes.input_gradient.as_ref();
-                pass.map_or(0, InputGradient::packed_len)
+                pass.map_or(0, |pass| pass.packed_len())
             }
             _ => 0,
         }

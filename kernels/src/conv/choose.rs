@@ -13,7 +13,7 @@ use super::direct::spread::Spread;
 use super::direct::spread_weight_gradient::SpreadWeightGradient;
 use super::direct::weight_gradient::DirectWeightGradient;
 use super::fused::windows;
-use super::pass::{Fused, MapLoop, Pass, WeightLoop};
+use super::loops::{Fused, MapLoop, Pass, WeightLoop};
 use super::{Geometry, depthwise, winograd};
 
 /// A loop that computes a pass of a convolution.

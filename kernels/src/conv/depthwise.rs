@@ -12,7 +12,7 @@ use crate::simd::{Kernel, Simd};
 use super::classes::Classes;
 use super::finish::Finish;
 use super::finish::sums::SumsPart;
-use super::pass::{MapLoop, MapOperands, MapTarget, Pass, RowsLoop, RowsOperands};
+use super::loops::{MapLoop, MapOperands, MapTarget, Pass, RowsLoop, RowsOperands};
 use super::{Geometry, Input, Normalised};
 use runs::{MOST_TAPS, Read, Run, Taps, blocks, reads, reads_alike, runs};
 use tile::RunPixels;
@@ -182,10 +182,6 @@ impl MapLoop for Depthwise {
 
     fn sums_parts(&self) -> usize {
         self.all_rows().div_ceil(self.task_rows())
-    }
-
-    fn scratch_len(&self) -> usize {
-        0
     }
 
     fn finished_pixel(&self) -> usize {

@@ -2,7 +2,6 @@
 mod border;
 pub(super) mod correlation;
 pub(super) mod gather;
-mod products;
 pub(super) mod spread;
 pub(super) mod spread_weight_gradient;
 pub(super) mod weight_gradient;

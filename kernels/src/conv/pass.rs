@@ -2,53 +2,18 @@
 //!
 //! A pass is prepared once for a geometry. It tells the lengths of its packed weights and its scratch, packs the weights, and runs any number
 //! of times. Its `run` checks all lengths, so that the loops need not.
-use std::fmt;
-use std::ops::Range;
+use std::ops::Deref;
 
 use crate::map::{PooledTarget, Source};
 use crate::pool::{Pooled, Winner};
 use crate::{Cpu, DisjointMut};
 
+use super::choose::Algorithm;
 use super::finish::Finish;
-use super::{Algorithm, Epilogue, Geometry, GradientEpilogue, Input};
-
-/// One of the three computations that belong to a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pass {
-    /// The output from the input and the weights.
-    Forward,
-    /// The gradient of the input from that of the output.
-    InputGradient,
-    /// The gradient of the weights from the input and the gradient of the output.
-    WeightGradient,
-}
-
-impl Pass {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
-}
-
-impl fmt::Display for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Forward => "forward",
-            Self::InputGradient => "input gradient",
-            Self::WeightGradient => "weight gradient",
-        })
-    }
-}
-
-/// What a pass computes together with the convolution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Fused {
-    /// The forward pass max pools its output by 2×2 windows side by side before it writes it. The gradients read the gradient of the pooled
-    /// map. The last row and column of an odd map are in no window.
-    pub pooled: bool,
-    /// The input may be [normalised](crate::Normalised) on load; in an input gradient, the y of the mask.
-    pub normalised: bool,
-    /// The pass takes [`Sums`](super::Sums) by channel of the values that it stores.
-    pub sums: bool,
-}
+use super::loops::{
+    Fused, MapLoop, MapOperands, MapTarget, Pass, RowsLoop, WeightLoop, WeightOperands,
+};
+use super::{Epilogue, Geometry, GradientEpilogue, Input};
 
 /// Where a forward pass writes.
 #[derive(Debug)]
@@ -87,7 +52,7 @@ impl<'a> OutputGradient<'a> {
 pub struct ForwardOperands<'a> {
     /// The input map.
     pub input: Input<'a>,
-    /// The weights as [`Forward::pack`] wrote them, or as they are where [`Forward::packed_len`] is 0.
+    /// The weights as [`MapPass::pack`] wrote them, or as they are where [`MapPass::packed_len`] is 0.
     pub packed: &'a [f32],
     /// What happens to a sum before it is stored.
     pub epilogue: Epilogue<'a>,
@@ -102,7 +67,7 @@ pub struct ForwardOperands<'a> {
 pub struct InputGradientOperands<'a> {
     /// The gradient of the output.
     pub output_gradient: OutputGradient<'a>,
-    /// The weights as [`InputGradient::pack`] wrote them, or as they are where [`InputGradient::packed_len`] is 0.
+    /// The weights as [`MapPass::pack`] wrote them, or as they are where [`MapPass::packed_len`] is 0.
     pub packed: &'a [f32],
     /// What happens to a sum before it is stored.
     pub epilogue: GradientEpilogue<'a>,
@@ -125,110 +90,6 @@ pub struct WeightGradientOperands<'a> {
     pub bias_gradient: Option<&'a mut [f32]>,
     /// At least [`WeightGradient::scratch_len`] floats.
     pub scratch: &'a mut [f32],
-}
-
-/// A loop that computes forward passes or input gradients: from a source map and packed weights to a target map. A new loop implements this
-/// and is entered in `choose.rs`.
-pub(super) trait MapLoop: fmt::Debug + Send + Sync {
-    /// Floats of the packed weights; 0 where the loop reads the weights as they are.
-    fn packed_len(&self) -> usize;
-    /// Writes `weights` in the order that [`MapLoop::run`] reads. `pass.rs` has checked both lengths.
-    fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]);
-    /// Parts in which the loop takes sums; 0 where it cannot.
-    fn sums_parts(&self) -> usize;
-    /// Floats of scratch that the loop needs.
-    fn scratch_len(&self) -> usize;
-    /// Floats of the target that the loop finishes as one pixel: the channels, or a row.
-    fn finished_pixel(&self) -> usize;
-    /// Computes the target.
-    fn run(&self, cpu: &Cpu, operands: MapOperands);
-    /// The loop as one that computes some rows of the target at a time, if it can.
-    fn by_rows(&self) -> Option<&dyn RowsLoop> {
-        None
-    }
-}
-
-/// What a [`MapLoop`] reads and writes. [`Forward::run`] and [`InputGradient::run`] have checked all lengths, and that the
-/// processor has the instruction set that the loop was prepared for.
-pub(super) struct MapOperands<'a> {
-    pub(super) source: Source<'a>,
-    pub(super) packed: &'a [f32],
-    pub(super) finish: Finish<'a>,
-    pub(super) target: MapTarget<'a>,
-    pub(super) scratch: &'a mut [f32],
-}
-
-/// Where a [`MapLoop`] writes.
-#[derive(Clone, Copy)]
-pub(super) enum MapTarget<'a> {
-    Map(&'a DisjointMut<'a, f32>),
-    /// The target pooled by 2×2 windows side by side.
-    Pooled(PooledTarget<'a>),
-}
-
-/// A loop that can compute some rows of its target at a time.
-pub(super) trait RowsLoop: Sync {
-    /// Computes the rows on this thread alone.
-    ///
-    /// # Safety
-    /// The target map has the rows. The memory of `source` and `target` holds what these rows read and write, and no other thread writes it.
-    /// `packed` is as long as the loop says, and `finish` was made for a target of the same channels.
-    unsafe fn rows(&self, cpu: &Cpu, operands: RowsOperands);
-}
-
-/// What a [`RowsLoop`] reads and writes.
-pub(super) struct RowsOperands<'a> {
-    pub(super) source: PartOfMap<*const f32>,
-    /// All packed weights.
-    pub(super) packed: &'a [f32],
-    pub(super) finish: Finish<'a>,
-    pub(super) target: PartOfMap<*mut f32>,
-    /// Rows of the target, counted through all images.
-    pub(super) rows: Range<usize>,
-    /// The map to prefetch from: at the same distance from its start as the element that is read. `None` prefetches from the source.
-    pub(super) ahead: Option<*const f32>,
-}
-
-/// Memory that holds a part of a map.
-#[derive(Clone, Copy)]
-pub(super) struct PartOfMap<P> {
-    pub(super) start: P,
-    /// Floats of the map before the start.
-    pub(super) skipped: usize,
-}
-
-impl<P> PartOfMap<P> {
-    /// Memory that holds the whole map.
-    pub(super) fn whole(start: P) -> Self {
-        Self { start, skipped: 0 }
-    }
-}
-
-impl PartOfMap<*mut f32> {
-    pub(super) fn as_const(self) -> PartOfMap<*const f32> {
-        PartOfMap {
-            start: self.start.cast_const(),
-            skipped: self.skipped,
-        }
-    }
-}
-
-/// A loop that computes weight gradients. A new loop implements this and is entered in `choose.rs`.
-pub(super) trait WeightLoop: fmt::Debug + Send + Sync {
-    /// Floats of scratch that the loop needs.
-    fn scratch_len(&self) -> usize;
-    /// Computes both gradients.
-    fn run(&self, cpu: &Cpu, operands: WeightOperands);
-}
-
-/// What a [`WeightLoop`] reads and writes. [`WeightGradient::run`] has checked all lengths, and that the processor has
-/// the instruction set that the loop was prepared for.
-pub(super) struct WeightOperands<'a> {
-    pub(super) input: Input<'a>,
-    pub(super) output_gradient: Source<'a>,
-    pub(super) weight_gradient: &'a mut [f32],
-    pub(super) bias_gradient: Option<&'a mut [f32]>,
-    pub(super) scratch: &'a mut [f32],
 }
 
 /// What a pass of any kind was prepared for.
@@ -279,39 +140,26 @@ impl Prepared {
         assert_eq!(source.values.len(), self.output_len(), "output gradient");
         source
     }
-
-    fn check_packing(&self, weights: &[f32], packed: &[f32], packed_len: usize) {
-        assert_eq!(weights.len(), self.geometry.weights(), "weights");
-        assert_eq!(packed.len(), packed_len, "packed weights");
-    }
-
-    /// Checks the packed weights of a run.
-    fn check_packed(&self, packed: &[f32], packed_len: usize) {
-        let packed_len = match packed_len {
-            0 => self.geometry.weights(),
-            packed_len => packed_len,
-        };
-        assert_eq!(packed.len(), packed_len, "packed weights");
-    }
-
-    fn check_sums(&self, has_sums: bool) {
-        assert!(self.fused.sums || !has_sums, "this pass takes no sums");
-    }
 }
 
-/// A forward pass, prepared for one geometry.
+/// What a forward pass and an input gradient have in common: from a map and packed weights to a map.
 #[derive(Debug)]
-pub struct Forward {
+pub struct MapPass {
     prepared: Prepared,
     by: Box<dyn MapLoop>,
 }
 
-impl Forward {
-    /// Prepares a pass. None where the algorithm cannot compute `geometry` with all that is to be fused.
-    pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) -> Option<Self> {
+impl MapPass {
+    fn new(
+        cpu: &Cpu,
+        geometry: Geometry,
+        algorithm: Algorithm,
+        pass: Pass,
+        fused: Fused,
+    ) -> Option<Self> {
         Some(Self {
             prepared: Prepared::new(cpu, geometry, algorithm, fused),
-            by: algorithm.map_loop(cpu, geometry, Pass::Forward, fused)?,
+            by: algorithm.map_loop(cpu, geometry, pass, fused)?,
         })
     }
 
@@ -325,34 +173,67 @@ impl Forward {
         &self.prepared.geometry
     }
 
-    /// Floats of the packed weights; 0 where [`Forward::run`] takes the weights as they are.
+    /// Floats of the packed weights; 0 where the pass reads the weights as they are.
     pub fn packed_len(&self) -> usize {
         self.by.packed_len()
     }
 
-    /// Writes `weights` in the order that [`Forward::run`] reads; does nothing where [`Forward::packed_len`] is 0.
+    /// Writes `weights` in the order that the pass reads; does nothing where [`packed_len`](Self::packed_len) is 0.
     ///
     /// # Panics
     /// If a length is wrong.
     pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         self.prepared.check_cpu(cpu);
-        self.prepared
-            .check_packing(weights, packed, self.packed_len());
+        assert_eq!(weights.len(), self.geometry().weights(), "weights");
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
         self.by.pack(cpu, weights, packed);
     }
 
-    /// Parts in which [`Forward::run`] takes sums, if it was prepared for that.
+    /// Parts in which the pass takes sums, if it was prepared for that.
     pub fn sums_parts(&self) -> usize {
         self.by.sums_parts()
     }
 
+    /// Checks what both passes read, but for their map.
+    fn check(&self, cpu: &Cpu, packed: &[f32], has_sums: bool) {
+        self.prepared.check_cpu(cpu);
+        let packed_len = match self.packed_len() {
+            0 => self.geometry().weights(),
+            packed_len => packed_len,
+        };
+        assert_eq!(packed.len(), packed_len, "packed weights");
+        assert!(
+            self.prepared.fused.sums || !has_sums,
+            "this pass takes no sums"
+        );
+    }
+}
+
+/// A forward pass, prepared for one geometry.
+#[derive(Debug)]
+pub struct Forward(MapPass);
+
+impl Deref for Forward {
+    type Target = MapPass;
+
+    fn deref(&self) -> &MapPass {
+        &self.0
+    }
+}
+
+impl Forward {
+    /// Prepares a pass. None where the algorithm cannot compute `geometry` with all that is to be fused.
+    pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) -> Option<Self> {
+        MapPass::new(cpu, geometry, algorithm, Pass::Forward, fused).map(Self)
+    }
+
     /// Floats of scratch that [`Forward::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
-        self.by.scratch_len() + self.bias_of_row()
+        self.by.scratch_len() + self.row_bias_len()
     }
 
     /// Floats of the bias repeated for a row of the output, where the loop finishes a row as one pixel; else 0.
-    fn bias_of_row(&self) -> usize {
+    fn row_bias_len(&self) -> usize {
         match self.by.finished_pixel() {
             pixel if pixel == self.geometry().output[2] => 0,
             row => row,
@@ -374,17 +255,15 @@ impl Forward {
             scratch,
         } = operands;
         let prepared = &self.prepared;
-        prepared.check_cpu(cpu);
+        self.check(cpu, packed, epilogue.sums.is_some());
         prepared.check_input(&input);
-        prepared.check_packed(packed, self.packed_len());
-        prepared.check_sums(epilogue.sums.is_some());
         let filters = self.geometry().output[2];
         assert!(
             epilogue.bias.is_none_or(|bias| bias.len() == filters),
             "bias"
         );
         assert!(scratch.len() >= self.scratch_len(), "too little scratch");
-        let (bias_of_row, scratch) = scratch.split_at_mut(self.bias_of_row());
+        let (bias_of_row, scratch) = scratch.split_at_mut(self.row_bias_len());
         let epilogue = match epilogue.bias {
             Some(bias) if !bias_of_row.is_empty() => {
                 bias_of_row
@@ -451,44 +330,20 @@ impl Forward {
 
 /// An input gradient (a transposed convolution of the output gradient), prepared for one geometry.
 #[derive(Debug)]
-pub struct InputGradient {
-    prepared: Prepared,
-    by: Box<dyn MapLoop>,
+pub struct InputGradient(MapPass);
+
+impl Deref for InputGradient {
+    type Target = MapPass;
+
+    fn deref(&self) -> &MapPass {
+        &self.0
+    }
 }
 
 impl InputGradient {
     /// Prepares a pass; `geometry` is the forward convolution's. None where the algorithm cannot compute it with all that is to be fused.
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) -> Option<Self> {
-        Some(Self {
-            prepared: Prepared::new(cpu, geometry, algorithm, fused),
-            by: algorithm.map_loop(cpu, geometry, Pass::InputGradient, fused)?,
-        })
-    }
-
-    /// The loop that computes it.
-    pub fn algorithm(&self) -> Algorithm {
-        self.prepared.algorithm
-    }
-
-    /// Floats of the packed weights; 0 where [`InputGradient::run`] takes the weights as they are.
-    pub fn packed_len(&self) -> usize {
-        self.by.packed_len()
-    }
-
-    /// Writes `weights` in the order that [`InputGradient::run`] reads; does nothing where [`InputGradient::packed_len`] is 0.
-    ///
-    /// # Panics
-    /// If a length is wrong.
-    pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
-        self.prepared.check_cpu(cpu);
-        self.prepared
-            .check_packing(weights, packed, self.packed_len());
-        self.by.pack(cpu, weights, packed);
-    }
-
-    /// Parts in which [`InputGradient::run`] takes sums, if it was prepared for that.
-    pub fn sums_parts(&self) -> usize {
-        self.by.sums_parts()
+        MapPass::new(cpu, geometry, algorithm, Pass::InputGradient, fused).map(Self)
     }
 
     /// Floats of scratch that [`InputGradient::run`] needs at least.
@@ -509,10 +364,8 @@ impl InputGradient {
             scratch,
         } = operands;
         let prepared = &self.prepared;
-        prepared.check_cpu(cpu);
+        self.check(cpu, packed, epilogue.sums.is_some());
         let source = prepared.source(output_gradient);
-        prepared.check_packed(packed, self.packed_len());
-        prepared.check_sums(epilogue.sums.is_some());
         let is_normalised = epilogue.mask.is_some_and(|(y, _)| y.normalised.is_some());
         assert!(
             prepared.fused.normalised || !is_normalised,

@@ -7,8 +7,8 @@ use crate::stream::prefetch_far;
 
 use super::runs::{Read, Run, TILE, Taps, blocks, for_tiles, reads, runs};
 use crate::conv::classes::Classes;
+use crate::conv::loops::{WeightLoop, WeightOperands};
 use crate::conv::parts::sum_parts;
-use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::conv::{Geometry, Input, Normalised};
 
 /// Groups of rows at most. Each has its own sums, which are added in order.

@@ -1,14 +1,14 @@
 //! The loop of forward pass and input gradient. It computes tiles of pixels that read the same taps: each source channel of a pixel is
 //! broadcast and multiplied by vectors of packed weights.
 pub(in crate::conv) mod indirect;
-mod tiles;
+pub(super) mod tiles;
 
 use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::classes::Classes;
 use crate::conv::finish::Finish;
-use crate::conv::pass::{Fused, MapLoop, MapOperands, MapTarget, RowsLoop, RowsOperands};
+use crate::conv::loops::{Fused, MapLoop, MapOperands, MapTarget, RowsLoop, RowsOperands};
 use crate::map::SlotScratch;
 use crate::map::{PooledTarget, Source, TASK_FLOATS, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};

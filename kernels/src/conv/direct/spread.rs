@@ -6,12 +6,12 @@ use std::ops::Range;
 use crate::Cpu;
 use crate::conv::classes::Classes;
 use crate::conv::finish::{Finish, VectorPlace};
-use crate::conv::pass::{Fused, MapLoop, MapOperands, MapTarget};
+use crate::conv::loops::{Fused, MapLoop, MapOperands, MapTarget};
 use crate::map::{Source, TASK_FLOATS, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 
 use super::correlation::{Channels, Correlation, Piece};
-use super::products::{Ahead, TermLayout, products};
+use super::gather::tiles::{Ahead, TermLayout, products};
 
 /// Vectors of a source pixel's parts at most.
 const MOST_VECTORS: usize = 3;
@@ -160,14 +160,6 @@ impl MapLoop for Spread {
                 self.correlation.copy_piece(weights, piece, to);
             }
         }
-    }
-
-    fn sums_parts(&self) -> usize {
-        0
-    }
-
-    fn scratch_len(&self) -> usize {
-        0
     }
 
     /// A row of the target is finished as one pixel.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::Geometry;
+use crate::conv::loops::{WeightLoop, WeightOperands};
 use crate::conv::parts::{SumsLen, sum_parts};
-use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::map::Source;
 use crate::simd::{Kernel, Simd};
 

@@ -8,8 +8,8 @@ mod tile;
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::conv::loops::{Fused, WeightLoop, WeightOperands};
 use crate::conv::parts::sum_parts;
-use crate::conv::pass::{Fused, WeightLoop, WeightOperands};
 use crate::conv::{Geometry, Input};
 use crate::map::SlotScratch;
 use crate::map::{Source, TASK_FLOATS};

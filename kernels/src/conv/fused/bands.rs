@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::finish::Finish;
-use crate::conv::pass::{PartOfMap, RowsLoop, RowsOperands};
+use crate::conv::loops::{PartOfMap, RowsLoop, RowsOperands};
 use crate::conv::{Algorithm, Epilogue, Forward, Geometry};
 use crate::threads::DisjointMut;
 
@@ -82,7 +82,7 @@ impl Bands {
         [first, depthwise, last]: [&Forward; 3],
         parts: usize,
     ) -> Option<Self> {
-        let geometries = [first, depthwise, last].map(Forward::geometry);
+        let geometries = [first, depthwise, last].map(|pass| pass.geometry());
         let [wide, middle, narrow] = geometries;
         let is_pointwise = narrow.kernel == [1, 1]
             && narrow.stride == [1, 1]

@@ -10,7 +10,7 @@ use crate::conv::direct::weight_gradient::{
     Chunk, ChunkGradient, ChunkedOperands, DirectWeightGradient,
 };
 use crate::conv::finish::Finish;
-use crate::conv::pass::{MapLoop, PartOfMap, RowsLoop, RowsOperands, WeightLoop};
+use crate::conv::loops::{MapLoop, PartOfMap, RowsLoop, RowsOperands, WeightLoop};
 use crate::conv::{Algorithm, GradientEpilogue, Input, InputGradient, Pass, WeightGradient};
 use crate::map::Source;
 use crate::threads::DisjointMut;

@@ -8,7 +8,7 @@ use tasks::{
 };
 
 use super::{GAP, Geometry, PLANES, Tiles, supports};
-use crate::conv::pass::{MapLoop, MapOperands, Pass};
+use crate::conv::loops::{MapLoop, MapOperands, Pass};
 use crate::{Cpu, DisjointMut};
 
 /// Terms whose weights are transformed at a time.

@@ -4,7 +4,7 @@ use super::weight_gradient::{PerMap, WeightSchedule};
 use super::*;
 use crate::activation::Activation;
 use crate::conv::finish::Finish;
-use crate::conv::pass::{MapLoop, MapOperands, MapTarget, WeightLoop, WeightOperands};
+use crate::conv::loops::{MapLoop, MapOperands, MapTarget, WeightLoop, WeightOperands};
 use crate::conv::{Epilogue, GradientEpilogue, Pass, Settings};
 use crate::map::Source;
 use crate::{Buffer, Cpu, DisjointMut, InstructionSet, reference};

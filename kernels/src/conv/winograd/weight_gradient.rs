@@ -13,8 +13,8 @@ use tasks::{
 };
 
 use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, supports};
+use crate::conv::loops::{WeightLoop, WeightOperands};
 use crate::conv::parts::sum_parts;
-use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::{Cpu, DisjointMut};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.

@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use crate::conv::Geometry;
 use crate::conv::finish::Finish;
-use crate::conv::pass::{MapLoop, MapOperands, MapTarget};
+use crate::conv::loops::{MapLoop, MapOperands, MapTarget};
 use crate::map::{PooledTarget, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
@@ -118,14 +118,6 @@ impl MapLoop for WindowsForward {
             to[..count].copy_from_slice(&weights[term * filters + first..][..count]);
             to[count..].fill(0.0);
         }
-    }
-
-    fn sums_parts(&self) -> usize {
-        0
-    }
-
-    fn scratch_len(&self) -> usize {
-        0
     }
 
     fn finished_pixel(&self) -> usize {

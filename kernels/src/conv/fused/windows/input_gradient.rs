@@ -2,7 +2,7 @@
 use crate::Cpu;
 use crate::conv::Geometry;
 use crate::conv::finish::{Finish, VectorPlace};
-use crate::conv::pass::{MapLoop, MapOperands, MapTarget};
+use crate::conv::loops::{MapLoop, MapOperands, MapTarget};
 use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
@@ -96,14 +96,6 @@ impl MapLoop for WindowsInputGradient {
                 }
             }
         }
-    }
-
-    fn sums_parts(&self) -> usize {
-        0
-    }
-
-    fn scratch_len(&self) -> usize {
-        0
     }
 
     /// A row of the target is finished as one pixel.

@@ -3,8 +3,8 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::Geometry;
+use crate::conv::loops::{WeightLoop, WeightOperands};
 use crate::conv::parts::{SumsLen, sum_parts};
-use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 

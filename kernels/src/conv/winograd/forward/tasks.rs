@@ -7,7 +7,7 @@ use super::super::transform::NormalisedPixels;
 use super::super::{HALF_PLANES, PLANES, Share, TILE, transform};
 use super::{CHUNK, PACK, PANEL, Winograd};
 use crate::conv::finish::{Finish, VectorPlace};
-use crate::conv::pass::MapTarget;
+use crate::conv::loops::MapTarget;
 use crate::map::Source;
 use crate::stream::prefetch_far;
 use crate::{Kernel, Simd};
