@@ -60,17 +60,14 @@ fn main() {
             padding: [(to + kernel - 1 - size) / 2; 2],
             groups: 1,
         };
-        let window = Window {
-            batch,
-            input: geometry.output,
-            output: [to / 2, to / 2, filters],
-            regions: Regions::Sliding {
-                kernel: [2; 2],
-                stride: [2; 2],
-                padding: [0; 4],
-                count_padding: false,
-            },
+        let regions = Regions::Sliding {
+            kernel: [2; 2],
+            stride: [2; 2],
+            padding: [0; 4],
+            count_padding: false,
         };
+        let pooled = [to / 2, to / 2, filters];
+        let window = Window::new(batch, geometry.output, pooled, regions).expect("its windows fit");
         let pooling = Pooling::new(window);
         let numbers = |count: usize| {
             let numbers: Vec<f32> = (0..count).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
@@ -82,8 +79,7 @@ fn main() {
             numbers(geometry.weights()),
             numbers(filters),
         );
-        let [mut map, mut y] =
-            [geometry.output, window.output].map(|shape| Buffer::zeros(of(shape)));
+        let [mut map, mut y] = [geometry.output, pooled].map(|shape| Buffer::zeros(of(shape)));
         let mut y2 = y.clone();
         let (mut index, mut winners) = (
             vec![Index::default(); y.len()],

@@ -15,6 +15,7 @@ mod normalised;
 pub mod pad;
 pub mod pool;
 pub mod reference;
+mod shape;
 mod simd;
 pub mod softmax;
 mod stream;

@@ -4,17 +4,14 @@ use crate::pool::{self, Index, Pooled, Pooling, Regions, Window, Winner};
 
 fn window(geometry: &Geometry) -> Window {
     let [height, width, channels] = geometry.output;
-    Window {
-        batch: geometry.batch,
-        input: geometry.output,
-        output: [height / 2, width / 2, channels],
-        regions: Regions::Sliding {
-            kernel: [2; 2],
-            stride: [2; 2],
-            padding: [0; 4],
-            count_padding: false,
-        },
-    }
+    let regions = Regions::Sliding {
+        kernel: [2; 2],
+        stride: [2; 2],
+        padding: [0; 4],
+        count_padding: false,
+    };
+    let pooled = [height / 2, width / 2, channels];
+    Window::new(geometry.batch, geometry.output, pooled, regions).expect("its windows fit")
 }
 
 /// Winograd's geometries with windows, some of them with only a row too many.
@@ -110,7 +107,7 @@ fn check_forward(
         sums: None,
     };
     let window = window(&geometry);
-    let length = geometry.batch * window.output.iter().product::<usize>();
+    let length = window.lengths()[1];
 
     let plain = Forward::new(cpu, geometry, algorithm);
     let mut weights = nan(plain.packed_len());
@@ -181,7 +178,7 @@ fn check_forward(
 /// A pooled gradient, who won, and the gradient of the map.
 fn gradients(geometry: &Geometry) -> (Vec<f32>, Vec<Winner>, Vec<f32>) {
     let window = window(geometry);
-    let length = geometry.batch * window.output.iter().product::<usize>();
+    let length = window.lengths()[1];
     let pooled = numbers(length, 7);
     let places = numbers(length, 8);
     let winners: Vec<Winner> = places.iter().map(|x| (2.0 * x + 2.0) as Winner).collect();
