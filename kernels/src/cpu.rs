@@ -93,7 +93,7 @@ impl Cpu {
     /// A processor with `threads` threads, the caller's included.
     ///
     /// # Panics
-    /// If this machine lacks `instruction_set`, or `threads` is 0.
+    /// If this machine lacks `instruction_set`, if `threads` is 0, or if the system cannot start so many.
     pub fn new(instruction_set: InstructionSet, threads: usize) -> Self {
         assert!(
             simd::is_available(instruction_set),

@@ -1,4 +1,4 @@
-//! Pooling by definition.
+//! Pooling by its definition.
 use crate::pool::{Regions, Window};
 
 /// Calls `body(place in output, places in input, divisor of the mean)` for each output.
