@@ -86,9 +86,8 @@ impl WindowPixels {
     }
 }
 
-/// Calls `body(place, pixels, divisor)` for each vector of some output rows: those from row `first` of the batch on that have
-/// `length` values together. `place` is the vector's first element, counted from row `first`. It and `pixels.lanes` elements from
-/// it on are below `length`.
+/// Calls `body(place, pixels, divisor)` for each vector of some whole output rows: those from row `first` of the batch on that have
+/// `length` values together. `place` is the place of the vector in these values; its `pixels.lanes` lanes lie below `length`.
 #[inline(always)]
 fn for_windows<S: Simd>(
     _: S,
@@ -103,6 +102,7 @@ fn for_windows<S: Simd>(
         pooling.channels,
         pooling.y.windows.len(),
     );
+    assert!(length.is_multiple_of(pooling.output_row()), "whole rows");
     for (i, output_row) in (first..).zip((0..length).step_by(pooling.output_row())) {
         let (n, y) = (i / height, i % height);
         let image = &input[n * pooling.input_len()..][..pooling.input_len()];
@@ -391,6 +391,8 @@ impl Kernel for GatherBackward<'_> {
         for i in self.first..self.first + rows {
             let image = i / height * pooling.output_len();
             for column in 0..width {
+                let row = i % height;
+                let place = Place { row, column };
                 let mut channel = 0;
                 // SAFETY: the target holds `width` pixels for each of the `rows`. The assertions above say that `gradient` and `index`
                 // have a value for each window of these images. `is_streamed` said that each vector is whole and aligned.
@@ -399,10 +401,7 @@ impl Kernel for GatherBackward<'_> {
                         self.gather::<S, 4>(
                             simd,
                             image + channel,
-                            Place {
-                                row: i % height,
-                                column,
-                            },
+                            place,
                             S::LANES,
                             target.add(channel),
                         );
@@ -413,10 +412,7 @@ impl Kernel for GatherBackward<'_> {
                         self.gather::<S, 1>(
                             simd,
                             image + channel,
-                            Place {
-                                row: i % height,
-                                column,
-                            },
+                            place,
                             lanes,
                             target.add(channel),
                         );

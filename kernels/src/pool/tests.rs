@@ -5,7 +5,7 @@ use crate::activation::Activation;
 use crate::reference::pool as reference;
 use crate::{Buffer, Input, InstructionSet, Normalised, batch_norm};
 
-/// Maps from one pixel on, channels that fill no vector, strides larger than the kernel.
+/// Windows over maps of one pixel and more, with channels that do not fill a vector and strides larger than the kernel.
 fn window() -> impl Strategy<Value = Window> {
     let sliding = (
         [1..5_usize, 1..5],
@@ -17,7 +17,7 @@ fn window() -> impl Strategy<Value = Window> {
             |(kernel, stride, padding, count_padding)| Regions::Sliding {
                 kernel,
                 stride,
-                // Padding below the kernel's size, so that no window lies outside.
+                // Padding is less than the kernel, so that no window lies outside of the map.
                 padding: std::array::from_fn(|side| padding[side].min(kernel[side % 2] - 1)),
                 count_padding,
             },
@@ -57,9 +57,9 @@ fn window() -> impl Strategy<Value = Window> {
 }
 
 /// Small whole numbers, so that windows have equal values.
-fn numbers(count: usize, seed: f32) -> Vec<f32> {
-    let number = |i: usize| (((i as f32 + seed) * 12.9898).sin() * 4.0).round();
-    (0..count).map(number).collect()
+fn whole_values(count: usize, seed: f32) -> Vec<f32> {
+    let value = |i: usize| (((i as f32 + seed) * 12.9898).sin() * 4.0).round();
+    (0..count).map(value).collect()
 }
 
 fn assert_close(values: &[f32], expected: &[f64]) {
@@ -77,10 +77,10 @@ fn assert_close(values: &[f32], expected: &[f64]) {
 fn check(cpu: &Cpu, window: &Window) -> Vec<f32> {
     let [length, size] = window.lengths();
     let pooling = &Pooling::new(*window);
-    let (input, gradient) = (numbers(length, 0.0), numbers(size, 5.0));
+    let (input, gradient) = (whole_values(length, 0.0), whole_values(size, 5.0));
     let (mut largest, mut unasked, mut mean) = (vec![7.0; size], vec![7.0; size], vec![7.0; size]);
     let mut index = vec![9; size];
-    // Aligned, so that large maps are streamed.
+    // Aligned, so that a large map is streamed.
     let mut back = Buffer::from(&vec![7.0; length][..]);
     max_forward(cpu, pooling, &input, &mut largest, Some(&mut index));
     max_forward(cpu, pooling, &input, &mut unasked, None);
@@ -165,12 +165,12 @@ proptest! {
     #[test]
     fn a_map_that_is_normalised_on_the_way_is_pooled_as_the_normalised_map(window in window()) {
         let channels = window.input()[2];
-        let number = |i: usize| (i as f32 * 0.7371).sin();
-        let [numbers, length] = window.lengths();
+        let wave = |i: usize| (i as f32 * 0.7371).sin();
+        let [input_len, output_len] = window.lengths();
         let pooling = Pooling::new(window);
-        let map: Vec<f32> = (0..numbers).map(number).collect();
-        let factor: Vec<f32> = (0..channels).map(|c| 5.0 * number(c + 3)).collect();
-        let summand: Vec<f32> = (0..channels).map(|c| number(c + 5)).collect();
+        let map: Vec<f32> = (0..input_len).map(wave).collect();
+        let factor: Vec<f32> = (0..channels).map(|c| 5.0 * wave(c + 3)).collect();
+        let summand: Vec<f32> = (0..channels).map(|c| wave(c + 5)).collect();
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 2);
             for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
@@ -183,7 +183,7 @@ proptest! {
                 };
                 for with_index in [false, true] {
                     let pool = |input: Input| {
-                        let (mut output, mut index) = (vec![f32::NAN; length], vec![0; length]);
+                        let (mut output, mut index) = (vec![f32::NAN; output_len], vec![0; output_len]);
                         let asked = with_index.then_some(&mut index[..]);
                         max_forward(&cpu, &pooling, input, &mut output, asked);
                         (output, index)

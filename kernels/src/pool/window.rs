@@ -242,8 +242,8 @@ mod tests {
         }
     }
 
-    /// What later code computes from a window must not overflow: the arithmetic here is checked, since tests are compiled with
-    /// overflow checks, and the lengths are compared with those of wider integers.
+    /// Asserts that no arithmetic on a window overflows. Tests are compiled with overflow checks, and the lengths are compared with
+    /// those in wider integers.
     fn assert_harmless(window: &Window) {
         let shapes = [window.input(), window.output()];
         for (length, shape) in window.lengths().into_iter().zip(shapes) {
@@ -252,11 +252,11 @@ mod tests {
             assert!(length <= isize::MAX as usize / size_of::<f32>());
         }
         let mut largest = [0; 2];
-        for axis in 0..2 {
+        for (axis, largest) in largest.iter_mut().enumerate() {
             for i in [0, window.output()[axis] - 1] {
                 let range = window.range(axis, i);
                 assert!(!range.is_empty() && range.end <= window.input()[axis]);
-                largest[axis] = window.divisor(axis, i).max(largest[axis]);
+                *largest = window.divisor(axis, i).max(*largest);
                 assert!(window.divisor(axis, i) > 0);
             }
         }
