@@ -5,7 +5,7 @@ mod machine;
 mod network;
 
 pub use feed::feed;
-pub use kernels::{ConvolutionShape, KernelRow, KernelTable, kernels};
+pub use kernels::{ConvolutionShape, Fusion, KernelRow, KernelTable, kernels};
 pub use machine::{Machine, machine, peak_gflops};
 pub use network::{Bench, StepRow, Timing, usual_batch};
 

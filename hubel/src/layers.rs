@@ -15,6 +15,7 @@ use crate::{
 pub use activation::Activation;
 use arguments::{ArgumentError, Arguments};
 pub use conv::Conv;
+pub(crate) use linear::for_kernels as linear_for_kernels;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
 use window::Pair;

@@ -16,7 +16,7 @@ pub mod dropout;
 mod exponential;
 #[cfg(test)]
 mod extremes;
-mod normalised;
+mod map;
 pub mod pad;
 pub mod pool;
 pub mod reference;
@@ -29,6 +29,6 @@ pub mod update;
 
 pub use buffer::Buffer;
 pub use cpu::{Cpu, InstructionSet};
-pub use normalised::{Input, Normalised};
+pub use map::{Input, Normalised};
 pub use simd::{Kernel, Simd};
 pub use threads::DisjointMut;

@@ -1,5 +1,4 @@
 //! Pooling: the largest value or the mean of each window, forward and backward.
-pub(crate) mod fused;
 mod passes;
 mod window;
 
@@ -8,6 +7,7 @@ use std::ops::Range;
 use crate::stream::is_streamed;
 use crate::{Cpu, DisjointMut, Input};
 use passes::{AverageForward, GatherBackward, MaxForward, Share, SpreadBackward};
+pub(crate) use passes::{challenge, larger};
 
 pub use window::{Regions, Window};
 

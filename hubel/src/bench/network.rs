@@ -138,7 +138,7 @@ impl Bench {
         let mode = self.plan.settings.mode;
         let steps = self.plan.steps.iter();
         let mut rows: Vec<StepRow> = steps
-            .map(|step| row(&step.name, step.with_algorithms(mode)))
+            .map(|step| row(&step.name, step.with_algorithms()))
             .collect();
         if mode.trains() {
             for kind in ["loss", "update, pack weights"] {

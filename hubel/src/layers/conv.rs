@@ -9,6 +9,7 @@ use crate::{
     Shape,
     network::{Convolution, Operation, Role},
 };
+use hubel_kernels::conv;
 use std::fmt;
 
 /// Settings of a convolution (`torch.nn.Conv2d`). Pairs are `[height, width]`.
@@ -264,6 +265,26 @@ fn parse_mode(arguments: &mut Arguments) -> Result<PaddingMode, ArgumentError> {
         _ => None,
     })?;
     Ok(mode.unwrap_or_default())
+}
+
+impl Convolution {
+    /// The layer as the kernels compute it, for `batch` images. Of a border that does not hold zeros, `input` is the map with that border.
+    pub(crate) fn for_kernels(&self, batch: usize, input: Shape, output: Shape) -> conv::Settings {
+        let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
+        conv::Settings {
+            batch,
+            input: dimensions(input),
+            output: dimensions(output),
+            kernel: self.kernel,
+            stride: self.stride,
+            dilation: self.dilation,
+            padding: match self.mode {
+                PaddingMode::Zeros => [self.padding[0], self.padding[1]],
+                _ => [0, 0],
+            },
+            groups: self.groups,
+        }
+    }
 }
 
 impl fmt::Display for Conv {

@@ -1,6 +1,8 @@
 //! Coordinates that read the same taps of a kernel, for one axis: the table that makes forward and input gradient the same loop.
 use std::ops::Range;
 
+use super::Geometry;
+
 /// One axis of a pass from source to target coordinates, cut into classes of target coordinates that read the same taps.
 #[derive(Debug, Clone)]
 pub(super) struct Classes {
@@ -36,53 +38,43 @@ pub(super) struct Class {
 }
 
 impl Classes {
-    /// The axis of a forward pass from `source` to `target` coordinates.
-    pub(super) fn forward(
-        [source, target]: [usize; 2],
-        taps: usize,
-        stride: usize,
-        dilation: usize,
-        padding: usize,
-    ) -> Self {
-        let axis = Self {
-            order: (0..taps).collect(),
+    /// Forward pass, along axis 0 or 1: from the input to the output.
+    pub(super) fn forward(geometry: &Geometry, axis: usize) -> Self {
+        let [stride, dilation, padding] = settings(geometry, axis);
+        let classes = Self {
+            order: (0..geometry.kernel[axis]).collect(),
             list: Vec::new(),
-            target,
-            source,
+            target: geometry.output[axis],
+            source: geometry.input[axis],
             steps: Steps {
                 target: 1,
                 source: stride,
             },
             tap_step: dilation,
         };
-        axis.with_classes(|coordinate, tap| {
+        classes.with_classes(|coordinate, tap| {
             (coordinate * stride + tap * dilation).checked_sub(padding)
         })
     }
 
-    /// The axis of an input gradient from `source` (output of the convolution) to `target` (its input) coordinates.
+    /// Input gradient, along axis 0 or 1: from the output of the convolution to its input.
     /// Taps that read for the same coordinates are neighbours, in descending order, so that positions ascend.
-    pub(super) fn backward(
-        [source, target]: [usize; 2],
-        taps: usize,
-        stride: usize,
-        dilation: usize,
-        padding: usize,
-    ) -> Self {
-        let mut order: Vec<usize> = (0..taps).rev().collect();
+    pub(super) fn backward(geometry: &Geometry, axis: usize) -> Self {
+        let [stride, dilation, padding] = settings(geometry, axis);
+        let mut order: Vec<usize> = (0..geometry.kernel[axis]).rev().collect();
         order.sort_by_key(|tap| tap * dilation % stride);
-        let axis = Self {
+        let classes = Self {
             order,
             list: Vec::new(),
-            target,
-            source,
+            target: geometry.input[axis],
+            source: geometry.output[axis],
             steps: Steps {
                 target: stride,
                 source: 1,
             },
             tap_step: dilation / greatest_common_divisor(dilation, stride),
         };
-        axis.with_classes(|coordinate, tap| {
+        classes.with_classes(|coordinate, tap| {
             let distance = (coordinate + padding).checked_sub(tap * dilation)?;
             (distance % stride == 0).then_some(distance / stride)
         })
@@ -173,6 +165,11 @@ impl Class {
         let in_map = (rows % height).saturating_sub(self.target).div_ceil(step);
         rows / height * self.count + in_map.min(self.count)
     }
+}
+
+/// Stride, dilation and padding along an axis.
+fn settings(geometry: &Geometry, axis: usize) -> [usize; 3] {
+    [geometry.stride, geometry.dilation, geometry.padding].map(|setting| setting[axis])
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {

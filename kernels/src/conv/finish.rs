@@ -6,20 +6,45 @@ use crate::activation::{self, Activation};
 use crate::simd::{self, Simd};
 use crate::stream::is_streamed;
 
+use super::Input;
 use super::prefetch::prefetch;
-use super::{Epilogue, GradientEpilogue, Input};
 use sums::{Part, Sums, Taken};
+
+/// What happens to a sum of products before it is stored: `activation(sum + bias + add)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// One number for each output channel.
+    pub bias: Option<&'a [f32]>,
+    /// A map of the output's shape (a residual connection).
+    pub add: Option<&'a [f32]>,
+    /// The function at the end.
+    pub activation: Activation,
+    /// What is summed of the map that is stored.
+    pub sums: Option<&'a Sums<'a>>,
+}
+
+/// What happens to an input gradient before it is stored: `(sum + old) · activation'(y)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GradientEpilogue<'a> {
+    /// Whether what is stored already is added.
+    pub accumulate: bool,
+    /// The convolution's input y, which came out of the activation; its derivative must follow from y
+    /// (ReLU, ReLU6, leaky ReLU, sigmoid, tanh).
+    pub mask: Option<(Input<'a>, Activation)>,
+    /// What is summed of the gradient that is stored; there is a mask then.
+    pub sums: Option<&'a Sums<'a>>,
+}
 
 /// `(activation(sum + bias + add) + old) · derivative(mask)`, each part optional.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Finish<'a> {
-    bias: Option<&'a [f32]>,
-    add: Option<&'a [f32]>,
-    activation: Activation,
-    accumulate: bool,
-    mask: Option<(Input<'a>, Activation)>,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) add: Option<&'a [f32]>,
+    pub(super) activation: Activation,
+    pub(super) accumulate: bool,
+    pub(super) mask: Option<(Input<'a>, Activation)>,
     /// Whether the target is written past the caches: its whole, aligned vectors, and that should be all of them.
-    stream: bool,
+    pub(super) stream: bool,
     /// Where what is stored is summed.
     pub(super) sums: Option<Part<'a>>,
 }
@@ -70,19 +95,10 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Sums what is stored too, in so many `parts` if the pass can.
-    ///
-    /// # Panics
-    /// If there are sums to be taken by a pass that cannot.
-    pub(super) fn summing(
-        self,
-        sums: Option<&'a Sums<'a>>,
-        channels: usize,
-        parts: Option<usize>,
-    ) -> Self {
-        let first = |sums| Part::first(sums, channels, parts.expect("this pass takes no sums"));
+    /// Also takes sums of what is stored, in `parts` parts.
+    pub(super) fn summing(self, sums: Option<&'a Sums<'a>>, channels: usize, parts: usize) -> Self {
         Self {
-            sums: sums.map(first),
+            sums: sums.map(|sums| Part::first(sums, channels, parts)),
             ..self
         }
     }

@@ -19,22 +19,22 @@ mod weight_gradient;
 
 use std::ops::Range;
 
-pub(super) use forward::{Forward, InputGradient};
-pub(super) use weight_gradient::WeightGradient;
+pub(super) use forward::Winograd;
+pub(super) use weight_gradient::WinogradWeightGradient;
 
-use super::{Geometry, Pass, outputs_of_tap};
+use super::Geometry;
 use crate::stream::prefetch_far;
 
 /// Output rows and columns of a tile.
-const TILE: usize = 4;
+pub(super) const TILE: usize = 4;
 /// Input rows and columns of a tile, and the number of points.
 const POINTS: usize = 6;
 /// Products of a tile.
-const PLANES: usize = POINTS * POINTS;
+pub(super) const PLANES: usize = POINTS * POINTS;
 /// Planes of one half of the rows: a whole 6×6 tile does not fit into the registers.
 const HALF_PLANES: usize = PLANES / 2;
 /// Floats between planes that would otherwise begin at the same place of the cache; a cache line.
-const GAP: usize = 16;
+pub(super) const GAP: usize = 16;
 
 /// Whether Winograd can compute this convolution.
 pub(super) fn supports(geometry: &Geometry) -> bool {
@@ -44,49 +44,6 @@ pub(super) fn supports(geometry: &Geometry) -> bool {
         && geometry.groups == 1
         && geometry.padding[0] <= 2
         && geometry.padding[1] <= 2
-}
-
-/// Whether Winograd is likely to be faster than the direct algorithm: fewer products against transforms, in units of a
-/// multiply-add. What a transformed number costs was fitted to times on Zen 4 and on a Xeon of 2024; `bench kernels --assert`
-/// checks the choices.
-pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
-    /// To fetch a weight from memory, which is all that counts where there are few pixels: from beyond the caches, where the weights of a
-    /// whole network lie between two of its runs.
-    const FETCH: usize = 12;
-    /// To finish and store a sum.
-    const FINISH: usize = 4;
-    // Of both maps for each tile, and of the weights; those of the gradients are transformed at every step.
-    let (of_maps, of_weights) = match pass {
-        Pass::Forward => (10, FETCH),
-        Pass::InputGradient => (8, FETCH + 12),
-        Pass::WeightGradient => (23, FETCH + 5),
-    };
-    let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
-    let vectors = |channels: usize| channels.next_multiple_of(GAP);
-    let (terms, lanes) = match pass {
-        Pass::InputGradient => (outputs, vectors(inputs)),
-        Pass::Forward | Pass::WeightGradient => (inputs, vectors(outputs)),
-    };
-    let map = match pass {
-        Pass::InputGradient => geometry.input,
-        Pass::Forward | Pass::WeightGradient => geometry.output,
-    };
-    let tiles = geometry.batch * map[0].div_ceil(TILE) * map[1].div_ceil(TILE);
-    let products = terms * lanes + of_maps * (vectors(inputs) + vectors(outputs));
-    let winograd = PLANES * (tiles * products + of_weights * inputs * outputs);
-    // The direct algorithm skips the taps that lie outside.
-    let inside = |axis: usize| -> usize {
-        let tap = |tap: usize| outputs_of_tap(geometry, axis, tap).len();
-        (0..3).map(tap).sum()
-    };
-    // It has the taps of a row side by side in its lanes where there are few channels.
-    let lanes = match pass {
-        Pass::InputGradient if 3 * inputs <= GAP => GAP / 3,
-        _ => lanes,
-    };
-    let products = geometry.batch * inside(0) * inside(1) * terms * lanes;
-    let ends = FINISH * geometry.batch * map[0] * map[1] * lanes;
-    winograd < products + ends + FETCH * geometry.weights()
 }
 
 /// How the tiles lie on the maps of a batch.
@@ -112,7 +69,23 @@ struct Place {
 }
 
 impl Tiles {
-    fn new(batch: usize, input: [usize; 2], output: [usize; 2], padding: [usize; 2]) -> Self {
+    /// Tiles of the output of `geometry`.
+    fn of_output(geometry: &Geometry) -> Self {
+        let maps = [geometry.input, geometry.output].map(|[height, width, _]| [height, width]);
+        Self::new(geometry.batch, maps, geometry.padding)
+    }
+
+    /// Tiles of its input, for which the output is read.
+    fn of_input(geometry: &Geometry) -> Self {
+        let maps = [geometry.output, geometry.input].map(|[height, width, _]| [height, width]);
+        Self::new(
+            geometry.batch,
+            maps,
+            geometry.padding.map(|padding| 2 - padding),
+        )
+    }
+
+    fn new(batch: usize, [input, output]: [[usize; 2]; 2], padding: [usize; 2]) -> Self {
         let grid = output.map(|size| size.div_ceil(TILE));
         Self {
             batch,

@@ -1,6 +1,6 @@
 //! The four passes of pooling. Each task writes whole rows of its map, each value once, with the channels as lanes.
 use super::{Index, Pooling};
-use crate::normalised::Input;
+use crate::map::Input;
 use crate::simd::{Kernel, Simd, load, store};
 
 /// Writes `place`, whole numbers below 2¹⁶ as floats, to the first `lanes` elements of `index`. Writes a whole vector where `index`
@@ -134,7 +134,7 @@ fn for_windows<S: Simd>(
 
 /// The larger of each pair of lanes, NaN where either is NaN.
 #[inline(always)]
-pub(super) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+pub(crate) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
     simd.select_nan(a, a, simd.max(a, b))
 }
 
@@ -203,7 +203,7 @@ unsafe fn first_largest<S: Simd>(
 
 /// `value` and `place` in the lanes where `value` is larger than `best` or NaN, `best` and `winner` in the others.
 #[inline(always)]
-pub(super) fn challenge<S: Simd>(
+pub(crate) fn challenge<S: Simd>(
     simd: S,
     (best, winner): (S::Vector, S::Vector),
     value: S::Vector,

@@ -9,7 +9,7 @@ use crate::simd::{Simd, load, store};
 use crate::stream::{LINE, prefetch_far};
 
 use super::runs::{TILE, Taps, for_tiles};
-use super::{End, Task};
+use super::{DepthwiseTask, End};
 
 /// Where pixels lie that have the same taps: some columns of one row or of two.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub(super) struct Place<'t> {
     pub(super) at: usize,
 }
 
-impl Task<'_> {
+impl DepthwiseTask<'_> {
     /// The channels `block` of `count` pixels of a row.
     #[inline(always)]
     pub(super) fn one_run<S: Simd>(&self, simd: S, run: Place, count: usize, block: Range<usize>) {
@@ -71,13 +71,13 @@ impl Task<'_> {
         pixels: usize,
         block: &Range<usize>,
     ) -> Place<'t> {
-        let channels = self.gather.target[2];
-        let step = self.gather.step * channels;
-        let new_rows = self.gather.new_rows;
-        let row = self.gather.source[1] * channels;
+        let channels = self.depthwise.target[2];
+        let step = self.depthwise.step * channels;
+        let new_rows = self.depthwise.new_rows;
+        let row = self.depthwise.source[1] * channels;
         let place = Place {
             source: run.source.wrapping_add(pixel * step),
-            at: run.at + pixel * self.gather.phases * channels,
+            at: run.at + pixel * self.depthwise.phases * channels,
             ..run
         };
         if block.len() == channels {
@@ -119,8 +119,8 @@ impl Task<'_> {
     /// How far pixel `p` of a tile of W columns lies behind its first in the target.
     #[inline(always)]
     fn behind<const W: usize>(&self, p: usize) -> usize {
-        let [_, width, channels] = self.gather.target;
-        (p % W * self.gather.phases + p / W * width) * channels
+        let [_, width, channels] = self.depthwise.target;
+        (p % W * self.depthwise.phases + p / W * width) * channels
     }
 
     /// The sums of P pixels, the first `lanes` lanes from `channel` on.
@@ -154,10 +154,10 @@ impl Task<'_> {
         }
     }
 
-    /// As [`Task::sums`], of what `made` makes of the source's numbers.
+    /// As [`DepthwiseTask::sums`], of what `made` makes of the source's numbers.
     ///
     /// # Safety
-    /// As [`Task::sums`].
+    /// As [`DepthwiseTask::sums`].
     #[inline(always)]
     unsafe fn sums_of<S: Simd, const P: usize, const W: usize>(
         &self,
@@ -167,15 +167,16 @@ impl Task<'_> {
         lanes: usize,
         made: impl Fn(S::Vector) -> S::Vector,
     ) -> [S::Vector; P] {
-        let channels = self.gather.target[2];
-        let step = self.gather.step * channels;
-        let row_step = self.gather.new_rows * self.gather.source[1] * channels;
+        let channels = self.depthwise.target[2];
+        let step = self.depthwise.step * channels;
+        let row_step = self.depthwise.new_rows * self.depthwise.source[1] * channels;
         let mut sums = [simd.zero(); P];
         // SAFETY: the caller's promise.
         unsafe {
-            for [from, tap] in place.taps.places() {
-                let weight = load(simd, lanes, self.weights.as_ptr().add(tap + channel));
-                let source = place.source.wrapping_add(from + channel);
+            for tap in place.taps.places() {
+                let weight = self.weights.as_ptr().add(tap.weight + channel);
+                let weight = load(simd, lanes, weight);
+                let source = place.source.wrapping_add(tap.source + channel);
                 for (p, sum) in sums.iter_mut().enumerate() {
                     let from = source.add(p % W * step + p / W * row_step);
                     let x = made(load(simd, lanes, from));
@@ -277,10 +278,10 @@ impl Task<'_> {
         }
     }
 
-    /// Stores activation(sum), as [`Task::finish`].
+    /// Stores activation(sum), as [`DepthwiseTask::finish`].
     ///
     /// # Safety
-    /// As [`Task::finish`].
+    /// As [`DepthwiseTask::finish`].
     #[inline(always)]
     unsafe fn activate<S: Simd, const P: usize, const W: usize>(
         &self,
@@ -297,10 +298,10 @@ impl Task<'_> {
         unsafe { self.store::<S, P, W>(simd, sums, at, lanes) };
     }
 
-    /// Stores sum · derivative, as [`Task::finish`].
+    /// Stores sum · derivative, as [`DepthwiseTask::finish`].
     ///
     /// # Safety
-    /// As [`Task::finish`].
+    /// As [`DepthwiseTask::finish`].
     #[inline(always)]
     unsafe fn derive<S: Simd, const P: usize, const W: usize>(
         &self,
@@ -311,7 +312,7 @@ impl Task<'_> {
         activation: Activation,
         taken: &mut Option<Taken<S>>,
     ) {
-        let [_, width, channels] = self.gather.target;
+        let [_, width, channels] = self.depthwise.target;
         for (p, sum) in sums.iter_mut().enumerate() {
             let at = at + self.behind::<W>(p);
             let from = y.map.as_ptr().wrapping_add(at);
@@ -336,7 +337,7 @@ impl Task<'_> {
     /// Stores the first `lanes` lanes of P pixels, the first at `at` in the target.
     ///
     /// # Safety
-    /// As [`Task::finish`].
+    /// As [`DepthwiseTask::finish`].
     #[inline(always)]
     unsafe fn store<S: Simd, const P: usize, const W: usize>(
         &self,

@@ -8,6 +8,11 @@ struct Summed {
     parts: Vec<f32>,
 }
 
+const SUMS: Fused = Fused {
+    sums: true,
+    ..PLAIN
+};
+
 /// None where the pass takes no sums.
 fn forward(
     problem: &Problem,
@@ -16,24 +21,16 @@ fn forward(
     origin: &[f32],
     bias: Option<&[f32]>,
 ) -> Option<Summed> {
-    let pass = Forward::new(cpu, problem.geometry, algorithm);
-    let mut parts = nan(pass.sums_parts()? * 2 * origin.len());
-    let mut packed = nan(pass.packed_len());
-    pass.pack(cpu, &problem.weights, &mut packed);
+    let pass = Forward::new(cpu, problem.geometry, algorithm, SUMS)?;
+    let mut parts = nan(pass.sums_parts() * 2 * origin.len());
     let mut map = nan(problem.output_gradient.len());
     let epilogue = Epilogue {
         bias,
         sums: Some(&Sums::new(origin, &mut parts)),
         ..Epilogue::default()
     };
-    pass.run(
-        cpu,
-        &problem.input,
-        packed_or_plain(&packed, &problem.weights),
-        &epilogue,
-        &mut map,
-        &mut nan(pass.scratch_len()),
-    );
+    let to = Destination::Map(&mut map);
+    pass.compute(cpu, &problem.input, &problem.weights, epilogue, to);
     let (map, parts) = (map.to_vec(), parts.to_vec());
     Some(Summed { map, parts })
 }
@@ -46,24 +43,16 @@ fn input_gradient(
     activation: Activation,
     old: Option<&[f32]>,
 ) -> Option<Summed> {
-    let pass = InputGradient::new(cpu, problem.geometry, algorithm);
-    let mut parts = nan(pass.sums_parts()? * 2 * origin.len());
-    let mut packed = nan(pass.packed_len());
-    pass.pack(cpu, &problem.weights, &mut packed);
+    let pass = InputGradient::new(cpu, problem.geometry, algorithm, SUMS)?;
+    let mut parts = nan(pass.sums_parts() * 2 * origin.len());
     let mut map = old.map_or_else(|| nan(problem.input.len()), Buffer::from);
     let epilogue = GradientEpilogue {
         accumulate: old.is_some(),
         mask: Some(((&problem.input).into(), activation)),
         sums: Some(&Sums::new(origin, &mut parts)),
     };
-    pass.run(
-        cpu,
-        &problem.output_gradient,
-        packed_or_plain(&packed, &problem.weights),
-        &epilogue,
-        &mut map,
-        &mut nan(pass.scratch_len()),
-    );
+    let from = OutputGradient::Map(&problem.output_gradient);
+    pass.compute(cpu, from, &problem.weights, epilogue, &mut map);
     let (map, parts) = (map.to_vec(), parts.to_vec());
     Some(Summed { map, parts })
 }
@@ -139,7 +128,7 @@ fn check_all(geometry: Geometry) {
     let problem = Problem::new(geometry);
     for set in InstructionSet::available() {
         let cpu = Cpu::new(set, 2);
-        for algorithm in Algorithm::candidates(&geometry) {
+        for algorithm in Algorithm::ORDER {
             check_forward(&problem, &cpu, algorithm, false);
             check_forward(&problem, &cpu, algorithm, true);
             use Activation::{Identity, Relu, Relu6, Tanh};
@@ -163,10 +152,9 @@ proptest! {
 
 #[test]
 fn layers_before_and_after_batch_normalisation_are_summed() {
-    let depthwise = Geometry {
-        groups: 48,
-        ..square(5, 15, 48, 48, 3)
-    };
+    let depthwise = square(5, 15, 48, 48, 3).with(|s| {
+        s.groups = 48;
+    });
     for (geometry, algorithm) in [
         (square(2, 15, 24, 40, 3), Algorithm::Winograd),
         (square(1, 6, 300, 320, 3), Algorithm::Winograd),
@@ -205,10 +193,9 @@ fn the_variance_of_a_large_even_map_is_that_of_its_numbers() {
             Algorithm::Depthwise => (channels, channels),
             _ => (24, 1),
         };
-        let geometry = Geometry {
-            groups,
-            ..square(2, side, channels, outputs, 3)
-        };
+        let geometry = square(2, side, channels, outputs, 3).with(|s| {
+            s.groups = groups;
+        });
         let mut problem = Problem::new(geometry);
         for (i, value) in problem.input.iter_mut().enumerate() {
             *value = 0.3 + if i % 7 == 0 { 0.01 } else { 0.0 };

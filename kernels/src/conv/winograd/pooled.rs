@@ -1,8 +1,8 @@
 //! Tiles of a map that is pooled by 2×2 windows as it is written, or for which a pooled gradient stands.
 use super::transform::Pixels;
 use super::{PLANES, POINTS, Place, TILE, Tiles};
+use crate::map::{PooledTarget, Source};
 use crate::pool::Winner;
-use crate::pool::fused::{Source, Target};
 use crate::simd::{Simd, load};
 
 /// The N pixels of a tile of `ROW` columns, for which a pooled gradient stands.
@@ -89,7 +89,7 @@ impl Tiles {
             place.y.wrapping_sub(self.padding[0]),
             place.x.wrapping_sub(self.padding[1]),
         ];
-        let numbers = [map.numbers.as_ptr(), zeros];
+        let numbers = [map.values.as_ptr(), zeros];
         let (size, winners) = (self.input, winners.as_ptr());
         // SAFETY: the caller's promise.
         unsafe { Expanded::new(size, place.image, first, numbers, winners, channels) }
@@ -109,7 +109,7 @@ impl Tiles {
         zeros: *const f32,
     ) -> Expanded<{ TILE * TILE }, TILE> {
         let first = [place.y, place.x];
-        let numbers = [map.numbers.as_ptr(), zeros];
+        let numbers = [map.values.as_ptr(), zeros];
         let (size, winners) = (self.output, winners.as_ptr());
         // SAFETY: the caller's promise.
         unsafe { Expanded::new(size, place.image, first, numbers, winners, channels) }
@@ -125,7 +125,7 @@ impl Tiles {
         simd: S,
         place: Place,
         tile: &[[S::Vector; TILE]; TILE],
-        target: Target,
+        target: PooledTarget,
         [channel, channels]: [usize; 2],
         lanes: usize,
     ) {

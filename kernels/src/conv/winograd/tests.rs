@@ -3,9 +3,11 @@ use proptest::prelude::*;
 use super::weight_gradient::Order;
 use super::*;
 use crate::activation::Activation;
-use crate::conv::{Epilogue, GradientEpilogue};
-use crate::pool::fused::Source;
-use crate::{Buffer, Cpu, InstructionSet, reference};
+use crate::conv::finish::Finish;
+use crate::conv::pass::{MapLoop, MapOperands, MapTarget, WeightLoop, WeightOperands};
+use crate::conv::{Epilogue, GradientEpilogue, Pass, Settings};
+use crate::map::Source;
+use crate::{Buffer, Cpu, DisjointMut, InstructionSet, reference};
 
 fn geometries() -> impl Strategy<Value = Geometry> {
     let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
@@ -18,7 +20,7 @@ fn geometries() -> impl Strategy<Value = Geometry> {
     )
         .prop_map(|(batch, size, channels, before, after)| {
             let of = |axis: usize| (size[axis] + before[axis] + after[axis]).max(3) - 2;
-            Geometry {
+            Geometry::new(Settings {
                 batch,
                 input: [size[0], size[1], channels[0]],
                 output: [of(0), of(1), channels[1]],
@@ -27,12 +29,13 @@ fn geometries() -> impl Strategy<Value = Geometry> {
                 dilation: [1; 2],
                 padding: before,
                 groups: 1,
-            }
+            })
+            .expect("a usual convolution")
         })
 }
 
 fn square(batch: usize, size: usize, input: usize, output: usize) -> Geometry {
-    Geometry {
+    Geometry::new(Settings {
         batch,
         input: [size, size, input],
         output: [size, size, output],
@@ -41,7 +44,8 @@ fn square(batch: usize, size: usize, input: usize, output: usize) -> Geometry {
         dilation: [1; 2],
         padding: [1; 2],
         groups: 1,
-    }
+    })
+    .expect("a usual convolution")
 }
 
 /// Numbers between −1 and 1 that look random.
@@ -92,72 +96,65 @@ impl Problem {
         }
     }
 
-    fn packed(&self, length: usize, pack: impl Fn(&mut [f32])) -> Vec<f32> {
-        let mut packed = vec![f32::NAN; length];
-        pack(&mut packed);
-        match length {
-            0 => self.weights.clone(),
-            _ => packed,
-        }
+    fn run(&self, cpu: &Cpu, pass: &Winograd, source: &[f32], finish: Finish, target: &mut [f32]) {
+        let mut packed = vec![f32::NAN; pass.packed_len()];
+        pass.pack(cpu, &self.weights, &mut packed);
+        let packed = if packed.is_empty() {
+            &self.weights
+        } else {
+            &packed
+        };
+        let operands = MapOperands {
+            source: Source::map(source),
+            packed,
+            finish,
+            target: MapTarget::Map(&DisjointMut::new(target)),
+            scratch: &mut vec![f32::NAN; pass.scratch_len()],
+        };
+        MapLoop::run(pass, cpu, operands);
     }
 
-    fn output(&self, cpu: &Cpu, pass: &Forward, epilogue: &Epilogue) -> Vec<f32> {
-        let packed = self.packed(pass.packed_len(), |packed| {
-            pass.pack(cpu, &self.weights, packed);
-        });
+    fn forward(&self, cpu: &Cpu) -> Winograd {
+        Winograd::new(cpu, self.geometry, Pass::Forward)
+    }
+
+    fn output(&self, cpu: &Cpu, pass: &Winograd, epilogue: &Epilogue) -> Vec<f32> {
         // On a cache line, so that what the tests take for large maps is streamed.
         let mut output = Buffer::from(&vec![f32::NAN; self.output_gradient.len()][..]);
-        let mut scratch = vec![f32::NAN; pass.scratch_len()];
-        pass.run(
-            cpu,
-            (&self.input).into(),
-            &packed,
-            epilogue,
-            &mut output,
-            &mut scratch,
-        );
+        let finish = Finish::forward(epilogue, &output, self.geometry.output[2]);
+        self.run(cpu, pass, &self.input, finish, &mut output);
         output.to_vec()
     }
 
-    fn input_gradient(
-        &self,
-        cpu: &Cpu,
-        pass: &InputGradient,
-        epilogue: &GradientEpilogue,
-        old: Vec<f32>,
-    ) -> Vec<f32> {
-        let packed = self.packed(pass.packed_len(), |packed| {
-            pass.pack(cpu, &self.weights, packed);
-        });
+    fn input_gradient(&self, cpu: &Cpu, epilogue: &GradientEpilogue, old: Vec<f32>) -> Vec<f32> {
+        let pass = Winograd::new(cpu, self.geometry, Pass::InputGradient);
         let mut gradient = Buffer::from(&old[..]);
-        let mut scratch = vec![f32::NAN; pass.scratch_len()];
-        let from = Source::map(&self.output_gradient);
-        pass.run(cpu, from, &packed, epilogue, &mut gradient, &mut scratch);
+        let finish = Finish::gradient(epilogue, &gradient, self.geometry.input[2]);
+        self.run(cpu, &pass, &self.output_gradient, finish, &mut gradient);
         gradient.to_vec()
     }
 
-    fn weight_gradient(&self, cpu: &Cpu, pass: &WeightGradient) -> [Vec<f32>; 2] {
+    fn weight_gradient(&self, cpu: &Cpu, pass: &WinogradWeightGradient) -> [Vec<f32>; 2] {
         let mut weights = vec![f32::NAN; self.weights.len()];
         let mut bias = vec![f32::NAN; self.geometry.output[2]];
-        let mut scratch = vec![f32::NAN; pass.scratch_len()];
-        pass.run(
-            cpu,
-            (&self.input).into(),
-            Source::map(&self.output_gradient),
-            &mut weights,
-            Some(&mut bias),
-            &mut scratch,
-        );
+        let operands = WeightOperands {
+            input: (&self.input).into(),
+            output_gradient: Source::map(&self.output_gradient),
+            weight_gradient: &mut weights,
+            bias_gradient: Some(&mut bias),
+            scratch: &mut vec![f32::NAN; pass.scratch_len()],
+        };
+        WeightLoop::run(pass, cpu, operands);
         [weights, bias]
     }
 
     /// Output, input gradient, weight gradient, bias gradient.
     fn solve(&self, cpu: &Cpu) -> [Vec<f32>; 4] {
         let nan = vec![f32::NAN; self.input.len()];
-        let output = self.output(cpu, &Forward::new(cpu, self.geometry), &Epilogue::default());
-        let pass = InputGradient::new(cpu, self.geometry);
-        let input = self.input_gradient(cpu, &pass, &GradientEpilogue::default(), nan);
-        let [weights, bias] = self.weight_gradient(cpu, &WeightGradient::new(cpu, self.geometry));
+        let output = self.output(cpu, &self.forward(cpu), &Epilogue::default());
+        let input = self.input_gradient(cpu, &GradientEpilogue::default(), nan);
+        let pass = WinogradWeightGradient::new(cpu, self.geometry);
+        let [weights, bias] = self.weight_gradient(cpu, &pass);
         [output, input, weights, bias]
     }
 
@@ -232,7 +229,7 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
             forward::Order::Pairs,
             forward::Order::Panels,
         ] {
-            let pass = Forward::new(&cpu, geometry).with_order(order);
+            let pass = problem.forward(&cpu).with_order(order);
             let output = problem.output(&cpu, &pass, &Epilogue::default());
             assert!(output == one[0], "{order:?}");
         }
@@ -252,7 +249,7 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
                     chunk: 1024,
                 },
             ] {
-                let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+                let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
                 let [weights, _] = problem.weight_gradient(&cpu, &pass);
                 assert!(weights == one[2], "{order:?}");
             }
@@ -263,7 +260,8 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
 #[test]
 fn few_tiles_are_divided_so_that_threads_share_little() {
     use forward::Order::{Blocks, Pairs, Panels};
-    let order = |threads, geometry| Forward::new(&Cpu::best(threads), geometry).order();
+    let order =
+        |threads, geometry| Winograd::new(&Cpu::best(threads), geometry, Pass::Forward).order();
     // Half of the tiles for each of two threads, in whole rows of registers.
     assert_eq!(order(2, square(1, 16, 64, 64)), (Blocks, 8));
     assert_eq!(order(2, square(1, 28, 32, 32)), (Blocks, 24));
@@ -292,13 +290,13 @@ fn shares_of_the_tiles_give_the_same_bits_for_any_threads_and_blocks() {
     let cpu = Cpu::best(3);
     for block in [8, 24, 1024] {
         let order = Order::Shares { shares: 4, block };
-        let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
         let [weights, _] = problem.weight_gradient(&cpu, &pass);
         assert!(weights == one[2], "{order:?}");
     }
     // One share is no other sum than that of the halves of the planes; several round otherwise, and only that.
     let weights = |order| {
-        let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_order(order);
         problem.weight_gradient(&cpu, &pass)[0].clone()
     };
     let channels = [20, 33];
@@ -329,7 +327,7 @@ fn epilogues_follow_their_formula() {
             activation: Activation::Relu,
             sums: None,
         };
-        let output = problem.output(&cpu, &Forward::new(&cpu, geometry), &epilogue);
+        let output = problem.output(&cpu, &problem.forward(&cpu), &epilogue);
         for (i, output) in output.iter().enumerate() {
             assert_eq!(*output, (plain[i] + bias[i % 21] + add[i]).max(0.0));
         }
@@ -339,8 +337,7 @@ fn epilogues_follow_their_formula() {
             mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
             sums: None,
         };
-        let pass = InputGradient::new(&cpu, geometry);
-        let gradient = problem.input_gradient(&cpu, &pass, &epilogue, old.clone());
+        let gradient = problem.input_gradient(&cpu, &epilogue, old.clone());
         for (i, gradient) in gradient.iter().enumerate() {
             let slope = if problem.input[i] > 0.0 { 1.0 } else { 0.5 };
             assert_eq!(*gradient, (plain_gradient[i] + old[i]) * slope);

@@ -6,7 +6,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use super::{PLANES, POINTS, TILE};
-use crate::normalised::Normalised;
+use crate::map::Normalised;
 use crate::simd::{Simd, load};
 
 /// Rows of a half.

@@ -11,8 +11,7 @@ use tasks::{Interpolate, Maps, Own, Part, Shared, Transform};
 
 use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, supports};
 use crate::conv::parts::sum_parts;
-use crate::normalised::Input;
-use crate::pool::fused::Source;
+use crate::conv::pass::{WeightLoop, WeightOperands};
 use crate::{Cpu, DisjointMut};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.
@@ -63,34 +62,26 @@ pub(super) enum Order {
 }
 
 /// Weight and bias gradient, prepared for one geometry.
-#[derive(Clone, Debug)]
-pub(in crate::conv) struct WeightGradient {
+#[derive(Debug)]
+pub(in crate::conv) struct WinogradWeightGradient {
     tiles: Tiles,
     channels: [usize; 2],
-    lanes: usize,
     slots: usize,
     order: Order,
 }
 
-impl WeightGradient {
+impl WinogradWeightGradient {
     /// Prepares a pass; `geometry` is the forward convolution's.
     ///
     /// # Panics
     /// If the geometry is not [`supports`].
     pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
-        let [[height, width, inputs], [out_height, out_width, outputs]] =
-            [geometry.input, geometry.output];
-        let tiles = Tiles::new(
-            geometry.batch,
-            [height, width],
-            [out_height, out_width],
-            geometry.padding,
-        );
+        let tiles = Tiles::of_output(&geometry);
+        let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
         Self {
             tiles,
             channels: [inputs, outputs],
-            lanes: cpu.lanes(),
             slots: cpu.threads(),
             order: order(cpu.threads(), tiles.count, [inputs, outputs]),
         }
@@ -99,11 +90,6 @@ impl WeightGradient {
     #[cfg(test)]
     pub(super) fn with_order(self, order: Order) -> Self {
         Self { order, ..self }
-    }
-
-    /// Numbers of scratch that [`WeightGradient::run`] needs at least.
-    pub(in crate::conv) fn scratch_len(&self) -> usize {
-        self.zeros_len() + self.bias_len() + self.sums_len() + self.planes_len()
     }
 
     fn zeros_len(&self) -> usize {
@@ -187,58 +173,6 @@ impl WeightGradient {
                 self.slots * HALF_PLANES * (block * (input + output) + 2 * GAP)
             }
             Order::Shared { chunk, .. } => PLANES * self.steps(chunk).iter().sum::<usize>(),
-        }
-    }
-
-    /// Computes the weight gradient and, if asked, the bias gradient; what was there before is overwritten.
-    ///
-    /// # Panics
-    /// If a length is wrong.
-    pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        input: Input,
-        output_gradient: Source,
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
-        let [inputs, outputs] = self.channels;
-        let [height, width] = self.tiles.input;
-        let numbers = self.tiles.batch * height * width * inputs;
-        assert_eq!(input.map.len(), numbers, "input");
-        (input.normalised.iter()).for_each(|by| by.check(inputs));
-        assert_eq!(output_gradient.len(), self.pixels() * outputs);
-        assert_eq!(weight_gradient.len(), 9 * inputs * outputs);
-        assert!(scratch.len() >= self.scratch_len(), "too little scratch");
-        assert_eq!(cpu.lanes(), self.lanes, "another instruction set");
-        let (zeros, scratch) = scratch.split_at_mut(self.zeros_len());
-        let (bias, scratch) = scratch.split_at_mut(self.bias_len());
-        let (sums, planes) = scratch.split_at_mut(self.sums_len());
-        zeros.fill(0.0);
-        if let Some(bias_gradient) = bias_gradient {
-            bias_sums(cpu, output_gradient.numbers, bias_gradient, bias);
-        }
-        let maps = Maps {
-            tiles: &self.tiles,
-            channels: self.channels,
-            input,
-            output_gradient,
-            zeros,
-        };
-        let weight_gradient = &DisjointMut::new(weight_gradient);
-        match self.order {
-            Order::Shares { shares, block } => {
-                self.run_shares(cpu, [shares, block], &maps, sums, planes);
-                self.interpolate(cpu, sums, weight_gradient);
-            }
-            Order::Own { block, .. } => {
-                self.run_own(cpu, block, &maps, sums, planes);
-                self.interpolate(cpu, sums, weight_gradient);
-            }
-            Order::Shared { chunk, .. } => {
-                self.run_shared(cpu, chunk, &maps, sums, planes, weight_gradient);
-            }
         }
     }
 
@@ -399,6 +333,50 @@ impl WeightGradient {
                 }
             });
             first = tiles.end;
+        }
+    }
+}
+
+impl WeightLoop for WinogradWeightGradient {
+    fn scratch_len(&self) -> usize {
+        self.zeros_len() + self.bias_len() + self.sums_len() + self.planes_len()
+    }
+
+    fn run(&self, cpu: &Cpu, operands: WeightOperands) {
+        let WeightOperands {
+            input,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        } = operands;
+        let (zeros, scratch) = scratch.split_at_mut(self.zeros_len());
+        let (bias, scratch) = scratch.split_at_mut(self.bias_len());
+        let (sums, planes) = scratch.split_at_mut(self.sums_len());
+        zeros.fill(0.0);
+        if let Some(bias_gradient) = bias_gradient {
+            bias_sums(cpu, output_gradient.values, bias_gradient, bias);
+        }
+        let maps = Maps {
+            tiles: &self.tiles,
+            channels: self.channels,
+            input,
+            output_gradient,
+            zeros,
+        };
+        let weight_gradient = &DisjointMut::new(weight_gradient);
+        match self.order {
+            Order::Shares { shares, block } => {
+                self.run_shares(cpu, [shares, block], &maps, sums, planes);
+                self.interpolate(cpu, sums, weight_gradient);
+            }
+            Order::Own { block, .. } => {
+                self.run_own(cpu, block, &maps, sums, planes);
+                self.interpolate(cpu, sums, weight_gradient);
+            }
+            Order::Shared { chunk, .. } => {
+                self.run_shared(cpu, chunk, &maps, sums, planes, weight_gradient);
+            }
         }
     }
 }

@@ -4,15 +4,16 @@ use std::ops::Range;
 use super::super::product::{self, Left, Product, Right};
 use super::super::transform::NormalisedPixels;
 use super::super::{HALF_PLANES, PLANES, TILE, transform};
-use super::{CHUNK, Convolution, PACK, PANEL};
+use super::{CHUNK, PACK, PANEL, Winograd};
 use crate::conv::finish::Finish;
-use crate::pool::fused::{Source, Target};
+use crate::conv::pass::MapTarget;
+use crate::map::Source;
 use crate::stream::prefetch_far;
-use crate::{DisjointMut, Kernel, Simd};
+use crate::{Kernel, Simd};
 
 /// Transforms the weights of some terms, at most [`PACK`], of a panel.
 pub(super) struct Weights<'a, const ROTATED: bool> {
-    pub(super) convolution: &'a Convolution,
+    pub(super) convolution: &'a Winograd,
     pub(super) weights: &'a [f32],
     pub(super) panel: usize,
     pub(super) terms: Range<usize>,
@@ -26,7 +27,7 @@ impl<const ROTATED: bool> Kernel for Weights<'_, ROTATED> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Convolution {
+        let Winograd {
             inputs, outputs, ..
         } = *self.convolution;
         let panel = PANEL * S::LANES;
@@ -74,7 +75,7 @@ impl<const ROTATED: bool> Kernel for Weights<'_, ROTATED> {
 }
 
 pub(super) struct Transform<'a> {
-    pub(super) convolution: &'a Convolution,
+    pub(super) convolution: &'a Winograd,
     pub(super) input: Source<'a>,
     pub(super) zeros: &'a [f32],
     pub(super) tiles: Range<usize>,
@@ -91,14 +92,14 @@ impl Kernel for Transform<'_> {
         let (plane, channels) = (convolution.input_plane(), convolution.inputs);
         for (i, tile) in self.tiles.enumerate() {
             let place = convolution.tiles.place(tile);
-            // SAFETY: `Convolution::run` has checked that the map is as large as the tiles say, and the planes have room for every
+            // SAFETY: the pass has checked that the map is as large as the tiles say, and the planes have room for every
             // tile of a block with its channels rounded up to a vector.
             unsafe {
                 let (tiles, zeros) = (&convolution.tiles, self.zeros.as_ptr());
                 let to = self.to.add(i * convolution.row());
                 match self.input.winners {
                     None => {
-                        let map = self.input.numbers.as_ptr();
+                        let map = self.input.values.as_ptr();
                         let pixels = tiles.input_pixels(place, map, channels, zeros);
                         match self.input.normalised {
                             None => transform_tile(simd, &pixels, channels, to, plane),
@@ -144,14 +145,12 @@ unsafe fn transform_tile<S: Simd>(
 }
 
 pub(super) struct Multiply<'a> {
-    pub(super) convolution: &'a Convolution,
+    pub(super) convolution: &'a Winograd,
     /// The transformed input of the block.
     pub(super) inputs: *const f32,
     pub(super) planes: &'a mut [f32],
     pub(super) finish: Finish<'a>,
-    pub(super) output: &'a DisjointMut<'a, f32>,
-    /// The output where it is pooled.
-    pub(super) pooled: Option<Target<'a>>,
+    pub(super) target: MapTarget<'a>,
     pub(super) block: usize,
     pub(super) panel: usize,
     /// The input, if the next block is to be fetched meanwhile.
@@ -162,17 +161,17 @@ impl Multiply<'_> {
     /// Asks for what the end of a tile reads beside its sums: nothing where it is pooled.
     #[inline(always)]
     fn prefetch(&self, tile: usize, first: usize, channels: usize) {
-        if self.pooled.is_some() {
+        let MapTarget::Map(map) = self.target else {
             return;
-        }
-        let Convolution { tiles, outputs, .. } = self.convolution;
+        };
+        let Winograd { tiles, outputs, .. } = self.convolution;
         let place = tiles.place(tile);
         let [height, width] = tiles.output;
         for y in place.y..height.min(place.y + TILE) {
             let at = ((place.image * height + y) * width + place.x) * outputs + first;
             // Pixels beyond the right border are of the next row; to ask for those harms nobody.
             self.finish
-                .prefetch::<TILE>(self.output.as_mut_ptr(), at, *outputs, channels);
+                .prefetch::<TILE>(map.as_mut_ptr(), at, *outputs, channels);
         }
     }
 }
@@ -230,24 +229,28 @@ impl Multiply<'_> {
             }
             for v in 0..channels.div_ceil(S::LANES) {
                 let n = S::LANES.min(channels - v * S::LANES);
-                // SAFETY: the planes have been written; pixels are within the output, whose size `Convolution::run` has
+                // SAFETY: the planes have been written; pixels are within the output, whose size the pass has
                 // checked, and belong to this tile and panel alone.
                 unsafe {
                     let from = self.planes.as_ptr().add(i * panel + v * S::LANES);
                     let values = transform::output(simd, from, convolution.output_plane());
                     let channel = first + v * S::LANES;
-                    if let Some(target) = self.pooled {
-                        let mut values = values;
-                        for value in values.as_flattened_mut() {
-                            let nowhere = std::ptr::null();
-                            *value = (self.finish)
-                                .value(simd, *value, nowhere, 0, channel, n, &mut None);
+                    let map = match self.target {
+                        MapTarget::Map(map) => map,
+                        MapTarget::Pooled(target) => {
+                            let mut values = values;
+                            for value in values.as_flattened_mut() {
+                                let nowhere = std::ptr::null();
+                                *value = (self.finish)
+                                    .value(simd, *value, nowhere, 0, channel, n, &mut None);
+                            }
+                            let channel = [channel, convolution.outputs];
+                            (convolution.tiles)
+                                .store_pooled(simd, place, &values, target, channel, n);
+                            continue;
                         }
-                        let channel = [channel, convolution.outputs];
-                        (convolution.tiles).store_pooled(simd, place, &values, target, channel, n);
-                        continue;
-                    }
-                    let target = self.output.as_mut_ptr();
+                    };
+                    let target = map.as_mut_ptr();
                     let mut taken = self.finish.no_sums(simd, channel, n);
                     for y in 0..TILE {
                         for x in 0..TILE {
@@ -311,7 +314,7 @@ impl<const ROTATED: bool> Plain<'_, ROTATED> {
     #[inline(always)]
     fn prefetch(&self, plane: usize, (panel, first): (usize, usize)) {
         let convolution = self.multiply.convolution;
-        let Convolution {
+        let Winograd {
             inputs, outputs, ..
         } = *convolution;
         let channel = panel * convolution.panel();

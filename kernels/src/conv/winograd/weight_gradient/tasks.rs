@@ -4,9 +4,9 @@ use std::ops::Range;
 use super::super::product::{self, Left, Product, Right};
 use super::super::transform::NormalisedPixels;
 use super::super::{GAP, HALF_PLANES, PLANES, TILE, Tiles, transform};
-use super::{NEAR, WeightGradient};
-use crate::normalised::Input;
-use crate::pool::fused::Source;
+use super::{NEAR, WinogradWeightGradient};
+use crate::map::Input;
+use crate::map::Source;
 use crate::{DisjointMut, Kernel, Simd};
 
 /// Channels of a task, and how its sums `[plane][input channel][output channel]` lie.
@@ -38,7 +38,7 @@ impl Maps<'_> {
         }
         let [height, width] = self.tiles.output;
         let size = [height, width, self.channels[1]];
-        let output = self.output_gradient.numbers.as_ptr();
+        let output = self.output_gradient.values.as_ptr();
         self.tiles.prefetch(part, next, output, size, [0, 0]);
     }
 
@@ -71,7 +71,7 @@ impl Maps<'_> {
         unsafe {
             match map.winners {
                 None => {
-                    let map = map.numbers.as_ptr();
+                    let map = map.values.as_ptr();
                     body.run(simd, &self.tiles.output_pixels(place, map, all, zeros));
                 }
                 Some(winners) => {
@@ -138,7 +138,7 @@ impl<const H: usize> OnPixels<{ TILE * TILE }> for Half<'_, H> {
 
 /// Transforms all planes of all ranges of channels of a tile, for the row of a chunk; of input or output as [`Half`].
 pub(super) struct Row<'a> {
-    pub(super) whole: &'a WeightGradient,
+    pub(super) whole: &'a WinogradWeightGradient,
     /// Where there is room for the planes.
     pub(super) to: *mut f32,
     /// Floats from range to range and from plane to plane.
@@ -317,7 +317,7 @@ unsafe fn multiply<S: Simd>(
 
 /// Transforms all channels of some tiles of a chunk.
 pub(super) struct Transform<'a> {
-    pub(super) whole: &'a WeightGradient,
+    pub(super) whole: &'a WinogradWeightGradient,
     pub(super) maps: &'a Maps<'a>,
     pub(super) tiles: Range<usize>,
     pub(super) to: [&'a DisjointMut<'a, f32>; 2],
@@ -356,7 +356,7 @@ impl Kernel for Transform<'_> {
 
 /// Adds the products of all planes of a chunk for one pair of ranges.
 pub(super) struct Shared<'a> {
-    pub(super) whole: &'a WeightGradient,
+    pub(super) whole: &'a WinogradWeightGradient,
     pub(super) planes: [&'a DisjointMut<'a, f32>; 2],
     pub(super) tiles: usize,
     pub(super) chunk: usize,

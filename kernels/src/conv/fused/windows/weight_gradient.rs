@@ -2,52 +2,60 @@
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::conv::Geometry;
 use crate::conv::parts::sum_parts;
-use crate::pool::fused::{ROOM, Room, Source};
+use crate::conv::pass::{WeightLoop, WeightOperands};
+use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
-use super::super::Geometry;
-use super::{is_dense, reach, windows};
+use super::{Bordered, is_dense, reach, windows};
 
 /// Groups of images at most.
 const GROUPS: usize = 16;
 
 /// Weight gradient of a direct convolution of few channels, pooled.
 #[derive(Debug)]
-pub(in crate::conv) struct WeightGradient {
+pub(in crate::conv) struct WindowsWeightGradient {
     geometry: Geometry,
     lanes: usize,
     /// Vectors of a kernel's row.
     vectors: usize,
     /// Groups of images, each with its own sums.
     groups: usize,
-    /// Rows of an image with borders, and numbers of each.
-    image: [usize; 2],
+    image: Bordered,
 }
 
-impl WeightGradient {
-    /// The pass, if it is likely faster than one that expands the gradient; `geometry` has an even output.
-    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Option<Self> {
-        let [inputs, lanes] = [geometry.input[2], cpu.lanes()];
-        let row = geometry.kernel[1] * inputs;
-        let vectors = row.div_ceil(lanes);
-        let [rows, columns] = reach(&geometry);
-        let image = [rows, columns * inputs + vectors * lanes];
-        let is_instance = match lanes {
+/// Vectors of a kernel's row.
+fn vectors(cpu: &Cpu, geometry: &Geometry) -> usize {
+    (geometry.kernel[1] * geometry.input[2]).div_ceil(cpu.lanes())
+}
+
+impl WindowsWeightGradient {
+    /// Whether the pass computes `geometry`, which has an even output.
+    pub(in crate::conv) fn supports(cpu: &Cpu, geometry: &Geometry) -> bool {
+        let vectors = vectors(cpu, geometry);
+        let is_instance = match cpu.lanes() {
             16 => matches!((geometry.kernel[0], vectors), (3 | 5, 1..=4)),
             _ => matches!((geometry.kernel[0], vectors), (3, 1..=4) | (5, 1..=2)),
         };
-        // A vector that does not begin a cache line costs two loads, so that half empty vectors gain nothing: 5 taps of one channel in 16
-        // lanes took as long as expanded, 5 of six in 32 half as long (`hubel bench train lenet5 --steps --threads 1`).
-        let is_filled = 8 * row >= 5 * vectors * lanes;
-        let fits = image[0] * image[1] <= ROOM;
-        (is_dense(&geometry) && is_instance && is_filled && fits).then_some(Self {
+        let fits = || Self::new(cpu, *geometry).image.len() <= TASK_FLOATS;
+        is_dense(geometry) && is_instance && fits()
+    }
+
+    /// The pass, where it is [supported](WindowsWeightGradient::supports).
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+        let vectors = vectors(cpu, &geometry);
+        let [rows, columns] = reach(&geometry);
+        Self {
             geometry,
-            lanes,
+            lanes: cpu.lanes(),
             vectors,
             groups: GROUPS.min(geometry.batch),
-            image,
-        })
+            image: Bordered {
+                rows,
+                pitch: columns * geometry.input[2] + vectors * cpu.lanes(),
+            },
+        }
     }
 
     /// Numbers of a filter's sums.
@@ -60,30 +68,24 @@ impl WeightGradient {
         let filters = self.geometry.output[2];
         [filters * self.filter_len(), filters]
     }
+}
 
-    pub(in crate::conv) fn scratch_len(&self) -> usize {
+impl WeightLoop for WindowsWeightGradient {
+    fn scratch_len(&self) -> usize {
         self.groups * self.sums_len().iter().sum::<usize>()
     }
 
-    pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        input: &[f32],
-        output_gradient: Source,
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
+    fn run(&self, cpu: &Cpu, operands: WeightOperands) {
+        let WeightOperands {
+            input,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        } = operands;
         let geometry = &self.geometry;
         let filters = geometry.output[2];
-        let inputs: usize = geometry.input.iter().product();
         let outputs: usize = geometry.output.iter().product();
-        assert_eq!(input.len(), geometry.batch * inputs, "input");
-        let numbers = geometry.batch * outputs;
-        assert_eq!(output_gradient.len(), numbers, "output gradient");
-        assert_eq!(weight_gradient.len(), geometry.weights(), "weight gradient");
-        assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
-        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
         let [weights, bias] = self.sums_len();
         let scratch = &mut scratch[..self.scratch_len()];
         cpu.parallel_chunks(scratch, weights + bias, |group, sums| {
@@ -91,14 +93,14 @@ impl WeightGradient {
             let images = [group, group + 1].map(|group| group * geometry.batch / self.groups);
             let (weight_sums, bias_sums) = sums.split_at_mut(weights);
             let pooled = images.map(|image| image * outputs / 4);
-            for pixel in output_gradient.numbers[pooled[0]..pooled[1]].chunks(filters) {
+            for pixel in output_gradient.values[pooled[0]..pooled[1]].chunks(filters) {
                 for (sum, gradient) in bias_sums.iter_mut().zip(pixel) {
                     *sum += gradient;
                 }
             }
-            cpu.dispatch(Task {
+            cpu.dispatch(WindowsWeightTask {
                 whole: self,
-                input,
+                input: input.plain(),
                 output_gradient,
                 sums: weight_sums,
                 images: images[0]..images[1],
@@ -122,15 +124,15 @@ impl WeightGradient {
 }
 
 /// A group of images.
-struct Task<'a> {
-    whole: &'a WeightGradient,
+struct WindowsWeightTask<'a> {
+    whole: &'a WindowsWeightGradient,
     input: &'a [f32],
     output_gradient: Source<'a>,
     sums: &'a mut [f32],
     images: Range<usize>,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for WindowsWeightTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -148,14 +150,14 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl WindowsWeightTask<'_> {
     /// Kernels of R rows of V vectors.
     #[inline(always)]
     fn all<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
-        let mut room = Room::new();
+        let mut room = TaskBuffer::new();
         let copy = room.as_mut_ptr();
         // SAFETY: an image with borders fits into the room; what is not copied stays zero.
-        unsafe { copy.write_bytes(0, self.whole.image.iter().product()) };
+        unsafe { copy.write_bytes(0, self.whole.image.len()) };
         for image in self.images.clone() {
             self.copy(image, copy);
             for filter in 0..self.whole.geometry.output[2] {
@@ -169,7 +171,7 @@ impl Task<'_> {
     fn copy(&self, image: usize, to: *mut f32) {
         let [height, width, channels] = self.whole.geometry.input;
         let [above, left] = self.whole.geometry.padding;
-        let pitch = self.whole.image[1];
+        let pitch = self.whole.image.pitch;
         let [rows, columns] = reach(&self.whole.geometry);
         let columns = width.min(columns.saturating_sub(left));
         if columns == 0 {
@@ -195,9 +197,12 @@ impl Task<'_> {
         filter: usize,
         copy: *const f32,
     ) {
-        let WeightGradient { geometry, .. } = self.whole;
-        let (pitch, channels, filters) =
-            (self.whole.image[1], geometry.input[2], geometry.output[2]);
+        let WindowsWeightGradient { geometry, .. } = self.whole;
+        let (pitch, channels, filters) = (
+            self.whole.image.pitch,
+            geometry.input[2],
+            geometry.output[2],
+        );
         let [height, width] = windows(geometry);
         let winners = self.output_gradient.winners.expect("a pooled gradient");
         let row = width * filters;
@@ -210,7 +215,7 @@ impl Task<'_> {
             }
             for y in 0..height {
                 let start = (image * height + y) * row;
-                let gradients = &self.output_gradient.numbers[start..start + row];
+                let gradients = &self.output_gradient.values[start..start + row];
                 let winners = &winners[start..start + row];
                 let mut pixel = copy.add(2 * y * pitch);
                 for at in (filter..row).step_by(filters) {

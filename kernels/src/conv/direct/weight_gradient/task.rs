@@ -1,11 +1,11 @@
 //! A chunk of a task of the weight gradient: some input channels over some rows of the output.
 use std::ops::Range;
 
-use crate::pool::fused::{ROOM, Room, expand};
+use crate::map::{TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
 use super::tile::Tile;
-use super::{Gradient, Input, WeightGradient};
+use super::{DirectWeightGradient, Gradient, Input};
 
 /// Where the pixels of a slice of the output gradient lie.
 #[derive(Clone, Copy)]
@@ -35,8 +35,8 @@ pub(super) struct Maps {
 }
 
 /// Some input channels of a group over some rows of the output, a chunk.
-pub(super) struct Task<'a> {
-    pub(super) whole: &'a WeightGradient,
+pub(super) struct DirectWeightTask<'a> {
+    pub(super) whole: &'a DirectWeightGradient,
     pub(super) input: Input<'a>,
     /// For what it normalises, if it does.
     pub(super) room: *mut f32,
@@ -50,7 +50,7 @@ pub(super) struct Task<'a> {
     pub(super) is_first: bool,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for DirectWeightTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -63,7 +63,7 @@ impl Kernel for Task<'_> {
             // SAFETY: only this task writes its group's channels of the bias.
             unsafe { bias.add(first).write_bytes(0, channels) };
         }
-        let mut room = Room::new();
+        let mut buffer = TaskBuffer::new();
         let input = self.terms_of(simd);
         let mut channel = first;
         while channel < first + channels {
@@ -72,15 +72,15 @@ impl Kernel for Task<'_> {
             // Three if that is all; or if it leaves more than one, and the input is what is read most.
             let by_three = vectors == 3 || vectors > 4 && self.whole.many_terms;
             channel += match vectors {
-                1 => self.slice::<S, 1>(simd, &mut room, input, channel, left),
-                _ if by_three => self.slice::<S, 3>(simd, &mut room, input, channel, left),
-                _ => self.slice::<S, 2>(simd, &mut room, input, channel, left),
+                1 => self.slice::<S, 1>(simd, &mut buffer, input, channel, left),
+                _ if by_three => self.slice::<S, 3>(simd, &mut buffer, input, channel, left),
+                _ => self.slice::<S, 2>(simd, &mut buffer, input, channel, left),
             };
         }
     }
 }
 
-impl Task<'_> {
+impl DirectWeightTask<'_> {
     /// What the rows of the output read of the input, normalised if it is to be.
     #[inline(always)]
     fn terms_of<S: Simd>(&self, simd: S) -> Terms {
@@ -111,7 +111,7 @@ impl Task<'_> {
     fn slice<S: Simd, const V: usize>(
         &self,
         simd: S,
-        room: &mut Room,
+        buffer: &mut TaskBuffer,
         input: Terms,
         channel: usize,
         left: usize,
@@ -123,33 +123,21 @@ impl Task<'_> {
             skipped,
             ahead,
         } = self.gradient;
-        let numbers = source.numbers.as_ptr().wrapping_sub(skipped);
-        let ahead = ahead.addr().wrapping_sub(numbers.addr());
-        let gradient = match source.winners {
+        let start = source.values.as_ptr().wrapping_sub(skipped);
+        let ahead = ahead.addr().wrapping_sub(start.addr());
+        let gradient = match source.expansion(width, filters) {
             None => Slice {
-                start: numbers.wrapping_add(channel),
+                start: start.wrapping_add(channel),
                 pixel: filters,
                 ahead,
             },
-            Some(winners) => {
-                let rows = self.rows.clone();
-                let (to, pixel) = (room.as_mut_ptr(), V * S::LANES);
-                assert!(rows.len() * width * pixel <= ROOM, "{rows:?} expanded");
-                let (all, channels) = ([width, filters], channel..channel + lanes);
-                // SAFETY: the rows and channels exist; the room was checked.
-                unsafe {
-                    let winners = winners.as_ptr();
-                    expand(
-                        simd,
-                        numbers,
-                        winners,
-                        all,
-                        rows.clone(),
-                        channels,
-                        to,
-                        pixel,
-                    );
-                }
+            Some(expansion) => {
+                let (rows, channels) = (self.rows.clone(), channel..channel + lanes);
+                let (to, pixel) = (buffer.as_mut_ptr(), V * S::LANES);
+                let floats = rows.len() * width * pixel;
+                assert!(floats <= TASK_FLOATS, "{rows:?} expanded");
+                // SAFETY: the task's rows and the slice's channels exist; that the buffer holds them was asserted.
+                unsafe { expansion.write(simd, rows.clone(), channels, to, pixel) };
                 Slice {
                     start: to.wrapping_sub(rows.start * width * pixel),
                     pixel,

@@ -5,111 +5,90 @@ use crate::Cpu;
 use crate::simd::{Kernel, Simd, load, store};
 use crate::stream::prefetch_far;
 
-use super::axis::Axis;
-use super::depthwise::runs::{Run, TILE, Taps, blocks, for_tiles, runs};
-use super::parts::sum_parts;
-use super::{Geometry, Input, Normalised};
+use super::runs::{Read, Run, TILE, Taps, blocks, for_tiles, reads, runs};
+use crate::conv::classes::Classes;
+use crate::conv::parts::sum_parts;
+use crate::conv::pass::{WeightLoop, WeightOperands};
+use crate::conv::{Geometry, Input, Normalised};
 
 /// Groups of rows at most, each with its own sums, which are added in order.
 const ROW_GROUPS: usize = 16;
 
 /// Weight gradient of a depthwise convolution.
 #[derive(Debug)]
-pub(super) struct WeightGradient {
+pub(in crate::conv) struct DepthwiseWeightGradient {
     geometry: Geometry,
     row_groups: usize,
-    rows: Axis,
+    /// What each row of the output reads.
+    rows: Vec<Vec<Read>>,
     runs: Vec<Run>,
 }
 
-impl WeightGradient {
-    pub(super) fn new(geometry: Geometry) -> Self {
-        let axis = |i: usize| {
-            Axis::forward(
-                [geometry.input[i], geometry.output[i]],
-                geometry.kernel[i],
-                geometry.stride[i],
-                geometry.dilation[i],
-                geometry.padding[i],
-            )
-        };
+impl DepthwiseWeightGradient {
+    pub(in crate::conv) fn new(geometry: Geometry) -> Self {
+        let [rows, columns] = [0, 1].map(|axis| Classes::forward(&geometry, axis));
         Self {
             geometry,
             row_groups: (geometry.batch * geometry.output[0]).clamp(1, ROW_GROUPS),
-            rows: axis(0),
-            runs: runs(&axis(1), geometry.kernel[1], geometry.stride[1]),
+            rows: reads(&rows, false),
+            runs: runs(&columns, false),
         }
     }
 
-    /// Sums of one group: `[tap][channel]` and the bias as one more tap.
-    fn sums(&self) -> usize {
+    /// Floats of a group's sums: `[tap][channel]` and the bias as one more tap.
+    fn sums_len(&self) -> usize {
         self.geometry.weights() + self.geometry.output[2]
     }
+}
 
-    pub(super) fn scratch_len(&self) -> usize {
-        self.row_groups * self.sums()
+impl WeightLoop for DepthwiseWeightGradient {
+    fn scratch_len(&self) -> usize {
+        self.row_groups * self.sums_len()
     }
 
-    pub(super) fn run(
-        &self,
-        cpu: &Cpu,
-        input: Input,
-        output_gradient: &[f32],
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
-        let Geometry {
-            batch,
-            input: [height, width, channels],
-            output: [out_height, out_width, _],
-            ..
-        } = self.geometry;
-        let (inputs, outputs) = (
-            batch * height * width * channels,
-            batch * out_height * out_width * channels,
-        );
-        assert_eq!(input.map.len(), inputs, "input");
-        (input.normalised.iter()).for_each(|by| by.check(channels));
-        assert_eq!(output_gradient.len(), outputs, "output gradient");
-        let weights = self.geometry.weights();
-        assert_eq!(weight_gradient.len(), weights, "weight gradient");
-        let rows = batch * out_height;
+    fn run(&self, cpu: &Cpu, operands: WeightOperands) {
+        let WeightOperands {
+            input,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        } = operands;
+        let rows = self.geometry.batch * self.geometry.output[0];
         let partial = &mut scratch[..self.scratch_len()];
-        cpu.parallel_chunks(partial, self.sums(), |group, sums| {
-            cpu.dispatch(Task {
+        cpu.parallel_chunks(partial, self.sums_len(), |group, sums| {
+            cpu.dispatch(DepthwiseWeightTask {
                 whole: self,
                 input,
-                output_gradient,
+                output_gradient: output_gradient.unpooled(),
                 sums,
                 rows: group * rows / self.row_groups..(group + 1) * rows / self.row_groups,
             });
         });
-        sum_parts(cpu, false, partial, self.sums(), weight_gradient);
+        sum_parts(cpu, false, partial, self.sums_len(), weight_gradient);
         if let Some(bias_gradient) = bias_gradient {
-            assert_eq!(bias_gradient.len(), channels, "bias gradient");
-            let parts = &partial[weights..];
-            sum_parts(cpu, false, parts, self.sums(), bias_gradient);
+            let parts = &partial[self.geometry.weights()..];
+            sum_parts(cpu, false, parts, self.sums_len(), bias_gradient);
         }
     }
 }
 
 /// All taps of some rows of the output.
-struct Task<'a> {
-    whole: &'a WeightGradient,
+struct DepthwiseWeightTask<'a> {
+    whole: &'a DepthwiseWeightGradient,
     input: Input<'a>,
     output_gradient: &'a [f32],
     sums: &'a mut [f32],
     rows: Range<usize>,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for DepthwiseWeightTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         self.sums.fill(0.0);
-        let WeightGradient {
+        let DepthwiseWeightGradient {
             geometry,
             rows,
             runs,
@@ -118,9 +97,9 @@ impl Kernel for Task<'_> {
         let [height, width, channels] = geometry.output;
         for block in blocks(channels) {
             for row in self.rows.clone() {
-                let place = [row / height, row % height];
+                let (image, reads) = (row / height, &rows[row % height]);
                 for run in runs {
-                    let taps = Taps::new(rows, geometry.kernel, geometry.input, place, run);
+                    let taps = Taps::new(reads, geometry.kernel[1], geometry.input, image, run);
                     let start = (row * width + run.start) * channels;
                     self.run_of_pixels(simd, &taps, run.count, start, block.clone());
                 }
@@ -129,7 +108,7 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl DepthwiseWeightTask<'_> {
     /// The channels `block` of `count` pixels that have the same taps, of which the first begins at `start` in the output.
     #[inline(always)]
     fn run_of_pixels<S: Simd>(
@@ -269,9 +248,9 @@ impl AddTile<'_> {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            for [from, tap] in self.taps.places() {
-                let input = self.input.add(from + channel);
-                let sum = sums.add(*tap);
+            for tap in self.taps.places() {
+                let input = self.input.add(tap.source + channel);
+                let sum = sums.add(tap.weight);
                 let mut total = load(simd, lanes, sum);
                 for (p, gradient) in gradients.into_iter().enumerate() {
                     let x = made(load(simd, lanes, input.add(p * self.step)));

@@ -1,7 +1,7 @@
 //! An input within a larger map of zeros: all taps of a convolution are inside everywhere.
 use crate::Cpu;
 
-use super::Geometry;
+use crate::conv::Geometry;
 
 /// Where the input lies in the larger map.
 #[derive(Clone, Debug)]
@@ -24,11 +24,10 @@ impl Border {
         if geometry.padding == [0, 0] && reach(0) <= height && reach(1) <= width {
             return (geometry, None);
         }
-        let copied = Geometry {
-            input: [reach(0), reach(1), channels],
-            padding: [0, 0],
-            ..geometry
-        };
+        let copied = geometry.with(|settings| {
+            settings.input = [reach(0), reach(1), channels];
+            settings.padding = [0, 0];
+        });
         let border = Self {
             input: [height, width * channels],
             padding: [geometry.padding[0], geometry.padding[1] * channels],

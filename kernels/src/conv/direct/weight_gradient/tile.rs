@@ -3,13 +3,13 @@ use crate::simd::{Kernel, Simd};
 use crate::stream::prefetch_far;
 
 use super::Segment;
-use super::task::{Maps, Task};
+use super::task::{DirectWeightTask, Maps};
 
 /// Adds R terms from `term` on times V vectors from `channel` on, of which the last has `last` lanes where it is a `TAIL`.
 ///
 /// A function of its own: R times V sums take nearly all registers, and within a large function the compiler keeps some of them in memory.
 pub(super) struct Tile<'a, const R: usize, const V: usize, const TAIL: bool> {
-    pub(super) task: &'a Task<'a>,
+    pub(super) task: &'a DirectWeightTask<'a>,
     pub(super) maps: Maps,
     pub(super) segment: &'a Segment,
     pub(super) term: usize,

@@ -5,11 +5,33 @@ mod forward;
 mod input_gradient;
 mod weight_gradient;
 
-use super::Geometry;
+use crate::conv::Geometry;
 
-pub(super) use forward::Forward;
-pub(super) use input_gradient::InputGradient;
-pub(super) use weight_gradient::WeightGradient;
+pub(in crate::conv) use forward::WindowsForward;
+pub(in crate::conv) use input_gradient::WindowsInputGradient;
+pub(in crate::conv) use weight_gradient::WindowsWeightGradient;
+
+/// Sums of a tile.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::conv) struct Tile {
+    pub(in crate::conv) rows: usize,
+    /// Vectors of a row.
+    pub(in crate::conv) vectors: usize,
+}
+
+/// An image with the borders that windows reach.
+#[derive(Clone, Copy, Debug)]
+struct Bordered {
+    rows: usize,
+    /// Floats of a row.
+    pitch: usize,
+}
+
+impl Bordered {
+    fn len(self) -> usize {
+        self.rows * self.pitch
+    }
+}
 
 /// Whether neighbouring outputs read neighbouring inputs, of all channels.
 fn is_dense(geometry: &Geometry) -> bool {

@@ -1,18 +1,16 @@
 //! Output, pooled: the lanes are windows.
 use std::ops::Range;
 
-use crate::pool::Winner;
-use crate::pool::fused::{ROOM, Room, Target};
+use crate::conv::Geometry;
+use crate::conv::finish::Finish;
+use crate::conv::pass::{MapLoop, MapOperands, MapTarget};
+use crate::map::{PooledTarget, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 use crate::{Cpu, InstructionSet};
 
-use super::super::finish::Finish;
-use super::super::{Epilogue, Geometry};
 use super::{is_dense, windows};
 
-/// Terms of a sum at least: with fewer, the copy of the input and of what is pooled takes as long as the sums.
-const LEAST_TERMS: usize = 9;
 /// Tasks that keep a few threads equally busy.
 const TASKS: usize = 32;
 /// Rows of windows of a task at least, where there are that many.
@@ -26,55 +24,74 @@ const FILTERS: usize = 6;
 
 /// Forward pass of a direct convolution with few filters, pooled.
 #[derive(Debug)]
-pub(in crate::conv) struct Forward {
+pub(in crate::conv) struct WindowsForward {
     geometry: Geometry,
-    lanes: usize,
     /// Filters of a block.
     block: usize,
     /// Rows of windows of a task.
     rows: usize,
-    /// Numbers from the even columns of a row of the copied input to the odd ones.
+    /// Floats from the even columns of a row of the copied input to the odd ones.
     pitch: usize,
 }
 
-impl Forward {
-    /// The pass, if windows fill vectors better than filters do; `geometry` has an even output.
-    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Option<Self> {
-        let ([height, width], lanes) = (windows(&geometry), cpu.lanes());
-        let [taps_y, taps_x] = geometry.kernel;
-        let [inputs, filters] = [geometry.input[2], geometry.output[2]];
-        // Four sums of each filter, and what they are computed from.
-        let registers = match cpu.instruction_set() {
-            InstructionSet::Avx2 => 16,
-            _ => 32,
-        };
-        let blocks = filters.div_ceil(registers / 5);
-        let needed = filters.div_ceil(blocks);
-        let block = BLOCKS.into_iter().find(|block| *block >= needed)?;
-        // Vectors of sums of a row of windows, here and where the lanes are filters.
-        let sums = 4 * width.div_ceil(lanes) * blocks * block;
-        let sums_of_filters = 4 * width * filters.div_ceil(lanes);
-        if !is_dense(&geometry)
-            || lanes > LANES
-            || taps_y * taps_x * inputs < LEAST_TERMS
-            || 10 * sums > 9 * sums_of_filters
-        {
-            return None;
-        }
-        let pitch = width.next_multiple_of(lanes) + taps_x / 2;
-        let row = 2 * pitch * inputs;
-        let most = (ROOM / row).checked_sub(taps_y + 1)? / 2 + 1;
+/// Blocks of the filters, at least as many as there have to be.
+fn least_blocks(cpu: &Cpu, filters: usize) -> usize {
+    // Four sums of each filter, and what they are computed from.
+    let registers = match cpu.instruction_set() {
+        InstructionSet::Avx2 => 16,
+        _ => 32,
+    };
+    filters.div_ceil(registers / 5)
+}
+
+/// Filters of a block; None where there would be more than fit.
+fn block(cpu: &Cpu, filters: usize) -> Option<usize> {
+    let needed = filters.div_ceil(least_blocks(cpu, filters));
+    BLOCKS.into_iter().find(|block| *block >= needed)
+}
+
+/// Floats from the even columns of a row of the copied input to the odd ones.
+fn pitch(cpu: &Cpu, geometry: &Geometry) -> usize {
+    let [_, width] = windows(geometry);
+    width.next_multiple_of(cpu.lanes()) + geometry.kernel[1] / 2
+}
+
+/// Rows of windows of a task at most: what they read has to fit into a room. None where no row fits.
+fn most_rows(cpu: &Cpu, geometry: &Geometry) -> Option<usize> {
+    let row = 2 * pitch(cpu, geometry) * geometry.input[2];
+    Some((TASK_FLOATS / row).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
+}
+
+impl WindowsForward {
+    /// Whether the pass computes `geometry`, which has an even output.
+    pub(in crate::conv) fn supports(cpu: &Cpu, geometry: &Geometry) -> bool {
+        is_dense(geometry)
+            && cpu.lanes() <= LANES
+            && block(cpu, geometry.output[2]).is_some()
+            && most_rows(cpu, geometry).is_some()
+    }
+
+    /// Vectors of sums of a row of windows, padding of windows and filters included.
+    pub(in crate::conv) fn sums_of_row(cpu: &Cpu, geometry: &Geometry) -> Option<usize> {
+        let ([_, width], filters) = (windows(geometry), geometry.output[2]);
+        let filters = least_blocks(cpu, filters) * block(cpu, filters)?;
+        Some(4 * width.div_ceil(cpu.lanes()) * filters)
+    }
+
+    /// The pass, where it is [supported](WindowsForward::supports).
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+        let [height, _] = windows(&geometry);
+        let most = most_rows(cpu, &geometry).expect("a row of windows fits");
         let chunks = TASKS
             .div_ceil(geometry.batch)
             .min(height / TASK_ROWS)
             .max(height.div_ceil(most));
-        Some(Self {
+        Self {
             geometry,
-            lanes,
-            block,
+            block: block(cpu, geometry.output[2]).expect("a block of filters"),
             rows: height.div_ceil(chunks),
-            pitch,
-        })
+            pitch: pitch(cpu, &geometry),
+        }
     }
 
     fn terms(&self) -> usize {
@@ -84,15 +101,15 @@ impl Forward {
     fn blocks(&self) -> usize {
         self.geometry.output[2].div_ceil(self.block)
     }
+}
 
-    pub(in crate::conv) fn packed_len(&self) -> usize {
+impl MapLoop for WindowsForward {
+    fn packed_len(&self) -> usize {
         self.blocks() * self.terms() * self.block
     }
 
     /// Packs the weights as `[block][tap][term][filter]`.
-    pub(in crate::conv) fn pack(&self, weights: &[f32], packed: &mut [f32]) {
-        assert_eq!(weights.len(), self.geometry.weights(), "weights");
-        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+    fn pack(&self, _: &Cpu, weights: &[f32], packed: &mut [f32]) {
         let (filters, terms) = (self.geometry.output[2], self.terms());
         for (i, to) in packed.chunks_mut(self.block).enumerate() {
             let (block, term) = (i / terms, i % terms);
@@ -103,37 +120,38 @@ impl Forward {
         }
     }
 
-    pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        input: &[f32],
-        packed: &[f32],
-        epilogue: &Epilogue,
-        output: &mut [f32],
-        winners: Option<&mut [Winner]>,
-    ) {
-        let Geometry { batch, .. } = self.geometry;
-        let filters = self.geometry.output[2];
-        let [height, width] = windows(&self.geometry);
-        let inputs: usize = self.geometry.input.iter().product();
-        let numbers = batch * height * width * filters;
-        assert_eq!(input.len(), batch * inputs, "input");
-        assert_eq!(packed.len(), self.packed_len(), "packed weights");
-        assert_eq!(output.len(), numbers, "output");
-        assert!(winners.as_ref().is_none_or(|w| w.len() == numbers));
-        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
-        let winners = winners.map(DisjointMut::new);
-        let target = Target {
-            values: &DisjointMut::new(output),
-            winners: winners.as_ref(),
+    fn sums_parts(&self) -> usize {
+        0
+    }
+
+    fn scratch_len(&self) -> usize {
+        0
+    }
+
+    fn finished_pixel(&self) -> usize {
+        self.geometry.output[2]
+    }
+
+    fn run(&self, cpu: &Cpu, operands: MapOperands) {
+        let MapOperands {
+            source,
+            packed,
+            finish,
+            target,
+            ..
+        } = operands;
+        let MapTarget::Pooled(target) = target else {
+            unreachable!("`choose` makes this pass only together with the pooling");
         };
-        let finish = Finish::pooled(epilogue, filters);
+        let input = source.unpooled();
+        let [height, _] = windows(&self.geometry);
+        let image_len: usize = self.geometry.input.iter().product();
         let chunks = height.div_ceil(self.rows);
-        cpu.parallel(batch * chunks, |task| {
+        cpu.parallel(self.geometry.batch * chunks, |task| {
             let (image, start) = (task / chunks, task % chunks * self.rows);
-            cpu.dispatch(Task {
+            cpu.dispatch(WindowsForwardTask {
                 whole: self,
-                input: &input[image * inputs..(image + 1) * inputs],
+                input: &input[image * image_len..(image + 1) * image_len],
                 packed,
                 finish: &finish,
                 target,
@@ -145,17 +163,17 @@ impl Forward {
 }
 
 /// Some rows of windows of an image.
-struct Task<'a> {
-    whole: &'a Forward,
+struct WindowsForwardTask<'a> {
+    whole: &'a WindowsForward,
     input: &'a [f32],
     packed: &'a [f32],
     finish: &'a Finish<'a>,
-    target: Target<'a>,
+    target: PooledTarget<'a>,
     image: usize,
     rows: Range<usize>,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for WindowsForwardTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -169,11 +187,11 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl WindowsForwardTask<'_> {
     /// Blocks of F filters.
     #[inline(always)]
     fn all<S: Simd, const F: usize>(&self, simd: S) {
-        let mut room = Room::new();
+        let mut room = TaskBuffer::new();
         let copy = room.as_mut_ptr();
         self.copy(copy);
         let width = windows(&self.whole.geometry)[1];
@@ -189,7 +207,7 @@ impl Task<'_> {
     /// Copies what the rows read, with its borders of zeros: `[row][channel][even and odd columns][pitch]`.
     #[inline(always)]
     fn copy(&self, to: *mut f32) {
-        let Forward {
+        let WindowsForward {
             geometry, pitch, ..
         } = self.whole;
         let [height, width, channels] = geometry.input;
@@ -227,7 +245,7 @@ impl Task<'_> {
         first: usize,
         block: usize,
     ) {
-        let Forward {
+        let WindowsForward {
             geometry, pitch, ..
         } = self.whole;
         let [taps_y, taps_x] = geometry.kernel;
@@ -282,7 +300,7 @@ impl Task<'_> {
         let (mut values, mut winners) = ([0.0; FILTERS * LANES], [0; FILTERS * LANES]);
         let asked = self.target.winners.is_some();
         let pooled_winners = DisjointMut::new(&mut winners);
-        let pooled = Target {
+        let pooled = PooledTarget {
             values: &DisjointMut::new(&mut values),
             winners: asked.then_some(&pooled_winners),
         };

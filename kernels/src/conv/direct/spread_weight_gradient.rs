@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use crate::Cpu;
-use crate::pool::fused::{Source, expand};
+use crate::conv::Geometry;
+use crate::conv::parts::sum_parts;
+use crate::conv::pass::{WeightLoop, WeightOperands};
+use crate::map::Source;
 use crate::simd::{Kernel, Simd};
-
-use super::Geometry;
-use super::parts::sum_parts;
 
 /// Vectors of a kernel's row at most.
 const MOST_VECTORS: usize = 3;
@@ -18,7 +18,7 @@ const ROW_GROUPS: usize = 16;
 
 /// Weight gradient of a direct convolution with few filters.
 #[derive(Debug)]
-pub(super) struct WeightGradient {
+pub(in crate::conv) struct SpreadWeightGradient {
     geometry: Geometry,
     lanes: usize,
     vectors: usize,
@@ -27,26 +27,28 @@ pub(super) struct WeightGradient {
     borders: [usize; 2],
 }
 
-impl WeightGradient {
-    /// The pass, if it is likely faster than the one for any geometry.
-    pub(super) fn new(cpu: &Cpu, geometry: Geometry) -> Option<Self> {
+impl SpreadWeightGradient {
+    /// Whether a row of the kernel fits into few vectors and reads neighbouring pixels.
+    pub(in crate::conv) fn supports(cpu: &Cpu, geometry: &Geometry) -> bool {
+        let (taps, filters) = (geometry.kernel[1], geometry.output[2]);
+        let vectors = (taps * filters).div_ceil(cpu.lanes());
+        let is_dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
+        is_dense && filters <= cpu.lanes() && vectors <= MOST_VECTORS
+    }
+
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
         let [_, width, filters] = geometry.output;
         let (taps, padding, lanes) = (geometry.kernel[1], geometry.padding[1], cpu.lanes());
-        let vectors = (taps * filters).div_ceil(lanes);
-        let dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
-        if !dense || filters > lanes || vectors > MOST_VECTORS || 2 * vectors > taps {
-            return None;
-        }
-        Some(Self {
+        Self {
             geometry,
             lanes,
-            vectors,
+            vectors: (taps * filters).div_ceil(lanes),
             row_groups: ROW_GROUPS.min(geometry.batch * geometry.output[0]),
             borders: [
                 (taps - 1).saturating_sub(padding),
                 (geometry.input[1] + padding).saturating_sub(width),
             ],
-        })
+        }
     }
 
     /// Rows of sums: a kernel's rows times the input channels, filled up to whole tiles.
@@ -71,30 +73,25 @@ impl WeightGradient {
     fn zeros_len(&self) -> usize {
         self.geometry.input[1] * self.geometry.input[2]
     }
+}
 
-    pub(super) fn scratch_len(&self) -> usize {
+impl WeightLoop for SpreadWeightGradient {
+    fn scratch_len(&self) -> usize {
         let [weights, bias] = self.sums_len();
         self.row_groups * (weights + bias + self.row_len()) + self.zeros_len()
     }
 
-    pub(super) fn run(
-        &self,
-        cpu: &Cpu,
-        input: &[f32],
-        output_gradient: Source,
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
+    fn run(&self, cpu: &Cpu, operands: WeightOperands) {
+        let WeightOperands {
+            input,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        } = operands;
         let geometry = &self.geometry;
         let [height, width, filters] = geometry.output;
-        let inputs: usize = geometry.input.iter().product();
-        assert_eq!(input.len(), geometry.batch * inputs, "input");
         let rows = geometry.batch * height;
-        assert_eq!(output_gradient.len(), rows * width * filters, "output");
-        assert_eq!(weight_gradient.len(), geometry.weights(), "weight gradient");
-        assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
-        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
         let [weights, bias] = self.sums_len();
         let each = weights + bias + self.row_len();
         let scratch = &mut scratch[..self.scratch_len()];
@@ -106,17 +103,17 @@ impl WeightGradient {
             let rows = group * rows / self.row_groups..(group + 1) * rows / self.row_groups;
             if output_gradient.winners.is_none() {
                 let gradient = rows.start * width * filters..rows.end * width * filters;
-                cpu.vectorised(|| add_periods(bias_sums, &output_gradient.numbers[gradient]));
+                cpu.vectorised(|| add_periods(bias_sums, &output_gradient.values[gradient]));
             } else {
                 // Each pooled number belongs to one pixel.
                 let gradient = rows.start / 2 * (width / 2) * filters;
                 let end = rows.end / 2 * (width / 2) * filters;
-                let gradient = &output_gradient.numbers[gradient..end];
+                let gradient = &output_gradient.values[gradient..end];
                 cpu.vectorised(|| add_periods(bias_sums, gradient));
             }
-            cpu.dispatch(Task {
+            cpu.dispatch(SpreadWeightTask {
                 whole: self,
-                input,
+                input: input.plain(),
                 output_gradient,
                 zeros,
                 weight_sums,
@@ -154,18 +151,18 @@ fn add_periods(sums: &mut [f32], numbers: &[f32]) {
 }
 
 /// A group of rows.
-struct Task<'a> {
-    whole: &'a WeightGradient,
+struct SpreadWeightTask<'a> {
+    whole: &'a SpreadWeightGradient,
     input: &'a [f32],
     output_gradient: Source<'a>,
     zeros: &'a [f32],
     weight_sums: &'a mut [f32],
-    /// Room for a row of the output gradient between zeros.
+    /// TaskBuffer for a row of the output gradient between zeros.
     row: &'a mut [f32],
     rows: Range<usize>,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for SpreadWeightTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -176,20 +173,15 @@ impl Kernel for Task<'_> {
         for row in self.rows.clone() {
             let numbers = width * filters;
             let to = &mut self.row[left * filters..][..numbers];
-            match self.output_gradient.winners {
+            match self.output_gradient.expansion(width, filters) {
                 None => {
-                    let from = &self.output_gradient.numbers[row * numbers..][..numbers];
+                    let from = &self.output_gradient.values[row * numbers..][..numbers];
                     to.copy_from_slice(from);
                 }
-                Some(winners) => {
-                    let from = self.output_gradient.numbers.as_ptr();
-                    let (winners, size, rows) = (winners.as_ptr(), [width, filters], row..row + 1);
-                    // SAFETY: the row exists, and `to` has room for it.
-                    unsafe {
-                        let to = to.as_mut_ptr();
-                        expand(simd, from, winners, size, rows, 0..filters, to, filters);
-                    }
-                }
+                // SAFETY: the row exists, and `to` has as many floats as a row.
+                Some(expansion) => unsafe {
+                    expansion.write(simd, row..row + 1, 0..filters, to.as_mut_ptr(), filters);
+                },
             }
             let (image, y) = (row / height, row % height);
             match self.whole.vectors {
@@ -201,7 +193,7 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl SpreadWeightTask<'_> {
     /// Adds a row of the output gradient to all lines.
     #[inline(always)]
     fn lines<S: Simd, const V: usize>(&mut self, simd: S, image: usize, y: usize) {

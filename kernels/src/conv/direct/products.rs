@@ -1,7 +1,7 @@
 //! The innermost loop of the direct convolutions.
 use crate::simd::Simd;
 
-use super::prefetch::{WEIGHTS_AHEAD, prefetch};
+use crate::conv::prefetch::{WEIGHTS_AHEAD, prefetch};
 
 /// Where the terms of a sum of products lie: rows of runs of neighbouring terms.
 #[derive(Clone, Copy, Debug)]

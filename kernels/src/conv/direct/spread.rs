@@ -1,15 +1,15 @@
 //! The loop of forward and input gradient for few target channels: a source pixel's products go to all target pixels of a row
 //! that it reaches, which lie side by side, so that one vector holds several taps. The parts are then added for each target.
-use crate::Cpu;
-use crate::pool::fused::{ROOM, Room, Source};
-use crate::simd::{Kernel, Simd};
 use std::ops::Range;
 
-use super::Geometry;
-use super::classes::Classes;
-use super::direct::Piece;
-use super::finish::Finish;
-use super::gather::Output;
+use crate::Cpu;
+use crate::conv::classes::Classes;
+use crate::conv::finish::Finish;
+use crate::conv::pass::{Fused, MapLoop, MapOperands, MapTarget};
+use crate::map::{Source, TASK_FLOATS, TaskBuffer, TwoRows};
+use crate::simd::{Kernel, Simd};
+
+use super::correlation::{Channels, Correlation, Piece};
 use super::products::{Ahead, Terms, products};
 
 /// Vectors of a source pixel's products at most.
@@ -22,12 +22,11 @@ const SPARE: usize = 12;
 const ADDED: usize = 4;
 /// Tasks that keep a few threads equally busy.
 const TASKS: usize = 32;
-/// Multiply-adds of vectors that must be saved for each pixel, because adding the parts takes as long.
-const WORTHWHILE: usize = 12;
 
 /// Source pixels spread over target pixels.
 #[derive(Debug)]
-pub(super) struct Spread {
+pub(in crate::conv) struct Spread {
+    correlation: Correlation,
     images: usize,
     /// For each target row the positions of its taps in their order and the source row that the first of them reads.
     rows: Vec<(Range<usize>, usize)>,
@@ -46,24 +45,27 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// The loop, if it is likely faster than gathering.
-    pub(super) fn new(
-        cpu: &Cpu,
-        [rows, columns]: [&Classes; 2],
-        geometry: &Geometry,
-        [terms, channels]: [usize; 2],
-    ) -> Option<Self> {
-        let (taps, lanes) = (geometry.kernel[1], cpu.lanes());
+    /// Whether the products of a source pixel fit into few vectors and read neighbouring pixels.
+    pub(in crate::conv) fn supports(cpu: &Cpu, correlation: &Correlation) -> bool {
+        let (geometry, lanes) = (correlation.geometry(), cpu.lanes());
+        let (taps, channels) = (geometry.kernel[1], correlation.channels().target);
         let vectors = (taps * channels).div_ceil(lanes);
-        let saved = taps.checked_sub(vectors)? * geometry.kernel[0] * terms;
         let fits = channels <= lanes
             && vectors <= MOST_VECTORS
             && (taps + SPARE + lanes.max(2)) * vectors * lanes <= PARTS;
-        let dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
-        if !dense || !fits || saved < WORTHWHILE {
-            return None;
-        }
-        let first = columns.list.iter().find(|class| !class.taps.is_empty())?;
+        let is_dense = geometry.stride[1] == 1 && geometry.dilation[1] == 1 && geometry.groups == 1;
+        let reads_something = (0..taps).any(|tap| !geometry.outputs_of_tap(1, tap).is_empty());
+        is_dense && fits && reads_something
+    }
+
+    /// The loop, where it is [supported](Spread::supports). None where what is to be fused does not fit into the caches.
+    pub(in crate::conv) fn new(cpu: &Cpu, correlation: Correlation, fused: Fused) -> Option<Self> {
+        let (geometry, lanes) = (correlation.geometry(), cpu.lanes());
+        let [rows, columns] = correlation.axes();
+        let Channels { source, target } = correlation.channels();
+        let taps = geometry.kernel[1];
+        let first = columns.list.iter().find(|class| !class.taps.is_empty());
+        let first = first.expect("a column that reads something");
         let reach = (first.source + taps - 1) as isize - (first.target + first.taps.start) as isize;
         let mut table = vec![(0..0, 0); rows.target];
         for class in &rows.list {
@@ -72,31 +74,35 @@ impl Spread {
                     (class.taps.clone(), class.source + i * rows.steps.source);
             }
         }
-        Some(Self {
+        let rows_of_task = (geometry.batch * rows.target).div_ceil(TASKS).max(1);
+        let spread = Self {
+            correlation,
             images: geometry.batch,
             rows: table,
-            row_axis: rows.clone(),
-            columns: columns.clone(),
+            row_axis: rows,
+            columns,
             reach,
-            terms,
-            channels,
+            terms: source,
+            channels: target,
             lanes,
-            vectors,
-            rows_of_task: (geometry.batch * rows.target).div_ceil(TASKS).max(1),
-        })
-    }
-
-    /// Prepared to pool what it writes.
-    pub(super) fn pooled(mut self) -> Self {
-        self.rows_of_task = self.rows_of_task.next_multiple_of(2);
-        self
+            vectors: (taps * target).div_ceil(lanes),
+            rows_of_task,
+        };
+        match (fused.pooled, correlation.is_forward()) {
+            (false, _) => Some(spread),
+            (true, true) => Some(Self {
+                rows_of_task: rows_of_task.next_multiple_of(2),
+                ..spread
+            }),
+            (true, false) => spread.expanding(),
+        }
     }
 
     /// Prepared to read a pooled gradient, if what a task reads of it fits expanded.
-    pub(super) fn expanding(mut self) -> Option<Self> {
-        let all_rows = self.images * self.row_axis.target;
+    fn expanding(mut self) -> Option<Self> {
+        let all_rows = self.all_rows();
         let row = self.columns.source * self.terms;
-        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row > ROOM {
+        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row > TASK_FLOATS {
             if self.rows_of_task == 1 {
                 return None;
             }
@@ -105,21 +111,23 @@ impl Spread {
         Some(self)
     }
 
-    pub(super) fn channels(&self) -> usize {
-        self.channels
+    /// Rows of the target of all images.
+    fn all_rows(&self) -> usize {
+        self.images * self.row_axis.target
     }
 
     fn taps(&self) -> usize {
         self.columns.order.len()
     }
+}
 
-    pub(super) fn packed_len(&self) -> usize {
+impl MapLoop for Spread {
+    fn packed_len(&self) -> usize {
         self.row_axis.order.len() * self.terms * self.vectors * self.lanes
     }
 
-    /// `fill` writes each piece of `[row][term][column · channels]`, where the columns' order is reversed.
-    pub(super) fn pack(&self, packed: &mut [f32], fill: impl Fn(Piece, &mut [f32])) {
-        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+    /// Packs the weights as `[row][term][column · channels]`, where the columns' order is reversed.
+    fn pack(&self, _: &Cpu, weights: &[f32], packed: &mut [f32]) {
         packed.fill(0.0);
         let width = self.vectors * self.lanes;
         let rows = packed.chunks_mut(self.terms * width);
@@ -132,34 +140,41 @@ impl Spread {
                     channels: 0..self.channels,
                     width,
                 };
-                fill(piece, &mut row[i * self.channels..]);
+                let to = &mut row[i * self.channels..];
+                self.correlation.copy_piece(weights, piece, to);
             }
         }
     }
 
-    /// `finish` sees a row of the target as one pixel.
-    pub(super) fn run(
-        &self,
-        cpu: &Cpu,
-        source: Source,
-        packed: &[f32],
-        finish: &Finish,
-        output: Output,
-    ) {
-        let all_rows = self.images * self.row_axis.target;
-        let sources = self.images * self.row_axis.source * self.columns.source;
-        assert_eq!(source.len(), sources * self.terms, "source");
-        source.assert_not_normalised();
-        assert_eq!(packed.len(), self.packed_len(), "packed weights");
-        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
-        let rows = self.rows_of_task;
+    fn sums_parts(&self) -> usize {
+        0
+    }
+
+    fn scratch_len(&self) -> usize {
+        0
+    }
+
+    /// A row of the target is finished as one pixel.
+    fn finished_pixel(&self) -> usize {
+        self.columns.target * self.channels
+    }
+
+    fn run(&self, cpu: &Cpu, operands: MapOperands) {
+        let MapOperands {
+            source,
+            packed,
+            finish,
+            target,
+            ..
+        } = operands;
+        let (all_rows, rows) = (self.all_rows(), self.rows_of_task);
         cpu.parallel(all_rows.div_ceil(rows), |task| {
-            cpu.dispatch(Task {
+            cpu.dispatch(SpreadTask {
                 spread: self,
                 source,
                 packed,
-                finish,
-                output,
+                finish: &finish,
+                output: target,
                 rows: task * rows..((task + 1) * rows).min(all_rows),
             });
         });
@@ -167,16 +182,16 @@ impl Spread {
 }
 
 /// Some rows of the target.
-struct Task<'a> {
+struct SpreadTask<'a> {
     spread: &'a Spread,
     source: Source<'a>,
     packed: &'a [f32],
     finish: &'a Finish<'a>,
-    output: Output<'a>,
+    output: MapTarget<'a>,
     rows: Range<usize>,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for SpreadTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -189,7 +204,7 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl SpreadTask<'_> {
     #[inline(always)]
     fn all_rows<S: Simd, const V: usize>(&self, simd: S) {
         let Spread {
@@ -199,20 +214,23 @@ impl Task<'_> {
             ..
         } = self.spread;
         let (mut parts, mut sums) = ([0.0; PARTS], [[0.0; PARTS]; 2]);
-        let (mut room, size) = (Room::new(), [columns.source, self.spread.terms]);
+        let mut buffer = TaskBuffer::new();
         let reads = match self.source.winners {
             Some(_) => row_axis.reads(self.rows.clone()),
             None => 0..0,
         };
         // SAFETY: what rows of the target read are rows of the source, whose length has been checked.
-        let source = unsafe { self.source.rows(simd, &mut room, size, reads) };
+        let source = unsafe {
+            let (width, terms) = (columns.source, self.spread.terms);
+            self.source.rows(simd, &mut buffer, width, terms, reads)
+        };
         // Whole vectors of pixels, so that each strip's numbers begin a vector of the row's; and whole windows.
         let most = PARTS / (V * S::LANES) - self.spread.taps() - SPARE;
         let unit = S::LANES.max(2);
         let strip = most / unit * unit;
         let windows = match self.output {
-            Output::Map(_) => 1,
-            Output::Pooled(_) => 2,
+            MapTarget::Map(_) => 1,
+            MapTarget::Pooled(_) => 2,
         };
         for row in self.rows.clone().step_by(windows) {
             for start in (0..columns.target).step_by(strip) {
@@ -221,16 +239,17 @@ impl Task<'_> {
                     self.strip::<S, V>(simd, source, row + i, strip.clone(), &mut parts);
                     self.add::<S, V>(simd, row + i, strip.clone(), &parts, sums);
                 }
-                if let Output::Pooled(target) = self.output {
-                    let rows = [sums[0].as_ptr(), sums[1].as_ptr()];
-                    let windows = strip.len() / 2;
+                if let MapTarget::Pooled(target) = self.output {
                     let first = row / 2 * (columns.target / 2) + strip.start / 2;
-                    let sizes = [*channels; 2];
+                    let rows = TwoRows {
+                        starts: [sums[0].as_ptr(), sums[1].as_ptr()],
+                        pixel: *channels,
+                        windows: strip.len() / 2,
+                        channels: *channels,
+                        all: *channels,
+                    };
                     // SAFETY: the strip has been summed; its windows lie within the target, and this task alone writes them.
-                    unsafe {
-                        let at = first * channels;
-                        target.store_rows(simd, rows, *channels, windows, at, sizes);
-                    }
+                    unsafe { target.store_rows(simd, rows, first * channels) };
                 }
             }
         }
@@ -334,8 +353,8 @@ impl Task<'_> {
             unsafe {
                 let sum = simd.load(sums.as_ptr().add(i));
                 let (to, at) = match self.output {
-                    Output::Map(map) => (map.as_mut_ptr(), target + i),
-                    Output::Pooled(_) => (sums.as_mut_ptr(), i),
+                    MapTarget::Map(map) => (map.as_mut_ptr(), target + i),
+                    MapTarget::Pooled(_) => (sums.as_mut_ptr(), i),
                 };
                 self.finish.store(simd, sum, to, at, first + i, lanes);
             }

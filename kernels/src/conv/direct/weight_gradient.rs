@@ -8,15 +8,16 @@ mod tile;
 use std::ops::Range;
 
 use crate::Cpu;
-use crate::normalised::Rooms;
-use crate::pool::fused::{ROOM, Source};
+use crate::conv::parts::sum_parts;
+use crate::conv::pass::{Fused, WeightLoop, WeightOperands};
+use crate::conv::{Geometry, Input};
+use crate::map::SlotScratch;
+use crate::map::{Source, TASK_FLOATS};
 use crate::stream::LINE;
 use crate::threads::DisjointMut;
 
 use super::border::Border;
-use super::parts::sum_parts;
-use super::{Geometry, Input, outputs_of_tap};
-use task::Task;
+use task::DirectWeightTask;
 
 /// Groups of rows at most.
 const ROW_GROUPS: usize = 16;
@@ -36,8 +37,8 @@ const PART_TERMS: usize = 28;
 const SLICE_LANES: usize = 48;
 
 /// Weight gradient of a direct convolution.
-#[derive(Clone, Debug)]
-pub(super) struct WeightGradient {
+#[derive(Debug)]
+pub(in crate::conv) struct DirectWeightGradient {
     /// With a 1×1 kernel that reads every pixel, the maps are one long map of `row` columns.
     geometry: Geometry,
     /// Pixels of the output; the last row may be cut short.
@@ -59,26 +60,34 @@ pub(super) struct WeightGradient {
     input_room: usize,
     /// Numbers of the room for a chunk of the output gradient, if that is made chunk by chunk.
     gradient_room: usize,
-    rooms: Rooms,
+    rooms: SlotScratch,
 }
 
 /// Some rows of the output, which a task takes at a time.
-pub(super) struct Chunk {
+pub(in crate::conv) struct Chunk {
     /// Their group of rows.
-    pub(super) group: usize,
-    pub(super) rows: Range<usize>,
-    /// For their gradient, if [room](WeightGradient::make_gradients) was made for it.
-    pub(super) room: *mut f32,
+    pub(in crate::conv) group: usize,
+    pub(in crate::conv) rows: Range<usize>,
+    /// For their gradient, if [room](DirectWeightGradient::make_gradients) was made for it.
+    pub(in crate::conv) room: *mut f32,
 }
 
 /// Where a task finds the output gradient.
 #[derive(Clone, Copy)]
-pub(super) struct Gradient<'a> {
-    pub(super) source: Source<'a>,
+pub(in crate::conv) struct Gradient<'a> {
+    pub(in crate::conv) source: Source<'a>,
     /// Numbers of it that lie before what is there.
-    pub(super) skipped: usize,
+    pub(in crate::conv) skipped: usize,
     /// Where a map begins of which the next chunk is fetched.
-    pub(super) ahead: *const f32,
+    pub(in crate::conv) ahead: *const f32,
+}
+
+/// What [`DirectWeightGradient::run_by_chunks`] reads and writes, besides the output gradient. All lengths are right.
+pub(in crate::conv) struct ChunkedOperands<'a> {
+    pub(in crate::conv) input: Input<'a>,
+    pub(in crate::conv) weight_gradient: &'a mut [f32],
+    pub(in crate::conv) bias_gradient: Option<&'a mut [f32]>,
+    pub(in crate::conv) scratch: &'a mut [f32],
 }
 
 /// Neighbouring terms of a kernel and the output columns that they see.
@@ -90,8 +99,8 @@ struct Segment {
     columns: Range<usize>,
 }
 
-impl WeightGradient {
-    pub(super) fn new(geometry: Geometry) -> Self {
+impl DirectWeightGradient {
+    pub(in crate::conv) fn new(geometry: Geometry) -> Self {
         let pixels = geometry.batch * geometry.output[0] * geometry.output[1];
         let inputs = geometry.batch * geometry.input.iter().product::<usize>();
         let geometry = collapse(geometry);
@@ -138,13 +147,13 @@ impl WeightGradient {
             chunk_rows,
             input_room: 0,
             gradient_room: 0,
-            rooms: Rooms::default(),
+            rooms: SlotScratch::default(),
         }
     }
 
     /// The convolution as that of one map of rows of pixels, where it is 1×1 and reads every pixel, and the rows are whole. A copy with
     /// borders is none: only the copy has a pixel for each of the output.
-    pub(super) fn flat(&self) -> Option<&Geometry> {
+    pub(in crate::conv) fn flat(&self) -> Option<&Geometry> {
         let [height, width, _] = self.geometry.output;
         let is_whole = self.border.is_none() && height * width == self.pixels;
         let is_flat = is_whole && is_pointwise(&self.geometry);
@@ -152,30 +161,47 @@ impl WeightGradient {
     }
 
     /// Groups of rows, if each is one task's.
-    pub(super) fn row_groups(&self) -> Option<usize> {
+    pub(in crate::conv) fn row_groups(&self) -> Option<usize> {
         (self.parts * self.geometry.groups == 1).then_some(self.row_groups)
     }
 
+    /// Channels of the input.
+    pub(in crate::conv) fn inputs(&self) -> usize {
+        self.geometry.input[2]
+    }
+
+    /// Elements of the weights.
+    pub(in crate::conv) fn weights(&self) -> usize {
+        self.geometry.weights()
+    }
+
     /// Channels of the output.
-    pub(super) fn filters(&self) -> usize {
+    pub(in crate::conv) fn filters(&self) -> usize {
         self.geometry.output[2]
     }
 
     /// Numbers of the output.
-    pub(super) fn output_len(&self) -> usize {
+    pub(in crate::conv) fn output_len(&self) -> usize {
         self.pixels * self.filters()
     }
 
     /// Makes room for the output gradient of a chunk; returns how many numbers that is.
-    pub(super) fn make_gradients(&mut self, cpu: &Cpu) -> usize {
+    pub(in crate::conv) fn make_gradients(&mut self, cpu: &Cpu) -> usize {
         let [_, width, filters] = self.geometry.output;
         self.gradient_room = self.chunk_rows * width * filters;
-        self.rooms = Rooms::new(cpu, self.input_room + self.gradient_room);
+        self.rooms = SlotScratch::new(cpu, self.input_room + self.gradient_room);
         self.gradient_room
     }
 
-    /// Has it normalise the input, where it is asked to; false if it cannot.
-    pub(super) fn normalise_input(&mut self, cpu: &Cpu) -> bool {
+    /// The loop prepared for what is to be fused. None where that does not fit into the caches.
+    pub(in crate::conv) fn fusing(mut self, cpu: &Cpu, fused: Fused) -> Option<Self> {
+        let expands = !fused.pooled || self.expands();
+        let normalises = !fused.normalised || self.normalises(cpu);
+        (expands && normalises).then_some(self)
+    }
+
+    /// Prepares to normalise what it reads of the input, if that fits into L2.
+    fn normalises(&mut self, cpu: &Cpu) -> bool {
         let terms = self.geometry.input[2] / self.geometry.groups;
         let groups = 0..self.row_groups;
         let chunks = groups.flat_map(|group| self.chunks(self.rows_of_group(group)));
@@ -185,7 +211,7 @@ impl WeightGradient {
             return false;
         }
         self.input_room = room.next_multiple_of(LINE);
-        self.rooms = Rooms::new(cpu, self.input_room + self.gradient_room);
+        self.rooms = SlotScratch::new(cpu, self.input_room + self.gradient_room);
         true
     }
 
@@ -216,23 +242,18 @@ impl WeightGradient {
     }
 
     /// Where some rows of the output lie in its map.
-    pub(super) fn numbers_of(&self, rows: Range<usize>) -> Range<usize> {
+    pub(in crate::conv) fn part_of_output(&self, rows: Range<usize>) -> Range<usize> {
         let [_, width, filters] = self.geometry.output;
         let at = |row: usize| (row * width).min(self.pixels) * filters;
         at(rows.start)..at(rows.end)
     }
 
     /// Whether it can read a pooled gradient: a task has room for a chunk's slice, expanded, and rows are rows.
-    pub(super) fn expands(&self) -> bool {
+    fn expands(&self) -> bool {
         let [height, width, _] = self.geometry.output;
         self.pixels == self.geometry.batch * height * width
             && self.geometry.kernel != [1, 1]
-            && self.chunk_rows * width * SLICE_LANES <= ROOM
-    }
-
-    pub(super) fn scratch_len(&self) -> usize {
-        let sums = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
-        self.copy_len() + self.rooms.len() + if self.row_groups > 1 { sums } else { 0 }
+            && self.chunk_rows * width * SLICE_LANES <= TASK_FLOATS
     }
 
     fn copy_len(&self) -> usize {
@@ -242,47 +263,24 @@ impl WeightGradient {
             .map_or(0, |_| self.geometry.batch * image)
     }
 
-    pub(super) fn run(
-        &self,
-        cpu: &Cpu,
-        input: Input,
-        output_gradient: Source,
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
-        assert_eq!(output_gradient.len(), self.output_len(), "output");
-        let chunk = |_: Chunk, add: &dyn Fn(Gradient)| {
-            add(Gradient {
-                source: output_gradient,
-                skipped: 0,
-                ahead: output_gradient.numbers.as_ptr(),
-            });
-        };
-        self.run_by_chunks(cpu, input, chunk, weight_gradient, bias_gradient, scratch);
-    }
-
-    /// As [`WeightGradient::run`], but `chunk` is called for each, in the order of a group's, and calls in its turn what it is given with
+    /// As [`WeightLoop::run`], but calls `chunk` for each chunk, in the order of its group. `chunk` calls in its turn what it is given with
     /// the output gradient.
     ///
     /// # Panics
-    /// Also if a chunk of that is not there.
-    pub(super) fn run_by_chunks(
+    /// If a chunk of that is not there.
+    pub(in crate::conv) fn run_by_chunks(
         &self,
         cpu: &Cpu,
-        input: Input,
+        operands: ChunkedOperands,
         chunk: impl Fn(Chunk, &dyn Fn(Gradient)) + Sync,
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
     ) {
-        let filters = self.geometry.output[2];
-        assert_eq!(input.map.len(), self.inputs, "input");
-        let all_channels = self.geometry.input[2];
-        (input.normalised.iter()).for_each(|by| by.check(all_channels));
-        let weights = self.geometry.weights();
-        assert_eq!(weight_gradient.len(), weights, "weight gradient");
-        assert!(bias_gradient.as_ref().is_none_or(|b| b.len() == filters));
+        let ChunkedOperands {
+            input,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        } = operands;
+        let (weights, filters) = (weight_gradient.len(), self.filters());
         let with_bias = bias_gradient.is_some();
         let (copied, scratch) = scratch.split_at_mut(self.copy_len());
         let input = match &self.border {
@@ -292,8 +290,6 @@ impl WeightGradient {
             }
             None => input,
         };
-        let is_asked = input.normalised.is_none() || self.input_room > 0;
-        assert!(is_asked, "this pass was not asked to normalise");
         let (rooms, scratch) = scratch.split_at_mut(self.rooms.len());
         if self.row_groups == 1 {
             let weight_gradient = DisjointMut::new(weight_gradient);
@@ -343,11 +339,11 @@ impl WeightGradient {
                     room: room.wrapping_add(self.input_room),
                 };
                 chunk(this, &|gradient| {
-                    let (needed, start) = (self.numbers_of(rows.clone()), gradient.skipped);
+                    let (needed, start) = (self.part_of_output(rows.clone()), gradient.skipped);
                     let is_there =
                         start <= needed.start && needed.end <= start + gradient.source.len();
                     assert!(is_there, "a chunk of the output gradient");
-                    cpu.dispatch(Task {
+                    cpu.dispatch(DirectWeightTask {
                         whole: self,
                         input,
                         room,
@@ -367,6 +363,36 @@ impl WeightGradient {
     }
 }
 
+impl WeightLoop for DirectWeightGradient {
+    fn scratch_len(&self) -> usize {
+        let sums = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
+        self.copy_len() + self.rooms.len() + if self.row_groups > 1 { sums } else { 0 }
+    }
+
+    fn run(&self, cpu: &Cpu, operands: WeightOperands) {
+        let WeightOperands {
+            input,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        } = operands;
+        let operands = ChunkedOperands {
+            input,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        };
+        self.run_by_chunks(cpu, operands, |_, add| {
+            add(Gradient {
+                source: output_gradient,
+                skipped: 0,
+                ahead: output_gradient.values.as_ptr(),
+            });
+        });
+    }
+}
+
 /// A 1×1 convolution of every pixel has no rows: the same over one long map.
 fn collapse(geometry: Geometry) -> Geometry {
     let [height, width, filters] = geometry.output;
@@ -381,12 +407,11 @@ fn collapse(geometry: Geometry) -> Geometry {
         .find(divides)
         .unwrap_or(row);
     let rows = pixels.div_ceil(row);
-    Geometry {
-        batch: 1,
-        input: [rows, row, geometry.input[2]],
-        output: [rows, row, filters],
-        ..geometry
-    }
+    geometry.with(|settings| {
+        settings.batch = 1;
+        settings.input = [rows, row, geometry.input[2]];
+        settings.output = [rows, row, filters];
+    })
 }
 
 /// Whether it is 1×1 and reads every pixel.
@@ -409,7 +434,7 @@ fn segments(geometry: &Geometry, fused: bool) -> Vec<Segment> {
     let segment = |tap: usize| Segment {
         tap: [tap / taps, tap % taps],
         terms,
-        columns: outputs_of_tap(geometry, 1, tap % taps),
+        columns: geometry.outputs_of_tap(1, tap % taps),
     };
     (0..rows * taps).map(segment).collect()
 }

@@ -2,10 +2,10 @@
 use std::ops::Range;
 
 use super::indirect::Indirect;
-use super::{BLOCK_VECTORS, Gather, Task};
+use super::{BLOCK_VECTORS, Gather, GatherTask};
 use crate::conv::classes::{Class, Pixel, Steps, Walk};
+use crate::conv::direct::products::{Ahead, Terms, products, products_by_tap};
 use crate::conv::finish::tile::Tile;
-use crate::conv::products::{Ahead, Terms, products, products_by_tap};
 use crate::simd::Simd;
 
 /// Some rows of a task.
@@ -54,7 +54,7 @@ struct Part {
     ahead: Ahead,
 }
 
-impl Task<'_> {
+impl GatherTask<'_> {
     /// All pixels in tiles of P; where fewer are left, of H or less.
     #[inline(always)]
     pub(super) fn block<S: Simd, const P: usize, const H: usize, const V: usize>(

@@ -1,46 +1,37 @@
 //! Which source pixel each tap of each target pixel reads, for maps of so few pixels that classes of pixels with the same taps would be
 //! tiles of one or two: too few sums for the processor to add at once. Taps beyond the border read zeros instead
 //! (the indirect convolution of Dukhan, <https://arxiv.org/abs/1907.02129>).
-use crate::Cpu;
 use crate::conv::classes::Classes;
+use crate::conv::direct::correlation::Correlation;
 
 /// What a tap beyond the border reads; no more channels than these are read indirectly.
 static ZEROS: [f32; 4096] = [0.0; 4096];
-/// Target pixels at most.
+/// Target pixels of a table at most. More pixels fill tiles by classes.
 const MOST_PIXELS: usize = 64;
 /// Cycles that each addition to a sum waits for the one before: what a tile takes for a term at least.
 const LATENCY: usize = 4;
 
 /// A table of source pixels.
 #[derive(Debug)]
-pub(super) struct Indirect {
+pub(in crate::conv) struct Indirect {
     taps: usize,
     /// `[target pixel][tap in the order of the packed weights]`
     sources: Vec<Option<u32>>,
 }
 
 impl Indirect {
-    /// The table for `images` maps, where it is faster than classes.
-    pub(super) fn new(
-        cpu: &Cpu,
-        [rows, columns]: [&Classes; 2],
-        images: usize,
-        terms: usize,
-    ) -> Option<Self> {
+    /// Whether there may be a table.
+    pub(in crate::conv) fn supports(correlation: &Correlation) -> bool {
+        let terms = correlation.channels().source / correlation.geometry().groups;
+        correlation.target_pixels() <= MOST_PIXELS
+            && u32::try_from(correlation.source_pixels()).is_ok()
+            && terms <= ZEROS.len()
+    }
+
+    /// The table for `images` maps.
+    pub(super) fn new(rows: &Classes, columns: &Classes, images: usize) -> Self {
         let pixels = images * rows.target * columns.target;
         let taps = rows.order.len() * columns.order.len();
-        let tile = cpu.registers() * 3 / 8;
-        let mut by_class = 0;
-        for row in &rows.list {
-            for column in &columns.list {
-                let pixels = images * row.count * column.count;
-                by_class += row.taps.len() * column.taps.len() * cycles(pixels, tile);
-            }
-        }
-        let is_faster = 5 * taps * cycles(pixels, tile) < 4 * by_class;
-        if pixels > MOST_PIXELS || terms > ZEROS.len() || !is_faster {
-            return None;
-        }
         let [row_reads, column_reads] = [rows, columns].map(Classes::reads_of_each);
         let mut sources = Vec::with_capacity(pixels * taps);
         for image in 0..images {
@@ -56,7 +47,7 @@ impl Indirect {
                 }
             }
         }
-        Some(Self { taps, sources })
+        Self { taps, sources }
     }
 
     /// Where each of the target pixels reads its `tap`, in a source that begins at `source`, with `channels` numbers for a pixel.
@@ -79,8 +70,36 @@ impl Indirect {
     }
 }
 
-/// Cycles that so many pixels take for each term, in units of two vectors.
-fn cycles(pixels: usize, tile: usize) -> usize {
+/// Cycles that all taps of a correlation take for a term, in units of two vectors.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::conv) struct Cycles {
+    pub(in crate::conv) by_table: usize,
+    pub(in crate::conv) by_classes: usize,
+}
+
+impl Cycles {
+    /// Of tiles of `tile` pixels.
+    pub(in crate::conv) fn new(correlation: &Correlation, tile: usize) -> Self {
+        let [rows, columns] = correlation.axes();
+        let images = correlation.geometry().batch;
+        let pixels = images * rows.target * columns.target;
+        let taps = rows.order.len() * columns.order.len();
+        let mut by_classes = 0;
+        for row in &rows.list {
+            for column in &columns.list {
+                let pixels = images * row.count * column.count;
+                by_classes += row.taps.len() * column.taps.len() * of_tap(pixels, tile);
+            }
+        }
+        Self {
+            by_table: taps * of_tap(pixels, tile),
+            by_classes,
+        }
+    }
+}
+
+/// Cycles of a tap that so many pixels read.
+fn of_tap(pixels: usize, tile: usize) -> usize {
     let rest = match pixels % tile {
         0 => 0,
         rest if rest <= LATENCY => LATENCY,
@@ -92,27 +111,45 @@ fn cycles(pixels: usize, tile: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cpu;
+    use crate::conv::{Algorithm, Fused, Geometry, Pass, Settings};
 
-    /// The table for square maps under 3×3 filters with a border of one.
-    fn table(cpu: &Cpu, side: usize, images: usize, terms: usize) -> Option<Indirect> {
-        let axis = Classes::forward([side, side], 3, 1, 1, 1);
-        Indirect::new(cpu, [&axis, &axis], images, terms)
+    /// Square maps under 3×3 filters with a border of one.
+    fn geometry(side: usize, images: usize, terms: usize) -> Geometry {
+        let settings = Settings {
+            batch: images,
+            input: [side, side, terms],
+            output: [side, side, 1],
+            kernel: [3; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            padding: [1; 2],
+            groups: 1,
+        };
+        Geometry::new(settings).expect("a usual convolution")
     }
 
     #[test]
     fn small_maps_alone_are_read_by_a_table() {
         let cpu = Cpu::best(1);
+        let is_chosen = |side: usize, images: usize, terms: usize| {
+            let geometry = geometry(side, images, terms).with(|s| s.output[2] = 512);
+            let algorithm =
+                Algorithm::choose(&cpu, &geometry, Pass::Forward, Fused::default(), true);
+            algorithm == Algorithm::Indirect
+        };
         for side in 2..=4 {
-            assert!(table(&cpu, side, 1, 512).is_some(), "{side}");
+            assert!(is_chosen(side, 1, 512), "{side}");
         }
-        assert!(table(&cpu, 4, 64, 512).is_none(), "many images fill tiles");
-        assert!(table(&cpu, 16, 1, 64).is_none(), "most pixels read all");
-        assert!(table(&cpu, 4, 1, 5000).is_none(), "zeros are short");
+        assert!(!is_chosen(4, 64, 512), "many images fill tiles");
+        assert!(!is_chosen(16, 1, 64), "most pixels read all");
+        assert!(!is_chosen(4, 1, 5000), "zeros are short");
     }
 
     #[test]
     fn a_table_names_what_taps_read_and_zeros_beyond_the_border() {
-        let table = table(&Cpu::best(1), 4, 1, 3).expect("small maps");
+        let [rows, columns] = Correlation::new(geometry(4, 1, 3), Pass::Forward).axes();
+        let table = Indirect::new(&rows, &columns, 1);
         let source = [0f32; 4 * 4 * 3];
         let first = source.as_ptr();
         let reads = |pixel: usize, tap: usize| {

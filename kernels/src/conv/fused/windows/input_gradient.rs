@@ -1,73 +1,89 @@
 //! Input gradient: what the four pixels of a window reach lies in registers while the filters pass by.
 use crate::Cpu;
-use crate::pool::fused::{ROOM, Room, Source};
+use crate::conv::Geometry;
+use crate::conv::finish::Finish;
+use crate::conv::pass::{MapLoop, MapOperands, MapTarget};
+use crate::map::{Source, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::super::finish::Finish;
-use super::super::{Geometry, GradientEpilogue};
-use super::{is_dense, reach, windows};
+use super::{Bordered, Tile, is_dense, reach, windows};
 
-/// Numbers of packed weights at most: half of L2.
+/// Floats of packed weights at most: half of L2.
 const PACKED: usize = 1 << 17;
 
 /// Input gradient of a direct convolution of few channels, pooled.
 #[derive(Debug)]
-pub(in crate::conv) struct InputGradient {
+pub(in crate::conv) struct WindowsInputGradient {
     geometry: Geometry,
     lanes: usize,
-    /// Rows that a window reaches, and vectors of each.
-    sums: [usize; 2],
-    /// Rows of an image with borders, and numbers of each.
-    image: [usize; 2],
+    /// What a window reaches.
+    sums: Tile,
+    image: Bordered,
 }
 
-impl InputGradient {
-    /// The pass, if it is likely faster than one that expands the gradient; `geometry` has an even output.
-    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Option<Self> {
+impl WindowsInputGradient {
+    /// Whether the pass computes `geometry`, which has an even output.
+    pub(in crate::conv) fn supports(cpu: &Cpu, geometry: &Geometry) -> bool {
+        let sums = Self::sums(cpu, geometry);
+        let is_instance = match cpu.lanes() {
+            16 => matches!((sums.rows, sums.vectors), (4 | 6, 1..=4)),
+            _ => matches!((sums.rows, sums.vectors), (4, 1..=3) | (6, 1..=2)),
+        };
+        let fits = || {
+            let pass = Self::new(cpu, *geometry);
+            pass.image.len() <= TASK_FLOATS && pass.packed_len() <= PACKED
+        };
+        is_dense(geometry) && is_instance && fits()
+    }
+
+    /// What a window reaches.
+    pub(in crate::conv) fn sums(cpu: &Cpu, geometry: &Geometry) -> Tile {
         let [taps_y, taps_x] = geometry.kernel;
-        let [inputs, lanes] = [geometry.input[2], cpu.lanes()];
-        let [rows, vectors] = [taps_y + 1, ((taps_x + 1) * inputs).div_ceil(lanes)];
-        let size = [0, 1].map(|axis| {
+        Tile {
+            rows: taps_y + 1,
+            vectors: ((taps_x + 1) * geometry.input[2]).div_ceil(cpu.lanes()),
+        }
+    }
+
+    /// The pass, where it is [supported](WindowsInputGradient::supports).
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+        let sums = Self::sums(cpu, &geometry);
+        let [rows, columns] = [0, 1].map(|axis| {
             let inside = geometry.input[axis] + geometry.padding[axis];
             inside.max(reach(&geometry)[axis])
         });
-        let pass = Self {
+        Self {
             geometry,
-            lanes,
-            sums: [rows, vectors],
-            image: [size[0], size[1] * inputs + vectors * lanes],
-        };
-        let expanded = 4 * taps_y * (taps_x * inputs).div_ceil(lanes);
-        let fits = pass.image[0] * pass.image[1] <= ROOM && pass.packed_len() <= PACKED;
-        let is_instance = match lanes {
-            16 => matches!((rows, vectors), (4, 1..=4) | (6, 1..=4)),
-            _ => matches!((rows, vectors), (4, 1..=3) | (6, 1..=2)),
-        };
-        // A multiply-add costs more than one of many pixels that share their weights: of 18 instead of 40 half the time was left
-        // (`hubel bench train lenet5 --steps --threads 1`).
-        let is_faster = 3 * rows * vectors <= 2 * expanded;
-        (is_dense(&geometry) && fits && is_instance && is_faster).then_some(pass)
+            lanes: cpu.lanes(),
+            sums,
+            image: Bordered {
+                rows,
+                pitch: columns * geometry.input[2] + sums.vectors * cpu.lanes(),
+            },
+        }
     }
 
-    /// Numbers of one filter's weights, moved to one of the columns of a window.
+    /// Floats of one filter's weights, moved to one of the columns of a window.
     fn moved_len(&self) -> usize {
-        let [rows, vectors] = self.sums;
-        (rows + 1) * vectors * self.lanes
+        (self.sums.rows + 1) * self.sums.vectors * self.lanes
     }
+}
 
-    pub(in crate::conv) fn packed_len(&self) -> usize {
+impl MapLoop for WindowsInputGradient {
+    fn packed_len(&self) -> usize {
         2 * self.geometry.output[2] * self.moved_len()
     }
 
     /// Packs the weights as `[filter][column of the window][row][vectors]`, moved by that column, between rows of zeros: what a pixel of
     /// either row of the window reaches is as many rows of it.
-    pub(in crate::conv) fn pack(&self, weights: &[f32], packed: &mut [f32]) {
-        assert_eq!(weights.len(), self.geometry.weights(), "weights");
-        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+    fn pack(&self, _: &Cpu, weights: &[f32], packed: &mut [f32]) {
         packed.fill(0.0);
         let [inputs, filters] = [self.geometry.input[2], self.geometry.output[2]];
-        let (width, row) = (self.sums[1] * self.lanes, self.geometry.kernel[1] * inputs);
+        let (width, row) = (
+            self.sums.vectors * self.lanes,
+            self.geometry.kernel[1] * inputs,
+        );
         for (i, moved) in packed.chunks_mut(self.moved_len()).enumerate() {
             let (filter, column) = (i / 2, i % 2);
             for (tap_y, to) in moved[width..].chunks_mut(width).enumerate() {
@@ -82,33 +98,37 @@ impl InputGradient {
         }
     }
 
-    pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        output_gradient: Source,
-        packed: &[f32],
-        epilogue: &GradientEpilogue,
-        input_gradient: &mut [f32],
-    ) {
-        let geometry = &self.geometry;
-        let outputs: usize = geometry.output.iter().product();
-        let inputs: usize = geometry.input.iter().product();
-        let numbers = geometry.batch * outputs;
-        assert_eq!(output_gradient.len(), numbers, "output gradient");
-        assert_eq!(packed.len(), self.packed_len(), "packed weights");
-        assert_eq!(input_gradient.len(), geometry.batch * inputs, "input");
-        assert_eq!(cpu.lanes(), self.lanes, "made for another instruction set");
-        let row = geometry.input[1] * geometry.input[2];
-        let finish =
-            Finish::gradient(epilogue, input_gradient, row).summing(epilogue.sums, row, None);
-        let target = DisjointMut::new(input_gradient);
-        cpu.parallel(geometry.batch, |image| {
-            cpu.dispatch(Task {
+    fn sums_parts(&self) -> usize {
+        0
+    }
+
+    fn scratch_len(&self) -> usize {
+        0
+    }
+
+    /// A row of the target is finished as one pixel.
+    fn finished_pixel(&self) -> usize {
+        self.geometry.input[1] * self.geometry.input[2]
+    }
+
+    fn run(&self, cpu: &Cpu, operands: MapOperands) {
+        let MapOperands {
+            source,
+            packed,
+            finish,
+            target,
+            ..
+        } = operands;
+        let MapTarget::Map(target) = target else {
+            unreachable!("an input gradient is not pooled");
+        };
+        cpu.parallel(self.geometry.batch, |image| {
+            cpu.dispatch(WindowsInputTask {
                 whole: self,
-                output_gradient,
+                output_gradient: source,
                 packed,
                 finish: &finish,
-                target: &target,
+                target,
                 image,
             });
         });
@@ -116,8 +136,8 @@ impl InputGradient {
 }
 
 /// An image.
-struct Task<'a> {
-    whole: &'a InputGradient,
+struct WindowsInputTask<'a> {
+    whole: &'a WindowsInputGradient,
     output_gradient: Source<'a>,
     packed: &'a [f32],
     finish: &'a Finish<'a>,
@@ -125,34 +145,34 @@ struct Task<'a> {
     image: usize,
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for WindowsInputTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.whole.sums {
-            [4, 1] => self.all::<S, 4, 1>(simd),
-            [4, 2] => self.all::<S, 4, 2>(simd),
-            [4, 3] => self.all::<S, 4, 3>(simd),
-            [4, _] => self.all::<S, 4, 4>(simd),
-            [_, 1] => self.all::<S, 6, 1>(simd),
-            [_, 2] => self.all::<S, 6, 2>(simd),
-            [_, 3] => self.all::<S, 6, 3>(simd),
-            [_, _] => self.all::<S, 6, 4>(simd),
+        match (self.whole.sums.rows, self.whole.sums.vectors) {
+            (4, 1) => self.all::<S, 4, 1>(simd),
+            (4, 2) => self.all::<S, 4, 2>(simd),
+            (4, 3) => self.all::<S, 4, 3>(simd),
+            (4, _) => self.all::<S, 4, 4>(simd),
+            (_, 1) => self.all::<S, 6, 1>(simd),
+            (_, 2) => self.all::<S, 6, 2>(simd),
+            (_, 3) => self.all::<S, 6, 3>(simd),
+            (_, _) => self.all::<S, 6, 4>(simd),
         }
     }
 }
 
-impl Task<'_> {
+impl WindowsInputTask<'_> {
     /// Windows that reach R rows of V vectors.
     #[inline(always)]
     fn all<S: Simd, const R: usize, const V: usize>(&self, simd: S) {
-        let InputGradient {
+        let WindowsInputGradient {
             geometry, image, ..
         } = self.whole;
         let [height, width] = windows(geometry);
-        let [rows, pitch] = *image;
-        let mut room = Room::new();
+        let Bordered { rows, pitch } = *image;
+        let mut room = TaskBuffer::new();
         let sums = room.as_mut_ptr();
         // SAFETY: an image with borders fits into the room.
         unsafe { sums.write_bytes(0, rows * pitch) };
@@ -197,7 +217,7 @@ impl Task<'_> {
         let filters = self.whole.geometry.output[2];
         let numbers = window * filters..(window + 1) * filters;
         let winners = self.output_gradient.winners.expect("a pooled gradient");
-        let gradients = &self.output_gradient.numbers[numbers.clone()];
+        let gradients = &self.output_gradient.values[numbers.clone()];
         let (row, moved) = (V * S::LANES, (R + 1) * V * S::LANES);
         let mut sums = [[simd.zero(); V]; R];
         let mut weights = self.packed.as_ptr();

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::activation::Activation;
-use crate::conv::Algorithm;
+use crate::conv::{Destination, Fused, Settings};
 use crate::{Buffer, InstructionSet};
 
 /// A chain: any convolution, a depthwise one, a 1×1 convolution.
@@ -19,8 +19,8 @@ fn chains() -> impl Strategy<Value = [Geometry; 3]> {
             let out = |size: usize| Some((size + 2 * padding).checked_sub(reach)? / stride + 1);
             let input = [height * step, width * step, inputs];
             let [wide, middle] = [[height, width, wide], [out(height)?, out(width)?, wide]];
-            let geometry =
-                |input, output, [kernel, stride, dilation, padding]: [usize; 4]| Geometry {
+            let geometry = |input, output, [kernel, stride, dilation, padding]: [usize; 4]| {
+                Geometry::new(Settings {
                     batch,
                     input,
                     output,
@@ -29,14 +29,15 @@ fn chains() -> impl Strategy<Value = [Geometry; 3]> {
                     dilation: [dilation; 2],
                     padding: [padding; 2],
                     groups: 1,
-                };
+                })
+                .expect("a usual convolution")
+            };
             let narrow = [middle[0], middle[1], outputs];
             Some([
                 geometry(input, wide, [first, step, 1, first / 2]),
-                Geometry {
-                    groups: wide[2],
-                    ..geometry(wide, middle, [kernel, stride, dilation, padding])
-                },
+                geometry(wide, middle, [kernel, stride, dilation, padding]).with(|s| {
+                    s.groups = wide[2];
+                }),
                 geometry(middle, narrow, [1, 1, 1, 0]),
             ])
         },
@@ -55,7 +56,8 @@ fn map(geometry: &Geometry, shape: [usize; 3]) -> usize {
 /// The chain pass by pass, and in bands: of so many rows, each image in so many parts, where that is given.
 fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[Vec<f32>; 2]> {
     let algorithm = [Algorithm::Direct, Algorithm::Depthwise, Algorithm::Direct];
-    let passes = [0, 1, 2].map(|i| Forward::new(cpu, chain[i], algorithm[i]));
+    let pass = |i: usize| Forward::new(cpu, chain[i], algorithm[i], Fused::default());
+    let passes = [pass(0)?, pass(1)?, pass(2)?];
     let mut bands = match cut {
         Some([_, parts]) => Bands::with_parts(cpu, passes.each_ref(), parts)?,
         None => Bands::new(cpu, passes.each_ref())?,
@@ -80,7 +82,14 @@ fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[V
     let mut before = input.clone();
     for i in 0..3 {
         let mut after = vec![f32::NAN; map(&chain[i], chain[i].output)];
-        passes[i].run(cpu, &before, &packed[i], &epilogue(i), &mut after, &mut []);
+        let to = Destination::Map(&mut after);
+        passes[i].compute(
+            cpu,
+            &before,
+            &numbers(chain[i].weights(), i),
+            epilogue(i),
+            to,
+        );
         before = after;
     }
     let mut output = vec![f32::NAN; before.len()];
@@ -106,7 +115,7 @@ proptest! {
     ) {
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, threads);
-            // Few channels may be spread instead of gathered: no chain.
+            // A kernel with many taps is none of the depthwise algorithm.
             if let Some([one_by_one, in_bands]) = solve(&cpu, &chain, Some([rows, parts])) {
                 prop_assert_eq!(one_by_one, in_bands, "{}", set);
             }
@@ -130,15 +139,18 @@ fn images_are_cut_where_threads_have_as_much_to_do_and_parts_have_rows_enough() 
 fn inverted_residuals_are_cut_into_bands_that_fit_the_cache() {
     let map = |side: usize, channels: usize| [side, side, channels];
     for (side, inputs, wide, stride, outputs) in [(56, 16, 96, 2, 24), (28, 24, 144, 1, 24)] {
-        let geometry = |input, output, kernel: usize, stride, groups| Geometry {
-            batch: 2,
-            input,
-            output,
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            dilation: [1; 2],
-            padding: [kernel / 2; 2],
-            groups,
+        let geometry = |input, output, kernel: usize, stride, groups| {
+            Geometry::new(Settings {
+                batch: 2,
+                input,
+                output,
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                dilation: [1; 2],
+                padding: [kernel / 2; 2],
+                groups,
+            })
+            .expect("a usual convolution")
         };
         let small = side / stride;
         let chain = [

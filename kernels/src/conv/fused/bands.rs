@@ -3,22 +3,24 @@
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::conv::finish::Finish;
+use crate::conv::pass::{PartOfMap, RowsLoop, RowsOperands};
+use crate::conv::{Algorithm, Epilogue, Forward, Geometry};
 use crate::threads::DisjointMut;
 
-use super::{Epilogue, Forward, Geometry};
-
-/// Numbers of the two maps' bands together: about half of a core's L2.
+/// Floats of the two maps' bands together: about half of a core's L2.
 const BAND: usize = 128 << 10;
 /// Tasks of a thread, so that who is disturbed leaves some to the others.
 const TASKS: usize = 2;
-/// Rows of the depthwise map that a task computes at least, since tasks that are neighbours both compute the rows that both read: where
-/// threads have several tasks, and where they have one. Of a single image, 28 and 14 rows on two threads are 7 to 16 % faster so than pass
-/// by pass.
-const TASK_ROWS: [usize; 2] = [14, 7];
+/// Rows of the depthwise map that a task computes at least, where threads have several tasks. Tasks that are neighbours both compute the
+/// rows that both read. Of a single image, 28 and 14 rows on two threads are 7 to 16 % faster so than pass by pass.
+const ROWS_OF_SEVERAL: usize = 14;
+/// The same where each thread has one task.
+const ROWS_OF_ONE: usize = 7;
 
 /// How a chain of convolutions is cut into bands; prepared for three [`Forward`] passes.
 ///
-/// The numbers are the same bits as those of the passes one after the other, whatever the bands.
+/// The values have the same bits as those of the passes one after the other, whatever the bands.
 #[derive(Clone, Debug)]
 pub struct Bands {
     geometries: [Geometry; 3],
@@ -39,6 +41,28 @@ pub struct Link<'a> {
     pub packed: &'a [f32],
     /// What happens to its sums; only the last may add a map.
     pub epilogue: Epilogue<'a>,
+}
+
+impl<'a> Link<'a> {
+    /// The loop of its pass.
+    ///
+    /// # Panics
+    /// If that is none for a chain, or the packed weights are not its.
+    fn rows_loop(&self) -> &'a dyn RowsLoop {
+        assert_eq!(
+            self.packed.len(),
+            self.forward.packed_len(),
+            "packed weights"
+        );
+        let pass = self.forward.by_rows();
+        pass.unwrap_or_else(|| panic!("no pass of a chain: {self:?}"))
+    }
+
+    /// What happens to its sums, which go to `target`: the whole output, or memory for some rows of it.
+    fn finish(&self, target: &[f32]) -> Finish<'a> {
+        assert!(self.epilogue.sums.is_none(), "rows of a map are not summed");
+        Finish::forward(&self.epilogue, target, self.forward.geometry().output[2])
+    }
 }
 
 impl Bands {
@@ -69,9 +93,12 @@ impl Bands {
         if !is_chain || !is_pointwise {
             return None;
         }
-        first.gather()?;
-        depthwise.depthwise()?;
-        last.gather()?;
+        let is_direct =
+            |pass: &Forward| matches!(pass.algorithm(), Algorithm::Direct | Algorithm::Indirect);
+        let is_depthwise = depthwise.algorithm() == Algorithm::Depthwise;
+        if !is_direct(first) || !is_depthwise || !is_direct(last) {
+            return None;
+        }
         let [height, width, channels] = middle.output;
         let source_row = middle.input[1] * channels;
         // Each further row of the depthwise map takes `stride` rows of the one before it.
@@ -101,7 +128,7 @@ impl Bands {
 
     /// Numbers of the bands of the two maps.
     fn lengths(&self) -> [usize; 2] {
-        let Geometry { input, output, .. } = *self.depthwise();
+        let [input, output] = [self.depthwise().input, self.depthwise().output];
         let source_rows = self.rows * self.depthwise().stride[0] + overlap(self.depthwise());
         let length = |rows: usize, map: [usize; 3]| rows.min(map[0]) * map[1] * map[2];
         // Both begin on a cache line.
@@ -126,47 +153,66 @@ impl Bands {
         output: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let [wide, middle, narrow] = links;
-        let (Some(first), Some(depthwise), Some(last)) = (
-            wide.forward.gather(),
-            middle.forward.depthwise(),
-            narrow.forward.gather(),
-        ) else {
-            panic!("no chain: {links:?}");
-        };
         let geometries = links.map(|link| *link.forward.geometry());
         assert_eq!(geometries, self.geometries, "made for another chain");
+        links.iter().for_each(|link| link.forward.check_cpu(cpu));
+        let [wide, middle, narrow] = links;
+        let [first, depthwise, last] = links.map(|link| link.rows_loop());
         assert!(wide.epilogue.add.is_none() && middle.epilogue.add.is_none());
-        assert_eq!(input.len(), first.source_len(), "input");
-        assert_eq!(output.len(), last.target_len(), "output");
-        let [source_length, target_length] = self.lengths();
-        let slot_length = source_length + target_length;
-        let threads = self.threads.min(scratch.len() / slot_length);
+        assert_eq!(input.len(), geometries[0].input_len(), "input");
+        assert_eq!(output.len(), geometries[2].output_len(), "output");
+        let [source_len, target_len] = self.lengths();
+        let slot_len = source_len + target_len;
+        let threads = self.threads.min(scratch.len() / slot_len);
         assert!(threads > 0, "scratch");
-        let end = last.finish(&narrow.epilogue, output);
+        let last_finish = narrow.finish(output);
         let (scratch, output) = (DisjointMut::new(scratch), DisjointMut::new(output));
         cpu.parallel_in_slots(threads, self.tasks(), |slot, task| {
             // SAFETY: slots do not overlap, and one task at a time has one.
-            let bands = unsafe { scratch.slice(slot * slot_length..(slot + 1) * slot_length) };
-            let (source, target) = bands.split_at_mut(source_length);
-            let first_end = first.finish(&wide.epilogue, source);
+            let bands = unsafe { scratch.slice(slot * slot_len..(slot + 1) * slot_len) };
+            let (source, target) = bands.split_at_mut(source_len);
+            let (first_finish, middle_finish) = (wide.finish(source), middle.finish(target));
             for band in self.bands(task) {
                 band.keep(source, self.depthwise());
-                let [new, rows] = [band.new.clone(), band.target.clone()];
-                let skipped = [
-                    row_start(band.source.start, geometries[1].input),
-                    row_start(band.target.start, geometries[1].output),
+                let source = PartOfMap {
+                    start: source.as_mut_ptr(),
+                    skipped: row_start(band.source.start, geometries[1].input),
+                };
+                let target = PartOfMap {
+                    start: target.as_mut_ptr(),
+                    skipped: row_start(band.target.start, geometries[1].output),
+                };
+                let operands = [
+                    RowsOperands {
+                        source: PartOfMap::whole(input.as_ptr()),
+                        packed: wide.packed,
+                        finish: first_finish,
+                        target: source,
+                        rows: band.new.clone(),
+                        ahead: None,
+                    },
+                    RowsOperands {
+                        source: source.as_const(),
+                        packed: middle.packed,
+                        finish: middle_finish,
+                        target,
+                        rows: band.target.clone(),
+                        ahead: None,
+                    },
+                    RowsOperands {
+                        source: target.as_const(),
+                        packed: narrow.packed,
+                        finish: last_finish,
+                        target: PartOfMap::whole(output.as_mut_ptr()),
+                        rows: band.target.clone(),
+                        ahead: None,
+                    },
                 ];
-                let bands = [&mut *source, &mut *target].map(DisjointMut::new);
-                // SAFETY: the input and the output are whole maps, of which only this task writes these rows; the bands hold
-                // the rows of the two maps between, which are written before they are read.
-                unsafe {
-                    let maps = [input, wide.packed];
-                    first.rows(cpu, maps, &first_end, &bands[0], [0, skipped[0]], new, None);
-                    let [from, to] = [0, 1].map(|i| bands[i].as_mut_ptr().wrapping_sub(skipped[i]));
-                    depthwise.rows(cpu, from, middle, to, rows.clone());
-                    let maps = [bands[1].slice(0..target_length), narrow.packed];
-                    last.rows(cpu, maps, &end, &output, [skipped[1], 0], rows, None);
+                for (pass, operands) in [first, depthwise, last].into_iter().zip(operands) {
+                    // SAFETY: the input and the output are whole maps, whose lengths were checked above; of the output only this task writes
+                    // these rows. `Bands::lengths` says that the bands hold the rows of the two maps between, which only this task has, and
+                    // which are written before they are read.
+                    unsafe { pass.rows(cpu, operands) };
                 }
             }
         });
@@ -174,7 +220,7 @@ impl Bands {
 
     /// The bands of a task, from top to bottom.
     fn bands(&self, task: usize) -> impl Iterator<Item = Band> {
-        let Geometry { input, output, .. } = *self.depthwise();
+        let [input, output] = [self.depthwise().input, self.depthwise().output];
         let [source_height, height] = [input[0], output[0]];
         let (image, part) = (task / self.parts, task % self.parts);
         let [start, end] = [part, part + 1].map(|part| part * height / self.parts);
@@ -200,15 +246,11 @@ impl Bands {
 
     /// The rows of the depthwise convolution's input that its output `rows` read.
     fn reads(&self, rows: &Range<usize>) -> Range<usize> {
-        let Geometry {
-            input,
-            stride,
-            padding,
-            ..
-        } = *self.depthwise();
-        let end = (rows.end * stride[0] + overlap(self.depthwise())).saturating_sub(padding[0]);
-        let end = end.min(input[0]);
-        (rows.start * stride[0]).saturating_sub(padding[0]).min(end)..end
+        let geometry = self.depthwise();
+        let (stride, padding) = (geometry.stride[0], geometry.padding[0]);
+        let end = (rows.end * stride + overlap(geometry)).saturating_sub(padding);
+        let end = end.min(geometry.input[0]);
+        (rows.start * stride).saturating_sub(padding).min(end)..end
     }
 }
 
@@ -233,11 +275,11 @@ impl Band {
 /// Parts of images of `height` rows that give each thread some tasks, or else all of them as many, if each part has rows enough.
 fn parts(threads: usize, batch: usize, height: usize) -> Option<usize> {
     let several = (TASKS * threads).div_ceil(batch);
-    if several == 1 || several * TASK_ROWS[0] <= height {
+    if several == 1 || several * ROWS_OF_SEVERAL <= height {
         return Some(several);
     }
     let one = (1..).find(|parts| (batch * parts).is_multiple_of(threads))?;
-    (one * TASK_ROWS[1] <= height).then_some(one)
+    (one * ROWS_OF_ONE <= height).then_some(one)
 }
 
 /// The numbers of a map before `row`.
