@@ -103,6 +103,19 @@ fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
     Ok(())
 }
 
+/// More pictures than a parallel region of the kernels has tasks.
+#[test]
+fn a_batch_of_more_than_a_million_is_filled() -> Result<()> {
+    let dataset = Dataset::from_arrays(&[0.0, 1.0], Shape::new(1, 1, 1), &[0, 1])?;
+    let preparation = Preparation::measure(&dataset)?;
+    let indices: Vec<usize> = (0..(1 << 20) + 5).map(|place| place % 2).collect();
+    let mut batch = vec![f32::NAN; indices.len()];
+    dataset.fill(&Cpu::best(2), &indices, &preparation, &mut batch)?;
+    let expected = tensors(&dataset, &preparation).concat();
+    assert!((batch.iter().zip(&indices)).all(|(value, index)| *value == expected[*index]));
+    Ok(())
+}
+
 #[test]
 fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
     let dataset = Dataset::from_arrays(&[0.3; 8], Shape::new(2, 2, 1), &[0, 1])?;

@@ -331,12 +331,12 @@ impl Place<'_> {
     fn window(&self, regions: Regions) -> (Vec<Term>, usize) {
         let nodes = self.explainer.nodes();
         let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
-        let window = Window {
-            batch: 1,
-            input: dimensions(self.input(0)),
-            output: dimensions(nodes[self.node].shape),
-            regions,
-        };
+        let (from, to) = (
+            dimensions(self.input(0)),
+            dimensions(nodes[self.node].shape),
+        );
+        let window =
+            Window::new(1, from, to, regions).expect("the layer's rule placed the windows");
         let [y, x, channel] = self.at;
         let terms = window.range(0, y).flat_map(|row| {
             let columns = window.range(1, x);

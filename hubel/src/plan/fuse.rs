@@ -162,7 +162,7 @@ impl Fusing<'_> {
         };
         let channels = match &self.steps[i].kind {
             Kind::Convolution(convolution) => convolution.geometry.input[2],
-            Kind::MaxPool { pooling, .. } => pooling.window().input[2],
+            Kind::MaxPool { pooling, .. } => pooling.window().input()[2],
             _ => return,
         };
         let (before, behind) = self.steps.split_at_mut(i);

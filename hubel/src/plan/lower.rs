@@ -219,17 +219,19 @@ impl Lowering<'_> {
         to: Shape,
         count_padding: bool,
     ) -> pool::Window {
-        pool::Window {
-            batch: self.settings.batch,
-            input: dimensions(from),
-            output: dimensions(to),
-            regions: pool::Regions::Sliding {
-                kernel: window.kernel,
-                stride: window.stride,
-                padding: window.padding,
-                count_padding,
-            },
-        }
+        let regions = pool::Regions::Sliding {
+            kernel: window.kernel,
+            stride: window.stride,
+            padding: window.padding,
+            count_padding,
+        };
+        pool::Window::new(
+            self.settings.batch,
+            dimensions(from),
+            dimensions(to),
+            regions,
+        )
+        .expect("the layer's rule placed the windows, and the plan's memory was checked")
     }
 
     fn whole_map(&self, from: Shape) -> pool::Window {
@@ -237,12 +239,9 @@ impl Lowering<'_> {
     }
 
     fn adaptive(&self, from: Shape, to: Shape) -> pool::Window {
-        pool::Window {
-            batch: self.settings.batch,
-            input: dimensions(from),
-            output: dimensions(to),
-            regions: pool::Regions::Adaptive,
-        }
+        let (batch, regions) = (self.settings.batch, pool::Regions::Adaptive);
+        pool::Window::new(batch, dimensions(from), dimensions(to), regions)
+            .expect("no side is 0, and the plan's memory was checked")
     }
 
     fn map(&self, node: usize) -> usize {

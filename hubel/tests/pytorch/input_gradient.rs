@@ -22,12 +22,8 @@ pub(crate) struct Run<'a> {
 pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
     let (from, node) = (graph.nodes[0].shape, &graph.nodes[1]);
     let pooling = |regions| {
-        Pooling::new(Window {
-            batch: run.batch,
-            input: sides(from),
-            output: sides(node.shape),
-            regions,
-        })
+        let window = Window::new(run.batch, sides(from), sides(node.shape), regions);
+        Pooling::new(window.expect("the layer's rule placed the windows"))
     };
     let sliding = |window: hubel::network::Window, count_padding| Regions::Sliding {
         kernel: window.kernel,

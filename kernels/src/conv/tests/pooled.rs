@@ -4,17 +4,14 @@ use crate::pool::{self, Index, Pooled, Pooling, Regions, Window, Winner};
 
 fn window(geometry: &Geometry) -> Window {
     let [height, width, channels] = geometry.output;
-    Window {
-        batch: geometry.batch,
-        input: geometry.output,
-        output: [height / 2, width / 2, channels],
-        regions: Regions::Sliding {
-            kernel: [2; 2],
-            stride: [2; 2],
-            padding: [0; 4],
-            count_padding: false,
-        },
-    }
+    let regions = Regions::Sliding {
+        kernel: [2; 2],
+        stride: [2; 2],
+        padding: [0; 4],
+        count_padding: false,
+    };
+    let pooled = [height / 2, width / 2, channels];
+    Window::new(geometry.batch, geometry.output, pooled, regions).expect("its windows fit")
 }
 
 /// Geometries for Winograd with windows, some with a row that is in no window.
@@ -161,7 +158,7 @@ fn check_forward(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, activation
 /// A pooled gradient, its winners, and the gradient of the map.
 fn gradients(geometry: &Geometry) -> (Vec<f32>, Vec<Winner>, Vec<f32>) {
     let window = window(geometry);
-    let length = geometry.batch * window.output.iter().product::<usize>();
+    let length = geometry.pooled_len();
     let pooled = random_values(length, 7);
     let places = random_values(length, 8);
     let winners: Vec<Winner> = places.iter().map(|x| (2.0 * x + 2.0) as Winner).collect();
