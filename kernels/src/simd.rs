@@ -176,7 +176,7 @@ pub(crate) fn dispatch<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
         InstructionSet::Avx2 => unsafe { avx2::run(kernel) },
         #[cfg(target_arch = "aarch64")]
         InstructionSet::Neon => kernel.run(neon::Neon),
-        _ => kernel.run(scalar::Scalar),
+        _ => scalar::run(kernel),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::threads::DisjointMut;
 
 use super::correlation::{Channels, Correlation, Piece};
 use indirect::Indirect;
-use tiles::{BlockTarget, RowBand};
+use tiles::{BlockTarget, BlockTask, RowBand};
 
 /// Floats of the source that a task reads: they stay in L2 while all blocks of weights are read once.
 const SOURCE_FLOATS: usize = 96 << 10;
@@ -386,13 +386,19 @@ impl Kernel for GatherTask<'_> {
                     rows: rows.clone(),
                     target,
                 };
-                match (S::REGISTERS >= 32, vectors) {
-                    (true, 1) => self.block::<S, 12, 6, 1>(simd, block, &band),
-                    (true, 2) => self.block::<S, 12, 6, 2>(simd, block, &band),
-                    (true, _) => self.block::<S, 8, 6, 3>(simd, block, &band),
-                    (false, 1) => self.block::<S, 8, 6, 1>(simd, block, &band),
-                    (false, 2) => self.block::<S, 6, 6, 2>(simd, block, &band),
-                    (false, _) => self.block::<S, 4, 4, 3>(simd, block, &band),
+                // A constant, so that the tiles of other register counts are not compiled.
+                if const { S::REGISTERS >= 32 } {
+                    match vectors {
+                        1 => simd.call(BlockTask::<12, 6, 1>(&self, block, &band)),
+                        2 => simd.call(BlockTask::<12, 6, 2>(&self, block, &band)),
+                        _ => simd.call(BlockTask::<8, 6, 3>(&self, block, &band)),
+                    }
+                } else {
+                    match vectors {
+                        1 => simd.call(BlockTask::<8, 6, 1>(&self, block, &band)),
+                        2 => simd.call(BlockTask::<6, 6, 2>(&self, block, &band)),
+                        _ => simd.call(BlockTask::<4, 4, 3>(&self, block, &band)),
+                    }
                 }
                 if let TaskTarget::Pooled(target) = self.target {
                     self.pool(simd, block, &band, target);

@@ -3,7 +3,7 @@ use std::hint::black_box;
 
 use super::{Finish, VectorPlace};
 use crate::activation::{self, Activation};
-use crate::simd::{self, Simd};
+use crate::simd::{self, Kernel, Simd};
 
 /// Where the sums of a tile go.
 #[derive(Clone, Copy, Debug)]
@@ -56,28 +56,18 @@ impl Finish<'_> {
         sums: [[S::Vector; V]; P],
         tile: TargetTile<P>,
     ) {
-        // A copy, because the compiler would load what lies behind a reference again after each store.
-        let finish = *self;
-        // A copy that the compiler cannot see through. It does not know how often the loop runs, and would keep the sums in memory for the
-        // other ends too (5–8 % of `hubel bench infer mobilenet-v2 --batch 1`).
+        // A copy that the compiler cannot see through. It would keep the sums in memory for the other ends too (5–8 % of
+        // `hubel bench infer mobilenet-v2 --batch 1`).
         let sums = black_box(sums);
-        for v in 0..V {
-            let lanes = if v + 1 == V { tile.last } else { S::LANES };
-            let channel = tile.channel + v * S::LANES;
-            // SAFETY: each vector's place is as `Finish::store` asks. Its channels are this thread's alone in this part of the sums.
-            unsafe {
-                let mut taken = finish.no_sums(simd, channel, lanes);
-                for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
-                    let place = VectorPlace {
-                        at: at + v * S::LANES,
-                        channel,
-                        lanes,
-                    };
-                    finish.store_summed(simd, sums[v], tile.target, place, &mut taken);
-                }
-                finish.add_sums(simd, taken, channel, lanes);
-            }
-        }
+        simd.call(StoreEach {
+            finish: *self,
+            sums: (&raw const sums).cast(),
+            vectors: V,
+            target: tile.target,
+            at: &tile.at[..tile.count],
+            channel: tile.channel,
+            last: tile.last,
+        });
     }
 
     /// Stores a tile that has no mask. It reads everything before it writes anything, so that copies of a pixel get the same value.
@@ -117,7 +107,16 @@ impl Finish<'_> {
                 Identity => {}
                 Relu => each(&mut sums, |_, _, sum| activation::apply(simd, Relu, sum)),
                 Relu6 => each(&mut sums, |_, _, sum| activation::apply(simd, Relu6, sum)),
-                other => apply_to_rest::<S, P, V>(simd, other, &mut sums),
+                other => {
+                    // As in `store_each`.
+                    let mut rest = black_box(sums);
+                    simd.call(ApplyActivation {
+                        activation: other,
+                        values: (&raw mut rest).cast(),
+                        vectors: P * V,
+                    });
+                    sums = rest;
+                }
             }
             if self.accumulate {
                 each(&mut sums, |p, v, sum| {
@@ -190,19 +189,70 @@ fn each<T: Copy, const P: usize, const V: usize>(
     }
 }
 
-/// Applies an activation that takes longer than a loop over the tile costs.
-#[inline(always)]
-fn apply_to_rest<S: Simd, const P: usize, const V: usize>(
-    simd: S,
-    activation: Activation,
-    sums: &mut [[S::Vector; V]; P],
-) {
-    // A copy, as in `store_each`.
-    let mut rest = black_box(*sums);
-    for sums in &mut rest {
-        for sum in sums {
-            *sum = activation::apply(simd, activation, *sum);
+/// [`Finish::store_each`]. All tiles share this function, whatever their size.
+struct StoreEach<'a> {
+    finish: Finish<'a>,
+    /// `[pixel][vector]`
+    sums: *const f32,
+    /// Vectors of a pixel.
+    vectors: usize,
+    target: *mut f32,
+    /// For each pixel, the elements of the map before the tile's first channel.
+    at: &'a [usize],
+    channel: usize,
+    /// Lanes of the last vector.
+    last: usize,
+}
+
+impl Kernel for StoreEach<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // A copy, because the compiler would load what lies behind a reference again after each store.
+        let finish = self.finish;
+        for v in 0..self.vectors {
+            let is_last = v + 1 == self.vectors;
+            let lanes = if is_last { self.last } else { S::LANES };
+            let channel = self.channel + v * S::LANES;
+            // SAFETY: `store_each` gives sums of all vectors of all pixels. Each vector's place is as `Finish::store` asks, since its caller
+            // said so of the tile. Its channels are this thread's alone in this part of the sums.
+            unsafe {
+                let mut taken = finish.no_sums(simd, channel, lanes);
+                for (pixel, at) in self.at.iter().enumerate() {
+                    let sum = simd.load(self.sums.add((pixel * self.vectors + v) * S::LANES));
+                    let place = VectorPlace {
+                        at: at + v * S::LANES,
+                        channel,
+                        lanes,
+                    };
+                    finish.store_summed(simd, sum, self.target, place, &mut taken);
+                }
+                finish.add_sums(simd, taken, channel, lanes);
+            }
         }
     }
-    *sums = rest;
+}
+
+/// An activation that takes longer than reading and writing its values.
+struct ApplyActivation {
+    activation: Activation,
+    values: *mut f32,
+    vectors: usize,
+}
+
+impl Kernel for ApplyActivation {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for v in 0..self.vectors {
+            let place = self.values.wrapping_add(v * S::LANES);
+            // SAFETY: `store_lanes` gives as many vectors, which are its own.
+            unsafe {
+                let value = activation::apply(simd, self.activation, simd.load(place));
+                simd.store(value, place);
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::{BLOCK_VECTORS, Gather, GatherTask};
 use crate::conv::classes::{Class, Distance, Pixel, Walk};
 use crate::conv::finish::tile::TargetTile;
 use crate::conv::prefetch::{WEIGHTS_AHEAD, prefetch};
-use crate::simd::Simd;
+use crate::simd::{Kernel, Simd};
 
 /// Some rows of a task.
 pub(super) struct RowBand {
@@ -54,10 +54,28 @@ struct ClassBlock {
     ahead: Ahead,
 }
 
+/// The band's pixels of a block, in tiles of P pixels; the last tiles have H or fewer. A function of its own for each size of tiles: the
+/// compiler takes much longer for one function that holds all of them.
+pub(super) struct BlockTask<'a, const P: usize, const H: usize, const V: usize>(
+    pub(super) &'a GatherTask<'a>,
+    pub(super) usize,
+    pub(super) &'a RowBand,
+);
+
+impl<const P: usize, const H: usize, const V: usize> Kernel for BlockTask<'_, P, H, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self(task, block, band) = self;
+        task.block::<S, P, H, V>(simd, block, band);
+    }
+}
+
 impl GatherTask<'_> {
     /// Computes the band's pixels of a block in tiles of P pixels; the last tiles have H or fewer.
     #[inline(always)]
-    pub(super) fn block<S: Simd, const P: usize, const H: usize, const V: usize>(
+    fn block<S: Simd, const P: usize, const H: usize, const V: usize>(
         &self,
         simd: S,
         block: usize,
