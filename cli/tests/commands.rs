@@ -465,13 +465,13 @@ fn a_trained_model_is_no_network_to_train_and_that_is_said_with_its_text() {
             .assert()
             .code(2)
             .stdout("")
-            .stderr(contains("is not possible yet").and(contains("--model 'flatten-")));
+            .stderr(contains("--from ").and(contains("--model 'flatten-")));
     }
     hubel()
         .args(["train", "--model", "runs/nothing"])
         .assert()
         .code(2)
-        .stderr(contains("no model either: cannot read runs/nothing"));
+        .stderr(contains("neither a network nor a model: cannot read runs/nothing"));
 }
 
 #[test]

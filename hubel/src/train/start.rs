@@ -58,14 +58,14 @@ impl fmt::Display for Advice {
         match (self.model(), self.outlook.is_of_floats) {
             (Some(name), _) => write!(
                 f,
-                "training goes on from {name}, which knows photographs: {count} {each} of a class are few to begin with nothing (--from none)"
+                "fine-tuning {name}, which was trained on photographs: {count} {each} per class are few for training from scratch (to do that: --from none)"
             ),
             (None, true) => f.write_str(
-                "training begins with nothing: these are numbers, and no levels of pictures",
+                "training from scratch: the data holds standardised numbers, not pixels",
             ),
             (None, false) => write!(
                 f,
-                "training begins with nothing: {count} small {each} of a class are enough (otherwise: --from {})",
+                "training from scratch: {count} small {each} per class are enough (to fine-tune instead: --from {})",
                 Model::PRETRAINED[0]
             ),
         }
