@@ -41,7 +41,7 @@ fn clean_data_is_left_with_0_and_a_conflict_with_1() {
     check(folder.path())
         .assert()
         .success()
-        .stdout(contains("Nothing was found."));
+        .stdout(contains("No problems were found."));
 
     let copy = folder.path().join("dog & co/copy.png");
     fs::copy(folder.path().join("cat/3.png"), &copy).unwrap();

@@ -64,7 +64,7 @@ fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_wor
         .stderr(
             contains("MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1")
                 .and(contains(
-                    "57,046 images to train on, 2,954 held out for validation, 10,000 for the test",
+                    "57,046 images to train on, 2,954 held out for validation, 10,000 for the final test",
                 ))
                 .and(contains("epoch 1"))
                 .and(contains("\r").not())
@@ -351,7 +351,7 @@ fn broken_files_are_refused_by_name() {
         // The model comes first.
         (
             vec![Path::new("evaluate"), folder.path(), &run_folder()],
-            "it holds no model.safetensors",
+            "it contains no model.safetensors",
         ),
         (
             vec![Path::new("predict"), &empty, &noise],
@@ -429,7 +429,7 @@ fn training_that_diverges_says_where_and_loses_nothing() {
             .count(1)
             .and(contains("at step 2"))
             .and(contains("layer 3"))
-            .and(contains("nothing was learned before"))
+            .and(contains("no step was completed"))
             .and(contains("panicked").not()),
     );
     assert!(!file("last.safetensors").exists());

@@ -154,7 +154,7 @@ fn what_was_done_to_the_picture_is_said() {
     let folder = folder(NETWORK, 1);
     let red = image::RgbImage::from_fn(12, 12, |x, _| image::Rgb([20 * x as u8, 0, 90]));
     red.save(folder.path().join("red.png")).expect("a picture");
-    let said = "in grey: the model sees no colour";
+    let said = "in grey: the model does not see colour";
     let shown = text(&mut explain(&folder, &["model.safetensors", "red.png"]));
     assert!(shown.contains(said), "{shown}");
     let page = fs::read_to_string(folder.path().join("explain-red/index.html")).expect("a page");
@@ -199,7 +199,7 @@ sobel-x over lines.png: a map of 12×12
   row 5, column 4: 1.0000   (sees rows 4 to 6, columns 3 to 5)
   row 7, column 8: 0.4000   (sees rows 6 to 8, columns 7 to 9)
 
-the strongest answer, in numbers:
+how the strongest response is computed:
 row 3, column 4
   channel 0 of the image
          window      filter     product
@@ -229,7 +229,7 @@ pictures  e/filter.png e/response.png e/places.png
     assert!((strongest("[[-1,0,1],[-2,0,2],[-1,0,1]]") - 4.0).abs() < 1e-6);
     assert!((strongest("[[[-1,1]],[[-1,1]],[[-1,1]]]") - 3.0).abs() < 1e-6);
     let nowhere = text(&mut explain(&folder, &["lines.png", "--kernel", "[[-1]]"]));
-    assert!(nowhere.contains("it fires nowhere"), "{nowhere}");
+    assert!(nowhere.contains("no response: no value is above 0"), "{nowhere}");
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn what_is_wrong_is_said_with_the_way_out() {
         ),
         (
             &[model, "lines.png", "--class", "cat", "--against", "cat"],
-            "name another one",
+            "name another class",
         ),
         (
             &[model, "lines.png", "--out", "file"],

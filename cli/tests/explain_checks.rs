@@ -88,7 +88,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
 
     let arguments = ["--check", "--data", "pictures", "--nearest", "3"];
     (explain(&folder, &arguments).assert().success())
-        .stdout(contains("most alike"))
+        .stdout(contains("most similar"))
         .stdout(contains("of 12 training pictures"))
         .stdout(contains("dog, 0 (the same picture"));
     let page = fs::read_to_string(folder.path().join("explain-3/index.html")).expect("a page");
@@ -100,7 +100,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
 fn what_cannot_be_checked_is_said() {
     let folder = folder();
     (explain(&folder, &["--check"]).assert().success()).stdout(contains(
-        "not checked: whether it depends on what was learned",
+        "not checked: whether it depends on the learned weights",
     ));
     for class in ["cat", "dog"] {
         for number in 2..6 {

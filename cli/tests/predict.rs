@@ -76,7 +76,7 @@ fn folders_patterns_and_lists_name_the_same_pictures_in_their_order() {
         .assert()
         .code(1)
         .stdout("")
-        .stderr(contains("called like `new/*.bmp`"));
+        .stderr(contains("matches `new/*.bmp`"));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn answers_go_into_a_file_with_a_line_for_each_picture() {
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("answers");
     predict("answers.csv")
         .code(1)
-        .stdout(contains("25, of which 1 cannot be used").and(contains("answers.csv")))
+        .stdout(contains("25, 1 of them unusable").and(contains("answers.csv")))
         .stderr(contains("bad.png").and(contains("error:").count(1)));
     let table = read("answers.csv");
     let lines: Vec<&str> = table.lines().collect();

@@ -133,7 +133,7 @@ fn a_killed_training_leaves_what_was_saved_and_the_next_one_keeps_it() {
     // A model that is there already is not replaced by one whose training was stopped.
     let before = fs::read(run.join("model.safetensors")).expect("a model");
     let remarks = stop(training(folder.path(), FOR_HOURS), &["-INT"], Some(130));
-    assert!(remarks.contains("is left as it was"), "{remarks}");
+    assert!(remarks.contains("is unchanged"), "{remarks}");
     assert!(fs::read(run.join("model.safetensors")).expect("a model") == before);
     let remarks = evaluate(folder.path());
     assert!(

@@ -48,7 +48,7 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
         .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("training goes on from efficientnet-lite0"),
+        said.contains("fine-tuning efficientnet-lite0"),
         "{said}"
     );
     assert!(
@@ -110,7 +110,7 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
     train(&folder, &own)
         .assert()
         .success()
-        .stderr(contains("training goes on from").not());
+        .stderr(contains("fine-tuning").not());
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_model_of_one_s_own_is_gone_on_from_with_as_many_classes_or_others() {
     .assert()
     .success()
     .stderr(
-        contains("the layers up to `2` stay as they are")
+        contains("frozen: the layers up to `2`")
             .and(contains("with 2 versions of each picture")),
     );
     let next = |place: &str| {
@@ -208,7 +208,7 @@ fn what_cannot_be_is_refused_with_a_way_out() {
             1,
             "leave out --mean and --std",
         ),
-        (&["--from", own, "--model", "lenet5"], 2, "leave out either"),
+        (&["--from", own, "--model", "lenet5"], 2, "leave out one of the two"),
         (
             &["--from", "none", "--freeze", "all"],
             2,
@@ -258,7 +258,7 @@ fn a_preview_shows_what_the_backbone_would_see() {
         ])
         .assert()
         .success()
-        .stderr(contains("training goes on from efficientnet-lite0"));
+        .stderr(contains("fine-tuning efficientnet-lite0"));
     let sheet = image::open(folder.path().join("sheet.png")).expect("a picture");
     assert!(sheet.width() > 2 * 224, "{}", sheet.width());
 }

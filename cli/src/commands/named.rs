@@ -114,7 +114,7 @@ fn remark_on(file: &Path, weights: &Weights, is_asked_for: bool) -> String {
         false => "the mean and standard deviation usual for it",
     };
     format!(
-        "{}: detected weights of {} {last}; the file has no normalisation, so {whose} are used ({mean}; {std})",
+        "{}: detected weights of {} {last}; the file has no normalisation, so hubel uses {whose} ({mean}; {std})",
         hubel::shown(file),
         weights.network,
     )

@@ -3,17 +3,17 @@ use crate::check::examine::{Sample, Samples, Seen};
 use crate::check::{Finding, Kind};
 use crate::data::catalogue::Part;
 
-/// A class of fewer pictures to learn from is tiny.
+/// A class with fewer training pictures is tiny.
 pub const TINY: usize = 10;
 
-/// A class of so many times the pictures of another is worth a finding.
+/// A class with this many times the pictures of another is a finding.
 pub const IMBALANCE: usize = 3;
 
-/// A finding for each class that is empty or tiny, and one for the data where the others differ much in size.
+/// One finding for each empty or tiny class, and one if the other classes differ much in size.
 pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let learnt = counts(samples, |part| !part.is_some_and(Part::is_held_out));
     let tested = counts(samples, |part| part == Some(Part::Test));
-    // What is said about a class that has no test pictures where there are some of others.
+    // The text for a class without test pictures, if other classes have some.
     let untested = |class: usize| match samples.parts.contains(&Part::Test) && tested[class] == 0 {
         true => ", and none to test with",
         false => "",
@@ -73,7 +73,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     findings
 }
 
-/// Usable pictures of each class in the parts that are wanted.
+/// Usable pictures of each class in the wanted splits.
 fn counts(samples: &Samples, wanted: impl Fn(Option<Part>) -> bool) -> Vec<usize> {
     let mut counts = vec![0; samples.classes.len()];
     let usable = |sample: &&Sample| matches!(sample.seen, Seen::Whole(_)) && wanted(sample.part);
@@ -85,7 +85,7 @@ fn counts(samples: &Samples, wanted: impl Fn(Option<Part>) -> bool) -> Vec<usize
     counts
 }
 
-/// What is said about a class without pictures to learn from.
+/// The text for a class without training pictures.
 fn empty(samples: &Samples, class: usize, name: &str) -> String {
     let all = counts(samples, |_| true)[class];
     let listed = samples

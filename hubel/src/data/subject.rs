@@ -97,7 +97,7 @@ impl Subject {
     }
 }
 
-/// "grey pictures, light on a dark ground; …".
+/// "grey pictures on a dark background, whose mirror images look like other classes".
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.is_grey, self.shape.channels) {
@@ -106,8 +106,8 @@ impl fmt::Display for Subject {
             (false, _) => "maps",
         })?;
         f.write_str(match self.polarity() {
-            Some(true) => " on a dark ground",
-            Some(false) => " on a light ground",
+            Some(true) => " on a dark background",
+            Some(false) => " on a light background",
             None => "",
         })?;
         f.write_str(match (self.mirrored, self.may_be_flipped()) {
