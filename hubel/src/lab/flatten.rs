@@ -1,5 +1,5 @@
-//! T2: what a network knows of where pixels are. All pixels are put into one new order, the same for all pictures: nothing is lost but
-//! which of them are neighbours.
+//! T2: whether a network uses the positions of pixels. All pixels are shuffled into one new order, the same for all pictures. Only the
+//! information which pixels are neighbours is lost.
 use super::pictures::{Draw, Drawn, stream};
 use super::workbench::Workbench;
 use super::{
@@ -24,7 +24,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// A difference of accuracies that counts as none, in percentage points.
+/// Differences of accuracies up to this count as none, in percentage points.
 const NO_DIFFERENCE: f64 = 1.0;
 
 /// The networks, with their names.
@@ -88,7 +88,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     })
 }
 
-/// What was run, with the networks.
+/// The setup, with the networks.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let networks = NETWORKS.iter().map(|(name, text)| Fact {
         name,

@@ -1,4 +1,4 @@
-//! T11: what pooling saves, what it does against overfitting, and how little it minds a small move.
+//! T11: how much pooling saves, its effect on overfitting, and its robustness to small shifts.
 use super::workbench::{BATCH, Workbench};
 use super::{
     Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks,
@@ -18,18 +18,18 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     budget: Budget {
         seeds: 5,
         images: 3000,
-        // Those with pooling take longer to learn; a network that has not learned its pictures has no gap to speak of.
+        // Networks with pooling take longer to learn, and a network that has not learned its pictures shows no gap between training and test.
         epochs: 8,
     },
     run,
 };
 
-/// The ways from a map to one of half the height and width, and none.
+/// The ways to halve height and width of a map, and no pooling.
 const KINDS: [&str; 4] = ["none", "max", "average", "strided"];
 const NONE: usize = 0;
 const MAX: usize = 1;
 
-/// The network that shrinks its maps in this way. A strided one shrinks within the convolution, without a layer of its own.
+/// The network that reduces its maps in this way. With a stride, the convolution does it, without a separate layer.
 fn network(kind: usize) -> String {
     let [stride, pool] = match KINDS[kind] {
         "max" => ["", "-maxpool(2, round=floor)"],
@@ -41,18 +41,18 @@ fn network(kind: usize) -> String {
     format!("{}-{}-flatten-linear(classes)", conv(8), conv(16))
 }
 
-/// What was measured with one kind of pooling, one value a seed.
+/// The measurements for one kind of pooling, one value per seed.
 #[derive(Default)]
 struct Measured {
-    /// Percent of the pictures that it was trained on.
+    /// Accuracy on the training pictures, in percent.
     train: Sample,
-    /// Percent of others.
+    /// Accuracy on the test pictures, in percent.
     test: Sample,
     /// Milliseconds of a training step.
     time: Sample,
-    /// By how much the logits move with the picture, in percent of their length. Empty where pictures cannot be moved.
+    /// Change of the logits when the picture is shifted, in percent of their length. Empty if pictures cannot be shifted.
     moved: Sample,
-    /// Percent of pictures that are given another class when they move. Likewise.
+    /// Percentage of pictures whose class changes when they are shifted. Empty if pictures cannot be shifted.
     changed: Sample,
 }
 
@@ -137,7 +137,7 @@ fn claims(summaries: &[Summary], none: &Measured, max: &Measured) -> Vec<Claim> 
     ]
 }
 
-/// What was run, with the networks.
+/// The setup, with the networks.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let networks = (0..KINDS.len()).map(|kind| Fact {
         name: KINDS[kind],
@@ -194,10 +194,10 @@ fn measure(bench: &mut Workbench<'_>) -> Result<[Measured; 4], Halt> {
     Ok(kinds)
 }
 
-/// Rows and columns that a picture is moved down and to the right.
+/// Rows and columns by which a picture is shifted down and to the right.
 const SIDES: [[isize; 2]; 4] = [[-1, 0], [1, 0], [0, -1], [0, 1]];
 
-/// The picture, moved; what comes in at the edge is the edge.
+/// The shifted picture; its edge is replicated.
 fn moved(pixels: &[u8], shape: Shape, [down, right]: [isize; 2]) -> Vec<u8> {
     let from =
         |place: usize, by: isize, length: usize| place.saturating_add_signed(-by).min(length - 1);
@@ -212,8 +212,8 @@ fn moved(pixels: &[u8], shape: Shape, [down, right]: [isize; 2]) -> Vec<u8> {
         .collect()
 }
 
-/// By how much the model's logits differ between the pictures, in percent of their length, and how many percent of the pictures it gives
-/// another class: the means over all pictures.
+/// The difference between the model's logits for the two pictures, in percent of their length, and the percentage of pictures whose
+/// class changes; means over all pictures.
 fn reaction(
     bench: &Workbench<'_>,
     model: &Model,
@@ -251,7 +251,7 @@ fn cost_table(summaries: &[Summary], kinds: &[Measured]) -> Table {
         ],
     );
     for ((name, summary), measured) in KINDS.iter().zip(summaries).zip(kinds) {
-        // Behind it come flatten and the linear layer.
+        // Flatten and the linear layer follow.
         let [height, width, channels] = summary.layers[summary.layers.len() - 3].output;
         table.push(vec![
             Cell::text(*name),

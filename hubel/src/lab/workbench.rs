@@ -1,4 +1,4 @@
-//! What an experiment works with: the pictures of a seed, training and judging, and whoever listens.
+//! The tools of an experiment: the pictures of a seed, training, evaluation, and progress.
 use std::ops::ControlFlow;
 
 use hubel_kernels::Cpu;
@@ -12,7 +12,7 @@ use crate::inference::Inference;
 use crate::train::Event as Training;
 use crate::{Dataset, Error, Model, Network, PlanSettings, Result, TrainSettings, Trainer};
 
-/// What an experiment works with.
+/// The tools of an experiment.
 pub(super) struct Workbench<'a> {
     experiment: &'a Experiment,
     pub(super) cpu: &'a Cpu,
@@ -20,12 +20,12 @@ pub(super) struct Workbench<'a> {
     pub(super) windows: &'a Windows,
     pictures: Option<Pictures>,
     listen: &'a mut dyn FnMut(&Event) -> ControlFlow<()>,
-    /// The run at hand, counted from 1.
+    /// The current run, counted from 1.
     run: usize,
     runs: usize,
 }
 
-/// Images of one training step. Of the few pictures of an experiment more steps matter more than fewer weights' updates cost.
+/// Images per training step. An experiment has few pictures, so more steps are worth more than the time that fewer updates would save.
 pub(super) const BATCH: usize = 64;
 
 impl<'a> Workbench<'a> {
@@ -62,7 +62,7 @@ impl<'a> Workbench<'a> {
         })
     }
 
-    /// Says how many runs there will be.
+    /// Sets the number of runs.
     pub(super) fn expect(&mut self, runs: usize) {
         self.runs = runs;
     }
@@ -86,7 +86,7 @@ impl<'a> Workbench<'a> {
         self.pictures().draw(seed, self.budget)
     }
 
-    /// How networks are trained: without augmentation, so that nothing but what is compared differs.
+    /// Training settings: without augmentation, so that only the compared property differs.
     pub(super) fn training(&self, seed: u64) -> TrainSettings {
         TrainSettings {
             epochs: self.budget.epochs,
@@ -97,7 +97,7 @@ impl<'a> Workbench<'a> {
         }
     }
 
-    /// Begins the next run, and says what it is.
+    /// Starts the next run; `what` describes it.
     pub(super) fn begin(&mut self, what: &str) -> Result<(), Halt> {
         self.run += 1;
         self.tell(what, 0.0)
@@ -159,12 +159,12 @@ impl<'a> Workbench<'a> {
         broken_off.map(|()| [before, model])
     }
 
-    /// The share of the pictures that the model classifies rightly, in percent.
+    /// The accuracy of the model on the pictures, in percent.
     pub(super) fn accuracy(&self, model: &Model, pictures: &Dataset) -> Result<f64, Halt> {
         Ok(classified_rightly(&model.evaluate(self.cpu, pictures)?))
     }
 
-    /// What the model answers to each picture: its logits, `[n, classes]`.
+    /// The logits of the model for each picture, `[n, classes]`.
     pub(super) fn logits(&self, model: &Model, pictures: &Dataset) -> Result<Vec<f32>> {
         let mut all = Vec::with_capacity(pictures.len() * model.classes().len());
         Inference::new(model, self.cpu)?.run(
@@ -181,7 +181,7 @@ impl<'a> Workbench<'a> {
         Ok(all)
     }
 
-    /// Milliseconds of a training step of [`BATCH`] of the pictures, the fastest of a few: what else the machine does makes a step slower,
+    /// Milliseconds of a training step on [`BATCH`] pictures, the fastest of several: other work on the machine makes a step slower,
     /// never faster.
     pub(super) fn step_time(&self, network: &str) -> Result<f64> {
         const STEPS: usize = 7;
@@ -192,7 +192,7 @@ impl<'a> Workbench<'a> {
         Ok(bench.fastest_ms(STEPS))
     }
 
-    /// What every experiment's findings begin with: what it is, and what is the same for all of its runs.
+    /// The findings at the start: the experiment, and the settings that all runs share.
     pub(super) fn findings(&self) -> Findings {
         let experiment = self.experiment;
         Findings {
@@ -212,7 +212,7 @@ impl<'a> Workbench<'a> {
         }
     }
 
-    /// What is the same for all runs of an experiment that trains: the data, how much of it, and on what.
+    /// The settings that all runs of a training experiment share: data, amounts, processor.
     pub(super) fn facts(&self) -> Vec<Fact> {
         let fact = |name, value| Fact { name, value };
         let Budget {
@@ -250,7 +250,7 @@ impl<'a> Workbench<'a> {
         ]
     }
 
-    /// What it runs on.
+    /// The processor.
     pub(super) fn machine(&self) -> Fact {
         let (threads, instructions) = (self.cpu.threads(), self.cpu.instruction_set());
         Fact {
@@ -260,7 +260,7 @@ impl<'a> Workbench<'a> {
     }
 }
 
-/// The share of the pictures that were classified rightly, in percent.
+/// The accuracy, in percent.
 pub(super) fn classified_rightly(report: &Report) -> f64 {
     let classes = report.confusion.iter().enumerate();
     let correct: usize = classes.map(|(class, row)| row[class]).sum();

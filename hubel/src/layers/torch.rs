@@ -1,7 +1,7 @@
-//! What text written for `torch.nn` means here, and what to say where it would mean something else.
+//! Settings in the style of `torch.nn`: their meaning here, and errors where it would differ from PyTorch's.
 use super::arguments::{Argument, ArgumentError, Value};
 
-/// A setting by hubel's name and with hubel's value.
+/// A setting with hubel's name and value.
 pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), String> {
     let name = match written.replace('_', "").as_str() {
         "eps" => "epsilon",
@@ -36,7 +36,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
     Ok((name.into(), value))
 }
 
-/// Refuses what would silently be read otherwise than torch reads it: `word` is the layer as written, `name` its canonical name.
+/// Rejects text that would silently mean something else than in PyTorch. `word` is the layer as written, `name` its canonical name.
 pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), ArgumentError> {
     let word_2d = word.to_lowercase().ends_with("2d");
     let unnamed: Vec<&Argument> = given.iter().take_while(|a| a.name.is_none()).collect();

@@ -6,7 +6,7 @@ use crate::lab::workbench::Workbench;
 use crate::lab::{Axis, Cell, Chart, Column, Marks, Picture, Point, Sample, Series, Table};
 use crate::{Model, Result};
 
-/// The filters of the first seed before and after, and those made by hand.
+/// The filters of the first seed before and after training, and those made by hand.
 pub(super) fn pictures(
     bench: &Workbench<'_>,
     models: &[Model; 2],
