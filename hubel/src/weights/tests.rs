@@ -3,7 +3,7 @@ use crate::formats::safetensors::Tensors;
 use crate::fuzzing::torch_file::{self, Storage, Tensor};
 use crate::{Network, Shape};
 
-/// Names and shapes of tensors as torchvision and the reference networks have them, with ten classes.
+/// Names and shapes of tensors in torchvision and the reference networks, with ten classes.
 fn outline_of(network: &str) -> Vec<(&'static str, Vec<usize>)> {
     let lines = include_str!("../../tests/fixtures/zoo_tensors.txt").lines();
     let words = lines.map(|line| line.split(' ').collect::<Vec<_>>());
@@ -147,7 +147,7 @@ fn another_network_is_refused_with_the_nearest_and_what_differs() {
     problem(&[("model.", vec![]), ("model.model.", vec![])]);
 }
 
-/// A lenet5 with weights of a seed, and its tensors as a file has them.
+/// A lenet5 with random weights, and its tensors in a file's order.
 fn lenet5() -> (Model, Vec<NamedTensor>) {
     let network = Network::named("lenet5").unwrap();
     let preparation = Preparation {
@@ -177,7 +177,7 @@ fn all_forms_give_the_same_model() {
             Tensor::plain(&format!("module.{}", tensor.name), place, &tensor.shape)
         })
         .collect();
-    // The ending says nothing.
+    // The extension does not matter.
     std::fs::write(
         at("archive.safetensors"),
         torch_file::archive(&written, &storages),
@@ -208,7 +208,7 @@ fn all_forms_give_the_same_model() {
     let error = Weights::load(&at("legacy"), Some(impossible)).unwrap_err();
     assert!(matches!(error, Error::Settings { .. }), "{error}");
 
-    // hubel's own files, and what is damaged, are for `Model::load`.
+    // hubel's own files, and damaged ones, are for `Model::load`.
     expected.save(&at("model")).unwrap();
     std::fs::write(at("damaged"), b"\x10\0\0\0\0\0\0\0{").unwrap();
     for name in ["model", "damaged"] {

@@ -1,4 +1,4 @@
-//! The elements of a tensor in the storage that it shares with others.
+//! The elements of a tensor in its storage, which it may share with other tensors.
 use std::collections::HashMap;
 
 use super::Record;
@@ -37,7 +37,7 @@ pub(super) fn check(
     }
 }
 
-/// The place behind the last element of a tensor.
+/// The position after the last element of a tensor.
 fn end(tensor: &Tensor) -> Option<usize> {
     if tensor.elements() == Some(0) {
         return Some(0);
@@ -50,7 +50,7 @@ fn end(tensor: &Tensor) -> Option<usize> {
     last?.checked_add(1)
 }
 
-/// The elements of a tensor that lies on the bytes of its storage, the last axis innermost.
+/// The elements of a tensor from the bytes of its storage, the last axis innermost.
 pub(super) fn decode(tensor: &Tensor, float: Float, storage: &[u8]) -> Vec<f32> {
     let elements = tensor.elements().unwrap_or(0);
     let mut numbers = Vec::with_capacity(elements);
@@ -70,7 +70,7 @@ pub(super) fn decode(tensor: &Tensor, float: Float, storage: &[u8]) -> Vec<f32> 
     numbers
 }
 
-/// Whether the elements, of which there are some, lie one after the other.
+/// Whether the elements of a non-empty tensor are contiguous.
 fn is_contiguous(tensor: &Tensor) -> bool {
     let mut expected = 1;
     let mut axes = tensor.shape.iter().zip(&tensor.strides).rev();
@@ -81,7 +81,7 @@ fn is_contiguous(tensor: &Tensor) -> bool {
     })
 }
 
-/// Calls `body` with the place in the storage of each of the `elements`, of which there are some.
+/// Calls `body` with the position in the storage of each of the `elements` of a non-empty tensor.
 fn each_place(tensor: &Tensor, elements: usize, mut body: impl FnMut(usize)) {
     let mut index = vec![0; tensor.shape.len()];
     let mut place = tensor.storage.start + tensor.offset;

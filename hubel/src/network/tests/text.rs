@@ -1,4 +1,4 @@
-//! Architecture text: what it forgives, what it refuses, and how.
+//! Architecture text: what it accepts, what it rejects, and the messages.
 use super::*;
 
 #[test]
