@@ -52,7 +52,7 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
         "{said}"
     );
     assert!(
-        said.contains("8 pictures of a class") && said.contains("--from none"),
+        said.contains("8 pictures per class") && said.contains("--from none"),
         "{said}"
     );
     assert!(said.contains("24×24 are enlarged to 224×224"), "{said}");
@@ -212,12 +212,12 @@ fn what_cannot_be_is_refused_with_a_way_out() {
         (
             &["--from", "none", "--freeze", "all"],
             2,
-            "leave them out, or give one (--from)",
+            "name a model to fine-tune (--from)",
         ),
         (
             &["--model", "lenet5", "--versions", "2"],
             2,
-            "leave them out, or give one (--from)",
+            "name a model to fine-tune (--from)",
         ),
         (&["--from", own, "--mean", "0,0,0"], 2, "--std"),
         (

@@ -1,4 +1,4 @@
-//! Pictures that come in series: frames of a film, photographs by a camera that stands still, stored augmentations.
+//! Series of pictures: frames of a film, photographs by a fixed camera, stored augmentations.
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,10 +8,10 @@ use crate::data::catalogue::{Part, thousands};
 use crate::data::names::natural_order;
 use crate::data::split::Assignment;
 
-/// How many classes are named.
+/// Most classes that are named.
 const NAMED: usize = 5;
 
-/// The order of two samples in a series: files by their paths with numbers as such (`9.jpg` before `10.jpg`), arrays as they are.
+/// The order of two samples in a series: files by their paths in natural order (`9.jpg` before `10.jpg`), arrays by index.
 pub(super) fn order(dataset: &Dataset, one: usize, other: usize) -> Ordering {
     let path = |index: usize| dataset.path(index).map(Path::to_string_lossy);
     match (path(one), path(other)) {
@@ -21,7 +21,7 @@ pub(super) fn order(dataset: &Dataset, one: usize, other: usize) -> Ordering {
     .then(one.cmp(&other))
 }
 
-/// What to say where frames of a series are held out and others of it are trained on.
+/// A note if some frames of a series are held out and others are trained on.
 pub(super) fn note(dataset: &Dataset, assignment: &Assignment) -> String {
     let cut = &assignment.cut;
     let named = cut.iter().take(NAMED);
@@ -41,8 +41,8 @@ pub(super) fn note(dataset: &Dataset, assignment: &Assignment) -> String {
     )
 }
 
-/// What to say where many test images look like images that are trained on and are not the same, as frames do; `groups` has the first of those
-/// that look alike for each image.
+/// A note if many test images look similar to training images without being the same, as frames do. `groups` has, for each image, the first
+/// similar one.
 pub(super) fn alike(parts: &[Option<Part>], groups: &[usize]) -> Option<String> {
     let of_part = |wanted: Part| {
         let all = parts.iter().zip(groups);
