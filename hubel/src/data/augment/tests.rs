@@ -1,4 +1,4 @@
-//! What users rely on: the same key gives the same picture, known operations do what their formulas say.
+//! The same key gives the same picture, and known operations follow their formulas.
 use std::collections::HashSet;
 
 use proptest::prelude::*;

@@ -17,7 +17,7 @@ pub(super) fn npy(kind: &str, sizes: &str, bytes: &[u8]) -> Vec<u8> {
     array
 }
 
-/// Arrays as `numpy.savez` or `numpy.savez_compressed` puts them together.
+/// Arrays in a file like that of `numpy.savez` or `numpy.savez_compressed`.
 pub(super) fn npz(arrays: &[(&str, Vec<u8>)], compressed: bool) -> Vec<u8> {
     let method = if compressed {
         zip::CompressionMethod::Deflated
@@ -33,7 +33,7 @@ pub(super) fn npz(arrays: &[(&str, Vec<u8>)], compressed: bool) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// Four grey pictures of 2×3 to train on, two to test on.
+/// Four grey training pictures of 2×3, and two test pictures.
 pub(super) fn small_npz(compressed: bool) -> Vec<u8> {
     npz(
         &[
@@ -62,7 +62,7 @@ fn refused(path: &Path) -> String {
     find(path).expect_err("it is wrong").to_string()
 }
 
-/// Records of CIFAR in which the planes hold `label + 1`, twice and three times as much.
+/// Records of CIFAR whose planes have the values 1, 2 and 3 times `label + 1`.
 pub(super) fn cifar(labels: &[u8], coarse: &[u8]) -> Vec<u8> {
     let record = |&label: &u8| {
         let planes = [1, 2, 3].map(|factor| [(label + 1).wrapping_mul(factor); 1024]);
@@ -295,7 +295,7 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
             of(images(), npy("|u1", "2, 1", &[0, 0])),
             "at least two classes",
         ),
-        // 4 TB promised by a file of some hundred bytes, and beyond what can be counted.
+        // A header of 4 TB in a file of some hundred bytes, and one that overflows.
         (
             of(npy("|u1", "2000000, 1000, 2000", &[1; 12]), labels()),
             "GB of memory",
@@ -336,7 +336,7 @@ fn idx_files_may_be_compressed() -> Result<()> {
             "IDX files, 3 classes, 3 + 2 images of 2×2×1"
         );
     }
-    // The same once more, unpacked, is no second data set.
+    // An unpacked copy of the same file is no second data set.
     write("train-images-idx3-ubyte", &images);
     assert_eq!(open(folder.path())?.train.len(), 3);
     write("letters-train-images-idx3-ubyte", &images);
@@ -398,7 +398,7 @@ fn arrays_keep_their_size_and_remember_how_pictures_are_resized() -> Result<()> 
     Ok(())
 }
 
-/// Numbers of 4 bytes, little-endian.
+/// Values of 4 bytes, little-endian.
 fn floats(numbers: &[f32]) -> Vec<u8> {
     numbers
         .iter()
@@ -470,7 +470,7 @@ fn numbers_are_brought_to_levels_by_their_range_and_the_model_remembers_it() -> 
         assert_eq!(Preparation::measure(&splits.train)?.range, Some(range));
     }
 
-    // A test part without the darkest levels means the same to a model as its training part did.
+    // A test split without the darkest levels is read like the model's training split.
     let signed = Preparation {
         range: Some(ValueRange::MinusOneToOne),
         ..Preparation::measure(
@@ -665,7 +665,7 @@ fn arrays_to_test_with_alone_are_judged_by_and_not_trained_on() -> Result<()> {
     let (dataset, judged) = judge(&path, &preparation, splits.train.classes())?;
     assert_eq!((dataset.labels(), judged), (&[1, 0][..], Judged::Test));
 
-    // One class is enough where the model knows the others.
+    // One class is enough, since the model knows the others.
     let (_folder3, single) = saved(&[
         ("x_test", npy("|u1", "2, 1, 2", &[0, 200, 3, 5])),
         ("y_test", npy("|u1", "2,", &[1, 1])),
@@ -679,7 +679,7 @@ fn arrays_to_test_with_alone_are_judged_by_and_not_trained_on() -> Result<()> {
     let text = read(&single, &WHOLE).unwrap_err().to_string();
     assert!(text.contains("at least two classes"), "{text}");
 
-    // A model whose classes were given names knows this data by its numbers.
+    // A model with class names recognises this data by its numbers.
     let named = splits.named(&["ground".into(), "cell".into()])?;
     assert_eq!(named.train.classes(), ["ground", "cell"]);
     let division = named.division.as_ref();

@@ -236,7 +236,7 @@ fn what_is_wrong_with_a_folder_is_said_with_its_path() {
     );
 }
 
-/// So many pixels of two levels.
+/// This many pixels of two levels.
 fn checks(number: u8, count: u8) -> Vec<u8> {
     (0..count).map(|at| number + at % 2 * 100).collect()
 }
@@ -244,7 +244,7 @@ fn checks(number: u8, count: u8) -> Vec<u8> {
 #[test]
 fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
-    // Of more than a hundred files every second is looked at to choose a size.
+    // Of more than a hundred files, every second is examined to choose a size.
     for number in 0..110u8 {
         let path = folder
             .path()

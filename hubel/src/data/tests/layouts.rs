@@ -1,4 +1,4 @@
-//! Which folders are taken for parts and which for classes, and one class in two spellings.
+//! Which folders are splits and which are classes, and one class in two spellings.
 use super::catalogue::{Catalogue, Found, find};
 use super::*;
 
@@ -125,7 +125,7 @@ fn folders_that_all_hold_the_same_folders_are_no_classes() {
         ),
         "{text}"
     );
-    // Where they hold pictures too, or other folders, they are.
+    // If they also contain pictures or other folders, they are.
     for last in ["south/6.png", "south/owl/6.png"] {
         let catalogue = listed(&[
             "north/cat/1.png",
@@ -191,7 +191,7 @@ fn a_class_in_two_spellings_is_one_class() -> Result<()> {
         catalogue.notes
     );
 
-    // Names that a library user has given may be decomposed.
+    // Names given by a library user may be decomposed.
     let dataset = Dataset::from_arrays(&[0.5; 8], Shape::new(2, 2, 1), &[0, 1])?;
     let trained = ["bar".to_owned(), decomposed.to_owned()];
     let labels = dataset

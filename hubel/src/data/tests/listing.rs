@@ -1,4 +1,4 @@
-//! What is found in folders: parts and classes, what is passed over and why, and what is no data set.
+//! The contents of folders: splits and classes, ignored files with reasons, and folders that are no data set.
 use super::catalogue::{Catalogue, Found, find};
 use super::*;
 
@@ -129,7 +129,7 @@ fn trains_and_tests_may_be_classes() {
         panic!("{:?}", catalogue.notes)
     };
     assert!(note.starts_with("`test` was taken for a class"), "{note}");
-    // Unlabelled pictures to be judged by others are no class beside `train`.
+    // Unlabelled test pictures are no class beside `train`.
     let folder = tree(&["train/cat/1.png", "train/dog/2.png", "test/3.png"]);
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["cat", "dog"]);
@@ -190,7 +190,7 @@ fn what_is_passed_over_is_counted_by_reason() {
         "dog/README",
         "readme.md",
     ]);
-    // A picture whose name has no ending is known by its first bytes.
+    // A picture without an extension is recognised by its first bytes.
     std::fs::write(
         folder.path().join("dog/8"),
         bad_bytes::encoded(colours(2, 2, 1), image::ImageFormat::Png),
@@ -309,7 +309,7 @@ fn links_in_circles_end_and_other_links_are_followed() {
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    // A link that leads nowhere is listed, so that it is reported as a file that cannot be read.
+    // A dangling link is listed, so that it is reported as a file that cannot be read.
     assert_eq!(
         names,
         [
