@@ -239,7 +239,7 @@ fn what_cannot_be_is_refused_with_a_way_out() {
         .args(["train", "--freeze", "all", "--out", "never"])
         .assert()
         .code(1)
-        .stderr(contains("nothing can be frozen"));
+        .stderr(contains("freezes no layers"));
 }
 
 #[test]
