@@ -1,4 +1,4 @@
-//! `hubel explain`: the page and its pictures, where filters fire, arithmetic, and what is said when something is wrong.
+//! `hubel explain`: the page and its pictures, the responses of filters, arithmetic, and error messages.
 mod binary;
 mod models;
 
@@ -28,7 +28,7 @@ fn folder(network: &str, channels: usize) -> TempDir {
     folder
 }
 
-/// Two upright lines of three pixels on black, the second one darker.
+/// Two vertical lines of three pixels on black, the second one darker.
 fn lines() -> image::GrayImage {
     image::GrayImage::from_fn(12, 12, |x, y| {
         let level = match (x, y) {
@@ -65,7 +65,7 @@ fn a_picture_is_explained_by_one_page_and_pictures_beside_it() {
         assert!(shown.contains(part), "{shown}");
     }
     let page = fs::read_to_string(folder.path().join("explain-lines/index.html")).expect("a page");
-    // All that a browser would fetch is in the page itself.
+    // The page contains everything that a browser would load.
     for link in [
         "http", "<link", "<script", "url(", "@import", "src=\"/", "src=\".",
     ] {
@@ -76,7 +76,7 @@ fn a_picture_is_explained_by_one_page_and_pictures_beside_it() {
         page.matches("src=\"data:image/png;base64,").count()
     );
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("width=device-width"));
-    // Maps of both convolutions, of what stands behind them, and the numbers of the last layer by class.
+    // Maps of both convolutions, of the layers after them, and the values of the last layer by class.
     assert_eq!(page.matches("<article").count(), 8);
     assert!(page.contains("(12 + 2·1 − 3)/1 + 1 = 12"));
     assert!(page.contains(">cat<b>") && page.contains(">dog<b>"));
@@ -218,7 +218,7 @@ pictures  e/filter.png e/response.png e/places.png
         &["lines.png", "--kernel", "sobel-x", "--out", "e"],
     ));
     assert_eq!(shown, expected);
-    // A matrix says the same as the name, and red, green and blue of a grey picture are alike.
+    // A matrix gives the same as the name; red, green and blue of a grey picture are equal.
     let strongest = |kernel: &str| {
         let answer = json(&mut explain(
             &folder,
@@ -240,7 +240,7 @@ fn a_photograph_is_turned_as_its_camera_was() {
     JpegEncoder::new(&mut jpeg)
         .encode_image(&photo)
         .expect("a JPEG");
-    // An EXIF segment whose only entry says: turn by 90 degrees (orientation 6).
+    // An EXIF segment with a single entry: rotate by 90 degrees (orientation 6).
     let exif =
         b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     jpeg.splice(2..2, exif.iter().copied());
@@ -250,7 +250,7 @@ fn a_photograph_is_turned_as_its_camera_was() {
         &["photo.jpg", "--kernel", "sobel-y", "--json"],
     ));
     assert_eq!([&answer["height"], &answer["width"]], [32, 16]);
-    // What was brighter to the right is now brighter below.
+    // Brightness that increased to the right now increases downwards.
     assert!(answer["strongest"][0]["value"].as_f64() > Some(0.1));
 }
 
@@ -396,7 +396,7 @@ fn what_is_wrong_is_said_with_the_way_out() {
         let failed = explain(&folder, arguments).assert().code(1).stdout("");
         failed.stderr(contains("error: ").and(contains(part)));
     }
-    // Nothing is left behind by what failed.
+    // A failed command leaves no files.
     assert!(!at("explain-lines").exists() && !at("explain-broken").exists());
     for arguments in [
         &[model, "lines.png", "--filter", "1"][..],

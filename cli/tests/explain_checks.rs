@@ -1,4 +1,4 @@
-//! `hubel explain --check --data`: whether maps can be trusted, and the training pictures most alike.
+//! `hubel explain --check --data`: whether maps can be trusted, and the most similar training pictures.
 mod binary;
 mod models;
 
@@ -59,7 +59,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
     assert_eq!(explanations.len(), 5);
     for explanation in explanations {
         let checks = &explanation["checks"];
-        // Eight, or all but the picture itself.
+        // Eight, or all except the picture itself.
         let others = checks["cascade"]["pictures"].as_u64().expect("a number");
         assert!((8..12).contains(&others), "{explanation}");
         for number in ["correlation", "bound"] {

@@ -1,4 +1,4 @@
-//! `hubel predict` on many pictures, and names that are unusual.
+//! `hubel predict` on many pictures, and unusual names.
 mod binary;
 mod models;
 
@@ -12,7 +12,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder with a model of grey pictures, and pictures of two classes in `new`.
+/// A folder with a model for grey pictures, and pictures of two classes in `new`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     models::of_cats_and_dogs(folder.path(), "flatten-fc(classes)", Shape::new(8, 8, 1));
@@ -20,7 +20,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// So many different pictures in each of `cat` and `dog`.
+/// This many different pictures in each of `cat` and `dog`.
 fn pictures(root: &Path, count: u32) {
     for (class, start) in [("cat", 1), ("dog", 1000)] {
         let class = root.join(class);
@@ -168,7 +168,7 @@ fn data_of_one_class_is_evaluated_since_the_model_knows_the_others() {
         assert_eq!(answer["baseline_accuracy"], 1.0);
         assert_eq!(answer["balanced_accuracy"], answer["accuracy"]);
         assert_eq!(answer["class_accuracy"][1], Value::Null);
-        // Nothing can be learnt from it.
+        // It cannot be trained on.
         hubel()
             .current_dir(&folder)
             .args(["train", data])

@@ -1,4 +1,4 @@
-//! `hubel train --from`: training that goes on from a model, and what is chosen where nobody says.
+//! `hubel train --from`: fine-tuning, and the choice without flags.
 mod binary;
 mod models;
 
@@ -11,7 +11,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use tempfile::TempDir;
 
-/// A folder with pictures of classes, of which each has a colour and stripes of its own.
+/// A folder with pictures of classes; each class has its own colour and stripes.
 fn pictures(classes: &[&str], of_each: u32) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (class, name) in classes.iter().enumerate() {
@@ -141,7 +141,7 @@ fn a_model_of_one_s_own_is_gone_on_from_with_as_many_classes_or_others() {
     ));
     assert_eq!(answer["frozen"], serde_json::Value::Null);
     assert_eq!(answer["epochs"].as_array().expect("a list").len(), 3);
-    // Up to a layer, of a model that was itself gone on to.
+    // Up to a layer, of a model that was itself fine-tuned.
     train(
         &folder,
         &[
@@ -233,7 +233,7 @@ fn what_cannot_be_is_refused_with_a_way_out() {
             .stderr(contains(problem));
     }
     assert!(!folder.path().join("never").exists());
-    // Where it was chosen, and not asked for, that training begins with nothing.
+    // If training from scratch was chosen automatically.
     hubel()
         .current_dir(&folder)
         .args(["train", "--freeze", "all", "--out", "never"])

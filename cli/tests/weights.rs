@@ -1,4 +1,4 @@
-//! Weights that another program has written, wherever a model goes.
+//! Weights of another program, wherever a command takes a model.
 mod binary;
 mod models;
 
@@ -12,7 +12,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder with a picture and `weights.pt`: tensors of lenet5 without hubel's metadata, but for those whose name begins with `left_out`.
+/// A folder with a picture and `weights.pt`: the tensors of lenet5 without hubel's metadata, except those whose name begins with `left_out`.
 fn folder(left_out: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let network = Network::named("lenet5").expect("a network").to_string();

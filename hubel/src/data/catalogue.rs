@@ -39,14 +39,14 @@ pub(crate) struct Catalogue {
     pub(crate) folders: Vec<ClassFolder>,
     /// What was ignored and why, counted, one line for each reason.
     pub(crate) notes: Vec<String>,
-    /// The table that names files which are missing, and which: they are among the files, and bad.
+    /// The table that names missing files, and a message about them. They are among the files, and bad.
     pub(crate) missing: Option<(PathBuf, String)>,
-    /// Where all files are of one class, from which nothing can be learnt: what is wrong, and of which file or folder.
+    /// A file or folder and a message, if all files are of one class, which cannot be trained on.
     pub(crate) one_class: Option<(PathBuf, String)>,
 }
 
 impl Catalogue {
-    /// Refuses data of which files are missing, if that is the policy.
+    /// Rejects data with missing files under the policy `fail`.
     ///
     /// # Errors
     /// [`Error::DataFile`]
