@@ -471,7 +471,9 @@ fn a_trained_model_is_no_network_to_train_and_that_is_said_with_its_text() {
         .args(["train", "--model", "runs/nothing"])
         .assert()
         .code(2)
-        .stderr(contains("neither a network nor a model: cannot read runs/nothing"));
+        .stderr(contains(
+            "neither a network nor a model: cannot read runs/nothing",
+        ));
 }
 
 #[test]

@@ -229,7 +229,10 @@ pictures  e/filter.png e/response.png e/places.png
     assert!((strongest("[[-1,0,1],[-2,0,2],[-1,0,1]]") - 4.0).abs() < 1e-6);
     assert!((strongest("[[[-1,1]],[[-1,1]],[[-1,1]]]") - 3.0).abs() < 1e-6);
     let nowhere = text(&mut explain(&folder, &["lines.png", "--kernel", "[[-1]]"]));
-    assert!(nowhere.contains("no response: no value is above 0"), "{nowhere}");
+    assert!(
+        nowhere.contains("no response: no value is above 0"),
+        "{nowhere}"
+    );
 }
 
 #[test]

@@ -47,10 +47,7 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
         .output()
         .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains("fine-tuning efficientnet-lite0"),
-        "{said}"
-    );
+    assert!(said.contains("fine-tuning efficientnet-lite0"), "{said}");
     assert!(
         said.contains("8 pictures per class") && said.contains("--from none"),
         "{said}"
@@ -160,8 +157,7 @@ fn a_model_of_one_s_own_is_gone_on_from_with_as_many_classes_or_others() {
     .assert()
     .success()
     .stderr(
-        contains("frozen: the layers up to `2`")
-            .and(contains("with 2 versions of each picture")),
+        contains("frozen: the layers up to `2`").and(contains("with 2 versions of each picture")),
     );
     let next = |place: &str| {
         let mut command = hubel();
@@ -196,7 +192,7 @@ fn what_cannot_be_is_refused_with_a_way_out() {
         (
             &["--from", own, "--freeze", "3"],
             1,
-            "nothing is left to train",
+            "no layer is left to train",
         ),
         (
             &["--from", own, "--input", "20x20x3"],
@@ -208,7 +204,11 @@ fn what_cannot_be_is_refused_with_a_way_out() {
             1,
             "leave out --mean and --std",
         ),
-        (&["--from", own, "--model", "lenet5"], 2, "leave out one of the two"),
+        (
+            &["--from", own, "--model", "lenet5"],
+            2,
+            "leave out one of the two",
+        ),
         (
             &["--from", "none", "--freeze", "all"],
             2,

@@ -100,44 +100,44 @@ impl Kind {
                 "replace them or delete them; `hubel train --bad-files skip` leaves them out, and `quarantine` moves them away"
             }
             Self::Truncated => {
-                "copy or download them again: what is missing or damaged is grey or garbage to the network"
+                "copy or download them again: the network would see grey or garbage instead of the damaged part"
             }
             Self::LabelConflict => {
-                "decide for one class and delete the others: no network can be right about both"
+                "keep the picture in one class and delete the others: a network cannot be right about both"
             }
             Self::SplitLeak => {
-                "delete them from all parts but one: a network that has seen the answers gets a better score than it deserves"
+                "keep them in one split only: the score is too good if the network has already seen the test pictures"
             }
             Self::EmptyClass => {
-                "fill the class or delete it: what was never seen is never recognised, and what is not tested is not known"
+                "add pictures to the class or delete it: a network cannot recognise a class without training pictures, and without test pictures its accuracy is unknown"
             }
-            Self::TinyClass => "add pictures, or put classes together: so few are learnt by heart",
+            Self::TinyClass => "add pictures, or merge classes: a network overfits on so few",
             Self::Imbalance => {
                 "add pictures of the rare classes, or train with `--balance loss` or `--balance sample`; look at the accuracy of each class"
             }
             Self::WrongExtension => {
-                "nothing needs to be done for hubel, which goes by contents; other programs may refuse them until they are renamed"
+                "hubel needs no change, because it goes by contents; other programs may reject the files until they are renamed"
             }
             Self::ExactDuplicate => {
                 "delete all but one of each: a copy teaches nothing and counts twice"
             }
             Self::NearDuplicate => {
-                "keep one of each, unless they are meant; hubel holds them out together (of small grey arrays the equal ones alone), never on both sides"
+                "keep one of each, unless you want them; hubel keeps copies in the same split (for small grey arrays, only equal pictures)"
             }
             Self::LookAlike => {
-                "nothing needs to be done if they are different things; the network needs an input large enough to tell them apart"
+                "no change is needed if they show different things; the network needs an input large enough to distinguish them"
             }
             Self::Blank => {
-                "look what made them so, and delete those that are: nothing can be learnt from them, and blank pictures of two classes are the same picture"
+                "find the cause, and delete those that are blank: nothing can be learned from them, and blank pictures of two classes are the same picture"
             }
             Self::ExtremeSize => {
-                "look whether they belong here: little is left of them in the network's input"
+                "check whether they belong here: little of them is visible in the network's input"
             }
             Self::Rotated => {
-                "nothing needs to be done for hubel, which turns them; programs that ignore EXIF see them lying on their side"
+                "hubel needs no change, because it rotates them; programs that ignore EXIF show them rotated"
             }
             Self::GreyAmongColour => {
-                "look whether one class has most of them: the network may learn that instead"
+                "check whether one class has most of them: the network may learn that instead"
             }
             Self::Cropped => {
                 "keep `--resize letterbox`, the default, which shows all of each picture between bars, or use `stretch`"

@@ -331,6 +331,6 @@ fn layers_that_cannot_be_frozen_are_refused_with_what_can() -> Result<()> {
     let within = refused("b.body.0");
     assert!(within.contains("freeze up to `a.2` or `b"), "{within}");
     assert!(refused("cc").contains("did you mean `c`?"));
-    assert!(refused("8").contains("nothing is left to train"));
+    assert!(refused("8").contains("no layer is left to train"));
     Ok(())
 }

@@ -67,7 +67,9 @@ impl Looked {
         };
         if score.against == Some(score.class) {
             return Err(Error::Settings {
-                problem: format!("--against {class} is the explained class itself; name another class"),
+                problem: format!(
+                    "--against {class} is the explained class itself; name another class"
+                ),
             });
         }
         let prepared = model.preparation().picture(picture)?;

@@ -188,9 +188,7 @@ fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result
                 return Ok(None);
             }
             if name.len() > LONGEST {
-                return Err(no_list(
-                    "a name in it is too long; is it a list of names?",
-                ));
+                return Err(no_list("a name in it is too long; is it a list of names?"));
             }
             if name.last() == Some(&separator) {
                 name.pop();

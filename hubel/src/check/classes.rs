@@ -15,7 +15,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let tested = counts(samples, |part| part == Some(Part::Test));
     // The text for a class without test pictures, if other classes have some.
     let untested = |class: usize| match samples.parts.contains(&Part::Test) && tested[class] == 0 {
-        true => ", and none to test with",
+        true => ", and no test pictures",
         false => "",
     };
     let mut findings = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
                 "pictures"
             };
             format!(
-                "class `{name}` has {} {pictures} to learn from{}",
+                "class `{name}` has {} training {pictures}{}",
                 learnt[class],
                 untested(class)
             )
@@ -60,15 +60,20 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
         let name = |class: usize| &samples.classes[class];
         findings.push(Finding {
             kind: Kind::Imbalance,
-            paths: [smallest, largest].iter().flat_map(|&class| samples.folders(name(class), |part| part == Part::Train)).collect(),
+            paths: [smallest, largest]
+                .iter()
+                .flat_map(|&class| samples.folders(name(class), |part| part == Part::Train))
+                .collect(),
             detail: format!(
-                "class `{}` has {} pictures to learn from and class `{}` has {}, {:.1} times as many",
+                "class `{}` has {} training pictures and class `{}` has {}, {:.1} times as many",
                 name(smallest),
                 learnt[smallest],
                 name(largest),
                 learnt[largest],
                 learnt[largest] as f64 / learnt[smallest] as f64
-            ), points: None, });
+            ),
+            points: None,
+        });
     }
     findings
 }
@@ -96,6 +101,6 @@ fn empty(samples: &Samples, class: usize, name: &str) -> String {
     match (all, listed) {
         (0, 0) => format!("class `{name}` has no pictures"),
         (0, _) => format!("class `{name}` has no picture that can be read, of {listed}"),
-        _ => format!("class `{name}` has no pictures to learn from, but {all} in other parts"),
+        _ => format!("class `{name}` has no training pictures, but {all} in other splits"),
     }
 }

@@ -75,7 +75,7 @@ fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Findi
     let parts = counted(group.iter().filter_map(|(sample, _)| sample.part));
     if parts.len() > 1 {
         let weight = judged.leak(group);
-        let detail = format!("{same}, in several parts: {}; {weight}", listed(&parts));
+        let detail = format!("{same}, in several splits: {}; {weight}", listed(&parts));
         findings.push(finding(
             Kind::SplitLeak,
             group,
@@ -115,7 +115,7 @@ fn of_alike(samples: &Samples, group: &[Whole<'_>]) -> Finding {
         _ => format!(", of different classes: {}", listed(&classes)),
     };
     let detail = format!(
-        "{} pictures look alike, but differ in colour or in detail{of_classes}",
+        "{} pictures look similar, but differ in colour or in detail{of_classes}",
         group.len()
     );
     finding(Kind::LookAlike, group, detail, None)

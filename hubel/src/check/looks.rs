@@ -103,7 +103,7 @@ impl Middle {
 
     fn grey_among_colour(&self, facts: &Facts) -> Option<String> {
         (self.is_colour && facts.is_grey)
-            .then(|| "without colour, where most pictures have some".to_owned())
+            .then(|| "without colour, although most pictures have colour".to_owned())
     }
 
     /// More than a third: pictures of 3:2, which cameras make, do not count.
@@ -151,5 +151,5 @@ fn rotated(facts: &Facts) -> Option<String> {
         Orientation::Rotate90FlipH => "turned by 90° clockwise and mirrored",
         Orientation::Rotate270FlipH => "turned by 90° anticlockwise and mirrored",
     };
-    Some(format!("EXIF says that it is to be {how} when it is shown"))
+    Some(format!("EXIF says that it must be {how} for display"))
 }

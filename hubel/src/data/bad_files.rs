@@ -143,7 +143,7 @@ fn quarantine(root: &Path, path: &Path) -> std::result::Result<PathBuf, String> 
         return Err("it is a table".into());
     }
     let Some(place) = place(root, path) else {
-        return Err("it lies outside of the data's folder".into());
+        return Err("it is outside the data's folder".into());
     };
     moved(root, path, &place).map_err(|error| error.to_string())
 }
@@ -237,7 +237,7 @@ impl FromStr for BadFiles {
             .find(|policy| policy.to_string() == text)
             .ok_or_else(|| Error::Settings {
                 problem: format!(
-                    "`{text}` is nothing that is done about bad files; what can be done is fail, skip and quarantine"
+                    "`{text}` is no policy for bad files; the policies are fail, skip and quarantine"
                 ),
             })
     }

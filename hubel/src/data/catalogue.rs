@@ -248,7 +248,7 @@ fn classes_called_alike(classes: &[String]) -> Vec<String> {
     alike
         .map(|group| {
             format!(
-                "the classes {} differ in case or spaces alone; if they are one, give them one name",
+                "the classes {} differ only in case or spaces; if they are the same class, give them the same name",
                 group.join(" and ")
             )
         })
@@ -297,7 +297,7 @@ fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
         return Err(problem(
             path,
             format!(
-                "it holds several tables ({}); give the one that is meant",
+                "it contains several tables ({}); name one of them",
                 tables.join(", ")
             ),
         ));
@@ -313,7 +313,7 @@ fn not_class_folders(path: &Path, table: &Path, contents: folder::Contents) -> O
     let filled: Vec<&str> = filled.map(|(class, _)| class.as_str()).collect();
     (filled.len() > 1).then(|| {
         format!(
-            "the table {} says what the classes are; the class folders beside it ({}) do not, and count once it is moved away",
+            "the table {} defines the classes; the class folders beside it ({}) are not used unless you move it away",
             name_of(table),
             listed(filled)
         )

@@ -133,7 +133,7 @@ pub(super) fn open(root: &Path, files: &Cifar) -> Result<Splits> {
     if files.train.is_empty() {
         return Err(Error::DataForm {
             path: root.to_owned(),
-            problem: "the files to train on (data_batch_1.bin … or train.bin) are missing beside those to test on".into(),
+            problem: "the training files (data_batch_1.bin … or train.bin) are missing beside the test files".into(),
         });
     }
     let train = part(&files.train)?;

@@ -40,7 +40,7 @@ fn given(classes: &[String], names: &[String]) -> std::result::Result<Vec<String
     let numbers: Option<Vec<i128>> = classes.iter().map(|class| class.parse().ok()).collect();
     let Some(numbers) = numbers else {
         return Err(format!(
-            "the classes of this data have names already ({}); only those that are numbered can be given names",
+            "the classes of this data already have names ({}); only numbered classes can be given names",
             listed(classes.iter().map(String::as_str))
         ));
     };

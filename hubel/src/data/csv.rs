@@ -262,7 +262,7 @@ impl<'a> Table<'a> {
         }
         let part = |part: Option<Part>| part.map_or_else(String::new, |part| part.to_string());
         self.error(format!(
-            "{} is a {} image in line {first_line} and a {} image in line {second_line}; a picture that is learnt from cannot judge",
+            "{} is a {} image in line {first_line} and a {} image in line {second_line}; a training picture cannot be a test picture",
             name.display(),
             part(first.part),
             part(second.part)
@@ -320,7 +320,7 @@ impl<'a> Table<'a> {
         }
         if self.quarantined > 0 {
             notes.push(format!(
-                "{} of the files that {} names {} in quarantine and will not take part",
+                "{} of the files that {} names {} in quarantine and will not be used",
                 thousands(self.quarantined),
                 name_of(self.path),
                 if self.quarantined == 1 { "lies" } else { "lie" }
@@ -360,7 +360,7 @@ impl<'a> Table<'a> {
             .and_then(|(_, name)| self.elsewhere(name))
             .map_or_else(String::new, |found| format!(", and {found}"));
         shortened(format!(
-            "{} of its {} files {} missing: {}{more}; paths begin at the folder of the table{hint}",
+            "{} of its {} files {} missing: {}{more}; paths are relative to the folder of the table{hint}",
             thousands(self.missing_count),
             thousands(self.files.len()),
             if self.missing_count == 1 { "is" } else { "are" },

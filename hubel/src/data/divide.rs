@@ -90,7 +90,7 @@ impl Division {
         ] {
             if own.is_some() && share > 0.0 && share != usual {
                 notes.push(format!(
-                    "the data has a {part} part of its own, so a share of {share} is not held out for it"
+                    "the data has a {part} split, so the share {share} is not held out for it"
                 ));
             }
         }

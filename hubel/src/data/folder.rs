@@ -177,11 +177,11 @@ fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<S
             "rename `{}` if it is a class as well",
             file_name(&part.folder)
         ),
-        _ => "move them into the parts if they belong to the data".into(),
+        _ => "move them into these folders if they belong to the data".into(),
     };
     (pictures > 0).then(|| {
         format!(
-            "the pictures in `{name}` ({}) take no part, since the folders beside it were taken for parts of the data; {advice}",
+            "the pictures in `{name}` ({}) are not used, since the folders beside it are splits of the data; {advice}",
             thousands(pictures)
         )
     })
@@ -221,7 +221,7 @@ impl<'a> Listing<'a> {
         if let Some(link) = contents.files.iter().find(|file| leads_nowhere(file)) {
             return Err(problem(
                 link,
-                "it is a link to what is not there, perhaps pictures on a disk that is not mounted; bring that back, or delete the link",
+                "it is a dangling link, perhaps to pictures on a disk that is not mounted; mount the disk, or delete the link",
             ));
         }
         self.ignored.add(&contents.ignored);
@@ -419,7 +419,7 @@ impl<'a> Listing<'a> {
         let pictures = inner.files.iter().any(|file| passed_over(file).is_none());
         let hint = match pictures || inner.folders.is_empty() && inner.files.is_empty() {
             true => String::new(),
-            false => format!("; is {} what you mean?", shown(&folder)),
+            false => format!("; do you mean {}?", shown(&folder)),
         };
         format!(
             "only one class folder is there, `{}`; {TWO_CLASSES}{hint}",

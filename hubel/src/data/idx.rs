@@ -89,11 +89,11 @@ fn header(start: &[u8], length: u64, path: &Path) -> Result<(Vec<usize>, usize)>
     if promised.map(|promised| promised as u64) != Some(present) {
         let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
         let verdict = match promised {
-            Some(promised) if (promised as u64) < present => "it has more than it should",
+            Some(promised) if (promised as u64) < present => "the file is too long",
             _ => "the file is truncated",
         };
         return Err(error(format!(
-            "its header promises {} bytes of data and {present} are there; {verdict}, copy or download it again",
+            "its header gives {} bytes of data, but there are {present}; {verdict}, copy or download it again",
             sizes.join("×")
         )));
     }
@@ -226,7 +226,7 @@ pub(super) fn find(
         _ => Err(problem(
             folder,
             format!(
-                "it holds several data sets in IDX form; name the file of the pictures to train on ({})",
+                "it contains several IDX data sets; name the file of the training pictures ({})",
                 if train.is_empty() { &test } else { &train }
                     .iter()
                     .take(12)
@@ -317,7 +317,7 @@ fn labels_beside(images: &Path) -> Result<PathBuf> {
         .ok_or_else(|| {
             problem(
                 images,
-                format!("the labels of these pictures are missing; they should lie beside them as {expected}"),
+                format!("the labels of these pictures are missing; they should be beside them as {expected}"),
             )
         })
 }

@@ -38,7 +38,7 @@ fn judges(splits: &Splits) -> Result<Dataset> {
     let largest = parts.max_by_key(|part| part.len()).cloned();
     largest.ok_or_else(|| {
         Error::DataMismatch(format!(
-            "{}: no pictures are held out to judge by; an experiment needs more of them",
+            "{}: there are no test pictures; an experiment needs more pictures",
             splits.train.name()
         ))
     })

@@ -115,7 +115,7 @@ impl Pool {
         ] {
             if padding >= kernel {
                 return Err(format!(
-                    "padding {padding} would leave a window of {kernel} with nothing but padding in it"
+                    "with padding {padding}, a window of {kernel} would contain only padding"
                 ));
             }
         }

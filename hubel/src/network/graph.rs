@@ -206,7 +206,7 @@ impl Graph {
         let ways_out: Vec<String> = before.into_iter().chain(behind).map(name_of).collect();
         Err(Error::Settings {
             problem: format!(
-                "what comes after the layer `{name}` reads what is before it as well; freeze up to {}",
+                "layers after `{name}` also read layers before it; freeze up to {}",
                 ways_out.join(" or ")
             ),
         })

@@ -125,8 +125,8 @@ impl Layout {
         }
         let [body_order, shortcut_order] = ends.map(|end| self.graph.order_of_row(end));
         if body_order != shortcut_order {
-            let reason = "PyTorch would add other pairs of numbers: one of its rows is a flattened map, which lies there channel by channel".to_owned();
-            let ways_out = vec!["a linear layer behind `flatten`, before the residual".to_owned()];
+            let reason = "PyTorch would add other pairs of values: one of the vectors is a flattened map, which PyTorch flattens channel by channel".to_owned();
+            let ways_out = vec!["a linear layer after `flatten`, before the residual".to_owned()];
             return Err(self.error(name, shortened(item), at, Misfit { reason, ways_out }));
         }
         self.push(Node {
@@ -140,7 +140,7 @@ impl Layout {
 
     fn concat(&mut self, item: &Item, name: String, at: usize, ends: Vec<usize>) -> Result<usize> {
         if ends.len() < 2 {
-            let reason = "two branches at least are laid side by side".to_owned();
+            let reason = "`concat` needs at least two branches".to_owned();
             return Err(self.error(name, shortened(item), at, reason.into()));
         }
         let shapes: Vec<Shape> = ends

@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str) -> Result<Network> {
     match parser.peek() {
         None if items.is_empty() => Err(parser.error(0..0, "there is no layer in it".into())),
         None => Ok(Network { items }),
-        Some(']') => Err(parser.here("this `]` closes nothing")),
+        Some(']') => Err(parser.here("this `]` has no `[`")),
         Some(_) => {
             Err(parser.here("`|` separates branches within `residual[ … ]` and `concat[ … ]`"))
         }

@@ -267,7 +267,7 @@ impl Phase {
             true => Ok(after),
             false => Err(Error::Settings {
                 problem: format!(
-                    "with all layers up to `{layer}` as they are nothing is left to train; freeze up to an earlier one"
+                    "with all layers up to `{layer}` frozen, no layer is left to train; freeze up to an earlier one"
                 ),
             }),
         }

@@ -90,7 +90,7 @@ impl Match {
             }),
             Some((known, comparison)) if comparison.fitting > 0 => Err(comparison.text(known)),
             _ => Err(format!(
-                "its tensors ({}) are those of no network that hubel knows by name: {}",
+                "its tensors ({}) fit no network that hubel knows: {}",
                 one_line(&listed(found.into_keys())),
                 Network::names().collect::<Vec<_>>().join(", ")
             )),
@@ -303,7 +303,7 @@ impl Comparison {
             .map(|(before, tensors, behind)| format!("{before}{}{behind}", first(tensors)))
             .collect();
         format!(
-            "its tensors are those of no network that hubel knows by name. Nearest is {}, of which it has {} of {} tensors: {}",
+            "its tensors fit no network that hubel knows. The nearest is {}; the file has {} of its {} tensors: {}",
             known.name,
             self.fitting,
             self.fitting + self.lacking.len() + self.misshapen.len(),

@@ -112,7 +112,7 @@ fn another_network_is_refused_with_the_nearest_and_what_differs() {
         ("extra", vec![1]),
     ]);
     let text = problem(&tensors);
-    assert!(text.ends_with("Nearest is resnet18, of which it has 102 of 102 tensors: `extra`, `layer1.2.conv1.weight` besides"), "{text}");
+    assert!(text.ends_with("The nearest is resnet18; the file has 102 of its 102 tensors: `extra`, `layer1.2.conv1.weight` besides"), "{text}");
 
     let mut tensors = outline_of("resnet50");
     tensors.retain(|(name, _)| !name.starts_with("layer4.2"));
@@ -122,7 +122,7 @@ fn another_network_is_refused_with_the_nearest_and_what_differs() {
         .unwrap();
     tensors[place].1 = vec![64, 1, 7, 7];
     let text = problem(&tensors);
-    assert!(text.contains("Nearest is resnet50, of which it has 251 of 267 tensors: it lacks `layer4.2.bn1.bias`, `layer4.2.bn1.running_mean`, `layer4.2.bn1.running_var` and 12 more; `conv1.weight` is [64, 1, 7, 7], expected [64, 3, 7, 7]"), "{text}");
+    assert!(text.contains("The nearest is resnet50; the file has 251 of its 267 tensors: it lacks `layer4.2.bn1.bias`, `layer4.2.bn1.running_mean`, `layer4.2.bn1.running_var` and 12 more; `conv1.weight` is [64, 1, 7, 7], expected [64, 3, 7, 7]"), "{text}");
 
     let mut tensors = outline_of("lenet5");
     let weight = tensors.len() - 2;

@@ -71,7 +71,8 @@ impl<'a> Report<'a> {
                 (false, true) => "clean",
                 (false, false) => "fair",
             },
-            verdict: verdict(inspection).replace("the problems marked with !", "the marked problems"),
+            verdict: verdict(inspection)
+                .replace("the problems marked with !", "the marked problems"),
             sections: sections
                 .map(|(kind, findings)| Section::new(data, inspection, kind, findings))
                 .collect(),

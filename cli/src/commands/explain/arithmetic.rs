@@ -38,7 +38,10 @@ pub(super) fn show(
             let classes = model.classes().len();
             if at[..2] != [0, 0] || at[2] >= classes {
                 return Err(Error::Settings {
-                    problem: format!("the softmax has 1×1×{classes} values; give --at 0,0,C with C from 0 to {}", classes - 1),
+                    problem: format!(
+                        "the softmax has 1×1×{classes} values; give --at 0,0,C with C from 0 to {}",
+                        classes - 1
+                    ),
                 }
                 .into());
             }

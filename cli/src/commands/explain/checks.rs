@@ -74,7 +74,9 @@ impl Checks {
                 has_failed: !cascade.passes(),
             },
             Err(reason) => Finding {
-                sentence: format!("not checked: whether it depends on the learned weights; {reason}"),
+                sentence: format!(
+                    "not checked: whether it depends on the learned weights; {reason}"
+                ),
                 has_failed: false,
             },
         };

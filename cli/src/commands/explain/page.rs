@@ -280,7 +280,10 @@ impl FilterPictures {
         let rows = (WEIGHTS / (parameters / filters.count).max(1)).clamp(1, filters.count);
         let mut note = "each row is a filter, each column one of its input channels".to_owned();
         if rows < filters.count {
-            note += &format!("; shown: the first {rows} of {}; all are in {file}", filters.count);
+            note += &format!(
+                "; shown: the first {rows} of {}; all are in {file}",
+                filters.count
+            );
         }
         Self {
             note,

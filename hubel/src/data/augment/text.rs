@@ -113,7 +113,7 @@ fn unknown(word: &str, canonical: &str) -> String {
 
 fn unbalanced(text: &str, place: Range<usize>) -> String {
     match &text[place] {
-        ")" => "this `)` closes nothing".into(),
+        ")" => "this `)` has no `(`".into(),
         _ => "this `(` is never closed".into(),
     }
 }

@@ -95,13 +95,13 @@ pub(super) fn layout(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
     let taken = |part: &Divided| {
         let (part, beside) = (file_name(&part.folder), class_beside?);
         Some(format!(
-            "`{part}` was taken for a class, since `{beside}` beside it holds pictures; if the folders in `{part}` are the classes, move `{beside}` away"
+            "`{part}` is used as a class, since `{beside}` beside it contains pictures; if the folders in `{part}` are the classes, move `{beside}` away"
         ))
     };
     // `train` may be the class of trains.
     let held_out = flat.iter().find(|(_, part)| *part != Part::Train).map(|(name, part)| {
         format!(
-            "`{name}` was taken for a class like the folders beside it; if it holds {part} images, put class folders into it and the others into a folder `train`"
+            "`{name}` is used as a class like the folders beside it; if it contains {part} images, put class folders into it and the others into a folder `train`"
         )
     });
     Ok(Layout::Classes(parts.first().and_then(taken).or(held_out)))
@@ -115,7 +115,7 @@ fn renamed(parts: &[Divided]) -> Option<String> {
         format!("`{folder}` for the {} images", part.part)
     });
     (!parts.iter().all(plain))
-        .then(|| format!("taken for parts by their names: {}", listed_as_one(taken)))
+        .then(|| format!("splits detected by their names: {}", listed_as_one(taken)))
 }
 
 /// The contents of a split. It may be a single folder with the split's name again, as unpacked archives have it: `train/train/cat`.
@@ -209,9 +209,7 @@ fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
     Err(problem(
         root,
         format!(
-            "its folders {} all hold the same folders, {}, and no picture of their own, so that it is not known which of both are the classes. \
-             If the outer ones are parts, call them train, val and test; if they are the classes, move the pictures out of the inner folders into them; \
-             if the inner ones are the classes, put those of one name together; or name the classes in a table (CSV: path,label)",
+            "its folders {} all hold the same folders, {}, and no pictures of their own, so it is unclear which of them are the classes. If the outer ones are splits, name them train, val and test; if they are the classes, move the pictures out of the inner folders into them; if the inner ones are the classes, merge those with the same name; or name the classes in a table (CSV: path,label)",
             listed(names(&outer).iter().map(String::as_str)),
             listed(inner.iter().map(String::as_str))
         ),

@@ -110,7 +110,7 @@ fn the_files_of_cifar_10_are_found_with_the_names_of_their_classes() -> Result<(
     for batch in ["data_batch_1.bin", "data_batch_2.bin"] {
         std::fs::remove_file(folder.path().join(batch)).unwrap();
     }
-    assert!(refused(folder.path()).contains("files to train on"));
+    assert!(refused(folder.path()).contains("training files"));
     Ok(())
 }
 
@@ -342,7 +342,7 @@ fn idx_files_may_be_compressed() -> Result<()> {
     write("letters-train-images-idx3-ubyte", &images);
     let text = refused(folder.path());
     assert!(
-        text.contains("several data sets in IDX form") && text.contains("letters-train-images"),
+        text.contains("several IDX data sets") && text.contains("letters-train-images"),
         "{text}"
     );
 

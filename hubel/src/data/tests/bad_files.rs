@@ -259,7 +259,7 @@ fn a_table_passes_over_what_it_names_in_quarantine() -> Result<()> {
             let test = again.test.expect("the table names it").len();
             assert_eq!((again.train.len(), test), (first.train.len(), 2));
             let passed_over =
-                "2 of the files that labels.csv names lie in quarantine and will not take part";
+                "2 of the files that labels.csv names lie in quarantine and will not be used";
             assert!(
                 again.notes.iter().any(|note| note == passed_over),
                 "{:?}",

@@ -304,7 +304,7 @@ fn frames_that_differ_in_detail_are_said_to_look_alike() -> Result<()> {
         }
     }
     let splits = read(folder.path(), &DIVIDED)?;
-    let said = |note: &String| note.contains("test images look like images that are trained on");
+    let said = |note: &String| note.contains("test images look similar to training images");
     assert!(splits.notes.iter().any(said), "{:?}", splits.notes);
     Ok(())
 }

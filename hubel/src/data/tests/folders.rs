@@ -283,7 +283,7 @@ fn images_that_are_trained_on_and_judged_by_are_said() -> Result<()> {
     let notes = read(folder.path(), &shares)?.notes;
     assert_eq!(
         notes,
-        ["the data has a test part of its own, so a share of 0.3 is not held out for it"]
+        ["the data has a test split, so the share 0.3 is not held out for it"]
     );
     save(colours(8, 8, 0), &folder.path().join("test/dog/again.png"));
     let notes = read(folder.path(), &WHOLE)?.notes;

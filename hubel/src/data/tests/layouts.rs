@@ -74,7 +74,7 @@ fn pictures_that_nobody_has_labelled_are_said_and_take_no_part() {
     assert_eq!(catalogue.files.len(), 4);
     let said = catalogue.notes.join("\n");
     assert!(
-        said.contains("the pictures in `seg_pred` (1) take no part"),
+        said.contains("the pictures in `seg_pred` (1) are not used"),
         "{said}"
     );
 }
@@ -121,7 +121,7 @@ fn folders_that_all_hold_the_same_folders_are_no_classes() {
     ]);
     assert!(
         text.contains(
-            "`north`, `south` all hold the same folders, `cat`, `dog`, and no picture of their own"
+            "`north`, `south` all hold the same folders, `cat`, `dog`, and no pictures of their own"
         ),
         "{text}"
     );
@@ -150,7 +150,7 @@ fn a_class_of_trains_beside_another_is_said() {
     ]);
     assert_eq!(catalogue.classes, ["diesel", "steam"]);
     let said = catalogue.notes.join("\n");
-    let expected = "the pictures in `bus` (2) take no part, since the folders beside it were taken for parts of the data; rename `train` if it is a class as well";
+    let expected = "the pictures in `bus` (2) are not used, since the folders beside it are splits of the data; rename `train` if it is a class as well";
     assert!(said.contains(expected), "{said}");
     let catalogue = listed(&[
         "trains/steam/1.png",

@@ -25,7 +25,7 @@ fn large_files_of_another_kind_are_refused_by_their_first_bytes() {
     // The header says 2³¹ pictures of at most one byte, and more data follows.
     let header = [0, 0, 8, 3, 128, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
     sparse(&idx, &header, 40 << 30);
-    assert!(refused(&idx).contains("it has more than it should"));
+    assert!(refused(&idx).contains("the file is too long"));
 
     let folder = tempfile::tempdir().unwrap();
     sparse(&folder.path().join("data_batch_1.bin"), &[1], 40 << 30);

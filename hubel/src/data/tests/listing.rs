@@ -128,7 +128,7 @@ fn trains_and_tests_may_be_classes() {
     let [note] = &catalogue.notes[..] else {
         panic!("{:?}", catalogue.notes)
     };
-    assert!(note.starts_with("`test` was taken for a class"), "{note}");
+    assert!(note.starts_with("`test` is used as a class"), "{note}");
     // Unlabelled test pictures are no class beside `train`.
     let folder = tree(&["train/cat/1.png", "train/dog/2.png", "test/3.png"]);
     let catalogue = listed(folder.path());
@@ -142,7 +142,7 @@ fn trains_and_tests_may_be_classes() {
     let folder = tree(&["train/steam/1.png", "train/diesel/2.png", "car/3.png"]);
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["car", "train"]);
-    let taken = "`train` was taken for a class, since `car` beside it holds pictures";
+    let taken = "`train` is used as a class, since `car` beside it contains pictures";
     assert!(catalogue.notes[0].contains(taken), "{:?}", catalogue.notes);
     let folder = tree(&[
         "train/a/1.png",
@@ -167,7 +167,7 @@ fn classes_that_differ_in_case_and_spaces_alone_are_named() {
     assert_eq!(
         catalogue.notes,
         [
-            "the classes `A  Cat` and `a cat` and `a cat ` differ in case or spaces alone; if they are one, give them one name"
+            "the classes `A  Cat` and `a cat` and `a cat ` differ only in case or spaces; if they are the same class, give them the same name"
         ]
     );
 }
@@ -234,7 +234,7 @@ fn what_is_no_data_set_is_said_with_a_way_out() {
     assert!(
         text.contains("only one class folder is there, `photos`")
             && text.contains(&format!(
-                "is {} what you mean?",
+                "do you mean {}?",
                 folder.path().join("photos").display()
             )),
         "{text}"
@@ -346,7 +346,7 @@ fn links_that_cost_a_class_are_refused() {
     symlink("/nowhere/bird", folder.path().join("bird")).unwrap();
     let text = refused(folder.path());
     assert!(
-        text.contains("bird") && text.contains("a link to what is not there"),
+        text.contains("bird") && text.contains("a dangling link"),
         "{text}"
     );
 }

@@ -59,10 +59,10 @@ fn impossible_layers_are_refused_by_name() {
             "conv(4, padding=8, mode=reflect)",
             "mode=reflect can pad 8 pixels by at most 7, not 8\n  ways out: mode=replicate",
         ),
-        ("maxpool(2, padding=2)", "nothing but padding"),
+        ("maxpool(2, padding=2)", "contain only padding"),
         (
             "conv(4)-flatten-residual[linear(144)-relu]",
-            "a linear layer behind `flatten`, before the residual",
+            "a linear layer after `flatten`, before the residual",
         ),
         (
             "conv(4, kernel=9223372036854775808)",

@@ -95,8 +95,14 @@ fn mistakes_are_shown_with_a_caret() {
              as in `conv(8, kernel=3)`\n  relu-Conv2d(1, 8, 3)\n              ^",
         ),
         ("conv2d(3, 64, kernel_size=7, stride=2)", "as in `conv(64)`"),
-        ("BatchNorm2d(64)", "leave the number of channels out"),
-        ("batchnorm(64)", "leave the number of channels out"),
+        (
+            "BatchNorm2d(64)",
+            "finds the number of channels automatically",
+        ),
+        (
+            "batchnorm(64)",
+            "finds the number of channels automatically",
+        ),
         ("AvgPool2d(3, 2, 1, true)", "`round=ceil`"),
         ("maxpool2d(3, 2, 1, 1)", "`round=ceil`"),
         ("Linear(128, 10)", "leave it out: `linear(10)`"),
