@@ -92,7 +92,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
         .stdout(contains("of 12 training pictures"))
         .stdout(contains("dog, 0 (the same picture"));
     let page = fs::read_to_string(folder.path().join("explain-3/index.html")).expect("a page");
-    assert!(page.contains("Most alike for the network"));
+    assert!(page.contains("Most similar for the network"));
     assert_eq!(page.matches("class=\"check").count(), 4);
 }
 

@@ -250,8 +250,8 @@ impl Experiment {
                 "the experiment `{}` {}; leave out --{what}",
                 self.name,
                 match what {
-                    "seeds" => "leaves nothing to chance, so that once is enough",
-                    _ => "looks at no pictures, and learns nothing from any",
+                    "seeds" => "has no randomness, so one repetition is enough",
+                    _ => "uses no pictures and trains no network",
                 }
             ),
         }
@@ -307,7 +307,7 @@ impl Experiment {
         }
         Err(Error::Settings {
             problem: format!(
-                "the pictures are {shape}, and the networks of the experiment `{}` need {smallest}×{smallest} pixels at least; give larger ones",
+                "the pictures are {shape}, and the networks of the experiment `{}` need at least {smallest}×{smallest} pixels; give larger ones",
                 self.name
             ),
         })

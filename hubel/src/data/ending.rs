@@ -7,12 +7,22 @@ pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
         [0xff, 0xd8, ..] => return jpeg::missing(bytes),
         [0x89, b'P', b'N', b'G', ..] => (png_ends(bytes), "the chunk that ends a PNG (IEND)"),
         [b'G', b'I', b'F', b'8', ..] => (gif_ends(bytes), "the byte that ends a GIF"),
-        [b'R', b'I', b'F', b'F', ..] => {
-            (riff_ends(bytes), "a part of the length that its head names")
-        }
-        [b'B', b'M', ..] => (bmp_ends(bytes), "a part of the pixels that its head names"),
-        [b'P', b'5' | b'6', ..] => (pnm_ends(bytes), "a part of the pixels that its head names"),
-        [b'P', b'7', ..] => (pam_ends(bytes), "a part of the pixels that its head names"),
+        [b'R', b'I', b'F', b'F', ..] => (
+            riff_ends(bytes),
+            "a part of the length that its header gives",
+        ),
+        [b'B', b'M', ..] => (
+            bmp_ends(bytes),
+            "a part of the pixels that its header gives",
+        ),
+        [b'P', b'5' | b'6', ..] => (
+            pnm_ends(bytes),
+            "a part of the pixels that its header gives",
+        ),
+        [b'P', b'7', ..] => (
+            pam_ends(bytes),
+            "a part of the pixels that its header gives",
+        ),
         _ => return None,
     };
     // A truncated header counts as a missing end.

@@ -101,19 +101,19 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
             "file",
             "files",
             format!(
-                ": no picture by its ending ({}), nor by its first bytes where it has none",
+                ": no picture extension ({}), and no picture by its first bytes if it has no extension",
                 picture::ENDINGS.join(", ")
             ),
         ),
         Reason::Format => (
             "picture",
             "pictures",
-            ": this format is not read; convert it to JPEG or PNG".into(),
+            ": this format is not supported; convert it to JPEG or PNG".into(),
         ),
         Reason::Loop => (
             "link to a folder",
             "links to folders",
-            ": it leads back to a folder that is listed already".into(),
+            ": it points to a folder that is already listed".into(),
         ),
         Reason::Special => (
             "entry",
@@ -133,12 +133,12 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
         Reason::Stray => (
             "file",
             "files",
-            ": it lies beside the class folders and not in one".into(),
+            ": it is beside the class folders and not in one".into(),
         ),
         Reason::Beside => (
             "folder",
             "folders",
-            ": it is no part (train, val, test) with class folders in it".into(),
+            ": it is no split (train, val, test) with class folders in it".into(),
         ),
     }
 }

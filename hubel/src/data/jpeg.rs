@@ -314,7 +314,7 @@ impl Frame {
             }
             Stop::Excess => {
                 format!(
-                    "the data of the JPEG is damaged: it goes on after the last of its {height} rows"
+                    "the data of the JPEG is damaged: it continues after the last of its {height} rows"
                 )
             }
         }

@@ -60,7 +60,7 @@ pub(super) fn splits(
             .any(|part| matches!(part.numbers, Numbers::Bytes(_)))
     {
         return Err(error(
-            "some of its arrays are bytes and others standardised numbers; save all parts alike"
+            "some of its arrays are bytes and others standardised numbers; save all splits in the same way"
                 .into(),
         ));
     }
@@ -75,7 +75,7 @@ pub(super) fn splits(
         && classes.len() > 2
     {
         notes.push(format!(
-            "the label {negative} is a class like the others; leave its pictures out if it marks those that nobody has labelled"
+            "the label {negative} is used as a class; leave its pictures out if it marks unlabelled pictures"
         ));
     }
     let places: HashMap<&str, usize> = classes.iter().map(String::as_str).zip(0..).collect();

@@ -40,7 +40,7 @@ pub(super) fn expand(
     let again = "copy or download it again";
     if length as u64 > compressed.saturating_mul(LARGEST_EXPANSION) {
         return Err(format!(
-            "its header promises {length} bytes, which {compressed} compressed bytes cannot hold; {again}"
+            "its header gives {length} bytes, which {compressed} compressed bytes cannot contain; {again}"
         ));
     }
     let mut bytes = Vec::new();
@@ -54,7 +54,7 @@ pub(super) fn expand(
         .map_err(|error| format!("its compressed data is damaged ({error}); {again}"))?;
     if bytes.len() < length {
         return Err(format!(
-            "its header promises {length} bytes and {} are there; {again}",
+            "its header gives {length} bytes, but there are {}; {again}",
             bytes.len()
         ));
     }
@@ -62,7 +62,7 @@ pub(super) fn expand(
     match reader.read(&mut [0]) {
         Ok(0) => Ok(bytes),
         Ok(_) => Err(format!(
-            "it has more bytes than the {length} that its header promises; {again}"
+            "it has more bytes than the {length} in its header; {again}"
         )),
         Err(error) => Err(format!("its compressed data is damaged ({error}); {again}")),
     }

@@ -67,7 +67,7 @@ pub(super) fn read(
     };
     let mut archive = ZipArchive::new(reader).map_err(|problem| {
         error(format!(
-            "it is no whole zip archive, as .npz files are ({problem}); copy or download it again"
+            "it is no complete ZIP archive, as an .npz file must be ({problem}); copy or download it again"
         ))
     })?;
     let members = archive
@@ -127,7 +127,7 @@ fn parts(members: &[String]) -> std::result::Result<(BTreeMap<Part, Names>, Vec<
         };
         if let Some(other) = place.replace(name.to_owned()) {
             return Err(format!(
-                "`{other}` and `{name}` both hold {part} {what}; save one of them alone"
+                "`{other}` and `{name}` both contain {part} {what}; save only one of them"
             ));
         }
     }
@@ -158,7 +158,7 @@ fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -
     }
     let bytes = header.bytes().ok_or_else(|| {
         error(format!(
-            "its sizes {} are beyond any memory",
+            "its sizes {} are larger than any memory",
             header.sizes()
         ))
     })?;
@@ -209,7 +209,7 @@ fn sizes(header: &Header) -> std::result::Result<(usize, Shape), String> {
                 match header.shape[..] {
                     [_, 1 | 3, _, _] =>
                         ", so the channels have to come last: `numpy.moveaxis(a, 1, -1)`",
-                    [_, _, _, _] => "; volumes are not read",
+                    [_, _, _, _] => "; volumes are not supported",
                     _ => "",
                 }
             ));

@@ -73,7 +73,7 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
         problem(
             path,
             &format!(
-                "it has more than the {} MB that are read; save it compressed, or smaller",
+                "it is larger than the limit of {} MB; save it compressed, or smaller",
                 LARGEST_FILE / 1_000_000
             ),
         )
@@ -140,7 +140,7 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
         return Err(problem(
             path,
             &format!(
-                "it is of a kind that is not read ({kind}); open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
+                "its kind is not supported ({kind}); open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
             ),
         ));
     }
@@ -159,13 +159,13 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     if bytes.get(4..8) == Some(b"ftyp") && reader.format().is_none() {
         return Err(problem(
             path,
-            "it is a HEIC picture or a film, which are not read; convert it to JPEG or PNG",
+            "it is a HEIC picture or a film, which are not supported; convert it to JPEG or PNG",
         ));
     }
     if reader.format().is_none() {
         return Err(problem(
             path,
-            "its contents are those of no picture format known here (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM)",
+            "its contents have no known picture format (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM)",
         ));
     }
     let mut limits = Limits::default();
@@ -198,7 +198,7 @@ fn check_size(path: &Path, width: u32, height: u32) -> Result<()> {
         return Err(problem(
             path,
             &format!(
-                "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
+                "it has {width}×{height} pixels, more than the limit of {} million; make it smaller first",
                 LARGEST_PICTURE / 1_000_000
             ),
         ));
@@ -219,7 +219,7 @@ fn alone_if_large(width: u32, height: u32) -> Option<MutexGuard<'static, ()>> {
 /// A readable message for a decoder's error, with the error's text.
 fn plainly(error: &ImageError) -> String {
     match error {
-        ImageError::Unsupported(_) => format!("it is of a kind that is not read ({error})"),
+        ImageError::Unsupported(_) => format!("its kind is not supported ({error})"),
         ImageError::Limits(_) => format!("it would take more memory than is allowed ({error})"),
         ImageError::Decoding(error) => {
             let words = error
@@ -285,7 +285,7 @@ pub(crate) fn is_dim(picture: &DynamicImage) -> bool {
 pub(crate) fn dim_note(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "{} of the pictures have 16 bits and use less than an eighth of their levels, which leaves them nearly black; stretch them to the whole range first",
+            "{} of the pictures have 16 bits and use less than an eighth of their levels, so they are nearly black; scale them to the whole range first",
             thousands(count)
         )
     })

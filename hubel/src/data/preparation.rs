@@ -105,8 +105,7 @@ impl Preparation {
         let standardised = Some(ValueRange::Standardised);
         if training.range == standardised && self.range != standardised {
             return Err(Error::DataMismatch(
-                "these are standardised numbers, and the model that training is to go on from knows levels of pictures; begin with nothing, or give numbers \
-                 from 0 to 1 or bytes"
+                "these are standardised numbers, but the model to fine-tune was trained on levels of pictures; train from scratch, or give numbers from 0 to 1 or bytes"
                     .into(),
             ));
         }
@@ -206,8 +205,7 @@ impl Preparation {
     pub(super) fn check_levels(&self) -> Result<()> {
         match self.range {
             Some(ValueRange::Standardised) => Err(Error::DataMismatch(
-                "the model was trained on arrays of standardised numbers, and levels of pictures cannot become such; \
-                 train it on numbers from 0 to 1 or on bytes, or judge it by arrays that were standardised in the same way (`hubel evaluate`)"
+                "the model was trained on arrays of standardised numbers, and levels of pictures cannot be converted to these; train it on numbers from 0 to 1 or on bytes, or evaluate it on arrays that were standardised in the same way (`hubel evaluate`)"
                     .into(),
             )),
             _ => Ok(()),

@@ -75,7 +75,7 @@ pub(super) fn read(
     {
         return Err(Error::Settings {
             problem: format!(
-                "pictures of {} take {:.1} GB while all cores bring them to that shape and {:.1} GB are free; give a smaller --input",
+                "resizing pictures to {} on all cores needs {:.1} GB, but {:.1} GB are free; give a smaller --input",
                 preparation.shape,
                 at_work as f64 / 1e9,
                 free as f64 / 1e9
@@ -297,7 +297,7 @@ impl Survey {
             false => String::new(),
         };
         let note =
-            format!("pictures of about {width}×{height} pixels are brought to {side}×{side}{more}");
+            format!("pictures of about {width}×{height} pixels are resized to {side}×{side}{more}");
         (Shape::new(side, side, channels), Some(note))
     }
 }

@@ -41,7 +41,7 @@ impl FromStr for Resize {
             .find(|policy| policy.to_string() == text)
             .ok_or_else(|| {
                 Error::DataMismatch(format!(
-                    "`{text}` is no way to resize; the ways are letterbox, crop and stretch"
+                    "`{text}` is no resize mode; the modes are letterbox, crop and stretch"
                 ))
             })
     }

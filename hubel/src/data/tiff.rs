@@ -95,10 +95,10 @@ pub(crate) fn levels_note(all: impl Iterator<Item = Levels>) -> Option<String> {
     let advice = match counts.len() {
         0 => return None,
         1 => "",
-        _ => "; if all of them mean the same, save them with the same levels",
+        _ => "; if all of them have the same meaning, save them with the same levels",
     };
     Some(format!(
-        "{} of the pictures hold floats or integers that do not say which one is white; by their range {} were taken{advice}",
+        "{} of the pictures contain floats or integers without a defined white; by their values, these ranges were used: {}{advice}",
         thousands(total),
         taken.join(", ")
     ))
@@ -332,7 +332,7 @@ fn plainly(error: TiffError) -> String {
     let advice = "open it in a picture viewer, save it again as PNG or JPEG, or leave it out";
     match error {
         TiffError::UnsupportedError(error) => {
-            format!("it is of a kind that is not read ({error}); {advice}")
+            format!("its kind is not supported ({error}); {advice}")
         }
         TiffError::LimitsExceeded => format!("it would take more memory than is allowed; {advice}"),
         error => format!("it is damaged ({error}); {advice}"),
@@ -340,5 +340,5 @@ fn plainly(error: TiffError) -> String {
 }
 
 fn cut_off() -> String {
-    "it is damaged (it has fewer pixels than its head says); copy or download it again".into()
+    "it is damaged (it has fewer pixels than its header says); copy or download it again".into()
 }

@@ -226,8 +226,7 @@ impl Survey {
         };
         let bring = bring.replace("- -", "+ ");
         format!(
-            "its numbers go from {least} to {most}; 0 to 1, −1 to 1, 0 to 255, 0 to 65535, or a mean of 0 with a standard deviation of 1 would tell what they mean. \
-             If {black} is black and {white} is white, save them as `({bring}).astype(numpy.float32)`, all parts alike"
+            "its numbers go from {least} to {most}; 0 to 1, −1 to 1, 0 to 255, 0 to 65535, or a mean of 0 with a standard deviation of 1 would be clear. If {black} is black and {white} is white, save them as `({bring}).astype(numpy.float32)`, all splits in the same way"
         )
     }
 
@@ -239,11 +238,10 @@ impl Survey {
         }
         Some(match range.limits() {
             Some([black, white]) => format!(
-                "numbers from {least} to {most} were brought to 8 bits: {black} is black, {white} is white"
+                "numbers from {least} to {most} were converted to 8 bits: {black} is black, {white} is white"
             ),
             None => format!(
-                "numbers from {least:.2} to {most:.2} (mean {:.2}, standard deviation {:.2}) are taken for standardised ones and trained on as they are, without augmentation; \
-                 a model of such numbers is judged by such arrays, not by picture files",
+                "numbers from {least:.2} to {most:.2} (mean {:.2}, standard deviation {:.2}) look standardised, and are used unchanged and without augmentation; evaluate the model on such arrays, not on picture files",
                 self.mean(),
                 self.deviation()
             ),
@@ -262,7 +260,7 @@ pub(super) fn few_levels(pixels: &[&Pixels]) -> Option<String> {
     });
     let most = bytes.max().filter(|most| (1..=FEW_LEVELS).contains(most))?;
     Some(format!(
-        "the lightest level of the pictures is {most}, and white is 255: they are trained on as they are, and pictures that the model is shown later must be as dark; \
+        "the lightest level of the pictures is {most}, and white is 255: they are used unchanged, and later pictures for the model must be as dark; \
          if {most} is white, save them as `(a * (255 / {most})).astype(numpy.uint8)`"
     ))
 }

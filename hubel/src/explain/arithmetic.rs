@@ -121,8 +121,7 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
     };
     let (rule, terms) = match &own.operation {
         Operation::Image => {
-            let problem =
-                "the numbers of the image are computed from nothing; name a layer".to_owned();
+            let problem = "the values of the image are not computed; name a layer".to_owned();
             return Err(Error::Settings { problem });
         }
         Operation::Conv(settings) => place.convolution(settings),

@@ -52,17 +52,17 @@ impl fmt::Display for Cascade {
         match self.passes() {
             true if bound >= ALIKE => write!(
                 f,
-                "passes the cascade, which says little here: this network's maps of different pictures are alike as well \
+                "passes the cascade, which says little here: this network's maps of different pictures are also similar \
                  (correlation with random weights {correlation:.2}; maps of other pictures reach {bound:.2})"
             ),
             true => write!(
                 f,
-                "depends on what was learned: with random weights the map is another one \
+                "depends on the learned weights: with random weights the map differs \
                  (correlation {correlation:.2}; maps of other pictures reach {bound:.2})"
             ),
             false => write!(
                 f,
-                "FAILS the cascade: a network with random weights gives much the same map \
+                "FAILS the cascade: a network with random weights gives nearly the same map \
                  (correlation {correlation:.2}; maps of other pictures reach only {bound:.2})"
             ),
         }
@@ -177,7 +177,7 @@ pub fn check_by(
     if pictures < LEAST_PICTURES {
         return Err(Error::Settings {
             problem: format!(
-                "the cascade needs {LEAST_PICTURES} pictures beside the one that is explained, and the data has {pictures}"
+                "the cascade needs {LEAST_PICTURES} pictures besides the explained one, and the data has {pictures}"
             ),
         });
     }
@@ -222,7 +222,7 @@ fn stages(model: &Model, most: usize) -> Result<Vec<Lowest>> {
     let layers: Vec<usize> = (0..graph.nodes.len()).rev().filter(has_weights).collect();
     let Some(last) = layers.len().checked_sub(1) else {
         return Err(Error::Settings {
-            problem: "the network has no weights, so there is nothing to draw anew".into(),
+            problem: "the network has no weights that could be replaced".into(),
         });
     };
     let count = layers.len().min(most.max(1));

@@ -75,12 +75,12 @@ impl Deletion {
 impl fmt::Display for Deletion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict() {
-            Verdict::Passes => "finds what counts for the network",
+            Verdict::Passes => "finds what matters to the network",
             Verdict::NoBetterThanEdges => {
-                "FAILS deletion and insertion: the picture's edges find as well what counts for the network"
+                "FAILS deletion and insertion: the picture's edges find what matters to the network as well"
             }
             Verdict::NoBetterThanRandom => {
-                "FAILS deletion and insertion: a random map finds as well what counts for the network"
+                "FAILS deletion and insertion: a random map finds what matters to the network as well"
             }
             Verdict::Undecided => {
                 return write!(

@@ -61,8 +61,7 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
         .rev()
         .find(|i| matches!(nodes[*i].operation, Operation::Conv(_)) && size(*i) != [1, 1]);
     let Some(last) = last else {
-        let problem = "Grad-CAM needs a convolution whose map has more than one pixel, and this network has none; \
-                       take the input gradient or occlusion"
+        let problem = "Grad-CAM needs a convolution whose map has more than one pixel, and this network has none; use the input gradient or occlusion"
             .to_owned();
         return Err(Error::Settings { problem });
     };

@@ -120,8 +120,7 @@ impl Occlusion {
         let ([height, width], [down, right]) = (self.window, self.stride);
         Err(Error::Settings {
             problem: format!(
-                "occlusion by windows of {height}×{width} at intervals of {down} and {right} does not fit a picture of {shape}; \
-                 give windows and intervals from 1 to its size"
+                "occlusion with windows of {height}×{width} and strides of {down} and {right} does not fit a picture of {shape}; give windows and strides from 1 to its size"
             ),
         })
     }

@@ -153,7 +153,7 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
             Err(_) => return Ok(path),
         }
     }
-    Err(io::Error::other("its symbolic links lead in a circle"))
+    Err(io::Error::other("its symbolic links form a cycle"))
 }
 
 /// A temporary file that replaces another one when it is complete. The process that writes it holds its lock.

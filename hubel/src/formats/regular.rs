@@ -34,7 +34,7 @@ fn refuse_others(metadata: &Metadata) -> io::Result<()> {
         metadata if metadata.is_dir() => (io::ErrorKind::IsADirectory, "it is a folder"),
         _ => (
             io::ErrorKind::Unsupported,
-            "it is a pipe, a socket or a device, and only files are read",
+            "it is a pipe, a socket or a device; only files can be read",
         ),
     };
     Err(io::Error::new(kind, problem))

@@ -257,8 +257,7 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
     }
     let Some(rest) = after_prefix.checked_sub(length) else {
         return problem(format!(
-            "it is truncated or no safetensors file: its header would take {length} bytes, and {after_prefix} follow; copy or \
-             download it again"
+            "it is truncated or no safetensors file: its header would take {length} bytes, but {after_prefix} follow; copy or download it again"
         ));
     };
     let mut text = vec![0; length as usize];
@@ -299,7 +298,7 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
             (None, "I64", [] | [1]) => 8,
             (None, dtype, _) => {
                 return problem(format!(
-                    "its tensor `{name}` is {dtype}, and F16, BF16, F32 and F64 are read; in Python, tensor.float() makes it F32"
+                    "its tensor `{name}` is {dtype}, but only F16, BF16, F32 and F64 are supported; in Python, tensor.float() makes it F32"
                 ));
             }
         };
@@ -317,10 +316,10 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
     match at.cmp(&rest) {
         std::cmp::Ordering::Equal => Ok(tensors),
         std::cmp::Ordering::Greater => problem(format!(
-            "it is truncated: its tensors take {at} bytes, and {rest} are there; copy or download it again"
+            "it is truncated: its tensors take {at} bytes, but there are {rest}; copy or download it again"
         )),
         std::cmp::Ordering::Less => problem(format!(
-            "it is too long: its tensors take {at} bytes, and {rest} are there; copy or download it again"
+            "it is too long: its tensors take {at} bytes, but there are {rest}; copy or download it again"
         )),
     }
 }

@@ -61,8 +61,7 @@ struct Contents {
 /// Longest accepted pickle. That of the largest networks with their optimizers takes some megabytes.
 const LARGEST_PICKLE: u64 = 16 << 20;
 
-const BIG_ENDIAN: &str = "it was written on a machine that puts the highest byte of a number first, and is not read; in Python on another \
-    machine, torch.save(torch.load(path), path) writes it anew";
+const BIG_ENDIAN: &str = "it was written on a big-endian machine, which is not supported; in Python on another machine, torch.save(torch.load(path), path) writes it again";
 
 /// Keys under which a checkpoint stores the tensors of its network.
 const STATE_DICTS: [&str; 6] = [
@@ -118,7 +117,7 @@ fn unusable(path: PathBuf, problem: String) -> Error {
 fn state_dict(pickle: &Pickle) -> Result<BTreeMap<Rc<str>, Tensor>, String> {
     let Value::Dict(dict) = pickle.root() else {
         return Err(format!(
-            "it holds no tensors with names, as a state dict has them; {}",
+            "it contains no named tensors, as a state dict does; {}",
             pickle::WAY_OUT
         ));
     };
@@ -148,7 +147,7 @@ fn state_dict(pickle: &Pickle) -> Result<BTreeMap<Rc<str>, Tensor>, String> {
     let tensors: BTreeMap<_, _> = tensors.collect();
     match tensors.is_empty() {
         true => Err(format!(
-            "it holds no tensors but {}; {}",
+            "it contains no tensors but {}; {}",
             match found.is_empty() {
                 true => "nothing".to_owned(),
                 false => one_line(&listed(found.keys().map(|name| &**name))).into_owned(),
@@ -181,7 +180,7 @@ fn read_tensors(
     for (name, tensor) in tensors {
         let Some(float) = tensor.element.float else {
             return problem(format!(
-                "its tensor `{}` is {}, and float16, bfloat16, float32 and float64 are read; in Python, tensor.float() makes it float32",
+                "its tensor `{}` is {}, but only float16, bfloat16, float32 and float64 are supported; in Python, tensor.float() makes it float32",
                 one_line(&name),
                 tensor.element.name
             ));
@@ -209,7 +208,7 @@ fn bytes_of(file: &mut (impl Read + Seek), record: Record) -> Result<Vec<u8>, St
     // Fuzzers skip this, because they cannot guess a checksum.
     match record.checksum {
         Some(checksum) if checksum != found.sum() && !cfg!(fuzzing) => problem(
-            "it is damaged: its numbers do not have the checksum that was written with them; copy or download it again",
+            "it is damaged: its values do not have the stored checksum; copy or download it again",
         ),
         _ => Ok(bytes),
     }

@@ -104,22 +104,22 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     Ok(Findings {
         setup: setup(bench),
         tables: vec![
-            lost_table("with the first weights", &all, |measured| &measured.start),
+            lost_table("with the initial weights", &all, |measured| &measured.start),
             lost_table("after training", &all, |measured| &measured.trained),
             accuracy_table(&all),
         ],
         charts: vec![
-            gradient_chart("with the first weights", &all, |measured| &measured.start),
+            gradient_chart("with the initial weights", &all, |measured| &measured.start),
             gradient_chart("after training", &all, |measured| &measured.trained),
             accuracy_chart(&all),
         ],
         measured: [
             format!(
-                "Networks of {} to {deepest} convolutions that differ in nothing but their activation were trained on the same pictures, and the gradient of their logits was measured at each convolution before and after.",
+                "Networks of {} to {deepest} convolutions that differ only in their activation were trained on the same pictures, and the gradient of their logits was measured at each convolution before and after.",
                 DEPTHS[0]
             ),
             format!(
-                "With the first weights, of the gradient at the last of {deepest} convolutions {:.0e} reaches the first through sigmoid, {:.2} through tanh and {:.2} through ReLU; after training they classify {:.1}, {:.1} and {:.1} % of the test pictures rightly.",
+                "With the initial weights, the first of {deepest} convolutions gets {:.0e} of the last one's gradient through sigmoid, {:.2} through tanh and {:.2} through ReLU. After training, the accuracies on test pictures are {:.1}, {:.1} and {:.1} %.",
                 left(SIGMOID),
                 left(TANH),
                 left(RELU),

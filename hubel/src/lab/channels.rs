@@ -18,7 +18,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "channels",
     title: "What colour adds",
     items: &["T10"],
-    question: "what does a network learn from colour pictures that it does not from the same in grey, and what if a filter has another depth than its input?",
+    question: "what does a network learn from colour pictures that it does not learn from the same pictures in grey, and what happens if a filter has another depth than its input?",
     data: Data::Colour,
     smallest: 8,
     budget: Budget {
@@ -91,10 +91,10 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         charts: vec![chart(names, &ways, &gained)],
         pictures: vec![specimens::sheet(bench)?],
         measured: [
-            "One network was trained on pictures in colour, on the same pictures in grey, and on the same in grey with the level in each of three channels."
+            "One network was trained on pictures in colour, on the same pictures in grey, and on the same in grey with three equal channels."
                 .into(),
             format!(
-                "It classifies {:.1} % of the test pictures rightly in grey, {:.1} % in grey in three channels, and {:.1} % in colour{most}.",
+                "It classifies {:.1} % of the test pictures correctly in grey, {:.1} % in grey with three channels, and {:.1} % in colour{most}.",
                 ways[GREY].all.mean(),
                 ways[GREY_IN_3].all.mean(),
                 ways[COLOUR].all.mean()

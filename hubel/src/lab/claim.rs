@@ -182,11 +182,11 @@ impl Claim {
         let seeds = sample.values.len();
         let found = match seeds {
             0 | 1 => format!(
-                "{what} is {:.2}{unit}, and one seed has no spread: --seeds 2 or more decide",
+                "{what} is {:.2}{unit}; one seed has no spread, so use --seeds 2 or more",
                 sample.mean()
             ),
             _ if sample.deviation() == 0.0 => format!(
-                "{what} is {:.2}{unit} with every seed, so that its spread is not known: more pictures decide",
+                "{what} is {:.2}{unit} with every seed, so its spread is unknown; use more pictures",
                 sample.mean()
             ),
             _ => format!(
@@ -199,7 +199,7 @@ impl Claim {
         Self {
             text: text.to_owned(),
             verdict,
-            because: format!("{found}; it holds where all of that is {asked}"),
+            because: format!("{found}; it holds if all of that is {asked}"),
             numbers: Some(Numbers {
                 sample: sample.clone(),
                 interval,

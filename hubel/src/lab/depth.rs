@@ -13,7 +13,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "depth",
     title: "What depth sees",
     items: &["T12"],
-    question: "how well do one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool recognise what is in a picture, cars among it?",
+    question: "how well do one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool recognise what is in a picture, for example cars?",
     data: Data::Colour,
     smallest: 8,
     budget: Budget {
@@ -79,10 +79,10 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         charts: vec![chart(&networks)],
         pictures: vec![super::specimens::sheet(bench)?],
         measured: [
-            "Networks of one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool, each with one linear layer behind, were trained on the same pictures."
+            "Networks of one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool, each followed by one linear layer, were trained on the same pictures."
                 .into(),
             format!(
-                "{cars}; of all test pictures they classified {:.1}, {:.1} and {:.1} % rightly.",
+                "{cars}; they classified {:.1}, {:.1} and {:.1} % of all test pictures correctly.",
                 networks[ONE].test.mean(),
                 networks[TWO].test.mean(),
                 networks[THREE].test.mean()
@@ -119,14 +119,14 @@ fn claims(networks: &[Measured; 3], car: Option<usize>) -> Vec<Claim> {
             ),
         },
         Claim::measured(
-            "Two blocks classify more pictures rightly than one.",
+            "Two blocks classify more pictures correctly than one.",
             "the difference of their accuracies",
             "points",
             &more(TWO, ONE),
             Region::Above(0.0),
         ),
         Claim::measured(
-            "Three blocks classify more pictures rightly than two.",
+            "Three blocks classify more pictures correctly than two.",
             "the difference of their accuracies",
             "points",
             &more(THREE, TWO),
@@ -185,7 +185,7 @@ fn recognised(report: &Report, class: usize) -> [f64; 2] {
 
 fn table(bench: &Workbench<'_>, networks: &[Measured; 3]) -> Result<Table> {
     let mut table = Table::new(
-        "Accuracy on training and test pictures; found: the cars that were called cars; right: what is a car, of all that was called one",
+        "Accuracy on training and test pictures; found: recall of cars; right: precision of cars",
         vec![
             Column::of("network"),
             Column::of("parameters"),

@@ -122,7 +122,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 measured.accuracy[AFTER].mean()
             ),
             format!(
-                "The cosine to the filter made by hand that is most alike went from {:.2} to {:.2} on average (random filters reach {:.2}), and {:.0} % of the trained filters are more alike than 95 % of random ones.",
+                "The cosine to the most similar filter made by hand went from {:.2} to {:.2} on average (random filters reach {:.2}), and {:.0} % of the trained filters are more similar than 95 % of random ones.",
                 before.mean(),
                 after.mean(),
                 reference.mean,
@@ -141,28 +141,28 @@ fn claims(measured: &Measured) -> Vec<Claim> {
     vec![
         Claim::measured(
             "A CNN learns the features from the data; nobody extracts them by hand.",
-            "the accuracy after training less that before, from pixels alone,",
+            "the accuracy after training minus that before, from pixels only,",
             "points",
             &rise(&measured.accuracy),
             none,
         ),
         Claim::measured(
             "Training makes filters more like those that people would make: for edges, corners, curves.",
-            "the cosine to the filter made by hand that is most alike, after training less before,",
+            "the cosine to the most similar filter made by hand, after training minus before,",
             "",
             &rise(&measured.likeness),
             none,
         ),
         Claim::measured(
-            "The answers say whether the feature that a filter stands for is there.",
-            "the correlation of a trained filter's map with that of the filter made by hand that is most alike, less that with the maps of the others,",
+            "The responses show whether a filter's feature is there.",
+            "the correlation of a trained filter's map with that of the most similar filter made by hand, minus that with the maps of the others,",
             "",
             &measured.own.minus(&measured.others),
             none,
         ),
         Claim::computed(
             "What the weight is to a linear layer, the filter is to a convolution; and there is a bias.",
-            "answers of the first layer are the sum of window × filter, and the bias",
+            "responses of the first layer are the sum of window × filter, plus the bias",
             measured.answers,
             measured.otherwise,
         ),
@@ -177,13 +177,13 @@ fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
         fact(
             "likeness",
             format!(
-                "the cosine between two filters as lists of {SIDE}·{SIDE} weights, whatever its sign; the filters made by hand are brought to {SIDE}×{SIDE}, and colours are added up"
+                "the cosine between two filters as lists of {SIDE}·{SIDE} weights, whatever its sign; the filters made by hand are resized to {SIDE}×{SIDE}, and colours are summed"
             ),
         ),
         fact(
             "random",
             format!(
-                "{RANDOM} filters as they are before training, each with the one made by hand that it is most alike"
+                "{RANDOM} filters as before training, each compared with the most similar one made by hand"
             ),
         ),
     ];

@@ -51,7 +51,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         tables: vec![table(bench, &accuracies)?],
         charts: vec![chart(&accuracies)],
         measured: [
-            "A dense network and a CNN were trained and tested on pictures as they are, and on the same pictures with all pixels put into one new order."
+            "A dense network and a CNN were trained and tested on the original pictures, and on the same pictures with one fixed shuffle of all pixels."
                 .into(),
             format!(
                 "The shuffle changed the accuracy of the dense network from {:.1} to {:.1} %, and that of the CNN from {:.1} to {:.1} %.",
@@ -70,14 +70,14 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 Region::Within(NO_DIFFERENCE),
             ),
             Claim::measured(
-                "A CNN uses which pixels are neighbours: shuffled, it knows less.",
+                "A CNN uses which pixels are neighbours: with shuffled pixels it is worse.",
                 "what its accuracy loses by the shuffle",
                 "points",
                 &lost(cnn),
                 Region::Above(0.0),
             ),
             Claim::measured(
-                "A CNN learns more from pictures as they are than a dense network does.",
+                "A CNN learns more from the original pictures than a dense network does.",
                 "the difference of their accuracies",
                 "points",
                 &cnn[AS_THEY_ARE].minus(&dense[AS_THEY_ARE]),

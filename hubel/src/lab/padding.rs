@@ -19,7 +19,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "padding",
     title: "What padding keeps",
     items: &["T7"],
-    question: "what does the border of a picture lose without padding, and does it matter what is put around it?",
+    question: "what does the border of a picture lose without padding, and does the kind of padding matter?",
     data: Data::Pictures,
     smallest: SMALLEST,
     budget: Budget {
@@ -107,7 +107,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         measured: [
             match knows_places {
                 true => "One network was trained with each padding on pictures whose things are at random places, and tested with the thing in the middle and at the border.".into(),
-                false => "One network was trained with each padding; the pictures have no plain ground, so that it is not known where things are and what touches the border.".into(),
+                false => "One network was trained with each padding; the pictures have no plain background, so it is unknown where things are and what touches the border.".into(),
             },
             match knows_places {
                 true => format!(
@@ -141,10 +141,10 @@ fn claims(sizes: &[Vec<usize>], modes: &[Measured], knows_places: bool) -> Vec<C
     // The first value is the input; the pooling after the first convolution is not in the list.
     let changed = sizes[ZEROS..].iter();
     let changed = changed.filter(|sizes| sizes[0] != sizes[1] || sizes[2] != sizes[3]);
-    let border = "Padding keeps what lies at the border from being lost.";
+    let border = "Padding keeps features at the border from being lost.";
     vec![
         Claim::computed(
-            "With padding, output and input of a convolution have one size.",
+            "With padding, output and input of a convolution have the same size.",
             "kinds of padding keep it in every convolution",
             sizes.len() - ZEROS,
             changed.count(),
@@ -159,7 +159,7 @@ fn claims(sizes: &[Vec<usize>], modes: &[Measured], knows_places: bool) -> Vec<C
             ),
             false => Claim::undecided(
                 border,
-                "the pictures have no plain ground, so that it is not known what touches the border",
+                "the pictures have no plain background, so it is unknown what touches the border",
             ),
         },
         Claim::measured(

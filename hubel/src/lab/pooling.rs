@@ -12,7 +12,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "pooling",
     title: "What pooling is good for",
     items: &["T11"],
-    question: "does pooling save time, does it help against overfitting, and does a network with it mind less where a thing is?",
+    question: "does pooling save time, does it help against overfitting, and does it make a network less sensitive to shifts?",
     data: Data::Pictures,
     smallest: 4,
     budget: Budget {
@@ -82,9 +82,9 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 max.gap().mean()
             ),
             match none.moved.values.is_empty() {
-                true => "The pictures are no bytes, and were not moved.".into(),
+                true => "The pictures are no bytes, so they were not shifted.".into(),
                 false => format!(
-                    "When the picture moves by one pixel, the logits move by {:.0} % of their length without pooling and by {:.0} % with max pooling, and {:.1} % and {:.1} % of the pictures are given another class.",
+                    "When the picture shifts by one pixel, the logits change by {:.0} % of their length without pooling and by {:.0} % with max pooling, and the class changes for {:.1} % and {:.1} % of the pictures.",
                     none.moved.mean(),
                     max.moved.mean(),
                     none.changed.mean(),
@@ -102,7 +102,7 @@ fn claims(summaries: &[Summary], none: &Measured, max: &Measured) -> Vec<Claim> 
     let not_fewer = shrinking
         .iter()
         .filter(|summary| summary.multiply_adds >= summaries[NONE].multiply_adds);
-    let still = "The output moves less with pooling when the picture moves by one pixel.";
+    let still = "With pooling, the output changes less when the picture shifts by one pixel.";
     vec![
         Claim::computed(
             "Pooling saves computation.",
@@ -125,10 +125,10 @@ fn claims(summaries: &[Summary], none: &Measured, max: &Measured) -> Vec<Claim> 
             Region::Above(0.0),
         ),
         match none.moved.values.is_empty() {
-            true => Claim::undecided(still, "the pictures are no bytes, and were not moved"),
+            true => Claim::undecided(still, "the pictures are no bytes, so they were not shifted"),
             false => Claim::measured(
                 still,
-                "how far the logits move, in percent of their length, more without pooling than with max pooling",
+                "the change of the logits, in percent of their length, larger without pooling than with max pooling",
                 "points",
                 &none.moved.minus(&max.moved),
                 Region::Above(0.0),
@@ -151,7 +151,7 @@ fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
         ),
         fact(
             "moved",
-            "each test picture by one pixel, by turns up, down, to the left and to the right; its edge is repeated".into(),
+            "each test picture by one pixel, up, down, left and right in turn; its edge is replicated".into(),
         ),
     ];
     networks.chain(own).chain(bench.facts()).collect()
@@ -266,7 +266,7 @@ fn cost_table(summaries: &[Summary], kinds: &[Measured]) -> Table {
 
 fn accuracy_table(kinds: &[Measured]) -> Table {
     let mut table = Table::new(
-        "Accuracy on training and test pictures, and what a move by one pixel changes",
+        "Accuracy on training and test pictures, and the effect of a shift by one pixel",
         vec![
             Column::of("pooling"),
             Column::in_unit("train", "%", 1),
@@ -321,7 +321,7 @@ fn charts(kinds: &[Measured]) -> Vec<Chart> {
     if !kinds[NONE].moved.values.is_empty() {
         let dots = dots("logits", |kind| &kind.moved);
         charts.push(chart(
-            "How far the logits move when the picture moves by one pixel",
+            "Change of the logits when the picture shifts by one pixel",
             "% of their length",
             vec![dots],
         ));

@@ -15,7 +15,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "sizes",
     title: "How large the output is",
     items: &["T9"],
-    question: "how large is the output for an input, a kernel, a padding and a stride, and which rows are dropped?",
+    question: "how large is the output for a given input, kernel, padding and stride, and which rows are dropped?",
     data: Data::Nothing,
     smallest: 0,
     budget: Budget {
@@ -215,11 +215,11 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         setup: vec![
             Fact {
                 name: "computed",
-                value: format!("{combinations}, each for height and width alike"),
+                value: format!("{combinations}, with equal height and width"),
             },
             Fact {
                 name: "drawn",
-                value: "the padded input with the first window as a frame and a dot where each window begins; red is what no window reads"
+                value: "the padded input with the first window as a frame and a dot where each window begins; no window reads the red cells"
                     .into(),
             },
         ],
@@ -240,13 +240,13 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         claims: vec![
             Claim::computed(
                 "The output has (H + 2P − F)/S + 1 rows.",
-                "whole sizes are the number of windows and the network's own shape",
+                "sizes that are whole numbers equal the number of windows and the network's shape",
                 whole().count(),
                 wrong.count(),
             ),
             Claim::computed(
                 "The size must come out as a whole number.",
-                "sizes that are not whole are refused, unless the network says how to round",
+                "sizes that are not whole numbers are rejected, unless the network says how to round",
                 uneven().count(),
                 uneven().filter(|outcome| outcome.is_taken).count(),
             ),

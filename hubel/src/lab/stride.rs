@@ -71,7 +71,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         ),
         Claim::measured(
             "A larger stride costs accuracy.",
-            "the accuracy with stride 1 less that with stride 3",
+            "the accuracy with stride 1 minus that with stride 3",
             "points",
             &first.test.minus(&last.test),
             Region::Above(0.0),
@@ -83,7 +83,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         charts: charts(&sizes, &strides),
         measured: [
             format!(
-                "With stride 1, 2 and 3 the convolution makes {} of a picture of {}.",
+                "With stride 1, 2 and 3 the output of the convolution is {} for a picture of {}.",
                 listed(
                     sizes
                         .iter()

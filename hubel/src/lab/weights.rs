@@ -115,7 +115,7 @@ fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
         fact(
             "seeds",
             format!(
-                "{} rounds over all sizes and networks in turns",
+                "{} rounds over all sizes and networks, in turns",
                 bench.budget.seeds
             ),
         ),
@@ -153,7 +153,7 @@ fn claims(grid: &Grid, sides: &[usize]) -> Vec<Claim> {
         ),
         Claim::computed(
             "The weights of a CNN need not grow with the size of the picture.",
-            "doublings leave the number of those of the CNN with global average pooling as it is",
+            "doublings do not change the number of weights of the CNN with global average pooling",
             doublings,
             changed,
         ),
@@ -166,14 +166,14 @@ fn claims(grid: &Grid, sides: &[usize]) -> Vec<Claim> {
     claims.extend([
         Claim::measured(
             explodes,
-            &format!("from a side of {from} on, the factor by which a step takes longer where the side doubles"),
+            &format!("from a side of {from} on, the factor by which a step takes longer when the side doubles"),
             "",
             &dense,
             Region::Above(EXPLODES),
         ),
         Claim::measured(
             spared,
-            &format!("from a side of {from} on, the factor of the dense network less that of the CNN with global average pooling"),
+            &format!("from a side of {from} on, the factor of the dense network minus that of the CNN with global average pooling"),
             "",
             &dense.minus(&averaged),
             Region::Above(0.0),

@@ -38,8 +38,7 @@ impl<'a> Workbench<'a> {
         let budget = experiment.budget(settings);
         if experiment.takes_seeds() && budget.seeds == 0 {
             return Err(Error::Settings {
-                problem: "0 seeds measure nothing; give at least 2, so that there is a spread"
-                    .into(),
+                problem: "0 seeds measure nothing; give at least 2 to get a spread".into(),
             });
         }
         let pictures = match experiment.takes_data() {
@@ -223,14 +222,14 @@ impl<'a> Workbench<'a> {
         let drawn = self.draw(1);
         let (train, test) = (drawn.train.len(), drawn.test.len());
         let drawn = match (train < images, test < self.budget.test_images()) {
-            (false, false) => "drawn anew for each seed",
-            _ => "all that there are, or drawn anew for each seed",
+            (false, false) => "drawn for each seed",
+            _ => "all available ones, or drawn for each seed",
         };
         vec![
             fact("data", self.pictures().description.clone()),
             fact(
                 "pictures",
-                format!("{train} to train on and {test} to judge by, {drawn}"),
+                format!("{train} for training and {test} for testing, {drawn}"),
             ),
             fact(
                 "training",
@@ -243,7 +242,7 @@ impl<'a> Workbench<'a> {
                 "seeds",
                 match seeds {
                     1 => "1".into(),
-                    _ => format!("1 to {seeds}: each decides pictures, order and first weights"),
+                    _ => format!("1 to {seeds}: each decides pictures, order and initial weights"),
                 },
             ),
             self.machine(),

@@ -43,7 +43,11 @@ impl Header {
                 .iter()
                 .rev()
                 .fold(0, |sum, &byte| sum << 8 | usize::from(byte)),
-            version => return Err(format!("its format has version {version}; 1 to 3 are read")),
+            version => {
+                return Err(format!(
+                    "its format has version {version}; 1 to 3 are supported"
+                ));
+            }
         };
         if length > LONGEST {
             return Err(format!(
@@ -110,8 +114,7 @@ impl Header {
         };
         if fortran && shape.len() > 1 {
             return Err(
-                "its numbers lie in Fortran's order; save it after `numpy.ascontiguousarray`"
-                    .into(),
+                "its values are in Fortran order; save it after `numpy.ascontiguousarray`".into(),
             );
         }
         Ok(Self { kind, shape })

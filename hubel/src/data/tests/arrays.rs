@@ -199,8 +199,8 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
     };
     let small = small_npz(true);
     for (bytes, expected) in [
-        (b"no zip at all".to_vec(), "no whole zip archive"),
-        (small[..small.len() / 2].to_vec(), "no whole zip archive"),
+        (b"no zip at all".to_vec(), "no complete ZIP archive"),
+        (small[..small.len() / 2].to_vec(), "no complete ZIP archive"),
         (
             npz(&[("arr_0", images())], true),
             "it holds arr_0.npy; pictures and labels are expected as train_images",
@@ -230,11 +230,11 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
         ),
         (
             of(npy("|u1", "2, 2, 4", &[1; 12]), labels()),
-            "train_images: its header promises 16 bytes and 12 are there",
+            "train_images: its header gives 16 bytes, but there are 12",
         ),
         (
             of(npy("|u1", "2, 2, 2", &[1; 12]), labels()),
-            "more bytes than the 8 that its header promises",
+            "more bytes than the 8 in its header",
         ),
         (
             of(npy("<f4", "2, 1, 1", &[0, 0, 192, 127].repeat(2)), labels()),
@@ -266,7 +266,7 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
         ),
         (
             of(npy("|u1", "2, 2, 1, 2", &[1; 8]), labels()),
-            "volumes are not read",
+            "volumes are not supported",
         ),
         (
             of(npy("|u1", "12,", &[1; 12]), labels()),
@@ -306,7 +306,7 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
         ),
         (
             of(npy("|u1", "99999999999, 99999999999", &[1; 12]), labels()),
-            "beyond any memory",
+            "larger than any memory",
         ),
     ] {
         std::fs::write(&path, bytes).unwrap();
@@ -436,7 +436,7 @@ fn numbers_are_brought_to_levels_by_their_range_and_the_model_remembers_it() -> 
         (
             npy("<f4", "8, 2, 2", &floats(&scaled(1.0, 0.0))),
             ValueRange::ZeroToOne,
-            "numbers from 0 to 1 were brought to 8 bits: 0 is black, 1 is white",
+            "numbers from 0 to 1 were converted to 8 bits: 0 is black, 1 is white",
         ),
         (
             npy("<f8", "8, 2, 2", &doubles),
@@ -506,7 +506,7 @@ fn standardised_numbers_are_trained_on_as_they_are_and_are_no_pictures() -> Resu
     let splits = read(&path, &WHOLE)?;
     assert!(splits.train.is_of_floats());
     assert!(
-        splits.notes[0].contains("taken for standardised ones"),
+        splits.notes[0].contains("look standardised"),
         "{:?}",
         splits.notes
     );

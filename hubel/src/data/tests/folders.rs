@@ -37,7 +37,7 @@ fn class_folders_are_found_and_described() -> Result<()> {
     let notes = splits.notes.join("\n");
     for expected in [
         "2 hidden or system files and folders were ignored, such as train/cat/.hidden",
-        "1 file was ignored, train/cat/notes.txt: no picture by its ending",
+        "1 file was ignored, train/cat/notes.txt: no picture extension",
     ] {
         assert!(notes.contains(expected), "{notes}");
     }
@@ -69,13 +69,13 @@ fn pictures_of_one_small_size_stay_as_they_are_and_others_become_a_square_which_
     assert_eq!(shape, Shape::new(16, 16, 3));
     assert_eq!(
         said.unwrap(),
-        "pictures of about 30×20 pixels are brought to 16×16; `--input 32x32x3` would show more"
+        "pictures of about 30×20 pixels are resized to 16×16; `--input 32x32x3` would show more"
     );
     let (shape, said) = square(&[(20, 30), (40, 25), (33, 33)], 64)?;
     assert_eq!(shape, Shape::new(25, 25, 3));
     assert_eq!(
         said.unwrap(),
-        "pictures of about 25×40 pixels are brought to 25×25"
+        "pictures of about 25×40 pixels are resized to 25×25"
     );
     Ok(())
 }
@@ -222,7 +222,7 @@ fn what_is_wrong_with_a_folder_is_said_with_its_path() {
     std::fs::write(root.join("hollow/broken.png"), b"no picture").unwrap();
     let text = message(root);
     assert!(
-        text.contains("broken.png") && text.contains("no picture format"),
+        text.contains("broken.png") && text.contains("no known picture format"),
         "{text}"
     );
 

@@ -181,7 +181,7 @@ fn jpegs_of_kinds_that_are_not_read_are_not_called_damaged() {
             .unwrap_err()
             .to_string();
         assert!(
-            text.contains("of a kind that is not read") && text.contains(kind),
+            text.contains("its kind is not supported") && text.contains(kind),
             "{text}"
         );
     }

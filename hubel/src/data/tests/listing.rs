@@ -153,7 +153,7 @@ fn trains_and_tests_may_be_classes() {
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["a", "b"]);
     assert!(
-        catalogue.notes[0].contains("overview.png: it lies beside the class folders"),
+        catalogue.notes[0].contains("overview.png: it is beside the class folders"),
         "{:?}",
         catalogue.notes
     );
@@ -200,9 +200,9 @@ fn what_is_passed_over_is_counted_by_reason() {
     assert_eq!(catalogue.counts(), [1, 2]);
     let expected = [
         "6 hidden or system files and folders were ignored, such as .git",
-        "3 files were ignored, such as cat/5.txt: no picture by its ending (png, ",
-        "2 pictures were ignored, such as cat/3.heic: this format is not read; convert it to JPEG or PNG",
-        "1 file was ignored, readme.md: it lies beside the class folders and not in one",
+        "3 files were ignored, such as cat/5.txt: no picture extension (png, ",
+        "2 pictures were ignored, such as cat/3.heic: this format is not supported; convert it to JPEG or PNG",
+        "1 file was ignored, readme.md: it is beside the class folders and not in one",
     ];
     assert_eq!(
         catalogue.notes.len(),

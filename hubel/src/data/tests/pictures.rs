@@ -134,7 +134,7 @@ fn an_empty_or_a_vast_file_is_refused_before_it_is_read() {
     file.set_len(100_000_000_000).unwrap();
     let text = picture::read(&path).unwrap_err().to_string();
     assert!(
-        text.contains("hollow.jpg") && text.contains("more than the 800 MB"),
+        text.contains("hollow.jpg") && text.contains("larger than the limit of 800 MB"),
         "{text}"
     );
 }
@@ -200,7 +200,7 @@ fn what_floats_and_wide_integers_were_taken_for_is_said_and_others_are_refused()
         std::fs::copy(fixtures.join(name), folder.path().join(class).join(name)).unwrap();
     }
     let said = |notes: &[String]| {
-        let begins = "2 of the pictures hold floats or integers";
+        let begins = "2 of the pictures contain floats or integers";
         let found = notes.iter().find(|note| note.starts_with(begins));
         found.is_some_and(|note| note.contains("1 for 0…1, 1 for 0…255"))
     };

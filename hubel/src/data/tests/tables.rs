@@ -299,7 +299,7 @@ fn tables_of_pixels_are_pictures() -> Result<()> {
             let ranges = splits
                 .notes
                 .iter()
-                .filter(|note| note.contains("brought to 8 bits"));
+                .filter(|note| note.contains("converted to 8 bits"));
             assert_eq!(ranges.count(), said, "{:?}", splits.notes);
         }
     }

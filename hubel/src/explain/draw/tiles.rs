@@ -116,9 +116,15 @@ fn legend_texts(legend: Legend) -> (String, String) {
             let [low, high] = scale.ends().map(short);
             (low, high)
         }
-        Legend::Own(Scale::Positive(_)) => ("0".into(), "each map's largest, below it".into()),
+        Legend::Own(Scale::Positive(_)) => (
+            "0".into(),
+            "the map's largest value, written below it".into(),
+        ),
         // A hyphen: the font has no minus sign.
-        Legend::Own(Scale::Signed(_)) => ("-".into(), "+ each map's largest, below it".into()),
+        Legend::Own(Scale::Signed(_)) => (
+            "-".into(),
+            "+ the map's largest value, written below it".into(),
+        ),
         Legend::Colours(most) => (
             format!("grey is 0, full colour ±{}", short(most)),
             String::new(),

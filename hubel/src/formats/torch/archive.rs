@@ -21,13 +21,13 @@ pub(super) fn open(file: &mut (impl Read + Seek), size: u64) -> Result<Contents,
     // A file of torch.jit.save also contains constants and code.
     if parts.contains_key(&format!("{folder}constants.pkl")) {
         return problem(format!(
-            "it is a program of torch.jit.save: it holds code, and nothing of it was run; {}",
+            "it is a program of torch.jit.save: it contains code, which was not run; {}",
             pickle::WAY_OUT
         ));
     }
     let mut small = |name: &str| match parts.get(&format!("{folder}{name}")) {
         Some(part) if part.bytes > LARGEST_PICKLE => problem(format!(
-            "its `{name}` takes {} bytes, more than that of any network; {}",
+            "its `{name}` has {} bytes, more than that of any network; {}",
             part.bytes,
             pickle::WAY_OUT
         )),
@@ -62,7 +62,7 @@ impl Part {
         let end = self.start.and_then(|start| start.checked_add(self.bytes));
         match (self.start, end) {
             _ if !self.is_plain => Err(format!(
-                "its part `{}` is compressed or encrypted, as torch.save writes none; in Python, torch.save(torch.load(path), path) writes it anew",
+                "its part `{}` is compressed or encrypted, which torch.save never does; in Python, torch.save(torch.load(path), path) writes it again",
                 one_line(name)
             )),
             (Some(start), Some(end)) if end <= size => Ok(Record {
@@ -84,7 +84,7 @@ fn parts(file: &mut (impl Read + Seek)) -> Result<HashMap<String, Part>, Stop> {
     file.seek(SeekFrom::Start(0))?;
     let damaged = |error: ZipError| {
         Stop::Problem(format!(
-            "it is no whole ZIP archive, as torch.save writes ({error}): it is truncated or damaged; copy or download it again"
+            "it is no complete ZIP archive, as torch.save writes ({error}): it is truncated or damaged; copy or download it again"
         ))
     };
     let mut archive = ZipArchive::new(file).map_err(damaged)?;
@@ -115,7 +115,7 @@ fn no_tensors(parts: &HashMap<String, Part>) -> String {
     let mut names: Vec<&str> = parts.keys().map(String::as_str).collect();
     names.sort_unstable();
     format!(
-        "it is a ZIP archive, and none of torch.save: it has no `{PICKLE}`, but {}",
+        "it is a ZIP archive, but not of torch.save: it has no `{PICKLE}`, but {}",
         match names.is_empty() {
             true => "nothing".to_owned(),
             false => one_line(&listed(names)).into_owned(),

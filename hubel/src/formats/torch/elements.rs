@@ -15,12 +15,12 @@ pub(super) fn check(
     let name = one_line(name);
     let storage = &tensor.storage;
     let record = records.get(&*storage.key).ok_or_else(|| {
-        format!("the numbers of its tensor `{name}` are missing; copy or download it again")
+        format!("the values of its tensor `{name}` are missing; copy or download it again")
     })?;
     let bytes = storage.count.checked_mul(storage.element.width);
     if bytes.map(|bytes| bytes as u64) != Some(record.bytes) {
         return Err(format!(
-            "its tensor `{name}` lies among {} elements of {} bytes, and {} bytes are there: the file is damaged; copy or download it again",
+            "its tensor `{name}` is in a storage of {} elements of {} bytes, but there are {} bytes: the file is damaged; copy or download it again",
             storage.count, storage.element.width, record.bytes
         ));
     }
@@ -31,7 +31,7 @@ pub(super) fn check(
             tensor.shape, storage.count
         )),
         _ => Err(format!(
-            "its tensor `{name}` of {:?} reaches beyond the {} elements that it lies among: the file is damaged; copy or download it again",
+            "its tensor `{name}` of {:?} reaches beyond the {} elements of its storage: the file is damaged; copy or download it again",
             tensor.shape, storage.count
         )),
     }

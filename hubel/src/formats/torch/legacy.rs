@@ -34,7 +34,7 @@ pub(super) fn open(file: &mut (impl Read + Seek), size: u64) -> Result<Contents,
     };
     if !matches!(read()?.root(), Value::Integer(MAGIC)) {
         return problem(format!(
-            "it is a pickle of Python, and none of torch.save; {}",
+            "it is a Python pickle, but not of torch.save; {}",
             pickle::WAY_OUT
         ));
     }

@@ -237,8 +237,7 @@ impl Machine<'_, '_> {
             }
             other => {
                 return Err(Fault::Problem(format!(
-                    "its list of tensors holds the instruction {other:#04x}, which no tensor is written with: it is damaged, or holds Python \
-                     objects; {WAY_OUT}"
+                    "its list of tensors contains the instruction {other:#04x}, which no tensor needs: it is damaged, or contains Python objects; {WAY_OUT}"
                 )));
             }
         }
@@ -318,7 +317,7 @@ impl Machine<'_, '_> {
         ];
         match counts.iter().any(|count| *count > self.most) {
             true => Err(Fault::Problem(format!(
-                "it describes more than a million things beside its numbers; {WAY_OUT}"
+                "it describes more than a million objects; {WAY_OUT}"
             ))),
             false => Ok(()),
         }
@@ -397,7 +396,7 @@ impl Machine<'_, '_> {
     fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
         let global = Global::named(module, name).ok_or_else(|| {
             Fault::Problem(format!(
-                "it holds code: a Python object that `{}` would make, and nothing of it was run; {WAY_OUT}",
+                "it contains code: a Python object that `{}` would create. Nothing was run; {WAY_OUT}",
                 one_line(&format!("{module}.{name}"))
             ))
         })?;
@@ -431,7 +430,7 @@ impl Machine<'_, '_> {
 }
 
 /// Advice for a file that contains more than tensors.
-pub(super) const WAY_OUT: &str = "in Python, torch.save(model.state_dict(), path) writes weights alone; of a checkpoint, save its state dict alone";
+pub(super) const WAY_OUT: &str = "in Python, torch.save(model.state_dict(), path) writes only weights; for a checkpoint, save only its state dict";
 
 /// The error for instructions and values that do not fit together.
 fn misfit() -> Fault {

@@ -247,7 +247,7 @@ fn other_files_are_told_apart() {
     big.extend(b"\x89s.");
     assert_problem(&big, "highest byte");
     for (pickle, part) in [
-        (&b"\x80\x02]."[..], "no tensors with names"),
+        (&b"\x80\x02]."[..], "no named tensors"),
         (b"\x80\x02}.", "no tensors but nothing"),
         (
             b"\x80\x02}X\x05\x00\x00\x00epochK\x03s.",

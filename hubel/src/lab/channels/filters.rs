@@ -43,13 +43,18 @@ pub(super) fn tried(cpu: &Cpu) -> Result<(Table, [Claim; 2])> {
     for attempt in &attempts {
         table.push(vec![
             Cell::text(&*attempt.what),
-            Cell::text(attempt.message.as_deref().unwrap_or("nothing: it is taken")),
+            Cell::text(
+                attempt
+                    .message
+                    .as_deref()
+                    .unwrap_or("nothing: it is accepted"),
+            ),
         ]);
     }
     let is_otherwise = |attempt: &&Attempt| attempt.fits() == attempt.message.is_some();
     let claim = Claim::computed(
         "The filter must have as many channels as the image.",
-        "filters were taken where the depths agree, and refused with a message where they differ",
+        "filters were accepted if the depths agree, and rejected with a message if they differ",
         attempts.len(),
         attempts.iter().filter(is_otherwise).count(),
     );
