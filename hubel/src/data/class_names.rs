@@ -102,7 +102,7 @@ mod tests {
             (
                 &["cat", "dog"],
                 &["a", "b"],
-                "have names already (cat, dog)",
+                "already have names (cat, dog)",
             ),
         ] {
             let text = named(classes, names).unwrap_err();

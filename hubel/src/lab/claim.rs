@@ -299,7 +299,7 @@ mod tests {
     fn the_numbers_of_a_claim_have_their_unit_or_none() {
         let because =
             |unit, region| Claim::measured("", "it", unit, &sample(&[1.0, 2.0]), region).because;
-        let end = "is 1.50 ms (95 % confidence over 2 seeds: -4.85 to 7.85); it holds where all of that is above 2 ms";
+        let end = "is 1.50 ms (95 % confidence over 2 seeds: -4.85 to 7.85); it holds if all of that is above 2 ms";
         assert_eq!(because("ms", Region::Above(2.0)), format!("it {end}"));
         let without = because("", Region::Within(2.0));
         assert!(without.starts_with("it is 1.50 (95 %"), "{without}");

@@ -108,7 +108,7 @@ mod tests {
         let line = outlook.advice().to_string();
         assert!(
             line.contains("efficientnet-lite0")
-                && line.contains("122 pictures of a class")
+                && line.contains("122 pictures per class")
                 && line.contains("--from none"),
             "{line}"
         );

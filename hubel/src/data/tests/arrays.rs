@@ -218,7 +218,7 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
                 ],
                 true,
             ),
-            "`train_images` and `x_train` both hold training images",
+            "`train_images` and `x_train` both contain training images",
         ),
         (
             npz(&[("train_images", images())], true),
@@ -302,7 +302,7 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
         ),
         (
             of(npy("|u1", "20000, 10, 20", &[1; 12]), labels()),
-            "compressed bytes cannot hold",
+            "compressed bytes cannot contain",
         ),
         (
             of(npy("|u1", "99999999999, 99999999999", &[1; 12]), labels()),
@@ -359,7 +359,7 @@ fn idx_files_may_be_compressed() -> Result<()> {
         (packed[..packed.len() - 9].to_vec(), "damaged"),
         (packed[..12].to_vec(), "damaged or ends early"),
         (wrong_sum, "damaged"),
-        (gzip(&images[..20]), "promises 12 bytes and 4 are there"),
+        (gzip(&images[..20]), "gives 12 bytes, but there are 4"),
         (
             gzip(&[&images[..], &[1]].concat()),
             "more bytes than the 12",
@@ -368,7 +368,7 @@ fn idx_files_may_be_compressed() -> Result<()> {
         (gzip(&images[..9]), "header alone takes 16"),
         (
             gzip(&idx_bytes(&[5000, 200, 1], &[1])),
-            "compressed bytes cannot hold",
+            "compressed bytes cannot contain",
         ),
         (gzip(&idx_bytes(&[u32::MAX; 4], &[1])), "truncated"),
     ] {

@@ -61,7 +61,7 @@ fn pictures_of_one_small_size_stay_as_they_are_and_others_become_a_square_which_
         let said = splits
             .notes
             .into_iter()
-            .find(|note| note.contains("brought"));
+            .find(|note| note.contains("resized"));
         Ok::<_, Error>((splits.train.shape(), said))
     };
     assert_eq!(square(&[(20, 30)], 64)?, (Shape::new(20, 30, 3), None));

@@ -183,7 +183,7 @@ fn a_tensor_that_reaches_beyond_its_storage_is_refused() {
     }
     for count in [5, 7, usize::MAX] {
         let [archive, legacy] = files_with(strided(&[1], &[1], 0), count);
-        assert_problem(&archive, "24 bytes are there");
+        assert_problem(&archive, "there are 24 bytes");
         match count {
             5 => assert!(read(&legacy, &[]).is_ok()),
             _ => assert_problem(&legacy, "truncated"),
@@ -237,15 +237,15 @@ fn other_files_are_told_apart() {
         ("data.pkl".to_owned(), &b"\x80\x02}."[..]),
         ("byteorder".to_owned(), b"big"),
     ];
-    assert_problem(&archive_of(&foreign, stored), "highest byte");
-    assert_problem(b"\x80\x02K\x07.", "none of torch.save");
+    assert_problem(&archive_of(&foreign, stored), "big-endian");
+    assert_problem(b"\x80\x02K\x07.", "not of torch.save");
     let magic = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
     assert_problem(&[&magic[..], b"\x80\x02K\x07."].concat(), "another version");
     let mut big = magic.to_vec();
     big.extend(b"\x80\x02M\xe9\x03.\x80\x02}");
     text(&mut big, "little_endian");
     big.extend(b"\x89s.");
-    assert_problem(&big, "highest byte");
+    assert_problem(&big, "big-endian");
     for (pickle, part) in [
         (&b"\x80\x02]."[..], "no named tensors"),
         (b"\x80\x02}.", "no tensors but nothing"),
