@@ -1,4 +1,4 @@
-//! `hubel bench`: what it measures, and what it answers.
+//! `hubel bench`: measurements and output.
 mod binary;
 
 use binary::{hubel, json};
@@ -98,7 +98,7 @@ fn bench_kernels_assert_leaves_with_1_only_where_it_names_the_slow() {
         .args(["--seconds", "0.001"])
         .assert()
         .stdout(contains("winograd").and(contains("* what a plan chooses")));
-    // Which it is depends on the machine and its moment.
+    // Which one depends on the machine and varies between runs.
     let output = assert.get_output();
     let stderr = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub struct ConvolutionShape {
     /// Height and width of the kernel.
     pub kernel: usize,
-    /// Steps down and to the right.
+    /// Stride on both axes.
     pub stride: usize,
     /// Channels of the input.
     pub inputs: usize,
@@ -27,9 +27,9 @@ pub struct ConvolutionShape {
     pub outputs: usize,
     /// Height and width of the input.
     pub side: usize,
-    /// Groups of channels that do not see each other.
+    /// Number of separate groups of channels.
     pub groups: usize,
-    /// Images.
+    /// Number of images.
     pub batch: usize,
     #[serde(skip)]
     fusions: &'static [Fusion],
@@ -161,7 +161,7 @@ impl fmt::Display for ConvolutionShape {
     }
 }
 
-/// One line of the table of kernels.
+/// One row of the table of kernels.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelRow {
     /// The convolution.
@@ -172,34 +172,34 @@ pub struct KernelRow {
     pub fusion: Fusion,
     /// How it was computed.
     pub algorithm: String,
-    /// The fastest run.
+    /// The time of the fastest run.
     pub milliseconds: f64,
-    /// 2 · multiply-adds of the direct convolution with pixels of the image (not of the padding) / time; with Winograd it can be above
+    /// 2 · multiply-adds of a direct convolution with pixels of the image (not of the padding) / time. Winograd can exceed
     /// the peak.
     pub gflops: f64,
-    /// Of [`KernelTable::peak_gflops`].
+    /// Share of [`KernelTable::peak_gflops`].
     pub peak_share: f64,
-    /// Whether a plan takes this algorithm.
+    /// Whether a plan chooses this algorithm.
     pub chosen: bool,
 }
 
-/// What [`kernels`] measures.
+/// The result of [`kernels`].
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelTable {
-    /// Multiply-adds in registers on all threads, 10⁹ operations a second; the best of the measurements between the kernels.
+    /// Multiply-adds in registers on all threads, in 10⁹ operations per second; the best of the measurements between the kernels.
     pub peak_gflops: f64,
     /// One row for each shape, pass, fusion and algorithm.
     pub rows: Vec<KernelRow>,
 }
 
-/// By how much the plan's choice may be slower than the best: less than that is noise, and more is worth a better choice.
+/// The plan's choice may be slower than the best by this factor. Smaller differences are noise.
 const TOLERANCE: f64 = 1.10;
 
-/// Algorithms take so many turns, so that what else the machine does meets them all.
+/// Number of turns per algorithm. They take turns, so that other work on the machine affects all of them.
 const ROUNDS: usize = 3;
 
 impl KernelTable {
-    /// The rows of the plan's choice that are more than 10 % slower than another algorithm, each with the fastest one.
+    /// The rows of the plan's choices that are more than 10 % slower than another algorithm, each with the fastest one.
     pub fn slow_choices(&self) -> Vec<(&KernelRow, &KernelRow)> {
         let chosen = self.rows.iter().filter(|row| row.chosen);
         let slow = chosen.filter_map(|row| {
@@ -213,8 +213,8 @@ impl KernelTable {
     }
 }
 
-/// Times every algorithm that can compute them on the shapes whose text contains `filter`, about `seconds` for each row. Algorithms
-/// take turns; where the plan's choice seems slow, they take as many turns again. `watch` is told each shape before it is measured.
+/// Times every suitable algorithm on the shapes whose text contains `filter`, about `seconds` per row. Algorithms
+/// take turns. If the plan's choice seems slow, they take the same number of turns again. `watch` gets each shape before it is measured.
 ///
 /// # Errors
 /// If no shape contains `filter`.
@@ -408,7 +408,7 @@ impl Candidate {
         })
     }
 
-    /// Runs for `seconds`, once at least.
+    /// Runs for `seconds`, at least once.
     fn take_turn(&mut self, cpu: &Cpu, maps: &mut Maps, seconds: f64) {
         let turn = Instant::now();
         loop {
@@ -436,7 +436,7 @@ impl Candidate {
         if let Computation::InputGradient(gradient) = &self.computation {
             gradient.pack(cpu, weights, &mut self.packed);
         }
-        // Some kernels read the weights as they are.
+        // Some kernels read the weights unpacked.
         let packed = match &self.packed {
             none if none.is_empty() => &*weights,
             packed => packed,

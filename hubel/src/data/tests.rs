@@ -1,4 +1,4 @@
-//! What callers rely on: bad bytes give errors that help, and a picture gives the same bits wherever it is used.
+//! Bad bytes give helpful errors, and a picture gives the same bits everywhere.
 mod arrays;
 mod bad_bytes;
 mod bad_files;
@@ -34,7 +34,7 @@ fn grey(bytes: &[u8], height: usize, width: usize) -> DynamicImage {
         .into()
 }
 
-/// A pipe to which nobody writes.
+/// A pipe without a writer.
 #[cfg(unix)]
 pub(crate) fn pipe(path: &Path) {
     let made = std::process::Command::new("mkfifo").arg(path).status();
@@ -96,7 +96,7 @@ fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
         let variance = values.iter().map(|value| value * value).sum::<f32>() / 12.0;
         assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5);
     }
-    // A sample's numbers do not depend on the batch that it is in.
+    // A sample's values do not depend on its batch.
     let mut batch = vec![0.0; 16];
     dataset.fill(&Cpu::best(2), &[2, 0], &preparation, &mut batch)?;
     assert_eq!(batch[..8], tensors[16..]);
@@ -129,7 +129,7 @@ fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
     Ok(())
 }
 
-/// All of a folder, undivided.
+/// All pictures of a folder, without splits.
 const WHOLE: Options = Options {
     shape: None,
     network: None,
@@ -146,7 +146,7 @@ fn read(path: &Path, options: &Options) -> Result<Splits> {
     open_with(path, options, &|_, _| ())
 }
 
-/// What a model that is prepared so would be judged by.
+/// The evaluation data of a model with this preparation.
 fn judge(path: &Path, preparation: &Preparation, classes: &[String]) -> Result<(Dataset, Judged)> {
     let evaluation = evaluation(path, preparation, classes, None, &WHOLE, &|_, _| ())?;
     Ok((evaluation.dataset, evaluation.judged))

@@ -23,7 +23,7 @@ pub(super) fn parse(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
     })
 }
 
-/// One row in, one row out: 1×1×n to 1×1×outputs.
+/// From 1×1×n to 1×1×outputs.
 pub(super) fn resolve(
     outputs: Outputs,
     bias: bool,

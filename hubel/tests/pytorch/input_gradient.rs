@@ -18,7 +18,7 @@ pub(crate) struct Run<'a> {
     pub(crate) output_gradient: &'a [f32],
 }
 
-/// The gradient by the image of the first layer of `graph`, by each algorithm there is for it.
+/// The gradient by the image for the first layer of `graph`, by each available algorithm.
 pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
     let (from, node) = (graph.nodes[0].shape, &graph.nodes[1]);
     let pooling = |regions| {

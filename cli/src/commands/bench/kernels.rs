@@ -78,7 +78,7 @@ fn text(table: &KernelTable) -> String {
     )
 }
 
-/// An error that lists the choices of a plan that are slow.
+/// An error that lists the slow choices of plans.
 fn check(table: &KernelTable) -> Result<(), String> {
     let slow = table.slow_choices();
     if slow.is_empty() {
