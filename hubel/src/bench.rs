@@ -3,11 +3,13 @@ mod feed;
 mod kernels;
 mod machine;
 mod network;
+mod shapes;
 
 pub use feed::feed;
-pub use kernels::{ConvolutionShape, Fusion, KernelRow, KernelTable, kernels};
+pub use kernels::{KernelRow, KernelTable, kernels};
 pub use machine::{Machine, machine, peak_gflops};
 pub use network::{Bench, StepRow, Timing, usual_batch};
+pub use shapes::{ConvolutionShape, Fusion};
 
 use crate::random::{Purpose, Random};
 

@@ -4,14 +4,14 @@ use super::{Kernel, Simd};
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 
-// SAFETY of all blocks: the contract of `Simd` says that pointers are valid for the lanes that are touched.
-#[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 /// Runs `kernel`; not inlined, so that its code is there once.
 #[inline(never)]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Scalar)
 }
 
+// SAFETY of all blocks: the contract of `Simd` says that pointers are valid for the lanes that are touched.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Simd for Scalar {
     const LANES: usize = 1;
     const REGISTERS: usize = 16;
