@@ -1,5 +1,4 @@
-//! The two loops that walk a plan: forward, and backward in reverse. What one kind of step does in both directions stands together in
-//! `run/`.
+//! The two loops over the steps of a plan: forward, and backward in reverse order. The files in `run/` hold both directions of a kind of step.
 mod chain;
 mod convolution;
 mod elementwise;
@@ -25,7 +24,7 @@ struct Context<'a> {
     step: usize,
 }
 
-/// Loss and hits of one batch.
+/// Loss and correct answers of one batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchLoss {
     /// The mean of the cross-entropy, in nats.

@@ -13,7 +13,7 @@ use super::{Mode, PlanSettings};
 ///   pooled value), so there the derivative moves on to the pooled map, which is smaller.
 /// - With `fuse`, the gradient of a sum becomes that of one summand without a copy, and such a convolution takes the sums of the batch
 ///   normalisation before it.
-/// - A convolution that computes the gradient of the batch normalisation behind it reads the gradient of that one's output.
+/// - A convolution that computes the gradient of the batch norm behind it reads the gradient of that one's output.
 /// - In a plan to explain, the image has a gradient too.
 pub(super) fn plan(steps: &mut [Step], maps: usize, cpu: &Cpu, settings: PlanSettings) {
     let fuse = settings.fuse;
@@ -88,8 +88,7 @@ fn derivatives(steps: &[Step], readers: &[usize]) -> Vec<Option<Activation>> {
     derivatives
 }
 
-/// For each map the sums that its batch normalisation needs of its gradient, if one wrote it and the sums follow from the map; and the
-/// activation fused to it.
+/// For each map that a batch norm wrote: the sums that its backward pass needs, if they follow from the map, and its activation.
 fn sums_of(steps: &[Step], maps: usize) -> Vec<Option<(SumsFor, Activation)>> {
     let mut sums_of = vec![None; maps];
     for (i, step) in steps.iter().enumerate() {
@@ -105,7 +104,7 @@ fn sums_of(steps: &[Step], maps: usize) -> Vec<Option<(SumsFor, Activation)>> {
     sums_of
 }
 
-/// The summand whose gradient can take the memory of the output's: the step is the first to write it, and reads it once.
+/// The summand whose gradient can reuse the memory of the output's gradient. The step is the first to write it, and reads the summand once.
 fn in_place(step: &Step) -> Option<usize> {
     let is_first = |i: &usize| {
         let target = &step.backward.inputs[*i];

@@ -1,5 +1,4 @@
-//! Convolutions that run depth-first, band of rows by band of rows, so that the wide maps between them need no memory: inverted
-//! residuals.
+//! Inverted residuals: three convolutions that run band of rows by band of rows, so that the wide maps between them are never in memory.
 use std::fmt;
 
 use hubel_kernels::Cpu;
@@ -9,7 +8,7 @@ use super::convolution::Convolution;
 use super::fuse::count_readers;
 use super::step::{Backward, Kind, Step};
 
-/// Three convolutions, the middle one depthwise, of which only the last writes a map.
+/// Three convolutions, the middle one depthwise. Only the last writes a map.
 pub(crate) struct Chain {
     pub(crate) convolutions: [Box<Convolution>; 3],
     pub(crate) bands: Bands,
@@ -51,7 +50,7 @@ impl fmt::Display for Chain {
     }
 }
 
-/// Replaces each three steps that can be chained, where that is likely faster, by one. There are `maps` maps.
+/// Replaces three steps by one wherever they can be chained and the chain is likely faster. There are `maps` maps.
 pub(super) fn join(cpu: &Cpu, steps: Vec<Step>, maps: usize) -> Vec<Step> {
     let readers = count_readers(&steps, maps);
     let mut joined: Vec<Step> = Vec::new();
@@ -67,7 +66,7 @@ pub(super) fn join(cpu: &Cpu, steps: Vec<Step>, maps: usize) -> Vec<Step> {
     joined
 }
 
-/// The bands of three steps, if they are convolutions of which each is the only reader of the one before it.
+/// The bands of three convolutions, if each is the only reader of the one before it.
 fn bands<'a>(cpu: &Cpu, steps: &'a [Step], readers: &[usize]) -> Option<Bands> {
     let [first, middle, last] = steps else {
         return None;
@@ -88,7 +87,7 @@ fn bands<'a>(cpu: &Cpu, steps: &'a [Step], readers: &[usize]) -> Option<Bands> {
     Bands::new(cpu, passes)
 }
 
-/// One step for three.
+/// The step that replaces three.
 fn chained(steps: Vec<Step>, bands: Bands) -> Step {
     let names: Vec<&str> = steps.iter().map(|step| &*step.name).collect();
     let name = names.join(" + ");

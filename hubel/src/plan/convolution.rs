@@ -8,8 +8,8 @@ use hubel_kernels::conv::{self, Algorithm, Fused, Geometry, Pass};
 use super::step::{Normalisation, NormalisedBy, SumsFor, with_activation};
 use crate::{Error, Result};
 
-/// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`,
-/// of which a max pooling may take the largest of each 2×2 pixels.
+/// A convolution or linear layer (a 1×1 convolution of 1×1 maps) with what was fused to it: `activation(conv + bias + add)`, which may then be
+/// max pooled.
 pub(crate) struct Convolution {
     /// Whether it is a linear layer.
     pub(super) linear: bool,
@@ -17,15 +17,15 @@ pub(crate) struct Convolution {
     pub(super) needs: Needs,
     pub(crate) passes: Passes,
     pub(crate) fusions: Fusions,
-    /// Both gradients in one pass with that of the batch normalisation behind, if there is such a pass (training).
+    /// One pass for both gradients and the backward pass of the batch norm behind it, if there is one (training).
     pub(crate) joint: Option<Joint>,
     pub(crate) tensors: Tensors,
-    /// A batch normalisation folded into weights and bias (inference).
+    /// The batch norm folded into weights and bias (inference).
     pub(crate) folded: Option<Normalisation>,
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
-    /// The batch normalisation of the output, if its sums are taken while that is stored (training).
+    /// The batch norm behind it, if the forward pass takes that one's sums (training).
     pub(crate) sums: Option<SumsFor>,
     pub(crate) normalised_by: Option<NormalisedBy>,
 }
@@ -68,7 +68,7 @@ impl Convolution {
         })
     }
 
-    /// Prepares the passes with one more fusion. Returns false, and changes nothing, if one of them cannot.
+    /// Prepares the passes again with one more fusion. Returns false and changes nothing if one of them cannot fuse it.
     pub(super) fn fuse(&mut self, cpu: &Cpu, change: impl FnOnce(&mut Fusions)) -> bool {
         let mut fusions = self.fusions;
         change(&mut fusions);
@@ -80,7 +80,7 @@ impl Convolution {
         true
     }
 
-    /// Has the pass that writes the gradient of the input take sums of it; in how many parts. None if it cannot.
+    /// Fuses the sums of a batch norm to the pass that writes the gradient of the input. Returns the number of parts, or None if it cannot.
     pub(super) fn sum_gradient(&mut self, cpu: &Cpu) -> Option<usize> {
         if let Some(joint) = &self.joint {
             return Some(joint.pass.sums_parts());
@@ -218,9 +218,9 @@ impl Passes {
     }
 }
 
-/// The gradients of a convolution and of the batch normalisation behind it in one pass.
+/// The gradients of a convolution and of the batch norm behind it, in one pass.
 pub(crate) struct Joint {
     pub(crate) pass: conv::JointGradients,
-    /// The step of the batch normalisation, under whose statistics its coefficients lie.
+    /// The step of the batch norm. Its statistics hold the coefficients.
     pub(crate) step: usize,
 }

@@ -67,7 +67,7 @@ struct Fusing<'a> {
 }
 
 impl Fusing<'_> {
-    /// In inference, multiplies a batch normalisation into the weights of the convolution before it.
+    /// In inference, folds a batch norm into the weights of the convolution before it.
     fn fold_batch_norm(&mut self, i: usize) {
         let Some(next) = self.only_reader(i) else {
             return;
@@ -83,7 +83,7 @@ impl Fusing<'_> {
         self.convolution(i).expect("the step is one").folded = Some(norm);
     }
 
-    /// Adds a map to what a convolution (in inference) or a batch normalisation stores, if that map has been computed.
+    /// Fuses an addition to a batch norm, and in inference to a convolution, if the other summand has been computed.
     fn add(&mut self, i: usize) {
         let Some(next) = self.only_reader(i) else {
             return;
@@ -108,7 +108,7 @@ impl Fusing<'_> {
         }
     }
 
-    /// Applies an activation to what a step stores. In training, the activation's derivative has to follow from its output.
+    /// Fuses an activation to a convolution, batch norm or addition. In training its derivative must follow from its output.
     fn activate(&mut self, i: usize) {
         let Some(next) = self.only_reader(i) else {
             return;
@@ -129,7 +129,7 @@ impl Fusing<'_> {
         self.absorb(i, next);
     }
 
-    /// Has a convolution pool what it stores, by 2×2 windows side by side.
+    /// Fuses max pooling by 2×2 windows side by side to a convolution.
     fn pool(&mut self, i: usize) {
         let Some(next) = self.only_reader(i) else {
             return;
@@ -154,7 +154,7 @@ impl Fusing<'_> {
         }
     }
 
-    /// Has a convolution or a max pooling normalise its input on load, so that the batch normalisation before it writes no map.
+    /// Fuses a batch norm to the convolution or max pooling behind it, which then normalises its input on load.
     fn normalise_on_load(&mut self, i: usize, readers: &[usize]) {
         let map = self.steps[i].inputs[0];
         let Some(writer) = self.steps[..i].iter().position(|step| step.output == map) else {
@@ -191,7 +191,7 @@ impl Fusing<'_> {
         norm.by_reader = true;
     }
 
-    /// Has the convolution before batch normalisation `i` take that one's sums while it stores its output.
+    /// Fuses the sums of batch norm `i` to the convolution before it, which takes them while it stores its output.
     fn sum_on_store(&mut self, i: usize) {
         let Kind::Normalisation(norm) = &self.steps[i].kind else {
             return;
@@ -211,7 +211,7 @@ impl Fusing<'_> {
         }
     }
 
-    /// Fuses batch normalisation `i`'s backward pass into the convolution before it, if nothing else reads what that one writes.
+    /// Fuses batch norm `i`'s backward pass to the convolution before it, if nothing else reads that one's output.
     fn join_gradients(&mut self, i: usize, readers: &[usize]) {
         let cpu = self.cpu;
         let step = &self.steps[i];
@@ -231,7 +231,7 @@ impl Fusing<'_> {
         }
     }
 
-    /// The convolution whose output step `i` normalises, if `i` is a batch normalisation and nothing happens to the output before.
+    /// The convolution whose plain output step `i` normalises, if `i` is a batch norm.
     fn convolution_before(&mut self, i: usize) -> Option<&mut Convolution> {
         let Kind::Normalisation(norm) = &self.steps[i].kind else {
             return None;
@@ -268,7 +268,7 @@ impl Fusing<'_> {
         *self.steps[i].nodes.last().expect("a step of a node")
     }
 
-    /// Removes step `next`, whose work step `i` does from now on.
+    /// Removes step `next`. Step `i` does its work from now on.
     fn absorb(&mut self, i: usize, next: usize) -> Step {
         let next = self.steps.remove(next);
         let step = &mut self.steps[i];

@@ -147,7 +147,7 @@ impl Lowering<'_> {
         Convolution::new(self.cpu, name, settings, needs, tensors)
     }
 
-    /// Appends a step that writes the border, where it does not hold zeros. Returns the map that the convolution reads, and its shape.
+    /// Appends a step that writes the border, unless it holds zeros. Returns the map that the convolution reads, and its shape.
     fn pad(
         &mut self,
         node: &Node,

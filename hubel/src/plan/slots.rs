@@ -1,4 +1,4 @@
-//! Which memory each map and each gradient lives in: maps whose lives do not overlap take turns in one slot.
+//! The memory of each map and each gradient. Maps that are never needed at the same time share a slot.
 use super::Mode;
 use super::step::Step;
 
@@ -70,7 +70,7 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, mode: Mo
     }
 }
 
-/// Slots that are taken and given back; the one that fits best is taken.
+/// Slots to take and give back. `take` prefers the free slot whose length fits best.
 #[derive(Default)]
 struct Pool {
     lengths: Vec<usize>,

@@ -1,22 +1,22 @@
-//! What a batch normalisation remembers of a batch, in one buffer.
+//! What a batch norm keeps of a batch, in one buffer.
 use std::ops::Range;
 
-/// Parts of it; `channels` numbers each but for the last.
+/// The parts of the buffer. Each has one value for each channel, the last has three.
 pub(crate) struct Statistics<T> {
     pub(crate) mean: T,
-    /// The biased one.
+    /// The biased variance.
     pub(crate) variance: T,
     /// y = factor · x + summand, before the activation.
     pub(crate) factor: T,
     pub(crate) summand: T,
-    /// Those of the gradient of the input: three for each channel.
+    /// The coefficients of the input gradient: three for each channel.
     pub(crate) coefficients: T,
 }
 
-/// Numbers for each channel.
+/// Values for each channel.
 const NUMBERS: usize = 7;
 
-/// Where the parts lie in a buffer of this length.
+/// The places of the parts in a buffer of this length.
 fn places(length: usize) -> [Range<usize>; 5] {
     let channels = length / NUMBERS;
     [0..1, 1..2, 2..3, 3..4, 4..NUMBERS].map(|part| part.start * channels..part.end * channels)
@@ -35,7 +35,7 @@ impl<T> Statistics<T> {
 }
 
 impl<'a> Statistics<&'a [f32]> {
-    /// Floats for so many channels.
+    /// Floats of the buffer.
     pub(crate) fn len(channels: usize) -> usize {
         NUMBERS * channels
     }

@@ -25,7 +25,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// What is computed, and of a convolution by which algorithm in each pass, or by which one where all agree.
+    /// What is computed. For a convolution also the algorithm of each pass, or the one that all share.
     pub(crate) fn with_algorithms(&self) -> String {
         let Kind::Convolution(convolution) = &self.kind else {
             return self.kind.summary();
@@ -55,26 +55,26 @@ impl Step {
 /// Where the step's gradients come from and go to.
 #[derive(Default)]
 pub(crate) struct Backward {
-    /// Gradient slot of the step's output; where the gradients of a convolution are [joint](Convolution::joint), of the output of the
-    /// batch normalisation behind it.
+    /// Gradient slot of the step's output. Where the gradients of a convolution are [joint](Convolution::joint), it is that of the output of the
+    /// batch norm behind it.
     pub(crate) output_gradient: usize,
-    /// An activation of this step whose derivative no reader of the output has applied.
+    /// The step's activation, if no reader of the output applies its derivative.
     pub(crate) own_mask: Option<Activation>,
-    /// The input whose gradient replaces that of the output in the same memory. It is a summand that no other reader has reached yet, or what
-    /// is normalised, where the convolution before it [computes that gradient](Normalisation::gradient_by_writer).
+    /// The input whose gradient replaces the output's gradient in the same memory: a summand whose gradient this step is the first to write, or
+    /// the input of a batch norm whose backward pass the convolution before it [computes](Normalisation::gradient_by_writer).
     pub(crate) in_place: Option<usize>,
-    /// For each input: where its gradient goes; none for the image.
+    /// For each input, where its gradient goes; None for the image.
     pub(crate) inputs: Vec<Option<GradientTarget>>,
 }
 
 /// Where the gradient of one input goes.
 pub(crate) struct GradientTarget {
     pub(crate) gradient: usize,
-    /// Whether another reader has written a share already.
+    /// Whether another reader of the input has written its share before.
     pub(crate) accumulate: bool,
-    /// The derivative of the activation that made the input, to be applied by this step since it is the last to write.
+    /// The activation that made the input, if this step applies its derivative: it is the last to write the gradient.
     pub(crate) mask: Option<Activation>,
-    /// The batch normalisation that made the input, if its sums are taken while the gradient is stored.
+    /// The batch norm that made the input, if this step takes that one's sums while it stores the gradient.
     pub(crate) sums: Option<SumsFor>,
 }
 
@@ -105,10 +105,10 @@ pub(crate) enum Kind {
     },
 }
 
-/// The batch normalisation of a step's input, if the step does it while it reads (training).
+/// The batch norm before a step, if the step normalises its input on load (training).
 #[derive(Clone, Copy)]
 pub(crate) struct NormalisedBy {
-    /// Its step, whose statistics hold what to do.
+    /// The step of the batch norm. Its statistics hold factors and summands.
     pub(crate) step: usize,
     /// The activation after it.
     pub(crate) activation: Activation,
@@ -121,12 +121,12 @@ impl NormalisedBy {
     }
 }
 
-/// The batch normalisation for which a pass sums what it stores.
+/// The batch norm whose sums a pass takes while it stores.
 #[derive(Clone)]
 pub(crate) struct SumsFor {
-    /// Its step, under which the sums lie.
+    /// The step of the batch norm. The workspace keeps the sums under its index.
     pub(crate) step: usize,
-    /// The parameters about which they are taken.
+    /// The parameters that are subtracted before summing.
     pub(crate) origin: Range<usize>,
 }
 
@@ -138,7 +138,7 @@ pub(super) fn with_activation(mut parts: Vec<String>, activation: Activation) ->
     parts.join(" + ")
 }
 
-/// A batch normalisation over `channels`, with what was fused to it: `activation(normalised + add)`.
+/// A batch norm with what was fused to it: `activation(normalised + add)`.
 #[derive(Clone)]
 pub(crate) struct Normalisation {
     pub(crate) channels: usize,
@@ -148,29 +148,29 @@ pub(crate) struct Normalisation {
     pub(crate) shift: Range<usize>,
     pub(crate) running_mean: Range<usize>,
     pub(crate) running_variance: Range<usize>,
-    /// Whether the running statistics are used, and everything stays as it is.
+    /// Whether the running statistics are used, and none of the parameters changes.
     pub(crate) is_running: bool,
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
-    /// Parts of the sums that the convolution before it takes while it stores the input; none if they take a pass of their own.
+    /// Number of parts of the sums that the convolution before it takes. None if the sums take a separate pass.
     pub(crate) forward_parts: Option<usize>,
-    /// Parts of those that the convolution behind it takes while it stores the gradient of the output.
+    /// Number of parts of the sums that the convolution behind it takes of the output's gradient.
     pub(crate) backward_parts: Option<usize>,
-    /// Whether the convolution behind it normalises while it reads: the output is then in memory as the input.
+    /// Whether the step behind it normalises on load. The output then has the memory of the input.
     pub(crate) by_reader: bool,
-    /// Whether the convolution before it makes the gradient of the input where it reads it, from that of the output.
+    /// Whether the convolution before it computes the gradient of the input on load, from the gradient of the output.
     pub(crate) gradient_by_writer: bool,
 }
 
 impl Normalisation {
-    /// Whether what was normalised is a linear function of the output where the activation's derivative is not 0.
+    /// Whether the normalised value follows from the output wherever the activation's derivative is not 0.
     pub(super) fn follows_from_output(&self) -> bool {
         use Activation::{Identity, Relu, Relu6};
         !self.add && matches!(self.activation, Identity | Relu | Relu6)
     }
 
-    /// Floats of the sums that convolutions take, which both ways use in turn.
+    /// Floats of the sums that convolutions take. Forward and backward use the same memory.
     fn sums_len(&self) -> usize {
         let parts = self.forward_parts.max(self.backward_parts).unwrap_or(0);
         2 * self.channels * parts
@@ -188,7 +188,7 @@ impl Kind {
         }
     }
 
-    /// The inputs that are only added: their gradient is that of the output.
+    /// The inputs that are only added. Their gradient is the output's gradient.
     pub(crate) fn summands(&self, inputs: usize) -> Range<usize> {
         match self {
             Self::Add { .. } => 0..inputs,
@@ -233,7 +233,7 @@ impl Kind {
         }
     }
 
-    /// Numbers that remember which of a window was the largest.
+    /// Elements of the index of the largest value of each window.
     pub(crate) fn index_len(&self) -> usize {
         match self {
             Self::MaxPool { pooling, .. } => pooling.window().lengths()[1],
@@ -241,7 +241,7 @@ impl Kind {
         }
     }
 
-    /// Numbers of a map pooled by a convolution's step, each with a byte that remembers which of its window it was.
+    /// Elements of a map that a convolution pools. Each has a byte that says which pixel of its window won.
     pub(crate) fn winners_len(&self) -> usize {
         match self {
             Self::Convolution(step) if step.fusions.pooled => step.geometry.pooled_len(),
@@ -281,7 +281,7 @@ impl Kind {
         with_activation(parts, self.activation())
     }
 
-    /// Floats of the sums that convolutions take for a batch normalisation.
+    /// Floats of the sums that convolutions take for a batch norm.
     pub(crate) fn sums_len(&self) -> usize {
         match self {
             Self::Normalisation(normalisation) => normalisation.sums_len(),
@@ -289,12 +289,12 @@ impl Kind {
         }
     }
 
-    /// Whether nothing is written: the memory of the output is that of the input.
+    /// Whether the step writes no map: the output has the memory of the input.
     pub(super) fn output_is_input(&self) -> bool {
         matches!(self, Self::Normalisation(norm) if norm.by_reader)
     }
 
-    /// Floats of a batch normalisation's [`Statistics`], or of the folded bias.
+    /// Floats of a batch norm's [`Statistics`], or of the folded bias.
     pub(crate) fn statistics_len(&self) -> usize {
         match self {
             Self::Normalisation(normalisation) => Statistics::len(normalisation.channels),

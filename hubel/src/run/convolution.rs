@@ -12,7 +12,7 @@ use crate::plan::{Convolution, GradientTarget, Joint, Statistics, Step, SumsFor}
 use crate::workspace::Workspace;
 
 impl Convolution {
-    /// Packs the weights, with a folded batch normalisation multiplied into them.
+    /// Packs the weights, with the folded batch norm if there is one.
     pub(super) fn pack(&self, context: &Context<'_>, workspace: &mut Workspace) {
         self.pack_forward(
             context,
@@ -155,7 +155,7 @@ impl Convolution {
         }
     }
 
-    /// Those of weights and bias among the gradients of all parameters.
+    /// The gradients of weights and bias, out of the gradients of all parameters.
     fn own_gradients<'a>(&self, all: &'a mut [f32]) -> (&'a mut [f32], Option<&'a mut [f32]>) {
         match &self.tensors.bias {
             // Weights lie before all biases.
@@ -168,7 +168,7 @@ impl Convolution {
         }
     }
 
-    /// The gradients of weights, bias and input from that of the batch normalisation behind it.
+    /// The gradients of weights, bias and input, and the backward pass of the batch norm behind, in one pass.
     pub(super) fn joint_gradients(
         &self,
         context: &Context<'_>,
@@ -250,7 +250,7 @@ impl GradientTarget {
     }
 }
 
-/// Calls `pass` with the place for the sums that it takes, if it takes any.
+/// Calls `pass` with memory for its sums, if it takes any.
 fn with_sums(
     sums: Option<&SumsFor>,
     context: &Context<'_>,
@@ -266,7 +266,7 @@ fn with_sums(
     workspace.sums[sums.step] = own;
 }
 
-/// What a pass wants of the weights: what it has packed, or the weights as they are where it packs nothing.
+/// The packed weights, or the weights as they are if the pass packs none.
 pub(super) fn packed_or_plain<'a>(
     packed: &'a [f32],
     convolution: &Convolution,
@@ -279,7 +279,7 @@ pub(super) fn packed_or_plain<'a>(
 }
 
 impl crate::plan::Normalisation {
-    /// Writes the factor and summand that the running statistics come to.
+    /// Writes the factor and the summand of each channel that follow from the running statistics.
     pub(super) fn running_factors(&self, values: &[f32], factor: &mut [f32], summand: &mut [f32]) {
         batch_norm::factors(
             &values[self.running_mean.clone()],

@@ -1,4 +1,4 @@
-//! Steps that move or change each number by itself: activation, dropout, addition, concatenation, borders.
+//! Steps that move or change each element by itself: activation, dropout, addition, concatenation, borders.
 use hubel_kernels::add::{self, Channels};
 use hubel_kernels::{Cpu, activation, dropout, pad};
 

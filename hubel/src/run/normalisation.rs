@@ -94,7 +94,7 @@ impl Normalisation {
         step.pass_on_gradient(context.cpu, workspace, 1, output_gradient);
     }
 
-    /// Where the running statistics were used, a linear function: its gradient is the factor times that of the output.
+    /// With running statistics the batch norm is a linear function: the input's gradient is the factor times the output's gradient.
     fn backward_of_running(
         &self,
         context: &Context<'_>,
@@ -120,7 +120,7 @@ impl Normalisation {
 }
 
 impl NormalisedBy {
-    /// What the reader does, which the step has settled.
+    /// The factors and summands with which the reader normalises on load.
     pub(super) fn factors<'a>(&self, statistics: &'a [Buffer]) -> Normalised<'a> {
         let own = Statistics::of(&statistics[self.step]);
         Normalised {
