@@ -36,7 +36,7 @@ Examples:
   hubel similar efficientnet-lite0 photos/ cat.jpg   which pictures are most similar?
   hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
-  hubel lab flatten                             an experiment: does it matter which pixels are neighbours?
+  hubel lab flatten                             an experiment: do neighbouring pixels matter?
   hubel bench                                   how fast is this machine?
 
 `hubel COMMAND --help` has every flag, with examples.

@@ -100,7 +100,7 @@ fn code_is_refused() {
         if command == "predict" {
             run.arg("new.png");
         }
-        let error = contains("holds code").and(contains("torch.nn.modules.linear.Linear"));
+        let error = contains("contains code").and(contains("torch.nn.modules.linear.Linear"));
         run.assert().code(1).stderr(error);
     }
 }

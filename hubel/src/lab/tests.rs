@@ -189,7 +189,7 @@ fn every_experiment_takes_the_smallest_pictures_that_it_says_and_smaller_ones_wo
         let small = settings(side - 1);
         let said = problem(experiment.check(&small));
         assert!(
-            said.contains(&format!("need {side}×{side} pixels")),
+            said.contains(&format!("need at least {side}×{side} pixels")),
             "{said}"
         );
         let mut listen = go_on;
