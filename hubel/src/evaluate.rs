@@ -23,6 +23,22 @@ pub struct Report {
     pub independent: f64,
 }
 
+/// What a model says of one image of a data set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Answer<'a> {
+    /// The image's place in the data set.
+    pub index: usize,
+    /// The class that the model gives.
+    pub class: usize,
+    /// Its true class.
+    pub label: usize,
+    /// Its cross-entropy, in nats.
+    pub loss: f64,
+    /// The model's output for each class, before [`softmax`](crate::softmax).
+    pub logits: &'a [f32],
+}
+
 impl Report {
     /// The mean of the classes' accuracies, of those classes that have images: what accuracy would be if all were equally frequent. 0 of no images.
     pub fn balanced_accuracy(&self) -> f32 {
@@ -93,26 +109,21 @@ impl Model {
     /// [`Error::Classes`] if the data set has other classes than the model; [`Error::NotFinite`] when the model's outputs are no finite
     /// numbers; where a picture can no longer be read, unless bad files are left out of the data.
     pub fn evaluate(&self, cpu: &Cpu, dataset: &Dataset) -> Result<Report> {
-        self.evaluate_with(cpu, dataset, &|_, _| {})
+        self.evaluate_each(cpu, dataset, &mut |_| {})
     }
 
-    /// The same, and tells `progress` how many images of how many are judged.
+    /// The same, and gives `take` the answer for each image, in their order.
     ///
     /// # Errors
     /// As [`Model::evaluate`].
-    pub fn evaluate_with(
+    pub fn evaluate_each(
         &self,
         cpu: &Cpu,
         dataset: &Dataset,
-        progress: &dyn Fn(usize, usize),
+        take: &mut dyn FnMut(Answer<'_>),
     ) -> Result<Report> {
         self.check(dataset)?;
-        judge(
-            Inference::new(self, cpu)?,
-            &self.preparation,
-            dataset,
-            progress,
-        )
+        judge(Inference::new(self, cpu)?, &self.preparation, dataset, take)
     }
 
     /// Whether the model can be judged by these images.
@@ -135,10 +146,10 @@ impl Model {
 /// # Errors
 /// As [`Model::evaluate`].
 pub(crate) fn judge(
-    mut inference: Inference<'_>,
+    mut inference: Inference<&Model>,
     preparation: &Preparation,
     dataset: &Dataset,
-    progress: &dyn Fn(usize, usize),
+    take: &mut dyn FnMut(Answer<'_>),
 ) -> Result<Report> {
     let classes = inference.model().classes().len();
     let mut confusion = vec![vec![0; classes]; classes];
@@ -153,9 +164,16 @@ pub(crate) fn judge(
             .iter()
             .map(|x| f64::from(x - logits[largest]).exp())
             .sum();
-        loss += sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
+        let of_image = sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
+        loss += of_image;
         confusion[label][largest] += 1;
-        progress(i + 1, dataset.len());
+        take(Answer {
+            index: i,
+            class: largest,
+            label,
+            loss: of_image,
+            logits,
+        });
         Ok(())
     })?;
     let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();

@@ -1,4 +1,4 @@
-//! What a network makes of pictures before it decides: numbers by which pictures are compared, searched, or classified anew.
+//! What a network computes for pictures before it decides: values by which pictures are compared, searched, or classified anew.
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::io;
@@ -12,10 +12,11 @@ use crate::inference::{Inference, check_finite};
 use crate::network::{Graph, Operation};
 use crate::{Model, Replacement, Result, Shape, shown};
 
-/// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch. The features of a picture are the output of that
-/// layer; of a map of several pixels the mean over them, by channel.
+/// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch.
+///
+/// The [activations](Features::activations) of a picture are the output of that layer. Its features are the mean of each channel over the map.
 pub struct Features<'a> {
-    inference: Inference<'a>,
+    inference: Inference<&'a Model>,
     layer: String,
     shape: Shape,
 }
@@ -48,7 +49,12 @@ impl Features<'_> {
         &self.layer
     }
 
-    /// The numbers of a picture.
+    /// The shape of the layer's output for a picture.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The number of features of a picture: the channels of the layer.
     pub fn dimensions(&self) -> usize {
         self.shape.channels
     }
@@ -58,42 +64,52 @@ impl Features<'_> {
         self.inference.batch()
     }
 
+    /// The output of the layer for prepared pictures `[n, h, w, c]`: `[n, height, width, channels]` of [`Features::shape`].
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`](crate::Error::DataMismatch) where these are no whole pictures; [`Error::NotFinite`](crate::Error::NotFinite);
+    /// [`Error::Memory`](crate::Error::Memory).
+    pub fn activations(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let count = self.inference.model().images_in(images)?;
+        let mut maps = Vec::with_capacity(count * self.shape.len());
+        self.inference.run_on_tensor(count, images, &mut |map| {
+            maps.extend_from_slice(map);
+        })?;
+        Ok(maps)
+    }
+
     /// The features of a prepared picture, `[h, w, c]`.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite); where memory does not suffice.
+    /// As of [`Features::activations`].
+    ///
+    /// # Panics
+    /// If it is more or less than one picture.
     pub fn of_image(&mut self, image: &[f32]) -> Result<Vec<f32>> {
-        let mut features = Vec::new();
-        let shape = self.shape;
-        self.inference.run(
-            1,
-            &mut |_, images| {
-                images.copy_from_slice(image);
-                Ok(Vec::new())
-            },
-            &mut |_, map| {
-                check_finite(map, || "the picture".to_owned())?;
-                features = means(shape, map);
-                Ok(())
-            },
-        )?;
-        Ok(features)
+        assert_eq!(
+            image.len(),
+            self.inference.model().input().len(),
+            "values of a picture"
+        );
+        Ok(means(self.shape, &self.activations(image)?))
     }
 
-    /// The features of picture files, in the order of `paths`: the numbers, or why a picture cannot be used.
+    /// The features of picture files, in the order of `paths`, or why a picture cannot be used.
     ///
     /// # Errors
     /// As of [`Features::of_image`].
     pub fn of_pictures(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Vec<f32>, BadFile>>> {
         let shape = self.shape;
+        let preparation = self.inference.model().preparation();
+        let read = |i: usize| preparation.picture(&paths[i]);
         let mut features = vec![Ok(Vec::new()); paths.len()];
-        let seen = self.inference.run_on_pictures(paths, &mut |i, map| {
+        let seen = (self.inference).run_on_pictures(paths.len(), &read, &mut |i, map| {
             check_finite(map, || shown(&paths[i]))?;
             features[i] = Ok(means(shape, map));
             Ok(())
         })?;
-        for (i, bad) in seen.bad_files {
-            features[i] = Err(bad);
+        for (i, error) in seen.unusable {
+            features[i] = Err(BadFile::new(&paths[i], error));
         }
         Ok(features)
     }
@@ -108,7 +124,7 @@ impl Features<'_> {
         dataset: &Dataset,
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<Vec<BadFile>> {
-        let (model, shape) = (self.inference.model(), self.shape);
+        let (model, shape) = (*self.inference.model(), self.shape);
         let take = &mut |index: usize, map: &[f32]| take(index, &means(shape, map));
         (self.inference).run_on_dataset(dataset, model.preparation(), take)
     }
@@ -253,6 +269,37 @@ mod tests {
         channels: 3,
     };
     const CLASSES: usize = 4;
+
+    #[test]
+    fn activations_of_a_layer_are_its_map_as_explanations_have_it() {
+        let text = "conv(4)-batchnorm-a:relu-conv(6)-relu-flatten-fc(classes)";
+        let preparation = crate::Preparation::unmeasured(SHAPE, Default::default());
+        let classes: Vec<String> = (0..CLASSES).map(|class| class.to_string()).collect();
+        let network = Network::parse(text).unwrap();
+        let model = Model::untrained(network, classes, preparation, 2).unwrap();
+        let cpu = Cpu::best(1);
+        let images: Vec<f32> = (0..3 * SHAPE.len()).map(|i| (i as f32).sin()).collect();
+        let mut explainer = crate::Explainer::new(&cpu, &model, 3).unwrap();
+        explainer.look(&images);
+        for layer in ["a", "0", "4"] {
+            let mut features = model.features(&cpu, Some(layer)).unwrap();
+            let found = features.activations(&images).unwrap();
+            let expected = explainer.map(explainer.node(layer).unwrap());
+            assert_eq!(found.len(), 3 * features.shape().len(), "layer {layer}");
+            assert_eq!(found.len(), expected.len(), "layer {layer}");
+            let mut pairs = found.iter().zip(expected);
+            assert!(
+                pairs.all(|(one, other)| (one - other).abs() < 1e-5),
+                "layer {layer}"
+            );
+            let image = &images[..SHAPE.len()];
+            let of_image = features.of_image(image).unwrap();
+            assert_eq!(
+                of_image,
+                means(features.shape(), &found[..features.shape().len()])
+            );
+        }
+    }
 
     #[test]
     fn pictures_are_compared_before_the_last_linear_layer() {

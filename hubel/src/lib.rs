@@ -45,6 +45,7 @@ mod formats;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod identity;
 mod inference;
 #[cfg(feature = "mnist")]
 pub mod lab;
@@ -72,9 +73,10 @@ mod workspace;
 pub use data::{Dataset, Preparation, Splits};
 pub use drawing::Drawing;
 pub use error::{Error, LayerError, Result};
-pub use evaluate::Report;
+pub use evaluate::{Answer, Report};
 pub use explain::{Explainer, Score};
 pub use formats::atomic::{Replacement, replace_file};
+pub use hubel_kernels::softmax::softmax;
 pub use hubel_kernels::{Cpu, InstructionSet};
 pub use model::Model;
 pub use network::Network;
@@ -82,7 +84,7 @@ pub use one_line::{listed, one_line, shown};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanSettings};
-pub use predict::{Classifier, Prediction};
+pub use predict::{Prediction, Predictor};
 pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
 pub use schedule::Schedule;

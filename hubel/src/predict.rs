@@ -1,24 +1,27 @@
-//! What a model says of picture files: any number of them, a batch at a time.
+//! What a model says of pictures: files, bytes, decoded pictures or tensors, one or many.
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hubel_kernels::Cpu;
+use hubel_kernels::{Cpu, softmax};
+use image::DynamicImage;
 
-use crate::data::BadFile;
+use crate::data::{BadFile, Prepared};
 use crate::inference::{Inference, check_finite};
 use crate::on_all_cores::on_each_image;
-use crate::{Model, Result, shown};
+use crate::{Error, Model, Result, shown};
 
 /// What a model says of one picture.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Prediction {
-    /// The picture.
-    pub path: PathBuf,
-    /// The most probable class.
+    /// The name of the most probable class.
     pub class: String,
+    /// Its number among [`Model::classes`].
+    pub index: usize,
     /// Its probability.
     pub probability: f32,
-    /// The most probable classes, as many as were asked for, with their probabilities.
-    pub top: Vec<(String, f32)>,
+    /// The probability of each class, in the order of [`Model::classes`].
+    pub probabilities: Vec<f32>,
     /// Whether light and dark were exchanged before the network looked.
     pub inverted: bool,
     /// Whether the picture stands on another ground than those that the network learned from, which may mislead it.
@@ -27,80 +30,230 @@ pub struct Prediction {
     pub greyed: bool,
 }
 
-/// Classifies pictures with one plan, which is kept from call to call: for more pictures than fit into one list.
-pub struct Classifier<'a> {
-    inference: Inference<'a>,
-    top: usize,
+impl Prediction {
+    /// The numbers of the `count` most probable classes, the most probable first; of equals the first.
+    pub fn top(&self, count: usize) -> Vec<usize> {
+        let probability = |class: &usize| self.probabilities[*class];
+        let mut classes: Vec<usize> = (0..self.probabilities.len()).collect();
+        classes.sort_by(|a, b| probability(b).total_cmp(&probability(a)));
+        classes.truncate(count);
+        classes
+    }
 }
 
-impl Model {
-    /// What classifies pictures one chunk after the other; a prediction lists the `top` most probable classes, one at least.
+/// A model ready to classify: its plans, their memory and the packed weights are kept from call to call.
+///
+/// It is made once. A server makes one for each of its threads, of one shared model:
+///
+/// ```
+/// use hubel::{Cpu, Model, Predictor};
+/// use std::sync::Arc;
+///
+/// # use hubel::{Network, Preparation, Shape};
+/// # let preparation = Preparation::unmeasured(Shape::new(16, 16, 3), Default::default());
+/// # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
+/// # let file = Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?.to_bytes()?;
+/// # let mut upload = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(50, 40).write_to(&mut upload, image::ImageFormat::Png)?;
+/// # let upload = upload.into_inner();
+/// let model = Arc::new(Model::from_bytes(&file)?); // Or Model::load(path).
+/// let mut predictor = Predictor::new(model, Cpu::best(1))?;
+/// let prediction = predictor.predict(&upload)?; // The bytes of a PNG, a JPEG …
+/// println!("{}  {:.1} %", prediction.class, 100.0 * prediction.probability);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Of more images than [`Predictor::batch`] it computes batch after batch. Of fewer it computes a power of two at a time, and keeps a plan with
+/// packed weights for each of these sizes that has occurred: at most log2(batch) + 1 of them.
+pub struct Predictor {
+    inference: Inference<Arc<Model>>,
+    logits: Vec<f32>,
+    probabilities: Vec<f32>,
+}
+
+impl Predictor {
+    /// Classifies by `model` on `cpu`, in batches of up to 64 images, fewer of large ones. Plans are compiled when they are first needed.
     ///
     /// # Errors
     /// When the model is damaged.
-    pub fn classifier<'a>(&'a self, cpu: &'a Cpu, top: usize) -> Result<Classifier<'a>> {
-        Ok(Classifier {
-            inference: Inference::new(self, cpu)?,
-            top: top.max(1),
+    pub fn new(model: impl Into<Arc<Model>>, cpu: Cpu) -> Result<Self> {
+        Ok(Self {
+            inference: Inference::new(model.into(), &cpu)?.kept(),
+            logits: Vec::new(),
+            probabilities: Vec::new(),
         })
     }
 
-    /// Classifies pictures; a prediction lists the `top` most probable classes, one at least. Those that cannot be used are returned beside
-    /// the predictions of the others. Each call compiles a plan: for many pictures [`Model::classifier`] is better.
+    /// The same in batches of up to so many images. The plan of a full batch is compiled now, so that the first one is as fast as the others.
     ///
     /// # Errors
-    /// As [`Classifier::classify`].
-    pub fn predict(
-        &self,
-        cpu: &Cpu,
-        paths: &[PathBuf],
-        top: usize,
-    ) -> Result<(Vec<Prediction>, Vec<BadFile>)> {
-        let answers = self.classifier(cpu, top)?.classify(paths)?;
-        let (mut predictions, mut bad_files) = (Vec::new(), Vec::new());
-        for answer in answers {
-            match answer {
-                Ok(prediction) => predictions.push(prediction),
-                Err(bad) => bad_files.push(bad),
-            }
-        }
-        Ok((predictions, bad_files))
+    /// [`Error::Memory`] where the machine has too little for such a batch; [`Error::Settings`] for a batch of 0.
+    pub fn with_batch(self, batch: usize) -> Result<Self> {
+        Ok(Self {
+            inference: self.inference.with_batch(batch)?,
+            ..self
+        })
     }
-}
 
-impl Classifier<'_> {
-    /// How many pictures are computed at a time: the best length of a chunk.
+    /// The model.
+    pub fn model(&self) -> &Model {
+        self.inference.model()
+    }
+
+    /// How many images are computed at a time.
     pub fn batch(&self) -> usize {
         self.inference.batch()
     }
 
-    /// Classifies pictures. The answers are in the order of `paths`, one for each: a prediction, or why the picture cannot be used.
+    /// Classifies a picture, given as the bytes of its file: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) when the model's outputs are no finite numbers; when memory does not suffice.
-    pub fn classify(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction, BadFile>>> {
-        let (model, cpu, top) = (self.inference.model(), self.inference.cpu(), self.top);
-        let mut answers: Vec<Option<Result<Prediction, BadFile>>> = vec![None; paths.len()];
-        let Seen { changes, bad_files } =
-            (self.inference).run_on_pictures(paths, &mut |i, logits| {
-                check_finite(logits, || shown(&paths[i]))?;
-                answers[i] = Some(Ok(answer(model, cpu, &paths[i], logits, top)));
-                Ok(())
-            })?;
-        for (i, bad) in bad_files {
-            answers[i] = Some(Err(bad));
+    /// [`Error::Picture`] when it cannot be used; [`Error::NotFinite`] when the model's outputs are no finite numbers; [`Error::Memory`].
+    pub fn predict(&mut self, picture: &[u8]) -> Result<Prediction> {
+        let prepared = self.model().preparation().encoded(picture, in_memory())?;
+        self.predict_prepared(&prepared)
+    }
+
+    /// Classifies a decoded picture.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] when the network's input is not one of pictures; as of [`Predictor::predict`].
+    pub fn predict_image(&mut self, picture: DynamicImage) -> Result<Prediction> {
+        let prepared = self.model().preparation().decoded(picture)?;
+        self.predict_prepared(&prepared)
+    }
+
+    /// Classifies many pictures, given as the bytes of their files; all threads decode. The answers are in their order.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] and [`Error::Memory`], which concern all of them.
+    pub fn predict_all(
+        &mut self,
+        pictures: &[impl AsRef<[u8]> + Sync],
+    ) -> Result<Vec<Result<Prediction>>> {
+        let model = self.inference.model().clone();
+        let read = |i: usize| (model.preparation()).encoded(pictures[i].as_ref(), in_memory());
+        let name = |i: usize| format!("picture {i}");
+        self.predict_pictures(pictures.len(), &read, &name)
+    }
+
+    /// Classifies picture files. The answers are in the order of `paths`: a prediction, or why the picture cannot be used.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] and [`Error::Memory`], which concern all of them.
+    pub fn predict_files(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction, BadFile>>> {
+        let model = self.inference.model().clone();
+        let read = |i: usize| model.preparation().picture(&paths[i]);
+        let name = |i: usize| shown(&paths[i]);
+        let answers = self.predict_pictures(paths.len(), &read, &name)?;
+        let answers = answers.into_iter().zip(paths);
+        Ok(answers
+            .map(|(answer, path)| answer.map_err(|error| BadFile::new(path, error)))
+            .collect())
+    }
+
+    /// The probabilities of the classes, `[n, classes]`, of images `[n, h, w, c]` that are prepared already, see [`Prepared::tensor`]. No memory is
+    /// taken once a call had as many images.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] where these are no whole images; [`Error::NotFinite`]; [`Error::Memory`].
+    pub fn predict_tensor(&mut self, images: &[f32]) -> Result<&[f32]> {
+        self.compute(images)?;
+        let (cpu, classes) = (self.inference.cpu(), self.inference.outputs());
+        self.probabilities.resize(self.logits.len(), 0.0);
+        softmax::softmax(cpu, &self.logits, classes, &mut self.probabilities);
+        Ok(&self.probabilities)
+    }
+
+    /// The logits, `[n, classes]`, of the same, before [`softmax`](crate::softmax): what the network's last layer computes.
+    ///
+    /// # Errors
+    /// As of [`Predictor::predict_tensor`].
+    pub fn logits(&mut self, images: &[f32]) -> Result<&[f32]> {
+        self.compute(images)?;
+        Ok(&self.logits)
+    }
+
+    /// Computes the logits of prepared images.
+    fn compute(&mut self, images: &[f32]) -> Result<()> {
+        let count = self.model().images_in(images)?;
+        let all = &mut self.logits;
+        all.clear();
+        let take = &mut |logits: &[f32]| all.extend_from_slice(logits);
+        self.inference.run_on_tensor(count, images, take)
+    }
+
+    fn predict_prepared(&mut self, prepared: &Prepared) -> Result<Prediction> {
+        let probabilities = self.predict_tensor(&prepared.tensor)?.to_vec();
+        let prediction = Prediction::new(self.model(), probabilities);
+        Ok(Changes::of(prepared).in_prediction(prediction))
+    }
+
+    /// Classifies `count` pictures, which `read` reads; `name` is what an error calls them.
+    fn predict_pictures(
+        &mut self,
+        count: usize,
+        read: &(dyn Fn(usize) -> Result<Prepared> + Sync),
+        name: &dyn Fn(usize) -> String,
+    ) -> Result<Vec<Result<Prediction>>> {
+        let (model, cpu) = (self.inference.model().clone(), self.inference.cpu().clone());
+        let mut answers: Vec<Option<Result<Prediction>>> = Vec::new();
+        answers.resize_with(count, || None);
+        let seen = (self.inference).run_on_pictures(count, read, &mut |i, logits| {
+            check_finite(logits, || name(i))?;
+            let mut probabilities = vec![0.0; logits.len()];
+            softmax::softmax(&cpu, logits, logits.len(), &mut probabilities);
+            answers[i] = Some(Ok(Prediction::new(&model, probabilities)));
+            Ok(())
+        })?;
+        for (i, error) in seen.unusable {
+            answers[i] = Some(Err(error));
         }
-        let answers = answers.into_iter().zip(changes).map(|(answer, changes)| {
-            let answer = answer.expect("each picture is classified or bad");
-            answer.map(|prediction| Prediction {
-                inverted: changes.inverted,
-                other_ground: changes.other_ground,
-                greyed: changes.greyed,
-                ..prediction
-            })
+        let answers = answers.into_iter().zip(seen.changes);
+        let answers = answers.map(|(answer, changes)| {
+            let answer = answer.expect("each picture is classified or cannot be used");
+            answer.map(|prediction| changes.in_prediction(prediction))
         });
         Ok(answers.collect())
     }
+}
+
+impl Model {
+    /// How many images `[n, h, w, c]` these are.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] where it is no whole number.
+    pub(crate) fn images_in(&self, images: &[f32]) -> Result<usize> {
+        let shape = self.input();
+        match images.len().is_multiple_of(shape.len()) {
+            true => Ok(images.len() / shape.len()),
+            false => Err(Error::DataMismatch(format!(
+                "{} values are no whole number of images of {shape}, which have {} each",
+                images.len(),
+                shape.len()
+            ))),
+        }
+    }
+}
+
+impl Prediction {
+    fn new(model: &Model, probabilities: Vec<f32>) -> Self {
+        let mut prediction = Self {
+            probabilities,
+            ..Self::default()
+        };
+        prediction.index = prediction.top(1)[0];
+        prediction.probability = prediction.probabilities[prediction.index];
+        prediction
+            .class
+            .clone_from(&model.classes()[prediction.index]);
+        prediction
+    }
+}
+
+/// What messages call a picture that came as bytes.
+fn in_memory() -> &'static Path {
+    Path::new("(given as bytes)")
 }
 
 /// What happened to a picture before the network looked.
@@ -111,73 +264,67 @@ pub(crate) struct Changes {
     greyed: bool,
 }
 
+impl Changes {
+    fn of(prepared: &Prepared) -> Self {
+        Self {
+            inverted: prepared.inverted,
+            other_ground: prepared.other_ground,
+            greyed: prepared.greyed,
+        }
+    }
+
+    fn in_prediction(self, prediction: Prediction) -> Prediction {
+        Prediction {
+            inverted: self.inverted,
+            other_ground: self.other_ground,
+            greyed: self.greyed,
+            ..prediction
+        }
+    }
+}
+
 /// What came of reading pictures, besides what was computed of them.
 pub(crate) struct Seen {
     /// Of each picture.
     changes: Vec<Changes>,
     /// By their places: those that cannot be used.
-    pub(crate) bad_files: Vec<(usize, BadFile)>,
+    pub(crate) unusable: Vec<(usize, Error)>,
 }
 
-impl Inference<'_> {
-    /// Computes what comes out for picture files, prepared as the model wants them; `take` gets it in order for each that can be used.
+impl<M: std::ops::Deref<Target = Model>> Inference<M> {
+    /// Computes what comes out for `count` pictures, which `read` reads and prepares as the model wants them; `take` gets it in order for each that
+    /// can be used.
     pub(crate) fn run_on_pictures(
         &mut self,
-        paths: &[PathBuf],
+        count: usize,
+        read: &(dyn Fn(usize) -> Result<Prepared> + Sync),
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<Seen> {
-        let (cpu, model) = (self.cpu(), self.model());
-        let length = model.input().len();
+        let (cpu, length) = (self.cpu().clone(), self.model().input().len());
         let mut seen = Seen {
-            changes: vec![Changes::default(); paths.len()],
-            bad_files: Vec::new(),
+            changes: vec![Changes::default(); count],
+            unusable: Vec::new(),
         };
         let fill = &mut |indices: &[usize], images: &mut [f32]| {
-            let prepared = on_each_image(cpu, images, length, |place, image| {
-                let picture = model.preparation().picture(&paths[indices[place]])?;
-                image.copy_from_slice(&picture.tensor);
-                Ok(Changes {
-                    inverted: picture.inverted,
-                    other_ground: picture.other_ground,
-                    greyed: picture.greyed,
-                })
+            let prepared = on_each_image(&cpu, images, length, |place, image| {
+                let prepared = read(indices[place])?;
+                image.copy_from_slice(&prepared.tensor);
+                Ok(Changes::of(&prepared))
             });
             let mut unfilled = Vec::new();
             for (place, (&i, prepared)) in indices.iter().zip(prepared).enumerate() {
                 match prepared {
                     Ok(changes) => seen.changes[i] = changes,
                     Err(error) => {
-                        seen.bad_files.push((i, BadFile::new(&paths[i], error)));
+                        seen.unusable.push((i, error));
                         unfilled.push(place);
                     }
                 }
             }
             Ok(unfilled)
         };
-        self.run(paths.len(), fill, take)?;
+        self.run(count, fill, take)?;
         Ok(seen)
-    }
-}
-
-/// The classes by probability.
-fn answer(model: &Model, cpu: &Cpu, path: &Path, logits: &[f32], top: usize) -> Prediction {
-    let mut probabilities = vec![0.0; logits.len()];
-    hubel_kernels::softmax::softmax(cpu, logits, logits.len(), &mut probabilities);
-    let mut ranked: Vec<(&String, f32)> = model.classes().iter().zip(probabilities).collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    ranked.truncate(top);
-    let top: Vec<(String, f32)> = (ranked.into_iter())
-        .map(|(class, probability)| (class.clone(), probability))
-        .collect();
-    let (class, probability) = top[0].clone();
-    Prediction {
-        path: path.to_owned(),
-        class,
-        probability,
-        top,
-        inverted: false,
-        other_ground: false,
-        greyed: false,
     }
 }
 
@@ -213,42 +360,64 @@ mod tests {
     #[test]
     fn a_stream_in_chunks_has_one_answer_for_each_picture_in_order() {
         let (model, folder, mut paths) = model_and_pictures(10);
-        let cpu = Cpu::best(2);
+        let (model, cpu) = (Arc::new(model), Cpu::best(2));
         paths.insert(4, folder.path().join("missing.png"));
-        let (together, bad) = model.predict(&cpu, &paths, 2).unwrap();
-        assert_eq!((together.len(), bad.len()), (10, 1));
-        for length in [1, 3, 11] {
-            let mut classifier = model.classifier(&cpu, 2).unwrap();
-            let mut answers = Vec::new();
-            for chunk in paths.chunks(length) {
-                answers.extend(classifier.classify(chunk).unwrap());
-            }
+        let predictor = || Predictor::new(model.clone(), cpu.clone()).unwrap();
+        let together = predictor().predict_files(&paths).unwrap();
+        assert_eq!(together.iter().filter(|answer| answer.is_err()).count(), 1);
+        for (batch, length) in [(64, 1), (64, 3), (4, 11), (3, 11)] {
+            let mut predictor = predictor().with_batch(batch).unwrap();
+            let chunks = paths.chunks(length);
+            let answers = chunks.flat_map(|chunk| predictor.predict_files(chunk).unwrap());
+            let answers: Vec<_> = answers.collect();
             assert_eq!(answers.len(), paths.len());
-            assert_eq!(answers[4], Err(bad[0].clone()));
-            let predictions: Vec<&Prediction> = answers.iter().flatten().collect();
-            for (one, other) in predictions.into_iter().zip(&together) {
-                assert_eq!((&one.path, &one.class), (&other.path, &other.class));
+            assert_eq!(answers[4], together[4]);
+            for (one, other) in answers.iter().flatten().zip(together.iter().flatten()) {
+                assert_eq!((&one.class, one.index), (&other.class, other.index));
                 assert!((one.probability - other.probability).abs() < 1e-6);
             }
         }
     }
 
     #[test]
+    fn a_file_its_bytes_its_picture_and_its_tensor_have_one_answer() {
+        let (model, _folder, paths) = model_and_pictures(3);
+        let mut predictor = Predictor::new(model, Cpu::best(1)).unwrap();
+        for path in &paths {
+            let bytes = std::fs::read(path).unwrap();
+            let of_file = predictor.predict_files(std::slice::from_ref(path)).unwrap();
+            let of_file = of_file.into_iter().next().unwrap().unwrap();
+            assert_eq!(predictor.predict(&bytes).unwrap(), of_file);
+            let together = predictor.predict_all(&[&bytes]).unwrap();
+            assert_eq!(*together[0].as_ref().unwrap(), of_file);
+            let picture = image::load_from_memory(&bytes).unwrap();
+            assert_eq!(predictor.predict_image(picture).unwrap(), of_file);
+            let preparation = predictor.model().preparation();
+            let tensor = preparation.picture(path).unwrap().tensor;
+            let probabilities = predictor.predict_tensor(&tensor).unwrap();
+            assert_eq!(probabilities, of_file.probabilities);
+            assert_eq!(of_file.top(1), [of_file.index]);
+            assert_eq!(of_file.top(9).len(), 3);
+        }
+        let cut = &std::fs::read(&paths[0]).unwrap()[..60];
+        let refused = predictor.predict(cut).unwrap_err().to_string();
+        assert!(refused.contains("(given as bytes)"), "{refused}");
+        let refused = predictor
+            .predict_tensor(&[0.0; 65])
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("8×8×1"), "{refused}");
+    }
+
+    #[test]
     fn a_picture_with_colour_before_a_grey_input_is_said_to_have_lost_it() {
-        let (model, folder, _) = model_and_pictures(0);
-        let rgb = |name: &str, colour: [u8; 3]| {
-            let path = folder.path().join(name);
-            image::RgbImage::from_pixel(8, 8, image::Rgb(colour))
-                .save(&path)
-                .unwrap();
-            path
-        };
-        let paths = [rgb("red.png", [200, 30, 30]), rgb("grey.png", [90, 90, 90])];
-        let (predictions, _) = model.predict(&Cpu::best(1), &paths, 1).unwrap();
-        assert_eq!(
-            predictions.iter().map(|p| p.greyed).collect::<Vec<_>>(),
-            [true, false]
-        );
+        let (model, _folder, _) = model_and_pictures(0);
+        let mut predictor = Predictor::new(model, Cpu::best(1)).unwrap();
+        for (colour, greyed) in [([200, 30, 30], true), ([90, 90, 90], false)] {
+            let picture = image::RgbImage::from_pixel(8, 8, image::Rgb(colour));
+            let prediction = predictor.predict_image(picture.into()).unwrap();
+            assert_eq!(prediction.greyed, greyed);
+        }
     }
 
     #[test]
@@ -262,7 +431,8 @@ mod tests {
             .save(&paths[0])
             .unwrap();
         let cpu = Cpu::best(1);
-        let refused = model.predict(&cpu, &paths, 1);
+        let mut predictor = Predictor::new(model.clone(), cpu.clone()).unwrap();
+        let refused = predictor.predict_files(&paths);
         assert!(
             matches!(&refused, Err(Error::NotFinite { image }) if image.ends_with("0.png")),
             "{refused:?}"

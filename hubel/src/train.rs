@@ -180,8 +180,7 @@ impl Trainer {
         let waiting = loader::most_bytes(&feed, cpu.threads());
         let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
         memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
-        let mut workspace = Workspace::new(&plans[0]);
-        plans[0].pack(&cpu, &model.parameters, &mut workspace);
+        let workspace = Workspace::new(&plans[0]);
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
         let optimizer = match part.rates(&graph, &model.parameters) {
             Some(rates) => optimizer.with_rates(rates),
@@ -378,7 +377,7 @@ impl Trainer {
             true => inference.after(self.part.after),
             false => inference,
         };
-        match judge(inference, preparation, dataset, &|_, _| {}) {
+        match judge(inference, preparation, dataset, &mut |_| {}) {
             Err(Error::NotFinite { .. }) => {
                 Err(self.diverged("the outputs for the validation images".into()))
             }
@@ -426,7 +425,6 @@ impl Trainer {
         if turn != self.turn {
             self.turn = turn;
             workspace.fit(plan);
-            plan.pack(&self.cpu, &self.model.parameters, workspace);
         }
         let images = match &mut self.ahead {
             Some(ahead) => {

@@ -52,14 +52,22 @@ pub fn read(path: &Path) -> Result<DynamicImage> {
 /// As [`read`], with the bytes of the file.
 pub(super) fn read_with_contents(path: &Path) -> Result<(Vec<u8>, DynamicImage)> {
     let bytes = contents(path)?;
-    if let Some(missing) = missing_end(&bytes) {
-        return Err(problem(
+    let picture = decode_whole(&bytes, path)?;
+    Ok((bytes, picture))
+}
+
+/// Decodes a picture in memory, as [`read`] does; `path` is for messages.
+///
+/// # Errors
+/// As [`decode`], and when the end is missing.
+pub(crate) fn decode_whole(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
+    match missing_end(bytes) {
+        None => decode(bytes, path),
+        Some(missing) => Err(problem(
             path,
             &format!("{missing}; copy or download it again"),
-        ));
+        )),
     }
-    let picture = decode(&bytes, path)?;
-    Ok((bytes, picture))
 }
 
 /// The bytes of the file at `path`, at most [`LARGEST_FILE`].

@@ -144,8 +144,19 @@ impl Preparation {
         Ok(Some(Ground { ink_side, ..ground }))
     }
 
-    /// The geometry alone, for reading pictures of which nothing has been measured yet.
-    pub(crate) fn unmeasured(shape: Shape, resize: Resize) -> Self {
+    /// The geometry alone: mean 0 and standard deviation 1, and nothing is known of transparent pixels and of the ground. For models whose pictures
+    /// were prepared elsewhere, with the mean and the deviation from there:
+    ///
+    /// ```
+    /// use hubel::{Preparation, Shape, data::Resize};
+    ///
+    /// let preparation = Preparation {
+    ///     mean: vec![0.485, 0.456, 0.406],
+    ///     std: vec![0.229, 0.224, 0.225],
+    ///     ..Preparation::unmeasured(Shape::new(224, 224, 3), Resize::Crop)
+    /// };
+    /// ```
+    pub fn unmeasured(shape: Shape, resize: Resize) -> Self {
         Self {
             shape,
             resize,
@@ -330,6 +341,14 @@ impl Preparation {
     /// [`Error::Picture`] or [`Error::Io`] when it cannot be read, and when the network's input is not one of pictures.
     pub fn picture(&self, path: &Path) -> Result<Prepared> {
         self.decoded(picture::read(path)?).map_err(of_picture(path))
+    }
+
+    /// Decodes and prepares the picture whose file has these bytes; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Preparation::picture`].
+    pub fn encoded(&self, bytes: &[u8], path: &Path) -> Result<Prepared> {
+        (self.decoded(picture::decode_whole(bytes, path)?)).map_err(of_picture(path))
     }
 
     /// The pixels of the picture at `path`, whose contents are given: what a data set keeps.

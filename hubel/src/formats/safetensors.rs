@@ -75,15 +75,24 @@ const LARGEST_HEADER: u64 = 16 << 20;
 /// # Panics
 /// If two tensors have one name, or a shape and its numbers do not agree.
 pub(crate) fn write(path: &Path, tensors: &Tensors) -> Result<()> {
+    write_atomically(path, |file| write_to(file, tensors))
+}
+
+/// Writes the bytes of one file.
+///
+/// # Errors
+/// Those of `file`.
+///
+/// # Panics
+/// As [`write`].
+pub(crate) fn write_to(file: &mut impl Write, tensors: &Tensors) -> io::Result<()> {
     let header = header(tensors);
-    write_atomically(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
-        for number in tensors.tensors.iter().flat_map(|tensor| &tensor.data) {
-            file.write_all(&number.to_le_bytes())?;
-        }
-        Ok(())
-    })
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(header.as_bytes())?;
+    for number in tensors.tensors.iter().flat_map(|tensor| &tensor.data) {
+        file.write_all(&number.to_le_bytes())?;
+    }
+    Ok(())
 }
 
 fn header(tensors: &Tensors) -> String {
