@@ -1,7 +1,13 @@
 //! Data sets: pictures and their classes, in memory, and the preparation that makes a network's input of them.
 //!
-//! [`mnist`] needs no file; [`open`] finds out by looking what a folder holds; [`Dataset::from_arrays`] takes arrays of
-//! one's own. [`Preparation`] is measured on the training part and stored with the model.
+//! | data | call |
+//! |---|---|
+//! | a folder, a table, arrays in files | [`open`], [`open_with`], which detect the form |
+//! | MNIST, part of the library | [`mnist`] |
+//! | pictures in a database, on a network, in an archive | [`Source::of`] with one's own [`Pictures`] |
+//! | pixels in memory: bytes, or `f32` | [`Dataset::from_bytes`], [`Dataset::from_arrays`] |
+//!
+//! [`Preparation`] is measured on the training part and stored with the model.
 mod augment;
 mod bad_files;
 pub(crate) mod blank;
@@ -17,6 +23,7 @@ pub(crate) mod fingerprint;
 pub(crate) mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod given;
 mod ground;
 mod idx;
 mod ignored;
@@ -59,6 +66,7 @@ pub use catalogue::Part;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
 pub use folder::pictures;
+pub use given::{EncodedPicture, Pictures};
 pub use ground::Ground;
 pub use learned::{Learned, learned};
 #[cfg(feature = "mnist")]
@@ -353,7 +361,7 @@ impl Dataset {
         })
     }
 
-    /// The file that a sample came from, where it came from one.
+    /// The file that a sample came from, where it came from one; of [`Pictures`] the name.
     pub fn path(&self, index: usize) -> Option<&Path> {
         match &self.pixels {
             Pixels::Files(files) => Some(files.path(self.rows[index])),

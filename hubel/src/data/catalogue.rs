@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::data::given::Given;
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
 use crate::data::{BadFiles, Dataset, Splits, ValueRange, cifar, csv, folder, idx, npz, picture};
@@ -70,9 +71,22 @@ pub(crate) struct File {
     pub(crate) label: usize,
     /// The part of the data that it belongs to; `None` where the data is not divided.
     pub(crate) part: Option<Part>,
+    /// Where its bytes come from, if it is no file; then `path` is its name.
+    pub(crate) given: Option<Given>,
 }
 
 impl File {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when they cannot be read; [`Error::Picture`] when there are too many.
+    pub(super) fn contents(&self) -> Result<Vec<u8>> {
+        match &self.given {
+            None => picture::contents(&self.path),
+            Some(given) => given.contents(&self.path),
+        }
+    }
+
     /// Whether it is never trained on.
     pub(crate) fn is_held_out(&self) -> bool {
         self.part.is_some_and(Part::is_held_out)

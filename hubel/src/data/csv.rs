@@ -218,7 +218,12 @@ impl<'a> Table<'a> {
             )));
         }
         let label = self.label(class);
-        let file = File { path, label, part };
+        let file = File {
+            path,
+            label,
+            part,
+            given: None,
+        };
         match self.places.get(&file.path) {
             None => {
                 self.places

@@ -340,7 +340,12 @@ impl<'a> Listing<'a> {
             self.ignored.add(&contents.ignored);
             for path in contents.files {
                 match passed_over(&path) {
-                    None => self.files.push(File { path, label, part }),
+                    None => self.files.push(File {
+                        path,
+                        label,
+                        part,
+                        given: None,
+                    }),
                     Some(reason) => self.ignored.note(reason, &path),
                 }
             }

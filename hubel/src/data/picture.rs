@@ -46,14 +46,7 @@ pub(super) fn is_known(start: &[u8]) -> bool {
 /// [`Error::Io`] when the file cannot be opened; [`Error::Picture`] when it is no picture, damaged, cut off, or larger than
 /// [`LARGEST_PICTURE`].
 pub fn read(path: &Path) -> Result<DynamicImage> {
-    read_with_contents(path).map(|(_, picture)| picture)
-}
-
-/// As [`read`], with the bytes of the file.
-pub(super) fn read_with_contents(path: &Path) -> Result<(Vec<u8>, DynamicImage)> {
-    let bytes = contents(path)?;
-    let picture = decode_whole(&bytes, path)?;
-    Ok((bytes, picture))
+    decode_whole(&contents(path)?, path)
 }
 
 /// Decodes a picture in memory, as [`read`] does; `path` is for messages.

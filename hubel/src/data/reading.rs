@@ -134,9 +134,8 @@ pub(super) fn read(
             }
         }
     }
-    let paths = files.iter().map(|file| file.path.clone()).collect();
     let files = Files::new(
-        paths,
+        files.to_vec(),
         preparation.clone(),
         kept,
         all_moments,
@@ -172,7 +171,8 @@ pub(super) fn read(
 
 /// Reads one file, and keeps its pixels where there is room.
 fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> Result<Seen> {
-    let (bytes, picture) = picture::read_with_contents(&file.path)?;
+    let bytes = file.contents()?;
+    let picture = picture::decode_whole(&bytes, &file.path)?;
     let greyed = preparation.shape.channels == 1 && picture.color().has_color();
     let dim = picture::is_dim(&picture);
     let channels = preparation.shape.channels;
@@ -223,7 +223,7 @@ impl Survey {
             return Err(Error::DataMismatch("there are no pictures".into()));
         }
         let look = |file: &&File| {
-            let picture = picture::read(&file.path).ok()?;
+            let picture = picture::decode_whole(&file.contents().ok()?, &file.path).ok()?;
             let has_color = picture.color().has_color();
             Some(Surveyed {
                 size: (picture.height() as usize, picture.width() as usize),

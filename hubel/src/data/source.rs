@@ -1,13 +1,14 @@
 //! Data before it is read: what was found at a path, and what one should know of it to choose how to read it.
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::data::catalogue::{self, Found};
 use crate::data::conflicts;
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits};
 use crate::data::reading::{Listen, Survey};
-use crate::data::{Options, Splits};
-use crate::{Result, Shape};
+use crate::data::{BadFiles, Options, Pictures, Splits, given};
+use crate::{Error, Result, Shape};
 
 /// Data that was found at a path. Of picture files at most a hundred were read.
 pub struct Source {
@@ -42,6 +43,18 @@ impl Source {
         Ok(Self {
             path,
             found,
+            survey: None,
+        })
+    }
+
+    /// Pictures of the caller's own; `name` is for messages and reports.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] where there are none, or all are of one class.
+    pub fn of(name: &str, pictures: impl Pictures + 'static) -> Result<Self> {
+        Ok(Self {
+            path: name.into(),
+            found: Found::Files(given::catalogue(name, Arc::new(pictures))?),
             survey: None,
         })
     }
@@ -87,9 +100,17 @@ impl Source {
     /// Reads and divides it. `listen` is called from several threads, with the files that have been read and those to be read.
     ///
     /// # Errors
-    /// As of [`open_with`](crate::data::open_with).
+    /// As of [`open_with`](crate::data::open_with); [`Error::Settings`] where pictures that are no files are to be moved away.
     pub fn open(self, options: &Options, listen: Listen<'_>) -> Result<Splits> {
         options.check()?;
+        if options.bad_files == BadFiles::Quarantine && self.is_given() {
+            return Err(Error::Settings {
+                problem: format!(
+                    "{} holds no files that could be moved away; let those that cannot be read be left out (BadFiles::Skip)",
+                    self.path.display()
+                ),
+            });
+        }
         let path = &self.path;
         let splits = match self.found {
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
@@ -101,5 +122,13 @@ impl Source {
         // Nothing is moved for data that is refused.
         splits.bad_files = options.bad_files.clear(path, splits.bad_files);
         Ok(splits)
+    }
+
+    /// Whether it is of [`Pictures`].
+    fn is_given(&self) -> bool {
+        match &self.found {
+            Found::Files(catalogue) => catalogue.files.iter().any(|file| file.given.is_some()),
+            Found::Arrays(_) => false,
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Where the pixels of a data set are: in memory, or in files of which as many are kept in memory as a budget allows.
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::data::Preparation;
+use crate::data::catalogue::File;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::{Preparation, picture};
 use crate::{Error, Result, Shape};
 
 /// All samples one after the other, `[n, h, w, c]`; a sample's place among them is its row.
@@ -66,7 +67,7 @@ fn little_endian(floats: &[f32], row: usize, length: usize) -> Vec<u8> {
 /// Pictures in files, brought to one shape.
 #[derive(Debug)]
 pub(super) struct Files {
-    paths: Vec<PathBuf>,
+    files: Vec<File>,
     /// How a file becomes bytes of one shape.
     preparation: Preparation,
     /// The bytes of the first rows, as many as the budget allowed.
@@ -82,7 +83,7 @@ impl Files {
     /// Files of which all have been read once: `kept` holds the bytes of the first rows; of every row there are its [`moments`], its
     /// fingerprint, and whether it was resized.
     pub(super) fn new(
-        paths: Vec<PathBuf>,
+        files: Vec<File>,
         preparation: Preparation,
         kept: Vec<u8>,
         moments: Vec<[u64; 2]>,
@@ -90,7 +91,7 @@ impl Files {
         resized: Vec<bool>,
     ) -> Self {
         Self {
-            paths,
+            files,
             preparation,
             kept,
             moments,
@@ -109,7 +110,7 @@ impl Files {
     }
 
     pub(super) fn path(&self, row: usize) -> &Path {
-        &self.paths[row]
+        &self.files[row].path
     }
 
     /// Sum and sum of squares of each channel of a row.
@@ -131,11 +132,11 @@ impl Files {
     /// # Errors
     /// When its file can no longer be read, or holds other bytes than when all were read.
     pub(super) fn anew(&self, row: usize, preparation: &Preparation) -> Result<Vec<u8>> {
-        let path = &self.paths[row];
-        let contents = picture::contents(path)?;
+        let path = self.path(row);
+        let contents = self.files[row].contents()?;
         if Fingerprint::content_of(&contents) != self.fingerprints[row].content {
             return Err(Error::Picture {
-                path: path.clone(),
+                path: path.to_owned(),
                 problem: "its contents have changed since the data was opened; leave the files alone while they are used".into(),
             });
         }
