@@ -335,6 +335,12 @@ impl Progress {
                 "kept: the weights of {position}, with {:.2} % on the images held out",
                 100.0 * accuracy
             )),
+            Event::EndedEarly {
+                position, epochs, ..
+            } => self.line(&format!(
+                "ended after {position}: the validation images have shown no progress for {epochs} {}",
+                if *epochs == 1 { "epoch" } else { "epochs" }
+            )),
             Event::Saved { .. } => self.not_saved = None,
             Event::NotSaved { problem } => {
                 // Not each minute of a night.
@@ -345,6 +351,8 @@ impl Progress {
                     self.not_saved = Some(problem.clone());
                 }
             }
+            // What a later version of the library tells.
+            _ => {}
         }
     }
 

@@ -91,6 +91,8 @@ pub use schedule::Schedule;
 pub use shape::Shape;
 #[cfg(feature = "backbone")]
 pub use train::Advice;
-pub use train::{Checkpoints, Event, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer};
+pub use train::{
+    Checkpoints, Event, Keep, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer,
+};
 pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

@@ -38,7 +38,7 @@ pub use self::checkpoints::Checkpoints;
 pub use self::position::Position;
 pub use self::progress::Event;
 pub use self::run_folder::RunFolder;
-pub use self::settings::TrainSettings;
+pub use self::settings::{Keep, TrainSettings};
 #[cfg(feature = "backbone")]
 pub use self::start::Advice;
 pub use self::transfer::{Phase, Transfer};
@@ -68,6 +68,10 @@ pub struct Trainer {
     good: (Parameters, Position),
     /// The best weights by the images held out, where these decide.
     best: Option<Best>,
+    /// Epochs since they were found.
+    without_progress: usize,
+    /// Whether training has ended before its last epoch, see [`TrainSettings::patience`].
+    has_ended_early: bool,
     checkpoints: Option<Checkpoints>,
 }
 
@@ -100,7 +104,7 @@ const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
     /// Measures the pixels of `train`, compiles the plan and takes the memory. The images of `validation` are classified after each epoch,
-    /// to watch, and decide nothing.
+    /// to watch. They decide nothing unless [`TrainSettings::keep`] or [`TrainSettings::patience`] says so.
     ///
     /// # Errors
     /// Where the network does not fit the images, the validation images are of other classes ([`Dataset::with_classes`] gives them those of
@@ -113,6 +117,7 @@ impl Trainer {
         settings: TrainSettings,
     ) -> Result<Self> {
         settings::check(&settings, train)?;
+        settings::check_held_out(&settings, validation)?;
         let mut model = Model::untrained(
             network,
             train.classes().to_vec(),
@@ -126,6 +131,27 @@ impl Trainer {
         }
         let graph = (model.graph()?).with_initialisation(settings.initialisation);
         model.parameters = Parameters::initial(&graph, settings.seed)?;
+        Self::of_part(cpu, model, Part::default(), train, validation, settings)
+    }
+
+    /// Training that goes on from a model: all layers learn. Its last layer becomes a new one where the data has another number of classes.
+    /// [`Transfer`] does the same in phases in which layers are frozen.
+    ///
+    /// # Errors
+    /// As of [`Trainer::new`]; as of [`Model::for_data`].
+    pub fn from_model(
+        cpu: Cpu,
+        model: Model,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        settings: TrainSettings,
+    ) -> Result<Self> {
+        settings::check(&settings, train)?;
+        settings::check_held_out(&settings, validation)?;
+        let model = model.for_data(train)?.with_precise(settings.precise);
+        if let Some(validation) = validation {
+            model.check(validation)?;
+        }
         Self::of_part(cpu, model, Part::default(), train, validation, settings)
     }
 
@@ -208,6 +234,8 @@ impl Trainer {
             position,
             good,
             best: None,
+            without_progress: 0,
+            has_ended_early: false,
             checkpoints: None,
         })
     }
@@ -243,6 +271,7 @@ impl Trainer {
     /// [`Error::Diverged`] when the loss, a weight or an output is no longer a number, [`Error::Picture`] when a picture can no longer be
     /// read; [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
+        (self.has_ended_early, self.without_progress) = (false, 0);
         let mut result = self.epochs(listen);
         // An error of the data says nothing against the weights.
         if !matches!(result, Err(Error::Diverged { .. })) {
@@ -252,18 +281,24 @@ impl Trainer {
             }
         }
         result?;
-        if self.position.is_end_of_phase() {
+        if self.is_end_of_phase() {
             self.return_to_best(listen);
         }
+        let is_end = self.is_end_of_phase() && self.position.phase == self.position.phases;
         Ok(Model {
-            stopped_at: (!self.position.is_end()).then_some(self.position),
+            stopped_at: (!is_end).then_some(self.position),
             ..self.model.clone()
         })
     }
 
-    /// Takes up the best weights again, where they are not the last.
+    /// Whether nothing is left to do, or nothing more is to be expected.
+    fn is_end_of_phase(&self) -> bool {
+        self.position.is_end_of_phase() || self.has_ended_early
+    }
+
+    /// Takes up the best weights again, where they are to be kept and are not the last.
     fn return_to_best(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) {
-        let best = self.best.as_ref();
+        let best = self.best.as_ref().filter(|_| self.keeps_best());
         if let Some(best) = best.filter(|best| best.position != self.position) {
             let parameters = self.model.parameters.values_mut();
             parameters.copy_from_slice(best.parameters.values());
@@ -274,13 +309,25 @@ impl Trainer {
         }
     }
 
-    /// Keeps the weights if they are the best by a report on the images held out, and these decide.
-    fn keep_best(&mut self, report: &Report) {
-        let balance = self.settings.balance;
-        let is_best = (self.best.as_ref()).is_none_or(|best| best.is_beaten_by(report, balance));
-        if self.part.keeps_best && is_best {
-            self.best = Some(Best::new(&self.model, self.position, report, balance));
+    fn keeps_best(&self) -> bool {
+        self.part.keeps_best || self.settings.keep == Keep::Best
+    }
+
+    /// Remembers the weights if they are the best by a report on the images held out, and these decide. Says whether so many epochs have
+    /// brought nothing better that training is to end.
+    fn compare_with_best(&mut self, report: &Report) -> bool {
+        let (balance, patience) = (self.settings.balance, self.settings.patience);
+        if !self.keeps_best() && patience.is_none() {
+            return false;
         }
+        let is_best = (self.best.as_ref()).is_none_or(|best| best.is_beaten_by(report, balance));
+        if is_best {
+            self.best = Some(Best::new(&self.model, self.position, report, balance));
+            self.without_progress = 0;
+        } else {
+            self.without_progress += 1;
+        }
+        patience.is_some_and(|patience| self.without_progress >= patience)
     }
 
     /// All steps of all epochs, or those before `listen` breaks off.
@@ -314,11 +361,22 @@ impl Trainer {
                 }
                 if end_of_epoch && !stopped {
                     let report = self.validate()?;
+                    let mut is_over = false;
                     if let Some(report) = &report {
-                        self.keep_best(report);
+                        is_over = self.compare_with_best(report);
                         stopped |= tell(&report.bad_files, listen);
                     }
-                    stopped |= listen(&progress.epoch(report.as_ref())).is_break();
+                    self.model.stopped_at = Some(self.position);
+                    stopped |= listen(&progress.epoch(report.as_ref(), &self.model)).is_break();
+                    if is_over && !stopped && !self.position.is_end_of_phase() {
+                        self.has_ended_early = true;
+                        // There is nothing left to break off.
+                        let _ = listen(&Event::EndedEarly {
+                            position: self.position,
+                            epochs: self.without_progress,
+                        });
+                        stopped = true;
+                    }
                 }
                 Ok(match stopped {
                     true => ControlFlow::Break(()),
@@ -348,7 +406,7 @@ impl Trainer {
     }
 
     /// Saves the model as it is; that it cannot be written is no reason to stop.
-    fn save(&mut self, file: &Path) -> Result<Event> {
+    fn save(&mut self, file: &Path) -> Result<Event<'static>> {
         let start = Instant::now();
         self.try_weights()?;
         self.model.stopped_at = Some(self.position);
@@ -456,10 +514,9 @@ impl Trainer {
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
-        let rate =
-            settings
-                .schedule
-                .learning_rate(settings.learning_rate, step as u64, steps as u64);
+        let (peak, step) = (settings.learning_rate, step as u64);
+        let rate = (settings.schedule).learning_rate(peak, step, steps as u64);
+        settings::check_rate(rate, step)?;
         let update = self.optimizer.begin(rate, settings.weight_decay);
         plan.update(&self.cpu, parameters, workspace, update);
         self.position = Position {

@@ -368,6 +368,7 @@ fn epoch_json(event: &Event) -> Option<Value> {
         validation_balanced_accuracy,
         seconds,
         waiting,
+        ..
     } = event
     else {
         return None;

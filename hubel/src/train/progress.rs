@@ -1,16 +1,18 @@
 //! What a run tells of itself, and what it counts for that.
 use std::time::{Duration, Instant};
 
-use crate::Report;
 use crate::data::loader::Batch;
 use crate::data::{BadFile, Feed};
 use crate::run::BatchLoss;
 use crate::train::Position;
+use crate::{Model, Report};
 
 /// What happens during training.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+#[non_exhaustive]
+pub enum Event<'a> {
     /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far.
+    #[non_exhaustive]
     Step {
         /// Number of the epoch.
         epoch: usize,
@@ -30,6 +32,7 @@ pub enum Event {
         seconds_left: f64,
     },
     /// An epoch is done.
+    #[non_exhaustive]
     Epoch {
         /// Its number.
         epoch: usize,
@@ -47,6 +50,8 @@ pub enum Event {
         seconds: f64,
         /// Of it, the time that training stood still since no batch was ready.
         waiting: f64,
+        /// The model as it is now. It knows how far it came, can be used and saved, and costs nothing that is not asked of it.
+        model: &'a Model,
     },
     /// A phase of a run of several begins.
     Phase {
@@ -65,6 +70,15 @@ pub enum Event {
         all: usize,
         /// Expected time until they are done.
         seconds_left: f64,
+    },
+    /// Training, or a phase of it, ends before its last epoch, since the images held out showed no progress for as many epochs as
+    /// [`TrainSettings::patience`](crate::TrainSettings::patience) says.
+    #[non_exhaustive]
+    EndedEarly {
+        /// Where it ends.
+        position: Position,
+        /// Epochs without progress.
+        epochs: usize,
     },
     /// A phase is over, and the model is that of an earlier place, which classified most of the images held out rightly.
     Kept {
@@ -148,7 +162,7 @@ impl<'a> Progress<'a> {
         self.correct as f32 / self.count as f32
     }
 
-    pub(super) fn step(&self) -> Event {
+    pub(super) fn step(&self) -> Event<'static> {
         let seconds = self.start.elapsed().as_secs_f64();
         let left = self.epochs * self.feed.images() - self.images_done;
         Event::Step {
@@ -164,7 +178,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Closes an epoch, and begins to count the next.
-    pub(super) fn epoch(&mut self, validation: Option<&Report>) -> Event {
+    pub(super) fn epoch<'m>(&mut self, validation: Option<&Report>, model: &'m Model) -> Event<'m> {
         let event = Event::Epoch {
             epoch: self.epoch,
             loss: self.loss(),
@@ -174,6 +188,7 @@ impl<'a> Progress<'a> {
             validation_balanced_accuracy: validation.map(Report::balanced_accuracy),
             seconds: self.epoch_start.elapsed().as_secs_f64(),
             waiting: self.waited.as_secs_f64(),
+            model,
         };
         *self = Self {
             start: self.start,

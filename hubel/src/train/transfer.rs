@@ -53,7 +53,7 @@ pub struct Phase {
 /// ```
 ///
 /// Where at least [`Transfer::DECIDING`] images are held out, the best weights of all epochs and phases are kept at the end: those that classify most
-/// of these images rightly. Else the last weights are kept.
+/// of these images rightly. Else the last weights are kept, unless the settings of a phase say [`Keep::Best`](crate::Keep::Best).
 pub struct Transfer {
     cpu: Cpu,
     train: Dataset,
@@ -94,6 +94,7 @@ impl Transfer {
         }
         for phase in &phases {
             settings::check(&phase.settings, train)?;
+            settings::check_held_out(&phase.settings, validation)?;
             phase.last_frozen(&model)?;
         }
         Ok(Self {
@@ -158,11 +159,7 @@ impl Transfer {
             let trainer = self.trainer.insert(trainer);
             self.model = trainer.run(listen)?;
             best = trainer.best.take();
-            if self
-                .model
-                .stopped_at
-                .is_some_and(|position| !position.is_end_of_phase())
-            {
+            if !trainer.is_end_of_phase() {
                 break;
             }
         }
