@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use hubel::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::wording::of_command_line;
+
 /// Where remarks and errors go.
 pub(crate) struct Console {
     quiet: bool,
@@ -42,7 +44,8 @@ impl Console {
         } else {
             "error:"
         };
-        let _ = writeln!(io::stderr(), "{label} {}", harmless(&chain(error)));
+        let text = of_command_line(&chain(error));
+        let _ = writeln!(io::stderr(), "{label} {}", harmless(&text));
     }
 
     /// The progress of a measurement: its parts are named as they come.
@@ -466,7 +469,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// One line on stderr; that nobody reads it is no reason to stop.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", harmless(text));
+    let _ = writeln!(io::stderr(), "{}", harmless(&of_command_line(text)));
 }
 
 /// The text with what would steer a terminal written out: file and class names may hold anything.

@@ -97,7 +97,7 @@ impl Kind {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Unreadable => {
-                "replace them or delete them; `hubel train --bad-files skip` leaves them out, and `quarantine` moves them away"
+                "replace them or delete them; `bad_files = skip` leaves them out in training, and `bad_files = quarantine` moves them away"
             }
             Self::Truncated => {
                 "copy or download them again: what is missing or damaged is grey or garbage to the network"
@@ -113,7 +113,7 @@ impl Kind {
             }
             Self::TinyClass => "add pictures, or put classes together: so few are learnt by heart",
             Self::Imbalance => {
-                "add pictures of the rare classes, or train with `--balance loss` or `--balance sample`; look at the accuracy of each class"
+                "add pictures of the rare classes, or train with `balance = loss` or `balance = sample`; look at the accuracy of each class"
             }
             Self::WrongExtension => {
                 "nothing needs to be done for hubel, which goes by contents; other programs may refuse them until they are renamed"
@@ -140,7 +140,7 @@ impl Kind {
                 "look whether one class has most of them: the network may learn that instead"
             }
             Self::Cropped => {
-                "keep `--resize letterbox`, the default, which shows all of each picture between bars, or use `stretch`"
+                "keep `resize = letterbox`, the default, which shows all of each picture between bars, or use `resize = stretch`"
             }
         }
     }

@@ -148,7 +148,7 @@ impl Model {
                 None if self.classes.len() <= 20 => {
                     format!("its classes are {}", self.classes.join(", "))
                 }
-                None => "`hubel inspect` lists its classes".to_owned(),
+                None => "`Model::classes` lists them".to_owned(),
             };
             Error::Settings {
                 problem: format!("the model has no class `{name}`; {hint}"),

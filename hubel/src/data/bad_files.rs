@@ -113,7 +113,7 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
         .collect();
     if bad.len() > SHOWN {
         lines.push(format!(
-            "  … and {} more; `hubel check --json` lists all",
+            "  … and {} more; `check::check` lists all",
             bad.len() - SHOWN
         ));
     }

@@ -135,7 +135,7 @@ impl Blanks {
             named.push(format!("some of {more} more classes"));
         }
         Some(format!(
-            "blank pictures, of which nothing can be learnt: {}; `hubel check` lists them",
+            "blank pictures, of which nothing can be learnt: {}; `check::check` lists them",
             named.join(", ")
         ))
     }

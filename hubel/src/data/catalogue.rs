@@ -55,7 +55,7 @@ impl Catalogue {
         match &self.missing {
             Some((path, problem)) if policy == BadFiles::Fail => Err(Error::DataFile {
                 path: path.clone(),
-                problem: format!("{problem}; or let them be left out (--bad-files skip)"),
+                problem: format!("{problem}; or let them be left out (`bad_files = skip`)"),
             }),
             _ => Ok(()),
         }

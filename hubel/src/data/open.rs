@@ -145,7 +145,7 @@ pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Res
         return Err(catalogue::problem(
             path,
             format!(
-                "it holds no images to train on ({}); `hubel evaluate` judges a model by it",
+                "it holds no images to train on ({}); `Model::evaluate` judges a model by it",
                 splits.description
             ),
         ));
@@ -155,7 +155,7 @@ pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Res
         return Err(Error::Settings {
             problem: format!(
                 "{} holds arrays of {shape}, which are trained on as they are: only picture files are brought to a size such as {wanted}; \
-                 leave out the size (--input), or save them as pictures in class folders",
+                 leave out `Options::shape`, or save them as pictures in class folders",
                 path.display()
             ),
         });
@@ -267,7 +267,7 @@ fn without_color(read: &Read) -> Option<String> {
     let shape = read.dataset.shape();
     (read.greyed > 0).then(|| {
         format!(
-            "{} of the pictures have colour, which a grey input does not show; `--input {}x{}x3` would",
+            "{} of the pictures have colour, which a grey input does not show; `shape = {}x{}x3` would",
             catalogue::thousands(read.greyed),
             shape.height,
             shape.width
@@ -297,7 +297,7 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
         let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
-                "{} of the {} {part} images are trained on as well, so that the score flatters; `hubel check` lists them",
+                "{} of the {} {part} images are trained on as well, so that the score flatters; `check::check` lists them",
                 catalogue::thousands(count),
                 catalogue::thousands(dataset.len())
             )

@@ -218,7 +218,7 @@ impl Preparation {
         match self.range {
             Some(ValueRange::Standardised) => Err(Error::DataMismatch(
                 "the model was trained on arrays of standardised numbers, and levels of pictures cannot become such; \
-                 train it on numbers from 0 to 1 or on bytes, or judge it by arrays that were standardised in the same way (`hubel evaluate`)"
+                 train it on numbers from 0 to 1 or on bytes, or judge it by arrays that were standardised in the same way (`Model::evaluate`)"
                     .into(),
             )),
             _ => Ok(()),

@@ -75,7 +75,7 @@ pub(super) fn read(
     {
         return Err(Error::Settings {
             problem: format!(
-                "pictures of {} take {:.1} GB while all cores bring them to that shape and {:.1} GB are free; give a smaller --input",
+                "pictures of {} take {:.1} GB while all cores bring them to that shape and {:.1} GB are free; give a smaller `Options::shape`",
                 preparation.shape,
                 at_work as f64 / 1e9,
                 free as f64 / 1e9
@@ -87,7 +87,7 @@ pub(super) fn read(
     {
         return Err(Error::Settings {
             problem: format!(
-                "decoded pictures would take {:.1} GB (--cache) and {:.1} GB are free; give less, or leave it out for half of that",
+                "decoded pictures would take {:.1} GB (`Options::cache`) and {:.1} GB are free; give less, or leave it out for half of that",
                 (kept_rows * length) as f64 / 1e9,
                 free as f64 / 1e9
             ),
@@ -293,7 +293,7 @@ impl Survey {
         }
         let side = height.min(width).min(options.largest_side);
         let more = match side == options.largest_side {
-            true => format!("; `--input {0}x{0}x{channels}` would show more", 2 * side),
+            true => format!("; `shape = {0}x{0}x{channels}` would show more", 2 * side),
             false => String::new(),
         };
         let note =

@@ -283,7 +283,7 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
 /// What the first bytes say of files that are often given instead. They may begin like the length of a header, so only what is too
 /// large for one is asked about.
 fn other_kind(prefix: &[u8]) -> Option<&'static str> {
-    let torch = "it is a file of torch.save, which holds weights alone; `hubel train --from` starts with them";
+    let torch = "it is a file of torch.save, which holds weights alone; `Weights::load` reads them";
     match prefix {
         [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Some(torch),
         [0x89, b'H', b'D', b'F', ..] => {

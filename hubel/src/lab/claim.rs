@@ -182,7 +182,7 @@ impl Claim {
         let seeds = sample.values.len();
         let found = match seeds {
             0 | 1 => format!(
-                "{what} is {:.2}{unit}, and one seed has no spread: --seeds 2 or more decide",
+                "{what} is {:.2}{unit}, and one seed has no spread: two seeds or more decide",
                 sample.mean()
             ),
             _ if sample.deviation() == 0.0 => format!(

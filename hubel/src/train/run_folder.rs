@@ -59,7 +59,7 @@ impl RunFolder {
             std::thread::sleep(Duration::from_millis(10));
         }
         let problem = format!(
-            "another process trains into {}; wait until it has ended, or choose another folder (--out)",
+            "another process trains into {}; wait until it has ended, or choose another folder",
             path.display()
         );
         Err(Error::Settings { problem })
@@ -120,7 +120,7 @@ impl RunFolder {
         for file in [self.model(), self.last()] {
             if file.is_dir() {
                 let problem = format!(
-                    "{} is a folder, and a file is to be there; move it away, or choose another --out",
+                    "{} is a folder, and a file is to be there; move it away, or choose another folder",
                     file.display()
                 );
                 return Err(Error::Settings { problem });

@@ -46,7 +46,7 @@ impl Advice {
     }
 }
 
-/// One line: what training begins with, why, and how to have it otherwise.
+/// One line: what training begins with, and why.
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = if self.of_class() == 1 {
@@ -58,15 +58,14 @@ impl fmt::Display for Advice {
         match (self.model(), self.outlook.is_of_floats) {
             (Some(name), _) => write!(
                 f,
-                "training goes on from {name}, which knows photographs: {count} {each} of a class are few to begin with nothing (--from none)"
+                "training goes on from {name}, which knows photographs: {count} {each} of a class are few to begin with nothing"
             ),
             (None, true) => f.write_str(
                 "training begins with nothing: these are numbers, and no levels of pictures",
             ),
             (None, false) => write!(
                 f,
-                "training begins with nothing: {count} small {each} of a class are enough (otherwise: --from {})",
-                Model::PRETRAINED[0]
+                "training begins with nothing: {count} small {each} of a class are enough"
             ),
         }
     }
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_says_what_why_and_the_other_way() {
+    fn the_line_says_what_and_why() {
         let outlook = Outlook {
             images: 245,
             classes: 2,
@@ -107,9 +106,7 @@ mod tests {
         };
         let line = outlook.advice().to_string();
         assert!(
-            line.contains("efficientnet-lite0")
-                && line.contains("122 pictures of a class")
-                && line.contains("--from none"),
+            line.contains("efficientnet-lite0") && line.contains("122 pictures of a class"),
             "{line}"
         );
         let numbers = Outlook {
