@@ -345,15 +345,14 @@ impl Progress {
                 if *epochs == 1 { "epoch" } else { "epochs" }
             )),
             Event::Saved { .. } => self.not_saved = None,
-            Event::NotSaved { problem } => {
+            Event::NotSaved { problem }
                 // Not each minute of a night.
-                if self.not_saved.as_ref() != Some(problem) {
+                if self.not_saved.as_ref() != Some(problem) => {
                     self.line(&format!(
                         "{problem}; training goes on, and is saved once it can be"
                     ));
                     self.not_saved = Some(problem.clone());
                 }
-            }
             // What a later version of the library tells.
             _ => {}
         }

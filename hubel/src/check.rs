@@ -23,6 +23,7 @@ pub use thumbnail::Thumbnail;
 
 /// A kind of finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// A file that cannot be decoded.
     Unreadable,
@@ -171,6 +172,7 @@ impl fmt::Display for Kind {
 
 /// One thing that is wrong, or worth knowing.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Finding {
     /// What kind of thing it is.
     pub kind: Kind,
@@ -188,6 +190,7 @@ pub const GRAVE_POINTS: f64 = 1.0;
 
 /// What [`check`] found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Inspection {
     /// What the data is, in one line.
     pub description: String,

@@ -212,6 +212,7 @@ pub enum Error {
     "layer {name} `{layer}` does not fit its input {input}\n  {reason}{}\n  network so far: {so_far}",
     list(ways_out)
 )]
+#[non_exhaustive]
 pub struct LayerError {
     /// Its name in the network.
     pub name: String,

@@ -1,16 +1,21 @@
 //! What a network computes for pictures before it decides: values by which pictures are compared, searched, or classified anew.
+#[cfg(feature = "pictures")]
+mod pictures;
+#[cfg(feature = "tables")]
+mod saved;
+
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::io;
-use std::path::PathBuf;
 
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset};
-use crate::formats::npz;
-use crate::inference::{Inference, check_finite};
+use crate::inference::Inference;
 use crate::network::{Graph, Operation};
-use crate::{Model, Replacement, Result, Shape, shown};
+use crate::{Model, Result, Shape};
+
+#[cfg(feature = "tables")]
+pub use saved::save;
 
 /// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch.
 ///
@@ -22,8 +27,8 @@ pub struct Features<'a> {
 }
 
 impl Model {
-    /// What computes features at the layer of this name; without one before the last linear layer (in a network without one, before the last
-    /// convolution), at the last output that all that follows depends on alone.
+    /// Computes features at the layer of this name. By default this is the last layer before the last linear layer (or, without one, before the last
+    /// convolution) whose output alone determines everything after it.
     ///
     /// # Errors
     /// [`Error::Settings`](crate::Error::Settings) where the network has no such layer; the nearest name is offered.
@@ -44,7 +49,7 @@ impl Model {
 }
 
 impl Features<'_> {
-    /// The layer's name; empty for the picture itself.
+    /// The layer's name; empty if the features are those of the picture itself.
     pub fn layer(&self) -> &str {
         &self.layer
     }
@@ -59,7 +64,7 @@ impl Features<'_> {
         self.shape.channels
     }
 
-    /// How many pictures are computed at a time: the best length of a chunk.
+    /// How many pictures are computed at a time.
     pub fn batch(&self) -> usize {
         self.inference.batch()
     }
@@ -94,26 +99,6 @@ impl Features<'_> {
         Ok(means(self.shape, &self.activations(image)?))
     }
 
-    /// The features of picture files, in the order of `paths`, or why a picture cannot be used.
-    ///
-    /// # Errors
-    /// As of [`Features::of_image`].
-    pub fn of_pictures(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Vec<f32>, BadFile>>> {
-        let shape = self.shape;
-        let preparation = self.inference.model().preparation();
-        let read = |i: usize| preparation.picture(&paths[i]);
-        let mut features = vec![Ok(Vec::new()); paths.len()];
-        let seen = (self.inference).run_on_pictures(paths.len(), &read, &mut |i, map| {
-            check_finite(map, || shown(&paths[i]))?;
-            features[i] = Ok(means(shape, map));
-            Ok(())
-        })?;
-        for (i, error) in seen.unusable {
-            features[i] = Err(BadFile::new(&paths[i], error));
-        }
-        Ok(features)
-    }
-
     /// Computes the features of all samples of a data set, batch by batch; `take` gets them in order. Pictures that can no longer be read, and may be
     /// left out, are returned.
     ///
@@ -130,7 +115,7 @@ impl Features<'_> {
     }
 }
 
-/// Of many pictures those whose features are nearest to one's, by [`distance`]. No more are remembered than are wanted.
+/// Finds the pictures whose features are nearest to given ones, by [`distance`]. It remembers no more than are wanted.
 pub struct Nearest {
     own: Vec<f32>,
     count: usize,
@@ -138,7 +123,7 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// The `count` nearest to features.
+    /// Looks for the `count` nearest to `own`.
     pub fn new(own: Vec<f32>, count: usize) -> Self {
         Self {
             own,
@@ -147,10 +132,10 @@ impl Nearest {
         }
     }
 
-    /// Looks at the picture of a number.
+    /// Compares the features of the picture with this index.
     ///
     /// # Panics
-    /// If its features are those of another layer.
+    /// If there are more or fewer features than of the given ones.
     pub fn offer(&mut self, index: usize, features: &[f32]) {
         self.found.push(Candidate {
             distance: distance(&self.own, features),
@@ -161,7 +146,7 @@ impl Nearest {
         }
     }
 
-    /// Numbers and distances of the nearest, the nearest first; of equally near ones the one of the lowest number.
+    /// Indices and distances of the nearest pictures, the nearest first. Equally near ones are ordered by index.
     pub fn sorted(self) -> Vec<(usize, f64)> {
         let sorted = self.found.into_sorted_vec().into_iter();
         sorted
@@ -192,29 +177,8 @@ impl PartialOrd for Candidate {
     }
 }
 
-/// Writes features of pictures as NumPy's `.npz`, `features`, `[pictures, dimensions]`, and `paths`, and gives the file its name.
-///
-/// # Errors
-/// When the file cannot be written.
-///
-/// # Panics
-/// If there are more or fewer paths than features.
-pub fn save(mut file: Replacement, pictures: &[PathBuf], features: &[Vec<f32>]) -> io::Result<()> {
-    assert_eq!(pictures.len(), features.len(), "features of each picture");
-    let names = pictures
-        .iter()
-        .map(|path| path.to_string_lossy().into_owned());
-    let names: Vec<String> = names.collect();
-    let arrays = [
-        ("features", npz::Array::Rows(features)),
-        ("paths", npz::Array::Texts(&names)),
-    ];
-    npz::write(&mut file, &arrays)?;
-    file.finish()
-}
-
-/// 1 − the cosine of the angle between the features of two pictures: 0 in the same direction, 1 at a right angle (and where all numbers of one are
-/// 0), 2 in the opposite one.
+/// 1 − the cosine of the angle between the features of two pictures: 0 for the same direction, 1 for a right angle or if one has only zeros,
+/// 2 for opposite directions.
 ///
 /// # Panics
 /// If there are more of one than of the other.
@@ -243,8 +207,7 @@ fn means(shape: Shape, map: &[f32]) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum / pixels) as f32).collect()
 }
 
-/// The last node before the last linear layer (in a network without one, before the last convolution) that
-/// all that follows depends on alone.
+/// The last node before the last linear layer (or, without one, before the last convolution) whose output alone determines everything after it.
 pub(crate) fn before_the_head(graph: &Graph) -> usize {
     let last = |is_kind: fn(&Operation) -> bool| {
         (graph.nodes.iter()).rposition(|node| is_kind(&node.operation))

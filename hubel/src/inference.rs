@@ -8,10 +8,10 @@ use crate::evaluate::name_of;
 use crate::network::Graph;
 use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
 
-/// Writes the images of the given indices, `[n, h, w, c]`, and returns the places among them that could not be filled.
+/// Writes the images of the given indices as `[n, h, w, c]`. Returns the places in the batch of those that it could not write.
 pub(crate) type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<Vec<usize>> + 'a;
 
-/// The most images of a batch, and the most memory for two maps of them: enough to be fast, and far below what a machine has.
+/// Limits of a batch: images, and bytes of its two largest maps. They are large enough to be fast, and far below the memory of a machine.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 500 << 20;
 
@@ -46,15 +46,15 @@ struct Ready {
 }
 
 impl<M: Deref<Target = Model>> Inference<M> {
-    /// Lays out the network; plans are compiled when the first batch comes.
+    /// Lays out the network. Plans are compiled when they are first needed.
     pub(crate) fn new(model: M, cpu: &Cpu) -> Result<Self> {
         let graph = model.graph()?;
         Ok(Self::of_graph(model, cpu, graph))
     }
 
-    /// The same of the beginning of the model's network: what comes out is the map of the last node of `graph`, and stands for the logits.
+    /// The same for the beginning of the model's network: its outputs are those of the last node of `graph`, in place of the logits.
     pub(crate) fn of_graph(model: M, cpu: &Cpu, graph: Graph) -> Self {
-        // By shapes alone unless memory is short, so that any number of threads takes the same batches; two maps are there at a time.
+        // Two maps exist at a time. The batch follows from shapes alone, so that any number of threads takes the same one.
         let largest = graph.nodes.iter().map(|node| node.shape.len()).max();
         let image = 2 * size_of::<f32>() * largest.unwrap_or(1);
         Self {
@@ -69,7 +69,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
         }
     }
 
-    /// The same of the end of the model's network: the output of node `after` is given in place of the images.
+    /// The same for the end of the model's network: `fill` writes outputs of node `after` in place of images.
     pub(crate) fn after(self, after: usize) -> Self {
         Self { after, ..self }
     }
@@ -111,11 +111,10 @@ impl<M: Deref<Target = Model>> Inference<M> {
         self.graph.output().shape.len()
     }
 
-    /// Computes the logits of `count` images: `fill` writes the images of the given indices, `take` gets the logits in order of each that
-    /// could be filled.
+    /// Computes the logits of `count` images. `fill` writes images; `take` gets the index and the logits of each image that was written, in order.
     ///
     /// # Errors
-    /// Those of `fill` and `take`, and where memory does not suffice for a single image.
+    /// Those of `fill` and `take`; [`Error::Memory`] if a single image does not fit.
     pub(crate) fn run(
         &mut self,
         count: usize,
@@ -144,7 +143,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
     /// Computes the logits of `count` images `[n, h, w, c]`; `take` gets them in order.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for outputs that are no numbers; where memory does not suffice.
+    /// [`Error::NotFinite`]; [`Error::Memory`].
     pub(crate) fn run_on_tensor(
         &mut self,
         count: usize,
@@ -166,11 +165,11 @@ impl<M: Deref<Target = Model>> Inference<M> {
         )
     }
 
-    /// Computes the logits of all samples of `dataset`, brought through `preparation` to what is given to the network; `take` gets them in order. Pictures
-    /// that can no longer be read, and may be left out, are returned.
+    /// Computes the logits of all samples of `dataset`, prepared by `preparation`; `take` gets them in order. Returns the pictures that can no longer be
+    /// read, if the data set leaves such pictures out.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for outputs that are no numbers; where a picture can no longer be read; those of `take`; where memory does not suffice.
+    /// [`Error::NotFinite`]; [`Error::Memory`]; the error of a picture that can no longer be read and is not left out; those of `take`.
     pub(crate) fn run_on_dataset(
         &mut self,
         dataset: &Dataset,
@@ -195,7 +194,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
         Ok(bad_files)
     }
 
-    /// The place of the plan for the next batch of the images that are `left`. Where memory is short, it is one for fewer, then and later.
+    /// Makes the plan for the next of the images that are `left`, and returns its place. If memory is short, this and all later batches are smaller.
     fn prepare(&mut self, left: usize) -> Result<usize> {
         loop {
             let images = self.next_batch(left);
@@ -243,7 +242,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
     }
 }
 
-/// Refuses outputs from which no answer follows; `image` names what they are of.
+/// Refuses NaN and infinite outputs; `image` names the image for the message.
 ///
 /// # Errors
 /// [`Error::NotFinite`]

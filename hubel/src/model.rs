@@ -23,15 +23,15 @@ pub struct Model {
     pub(crate) classes: Vec<String>,
     pub(crate) preparation: Preparation,
     pub(crate) parameters: Parameters,
-    /// How images were held out of the data it was trained on.
+    /// How images were held out of its training data.
     pub(crate) division: Option<Division>,
-    /// How far its training came, if it has not ended.
+    /// How far its training came, if it did not end.
     pub(crate) stopped_at: Option<Position>,
-    /// What its training went on from.
+    /// The model that its training started from.
     pub(crate) origin: Option<String>,
-    /// The last layer that its training left as it was, with all before it.
+    /// The last layer that its training kept frozen.
     pub(crate) frozen: Option<String>,
-    /// Whether inference avoids Winograd; no part of the file.
+    /// Whether inference avoids Winograd. The file does not hold this.
     pub(crate) precise: bool,
 }
 
@@ -105,18 +105,18 @@ impl Model {
         Self { precise, ..self }
     }
 
-    /// The same model, which knows how images were held out of the data it was trained on (see
-    /// [`Splits::division`](crate::Splits)), so that it can be judged by them later.
+    /// The same model, with the division of its training data (see
+    /// [`Splits::division`](crate::Splits)). [`evaluation`](crate::data::evaluation) finds the held out images again by it.
     pub fn with_division(self, division: Option<Division>) -> Self {
         Self { division, ..self }
     }
 
-    /// How images were held out of the data it was trained on.
+    /// How images were held out of its training data.
     pub fn division(&self) -> Option<&Division> {
         self.division.as_ref()
     }
 
-    /// How far its training came, if it has not ended: it was stopped, or it goes on and this is a copy of it.
+    /// How far its training came, if it did not end: training was stopped, or this is a copy from a training that goes on.
     pub fn stopped_at(&self) -> Option<Position> {
         self.stopped_at
     }
@@ -171,8 +171,8 @@ impl Model {
             .graph(self.preparation.shape, self.classes.len())
     }
 
-    /// Writes the model to one safetensors file: PyTorch's names and layouts, and in the metadata what else is needed. The file is
-    /// written beside, then renamed, so that no reader ever sees half of it.
+    /// Writes the model to one safetensors file, with PyTorch's names and layouts; the metadata has everything else. The file is
+    /// written under another name and then renamed, so that no reader ever sees a part of it.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -249,12 +249,11 @@ impl Model {
         Ok(tensors)
     }
 
-    /// Reads a model that [`Model::save`] has written, and compares its checksum; a file of version 1, as other programs may write it, has
-    /// none. Memory is taken for its weights only if they are those of its network.
+    /// Reads a model that [`Model::save`] has written, and compares its checksum. Files of version 1, which other programs may write, have no
+    /// checksum. Memory for the weights is taken only if the file has the tensors of its network.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file; [`Error::Weights`] where memory
-    /// does not suffice.
+    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file; [`Error::Weights`] if memory is short.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let accept = |outline: &Outline| Description::accept(outline, path);

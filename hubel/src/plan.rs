@@ -58,6 +58,7 @@ pub(crate) use step::{
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Forward and backward: every map is kept until its gradient has been used.
     Training,

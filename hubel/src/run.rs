@@ -27,6 +27,7 @@ struct Context<'a> {
 
 /// Loss and hits of one batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BatchLoss {
     /// The mean of the cross-entropy, in nats.
     pub loss: f64,

@@ -6,7 +6,7 @@ mod position;
 mod progress;
 mod run_folder;
 mod settings;
-#[cfg(feature = "backbone")]
+#[cfg(all(feature = "backbone", feature = "pictures"))]
 mod start;
 mod transfer;
 mod usual;
@@ -39,7 +39,7 @@ pub use self::position::Position;
 pub use self::progress::Event;
 pub use self::run_folder::RunFolder;
 pub use self::settings::{Keep, TrainSettings};
-#[cfg(feature = "backbone")]
+#[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use self::start::Advice;
 pub use self::transfer::{Phase, Transfer};
 
@@ -53,20 +53,20 @@ pub struct Trainer {
     validation: Option<HeldOut>,
     model: Model,
     part: Part,
-    /// The frozen layers at work in each step; `None` where there are none, or the feed has what they make of the images.
+    /// Computes the outputs of the frozen layers in each step. `None` if there are no such layers, or the feed holds their outputs already.
     ahead: Option<Ahead>,
     optimizer: OptimizerState,
-    /// Plans for a full batch and, if there is one, the smaller last batch of an epoch.
+    /// Plans for a full batch and, if there is one, for the smaller last batch of an epoch.
     plans: Vec<Plan>,
-    /// The plan whose turn it is.
+    /// The plan that the workspace fits.
     turn: usize,
-    /// The memory that they take turns in, with the images of the last step and the weights packed for the plan whose turn it is.
+    /// The memory of both plans, with the images of the last step and the packed weights.
     workspace: Workspace,
-    /// What is done.
+    /// How far the run has come.
     position: Position,
-    /// Weights that are known to be good, and when they were made.
+    /// Weights that are known to be finite, and the place of the run that made them.
     good: (Parameters, Position),
-    /// The best weights by the images held out, where these decide.
+    /// The best weights on the validation images, if these decide anything.
     best: Option<Best>,
     /// Epochs since they were found.
     without_progress: usize,
@@ -75,36 +75,36 @@ pub struct Trainer {
     checkpoints: Option<Checkpoints>,
 }
 
-/// Images to watch training by, or what the frozen layers make of them.
+/// Validation images, or the outputs of the frozen layers for them.
 struct HeldOut {
     dataset: Dataset,
     preparation: Preparation,
 }
 
-/// The part of a network that is trained, and what it is given.
+/// The part of a network that is trained, and its input.
 #[derive(Clone, Debug, Default)]
 struct Part {
-    /// The last node that stays as it is; 0 if all are trained.
+    /// The last frozen node; 0 if all are trained.
     after: usize,
-    /// Whether the data are the outputs of that node, and no pictures.
+    /// Whether the data holds the outputs of that node in place of pictures.
     is_given_features: bool,
-    /// The learning rate of the first layer that is trained, as a part of that of the last; in between it grows by the same factor from node to node.
+    /// The learning rate of the first trained layer, divided by that of the last. In between it grows by the same factor from node to node.
     first_rate: Option<f32>,
-    /// Whether batch normalisations stay as they are.
+    /// Whether batch norms use their running statistics and do not change.
     keeps_statistics: bool,
     /// The phase of the run, and phases in all; counted from 1.
     phase: Option<(usize, usize)>,
-    /// Whether the images held out decide which weights are kept.
+    /// Whether the weights that are best on the validation images are kept.
     keeps_best: bool,
 }
 
-/// A copy of the weights is kept at each epoch's start, and each time after so many steps of it: a copy costs a small part of a step, and
-/// no more than this is lost when training diverges.
+/// The weights are copied at the start of each epoch and after each so many of its steps. When training diverges, no more steps than this are lost;
+/// a copy takes a small part of the time of a step.
 const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
-    /// Measures the pixels of `train`, compiles the plan and takes the memory. The images of `validation` are classified after each epoch,
-    /// to watch. They decide nothing unless [`TrainSettings::keep`] or [`TrainSettings::patience`] says so.
+    /// Measures the pixels of `train`, compiles the plan and takes the memory. The images of `validation` are classified after each epoch.
+    /// They decide nothing unless [`TrainSettings::keep`] or [`TrainSettings::patience`] says so.
     ///
     /// # Errors
     /// Where the network does not fit the images, the validation images are of other classes ([`Dataset::with_classes`] gives them those of
@@ -155,7 +155,7 @@ impl Trainer {
         Self::of_part(cpu, model, Part::default(), train, validation, settings)
     }
 
-    /// Training of a part of a model that there is already. Of a part that is given features, `train` and `validation` hold these.
+    /// Training of a part of an existing model. If the part is given features, `train` and `validation` hold these.
     fn of_part(
         cpu: Cpu,
         model: Model,
@@ -240,7 +240,7 @@ impl Trainer {
         })
     }
 
-    /// The same, whose models know how images were held out of the data (see [`Model::with_division`]).
+    /// The same trainer; its models remember how images were held out of the data (see [`Model::with_division`]).
     pub fn with_division(self, division: Option<Division>) -> Self {
         Self {
             model: self.model.with_division(division),
@@ -248,9 +248,8 @@ impl Trainer {
         }
     }
 
-    /// The same, saved while it goes on. A save takes as long as writing the model and waiting for the disk does; [`Event::Saved`] says
-    /// how long that was. What is saved was tried on the images of the last step. What is learnt between the last save and the end of
-    /// [`Trainer::run`] is in what that returns, or in [`Trainer::last_good`].
+    /// The same trainer, which saves the model while it runs. Training waits for each save; [`Event::Saved`] tells how long. Before a save the weights are
+    /// tried on the images of the last step. The result of [`Trainer::run`], or [`Trainer::last_good`] after an error, has what was learnt since the last save.
     pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self {
             checkpoints: Some(checkpoints),
@@ -263,9 +262,8 @@ impl Trainer {
         &self.feed
     }
 
-    /// Trains for all epochs, or until `listen` breaks off, and returns the model as it is then; one that was broken off knows how far it
-    /// came ([`Model::stopped_at`]). To be called once: a second call begins the schedule and the order of the images anew, from the weights
-    /// that there are.
+    /// Trains for all epochs, or until `listen` breaks off, and returns the model. After a break the model knows how far it came
+    /// ([`Model::stopped_at`]). Call this once: a second call starts the schedule and the order of the images again, from the current weights.
     ///
     /// # Errors
     /// [`Error::Diverged`] when the loss, a weight or an output is no longer a number, [`Error::Picture`] when a picture can no longer be
@@ -291,12 +289,12 @@ impl Trainer {
         })
     }
 
-    /// Whether nothing is left to do, or nothing more is to be expected.
+    /// Whether the phase is over, by its last epoch or by patience.
     fn is_end_of_phase(&self) -> bool {
         self.position.is_end_of_phase() || self.has_ended_early
     }
 
-    /// Takes up the best weights again, where they are to be kept and are not the last.
+    /// Takes the best weights again, if they are to be kept and are not the last.
     fn return_to_best(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) {
         let best = self.best.as_ref().filter(|_| self.keeps_best());
         if let Some(best) = best.filter(|best| best.position != self.position) {
@@ -313,8 +311,7 @@ impl Trainer {
         self.part.keeps_best || self.settings.keep == Keep::Best
     }
 
-    /// Remembers the weights if they are the best by a report on the images held out, and these decide. Says whether so many epochs have
-    /// brought nothing better that training is to end.
+    /// Remembers the weights if `report` on the validation images is the best so far. Returns whether patience has ended.
     fn compare_with_best(&mut self, report: &Report) -> bool {
         let (balance, patience) = (self.settings.balance, self.settings.patience);
         if !self.keeps_best() && patience.is_none() {
@@ -330,7 +327,7 @@ impl Trainer {
         patience.is_some_and(|patience| self.without_progress >= patience)
     }
 
-    /// All steps of all epochs, or those before `listen` breaks off.
+    /// Runs the steps of all epochs, or those before `listen` breaks off.
     fn epochs(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<()> {
         let feed = self.feed.clone();
         let mut progress = Progress::new(&feed, self.settings.epochs);
@@ -386,7 +383,7 @@ impl Trainer {
         )
     }
 
-    /// The last weights that are known to be good: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]; then those of
+    /// The last weights that are known to be finite: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]. Then they are those of
     /// at most 100 steps, and at most one epoch, before. The model knows how far it came ([`Model::stopped_at`]).
     pub fn last_good(&self) -> Model {
         let (parameters, position) = &self.good;
@@ -405,7 +402,7 @@ impl Trainer {
         *position = self.position;
     }
 
-    /// Saves the model as it is; that it cannot be written is no reason to stop.
+    /// Saves the current model. Training goes on if the file cannot be written.
     fn save(&mut self, file: &Path) -> Result<Event<'static>> {
         let start = Instant::now();
         self.try_weights()?;
@@ -443,7 +440,7 @@ impl Trainer {
         }
     }
 
-    /// The loss shows what went wrong a step later. Where there is none, the weights are looked at and tried on the images of the last step.
+    /// Checks the weights, and tries them on the images of the last step: their loss would show in the next step only.
     fn try_weights(&mut self) -> Result<()> {
         self.check_weights()?;
         let (plan, workspace) = (&self.plans[self.turn], &mut self.workspace);
@@ -461,7 +458,7 @@ impl Trainer {
         }
     }
 
-    /// The last step that was done made them so.
+    /// The error of values that the last step made.
     fn diverged(&self, place: String) -> Error {
         Error::Diverged {
             step: self.position.steps_done(),
@@ -539,7 +536,7 @@ impl Part {
         }
     }
 
-    /// The parameters that are trained, each with the factor of its learning rate; `None` if all are, at one rate.
+    /// The trained parameters, each with the factor of its learning rate. `None` if all are trained at one rate.
     fn rates(&self, graph: &Graph, parameters: &Parameters) -> Option<Vec<(Range<usize>, f32)>> {
         if self.after == 0 && self.first_rate.is_none() {
             return None;
@@ -560,7 +557,7 @@ impl Part {
     }
 }
 
-/// Whether anybody who was told of these files wants to stop.
+/// Tells of these files. Returns whether `listen` breaks off.
 fn tell(bad_files: &[BadFile], listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> bool {
     let told = bad_files.iter().cloned().map(Event::BadFile);
     told.fold(false, |stopped, event| stopped | listen(&event).is_break())

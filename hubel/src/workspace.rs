@@ -25,9 +25,9 @@ pub struct Workspace {
     pub(crate) packed_forward: Vec<Buffer>,
     /// For each step: weights as the kernel of its input's gradient wants them (training, explanation).
     pub(crate) packed_input_gradient: Vec<Buffer>,
-    /// For each step: which of each window was the largest.
+    /// For each step: the index of the largest value of each window.
     pub(crate) indices: Vec<Vec<pool::Index>>,
-    /// For each step that pools the output of its convolution: the same, a byte each (training).
+    /// For each step that pools the output of its convolution: the same, in one byte each (training).
     pub(crate) winners: Vec<Vec<pool::Winner>>,
     /// For each step: a batch normalisation's [`Statistics`](crate::plan::Statistics), or the bias after folding.
     pub(crate) statistics: Vec<Buffer>,

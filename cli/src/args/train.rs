@@ -109,12 +109,12 @@ impl Train {
             (Optimizer::Sgd { .. }, Optimizer::Sgd { .. })
             | (Optimizer::AdamW, Optimizer::AdamW) => usual.learning_rate,
             (Optimizer::Sgd { .. }, _) => 0.05,
-            (Optimizer::AdamW, _) => 0.002,
+            _ => 0.002,
         };
         // SGD's decay is a part of the gradient, and works far more strongly: what is usual for networks of this kind.
         let usual_decay = match optimizer {
-            Optimizer::AdamW => kind.weight_decay,
             Optimizer::Sgd { .. } => 0.0005,
+            _ => kind.weight_decay,
         };
         Ok(TrainSettings {
             epochs: self.epochs.unwrap_or_else(|| usual_epochs(subject, images)),

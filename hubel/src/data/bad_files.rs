@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 use serde::{Serialize, Serializer};
 
-use crate::data::csv::is_table;
+use crate::data::names::is_table;
 use crate::formats::atomic::folder_of;
 use crate::formats::regular;
 use crate::{Error, Result, shown};

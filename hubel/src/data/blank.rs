@@ -1,8 +1,8 @@
 //! Pictures on which there is nothing to be seen.
 use crate::Result;
 use crate::data::Dataset;
-use crate::data::catalogue::thousands;
 use crate::on_all_cores::on_all_cores;
+use crate::one_line::thousands;
 
 /// How much is to be seen on a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

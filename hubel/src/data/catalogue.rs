@@ -1,16 +1,17 @@
 //! What a path holds, found out by looking and without decoding a picture.
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::given::Given;
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
-use crate::data::{BadFiles, Dataset, Splits, ValueRange, cifar, csv, folder, idx, npz, picture};
+use crate::data::{BadFiles, Dataset, Splits, ValueRange, folder, picture, tables};
 use crate::formats::regular;
-use crate::listed;
 use crate::{Error, Result, Shape};
+
+pub(crate) use crate::data::part::Part;
+pub(crate) use crate::one_line::thousands;
 
 /// What was found at a path.
 #[derive(Debug)]
@@ -102,34 +103,6 @@ pub(crate) struct ClassFolder {
     pub(crate) label: usize,
     /// The part of the data that it belongs to; `None` where the data is not divided.
     pub(crate) part: Option<Part>,
-}
-
-/// A part into which data is divided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
-    /// What is learnt from.
-    Train,
-    /// What choices are made by: which epoch is best, when to stop.
-    Validation,
-    /// What takes part in no choice, for the final judgement.
-    Test,
-}
-
-impl Part {
-    /// Whether images of this part are never trained on.
-    pub(crate) fn is_held_out(self) -> bool {
-        matches!(self, Self::Validation | Self::Test)
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Train => "training",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        })
-    }
 }
 
 impl Catalogue {
@@ -272,66 +245,10 @@ fn classes_called_alike(classes: &[String]) -> Vec<String> {
 /// What a folder holds, told by the names in it.
 fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let contents = folder::contents(path)?;
-    if let Some((train, test)) = idx::find(path, &contents)? {
-        return idx::open(&train, test.as_deref()).map(Found::Arrays);
-    }
-    if let Some(files) = cifar::find(&contents) {
-        return cifar::open(path, &files).map(Found::Arrays);
-    }
-    if cifar::is_pickled(&contents) {
-        return Err(problem(
-            path,
-            "these are CIFAR's files for Python; download those called `binary version` and give their folder",
-        ));
-    }
-    if let Some(table) = csv::find(&contents) {
-        let mut catalogue = match csv::open(&table, remembered)? {
-            Found::Files(catalogue) => catalogue,
-            pixels => return Ok(pixels),
-        };
-        catalogue.name = name_of(path);
-        catalogue
-            .notes
-            .extend(csv::left_out(&table, &catalogue, &contents));
-        catalogue
-            .notes
-            .extend(not_class_folders(path, &table, contents));
-        return Ok(Found::Files(catalogue));
-    }
-    if let ([], [file]) = (&contents.folders[..], &contents.files[..])
-        && file
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
-    {
-        return npz::open(file, remembered).map(Found::Arrays);
-    }
-    let tables = contents.files.iter().filter(|file| csv::is_table(file));
-    let tables: Vec<String> = tables.map(|table| name_of(table)).collect();
-    if contents.folders.len() < 2 && tables.len() > 1 {
-        return Err(problem(
-            path,
-            format!(
-                "it holds several tables ({}); give the one that is meant",
-                tables.join(", ")
-            ),
-        ));
+    if let Some(found) = tables::in_folder(path, &contents, remembered)? {
+        return Ok(found);
     }
     folder::find(path, contents).map(Found::Files)
-}
-
-/// What to say where a folder with a table holds class folders too.
-fn not_class_folders(path: &Path, table: &Path, contents: folder::Contents) -> Option<String> {
-    let folders = folder::find(path, contents).ok()?;
-    let filled = folders.classes.iter().zip(0..);
-    let filled = filled.filter(|(_, label)| folders.files.iter().any(|file| file.label == *label));
-    let filled: Vec<&str> = filled.map(|(class, _)| class.as_str()).collect();
-    (filled.len() > 1).then(|| {
-        format!(
-            "the table {} says what the classes are; the class folders beside it ({}) do not, and count once it is moved away",
-            name_of(table),
-            listed(filled)
-        )
-    })
 }
 
 /// What a single file holds, told by its first bytes, and by its name where those say nothing.
@@ -345,16 +262,8 @@ fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
             source,
         })?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if idx::is_images(&name) || start.starts_with(&[0, 0, 8, 3]) || start.starts_with(&[0, 0, 8, 4])
-    {
-        let test = idx::test_beside(path);
-        return idx::open(path, test.as_deref()).map(Found::Arrays);
-    }
-    if name.to_lowercase().ends_with(".npz") {
-        return npz::open(path, remembered).map(Found::Arrays);
-    }
-    if csv::is_table(path) {
-        return csv::open(path, remembered);
+    if let Some(found) = tables::in_file(path, &name, &start, remembered)? {
+        return Ok(found);
     }
     Err(problem(
         path,
@@ -423,17 +332,4 @@ pub(super) fn name_of(path: &Path) -> String {
             || path.display().to_string(),
             |name| name.to_string_lossy().into_owned(),
         )
-}
-
-/// A number with commas between its thousands.
-pub(crate) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

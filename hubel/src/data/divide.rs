@@ -5,13 +5,14 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::catalogue::Part;
 use crate::data::fingerprint::Likenesses;
+use crate::data::part::Part;
 use crate::data::split::{Assignment, Samples, Shares, assign};
 use crate::data::{Dataset, Options, Splits};
 
 /// How samples were held out of a data set. It travels with the model, so that the same samples can be held out again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Division {
     /// Share of the samples held out to watch training by; 0 where the data has such a part, or none was wanted.
     pub validation: f64,

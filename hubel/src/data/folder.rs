@@ -15,7 +15,9 @@ use crate::formats::regular;
 use crate::{Error, Result, one_line, shown};
 use parts::{Divided, Inner, Layout};
 
-pub(crate) use parts::{part_called, part_within};
+pub(crate) use parts::part_called;
+#[cfg(feature = "tables")]
+pub(crate) use parts::part_within;
 
 /// The form of data in class folders, for people.
 pub(super) const FORM: &str = "class folders";
@@ -42,7 +44,7 @@ const SYSTEM_NAMES: [&str; 9] = [
 ];
 
 /// What a folder contains itself, sorted by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     /// Folders, and links to folders.
     pub(super) folders: Vec<PathBuf>,

@@ -6,6 +6,10 @@ use crate::formats::regular;
 use crate::memory;
 use crate::{Error, Result};
 
+/// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
+/// Fuzzers see the same limits at sizes of which they decode thousands in a second; the largest input of the zoo, 300×300, is below.
+pub(crate) const LARGEST_PICTURE: u64 = if cfg!(fuzzing) { 90_000 } else { 100_000_000 };
+
 /// No byte of deflate becomes more than this many bytes.
 const LARGEST_EXPANSION: u64 = 1032;
 

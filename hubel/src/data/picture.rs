@@ -9,15 +9,15 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
-use crate::data::jpeg;
+use crate::data::grey::{is_grey, luma};
 use crate::data::tiff::Tiff;
 use crate::data::transparency::laid_over;
+use crate::data::{jpeg, limit};
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
 /// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
-/// Fuzzers see the same limits at sizes of which they decode thousands in a second; the largest input of the zoo, 300×300, is below.
-pub const LARGEST_PICTURE: u64 = if cfg!(fuzzing) { 90_000 } else { 100_000_000 };
+pub const LARGEST_PICTURE: u64 = limit::LARGEST_PICTURE;
 
 /// Larger pictures than this, in pixels, are decoded one at a time.
 const LARGE_PICTURE: u64 = 64_000_000;
@@ -289,23 +289,6 @@ pub(crate) fn dim_note(count: usize) -> Option<String> {
             "{} of the pictures have 16 bits and use less than an eighth of their levels, which leaves them nearly black; stretch them to the whole range first",
             thousands(count)
         )
-    })
-}
-
-/// Grey from colour by the weights of Rec. 709; equal levels stay what they are.
-pub(super) fn luma(red: u8, green: u8, blue: u8) -> u8 {
-    let sum = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
-    ((sum + 5000) / 10_000) as u8
-}
-
-/// How far the channels of a grey pixel may lie apart, in levels, after lossy coding.
-const GREY: u8 = 8;
-
-/// Whether all pixels `[n, 3]` are grey.
-pub(crate) fn is_grey(pixels: &[u8]) -> bool {
-    pixels.chunks_exact(3).all(|pixel| {
-        let (low, high) = (pixel.iter().min(), pixel.iter().max());
-        low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
     })
 }
 

@@ -1,14 +1,14 @@
 //! From pixels to the network's input. The same code serves training, evaluation and prediction, and its settings travel with the model.
 use std::borrow::Cow;
-use std::path::Path;
 
-use image::DynamicImage;
 use serde::{Deserialize, Serialize};
 
+use crate::data::grey::{is_grey, luma};
 use crate::data::ground::{Ground, Rim};
+use crate::data::limit::LARGEST_PICTURE;
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, ValueRange, ink, picture, transparency};
+use crate::data::{Dataset, ValueRange, check_lengths, ink};
 use crate::layers::addressable;
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};
@@ -38,6 +38,7 @@ pub struct Preparation {
 
 /// A picture as a network wants it.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Prepared {
     /// `[h, w, c]`, normalised.
     pub tensor: Vec<f32>,
@@ -55,6 +56,7 @@ pub struct Prepared {
 
 /// Pictures that have another ground than those a network learned from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unlike {
     /// Those that are inverted, since theirs is light where the network's is dark, or dark where it is light.
     pub inverted: usize,
@@ -232,10 +234,10 @@ impl Preparation {
         if size.is_none_or(|size| size == 0) {
             return Some(format!("its input of {shape} is no picture"));
         }
-        if (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE {
+        if (shape.height * shape.width) as u64 > LARGEST_PICTURE {
             return Some(format!(
                 "its input of {shape} is larger than any picture that is read ({} million pixels)",
-                picture::LARGEST_PICTURE / 1_000_000
+                LARGEST_PICTURE / 1_000_000
             ));
         }
         for (name, values) in [("means", &self.mean), ("standard deviations", &self.std)] {
@@ -266,13 +268,23 @@ impl Preparation {
         }
     }
 
-    /// Prepares a decoded picture (with its EXIF orientation already applied).
+    /// Prepares the pixels of a picture, `[h, w, c]` of any height and width: bytes of 1 channel (grey) or 3 (red, green, blue), such as a camera gives.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when the network's input is not one of pictures (1 or 3 channels).
-    pub fn decoded(&self, picture: DynamicImage) -> Result<Prepared> {
-        let greyed = self.shape.channels == 1 && picture::has_colour(&picture);
-        let (pixels, original) = self.opaque(picture)?;
+    /// [`Error::DataMismatch`] when there are not as many bytes as `shape` says, or the network's input is not one of pictures.
+    pub fn pixels(&self, pixels: &[u8], shape: Shape) -> Result<Prepared> {
+        check_lengths(pixels.len(), shape, 1)?;
+        let greyed = (self.shape.channels, shape.channels) == (1, 3) && !is_grey(pixels);
+        self.prepared(pixels.to_vec(), shape, greyed)
+    }
+
+    /// Prepares pixels that are in the network's channels, or can be brought to them.
+    pub(super) fn prepared(
+        &self,
+        pixels: Vec<u8>,
+        original: Shape,
+        greyed: bool,
+    ) -> Result<Prepared> {
         let other_ground = self.stands_elsewhere(&pixels, original);
         let (pixels, inverted) = self.brought(pixels, original)?;
         let mut tensor = vec![0.0; pixels.len()];
@@ -323,40 +335,6 @@ impl Preparation {
                 other_ground: all.other_ground + some.other_ground,
             })
         })
-    }
-
-    /// The bytes of a picture in the network's channels, in its own size.
-    ///
-    /// # Errors
-    /// [`Error::DataMismatch`] when the network's input is not one of pictures.
-    pub(super) fn opaque(&self, picture: DynamicImage) -> Result<(Vec<u8>, Shape)> {
-        let channels = self.shape.channels;
-        let behind = transparency::level_for(&picture, channels, self.transparent);
-        picture::bytes(picture, channels, behind)
-    }
-
-    /// Reads the picture at `path` and prepares it.
-    ///
-    /// # Errors
-    /// [`Error::Picture`] or [`Error::Io`] when it cannot be read, and when the network's input is not one of pictures.
-    pub fn picture(&self, path: &Path) -> Result<Prepared> {
-        self.decoded(picture::read(path)?).map_err(of_picture(path))
-    }
-
-    /// Decodes and prepares the picture whose file has these bytes; `path` is for messages.
-    ///
-    /// # Errors
-    /// As [`Preparation::picture`].
-    pub fn encoded(&self, bytes: &[u8], path: &Path) -> Result<Prepared> {
-        (self.decoded(picture::decode_whole(bytes, path)?)).map_err(of_picture(path))
-    }
-
-    /// The pixels of the picture at `path`, whose contents are given: what a data set keeps.
-    pub(super) fn pixels(&self, contents: &[u8], path: &Path) -> Result<Vec<u8>> {
-        self.opaque(picture::decode(contents, path)?)
-            .and_then(|(pixels, shape)| self.brought(pixels, shape))
-            .map(|(pixels, _)| pixels)
-            .map_err(of_picture(path))
     }
 
     /// Bytes of `shape` `[h, w, c]` as bytes of the network's shape; also whether light and dark were exchanged.
@@ -428,7 +406,7 @@ impl Preparation {
         let pixels: Cow<'a, [u8]> = match (shape.channels, self.shape.channels) {
             (3, 1) => pixels
                 .chunks_exact(3)
-                .map(|rgb| picture::luma(rgb[0], rgb[1], rgb[2]))
+                .map(|rgb| luma(rgb[0], rgb[1], rgb[2]))
                 .collect(),
             (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
             _ => pixels,
@@ -498,17 +476,6 @@ impl Preparation {
                 *out = (value - self.mean[channel]) / self.std[channel];
             }
         }
-    }
-}
-
-/// What is wrong with the picture at `path`, where a part of the preparation did not know the path.
-fn of_picture(path: &Path) -> impl Fn(Error) -> Error {
-    move |error| match error {
-        Error::DataMismatch(problem) => Error::Picture {
-            path: path.to_owned(),
-            problem,
-        },
-        other => other,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Data before it is read: what was found at a path, and what one should know of it to choose how to read it.
+//! Data before it is read: what was found at a path, and a first look at it.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,25 +10,26 @@ use crate::data::reading::{Listen, Survey};
 use crate::data::{BadFiles, Options, Pictures, Splits, given};
 use crate::{Error, Result, Shape};
 
-/// Data that was found at a path. Of picture files at most a hundred were read.
+/// Data that was found and not yet read. At most a hundred of its picture files are read for [`Source::outlook`].
 pub struct Source {
     path: PathBuf,
     found: Found,
-    /// What a look at some of the picture files has shown, once there was one.
+    /// The result of a look at some picture files; `None` before the first look.
     survey: Option<Survey>,
 }
 
-/// What data looks like from afar: by the names of files and a hundred of them.
+/// What data looks like, by the names of its files and a hundred of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outlook {
-    /// Training images, those that are held out of them later included.
+    /// Training images, including those that are held out later.
     pub images: usize,
     /// Their classes.
     pub classes: usize,
-    /// The height and width of the picture in the middle by area, with 1 channel where all are grey, else 3; of arrays their own. `None` where no picture
-    /// can be read.
+    /// For picture files: the height and width of the one with the median area, and 1 channel if all are grey, else 3. For arrays: their shape. `None` if no
+    /// picture can be read.
     pub size: Option<Shape>,
-    /// Whether they are numbers of which it is not known what is black and what is white.
+    /// Whether they are values without known levels of black and white.
     pub is_of_floats: bool,
 }
 
@@ -97,7 +98,7 @@ impl Source {
         })
     }
 
-    /// Reads and divides it. `listen` is called from several threads, with the files that have been read and those to be read.
+    /// Reads and divides the data. `listen` is called from several threads with the number of files that have been read, and that of all files.
     ///
     /// # Errors
     /// As of [`open_with`](crate::data::open_with); [`Error::Settings`] where pictures that are no files are to be moved away.

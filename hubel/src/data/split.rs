@@ -2,7 +2,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::data::catalogue::Part;
+use crate::data::part::Part;
 use crate::{Purpose, Random};
 
 /// What is held out, and by what it is decided.

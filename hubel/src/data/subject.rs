@@ -1,8 +1,8 @@
 //! What a data set was taken for, by looking at some of its pictures: what a network is trained on, and how, follows from it.
 use std::fmt;
 
+use crate::data::grey::{is_grey, luma};
 use crate::data::ground::Ground;
-use crate::data::picture::{is_grey, luma};
 use crate::data::resize::{self, Resize};
 use crate::data::{Augmentation, Dataset, Preparation, Presets, Sampled};
 use crate::on_all_cores::on_all_cores;

@@ -2,7 +2,7 @@
 use image::{DynamicImage, Rgba};
 
 use crate::data::catalogue::thousands;
-use crate::data::picture::luma;
+use crate::data::grey::luma;
 
 /// What can be laid behind transparent pixels, the usual first: white paper, black, and grey where drawings in white and in black are mixed.
 pub(crate) const LEVELS: [u8; 3] = [WHITE, 0, 128];

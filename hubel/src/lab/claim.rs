@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::data::catalogue::thousands;
+use crate::one_line::thousands;
 
 /// A quantity measured once with each seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -48,7 +48,7 @@ pub enum Event<'a> {
         validation_balanced_accuracy: Option<f32>,
         /// Time it took.
         seconds: f64,
-        /// Of it, the time that training stood still since no batch was ready.
+        /// The part of it during which training waited for a batch.
         waiting: f64,
         /// The model as it is now. It knows how far it came, can be used and saved, and costs nothing that is not asked of it.
         model: &'a Model,
@@ -62,9 +62,9 @@ pub enum Event<'a> {
         /// The last layer that stays as it is, with all before it; `None` where all are trained.
         frozen: Option<String>,
     },
-    /// What the frozen layers make of pictures is being computed.
+    /// The outputs of the frozen layers are being computed.
     Features {
-        /// Pictures that are done; one that is changed at random in several ways counts as many times.
+        /// Pictures that are done. Each augmented version of a picture counts.
         done: usize,
         /// Pictures in all.
         all: usize,
@@ -80,22 +80,22 @@ pub enum Event<'a> {
         /// Epochs without progress.
         epochs: usize,
     },
-    /// A phase is over, and the model is that of an earlier place, which classified most of the images held out rightly.
+    /// A phase is over, and the model has the weights of an earlier place, which were best on the validation images.
     Kept {
         /// The place.
         position: Position,
-        /// The accuracy there on the images held out, balanced if classes are.
+        /// Their accuracy on the validation images; the balanced accuracy if classes are balanced.
         accuracy: f32,
     },
-    /// A picture that could be read when the data were opened no longer can. In training another one stands in for it; of the images held
-    /// out it is left out.
+    /// A picture that could be read when the data was opened can no longer be read. In training another picture takes its place; in validation it is
+    /// left out.
     BadFile(BadFile),
     /// The training was saved as it is, see [`Trainer::with_checkpoints`](crate::Trainer::with_checkpoints).
     Saved {
         /// How long training stood still for it.
         seconds: f64,
     },
-    /// It could not be saved. Training goes on, and tries again after as long a time as lies between two saves.
+    /// It could not be saved. Training goes on, and the next attempt is at the next regular save.
     NotSaved {
         /// Why.
         problem: String,

@@ -159,10 +159,10 @@ impl RunFolder {
     /// [`Error::Io`]
     pub fn save(&self, model: &Model) -> Result<PathBuf> {
         if model.stopped_at().is_some() {
-            model.save(&self.last())?;
+            model.save(self.last())?;
             return Ok(self.last());
         }
-        model.save(&self.model())?;
+        model.save(self.model())?;
         // The model is saved; that older weights stay beside it is no reason to say otherwise.
         let _ = fs::remove_file(self.last());
         Ok(self.model())
@@ -286,12 +286,12 @@ mod tests {
         fs::write(run.model(), b"older").unwrap();
         let stopped = model(Some(Position::start(3, 7)));
         assert_eq!(run.save(&stopped).unwrap(), run.last());
-        assert_eq!(Model::load(&run.last()).unwrap(), stopped);
+        assert_eq!(Model::load(run.last()).unwrap(), stopped);
         assert_eq!(fs::read(run.model()).unwrap(), b"older");
         assert_eq!(RunFolder::model_in(run.path()), Some(run.model()));
 
         assert_eq!(run.save(&model(None)).unwrap(), run.model());
-        assert_eq!(Model::load(&run.model()).unwrap(), model(None));
+        assert_eq!(Model::load(run.model()).unwrap(), model(None));
         assert_eq!(names(run.path()), [RunFolder::MODEL]);
     }
 

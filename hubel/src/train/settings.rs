@@ -1,4 +1,4 @@
-//! How to train, and what makes no sense.
+//! The settings of a training, and checks of them.
 use crate::data::{Augmentation, Balance};
 use crate::network::{Initialisation, Node, Operation};
 use crate::{Dataset, Error, Optimizer, Result, Schedule};
@@ -9,7 +9,7 @@ pub enum Keep {
     /// Those of the last step.
     #[default]
     Last,
-    /// Those of the epoch after which most of the images held out were classified rightly; of equals those of the lower loss. Balanced accuracy
+    /// Those of the epoch with the highest accuracy on the validation images; of equals, those with the lower loss. The balanced accuracy
     /// decides if classes are [balanced](TrainSettings::balance).
     Best,
 }
@@ -41,10 +41,10 @@ pub struct TrainSettings {
     pub initialisation: Initialisation,
     /// No Winograd.
     pub precise: bool,
-    /// Which weights are kept at the end. [`Keep::Best`] needs images held out.
+    /// Which weights are kept at the end. [`Keep::Best`] needs validation images.
     pub keep: Keep,
-    /// Training ends early after so many epochs in which no weights were better than the best before, as [`Keep::Best`] compares them; `None` trains
-    /// for all epochs. Needs images held out. The schedule of the learning rate is still that of all epochs, so [`Schedule::Constant`] suits best.
+    /// Early stopping: training ends after so many epochs without better weights, as [`Keep::Best`] compares them. `None` trains
+    /// for all epochs. Needs validation images. The schedule of the learning rate is still that of all epochs, so [`Schedule::Constant`] suits best.
     pub patience: Option<usize>,
 }
 
@@ -113,7 +113,7 @@ pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
     Err(Error::Settings { problem })
 }
 
-/// Refuses settings by which images held out decide, where there are none.
+/// Refuses settings that need validation images, if there are none.
 ///
 /// # Errors
 /// [`Error::Settings`]
@@ -127,7 +127,7 @@ pub(super) fn check_held_out(settings: &TrainSettings, held_out: Option<&Dataset
     }
 }
 
-/// Refuses what a schedule of one's own may give.
+/// Refuses a learning rate of a schedule that is negative, NaN or infinite.
 ///
 /// # Errors
 /// [`Error::Settings`]

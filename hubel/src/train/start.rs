@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::Model;
 use crate::data::Outlook;
-use crate::data::catalogue::thousands;
+use crate::one_line::thousands;
 
 /// What training had better begin with, and why.
 ///

@@ -1,4 +1,4 @@
-//! Transfer learning: training that goes on from a model, in phases of which each leaves other layers as they are.
+//! Transfer learning: training that goes on from a model, in phases that freeze different layers.
 use std::ops::ControlFlow;
 
 use hubel_kernels::Cpu;
@@ -11,18 +11,17 @@ use crate::{Error, Model, Result, memory};
 /// A part of a training that goes on from a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
-    /// The last layer that stays as it is, with all before it: weights, and the statistics of batch normalisations. `None` if all are trained.
+    /// The last frozen layer. It and all layers before it keep their weights and the statistics of their batch norms. `None` if all are trained.
     pub frozen: Option<String>,
     /// How the others are trained.
     pub settings: TrainSettings,
-    /// What the frozen layers make of the pictures is computed once, for so many versions of each picture, and kept: one as it is, the others
-    /// changed at random as `settings` say. An epoch shows all of them. 0 computes it anew in each step, of pictures that are changed anew: where there is no room,
-    /// or all layers are trained.
+    /// The outputs of the frozen layers are computed once, for so many versions of each picture, and kept. The first version is the picture itself; the others
+    /// are augmented as `settings` say. An epoch shows all versions. 0 computes the outputs in each step, of newly augmented pictures: if memory is short,
+    /// or if all layers are trained.
     pub versions: usize,
-    /// The learning rate of the first layer that is trained, as a part of that of the last (discriminative rates: Howard and Ruder 2018); 1 trains all at one rate.
+    /// The learning rate of the first trained layer, divided by that of the last (discriminative rates: Howard and Ruder 2018). 1 trains all at one rate.
     pub first_rate: f32,
-    /// Whether batch normalisations stay as they are: with the statistics of the pictures that the model has learned from, and not of the few of a
-    /// step.
+    /// Whether batch norms use the running statistics of the start model, and not those of the few pictures of a step, and do not change.
     pub keeps_statistics: bool,
 }
 
@@ -59,7 +58,7 @@ pub struct Transfer {
     train: Dataset,
     validation: Option<Dataset>,
     phases: Vec<Phase>,
-    /// Bytes for what frozen layers make of the pictures.
+    /// Bytes for the kept outputs of frozen layers.
     room: usize,
     checkpoints: Option<Checkpoints>,
     /// The model as it was at the end of the last phase.
@@ -69,7 +68,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// From so many images held out on, these decide which weights are kept.
+    /// With so many validation images or more, these decide which weights are kept.
     pub const DECIDING: usize = 100;
 
     /// Training of `model` in `phases`. Its last layer becomes a new one where the data has another number of classes.
@@ -117,8 +116,8 @@ impl Transfer {
         }
     }
 
-    /// The same, with so many bytes for what frozen layers make of the pictures, in place of half of what is free. Where they hold no version of
-    /// each picture, it is computed anew in each step.
+    /// The same, with so many bytes for the outputs of frozen layers, in place of half of the free memory. If they do not hold one version of
+    /// each picture, the outputs are computed in each step.
     pub fn with_room(self, room: usize) -> Self {
         Self { room, ..self }
     }
@@ -166,7 +165,7 @@ impl Transfer {
         Ok(self.model.clone())
     }
 
-    /// The trainer of a phase, once the frozen layers have seen the pictures; `None` where `listen` breaks off before.
+    /// Computes the outputs of the frozen layers, and returns the trainer of the phase; `None` if `listen` breaks off before.
     fn trainer(
         &mut self,
         number: usize,
@@ -250,7 +249,7 @@ impl Transfer {
 }
 
 impl Phase {
-    /// The last node of a model that stays as it is.
+    /// The last frozen node of a model; 0 if none is frozen.
     fn last_frozen(&self, model: &Model) -> Result<usize> {
         let Some(layer) = &self.frozen else {
             return Ok(0);
