@@ -72,7 +72,8 @@
 //! | `pictures` | 51, of which 41 end up in the program |
 //! | all | 66, of which 55 end up in the program |
 //!
-//! `cargo tree --package hubel --edges normal --no-default-features` lists them. @@SIZE@@
+//! `cargo tree --package hubel --edges normal --no-default-features` lists them. The example `serve_threads` without features is a program of
+//! 3.9 MB (thin LTO, stripped; x86-64, with kernels for all its instruction sets).
 //!
 //! # Other crates in the interface
 //!

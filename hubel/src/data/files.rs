@@ -1,4 +1,4 @@
-//! Pictures in files, of which as many are kept in memory as a budget allows.
+//! Pictures in files; the pixels of as many as fit into a budget are kept in memory.
 use std::borrow::Cow;
 use std::path::Path;
 

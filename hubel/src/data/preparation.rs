@@ -15,64 +15,64 @@ use crate::{Error, Result, Shape};
 
 /// Everything that is done to pixels before a network sees them.
 ///
-/// Bytes are first brought to the shape (what is behind transparent pixels, polarity, resize), then each number x becomes
-/// `(x/255 − mean) / std` by channel. Numbers given as `f32` skip the division by 255.
+/// Bytes are first brought to the shape: transparent pixels get a level, the polarity is matched, the picture is resized. Then each value x becomes
+/// `(x/255 − mean) / std` by channel. Values given as `f32` are not divided by 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preparation {
     /// The network's input.
     pub shape: Shape,
-    /// What is done with other proportions.
+    /// How pictures of other proportions are resized.
     pub resize: Resize,
-    /// Mean of each channel over the training pictures, of values in `[0, 1]` where they were bytes.
+    /// Mean of each channel over the training pictures; values are in `[0, 1]` if they were bytes.
     pub mean: Vec<f32>,
     /// Standard deviation of each channel.
     pub std: Vec<f32>,
-    /// The level that transparent pixels show, 0 for black and 255 for white; `None` where no training picture had such pixels: then
-    /// each picture gets what leaves most to be seen of it.
+    /// The level of transparent pixels, 0 for black and 255 for white. `None` if no training picture had such pixels; then
+    /// each picture gets the level with the best contrast.
     pub transparent: Option<u8>,
-    /// The plain ground of the training pictures; `None` where they have no common one.
+    /// The plain background of the training pictures; `None` if they have no common one.
     pub ground: Option<Ground>,
-    /// What the numbers of arrays stood for, where the training pictures were numbers other than bytes.
+    /// The range of the values, if the training pictures were arrays of values other than bytes.
     pub range: Option<ValueRange>,
 }
 
-/// A picture as a network wants it.
+/// A picture prepared for a network.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Prepared {
     /// `[h, w, c]`, normalised.
     pub tensor: Vec<f32>,
-    /// `[h, w, c]`, the same before normalisation: what the network sees, for people.
+    /// `[h, w, c]`, the same before normalisation, to be shown to people.
     pub pixels: Vec<u8>,
-    /// Whether light and dark were exchanged, since the picture had the other polarity than the training pictures.
+    /// Whether light and dark were exchanged because the picture had the opposite polarity of the training pictures.
     pub inverted: bool,
-    /// Whether it stands on another plain ground than the training pictures, and could not be brought onto theirs.
+    /// Whether its plain background is another one than that of the training pictures, and inverting does not help.
     pub other_ground: bool,
-    /// Whether the picture has colour and became grey for a network of one channel.
+    /// Whether the picture has colour and the network, of one channel, sees it in grey.
     pub greyed: bool,
-    /// The picture's own height and width, with the channels that the network wants.
+    /// The picture's own height and width, with the channels of the network's input.
     pub original: Shape,
 }
 
-/// Pictures that have another ground than those a network learned from.
+/// Counts of pictures whose background is not that of the training pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unlike {
-    /// Those that are inverted, since theirs is light where the network's is dark, or dark where it is light.
+    /// Pictures that are inverted because of their opposite polarity.
     pub inverted: usize,
-    /// Those that are not brought onto its ground, in colour for instance.
+    /// Pictures on another background that inverting does not match, for instance in colour.
     pub other_ground: usize,
 }
 
-/// Pictures of arrays that a core looks at before it takes others: each takes microseconds.
+/// Pictures of arrays that a core examines at a time: each takes microseconds.
 const AT_A_TIME: usize = 256;
 
 impl Preparation {
-    /// The preparation for a training set: its shape and way of resizing, the statistics of its pixels, and its ground.
-    /// Nothing but the samples of `training` takes part.
+    /// The preparation for a training set: its shape and way of resizing, the statistics of its pixels, and its background.
+    /// Only the samples of `training` are used.
     ///
     /// # Errors
-    /// Where a picture that is not kept in memory can no longer be read from its file.
+    /// If a picture that is not kept in memory can no longer be read from its file.
     pub fn measure(training: &Dataset) -> Result<Self> {
         let shape = training.shape();
         let (mean, std) = match &training.pixels {
@@ -274,11 +274,17 @@ impl Preparation {
     /// [`Error::DataMismatch`] when there are not as many bytes as `shape` says, or the network's input is not one of pictures.
     pub fn pixels(&self, pixels: &[u8], shape: Shape) -> Result<Prepared> {
         check_lengths(pixels.len(), shape, 1)?;
+        self.check(shape)?;
         let greyed = (self.shape.channels, shape.channels) == (1, 3) && !is_grey(pixels);
-        self.prepared(pixels.to_vec(), shape, greyed)
+        let pixels = self.in_channels(pixels.into(), shape.channels).into_owned();
+        let shape = Shape {
+            channels: self.shape.channels,
+            ..shape
+        };
+        self.prepared(pixels, shape, greyed)
     }
 
-    /// Prepares pixels that are in the network's channels, or can be brought to them.
+    /// Prepares pixels in the network's channels.
     pub(super) fn prepared(
         &self,
         pixels: Vec<u8>,
@@ -403,14 +409,7 @@ impl Preparation {
     /// Bytes `[h, w, c]` of any shape that [`Preparation::check`] accepts, as bytes of the network's shape;
     /// also whether light and dark were exchanged.
     fn bring_bytes<'a>(&self, pixels: Cow<'a, [u8]>, shape: Shape) -> (Cow<'a, [u8]>, bool) {
-        let pixels: Cow<'a, [u8]> = match (shape.channels, self.shape.channels) {
-            (3, 1) => pixels
-                .chunks_exact(3)
-                .map(|rgb| luma(rgb[0], rgb[1], rgb[2]))
-                .collect(),
-            (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
-            _ => pixels,
-        };
+        let pixels = self.in_channels(pixels, shape.channels);
         let (from, to) = (
             (shape.height, shape.width),
             (self.shape.height, self.shape.width),
@@ -423,6 +422,18 @@ impl Preparation {
             (_, channels) => resize::fit(&pixels, from, to, &vec![0; channels], self.resize),
         };
         (fitted.into(), false)
+    }
+
+    /// Bytes of 1 or 3 channels in the network's channels; bytes of other channels as they are.
+    fn in_channels<'a>(&self, pixels: Cow<'a, [u8]>, channels: usize) -> Cow<'a, [u8]> {
+        match (channels, self.shape.channels) {
+            (3, 1) => pixels
+                .chunks_exact(3)
+                .map(|rgb| luma(rgb[0], rgb[1], rgb[2]))
+                .collect(),
+            (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
+            _ => pixels,
+        }
     }
 
     fn bring_floats<'a>(&self, pixels: &'a [f32], shape: Shape) -> Cow<'a, [f32]> {

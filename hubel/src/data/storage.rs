@@ -1,4 +1,4 @@
-//! Where the pixels of a data set are: in memory, or in files of which as many are kept in memory as a budget allows.
+//! The pixels of a data set, in memory or in files.
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Pixels {
         })
     }
 
-    /// The fingerprint of a sample's file, or of its pixels where it came from none.
+    /// The fingerprint of a sample's file, or of its pixels if it came from no file.
     pub(super) fn fingerprint(&self, row: usize, shape: Shape) -> Fingerprint {
         let length = shape.len();
         match self {
@@ -39,7 +39,7 @@ impl Pixels {
                 let pixels = &bytes[row * length..][..length];
                 Fingerprint::new(pixels, pixels, shape)
             }
-            // What numbers look like is not known.
+            // Values without levels of black and white look like nothing.
             Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).clone(),
         }

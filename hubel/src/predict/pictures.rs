@@ -232,8 +232,11 @@ mod tests {
         let mut predictor = Predictor::new(model, Cpu::best(1)).unwrap();
         for (colour, greyed) in [([200, 30, 30], true), ([90, 90, 90], false)] {
             let picture = image::RgbImage::from_pixel(8, 8, image::Rgb(colour));
+            let pixels = picture.clone().into_raw();
             let prediction = predictor.predict_image(picture.into()).unwrap();
             assert_eq!(prediction.greyed, greyed);
+            let of_pixels = predictor.predict_pixels(&pixels, Shape::new(8, 8, 3));
+            assert_eq!(of_pixels.unwrap(), prediction);
         }
     }
 

@@ -40,11 +40,11 @@ pub enum Event<'a> {
         loss: f32,
         /// Share of training images classified rightly while learning.
         accuracy: f32,
-        /// Loss on the images held out.
+        /// Loss on the validation images.
         validation_loss: Option<f32>,
-        /// Accuracy on the images held out.
+        /// Accuracy on the validation images.
         validation_accuracy: Option<f32>,
-        /// Mean of the classes' accuracies on the images held out, see [`Report::balanced_accuracy`].
+        /// Mean of the classes' accuracies on the validation images, see [`Report::balanced_accuracy`].
         validation_balanced_accuracy: Option<f32>,
         /// Time it took.
         seconds: f64,
@@ -71,7 +71,7 @@ pub enum Event<'a> {
         /// Expected time until they are done.
         seconds_left: f64,
     },
-    /// Training, or a phase of it, ends before its last epoch, since the images held out showed no progress for as many epochs as
+    /// Training, or a phase of it, ends before its last epoch: the validation images showed no progress for as many epochs as
     /// [`TrainSettings::patience`](crate::TrainSettings::patience) says.
     #[non_exhaustive]
     EndedEarly {
