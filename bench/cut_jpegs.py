@@ -1,7 +1,7 @@
-"""How many JPEGs that lost a part of their data `hubel check` reports: `python bench/cut_jpegs.py HUBEL PICTURES [COUNT]` (Pillow, NumPy).
+"""How many JPEGs that lost a part of their data does `hubel check` report? `python bench/cut_jpegs.py HUBEL PICTURES [COUNT]` (Pillow, NumPy).
 
-Of COUNT photographs below the folder PICTURES, coded anew in several ways, the data is cut off after a share of its bytes, and the marker that
-ends a JPEG is put behind it, as programs do that repair a download. Whole ones, and such with a plain lower half, must not be reported.
+Takes COUNT photographs below the folder PICTURES and encodes them again in several ways. Then it cuts off the data after a share of its bytes, and appends the
+end marker of a JPEG, as programs that repair downloads do. Complete JPEGs, and those with a plain lower half, must not be reported.
 """
 import io
 import json

@@ -1,10 +1,10 @@
-"""Pictures per second that become batches: hubel beside torchvision's ImageFolder and DataLoader.
+"""How many pictures per second become batches? hubel, compared with torchvision's ImageFolder and DataLoader.
 
 usage: feed.py [--hubel PATH] [--cifar FOLDER] [--photos N] [--threads N] [--rounds R] [--seconds S]
 
-Two kinds of data: small JPEG files in class folders (CIFAR-10 as files; --cifar names the folder that holds `train`), and photographs of
-1000x800 pixels that are made here. Both programs read every file again, decode it, bring it to the size, flip and crop at random, and
-normalise, with as many workers. They take turns; the median of the rounds counts.
+There are two kinds of data: small JPEG files in class folders (CIFAR-10 as files; --cifar names the folder that contains `train`), and generated photographs of
+1000x800 pixels. Both programs read every file again, decode it, resize it, flip and crop it at random, and
+normalise it, with the same number of workers. They take turns; the result is the median of the rounds.
 """
 import argparse, pathlib, statistics, tempfile, time
 import record

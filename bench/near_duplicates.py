@@ -2,14 +2,14 @@
 
     python bench/near_duplicates.py --hubel target/release/hubel --sheet sheets/ photos/ emoji/
 
-Each argument is a folder of class folders (`photos/cat/1.jpg`, or `photos/train/cat/1.jpg`). Two things are measured of each:
-what `check` reports as the same picture in the data as it is (a contact sheet in `--sheet` shows those pairs side by side, for
-somebody to look at), and, of 200 copies of each kind that are put into a folder with the data, how many it names together with
-their originals. Copies are coded again as JPEG of quality 75, resized to 80 % and back, made 10 % brighter or darker, or cropped by
-2 % of each side (one pixel at least, at random sides). Needs Pillow.
+Each argument is a folder of class folders (`photos/cat/1.jpg`, or `photos/train/cat/1.jpg`). The script measures two things for each:
+which pairs of the original data `check` reports as the same picture (a contact sheet in `--sheet` shows them side by side, for
+inspection); and, of 200 copies of each kind that are added to the data, how many `check` reports together with
+their originals. Copies are encoded again as JPEG of quality 75, resized to 80 % and back, made 10 % brighter or darker, or cropped by
+2 % of each side (at least one pixel, at random sides). Needs Pillow.
 
-With `--features efficientnet-lite0` the features of that model are measured instead: for some distances how many pairs of the data lie nearer,
-and how many of the planted copies to their originals; the sheet shows the nearest pairs. Needs NumPy.
+With `--features efficientnet-lite0`, the features of that model are used instead: for several distances, how many pairs of the data are nearer,
+and how many of the planted copies are nearer to their originals. The sheet shows the nearest pairs. Needs NumPy.
 """
 import argparse
 import io

@@ -1,4 +1,4 @@
-"""The reference networks, as a PyTorch user would write them. hubel's zoo has the same networks by the same names (all but `small`)."""
+"""The reference networks, as a PyTorch user would write them. hubel's zoo has the same networks under the same names (except `small`)."""
 import torch.nn as nn
 
 

@@ -1,4 +1,4 @@
-"""Times ONNX Runtime and OpenVINO (f32) on one network's inference; prints one JSON object a peer.
+"""Times ONNX Runtime and OpenVINO (f32) on the inference of one network; prints one JSON object per peer.
 
 usage: onnx_bench.py NET [--batch N] [--threads N] [--seconds S]
 """

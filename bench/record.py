@@ -1,4 +1,4 @@
-"""Says things on the terminal and in a dated file of docs/benchmarks/, under the date, the machine and the command."""
+"""Prints to the terminal and to a dated file in docs/benchmarks/, with the date, the machine and the command."""
 import contextlib, datetime, importlib.metadata, os, pathlib, platform, shlex, subprocess, sys
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent

@@ -1,10 +1,10 @@
-"""Time per image of a small network for growing batches and growing images, hubel and PyTorch in turns.
+"""Measures the time per image of a small network for growing batches and growing images, for hubel and PyTorch in turns.
 
 usage: scaling.py [--hubel PATH] [--mode train,infer] [--batches 1,4,16] [--sides 32,64] [--threads N] [--rounds R] [--seconds S]
 
 The network is `small` of nets.py: four 3×3 convolutions, two max pools, a global average. Its work is proportional to batch × side², so
-the time for each image of 32×32, or as many pixels of a larger one, must not grow. Where it is more than 15 % above the best of the
-smaller ones, the line ends in "grows".
+the time per 32×32 pixels should not grow. If it is more than 15 % above the best of the
+smaller sizes, the line ends in "grows".
 """
 import argparse, pathlib, statistics, sys
 import record

@@ -1,4 +1,4 @@
-"""Times PyTorch on one network and prints one JSON object, in the best of its usual forms.
+"""Times PyTorch on one network, in the fastest of its usual configurations, and prints one JSON object.
 
 usage: torch_bench.py NET train|infer [--batch N] [--threads N] [--seconds S] [--side N] [--compile]
 """

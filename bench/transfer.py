@@ -1,11 +1,11 @@
-"""Whether training had better go on from the embedded backbone or begin with nothing: the same pictures both ways.
+"""Is fine-tuning the embedded backbone better than training from scratch? Trains on the same pictures both ways.
 
 usage: transfer.py [--hubel PATH] [--seeds N] [--threads N] [--budget SECONDS] FOLDER … [-- FLAGS of `hubel train`]
 
-Each folder holds `train/` and `test/` with class folders. Of each it trains: from nothing as `hubel train` does by itself; from nothing with as many epochs
-as fill the budget, and at most 150; from efficientnet-lite0 with its layers as they are, which takes less than the budget; and, with --all, as `hubel train`
-does by itself where it then trains all layers (500 pictures and more), whatever time that takes. Prints the mean test accuracy over the seeds, and seconds of the whole command.
-Folders whose names differ in a final -s1, -s2 … are draws of the same data, and their mean is given too.
+Each folder contains `train/` and `test/` with class folders. For each folder the script trains: from scratch with the defaults; from scratch with as many epochs
+as fit into the budget, at most 150; from efficientnet-lite0 with frozen layers, which takes less than the budget; and, with --all, with the defaults of `hubel train`
+that then train all layers (500 pictures or more), whatever time that takes. Prints the mean test accuracy over the seeds, and the seconds of the whole command.
+Folders whose names differ only in a final -s1, -s2 … are draws of the same data; their mean is printed too.
 """
 import argparse, collections, re, statistics, tempfile
 import record

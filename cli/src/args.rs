@@ -1,4 +1,4 @@
-//! The command line: every flag, its help, its default and what it accepts.
+//! The command line: every flag, its help text, default and accepted values.
 mod bench;
 mod data;
 mod explain;
@@ -21,7 +21,7 @@ pub(crate) use lab::Lab;
 pub(crate) use train::{OptimizerName, Train};
 use values::{answers, at_least_1, shape};
 
-/// Train, understand and ship convolutional neural networks, on a CPU, from one binary.
+/// Train, understand and ship convolutional neural networks on a CPU.
 #[derive(Parser)]
 #[command(
     name = "hubel",
@@ -32,12 +32,12 @@ use values::{answers, at_least_1, shape};
 Examples:
   hubel train                                   learn to read digits (MNIST is part of the binary)
   hubel predict runs/mnist-cnn photo.jpg        what is in this picture?
-  hubel explain runs/mnist-cnn photo.jpg        why does it say so? A page with pictures
-  hubel similar efficientnet-lite0 photos/ cat.jpg   which pictures are most alike?
+  hubel explain runs/mnist-cnn photo.jpg        why this class? a page with pictures
+  hubel similar efficientnet-lite0 photos/ cat.jpg   which pictures are most similar?
   hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
-  hubel lab flatten                             does it matter which pixels are neighbours? an experiment
-  hubel bench                                   how fast is this machine, and what to expect
+  hubel lab flatten                             an experiment: does it matter which pixels are neighbours?
+  hubel bench                                   how fast is this machine?
 
 `hubel COMMAND --help` has every flag, with examples.
 Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C (143 SIGTERM, 129 SIGHUP)."
@@ -45,13 +45,13 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C (143 S
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// No progress and no remarks on stderr; errors still
+    /// Print only errors on stderr, no progress and no remarks
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 }
 
 impl Arguments {
-    /// The command line of this process; a wrong one ends it with 2 and what is wrong.
+    /// Parses the command line of this process. If it is wrong, prints the problem and exits with 2.
     pub(crate) fn read() -> Self {
         let arguments = Self::parse();
         if let Err(problem) = arguments.check() {
@@ -61,14 +61,14 @@ impl Arguments {
         arguments
     }
 
-    /// Refuses flags that would do nothing.
+    /// Rejects flags that would have no effect.
     fn check(&self) -> Result<(), &'static str> {
         match &self.command {
             Command::Train(train)
                 if train.momentum.is_some()
                     && !matches!(train.optimizer, Some(OptimizerName::Sgd)) =>
             {
-                Err("--momentum is a setting of --optimizer sgd; give that too, or leave it out")
+                Err("--momentum needs --optimizer sgd; add that, or leave --momentum out")
             }
             Command::Train(train)
                 if train.is_of_its_own()
@@ -76,7 +76,7 @@ impl Arguments {
                         .is_some_and(|from| from != Path::new("none")) =>
             {
                 Err(
-                    "--from goes on from a network with its weights: --model and --initialisation begin another one; leave out either",
+                    "--from starts from the weights of a model; --model and --initialisation start a new network: leave out one of the two",
                 )
             }
             Command::Train(train)
@@ -85,16 +85,14 @@ impl Arguments {
                         || train.data.from.as_deref() == Some(Path::new("none"))) =>
             {
                 Err(
-                    "--freeze and --versions are for training that goes on from a model: leave them out, or give one (--from)",
+                    "--freeze and --versions are for fine-tuning: leave them out, or name a model to fine-tune (--from)",
                 )
             }
             Command::Explain(explain) if explain.kernel.is_none() && explain.paths.len() < 2 => {
-                Err(
-                    "a model and a picture are needed, in this order; only --kernel goes without a model",
-                )
+                Err("a model and a picture are needed, in this order; only --kernel needs no model")
             }
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
-                Err("--threads and --cpu decide how a network is computed: they need --plan")
+                Err("--threads and --cpu affect only the plan: add --plan, or leave them out")
             }
             _ => Ok(()),
         }
@@ -108,26 +106,26 @@ pub(crate) enum Command {
     Train(Train),
     /// Measure a model on labelled pictures
     Evaluate(Evaluate),
-    /// Say what is in pictures
+    /// Classify pictures
     Predict(Predict),
-    /// Show what a network computes for a picture, and why it says what it says
+    /// Show what a network computes for a picture, and why it chooses a class
     Explain(Explain),
-    /// Write what a model makes of pictures before it decides, for other programs
+    /// Write the features of pictures to a file, for other programs
     Embed(Embed),
-    /// Find the pictures that a model takes for most alike
+    /// Find the pictures that are most similar to one picture
     Similar(Similar),
-    /// Run what is said about convolutional networks as experiments: does it hold here?
+    /// Run experiments that test what is said about convolutional networks
     Lab(Lab),
-    /// Show the layers of a model or a network: sizes, parameters, multiply-adds
+    /// Show the layers of a model or network: sizes, parameters, multiply-adds
     Inspect(Inspect),
-    /// Find what is wrong with data: broken files, duplicates, leaks, rare classes …
+    /// Find problems in the data: broken files, duplicates, leaks, rare classes …
     Check(Check),
-    /// Look at data as a network sees it
+    /// Show data as a network sees it
     #[command(subcommand)]
     Data(Data),
-    /// Measure times on this machine
+    /// Measure speed on this machine
     Bench(Bench),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(Completions),
 }
 
@@ -138,16 +136,15 @@ Examples:
   hubel evaluate runs/mnist-cnn
   hubel evaluate runs/photos-efficientnet-lite0 photos/ --json")]
 pub(crate) struct Evaluate {
-    /// A model file, the folder that `hubel train` wrote, or weights of PyTorch such as `resnet18.pth`
+    /// A model file, the folder that `hubel train` wrote, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
-    /// `mnist`, or a folder or file of labelled pictures, as of `train`: its test images where it has some, else those that were held
-    /// out in training [default: mnist for a model of digits]
+    /// `mnist`, or labelled pictures in any form that `hubel train` takes. Uses their test images, or else those that were held out in training [default: mnist for a model of digits]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) files: Files,
     #[command(flatten)]
     pub(crate) size: Size,
-    /// No Winograd, as of `train --precise`
+    /// Do not use Winograd convolution, as in `train --precise`
     #[arg(long)]
     pub(crate) precise: bool,
     #[command(flatten)]
@@ -162,33 +159,33 @@ pub(crate) struct Evaluate {
 #[command(after_help = "\
 Examples:
   hubel predict runs/mnist-cnn photo.jpg
-  hubel predict efficientnet-lite0 photo.jpg    one of ImageNet's thousand classes; no training
+  hubel predict efficientnet-lite0 photo.jpg    one of the thousand classes of ImageNet, without training
   hubel predict runs/mnist-cnn *.png --json
   hubel predict runs/photos-efficientnet-lite0 new/ --out answers.csv
   hubel predict runs/photos-efficientnet-lite0 'new/**/*.jpg' --out answers.jsonl
   find new/ -name '*.jpg' -print0 | hubel predict runs/photos-efficientnet-lite0 -
 
-Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. Of a folder, all pictures in and below it are meant. Names in a list stand one in a line, or with a NUL behind each; paths in it begin at the current folder. The answers come in the order given. What cannot be read is said at the end, and the exit code is 1 then. Dark ink on light paper is recognised where the model learned light on dark; it is then inverted, and the output says so.")]
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. A folder stands for all pictures in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Pictures that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so.")]
 pub(crate) struct Predict {
-    /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or weights of PyTorch such as `resnet18.pth`
+    /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
-    /// The pictures: files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, @names.txt for one in a file
+    /// Files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, or @names.txt for a list in a file
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
-    /// Write the answers into this file instead, for any number of pictures: a table (.csv) or an object in each line (.jsonl)
+    /// Write the answers to this file instead: a table (.csv) or one JSON object per line (.jsonl)
     #[arg(long, short, value_name = "FILE", value_parser = answers)]
     pub(crate) out: Option<PathBuf>,
-    /// How many of the likeliest classes to show
+    /// How many of the most probable classes to show
     #[arg(long, default_value_t = 3, value_parser = at_least_1)]
     pub(crate) top: usize,
     #[command(flatten)]
     pub(crate) size: Size,
-    /// No Winograd, as of `train --precise`
+    /// Do not use Winograd convolution, as in `train --precise`
     #[arg(long)]
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: predictions with path, class, probability, top, inverted, greyed; bad_files. With --out: count, out, bad_files
+    /// Print one JSON object: predictions (path, class, probability, top, inverted, greyed), bad_files; with --out: count, out, bad_files
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -208,19 +205,19 @@ pub(crate) struct Inspect {
     /// A model file or its folder, a network by name, or architecture text
     #[arg(value_name = "MODEL|NAME|TEXT")]
     pub(crate) network: String,
-    /// Size of the input [default: the model's or the network's own, else 28x28x1]
+    /// Input size [default: that of the model or network, else 28x28x1]
     #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
     pub(crate) input: Option<Shape>,
-    /// How many classes `linear(classes)` has [default: the model's, else 10]
+    /// Number of classes for `linear(classes)` [default: that of the model, else 10]
     #[arg(long, value_parser = at_least_1)]
     pub(crate) classes: Option<usize>,
-    /// Show the plan instead: what is computed together, by which algorithms, in how much memory
+    /// Show the plan instead: fused layers, algorithms, memory
     #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, default_missing_value = "training")]
     pub(crate) plan: Option<PlanMode>,
-    /// Images per step of the plan [default: usual for the network, else 64]
+    /// Images per step of the plan [default: a usual size for the network, else 64]
     #[arg(long, short, alias = "batch-size", requires = "plan", value_parser = at_least_1)]
     pub(crate) batch: Option<usize>,
-    /// A plan without Winograd, as of `train --precise`
+    /// Plan without Winograd convolution, as in `train --precise`
     #[arg(long, requires = "plan")]
     pub(crate) precise: bool,
     #[command(flatten)]
@@ -240,13 +237,13 @@ pub(crate) struct Completions {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// What to compute on.
+/// How to compute: threads and instructions.
 #[derive(Args)]
 pub(crate) struct Processor {
-    /// Threads [default: as many as this machine runs at once]
+    /// Number of threads [default: all that this machine can run at once]
     #[arg(long, short, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
-    /// Vector instructions: auto, avx512, avx2, neon, scalar [default: auto]
+    /// Vector instructions to use: auto, avx512, avx2, neon, scalar [default: auto]
     #[arg(long, value_name = "SET")]
     cpu: Option<InstructionSet>,
 }
@@ -256,17 +253,17 @@ impl Processor {
         self.threads.is_some() || self.cpu.is_some()
     }
 
-    /// The processor asked for.
+    /// The processor with these settings.
     pub(crate) fn cpu(&self) -> Cpu {
         let threads = self.threads.unwrap_or_else(Cpu::available_threads);
         Cpu::new(self.cpu.unwrap_or_else(InstructionSet::best), threads)
     }
 }
 
-/// The size at which a model looks at pictures.
+/// `--size`: a model at another input size.
 #[derive(Args)]
 pub(crate) struct Size {
-    /// Height and width at which the model looks at pictures, instead of its own. Fewer pixels take less time (128 instead of 224: a third) and cost accuracy. Not for networks with a linear layer on a map that is not pooled as a whole
+    /// Resize pictures to this height and width instead of the model's own. A smaller size is faster (128 instead of 224: a third of the time) and less accurate. The network must have global pooling before its first linear layer
     #[arg(long, value_name = "PIXELS", value_parser = at_least_1)]
     size: Option<usize>,
 }

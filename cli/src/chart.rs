@@ -1,6 +1,6 @@
-//! Charts as SVG. No other file knows the crate that draws them.
+//! Charts as SVG. No other file uses the crate that draws them.
 //!
-//! Colours are variables of the style sheet, so that a chart is light or dark as the page is; a file of its own brings them along.
+//! Colours are CSS variables, so a chart follows the page's light or dark theme. A standalone SVG file contains the style sheet.
 use hubel::lab::{Axis, Chart, Marks, Point, Series};
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::legend::LegendPosition;
@@ -10,13 +10,13 @@ use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 use kuva::render::theme::Theme;
 
-/// The colours of charts, in light and dark. The first seven series differ, also for those who do not tell red from green.
+/// The colours of charts, light and dark. The first seven series can be told apart, also with red-green colour blindness.
 pub(crate) const STYLE: &str = include_str!("../templates/chart.css");
 const COLOURS: usize = 7;
 
-/// Pixels of a chart without its legend: so few that its letters can still be read on a phone.
+/// Size of a chart in pixels, without its legend: small enough that its text is readable on a phone.
 const SIZE: [f64; 2] = [400.0, 250.0];
-/// How far the dots of one name lie apart, in the distance of two names.
+/// Distance between the dots of one name, relative to the distance between two names.
 const APART: f64 = 0.16;
 
 /// The chart as an `svg` element, for a page with [`STYLE`].
@@ -24,7 +24,7 @@ pub(crate) fn svg(chart: &Chart) -> String {
     element(chart, "")
 }
 
-/// The chart as a file of its own.
+/// The chart as a standalone SVG file.
 pub(crate) fn file(chart: &Chart) -> String {
     let ground = "@media (prefers-color-scheme: dark) { svg { background: #17181a } }";
     element(chart, &format!("<style>{STYLE}{ground}</style>"))
@@ -36,7 +36,7 @@ fn element(chart: &Chart, style: &str) -> String {
     let layout = powers.named(layout(chart, &plots));
     let scene = render_multiple(plots, layout);
     let svg = SvgBackend::new().render_scene(&scene);
-    // Without a size of its own it fits the page.
+    // Without a width and height it scales to the page.
     let body = svg.split_once('>').map_or("", |(_, body)| body);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0} {:.0}\" class=\"chart\" role=\"img\" \
@@ -71,7 +71,7 @@ fn colour(number: usize) -> String {
     format!("var(--series-{})", number % COLOURS + 1)
 }
 
-/// A line through its points, and the points with their spread.
+/// Draws a line through the points, and each point with its spread.
 fn line(series: &Series, colour: &str) -> [Plot; 2] {
     let points = series.points.iter().map(|point| (point.x, point.y));
     let line = LinePlot::new()
@@ -124,10 +124,10 @@ fn layout(chart: &Chart, plots: &[Plot]) -> Layout {
     }
 }
 
-/// Along so many whole numbers each has a tick.
+/// Up to this many whole numbers, each has a tick.
 const TICKS: f64 = 12.0;
 
-/// A logarithmic axis begins below its first point, and ends above its last one, by this factor.
+/// A logarithmic axis extends beyond its first and last point by this factor.
 const LOGARITHMIC_MARGIN: f64 = 1.2;
 
 fn over_numbers(layout: Layout, x: &Axis, series: &[Series]) -> Layout {
@@ -144,7 +144,7 @@ fn over_numbers(layout: Layout, x: &Axis, series: &[Series]) -> Layout {
             let (low, high) = places().fold((f64::INFINITY, 0.0), |(low, high), x: f64| {
                 (x.min(low), x.max(high))
             });
-            // Else it goes on to the next power of 10, whose number is cut off.
+            // Otherwise `kuva` extends it to the next power of 10, whose label is cut off.
             layout
                 .with_log_x()
                 .with_x_axis_min(low / LOGARITHMIC_MARGIN)
@@ -155,16 +155,16 @@ fn over_numbers(layout: Layout, x: &Axis, series: &[Series]) -> Layout {
     }
 }
 
-/// A logarithmic axis of values over more powers of 10 than have room for a number each.
+/// A logarithmic axis over more powers of 10 than labels fit.
 struct Powers {
-    /// What values are multiplied by: `kuva` draws all that is below 1e-10 as 1e-10.
+    /// Factor applied to the values, because `kuva` draws all values below 1e-10 as 1e-10.
     factor: f64,
-    /// Every so many powers have a number; 0 where all do, as `kuva` writes them.
+    /// Distance between labelled powers; 0 if `kuva` labels all of them.
     step: i32,
 }
 
 impl Powers {
-    /// Powers of 10 that have room for a number each.
+    /// Most powers of 10 that can all be labelled.
     const MOST: i32 = 8;
 
     fn of(chart: &Chart) -> Self {
@@ -198,12 +198,12 @@ impl Powers {
         marks
     }
 
-    /// Height for one more row of the legend: `kuva` reckons with the numbers that it would write, beside which more names have room.
+    /// Extra height for one more row of the legend. `kuva` computes the layout with its own labels, which leave space for more names.
     fn room(&self) -> f64 {
         if self.step == 0 { 0.0 } else { 20.0 }
     }
 
-    /// Numbers the axis by what the values were.
+    /// Labels the axis with the original values.
     fn named(&self, layout: Layout) -> Layout {
         let Self { factor, step } = *self;
         if step == 0 {
@@ -239,7 +239,7 @@ fn over_names(layout: Layout, groups: Vec<String>) -> Layout {
 mod tests {
     use super::*;
 
-    /// The heights at which the dots of a line through these values are drawn, and the page's text.
+    /// Draws a line through these values. Returns the heights of its dots, and the SVG text.
     fn drawn(values: &[f64]) -> (Vec<f64>, String) {
         let points = values.iter().zip(1..);
         let chart = Chart {

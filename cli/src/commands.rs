@@ -1,4 +1,4 @@
-//! One file per command; each prints its answer to stdout and gives the exit code.
+//! One file per command. Each command prints its answer to stdout and returns the exit code.
 mod bench;
 mod check;
 mod completions;
@@ -23,7 +23,7 @@ use hubel::{Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown};
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
 
-/// What a command comes to. Errors are hubel's, or those of writing to stdout.
+/// The result of a command. Errors come from the library, or from writing to stdout.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 /// Runs the command.
@@ -44,17 +44,17 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
     }
 }
 
-/// How many bad files are named one by one.
+/// How many bad files are listed.
 const BAD_FILES_SHOWN: usize = 20;
 
-/// Says which files were left out or moved away, and why.
+/// Reports the files that were skipped or moved, and why.
 fn report_bad_files(bad: &[BadFile], console: &Console) {
     if bad.is_empty() {
         return;
     }
     let files = if bad.len() == 1 { "file" } else { "files" };
     console.remark(&format!(
-        "{} {files} cannot be read and will not take part:",
+        "{} {files} cannot be read and will not be used:",
         thousands(bad.len())
     ));
     for bad in bad.iter().take(BAD_FILES_SHOWN) {
@@ -72,7 +72,7 @@ fn report_bad_files(bad: &[BadFile], console: &Console) {
     }
 }
 
-/// Classifies every image of `images`, with progress where that takes a while.
+/// Evaluates the model on `images`, with progress if that takes a while.
 fn judge(model: &Model, cpu: &Cpu, images: &Dataset, console: &Console) -> Result<Report, Error> {
     let testing = console.pictures("testing");
     let report = model.evaluate_each(cpu, images, &mut |answer| {
@@ -82,7 +82,7 @@ fn judge(model: &Model, cpu: &Cpu, images: &Dataset, console: &Console) -> Resul
     Ok(report?.with_groups(images))
 }
 
-/// How this process was called, for commands to copy: `hubel`, or `target/release/hubel` under `cargo run`.
+/// The program's name as it was called, for commands that the user can copy: `hubel`, or `target/release/hubel` under `cargo run`.
 fn program() -> String {
     let name = std::env::args_os().next();
     name.map_or("hubel".into(), |name| name.to_string_lossy().into_owned())
@@ -103,10 +103,10 @@ fn accuracy(report: &Report) -> String {
     )
 }
 
-/// How many untested classes are named.
+/// How many untested classes are listed.
 const UNTESTED_SHOWN: usize = 5;
 
-/// [`accuracy`], or, where classes are missing among the images, what it is the accuracy of.
+/// [`accuracy`]. If the images lack some classes, the text says of which classes it is the accuracy.
 fn headline(report: &Report, classes: &[String]) -> String {
     let accuracy = accuracy(report);
     let untested: Vec<usize> = report.untested().collect();
@@ -121,14 +121,14 @@ fn headline(report: &Report, classes: &[String]) -> String {
         named.push(format!("and {} more", untested.len() - UNTESTED_SHOWN));
     }
     format!(
-        "not known: there is no image of {}; of the other {} of {} classes {accuracy}",
+        "unknown: there is no image of {}; on the other {} of {} classes: {accuracy}",
         named.join(", "),
         classes.len() - untested.len(),
         classes.len()
     )
 }
 
-/// The names of the classes of which no image was judged.
+/// The names of the classes without test images.
 fn untested<'a>(report: &Report, classes: &'a [String]) -> Vec<&'a str> {
     report
         .untested()
@@ -136,8 +136,8 @@ fn untested<'a>(report: &Report, classes: &'a [String]) -> Vec<&'a str> {
         .collect()
 }
 
-/// What stands beside an accuracy, with its name: the mean over the classes and the accuracy of whoever always says the largest class.
-/// Nothing where accuracy alone does not mislead, unless `always`.
+/// The balanced accuracy and the baseline (always answering the largest class), with their names.
+/// Empty if the plain accuracy does not mislead, unless `always` is set.
 fn beside_accuracy(
     report: &Report,
     classes: &[String],
@@ -156,7 +156,7 @@ fn beside_accuracy(
         (
             "baseline",
             format!(
-                "{:.2} % (by always saying `{}`)",
+                "{:.2} % (always answering `{}`)",
                 share * 100.0,
                 one_line(&classes[largest])
             ),
@@ -171,25 +171,25 @@ fn top(model: &Model, prediction: &Prediction, count: usize) -> Vec<(String, f32
     named.collect()
 }
 
-/// What is to be known of how the network saw a picture.
+/// Remarks on how the picture was changed for the network.
 fn remarks(prediction: &Prediction) -> Vec<&'static str> {
     let remarks = [
         (
             prediction.inverted,
-            "inverted: light and dark exchanged, as the model knows it",
+            "inverted: light and dark exchanged, to match the training pictures",
         ),
         (
             prediction.other_ground,
-            "on another ground than the model has learned from",
+            "on another background than the training pictures",
         ),
-        (prediction.greyed, "in grey: the model sees no colour"),
+        (prediction.greyed, "in grey: the model does not see colour"),
     ];
     let hold = remarks.into_iter().filter(|(holds, _)| *holds);
     hold.map(|(_, remark)| remark).collect()
 }
 
-/// A word that a shell reads back as it is.
-fn quoted(word: impl AsRef<OsStr>) -> String {
+/// Quotes a word for a shell.
+pub(crate) fn quoted(word: impl AsRef<OsStr>) -> String {
     let bytes = word.as_ref().as_encoded_bytes();
     let Ok(word) = std::str::from_utf8(bytes) else {
         return escaped(bytes);
@@ -204,7 +204,7 @@ fn quoted(word: impl AsRef<OsStr>) -> String {
     }
 }
 
-/// A word with letters that cannot be shown, as shells read it (POSIX.1-2024, dollar-single-quotes).
+/// Quotes a word with unprintable characters (POSIX.1-2024, dollar-single-quotes).
 fn escaped(word: &[u8]) -> String {
     let letters = word.iter().map(|byte| match byte {
         b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
@@ -214,7 +214,7 @@ fn escaped(word: &[u8]) -> String {
     format!("$'{}'", letters.collect::<String>())
 }
 
-/// Lines of at most `width` columns, each after `indent`; a word that is longer has a line of its own.
+/// Breaks text into lines of at most `width` columns, each after `indent`. A longer word gets its own line.
 fn wrapped(text: &str, indent: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

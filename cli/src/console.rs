@@ -1,4 +1,4 @@
-//! What a person sees: results on stdout, progress and remarks on stderr.
+//! Terminal output: results on stdout, progress and remarks on stderr.
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::wording::of_command_line;
 
-/// Where remarks and errors go.
+/// Writes remarks, errors and progress to stderr.
 pub(crate) struct Console {
     quiet: bool,
     terminal: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// The console of this process; a `quiet` one shows errors alone.
+    /// The console of this process. A `quiet` one shows only errors.
     pub(crate) fn new(quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal();
         // https://no-color.org: set and not empty.
@@ -37,7 +37,7 @@ impl Console {
         }
     }
 
-    /// The error and what led to it, once, on stderr.
+    /// Writes the error and its causes to stderr.
     pub(crate) fn error(&self, error: &(dyn Error + 'static)) {
         let label = if self.colour {
             "\x1b[1;31merror:\x1b[0m"
@@ -48,7 +48,7 @@ impl Console {
         let _ = writeln!(io::stderr(), "{label} {}", harmless(&text));
     }
 
-    /// The progress of a measurement: its parts are named as they come.
+    /// Progress of a measurement, which names each part when it begins.
     pub(crate) fn task(&self) -> Task {
         let spinner = (self.terminal && !self.quiet).then(|| {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(plain())
@@ -60,7 +60,7 @@ impl Console {
         }
     }
 
-    /// The progress of what is done to one picture after the other, such as `reading` them; shown when it takes a while.
+    /// Progress of an action on many pictures, such as `reading`. It appears only if the action takes a while.
     pub(crate) fn pictures(&self, doing: &'static str) -> Pictures {
         Pictures {
             doing,
@@ -78,7 +78,7 @@ impl Console {
         }
     }
 
-    /// The progress of one training run. Its loss is shown as `loss*` where it is not to be compared with the validation loss.
+    /// Progress of a training run. The loss is shown as `loss*` if it `differs` in kind from the validation loss.
     pub(crate) fn progress(&self, differs: bool) -> Progress {
         let bar = (self.terminal && !self.quiet)
             .then(|| ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()));
@@ -103,7 +103,7 @@ impl Console {
     }
 }
 
-/// Says what is being done: one line that changes on a terminal, now and then a line elsewhere.
+/// Shows the current part of a measurement: one changing line on a terminal, occasional lines elsewhere.
 pub(crate) struct Task {
     spinner: Option<ProgressBar>,
     quiet: bool,
@@ -111,7 +111,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Says what comes next.
+    /// Shows the next part.
     pub(crate) fn show(&mut self, text: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(fitting(&[text.to_string()], width()));
@@ -122,7 +122,7 @@ impl Task {
         }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(crate) fn finish(self) {
         if let Some(spinner) = self.spinner {
             spinner.finish_and_clear();
@@ -130,7 +130,7 @@ impl Task {
     }
 }
 
-/// Shows how many pictures are done: a bar on a terminal, now and then a line elsewhere. Any thread may tell it.
+/// Shows how many pictures are done: a bar on a terminal, occasional lines elsewhere. Any thread may call it.
 pub(crate) struct Pictures {
     doing: &'static str,
     bar: Option<ProgressBar>,
@@ -139,7 +139,7 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// So many are done, of all, if it is known how many these are.
+    /// `done` pictures of `all` are done; `all` is `None` if the total is unknown.
     pub(crate) fn show(&self, done: usize, all: impl Into<Option<usize>>) {
         let all = all.into();
         if let Some(bar) = &self.bar {
@@ -165,7 +165,7 @@ impl Pictures {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
@@ -173,20 +173,20 @@ impl Pictures {
     }
 }
 
-/// Columns from which there is room for a bar beside the numbers, which take about 85.
+/// Least width for a bar: the numbers beside it take about 85 columns.
 const ROOM_FOR_A_BAR: usize = 96;
 
-/// A line of text alone.
+/// A style without a bar.
 fn plain() -> ProgressStyle {
     ProgressStyle::with_template("{msg}").expect("the template is valid")
 }
 
-/// Columns of the terminal.
+/// Width of the terminal in columns.
 fn width() -> usize {
     usize::from(::console::Term::stderr().size().1)
 }
 
-/// The first of the parts, as many as fit on a line of this width without its last column; of the first one its beginning.
+/// Joins the first parts, as many as fit in `width` − 1 columns. Cuts the first part if even that is too long.
 fn fitting(parts: &[String], width: usize) -> String {
     let room = width.saturating_sub(1);
     let mut line = String::new();
@@ -204,25 +204,25 @@ fn fitting(parts: &[String], width: usize) -> String {
     }
 }
 
-/// Where there is no terminal, a step is worth a line this often.
+/// Least time between two step lines if there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// An epoch is worth a line this often, and the first and the last one of a phase are.
+/// Least time between two epoch lines. The first and last epoch of a phase always get a line.
 const BETWEEN_EPOCHS: Duration = Duration::from_secs(1);
 
 /// Shows the events of a training run: a bar on a terminal, lines elsewhere.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    /// The line with a bar in it, for a terminal that has room for one.
+    /// The style with a bar, if the terminal is wide enough.
     wide: ProgressStyle,
     quiet: bool,
-    /// What the training loss is called.
+    /// The label of the training loss.
     loss: &'static str,
     last_line: Instant,
-    /// Epochs of the phase, and when the last one had a line.
+    /// Epochs of the phase, and when an epoch was last printed.
     epochs: usize,
     last_epoch: Option<Instant>,
-    /// Why it could not be saved last.
+    /// The problem of the last save, if it failed.
     not_saved: Option<String>,
 }
 
@@ -294,14 +294,14 @@ impl Progress {
                 );
                 if let (Some(loss), Some(accuracy)) = (validation_loss, validation_accuracy) {
                     line += &format!("  validation {loss:.4}  {:.2} %", accuracy * 100.0);
-                    // As in a report: where frequent classes decide.
+                    // As in a report: shown if frequent classes dominate the accuracy.
                     if let Some(balanced) = validation_balanced_accuracy
                         && (balanced - accuracy).abs() > 0.02
                     {
                         line += &format!(" (balanced {:.2} %)", balanced * 100.0);
                     }
                 }
-                // Of epochs that are over in no time not each one.
+                // Very short epochs do not get a line each.
                 let is_soon = (self.last_epoch).is_some_and(|last| last.elapsed() < BETWEEN_EPOCHS);
                 if !is_soon || *epoch == self.epochs {
                     self.last_epoch = Some(Instant::now());
@@ -309,7 +309,7 @@ impl Progress {
                 }
             }
             Event::BadFile(file) => self.line(&format!(
-                "can no longer be read and is passed over: {}: {}",
+                "can no longer be read and is skipped: {}: {}",
                 hubel::shown(&file.path),
                 file.problem
             )),
@@ -321,7 +321,7 @@ impl Progress {
                 self.last_epoch = None;
                 let what = match frozen {
                     None => "all layers are trained".to_owned(),
-                    Some(layer) => format!("the layers up to `{layer}` stay as they are"),
+                    Some(layer) => format!("frozen: the layers up to `{layer}`"),
                 };
                 let number = match phases {
                     1 => String::new(),
@@ -346,7 +346,7 @@ impl Progress {
             )),
             Event::Saved { .. } => self.not_saved = None,
             Event::NotSaved { problem }
-                // Not each minute of a night.
+                // Says the same problem once, not every minute.
                 if self.not_saved.as_ref() != Some(problem) => {
                     self.line(&format!(
                         "{problem}; training goes on, and is saved once it can be"
@@ -358,7 +358,7 @@ impl Progress {
         }
     }
 
-    /// How many pictures the frozen layers have seen.
+    /// Shows how many pictures' features have been computed.
     fn features(&mut self, done: usize, all: usize, seconds_left: f64) {
         let state = format!("{} left", clock(seconds_left));
         if let Some(bar) = &self.bar {
@@ -384,14 +384,14 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
     }
 
-    /// A line above the bar.
+    /// Prints a line above the bar.
     pub(crate) fn line(&mut self, text: &str) {
         self.last_line = Instant::now();
         match &self.bar {
@@ -402,19 +402,19 @@ impl Progress {
     }
 }
 
-/// Columns of what a result is shown on; 100 where that is no terminal.
+/// Width for results in columns: that of the terminal, or 100 if stdout is no terminal.
 pub(crate) fn columns() -> usize {
     let size = ::console::Term::stdout().size_checked();
     size.map_or(100, |(_, columns)| usize::from(columns))
 }
 
-/// Writes a result to stdout. That nobody reads it any more (`hubel … | head`) is no error: what is left to do is done.
+/// Writes a result to stdout. A closed pipe (`hubel … | head`) is no error; the command finishes its work.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     print_part(&format!("{text}{end}")).map(|_| ())
 }
 
-/// Writes a part of a result to stdout, as it is; says whether somebody still reads.
+/// Writes a part of a result to stdout. Returns false if the pipe is closed.
 pub(crate) fn print_part(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     let written = write!(stdout, "{}", harmless(text)).and_then(|()| stdout.flush());
@@ -424,7 +424,7 @@ pub(crate) fn print_part(text: &str) -> io::Result<bool> {
     }
 }
 
-/// The number for JSON: 0.9938, and not the 0.9937999844551086 that the nearest `f32` is in full.
+/// The value for JSON: 0.9938 instead of 0.9937999844551086, the exact value of the nearest `f32`.
 pub(crate) fn decimal(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::NAN)
 }
@@ -442,7 +442,7 @@ pub(crate) fn thousands(number: usize) -> String {
     text
 }
 
-/// A time that a person reads: `8 s`, `3:05`, `2:00:09`.
+/// Formats seconds: `8 s`, `3:05`, `2:00:09`.
 fn clock(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -452,7 +452,7 @@ fn clock(seconds: f64) -> String {
     }
 }
 
-/// Each message of the chain on its own line; one that the message above already ends with is left out.
+/// The messages of the error chain, one per line. Skips a message that the one above already ends with.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -466,12 +466,12 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// One line on stderr; that nobody reads it is no reason to stop.
+/// Writes one line to stderr and ignores failures.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(&of_command_line(text)));
 }
 
-/// The text with what would steer a terminal written out: file and class names may hold anything.
+/// Escapes control characters, since names of files and classes may contain any.
 fn harmless(text: &str) -> Cow<'_, str> {
     let steers = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
     if !text.contains(steers) {
@@ -480,7 +480,7 @@ fn harmless(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         match steers(letter) {
-            // Four digits without braces: JSON, which leaves some of these letters as they are, has the same escapes.
+            // Four digits without braces, as JSON escapes them: some of these characters appear unescaped in JSON.
             true => shown += &format!("\\u{:04x}", u32::from(letter)),
             false => shown.push(letter),
         }

@@ -1,11 +1,11 @@
-//! What stops a command from outside, and what it does: Ctrl-C, and on Unix the signals by which a system ends a process.
+//! Signals that stop a command: Ctrl-C, and on Unix the signals with which a system ends a process.
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::console;
 
-/// What stops a command.
+/// A signal that stops a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(unix),
@@ -14,9 +14,9 @@ use crate::console;
 pub(crate) enum Signal {
     /// Ctrl-C, SIGINT.
     Interrupt,
-    /// SIGTERM: the system shuts down, or somebody called `kill`.
+    /// SIGTERM: the system shuts down, or a user called `kill`.
     Terminate,
-    /// SIGHUP: the terminal was closed, or the connection to it lost.
+    /// SIGHUP: the terminal was closed, or its connection was lost.
     HangUp,
 }
 
@@ -29,7 +29,7 @@ impl Signal {
         }
     }
 
-    /// The exit code of a process that it ended: 128 and the number of the signal.
+    /// The exit code of a process that this signal ended: 128 plus the signal's number.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::HangUp => 129,
@@ -39,16 +39,16 @@ impl Signal {
     }
 }
 
-/// What has been heard so far, and what it does.
+/// Listens for signals and remembers them.
 #[derive(Clone, Default)]
 pub(crate) struct Interruption {
     heard: Arc<Mutex<Heard>>,
-    /// What is said at the end, once there is nothing left to save.
+    /// The message for the end of the process, set when there is nothing left to save.
     last_words: Arc<OnceLock<String>>,
 }
 
 impl Interruption {
-    /// Begins to listen.
+    /// Starts listening.
     pub(crate) fn listen() -> io::Result<Self> {
         let this = Self::default();
         let heard = this.clone();
@@ -61,29 +61,29 @@ impl Interruption {
         Ok(this)
     }
 
-    /// Takes note of a signal; gives it back if the process is to end at once.
+    /// Records a signal. Returns it if the process must end at once.
     fn hear(&self, signal: Signal, now: Instant) -> Option<Signal> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let nothing_to_save = self.last_words.get().is_some();
         heard.hear(signal, now, nothing_to_save).then_some(signal)
     }
 
-    /// What training is to stop for.
+    /// The signal that asks training to stop, if one came.
     pub(crate) fn signal(&self) -> Option<Signal> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.first.map(|(signal, _)| signal)
     }
 
-    /// From here on a signal ends the process at once, with these words; gives what training was to stop for before.
+    /// From now on a signal ends the process at once, with this message. Returns the signal that came before, if any.
     pub(crate) fn leave_at_once(&self, last_words: String) -> Option<Signal> {
-        // In this order: a signal that is not seen below is told of the words.
+        // The message is set first, so that a signal which comes after the check below finds it.
         self.last_words.get_or_init(|| last_words);
         self.signal()
     }
 }
 
-/// Signals that come within this time are one: a terminal and `timeout` both pass on a Ctrl-C, a terminal and its shell both say that it
-/// was closed. Nobody who means a second Ctrl-C presses it so soon.
+/// Signals within this time count as one. A terminal and `timeout` both forward a Ctrl-C, and a terminal and its shell both report that it
+/// was closed. Nobody presses a second Ctrl-C on purpose this soon.
 const ONE: Duration = Duration::from_millis(500);
 
 /// The signals so far.
@@ -93,7 +93,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// Takes note of a signal; says whether the process is to end at once: after a second Ctrl-C, and where there is nothing to save.
+    /// Records a signal. Returns true if the process must end at once: after a second Ctrl-C, or if there is nothing to save.
     fn hear(&mut self, signal: Signal, now: Instant, nothing_to_save: bool) -> bool {
         match self.first {
             None => {
@@ -101,13 +101,13 @@ impl Heard {
                 nothing_to_save
             }
             Some((_, first)) if now.saturating_duration_since(first) < ONE => false,
-            // A system that asks again has SIGKILL for impatience.
+            // A repeated SIGTERM or SIGHUP changes nothing; an impatient system sends SIGKILL.
             Some(_) => nothing_to_save || signal == Signal::Interrupt,
         }
     }
 }
 
-/// Calls `hear` for each signal, in a thread of its own. A SIGHUP that is ignored, as `nohup` asks, stays ignored.
+/// Calls `hear` for each signal, in a separate thread. An ignored SIGHUP (`nohup`) stays ignored.
 #[cfg(unix)]
 fn listen(hear: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -130,14 +130,14 @@ fn listen(hear: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Other systems have Ctrl-C alone.
+/// Other systems have only Ctrl-C.
 #[cfg(not(unix))]
 fn listen(hear: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     ctrlc::set_handler(move || hear(Signal::Interrupt)).map_err(io::Error::other)
 }
 
-/// Whether this process was started by `nohup` or its like. Linux lists the ignored signals. Where it is not to be known, standard error
-/// decides: `nohup` leaves none that is a terminal.
+/// Whether this process was started by `nohup` or a similar program. Linux lists the ignored signals. Elsewhere stderr
+/// decides: `nohup` redirects it if it is a terminal.
 #[cfg(unix)]
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").ok();
@@ -160,7 +160,7 @@ mod tests {
     use super::Signal::{HangUp, Interrupt, Terminate};
     use super::*;
 
-    /// What each of these signals, at these milliseconds, does: whether the process ends at once.
+    /// For each signal, at its time in milliseconds: whether the process ends at once.
     fn answers(signals: &[(Signal, u64)], nothing_to_save: bool) -> Vec<bool> {
         let (start, mut heard) = (Instant::now(), Heard::default());
         let hear = |(signal, at): &(Signal, u64)| {

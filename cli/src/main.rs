@@ -1,4 +1,4 @@
-//! `hubel`: train, understand and ship convolutional neural networks from one binary.
+//! `hubel`: train, understand and ship convolutional neural networks, with one program.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -11,7 +11,7 @@ mod wording;
 
 use std::process::ExitCode;
 
-/// Exit codes: 0 done, 1 it failed, 2 the command line was wrong (clap's own), 128 and its number where a signal stopped it (130: Ctrl-C).
+/// Exit codes: 0 done, 1 failed, 2 wrong command line (clap's own), 128 plus the signal's number if a signal stopped it (130: Ctrl-C).
 fn main() -> ExitCode {
     let arguments = args::Arguments::read();
     let console = console::Console::new(arguments.quiet);

@@ -1,5 +1,5 @@
-//! Pages for a browser: one file each that needs no network, light or dark as the reader's system is, made from the templates in
-//! `cli/templates`. All of them extend `page.html`, which has the head, the title (`command` and `title` of the template) and `page.css`.
+//! HTML pages. Each is one file that loads nothing, and follows the reader's light or dark theme. The templates are in
+//! `cli/templates`. All extend `page.html`, which has the head, the title (`command` and `title` of the template) and `page.css`.
 use std::fmt;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use hubel::Error;
 
 use crate::wording::of_command_line;
 
-/// Writes the page into a file.
+/// Writes the page to a file.
 ///
 /// # Errors
 /// [`Error::Io`]
@@ -20,12 +20,12 @@ pub(crate) fn write(path: &Path, page: &impl Template) -> Result<(), Error> {
     hubel::replace_file(path, text.as_bytes())
 }
 
-/// A picture file as the `src` of a picture, so that the page needs no other file.
+/// A picture file as a data URL for `src`, so that the page needs no other file.
 pub(crate) fn embedded(media_type: &str, bytes: &[u8]) -> String {
     format!("data:{media_type};base64,{}", STANDARD.encode(bytes))
 }
 
-/// A sentence of its own: with a capital letter, a full stop, and what stands between backticks as code.
+/// A sentence for a page: adds a capital letter and a full stop, and shows text between backticks as code.
 pub(crate) struct Sentence(String);
 
 impl Sentence {

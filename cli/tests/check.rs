@@ -1,4 +1,4 @@
-//! `hubel check`: answers, exit codes and the page with the pictures.
+//! `hubel check`: output, exit codes and the page with the pictures.
 use std::fs;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn check(data: &Path) -> Command {
     command
 }
 
-/// Two classes of twelve pictures, each of other squares.
+/// Two classes of twelve pictures, all with different squares.
 fn pictures(root: &Path) {
     for (class, shift) in [("cat", 0), ("dog & co", 100)] {
         fs::create_dir_all(root.join(class)).unwrap();
@@ -41,7 +41,7 @@ fn clean_data_is_left_with_0_and_a_conflict_with_1() {
     check(folder.path())
         .assert()
         .success()
-        .stdout(contains("Nothing was found."));
+        .stdout(contains("No problems were found."));
 
     let copy = folder.path().join("dog & co/copy.png");
     fs::copy(folder.path().join("cat/3.png"), &copy).unwrap();

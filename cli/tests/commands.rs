@@ -1,4 +1,4 @@
-//! The binary as a user meets it: answers, JSON, exit codes, messages.
+//! The binary from a user's view: output, JSON, exit codes, messages.
 mod binary;
 
 use std::fs;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Learns something from MNIST in one quick epoch.
 const SMALL: &str = "flatten-fc(classes)";
 
-/// A folder with a small trained model, made once, and what `train --json` printed.
+/// A folder with a small trained model, made once, and the output of `train --json`.
 static TRAINED: LazyLock<(TempDir, Value)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let answer = json(
@@ -31,7 +31,7 @@ fn run_folder() -> PathBuf {
     TRAINED.0.path().join("run")
 }
 
-/// A picture of a 1: a bright stroke on a dark ground, or the other way round.
+/// A picture of a 1: a bright stroke on a dark background, or the other way round.
 fn picture(path: &Path, ink: u8, paper: u8) {
     let image = image::GrayImage::from_fn(56, 56, |x, y| {
         let stroke = (26..31).contains(&x) && (8..48).contains(&y);
@@ -64,7 +64,7 @@ fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_wor
         .stderr(
             contains("MNIST (embedded), 10 classes, 60,000 + 10,000 images of 28×28×1")
                 .and(contains(
-                    "57,046 images to train on, 2,954 held out for validation, 10,000 for the test",
+                    "57,046 images to train on, 2,954 held out for validation, 10,000 for the final test",
                 ))
                 .and(contains("epoch 1"))
                 .and(contains("\r").not())
@@ -80,7 +80,7 @@ fn train_prints_results_on_stdout_progress_on_stderr_and_a_next_command_that_wor
         .success()
         .stdout(contains("accuracy"));
 
-    // The same again takes a new folder; the first model stays.
+    // A second run takes a new folder; the first model stays.
     hubel()
         .current_dir(&folder)
         .args(arguments)
@@ -180,7 +180,7 @@ fn inspect_knows_networks_by_name_by_text_and_by_file() {
         .assert()
         .success()
         .stdout(contains("conv"));
-    // At another size it is no longer the model, which is said.
+    // At another size it is no longer the model, which is reported.
     hubel()
         .arg("inspect")
         .arg(run_folder())
@@ -351,7 +351,7 @@ fn broken_files_are_refused_by_name() {
         // The model comes first.
         (
             vec![Path::new("evaluate"), folder.path(), &run_folder()],
-            "it holds no model.safetensors",
+            "it contains no model.safetensors",
         ),
         (
             vec![Path::new("predict"), &empty, &noise],
@@ -411,7 +411,7 @@ fn a_folder_in_the_place_of_the_model_is_refused_before_training() {
 fn training_that_diverges_says_where_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| folder.path().join(name);
-    // A model that was there is not replaced.
+    // An existing model is not replaced.
     let better = fs::read(run_folder().join("model.safetensors")).expect("a model");
     fs::write(file("model.safetensors"), &better).expect("a file");
     let diverging = |rest: &[&str]| {
@@ -429,12 +429,12 @@ fn training_that_diverges_says_where_and_loses_nothing() {
             .count(1)
             .and(contains("at step 2"))
             .and(contains("layer 3"))
-            .and(contains("nothing was learned before"))
+            .and(contains("no step was completed"))
             .and(contains("panicked").not()),
     );
     assert!(!file("last.safetensors").exists());
 
-    // Each step makes the weights −2 times what they were, until they are too large.
+    // Each step multiplies the weights by −2, until they are too large.
     let doubling = [
         "--optimizer",
         "sgd",
@@ -465,13 +465,15 @@ fn a_trained_model_is_no_network_to_train_and_that_is_said_with_its_text() {
             .assert()
             .code(2)
             .stdout("")
-            .stderr(contains("is not possible yet").and(contains("--model 'flatten-")));
+            .stderr(contains("--from ").and(contains("--model 'flatten-")));
     }
     hubel()
         .args(["train", "--model", "runs/nothing"])
         .assert()
         .code(2)
-        .stderr(contains("no model either: cannot read runs/nothing"));
+        .stderr(contains(
+            "neither a network nor a model: cannot read runs/nothing",
+        ));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `hubel explain`: the page and its pictures, where filters fire, arithmetic, and what is said when something is wrong.
+//! `hubel explain`: the page and its pictures, the responses of filters, arithmetic, and error messages.
 mod binary;
 mod models;
 
@@ -28,7 +28,7 @@ fn folder(network: &str, channels: usize) -> TempDir {
     folder
 }
 
-/// Two upright lines of three pixels on black, the second one darker.
+/// Two vertical lines of three pixels on black, the second one darker.
 fn lines() -> image::GrayImage {
     image::GrayImage::from_fn(12, 12, |x, y| {
         let level = match (x, y) {
@@ -65,7 +65,7 @@ fn a_picture_is_explained_by_one_page_and_pictures_beside_it() {
         assert!(shown.contains(part), "{shown}");
     }
     let page = fs::read_to_string(folder.path().join("explain-lines/index.html")).expect("a page");
-    // All that a browser would fetch is in the page itself.
+    // The page contains everything that a browser would load.
     for link in [
         "http", "<link", "<script", "url(", "@import", "src=\"/", "src=\".",
     ] {
@@ -76,7 +76,7 @@ fn a_picture_is_explained_by_one_page_and_pictures_beside_it() {
         page.matches("src=\"data:image/png;base64,").count()
     );
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("width=device-width"));
-    // Maps of both convolutions, of what stands behind them, and the numbers of the last layer by class.
+    // Maps of both convolutions, of the layers after them, and the values of the last layer by class.
     assert_eq!(page.matches("<article").count(), 8);
     assert!(page.contains("(12 + 2·1 − 3)/1 + 1 = 12"));
     assert!(page.contains(">cat<b>") && page.contains(">dog<b>"));
@@ -154,7 +154,7 @@ fn what_was_done_to_the_picture_is_said() {
     let folder = folder(NETWORK, 1);
     let red = image::RgbImage::from_fn(12, 12, |x, _| image::Rgb([20 * x as u8, 0, 90]));
     red.save(folder.path().join("red.png")).expect("a picture");
-    let said = "in grey: the model sees no colour";
+    let said = "in grey: the model does not see colour";
     let shown = text(&mut explain(&folder, &["model.safetensors", "red.png"]));
     assert!(shown.contains(said), "{shown}");
     let page = fs::read_to_string(folder.path().join("explain-red/index.html")).expect("a page");
@@ -199,7 +199,7 @@ sobel-x over lines.png: a map of 12×12
   row 5, column 4: 1.0000   (sees rows 4 to 6, columns 3 to 5)
   row 7, column 8: 0.4000   (sees rows 6 to 8, columns 7 to 9)
 
-the strongest answer, in numbers:
+how the strongest response is computed:
 row 3, column 4
   channel 0 of the image
          window      filter     product
@@ -218,7 +218,7 @@ pictures  e/filter.png e/response.png e/places.png
         &["lines.png", "--kernel", "sobel-x", "--out", "e"],
     ));
     assert_eq!(shown, expected);
-    // A matrix says the same as the name, and red, green and blue of a grey picture are alike.
+    // A matrix gives the same as the name; red, green and blue of a grey picture are equal.
     let strongest = |kernel: &str| {
         let answer = json(&mut explain(
             &folder,
@@ -229,7 +229,10 @@ pictures  e/filter.png e/response.png e/places.png
     assert!((strongest("[[-1,0,1],[-2,0,2],[-1,0,1]]") - 4.0).abs() < 1e-6);
     assert!((strongest("[[[-1,1]],[[-1,1]],[[-1,1]]]") - 3.0).abs() < 1e-6);
     let nowhere = text(&mut explain(&folder, &["lines.png", "--kernel", "[[-1]]"]));
-    assert!(nowhere.contains("it fires nowhere"), "{nowhere}");
+    assert!(
+        nowhere.contains("no response: no value is above 0"),
+        "{nowhere}"
+    );
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn a_photograph_is_turned_as_its_camera_was() {
     JpegEncoder::new(&mut jpeg)
         .encode_image(&photo)
         .expect("a JPEG");
-    // An EXIF segment whose only entry says: turn by 90 degrees (orientation 6).
+    // An EXIF segment with a single entry: rotate by 90 degrees (orientation 6).
     let exif =
         b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     jpeg.splice(2..2, exif.iter().copied());
@@ -250,7 +253,7 @@ fn a_photograph_is_turned_as_its_camera_was() {
         &["photo.jpg", "--kernel", "sobel-y", "--json"],
     ));
     assert_eq!([&answer["height"], &answer["width"]], [32, 16]);
-    // What was brighter to the right is now brighter below.
+    // Brightness that increased to the right now increases downwards.
     assert!(answer["strongest"][0]["value"].as_f64() > Some(0.1));
 }
 
@@ -376,7 +379,7 @@ fn what_is_wrong_is_said_with_the_way_out() {
         ),
         (
             &[model, "lines.png", "--class", "cat", "--against", "cat"],
-            "name another one",
+            "name another class",
         ),
         (
             &[model, "lines.png", "--out", "file"],
@@ -396,7 +399,7 @@ fn what_is_wrong_is_said_with_the_way_out() {
         let failed = explain(&folder, arguments).assert().code(1).stdout("");
         failed.stderr(contains("error: ").and(contains(part)));
     }
-    // Nothing is left behind by what failed.
+    // A failed command leaves no files.
     assert!(!at("explain-lines").exists() && !at("explain-broken").exists());
     for arguments in [
         &[model, "lines.png", "--filter", "1"][..],

@@ -1,4 +1,4 @@
-//! `hubel explain --check --data`: whether maps can be trusted, and the training pictures most alike.
+//! `hubel explain --check --data`: whether maps can be trusted, and the most similar training pictures.
 mod binary;
 mod models;
 
@@ -59,7 +59,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
     assert_eq!(explanations.len(), 5);
     for explanation in explanations {
         let checks = &explanation["checks"];
-        // Eight, or all but the picture itself.
+        // Eight, or all except the picture itself.
         let others = checks["cascade"]["pictures"].as_u64().expect("a number");
         assert!((8..12).contains(&others), "{explanation}");
         for number in ["correlation", "bound"] {
@@ -88,11 +88,11 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
 
     let arguments = ["--check", "--data", "pictures", "--nearest", "3"];
     (explain(&folder, &arguments).assert().success())
-        .stdout(contains("most alike"))
+        .stdout(contains("most similar"))
         .stdout(contains("of 12 training pictures"))
         .stdout(contains("dog, 0 (the same picture"));
     let page = fs::read_to_string(folder.path().join("explain-3/index.html")).expect("a page");
-    assert!(page.contains("Most alike for the network"));
+    assert!(page.contains("Most similar for the network"));
     assert_eq!(page.matches("class=\"check").count(), 4);
 }
 
@@ -100,7 +100,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
 fn what_cannot_be_checked_is_said() {
     let folder = folder();
     (explain(&folder, &["--check"]).assert().success()).stdout(contains(
-        "not checked: whether it depends on what was learned",
+        "not checked: whether it depends on the learned weights",
     ));
     for class in ["cat", "dog"] {
         for number in 2..6 {

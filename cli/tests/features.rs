@@ -1,4 +1,4 @@
-//! `hubel embed`, `hubel similar`: the numbers of pictures before the last layer, and which are nearest.
+//! `hubel embed`, `hubel similar`: the features of pictures, and the nearest pictures.
 mod binary;
 mod models;
 
@@ -10,7 +10,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use tempfile::TempDir;
 
-/// A folder with a model, and pictures of stripes: the more their numbers differ, the less alike they are.
+/// A folder with a model, and numbered pictures of stripes: the more their numbers differ, the less similar they are.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     models::of_cats_and_dogs(folder.path(), "flatten-fc(classes)", Shape::new(8, 8, 1));

@@ -1,4 +1,4 @@
-//! What was held out of a folder stays held out, also of a model that training left behind when it failed.
+//! Held-out pictures of a folder stay held out, also for a model that was saved when training failed.
 use std::path::Path;
 
 use assert_cmd::Command;
@@ -32,7 +32,7 @@ fn a_model_is_judged_by_what_was_held_out_even_if_training_failed() {
         tempfile::tempdir().expect("a folder"),
     );
     pictures(data.path());
-    // The second diverges in one of its first epochs, when something has been learnt.
+    // The second training diverges in one of its first epochs, after some steps succeeded.
     for (name, rate, epochs, code) in [("whole", "0.001", "2", 0), ("failed", "10", "30", 1)] {
         let run = runs.path().join(name);
         hubel()

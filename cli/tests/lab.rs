@@ -1,4 +1,4 @@
-//! `hubel lab` as a user meets it.
+//! `hubel lab` from a user's view.
 mod binary;
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! `hubel predict` on many pictures, and names that are unusual.
+//! `hubel predict` on many pictures, and unusual names.
 mod binary;
 mod models;
 
@@ -12,7 +12,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder with a model of grey pictures, and pictures of two classes in `new`.
+/// A folder with a model for grey pictures, and pictures of two classes in `new`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     models::of_cats_and_dogs(folder.path(), "flatten-fc(classes)", Shape::new(8, 8, 1));
@@ -20,7 +20,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// So many different pictures in each of `cat` and `dog`.
+/// This many different pictures in each of `cat` and `dog`.
 fn pictures(root: &Path, count: u32) {
     for (class, start) in [("cat", 1), ("dog", 1000)] {
         let class = root.join(class);
@@ -76,7 +76,7 @@ fn folders_patterns_and_lists_name_the_same_pictures_in_their_order() {
         .assert()
         .code(1)
         .stdout("")
-        .stderr(contains("called like `new/*.bmp`"));
+        .stderr(contains("matches `new/*.bmp`"));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn answers_go_into_a_file_with_a_line_for_each_picture() {
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("answers");
     predict("answers.csv")
         .code(1)
-        .stdout(contains("25, of which 1 cannot be used").and(contains("answers.csv")))
+        .stdout(contains("25, 1 of them unusable").and(contains("answers.csv")))
         .stderr(contains("bad.png").and(contains("error:").count(1)));
     let table = read("answers.csv");
     let lines: Vec<&str> = table.lines().collect();
@@ -168,7 +168,7 @@ fn data_of_one_class_is_evaluated_since_the_model_knows_the_others() {
         assert_eq!(answer["baseline_accuracy"], 1.0);
         assert_eq!(answer["balanced_accuracy"], answer["accuracy"]);
         assert_eq!(answer["class_accuracy"][1], Value::Null);
-        // Nothing can be learnt from it.
+        // It cannot be trained on.
         hubel()
             .current_dir(&folder)
             .args(["train", data])

@@ -28,7 +28,7 @@ fn photos(folder: &Path) {
     }
 }
 
-/// Draws a sheet with these flags; its file's bytes and the answer.
+/// Draws a sheet with these flags; returns the bytes of its file and the output.
 fn preview(folder: &Path, flags: &[&str]) -> (Vec<u8>, Value) {
     let sheet = folder.join("sheet.png");
     let mut command = hubel();

@@ -1,4 +1,4 @@
-//! What the binary does when it is told to stop, and when nobody reads on.
+//! The binary's reaction to signals and to a closed pipe.
 #![cfg(unix)]
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -43,7 +43,7 @@ fn send(signal: &str, process: u32) {
     assert!(sent.expect("kill runs").success());
 }
 
-/// Starts a training that would go on for hours, sends the signals once an epoch is done, and gives the remarks.
+/// Starts a training that would run for hours, sends the signals after the first epoch, and returns the remarks.
 fn stop(mut training: Command, signals: &[&str], exit_code: Option<i32>) -> String {
     let mut training = training.spawn().expect("hubel starts");
     let mut progress = BufReader::new(training.stderr.take().expect("stderr")).lines();
@@ -58,7 +58,7 @@ fn stop(mut training: Command, signals: &[&str], exit_code: Option<i32>) -> Stri
     signals
         .iter()
         .for_each(|signal| send(signal, training.id()));
-    // As many lines as epochs: those that say something else.
+    // The number of epoch lines varies, so they are left out.
     remarks.extend((progress.map_while(Result::ok)).filter(|line| !line.starts_with("epoch")));
     let output = training.wait_with_output().expect("hubel ends");
     assert_eq!(output.status.code(), exit_code, "{remarks:?}");
@@ -67,7 +67,7 @@ fn stop(mut training: Command, signals: &[&str], exit_code: Option<i32>) -> Stri
 
 const FOR_HOURS: &str = "100000000";
 
-/// What `evaluate` remarks on the run's folder.
+/// The remarks of `evaluate` on the run's folder.
 fn evaluate(folder: &Path) -> String {
     let mut evaluate = hubel();
     evaluate.arg("evaluate").arg(folder.join("run"));
@@ -116,7 +116,7 @@ fn a_killed_training_leaves_what_was_saved_and_the_next_one_keeps_it() {
     );
     assert!(remarks.contains("its training has not ended"), "{remarks}");
 
-    // In the moment of its end a file may have been in the making.
+    // The killed process may have been writing a file.
     let run = folder.path().join("run");
     fs::write(run.join("last.safetensors.1-7.part"), b"half").expect("a file");
     let output = training(folder.path(), "2").output().expect("hubel runs");
@@ -130,10 +130,10 @@ fn a_killed_training_leaves_what_was_saved_and_the_next_one_keeps_it() {
     assert_eq!(files, ["earlier.safetensors", "model.safetensors"]);
     assert!(!evaluate(folder.path()).contains("not ended"));
 
-    // A model that is there already is not replaced by one whose training was stopped.
+    // A stopped training does not replace an existing model.
     let before = fs::read(run.join("model.safetensors")).expect("a model");
     let remarks = stop(training(folder.path(), FOR_HOURS), &["-INT"], Some(130));
-    assert!(remarks.contains("is left as it was"), "{remarks}");
+    assert!(remarks.contains("is unchanged"), "{remarks}");
     assert!(fs::read(run.join("model.safetensors")).expect("a model") == before);
     let remarks = evaluate(folder.path());
     assert!(
@@ -195,7 +195,7 @@ fn ctrl_c_during_the_test_leaves_at_once_and_says_where_the_model_is() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("hubel starts");
-    // Once the model is there, it is tested, which takes a while.
+    // When the model is saved, its test begins, which takes a while.
     while !out.join("model.safetensors").exists() {
         let ended = training.try_wait().expect("its state");
         assert!(ended.is_none(), "training ended: {ended:?}");

@@ -1,4 +1,4 @@
-//! `hubel train --from`: training that goes on from a model, and what is chosen where nobody says.
+//! `hubel train --from`: fine-tuning, and the choice without flags.
 mod binary;
 mod models;
 
@@ -11,7 +11,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use tempfile::TempDir;
 
-/// A folder with pictures of classes, of which each has a colour and stripes of its own.
+/// A folder with pictures of classes; each class has its own colour and stripes.
 fn pictures(classes: &[&str], of_each: u32) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (class, name) in classes.iter().enumerate() {
@@ -47,12 +47,9 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
         .output()
         .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("fine-tuning efficientnet-lite0"), "{said}");
     assert!(
-        said.contains("training goes on from efficientnet-lite0"),
-        "{said}"
-    );
-    assert!(
-        said.contains("8 pictures of a class") && said.contains("--from none"),
+        said.contains("8 pictures per class") && said.contains("--from none"),
         "{said}"
     );
     assert!(said.contains("24×24 are enlarged to 224×224"), "{said}");
@@ -110,7 +107,7 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
     train(&folder, &own)
         .assert()
         .success()
-        .stderr(contains("training goes on from").not());
+        .stderr(contains("fine-tuning").not());
 }
 
 #[test]
@@ -141,7 +138,7 @@ fn a_model_of_one_s_own_is_gone_on_from_with_as_many_classes_or_others() {
     ));
     assert_eq!(answer["frozen"], serde_json::Value::Null);
     assert_eq!(answer["epochs"].as_array().expect("a list").len(), 3);
-    // Up to a layer, of a model that was itself gone on to.
+    // Up to a layer, of a model that was itself fine-tuned.
     train(
         &folder,
         &[
@@ -160,8 +157,7 @@ fn a_model_of_one_s_own_is_gone_on_from_with_as_many_classes_or_others() {
     .assert()
     .success()
     .stderr(
-        contains("the layers up to `2` stay as they are")
-            .and(contains("with 2 versions of each picture")),
+        contains("frozen: the layers up to `2`").and(contains("with 2 versions of each picture")),
     );
     let next = |place: &str| {
         let mut command = hubel();
@@ -196,7 +192,7 @@ fn what_cannot_be_is_refused_with_a_way_out() {
         (
             &["--from", own, "--freeze", "3"],
             1,
-            "nothing is left to train",
+            "no layer is left to train",
         ),
         (
             &["--from", own, "--input", "20x20x3"],
@@ -208,16 +204,20 @@ fn what_cannot_be_is_refused_with_a_way_out() {
             1,
             "leave out --mean and --std",
         ),
-        (&["--from", own, "--model", "lenet5"], 2, "leave out either"),
+        (
+            &["--from", own, "--model", "lenet5"],
+            2,
+            "leave out one of the two",
+        ),
         (
             &["--from", "none", "--freeze", "all"],
             2,
-            "leave them out, or give one (--from)",
+            "name a model to fine-tune (--from)",
         ),
         (
             &["--model", "lenet5", "--versions", "2"],
             2,
-            "leave them out, or give one (--from)",
+            "name a model to fine-tune (--from)",
         ),
         (&["--from", own, "--mean", "0,0,0"], 2, "--std"),
         (
@@ -233,13 +233,13 @@ fn what_cannot_be_is_refused_with_a_way_out() {
             .stderr(contains(problem));
     }
     assert!(!folder.path().join("never").exists());
-    // Where it was chosen, and not asked for, that training begins with nothing.
+    // If training from scratch was chosen automatically.
     hubel()
         .current_dir(&folder)
         .args(["train", "--freeze", "all", "--out", "never"])
         .assert()
         .code(1)
-        .stderr(contains("nothing can be frozen"));
+        .stderr(contains("freezes no layers"));
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_preview_shows_what_the_backbone_would_see() {
         ])
         .assert()
         .success()
-        .stderr(contains("training goes on from efficientnet-lite0"));
+        .stderr(contains("fine-tuning efficientnet-lite0"));
     let sheet = image::open(folder.path().join("sheet.png")).expect("a picture");
     assert!(sheet.width() > 2 * 224, "{}", sheet.width());
 }

@@ -1,4 +1,4 @@
-//! Weights that another program has written, wherever a model goes.
+//! Weights of another program, wherever a command takes a model.
 mod binary;
 mod models;
 
@@ -12,7 +12,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder with a picture and `weights.pt`: tensors of lenet5 without hubel's metadata, but for those whose name begins with `left_out`.
+/// A folder with a picture and `weights.pt`: the tensors of lenet5 without hubel's metadata, except those whose name begins with `left_out`.
 fn folder(left_out: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let network = Network::named("lenet5").expect("a network").to_string();
@@ -52,7 +52,7 @@ const NONE: &str = "(none)";
 fn they_are_a_model_and_it_is_said_of_which_network_and_with_which_normalisation() {
     let folder = folder(NONE);
     let said = || {
-        contains("weights.pt is taken for weights of lenet5 with 2 classes").and(contains(
+        contains("weights.pt: detected weights of lenet5 with 2 classes").and(contains(
             "ImageNet's mean and standard deviation (0.449; 0.226)",
         ))
     };
@@ -70,7 +70,7 @@ fn they_are_a_model_and_it_is_said_of_which_network_and_with_which_normalisation
         json(&mut inspect)["class_names"],
         serde_json::json!(["0", "1"])
     );
-    run(&["embed", "weights.pt", "new.png", "--out", "new.npz"]).stdout(contains("84 numbers"));
+    run(&["embed", "weights.pt", "new.png", "--out", "new.npz"]).stdout(contains("84 features"));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn without_a_last_layer_they_give_features_and_no_answer() {
     run(&["embed", "weights.pt", "new.png", "--out", "new.npz"])
         .success()
         .stderr(contains("lenet5 without a last layer"))
-        .stdout(contains("84 numbers"));
+        .stdout(contains("84 features"));
     run(&["predict", "weights.pt", "new.png"])
         .code(1)
         .stderr(contains("it has no last layer").and(contains("--from weights.pt")));

@@ -1,8 +1,8 @@
-//! What the targets do before their first input.
+//! The preparation of the targets before their first input.
 use std::fs;
 use std::path::Path;
 
-/// Puts `seeds` into the corpus of `target`, where libFuzzer finds them.
+/// Writes `seeds` into the corpus of `target`, where libFuzzer finds them.
 pub fn plant(target: &str, seeds: Vec<Vec<u8>>) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")

@@ -1,17 +1,17 @@
-//! Times on this machine: what it can do, how fast networks are, how fast each convolution is.
+//! Measurements on this machine: its speed, and the times of networks and single convolutions.
 mod feed;
 mod kernels;
 mod machine;
 mod network;
 
 pub use feed::feed;
-pub use kernels::{ConvolutionShape, KernelRow, KernelTable, kernels};
+pub use kernels::{ConvolutionShape, Fusion, KernelRow, KernelTable, kernels};
 pub use machine::{Machine, machine, peak_gflops};
 pub use network::{Bench, StepRow, Timing, usual_batch};
 
 use crate::random::{Purpose, Random};
 
-/// Fills `values` with numbers from −1 to 1.
+/// Fills `values` with random values from −1 to 1.
 fn random(values: &mut [f32]) {
     let mut stream = Random::new(7).stream(Purpose::Initialise, 0, 0);
     values

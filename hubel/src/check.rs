@@ -1,4 +1,4 @@
-//! What is wrong with data, before a minute of training is spent: [`check`] looks at every picture and gives [`Finding`]s.
+//! Problems in data, found before training: [`check`] examines every picture and returns [`Finding`]s.
 mod blank;
 mod classes;
 mod damage;
@@ -27,33 +27,33 @@ pub use thumbnail::Thumbnail;
 pub enum Kind {
     /// A file that cannot be decoded.
     Unreadable,
-    /// A file whose end is missing or cannot be reached, whether or not something can be decoded of it.
+    /// A file whose end is missing or cannot be reached, even if a part of it can be decoded.
     Truncated,
-    /// A picture of another format than its name says.
+    /// A picture whose format differs from its extension.
     WrongExtension,
-    /// Pictures of one class and part that are equal byte for byte.
+    /// Pictures of one class and split that are equal byte for byte.
     ExactDuplicate,
-    /// Pictures of one class and part that are the same: coded again, in another size, cropped a little, a little brighter.
+    /// Copies of a picture in one class and split: encoded again, resized, cropped a little, or a little brighter.
     NearDuplicate,
     /// The same picture, byte for byte or as a copy, in several classes.
     LabelConflict,
-    /// The same picture, byte for byte or as a copy, in several of the parts to train on, to validate and to test.
+    /// The same picture, byte for byte or as a copy, in several splits (training, validation, test).
     SplitLeak,
-    /// Different pictures that look alike at a glance.
+    /// Different pictures that look similar.
     LookAlike,
-    /// A class of fewer pictures than [`TINY`] to learn from.
+    /// A class with fewer training pictures than [`TINY`].
     TinyClass,
-    /// A class without pictures, or without any to learn from, or to test with where the data has test pictures.
+    /// A class without pictures, without training pictures, or without test pictures although the data has some.
     EmptyClass,
     /// A class that has at least [`IMBALANCE`] times as many pictures as another.
     Imbalance,
-    /// Pictures of a class that have one colour, give or take specks and noise.
+    /// Pictures of a class that have one colour, except for specks and noise.
     Blank,
-    /// A picture that is far larger or smaller than the others, a few pixels high, or a strip.
+    /// A picture that is far larger or smaller than the others, only a few pixels high, or a strip.
     ExtremeSize,
-    /// A picture that EXIF says is to be turned.
+    /// A picture with an EXIF rotation.
     Rotated,
-    /// A picture without colour where most have some.
+    /// A picture without colour when most have colour.
     GreyAmongColour,
     /// A picture of which `--resize crop` would hide more than a third.
     Cropped,
@@ -80,8 +80,8 @@ impl Kind {
         Self::Cropped,
     ];
 
-    /// Whether such findings may make a score untrustworthy: pictures that nobody has seen in training must not be there already, one
-    /// picture (or one blank) must not have two answers, and what is counted must be there. [`Inspection::is_grave`] says whether they do.
+    /// Whether such findings may make a score untrustworthy: test pictures must not be among the training pictures, one
+    /// picture must not have two labels, and every counted picture must be readable. [`Inspection::is_grave`] says whether they do.
     pub fn may_be_grave(self) -> bool {
         matches!(
             self,
@@ -94,51 +94,51 @@ impl Kind {
         )
     }
 
-    /// What to do about it, in a sentence.
+    /// What to do about it, in one sentence.
     pub fn advice(self) -> &'static str {
         match self {
             Self::Unreadable => {
                 "replace them or delete them; `bad_files = skip` leaves them out in training, and `bad_files = quarantine` moves them away"
             }
             Self::Truncated => {
-                "copy or download them again: what is missing or damaged is grey or garbage to the network"
+                "copy or download them again: the network would see grey or garbage instead of the damaged part"
             }
             Self::LabelConflict => {
-                "decide for one class and delete the others: no network can be right about both"
+                "keep the picture in one class and delete the others: a network cannot be right about both"
             }
             Self::SplitLeak => {
-                "delete them from all parts but one: a network that has seen the answers gets a better score than it deserves"
+                "keep them in one split only: the score is too good if the network has already seen the test pictures"
             }
             Self::EmptyClass => {
-                "fill the class or delete it: what was never seen is never recognised, and what is not tested is not known"
+                "add pictures to the class or delete it: a network cannot recognise a class without training pictures, and without test pictures its accuracy is unknown"
             }
-            Self::TinyClass => "add pictures, or put classes together: so few are learnt by heart",
+            Self::TinyClass => "add pictures, or merge classes: a network overfits on so few",
             Self::Imbalance => {
                 "add pictures of the rare classes, or train with `balance = loss` or `balance = sample`; look at the accuracy of each class"
             }
             Self::WrongExtension => {
-                "nothing needs to be done for hubel, which goes by contents; other programs may refuse them until they are renamed"
+                "hubel needs no change, because it goes by contents; other programs may reject the files until they are renamed"
             }
             Self::ExactDuplicate => {
                 "delete all but one of each: a copy teaches nothing and counts twice"
             }
             Self::NearDuplicate => {
-                "keep one of each, unless they are meant; hubel holds them out together (of small grey arrays the equal ones alone), never on both sides"
+                "keep one of each, unless you want them; hubel keeps copies in the same split (for small grey arrays, only equal pictures)"
             }
             Self::LookAlike => {
-                "nothing needs to be done if they are different things; the network needs an input large enough to tell them apart"
+                "no change is needed if they show different things; the network needs an input large enough to distinguish them"
             }
             Self::Blank => {
-                "look what made them so, and delete those that are: nothing can be learnt from them, and blank pictures of two classes are the same picture"
+                "find the cause, and delete those that are blank: nothing can be learned from them, and blank pictures of two classes are the same picture"
             }
             Self::ExtremeSize => {
-                "look whether they belong here: little is left of them in the network's input"
+                "check whether they belong here: little of them is visible in the network's input"
             }
             Self::Rotated => {
-                "nothing needs to be done for hubel, which turns them; programs that ignore EXIF see them lying on their side"
+                "hubel needs no change, because it rotates them; programs that ignore EXIF show them rotated"
             }
             Self::GreyAmongColour => {
-                "look whether one class has most of them: the network may learn that instead"
+                "check whether one class has most of them: the network may learn that instead"
             }
             Self::Cropped => {
                 "keep `resize = letterbox`, the default, which shows all of each picture between bars, or use `resize = stretch`"
@@ -170,38 +170,38 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One thing that is wrong, or worth knowing.
+/// A problem, or something worth knowing.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What kind of thing it is.
+    /// The kind of finding.
     pub kind: Kind,
-    /// The pictures, or the folders of the classes, that it is about. A picture in an array is `train:123`, counted from 0; a class
-    /// that has no folder is named by `detail` alone.
+    /// The pictures, or the folders of the classes. A picture in an array is `train:123`, counted from 0. A class
+    /// without a folder is named only in `detail`.
     pub paths: Vec<String>,
-    /// What was found, in words.
+    /// A description.
     pub detail: String,
-    /// By how many points (hundredths) at most it can move an accuracy on this data; `None` where that is not known.
+    /// The most percentage points by which it can change an accuracy on this data; `None` if unknown.
     pub points: Option<f64>,
 }
 
-/// From so many points on, what findings of a kind can move an accuracy by makes it untrustworthy.
+/// If the findings of a kind can change an accuracy by this many points together, the accuracy is untrustworthy.
 pub const GRAVE_POINTS: f64 = 1.0;
 
-/// What [`check`] found.
+/// The result of [`check`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// What the data is, in one line.
+    /// A description of the data, in one line.
     pub description: String,
-    /// What was passed over in listing it.
+    /// Remarks on ignored files.
     pub notes: Vec<String>,
-    /// Number of pictures that were looked at.
+    /// Number of examined pictures.
     pub pictures: usize,
-    /// What is wrong, by kind in the order of [`Kind::ALL`], then by place.
+    /// The findings, in the order of [`Kind::ALL`], then by place.
     pub findings: Vec<Finding>,
     found: Found,
-    /// What transparent pixels show.
+    /// The level behind transparent pixels.
     transparent: Option<u8>,
 }
 
@@ -211,27 +211,27 @@ impl Inspection {
         Kind::ALL.iter().any(|&kind| self.is_grave_kind(kind))
     }
 
-    /// Whether the findings of a kind make a score on this data untrustworthy. Where it is known by how much they can move it,
-    /// together, that is from [`GRAVE_POINTS`] on.
+    /// Whether the findings of a kind make a score on this data untrustworthy. If their effect is known, they do so
+    /// from [`GRAVE_POINTS`] on, added up.
     pub fn is_grave_kind(&self, kind: Kind) -> bool {
         let mut found = self.findings.iter().filter(|finding| finding.kind == kind);
         kind.may_be_grave()
             && found
                 .try_fold(0.0, |sum, finding| {
                     let sum = sum + finding.points.unwrap_or(GRAVE_POINTS);
-                    // Sums of quotients such as 1/3 fall short of 1 by a rounding.
+                    // Sums of quotients such as 1/3 may round to just below 1.
                     (sum < GRAVE_POINTS - 1e-9).then_some(sum)
                 })
                 .is_none()
     }
 }
 
-/// Looks at all pictures of the data at `path_or_name` (see [`crate::data::open`] for its forms) on all cores, one at a time on each.
-/// Several kinds can be found of one picture; but what is the same picture in two classes or parts is not reported as a duplicate too.
-/// `listen` is called from several threads, with the pictures that have been looked at and those to be looked at.
+/// Examines all pictures of the data at `path_or_name` (see [`crate::data::open`] for its forms) on all cores, one picture at a time on each.
+/// A picture can have findings of several kinds. The same picture in two classes or splits is not also reported as a duplicate.
+/// `listen` is called from several threads, with the number of examined pictures and the total.
 ///
 /// # Errors
-/// When no data is there, as of [`crate::data::open`]. A bad picture is a finding and no error.
+/// If there is no data, as for [`crate::data::open`]. A bad picture is a finding, not an error.
 pub fn check(
     path_or_name: impl AsRef<Path>,
     listen: &(dyn Fn(usize, usize) + Sync),
@@ -248,7 +248,7 @@ pub fn check(
     findings.extend(blank::findings(&samples));
     findings.extend(looks::findings(&samples));
     let place = |kind| Kind::ALL.iter().position(|&known| known == kind);
-    // Stable: within a kind they stay in order of place.
+    // The sort is stable: within a kind, findings stay in order of place.
     findings.sort_by_key(|finding| place(finding.kind));
     let (description, mut notes) = match &found {
         Found::Files(catalogue) => (catalogue.description(None), catalogue.notes.clone()),

@@ -1,4 +1,4 @@
-//! Pictures that hubel draws, for people to look at.
+//! Pictures that hubel draws for people.
 pub(crate) mod lettering;
 
 use std::io::{Cursor, Write};
@@ -9,19 +9,19 @@ use image::{ImageFormat, Rgb, RgbImage};
 use crate::formats::atomic::write_atomically;
 use crate::{Result, Shape};
 
-/// The ground of a drawing, what is written on it, and what matters less.
+/// The colours of a drawing: background, text, secondary text.
 pub(crate) const PAPER: Rgb<u8> = Rgb([244, 244, 242]);
 pub(crate) const INK: Rgb<u8> = Rgb([24, 24, 24]);
 pub(crate) const FAINT: Rgb<u8> = Rgb([120, 120, 120]);
 
-/// A picture that hubel has drawn.
+/// A picture drawn by hubel.
 #[derive(Clone, Debug)]
 pub struct Drawing {
     pub(crate) image: RgbImage,
 }
 
 impl Drawing {
-    /// Paper without anything on it.
+    /// An empty drawing.
     pub(crate) fn blank(width: usize, height: usize) -> Self {
         Self {
             image: RgbImage::from_pixel(width as u32, height as u32, PAPER),
@@ -47,7 +47,7 @@ impl Drawing {
         bytes.into_inner()
     }
 
-    /// Writes the drawing to `path` as PNG, whatever the path's ending.
+    /// Writes the drawing to `path` as PNG, whatever the extension.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io)
@@ -56,8 +56,8 @@ impl Drawing {
         write_atomically(path, |file| file.write_all(&png))
     }
 
-    /// Draws pixels of `shape`, each as a square of `factor`, with the upper left corner at (column, row); grey where there are no three
-    /// channels.
+    /// Draws pixels of `shape`, each as a square of `factor`, with the upper left corner at (column, row). Pictures without three channels are
+    /// drawn in grey.
     pub(crate) fn put(
         &mut self,
         (left, top): (usize, usize),
@@ -78,7 +78,7 @@ impl Drawing {
         }
     }
 
-    /// Fills a rectangle of `[height, width]` with its upper left corner at `[row, column]`; what lies outside is not drawn.
+    /// Fills a rectangle of `[height, width]` with its upper left corner at `[row, column]`, clipped to the drawing.
     pub(crate) fn fill(&mut self, [top, left]: [usize; 2], size: [usize; 2], colour: Rgb<u8>) {
         let [height, width] = [self.image.height(), self.image.width()].map(|side| side as usize);
         for row in top..(top + size[0]).min(height) {
@@ -88,7 +88,7 @@ impl Drawing {
         }
     }
 
-    /// Writes a line with its upper left corner at (column, row) into at most `room` pixels across.
+    /// Writes a line of text with its upper left corner at (column, row), at most `room` pixels wide.
     pub(crate) fn write(&mut self, corner: (usize, usize), room: usize, text: &str, ink: Rgb<u8>) {
         lettering::write(&mut self.image, corner, room, text, ink);
     }

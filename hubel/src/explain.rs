@@ -1,16 +1,16 @@
-//! Looking into a trained network: what each layer computes for a picture, why it says what it says, and whether such an explanation can be
+//! Explains a trained network: what each layer computes for a picture, why the network chooses a class, and whether such an explanation can be
 //! trusted.
 //!
-//! One question a file:
+//! Each file answers one question:
 //!
 //! | question | where |
 //! |---|---|
 //! | What did each layer compute, and what is the gradient of a score by it? | [`Explainer`] |
-//! | How does one number of a map come about, and where does its gradient go? | [`arithmetic`] |
-//! | Which places of a picture does a filter, learned or made by hand, answer to? | [`response`], [`kernel`] |
-//! | Which places of the picture speak for a class? | [`grad_cam`], [`gradients`], [`occlusion`], each with its settings as a [`Method`] |
+//! | How is one value of a map computed, and where does its gradient go? | [`arithmetic`] |
+//! | Where in a picture does a filter, learned or made by hand, respond? | [`response`], [`kernel`] |
+//! | Which places of the picture support a class? | [`grad_cam`], [`gradients`], [`occlusion`], each with its settings as a [`Method`] |
 //! | Can such a map be trusted? | [`cascade`], [`deletion`], [`Integrated::is_complete`](gradients::Integrated::is_complete) |
-//! | Which pictures of the training data does the network find most alike? | [`neighbours`] |
+//! | Which training pictures does the network find most similar? | [`neighbours`] |
 //!
 //! ```
 //! use hubel::explain::{Explainer, Score, grad_cam};
@@ -29,7 +29,7 @@
 //! # Ok::<(), hubel::Error>(())
 //! ```
 //!
-//! An explanation runs a plan of its own ([`Mode::Explanation`](crate::plan::Mode)): nothing is fused, so that every named map exists, and the
+//! An explanation uses a separate plan ([`Mode::Explanation`](crate::plan::Mode)). It has no fusions, so every named map exists, and the
 //! maps and their gradients stay in memory.
 pub mod arithmetic;
 pub mod cascade;
@@ -52,13 +52,13 @@ use crate::{Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 pub use kernel::Kernel;
 pub use method::{Method, Question};
 
-/// What is explained: the logit of a class, or by how much it exceeds that of another. Classes count from 0, as in [`Model::classes`]; to
-/// explain one that the model does not have panics.
+/// The score that is explained: the logit of a class, or its difference to the logit of another class. Classes count from 0, as in
+/// [`Model::classes`]. A class that the model does not have causes a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Score {
     /// The class.
     pub class: usize,
-    /// The class whose logit is taken away.
+    /// The class whose logit is subtracted.
     pub against: Option<usize>,
 }
 
@@ -71,12 +71,12 @@ impl Score {
         }
     }
 
-    /// Its value for these logits.
+    /// The value of the score for these logits.
     pub fn value(&self, logits: &[f32]) -> f32 {
         logits[self.class] - self.against.map_or(0.0, |other| logits[other])
     }
 
-    /// Writes its gradient by the logits.
+    /// Writes the gradient of the score by the logits.
     fn gradient(&self, logits: &mut [f32]) {
         logits.fill(0.0);
         logits[self.class] += 1.0;
@@ -86,10 +86,10 @@ impl Score {
     }
 }
 
-/// Numbers over the pixels of a map or a picture, `[height, width]`: how much each speaks for a score, or what a filter answers there.
+/// Values for the pixels of a map or picture, `[height, width]`: how much each supports a score, or how a filter responds there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heatmap {
-    /// The layer whose map it lies over; empty for the picture.
+    /// The layer of the map; empty for the picture.
     pub layer: String,
     /// Rows.
     pub height: usize,
@@ -111,7 +111,7 @@ impl Heatmap {
         }
     }
 
-    /// The row and column of the largest number; of equal ones the first.
+    /// The row and column of the largest value; the first one of equal values.
     pub fn brightest(&self) -> [usize; 2] {
         let best = (0..self.values.len())
             .rev()
@@ -120,7 +120,7 @@ impl Heatmap {
         [best / self.width.max(1), best % self.width.max(1)]
     }
 
-    /// The same over `height × width` pixels, bilinear between the centres of its own (PyTorch's `align_corners=False`).
+    /// Resized to `height × width`, bilinear between pixel centres (PyTorch's `align_corners=False`).
     pub fn resized(&self, height: usize, width: usize) -> Self {
         let taps = |from: usize, to: usize, i: usize| {
             let place = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
@@ -147,7 +147,7 @@ impl Heatmap {
     }
 }
 
-/// A model with the memory to look into it: the maps of all layers for a batch of pictures, and the gradients of a score by them.
+/// A model with memory for explanations: the maps of all layers for a batch of pictures, and the gradients of a score by them.
 pub struct Explainer {
     cpu: Cpu,
     graph: Graph,
@@ -157,10 +157,10 @@ pub struct Explainer {
 }
 
 impl Explainer {
-    /// Takes the memory to look at `batch` pictures at a time.
+    /// Allocates the memory for `batch` pictures at a time.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) where that is more than the machine has.
+    /// [`Error::Memory`](crate::Error::Memory) if the machine has not enough.
     pub fn new(cpu: &Cpu, model: &Model, batch: usize) -> Result<Self> {
         let settings = PlanSettings {
             precise: model.precise,
@@ -190,13 +190,13 @@ impl Explainer {
     /// Computes the maps of all layers for prepared pictures, `[n, h, w, c]` with n the batch.
     ///
     /// # Panics
-    /// If there are more or fewer numbers.
+    /// If the length is wrong.
     pub fn look(&mut self, images: &[f32]) {
         self.workspace.images_mut().copy_from_slice(images);
         (self.plan).forward(&self.cpu, &self.parameters, &mut self.workspace, 0);
     }
 
-    /// Computes the gradient of `score` of each picture by the maps of all layers.
+    /// Computes, for each picture, the gradient of `score` by the maps of all layers.
     pub fn trace_back(&mut self, score: &Score) {
         let logits = self.plan.logits_gradient_mut(&mut self.workspace);
         let classes = self.graph.output().shape.len();
@@ -219,7 +219,7 @@ impl Explainer {
         &self.parameters
     }
 
-    /// The weights of a convolution or a linear layer, `[kernel height, kernel width, input channels, filters]`; none of other nodes.
+    /// The weights of a convolution or linear layer, `[kernel height, kernel width, input channels, filters]`; `None` for other nodes.
     pub fn weights(&self, node: usize) -> Option<&[f32]> {
         let range = self.parameters.range(node, Role::Weight)?;
         Some(&self.parameters.values()[range])
@@ -231,7 +231,7 @@ impl Explainer {
         &self.workspace.values[slots.value][..self.plan.batch() * slots.length]
     }
 
-    /// The gradient of the score last [traced back](Explainer::trace_back) by the output of a node, `[n, h, w, c]`.
+    /// The gradient by the output of a node, `[n, h, w, c]`, for the score of the last [`trace_back`](Explainer::trace_back).
     pub fn gradient(&self, node: usize) -> &[f32] {
         let slots = self.plan.nodes[node];
         &self.workspace.gradients[slots.gradient][..self.plan.batch() * slots.length]
@@ -240,7 +240,7 @@ impl Explainer {
     /// The node of the layer of this name.
     ///
     /// # Errors
-    /// [`Error::Settings`](crate::Error::Settings) if there is none; the nearest name is offered.
+    /// [`Error::Settings`](crate::Error::Settings) if there is none; the message suggests the nearest name.
     pub fn node(&self, name: &str) -> Result<usize> {
         self.graph.node(name)
     }

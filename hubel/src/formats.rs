@@ -1,4 +1,4 @@
-//! Files: how they are opened and replaced, and how weights are written, read, and laid out.
+//! Files: opening and replacing them, and reading and writing weights.
 pub(crate) mod atomic;
 pub(crate) mod checksum;
 mod float;

@@ -1,5 +1,5 @@
-//! What fuzzers call: each parser on any bytes, with what holds of all that it answers. A panic is a finding. Each function says
-//! whether the bytes were taken for data. Tests call the same with the [`seeds`] and with what was found.
+//! The entry points of fuzzers: each runs a parser on arbitrary bytes and checks the properties of its result. A panic is a finding. Each function
+//! returns whether the bytes were accepted. Tests call the same functions with the [`seeds`] and with former findings.
 use std::path::Path;
 
 pub use crate::data::fuzzing::{cifar, idx, npz, picture, table};
@@ -25,7 +25,7 @@ pub fn model(bytes: &[u8]) -> bool {
     true
 }
 
-/// Weights of another program: for a network, and whatever tensors there are.
+/// Weights of another program: for a known network, and for arbitrary tensors.
 pub fn weights(bytes: &[u8]) -> bool {
     let path = Path::new("weights.pth");
     let size = bytes.len() as u64;
@@ -50,13 +50,13 @@ pub fn weights(bytes: &[u8]) -> bool {
             .map(|size| *size as u128)
             .product::<u128>();
         assert!(tensor.shape.contains(&0) || tensor.data.len() as u128 == elements);
-        // An element takes a byte at least, and none is taken for several.
+        // An element takes at least one byte, and is read once.
         assert!(tensor.data.len() <= bytes.len());
     }
     tensors.is_ok()
 }
 
-/// Architecture text, laid out for one image.
+/// Architecture text, as a graph for one image.
 pub fn architecture(text: &str) -> bool {
     let network = match Network::parse(text) {
         Ok(network) => network,

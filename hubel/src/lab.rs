@@ -1,8 +1,8 @@
-//! The tutorial's claims, run as experiments.
+//! Experiments that test the tutorial's claims.
 //!
-//! An [`Experiment`] trains or computes what a claim is about, with several seeds, and returns [`Findings`]: tables, plots, pictures, two
-//! sentences that say what was measured, and each [`Claim`] with its [`Verdict`]. The verdict is computed from the numbers by the one rule of
-//! [`Verdict::of`], never asserted: a claim may turn out not to hold, or the seeds may not decide it.
+//! An [`Experiment`] trains or computes with several seeds and returns [`Findings`]: tables, plots, pictures, two
+//! sentences about what was measured, and each [`Claim`] with its [`Verdict`]. [`Verdict::of`] computes the verdict from the
+//! measured values. So a claim may turn out not to hold, or to be undecided.
 //!
 //! ```
 //! use hubel::{Cpu, lab};
@@ -16,9 +16,9 @@
 //! # Ok::<(), hubel::Error>(())
 //! ```
 //!
-//! An experiment is one file: a constant of type [`Experiment`], which is entered in [`EXPERIMENTS`], and the function that it names.
-//! That function gets a `Workbench`, which draws the pictures of a seed, trains, judges, and tells the listener about it.
-//! Same settings, same instruction set: the same findings for any number of threads, but for measured times.
+//! An experiment is one file: a constant of type [`Experiment`], listed in [`EXPERIMENTS`], and the function that the constant names.
+//! That function gets a `Workbench`, which draws the pictures of a seed, trains, evaluates, and reports progress.
+//! The same settings and instruction set give the same findings for any number of threads, except for measured times.
 mod activations;
 mod channels;
 mod chart;
@@ -65,21 +65,21 @@ pub const EXPERIMENTS: [Experiment; 10] = [
     activations::EXPERIMENT,
 ];
 
-/// A claim of the tutorial that can be run.
+/// An experiment that tests claims of the tutorial.
 pub struct Experiment {
-    /// The name that it is called by.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// What its page is called.
+    /// The title of its page.
     pub title: &'static str,
-    /// The items of the tutorial that it is about, such as `T2`.
+    /// The tutorial items that it tests, such as `T2`.
     pub items: &'static [&'static str],
-    /// What it finds out.
+    /// The question that it answers.
     pub question: &'static str,
     /// The pictures that it needs.
     pub data: Data,
-    /// Pictures of fewer rows or columns are too small for its networks.
+    /// Least rows and columns of pictures for its networks.
     pub smallest: usize,
-    /// How much it does where the settings do not say: under a minute on two cores. Without seeds nothing is left to chance.
+    /// Default amount of work: less than a minute on two cores. 0 seeds means that nothing is random.
     pub budget: Budget,
     run: fn(&mut Workbench<'_>) -> Result<Findings, Halt>,
 }
@@ -87,65 +87,65 @@ pub struct Experiment {
 /// The pictures that an experiment needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// None: it computes, or measures times, of sizes alone.
+    /// None: it computes sizes, or measures times.
     Nothing,
-    /// Any pictures: MNIST where none are given.
+    /// Any pictures; MNIST by default.
     Pictures,
-    /// Pictures in colour: scenes that hubel draws where none are given.
+    /// Colour pictures; by default, scenes that hubel draws.
     Colour,
 }
 
-/// How much an experiment does.
+/// The amount of work of an experiment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// Each is a repetition of its own: other pictures, another order of them, other first weights.
+    /// Number of repetitions, each with other pictures, another order, and other initial weights.
     pub seeds: usize,
-    /// Pictures to train on, drawn from the data for each seed.
+    /// Number of training pictures, drawn from the data for each seed.
     pub images: usize,
     /// Passes over the pictures.
     pub epochs: usize,
 }
 
 impl Budget {
-    /// Pictures to judge by, drawn from others: half as many.
+    /// Number of test pictures, drawn from other pictures: half as many.
     pub fn test_images(&self) -> usize {
         self.images.div_ceil(2)
     }
 }
 
-/// What a user may set.
+/// User settings.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Pictures of one's own, see [`open`].
+    /// The user's pictures, see [`open`].
     pub data: Option<Splits>,
-    /// Instead of the budget's.
+    /// Overrides the budget's value.
     pub seeds: Option<usize>,
-    /// Instead of the budget's.
+    /// Overrides the budget's value.
     pub images: Option<usize>,
-    /// Instead of the budget's.
+    /// Overrides the budget's value.
     pub epochs: Option<usize>,
-    /// What `sizes` computes.
+    /// The combinations for `sizes`.
     pub windows: Windows,
 }
 
-/// How far an experiment has come.
+/// Progress of an experiment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// The name of the experiment.
     pub experiment: &'static str,
-    /// The run at hand, counted from 1.
+    /// The current run, counted from 1.
     pub run: usize,
-    /// Runs in all.
+    /// Number of runs.
     pub runs: usize,
     /// What the run trains or measures.
     pub what: String,
-    /// How much of the run is done, from 0 to 1.
+    /// Completed share of the run, from 0 to 1.
     pub share: f64,
 }
 
-/// Why an experiment ends before its end.
+/// Why an experiment ends early.
 enum Halt {
-    /// The listener broke it off.
+    /// The listener stopped it.
     BrokenOff,
     /// It failed.
     Failed(Error),
@@ -160,7 +160,7 @@ impl From<Error> for Halt {
 /// The experiment of this name.
 ///
 /// # Errors
-/// [`Error::Settings`] if there is none; the nearest name is offered, or all of them.
+/// [`Error::Settings`] if there is none; the message suggests the nearest name, or lists all.
 pub fn find(name: &str) -> Result<&'static Experiment> {
     let names = || EXPERIMENTS.iter().map(|experiment| experiment.name);
     let known = EXPERIMENTS
@@ -178,17 +178,17 @@ pub fn find(name: &str) -> Result<&'static Experiment> {
 }
 
 impl Experiment {
-    /// Whether it looks at pictures, and can look at one's own.
+    /// Whether it uses pictures, and accepts the user's own.
     pub fn takes_data(&self) -> bool {
         self.data != Data::Nothing
     }
 
-    /// Whether it repeats anything.
+    /// Whether it repeats runs with several seeds.
     fn takes_seeds(&self) -> bool {
         self.budget.seeds > 0
     }
 
-    /// What is done with these settings.
+    /// The amount of work with these settings.
     pub fn budget(&self, settings: &Settings) -> Budget {
         let usual = self.budget;
         Budget {
@@ -198,13 +198,13 @@ impl Experiment {
         }
     }
 
-    /// What of these settings it can use: for settings that are meant for several experiments.
+    /// The part of these settings that it can use, if they are meant for several experiments.
     pub fn usable(&self, settings: &Settings) -> Settings {
         let windows = match self.name == sizes::EXPERIMENT.name {
             true => settings.windows.clone(),
             false => Windows::default(),
         };
-        // What has no colour is for the others.
+        // Grey pictures are for the other experiments.
         let is_refused = |data: &Splits| self.check_colour(data).is_err();
         match self.takes_data() {
             true => Settings {
@@ -220,10 +220,10 @@ impl Experiment {
         }
     }
 
-    /// Runs it. `listen` is told how far it is and may break it off: then there are no findings.
+    /// Runs the experiment. `listen` gets the progress, and may stop the experiment; then there are no findings.
     ///
     /// # Errors
-    /// [`Error::Settings`] where the settings make no sense or say something that it cannot use; those of training and of reading pictures.
+    /// [`Error::Settings`] if settings make no sense or do not apply to it; errors of training and of reading pictures.
     pub fn run(
         &self,
         cpu: &Cpu,
@@ -239,7 +239,7 @@ impl Experiment {
         }
     }
 
-    /// That it takes no pictures of one's own.
+    /// The error that it does not take the user's pictures.
     pub fn refuses_data(&self) -> Error {
         self.refuses("data")
     }
@@ -250,14 +250,14 @@ impl Experiment {
                 "the experiment `{}` {}; leave out the setting `{what}`",
                 self.name,
                 match what {
-                    "seeds" => "leaves nothing to chance, so that once is enough",
-                    _ => "looks at no pictures, and learns nothing from any",
+                    "seeds" => "has no randomness, so one repetition is enough",
+                    _ => "uses no pictures and trains no network",
                 }
             ),
         }
     }
 
-    /// Refuses settings that would do nothing or make no sense, as [`Experiment::run`] does before it begins.
+    /// Rejects settings that have no effect or make no sense; [`Experiment::run`] also does this first.
     ///
     /// # Errors
     /// [`Error::Settings`]
@@ -287,7 +287,7 @@ impl Experiment {
         settings.windows.check()
     }
 
-    /// Refuses pictures that show nothing of what it is about.
+    /// Rejects pictures that lack what it is about.
     fn check_colour(&self, data: &Splits) -> Result<()> {
         if self.data != Data::Colour || data.train.has_colour()? {
             return Ok(());
@@ -299,7 +299,7 @@ impl Experiment {
         )))
     }
 
-    /// Refuses pictures that are too small for its networks.
+    /// Rejects pictures that are too small for its networks.
     fn check_size(&self, shape: Shape) -> Result<()> {
         let smallest = self.smallest;
         if shape.height.min(shape.width) >= smallest {
@@ -307,7 +307,7 @@ impl Experiment {
         }
         Err(Error::Settings {
             problem: format!(
-                "the pictures are {shape}, and the networks of the experiment `{}` need {smallest}×{smallest} pixels at least; give larger ones",
+                "the pictures are {shape}, and the networks of the experiment `{}` need at least {smallest}×{smallest} pixels; give larger ones",
                 self.name
             ),
         })

@@ -1,4 +1,4 @@
-//! The closed list of layers: settings, architecture text, shape rule, tensors. One file for each that has something to say.
+//! The closed list of layers: settings, architecture text, shape rule, tensors. Layers with more than a line of code have their own file.
 pub(crate) mod activation;
 pub(crate) mod arguments;
 mod batch_norm;
@@ -15,25 +15,26 @@ use crate::{
 pub use activation::Activation;
 use arguments::{ArgumentError, Arguments};
 pub use conv::Conv;
+pub(crate) use linear::for_kernels as linear_for_kernels;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
 use window::Pair;
 pub use window::{Padding, Round};
 
-/// A layer with the settings a user writes. Pairs are `[height, width]`.
+/// A layer with its settings. Pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Layer {
     /// Convolution.
     Conv(Conv),
-    /// Maximum or average under windows.
+    /// Maximum or average pooling with windows.
     Pool(Pool),
     /// The mean of each channel: H×W×C to 1×1×C.
     GlobalAvgPool,
     /// The largest value of each channel: H×W×C to 1×1×C.
     GlobalMaxPool,
-    /// Mean over so many regions, whatever the input's size.
+    /// Mean over this many regions, for any input size.
     AdaptiveAvgPool([usize; 2]),
-    /// Maximum over so many regions, whatever the input's size.
+    /// Maximum over this many regions, for any input size.
     AdaptiveMaxPool([usize; 2]),
     /// Batch normalisation (Ioffe and Szegedy 2015).
     BatchNorm {
@@ -42,47 +43,47 @@ pub enum Layer {
         /// Weight of the new batch in the running statistics; 0.1 by default.
         momentum: f32,
     },
-    /// Zeroes each number with this probability while training.
+    /// Zeroes each value with this probability in training.
     Dropout(f32),
     /// A map as one row: H×W×C to 1×1×(H·W·C).
     Flatten,
     /// A fully connected layer.
     Linear {
-        /// Numbers it puts out.
+        /// Number of outputs.
         outputs: Outputs,
         /// Whether a bias is added; yes by default.
         bias: bool,
     },
-    /// A function of each number.
+    /// An elementwise function.
     Activation(Activation),
 }
 
-/// How many numbers a linear layer puts out.
+/// Number of outputs of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
-    /// So many.
+    /// This many.
     Number(usize),
-    /// As many as the data has classes.
+    /// The number of classes of the data.
     Classes,
 }
 
-/// What the padding of a convolution holds.
+/// The values in the padding of a convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum PaddingMode {
     /// 0.
     #[default]
     Zeros,
-    /// The map mirrored at its edge, the edge itself not repeated.
+    /// The map mirrored at its edge, without repeating the edge.
     Reflect,
     /// The nearest pixel of the edge.
     Replicate,
     /// The opposite side of the map.
     Circular,
-    /// This number.
+    /// This value.
     Constant(f32),
 }
 
-/// A layer laid on one input.
+/// A layer applied to one input shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub(crate) operation: Operation,
@@ -90,14 +91,14 @@ pub(crate) struct Resolved {
     pub(crate) tensors: Vec<Tensor>,
 }
 
-/// Why a layer does not fit its input, and changes that were tried and help.
+/// Why a layer does not fit its input, and changes that were tried and work.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Misfit {
     pub(crate) reason: String,
     pub(crate) ways_out: Vec<String>,
 }
 
-/// The names that the architecture text knows; others that mean the same are in [`canonical`].
+/// The layer names of the architecture text; [`canonical`] has their synonyms.
 pub(crate) const NAMES: [&str; 24] = [
     "conv",
     "maxpool",
@@ -162,7 +163,7 @@ impl Layer {
         }
     }
 
-    /// The layer of a [`canonical`] name; `None` if there is none of it.
+    /// The layer with a [`canonical`] name; `None` if there is none.
     pub(crate) fn parse(
         name: &str,
         arguments: &mut Arguments,
@@ -186,7 +187,7 @@ impl Layer {
         }))
     }
 
-    /// What the layer makes of this input.
+    /// The layer's output for this input.
     pub(crate) fn resolve(&self, input: Shape, classes: usize) -> Result<Resolved, Misfit> {
         let Shape {
             height,
@@ -233,7 +234,7 @@ fn regions(arguments: &mut Arguments) -> Result<[usize; 2], ArgumentError> {
 }
 
 impl Resolved {
-    /// Refuses a map whose size in bytes no machine can address.
+    /// Rejects a map whose size in bytes cannot be addressed.
     fn new(operation: Operation, shape: Shape, tensors: Vec<Tensor>) -> Result<Self, String> {
         addressable(&[shape.height, shape.width, shape.channels])
             .ok_or_else(|| format!("its output {shape} is larger than any memory"))?;
@@ -245,14 +246,14 @@ impl Resolved {
     }
 }
 
-/// How many numbers a tensor of this shape holds, if their bytes can be addressed at all.
+/// Number of values in a tensor of this shape, if their bytes can be addressed.
 pub(crate) fn addressable(shape: &[usize]) -> Option<usize> {
     let count = (shape.iter()).try_fold(1usize, |product, size| product.checked_mul(*size))?;
     let bytes = count.checked_mul(size_of::<f32>())?;
     (bytes <= isize::MAX as usize).then_some(count)
 }
 
-/// The weights of a layer; how they begin is settled once the layers after it are known.
+/// The weights of a layer. Their initialisation is decided when the following layers are known.
 fn tensor_weight(shape: Vec<usize>) -> Result<Tensor, String> {
     addressable(&shape)
         .ok_or_else(|| format!("its weights {shape:?} are larger than any memory"))?;
@@ -273,7 +274,7 @@ fn tensor_zero(name: &'static str, role: Role, len: usize) -> Tensor {
     }
 }
 
-/// A shape's height and width, as one number where it is square.
+/// Height and width of a shape; one value if it is square.
 fn sides(shape: Shape) -> String {
     match (shape.height, shape.width) {
         (height, width) if height == width => height.to_string(),
@@ -327,7 +328,7 @@ impl fmt::Display for Outputs {
     }
 }
 
-/// The layer's architecture text; settings at their usual value are left out.
+/// The layer's architecture text, without settings at their default.
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! How much memory there is left to take.
+//! How much memory is free.
 use std::fs;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(crate) fn check_weights(needed: usize) -> Result<()> {
     fits(needed).map_err(|available| Error::Weights { needed, available })
 }
 
-/// Whether so many bytes are free, or where the system does not say it can be addressed at all; the error is what is.
+/// Checks that this many bytes are free, or, if the system does not say, that they can be addressed. The error is the number of free bytes.
 fn fits(needed: usize) -> std::result::Result<(), usize> {
     let available = available().unwrap_or(isize::MAX as usize);
     if needed > available {
@@ -33,7 +33,7 @@ fn fits(needed: usize) -> std::result::Result<(), usize> {
     Ok(())
 }
 
-/// Bytes that the system says are free to take, or that a container leaves of its limit where those are fewer (Linux); elsewhere unknown.
+/// Free bytes: what the system reports, or the rest of a container's limit if that is less (Linux). Elsewhere unknown.
 pub(crate) fn available() -> Option<usize> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -44,7 +44,7 @@ pub(crate) fn available() -> Option<usize> {
     Some(free.min(left_of_limits().unwrap_or(usize::MAX)))
 }
 
-/// What the control groups that this process belongs to (version 2) leave at least.
+/// The least rest of the limits of this process's control groups (version 2).
 fn left_of_limits() -> Option<usize> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
@@ -54,7 +54,7 @@ fn left_of_limits() -> Option<usize> {
         .min()
 }
 
-/// What the control group at `folder` leaves of its limit; what it holds of files' contents is free as well.
+/// The rest of the limit of the control group at `folder`. Cached file contents count as free.
 fn left_of_limit(folder: &Path) -> Option<usize> {
     let number = |name: &str| -> Option<usize> {
         let text = fs::read_to_string(folder.join(name)).ok()?;

@@ -1,6 +1,6 @@
-//! The known name that a misspelt one was probably meant to be.
+//! Suggests the known name for a misspelt one.
 
-/// The candidate with the fewest edits from `name`, if it takes no more edits than a third of the name (but at least two) and fewer than the name has letters.
+/// The candidate with the fewest edits from `name`. At most a third of the name's letters may be edits (or two, if that is more), and not all letters.
 pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -15,7 +15,7 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance: letters to insert, delete or replace.
+/// Levenshtein distance: letters to insert, delete or replace.
 fn edits(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

@@ -1,4 +1,4 @@
-//! A network: a tree of layers, residual additions and concatenations, written by hand, by name or as architecture text.
+//! A network: a tree of layers, residual additions and concatenations, from the builder, by name, or from architecture text.
 mod builder;
 mod graph;
 mod lay_out;
@@ -19,7 +19,7 @@ use crate::{
     nearest::nearest,
 };
 
-/// A network before it has seen an input: layers in a row, with residual additions and concatenations among them.
+/// A network without an input shape: a chain of layers, residual additions and concatenations.
 ///
 /// ```
 /// # use hubel::{Network, Shape};
@@ -34,7 +34,7 @@ pub struct Network {
     items: Vec<Item>,
 }
 
-/// One element of a chain. Without a label its name is its place in the chain, as in `nn.Sequential`.
+/// One element of a chain. Without a label its name is its index in the chain, as in `nn.Sequential`.
 #[derive(Clone, Debug, PartialEq)]
 struct Item {
     label: Option<String>,
@@ -44,19 +44,19 @@ struct Item {
 #[derive(Clone, Debug, PartialEq)]
 enum Block {
     Layer(Layer),
-    /// A group whose label prefixes the names in it. Groups without label are dissolved into their chain.
+    /// A group whose label prefixes the names in it. Groups without a label are merged into their chain.
     Chain(Vec<Item>),
     /// body(x) + shortcut(x); an empty shortcut is x itself.
     Residual {
         body: Vec<Item>,
         shortcut: Vec<Item>,
     },
-    /// The channels of each branch, one after the other; an empty branch is the input itself.
+    /// The concatenated channels of the branches; an empty branch is the input itself.
     Concat(Vec<Vec<Item>>),
 }
 
 impl Network {
-    /// Reads architecture text: layers separated by spaces, `-` or `,`, in any case; `[ … ]x3` repeats;
+    /// Parses architecture text: layers separated by spaces, `-` or `,`, in upper or lower case; `[ … ]x3` repeats;
     /// `residual[ body | shortcut ]`, `concat[ a | b ]`; `label: layer` names a layer or a group.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Network {
     /// A network by its name in the zoo or as architecture text.
     ///
     /// # Errors
-    /// Those of [`named`](Self::named) for what looks like a name, else those of [`parse`](Self::parse).
+    /// Those of [`named`](Self::named) if the text looks like a name, else those of [`parse`](Self::parse).
     pub fn resolve(name_or_text: &str) -> Result<Self> {
         let trimmed = name_or_text.trim();
         if let Some(text) = zoo::text(&trimmed.to_lowercase()) {
@@ -114,22 +114,22 @@ impl Network {
         (zoo::NAMES.iter().find(|(known, _)| *known == name)).map(|(_, shape)| *shape)
     }
 
-    /// Begins a network written in Rust.
+    /// Starts building a network in Rust.
     pub fn builder() -> NetworkBuilder {
         NetworkBuilder::default()
     }
 
-    /// Its layers in the order of the text, those inside of groups, residual additions and concatenations too.
+    /// All layers in the order of the text, including those inside groups, residual additions and concatenations.
     pub fn layers(&self) -> Vec<Layer> {
         let mut layers = Vec::new();
         collect(&self.items, &mut layers);
         layers
     }
 
-    /// Lays the network out for one input shape and number of classes.
+    /// The graph of the network for one input shape and number of classes.
     ///
     /// # Errors
-    /// [`Error::Layer`] when a layer does not fit its input; [`Error::Names`] when two layers have one name.
+    /// [`Error::Layer`] if a layer does not fit its input; [`Error::Names`] if two layers have the same name.
     pub fn graph(&self, input: Shape, classes: usize) -> Result<Graph> {
         lay_out::graph(&self.items, input, classes)
     }

@@ -1,11 +1,11 @@
-//! Work spread over cores that is no kernel: reading, decoding, comparing.
+//! Parallel work that is no kernel: reading, decoding, comparing.
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hubel_kernels::Cpu;
 
-/// What `work` makes of each of the items, in their order, whichever core did it. The items are taken one at a time, so that no core
-/// waits for another with larger ones. `done` is called from several threads after each item, with how many are done.
+/// The results of `work` for the items, in their order. Cores take the items one at a time, so that no core
+/// waits for another with larger items. `done` is called from several threads after each item, with the number of items done.
 pub(crate) fn on_all_cores<I, T: Send>(
     items: impl Iterator<Item = I> + Send,
     work: impl Fn(I) -> T + Sync,
@@ -35,7 +35,7 @@ pub(crate) fn on_all_cores<I, T: Send>(
     in_order(results)
 }
 
-/// What `work` makes of each image of a batch, in their order: it is given its place and its `length` numbers, by any thread of `cpu`.
+/// The results of `work` for the images of a batch, in their order. Threads of `cpu` call it with the index of an image and its `length` values.
 pub(crate) fn on_each_image<T: Send>(
     cpu: &Cpu,
     images: &mut [f32],

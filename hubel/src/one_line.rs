@@ -1,8 +1,8 @@
-//! Names of files and classes as they stand in a line: they may hold anything, also line breaks.
+//! Shows names of files and classes on one line. They may contain any characters, also line breaks.
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The text with line breaks and other control characters written out (`\n`, `\t`, `\u001b`), so that it stays in its line.
+/// The text with escaped line breaks and control characters (`\n`, `\t`, `\u001b`), so that it stays on one line.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let breaks = |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
     if !text.contains(breaks) {
@@ -21,18 +21,18 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// A path for people, in one line, even if it is not Unicode.
+/// A path on one line, even if it is not Unicode.
 pub fn shown(path: &Path) -> String {
     one_line(&path.to_string_lossy()).into_owned()
 }
 
-/// So many names of a list are shown in a sentence; the others are counted.
+/// Most names that a sentence lists; the others are counted.
 const SHOWN: usize = 12;
 
-/// Names for a sentence: `cat, dog, owl`, of many the first twelve and how many more there are.
+/// Names for a sentence: `cat, dog, owl`. If there are many, the first twelve and the number of the others.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
-    // To count a single name takes as long as to name it.
+    // "and 1 more" would be as long as the name.
     match names.len() > SHOWN + 1 {
         false => names.join(", "),
         true => format!(

@@ -1,30 +1,30 @@
-//! How weights follow their gradients.
+//! Optimizers.
 use std::ops::Range;
 
 use hubel_kernels::{Buffer, Cpu, update};
 
 use crate::Parameters;
 
-/// How weights follow their gradients; formulas as in `torch.optim`.
+/// An optimizer; formulas as in `torch.optim`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Optimizer {
     /// Stochastic gradient descent.
     Sgd {
-        /// Share of the last velocity that stays.
+        /// Share of the last velocity that is kept.
         momentum: f32,
-        /// Whether the gradient is looked at one step ahead.
+        /// Nesterov momentum.
         nesterov: bool,
     },
     /// Adam with decoupled weight decay, β = (0.9, 0.999), ε = 1e-8.
     AdamW,
 }
 
-/// An optimizer with what it remembers.
+/// An optimizer with its state.
 pub(crate) struct OptimizerState {
     optimizer: Optimizer,
     step: u64,
-    /// The parameters that are changed, each with the factor of its learning rate, in order; none if all are, at one rate.
+    /// The ranges of trained parameters in order, each with the factor of its learning rate; `None` if all are trained at one rate.
     rates: Option<Vec<(Range<usize>, f32)>>,
     first: Buffer,
     second: Buffer,
@@ -47,7 +47,7 @@ impl OptimizerState {
         }
     }
 
-    /// The same, which changes these parameters alone, each with its factor of the learning rate. They come in order.
+    /// The same, but trains only these ranges of parameters, each with its factor of the learning rate. They must be in order.
     pub(crate) fn with_rates(self, rates: Vec<(Range<usize>, f32)>) -> Self {
         Self {
             rates: Some(rates),
@@ -55,7 +55,7 @@ impl OptimizerState {
         }
     }
 
-    /// Begins a step.
+    /// Starts a step.
     pub(crate) fn begin(&mut self, learning_rate: f32, weight_decay: f32) -> Update<'_> {
         self.step += 1;
         Update {
@@ -66,7 +66,7 @@ impl OptimizerState {
     }
 }
 
-/// One step of an optimizer, which takes the parameters range by range, each once.
+/// One step of an optimizer. It updates the parameters range by range, each once.
 pub(crate) struct Update<'a> {
     state: &'a mut OptimizerState,
     learning_rate: f32,
@@ -74,7 +74,7 @@ pub(crate) struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Changes the parameters in `range`; weight decay applies to weights, not to biases, scales and shifts.
+    /// Updates the parameters in `range`. Weight decay applies to weights, not to biases, scales and shifts.
     pub(crate) fn apply(
         &mut self,
         cpu: &Cpu,

@@ -8,23 +8,23 @@ use crate::network::{Graph, Initial, Role};
 use crate::random::{Purpose, Random};
 use crate::{Result, memory};
 
-/// One tensor's place in [`Parameters`].
+/// One tensor of [`Parameters`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// PyTorch's name, such as `0.weight` or `layer1.0.bn1.running_mean`.
     pub name: String,
     /// Sizes in memory: convolution `[kernel y, kernel x, input channels / groups, filters]`, linear `[inputs, outputs]`.
     pub shape: Vec<usize>,
-    /// What the tensor is to its layer.
+    /// The role of the tensor in its layer.
     pub role: Role,
-    /// The node of the graph it belongs to.
+    /// The node of the graph that it belongs to.
     pub node: usize,
-    /// Where its numbers lie in the buffer.
+    /// The range of its values in the buffer.
     pub range: Range<usize>,
 }
 
-/// All weights of a network in one buffer: first what weight decay applies to (weights), then biases, scales and shifts, then the
-/// running statistics, which no optimizer touches. Each tensor begins on a cache line; the gaps hold zeros.
+/// All weights of a network in one buffer: first the weights, which have weight decay; then biases, scales and shifts; then the
+/// running statistics, which no optimizer changes. Each tensor begins on a cache line; the gaps are zeros.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     values: Buffer,
@@ -35,16 +35,16 @@ pub struct Parameters {
     trainable: usize,
 }
 
-/// Floats of a cache line.
+/// Floats per cache line.
 const LINE: usize = 16;
 
-/// Where the tensors of a network lie in the buffer, before there is one.
+/// The positions of a network's tensors in the buffer, before it is allocated.
 pub(crate) struct Table {
     pub(crate) entries: Vec<Entry>,
     initials: Vec<Initial>,
-    /// Where each group ends: of what decays, of what is trained besides, of what no optimizer touches.
+    /// The end of each group: with weight decay, trained without decay, not trained.
     ends: [usize; 3],
-    /// Floats of the buffer.
+    /// Length of the buffer in floats.
     pub(crate) numbers: usize,
 }
 
@@ -89,7 +89,7 @@ impl Parameters {
     /// The parameters of `graph` with their initial values; the same for the same `seed` on every machine.
     ///
     /// # Errors
-    /// [`Error::Weights`](crate::Error::Weights) where they need more memory than is free.
+    /// [`Error::Weights`](crate::Error::Weights) if they need more memory than is free.
     pub fn initial(graph: &Graph, seed: u64) -> Result<Self> {
         let table = Table::of(graph);
         memory::check_weights(table.numbers * size_of::<f32>())?;
@@ -130,12 +130,12 @@ impl Parameters {
         })
     }
 
-    /// All numbers, gaps included.
+    /// All values, including gaps.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// All numbers, gaps included, to be changed.
+    /// All values, including gaps, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
         self.identity = Identity::new();
         &mut self.values
@@ -151,7 +151,7 @@ impl Parameters {
         &self.entries
     }
 
-    /// The numbers of one tensor.
+    /// The values of one tensor.
     pub fn tensor(&self, entry: &Entry) -> &[f32] {
         &self.values[entry.range.clone()]
     }
@@ -164,17 +164,17 @@ impl Parameters {
             .map(|entry| entry.range.clone())
     }
 
-    /// The part that weight decay applies to.
+    /// The part with weight decay.
     pub(crate) fn decayed(&self) -> Range<usize> {
         0..self.decayed
     }
 
-    /// The part that the optimizer changes without decay.
+    /// The part that is trained without decay.
     pub(crate) fn undecayed(&self) -> Range<usize> {
         self.decayed..self.trainable
     }
 
-    /// Numbers that training changes (running statistics and gaps not counted).
+    /// Number of trained values, without running statistics and gaps.
     pub fn count(&self) -> usize {
         self.entries
             .iter()
@@ -183,7 +183,7 @@ impl Parameters {
             .sum()
     }
 
-    /// The first layer, by name, with a weight that is a NaN or an infinity.
+    /// The name of the first layer with a NaN or infinite weight.
     pub(crate) fn first_not_finite(&self) -> Option<&str> {
         let broken = self
             .entries
@@ -193,7 +193,7 @@ impl Parameters {
         Some(name.rsplit_once('.').map_or(name, |(layer, _)| layer))
     }
 
-    /// The name of the tensor that holds place `index` of the buffer.
+    /// The name of the tensor at `index` of the buffer.
     pub fn name_at(&self, index: usize) -> Option<&str> {
         self.entries
             .iter()

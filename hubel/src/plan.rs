@@ -33,7 +33,9 @@
 //! ```
 mod backward;
 mod chain;
+mod convolution;
 mod fuse;
+mod lower;
 mod report;
 mod slots;
 mod statistics;
@@ -49,12 +51,11 @@ use crate::parameters::Parameters;
 use crate::{Error, Result, Shape, memory};
 
 pub(crate) use chain::Chain;
+pub(crate) use convolution::{Convolution, Joint};
 pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use statistics::Statistics;
-pub(crate) use step::{
-    Convolution, GradientTarget, Joint, Kind, Normalisation, NormalisedBy, Step, SumsFor,
-};
+pub(crate) use step::{GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,14 +190,16 @@ impl Plan {
             fuse: settings.fuse && settings.mode != Mode::Explanation,
             ..settings
         };
-        let lowered = fuse::lower(graph, parameters, cpu, settings);
-        let mut steps = lowered.steps;
-        let goes_back = settings.mode.goes_back();
-        if settings.mode == Mode::Inference && settings.fuse {
-            steps = chain::join(cpu, steps, lowered.maps.len());
+        let lowered = lower::lower(graph, parameters, cpu, settings)?;
+        let (mut steps, maps) = (lowered.steps, lowered.maps.len());
+        if settings.fuse {
+            steps = fuse::fuse(graph, cpu, settings, steps, maps);
         }
-        if goes_back {
-            backward::plan(&mut steps, lowered.maps.len(), settings);
+        if settings.fuse && settings.mode == Mode::Inference {
+            steps = chain::join(cpu, steps, maps);
+        }
+        if settings.mode.goes_back() {
+            backward::plan(&mut steps, maps, cpu, settings);
         }
         let output_lengths = steps.iter().map(|step| lowered.maps[step.output]).collect();
         let slots = slots::assign(&mut steps, &lowered.maps, lowered.logits, settings.mode);
@@ -217,7 +220,7 @@ impl Plan {
             outputs: graph.output().shape.len(),
             scratch: steps
                 .iter()
-                .map(|step| step.kind.scratch(goes_back))
+                .map(|step| step.kind.scratch())
                 .max()
                 .unwrap_or(0),
             steps,

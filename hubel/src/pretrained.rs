@@ -1,4 +1,4 @@
-//! Models that are part of the library, with weights that others have trained.
+//! Embedded models with published weights.
 use std::io::Read;
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use crate::data::Resize;
 use crate::formats::safetensors;
 use crate::{Error, Model, Network, Preparation, Result};
 
-/// The one backbone that is embedded.
+/// The embedded backbone.
 const EFFICIENTNET_LITE0: &str = "efficientnet-lite0";
 
 impl Model {
-    /// The names of the models that are part of the library.
+    /// The names of the embedded models.
     pub const PRETRAINED: [&str; 1] = [EFFICIENTNET_LITE0];
 
-    /// A model by its name, with its ImageNet weights and the thousand classes of ImageNet; `None` for other names. Decompressing takes a tenth of
+    /// The embedded model of this name, with its ImageNet weights and the thousand classes of ImageNet; `None` for other names. Decompressing takes a tenth of
     /// a second.
     ///
     /// Its input is (level − 127) / 128 as in TensorFlow, 224×224×3, from the middle of the picture.
     ///
     /// # Errors
-    /// Where memory does not suffice.
+    /// If memory does not suffice.
     pub fn pretrained(name: &str) -> Result<Option<Self>> {
         if name != EFFICIENTNET_LITE0 {
             return Ok(None);

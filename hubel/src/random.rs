@@ -1,29 +1,29 @@
-//! Random numbers by counter: what a number is depends on (seed, purpose, epoch, sample, position) and on nothing else,
-//! so no thread, resumed run or new feature can shift the numbers of another.
+//! Random numbers by counter: each depends only on (seed, purpose, epoch, sample, position),
+//! so no thread, run or new feature can shift the numbers of another.
 
-/// What a stream of random numbers is for; streams of different purposes have nothing in common.
+/// The purpose of a stream of random numbers. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// First values of the parameters.
+    /// Initial values of the parameters.
     Initialise,
     /// The order of the samples in an epoch.
     Shuffle,
     /// Which activations dropout sets to zero.
     Dropout,
-    /// Random changes to the pictures.
+    /// Augmentation.
     Augment,
     /// Which samples are held out for validation.
     Split,
     /// Noise and random choices of explanations.
     Explain,
-    /// Which pictures an experiment draws, and what it does to them.
+    /// Which pictures an experiment draws, and how it changes them.
     Experiment,
-    /// What a drawn scene shows.
+    /// The contents of a drawn scene.
     Scene,
 }
 
 impl Purpose {
-    /// Part of every number drawn: a purpose keeps its code for ever, so that old seeds keep their meaning.
+    /// Part of every random number. A purpose never changes its code, so that old seeds keep their meaning.
     fn code(self) -> u64 {
         match self {
             Self::Initialise => 1,
@@ -55,7 +55,7 @@ impl Random {
         self.seed
     }
 
-    /// The stream for one purpose, epoch and sample (or layer, or whatever the purpose numbers); always the same one.
+    /// The stream for one purpose, epoch and sample (or layer, or another index); always the same one.
     pub fn stream(self, purpose: Purpose, epoch: u64, sample: u64) -> Stream {
         let mut key = mix(self.seed.wrapping_add(GAMMA));
         for word in [purpose.code(), epoch, sample] {
@@ -86,7 +86,7 @@ impl Stream {
     pub fn next_u64(&mut self) -> u64 {
         let position = self.counter.wrapping_mul(GAMMA);
         self.counter = self.counter.wrapping_add(1);
-        // The mask between two rounds keeps streams whose starts lie on one orbit of GAMMA from sharing numbers.
+        // Without the mask between two rounds, streams whose starts lie on one orbit of GAMMA would share numbers.
         mix(mix(self.start.wrapping_add(position)) ^ self.mask)
     }
 
@@ -106,14 +106,14 @@ impl Stream {
         ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
     }
 
-    /// A whole number in `0..bound`.
+    /// An integer in `0..bound`.
     ///
     /// # Panics
-    /// When `bound` is 0.
+    /// If `bound` is 0.
     #[inline]
     pub fn below(&mut self, bound: usize) -> usize {
         assert!(bound > 0, "no number lies below 0");
-        // The bias is below bound/2⁶⁴: far beyond what any run could notice.
+        // The bias is below bound/2⁶⁴, too small to notice.
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }
 

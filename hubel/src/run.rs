@@ -65,7 +65,7 @@ impl Plan {
         let step = &self.steps[step];
         match &step.kind {
             Kind::Convolution(convolution) => {
-                convolution.pack(&context, step.backward.inputs.first(), workspace);
+                convolution.pack(&context, workspace);
             }
             Kind::Chain(chain) => chain.pack(&context, workspace),
             _ => {}
@@ -85,7 +85,12 @@ impl Plan {
         let gradient = std::mem::take(&mut workspace.parameter_gradient);
         for (i, step) in self.steps.iter().enumerate() {
             if let Kind::Convolution(convolution) = &step.kind {
-                update.apply(cpu, parameters, &gradient, convolution.weight.clone());
+                update.apply(
+                    cpu,
+                    parameters,
+                    &gradient,
+                    convolution.tensors.weight.clone(),
+                );
                 self.pack_step(cpu, parameters, workspace, i);
             }
         }

@@ -23,17 +23,17 @@ impl Shape {
         }
     }
 
-    /// Numbers in one sample.
+    /// Number of values in one sample.
     pub fn len(self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Where the number at row, column and channel lies in a sample.
+    /// The index of the value at row, column and channel in a sample.
     pub(crate) fn index(self, [y, x, channel]: [usize; 3]) -> usize {
         (y * self.width + x) * self.channels + channel
     }
 
-    /// The row, column and channel of the number that lies at `index`.
+    /// The row, column and channel of the value at `index`.
     pub(crate) fn place(self, index: usize) -> [usize; 3] {
         let pixel = index / self.channels;
         [
@@ -43,7 +43,7 @@ impl Shape {
         ]
     }
 
-    /// Whether a sample holds no number at all.
+    /// Whether a sample has no values.
     pub fn is_empty(self) -> bool {
         [self.height, self.width, self.channels].contains(&0)
     }

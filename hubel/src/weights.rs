@@ -1,4 +1,4 @@
-//! Weights that another program has written, as a model.
+//! Weights of another program, as a model.
 mod known;
 
 use std::collections::BTreeSet;
@@ -14,28 +14,28 @@ use crate::formats::{regular, safetensors};
 use crate::{Error, Model, Preparation, Result, memory};
 use known::Match;
 
-/// Weights that another program has written, as a model of the network of the zoo that they belong to.
+/// Weights of another program, as a model of the zoo's network that they fit.
 ///
-/// Read are files of `torch.save`, a state dict or a checkpoint that holds one, in the form since PyTorch 1.6 and in that of before, and safetensors files
-/// without hubel's metadata. The network is found by the names and shapes of the tensors: those of torchvision for `resnet18`, `resnet50`,
-/// `mobilenet-v2` and `vgg16_bn`, of the published weights for EfficientNet-Lite, hubel's own for all networks of the zoo at their
+/// Supported files: `torch.save` with a state dict or a checkpoint that contains one, in the format since PyTorch 1.6 and the one before, and safetensors
+/// without hubel's metadata. The names and shapes of the tensors identify the network: torchvision's for `resnet18`, `resnet50`,
+/// `mobilenet-v2` and `vgg16_bn`; those of the published weights for EfficientNet-Lite; hubel's own for all networks of the zoo at their
 /// [usual input](crate::Network::usual_input).
 ///
-/// Code in such a file is never run: a file that holds some is refused.
+/// Code in such a file is never run; a file that contains code is rejected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// The network with these weights. Its classes are those of ImageNet where there are a thousand (and the feature `backbone` is on), else they are called by
-    /// their numbers. Pictures are cropped to their middle. Without a last layer in the file ([`has_last_layer`](Self::has_last_layer)) it has one
-    /// class, `(none)`, and a last layer of zeros, which says nothing: the model gives features, or a training replaces that layer.
+    /// The network with these weights. A thousand classes get the names of ImageNet (with the feature `backbone`); otherwise the names are
+    /// numbers. Pictures are cropped to their middle. If the file has no last layer ([`has_last_layer`](Self::has_last_layer)), the model has one
+    /// class, `(none)`, and a last layer of zeros without meaning. Such a model gives features, or training replaces that layer.
     pub model: Model,
-    /// The network's name in the zoo. Of torchvision's `vgg16_bn` only the convolutions are taken: they are those of `vgg16`, and stand before a global average
-    /// pooling and a last layer that is new.
+    /// The network's name in the zoo. From torchvision's `vgg16_bn` only the convolutions are used. They are those of `vgg16`, followed by global average
+    /// pooling and a new last layer.
     pub network: &'static str,
-    /// Whether the last layer, the one that decides, is from the file.
+    /// Whether the last layer, which classifies, is from the file.
     pub has_last_layer: bool,
 }
 
-/// How the levels of a picture become numbers: (level / 255 − mean) / std for red, green and blue. Networks of grey pictures take the mean of the three.
+/// How the levels of a picture are normalised: (level / 255 − mean) / std for red, green and blue. Networks for grey pictures use the mean of the three.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalisation {
     /// The mean of each colour.
@@ -50,13 +50,13 @@ impl Normalisation {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     };
-    /// (level − 127) / 128: what EfficientNet-Lite was trained with.
+    /// (level − 127) / 128: the normalisation of EfficientNet-Lite.
     pub const EFFICIENTNET_LITE: Self = Self {
         mean: [127.0 / 255.0; 3],
         std: [128.0 / 255.0; 3],
     };
 
-    /// What the published weights of a network of the zoo were trained with. No file of weights says it.
+    /// The normalisation of the published weights for a network of the zoo. Files of weights do not contain it.
     pub fn usual(network: &str) -> Self {
         match network.starts_with("efficientnet-lite") {
             true => Self::EFFICIENTNET_LITE,
@@ -66,18 +66,18 @@ impl Normalisation {
 }
 
 impl Weights {
-    /// Reads the weights at `path`; their pictures are normalised as given, or as is [usual](Normalisation::usual) for their network. Memory is taken
-    /// only for the tensors of the network, once it is known.
+    /// Reads the weights at `path`. Their pictures are normalised as given, or as [usual](Normalisation::usual) for their network. Memory is allocated
+    /// only for the tensors of the network, after it is identified.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::ForeignWeights`] or [`Error::Safetensors`], which say what is wrong with the file; [`Error::Weights`] where memory does not
-    /// suffice; [`Error::Settings`] where no picture can be normalised in that way.
+    /// [`Error::Io`]; [`Error::ForeignWeights`] or [`Error::Safetensors`], which say what is wrong with the file; [`Error::Weights`] if memory does not
+    /// suffice; [`Error::Settings`] if the normalisation is invalid.
     pub fn load(path: &Path, normalisation: Option<Normalisation>) -> Result<Self> {
         let (mut file, size) = open(path)?;
         Self::read(&mut file, size, path, normalisation)
     }
 
-    /// Whether the file at `path` is for [`Weights::load`] rather than for [`Model::load`]: by its contents, whatever its name.
+    /// Whether the file at `path` is for [`Weights::load`] rather than [`Model::load`], decided by its contents.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -86,12 +86,12 @@ impl Weights {
         if form(&mut file, path)?.is_some() {
             return Ok(true);
         }
-        // What is damaged is hubel's until the contrary is known: most files are.
+        // A damaged file counts as hubel's, because most files are.
         let metadata = safetensors::metadata(&mut file, size, path);
         Ok(metadata.is_ok_and(|metadata| !metadata.keys().any(|name| name.starts_with("hubel."))))
     }
 
-    /// As [`Weights::load`], of `size` bytes; `path` is for messages.
+    /// As [`Weights::load`], for a file of `size` bytes; `path` is for messages.
     ///
     /// # Errors
     /// As [`Weights::load`].
@@ -108,7 +108,7 @@ impl Weights {
         let mut matched = None;
         let mut choose = |outline: &[(&str, Vec<usize>)]| -> Result<BTreeSet<String>> {
             let found = Match::of(outline).map_err(unusable)?;
-            // As the file has them and as the network reads them.
+            // Once in the file's order and once in the network's.
             memory::check_weights(2 * size_of::<f32>() * found.numbers()?)?;
             Ok(matched.insert(found).names())
         };
@@ -129,7 +129,7 @@ impl Weights {
     }
 }
 
-/// The model of the tensors that were chosen for it.
+/// The model from the chosen tensors.
 fn model(
     matched: &Match,
     tensors: Vec<NamedTensor>,
@@ -167,7 +167,7 @@ fn model(
     Ok(model)
 }
 
-/// The names of so many classes.
+/// The names for this number of classes.
 fn class_names(count: usize) -> Vec<String> {
     #[cfg(feature = "backbone")]
     if count == hubel_backbone::CLASSES.lines().count() {
@@ -176,14 +176,14 @@ fn class_names(count: usize) -> Vec<String> {
     (0..count).map(|class| class.to_string()).collect()
 }
 
-/// The file, from its beginning, and its bytes.
+/// The file, at its start, and its size in bytes.
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
     let opened = regular::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) = opened.map_err(refused(path))?;
     Ok((BufReader::new(file), size))
 }
 
-/// The form of a file of `torch.save`; afterwards the file is at its beginning.
+/// The format of a `torch.save` file. Leaves the file at its start.
 fn form(file: &mut (impl Read + Seek), path: &Path) -> Result<Option<Form>> {
     let mut start = Vec::with_capacity(Form::START);
     let read = file

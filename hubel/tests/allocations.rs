@@ -1,28 +1,43 @@
 //! Running a plan takes no memory: all of it was taken with the workspace.
+use std::collections::HashSet;
+
 use allocation_counter::measure;
 use hubel::plan::Mode;
 use hubel::{Cpu, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
+use hubel_kernels::conv::Algorithm;
 
 /// Steps that none of the zoo's networks has.
 const OTHERS: &str = "\
     batchnorm-relu-conv(8, padding=1, mode=reflect)-maxpool(3, stride=2, padding=1, round=floor)-batchnorm-gelu\
     -concat[avgpool(3, stride=1, padding=1) | conv(8, kernel=1)-dropout(0.5)]-conv(72, kernel=1)-globalmaxpool-batchnorm-linear(classes)";
 
-/// How often this thread takes memory in a run forward and, for training, backward.
-fn taken(network: &Network, input: Shape, mode: Mode) -> Result<u64> {
+/// Few channels, with and without pooling, then small maps.
+const FEW_CHANNELS: &str = "\
+    conv(4, kernel=5, padding=2)-relu-conv(4, kernel=5, padding=2)-relu-conv(6, kernel=5)-relu-maxpool-conv(16, kernel=5)-relu-maxpool\
+    -conv(64, kernel=2, stride=2)-relu-conv(96, padding=1)-relu-flatten-linear(classes)";
+
+/// How often this thread takes memory in a run forward and, for training, backward; notes the algorithms of the plan.
+fn taken(
+    network: &Network,
+    input: Shape,
+    settings: PlanSettings,
+    algorithms: &mut HashSet<String>,
+) -> Result<u64> {
     let graph = network.graph(input, 10)?;
     let parameters = Parameters::initial(&graph, 1)?;
     let cpu = Cpu::best(2);
-    let settings = PlanSettings {
-        mode,
-        ..PlanSettings::training(2)
-    };
     let plan = Plan::compile(&graph, &parameters, &cpu, settings)?;
+    for step in plan.report().steps {
+        let passes = [step.forward, step.input_gradient, step.weight_gradient];
+        for algorithm in passes.into_iter().flatten() {
+            algorithms.extend(algorithm.split(", ").map(str::to_owned));
+        }
+    }
     let mut workspace = Workspace::new(&plan);
     plan.pack(&cpu, &parameters, &mut workspace);
     let mut run = |seed| {
         plan.forward(&cpu, &parameters, &mut workspace, seed);
-        if mode == Mode::Training {
+        if settings.mode == Mode::Training {
             plan.loss(&mut workspace, &[0, 1], 0.1, None);
             plan.backward(&cpu, &parameters, &mut workspace, seed);
         }
@@ -39,12 +54,25 @@ fn inference_takes_no_memory_nor_does_training_without_batch_normalisation() -> 
         let side = input.height.min(64);
         (name, Shape::new(side, side, input.channels))
     });
-    for (name, input) in zoo.chain([(OTHERS, Shape::new(21, 18, 3))]) {
+    let others = [
+        (OTHERS, Shape::new(21, 18, 3)),
+        (FEW_CHANNELS, Shape::new(28, 28, 1)),
+    ];
+    let mut algorithms = HashSet::new();
+    for (name, input) in zoo.chain(others) {
         let network = Network::resolve(name)?;
-        assert_eq!(taken(&network, input, Mode::Inference)?, 0, "{name}");
+        let inference = PlanSettings::inference(2);
+        let none = taken(&network, input, inference, &mut algorithms)?;
+        assert_eq!(none, 0, "{name}");
         if !network.to_string().contains("batchnorm") {
-            assert_eq!(taken(&network, input, Mode::Training)?, 0, "{name}");
+            let training = PlanSettings::training(2);
+            let none = taken(&network, input, training, &mut algorithms)?;
+            assert_eq!(none, 0, "{name}");
         }
+    }
+    for algorithm in Algorithm::ORDER {
+        let is_reached = algorithms.contains(&algorithm.to_string());
+        assert!(is_reached, "no network reaches {algorithm}: {algorithms:?}");
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Convolutions that an inference plan runs together in bands of rows: what the unfused plan computes, the same bits for any number of
+//! Convolutions that an inference plan runs together in bands of rows: they give the result of the unfused plan, and the same bits for any number of
 //! threads.
 use hubel::{Cpu, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 
-/// Two inverted residuals, of which the second adds its input.
+/// Two inverted residuals; the second one adds its input.
 const INVERTED: &str = "\
     conv(24, stride=2, padding=1, bias=false, round=floor)-batchnorm-relu6\
     -conv(24, padding=1, groups=24, bias=false)-batchnorm-relu6-conv(8, kernel=1, bias=false)-batchnorm\
@@ -15,14 +15,14 @@ const PLAIN: &str = "\
     conv(20, kernel=1)-relu-conv(20, kernel=5, stride=2, padding=2, groups=20, round=floor)-conv(6, kernel=1)-tanh\
     -flatten-linear(classes)";
 
-/// Both maps of the middle are read twice.
+/// Both maps in the middle are read twice.
 const READ_TWICE: &str = "conv(8, kernel=1)-residual[conv(8, padding=1, groups=8)]-conv(4, kernel=1)-flatten-linear(classes)";
 
 /// The logits of three images, and how many steps run in bands.
 fn infer(text: &str, fuse: bool, threads: usize) -> Result<(Vec<f32>, usize)> {
     let graph = Network::parse(text)?.graph(Shape::new(62, 33, 3), 5)?;
     let mut parameters = Parameters::initial(&graph, 2).unwrap();
-    // Statistics and scales that are no longer 0 and 1.
+    // Statistics and scales other than 0 and 1.
     for (i, value) in parameters.values_mut().iter_mut().enumerate() {
         *value += 0.1 + 0.1 * (i as f32 * 0.37).sin();
     }

@@ -1,4 +1,4 @@
-//! A training is not lost, however it ends: it is saved while it goes on, and what ends it early gives what was learnt.
+//! A training is not lost, however it ends: it is saved while it runs, and an early end returns the weights so far.
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,7 +10,7 @@ use hubel::{
     TrainSettings, Trainer,
 };
 
-/// Everything that a step could remember: statistics of batches, dropout, batches of two sizes.
+/// Everything that could carry state between steps: batch statistics, dropout, batches of two sizes.
 const NETWORK: &str = "conv(4, padding=1)-batchnorm-relu-pool-flatten-dropout(0.3)-fc(classes)";
 
 fn pictures() -> Result<Dataset> {
@@ -34,7 +34,7 @@ fn go_on(_: &Event) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The model of a run that is broken off after so many steps.
+/// The model of a run that is stopped after this many steps.
 fn broken_off(data: &Dataset, steps: usize) -> Result<Model> {
     let mut done = 0;
     trainer(data)?.run(&mut |event| {
@@ -65,7 +65,7 @@ fn what_is_saved_is_what_a_run_that_is_broken_off_there_gives_and_to_save_change
     assert_eq!(model.stopped_at(), None);
     assert_eq!(model, trainer(&data)?.run(&mut go_on)?);
 
-    // All but the last step, which gives the model itself.
+    // All except the last step, which gives the model itself.
     assert_eq!(saved.len(), 5);
     for (saved, steps) in saved.iter().zip(1..) {
         let position = Position {

@@ -1,7 +1,7 @@
-//! Explanations of trained networks: what they must find, and what the checks must find out about them.
+//! Explanations of trained networks: they must find the known cause of the label, and the checks must detect bad maps.
 //!
-//! Each test prints what it measured. `GROUND_TRUTH=500 cargo test --workspace --test explanations -- --nocapture --test-threads 1` looks at more
-//! pictures; what it printed is kept in `docs/benchmarks/`.
+//! Each test prints its measurements. `GROUND_TRUTH=500 cargo test --workspace --test explanations -- --nocapture --test-threads 1` uses more
+//! pictures; its output is kept in `docs/benchmarks/`.
 #[path = "explanations/guided.rs"]
 mod guided;
 #[path = "explanations/scenes.rs"]
@@ -22,7 +22,7 @@ fn cpu() -> Cpu {
     Cpu::best(Cpu::available_threads())
 }
 
-/// How many pictures are looked at.
+/// Number of pictures.
 fn pictures(usual: usize) -> usize {
     let asked = std::env::var("GROUND_TRUTH").ok();
     asked.map_or(usual, |count| {
@@ -41,14 +41,14 @@ fn trained(text: &str, train: &Dataset, epochs: usize) -> Model {
     trainer.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
 
-/// A network that reads digits, what it has learned from and what it has not.
+/// A network that reads digits, with its training pictures and others.
 struct Reader {
     model: Model,
     train: Dataset,
     test: Dataset,
 }
 
-/// The same for all tests, trained once.
+/// One for all tests, trained once.
 fn reader() -> &'static Reader {
     static READER: OnceLock<Reader> = OnceLock::new();
     READER.get_or_init(|| {
@@ -78,7 +78,7 @@ fn questions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Vec<Questio
         .collect()
 }
 
-/// The first `count` scenes that the model classifies rightly.
+/// The first `count` scenes that the model classifies correctly.
 fn right(model: &Model, scenes: &Scenes, count: usize) -> Vec<usize> {
     let all: Vec<usize> = (0..scenes.dataset.len()).collect();
     let mut explainer = Explainer::new(&cpu(), model, 1).unwrap();
@@ -99,7 +99,7 @@ fn right(model: &Model, scenes: &Scenes, count: usize) -> Vec<usize> {
     right[..count].to_vec()
 }
 
-/// The share of scenes in which the brightest point of a method's map lies on what decides the label.
+/// The share of scenes in which the brightest point of a method's map is on the thing that decides the label.
 fn hits(model: &Model, scenes: &Scenes, indices: &[usize], name: &str, method: &Method) -> f64 {
     let asked = questions(model, &scenes.dataset, indices);
     let maps = method.maps(&cpu(), model, &asked, &mut |_| {}).unwrap();
@@ -266,7 +266,7 @@ fn deleting_and_inserting_by_occlusion_beats_random_maps_and_edges() {
     }
 }
 
-/// Small pictures, of which some networks make maps of one pixel.
+/// Small pictures; in some networks their maps have one pixel.
 #[test]
 fn every_network_of_the_zoo_can_be_explained() {
     let names = [

@@ -1,4 +1,4 @@
-//! What a plan computes: its gradients are finite differences of its loss, fused or not, and its bits do not depend on threads.
+//! Plans: gradients agree with finite differences of the loss, fused or not, and bits do not depend on threads.
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -9,8 +9,8 @@ use hubel::{
     Trainer, Workspace,
 };
 
-// The networks whose gradients are checked. Where a layer has no weights, and for the gradient by its input, something with weights
-// stands before it.
+// The networks whose gradients are checked. If a layer has no weights, and for the gradient by its input, a layer with weights
+// comes before it.
 const AVERAGE: &str = "conv(4, padding=same)-sigmoid-avgpool(2, round=floor)-flatten-fc(classes)";
 const AVERAGE_PADDED: &str = "conv(3)-tanh-avgpool(3, stride=2, padding=1, count_padding=false, round=ceil)-flatten-fc(classes)";
 const STRIDES: &str = "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh\
@@ -25,28 +25,28 @@ const SHORTCUT: &str = "conv(4)-relu-residual[conv(4, padding=1)-batchnorm | con
     -globalavgpool-fc(classes)";
 const BLOCKS: &str = "conv(4)-batchnorm-relu-residual[conv(4, padding=1)-batchnorm-relu6-conv(4, padding=1)-batchnorm]-relu\
     -residual[conv(4, kernel=1)-batchnorm]-residual[batchnorm | tanh-batchnorm]-tanh-globalavgpool-fc(classes)";
-/// Normalised by what reads them: depthwise, direct, Winograd, poolings. Only compared with the plan that is not fused: so many batch
-/// normalisations in a row have kinks within any step of a difference quotient.
+/// Batch norms applied on load: by depthwise, direct, Winograd and pooling steps. Only compared with the unfused plan, because so many batch
+/// norms in a row have kinks within any step of a difference quotient.
 const NORMALISED_READ: &str = "conv(8, padding=1)-batchnorm-relu6-conv(8, groups=8, padding=1)-batchnorm-conv(24, kernel=1)\
     -batchnorm-relu-conv(24, padding=1)-batchnorm-relu-maxpool(3, stride=2, padding=1, round=floor)\
     -conv(4, padding=1)-batchnorm-relu-conv(6, padding=1)-tanh-maxpool(2, round=floor)-conv(3, kernel=1)-batchnorm-globalmaxpool\
     -fc(classes)";
-/// Convolutions that make the gradient of the batch normalisation behind them where they read it: the first, and 1×1 ones, which
+/// Convolutions that compute the gradient of the batch norm after them on load: the first layer, and 1×1 ones, which
 /// normalise their input, add to another branch's gradient, or do neither. Only compared, as above.
 const IN_ONE_PASS: &str = "conv(24, padding=1)-batchnorm-relu-conv(20, kernel=1, bias=false)-batchnorm-relu6-conv(32, kernel=1)-batchnorm-tanh\
     -residual[conv(40, kernel=1)-batchnorm-relu-conv(32, kernel=1)-batchnorm]-conv(24, kernel=1)-batchnorm-globalavgpool-fc(classes)";
-/// What a batch normalisation reads under another name than the layer before it gave it, beside another reader. Only compared, as above.
+/// A batch norm that reads its input under another name, while another layer also reads it. Only compared, as above.
 const IN_OTHER_WORDS: &str = "globalavgpool-fc(32)-residual[flatten-batchnorm-relu]-fc(classes)";
-/// Batch normalisations of what convolutions have pooled, directly and by Winograd. Only compared, as above.
+/// Batch norms after convolutions with fused pooling, direct and Winograd. Only compared, as above.
 const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-batchnorm-relu-conv(32, padding=1)\
     -maxpool(2, round=floor)-batchnorm-relu-flatten-fc(classes)";
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
-/// Beside the image itself, which wants no gradient.
+/// Beside the image itself, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
 const KINKS: &str = "conv(4, padding=1)-relu-conv(4, padding=1)-relu6\
     -maxpool(3, stride=2, padding=1, round=floor)-flatten-fc(classes)";
-/// Pooled by the convolutions' own steps, directly and by Winograd; on maps of odd size.
+/// Pooling fused into convolutions, direct and Winograd, on maps of odd size.
 const POOLED: &str = "conv(5, kernel=2, padding=1)-tanh-maxpool(2, round=floor)\
     -conv(18, kernel=2, padding=1)-leakyrelu(0.2)-maxpool(2, round=floor)-flatten-fc(classes)";
 const POOLED_WINOGRAD: &str = "conv(32, padding=1)-tanh-conv(32, padding=1)-sigmoid-maxpool(2, round=floor)\
@@ -60,8 +60,8 @@ const CIRCULAR: &str =
 const CONSTANT: &str = "conv(4)-tanh-conv(4, padding=1, mode=constant(0.5))-identity\
     -adaptiveavgpool((3,2))-flatten-fc(classes)";
 
-/// A table of all variants of an enum and the networks that check them. The function that finds a variant's row has no wildcard: a
-/// variant that is added to the enum does not compile here until it has a row, and a row needs a network.
+/// A table of all variants of an enum and the networks that check them. The function that finds a variant's row has no wildcard. So a
+/// new variant does not compile here until it has a row, and a row needs a network.
 macro_rules! checked {
     ($table:ident, $row_of:ident, $enum:ident, $($variant:ident: [$($network:ident),+],)+) => {
         const $table: &[(&str, &[&str])] = &[$((stringify!($variant), &[$($network),+])),+];
@@ -142,7 +142,7 @@ fn graph(text: &str) -> Result<Graph, hubel::Error> {
     Network::parse(text)?.graph(Shape::new(7, 6, 2), 3)
 }
 
-/// For each node: whether its gradient by an input is part of the gradient of some weight.
+/// For each node: whether the gradient by its input is part of the gradient of some weight.
 fn reach_weights(graph: &Graph) -> Vec<bool> {
     let has_weights = |i: usize| {
         let tensors = &graph.nodes[i].tensors;
@@ -228,7 +228,7 @@ fn run(
     Ok((loss, workspace.parameter_gradient().to_vec()))
 }
 
-/// The ways to train a network: fused and step by step, and, where it has batch normalisations, fused with these as they are.
+/// The ways to train a network: fused, step by step, and, if it has batch norms, fused with fixed batch norm statistics.
 fn ways(text: &str, batch: usize) -> Result<Vec<PlanSettings>, hubel::Error> {
     let fused = PlanSettings::training(batch);
     let plain = PlanSettings {
@@ -247,11 +247,11 @@ fn ways(text: &str, batch: usize) -> Result<Vec<PlanSettings>, hubel::Error> {
     Ok([fused, plain].into_iter().chain(keeping).collect())
 }
 
-/// Largest distance of a gradient from its difference quotients, as a share of 1 + their magnitude: they are quotients of f32 results,
-/// exact to some 5e-4.
+/// Largest difference between a gradient and its difference quotients, as a share of 1 + their magnitude. They are quotients of f32 results,
+/// exact to about 5e-4.
 const TOLERANCE: f64 = 1e-3;
 
-/// How many numbers of each tensor are checked.
+/// Number of values checked per tensor.
 const ENTRIES: usize = 12;
 
 #[test]
@@ -261,7 +261,7 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
         let parameters = Parameters::initial(&graph(text)?, 3).unwrap();
         for settings in ways(text, 4)? {
             let (here, gradient) = run(text, settings, |_| ())?;
-            // What a batch normalisation that stays as it is has besides has no gradient.
+            // With fixed statistics, the running statistics of a batch norm have no gradient.
             let is_trained = |role: Role| match settings.running_statistics {
                 true => matches!(role, Role::Weight | Role::Bias),
                 false => role.is_trained(),
@@ -270,7 +270,7 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
                 let numbers = entry.range.len();
                 let checked = numbers.min(ENTRIES);
                 for k in 0..checked {
-                    // From the first to the last, and evenly between.
+                    // From the first to the last, evenly spaced.
                     let i = entry.range.start + k * (numbers - 1) / (checked - 1).max(1);
                     let moved = |by: f32| {
                         run(text, settings, |parameters| {
@@ -279,7 +279,7 @@ fn gradients_are_finite_differences_of_the_loss() -> Result<(), hubel::Error> {
                     };
                     let (high, low) = (moved(step)?.0, moved(-step)?.0);
                     let step = f64::from(step);
-                    // Between the quotients of both sides, which differ where a kink (of a ReLU, of a maximum) lies within the step.
+                    // Between the one-sided quotients, which differ if a kink (of a ReLU or a maximum) is within the step.
                     let sides = [(here - low) / step, (high - here) / step];
                     let gradient = f64::from(gradient[i]);
                     let nearest = gradient.clamp(sides[0].min(sides[1]), sides[0].max(sides[1]));
@@ -305,7 +305,7 @@ fn a_fused_plan_computes_what_its_layers_do_one_by_one() -> Result<(), hubel::Er
     ];
     let all = networks().into_iter().map(|text| (text, 4)).chain(more);
     for (text, batch) in all {
-        // Where the mean was expected far off, sums about it are of no use, and batch normalisations take them anew.
+        // If the expected mean is far off, sums around it are inaccurate, and batch norms compute them again.
         for running_mean in [0.0, 100.0] {
             let expect = |parameters: &mut Parameters| {
                 for entry in parameters.entries().to_vec() {
@@ -401,7 +401,7 @@ fn a_model_file_gives_the_model_back_and_damage_gives_an_error()
         let mut damaged = bytes.clone();
         damaged[place] ^= 0x55;
         std::fs::write(&path, &damaged)?;
-        // A changed weight is a weight still; what matters is that nothing panics.
+        // A changed weight is still valid; nothing must panic.
         let _ = hubel::Model::load(&path);
     }
     Ok(())

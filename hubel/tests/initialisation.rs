@@ -1,8 +1,8 @@
-//! How weights begin is the trainer's to choose.
+//! The trainer's settings choose the initialisation.
 use hubel::network::Initialisation;
 use hubel::{Cpu, Dataset, Network, Result, Shape, TrainSettings, Trainer};
 
-/// The first weights of a linear layer of 100 inputs.
+/// The initial weights of a linear layer with 100 inputs.
 fn first_weights(initialisation: Initialisation) -> Result<Vec<f32>> {
     let images: Vec<f32> = (0..400).map(|i| (i % 7) as f32).collect();
     let images = Dataset::from_arrays(&images, Shape::new(10, 10, 1), &[0, 1, 0, 1])?;

@@ -1,4 +1,4 @@
-//! A few hundred steps on real digits.
+//! A few hundred training steps on real digits.
 use std::ops::ControlFlow;
 
 use hubel::{Cpu, Network, Result, TrainSettings, Trainer, data};

@@ -1,4 +1,4 @@
-//! A NaN is never swallowed: it passes every layer up to the loss, and training stops there with what was good before.
+//! A NaN is never hidden: it passes through every layer to the loss. Training stops there and returns the last good weights.
 use std::ops::ControlFlow;
 
 use hubel::plan::Mode;
@@ -7,7 +7,7 @@ use hubel::{
     Schedule, Shape, TrainSettings, Trainer, Workspace,
 };
 
-/// The logits of two images, the first of which holds a NaN.
+/// The logits of two images; the first image contains a NaN.
 fn logits_with_a_nan(text: &str, mode: Mode, fuse: bool) -> Result<Vec<f32>> {
     let input = Shape::new(8, 8, 16);
     let graph = Network::parse(text)?.graph(input, 3)?;
@@ -73,7 +73,7 @@ fn a_nan_passes_every_activation_fused_or_not() -> Result<()> {
 
 #[test]
 fn a_nan_passes_batch_normalisation_and_the_relu_after_it() -> Result<()> {
-    // In training the statistics of the batch carry it to every image.
+    // In training, the statistics of the batch spread it to every image.
     for fuse in [true, false] {
         let text = "conv(8, padding=1)-batchnorm-relu-flatten-fc(classes)";
         let logits = logits_with_a_nan(text, Mode::Training, fuse)?;
@@ -82,7 +82,7 @@ fn a_nan_passes_batch_normalisation_and_the_relu_after_it() -> Result<()> {
     Ok(())
 }
 
-/// Two classes of 8×8 pictures, told apart by their brightness.
+/// Two classes of 8×8 pictures that differ in brightness.
 fn pictures() -> Result<Dataset> {
     let labels: Vec<usize> = (0..60).map(|i| i % 2).collect();
     let images: Vec<f32> = (0..60 * 64)
@@ -171,7 +171,7 @@ fn outputs_that_the_last_step_broke_are_an_error_with_and_without_validation() -
         ..settings(1e20)
     };
     for validation in [None, Some(&dataset)] {
-        // Weights near 1e20 are numbers, and their product is none.
+        // Weights near 1e20 are finite, but their product is not.
         let network = Network::parse("flatten-fc(4)-fc(classes)")?;
         let only_step = only_step.clone();
         let mut trainer = Trainer::new(Cpu::best(1), network, &dataset, validation, only_step)?;
@@ -191,7 +191,7 @@ fn outputs_that_the_last_step_broke_are_an_error_with_and_without_validation() -
 #[test]
 fn what_is_kept_when_training_diverges_is_at_most_an_epoch_and_a_hundred_steps_old() -> Result<()> {
     for (batch_size, most) in [(20, 3), (1, 60)] {
-        // Each step makes the weights −2 times what they were, until after some 130 steps they are too large.
+        // Each step multiplies the weights by −2, until after about 130 steps they are too large.
         let doubling = TrainSettings {
             epochs: 100,
             batch_size,

@@ -1,4 +1,4 @@
-//! A convolution's step that pools its output computes what the steps one after the other compute.
+//! A convolution with fused pooling gives the same result as the separate steps.
 use hubel::plan::Mode;
 use hubel::{
     Cpu, InstructionSet, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace,
@@ -21,7 +21,7 @@ const NETWORKS: [(&str, [usize; 3], usize); 5] = [
         [4, 2000, 2],
         0,
     ),
-    // Other windows, several readers, and windows of a border are steps of their own.
+    // Other windows, several readers, and windows across the border are separate steps.
     (
         "conv(8, padding=1)-relu-maxpool(3, stride=2, padding=1, round=floor)-conv(8, padding=1)\
          -maxpool(2, round=ceil)-residual[conv(8, padding=1)-relu]-flatten-fc(classes)",
@@ -83,7 +83,7 @@ fn pooling_within_the_convolution_changes_no_logits() -> Result<()> {
                 let together = run(&cpu, text, shape, mode, true)?;
                 let apart = run(&cpu, text, shape, mode, false)?;
                 let what = format!("{text} {set} {mode:?}");
-                // Few channels are summed in another order when they are pooled; the others keep their bits.
+                // With few channels, fused pooling sums in another order; otherwise the bits are the same.
                 let tolerance = if text == "lenet5" { 1e-5 } else { 0.0 };
                 let magnitude = apart.logits.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
                 for (a, b) in together.logits.iter().zip(&apart.logits) {
@@ -110,10 +110,10 @@ fn the_large_map_and_its_gradient_need_no_memory() -> Result<()> {
     let cpu = Cpu::best(1);
     let together = run(&cpu, text, shape, Mode::Training, true)?;
     let apart = run(&cpu, text, shape, Mode::Training, false)?;
-    // What lenet5's convolutions write for an image before it is pooled; and of the gradients the larger.
+    // The output of lenet5's convolutions for an image before pooling, and the larger of the gradients.
     let [first, second] = [28 * 28 * 6, 10 * 10 * 16];
     let saved = BATCH * size_of::<f32>() * (first + second + first);
-    // But scratch and the unfused ReLU's maps are others.
+    // But scratch memory and the maps of the unfused ReLU differ.
     assert!(
         together.bytes + saved <= apart.bytes,
         "{} {}",

@@ -1,4 +1,4 @@
-//! Training with Winograd learns as training without it does.
+//! Training with Winograd learns as well as training without it.
 use std::ops::ControlFlow;
 
 use hubel::plan::StepReport;
@@ -7,19 +7,19 @@ use hubel::{
     TrainSettings, Trainer, data,
 };
 
-/// As `mnist-cnn`, narrower; the second convolution has channels enough for Winograd in all passes.
+/// As `mnist-cnn`, but narrower; the second convolution has enough channels for Winograd in all passes.
 const USUAL: &str = "conv(16, padding=1)-relu-conv(16, padding=1)-relu-pool\
                      -conv(32, padding=1)-relu-pool-flatten-linear(classes)";
-/// The same without kinks. With them, the last bit of a sum may decide who wins a window, and from there on the losses differ by
-/// thousandths: whether that happens within 200 steps is chance.
+/// The same without kinks. With kinks, the last bit of a sum may decide the maximum of a window. After that the losses differ by
+/// thousandths; whether it happens within 200 steps is random.
 const SMOOTH: &str = "conv(16, padding=1)-tanh-conv(16, padding=1)-tanh-avgpool\
                       -conv(32, padding=1)-tanh-avgpool-flatten-linear(classes)";
 const STEPS: usize = 200;
 const BATCH: usize = 32;
-/// Four times the distance of neighbouring f32 between 2 and 4, where the means begin.
+/// Four times the distance of neighbouring f32 values between 2 and 4, where the means begin.
 const RESOLUTION: f64 = 1.0 / (1 << 20) as f64;
 
-/// The mean loss since the beginning of the epoch after each of its steps.
+/// The mean loss since the start of the epoch, after each step.
 fn curve(cpu: &Cpu, network: &str, images: &Dataset, precise: bool) -> Result<Vec<f64>> {
     let settings = TrainSettings {
         epochs: 1,
@@ -75,7 +75,7 @@ fn the_loss_curve_with_winograd_stays_within_that_of_another_order_of_summation(
     assert_eq!(winograd.len(), STEPS);
     assert!(winograd != direct, "`precise` computes otherwise");
 
-    // The same batches, each from its last image to its first: what another order of summation does, and nobody can avoid.
+    // The same batches, each in reverse order: the unavoidable effect of another order of summation.
     let reversed = curve(&cpu, SMOOTH, &with_reversed_batches(&images), true)?;
     assert!(reversed != direct, "sums in another order");
 
@@ -106,7 +106,7 @@ fn a_usual_network_learns_as_much_with_winograd() -> Result<()> {
     Ok(())
 }
 
-/// The images in such places that training draws each batch in reverse.
+/// The images, arranged so that training draws each batch in reverse.
 fn with_reversed_batches(images: &Dataset) -> Dataset {
     let mut order: Vec<usize> = (0..images.len()).collect();
     Random::new(TrainSettings::default().seed)

@@ -1,4 +1,4 @@
-//! hubel computes what PyTorch computes: every layer, its gradients, the loss, the optimizers, and 200 steps of training. The fixtures
+//! hubel's results equal PyTorch's: every layer, its gradients, the loss, the optimizers, and 200 steps of training. The fixtures
 //! are in `pytorch/`, with the script that makes them.
 #[path = "pytorch/explanations.rs"]
 mod explanations;
@@ -17,7 +17,7 @@ use hubel_kernels::{softmax, update};
 use input_gradient::{Run, input_gradients};
 use serde::Deserialize;
 
-/// One layer or a chain of some, which is then flattened and followed by a linear layer.
+/// One layer or a chain of layers, followed by flatten and a linear layer.
 #[derive(Deserialize)]
 struct Case {
     name: String,
@@ -34,13 +34,13 @@ impl Case {
         Shape::new(height, width, channels)
     }
 
-    /// Terms of the longest sum, roughly: all pixels of a batch.
+    /// Approximate number of terms of the longest sum: all pixels of a batch.
     fn terms(&self) -> usize {
         self.batch * self.shape().len()
     }
 }
 
-/// Rounding errors of a sum of k terms grow like √k on average: 4 ε √k of the largest number are allowed.
+/// Rounding errors of a sum of k terms grow like √k on average. The tolerance is 4 ε √k times the largest value.
 #[track_caller]
 fn assert_near(what: &str, actual: &[f32], expected: &[f32], largest: f32, terms: usize) {
     let bound = 4.0 * f32::EPSILON * (terms as f32).sqrt() * largest;
@@ -143,7 +143,7 @@ fn check_network(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
     check_running_statistics(fixture, case, &parameters, &what);
 }
 
-/// What a file laid out by PyTorch comes to in memory: `changed` where it has tensors, `weights` elsewhere.
+/// The values of a file with PyTorch's layout in memory: from `changed` if it has the tensor, otherwise from `weights`.
 fn in_memory(
     case: &Case,
     weights: BTreeMap<String, Tensor>,
@@ -163,7 +163,7 @@ fn check_gradients(
 ) {
     let weights = fixture.under(&format!("{}/weights/", case.name));
     let changed = fixture.under(&format!("{}/gradients/", case.name));
-    // A sum may cancel (a bias before a batch norm has no gradient), so the largest of all gradients is the measure.
+    // A sum may cancel (a bias before a batch norm has no gradient), so errors are relative to the largest of all gradients.
     let measure = changed.values().map(|(_, numbers)| largest(numbers));
     let measure = measure.fold(0.0, f32::max);
     let expected = in_memory(case, weights, changed);
@@ -197,7 +197,7 @@ fn check_running_statistics(
     }
 }
 
-/// The maps that the layers give before they are flattened, and, of a layer alone, the gradient by its input.
+/// The maps of the layers before flatten, and, for a single layer, the gradient by its input.
 fn check_layer(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
     let what = |what: &str| {
         let set = cpu.instruction_set();
@@ -272,7 +272,7 @@ fn rows_of_flattened_branches() {
     }
 }
 
-/// One model, one file, byte by byte.
+/// A model gives the expected file, byte by byte.
 #[test]
 fn a_model_is_saved_the_same_each_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -443,7 +443,7 @@ fn lenet5() -> Model {
     model("lenet5", shape, &tensors.collect())
 }
 
-/// Picture `number` of make_fixtures.py: stripes whose slope says the class, under noise.
+/// Picture `number` of make_fixtures.py: stripes with noise; their slope is the class.
 fn picture(number: usize, image: &mut [f32]) {
     let class = number % 10;
     for (i, pixel) in image.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! Training that goes on from a model leaves alone what it is told to, and learns from little.
+//! Fine-tuning does not change frozen layers, and learns from few pictures.
 use std::ops::ControlFlow;
 
 use hubel::{
@@ -12,11 +12,11 @@ const SHAPE: Shape = Shape {
     channels: 3,
 };
 
-/// Batch normalisations before and behind what is frozen, and a residual block in between.
+/// Batch norms in and after the frozen layers, and a residual block in between.
 const NETWORK: &str = "a: [conv(8, padding=1)-batchnorm-relu]-b: residual[conv(8, padding=1)-batchnorm-relu]-relu\
      -c: conv(16, kernel=2, stride=2)-batchnorm-relu6-globalavgpool-dropout(0.1)-linear(classes)";
 
-/// Pictures of gratings: each class has a direction of its own, so that colour and place say nothing.
+/// Pictures of gratings: each class has its own direction; colour and position do not depend on the class.
 fn gratings(count: usize, classes: usize, seed: usize) -> Dataset {
     let labels: Vec<usize> = (0..count).map(|i| i % classes).collect();
     let mut pixels = Vec::new();
@@ -74,7 +74,7 @@ fn trained(cpu: Cpu, start: &Model, phases: Vec<Phase>, train: &Dataset) -> Resu
     Transfer::new(cpu, start.clone(), phases, train, None)?.run(&mut go_on)
 }
 
-/// The layers of which a tensor has other bits.
+/// The layers with a tensor whose bits changed.
 fn changed(before: &Model, after: &Model) -> Vec<String> {
     let tensors = std::iter::zip(before.parameters().entries(), after.parameters().entries());
     let changed = tensors.filter(|(old, new)| {
@@ -148,7 +148,7 @@ fn statistics_that_are_kept_keep_every_bit_while_weights_are_trained() -> Result
             .all(|weight| changed.iter().any(|name| name == weight)),
         "{changed:?}"
     );
-    // Scales and shifts belong to what stays.
+    // Scales and shifts stay, too.
     assert!(
         !changed
             .iter()
@@ -161,7 +161,7 @@ fn statistics_that_are_kept_keep_every_bit_while_weights_are_trained() -> Result
 #[test]
 fn what_is_kept_is_what_each_step_would_compute_and_threads_change_no_bit() -> Result<()> {
     let (start, train) = (start()?, gratings(50, 5, 3));
-    // Adam would make a step of every bit by which a gradient is not 0.
+    // Adam would turn any gradient other than 0 into a step.
     let by_sgd = |phase: Phase| Phase {
         settings: TrainSettings {
             optimizer: Optimizer::Sgd {
@@ -253,7 +253,7 @@ fn it_stops_in_each_phase_and_says_where() -> Result<()> {
         let Some(position) = model.stopped_at() else {
             break;
         };
-        // An untrained head is nothing to keep.
+        // An untrained last layer is not worth saving.
         assert_eq!(
             position.is_start(),
             changed(&start.clone().for_data(&train)?, &model).is_empty()
@@ -331,6 +331,6 @@ fn layers_that_cannot_be_frozen_are_refused_with_what_can() -> Result<()> {
     let within = refused("b.body.0");
     assert!(within.contains("freeze up to `a.2` or `b"), "{within}");
     assert!(refused("cc").contains("did you mean `c`?"));
-    assert!(refused("8").contains("nothing is left to train"));
+    assert!(refused("8").contains("no layer is left to train"));
     Ok(())
 }

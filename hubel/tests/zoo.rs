@@ -1,11 +1,11 @@
-//! The zoo has the tensors of its PyTorch originals: the same names, the same shapes, none more, none less.
+//! The zoo has exactly the tensors of its PyTorch originals, with the same names and shapes.
 use hubel::{
     Network,
     network::{Node, Tensor},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A tensor's name and shape as PyTorch writes them: OIHW, `[out, in]`.
+/// A tensor's name and shape in PyTorch's order: OIHW, `[out, in]`.
 fn as_in_pytorch(node: &Node, tensor: &Tensor) -> String {
     let shape = match tensor.shape[..] {
         [height, width, inputs, outputs] => vec![outputs, inputs, height, width],

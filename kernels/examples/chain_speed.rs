@@ -2,7 +2,10 @@
 use std::time::Instant;
 
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{Algorithm, Bands, Epilogue, Forward, Geometry, Link};
+use hubel_kernels::conv::{
+    Algorithm, Bands, Destination, Epilogue, Forward, ForwardOperands, Fused, Geometry, Link, Pass,
+    Settings,
+};
 use hubel_kernels::{Buffer, Cpu};
 
 /// Seconds of one call.
@@ -47,8 +50,8 @@ fn main() {
         [160, 960, 320, 7, 1, 1, 1, 1],
     ] {
         let middle = size / first;
-        let geometry =
-            |[from, inputs]: [usize; 2], outputs, kernel: usize, stride, groups| Geometry {
+        let geometry = |[from, inputs]: [usize; 2], outputs, kernel: usize, stride, groups| {
+            Geometry::new(Settings {
                 batch,
                 input: [from, from, inputs],
                 output: [from.div_ceil(stride), from.div_ceil(stride), outputs],
@@ -57,15 +60,20 @@ fn main() {
                 dilation: [1; 2],
                 padding: [kernel / 2; 2],
                 groups,
-            };
+            })
+            .expect("a usual convolution")
+        };
         let chain = [
             geometry([size, input], wide, kernel, first, 1),
             geometry([middle, wide], wide, 3, stride, wide),
             geometry([middle.div_ceil(stride), wide], output, 1, 1, 1),
         ];
         let of = |shape: [usize; 3]| batch * shape.iter().product::<usize>();
-        let passes = chain
-            .map(|geometry| Forward::new(&cpu, geometry, Algorithm::choose_precise(&geometry)));
+        let passes = chain.map(|geometry| {
+            let fused = Fused::default();
+            let algorithm = Algorithm::choose(&cpu, &geometry, Pass::Forward, fused, true);
+            Forward::new(&cpu, geometry, algorithm, fused).expect("it was chosen")
+        });
         let bands = Bands::new(&cpu, passes.each_ref()).expect("a chain");
         let packed = [0, 1, 2].map(|i| {
             let mut packed = Buffer::zeros(passes[i].packed_len());
@@ -98,9 +106,14 @@ fn main() {
             for i in 0..3 {
                 let (before, after) = maps.split_at_mut(i + 1);
                 let (input, output) = (&before[i], &mut after[0]);
-                best[i] = best[i].min(time(|| {
-                    passes[i].run(&cpu, input, &packed[i], &epilogue(i), output, &mut []);
-                }));
+                let operands = ForwardOperands {
+                    input: input.into(),
+                    packed: &packed[i],
+                    epilogue: epilogue(i),
+                    output: Destination::Map(output),
+                    scratch: &mut [],
+                };
+                best[i] = best[i].min(time(|| passes[i].run(&cpu, operands)));
             }
             let [input, .., output] = &mut maps;
             best[3] = best[3].min(time(|| bands.run(&cpu, links, input, output, &mut scratch)));

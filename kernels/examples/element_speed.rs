@@ -153,13 +153,8 @@ fn main() {
                 count_padding: true,
             },
         };
-        let window = Window {
-            batch,
-            input: [size, size, channels],
-            output: [out, out, channels],
-            regions,
-        };
-        let pooling = Pooling::new(window);
+        let window = Window::new(batch, [size, size, channels], [out, out, channels], regions);
+        let pooling = Pooling::new(window.expect("its windows fit"));
         let (from, to) = (batch * size * size * channels, batch * out * out * channels);
         let (mut x, mut y, mut index) = (numbers(from), numbers(to), vec![0; to]);
         let name = |text: &str| {

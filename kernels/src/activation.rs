@@ -1,9 +1,9 @@
-//! The functions between layers, forward and backward.
+//! Activation functions, forward and backward.
 use crate::Cpu;
 use crate::exponential::{normal, sigmoid, tanh};
 use crate::simd::{Kernel, Simd};
 
-/// A function applied to each number. `LeakyRelu` carries its slope for negative numbers.
+/// A function of each value. `LeakyRelu` has the slope for negative values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     /// x
@@ -50,7 +50,8 @@ pub(crate) fn apply<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S
     }
 }
 
-/// From here on e⁻ˣ, which never comes to 0, is as small as it gets: a larger x may not be multiplied by it.
+/// From this x on, the e⁻ˣ of [`exponential`](crate::exponential) stays at its smallest value, which is not 0. The product with a
+/// larger x would grow again, so x is limited first.
 const SATURATED: f32 = 90.0;
 
 #[inline(always)]
@@ -63,10 +64,11 @@ fn relu6<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.min(simd.splat(6.0), simd.max(simd.zero(), x))
 }
 
-/// The derivative of `activation` where it gave `y`.
+/// The derivative of `activation` where its output is `y`. For a leaky ReLU with a negative slope it is wrong: see
+/// [`Activation::follows_from_output`].
 ///
 /// # Panics
-/// If the derivative does not follow from y (SiLU, hard swish, GELU; leaky ReLU only where its slope is not negative).
+/// For SiLU, hard swish and GELU, whose derivative does not follow from y.
 #[inline(always)]
 pub(crate) fn derivative_from_output<S: Simd>(
     simd: S,
@@ -85,27 +87,27 @@ pub(crate) fn derivative_from_output<S: Simd>(
         Activation::Sigmoid => simd.mul(y, simd.sub(one, y)),
         Activation::Tanh => simd.sub(one, simd.mul(y, y)),
         Activation::Silu | Activation::HardSwish | Activation::Gelu => {
-            panic!("the derivative of {activation:?} does not follow from its value")
+            panic!("the derivative of {activation:?} does not follow from its output")
         }
     }
 }
 
 impl Activation {
-    /// Whether the derivative follows from the output alone, so that the input need not be kept.
+    /// Whether the derivative follows from the output alone. The input then need not be kept.
     pub fn follows_from_output(self) -> bool {
         match self {
             Self::Silu | Self::HardSwish | Self::Gelu => false,
-            // With a negative slope both sides come out positive.
+            // With a negative slope the output is positive on both sides.
             Self::LeakyRelu(slope) => slope >= 0.0,
             _ => true,
         }
     }
 }
 
-/// The derivative of `activation` at `x` where it is not known from its value.
+/// The derivative of `activation` at `x`, for those whose derivative does not follow from the output.
 ///
 /// # Panics
-/// If it is.
+/// For the others.
 #[inline(always)]
 fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector) -> S::Vector {
     let one = simd.splat(1.0);
@@ -127,26 +129,26 @@ fn derivative_from_input<S: Simd>(simd: S, activation: Activation, x: S::Vector)
             let x = at_least(simd, -SATURATED, simd.min(simd.splat(SATURATED), x));
             simd.mul_add(x, density, distribution)
         }
-        _ => unreachable!("the derivative of {activation:?} follows from its value"),
+        _ => unreachable!("the derivative of {activation:?} follows from its output"),
     }
 }
 
-/// Elements of one task: 64 kB in and out, of the order of a core's L2 share.
+/// Elements of one task: 64 kB in and 64 kB out, of the order of a core's share of L2.
 pub(crate) const PIECE: usize = 16 * 1024;
 
-/// Replaces `values` by their function, `LANES` numbers at a time.
-struct InPlace<'a> {
+/// Replaces `values` by their function.
+struct ForwardInPlace<'a> {
     function: Activation,
     values: &'a mut [f32],
 }
 
-impl Kernel for InPlace<'_> {
+impl Kernel for ForwardInPlace<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         for values in self.values.chunks_mut(S::LANES) {
-            // SAFETY: as many lanes as the chunk holds are read and written.
+            // SAFETY: the chunk holds `values.len()` values, at most `LANES`; as many lanes are read and written.
             unsafe {
                 let x = simd.load_first(values.len(), values.as_ptr());
                 simd.store_first(
@@ -159,23 +161,25 @@ impl Kernel for InPlace<'_> {
     }
 }
 
-struct Forward<'a> {
+/// Writes the function of `input` to `output`, which is as long.
+struct ForwardPiece<'a> {
     function: Activation,
     input: &'a [f32],
     output: &'a mut [f32],
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for ForwardPiece<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        assert_eq!(self.input.len(), self.output.len());
         for (input, output) in self
             .input
             .chunks(S::LANES)
             .zip(self.output.chunks_mut(S::LANES))
         {
-            // SAFETY: `input.len()` lanes are read and as many written to a chunk of the same length.
+            // SAFETY: both chunks hold `input.len()` values, since the slices have one length; as many lanes are read and written.
             unsafe {
                 let x = simd.load_first(input.len(), input.as_ptr());
                 simd.store_first(
@@ -188,12 +192,15 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// `function` of each number.
+/// Writes `function` of each value of `input` to `output`.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn forward(cpu: &Cpu, function: Activation, input: &[f32], output: &mut [f32]) {
-    assert_eq!(input.len(), output.len());
+    assert_eq!(input.len(), output.len(), "length of the output");
     cpu.parallel_chunks(output, PIECE, |i, output| {
         let input = &input[i * PIECE..][..output.len()];
-        cpu.dispatch(Forward {
+        cpu.dispatch(ForwardPiece {
             function,
             input,
             output,
@@ -201,27 +208,30 @@ pub fn forward(cpu: &Cpu, function: Activation, input: &[f32], output: &mut [f32
     });
 }
 
-/// [`forward`], where it stands.
+/// Replaces each value by its `function`, as [`forward`] computes it.
 pub fn forward_in_place(cpu: &Cpu, function: Activation, values: &mut [f32]) {
     cpu.parallel_chunks(values, PIECE, |_, values| {
-        cpu.dispatch(InPlace { function, values });
+        cpu.dispatch(ForwardInPlace { function, values });
     });
 }
 
-/// `target` = derivative · `gradient`, or of `target` itself where there is none, + `target` where `accumulate`.
-struct Backward<'a> {
+/// Writes derivative · gradient to `target`, or adds it where `accumulate`.
+struct BackwardPiece<'a> {
     function: Activation,
+    /// As long as the target: the function's output where the derivative follows from it, else its input.
     x_or_y: &'a [f32],
+    /// `None` where `target` holds the gradient.
     gradient: Option<&'a [f32]>,
     target: &'a mut [f32],
     accumulate: bool,
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for BackwardPiece<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        assert_eq!(self.x_or_y.len(), self.target.len());
         let from_output = self.function.follows_from_output();
         let targets = self.target.chunks_mut(S::LANES);
         for (i, (x_or_y, target)) in self.x_or_y.chunks(S::LANES).zip(targets).enumerate() {
@@ -230,7 +240,8 @@ impl Kernel for Backward<'_> {
                 Some(gradient) => gradient[i * S::LANES..][..lanes].as_ptr(),
                 None => target.as_ptr(),
             };
-            // SAFETY: all three hold `lanes` numbers: `gradient` by its slice, `x_or_y` as it is as long as the targets.
+            // SAFETY: all three hold `lanes` values: `gradient` because it was sliced to them, `x_or_y` because the two slices have one
+            // length.
             unsafe {
                 let x_or_y = simd.load_first(lanes, x_or_y.as_ptr());
                 let derivative = if from_output {
@@ -248,13 +259,16 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// Multiplies `gradient` by the derivative. `x_or_y` is the function's output where that
-/// [suffices](Activation::follows_from_output), else its input.
+/// Multiplies `gradient` by the derivative. `x_or_y` is the function's output where the derivative
+/// [follows from it](Activation::follows_from_output), else its input.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn backward_in_place(cpu: &Cpu, function: Activation, x_or_y: &[f32], gradient: &mut [f32]) {
-    assert_eq!(x_or_y.len(), gradient.len());
+    assert_eq!(x_or_y.len(), gradient.len(), "length of the gradient");
     cpu.parallel_chunks(gradient, PIECE, |i, target| {
         let x_or_y = &x_or_y[i * PIECE..][..target.len()];
-        cpu.dispatch(Backward {
+        cpu.dispatch(BackwardPiece {
             function,
             x_or_y,
             gradient: None,
@@ -264,7 +278,10 @@ pub fn backward_in_place(cpu: &Cpu, function: Activation, x_or_y: &[f32], gradie
     });
 }
 
-/// [`backward_in_place`] of `output_gradient`, written to `input_gradient` or added to it where `accumulate`.
+/// As [`backward_in_place`], but reads `output_gradient` and writes `input_gradient`. `accumulate` adds to it instead.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn backward(
     cpu: &Cpu,
     function: Activation,
@@ -273,10 +290,11 @@ pub fn backward(
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
-    assert!(x_or_y.len() == output_gradient.len() && input_gradient.len() == x_or_y.len());
+    let lengths = [output_gradient.len(), input_gradient.len()];
+    assert_eq!(lengths, [x_or_y.len(); 2], "lengths of the gradients");
     cpu.parallel_chunks(input_gradient, PIECE, |i, target| {
         let range = i * PIECE..i * PIECE + target.len();
-        cpu.dispatch(Backward {
+        cpu.dispatch(BackwardPiece {
             function,
             x_or_y: &x_or_y[range.clone()],
             gradient: Some(&output_gradient[range]),
@@ -305,7 +323,7 @@ mod tests {
 
     #[test]
     fn derivatives_are_finite_differences_of_the_functions() {
-        // Off the kinks at −3, 0, 3 and 6; 37 numbers, which fill no vector.
+        // No x is at a kink (−3, 0, 3 and 6). 37 values do not fill the last vector.
         let x: Vec<f32> = (0..37).map(|i| i as f32 * 0.4 - 7.03).collect();
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 2);
@@ -389,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_numbers_do_not_overflow() {
+    fn the_largest_values_do_not_overflow() {
         let x = [f32::MAX, 5.8e37, 1e20, -1e20, -5.8e37, f32::MIN, 1.0];
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 1);

@@ -1,10 +1,13 @@
-//! Sums of maps, and channels copied from map to map.
+//! Adding maps, and copying channels from one map to another.
 use crate::Cpu;
 use crate::activation::PIECE;
 
-/// output = a + b
+/// Writes a + b to `output`.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn add(cpu: &Cpu, a: &[f32], b: &[f32], output: &mut [f32]) {
-    assert!(a.len() == output.len() && b.len() == output.len());
+    assert_eq!([a.len(), b.len()], [output.len(); 2], "lengths of the maps");
     cpu.parallel_chunks(output, PIECE, |i, output| {
         let (a, b) = (
             &a[i * PIECE..][..output.len()],
@@ -18,9 +21,12 @@ pub fn add(cpu: &Cpu, a: &[f32], b: &[f32], output: &mut [f32]) {
     });
 }
 
-/// Writes `from` to `to`, or adds it where `accumulate`.
+/// Writes `from` to `to`. `accumulate` adds it instead.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn copy(cpu: &Cpu, from: &[f32], to: &mut [f32], accumulate: bool) {
-    assert_eq!(from.len(), to.len());
+    assert_eq!(from.len(), to.len(), "lengths of the maps");
     cpu.parallel_chunks(to, PIECE, |i, to| {
         let from = &from[i * PIECE..][..to.len()];
         if !accumulate {
@@ -30,16 +36,41 @@ pub fn copy(cpu: &Cpu, from: &[f32], to: &mut [f32], accumulate: bool) {
     });
 }
 
-/// Some of the channels of a map.
+/// Where some channels lie in a map.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels {
-    /// Channels of the whole map.
+    /// All channels of the map.
     pub total: usize,
-    /// The first one meant.
+    /// The first of those that are copied.
     pub offset: usize,
 }
 
-/// Copies `count` channels of each pixel of `from` to `to`, or adds them where `accumulate`.
+impl Channels {
+    /// Pixels of `map`.
+    ///
+    /// # Panics
+    /// If the map has no whole pixels, or if `count` channels from the offset on are not all among its channels.
+    fn pixels(&self, map: &[f32], count: usize) -> usize {
+        assert!(
+            self.total > 0 && map.len().is_multiple_of(self.total),
+            "a map has whole pixels"
+        );
+        assert!(
+            self.offset
+                .checked_add(count)
+                .is_some_and(|end| end <= self.total),
+            "{count} channels from channel {} on, of {}",
+            self.offset,
+            self.total
+        );
+        map.len() / self.total
+    }
+}
+
+/// Copies `count` channels of each pixel of `from` to `to`. `accumulate` adds them instead.
+///
+/// # Panics
+/// If a map has no whole pixels, if the maps differ in the number of pixels, or if a map has not all the channels.
 pub fn copy_channels(
     cpu: &Cpu,
     (from, source): (&[f32], Channels),
@@ -47,7 +78,8 @@ pub fn copy_channels(
     count: usize,
     accumulate: bool,
 ) {
-    assert_eq!(from.len() / source.total, to.len() / target.total);
+    let pixels = [source.pixels(from, count), target.pixels(to, count)];
+    assert_eq!(pixels[0], pixels[1], "pixels of the maps");
     let pixels = PIECE.div_ceil(target.total);
     cpu.parallel_chunks(to, pixels * target.total, |i, to| {
         let from = from.chunks(source.total).skip(i * pixels);

@@ -1,38 +1,42 @@
-//! Memory for maps and weights, aligned to cache lines: a vector that crosses lines costs twice to load. Large buffers ask for huge
-//! pages: a kernel walks through many rows at once, more than the processor remembers addresses of small pages.
+//! Memory for maps and weights. It is aligned to cache lines, because a load that crosses two lines costs twice. Large buffers ask
+//! for huge pages, because a kernel reads many rows at once and the processor caches the addresses of few small pages.
 use std::alloc::{self, Layout};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+/// Bytes of a cache line.
 const LINE: usize = 64;
 /// Bytes of a huge page (x86-64, and aarch64 with pages of 4 kB).
 const HUGE_PAGE: usize = 2 << 20;
 
-/// A slice of `f32` that begins on a cache line; zeros when made.
+/// A slice of `f32` that begins on a cache line. A new one holds zeros.
 pub struct Buffer {
+    /// Dangling where the capacity is 0, else from [`Buffer::layout`] of the capacity.
     start: NonNull<f32>,
+    /// At most the capacity.
     length: usize,
-    /// Floats that there is memory for.
+    /// Floats that fit into the memory; all of them have been written.
     capacity: usize,
 }
 
-// SAFETY: a buffer owns its numbers, as a Vec does.
+// SAFETY: a buffer owns its memory, as a Vec does, and f32 is `Send`.
 unsafe impl Send for Buffer {}
-// SAFETY: as above.
+// SAFETY: a shared buffer only gives out `&[f32]`, which is `Sync`.
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// `length` zeros.
     ///
     /// # Panics
-    /// If the bytes are more than an address can count.
+    /// If the bytes are more than a slice can have.
     pub fn zeros(length: usize) -> Self {
         if length == 0 {
             return Self::default();
         }
         let layout = Self::layout(length);
-        // SAFETY: the layout is not empty; a null pointer is handled; the zeros are written before anyone reads.
+        // SAFETY: `length` is not 0, so the layout has a size. A null pointer is handled. The zeros fill the whole memory, whose size
+        // is that of the layout.
         let start = unsafe {
             let start = alloc::alloc(layout);
             let Some(start) = NonNull::new(start) else {
@@ -49,10 +53,13 @@ impl Buffer {
         }
     }
 
-    /// Becomes `length` zeros, in the memory that it has where that is enough.
+    /// Becomes `length` zeros. Takes new memory only if the old is too small.
+    ///
+    /// # Panics
+    /// If the bytes are more than a slice can have.
     pub fn reset(&mut self, length: usize) {
         if length > self.capacity {
-            // What it has goes before more is taken.
+            // The old memory is freed before the new is taken.
             *self = Self::default();
             *self = Self::zeros(length);
         } else {
@@ -61,19 +68,23 @@ impl Buffer {
         }
     }
 
+    /// The memory of `length` floats.
+    ///
+    /// # Panics
+    /// If the bytes are more than a slice can have.
     fn layout(length: usize) -> Layout {
-        let bytes = length.checked_mul(size_of::<f32>());
-        let bytes = bytes.expect("an address counts the bytes");
+        const TOO_LONG: &str = "a buffer has no more bytes than a slice can have";
+        let bytes = length.checked_mul(size_of::<f32>()).expect(TOO_LONG);
         let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { LINE };
-        Layout::from_size_align(bytes, align).expect("an address counts the bytes")
+        Layout::from_size_align(bytes, align).expect(TOO_LONG)
     }
 }
 
-/// A hint; where it is refused or unknown, pages stay small.
+/// Asks for huge pages. Pages stay small if the system refuses or knows none.
 fn ask_for_huge_pages(start: *mut u8, bytes: usize) {
     #[cfg(target_os = "linux")]
     if bytes >= HUGE_PAGE {
-        // SAFETY: the memory belongs to a buffer that has just been allocated; the hint changes nothing that a program can see.
+        // SAFETY: `zeros` has just allocated these bytes, and this advice does not change what they hold.
         unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
     }
     #[cfg(not(target_os = "linux"))]
@@ -93,7 +104,7 @@ impl Default for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if self.capacity > 0 {
-            // SAFETY: `zeros` took it with this layout.
+            // SAFETY: `zeros` allocated the memory with this layout, and a buffer with a capacity is dropped once.
             unsafe { alloc::dealloc(self.start.as_ptr().cast(), Self::layout(self.capacity)) };
         }
     }
@@ -109,7 +120,8 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: at least `length` floats lie there (or the pointer is dangling, aligned, and the length 0).
+        // SAFETY: `length` is at most the capacity, and that many floats have been written (the fields say so). Without capacity the
+        // pointer is dangling but aligned, and the length is 0.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
@@ -122,7 +134,7 @@ impl AsRef<[f32]> for Buffer {
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as in `deref`; `&mut self` makes it unique.
+        // SAFETY: the floats are there, as `deref` says, and `&mut self` is the only way to them.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::simd::{self, Kernel};
 use crate::threads::{DisjointMut, Threads};
 
-/// The vector instructions that the kernels are instantiated for.
+/// The vector instructions for which the kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
-    /// Plain loops, one lane; everywhere.
+    /// Plain loops, one lane. Every processor has it.
     Scalar,
     /// 128-bit vectors of aarch64.
     Neon,
@@ -23,7 +23,7 @@ pub enum InstructionSet {
 impl InstructionSet {
     pub(crate) const ALL: [Self; 4] = [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512];
 
-    /// Those that this processor has, slowest first.
+    /// The instruction sets that this processor has, slowest first.
     pub fn available() -> Vec<Self> {
         Self::ALL
             .into_iter()
@@ -31,7 +31,7 @@ impl InstructionSet {
             .collect()
     }
 
-    /// The fastest that this processor has.
+    /// The fastest instruction set that this processor has.
     pub fn best() -> Self {
         *Self::available()
             .last()
@@ -53,7 +53,8 @@ impl fmt::Display for InstructionSet {
 impl FromStr for InstructionSet {
     type Err = String;
 
-    /// Reads `auto`, `scalar`, `neon`, `avx2` or `avx512`; refuses what this processor lacks.
+    /// Reads `auto`, `scalar`, `neon`, `avx2` or `avx512`. Returns a message for an unknown name, and for a set that this
+    /// processor lacks.
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "auto" {
             return Ok(Self::best());
@@ -80,7 +81,8 @@ impl FromStr for InstructionSet {
     }
 }
 
-/// The processor: built once, passed down, never global. Clones share the threads.
+/// The processor: an instruction set and a pool of threads. It is built once and passed down, never global. Clones share the
+/// threads.
 #[derive(Clone)]
 pub struct Cpu {
     instruction_set: InstructionSet,
@@ -91,7 +93,7 @@ impl Cpu {
     /// A processor with `threads` threads, the caller's included.
     ///
     /// # Panics
-    /// If this machine lacks `instruction_set`, or `threads` is 0.
+    /// If this machine lacks `instruction_set`, if `threads` is 0, or if the system cannot start so many.
     pub fn new(instruction_set: InstructionSet, threads: usize) -> Self {
         assert!(
             simd::is_available(instruction_set),
@@ -133,7 +135,7 @@ impl Cpu {
         }
     }
 
-    /// Vectors that the registers hold.
+    /// Vector registers.
     pub(crate) fn registers(&self) -> usize {
         match self.instruction_set {
             InstructionSet::Scalar | InstructionSet::Avx2 => 16,
@@ -147,27 +149,26 @@ impl Cpu {
         simd::dispatch(self.instruction_set, kernel)
     }
 
-    /// Runs a plain loop compiled for the instruction set in use: where each element is computed alike, the compiler finds the
-    /// vectors by itself.
+    /// Runs a plain loop compiled for the instruction set in use. The compiler vectorises loops that compute all elements alike.
     #[inline]
     pub(crate) fn vectorised<R>(&self, body: impl FnOnce() -> R) -> R {
         self.dispatch(PlainLoop(body))
     }
 
-    /// Runs `body(0) … body(tasks - 1)` on all threads, in any order, and waits for the last.
-    /// Tasks must not depend on how many threads there are: results are then the same bits for any number.
+    /// Runs `body(0) … body(tasks - 1)` on all threads, in any order, and waits for the last. There may be any number of tasks.
+    /// A task must not depend on the number of threads: results are then the same bits for any number.
     ///
-    /// Called within a task, of this processor or another, it runs `body` on that task's thread alone, in order: threads are shared out
-    /// once, at the outermost level. Called from several threads at once, one waits for the other.
+    /// A call within a task, of this processor or another, runs `body` on that task's thread alone, in order: only the outermost
+    /// level uses several threads. Calls from several threads take turns.
     ///
     /// # Panics
-    /// If a task panics, after the others have ended (without threads, at once). The threads remain usable.
+    /// If a task panics: after the others have ended, or at once where one thread runs all tasks. The threads remain usable.
     pub fn parallel(&self, tasks: usize, body: impl Fn(usize) + Sync) {
         self.threads.run(tasks, &body);
     }
 
-    /// Runs `body(slot, task)` for every task; tasks that run at the same time have different slots of `slots`, each with its own memory.
-    /// What a task computes must not depend on its slot.
+    /// Runs `body(slot, task)` for every task. Tasks that run at the same time have different slots below `slots`, so that each
+    /// slot may have memory of its own. What a task computes must not depend on its slot.
     pub(crate) fn parallel_in_slots(
         &self,
         slots: usize,
@@ -186,18 +187,24 @@ impl Cpu {
         });
     }
 
-    /// Runs `body(i, chunk)` for each piece of `length` elements of `data` (the last may be shorter) on all threads.
+    /// Runs `body(i, chunk)` for each chunk of `length` elements of `data` on all threads. The last chunk may be shorter.
+    ///
+    /// # Panics
+    /// If `length` is 0, or as [`Cpu::parallel`].
     pub fn parallel_chunks<T: Send>(
         &self,
         data: &mut [T],
         length: usize,
         body: impl Fn(usize, &mut [T]) + Sync,
     ) {
+        assert!(length > 0, "a chunk has at least one element");
         let total = data.len();
         let shared = DisjointMut::new(data);
         self.parallel(total.div_ceil(length), |i| {
-            let range = i * length..((i + 1) * length).min(total);
-            // SAFETY: the ranges of different `i` do not overlap and each `i` runs once.
+            // Below `total`, so that the product cannot overflow; the end is a sum that cannot either.
+            let start = i * length;
+            let range = start..start + length.min(total - start);
+            // SAFETY: the ranges of different `i` do not overlap, and `parallel` runs each `i` once.
             body(i, unsafe { shared.slice(range) });
         });
     }

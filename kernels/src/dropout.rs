@@ -1,9 +1,12 @@
-//! Dropout: which numbers are dropped follows from a seed and their place, so backward needs no mask in memory.
+//! Dropout. A seed and the place of a value decide whether it is dropped, so backward needs no mask in memory.
 use crate::Cpu;
 use crate::activation::PIECE;
 
-/// Zeroes each number with `probability` and multiplies the others by 1/(1 − probability). Called with the same seed on gradients it
-/// is its own backward; `accumulate` adds to what `output` holds.
+/// Sets each value to 0 with `probability` (0 to 1) and multiplies the others by 1/(1 − probability). It is its own backward: call it
+/// with the same seed on the gradient. `accumulate` adds to `output` instead of overwriting it.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn apply(
     cpu: &Cpu,
     probability: f32,
@@ -12,9 +15,9 @@ pub fn apply(
     output: &mut [f32],
     accumulate: bool,
 ) {
-    assert_eq!(input.len(), output.len());
+    assert_eq!(input.len(), output.len(), "length of the output");
     let scale = 1.0 / (1.0 - probability);
-    // A number is kept where its 32 random bits are at least this.
+    // A value is kept if its 32 random bits are at least this.
     let threshold = (f64::from(probability) * 4_294_967_296.0) as u64;
     cpu.parallel_chunks(output, PIECE, |i, output| {
         let start = i * PIECE;

@@ -1,16 +1,16 @@
-//! eˣ of each lane, and the functions made of it.
+//! eˣ of each lane, and functions computed from it.
 use crate::simd::Simd;
 
-/// eˣ within 2 units in the last place for −87.3 ≤ x ≤ 88; beyond, the value at that end. NaN stays NaN.
+/// eˣ with an error of at most 2 units in the last place for −87.3 ≤ x ≤ 88. Beyond, it is the value at that end. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exponential<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    // The limits come first: of a pair with a NaN, `min` and `max` give the second.
+    // The limits are the first arguments, because `min` and `max` return the second where one is NaN.
     let x = simd.max(simd.splat(-87.3), simd.min(simd.splat(88.0), x));
-    // x = n · ln 2 + r with |r| ≤ ln 2 / 2; ln 2 in two parts, the first with so few bits that n times it is exact.
+    // x = n · ln 2 + r with |r| ≤ ln 2 / 2. ln 2 is a sum of two; the first has so few bits that its product with n is exact.
     let n = simd.round(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)));
     let r = simd.mul_add(n, simd.splat(-0.693_359_4), x);
     let r = simd.mul_add(n, simd.splat(2.121_944_4e-4), r);
-    // (eʳ − 1 − r) / r², the coefficients of Cephes' expf.
+    // (eʳ − 1 − r) / r² with the coefficients of Cephes' expf.
     let series = polynomial(
         simd,
         r,
@@ -35,12 +35,12 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.div(one, simd.add(one, inverse))
 }
 
-/// tanh x: 1 − 2 / (e²ˣ + 1), near 0 a series that keeps the relative precision.
+/// tanh x: 1 − 2 / (e²ˣ + 1), and near 0 a series that keeps the relative precision.
 #[inline(always)]
 pub(crate) fn tanh<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     let one = simd.splat(1.0);
     let square = simd.mul(x, x);
-    // (tanh x − x) / x³ for |x| < 0.625, the coefficients of Cephes' tanhf.
+    // (tanh x − x) / x³ for |x| < 0.625 with the coefficients of Cephes' tanhf.
     let series = polynomial(
         simd,
         square,
@@ -64,7 +64,8 @@ pub(crate) fn normal<S: Simd>(simd: S, x: S::Vector) -> (S::Vector, S::Vector) {
     let (one, zero) = (simd.splat(1.0), simd.zero());
     let magnitude = simd.select_greater(zero, x, simd.sub(zero, x), x);
     let power = exponential(simd, simd.mul(simd.mul(x, x), simd.splat(-0.5)));
-    // 1 − Φ(|x|) = e^(−x²/2) · t · series(t): fitted to 1e-7 of it for |x| < 13, where the power nears the smallest normal number.
+    // 1 − Φ(|x|) = e^(−x²/2) · t · series(t), fitted to a relative error of 1e-7 for |x| < 13. At 13 the power is near the smallest
+    // normal float.
     let t = simd.div(one, simd.mul_add(magnitude, simd.splat(0.233_345_24), one));
     let series = polynomial(
         simd,
@@ -124,13 +125,13 @@ mod tests {
                 Function::Distribution => normal(simd, x).0,
             };
             let mut first = 0.0;
-            // SAFETY: one lane is written.
+            // SAFETY: `first` holds the one lane that is written.
             unsafe { simd.store_first(1, y, &raw mut first) };
             first
         }
     }
 
-    /// Φ by its continued fraction (x < −2) or its series.
+    /// Φ in f64: by its continued fraction for |x| > 2, else by its series.
     fn distribution(x: f64) -> f64 {
         let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
         if x.abs() > 2.0 {
@@ -155,7 +156,7 @@ mod tests {
             for i in -2000..=2000 {
                 let x = i as f32 * 0.0431 + 1e-4;
                 let exact = f64::from(x);
-                // The rounding of x²/2, up to 90, is an error of its exponential.
+                // x²/2 is up to 90, and the exponential turns its rounding into a relative error.
                 for (function, least, expected, bound) in [
                     (Function::Exponential, -87.0, exact.exp(), 2.5e-7),
                     (Function::Sigmoid, -87.0, 1.0 / (1.0 + (-exact).exp()), 4e-7),

@@ -1,7 +1,10 @@
-//! Convolution and its kin on the CPU: slices of `f32` in, slices of `f32` out.
+//! Convolution and the other operations of convolutional networks on the CPU: slices of `f32` in, slices of `f32` out.
 //!
-//! Maps are `[n, y, x, c]`, channels innermost. The letters of the loops:
+//! Maps are `[n, y, x, c]`, channels innermost. The loops use these letters:
 //! `n` image of the batch · `y`, `x` row and column · `c` channel · `k` term of a sum · `i` task or index · `v` vector of lanes.
+//!
+//! A length that does not fit is a bug of the caller, and a public function panics on it. No safe function reads or writes outside its
+//! slices, whatever the sizes are.
 
 pub mod activation;
 pub mod add;
@@ -11,10 +14,13 @@ pub mod conv;
 mod cpu;
 pub mod dropout;
 mod exponential;
-mod normalised;
+#[cfg(test)]
+mod extremes;
+mod map;
 pub mod pad;
 pub mod pool;
 pub mod reference;
+mod shape;
 mod simd;
 pub mod softmax;
 mod stream;
@@ -23,6 +29,6 @@ pub mod update;
 
 pub use buffer::Buffer;
 pub use cpu::{Cpu, InstructionSet};
-pub use normalised::{Input, Normalised};
+pub use map::{Input, Normalised};
 pub use simd::{Kernel, Simd};
 pub use threads::DisjointMut;

@@ -1,36 +1,71 @@
-//! Borders that do not hold zeros: constant, reflected, replicated, circular. (Convolutions read zeros by themselves.)
+//! Padding that is not zeros: constant, reflected, replicated, circular. Convolutions pad with zeros by themselves.
 use crate::Cpu;
+use crate::shape::map_len;
 
-/// What stands outside the map.
+/// The values outside the map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PaddingMode {
-    /// One number.
+    /// This value.
     Constant(f32),
     /// The map mirrored at its outermost pixels, which are not repeated.
     Reflect,
     /// The outermost pixels.
     Replicate,
-    /// The opposite side.
+    /// The pixels of the opposite side.
     Circular,
 }
 
-/// A map within a larger one.
+/// A map and the larger map that it lies in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Padding {
     /// Images.
     pub batch: usize,
     /// Height, width, channels.
     pub input: [usize; 3],
-    /// Height, width, channels with the border.
+    /// Height, width, channels with the padding.
     pub output: [usize; 3],
-    /// Rows above, columns to the left.
+    /// Padding rows above the map, padding columns to its left.
     pub before: [usize; 2],
-    /// What the border holds.
+    /// The values of the padding.
     pub mode: PaddingMode,
 }
 
+/// Values of one image.
+#[derive(Clone, Copy)]
+struct Lengths {
+    input: usize,
+    output: usize,
+}
+
 impl Padding {
-    /// The row (axis 0) or column (axis 1) of the input that place `i` of the output shows; none for a constant.
+    /// # Panics
+    /// If a size but the batch is 0, if the input does not lie within the output, if the channels differ, if the lengths of the whole
+    /// batch are not these, or if no slice is so long.
+    fn check(&self, input: usize, output: usize) -> Lengths {
+        assert!(!self.input.contains(&0), "a map to be padded has pixels");
+        let [height, width] = [0, 1].map(|axis| {
+            let end = self.before[axis].checked_add(self.input[axis]);
+            end.is_some_and(|end| end <= self.output[axis])
+        });
+        assert!(height && width, "the map lies within its padding");
+        assert_eq!(self.input[2], self.output[2], "padding keeps the channels");
+        let length = |batch: usize, shape: [usize; 3]| {
+            map_len(batch, shape).expect("no slice is as long as this map")
+        };
+        assert_eq!(input, length(self.batch, self.input), "length of the input");
+        assert_eq!(
+            output,
+            length(self.batch, self.output),
+            "length of the output"
+        );
+        Lengths {
+            input: length(1, self.input),
+            output: length(1, self.output),
+        }
+    }
+
+    /// The row (axis 0) or column (axis 1) of the input whose pixels are at place `i` of the output. `None` for a constant. It means
+    /// nothing for a padding that [`forward`] refuses.
     pub fn source(&self, axis: usize, i: usize) -> Option<usize> {
         let size = self.input[axis] as isize;
         let place = i as isize - self.before[axis] as isize;
@@ -48,7 +83,7 @@ impl Padding {
         Some(source as usize)
     }
 
-    /// Calls `body` with (place of the output pixel, place of the input pixel it shows) for every pixel of an image.
+    /// Calls `body(place in the output, place in the input)` for every pixel of an image. The second is `None` for a constant.
     fn pixels(&self, mut body: impl FnMut(usize, Option<usize>)) {
         let channels = self.input[2];
         for y in 0..self.output[0] {
@@ -63,25 +98,30 @@ impl Padding {
     }
 }
 
-/// Writes the map with its border.
+/// Writes the map with its padding.
+///
+/// # Panics
+/// If a size of `padding` but its batch is 0, if the input does not lie within the output, or if a length is not that of its map.
 pub fn forward(cpu: &Cpu, padding: &Padding, input: &[f32], output: &mut [f32]) {
-    let (length, channels) = (padding.input.iter().product::<usize>(), padding.input[2]);
-    let size = padding.output.iter().product();
-    assert!(input.len() == padding.batch * length && output.len() == padding.batch * size);
-    cpu.parallel_chunks(output, size, |n, output| {
-        let input = &input[n * length..][..length];
+    let lengths = padding.check(input.len(), output.len());
+    let channels = padding.input[2];
+    cpu.parallel_chunks(output, lengths.output, |n, output| {
+        let input = &input[n * lengths.input..][..lengths.input];
         padding.pixels(|to, from| {
             let target = &mut output[to..][..channels];
             match (from, padding.mode) {
                 (Some(from), _) => target.copy_from_slice(&input[from..][..channels]),
                 (None, PaddingMode::Constant(value)) => target.fill(value),
-                (None, _) => unreachable!("only a constant shows no pixel"),
+                (None, _) => unreachable!("only a constant is no pixel"),
             }
         });
     });
 }
 
-/// Adds up, for each pixel, the gradients of all places that show it; on top of what is there where `accumulate`.
+/// Writes to each pixel of `input_gradient` the sum of the gradients of all its copies. `accumulate` adds it instead.
+///
+/// # Panics
+/// As [`forward`].
 pub fn backward(
     cpu: &Cpu,
     padding: &Padding,
@@ -89,17 +129,13 @@ pub fn backward(
     input_gradient: &mut [f32],
     accumulate: bool,
 ) {
-    let (length, channels) = (padding.input.iter().product(), padding.input[2]);
-    let size: usize = padding.output.iter().product();
-    assert!(
-        output_gradient.len() == padding.batch * size
-            && input_gradient.len() == padding.batch * length
-    );
-    cpu.parallel_chunks(input_gradient, length, |n, input_gradient| {
+    let lengths = padding.check(input_gradient.len(), output_gradient.len());
+    let channels = padding.input[2];
+    cpu.parallel_chunks(input_gradient, lengths.input, |n, input_gradient| {
         if !accumulate {
             input_gradient.fill(0.0);
         }
-        let gradient = &output_gradient[n * size..][..size];
+        let gradient = &output_gradient[n * lengths.output..][..lengths.output];
         padding.pixels(|to, from| {
             if let Some(from) = from {
                 let target = &mut input_gradient[from..][..channels];
@@ -178,10 +214,10 @@ mod tests {
     proptest! {
         #[test]
         fn both_ways_are_the_definition(padding in padding()) {
-            let numbers = |shape: [usize; 3]| -> Vec<f32> {
+            let values = |shape: [usize; 3]| -> Vec<f32> {
                 (0..padding.batch * shape.iter().product::<usize>()).map(|i| (i % 23) as f32 - 9.0).collect()
             };
-            let (input, gradient) = (numbers(padding.input), numbers(padding.output));
+            let (input, gradient) = (values(padding.input), values(padding.output));
             for set in InstructionSet::available() {
                 let cpu = Cpu::new(set, 2);
                 let mut output = vec![7.0; gradient.len()];

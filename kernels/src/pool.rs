@@ -1,102 +1,53 @@
-//! Pooling: the largest number or the mean of each window, and the way back.
-pub(crate) mod fused;
+//! Pooling: the largest value or the mean of each window, forward and backward.
 mod passes;
+mod window;
 
 use std::ops::Range;
 
 use crate::stream::is_streamed;
 use crate::{Cpu, DisjointMut, Input};
-use passes::{Average, Gather, Max, Share, Spread};
+use passes::{AverageForward, GatherBackward, MaxForward, Share, SpreadBackward};
+pub(crate) use passes::{challenge, larger};
 
-/// Where the windows of a pooling lie, for a whole batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Images.
-    pub batch: usize,
-    /// Height, width, channels.
-    pub input: [usize; 3],
-    /// Height, width, channels.
-    pub output: [usize; 3],
-    /// The rule that places the windows.
-    pub regions: Regions,
-}
+pub use window::{Regions, Window};
 
-/// How windows are laid over a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Regions {
-    /// Windows of one size at one interval.
-    Sliding {
-        /// Height and width.
-        kernel: [usize; 2],
-        /// Interval down and to the right.
-        stride: [usize; 2],
-        /// Rows and columns outside the map: top, left, bottom, right.
-        padding: [usize; 4],
-        /// Whether the mean's divisor counts the padding.
-        count_padding: bool,
-    },
-    /// Output i of n reads rows ⌊i·H/n⌋ to ⌈(i+1)·H/n⌉, as in PyTorch; with n = 1, the whole map.
-    Adaptive,
-}
-
-/// The place of a winner within its window, row by row, padding left out.
+/// The place of the largest pixel within its window: row by row, without the padding.
 pub type Index = u16;
 
-/// Which of a 2×2 window won, row by row.
+/// The place of the largest pixel within a 2×2 window: row by row.
 pub type Winner = u8;
 
-/// The gradient of a map that was pooled by 2×2 windows side by side: each number belongs to one pixel of its window.
+/// The gradient of a map that was pooled by 2×2 windows side by side. Each value belongs to one pixel of its window.
 #[derive(Clone, Copy, Debug)]
 pub struct Pooled<'a> {
     /// `[n, y, x, c]` of the pooled map.
     pub gradient: &'a [f32],
-    /// For each of these numbers, whose it is.
+    /// For each value of `gradient`, the pixel that it belongs to.
     pub winners: &'a [Winner],
 }
 
-impl Window {
-    /// The rows (axis 0) or columns (axis 1) of the map under window `i`.
-    pub fn range(&self, axis: usize, i: usize) -> Range<usize> {
-        let size = self.input[axis];
-        match self.regions {
-            Regions::Sliding {
-                kernel,
-                stride,
-                padding,
-                ..
-            } => {
-                let start = i * stride[axis];
-                let clip = |place: usize| place.saturating_sub(padding[axis]).min(size);
-                clip(start)..clip(start + kernel[axis])
-            }
-            Regions::Adaptive => {
-                let count = self.output[axis];
-                i * size / count..((i + 1) * size).div_ceil(count)
-            }
-        }
-    }
+/// The windows of a pooling along one axis.
+#[derive(Clone, Debug)]
+struct AxisWindows {
+    /// For each output, the inputs that it reads: at least one.
+    windows: Vec<Range<usize>>,
+    /// For each output, this axis' part of the mean's divisor.
+    divisors: Vec<f32>,
+    /// 1 / divisor.
+    shares: Vec<f32>,
+    /// For each input, the outputs that read it. They have no gaps, because windows only move on.
+    covering: Vec<Range<usize>>,
+    /// Whether no input has two readers.
+    is_disjoint: bool,
+    /// Whether each input has exactly one reader.
+    is_tiled: bool,
+}
 
-    /// What the mean along this axis is divided by.
-    pub fn divisor(&self, axis: usize, i: usize) -> usize {
-        match self.regions {
-            Regions::Sliding {
-                kernel,
-                stride,
-                padding,
-                count_padding: true,
-            } => {
-                let start = i * stride[axis];
-                let end = self.input[axis] + padding[axis] + padding[axis + 2];
-                (start + kernel[axis]).min(end) - start
-            }
-            _ => self.range(axis, i).len(),
-        }
-    }
-
-    fn axis(&self, axis: usize) -> Axis {
-        let count = self.output[axis];
-        let windows: Vec<_> = (0..count).map(|i| self.range(axis, i)).collect();
-        let mut covering = vec![count..0; self.input[axis]];
+impl AxisWindows {
+    fn new(window: &Window, axis: usize) -> Self {
+        let (size, count) = (window.input()[axis], window.output()[axis]);
+        let windows: Vec<_> = (0..count).map(|i| window.range(axis, i)).collect();
+        let mut covering = vec![count..0; size];
         for (i, window) in windows.iter().enumerate() {
             for covering in &mut covering[window.clone()] {
                 *covering = covering.start.min(i)..i + 1;
@@ -105,8 +56,8 @@ impl Window {
         for covering in &mut covering {
             covering.start = covering.start.min(covering.end);
         }
-        let divisors = || (0..count).map(|i| self.divisor(axis, i) as f32);
-        Axis {
+        let divisors = || (0..count).map(|i| window.divisor(axis, i) as f32);
+        Self {
             is_disjoint: covering.iter().all(|covering| covering.len() <= 1),
             is_tiled: covering.iter().all(|covering| covering.len() == 1),
             divisors: divisors().collect(),
@@ -116,55 +67,33 @@ impl Window {
         }
     }
 
-    /// Numbers of the input and of the output, of the whole batch.
-    pub fn lengths(&self) -> [usize; 2] {
-        [self.input, self.output].map(|shape| self.batch * shape.iter().product::<usize>())
+    /// Inputs of the largest window.
+    fn widest(&self) -> usize {
+        self.windows.iter().map(Range::len).max().unwrap_or(0)
     }
 }
 
-/// Where the windows lie along one axis.
-#[derive(Clone, Debug)]
-struct Axis {
-    /// For each output, what it reads.
-    windows: Vec<Range<usize>>,
-    /// For each output, its part of the mean's divisor.
-    divisors: Vec<f32>,
-    /// 1 / divisor.
-    shares: Vec<f32>,
-    /// For each input, the outputs that read it: as windows only move on, they have no gaps.
-    covering: Vec<Range<usize>>,
-    /// Whether no input has two readers.
-    is_disjoint: bool,
-    /// Whether each input has one reader.
-    is_tiled: bool,
-}
-
-/// A pooling, prepared for its windows: running it takes no memory.
+/// A pooling, prepared for its windows. A run of it takes no memory.
 #[derive(Clone, Debug)]
 pub struct Pooling {
     window: Window,
-    y: Axis,
-    x: Axis,
+    y: AxisWindows,
+    x: AxisWindows,
     channels: usize,
 }
 
 impl Pooling {
-    /// Prepares a pooling.
-    ///
-    /// # Panics
-    /// If input and output have different channels.
+    /// Prepares a pooling: a table of the windows along each axis.
     pub fn new(window: Window) -> Self {
-        let channels = window.input[2];
-        assert_eq!(channels, window.output[2], "pooling keeps the channels");
         Self {
             window,
-            y: window.axis(0),
-            x: window.axis(1),
-            channels,
+            y: AxisWindows::new(&window, 0),
+            x: AxisWindows::new(&window, 1),
+            channels: window.input()[2],
         }
     }
 
-    /// Where its windows lie.
+    /// Where the windows lie.
     pub fn window(&self) -> &Window {
         &self.window
     }
@@ -175,34 +104,34 @@ impl Pooling {
         assert_eq!(output, output_len, "length of the output");
     }
 
-    /// Numbers in a row of the input.
+    /// Values of a row of the input.
     fn input_row(&self) -> usize {
         self.x.covering.len() * self.channels
     }
 
-    /// Numbers in a row of the output.
+    /// Values of a row of the output.
     fn output_row(&self) -> usize {
         self.x.windows.len() * self.channels
     }
 
-    /// Numbers in an input image.
+    /// Values of an input image.
     fn input_len(&self) -> usize {
         self.y.covering.len() * self.input_row()
     }
 
-    /// Numbers in an output image.
+    /// Values of an output image.
     fn output_len(&self) -> usize {
         self.y.windows.len() * self.output_row()
     }
 
-    /// The row of the batch at which window `i` of all rows of output begins.
+    /// The first input row that output row `i` reads. Both rows are counted through the whole batch.
     fn top_row_of(&self, i: usize) -> usize {
         let height = self.y.windows.len();
         i / height * self.y.covering.len() + self.y.windows[i % height].start
     }
 
-    /// The first of the rows that belong to window `i` where windows are disjoint: rows before a window that no other has belong to the
-    /// one above, or to the first.
+    /// The first input row that output row `i` owns, where windows are disjoint: input rows between two windows belong to the window
+    /// above, and rows above the first window of an image to that window.
     fn first_row_of(&self, i: usize) -> usize {
         let height = self.y.windows.len();
         if i.is_multiple_of(height) {
@@ -212,7 +141,7 @@ impl Pooling {
         }
     }
 
-    /// Output rows of a task: they read about as many numbers as fit a core's cache.
+    /// Output rows of a task. They read about as many values as fit a core's cache.
     fn output_rows_of_task(&self) -> usize {
         let read = self.input_len().div_ceil(self.y.windows.len());
         (PIECE / read.max(1)).max(1)
@@ -224,14 +153,14 @@ impl Pooling {
     }
 }
 
-/// Numbers of the larger map in one task: 128 kB.
+/// Values of the larger map in one task: 128 kB.
 const PIECE: usize = 32 * 1024;
 
-/// The largest number of each window of the input, which may be normalised on the way, and, in `index`, its place. The first of equal numbers wins, a NaN always, padding never; as in
-/// PyTorch.
+/// Max pooling: writes the largest value of each window to `output` and its place to `index`. As in PyTorch, the first of equal
+/// values wins, a NaN wins over every value, and padding never wins. The input may be normalised on load.
 ///
 /// # Panics
-/// If `index` is asked for and a window has more places than [`Index`] can tell apart.
+/// If a length is not that of the windows, or if `index` is given and a window has more places than [`Index`] can tell apart.
 pub fn max_forward<'a>(
     cpu: &Cpu,
     pooling: &Pooling,
@@ -244,9 +173,8 @@ pub fn max_forward<'a>(
     (input.normalised.iter()).for_each(|by| by.check(pooling.channels));
     if let Some(index) = &index {
         assert_eq!(index.len(), output.len(), "length of the index");
-        let widest = |axis: &Axis| axis.windows.iter().map(Range::len).max().unwrap_or(0);
         assert!(
-            widest(&pooling.y) * widest(&pooling.x) <= 1 << Index::BITS,
+            pooling.y.widest() * pooling.x.widest() <= 1 << Index::BITS,
             "a window of at most {} places has an index",
             1_usize << Index::BITS
         );
@@ -256,11 +184,11 @@ pub fn max_forward<'a>(
     let piece = rows * pooling.output_row();
     cpu.parallel_chunks(output, piece, |i, output| {
         let range = i * piece..i * piece + output.len();
-        // SAFETY: each task writes a part of its own.
+        // SAFETY: the ranges of different tasks do not overlap, and `parallel_chunks` runs each task once.
         let index = index
             .as_ref()
             .map(|index| unsafe { index.slice(range.clone()) });
-        cpu.dispatch(Max {
+        cpu.dispatch(MaxForward {
             pooling,
             first: i * rows,
             input,
@@ -270,7 +198,11 @@ pub fn max_forward<'a>(
     });
 }
 
-/// Hands the gradient of each window to its winner; adds to what is there where `accumulate`.
+/// Backward of [`max_forward`]: the gradient of each window goes to the pixel that won it. `accumulate` adds to `input_gradient`
+/// instead of overwriting it.
+///
+/// # Panics
+/// If a length is not that of the windows.
 pub fn max_backward(
     cpu: &Cpu,
     pooling: &Pooling,
@@ -291,12 +223,15 @@ pub fn max_backward(
     );
 }
 
-/// The mean of each window.
+/// Average pooling: writes the mean of each window to `output`.
+///
+/// # Panics
+/// If a length is not that of the windows.
 pub fn average_forward(cpu: &Cpu, pooling: &Pooling, input: &[f32], output: &mut [f32]) {
     pooling.check(input.len(), output.len());
     let rows = pooling.output_rows_of_task();
     cpu.parallel_chunks(output, rows * pooling.output_row(), |i, output| {
-        cpu.dispatch(Average {
+        cpu.dispatch(AverageForward {
             pooling,
             first: i * rows,
             input,
@@ -305,7 +240,11 @@ pub fn average_forward(cpu: &Cpu, pooling: &Pooling, input: &[f32], output: &mut
     });
 }
 
-/// Shares the gradient of each window among its pixels; adds to what is there where `accumulate`.
+/// Backward of [`average_forward`]: each pixel gets gradient / divisor of every window that covers it. `accumulate` adds to
+/// `input_gradient` instead of overwriting it.
+///
+/// # Panics
+/// If a length is not that of the windows.
 pub fn average_backward(
     cpu: &Cpu,
     pooling: &Pooling,
@@ -336,7 +275,7 @@ fn backward(
         let rows = pooling.input_rows_of_task();
         let is_streamed = !accumulate && is_streamed(input_gradient, pooling.channels);
         return cpu.parallel_chunks(input_gradient, rows * pooling.input_row(), |i, target| {
-            cpu.dispatch(Gather {
+            cpu.dispatch(GatherBackward {
                 pooling,
                 first: i * rows,
                 share,
@@ -348,7 +287,7 @@ fn backward(
         });
     }
     let (all, rows) = (
-        pooling.window.batch * pooling.window.output[0],
+        pooling.window.batch() * pooling.window.output()[0],
         pooling.output_rows_of_task(),
     );
     let targets = DisjointMut::new(input_gradient);
@@ -356,13 +295,14 @@ fn backward(
         let own = i * rows..all.min((i + 1) * rows);
         let [start, end] =
             [own.start, own.end].map(|i| pooling.first_row_of(i) * pooling.input_row());
-        cpu.dispatch(Spread {
+        cpu.dispatch(SpreadBackward {
             pooling,
             first: own.start,
             rows: own.len(),
             share,
             gradient,
-            // SAFETY: `first_row_of` grows, so that the rows of different tasks do not overlap, and each task runs once.
+            // SAFETY: `first_row_of` never decreases, so the rows of different tasks do not overlap, and `parallel` runs each task
+            // once.
             target: unsafe { targets.slice(start..end) },
             accumulate,
         });

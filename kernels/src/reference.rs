@@ -1,4 +1,4 @@
-//! Plain loops in f64: what every kernel is tested against.
+//! Plain loops in f64. Every kernel is tested against one of them.
 pub mod conv;
 pub mod pad;
 pub mod pool;

@@ -1,4 +1,5 @@
-//! One small trait of f32 lanes and its four instances. A kernel is generic over [`Simd`]; [`crate::Cpu::dispatch`] picks the instance.
+//! A small trait of f32 lanes and its four instances. A kernel is generic over [`Simd`], and [`crate::Cpu::dispatch`] picks the
+//! instance.
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -11,20 +12,21 @@ use crate::InstructionSet;
 
 /// A computation that can be compiled for each instruction set.
 pub trait Kernel {
-    /// What it returns.
+    /// The result.
     type Output;
 
-    /// The computation. Must be `#[inline(always)]`, as everything it calls with `simd`, and contain no closure that another
-    /// thread runs: only then is it compiled with the instructions of `S`.
+    /// The computation. It must be `#[inline(always)]`, as must all that it calls with `simd`, and no other thread may run one of its
+    /// closures. Only then is it compiled with the instructions of `S`.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// Vectors of `LANES` floats. A value of the type is the proof that the processor has the instructions.
+/// Vectors of `LANES` floats. A value of the type proves that the processor has the instructions.
 ///
-/// Loads and stores take pointers that need no alignment; "the first n lanes" means 0 ≤ n ≤ `LANES`.
+/// All unsafe functions have one contract: a pointer is valid for reads or writes of the lanes that the function touches, and `n`, the
+/// number of first lanes, is at most `LANES`. Lanes from `n` on are neither read nor written. A pointer need not be aligned.
 #[allow(
     clippy::missing_safety_doc,
-    reason = "said once: pointers must be valid for the lanes that are touched"
+    reason = "the trait's documentation has one contract for all of them"
 )]
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Floats in a vector.
@@ -34,21 +36,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// A vector.
     type Vector: Copy;
 
-    /// Runs `kernel` as a function of its own, which its caller's registers do not crowd and which all callers share.
+    /// Runs `kernel` as a function that is not inlined. It has all registers to itself, and all callers share its code.
     fn call<K: Kernel>(self, kernel: K) -> K::Output;
     /// All lanes `value`.
     fn splat(self, value: f32) -> Self::Vector;
     /// `LANES` floats from `from`.
     unsafe fn load(self, from: *const f32) -> Self::Vector;
-    /// The first `n` lanes from `from`, the others 0 and not read.
+    /// The first `n` lanes from `from`. The other lanes are 0.
     unsafe fn load_first(self, n: usize, from: *const f32) -> Self::Vector;
     /// Writes all lanes.
     unsafe fn store(self, value: Self::Vector, to: *mut f32);
-    /// As [`Simd::store`], past the caches, which then need not fetch what is overwritten; `to` must be aligned to the vector. Other
-    /// threads see it once [`crate::Cpu::dispatch`] has returned. An ordinary store where there is nothing better.
+    /// As [`Simd::store`], but past the caches, which then need not fetch what is overwritten. `to` must be aligned to the vector.
+    /// Other threads see the values once [`crate::Cpu::dispatch`] has returned. By default it is an ordinary store.
     #[inline(always)]
     unsafe fn stream(self, value: Self::Vector, to: *mut f32) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of `store` is part of this function's.
         unsafe { self.store(value, to) }
     }
     /// Writes the first `n` lanes.
@@ -69,7 +71,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// √a
     fn sqrt(self, a: Self::Vector) -> Self::Vector;
-    /// Where a > b: yes, elsewhere (NaN too): no.
+    /// `yes` where a > b, `no` elsewhere and where either is NaN.
     fn select_greater(
         self,
         a: Self::Vector,
@@ -77,7 +79,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
         yes: Self::Vector,
         no: Self::Vector,
     ) -> Self::Vector;
-    /// Where a = b: yes, elsewhere (NaN too): no.
+    /// `yes` where a = b, `no` elsewhere and where either is NaN.
     fn select_equal(
         self,
         a: Self::Vector,
@@ -85,13 +87,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
         yes: Self::Vector,
         no: Self::Vector,
     ) -> Self::Vector;
-    /// Where a is NaN: yes, elsewhere: no.
+    /// `yes` where a is NaN, `no` elsewhere.
     fn select_nan(self, a: Self::Vector, yes: Self::Vector, no: Self::Vector) -> Self::Vector;
     /// The nearest whole number, ties to even, for |a| < 2³¹.
     fn round(self, a: Self::Vector) -> Self::Vector;
     /// 2^a for whole −126 ≤ a ≤ 127.
     fn power_of_two(self, a: Self::Vector) -> Self::Vector;
-    /// `value` in the first `n` lanes whose byte, of those from `bytes` on, is `byte`; elsewhere 0.
+    /// `value` in those of the first `n` lanes whose element of `bytes` is `byte`, 0 in the other lanes.
     unsafe fn select_byte(
         self,
         n: usize,
@@ -99,9 +101,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
         byte: u8,
         value: Self::Vector,
     ) -> Self::Vector;
-    /// Writes the first `n` lanes, whole numbers below 256, as bytes.
+    /// Writes the first `n` lanes as bytes. They hold whole numbers below 256.
     unsafe fn store_bytes(self, n: usize, value: Self::Vector, to: *mut u8);
-    /// The sum of all lanes: halves added to halves until one is left.
+    /// The sum of all lanes. It adds the upper half to the lower half until one lane is left.
     fn sum(self, a: Self::Vector) -> f32;
 
     /// All lanes 0.
@@ -111,13 +113,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
-/// Loads the first `lanes`; the plain load where that is all is faster.
+/// Loads the first `lanes` lanes. Uses the plain load where that is all of them, because it is faster.
 ///
 /// # Safety
-/// As [`Simd::load_first`].
+/// The contract of [`Simd::load_first`].
 #[inline(always)]
 pub(crate) unsafe fn load<S: Simd>(simd: S, lanes: usize, from: *const f32) -> S::Vector {
-    // SAFETY: the caller's promise.
+    // SAFETY: this function's contract is that of `load_first`, and with all lanes also that of `load`.
     unsafe {
         if lanes == S::LANES {
             simd.load(from)
@@ -127,13 +129,13 @@ pub(crate) unsafe fn load<S: Simd>(simd: S, lanes: usize, from: *const f32) -> S
     }
 }
 
-/// Writes the first `lanes`, likewise.
+/// Writes the first `lanes` lanes, with the plain store where that is all of them.
 ///
 /// # Safety
 /// As [`Simd::store_first`].
 #[inline(always)]
 pub(crate) unsafe fn store<S: Simd>(simd: S, lanes: usize, value: S::Vector, to: *mut f32) {
-    // SAFETY: the caller's promise.
+    // SAFETY: this function's contract is that of `store_first`, and with all lanes also that of `store`.
     unsafe {
         if lanes == S::LANES {
             simd.store(value, to);
@@ -151,7 +153,9 @@ pub(crate) fn is_available(set: InstructionSet) -> bool {
         InstructionSet::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 => {
-            is_x86_feature_detected!("avx512f")
+            is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl")
@@ -164,15 +168,15 @@ pub(crate) fn is_available(set: InstructionSet) -> bool {
 #[inline]
 pub(crate) fn dispatch<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
     match set {
-        // SAFETY: `Cpu::new` has checked that the processor has the instructions.
+        // SAFETY: only a `Cpu` calls this with its set, and `Cpu::new` checked `is_available`, which asks for all that `run` needs.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 => unsafe { avx512::run(kernel) },
-        // SAFETY: as above.
+        // SAFETY: only a `Cpu` calls this with its set, and `Cpu::new` checked `is_available`, which asks for all that `run` needs.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx2 => unsafe { avx2::run(kernel) },
         #[cfg(target_arch = "aarch64")]
         InstructionSet::Neon => kernel.run(neon::Neon),
-        _ => kernel.run(scalar::Scalar),
+        _ => scalar::run(kernel),
     }
 }
 

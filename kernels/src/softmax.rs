@@ -1,13 +1,21 @@
-//! Softmax, and its cross-entropy: loss and gradient in one pass.
+//! Softmax and cross-entropy. The loss and its gradient are computed in one pass.
 use crate::Cpu;
 
-/// A slope nearer to 0 changes no weight, and its products with weights, layer by layer, would come to numbers that are not normal
-/// (below 1.2e-38), which processors compute a hundred times slower.
-const FAINTEST: f64 = 1e-24;
+/// A gradient nearer to 0 is set to 0, which changes no weight. Its products with weights, layer by layer, would become subnormal
+/// floats (below 1.2e-38), and processors compute those a hundred times slower.
+const SMALLEST_GRADIENT: f64 = 1e-24;
 
-/// Probabilities of each row of `classes` logits.
+/// Writes the probabilities of each row of `classes` logits.
+///
+/// # Panics
+/// If there is no class, no whole row of them, or not a probability for each logit.
 pub fn softmax(cpu: &Cpu, logits: &[f32], classes: usize, output: &mut [f32]) {
-    assert_eq!(logits.len(), output.len());
+    assert!(
+        classes > 0 && logits.len().is_multiple_of(classes),
+        "rows of {classes} logits, which are {} in all",
+        logits.len()
+    );
+    assert_eq!(logits.len(), output.len(), "length of the output");
     cpu.parallel_chunks(output, classes, |n, output| {
         let logits = &logits[n * classes..][..classes];
         let sum = exponentials(logits, output);
@@ -15,16 +23,17 @@ pub fn softmax(cpu: &Cpu, logits: &[f32], classes: usize, output: &mut [f32]) {
     });
 }
 
-/// The mean cross-entropy (nats) of logits `[n, classes]` against `labels`, and how many rows have their largest logit (the first of
-/// equals) at their label. `gradient` becomes that of the mean by the logits. A NaN among the logits gives a NaN loss.
-/// `label_smoothing` spreads this share of the target evenly over all classes (Szegedy et al. 2016).
+/// Returns the mean cross-entropy in nats of logits `[n, classes]` for `labels`, and the number of rows whose largest logit is at
+/// their label. The first of equal logits counts as the largest. A NaN among the logits makes the loss NaN. Writes the gradient of
+/// the mean by the logits to `gradient`. `label_smoothing` is the share of the target that is spread evenly over all classes
+/// (Szegedy et al. 2016).
 ///
-/// `class_weights` says how much each class counts, 1 where there are none: the mean is weighted by them, so only their ratios matter.
-/// They are multiplied into the target after it is smoothed, as in PyTorch's `CrossEntropyLoss(weight, label_smoothing)`; as there, a batch
-/// whose labels weigh nothing together has the loss NaN.
+/// `class_weights` say how much each class counts in the mean; `None` means 1 for all. Only their ratios matter. They multiply the
+/// smoothed target, as in PyTorch's `CrossEntropyLoss(weight, label_smoothing)`. As there, the loss is NaN if the labels of the batch
+/// weigh 0 together.
 ///
 /// # Panics
-/// If a label is not below `classes`, or there is not a weight for each class.
+/// If there is no class, if a length does not fit, or if a label is not below `classes`.
 pub fn cross_entropy(
     logits: &[f32],
     labels: &[u32],
@@ -33,7 +42,16 @@ pub fn cross_entropy(
     class_weights: Option<&[f32]>,
     gradient: &mut [f32],
 ) -> (f64, usize) {
-    assert!(logits.len() == labels.len() * classes && gradient.len() == logits.len());
+    assert!(classes > 0, "logits of no class");
+    assert_eq!(
+        Some(logits.len()),
+        labels.len().checked_mul(classes),
+        "a label for each row of {classes} logits"
+    );
+    assert_eq!(gradient.len(), logits.len(), "length of the gradient");
+    if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
+        panic!("label {label} of {classes} classes");
+    }
     if let Some(weights) = class_weights {
         assert_eq!(weights.len(), classes, "a weight for each class");
     }
@@ -49,7 +67,6 @@ pub fn cross_entropy(
         .zip(labels)
     {
         let label = *label as usize;
-        assert!(label < classes, "label {label} of {classes} classes");
         let sum = exponentials(logits, gradient);
         let largest = largest(logits);
         let log_sum = f64::from(logits[largest]) + f64::from(sum).ln();
@@ -62,7 +79,7 @@ pub fn cross_entropy(
             loss -= spread * f64::from(*logit);
             let target = spread + if c == label { at_label } else { 0.0 };
             let slope = (targets * f64::from(*value / sum) - target) / total;
-            *value = if slope.abs() < FAINTEST {
+            *value = if slope.abs() < SMALLEST_GRADIENT {
                 0.0
             } else {
                 slope as f32
@@ -72,7 +89,7 @@ pub fn cross_entropy(
     (loss / total, correct)
 }
 
-/// e to the logits less the largest, and their sum.
+/// Writes e^(logit − largest logit) and returns the sum.
 fn exponentials(logits: &[f32], output: &mut [f32]) -> f32 {
     let shift = logits[largest(logits)];
     let mut sum = 0.0;
@@ -83,7 +100,7 @@ fn exponentials(logits: &[f32], output: &mut [f32]) -> f32 {
     sum
 }
 
-/// The place of the largest number, the first of equals.
+/// The place of the largest value: the first of equal ones.
 fn largest(values: &[f32]) -> usize {
     let mut best = 0;
     for (i, value) in values.iter().enumerate() {

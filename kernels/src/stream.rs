@@ -1,12 +1,13 @@
-//! Maps that no cache holds: how they are read and written.
+//! Reading and writing maps that no cache holds.
 
-/// Numbers of a map of which a cache would keep little until someone reads it: 8 MB. Tests stream smaller ones.
+/// Values of a map that is larger than what a cache keeps until someone reads it: 8 MB. Tests stream smaller maps.
 const LARGE: usize = if cfg!(test) { 1 << 10 } else { 2 << 20 };
-/// Numbers of a cache line.
+/// Floats of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Whether the map, in pieces of a multiple of `piece` numbers, is written by [`stream`](crate::Simd::stream): it is large, each piece
-/// begins on a cache line, and the last ends with one.
+/// Whether a pass writes `map` with [`Simd::stream`](crate::Simd::stream). The pass writes pieces of a multiple of `piece` values. Where
+/// this is true, the map is large, each piece begins on a cache line, and the last piece ends with one. So all vectors of a piece are
+/// whole and aligned, whatever the instruction set.
 pub(crate) fn is_streamed(map: &[f32], piece: usize) -> bool {
     map.len() >= LARGE
         && map.len().is_multiple_of(LINE)
@@ -14,15 +15,16 @@ pub(crate) fn is_streamed(map: &[f32], piece: usize) -> bool {
         && map.as_ptr().addr().is_multiple_of(64)
 }
 
-/// Asks L2 for the cache lines of `numbers` numbers from `start` on, which need not exist: for what comes later than L1 can keep it.
+/// Prefetches the cache lines of `values` floats from `start` on into L2: they are read later than L1 would keep them. The memory need
+/// not exist.
 #[inline(always)]
-pub(crate) fn prefetch_far(start: *const f32, numbers: usize) {
+pub(crate) fn prefetch_far(start: *const f32, values: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in (0..numbers).step_by(LINE) {
+    for line in (0..values).step_by(LINE) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing that the program can see and never faults.
+        // SAFETY: a prefetch never faults, and it changes nothing that the program can see.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(line).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (start, numbers);
+    let _ = (start, values);
 }

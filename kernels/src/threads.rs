@@ -1,15 +1,16 @@
 //! The only file that knows how work is spread over threads.
 //!
-//! A region is a number of tasks and a function. Each thread has a share of the tasks, neighbours, so that it finds in its cache
-//! what it wrote in the region before; who is done with its own takes from the others. Everything that threads must agree on
-//! about a share lies in one atomic word, the *ticket*: the next task to take and the end (and a counter of regions, so that no
-//! two tickets look alike by chance). A thread that moves `next` forward by compare-and-swap owns those tasks, and the region
-//! cannot end before they do; so a worker that comes late or is not scheduled at all is never waited for.
+//! A *region* is a number of tasks and a function. Each thread has a *share*: a range of neighbouring tasks. The thread finds in
+//! its cache what it wrote in the region before. A thread that has finished its own share takes tasks from the others.
+//!
+//! The state of a share is one atomic word, the *ticket*: the next task to take, the end, and a counter of regions that keeps
+//! old tickets from looking like new ones. A thread moves `next` forward by compare-and-swap and then owns the tasks that it
+//! passed. The region ends when all owned tasks have ended, so nobody waits for a worker that comes late or never.
 //! Workers spin for some microseconds after a region, then sleep.
 //!
-//! No wake-up is lost: whoever opens a region (or stops the pool) first says so and then looks for sleepers, a worker first
-//! says that it sleeps and then looks for a region, and a sequentially consistent fence stands between the two in both, so at
-//! least one sees the other. `threads/models.rs` has loom try every order.
+//! No wake-up is lost. Whoever opens a region or stops the pool first stores that, then looks for sleepers. A worker first
+//! stores that it sleeps, then looks for a region. Both put a sequentially consistent fence between the two, so at least one
+//! sees the other. In `threads/models.rs` loom tries every order.
 mod sync;
 
 use std::cell::Cell;
@@ -22,20 +23,23 @@ use sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use sync::thread::{self, JoinHandle};
 use sync::{Condvar, Mutex, UnsafeCell, spin_loop, thread_local};
 
-/// Polls of the ticket before a worker sleeps: about 50 µs, longer than the serial gap between two steps of a plan.
-/// Under loom one says as much as many.
+/// Polls of the region counter before a worker sleeps: about 50 µs, longer than the serial gap between two steps of a plan.
+/// Under loom one poll shows as much as many.
 const SPINS: u32 = if cfg!(all(test, loom)) { 1 } else { 2000 };
+/// Bits of a task's number in a ticket.
 const FIELD: u32 = 20;
 const FIELD_MASK: u64 = (1 << FIELD) - 1;
+/// Tasks of the largest region; [`Threads::run`] opens several for more.
+const MOST_TASKS: usize = FIELD_MASK as usize;
 
 type Body = *const (dyn Fn(usize) + Sync);
 
 thread_local! {
-    /// Whether this thread is already inside a region: a region within a region runs on the caller alone.
+    /// Whether this thread is running a task. A region within a region runs on its caller alone.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A thread takes one of so many parts of what is left of a share.
+/// A thread takes a quarter of what is left of a share.
 const PARTS: u64 = 4;
 
 /// What is left of one thread's share, on a cache line of its own.
@@ -43,12 +47,15 @@ const PARTS: u64 = 4;
 struct Ticket(AtomicU64);
 
 struct State {
-    /// One for each thread. regions : 24 bits | end : 20 | next : 20
+    /// One for each thread: region in 24 bits, end in 20, next in 20.
     tickets: Vec<Ticket>,
-    /// Counts regions; changed after the tickets.
+    /// Counts regions. Stored after the tickets.
     region: AtomicU64,
+    /// Tasks of the open region that have ended.
     done: AtomicUsize,
+    /// The function of the open region.
     body: UnsafeCell<Option<Body>>,
+    /// Whether a task of the open region has panicked.
     panicked: AtomicBool,
     stop: AtomicBool,
     sleeping: AtomicUsize,
@@ -56,15 +63,15 @@ struct State {
     wake: Condvar,
 }
 
-// SAFETY: `body` is written only by the thread that holds `Threads::region`, while no task is open, and read only by a
-// thread that owns a task of the region it was written for.
+// SAFETY: only `Threads::region` writes `body`, under the lock `Threads::turn` and while no task can be taken. Only `run` reads
+// it, and its thread owns a task of the region for which `body` was written.
 unsafe impl Sync for State {}
-// SAFETY: the pointer in `body` is to a `Sync` closure that outlives the region.
+// SAFETY: the pointer in `body` is to a `Sync` closure that outlives the region (`Threads::region` waits for all tasks).
 unsafe impl Send for State {}
 
 impl State {
-    /// Takes some tasks of a share of the open region, if any are left: the fewer the fewer are left, so that many small tasks are
-    /// not as many disputes over the ticket and the threads still end together.
+    /// Takes some tasks of a share of the open region; `None` if none are left. It takes many while many are left, so that small
+    /// tasks cost few compare-and-swaps, and few towards the end, so that the threads end together.
     fn take(&self, share: usize) -> Option<Range<usize>> {
         let word = &self.tickets[share].0;
         let mut ticket = word.load(Ordering::Acquire);
@@ -86,7 +93,7 @@ impl State {
         }
     }
 
-    /// Runs tasks until none is left, those of the share `own` first.
+    /// Runs tasks until none are left, those of the share `own` first.
     fn work(&self, own: usize) {
         let shares = self.tickets.len();
         for share in (own..own + shares).map(|share| share % shares) {
@@ -98,7 +105,8 @@ impl State {
 
     /// Runs tasks that this thread has taken.
     fn run(&self, tasks: Range<usize>) {
-        // SAFETY: this thread owns the tasks, so the region is open and its closure alive until `done` counts them.
+        // SAFETY: `take` gave these tasks to this thread alone, so `Threads::region` wrote `body` before and keeps the closure
+        // alive until `done` counts them below.
         let body = self
             .body
             .with(|body| unsafe { &*(*body).expect("an open region has a body") });
@@ -142,7 +150,7 @@ impl State {
         }
     }
 
-    /// Called after `region` or `stop` was stored.
+    /// Wakes the workers that sleep. The caller has stored `region` or `stop` before.
     fn wake_sleepers(&self) {
         fence(Ordering::SeqCst);
         if self.sleeping.load(Ordering::Relaxed) > 0 {
@@ -155,7 +163,8 @@ impl State {
 /// A pool of threads that run one region at a time.
 pub(crate) struct Threads {
     state: Arc<State>,
-    region: Mutex<()>,
+    /// Held by the caller whose regions are running.
+    turn: Mutex<()>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -182,7 +191,7 @@ impl Threads {
             .collect();
         Self {
             state,
-            region: Mutex::new(()),
+            turn: Mutex::new(()),
             workers,
         }
     }
@@ -191,21 +200,43 @@ impl Threads {
         self.workers.len() + 1
     }
 
-    /// Runs `body` for every task and returns when all have ended; within a task, on that task's thread alone, in order.
+    /// Runs `body` for every task and returns when all have ended. Within a task, or without workers, the calling thread runs
+    /// them all, in order.
     ///
     /// # Panics
-    /// If a task panicked, after the others have ended; with one thread or task, or within a task, at once.
+    /// If a task panicked: after the others have ended, or at once where the calling thread runs them all.
     pub(crate) fn run(&self, tasks: usize, body: &(dyn Fn(usize) + Sync)) {
         if self.workers.is_empty() || tasks <= 1 || INSIDE.with(Cell::get) {
             return (0..tasks).for_each(body);
         }
-        assert!((tasks as u64) < FIELD_MASK, "{tasks} tasks in one region");
-        let _region = self.region.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_panicked = {
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            if tasks <= MOST_TASKS {
+                self.region(tasks, body)
+            } else {
+                let mut has_panicked = false;
+                for first in (0..tasks).step_by(MOST_TASKS) {
+                    let count = MOST_TASKS.min(tasks - first);
+                    has_panicked |= self.region(count, &|task| body(first + task));
+                }
+                has_panicked
+            }
+        };
+        if has_panicked {
+            panic!("a task of a parallel region panicked");
+        }
+    }
+
+    /// Runs one region of at most [`MOST_TASKS`] tasks and returns whether one of them panicked. The caller holds `turn`.
+    fn region(&self, tasks: usize, body: &(dyn Fn(usize) + Sync)) -> bool {
+        debug_assert!(tasks <= MOST_TASKS);
         let state = &*self.state;
-        // SAFETY: only the lifetime is changed; the pointer is used by owners of a task alone, and this function waits for all.
+        // SAFETY: this changes nothing but the lifetime. Only `State::run` follows the pointer, for a task of this region, and
+        // this function returns after the last of them.
         let lasting: Body =
             unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Body>(body) };
-        // SAFETY: the last region is over and the next not yet published, so no other thread looks at `body`.
+        // SAFETY: all tasks of the last region have ended and the next tickets are not yet stored, so no other thread looks at
+        // `body`.
         state.body.with_mut(|body| unsafe { *body = Some(lasting) });
         state.done.store(0, Ordering::Relaxed);
         let region = state.region.load(Ordering::Relaxed).wrapping_add(1);
@@ -229,9 +260,7 @@ impl Threads {
                 thread::yield_now()
             }
         }
-        if state.panicked.swap(false, Ordering::Relaxed) {
-            panic!("a task of a parallel region panicked");
-        }
+        state.panicked.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -253,9 +282,10 @@ pub struct DisjointMut<'a, T> {
     lifetime: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: parts handed out do not overlap (the contract of `slice`), so this is as good as sending `&mut [T]` parts.
+// SAFETY: the parts do not overlap (the contract of `slice`), so sharing this sends `&mut [T]` parts to other threads, which
+// `T: Send` allows.
 unsafe impl<T: Send> Sync for DisjointMut<'_, T> {}
-// SAFETY: as above.
+// SAFETY: this stands for the `&mut [T]` that it was made from, which is `Send` where `T` is.
 unsafe impl<T: Send> Send for DisjointMut<'_, T> {}
 
 impl<'a, T> DisjointMut<'a, T> {
@@ -275,14 +305,18 @@ impl<'a, T> DisjointMut<'a, T> {
     ///
     /// # Panics
     /// If `range` does not lie within the slice.
-    #[allow(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the contract says that parts do not overlap"
+    )]
     pub unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
         assert!(
             range.start <= range.end && range.end <= self.length,
             "{range:?} of {}",
             self.length
         );
-        // SAFETY: within the slice by the assertion; not aliased by the caller's promise.
+        // SAFETY: the range lies within the slice by the assertion above, and no other part that is alive overlaps it by this
+        // function's contract.
         unsafe {
             std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start)
         }

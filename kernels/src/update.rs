@@ -1,36 +1,39 @@
-//! The optimizers' updates: one pass over weights, gradient and memory. Formulas as in PyTorch.
+//! The updates of the optimizers, each in one pass over weights, gradient and state. The formulas are PyTorch's.
 use crate::{Cpu, DisjointMut};
 
-/// Weights that one task changes: few, since a layer may not have many.
+/// Weights of a task: few, because a layer may not have many.
 const PIECE: usize = 4 * 1024;
 
-/// What is remembered of gradients nearer to 0 changes no weight, and without a gradient, step by step, would come to numbers that are not
-/// normal (below 1.2e-38), which processors compute a hundred times slower.
-const FAINTEST: f32 = 1e-30;
-/// The same of a gradient whose square is remembered.
-const FAINTEST_SQUARED: f32 = 1e-17;
+/// State nearer to 0 is set to 0, which changes no weight. Without a gradient it would shrink step by step to subnormal floats
+/// (below 1.2e-38), and processors compute those a hundred times slower.
+const SMALLEST_STATE: f32 = 1e-30;
+/// The same limit for a gradient whose square goes into the state.
+const SMALLEST_GRADIENT: f32 = 1e-17;
 
-/// The number, or 0 where it is nearer to 0 than `faintest`.
+/// The value, or 0 where it is nearer to 0 than `smallest`.
 #[inline(always)]
-fn audible(number: f32, faintest: f32) -> f32 {
-    if number.abs() < faintest { 0.0 } else { number }
+fn flushed(value: f32, smallest: f32) -> f32 {
+    if value.abs() < smallest { 0.0 } else { value }
 }
 
 /// Stochastic gradient descent with momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
-    /// Factor of the update.
+    /// Factor of the step.
     pub learning_rate: f32,
-    /// Share of the last velocity that stays.
+    /// Share of the velocity that stays at each step.
     pub momentum: f32,
-    /// Whether the gradient is looked at one step ahead (Nesterov 1983).
+    /// Whether the step looks ahead along the velocity (Nesterov 1983).
     pub nesterov: bool,
-    /// Share of the weight that is added to its gradient.
+    /// This share of a weight is added to its gradient.
     pub weight_decay: f32,
 }
 
 impl Sgd {
-    /// One step. `velocity` is 0 before the first.
+    /// Makes one step. `velocity` is 0 before the first.
+    ///
+    /// # Panics
+    /// If the slices differ in length.
     pub fn step(&self, cpu: &Cpu, values: &mut [f32], gradient: &[f32], velocity: &mut [f32]) {
         let Self {
             learning_rate,
@@ -46,7 +49,7 @@ impl Sgd {
             |values, gradient, [velocity]| {
                 for ((value, gradient), velocity) in values.iter_mut().zip(gradient).zip(velocity) {
                     let gradient = gradient + weight_decay * *value;
-                    *velocity = audible(momentum * *velocity + gradient, FAINTEST);
+                    *velocity = flushed(momentum * *velocity + gradient, SMALLEST_STATE);
                     let direction = if nesterov {
                         gradient + momentum * *velocity
                     } else {
@@ -62,20 +65,24 @@ impl Sgd {
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
-    /// Factor of the update.
+    /// Factor of the step.
     pub learning_rate: f32,
-    /// Share of the mean of gradients that stays.
+    /// Share of the mean gradient that stays at each step.
     pub beta1: f32,
-    /// Share of the mean of squared gradients that stays.
+    /// Share of the mean squared gradient that stays at each step.
     pub beta2: f32,
-    /// Added to the root of the second mean.
+    /// Added to the root of the mean squared gradient.
     pub epsilon: f32,
-    /// Share of the weight that goes, times the learning rate.
+    /// This share of a weight, times the learning rate, is subtracted from it.
     pub weight_decay: f32,
 }
 
 impl AdamW {
-    /// Step number `step` (from 1). `first` and `second` are 0 before the first.
+    /// Makes step number `step`, which counts from 1. `first` is the mean gradient and `second` the mean squared gradient; both are 0
+    /// before the first step.
+    ///
+    /// # Panics
+    /// If `step` is 0, or if the slices differ in length.
     pub fn step(
         &self,
         cpu: &Cpu,
@@ -92,6 +99,7 @@ impl AdamW {
             epsilon,
             weight_decay,
         } = *self;
+        assert!(step > 0, "steps count from 1");
         let correction = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
         let step_size = (f64::from(learning_rate) / correction(beta1)) as f32;
         let root = correction(beta2).sqrt() as f32;
@@ -101,15 +109,15 @@ impl AdamW {
             gradient,
             [first, second],
             |values, gradient, [first, second]| {
-                let memory = first.iter_mut().zip(second);
+                let state = first.iter_mut().zip(second);
                 for ((value, gradient), (first, second)) in
-                    values.iter_mut().zip(gradient).zip(memory)
+                    values.iter_mut().zip(gradient).zip(state)
                 {
-                    let gradient = audible(*gradient, FAINTEST_SQUARED);
+                    let gradient = flushed(*gradient, SMALLEST_GRADIENT);
                     *value -= learning_rate * weight_decay * *value;
-                    *first = audible(*first + (1.0 - beta1) * (gradient - *first), FAINTEST);
+                    *first = flushed(*first + (1.0 - beta1) * (gradient - *first), SMALLEST_STATE);
                     let mean = beta2 * *second + (1.0 - beta2) * gradient * gradient;
-                    *second = audible(mean, FAINTEST);
+                    *second = flushed(mean, SMALLEST_STATE);
                     *value -= step_size * *first / (second.sqrt() / root + epsilon);
                 }
             },
@@ -117,22 +125,27 @@ impl AdamW {
     }
 }
 
+/// Runs `body(values, gradient, state)` for each piece of these slices.
+///
+/// # Panics
+/// If the slices differ in length.
 fn in_pieces<const N: usize>(
     cpu: &Cpu,
     values: &mut [f32],
     gradient: &[f32],
-    memory: [&mut [f32]; N],
+    state: [&mut [f32]; N],
     body: impl Fn(&mut [f32], &[f32], [&mut [f32]; N]) + Sync,
 ) {
-    assert!(
-        gradient.len() == values.len() && memory.iter().all(|memory| memory.len() == values.len())
-    );
-    let memory = memory.map(DisjointMut::new);
+    assert_eq!(gradient.len(), values.len(), "length of the gradient");
+    for state in &state {
+        assert_eq!(state.len(), values.len(), "length of the optimizer's state");
+    }
+    let state = state.map(DisjointMut::new);
     cpu.parallel_chunks(values, PIECE, |i, values| {
         let range = i * PIECE..i * PIECE + values.len();
-        // SAFETY: pieces of different `i` do not overlap and each `i` runs once.
-        let memory = std::array::from_fn(|k| unsafe { memory[k].slice(range.clone()) });
-        cpu.vectorised(|| body(values, &gradient[range.clone()], memory));
+        // SAFETY: the ranges of different `i` do not overlap, and `parallel_chunks` runs each `i` once.
+        let state = std::array::from_fn(|k| unsafe { state[k].slice(range.clone()) });
+        cpu.vectorised(|| body(values, &gradient[range.clone()], state));
     });
 }
 
@@ -144,7 +157,7 @@ mod tests {
     use crate::InstructionSet;
     use crate::reference::update as reference;
 
-    /// Three steps on one weight w = 1 with gradients 0.5, −0.2, 0.1, as `torch.optim` does them.
+    /// Three steps of `torch.optim` on one weight w = 1 with gradients 0.5, −0.2, 0.1.
     #[test]
     fn updates_are_those_of_pytorch() {
         let cpu = Cpu::best(1);
@@ -187,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_comes_to_0_and_not_to_numbers_that_are_slow() {
+    fn state_becomes_0_and_not_subnormal() {
         let sgd = Sgd {
             learning_rate: 0.1,
             momentum: 0.9,
@@ -208,17 +221,14 @@ mod tests {
             let then_none = [if step == 1 { 1e-3 } else { 0.0 }];
             sgd.step(&cpu, &mut value, &then_none, &mut velocity);
             adamw.step(&cpu, step, &mut value, &gradient, &mut first, &mut second);
-            let remembered = [velocity[0], first[0], second[0]];
-            assert!(
-                !remembered.iter().any(|number| number.is_subnormal()),
-                "{step}"
-            );
+            let state = [velocity[0], first[0], second[0]];
+            assert!(!state.iter().any(|value| value.is_subnormal()), "{step}");
         }
         assert_eq!([velocity[0], first[0], second[0]], [0.0; 3]);
     }
 
     proptest! {
-        /// Five steps on a count of weights that may fill no vector.
+        /// Five steps on weights that need not fill the last vector.
         #[test]
         fn steps_are_the_formulas_on_all_instruction_sets(
             count in 1..70_usize, momentum in 0.0..0.99_f32, nesterov in any::<bool>(), weight_decay in 0.0..0.1_f32,

@@ -11,11 +11,11 @@ use super::{Processor, TrainingData};
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
-  hubel bench                                   what this machine can do, and images/s of the zoo
-  hubel bench train resnet18                    a training step
-  hubel bench infer resnet18 --batch 1 --json   a prediction
-  hubel bench train mnist-cnn --steps           where the time goes
-  hubel bench kernels depthwise                 single convolutions"
+  hubel bench                                   the machine, and images/s of the named networks
+  hubel bench train resnet18                    time of a training step
+  hubel bench infer resnet18 --batch 1 --json   time of a prediction
+  hubel bench train mnist-cnn --steps           time of each step of the plan
+  hubel bench kernels depthwise                 time of single convolutions"
 )]
 pub(crate) struct Bench {
     #[command(subcommand)]
@@ -24,23 +24,23 @@ pub(crate) struct Bench {
     pub(crate) overview: BenchOverview,
 }
 
-/// What is timed.
+/// The subcommands of `hubel bench`.
 #[derive(Subcommand)]
 pub(crate) enum BenchCommand {
-    /// Time of a training step: forward, backward, update
+    /// Measure the time of a training step: forward, backward, update
     Train(BenchNetwork),
-    /// Time of a forward pass
+    /// Measure the time of a forward pass
     Infer(BenchNetwork),
-    /// Time and GFLOP/s of every convolution kernel and direction
+    /// Measure the time and GFLOP/s of each convolution kernel, forward and backward
     Kernels(BenchKernels),
-    /// How fast pictures are read, resized and augmented
+    /// Measure how fast pictures are read, resized and augmented
     Data(BenchData),
 }
 
 /// `hubel bench` alone
 #[derive(Args)]
 pub(crate) struct BenchOverview {
-    /// About how long to measure each network's training and inference
+    /// Seconds to measure each network, about this long for training and for inference
     #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(crate) struct BenchOverview {
 Examples:
   hubel bench train resnet18
   hubel bench infer mobilenet-v2 --batch 1 --threads 2
-  hubel bench infer runs/photos-efficientnet-lite0        a model of yours
+  hubel bench infer runs/photos-efficientnet-lite0        your own model
   hubel bench train 'conv(32, padding=1)-relu-pool-flatten-fc(classes)' --input 64x64x3 --steps")]
 pub(crate) struct BenchNetwork {
     /// A model file or its folder, a network by name, or architecture text [default: mnist-cnn]
@@ -65,22 +65,22 @@ pub(crate) struct BenchNetwork {
     /// The same, as a flag
     #[arg(long, value_name = "MODEL|NAME|TEXT", conflicts_with = "network")]
     net: Option<String>,
-    /// Images per step [default: usual for the network, else 64]
+    /// Images per step [default: a usual size for the network, else 64]
     #[arg(long, short, alias = "batch-size", value_parser = at_least_1)]
     batch: Option<usize>,
-    /// Size of the input [default: the model's or the network's own, else 28x28x1]
+    /// Input size [default: that of the model or network, else 28x28x1]
     #[arg(long, short, value_name = "HxWxC", value_parser = shape)]
     pub(crate) input: Option<Shape>,
-    /// How many classes `linear(classes)` has [default: the model's, else 10]
+    /// Number of classes for `linear(classes)` [default: that of the model, else 10]
     #[arg(long, value_parser = at_least_1)]
     pub(crate) classes: Option<usize>,
-    /// No Winograd: compute every product of each convolution
+    /// Do not use Winograd convolution
     #[arg(long)]
     pub(crate) precise: bool,
-    /// Show the time of each step of the plan instead: where the time goes
+    /// Show the time of each step of the plan instead
     #[arg(long)]
     pub(crate) steps: bool,
-    /// How long to measure
+    /// Seconds to measure
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
@@ -111,15 +111,15 @@ Examples:
   hubel bench kernels
   hubel bench kernels '3x3 64->64'
   hubel bench kernels depthwise --threads 1 --json
-  hubel bench kernels --assert                  is what a plan chooses the fastest here?")]
+  hubel bench kernels --assert                  do plans choose the fastest algorithm here?")]
 pub(crate) struct BenchKernels {
     /// Only the shapes that contain this text, such as 1x1, depthwise, @56 or '64->128'
     #[arg(default_value = "")]
     pub(crate) filter: String,
-    /// Leave with 1 if a plan's choice is more than 10 % slower than another algorithm
+    /// Exit with 1 if the algorithm that a plan chooses is more than 10 % slower than another one
     #[arg(long)]
     pub(crate) assert: bool,
-    /// About how long to measure each algorithm
+    /// Seconds to measure each algorithm, about
     #[arg(long, default_value_t = 0.25, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
@@ -135,11 +135,11 @@ pub(crate) struct BenchKernels {
 Examples:
   hubel bench data photos/
   hubel bench data photos/ --input 224x224x3 --augment strong --threads 1
-  hubel bench data photos/ --cache 2GB          with pictures kept in memory")]
+  hubel bench data photos/ --cache 2GB          keeps pictures in memory")]
 pub(crate) struct BenchData {
     #[command(flatten)]
     data: TrainingData,
-    /// How long to measure, at least once through the images
+    /// Seconds to measure, at least one pass over the images
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
@@ -150,7 +150,7 @@ pub(crate) struct BenchData {
 }
 
 impl BenchData {
-    /// The data, of which nothing is kept in memory unless that was asked for: reading is what is measured.
+    /// The data. Without `--cache` nothing is kept in memory, because reading is what is measured.
     pub(crate) fn data(&self) -> TrainingData {
         let mut data = self.data.clone();
         data.files.cache.get_or_insert(0);

@@ -1,4 +1,4 @@
-//! What is read and what is done to it: the flags of `train`, `check`, `data` and `bench data` about pictures.
+//! The flags about pictures of `train`, `check`, `data` and `bench data`: what is read, and how it is prepared.
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -11,47 +11,47 @@ use super::values::{
     png, share, whole,
 };
 
-/// What is trained on, and what is done to it before a network sees it.
+/// The training data and its preparation.
 #[derive(Args, Clone)]
 pub(crate) struct TrainingData {
-    /// `mnist`, or a folder or file of labelled pictures: class folders, a table (CSV) of paths or pixels, IDX, CIFAR or npz files
+    /// `mnist`, or labelled pictures: class folders, a table (CSV) of paths or pixels, IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
     pub(crate) data: PathBuf,
-    /// What training goes on from: efficientnet-lite0 (part of hubel), a model of your own, a file of PyTorch's weights, or none
-    /// [default: efficientnet-lite0 where that is better than to begin with nothing, as the first line says]
+    /// Fine-tune this model: efficientnet-lite0 (part of hubel), a model of your own, or a file of PyTorch weights; none trains from scratch
+    /// [default: efficientnet-lite0 if that is better than training from scratch; the first line says which]
     #[arg(long, value_name = "none|NAME|PATH")]
     pub(crate) from: Option<PathBuf>,
-    /// Mean of red, green and blue, from 0 to 1, by which pictures are normalised for weights of other programs, which do not say it
+    /// Mean of red, green and blue (0 to 1) that normalises pictures for weights of other programs, whose files do not contain it
     /// [default: that of ImageNet, 0.485,0.456,0.406; for EfficientNet-Lite 127/255]
     #[arg(long, value_name = "R,G,B", requires_all = ["std", "from"], value_parser = of_colours)]
     pub(crate) mean: Option<[f32; 3]>,
-    /// Standard deviation of red, green and blue, as of --mean [default: that of ImageNet, 0.229,0.224,0.225; for EfficientNet-Lite 128/255]
+    /// Standard deviation of red, green and blue, for the same files as --mean [default: that of ImageNet, 0.229,0.224,0.225; for EfficientNet-Lite 128/255]
     #[arg(long, value_name = "R,G,B", requires_all = ["mean", "from"], value_parser = of_colours)]
     pub(crate) std: Option<[f32; 3]>,
-    /// Size that pictures are brought to [default: that of the model that training goes on from; else their own where all agree on one of at most 64x64, else a square of at most that]
+    /// Size that pictures are resized to [default: that of the fine-tuned model; else their own if all have the same size of at most 64x64; else a square of at most 64x64]
     #[arg(long, short, value_name = "HxWxC", value_parser = picture_shape)]
     pub(crate) input: Option<Shape>,
-    /// Pictures of other proportions: letterbox (all of it, bars of the ground's colour or black), crop (the middle), stretch
-    /// [default: letterbox; where training goes on from a model, as that has it]
+    /// How to fit pictures of another aspect ratio: letterbox (whole picture, with bars in the background's colour or black), crop (the middle), stretch
+    /// [default: that of the fine-tuned model; else letterbox]
     #[arg(long, value_parser = parsed::<Resize>)]
     pub(crate) resize: Option<Resize>,
-    /// Random changes to training pictures: none, light, standard, strong, or operations such as 'flip, crop(4)'
+    /// Augmentation: none, light, standard, strong, or operations such as 'flip, crop(4)'
     /// [default: standard; light for small grey pictures other than writing]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
-    /// Share of the images held out to watch the run, where the data has no such part
+    /// Share of the images held out for validation, if the data has no validation images
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().validation, value_parser = share)]
     pub(crate) val: f64,
-    /// Share of the images held out for the final judgement, where the data has no such part
+    /// Share of the images held out for the final test, if the data has no test images
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
     pub(crate) test: f64,
-    /// Names for classes that the data only numbers, stored in the model: cat,dog,owl, or a text file with a name in each line
+    /// Names for numbered classes, stored in the model: cat,dog,owl, or a text file with one name per line
     #[arg(long, value_name = "NAMES|FILE", value_parser = class_names)]
     pub(crate) class_names: Option<ClassNames>,
     /// Images per step [default: 64, for small grey pictures 128]
     #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,
-    /// Decides all that is random. Same seed and instruction set: the same bits, for any number of threads
+    /// Seed of all random choices. The same seed and instruction set give the same bits, for any number of threads
     #[arg(long, default_value_t = usual().seed, value_parser = whole)]
     pub(crate) seed: u64,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(crate) struct TrainingData {
 }
 
 impl TrainingData {
-    /// How the data is read and divided; for the preparation of a model that training goes on from.
+    /// How to read and split the data; `start` is the preparation of the fine-tuned model.
     pub(crate) fn options(&self, start: Option<&Preparation>) -> Options {
         let usual = start.map_or(Resize::Letterbox, |preparation| preparation.resize);
         Options {
@@ -69,28 +69,28 @@ impl TrainingData {
             validation: self.val,
             test: self.test,
             seed: self.seed,
-            // The other half is for what frozen layers make of the pictures.
+            // The other half is for the features of frozen layers.
             cache: (self.files.cache).map(|bytes| if start.is_some() { bytes / 2 } else { bytes }),
             ..self.files.options()
         }
     }
 
-    /// How pictures are normalised for weights of other programs, where it is asked for.
+    /// `--mean` and `--std`, if given.
     pub(crate) fn normalisation(&self) -> Option<Normalisation> {
         let (mean, std) = (self.mean?, self.std?);
         Some(Normalisation { mean, std })
     }
 
-    /// Images per step: as many as asked for, or as suit the data.
+    /// Images per step: `--batch-size`, or the default for the data.
     pub(crate) fn batch_size(&self, subject: &Subject) -> usize {
         let usual = || usual_for(subject).batch_size;
         self.batch_size.unwrap_or_else(usual)
     }
 
-    /// The random changes asked for, or those that suit the data.
+    /// `--augment`, or the default for the data.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be parsed.
     pub(crate) fn augmentation(&self, subject: &Subject) -> hubel::Result<Augmentation> {
         match &self.augment {
             None => Ok(subject.usual_augmentation()),
@@ -114,7 +114,7 @@ Examples:
   hubel data preview photos/ --augment strong --original
   hubel data preview photos/ --epoch 3 --step 2 --seed 7 --batch-size 32
 
-With the flags of `hubel train` that say how data is read, divided, augmented, balanced and put into batches, these are the pictures of that step of that run. Under each stand its class, its index among the training images and its file.")]
+Give the same data flags as to `hubel train`, and you see the pictures of that step of that run. Below each picture are its class, its index among the training images, and its file.")]
 pub(crate) struct Preview {
     #[command(flatten)]
     pub(crate) data: TrainingData,
@@ -124,19 +124,19 @@ pub(crate) struct Preview {
     /// The step in the epoch, counted from 1
     #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
     pub(crate) step: usize,
-    /// What is done about classes of very different size, as of `train`: none, loss, sample
+    /// How to treat classes of very different size, as in `train`: none, loss, sample
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
-    /// Put each picture as it was before augmentation on its left
+    /// Also show each picture before augmentation, on its left
     #[arg(long)]
     pub(crate) original: bool,
-    /// Show only the first so many pictures of the step
+    /// Show only the first pictures of the step
     #[arg(long, value_name = "PICTURES", value_parser = at_least_1)]
     pub(crate) count: Option<usize>,
     /// The PNG file to write
     #[arg(long, short, value_name = "FILE", default_value = "sheet.png", value_parser = png)]
     pub(crate) out: PathBuf,
-    /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures with index, class, path
+    /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures (index, class, path)
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -144,16 +144,16 @@ pub(crate) struct Preview {
 /// How picture files are read.
 #[derive(Args, Clone)]
 pub(crate) struct Files {
-    /// Pictures that cannot be read: fail (list them and stop), skip (leave them out), quarantine (move them beside the data)
+    /// What to do with pictures that cannot be read: fail (list them and stop), skip (leave them out), quarantine (move them to a folder beside the data)
     #[arg(long, value_name = "POLICY", default_value_t = BadFiles::Fail, value_parser = parsed::<BadFiles>)]
     pub(crate) bad_files: BadFiles,
-    /// Memory for decoded pictures, such as 500MB; what does not fit is decoded again when it is used [default: half of what is free]
+    /// Memory for decoded pictures, such as 500MB; pictures that do not fit are decoded again each time [default: half of the free memory]
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) cache: Option<usize>,
 }
 
 impl Files {
-    /// How files are read.
+    /// These settings for the library.
     pub(crate) fn options(&self) -> Options {
         Options {
             bad_files: self.bad_files,
@@ -168,17 +168,17 @@ impl Files {
 #[command(after_help = "\
 Examples:
   hubel check photos/
-  hubel check photos/ --html report.html        with the pictures, side by side
+  hubel check photos/ --html report.html        a page with the pictures side by side
   hubel check photos/ --json
 
-Exit codes: 1 where something makes a score untrustworthy (unreadable, truncated, label-conflict, split-leak, empty-class), or nothing could be checked; 0 otherwise, whatever else was found.")]
+Exit codes: 1 if a finding makes a score untrustworthy (unreadable, truncated, label-conflict, split-leak, empty-class) or nothing could be checked; otherwise 0.")]
 pub(crate) struct Check {
     /// The data, in any form that `hubel train` takes
     pub(crate) data: PathBuf,
-    /// Also write a page with the pictures, in one file
+    /// Also write a page with the pictures, as one HTML file
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Print one JSON object: findings, each with kind, paths, detail
+    /// Print one JSON object: findings (kind, paths, detail, points)
     #[arg(long)]
     pub(crate) json: bool,
 }

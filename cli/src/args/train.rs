@@ -16,61 +16,61 @@ use super::{Processor, TrainingData};
 #[command(after_help = "\
 Examples:
   hubel train
-  hubel train photos/                     goes on from a network that knows photographs, where the pictures are few
-  hubel train photos/ --from none         begins with nothing
+  hubel train photos/                     few pictures: fine-tunes a network trained on photographs
+  hubel train photos/ --from none         trains from scratch
   hubel train photos/ --from runs/animals --freeze none
   hubel train --model lenet5 --epochs 3 --seed 7
   hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
 
-Defaults of epochs, rates and decay are those of a training that begins with nothing; one that goes on from a model says its epochs. \
-Small grey pictures are: grey ones of at most 32x32, or of any size on a ground that is nearly black or nearly white.
-What is learnt so far is saved in last.safetensors in the model's folder: after the first epoch, then once a minute, and when training is stopped. \
-Ctrl-C stops it after the step (exit code 130), SIGTERM and a closed terminal too (143, 129), unless nohup started it; a second Ctrl-C leaves at once. \
-At the end model.safetensors takes its place.")]
+The defaults of epochs, rates and decay below are for training from scratch. Fine-tuning has its own defaults, and prints the epochs. \
+\"Small grey pictures\" are grey pictures of at most 32x32 pixels, or of any size on a nearly black or nearly white background.
+Training saves its weights in last.safetensors in the model's folder: after the first epoch, then once a minute, and when it is stopped. \
+Ctrl-C stops it after the current step (exit code 130). SIGTERM and a closed terminal stop it too (143, 129), unless nohup started it. A second Ctrl-C exits at once. \
+At the end, model.safetensors replaces last.safetensors.")]
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
-    /// A network by name or as text, which begins with nothing [default: see --from; where training begins with nothing mnist-cnn for grey pictures, tutorial for colour]
+    /// Train this network from scratch: a name or an architecture text [default: see --from; from scratch, mnist-cnn for grey pictures and tutorial for colour]
     #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
-    /// Which layers stay as they are in training that goes on from a model: all (but the last), none, or all up to and including LAYER
-    /// [default: first all, then, where there are enough pictures, none]
+    /// Layers that fine-tuning does not change: all (but the last), none, or all up to and including LAYER
+    /// [default: first all; then, if there are enough pictures, none]
     #[arg(long, value_name = "all|none|LAYER")]
     pub(crate) freeze: Option<String>,
-    /// Of how many versions of each picture what frozen layers make of it is computed and kept: one as it is, the others changed at random
-    /// [default: up to 8, the fewer the more pictures there are]
+    /// Number of versions of each picture whose features are computed and kept while layers are frozen: the original, and augmented ones
+    /// [default: 1 to 8, fewer for more pictures]
     #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
     pub(crate) versions: Option<usize>,
-    /// How often each training image is seen [default: 30; for small grey pictures as many as show 600,000 images, of writing 170,000, from 3 to 100]
+    /// Number of passes over the training images [default: 30; for small grey pictures 3 to 100, so that 600,000 images are shown in all, or 170,000 of writing]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
-    /// The highest learning rate of the schedule [default: 0.002; with sgd 0.05]
+    /// Peak learning rate of the schedule [default: 0.002; with sgd 0.05]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     pub(crate) learning_rate: Option<f32>,
-    /// How weights follow their gradients (sgd: with Nesterov momentum) [default: adamw]
+    /// Optimizer; sgd has Nesterov momentum [default: adamw]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
     /// Momentum of --optimizer sgd [default: 0.9]
     #[arg(long, value_parser = fraction)]
     pub(crate) momentum: Option<f32>,
-    /// How the learning rate moves over the run
+    /// Learning rate schedule
     /// [default: onecycle]
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<ScheduleName>,
-    /// Pull of the weights towards 0
+    /// Weight decay
     /// [default: 0.15, for small grey pictures 0.01; with sgd 0.0005]
     #[arg(long, value_name = "DECAY", value_parser = not_negative)]
     pub(crate) weight_decay: Option<f32>,
-    /// Probability spread over all classes in the targets
+    /// Label smoothing: share of the target probability that is spread over all classes
     /// [default: 0.1, for small grey pictures 0]
     #[arg(long, value_name = "SHARE", value_parser = fraction)]
     pub(crate) label_smoothing: Option<f32>,
-    /// How weights begin (he: He normal before ReLU and its like, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
+    /// Initial weights (he: He normal before ReLU and similar activations, Xavier elsewhere; pytorch: uniform within ±1/√inputs)
     /// [default: he]
     #[arg(long, value_enum)]
     pub(crate) initialisation: Option<InitialisationName>,
-    /// What is done about classes of very different size: none, loss (rare ones weigh more), sample (rare ones come more often); judge by the balanced accuracy
+    /// How to treat classes of very different size: none, loss (rare classes weigh more in the loss), sample (rare classes are shown more often); it improves the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
     /// Keep the weights of the epoch that was best on the validation images, not the last ones; training that goes on from a model does so
@@ -80,7 +80,7 @@ pub(crate) struct Train {
     /// End after so many epochs in which the validation images showed no progress [default: never]
     #[arg(long, value_name = "EPOCHS", value_parser = at_least_1)]
     pub(crate) patience: Option<usize>,
-    /// No Winograd: compute every product of each convolution; smaller rounding errors, slower
+    /// Do not use Winograd convolution: slower, with smaller rounding errors
     #[arg(long)]
     pub(crate) precise: bool,
     /// Folder for the model [default: a new one, such as runs/photos-efficientnet-lite0]
@@ -94,10 +94,10 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    /// What the trainer is to do with so many `images` of a subject.
+    /// Settings for training from scratch on this number of `images`.
     ///
     /// # Errors
-    /// When the augmentation cannot be read.
+    /// If the augmentation cannot be parsed.
     pub(crate) fn settings(
         &self,
         subject: &Subject,
@@ -111,7 +111,7 @@ impl Train {
             (Optimizer::Sgd { .. }, _) => 0.05,
             _ => 0.002,
         };
-        // SGD's decay is a part of the gradient, and works far more strongly: what is usual for networks of this kind.
+        // With SGD, decay is part of the gradient and has a far stronger effect. 0.0005 is usual for such networks.
         let usual_decay = match optimizer {
             Optimizer::Sgd { .. } => 0.0005,
             _ => kind.weight_decay,
@@ -139,11 +139,10 @@ impl Train {
 }
 
 impl Train {
-    /// The phases of a training that goes on from a model, with so many `images` of a subject. What is asked for of epochs, optimizer, rates and decay
-    /// holds for the last of them.
+    /// The phases of fine-tuning `model` on this number of `images`. The flags for epochs, optimizer, rates and decay apply to the last phase.
     ///
     /// # Errors
-    /// When the augmentation cannot be read.
+    /// If the augmentation cannot be parsed.
     pub(crate) fn phases(
         &self,
         model: &Model,
@@ -198,7 +197,7 @@ impl Train {
         Ok(phases)
     }
 
-    /// Whether what is asked for is only there in a training that begins with nothing.
+    /// Whether a flag is given that only training from scratch has.
     pub(crate) fn is_of_its_own(&self) -> bool {
         self.model.is_some() || self.initialisation.is_some()
     }
@@ -211,7 +210,7 @@ impl Train {
         }
     }
 
-    /// The optimizer asked for.
+    /// The optimizer of `--optimizer`.
     fn optimizer(&self) -> Option<Optimizer> {
         Some(match self.optimizer? {
             OptimizerName::Adamw => Optimizer::AdamW,
@@ -226,7 +225,7 @@ impl Train {
     }
 }
 
-/// So many images of writing are shown in all, unless that takes more epochs than [`MOST_EPOCHS`] or fewer than MNIST's: measured in
+/// Images of writing to show over all epochs; the epochs stay between MNIST's and [`MOST_EPOCHS`]. Measured:
 /// docs/benchmarks/2026-11-29-grey-defaults.txt.
 const WRITING_SHOWN: usize = 170_000;
 
@@ -236,7 +235,7 @@ const THINGS_SHOWN: usize = 600_000;
 /// The most epochs of small grey pictures.
 const MOST_EPOCHS: usize = 100;
 
-/// The epochs that suit so many images of a subject.
+/// The default number of epochs.
 fn usual_epochs(subject: &Subject, images: usize) -> usize {
     let shown = match (subject.is_simple(), subject.mirrored) {
         (false, _) => return 30,
@@ -246,7 +245,7 @@ fn usual_epochs(subject: &Subject, images: usize) -> usize {
     (shown / images.max(1)).clamp(usual().epochs, MOST_EPOCHS)
 }
 
-/// Settings for a subject: for pictures in general, what brought `tutorial` furthest on CIFAR-10 of the few that were tried.
+/// Default settings for a subject. Those for pictures in general gave `tutorial` its best accuracy on CIFAR-10, among the few that were tried.
 pub(super) fn usual_for(subject: &Subject) -> TrainSettings {
     match subject.is_simple() {
         true => usual(),
@@ -259,7 +258,7 @@ pub(super) fn usual_for(subject: &Subject) -> TrainSettings {
     }
 }
 
-/// How weights begin, by name.
+/// `--initialisation`
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum InitialisationName {
     He,

@@ -1,9 +1,11 @@
-//! What flags accept, and what is said of anything else.
+//! Parsers for the values of flags, with their error messages.
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use hubel::data::{Augmentation, Presets};
 use hubel::{Model, Network, RunFolder, Shape};
+
+use crate::commands::quoted;
 
 pub(super) fn at_least_1(text: &str) -> Result<usize, String> {
     let count: Option<usize> = text.parse().ok();
@@ -25,19 +27,19 @@ pub(super) fn not_negative(text: &str) -> Result<f32, String> {
     number(text, "0 or more", |value| value >= 0.0)
 }
 
-/// A share as of [`fraction`], in double precision.
+/// As [`fraction`], in double precision.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     fraction(text)?;
     text.parse().map_err(|_| "a number is needed".into())
 }
 
-/// What the library reads from text, with its message.
+/// A value that the library parses, with the library's message.
 pub(super) fn parsed<T: FromStr<Err = hubel::Error>>(text: &str) -> Result<T, String> {
     text.parse()
         .map_err(|error: hubel::Error| error.to_string())
 }
 
-/// `0.485,0.456,0.406`: a number for each colour.
+/// `0.485,0.456,0.406`: one value per colour.
 pub(super) fn of_colours(text: &str) -> Result<[f32; 3], String> {
     let numbers: Option<Vec<f32>> = text
         .split(',')
@@ -52,7 +54,7 @@ pub(super) fn of_colours(text: &str) -> Result<[f32; 3], String> {
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_alphabetic());
     let unit = match text[digits.len()..].to_lowercase().as_str() {
-        // Whoever writes 5 hardly means 5 bytes.
+        // A bare 5 hardly means 5 bytes.
         "" if digits.trim() != "0" => f64::NAN,
         "" | "b" => 1.0,
         "k" | "kb" => 1e3,
@@ -90,7 +92,7 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a number greater than 0 is needed".into())
 }
 
-/// The size of pictures, whose channels are to be said.
+/// The size of pictures, which must name the channels.
 pub(super) fn picture_shape(text: &str) -> Result<Shape, String> {
     let shape = shape(text)?;
     match shape.channels {
@@ -113,7 +115,7 @@ pub(super) fn network(text: &str) -> Result<String, String> {
     network.map(|_| text.into())
 }
 
-/// The file of the model that may be meant: no network's text holds a slash.
+/// The model file that the user may mean: architecture text never contains a slash.
 fn model_file(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
     let file = RunFolder::model_in(path).unwrap_or(path.into());
@@ -124,24 +126,24 @@ fn model_file(text: &str) -> Option<PathBuf> {
 fn not_a_network(file: &Path) -> String {
     match Model::load(file) {
         Ok(model) => format!(
-            "it is a trained model, and a network is needed, by name or as text. To train on from a model's weights, for the same classes \
-             or for others, is not possible yet; the same network with new weights is --model '{}'",
+            "it is a trained model, but --model takes a network, by name or as text. To fine-tune the model: --from {}; to train its network from scratch: --model '{}'",
+            quoted(file),
             model.network()
         ),
         Err(error) => format!(
-            "a network is needed, by name or as text; it is none, and no model either: {error}"
+            "a network is needed, by name or as text; this is neither a network nor a model: {error}"
         ),
     }
 }
 
-/// Random changes to pictures; what the names of presets mean is decided when the data is known.
+/// An augmentation. The presets get their meaning when the data is known.
 pub(super) fn augmentation(text: &str) -> Result<String, String> {
     let augmentation =
         Augmentation::parse(text, Presets::default()).map_err(|error| error.to_string());
     augmentation.map(|_| text.into())
 }
 
-/// Names of classes.
+/// The value of `--class-names`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClassNames(pub(crate) Vec<String>);
 
@@ -151,7 +153,7 @@ pub(super) fn class_names(text: &str) -> Result<ClassNames, String> {
     let names = match is_list {
         true => text.replace(',', "\n"),
         false => std::fs::read_to_string(text).map_err(|error| {
-            format!("names with commas between them are needed, such as cat,dog,owl, or a text file with a name in each line ({error})")
+            format!("names separated by commas are needed, such as cat,dog,owl, or a text file with one name per line ({error})")
         })?,
     };
     let names = names.trim_start_matches('\u{feff}').lines().map(str::trim);
@@ -160,12 +162,12 @@ pub(super) fn class_names(text: &str) -> Result<ClassNames, String> {
         .map(str::to_owned)
         .collect();
     match names.len() < 2 {
-        true => Err("a name for each class is needed, two at least".into()),
+        true => Err("one name per class is needed, at least two".into()),
         false => Ok(ClassNames(names)),
     }
 }
 
-/// A folder that a model is written to.
+/// The folder for a model.
 pub(super) fn model_folder(text: &str) -> Result<PathBuf, String> {
     match text.is_empty() || text.ends_with(".safetensors") {
         true => Err("a folder is needed; the model is written into it as model.safetensors".into()),
@@ -186,7 +188,7 @@ pub(super) fn answers(text: &str) -> Result<PathBuf, String> {
     match name.ends_with(".csv") || name.ends_with(".jsonl") {
         true => Ok(text.into()),
         false => Err(
-            "a name that ends in .csv (a table) or .jsonl (an object in each line) is needed"
+            "a name that ends in .csv (a table) or .jsonl (one JSON object per line) is needed"
                 .into(),
         ),
     }

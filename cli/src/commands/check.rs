@@ -1,4 +1,4 @@
-//! `hubel check`: what is wrong with data, before a minute of training is spent.
+//! `hubel check`: finds problems in the data before training.
 mod html;
 
 use std::process::ExitCode;
@@ -12,10 +12,10 @@ use crate::args::Check;
 use crate::console::{self, Console, thousands};
 use crate::wording::of_command_line;
 
-/// How many findings of a kind are shown, and how many pictures of a finding.
+/// How many findings are shown per kind, and how many pictures per finding.
 const SHOWN: usize = 3;
 
-/// Runs the command; leaves with 1 where something makes a score untrustworthy.
+/// Runs the command; exits with 1 if a finding makes a score untrustworthy.
 pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
     let reading = console.pictures("reading");
     let inspection = check(&arguments.data, &|done, all| reading.show(done, all));
@@ -48,7 +48,7 @@ fn object(inspection: &Inspection) -> Value {
     json!({ "findings": inspection.findings.iter().map(finding).collect::<Vec<_>>() })
 }
 
-/// The findings of each kind that was found.
+/// The findings, grouped by kind.
 fn by_kind(inspection: &Inspection) -> impl Iterator<Item = (Kind, &[Finding])> {
     let kinds = inspection
         .findings
@@ -56,18 +56,18 @@ fn by_kind(inspection: &Inspection) -> impl Iterator<Item = (Kind, &[Finding])> 
     kinds.map(|findings| (findings[0].kind, findings))
 }
 
-/// The whole answer in one sentence.
+/// The verdict in one sentence.
 fn verdict(inspection: &Inspection) -> &'static str {
     if inspection.is_grave() {
-        "A score on this data cannot be trusted until what is marked with ! is put right."
+        "A score on this data cannot be trusted until the problems marked with ! are fixed."
     } else if inspection.findings.is_empty() {
-        "Nothing was found."
+        "No problems were found."
     } else {
-        "Nothing was found that makes a score untrustworthy."
+        "No finding makes a score untrustworthy."
     }
 }
 
-/// What a person reads: a table of kinds, then some of each and what to do about them.
+/// The report as text: a table of kinds, then some findings of each kind and what to do about them.
 fn text(inspection: &Inspection, width: usize) -> String {
     let mut lines = wrapped(&inspection.description, "", width);
     for note in &inspection.notes {
@@ -117,7 +117,7 @@ fn text(inspection: &Inspection, width: usize) -> String {
     lines.extend(wrapped(verdict(inspection), "", width));
     if by_kind(inspection).any(|(_, findings)| findings.len() > SHOWN) {
         lines.extend(wrapped(
-            "--json lists all of it; --html report.html shows the pictures.",
+            "--json lists everything; --html report.html shows the pictures.",
             "",
             width,
         ));

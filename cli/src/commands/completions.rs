@@ -1,4 +1,4 @@
-//! `hubel completions`: what a shell completes.
+//! `hubel completions`: shell completions.
 use std::process::ExitCode;
 
 use clap::CommandFactory;

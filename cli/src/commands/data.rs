@@ -1,4 +1,4 @@
-//! `hubel data`: data as a network sees it.
+//! `hubel data`: shows data as a network sees it.
 use std::process::ExitCode;
 
 use hubel::data::{Augmentation, Balance, Feed, FeedSettings, Sheet, SheetSettings, Source};
@@ -9,7 +9,7 @@ use super::{Outcome, train, train::Start};
 use crate::args::{Preview, TrainingData};
 use crate::console::{self, Console, thousands};
 
-/// What training on this data would see, without training, and how it is augmented.
+/// The feed of a training on this data, and its augmentation.
 pub(super) fn feed(
     data: &TrainingData,
     balance: Balance,
@@ -52,7 +52,7 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
     sheet.drawing().save(&arguments.out)?;
     for bad in sheet.bad_files() {
         console.remark(&format!(
-            "another picture stands in for {}: {}",
+            "replaced by another picture: {}: {}",
             hubel::shown(&bad.path),
             bad.problem
         ));

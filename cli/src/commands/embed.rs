@@ -1,4 +1,4 @@
-//! `hubel embed`: what a model makes of pictures before it decides.
+//! `hubel embed`: writes the features of pictures to a file.
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     let cpu = arguments.processor.cpu();
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
     let names = Names::new(&arguments.images, console)?;
-    // Whether it can be written is known before anything is computed.
+    // Opens the file first, so that an unwritable path fails before anything is computed.
     let file = Replacement::create(&arguments.out)?;
     let interruption = Interruption::listen()?;
     let (mut paths, mut rows) = (Vec::new(), Vec::new());
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     if looked.is_err() && !paths.is_empty() {
         let count = thousands(paths.len());
         console.remark(&format!(
-            "the numbers of the first {count} pictures are in {out}"
+            "the features of the first {count} pictures are in {out}"
         ));
     }
     if !paths.is_empty() {
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     let Looked { bad_files, stopped } = looked?;
     report_bad_files(&bad_files, console);
     if paths.is_empty() {
-        let problem = format!("there is no picture that can be used, and {out} was not written");
+        let problem = format!("no picture could be used; {out} was not written");
         return Err(Error::Settings { problem }.into());
     }
     let (layer, dimensions) = (features.layer(), features.dimensions());
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
         console::print(&answer.to_string())?;
     } else {
         console::print(&format!(
-            "{out} with {} numbers of layer {layer} for each of {} pictures",
+            "{out}: {} features from layer {layer} for each of {} pictures",
             thousands(dimensions),
             thousands(rows.len())
         ))?;
@@ -82,15 +82,15 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     })
 }
 
-/// What came of looking at pictures, besides their features.
+/// The outcome of computing features, besides the features.
 pub(super) struct Looked {
-    /// The pictures that cannot be used.
+    /// The pictures that could not be used.
     pub(super) bad_files: Vec<BadFile>,
-    /// Whether somebody wanted no more.
+    /// Whether a signal stopped it.
     pub(super) stopped: bool,
 }
 
-/// Computes the features of all named pictures, chunk by chunk, until somebody wants no more.
+/// Computes the features of all named pictures, chunk by chunk, until a signal stops it.
 pub(super) fn of_each(
     features: &mut Features<'_>,
     mut names: Names<'_>,
@@ -116,7 +116,7 @@ pub(super) fn of_each(
             }
         }
         progress.show(done, all);
-        // The chunk at hand is finished, and its features are kept.
+        // The current chunk is finished, and its features are kept.
         stopped = is_stopped();
     }
     progress.finish();

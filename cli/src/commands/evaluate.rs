@@ -1,4 +1,4 @@
-//! `hubel evaluate`: how good a model is on labelled pictures.
+//! `hubel evaluate`: measures a model on labelled pictures.
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,9 +10,9 @@ use super::{Outcome, named};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
 
-/// How many classes are worth a line.
+/// How many classes get a line.
 const CLASSES: usize = 20;
-/// How many confusions are worth a line.
+/// How many confusions get a line.
 const CONFUSIONS: usize = 5;
 
 /// Runs the command.
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         has_trained,
         ..
     } = evaluation?;
-    // Other data may have ten classes that are called by their numbers.
+    // Other data may also have ten classes with numbers as names.
     if arguments.data.is_none() && has_trained == Some(false) {
         return Err(no_data(&model).into());
     }
@@ -100,16 +100,16 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is said of images that stand on another ground than those that the model learned from.
+/// Remarks on images whose background differs from that of the training pictures.
 fn on_another_ground(unlike: Unlike) -> impl Iterator<Item = String> {
     let kinds = [
         (
             unlike.inverted,
-            "are inverted: their ground is light where the model's pictures have a dark one, or dark where it is light",
+            "are inverted: their background is light and that of the training pictures dark, or the other way round",
         ),
         (
             unlike.other_ground,
-            "stand on another ground than the pictures that the model learned from, which may mislead it",
+            "have another background than the training pictures, which may mislead the model",
         ),
     ];
     let found = kinds.into_iter().filter(|(count, _)| *count > 0);
@@ -119,7 +119,7 @@ fn on_another_ground(unlike: Unlike) -> impl Iterator<Item = String> {
 fn no_data(model: &Model) -> Error {
     let classes = model.classes().iter().take(12).cloned();
     let problem = format!(
-        "name the pictures to judge by after the model; it knows {}",
+        "name the labelled pictures after the model; its classes are {}",
         one_line(&classes.collect::<Vec<String>>().join(", "))
     );
     Error::Settings { problem }
@@ -134,14 +134,14 @@ fn text(report: &Report, classes: &[String]) -> String {
     text += &class_lines(&report.confusion, classes);
     let confusions = confusions(&report.confusion);
     if !confusions.is_empty() {
-        text += "most often taken for another\n";
+        text += "most frequent confusions\n";
     }
-    for (count, truth, taken_for) in confusions {
+    for (count, truth, predicted) in confusions {
         text += &format!(
-            "{:>8} × {} taken for {}\n",
+            "{:>8} × {} predicted as {}\n",
             thousands(count),
             one_line(&classes[truth]),
-            one_line(&classes[taken_for])
+            one_line(&classes[predicted])
         );
     }
     text
@@ -152,7 +152,7 @@ fn is_of_digits(model: &Model) -> bool {
     model.classes().iter().cloned().eq(digits)
 }
 
-/// Of each class: its images, and the share of them that was classified rightly, if there are any.
+/// For each class: the number of its images, and the share that was classified correctly (`None` without images).
 fn of_classes(confusion: &[Vec<usize>]) -> impl Iterator<Item = (usize, Option<f32>)> {
     confusion.iter().enumerate().map(|(class, row)| {
         let count: usize = row.iter().sum();
@@ -161,13 +161,13 @@ fn of_classes(confusion: &[Vec<usize>]) -> impl Iterator<Item = (usize, Option<f
     })
 }
 
-/// A line for each class, or for those that are recognised worst.
+/// One line for each class, or for the classes with the lowest accuracy.
 fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
     let mut lines: Vec<(usize, (usize, Option<f32>))> = of_classes(confusion).enumerate().collect();
-    let mut text = String::from("of each class\n");
+    let mut text = String::from("accuracy of each class\n");
     if lines.len() > CLASSES {
-        text = format!("of the {CLASSES} classes that are recognised worst\n");
-        // Those of which there is no image come last.
+        text = format!("accuracy of the {CLASSES} worst classes\n");
+        // Classes without images come last.
         let share = |line: &(usize, (usize, Option<f32>))| line.1.1.unwrap_or(f32::INFINITY);
         lines.sort_by(|a, b| share(a).total_cmp(&share(b)));
         lines.truncate(CLASSES);
@@ -176,7 +176,7 @@ fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
         let class = one_line(&classes[class]);
         text += &match share {
             Some(share) => format!("{:>8.2} % of {} {class}\n", share * 100.0, thousands(count)),
-            None => format!("  {class}: there is no image of it, so nothing is known\n"),
+            None => format!("  {class}: unknown, it has no images\n"),
         };
     }
     text
@@ -186,9 +186,9 @@ fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
 fn confusions(matrix: &[Vec<usize>]) -> Vec<(usize, usize, usize)> {
     let mut found = Vec::new();
     for (truth, row) in matrix.iter().enumerate() {
-        for (taken_for, &count) in row.iter().enumerate() {
-            if truth != taken_for && count > 0 {
-                found.push((count, truth, taken_for));
+        for (predicted, &count) in row.iter().enumerate() {
+            if truth != predicted && count > 0 {
+                found.push((count, truth, predicted));
             }
         }
     }

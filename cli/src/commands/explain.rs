@@ -1,4 +1,4 @@
-//! `hubel explain`: what a network computes for a picture, and why it says what it says.
+//! `hubel explain`: what a network computes for a picture, and why it chooses a class.
 mod arithmetic;
 mod checks;
 mod data;
@@ -39,14 +39,14 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
     }
 }
 
-/// A picture that the network has looked at.
+/// A picture with its maps and its prediction.
 struct Looked {
     picture: PathBuf,
     prepared: hubel::data::Prepared,
     explainer: Explainer,
-    /// What is explained.
+    /// The score that is explained.
     score: Score,
-    /// What the model predicts, as of `hubel predict`.
+    /// The prediction, the same as that of `hubel predict`.
     prediction: hubel::Prediction,
 }
 
@@ -65,7 +65,9 @@ impl Looked {
         };
         if score.against == Some(score.class) {
             return Err(Error::Settings {
-                problem: format!("--against {class} is the class itself; name another one"),
+                problem: format!(
+                    "--against {class} is the explained class itself; name another class"
+                ),
             });
         }
         let prepared = model.preparation().picture(picture)?;
@@ -90,7 +92,7 @@ impl Looked {
     }
 }
 
-/// The folder that files go to, which is made.
+/// Creates the folder for the files and returns its path.
 fn folder(arguments: &Explain, picture: &Path) -> Result<PathBuf, Error> {
     let folder = arguments.out.clone().unwrap_or_else(|| {
         let stem = picture.file_stem().unwrap_or_default();
@@ -132,7 +134,7 @@ impl Files {
         let plain = |letter| if is_plain(letter) { letter } else { '-' };
         let name: String = name.chars().map(plain).collect();
         let mut path = self.folder.join(format!("{name}.png"));
-        // Layers `a b` and `a/b` have a file each.
+        // Layers `a b` and `a/b` get different files.
         let mut number = 2;
         while self.written.contains(&path) {
             path = self.folder.join(format!("{name}-{number}.png"));
@@ -185,10 +187,10 @@ fn everything(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is shown of a picture.
+/// The results for a picture.
 struct Found {
     explanations: Vec<why::Explanation>,
-    /// `None` without the training data.
+    /// `None` without training data.
     nearest: Option<data::Nearest>,
     layers: Vec<layers::Layer>,
 }
@@ -213,7 +215,7 @@ fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &P
     })
 }
 
-/// What a person reads.
+/// The results as text.
 fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Path) -> String {
     let class = |(name, probability): &(String, f32)| {
         format!("{} {:.2} %", one_line(name), 100.0 * probability)
@@ -240,7 +242,7 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
         rows.extend(checked.map(|finding| ("", finding.sentence)));
     }
     if let Some(nearest) = &found.nearest {
-        rows.push(("most alike", nearest.finding()));
+        rows.push(("most similar", nearest.finding()));
         rows.extend(nearest.lines().map(|line| ("", line)));
     }
     let count = files.written.len();
@@ -251,12 +253,12 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
     table(&rows, console::columns())
 }
 
-/// Names and what is said of them, on lines that fit.
+/// Rows of a name and a text, broken to fit the width.
 fn table(rows: &[(&str, String)], columns: usize) -> String {
     let name = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
     let mut lines = Vec::new();
     for (label, text) in rows {
-        // At least 20 columns for the text, however narrow the terminal is.
+        // The text gets at least 20 columns, however narrow the terminal is.
         for (number, line) in wrapped(text, "", columns.max(name + 20) - name)
             .iter()
             .enumerate()

@@ -1,4 +1,4 @@
-//! `hubel inspect`: the layers of a model or a network, with sizes and costs, or its plan.
+//! `hubel inspect`: the layers of a model or network with sizes and costs, or its plan.
 use std::process::ExitCode;
 
 use hubel::{Network, Parameters, Plan, PlanSettings, Shape, bench, listed, one_line};
@@ -39,8 +39,8 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
         }
         if let Some(origin) = &named.origin {
             let left = match &named.frozen {
-                None => "all layers were trained further".to_owned(),
-                Some(layer) => format!("frozen: the layers up to `{layer}` are as they were there"),
+                None => "all layers were fine-tuned".to_owned(),
+                Some(layer) => format!("frozen: the layers up to `{layer}`"),
             };
             console::print(&format!("from     {}; {left}", one_line(origin)))?;
         }

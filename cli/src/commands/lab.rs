@@ -1,4 +1,4 @@
-//! `hubel lab`: what is said about convolutional networks, run as experiments.
+//! `hubel lab`: experiments that test what is said about convolutional networks.
 mod page;
 mod plot;
 mod text;
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Lab, console: &Console) -> Outcome {
         name => vec![lab::find(name)?],
     };
     let settings = settings(arguments, &experiments, console)?;
-    // Each with what it can use of settings that are meant for all.
+    // With `all`, each experiment takes the settings that apply to it.
     let with_settings = experiments.iter().map(|experiment| match name == ALL {
         true => experiment.usable(&settings),
         false => settings.clone(),
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Lab, console: &Console) -> Outcome {
     for (experiment, settings) in experiments.iter().zip(&with_settings) {
         experiment.check(settings)?;
     }
-    // Not after a minute of work.
+    // Fails now rather than after a minute of work.
     page::make_folder(&arguments.out)?;
     let cpu = arguments.processor.cpu();
     let interruption = Interruption::listen()?;
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Lab, console: &Console) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     };
     console.remark(&format!(
-        "stopped by {}; {} of {} experiments came to their end",
+        "stopped by {}; {} of {} experiments were completed",
         signal.name(),
         all.len(),
         experiments.len()
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Lab, console: &Console) -> Outcome {
     Ok(ExitCode::from(signal.exit_code()))
 }
 
-/// Says which experiments there are.
+/// Lists the experiments.
 fn list(as_json: bool) -> Outcome {
     let text = match as_json {
         true => {
@@ -95,7 +95,7 @@ fn list(as_json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is asked for, with the data opened if an experiment takes it.
+/// The settings, with the data opened if an experiment uses it.
 fn settings(
     arguments: &Lab,
     experiments: &[&Experiment],
@@ -127,7 +127,7 @@ fn open(path: &Path, console: &Console) -> Result<Splits, Error> {
     Ok(splits)
 }
 
-/// Runs one experiment with its progress; `None` where a signal stopped it.
+/// Runs one experiment and shows its progress; `None` if a signal stopped it.
 fn carry_out(
     experiment: &Experiment,
     cpu: &Cpu,

@@ -1,4 +1,4 @@
-//! What a command line names: a model, as its file or its folder; a network, also by its name or its text.
+//! Loads what the command line names: a model by its file or folder, a network also by name or text.
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, We
 
 use crate::console::{Console, thousands};
 
-/// Loads the model at `path`, a file or the folder that holds it, and says so if its training has not ended; or, where there is none, the model of that
-/// name that is part of the program. A file of weights that another program has written is taken too, and said what it is taken for.
+/// Loads the model at `path`, a file or a run folder, and reports if its training has not ended. If there is no such path, loads the embedded model of
+/// that name. Also reads weights of another program, and reports which network they fit.
 pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
     let loaded = load_any(path, None, console)?;
     match loaded.has_last_layer {
@@ -15,20 +15,20 @@ pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
         false => Err(Error::ForeignWeights {
             path: path.to_owned(),
             problem: format!(
-                "it has no last layer, the one that says what a picture shows; `hubel train PICTURES --from {}` trains one, and \
-                 `hubel embed` and `hubel similar` need none",
+                "it has no last layer, so it cannot classify; `hubel train PICTURES --from {}` trains one, and \
+                 `hubel embed` and `hubel similar` work without one",
                 hubel::shown(path)
             ),
         }),
     }
 }
 
-/// As [`load`], also of weights without a last layer: for what a network makes of pictures before it decides.
+/// As [`load`], but also accepts weights without a last layer, which suffice for features.
 pub(super) fn load_features(path: &Path, console: &Console) -> Result<Model, Error> {
     Ok(load_any(path, None, console)?.model)
 }
 
-/// As [`load_features`], for training that goes on from it; pictures for weights of another program are normalised as asked for.
+/// As [`load_features`], for fine-tuning. `normalisation` applies to weights of another program.
 pub(super) fn load_start(
     path: &Path,
     normalisation: Option<Normalisation>,
@@ -60,7 +60,7 @@ fn load_any(
         }),
         Some(_) => Err(Error::Settings {
             problem: format!(
-                "{} says itself how pictures are normalised for it; leave out --mean and --std",
+                "{} contains its normalisation; leave out --mean and --std",
                 hubel::shown(path)
             ),
         }),
@@ -71,7 +71,7 @@ fn load_any(
     let file = match path.is_dir() {
         false => path.to_owned(),
         true => RunFolder::model_in(path)
-            .ok_or_else(|| missing(&format!("it holds no {}", RunFolder::MODEL)))?,
+            .ok_or_else(|| missing(&format!("it contains no {}", RunFolder::MODEL)))?,
     };
     let foreign = Weights::are_in(&file).map_err(|error| match error {
         Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -81,7 +81,7 @@ fn load_any(
     })?;
     if foreign {
         let weights = Weights::load(&file, normalisation)?;
-        console.remark(&taken_for(&file, &weights, normalisation.is_some()));
+        console.remark(&remark_on(&file, &weights, normalisation.is_some()));
         return Ok(Loaded {
             model: weights.model,
             has_last_layer: weights.has_last_layer,
@@ -92,8 +92,8 @@ fn load_any(
     whole(model)
 }
 
-/// What is said of weights that another program has written, for which a normalisation was asked for or not.
-fn taken_for(file: &Path, weights: &Weights, is_asked_for: bool) -> String {
+/// The remark on weights of another program; `normalisation` is that of `--mean` and `--std`.
+fn remark_on(file: &Path, weights: &Weights, is_asked_for: bool) -> String {
     let last = match weights.has_last_layer {
         true => format!("with {} classes", thousands(weights.model.classes().len())),
         false => "without a last layer".to_owned(),
@@ -114,13 +114,13 @@ fn taken_for(file: &Path, weights: &Weights, is_asked_for: bool) -> String {
         false => "the mean and standard deviation usual for it",
     };
     format!(
-        "{} is taken for weights of {} {last}; it does not say how pictures are normalised: by {whose} ({mean}; {std})",
+        "{}: detected weights of {} {last}; the file has no normalisation, so hubel uses {whose} ({mean}; {std})",
         hubel::shown(file),
         weights.network,
     )
 }
 
-/// Says that the training of `model`, which lies in `file`, has not ended, or that a later one has not.
+/// Reports if the training of `model` in `file` has not ended, or if a later training of the folder has not.
 fn say_if_unfinished(model: &Model, path: &Path, file: &Path, console: &Console) {
     if let Some(position) = model.stopped_at() {
         console.remark(&format!(
@@ -136,7 +136,7 @@ fn say_if_unfinished(model: &Model, path: &Path, file: &Path, console: &Console)
     }
 }
 
-/// The model of this name that is part of the program; a file or folder that is called so comes first.
+/// The embedded model of this name, unless a file or folder has the same name.
 fn pretrained(path: &Path) -> Result<Option<Model>, Error> {
     match path.to_str() {
         Some(name) if !path.exists() => Model::pretrained(name),
@@ -144,28 +144,28 @@ fn pretrained(path: &Path) -> Result<Option<Model>, Error> {
     }
 }
 
-/// Beside the model that a folder stands for: that of a training that has not ended.
+/// The checkpoint of a later, unfinished training in the same folder, if there is one.
 fn newer_training(path: &Path, model: &Path) -> Option<PathBuf> {
     let last = path.join(RunFolder::LAST);
     (path != model && last.exists()).then_some(last)
 }
 
-/// A network, and what it was made for.
+/// A network with its input and classes.
 pub(super) struct Named {
     pub(super) network: Network,
-    /// The input of the model, or the usual one of the network.
+    /// The input of the model, or the network's usual input.
     pub(super) input: Shape,
-    /// The classes of the model; none of a mere network.
+    /// The classes of the model; `None` for a network without a model.
     pub(super) classes: Vec<String>,
-    /// How far the training of the model came, if it has not ended.
+    /// The position at which the model's training stopped, if it has not ended.
     pub(super) stopped_at: Option<Position>,
-    /// What the training of the model went on from.
+    /// The model that was fine-tuned.
     pub(super) origin: Option<String>,
-    /// The last layer that it left as it was.
+    /// The last frozen layer.
     pub(super) frozen: Option<String>,
 }
 
-/// The network that is meant by a model file or its folder, a name, or architecture text.
+/// The network of a model file or its folder, of a name, or of an architecture text.
 pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
     if is_model(text) || Model::PRETRAINED.contains(&text) {
         let model = load_features(Path::new(text), console)?;
@@ -189,7 +189,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
 }
 
 impl Named {
-    /// How many classes there are where the command line does not say.
+    /// Number of classes if the command line does not give one.
     pub(super) fn usual_classes(&self) -> usize {
         match self.classes.len() {
             0 => 10,
@@ -198,13 +198,13 @@ impl Named {
     }
 }
 
-/// The input that a network of this name was made for; MNIST's for architecture text.
+/// The usual input of a network; that of MNIST for architecture text.
 pub(super) fn usual_input(network: &str) -> Shape {
     Network::usual_input(network).unwrap_or(Shape::new(28, 28, 1))
 }
 
-/// Whether the text is a file or folder and no network's name; a missing one counts when it is called like a model or holds a slash, which
-/// no architecture text does.
+/// Whether the text names a file or folder rather than a network. A missing path counts if it ends like a model file or contains a slash, which
+/// architecture text never does.
 fn is_model(text: &str) -> bool {
     let path = Path::new(text);
     let is_name = Network::usual_input(text).is_some();

@@ -1,4 +1,4 @@
-//! Which pictures are meant: files, folders, patterns, and lists of names.
+//! Resolves picture arguments: files, folders, patterns, and lists of names.
 mod pattern;
 
 use std::fs::File;
@@ -10,16 +10,16 @@ use hubel::{Error, data, shown};
 
 use crate::console::Console;
 
-/// The pictures that a command is to look at, in the order given.
+/// The pictures of the arguments, in the given order.
 pub(super) struct Names<'a> {
     sources: vec::IntoIter<Source>,
-    /// What is left of the source before them.
+    /// The rest of the current source, which comes before the other sources.
     current: Box<dyn Iterator<Item = Result<PathBuf, Error>> + 'a>,
     count: Option<usize>,
     console: &'a Console,
 }
 
-/// What an argument stands for.
+/// The meaning of an argument.
 enum Source {
     Pictures(Vec<PathBuf>),
     /// A file with names, or stdin.
@@ -27,10 +27,10 @@ enum Source {
 }
 
 impl<'a> Names<'a> {
-    /// What the arguments mean. Folders and patterns are listed at once; lists are read when their turn comes, as they are used.
+    /// Resolves the arguments. Folders and patterns are listed at once; lists are read as they are used.
     ///
     /// # Errors
-    /// When a folder holds no picture, a pattern fits nothing, or something cannot be read.
+    /// If a folder contains no picture, a pattern matches nothing, or something cannot be read.
     pub(super) fn new(arguments: &[PathBuf], console: &'a Console) -> Result<Self, Error> {
         let sources = arguments.iter().map(|argument| match list(argument) {
             Some(list) => Ok(Source::List(list)),
@@ -39,7 +39,7 @@ impl<'a> Names<'a> {
         let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
         let counts = sources.iter().map(|source| match source {
             Source::Pictures(paths) => Ok(Some(paths.len())),
-            // A list from elsewhere can be read only once.
+            // Stdin can be read only once.
             Source::List(Some(path)) if path.is_file() => {
                 Ok(Some(names_in(Some(path))?.filter(Result::is_ok).count()))
             }
@@ -54,7 +54,7 @@ impl<'a> Names<'a> {
         })
     }
 
-    /// How many there are, where that is known.
+    /// Number of pictures, if known.
     pub(super) fn known_count(&self) -> Option<usize> {
         self.count
     }
@@ -85,7 +85,7 @@ impl Iterator for Names<'_> {
     }
 }
 
-/// The list that is meant by `-` (stdin) or `@names.txt`; `None` for other arguments, also a picture whose name begins with `@`.
+/// The list for `-` (stdin) or `@names.txt`. `None` for other arguments, and for a picture whose name begins with `@`.
 fn list(argument: &Path) -> Option<Option<PathBuf>> {
     let text = argument.as_os_str().as_encoded_bytes();
     if text == b"-" || text == b"@-" {
@@ -99,7 +99,7 @@ fn list(argument: &Path) -> Option<Option<PathBuf>> {
     (!is_picture).then_some(Some(path))
 }
 
-/// The pictures that an argument stands for: a folder's, those that fit a pattern, or itself.
+/// The pictures of an argument: those of a folder, those that match a pattern, or the argument itself.
 fn expanded(argument: &Path, console: &Console) -> Result<Vec<PathBuf>, Error> {
     let as_pattern = match argument.to_str() {
         Some(text) if pattern::is_pattern(text) && !argument.exists() => text,
@@ -107,7 +107,7 @@ fn expanded(argument: &Path, console: &Console) -> Result<Vec<PathBuf>, Error> {
     };
     let found = pattern::matching(as_pattern)?;
     if found.is_empty() {
-        let problem = format!("no file or folder is called like `{as_pattern}`");
+        let problem = format!("no file or folder matches `{as_pattern}`");
         return Err(Error::Settings { problem });
     }
     let found = found.into_iter();
@@ -115,7 +115,7 @@ fn expanded(argument: &Path, console: &Console) -> Result<Vec<PathBuf>, Error> {
     Ok(found.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-/// The pictures in and below a folder; of anything else, itself. What a folder holds beside pictures is said.
+/// The pictures in and below a folder, or the path itself if it is no folder. Reports other files in the folder.
 fn in_folder_or_itself(path: PathBuf, console: &Console) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path]);
@@ -126,15 +126,15 @@ fn in_folder_or_itself(path: PathBuf, console: &Console) -> Result<Vec<PathBuf>,
     }
     match pictures.is_empty() {
         true => Err(Error::Settings {
-            problem: format!("the folder {} holds no picture", shown(&path)),
+            problem: format!("the folder {} contains no picture", shown(&path)),
         }),
         false => Ok(pictures),
     }
 }
 
-/// A list is looked at so far to find out what separates its names: no path of a system is longer.
+/// Bytes of a list that are searched for its separator: no system has longer paths.
 const START: usize = 1 << 13;
-/// A name that is longer than this is none.
+/// Longest accepted name.
 const LONGEST: usize = 1 << 15;
 
 /// The names in a list, at a path or on stdin.
@@ -157,7 +157,7 @@ fn names_in(
     Ok(Box::new(names.map(move |name| name.map_err(&refused))))
 }
 
-/// The names that `reader` gives, one in a line, or with a NUL behind each where there is one; empty ones are none.
+/// Reads names from `reader`: one per line, or NUL-terminated if the list contains a NUL. Skips empty names.
 fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result<PathBuf>>> {
     let mut start = Vec::new();
     while start.len() < START && !start.contains(&0) {
@@ -188,9 +188,7 @@ fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result
                 return Ok(None);
             }
             if name.len() > LONGEST {
-                return Err(no_list(
-                    "a name in it is longer than any; is it a list of names?",
-                ));
+                return Err(no_list("a name in it is too long; is it a list of names?"));
             }
             if name.last() == Some(&separator) {
                 name.pop();
@@ -204,7 +202,7 @@ fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result
             }
         }
     };
-    // Nothing comes after an error.
+    // An error ends the list.
     let mut is_over = false;
     Ok(std::iter::from_fn(move || {
         if is_over {
@@ -216,7 +214,7 @@ fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result
     }))
 }
 
-/// The path of these bytes, which need not be Unicode where the system does not ask for it.
+/// The path with these bytes, which need not be Unicode unless the system requires it.
 #[cfg(unix)]
 fn path_of(name: Vec<u8>) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;
@@ -246,7 +244,7 @@ mod tests {
         assert_eq!(listed("\u{feff}ä.jpg\n".as_bytes()), ["ä.jpg"]);
     }
 
-    /// What comes in small pieces is the same list.
+    /// A list that arrives in small pieces is read the same.
     #[test]
     fn a_list_in_pieces_is_the_same() {
         let text: Vec<u8> = (0..5000)

@@ -1,4 +1,4 @@
-//! `hubel predict`: what a model sees in pictures.
+//! `hubel predict`: classifies pictures.
 mod answers;
 
 use std::error::Error;
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     let top = arguments.top.clamp(1, model.classes().len());
     let mut predictor = Predictor::new(model, cpu)?;
     let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, top)?;
-    // Lines on a terminal are progress enough. What is printed is there; only a file is still to be finished.
+    // Lines on a terminal are progress enough. Only a file must be finished after a signal; printed lines are already out.
     let is_file = arguments.out.is_some();
     let with_progress = is_file || arguments.json || !io::stdout().is_terminal();
     let interruption = match is_file {
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
             if let Some(progress) = &progress {
                 progress.show(done, all);
             }
-            // The chunk at hand is finished, and its answers are kept.
+            // The current chunk is finished, and its answers are kept.
             interruption.signal().is_some()
         },
     );
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
             hubel::shown(out)
         ));
     }
-    // Of a run that failed, a file has what was answered; what was printed remains as it is.
+    // After an error, a file keeps the answers so far.
     if classified.is_ok() || is_file && work.done > 0 {
         answers.finish(&work)?;
     }
@@ -80,17 +80,18 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     })
 }
 
-/// What was done so far.
+/// The work done so far.
 #[derive(Default)]
 struct Work {
-    /// Pictures that have an answer, or of which is known why they cannot be used.
+    /// Pictures with an answer or a problem.
     done: usize,
     bad_files: Vec<BadFile>,
-    /// Whether somebody wanted no more.
+    /// Whether a signal stopped it.
     stopped: bool,
 }
 
-/// Classifies chunk after chunk, and answers with the `count` most probable classes; `listen` is told how many are done of how many, where that is known, and says whether to stop.
+/// Classifies chunk by chunk, and answers with the `count` most probable classes. `listen` gets the number of pictures done and the total (if known), and
+/// says whether to stop.
 fn classify(
     names: &mut Names,
     predictor: &mut Predictor,
@@ -127,7 +128,7 @@ fn classify(
     }
 }
 
-/// Says which pictures cannot be used.
+/// Reports the pictures that cannot be used.
 fn report(bad_files: &[BadFile], console: &Console) {
     for bad in bad_files.iter().take(BAD_FILES_SHOWN) {
         console.error(&hubel::Error::from(bad.clone()));

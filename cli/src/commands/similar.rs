@@ -1,4 +1,4 @@
-//! `hubel similar`: the pictures that a model takes for most alike.
+//! `hubel similar`: finds the pictures that a model finds most similar.
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
     let picture = model.preparation().picture(&arguments.image)?;
     let mut nearest = Nearest::new(features.of_image(&picture.tensor)?, arguments.count);
     let names = Names::new(std::slice::from_ref(&arguments.among), console)?;
-    // The picture is most alike itself.
+    // The picture itself would come first.
     let own = arguments.image.canonicalize().ok();
     let mut paths: Vec<PathBuf> = Vec::new();
     let take = &mut |path: PathBuf, row: Vec<f32>| {
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
             console::print(&format!("{distance:.4}  {}", shown(path)))?;
         }
         console.remark(&format!(
-            "of {} pictures, by the {} numbers of layer {}; 0 is the same direction, 1 a right angle",
+            "{} pictures compared by the {} values of layer {}; distance 0 is the same direction, 1 a right angle",
             thousands(paths.len()),
             thousands(features.dimensions()),
             features.layer()

@@ -1,4 +1,4 @@
-//! `hubel train`: data in, one model file out.
+//! `hubel train`: trains on data and writes one model file.
 mod course;
 mod saving;
 mod start;
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let batch_size = settings.batch_size;
     console.remark(&parts(&splits));
     let augmentation = course.augmentation();
-    console.remark(&taken_for(&subject, &course.epochs(), &augmentation));
+    console.remark(&detected(&subject, &course.epochs(), &augmentation));
     console.remark(&treatment(&splits.train, settings.balance, &augmentation));
     let mut log = Log::new(settings, splits.bad_files.clone());
     if !log.loss_includes.is_empty() {
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     saving::prepare(&folder, &course, console)?;
     if batch_size > splits.train.len() {
         console.remark(&format!(
-            "each step takes all images: there are fewer than {batch_size} (--batch-size)"
+            "each step uses all images: there are fewer than {batch_size} (--batch-size)"
         ));
     }
     let interruption = Interruption::listen()?;
@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         && position.is_start()
     {
         console.remark(&format!(
-            "stopped by {} before anything was learned: there is no model to keep",
+            "stopped by {} before the first step: there is no model to save",
             signal.name()
         ));
         return Ok(ExitCode::from(signal.exit_code()));
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         (Some(test), None) => Some(super::judge(&model, &cpu, test, console)),
         _ => None,
     };
-    // The model is saved, and what is known of it is said all the same.
+    // The model is saved; the results are printed even if the test failed.
     let (report, untested) = match report.transpose() {
         Ok(report) => (report, None),
         Err(error) => (None, Some(error)),
@@ -135,7 +135,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             }
             text
         });
-        // The folder stands for the model in it, unless that is an older one.
+        // The folder stands for its model.safetensors, unless that is an older model.
         let model = match model.stopped_at() {
             Some(_) if folder.model().exists() => &file,
             _ => folder.path(),
@@ -151,28 +151,28 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if let Some(signal) = signal {
         console.remark(&match model.stopped_at() {
             Some(position) => format!(
-                "stopped by {} at {position}: the model is saved as it was then, and not tested; `evaluate` and `predict` take it, \
-                 and `train --from` goes on from its weights, with a schedule of its own",
+                "stopped by {} at {position}: the current weights are saved, and not tested; `evaluate` and `predict` can use them, \
+                 and `train --from` starts a new training from them",
                 signal.name()
             ),
             None => format!("stopped by {}: the model is saved, and not tested", signal.name()),
         });
         if model.stopped_at().is_some() && folder.model().exists() {
             console.remark(&format!(
-                "{} of an earlier run is left as it was",
+                "{} of an earlier run is unchanged",
                 folder.model().display()
             ));
         }
         return Ok(ExitCode::from(signal.exit_code()));
     }
     if let Some(error) = untested {
-        console.remark("the model is saved, and could not be tested");
+        console.remark("the model is saved, but could not be tested");
         return Err(error.into());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the data, with progress where files are read, and says what was found and what was left out.
+/// Opens the data with a progress bar, and reports what was found and what was skipped.
 pub(super) fn open(
     arguments: &TrainingData,
     source: Source,
@@ -200,15 +200,15 @@ pub(super) fn open(
     Ok(splits)
 }
 
-/// What the images are used for.
+/// How many images are used for training, validation and test.
 fn parts(splits: &Splits) -> String {
     let held_out = match &splits.validation {
         Some(validation) => format!("{} held out for validation", thousands(validation.len())),
         None => "none held out for validation".into(),
     };
     let test = match &splits.test {
-        Some(test) => format!("{} for the test at the end", thousands(test.len())),
-        None => "none for a test".into(),
+        Some(test) => format!("{} for the final test", thousands(test.len())),
+        None => "none for a final test".into(),
     };
     let training = thousands(splits.train.len());
     let mut text = format!("{training} images to train on, {held_out}, {test}");
@@ -220,7 +220,7 @@ fn parts(splits: &Splits) -> String {
             .collect();
         if !untested.is_empty() {
             text += &format!(
-                "\nno image for the test of {}: what is not tested is not known",
+                "\nno test image of {}: the accuracy of these classes will be unknown",
                 listed(untested.iter().map(String::as_str))
             );
         }
@@ -228,23 +228,23 @@ fn parts(splits: &Splits) -> String {
     text
 }
 
-/// What the data was taken for, and what follows from it.
-fn taken_for(subject: &Subject, epochs: &str, augmentation: &Augmentation) -> String {
+/// The detected kind of data, and the settings that follow from it.
+fn detected(subject: &Subject, epochs: &str, augmentation: &Augmentation) -> String {
     let mut follows = vec![epochs.to_owned()];
     follows.push(match (augmentation.flips(), subject.may_be_flipped()) {
         (true, true) => "flipped at random".into(),
-        (true, false) => "flipped all the same, as --augment says".into(),
-        (false, _) => "not flipped".into(),
+        (true, false) => "flipped anyway, because of --augment".into(),
+        (false, _) => "no flips".into(),
     });
     follows.extend(
         subject
             .inverted()
-            .map(|other| format!("pictures on a {other} ground are inverted")),
+            .map(|other| format!("pictures on a {other} background are inverted")),
     );
-    format!("taken for {subject}: {}", follows.join(", "))
+    format!("detected {subject}: {}", follows.join(", "))
 }
 
-/// What is done to the images, and what is to be known of their classes.
+/// The augmentation, and remarks on classes that are missing or of very different size.
 fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> String {
     let mut text = format!("augmentation: {augmentation}");
     let counts = train.counts();
@@ -257,11 +257,11 @@ fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> 
         .collect();
     if !unseen.is_empty() {
         text += &format!(
-            "\nno image to train on of {}: what is never seen is never recognised",
+            "\nno training image of {}: the model will never recognise these classes",
             listed(unseen.iter().map(String::as_str))
         );
     }
-    // Nothing makes up for a class of which there is no image.
+    // Balancing cannot help a class without images.
     let (smallest, largest) = (
         counts.iter().filter(|count| **count > 0).min(),
         counts.iter().max(),
@@ -270,8 +270,8 @@ fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> 
         && largest >= IMBALANCE * smallest
     {
         let remedy = match balance {
-            Balance::None => "; --balance loss or --balance sample makes up for it".into(),
-            balance => format!("; balanced by {balance}: judge by the balanced accuracy"),
+            Balance::None => "; --balance loss or --balance sample compensates for it".into(),
+            balance => format!("; balanced by {balance}: look at the balanced accuracy"),
         };
         text += &format!(
             "\nclasses differ in size: {} of `{}`, {} of `{}`{remedy}",
@@ -284,15 +284,15 @@ fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> 
     text
 }
 
-/// What a run has told of itself.
+/// The log of a run.
 struct Log {
     /// A JSON object for each epoch.
     epochs: Vec<Value>,
     /// Pictures that could not be read.
     bad_files: Vec<BadFile>,
-    /// Seconds that training stood still to be saved.
+    /// Seconds that training waited for saves.
     saving: f64,
-    /// What the training loss includes and the validation loss does not.
+    /// Terms that only the training loss includes.
     loss_includes: Vec<&'static str>,
 }
 
@@ -315,14 +315,14 @@ impl Log {
     /// The sum over all epochs.
     fn sum(&self, name: &str) -> f64 {
         let values = self.epochs.iter().filter_map(|epoch| epoch[name].as_f64());
-        // A sum of nothing is -0, and becomes 0 by this.
+        // An empty sum is -0; this makes it 0.
         values.sum::<f64>() + 0.0
     }
 
     fn add(&mut self, event: &Event) {
         self.epochs.extend(epoch_json(event));
         match event {
-            // Of each epoch anew.
+            // The same file may be reported in every epoch.
             Event::BadFile(file) if !self.bad_files.contains(file) => {
                 self.bad_files.push(file.clone());
             }
@@ -332,7 +332,7 @@ impl Log {
     }
 }
 
-/// Trains to the end or until it is stopped, and tells console and log how it goes. `last` is the file that it is saved in.
+/// Trains to the end or until a signal stops it, and reports to console and log. `last` is the checkpoint file.
 fn train(
     course: &mut Course,
     last: &Path,
@@ -391,7 +391,7 @@ fn next_command(folder: &Path, data: &Path, bad_files: &[BadFile]) -> String {
     if data != Path::new("mnist") {
         command += &format!(" {}", quoted(data));
     }
-    // What was left out where it is would be met again.
+    // Skipped files are still in the data, and would stop `evaluate`.
     if bad_files.iter().any(|bad| bad.quarantined.is_none()) {
         command += " --bad-files skip";
     }

@@ -1,4 +1,4 @@
-//! The binary under test, and what it prints as JSON.
+//! The binary under test, and its JSON output.
 use assert_cmd::Command;
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
-//! Models that were never trained.
+//! Untrained models.
 use std::path::Path;
 
 use hubel::{Model, Network, Preparation, Shape};
 
-/// Writes `model.safetensors` into a folder: a network for pictures of `shape`, of the classes `cat` and `dog`.
+/// Writes `model.safetensors` into a folder: a network for pictures of `shape`, with the classes `cat` and `dog`.
 pub(crate) fn of_cats_and_dogs(folder: &Path, network: &str, shape: Shape) {
     let preparation = Preparation {
         shape,

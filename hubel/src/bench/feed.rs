@@ -1,15 +1,15 @@
-//! How fast pictures become batches.
+//! Measures how fast batches are prepared.
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::data::{Feed, loader};
 
-/// Prepares batches of `feed` (reading, decoding, augmenting, normalising) on `threads` threads for about `seconds`, but at least an
-/// epoch, without training, and returns the images prepared and the time it took.
+/// Prepares batches of `feed` (reading, decoding, augmenting, normalising) on `threads` threads for about `seconds`, but at least one
+/// epoch, without training. Returns the number of prepared images and the time.
 ///
 /// # Errors
-/// Where a picture can no longer be read, whatever is done about that in training.
+/// If a picture can no longer be read, whatever the policy for bad files.
 pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duration)> {
     let start = Instant::now();
     let mut done = (0, Duration::ZERO);
@@ -24,6 +24,6 @@ pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duratio
             false => ControlFlow::Continue(()),
         })
     })?;
-    // Without what the threads still prepare after the last batch.
+    // Batches that are prepared after the last one do not count.
     Ok(done)
 }

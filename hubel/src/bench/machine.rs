@@ -1,41 +1,41 @@
-//! What the machine can do: arithmetic and memory.
+//! The speed of the machine: arithmetic and memory.
 use std::hint::black_box;
 use std::time::Instant;
 
 use hubel_kernels::{Buffer, Cpu, Kernel, Simd};
 use serde::Serialize;
 
-/// What the machine can do; the best of some runs each.
+/// The speed of the machine; each value is the best of several runs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// The vector instructions in use.
     pub instruction_set: String,
-    /// Floats in a vector.
+    /// Floats per vector.
     pub lanes: usize,
     /// Threads in use.
     pub threads: usize,
-    /// Multiply-adds in the registers of one thread, 10⁹ operations a second (a multiply-add is two).
+    /// Multiply-adds in the registers of one thread, in 10⁹ operations per second (a multiply-add counts as two).
     pub peak_gflops_one_thread: f64,
-    /// The same of all threads at once.
+    /// The same on all threads at once.
     pub peak_gflops: f64,
-    /// Memory read by all threads, 10⁹ bytes a second.
+    /// Memory read by all threads, in 10⁹ bytes per second.
     pub read_gigabytes_per_second: f64,
-    /// Memory written by all threads, 10⁹ bytes a second.
+    /// Memory written by all threads, in 10⁹ bytes per second.
     pub write_gigabytes_per_second: f64,
-    /// The size of the memory that was read and written.
+    /// Bytes that were read and written.
     pub buffer_bytes: usize,
 }
 
-/// Bytes that are read and written: several times the caches of usual processors.
+/// Bytes to read and write: several times the caches of common processors.
 const BUFFER: usize = 256 << 20;
 
-/// Floats that a thread reads or writes before it takes the next piece: 1 MiB.
+/// Floats per piece of work: 1 MiB.
 const PIECE: usize = 1 << 18;
 
 /// Measures for about a second.
 pub fn machine(cpu: &Cpu) -> Machine {
     let mut buffer = Buffer::zeros(BUFFER / size_of::<f32>());
-    // The first run also takes the pages from the system; the fastest counts.
+    // The first run also allocates the pages; the fastest run counts.
     let write = fastest(5, || {
         cpu.parallel_chunks(&mut buffer, PIECE, |_, piece| cpu.dispatch(Fill(piece)));
     });
@@ -58,7 +58,7 @@ pub fn machine(cpu: &Cpu) -> Machine {
     }
 }
 
-/// Multiply-adds in registers, as fast as they go: 10⁹ operations a second on all threads, best of some runs.
+/// Peak rate of multiply-adds in registers on all threads, in 10⁹ operations per second; best of several runs.
 pub fn peak_gflops(cpu: &Cpu) -> f64 {
     const ROUNDS: usize = 50_000;
     let chains = 12;
@@ -110,7 +110,7 @@ impl Kernel for Sum<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> f32 {
-        // 64 sums: enough independent vectors of any width.
+        // 64 sums are enough independent vectors of any width.
         let mut sums = [0.0; 64];
         for values in self.0.chunks_exact(sums.len()) {
             for (sum, value) in sums.iter_mut().zip(values) {
@@ -121,7 +121,7 @@ impl Kernel for Sum<'_> {
     }
 }
 
-/// Seconds of the fastest of some runs.
+/// Seconds of the fastest of several runs.
 fn fastest(runs: usize, mut run: impl FnMut()) -> f64 {
     let times = (0..runs).map(|_| {
         let start = Instant::now();

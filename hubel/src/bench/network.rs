@@ -1,4 +1,4 @@
-//! Times of whole networks, and of each step of their plans.
+//! Times of networks, and of each step of their plans.
 use std::time::Instant;
 
 use hubel_kernels::Cpu;
@@ -11,20 +11,20 @@ use crate::optimizer::OptimizerState;
 use crate::plan::{Mode, in_short};
 use crate::{Network, Optimizer, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 
-/// How long one pass takes.
+/// The time of one pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timing {
     /// The median.
     pub median_ms: f64,
     /// Images per second at the median.
     pub images_per_second: f64,
-    /// The most memory that the process has held so far (Linux; elsewhere what the plan needs).
+    /// The peak memory of the process so far (on Linux; elsewhere the memory of the plan).
     pub peak_memory_bytes: u64,
-    /// Passes timed.
+    /// Number of timed passes.
     pub runs: usize,
 }
 
-/// The images of a batch with which a network of the zoo is usually trained on a CPU; 64 for others.
+/// The usual training batch of a network of the zoo on a CPU; 64 for others.
 pub fn usual_batch(network: &str) -> usize {
     match network.to_lowercase().as_str() {
         "mnist-cnn" | "tutorial" | "mlp" => 128,
@@ -34,7 +34,7 @@ pub fn usual_batch(network: &str) -> usize {
     }
 }
 
-/// A network on random images, ready to be timed.
+/// A network on random images, ready for timing.
 pub struct Bench {
     cpu: Cpu,
     parameters: Parameters,
@@ -44,23 +44,23 @@ pub struct Bench {
     optimizer: OptimizerState,
 }
 
-/// How long one step of a plan takes.
+/// The time of one step of a plan.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepRow {
-    /// The layers that it stands for.
+    /// The layers of the step.
     pub name: String,
-    /// What it computes, and how.
+    /// Its operation and algorithm.
     pub kind: String,
     /// The fastest forward pass.
     pub forward_ms: Option<f64>,
-    /// Of the weight gradient; none where there are no weights.
+    /// The fastest weight gradient; `None` without weights.
     pub weight_gradient_ms: Option<f64>,
-    /// Of the rest of the backward pass.
+    /// The fastest rest of the backward pass.
     pub input_gradient_ms: Option<f64>,
 }
 
 impl StepRow {
-    /// The layers that it stands for; of many, the first and the last.
+    /// The layers of a step; if there are many, the first and the last.
     pub fn short_name(&self) -> String {
         in_short(&self.name)
     }
@@ -70,7 +70,7 @@ impl Bench {
     /// Compiles `network` for `settings`.
     ///
     /// # Errors
-    /// If the network does not fit the input, or the plan the memory.
+    /// If the network does not fit the input, or memory does not suffice for the plan.
     pub fn new(
         cpu: &Cpu,
         network: &Network,
@@ -103,7 +103,7 @@ impl Bench {
         })
     }
 
-    /// The plan that is timed.
+    /// The timed plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -114,7 +114,7 @@ impl Bench {
         timing(batch, bytes, seconds, || self.pass(&mut |_, _| {}))
     }
 
-    /// The milliseconds of the fastest of `runs` whole runs, after one that is not timed.
+    /// The milliseconds of the fastest of `runs` whole runs, after one untimed run.
     pub fn fastest_ms(&mut self, runs: usize) -> f64 {
         self.pass(&mut |_, _| {});
         let times = (0..runs).map(|_| {
@@ -125,7 +125,7 @@ impl Bench {
         times.fold(f64::INFINITY, f64::min)
     }
 
-    /// Times each step for about `seconds`. The last rows stand for what the steps of training do not do: the loss, the update
+    /// Times each step for about `seconds`. The last rows are the rest of a training step: the loss, and the update
     /// with the packing of the new weights.
     pub fn steps(&mut self, seconds: f64) -> Vec<StepRow> {
         let row = |name: &str, kind: String| StepRow {
@@ -138,7 +138,7 @@ impl Bench {
         let mode = self.plan.settings.mode;
         let steps = self.plan.steps.iter();
         let mut rows: Vec<StepRow> = steps
-            .map(|step| row(&step.name, step.with_algorithms(mode)))
+            .map(|step| row(&step.name, step.with_algorithms()))
             .collect();
         if mode.trains() {
             for kind in ["loss", "update, pack weights"] {
@@ -165,7 +165,7 @@ impl Bench {
         rows
     }
 
-    /// One run; `watch` is called after each step and, with indices beyond the steps, after what comes between.
+    /// One run. `watch` is called after each step, and, with indices beyond the steps, after the rest.
     fn pass(&mut self, watch: &mut dyn FnMut(usize, Pass)) {
         let Self {
             cpu,
@@ -189,7 +189,7 @@ impl Bench {
     }
 }
 
-/// Times `run` for about `seconds`, and 5 times at least unless a run takes very long.
+/// Times `run` for about `seconds`, at least 5 times unless a run takes very long.
 fn timing(batch: usize, bytes: usize, seconds: f64, mut run: impl FnMut()) -> Timing {
     let start = Instant::now();
     for _ in 0..3 {

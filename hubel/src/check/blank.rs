@@ -1,4 +1,4 @@
-//! `blank`: pictures on which there is nothing to be seen, by class.
+//! `blank`: pictures that show nothing, by class.
 use crate::check::examine::{Sample, Samples};
 use crate::check::{Finding, Kind};
 use crate::data::blank::Contents;
@@ -41,7 +41,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
         })
     });
     let mut findings: Vec<Finding> = findings.collect();
-    // Those of a single class can be told by it.
+    // If only one class has blank pictures, a network can recognise the class by them.
     if let [only] = &mut findings[..] {
         only.points = Some(0.0);
     }

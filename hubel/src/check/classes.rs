@@ -3,19 +3,19 @@ use crate::check::examine::{Sample, Samples, Seen};
 use crate::check::{Finding, Kind};
 use crate::data::catalogue::Part;
 
-/// A class of fewer pictures to learn from is tiny.
+/// A class with fewer training pictures is tiny.
 pub const TINY: usize = 10;
 
-/// A class of so many times the pictures of another is worth a finding.
+/// A class with this many times the pictures of another is a finding.
 pub const IMBALANCE: usize = 3;
 
-/// A finding for each class that is empty or tiny, and one for the data where the others differ much in size.
+/// One finding for each empty or tiny class, and one if the other classes differ much in size.
 pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let learnt = counts(samples, |part| !part.is_some_and(Part::is_held_out));
     let tested = counts(samples, |part| part == Some(Part::Test));
-    // What is said about a class that has no test pictures where there are some of others.
+    // The text for a class without test pictures, if other classes have some.
     let untested = |class: usize| match samples.parts.contains(&Part::Test) && tested[class] == 0 {
-        true => ", and none to test with",
+        true => ", and no test pictures",
         false => "",
     };
     let mut findings = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
                 "pictures"
             };
             format!(
-                "class `{name}` has {} {pictures} to learn from{}",
+                "class `{name}` has {} training {pictures}{}",
                 learnt[class],
                 untested(class)
             )
@@ -60,20 +60,25 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
         let name = |class: usize| &samples.classes[class];
         findings.push(Finding {
             kind: Kind::Imbalance,
-            paths: [smallest, largest].iter().flat_map(|&class| samples.folders(name(class), |part| part == Part::Train)).collect(),
+            paths: [smallest, largest]
+                .iter()
+                .flat_map(|&class| samples.folders(name(class), |part| part == Part::Train))
+                .collect(),
             detail: format!(
-                "class `{}` has {} pictures to learn from and class `{}` has {}, {:.1} times as many",
+                "class `{}` has {} training pictures and class `{}` has {}, {:.1} times as many",
                 name(smallest),
                 learnt[smallest],
                 name(largest),
                 learnt[largest],
                 learnt[largest] as f64 / learnt[smallest] as f64
-            ), points: None, });
+            ),
+            points: None,
+        });
     }
     findings
 }
 
-/// Usable pictures of each class in the parts that are wanted.
+/// Usable pictures of each class in the wanted splits.
 fn counts(samples: &Samples, wanted: impl Fn(Option<Part>) -> bool) -> Vec<usize> {
     let mut counts = vec![0; samples.classes.len()];
     let usable = |sample: &&Sample| matches!(sample.seen, Seen::Whole(_)) && wanted(sample.part);
@@ -85,7 +90,7 @@ fn counts(samples: &Samples, wanted: impl Fn(Option<Part>) -> bool) -> Vec<usize
     counts
 }
 
-/// What is said about a class without pictures to learn from.
+/// The text for a class without training pictures.
 fn empty(samples: &Samples, class: usize, name: &str) -> String {
     let all = counts(samples, |_| true)[class];
     let listed = samples
@@ -96,6 +101,6 @@ fn empty(samples: &Samples, class: usize, name: &str) -> String {
     match (all, listed) {
         (0, 0) => format!("class `{name}` has no pictures"),
         (0, _) => format!("class `{name}` has no picture that can be read, of {listed}"),
-        _ => format!("class `{name}` has no pictures to learn from, but {all} in other parts"),
+        _ => format!("class `{name}` has no training pictures, but {all} in other splits"),
     }
 }

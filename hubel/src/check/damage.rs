@@ -1,8 +1,8 @@
-//! `unreadable` and `truncated`: decoders are lenient, and fill what is missing with grey, so files are also read to their ends.
+//! `unreadable` and `truncated`. Decoders fill missing parts with grey, so files are also checked up to their ends.
 use crate::check::examine::{Samples, Seen};
 use crate::check::{Finding, Kind};
 
-/// Why a file cannot be used as it is, in words.
+/// Why a file cannot be used.
 pub(super) enum Damage {
     Unreadable(String),
     Truncated(String),

@@ -1,4 +1,4 @@
-//! `exact-duplicate`, `near-duplicate`, `label-conflict` and `split-leak`: the same picture more than once; `look-alike`: different ones.
+//! `exact-duplicate`, `near-duplicate`, `label-conflict`, `split-leak`: the same picture more than once. `look-alike`: similar pictures.
 mod weight;
 
 use std::collections::{BTreeMap, HashSet};
@@ -9,11 +9,11 @@ use crate::check::{Finding, Kind};
 use crate::data::fingerprint::{Fingerprint, Likenesses};
 use weight::Judged;
 
-/// A picture that can be used.
+/// A usable picture.
 type Whole<'a> = (&'a Sample, &'a Facts);
 
-/// A finding or more for each group of the same pictures: that they lie in several parts, and that they have several classes;
-/// where neither is so, which of them are equal, and which are copies. And one for each group of pictures that only look alike.
+/// The findings for each group of the same pictures: that they are in several splits, and that they have several classes;
+/// otherwise, which are equal and which are copies. Also one finding for each group of pictures that only look similar.
 pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let whole: Vec<Whole<'_>> = samples.whole().collect();
     let fingerprints: Vec<Fingerprint> = whole
@@ -28,7 +28,7 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
         .filter(|group| group.len() > 1)
         .flat_map(|group| of_same(samples, &judged, group))
         .collect();
-    // One of each that are the same.
+    // One picture of each group of copies.
     let one_of_each = whole.iter().zip(&likenesses.alike).enumerate();
     let mut alike = BTreeMap::<usize, Vec<Whole<'_>>>::new();
     for (index, (&member, &group)) in one_of_each {
@@ -75,7 +75,7 @@ fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Findi
     let parts = counted(group.iter().filter_map(|(sample, _)| sample.part));
     if parts.len() > 1 {
         let weight = judged.leak(group);
-        let detail = format!("{same}, in several parts: {}; {weight}", listed(&parts));
+        let detail = format!("{same}, in several splits: {}; {weight}", listed(&parts));
         findings.push(finding(
             Kind::SplitLeak,
             group,
@@ -98,7 +98,7 @@ fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Findi
         findings.push(finding(Kind::ExactDuplicate, equal, detail, None));
     }
     if by_content.len() > 1 {
-        // One of each content: that the others are equal to it is said already.
+        // One picture per content: another finding already lists those equal to it.
         let mut met = HashSet::new();
         let different = group.iter().filter(|(_, facts)| met.insert(content(facts)));
         let different: Vec<_> = different.copied().collect();
@@ -115,7 +115,7 @@ fn of_alike(samples: &Samples, group: &[Whole<'_>]) -> Finding {
         _ => format!(", of different classes: {}", listed(&classes)),
     };
     let detail = format!(
-        "{} pictures look alike, but differ in colour or in detail{of_classes}",
+        "{} pictures look similar, but differ in colour or in detail{of_classes}",
         group.len()
     );
     finding(Kind::LookAlike, group, detail, None)

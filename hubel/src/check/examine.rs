@@ -1,4 +1,4 @@
-//! What is learnt of each picture by looking at it once; the pictures themselves are not kept.
+//! Examines each picture once, and keeps what was found but not the picture.
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
@@ -20,54 +20,54 @@ use crate::on_all_cores::on_all_cores;
 pub(super) struct Samples {
     pub(super) all: Vec<Sample>,
     pub(super) classes: Vec<String>,
-    /// The parts that the data is divided into; none where it is not.
+    /// The splits of the data; empty if it is not divided.
     pub(super) parts: Vec<Part>,
-    /// What transparent pixels show; `None` where no picture has any.
+    /// The level behind transparent pixels; `None` if no picture has any.
     pub(super) transparent: Option<u8>,
-    /// The folders of the classes; none where the classes have none.
+    /// The folders of the classes; empty if they have none.
     folders: Vec<ClassFolder>,
 }
 
-/// What is known of one picture.
+/// The facts about one picture.
 pub(super) struct Sample {
-    /// Its path, or its place in an array.
+    /// Its path, or its index in an array.
     pub(super) name: String,
     pub(super) label: usize,
     pub(super) part: Option<Part>,
     pub(super) seen: Seen,
 }
 
-/// What a look at a picture came to.
+/// The result of examining a picture.
 pub(super) enum Seen {
     Whole(Facts),
     Damaged(Damage),
 }
 
-/// A picture that can be used.
+/// A usable picture.
 pub(super) struct Facts {
     pub(super) fingerprint: Fingerprint,
-    /// In pixels, as it is shown.
+    /// In pixels, after EXIF rotation.
     pub(super) height: usize,
-    /// In pixels, as it is shown.
+    /// In pixels, after EXIF rotation.
     pub(super) width: usize,
     /// Whether it has no colour.
     pub(super) is_grey: bool,
     /// Whether it is nearly black, see [`picture::is_dim`].
     pub(super) is_dim: bool,
-    /// What its numbers were taken for, see [`tiff::levels`].
+    /// The detected range of its values, see [`tiff::levels`].
     pub(super) levels: Option<Levels>,
-    /// What is to be seen on it.
+    /// Its appearance, for comparisons.
     pub(super) contents: Contents,
-    /// How much of it is to be seen over each ground, where it has transparent pixels.
+    /// How much of it is visible over each level, if it has transparent pixels.
     pub(super) contrast: Option<Contrast>,
-    /// How EXIF says it is turned, if it is.
+    /// Its EXIF rotation, if any.
     pub(super) turned: Option<Orientation>,
-    /// What its contents are, where its name says something else.
+    /// The format of its contents, if its extension says another.
     pub(super) wrong_extension: Option<ImageFormat>,
 }
 
 impl Samples {
-    /// Looks at all files of a catalogue.
+    /// Examines all files of a catalogue.
     pub(super) fn of_files(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sync)) -> Self {
         let files = &catalogue.files;
         let seen = on_all_cores(
@@ -95,7 +95,7 @@ impl Samples {
         samples
     }
 
-    /// Looks again at transparent pictures, with the level behind them that suits all that are learnt from.
+    /// Examines transparent pictures again, over the level chosen for all training pictures.
     fn lay_over_one_ground(&mut self, files: &[File]) {
         let learnt = |sample: &Sample| !sample.part.is_some_and(Part::is_held_out);
         let learnt = self.whole().filter(|(sample, _)| learnt(sample));
@@ -115,7 +115,7 @@ impl Samples {
         );
     }
 
-    /// Looks at all pictures of arrays.
+    /// Examines all pictures of arrays.
     pub(super) fn of_arrays(splits: &Splits) -> Result<Self> {
         let mut samples = Self {
             all: Vec::new(),
@@ -154,7 +154,7 @@ impl Samples {
         Ok(samples)
     }
 
-    /// Those that can be used.
+    /// The usable pictures.
     pub(super) fn whole(&self) -> impl Iterator<Item = (&Sample, &Facts)> {
         self.all.iter().filter_map(|sample| match &sample.seen {
             Seen::Whole(facts) => Some((sample, facts)),
@@ -162,13 +162,13 @@ impl Samples {
         })
     }
 
-    /// How many have transparent pixels.
+    /// Number of pictures with transparent pixels.
     pub(super) fn transparent_count(&self) -> usize {
         let transparent = self.whole().filter(|(_, facts)| facts.contrast.is_some());
         transparent.count()
     }
 
-    /// The folders of a class in the parts that are wanted, or all where the data is not divided; none where it has none.
+    /// The folders of a class in the wanted splits, or all folders if the data is not divided. Empty if the class has none.
     pub(super) fn folders(&self, class: &str, wanted: impl Fn(Part) -> bool) -> Vec<String> {
         let of_class = self.folders.iter().filter(|folder| {
             self.classes[folder.label] == class && folder.part.is_none_or(&wanted)
@@ -180,7 +180,7 @@ impl Samples {
     }
 }
 
-/// The parts of arrays.
+/// The splits of arrays.
 pub(super) fn array_parts(splits: &Splits) -> impl Iterator<Item = (Part, &Dataset)> {
     let parts = [
         (Part::Train, Some(&splits.train)),
@@ -192,7 +192,7 @@ pub(super) fn array_parts(splits: &Splits) -> impl Iterator<Item = (Part, &Datas
         .filter_map(|(part, dataset)| dataset.map(|dataset| (part, dataset)))
 }
 
-/// What a part is called in the names of pictures in arrays.
+/// The name of a split in the names of pictures in arrays.
 pub(super) fn array_name(part: Part) -> &'static str {
     match part {
         Part::Train => "train",
@@ -201,7 +201,7 @@ pub(super) fn array_name(part: Part) -> &'static str {
     }
 }
 
-/// Looks at one file, of which transparent pixels show a level, or what suits it where none is given.
+/// Examines one file. Transparent pixels get `level`, or the level that suits the picture if there is none.
 fn look(path: &Path, transparent: Option<u8>) -> Seen {
     let bytes = match picture::contents(path) {
         Ok(bytes) => bytes,
@@ -250,7 +250,7 @@ fn facts(
     })
 }
 
-/// The format of the contents where the ending names another; a name without an ending says nothing.
+/// The format of the contents, if the extension names another one; `None` without an extension.
 fn wrong_extension(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
     let ending = path.extension()?.to_string_lossy().to_lowercase();
     let named = match ending.as_str() {

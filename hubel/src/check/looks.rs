@@ -1,4 +1,4 @@
-//! `wrong-extension`, `extreme-size`, `rotated`, `grey-among-colour` and `cropped`: pictures unlike what one expects.
+//! `wrong-extension`, `extreme-size`, `rotated`, `grey-among-colour` and `cropped`: unusual pictures.
 use image::ImageFormat;
 use image::metadata::Orientation;
 
@@ -9,12 +9,12 @@ use crate::data::reading::own_size;
 
 /// A picture whose longer side is more than this many times its shorter one is a strip.
 const STRIP: usize = 4;
-/// A picture whose sides are this many times longer, or shorter, than those of the one in the middle is of extreme size.
+/// A picture whose sides are this many times longer or shorter than those of the median picture has an extreme size.
 const FAR: usize = 8;
-/// A picture with a side of fewer pixels shows nothing.
+/// A picture with a side of fewer pixels shows nothing useful.
 const FEW_PIXELS: usize = 8;
 
-/// What is to be said about a picture, if anything.
+/// The text about a picture, if there is a finding.
 type Judge<'a> = &'a dyn Fn(&Facts) -> Option<String>;
 
 /// The findings about single pictures, by kind.
@@ -44,12 +44,12 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     findings
 }
 
-/// What is usual in the data.
+/// What is typical for the data.
 struct Middle {
-    /// Height × width of the picture in the middle, in pixels.
+    /// Height × width of the median picture, in pixels.
     area: usize,
     is_colour: bool,
-    /// Height and width of all pictures, where they are small and alike: a network takes them as they are. Else it takes a square.
+    /// Height and width of all pictures, if they are small and equal: then a network takes that size. Otherwise it takes a square.
     alike: Option<(usize, usize)>,
 }
 
@@ -103,12 +103,12 @@ impl Middle {
 
     fn grey_among_colour(&self, facts: &Facts) -> Option<String> {
         (self.is_colour && facts.is_grey)
-            .then(|| "without colour, where most pictures have some".to_owned())
+            .then(|| "without colour, although most pictures have colour".to_owned())
     }
 
     /// More than a third: pictures of 3:2, which cameras make, do not count.
     fn cropped(&self, facts: &Facts) -> Option<String> {
-        // The share that is kept is the smaller of the two ratios of proportions.
+        // The kept share is the smaller of the two ratios of the aspect ratios.
         let (height, width) = self.alike.unwrap_or((1, 1));
         let (own, wanted) = (facts.width * height, facts.height * width);
         let (less, more) = (own.min(wanted), own.max(wanted));
@@ -130,7 +130,7 @@ fn wrong_extension(facts: &Facts) -> Option<String> {
         other => format!("{other:?}").to_uppercase(),
     };
     let ending = match contents {
-        // Its first ending is that of black and white.
+        // The format's first extension is the one for black and white.
         ImageFormat::Pnm => Some(&"pnm"),
         other => other.extensions_str().first(),
     };
@@ -151,5 +151,5 @@ fn rotated(facts: &Facts) -> Option<String> {
         Orientation::Rotate90FlipH => "turned by 90° clockwise and mirrored",
         Orientation::Rotate270FlipH => "turned by 90° anticlockwise and mirrored",
     };
-    Some(format!("EXIF says that it is to be {how} when it is shown"))
+    Some(format!("EXIF says that it must be {how} for display"))
 }

@@ -1,4 +1,4 @@
-//! Every fault is planted in a folder: each is found, at its place, and nothing else; and nothing in a clean one.
+//! Each fault is planted in a folder: `check` finds exactly that fault, at its place. In a clean folder it finds nothing.
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,13 +30,13 @@ fn cut(file: &[u8], percent: usize) -> &[u8] {
     &file[..file.len() * percent / 100]
 }
 
-/// A JPEG whose EXIF says that it is to be turned by 90°.
+/// A JPEG with an EXIF rotation of 90°.
 fn turned(file: &[u8]) -> Vec<u8> {
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     [&file[..2], exif, &file[2..]].concat()
 }
 
-/// Data of which nothing is to be said: pictures of the usual kinds, all different.
+/// Data without findings: pictures of the usual kinds, all different.
 struct Planted {
     folder: tempfile::TempDir,
     seed: u64,
@@ -67,7 +67,7 @@ impl Planted {
         }
     }
 
-    /// A picture like no other.
+    /// A unique picture.
     fn another(&mut self, width: u32, height: u32) -> DynamicImage {
         self.seed += 1;
         photo(self.seed, width, height)
@@ -85,7 +85,7 @@ impl Planted {
         (contents, picture)
     }
 
-    /// Kinds and paths of what is found, in order.
+    /// Kinds and paths of the findings, in order.
     fn found(&self) -> Vec<(String, Vec<String>)> {
         let findings = check(self.folder.path(), &|_, _| ()).unwrap().findings;
         let relative = |path: &String| {
@@ -228,7 +228,7 @@ fn every_planted_fault_is_found_and_nothing_else() {
         ),
         (Kind::TinyClass, &["train/dog"]),
         (Kind::EmptyClass, &["train/emu"]),
-        // Of gnus there are none to test with.
+        // There are no test pictures of gnus.
         (Kind::EmptyClass, &["train/gnu"]),
         (Kind::Imbalance, &["train/bee", "train/fox"]),
         (Kind::ExtremeSize, &["train/ant/huge.jpg"]),

@@ -10,7 +10,7 @@ use crate::check::examine::{array_name, array_parts};
 use crate::data::catalogue::Found;
 use crate::data::{picture, transparency};
 
-/// Where JPEG is smaller, in pixels of the longer side; below, PNG keeps each pixel.
+/// From this longer side on, JPEG is smaller. Below it, PNG keeps each pixel.
 const JPEG_FROM: u32 = 65;
 
 /// A small picture as a file.
@@ -23,13 +23,13 @@ pub struct Thumbnail {
 }
 
 impl Inspection {
-    /// The picture that a finding calls `name`, with its longer side at most `side` pixels, turned as it is shown; `None` for what is
-    /// no picture of this data or can no longer be read.
+    /// The picture that a finding calls `name`, rotated by EXIF, with its longer side at most `side` pixels. `None` if it is
+    /// no picture of this data, or can no longer be read.
     pub fn thumbnail(&self, name: &str, side: u32) -> Option<Thumbnail> {
         let picture = match &self.found {
-            // Of a file that is cut off, what is there.
+            // For a truncated file, the part that can be decoded.
             Found::Files(catalogue) => {
-                // A path that is not Unicode is shown otherwise than it is called.
+                // A path that is not Unicode is displayed differently from its real name.
                 let path = match Path::new(name) {
                     path if path.exists() => path,
                     _ => (catalogue.files.iter().map(|file| file.path.as_path()))
@@ -85,7 +85,7 @@ impl Inspection {
     }
 }
 
-/// The picture as a network is shown it, with a level behind its transparent pixels.
+/// The picture with a level behind its transparent pixels, as a network sees it.
 fn over(level: u8, picture: &DynamicImage) -> DynamicImage {
     let rgba = picture.to_rgba8();
     let opaque = RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {

@@ -1,7 +1,7 @@
-//! Random changes to training pictures, so that a network learns what does not matter: side, place, light.
+//! Augmentation: random changes to training pictures, so that a network learns what does not matter, such as direction, position and light.
 //!
-//! Operations have torchvision's names and meaning where it has them. What happens to a picture is a function of (seed,
-//! epoch, sample, operation) and of nothing else, so the picture of any step can be made again.
+//! Operations have torchvision's names and meaning if torchvision has them. The changes to a picture depend only on (seed,
+//! epoch, sample, operation), so the picture of any step can be made again.
 mod affine;
 mod colour;
 mod erase;
@@ -25,33 +25,33 @@ use colour::Jitter;
 use erase::Erase;
 use shift::{Border, Crop};
 
-/// Which random changes training pictures go through, in order.
+/// The random changes to training pictures, in order.
 ///
-/// As text it is a list such as `flip, crop(4), rotate(15)`, or the name of a preset, which stands for a list:
+/// The text form is a list such as `flip, crop(4), rotate(15)`, or the name of a preset, which stands for a list:
 ///
 /// | preset | for pictures | for small grey ones |
 /// |---|---|---|
-/// | `none` | as they are | as they are |
-/// | `light` | flipped, moved by up to a sixteenth | moved by up to a fourteenth |
-/// | `standard` | flipped, moved by up to an eighth | turned by up to 10°, moved, scaled and sheared a little |
-/// | `strong` | flipped, moved, TrivialAugment, part of some erased | the same, further, and lighter or darker |
+/// | `none` | unchanged | unchanged |
+/// | `light` | flipped, shifted by up to a sixteenth | shifted by up to a fourteenth |
+/// | `standard` | flipped, shifted by up to an eighth | rotated by up to 10°, shifted, scaled and sheared a little |
+/// | `strong` | flipped, shifted, TrivialAugment, part of some erased | the same, stronger, and lighter or darker |
 ///
-/// Pictures whose mirror images may mean something else are not flipped by any of them, see [`Presets`].
+/// No preset flips pictures whose mirror images may mean something else, see [`Presets`].
 ///
-/// The operations and their settings; `p` is the probability that anything happens:
+/// The operations and their settings; `p` is the probability of the operation:
 ///
 /// | operation | what it does |
 /// |---|---|
-/// | `flip(p=0.5)`, `vflip(p=0.5)` | left and right, or top and bottom, exchanged |
-/// | `crop(padding, mode=zeros)` | padded on all sides by so many pixels (or, below 1, by that share of the side), then cut out anywhere; `mode` is `zeros` (black), `reflect` or `replicate`, as of `conv` |
-/// | `affine(rotate=0, translate=0, scale=(1, 1), shear=0, mode=zeros)` | turned by up to so many degrees, moved by up to this share of the side, scaled by a factor of the range, sheared by up to so many degrees; one bilinear interpolation for all of it |
-/// | `rotate(degrees)`, `translate(share)`, `scale(min, max)`, `shear(degrees)` | one of these alone |
-/// | `jitter(brightness=0, contrast=0, saturation=0, hue=0)` | torchvision's `ColorJitter`: factors of 1 ± these; the hue turned by up to this part of the circle, at most 0.5 |
-/// | `brightness(x)`, `contrast(x)`, `saturation(x)`, `hue(x)` | one of these alone |
-/// | `erase(p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=mean)` | a rectangle of this share of the area and these proportions is filled with the picture's mean colour, with `random` pixels or with a level from 0 to 255 |
-/// | `trivial` | TrivialAugment (Müller and Hutter, 2021), wide: one operation of 14, of a random strength |
+/// | `flip(p=0.5)`, `vflip(p=0.5)` | exchanges left and right, or top and bottom |
+/// | `crop(padding, mode=zeros)` | pads all sides by this many pixels (or, below 1, by this share of the side), then crops at a random position; `mode` is `zeros` (black), `reflect` or `replicate`, as for `conv` |
+/// | `affine(rotate=0, translate=0, scale=(1, 1), shear=0, mode=zeros)` | rotates by up to this many degrees, shifts by up to this share of the side, scales by a factor in the range, shears by up to this many degrees; with one bilinear interpolation |
+/// | `rotate(degrees)`, `translate(share)`, `scale(min, max)`, `shear(degrees)` | only one of these |
+/// | `jitter(brightness=0, contrast=0, saturation=0, hue=0)` | torchvision's `ColorJitter`: factors of 1 ± these; rotates the hue by up to this part of the circle, at most 0.5 |
+/// | `brightness(x)`, `contrast(x)`, `saturation(x)`, `hue(x)` | only one of these |
+/// | `erase(p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=mean)` | fills a rectangle of this share of the area and this aspect ratio with the picture's mean colour, with `random` pixels, or with a level from 0 to 255 |
+/// | `trivial` | TrivialAugment (Müller and Hutter, 2021), wide: one operation of 14, with a random strength |
 ///
-/// Saturation and hue leave pictures alone that do not have three channels.
+/// Saturation and hue do not change pictures without three channels.
 ///
 /// ```
 /// use hubel::data::Augmentation;
@@ -69,9 +69,9 @@ pub struct Augmentation {
 /// One random change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Operation {
-    /// Left and right exchanged, with this probability.
+    /// Exchanges left and right with this probability.
     Flip(f32),
-    /// Top and bottom exchanged, with this probability.
+    /// Exchanges top and bottom with this probability.
     VerticalFlip(f32),
     Crop(Crop),
     Affine(Affine),
@@ -87,15 +87,15 @@ struct Picture<'a> {
     shape: Shape,
 }
 
-/// Which operations the names of presets stand for.
+/// The kind of presets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Presets {
-    /// Those for pictures.
+    /// For pictures.
     #[default]
     Pictures,
     /// The same without flips, for pictures whose mirror images may mean something else.
     Unflipped,
-    /// Those for small grey pictures: writing and the like. None flips.
+    /// For small grey pictures, such as writing; without flips.
     Simple,
 }
 
@@ -103,7 +103,7 @@ pub enum Presets {
 const PRESETS: [&str; 4] = ["none", "light", "standard", "strong"];
 
 impl Augmentation {
-    /// Pictures as they are.
+    /// No augmentation.
     pub fn none() -> Self {
         Self::default()
     }
@@ -117,7 +117,7 @@ impl Augmentation {
                 translate,
                 scale,
                 shear,
-                // Goes on with the ground, whatever its colour.
+                // Extends the background, whatever its colour.
                 mode: Border::Replicate,
             })
         };
@@ -155,22 +155,22 @@ impl Augmentation {
         })
     }
 
-    /// Reads the text form; what the names of presets stand for is said by `presets`.
+    /// Parses the text form; `presets` decides the meaning of preset names.
     ///
     /// # Errors
-    /// [`Error::Augmentation`] for a name that is no operation, a setting that there is not, or a number out of its range.
+    /// [`Error::Augmentation`] for an unknown operation or setting, or a number out of range.
     pub fn parse(text: &str, presets: Presets) -> Result<Self> {
         text::parse(text, presets)
     }
 
-    /// Whether it shows mirror images.
+    /// Whether it flips pictures.
     pub fn flips(&self) -> bool {
         self.operations.iter().any(
             |operation| matches!(operation, Operation::Flip(probability) if *probability > 0.0),
         )
     }
 
-    /// Whether pictures stay as they are.
+    /// Whether it changes nothing.
     pub fn is_none(&self) -> bool {
         self.operations.is_empty()
     }
@@ -178,7 +178,7 @@ impl Augmentation {
     /// Whether every operation makes sense for pictures of this shape.
     ///
     /// # Errors
-    /// [`Error::Settings`] for a `crop` whose padding is not smaller than the picture: some crops would show nothing of it.
+    /// [`Error::Settings`] for a `crop` whose padding is as large as the picture: some crops would show nothing of it.
     pub fn check(&self, shape: Shape) -> Result<()> {
         for operation in &self.operations {
             if let Operation::Crop(crop) = operation {
@@ -196,10 +196,10 @@ impl Augmentation {
         Ok(())
     }
 
-    /// Changes the bytes `[h, w, c]` of one picture at random, always in the same way for the same `seed`, `epoch` and `sample`.
+    /// Changes the bytes `[h, w, c]` of one picture at random. The same `seed`, `epoch` and `sample` give the same changes.
     ///
     /// # Panics
-    /// When `pixels` are not as many as `shape` has.
+    /// If the length of `pixels` does not fit `shape`.
     pub fn apply(&self, pixels: &mut [u8], shape: Shape, seed: u64, epoch: u64, sample: u64) {
         assert_eq!(pixels.len(), shape.len(), "pixels of a picture of {shape}");
         if self.is_none() || shape.is_empty() {
@@ -210,7 +210,7 @@ impl Augmentation {
             .next_u64();
         let mut picture = Picture { pixels, shape };
         for (position, operation) in self.operations.iter().enumerate() {
-            // Numbered within its kind, so that adding an operation leaves the numbers of the others as they are.
+            // Numbered within its kind, so that adding an operation does not change the random numbers of the others.
             let earlier = (self.operations[..position].iter())
                 .filter(|other| other.code() == operation.code())
                 .count() as u64;
@@ -221,7 +221,7 @@ impl Augmentation {
 }
 
 impl Operation {
-    /// Part of every number drawn: an operation keeps its code for ever.
+    /// Part of every random number; an operation never changes its code.
     fn code(&self) -> u64 {
         match self {
             Self::Flip(_) => 1,
@@ -255,12 +255,12 @@ impl Operation {
     }
 }
 
-/// A number from `low` to `high`.
+/// A random value from `low` to `high`.
 fn between(stream: &mut Stream, low: f32, high: f32) -> f32 {
     low + (high - low) * stream.uniform()
 }
 
-/// The operations; the text parses to an equal augmentation, also where the preset of that name has changed since.
+/// Writes the operations rather than a preset's name, so that the text still means the same if the preset changes.
 impl fmt::Display for Augmentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_none() {
@@ -274,7 +274,7 @@ impl fmt::Display for Augmentation {
     }
 }
 
-/// As [`Augmentation::parse`] for pictures.
+/// As [`Augmentation::parse`] with the presets for pictures.
 impl FromStr for Augmentation {
     type Err = Error;
 

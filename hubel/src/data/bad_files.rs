@@ -1,4 +1,4 @@
-//! What is done about picture files that cannot be read.
+//! The policies for picture files that cannot be read.
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
@@ -12,33 +12,33 @@ use crate::formats::atomic::folder_of;
 use crate::formats::regular;
 use crate::{Error, Result, shown};
 
-/// What is done about picture files that cannot be read. All files are read once before training, so that none ends it later.
+/// The policy for picture files that cannot be read. All files are read once before training, so that none stops it later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BadFiles {
-    /// They are listed, the first of many, and nothing is begun.
+    /// List the first of them, and stop.
     #[default]
     Fail,
-    /// They are listed and left out.
+    /// List them and leave them out.
     Skip,
-    /// They are listed and moved into the folder `DATA.quarantine` beside the data; a table, and what lies outside of the data, stays where
-    /// it is. What can no longer be read later is left out.
+    /// List them and move them into the folder `DATA.quarantine` beside the data. Tables, and files outside the data, stay where
+    /// they are. Files that become unreadable later are left out.
     Quarantine,
 }
 
 /// A picture file that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadFile {
-    /// Where it is, or was.
+    /// Its path, now or before it was moved.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
-    /// Why it cannot be read.
+    /// The reason.
     pub problem: String,
-    /// Where it was moved.
+    /// Its new path, if it was moved.
     #[serde(serialize_with = "as_text_if_any")]
     pub quarantined: Option<PathBuf>,
 }
 
-/// A path for people, even if it is not Unicode.
+/// A path for messages, even if it is not Unicode.
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }
@@ -71,14 +71,14 @@ impl From<BadFile> for Error {
     }
 }
 
-/// What the name of the folder that they are moved to has behind that of the data.
+/// The suffix of the quarantine folder after the name of the data.
 const ENDING: &str = ".quarantine";
 
-/// How many bad files are worth a line in a message.
+/// Most bad files that a message lists.
 const SHOWN: usize = 20;
 
 impl BadFiles {
-    /// Refuses `bad` of `count` files of the data at `root`, if that is the policy.
+    /// Rejects `bad` of `count` files of the data at `root` under the policy `fail`.
     ///
     /// # Errors
     /// [`Error::BadFiles`] under [`BadFiles::Fail`].
@@ -94,8 +94,8 @@ impl BadFiles {
         })
     }
 
-    /// Moves `bad` away, if that is the policy, and says where. A file that cannot be moved is left out as well, and its problem says why
-    /// it stays.
+    /// Moves `bad` files under the policy `quarantine`, and records where. A file that cannot be moved is left out, and its problem says why
+    /// it was not moved.
     pub(super) fn clear(self, root: &Path, bad: Vec<BadFile>) -> Vec<BadFile> {
         match self {
             Self::Fail | Self::Skip => bad,
@@ -120,7 +120,7 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
     lines.join("\n")
 }
 
-/// Moves a file into `ROOT.quarantine`, where it keeps its place.
+/// Moves a file into `ROOT.quarantine`, with its relative path.
 fn quarantined(root: &Path, bad: BadFile) -> BadFile {
     if bad.path.symlink_metadata().is_err() {
         return bad;
@@ -137,21 +137,21 @@ fn quarantined(root: &Path, bad: BadFile) -> BadFile {
     }
 }
 
-/// Where the file was moved, or why it stays.
+/// The new path of the file, or why it was not moved.
 fn quarantine(root: &Path, path: &Path) -> std::result::Result<PathBuf, String> {
     if is_table(path) {
         return Err("it is a table".into());
     }
     let Some(place) = place(root, path) else {
-        return Err("it lies outside of the data's folder".into());
+        return Err("it is outside the data's folder".into());
     };
     moved(root, path, &place).map_err(|error| error.to_string())
 }
 
-/// Where in the folder of the data at `root` a file lies; `None` where it lies outside, or its folder does not exist. A link counts, and
-/// not what it leads to.
+/// The path of a file relative to the folder of the data at `root`; `None` if it is outside, or its folder does not exist. For a link, the link's
+/// own path counts.
 fn place(root: &Path, path: &Path) -> Option<PathBuf> {
-    // The data of a table begin at its folder.
+    // The root of a table's data is the table's folder.
     let top = match root.is_dir() {
         true => root,
         false => folder_of(root),
@@ -175,13 +175,13 @@ fn moved(root: &Path, path: &Path, place: &Path) -> io::Result<PathBuf> {
         .expect("one of infinitely many names is free");
     fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))?;
     match fs::rename(path, &target) {
-        // The data is a link to another disk, or the picture lies on one.
+        // The data is a link to another disk, or the picture is on one.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             let copied = regular::open(path)
                 .and_then(|mut file| io::copy(&mut file, &mut File::create_new(&target)?));
             let moved = copied.and_then(|_| fs::remove_file(path));
             if moved.is_err() {
-                // The file stays where it is, and there only.
+                // The file stays where it is, without a copy.
                 let _ = fs::remove_file(&target);
             }
             moved?;
@@ -191,22 +191,22 @@ fn moved(root: &Path, path: &Path, place: &Path) -> io::Result<PathBuf> {
     Ok(target)
 }
 
-/// Where bad files of the data at `root` are moved.
+/// The quarantine folder for the data at `root`.
 fn folder(root: &Path) -> PathBuf {
     let mut folder = root.to_owned().into_os_string();
     folder.push(ENDING);
     folder.into()
 }
 
-/// Whether a folder of this name is one that bad files were moved to.
+/// Whether a folder name is that of a quarantine folder.
 pub(super) fn is_quarantine(name: &OsStr) -> bool {
     name.to_string_lossy().ends_with(ENDING)
 }
 
-/// Whether the picture that a table calls `name` was moved away, by a run on the table or on its folder.
+/// Whether the picture that a table calls `name` is in quarantine, after a run on the table or on its folder.
 pub(super) fn is_quarantined(table: &Path, name: &Path) -> bool {
     let is_beside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-    // The folder that it lay in may be gone.
+    // Its former folder may no longer exist.
     let by_name = || name.components().all(is_beside).then(|| name.to_owned());
     let Some(place) = place(table, &folder_of(table).join(name)).or_else(by_name) else {
         return false;
@@ -237,7 +237,7 @@ impl FromStr for BadFiles {
             .find(|policy| policy.to_string() == text)
             .ok_or_else(|| Error::Settings {
                 problem: format!(
-                    "`{text}` is nothing that is done about bad files; what can be done is fail, skip and quarantine"
+                    "`{text}` is no policy for bad files; the policies are fail, skip and quarantine"
                 ),
             })
     }

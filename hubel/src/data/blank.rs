@@ -1,31 +1,31 @@
-//! Pictures on which there is nothing to be seen.
+//! Detects blank pictures.
 use crate::Result;
 use crate::data::Dataset;
 use crate::on_all_cores::on_all_cores;
 use crate::one_line::thousands;
 
-/// How much is to be seen on a picture.
+/// How much a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contents {
     /// Something.
     Some,
-    /// Next to nothing: all pixels but a few have one colour, give or take noise.
+    /// Almost nothing: all pixels except a few have one colour, up to noise.
     AlmostNone,
     /// Nothing: all pixels have one colour.
     None,
 }
 
-/// How far the channels of pixels may lie apart, in levels, that count as one colour: the noise of a camera, the traces of JPEG.
+/// Colours that differ by at most this many levels per channel count as one: noise of a camera, JPEG artefacts.
 const NOISE: u8 = 12;
-/// One pixel in so many may have another colour: a speck. The thinnest stroke across a picture of 28×28 is one in 28.
+/// One pixel in this many may have another colour: a speck. The thinnest stroke across a picture of 28×28 is one in 28.
 const SPECK: usize = 500;
-/// A picture of fewer pixels shows nothing in any case.
+/// A picture with fewer pixels shows nothing in any case.
 const FEWEST: usize = 16;
-/// Pixels by which the colour of most is found.
+/// Number of pixels sampled to find the most frequent colour.
 const SAMPLE: usize = 4096;
 
 impl Contents {
-    /// Of bytes `[h, w, c]`.
+    /// From bytes `[h, w, c]`.
     pub(crate) fn of(pixels: &[u8], channels: usize) -> Self {
         let count = pixels.len() / channels;
         if count < FEWEST {
@@ -47,7 +47,7 @@ impl Contents {
             let mut levels = std::iter::zip(*pixel, &most);
             levels.any(|(level, most)| level.abs_diff(*most) > NOISE)
         };
-        // Most pictures are settled by their first rows.
+        // For most pictures the first rows suffice.
         let specks = count / SPECK;
         let others = pixels.chunks_exact(channels).filter(differs);
         match others.take(specks + 1).count() > specks {
@@ -60,18 +60,18 @@ impl Contents {
 /// Blank pictures, by class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Blanks {
-    /// Of each class: blank ones, and nearly blank ones.
+    /// For each class: the number of blank and of nearly blank pictures.
     counts: Vec<[usize; 2]>,
 }
 
-/// Pictures of arrays that a core looks at before it takes others: each takes microseconds.
+/// Pictures of arrays per work item, because each takes only microseconds.
 const AT_A_TIME: usize = 256;
 
-/// At most so many classes are named in a note.
+/// Most classes that a note names.
 const NAMED: usize = 5;
 
 impl Blanks {
-    /// Of pictures with their labels.
+    /// Counts pictures with their labels.
     pub(crate) fn count(classes: usize, pictures: impl Iterator<Item = (usize, Contents)>) -> Self {
         let mut counts = vec![[0; 2]; classes];
         for (label, contents) in pictures {
@@ -84,7 +84,7 @@ impl Blanks {
         Self { counts }
     }
 
-    /// Of arrays that have the same classes.
+    /// Counts arrays with the same classes.
     ///
     /// # Errors
     /// As of [`Dataset::bytes`].
@@ -110,7 +110,7 @@ impl Blanks {
         Ok(Self::count(classes.len(), pictures.into_iter()))
     }
 
-    /// What is said of them before training.
+    /// The notes before training.
     pub(crate) fn note(&self, classes: &[String]) -> Option<String> {
         let of_class = |(class, [blank, nearly]): (&String, &[usize; 2])| {
             let text = match (blank, nearly) {
@@ -135,7 +135,7 @@ impl Blanks {
             named.push(format!("some of {more} more classes"));
         }
         Some(format!(
-            "blank pictures, of which nothing can be learnt: {}; `check::check` lists them",
+            "blank pictures, from which nothing can be learned: {}; `check::check` lists them",
             named.join(", ")
         ))
     }

@@ -1,4 +1,4 @@
-//! What a path holds, found out by looking and without decoding a picture.
+//! Detects what is at a path, without decoding a picture.
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use crate::{Error, Result, Shape};
 pub(crate) use crate::data::part::Part;
 pub(crate) use crate::one_line::thousands;
 
-/// What was found at a path.
+/// The data found at a path.
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there is one such value at a time"
 )]
 pub(crate) enum Found {
-    /// Picture files and their classes; nothing of them was read.
+    /// Picture files and their classes; the files were not read.
     Files(Catalogue),
-    /// Arrays of pictures of one shape, read as they were found; the training part is empty where there are others only.
+    /// Arrays of pictures of one shape, already read. The training split is empty if there are only other splits.
     Arrays(Splits),
 }
 
@@ -31,24 +31,24 @@ pub(crate) enum Found {
 pub(crate) struct Catalogue {
     /// A short name of the data, for reports.
     pub(crate) name: String,
-    /// What form it has: "class folders", …
+    /// The form: "class folders", …
     pub(crate) form: &'static str,
-    /// The classes; labels count them from 0. A class without files is among them.
+    /// The classes; labels count them from 0. Includes classes without files.
     pub(crate) classes: Vec<String>,
-    /// The files, in an order that depends on nothing but their names.
+    /// The files, in an order that depends only on their names.
     pub(crate) files: Vec<File>,
-    /// The folders of the classes; none where a table names the files.
+    /// The folders of the classes; empty if a table names the files.
     pub(crate) folders: Vec<ClassFolder>,
     /// What was ignored and why, counted, one line for each reason.
     pub(crate) notes: Vec<String>,
-    /// The table that names files which are missing, and which: they are among the files, and bad.
+    /// The table that names missing files, and a message about them. They are among the files, and bad.
     pub(crate) missing: Option<(PathBuf, String)>,
-    /// Where all files are of one class, from which nothing can be learnt: what is wrong, and of which file or folder.
+    /// A file or folder and a message, if all files are of one class, which cannot be trained on.
     pub(crate) one_class: Option<(PathBuf, String)>,
 }
 
 impl Catalogue {
-    /// Refuses data of which files are missing, if that is the policy.
+    /// Rejects data with missing files under the policy `fail`.
     ///
     /// # Errors
     /// [`Error::DataFile`]
@@ -66,11 +66,11 @@ impl Catalogue {
 /// A picture file of a [`Catalogue`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
-    /// Where it is.
+    /// Its path.
     pub(crate) path: PathBuf,
     /// Its class, as an index into [`Catalogue::classes`].
     pub(crate) label: usize,
-    /// The part of the data that it belongs to; `None` where the data is not divided.
+    /// Its split; `None` if the data is not divided.
     pub(crate) part: Option<Part>,
     /// Where its bytes come from, if it is no file; then `path` is its name.
     pub(crate) given: Option<Given>,
@@ -94,24 +94,24 @@ impl File {
     }
 }
 
-/// A folder whose pictures are of one class and part.
+/// A folder whose pictures have one class and split.
 #[derive(Clone, Debug)]
 pub(crate) struct ClassFolder {
-    /// Where it is.
+    /// Its path.
     pub(crate) path: PathBuf,
     /// Its class, as an index into [`Catalogue::classes`].
     pub(crate) label: usize,
-    /// The part of the data that it belongs to; `None` where the data is not divided.
+    /// Its split; `None` if the data is not divided.
     pub(crate) part: Option<Part>,
 }
 
 impl Catalogue {
-    /// Number of files of a part; `None` counts the files that belong to no part.
+    /// Number of files of a split; `None` counts the files without a split.
     pub(crate) fn count(&self, part: Option<Part>) -> usize {
         self.files.iter().filter(|file| file.part == part).count()
     }
 
-    /// The files to train on, those that are held out later included.
+    /// The training files, including those that are held out later.
     pub(super) fn training_files(&self) -> Vec<&File> {
         let files = self.files.iter();
         files.filter(|file| !file.is_held_out()).collect()
@@ -125,7 +125,7 @@ impl Catalogue {
         counts
     }
 
-    /// What was found, in one line: "class folders, 10 classes, 50,000 + 10,000 images of 32×32×3", as far as the shape is known.
+    /// A description in one line: "class folders, 10 classes, 50,000 + 10,000 images of 32×32×3"; the shape if it is known.
     pub(crate) fn description(&self, shape: Option<Shape>) -> String {
         let parts = [Part::Train, Part::Validation, Part::Test];
         let counts = parts.map(|part| self.count(Some(part)));
@@ -138,7 +138,7 @@ impl Catalogue {
     }
 }
 
-/// A form, its classes and the images of each part in one line.
+/// A description of form, classes and images per split in one line.
 fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>) -> String {
     let present: Vec<(usize, Part)> = counts
         .into_iter()
@@ -147,7 +147,7 @@ fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>
         .collect();
     let counts: Vec<String> = present.iter().map(|&(count, _)| thousands(count)).collect();
     let names: Vec<String> = present.iter().map(|(_, part)| part.to_string()).collect();
-    // Nobody has to be told what `50,000 + 10,000` or a single number means.
+    // `50,000 + 10,000` and a single number need no names of splits.
     let names = match present[..] {
         [] | [(_, Part::Train)] | [(_, Part::Train), (_, Part::Test)] => String::new(),
         _ => format!(" ({})", names.join(" + ")),
@@ -162,10 +162,10 @@ fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>
     format!("{form}, {classes} classes, {counts} {images}{shape}{names}")
 }
 
-/// As [`find_of_known_classes`], for whoever knows no classes but those that are there.
+/// As [`find_of_known_classes`], when the classes are not known in advance.
 ///
 /// # Errors
-/// As of that function, and [`Error::DataForm`] for fewer than two classes.
+/// As for that function, and [`Error::DataForm`] for fewer than two classes.
 pub(crate) fn find(path: &Path) -> Result<Found> {
     match find_of_known_classes(path, None)? {
         Found::Files(Catalogue {
@@ -180,12 +180,12 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
     }
 }
 
-/// Finds out by looking what is at `path`, or what the name `mnist` means; also data of a single class, to judge a model by, which knows the
-/// classes, and was trained on arrays of the range `remembered`, if it was.
+/// Detects the data at `path`, or that of the name `mnist`. Also accepts a single class, for evaluating a model that knows the
+/// classes. `remembered` is the value range of the arrays that the model was trained on, if it was trained on such arrays.
 ///
 /// # Errors
-/// [`Error::DataForm`] when no known form is there; [`Error::Io`] when a folder cannot be
-/// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] when tables or arrays are damaged or do not fit together.
+/// [`Error::DataForm`] if there is no known form; [`Error::Io`] if a folder cannot be
+/// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] if tables or arrays are damaged or do not fit together.
 pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     #[cfg(feature = "mnist")]
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
@@ -223,7 +223,7 @@ pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>)
     Ok(found)
 }
 
-/// A note on each group of classes whose names differ in nothing but case and spaces.
+/// A note on each group of classes whose names differ only in case and spaces.
 fn classes_called_alike(classes: &[String]) -> Vec<String> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for class in classes {
@@ -235,14 +235,14 @@ fn classes_called_alike(classes: &[String]) -> Vec<String> {
     alike
         .map(|group| {
             format!(
-                "the classes {} differ in case or spaces alone; if they are one, give them one name",
+                "the classes {} differ only in case or spaces; if they are the same class, give them the same name",
                 group.join(" and ")
             )
         })
         .collect()
 }
 
-/// What a folder holds, told by the names in it.
+/// The data in a folder, detected by the names in it.
 fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let contents = folder::contents(path)?;
     if let Some(found) = tables::in_folder(path, &contents, remembered)? {
@@ -251,7 +251,7 @@ fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     folder::find(path, contents).map(Found::Files)
 }
 
-/// What a single file holds, told by its first bytes, and by its name where those say nothing.
+/// The data in a single file, detected by its first bytes, or else by its name.
 fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let mut start = Vec::new();
     regular::open(path)
@@ -294,7 +294,7 @@ pub(super) fn problem(path: &Path, problem: impl Into<String>) -> Error {
     }
 }
 
-/// Data that was read as arrays, the classes of the other parts matched by name with those of the training part.
+/// Data from arrays. The classes of the other splits are matched by name with those of the training split.
 pub(crate) fn arrays(
     form: &str,
     train: Dataset,
@@ -322,7 +322,7 @@ pub(crate) fn arrays(
     Ok(Splits::found(description, train, validation, test))
 }
 
-/// The name of a folder or file as a report shows it, also for `.` and links.
+/// The name of a folder or file for reports, also for `.` and links.
 pub(super) fn name_of(path: &Path) -> String {
     path.canonicalize()
         .ok()

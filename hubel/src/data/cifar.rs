@@ -1,5 +1,5 @@
-//! CIFAR-10 and CIFAR-100 as their authors publish them in binary: a label (or a coarse and a fine one), then the red,
-//! the green and the blue plane of a picture of 32×32.
+//! The binary version of CIFAR-10 and CIFAR-100: a label (or a coarse and a fine one), then the red,
+//! green and blue plane of a 32×32 picture.
 use std::path::{Path, PathBuf};
 
 use crate::data::catalogue::{arrays, name_of};
@@ -62,7 +62,7 @@ impl Variant {
     }
 }
 
-/// Looks for the files of CIFAR among those of a folder.
+/// Searches the files of CIFAR among those of a folder.
 pub(super) fn find(contents: &Contents) -> Option<Cifar> {
     let matching = |wanted: &dyn Fn(&str) -> bool| -> Vec<PathBuf> {
         let named = |path: &&PathBuf| {
@@ -86,7 +86,7 @@ pub(super) fn find(contents: &Contents) -> Option<Cifar> {
     let (train, test) = (one("train.bin"), one("test.bin"));
     let names = one("fine_label_names.txt").pop();
     let found = [!train.is_empty(), !test.is_empty(), names.is_some()];
-    // Other programs write files called `train.bin` too.
+    // Other programs also write files called `train.bin`.
     (found.iter().filter(|&&found| found).count() >= 2).then_some(Cifar {
         variant: Variant::Hundred,
         train,
@@ -95,7 +95,7 @@ pub(super) fn find(contents: &Contents) -> Option<Cifar> {
     })
 }
 
-/// Whether a folder holds CIFAR in Python's pickles, which are not read.
+/// Whether a folder contains CIFAR as Python pickles, which are not supported.
 pub(super) fn is_pickled(contents: &Contents) -> bool {
     let named = |wanted: &str| {
         contents
@@ -107,10 +107,10 @@ pub(super) fn is_pickled(contents: &Contents) -> bool {
         || named("train") && named("test") && named("meta")
 }
 
-/// Reads the files that were found in the folder `root`.
+/// Reads the files found in the folder `root`.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::DataFile`] when a file has another length than its records, or a label without a class.
+/// [`Error::Io`]; [`Error::DataFile`] if the length of a file is not a multiple of the record size, or a label has no class.
 pub(super) fn open(root: &Path, files: &Cifar) -> Result<Splits> {
     let classes = class_names(files)?;
     let part = |paths: &[PathBuf]| -> Result<Dataset> {
@@ -133,7 +133,7 @@ pub(super) fn open(root: &Path, files: &Cifar) -> Result<Splits> {
     if files.train.is_empty() {
         return Err(Error::DataForm {
             path: root.to_owned(),
-            problem: "the files to train on (data_batch_1.bin … or train.bin) are missing beside those to test on".into(),
+            problem: "the training files (data_batch_1.bin … or train.bin) are missing beside the test files".into(),
         });
     }
     let train = part(&files.train)?;
@@ -157,7 +157,7 @@ fn class_names(files: &Cifar) -> Result<Vec<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
-/// Refuses a file of so many bytes that is no whole number of records.
+/// Rejects a file whose length is not a multiple of the record size.
 fn check_length(length: u64, variant: Variant, path: &Path) -> Result<()> {
     let record = variant.record() as u64;
     if length > 0 && length.is_multiple_of(record) {
@@ -173,10 +173,10 @@ fn check_length(length: u64, variant: Variant, path: &Path) -> Result<()> {
     })
 }
 
-/// Pixels `[n, 32, 32, 3]` and labels out of the bytes of one file; `path` is for messages. Takes as much memory as the bytes.
+/// Pixels `[n, 32, 32, 3]` and labels from the bytes of one file; `path` is for messages. Needs as much memory as the bytes.
 ///
 /// # Errors
-/// [`Error::DataFile`] when the bytes are no whole number of records, or a label is not below `classes`.
+/// [`Error::DataFile`] if the bytes are not a whole number of records, or a label is not below `classes`.
 pub(super) fn parse(
     bytes: &[u8],
     variant: Variant,

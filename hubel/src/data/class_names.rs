@@ -1,4 +1,4 @@
-//! Names for classes that data only numbers.
+//! Names for numbered classes.
 use std::path::Path;
 
 use crate::data::names::composed;
@@ -6,11 +6,11 @@ use crate::data::{Dataset, Splits};
 use crate::{Error, Result, listed, one_line, shown};
 
 impl Splits {
-    /// The same data with its classes, which are numbered, called by `names`: in the order of their numbers where there are as many names
-    /// as classes, else by the number, counted from 0. The division remembers the numbers, so that a model knows this data later.
+    /// The same data with `names` for its numbered classes. If there are as many names as classes, they are in the order of the numbers;
+    /// otherwise a number is the index of its name, from 0. The division keeps the numbers, so that a model recognises this data later.
     ///
     /// # Errors
-    /// [`Error::Settings`] where the classes have names already, or the names do not fit them.
+    /// [`Error::Settings`] if the classes already have names, or the names do not fit them.
     pub fn named(mut self, names: &[String]) -> Result<Self> {
         let labels = self.train.classes().to_vec();
         let given = given(&labels, names).map_err(|problem| Error::Settings { problem })?;
@@ -52,7 +52,7 @@ fn given(classes: &[String], names: &[String]) -> std::result::Result<Vec<String
     let numbers: Option<Vec<i128>> = classes.iter().map(|class| class.parse().ok()).collect();
     let Some(numbers) = numbers else {
         return Err(format!(
-            "the classes of this data have names already ({}); only those that are numbered can be given names",
+            "the classes of this data already have names ({}); only numbered classes can be given names",
             listed(classes.iter().map(String::as_str))
         ));
     };
@@ -75,8 +75,8 @@ fn given(classes: &[String], names: &[String]) -> std::result::Result<Vec<String
     })
 }
 
-/// The model's names of the classes that data calls `classes`, where the data that it was trained on numbered them as in `labels`; a class
-/// that is called neither so nor by a name stays as it is.
+/// The model's names for the `classes` of data. `labels` are the numbers of the classes in the data that the model was trained on. A class
+/// without such a number keeps its name.
 pub(super) fn known_by(classes: &[String], labels: &[String], names: &[String]) -> Vec<String> {
     let name = |class: &String| {
         let place = labels.iter().position(|label| label == class)?;
@@ -114,7 +114,7 @@ mod tests {
             (
                 &["cat", "dog"],
                 &["a", "b"],
-                "have names already (cat, dog)",
+                "already have names (cat, dog)",
             ),
         ] {
             let text = named(classes, names).unwrap_err();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use crate::data::catalogue::thousands;
 use crate::data::{Dataset, Splits};
 
-/// Says how many images are those of another class as well, byte for byte.
+/// A note with the number of images that are also in another class, byte for byte.
 pub(super) fn note(splits: &Splits) -> Option<String> {
     let held_out = [&splits.validation, &splits.test];
     let parts = held_out.into_iter().flatten();
@@ -18,9 +18,9 @@ pub(super) fn note(splits: &Splits) -> Option<String> {
     ))
 }
 
-/// How many images there are of which another class has the same, and the classes of the first.
+/// The number of images that are also in another class, and the classes of the first one.
 fn count<'a>(parts: impl Iterator<Item = &'a Dataset>) -> Option<(usize, [usize; 2])> {
-    /// The images with the same contents.
+    /// Groups of images with the same contents.
     struct Group {
         label: usize,
         count: usize,

@@ -1,4 +1,4 @@
-//! Tables of pictures: a line for each with its path, its class and, in some, its part; or with its pixels.
+//! Tables of pictures: one line per picture with its path, class and perhaps split, or with its pixels.
 mod allowance;
 mod columns;
 mod dialect;
@@ -25,21 +25,21 @@ use columns::Columns;
 use lines::{Lines, line_of};
 use pixels::{PixelColumns, Pixels};
 
-/// The largest table that is read, in bytes: several million pictures.
+/// The largest table in bytes: several million pictures.
 const LARGEST_TABLE: u64 = 1 << 30;
 
-/// Pictures of a table at most: what is kept of each takes up to half a kilobyte, and a gigabyte of short lines could name 100 millions.
+/// Most pictures of a table: each needs up to half a kilobyte, and a gigabyte of short lines could name 100 million.
 const MOST_PICTURES: usize = 20_000_000;
 
-/// So many lines of a kind are named; the others are counted.
+/// Most lines of a kind that a message names; the others are counted.
 const NAMED: usize = 3;
 
-/// Reads the table at `path`, whose pictures' paths begin at its folder, without opening a picture; or all of it, where it holds the
-/// pixels themselves, in the range that they tell or in the `remembered` one of a model.
+/// Reads the table at `path` without opening a picture; paths are relative to its folder. If the table contains the
+/// pixels themselves, reads all of it, in the detected range of values or in the `remembered` one of a model.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::DataFile`] with the line when it is no table, a line is incomplete, a part
-/// unknown or a picture missing; [`Error::DataForm`] when there are fewer than two classes.
+/// [`Error::Io`] if it cannot be read; [`Error::DataFile`] with the line if it is no table, a line is incomplete, a split
+/// is unknown or a picture is missing; [`Error::DataForm`] if there are fewer than two classes.
 pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let failed = |source| Error::Io {
         action: "read",
@@ -59,7 +59,7 @@ pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Found>
     read(BufReader::new(file), path, remembered)
 }
 
-/// As [`open`], from any reader of bounded length.
+/// As [`open`], from a reader of bounded length.
 ///
 /// # Errors
 /// As [`open`].
@@ -111,21 +111,21 @@ pub(super) fn read(
     table.catalogue().map(Found::Files)
 }
 
-/// What was read of a table so far.
+/// The contents of a table read so far.
 struct Table<'a> {
     path: &'a Path,
-    /// The folder that the table lies in.
+    /// The folder of the table.
     folder: &'a Path,
     files: Vec<File>,
     labels: HashMap<String, usize>,
     classes: Vec<String>,
-    /// Where each file was named first: its place among the files, and the line.
+    /// For each file, its index and the line that names it first.
     places: HashMap<PathBuf, (usize, u64)>,
-    /// Lines that say again what another has said.
+    /// Lines that repeat another line.
     repeated: usize,
     missing: Vec<(u64, String)>,
     missing_count: usize,
-    /// Files that an earlier run has moved away.
+    /// Files that an earlier run moved to quarantine.
     quarantined: usize,
 }
 
@@ -152,7 +152,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Takes in one line.
+    /// Adds one line.
     fn line(&mut self, columns: &Columns, record: &StringRecord, line: u64) -> Result<()> {
         let field = |column: usize, what: &str| match record.get(column) {
             Some(text) if !text.is_empty() => Ok(text),
@@ -199,7 +199,7 @@ impl<'a> Table<'a> {
             Some(path) => path,
             None if self.is_quarantined(name) => {
                 self.quarantined += 1;
-                // A class of which nothing is left does not vanish silently.
+                // A class without remaining pictures does not disappear silently.
                 self.label(class);
                 return Ok(());
             }
@@ -238,7 +238,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The number of a class, in the order in which they are named.
+    /// The number of a class, in the order of first mention.
     fn label(&mut self, class: &str) -> usize {
         let class = composed(class);
         if let Some(&label) = self.labels.get(&class) {
@@ -267,7 +267,7 @@ impl<'a> Table<'a> {
         }
         let part = |part: Option<Part>| part.map_or_else(String::new, |part| part.to_string());
         self.error(format!(
-            "{} is a {} image in line {first_line} and a {} image in line {second_line}; a picture that is learnt from cannot judge",
+            "{} is a {} image in line {first_line} and a {} image in line {second_line}; a training picture cannot be a test picture",
             name.display(),
             part(first.part),
             part(second.part)
@@ -275,7 +275,7 @@ impl<'a> Table<'a> {
     }
 
     fn catalogue(mut self) -> Result<Catalogue> {
-        // A wrong folder, most likely: nothing is left to leave out.
+        // All files are missing: probably a wrong folder.
         if self.missing_count > 0 && self.missing_count >= self.files.len() {
             return Err(self.error(self.missing_files()));
         }
@@ -325,7 +325,7 @@ impl<'a> Table<'a> {
         }
         if self.quarantined > 0 {
             notes.push(format!(
-                "{} of the files that {} names {} in quarantine and will not take part",
+                "{} of the files that {} names {} in quarantine and will not be used",
                 thousands(self.quarantined),
                 name_of(self.path),
                 if self.quarantined == 1 { "lies" } else { "lie" }
@@ -365,7 +365,7 @@ impl<'a> Table<'a> {
             .and_then(|(_, name)| self.elsewhere(name))
             .map_or_else(String::new, |found| format!(", and {found}"));
         shortened(format!(
-            "{} of its {} files {} missing: {}{more}; paths begin at the folder of the table{hint}",
+            "{} of its {} files {} missing: {}{more}; paths are relative to the folder of the table{hint}",
             thousands(self.missing_count),
             thousands(self.files.len()),
             if self.missing_count == 1 { "is" } else { "are" },
@@ -374,7 +374,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The table that says what is in a folder, if exactly one does.
+/// The table that describes a folder, if exactly one does.
 pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
     let mut tables = contents.files.iter().filter(|path| is_table(path));
     let (Some(table), None) = (tables.next(), tables.next()) else {
@@ -388,7 +388,7 @@ pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
     (pictures && contents.folders.len() < 2 || named()).then(|| table.clone())
 }
 
-/// A note about pictures that lie beside a table, or in folders beside it, and are not named in it.
+/// A note about pictures beside a table, or in folders beside it, that the table does not name.
 pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents) -> Option<String> {
     let folder = folder_of(table);
     let named: HashSet<&PathBuf> = catalogue.files.iter().map(|file| &file.path).collect();
@@ -397,7 +397,7 @@ pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents)
     pictures.extend(pictures_below(folder, &contents.folders));
     pictures.retain(|file| !named.contains(file));
     if !pictures.is_empty() {
-        // A table may name them by other ways.
+        // A table may name them by other paths.
         let places: HashSet<PathBuf> = named.into_iter().map(|file| real(file)).collect();
         pictures.retain(|file| !places.contains(&real(file)));
     }
@@ -411,7 +411,7 @@ pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents)
     })
 }
 
-/// Whether a table names both its columns and, in its second line, a file that exists; or the columns of its pixels.
+/// Whether a table names both its columns and, in its second line, an existing file; or the columns of its pixels.
 fn first_line_names_columns(path: &Path) -> Result<bool> {
     let table = Table::new(path);
     let file = regular::open(path).map_err(|source| Error::Io {
@@ -419,7 +419,7 @@ fn first_line_names_columns(path: &Path) -> Result<bool> {
         path: path.to_owned(),
         source,
     })?;
-    // As much as two lines may take.
+    // The size limit of two lines.
     let mut lines = Lines::new(BufReader::new(file.take(1 << 20)), path)?;
     let (Some(first), Some(second)) = (lines.next()?.cloned(), lines.next()?) else {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! Holding samples out of data that is not divided, and finding the held out samples again when a model is judged.
+//! Holds samples out of data without splits, and finds the held-out samples again when a model is evaluated.
 mod series;
 
 use std::collections::HashSet;
@@ -10,34 +10,34 @@ use crate::data::part::Part;
 use crate::data::split::{Assignment, Samples, Shares, assign};
 use crate::data::{Dataset, Options, Splits};
 
-/// How samples were held out of a data set. It travels with the model, so that the same samples can be held out again.
+/// How samples were held out of a data set. The model stores it, so that the same samples can be held out again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Division {
-    /// Share of the samples held out to watch training by; 0 where the data has such a part, or none was wanted.
+    /// Share of the samples held out for validation; 0 if the data has such a split, or none was wanted.
     pub validation: f64,
-    /// Share of the samples held out for the final judgement; 0 where the data has such a part, or none was wanted.
+    /// Share of the samples held out for the final test; 0 if the data has such a split, or none was wanted.
     pub test: f64,
-    /// Decides, with the contents of a sample, where it goes.
+    /// Seed that decides, with the contents of a sample, its split.
     pub seed: u64,
-    /// The smallest hashes of the samples that were trained on: other data of which one sample has one of these holds training samples
-    /// (a sketch as of Broder's min-wise hashing, 1997).
+    /// The smallest hashes of the training samples: other data with one of these hashes contains training samples
+    /// (a sketch as in Broder's min-wise hashing, 1997).
     pub sketch: Vec<u64>,
-    /// Hashes of the samples that were held out for the test, in order: the model is judged by these again, whatever is added to the data.
+    /// Sorted hashes of the test samples. The model is evaluated on these again, whatever is added to the data.
     pub held_out: Vec<u64>,
-    /// Hashes of the others that were not trained on, in order: for validation, or as a gap between frames.
+    /// Sorted hashes of other samples that were not trained on: for validation, or as a gap between frames.
     pub aside: Vec<u64>,
-    /// Whether some of them are frames of series that were trained on, too.
+    /// Whether some held-out samples are frames of series that were also trained on.
     pub series: bool,
-    /// What this data calls the model's classes, where they were given other names; else empty.
+    /// This data's labels for the model's classes, if those were given other names; otherwise empty.
     pub labels: Vec<String>,
 }
 
-/// Hashes of a sketch: data that holds a tenth of the training samples is recognised with probability 1 − 0.9⁶⁴ = 99.9 %.
+/// Hashes per sketch: data that contains a tenth of the training samples is recognised with probability 1 − 0.9⁶⁴ = 99.9 %.
 const SKETCH: usize = 64;
 
 impl Division {
-    /// Holds samples out of the training part for the parts that `splits` lacks, by the shares `validation` and `test`.
+    /// Holds samples out of the training split for the splits that `splits` lacks, with the shares `validation` and `test`.
     pub(super) fn divide(splits: Splits, validation: f64, test: f64, seed: u64) -> Splits {
         let all_contents: Vec<u64> = splits.train.contents().collect();
         let share = |own: &Option<Dataset>, wanted| if own.is_some() { 0.0 } else { wanted };
@@ -91,7 +91,7 @@ impl Division {
         ] {
             if own.is_some() && share > 0.0 && share != usual {
                 notes.push(format!(
-                    "the data has a {part} part of its own, so a share of {share} is not held out for it"
+                    "the data has a {part} split, so the share {share} is not held out for it"
                 ));
             }
         }
@@ -114,13 +114,13 @@ impl Division {
         }
     }
 
-    /// What to say where far more is held out than was asked for.
+    /// A note if far more is held out than requested.
     fn excess(&self, left: usize, all: usize) -> Option<String> {
         let (asked, held) = (
             self.validation + self.test,
             (all - left) as f64 / all as f64,
         );
-        // Of few images chance alone may hold out twice the share.
+        // With few images, chance alone may hold out twice the share.
         let is_much = asked > 0.0 && held > 2.0 * asked && all >= 100;
         is_much.then(|| {
             format!(
@@ -132,7 +132,7 @@ impl Division {
         })
     }
 
-    /// Whether `dataset` holds samples that were trained on. It looks at no more of them than it has to.
+    /// Whether `dataset` contains training samples. It examines no more samples than necessary.
     pub(super) fn recognises(&self, dataset: &Dataset) -> bool {
         let sketch: HashSet<u64> = self.sketch.iter().copied().collect();
         dataset.contents().any(|content| sketch.contains(&content))
@@ -145,7 +145,7 @@ impl Division {
         })
     }
 
-    /// The samples of `dataset` but those that are known not to have been trained on.
+    /// The samples of `dataset` without those that are known not to have been trained on.
     pub(super) fn trained_on(&self, dataset: &Dataset) -> Dataset {
         of_contents(dataset, |content| {
             let kept_back = [&self.held_out, &self.aside];
@@ -156,7 +156,7 @@ impl Division {
     }
 }
 
-/// The samples whose contents are wanted.
+/// The samples with wanted contents.
 fn of_contents(dataset: &Dataset, is_wanted: impl Fn(u64) -> bool) -> Dataset {
     let contents = dataset.contents().enumerate();
     let wanted = contents.filter(|(_, content)| is_wanted(*content));
@@ -164,7 +164,7 @@ fn of_contents(dataset: &Dataset, is_wanted: impl Fn(u64) -> bool) -> Dataset {
     dataset.subset(&indices)
 }
 
-/// The samples of a part.
+/// The samples of a split.
 pub(super) fn subset(dataset: &Dataset, parts: &[Option<Part>], wanted: Part) -> Dataset {
     let indices: Vec<usize> = (0..parts.len())
         .filter(|&index| parts[index] == Some(wanted))

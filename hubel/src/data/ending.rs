@@ -1,21 +1,31 @@
-//! Whether a picture file is whole: decoders are lenient, and fill what is missing with grey.
+//! Checks whether a picture file is complete. Decoders are lenient and fill missing parts with grey.
 use crate::data::jpeg;
 
-/// What is missing at the end of a file, or damaged on the way there, if something is: of JPEG, PNG, GIF, WebP, BMP and binary PNM. Of other contents nothing is known.
+/// What is missing at the end of a file, or damaged before it, for JPEG, PNG, GIF, WebP, BMP and binary PNM. `None` if nothing is, or for other contents.
 pub(crate) fn missing_end(bytes: &[u8]) -> Option<String> {
     let (ends, what) = match bytes {
         [0xff, 0xd8, ..] => return jpeg::missing(bytes),
         [0x89, b'P', b'N', b'G', ..] => (png_ends(bytes), "the chunk that ends a PNG (IEND)"),
         [b'G', b'I', b'F', b'8', ..] => (gif_ends(bytes), "the byte that ends a GIF"),
-        [b'R', b'I', b'F', b'F', ..] => {
-            (riff_ends(bytes), "a part of the length that its head names")
-        }
-        [b'B', b'M', ..] => (bmp_ends(bytes), "a part of the pixels that its head names"),
-        [b'P', b'5' | b'6', ..] => (pnm_ends(bytes), "a part of the pixels that its head names"),
-        [b'P', b'7', ..] => (pam_ends(bytes), "a part of the pixels that its head names"),
+        [b'R', b'I', b'F', b'F', ..] => (
+            riff_ends(bytes),
+            "a part of the length that its header gives",
+        ),
+        [b'B', b'M', ..] => (
+            bmp_ends(bytes),
+            "a part of the pixels that its header gives",
+        ),
+        [b'P', b'5' | b'6', ..] => (
+            pnm_ends(bytes),
+            "a part of the pixels that its header gives",
+        ),
+        [b'P', b'7', ..] => (
+            pam_ends(bytes),
+            "a part of the pixels that its header gives",
+        ),
         _ => return None,
     };
-    // A head that is itself cut off counts as no end.
+    // A truncated header counts as a missing end.
     (ends != Some(true)).then(|| format!("{what} is missing after {} bytes", bytes.len()))
 }
 
@@ -62,7 +72,7 @@ fn gif_ends(bytes: &[u8]) -> Option<bool> {
             0x3b => return Some(true),
             0x21 => at += 2,
             0x2c => at += 11 + table(*bytes.get(at + 9)?),
-            // No block begins like this; the decoder says what it thinks of it.
+            // No block begins like this; the decoder will report it.
             _ => return Some(true),
         }
         // Blocks of data, until an empty one.
@@ -82,7 +92,7 @@ fn riff_ends(bytes: &[u8]) -> Option<bool> {
 
 fn bmp_ends(bytes: &[u8]) -> Option<bool> {
     let (start, head) = (little_endian(bytes, 10)?, little_endian(bytes, 14)?);
-    // Older heads and compressed pixels do not tell how many bytes there are.
+    // Older headers and compressed pixels do not tell the number of bytes.
     if head < 40 || !matches!(little_endian(bytes, 30)?, 0 | 3) {
         return Some(true);
     }

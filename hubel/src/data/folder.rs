@@ -1,4 +1,4 @@
-//! Listing pictures in class folders: `root/class/**`, `root/{train,val,test}/class/**`, or `root/class/{train,val,test}/**`.
+//! Lists pictures in class folders: `root/class/**`, `root/{train,val,test}/class/**`, or `root/class/{train,val,test}/**`.
 mod parts;
 
 use std::collections::{HashMap, HashSet};
@@ -19,18 +19,18 @@ pub(crate) use parts::part_called;
 #[cfg(feature = "tables")]
 pub(crate) use parts::part_within;
 
-/// The form of data in class folders, for people.
+/// The name of this form of data.
 pub(super) const FORM: &str = "class folders";
 
-/// The form of pictures that lie in no class folder, for the folder may be one itself: what a model knows is called so.
+/// The form of pictures outside class folders. The folder may be a class folder itself, if its name is a class of the model.
 pub(super) const CLASS_FOLDER: &str = "one class folder";
 
-/// Endings of pictures that are not read, of which a user should hear.
+/// Extensions of unsupported pictures, which are reported.
 const FOREIGN_ENDINGS: [&str; 11] = [
     "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dng", "cr2", "nef", "arw",
 ];
 
-/// What systems leave in folders, beside hidden files.
+/// Files that systems create in folders, besides hidden files.
 const SYSTEM_NAMES: [&str; 9] = [
     "thumbs.db",
     "ehthumbs.db",
@@ -43,14 +43,14 @@ const SYSTEM_NAMES: [&str; 9] = [
     "lost+found",
 ];
 
-/// What a folder contains itself, sorted by name.
+/// The direct contents of a folder, sorted by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     /// Folders, and links to folders.
     pub(super) folders: Vec<PathBuf>,
     /// Files, and links to anything but a folder.
     pub(super) files: Vec<PathBuf>,
-    /// What belongs to the system.
+    /// Hidden files and files of the system.
     pub(super) ignored: Ignored,
 }
 
@@ -64,7 +64,7 @@ impl Contents {
 /// Reads a folder.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read.
+/// [`Error::Io`] if it cannot be read.
 pub(super) fn contents(folder: &Path) -> Result<Contents> {
     let failed = |source| Error::Io {
         action: "read",
@@ -72,7 +72,7 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
         source,
     };
     let mut contents = Contents::default();
-    // Names are sorted, not paths: to compare a million paths costs several times as much.
+    // Sorts names, not paths: comparing a million paths takes several times as long.
     let (mut folders, mut files): (Vec<OsString>, Vec<OsString>) = Default::default();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -83,7 +83,7 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
         }
         let mut kind = entry.file_type().map_err(failed)?;
         if kind.is_symlink() {
-            // A link that leads nowhere counts as a file, which then cannot be read, and is reported as such.
+            // A dangling link counts as a file. Reading it fails, which is reported.
             let target = std::fs::metadata(entry.path()).map(|target| target.file_type());
             kind = target.unwrap_or(kind);
         }
@@ -96,7 +96,7 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
         } else if kind.is_file() || kind.is_symlink() {
             files.push(name);
         } else {
-            // Whoever opens a pipe waits for ever.
+            // Opening a pipe would wait forever.
             contents.ignored.note(Reason::Special, &entry.path());
         }
     }
@@ -109,7 +109,7 @@ pub(super) fn contents(folder: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Whether a folder is the one that `hubel train` writes its models to: it lies among the data when that was `.`. Each run has a folder
+/// Whether a folder is the one where `hubel train` writes its models; it is in the data if the data is `.`. Each run has a folder
 /// there, which is empty until its model is saved.
 fn is_of_runs(folder: &Path) -> bool {
     let entries = |folder: &Path| -> Option<Vec<PathBuf>> {
@@ -138,7 +138,7 @@ fn belongs_to_the_system(name: &OsString) -> bool {
 /// Lists the class folders at `root`, whose own contents are given.
 ///
 /// # Errors
-/// [`Error::DataForm`] when there are fewer than two; [`Error::Io`] when a folder cannot be read.
+/// [`Error::DataForm`] if there are fewer than two; [`Error::Io`] if a folder cannot be read.
 pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
     let mut listing = Listing::new(root);
     let mut notes = Vec::new();
@@ -166,11 +166,11 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
     Ok(catalogue)
 }
 
-/// What to say of a folder beside `parts`, if it holds pictures, as a class may.
+/// A note on a folder beside `parts` that contains pictures and so may be a class.
 fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<String> {
     let name = file_name(folder);
     let pictures = match part_called(&name) {
-        // A `test` that nobody has labelled.
+        // A `test` folder without labels.
         Some(_) => 0,
         None => pictures_below(root, std::slice::from_ref(folder)).len(),
     };
@@ -179,11 +179,11 @@ fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<S
             "rename `{}` if it is a class as well",
             file_name(&part.folder)
         ),
-        _ => "move them into the parts if they belong to the data".into(),
+        _ => "move them into these folders if they belong to the data".into(),
     };
     (pictures > 0).then(|| {
         format!(
-            "the pictures in `{name}` ({}) take no part, since the folders beside it were taken for parts of the data; {advice}",
+            "the pictures in `{name}` ({}) are not used, since the folders beside it are splits of the data; {advice}",
             thousands(pictures)
         )
     })
@@ -194,13 +194,13 @@ struct Listing<'a> {
     root: &'a Path,
     files: Vec<File>,
     folders: Vec<ClassFolder>,
-    /// Labels by the names of classes, as they were met.
+    /// Labels by the names of classes, in the order found.
     labels: HashMap<String, usize>,
     ignored: Ignored,
     notes: Vec<String>,
-    /// Pictures that lie beside class folders instead of in one.
+    /// Pictures beside class folders instead of in one.
     stray_pictures: usize,
-    /// `root` and all folders above it: a link that leads there leads in circles.
+    /// `root` and all folders above it: a link to one of them is a cycle.
     above: HashSet<PathBuf>,
 }
 
@@ -218,12 +218,12 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Notes files that lie where only folders mean something; a link that leads nowhere may have been one.
+    /// Records files at a level where only folders are used. A dangling link may have been a folder.
     fn pass_over(&mut self, contents: &Contents) -> Result<()> {
         if let Some(link) = contents.files.iter().find(|file| leads_nowhere(file)) {
             return Err(problem(
                 link,
-                "it is a link to what is not there, perhaps pictures on a disk that is not mounted; bring that back, or delete the link",
+                "it is a dangling link, perhaps to pictures on a disk that is not mounted; mount the disk, or delete the link",
             ));
         }
         self.ignored.add(&contents.ignored);
@@ -234,7 +234,7 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Lists each folder as a class of `part`, or of the parts that the folders in it are called by.
+    /// Lists each folder as a class of `part`, or of the splits that are folders in it.
     fn class_folders(&mut self, contents: Contents, part: Option<Part>) -> Result<()> {
         self.pass_over(&contents)?;
         let mut places: HashMap<PathBuf, String> = HashMap::new();
@@ -274,7 +274,7 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Notes that two folders are one class, whose name they spell in two ways.
+    /// Records that two folders are one class, with two spellings of its name.
     fn note_spellings(&mut self, class: &str, one: &Path, other: &Path) -> Result<()> {
         if one.to_str().is_none() || other.to_str().is_none() {
             return Err(problem(
@@ -288,7 +288,7 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Lists a class folder that holds a folder for each part.
+    /// Lists a class folder with one folder per split.
     fn divided_class(&mut self, class: PathBuf, contents: Contents, label: usize) -> Result<()> {
         self.ignored.add(&contents.ignored);
         for file in &contents.files {
@@ -309,7 +309,7 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Lists the pictures of one class and part.
+    /// Lists the pictures of one class and split.
     fn class_folder(
         &mut self,
         folder: PathBuf,
@@ -327,8 +327,8 @@ impl<'a> Listing<'a> {
         self.pictures(contents, label, part, &mut seen)
     }
 
-    /// Lists all pictures in and below a class folder, here with what it contains: those of a folder by name, then those of the folders
-    /// in it. No folder of `seen` is entered, so that links in circles end.
+    /// Lists all pictures in and below a class folder with the given contents: first those of a folder by name, then those of the folders
+    /// in it. Skips folders in `seen`, so that cyclic links end.
     fn pictures(
         &mut self,
         class: Contents,
@@ -418,7 +418,7 @@ impl<'a> Listing<'a> {
         )
     }
 
-    /// What is wrong with a single class.
+    /// The error for a single class.
     fn one_class(&self) -> String {
         let class = self.labels.keys().next().map_or("", String::as_str);
         let folder = self.root.join(class);
@@ -426,7 +426,7 @@ impl<'a> Listing<'a> {
         let pictures = inner.files.iter().any(|file| passed_over(file).is_none());
         let hint = match pictures || inner.folders.is_empty() && inner.files.is_empty() {
             true => String::new(),
-            false => format!("; is {} what you mean?", shown(&folder)),
+            false => format!("; do you mean {}?", shown(&folder)),
         };
         format!(
             "only one class folder is there, `{}`; {TWO_CLASSES}{hint}",
@@ -435,14 +435,14 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// What class folders are needed for.
+/// An explanation of class folders for messages.
 const TWO_CLASSES: &str = "a classifier needs at least two classes, one folder of pictures each";
 
-/// All pictures in and below a folder, those of each folder by name before those of the folders in it, and a line for each kind of thing
-/// that was passed over.
+/// All pictures in and below a folder, those of each folder by name before those of the folders in it, and a line for each kind of
+/// ignored file.
 ///
 /// # Errors
-/// [`Error::Io`] when it, or a folder in it, cannot be read.
+/// [`Error::Io`] if it, or a folder in it, cannot be read.
 pub fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
     let mut listing = Listing::new(folder);
     let mut seen = listing.above.clone();
@@ -458,7 +458,7 @@ pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut seen = listing.above.clone();
     for folder in folders {
         if seen.insert(real(folder)) {
-            // What cannot be read ends the folder and nothing else: these pictures are only counted.
+            // An unreadable folder is skipped, because these pictures are only counted.
             let _ = contents(folder)
                 .and_then(|contents| listing.pictures(contents, 0, None, &mut seen));
         }
@@ -466,7 +466,7 @@ pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     listing.files.into_iter().map(|file| file.path).collect()
 }
 
-/// Why a file in a class folder is no picture, or `None` when it is to be read as one.
+/// Why a file in a class folder is no picture, or `None` if it is read as one.
 pub(super) fn passed_over(file: &Path) -> Option<Reason> {
     let Some(ending) = file.extension() else {
         return (!begins_like_a_picture(file)).then_some(Reason::Ending);
@@ -481,12 +481,12 @@ pub(super) fn passed_over(file: &Path) -> Option<Reason> {
     }
 }
 
-/// Whether a path is a link to what is not there, and may have been a class: it is not called like a picture.
+/// Whether a path is a dangling link that may have been a class, because it has no picture extension.
 fn leads_nowhere(path: &Path) -> bool {
     path.is_symlink() && !path.exists() && passed_over(path) == Some(Reason::Ending)
 }
 
-/// Whether the first bytes of a file are those of a picture format that is read.
+/// Whether the first bytes of a file are those of a supported picture format.
 fn begins_like_a_picture(file: &Path) -> bool {
     let mut start = Vec::new();
     regular::open(file)
@@ -495,7 +495,7 @@ fn begins_like_a_picture(file: &Path) -> bool {
         && picture::is_known(&start)
 }
 
-/// Where a folder or file really is; the path itself if the system cannot tell.
+/// The canonical path of a folder or file; the path itself if the system cannot tell.
 pub(super) fn real(folder: &Path) -> PathBuf {
     folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The parsers of data on any bytes, with what holds of all that they answer; see [`crate::fuzzing`].
+//! Runs the parsers of data on arbitrary bytes and checks the properties of their results; see [`crate::fuzzing`].
 use std::io::Cursor;
 use std::path::Path;
 
@@ -7,15 +7,15 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::{Dataset, Preparation, Resize, cifar, csv, ending, idx, labelled, npz, picture};
 use crate::{Result, Shape};
 
-/// No byte of deflate becomes more than this many bytes.
+/// Deflate expands each byte to at most this many bytes.
 const LARGEST_EXPANSION: usize = 1032;
 
-/// An IDX file, plain, and the same within gzip.
+/// An IDX file, plain and within gzip.
 pub fn idx(bytes: &[u8]) -> bool {
     let path = Path::new("images-idx3-ubyte");
     let plain = idx::parse(bytes.to_vec(), path);
     if !bytes.starts_with(&[0x1f, 0x8b]) {
-        // A file that is too long or too short is told by other words where its length is not known.
+        // If the length is unknown, the message for a file that is too long or too short differs.
         let packed = idx::parse(gzip(bytes), path);
         assert_eq!(plain.as_ref().ok(), packed.as_ref().ok());
     }
@@ -43,7 +43,7 @@ pub fn idx(bytes: &[u8]) -> bool {
     true
 }
 
-/// The bytes as gzip packs them, uncompressed.
+/// The bytes as an uncompressed gzip file.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
@@ -51,7 +51,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.finish().expect("memory takes all bytes")
 }
 
-/// A file of CIFAR; its first byte says of which, the second how many classes there are.
+/// A file of CIFAR; the first byte decides which version, the second the number of classes.
 pub fn cifar(bytes: &[u8]) -> bool {
     let Some((&[variant, classes], bytes)) = bytes.split_first_chunk() else {
         return false;
@@ -88,7 +88,7 @@ fn check(dataset: &Dataset) {
     assert_eq!(dataset.counts().iter().sum::<usize>(), dataset.len());
 }
 
-/// A table of pictures at `path`; those in its folder are there, and are not opened.
+/// A table of pictures at `path`. The pictures in its folder exist, and are not opened.
 pub fn table(bytes: &[u8], path: &Path) -> bool {
     let catalogue = match csv::read(Cursor::new(bytes), path, None) {
         Ok(Found::Files(catalogue)) => catalogue,
@@ -112,7 +112,7 @@ pub fn table(bytes: &[u8], path: &Path) -> bool {
 /// A picture, as data and predictions read it.
 pub fn picture(bytes: &[u8]) -> bool {
     let path = Path::new("x.png");
-    // Asked of all bytes, decodable or not.
+    // Tested on all bytes, decodable or not.
     let is_whole = ending::missing_end(bytes).is_none();
     let Ok(picture) = picture::decode(bytes, path) else {
         return false;
@@ -126,7 +126,7 @@ pub fn picture(bytes: &[u8]) -> bool {
     is_whole
 }
 
-/// Brings a picture to an input of so many channels.
+/// Prepares a picture for an input with this number of channels.
 fn prepared(bytes: &[u8], picture: image::DynamicImage, channels: usize) -> Result<()> {
     let preparation = Preparation::unmeasured(Shape::new(9, 7, channels), Resize::default());
     let (pixels, shape) = preparation.opaque(picture)?;

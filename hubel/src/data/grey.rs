@@ -1,12 +1,12 @@
 //! Grey and colour, pixel by pixel.
 
-/// Grey from colour by the weights of Rec. 709; equal levels stay what they are.
+/// Grey from colour by the weights of Rec. 709; equal levels do not change.
 pub(crate) fn luma(red: u8, green: u8, blue: u8) -> u8 {
     let sum = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
     ((sum + 5000) / 10_000) as u8
 }
 
-/// How far the channels of a grey pixel may lie apart, in levels, after lossy coding.
+/// Largest difference between the channels of a grey pixel, in levels, after lossy coding.
 const GREY: u8 = 8;
 
 /// Whether all pixels `[n, 3]` are grey.

@@ -1,4 +1,4 @@
-//! What lies behind the things in pictures: a plain colour all around, or nothing of the kind.
+//! The plain background (ground) of pictures, if they have one.
 #[cfg(feature = "pictures")]
 use image::{DynamicImage, GenericImageView};
 use serde::{Deserialize, Serialize};
@@ -9,32 +9,32 @@ use crate::data::transparency::laid_over;
 use crate::data::{Dataset, Sampled};
 use crate::{Result, Shape};
 
-/// The plain ground of the pictures that a network learned from. Letterbox's bars have its colour; grey pictures on a ground of the other
-/// polarity are inverted, and of other pictures on another ground that is said.
+/// The common plain background of the training pictures. Letterbox bars have its colour. Grey pictures on a background of the other
+/// polarity are inverted; other pictures on another background are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ground {
-    /// Its red, green and blue, from 0 to 255; equal where pictures are grey.
+    /// Its red, green and blue, from 0 to 255; equal for grey pictures.
     pub color: [u8; 3],
-    /// The side of the square that the ink of writing fills, in pixels, when it is scaled to one and then centred by its mass
-    /// (20 of 28 for MNIST); `None` when things are anywhere in the picture, or of any size.
+    /// The side in pixels of the square that handwriting was scaled to before it was centred by its mass
+    /// (20 of 28 for MNIST); `None` if things have any position or size.
     pub ink_side: Option<usize>,
 }
 
-/// Grounds below this level are dark, those above 255 less this are light.
+/// A background is dark below this level, and light above 255 minus this.
 const DARK: u8 = 64;
-/// This share of a picture's outermost pixels has one colour where it has a plain ground: of Fashion-MNIST's pictures, which touch two or
-/// more borders, 97 %.
+/// A plain background has one colour in this share of the outermost pixels. 97 % of Fashion-MNIST's pictures, which touch two or
+/// more borders, have it.
 const OF_BORDER: f64 = 0.75;
-/// This share of all pictures has the same plain ground where the data has one.
+/// The data has a background if this share of all pictures has it.
 const OF_PICTURES: f64 = 0.9;
-/// How far two colours may lie apart, in levels of a channel, that count as one.
+/// Colours that differ by at most this many levels per channel count as one.
 const TOLERANCE: u8 = 32;
-/// A ground is another one than the data's from this difference on, in levels of a channel.
+/// From this difference on, in levels of a channel, a background differs from the data's.
 const OTHER: u8 = 96;
 
 impl Ground {
-    /// The ground of arrays, and of pictures that are kept as they were read; `None` where nine tenths have no common one, and where
-    /// samples are no bytes of pictures.
+    /// The background of arrays, and of pictures kept at their size; `None` if nine tenths have no common one, or if
+    /// samples are no bytes.
     pub(super) fn measure(dataset: &Dataset) -> Result<Option<Self>> {
         let shape = dataset.shape();
         if ![1, 3].contains(&shape.channels) {
@@ -46,7 +46,7 @@ impl Ground {
         Ok(Self::common(&rims.collect::<Vec<_>>()))
     }
 
-    /// The ground that nine tenths of the pictures with these rims have.
+    /// The common background of nine tenths of the pictures with these rims.
     pub(super) fn common(rims: &[Rim]) -> Option<Self> {
         let plain = rims.iter().filter_map(|rim| rim.0);
         let plain: Vec<[u8; 3]> = plain.collect();
@@ -58,13 +58,13 @@ impl Ground {
         })
     }
 
-    /// Its level where pictures are grey.
+    /// Its level, for grey pictures.
     pub(super) fn level(&self) -> u8 {
         let [red, green, blue] = self.color;
         luma(red, green, blue)
     }
 
-    /// Whether things are lighter than it, which is certain where it is black, and darker where it is white; `None` between.
+    /// Whether things are lighter than the background. True for a dark background, false for a light one; `None` between.
     pub fn is_dark(&self) -> Option<bool> {
         match self.level() {
             level if level < DARK => Some(true),
@@ -73,7 +73,7 @@ impl Ground {
         }
     }
 
-    /// Whether a picture stands on a plain ground that is another one.
+    /// Whether a picture has a plain background that differs from this one.
     pub(super) fn is_other(&self, rim: Rim) -> bool {
         rim.0.is_some_and(|color| apart(color, self.color) >= OTHER)
     }
@@ -84,7 +84,7 @@ impl Ground {
 pub(super) struct Rim(Option<[u8; 3]>);
 
 impl Rim {
-    /// Of bytes `[h, w, c]` of one or three channels.
+    /// From bytes `[h, w, c]` with one or three channels.
     pub(super) fn of(pixels: &[u8], shape: Shape) -> Self {
         let border = edge(pixels, (shape.height, shape.width), shape.channels);
         let colors = border.map(|pixel| match *pixel {
@@ -94,7 +94,7 @@ impl Rim {
         Self::of_colors(&colors.collect::<Vec<_>>())
     }
 
-    /// Of a decoded picture whose transparent pixels show `behind`.
+    /// From a decoded picture with the level `behind` its transparent pixels.
     #[cfg(feature = "pictures")]
     pub(super) fn of_picture(picture: &DynamicImage, behind: u8) -> Self {
         let (width, height) = picture.dimensions();
@@ -123,7 +123,7 @@ fn apart(one: [u8; 3], other: [u8; 3]) -> u8 {
     differences.max().unwrap_or(0)
 }
 
-/// The median of each channel; `None` of nothing.
+/// The median of each channel; `None` without pixels.
 fn median(colors: &[[u8; 3]]) -> Option<[u8; 3]> {
     let of_channel = |channel: usize| {
         let mut levels: Vec<u8> = colors.iter().map(|color| color[channel]).collect();

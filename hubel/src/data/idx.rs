@@ -1,4 +1,4 @@
-//! IDX, the format of MNIST's files: a magic number that names type and dimensions, the sizes, then the numbers.
+//! IDX, the format of MNIST's files: a magic number with type and dimensions, the sizes, then the values.
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -16,17 +16,17 @@ use crate::{Error, Result, Shape};
 pub(super) struct Idx {
     /// Sizes, outermost first: `[n]` for labels, `[n, h, w]` or `[n, h, w, c]` for pictures.
     pub(super) sizes: Vec<usize>,
-    /// The numbers, last dimension contiguous.
+    /// The values, last dimension contiguous.
     pub(super) values: Vec<u8>,
 }
 
-/// Reads the IDX file at `path`, plain or compressed by gzip; memory is bounded by the size of the file and by what is free.
+/// Reads the IDX file at `path`, plain or compressed by gzip. Memory is bounded by the size of the file and by the free memory.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::Idx`] when it is something else, truncated or too long,
-/// [`Error::DataFile`] when it does not fit into memory.
+/// [`Error::Io`] if it cannot be read, [`Error::Idx`] if it is no IDX file, truncated or too long,
+/// [`Error::DataFile`] if it does not fit into memory.
 pub(super) fn read(path: &Path) -> Result<Idx> {
-    // A large file of another kind is refused by its first bytes.
+    // A large file of another kind is rejected by its first bytes.
     let start = limit::start(path, header_length(MOST_DIMENSIONS))?;
     if !is_packed(&start) {
         header(&start, limit::length(path)?, path)?;
@@ -34,10 +34,10 @@ pub(super) fn read(path: &Path) -> Result<Idx> {
     parse(limit::read_file(path)?, path)
 }
 
-/// Dimensions at most: count, height, width, channels.
+/// Most dimensions: count, height, width, channels.
 const MOST_DIMENSIONS: u8 = 4;
 
-/// Whether a file that begins so is compressed by gzip.
+/// Whether a file with this start is compressed by gzip.
 fn is_packed(start: &[u8]) -> bool {
     start.starts_with(&[0x1f, 0x8b])
 }
@@ -45,7 +45,7 @@ fn is_packed(start: &[u8]) -> bool {
 /// Parses the bytes of an IDX file, plain or compressed by gzip; `path` is for messages.
 ///
 /// # Errors
-/// [`Error::Idx`] when the bytes are something else, truncated or too many.
+/// [`Error::Idx`] if the bytes are no IDX file, truncated or too many.
 pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
     if is_packed(&bytes) {
         bytes = unpack(&bytes, path)?;
@@ -58,10 +58,10 @@ pub(super) fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<Idx> {
     })
 }
 
-/// The sizes that a file of so many bytes names at its `start`, and how many bytes that takes.
+/// The sizes at the `start` of a file with this many bytes, and the length of the header.
 ///
 /// # Errors
-/// [`Error::Idx`] when it is something else, or does not hold what it promises.
+/// [`Error::Idx`] if it is no IDX file, or its length does not fit the sizes.
 fn header(start: &[u8], length: u64, path: &Path) -> Result<(Vec<usize>, usize)> {
     let error = |problem: String| Error::Idx {
         path: path.to_owned(),
@@ -89,11 +89,11 @@ fn header(start: &[u8], length: u64, path: &Path) -> Result<(Vec<usize>, usize)>
     if promised.map(|promised| promised as u64) != Some(present) {
         let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
         let verdict = match promised {
-            Some(promised) if (promised as u64) < present => "it has more than it should",
+            Some(promised) if (promised as u64) < present => "the file is too long",
             _ => "the file is truncated",
         };
         return Err(error(format!(
-            "its header promises {} bytes of data and {present} are there; {verdict}, copy or download it again",
+            "its header gives {} bytes of data, but there are {present}; {verdict}, copy or download it again",
             sizes.join("×")
         )));
     }
@@ -104,7 +104,7 @@ fn header_length(dimensions: u8) -> usize {
     4 + 4 * usize::from(dimensions)
 }
 
-/// The sizes that a header names, and the bytes of data that follow; `None` when those are beyond counting.
+/// The sizes in a header, and the number of data bytes that follow; `None` on overflow.
 fn promise(sizes: &[u8]) -> (Vec<usize>, Option<usize>) {
     let sizes: Vec<usize> = sizes
         .chunks_exact(4)
@@ -116,7 +116,7 @@ fn promise(sizes: &[u8]) -> (Vec<usize>, Option<usize>) {
     (sizes, promised)
 }
 
-/// What gzip has compressed, as far as the IDX header in it promises; no more memory is taken than that.
+/// The contents of a gzip file, up to the length that the IDX header in it gives; it allocates no more memory.
 fn unpack(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
     let error = |problem: String| Error::Idx {
         path: path.to_owned(),
@@ -137,7 +137,7 @@ fn unpack(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
     };
     let mut bytes = take(4)?;
     let [0, 0, 8, dimensions @ 1..=4] = bytes[..] else {
-        // Whatever it is, the magic number is what is wrong with it.
+        // Whatever it is, its magic number is wrong.
         return Ok(bytes);
     };
     bytes.extend(take(header_length(dimensions) - 4)?);
@@ -155,10 +155,10 @@ fn unpack(compressed: &[u8], path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A part of a data set from pictures `[n, h, w]` or `[n, h, w, c]` and labels `[n]`; the paths are for messages.
+/// A split of a data set from pictures `[n, h, w]` or `[n, h, w, c]` and labels `[n]`; the paths are for messages.
 ///
 /// # Errors
-/// [`Error::Idx`] when the dimensions are others, [`Error::DataMismatch`] when the counts differ.
+/// [`Error::Idx`] for other dimensions, [`Error::DataMismatch`] if the counts differ.
 pub(super) fn labelled(part: Part, images: (Idx, &Path), labels: (Idx, &Path)) -> Result<Labelled> {
     let ((images, images_path), (labels, labels_path)) = (images, labels);
     let dimensions = |path: &Path, found: usize, expected: &str| Error::Idx {
@@ -201,10 +201,10 @@ pub(super) fn labelled(part: Part, images: (Idx, &Path), labels: (Idx, &Path)) -
     })
 }
 
-/// Looks for IDX pictures among the files of `folder`: those to train on and, where there are any, those to test on.
+/// Searches IDX pictures among the files of `folder`: training pictures and, if there are any, test pictures.
 ///
 /// # Errors
-/// [`Error::DataForm`] when there are several data sets to choose from.
+/// [`Error::DataForm`] if there are several data sets to choose from.
 pub(super) fn find(
     folder: &Path,
     contents: &Contents,
@@ -214,7 +214,7 @@ pub(super) fn find(
         .iter()
         .filter(|path| is_images(&name(path)))
         .collect();
-    // The same file may lie there plain and compressed; sorted by name, the plain one comes first.
+    // The same file may be there plain and compressed; sorted by name, the plain one comes first.
     images.dedup_by(|second, first| name(second) == format!("{}.gz", name(first)));
     let (test, train): (Vec<&PathBuf>, Vec<&PathBuf>) =
         images.into_iter().partition(|path| is_test(&name(path)));
@@ -226,7 +226,7 @@ pub(super) fn find(
         _ => Err(problem(
             folder,
             format!(
-                "it holds several data sets in IDX form; name the file of the pictures to train on ({})",
+                "it contains several IDX data sets; name the file of the training pictures ({})",
                 if train.is_empty() { &test } else { &train }
                     .iter()
                     .take(12)
@@ -238,7 +238,7 @@ pub(super) fn find(
     }
 }
 
-/// The pictures to test on that belong to those to train on at `train`, if they lie beside them.
+/// The test pictures that belong to the training pictures at `train`, if they are beside them.
 pub(super) fn test_beside(train: &Path) -> Option<PathBuf> {
     let name = name(train);
     let names = ["test", "t10k"].map(|test| name.replace("train", test));
@@ -250,7 +250,7 @@ pub(super) fn test_beside(train: &Path) -> Option<PathBuf> {
     beside.find(|path| path.is_file())
 }
 
-/// The name of the same file compressed, or unpacked where it is compressed.
+/// The name of the same file compressed, or, if it is compressed, uncompressed.
 fn other_packing(name: &str) -> String {
     match name.strip_suffix(".gz") {
         Some(plain) => plain.to_owned(),
@@ -268,7 +268,7 @@ fn name(path: &Path) -> String {
 /// Reads the pictures at `train` and `test` and the labels beside them.
 ///
 /// # Errors
-/// As [`read`] and [`labelled::splits`]; [`Error::DataForm`] when the labels are missing.
+/// As [`read`] and [`labelled::splits`]; [`Error::DataForm`] if the labels are missing.
 pub(super) fn open(train: &Path, test: Option<&Path>) -> Result<Splits> {
     let mut parts = vec![read_pair(Part::Train, train)?];
     if let Some(test) = test {
@@ -317,7 +317,7 @@ fn labels_beside(images: &Path) -> Result<PathBuf> {
         .ok_or_else(|| {
             problem(
                 images,
-                format!("the labels of these pictures are missing; they should lie beside them as {expected}"),
+                format!("the labels of these pictures are missing; they should be beside them as {expected}"),
             )
         })
 }

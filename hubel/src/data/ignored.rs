@@ -1,30 +1,30 @@
-//! What a listing passes over: counted by reason, never silently.
+//! Counts ignored files by reason, so that nothing is ignored silently.
 use std::path::{Path, PathBuf};
 
 use crate::data::catalogue::thousands;
 use crate::data::picture;
 use crate::shown;
 
-/// Why something in a folder is passed over.
+/// Why a file or folder is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// Hidden, or written by a system for itself.
+    /// Hidden, or a file of the system.
     System,
-    /// A file that is no picture by its ending.
+    /// A file without a picture extension.
     Ending,
-    /// A picture in a format that is not read.
+    /// A picture in an unsupported format.
     Format,
-    /// A link to a folder above it, or to one that is listed already.
+    /// A link to a folder above it, or to one that is already listed.
     Loop,
     /// A pipe or a device.
     Special,
-    /// Where a run has moved files that cannot be read.
+    /// The quarantine folder for files that cannot be read.
     Quarantine,
-    /// Where models are written.
+    /// The folder where models are written.
     Runs,
     /// A file beside the class folders.
     Stray,
-    /// A folder beside those that are used.
+    /// A folder beside the used ones.
     Beside,
 }
 
@@ -40,7 +40,7 @@ const REASONS: [Reason; 9] = [
     Reason::Beside,
 ];
 
-/// How much was passed over, and one example of each reason.
+/// The number of ignored files, and one example for each reason.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ignored {
     counts: [usize; REASONS.len()],
@@ -48,7 +48,7 @@ pub(super) struct Ignored {
 }
 
 impl Ignored {
-    /// Counts `path`; the first in order of names is the example.
+    /// Counts `path`; the first one by name is the example.
     pub(super) fn note(&mut self, reason: Reason, path: &Path) {
         self.counts[reason as usize] += 1;
         let example = &mut self.examples[reason as usize];
@@ -57,7 +57,7 @@ impl Ignored {
         }
     }
 
-    /// Adds what another listing passed over.
+    /// Adds the counts of another listing.
     pub(super) fn add(&mut self, other: &Self) {
         for reason in REASONS {
             if let Some(path) = &other.examples[reason as usize] {
@@ -67,7 +67,7 @@ impl Ignored {
         }
     }
 
-    /// A line for each reason that occurred; paths are shown as they are below `root`.
+    /// One line per reason; paths are relative to `root`.
     pub(super) fn notes(&self, root: &Path) -> Vec<String> {
         let occurred = REASONS.into_iter().filter_map(|reason| {
             let example = self.examples[reason as usize].as_ref()?;
@@ -88,7 +88,7 @@ impl Ignored {
     }
 }
 
-/// One thing and several of them, and what there is to know or do about it.
+/// Singular and plural, and advice.
 fn explain(reason: Reason) -> (&'static str, &'static str, String) {
     let nothing = String::new;
     match reason {
@@ -101,19 +101,19 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
             "file",
             "files",
             format!(
-                ": no picture by its ending ({}), nor by its first bytes where it has none",
+                ": no picture extension ({}), and no picture by its first bytes if it has no extension",
                 picture::ENDINGS.join(", ")
             ),
         ),
         Reason::Format => (
             "picture",
             "pictures",
-            ": this format is not read; convert it to JPEG or PNG".into(),
+            ": this format is not supported; convert it to JPEG or PNG".into(),
         ),
         Reason::Loop => (
             "link to a folder",
             "links to folders",
-            ": it leads back to a folder that is listed already".into(),
+            ": it points to a folder that is already listed".into(),
         ),
         Reason::Special => (
             "entry",
@@ -133,12 +133,12 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
         Reason::Stray => (
             "file",
             "files",
-            ": it lies beside the class folders and not in one".into(),
+            ": it is beside the class folders and not in one".into(),
         ),
         Reason::Beside => (
             "folder",
             "folders",
-            ": it is no part (train, val, test) with class folders in it".into(),
+            ": it is no split (train, val, test) with class folders in it".into(),
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Grey pictures on a plain ground: inverted where they have the other polarity, and a digit placed as MNIST's makers did.
+//! Grey pictures on a plain background: inverts them if they have the other polarity, and places a digit as in MNIST.
 mod levels;
 
 use std::borrow::Cow;
@@ -10,13 +10,13 @@ use crate::data::ground::{Ground, edge};
 use crate::data::resize::{self, Resize};
 use crate::data::{Dataset, Sampled};
 
-/// Larger pictures are made smaller before ink is looked for: a stroke is still many pixels wide then.
+/// Larger pictures are reduced before ink is searched; a stroke is then still many pixels wide.
 const WORKING_SIDE: usize = 512;
-/// Coverage by ink, of 255, from which on a pixel counts for the box around the writing.
+/// Ink coverage of 255 from which on a pixel counts for the bounding box of the writing.
 const FAINTEST: u8 = 24;
 
-/// The side of the square that ink fills in pictures on a ground that is dark, or light, if it was scaled to one and centred on purpose;
-/// `None` where it was not.
+/// The side of the square that ink fills in pictures on a dark or light background, if it was scaled and centred on purpose;
+/// otherwise `None`.
 pub(super) fn side(dataset: &Dataset, ground_is_dark: bool) -> Result<Option<usize>> {
     let shape = dataset.shape();
     if shape.channels != 1 || shape.height < 8 || shape.width < 8 {
@@ -47,15 +47,15 @@ pub(super) fn side(dataset: &Dataset, ground_is_dark: bool) -> Result<Option<usi
     distance /= sides.len() as f64;
     sides.sort_unstable();
     let side = sides[sides.len() / 2];
-    // One box for nearly all, and the mass in the middle to a pixel: scaled and centred on purpose.
+    // One box size for nearly all, and the centre of mass in the middle to a pixel: scaled and centred on purpose.
     let same = sides.iter().filter(|other| other.abs_diff(side) <= 1);
     let placed = distance < 1.0 && same.count() as f64 > 0.9 * sides.len() as f64;
     Ok(placed.then_some(side))
 }
 
 impl Ground {
-    /// Brings a grey picture onto this ground, scaled to `to`; also whether light and dark were exchanged.
-    /// A picture that already has the size and the polarity is returned as it is.
+    /// Prepares a grey picture for this background at the size `to`; also returns whether light and dark were exchanged.
+    /// A picture that already has the size and the polarity is returned unchanged.
     pub(super) fn bring<'a>(
         self,
         pixels: Cow<'a, [u8]>,
@@ -65,7 +65,7 @@ impl Ground {
     ) -> (Cow<'a, [u8]>, bool) {
         let fitted = |pixels: &[u8]| resize::fit(pixels, from, to, &[self.level()], policy);
         let Some(things_are_light) = self.is_dark() else {
-            // The negative of a grey ground is grey: nothing says whether light and dark were exchanged.
+            // The negative of a grey background is grey, so it cannot show whether light and dark were exchanged.
             return match from == to {
                 true => (pixels, false),
                 false => (fitted(&pixels).into(), false),
@@ -103,8 +103,8 @@ impl Ground {
     }
 }
 
-/// Whether most of the border has the extreme level of the ground, which is paper at any threshold: the common case in training, decided
-/// at a glance.
+/// Whether most of the border has the extreme level of the background, which is paper at any threshold. This is the common case in training, and
+/// quick to decide.
 fn stands_out(pixels: &[u8], size: (usize, usize), things_are_light: bool) -> bool {
     let ground = if things_are_light { 0 } else { 255 };
     let (mut of_ground, mut all) = (0, 0);
@@ -115,7 +115,7 @@ fn stands_out(pixels: &[u8], size: (usize, usize), things_are_light: bool) -> bo
     10 * of_ground > 6 * all
 }
 
-/// Cuts the ink out, scales it to fit a square of `side`, and puts its centre of mass into the middle.
+/// Cuts the ink out, scales it to fit a square of `side`, and moves its centre of mass to the middle.
 fn place(
     grey: &[u8],
     levels: Levels,
@@ -137,7 +137,7 @@ fn place(
     let (row, column) = centre_of_mass(&cut, scaled.1);
     let offset =
         |middle: f64, mass: f64, free: usize| ((middle - mass).round().max(0.0) as usize).min(free);
-    // MNIST's pictures have their mass around pixel 14 of 0 … 27, half a pixel beyond the middle.
+    // The centre of mass of MNIST's pictures is around pixel 14 of 0 … 27, half a pixel beyond the middle.
     let top = offset((to.0 / 2) as f64, row, to.0 - scaled.0);
     let left = offset((to.1 / 2) as f64, column, to.1 - scaled.1);
     let mut result = vec![0; to.0 * to.1];
@@ -154,7 +154,7 @@ fn invert(grey: &mut [u8]) {
     grey.iter_mut().for_each(|level| *level = 255 - *level);
 }
 
-/// Sets pieces of ink to 0 that are less than a fiftieth of all ink in mass: dust and the grain of paper, not strokes.
+/// Erases pieces with less than a fiftieth of all ink: dust and the grain of paper, not strokes.
 fn clear_specks(ink: &mut [u8], width: usize) {
     let total: u64 = ink.iter().map(|&level| u64::from(level)).sum();
     let mut seen = vec![false; ink.len()];
@@ -188,7 +188,7 @@ fn clear_specks(ink: &mut [u8], width: usize) {
     }
 }
 
-/// The rows and columns, both ends included, that hold ink.
+/// The rows and columns with ink, both ends included.
 struct Extent {
     top: usize,
     bottom: usize,
@@ -224,7 +224,7 @@ impl Extent {
     }
 }
 
-/// Row and column of the centre of mass; of the middle when there is no mass.
+/// Row and column of the centre of mass; the middle if there is no mass.
 fn centre_of_mass(ink: &[u8], width: usize) -> (f64, f64) {
     let (mut mass, mut rows, mut columns) = (0u64, 0u64, 0u64);
     for (index, &level) in ink.iter().enumerate() {

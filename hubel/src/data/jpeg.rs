@@ -1,5 +1,5 @@
-//! Whether the data of a JPEG is all there: its scans are followed from code to code, which takes a fraction of the time of decoding
-//! (ITU T.81). Decoders fill what is missing with grey, or with whatever zeros decode to.
+//! Checks whether the data of a JPEG is complete. It follows the scans code by code, which takes a fraction of the time of decoding
+//! (ITU T.81). Decoders fill missing parts with grey, or with whatever zeros decode to.
 mod bits;
 mod scan;
 
@@ -9,13 +9,13 @@ use crate::data::picture::LARGEST_PICTURE;
 use bits::{Codes, Stop};
 use scan::{Component, Followed, Part, Scan};
 
-/// More scans than this have never been seen, and are not followed: each may cost as much as all of the picture.
+/// Most scans that are followed. Real files have fewer, and each may take as long as the whole picture.
 const MOST_SCANS: usize = 100;
 
 /// The marker that ends a JPEG (EOI).
 const END: [u8; 2] = [0xff, 0xd9];
 
-/// What makes a JPEG one that is not read, if something does.
+/// Why a JPEG is not supported, if so.
 pub(super) fn foreign_kind(bytes: &[u8]) -> Option<&'static str> {
     let mut segments = Segments::new(bytes)?;
     loop {
@@ -32,7 +32,7 @@ pub(super) fn foreign_kind(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What of a JPEG is missing or damaged, if something is. The marker that ends it is not missed where all of its data is there.
+/// What is missing or damaged in a JPEG, if anything. A missing end marker does not count if all data is there.
 pub(super) fn missing(bytes: &[u8]) -> Option<String> {
     let no_end = || {
         let length = bytes.len();
@@ -66,7 +66,7 @@ pub(super) fn missing(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// A JPEG with the marker that ends it, without which decoders give its last rows up; other bytes as they are.
+/// Adds the end marker to a JPEG, without which decoders drop its last rows; returns other bytes unchanged.
 pub(super) fn with_end(bytes: &[u8]) -> Cow<'_, [u8]> {
     let Some(mut segments) = Segments::new(bytes).filter(|_| !bytes.ends_with(&END)) else {
         return bytes.into();
@@ -80,14 +80,14 @@ pub(super) fn with_end(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// From marker to marker (B.1): a segment tells its length, and coded data has no marker but RST in it.
+/// Iterates over segments (B.1): a segment gives its length, and coded data contains no marker except RST.
 struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 enum Segment<'a> {
-    /// A marker and what follows its length.
+    /// A marker and the contents of its segment.
     Other(u8, &'a [u8]),
     /// A segment that is longer than the file.
     TooLong,
@@ -96,17 +96,17 @@ enum Segment<'a> {
 }
 
 impl<'a> Segments<'a> {
-    /// `None` for what is no JPEG.
+    /// `None` if it is no JPEG.
     fn new(bytes: &'a [u8]) -> Option<Self> {
         bytes
             .starts_with(&[0xff, 0xd8])
             .then_some(Self { bytes, at: 2 })
     }
 
-    /// The next segment; `None` where there is no further one.
+    /// The next segment; `None` at the end.
     fn next(&mut self) -> Option<Segment<'a>> {
         loop {
-            // Fill bytes may come before a marker; what is no marker where one is due is left to the decoder, which skips it too.
+            // Fill bytes may come before a marker. Other bytes there are skipped, as decoders do.
             self.at += memchr::memchr(0xff, self.bytes.get(self.at..)?)?;
             let marker = *self.bytes.get(self.at + 1)?;
             self.at += 1;
@@ -137,12 +137,12 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// What the segments have said so far.
+/// The state after the segments so far.
 #[derive(Default)]
 struct Frame {
     is_progressive: bool,
     height: usize,
-    /// Rows of pixels that a unit of all components has.
+    /// Rows of pixels in a unit of all components.
     unit_height: usize,
     components: Vec<Component>,
     dc: [Option<Box<Codes>>; 4],
@@ -154,7 +154,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Takes in a segment. A scan, whose data begins at `at`, is followed; `None` for other segments and for what cannot be followed.
+    /// Processes a segment. Follows a scan, whose data begins at `at`. `None` for other segments, and for scans that cannot be followed.
     fn take(&mut self, marker: u8, body: &[u8], bytes: &[u8], at: usize) -> Option<Followed> {
         match marker {
             0xc4 => self.is_unknown |= self.codes(body).is_none(),
@@ -271,7 +271,7 @@ impl Frame {
         };
         let mut followed = scan.follow(&mut self.components, bytes, at)?;
         if let Some((_, row)) = &mut followed.stopped {
-            // In pixels. The units of a component alone are its blocks.
+            // In pixels. The units of a single component are its blocks.
             *row *= match &scan.parts[..] {
                 [part] => self.unit_height / self.components[part.component].down,
                 _ => self.unit_height,
@@ -284,13 +284,13 @@ impl Frame {
         Some(followed)
     }
 
-    /// Whether all scans were followed and nothing is left to come.
+    /// Whether all scans were followed and are complete.
     fn is_complete(&self) -> bool {
         let complete = |component: &Component| component.precision.iter().all(|&bit| bit == 0);
         !self.is_unknown && !self.components.is_empty() && self.components.iter().all(complete)
     }
 
-    /// What is missing where the JPEG ends before each component has come.
+    /// The message if the JPEG ends before all components.
     fn without_data(&self) -> Option<String> {
         let came = |component: &Component| component.precision[0] != u8::MAX;
         let came = self
@@ -303,7 +303,7 @@ impl Frame {
             .then(|| format!("the JPEG ends after the data of {came} of its {all} components"))
     }
 
-    /// What it means that a scan ends before a row of pixels.
+    /// The message if a scan ends before a row of pixels.
     fn lost(&self, stop: Stop, row: usize) -> String {
         let height = self.height;
         let row = row.min(height);
@@ -314,7 +314,7 @@ impl Frame {
             }
             Stop::Excess => {
                 format!(
-                    "the data of the JPEG is damaged: it goes on after the last of its {height} rows"
+                    "the data of the JPEG is damaged: it continues after the last of its {height} rows"
                 )
             }
         }

@@ -1,4 +1,4 @@
-//! Arrays of pictures with a label each: what their labels and numbers mean, for all parts together.
+//! Arrays of labelled pictures: the meaning of their labels and values, for all splits together.
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -9,25 +9,25 @@ use crate::data::value_range::{Numbers, Survey, ValueRange, few_levels};
 use crate::data::{Dataset, Splits, check_lengths};
 use crate::{Error, Result, Shape};
 
-/// Pictures of one part, with their labels.
+/// Pictures of one split, with their labels.
 pub(super) struct Labelled {
-    /// What messages call the pictures; empty where there is nothing but them.
+    /// The name of the pictures in messages; empty if a file has nothing else.
     pub(super) name: String,
     pub(super) part: Part,
     pub(super) shape: Shape,
     /// `[n, h, w, c]`
     pub(super) numbers: Numbers,
-    /// Of each picture; the labels that occur in any of the parts are the classes.
+    /// One per picture; the labels that occur in any split are the classes.
     pub(super) labels: Vec<String>,
 }
 
-/// The data set called `name` that these parts make up; its training part is empty where there is none among them, and it may have a
-/// single class. Numbers that are no
-/// bytes are read in the range that they tell, or in the `remembered` one of a model.
+/// The data set `name` of these splits. The training split is empty if there is none among them, and there may be only
+/// one class. Values other than
+/// bytes are read in the detected range, or in the `remembered` one of a model.
 ///
 /// # Errors
-/// [`Error::DataFile`] about `path` where the numbers do not tell; [`Error::DataMismatch`] where the parts do not fit together, or
-/// [`Dataset::from_bytes`] refuses them.
+/// [`Error::DataFile`] about `path` if the range cannot be detected; [`Error::DataMismatch`] if the splits do not fit together, or
+/// [`Dataset::from_bytes`] rejects them.
 pub(super) fn splits(
     form: &str,
     name: &str,
@@ -60,7 +60,7 @@ pub(super) fn splits(
             .any(|part| matches!(part.numbers, Numbers::Bytes(_)))
     {
         return Err(error(
-            "some of its arrays are bytes and others standardised numbers; save all parts alike"
+            "some of its arrays are bytes and others standardised numbers; save all splits in the same way"
                 .into(),
         ));
     }
@@ -75,7 +75,7 @@ pub(super) fn splits(
         && classes.len() > 2
     {
         notes.push(format!(
-            "the label {negative} is a class like the others; leave its pictures out if it marks those that nobody has labelled"
+            "the label {negative} is used as a class; leave its pictures out if it marks unlabelled pictures"
         ));
     }
     let places: HashMap<&str, usize> = classes.iter().map(String::as_str).zip(0..).collect();

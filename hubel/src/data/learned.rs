@@ -1,4 +1,4 @@
-//! The images that a finished model has learned from, found again in its data.
+//! Finds the training images of a model in its data.
 use std::path::Path;
 
 use crate::Result;
@@ -9,22 +9,22 @@ use crate::data::open::{check_numbers, number_classes, read_files};
 use crate::data::reading::Listen;
 use crate::data::{BadFile, Dataset, Options, Preparation};
 
-/// Images that a model has learned from, or might have.
+/// Images that a model was, or may have been, trained on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Learned {
     /// The images, with the model's classes.
     pub dataset: Dataset,
-    /// Whether the model was trained on them; `None` where it does not know.
+    /// Whether the model was trained on them; `None` if it does not know.
     pub is_known: Option<bool>,
-    /// What a user should know about how arrays were read.
+    /// Notes for the user on how arrays were read.
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
 }
 
-/// Reads the training part of the data at a path, without what was held out when the model was trained on this data; all images of data that has
-/// test images alone. They go through `preparation`, and classes are matched by name with the model's `classes`, as of
+/// Reads the training split of the data at a path, without the images that were held out when the model was trained on this data. If the data has only
+/// test images, reads all of them. They go through `preparation`, and classes are matched by name with the model's `classes`, as in
 /// [`evaluation`](crate::data::evaluation).
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Limits that hold before memory is taken.
+//! Limits that are checked before memory is allocated.
 use std::io::Read;
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use crate::formats::regular;
 use crate::memory;
 use crate::{Error, Result};
 
-/// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
-/// Fuzzers see the same limits at sizes of which they decode thousands in a second; the largest input of the zoo, 300×300, is below.
+/// The largest accepted picture, in pixels: larger than any camera's, but small enough for the memory of a small computer.
+/// Fuzzers use smaller limits, so that they decode thousands of pictures per second; the largest input of the zoo, 300×300, is below.
 pub(crate) const LARGEST_PICTURE: u64 = if cfg!(fuzzing) { 90_000 } else { 100_000_000 };
 
-/// No byte of deflate becomes more than this many bytes.
+/// Deflate expands each byte to at most this many bytes.
 const LARGEST_EXPANSION: u64 = 1032;
 
-/// Refuses data that needs more memory than is free.
+/// Rejects data that needs more memory than is free.
 ///
 /// # Errors
 /// [`Error::DataFile`] with both numbers.
@@ -31,11 +31,11 @@ pub(super) fn check_memory(path: &Path, bytes: u64) -> Result<()> {
     }
 }
 
-/// Reads exactly `length` bytes out of `compressed` bytes of deflate; a promise that cannot be kept takes no memory.
-/// What is left when it returns `Ok` is at its end.
+/// Reads exactly `length` bytes from `compressed` bytes of deflate. An impossible `length` allocates no memory.
+/// After `Ok` the reader is at its end.
 ///
 /// # Errors
-/// In words: the promise is too large, the data ends early, is damaged, or goes on.
+/// A message: `length` is too large, or the data ends early, is damaged, or is too long.
 pub(super) fn expand(
     reader: &mut impl Read,
     length: usize,
@@ -44,7 +44,7 @@ pub(super) fn expand(
     let again = "copy or download it again";
     if length as u64 > compressed.saturating_mul(LARGEST_EXPANSION) {
         return Err(format!(
-            "its header promises {length} bytes, which {compressed} compressed bytes cannot hold; {again}"
+            "its header gives {length} bytes, which {compressed} compressed bytes cannot contain; {again}"
         ));
     }
     let mut bytes = Vec::new();
@@ -58,24 +58,24 @@ pub(super) fn expand(
         .map_err(|error| format!("its compressed data is damaged ({error}); {again}"))?;
     if bytes.len() < length {
         return Err(format!(
-            "its header promises {length} bytes and {} are there; {again}",
+            "its header gives {length} bytes, but there are {}; {again}",
             bytes.len()
         ));
     }
-    // Only the end of the data tells whether its checksum holds.
+    // The checksum is only checked at the end of the data.
     match reader.read(&mut [0]) {
         Ok(0) => Ok(bytes),
         Ok(_) => Err(format!(
-            "it has more bytes than the {length} that its header promises; {again}"
+            "it has more bytes than the {length} in its header; {again}"
         )),
         Err(error) => Err(format!("its compressed data is damaged ({error}); {again}")),
     }
 }
 
-/// The bytes of a file that holds data, if there is memory for them.
+/// The contents of a data file, if there is memory for them.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::DataFile`] when it is larger than the free memory.
+/// [`Error::Io`] if it cannot be read; [`Error::DataFile`] if it is larger than the free memory.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let unread = |source| unread(path, source);
     let mut file = regular::open(path).map_err(unread)?;
@@ -85,7 +85,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a file, before it is read.
+/// The size of a file in bytes.
 ///
 /// # Errors
 /// [`Error::Io`]
@@ -94,7 +94,7 @@ pub(super) fn length(path: &Path) -> Result<u64> {
     Ok(metadata.len())
 }
 
-/// The first bytes of a file, at most as many as asked for.
+/// The first bytes of a file, at most the requested number.
 ///
 /// # Errors
 /// [`Error::Io`]

@@ -10,7 +10,7 @@ use crate::data::{Dataset, Splits, idx, labelled};
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result};
 
-/// In parts, which are decompressed at once.
+/// In parts, which are decompressed in parallel.
 const TRAIN_IMAGES: [&[u8]; 4] = [
     include_bytes!("../../data/mnist/train-images-idx3-ubyte.0.zst"),
     include_bytes!("../../data/mnist/train-images-idx3-ubyte.1.zst"),
@@ -22,12 +22,12 @@ const TEST_IMAGES: &[u8] = include_bytes!("../../data/mnist/t10k-images-idx3-uby
 const TEST_LABELS: &[u8] = include_bytes!("../../data/mnist/t10k-labels-idx1-ubyte.zst");
 
 /// The MNIST database of handwritten digits: 60,000 training and 10,000 test pictures, 28×28×1, classes `0` … `9`.
-/// Needs no file and no network. The first call decompresses it (0.1 to 0.3 seconds, by the number of cores); later calls share that memory.
+/// Needs no file and no internet. The first call decompresses it (0.1 to 0.3 seconds, depending on the number of cores); later calls share that memory.
 ///
 /// By Yann LeCun and Corinna Cortes, under CC BY-SA 3.0.
 ///
 /// # Errors
-/// [`Error::Idx`] only when the program itself is damaged.
+/// [`Error::Idx`] only if the program itself is damaged.
 pub fn mnist() -> Result<Splits> {
     static DECODED: OnceLock<Splits> = OnceLock::new();
     if let Some(splits) = DECODED.get() {
@@ -54,7 +54,7 @@ fn decode(images: &[&[u8]], labels: &[u8]) -> Result<Dataset> {
     Ok(labelled::splits("IDX", "mnist", path, vec![digits], None)?.train)
 }
 
-/// The parts of one file, decompressed side by side.
+/// The parts of one file, decompressed in parallel.
 fn decompress(parts: &[&[u8]], path: &Path) -> Result<Vec<u8>> {
     let decompress_part = |part: &&[u8]| -> Result<Vec<u8>> {
         let damaged = |problem: String| Error::Idx {
@@ -85,14 +85,14 @@ mod tests {
         assert_eq!((train.len(), test.len()), (60_000, 10_000));
         assert_eq!(train.shape(), Shape::new(28, 28, 1));
         assert_eq!(train.classes().len(), 10);
-        // Of the whole file, header too: that no part is missing or in another's place.
+        // Over the whole file including the header: no part is missing or in another's place.
         let images = decompress(&TRAIN_IMAGES, Path::new("(embedded MNIST)"))?;
         assert_eq!(
             twox_hash::XxHash3_64::oneshot(&images),
             0x59bf_22c0_57c5_2478
         );
         assert_eq!(&train.labels()[..8], &[5, 0, 4, 1, 9, 2, 1, 3]);
-        // The mean grey level of the training pictures, as the literature has it.
+        // The known mean grey level of the training pictures.
         let preparation = crate::data::Preparation::measure(&train)?;
         assert!((preparation.mean[0] - 0.1307).abs() < 5e-5);
         assert!((preparation.std[0] - 0.3081).abs() < 5e-5);

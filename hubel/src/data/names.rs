@@ -1,10 +1,10 @@
-//! Names of classes and files: their order, their spelling, and lists of them in a sentence.
+//! Names of classes and files: order, spelling, and lists in a sentence.
 use std::cmp::Ordering;
 use std::path::Path;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// `name` with its letters composed (Unicode's form NFC), so that `é` is the same whether it was written as one character or as two.
+/// `name` with composed letters (Unicode's NFC), so that `é` is the same whether it is written as one character or as two.
 pub(super) fn composed(name: &str) -> String {
     match is_nfc(name) {
         true => name.to_owned(),
@@ -12,12 +12,12 @@ pub(super) fn composed(name: &str) -> String {
     }
 }
 
-/// `name` with its letters decomposed (Unicode's form NFD), as macOS writes file names.
+/// `name` with decomposed letters (Unicode's NFD), as macOS writes file names.
 pub(super) fn decomposed(name: &str) -> String {
     name.nfd().collect()
 }
 
-/// The order of classes: whole numbers by value, then other names, in which digits are compared as numbers (`a2` before `a10`).
+/// The order of classes: integers by value, then other names in natural order (`a2` before `a10`).
 pub(super) fn natural_order(one: &str, other: &str) -> Ordering {
     let number = |name: &str| name.parse::<i128>().ok();
     let by_value = match (number(one), number(other)) {
@@ -30,7 +30,7 @@ pub(super) fn natural_order(one: &str, other: &str) -> Ordering {
     by_value.then_with(|| one.cmp(other))
 }
 
-/// Whether a file is a table by its ending.
+/// Whether a file is a table by its extension.
 pub(crate) fn is_table(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default();
     ending.eq_ignore_ascii_case("csv") || ending.eq_ignore_ascii_case("tsv")

@@ -1,5 +1,5 @@
-//! NumPy's `.npz`: arrays of pictures and of labels, told by their names, as MedMNIST (`train_images`, `train_labels`, `val_…`, `test_…`) or
-//! Keras (`x_train`, `y_train`, …) have them.
+//! NumPy's `.npz`: arrays of pictures and labels, recognised by the names of MedMNIST (`train_images`, `train_labels`, `val_…`, `test_…`) or
+//! Keras (`x_train`, `y_train`, …).
 mod element;
 mod header;
 mod roles;
@@ -30,19 +30,19 @@ struct Array {
     bytes: Vec<u8>,
 }
 
-/// The names of the arrays of one part.
+/// The names of the arrays of one split.
 #[derive(Default)]
 struct Names {
     images: Option<String>,
     labels: Option<String>,
 }
 
-/// Reads the `.npz` file at `path`; its training part is empty where it holds others only. Numbers of a type other than bytes are read in
-/// the range that they tell, or in the `remembered` one of a model.
+/// Reads the `.npz` file at `path`. The training split is empty if the file has only other splits. Values other than bytes are read in
+/// the detected range, or in the `remembered` one of a model.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::DataFile`] when it is damaged, an array is missing or of another kind;
-/// [`Error::DataMismatch`] when the parts do not fit together.
+/// [`Error::Io`] if it cannot be read; [`Error::DataFile`] if it is damaged, or an array is missing or of the wrong kind;
+/// [`Error::DataMismatch`] if the splits do not fit together.
 pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Splits> {
     let file = regular::open(path).map_err(|source| Error::Io {
         action: "read",
@@ -67,7 +67,7 @@ pub(super) fn read(
     };
     let mut archive = ZipArchive::new(reader).map_err(|problem| {
         error(format!(
-            "it is no whole zip archive, as .npz files are ({problem}); copy or download it again"
+            "it is no complete ZIP archive, as an .npz file must be ({problem}); copy or download it again"
         ))
     })?;
     let members = archive
@@ -107,10 +107,10 @@ pub(super) fn read(
     Ok(splits)
 }
 
-/// The arrays of each part by their names, and those that are of none.
+/// The arrays of each split by their names, and the other arrays.
 ///
 /// # Errors
-/// In words, where two arrays are the same.
+/// A message, if two arrays have the same role.
 fn parts(members: &[String]) -> std::result::Result<(BTreeMap<Part, Names>, Vec<String>), String> {
     let mut parts: BTreeMap<Part, Names> = BTreeMap::new();
     let mut unknown = Vec::new();
@@ -127,7 +127,7 @@ fn parts(members: &[String]) -> std::result::Result<(BTreeMap<Part, Names>, Vec<
         };
         if let Some(other) = place.replace(name.to_owned()) {
             return Err(format!(
-                "`{other}` and `{name}` both hold {part} {what}; save one of them alone"
+                "`{other}` and `{name}` both contain {part} {what}; save only one of them"
             ));
         }
     }
@@ -136,13 +136,13 @@ fn parts(members: &[String]) -> std::result::Result<(BTreeMap<Part, Names>, Vec<
     Ok((parts, unknown))
 }
 
-/// Reads one array, if there is memory for it beside those that are read already.
+/// Reads one array, if there is memory for it besides the arrays already read.
 fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -> Result<Array> {
     let error = |problem: String| Error::DataFile {
         path: path.to_owned(),
         problem: format!("{name}: {problem}"),
     };
-    // A fuzzer cannot make the checksum of what it has made.
+    // A fuzzer cannot produce a correct checksum.
     let options = ZipReadOptions::new().ignore_crc32(cfg!(fuzzing));
     let entry = archive.by_name_with_options(&format!("{name}.npy"), options);
     let mut entry = entry.map_err(|problem| {
@@ -158,7 +158,7 @@ fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -
     }
     let bytes = header.bytes().ok_or_else(|| {
         error(format!(
-            "its sizes {} are beyond any memory",
+            "its sizes {} are larger than any memory",
             header.sizes()
         ))
     })?;
@@ -167,7 +167,7 @@ fn array<R: Read + Seek>(archive: &mut ZipArchive<R>, name: &str, path: &Path) -
     Ok(Array { header, bytes })
 }
 
-/// What is said of an array whose elements are not read.
+/// The message for an array with unsupported elements.
 fn unreadable(header: &Header) -> String {
     match header.kind.ends_with('O') {
         true => "its elements are Python objects, which only Python can read; save labels after `.astype(str)`, and pictures of one size after `numpy.stack`".into(),
@@ -175,7 +175,7 @@ fn unreadable(header: &Header) -> String {
     }
 }
 
-/// Pictures and labels that belong together, out of two arrays.
+/// Pictures and their labels, from two arrays.
 ///
 /// # Errors
 /// In words.
@@ -197,7 +197,7 @@ fn labelled(
     })
 }
 
-/// How many pictures there are, and the shape of each.
+/// The number of pictures, and the shape of each.
 fn sizes(header: &Header) -> std::result::Result<(usize, Shape), String> {
     let (count, shape) = match header.shape[..] {
         [count, height, width] => (count, Shape::new(height, width, 1)),
@@ -209,7 +209,7 @@ fn sizes(header: &Header) -> std::result::Result<(usize, Shape), String> {
                 match header.shape[..] {
                     [_, 1 | 3, _, _] =>
                         ", so the channels have to come last: `numpy.moveaxis(a, 1, -1)`",
-                    [_, _, _, _] => "; volumes are not read",
+                    [_, _, _, _] => "; volumes are not supported",
                     _ => "",
                 }
             ));
@@ -224,7 +224,7 @@ fn sizes(header: &Header) -> std::result::Result<(usize, Shape), String> {
     }
 }
 
-/// The numbers of pictures.
+/// The values of pictures.
 fn numbers(images: Array) -> std::result::Result<Numbers, String> {
     let Array { header, bytes } = images;
     let element = header.element().ok_or_else(|| unreadable(&header))?;
@@ -243,7 +243,7 @@ fn numbers(images: Array) -> std::result::Result<Numbers, String> {
     }
 }
 
-/// A label for each of `count` pictures.
+/// One label for each of `count` pictures.
 fn labels(labels: Array, count: usize) -> std::result::Result<Vec<String>, String> {
     let Array { header, bytes } = labels;
     let element = header.element().ok_or_else(|| unreadable(&header))?;
@@ -290,7 +290,7 @@ fn labels(labels: Array, count: usize) -> std::result::Result<Vec<String>, Strin
     }
 }
 
-/// Whether one number is 1 and the others are 0.
+/// Whether one value is 1 and the others are 0.
 fn is_one_hot(numbers: &[f64]) -> bool {
     let ones = numbers.iter().filter(|number| **number == 1.0).count();
     let zeros = numbers.iter().filter(|number| **number == 0.0).count();

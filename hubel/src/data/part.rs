@@ -1,19 +1,19 @@
 //! The parts of a data set.
 use std::fmt;
 
-/// A part into which data is divided.
+/// A split of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
-    /// What is learnt from.
+    /// For training.
     Train,
-    /// What choices are made by: which epoch is best, when to stop.
+    /// For choices: which epoch is best, when to stop.
     Validation,
-    /// What takes part in no choice, for the final judgement.
+    /// For the final test; it influences no choice.
     Test,
 }
 
 impl Part {
-    /// Whether images of this part are never trained on.
+    /// Whether images of this split are never trained on.
     pub(crate) fn is_held_out(self) -> bool {
         matches!(self, Self::Validation | Self::Test)
     }

@@ -1,4 +1,4 @@
-//! Decoding picture files, with limits that hold before memory is taken.
+//! Decodes picture files, with limits that are checked before memory is allocated.
 use std::error::Error as _;
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
@@ -16,22 +16,22 @@ use crate::data::{jpeg, limit};
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
-/// The largest picture that is read, in pixels: more than any camera makes, less than would exhaust a small computer.
+/// The largest accepted picture, in pixels: larger than any camera's, but small enough for the memory of a small computer.
 pub const LARGEST_PICTURE: u64 = limit::LARGEST_PICTURE;
 
 /// Larger pictures than this, in pixels, are decoded one at a time.
 const LARGE_PICTURE: u64 = 64_000_000;
 
-/// The largest file that is read, in bytes: the largest picture, uncompressed, in 16-bit colour with alpha.
+/// The largest accepted file, in bytes: the largest picture, uncompressed, in 16-bit colour with alpha.
 pub const LARGEST_FILE: u64 = WIDEST_PIXEL * LARGEST_PICTURE;
 
-/// Endings of files that [`read`] can decode.
+/// Extensions of files that [`read`] can decode.
 pub const ENDINGS: [&str; 14] = [
     "png", "jpg", "jpeg", "jfif", "bmp", "gif", "webp", "tif", "tiff", "pbm", "pgm", "ppm", "pnm",
     "pam",
 ];
 
-/// Bytes of the widest pixel that fits the limit at [`LARGEST_PICTURE`]: 16-bit colour with alpha.
+/// Bytes of the widest pixel: 16-bit colour with alpha.
 const WIDEST_PIXEL: u64 = 8;
 
 /// Whether `start`, the first bytes of a file, are those of a picture that [`read`] can decode.
@@ -39,11 +39,11 @@ pub(super) fn is_known(start: &[u8]) -> bool {
     image::guess_format(start).is_ok_and(|format| format.reading_enabled())
 }
 
-/// Reads the picture at `path` (PNG, JPEG, WebP, GIF's first frame, BMP, TIFF, PNM, told apart by their contents) and turns it
-/// as its EXIF orientation says.
+/// Reads the picture at `path` (PNG, JPEG, WebP, GIF's first frame, BMP, TIFF, PNM, detected by contents) and applies its
+/// EXIF orientation.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be opened; [`Error::Picture`] when it is no picture, damaged, cut off, or larger than
+/// [`Error::Io`] if the file cannot be opened; [`Error::Picture`] if it is no picture, damaged, truncated, or larger than
 /// [`LARGEST_PICTURE`].
 pub fn read(path: &Path) -> Result<DynamicImage> {
     decode_whole(&contents(path)?, path)
@@ -74,7 +74,7 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
         problem(
             path,
             &format!(
-                "it has more than the {} MB that are read; save it compressed, or smaller",
+                "it is larger than the limit of {} MB; save it compressed, or smaller",
                 LARGEST_FILE / 1_000_000
             ),
         )
@@ -88,7 +88,7 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // One byte more than is allowed shows that there are too many: the file may have grown since.
+    // Reads one byte more than the limit to detect a larger file: it may have grown since.
     file.take(LARGEST_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(refused)?;
@@ -101,17 +101,17 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
 /// Decodes a picture in memory, as [`read`] does, even if its end is missing; `path` is for messages.
 ///
 /// # Errors
-/// [`Error::Picture`] when the bytes are no picture, damaged, or one larger than [`LARGEST_PICTURE`].
+/// [`Error::Picture`] if the bytes are no picture, damaged, or larger than [`LARGEST_PICTURE`].
 pub fn decode(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
     decode_with_orientation(bytes, path).map(|(picture, _)| picture)
 }
 
-/// As [`decode`], with how EXIF says that the picture is turned; it is turned already.
+/// As [`decode`], and also returns the EXIF orientation, which is already applied.
 pub(crate) fn decode_with_orientation(
     bytes: &[u8],
     path: &Path,
 ) -> Result<(DynamicImage, Orientation)> {
-    // A decoder that fails on one file in a million must not end the work on the others.
+    // A decoder that panics on one file in a million must not stop the work on the others.
     std::panic::catch_unwind(|| turned(bytes, path)).unwrap_or_else(|_| {
         Err(problem(
             path,
@@ -120,7 +120,7 @@ pub(crate) fn decode_with_orientation(
     })
 }
 
-/// The picture, turned, and how it was turned.
+/// The rotated picture, and its orientation.
 fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     let failed = |error: ImageError| {
         problem(
@@ -141,7 +141,7 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
         return Err(problem(
             path,
             &format!(
-                "it is of a kind that is not read ({kind}); open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
+                "its kind is not supported ({kind}); open it in a picture viewer, save it again as PNG or JPEG, or leave it out"
             ),
         ));
     }
@@ -160,17 +160,17 @@ fn turned(bytes: &[u8], path: &Path) -> Result<(DynamicImage, Orientation)> {
     if bytes.get(4..8) == Some(b"ftyp") && reader.format().is_none() {
         return Err(problem(
             path,
-            "it is a HEIC picture or a film, which are not read; convert it to JPEG or PNG",
+            "it is a HEIC picture or a film, which are not supported; convert it to JPEG or PNG",
         ));
     }
     if reader.format().is_none() {
         return Err(problem(
             path,
-            "its contents are those of no picture format known here (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM)",
+            "its contents have no known picture format (PNG, JPEG, WebP, GIF, BMP, TIFF, PNM)",
         ));
     }
     let mut limits = Limits::default();
-    // The picture, and as much again for the decoder's own work.
+    // The picture, and as much again for the decoder.
     limits.max_alloc = Some(2 * WIDEST_PIXEL * LARGEST_PICTURE);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
@@ -199,7 +199,7 @@ fn check_size(path: &Path, width: u32, height: u32) -> Result<()> {
         return Err(problem(
             path,
             &format!(
-                "it has {width}×{height} pixels, more than the {} million that are read; make it smaller first",
+                "it has {width}×{height} pixels, more than the limit of {} million; make it smaller first",
                 LARGEST_PICTURE / 1_000_000
             ),
         ));
@@ -210,23 +210,23 @@ fn check_size(path: &Path, width: u32, height: u32) -> Result<()> {
     Ok(())
 }
 
-/// Most cameras' pictures are decoded by all cores at once; of scans and panoramas, as many would not fit into memory.
+/// Pictures of this size can be decoded by all cores at once. Scans and panoramas are larger, and so many would not fit into memory.
 fn alone_if_large(width: u32, height: u32) -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let is_large = u64::from(width) * u64::from(height) > LARGE_PICTURE;
     is_large.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// What a decoder's error means to people, with its own words.
+/// A readable message for a decoder's error, with the error's text.
 fn plainly(error: &ImageError) -> String {
     match error {
-        ImageError::Unsupported(_) => format!("it is of a kind that is not read ({error})"),
+        ImageError::Unsupported(_) => format!("its kind is not supported ({error})"),
         ImageError::Limits(_) => format!("it would take more memory than is allowed ({error})"),
         ImageError::Decoding(error) => {
             let words = error
                 .source()
                 .map_or(error.to_string(), |cause| cause.to_string());
-            // What the PNG decoder adds of the chunk is for programmers.
+            // The PNG decoder's details of the chunk are for programmers.
             let words = words.split(" while decoding ").next().unwrap_or_default();
             format!("it is damaged ({})", words.trim_end_matches('.'))
         }
@@ -234,8 +234,8 @@ fn plainly(error: &ImageError) -> String {
     }
 }
 
-/// The pixels of a picture as bytes of 1 or 3 channels: what is transparent shows the level `behind` it, 16 bits become 8, and
-/// for one channel colours become grey.
+/// The pixels of a picture as bytes with 1 or 3 channels. Transparent pixels get the level `behind` them, 16 bits become 8, and
+/// for one channel, colours become grey.
 pub(crate) fn bytes(
     picture: DynamicImage,
     channels: usize,
@@ -269,8 +269,8 @@ pub(crate) fn bytes(
     Ok((pixels, shape))
 }
 
-/// Whether a picture of more than 8 bits uses less than an eighth of its levels (12 bits saved as 16, for instance), so that as 8 bits
-/// it is nearly black.
+/// Whether a picture of more than 8 bits uses less than an eighth of its levels (such as 12 bits saved as 16), so that it is nearly
+/// black as 8 bits.
 pub(crate) fn is_dim(picture: &DynamicImage) -> bool {
     let dim = |colours: &[u16]| colours.iter().all(|&level| level < 1 << 13);
     match picture {
@@ -282,17 +282,17 @@ pub(crate) fn is_dim(picture: &DynamicImage) -> bool {
     }
 }
 
-/// A note on so many pictures that [`is_dim`].
+/// A note on this many pictures that are dim ([`is_dim`]).
 pub(crate) fn dim_note(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "{} of the pictures have 16 bits and use less than an eighth of their levels, which leaves them nearly black; stretch them to the whole range first",
+            "{} of the pictures have 16 bits and use less than an eighth of their levels, so they are nearly black; scale them to the whole range first",
             thousands(count)
         )
     })
 }
 
-/// Whether a picture shows colour: a format that can have it does not mean that it does.
+/// Whether a picture shows colour; a picture in a colour format may still be grey.
 pub(super) fn has_colour(picture: &DynamicImage) -> bool {
     picture.color().has_color()
         && match picture {

@@ -1,4 +1,4 @@
-//! From pixels to the network's input. The same code serves training, evaluation and prediction, and its settings travel with the model.
+//! From pixels to the network's input. Training, evaluation and prediction use the same code, and the model stores its settings.
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -13,63 +13,63 @@ use crate::layers::addressable;
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};
 
-/// Everything that is done to pixels before a network sees them.
+/// All processing of pixels before the network.
 ///
-/// Bytes are first brought to the shape: transparent pixels get a level, the polarity is matched, the picture is resized. Then each value x becomes
-/// `(x/255 − mean) / std` by channel. Values given as `f32` are not divided by 255.
+/// Bytes are first brought to the shape (transparency, polarity, resize). Then each value x becomes
+/// `(x/255 − mean) / std` per channel. `f32` values skip the division by 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preparation {
     /// The network's input.
     pub shape: Shape,
-    /// How pictures of other proportions are resized.
+    /// How pictures of another aspect ratio are fitted.
     pub resize: Resize,
-    /// Mean of each channel over the training pictures; values are in `[0, 1]` if they were bytes.
+    /// Mean of each channel over the training pictures; for bytes, of values in `[0, 1]`.
     pub mean: Vec<f32>,
     /// Standard deviation of each channel.
     pub std: Vec<f32>,
-    /// The level of transparent pixels, 0 for black and 255 for white. `None` if no training picture had such pixels; then
-    /// each picture gets the level with the best contrast.
+    /// The level behind transparent pixels, 0 for black and 255 for white. `None` if no training picture had transparent pixels: then
+    /// each picture gets the level that shows most of it.
     pub transparent: Option<u8>,
     /// The plain background of the training pictures; `None` if they have no common one.
     pub ground: Option<Ground>,
-    /// The range of the values, if the training pictures were arrays of values other than bytes.
+    /// The value range of arrays, if the training pictures had values other than bytes.
     pub range: Option<ValueRange>,
 }
 
-/// A picture prepared for a network.
+/// A picture as input of a network.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Prepared {
     /// `[h, w, c]`, normalised.
     pub tensor: Vec<f32>,
-    /// `[h, w, c]`, the same before normalisation, to be shown to people.
+    /// `[h, w, c]`, the same before normalisation, for display.
     pub pixels: Vec<u8>,
-    /// Whether light and dark were exchanged because the picture had the opposite polarity of the training pictures.
+    /// Whether light and dark were exchanged, because the picture had the opposite polarity of the training pictures.
     pub inverted: bool,
-    /// Whether its plain background is another one than that of the training pictures, and inverting does not help.
+    /// Whether it has another plain background than the training pictures, which inverting did not fix.
     pub other_ground: bool,
-    /// Whether the picture has colour and the network, of one channel, sees it in grey.
+    /// Whether the picture has colour and became grey for a network with one channel.
     pub greyed: bool,
-    /// The picture's own height and width, with the channels of the network's input.
+    /// The picture's own height and width, with the network's number of channels.
     pub original: Shape,
 }
 
-/// Counts of pictures whose background is not that of the training pictures.
+/// Numbers of pictures with another background than the training pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unlike {
-    /// Pictures that are inverted because of their opposite polarity.
+    /// Inverted pictures: their background is light and the network's dark, or the other way round.
     pub inverted: usize,
-    /// Pictures on another background that inverting does not match, for instance in colour.
+    /// Pictures that inverting cannot fix, for example those in colour.
     pub other_ground: usize,
 }
 
-/// Pictures of arrays that a core examines at a time: each takes microseconds.
+/// Pictures of arrays per work item, because each takes only microseconds.
 const AT_A_TIME: usize = 256;
 
 impl Preparation {
-    /// The preparation for a training set: its shape and way of resizing, the statistics of its pixels, and its background.
-    /// Only the samples of `training` are used.
+    /// The preparation for a training set: its shape and resizing, the statistics of its pixels, and its background.
+    /// Uses only the samples of `training`.
     ///
     /// # Errors
     /// If a picture that is not kept in memory can no longer be read from its file.
@@ -99,7 +99,7 @@ impl Preparation {
         })
     }
 
-    /// These settings for training on other pictures: what they do not say of transparent pixels and of the ground is measured on `training`.
+    /// These settings for training on other pictures: missing settings for transparency and background are measured on `training`.
     ///
     /// # Errors
     /// As of [`Preparation::measure`].
@@ -107,13 +107,12 @@ impl Preparation {
         let standardised = Some(ValueRange::Standardised);
         if training.range == standardised && self.range != standardised {
             return Err(Error::DataMismatch(
-                "these are standardised numbers, and the model that training is to go on from knows levels of pictures; begin with nothing, or give numbers \
-                 from 0 to 1 or bytes"
+                "these are standardised numbers, but the model to fine-tune was trained on levels of pictures; train from scratch, or give numbers from 0 to 1 or bytes"
                     .into(),
             ));
         }
         let ground = match self.ground {
-            // How large ink is was measured at the size of those pictures.
+            // The size of ink was measured at the size of those pictures.
             None => Self::ground(training)?.map(|ground| Ground {
                 ink_side: None,
                 ..ground
@@ -129,14 +128,14 @@ impl Preparation {
         })
     }
 
-    /// The ground of a training set, and where ink lies on it. Files were read onto a ground that was found before.
+    /// The background of a training set, and the size of ink on it. The background of files was found before reading them.
     pub(super) fn ground(training: &Dataset) -> Result<Option<Ground>> {
         let ground = match &training.pixels {
             Pixels::Files(_) => training.reading.and_then(|reading| reading.ground),
             _ => Ground::measure(training)?,
         };
         let polarity = ground.and_then(|ground| ground.is_dark());
-        // Where writing lies in the files is known only if the pixels are those of the files.
+        // The position of writing in the files is known only if the pixels are at the size of the files.
         let (Some(ground), Some(is_dark), None) =
             (ground, polarity, training.resized_files().next())
         else {
@@ -170,7 +169,7 @@ impl Preparation {
         }
     }
 
-    /// The same for an input of another height and width. The square that the ink of writing fills grows or shrinks with it.
+    /// The same for an input of another height and width. The square of the ink of writing is scaled with it.
     pub(crate) fn with_input(self, shape: Shape) -> Self {
         let scale = (shape.height as f64 / self.shape.height as f64)
             .min(shape.width as f64 / self.shape.width as f64);
@@ -189,7 +188,7 @@ impl Preparation {
     /// Whether pixels of `shape` can be prepared: any height and width; the same channels, or 1 for 3, or 3 for 1.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when they cannot, or when these settings (as read from a file) contradict themselves.
+    /// [`Error::DataMismatch`] if they cannot, or if these settings (read from a file) are inconsistent.
     pub fn check(&self, shape: Shape) -> Result<()> {
         if let Some(problem) = self.damage() {
             return Err(Error::DataMismatch(format!(
@@ -212,22 +211,21 @@ impl Preparation {
         }
     }
 
-    /// Whether levels of pictures mean something to the network.
+    /// Checks that the network was trained on levels of pictures.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when it was trained on standardised numbers: it is not known which of them a level would be.
+    /// [`Error::DataMismatch`] if it was trained on standardised values: the value of a level is then unknown.
     pub(super) fn check_levels(&self) -> Result<()> {
         match self.range {
             Some(ValueRange::Standardised) => Err(Error::DataMismatch(
-                "the model was trained on arrays of standardised numbers, and levels of pictures cannot become such; \
-                 train it on numbers from 0 to 1 or on bytes, or judge it by arrays that were standardised in the same way (`Model::evaluate`)"
+                "the model was trained on arrays of standardised numbers, and levels of pictures cannot be converted to these; train it on numbers from 0 to 1 or on bytes, or evaluate it on arrays that were standardised in the same way (`Model::evaluate`)"
                     .into(),
             )),
             _ => Ok(()),
         }
     }
 
-    /// What contradicts itself, or cannot be, in these settings.
+    /// What is inconsistent or impossible in these settings.
     fn damage(&self) -> Option<String> {
         let shape = self.shape;
         let size = addressable(&[shape.height, shape.width, shape.channels]);
@@ -246,7 +244,7 @@ impl Preparation {
                 return Some(format!("it has {count} {name} for {channels} channels"));
             }
         }
-        // Levels from black to white must come to numbers; a deviation that is not positive has no meaning.
+        // Black and white must become finite values, and a deviation must be positive.
         let normalises = |(mean, std): (&f32, &f32)| {
             *std > 0.0
                 && [0.0, 1.0]
@@ -305,7 +303,7 @@ impl Preparation {
         })
     }
 
-    /// Whether a picture in the network's channels stands on another plain ground than the training pictures, which inverting it does not mend.
+    /// Whether a picture in the network's channels has another plain background than the training pictures, which inverting does not fix.
     pub(super) fn stands_elsewhere(&self, pixels: &[u8], shape: Shape) -> bool {
         self.ground.is_some_and(|ground| {
             let is_inverted = self.shape.channels == 1 && ground.is_dark().is_some();
@@ -313,7 +311,7 @@ impl Preparation {
         })
     }
 
-    /// How many pictures of arrays are inverted on their way to the network, and how many stand on another ground.
+    /// How many pictures of arrays are inverted for the network, and how many have another background.
     ///
     /// # Errors
     /// As of [`Dataset::bytes`].
@@ -354,14 +352,14 @@ impl Preparation {
         Ok((pixels.into_owned(), inverted))
     }
 
-    /// Prepares one sample into `out`, `[h, w, c]`; `change` may look at its bytes and change them, once they have the network's shape and
-    /// before they are normalised. Samples of `f32` are not shown to it. `tables` are those of [`Preparation::tables`].
+    /// Prepares one sample into `out`, `[h, w, c]`. `change` may change its bytes at the network's shape,
+    /// before normalisation; it is not called for `f32` samples. `tables` are those of [`Preparation::tables`].
     ///
     /// # Errors
-    /// Where a picture that is not kept in memory can no longer be read from its file.
+    /// If a picture that is not kept in memory can no longer be read from its file.
     ///
     /// # Panics
-    /// When `out` has another length, the index lies outside, or [`Preparation::check`] of the data set's shape fails.
+    /// If `out` has the wrong length, the index is out of range, or [`Preparation::check`] of the data set's shape fails.
     pub(super) fn sample(
         &self,
         tables: &[[f32; 256]],
@@ -374,7 +372,7 @@ impl Preparation {
         self.check(shape).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(out.len(), self.shape.len(), "length of a sample");
         let resized = dataset.resized_file(index);
-        // Where ink lies matters to a picture of another size alone.
+        // The position of ink matters only for a picture of another size.
         let ground = |ground: Option<Ground>| {
             ground.map(|ground| (ground.color, ground.ink_side.filter(|_| resized.is_some())))
         };
@@ -383,7 +381,7 @@ impl Preparation {
                 && reading.transparent == self.transparent
                 && ground(reading.ground) == ground(self.ground)
         });
-        // What was brought to another shape, or otherwise, is brought anew from its file: as if it had been read for this.
+        // Pixels that were prepared with another shape or other settings are prepared again from the file.
         if !brought && let Some(pixels) = dataset.resized_anew(index, self) {
             let mut pixels = Cow::Owned(pixels?);
             change(&mut pixels);
@@ -456,7 +454,7 @@ impl Preparation {
         resize::fit(&pixels, from, to, &bars, self.resize).into()
     }
 
-    /// What each byte becomes, by channel.
+    /// The normalised value of each byte, per channel.
     pub(super) fn tables(&self) -> Vec<[f32; 256]> {
         self.mean
             .iter()
@@ -490,7 +488,7 @@ impl Preparation {
     }
 }
 
-/// Mean and standard deviation of each channel from whole numbers: exact, whatever the order of the samples.
+/// Mean and standard deviation of each channel from integer sums: exact, whatever the order of the samples.
 fn statistics_of_bytes<'a>(
     dataset: &Dataset,
     moments: impl Fn(usize) -> Cow<'a, [[u64; 2]]>,

@@ -1,4 +1,4 @@
-//! Reading picture files once before they are used: what cannot be read is found out, and what fits is kept.
+//! Reads picture files once before they are used: finds unreadable files, and keeps the pixels that fit into memory.
 use crate::data::blank::{Blanks, Contents};
 use crate::data::catalogue::File;
 use crate::data::files::Files;
@@ -12,32 +12,32 @@ use crate::data::{BadFile, BadFiles, Dataset, Options, Pixels, Preparation, Read
 use crate::on_all_cores::on_all_cores;
 use crate::{Cpu, Error, Result, Shape, memory};
 
-/// Called now and then with the files that have been read and those to be read.
+/// Called occasionally with the number of files read and the total.
 pub(super) type Listen<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Picture files that have been read once.
+/// The result of reading picture files once.
 pub(super) struct Read {
-    /// Those that can be read, in the order of the files.
+    /// The readable files, in order.
     pub(super) dataset: Dataset,
-    /// Where each of them stands among the files.
+    /// The index of each of them among the files.
     pub(super) places: Vec<usize>,
-    /// Those that cannot.
+    /// The unreadable files.
     pub(super) bad: Vec<BadFile>,
-    /// How many had colour that they have lost.
+    /// Number of files that lost their colour.
     pub(super) greyed: usize,
-    /// How many are nearly black, see [`picture::is_dim`].
+    /// Number of files that are nearly black, see [`picture::is_dim`].
     pub(super) dim: usize,
-    /// What the numbers were taken for of those that do not say it, see [`tiff::levels`].
+    /// The detected ranges of files that do not say which value is white, see [`tiff::levels`].
     pub(super) levels: Vec<Levels>,
-    /// Those on another ground.
+    /// Numbers of files with another background.
     pub(super) unlike: Unlike,
-    /// Of each file that has transparent pixels its place and its contrast.
+    /// The index and contrast of each file with transparent pixels.
     pub(super) transparent: Vec<(usize, Contrast)>,
-    /// Those on which there is nothing to be seen.
+    /// The blank pictures.
     pub(super) blanks: Blanks,
 }
 
-/// What is learnt of a file by reading it.
+/// The facts from reading one file.
 struct Seen {
     fingerprint: Fingerprint,
     moments: Vec<[u64; 2]>,
@@ -51,11 +51,11 @@ struct Seen {
     contents: Contents,
 }
 
-/// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as `cache` bytes hold. The result does not
-/// depend on the number of cores. `policy` is what is done later about those that can no longer be read.
+/// Reads all `files` on all cores through `preparation`, and keeps the pixels of as many as fit into `cache` bytes. The result does not
+/// depend on the number of cores. `policy` applies to files that become unreadable later.
 ///
 /// # Errors
-/// [`Error::DataMismatch`] when fewer than two classes are named; [`Error::Settings`] when `cache` is used and is not there; a bad file is no
+/// [`Error::DataMismatch`] for fewer than two classes; [`Error::Settings`] if the memory for `cache` is not free. A bad file is no
 /// error.
 pub(super) fn read(
     name: &str,
@@ -68,7 +68,7 @@ pub(super) fn read(
 ) -> Result<Read> {
     let length = preparation.shape.len();
     let kept_rows = (cache / length).min(files.len());
-    // Of each picture, as it is enlarged and as it is cut or framed.
+    // For each picture, both when enlarged and when cropped or letterboxed.
     let threads = Cpu::available_threads().min(files.len());
     let at_work = threads.saturating_mul(2 * length);
     if let Some(free) = memory::available()
@@ -76,7 +76,7 @@ pub(super) fn read(
     {
         return Err(Error::Settings {
             problem: format!(
-                "pictures of {} take {:.1} GB while all cores bring them to that shape and {:.1} GB are free; give a smaller `Options::shape`",
+                "resizing pictures to {} on all cores needs {:.1} GB, but {:.1} GB are free; give a smaller `Options::shape`",
                 preparation.shape,
                 at_work as f64 / 1e9,
                 free as f64 / 1e9
@@ -127,7 +127,7 @@ pub(super) fn read(
                 contents.push((file.label, seen.contents));
             }
             Err(error) => {
-                // The row stays empty: no data set has it.
+                // The row stays empty, because no data set uses it.
                 fingerprints.push(Fingerprint::of_content(&[]));
                 all_moments.extend(vec![[0; 2]; preparation.shape.channels]);
                 resized.push(false);
@@ -170,7 +170,7 @@ pub(super) fn read(
     })
 }
 
-/// Reads one file, and keeps its pixels where there is room.
+/// Reads one file, and keeps its pixels if they fit.
 fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> Result<Seen> {
     let bytes = file.contents()?;
     let picture = picture::decode_whole(&bytes, &file.path)?;
@@ -200,7 +200,7 @@ fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> R
     })
 }
 
-/// What a look at some of the pictures says of all, before they are read.
+/// Facts about all pictures, estimated from some of them before reading.
 pub(super) struct Survey {
     pictures: Vec<Surveyed>,
 }
@@ -214,11 +214,11 @@ struct Surveyed {
 }
 
 impl Survey {
-    /// Looks at a hundred of these files, evenly spread. Where none of them can be read, the first other one decides; where none can at all,
-    /// whoever reads them says so.
+    /// Examines a hundred of these files, evenly spread. If none of them is readable, the first readable one decides. If no file is readable,
+    /// the later reading reports it.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when there are no files.
+    /// [`Error::DataMismatch`] if there are no files.
     pub(super) fn of(files: &[&File]) -> Result<Self> {
         if files.is_empty() {
             return Err(Error::DataMismatch("there are no pictures".into()));
@@ -242,13 +242,13 @@ impl Survey {
         Ok(Self { pictures })
     }
 
-    /// What transparent pixels are to show.
+    /// The level behind transparent pixels.
     pub(super) fn transparent(&self) -> Option<u8> {
         let pictures = self.pictures.iter();
         transparency::best_level(pictures.filter_map(|picture| picture.contrast.as_ref()))
     }
 
-    /// The ground of the pictures, of which transparent ones show a level.
+    /// The background of the pictures, with a level behind transparent pixels.
     pub(super) fn ground(&self, transparent: Option<u8>) -> Option<Ground> {
         let level = transparent.unwrap_or(transparency::WHITE);
         let place = transparency::LEVELS
@@ -258,7 +258,7 @@ impl Survey {
         Ground::common(&rims.collect::<Vec<_>>())
     }
 
-    /// The shape into which pictures are read for a network of this input: their own size where all agree on one that is not larger.
+    /// The shape at which pictures are kept for a network with this input: their own size if all have the same, and it is not larger.
     pub(super) fn shape_for(&self, input: Shape) -> Shape {
         let sizes = self.pictures.iter().map(|picture| picture.size);
         match own_size(sizes, input.height.min(input.width)) {
@@ -267,7 +267,7 @@ impl Survey {
         }
     }
 
-    /// The height and width of the picture in the middle by area, with 1 channel where all are grey, else 3; `None` where no picture can be read.
+    /// Height and width of the median picture by area, with 1 channel if all are grey, else 3; `None` if no picture can be read.
     pub(super) fn middle(&self) -> Option<Shape> {
         let mut sizes: Vec<_> = self.pictures.iter().map(|picture| picture.size).collect();
         sizes.sort_unstable_by_key(|(height, width)| height * width);
@@ -276,8 +276,8 @@ impl Survey {
         Some(Shape::new(height, width, if has_color { 3 } else { 1 }))
     }
 
-    /// The shape into which pictures are read when nobody names one: their own size where all agree and are small, else a square as high as
-    /// the one in the middle is, or as wide, and no larger than `options` say; one channel where all are grey. With it a note where that
+    /// The default shape at which pictures are read: their own size if all have the same and are small. Otherwise a square with the shorter
+    /// side of the median picture, at most as large as `options` say. One channel if all are grey. Also returns a note if the shape
     /// is not their own size.
     pub(super) fn shape(&self, options: &Options) -> (Shape, Option<String>) {
         let Some(middle) = self.middle() else {
@@ -298,12 +298,12 @@ impl Survey {
             false => String::new(),
         };
         let note =
-            format!("pictures of about {width}×{height} pixels are brought to {side}×{side}{more}");
+            format!("pictures of about {width}×{height} pixels are resized to {side}×{side}{more}");
         (Shape::new(side, side, channels), Some(note))
     }
 }
 
-/// The height and width of all pictures, where they agree and a network takes them as they are.
+/// Height and width of all pictures, if they are equal and small.
 pub(crate) fn own_size(
     mut sizes: impl Iterator<Item = (usize, usize)>,
     largest_side: usize,

@@ -1,4 +1,4 @@
-//! Samples whose pixels are put elsewhere, for experiments about where things are.
+//! Samples with rearranged pixels, for experiments about positions.
 use std::iter;
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use super::storage::{Pixels, Sample};
 use crate::{Result, Shape};
 
 impl Dataset {
-    /// The same samples, in which pixel i is the pixel `order[i]` of before; pixels count row by row, and all channels move together.
+    /// The same samples with pixel i taken from the former pixel `order[i]`. Pixels count row by row, and all channels move together.
     ///
     /// # Errors
-    /// Where a picture that is not kept in memory can no longer be read from its file.
+    /// If a picture that is not kept in memory can no longer be read from its file.
     ///
     /// # Panics
-    /// If `order` has not as many entries as a sample has pixels, or one lies outside.
+    /// If the length of `order` is not the number of pixels, or an entry is out of range.
     pub(crate) fn rearranged(&self, order: &[usize]) -> Result<Self> {
         let shape = self.shape;
         assert_eq!(order.len(), shape.height * shape.width, "pixels");
@@ -31,8 +31,8 @@ impl Dataset {
         }))
     }
 
-    /// The same samples with other pixels: `draw` is given the place of a sample in this data set and its bytes, `[h, w, c]`, and returns as
-    /// many. `None` where the samples are no bytes.
+    /// The same samples with new pixels: `draw` gets the index of a sample and its bytes, `[h, w, c]`, and returns as
+    /// many bytes. `None` if the samples are no bytes.
     ///
     /// # Errors
     /// As of [`Dataset::rearranged`].
@@ -48,13 +48,13 @@ impl Dataset {
         Ok(Some(self.holding(Pixels::Bytes(Arc::new(bytes)))))
     }
 
-    /// The same samples without colour: the luma of red, green and blue, in each of so many channels.
+    /// The same samples in grey: the luma of red, green and blue, in each of this number of channels.
     ///
     /// # Errors
     /// As of [`Dataset::rearranged`].
     ///
     /// # Panics
-    /// If the samples have other than three channels.
+    /// If the samples do not have three channels.
     pub(crate) fn in_grey(&self, channels: usize) -> Result<Self> {
         assert_eq!(self.shape.channels, 3, "red, green and blue");
         let (mut bytes, mut floats) = (Vec::new(), Vec::new());
@@ -87,7 +87,7 @@ impl Dataset {
         })
     }
 
-    /// As many samples of the same classes, held in memory.
+    /// As many samples of the same classes, in memory.
     fn holding(&self, pixels: Pixels) -> Self {
         Self {
             pixels,
@@ -114,7 +114,7 @@ mod tests {
         let classes = || vec!["a".to_owned(), "b".to_owned()];
         let bytes = (0..12).collect();
         let bytes = Dataset::from_bytes("bytes", classes(), shape, bytes, vec![0, 1])?;
-        // The second sample alone: what lies in memory is not what the data set holds.
+        // Only the second sample: the data set holds fewer samples than the memory.
         let moved = bytes.subset(&[1]).rearranged(&order)?;
         assert_eq!(moved.bytes(0)?.as_deref(), Some(&[10, 11, 6, 7, 8, 9][..]));
         assert_eq!(moved.labels(), [1]);

@@ -1,4 +1,4 @@
-//! Fitting pixels `[h, w, c]` into another height and width, with antialiasing.
+//! Resizes pixels `[h, w, c]` to another height and width, with antialiasing.
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// What is done when a picture has other proportions than the network's input.
+/// How to fit a picture whose aspect ratio differs from the network's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// The whole picture, proportions kept, bars of the ground's colour (black where there is none) beside or above and below.
+    /// Keeps the aspect ratio and shows the whole picture, with bars in the background's colour (black if there is none).
     #[default]
     Letterbox,
-    /// Proportions kept, the middle of the picture, what lies beyond cut off.
+    /// Keeps the aspect ratio and shows the middle of the picture.
     Crop,
-    /// The whole picture, proportions changed.
+    /// Shows the whole picture and changes the aspect ratio.
     Stretch,
 }
 
@@ -41,15 +41,15 @@ impl FromStr for Resize {
             .find(|policy| policy.to_string() == text)
             .ok_or_else(|| {
                 Error::DataMismatch(format!(
-                    "`{text}` is no way to resize; the ways are letterbox, crop and stretch"
+                    "`{text}` is no resize mode; the modes are letterbox, crop and stretch"
                 ))
             })
     }
 }
 
-/// A number that pixels are made of.
+/// The type of a pixel's values.
 pub(super) trait Value: Copy {
-    /// One channel in the form that the resizer takes.
+    /// One channel in the resizer's form.
     type Plane: PixelTrait;
     fn wrap(self) -> Self::Plane;
     fn unwrap(plane: Self::Plane) -> Self;
@@ -75,8 +75,8 @@ impl Value for f32 {
     }
 }
 
-/// `pixels` `[from.0, from.1, channels]` fitted into `[to.0, to.1, channels]`, with bars of the colour `bars` beside a letterboxed picture;
-/// the same pixels when the sizes agree.
+/// Fits `pixels` `[from.0, from.1, channels]` into `[to.0, to.1, channels]`, with bars of the colour `bars` beside a letterboxed picture.
+/// Returns the same pixels if the sizes are equal.
 pub(super) fn fit<V: Value>(
     pixels: &[V],
     from: (usize, usize),
@@ -154,7 +154,7 @@ fn scale<P: PixelTrait>(
     scale_view(&view, source, to).pixels().to_vec()
 }
 
-/// Bilinear with antialiasing: the triangle filter, widened by the factor of reduction, as Pillow and torchvision do it.
+/// Bilinear with antialiasing: the triangle filter, widened by the reduction factor, as in Pillow and torchvision.
 fn scale_view<P: PixelTrait>(
     view: &TypedImageRef<'_, P>,
     source: CropBox,
@@ -190,7 +190,7 @@ fn middle(from: (usize, usize), to: (usize, usize)) -> CropBox {
     )
 }
 
-/// The largest size of the proportions of `from` that fits into `to`, at least 1×1.
+/// The largest size with the aspect ratio of `from` that fits into `to`, at least 1×1.
 pub(super) fn inside(from: (usize, usize), to: (usize, usize)) -> (usize, usize) {
     let scale = (to.0 as f64 / from.0 as f64).min(to.1 as f64 / from.1 as f64);
     let side = |side: usize, limit: usize| ((side as f64 * scale).round() as usize).clamp(1, limit);

@@ -1,4 +1,4 @@
-//! A contact sheet: the pictures of one training step as the network sees them, with their classes, as one picture.
+//! A contact sheet: one picture with the pictures of one training step, as the network sees them, and their classes.
 #[cfg(test)]
 mod tests;
 
@@ -9,20 +9,20 @@ use crate::drawing::lettering::{HEIGHT as LINE, has_letters_for, width};
 use crate::drawing::{Drawing, FAINT, INK};
 use crate::{Error, Result, Shape, memory};
 
-/// What a sheet shows.
+/// The settings of a sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SheetSettings {
     /// The epoch, counted from 1.
     pub epoch: usize,
     /// The step in the epoch, counted from 1.
     pub step: usize,
-    /// Whether each picture has the one before augmentation on its left.
+    /// Whether to show each picture before augmentation on its left.
     pub original: bool,
-    /// Only the first so many pictures of the step; `None` for all.
+    /// The number of pictures to show, from the start of the step; `None` for all.
     pub count: Option<usize>,
 }
 
-/// The pictures of one training step, drawn.
+/// A drawn sheet.
 #[derive(Clone, Debug)]
 pub struct Sheet {
     drawing: Drawing,
@@ -39,11 +39,11 @@ pub struct Shown {
     pub label: usize,
     /// Column and row of its upper left corner in the sheet.
     pub corner: (usize, usize),
-    /// By how much it is enlarged: each of its pixels is a square of so many.
+    /// The enlargement: each of its pixels is a square of this side.
     pub factor: usize,
 }
 
-/// Pictures are enlarged until their longer side has at least so many pixels.
+/// Pictures are enlarged until their longer side has at least this many pixels.
 const LEGIBLE: usize = 96;
 /// Pixels between cells and around the sheet.
 const GAP: usize = 12;
@@ -51,16 +51,16 @@ const GAP: usize = 12;
 const SEAM: usize = 2;
 /// Pixels between a picture and its label.
 const ABOVE_TEXT: usize = 3;
-/// A sheet is made wider for its title up to so many pixels; beyond, the title is cut.
+/// A sheet is made wider for its title up to this width; a longer title is cut.
 const TITLE: usize = 640;
-/// A sheet of more pixels than this is refused: few programs would open it.
+/// Most pixels of a sheet; few programs would open a larger one.
 const MOST_PIXELS: usize = 200_000_000;
 
 impl Sheet {
-    /// Draws the pictures that training on `feed` sees in one step, with `title` above them.
+    /// Draws the pictures of one training step on `feed`, with `title` above them.
     ///
     /// # Errors
-    /// [`Error::Settings`] for a step or an epoch that there is not, and for a sheet that would be too large; as of [`Feed::fill`] for
+    /// [`Error::Settings`] for a step or epoch that does not exist, and for a sheet that would be too large; as for [`Feed::fill`] for
     /// pictures that cannot be read.
     pub fn new(feed: &Feed, settings: SheetSettings, title: &str) -> Result<Self> {
         let mut draws = draws(feed, settings)?;
@@ -72,7 +72,7 @@ impl Sheet {
         layout.check()?;
         memory::check(draws.len() * shape.len() * size_of::<f32>(), draws.len())?;
         let mut tensors = vec![0.0; draws.len() * shape.len()];
-        // The very call that training makes, which also settles what stands in for a picture that can no longer be read.
+        // The same call as in training, which also chooses the replacement for a picture that can no longer be read.
         let bad_files = feed.fill(settings.epoch, &mut draws, &mut tensors)?;
         draws.truncate(count);
         tensors.truncate(count * shape.len());
@@ -86,7 +86,7 @@ impl Sheet {
         };
 
         let (columns, rows) = layout.size();
-        // A few small pictures need less room than the title above them.
+        // A few small pictures need less space than the title above them.
         let columns = columns.max(width(title).min(TITLE) + 2 * GAP);
         let mut drawing = Drawing::blank(columns, rows);
         let room = columns - 2 * GAP;
@@ -120,23 +120,23 @@ impl Sheet {
         })
     }
 
-    /// The pictures, in their order in the step.
+    /// The pictures, in the order of the step.
     pub fn pictures(&self) -> &[Shown] {
         &self.pictures
     }
 
-    /// Pictures that could no longer be read, for which others stand in.
+    /// Pictures that could no longer be read and were replaced by others.
     pub fn bad_files(&self) -> &[BadFile] {
         &self.bad_files
     }
 
-    /// The sheet itself.
+    /// The sheet as a drawing.
     pub fn drawing(&self) -> &Drawing {
         &self.drawing
     }
 }
 
-/// What is drawn in the step.
+/// The pictures to draw.
 fn draws(feed: &Feed, settings: SheetSettings) -> Result<Vec<usize>> {
     let SheetSettings { epoch, step, .. } = settings;
     let (steps, size) = (feed.steps(), feed.batch_size());
@@ -158,7 +158,7 @@ fn draws(feed: &Feed, settings: SheetSettings) -> Result<Vec<usize>> {
     Ok(feed.step(&feed.order(epoch), step - 1).to_vec())
 }
 
-/// The bytes of each picture; those of `f32` spread over all levels, the same for all pictures.
+/// The bytes of each picture; `f32` values are scaled to all levels, by one scale for all pictures.
 fn pixels(feed: &Feed, epoch: usize, draws: &[usize], tensors: &[f32]) -> Result<Vec<Vec<u8>>> {
     let (least, most) = (tensors.iter()).fold((f32::MAX, f32::MIN), |(least, most), &value| {
         (least.min(value), most.max(value))
@@ -174,10 +174,10 @@ fn pixels(feed: &Feed, epoch: usize, draws: &[usize], tensors: &[f32]) -> Result
         .collect()
 }
 
-/// Where everything stands.
+/// The layout.
 struct Layout {
     factor: usize,
-    /// Width of a cell without the gap beside it, and its height with the gap below it.
+    /// Width of a cell without the gap beside it, and height of a cell with the gap below it.
     cell: usize,
     height: usize,
     columns: usize,
@@ -195,7 +195,7 @@ impl Layout {
         };
         let cell = pictures.max(LEGIBLE);
         let height = shape.height * factor + ABOVE_TEXT + 2 * LINE + GAP;
-        // About 4 to 3, as screens are.
+        // About 4 to 3, like screens.
         let columns = (count as f64 * height as f64 / (cell + GAP) as f64 * 4.0 / 3.0).sqrt();
         let columns = (columns.round() as usize).clamp(1, count);
         Self {
@@ -234,7 +234,7 @@ impl Layout {
     }
 }
 
-/// The class's name; its number before it where the name has letters that cannot be drawn.
+/// The class's name, preceded by its number if the font lacks letters of the name.
 fn class_text(label: usize, name: &str) -> String {
     if has_letters_for(name) {
         name.to_owned()
@@ -243,7 +243,7 @@ fn class_text(label: usize, name: &str) -> String {
     }
 }
 
-/// `#17 cat.jpg`, as much of it as there is.
+/// `#17 cat.jpg`, or only the index if there is no file.
 fn index_text(feed: &Feed, index: usize) -> String {
     let name = (feed.dataset().path(index)).and_then(Path::file_name);
     match name {

@@ -1,11 +1,11 @@
-//! Holding samples out: decided for each sample by what it contains, so that each class is held out by about its share.
+//! Holds samples out. The contents of a sample decide its split, and each class is held out by about its share.
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::data::part::Part;
 use crate::{Purpose, Random};
 
-/// What is held out, and by what it is decided.
+/// The shares to hold out, and the seed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shares {
     pub(crate) validation: f64,
@@ -13,41 +13,41 @@ pub(crate) struct Shares {
     pub(crate) seed: u64,
 }
 
-/// What decides where samples go, by their places.
+/// The facts that decide the splits, by sample.
 pub(crate) struct Samples<'a> {
-    /// The class of each.
+    /// The class of each sample.
     pub(crate) labels: &'a [usize],
-    /// A hash of the contents of each.
+    /// A hash of the contents of each sample.
     pub(crate) contents: &'a [u64],
-    /// The first of the near-duplicates of each.
+    /// The first near-duplicate of each sample.
     pub(crate) same: &'a [usize],
-    /// The order of two of them in a series, should they be one: frames by their numbers.
+    /// The order of two samples if they are in a series: frames by their numbers.
     pub(crate) order: &'a dyn Fn(usize, usize) -> Ordering,
 }
 
-/// The part of each sample.
+/// The split of each sample.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Assignment {
-    /// `None`: left out, between frames that are held out and those that are trained on.
+    /// `None`: left out as a gap between held-out frames and training frames.
     pub(crate) parts: Vec<Option<Part>>,
-    /// The classes of which frames are held out of a series that is trained on too, in order.
+    /// The classes with frames held out of a series that is also trained on, in order.
     pub(crate) cut: Vec<usize>,
 }
 
-/// Assigns samples, of which about a share of each class is held out.
+/// Assigns samples to splits; about the same share of each class is held out.
 ///
-/// Each sample draws a number from `[0, 1)`, which is a function of the seed and its contents and of nothing else: not of
-/// its name, its class, its place or the other samples. The lowest `test` of the range are test samples, the highest
+/// Each sample gets a number from `[0, 1)`. It depends only on the seed and the contents of the sample, not on
+/// its name, class, position or the other samples. The lowest share `test` of the range are test samples, the highest share
 /// `validation` are validation samples. Four rules follow:
-/// * Near-duplicates are held out together where one of them would be: for validation if one is so, else for the test.
-/// * More than a quarter of a class that are near-duplicates of each other, directly or by others between them, are a series, and trained on.
-/// * Of each class at least half its share is held out for each part, and one sample at least; at most twice its share (or one), so that
-///   training keeps half of what is its own. What the draws decided otherwise is moved, the nearest draw first. Of classes of some
-///   hundred samples that is never so.
-/// * A class that has nothing for a part then has its smallest group held out that is no series, as a film among others; and where there is
-///   none, the end of its longest series, with a gap before it.
+/// * Near-duplicates stay together: all are validation samples if one of them is, else all are test samples if one of them is.
+/// * If more than a quarter of a class are near-duplicates of each other, directly or through others, they are a series, and are used for training.
+/// * Each split gets at least half the share of each class, and at least one sample; at most twice the share (or one sample), so that
+///   training keeps at least half of its own share. If the numbers decide otherwise, samples are moved, those with the nearest numbers first. For
+///   classes of several hundred samples this never happens.
+/// * If a class then has nothing for a split, its smallest group that is no series is held out. If there is
+///   none, the end of its longest series is held out, with a gap before it.
 ///
-/// So samples that are added move no other but near-duplicates of theirs, and of small classes a few.
+/// So adding samples moves only their near-duplicates, and a few samples of small classes.
 pub(crate) fn assign(samples: &Samples<'_>, shares: Shares) -> Assignment {
     let labels = samples.labels;
     let everything = Assignment {
@@ -72,7 +72,7 @@ pub(crate) fn assign(samples: &Samples<'_>, shares: Shares) -> Assignment {
             groups: &of_class[class],
         };
         let bounds = |part| Bounds::of(part, size, shares);
-        // Twice, since what one part gives back may be what the other lacks.
+        // Twice, since one split may give back what the other lacks.
         for part in [Part::Test, Part::Validation, Part::Test, Part::Validation] {
             own.keep(&mut groups, part, bounds(part));
         }
@@ -121,27 +121,27 @@ impl Shares {
     }
 }
 
-/// Samples that go together.
+/// Samples that stay together.
 struct Group {
     members: Vec<usize>,
-    /// How many of them each class has, by class.
+    /// The number of its samples per class.
     counts: Vec<(usize, usize)>,
-    /// The lowest and the highest of what they have drawn.
+    /// The lowest and highest number of its samples.
     draws: [f64; 2],
     part: Part,
-    /// A large share of a class.
+    /// Whether it is a large share of a class.
     is_series: bool,
 }
 
 impl Group {
-    /// How many of its members are of a class.
+    /// The number of its samples of a class.
     fn of(&self, class: usize) -> usize {
         let found = self.counts.iter().find(|(of, _)| *of == class);
         found.map_or(0, |(_, count)| *count)
     }
 }
 
-/// The groups in the order of their first members, and what their members' draws decide.
+/// The groups in the order of their first members, with the splits that the numbers decide.
 fn groups(samples: &Samples<'_>, sizes: &[usize], shares: Shares) -> Vec<Group> {
     let labels = samples.labels;
     let random = Random::new(shares.seed);
@@ -197,14 +197,14 @@ fn groups(samples: &Samples<'_>, sizes: &[usize], shares: Shares) -> Vec<Group> 
     groups
 }
 
-/// How many samples of a class a part has.
+/// The least and most samples of a class in a split.
 struct Bounds {
     lowest: usize,
     highest: usize,
 }
 
 impl Bounds {
-    /// Of a class of `size` samples; a class of two is tested but not validated, a class of one is only trained on.
+    /// For a class of `size` samples. A class of two has a test sample but no validation sample; a class of one is only trained on.
     fn of(part: Part, size: usize, shares: Shares) -> Self {
         let (share, held) = (shares.of(part), shares.validation + shares.test);
         let others = match part {
@@ -219,7 +219,7 @@ impl Bounds {
         }
         let lowest =
             |share: f64| ((share * size as f64 / 2.0) as usize).max(usize::from(share > 0.0));
-        // Half of what is to be trained on stays, whatever the draws say, and something for the other part.
+        // Half of the training share stays, whatever the numbers say, and something for the other split.
         let spare = share + (1.0 - held) / 2.0 * share / held;
         let highest = ((2.0 * share).min(spare) * size as f64).ceil() as usize;
         let other = match size {
@@ -236,25 +236,25 @@ impl Bounds {
     }
 }
 
-/// The groups of a class, by their places.
+/// The groups of a class, by index.
 struct Class<'a> {
     class: usize,
     groups: &'a [usize],
 }
 
 impl Class<'_> {
-    /// How many of its samples a part has.
+    /// The number of its samples in a split.
     fn held(&self, groups: &[Group], part: Part) -> usize {
         let own = self.groups.iter().map(|&group| &groups[group]);
         let held = own.filter(|group| group.part == part);
         held.map(|group| group.of(self.class)).sum()
     }
 
-    /// Moves groups between training and `part` until as many samples as `bounds` say are there, as far as there are groups for it.
+    /// Moves groups between training and `part` until the number of samples is within `bounds`, as far as there are groups for it.
     fn keep(&self, groups: &mut [Group], part: Part, bounds: Bounds) {
         let mut order = self.groups.to_vec();
         order.retain(|&group| !groups[group].is_series);
-        // From the ones that the draws have put farthest into the part.
+        // Starts with those whose numbers are farthest inside the split.
         let depth = |group: &Group| match part {
             Part::Validation => 1.0 - group.draws[1],
             _ => group.draws[0],
@@ -282,20 +282,20 @@ impl Class<'_> {
         }
     }
 
-    /// Holds out the smallest group that is no series, where others are left to train on.
+    /// Holds out the smallest group that is no series, if others are left for training.
     fn hold_out_smallest(&self, groups: &mut [Group], part: Part) {
         let left = self.held(groups, Part::Train);
         let own = |place: usize| groups[place].of(self.class);
         let all = self.groups.iter().copied().filter(|&place| {
             groups[place].part == Part::Train && !groups[place].is_series && own(place) < left
         });
-        // Of equally small ones the first.
+        // The first one of equally small ones.
         if let Some(smallest) = all.min_by_key(|&place| own(place)) {
             groups[smallest].part = part;
         }
     }
 
-    /// The series that has the most samples of it; of equally long ones the first.
+    /// The series with the most samples of the class; the first one of equally long ones.
     fn longest_series<'g>(&self, groups: &'g [Group]) -> Option<&'g Group> {
         let own = self.groups.iter().map(|&group| &groups[group]);
         let series = own.filter(|group| group.is_series);
@@ -321,8 +321,8 @@ fn distinct(frames: impl Iterator<Item = usize>, samples: &Samples<'_>) -> Vec<V
     distinct
 }
 
-/// Cuts a series: to train on, a gap, `validation` frames, a gap, `test` frames. A gap is half as long as what is held out behind it, as far
-/// as half of the frames is left to train on. Returns whether anything was held out.
+/// Cuts a series into training frames, a gap, `validation` frames, a gap, and `test` frames. A gap is half as long as the held-out frames after it, as long
+/// as half of the frames are left for training. Returns whether anything was held out.
 fn cut(frames: &[Vec<usize>], [validation, test]: [usize; 2], parts: &mut [Option<Part>]) -> bool {
     let mut left = frames.len();
     let mut is_cut = false;

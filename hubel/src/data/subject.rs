@@ -1,4 +1,4 @@
-//! What a data set was taken for, by looking at some of its pictures: what a network is trained on, and how, follows from it.
+//! Detects the kind of pictures in a data set from some of them. The default network and settings follow from it.
 use std::fmt;
 
 use crate::data::grey::{is_grey, luma};
@@ -8,44 +8,44 @@ use crate::data::{Augmentation, Dataset, Preparation, Presets, Sampled};
 use crate::on_all_cores::on_all_cores;
 use crate::{Result, Shape};
 
-/// What the pictures of a data set are.
+/// The kind of pictures in a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Subject {
     /// Their shape.
     pub shape: Shape,
-    /// Whether they are without colour.
+    /// Whether they have no colour.
     pub is_grey: bool,
-    /// The plain ground that they stand on, if they have a common one.
+    /// Their common plain background, if they have one.
     pub ground: Option<Ground>,
-    /// What their mirror images are.
+    /// The meaning of their mirror images.
     pub mirrored: Mirrored,
-    /// Whether it is known what is black and what is white; not of numbers that are trained on as they are.
+    /// Whether black and white are known; not for standardised values.
     pub has_levels: bool,
 }
 
-/// What mirror images of pictures are, as far as pictures that look like them say.
+/// The meaning of mirror images, found by comparing them with the other pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mirrored {
-    /// Like other pictures of the same classes: photographs of most things.
+    /// They look like other pictures of the same classes: photographs of most things.
     Alike,
-    /// Like pictures of other classes, or of none: digits, arrows.
+    /// They look like pictures of other classes, or of none: digits, arrows.
     OfOtherClasses,
-    /// Unlike other pictures (shoes that all point to the left), or nothing is known: there are few pictures, or numbers instead of bytes.
+    /// They look like no other pictures (shoes that all point to the left), or nothing is known: too few pictures, or values other than bytes.
     Uncertain,
 }
 
-/// Pictures whose longer side has at most so many pixels are small.
+/// Largest longer side of small pictures, in pixels.
 const SMALL: usize = 32;
 /// Pictures are compared at this size.
 const SIDE: usize = 16;
-/// The root of the sum of squares of a picture that is compared.
+/// The length of a compared picture as a vector.
 const NORM: f32 = 4096.0;
-/// Of fewer pictures nothing is said.
+/// With fewer pictures, nothing is decided.
 const FEWEST: usize = 50;
 
 impl Subject {
-    /// Whether training may show mirror images: of colour pictures unless they are known to be of other classes, of grey ones, which may be
-    /// writing or X-rays, only if they are known to be of the same.
+    /// Whether training may show mirror images. Colour pictures: unless mirror images look like other classes. Grey ones, which may be
+    /// writing or X-rays: only if mirror images look like the same class.
     pub fn may_be_flipped(&self) -> bool {
         match self.mirrored {
             Mirrored::Alike => true,
@@ -54,14 +54,14 @@ impl Subject {
         }
     }
 
-    /// Whether pictures are like those that defaults were measured on for small grey ones (MNIST, Fashion-MNIST, digits of 8×8): of one channel, and
-    /// small, or things on a plain ground.
+    /// Whether pictures are like those for which the defaults of small grey pictures were measured (MNIST, Fashion-MNIST, digits of 8×8): one channel, and
+    /// either small or on a plain background.
     pub fn is_simple(&self) -> bool {
         let small = self.shape.height.max(self.shape.width) <= SMALL;
         self.shape.channels == 1 && (small || self.polarity().is_some())
     }
 
-    /// What the names of augmentation presets stand for.
+    /// The augmentation presets that suit the pictures.
     pub fn presets(&self) -> Presets {
         match (self.may_be_flipped(), self.is_simple()) {
             (true, _) => Presets::Pictures,
@@ -70,15 +70,15 @@ impl Subject {
         }
     }
 
-    /// The ground of pictures whose light and dark is exchanged before a network sees them: the opposite of the data's.
+    /// The background of pictures that are inverted for the network: the opposite of the data's.
     pub fn inverted(&self) -> Option<&'static str> {
         let is_dark = self.polarity().filter(|_| self.shape.channels == 1)?;
         Some(if is_dark { "light" } else { "dark" })
     }
 
-    /// What suits them, where the user asks for nothing: `standard`, `light` for small grey pictures that are not known to be writing, and
-    /// nothing for numbers of which it is not known what is black and what is white.
-    /// Measured in docs/benchmarks/2026-11-29-grey-defaults.txt: turning and shearing helps digits, and does clothes no good.
+    /// The default augmentation: `standard`; `light` for small grey pictures that are not known to be writing; none
+    /// for standardised values.
+    /// Measured in docs/benchmarks/2026-11-29-grey-defaults.txt: rotation and shear help digits, and do not help clothes.
     pub fn usual_augmentation(&self) -> Augmentation {
         if !self.has_levels {
             return Augmentation::none();
@@ -91,13 +91,13 @@ impl Subject {
         Augmentation::preset(name, self.presets()).unwrap_or_default()
     }
 
-    /// Whether things are light on a dark ground, or dark on a light one.
+    /// Whether things are light on a dark background, or dark on a light one.
     fn polarity(&self) -> Option<bool> {
         self.ground?.is_dark()
     }
 }
 
-/// "grey pictures, light on a dark ground; …".
+/// "grey pictures on a dark background, whose mirror images look like other classes".
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.is_grey, self.shape.channels) {
@@ -106,8 +106,8 @@ impl fmt::Display for Subject {
             (false, _) => "maps",
         })?;
         f.write_str(match self.polarity() {
-            Some(true) => " on a dark ground",
-            Some(false) => " on a light ground",
+            Some(true) => " on a dark background",
+            Some(false) => " on a light background",
             None => "",
         })?;
         f.write_str(match (self.mirrored, self.may_be_flipped()) {
@@ -120,19 +120,19 @@ impl fmt::Display for Subject {
 }
 
 impl Dataset {
-    /// Whether the samples are red, green and blue, and some of up to 1,000 of them show colour.
+    /// Whether the samples have three channels, and some of up to 1,000 of them show colour.
     ///
     /// # Errors
-    /// As of [`Dataset::subject`].
+    /// As for [`Dataset::subject`].
     pub(crate) fn has_colour(&self) -> Result<bool> {
         let shape = self.shape();
         Ok(shape.channels == 3 && !are_grey(&self.some()?, shape))
     }
 
-    /// Finds out what the samples are by looking at up to 1,000 of them.
+    /// Detects the kind of the samples from up to 1,000 of them.
     ///
     /// # Errors
-    /// Where a picture that is not kept in memory can no longer be read from its file.
+    /// If a picture that is not kept in memory can no longer be read from its file.
     pub fn subject(&self) -> Result<Subject> {
         let shape = self.shape();
         let samples = self.some()?;
@@ -150,7 +150,7 @@ impl Dataset {
     }
 }
 
-/// Whether samples of this shape are without colour.
+/// Whether samples of this shape have no colour.
 fn are_grey(samples: &[Sampled<'_>], shape: Shape) -> bool {
     match shape.channels {
         3 => !samples.is_empty() && samples.iter().all(|sample| is_grey(&sample.pixels)),
@@ -158,20 +158,20 @@ fn are_grey(samples: &[Sampled<'_>], shape: Shape) -> bool {
     }
 }
 
-/// How like mirror images are to the other pictures, compared with the pictures themselves.
+/// How similar mirror images are to the other pictures, compared with the pictures themselves.
 #[derive(Debug)]
 struct Likeness {
     count: usize,
     /// Share of the pictures whose most similar other picture is of their class.
     right: f64,
-    /// The same share of their mirror images.
+    /// The same share for their mirror images.
     mirrored_right: f64,
-    /// Share of the mirror images that find a more similar picture than the picture itself does; equal ones count half.
-    /// A half where pictures come in both directions.
+    /// Share of the mirror images that find a more similar picture than the picture itself does; ties count half.
+    /// It is a half if pictures come in both directions.
     at_home: f64,
 }
 
-/// The most similar other picture: its likeness, and whether it is of the same class.
+/// The most similar other picture: its similarity, and whether it is of the same class.
 type Nearest = (i32, bool);
 
 impl Likeness {
@@ -184,7 +184,7 @@ impl Likeness {
         let nearest = |at: usize, picture: &[i16]| -> Nearest {
             let others = vectors.iter().enumerate().filter(|(other, _)| *other != at);
             let likeness = others.map(|(other, (vector, _))| (product(picture, vector), other));
-            // Of equal ones the first.
+            // The first one of equal ones.
             let best =
                 likeness.max_by_key(|&(likeness, other)| (likeness, std::cmp::Reverse(other)));
             best.map_or((0, false), |(likeness, other)| {
@@ -211,8 +211,8 @@ impl Likeness {
         }
     }
 
-    /// Shares that were found: at home 0.49 and 0.51 of ants and bees and of CIFAR-10, 0.29 to 0.32 of emoji, 0.23 of Fashion-MNIST, 0.04 of
-    /// digits; mirror images have 0.9 to 1.1 times as many right neighbours in photographs and emoji, 0.7 in Fashion-MNIST, 0.3 among digits, none among arrows.
+    /// Measured shares: at home 0.49 and 0.51 for ants and bees and for CIFAR-10, 0.29 to 0.32 for emoji, 0.23 for Fashion-MNIST, 0.04 for
+    /// digits. Mirror images have 0.9 to 1.1 times as many right neighbours in photographs and emoji, 0.7 in Fashion-MNIST, 0.3 among digits, none among arrows.
     fn verdict(&self) -> Mirrored {
         // Two standard deviations of a share of a half.
         let doubt = 1.0 / (self.count.max(1) as f64).sqrt();
@@ -229,7 +229,7 @@ impl Likeness {
     }
 }
 
-/// A picture and its mirror image as vectors of one length, whose product is their correlation; zeros where nothing is to be seen.
+/// A picture and its mirror image as vectors of equal length, whose product is their correlation; zeros for a blank picture.
 fn directions(pixels: &[u8], shape: Shape) -> (Vec<i16>, Vec<i16>) {
     let grey: Vec<u8> = match shape.channels {
         3 => pixels

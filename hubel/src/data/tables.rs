@@ -54,7 +54,7 @@ pub(super) fn in_folder(
         return Err(problem(
             path,
             format!(
-                "it holds several tables ({}); give the one that is meant",
+                "it contains several tables ({}); name one of them",
                 tables.join(", ")
             ),
         ));
@@ -62,7 +62,7 @@ pub(super) fn in_folder(
     Ok(None)
 }
 
-/// What to say where a folder with a table holds class folders too.
+/// A note if a folder with a table also contains class folders.
 fn not_class_folders(path: &Path, table: &Path, contents: &folder::Contents) -> Option<String> {
     let folders = folder::find(path, contents.clone()).ok()?;
     let filled = folders.classes.iter().zip(0..);
@@ -70,7 +70,7 @@ fn not_class_folders(path: &Path, table: &Path, contents: &folder::Contents) -> 
     let filled: Vec<&str> = filled.map(|(class, _)| class.as_str()).collect();
     (filled.len() > 1).then(|| {
         format!(
-            "the table {} says what the classes are; the class folders beside it ({}) do not, and count once it is moved away",
+            "the table {} defines the classes; the class folders beside it ({}) are not used unless you move it away",
             name_of(table),
             listed(filled)
         )

@@ -1,4 +1,4 @@
-//! What callers rely on: bad bytes give errors that help, and a picture gives the same bits wherever it is used.
+//! Bad bytes give helpful errors, and a picture gives the same bits everywhere.
 mod arrays;
 mod bad_bytes;
 mod bad_files;
@@ -35,7 +35,7 @@ fn grey(bytes: &[u8], height: usize, width: usize) -> DynamicImage {
         .into()
 }
 
-/// A pipe to which nobody writes.
+/// A pipe without a writer.
 #[cfg(unix)]
 pub(crate) fn pipe(path: &Path) {
     let made = std::process::Command::new("mkfifo").arg(path).status();
@@ -97,10 +97,23 @@ fn arrays_are_shifted_and_scaled_by_channel() -> Result<()> {
         let variance = values.iter().map(|value| value * value).sum::<f32>() / 12.0;
         assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5);
     }
-    // A sample's numbers do not depend on the batch that it is in.
+    // A sample's values do not depend on its batch.
     let mut batch = vec![0.0; 16];
     dataset.fill(&Cpu::best(2), &[2, 0], &preparation, &mut batch)?;
     assert_eq!(batch[..8], tensors[16..]);
+    Ok(())
+}
+
+/// More pictures than a parallel region of the kernels has tasks.
+#[test]
+fn a_batch_of_more_than_a_million_is_filled() -> Result<()> {
+    let dataset = Dataset::from_arrays(&[0.0, 1.0], Shape::new(1, 1, 1), &[0, 1])?;
+    let preparation = Preparation::measure(&dataset)?;
+    let indices: Vec<usize> = (0..(1 << 20) + 5).map(|place| place % 2).collect();
+    let mut batch = vec![f32::NAN; indices.len()];
+    dataset.fill(&Cpu::best(2), &indices, &preparation, &mut batch)?;
+    let expected = tensors(&dataset, &preparation).concat();
+    assert!((batch.iter().zip(&indices)).all(|(value, index)| *value == expected[*index]));
     Ok(())
 }
 
@@ -117,7 +130,7 @@ fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
     Ok(())
 }
 
-/// All of a folder, undivided.
+/// All pictures of a folder, without splits.
 const WHOLE: Options = Options {
     shape: None,
     network: None,
@@ -134,7 +147,7 @@ fn read(path: &Path, options: &Options) -> Result<Splits> {
     open_with(path, options, &|_, _| ())
 }
 
-/// What a model that is prepared so would be judged by.
+/// The evaluation data of a model with this preparation.
 fn judge(path: &Path, preparation: &Preparation, classes: &[String]) -> Result<(Dataset, Judged)> {
     let evaluation = evaluation(path, preparation, classes, None, &WHOLE, &|_, _| ())?;
     Ok((evaluation.dataset, evaluation.judged))

@@ -1,4 +1,4 @@
-//! TIFF pictures of kinds that the `image` crate does not read: colours from a palette, few bits, floats and wide or signed integers.
+//! TIFF pictures that the `image` crate does not read: palettes, few bits, floats, and wide or signed integers.
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use tiff::{ColorType, TiffError};
 use crate::data::catalogue::thousands;
 use crate::data::picture::LARGEST_FILE;
 
-/// A TIFF of such a kind, of which only the head has been read.
+/// A TIFF of such a kind, with only its header read.
 pub(super) struct Tiff<'a> {
     decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
     kind: Kind,
@@ -23,15 +23,15 @@ pub(super) struct Tiff<'a> {
 
 #[derive(Clone)]
 enum Kind {
-    /// Places in a table of red, green and blue, of so many bits.
+    /// Indices into a palette of red, green and blue, with this many bits.
     Palette(u8, Vec<u16>),
     /// Grey levels of less than 8 bits.
     FewBits(u8),
-    /// Numbers whose range tells which one is white; how many make a pixel.
+    /// Values whose range decides which one is white; number of values per pixel.
     Numbers(usize),
 }
 
-/// Which levels a picture's numbers were taken for.
+/// The detected range of a picture's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Levels {
     /// Floats from 0 to 1.
@@ -53,7 +53,7 @@ impl fmt::Display for Levels {
 }
 
 impl Levels {
-    /// The smallest range that numbers from `least` to `most` fit into. Floats that are at most 1 reach white there.
+    /// The smallest range for values from `least` to `most`. For floats up to 1, 1 is white.
     fn of(least: f32, most: f32, are_floats: bool) -> Option<Self> {
         match most {
             _ if least < 0.0 => None,
@@ -73,7 +73,7 @@ impl Levels {
     }
 }
 
-/// Which levels the numbers of a TIFF are taken for, where it does not say so itself.
+/// The range of a TIFF's values, if the file does not give it.
 pub(crate) fn levels(bytes: &[u8]) -> Option<Levels> {
     let mut tiff = Tiff::open(bytes)?;
     let Kind::Numbers(_) = tiff.kind else {
@@ -84,7 +84,7 @@ pub(crate) fn levels(bytes: &[u8]) -> Option<Levels> {
     Levels::of(least, most, are_floats)
 }
 
-/// A note on the pictures of which [`levels`] are known.
+/// A note on the pictures with detected [`levels`].
 pub(crate) fn levels_note(all: impl Iterator<Item = Levels>) -> Option<String> {
     let mut counts: BTreeMap<Levels, usize> = BTreeMap::new();
     all.for_each(|levels| *counts.entry(levels).or_default() += 1);
@@ -95,17 +95,17 @@ pub(crate) fn levels_note(all: impl Iterator<Item = Levels>) -> Option<String> {
     let advice = match counts.len() {
         0 => return None,
         1 => "",
-        _ => "; if all of them mean the same, save them with the same levels",
+        _ => "; if all of them have the same meaning, save them with the same levels",
     };
     Some(format!(
-        "{} of the pictures hold floats or integers that do not say which one is white; by their range {} were taken{advice}",
+        "{} of the pictures contain floats or integers without a defined white; by their values, these ranges were used: {}{advice}",
         thousands(total),
         taken.join(", ")
     ))
 }
 
 impl<'a> Tiff<'a> {
-    /// `None` for what is no TIFF, damaged in its head, or left to the `image` crate.
+    /// `None` if it is no TIFF, has a damaged header, or can be read by the `image` crate.
     pub(super) fn open(bytes: &'a [u8]) -> Option<Self> {
         if !matches!(
             bytes,
@@ -150,10 +150,10 @@ impl<'a> Tiff<'a> {
         (self.width, self.height)
     }
 
-    /// The picture as it is stored, and how it is turned.
+    /// The picture as stored, and its orientation.
     ///
     /// # Errors
-    /// In words.
+    /// A message.
     pub(super) fn decode(mut self) -> Result<(DynamicImage, Orientation), String> {
         let orientation = self.decoder.find_tag_unsigned(Tag::Orientation);
         let orientation = orientation.ok().flatten().and_then(Orientation::from_exif);
@@ -177,7 +177,7 @@ impl<'a> Tiff<'a> {
         picture.map(DynamicImage::ImageLuma8).ok_or_else(cut_off)
     }
 
-    /// Colours out of a table: all its reds, all its greens, all its blues (TIFF 6.0, section 5).
+    /// Colours from a palette: all reds, then all greens, then all blues (TIFF 6.0, section 5).
     fn coloured(&mut self, bits: u8, colours: &[u16]) -> Result<DynamicImage, String> {
         let count = 1 << bits;
         if colours.len() != 3 * count {
@@ -187,7 +187,7 @@ impl<'a> Tiff<'a> {
                 3 * count
             ));
         }
-        // Some programs write bytes where the format asks for 16 bits.
+        // Some programs write bytes instead of the 16 bits of the format.
         let shift = if colours.iter().all(|&level| level < 256) {
             0
         } else {
@@ -201,7 +201,7 @@ impl<'a> Tiff<'a> {
         picture.map(DynamicImage::ImageRgb8).ok_or_else(cut_off)
     }
 
-    /// Numbers of at most 8 bits, a byte each. A row begins with a whole byte.
+    /// Values of at most 8 bits, one byte each. Each row begins at a whole byte.
     fn unpacked(&mut self, bits: u8) -> Result<Vec<u8>, String> {
         let DecodingResult::U8(packed) = self.decoder.read_image().map_err(plainly)? else {
             return Err(cut_off());
@@ -219,7 +219,7 @@ impl<'a> Tiff<'a> {
             .collect())
     }
 
-    /// Numbers brought to 16 bits.
+    /// Values scaled to 16 bits.
     fn levelled(&mut self, channels: usize) -> Result<DynamicImage, String> {
         let (numbers, are_floats) = self.numbers()?;
         let (least, most) = range(&numbers).ok_or(
@@ -230,7 +230,7 @@ impl<'a> Tiff<'a> {
         })?;
         let factor = 65535.0 / levels.white();
         let level = |number: f32| (number * factor).round() as u16;
-        // Planes of one channel each come one after the other.
+        // Planes of one channel each follow each other.
         let size = self.width as usize * self.height as usize;
         let is_planar = self.decoder.find_tag_unsigned(Tag::PlanarConfiguration);
         let levels: Vec<u16> = match is_planar {
@@ -249,7 +249,7 @@ impl<'a> Tiff<'a> {
         picture.ok_or_else(cut_off)
     }
 
-    /// All numbers, and whether they are floats.
+    /// All values, and whether they are floats.
     fn numbers(&mut self) -> Result<(Vec<f32>, bool), String> {
         let mut result = DecodingResult::U8(Vec::new());
         self.decoder
@@ -279,7 +279,7 @@ impl<'a> Tiff<'a> {
     }
 }
 
-/// The least and the largest number; `None` where one is none.
+/// The least and largest value; `None` if one is NaN or infinite.
 fn range(numbers: &[f32]) -> Option<(f32, f32)> {
     let all = numbers.iter().all(|number| !number.is_nan());
     let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
@@ -287,7 +287,7 @@ fn range(numbers: &[f32]) -> Option<(f32, f32)> {
     all.then_some((least, most))
 }
 
-/// The file with its places in a palette called grey levels, which the decoder reads; `None` where it has no palette.
+/// The file with its palette indices declared as grey levels, which the decoder can read; `None` if it has no palette.
 fn as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
     let at = interpretation(bytes)?;
     let is_little = bytes[0] == b'I';
@@ -303,7 +303,7 @@ fn as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(grey)
 }
 
-/// Where the first directory of a TIFF or BigTIFF says how its numbers are meant.
+/// The position of the entry for the meaning of values in the first directory of a TIFF or BigTIFF.
 fn interpretation(bytes: &[u8]) -> Option<usize> {
     let is_little = bytes[0] == b'I';
     let number = |at: usize, length: usize| -> Option<usize> {
@@ -315,7 +315,7 @@ fn interpretation(bytes: &[u8]) -> Option<usize> {
         };
         usize::try_from(number).ok()
     };
-    // Of BigTIFF all but the tag is wider.
+    // In BigTIFF all fields except the tag are wider.
     let is_big = number(2, 2)? == 43;
     let (directory, width, entry, value) = match is_big {
         true => (number(8, 8)?, 8, 20, 12),
@@ -332,7 +332,7 @@ fn plainly(error: TiffError) -> String {
     let advice = "open it in a picture viewer, save it again as PNG or JPEG, or leave it out";
     match error {
         TiffError::UnsupportedError(error) => {
-            format!("it is of a kind that is not read ({error}); {advice}")
+            format!("its kind is not supported ({error}); {advice}")
         }
         TiffError::LimitsExceeded => format!("it would take more memory than is allowed; {advice}"),
         error => format!("it is damaged ({error}); {advice}"),
@@ -340,5 +340,5 @@ fn plainly(error: TiffError) -> String {
 }
 
 fn cut_off() -> String {
-    "it is damaged (it has fewer pixels than its head says); copy or download it again".into()
+    "it is damaged (it has fewer pixels than its header says); copy or download it again".into()
 }

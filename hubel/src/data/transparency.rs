@@ -1,26 +1,26 @@
-//! What transparent pixels show: one level for all pictures of a data set, chosen so that something is left to be seen of each.
+//! The level behind transparent pixels: one for all pictures of a data set, chosen so that each picture stays visible.
 use image::{DynamicImage, Rgba};
 
 use crate::data::catalogue::thousands;
 use crate::data::grey::luma;
 
-/// What can be laid behind transparent pixels, the usual first: white paper, black, and grey where drawings in white and in black are mixed.
+/// The possible levels behind transparent pixels, in order of preference: white, black, and grey for mixed drawings in white and black.
 pub(crate) const LEVELS: [u8; 3] = [WHITE, 0, 128];
 
 /// White paper.
 pub(crate) const WHITE: u8 = 255;
 
-/// A picture is lost over a level that leaves less than this share of the contrast that it has over the best one. Grey leaves half of
-/// what black and white drawings can have.
+/// A picture is lost over a level if less than this share of its best contrast is left. Grey leaves half of
+/// the contrast of black and white drawings.
 const LOST: f64 = 0.25;
 
-/// How much is to be seen of a transparent picture over each of [`LEVELS`]: the standard deviation of its pixels, of the root of the sum of
-/// the channels' variances where it has colour.
+/// The contrast of a transparent picture over each of [`LEVELS`]: the standard deviation of its pixels; for colour, the root of the sum of
+/// the channels' variances.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Contrast([f64; 3]);
 
 impl Contrast {
-    /// Of a picture that is shown in so many channels; `None` where no pixel is transparent.
+    /// For a picture with this number of channels; `None` if no pixel is transparent.
     pub(crate) fn of(picture: &DynamicImage, channels: usize) -> Option<Self> {
         if !picture.color().has_alpha() {
             return None;
@@ -49,7 +49,7 @@ impl Contrast {
         Some(Self(LEVELS.map(over)))
     }
 
-    /// The level over which this picture alone is not lost.
+    /// The level over which this single picture is not lost.
     pub(crate) fn level(&self) -> u8 {
         let place = (0..LEVELS.len()).find(|&place| !self.is_lost(place));
         LEVELS[place.unwrap_or(0)]
@@ -61,7 +61,7 @@ impl Contrast {
     }
 }
 
-/// The level over which the fewest of these pictures are lost, the earliest of [`LEVELS`] of several; `None` where there are none.
+/// The level over which the fewest of these pictures are lost; the first of [`LEVELS`] if there are several. `None` without pictures.
 pub(crate) fn best_level<'a>(pictures: impl Iterator<Item = &'a Contrast>) -> Option<u8> {
     let mut lost = [0usize; LEVELS.len()];
     let mut any = false;
@@ -75,7 +75,7 @@ pub(crate) fn best_level<'a>(pictures: impl Iterator<Item = &'a Contrast>) -> Op
     any.then_some(LEVELS[best])
 }
 
-/// The level for a picture: what the data has, or what shows most pictures best where it had no transparent ones.
+/// The level for a picture: that of the data, or the best one for this picture if the data had no transparent pictures.
 pub(crate) fn level_for(picture: &DynamicImage, channels: usize, of_data: Option<u8>) -> u8 {
     let own = || Contrast::of(picture, channels).map(|contrast| contrast.level());
     of_data.or_else(own).unwrap_or(WHITE)
@@ -88,7 +88,7 @@ pub(crate) fn laid_over(behind: u8, pixel: Rgba<u8>) -> [u8; 3] {
         .map(|level| ((level * alpha + u32::from(behind) * (255 - alpha) + 127) / 255) as u8)
 }
 
-/// A note on so many transparent pictures, which show this level.
+/// A note on this number of transparent pictures, which get this level.
 pub(crate) fn note(count: usize, level: u8) -> Option<String> {
     let name = match level {
         0 => "black",

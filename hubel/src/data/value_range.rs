@@ -1,11 +1,11 @@
-//! Arrays of other numbers than bytes: what their range says about black and white, and the levels that they become.
+//! Arrays of values other than bytes: their range decides black and white, and so their levels.
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::storage::Pixels;
 
-/// What numbers of an array stand for black and for white. It travels with the model, so that the same numbers mean the same later.
+/// The values of black and white in an array. The model stores them, so that the same values have the same meaning later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ValueRange {
     /// From 0, black, to 1, white.
@@ -18,7 +18,7 @@ pub enum ValueRange {
     Bytes,
     /// From 0, black, to 65535, white.
     Words,
-    /// Shifted and scaled so that their mean is about 0 and their standard deviation about 1: black and white are not known.
+    /// Standardised: mean about 0, standard deviation about 1. Black and white are unknown.
     Standardised,
 }
 
@@ -31,11 +31,11 @@ impl fmt::Display for ValueRange {
     }
 }
 
-/// By how much of its length numbers may leave a range: interpolation and rounding do that.
+/// Values may exceed a range by this share of its length, due to interpolation and rounding.
 const TOLERANCE: f32 = 0.002;
 
 impl ValueRange {
-    /// The numbers of black and of white, where they are known.
+    /// The values of black and white, if known.
     fn limits(self) -> Option<[f32; 2]> {
         match self {
             Self::ZeroToOne => Some([0.0, 1.0]),
@@ -47,7 +47,7 @@ impl ValueRange {
         }
     }
 
-    /// Whether these numbers can be of the range.
+    /// Whether these values fit the range.
     fn holds(self, survey: &Survey) -> bool {
         match self.limits() {
             Some([black, white]) => {
@@ -58,19 +58,19 @@ impl ValueRange {
         }
     }
 
-    /// The level of a number, from 0 to 255.
+    /// The level of a value, from 0 to 255.
     fn level(self, number: f32) -> u8 {
         let [black, white] = self.limits().unwrap_or([0.0, 255.0]);
-        // Beyond the ends, this saturates.
+        // Saturates beyond the ends.
         (255.0 * (number - black) / (white - black)).round() as u8
     }
 }
 
-/// Numbers of pictures as they are stored.
+/// Stored values of pictures.
 #[derive(Clone, Debug)]
 pub(super) enum Numbers {
     Bytes(Vec<u8>),
-    /// Numbers of an integer type of more than 8 bits.
+    /// Values of an integer type with more than 8 bits.
     Integers(Vec<f32>),
     Floats(Vec<f32>),
 }
@@ -83,7 +83,7 @@ impl Numbers {
         }
     }
 
-    /// The place of the first that is no finite number, and what it is.
+    /// The index and value of the first value that is not finite.
     pub(super) fn not_finite(&self) -> Option<(usize, f32)> {
         match self {
             Self::Floats(numbers) => {
@@ -94,7 +94,7 @@ impl Numbers {
         }
     }
 
-    /// The pixels that they stand for, as bytes where black and white are known.
+    /// The pixels for these values; as bytes if black and white are known.
     pub(super) fn into_pixels(self, range: Option<ValueRange>) -> Pixels {
         match (self, range) {
             (Self::Bytes(bytes), _) => Pixels::Bytes(bytes.into()),
@@ -110,7 +110,7 @@ impl Numbers {
     }
 }
 
-/// What numbers other than bytes have in common.
+/// Common facts about values other than bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Survey {
     least: f32,
@@ -118,14 +118,14 @@ pub(super) struct Survey {
     sum: f64,
     squares: f64,
     count: usize,
-    /// Whether all are whole numbers.
+    /// Whether all are integers.
     is_whole: bool,
-    /// Whether some are of a floating point type.
+    /// Whether some have a floating-point type.
     has_floats: bool,
 }
 
 impl Survey {
-    /// Of all `parts` that are not bytes; `None` where all are.
+    /// Over all `parts` that are not bytes; `None` if all are bytes.
     pub(super) fn of<'a>(parts: impl Iterator<Item = &'a Numbers>) -> Option<Self> {
         let mut survey = Self {
             least: f32::INFINITY,
@@ -162,7 +162,7 @@ impl Survey {
         variance.max(0.0).sqrt()
     }
 
-    /// Standardised by the moments of these pictures, or by those of others, such as ImageNet's.
+    /// Whether they are standardised, by the moments of these pictures or of others, such as ImageNet's.
     fn looks_standardised(&self) -> bool {
         self.has_floats
             && self.least < 0.0
@@ -170,16 +170,16 @@ impl Survey {
             && (0.3..=3.0).contains(&self.deviation())
     }
 
-    /// What the numbers mean, if their range tells; `remembered` is the range of those that a model was trained on, which decides where
-    /// it can: darker pictures alone do not tell that −1 would be black.
+    /// The meaning of the values, if their range decides it. `remembered` is the range of a model's training data; it takes precedence if
+    /// it fits, since dark pictures alone do not show that −1 is black.
     ///
     /// # Errors
-    /// In words, with what to multiply by.
+    /// A message with the factor to multiply by.
     pub(super) fn range(
         &self,
         remembered: Option<ValueRange>,
     ) -> std::result::Result<ValueRange, String> {
-        // Nobody's pictures go from 0 to 1 of 255, unless all are black.
+        // No real pictures use only 0 and 1 of 255, unless all are black.
         let is_far_darker = |range: ValueRange| {
             range == ValueRange::Bytes && self.has_floats && self.most <= 1.0 && !self.is_whole
         };
@@ -197,7 +197,7 @@ impl Survey {
         if let Some(range) = floats.iter().find(|range| range.holds(self)) {
             return Ok(*range);
         }
-        // Rounded to whole levels, dark pictures would lose most of them.
+        // Rounding to whole levels would lose most of a dark picture's levels.
         if ValueRange::Bytes.holds(self) && (self.is_whole || self.most >= 128.0) {
             return Ok(ValueRange::Bytes);
         }
@@ -210,10 +210,10 @@ impl Survey {
         Err(self.unclear())
     }
 
-    /// What is said of numbers whose range does not tell what they mean.
+    /// The message for values whose range does not decide their meaning.
     fn unclear(&self) -> String {
         let (least, most) = (self.least, self.most);
-        // The largest number that as many bits as are used can hold.
+        // The largest value with the used number of bits.
         let bits = (u64::from(most.max(1.0) as u32) + 1).next_power_of_two() - 1;
         let (black, white) = match least < 0.0 {
             true => (least, most.max(least + 1.0)),
@@ -226,12 +226,11 @@ impl Survey {
         };
         let bring = bring.replace("- -", "+ ");
         format!(
-            "its numbers go from {least} to {most}; 0 to 1, −1 to 1, 0 to 255, 0 to 65535, or a mean of 0 with a standard deviation of 1 would tell what they mean. \
-             If {black} is black and {white} is white, save them as `({bring}).astype(numpy.float32)`, all parts alike"
+            "its numbers go from {least} to {most}; 0 to 1, −1 to 1, 0 to 255, 0 to 65535, or a mean of 0 with a standard deviation of 1 would be clear. If {black} is black and {white} is white, save them as `({bring}).astype(numpy.float32)`, all splits in the same way"
         )
     }
 
-    /// What to say of numbers that are read in this range; nothing where each level stays what it is.
+    /// A note on values read in this range; `None` if no level changes.
     pub(super) fn note(&self, range: ValueRange) -> Option<String> {
         let (least, most) = (self.least, self.most);
         if range == ValueRange::Bytes && self.is_whole && !self.has_floats {
@@ -239,11 +238,10 @@ impl Survey {
         }
         Some(match range.limits() {
             Some([black, white]) => format!(
-                "numbers from {least} to {most} were brought to 8 bits: {black} is black, {white} is white"
+                "numbers from {least} to {most} were converted to 8 bits: {black} is black, {white} is white"
             ),
             None => format!(
-                "numbers from {least:.2} to {most:.2} (mean {:.2}, standard deviation {:.2}) are taken for standardised ones and trained on as they are, without augmentation; \
-                 a model of such numbers is judged by such arrays, not by picture files",
+                "numbers from {least:.2} to {most:.2} (mean {:.2}, standard deviation {:.2}) look standardised, and are used unchanged and without augmentation; evaluate the model on such arrays, not on picture files",
                 self.mean(),
                 self.deviation()
             ),
@@ -251,10 +249,10 @@ impl Survey {
     }
 }
 
-/// So many levels of 255 at most are said to be few.
+/// Up to this many levels of 255 count as few.
 const FEW_LEVELS: u8 = 127;
 
-/// What to say of bytes that use few of the 255 levels, if they do.
+/// A note on bytes that use few of the 255 levels, if they do.
 pub(super) fn few_levels(pixels: &[&Pixels]) -> Option<String> {
     let bytes = pixels.iter().filter_map(|pixels| match pixels {
         Pixels::Bytes(bytes) => bytes.iter().max().copied(),
@@ -262,7 +260,7 @@ pub(super) fn few_levels(pixels: &[&Pixels]) -> Option<String> {
     });
     let most = bytes.max().filter(|most| (1..=FEW_LEVELS).contains(most))?;
     Some(format!(
-        "the lightest level of the pictures is {most}, and white is 255: they are trained on as they are, and pictures that the model is shown later must be as dark; \
+        "the lightest level of the pictures is {most}, and white is 255: they are used unchanged, and later pictures for the model must be as dark; \
          if {most} is white, save them as `(a * (255 / {most})).astype(numpy.uint8)`"
     ))
 }

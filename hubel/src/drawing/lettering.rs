@@ -6,26 +6,26 @@ use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_wid
 pub(crate) const HEIGHT: usize = 16;
 const WEIGHT: FontWeight = FontWeight::Regular;
 const RASTER: RasterHeight = RasterHeight::Size16;
-/// Stands for letters that the font does not have.
+/// Replaces characters that the font lacks.
 const UNKNOWN: char = '\u{fffd}';
 
-/// Pixels that a text takes across.
+/// Width of a text in pixels.
 pub(crate) fn width(text: &str) -> usize {
     text.chars().filter(|letter| !is_mark(*letter)).count() * get_raster_width(WEIGHT, RASTER)
 }
 
-/// Whether every letter can be drawn.
+/// Whether every character can be drawn.
 pub(crate) fn has_letters_for(text: &str) -> bool {
     text.chars()
         .all(|letter| is_mark(letter) || get_raster(letter, WEIGHT, RASTER).is_some())
 }
 
-/// A mark that belongs to the letter before it, as macOS writes `é` in the names of files; it is left out.
+/// A combining mark, as in macOS's form of `é` in file names; it is left out.
 fn is_mark(letter: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&letter)
 }
 
-/// The text, or its beginning and `…`, so that it takes at most `room` pixels across.
+/// The text, shortened with `…` to at most `room` pixels.
 fn fitted(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
@@ -41,7 +41,7 @@ fn fitted(text: &str, room: usize) -> String {
     shown
 }
 
-/// The words in lines of at most `room` pixels across; a longer word has a line of its own.
+/// The words in lines of at most `room` pixels. A longer word gets its own line.
 pub(crate) fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -58,7 +58,7 @@ pub(crate) fn broken(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// Writes one line with its upper left corner at (column, row) into at most `room` pixels across.
+/// Writes one line with its upper left corner at (column, row), at most `room` pixels wide.
 pub(crate) fn write(
     image: &mut RgbImage,
     (left, top): (usize, usize),
@@ -72,7 +72,7 @@ pub(crate) fn write(
     for (place, letter) in letters.enumerate() {
         let left = left + place * advance;
         if letter == '…' {
-            // Not in the font: three points on the line that letters stand on.
+            // The font lacks `…`: three dots on the baseline.
             for dot in [0, 3, 6] {
                 put(image, (left + dot, top + 12), 255, ink);
             }
@@ -90,7 +90,7 @@ pub(crate) fn write(
     }
 }
 
-/// Covers a pixel with ink by `coverage` of 255; nothing where it lies outside.
+/// Blends ink into a pixel with a `coverage` of 0 to 255. Pixels outside are ignored.
 fn put(image: &mut RgbImage, (column, row): (usize, usize), coverage: u8, ink: Rgb<u8>) {
     let Some(pixel) = image.get_pixel_mut_checked(column as u32, row as u32) else {
         return;

@@ -1,4 +1,4 @@
-//! The arithmetic of one number of a map: what it is made of, and where its gradient goes.
+//! The arithmetic of one value of a map: how it is computed, and where its gradient goes.
 use hubel_kernels::Cpu;
 use hubel_kernels::activation::{self, Activation};
 use hubel_kernels::pad::{self, Padding};
@@ -9,38 +9,38 @@ use crate::layers::PaddingMode;
 use crate::network::{self, Operation, Role};
 use crate::{Error, Result, Shape};
 
-/// How one number of a map comes about.
+/// How one value of a map is computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arithmetic {
     /// The layer, by name.
     pub layer: String,
-    /// What it is: `conv`, `maxpool` …
+    /// The kind of layer: `conv`, `maxpool` …
     pub kind: &'static str,
     /// Row, column and channel in its map.
     pub at: [usize; 3],
-    /// The number, as the plan computed it.
+    /// The value that the plan computed.
     pub value: f32,
-    /// How it follows from the terms.
+    /// How it is computed from the terms.
     pub rule: Rule,
-    /// What it is computed from. A convolution has one for each number under its filter, row by row, padding included.
+    /// The inputs. A convolution has one term for each value under its filter, row by row, including padding.
     pub terms: Vec<Term>,
-    /// The number again, computed from the terms in f64.
+    /// The value again, computed from the terms in f64.
     pub result: f64,
-    /// The gradient by this number of the score that was [traced back](Explainer::trace_back) last; 0 where none was.
+    /// The gradient by this value, for the score of the last [`trace_back`](Explainer::trace_back); 0 if there was none.
     pub gradient: f32,
 }
 
-/// How a number follows from its terms.
+/// How a value is computed from its terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// Σ weight · value + bias: convolutions, linear layers, means, additions.
     Sum {
-        /// What is added.
+        /// The bias.
         bias: f32,
     },
     /// The largest term.
     Largest {
-        /// Which it is; of equal ones the first.
+        /// Its index; the first one of equal terms.
         winner: usize,
     },
     /// scale · (value − mean) / √(variance + epsilon) + shift
@@ -49,51 +49,51 @@ pub enum Rule {
         mean: f32,
         /// The running variance.
         variance: f32,
-        /// What is added to the variance.
+        /// The summand of the variance.
         epsilon: f32,
         /// The learned factor.
         scale: f32,
-        /// The learned summand.
+        /// The learned shift.
         shift: f32,
     },
-    /// A function of the only term.
+    /// A function of a single term.
     Function(Activation),
-    /// The only term as it is: what is flattened, dropped out (in training alone) or laid side by side.
+    /// A single term, unchanged: flatten, dropout (which acts in training only), concat.
     Same,
     /// e^(value of this class) / Σ e^value over all classes.
     Softmax {
-        /// The term that is this class.
+        /// The index of the term of this class.
         class: usize,
     },
 }
 
-/// A number that another one is computed from.
+/// An input of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Term {
     /// The node it belongs to.
     pub node: usize,
-    /// Its row, column and channel in the map of that node; `None` where it is padding.
+    /// Its row, column and channel in the map of that node; `None` for padding.
     pub at: Option<[usize; 3]>,
-    /// The number.
+    /// The value.
     pub value: f32,
-    /// What it is multiplied with in a [sum](Rule::Sum); 1 elsewhere.
+    /// Its weight in a [sum](Rule::Sum); otherwise 1.
     pub weight: f32,
     /// The derivative of the result by it.
     pub derivative: f64,
 }
 
 impl Arithmetic {
-    /// What goes back to a term of the gradient of this number. A term that other numbers read as well gets more from those.
+    /// The part of this value's gradient that goes back to a term. A term that other values also read gets more from those.
     pub fn share(&self, term: &Term) -> f64 {
         f64::from(self.gradient) * term.derivative
     }
 }
 
-/// The arithmetic of the number at row, column and channel `at` of the map of `node`, for the first picture last
-/// [looked at](Explainer::look).
+/// The arithmetic of the value at row, column and channel `at` of the map of `node`, for the first picture of the last
+/// [`look`](Explainer::look).
 ///
 /// # Errors
-/// Where the map has no such place, or the node is the image.
+/// If the map has no such place, or the node is the image.
 pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmetic> {
     let own = &explainer.nodes()[node];
     let Shape {
@@ -121,8 +121,7 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
     };
     let (rule, terms) = match &own.operation {
         Operation::Image => {
-            let problem =
-                "the numbers of the image are computed from nothing; name a layer".to_owned();
+            let problem = "the values of the image are not computed; name a layer".to_owned();
             return Err(Error::Settings { problem });
         }
         Operation::Conv(settings) => place.convolution(settings),
@@ -154,7 +153,7 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
     })
 }
 
-/// The arithmetic of the probability of `class`, which a softmax makes of all logits. Its gradient is 1: it is what is explained.
+/// The arithmetic of the softmax probability of `class`. Its gradient is 1, since it is the explained value.
 pub fn softmax(explainer: &Explainer, class: usize) -> Arithmetic {
     let node = explainer.nodes().len() - 1;
     let logits = &explainer.logits()[..explainer.nodes()[node].shape.len()];
@@ -217,7 +216,7 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
     }
 }
 
-/// A number in the map of a node.
+/// A value in the map of a node.
 struct Place<'a> {
     explainer: &'a Explainer,
     node: usize,
@@ -231,7 +230,7 @@ impl Place<'_> {
         nodes[nodes[self.node].inputs[i]].shape
     }
 
-    /// The number at `at` of an input.
+    /// The value at `at` of an input.
     fn term(&self, i: usize, at: [usize; 3], weight: f32) -> Term {
         let node = self.explainer.nodes()[self.node].inputs[i];
         Term {
@@ -289,7 +288,7 @@ impl Place<'_> {
             let row = y * settings.stride[0] + down * settings.dilation[0];
             for across in 0..settings.kernel[1] {
                 let column = x * settings.stride[1] + across * settings.dilation[1];
-                // With `round=ceil` a window may reach beyond the border, where there are zeros.
+                // With `round=ceil` a window may reach beyond the border; the values there are zeros.
                 let is_beyond = row >= padding.output[0] || column >= padding.output[1];
                 let pixel = padding.source(0, row).zip(padding.source(1, column));
                 for channel in 0..depth {
@@ -327,16 +326,16 @@ impl Place<'_> {
         (self.bias(), terms.collect())
     }
 
-    /// The terms under a pooling's window, and what a mean divides them by.
+    /// The terms under a pooling window, and the divisor of a mean.
     fn window(&self, regions: Regions) -> (Vec<Term>, usize) {
         let nodes = self.explainer.nodes();
         let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
-        let window = Window {
-            batch: 1,
-            input: dimensions(self.input(0)),
-            output: dimensions(nodes[self.node].shape),
-            regions,
-        };
+        let (from, to) = (
+            dimensions(self.input(0)),
+            dimensions(nodes[self.node].shape),
+        );
+        let window =
+            Window::new(1, from, to, regions).expect("the layer's rule placed the windows");
         let [y, x, channel] = self.at;
         let terms = window.range(0, y).flat_map(|row| {
             let columns = window.range(1, x);
@@ -412,7 +411,7 @@ impl Place<'_> {
         (Rule::Same, vec![self.term(input, at, 1.0)])
     }
 
-    /// The input that holds this channel, and the channel there.
+    /// The input with this channel, and the channel's number there.
     fn side_by_side(&self) -> (Rule, Vec<Term>) {
         let [y, x, mut channel] = self.at;
         let mut input = 0;
@@ -433,7 +432,7 @@ fn sliding(window: network::Window, count_padding: bool) -> Regions {
     }
 }
 
-/// An activation of one number.
+/// An activation function.
 fn applied(cpu: &Cpu, function: Activation, value: f32) -> f32 {
     let mut values = [value];
     activation::forward_in_place(cpu, function, &mut values);

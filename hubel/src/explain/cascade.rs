@@ -1,9 +1,9 @@
 //! Whether a map depends on what the network has learned: the cascade of Adebayo et al., "Sanity Checks for Saliency Maps" (2018).
 //!
-//! The weights are drawn anew, layer by layer from the top, until nothing learned is left. A map that still looks the same then shows the
-//! picture and not the network. "The same" is measured by comparison: the map of the same picture by other weights must resemble it no more
-//! than the map of another picture by the same weights does. All maps may have something in common, such as a bright middle where objects are
-//! centred; so the mean map of each network is taken away first.
+//! The weights are replaced by random ones, layer by layer from the top, until nothing learned is left. A map that still looks the same
+//! shows the picture and not the network. "The same" is defined by comparison: the map of the same picture with other weights must be no more
+//! similar than the map of another picture with the same weights. All maps may share something, such as a bright middle when objects are
+//! centred, so the mean map of each network is subtracted first.
 use std::fmt;
 
 use super::Heatmap;
@@ -11,39 +11,39 @@ use super::method::{Method, Question};
 use crate::network::Role;
 use crate::{Cpu, Dataset, Error, Model, Parameters, Result};
 
-/// What a cascade found.
+/// The result of a cascade.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cascade {
-    /// From the top layer alone to all layers.
+    /// From only the top layer to all layers.
     pub stages: Vec<Stage>,
-    /// The magnitude of the correlation of the maps of two pictures that 95 of 100 pairs stay below.
+    /// The 95th percentile of |correlation| between the maps of two pictures.
     pub bound: f64,
-    /// Pictures that mean map and bound come from.
+    /// Number of pictures for the mean map and the bound.
     pub pictures: usize,
 }
 
-/// The network with the weights from the top down to a layer drawn anew.
+/// The network with random weights from the top down to a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
-    /// The lowest layer that was drawn anew.
+    /// The lowest layer with random weights.
     pub layer: String,
-    /// The magnitude of the correlation of the map with that of the trained network; the mean over several draws.
+    /// |correlation| between the map and that of the trained network; the mean over several draws.
     pub correlation: f64,
 }
 
 impl Cascade {
-    /// The correlation that is left where all weights are drawn anew.
+    /// The remaining correlation when all weights are random.
     pub fn correlation(&self) -> f64 {
         self.stages.last().map_or(0.0, |stage| stage.correlation)
     }
 
-    /// Whether the map resembles that of a network that has learned nothing no more than maps of two different pictures resemble each other.
+    /// Whether the map is no more similar to that of a random network than maps of two different pictures are to each other.
     pub fn passes(&self) -> bool {
         self.correlation() <= self.bound
     }
 }
 
-/// Where maps of different pictures are as alike as this, to be no more alike says little.
+/// If maps of different pictures are this similar, passing the bound says little.
 const ALIKE: f64 = 0.9;
 
 impl fmt::Display for Cascade {
@@ -52,41 +52,41 @@ impl fmt::Display for Cascade {
         match self.passes() {
             true if bound >= ALIKE => write!(
                 f,
-                "passes the cascade, which says little here: this network's maps of different pictures are alike as well \
+                "passes the cascade, which says little here: this network's maps of different pictures are also similar \
                  (correlation with random weights {correlation:.2}; maps of other pictures reach {bound:.2})"
             ),
             true => write!(
                 f,
-                "depends on what was learned: with random weights the map is another one \
+                "depends on the learned weights: with random weights the map differs \
                  (correlation {correlation:.2}; maps of other pictures reach {bound:.2})"
             ),
             false => write!(
                 f,
-                "FAILS the cascade: a network with random weights gives much the same map \
+                "FAILS the cascade: a network with random weights gives nearly the same map \
                  (correlation {correlation:.2}; maps of other pictures reach only {bound:.2})"
             ),
         }
     }
 }
 
-/// How much is computed for a cascade.
+/// The amount of computation for a cascade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The most stages; where the network has more layers with weights, some of them are passed over.
+    /// The most stages. If the network has more layers with weights, some are skipped.
     pub stages: usize,
-    /// How many times the weights of each stage are drawn, once at least.
+    /// How many times the weights of each stage are drawn, at least once.
     pub draws: usize,
-    /// Pictures of the training data.
+    /// Number of training pictures.
     pub pictures: usize,
-    /// Decides the weights. It must not be the seed that the network was trained with, whose weights are those that it began with.
+    /// Seed of the random weights. It must not be the seed of the training, which would give the initial weights of the network.
     pub seed: u64,
 }
 
-/// Not the seed of a training: with that, the first weights would be those that the network has learned from.
+/// Must not be the seed of a training, which would give the initial weights of the network.
 const SEED: u64 = 0xca5c_ade0;
 
 impl Settings {
-    /// As much as a method allows within about the time of a few hundred gradients.
+    /// As much as fits into about the time of a few hundred gradients.
     pub fn for_method(method: &Method) -> Self {
         let (stages, draws, pictures) = match method {
             Method::GradCam { .. } | Method::Gradient => (4, 3, 16),
@@ -101,14 +101,14 @@ impl Settings {
     }
 }
 
-/// The fewest pictures that a bound is made of.
+/// Fewest pictures for a bound.
 const LEAST_PICTURES: usize = 8;
 
-/// Pictures of `dataset`, prepared, for the bound of a cascade, at even intervals: one more than the settings say, which stands in where the
-/// picture that is explained is among them. Those that can no longer be read are left out.
+/// Prepared pictures of `dataset` for the bound of a cascade, at even intervals. There is one more than the settings say, in case the
+/// explained picture is among them. Unreadable pictures are left out.
 ///
 /// # Errors
-/// Where the data set has other classes or channels than the model; as of [`Dataset::fill`].
+/// If the data set has other classes or channels than the model; as for [`Dataset::fill`].
 pub fn pictures(
     cpu: &Cpu,
     model: &Model,
@@ -130,11 +130,11 @@ pub fn pictures(
 /// Explains many pictures by one model.
 pub type Explain<'a> = dyn FnMut(&Model, &[Question]) -> Result<Vec<Heatmap>> + 'a;
 
-/// Runs the cascade for a picture, with `others`: prepared [`pictures`] of the training data, of which the same score is explained. Those that
-/// equal `question`'s are left out. `progress` is told how many maps of how many are made.
+/// Runs the cascade for a picture. `others` are prepared [`pictures`] of the training data, explained for the same score; those
+/// equal to `question`'s picture are left out. `progress` gets the number of maps done and the total.
 ///
 /// # Errors
-/// Where there are fewer than 8 other pictures; as of [`Method::maps`].
+/// If there are fewer than 8 other pictures; as for [`Method::maps`].
 pub fn check(
     cpu: &Cpu,
     model: &Model,
@@ -156,10 +156,10 @@ pub fn check(
     check_by(model, &mut explain, question, others, settings)
 }
 
-/// As [`check`], of a method of your own.
+/// As [`check`], for your own method.
 ///
 /// # Errors
-/// As of [`check`] and of `explain`.
+/// As for [`check`] and `explain`.
 pub fn check_by(
     model: &Model,
     explain: &mut Explain<'_>,
@@ -177,7 +177,7 @@ pub fn check_by(
     if pictures < LEAST_PICTURES {
         return Err(Error::Settings {
             problem: format!(
-                "the cascade needs {LEAST_PICTURES} pictures beside the one that is explained, and the data has {pictures}"
+                "the cascade needs {LEAST_PICTURES} pictures besides the explained one, and the data has {pictures}"
             ),
         });
     }
@@ -205,14 +205,14 @@ pub fn check_by(
     })
 }
 
-/// A layer down to which weights are drawn anew.
+/// A layer down to which weights are random.
 struct Lowest {
     layer: String,
-    /// The first node whose weights are: 0 for the lowest layer, since nothing learned is to be left.
+    /// The first node with random weights; 0 for the lowest layer, so that nothing learned is left.
     node: usize,
 }
 
-/// The layers with weights, from the top; of more than `most` some of them, the top one and the lowest among them.
+/// The layers with weights, from the top. If there are more than `most`, a selection that includes the top and the lowest.
 fn stages(model: &Model, most: usize) -> Result<Vec<Lowest>> {
     let graph = model.graph()?;
     let has_weights = |node: &usize| {
@@ -222,7 +222,7 @@ fn stages(model: &Model, most: usize) -> Result<Vec<Lowest>> {
     let layers: Vec<usize> = (0..graph.nodes.len()).rev().filter(has_weights).collect();
     let Some(last) = layers.len().checked_sub(1) else {
         return Err(Error::Settings {
-            problem: "the network has no weights, so there is nothing to draw anew".into(),
+            problem: "the network has no weights that could be replaced".into(),
         });
     };
     let count = layers.len().min(most.max(1));
@@ -238,7 +238,7 @@ fn stages(model: &Model, most: usize) -> Result<Vec<Lowest>> {
         .collect())
 }
 
-/// The model with all that was learned in node `first` and those above it drawn anew: also batch norms and their running statistics.
+/// The model with random weights in node `first` and those above it, including batch norms and their running statistics.
 fn drawn_anew(model: &Model, first: usize, seed: u64) -> Result<Model> {
     let fresh = Parameters::initial(&model.graph()?, seed)?;
     let mut drawn = model.clone();
@@ -248,7 +248,7 @@ fn drawn_anew(model: &Model, first: usize, seed: u64) -> Result<Model> {
     Ok(drawn)
 }
 
-/// The first map less the mean of the others.
+/// The first map minus the mean of the others.
 fn apart_from_mean(maps: &[Heatmap]) -> Vec<f64> {
     let count = (maps.len() - 1) as f64;
     let mean = sum(&maps[1..]);
@@ -267,7 +267,7 @@ fn sum(maps: &[Heatmap]) -> Vec<f64> {
     sums
 }
 
-/// The magnitude of the correlation of two maps that 95 of 100 pairs stay below, each less the mean of all others but the two.
+/// The 95th percentile of |correlation| between two maps, each minus the mean of all maps except the two.
 fn bound(maps: &[Heatmap]) -> f64 {
     let sums = sum(maps);
     let others = (maps.len() - 2) as f64;
@@ -289,7 +289,7 @@ fn bound(maps: &[Heatmap]) -> f64 {
     found[((found.len() as f64 * 0.95).ceil() as usize).clamp(1, found.len()) - 1]
 }
 
-/// Pearson's correlation; 0 where one of the maps is the same everywhere, or too large for numbers.
+/// Pearson's correlation; 0 if one of the maps is constant or overflows.
 fn correlation(one: &[f64], other: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_of_one, mean_of_other) = (mean(one), mean(other));
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_all_maps_have_in_common_is_taken_away() {
-        // A bright first pixel everywhere, and a second one where each differs.
+        // All maps have a bright first pixel; they differ in the second one.
         let maps: Vec<Heatmap> = (0..10)
             .map(|i| {
                 let mut values = [0.0; 12];

@@ -1,9 +1,9 @@
-//! Whether a map finds what the network looks at: deletion and insertion (Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of
+//! Whether a map finds what matters to the network: deletion and insertion (Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of
 //! Black-box Models", 2018).
 //!
-//! The places of a picture are deleted, the brightest of the map first, and the probability of the class is watched: it falls fast where the
-//! map is right. Or they are inserted into a picture without anything: it rises fast. A deleted place becomes blurred; a black one would be
-//! something new to see. Any order does something, so the same is done in the order of random maps, and of the picture's edges.
+//! Deletion blurs the places of a picture, the brightest of the map first. If the map is right, the probability of the class falls fast.
+//! Insertion starts from a blurred picture and restores the places; the probability rises fast. Places are blurred, because black ones would be
+//! a new feature. Any order has some effect, so the order of the map is compared with those of random maps and of the picture's edges.
 use std::fmt;
 
 use hubel_kernels::Cpu;
@@ -12,12 +12,12 @@ use super::{Heatmap, Score};
 use crate::inference::Inference;
 use crate::{Model, Purpose, Random, Result, Shape};
 
-/// How the probability of a class changes while a picture is deleted, and while it is inserted, in several orders.
+/// How the probability of a class changes during deletion and insertion, for several orders.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deletion {
-    /// Areas under the curves of deletion: the smaller, the better the order.
+    /// Areas under the deletion curves: smaller is better.
     pub deletion: Areas,
-    /// Areas under the curves of insertion: the larger, the better the order.
+    /// Areas under the insertion curves: larger is better.
     pub insertion: Areas,
     /// The probability of the class for the whole picture.
     pub whole: f64,
@@ -25,35 +25,35 @@ pub struct Deletion {
     pub blurred: f64,
 }
 
-/// The mean probability of the class on the way, for each order.
+/// The mean probability of the class along the curve, for each order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Areas {
     /// The order of the map.
     pub map: f64,
-    /// The order of random maps of the same resolution; the mean over several.
+    /// Orders of random maps with the same resolution; the mean over several.
     pub random: f64,
     /// The order of the magnitude of the picture's Sobel filters.
     pub edges: f64,
 }
 
-/// What deletion and insertion say of a map.
+/// The verdict on a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Better than random maps and than the picture's edges, in both directions.
     Passes,
-    /// Better than random maps; but the edges, which anybody finds without the network, are as good.
+    /// Better than random maps; but the edges, found without the network, are as good.
     NoBetterThanEdges,
     /// Random maps are as good.
     NoBetterThanRandom,
-    /// The class is about as probable for the blurred picture, or more: there is nothing to delete.
+    /// The class is about as probable for the blurred picture, or more probable: there is nothing to delete.
     Undecided,
 }
 
-/// So much must the probability of the class fall when the whole picture is blurred.
+/// Least fall of the probability of the class when the whole picture is blurred.
 const LEAST_FALL: f64 = 0.05;
 
 impl Deletion {
-    /// What it says of the map.
+    /// The verdict on the map.
     pub fn verdict(&self) -> Verdict {
         let Self {
             deletion,
@@ -75,12 +75,12 @@ impl Deletion {
 impl fmt::Display for Deletion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict() {
-            Verdict::Passes => "finds what counts for the network",
+            Verdict::Passes => "finds what matters to the network",
             Verdict::NoBetterThanEdges => {
-                "FAILS deletion and insertion: the picture's edges find as well what counts for the network"
+                "FAILS deletion and insertion: the picture's edges find what matters to the network as well"
             }
             Verdict::NoBetterThanRandom => {
-                "FAILS deletion and insertion: a random map finds as well what counts for the network"
+                "FAILS deletion and insertion: a random map finds what matters to the network as well"
             }
             Verdict::Undecided => {
                 return write!(
@@ -105,18 +105,18 @@ impl fmt::Display for Deletion {
     }
 }
 
-/// Steps from nothing to all.
+/// Steps from no pixels to all.
 const STEPS: usize = 32;
-/// Random maps.
+/// Number of random maps.
 const RANDOM: usize = 4;
-/// The orders are that of the map, those of the random maps, and that of the edges; in each the picture is deleted and inserted.
+/// The orders: one of the map, those of the random maps, one of the edges. Each has a deletion and an insertion.
 const CURVES: usize = 2 * (1 + RANDOM + 1);
 
-/// Deletes and inserts the prepared picture `[h, w, c]` in the order of `map`, which may have another resolution. `seed` decides the random maps;
-/// `progress` is told how many pictures of how many are classified.
+/// Measures deletion and insertion of the prepared picture `[h, w, c]` in the order of `map`, which may have another resolution. `seed` decides
+/// the random maps. `progress` gets the number of classified pictures and the total.
 ///
 /// # Errors
-/// Where memory does not suffice.
+/// If memory does not suffice.
 pub fn check(
     cpu: &Cpu,
     model: &Model,
@@ -190,7 +190,7 @@ pub fn check(
     })
 }
 
-/// The probability of the class among all; of the class rather than another one among the two.
+/// The probability of the class among all classes; with `against`, among the two classes.
 fn probability(score: &Score, logits: &[f32]) -> f64 {
     let own = f64::from(logits[score.class]);
     let others = match score.against {
@@ -204,7 +204,7 @@ fn probability(score: &Score, logits: &[f32]) -> f64 {
     1.0 / (1.0 + odds.sum::<f64>())
 }
 
-/// The pixels, the brightest of the map first; equal ones in random order, so that none is preferred for where it lies.
+/// The pixels, the brightest of the map first. Equal ones are in random order, so that their position does not matter.
 fn order(map: &Heatmap, mut stream: crate::random::Stream) -> Vec<usize> {
     let mut pixels: Vec<usize> = (0..map.values.len()).collect();
     stream.shuffle(&mut pixels);
@@ -212,7 +212,7 @@ fn order(map: &Heatmap, mut stream: crate::random::Stream) -> Vec<usize> {
     pixels
 }
 
-/// The magnitude of the Sobel filters' answers to the mean over the channels; beyond the border the picture goes on as at it.
+/// The magnitude of the Sobel filters on the mean over the channels; the border is replicated.
 pub fn edges(image: &[f32], shape: Shape) -> Heatmap {
     let grey = Heatmap::sum_of_channels("", shape, image);
     let at = |y: usize, x: usize, down: isize, across: isize| {
@@ -234,7 +234,7 @@ pub fn edges(image: &[f32], shape: Shape) -> Heatmap {
     Heatmap { values, ..grey }
 }
 
-/// The picture under a Gaussian of a deviation of an eighth of its longer side, which leaves large areas alone; beyond the border it is mirrored.
+/// The picture after a Gaussian blur with a standard deviation of an eighth of its longer side, which keeps only large areas. The border is mirrored.
 fn blurred(image: &[f32], shape: Shape) -> Vec<f32> {
     let deviation = shape.height.max(shape.width) as f64 / 8.0;
     let reach = (3.0 * deviation).ceil() as isize;
@@ -273,7 +273,7 @@ mod tests {
         for value in blurred(&even, shape) {
             assert!((value - 0.7).abs() < 1e-6);
         }
-        // A chessboard of ±1 in one channel, nothing in the others.
+        // A chessboard of ±1 in one channel, zeros in the others.
         let board = |i: usize| match (i % 3, (i / 3 / 24 + i / 3 % 24) % 2) {
             (0, 0) => 1.0,
             (0, _) => -1.0,

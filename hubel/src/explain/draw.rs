@@ -15,29 +15,29 @@ pub use tiles::{Legend, Tile};
 
 use scale::largest;
 
-/// Maps of a layer, each on a scale of its own.
+/// Maps of a layer, each with its own scale.
 #[derive(Clone, Debug)]
 pub struct Maps {
-    /// One picture for each channel that is shown, in the order of the channels.
+    /// One picture per shown channel, in the order of the channels.
     pub tiles: Vec<Tile>,
-    /// What the colours mean; one kind of scale for the layer, so that a colour has one meaning.
+    /// The colour scale, one kind for the whole layer.
     pub scale: Scale,
-    /// Each pixel is the mean of so many rows and columns of the map.
+    /// Each pixel is the mean of this many rows and columns of the map.
     pub reduced: usize,
 }
 
 impl Maps {
-    /// All of them in one drawing.
+    /// All maps in one drawing.
     ///
     /// # Errors
-    /// Where the drawing would be too large.
+    /// If the drawing would be too large.
     pub fn sheet(&self) -> Result<Drawing> {
         tiles::sheet(&self.tiles, Legend::Own(self.scale))
     }
 }
 
-/// The maps of a node for the first picture last [looked at](Explainer::look): all channels, or the `most` strongest (by their largest
-/// magnitude) in the order of their numbers. Maps of more than `side` rows or columns are reduced.
+/// The maps of a node for the first picture of the last [`look`](Explainer::look): all channels, or the `most` strongest (by largest
+/// magnitude), in the order of the channels. Maps of more than `side` rows or columns are reduced.
 pub fn maps(explainer: &Explainer, node: usize, most: usize, side: usize) -> Maps {
     let shape = explainer.nodes()[node].shape;
     let numbers = &explainer.map(node)[..shape.len()];
@@ -71,7 +71,7 @@ pub fn maps(explainer: &Explainer, node: usize, most: usize, side: usize) -> Map
     }
 }
 
-/// The means over squares of `side` rows and columns, and the size of the result; squares at the end are cut off.
+/// The means over squares of `side` rows and columns, and the size of the result. Squares at the end are smaller.
 fn means(values: &[f32], [height, width]: [usize; 2], side: usize) -> (Vec<f32>, [usize; 2]) {
     let size = [height, width].map(|length| length.div_ceil(side));
     let mut means = Vec::with_capacity(size[0] * size[1]);
@@ -88,7 +88,7 @@ fn means(values: &[f32], [height, width]: [usize; 2], side: usize) -> (Vec<f32>,
     (means, size)
 }
 
-/// The numbers of a map of one pixel as squares in rows of at most 64, with the scale below.
+/// The values of a map of one pixel as squares in rows of at most 64, with the scale below.
 pub fn vector(explainer: &Explainer, node: usize) -> Drawing {
     let channels = explainer.nodes()[node].shape.channels;
     let values = &explainer.map(node)[..channels];
@@ -106,7 +106,7 @@ fn with_scale(above: &Drawing, scale: Scale) -> Drawing {
     drawing
 }
 
-/// Numbers as squares in rows of at most 64, coloured on the [scale](Scale::of) of them all.
+/// Values as squares in rows of at most 64, coloured on a common [scale](Scale::of).
 pub fn squares(values: &[f32]) -> Drawing {
     const COLUMNS: usize = 64;
     const WIDTH: usize = 512;
@@ -122,15 +122,15 @@ pub fn squares(values: &[f32]) -> Drawing {
     drawing
 }
 
-/// About as many pixels the longer side of a picture gets.
+/// Target length of the longer side of a picture, in pixels.
 const PICTURE: usize = 288;
 
-/// How many times a picture is enlarged so that it can be seen.
+/// The factor by which a small picture is enlarged.
 fn enlargement(height: usize, width: usize) -> usize {
     (PICTURE / height.max(width).max(1)).max(1)
 }
 
-/// A heatmap alone, enlarged so that it can be seen, with its scale below.
+/// An enlarged heatmap with its scale below.
 pub fn heatmap(map: &Heatmap) -> Drawing {
     let scale = Scale::of(&map.values);
     let tile = Tile::new(0, &map.values, [map.height, map.width], scale);
@@ -157,14 +157,14 @@ pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
     enlarged(&pixels, Shape::new(shape.height, shape.width, 3))
 }
 
-/// The picture, `[h, w, c]` of bytes, with a frame around what each of `fires` sees; the strongest has the thickest.
+/// The picture, `[h, w, c]` of bytes, with a frame around the part that each of `fires` depends on. The strongest has the thickest frame.
 pub fn framed(fires: &[Fire], picture: &[u8], shape: Shape) -> Drawing {
     let mut drawing = enlarged(picture, shape);
     let factor = drawing.shape().height / shape.height;
     let longest = drawing.shape().height.max(drawing.shape().width);
     for (rank, fire) in fires.iter().enumerate().rev() {
         let [rows, columns] = &fire.sees;
-        // Visible on a photograph of thousands of pixels too.
+        // Thick enough to be visible on a photograph of thousands of pixels.
         let thickness = (if rank == 0 { 3 } else { 2 }) * longest.div_ceil(1000);
         let colour = if rank == 0 {
             Rgb([230, 60, 30])
@@ -201,7 +201,7 @@ fn frame(
     }
 }
 
-/// A picture, enlarged until it can be seen.
+/// An enlarged picture.
 pub fn enlarged(pixels: &[u8], shape: Shape) -> Drawing {
     let factor = enlargement(shape.height, shape.width);
     let mut drawing = Drawing::blank(shape.width * factor, shape.height * factor);
@@ -209,7 +209,7 @@ pub fn enlarged(pixels: &[u8], shape: Shape) -> Drawing {
     drawing
 }
 
-/// A drawing with lines of text below it, broken where they do not fit.
+/// A drawing with text below it, broken into lines.
 pub fn captioned(drawing: &Drawing, text: &str) -> Drawing {
     const MARGIN: usize = 6;
     let shape = drawing.shape();

@@ -1,14 +1,14 @@
 //! Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017): where the map of
-//! one layer speaks for a class.
+//! one layer supports a class.
 use super::{Explainer, Heatmap, Score};
 use crate::network::Operation;
 use crate::{Error, Result};
 
-/// The largest of 0 and Σ weight · map over the channels, where the weight of a channel is the mean of the score's gradient by it; for the
-/// first picture last [looked at](Explainer::look). The layer is that of [`usual_layer`] unless one is named.
+/// max(0, Σ weight · map) over the channels. The weight of a channel is the mean of the score's gradient by it. Uses the
+/// first picture of the last [`look`](Explainer::look), and the layer of [`usual_layer`] unless one is named.
 ///
 /// # Errors
-/// Where the layer does not exist, its map has one pixel, or no map of a convolution has more.
+/// If the layer does not exist, if its map has one pixel, or if no map of a convolution has more.
 pub fn map(explainer: &mut Explainer, score: &Score, layer: Option<&str>) -> Result<Heatmap> {
     let node = match layer {
         Some(name) => explainer.node(name)?,
@@ -49,11 +49,11 @@ pub fn map(explainer: &mut Explainer, score: &Score, layer: Option<&str>) -> Res
     })
 }
 
-/// The layer whose map Grad-CAM takes where none is named: the last one on the map of the last convolution that has more than one pixel,
-/// behind its batch normalisation, its activation and its addition, before anything pools or flattens.
+/// The default layer of Grad-CAM. It starts at the last convolution whose map has more than one pixel, and goes past that convolution's
+/// batch norm, activation and addition, but not past pooling or flatten.
 ///
 /// # Errors
-/// Where the network has no such convolution.
+/// If the network has no such convolution.
 pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
     let nodes = explainer.nodes();
     let size = |node: usize| [nodes[node].shape.height, nodes[node].shape.width];
@@ -61,8 +61,7 @@ pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
         .rev()
         .find(|i| matches!(nodes[*i].operation, Operation::Conv(_)) && size(*i) != [1, 1]);
     let Some(last) = last else {
-        let problem = "Grad-CAM needs a convolution whose map has more than one pixel, and this network has none; \
-                       take the input gradient or occlusion"
+        let problem = "Grad-CAM needs a convolution whose map has more than one pixel, and this network has none; use the input gradient or occlusion"
             .to_owned();
         return Err(Error::Settings { problem });
     };

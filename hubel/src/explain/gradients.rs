@@ -1,14 +1,14 @@
 //! Explanations by the gradient of a score by the picture: the gradient itself (Simonyan et al. 2013), its mean over noisy copies (SmoothGrad,
-//! Smilkov et al. 2017), and its mean on the way from a baseline (integrated gradients, Sundararajan et al. 2017).
+//! Smilkov et al. 2017), and its mean along the path from a baseline (integrated gradients, Sundararajan et al. 2017).
 use std::fmt;
 
 use super::{Explainer, Heatmap, Score};
 use crate::{Purpose, Random};
 
-/// An attribution of a score to the numbers of the picture.
+/// An attribution of a score to the values of the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
-    /// A number for each of the picture's, `[h, w, c]`.
+    /// One value for each value of the picture, `[h, w, c]`.
     pub values: Vec<f32>,
     /// The sum over the channels at each pixel.
     pub heatmap: Heatmap,
@@ -37,8 +37,8 @@ pub fn input_gradient(explainer: &mut Explainer, image: &[f32], score: &Score) -
     mean_gradient(explainer, score, 1, fill, &|_, _| {})
 }
 
-/// SmoothGrad: the mean gradient over `samples` copies of the picture with normal noise, whose deviation is `noise` times the range of the
-/// picture's numbers (the paper takes 0.1 to 0.2). The same `seed` gives the same noise.
+/// SmoothGrad: the mean gradient over `samples` copies of the picture with normal noise. Its standard deviation is `noise` times the range of the
+/// picture's values (0.1 to 0.2 in the paper). The same `seed` gives the same noise.
 pub fn smooth_grad(
     explainer: &mut Explainer,
     image: &[f32],
@@ -58,15 +58,15 @@ pub fn smooth_grad(
 /// The noisy copies of [`smooth_grad`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Copies {
-    /// How many there are.
+    /// Number of copies.
     pub samples: usize,
-    /// The deviation of their noise, as a share of the range of the picture's numbers.
+    /// Standard deviation of the noise, as a share of the range of the picture's values.
     pub noise: f32,
-    /// Decides the noise.
+    /// Seed of the noise.
     pub seed: u64,
 }
 
-/// As [`smooth_grad`]; `progress` is told how many copies of how many are done.
+/// As [`smooth_grad`]; `progress` gets the number of copies done and the total.
 pub fn smooth_grad_with(
     explainer: &mut Explainer,
     image: &[f32],
@@ -89,7 +89,7 @@ pub fn smooth_grad_with(
     mean_gradient(explainer, score, copies.samples, fill, progress)
 }
 
-/// What [`integrated`] found, and how far the sum is from what it must be.
+/// The result of [`integrated`], with its error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Integrated {
     /// (picture − baseline) · mean gradient between them.
@@ -98,7 +98,7 @@ pub struct Integrated {
     pub steps: usize,
     /// score(picture) − score(baseline).
     pub difference: f64,
-    /// The sum of the attribution, which equals `difference` where the steps suffice.
+    /// The sum of the attribution; it equals `difference` if there are enough steps.
     pub sum: f64,
 }
 
@@ -130,11 +130,11 @@ impl fmt::Display for Integrated {
     }
 }
 
-/// The steps that integrated gradients begins with, and the most.
+/// Least and most steps of integrated gradients.
 const STEPS: [usize; 2] = [64, 1024];
 
-/// Integrated gradients from the constant picture `baseline` (in normalised numbers: 0 is the mean of the training pictures). The integral is
-/// a Gauss–Legendre sum of 64 steps, which are doubled up to 1,024 times where the sum is not [complete](Integrated::is_complete).
+/// Integrated gradients from the constant picture `baseline` (in normalised values: 0 is the mean of the training pictures). The integral is
+/// a Gauss–Legendre sum of 64 steps. The steps are doubled, up to 1,024, until the sum is [complete](Integrated::is_complete).
 pub fn integrated(
     explainer: &mut Explainer,
     image: &[f32],
@@ -144,7 +144,7 @@ pub fn integrated(
     integrated_with(explainer, image, score, baseline, &|_, _| {})
 }
 
-/// As [`integrated`]; `progress` is told how many steps of how many are done, anew where they are doubled.
+/// As [`integrated`]; `progress` gets the number of steps done and the total. It starts again when the steps are doubled.
 pub fn integrated_with(
     explainer: &mut Explainer,
     image: &[f32],
@@ -170,7 +170,7 @@ pub fn integrated_with(
     }
 }
 
-/// Integrated gradients in so many steps.
+/// Integrated gradients with this number of steps.
 pub fn integrated_in(
     explainer: &mut Explainer,
     image: &[f32],
@@ -238,7 +238,7 @@ fn attribution(explainer: &Explainer, values: Vec<f32>) -> Attribution {
     }
 }
 
-/// Σ weight · gradient by the picture over the pictures that `fill` writes, one for each weight; a batch at a time, summed in their order.
+/// Σ weight · gradient over the pictures that `fill` writes, one per weight. Computed batch by batch, and summed in order.
 fn weighted_gradient(
     explainer: &mut Explainer,
     score: &Score,
@@ -252,7 +252,7 @@ fn weighted_gradient(
     let mut sums = vec![0.0; length];
     let count = weights.len();
     for (first, weights) in weights.chunks(batch).enumerate() {
-        // Places of the last batch that no picture fills keep those of the one before.
+        // Unused places of the last batch keep the pictures of the batch before.
         for (i, image) in images
             .chunks_exact_mut(length)
             .take(weights.len())
@@ -273,8 +273,8 @@ fn weighted_gradient(
     sums
 }
 
-/// The places in (0, 1) and the weights of the Gauss–Legendre quadrature of so many steps: exact for polynomials of degree 2·steps − 1. The
-/// zeros of the Legendre polynomial are found by Newton's method.
+/// The nodes in (0, 1) and the weights of Gauss–Legendre quadrature with this number of steps: exact for polynomials of degree 2·steps − 1.
+/// Newton's method finds the zeros of the Legendre polynomial.
 fn gauss_legendre(steps: usize) -> Vec<(f64, f64)> {
     let n = steps as f64;
     (0..steps)

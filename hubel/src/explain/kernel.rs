@@ -1,10 +1,10 @@
-//! Filters made by hand, to be laid over any picture.
+//! Filters made by hand, for any picture.
 use serde_json::Value;
 
 use crate::nearest::nearest;
 use crate::{Error, Result};
 
-/// A filter of a convolution that nobody has trained.
+/// A convolution filter made by hand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
     /// Its name, or its text.
@@ -13,32 +13,32 @@ pub struct Kernel {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// 1 for grey pictures, 3 for coloured ones.
+    /// 1 for grey pictures, 3 for colour pictures.
     pub channels: usize,
     /// `[height, width, channels]`
     pub weights: Vec<f32>,
 }
 
-/// The kernels that have a name, and their rows.
+/// The named kernels and their rows.
 const NAMED: [(&str, &str); 7] = [
-    // What a pixel has more than its eight neighbours (a discrete Laplace operator).
+    // The pixel minus the mean of its eight neighbours (a discrete Laplace operator).
     ("edge", "[[-1,-1,-1],[-1,8,-1],[-1,-1,-1]]"),
     // Brighter to the right, brighter below: Sobel and Feldman, 1968.
     ("sobel-x", "[[-1,0,1],[-2,0,2],[-1,0,1]]"),
     ("sobel-y", "[[-1,-2,-1],[0,0,0],[1,2,1]]"),
-    // Binomial weights, which come near to a Gaussian's.
+    // Binomial weights, close to a Gaussian's.
     (
         "blur",
         "[[0.0625,0.125,0.0625],[0.125,0.25,0.125],[0.0625,0.125,0.0625]]",
     ),
     ("sharpen", "[[0,-1,0],[-1,5,-1],[0,-1,0]]"),
-    // Bright to the right of and below the middle, dark to the left and above. As of `edge`, the weights of this one and the next add up to 0:
-    // a flat place answers 0.
+    // Bright to the right of and below the middle, dark to the left and above. As in `edge`, the weights of this kernel and the next add up to 0,
+    // so the response of a flat place is 0.
     (
         "corner",
         "[[-1,-1,-1,-1,-1],[-1,-1,-1,-1,-1],[-1,-1,2,2,2],[-1,-1,2,2,2],[-1,-1,2,2,0]]",
     ),
-    // A stroke that comes from the upper right and bends downwards, as the back of the tutorial's mouse.
+    // A stroke that comes from the upper right and bends downwards, like the back of the tutorial's mouse.
     (
         "curve",
         "[[-1,-1,-1,-1,-1,6,-1],[-1,-1,-1,-1,6,-1,-1],[-1,-1,-1,6,-1,-1,-1],[-1,-1,-1,6,-1,-1,-1],\
@@ -47,13 +47,13 @@ const NAMED: [(&str, &str); 7] = [
 ];
 
 impl Kernel {
-    /// The names of the kernels that have one.
+    /// The names of the named kernels.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMED.iter().map(|(name, _)| *name)
     }
 
-    /// The kernel of this name, or of this text: `[[1,0,-1],[2,0,-2],[1,0,-1]]` is one for grey pictures, three such matrices in
-    /// brackets, for red, green and blue, are one for coloured ones.
+    /// Parses a kernel: a name, or a text. `[[1,0,-1],[2,0,-2],[1,0,-1]]` is a kernel for grey pictures; three such matrices in
+    /// brackets, for red, green and blue, are one for colour pictures.
     ///
     /// # Errors
     /// [`Error::Settings`], which says what is wrong with the text.
@@ -166,7 +166,7 @@ mod tests {
                 kernel.height % 2 == 1 && kernel.width % 2 == 1,
                 "{name} has a middle"
             );
-            // Brightness alone is no edge, corner or curve; blurring and sharpening leave it as it is.
+            // Brightness alone is no edge, corner or curve. Blurring and sharpening do not change the mean brightness.
             let sum: f32 = kernel.weights.iter().sum();
             let keeps_brightness = ["blur", "sharpen"].contains(&name);
             assert_eq!(sum, f32::from(u8::from(keeps_brightness)), "{name}");

@@ -1,11 +1,11 @@
-//! The ways to explain a picture, each with its settings: for whoever explains many pictures in one way, as the health checks do.
+//! The methods of explanation with their settings, for explaining many pictures in one way, as the checks do.
 use hubel_kernels::Cpu;
 
 use super::occlusion::Occlusion;
 use super::{Explainer, Heatmap, Score, grad_cam, gradients};
 use crate::{Model, Result, Shape};
 
-/// A way to explain a picture.
+/// A method of explanation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
     /// [Grad-CAM](grad_cam::map) on the map of this layer, or of the [usual](grad_cam::usual_layer) one.
@@ -19,30 +19,30 @@ pub enum Method {
     SmoothGrad {
         /// The noisy copies.
         samples: usize,
-        /// The deviation of the noise, as a share of the range of the picture's numbers.
+        /// Standard deviation of the noise, as a share of the range of the picture's values.
         noise: f32,
-        /// Decides the noise.
+        /// Seed of the noise.
         seed: u64,
     },
     /// [Integrated gradients](gradients::integrated_in) in 64 steps.
     IntegratedGradients {
-        /// The constant picture that they begin at, in normalised numbers.
+        /// The constant baseline picture, in normalised values.
         baseline: f32,
     },
     /// [Occlusion](Occlusion::map).
     Occlusion(Occlusion),
 }
 
-/// A prepared picture, and what is explained of it.
+/// A prepared picture, and the score to explain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// `[h, w, c]`, as [`Preparation`](crate::Preparation) makes it.
     pub image: Vec<f32>,
-    /// What is explained.
+    /// The score to explain.
     pub score: Score,
 }
 
-/// Pictures that a method of many runs looks at together: eight of 64×64 in colour, of larger ones fewer, for their maps and gradients are all
+/// Batch size for methods with many runs: eight colour pictures of 64×64, fewer of larger ones, because all their maps and gradients are
 /// kept.
 pub fn batch(input: Shape) -> usize {
     const MOST: usize = 8;
@@ -53,7 +53,7 @@ pub fn batch(input: Shape) -> usize {
 const STEPS: usize = 64;
 
 impl Method {
-    /// SmoothGrad as it is usual: 32 copies, with noise of 0.15 of the picture's range.
+    /// SmoothGrad's usual settings: 32 copies, with noise of 0.15 of the picture's range.
     pub fn smooth_grad() -> Self {
         Self::SmoothGrad {
             samples: 32,
@@ -62,10 +62,10 @@ impl Method {
         }
     }
 
-    /// The maps of some pictures, in their order. `progress` is told after each how many are done.
+    /// The maps of some pictures, in order. `progress` gets the number of maps done, after each map.
     ///
     /// # Errors
-    /// As of the method; where memory does not suffice.
+    /// As for the method; if memory does not suffice.
     pub fn maps(
         &self,
         cpu: &Cpu,

@@ -1,8 +1,8 @@
-//! Which pictures of the training data a network finds most alike a picture: where a wrong answer often comes from.
+//! The training pictures that a network finds most similar to a picture. They often explain a wrong answer.
 //!
-//! Alike are pictures whose numbers before the last linear layer point in the same direction. That layer says which class a direction stands for;
-//! how long the arrow is says how sure the network is, and changes with a picture's contrast. So the distance is 1 − cosine: 0 in the same
-//! direction, 1 at a right angle, 2 in the opposite one.
+//! Pictures are compared by their features, the input of the last linear layer, as vectors. That layer gives each class a direction. The length
+//! of the vector changes with the certainty of the network and with the picture's contrast. So the distance is 1 − cosine: 0 for the same
+//! direction, 1 for a right angle, 2 for the opposite direction.
 use std::path::PathBuf;
 
 use hubel_kernels::Cpu;
@@ -11,40 +11,40 @@ use crate::data::{BadFile, Dataset};
 use crate::features::Nearest;
 use crate::{Model, Result};
 
-/// What was found in a data set.
+/// The nearest pictures of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbours {
-    /// The nearest pictures, the nearest first; of equally near ones the first in the data set.
+    /// The nearest pictures, nearest first; equally near ones in the order of the data set.
     pub nearest: Vec<Neighbour>,
-    /// The layer in whose output they are compared; empty for the picture itself.
+    /// The layer whose output is compared; empty for the picture itself.
     pub layer: String,
-    /// The numbers of a picture there.
+    /// Number of features per picture.
     pub dimensions: usize,
-    /// Pictures that were compared.
+    /// Number of compared pictures.
     pub count: usize,
-    /// Pictures that could no longer be read and were left out.
+    /// Pictures that could no longer be read, and were left out.
     pub bad_files: Vec<BadFile>,
 }
 
 /// A picture of the data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbour {
-    /// Its place in the data set.
+    /// Its index in the data set.
     pub index: usize,
-    /// Its file, where it came from one.
+    /// Its file, if it has one.
     pub path: Option<PathBuf>,
-    /// Its class, as the data set says.
+    /// Its class in the data set.
     pub class: usize,
-    /// 1 − cosine of the angle between its numbers and those of the picture; 1 where all numbers of one are 0.
+    /// 1 − cosine of the angle between its features and those of the picture; 1 if all features of one are 0.
     pub distance: f64,
 }
 
-/// The `count` pictures of `dataset` that the network finds nearest to the prepared picture `[h, w, c]`. They are read batch by batch, and no more
-/// than `count` are remembered; `progress` is told how many of how many are compared.
+/// The `count` pictures of `dataset` that the network finds nearest to the prepared picture `[h, w, c]`. Reads batch by batch, and keeps at most
+/// `count`. `progress` gets the number of compared pictures and the total.
 ///
 /// # Errors
-/// Where the data set has other classes or channels than the model, the network puts out no finite numbers, a picture can no longer be read
-/// (unless bad files are left out of the data), or memory does not suffice.
+/// If the data set has other classes or channels than the model, if the network's output is not finite, if a picture can no longer be read
+/// (unless bad files are skipped), or if memory does not suffice.
 pub fn nearest(
     cpu: &Cpu,
     model: &Model,
@@ -78,10 +78,10 @@ pub fn nearest(
     })
 }
 
-/// A picture of the data set as the network sees it, `[h, w, c]` of bytes; `None` where it can no longer be read and bad files are left out.
+/// A picture of the data set as the network sees it, `[h, w, c]` of bytes; `None` if it can no longer be read and bad files are skipped.
 ///
 /// # Errors
-/// As of [`Dataset::fill`].
+/// As for [`Dataset::fill`].
 pub fn picture(
     cpu: &Cpu,
     model: &Model,

@@ -1,4 +1,4 @@
-//! Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014): by how much a score falls when a part of the
+//! Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014): how much a score falls when a part of the
 //! picture is covered.
 use hubel_kernels::Cpu;
 
@@ -9,16 +9,16 @@ use crate::{Error, Model, Result, Shape};
 /// How a picture is covered. Pairs are `[height, width]` in pixels of the network's input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Occlusion {
-    /// The window that is covered.
+    /// The size of the covered window.
     pub window: [usize; 2],
-    /// The interval at which windows are laid; the last may reach over the edge.
+    /// The stride between windows; the last may reach over the edge.
     pub stride: [usize; 2],
-    /// What covers it, in normalised numbers; 0 is the mean of the training pictures.
+    /// The covering value, normalised; 0 is the mean of the training pictures.
     pub baseline: f32,
 }
 
 impl Occlusion {
-    /// Windows of an eighth of the picture's side, at half of that interval.
+    /// Windows of an eighth of the picture's side, with a stride of half of that.
     pub fn for_input(shape: Shape) -> Self {
         let window = [shape.height, shape.width].map(|side| side.div_ceil(8));
         Self {
@@ -28,7 +28,7 @@ impl Occlusion {
         }
     }
 
-    /// Pictures that are classified for one map, beside the whole one.
+    /// Number of covered pictures for one map.
     ///
     /// # Panics
     /// If a stride is 0.
@@ -44,11 +44,11 @@ impl Occlusion {
         windows(width, self.window[1], self.stride[1])
     }
 
-    /// At each pixel the mean, over the windows that cover it, of score(picture) − score(covered picture). `image` is prepared,
-    /// `[h, w, c]`; `progress` is told how many windows of how many are done.
+    /// For each pixel, the mean of score(picture) − score(covered picture) over the windows that cover it. `image` is prepared,
+    /// `[h, w, c]`. `progress` gets the number of windows done and the total.
     ///
     /// # Errors
-    /// Where window or stride is 0 or larger than the picture, or memory does not suffice.
+    /// If window or stride is 0 or larger than the picture, or memory does not suffice.
     pub fn map(
         &self,
         cpu: &Cpu,
@@ -103,7 +103,7 @@ impl Occlusion {
             layer: String::new(),
             height: shape.height,
             width: shape.width,
-            // Where strides exceed windows some pixels are never covered: nothing is known of them.
+            // If strides exceed windows, some pixels are never covered, and get no value.
             values: means
                 .map(|(sum, count)| (sum / f64::from(count.max(1))) as f32)
                 .collect(),
@@ -120,14 +120,13 @@ impl Occlusion {
         let ([height, width], [down, right]) = (self.window, self.stride);
         Err(Error::Settings {
             problem: format!(
-                "occlusion by windows of {height}×{width} at intervals of {down} and {right} does not fit a picture of {shape}; \
-                 give windows and intervals from 1 to its size"
+                "occlusion with windows of {height}×{width} and strides of {down} and {right} does not fit a picture of {shape}; give windows and strides from 1 to its size"
             ),
         })
     }
 }
 
-/// The windows along an axis: as many as it takes to cover it, the last one cut off at its end.
+/// The windows along an axis: as many as cover it, the last one cut off at the end.
 fn windows(
     size: usize,
     window: usize,

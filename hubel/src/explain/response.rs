@@ -1,4 +1,4 @@
-//! Where a filter fires: the map that a filter, learned or made by hand, makes of a picture, and its strongest places.
+//! Where a filter responds: the map of a filter, learned or made by hand, and its strongest places.
 use std::ops::Range;
 
 use hubel_kernels::Cpu;
@@ -11,31 +11,31 @@ use crate::layers::PaddingMode;
 use crate::network::{Graph, Node, Operation};
 use crate::{Error, Network, Parameters, PlanSettings, Result, Shape};
 
-/// What a filter answers at each place of a map, and where it answers most.
+/// The response of a filter at each place, and its strongest places.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// The answers.
+    /// The responses.
     pub map: Heatmap,
-    /// The strongest places, the strongest first; none where no answer is above 0.
+    /// The strongest places, strongest first; empty if no response is above 0.
     pub strongest: Vec<Fire>,
 }
 
-/// A place at which a filter answers.
+/// A place at which a filter responds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fire {
     /// Row and column in the map.
     pub at: [usize; 2],
-    /// The answer.
+    /// The response.
     pub value: f32,
-    /// The rows and columns of the picture that the answer depends on.
+    /// The rows and columns of the picture that the response depends on.
     pub sees: [Range<usize>; 2],
 }
 
-/// The answers of filter `channel` of the layer `node` to the first picture last [looked at](Explainer::look), and its `count` strongest
-/// places; of those that see mostly the same part of the picture, the strongest alone.
+/// The responses of filter `channel` of the layer `node` for the first picture of the last [`look`](Explainer::look), and its `count` strongest
+/// places. If places see mostly the same part of the picture, only the strongest is listed.
 ///
 /// # Errors
-/// Where the layer has no such channel.
+/// If the layer has no such channel.
 pub fn of_filter(
     explainer: &Explainer,
     node: usize,
@@ -68,11 +68,11 @@ pub fn of_filter(
     })
 }
 
-/// A convolution of one hand-made filter, ready to look at pictures of `shape`; its map is that of node 1, and has the picture's size: beyond
-/// the edge the picture goes on as at the edge, so that the edge itself is no feature.
+/// A convolution with one hand-made filter, ready for pictures of `shape`. Its map is that of node 1, and has the picture's size. The
+/// border is replicated, so that the edge of the picture is no feature.
 ///
 /// # Errors
-/// Where the kernel is one for other channels, or the picture takes more memory than there is.
+/// If the kernel has other channels, or memory does not suffice.
 pub fn explainer_of_kernel(cpu: &Cpu, kernel: &Kernel, shape: Shape) -> Result<Explainer> {
     if kernel.channels != shape.channels {
         return Err(Error::Settings {
@@ -101,12 +101,12 @@ pub fn explainer_of_kernel(cpu: &Cpu, kernel: &Kernel, shape: Shape) -> Result<E
     Explainer::of_graph(cpu, graph, parameters, PlanSettings::explanation(1))
 }
 
-/// What a hand-made filter answers to a picture.
+/// The response of a hand-made filter to a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelResponse {
-    /// The answers and the strongest places.
+    /// The responses and the strongest places.
     pub response: Response,
-    /// How the strongest answer comes about; numbers of the picture are levels from 0 to 1.
+    /// How the strongest response is computed; values of the picture are from 0 to 1.
     pub arithmetic: Arithmetic,
     /// The picture's bytes, `[h, w, c]`.
     pub pixels: Vec<u8>,
@@ -114,10 +114,10 @@ pub struct KernelResponse {
     pub shape: Shape,
 }
 
-/// Lays a hand-made filter over a decoded picture at the picture's own size: in grey for a kernel of one channel, in colour for one of three.
+/// Applies a hand-made filter to a decoded picture at its own size: in grey for a kernel of one channel, in colour for one of three.
 ///
 /// # Errors
-/// Where the picture takes more memory than there is.
+/// If memory does not suffice.
 pub fn of_kernel(
     cpu: &Cpu,
     kernel: &Kernel,
@@ -139,7 +139,7 @@ pub fn of_kernel(
     })
 }
 
-/// The largest numbers above 0 of a map whose views of the picture overlap by less than half.
+/// The largest values above 0 of a map whose receptive fields overlap by less than half.
 fn strongest(graph: &Graph, node: usize, map: &Heatmap, count: usize) -> Vec<Fire> {
     let mut places: Vec<usize> = (0..map.values.len()).collect();
     places.sort_by(|a, b| map.values[*b].total_cmp(&map.values[*a]));
@@ -161,7 +161,7 @@ fn strongest(graph: &Graph, node: usize, map: &Heatmap, count: usize) -> Vec<Fir
     fires
 }
 
-/// The common part of two views, as a share of the smaller one.
+/// The overlap of two receptive fields, as a share of the smaller one.
 fn overlap(one: &[Range<usize>; 2], other: &[Range<usize>; 2]) -> f64 {
     let area = |view: &[Range<usize>; 2]| (view[0].len() * view[1].len()) as f64;
     let common = [0, 1].map(|axis| {
@@ -171,7 +171,7 @@ fn overlap(one: &[Range<usize>; 2], other: &[Range<usize>; 2]) -> f64 {
     area(&common) / area(one).min(area(other)).max(1.0)
 }
 
-/// The rows and columns of the picture that the number at row and column `at` of a node's map depends on.
+/// The rows and columns of the picture that the value at row and column `at` of a node's map depends on.
 pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
     let mut seen: Vec<Option<[Range<isize>; 2]>> = vec![None; node + 1];
     seen[node] = Some(at.map(|place| place as isize..place as isize + 1));
@@ -201,7 +201,7 @@ pub fn view(graph: &Graph, node: usize, at: [usize; 2]) -> [Range<usize>; 2] {
     image.map(|side| side.start as usize..side.end as usize)
 }
 
-/// The rows or columns of an input of `size` that are read where `places` of the padded input are: padding may show others than those beside it.
+/// The rows or columns of an input of `size` that `places` of the padded input read: padding such as `circular` reads distant ones.
 fn shown(places: Range<isize>, size: isize, mode: PaddingMode) -> Range<isize> {
     let inside = places.start.clamp(0, size)..places.end.clamp(0, size);
     match mode {
@@ -226,7 +226,7 @@ fn shown(places: Range<isize>, size: isize, mode: PaddingMode) -> Range<isize> {
     }
 }
 
-/// What `places` of a node's map read along an axis of an input of so many rows or columns.
+/// The rows or columns of an input that `places` of a node's map read.
 fn reads(node: &Node, axis: usize, size: usize, places: Range<isize>) -> Range<isize> {
     let sliding = |kernel: usize, stride: usize, dilation: usize, before: usize| {
         let start = places.start * stride as isize - before as isize;

@@ -8,7 +8,7 @@ use crate::inference::Inference;
 use crate::network::Role;
 use crate::{Network, Preparation, Purpose, Random};
 
-/// Every operation, with odd settings, in networks without and with kinks.
+/// Every operation, with unusual settings, in networks without and with kinks.
 pub(super) const NETWORKS: [&str; 12] = [
     "conv(5, kernel=(3,2), stride=(2,1), padding=(1,0,0,1), round=floor)-tanh-conv(4, kernel=(2,3), stride=(1,2), round=floor)\
      -identity-flatten-fc(classes)",
@@ -34,7 +34,7 @@ pub(super) const SHAPE: Shape = Shape {
 };
 pub(super) const CLASSES: usize = 4;
 
-/// A model whose batch norms have running statistics and biases of their own.
+/// A model whose batch norms have non-trivial running statistics and biases.
 pub(super) fn model(text: &str) -> Model {
     model_for(text, SHAPE)
 }
@@ -102,7 +102,7 @@ fn the_logits_are_those_of_the_fused_plan() {
     }
 }
 
-/// The arithmetic of each number of each map gives that number; and the shares that all of them send back add up to the gradient of each.
+/// The arithmetic of each value of each map gives that value. The shares that all values send back add up to the gradients.
 #[test]
 fn the_arithmetic_of_every_number_is_the_plan_s_forward_and_backward() {
     for text in NETWORKS {
@@ -202,7 +202,7 @@ fn the_input_gradient_is_a_finite_difference() {
             (slope - expected).abs() < 2e-3 * (1.0 + expected.abs()),
             "{text}: {slope}, {expected}"
         );
-        // A batch of copies, and noise of 0, are the same.
+        // Copies with noise of 0 give the plain gradient.
         let mut explainer = Explainer::new(&Cpu::best(2), &model, 3).unwrap();
         let smooth = smooth_grad(&mut explainer, &start, &score, 7, 0.0, 1);
         for (one, other) in smooth.values.iter().zip(&found.values) {
@@ -272,7 +272,7 @@ fn occlusion_of_a_linear_network_is_the_sum_of_what_is_covered() {
     let found = occlusion
         .map(&Cpu::best(2), &model, &image, &score, &|_, _| {})
         .unwrap();
-    // Rows 0–2, 2–4, 4–6; columns 0–1, 3–4, and the last one cut off: 6–6 would begin outside.
+    // Rows 0–2, 2–4, 4–6; columns 0–1 and 3–4; the last window is cut off, since 6–6 would begin outside.
     assert_eq!(occlusion.windows(SHAPE), 9);
     let covered = |rows: Range<usize>, columns: Range<usize>| -> f32 {
         let mut sum = 0.0;
@@ -400,7 +400,7 @@ fn what_a_number_sees_is_what_changes_it() {
 
 #[test]
 fn a_hand_made_kernel_fires_where_its_feature_is() {
-    // A bright square on dark ground: its left edge is where it becomes brighter to the right.
+    // A bright square on a dark background: at its left edge it gets brighter to the right.
     let shape = Shape::new(20, 24, 1);
     let mut picture = vec![0.0; shape.len()];
     for y in 6..14 {
@@ -416,7 +416,7 @@ fn a_hand_made_kernel_fires_where_its_feature_is() {
     assert_eq!(first.sees[1], 7..10);
     let sum = arithmetic::of(&explainer, 1, [first.at[0], first.at[1], 0]).unwrap();
     assert_eq!((sum.result, sum.terms.len()), (4.0, 9));
-    // At the picture's own edge there is nothing to see.
+    // The edge of the picture itself gives no response.
     assert_eq!(found.map.values[0], 0.0);
     assert!(response::of_filter(&explainer, 1, 1, 3).is_err());
     let coloured = Shape::new(4, 4, 3);

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{Error, Result};
 
-/// Writes beside `path`, syncs, renames, syncs the folder: a reader sees the old file or the new one, whole, also after a crash.
-/// Where `body` fails, the old file stays and nothing is left beside it. Where `path` is a symbolic link, the file behind it is replaced
-/// and the link stays. What killed writers have left in the folder is removed.
+/// Writes a file beside `path`, syncs it, renames it, and syncs the folder. A reader sees the complete old or new file, also after a crash.
+/// If `body` fails, the old file stays and the temporary file is removed. If `path` is a symbolic link, its target is replaced
+/// and the link stays. Temporary files of killed writers in the folder are removed.
 ///
 /// # Errors
 /// [`Error::Io`]
@@ -24,18 +24,18 @@ pub(crate) fn write_atomically(
     replaced.map_err(refused(path))
 }
 
-/// A file that takes its name when it is whole: until then an older one of that name stays. Dropped before, it leaves nothing. Where the name is
-/// that of a symbolic link, the file behind it is replaced. All errors say which file cannot be written.
+/// A file that gets its name when it is complete. Until then an older file of that name stays. Dropping it earlier removes it. If the name is
+/// that of a symbolic link, its target is replaced. All errors name the file.
 pub struct Replacement {
     replacement: Unnamed,
     path: PathBuf,
 }
 
 impl Replacement {
-    /// Begins a file that is to be called `path`.
+    /// Starts a file that will replace `path`.
     ///
     /// # Errors
-    /// When it cannot be written, or is a folder.
+    /// If it cannot be written, or is a folder.
     pub fn create(path: &Path) -> io::Result<Self> {
         Ok(Self {
             replacement: Unnamed::begin(path).map_err(named(path))?,
@@ -46,7 +46,7 @@ impl Replacement {
     /// Syncs the file and gives it its name.
     ///
     /// # Errors
-    /// When that fails; then nothing is left of it.
+    /// If that fails; then the file is removed.
     pub fn finish(self) -> io::Result<()> {
         self.replacement.finish().map_err(named(&self.path))
     }
@@ -70,7 +70,7 @@ impl Seek for Replacement {
     }
 }
 
-/// The error of writing `path`, as one of I/O.
+/// The error of writing `path`, as an I/O error.
 fn named(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
     move |source| io::Error::new(source.kind(), refused(path)(source))
 }
@@ -105,7 +105,7 @@ impl Unnamed {
     }
 }
 
-/// Whether `body` could be written as the file `path`: it is written beside and removed again.
+/// Checks that `body` could be written to `path`: writes it beside and removes it.
 ///
 /// # Errors
 /// [`Error::Io`]
@@ -120,7 +120,7 @@ pub(crate) fn try_writing(
     written.map_err(refused(path))
 }
 
-/// What the contents of a file are written to.
+/// The writer for the contents of a file.
 pub(crate) type Writer = BufWriter<File>;
 
 fn refused(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -131,7 +131,7 @@ fn refused(path: &Path) -> impl FnOnce(io::Error) -> Error {
     }
 }
 
-/// Replaces the file at `path` by one of these bytes: a reader sees the old file or the new one, whole.
+/// Replaces the file at `path` by one with these bytes. A reader sees the complete old or new file.
 ///
 /// # Errors
 /// [`Error::Io`]
@@ -139,40 +139,40 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, |file| file.write_all(bytes))
 }
 
-/// More links than this, one behind the other, are a circle; Linux follows as many.
+/// A longer chain of links is a cycle. Linux follows as many.
 const MOST_LINKS: usize = 40;
 
-/// The file that `path` names, behind all symbolic links; it need not be there.
+/// The target of `path` after following all symbolic links; it need not exist.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
-            // A relative target begins at the link's folder.
+            // A relative target is relative to the link's folder.
             Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
-            // It is no link, or there is nothing yet.
+            // It is no link, or does not exist yet.
             Err(_) => return Ok(path),
         }
     }
-    Err(io::Error::other("its symbolic links lead in a circle"))
+    Err(io::Error::other("its symbolic links form a cycle"))
 }
 
-/// A file that becomes another one once it is whole. As long as a process writes it, that process holds its lock.
+/// A temporary file that replaces another one when it is complete. The process that writes it holds its lock.
 struct Part {
     path: PathBuf,
     file: File,
 }
 
 impl Part {
-    /// An empty file in the folder of `path`, under a name that no other writer uses.
+    /// Creates an empty file in the folder of `path`, with a name that no other writer uses.
     fn beside(path: &Path) -> io::Result<Self> {
         loop {
             let path = part_name(path)?;
             let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                // One that was killed had the same number of a process.
+                // A killed process with the same process id left this file.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 opened => opened?,
             };
-            // Between its making and its lock another process may have taken it for abandoned.
+            // Between creation and lock, another process may have considered it abandoned.
             if lock(&file) != Lock::Refused && path.try_exists()? {
                 return Ok(Self { path, file });
             }
@@ -186,12 +186,12 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // After its renaming there is nothing to remove. What is reported is why it could not be written, not why its remains stay.
+        // After the rename there is nothing to remove. The reported error is that of writing; a failure to remove is ignored.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Removes the parts in `folder` that no process holds: those of killed writers. What cannot be locked or removed stays.
+/// Removes the temporary files in `folder` that no process holds, left by killed writers. Ignores those that cannot be locked or removed.
 pub(crate) fn remove_abandoned(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.filter(is_part).map(|entry| entry.path()) {
@@ -203,7 +203,7 @@ pub(crate) fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// Whether the entry has a name that [`part_name`] gives.
+/// Whether the entry's name has the form of [`part_name`].
 fn is_part(entry: &fs::DirEntry) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let name = entry.file_name();
@@ -216,12 +216,12 @@ fn is_part(entry: &fs::DirEntry) -> bool {
         && entry.file_type().is_ok_and(|kind| kind.is_file())
 }
 
-/// What came of taking a lock.
+/// The result of taking a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lock {
-    /// This process holds it until the file is closed; it ends with the process, however that ends.
+    /// This process holds the lock until the file is closed or the process ends.
     Held,
-    /// Another one does.
+    /// Another process holds the lock.
     Refused,
     /// The file system has no locks.
     Unknown,
@@ -236,7 +236,7 @@ pub(crate) fn lock(file: &File) -> Lock {
     }
 }
 
-/// The folder that a file lies in, as it can be opened: `.` for a name alone.
+/// The folder of a file, in a form that can be opened: `.` for a bare name.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     folder.unwrap_or(Path::new("."))
@@ -252,14 +252,14 @@ fn part_name(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
-/// Only then does the new name survive a loss of power. The file is there and whole, also where the folder may not be opened or its file
-/// system cannot sync it: that is no reason to call it unwritten.
+/// Syncs the folder, so that the new name survives a power failure. Errors are ignored: the file is complete even if the folder cannot be
+/// opened or its file system cannot sync it.
 #[cfg(unix)]
 fn sync_folder(path: &Path) {
     let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
-/// Other systems do not open folders as files.
+/// Other systems cannot open folders as files.
 #[cfg(not(unix))]
 fn sync_folder(_path: &Path) {}
 
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(fs::read(at("store/model")).unwrap(), b"new");
         assert!(at("far").is_symlink() && at("near").is_symlink());
 
-        // What it leads to need not be there yet.
+        // Its target need not exist yet.
         symlink("store/later", at("dangling")).unwrap();
         write_atomically(&at("dangling"), |file| file.write_all(b"new")).unwrap();
         assert!(at("dangling").is_symlink() && at("store/later").is_file());

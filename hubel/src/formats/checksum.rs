@@ -1,11 +1,11 @@
-//! The checksum of a model file: it shows that a bit has changed since the file was written.
+//! The checksum of a model file, which detects changed bits.
 use std::hash::Hasher;
 
 use twox_hash::XxHash3_64;
 
 use super::safetensors::Tensors;
 
-/// The metadata that holds the checksum, as 16 hexadecimal digits.
+/// The metadata key of the checksum, which has 16 hexadecimal digits.
 const FIELD: &str = "hubel.checksum";
 
 /// Stores the checksum of everything else in the metadata.
@@ -14,10 +14,10 @@ pub(crate) fn seal(tensors: &mut Tensors) {
     tensors.metadata.insert(FIELD.into(), checksum);
 }
 
-/// Compares the stored checksum with the contents. A fuzzer, which cannot guess a checksum, is let through (`cfg(fuzzing)`).
+/// Compares the stored checksum with the contents. Fuzzers skip this (`cfg(fuzzing)`), because they cannot guess a checksum.
 ///
 /// # Errors
-/// What is wrong and what to do, where there is no checksum or another one.
+/// The problem and what to do, if the checksum is missing or differs.
 pub(crate) fn verify(tensors: &Tensors) -> Result<(), String> {
     match tensors.metadata.get(FIELD) {
         _ if cfg!(fuzzing) => Ok(()),
@@ -32,8 +32,8 @@ pub(crate) fn verify(tensors: &Tensors) -> Result<(), String> {
     }
 }
 
-/// XXH3 (64 bits) of the metadata but for the checksum, and of the tensors by name with their shapes and values. What does not change
-/// the meaning of a file, such as the order of its tensors, does not change it: Python may load a file and save it again.
+/// XXH3 (64 bits) of the metadata without the checksum, and of the tensors by name with their shapes and values. Changes without
+/// meaning, such as another order of tensors, do not change it: Python may load a file and save it again.
 fn checksum(tensors: &Tensors) -> String {
     let mut hasher = XxHash3_64::new();
     let text = |hasher: &mut XxHash3_64, text: &str| {

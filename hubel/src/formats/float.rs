@@ -1,7 +1,7 @@
-//! The types of floating-point numbers in files; all of them become `f32`.
+//! The floating-point types in files; all are converted to `f32`.
 use half::{bf16, f16};
 
-/// A type of floating-point numbers, stored with the lowest byte first.
+/// A floating-point type, stored in little-endian order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Float {
     F16,
@@ -11,7 +11,7 @@ pub(super) enum Float {
 }
 
 impl Float {
-    /// Bytes of a number.
+    /// Bytes per value.
     pub(super) fn width(self) -> usize {
         match self {
             Self::F16 | Self::BF16 => 2,
@@ -20,7 +20,7 @@ impl Float {
         }
     }
 
-    /// The numbers in `bytes`, which are a multiple of [`width`](Self::width). A number that an `f32` cannot hold becomes infinite.
+    /// Converts `bytes`, whose length is a multiple of [`width`](Self::width). Values that are too large for `f32` become infinite.
     pub(super) fn decode(self, bytes: &[u8], numbers: &mut Vec<f32>) {
         match self {
             Self::F16 => extend(numbers, bytes, |bytes| f16::from_le_bytes(bytes).into()),

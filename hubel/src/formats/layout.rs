@@ -1,9 +1,9 @@
-//! Where each number of a tensor stands in memory and where in a file, which has PyTorch's layouts.
+//! The order of a tensor's values in memory, and in a file with PyTorch's layouts.
 use crate::Shape;
 use crate::network::{Graph, Operation};
 use crate::parameters::Entry;
 
-/// The two orders of one tensor's numbers.
+/// The two orders of a tensor's values.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Layout {
     /// Memory `[kernel y, kernel x, inputs / groups, filters]`; file `[filters, inputs / groups, kernel y, kernel x]`.
@@ -14,7 +14,7 @@ pub(crate) enum Layout {
     },
     /// Memory `[inputs, outputs]`; file `[outputs, inputs]`. The inputs are `maps` flattened: `[y, x, c]` in memory, `[c, y, x]` in a file.
     Linear { maps: Vec<Shape>, outputs: usize },
-    /// One number for each channel; the channels are `maps` flattened, as for [`Layout::Linear`].
+    /// One value per channel; the channels are `maps` flattened, as for [`Layout::Linear`].
     Channels { maps: Vec<Shape> },
 }
 
@@ -56,7 +56,7 @@ impl Layout {
         }
     }
 
-    /// The maps whose numbers the tensor has weights for; none of a convolution, whose weights are the same everywhere in its map.
+    /// The maps whose values the tensor has weights for; empty for a convolution, whose weights are the same everywhere in its map.
     pub(crate) fn maps(&self) -> &[Shape] {
         match self {
             Self::Convolution { .. } => &[],
@@ -68,7 +68,7 @@ impl Layout {
         self.file_shape().iter().product()
     }
 
-    /// The numbers in the order of a file.
+    /// The values in the order of a file.
     pub(crate) fn to_file(&self, memory: &[f32]) -> Vec<f32> {
         assert_eq!(memory.len(), self.numbers());
         let mut file = Vec::with_capacity(memory.len());
@@ -76,7 +76,7 @@ impl Layout {
         file
     }
 
-    /// The numbers of a file in the order of memory.
+    /// The values of a file in the order of memory.
     pub(crate) fn to_memory(&self, file: &[f32], memory: &mut [f32]) {
         assert_eq!([file.len(), memory.len()], [self.numbers(); 2]);
         let mut file = file.iter();
@@ -87,7 +87,7 @@ impl Layout {
         });
     }
 
-    /// Calls `body` with the place in memory of each number of the file, in the file's order.
+    /// Calls `body` with the index in memory of each value of the file, in the file's order.
     fn each_of_file(&self, mut body: impl FnMut(usize)) {
         match self {
             Self::Convolution {
@@ -113,7 +113,7 @@ impl Layout {
     }
 }
 
-/// Calls `body` with the place in memory of each number of flattened maps, channels first.
+/// Calls `body` with the index in memory of each value of flattened maps, channels first.
 fn each_flattened(maps: &[Shape], mut body: impl FnMut(usize)) {
     let mut start = 0;
     for map in maps {

@@ -1,4 +1,4 @@
-//! Writing NumPy's `.npz`: a ZIP file of arrays, as `numpy.savez` makes it.
+//! Writes NumPy's `.npz`: a ZIP file of arrays, like that of `numpy.savez`.
 use std::io::{self, Seek, Write};
 
 use zip::write::SimpleFileOptions;
@@ -6,7 +6,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// An array for NumPy.
 pub(crate) enum Array<'a> {
-    /// Rows of equally many numbers.
+    /// Rows of equal length.
     Rows(&'a [Vec<f32>]),
     /// Texts.
     Texts(&'a [String]),
@@ -15,7 +15,7 @@ pub(crate) enum Array<'a> {
 /// Writes named arrays.
 ///
 /// # Errors
-/// When `file` cannot be written.
+/// If `file` cannot be written.
 ///
 /// # Panics
 /// If rows have different lengths.
@@ -34,25 +34,25 @@ pub(crate) fn write(file: impl Write + Seek, arrays: &[(&str, Array<'_>)]) -> io
 }
 
 impl Array<'_> {
-    /// Rows, and numbers or letters of each.
+    /// Number of rows, and of values or characters per row.
     fn sizes(&self) -> [usize; 2] {
         match self {
             Self::Rows(rows) => [rows.len(), rows.first().map_or(0, Vec::len)],
             Self::Texts(texts) => {
                 let longest = texts.iter().map(|text| text.chars().count()).max();
-                // NumPy has no texts of length 0.
+                // NumPy has no strings of length 0.
                 [texts.len(), longest.unwrap_or(0).max(1)]
             }
         }
     }
 
-    /// Numbers and letters take four bytes each.
+    /// Bytes per value or character.
     fn bytes(&self) -> u64 {
         let [rows, columns] = self.sizes();
         4 * rows as u64 * columns as u64
     }
 
-    /// Version 1.0 of NumPy's format: a magic word, then a Python dictionary, padded to a multiple of 64 bytes.
+    /// The header in version 1.0 of NumPy's format: a magic word, then a Python dictionary, padded to a multiple of 64 bytes.
     fn header(&self) -> Vec<u8> {
         let [rows, columns] = self.sizes();
         let (kind, shape) = match self {

@@ -1,20 +1,20 @@
-//! Opening files that others name: a pipe or a device is refused, whatever stands at the path by then.
+//! Opens files that a user names. Pipes and devices are rejected, even if one replaces the file at the last moment.
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::Path;
 
-/// Opens the regular file at `path` for reading; links are followed. It never waits for the writer of a pipe.
+/// Opens the regular file at `path` for reading, following links. It never waits for the writer of a pipe.
 ///
 /// # Errors
-/// [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::Unsupported`] for a pipe, a socket or a device; else what the system
-/// answers.
+/// [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::Unsupported`] for a pipe, socket or device; otherwise the system's
+/// error.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // A device may act when it is merely opened: a tape is rewound.
+    // Opening a device may already have an effect: a tape is rewound.
     refuse_others(&fs::metadata(path)?)?;
     open_without_waiting(path)
 }
 
-/// As [`open`], also where something else has replaced the file since its kind was looked at.
+/// As [`open`], even if something has replaced the file since its kind was checked.
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -34,7 +34,7 @@ fn refuse_others(metadata: &Metadata) -> io::Result<()> {
         metadata if metadata.is_dir() => (io::ErrorKind::IsADirectory, "it is a folder"),
         _ => (
             io::ErrorKind::Unsupported,
-            "it is a pipe, a socket or a device, and only files are read",
+            "it is a pipe, a socket or a device; only files can be read",
         ),
     };
     Err(io::Error::new(kind, problem))

@@ -1,7 +1,7 @@
-//! Safetensors: eight bytes with the length of a JSON header, the header, then all numbers without a gap.
+//! Safetensors: eight bytes with the length of a JSON header, the header, then all values without gaps.
 //!
-//! Read and written here rather than by the crate of that name, whose metadata comes in an order that changes from run to run and
-//! whose reader adds up the sizes in a file without a check. The tests compare with that crate.
+//! This is not the crate of that name: its metadata has another order in each run, and
+//! its reader adds up the sizes in a file without overflow checks. The tests compare with that crate.
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ use super::regular;
 use super::stop::{Stop, problem};
 use crate::{Error, Result};
 
-/// What one file holds.
+/// The contents of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tensors {
     pub(crate) metadata: BTreeMap<String, String>,
-    /// In the order of their numbers in the file.
+    /// In the order of their data in the file.
     pub(crate) tensors: Vec<NamedTensor>,
 }
 
-/// A tensor of 32-bit floats, the last axis innermost, whatever floats the file has.
+/// A tensor of 32-bit floats, the last axis innermost. Other float types in a file are converted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NamedTensor {
     pub(crate) name: String,
@@ -46,7 +46,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// The type of its numbers, where they are floats.
+    /// The type of its values, if they are floats.
     fn float(&self) -> Option<Float> {
         match self.dtype.as_str() {
             "F16" => Some(Float::F16),
@@ -62,18 +62,18 @@ impl Entry {
     }
 }
 
-/// Bytes of the number that says how long the header is.
+/// Bytes of the header's length.
 const PREFIX: u64 = 8;
-/// The largest network of the zoo has a header of 30 KB; a longer one than this is not read into memory.
+/// Longest accepted header. The largest network of the zoo has one of 30 KB.
 const LARGEST_HEADER: u64 = 16 << 20;
 
-/// Writes one file, all of it or nothing; the same tensors give the same bytes.
+/// Writes one file atomically. The same tensors give the same bytes.
 ///
 /// # Errors
 /// [`Error::Io`]
 ///
 /// # Panics
-/// If two tensors have one name, or a shape and its numbers do not agree.
+/// If two tensors have the same name, or a shape does not fit the number of values.
 pub(crate) fn write(path: &Path, tensors: &Tensors) -> Result<()> {
     write_atomically(path, |file| write_to(file, tensors))
 }
@@ -115,30 +115,30 @@ fn header(tensors: &Tensors) -> String {
         assert!(before.is_none(), "two tensors named `{name}`");
     }
     let mut text = serde_json::to_string(&header).expect("plain data becomes JSON");
-    // The numbers begin at a multiple of eight, as the format asks.
+    // The values begin at a multiple of eight, as the format requires.
     let gap = text.len().next_multiple_of(8) - text.len();
     text.extend(std::iter::repeat_n(' ', gap));
     text
 }
 
-/// What a file says before its numbers.
+/// The header of a file.
 pub(crate) struct Outline<'a> {
     pub(crate) metadata: &'a BTreeMap<String, String>,
     /// Name and shape of each tensor of floats.
     pub(crate) tensors: Vec<(&'a str, Vec<usize>)>,
 }
 
-/// Reads one file. Scalars of int64 (PyTorch's `num_batches_tracked`, on which nothing here depends) are passed over. Memory is
-/// taken only for numbers that the file has, after `accept` has seen its outline.
+/// Reads one file. Skips int64 scalars (PyTorch's `num_batches_tracked`, which hubel does not use). Memory is
+/// allocated only for data that the file has, after `accept` has seen its outline.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Safetensors`], which says what is wrong with the file and what to do; and what `accept` refuses.
+/// [`Error::Io`]; [`Error::Safetensors`], which says what is wrong with the file and what to do; the errors of `accept`.
 pub(crate) fn read(path: &Path, accept: impl FnOnce(&Outline) -> Result<()>) -> Result<Tensors> {
     let (mut file, size) = open(path).map_err(|stop| stop.of(path, damaged))?;
     read_from(&mut file, size, path, accept)
 }
 
-/// As [`read`], of `size` bytes; `path` is for messages.
+/// As [`read`], for a file of `size` bytes; `path` is for messages.
 ///
 /// # Errors
 /// As [`read`].
@@ -155,7 +155,7 @@ pub(crate) fn read_from(
     })
 }
 
-/// As [`read_from`], of those tensors alone that `choose` names.
+/// As [`read_from`], but reads only the tensors that `choose` returns.
 ///
 /// # Errors
 /// As [`read`].
@@ -192,12 +192,12 @@ pub(crate) fn metadata(
     Ok(header?.0.metadata)
 }
 
-/// The error of a file of which this is wrong.
+/// The error for a file with this problem.
 fn damaged(path: PathBuf, problem: String) -> Error {
     Error::Safetensors { path, problem }
 }
 
-/// The file, from its beginning, and its bytes.
+/// The file, at its start, and its size in bytes.
 fn open(path: &Path) -> Result<(impl Read, u64), Stop> {
     let file = match regular::open(path) {
         Err(error)
@@ -214,7 +214,7 @@ fn open(path: &Path) -> Result<(impl Read, u64), Stop> {
     Ok((BufReader::new(file), size))
 }
 
-/// The numbers of the `chosen` ones of the tensors that follow the header.
+/// The values of the `chosen` tensors after the header.
 fn read_tensors(
     file: &mut impl Read,
     entries: Vec<(String, Entry)>,
@@ -240,7 +240,7 @@ fn read_tensors(
     Ok(tensors)
 }
 
-/// The header of a file of `size` bytes, and how many bytes follow it.
+/// The header of a file of `size` bytes, and the number of bytes after it.
 fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
     if size == 0 {
         return problem(
@@ -266,8 +266,7 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
     }
     let Some(rest) = after_prefix.checked_sub(length) else {
         return problem(format!(
-            "it is truncated or no safetensors file: its header would take {length} bytes, and {after_prefix} follow; copy or \
-             download it again"
+            "it is truncated or no safetensors file: its header would take {length} bytes, but {after_prefix} follow; copy or download it again"
         ));
     };
     let mut text = vec![0; length as usize];
@@ -280,8 +279,8 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
     }
 }
 
-/// What the first bytes say of files that are often given instead. They may begin like the length of a header, so only what is too
-/// large for one is asked about.
+/// Recognises other kinds of files by their first bytes. These may look like the length of a header, so this is only
+/// called if the length is too large.
 fn other_kind(prefix: &[u8]) -> Option<&'static str> {
     let torch = "it is a file of torch.save, which holds weights alone; `Weights::load` reads them";
     match prefix {
@@ -296,7 +295,7 @@ fn other_kind(prefix: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The tensors by their place in the file, once it is sure that they fill its `rest` bytes without gap or overlap.
+/// The tensors by their position in the file, after checking that they fill its `rest` bytes without gaps or overlaps.
 fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, Entry)>, Stop> {
     let mut tensors: Vec<(String, Entry)> = tensors.into_iter().collect();
     tensors.sort_by_key(|(_, entry)| entry.data_offsets);
@@ -308,7 +307,7 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
             (None, "I64", [] | [1]) => 8,
             (None, dtype, _) => {
                 return problem(format!(
-                    "its tensor `{name}` is {dtype}, and F16, BF16, F32 and F64 are read; in Python, tensor.float() makes it F32"
+                    "its tensor `{name}` is {dtype}, but only F16, BF16, F32 and F64 are supported; in Python, tensor.float() makes it F32"
                 ));
             }
         };
@@ -326,15 +325,15 @@ fn in_order(tensors: BTreeMap<String, Entry>, rest: u64) -> Result<Vec<(String, 
     match at.cmp(&rest) {
         std::cmp::Ordering::Equal => Ok(tensors),
         std::cmp::Ordering::Greater => problem(format!(
-            "it is truncated: its tensors take {at} bytes, and {rest} are there; copy or download it again"
+            "it is truncated: its tensors take {at} bytes, but there are {rest}; copy or download it again"
         )),
         std::cmp::Ordering::Less => problem(format!(
-            "it is too long: its tensors take {at} bytes, and {rest} are there; copy or download it again"
+            "it is too long: its tensors take {at} bytes, but there are {rest}; copy or download it again"
         )),
     }
 }
 
-/// The next `bytes` bytes, which the file is known to have, as numbers.
+/// The next `bytes` bytes, which the file is known to have, as values.
 fn numbers(file: &mut impl Read, bytes: u64, float: Float) -> io::Result<Vec<f32>> {
     let mut numbers = Vec::with_capacity(bytes as usize / float.width());
     let mut block = [0; 1 << 14];

@@ -1,20 +1,20 @@
-//! Why the reading of a file ended early.
+//! Why reading a file stopped.
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::error::shortened;
 
-/// Why reading ended early.
+/// Why reading stopped.
 pub(super) enum Stop {
     /// The system could not read.
     Io(io::Error),
-    /// What is wrong with the contents, and a way out.
+    /// A problem with the contents, and what to do.
     Problem(String),
 }
 
 impl Stop {
-    /// The same as an error of the file at `path`; `error` makes one of what is wrong with the contents.
+    /// Converts it to an error for the file at `path`; `error` converts a problem with the contents.
     pub(super) fn of(self, path: &Path, error: fn(PathBuf, String) -> Error) -> Error {
         match self {
             Self::Io(source) => Error::Io {
@@ -44,7 +44,7 @@ impl From<String> for Stop {
     }
 }
 
-/// Ends reading with what is wrong.
+/// Stops reading with a problem.
 pub(super) fn problem<T>(text: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Problem(text.into()))
 }

@@ -1,4 +1,4 @@
-//! Files of `torch.save`: a pickle that describes tensors, and the storages that hold their elements. Since PyTorch 1.6 they are ZIP archives.
+//! Files of `torch.save`: a pickle that describes tensors, and the storages with their elements. Since PyTorch 1.6 they are ZIP archives.
 mod archive;
 mod elements;
 mod globals;
@@ -23,18 +23,18 @@ use pickle::{Pickle, Value};
 pub(crate) enum Form {
     /// A ZIP archive.
     Archive,
-    /// Several pickles, then the storages: as PyTorch wrote before 1.6.
+    /// Several pickles, then the storages: the format before PyTorch 1.6.
     Legacy,
 }
 
 impl Form {
-    /// Bytes by which a form is told.
+    /// Number of bytes that identify a format.
     pub(crate) const START: usize = 4;
 
-    /// The form of a file that begins with these bytes. No safetensors file does: it begins with the length of its header, which would be 16 MB and more.
+    /// The format of a file that begins with these bytes. They cannot be a safetensors file: its header would be 16 MB or longer.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
         match start {
-            // The start of a file in the archive, or of an archive's end where there is none.
+            // The start of a file in the archive, or of the archive's end if it is empty.
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Self::Archive),
             [0x80, 2..=5, _, 1..=255, ..] => Some(Self::Legacy),
             _ => None,
@@ -42,29 +42,28 @@ impl Form {
     }
 }
 
-/// Where the bytes of a storage lie in the file.
+/// The position of a storage's bytes in the file.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     start: u64,
     bytes: u64,
-    /// The CRC-32 of the bytes, where the file has one.
+    /// The CRC-32 of the bytes, if the file has one.
     checksum: Option<u32>,
 }
 
-/// What a file says before its numbers.
+/// The description of a file's tensors.
 struct Contents {
     pickle: Pickle,
     /// By the keys of the storages.
     records: HashMap<String, Record>,
 }
 
-/// The pickle of the largest networks with their optimizers takes some megabytes; a longer one than this is not read into memory.
+/// Longest accepted pickle. That of the largest networks with their optimizers takes some megabytes.
 const LARGEST_PICKLE: u64 = 16 << 20;
 
-const BIG_ENDIAN: &str = "it was written on a machine that puts the highest byte of a number first, and is not read; in Python on another \
-    machine, torch.save(torch.load(path), path) writes it anew";
+const BIG_ENDIAN: &str = "it was written on a big-endian machine, which is not supported; in Python on another machine, torch.save(torch.load(path), path) writes it again";
 
-/// Under these names a checkpoint holds the tensors of its network.
+/// Keys under which a checkpoint stores the tensors of its network.
 const STATE_DICTS: [&str; 6] = [
     "state_dict",
     "model_state_dict",
@@ -74,12 +73,12 @@ const STATE_DICTS: [&str; 6] = [
     "weights",
 ];
 
-/// Reads those tensors that `choose` names, once it has seen the names and shapes of all. Of a checkpoint these are the tensors of the network. Memory is
-/// taken only for numbers that the file has; `path` is for messages.
+/// Reads the tensors that `choose` returns, after it has seen the names and shapes of all. For a checkpoint, these are the tensors of the network. Memory is
+/// allocated only for data that the file has; `path` is for messages.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::ForeignWeights`], which says what is wrong with the file and what to do; [`Error::Weights`] where memory does not suffice; and
-/// what `choose` refuses.
+/// [`Error::Io`]; [`Error::ForeignWeights`], which says what is wrong with the file and what to do; [`Error::Weights`] if memory does not suffice; the
+/// errors of `choose`.
 pub(crate) fn read_some(
     file: &mut (impl Read + Seek),
     size: u64,
@@ -118,7 +117,7 @@ fn unusable(path: PathBuf, problem: String) -> Error {
 fn state_dict(pickle: &Pickle) -> Result<BTreeMap<Rc<str>, Tensor>, String> {
     let Value::Dict(dict) = pickle.root() else {
         return Err(format!(
-            "it holds no tensors with names, as a state dict has them; {}",
+            "it contains no named tensors, as a state dict does; {}",
             pickle::WAY_OUT
         ));
     };
@@ -132,7 +131,7 @@ fn state_dict(pickle: &Pickle) -> Result<BTreeMap<Rc<str>, Tensor>, String> {
         named.collect::<BTreeMap<_, _>>()
     };
     let mut found = entries(dict);
-    // Wrappers in wrappers; a file that goes in a circle ends here too.
+    // Limits nested wrappers, and cyclic files.
     for _ in 0..STATE_DICTS.len() {
         let inner = STATE_DICTS.iter().find_map(|name| match found.get(*name) {
             Some(Value::Dict(inner)) => Some(inner),
@@ -148,7 +147,7 @@ fn state_dict(pickle: &Pickle) -> Result<BTreeMap<Rc<str>, Tensor>, String> {
     let tensors: BTreeMap<_, _> = tensors.collect();
     match tensors.is_empty() {
         true => Err(format!(
-            "it holds no tensors but {}; {}",
+            "it contains no tensors but {}; {}",
             match found.is_empty() {
                 true => "nothing".to_owned(),
                 false => one_line(&listed(found.keys().map(|name| &**name))).into_owned(),
@@ -159,7 +158,7 @@ fn state_dict(pickle: &Pickle) -> Result<BTreeMap<Rc<str>, Tensor>, String> {
     }
 }
 
-/// Whether there is memory for the largest storage, and for the tensors twice: as the file has them and as the network reads them.
+/// Whether there is memory for the largest storage, and for the tensors twice: in the file's order and in the network's.
 fn check_memory(tensors: &[(Rc<str>, Tensor)], records: &HashMap<String, Record>) -> Result<()> {
     let storages = (tensors.iter()).map(|(_, tensor)| records[&*tensor.storage.key].bytes);
     let numbers = tensors.iter().filter_map(|(_, tensor)| tensor.elements());
@@ -168,7 +167,7 @@ fn check_memory(tensors: &[(Rc<str>, Tensor)], records: &HashMap<String, Record>
     memory::check_weights(largest.saturating_add(numbers.saturating_mul(2 * size_of::<f32>())))
 }
 
-/// The numbers of tensors that the file is known to have.
+/// The values of tensors that the file is known to have.
 fn read_tensors(
     file: &mut (impl Read + Seek),
     mut tensors: Vec<(Rc<str>, Tensor)>,
@@ -181,7 +180,7 @@ fn read_tensors(
     for (name, tensor) in tensors {
         let Some(float) = tensor.element.float else {
             return problem(format!(
-                "its tensor `{}` is {}, and float16, bfloat16, float32 and float64 are read; in Python, tensor.float() makes it float32",
+                "its tensor `{}` is {}, but only float16, bfloat16, float32 and float64 are supported; in Python, tensor.float() makes it float32",
                 one_line(&name),
                 tensor.element.name
             ));
@@ -206,10 +205,10 @@ fn bytes_of(file: &mut (impl Read + Seek), record: Record) -> Result<Vec<u8>, St
     file.read_exact(&mut bytes)?;
     let mut found = Crc::new();
     found.update(&bytes);
-    // A fuzzer, which cannot guess a checksum, is let through.
+    // Fuzzers skip this, because they cannot guess a checksum.
     match record.checksum {
         Some(checksum) if checksum != found.sum() && !cfg!(fuzzing) => problem(
-            "it is damaged: its numbers do not have the checksum that was written with them; copy or download it again",
+            "it is damaged: its values do not have the stored checksum; copy or download it again",
         ),
         _ => Ok(bytes),
     }

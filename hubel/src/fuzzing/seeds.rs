@@ -1,4 +1,4 @@
-//! What fuzzers begin with: small files of each format that are read.
+//! Seeds for fuzzers: small valid files of each format.
 use std::io::{Cursor, Write};
 
 use flate2::{Compression, write::GzEncoder};
@@ -49,7 +49,7 @@ fn model_file(text: &str, shape: Shape) -> Vec<u8> {
     bytes
 }
 
-/// Weights as `torch.save` writes them now and wrote them of old: several tensors on one storage, a transposed one, one of 16-bit floats.
+/// Weights in the new and old format of `torch.save`: several tensors on one storage, a transposed one, one of 16-bit floats.
 pub fn weights() -> Vec<Vec<u8>> {
     let storages = [
         Storage::floats(&[0.5, 1.0, 1.5, 2.0, 2.5, 3.0]),
@@ -77,7 +77,7 @@ pub fn weights() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Networks that hold every layer and every way to join them.
+/// Networks with every layer and every kind of branch.
 pub fn architecture() -> Vec<Vec<u8>> {
     let texts = [
         "conv(8, kernel=(3,2), stride=2, padding=same, dilation=1, groups=1, bias=false, mode=reflect, round=floor)-relu",
@@ -108,13 +108,13 @@ pub fn idx() -> Vec<Vec<u8>> {
     plain.into_iter().chain([packed]).collect()
 }
 
-/// One record each of CIFAR-10 and CIFAR-100, behind what [`cifar`](super::cifar) reads first.
+/// One record each of CIFAR-10 and CIFAR-100, after the bytes that [`cifar`](super::cifar) reads first.
 pub fn cifar() -> Vec<Vec<u8>> {
     let record = |start: &[u8]| [start, &[77; 3072]].concat();
     vec![record(&[0, 10, 3]), record(&[1, 100, 7, 99])]
 }
 
-/// MedMNIST's layout and that of Keras, stored and compressed.
+/// The layouts of MedMNIST and Keras, stored and compressed.
 pub fn npz() -> Vec<Vec<u8>> {
     let array = |kind: &str, sizes: &str, bytes: &[u8]| {
         let header =
@@ -153,7 +153,7 @@ pub fn npz() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Tables of pictures that lie in [`pictures`]' folder, with a header, a part and quotes, and without.
+/// Tables of the pictures in the folder of [`pictures`]: with a header, a split and quotes, and without.
 pub fn table() -> Vec<Vec<u8>> {
     let tables = [
         "path,label,split\r\na.png,cat,train\r\n\"b.png\",dog,val\r\n\"c d.png\",\"cat\",test\r\n",
@@ -168,7 +168,7 @@ pub fn pictures() -> [&'static str; 4] {
     ["a.png", "b.png", "c d.png", "sub/e.png"]
 }
 
-/// A picture of each format that is read.
+/// A picture of each supported format.
 pub fn picture() -> Vec<Vec<u8>> {
     let colour = DynamicImage::ImageRgb8(image::RgbImage::from_fn(6, 5, |x, y| {
         image::Rgb([40 * x as u8, 50 * y as u8, 128])

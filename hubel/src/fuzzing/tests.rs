@@ -1,6 +1,6 @@
 use super::*;
 
-/// A folder with the pictures that the tables of the seeds name; they are not looked at.
+/// A folder with the pictures that the tables of the seeds name; their contents do not matter.
 fn pictures() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in seeds::pictures() {
@@ -30,7 +30,7 @@ fn every_seed_is_data() {
     for (name, seeds, takes) in targets {
         for (i, seed) in seeds.iter().enumerate() {
             assert!(takes(seed), "seed {i} of {name}");
-            // Cut off anywhere, it is an error or data; none is a panic.
+            // A seed that is cut off anywhere gives an error or data, and never a panic.
             for length in (0..seed.len()).step_by(1 + seed.len() / 100) {
                 takes(&seed[..length]);
             }

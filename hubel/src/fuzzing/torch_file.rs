@@ -1,4 +1,4 @@
-//! Writes small files as `torch.save` does, for tests and as seeds.
+//! Writes small files in the formats of `torch.save`, for tests and as seeds.
 use std::io::{Cursor, Write};
 
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
@@ -11,7 +11,7 @@ pub(crate) struct Storage {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A tensor on one of the storages, named by its place among them.
+/// A tensor on one of the storages, given by its index.
 pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) storage: usize,
@@ -34,7 +34,7 @@ impl Storage {
 }
 
 impl Tensor {
-    /// A tensor whose elements lie one after the other from the start of a storage.
+    /// A contiguous tensor at the start of a storage.
     pub(crate) fn plain(name: &str, storage: usize, shape: &[usize]) -> Self {
         let strides = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product());
         Self {
@@ -47,7 +47,7 @@ impl Tensor {
     }
 }
 
-/// The form since PyTorch 1.6.
+/// The format since PyTorch 1.6.
 pub(crate) fn archive(tensors: &[Tensor], storages: &[Storage]) -> Vec<u8> {
     let pickle = state_dict(tensors, storages, false);
     let mut parts = vec![
@@ -61,7 +61,7 @@ pub(crate) fn archive(tensors: &[Tensor], storages: &[Storage]) -> Vec<u8> {
     archive_of(&parts, CompressionMethod::Stored)
 }
 
-/// An archive of any parts.
+/// An archive with arbitrary parts.
 pub(crate) fn archive_of(parts: &[(String, &[u8])], method: CompressionMethod) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in parts {
@@ -74,7 +74,7 @@ pub(crate) fn archive_of(parts: &[(String, &[u8])], method: CompressionMethod) -
     finished.into_inner()
 }
 
-/// The form before PyTorch 1.6.
+/// The format before PyTorch 1.6.
 pub(crate) fn legacy(tensors: &[Tensor], storages: &[Storage]) -> Vec<u8> {
     let state_dict = state_dict(tensors, storages, true);
     let mut keys = b"\x80\x02](".to_vec();
@@ -90,7 +90,7 @@ pub(crate) fn legacy(tensors: &[Tensor], storages: &[Storage]) -> Vec<u8> {
     file
 }
 
-/// What begins such a file, then any pickles.
+/// The start of such a file, then arbitrary pickles.
 pub(crate) fn legacy_of(pickles: &[&[u8]]) -> Vec<u8> {
     let mut file =
         b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}".to_vec();

@@ -1,8 +1,8 @@
-//! T13: how much of a gradient is left behind many layers, by activation, and what such networks learn.
+//! T13: for each activation, how much of the gradient is left after many layers, and what such networks learn.
 //!
-//! The gradient of each logit by the output of each convolution is computed by the plan that explanations run, for pictures that the
-//! network was not trained on. Its size is the Euclidean norm over the map, as root mean square over pictures and logits: a pooling that
-//! passes it on to other places keeps it.
+//! The plan for explanations computes the gradient of each logit by the output of each convolution, for pictures that the
+//! network was not trained on. Its size is the Euclidean norm over the map, as root mean square over pictures and logits. Pooling moves
+//! gradients to other places, but does not change this size.
 use super::pictures::Drawn;
 use super::workbench::Workbench;
 use super::{
@@ -33,18 +33,18 @@ const ACTIVATIONS: [&str; 6] = ["sigmoid", "tanh", "relu", "leakyrelu", "gelu", 
 const SIGMOID: usize = 0;
 const TANH: usize = 1;
 const RELU: usize = 2;
-/// Convolutions, each with an activation behind.
+/// Number of convolutions, each followed by an activation.
 const DEPTHS: [usize; 4] = [2, 5, 10, 20];
 const DEEPEST: usize = 3;
-/// The filters of each convolution.
+/// Filters per convolution.
 const FILTERS: usize = 8;
-/// Pictures whose gradients are measured.
+/// Number of pictures whose gradients are measured.
 const PICTURES: usize = 32;
-/// A gradient has vanished where less than a hundredth of it is left, and has exploded where it is more than a hundred times as large: in powers
+/// A gradient has vanished if less than a hundredth of it is left, and has exploded if it is more than a hundred times as large; in powers
 /// of ten.
 const VANISHED: f64 = 2.0;
 
-/// The network. A stride of 2 and a pooling at its beginning leave small maps to the many other layers.
+/// The network. It begins with a stride of 2 and a pooling, so that the many other layers have small maps.
 fn network(activation: usize, depth: usize) -> String {
     let name = ACTIVATIONS[activation];
     let layers = (0..depth).map(|layer| {
@@ -58,10 +58,10 @@ fn network(activation: usize, depth: usize) -> String {
     layers.collect::<String>() + "flatten-linear(classes)"
 }
 
-/// What was measured of one activation at one depth.
+/// The measurements for one activation and depth.
 #[derive(Clone, Default)]
 struct Measured {
-    /// The gradients by the outputs of the convolutions, from the first to the last; with the first weights.
+    /// The gradients by the outputs of the convolutions, from first to last, with the initial weights.
     start: Gradients,
     /// The same after training.
     trained: Gradients,
@@ -69,7 +69,7 @@ struct Measured {
     test: Sample,
 }
 
-/// The size of the gradient by the output of each convolution, one value a seed.
+/// The size of the gradient by the output of each convolution, one value per seed.
 #[derive(Clone, Default)]
 struct Gradients {
     layers: Vec<Sample>,
@@ -83,7 +83,7 @@ impl Gradients {
         }
     }
 
-    /// What is lost between the last convolution and the first, in powers of ten.
+    /// The loss between the last convolution and the first, in powers of ten.
     fn lost(&self) -> Sample {
         let [Some(first), Some(last)] = [self.layers.first(), self.layers.last()] else {
             return Sample::default();
@@ -104,22 +104,22 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     Ok(Findings {
         setup: setup(bench),
         tables: vec![
-            lost_table("with the first weights", &all, |measured| &measured.start),
+            lost_table("with the initial weights", &all, |measured| &measured.start),
             lost_table("after training", &all, |measured| &measured.trained),
             accuracy_table(&all),
         ],
         charts: vec![
-            gradient_chart("with the first weights", &all, |measured| &measured.start),
+            gradient_chart("with the initial weights", &all, |measured| &measured.start),
             gradient_chart("after training", &all, |measured| &measured.trained),
             accuracy_chart(&all),
         ],
         measured: [
             format!(
-                "Networks of {} to {deepest} convolutions that differ in nothing but their activation were trained on the same pictures, and the gradient of their logits was measured at each convolution before and after.",
+                "Networks of {} to {deepest} convolutions that differ only in their activation were trained on the same pictures, and the gradient of their logits was measured at each convolution before and after.",
                 DEPTHS[0]
             ),
             format!(
-                "With the first weights, of the gradient at the last of {deepest} convolutions {:.0e} reaches the first through sigmoid, {:.2} through tanh and {:.2} through ReLU; after training they classify {:.1}, {:.1} and {:.1} % of the test pictures rightly.",
+                "With the initial weights, the first of {deepest} convolutions gets {:.0e} of the last one's gradient through sigmoid, {:.2} through tanh and {:.2} through ReLU. After training, the accuracies on test pictures are {:.1}, {:.1} and {:.1} %.",
                 left(SIGMOID),
                 left(TANH),
                 left(RELU),
@@ -171,7 +171,7 @@ fn claims(all: &All) -> Vec<Claim> {
     ]
 }
 
-/// What was run, with the network.
+/// The setup, with the network.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let facts = [
         Fact {
@@ -258,7 +258,7 @@ fn columns(unit: &'static str, decimals: usize) -> Vec<Column> {
         .collect()
 }
 
-/// The activations as rows, with a cell for each depth.
+/// A row per activation, with a cell for each depth.
 fn table(title: &str, columns: Vec<Column>, all: &All, cell: impl Fn(&Measured) -> Cell) -> Table {
     let mut table = Table::new(title, columns);
     for (name, depths) in ACTIVATIONS.iter().zip(all) {
@@ -289,7 +289,7 @@ fn accuracy_table(all: &All) -> Table {
 fn gradient_chart(when: &str, all: &All, shown: Shown) -> Chart {
     let series = ACTIVATIONS.iter().zip(all).map(|(name, depths)| {
         let layers = shown(&depths[DEEPEST]).layers.iter().zip(1..);
-        // The mean of the logarithms, as the axis has it.
+        // The mean of the logarithms, because the axis is logarithmic.
         let mean = |sample: &Sample| {
             let logarithms: Sample = sample.values.iter().map(|value| value.log10()).collect();
             10f64.powf(logarithms.mean())

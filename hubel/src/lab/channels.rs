@@ -1,7 +1,7 @@
 //! T10: what colour adds to the same pictures in grey, and that a filter has as many channels as its input.
 //!
-//! The same pictures are shown in colour, in grey with one channel, and in grey with the one level in three channels: then the network is the
-//! one for colour, with as many weights, and colour is all that it lacks.
+//! The same pictures are used in colour, in grey with one channel, and in grey with three equal channels. In the last case the network has
+//! as many weights as the one for colour, and lacks nothing but colour.
 mod filters;
 
 use super::pictures::Drawn;
@@ -18,7 +18,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "channels",
     title: "What colour adds",
     items: &["T10"],
-    question: "what does a network learn from colour pictures that it does not from the same in grey, and what if a filter has another depth than its input?",
+    question: "what does a network learn from colour pictures that it does not learn from the same pictures in grey, and what happens if a filter has another depth than its input?",
     data: Data::Colour,
     smallest: 8,
     budget: Budget {
@@ -31,22 +31,22 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 
 const NETWORK: &str = "conv(16, padding=1)-relu-maxpool(2, round=floor)-conv(32, padding=1)-relu-maxpool(2, round=floor)-conv(32, padding=1)-relu-maxpool(2, round=floor)-flatten-linear(classes)";
 
-/// How the pictures are shown.
+/// The versions of the pictures.
 const WAYS: [&str; 3] = ["grey", "grey in 3 channels", "colour"];
 const GREY: usize = 0;
 const GREY_IN_3: usize = 1;
 const COLOUR: usize = 2;
 
-/// Classes that the table lists, and those that the plot has room for.
+/// Most classes in the table and in the plot.
 const LISTED: usize = 12;
 const PLOTTED: usize = 4;
 
-/// What was measured of one way, in percent, one value a seed.
+/// The measurements for one version, in percent, one value per seed.
 #[derive(Default)]
 struct Measured {
-    /// Test pictures classified rightly.
+    /// Accuracy on the test pictures.
     all: Sample,
-    /// Of each class, those that were found. A class without pictures has fewer values.
+    /// Recall of each class. A class without pictures has fewer values.
     classes: Vec<Sample>,
 }
 
@@ -91,10 +91,10 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         charts: vec![chart(names, &ways, &gained)],
         pictures: vec![specimens::sheet(bench)?],
         measured: [
-            "One network was trained on pictures in colour, on the same pictures in grey, and on the same in grey with the level in each of three channels."
+            "One network was trained on pictures in colour, on the same pictures in grey, and on the same in grey with three equal channels."
                 .into(),
             format!(
-                "It classifies {:.1} % of the test pictures rightly in grey, {:.1} % in grey in three channels, and {:.1} % in colour{most}.",
+                "It classifies {:.1} % of the test pictures correctly in grey, {:.1} % in grey with three channels, and {:.1} % in colour{most}.",
                 ways[GREY].all.mean(),
                 ways[GREY_IN_3].all.mean(),
                 ways[COLOUR].all.mean()
@@ -105,7 +105,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     })
 }
 
-/// What was run, with the network.
+/// The setup, with the network.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let facts = [
         Fact {
@@ -156,7 +156,7 @@ impl Measured {
     }
 }
 
-/// The classes with what colour adds to the share that is found, in points: the largest first. Without classes of no pictures.
+/// The classes with the gain in recall by colour, in points, largest first. Skips classes without pictures.
 fn gained(ways: &[Measured; 3]) -> Vec<(usize, f64)> {
     let classes = ways[GREY].classes.iter().zip(&ways[COLOUR].classes);
     let gains = classes.map(|(grey, colour)| colour.mean() - grey.mean());

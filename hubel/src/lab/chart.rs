@@ -6,24 +6,24 @@ use super::Sample;
 /// A plot: values over an axis, or over names.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Chart {
-    /// What it shows.
+    /// The title.
     pub title: String,
     /// The axis of the values.
     pub y: Axis,
-    /// What stands over the other axis.
+    /// The series over the other axis.
     pub marks: Marks,
 }
 
 /// An axis with its label and unit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Axis {
-    /// What is measured along it, with the unit in brackets.
+    /// The quantity, with the unit in brackets.
     pub label: String,
-    /// Whether equal distances are equal ratios.
+    /// Whether the axis is logarithmic.
     pub logarithmic: bool,
 }
 
-/// What stands over the horizontal axis.
+/// The series over the horizontal axis.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Marks {
@@ -34,16 +34,16 @@ pub enum Marks {
         /// Each line.
         series: Vec<Series>,
     },
-    /// Values over names: dots, so that small differences between large values are seen.
+    /// Values over names, as dots, so that small differences between large values are visible.
     Groups {
         /// The names.
         groups: Vec<String>,
-        /// Each with one value for each name.
+        /// Each series has one value per name.
         series: Vec<Series>,
     },
 }
 
-/// Values that belong together.
+/// A series of values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
     /// Its name, for the legend.
@@ -55,16 +55,16 @@ pub struct Series {
 /// A value with its spread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// The place on the horizontal axis; over names the number of its name, from 0.
+    /// The position on the horizontal axis; over names, the index of the name.
     pub x: f64,
     /// The value.
     pub y: f64,
-    /// The standard deviation over the seeds; 0 where nothing varies.
+    /// The standard deviation over the seeds; 0 if nothing varies.
     pub error: f64,
 }
 
 impl Axis {
-    /// An axis of equal distances.
+    /// A linear axis.
     pub fn linear(label: &str) -> Self {
         Self {
             label: label.to_owned(),
@@ -72,7 +72,7 @@ impl Axis {
         }
     }
 
-    /// An axis of equal ratios, for positive values.
+    /// A logarithmic axis, for positive values.
     pub fn logarithmic(label: &str) -> Self {
         Self {
             label: label.to_owned(),
@@ -82,7 +82,7 @@ impl Axis {
 }
 
 impl Point {
-    /// The mean over the seeds with their deviation.
+    /// The mean and standard deviation over the seeds.
     pub fn of(x: f64, sample: &Sample) -> Self {
         Self {
             x,
@@ -91,14 +91,14 @@ impl Point {
         }
     }
 
-    /// A number that does not vary.
+    /// A value that does not vary.
     pub fn exact(x: f64, y: f64) -> Self {
         Self { x, y, error: 0.0 }
     }
 }
 
 impl Series {
-    /// A series over names: a sample for each.
+    /// A series over names, with a sample for each.
     pub fn of<'a>(name: &str, samples: impl IntoIterator<Item = &'a Sample>) -> Self {
         let points = samples.into_iter().enumerate();
         Self {

@@ -1,24 +1,24 @@
-//! What the seeds say of a claim.
+//! Claims, and how measurements with several seeds decide them.
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::one_line::thousands;
 
-/// A quantity measured once with each seed.
+/// A quantity measured once per seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sample {
-    /// One value a seed, in the order of the seeds.
+    /// One value per seed, in the order of the seeds.
     pub values: Vec<f64>,
 }
 
 impl Sample {
-    /// The mean; NaN of no values.
+    /// The mean; NaN if there are no values.
     pub fn mean(&self) -> f64 {
         self.values.iter().sum::<f64>() / self.values.len() as f64
     }
 
-    /// The standard deviation between seeds, with n − 1 below; 0 of fewer than two values.
+    /// The standard deviation between seeds, with divisor n − 1; 0 for fewer than two values.
     pub fn deviation(&self) -> f64 {
         let (mean, count) = (self.mean(), self.values.len());
         if count < 2 {
@@ -28,19 +28,19 @@ impl Sample {
         (squares.sum::<f64>() / (count - 1) as f64).sqrt()
     }
 
-    /// The differences to `other`, seed by seed: what both have of a seed in common cancels out.
+    /// The differences to `other`, seed by seed. Effects that both share for a seed cancel out.
     ///
     /// # Panics
-    /// If they are of different numbers of seeds.
+    /// If the numbers of seeds differ.
     pub fn minus(&self, other: &Self) -> Self {
         assert_eq!(self.values.len(), other.values.len(), "seeds");
         let pairs = self.values.iter().zip(&other.values);
         pairs.map(|(own, other)| own - other).collect()
     }
 
-    /// Where the mean over endlessly many seeds lies, with 95 % confidence: mean ± t·deviation/√n, with the quantile t of Student's
-    /// distribution for n − 1 degrees of freedom. All numbers where there are fewer than two values, or all are the same: then the spread is not
-    /// known, as of accuracies that a few pictures decide.
+    /// The 95 % confidence interval of the mean over infinitely many seeds: mean ± t·deviation/√n, with the quantile t of Student's
+    /// distribution for n − 1 degrees of freedom. It is unbounded if there are fewer than two values, or if all are equal: then the spread is
+    /// unknown, for example for accuracies on few pictures.
     pub fn interval(&self) -> Interval {
         let count = self.values.len();
         let deviation = self.deviation();
@@ -74,14 +74,14 @@ fn student(freedom: usize) -> f64 {
     if let Some(quantile) = freedom.checked_sub(1).and_then(|place| FEW.get(place)) {
         return *quantile;
     }
-    // Cornish and Fisher's expansion around the normal quantile (Abramowitz and Stegun 26.7.5): from here on off by less than 0.0002.
+    // Cornish and Fisher's expansion around the normal quantile (Abramowitz and Stegun 26.7.5); from here on its error is below 0.0002.
     let (z, n) = (1.959_964_f64, freedom as f64);
     z + (z.powi(3) + z) / (4.0 * n)
         + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
         + (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / (384.0 * n.powi(3))
 }
 
-/// The numbers from `low` to `high`.
+/// The values from `low` to `high`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// The lower end.
@@ -90,17 +90,17 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Where a difference lies if the claim holds.
+/// The region in which a value lies if the claim holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Region {
-    /// Above this number.
+    /// Above this value.
     Above(f64),
-    /// Nowhere further than this from 0: what counts as no difference.
+    /// At most this far from 0, which counts as no difference.
     Within(f64),
 }
 
-/// What the numbers say of a claim.
+/// The verdict on a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -113,9 +113,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The rule of all experiments. A claim is that a number lies in a region. It holds where all of the 95 % interval of that number lies
-    /// in the region, it does not hold where all of it lies outside, and else it is undecided. One seed, and seeds that all measure the same,
-    /// have no spread and decide nothing.
+    /// The rule of all experiments. A claim says that a value lies in a region. It holds if the whole 95 % interval of the value lies
+    /// in the region. It does not hold if the whole interval lies outside. Otherwise it is undecided. A single seed, or seeds with equal
+    /// values, have no spread and decide nothing.
     pub fn of(interval: Interval, region: Region) -> Self {
         let Interval { low, high } = interval;
         let (inside, outside) = match region {
@@ -140,33 +140,33 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A claim of the tutorial, and what the numbers say of it here.
+/// A claim of the tutorial, and its verdict here.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Claim {
-    /// The claim, a sentence.
+    /// The claim, as a sentence.
     pub text: String,
-    /// What the numbers say.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The numbers, in words.
+    /// The reason, with the values.
     pub because: String,
-    /// The numbers of a claim that was measured.
+    /// The measurement, if the claim was measured.
     pub numbers: Option<Numbers>,
 }
 
-/// What decides a claim.
+/// The measurement that decides a claim.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Numbers {
-    /// What was measured with each seed.
+    /// The value for each seed.
     pub sample: Sample,
-    /// Where its mean lies, with 95 % confidence.
+    /// The 95 % confidence interval of the mean.
     pub interval: Interval,
-    /// Where it lies if the claim holds.
+    /// The region in which it lies if the claim holds.
     pub region: Region,
 }
 
 impl Claim {
-    /// The claim that a number, measured with each seed, lies in a region. `what` names it, as in `the difference`, and `unit` stands
-    /// behind each number; empty where there is none.
+    /// The claim that a value, measured with each seed, lies in a region. `what` names the value, as in `the difference`. `unit` follows
+    /// each value; it may be empty.
     pub fn measured(text: &str, what: &str, unit: &str, sample: &Sample, region: Region) -> Self {
         let interval = sample.interval();
         let verdict = Verdict::of(interval, region);
@@ -182,11 +182,11 @@ impl Claim {
         let seeds = sample.values.len();
         let found = match seeds {
             0 | 1 => format!(
-                "{what} is {:.2}{unit}, and one seed has no spread: two seeds or more decide",
+                "{what} is {:.2}{unit}; one seed has no spread, so use two seeds or more",
                 sample.mean()
             ),
             _ if sample.deviation() == 0.0 => format!(
-                "{what} is {:.2}{unit} with every seed, so that its spread is not known: more pictures decide",
+                "{what} is {:.2}{unit} with every seed, so its spread is unknown; use more pictures",
                 sample.mean()
             ),
             _ => format!(
@@ -199,7 +199,7 @@ impl Claim {
         Self {
             text: text.to_owned(),
             verdict,
-            because: format!("{found}; it holds where all of that is {asked}"),
+            because: format!("{found}; it holds if all of that is {asked}"),
             numbers: Some(Numbers {
                 sample: sample.clone(),
                 interval,
@@ -208,7 +208,7 @@ impl Claim {
         }
     }
 
-    /// A claim that was computed without chance in each of `cases`, of which `exceptions` were otherwise. No cases decide nothing.
+    /// A claim that was computed exactly for `cases`, with `exceptions` among them. It is undecided without cases.
     pub fn computed(text: &str, what: &str, cases: usize, exceptions: usize) -> Self {
         Self {
             text: text.to_owned(),
@@ -226,7 +226,7 @@ impl Claim {
         }
     }
 
-    /// A claim about what this data does not show, with the reason.
+    /// A claim that this data cannot decide, with the reason.
     pub fn undecided(text: &str, because: &str) -> Self {
         Self {
             text: text.to_owned(),
@@ -273,7 +273,7 @@ mod tests {
         for region in [more, none, Region::Above(-9.0)] {
             assert_eq!(verdict(&[7.0], region), Verdict::Undecided);
             assert_eq!(verdict(&[], region), Verdict::Undecided);
-            // A loss that is no number.
+            // A loss that is NaN.
             assert_eq!(verdict(&[1.0, f64::NAN], region), Verdict::Undecided);
         }
     }
@@ -299,7 +299,7 @@ mod tests {
     fn the_numbers_of_a_claim_have_their_unit_or_none() {
         let because =
             |unit, region| Claim::measured("", "it", unit, &sample(&[1.0, 2.0]), region).because;
-        let end = "is 1.50 ms (95 % confidence over 2 seeds: -4.85 to 7.85); it holds where all of that is above 2 ms";
+        let end = "is 1.50 ms (95 % confidence over 2 seeds: -4.85 to 7.85); it holds if all of that is above 2 ms";
         assert_eq!(because("ms", Region::Above(2.0)), format!("it {end}"));
         let without = because("", Region::Within(2.0));
         assert!(without.starts_with("it is 1.50 (95 %"), "{without}");

@@ -1,4 +1,4 @@
-//! T12: Conv-ReLU-Conv-ReLU-Pool once, twice and three times, on colour pictures with cars among them.
+//! T12: Conv-ReLU-Conv-ReLU-Pool once, twice and three times, on colour pictures that include cars.
 use super::workbench::{Workbench, classified_rightly};
 use super::{
     Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks, Point,
@@ -13,7 +13,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "depth",
     title: "What depth sees",
     items: &["T12"],
-    question: "how well do one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool recognise what is in a picture, cars among it?",
+    question: "how well do one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool recognise what is in a picture, for example cars?",
     data: Data::Colour,
     smallest: 8,
     budget: Budget {
@@ -24,18 +24,18 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// The filters of both convolutions of each block; a network has the first one, two or three blocks.
+/// Filters of both convolutions of each block. A network has the first one, two or three blocks.
 const FILTERS: [usize; 3] = [16, 32, 64];
 const ONE: usize = 0;
 const TWO: usize = 1;
 const THREE: usize = 2;
 
-/// What a class of cars is called.
+/// Names of the class of cars.
 const CARS: [&str; 6] = ["car", "cars", "automobile", "automobiles", "auto", "autos"];
-/// Whoever recognises a car finds more than this share of them, in percent. It is far more than a guess finds.
+/// A network recognises cars if it finds more than this share of them, in percent. Guessing finds far fewer.
 const FOUND: f64 = 50.0;
 
-/// The network with so many blocks more than one.
+/// The network with one block more than the argument.
 fn network(depth: usize) -> String {
     let blocks = FILTERS[..=depth].iter().map(|filters| {
         let conv = format!("conv({filters}, padding=1)-relu");
@@ -48,16 +48,16 @@ fn name(depth: usize) -> &'static str {
     ["1 block", "2 blocks", "3 blocks"][depth]
 }
 
-/// What was measured of one network, in percent, one value a seed.
+/// The measurements of one network, in percent, one value per seed.
 #[derive(Default)]
 struct Measured {
-    /// Pictures classified rightly, of those that it was trained on.
+    /// Accuracy on the training pictures.
     train: Sample,
-    /// The same of other pictures.
+    /// Accuracy on the test pictures.
     test: Sample,
-    /// Cars that it calls cars. No values where there is no class of cars.
+    /// Recall of the class of cars. Empty if there is none.
     found: Sample,
-    /// What it calls a car and is one.
+    /// Precision of the class of cars.
     right: Sample,
 }
 
@@ -79,10 +79,10 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         charts: vec![chart(&networks)],
         pictures: vec![super::specimens::sheet(bench)?],
         measured: [
-            "Networks of one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool, each with one linear layer behind, were trained on the same pictures."
+            "Networks of one, two and three blocks of Conv-ReLU-Conv-ReLU-Pool, each followed by one linear layer, were trained on the same pictures."
                 .into(),
             format!(
-                "{cars}; of all test pictures they classified {:.1}, {:.1} and {:.1} % rightly.",
+                "{cars}; they classified {:.1}, {:.1} and {:.1} % of all test pictures correctly.",
                 networks[ONE].test.mean(),
                 networks[TWO].test.mean(),
                 networks[THREE].test.mean()
@@ -119,14 +119,14 @@ fn claims(networks: &[Measured; 3], car: Option<usize>) -> Vec<Claim> {
             ),
         },
         Claim::measured(
-            "Two blocks classify more pictures rightly than one.",
+            "Two blocks classify more pictures correctly than one.",
             "the difference of their accuracies",
             "points",
             &more(TWO, ONE),
             Region::Above(0.0),
         ),
         Claim::measured(
-            "Three blocks classify more pictures rightly than two.",
+            "Three blocks classify more pictures correctly than two.",
             "the difference of their accuracies",
             "points",
             &more(THREE, TWO),
@@ -135,7 +135,7 @@ fn claims(networks: &[Measured; 3], car: Option<usize>) -> Vec<Claim> {
     ]
 }
 
-/// What was run, with the networks.
+/// The setup, with the networks.
 fn setup(bench: &Workbench<'_>, car: Option<usize>) -> Vec<Fact> {
     let networks = (0..FILTERS.len()).map(|depth| Fact {
         name: name(depth),
@@ -174,7 +174,7 @@ fn measure(bench: &mut Workbench<'_>, car: Option<usize>) -> Result<[Measured; 3
     Ok(networks)
 }
 
-/// In percent: of the pictures of a class, those that were given to it; of those that were given to it, those that are of it. 0 of none.
+/// Recall and precision of a class, in percent; 0 if there are no pictures.
 fn recognised(report: &Report, class: usize) -> [f64; 2] {
     let confusion = &report.confusion;
     let correct = confusion[class][class] as f64;
@@ -185,7 +185,7 @@ fn recognised(report: &Report, class: usize) -> [f64; 2] {
 
 fn table(bench: &Workbench<'_>, networks: &[Measured; 3]) -> Result<Table> {
     let mut table = Table::new(
-        "Accuracy on training and test pictures; found: the cars that were called cars; right: what is a car, of all that was called one",
+        "Accuracy on training and test pictures; found: recall of cars; right: precision of cars",
         vec![
             Column::of("network"),
             Column::of("parameters"),
@@ -222,7 +222,7 @@ fn summary(bench: &Workbench<'_>, depth: usize) -> Result<Summary> {
     Network::parse(&network(depth))?.summary(pictures.shape(), pictures.classes())
 }
 
-/// Rows of the picture that a number behind the last block depends on.
+/// Rows of the picture that an output of the last block depends on.
 fn sees(summary: &Summary) -> usize {
     let pools = summary.layers.iter().rev();
     let mut pools = pools.filter(|layer| layer.kind == "maxpool");

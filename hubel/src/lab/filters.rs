@@ -1,5 +1,5 @@
-//! T1, T5, T6: what the filters of the first layer are before training and after, which filters made by hand they come to resemble, and
-//! whether they answer where those do.
+//! T1, T5, T6: the filters of the first layer before and after training, which filters made by hand they come to resemble, and
+//! whether they respond at the same places.
 mod likeness;
 mod shown;
 
@@ -34,16 +34,16 @@ const SECOND: usize = 16;
 /// The node of the first layer; node 0 is the picture.
 const FIRST: usize = 1;
 
-/// Random filters that say what a likeness is worth, and the share of them that lies below what counts as alike.
+/// Number of random filters that define how similar is similar, and the share of them that stays below that bound.
 const RANDOM: usize = 2000;
 const SHARE: f64 = 0.95;
-/// Test pictures over which maps are compared.
+/// Test pictures for comparing maps.
 const LOOKED_AT: usize = 64;
-/// What a plan computes in another order differs by rounding: by less than this share of the largest answer.
+/// A plan may compute in another order; results differ by rounding, by less than this share of the largest response.
 const ROUNDING: f32 = 1e-4;
 
-/// Filters change little where the layers behind them learn as fast. In four epochs at the usual rate of 0.002 they changed by 7 % of their
-/// length, and five seeds did not decide whether they had become more like those made by hand.
+/// Filters change little if the later layers learn as fast. In four epochs at the usual rate of 0.002 they changed by 7 % of their
+/// length, and five seeds did not decide whether they had become more similar to those made by hand.
 const LEARNING_RATE: f32 = 0.01;
 
 /// Before training and after.
@@ -64,32 +64,32 @@ fn network() -> String {
     )
 }
 
-/// A filter, and the filter made by hand that it is most alike.
+/// A filter, and the most similar filter made by hand.
 #[derive(Clone, Copy, Debug)]
 struct Match {
-    /// Its place among those made by hand.
+    /// Its index among those made by hand.
     hand_made: usize,
-    /// The cosine between both; below 0 where one is the reverse of the other.
+    /// The cosine between both; negative if one is the reverse of the other.
     cosine: f64,
 }
 
-/// What was measured, one value a seed, each before training and after.
+/// The measurements, one value per seed, before and after training.
 #[derive(Default)]
 struct Measured {
-    /// Percent of the test pictures.
+    /// Accuracy on the test pictures, in percent.
     accuracy: [Sample; 2],
-    /// The mean over the filters of the cosine to the most alike.
+    /// The mean over the filters of the cosine to the most similar one.
     likeness: [Sample; 2],
-    /// Percent of the filters that are more alike than nearly all random ones.
+    /// Percentage of filters that are more similar than nearly all random ones.
     alike: [Sample; 2],
-    /// Filters that are most alike each filter made by hand.
+    /// Number of filters that are most similar to each filter made by hand.
     counts: [Vec<Sample>; 2],
-    /// How maps go with those of the hand-made filter that is most alike, and with those of the others: the mean correlation.
+    /// Mean correlation of maps with those of the most similar filter made by hand, and with those of the others.
     own: Sample,
     others: Sample,
-    /// By how much filters have changed, in percent of their length.
+    /// Change of the filters, in percent of their length.
     change: Sample,
-    /// Answers that were computed again, and those that were otherwise.
+    /// Number of responses that were computed again, and how many differed.
     answers: usize,
     otherwise: usize,
     /// The filters of the first seed.
@@ -97,10 +97,10 @@ struct Measured {
     pictures: Vec<Picture>,
 }
 
-/// What random filters reach.
+/// The similarity of random filters.
 struct Reference {
     mean: f64,
-    /// So alike are 5 % of them, or more.
+    /// The similarity that 5 % of them exceed.
     high: f64,
 }
 
@@ -122,7 +122,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 measured.accuracy[AFTER].mean()
             ),
             format!(
-                "The cosine to the filter made by hand that is most alike went from {:.2} to {:.2} on average (random filters reach {:.2}), and {:.0} % of the trained filters are more alike than 95 % of random ones.",
+                "The cosine to the most similar filter made by hand went from {:.2} to {:.2} on average (random filters reach {:.2}), and {:.0} % of the trained filters are more similar than 95 % of random ones.",
                 before.mean(),
                 after.mean(),
                 reference.mean,
@@ -141,35 +141,35 @@ fn claims(measured: &Measured) -> Vec<Claim> {
     vec![
         Claim::measured(
             "A CNN learns the features from the data; nobody extracts them by hand.",
-            "the accuracy after training less that before, from pixels alone,",
+            "the accuracy after training minus that before, from pixels only,",
             "points",
             &rise(&measured.accuracy),
             none,
         ),
         Claim::measured(
             "Training makes filters more like those that people would make: for edges, corners, curves.",
-            "the cosine to the filter made by hand that is most alike, after training less before,",
+            "the cosine to the most similar filter made by hand, after training minus before,",
             "",
             &rise(&measured.likeness),
             none,
         ),
         Claim::measured(
-            "The answers say whether the feature that a filter stands for is there.",
-            "the correlation of a trained filter's map with that of the filter made by hand that is most alike, less that with the maps of the others,",
+            "The responses show whether a filter's feature is there.",
+            "the correlation of a trained filter's map with that of the most similar filter made by hand, minus that with the maps of the others,",
             "",
             &measured.own.minus(&measured.others),
             none,
         ),
         Claim::computed(
             "What the weight is to a linear layer, the filter is to a convolution; and there is a bias.",
-            "answers of the first layer are the sum of window × filter, and the bias",
+            "responses of the first layer are the sum of window × filter, plus the bias",
             measured.answers,
             measured.otherwise,
         ),
     ]
 }
 
-/// What was run, with the network.
+/// The setup, with the network.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let fact = |name, value| Fact { name, value };
     let own = [
@@ -177,13 +177,13 @@ fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
         fact(
             "likeness",
             format!(
-                "the cosine between two filters as lists of {SIDE}·{SIDE} weights, whatever its sign; the filters made by hand are brought to {SIDE}×{SIDE}, and colours are added up"
+                "the cosine between two filters as lists of {SIDE}·{SIDE} weights, whatever its sign; the filters made by hand are resized to {SIDE}×{SIDE}, and colours are summed"
             ),
         ),
         fact(
             "random",
             format!(
-                "{RANDOM} filters as they are before training, each with the one made by hand that it is most alike"
+                "{RANDOM} filters as before training, each compared with the most similar one made by hand"
             ),
         ),
     ];
@@ -288,7 +288,7 @@ fn measure(
     Ok(measured)
 }
 
-/// Compares the maps of the trained filters with those of filters made by hand, and with what the filters' weights say.
+/// Compares the maps of the trained filters with those of filters made by hand, and with maps computed from the weights.
 fn compare_maps(
     bench: &Workbench<'_>,
     model: &Model,

@@ -1,63 +1,63 @@
-//! What an experiment found, as plain values.
+//! The findings of an experiment, as plain values.
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use super::{Chart, Claim, Sample, Verdict};
 use crate::Drawing;
 
-/// What an experiment found.
+/// The findings of an experiment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
     /// The name of the experiment.
     pub name: &'static str,
-    /// What it is called.
+    /// The title.
     pub title: &'static str,
-    /// The items of the tutorial that it is about.
+    /// The tutorial items that it tests.
     pub items: &'static [&'static str],
-    /// What it was to find out.
+    /// The question.
     pub question: &'static str,
-    /// What was run: data, seeds, epochs, networks, threads.
+    /// The setup: data, seeds, epochs, networks, threads.
     pub setup: Vec<Fact>,
-    /// The numbers.
+    /// The measured values.
     pub tables: Vec<Table>,
     /// The same as plots.
     pub charts: Vec<Chart>,
-    /// What is better seen than counted.
+    /// Pictures.
     pub pictures: Vec<Picture>,
-    /// Two sentences: what was measured, and what came out.
+    /// Two sentences: what was measured, and the result.
     pub measured: [String; 2],
-    /// What the tutorial claims, and what the numbers say of it here.
+    /// The claims of the tutorial, with their verdicts.
     pub claims: Vec<Claim>,
 }
 
-/// Something that was the same for all that was run.
+/// A setting that was the same for all runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fact {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
     /// Its value.
     pub value: String,
 }
 
-/// Rows of numbers under columns.
+/// A table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Table {
-    /// What it shows.
+    /// The title.
     pub title: String,
     /// The columns.
     pub columns: Vec<Column>,
-    /// The rows, each with a cell for each column.
+    /// The rows, each with one cell per column.
     pub rows: Vec<Vec<Cell>>,
 }
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Column {
-    /// What is in it.
+    /// Its heading.
     pub name: String,
-    /// The unit of its numbers; empty where they have none.
+    /// The unit of its values; may be empty.
     pub unit: &'static str,
-    /// Digits behind the point that are worth showing.
+    /// Number of decimals to show.
     pub decimals: usize,
 }
 
@@ -66,29 +66,29 @@ pub struct Column {
 pub enum Cell {
     /// Words.
     Text(String),
-    /// A number that does not vary.
+    /// A value that does not vary.
     Number(f64),
-    /// A number that was measured with each seed.
+    /// A value that was measured with each seed.
     Spread(Sample),
-    /// What does not exist, or could not be measured.
+    /// No value: it does not exist or could not be measured.
     Nothing,
 }
 
 /// A picture.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// Its name, of letters that a file name may have.
+    /// Its name, valid as a file name.
     pub name: String,
-    /// What is to be seen.
+    /// The caption.
     pub caption: String,
     /// The picture.
     pub drawing: Drawing,
-    /// The same in letters, for a terminal, where that is possible.
+    /// The picture as text for a terminal, if possible.
     pub text: Option<String>,
 }
 
 impl Findings {
-    /// Whether all claims have this verdict; false where there are none.
+    /// Whether all claims have this verdict; false if there are no claims.
     pub fn all(&self, verdict: Verdict) -> bool {
         !self.claims.is_empty() && self.claims.iter().all(|claim| claim.verdict == verdict)
     }
@@ -107,7 +107,7 @@ impl Table {
     /// Appends a row.
     ///
     /// # Panics
-    /// If it has more or fewer cells than there are columns.
+    /// If the number of cells differs from the number of columns.
     pub fn push(&mut self, row: Vec<Cell>) {
         assert_eq!(row.len(), self.columns.len(), "cells of {}", self.title);
         self.rows.push(row);
@@ -115,12 +115,12 @@ impl Table {
 }
 
 impl Column {
-    /// A column of words or whole numbers.
+    /// A column of words or integers.
     pub fn of(name: &str) -> Self {
         Self::in_unit(name, "", 0)
     }
 
-    /// A column of numbers with a unit.
+    /// A column of values with a unit.
     pub fn in_unit(name: &str, unit: &'static str, decimals: usize) -> Self {
         Self {
             name: name.to_owned(),
@@ -136,12 +136,12 @@ impl Cell {
         Self::Text(text.into())
     }
 
-    /// A whole number.
+    /// An integer.
     pub fn count(count: usize) -> Self {
         Self::Number(count as f64)
     }
 
-    /// A number for each seed.
+    /// One value per seed.
     pub fn spread(sample: &Sample) -> Self {
         Self::Spread(sample.clone())
     }

@@ -1,5 +1,5 @@
-//! T2: what a network knows of where pixels are. All pixels are put into one new order, the same for all pictures: nothing is lost but
-//! which of them are neighbours.
+//! T2: whether a network uses the positions of pixels. All pixels are shuffled into one new order, the same for all pictures. Only the
+//! information which pixels are neighbours is lost.
 use super::pictures::{Draw, Drawn, stream};
 use super::workbench::Workbench;
 use super::{
@@ -24,7 +24,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// A difference of accuracies that counts as none, in percentage points.
+/// Differences of accuracies up to this count as none, in percentage points.
 const NO_DIFFERENCE: f64 = 1.0;
 
 /// The networks, with their names.
@@ -51,7 +51,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         tables: vec![table(bench, &accuracies)?],
         charts: vec![chart(&accuracies)],
         measured: [
-            "A dense network and a CNN were trained and tested on pictures as they are, and on the same pictures with all pixels put into one new order."
+            "A dense network and a CNN were trained and tested on the original pictures, and on the same pictures with one fixed shuffle of all pixels."
                 .into(),
             format!(
                 "The shuffle changed the accuracy of the dense network from {:.1} to {:.1} %, and that of the CNN from {:.1} to {:.1} %.",
@@ -70,14 +70,14 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 Region::Within(NO_DIFFERENCE),
             ),
             Claim::measured(
-                "A CNN uses which pixels are neighbours: shuffled, it knows less.",
+                "A CNN uses which pixels are neighbours: with shuffled pixels it is worse.",
                 "what its accuracy loses by the shuffle",
                 "points",
                 &lost(cnn),
                 Region::Above(0.0),
             ),
             Claim::measured(
-                "A CNN learns more from pictures as they are than a dense network does.",
+                "A CNN learns more from the original pictures than a dense network does.",
                 "the difference of their accuracies",
                 "points",
                 &cnn[AS_THEY_ARE].minus(&dense[AS_THEY_ARE]),
@@ -88,7 +88,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     })
 }
 
-/// What was run, with the networks.
+/// The setup, with the networks.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let networks = NETWORKS.iter().map(|(name, text)| Fact {
         name,

@@ -1,8 +1,8 @@
-//! T7: what padding does to the size of maps, to what lies at the border, and to overfitting.
+//! T7: the effect of padding on the size of maps, on things at the border, and on overfitting.
 //!
-//! Things are put at random places of the pictures, so that training sees the border as well. Then the network is judged by the same
-//! pictures twice: with the thing in the middle, and moved until it touches the border. The network ends in a global average pooling, so
-//! that a place counts as often as windows see it.
+//! Things are put at random places of the pictures, so that training also sees the border. Then the network is tested twice on the same
+//! pictures: with the thing in the middle, and with the thing at the border. The network ends in global average pooling, so
+//! a place counts as often as windows see it.
 mod places;
 
 use self::places::Placed;
@@ -19,7 +19,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "padding",
     title: "What padding keeps",
     items: &["T7"],
-    question: "what does the border of a picture lose without padding, and does it matter what is put around it?",
+    question: "what does the border of a picture lose without padding, and does the kind of padding matter?",
     data: Data::Pictures,
     smallest: SMALLEST,
     budget: Budget {
@@ -30,12 +30,12 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// No padding, and what padding can hold.
+/// No padding, and the padding modes.
 const MODES: [&str; 5] = ["valid", "zeros", "reflect", "replicate", "circular"];
 const VALID: usize = 0;
 const ZEROS: usize = 1;
 
-/// The kernel's side, and the padding under which maps keep their size.
+/// The kernel's side, and the padding that keeps the size of maps.
 const KERNEL: usize = 5;
 const SAME: usize = KERNEL / 2;
 /// Without padding a map loses 4 rows in each convolution, and the first pooling halves it: 22 rows become 18, 9, 5 and 1.
@@ -43,11 +43,11 @@ const SMALLEST: usize = 22;
 /// The filters of each convolution.
 const FILTERS: [usize; 3] = [8, 16, 16];
 
-/// Behind a global average pooling gradients are small. In five epochs of 3,000 digits the usual rate of 0.002 brings the network with zeros
-/// to 70 %, this one to 91 %.
+/// Learning rate. Before global average pooling, gradients are small. In five epochs of 3,000 digits, the network with zero padding reaches
+/// 70 % with the usual rate of 0.002, and 91 % with this one.
 const LEARNING_RATE: f32 = 0.01;
 
-/// The network with a padding of this mode.
+/// The network with this padding mode.
 fn network(mode: usize) -> String {
     let conv = |filters: usize| match mode {
         VALID => format!("conv({filters}, kernel={KERNEL})-relu"),
@@ -60,16 +60,16 @@ fn network(mode: usize) -> String {
     format!("{first}-maxpool(2, round=floor)-{second}-{third}-globalavgpool-linear(classes)")
 }
 
-/// What was measured of one mode, in percent, one value a seed.
+/// The measurements for one mode, in percent, one value per seed.
 #[derive(Default)]
 struct Measured {
-    /// On the pictures that it was trained on.
+    /// Accuracy on the training pictures.
     train: Sample,
-    /// On other pictures of the same kind.
+    /// Accuracy on test pictures of the same kind.
     test: Sample,
-    /// On those, with the thing in the middle. Empty where it is not known where things are.
+    /// Accuracy on test pictures with the thing in the middle. Empty if the positions of things are unknown.
     middle: Sample,
-    /// On those, with the thing at the border.
+    /// Accuracy on test pictures with the thing at the border.
     border: Sample,
 }
 
@@ -78,7 +78,7 @@ impl Measured {
         self.train.minus(&self.test)
     }
 
-    /// By how much the border is worse than the middle.
+    /// The loss of accuracy at the border.
     fn loss(&self) -> Sample {
         self.middle.minus(&self.border)
     }
@@ -107,7 +107,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         measured: [
             match knows_places {
                 true => "One network was trained with each padding on pictures whose things are at random places, and tested with the thing in the middle and at the border.".into(),
-                false => "One network was trained with each padding; the pictures have no plain ground, so that it is not known where things are and what touches the border.".into(),
+                false => "One network was trained with each padding; the pictures have no plain background, so it is unknown where things are and what touches the border.".into(),
             },
             match knows_places {
                 true => format!(
@@ -127,7 +127,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     })
 }
 
-/// What was run, with the network.
+/// The setup, with the network.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let networks = [VALID, ZEROS].map(|mode| Fact {
         name: MODES[mode],
@@ -138,13 +138,13 @@ fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
 
 fn claims(sizes: &[Vec<usize>], modes: &[Measured], knows_places: bool) -> Vec<Claim> {
     let [valid, zeros] = [&modes[VALID], &modes[ZEROS]];
-    // The first number is the input; the pooling behind the first convolution is not in the list.
+    // The first value is the input; the pooling after the first convolution is not in the list.
     let changed = sizes[ZEROS..].iter();
     let changed = changed.filter(|sizes| sizes[0] != sizes[1] || sizes[2] != sizes[3]);
-    let border = "Padding keeps what lies at the border from being lost.";
+    let border = "Padding keeps features at the border from being lost.";
     vec![
         Claim::computed(
-            "With padding, output and input of a convolution have one size.",
+            "With padding, output and input of a convolution have the same size.",
             "kinds of padding keep it in every convolution",
             sizes.len() - ZEROS,
             changed.count(),
@@ -159,7 +159,7 @@ fn claims(sizes: &[Vec<usize>], modes: &[Measured], knows_places: bool) -> Vec<C
             ),
             false => Claim::undecided(
                 border,
-                "the pictures have no plain ground, so that it is not known what touches the border",
+                "the pictures have no plain background, so it is unknown what touches the border",
             ),
         },
         Claim::measured(
@@ -200,7 +200,7 @@ fn measure(bench: &mut Workbench<'_>) -> Result<Vec<Measured>, Halt> {
     Ok(modes)
 }
 
-/// The sides of the maps: the input's, and that behind each convolution. The pooling after the first one halves it.
+/// The sides of the maps: that of the input, then after each convolution. The pooling after the first convolution halves it.
 fn sizes(bench: &Workbench<'_>, mode: usize) -> Result<Vec<usize>> {
     let summary = summary(bench, mode)?;
     let layers = summary.layers.iter();
@@ -214,7 +214,7 @@ fn summary(bench: &Workbench<'_>, mode: usize) -> Result<Summary> {
     Network::parse(&network(mode))?.summary(pictures.shape(), pictures.classes())
 }
 
-/// What the columns of [`sizes`] are.
+/// The columns of [`sizes`].
 const STAGES: [&str; 5] = ["input", "conv", "pool", "conv", "conv"];
 
 fn size_table(bench: &Workbench<'_>, sizes: &[Vec<usize>]) -> Result<Table> {
@@ -284,7 +284,7 @@ fn size_chart(sizes: &[Vec<usize>]) -> Chart {
     }
 }
 
-/// The name of a series, and what it shows.
+/// The name of a series, and its values.
 type Shown = (&'static str, fn(&Measured) -> &Sample);
 
 fn accuracy_chart(modes: &[Measured], series: &[Shown]) -> Chart {

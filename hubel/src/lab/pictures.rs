@@ -1,4 +1,4 @@
-//! The pictures of experiments: MNIST, or a user's own.
+//! The pictures of experiments: MNIST, or the user's own.
 use std::path::Path;
 
 use super::{Budget, Data, scenes};
@@ -6,16 +6,16 @@ use crate::data::{Options, mnist, open_with};
 use crate::random::Stream;
 use crate::{Dataset, Error, Purpose, Random, Result, Shape, Splits};
 
-/// Own pictures are brought to this side where theirs are larger: an experiment trains many networks in a minute.
+/// Larger pictures of the user are reduced to this side, because an experiment trains many networks in a minute.
 const LARGEST_SIDE: usize = 32;
 
-/// Where the data has no part to judge by, this share is held out: experiments judge by half as many pictures as they train on.
+/// Share that is held out if the data has no test pictures: experiments test on half as many pictures as they train on.
 const HELD_OUT: f64 = 1.0 / 3.0;
 
-/// Opens a user's pictures for experiments, in any form that training takes. Files of more than 32×32 pixels are brought to that size.
+/// Opens the user's pictures for experiments, in any form that training takes. Files of more than 32×32 pixels are reduced to that size.
 ///
 /// # Errors
-/// As of [`crate::data::open`]; [`Error::DataMismatch`] where there is nothing to judge by.
+/// As for [`crate::data::open`]; [`Error::DataMismatch`] if there are no test pictures.
 pub fn open(path: &Path, listen: &(dyn Fn(usize, usize) + Sync)) -> Result<Splits> {
     let mut options = Options {
         validation: 0.0,
@@ -32,13 +32,13 @@ pub fn open(path: &Path, listen: &(dyn Fn(usize, usize) + Sync)) -> Result<Split
     judges(&splits).map(|_| splits)
 }
 
-/// What to judge by: the larger of both parts that are not trained on, since an experiment makes no choice by either.
+/// The test pictures: the larger of validation and test split, since an experiment makes no choice by either.
 fn judges(splits: &Splits) -> Result<Dataset> {
     let parts = [&splits.test, &splits.validation].into_iter().flatten();
     let largest = parts.max_by_key(|part| part.len()).cloned();
     largest.ok_or_else(|| {
         Error::DataMismatch(format!(
-            "{}: no pictures are held out to judge by; an experiment needs more of them",
+            "{}: there are no test pictures; an experiment needs more pictures",
             splits.train.name()
         ))
     })
@@ -46,11 +46,11 @@ fn judges(splits: &Splits) -> Result<Dataset> {
 
 /// The pictures that experiments draw from.
 pub(super) struct Pictures {
-    /// To train on.
+    /// Training pictures.
     train: Dataset,
-    /// To judge by.
+    /// Test pictures.
     test: Dataset,
-    /// What they are, in one line.
+    /// A description in one line.
     pub(super) description: String,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Drawn {
 }
 
 impl Pictures {
-    /// A user's own; else what experiments on this kind of data use.
+    /// The user's pictures, or else the default for this kind of experiment.
     pub(super) fn of(own: Option<&Splits>, data: Data, budget: Budget) -> Result<Self> {
         let splits = match (own, data) {
             (Some(splits), _) => splits.clone(),
@@ -76,8 +76,8 @@ impl Pictures {
         })
     }
 
-    /// What is drawn for this seed: other pictures for each, also to judge by, so that the spread over the seeds has what a smaller or larger
-    /// test would add.
+    /// The pictures drawn for this seed. Each seed also has other test pictures, so that the spread over the seeds includes the
+    /// uncertainty of the test.
     pub(super) fn draw(&self, seed: u64, budget: Budget) -> Drawn {
         let some = |from: &Dataset, count: usize, part| {
             let mut order: Vec<usize> = (0..from.len()).collect();
@@ -101,28 +101,28 @@ impl Pictures {
         self.train.classes()
     }
 
-    /// How many classes they have.
+    /// Number of classes.
     pub(super) fn classes(&self) -> usize {
         self.train.classes().len()
     }
 }
 
-/// What an experiment draws at random for a seed.
+/// The random draws of an experiment for a seed.
 #[derive(Clone, Copy)]
 pub(super) enum Draw {
-    /// The pictures to train on.
+    /// The training pictures.
     Train,
-    /// Those to judge by.
+    /// The test pictures.
     Test,
     /// A new order of all pixels.
     Pixels,
     /// Places of things in training pictures.
     Places,
-    /// Places of things in pictures to judge by.
+    /// Places of things in test pictures.
     TestPlaces,
 }
 
-/// The random numbers of one draw.
+/// The random values of one draw.
 pub(super) fn stream(seed: u64, draw: Draw) -> Stream {
     Random::new(seed).stream(Purpose::Experiment, 0, draw as u64)
 }

@@ -1,4 +1,4 @@
-//! T11: what pooling saves, what it does against overfitting, and how little it minds a small move.
+//! T11: how much pooling saves, its effect on overfitting, and its robustness to small shifts.
 use super::workbench::{BATCH, Workbench};
 use super::{
     Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks,
@@ -12,24 +12,24 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "pooling",
     title: "What pooling is good for",
     items: &["T11"],
-    question: "does pooling save time, does it help against overfitting, and does a network with it mind less where a thing is?",
+    question: "does pooling save time, does it help against overfitting, and does it make a network less sensitive to shifts?",
     data: Data::Pictures,
     smallest: 4,
     budget: Budget {
         seeds: 5,
         images: 3000,
-        // Those with pooling take longer to learn; a network that has not learned its pictures has no gap to speak of.
+        // Networks with pooling take longer to learn, and a network that has not learned its pictures shows no gap between training and test.
         epochs: 8,
     },
     run,
 };
 
-/// The ways from a map to one of half the height and width, and none.
+/// The ways to halve height and width of a map, and no pooling.
 const KINDS: [&str; 4] = ["none", "max", "average", "strided"];
 const NONE: usize = 0;
 const MAX: usize = 1;
 
-/// The network that shrinks its maps in this way. A strided one shrinks within the convolution, without a layer of its own.
+/// The network that reduces its maps in this way. With a stride, the convolution does it, without a separate layer.
 fn network(kind: usize) -> String {
     let [stride, pool] = match KINDS[kind] {
         "max" => ["", "-maxpool(2, round=floor)"],
@@ -41,18 +41,18 @@ fn network(kind: usize) -> String {
     format!("{}-{}-flatten-linear(classes)", conv(8), conv(16))
 }
 
-/// What was measured with one kind of pooling, one value a seed.
+/// The measurements for one kind of pooling, one value per seed.
 #[derive(Default)]
 struct Measured {
-    /// Percent of the pictures that it was trained on.
+    /// Accuracy on the training pictures, in percent.
     train: Sample,
-    /// Percent of others.
+    /// Accuracy on the test pictures, in percent.
     test: Sample,
     /// Milliseconds of a training step.
     time: Sample,
-    /// By how much the logits move with the picture, in percent of their length. Empty where pictures cannot be moved.
+    /// Change of the logits when the picture is shifted, in percent of their length. Empty if pictures cannot be shifted.
     moved: Sample,
-    /// Percent of pictures that are given another class when they move. Likewise.
+    /// Percentage of pictures whose class changes when they are shifted. Empty if pictures cannot be shifted.
     changed: Sample,
 }
 
@@ -82,9 +82,9 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 max.gap().mean()
             ),
             match none.moved.values.is_empty() {
-                true => "The pictures are no bytes, and were not moved.".into(),
+                true => "The pictures are no bytes, so they were not shifted.".into(),
                 false => format!(
-                    "When the picture moves by one pixel, the logits move by {:.0} % of their length without pooling and by {:.0} % with max pooling, and {:.1} % and {:.1} % of the pictures are given another class.",
+                    "When the picture shifts by one pixel, the logits change by {:.0} % of their length without pooling and by {:.0} % with max pooling, and the class changes for {:.1} % and {:.1} % of the pictures.",
                     none.moved.mean(),
                     max.moved.mean(),
                     none.changed.mean(),
@@ -102,7 +102,7 @@ fn claims(summaries: &[Summary], none: &Measured, max: &Measured) -> Vec<Claim> 
     let not_fewer = shrinking
         .iter()
         .filter(|summary| summary.multiply_adds >= summaries[NONE].multiply_adds);
-    let still = "The output moves less with pooling when the picture moves by one pixel.";
+    let still = "With pooling, the output changes less when the picture shifts by one pixel.";
     vec![
         Claim::computed(
             "Pooling saves computation.",
@@ -125,10 +125,10 @@ fn claims(summaries: &[Summary], none: &Measured, max: &Measured) -> Vec<Claim> 
             Region::Above(0.0),
         ),
         match none.moved.values.is_empty() {
-            true => Claim::undecided(still, "the pictures are no bytes, and were not moved"),
+            true => Claim::undecided(still, "the pictures are no bytes, so they were not shifted"),
             false => Claim::measured(
                 still,
-                "how far the logits move, in percent of their length, more without pooling than with max pooling",
+                "the change of the logits, in percent of their length, larger without pooling than with max pooling",
                 "points",
                 &none.moved.minus(&max.moved),
                 Region::Above(0.0),
@@ -137,7 +137,7 @@ fn claims(summaries: &[Summary], none: &Measured, max: &Measured) -> Vec<Claim> 
     ]
 }
 
-/// What was run, with the networks.
+/// The setup, with the networks.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let networks = (0..KINDS.len()).map(|kind| Fact {
         name: KINDS[kind],
@@ -151,7 +151,7 @@ fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
         ),
         fact(
             "moved",
-            "each test picture by one pixel, by turns up, down, to the left and to the right; its edge is repeated".into(),
+            "each test picture by one pixel, up, down, left and right in turn; its edge is replicated".into(),
         ),
     ];
     networks.chain(own).chain(bench.facts()).collect()
@@ -194,10 +194,10 @@ fn measure(bench: &mut Workbench<'_>) -> Result<[Measured; 4], Halt> {
     Ok(kinds)
 }
 
-/// Rows and columns that a picture is moved down and to the right.
+/// Rows and columns by which a picture is shifted down and to the right.
 const SIDES: [[isize; 2]; 4] = [[-1, 0], [1, 0], [0, -1], [0, 1]];
 
-/// The picture, moved; what comes in at the edge is the edge.
+/// The shifted picture; its edge is replicated.
 fn moved(pixels: &[u8], shape: Shape, [down, right]: [isize; 2]) -> Vec<u8> {
     let from =
         |place: usize, by: isize, length: usize| place.saturating_add_signed(-by).min(length - 1);
@@ -212,8 +212,8 @@ fn moved(pixels: &[u8], shape: Shape, [down, right]: [isize; 2]) -> Vec<u8> {
         .collect()
 }
 
-/// By how much the model's logits differ between the pictures, in percent of their length, and how many percent of the pictures it gives
-/// another class: the means over all pictures.
+/// The difference between the model's logits for the two pictures, in percent of their length, and the percentage of pictures whose
+/// class changes; means over all pictures.
 fn reaction(
     bench: &Workbench<'_>,
     model: &Model,
@@ -251,7 +251,7 @@ fn cost_table(summaries: &[Summary], kinds: &[Measured]) -> Table {
         ],
     );
     for ((name, summary), measured) in KINDS.iter().zip(summaries).zip(kinds) {
-        // Behind it come flatten and the linear layer.
+        // Flatten and the linear layer follow.
         let [height, width, channels] = summary.layers[summary.layers.len() - 3].output;
         table.push(vec![
             Cell::text(*name),
@@ -266,7 +266,7 @@ fn cost_table(summaries: &[Summary], kinds: &[Measured]) -> Table {
 
 fn accuracy_table(kinds: &[Measured]) -> Table {
     let mut table = Table::new(
-        "Accuracy on training and test pictures, and what a move by one pixel changes",
+        "Accuracy on training and test pictures, and the effect of a shift by one pixel",
         vec![
             Column::of("pooling"),
             Column::in_unit("train", "%", 1),
@@ -321,7 +321,7 @@ fn charts(kinds: &[Measured]) -> Vec<Chart> {
     if !kinds[NONE].moved.values.is_empty() {
         let dots = dots("logits", |kind| &kind.moved);
         charts.push(chart(
-            "How far the logits move when the picture moves by one pixel",
+            "Change of the logits when the picture shifts by one pixel",
             "% of their length",
             vec![dots],
         ));

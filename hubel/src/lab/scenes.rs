@@ -1,7 +1,7 @@
 //! Small coloured pictures that hubel draws itself: vehicles, houses, trees and birds in a landscape.
 //!
-//! What a picture shows is decided by its number alone: class, place, size, colours, ground, weather, clutter and noise. Most classes
-//! are told by their shape. A fire engine is a truck that is red, and an apple tree is a tree with red dots: these need colour.
+//! The number of a scene decides everything: class, place, size, colours, ground, weather, clutter and noise. Most classes
+//! differ in shape. A fire engine is a red truck, and an apple tree is a tree with red dots: these need colour.
 mod canvas;
 mod landscape;
 mod things;
@@ -14,12 +14,12 @@ use crate::{Dataset, Purpose, Random, Result, Shape, Splits};
 
 /// Height and width of a scene in pixels.
 const SIDE: usize = 32;
-/// There are so many times more scenes than a seed draws.
+/// Number of scenes, relative to how many a seed draws.
 const CHOICE: usize = 2;
-/// The number of the first scene to judge by.
+/// Number of the first test scene.
 const TEST: usize = 1 << 30;
 
-/// What a scene shows.
+/// The classes of scenes.
 #[derive(Clone, Copy)]
 struct Class {
     name: &'static str,
@@ -27,7 +27,7 @@ struct Class {
     draw: fn(&mut Canvas, View, &mut Stream),
 }
 
-/// Where a thing is.
+/// The surroundings of a thing.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
     Land,
@@ -56,10 +56,10 @@ const fn class(
     Class { name, place, draw }
 }
 
-/// Scenes to train on, and others to judge by, enough to draw from for this budget; always the same ones.
+/// Training scenes and test scenes, enough for this budget; always the same ones.
 ///
 /// # Errors
-/// None that could be met: the pictures fit their classes.
+/// None in practice: the pictures fit their classes.
 pub(super) fn splits(budget: Budget) -> Result<Splits> {
     let [train, test] = [budget.images, budget.test_images()].map(|drawn| CHOICE * drawn);
     let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
@@ -78,7 +78,7 @@ pub(super) fn splits(budget: Budget) -> Result<Splits> {
     })
 }
 
-/// `count` scenes from the number `first` on, as many of each class.
+/// `count` scenes from number `first` on, equally many of each class.
 fn scenes(first: usize, count: usize) -> Result<Dataset> {
     let pictures = on_all_cores(first..first + count, scene, |_| ());
     Dataset::from_bytes(
@@ -109,11 +109,11 @@ fn scene(number: usize) -> Vec<u8> {
     canvas.photograph(random)
 }
 
-/// From where a thing at this place is seen.
+/// The camera for a thing in these surroundings.
 fn view(place: Place, horizon: f32, random: &mut Stream) -> View {
     let side = SIDE as f32;
     let size = side * between(random, 0.27, 0.44);
-    // A thing may be cut off by the left or right edge, but less than a quarter of it.
+    // The left or right edge may cut off less than a quarter of a thing.
     let across = between(random, 0.75 * size, side - 0.75 * size);
     let (down, tilt) = match place {
         Place::Air => (
@@ -142,18 +142,18 @@ fn between(random: &mut Stream, low: f32, high: f32) -> f32 {
     low + (high - low) * random.uniform()
 }
 
-/// Whether something happens that does so with this probability.
+/// True with this probability.
 fn happens(random: &mut Stream, probability: f32) -> bool {
     random.uniform() < probability
 }
 
-/// One of these colours, a little changed.
+/// One of these colours, slightly changed.
 fn one_of(random: &mut Stream, colours: &[Colour]) -> Colour {
     let colour = colours[random.below(colours.len())];
     colour.map(|level| (level + between(random, -14.0, 14.0)).clamp(0.0, 255.0))
 }
 
-/// The colour with all of its levels multiplied.
+/// The colour with its levels multiplied.
 fn shaded(colour: Colour, factor: f32) -> Colour {
     colour.map(|level| (level * factor).min(255.0))
 }
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(first.counts(), [4; 10]);
         let pictures: HashSet<Vec<u8>> = (0..40).map(scene).collect();
         assert_eq!(pictures.len(), 40);
-        // A part is drawn as the whole is.
+        // A range of scenes is drawn the same as when drawing all.
         let later = scenes(30, 10)?;
         assert_eq!(later.bytes(3)?, first.bytes(33)?);
         assert_eq!(later.labels(), &first.labels()[30..]);

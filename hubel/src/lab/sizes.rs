@@ -1,6 +1,6 @@
-//! T9: how large the output of a window that slides over an input is, and which rows are left over.
+//! T9: the output size of a sliding window, and which rows are left over.
 //!
-//! Three ways to the same number are compared: the formula, the windows counted one by one, and the shape that hubel's own network has.
+//! Compares three ways to compute it: the formula, counting the windows one by one, and the shape in hubel's own network.
 mod drawn;
 
 use super::workbench::Workbench;
@@ -15,7 +15,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "sizes",
     title: "How large the output is",
     items: &["T9"],
-    question: "how large is the output for an input, a kernel, a padding and a stride, and which rows are dropped?",
+    question: "how large is the output for a given input, kernel, padding and stride, and which rows are dropped?",
     data: Data::Nothing,
     smallest: 0,
     budget: Budget {
@@ -26,31 +26,31 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// What is computed: each combination of these numbers, which stand for height and width alike.
+/// The combinations to compute. Heights and widths are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
-    /// Heights of the input in pixels; 7 and 32 where there are none.
+    /// Heights of the input in pixels; by default 7 and 32.
     pub input: Vec<usize>,
-    /// Heights of the kernel; 3 and 5 where there are none.
+    /// Heights of the kernel; by default 3 and 5.
     pub kernel: Vec<usize>,
-    /// Rows added on each side; 0 and 2 where there are none.
+    /// Rows of padding on each side; by default 0 and 2.
     pub padding: Vec<usize>,
-    /// Rows from one window to the next; 1, 2 and 3 where there are none.
+    /// Strides; by default 1, 2 and 3.
     pub stride: Vec<usize>,
 }
 
-/// Of more combinations there is no table.
+/// Most combinations in a table.
 const MOST: usize = 200;
-/// Larger numbers are no side of a picture.
+/// Largest accepted value.
 const LARGEST: usize = 100_000;
 
 impl Windows {
-    /// Whether any of them is given.
+    /// Whether any value is given.
     pub fn are_given(&self) -> bool {
         *self != Self::default()
     }
 
-    /// Refuses numbers that no window has, and more combinations than a table shows.
+    /// Rejects impossible values, and more combinations than a table shows.
     pub(super) fn check(&self) -> Result<()> {
         self.settings().map(drop)
     }
@@ -117,20 +117,20 @@ struct Setting {
     stride: usize,
 }
 
-/// What comes out for it.
+/// The results for it.
 struct Outcome {
     setting: Setting,
-    /// The formula with its numbers.
+    /// The formula with its values.
     formula: String,
-    /// Windows counted one by one; those that lie inside the padded input.
+    /// The number of windows inside the padded input, counted one by one.
     counted: usize,
-    /// The size of the output where `round=floor` drops what is left over, by the network; `None` where the kernel is larger than the input.
+    /// The network's output size with `round=floor`; `None` if the kernel is larger than the input.
     floor: Option<usize>,
     /// The same for `round=ceil`.
     ceil: Option<usize>,
     /// Rows of the input that no window reads, with `round=floor`.
     dropped: usize,
-    /// Whether the network takes it without being told how to round.
+    /// Whether the network accepts it without a `round` setting.
     is_taken: bool,
 }
 
@@ -139,7 +139,7 @@ impl Setting {
         self.input + 2 * self.padding
     }
 
-    /// The size by T9's formula, if the windows come out even.
+    /// The size by T9's formula, if it is a whole number.
     fn whole(self) -> Option<usize> {
         let span = self.padded().checked_sub(self.kernel)?;
         (span.is_multiple_of(self.stride)).then(|| span / self.stride + 1)
@@ -178,7 +178,7 @@ impl Setting {
         })
     }
 
-    /// The rows of the padded input at which windows begin.
+    /// The first row of each window in the padded input.
     fn starts(self) -> impl Iterator<Item = usize> {
         let rows = (0..self.padded()).step_by(self.stride);
         rows.take_while(move |row| row + self.kernel <= self.padded())
@@ -215,11 +215,11 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         setup: vec![
             Fact {
                 name: "computed",
-                value: format!("{combinations}, each for height and width alike"),
+                value: format!("{combinations}, with equal height and width"),
             },
             Fact {
                 name: "drawn",
-                value: "the padded input with the first window as a frame and a dot where each window begins; red is what no window reads"
+                value: "the padded input with the first window as a frame and a dot where each window begins; no window reads the red cells"
                     .into(),
             },
         ],
@@ -240,13 +240,13 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         claims: vec![
             Claim::computed(
                 "The output has (H + 2P − F)/S + 1 rows.",
-                "whole sizes are the number of windows and the network's own shape",
+                "sizes that are whole numbers equal the number of windows and the network's shape",
                 whole().count(),
                 wrong.count(),
             ),
             Claim::computed(
                 "The size must come out as a whole number.",
-                "sizes that are not whole are refused, unless the network says how to round",
+                "sizes that are not whole numbers are rejected, unless the network says how to round",
                 uneven().count(),
                 uneven().filter(|outcome| outcome.is_taken).count(),
             ),
@@ -297,10 +297,10 @@ fn table(outcomes: &[Outcome]) -> Table {
     table
 }
 
-/// Curves on one chart.
+/// Most curves on one chart.
 const CURVES: usize = 6;
 
-/// The sizes by stride, of the first few combinations of the others; `None` where there is one stride.
+/// The sizes by stride, for the first few combinations of the other settings; `None` if there is only one stride.
 fn chart(outcomes: &[Outcome]) -> Option<Chart> {
     let mut curves: Vec<Series> = Vec::new();
     for outcome in outcomes {
@@ -341,8 +341,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// The formula, the windows counted one by one, and the network's shape are one number, and what is dropped is what is left of
-        /// the input behind the last window.
+        /// The formula, the counted windows and the network's shape agree, and the dropped rows are the rest of
+        /// the input after the last window.
         #[test]
         fn three_ways_lead_to_one_size(
             input in 1..40usize,

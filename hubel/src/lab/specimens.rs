@@ -1,17 +1,17 @@
-//! A few of the pictures that an experiment draws from, so that its reader knows what they look like.
+//! A few example pictures of an experiment, so that the reader knows what they look like.
 use super::workbench::Workbench;
 use super::{Halt, Picture};
 use crate::drawing::FAINT;
 use crate::{Dataset, Drawing};
 
-/// Classes that are shown, and pictures of each.
+/// Number of classes shown, and pictures of each.
 const CLASSES: usize = 10;
 const EACH: usize = 3;
-/// Pixels of a picture's side, of what lies between two, and of a line of letters.
+/// In pixels: a picture's side, the gap between two, the height of a line of text.
 const SIDE: usize = 96;
 const GAP: usize = 4;
 const LETTERS: usize = 16;
-/// Pictures of a row.
+/// Pictures per row.
 const ACROSS: usize = 5;
 
 /// Test pictures of the first seed by class.

@@ -1,4 +1,4 @@
-//! T8: what a larger stride makes smaller, faster, and worse.
+//! T8: the effect of a larger stride on size, time and accuracy.
 use super::workbench::{BATCH, Workbench};
 use super::{
     Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks, Point,
@@ -35,12 +35,12 @@ fn network(stride: usize) -> String {
     )
 }
 
-/// What was measured with one stride, one value a seed.
+/// The measurements for one stride, one value per seed.
 #[derive(Default)]
 struct Measured {
-    /// Percent of the pictures that it was trained on.
+    /// Accuracy on the training pictures, in percent.
     train: Sample,
-    /// Percent of others.
+    /// Accuracy on the test pictures, in percent.
     test: Sample,
     /// Milliseconds of a training step.
     time: Sample,
@@ -71,7 +71,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         ),
         Claim::measured(
             "A larger stride costs accuracy.",
-            "the accuracy with stride 1 less that with stride 3",
+            "the accuracy with stride 1 minus that with stride 3",
             "points",
             &first.test.minus(&last.test),
             Region::Above(0.0),
@@ -83,7 +83,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
         charts: charts(&sizes, &strides),
         measured: [
             format!(
-                "With stride 1, 2 and 3 the convolution makes {} of a picture of {}.",
+                "With stride 1, 2 and 3 the output of the convolution is {} for a picture of {}.",
                 listed(
                     sizes
                         .iter()
@@ -119,7 +119,7 @@ fn listed(words: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// What was run, with the network.
+/// The setup, with the network.
 fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
     let fact = |name, value| Fact { name, value };
     let own = [

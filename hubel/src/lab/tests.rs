@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::{Dataset, Purpose, Random};
 
-/// As little as an experiment can do.
+/// The smallest amount of work for an experiment.
 fn tiny() -> Settings {
     Settings {
         seeds: Some(2),
@@ -30,7 +30,7 @@ fn problem(result: Result<impl Sized>) -> String {
     }
 }
 
-/// What must hold of every experiment, whatever its numbers are.
+/// Properties of every experiment, whatever it measures.
 fn is_whole(findings: &Findings) {
     assert!(!findings.claims.is_empty() && !findings.tables.is_empty());
     for table in &findings.tables {
@@ -84,7 +84,7 @@ fn settings_that_do_nothing_are_refused() {
         ..Settings::default()
     };
     assert!(refused("flatten", settings.clone()).contains("the experiment `sizes`"));
-    // What is meant for several experiments is given to those that can use it.
+    // Settings for several experiments go to those that can use them.
     let sizes = find("sizes").expect("it exists");
     assert!(sizes.usable(&settings).windows.are_given());
     assert!(sizes.usable(&tiny()).seeds.is_none());
@@ -125,7 +125,7 @@ fn padding_keeps_sizes_and_has_a_row_for_each_mode() {
     let heights = |row: usize| sizes.rows[row][1..6].to_vec();
     assert_eq!(heights(0), [28, 24, 12, 8, 4].map(Cell::count));
     assert_eq!(heights(1), [28, 28, 14, 14, 14].map(Cell::count));
-    // The sizes are computed; one seed decides nothing of what is measured.
+    // Sizes are computed exactly; one seed decides no measured claim.
     let verdicts: Vec<Verdict> = found.claims.iter().map(|claim| claim.verdict).collect();
     let open = Verdict::Undecided;
     assert_eq!(verdicts, [Verdict::Holds, open, open]);
@@ -253,7 +253,7 @@ fn filters_are_shown_before_and_after_and_their_maps_are_what_their_weights_say(
         });
         cells.sum()
     };
-    // Each of the 16 is most alike one of them.
+    // Each of the 16 filters is most similar to one of them.
     assert_eq!((counted(1), counted(2)), (16.0, 16.0));
     let Cell::Number(random) = found.tables[0].rows[2][2] else {
         panic!("what random filters reach");
@@ -280,7 +280,7 @@ fn channels_shows_each_class_in_grey_and_in_colour_and_what_is_said_of_a_wrong_d
         panic!("three tables");
     };
     assert_eq!((ways.rows.len(), classes.rows.len()), (3, 10));
-    // 16 filters of 3×3 and a bias each, over one channel and over three.
+    // 16 filters of 3×3 with a bias, over one channel and over three.
     let parameters = |row: usize| ways.rows[row][2].clone();
     assert_eq!([0, 1, 2].map(parameters), [160, 448, 448].map(Cell::count));
     let said = |row: usize| format!("{:?}", attempts.rows[row][1]);

@@ -1,4 +1,4 @@
-//! T3: what a larger picture costs a dense network, and what it costs a CNN. Nothing is learned: sizes are computed, and the time of a
+//! T3: the cost of a larger picture for a dense network and for a CNN. Nothing is learned: sizes are computed, and the time of a
 //! training step is measured on random pixels.
 use std::collections::BTreeMap;
 
@@ -30,13 +30,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
 
 /// The sides of the pictures, each twice the one before.
 const SIDES: [usize; 6] = [16, 32, 64, 128, 256, 512];
-/// Pictures have one channel, and there are so many classes.
+/// Number of classes. Pictures have one channel.
 const CLASSES: usize = 10;
-/// Pictures of one step. At 512×512 pixels and 128 hidden values, a step of the dense network takes less than 1 GB.
+/// Pictures per step. At 512×512 pixels and 128 hidden values, a step of the dense network takes less than 1 GB.
 const BATCH: usize = 8;
-/// Steps of which the fastest counts.
+/// Number of timed steps; the fastest counts.
 const STEPS: usize = 3;
-/// Time that grows by more than this where the side doubles grows faster than the side.
+/// If time grows by more than this factor when the side doubles, it grows faster than the side.
 const EXPLODES: f64 = 2.0;
 
 /// The networks, with their names.
@@ -57,9 +57,9 @@ const AVERAGED: usize = 2;
 /// A network on pictures of one size.
 struct Measured {
     summary: Summary,
-    /// Bytes that a training step takes, with the weights.
+    /// Bytes for a training step, including the weights.
     bytes: Option<usize>,
-    /// Milliseconds of a step, one value a round. Empty where memory does not suffice.
+    /// Milliseconds per step, one value per round. Empty if memory does not suffice.
     time: Sample,
 }
 
@@ -115,7 +115,7 @@ fn setup(bench: &Workbench<'_>) -> Vec<Fact> {
         fact(
             "seeds",
             format!(
-                "{} rounds over all sizes and networks in turns",
+                "{} rounds over all sizes and networks, in turns",
                 bench.budget.seeds
             ),
         ),
@@ -153,7 +153,7 @@ fn claims(grid: &Grid, sides: &[usize]) -> Vec<Claim> {
         ),
         Claim::computed(
             "The weights of a CNN need not grow with the size of the picture.",
-            "doublings leave the number of those of the CNN with global average pooling as it is",
+            "doublings do not change the number of weights of the CNN with global average pooling",
             doublings,
             changed,
         ),
@@ -166,14 +166,14 @@ fn claims(grid: &Grid, sides: &[usize]) -> Vec<Claim> {
     claims.extend([
         Claim::measured(
             explodes,
-            &format!("from a side of {from} on, the factor by which a step takes longer where the side doubles"),
+            &format!("from a side of {from} on, the factor by which a step takes longer when the side doubles"),
             "",
             &dense,
             Region::Above(EXPLODES),
         ),
         Claim::measured(
             spared,
-            &format!("from a side of {from} on, the factor of the dense network less that of the CNN with global average pooling"),
+            &format!("from a side of {from} on, the factor of the dense network minus that of the CNN with global average pooling"),
             "",
             &dense.minus(&averaged),
             Region::Above(0.0),
@@ -182,10 +182,10 @@ fn claims(grid: &Grid, sides: &[usize]) -> Vec<Claim> {
     claims
 }
 
-/// The growth of time is taken over so many doublings to the largest side: before, a step takes as long as it takes to begin one.
+/// The growth of time is measured over this many doublings up to the largest side. For smaller sides, fixed costs dominate a step.
 const DOUBLINGS: usize = 2;
 
-/// The factor by which the time of a step grows with a doubling of the side, round by round.
+/// The factor by which the time of a step grows when the side doubles, round by round.
 fn growth(network: &BTreeMap<usize, Measured>, sides: &[usize]) -> Option<Sample> {
     let last = sides.len() - 1;
     let first = last.saturating_sub(DOUBLINGS);
@@ -224,7 +224,7 @@ fn measure(bench: &mut Workbench<'_>, sides: &[usize]) -> Result<Grid, Halt> {
     Ok(grid)
 }
 
-/// Bytes and milliseconds of a training step; `None` where memory does not suffice.
+/// Bytes and milliseconds of a training step; `None` if memory does not suffice.
 fn step(bench: &Workbench<'_>, network: &str, side: usize) -> Result<Option<(usize, f64)>> {
     let (network, shape) = (Network::parse(network)?, Shape::new(side, side, 1));
     let settings = PlanSettings::training(BATCH);
@@ -290,14 +290,14 @@ fn charts(grid: &Grid) -> Vec<Chart> {
             "time (ms)",
             &|x, measured| {
                 let is_known = !measured.time.values.is_empty();
-                // A spread larger than the mean has no place on a logarithmic axis; it is in the table.
+                // A spread larger than the mean cannot be shown on a logarithmic axis; the table has it.
                 is_known.then(|| Point::exact(x, measured.time.mean()))
             },
         ),
     ]
 }
 
-/// One line a network; `point` tells what it shows at a side.
+/// One line per network; `point` gives the value at a side.
 fn chart(
     grid: &Grid,
     title: &str,

@@ -1,4 +1,4 @@
-//! What an experiment works with: the pictures of a seed, training and judging, and whoever listens.
+//! The tools of an experiment: the pictures of a seed, training, evaluation, and progress.
 use std::ops::ControlFlow;
 
 use hubel_kernels::Cpu;
@@ -12,7 +12,7 @@ use crate::inference::Inference;
 use crate::train::Event as Training;
 use crate::{Dataset, Error, Model, Network, PlanSettings, Result, TrainSettings, Trainer};
 
-/// What an experiment works with.
+/// The tools of an experiment.
 pub(super) struct Workbench<'a> {
     experiment: &'a Experiment,
     pub(super) cpu: &'a Cpu,
@@ -20,12 +20,12 @@ pub(super) struct Workbench<'a> {
     pub(super) windows: &'a Windows,
     pictures: Option<Pictures>,
     listen: &'a mut dyn FnMut(&Event) -> ControlFlow<()>,
-    /// The run at hand, counted from 1.
+    /// The current run, counted from 1.
     run: usize,
     runs: usize,
 }
 
-/// Images of one training step. Of the few pictures of an experiment more steps matter more than fewer weights' updates cost.
+/// Images per training step. An experiment has few pictures, so more steps are worth more than the time that fewer updates would save.
 pub(super) const BATCH: usize = 64;
 
 impl<'a> Workbench<'a> {
@@ -38,8 +38,7 @@ impl<'a> Workbench<'a> {
         let budget = experiment.budget(settings);
         if experiment.takes_seeds() && budget.seeds == 0 {
             return Err(Error::Settings {
-                problem: "0 seeds measure nothing; give at least 2, so that there is a spread"
-                    .into(),
+                problem: "0 seeds measure nothing; give at least 2 to get a spread".into(),
             });
         }
         let pictures = match experiment.takes_data() {
@@ -62,7 +61,7 @@ impl<'a> Workbench<'a> {
         })
     }
 
-    /// Says how many runs there will be.
+    /// Sets the number of runs.
     pub(super) fn expect(&mut self, runs: usize) {
         self.runs = runs;
     }
@@ -86,7 +85,7 @@ impl<'a> Workbench<'a> {
         self.pictures().draw(seed, self.budget)
     }
 
-    /// How networks are trained: without augmentation, so that nothing but what is compared differs.
+    /// Training settings: without augmentation, so that only the compared property differs.
     pub(super) fn training(&self, seed: u64) -> TrainSettings {
         TrainSettings {
             epochs: self.budget.epochs,
@@ -97,7 +96,7 @@ impl<'a> Workbench<'a> {
         }
     }
 
-    /// Begins the next run, and says what it is.
+    /// Starts the next run; `what` describes it.
     pub(super) fn begin(&mut self, what: &str) -> Result<(), Halt> {
         self.run += 1;
         self.tell(what, 0.0)
@@ -159,12 +158,12 @@ impl<'a> Workbench<'a> {
         broken_off.map(|()| [before, model])
     }
 
-    /// The share of the pictures that the model classifies rightly, in percent.
+    /// The accuracy of the model on the pictures, in percent.
     pub(super) fn accuracy(&self, model: &Model, pictures: &Dataset) -> Result<f64, Halt> {
         Ok(classified_rightly(&model.evaluate(self.cpu, pictures)?))
     }
 
-    /// What the model answers to each picture: its logits, `[n, classes]`.
+    /// The logits of the model for each picture, `[n, classes]`.
     pub(super) fn logits(&self, model: &Model, pictures: &Dataset) -> Result<Vec<f32>> {
         let mut all = Vec::with_capacity(pictures.len() * model.classes().len());
         Inference::new(model, self.cpu)?.run(
@@ -181,7 +180,7 @@ impl<'a> Workbench<'a> {
         Ok(all)
     }
 
-    /// Milliseconds of a training step of [`BATCH`] of the pictures, the fastest of a few: what else the machine does makes a step slower,
+    /// Milliseconds of a training step on [`BATCH`] pictures, the fastest of several: other work on the machine makes a step slower,
     /// never faster.
     pub(super) fn step_time(&self, network: &str) -> Result<f64> {
         const STEPS: usize = 7;
@@ -192,7 +191,7 @@ impl<'a> Workbench<'a> {
         Ok(bench.fastest_ms(STEPS))
     }
 
-    /// What every experiment's findings begin with: what it is, and what is the same for all of its runs.
+    /// The findings at the start: the experiment, and the settings that all runs share.
     pub(super) fn findings(&self) -> Findings {
         let experiment = self.experiment;
         Findings {
@@ -212,7 +211,7 @@ impl<'a> Workbench<'a> {
         }
     }
 
-    /// What is the same for all runs of an experiment that trains: the data, how much of it, and on what.
+    /// The settings that all runs of a training experiment share: data, amounts, processor.
     pub(super) fn facts(&self) -> Vec<Fact> {
         let fact = |name, value| Fact { name, value };
         let Budget {
@@ -223,14 +222,14 @@ impl<'a> Workbench<'a> {
         let drawn = self.draw(1);
         let (train, test) = (drawn.train.len(), drawn.test.len());
         let drawn = match (train < images, test < self.budget.test_images()) {
-            (false, false) => "drawn anew for each seed",
-            _ => "all that there are, or drawn anew for each seed",
+            (false, false) => "drawn for each seed",
+            _ => "all available ones, or drawn for each seed",
         };
         vec![
             fact("data", self.pictures().description.clone()),
             fact(
                 "pictures",
-                format!("{train} to train on and {test} to judge by, {drawn}"),
+                format!("{train} for training and {test} for testing, {drawn}"),
             ),
             fact(
                 "training",
@@ -243,14 +242,14 @@ impl<'a> Workbench<'a> {
                 "seeds",
                 match seeds {
                     1 => "1".into(),
-                    _ => format!("1 to {seeds}: each decides pictures, order and first weights"),
+                    _ => format!("1 to {seeds}: each decides pictures, order and initial weights"),
                 },
             ),
             self.machine(),
         ]
     }
 
-    /// What it runs on.
+    /// The processor.
     pub(super) fn machine(&self) -> Fact {
         let (threads, instructions) = (self.cpu.threads(), self.cpu.instruction_set());
         Fact {
@@ -260,7 +259,7 @@ impl<'a> Workbench<'a> {
     }
 }
 
-/// The share of the pictures that were classified rightly, in percent.
+/// The accuracy, in percent.
 pub(super) fn classified_rightly(report: &Report) -> f64 {
     let classes = report.confusion.iter().enumerate();
     let correct: usize = classes.map(|(class, row)| row[class]).sum();

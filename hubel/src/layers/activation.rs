@@ -1,4 +1,4 @@
-//! Activations: the functions between layers that make a network more than one linear map.
+//! Activations: elementwise functions between layers. Without them a network would be one linear map.
 use super::arguments::{ArgumentError, Arguments};
 pub use hubel_kernels::activation::Activation;
 
@@ -25,7 +25,7 @@ pub(crate) fn text(activation: Activation) -> String {
     }
 }
 
-/// Whether it drops about half of its input, so that He's initialisation suits the layer before.
+/// Whether it is close to 0 for about half of its inputs, so that He initialisation suits the layer before.
 pub(crate) fn is_relu_like(activation: Activation) -> bool {
     !matches!(
         activation,
@@ -33,7 +33,7 @@ pub(crate) fn is_relu_like(activation: Activation) -> bool {
     )
 }
 
-/// The activation `name`, if it is one; a leaky ReLU's slope is 0.01 unless given.
+/// The activation called `name`, if there is one. The slope of a leaky ReLU is 0.01 by default.
 pub(crate) fn parse(
     name: &str,
     arguments: &mut Arguments,

@@ -1,12 +1,12 @@
-//! The settings between the parentheses of a layer in the architecture text, or of an operation in an augmentation.
+//! Parses the settings in the parentheses of a layer in architecture text, or of an operation in an augmentation.
 use super::{Padding, Round};
 use crate::nearest::nearest;
 use std::{ops::Range, str::FromStr};
 
-/// One setting's value as it was written.
+/// The value of a setting, as written.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// A number or a word, in small letters.
+    /// A number or a word, in lower case.
     Word(String),
     /// `(1,2)`.
     Tuple(Vec<Value>),
@@ -14,12 +14,12 @@ pub(crate) enum Value {
     Call(String, Vec<Value>),
 }
 
-/// What a number in a setting is read as.
+/// A numeric type for settings.
 pub(crate) trait Number: FromStr {
-    /// What it should be.
+    /// What is expected, for messages.
     const EXPECTED: &str;
 
-    /// Whether it is one to calculate with.
+    /// Whether the parsed value is usable.
     fn is_usable(&self) -> bool {
         true
     }
@@ -36,7 +36,7 @@ impl Number for u8 {
 impl Number for f32 {
     const EXPECTED: &str = "a number between -3.4e38 and 3.4e38";
 
-    /// `f32::from_str` also knows "inf" and "nan", and makes an infinity of 1e39.
+    /// `f32::from_str` also parses "inf" and "nan", and returns infinity for 1e39.
     fn is_usable(&self) -> bool {
         self.is_finite()
     }
@@ -47,18 +47,18 @@ impl Number for f32 {
 pub(crate) struct Argument {
     pub(crate) name: Option<String>,
     pub(crate) value: Value,
-    /// Where it stands in the text, in bytes.
+    /// Its position in the text, in bytes.
     pub(crate) place: Range<usize>,
 }
 
-/// What is wrong with a setting, and where.
+/// The problem with a setting, and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ArgumentError {
     pub(crate) message: String,
     pub(crate) place: Option<Range<usize>>,
 }
 
-/// The settings of one layer; each `take`n once, in the order of its parameters, by name or by position.
+/// The settings of one layer. Each is taken once with `take`, in the order of the layer's parameters, by name or by position.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     given: Vec<Argument>,
@@ -73,14 +73,14 @@ impl Arguments {
         }
     }
 
-    /// The setting `name`: the one written so, else the first one written without a name.
+    /// The setting called `name`, or else the first one without a name.
     fn take(&mut self, name: &'static str) -> Result<Option<Argument>, ArgumentError> {
         self.asked.push(name);
         let named = (self.given.iter()).position(|a| a.name.as_deref() == Some(name));
-        // Only a leading one: `conv(kernel=3, 16)` is a mistake, reported by `finish`.
+        // A setting without a name must come first: `conv(kernel=3, 16)` is a mistake, reported by `finish`.
         let unnamed = self.given.first().filter(|a| a.name.is_none());
         if let (Some(_), Some(unnamed)) = (named, unnamed) {
-            // It would slide into the next parameter: `maxpool(2, kernel=3)`.
+            // Otherwise it would become the next parameter: `maxpool(2, kernel=3)`.
             return Err(unnamed.error(format!(
                 "the setting `{name}` is given twice, here without its name"
             )));
@@ -89,7 +89,7 @@ impl Arguments {
         Ok(place.map(|place| self.given.remove(place)))
     }
 
-    /// Complains about what nobody took.
+    /// Reports settings that were not taken.
     pub(crate) fn finish(self) -> Result<(), ArgumentError> {
         let Some(left) = self.given.into_iter().next() else {
             return Ok(());
@@ -135,7 +135,7 @@ impl Arguments {
         )
     }
 
-    /// A word out of a list.
+    /// A word from a list.
     pub(crate) fn choice<T: Copy>(
         &mut self,
         name: &'static str,
@@ -160,7 +160,7 @@ impl Arguments {
         Ok(self.choice("round", &choices)?.unwrap_or_default())
     }
 
-    /// `same`, `valid`, a number, `(height, width)` as PyTorch has it, or `(top, bottom, left, right)`.
+    /// `same`, `valid`, a number, `(height, width)` as in PyTorch, or `(top, bottom, left, right)`.
     pub(crate) fn padding(&mut self) -> Result<Padding, ArgumentError> {
         let expected = "a number, (height, width), (top, bottom, left, right), same or valid";
         let padding = self.parse("padding", expected, |value| match value {
@@ -180,7 +180,7 @@ impl Arguments {
         Ok(padding.unwrap_or_default())
     }
 
-    /// Takes a setting and reads it; `expected` says what it should have been.
+    /// Takes and parses a setting; `expected` says what is valid.
     pub(crate) fn parse<T>(
         &mut self,
         name: &'static str,
@@ -207,7 +207,7 @@ impl Argument {
 }
 
 impl ArgumentError {
-    /// An error of the layer as a whole.
+    /// An error about the whole layer.
     pub(crate) fn layer(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -217,7 +217,7 @@ impl ArgumentError {
 }
 
 impl Value {
-    /// The number that a word spells.
+    /// Parses a word as a number.
     pub(crate) fn number<T: Number>(&self) -> Option<T> {
         match self {
             Self::Word(word) => word.parse().ok().filter(T::is_usable),

@@ -1,4 +1,4 @@
-//! Batch normalisation (Ioffe and Szegedy 2015): each channel to mean 0 and variance 1, then scaled and shifted.
+//! Batch norm (Ioffe and Szegedy 2015): normalises each channel to mean 0 and variance 1, then scales and shifts it.
 use super::{
     Layer, Misfit, Resolved,
     arguments::{ArgumentError, Arguments},

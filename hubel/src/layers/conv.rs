@@ -1,4 +1,4 @@
-//! Convolution: a filter slides over the map and is multiplied with what lies under it.
+//! Convolution: a filter slides over the map and is multiplied with the values under it.
 use super::{
     Misfit, Padding, PaddingMode, Resolved, Round,
     arguments::{ArgumentError, Arguments, Value},
@@ -9,6 +9,7 @@ use crate::{
     Shape,
     network::{Convolution, Operation, Role},
 };
+use hubel_kernels::conv;
 use std::fmt;
 
 /// Settings of a convolution (`torch.nn.Conv2d`). Pairs are `[height, width]`.
@@ -18,19 +19,19 @@ pub struct Conv {
     pub filters: usize,
     /// Size of a filter; 3×3 by default.
     pub kernel: [usize; 2],
-    /// Interval at which filters are applied; 1 by default.
+    /// Stride; 1 by default.
     pub stride: [usize; 2],
-    /// What is added around the map; nothing by default.
+    /// Padding around the map; none by default.
     pub padding: Padding,
     /// Distance between neighbouring taps of a filter; 1 by default.
     pub dilation: [usize; 2],
-    /// Blocks of channels that do not see each other; 1 by default.
+    /// Number of separate groups of channels; 1 by default.
     pub groups: usize,
     /// Whether a bias is added; yes by default.
     pub bias: bool,
-    /// What the padding holds; zeros by default.
+    /// The values in the padding; zeros by default.
     pub mode: PaddingMode,
-    /// What to do when the windows do not come out even.
+    /// What to do if the output size is not a whole number.
     pub round: Round,
 }
 
@@ -84,12 +85,12 @@ impl Conv {
         Self { bias, ..self }
     }
 
-    /// The same with this content of the padding.
+    /// The same with this padding mode.
     pub fn mode(self, mode: PaddingMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// The same with this rule for windows that do not come out even.
+    /// The same with this rounding of the output size.
     pub fn round(self, round: Round) -> Self {
         Self { round, ..self }
     }
@@ -191,7 +192,7 @@ impl Conv {
         }
     }
 
-    /// Settings near these, each tried on the input.
+    /// Similar settings that were tried on the input and fit.
     fn ways_out(&self, input: Shape) -> Vec<String> {
         let size = [input.height, input.width];
         let windows = self.windows();
@@ -264,6 +265,26 @@ fn parse_mode(arguments: &mut Arguments) -> Result<PaddingMode, ArgumentError> {
         _ => None,
     })?;
     Ok(mode.unwrap_or_default())
+}
+
+impl Convolution {
+    /// The layer as the kernels compute it, for `batch` images. Of a border that does not hold zeros, `input` is the map with that border.
+    pub(crate) fn for_kernels(&self, batch: usize, input: Shape, output: Shape) -> conv::Settings {
+        let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
+        conv::Settings {
+            batch,
+            input: dimensions(input),
+            output: dimensions(output),
+            kernel: self.kernel,
+            stride: self.stride,
+            dilation: self.dilation,
+            padding: match self.mode {
+                PaddingMode::Zeros => [self.padding[0], self.padding[1]],
+                _ => [0, 0],
+            },
+            groups: self.groups,
+        }
+    }
 }
 
 impl fmt::Display for Conv {

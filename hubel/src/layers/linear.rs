@@ -8,6 +8,7 @@ use crate::{
     Shape,
     network::{Operation, Role},
 };
+use hubel_kernels::conv;
 
 pub(super) fn parse(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
     let expected = "a whole number or `classes`";
@@ -22,7 +23,7 @@ pub(super) fn parse(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
     })
 }
 
-/// One row in, one row out: 1×1×n to 1×1×outputs.
+/// From 1×1×n to 1×1×outputs.
 pub(super) fn resolve(
     outputs: Outputs,
     bias: bool,
@@ -54,4 +55,18 @@ pub(super) fn resolve(
         Shape::new(1, 1, outputs),
         tensors,
     )?)
+}
+
+/// The layer as the kernels compute it: a 1×1 convolution of 1×1 maps, for `batch` images.
+pub(crate) fn for_kernels(batch: usize, input: Shape, output: Shape) -> conv::Settings {
+    conv::Settings {
+        batch,
+        input: [1, 1, input.len()],
+        output: [1, 1, output.len()],
+        kernel: [1, 1],
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: [0, 0],
+        groups: 1,
+    }
 }

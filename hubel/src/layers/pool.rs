@@ -1,4 +1,4 @@
-//! Pooling: one number stands for a window of each channel, the largest or the mean.
+//! Pooling: reduces a window of each channel to its largest value or its mean.
 use super::{
     Misfit, Padding, Resolved, Round,
     arguments::{ArgumentError, Arguments},
@@ -12,40 +12,40 @@ use crate::{
 use hubel_kernels::pool::Index;
 use std::fmt;
 
-/// What stands for a window.
+/// The kind of pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
     /// The largest value; padding never wins.
     Max,
     /// The mean.
     Average {
-        /// Whether padding counts in the divisor (PyTorch's `count_include_pad`, true there and here by default).
+        /// Whether the divisor counts padding (PyTorch's `count_include_pad`; true by default, as there).
         count_padding: bool,
     },
 }
 
-/// Settings of a pooling with windows (`torch.nn.MaxPool2d`, `torch.nn.AvgPool2d`). Pairs are `[height, width]`.
+/// Settings of pooling with windows (`torch.nn.MaxPool2d`, `torch.nn.AvgPool2d`). Pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool {
-    /// Largest value or mean.
+    /// Maximum or mean.
     pub kind: PoolKind,
     /// Size of a window.
     pub kernel: [usize; 2],
-    /// Interval at which windows are laid; the window's size by default.
+    /// Stride; the window's size by default.
     pub stride: [usize; 2],
-    /// What is added around the map; nothing by default.
+    /// Padding around the map; none by default.
     pub padding: Padding,
-    /// What to do when the windows do not come out even.
+    /// What to do if the output size is not a whole number.
     pub round: Round,
 }
 
 impl Pool {
-    /// The largest value of windows of `kernel`×`kernel` laid side by side.
+    /// Max pooling of `kernel`×`kernel` windows side by side.
     pub fn max(kernel: usize) -> Self {
         Self::new(PoolKind::Max, [kernel; 2])
     }
 
-    /// The mean of windows of `kernel`×`kernel` laid side by side.
+    /// Average pooling of `kernel`×`kernel` windows side by side.
     pub fn average(kernel: usize) -> Self {
         let count_padding = true;
         Self::new(PoolKind::Average { count_padding }, [kernel; 2])
@@ -73,7 +73,7 @@ impl Pool {
         Self { padding, ..self }
     }
 
-    /// The same with this rule for windows that do not come out even.
+    /// The same with this rounding of the output size.
     pub fn round(self, round: Round) -> Self {
         Self { round, ..self }
     }
@@ -115,7 +115,7 @@ impl Pool {
         ] {
             if padding >= kernel {
                 return Err(format!(
-                    "padding {padding} would leave a window of {kernel} with nothing but padding in it"
+                    "with padding {padding}, a window of {kernel} would contain only padding"
                 ));
             }
         }
@@ -153,7 +153,7 @@ impl Pool {
         }
     }
 
-    /// Settings near these, each tried on the input.
+    /// Similar settings that were tried on the input and fit.
     fn ways_out(&self, input: Shape) -> Vec<String> {
         let size = [input.height, input.width];
         let mut ways = self.windows().candidates(size);
@@ -178,7 +178,7 @@ impl Pool {
                     ..*self
                 };
                 if w.kernel != self.kernel && w.stride == self.stride {
-                    // A kernel alone would move the stride along with it.
+                    // A kernel alone would also change the default stride.
                     text += &format!(" with stride={}", Pair(w.stride));
                 }
                 let output = pool.rule(input).ok()?.shape;
@@ -189,7 +189,7 @@ impl Pool {
             .collect()
     }
 
-    /// For a maximum over windows that are too large: one over small windows, and then one over what that leaves.
+    /// An alternative to max pooling with windows that are too large: two max poolings with smaller windows, one after the other.
     fn in_two_steps(&self, input: Shape) -> Option<String> {
         let size = [input.height, input.width];
         let fits = self.windows().fit(size).is_ok() && self.padding == Padding::default();
@@ -213,10 +213,10 @@ impl Pool {
     }
 }
 
-/// The side of the largest square window of a maximum.
+/// Largest side of a square max pooling window.
 const LARGEST_SIDE: usize = 1 << (Index::BITS / 2);
 
-/// Refuses a window of a maximum with more places than the way back can tell apart.
+/// Rejects a max pooling window with more positions than the backward pass can distinguish.
 fn check_places(window: [usize; 2]) -> Result<(), String> {
     let most = LARGEST_SIDE * LARGEST_SIDE;
     let places = window[0].saturating_mul(window[1]);
@@ -250,7 +250,7 @@ pub(super) fn resolve_global_max(input: Shape) -> Result<Resolved, Misfit> {
 
 /// The largest value in each of `size` regions.
 pub(super) fn resolve_adaptive_max(size: [usize; 2], input: Shape) -> Result<Resolved, Misfit> {
-    // A region that does not come out even begins and ends within a pixel that its neighbours share.
+    // If the size is not divisible, neighbouring regions share a pixel at their border.
     let side = |map: usize, count: usize| match map % count {
         0 => map / count,
         _ => (map / count + 2).min(map),

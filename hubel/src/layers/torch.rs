@@ -1,7 +1,7 @@
-//! What text written for `torch.nn` means here, and what to say where it would mean something else.
+//! Settings in the style of `torch.nn`: their meaning here, and errors where it would differ from PyTorch's.
 use super::arguments::{Argument, ArgumentError, Value};
 
-/// A setting by hubel's name and with hubel's value.
+/// A setting with hubel's name and value.
 pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), String> {
     let name = match written.replace('_', "").as_str() {
         "eps" => "epsilon",
@@ -23,12 +23,12 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
         }
         "inchannels" | "infeatures" | "numfeatures" => {
             return Err(format!(
-                "a layer sees by itself what its input is: leave `{written}` out"
+                "a layer gets its input size automatically: leave `{written}` out"
             ));
         }
         "inplace" => {
             return Err(format!(
-                "hubel decides by itself what is computed in place: leave `{written}` out"
+                "hubel decides automatically what is computed in place: leave `{written}` out"
             ));
         }
         _ => written,
@@ -36,7 +36,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
     Ok((name.into(), value))
 }
 
-/// Refuses what would silently be read otherwise than torch reads it: `word` is the layer as written, `name` its canonical name.
+/// Rejects text that would silently mean something else than in PyTorch. `word` is the layer as written, `name` its canonical name.
 pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), ArgumentError> {
     let word_2d = word.to_lowercase().ends_with("2d");
     let unnamed: Vec<&Argument> = given.iter().take_while(|a| a.name.is_none()).collect();
@@ -48,7 +48,7 @@ pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), Ar
     match name {
         "dropout" if word_2d => refuse(
             None,
-            format!("`{word}` drops whole channels, which no layer here does; `dropout` drops single numbers"),
+            format!("`{word}` drops whole channels, which hubel does not support; `dropout` drops single values"),
         ),
         "conv" if word_2d && unnamed.len() > 1 => {
             let filters = number(1).unwrap_or(1);
@@ -56,19 +56,18 @@ pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), Ar
             refuse(
                 unnamed.first(),
                 format!(
-                    "`{word}` begins with the input's channels, which hubel sees by itself: leave the first number out and name \
-                     the others, as in `conv({filters}{kernel})`"
+                    "`{word}` begins with the input's channels, which hubel finds automatically: leave the first number out and name the others, as in `conv({filters}{kernel})`"
                 ),
             )
         }
         "batchnorm" if number(0).is_some_and(|first| first > 0) => refuse(
             unnamed.first(),
-            format!("`{word}` sees by itself how many channels there are: leave the number of channels out"),
+            format!("`{word}` finds the number of channels automatically: leave it out"),
         ),
         "linear" if number(1).is_some() => refuse(
             unnamed.first(),
             format!(
-                "`{word}` sees by itself how many inputs there are: leave it out: `linear({})`",
+                "`{word}` finds the number of inputs automatically: leave it out: `linear({})`",
                 number(1).unwrap_or(1)
             ),
         ),

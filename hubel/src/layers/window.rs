@@ -1,4 +1,4 @@
-//! The arithmetic of sliding windows: how many fit, and what to say when they do not.
+//! The arithmetic of sliding windows: how many fit, and the error if they do not.
 use std::fmt;
 
 /// Zeros (or another [`PaddingMode`](super::PaddingMode)) around a map.
@@ -6,7 +6,7 @@ use std::fmt;
 pub enum Padding {
     /// Rows and columns: `[top, bottom, left, right]`, the order of the architecture text.
     Sides([usize; 4]),
-    /// As much as makes the output ⌈input/stride⌉; an odd one more goes to the bottom and the right.
+    /// Padding that makes the output size ⌈input/stride⌉. If it is odd, bottom and right get one more.
     Same,
 }
 
@@ -44,15 +44,15 @@ impl fmt::Display for Padding {
     }
 }
 
-/// What to do when the windows do not come out even.
+/// What to do if the output size is not a whole number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Round {
-    /// Refuse, and name the ways out.
+    /// Return an error that suggests settings.
     #[default]
     Exact,
     /// Drop the last rows and columns, as PyTorch does.
     Floor,
-    /// Let the last window reach over the edge.
+    /// Let the last window reach beyond the edge.
     Ceil,
 }
 
@@ -76,29 +76,29 @@ pub(crate) struct Windows {
     pub(crate) round: Round,
 }
 
-/// How windows lie on one input.
+/// The windows on one input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Fit {
-    /// Windows down and across.
+    /// Number of windows vertically and horizontally.
     pub(crate) output: [usize; 2],
     /// `[top, left, bottom, right]`.
     pub(crate) padding: [usize; 4],
 }
 
-/// Why windows do not fit: with the numbers.
+/// Why windows do not fit, with the values.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum WindowProblem {
     /// A kernel, stride or dilation of 0.
     Zero(&'static str),
-    /// One of the sums leaves the range of a machine word.
+    /// One of the sums overflows.
     Overflow(&'static str),
-    /// The kernel is larger than the padded input: axis, reach of the kernel, padded input.
+    /// The kernel is larger than the padded input: axis, extent of the kernel, padded input.
     TooLarge(usize, usize, usize),
-    /// The windows do not come out even: the axes on which they do not.
+    /// The output size is not a whole number on these axes.
     NotWhole(Vec<Axis>),
 }
 
-/// One axis of the windows, with the padding resolved.
+/// One axis of the windows, with the padding as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
     pub(crate) index: usize,
@@ -114,7 +114,7 @@ pub(crate) struct Axis {
 pub(crate) const AXES: [&str; 2] = ["height", "width"];
 
 impl Windows {
-    /// Lays the windows on an input of `[height, width]`.
+    /// Applies the windows to an input of `[height, width]`.
     pub(crate) fn fit(&self, input: [usize; 2]) -> Result<Fit, WindowProblem> {
         let axes = [self.axis(input, 0)?, self.axis(input, 1)?];
         for axis in &axes {
@@ -144,7 +144,7 @@ impl Windows {
         })
     }
 
-    /// One axis with its padding as numbers; every sum of [`Axis`] is checked here.
+    /// One axis with its padding as numbers. Checks every sum of [`Axis`] for overflow.
     fn axis(&self, input: [usize; 2], index: usize) -> Result<Axis, WindowProblem> {
         let (input, kernel) = (input[index], self.kernel[index]);
         let (stride, dilation) = (self.stride[index], self.dilation[index]);
@@ -165,7 +165,7 @@ impl Windows {
             Padding::Sides(sides) => (sides[2 * index], sides[2 * index + 1]),
             Padding::Same => {
                 let steps = input.div_ceil(stride).saturating_sub(1);
-                // steps·stride < input, so only the sum with the reach can leave the range.
+                // steps·stride < input, so only the sum with the reach can overflow.
                 let total = (steps * stride)
                     .checked_add(reach)
                     .ok_or(WindowProblem::Overflow("padding"))?
@@ -191,7 +191,7 @@ impl Windows {
 }
 
 impl Axis {
-    /// Pixels from the first to the last that the kernel touches: D·(F − 1) + 1.
+    /// Extent of the kernel in pixels: D·(F − 1) + 1.
     pub(crate) fn reach(&self) -> usize {
         (self.kernel - 1) * self.dilation + 1
     }
@@ -201,22 +201,22 @@ impl Axis {
         self.before + self.input + self.after
     }
 
-    /// Rows or columns left over at the end; 0 when the windows come out even. Needs reach ≤ padded.
+    /// Rows or columns left over at the end; 0 if the output size is a whole number. Needs reach ≤ padded.
     pub(crate) fn rest(&self) -> usize {
         (self.padded() - self.reach()) % self.stride
     }
 
-    /// Rows or columns of the input, padding not counted, that lie behind the last of `output` windows.
+    /// Rows or columns of the input, without padding, after the last of `output` windows.
     pub(crate) fn dropped(&self, output: usize) -> usize {
         let read = (output - 1) * self.stride + self.reach();
         (self.padded().saturating_sub(read)).saturating_sub(self.after)
     }
 
-    /// How many windows fit.
+    /// Number of windows that fit.
     fn count(&self, round: Round) -> usize {
         let span = self.padded() - self.reach();
         let floor = span / self.stride + 1;
-        // A window that would begin beyond the input and its leading padding sees nothing; PyTorch drops it too.
+        // A window that would begin beyond the input and its leading padding is dropped, as in PyTorch.
         let begins_inside = floor * self.stride < self.input + self.before;
         match round {
             Round::Ceil if self.rest() != 0 && begins_inside => floor + 1,
@@ -224,7 +224,7 @@ impl Axis {
         }
     }
 
-    /// T9's formula with this axis' numbers: `(14 + 2·0 − 5)/2 + 1 = 5.5`.
+    /// T9's formula with the values of this axis: `(14 + 2·0 − 5)/2 + 1 = 5.5`.
     pub(crate) fn formula(&self) -> String {
         let padding = if self.before == self.after {
             format!("2·{}", self.before)
@@ -272,7 +272,7 @@ impl fmt::Display for WindowProblem {
 }
 
 impl Windows {
-    /// Settings near these that may fit `input`, as (text, settings); the caller tries each and offers those that work.
+    /// Similar settings that may fit `input`, as (text, settings). The caller tries each and suggests those that work.
     pub(crate) fn candidates(&self, input: [usize; 2]) -> Vec<(String, Windows)> {
         let mut ways = Vec::new();
         match self.fit(input) {
@@ -303,7 +303,7 @@ impl Windows {
         ways
     }
 
-    /// Just enough more padding at the end of each uneven axis.
+    /// The least additional padding at the end of each axis that does not fit.
     fn even_padding(&self, axes: &[Axis]) -> Option<(String, Windows)> {
         let Padding::Sides(mut sides) = self.padding else {
             return None;
@@ -315,7 +315,7 @@ impl Windows {
         Some((format!("padding={padding}"), Windows { padding, ..*self }))
     }
 
-    /// The least equal padding around under which the kernel has room and the windows come out even.
+    /// The least equal padding on all sides with which the kernel fits and the output size is a whole number.
     fn larger_padding(&self, input: [usize; 2]) -> Option<(String, Windows)> {
         let reach = [0, 1].map(|i| (self.kernel[i] - 1) * self.dilation[i] + 1);
         let least = (0..2).map(|i| reach[i].saturating_sub(input[i]).div_ceil(2));
@@ -329,14 +329,14 @@ impl Windows {
             .map(|windows| (format!("padding={}", windows.padding), windows))
     }
 
-    /// The nearest kernel that fits: one number for both axes where it is so now, else per axis.
+    /// The nearest kernel that fits; the kernel stays square if it is square.
     fn kernels(&self, input: [usize; 2]) -> Option<(String, Windows)> {
         let largest = self.kernel[0].max(self.kernel[1]);
         let excess = largest.saturating_sub(input[0].min(input[1]));
-        // A smaller kernel is tried before a larger one at the same distance; 64 is further than anyone would go.
+        // A smaller kernel is tried before a larger one at the same distance. 64 is far enough.
         let near = (1..=largest.min(64))
             .flat_map(|distance| [-(distance as isize), distance as isize])
-            // A kernel of 1 neither mixes nor pools: never what was meant.
+            // A kernel of 1 neither mixes nor pools, so nobody means that.
             .filter(|change| largest.saturating_add_signed(*change) > 1)
             .chain([-(excess.min(isize::MAX as usize) as isize)]);
         near.map(|change| Windows {
@@ -348,7 +348,7 @@ impl Windows {
     }
 }
 
-/// Two numbers, written as one when they are equal.
+/// Two numbers, written as one if they are equal.
 pub(crate) struct Pair(pub(crate) [usize; 2]);
 
 impl fmt::Display for Pair {
@@ -363,7 +363,7 @@ impl fmt::Display for Pair {
 }
 
 impl Windows {
-    /// What rounding down drops of this input, in words: ` and drops the last row and column`; empty if nothing.
+    /// The text for what rounding down drops, such as ` and drops the last row and column`; empty if it drops nothing.
     pub(crate) fn dropped(&self, input: [usize; 2]) -> String {
         let dropped = |index| match self.axis(input, index) {
             Ok(axis) if axis.reach() <= axis.padded() => axis.dropped(axis.count(self.round)),
@@ -373,7 +373,7 @@ impl Windows {
     }
 }
 
-/// ` and drops the last row and column`, or as many as there are.
+/// ` and drops the last row and column`, or several of them.
 fn in_words(rows: usize, columns: usize) -> String {
     match (rows, columns) {
         (0, 0) => String::new(),

@@ -29,10 +29,10 @@ impl NetworkBuilder {
         self.push(None, Block::Layer(layer.into()))
     }
 
-    /// Adds a layer under a name of its own.
+    /// Adds a layer with a name.
     ///
     /// # Panics
-    /// If the name is not letters, digits, `_` and `.`.
+    /// If the name has characters other than letters, digits, `_` and `.`.
     pub fn labelled(self, label: &str, layer: impl Into<Layer>) -> Self {
         self.push(Some(label), Block::Layer(layer.into()))
     }
@@ -40,7 +40,7 @@ impl NetworkBuilder {
     /// Adds a group of layers whose names begin with `label`.
     ///
     /// # Panics
-    /// If the label is not letters, digits, `_` and `.`.
+    /// If the label has characters other than letters, digits, `_` and `.`.
     pub fn group(self, label: &str, group: impl FnOnce(Self) -> Self) -> Self {
         let items = group(Self::default()).items;
         self.push(Some(label), Block::Chain(items))
@@ -57,7 +57,7 @@ impl NetworkBuilder {
         self.push(None, Block::Residual { body, shortcut })
     }
 
-    /// Adds branches that all read the same map and whose channels are put one after the other; a branch without layers is the map itself.
+    /// Adds branches that read the same map, and concatenates their channels. A branch without layers is the map itself.
     pub fn concat(self, branches: impl IntoIterator<Item = Self>) -> Self {
         let branches = branches.into_iter().map(|branch| branch.items).collect();
         self.push(None, Block::Concat(branches))
@@ -113,7 +113,7 @@ impl NetworkBuilder {
         self.layer(Activation::Silu)
     }
 
-    /// Adds the piecewise likeness of SiLU.
+    /// Adds the piecewise approximation of SiLU.
     pub fn hard_swish(self) -> Self {
         self.layer(Activation::HardSwish)
     }

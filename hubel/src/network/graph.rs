@@ -1,9 +1,9 @@
-//! The flat form of a network for one input: nodes in the order of their evaluation, with shapes, names and tensors.
+//! The flat form of a network for one input: nodes in evaluation order, with shapes, names and tensors.
 use crate::layers::{Activation, PaddingMode, activation};
 use crate::nearest::nearest;
 use crate::{Error, Result, Shape};
 
-/// A network laid out for one input shape: every node's inputs stand before it.
+/// A network for one input shape. The inputs of each node come before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     /// Node 0 is the image; the last node gives the logits.
@@ -15,9 +15,9 @@ pub struct Graph {
 pub struct Node {
     /// The prefix of its tensors' names in PyTorch: `0`, `layer1.0.conv1`; empty for the image.
     pub name: String,
-    /// What it computes.
+    /// Its operation.
     pub operation: Operation,
-    /// The nodes it reads, by index.
+    /// The indices of its input nodes.
     pub inputs: Vec<usize>,
     /// The shape of its output for one sample.
     pub shape: Shape,
@@ -25,7 +25,7 @@ pub struct Node {
     pub tensors: Vec<Tensor>,
 }
 
-/// What a node computes, with every setting resolved to numbers.
+/// The operation of a node, with all settings as numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// The network's input.
@@ -36,100 +36,100 @@ pub enum Operation {
     MaxPool(Window),
     /// The mean under each window.
     AvgPool {
-        /// Where the windows lie.
+        /// The windows.
         window: Window,
-        /// Whether zeros of the padding count in the divisor. What `round=ceil` lets a window overhang never counts.
+        /// Whether the divisor counts zeros of the padding. The overhang of `round=ceil` never counts.
         count_padding: bool,
     },
     /// The mean of each channel.
     GlobalAvgPool,
     /// The largest value of each channel.
     GlobalMaxPool,
-    /// Mean over `height × width` regions that tile the input (the node's shape says how many).
+    /// Mean over `height × width` regions that cover the input (the node's shape says how many).
     AdaptiveAvgPool,
-    /// Maximum over `height × width` regions that tile the input (the node's shape says how many).
+    /// Maximum over `height × width` regions that cover the input (the node's shape says how many).
     AdaptiveMaxPool,
-    /// Normalisation of each channel over batch and pixels.
+    /// Batch norm: normalises each channel over batch and pixels.
     BatchNorm {
         /// Added to the variance.
         epsilon: f32,
         /// Weight of the new batch in the running statistics.
         momentum: f32,
     },
-    /// Zeroes each number with this probability while training.
+    /// Zeroes each value with this probability in training.
     Dropout(f32),
-    /// A map as one row of numbers.
+    /// A map as one vector.
     Flatten,
     /// A fully connected layer.
     Linear {
-        /// Numbers it puts out.
+        /// Number of outputs.
         outputs: usize,
         /// Whether a bias is added.
         bias: bool,
     },
-    /// A function of each number.
+    /// An elementwise function.
     Activation(Activation),
     /// The sum of its inputs.
     Add,
-    /// Its inputs' channels, one after the other.
+    /// The concatenated channels of its inputs.
     Concat,
 }
 
-/// A convolution with every setting resolved. Pairs are `[height, width]`.
+/// A convolution with all settings as numbers. Pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Convolution {
     /// Output channels.
     pub filters: usize,
     /// Size of a filter.
     pub kernel: [usize; 2],
-    /// Interval at which filters are applied.
+    /// Stride of the filters.
     pub stride: [usize; 2],
     /// Distance between neighbouring taps of a filter.
     pub dilation: [usize; 2],
-    /// Blocks of channels that do not see each other.
+    /// Number of separate groups of channels.
     pub groups: usize,
-    /// Rows and columns added: `[top, left, bottom, right]`. With `round=ceil` the last window may reach beyond even these; it reads zeros there.
+    /// Padding: `[top, left, bottom, right]`. With `round=ceil` the last window may reach beyond the padding; it reads zeros there.
     pub padding: [usize; 4],
-    /// What the padding holds.
+    /// The values in the padding.
     pub mode: PaddingMode,
     /// Whether a bias is added.
     pub bias: bool,
 }
 
-/// Where the windows of a pooling lie. Pairs are `[height, width]`.
+/// The windows of a pooling. Pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Size of a window.
     pub kernel: [usize; 2],
-    /// Interval at which windows are laid.
+    /// Stride of the windows.
     pub stride: [usize; 2],
-    /// Rows and columns added: `[top, left, bottom, right]`. With `round=ceil` the last window may reach beyond even these.
+    /// Padding: `[top, left, bottom, right]`. With `round=ceil` the last window may reach beyond the padding.
     pub padding: [usize; 4],
 }
 
 /// A tensor that a node owns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// `weight`, `bias`, `running_mean` or `running_var`, as PyTorch has them.
+    /// `weight`, `bias`, `running_mean` or `running_var`, as in PyTorch.
     pub name: &'static str,
-    /// Its shape as it lies in memory: convolution `[kh, kw, input channels/groups, filters]`, linear `[inputs, outputs]`, else one vector.
+    /// Its shape in memory: convolution `[kh, kw, input channels/groups, filters]`, linear `[inputs, outputs]`, otherwise a vector.
     pub shape: Vec<usize>,
-    /// What it is to its layer.
+    /// Its role in the layer.
     pub role: Role,
-    /// How it begins.
+    /// Its initialisation.
     pub initial: Initial,
 }
 
-/// What a tensor is to its layer.
+/// The role of a tensor in its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Weights of a convolution or linear layer.
     Weight,
-    /// What is added per output channel.
+    /// The bias per output channel.
     Bias,
-    /// Batch normalisation's factor per channel (PyTorch: `weight`).
+    /// The scale of batch norm per channel (PyTorch: `weight`).
     Scale,
-    /// Batch normalisation's summand per channel (PyTorch: `bias`).
+    /// The shift of batch norm per channel (PyTorch: `bias`).
     Shift,
     /// Running mean of a channel; not trained.
     RunningMean,
@@ -137,7 +137,7 @@ pub enum Role {
     RunningVariance,
 }
 
-/// The distribution a tensor's first values come from.
+/// The distribution of a tensor's initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initial {
     /// Normal with variance 2/fan_in (He et al. 2015).
@@ -164,10 +164,10 @@ pub enum Initial {
 }
 
 impl Graph {
-    /// The place of the layer of this name.
+    /// The index of the layer with this name.
     ///
     /// # Errors
-    /// [`Error::Settings`] if there is none; the nearest name is offered.
+    /// [`Error::Settings`] if there is none; the message suggests the nearest name.
     pub fn node(&self, name: &str) -> Result<usize> {
         let names = || self.nodes[1..].iter().map(|node| &*node.name);
         names()
@@ -184,10 +184,10 @@ impl Graph {
             })
     }
 
-    /// The place of the last node of the layer or block of this name. All that comes after it depends on its output alone.
+    /// The index of the last node of the layer or block with this name. All later nodes depend only on its output.
     ///
     /// # Errors
-    /// [`Error::Settings`] if there is none, or what comes after it reads what is before it: the passages around it are offered.
+    /// [`Error::Settings`] if there is none, or if later nodes read earlier ones; the message suggests suitable layers nearby.
     pub fn passage(&self, name: &str) -> Result<usize> {
         let of_block = |node: &Node| {
             let rest = node.name.strip_prefix(name);
@@ -206,34 +206,34 @@ impl Graph {
         let ways_out: Vec<String> = before.into_iter().chain(behind).map(name_of).collect();
         Err(Error::Settings {
             problem: format!(
-                "what comes after the layer `{name}` reads what is before it as well; freeze up to {}",
+                "layers after `{name}` also read layers before it; freeze up to {}",
                 ways_out.join(" or ")
             ),
         })
     }
 
-    /// Its nodes up to node `last`, whose output is the graph's then.
+    /// The nodes up to node `last`, which becomes the output.
     pub(crate) fn up_to(&self, last: usize) -> Self {
         Self {
             nodes: self.nodes[..=last].to_vec(),
         }
     }
 
-    /// Whether all that comes after node `index` depends on its output alone, and on nothing before.
+    /// Whether all nodes after node `index` depend only on its output, and not on earlier nodes.
     pub fn is_passage(&self, index: usize) -> bool {
         let mut after = self.nodes.iter().skip(index + 1);
         index < self.nodes.len()
             && after.all(|node| node.inputs.iter().all(|&input| input >= index))
     }
 
-    /// The last node, the one that gives the logits.
+    /// The last node, which gives the logits.
     pub fn output(&self) -> &Node {
         self.nodes.last().expect("a graph holds at least the image")
     }
 
-    /// The maps whose flattened forms, one after the other, are the row of numbers that node `index` puts out; the node's own
-    /// shape where nothing was flattened. Layers after `flatten` have their inputs in the order `[h, w, c]` here and
-    /// `[c, h, w]` in PyTorch: whoever reads or writes PyTorch's weights reorders within each of these maps.
+    /// The maps that were flattened and concatenated into the output vector of node `index`, or the node's own
+    /// shape if nothing was flattened. Layers after `flatten` have their inputs in the order `[h, w, c]` here and
+    /// `[c, h, w]` in PyTorch. Code that reads or writes PyTorch's weights must reorder within each of these maps.
     pub fn flattened_maps(&self, index: usize) -> Vec<Shape> {
         let node = &self.nodes[index];
         match &node.operation {
@@ -265,7 +265,7 @@ impl Graph {
         }
     }
 
-    /// Of the row that node `index` puts out, what lies in another order than PyTorch's: where flattened maps begin, and their shapes.
+    /// The parts of the output vector of node `index` whose order differs from PyTorch's: the start and shape of each flattened map.
     pub(super) fn order_of_row(&self, index: usize) -> Vec<(usize, Shape)> {
         let mut start = 0;
         let mut reordered = Vec::new();
@@ -282,14 +282,14 @@ impl Graph {
         reordered
     }
 
-    /// Numbers that training changes.
+    /// Number of trained values.
     pub fn parameters(&self) -> usize {
         self.nodes.iter().map(Node::parameters).sum()
     }
 }
 
 impl Node {
-    /// Numbers of this node that training changes.
+    /// Number of trained values of this node.
     pub fn parameters(&self) -> usize {
         (self
             .tensors
@@ -301,26 +301,26 @@ impl Node {
 }
 
 impl Tensor {
-    /// How many numbers it holds.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it holds none.
+    /// Whether it has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 impl Role {
-    /// Whether training changes it (running statistics are measured, not trained).
+    /// Whether it is trained (running statistics are measured, not trained).
     pub fn is_trained(self) -> bool {
         !matches!(self, Self::RunningMean | Self::RunningVariance)
     }
 }
 
 impl Operation {
-    /// Its kind, by the name that the architecture text has for it.
+    /// Its kind, by its name in architecture text.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Image => "image",

@@ -1,4 +1,4 @@
-//! From the tree to the flat graph: names, shapes, tensors and how they begin. All errors of shape happen here.
+//! From the tree to the flat graph: names, shapes, tensors and their initialisation. All shape errors are found here.
 use super::{
     Block, Item,
     graph::{Graph, Initial, Node, Operation, Role, Tensor},
@@ -10,13 +10,13 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// How weights begin.
+/// The initialisation of weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Initialisation {
     /// He normal before ReLU-like activations, Xavier normal otherwise; biases 0.
     #[default]
     HeOrXavier,
-    /// PyTorch's: weights and biases uniform within ±1/√fan_in.
+    /// As in PyTorch: weights and biases uniform within ±1/√fan_in.
     PyTorch,
 }
 
@@ -55,13 +55,13 @@ pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Grap
 struct Layout {
     graph: Graph,
     names: HashSet<String>,
-    /// Numbers of all tensors so far.
+    /// Number of values in all tensors so far.
     weights: usize,
     classes: usize,
 }
 
 impl Layout {
-    /// Lays out a chain that reads node `at`; gives the node that holds its result.
+    /// Adds a chain that reads node `at`; returns the node with its result.
     fn chain(&mut self, items: &[Item], prefix: &str, mut at: usize) -> Result<usize> {
         for (place, item) in items.iter().enumerate() {
             let name = match &item.label {
@@ -125,8 +125,8 @@ impl Layout {
         }
         let [body_order, shortcut_order] = ends.map(|end| self.graph.order_of_row(end));
         if body_order != shortcut_order {
-            let reason = "PyTorch would add other pairs of numbers: one of its rows is a flattened map, which lies there channel by channel".to_owned();
-            let ways_out = vec!["a linear layer behind `flatten`, before the residual".to_owned()];
+            let reason = "PyTorch would add other pairs of values: one of the vectors is a flattened map, which PyTorch flattens channel by channel".to_owned();
+            let ways_out = vec!["a linear layer after `flatten`, before the residual".to_owned()];
             return Err(self.error(name, shortened(item), at, Misfit { reason, ways_out }));
         }
         self.push(Node {
@@ -140,7 +140,7 @@ impl Layout {
 
     fn concat(&mut self, item: &Item, name: String, at: usize, ends: Vec<usize>) -> Result<usize> {
         if ends.len() < 2 {
-            let reason = "two branches at least are laid side by side".to_owned();
+            let reason = "`concat` needs at least two branches".to_owned();
             return Err(self.error(name, shortened(item), at, reason.into()));
         }
         let shapes: Vec<Shape> = ends
@@ -195,7 +195,7 @@ impl Layout {
         }))
     }
 
-    /// The way from the image to node `at`, shapes where they change; the middle of a long way is left out.
+    /// The path from the image to node `at`, with shapes where they change. Leaves out the middle of a long path.
     fn so_far(&self, at: usize) -> String {
         const SHOWN: usize = 6;
         let mut way = vec![at];
@@ -225,7 +225,7 @@ impl Layout {
     }
 }
 
-/// Labelled layers stand directly under the block's name, as in torchvision; others under the branch's.
+/// The names of labelled layers follow the block's name directly, as in torchvision; the others follow the branch's name.
 fn branch_prefix(name: &str, branch: &str, items: &[Item]) -> String {
     if items.iter().any(|item| item.label.is_some()) {
         format!("{name}.")
@@ -234,7 +234,7 @@ fn branch_prefix(name: &str, branch: &str, items: &[Item]) -> String {
     }
 }
 
-/// A 1×1 convolution that would bring the shortcut to the body's shape, if there is one.
+/// A 1×1 convolution that would give the shortcut the body's shape, if there is one.
 fn projection(input: Shape, body: Shape) -> Option<String> {
     let stride = [
         input.height.div_ceil(body.height),
@@ -257,7 +257,7 @@ fn projection(input: Shape, body: Shape) -> Option<String> {
     ))
 }
 
-/// The text of a block, cut to what fits a line.
+/// The text of a block, shortened to fit a line.
 fn shortened(item: &Item) -> String {
     const SHOWN: usize = 60;
     let text = item.to_string();
@@ -268,7 +268,7 @@ fn shortened(item: &Item) -> String {
 }
 
 impl Graph {
-    /// The same graph whose weights begin in this way.
+    /// The same graph with this initialisation.
     pub fn with_initialisation(mut self, initialisation: Initialisation) -> Self {
         self.initialise(initialisation);
         self
@@ -303,7 +303,7 @@ impl Graph {
     /// For each node: whether a ReLU-like activation reads it before any other layer with weights does.
     fn before_relu(&self) -> Vec<bool> {
         let mut before_relu = vec![false; self.nodes.len()];
-        // Readers stand behind what they read, so one pass from the end settles all.
+        // Nodes come after their inputs, so one pass from the end is enough.
         for (index, node) in self.nodes.iter().enumerate().rev() {
             let reads = match node.operation {
                 Operation::Activation(activation) => activation::is_relu_like(activation),

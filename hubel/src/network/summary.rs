@@ -1,27 +1,27 @@
-//! What a network costs on one input, layer by layer.
+//! The costs of a network for one input, layer by layer.
 use super::graph::{Graph, Node, Operation};
 use crate::{Shape, layers::window::Axis};
 use serde::Serialize;
 use std::fmt;
 
-/// Shapes, sizes and costs of a network for one image; serialised it is what `hubel inspect --json` prints.
+/// Shapes, sizes and costs of a network for one image. `hubel inspect --json` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// `[height, width, channels]` of the image.
     pub input: [usize; 3],
-    /// Numbers that training changes.
+    /// Number of trained values.
     pub parameters: usize,
     /// Bytes of the parameters.
     pub parameter_bytes: usize,
     /// Multiplications with an addition in convolutions and linear layers, for one image.
     pub multiply_adds: u64,
-    /// Bytes of all layers' outputs for one image.
+    /// Bytes of the outputs of all layers for one image.
     pub bytes: usize,
-    /// The layers in the order of their evaluation.
+    /// The layers in evaluation order.
     pub layers: Vec<LayerSummary>,
 }
 
-/// One layer's part of a [`Summary`].
+/// One layer of a [`Summary`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerSummary {
     /// Its name, the prefix of its tensors' names.
@@ -30,15 +30,15 @@ pub struct LayerSummary {
     pub kind: &'static str,
     /// `[height, width, channels]` of its output.
     pub output: [usize; 3],
-    /// The size formula with its numbers, `(28 + 2·2 − 5)/1 + 1 = 28`, for height and, where it differs, width.
+    /// The size formula with its values, `(28 + 2·2 − 5)/1 + 1 = 28`, for the height, and for the width if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub formula: Option<String>,
-    /// Numbers that training changes.
+    /// Number of trained values.
     pub parameters: usize,
     /// Multiplications with an addition, for one image.
     pub multiply_adds: u64,
-    /// Height and width of the part of the image that one output pixel sees. Towards the end of a network it would reach beyond the image
-    /// (into padding), which counts; the table shows no more than the image.
+    /// Height and width of the receptive field of one output pixel. Near the end of a network it may reach into the padding
+    /// around the image, which counts here; the table shows at most the image.
     pub receptive_field: [usize; 2],
     /// Bytes of its output for one image.
     pub bytes: usize,
@@ -46,7 +46,7 @@ pub struct LayerSummary {
     pub dropped: [usize; 2],
 }
 
-/// What one pixel sees of the image: its extent, and the distance to what its neighbour sees.
+/// The receptive field of one pixel: its extent, and the distance to that of the neighbouring pixel.
 #[derive(Clone, Copy)]
 struct View {
     extent: [usize; 2],
@@ -67,7 +67,7 @@ impl Summary {
                 continue;
             };
             let input = graph.nodes[first].shape;
-            // Of several inputs, the one that sees most.
+            // With several inputs, the largest receptive field.
             let seen = (node.inputs.iter().map(|&input| views[input]))
                 .reduce(|a, b| View {
                     extent: [0, 1].map(|i| a.extent[i].max(b.extent[i])),
@@ -176,7 +176,7 @@ fn longest_region(size: usize, regions: usize) -> usize {
     size.saturating_add(regions - divisor).div_ceil(regions)
 }
 
-/// What an output pixel sees, given what an input pixel sees.
+/// The receptive field of an output pixel, given that of an input pixel.
 fn view(node: &Node, input: Shape, seen: View) -> View {
     let size = [input.height, input.width];
     let (reach, stride) = match &node.operation {
@@ -227,7 +227,7 @@ impl fmt::Display for Summary {
             let mut line = String::new();
             for (i, cell) in row.iter().enumerate() {
                 let width = widths[i];
-                // Numbers to the right, words to the left.
+                // Numbers are right-aligned, words left-aligned.
                 line += &match i {
                     3..=6 => format!("{cell:>width$}  "),
                     _ => format!("{cell:<width$}  "),

@@ -1,4 +1,4 @@
-//! Reads architecture text; `write.rs` writes what reads back as the same network.
+//! Parses architecture text; `write.rs` writes it.
 use super::{Block, Item, Network};
 use crate::{
     Error, Result,
@@ -12,11 +12,11 @@ use crate::{
 };
 use std::ops::Range;
 
-/// More layers than this are a slip of the keyboard (`x1000000`), not a network.
+/// More layers than this are a typing error (`x1000000`).
 const MOST_LAYERS: usize = 10_000;
-/// The longest label in bytes: each layer in a labelled group that is repeated carries it.
+/// The longest label in bytes. Each layer of a repeated labelled group stores it.
 const LONGEST_LABEL: usize = 255;
-/// Brackets within brackets; far beyond any network, well within the stack.
+/// Deepest nesting of brackets: far beyond any network, and safe for the stack.
 const MOST_NESTING: usize = 32;
 
 pub(super) fn parse(text: &str) -> Result<Network> {
@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str) -> Result<Network> {
     match parser.peek() {
         None if items.is_empty() => Err(parser.error(0..0, "there is no layer in it".into())),
         None => Ok(Network { items }),
-        Some(']') => Err(parser.here("this `]` closes nothing")),
+        Some(']') => Err(parser.here("this `]` has no `[`")),
         Some(_) => {
             Err(parser.here("`|` separates branches within `residual[ … ]` and `concat[ … ]`"))
         }
@@ -42,7 +42,7 @@ struct Parser<'a> {
     /// The next byte.
     at: usize,
     depth: usize,
-    /// Layers so far, repeats counted.
+    /// Number of layers so far, including repeats.
     layers: usize,
 }
 
@@ -69,7 +69,7 @@ impl Parser<'_> {
             if times == 1 {
                 return Ok(Item { label: None, block });
             }
-            // A repeated residual is as many items; the caller takes one, so they come as a group that is dissolved there.
+            // A repeated residual gives several items, but the caller takes one. So they are a group, which the caller merges.
             let items = vec![Item { label: None, block }; times];
             let block = Block::Chain(items);
             return Ok(Item { label: None, block });
@@ -109,7 +109,7 @@ impl Parser<'_> {
         Ok(vec![items; times].concat())
     }
 
-    /// What stands after a layer's name, and how often it is repeated.
+    /// The settings after a layer's name, and the number of repeats.
     fn block(&mut self, word: &str, place: Range<usize>) -> Result<(Block, usize)> {
         let name = canonical(word);
         if name == "residual" || name == "concat" {
@@ -283,7 +283,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A word in small letters; a sign may lead it or follow an exponent's `e`.
+    /// A word in lower case. A sign may come first, or after the `e` of an exponent.
     fn number_or_word(&mut self) -> Result<(String, Range<usize>)> {
         let start = self.at;
         let mut before = ' ';
@@ -359,7 +359,7 @@ pub(super) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '.'
 }
 
-/// Dissolves groups without label.
+/// Merges groups without a label into their chain.
 fn flat(items: Vec<Item>) -> Vec<Item> {
     (items.into_iter())
         .flat_map(|item| match item {
@@ -372,7 +372,7 @@ fn flat(items: Vec<Item>) -> Vec<Item> {
         .collect()
 }
 
-/// How many layers stand in a chain and its branches.
+/// Number of layers in a chain and its branches.
 fn layers(items: &[Item]) -> usize {
     (items.iter())
         .map(|item| {
@@ -387,7 +387,7 @@ fn layers(items: &[Item]) -> usize {
         .sum()
 }
 
-/// What a block counts without the layers in it: the sum of a residual is one, and so is each branch, even an empty one.
+/// The count of a block without its layers: 1 for the sum of a residual, and 1 for each branch, even an empty one.
 fn own(block: &Block) -> usize {
     match block {
         Block::Layer(_) | Block::Residual { .. } => 1,
@@ -396,7 +396,7 @@ fn own(block: &Block) -> usize {
     }
 }
 
-/// The line that holds the place, cut to a readable width, with carets under the place.
+/// The line with the position, cut to a readable width, with carets under the position.
 pub(crate) fn excerpt(text: &str, place: Range<usize>) -> String {
     const MARGIN: usize = 40;
     let start = text[..place.start].rfind('\n').map_or(0, |end| end + 1);

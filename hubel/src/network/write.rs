@@ -1,4 +1,4 @@
-//! Writes architecture text that `text.rs` reads back as the same network.
+//! Writes architecture text that `text.rs` parses as the same network.
 use super::{Block, Item, Network};
 use std::fmt;
 

@@ -2,7 +2,7 @@
 use crate::Shape;
 use std::fmt::Write;
 
-/// Names, and the input for which each was made.
+/// Names, and the usual input of each.
 pub(super) const NAMES: [(&str, Shape); 14] = [
     ("lenet5", shape(28, 1)),
     ("mnist-cnn", shape(28, 1)),
@@ -28,7 +28,7 @@ const fn shape(side: usize, channels: usize) -> Shape {
     }
 }
 
-/// The usual pooling, for pictures of any size: the last row and column of an odd map are left out, as PyTorch does it.
+/// Pooling for pictures of any size: drops the last row and column of an odd map, as PyTorch does.
 const POOL: &str = "maxpool(2, round=floor)";
 
 /// The architecture text of a network.
@@ -65,7 +65,7 @@ pub(super) fn text(name: &str) -> Option<String> {
     })
 }
 
-/// The tutorial's network with twice the filters of `tutorial`, batch normalisation after each convolution and dropout after each pooling.
+/// The tutorial's network with twice the filters of `tutorial`, batch norm after each convolution and dropout after each pooling.
 fn tutorial_bn() -> String {
     let mut text = String::new();
     for (filters, dropout) in [(64, 0.1), (128, 0.2), (256, 0.3)] {
@@ -130,7 +130,7 @@ fn bottleneck(width: usize, stride: usize) -> String {
     )
 }
 
-/// A convolution without bias that keeps height and width but for its stride.
+/// A convolution without bias; only its stride changes height and width.
 fn conv(filters: usize, kernel: usize, stride: usize) -> String {
     let mut text = format!("conv({filters}, kernel={kernel}");
     if stride > 1 {
@@ -191,9 +191,9 @@ fn mobilenet_v2() -> String {
     )
 }
 
-/// Tan and Le 2019 ("EfficientNet"), in the form for small devices that TensorFlow published in 2020: without squeeze-and-excitation, with ReLU6, the
-/// stem, the head and the number of first and last blocks the same for all widths and depths. `same` pads as TensorFlow does: an odd pixel at
-/// the end. The names of tensors are those of the published PyTorch weights.
+/// Tan and Le 2019 ("EfficientNet"), in the variant for small devices that TensorFlow published in 2020: without squeeze-and-excitation, with ReLU6.
+/// The stem, the head and the number of first and last blocks are the same for all widths and depths. `same` pads as TensorFlow does, with an odd
+/// pixel at the end. The names of tensors are those of the published PyTorch weights.
 fn efficientnet_lite(width: f64, depth: f64, dropout: f64) -> String {
     const NORM: &str = "batchnorm(epsilon=0.001)";
     let conv = |filters: usize, kernel: usize, stride: usize, groups: usize| {
@@ -258,7 +258,7 @@ fn efficientnet_lite(width: f64, depth: f64, dropout: f64) -> String {
     )
 }
 
-/// The nearest multiple of eight that is no less than nine tenths of `filters`.
+/// The nearest multiple of eight that is at least nine tenths of `filters`.
 fn multiple_of_eight(filters: f64) -> usize {
     let nearest = ((filters + 4.0) / 8.0) as usize * 8;
     match (nearest as f64) < 0.9 * filters {

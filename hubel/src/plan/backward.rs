@@ -1,82 +1,69 @@
-//! The way back: where gradients go, and who applies which derivative.
+//! The way back: where gradients go, and which step applies which derivative.
+use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
 
+use super::fuse::count_readers;
 use super::step::{GradientTarget, Kind, Step, SumsFor};
 use super::{Mode, PlanSettings};
 
-/// Decides, for each step, where the gradients of its inputs go and who applies the derivative of a fused activation: the last step
-/// that writes the gradient of a map, if it is a convolution, does it in its epilogue. A max pool commutes with it (the derivative at
-/// the winner follows from the pooled value), so there the duty moves to the pooled map, which is smaller.
-/// Where `fuse`, the gradient of a sum becomes that of one of its summands without being copied, and such a convolution takes the sums of
-/// a batch normalisation before it. Where the convolution before a batch normalisation makes the gradient between them, it finds that of the
-/// latter's output in its place. In a plan to explain the image has a gradient too.
-pub(super) fn plan(steps: &mut [Step], maps: usize, settings: PlanSettings) {
+/// Decides for each step where the gradients of its inputs go, and which step multiplies a gradient by the derivative of a fused activation.
+///
+/// - The derivative is applied by the last step that writes the gradient of a map, if that is a convolution: in its epilogue. Otherwise the step
+///   that made the map applies it to its own output's gradient. A max pooling commutes with the derivative (at the winner it follows from the
+///   pooled value), so there the derivative moves on to the pooled map, which is smaller.
+/// - With `fuse`, the gradient of a sum becomes that of one summand without a copy, and such a convolution takes the sums of the batch
+///   normalisation before it.
+/// - A convolution that computes the gradient of the batch normalisation behind it reads the gradient of that one's output.
+/// - In a plan to explain, the image has a gradient too.
+pub(super) fn plan(steps: &mut [Step], maps: usize, cpu: &Cpu, settings: PlanSettings) {
     let fuse = settings.fuse;
     let reaches_image = settings.mode == Mode::Explanation;
-    let mut readers = vec![0; maps];
-    steps
-        .iter()
-        .flat_map(|step| &step.inputs)
-        .for_each(|map| readers[*map] += 1);
-    let mut duty: Vec<Option<Activation>> = vec![None; maps];
-    for step in steps.iter() {
-        duty[step.output] = match step.kind {
-            Kind::MaxPool { .. } if readers[step.inputs[0]] == 1 => duty[step.inputs[0]].take(),
-            _ => Some(step.kind.activation())
-                .filter(|activation| *activation != Activation::Identity),
-        };
-    }
-    let mut normalised: Vec<Option<(SumsFor, Activation)>> = vec![None; maps];
-    for (i, step) in steps.iter().enumerate().filter(|_| fuse) {
-        if let Kind::Normalisation(norm) = &step.kind {
-            let origin = norm.shift.clone();
-            let sums = SumsFor { step: i, origin };
-            let takes_sums = norm.follows_from_output() && !norm.is_running;
-            normalised[step.output] = takes_sums.then_some((sums, norm.activation));
-        }
-    }
+    let mut readers = count_readers(steps, maps);
+    let mut derivatives = derivatives(steps, &readers);
+    let mut sums_of = if fuse {
+        sums_of(steps, maps)
+    } else {
+        vec![None; maps]
+    };
     let mut parts_of = Vec::new();
     let mut written = vec![false; maps];
     for step in steps.iter_mut().rev() {
-        step.backward.own_mask = duty[step.output].take();
+        step.backward.own_mask = derivatives[step.output].take();
         for map in &step.inputs {
             readers[*map] -= 1;
-            let last = match &step.kind {
+            let mut last = match &mut step.kind {
                 Kind::Convolution(convolution) if readers[*map] == 0 => Some(convolution),
                 _ => None,
             };
-            let mask = last.and_then(|_| duty[*map].take());
-            let sums = last.and_then(|convolution| {
-                let (sums, activation) = normalised[*map].take()?;
+            let mask = last.as_ref().and_then(|_| derivatives[*map].take());
+            let sums = last.as_mut().and_then(|convolution| {
+                let (sums, activation) = sums_of[*map].take()?;
                 let is_whole = mask.unwrap_or(Activation::Identity) == activation
                     && convolution.geometry.input[2] == sums.origin.len();
-                let parts = convolution.gradient_sums_parts().filter(|_| is_whole)?;
+                if !is_whole {
+                    return None;
+                }
+                let parts = convolution.sum_gradient(cpu)?;
                 parts_of.push((sums.step, parts));
                 Some(sums)
             });
-            step.backward
-                .inputs
-                .push((*map != 0 || reaches_image).then(|| GradientTarget {
-                    gradient: 0,
-                    accumulate: std::mem::replace(&mut written[*map], true),
-                    mask,
-                    sums,
-                }));
+            let target = GradientTarget {
+                gradient: 0,
+                accumulate: std::mem::replace(&mut written[*map], true),
+                mask,
+                sums,
+            };
+            let has_gradient = *map != 0 || reaches_image;
+            step.backward.inputs.push(has_gradient.then_some(target));
         }
-        let is_first = |i: &usize| {
-            let target = &step.backward.inputs[*i];
-            let reads = step.inputs.iter().filter(|map| **map == step.inputs[*i]);
-            target.as_ref().is_some_and(|target| !target.accumulate) && reads.count() == 1
-        };
-        let mut summands = step.kind.summands(step.inputs.len());
-        step.backward.heir = summands.find(is_first).filter(|_| fuse);
+        step.backward.in_place = in_place(step).filter(|_| fuse);
         if let Kind::Normalisation(norm) = &step.kind
             && norm.gradient_by_writer
         {
             let target = step.backward.inputs[0].take();
             let is_alone = target.is_some_and(|target| !target.accumulate);
             assert!(is_alone, "{} alone reads what it normalises", step.name);
-            step.backward.heir = Some(0);
+            step.backward.in_place = Some(0);
         }
     }
     for (step, parts) in parts_of {
@@ -84,4 +71,46 @@ pub(super) fn plan(steps: &mut [Step], maps: usize, settings: PlanSettings) {
             norm.backward_parts = Some(parts);
         }
     }
+}
+
+/// For each map the activation whose derivative is still to be applied to its gradient.
+fn derivatives(steps: &[Step], readers: &[usize]) -> Vec<Option<Activation>> {
+    let mut derivatives = vec![None; readers.len()];
+    for step in steps {
+        derivatives[step.output] = match step.kind {
+            Kind::MaxPool { .. } if readers[step.inputs[0]] == 1 => {
+                derivatives[step.inputs[0]].take()
+            }
+            _ => Some(step.kind.activation())
+                .filter(|activation| *activation != Activation::Identity),
+        };
+    }
+    derivatives
+}
+
+/// For each map the sums that its batch normalisation needs of its gradient, if one wrote it and the sums follow from the map; and the
+/// activation fused to it.
+fn sums_of(steps: &[Step], maps: usize) -> Vec<Option<(SumsFor, Activation)>> {
+    let mut sums_of = vec![None; maps];
+    for (i, step) in steps.iter().enumerate() {
+        if let Kind::Normalisation(norm) = &step.kind
+            && norm.follows_from_output()
+            && !norm.is_running
+        {
+            let origin = norm.shift.clone();
+            let sums = SumsFor { step: i, origin };
+            sums_of[step.output] = Some((sums, norm.activation));
+        }
+    }
+    sums_of
+}
+
+/// The summand whose gradient can take the memory of the output's: the step is the first to write it, and reads it once.
+fn in_place(step: &Step) -> Option<usize> {
+    let is_first = |i: &usize| {
+        let target = &step.backward.inputs[*i];
+        let reads = step.inputs.iter().filter(|map| **map == step.inputs[*i]);
+        target.as_ref().is_some_and(|target| !target.accumulate) && reads.count() == 1
+    };
+    step.kind.summands(step.inputs.len()).find(is_first)
 }

@@ -5,7 +5,9 @@ use std::fmt;
 use hubel_kernels::Cpu;
 use hubel_kernels::conv::Bands;
 
-use super::step::{Backward, Convolution, Kind, Step};
+use super::convolution::Convolution;
+use super::fuse::count_readers;
+use super::step::{Backward, Kind, Step};
 
 /// Three convolutions, the middle one depthwise, of which only the last writes a map.
 pub(crate) struct Chain {
@@ -51,10 +53,7 @@ impl fmt::Display for Chain {
 
 /// Replaces each three steps that can be chained, where that is likely faster, by one. There are `maps` maps.
 pub(super) fn join(cpu: &Cpu, steps: Vec<Step>, maps: usize) -> Vec<Step> {
-    let mut readers = vec![0; maps];
-    for map in steps.iter().flat_map(|step| &step.inputs) {
-        readers[*map] += 1;
-    }
+    let readers = count_readers(&steps, maps);
     let mut joined: Vec<Step> = Vec::new();
     for step in steps {
         joined.push(step);
@@ -80,7 +79,9 @@ fn bands<'a>(cpu: &Cpu, steps: &'a [Step], readers: &[usize]) -> Option<Bands> {
         return None;
     }
     let forward = |step: &'a Step| match &step.kind {
-        Kind::Convolution(convolution) if !convolution.pooled => Some(&convolution.forward),
+        Kind::Convolution(convolution) if !convolution.fusions.pooled => {
+            Some(&convolution.passes.forward)
+        }
         _ => None,
     };
     let passes = [forward(first)?, forward(middle)?, forward(last)?];
@@ -94,6 +95,7 @@ fn chained(steps: Vec<Step>, bands: Bands) -> Step {
     let (first_layer, mut inputs) = (steps[0].first_layer.clone(), steps[0].inputs.clone());
     inputs.extend(&steps[2].inputs[1..]);
     let output = steps[2].output;
+    let nodes = steps.iter().flat_map(|step| step.nodes.clone()).collect();
     let convolutions = steps.into_iter().map(|step| match step.kind {
         Kind::Convolution(convolution) => convolution,
         _ => unreachable!("bands are made of convolutions"),
@@ -105,6 +107,7 @@ fn chained(steps: Vec<Step>, bands: Bands) -> Step {
     Step {
         name,
         first_layer,
+        nodes,
         kind: Kind::Chain(Box::new(Chain {
             convolutions,
             bands,

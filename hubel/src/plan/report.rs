@@ -97,7 +97,7 @@ impl Plan {
                     } else {
                         *floats
                     };
-                    step.report(mode, size_of::<f32>() * written)
+                    step.report(size_of::<f32>() * written)
                 })
                 .collect(),
             memory: self.memory(),
@@ -144,7 +144,7 @@ impl Plan {
 }
 
 impl Step {
-    fn report(&self, mode: Mode, output_bytes: usize) -> StepReport {
+    fn report(&self, output_bytes: usize) -> StepReport {
         let convolutions: &[Box<Convolution>] = match &self.kind {
             Kind::Convolution(convolution) => std::slice::from_ref(convolution),
             Kind::Chain(chain) => &chain.convolutions,
@@ -155,7 +155,7 @@ impl Step {
         let algorithm = |pass: Pass| {
             let algorithms = convolutions
                 .iter()
-                .filter_map(|step| self.algorithm(step, pass, mode));
+                .filter_map(|step| step.passes.algorithm(pass));
             joined(algorithms.map(|by| by.to_string()).collect())
         };
         let mut backward = Vec::new();
@@ -173,7 +173,7 @@ impl Step {
         let summands = self.kind.summands(self.inputs.len());
         for (i, target) in self.backward.inputs.iter().enumerate() {
             let Some(target) = target else { continue };
-            if summands.contains(&i) && self.backward.heir != Some(i) && !target.accumulate {
+            if summands.contains(&i) && self.backward.in_place != Some(i) && !target.accumulate {
                 backward.push("copy for a summand".into());
             }
             if let Some(activation) = target.mask {

@@ -21,7 +21,7 @@ pub(super) fn assign(steps: &mut [Step], maps: &[usize], logits: usize, mode: Mo
             let own = gradient_of[step.output]
                 .expect("every map but the image has a reader or is the logits");
             step.backward.output_gradient = own;
-            let stays = step.backward.heir;
+            let stays = step.backward.in_place;
             if let Some(i) = stays {
                 gradient_of[step.inputs[i]] = Some(own);
             }

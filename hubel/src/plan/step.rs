@@ -2,12 +2,12 @@
 use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{self, Algorithm, Pass};
+use hubel_kernels::conv::Pass;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 
-use super::Mode;
 use super::chain::Chain;
+use super::convolution::Convolution;
 use super::statistics::Statistics;
 
 /// One step: reads the slots `inputs`, writes the slot `output`.
@@ -16,6 +16,8 @@ pub(crate) struct Step {
     pub(crate) name: String,
     /// The first of these.
     pub(crate) first_layer: String,
+    /// The nodes of the graph that it stands for, each of which reads the one before; none for a border.
+    pub(super) nodes: Vec<usize>,
     pub(crate) kind: Kind,
     pub(crate) inputs: Vec<usize>,
     pub(crate) output: usize,
@@ -23,34 +25,16 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// How one of the step's convolutions computes a pass; none where the plan has no such pass.
-    pub(super) fn algorithm(
-        &self,
-        convolution: &Convolution,
-        pass: Pass,
-        mode: Mode,
-    ) -> Option<Algorithm> {
-        let reaches_back = self.backward.inputs.iter().any(Option::is_some);
-        match pass {
-            Pass::Forward => Some(convolution.forward.algorithm()),
-            Pass::InputGradient if mode.goes_back() && reaches_back => {
-                Some(convolution.input_gradient.algorithm())
-            }
-            Pass::WeightGradient if mode.trains() => Some(convolution.weight_gradient.algorithm()),
-            _ => None,
-        }
-    }
-
     /// What is computed, and of a convolution by which algorithm in each pass, or by which one where all agree.
-    pub(crate) fn with_algorithms(&self, mode: Mode) -> String {
+    pub(crate) fn with_algorithms(&self) -> String {
         let Kind::Convolution(convolution) = &self.kind else {
             return self.kind.summary();
         };
-        let algorithm = |pass| self.algorithm(convolution, pass, mode);
-        let forward = convolution.forward.algorithm();
+        let passes = &convolution.passes;
+        let forward = passes.forward.algorithm();
         let gradients = [
-            ("input", algorithm(Pass::InputGradient)),
-            ("weight", algorithm(Pass::WeightGradient)),
+            ("input", passes.algorithm(Pass::InputGradient)),
+            ("weight", passes.algorithm(Pass::WeightGradient)),
         ];
         let all_agree = gradients
             .iter()
@@ -76,9 +60,9 @@ pub(crate) struct Backward {
     pub(crate) output_gradient: usize,
     /// An activation of this step whose derivative no reader of the output has applied.
     pub(crate) own_mask: Option<Activation>,
-    /// The input whose gradient takes over the memory of the output's: a summand that no other reader has reached yet, or what is
-    /// normalised where the convolution before it [makes the gradient](Normalisation::gradient_by_writer) of that.
-    pub(crate) heir: Option<usize>,
+    /// The input whose gradient replaces that of the output in the same memory. It is a summand that no other reader has reached yet, or what
+    /// is normalised, where the convolution before it [computes that gradient](Normalisation::gradient_by_writer).
+    pub(crate) in_place: Option<usize>,
     /// For each input: where its gradient goes; none for the image.
     pub(crate) inputs: Vec<Option<GradientTarget>>,
 }
@@ -121,37 +105,6 @@ pub(crate) enum Kind {
     },
 }
 
-/// A convolution or (as a 1×1 convolution of 1×1 maps) a linear layer, with what was fused to it: `activation(conv + bias + add)`,
-/// of which a max pooling may take the largest of each 2×2 pixels.
-pub(crate) struct Convolution {
-    pub(crate) linear: bool,
-    pub(crate) geometry: conv::Geometry,
-    pub(crate) forward: conv::Forward,
-    pub(crate) input_gradient: conv::InputGradient,
-    pub(crate) weight_gradient: conv::WeightGradient,
-    /// Both in one pass with the gradient of the batch normalisation behind it, if there is one (training).
-    pub(crate) joint: Option<Joint>,
-    pub(crate) weight: Range<usize>,
-    pub(crate) bias: Option<Range<usize>>,
-    /// A batch normalisation folded into weights and bias (inference).
-    pub(crate) folded: Option<Normalisation>,
-    /// Whether the step's last input is a map to be added before the activation.
-    pub(crate) add: bool,
-    pub(crate) activation: Activation,
-    /// Whether the output is max pooled by 2×2 windows side by side; the passes were then made for it.
-    pub(crate) pooled: bool,
-    /// The batch normalisation of the output, if its sums are taken while that is stored (training).
-    pub(crate) sums: Option<SumsFor>,
-    pub(crate) normalised_by: Option<NormalisedBy>,
-}
-
-/// The gradients of a convolution and of the batch normalisation behind it in one pass.
-pub(crate) struct Joint {
-    pub(crate) pass: conv::JointGradients,
-    /// The step of the batch normalisation, under whose statistics its coefficients lie.
-    pub(crate) step: usize,
-}
-
 /// The batch normalisation of a step's input, if the step does it while it reads (training).
 #[derive(Clone, Copy)]
 pub(crate) struct NormalisedBy {
@@ -163,7 +116,7 @@ pub(crate) struct NormalisedBy {
 
 impl NormalisedBy {
     /// `normalise + relu`
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         with_activation(vec!["normalise".into()], self.activation)
     }
 }
@@ -178,57 +131,11 @@ pub(crate) struct SumsFor {
 }
 
 /// `conv + relu`
-fn with_activation(mut parts: Vec<String>, activation: Activation) -> String {
+pub(super) fn with_activation(mut parts: Vec<String>, activation: Activation) -> String {
     if activation != Activation::Identity {
         parts.push(format!("{activation:?}").to_lowercase());
     }
     parts.join(" + ")
-}
-
-impl Convolution {
-    /// Parts in which the pass that writes the gradient of the input sums it, if it can.
-    pub(super) fn gradient_sums_parts(&self) -> Option<usize> {
-        match &self.joint {
-            Some(joint) => Some(joint.pass.sums_parts()),
-            None => self.input_gradient.sums_parts(),
-        }
-    }
-
-    /// What is computed, without the algorithms.
-    pub(super) fn summary(&self) -> String {
-        let mut parts = Vec::new();
-        parts.extend(self.normalised_by.map(|by| by.summary()));
-        parts.push(if self.linear { "linear" } else { "conv" }.to_string());
-        parts.extend(self.sums.as_ref().map(|_| "sums".into()));
-        parts.extend(self.folded.as_ref().map(|_| "folded batch norm".into()));
-        parts.extend(self.add.then(|| "add".into()));
-        let text = with_activation(parts, self.activation);
-        match self.pooled {
-            true => text + " + max pool",
-            false => text,
-        }
-    }
-
-    /// Floats of the weights packed for the forward pass, or folded where they are not packed.
-    pub(crate) fn packed_forward(&self) -> usize {
-        match self.forward.packed_len() {
-            0 if self.folded.is_some() => self.geometry.weights(),
-            length => length,
-        }
-    }
-
-    /// Floats of the bias after folding.
-    pub(crate) fn folded_bias(&self) -> usize {
-        match self.folded {
-            Some(_) => self.geometry.output[2],
-            None => 0,
-        }
-    }
-
-    /// Floats of scratch memory that folding and packing need.
-    pub(super) fn folding_scratch(&self) -> usize {
-        self.geometry.weights() + self.geometry.output[2]
-    }
 }
 
 /// A batch normalisation over `channels`, with what was fused to it: `activation(normalised + add)`.
@@ -291,13 +198,16 @@ impl Kind {
     }
 
     /// Floats of scratch memory.
-    pub(crate) fn scratch(&self, goes_back: bool) -> usize {
+    pub(crate) fn scratch(&self) -> usize {
         match self {
-            Self::Convolution(step) if goes_back => (step.forward.scratch_len())
-                .max(step.input_gradient.scratch_len())
-                .max(step.weight_gradient.scratch_len())
-                .max((step.joint.as_ref()).map_or(0, |joint| joint.pass.scratch_len())),
-            Self::Convolution(step) => step.forward.scratch_len().max(step.folding_scratch()),
+            Self::Convolution(step) => {
+                let joint = step
+                    .joint
+                    .as_ref()
+                    .map_or(0, |joint| joint.pass.scratch_len());
+                let folding = step.folded.as_ref().map_or(0, |_| step.folding_scratch());
+                step.passes.scratch().max(joint).max(folding)
+            }
             Self::Chain(chain) => chain.scratch(),
             _ => 0,
         }
@@ -315,7 +225,10 @@ impl Kind {
     /// Floats of the weights packed for the input gradient.
     pub(crate) fn packed_input_gradient(&self) -> usize {
         match self {
-            Self::Convolution(step) => step.input_gradient.packed_len(),
+            Self::Convolution(step) => {
+                let pass = step.passes.input_gradient.as_ref();
+                pass.map_or(0, |pass| pass.packed_len())
+            }
             _ => 0,
         }
     }
@@ -331,10 +244,7 @@ impl Kind {
     /// Numbers of a map pooled by a convolution's step, each with a byte that remembers which of its window it was.
     pub(crate) fn winners_len(&self) -> usize {
         match self {
-            Self::Convolution(step) if step.pooled => {
-                let [height, width, filters] = step.geometry.output;
-                step.geometry.batch * (height / 2) * (width / 2) * filters
-            }
+            Self::Convolution(step) if step.fusions.pooled => step.geometry.pooled_len(),
             _ => 0,
         }
     }

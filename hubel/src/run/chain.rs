@@ -35,7 +35,7 @@ impl Chain {
             (own, packed) = packed.split_at(step.packed_forward());
             (bias, biases) = biases.split_at(step.folded_bias());
             Link {
-                forward: &step.forward,
+                forward: &step.passes.forward,
                 packed: packed_or_plain(own, step, context),
                 epilogue: Epilogue {
                     bias: step.forward_bias(context, bias),
@@ -45,9 +45,8 @@ impl Chain {
                 },
             }
         });
-        let first = &self.convolutions[0].geometry;
-        let input_length = first.batch * first.input.iter().product::<usize>();
-        let input = &workspace.values[step.inputs[0]][..input_length];
+        let input_len = self.convolutions[0].geometry.input_len();
+        let input = &workspace.values[step.inputs[0]][..input_len];
         let scratch = &mut workspace.scratch;
         self.bands.run(context.cpu, links, input, output, scratch);
     }

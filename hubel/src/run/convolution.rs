@@ -1,7 +1,10 @@
 //! Convolutions and linear layers.
 use hubel_kernels::activation::Activation;
-use hubel_kernels::conv::{Epilogue, GradientEpilogue, Sums};
-use hubel_kernels::pool::Pooled;
+use hubel_kernels::conv::{
+    Destination, Epilogue, ForwardOperands, GradientEpilogue, InputGradientOperands, JointOperands,
+    OutputGradient, Sums, WeightGradientOperands,
+};
+use hubel_kernels::pool::{Pooled, Winner};
 use hubel_kernels::{Buffer, Input, batch_norm};
 
 use super::Context;
@@ -10,25 +13,17 @@ use crate::workspace::Workspace;
 
 impl Convolution {
     /// Packs the weights, with a folded batch normalisation multiplied into them.
-    pub(super) fn pack(
-        &self,
-        context: &Context<'_>,
-        input: Option<&Option<GradientTarget>>,
-        workspace: &mut Workspace,
-    ) {
+    pub(super) fn pack(&self, context: &Context<'_>, workspace: &mut Workspace) {
         self.pack_forward(
             context,
             &mut workspace.packed_forward[context.step],
             &mut workspace.statistics[context.step],
             &mut workspace.scratch,
         );
-        if context.mode.goes_back() && input.is_some_and(Option::is_some) {
-            let weights = &context.parameters.values()[self.weight.clone()];
-            self.input_gradient.pack(
-                context.cpu,
-                weights,
-                &mut workspace.packed_input_gradient[context.step],
-            );
+        if let Some(pass) = &self.passes.input_gradient {
+            let weights = &context.parameters.values()[self.tensors.weight.clone()];
+            let packed = &mut workspace.packed_input_gradient[context.step];
+            pass.pack(context.cpu, weights, packed);
         }
     }
 
@@ -41,9 +36,9 @@ impl Convolution {
         scratch: &mut [f32],
     ) {
         let values = context.parameters.values();
-        let weights = &values[self.weight.clone()];
+        let weights = &values[self.tensors.weight.clone()];
         let Some(norm) = &self.folded else {
-            return self.forward.pack(context.cpu, weights, packed);
+            return self.passes.forward.pack(context.cpu, weights, packed);
         };
         let (mut factor, mut summand) = (vec![0.0; norm.channels], vec![0.0; norm.channels]);
         norm.running_factors(values, &mut factor, &mut summand);
@@ -56,11 +51,11 @@ impl Convolution {
                 folded[c] = factor[c] * row[c];
             }
         }
-        match self.forward.packed_len() {
+        match self.passes.forward.packed_len() {
             0 => packed.copy_from_slice(folded),
-            _ => self.forward.pack(context.cpu, folded, packed),
+            _ => self.passes.forward.pack(context.cpu, folded, packed),
         }
-        let bias = self.bias.clone().map(|range| &values[range]);
+        let bias = self.tensors.bias.clone().map(|range| &values[range]);
         for (c, folded) in folded_bias.iter_mut().enumerate() {
             *folded = summand[c] + bias.map_or(0.0, |bias| factor[c] * bias[c]);
         }
@@ -72,7 +67,7 @@ impl Convolution {
         context: &Context<'a>,
         folded: &'a [f32],
     ) -> Option<&'a [f32]> {
-        match (&self.folded, &self.bias) {
+        match (&self.folded, &self.tensors.bias) {
             (Some(_), _) => Some(folded),
             (None, Some(bias)) => Some(&context.parameters.values()[bias.clone()]),
             (None, None) => None,
@@ -81,10 +76,8 @@ impl Convolution {
 
     /// What the passes read.
     fn input<'a>(&self, step: &Step, values: &'a [Buffer], statistics: &'a [Buffer]) -> Input<'a> {
-        let geometry = &self.geometry;
-        let length = geometry.batch * geometry.input.iter().product::<usize>();
         Input {
-            map: &values[step.inputs[0]][..length],
+            map: &values[step.inputs[0]][..self.geometry.input_len()],
             normalised: self.normalised_by.map(|by| by.factors(statistics)),
         }
     }
@@ -105,21 +98,28 @@ impl Convolution {
                 activation: self.activation,
                 sums,
             };
-            let cpu = context.cpu;
-            let input = self.input(step, &workspace.values, &workspace.statistics);
             let packed = &workspace.packed_forward[context.step];
-            let packed = packed_or_plain(packed, self, context);
-            let scratch = &mut workspace.scratch;
-            if self.pooled {
-                let winners = &mut workspace.winners[context.step][..];
-                let winners = context.mode.goes_back().then_some(winners);
-                (self.forward).run_pooled(cpu, input, packed, &epilogue, output, winners, scratch);
-            } else {
-                (self.forward).run(cpu, input, packed, &epilogue, output, scratch);
-            }
+            let operands = ForwardOperands {
+                input: self.input(step, &workspace.values, &workspace.statistics),
+                packed: packed_or_plain(packed, self, context),
+                epilogue,
+                output: match self.fusions.pooled {
+                    false => Destination::Map(output),
+                    true => {
+                        let winners = &mut workspace.winners[context.step][..];
+                        Destination::Pooled {
+                            values: output,
+                            winners: context.mode.goes_back().then_some(winners),
+                        }
+                    }
+                },
+                scratch: &mut workspace.scratch,
+            };
+            self.passes.forward.run(context.cpu, operands);
         });
     }
 
+    /// The gradients of weights and bias, where the plan needs them.
     pub(super) fn weight_gradient(
         &self,
         context: &Context<'_>,
@@ -127,44 +127,44 @@ impl Convolution {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        let input = self.input(step, &workspace.values, &workspace.statistics);
-        let mut gradient = std::mem::take(&mut workspace.parameter_gradient);
-        let (weight_gradient, bias_gradient) = self.own_gradients(&mut gradient);
-        if self.pooled {
-            self.weight_gradient.run_pooled(
-                context.cpu,
-                input,
-                Pooled {
-                    gradient: output_gradient,
-                    winners: &workspace.winners[context.step],
-                },
-                weight_gradient,
-                bias_gradient,
-                &mut workspace.scratch,
-            );
-        } else {
-            self.weight_gradient.run(
-                context.cpu,
-                input,
-                output_gradient,
-                weight_gradient,
-                bias_gradient,
-                &mut workspace.scratch,
-            );
+        let Some(pass) = &self.passes.weight_gradient else {
+            return;
+        };
+        let (weight_gradient, bias_gradient) =
+            self.own_gradients(&mut workspace.parameter_gradient);
+        let operands = WeightGradientOperands {
+            input: self.input(step, &workspace.values, &workspace.statistics),
+            output_gradient: self
+                .output_gradient(output_gradient, &workspace.winners[context.step]),
+            weight_gradient,
+            bias_gradient,
+            scratch: &mut workspace.scratch,
+        };
+        pass.run(context.cpu, operands);
+    }
+
+    /// The gradient that the passes read: of the output, or of the pooled output.
+    fn output_gradient<'a>(
+        &self,
+        gradient: &'a [f32],
+        winners: &'a [Winner],
+    ) -> OutputGradient<'a> {
+        match self.fusions.pooled {
+            false => OutputGradient::Map(gradient),
+            true => OutputGradient::Pooled(Pooled { gradient, winners }),
         }
-        workspace.parameter_gradient = gradient;
     }
 
     /// Those of weights and bias among the gradients of all parameters.
     fn own_gradients<'a>(&self, all: &'a mut [f32]) -> (&'a mut [f32], Option<&'a mut [f32]>) {
-        match &self.bias {
+        match &self.tensors.bias {
             // Weights lie before all biases.
             Some(bias) => {
                 let (head, tail) = all.split_at_mut(bias.start);
                 let bias = &mut tail[..bias.len()];
-                (&mut head[self.weight.clone()], Some(bias))
+                (&mut head[self.tensors.weight.clone()], Some(bias))
             }
-            None => (&mut all[self.weight.clone()], None),
+            None => (&mut all[self.tensors.weight.clone()], None),
         }
     }
 
@@ -189,20 +189,21 @@ impl Convolution {
                 output_gradient,
                 coefficients: own.coefficients,
             };
-            let packed = &workspace.packed_input_gradient[context.step];
             let (weight_gradient, bias_gradient) =
                 self.own_gradients(&mut workspace.parameter_gradient);
-            joint.pass.run(
-                context.cpu,
+            let packed = &workspace.packed_input_gradient[context.step];
+            let operands = JointOperands {
                 input,
                 output_gradient,
-                packed_or_plain(packed, self, context),
-                &epilogue.unwrap_or_default(),
+                packed: packed_or_plain(packed, self, context),
+                epilogue: epilogue.unwrap_or_default(),
                 weight_gradient,
                 bias_gradient,
-                target.map(|target| &mut workspace.gradients[target.gradient][..input.map.len()]),
-                &mut workspace.scratch,
-            );
+                input_gradient: target
+                    .map(|target| &mut workspace.gradients[target.gradient][..input.map.len()]),
+                scratch: &mut workspace.scratch,
+            };
+            joint.pass.run(context.cpu, operands);
         });
     }
 
@@ -213,34 +214,24 @@ impl Convolution {
         workspace: &mut Workspace,
         output_gradient: &[f32],
     ) {
-        let Some(target) = &step.backward.inputs[0] else {
+        let (Some(pass), Some(target)) = (&self.passes.input_gradient, &step.backward.inputs[0])
+        else {
             return;
         };
-        with_sums(
-            target.sums.as_ref(),
-            context,
-            workspace,
-            |sums, workspace| {
-                let input = self.input(step, &workspace.values, &workspace.statistics);
-                let epilogue = target.epilogue(input, sums);
-                let cpu = context.cpu;
-                let packed = &workspace.packed_input_gradient[context.step];
-                let packed = packed_or_plain(packed, self, context);
-                let gradient = &mut workspace.gradients[target.gradient][..input.map.len()];
-                let scratch = &mut workspace.scratch;
-                if self.pooled {
-                    let pooled = Pooled {
-                        gradient: output_gradient,
-                        winners: &workspace.winners[context.step],
-                    };
-                    (self.input_gradient)
-                        .run_pooled(cpu, pooled, packed, &epilogue, gradient, scratch);
-                } else {
-                    let from = output_gradient;
-                    (self.input_gradient).run(cpu, from, packed, &epilogue, gradient, scratch);
-                }
-            },
-        );
+        let sums = target.sums.as_ref();
+        with_sums(sums, context, workspace, |sums, workspace| {
+            let input = self.input(step, &workspace.values, &workspace.statistics);
+            let packed = &workspace.packed_input_gradient[context.step];
+            let operands = InputGradientOperands {
+                output_gradient: self
+                    .output_gradient(output_gradient, &workspace.winners[context.step]),
+                packed: packed_or_plain(packed, self, context),
+                epilogue: target.epilogue(input, sums),
+                input_gradient: &mut workspace.gradients[target.gradient][..input.map.len()],
+                scratch: &mut workspace.scratch,
+            };
+            pass.run(context.cpu, operands);
+        });
     }
 }
 
@@ -282,7 +273,7 @@ pub(super) fn packed_or_plain<'a>(
     context: &Context<'a>,
 ) -> &'a [f32] {
     match packed {
-        [] => &context.parameters.values()[convolution.weight.clone()],
+        [] => &context.parameters.values()[convolution.tensors.weight.clone()],
         packed => packed,
     }
 }

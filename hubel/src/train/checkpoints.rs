@@ -1,12 +1,12 @@
-//! When a training that goes on is saved, so that little of it is lost however it ends.
+//! Saves a training while it runs, so that little is lost however it ends.
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where and how often a training is saved while it goes on: at the end of its first epoch, and from then on, or from its start where
-/// an epoch takes longer, whenever a minute has passed.
+/// Where and how often a running training is saved: after the first epoch or after one minute, whichever comes first, then
+/// once a minute.
 ///
-/// The file is a model that knows how far it came ([`Model::stopped_at`](crate::Model::stopped_at)). It is replaced, so that there is a
-/// whole one at any time.
+/// The file is a model that stores its position ([`Model::stopped_at`](crate::Model::stopped_at)). It is replaced atomically, so that it is
+/// complete at any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoints {
     file: PathBuf,
@@ -22,18 +22,18 @@ impl Checkpoints {
         }
     }
 
-    /// The same with another time between two saves. None at all saves after each step.
+    /// The same with another interval. Zero saves after each step.
     pub fn with_interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }
 
-    /// The file that is saved.
+    /// The file.
     pub fn file(&self) -> &Path {
         &self.file
     }
 }
 
-/// Says when the next save is due. Times are counted from the start of training.
+/// Decides when the next save is due. Times count from the start of training.
 pub(super) struct Rhythm {
     interval: Duration,
     last: Option<Duration>,
@@ -47,13 +47,13 @@ impl Rhythm {
         }
     }
 
-    /// Whether to save after a step that ended at `now`, and perhaps an epoch with it.
+    /// Whether to save after a step, perhaps the last one of an epoch, that ended at `now`.
     pub(super) fn is_due(&self, now: Duration, end_of_epoch: bool) -> bool {
         let waited = now.saturating_sub(self.last.unwrap_or_default());
         waited >= self.interval || (end_of_epoch && self.last.is_none())
     }
 
-    /// A save has ended, or could not be made.
+    /// Records that a save ended or failed.
     pub(super) fn tried(&mut self, now: Duration) {
         self.last = Some(now);
     }
@@ -63,7 +63,7 @@ impl Rhythm {
 mod tests {
     use super::*;
 
-    /// The seconds at which a run saves whose steps take as long as these, and its epochs so many steps.
+    /// The seconds at which a run saves, for steps of these durations and epochs of this many steps.
     fn saves(step_seconds: u64, steps: usize, epochs: usize) -> Vec<u64> {
         let mut rhythm = Rhythm::new(&Checkpoints::new("last.safetensors"));
         let mut seconds = Vec::new();

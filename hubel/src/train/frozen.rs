@@ -1,4 +1,4 @@
-//! The layers at the beginning of a network that stay as they are: what they make of the pictures is what the others are trained on.
+//! Frozen layers at the start of a network. Their outputs, the features, are the training data of the other layers.
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -11,25 +11,25 @@ use crate::inference::{Inference, check_finite};
 use crate::train::{Event, TrainSettings, tell};
 use crate::{Error, Model, Plan, PlanSettings, Result, Shape, Workspace};
 
-/// The first layers of a model, up to one.
+/// The first layers of a model, up to a given one.
 pub(super) struct Frozen<'a> {
     pub(super) cpu: &'a Cpu,
     pub(super) model: &'a Model,
-    /// The last of them; a passage.
+    /// The last of them; all later layers depend only on its output.
     pub(super) after: usize,
 }
 
 impl Frozen<'_> {
-    /// Their output for a picture.
+    /// The shape of their output for a picture.
     pub(super) fn shape(&self) -> Result<Shape> {
         Ok(self.model.graph()?.nodes[self.after].shape)
     }
 
-    /// What they make of all samples of `dataset`: first of each as it is, then of `versions` − 1 more, each changed at random as `settings`
-    /// say. `None` where `listen` breaks off. Pictures that can no longer be read are left out, where they may be.
+    /// The features of all samples of `dataset`: first of the original samples, then of `versions` − 1 augmented ones each, as `settings`
+    /// say. `None` if `listen` stops it. Pictures that can no longer be read are left out, if the policy allows it.
     ///
     /// # Errors
-    /// Where pictures can no longer be read, or memory does not suffice; [`Error::NotFinite`].
+    /// If pictures can no longer be read, or memory does not suffice; [`Error::NotFinite`].
     pub(super) fn features(
         &self,
         dataset: &Dataset,
@@ -88,7 +88,7 @@ impl Frozen<'_> {
     }
 }
 
-/// Computes what the inference makes of the images of a batch; `take` gets their places and outputs.
+/// Runs the inference on the images of a batch; `take` gets their indices and outputs.
 fn of_batch(
     inference: &mut Inference<&Model>,
     batch: &Batch,
@@ -103,22 +103,22 @@ fn of_batch(
     inference.run(count, fill, take)
 }
 
-/// How features become what the layers after them read: they do not change.
+/// The preparation of features for the layers after them: none.
 pub(super) fn preparation(shape: Shape) -> Preparation {
     Preparation::unmeasured(shape, Resize::Stretch)
 }
 
-/// The frozen layers at work in each step, where there is no room to keep what they make of the pictures.
+/// Runs the frozen layers in each step, if the features do not fit into memory.
 pub(super) struct Ahead {
-    /// For batches of the sizes of the training's plans.
+    /// Plans for the batch sizes of training.
     plans: Vec<Plan>,
     workspace: Workspace,
-    /// The size for which the weights are packed.
+    /// The batch size for which the weights are packed.
     packed: Option<usize>,
 }
 
 impl Ahead {
-    /// Compiles what computes the output of node `last` for batches of these sizes.
+    /// Compiles plans for the output of node `last`, for these batch sizes.
     ///
     /// # Errors
     /// [`Error::Memory`]
@@ -138,12 +138,12 @@ impl Ahead {
         })
     }
 
-    /// The most bytes it takes.
+    /// The most bytes it needs.
     pub(super) fn bytes(&self) -> usize {
         self.plans.iter().map(Plan::bytes).max().unwrap_or(0)
     }
 
-    /// What the frozen layers make of `count` images.
+    /// The features of `count` images.
     ///
     /// # Errors
     /// [`Error::NotFinite`]

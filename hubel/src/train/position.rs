@@ -1,35 +1,35 @@
-//! A place in a training run.
+//! A position in a training run.
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A place in a training run: so many steps of an epoch are done. It is shown as `epoch 12 of 30` at an epoch's end, else as
-/// `epoch 13 of 30, step 200 of 446`; of a run of several phases as `phase 1 of 2, epoch 12 of 30`.
+/// A position in a training run: how many steps of an epoch are done. It is displayed as `epoch 12 of 30` at an epoch's end, otherwise as
+/// `epoch 13 of 30, step 200 of 446`; in a run with several phases as `phase 1 of 2, epoch 12 of 30`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Epochs in all.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Steps of the epoch that are done.
+    /// Completed steps of the epoch.
     pub step: usize,
     /// Steps of an epoch.
     pub steps: usize,
     /// The phase of the run, counted from 1; epochs are those of the phase.
     #[serde(default = "one")]
     pub phase: usize,
-    /// Phases in all.
+    /// Number of phases.
     #[serde(default = "one")]
     pub phases: usize,
 }
 
-/// A run of a single phase, as files of before there were phases have it.
+/// A run with a single phase, the default for older files without phases.
 fn one() -> usize {
     1
 }
 
 impl Position {
-    /// The place before the first step of a run of one phase.
+    /// The position before the first step of a run with one phase.
     pub fn start(epochs: usize, steps: usize) -> Self {
         Self {
             epoch: 1,
@@ -41,12 +41,12 @@ impl Position {
         }
     }
 
-    /// Whether it is that before the first step of all.
+    /// Whether it is before the first step of the run.
     pub fn is_start(&self) -> bool {
         self.phase == 1 && self.steps_done() == 0
     }
 
-    /// Steps that are done since the beginning of the phase.
+    /// Completed steps since the start of the phase.
     pub fn steps_done(&self) -> usize {
         (self.epoch - 1) * self.steps + self.step
     }
@@ -66,7 +66,7 @@ impl Position {
         self.phase == self.phases && self.is_end_of_phase()
     }
 
-    /// Whether there is such a place; the numbers may come from a damaged file.
+    /// Whether the position is possible; the values may come from a damaged file.
     pub(crate) fn is_possible(&self) -> bool {
         (1..=self.phases).contains(&self.phase)
             && (1..=self.epochs).contains(&self.epoch)

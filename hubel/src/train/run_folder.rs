@@ -1,4 +1,4 @@
-//! The folder of a training run: what its files are called, who may write into it, and what of killed runs is removed.
+//! The folder of a training run: the names of its files, its lock, and the removal of what killed runs left.
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::formats::atomic;
 use crate::{Error, Model, Result};
 
-/// The folder of a training run. It holds `model.safetensors` once training has ended, and `last.safetensors` of a training that goes on
-/// or was stopped. As long as this value lives, no other process takes the folder for its run (on Unix).
+/// The folder of a training run. It contains `model.safetensors` when training has ended, and `last.safetensors` of a training that is running
+/// or was stopped. As long as this value exists, no other process can use the folder for its run (on Unix).
 ///
 /// ```no_run
 /// # use hubel::{Checkpoints, Cpu, Dataset, Network, Result, RunFolder, TrainSettings, Trainer};
@@ -27,24 +27,24 @@ use crate::{Error, Model, Result};
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Whether it was made for this run.
+    /// Whether it was created for this run.
     is_new: bool,
-    /// The folder itself, locked; `None` where folders have no locks.
+    /// The locked folder; `None` if folders have no locks.
     _held: Option<File>,
 }
 
 impl RunFolder {
     /// The file of a model whose training has ended.
     pub const MODEL: &str = "model.safetensors";
-    /// The file of a training that goes on or was stopped.
+    /// The file of a training that is running or was stopped.
     pub const LAST: &str = "last.safetensors";
 
-    /// The folder at `path`, which is made if it is not there. What killed runs have left of files in the making is removed.
+    /// The folder at `path`, created if it does not exist. Removes temporary files of killed runs.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be made; [`Error::Settings`] where another process trains into it.
+    /// [`Error::Io`] if it cannot be created; [`Error::Settings`] if another process trains into it.
     pub fn open(path: &Path) -> Result<Self> {
-        // A run that begins looks for empty folders, and holds each for an instant.
+        // A starting run searches for empty folders, and holds each for an instant.
         for _attempt in 0..10 {
             let is_new = !path.exists();
             fs::create_dir_all(path).map_err(refused("create", path))?;
@@ -65,11 +65,11 @@ impl RunFolder {
         Err(Error::Settings { problem })
     }
 
-    /// A new folder in `parent`, called `name`, or `name-2`, `name-3` … where that one is there. Before, what killed runs have left in the
-    /// folders of `parent` is removed: files in the making, and folders that are empty then.
+    /// A new folder in `parent` called `name`, or `name-2`, `name-3` … if that exists. First removes what killed runs left in the
+    /// folders of `parent`: temporary files, and folders that are then empty.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be made.
+    /// [`Error::Io`] if it cannot be created.
     pub fn new_in(parent: &Path, name: &str) -> Result<Self> {
         fs::create_dir_all(parent).map_err(refused("create", parent))?;
         remove_abandoned(parent);
@@ -79,7 +79,7 @@ impl RunFolder {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made.map_err(refused("create", &path))?,
             }
-            // One that another run takes for abandoned in this moment is left to it.
+            // If another run considers it abandoned at this moment, tries the next name.
             if let Hold::Free(held) = hold(&path) {
                 return Ok(Self {
                     path,
@@ -101,21 +101,21 @@ impl RunFolder {
         self.path.join(Self::MODEL)
     }
 
-    /// The path of the training that goes on or was stopped.
+    /// The path of the training that is running or was stopped.
     pub fn last(&self) -> PathBuf {
         self.path.join(Self::LAST)
     }
 
-    /// The model in the folder at `path`: the one whose training has ended, else the one whose training has not.
+    /// The model in the folder at `path`: the one whose training has ended, or else the one whose training has not.
     pub fn model_in(path: &Path) -> Option<PathBuf> {
         let files = [Self::MODEL, Self::LAST].map(|name| path.join(name));
         files.into_iter().find(|file| file.exists())
     }
 
-    /// Whether a model of this size can be written, before hours of training: twice, since there will be two files for a moment.
+    /// Checks before training that a model of this size can be written; twice, since there will be two files for a moment.
     ///
     /// # Errors
-    /// [`Error::Io`] where that fails, [`Error::Settings`] where a folder has the name of one of the files.
+    /// [`Error::Io`] if that fails, [`Error::Settings`] if a folder has the name of one of the files.
     pub fn check(&self, model: &Model) -> Result<()> {
         for file in [self.model(), self.last()] {
             if file.is_dir() {
@@ -136,7 +136,7 @@ impl RunFolder {
         })
     }
 
-    /// Gives another name to the `last.safetensors` of an earlier run that did not end, so that this one does not replace it.
+    /// Renames the `last.safetensors` of an earlier, unfinished run, so that this run does not replace it.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -152,8 +152,8 @@ impl RunFolder {
         Ok(Some(free))
     }
 
-    /// Saves what training came to, and gives the file: `model.safetensors`, which may replace an older one, where training has ended, and
-    /// `last.safetensors` is removed then; else `last.safetensors`.
+    /// Saves the trained model and returns its file. If training has ended, this is `model.safetensors`, which may replace an older one, and
+    /// `last.safetensors` is removed; otherwise it is `last.safetensors`.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -163,7 +163,7 @@ impl RunFolder {
             return Ok(self.last());
         }
         model.save(self.model())?;
-        // The model is saved; that older weights stay beside it is no reason to say otherwise.
+        // The model is saved, so a failure to remove older weights is ignored.
         let _ = fs::remove_file(self.last());
         Ok(self.model())
     }
@@ -172,7 +172,7 @@ impl RunFolder {
 impl Drop for RunFolder {
     fn drop(&mut self) {
         if self.is_new {
-            // Only an empty one can be removed, which would give the next run another name for nothing.
+            // Removes only an empty folder; otherwise the next run would needlessly get another name.
             let _ = fs::remove_dir(&self.path);
         }
     }
@@ -192,7 +192,7 @@ fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error
     }
 }
 
-/// Removes what killed runs have left in the folders of `parent`. What another process holds stays, and what cannot be removed.
+/// Removes what killed runs left in the folders of `parent`, except for what another process holds or what cannot be removed.
 fn remove_abandoned(parent: &Path) {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -202,28 +202,28 @@ fn remove_abandoned(parent: &Path) {
                 atomic::remove_abandoned(&folder);
                 let _ = fs::remove_dir(&folder);
             }
-            // Whether a process holds the folder is not known; of each file in the making it is.
+            // Whether a process holds the folder is unknown, but each temporary file has a lock.
             Hold::Free(None) => atomic::remove_abandoned(&folder),
             Hold::Refused | Hold::Vanished => {}
         }
     }
 }
 
-/// What came of taking a folder for this process.
+/// The result of locking a folder for this process.
 #[cfg_attr(
     not(unix),
     allow(dead_code, reason = "folders are locked on Unix alone")
 )]
 enum Hold {
-    /// No other process holds it; none can until the file is closed, if there is one.
+    /// No other process holds it, and none can until the file is closed, if there is one.
     Free(Option<File>),
     /// Another process holds it.
     Refused,
-    /// It is no longer there.
+    /// It no longer exists.
     Vanished,
 }
 
-/// Folders are locked as files are: the lock ends with the process, however that ends, and leaves nothing behind.
+/// Locks a folder like a file. The lock ends with the process, and leaves nothing behind.
 #[cfg(unix)]
 fn hold(path: &Path) -> Hold {
     use std::os::unix::fs::MetadataExt;
@@ -236,14 +236,14 @@ fn hold(path: &Path) -> Hold {
         |found: io::Result<fs::Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
     match atomic::lock(&file) {
         atomic::Lock::Refused => Hold::Refused,
-        // Removed, and perhaps made anew, before the lock was there.
+        // It was removed, and perhaps created again, before the lock was taken.
         _ if identity(fs::metadata(path)) != identity(file.metadata()) => Hold::Vanished,
         atomic::Lock::Held => Hold::Free(Some(file)),
         atomic::Lock::Unknown => Hold::Free(None),
     }
 }
 
-/// Other systems do not open folders as files.
+/// Other systems cannot open folders as files.
 #[cfg(not(unix))]
 fn hold(_path: &Path) -> Hold {
     Hold::Free(None)

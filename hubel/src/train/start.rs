@@ -1,11 +1,11 @@
-//! What training had better begin with.
+//! Advice: fine-tune a model, or train from scratch?
 use std::fmt;
 
 use crate::Model;
 use crate::data::Outlook;
 use crate::one_line::thousands;
 
-/// What training had better begin with, and why.
+/// Whether to fine-tune a model or train from scratch, and why.
 ///
 /// The limits were measured: docs/benchmarks/2026-11-29-transfer.txt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,24 +13,24 @@ pub struct Advice {
     outlook: Outlook,
 }
 
-/// Pictures whose longer side has at most so many pixels are small: a network of one's own sees all of them at once.
+/// Largest longer side of small pictures, in pixels: a small network sees all of them at once.
 const SMALL: usize = 64;
 
-/// From so many small pictures of a class on, a network that begins with nothing is the better one.
+/// From this many small pictures per class on, training from scratch is better.
 const MANY: usize = 2_000;
 
-/// The same of grey ones, which a network that knows photographs knows less of.
+/// The same for grey pictures, of which a network trained on photographs knows less.
 const MANY_GREY: usize = 100;
 
 impl Outlook {
-    /// What training on such data had better begin with.
+    /// The advice for such data.
     pub fn advice(self) -> Advice {
         Advice { outlook: self }
     }
 }
 
 impl Advice {
-    /// The name of an [embedded model](Model::PRETRAINED); `None` for weights drawn at random.
+    /// The [embedded model](Model::PRETRAINED) to fine-tune; `None` for training from scratch.
     pub fn model(&self) -> Option<&'static str> {
         let size = self.outlook.size.filter(|_| !self.outlook.is_of_floats)?;
         let is_small = size.height.max(size.width) <= SMALL;
@@ -40,13 +40,13 @@ impl Advice {
         (is_picture && !is_enough).then_some(Model::PRETRAINED[0])
     }
 
-    /// Images of a class in the mean.
+    /// Mean number of images per class.
     fn of_class(&self) -> usize {
         self.outlook.images / self.outlook.classes.max(1)
     }
 }
 
-/// One line: what training begins with, and why.
+/// One line: the advice and the reason.
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = if self.of_class() == 1 {
@@ -58,14 +58,14 @@ impl fmt::Display for Advice {
         match (self.model(), self.outlook.is_of_floats) {
             (Some(name), _) => write!(
                 f,
-                "training goes on from {name}, which knows photographs: {count} {each} of a class are few to begin with nothing"
+                "fine-tuning {name}, which was trained on photographs: {count} {each} per class are few for training from scratch"
             ),
             (None, true) => f.write_str(
-                "training begins with nothing: these are numbers, and no levels of pictures",
+                "training from scratch: the data holds standardised numbers, not pixels",
             ),
             (None, false) => write!(
                 f,
-                "training begins with nothing: {count} small {each} of a class are enough"
+                "training from scratch: {count} small {each} per class are enough"
             ),
         }
     }
@@ -106,7 +106,7 @@ mod tests {
         };
         let line = outlook.advice().to_string();
         assert!(
-            line.contains("efficientnet-lite0") && line.contains("122 pictures of a class"),
+            line.contains("efficientnet-lite0") && line.contains("122 pictures per class"),
             "{line}"
         );
         let numbers = Outlook {

@@ -1,4 +1,4 @@
-//! Transfer learning: training that goes on from a model, in phases that freeze different layers.
+//! Transfer learning (fine-tuning): starts from a model and trains in phases, each with other frozen layers.
 use std::ops::ControlFlow;
 
 use hubel_kernels::Cpu;
@@ -8,24 +8,25 @@ use super::{Best, Checkpoints, Event, Part, Position, TrainSettings, Trainer, se
 use crate::data::{Dataset, Division};
 use crate::{Error, Model, Result, memory};
 
-/// A part of a training that goes on from a model.
+/// A phase of fine-tuning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phase {
-    /// The last frozen layer. It and all layers before it keep their weights and the statistics of their batch norms. `None` if all are trained.
+    /// The last frozen layer; it and all layers before it keep their weights and their batch norm statistics. `None` if all layers are trained.
     pub frozen: Option<String>,
-    /// How the others are trained.
+    /// How the other layers are trained.
     pub settings: TrainSettings,
-    /// The outputs of the frozen layers are computed once, for so many versions of each picture, and kept. The first version is the picture itself; the others
-    /// are augmented as `settings` say. An epoch shows all versions. 0 computes the outputs in each step, of newly augmented pictures: if memory is short,
+    /// Number of versions of each picture whose features (outputs of the frozen layers) are computed once and kept: the original, and others
+    /// augmented as `settings` say. An epoch shows all of them. 0 computes the features in each step, with new augmentation: if they do not fit into memory,
     /// or if all layers are trained.
     pub versions: usize,
-    /// The learning rate of the first trained layer, divided by that of the last (discriminative rates: Howard and Ruder 2018). 1 trains all at one rate.
+    /// The learning rate of the first trained layer, relative to that of the last (discriminative rates: Howard and Ruder 2018). 1 trains all layers at one rate.
     pub first_rate: f32,
-    /// Whether batch norms use the running statistics of the start model, and not those of the few pictures of a step, and do not change.
+    /// Whether batch norms keep their running statistics, from the original training pictures, instead of using those of the few pictures in a
+    /// step.
     pub keeps_statistics: bool,
 }
 
-/// Training that goes on from a model.
+/// Fine-tuning of a model.
 ///
 /// ```no_run
 /// # #[cfg(feature = "backbone")]
@@ -51,30 +52,31 @@ pub struct Phase {
 /// # fn main() {}
 /// ```
 ///
-/// Where at least [`Transfer::DECIDING`] images are held out, the best weights of all epochs and phases are kept at the end: those that classify most
-/// of these images rightly. Else the last weights are kept, unless the settings of a phase say [`Keep::Best`](crate::Keep::Best).
+/// With at least [`Transfer::DECIDING`] validation images, the result has the best weights of all epochs and phases: those with the highest accuracy
+/// on these images. Otherwise it has the last weights, unless the settings of a phase say
+/// [`Keep::Best`](crate::Keep::Best).
 pub struct Transfer {
     cpu: Cpu,
     train: Dataset,
     validation: Option<Dataset>,
     phases: Vec<Phase>,
-    /// Bytes for the kept outputs of frozen layers.
+    /// Bytes for the features.
     room: usize,
     checkpoints: Option<Checkpoints>,
-    /// The model as it was at the end of the last phase.
+    /// The model at the end of the last phase.
     model: Model,
-    /// The phase at work.
+    /// The current phase.
     trainer: Option<Trainer>,
 }
 
 impl Transfer {
-    /// With so many validation images or more, these decide which weights are kept.
+    /// With at least this many validation images, these decide which weights are kept.
     pub const DECIDING: usize = 100;
 
-    /// Training of `model` in `phases`. Its last layer becomes a new one where the data has another number of classes.
+    /// Fine-tuning of `model` in `phases`. If the data has another number of classes, the last layer is replaced by a new one.
     ///
     /// # Errors
-    /// As of [`Trainer::new`]; [`Error::Settings`] where a frozen layer is none of the network, or the layers after it read what is before it.
+    /// As for [`Trainer::new`]; [`Error::Settings`] if a frozen layer does not exist, or if later layers also read earlier ones.
     pub fn new(
         cpu: Cpu,
         model: Model,
@@ -108,7 +110,7 @@ impl Transfer {
         })
     }
 
-    /// The same, whose models know how images were held out of the data (see [`Model::with_division`]).
+    /// The same; its models record how images were held out of the data (see [`Model::with_division`]).
     pub fn with_division(self, division: Option<Division>) -> Self {
         Self {
             model: self.model.with_division(division),
@@ -116,13 +118,13 @@ impl Transfer {
         }
     }
 
-    /// The same, with so many bytes for the outputs of frozen layers, in place of half of the free memory. If they do not hold one version of
-    /// each picture, the outputs are computed in each step.
+    /// The same, with this many bytes for features instead of half of the free memory. If these do not hold one version of
+    /// each picture, features are computed in each step.
     pub fn with_room(self, room: usize) -> Self {
         Self { room, ..self }
     }
 
-    /// The same, saved while it goes on, see [`Trainer::with_checkpoints`].
+    /// The same with checkpoints, see [`Trainer::with_checkpoints`].
     pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self {
             checkpoints: Some(checkpoints),
@@ -135,10 +137,10 @@ impl Transfer {
         &self.phases
     }
 
-    /// Trains in all phases, or until `listen` breaks off, as [`Trainer::run`] does. To be called once.
+    /// Trains in all phases, or until `listen` stops it, as [`Trainer::run`] does. Call it only once.
     ///
     /// # Errors
-    /// As of [`Trainer::run`]; [`Transfer::last_good`] has the weights from before.
+    /// As for [`Trainer::run`]; [`Transfer::last_good`] has the weights from before the error.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
         let mut best = None;
         for number in 0..self.phases.len() {
@@ -165,14 +167,14 @@ impl Transfer {
         Ok(self.model.clone())
     }
 
-    /// Computes the outputs of the frozen layers, and returns the trainer of the phase; `None` if `listen` breaks off before.
+    /// The trainer of a phase, after the features are computed; `None` if `listen` stops it before.
     fn trainer(
         &mut self,
         number: usize,
         best: Option<Best>,
         listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<Option<Trainer>> {
-        // Its memory is free for what comes.
+        // Frees its memory for the next phase.
         self.trainer = None;
         let phase = &self.phases[number];
         let after = phase.last_frozen(&self.model)?;
@@ -199,7 +201,7 @@ impl Transfer {
         let (train, validation) = match versions {
             0 => (self.train.clone(), self.validation.clone()),
             versions => {
-                // As many steps, with fewer versions in an epoch.
+                // The same number of steps, with fewer versions per epoch.
                 settings.epochs = (settings.epochs * phase.versions).div_ceil(versions);
                 let mut of = |dataset: &Dataset, versions| {
                     frozen.features(dataset, versions, &settings, listen)
@@ -233,7 +235,7 @@ impl Transfer {
         }))
     }
 
-    /// The last weights that are known to be good, as of [`Trainer::last_good`].
+    /// The last weights that are known to be good, as for [`Trainer::last_good`].
     pub fn last_good(&self) -> Model {
         match &self.trainer {
             Some(trainer) => trainer.last_good(),
@@ -249,7 +251,7 @@ impl Transfer {
 }
 
 impl Phase {
-    /// The last frozen node of a model; 0 if none is frozen.
+    /// The last frozen node of a model.
     fn last_frozen(&self, model: &Model) -> Result<usize> {
         let Some(layer) = &self.frozen else {
             return Ok(0);
@@ -263,7 +265,7 @@ impl Phase {
             true => Ok(after),
             false => Err(Error::Settings {
                 problem: format!(
-                    "with all layers up to `{layer}` as they are nothing is left to train; freeze up to an earlier one"
+                    "with all layers up to `{layer}` frozen, no layer is left to train; freeze up to an earlier one"
                 ),
             }),
         }

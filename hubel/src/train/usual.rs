@@ -1,44 +1,44 @@
-//! How a model is usually trained on: measured in docs/benchmarks/2026-11-29-transfer.txt.
+//! Default phases of fine-tuning: measured in docs/benchmarks/2026-11-29-transfer.txt.
 use super::{Phase, TrainSettings};
 use crate::features::before_the_head;
 use crate::{Model, Result, Schedule};
 
-/// Images of a step: where layers are frozen, and where all learn.
+/// Images per step: with frozen layers, and when all layers are trained.
 const BATCH: [usize; 2] = [64, 32];
 
-/// Images shown while the last layer alone learns, unless each is to be seen [`LEAST_EPOCHS`] times: epochs of it take next to no time.
+/// Images to show while only the last layer is trained, but at least [`LEAST_EPOCHS`] epochs: these take almost no time.
 const SHOWN_TO_HEAD: usize = 32_000;
 
-/// The same of several layers.
+/// The same when several layers are trained.
 const SHOWN_TO_LAYERS: usize = 8_000;
 
-/// The fewest epochs of a phase in which layers are frozen.
+/// The fewest epochs of a phase with frozen layers.
 const LEAST_EPOCHS: usize = 5;
 
 /// The most epochs of such a phase.
 const MOST_EPOCHS: usize = 200;
 
-/// Versions of all pictures together that frozen layers are to see, where each picture has more than one.
+/// Total number of versions of all pictures whose features are computed, if each picture has more than one.
 const VERSIONS_SHOWN: usize = 1_000;
 
 /// The most versions of a picture.
 const MOST_VERSIONS: usize = 8;
 
-/// From so many images on, all layers are trained in the end; of fewer they would learn too much by heart.
+/// From this many images on, the last phase trains all layers; with fewer images it would overfit.
 const ENOUGH_FOR_ALL: usize = 500;
 
-/// Images shown while all layers learn, in 1 to [`MOST_EPOCHS_OF_ALL`] epochs: each takes five times as long as its features.
+/// Images to show while all layers are trained, in 1 to [`MOST_EPOCHS_OF_ALL`] epochs: each takes five times as long as its features.
 const SHOWN_TO_ALL: usize = 10_000;
 
-/// The most epochs of all layers.
+/// The most epochs for all layers.
 const MOST_EPOCHS_OF_ALL: usize = 3;
 
 impl Phase {
-    /// The phases that suit `images` training images: first the last layer learns, and, where there are enough images for it, then all do. Of `settings`
-    /// seed, augmentation, class balance, label smoothing and precision are taken.
+    /// The default phases for `images` training images: first only the last layer is trained; then, if there are enough images, all layers. Uses
+    /// seed, augmentation, class balance, label smoothing and precision of `settings`.
     ///
     /// # Errors
-    /// Where the network of the model is damaged.
+    /// If the network of the model is damaged.
     pub fn usual(model: &Model, images: usize, settings: &TrainSettings) -> Result<Vec<Self>> {
         let head = Self::of_head(model, images, settings)?;
         Ok(match images < ENOUGH_FOR_ALL {
@@ -47,7 +47,7 @@ impl Phase {
         })
     }
 
-    /// The last layer learns, from what all others make of `images` training images; as of [`Phase::usual`].
+    /// Trains only the last layer, on the features of `images` training images; as for [`Phase::usual`].
     ///
     /// # Errors
     /// As of [`Phase::usual`].
@@ -62,7 +62,7 @@ impl Phase {
         Ok(Self::of_kept(layer, images, SHOWN_TO_HEAD, settings))
     }
 
-    /// All layers after one learn, from what the others make of `images` training images; as of [`Phase::usual`].
+    /// Trains the layers after `layer`, on the features of `images` training images; as for [`Phase::usual`].
     pub fn after(layer: String, images: usize, settings: &TrainSettings) -> Self {
         let settings = TrainSettings {
             learning_rate: 0.0005,
@@ -72,7 +72,7 @@ impl Phase {
         Self::of_kept(layer, images, SHOWN_TO_LAYERS, settings)
     }
 
-    /// What comes after a layer learns, from what the others make of `images` training images, until so many are `shown`.
+    /// Trains the layers after `layer`, on the features of `images` training images, until this number is `shown`.
     fn of_kept(layer: String, images: usize, shown: usize, settings: TrainSettings) -> Self {
         let versions = match settings.augmentation.is_none() {
             true => 1,
@@ -93,7 +93,7 @@ impl Phase {
         }
     }
 
-    /// All layers learn, the first at a tenth of the rate of the last; batch normalisations stay as they are. As of [`Phase::usual`].
+    /// Trains all layers, the first at a tenth of the rate of the last. Batch norms keep their statistics. As for [`Phase::usual`].
     pub fn of_all(images: usize, settings: &TrainSettings) -> Self {
         Self {
             frozen: None,

@@ -1,4 +1,4 @@
-//! Which network of the zoo a file is of, by the names and shapes of its tensors.
+//! Identifies the network of the zoo in a file, by the names and shapes of the tensors.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
@@ -8,44 +8,44 @@ use crate::network::{Graph, Operation};
 use crate::parameters::Table;
 use crate::{Network, Result, Shape, listed, one_line};
 
-/// A network that can be recognised, with the tensors that its files have.
+/// A known network, with the tensors that its files have.
 struct Known {
     name: &'static str,
     network: Network,
     input: Shape,
     naming: Naming,
-    /// Shapes of the tensors by their names in a file, but for those of the last layer.
+    /// Shapes of the tensors by their names in a file, without those of the last layer.
     features: BTreeMap<String, Vec<usize>>,
-    /// The name of the last layer, and how many numbers it reads.
+    /// The name of the last layer, and the number of its inputs.
     last: (String, usize),
 }
 
-/// How a file names the tensors of a network.
+/// The names of a network's tensors in a file.
 #[derive(Clone, Copy, PartialEq)]
 enum Naming {
-    /// As hubel does, which is torchvision's way for its networks.
+    /// hubel's names, which are torchvision's for its networks.
     Same,
-    /// As torchvision's `vgg16_bn`: the convolutions have biases and lie under `features`; what is under `classifier` is not taken.
+    /// Those of torchvision's `vgg16_bn`: the convolutions have biases and are under `features`; `classifier` is not used.
     Vgg,
 }
 
-/// The network that a file is of.
+/// The network of a file.
 pub(super) struct Match {
     known: &'static Known,
-    /// What stands before all names.
+    /// The prefix of all names.
     prefix: String,
-    /// The outputs of the last layer, where the file has one.
+    /// The outputs of the last layer, if the file has one.
     pub(super) classes: Option<usize>,
 }
 
-/// How far the tensors of a file are those of a network.
+/// How well the tensors of a file fit a network.
 #[derive(Default)]
 struct Comparison {
     fitting: usize,
     lacking: Vec<String>,
-    /// With the shape in the file and the one that is expected, as text.
+    /// With the shape in the file and the expected one, as text.
     misshapen: Vec<String>,
-    /// What belongs to none of its layers.
+    /// Tensors that belong to none of its layers.
     foreign: Vec<String>,
     classes: Option<usize>,
 }
@@ -53,7 +53,7 @@ struct Comparison {
 /// Tensors of a file, by name.
 type Found<'a> = BTreeMap<&'a str, &'a [usize]>;
 
-/// What programs put before the names of all tensors: for several GPUs, after compiling, for a network inside of another object.
+/// Prefixes that programs add to all names: for several GPUs, after compiling, for a network inside another object.
 const PREFIXES: [&str; 6] = [
     "module.",
     "_orig_mod.",
@@ -63,11 +63,11 @@ const PREFIXES: [&str; 6] = [
     "network.",
 ];
 
-/// A counter of batch normalisation, on which nothing here depends.
+/// A counter of batch norm, which hubel does not use.
 const COUNTER: &str = "num_batches_tracked";
 
 impl Match {
-    /// The network that has just these tensors, of which the last layer may be missing.
+    /// The network with exactly these tensors; the last layer may be missing.
     ///
     /// # Errors
     /// How the nearest network differs.
@@ -90,7 +90,7 @@ impl Match {
             }),
             Some((known, comparison)) if comparison.fitting > 0 => Err(comparison.text(known)),
             _ => Err(format!(
-                "its tensors ({}) are those of no network that hubel knows by name: {}",
+                "its tensors ({}) fit no network that hubel knows: {}",
                 one_line(&listed(found.into_keys())),
                 Network::names().collect::<Vec<_>>().join(", ")
             )),
@@ -110,14 +110,14 @@ impl Match {
         self.known.input
     }
 
-    /// The names in the file of the tensors that are needed.
+    /// The names in the file of the needed tensors.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let last = self.classes.map(|_| self.known.last_tensors());
         let names = self.known.features.keys().chain(last.iter().flatten());
         names.map(|name| format!("{}{name}", self.prefix)).collect()
     }
 
-    /// Floats of the network's weights.
+    /// Number of floats in the network's weights.
     pub(super) fn numbers(&self) -> Result<usize> {
         Ok(Table::of(&self.graph()?).numbers)
     }
@@ -127,7 +127,7 @@ impl Match {
         known.network.graph(known.input, self.classes.unwrap_or(1))
     }
 
-    /// The tensors of the network, from those that the file has of them.
+    /// The tensors of the network, from those of the file.
     pub(super) fn of_network(&self, tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
         let mut tensors: Vec<NamedTensor> = (tensors.into_iter())
             .map(|tensor| NamedTensor {
@@ -155,7 +155,7 @@ impl Match {
     }
 }
 
-/// A batch normalisation subtracts its mean from what it reads: so the bias of a convolution before it can be subtracted from the mean instead.
+/// Removes the bias of a convolution before batch norm: batch norm subtracts its mean, so the bias is subtracted from the mean instead.
 fn fold_biases(tensors: &mut Vec<NamedTensor>) {
     let shape_of = |tensors: &[NamedTensor], name: &str| {
         let tensor = tensors.iter().find(|tensor| tensor.name == name);
@@ -165,7 +165,7 @@ fn fold_biases(tensors: &mut Vec<NamedTensor>) {
         .filter_map(|tensor| tensor.name.strip_suffix(".bias")?.parse().ok())
         .collect();
     for layer in layers {
-        // The weights of a convolution have four axes, those of a batch normalisation one.
+        // The weights of a convolution have four axes, those of batch norm one.
         if shape_of(tensors, &format!("{layer}.weight")) != 4 {
             continue;
         }
@@ -184,7 +184,7 @@ fn fold_biases(tensors: &mut Vec<NamedTensor>) {
 }
 
 impl Naming {
-    /// The name in hubel of the tensor that the file calls `name`.
+    /// hubel's name for the tensor that the file calls `name`.
     fn of_network(self, name: &str) -> String {
         match self {
             Self::Same => name.to_owned(),
@@ -251,7 +251,7 @@ impl Known {
         comparison
     }
 
-    /// The last layer has any number of outputs, or is missing.
+    /// The last layer may have any number of outputs, or be missing.
     fn compare_last(&self, rest: &mut Found, comparison: &mut Comparison) {
         let [weight_name, bias_name] = self.last_tensors();
         let weight = rest.remove(weight_name.as_str());
@@ -285,7 +285,7 @@ impl Comparison {
         self.lacking.is_empty() && self.misshapen.is_empty() && self.foreign.is_empty()
     }
 
-    /// The share of the tensors that fit: 1 where all do. One of another shape counts twice, as lacking and as foreign.
+    /// The share of the tensors that fit; 1 if all do. A tensor of another shape counts twice, as missing and as foreign.
     fn likeness(&self) -> f64 {
         let others = self.lacking.len() + 2 * self.misshapen.len() + self.foreign.len();
         self.fitting as f64 / (self.fitting + others).max(1) as f64
@@ -303,7 +303,7 @@ impl Comparison {
             .map(|(before, tensors, behind)| format!("{before}{}{behind}", first(tensors)))
             .collect();
         format!(
-            "its tensors are those of no network that hubel knows by name. Nearest is {}, of which it has {} of {} tensors: {}",
+            "its tensors fit no network that hubel knows. The nearest is {}; the file has {} of its {} tensors: {}",
             known.name,
             self.fitting,
             self.fitting + self.lacking.len() + self.misshapen.len(),
@@ -322,7 +322,7 @@ fn first(texts: &[String]) -> String {
     }
 }
 
-/// The prefix of all names that says nothing.
+/// The prefix of all names that has no meaning.
 fn prefix(tensors: &[(&str, &[usize])]) -> String {
     let mut prefix = String::new();
     let all_begin = |prefix: &str| tensors.iter().all(|(name, _)| name.starts_with(prefix));
@@ -335,7 +335,7 @@ fn prefix(tensors: &[(&str, &[usize])]) -> String {
     prefix
 }
 
-/// All networks that are recognised.
+/// All known networks.
 fn known() -> &'static [Known] {
     static KNOWN: OnceLock<Vec<Known>> = OnceLock::new();
     KNOWN.get_or_init(|| {
@@ -347,7 +347,7 @@ fn known() -> &'static [Known] {
             })
             .collect();
         let (name, vgg16) = named("vgg16");
-        // At 224×224 its last maps have 7×7 pixels, where the zoo's own has one.
+        // At 224×224 its last maps have 7×7 pixels; those of the zoo's network have one.
         let network = vgg16
             .to_string()
             .replace("flatten", "globalavgpool-flatten");

@@ -3,7 +3,7 @@ use crate::formats::safetensors::Tensors;
 use crate::fuzzing::torch_file::{self, Storage, Tensor};
 use crate::{Network, Shape};
 
-/// Names and shapes of tensors as torchvision and the reference networks have them, with ten classes.
+/// Names and shapes of tensors in torchvision and the reference networks, with ten classes.
 fn outline_of(network: &str) -> Vec<(&'static str, Vec<usize>)> {
     let lines = include_str!("../../tests/fixtures/zoo_tensors.txt").lines();
     let words = lines.map(|line| line.split(' ').collect::<Vec<_>>());
@@ -112,7 +112,7 @@ fn another_network_is_refused_with_the_nearest_and_what_differs() {
         ("extra", vec![1]),
     ]);
     let text = problem(&tensors);
-    assert!(text.ends_with("Nearest is resnet18, of which it has 102 of 102 tensors: `extra`, `layer1.2.conv1.weight` besides"), "{text}");
+    assert!(text.ends_with("The nearest is resnet18; the file has 102 of its 102 tensors: `extra`, `layer1.2.conv1.weight` besides"), "{text}");
 
     let mut tensors = outline_of("resnet50");
     tensors.retain(|(name, _)| !name.starts_with("layer4.2"));
@@ -122,7 +122,7 @@ fn another_network_is_refused_with_the_nearest_and_what_differs() {
         .unwrap();
     tensors[place].1 = vec![64, 1, 7, 7];
     let text = problem(&tensors);
-    assert!(text.contains("Nearest is resnet50, of which it has 251 of 267 tensors: it lacks `layer4.2.bn1.bias`, `layer4.2.bn1.running_mean`, `layer4.2.bn1.running_var` and 12 more; `conv1.weight` is [64, 1, 7, 7], expected [64, 3, 7, 7]"), "{text}");
+    assert!(text.contains("The nearest is resnet50; the file has 251 of its 267 tensors: it lacks `layer4.2.bn1.bias`, `layer4.2.bn1.running_mean`, `layer4.2.bn1.running_var` and 12 more; `conv1.weight` is [64, 1, 7, 7], expected [64, 3, 7, 7]"), "{text}");
 
     let mut tensors = outline_of("lenet5");
     let weight = tensors.len() - 2;
@@ -147,7 +147,7 @@ fn another_network_is_refused_with_the_nearest_and_what_differs() {
     problem(&[("model.", vec![]), ("model.model.", vec![])]);
 }
 
-/// A lenet5 with weights of a seed, and its tensors as a file has them.
+/// A lenet5 with random weights, and its tensors in a file's order.
 fn lenet5() -> (Model, Vec<NamedTensor>) {
     let network = Network::named("lenet5").unwrap();
     let preparation = Preparation {
@@ -177,7 +177,7 @@ fn all_forms_give_the_same_model() {
             Tensor::plain(&format!("module.{}", tensor.name), place, &tensor.shape)
         })
         .collect();
-    // The ending says nothing.
+    // The extension does not matter.
     std::fs::write(
         at("archive.safetensors"),
         torch_file::archive(&written, &storages),
@@ -208,7 +208,7 @@ fn all_forms_give_the_same_model() {
     let error = Weights::load(&at("legacy"), Some(impossible)).unwrap_err();
     assert!(matches!(error, Error::Settings { .. }), "{error}");
 
-    // hubel's own files, and what is damaged, are for `Model::load`.
+    // hubel's own files, and damaged ones, are for `Model::load`.
     expected.save(at("model")).unwrap();
     std::fs::write(at("damaged"), b"\x10\0\0\0\0\0\0\0{").unwrap();
     for name in ["model", "damaged"] {

@@ -1,10 +1,10 @@
-//! Guided backpropagation, which the cascade must find out: it draws the picture's edges, whatever the network has learned.
+//! Guided backpropagation, which the cascade must reject: it draws the picture's edges, whatever the network has learned.
 use hubel::explain::{Explainer, Heatmap, Question, arithmetic};
 use hubel::network::Operation;
 use hubel::{Model, Result, Shape};
 
-/// Springenberg et al., "Striving for Simplicity: The All Convolutional Net" (2014): the gradient, of which each ReLU passes only what is
-/// positive. Written with the arithmetic of every number, which is slow; for pictures of one channel.
+/// Springenberg et al., "Striving for Simplicity: The All Convolutional Net" (2014): a gradient of which each ReLU passes only the positive
+/// part. It uses the arithmetic of every value, which is slow; for pictures with one channel.
 pub(crate) fn maps(model: &Model, questions: &[Question]) -> Result<Vec<Heatmap>> {
     let mut explainer = Explainer::new(&crate::cpu(), model, 1)?;
     let maps = questions

@@ -1,15 +1,15 @@
-//! Scenes of which it is known what decides their label.
+//! Scenes for which the cause of the label is known.
 use std::ops::Range;
 
 use hubel::{Dataset, Purpose, Random, Shape};
 
-/// Pictures, and of each the rows and columns of what decides its label.
+/// Pictures, with the rows and columns that decide the label of each.
 pub(crate) struct Scenes {
     pub(crate) dataset: Dataset,
     pub(crate) decides: Vec<[Range<usize>; 2]>,
 }
 
-/// Two digits side by side, of which the left one is the label.
+/// Two digits side by side; the left one is the label.
 pub(crate) fn two_digits(digits: &Dataset, count: usize, seed: u64) -> Scenes {
     const SIDE: usize = 28;
     let random = Random::new(seed);

@@ -1,4 +1,4 @@
-//! Explanations are those of captum, grad-cam and PyTorch's autograd; `make_explanations.py` has written what these say.
+//! Explanations equal those of captum, grad-cam and PyTorch's autograd; `make_explanations.py` wrote the expected values.
 use hubel::explain::{Explainer, Heatmap, Score, grad_cam, gradients, occlusion::Occlusion};
 use hubel::{Cpu, Shape};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ struct Case {
     name: String,
     text: String,
     input: [usize; 3],
-    /// That of Grad-CAM.
+    /// The layer of Grad-CAM.
     layer: String,
 }
 

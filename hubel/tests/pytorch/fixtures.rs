@@ -1,4 +1,4 @@
-//! The files that make_fixtures.py has written.
+//! The files written by make_fixtures.py.
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// Numbers with the sizes of their axes.
+/// Values with the sizes of their axes.
 pub(crate) type Tensor = (Vec<usize>, Vec<f32>);
 
 pub(crate) struct Fixture {
@@ -27,12 +27,12 @@ impl Fixture {
         }
     }
 
-    /// What the metadata says.
+    /// The metadata.
     pub(crate) fn description<T: DeserializeOwned>(&self) -> T {
         serde_json::from_value(self.description.clone()).unwrap()
     }
 
-    /// The list in the metadata, one entry for each case.
+    /// The list in the metadata, one entry per case.
     pub(crate) fn cases<T: DeserializeOwned>(&self) -> Vec<T> {
         serde_json::from_value(self.description["cases"].clone()).unwrap()
     }
@@ -62,13 +62,13 @@ pub(crate) fn tensors(bytes: &[u8]) -> BTreeMap<String, Tensor> {
         .collect()
 }
 
-/// The model whose file holds `tensors`, named and laid out as in PyTorch.
+/// The model whose file has `tensors`, with PyTorch's names and layouts.
 pub(crate) fn model(text: &str, input: Shape, tensors: &BTreeMap<String, Tensor>) -> Model {
     let network = Network::resolve(text).unwrap();
-    // Text with `classes` in it has ten; any other number of logits follows from the text.
+    // Text with `classes` has ten classes; otherwise the text gives the number of logits.
     let graph = network.graph(input, 10).unwrap();
     let classes = graph.output().shape.len();
-    // The text may be the beginning of a network whose tensors these are.
+    // The text may be the beginning of the network with these tensors.
     let parameters = Parameters::initial(&graph, 0).unwrap();
     let own: BTreeSet<&str> = (parameters.entries().iter())
         .map(|entry| entry.name.as_str())

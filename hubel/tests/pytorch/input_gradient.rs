@@ -2,7 +2,10 @@
 use hubel::layers::PaddingMode;
 use hubel::network::{Convolution, Graph, Operation, Role};
 use hubel::{Cpu, Parameters, Shape};
-use hubel_kernels::conv::{Algorithm, Geometry, GradientEpilogue, InputGradient};
+use hubel_kernels::conv::{
+    Algorithm, Fused, Geometry, GradientEpilogue, InputGradient, InputGradientOperands,
+    OutputGradient, Settings,
+};
 use hubel_kernels::pool::{Pooling, Regions, Window};
 use hubel_kernels::{activation, batch_norm, pad, pool};
 
@@ -15,16 +18,12 @@ pub(crate) struct Run<'a> {
     pub(crate) output_gradient: &'a [f32],
 }
 
-/// The gradient by the image of the first layer of `graph`, by each algorithm there is for it.
+/// The gradient by the image for the first layer of `graph`, by each available algorithm.
 pub(crate) fn input_gradients(graph: &Graph, run: &Run) -> Vec<Vec<f32>> {
     let (from, node) = (graph.nodes[0].shape, &graph.nodes[1]);
     let pooling = |regions| {
-        Pooling::new(Window {
-            batch: run.batch,
-            input: sides(from),
-            output: sides(node.shape),
-            regions,
-        })
+        let window = Window::new(run.batch, sides(from), sides(node.shape), regions);
+        Pooling::new(window.expect("the layer's rule placed the windows"))
     };
     let sliding = |window: hubel::network::Window, count_padding| Regions::Sliding {
         kernel: window.kernel,
@@ -106,7 +105,7 @@ impl Run<'_> {
             PaddingMode::Circular => Some(pad::PaddingMode::Circular),
         };
         let read = if mode.is_some() { bordered } else { from };
-        let geometry = Geometry {
+        let geometry = Geometry::new(Settings {
             batch: self.batch,
             input: sides(read),
             output: sides(to),
@@ -115,23 +114,24 @@ impl Run<'_> {
             dilation: settings.dilation,
             padding: if mode.is_some() { [0; 2] } else { [top, left] },
             groups: settings.groups,
-        };
+        })
+        .expect("a usual convolution");
         let gradient = |algorithm| {
-            let pass = InputGradient::new(self.cpu, geometry, algorithm);
+            let pass = InputGradient::new(self.cpu, geometry, algorithm, Fused::default())?;
+            let weights = self.tensor(Role::Weight);
             let mut packed = vec![0.0; pass.packed_len()];
-            pass.pack(self.cpu, self.tensor(Role::Weight), &mut packed);
-            let mut scratch = vec![0.0; pass.scratch_len()];
+            pass.pack(self.cpu, weights, &mut packed);
             let mut gradient = vec![f32::NAN; self.batch * read.len()];
-            pass.run(
-                self.cpu,
-                self.output_gradient,
-                &packed,
-                &GradientEpilogue::default(),
-                &mut gradient,
-                &mut scratch,
-            );
+            let operands = InputGradientOperands {
+                output_gradient: OutputGradient::Map(self.output_gradient),
+                packed: if packed.is_empty() { weights } else { &packed },
+                epilogue: GradientEpilogue::default(),
+                input_gradient: &mut gradient,
+                scratch: &mut vec![0.0; pass.scratch_len()],
+            };
+            pass.run(self.cpu, operands);
             let Some(mode) = mode else {
-                return gradient;
+                return Some(gradient);
             };
             let padding = pad::Padding {
                 batch: self.batch,
@@ -142,9 +142,9 @@ impl Run<'_> {
             };
             let mut inner = self.zeros();
             pad::backward(self.cpu, &padding, &gradient, &mut inner, false);
-            inner
+            Some(inner)
         };
-        (Algorithm::candidates(&geometry).into_iter().map(gradient)).collect()
+        Algorithm::ORDER.into_iter().filter_map(gradient).collect()
     }
 
     fn maximum(&self, pooling: &Pooling) -> Vec<f32> {

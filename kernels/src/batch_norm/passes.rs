@@ -1,30 +1,31 @@
 //! The passes over the map, on blocks of whole rows.
 //!
-//! Few channels would leave lanes empty, so rows are taken together: a block is read in wide rows of `width` numbers, several
-//! rows of channels each (the last may hold fewer), and what belongs to a channel is repeated as often.
+//! Few channels would leave lanes empty. A pass therefore reads a block in *wide rows* of `width` values: several rows of channels
+//! each, the last wide row perhaps fewer. The values of the channels are repeated along a wide row.
 use crate::activation::{self, Activation};
 use crate::simd::{Kernel, Simd, load, store};
 use crate::stream::prefetch_far;
 
-/// Numbers of a block: 128 kB, in a core's cache between two reads.
+/// Values of a block: 128 kB, which stay in a core's cache between two reads.
 const BLOCK: usize = 32 * 1024;
-/// A wide row has at least so many numbers: at most one vector of four or more is not full.
+/// The least values of a wide row: at most one vector of four or more is not full.
 const WIDE: usize = 64;
 
-/// Room for a row of fewer channels than [`WIDE`], widened.
-pub(super) type Room = [f32; 2 * WIDE];
-/// An empty [`Room`].
-pub(super) const ROOM: Room = [0.0; 2 * WIDE];
+/// Memory for a wide row of fewer than [`WIDE`] channels.
+pub(super) type WideRow = [f32; 2 * WIDE];
+/// An empty [`WideRow`].
+pub(super) const WIDE_ROW: WideRow = [0.0; 2 * WIDE];
 
-/// How rows of channels are taken together.
+/// How many rows of channels make a wide row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
+pub(super) struct RowLayout {
     channels: usize,
-    /// Numbers of a wide row: a multiple of the channels.
+    /// Values of a wide row: a multiple of the channels.
     pub(super) width: usize,
 }
 
-impl Layout {
+impl RowLayout {
+    /// The layout for `channels` channels, at least one.
     pub(super) fn new(channels: usize) -> Self {
         Self {
             channels,
@@ -32,25 +33,25 @@ impl Layout {
         }
     }
 
-    /// Numbers of a block of whole wide rows.
+    /// Values of a block of whole wide rows.
     pub(super) fn piece(&self) -> usize {
         self.width * (BLOCK / self.width).max(1)
     }
 
-    /// One number of each channel, repeated along a wide row, in `room` where that is wider than the channels.
-    pub(super) fn widen<'a>(&self, of_channels: &'a [f32], room: &'a mut Room) -> &'a [f32] {
+    /// The values `of_channels` repeated along a wide row. They are copied to `wide` only if a wide row has several rows.
+    pub(super) fn widen<'a>(&self, of_channels: &'a [f32], wide: &'a mut WideRow) -> &'a [f32] {
         assert_eq!(of_channels.len(), self.channels);
         if self.width == self.channels {
             return of_channels;
         }
-        let row = &mut room[..self.width];
+        let row = &mut wide[..self.width];
         for row in row.chunks_exact_mut(self.channels) {
             row.copy_from_slice(of_channels);
         }
         row
     }
 
-    /// The sum of what a wide row holds for a channel.
+    /// The sum of the values of one channel in a wide row.
     pub(super) fn total(&self, wide: &[f32], channel: usize) -> f64 {
         let of_channel = wide[..self.width].iter().skip(channel);
         of_channel
@@ -60,15 +61,15 @@ impl Layout {
     }
 }
 
-/// `sum` of (x − origin) and of its square, down each column of the wide rows.
-pub(super) struct Sums<'a> {
+/// Writes Σ(x − origin) to `sum` and Σ(x − origin)² to `square`, down each column of the wide rows.
+pub(super) struct StatisticSums<'a> {
     pub(super) input: &'a [f32],
     pub(super) origin: &'a [f32],
     pub(super) sum: &'a mut [f32],
     pub(super) square: &'a mut [f32],
 }
 
-impl Kernel for Sums<'_> {
+impl Kernel for StatisticSums<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -90,7 +91,7 @@ impl Kernel for Sums<'_> {
     }
 }
 
-/// `sum` of the gradient g, `product` of g · (x − origin), down each column of the wide rows.
+/// Writes Σg to `sum` and Σg(x − origin) to `product`, down each column of the wide rows; g is the gradient.
 pub(super) struct GradientSums<'a> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a [f32],
@@ -121,12 +122,12 @@ impl Kernel for GradientSums<'_> {
     }
 }
 
-/// Vectors of a row that are summed at once: eight chains of additions hide their latency of four.
+/// Vectors of a row that are summed at once. Their eight chains of additions hide the latency of four cycles.
 const COLUMNS: usize = 4;
-/// Numbers between what is summed and what is fetched.
+/// Values between the one that is summed and the one that is prefetched.
 const AHEAD: usize = 2048;
 
-/// Two sums down each column of the wide rows of `inputs`; where the last row ends early, so do its sums.
+/// Writes two sums down each column of the wide rows of `inputs`. A last row that ends early adds to the columns that it has.
 #[inline(always)]
 fn column_sums<S: Simd, const N: usize>(
     simd: S,
@@ -147,7 +148,9 @@ fn column_sums<S: Simd, const N: usize>(
             1
         };
         let lanes = (width - column).min(S::LANES);
-        // SAFETY: `columns` vectors, or one of `lanes`, lie within each of the rows from `column` on.
+        // SAFETY: `column` + `columns` vectors, or `column` + `lanes`, is at most `width`. So the vectors lie within each of the `rows`
+        // whole rows of the inputs, which have one length, and within the origin and both sums, which have `width` values. The
+        // assertions above say so.
         unsafe {
             let inputs = inputs.map(
                 #[inline(always)]
@@ -159,25 +162,25 @@ fn column_sums<S: Simd, const N: usize>(
                 second.as_mut_ptr().add(column),
             ];
             if columns == COLUMNS {
-                rows_sums::<S, N, COLUMNS>(
-                    simd,
-                    inputs,
-                    origin,
-                    targets,
-                    [rows, width, S::LANES],
-                    &step,
-                );
+                let rows = RowRange {
+                    rows,
+                    width,
+                    lanes: S::LANES,
+                };
+                rows_sums::<S, N, COLUMNS>(simd, inputs, origin, targets, rows, &step);
             } else {
-                rows_sums::<S, N, 1>(simd, inputs, origin, targets, [rows, width, lanes], &step);
+                let rows = RowRange { rows, width, lanes };
+                rows_sums::<S, N, 1>(simd, inputs, origin, targets, rows, &step);
             }
         }
         column += columns * S::LANES;
     }
-    // The row that ends early: lanes that were not read are 0, their origin too, and add nothing.
+    // The row that ends early: lanes that are not read are 0, as is their origin, and add nothing.
     let start = rows * width;
     for column in (0..length - start).step_by(S::LANES) {
         let lanes = (length - start - column).min(S::LANES);
-        // SAFETY: `lanes` numbers lie within the inputs and, as the row is shorter than `width`, within the sums.
+        // SAFETY: `start` + `column` + `lanes` is at most the length of each input. The row is shorter than `width`, so `column` + `lanes`
+        // is within the origin and both sums.
         unsafe {
             let values = inputs.map(
                 #[inline(always)]
@@ -195,21 +198,31 @@ fn column_sums<S: Simd, const N: usize>(
     }
 }
 
-/// Sums of `rows` rows, `width` apart, of V vectors with `lanes` lanes; V > 1 only with whole vectors.
+/// The part of wide rows that [`rows_sums`] sums.
+#[derive(Clone, Copy)]
+struct RowRange {
+    rows: usize,
+    /// Values from row to row.
+    width: usize,
+    /// Lanes of each vector that hold values.
+    lanes: usize,
+}
+
+/// Sums V vectors down some rows and writes the sums to `targets`. Several vectors are always whole.
 ///
 /// # Safety
-/// All of that lies behind the pointers.
+/// Each of `inputs` is valid for reads of the V vectors in each row, `origin` for reads and `targets` for writes of V vectors.
 #[inline(always)]
 unsafe fn rows_sums<S: Simd, const N: usize, const V: usize>(
     simd: S,
     inputs: [*const f32; N],
     origin: *const f32,
     targets: [*mut f32; 2],
-    [rows, width, lanes]: [usize; 3],
+    RowRange { rows, width, lanes }: RowRange,
     step: &impl Fn([S::Vector; N], S::Vector, [S::Vector; 2]) -> [S::Vector; 2],
 ) {
     let lanes = if V > 1 { S::LANES } else { lanes };
-    // SAFETY: the caller's promise.
+    // SAFETY: the loops stay below V and `rows`, so all accesses are those of this function's contract.
     unsafe {
         let mut origins = [simd.zero(); V];
         for (v, vector) in origins.iter_mut().enumerate() {
@@ -217,7 +230,7 @@ unsafe fn rows_sums<S: Simd, const N: usize, const V: usize>(
         }
         let mut sums = [[simd.zero(); 2]; V];
         for row in 0..rows {
-            // Only where rows are skipped through: what is read in order, the processor foresees better.
+            // Only where this skips parts of rows: a processor prefetches better by itself what is read in order.
             for input in inputs.iter().filter(|_| width > V * S::LANES) {
                 prefetch_far(input.wrapping_add(row * width + AHEAD), V * S::LANES);
             }
@@ -237,24 +250,26 @@ unsafe fn rows_sums<S: Simd, const N: usize, const V: usize>(
     }
 }
 
-/// `output` = activation(factor · x + summand + add).
-pub(super) struct Normalise<'a> {
+/// Writes activation(factor · x + summand + add) to `output`.
+pub(super) struct NormaliseRows<'a> {
+    /// As long as `output`, as is `add`.
     pub(super) input: &'a [f32],
+    /// A wide row, as is `summand`.
     pub(super) factor: &'a [f32],
     pub(super) summand: &'a [f32],
     pub(super) add: Option<&'a [f32]>,
     pub(super) activation: Activation,
     pub(super) output: &'a mut [f32],
-    /// Whether the output is written past the caches.
+    /// Whether the output is written past the caches; only where [`is_streamed`](crate::stream::is_streamed) said so.
     pub(super) is_streamed: bool,
 }
 
-impl Kernel for Normalise<'_> {
+impl Kernel for NormaliseRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        // The commonest ones have a loop of their own.
+        // The two most frequent activations have a loop of their own.
         match self.activation {
             Activation::Identity => self.rows(simd, Activation::Identity),
             Activation::Relu => self.rows(simd, Activation::Relu),
@@ -263,7 +278,7 @@ impl Kernel for Normalise<'_> {
     }
 }
 
-impl Normalise<'_> {
+impl NormaliseRows<'_> {
     #[inline(always)]
     fn rows<S: Simd>(self, simd: S, activation: Activation) {
         match self.add {
@@ -279,14 +294,14 @@ impl Normalise<'_> {
                 #[inline(always)]
                 |at, lanes, y| {
                     let add = &add[at..at + lanes];
-                    // SAFETY: `lanes` numbers are there.
+                    // SAFETY: the slice holds `lanes` values.
                     simd.add(y, unsafe { load(simd, lanes, add.as_ptr()) })
                 },
             ),
         }
     }
 
-    /// `then` comes between the normalisation and the activation of the lanes that begin at a place of the block.
+    /// Applies `then(place, lanes, y)` between normalisation and activation. `place` is the place of the vector in the block.
     #[inline(always)]
     fn rows_with<S: Simd>(
         self,
@@ -296,11 +311,13 @@ impl Normalise<'_> {
     ) {
         let width = self.factor.len();
         assert_eq!(self.summand.len(), width);
+        assert_eq!(self.input.len(), self.output.len());
         let rows = self.input.chunks(width).zip(self.output.chunks_mut(width));
         for (row, (input, output)) in rows.enumerate() {
             for at in (0..output.len()).step_by(S::LANES) {
                 let lanes = (output.len() - at).min(S::LANES);
-                // SAFETY: input and output have one length (their wholes have), factor and summand at least that.
+                // SAFETY: the rows of input and output have one length, and factor and summand are at least as long, by the assertions
+                // above. `is_streamed` said that each vector is whole and aligned.
                 unsafe {
                     let y = simd.mul_add(
                         load(simd, lanes, input.as_ptr().add(at)),
@@ -320,24 +337,31 @@ impl Normalise<'_> {
     }
 }
 
-/// `target` = a · gradient + b · (x − mean) + d, + `target` where `accumulate`.
-pub(super) struct InputGradient<'a> {
+/// Values of the channels, each a wide row.
+pub(super) struct Coefficients<'a> {
+    pub(super) a: &'a [f32],
+    pub(super) b: &'a [f32],
+    pub(super) mean: &'a [f32],
+    pub(super) d: &'a [f32],
+}
+
+/// Writes a · gradient + b · (x − mean) + d to `target`, or adds it where `accumulate`.
+pub(super) struct InputGradientRows<'a> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a [f32],
-    /// a, b, mean, d, each for a wide row.
-    pub(super) coefficients: [&'a [f32]; 4],
+    pub(super) coefficients: Coefficients<'a>,
     pub(super) target: &'a mut [f32],
     pub(super) accumulate: bool,
-    /// Whether the target is written past the caches.
+    /// Whether the target is written past the caches; only where [`is_streamed`](crate::stream::is_streamed) said so.
     pub(super) is_streamed: bool,
 }
 
-impl Kernel for InputGradient<'_> {
+impl Kernel for InputGradientRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let [a, b, mean, d] = self.coefficients;
+        let Coefficients { a, b, mean, d } = self.coefficients;
         let width = a.len();
         assert!([b, mean, d].iter().all(|row| row.len() == width));
         assert!(self.input.len() == self.target.len() && self.gradient.len() == self.target.len());
@@ -349,7 +373,8 @@ impl Kernel for InputGradient<'_> {
         for ((input, gradient), target) in rows {
             for at in (0..target.len()).step_by(S::LANES) {
                 let lanes = (target.len() - at).min(S::LANES);
-                // SAFETY: the three rows have one length, the coefficients at least that.
+                // SAFETY: the three rows have one length, and the coefficients are at least as long, by the assertions above.
+                // `is_streamed` said that each vector is whole and aligned.
                 unsafe {
                     let difference = simd.sub(
                         load(simd, lanes, input.as_ptr().add(at)),

@@ -36,8 +36,8 @@ fn both_factors(
 #[test]
 fn statistics_and_gradients_are_those_of_the_formula() {
     for (rows, channels) in [(2, 1), (37, 5), (5000, 19)] {
-        let number = |i: usize| (i as f64 * 0.7371).sin() + 3.0;
-        let x: Vec<f64> = (0..rows * channels).map(number).collect();
+        let wave = |i: usize| (i as f64 * 0.7371).sin() + 3.0;
+        let x: Vec<f64> = (0..rows * channels).map(wave).collect();
         let weights: Vec<f64> = (0..x.len()).map(|i| (i as f64 * 1.13).cos()).collect();
         let scale: Vec<f64> = (0..channels).map(|c| 0.5 + c as f64 / 7.0).collect();
         let shift = vec![0.25; channels];
@@ -105,7 +105,7 @@ fn statistics_and_gradients_are_those_of_the_formula() {
     }
 }
 
-/// Output, mean, variance and gradients of one step, all in one line.
+/// Output, mean, variance and gradients of one step, one after the other.
 fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Vec<f32> {
     let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
     statistics(cpu, input, &mut mean, &mut variance);
@@ -142,7 +142,7 @@ fn everything(cpu: &Cpu, input: &[f32], gradient: &[f32], channels: usize) -> Ve
     [output, mean, variance, d_scale, d_shift, d_input].concat()
 }
 
-/// The same by the formulas, in f64.
+/// The same, by the formulas in f64.
 fn oracle(input: &[f32], gradient: &[f32], channels: usize) -> Vec<f64> {
     let rows = input.len() / channels;
     let mut parts = vec![
@@ -187,20 +187,20 @@ fn oracle(input: &[f32], gradient: &[f32], channels: usize) -> Vec<f64> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// From one row on, channels that fill no vector, several blocks.
+    /// Maps of one row and more, channels that do not fill a vector, several blocks.
     #[test]
     fn all_passes_are_the_formulas_on_all_instruction_sets(
         rows in prop_oneof![1..40_usize, 2000..2100_usize],
         channels in prop_oneof![1..40_usize, 60..70_usize, 128..131_usize],
     ) {
-        let number = |i: usize, seed: f32| ((i as f32 + seed) * 0.7371).sin();
-        let input: Vec<f32> = (0..rows * channels).map(|i| 2.0 * number(i, 0.0) + 3.0).collect();
-        let gradient: Vec<f32> = (0..rows * channels).map(|i| number(i, 9.0)).collect();
+        let wave = |i: usize, seed: f32| ((i as f32 + seed) * 0.7371).sin();
+        let input: Vec<f32> = (0..rows * channels).map(|i| 2.0 * wave(i, 0.0) + 3.0).collect();
+        let gradient: Vec<f32> = (0..rows * channels).map(|i| wave(i, 9.0)).collect();
         let expected_all = oracle(&input, &gradient, channels);
         for set in InstructionSet::available() {
             let values = everything(&Cpu::new(set, 1), &input, &gradient, channels);
             for (i, (value, expected)) in values.iter().zip(&expected_all).enumerate() {
-                // The mean is rounded to f32; where the variance is small, that is much of x − mean.
+                // The mean is rounded to f32. Where the variance is small, the error is a large part of x − mean.
                 let variance = expected_all[(rows + 1) * channels + i % channels];
                 let of_sum = 2e-5 + 2e-6 * (rows as f64).sqrt();
                 let bound = of_sum * (1.0 + 1.0 / (variance + 1e-3)) * expected.abs().max(1.0);
@@ -226,16 +226,16 @@ fn a_nan_shows_behind_relu() {
     assert!(output[0].is_nan() && output[1] == 0.0);
 }
 
-/// Memory that begins on a cache line (where maps are streamed) and memory that does not; a last row of whole lines and of less.
+/// Memory that begins on a cache line, so that maps are streamed, and memory that does not. The last row fills its cache lines, or not.
 #[test]
 fn large_maps_do_not_depend_on_where_they_lie() {
     for (rows, channels) in [(2001, 8), (2000, 8), (500, 64), (301, 96), (700, 5)] {
         let length = rows * channels;
-        let numbers = |seed: f32| -> Vec<f32> {
-            let number = |i: usize| ((i as f32 + seed) * 0.7371).sin();
-            (0..length).map(number).collect()
+        let waves = |seed: f32| -> Vec<f32> {
+            let wave = |i: usize| ((i as f32 + seed) * 0.7371).sin();
+            (0..length).map(wave).collect()
         };
-        let (input, gradient) = (numbers(0.0), numbers(9.0));
+        let (input, gradient) = (waves(0.0), waves(9.0));
         let (mean, scale) = (vec![0.125; channels], vec![0.75; channels]);
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 2);
@@ -304,12 +304,12 @@ fn gradients(batch: Batch<'_>, output_gradient: &[f32], parts: Option<&[f32]>) -
 #[test]
 fn sums_that_a_convolution_took_give_the_same_statistics_and_gradients() {
     let (rows, channels) = (500, 7);
-    let number = |i: usize| (i as f32 * 0.7371).sin() + 2.0;
-    let input: Vec<f32> = (0..rows * channels).map(number).collect();
+    let wave = |i: usize| (i as f32 * 0.7371).sin() + 2.0;
+    let input: Vec<f32> = (0..rows * channels).map(wave).collect();
     let cpu = Cpu::best(2);
     let [mut mean, mut variance] = [vec![0.0; channels], vec![0.0; channels]];
     statistics(&cpu, &input, &mut mean, &mut variance);
-    // Two parts of sums about an origin.
+    // The sums about an origin, in two parts.
     let parts = |origin: &[f32], terms: &dyn Fn(usize) -> [f32; 2]| -> Vec<f32> {
         let mut parts = vec![0.0; 2 * 2 * origin.len()];
         for i in 0..rows * channels {
@@ -383,7 +383,7 @@ fn sums_that_a_convolution_took_give_the_same_statistics_and_gradients() {
         );
     }
 
-    // What was normalised cannot be told from an output without it, or almost: then the sums are taken anew.
+    // With a scale of 0 or almost 0, the normalised input does not follow from the output. The sums are then computed anew.
     for small in [0.0, 1e-4] {
         let mut scale = scale.clone();
         scale[3] = small;

@@ -1,25 +1,27 @@
-//! Coordinates that read the same taps of a kernel, for one axis: the table that makes forward and input gradient the same loop.
+//! Coordinates along an axis, grouped by the taps of the kernel that they read. With this table forward and input gradient are one loop.
 use std::ops::Range;
 
-/// One axis of a pass from source to target coordinates, cut into classes of target coordinates that read the same taps.
+use super::Geometry;
+
+/// One axis of a pass from a source to a target map: classes of target coordinates that read the same taps.
 #[derive(Debug, Clone)]
 pub(super) struct Classes {
-    /// The kernel's taps in the order in which weights are packed; the taps of a class are neighbours in it.
+    /// The kernel's taps in the order in which weights are packed. The taps of a class are neighbours in it.
     pub(super) order: Vec<usize>,
     pub(super) list: Vec<Class>,
     /// Target coordinates.
     pub(super) target: usize,
     /// Source coordinates.
     pub(super) source: usize,
-    /// Distance of neighbours of a class in the target and of what they read in the source.
-    pub(super) steps: Steps,
-    /// Distance of what neighbouring taps of a class read.
+    /// Coordinates between neighbours of a class in the target, and between what they read in the source.
+    pub(super) steps: Distance,
+    /// Source coordinates between what neighbouring taps of a class read.
     pub(super) tap_step: usize,
 }
 
-/// A distance in the target and in the source.
+/// A distance in the target and in the source, in coordinates or in floats.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Steps {
+pub(super) struct Distance {
     pub(super) target: usize,
     pub(super) source: usize,
 }
@@ -27,68 +29,67 @@ pub(super) struct Steps {
 /// Target coordinates `target`, `target + steps.target`, …; the first of `taps` reads `source`, `source + steps.source`, ….
 #[derive(Debug, Clone)]
 pub(super) struct Class {
-    /// Positions in the order of the taps.
+    /// Positions in [`Classes::order`].
     pub(super) taps: Range<usize>,
     pub(super) target: usize,
     pub(super) source: usize,
-    /// Coordinates.
+    /// Coordinates of the class.
     pub(super) count: usize,
 }
 
 impl Classes {
-    /// The axis of a forward pass from `source` to `target` coordinates.
-    pub(super) fn forward(
-        [source, target]: [usize; 2],
-        taps: usize,
-        stride: usize,
-        dilation: usize,
-        padding: usize,
-    ) -> Self {
-        let axis = Self {
-            order: (0..taps).collect(),
+    /// Forward pass, along axis 0 or 1: from the input to the output.
+    pub(super) fn forward(geometry: &Geometry, axis: usize) -> Self {
+        let AxisSettings {
+            stride,
+            dilation,
+            padding,
+        } = AxisSettings::new(geometry, axis);
+        let classes = Self {
+            order: (0..geometry.kernel[axis]).collect(),
             list: Vec::new(),
-            target,
-            source,
-            steps: Steps {
+            target: geometry.output[axis],
+            source: geometry.input[axis],
+            steps: Distance {
                 target: 1,
                 source: stride,
             },
             tap_step: dilation,
         };
-        axis.with_classes(|coordinate, tap| {
+        classes.with_classes(|coordinate, tap| {
             (coordinate * stride + tap * dilation).checked_sub(padding)
         })
     }
 
-    /// The axis of an input gradient from `source` (output of the convolution) to `target` (its input) coordinates.
-    /// Taps that read for the same coordinates are neighbours, in descending order, so that positions ascend.
-    pub(super) fn backward(
-        [source, target]: [usize; 2],
-        taps: usize,
-        stride: usize,
-        dilation: usize,
-        padding: usize,
-    ) -> Self {
-        let mut order: Vec<usize> = (0..taps).rev().collect();
+    /// Input gradient, along axis 0 or 1: from the output of the convolution to its input.
+    /// Taps of the same class are neighbours in the order, the last tap first, so that the coordinates that they read ascend.
+    pub(super) fn backward(geometry: &Geometry, axis: usize) -> Self {
+        let AxisSettings {
+            stride,
+            dilation,
+            padding,
+        } = AxisSettings::new(geometry, axis);
+        let mut order: Vec<usize> = (0..geometry.kernel[axis]).rev().collect();
         order.sort_by_key(|tap| tap * dilation % stride);
-        let axis = Self {
+        let classes = Self {
             order,
             list: Vec::new(),
-            target,
-            source,
-            steps: Steps {
+            target: geometry.input[axis],
+            source: geometry.output[axis],
+            steps: Distance {
                 target: stride,
                 source: 1,
             },
             tap_step: dilation / greatest_common_divisor(dilation, stride),
         };
-        axis.with_classes(|coordinate, tap| {
+        classes.with_classes(|coordinate, tap| {
             let distance = (coordinate + padding).checked_sub(tap * dilation)?;
             (distance % stride == 0).then_some(distance / stride)
         })
     }
 
-    /// Fills in the classes; `position(target, tap)` is where a tap would read in an endless source.
+    /// Fills in the classes. `position(target, tap)` is the source coordinate that a tap reads, if the source were endless; `None` where the
+    /// tap reads nothing or lies before the source.
     fn with_classes(mut self, position: impl Fn(usize, usize) -> Option<usize>) -> Self {
         for phase in 0..self.steps.target.min(self.target) {
             let mut last: Option<Class> = None;
@@ -115,7 +116,7 @@ impl Classes {
 }
 
 impl Classes {
-    /// What each target coordinate reads with each tap in the order of the packed weights, if that is no padding.
+    /// For each target coordinate and each tap in the order of the packed weights, the source coordinate that is read; `None` for padding.
     pub(super) fn reads_of_each(&self) -> Vec<Vec<Option<usize>>> {
         let mut reads = vec![vec![None; self.order.len()]; self.target];
         for class in &self.list {
@@ -130,14 +131,14 @@ impl Classes {
         reads
     }
 
-    /// Whether each target coordinate reads the source coordinate of its own number, if any.
+    /// Whether each target coordinate reads no source coordinate but its own.
     fn is_identity(&self) -> bool {
         let same_steps = self.steps.target == 1 && self.steps.source == 1;
         let reads_own = self.list.len() == 1 && self.list[0].source == 0;
         same_steps && reads_own && self.source == self.target
     }
 
-    /// The source coordinates that some target coordinates read, of maps that follow each other.
+    /// The source coordinates from the first to the last that `targets` read, both counted through all maps of a batch.
     pub(super) fn reads(&self, targets: Range<usize>) -> Range<usize> {
         let mut all: Option<Range<usize>> = None;
         for at in targets {
@@ -159,7 +160,7 @@ impl Classes {
         all.unwrap_or(0..0)
     }
 
-    /// The most source coordinates that `count` neighbouring targets read, beginning with a multiple of `count` of `all`.
+    /// The most source coordinates that a part of the targets `0..all` reads; each part has `count` neighbouring targets.
     pub(super) fn most_reads(&self, all: usize, count: usize) -> usize {
         let parts = (0..all).step_by(count);
         let reads = parts.map(|start| self.reads(start..(start + count).min(all)).len());
@@ -168,10 +169,27 @@ impl Classes {
 }
 
 impl Class {
-    /// Its coordinates in the first `rows` rows of maps of `height` rows that follow each other.
+    /// How many coordinates of the class lie in the first `rows` rows of a batch of maps of `height` rows.
     pub(super) fn before(&self, rows: usize, height: usize, step: usize) -> usize {
         let in_map = (rows % height).saturating_sub(self.target).div_ceil(step);
         rows / height * self.count + in_map.min(self.count)
+    }
+}
+
+/// The settings of a convolution along an axis.
+struct AxisSettings {
+    stride: usize,
+    dilation: usize,
+    padding: usize,
+}
+
+impl AxisSettings {
+    fn new(geometry: &Geometry, axis: usize) -> Self {
+        Self {
+            stride: geometry.stride[axis],
+            dilation: geometry.dilation[axis],
+            padding: geometry.padding[axis],
+        }
     }
 }
 
@@ -188,22 +206,22 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
 pub(super) struct Walk<'a> {
     axes: [&'a Classes; 2],
     classes: [&'a Class; 2],
-    /// Numbers of a pixel.
-    numbers: Steps,
-    /// Where the source begins.
+    /// Floats from pixel to pixel.
+    pixel: Distance,
+    /// Where the source map begins.
     source: *const f32,
-    /// Numbers from one pixel of a run to the next.
-    steps: Steps,
-    /// Pixels until the next lies elsewhere: a row's, or all that follow where every pixel reads its like.
+    /// Floats from one pixel of a run to the next.
+    steps: Distance,
+    /// Pixels that follow each other `steps` apart: those of a row, or all pixels where each reads only its own.
     run: usize,
     image: usize,
-    /// Ordinals within the classes.
+    /// Indices within the classes.
     row: usize,
     column: usize,
     next: Pixel,
 }
 
-/// Where the numbers of a pixel of the target begin and those that the first of its class's taps reads.
+/// Where a pixel of the target begins, and the pixel of the source that the first tap of its class reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pixel {
     pub(super) target: usize,
@@ -211,10 +229,10 @@ pub(super) struct Pixel {
 }
 
 impl Pixel {
-    /// This one, which becomes the next. (Additions one after the other, and of pointers: LLVM makes vectors of products otherwise, and
-    /// takes them apart again.)
+    /// Returns this pixel and moves on to the next. It adds to pointers step by step: LLVM would turn products into vectors and take those
+    /// apart again.
     #[inline(always)]
-    fn advance(&mut self, steps: Steps) -> Self {
+    fn advance(&mut self, steps: Distance) -> Self {
         let pixel = *self;
         self.target = self.target.wrapping_add(steps.target);
         self.source = self.source.wrapping_add(steps.source);
@@ -223,11 +241,11 @@ impl Pixel {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk through maps of so many `numbers` a pixel, the source at `source`, that begins with the `skip`-th row of the class.
+    /// A walk through maps of `pixel` floats a pixel, the source at `source`, that begins with row `skip` of the class.
     pub(super) fn new(
         axes: [&'a Classes; 2],
         classes: [&'a Class; 2],
-        numbers: Steps,
+        pixel: Distance,
         source: *const f32,
         skip: usize,
     ) -> Self {
@@ -235,10 +253,10 @@ impl<'a> Walk<'a> {
         let mut walk = Self {
             axes,
             classes,
-            numbers,
-            steps: Steps {
-                target: steps.target * numbers.target,
-                source: steps.source * numbers.source,
+            pixel,
+            steps: Distance {
+                target: steps.target * pixel.target,
+                source: steps.source * pixel.source,
             },
             run: match axes.iter().all(|axis| axis.is_identity()) {
                 true => usize::MAX,
@@ -258,18 +276,18 @@ impl<'a> Walk<'a> {
         let ([rows, columns], [row, column]) = (self.axes, self.classes);
         let target = self.image * rows.target + row.target + self.row * rows.steps.target;
         let source = self.image * rows.source + row.source + self.row * rows.steps.source;
-        let source = (source * columns.source + column.source) * self.numbers.source;
+        let source = (source * columns.source + column.source) * self.pixel.source;
         Pixel {
-            target: (target * columns.target + column.target) * self.numbers.target,
+            target: (target * columns.target + column.target) * self.pixel.target,
             source: self.source.wrapping_add(source),
         }
     }
 
-    /// The next `count` (1 to P) pixels, behind which copies of the first follow; the caller counts them.
+    /// The next `count` (1 to P) pixels, followed by copies of the first. The caller knows how many are left.
     #[inline(always)]
     pub(super) fn take<const P: usize>(&mut self, count: usize) -> [Pixel; P] {
         if count == P && self.column + P < self.run {
-            // All of one run, which goes on behind them: no question per pixel.
+            // All lie in one run that goes on behind them, so that no pixel needs a check.
             self.column += P;
             return std::array::from_fn(|_| self.next.advance(self.steps));
         }

@@ -6,22 +6,58 @@ use crate::activation::{self, Activation};
 use crate::simd::{self, Simd};
 use crate::stream::is_streamed;
 
+use super::Input;
 use super::prefetch::prefetch;
-use super::{Epilogue, GradientEpilogue, Input};
-use sums::{Part, Sums, Taken};
+use sums::{RunningSums, Sums, SumsPart};
+
+/// What happens to a sum of products before it is stored: `activation(sum + bias + add)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// One value for each output channel.
+    pub bias: Option<&'a [f32]>,
+    /// A map of the output's shape (a residual connection).
+    pub add: Option<&'a [f32]>,
+    /// The function that is applied last.
+    pub activation: Activation,
+    /// The sums to take of the map that is stored.
+    pub sums: Option<&'a Sums<'a>>,
+}
+
+/// What happens to an input gradient before it is stored: `(sum + old) · activation'(y)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GradientEpilogue<'a> {
+    /// Whether the sum is added to the gradient that is stored already.
+    pub accumulate: bool,
+    /// The convolution's input y and the activation that computed it. The derivative must follow from y (ReLU, ReLU6, leaky ReLU, sigmoid,
+    /// tanh).
+    pub mask: Option<(Input<'a>, Activation)>,
+    /// The sums to take of the gradient that is stored. They need the mask.
+    pub sums: Option<&'a Sums<'a>>,
+}
 
 /// `(activation(sum + bias + add) + old) · derivative(mask)`, each part optional.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Finish<'a> {
-    bias: Option<&'a [f32]>,
-    add: Option<&'a [f32]>,
-    activation: Activation,
-    accumulate: bool,
-    mask: Option<(Input<'a>, Activation)>,
-    /// Whether the target is written past the caches: its whole, aligned vectors, and that should be all of them.
-    stream: bool,
-    /// Where what is stored is summed.
-    pub(super) sums: Option<Part<'a>>,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) add: Option<&'a [f32]>,
+    pub(super) activation: Activation,
+    pub(super) accumulate: bool,
+    pub(super) mask: Option<(Input<'a>, Activation)>,
+    /// Whether whole, aligned vectors of the target are written past the caches.
+    pub(super) stream: bool,
+    /// Where the sums of what is stored go.
+    pub(super) sums: Option<SumsPart<'a>>,
+}
+
+/// Where a vector lies in a map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VectorPlace {
+    /// Elements of the map before it.
+    pub(super) at: usize,
+    /// The channel of its first lane.
+    pub(super) channel: usize,
+    /// Lanes that are elements of the map; the others are ignored.
+    pub(super) lanes: usize,
 }
 
 impl<'a> Finish<'a> {
@@ -70,24 +106,15 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Sums what is stored too, in so many `parts` if the pass can.
-    ///
-    /// # Panics
-    /// If there are sums to be taken by a pass that cannot.
-    pub(super) fn summing(
-        self,
-        sums: Option<&'a Sums<'a>>,
-        channels: usize,
-        parts: Option<usize>,
-    ) -> Self {
-        let first = |sums| Part::first(sums, channels, parts.expect("this pass takes no sums"));
+    /// The same end, which also takes sums of what is stored, in `parts` parts.
+    pub(super) fn summing(self, sums: Option<&'a Sums<'a>>, channels: usize, parts: usize) -> Self {
         Self {
-            sums: sums.map(first),
+            sums: sums.map(|sums| SumsPart::first(sums, channels, parts)),
             ..self
         }
     }
 
-    /// For one of its parts.
+    /// The same end, for a task that adds to this part of the sums.
     #[inline(always)]
     pub(super) fn with_part(self, part: usize) -> Self {
         Self {
@@ -96,18 +123,18 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// No sums of `lanes` channels yet, to which [`Finish::store_summed`] adds; None where none are asked for.
+    /// Sums of no pixels for `lanes` channels, to which [`Finish::store_summed`] adds. None where no sums are asked for.
     ///
     /// # Safety
-    /// As [`Finish::store`].
+    /// The channels are among those given at creation.
     #[inline(always)]
     pub(super) unsafe fn no_sums<S: Simd>(
         &self,
         simd: S,
         channel: usize,
         lanes: usize,
-    ) -> Option<Taken<S>> {
-        // SAFETY: the caller's promise.
+    ) -> Option<RunningSums<S>> {
+        // SAFETY: the channels are among those that `summing` passed to `SumsPart::first`, which are those given at creation.
         self.sums
             .map(|sums| unsafe { sums.no_sums(simd, channel, lanes) })
     }
@@ -115,17 +142,17 @@ impl<'a> Finish<'a> {
     /// Adds what was summed to the part.
     ///
     /// # Safety
-    /// As [`Finish::store`], and no other thread has this part of the sums.
+    /// The channels are among those given at creation, and no other thread has them in this part of the sums.
     #[inline(always)]
     pub(super) unsafe fn add_sums<S: Simd>(
         &self,
         simd: S,
-        taken: Option<Taken<S>>,
+        taken: Option<RunningSums<S>>,
         channel: usize,
         lanes: usize,
     ) {
         if let (Some(sums), Some(taken)) = (&self.sums, taken) {
-            // SAFETY: the caller's promise.
+            // SAFETY: `summing` passed the channels of creation to `SumsPart::first`; no other thread has them in this part.
             unsafe { sums.add_sums(simd, taken, channel, lanes) };
         }
     }
@@ -135,38 +162,35 @@ impl<'a> Finish<'a> {
     /// # Safety
     /// As [`Finish::store`].
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "as `store`, and the sums")]
     pub(super) unsafe fn store_summed<S: Simd>(
         &self,
         simd: S,
         sum: S::Vector,
         target: *mut f32,
-        at: usize,
-        channel: usize,
-        lanes: usize,
-        taken: &mut Option<Taken<S>>,
+        place: VectorPlace,
+        taken: &mut Option<RunningSums<S>>,
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the place lies within the target and has channels of it, as `value` asks; only this thread writes there.
         unsafe {
-            let value = self.value(simd, sum, target, at, channel, lanes, taken);
-            self.store_value(simd, value, target.wrapping_add(at), lanes);
+            let value = self.value(simd, sum, target, place, taken);
+            self.store_value(simd, value, target.wrapping_add(place.at), place.lanes);
         }
     }
 
-    /// Asks for the `numbers` from `at`, `at + step`, … on, P times, of the maps that [`Finish::store`] reads. What it only writes comes in
-    /// time by itself.
+    /// Fetches `floats` floats from each of `at`, `at + step`, … (P places) of the maps that [`Finish::store`] reads. A map that is only
+    /// written needs no prefetch.
     #[inline(always)]
     pub(super) fn prefetch<const P: usize>(
         &self,
         target: *const f32,
         at: usize,
         step: usize,
-        numbers: usize,
+        floats: usize,
     ) {
         let each = |map: *const f32| {
             let mut from = map.wrapping_add(at);
             for _ in 0..P {
-                prefetch(from, numbers);
+                prefetch(from, floats);
                 from = from.wrapping_add(step);
             }
         };
@@ -181,25 +205,23 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Finishes `sum` and stores its first `lanes` lanes at `target[at]`, which is channel `channel`.
+    /// Finishes `sum` and stores it at its place in `target`.
     ///
     /// # Safety
-    /// `target` is a map of the length given at creation, in which `at + lanes` numbers lie; `channel + lanes` is at most the
-    /// channels; no other thread touches them.
+    /// `target` has the elements of the place, and no other thread accesses them. If the finish reads a map (`add` or a mask), the target
+    /// given at creation has them too. The channels of the place are among those given at creation.
     #[inline(always)]
     pub(super) unsafe fn store<S: Simd>(
         &self,
         simd: S,
         sum: S::Vector,
         target: *mut f32,
-        at: usize,
-        channel: usize,
-        lanes: usize,
+        place: VectorPlace,
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the place lies within the target and has channels of it, as `value` asks; only this thread writes there.
         unsafe {
-            let value = self.value(simd, sum, target, at, channel, lanes, &mut None);
-            self.store_value(simd, value, target.wrapping_add(at), lanes);
+            let value = self.value(simd, sum, target, place, &mut None);
+            self.store_value(simd, value, target.wrapping_add(place.at), place.lanes);
         }
     }
 
@@ -207,7 +229,7 @@ impl<'a> Finish<'a> {
     /// The first `lanes` lanes may be written at `to`.
     #[inline(always)]
     unsafe fn store_value<S: Simd>(&self, simd: S, value: S::Vector, to: *mut f32, lanes: usize) {
-        // SAFETY: the caller's promise.
+        // SAFETY: `lanes` lanes may be written at `to`: all of them where they are as many as the vector has. Streamed vectors are aligned.
         unsafe {
             if lanes != S::LANES {
                 simd.store_first(lanes, value, to);
@@ -219,7 +241,7 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// What becomes of a sum before it is pooled, where all lanes are of one channel.
+    /// A sum as it is pooled: activation(sum + bias), where all lanes belong to one channel.
     ///
     /// # Safety
     /// The channel is one of those given to [`Finish::pooled`].
@@ -232,29 +254,28 @@ impl<'a> Finish<'a> {
     ) -> S::Vector {
         let mut value = sum;
         if let Some(bias) = self.bias {
-            // SAFETY: the caller's promise.
+            // SAFETY: `Finish::pooled` checked that the bias has a value for each channel, and this is one of them.
             value = simd.add(value, simd.splat(unsafe { *bias.as_ptr().add(channel) }));
         }
         activation::apply(simd, self.activation, value)
     }
 
-    /// What [`Finish::store`] stores, added to the sums.
+    /// The value that [`Finish::store`] stores, which is added to the sums.
     ///
     /// # Safety
-    /// As of [`Finish::store`]; where nothing is added or accumulated or masked, `target` and `at` do not matter.
+    /// As of [`Finish::store`]. After [`Finish::pooled`], which reads no map, `target` and `place.at` may be anything.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "as `store`, and the sums")]
     pub(super) unsafe fn value<S: Simd>(
         &self,
         simd: S,
         sum: S::Vector,
         target: *const f32,
-        at: usize,
-        channel: usize,
-        lanes: usize,
-        taken: &mut Option<Taken<S>>,
+        place: VectorPlace,
+        taken: &mut Option<RunningSums<S>>,
     ) -> S::Vector {
-        // SAFETY: all slices have the lengths asserted at creation, the rest is the caller's promise.
+        let VectorPlace { at, channel, lanes } = place;
+        // SAFETY: `Finish::forward`, `pooled` or `gradient` checked that the bias and the normalisation of the mask have all channels, and
+        // that the other maps are as long as the target of creation, which has the elements of the place if there are any.
         unsafe {
             let load = |from: *const f32| simd::load(simd, lanes, from);
             let mut value = sum;

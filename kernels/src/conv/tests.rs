@@ -1,4 +1,5 @@
 mod joint;
+mod lengths;
 mod normalised;
 mod pooled;
 mod summed;
@@ -6,9 +7,10 @@ mod summed;
 use proptest::prelude::*;
 
 use super::*;
+use crate::activation::Activation;
 use crate::{Buffer, Cpu, InstructionSet, reference};
 
-/// A few of everything: strides beyond the kernel, kernels as large as the image, no padding or too much, groups.
+/// Geometries of all kinds: strides beyond the kernel, kernels as large as the image, no padding or too much, groups.
 fn geometries() -> impl Strategy<Value = Geometry> {
     let pair = |most: usize| [1..=most, 1..=most];
     (
@@ -33,7 +35,7 @@ fn geometries() -> impl Strategy<Value = Geometry> {
                     let padded = (size[axis] + before[axis] + after[axis]).max(reach);
                     (padded - reach) / stride[axis] + 1
                 };
-                Geometry {
+                Geometry::new(Settings {
                     batch,
                     input: [size[0], size[1], groups * input],
                     output: [fits(0), fits(1), groups * output],
@@ -42,13 +44,14 @@ fn geometries() -> impl Strategy<Value = Geometry> {
                     dilation,
                     padding: before,
                     groups,
-                }
+                })
+                .expect("a usual convolution")
             },
         )
 }
 
-/// Numbers between −1 and 1 that look random.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+/// Values between −1 and 1 that look random.
+fn random_values(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
         .map(|_| {
@@ -60,17 +63,92 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// Memory that nothing has been written to yet.
+/// A buffer of NaN, which shows elements that a pass does not write.
 fn nan(length: usize) -> Buffer {
     Buffer::from(&vec![f32::NAN; length][..])
 }
 
-/// What a pass wants of the weights.
-fn packed_or_plain<'a>(packed: &'a [f32], weights: &'a [f32]) -> &'a [f32] {
-    if packed.is_empty() { weights } else { packed }
+impl Forward {
+    /// Packs the weights and runs, in buffers full of NaN.
+    pub(super) fn compute<'a>(
+        &self,
+        cpu: &Cpu,
+        input: impl Into<Input<'a>>,
+        weights: &'a [f32],
+        epilogue: Epilogue<'a>,
+        output: Destination<'a>,
+    ) {
+        let mut packed = nan(self.packed_len());
+        self.pack(cpu, weights, &mut packed);
+        let packed = if packed.is_empty() { weights } else { &packed };
+        let operands = ForwardOperands {
+            input: input.into(),
+            packed,
+            epilogue,
+            output,
+            scratch: &mut nan(self.scratch_len()),
+        };
+        self.run(cpu, operands);
+    }
 }
 
-fn close(what: &str, actual: &[f32], (expected, magnitudes): (Vec<f64>, Vec<f64>), terms: usize) {
+impl InputGradient {
+    /// Packs the weights and runs, in buffers full of NaN.
+    pub(super) fn compute<'a>(
+        &self,
+        cpu: &Cpu,
+        output_gradient: OutputGradient<'a>,
+        weights: &'a [f32],
+        epilogue: GradientEpilogue<'a>,
+        input_gradient: &'a mut [f32],
+    ) {
+        let mut packed = nan(self.packed_len());
+        self.pack(cpu, weights, &mut packed);
+        let packed = if packed.is_empty() { weights } else { &packed };
+        let operands = InputGradientOperands {
+            output_gradient,
+            packed,
+            epilogue,
+            input_gradient,
+            scratch: &mut nan(self.scratch_len()),
+        };
+        self.run(cpu, operands);
+    }
+}
+
+impl WeightGradient {
+    /// Runs in buffers full of NaN. Returns the gradient of the weights, followed by that of the bias.
+    pub(super) fn compute<'a>(
+        &self,
+        cpu: &Cpu,
+        input: impl Into<Input<'a>>,
+        output_gradient: OutputGradient<'a>,
+    ) -> [Vec<f32>; 2] {
+        let mut weight_gradient = nan(self.geometry().weights());
+        let mut bias_gradient = nan(self.geometry().output[2]);
+        let operands = WeightGradientOperands {
+            input: input.into(),
+            output_gradient,
+            weight_gradient: &mut weight_gradient,
+            bias_gradient: Some(&mut bias_gradient),
+            scratch: &mut nan(self.scratch_len()),
+        };
+        self.run(cpu, operands);
+        [weight_gradient.to_vec(), bias_gradient.to_vec()]
+    }
+}
+
+const PLAIN: Fused = Fused {
+    pooled: false,
+    normalised: false,
+    sums: false,
+};
+const POOLED: Fused = Fused {
+    pooled: true,
+    ..PLAIN
+};
+
+fn close(what: &str, actual: &[f32], (expected, magnitudes): &(Vec<f64>, Vec<f64>), terms: usize) {
     assert_eq!(actual.len(), expected.len());
     for (i, actual) in actual.iter().enumerate() {
         let bound = 4.0 * f64::from(f32::EPSILON) * (terms as f64).sqrt() * magnitudes[i];
@@ -95,59 +173,42 @@ impl Problem {
         let size = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
         Self {
             geometry,
-            input: numbers(size(geometry.input), 1),
-            weights: numbers(geometry.weights(), 2),
-            output_gradient: numbers(size(geometry.output), 3),
+            input: random_values(size(geometry.input), 1),
+            weights: random_values(geometry.weights(), 2),
+            output_gradient: random_values(size(geometry.output), 3),
         }
     }
 
-    /// Output, input gradient, weight gradient, bias gradient; memory is full of NaN before.
+    /// Output, input gradient, weight gradient and bias gradient by one algorithm. A result is empty where the algorithm has no such pass.
     fn solve(&self, cpu: &Cpu, algorithm: Algorithm) -> [Vec<f32>; 4] {
-        // On a cache line, so that what the tests take for large maps is streamed.
-        let nan = |length: usize| Buffer::from(&vec![f32::NAN; length][..]);
-        let pass = Forward::new(cpu, self.geometry, algorithm);
-        let mut packed = nan(pass.packed_len());
-        pass.pack(cpu, &self.weights, &mut packed);
+        let (geometry, weights) = (self.geometry, &self.weights);
+        // On a cache line, so that maps that are large for a test are streamed.
         let mut output = nan(self.output_gradient.len());
-        let mut scratch = nan(pass.scratch_len());
-        let epilogue = Epilogue::default();
-        pass.run(
-            cpu,
-            &self.input,
-            &packed,
-            &epilogue,
-            &mut output,
-            &mut scratch,
-        );
-
-        let pass = InputGradient::new(cpu, self.geometry, algorithm);
-        let mut packed = nan(pass.packed_len());
-        pass.pack(cpu, &self.weights, &mut packed);
+        match Forward::new(cpu, geometry, algorithm, PLAIN) {
+            Some(pass) => {
+                let to = Destination::Map(&mut output);
+                pass.compute(cpu, &self.input, weights, Epilogue::default(), to);
+            }
+            None => output = nan(0),
+        }
+        let from = OutputGradient::Map(&self.output_gradient);
         let mut input_gradient = nan(self.input.len());
-        let mut scratch = nan(pass.scratch_len());
-        let epilogue = GradientEpilogue::default();
-        pass.run(
-            cpu,
-            &self.output_gradient,
-            &packed,
-            &epilogue,
-            &mut input_gradient,
-            &mut scratch,
-        );
-
-        let pass = WeightGradient::new(cpu, self.geometry, algorithm);
-        let mut weight_gradient = nan(self.weights.len());
-        let mut bias_gradient = nan(self.geometry.output[2]);
-        let mut scratch = nan(pass.scratch_len());
-        pass.run(
-            cpu,
-            &self.input,
-            &self.output_gradient,
-            &mut weight_gradient,
-            Some(&mut bias_gradient),
-            &mut scratch,
-        );
-        [output, input_gradient, weight_gradient, bias_gradient].map(|buffer| buffer.to_vec())
+        match InputGradient::new(cpu, geometry, algorithm, PLAIN) {
+            Some(pass) => {
+                let epilogue = GradientEpilogue::default();
+                pass.compute(cpu, from, weights, epilogue, &mut input_gradient);
+            }
+            None => input_gradient = nan(0),
+        }
+        let pass = WeightGradient::new(cpu, geometry, algorithm, PLAIN);
+        let gradients = pass.map(|pass| pass.compute(cpu, &self.input, from));
+        let [weight_gradient, bias_gradient] = gradients.unwrap_or_default();
+        [
+            output.to_vec(),
+            input_gradient.to_vec(),
+            weight_gradient,
+            bias_gradient,
+        ]
     }
 
     fn check(&self) {
@@ -163,32 +224,25 @@ impl Problem {
             reference::conv::weight_gradient(geometry, &self.input, &self.output_gradient);
         let expected_bias = reference::conv::bias_gradient(geometry, &self.output_gradient);
         for set in InstructionSet::available() {
-            for algorithm in [Algorithm::Direct, Algorithm::Depthwise] {
-                if !algorithm.supports(geometry) {
-                    continue;
+            // Winograd's errors have another bound, which its own tests check.
+            for algorithm in Algorithm::ORDER
+                .into_iter()
+                .filter(|by| *by != Algorithm::Winograd)
+            {
+                let results = self.solve(&Cpu::new(set, 1), algorithm);
+                let passes = [
+                    ("output", &expected, terms),
+                    ("input gradient", &expected_input, back_terms),
+                    ("weight gradient", &expected_weight, pixels),
+                    ("bias gradient", &expected_bias, pixels),
+                ];
+                for (result, (what, expected, terms)) in results.iter().zip(passes) {
+                    let is_needed = algorithm == Algorithm::Direct;
+                    if is_needed || !result.is_empty() {
+                        let what = format!("{set} {algorithm} {what}");
+                        close(&what, result, expected, terms);
+                    }
                 }
-                let [output, input_gradient, weight_gradient, bias_gradient] =
-                    self.solve(&Cpu::new(set, 1), algorithm);
-                let name = |what: &str| format!("{set} {algorithm} {what}");
-                close(&name("output"), &output, expected.clone(), terms);
-                close(
-                    &name("input gradient"),
-                    &input_gradient,
-                    expected_input.clone(),
-                    back_terms,
-                );
-                close(
-                    &name("weight gradient"),
-                    &weight_gradient,
-                    expected_weight.clone(),
-                    pixels,
-                );
-                close(
-                    &name("bias gradient"),
-                    &bias_gradient,
-                    expected_bias.clone(),
-                    pixels,
-                );
             }
         }
     }
@@ -196,7 +250,7 @@ impl Problem {
 
 #[test]
 fn taps_on_padding_are_no_multiply_adds_inside() {
-    let geometry = Geometry {
+    let geometry = Geometry::new(Settings {
         batch: 2,
         input: [3, 4, 5],
         output: [3, 4, 7],
@@ -205,15 +259,15 @@ fn taps_on_padding_are_no_multiply_adds_inside() {
         dilation: [1; 2],
         padding: [1; 2],
         groups: 1,
-    };
-    // Of 9 × 12 taps, the first and the last row and column of windows lack 3 each.
+    })
+    .expect("a usual convolution");
+    // The windows have 9 × 12 taps. Those of the first and last row and column lack 3 each.
     assert_eq!(geometry.multiply_adds(), 2 * 35 * 9 * 12);
     assert_eq!(geometry.multiply_adds_inside(), 2 * 35 * 7 * 10);
-    let unpadded = Geometry {
-        output: [1, 2, 7],
-        padding: [0; 2],
-        ..geometry
-    };
+    let unpadded = geometry.with(|s| {
+        s.output = [1, 2, 7];
+        s.padding = [0; 2];
+    });
     assert_eq!(unpadded.multiply_adds_inside(), unpadded.multiply_adds());
 }
 
@@ -227,7 +281,7 @@ proptest! {
 }
 
 fn square(batch: usize, size: usize, input: usize, output: usize, kernel: usize) -> Geometry {
-    Geometry {
+    Geometry::new(Settings {
         batch,
         input: [size, size, input],
         output: [size, size, output],
@@ -236,7 +290,8 @@ fn square(batch: usize, size: usize, input: usize, output: usize, kernel: usize)
         dilation: [1; 2],
         padding: [kernel / 2; 2],
         groups: 1,
-    }
+    })
+    .expect("a usual convolution")
 }
 
 #[test]
@@ -245,39 +300,34 @@ fn layers_of_real_networks_agree_with_the_reference() {
         square(7, 1, 300, 110, 1),
         square(1, 1, 130, 1000, 1),
         square(150, 1, 40, 10, 1),
-        // One group of rows, and several chunks of pixels.
+        // One group of rows with several chunks.
         square(200, 1, 256, 256, 1),
         square(2, 32, 3, 32, 3),
         square(3, 28, 1, 20, 5),
         square(2, 7, 128, 96, 3),
-        // LeNet's few filters; the input gradient of the second has few channels.
+        // LeNet's few filters. The input gradient of the second convolution has few channels.
         square(3, 28, 1, 6, 5),
-        Geometry {
-            output: [10, 10, 16],
-            padding: [0; 2],
-            ..square(3, 14, 6, 16, 5)
-        },
+        square(3, 14, 6, 16, 5).with(|s| {
+            s.output = [10, 10, 16];
+            s.padding = [0; 2];
+        }),
         // Rows longer than a strip.
         square(1, 230, 8, 4, 3),
-        Geometry {
-            output: [28, 28, 64],
-            stride: [2; 2],
-            ..square(1, 56, 3, 64, 7)
-        },
-        Geometry {
-            groups: 64,
-            ..square(2, 20, 64, 64, 3)
-        },
+        square(1, 56, 3, 64, 7).with(|s| {
+            s.output = [28, 28, 64];
+            s.stride = [2; 2];
+        }),
+        square(2, 20, 64, 64, 3).with(|s| {
+            s.groups = 64;
+        }),
         // Groups that begin within a cache line, on a map that is streamed.
-        Geometry {
-            groups: 4,
-            ..square(2, 12, 32, 48, 3)
-        },
-        Geometry {
-            groups: 16,
-            ..square(1, 9, 48, 48, 1)
-        },
-        // Rows of few channels, likewise.
+        square(2, 12, 32, 48, 3).with(|s| {
+            s.groups = 4;
+        }),
+        square(1, 9, 48, 48, 1).with(|s| {
+            s.groups = 16;
+        }),
+        // Rows of few channels that begin within a cache line, on a map that is streamed.
         square(3, 16, 2, 4, 3),
         square(2, 32, 8, 4, 5),
     ] {
@@ -292,71 +342,61 @@ fn any_number_of_threads_gives_the_same_bits() {
         square(100, 1, 64, 64, 1),
         square(9, 28, 3, 6, 5),
         square(9, 28, 3, 32, 3),
-        Geometry {
-            groups: 48,
-            ..square(5, 15, 48, 48, 3)
-        },
+        square(5, 15, 48, 48, 3).with(|s| {
+            s.groups = 48;
+        }),
     ] {
         let problem = Problem::new(geometry);
-        let algorithm = Algorithm::choose_precise(&geometry);
-        let one = problem.solve(&Cpu::best(1), algorithm);
-        for threads in 2..5 {
-            assert!(problem.solve(&Cpu::best(threads), algorithm) == one);
+        for algorithm in Algorithm::ORDER {
+            let one = problem.solve(&Cpu::best(1), algorithm);
+            for threads in 2..5 {
+                let many = problem.solve(&Cpu::best(threads), algorithm);
+                assert!(many == one, "{algorithm}, {threads} threads");
+            }
         }
     }
 }
 
 #[test]
 fn epilogues_follow_their_formula() {
-    let geometry = square(2, 9, 5, 21, 3);
-    let problem = Problem::new(geometry);
-    let cpu = Cpu::best(2);
-    let [plain, plain_gradient, ..] = problem.solve(&cpu, Algorithm::Direct);
-    let bias = numbers(21, 4);
-    let add = numbers(plain.len(), 5);
-    let pass = Forward::new(&cpu, geometry, Algorithm::Direct);
-    let mut packed = vec![0.0; pass.packed_len()];
-    pass.pack(&cpu, &problem.weights, &mut packed);
-    let mut output = vec![f32::NAN; plain.len()];
-    let epilogue = Epilogue {
-        bias: Some(&bias),
-        add: Some(&add),
-        activation: Activation::Relu,
-        sums: None,
-    };
-    pass.run(
-        &cpu,
-        &problem.input,
-        &packed,
-        &epilogue,
-        &mut output,
-        &mut [],
-    );
-    for (i, output) in output.iter().enumerate() {
-        assert_eq!(*output, (plain[i] + bias[i % 21] + add[i]).max(0.0));
-    }
+    for (geometry, algorithm) in [
+        (square(2, 9, 5, 21, 3), Algorithm::Direct),
+        // Loops that finish a row of the target as one pixel.
+        (square(2, 9, 5, 4, 3), Algorithm::Spread),
+        (square(1, 3, 5, 21, 3), Algorithm::Indirect),
+    ] {
+        let problem = Problem::new(geometry);
+        let (cpu, filters) = (Cpu::best(2), geometry.output[2]);
+        let [plain, plain_gradient, ..] = problem.solve(&cpu, algorithm);
+        let bias = random_values(filters, 4);
+        let add = random_values(plain.len(), 5);
+        let pass = Forward::new(&cpu, geometry, algorithm, PLAIN).expect("it computes this");
+        let mut output = nan(plain.len());
+        let epilogue = Epilogue {
+            bias: Some(&bias),
+            add: Some(&add),
+            activation: Activation::Relu,
+            sums: None,
+        };
+        let to = Destination::Map(&mut output);
+        pass.compute(&cpu, &problem.input, &problem.weights, epilogue, to);
+        for (i, output) in output.iter().enumerate() {
+            assert_eq!(*output, (plain[i] + bias[i % filters] + add[i]).max(0.0));
+        }
 
-    let pass = InputGradient::new(&cpu, geometry, Algorithm::Direct);
-    let mut packed = vec![0.0; pass.packed_len()];
-    pass.pack(&cpu, &problem.weights, &mut packed);
-    let old = numbers(plain_gradient.len(), 6);
-    let mut gradient = old.clone();
-    let epilogue = GradientEpilogue {
-        accumulate: true,
-        mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
-        sums: None,
-    };
-    let output_gradient = &problem.output_gradient;
-    pass.run(
-        &cpu,
-        output_gradient,
-        &packed,
-        &epilogue,
-        &mut gradient,
-        &mut [],
-    );
-    for (i, gradient) in gradient.iter().enumerate() {
-        let slope = if problem.input[i] > 0.0 { 1.0 } else { 0.5 };
-        assert_eq!(*gradient, (plain_gradient[i] + old[i]) * slope);
+        let pass = InputGradient::new(&cpu, geometry, algorithm, PLAIN).expect("it computes this");
+        let old = random_values(plain_gradient.len(), 6);
+        let mut gradient = old.clone();
+        let epilogue = GradientEpilogue {
+            accumulate: true,
+            mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
+            sums: None,
+        };
+        let from = OutputGradient::Map(&problem.output_gradient);
+        pass.compute(&cpu, from, &problem.weights, epilogue, &mut gradient);
+        for (i, gradient) in gradient.iter().enumerate() {
+            let slope = if problem.input[i] > 0.0 { 1.0 } else { 0.5 };
+            assert_eq!(*gradient, (plain_gradient[i] + old[i]) * slope);
+        }
     }
 }

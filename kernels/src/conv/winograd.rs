@@ -1,8 +1,8 @@
 //! Winograd's fast convolution, F(4×4, 3×3): a 4×4 tile of the output from a 6×6 tile of the input by 36 products instead of 144.
 //!
-//! Tiles and weights are polynomials. Each is evaluated at the points 0, ±√½, ±√2 and ∞ along both axes (`transform`), the values
-//! are multiplied plane by plane, summed over channels (`product`), and the result is interpolated. These points give about half
-//! the rounding error of the usual 0, ±1, ±2, ∞.
+//! Tiles and weights are polynomials. Both are evaluated at the points 0, ±√½, ±√2 and ∞ along both axes (`transform`). The values at a point
+//! form a plane. Planes are multiplied and summed over channels (`product`), and the results are interpolated (`transform`). These points
+//! give about half the rounding error of the usual 0, ±1, ±2, ∞.
 //!
 //! For stride 1, 3×3 kernels without dilation and groups, and padding up to 2.
 #![allow(
@@ -19,22 +19,22 @@ mod weight_gradient;
 
 use std::ops::Range;
 
-pub(super) use forward::{Forward, InputGradient};
-pub(super) use weight_gradient::WeightGradient;
+pub(super) use forward::Winograd;
+pub(super) use weight_gradient::WinogradWeightGradient;
 
-use super::{Geometry, Pass, outputs_of_tap};
+use super::Geometry;
 use crate::stream::prefetch_far;
 
 /// Output rows and columns of a tile.
-const TILE: usize = 4;
+pub(super) const TILE: usize = 4;
 /// Input rows and columns of a tile, and the number of points.
 const POINTS: usize = 6;
 /// Products of a tile.
-const PLANES: usize = POINTS * POINTS;
-/// Planes of one half of the rows: a whole 6×6 tile does not fit into the registers.
+pub(super) const PLANES: usize = POINTS * POINTS;
+/// Planes of one half of the rows: a 6×6 tile is transformed by halves, because a whole one does not fit into the registers.
 const HALF_PLANES: usize = PLANES / 2;
-/// Floats between planes that would otherwise begin at the same place of the cache; a cache line.
-const GAP: usize = 16;
+/// Floats of a cache line, left free between planes that would otherwise begin in the same set of the cache.
+pub(super) const GAP: usize = 16;
 
 /// Whether Winograd can compute this convolution.
 pub(super) fn supports(geometry: &Geometry) -> bool {
@@ -46,56 +46,13 @@ pub(super) fn supports(geometry: &Geometry) -> bool {
         && geometry.padding[1] <= 2
 }
 
-/// Whether Winograd is likely to be faster than the direct algorithm: fewer products against transforms, in units of a
-/// multiply-add. What a transformed number costs was fitted to times on Zen 4 and on a Xeon of 2024; `bench kernels --assert`
-/// checks the choices.
-pub(super) fn is_faster(geometry: &Geometry, pass: Pass) -> bool {
-    /// To fetch a weight from memory, which is all that counts where there are few pixels: from beyond the caches, where the weights of a
-    /// whole network lie between two of its runs.
-    const FETCH: usize = 12;
-    /// To finish and store a sum.
-    const FINISH: usize = 4;
-    // Of both maps for each tile, and of the weights; those of the gradients are transformed at every step.
-    let (of_maps, of_weights) = match pass {
-        Pass::Forward => (10, FETCH),
-        Pass::InputGradient => (8, FETCH + 12),
-        Pass::WeightGradient => (23, FETCH + 5),
-    };
-    let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
-    let vectors = |channels: usize| channels.next_multiple_of(GAP);
-    let (terms, lanes) = match pass {
-        Pass::InputGradient => (outputs, vectors(inputs)),
-        Pass::Forward | Pass::WeightGradient => (inputs, vectors(outputs)),
-    };
-    let map = match pass {
-        Pass::InputGradient => geometry.input,
-        Pass::Forward | Pass::WeightGradient => geometry.output,
-    };
-    let tiles = geometry.batch * map[0].div_ceil(TILE) * map[1].div_ceil(TILE);
-    let products = terms * lanes + of_maps * (vectors(inputs) + vectors(outputs));
-    let winograd = PLANES * (tiles * products + of_weights * inputs * outputs);
-    // The direct algorithm skips the taps that lie outside.
-    let inside = |axis: usize| -> usize {
-        let tap = |tap: usize| outputs_of_tap(geometry, axis, tap).len();
-        (0..3).map(tap).sum()
-    };
-    // It has the taps of a row side by side in its lanes where there are few channels.
-    let lanes = match pass {
-        Pass::InputGradient if 3 * inputs <= GAP => GAP / 3,
-        _ => lanes,
-    };
-    let products = geometry.batch * inside(0) * inside(1) * terms * lanes;
-    let ends = FINISH * geometry.batch * map[0] * map[1] * lanes;
-    winograd < products + ends + FETCH * geometry.weights()
-}
-
 /// How the tiles lie on the maps of a batch.
 #[derive(Clone, Copy, Debug)]
 struct Tiles {
     batch: usize,
-    /// Height, width of the map that is read.
+    /// Height and width of the map that is read.
     input: [usize; 2],
-    /// Height, width of the map that is cut into tiles.
+    /// Height and width of the map that is cut into tiles.
     output: [usize; 2],
     padding: [usize; 2],
     /// Tiles down and across.
@@ -103,16 +60,54 @@ struct Tiles {
     count: usize,
 }
 
-/// Where a tile lies: its image, and its first row and column on the output.
+/// The first pixel of a tile on the output.
 #[derive(Clone, Copy)]
-struct Place {
+struct TileOrigin {
     image: usize,
     y: usize,
     x: usize,
 }
 
+/// One of several equal shares.
+#[derive(Clone, Copy)]
+struct Share {
+    index: usize,
+    /// How many shares there are.
+    of: usize,
+}
+
+/// The four rows of four pixels of a map that a tile is the first to read.
+#[derive(Clone, Copy)]
+struct TileWindow {
+    /// Height, width and channels of the map.
+    size: [usize; 3],
+    /// Rows and columns from the tile's origin to the first of these pixels.
+    shift: [usize; 2],
+}
+
 impl Tiles {
-    fn new(batch: usize, input: [usize; 2], output: [usize; 2], padding: [usize; 2]) -> Self {
+    /// Tiles of the output of `geometry`, which read its input.
+    fn of_output(geometry: &Geometry) -> Self {
+        Self::new(
+            geometry.batch,
+            geometry.input,
+            geometry.output,
+            geometry.padding,
+        )
+    }
+
+    /// Tiles of the input of `geometry`, which read its output.
+    fn of_input(geometry: &Geometry) -> Self {
+        Self::new(
+            geometry.batch,
+            geometry.output,
+            geometry.input,
+            geometry.padding.map(|padding| 2 - padding),
+        )
+    }
+
+    fn new(batch: usize, input: [usize; 3], output: [usize; 3], padding: [usize; 2]) -> Self {
+        let [input, output] = [input, output].map(|[height, width, _]| [height, width]);
         let grid = output.map(|size| size.div_ceil(TILE));
         Self {
             batch,
@@ -125,10 +120,10 @@ impl Tiles {
     }
 
     #[inline(always)]
-    fn place(&self, tile: usize) -> Place {
+    fn origin(&self, tile: usize) -> TileOrigin {
         let of_image = self.grid[0] * self.grid[1];
         let within = tile % of_image;
-        Place {
+        TileOrigin {
             image: tile / of_image,
             y: within / self.grid[1] * TILE,
             x: within % self.grid[1] * TILE,
@@ -138,11 +133,11 @@ impl Tiles {
     /// Addresses of the input pixels that a tile reads; those outside the map are `zeros`.
     ///
     /// # Safety
-    /// `map` holds the whole input with `channels` channels.
+    /// The tile is one of these, and `map` is the whole input with `channels` channels.
     #[inline(always)]
     unsafe fn input_pixels(
         &self,
-        place: Place,
+        origin: TileOrigin,
         map: *const f32,
         channels: usize,
         zeros: *const f32,
@@ -150,16 +145,16 @@ impl Tiles {
         let [height, width] = self.input;
         let mut pixels = [zeros; PLANES];
         for i in 0..POINTS {
-            // Above the map the difference wraps round and is larger than any height.
-            let y = (place.y + i).wrapping_sub(self.padding[0]);
+            // Above the map the difference wraps around and is larger than any height.
+            let y = (origin.y + i).wrapping_sub(self.padding[0]);
             if y >= height {
                 continue;
             }
             for j in 0..POINTS {
-                let x = (place.x + j).wrapping_sub(self.padding[1]);
+                let x = (origin.x + j).wrapping_sub(self.padding[1]);
                 if x < width {
-                    let pixel = (place.image * height + y) * width + x;
-                    // SAFETY: the pixel lies on the map.
+                    let pixel = (origin.image * height + y) * width + x;
+                    // SAFETY: row and column lie within the map, which is whole and has the tile's image.
                     pixels[i * POINTS + j] = unsafe { map.add(pixel * channels) };
                 }
             }
@@ -167,56 +162,53 @@ impl Tiles {
         pixels
     }
 
-    /// Asks for the i-th of n parts of what `tiles` read of a map and the tiles before them have not: four rows of four pixels each.
-    /// `shift` is the distance from a tile's first row to the first of the four.
+    /// Prefetches a share of the pixels of a map that `tiles` read and the tiles before them have not read.
     #[inline(always)]
-    fn prefetch(
-        &self,
-        [i, n]: [usize; 2],
-        tiles: &Range<usize>,
-        map: *const f32,
-        [height, width, channels]: [usize; 3],
-        shift: [usize; 2],
-    ) {
+    fn prefetch(&self, share: Share, tiles: &Range<usize>, map: *const f32, window: TileWindow) {
+        let TileWindow {
+            size: [height, width, channels],
+            shift,
+        } = window;
+        let Share { index, of } = share;
         let rows = tiles.len() * TILE;
-        for row in i * rows / n..(i + 1) * rows / n {
-            let place = self.place(tiles.start + row / TILE);
-            let (y, x) = (place.y + shift[0] + row % TILE, place.x + shift[1]);
+        for row in index * rows / of..(index + 1) * rows / of {
+            let origin = self.origin(tiles.start + row / TILE);
+            let (y, x) = (origin.y + shift[0] + row % TILE, origin.x + shift[1]);
             if y < height && x < width {
-                let pixel = (place.image * height + y) * width + x;
+                let pixel = (origin.image * height + y) * width + x;
                 let pixels = TILE.min(width - x);
                 prefetch_far(map.wrapping_add(pixel * channels), pixels * channels);
             }
         }
     }
 
-    /// What [`Tiles::prefetch`] needs to know of the input: its size and the shift.
-    fn ahead(&self, channels: usize) -> ([usize; 3], [usize; 2]) {
+    /// The pixels of an input of `channels` channels that a tile is the first to read.
+    fn input_window(&self, channels: usize) -> TileWindow {
         let [height, width] = self.input;
-        (
-            [height, width, channels],
-            self.padding.map(|padding| 2 - padding),
-        )
+        TileWindow {
+            size: [height, width, channels],
+            shift: self.padding.map(|padding| 2 - padding),
+        }
     }
 
     /// Addresses of the output pixels of a tile; those outside the map are `zeros`.
     ///
     /// # Safety
-    /// `map` holds the whole output with `channels` channels.
+    /// The tile is one of these, and `map` is the whole output with `channels` channels.
     #[inline(always)]
     unsafe fn output_pixels(
         &self,
-        place: Place,
+        origin: TileOrigin,
         map: *const f32,
         channels: usize,
         zeros: *const f32,
     ) -> [*const f32; TILE * TILE] {
         let [height, width] = self.output;
         let mut pixels = [zeros; TILE * TILE];
-        for i in 0..TILE.min(height - place.y) {
-            for j in 0..TILE.min(width - place.x) {
-                let pixel = (place.image * height + place.y + i) * width + place.x + j;
-                // SAFETY: the pixel lies on the map.
+        for i in 0..TILE.min(height - origin.y) {
+            for j in 0..TILE.min(width - origin.x) {
+                let pixel = (origin.image * height + origin.y + i) * width + origin.x + j;
+                // SAFETY: row and column lie within the map, which is whole and has the tile's image.
                 pixels[i * TILE + j] = unsafe { map.add(pixel * channels) };
             }
         }

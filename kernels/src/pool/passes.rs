@@ -1,14 +1,15 @@
-//! The four passes, on whole rows of the map that is written: each number of it is gathered once, along the channels.
+//! The four passes of pooling. Each task writes whole rows of its map, each value once, with the channels as lanes.
 use super::{Index, Pooling};
-use crate::normalised::Input;
+use crate::map::Input;
 use crate::simd::{Kernel, Simd, load, store};
 
-/// Stores the places of winners, lanes of floats which hold them exactly, at the beginning of `index`. Writes whole vectors where there
-/// is room: what lies behind the channels is written later.
+/// Writes `place`, whole numbers below 2¹⁶ as floats, to the first `lanes` elements of `index`. Writes a whole vector where `index`
+/// is long enough: the elements behind `lanes` belong to pixels that are written later.
 #[inline(always)]
 fn store_index<S: Simd>(simd: S, lanes: usize, place: S::Vector, index: &mut [Index]) {
     let mut places = [0.0_f32; 16];
-    // SAFETY: no instruction set has more than 16 lanes; places are whole numbers below 2¹⁶.
+    // SAFETY: `places` holds a vector, because no instruction set of this crate has more than 16 lanes. `max_forward` checked that a
+    // window has at most 2¹⁶ places, so each place converts exactly.
     unsafe {
         simd.store(place, places.as_mut_ptr());
         if let Some(whole) = index.get_mut(..S::LANES) {
@@ -23,13 +24,17 @@ fn store_index<S: Simd>(simd: S, lanes: usize, place: S::Vector, index: &mut [In
     }
 }
 
-/// `lanes` places as floats.
+/// The first `lanes` elements of `index` as floats.
+///
+/// # Safety
+/// `index` is valid for reads of `lanes` elements, at most a vector.
 #[inline(always)]
 unsafe fn load_index<S: Simd>(simd: S, lanes: usize, index: *const Index) -> S::Vector {
     let mut places = [0.0_f32; 16];
-    // SAFETY: the caller's promise; no instruction set has more than 16 lanes.
+    // SAFETY: this function's contract covers the reads. `places` holds a vector, because no instruction set of this crate has more
+    // than 16 lanes.
     unsafe {
-        // A loop of its own for whole vectors: only then does the compiler know the count and convert all at once.
+        // Whole vectors have a loop of their own: only with a constant count does the compiler convert all lanes at once.
         if lanes == S::LANES {
             for (k, place) in places[..S::LANES].iter_mut().enumerate() {
                 *place = f32::from(index.add(k).read());
@@ -43,31 +48,37 @@ unsafe fn load_index<S: Simd>(simd: S, lanes: usize, index: *const Index) -> S::
     }
 }
 
-/// `gradient` where `winner` is `place`, elsewhere 0.
+/// `gradient` in the lanes whose winner is `place`, 0 in the others.
 #[inline(always)]
 fn won<S: Simd>(simd: S, winner: S::Vector, place: usize, gradient: S::Vector) -> S::Vector {
     simd.select_equal(winner, simd.splat(place as f32), gradient, simd.zero())
 }
 
-/// The pixels under a window, `lanes` channels of each.
+/// The pixels under a window, `lanes` channels of each. [`for_windows`] alone makes it: all `rows` × `columns` pixels lie within the
+/// image that it has borrowed.
 #[derive(Clone, Copy)]
-struct Pixels {
+struct WindowPixels {
+    /// The first channel of the first pixel.
     start: *const f32,
-    /// The first channel.
+    /// The number of that channel.
     channel: usize,
     lanes: usize,
     rows: usize,
     columns: usize,
-    /// Numbers from row to row.
+    /// Values from row to row.
     row: usize,
+    /// Values from column to column.
     channels: usize,
 }
 
-impl Pixels {
+impl WindowPixels {
     /// The lanes at one pixel.
+    ///
+    /// # Safety
+    /// `y < rows`, `x < columns`, and the image is still borrowed.
     #[inline(always)]
     unsafe fn load<S: Simd>(&self, simd: S, y: usize, x: usize) -> S::Vector {
-        // SAFETY: the caller's promise.
+        // SAFETY: this function's contract and that of the type: `lanes` channels of this pixel lie within the image.
         unsafe {
             let from = self.start.add(y * self.row + x * self.channels);
             load(simd, self.lanes, from)
@@ -75,8 +86,8 @@ impl Pixels {
     }
 }
 
-/// Calls `body(place in output, pixels, divisor)` for each vector of the rows of output that fill `length` numbers, beginning with row
-/// `first` of the batch.
+/// Calls `body(place, pixels, divisor)` for each vector of some whole output rows: those from row `first` of the batch on that have
+/// `length` values together. `place` is the place of the vector in these values; its `pixels.lanes` lanes lie below `length`.
 #[inline(always)]
 fn for_windows<S: Simd>(
     _: S,
@@ -84,13 +95,14 @@ fn for_windows<S: Simd>(
     first: usize,
     input: &[f32],
     length: usize,
-    mut body: impl FnMut(usize, Pixels, f32),
+    mut body: impl FnMut(usize, WindowPixels, f32),
 ) {
     let (row, channels, height) = (
         pooling.input_row(),
         pooling.channels,
         pooling.y.windows.len(),
     );
+    assert!(length.is_multiple_of(pooling.output_row()), "whole rows");
     for (i, output_row) in (first..).zip((0..length).step_by(pooling.output_row())) {
         let (n, y) = (i / height, i % height);
         let image = &input[n * pooling.input_len()..][..pooling.input_len()];
@@ -98,10 +110,9 @@ fn for_windows<S: Simd>(
         for (x, columns) in pooling.x.windows.iter().enumerate() {
             let divisor = pooling.y.divisors[y] * pooling.x.divisors[x];
             let corner = rows.start * row + columns.start * channels;
-            // An empty window (all padding) may begin behind the map; it reads nothing.
             let start = image.as_ptr().wrapping_add(corner);
             let at = output_row + x * channels;
-            let pixels = |channel: usize, lanes: usize| Pixels {
+            let pixels = |channel: usize, lanes: usize| WindowPixels {
                 start: start.wrapping_add(channel),
                 channel,
                 lanes,
@@ -121,19 +132,23 @@ fn for_windows<S: Simd>(
     }
 }
 
-/// The larger of each pair; NaN where either is.
+/// The larger of each pair of lanes, NaN where either is NaN.
 #[inline(always)]
-pub(super) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+pub(crate) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
     simd.select_nan(a, a, simd.max(a, b))
 }
 
+/// The largest of `made(pixel)`.
+///
+/// # Safety
+/// The image of `pixels` is still borrowed.
 #[inline(always)]
 unsafe fn largest<S: Simd>(
     simd: S,
-    pixels: Pixels,
+    pixels: WindowPixels,
     made: impl Fn(S::Vector) -> S::Vector,
 ) -> S::Vector {
-    // SAFETY: the pixels are there.
+    // SAFETY: the loops stay below `rows` and `columns`; the image is borrowed by this function's contract.
     unsafe {
         if (pixels.rows, pixels.columns) == (2, 2) {
             let [a, b] = [0, 1].map(
@@ -156,15 +171,18 @@ unsafe fn largest<S: Simd>(
     }
 }
 
-/// The first of the largest and its place; the last NaN where there is one.
+/// The largest of `made(pixel)` and its place: the first of equal values, the last NaN if there is one.
+///
+/// # Safety
+/// The image of `pixels` is still borrowed.
 #[inline(always)]
 unsafe fn first_largest<S: Simd>(
     simd: S,
-    pixels: Pixels,
+    pixels: WindowPixels,
     made: impl Fn(S::Vector) -> S::Vector,
 ) -> (S::Vector, S::Vector) {
     let mut lead = (simd.splat(f32::NEG_INFINITY), simd.zero());
-    // SAFETY: the pixels are there.
+    // SAFETY: the loops stay below `rows` and `columns`; the image is borrowed by this function's contract.
     unsafe {
         if (pixels.rows, pixels.columns) == (2, 2) {
             for place in 0..4 {
@@ -183,9 +201,9 @@ unsafe fn first_largest<S: Simd>(
     lead
 }
 
-/// The larger of (best, winner) and `value` at `place`; the value where it is NaN.
+/// `value` and `place` in the lanes where `value` is larger than `best` or NaN, `best` and `winner` in the others.
 #[inline(always)]
-pub(super) fn challenge<S: Simd>(
+pub(crate) fn challenge<S: Simd>(
     simd: S,
     (best, winner): (S::Vector, S::Vector),
     value: S::Vector,
@@ -197,16 +215,20 @@ pub(super) fn challenge<S: Simd>(
     (larger(simd, best, value), winner)
 }
 
-/// `output` holds whole rows, from row `first` of the whole batch on.
-pub(super) struct Max<'a> {
+/// Max pooling of some output rows.
+pub(super) struct MaxForward<'a> {
     pub(super) pooling: &'a Pooling,
+    /// The first output row, counted through the batch.
     pub(super) first: usize,
+    /// The whole batch.
     pub(super) input: Input<'a>,
+    /// Whole rows.
     pub(super) output: &'a mut [f32],
+    /// As long as `output`.
     pub(super) index: Option<&'a mut [Index]>,
 }
 
-impl Kernel for Max<'_> {
+impl Kernel for MaxForward<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -220,8 +242,8 @@ impl Kernel for Max<'_> {
             Some(by) => self.of(
                 simd,
                 #[inline(always)]
-                // SAFETY: the channels of these pixels are those that were checked.
-                |pixels: &Pixels, x| unsafe {
+                // SAFETY: the channels of `pixels` are below those of the pooling, for which `max_forward` checked `by`.
+                |pixels: &WindowPixels, x| unsafe {
                     by.of(simd, pixels.channel, pixels.lanes).apply(simd, x)
                 },
             ),
@@ -229,10 +251,10 @@ impl Kernel for Max<'_> {
     }
 }
 
-impl Max<'_> {
-    /// Of what `made` makes of the numbers of pixels.
+impl MaxForward<'_> {
+    /// Pools `made(pixel)`.
     #[inline(always)]
-    fn of<S: Simd>(self, simd: S, made: impl Fn(&Pixels, S::Vector) -> S::Vector) {
+    fn of<S: Simd>(self, simd: S, made: impl Fn(&WindowPixels, S::Vector) -> S::Vector) {
         let Self {
             pooling,
             first,
@@ -249,7 +271,7 @@ impl Max<'_> {
                 input.map,
                 length,
                 #[inline(always)]
-                // SAFETY: `pixels` lie in the image, and as many lanes at `at` in output.
+                // SAFETY: `input.map` is borrowed during the call, and `for_windows` keeps `at` and the lanes below `length`.
                 |at, pixels, _| unsafe {
                     let (best, winner) = first_largest(
                         simd,
@@ -268,7 +290,7 @@ impl Max<'_> {
                 input.map,
                 length,
                 #[inline(always)]
-                // SAFETY: as above.
+                // SAFETY: `input.map` is borrowed during the call, and `for_windows` keeps `at` and the lanes below `length`.
                 |at, pixels, _| unsafe {
                     let best = largest(
                         simd,
@@ -283,15 +305,18 @@ impl Max<'_> {
     }
 }
 
-/// `output` holds whole rows, from row `first` of the whole batch on.
-pub(super) struct Average<'a> {
+/// Average pooling of some output rows.
+pub(super) struct AverageForward<'a> {
     pub(super) pooling: &'a Pooling,
+    /// The first output row, counted through the batch.
     pub(super) first: usize,
+    /// The whole batch.
     pub(super) input: &'a [f32],
+    /// Whole rows.
     pub(super) output: &'a mut [f32],
 }
 
-impl Kernel for Average<'_> {
+impl Kernel for AverageForward<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -306,8 +331,9 @@ impl Kernel for Average<'_> {
             #[inline(always)]
             |at, pixels, divisor| {
                 let mut total = simd.zero();
-                // Rows are summed by themselves: the means of large maps are more precise so.
-                // SAFETY: `pixels` lie in the image, and as many lanes at `at` in output.
+                // Each row has a sum of its own, which makes the means of large maps more precise.
+                // SAFETY: `input` is borrowed during the call, the loops stay below `rows` and `columns`, and `for_windows` keeps
+                // `at` and the lanes below `length`.
                 unsafe {
                     for y in 0..pixels.rows {
                         let mut sum = simd.zero();
@@ -324,27 +350,31 @@ impl Kernel for Average<'_> {
     }
 }
 
-/// Whose gradient goes where: each window's to its winner, or to all its pixels by the mean's divisor.
+/// How a window divides its gradient among its pixels.
 #[derive(Clone, Copy)]
 pub(super) enum Share<'a> {
+    /// All of it goes to the pixel at this place.
     Winner(&'a [Index]),
+    /// Each pixel gets gradient / divisor.
     Mean,
 }
 
-/// Backward where windows may overlap. `target` holds whole rows, from row `first` of the whole batch on; each pixel gathers from the
-/// outputs that read it, in their order.
-pub(super) struct Gather<'a> {
+/// Backward for some input rows where windows may overlap. Each pixel gathers from the outputs that read it, in their order.
+pub(super) struct GatherBackward<'a> {
     pub(super) pooling: &'a Pooling,
+    /// The first input row, counted through the batch.
     pub(super) first: usize,
     pub(super) share: Share<'a>,
+    /// The gradient of the output, of the whole batch.
     pub(super) gradient: &'a [f32],
+    /// Whole rows of the gradient of the input.
     pub(super) target: &'a mut [f32],
     pub(super) accumulate: bool,
-    /// Whether the target is written past the caches.
+    /// Whether the target is written past the caches; only where [`is_streamed`](crate::stream::is_streamed) said so.
     pub(super) is_streamed: bool,
 }
 
-impl Kernel for Gather<'_> {
+impl Kernel for GatherBackward<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -361,14 +391,17 @@ impl Kernel for Gather<'_> {
         for i in self.first..self.first + rows {
             let image = i / height * pooling.output_len();
             for column in 0..width {
+                let row = i % height;
+                let place = Place { row, column };
                 let mut channel = 0;
-                // SAFETY: the target holds `width` pixels for each row and the other maps an output for each window of each image.
+                // SAFETY: the target holds `width` pixels for each of the `rows`. The assertions above say that `gradient` and `index`
+                // have a value for each window of these images. `is_streamed` said that each vector is whole and aligned.
                 unsafe {
                     while channel + 4 * S::LANES <= channels {
                         self.gather::<S, 4>(
                             simd,
                             image + channel,
-                            [i % height, column],
+                            place,
                             S::LANES,
                             target.add(channel),
                         );
@@ -379,7 +412,7 @@ impl Kernel for Gather<'_> {
                         self.gather::<S, 1>(
                             simd,
                             image + channel,
-                            [i % height, column],
+                            place,
                             lanes,
                             target.add(channel),
                         );
@@ -392,25 +425,33 @@ impl Kernel for Gather<'_> {
     }
 }
 
-impl Gather<'_> {
-    /// V vectors of a pixel, of which the only one may have fewer than all lanes. `first` is the place of its channels in the image's
-    /// first output.
+/// A pixel of an image.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    column: usize,
+}
+
+impl GatherBackward<'_> {
+    /// Writes V vectors of one pixel to `target`. A single vector may have fewer than all lanes. `first` is the place of the vectors'
+    /// first channel in the first output of the image.
     ///
     /// # Safety
-    /// They lie behind `target`, and those of the pixel's readers in the other maps.
+    /// `target` is valid for the V vectors, aligned and whole if the pass streams; `gradient` and `index` hold every output of the image.
     #[inline(always)]
     unsafe fn gather<S: Simd, const V: usize>(
         &self,
         simd: S,
         first: usize,
-        [row, column]: [usize; 2],
+        Place { row, column }: Place,
         lanes: usize,
         target: *mut f32,
     ) {
         let pooling = self.pooling;
         let lanes = if V > 1 { S::LANES } else { lanes };
         let mut sums = [simd.zero(); V];
-        // SAFETY: the caller's promise.
+        // SAFETY: `covering` holds outputs of this image alone, so all reads lie within `gradient` and `index` by this function's
+        // contract, as does what is read and written at `target`.
         unsafe {
             if self.accumulate {
                 for (v, sum) in sums.iter_mut().enumerate() {
@@ -454,19 +495,22 @@ impl Gather<'_> {
     }
 }
 
-/// Backward where no windows overlap: each output is read once and writes its own pixels. `target` holds the rows that belong to `rows`
-/// rows of output, from row `first` of the whole batch on.
-pub(super) struct Spread<'a> {
+/// Backward for some output rows where no windows overlap: each output is read once and writes its own pixels.
+pub(super) struct SpreadBackward<'a> {
     pub(super) pooling: &'a Pooling,
+    /// The first output row, counted through the batch.
     pub(super) first: usize,
+    /// Output rows.
     pub(super) rows: usize,
     pub(super) share: Share<'a>,
+    /// The gradient of the output, of the whole batch.
     pub(super) gradient: &'a [f32],
+    /// The rows of the input's gradient that belong to these output rows (`Pooling::first_row_of`).
     pub(super) target: &'a mut [f32],
     pub(super) accumulate: bool,
 }
 
-impl Kernel for Spread<'_> {
+impl Kernel for SpreadBackward<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -490,17 +534,17 @@ impl Kernel for Spread<'_> {
                 for channel in (0..channels).step_by(S::LANES) {
                     let lanes = (channels - channel).min(S::LANES);
                     let gradient = &self.gradient[from + channel..][..lanes];
-                    // SAFETY: as many lanes as the slice holds.
+                    // SAFETY: the slice holds `lanes` values.
                     let gradient = unsafe { load(simd, lanes, gradient.as_ptr()) };
                     let (winner, part) = match self.share {
                         Share::Winner(index) => {
                             let index = &index[from + channel..][..lanes];
-                            // SAFETY: as above.
+                            // SAFETY: the slice holds `lanes` places.
                             (unsafe { load_index(simd, lanes, index.as_ptr()) }, gradient)
                         }
                         Share::Mean => (simd.zero(), simd.mul(gradient, share)),
                     };
-                    let part = Part {
+                    let part = WindowGradient {
                         simd,
                         winner: matches!(self.share, Share::Winner(_)).then_some(winner),
                         gradient: part,
@@ -509,12 +553,9 @@ impl Kernel for Spread<'_> {
                     };
                     let size = [rows.len(), columns.len()];
                     let strides = [input_row, channels];
-                    if size.contains(&0) {
-                        continue;
-                    }
                     let last = (size[0] - 1) * input_row + (size[1] - 1) * channels;
                     let target = &mut self.target[corner + channel..][..last + lanes];
-                    // SAFETY: the slice ends with the window's last pixel, the others lie before it.
+                    // SAFETY: the slice ends with the last lane of the window's last pixel; the other pixels lie before it.
                     unsafe {
                         match size {
                             [2, 2] => part.spread([2, 2], strides, target.as_mut_ptr()),
@@ -527,21 +568,22 @@ impl Kernel for Spread<'_> {
     }
 }
 
-/// What a window hands to its pixels: `lanes` channels.
-struct Part<S: Simd> {
+/// The gradient that a window gives to its pixels: `lanes` channels.
+struct WindowGradient<S: Simd> {
     simd: S,
-    /// Where only the winner gets the gradient, its place.
+    /// The place of the pixel that gets the gradient; `None` where all pixels get it.
     winner: Option<S::Vector>,
     gradient: S::Vector,
     lanes: usize,
     accumulate: bool,
 }
 
-impl<S: Simd> Part<S> {
-    /// Writes or adds it to the pixels of a window of `size` at `target`.
+impl<S: Simd> WindowGradient<S> {
+    /// Writes the gradient to the pixels of a window that begins at `target`, or adds it to them. `size` is rows and columns of the
+    /// window, `strides` are the values from row to row and from column to column.
     ///
     /// # Safety
-    /// They lie behind `target`.
+    /// `target` is valid for reads and writes of `lanes` values at each of these pixels.
     #[inline(always)]
     unsafe fn spread(&self, size: [usize; 2], strides: [usize; 2], target: *mut f32) {
         let simd = self.simd;
@@ -551,7 +593,7 @@ impl<S: Simd> Part<S> {
                     Some(winner) => won(simd, winner, y * size[1] + x, self.gradient),
                     None => self.gradient,
                 };
-                // SAFETY: the caller's promise.
+                // SAFETY: the loops stay below `size`, so this is one of the pixels of this function's contract.
                 unsafe {
                     let target = target.add(y * strides[0] + x * strides[1]);
                     if self.accumulate {

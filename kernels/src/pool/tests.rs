@@ -5,7 +5,7 @@ use crate::activation::Activation;
 use crate::reference::pool as reference;
 use crate::{Buffer, Input, InstructionSet, Normalised, batch_norm};
 
-/// Maps from one pixel on, channels that fill no vector, strides larger than the kernel.
+/// Windows over maps of one pixel and more, with channels that do not fill a vector and strides larger than the kernel.
 fn window() -> impl Strategy<Value = Window> {
     let sliding = (
         [1..5_usize, 1..5],
@@ -17,7 +17,7 @@ fn window() -> impl Strategy<Value = Window> {
             |(kernel, stride, padding, count_padding)| Regions::Sliding {
                 kernel,
                 stride,
-                // Padding below the kernel's size, so that no window lies outside.
+                // Padding is less than the kernel, so that no window lies outside of the map.
                 padding: std::array::from_fn(|side| padding[side].min(kernel[side % 2] - 1)),
                 count_padding,
             },
@@ -50,22 +50,16 @@ fn window() -> impl Strategy<Value = Window> {
                     Regions::Adaptive => adaptive[axis],
                 }
             };
-            Window {
-                batch,
-                input: [height, width, channels],
-                output: [size(0), size(1), channels],
-                regions,
-            }
+            let (input, output) = ([height, width, channels], [size(0), size(1), channels]);
+            Window::new(batch, input, output, regions)
         })
-        .prop_filter("the kernel fits", |window| {
-            window.output[0] * window.output[1] > 0
-        })
+        .prop_filter_map("the kernel fits", |window| window)
 }
 
-/// Whole numbers, with ties.
-fn numbers(count: usize, seed: f32) -> Vec<f32> {
-    let number = |i: usize| (((i as f32 + seed) * 12.9898).sin() * 4.0).round();
-    (0..count).map(number).collect()
+/// Small whole numbers, so that windows have equal values.
+fn whole_values(count: usize, seed: f32) -> Vec<f32> {
+    let value = |i: usize| (((i as f32 + seed) * 12.9898).sin() * 4.0).round();
+    (0..count).map(value).collect()
 }
 
 fn assert_close(values: &[f32], expected: &[f64]) {
@@ -79,14 +73,14 @@ fn assert_close(values: &[f32], expected: &[f64]) {
     }
 }
 
-/// Everything on one processor against the oracle; the results, for comparison.
+/// Compares all passes on one processor with the oracle and returns their results.
 fn check(cpu: &Cpu, window: &Window) -> Vec<f32> {
     let [length, size] = window.lengths();
     let pooling = &Pooling::new(*window);
-    let (input, gradient) = (numbers(length, 0.0), numbers(size, 5.0));
+    let (input, gradient) = (whole_values(length, 0.0), whole_values(size, 5.0));
     let (mut largest, mut unasked, mut mean) = (vec![7.0; size], vec![7.0; size], vec![7.0; size]);
     let mut index = vec![9; size];
-    // Aligned, so that large maps are streamed.
+    // Aligned, so that a large map is streamed.
     let mut back = Buffer::from(&vec![7.0; length][..]);
     max_forward(cpu, pooling, &input, &mut largest, Some(&mut index));
     max_forward(cpu, pooling, &input, &mut unasked, None);
@@ -134,11 +128,9 @@ fn large_maps_take_several_tasks() {
             count_padding: true,
         },
     ] {
-        let windows = [24, 80].map(|channels| Window {
-            batch: 2,
-            input: [64, 56, channels],
-            output: [32, 28, channels],
-            regions,
+        let windows = [24, 80].map(|channels| {
+            let (input, output) = ([64, 56, channels], [32, 28, channels]);
+            Window::new(2, input, output, regions).expect("its windows fit")
         });
         for window in &windows {
             assert_eq!(check(&Cpu::best(1), window), check(&Cpu::best(4), window));
@@ -154,12 +146,7 @@ fn the_first_of_equals_wins_and_nan_always() {
         padding: [0; 4],
         count_padding: false,
     };
-    let window = Window {
-        batch: 1,
-        input: [2, 4, 1],
-        output: [1, 2, 1],
-        regions,
-    };
+    let window = Window::new(1, [2, 4, 1], [1, 2, 1], regions).expect("its windows fit");
     let input = [1.0, 3.0, 0.0, f32::NAN, 3.0, 3.0, 9.0, 1.0];
     let (mut output, mut index) = ([0.0; 2], [0; 2]);
     max_forward(
@@ -177,13 +164,13 @@ fn the_first_of_equals_wins_and_nan_always() {
 proptest! {
     #[test]
     fn a_map_that_is_normalised_on_the_way_is_pooled_as_the_normalised_map(window in window()) {
-        let channels = window.input[2];
-        let number = |i: usize| (i as f32 * 0.7371).sin();
-        let [numbers, length] = window.lengths();
+        let channels = window.input()[2];
+        let wave = |i: usize| (i as f32 * 0.7371).sin();
+        let [input_len, output_len] = window.lengths();
         let pooling = Pooling::new(window);
-        let map: Vec<f32> = (0..numbers).map(number).collect();
-        let factor: Vec<f32> = (0..channels).map(|c| 5.0 * number(c + 3)).collect();
-        let summand: Vec<f32> = (0..channels).map(|c| number(c + 5)).collect();
+        let map: Vec<f32> = (0..input_len).map(wave).collect();
+        let factor: Vec<f32> = (0..channels).map(|c| 5.0 * wave(c + 3)).collect();
+        let summand: Vec<f32> = (0..channels).map(|c| wave(c + 5)).collect();
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 2);
             for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
@@ -196,7 +183,7 @@ proptest! {
                 };
                 for with_index in [false, true] {
                     let pool = |input: Input| {
-                        let (mut output, mut index) = (vec![f32::NAN; length], vec![0; length]);
+                        let (mut output, mut index) = (vec![f32::NAN; output_len], vec![0; output_len]);
                         let asked = with_index.then_some(&mut index[..]);
                         max_forward(&cpu, &pooling, input, &mut output, asked);
                         (output, index)

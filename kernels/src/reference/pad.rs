@@ -1,7 +1,7 @@
-//! Borders by definition, walked step by step.
+//! Padding by its definition, one step at a time.
 use crate::pad::{Padding, PaddingMode};
 
-/// The place along an axis of `size` that `place` shows; none for a constant.
+/// The place of the input whose pixel is at `place`, along an axis of `size` pixels. `None` for a constant.
 fn source(mode: PaddingMode, size: isize, mut place: isize) -> Option<isize> {
     while !(0..size).contains(&place) {
         place = match mode {
@@ -17,7 +17,7 @@ fn source(mode: PaddingMode, size: isize, mut place: isize) -> Option<isize> {
     Some(place)
 }
 
-/// For each number of the output the place in the input that it shows; none for a constant.
+/// For each value of the output its place in the input. `None` for a constant.
 fn sources(padding: &Padding) -> Vec<Option<usize>> {
     let [height, width, channels] = padding.input;
     let along = |axis: usize, place: usize| {
@@ -38,7 +38,7 @@ fn sources(padding: &Padding) -> Vec<Option<usize>> {
     sources
 }
 
-/// The map with its border.
+/// The map with its padding.
 pub fn forward(padding: &Padding, input: &[f32]) -> Vec<f32> {
     let outside = match padding.mode {
         PaddingMode::Constant(value) => value,

@@ -1,13 +1,13 @@
-//! Pooling by definition.
+//! Pooling by its definition.
 use crate::pool::{Regions, Window};
 
 /// Calls `body(place in output, places in input, divisor of the mean)` for each output.
 fn for_each_output(window: &Window, mut body: impl FnMut(usize, &[usize], f64)) {
-    let [height, width, channels] = window.input;
-    // The places along one axis, those outside the map too, within the padding.
+    let [height, width, channels] = window.input();
+    // The places of window `i` along one axis, also those in the padding.
     let places = |axis: usize, i: usize| -> Vec<isize> {
-        let size = window.input[axis];
-        match window.regions {
+        let size = window.input()[axis];
+        match window.regions() {
             Regions::Sliding {
                 kernel,
                 stride,
@@ -18,23 +18,23 @@ fn for_each_output(window: &Window, mut body: impl FnMut(usize, &[usize], f64)) 
                 .filter(|place| *place < (size + padding[axis + 2]) as isize)
                 .collect(),
             Regions::Adaptive => {
-                let count = window.output[axis];
+                let count = window.output()[axis];
                 let (start, end) = (i * size / count, ((i + 1) * size).div_ceil(count));
                 (start as isize..end as isize).collect()
             }
         }
     };
     let count_padding = matches!(
-        window.regions,
+        window.regions(),
         Regions::Sliding {
             count_padding: true,
             ..
         }
     );
     let mut output = 0;
-    for n in 0..window.batch {
-        for out_y in 0..window.output[0] {
-            for out_x in 0..window.output[1] {
+    for n in 0..window.batch() {
+        for out_y in 0..window.output()[0] {
+            for out_x in 0..window.output()[1] {
                 for c in 0..channels {
                     let (rows, columns) = (places(0, out_y), places(1, out_x));
                     let inside = |place: &&isize, size: usize| (0..size as isize).contains(*place);
@@ -58,7 +58,7 @@ fn for_each_output(window: &Window, mut body: impl FnMut(usize, &[usize], f64)) 
     }
 }
 
-/// The largest number of each window, and its place in `input`: the first of equals, the last NaN.
+/// The largest value of each window and its place in `input`: the first of equal values, the last NaN.
 pub fn largest(window: &Window, input: &[f32]) -> (Vec<f32>, Vec<usize>) {
     let (mut values, mut winners) = (Vec::new(), Vec::new());
     for_each_output(window, |_, inputs, _| {
@@ -74,7 +74,7 @@ pub fn largest(window: &Window, input: &[f32]) -> (Vec<f32>, Vec<usize>) {
     (values, winners)
 }
 
-/// The gradient of the largest numbers by the input.
+/// The gradient of the largest values by the input.
 pub fn largest_backward(window: &Window, input: &[f32], output_gradient: &[f32]) -> Vec<f64> {
     let mut gradient = vec![0.0; input.len()];
     let (_, winners) = largest(window, input);
@@ -94,7 +94,7 @@ pub fn average(window: &Window, input: &[f32]) -> Vec<f64> {
     means
 }
 
-/// The gradient of the means by the input, of `length` numbers.
+/// The gradient of the means by the input, which has `length` values.
 pub fn average_backward(window: &Window, output_gradient: &[f32], length: usize) -> Vec<f64> {
     let mut gradient = vec![0.0; length];
     for_each_output(window, |output, inputs, divisor| {

@@ -1,4 +1,4 @@
-//! Softmax and cross-entropy by definition.
+//! Softmax and cross-entropy by their definitions.
 
 /// Probabilities of one row.
 pub fn softmax(logits: &[f32]) -> Vec<f64> {
@@ -11,7 +11,8 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// The mean loss of rows of logits, weighted by the class of each, and its gradient. The target of class c is its share times its weight.
+/// The mean loss of rows of logits and its gradient. Each row counts by the weight of its class. The target of a class is its share
+/// times its weight.
 pub fn cross_entropy(
     logits: &[f32],
     labels: &[u32],

@@ -1,4 +1,4 @@
-//! The optimizers' formulas, one number after another.
+//! The formulas of the optimizers, one value at a time.
 use crate::update::{AdamW, Sgd};
 
 /// The weight after the steps with `gradients`.

@@ -11,22 +11,26 @@ pub(crate) struct Avx2(());
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     let output = kernel.run(Avx2(()));
-    // Streamed stores come before all that follow.
+    // Other threads see the streamed stores before all that follows.
     _mm_sfence();
     output
 }
 
 /// All ones in the first `n` of eight lanes.
+///
+/// # Safety
+/// `n` is at most 8, and the processor has AVX2.
 #[inline(always)]
-fn first(n: usize) -> __m256i {
+unsafe fn first(n: usize) -> __m256i {
     const MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
     debug_assert!(n <= 8);
-    // SAFETY: eight of sixteen numbers, starting at 8 − n ≤ 8; a token of the instruction set exists where this is called.
+    // SAFETY: `n` is at most 8, so these are eight of the sixteen values, from 8 − n on, and the processor has AVX2: both by this
+    // function's contract.
     unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast()) }
 }
 
-// SAFETY of all blocks: a value of Avx2 exists only inside `run`, whose caller has checked the processor; what pointers
-// touch is the caller's promise.
+// SAFETY of all blocks: only `run` makes a value of Avx2, and its contract says that the processor has the instructions. The
+// contract of `Simd` says that pointers are valid for the lanes that are touched.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Simd for Avx2 {
     const LANES: usize = 8;
@@ -40,7 +44,7 @@ impl Simd for Avx2 {
         fn apart<K: Kernel>(kernel: K, simd: Avx2) -> K::Output {
             kernel.run(simd)
         }
-        // SAFETY: `self` is the proof that the processor has the instructions.
+        // SAFETY: `self` proves that the processor has the instructions.
         unsafe { apart(kernel, self) }
     }
 
@@ -143,10 +147,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn store_bytes(self, n: usize, value: __m256, to: *mut u8) {
         unsafe {
-            let numbers = _mm256_cvtps_epi32(value);
+            let integers = _mm256_cvtps_epi32(value);
             let halves = (
-                _mm256_castsi256_si128(numbers),
-                _mm256_extracti128_si256::<1>(numbers),
+                _mm256_castsi256_si128(integers),
+                _mm256_extracti128_si256::<1>(integers),
             );
             let words = _mm_packus_epi32(halves.0, halves.1);
             let bytes = _mm_packus_epi16(words, words);

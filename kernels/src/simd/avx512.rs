@@ -11,19 +11,20 @@ pub(crate) struct Avx512(());
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     let output = kernel.run(Avx512(()));
-    // Streamed stores come before all that follow.
+    // Other threads see the streamed stores before all that follows.
     _mm_sfence();
     output
 }
 
+/// Ones in the first `n` of sixteen bits.
 #[inline(always)]
 fn first(n: usize) -> __mmask16 {
     debug_assert!(n <= 16);
     ((1_u32 << n) - 1) as __mmask16
 }
 
-// SAFETY of all blocks: a value of Avx512 exists only inside `run`, whose caller has checked the processor; what pointers
-// touch is the caller's promise.
+// SAFETY of all blocks: only `run` makes a value of Avx512, and its contract says that the processor has the instructions. The
+// contract of `Simd` says that pointers are valid for the lanes that are touched.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Simd for Avx512 {
     const LANES: usize = 16;
@@ -37,7 +38,7 @@ impl Simd for Avx512 {
         fn apart<K: Kernel>(kernel: K, simd: Avx512) -> K::Output {
             kernel.run(simd)
         }
-        // SAFETY: `self` is the proof that the processor has the instructions.
+        // SAFETY: `self` proves that the processor has the instructions.
         unsafe { apart(kernel, self) }
     }
 

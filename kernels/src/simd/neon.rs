@@ -6,7 +6,7 @@ use super::{Kernel, Simd};
 #[derive(Clone, Copy)]
 pub(crate) struct Neon;
 
-// SAFETY of all blocks: NEON is part of aarch64; what pointers touch is the caller's promise.
+// SAFETY of all blocks: NEON is part of aarch64. The contract of `Simd` says that pointers are valid for the lanes that are touched.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 impl Simd for Neon {
     const LANES: usize = 4;

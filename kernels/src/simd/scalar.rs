@@ -1,8 +1,16 @@
-//! One lane of plain Rust: runs everywhere, and is the vector that tests can reason about.
+//! One lane of plain Rust. It runs on every processor.
 use super::{Kernel, Simd};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
+
+// SAFETY of all blocks: the contract of `Simd` says that pointers are valid for the lanes that are touched.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
+/// Runs `kernel`; not inlined, so that its code is there once.
+#[inline(never)]
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Scalar)
+}
 
 impl Simd for Scalar {
     const LANES: usize = 1;
@@ -20,23 +28,19 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> f32 {
-        // SAFETY: the caller's promise.
         unsafe { from.read() }
     }
     #[inline(always)]
     unsafe fn load_first(self, n: usize, from: *const f32) -> f32 {
-        // SAFETY: the caller's promise.
         if n == 0 { 0.0 } else { unsafe { from.read() } }
     }
     #[inline(always)]
     unsafe fn store(self, value: f32, to: *mut f32) {
-        // SAFETY: the caller's promise.
         unsafe { to.write(value) }
     }
     #[inline(always)]
     unsafe fn store_first(self, n: usize, value: f32, to: *mut f32) {
         if n > 0 {
-            // SAFETY: the caller's promise.
             unsafe { to.write(value) }
         }
     }
@@ -95,7 +99,6 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn select_byte(self, n: usize, bytes: *const u8, byte: u8, value: f32) -> f32 {
-        // SAFETY: the caller's promise.
         if n > 0 && unsafe { bytes.read() } == byte {
             value
         } else {
@@ -105,7 +108,6 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn store_bytes(self, n: usize, value: f32, to: *mut u8) {
         if n > 0 {
-            // SAFETY: the caller's promise.
             unsafe { to.write(value as u8) }
         }
     }

@@ -60,7 +60,7 @@ impl Kernel for Operations {
             assert_eq!(lanes[..n], input[..n]);
             assert!(lanes[n..].iter().all(|lane| *lane == 7.0));
             let mut bytes = vec![7; S::LANES + 1];
-            // SAFETY: as above.
+            // SAFETY: `n` bytes are written, and the slice holds so many.
             unsafe { simd.store_bytes(n, simd.sub(x, simd.splat(1.0)), bytes.as_mut_ptr()) };
             assert!(
                 bytes[..n]
@@ -70,7 +70,7 @@ impl Kernel for Operations {
             );
             assert!(bytes[n..].iter().all(|byte| *byte == 7));
             for byte in 0..S::LANES as u8 {
-                // SAFETY: as above.
+                // SAFETY: `n` bytes are read, and the slice holds so many.
                 let selected = unsafe { simd.select_byte(n, bytes.as_ptr(), byte, two) };
                 // SAFETY: the slice holds a vector.
                 unsafe { simd.store(selected, lanes.as_mut_ptr()) };

@@ -1,16 +1,17 @@
-//! Every way in which threads can take turns, and every value that a load may see, tried by loom on small pools:
+//! loom tries every order of the threads, and every value that a load may see, on small pools:
 //!
 //!     RUSTFLAGS="--cfg loom" cargo test --package hubel-kernels --lib --target-dir target/loom threads::models
 //!
-//! loom itself fails a model in which all threads wait, two touch a cell at once, or one yields for ever.
+//! loom itself fails a model where all threads wait, where two touch a cell at once, or where one yields for ever.
 use std::sync::Arc;
 
 use super::Threads;
 use super::sync::{Condvar, Mutex, UnsafeCell, thread};
 
-/// How often a thread is stopped where it could have gone on, in one run of a model of two threads, or of three, which have
-/// so many more orders. The models take seconds with these, minutes with one more. `LOOM_MAX_PREEMPTIONS` overrules both.
+/// Preemptions in one run of a model of two threads. The models take seconds with this many, minutes with one more.
+/// The environment variable `LOOM_MAX_PREEMPTIONS` overrules this constant and the next.
 const OF_TWO: usize = 3;
+/// Preemptions in one run of a model of three threads, which have many more orders.
 const OF_THREE: usize = 2;
 
 fn model(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
@@ -19,11 +20,11 @@ fn model(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-/// One number per task, without any lock: loom sees it if two threads touch one at a time, or if the caller reads it before
-/// the thread that wrote it is known to be done.
+/// A count for each task, without any lock. loom notices two threads that touch one at a time, and a caller that reads a count
+/// before the thread that wrote it is known to be done.
 struct Results(Vec<UnsafeCell<usize>>);
 
-// SAFETY: what is claimed here is what the models test; loom's cells check each access.
+// SAFETY: no two threads touch one cell at a time. The models test exactly this, and loom's cells check each access.
 unsafe impl Sync for Results {}
 
 impl Results {
@@ -32,13 +33,13 @@ impl Results {
     }
 
     fn add(&self, task: usize, value: usize) {
-        // SAFETY: as above.
+        // SAFETY: one thread alone runs `task`; loom's cell checks it.
         self.0[task].with_mut(|result| unsafe { *result += value });
     }
 
     fn assert_all(&self, value: usize) {
         for result in &self.0 {
-            // SAFETY: as above.
+            // SAFETY: the region is over, so no thread writes; loom's cell checks it.
             assert_eq!(result.with(|result| unsafe { *result }), value);
         }
     }

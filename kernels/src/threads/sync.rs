@@ -1,11 +1,11 @@
-//! What threads share, in one place: std's, or loom's where the models of `threads/models.rs` are tried.
+//! The synchronisation types of `threads.rs`: those of std, or those of loom for the models in `threads/models.rs`.
 #[cfg(not(all(test, loom)))]
 mod real {
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::{Condvar, Mutex, atomic};
     pub(crate) use std::{thread, thread_local};
 
-    /// `std::cell::UnsafeCell` with loom's way in.
+    /// `std::cell::UnsafeCell` with the interface of loom's.
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {
@@ -13,13 +13,13 @@ mod real {
             Self(std::cell::UnsafeCell::new(value))
         }
 
-        /// The value's address, for reading.
+        /// Calls `body` with the value's address, for reading.
         #[inline(always)]
         pub(crate) fn with<R>(&self, body: impl FnOnce(*const T) -> R) -> R {
             body(self.0.get())
         }
 
-        /// The value's address, for writing.
+        /// Calls `body` with the value's address, for writing.
         #[inline(always)]
         pub(crate) fn with_mut<R>(&self, body: impl FnOnce(*mut T) -> R) -> R {
             body(self.0.get())

@@ -22,6 +22,33 @@ fn every_task_runs_once_for_any_number_of_threads() {
 }
 
 #[test]
+fn more_tasks_than_a_ticket_counts_run_once_each() {
+    let tasks = 2 * MOST_TASKS + 3;
+    for count in [1, 3] {
+        let threads = Threads::new(count);
+        let runs = runs(&threads, tasks);
+        assert_eq!(runs.len(), tasks);
+        assert!(runs.iter().all(|runs| *runs == 1));
+    }
+}
+
+/// The panic of an early region does not keep the later ones from running.
+#[test]
+fn a_panic_among_very_many_tasks_comes_after_the_others() {
+    let (threads, tasks) = (Threads::new(2), MOST_TASKS + 1);
+    let others = AtomicUsize::new(0);
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        threads.run(tasks, &|task| {
+            assert_ne!(task, 5, "planted");
+            others.fetch_add(1, Ordering::Relaxed);
+        });
+    }));
+    assert!(caught.is_err());
+    assert_eq!(others.into_inner(), tasks - 1);
+    assert_eq!(runs(&threads, 8), [1; 8]);
+}
+
+#[test]
 fn more_threads_than_the_machine_has_are_only_slower() {
     let count = 4 * crate::Cpu::available_threads() + 1;
     let threads = Threads::new(count);

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &BenchData, console: &Console) -> Outcome {
         )?;
     } else {
         console::print(&format!(
-            "{} images/s read, brought to {shape} and augmented",
+            "{} images/s read, resized to {shape} and augmented",
             thousands(speed.round() as usize)
         ))?;
     }

@@ -42,6 +42,7 @@ fn to_json(row: &KernelRow) -> Value {
         "shape": row.shape.to_string(),
         "geometry": row.shape,
         "pass": row.pass,
+        "fusion": row.fusion,
         "algorithm": row.algorithm,
         "milliseconds": row.milliseconds,
         "gflops": row.gflops,
@@ -55,14 +56,15 @@ fn text(table: &KernelTable) -> String {
     let lengths = table.rows.iter().map(|row| row.shape.to_string());
     let width = lengths.map(|text| text.chars().count()).max().unwrap_or(0);
     let mut text = format!(
-        "{:width$}  {:16}  {:10}  {:>9}  {:>8}  {:>7}\n",
-        "convolution", "pass", "algorithm", "ms", "GFLOP/s", "of peak"
+        "{:width$}  {:16}  {:10}  {:10}  {:>9}  {:>8}  {:>7}\n",
+        "convolution", "pass", "fused", "algorithm", "ms", "GFLOP/s", "of peak"
     );
     for row in &table.rows {
         text += &format!(
-            "{:width$}  {:16}  {:10}  {:>9.3}  {:>8.1}  {:>5.0} %{}\n",
+            "{:width$}  {:16}  {:10}  {:10}  {:>9.3}  {:>8.1}  {:>5.0} %{}\n",
             row.shape,
             row.pass,
+            row.fusion,
             row.algorithm,
             row.milliseconds,
             row.gflops,
@@ -76,7 +78,7 @@ fn text(table: &KernelTable) -> String {
     )
 }
 
-/// An error that lists the choices of a plan that are slow.
+/// An error that lists the slow choices of plans.
 fn check(table: &KernelTable) -> Result<(), String> {
     let slow = table.slow_choices();
     if slow.is_empty() {
@@ -89,9 +91,10 @@ fn check(table: &KernelTable) -> Result<(), String> {
     );
     for (row, best) in slow {
         text += &format!(
-            "\n  {}, {}: {} takes {:.3} ms, {} {:.3} ms ({:.2} ×)",
+            "\n  {}, {} {}: {} takes {:.3} ms, {} {:.3} ms ({:.2} ×)",
             row.shape,
             row.pass,
+            row.fusion,
             row.algorithm,
             row.milliseconds,
             best.algorithm,

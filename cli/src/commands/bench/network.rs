@@ -67,7 +67,7 @@ pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line per step, and the sums; what a step computes comes last, for that may be long.
+/// One line per step, and the sums. The description of a step comes last, since it may be long.
 fn step_table(rows: &[StepRow], training: bool) -> String {
     type Column = (&'static str, fn(&StepRow) -> Option<f64>);
     let columns: [Column; 3] = [

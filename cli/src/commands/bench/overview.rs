@@ -1,4 +1,4 @@
-//! `hubel bench` alone: what this machine can do and what to expect of it.
+//! `hubel bench` without a subcommand: the speed of this machine and of the named networks.
 use std::process::ExitCode;
 
 use hubel::bench::{self, Bench, Machine, Timing};
@@ -13,7 +13,7 @@ use crate::console::{self, Console};
 struct Expectation {
     net: &'static str,
     batch: usize,
-    /// None where memory does not suffice.
+    /// `None` if memory does not suffice.
     train: Option<Timing>,
     infer: Option<Timing>,
 }
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &BenchOverview, console: &Console) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// None where memory does not suffice.
+/// `None` if memory does not suffice.
 fn timing(
     cpu: &Cpu,
     net: &str,
@@ -111,7 +111,7 @@ fn text(machine: &Machine, networks: &[Expectation]) -> String {
     text
 }
 
-/// Three digits are as much as such a short measurement can say.
+/// Three significant digits: so short a measurement is not more precise.
 fn rate(images_per_second: f64) -> String {
     let digits = match images_per_second {
         rate if rate >= 100.0 => 0,

@@ -1,4 +1,4 @@
-//! The report with the pictures.
+//! The report as an HTML page with pictures.
 use std::path::Path;
 
 use askama::Template;
@@ -10,11 +10,11 @@ use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 use crate::wording::of_command_line;
 
-/// How many findings of a kind are shown, and how many pictures of a finding.
+/// How many findings are shown per kind, and how many pictures per finding.
 const FINDINGS: usize = 60;
 const PICTURES: usize = 8;
 
-/// Pixels of the longer side of a picture in the report.
+/// Longer side of a picture in the report, in pixels.
 const SIDE: u32 = 192;
 
 /// Writes the report.
@@ -53,7 +53,7 @@ struct Shown {
     detail: Sentence,
 }
 
-/// A path, and what it shows where that is a picture.
+/// A path, with its picture if it is one.
 struct Picture {
     source: Option<String>,
     path: String,
@@ -74,7 +74,8 @@ impl<'a> Report<'a> {
                 (false, true) => "clean",
                 (false, false) => "fair",
             },
-            verdict: verdict(inspection).replace("what is marked with !", "what is marked"),
+            verdict: verdict(inspection)
+                .replace("the problems marked with !", "the marked problems"),
             sections: sections
                 .map(|(kind, findings)| Section::new(data, inspection, kind, findings))
                 .collect(),

@@ -1,4 +1,4 @@
-//! The arithmetic of one number of a map, as a table.
+//! The arithmetic of one value of a map, as a table.
 mod matrices;
 
 use std::process::ExitCode;
@@ -13,12 +13,12 @@ use super::{Looked, Outcome};
 use crate::args::Explain;
 use crate::console;
 
-/// The pseudo-layer behind the last one.
+/// The name of the softmax after the last layer.
 const SOFTMAX: &str = "softmax";
-/// Terms that are shown one by one; of more the strongest.
+/// Most terms that are shown; if there are more, the strongest.
 const SHOWN: usize = 20;
 
-/// Shows the arithmetic of the number at `at` of the map of `--layer`.
+/// Shows how the value at `--at` in the map of `--layer` is computed.
 pub(super) fn show(
     arguments: &Explain,
     model: &Model,
@@ -38,7 +38,10 @@ pub(super) fn show(
             let classes = model.classes().len();
             if at[..2] != [0, 0] || at[2] >= classes {
                 return Err(Error::Settings {
-                    problem: format!("the softmax has 1×1×{classes} numbers; give --at 0,0,C with C from 0 to {}", classes - 1),
+                    problem: format!(
+                        "the softmax has 1×1×{classes} values; give --at 0,0,C with C from 0 to {}",
+                        classes - 1
+                    ),
                 }
                 .into());
             }
@@ -59,7 +62,7 @@ pub(super) fn show(
     Ok(ExitCode::SUCCESS)
 }
 
-/// `[height, width]` of the filter, where the number is one of a convolution.
+/// `[height, width]` of the filter, if a convolution computed the value.
 fn kernel(found: &Arithmetic, nodes: &[Node]) -> Option<[usize; 2]> {
     let own = nodes.iter().find(|node| node.name == found.layer)?;
     match &own.operation {
@@ -68,8 +71,8 @@ fn kernel(found: &Arithmetic, nodes: &[Node]) -> Option<[usize; 2]> {
     }
 }
 
-/// The arithmetic of a number, after that of the numbers it follows from, as far back as each follows from a single one: that of the
-/// convolution before that of its batch norm and its activation.
+/// The arithmetic of a value, preceded by that of its inputs as long as each has a single input. For example, that of a
+/// convolution, then of its batch norm, then of its activation.
 pub(super) fn chain(
     explainer: &Explainer,
     mut node: usize,
@@ -94,7 +97,7 @@ pub(super) fn chain(
     Ok(steps)
 }
 
-/// The steps of a chain one below the other.
+/// The steps of a chain, one below the other.
 pub(super) fn chain_text(steps: &[Arithmetic], nodes: &[Node]) -> String {
     let texts = steps
         .iter()
@@ -102,7 +105,7 @@ pub(super) fn chain_text(steps: &[Arithmetic], nodes: &[Node]) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The terms and what they come to; of a convolution by a filter of `kernel` as matrices where these fit. Without `nodes` there is but the
+/// The terms and their result. For a filter of size `kernel` they are matrices, if these fit. Without `nodes` the only input is the
 /// picture.
 pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]>) -> String {
     let columns = console::columns();
@@ -139,7 +142,7 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]
             number(shift)
         )),
         Rule::Function(_) => lines.push(format!("  {} of it", found.kind)),
-        Rule::Same => lines.push("  as it is".into()),
+        Rule::Same => lines.push("  unchanged".into()),
         Rule::Softmax { class } => lines.push(format!(
             "  e^{} / the sum of e^value over all",
             number(found.terms[class].value)
@@ -153,13 +156,13 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]
     lines.join("\n")
 }
 
-/// What a sum gets besides single terms, below the products of these where the terminal is wide enough for them.
+/// A line for another summand, aligned below the products if the terminal is wide enough.
 fn summand(what: &str, value: f64, columns: usize) -> String {
     let room = columns.saturating_sub(31).clamp(12, 39);
     format!("  {what:<28} {:>room$}", number(value))
 }
 
-/// The terms one by one, of many the strongest.
+/// One line per term; if there are many, only the strongest.
 fn list(found: &Arithmetic, nodes: &[Node], columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let order = strongest(found);
@@ -201,11 +204,11 @@ fn backward(found: &Arithmetic, nodes: &[Node], question: &str) -> String {
         SOFTMAX => "backward: the derivative of this probability by each logit".to_owned(),
         _ if found.gradient == 0.0 => {
             return format!(
-                "backward: the gradient of the score of {question} by this number is 0: nothing goes back"
+                "backward: the gradient of the score of {question} by this value is 0, so no gradient flows back"
             );
         }
         _ => format!(
-            "backward: the gradient of the score of {question} by this number is {gradient}; it goes to"
+            "backward: the gradient of the score of {question} by this value is {gradient}; it flows to"
         ),
     }];
     let inside = found.terms.iter().filter(|term| term.at.is_some());
@@ -226,13 +229,13 @@ fn backward(found: &Arithmetic, nodes: &[Node], question: &str) -> String {
     }
     if padding > 0 {
         lines.push(format!(
-            "  {padding} numbers of the window are padding, where it ends"
+            "  {padding} values of the window are padding, and get no gradient"
         ));
     }
     lines.join("\n")
 }
 
-/// The terms to show, in their order: all, or those of the largest products.
+/// The terms to show, in their order: all, or those with the largest products.
 fn strongest(found: &Arithmetic) -> Vec<usize> {
     let mut order: Vec<usize> = (0..found.terms.len()).collect();
     let size = |i: &usize| (found.terms[*i].value * found.terms[*i].weight).abs();
@@ -258,7 +261,7 @@ fn layer_of<'a>(term: &Term, nodes: &'a [Node]) -> &'a str {
     }
 }
 
-/// A number with as many digits as f32 tells apart in a sum.
+/// Formats a value with as many digits as f32 resolves in a sum.
 fn number(value: impl Into<f64>) -> String {
     let value: f64 = value.into();
     let size = value.abs();

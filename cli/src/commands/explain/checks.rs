@@ -1,4 +1,4 @@
-//! Whether a map can be trusted: the checks that `--check` asks for, as sentences and as JSON.
+//! `--check`: whether a map can be trusted, as sentences and as JSON.
 use hubel::explain::cascade::{self, Cascade, Settings};
 use hubel::explain::deletion::{self, Deletion, Verdict};
 use hubel::explain::{Heatmap, Method, Question};
@@ -9,21 +9,21 @@ use super::data::Data;
 use super::{Explain, Looked};
 use crate::console::Console;
 
-/// What the checks of a map found.
+/// The results of the checks of a map.
 pub(super) struct Checks {
-    /// The cascade, or why there is none.
+    /// The cascade, or the reason why it was not run.
     cascade: Result<Cascade, String>,
     deletion: Deletion,
 }
 
-/// What a check says of a map.
+/// The result of one check.
 pub(super) struct Finding {
     pub(super) sentence: String,
     pub(super) has_failed: bool,
 }
 
 impl Checks {
-    /// Checks a map of the picture that `method` made.
+    /// Checks a map of the picture, made by `method`.
     pub(super) fn of(
         arguments: &Explain,
         model: &Model,
@@ -49,14 +49,14 @@ impl Checks {
             &progress,
         )?;
         let cascade = match data {
-            None => Err("that needs the training data (--data)".to_owned()),
+            None => Err("this needs the training data (--data)".to_owned()),
             Some(data) => {
                 let settings = Settings::for_method(method);
                 let others = cascade::pictures(&cpu, model, data.images(), settings)?;
                 let found =
                     cascade::check(&cpu, model, method, &question, &others, settings, &progress);
                 match found {
-                    // Too few pictures, for instance.
+                    // For example, too few pictures.
                     Err(Error::Settings { problem }) => Err(problem),
                     found => Ok(found?),
                 }
@@ -66,7 +66,7 @@ impl Checks {
         Ok(Self { cascade, deletion })
     }
 
-    /// What each of them says.
+    /// One finding per check.
     pub(super) fn findings(&self) -> [Finding; 2] {
         let cascade = match &self.cascade {
             Ok(cascade) => Finding {
@@ -74,7 +74,9 @@ impl Checks {
                 has_failed: !cascade.passes(),
             },
             Err(reason) => Finding {
-                sentence: format!("not checked: whether it depends on what was learned; {reason}"),
+                sentence: format!(
+                    "not checked: whether it depends on the learned weights; {reason}"
+                ),
                 has_failed: false,
             },
         };
@@ -134,7 +136,7 @@ fn cascade_to_json(cascade: &Cascade) -> Value {
     })
 }
 
-/// To four decimals.
+/// Rounds to four decimals.
 pub(super) fn rounded(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
 }

@@ -1,4 +1,4 @@
-//! The training data that `--data` names: the pictures that the network finds most alike, and those that the checks compare with.
+//! `--data`: the training pictures that the network finds most similar, and those that the checks use.
 use std::path::{Path, PathBuf};
 
 use hubel::data::{Learned, learned};
@@ -12,14 +12,14 @@ use super::{Explain, Looked};
 use crate::commands::report_bad_files;
 use crate::console::{Console, thousands};
 
-/// The training data, which was read.
+/// The training data.
 pub(super) struct Data {
     path: PathBuf,
     learned: Learned,
 }
 
 impl Data {
-    /// Reads what `--data` names, if it is given.
+    /// Reads `--data`, if given.
     pub(super) fn open(
         arguments: &Explain,
         model: &Model,
@@ -43,7 +43,7 @@ impl Data {
         report_bad_files(&learned.bad_files, console);
         if learned.is_known == Some(false) {
             console.remark(&format!(
-                "the model was not trained on {}; its pictures stand in for those that it was trained on",
+                "the model was not trained on {}; its pictures are used in place of the training pictures",
                 shown(path)
             ));
         }
@@ -53,7 +53,7 @@ impl Data {
         }))
     }
 
-    /// A file's path as it is inside the data.
+    /// The path of a file relative to the data.
     fn inside<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.path).unwrap_or(path)
     }
@@ -64,21 +64,21 @@ impl Data {
     }
 }
 
-/// A picture of the training data beside the one that is explained.
+/// A training picture that is similar to the explained one.
 pub(super) struct Alike {
-    /// Its class, as the data says.
+    /// Its class in the data.
     pub(super) class: String,
-    /// `0.042`, and what it means where it is 0.
+    /// The distance, such as `0.042`, with an explanation if it is 0.
     pub(super) distance: String,
-    /// Its file, or its place in the data.
+    /// Its file, or its index in the data.
     source: String,
-    /// The same, without the folder that all of them are in.
+    /// The same, relative to the folder of the data.
     pub(super) short: String,
-    /// As the network sees it.
+    /// The picture as the network sees it.
     pub(super) drawing: Drawing,
 }
 
-/// The pictures of the training data that the network finds most alike.
+/// The training pictures that the network finds most similar.
 pub(super) struct Nearest {
     found: Neighbours,
     pub(super) pictures: Vec<Alike>,
@@ -122,12 +122,12 @@ impl Nearest {
         Ok(Self { found, pictures })
     }
 
-    /// What they are, in a sentence.
+    /// How they were found, in a sentence.
     pub(super) fn finding(&self) -> String {
         let space = match self.found.layer.as_str() {
-            "" => "by its pixels".to_owned(),
+            "" => "compared by pixels".to_owned(),
             layer => format!(
-                "by the {} numbers of layer {layer}",
+                "compared by the {} values of layer {layer}",
                 thousands(self.found.dimensions)
             ),
         };
@@ -137,7 +137,7 @@ impl Nearest {
         )
     }
 
-    /// A line for each: class, distance, file.
+    /// One line each: class, distance, file.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         self.pictures.iter().map(|alike| {
             format!(
@@ -169,7 +169,9 @@ impl Nearest {
 
 fn distance(distance: f64) -> String {
     match distance {
-        0.0..0.00005 => "0 (the same picture, or one that the network takes for it)".to_owned(),
+        0.0..0.00005 => {
+            "0 (the same picture, or one that the network cannot tell apart)".to_owned()
+        }
         distance => format!("{distance:.4}"),
     }
 }

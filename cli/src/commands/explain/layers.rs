@@ -1,4 +1,4 @@
-//! Every layer as pictures: its maps, and the filters of a convolution.
+//! Layers as pictures: their maps, and the filters of convolutions.
 use std::path::PathBuf;
 
 use hubel::explain::draw::{self, Filters, Maps};
@@ -17,16 +17,16 @@ pub(super) struct Layer {
     pub(super) filters_file: Option<PathBuf>,
 }
 
-/// What the picture of a layer shows.
+/// The maps of a layer.
 pub(super) enum Shown {
     /// Maps of more than one pixel.
     Maps(Maps),
-    /// The numbers of a map of one pixel.
+    /// The values of a map of one pixel.
     Numbers(Vec<f32>),
 }
 
 impl Layer {
-    /// How many of the maps are shown.
+    /// How many maps are shown.
     pub(super) fn count(&self) -> usize {
         match &self.shown {
             Shown::Maps(maps) => maps.tiles.len(),
@@ -54,7 +54,7 @@ struct Detail {
     side: usize,
 }
 
-/// From the finest to the coarsest; the strongest maps of all layers on one page.
+/// From fine to coarse: how to show the strongest maps of all layers on one page.
 const OVERVIEWS: [Detail; 5] = [
     Detail { maps: 16, side: 96 },
     Detail { maps: 16, side: 64 },
@@ -62,14 +62,14 @@ const OVERVIEWS: [Detail; 5] = [
     Detail { maps: 8, side: 32 },
     Detail { maps: 4, side: 16 },
 ];
-/// Pixels of all maps on one page. Coloured maps take 1 to 2 bytes a pixel as PNG, a third more in a page, which is to have less than 10 MB.
+/// Most pixels of all maps on one page. Coloured maps take 1 to 2 bytes per pixel as PNG and a third more in the page, which should stay below 10 MB.
 const PIXELS: usize = 3_500_000;
-/// Maps of a single layer, and the pixels of them all: nearly always all maps in full.
+/// For a single layer, nearly always all maps at full size: most maps, and most pixels of all maps.
 const ALL: usize = 4096;
 const PIXELS_OF_ALL: usize = 4_000_000;
 const LARGEST_SIDE: usize = 1024;
 
-/// Draws the layers, or the one that was asked for, in full.
+/// Draws all layers, or the layer of `--layer` at full size.
 pub(super) fn draw(
     model: &Model,
     looked: &Looked,
@@ -88,14 +88,14 @@ pub(super) fn draw(
     wanted
         .filter(|(node, _)| layer.is_none_or(|chosen| chosen == *node))
         .map(|(node, summary)| {
-            // Filters of the first layer are seen at a glance; deeper ones when they are asked for.
+            // Filters of the first layer are always shown, those of deeper layers only with `--layer`.
             let with_filters = layer.is_some() || nodes[node].inputs == [0];
             one(looked, node, summary, detail, with_filters, files)
         })
         .collect()
 }
 
-/// The finest overview that a page has room for.
+/// The finest overview that fits on a page.
 fn overview(nodes: &[Node]) -> Detail {
     let pixels = |detail: &Detail| -> usize {
         let layers = nodes[1..].iter().filter(|node| is_map(node));

@@ -1,4 +1,4 @@
-//! The page: everything that was drawn, in one file.
+//! The page: all drawings in one HTML file.
 use std::path::{Path, PathBuf};
 
 use askama::Template;
@@ -25,22 +25,22 @@ struct Page {
     is_difference: bool,
     classes: Vec<Class>,
     explanations: Vec<Shown>,
-    /// The training pictures that the network finds most alike.
+    /// The training pictures that the network finds most similar.
     nearest: Option<NearestPictures>,
-    /// What the colours of maps mean: of those without a negative number, and of the others.
+    /// The colour scales of maps: without negative values, and with.
     positive: Bar,
     signed: Bar,
     layers: Vec<Layer>,
 }
 
-/// A picture inside the page.
+/// A picture embedded in the page.
 struct Picture {
     source: String,
-    /// Whether it has so few pixels that they are to be seen as squares.
+    /// Whether it is so small that its pixels are shown as squares.
     is_coarse: bool,
 }
 
-/// From so many pixels of a side on, pixels are not to be seen as squares.
+/// From this side on, pixels are not shown as squares.
 const FINE: usize = 96;
 
 impl Picture {
@@ -53,7 +53,7 @@ impl Picture {
     }
 }
 
-/// A scale of colours with what stands at its ends.
+/// A colour scale with the labels of its ends.
 struct Bar {
     low: String,
     high: String,
@@ -92,13 +92,13 @@ struct Shown {
     bar: Bar,
 }
 
-/// What a check says of an explanation.
+/// The result of one check of an explanation.
 struct Check {
     sentence: Sentence,
     has_failed: bool,
 }
 
-/// Training pictures with what is said of all of them.
+/// The similar training pictures, with a sentence about all of them.
 struct NearestPictures {
     finding: Sentence,
     pictures: Vec<Alike>,
@@ -130,11 +130,11 @@ impl NearestPictures {
 /// A layer on the page.
 struct Layer {
     name: String,
-    /// The name as a word for a shell.
+    /// The name, quoted for a shell.
     word: String,
     kind: &'static str,
     output: String,
-    /// Size formula, parameters, and what is not shown.
+    /// Size formula, parameters, and remarks on what is not shown.
     details: Vec<String>,
     shown: Option<String>,
     filters: Option<FilterPictures>,
@@ -149,7 +149,7 @@ struct Small {
     label: String,
 }
 
-/// Filters, each as a picture, or all as one.
+/// Filters, each as a picture or all in one.
 struct FilterPictures {
     note: String,
     bar: Option<Bar>,
@@ -157,7 +157,7 @@ struct FilterPictures {
     all: Option<String>,
 }
 
-/// A number of a map of one pixel.
+/// A value of a map of one pixel.
 struct Number {
     label: String,
     value: String,
@@ -165,10 +165,10 @@ struct Number {
     ink: &'static str,
 }
 
-/// Weights of filters on a page; as a table they take about 6 bytes each.
+/// Most weights of filters on a page; in a table, each takes about 6 bytes.
 const WEIGHTS: usize = 400_000;
 
-/// More numbers than this are squares without their values.
+/// Above this count, squares are drawn without their values.
 const NUMBERS: usize = 64;
 
 impl Layer {
@@ -231,7 +231,7 @@ fn small(tiles: &[Tile], label: impl Fn(&Tile) -> String) -> Vec<Small> {
     tiles.iter().map(small).collect()
 }
 
-/// The numbers with those of their channels, or with the names of the classes.
+/// The values, with channel numbers or class names.
 fn labelled(numbers: &[f32], classes: Option<&[String]>) -> Vec<Number> {
     let scale = Scale::of(numbers);
     let number = |(channel, value): (usize, &f32)| {
@@ -278,9 +278,12 @@ impl FilterPictures {
             };
         }
         let rows = (WEIGHTS / (parameters / filters.count).max(1)).clamp(1, filters.count);
-        let mut note = "each row a filter, each column one of its input channels".to_owned();
+        let mut note = "each row is a filter, each column one of its input channels".to_owned();
         if rows < filters.count {
-            note += &format!("; the first {rows} of {}, all are in {file}", filters.count);
+            note += &format!(
+                "; shown: the first {rows} of {}; all are in {file}",
+                filters.count
+            );
         }
         Self {
             note,

@@ -1,4 +1,4 @@
-//! Where a filter fires: one that the network has learned, or one made by hand.
+//! Where a filter responds: a learned filter, or one made by hand.
 use std::process::ExitCode;
 
 use hubel::data::picture;
@@ -13,14 +13,14 @@ use super::{Files, Looked, Outcome, folder, quoted};
 use crate::args::Explain;
 use crate::console::{self, Console};
 
-/// Places that are named and framed.
+/// How many places are listed and framed.
 const COUNT: usize = 5;
 
-/// A filter made by hand over the picture.
+/// Applies a filter made by hand to the picture.
 pub(super) fn of_kernel(arguments: &Explain, text: &str, console: &Console) -> Outcome {
     let kernel = Kernel::parse(text)?;
     if arguments.paths.len() == 2 {
-        console.remark("--kernel needs no model: it is laid over the picture itself");
+        console.remark("--kernel needs no model: it is applied to the picture itself");
     }
     let path = arguments.paths.last().expect("one path at least");
     let picture = picture::read(path)?;
@@ -41,7 +41,7 @@ pub(super) fn of_kernel(arguments: &Explain, text: &str, console: &Console) -> O
     answer.print(arguments.json)
 }
 
-/// Filter `channel` of a layer over the picture.
+/// Shows where filter `channel` of a layer responds.
 pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) -> Outcome {
     let name = arguments.layer.as_deref().unwrap_or_default();
     let explainer = &looked.explainer;
@@ -51,7 +51,7 @@ pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) ->
     let [y, x] = found.map.brightest();
     let steps = chain(explainer, node, [y, x, channel])?;
     let mut files = Files::new(folder(arguments, &looked.picture)?);
-    // The filter belongs to the convolution, whose activation is perhaps what was asked for.
+    // The filter belongs to the convolution; `--layer` may name its activation.
     let first = explainer.node(&steps[0].layer)?;
     if let Operation::Conv(_) = nodes[first].operation {
         files.save("filter", &draw::filter(explainer, first, steps[0].at[2])?)?;
@@ -75,11 +75,11 @@ pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) ->
     answer.print(arguments.json)
 }
 
-/// Where a filter fires, to be shown.
+/// The places where a filter responds.
 struct Answer<'a> {
     title: String,
     found: &'a Response,
-    /// The arithmetic of the strongest answer.
+    /// The arithmetic of the strongest response.
     sum: String,
     arithmetic: Vec<Value>,
     files: &'a Files,
@@ -113,11 +113,11 @@ impl Answer<'_> {
             self.title, map.height, map.width
         )];
         match self.found.strongest.is_empty() {
-            true => lines.push("  it fires nowhere: no answer is above 0".into()),
+            true => lines.push("  no response: no value is above 0".into()),
             false => lines.extend(self.found.strongest.iter().map(place)),
         }
         lines.push(format!(
-            "\nthe strongest answer, in numbers:\n{}\n",
+            "\nhow the strongest response is computed:\n{}\n",
             self.sum
         ));
         let names = self.files.written.iter().map(quoted);

@@ -1,4 +1,4 @@
-//! Why this class: the methods that were asked for, each as a picture and a sentence, and checked if that was asked for.
+//! `--method`: each method as a picture and a sentence, and its checks.
 use hubel::explain::gradients::Copies;
 use hubel::explain::method::batch;
 use hubel::explain::occlusion::Occlusion;
@@ -12,19 +12,19 @@ use super::{Files, Looked};
 use crate::args::{Explain, Method};
 use crate::console::{self, Console};
 
-/// Noisy copies of SmoothGrad, their noise as a share of the picture's range, and what decides it.
+/// SmoothGrad: number of noisy copies, noise as a share of the picture's range, seed.
 const SAMPLES: usize = 32;
 const NOISE: f32 = 0.15;
 const SEED: u64 = 1;
-/// What integrated gradients begin at: the mean of the training pictures.
+/// The baseline of integrated gradients: the mean of the training pictures.
 const BASELINE: f32 = 0.0;
 
-/// What one method found.
+/// The explanation by one method.
 pub(super) struct Explanation {
     pub(super) name: &'static str,
-    /// What the picture shows, in a sentence.
+    /// What the picture shows, in one sentence.
     pub(super) finding: String,
-    /// Whether it can be trusted, if that was asked for.
+    /// The checks, with `--check`.
     checks: Option<Checks>,
     pub(super) map: Heatmap,
     /// The PNG for the page.
@@ -32,7 +32,7 @@ pub(super) struct Explanation {
 }
 
 impl Explanation {
-    /// What the checks say, if there were any.
+    /// The findings of the checks.
     pub(super) fn checked(&self) -> impl Iterator<Item = Finding> {
         self.checks.iter().flat_map(Checks::findings)
     }
@@ -52,7 +52,7 @@ impl Explanation {
     }
 }
 
-/// Explains by every method that was asked for.
+/// Explains the class by each method of `--method`.
 pub(super) fn explain(
     arguments: &Explain,
     model: &Model,
@@ -78,7 +78,7 @@ pub(super) fn explain(
     let mut explanations = Vec::new();
     for method in methods {
         let made = match made(method, arguments, model, looked, console) {
-            // A network without convolutions has no map for Grad-CAM; who asks for it by name is told.
+            // A network without convolutions has no map for Grad-CAM. This is an error only if `--method` names it.
             Err(Error::Settings { .. })
                 if method == Method::GradCam && is_default && arguments.layer.is_none() =>
             {
@@ -96,7 +96,7 @@ pub(super) fn explain(
         let failed = findings.filter(|finding| finding.has_failed);
         let failures = failed.map(|finding| finding.sentence);
         let failures: Vec<String> = made.failure.into_iter().chain(failures).collect();
-        // The file is looked at without the page.
+        // The PNG file may be seen without the page.
         let saved = match failures.is_empty() {
             true => drawing.clone(),
             false => draw::captioned(&drawing, &format!("{}.", failures.join(". "))),
@@ -111,19 +111,19 @@ pub(super) fn explain(
             png: drawing.png(),
         });
     }
-    // What the maps show afterwards is the whole picture.
+    // The maps must be those of the unchanged picture afterwards.
     looked.explainer.look(&looked.prepared.tensor);
     Ok(explanations)
 }
 
-/// The map that a method made.
+/// A map, with the method that made it.
 struct Made {
     name: &'static str,
     map: Heatmap,
     finding: String,
-    /// How it was made, so that others can be made alike.
+    /// The method, for making comparable maps.
     method: explain::Method,
-    /// What the method itself says against the map.
+    /// A warning by the method itself.
     failure: Option<String>,
 }
 
@@ -152,7 +152,7 @@ fn made(
             looked.explainer.look(image);
             let map = grad_cam::map(&mut looked.explainer, score, layer.as_deref())?;
             let finding = format!(
-                "where the {}×{} map of layer {} speaks for it",
+                "where the {}×{} map of layer {} supports it",
                 map.height, map.width, map.layer
             );
             made("Grad-CAM", map, finding, explain::Method::GradCam { layer })

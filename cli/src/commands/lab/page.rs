@@ -1,4 +1,4 @@
-//! The page with the findings, and its plots and pictures as files.
+//! The page with the findings; its plots and pictures are also written as files.
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ struct Shown<'a> {
     rows: Vec<Vec<Entry>>,
 }
 
-/// A cell, and how it is set: `word` at the left, `sentence` broken into lines, `number` at the right.
+/// A cell with its style: `word` is left-aligned, `sentence` is broken into lines, `number` is right-aligned.
 struct Entry {
     text: String,
     style: &'static str,
@@ -64,13 +64,13 @@ impl Entry {
     }
 }
 
-/// A chart as SVG, or a picture as a source.
+/// A chart as SVG, or a picture as a data URL.
 struct Figure {
     caption: String,
     content: String,
 }
 
-/// Makes the folder for the page, if need be.
+/// Creates the folder for the page if it does not exist.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|source| Error::Io {
         action: "create",
@@ -79,7 +79,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     })
 }
 
-/// Writes the page into the folder, with each plot and each picture as a file beside it. Returns the paths, the page's first.
+/// Writes the page into the folder, and each plot and picture as a file beside it. Returns the paths, the page first.
 pub(super) fn write(folder: &Path, name: &str, all: &[Findings]) -> Result<Vec<PathBuf>, Error> {
     let path = folder.join(format!("{name}.html"));
     let page = Page {

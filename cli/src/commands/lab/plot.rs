@@ -1,16 +1,16 @@
-//! Charts in letters.
+//! Charts as text.
 use hubel::lab::{Axis, Chart, Marks, Point, Series};
 
 use super::text::hanging;
 
-/// The rows of a chart of lines.
+/// Rows of a line chart.
 const HEIGHT: usize = 12;
-/// What stands for the series.
+/// The marks of the series.
 const MARKS: [char; 7] = ['●', '○', '×', '+', '◆', '◇', '*'];
-/// Fewer columns than these hold no chart.
+/// Least width of a chart in columns.
 const NARROWEST: usize = 8;
 
-/// The chart in at most so many columns; where that is too narrow, its title alone.
+/// The chart in at most this many columns; only its title if that is too narrow.
 pub(super) fn of_chart(chart: &Chart, columns: usize) -> String {
     match &chart.marks {
         Marks::Lines { x, series } => lines(chart, x, series, columns),
@@ -39,7 +39,7 @@ impl Scale {
         }
     }
 
-    /// The step nearest to the value, of `steps`; `None` of what cannot be shown.
+    /// The nearest of `steps` positions for the value; `None` if it cannot be shown.
     fn step(&self, value: f64, steps: usize) -> Option<usize> {
         let place = |value: f64| match self.logarithmic {
             true => value.ln(),
@@ -55,7 +55,7 @@ impl Scale {
     }
 }
 
-/// A number as short as its size allows.
+/// Formats a value as briefly as its size allows.
 fn short(value: f64) -> String {
     let size = value.abs();
     match size {
@@ -68,7 +68,7 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Lines over numbers: the values grow upwards.
+/// A line chart over numbers; values grow upwards.
 fn lines(chart: &Chart, x: &Axis, series: &[Series], columns: usize) -> String {
     let points = || series.iter().flat_map(|series| &series.points);
     let across = Scale::of(x, points().map(|point| point.x));
@@ -118,7 +118,7 @@ fn lines(chart: &Chart, x: &Axis, series: &[Series], columns: usize) -> String {
     text
 }
 
-/// Dots from one cell, a column and a row from below, to another.
+/// Draws dots from one cell to another; a cell is a column and a row from below.
 fn between(grid: &mut [Vec<char>], from: (usize, usize), to: (usize, usize)) {
     let height = grid.len();
     let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1)).max(1);
@@ -131,13 +131,13 @@ fn between(grid: &mut [Vec<char>], from: (usize, usize), to: (usize, usize)) {
     }
 }
 
-/// Values over names: a line for each, from a standard deviation below the mean to one above.
+/// A chart over names: one line each, from one standard deviation below the mean to one above.
 fn spreads(chart: &Chart, groups: &[String], series: &[Series], columns: usize) -> String {
     let points = || series.iter().flat_map(|series| &series.points);
     let ends = points().flat_map(|point| [point.y - point.error, point.y + point.error]);
     let scale = Scale::of(&chart.y, ends);
     let longest = groups.iter().map(|name| name.chars().count()).max();
-    // The name, a mark, the number behind.
+    // The name, a mark, the value.
     let label = longest.unwrap_or(0).min(columns / 3);
     let width = columns.saturating_sub(label + 12);
     if width < NARROWEST || points().next().is_none() {

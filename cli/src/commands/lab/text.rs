@@ -4,12 +4,12 @@ use hubel::lab::{Cell, Claim, Column, Experiment, Findings, Picture, Table, Verd
 use super::plot;
 use crate::console::thousands;
 
-/// Text is easier to read in lines of at most so many letters.
+/// Longest line of text: longer lines are hard to read.
 const LONGEST: usize = 100;
-/// Between two columns of a table.
+/// Space between two columns of a table.
 const GAP: usize = 2;
 
-/// The experiments, and how one is run.
+/// The list of experiments, and how to run one.
 pub(super) fn of_list(experiments: &[Experiment], columns: usize) -> String {
     let words = experiments
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn of_list(experiments: &[Experiment], columns: usize) -> String {
     text + "\nhubel lab NAME runs one, hubel lab all runs them all"
 }
 
-/// All that was found.
+/// The findings as text.
 pub(super) fn of_findings(findings: &Findings, columns: usize) -> String {
     let heading = format!(
         "{} ({}): {}",
@@ -67,7 +67,7 @@ fn of_claim(claim: &Claim, columns: usize) -> String {
     hanging(&verdict, &text, columns)
 }
 
-/// A verdict as the class of the page's style.
+/// The CSS class of a verdict.
 pub(super) fn state(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Holds => "clean",
@@ -86,7 +86,7 @@ fn of_picture(picture: &Picture, columns: usize) -> String {
     format!("\n{}{text}\n", hanging("", &picture.caption, columns))
 }
 
-/// With columns side by side where they fit, else one line a cell.
+/// A table with its columns side by side if they fit, else with one line per cell.
 fn of_table(table: &Table, columns: usize) -> String {
     let heads: Vec<String> = table.columns.iter().map(head).collect();
     let rows = table.rows.iter().map(|row| {
@@ -119,7 +119,7 @@ fn of_table(table: &Table, columns: usize) -> String {
         let mut line = String::new();
         for (place, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let room = " ".repeat(width - cell.chars().count());
-            // Words begin at the left, numbers end at the right.
+            // Words are left-aligned, numbers right-aligned.
             line += &match is_of_words(table, place) {
                 true => format!("{cell}{room}"),
                 false => format!("{room}{cell}"),
@@ -175,7 +175,7 @@ pub(super) fn capital(text: &str) -> String {
     first.chain(letters).collect()
 }
 
-/// The text behind a word, broken into lines that begin where it began; at the left where that leaves little room.
+/// A word followed by text. The text is broken into lines, indented to its start, or less if that leaves too few columns.
 pub(super) fn hanging(word: &str, text: &str, columns: usize) -> String {
     let columns = columns.min(LONGEST);
     let indent = match word.chars().count() {

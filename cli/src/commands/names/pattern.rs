@@ -1,19 +1,18 @@
-//! Patterns of file names, for those that a shell has not expanded: `'new/*.jpg'`, `'**/*.png'`.
+//! Patterns of file names that a shell has not expanded: `'new/*.jpg'`, `'**/*.png'`.
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use hubel::Error;
 
-/// Whether a text can be a pattern.
+/// Whether a text contains pattern characters.
 pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// What is called like the pattern, sorted by name folder by folder: `*` stands for any letters, `?` for one, `[a-f]` and `[!a-f]` for
-/// one of these and one of the others, `**` for any folders, also none. Hidden files are named by their dot alone.
-///
+/// The paths that match, sorted by name within each folder. `*` matches any characters, `?` one, `[a-f]` one of these, `[!a-f]`
+/// one of the others, `**` any number of folders. Hidden files match only if the pattern has the dot.
 /// # Errors
-/// [`Error::Io`] when a folder cannot be read.
+/// [`Error::Io`] if a folder cannot be read.
 pub(super) fn matching(pattern: &str) -> Result<Vec<PathBuf>, Error> {
     let (start, pattern) = match pattern.strip_prefix('/') {
         Some(pattern) => (PathBuf::from("/"), pattern),
@@ -28,13 +27,13 @@ pub(super) fn matching(pattern: &str) -> Result<Vec<PathBuf>, Error> {
         });
         found = next.collect::<Result<Vec<_>, _>>()?.concat();
     }
-    // `**/a/**` finds what lies below two of its folders twice.
+    // `**/a/**` finds some paths twice.
     let mut seen = std::collections::HashSet::new();
     found.retain(|path| path.symlink_metadata().is_ok() && seen.insert(path.clone()));
     Ok(found)
 }
 
-/// The names in a folder, sorted; of what is no folder, none.
+/// The sorted names in a folder; empty if it is no folder.
 fn names(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let place = match folder.as_os_str().is_empty() {
         true => Path::new("."),
@@ -62,7 +61,7 @@ fn called(folder: &Path, pattern: &Letters) -> Result<Vec<PathBuf>, Error> {
     Ok(fitting.map(|name| folder.join(name)).collect())
 }
 
-/// The folder and all folders below it but hidden ones; links are not followed, so that none leads in circles.
+/// The folder and all folders below it, except hidden ones. Links are not followed, so there are no cycles.
 fn below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = vec![folder.to_owned()];
     for name in names(folder)? {
@@ -75,14 +74,14 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// The pattern of one name.
+/// The pattern for one path component.
 struct Letters(Vec<Letter>);
 
 enum Letter {
     Any,
     AnyLetters,
     Only(char),
-    /// One of these ranges; if `others`, one in none of them.
+    /// A character in one of these ranges, or, if `others`, in none of them.
     OneOf {
         ranges: Vec<(char, char)>,
         others: bool,
@@ -119,7 +118,7 @@ impl Letters {
             return false;
         }
         let (mut at, mut place) = (0, 0);
-        // Behind the last `*`, and what it has taken so far.
+        // Where to go on after the last `*`, and how much it has matched so far.
         let mut retry: Option<(usize, usize)> = None;
         while place < name.len() {
             match self.0.get(at) {
@@ -161,7 +160,7 @@ impl Letter {
     }
 }
 
-/// What stands behind a `[`, up to its `]`, and what comes after; none where there is no `]`. A `]` at the beginning is one of the letters.
+/// The text after a `[` up to its `]`, and the rest; `None` without a `]`. A `]` at the start is one of the characters.
 fn one_of(pattern: &[char]) -> Option<(Letter, &[char])> {
     let others = matches!(pattern.first(), Some('!' | '^'));
     let pattern = &pattern[usize::from(others)..];
@@ -212,7 +211,7 @@ mod tests {
                 assert!(!pattern_letters.fits(name), "{pattern}: {name}");
             }
         }
-        // Not a matter of all ways to divide a name.
+        // Matching does not try all ways to divide a name.
         assert!(!Letters::of(&"*a".repeat(60)).fits(&("a".repeat(59) + &"b".repeat(5000))));
     }
 

@@ -1,4 +1,4 @@
-//! The answers of `hubel predict`: lines, JSON, or a file of either kind.
+//! The output of `hubel predict`: lines or JSON on stdout, or a file (CSV or JSON lines).
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -22,38 +22,38 @@ pub(super) struct Classified {
 /// That, or why the picture cannot be used.
 type Answer = Result<Classified, BadFile>;
 
-/// Where the answers go, as they come: they are not gathered.
+/// The destination of the answers. They are written as they come.
 pub(super) enum Answers {
     /// Lines on stdout.
     Lines,
     /// One object on stdout.
     Object {
-        /// Whether there is a prediction in it.
+        /// Whether a prediction was already written.
         begun: bool,
     },
-    /// A file, and a few words on stdout.
+    /// A file, and a summary on stdout.
     File {
         file: Replacement,
         out: PathBuf,
         format: Format,
-        /// Whether the words are JSON.
+        /// Whether the summary is JSON.
         json: bool,
     },
 }
 
-/// What a file consists of.
+/// The format of a file.
 pub(super) enum Format {
-    /// A table, with so many classes in each line.
+    /// CSV, with this many classes per line.
     Csv { top: usize },
-    /// An object in each line.
+    /// One JSON object per line.
     JsonLines,
 }
 
 impl Answers {
-    /// Begins the answers in the file `out`, whose ending says its format, or on stdout; each with `top` classes.
+    /// Opens the file `out`, whose extension decides the format, or stdout. Each answer has `top` classes.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// If it cannot be written.
     pub(super) fn begin(out: Option<&Path>, json: bool, top: usize) -> io::Result<Self> {
         let Some(out) = out else {
             return Ok(match json {
@@ -80,10 +80,10 @@ impl Answers {
         })
     }
 
-    /// Writes the answers for some pictures; says whether anybody reads them.
+    /// Writes the answers for some pictures. Returns false if the pipe is closed.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// If they cannot be written.
     pub(super) fn add(&mut self, answers: &[Answer]) -> io::Result<bool> {
         let predictions = || answers.iter().flatten();
         match self {
@@ -113,10 +113,10 @@ impl Answers {
         }
     }
 
-    /// Writes what comes after all answers.
+    /// Writes the end of the output.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub(super) fn finish(self, work: &Work) -> io::Result<()> {
         let bad_files = json!(work.bad_files);
         match self {
@@ -137,7 +137,7 @@ impl Answers {
                 }
                 let bad = match work.bad_files.len() {
                     0 => String::new(),
-                    bad => format!(", of which {} cannot be used", thousands(bad)),
+                    bad => format!(", {} of them unusable", thousands(bad)),
                 };
                 console::print(&format!(
                     "pictures   {}{bad}\nanswers    {}",
@@ -166,7 +166,7 @@ fn to_json(classified: &Classified) -> Value {
     })
 }
 
-/// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: light and dark exchanged, as the model knows it`
+/// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: light and dark exchanged, to match the training pictures`
 fn to_text(classified: &Classified) -> String {
     let prediction = &classified.prediction;
     let percent = |(class, probability): &(String, f32)| {
@@ -188,7 +188,7 @@ fn to_text(classified: &Classified) -> String {
     line + "\n"
 }
 
-/// The first line of a table: the most probable class and its probability, then the others, then what is to be known.
+/// The header line of a table: the most probable class and its probability, the other classes, the remarks.
 fn header(top: usize) -> String {
     let others = (2..=top).map(|place| format!(",class_{place},probability_{place}"));
     format!(
@@ -197,7 +197,7 @@ fn header(top: usize) -> String {
     )
 }
 
-/// A line of that table; that of a picture which cannot be used has a problem and nothing else.
+/// A line of that table. For an unusable picture it has only the path and the problem.
 fn to_csv(answer: &Answer, top: usize) -> String {
     let fields: Vec<String> = match answer {
         Ok(classified) => {
@@ -282,7 +282,7 @@ mod tests {
         let text = to_text(&classified);
         assert_eq!(
             text,
-            "new/a,\\nb.jpg: big \"cat\"  75.00 %  (then dog 25.00 %)  in grey: the model sees no colour\n"
+            "new/a,\\nb.jpg: big \"cat\"  75.00 %  (then dog 25.00 %)  in grey: the model does not see colour\n"
         );
     }
 }

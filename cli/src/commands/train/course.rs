@@ -1,4 +1,4 @@
-//! The training that a command line asks for: from nothing, or from a model.
+//! The training that the command line asks for: from scratch, or fine-tuning.
 use std::ops::ControlFlow;
 
 use hubel::data::{Augmentation, Subject};
@@ -11,7 +11,7 @@ use super::start::Start;
 use crate::args::Train;
 use crate::console::{Console, thousands};
 
-/// A training that is about to begin.
+/// A training, ready to start.
 pub(super) enum Course {
     FromNothing(Box<Trainer>, TrainSettings),
     FromModel(Box<Transfer>),
@@ -30,8 +30,7 @@ impl Course {
         Ok(match start {
             Start::Nothing if arguments.freeze.is_some() || arguments.versions.is_some() => {
                 return Err(Error::Settings {
-                    problem: "nothing can be frozen in training that begins with nothing; leave out --freeze and --versions, or give a model to go on from \
-                              (--from)"
+                    problem: "training from scratch freezes no layers; leave out --freeze and --versions, or name a model to fine-tune (--from)"
                         .into(),
                 });
             }
@@ -58,7 +57,7 @@ impl Course {
         })
     }
 
-    /// How the network is trained; of several phases in the last.
+    /// The training settings; those of the last phase if there are several.
     pub(super) fn settings(&self) -> &TrainSettings {
         match self {
             Self::FromNothing(_, settings) => settings,
@@ -69,7 +68,7 @@ impl Course {
         }
     }
 
-    /// How many epochs there are, and of which layers.
+    /// The number of epochs, and which layers they train.
     pub(super) fn epochs(&self) -> String {
         let counted = |epochs: usize| match epochs {
             1 => "1 epoch".to_owned(),
@@ -82,7 +81,7 @@ impl Course {
         let phases = phases.iter().map(|phase| {
             let layers = match &phase.frozen {
                 None => "of all layers".to_owned(),
-                Some(layer) => format!("of what comes after `{layer}`"),
+                Some(layer) => format!("of the layers after `{layer}`"),
             };
             let versions = match phase.versions {
                 0 | 1 => String::new(),
@@ -93,7 +92,7 @@ impl Course {
         phases.collect::<Vec<_>>().join(", then ")
     }
 
-    /// The random changes to the pictures: those of the phase that has most.
+    /// The augmentation: that of the phase with the most operations.
     pub(super) fn augmentation(&self) -> Augmentation {
         match self {
             Self::FromNothing(_, settings) => settings.augmentation.clone(),
@@ -135,17 +134,17 @@ impl Course {
     }
 }
 
-/// What becomes of the last layer of a model of these classes.
+/// Whether the last layer is new or kept.
 fn last_layer(classes: &[String], new: &[String]) -> String {
     if classes.len() != new.len() {
         let (before, now) = (thousands(classes.len()), thousands(new.len()));
-        return format!("the last layer is a new one: {now} classes instead of {before}");
+        return format!("the last layer is new: {now} classes instead of {before}");
     }
     let other = std::iter::zip(classes, new).find(|(old, new)| old != new);
     match other {
-        None => "the last layer goes on as well: the classes are the same".into(),
+        None => "the last layer is kept: the classes are the same".into(),
         Some((old, new)) => format!(
-            "the last layer goes on as well: there are as many classes, though `{}` was `{}`",
+            "the last layer is kept: the number of classes is the same, but `{}` was `{}`",
             one_line(new),
             one_line(old)
         ),
@@ -166,7 +165,7 @@ mod tests {
         };
         let [two, same, three] = [&["a", "b"][..], &["a", "c"], &["a", "b", "c"]].map(classes);
         assert!(last_layer(&two, &two).ends_with("the classes are the same"));
-        assert!(last_layer(&two, &same).ends_with("though `c` was `b`"));
+        assert!(last_layer(&two, &same).ends_with("but `c` was `b`"));
         assert!(last_layer(&two, &three).ends_with("3 classes instead of 2"));
     }
 }

@@ -1,4 +1,4 @@
-//! Where the model of a run is written, and what is said of it.
+//! Where the model of a run is written, and the remarks about it.
 use std::path::{Path, PathBuf};
 
 use hubel::{Model, Network, Result, RunFolder};
@@ -7,7 +7,7 @@ use super::course::Course;
 
 use crate::console::Console;
 
-/// The folder that was asked for, or a new one that is called after data and network.
+/// The folder of `--out`, or a new one named after data and network.
 pub(super) fn folder(asked_for: Option<&Path>, data: &str, network: &str) -> Result<RunFolder> {
     match asked_for {
         Some(path) => RunFolder::open(path),
@@ -15,7 +15,7 @@ pub(super) fn folder(asked_for: Option<&Path>, data: &str, network: &str) -> Res
     }
 }
 
-/// Makes sure that the model can be written, and says what will become of the files that are there already.
+/// Checks that the model can be written, and reports what will happen to existing files.
 pub(super) fn prepare(folder: &RunFolder, course: &Course, console: &Console) -> Result<()> {
     folder.check(&course.last_good())?;
     if folder.model().exists() {
@@ -24,7 +24,7 @@ pub(super) fn prepare(folder: &RunFolder, course: &Course, console: &Console) ->
     }
     if let Some(earlier) = folder.set_earlier_aside()? {
         console.remark(&format!(
-            "{} was left by a training that did not end; it is kept as {}",
+            "{} is from a training that did not finish; it is kept as {}",
             folder.last().display(),
             earlier.display()
         ));
@@ -32,25 +32,25 @@ pub(super) fn prepare(folder: &RunFolder, course: &Course, console: &Console) ->
     Ok(())
 }
 
-/// Saves what training came to, and gives the file. Where the disk is full or gone, what was learnt is kept where anything can be written,
-/// and the error is given.
+/// Saves the trained model and returns its file. If that fails (a full disk), tries to save it in the temporary folder,
+/// and returns the error.
 pub(super) fn save(folder: &RunFolder, model: &Model, console: &Console) -> Result<PathBuf> {
     folder.save(model).inspect_err(|_| {
         let name = format!("hubel-{}.safetensors", std::process::id());
         let file = std::env::temp_dir().join(name);
         console.remark(&match model.save(&file) {
             Ok(()) => format!("the model is saved in {} instead", file.display()),
-            Err(error) => format!("nor could it be saved elsewhere: {error}"),
+            Err(error) => format!("it could not be saved elsewhere either: {error}"),
         });
     })
 }
 
-/// Training failed: the weights from before are still worth keeping, unless they have learned nothing.
+/// Saves the last good weights after training failed, unless no step was taken.
 pub(super) fn save_last_good(folder: &RunFolder, course: &Course, console: &Console) {
     let model = course.last_good();
     let learned = model.stopped_at().filter(|position| !position.is_start());
     let Some(position) = learned else {
-        return console.remark("nothing was learned before, so there is no model to keep");
+        return console.remark("no step was completed, so there is no model to save");
     };
     if let Ok(file) = save(folder, &model, console) {
         console.remark(&format!(
@@ -60,7 +60,7 @@ pub(super) fn save_last_good(folder: &RunFolder, course: &Course, console: &Cons
     }
 }
 
-/// A network's name in file names and remarks: its own in the zoo, `network` for architecture text.
+/// A network's name for files and remarks: its name in the zoo, or `network` for architecture text.
 pub(super) fn short_name(name: &str) -> String {
     let in_zoo = Network::names().any(|known| known.eq_ignore_ascii_case(name));
     if in_zoo {

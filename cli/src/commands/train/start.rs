@@ -1,4 +1,4 @@
-//! What training begins with: nothing, or a model.
+//! Chooses between training from scratch and fine-tuning.
 use std::path::Path;
 
 use hubel::data::Source;
@@ -9,16 +9,16 @@ use super::saving::short_name;
 use crate::args::TrainingData;
 use crate::console::Console;
 
-/// What training begins with.
+/// The start of a training.
 pub(crate) enum Start {
-    /// A network with weights drawn at random.
+    /// From scratch, with random weights.
     Nothing,
-    /// A model that knows its origin.
+    /// Fine-tuning of this model, which has its origin set.
     Model(Box<Model>),
 }
 
-/// What is asked for, or what suits the data; says which, and why. A training that is `of_its_own`, of a network by name or text for instance,
-/// begins with nothing unless something else is asked for.
+/// The start given by `--from`, or the one that suits the data, with a remark that says why. `of_its_own` means that a flag such as
+/// `--model` asks for training from scratch; `--from` overrides that.
 pub(crate) fn choose(
     data: &TrainingData,
     of_its_own: bool,
@@ -37,11 +37,11 @@ pub(crate) fn choose(
         Some(from) => from.clone(),
         None => {
             let advice = outlook.advice();
-            // Each line with the way to have it otherwise.
+            // With the flag for the other way.
             let otherwise = match advice.model() {
-                Some(_) => " (--from none)".to_owned(),
+                Some(_) => " (to do that: --from none)".to_owned(),
                 None if outlook.is_of_floats => String::new(),
-                None => format!(" (otherwise: --from {})", Model::PRETRAINED[0]),
+                None => format!(" (to fine-tune instead: --from {})", Model::PRETRAINED[0]),
             };
             console.remark(&format!("{advice}{otherwise}"));
             match advice.model() {
@@ -67,23 +67,23 @@ pub(crate) fn choose(
     )))
 }
 
-/// What a model of this input sees of pictures of a size, where one would not expect it.
+/// A remark if the model sees the pictures much enlarged, or grey ones as colour.
 fn seen(size: Shape, input: Shape) -> Option<String> {
     let is_far_smaller = 2 * size.height.min(size.width) <= input.height.min(input.width);
     let enlarged = is_far_smaller.then(|| {
         format!(
-            "pictures of about {}×{} are enlarged to {}×{}, the size that the network learned at (--input: smaller is faster)",
+            "pictures of about {}×{} are enlarged to {}×{}, the size that the network was trained at (a smaller --input is faster)",
             size.width, size.height, input.width, input.height
         )
     });
     let coloured = (size.channels == 1 && input.channels == 3)
-        .then(|| "grey pictures are shown to a network that knows colour".to_owned());
+        .then(|| "grey pictures are shown to a network that was trained on colour".to_owned());
     let notes: Vec<String> = enlarged.into_iter().chain(coloured).collect();
     (!notes.is_empty()).then(|| notes.join("\n"))
 }
 
 impl Start {
-    /// The network, by name or text: the one asked for, or the one that suits the pictures.
+    /// The network by name or text: that of `--model`, or the default for the pictures.
     pub(super) fn network<'a>(&self, asked_for: Option<&'a str>, data: &Dataset) -> &'a str {
         match asked_for {
             Some(name) => name,
@@ -92,7 +92,7 @@ impl Start {
         }
     }
 
-    /// What the run is called after.
+    /// The name for the folder of the run.
     pub(super) fn name(&self, asked_for: Option<&str>, data: &Dataset) -> String {
         match self {
             Self::Nothing => short_name(self.network(asked_for, data)),

@@ -1,22 +1,22 @@
-//! By how much the same picture in several classes or parts can move an accuracy.
+//! How much the same picture in several classes or splits can change an accuracy.
 use std::fmt;
 
 use crate::check::duplicates::Whole;
 use crate::check::examine::Samples;
 use crate::data::catalogue::{Part, thousands};
 
-/// How many pictures an accuracy is measured on.
+/// Number of pictures that an accuracy is measured on.
 pub(super) struct Judged {
     all: usize,
     validation: usize,
     test: usize,
 }
 
-/// So many pictures of a finding are among those that are judged.
+/// Number of pictures of a finding that are used for testing.
 pub(super) struct Weight {
     pictures: usize,
     judged: usize,
-    /// What the accuracy is that of.
+    /// The splits that the accuracy is measured on.
     of: &'static str,
 }
 
@@ -35,7 +35,7 @@ impl Judged {
         }
     }
 
-    /// Of pictures of several classes: all that are judged may be counted wrong. Data that is not divided may be judged by any of them.
+    /// For pictures in several classes: all that are tested may count as wrong. In data without splits, any picture may be tested.
     pub(super) fn conflict(&self, group: &[Whole<'_>]) -> Weight {
         match (self.test, self.validation) {
             (0, 0) => Weight {
@@ -48,7 +48,7 @@ impl Judged {
         }
     }
 
-    /// Of pictures that stand in several parts: all that are judged may be known from another part.
+    /// For pictures in several splits: all that are tested may be known from another split.
     pub(super) fn leak(&self, group: &[Whole<'_>]) -> Weight {
         let test = self.weight(group, Part::Test);
         match test.pictures {
@@ -72,7 +72,7 @@ impl Judged {
 }
 
 impl Weight {
-    /// In hundredths of the accuracy.
+    /// In percentage points of the accuracy.
     pub(super) fn points(&self) -> f64 {
         100.0 * self.pictures as f64 / self.judged.max(1) as f64
     }
@@ -86,7 +86,7 @@ impl fmt::Display for Weight {
         }
         write!(
             f,
-            "moves {of} accuracy by at most {points:.2} points ({} of {} images)",
+            "changes {of} accuracy by at most {points:.2} points ({} of {} images)",
             thousands(self.pictures),
             thousands(self.judged)
         )

@@ -1,4 +1,4 @@
-//! Turning, moving, scaling and shearing, with one bilinear interpolation for all of it.
+//! Rotation, translation, scaling and shearing, with a single bilinear interpolation.
 use super::shift::{Border, move_window, sizes};
 use super::{Picture, between};
 use crate::random::Stream;
@@ -6,13 +6,13 @@ use crate::random::Stream;
 /// torchvision's `RandomAffine`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Affine {
-    /// Largest angle in degrees, either way.
+    /// Largest rotation in degrees, in either direction.
     pub(super) rotate: f32,
-    /// Largest way as a share of height and of width; the way is a whole number of pixels.
+    /// Largest shift as a share of height and of width; the shift is a whole number of pixels.
     pub(super) translate: f32,
     /// Smallest and largest factor.
     pub(super) scale: [f32; 2],
-    /// Largest angle in degrees by which upright lines lean, either way.
+    /// Largest shear of vertical lines in degrees, in either direction.
     pub(super) shear: f32,
     pub(super) mode: Border,
 }
@@ -48,7 +48,7 @@ impl Affine {
     }
 }
 
-/// Where each pixel of the result is taken from: `x' = m[0]·x + m[1]·y + m[2]`, `y' = m[3]·x + m[4]·y + m[5]`,
+/// The source position of each pixel of the result: `x' = m[0]·x + m[1]·y + m[2]`, `y' = m[3]·x + m[4]·y + m[5]`,
 /// with x to the right, y down, and the middle of the first pixel at (0, 0).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Map(pub(super) [f64; 6]);
@@ -57,7 +57,7 @@ pub(super) struct Map(pub(super) [f64; 6]);
 const PLACES: u32 = 32;
 
 impl Map {
-    /// The inverse of turning by `angle` degrees (clockwise) after shearing by `shear` degrees after scaling, about (0, 0).
+    /// The inverse of scaling, then shearing by `shear` degrees, then rotating by `angle` degrees (clockwise), about (0, 0).
     fn of(angle: f64, scale: f64, shear: f64) -> Self {
         let (sine, cosine) = angle.to_radians().sin_cos();
         let lean = shear.to_radians().tan();
@@ -67,7 +67,7 @@ impl Map {
         Self([d / scale, -b / scale, 0.0, -c / scale, a / scale, 0.0])
     }
 
-    /// The same about `centre` (x, y), followed by moving by `way`.
+    /// The same about `centre` (x, y), followed by a shift by `way`.
     fn about(self, centre: [f64; 2], way: [f64; 2]) -> Self {
         let [a, b, _, c, d, _] = self.0;
         let (x, y) = (centre[0] + way[0], centre[1] + way[1]);
@@ -81,9 +81,9 @@ impl Map {
         ])
     }
 
-    /// Replaces the picture by the one seen through this map.
+    /// Transforms the picture by this map.
     pub(super) fn warp(self, picture: &mut Picture<'_>, mode: Border) {
-        // With the number of channels known, the loop over them disappears.
+        // With a constant number of channels, the compiler unrolls the loop over them.
         match picture.shape.channels {
             1 => self.warp_channels(picture, mode, 1),
             3 => self.warp_channels(picture, mode, 3),
@@ -100,7 +100,7 @@ impl Map {
         let [a, b, c, d, e, f] = self.0;
         let (step_x, step_y) = (fixed(a), fixed(d));
         for (row, line) in picture.pixels.chunks_exact_mut(stride).enumerate() {
-            // Half of 1/256 more, so that cutting to 8 binary places rounds.
+            // Adds half of 1/256, so that truncating to 8 binary places rounds.
             let half = 1 << (PLACES - 9);
             let mut x = fixed(b * row as f64 + c).wrapping_add(half);
             let mut y = fixed(e * row as f64 + f).wrapping_add(half);
@@ -144,7 +144,7 @@ impl Map {
     }
 }
 
-/// Between the corners upper left, upper right, lower left and lower right, in parts of 256.
+/// Interpolates between the upper left, upper right, lower left and lower right corner, in parts of 256.
 #[inline(always)]
 fn blend(corners: [u8; 4], right: u32, lower: u32) -> u8 {
     let [upper_left, upper_right, lower_left, lower_right] = corners.map(u32::from);
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::Shape;
 
-    /// The same in f64, straight from the definition.
+    /// The same in f64, directly from the definition.
     fn reference(source: &[u8], shape: Shape, map: Map, mode: Border) -> Vec<f64> {
         let [a, b, c, d, e, f] = map.0;
         let mut result = Vec::new();
@@ -198,7 +198,7 @@ mod tests {
     fn warping_is_bilinear_interpolation_at_the_mapped_place() {
         for (height, width, channels) in [(9, 14, 3), (17, 5, 1), (1, 1, 1), (1, 7, 3), (6, 6, 2)] {
             let shape = Shape::new(height, width, channels);
-            // Smooth, so that a place rounded to 1/256 of a pixel changes a level by less than one.
+            // Smooth, so that rounding a position to 1/256 of a pixel changes a level by less than one.
             let source: Vec<u8> = (0..shape.len())
                 .map(|index| {
                     let (pixel, channel) = (index / channels, index % channels);
@@ -255,7 +255,7 @@ mod tests {
         let (sine, cosine) = 25f64.to_radians().sin_cos();
         let lean = 10f64.to_radians().tan();
         for [x, y] in [[1.0, 0.0], [0.0, 1.0], [2.0, -3.0]] {
-            // Scaled, then sheared along x, then turned with y down.
+            // Scaled, then sheared along x, then rotated, with y down.
             let (scaled_x, scaled_y) = (1.5 * x, 1.5 * y);
             let sheared = scaled_x - lean * scaled_y;
             let turned_x = cosine * sheared - sine * scaled_y;

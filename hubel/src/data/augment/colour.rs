@@ -1,18 +1,18 @@
-//! Changes of light and colour.
+//! Changes of brightness and colour.
 use super::shift::sizes;
 use super::{Picture, between, levels};
 use crate::random::Stream;
 
-/// torchvision's `ColorJitter`: brightness, contrast, saturation and hue changed in a random order.
+/// torchvision's `ColorJitter`: changes brightness, contrast, saturation and hue in a random order.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Jitter {
     /// The factor is 1 ± this, at least 0.
     pub(super) brightness: f32,
-    /// As of brightness.
+    /// As for brightness.
     pub(super) contrast: f32,
-    /// As of brightness.
+    /// As for brightness.
     pub(super) saturation: f32,
-    /// The largest turn either way, in circles.
+    /// Largest hue rotation in either direction, in full circles.
     pub(super) hue: f32,
 }
 
@@ -36,7 +36,7 @@ impl Jitter {
     }
 }
 
-/// Each pixel's distance from its own grey times `factor`.
+/// Multiplies each pixel's distance from its own grey by `factor`.
 pub(super) fn saturation(picture: &mut Picture<'_>, factor: f32) {
     if picture.shape.channels != 3 || factor == 1.0 {
         return;
@@ -47,7 +47,7 @@ pub(super) fn saturation(picture: &mut Picture<'_>, factor: f32) {
     }
 }
 
-/// Turns the hue (of hue, saturation and value) by so many circles; 1 is a full turn.
+/// Rotates the hue (of hue, saturation and value) by this many full circles.
 pub(super) fn hue(picture: &mut Picture<'_>, turn: f32) {
     if picture.shape.channels != 3 || turn == 0.0 {
         return;
@@ -58,7 +58,7 @@ pub(super) fn hue(picture: &mut Picture<'_>, turn: f32) {
     }
 }
 
-/// One colour with its hue turned by so many sixths of a circle, of 0 to 6.
+/// One colour with its hue rotated by 0 to 6 sixths of a circle.
 #[inline(always)]
 fn turned(pixel: [u8; 3], turn: f32) -> [u8; 3] {
     let [red, green, blue] = pixel.map(f32::from);
@@ -75,9 +75,9 @@ fn turned(pixel: [u8; 3], turn: f32) -> [u8; 3] {
     } else {
         4.0 + (red - green) / range
     };
-    // 6 more, since the hue of purple reds is negative.
+    // Adds 6, since the hue of purple reds is negative.
     let hue = hue + turn + 6.0;
-    // How far each channel lies below the largest: 0 within a sixth of its own hue, all of the range from two sixths on.
+    // How far each channel is below the largest: 0 within a sixth of its own hue, the full range from two sixths on.
     [5.0, 3.0, 1.0].map(|own| {
         let around = own + hue;
         let around = around - 6.0 * (around * (1.0 / 6.0)).floor();
@@ -86,7 +86,7 @@ fn turned(pixel: [u8; 3], turn: f32) -> [u8; 3] {
     })
 }
 
-/// Mixes the picture with a smoothed one; a `factor` above 1 sharpens, below 1 smooths. The outermost pixels stay.
+/// Blends the picture with a smoothed one. A `factor` above 1 sharpens, below 1 smooths. The outermost pixels do not change.
 pub(super) fn sharpness(picture: &mut Picture<'_>, factor: f32) {
     let (height, width, channels) = sizes(picture);
     if height < 3 || width < 3 || factor == 1.0 {

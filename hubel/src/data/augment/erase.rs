@@ -9,17 +9,17 @@ pub(super) struct Erase {
     pub(super) probability: f32,
     /// Smallest and largest share of the area.
     pub(super) scale: [f32; 2],
-    /// Smallest and largest proportion of height to width.
+    /// Smallest and largest ratio of height to width.
     pub(super) ratio: [f32; 2],
     pub(super) fill: Fill,
 }
 
-/// What stands in the place of what is erased.
+/// The new values of the erased pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fill {
     /// The picture's mean of each channel: near 0 after normalisation, torchvision's usual value.
     Mean,
-    /// Any level in each number.
+    /// A random level for each value.
     Random,
     /// One level.
     Level(u8),
@@ -36,7 +36,7 @@ impl Default for Erase {
     }
 }
 
-/// A rectangle that does not fit is drawn again, so often at most.
+/// Most attempts to draw a rectangle that fits.
 const ATTEMPTS: usize = 10;
 
 impl Erase {

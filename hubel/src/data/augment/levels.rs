@@ -1,4 +1,4 @@
-//! Changes of each level by a table: brightness, contrast and what TrivialAugment has besides.
+//! Changes of levels by a table: brightness, contrast and other operations of TrivialAugment.
 use super::Picture;
 
 /// A table for all channels.
@@ -8,7 +8,7 @@ pub(super) fn apply(picture: &mut Picture<'_>, table: &[u8; 256]) {
     }
 }
 
-/// A table for each channel, made from how often each level occurs in it.
+/// A table for each channel, computed from its histogram.
 fn apply_by_channel(picture: &mut Picture<'_>, table: impl Fn(&[u32; 256]) -> [u8; 256]) {
     let channels = picture.shape.channels;
     let mut counts = vec![[0u32; 256]; channels];
@@ -25,19 +25,19 @@ fn apply_by_channel(picture: &mut Picture<'_>, table: impl Fn(&[u32; 256]) -> [u
     }
 }
 
-/// `base` + `factor`·(level − `base`), rounded and cut to a byte: torchvision's blend of a picture with an even one.
+/// `base` + `factor`·(level − `base`), rounded and clamped to a byte: torchvision's blend of a picture with a uniform one.
 fn blend(base: f32, factor: f32) -> [u8; 256] {
     std::array::from_fn(|level| (base + factor * (level as f32 - base)).round() as u8)
 }
 
-/// Each level times `factor`.
+/// Multiplies each level by `factor`.
 pub(super) fn brightness(picture: &mut Picture<'_>, factor: f32) {
     if factor != 1.0 {
         apply(picture, &blend(0.0, factor));
     }
 }
 
-/// Each level's distance from the picture's mean grey times `factor`.
+/// Multiplies each level's distance from the picture's mean grey by `factor`.
 pub(super) fn contrast(picture: &mut Picture<'_>, factor: f32) {
     if factor == 1.0 {
         return;
@@ -56,20 +56,20 @@ pub(super) fn contrast(picture: &mut Picture<'_>, factor: f32) {
     apply(picture, &blend(mean, factor));
 }
 
-/// The luma of ITU-R BT.601 (0.299 red, 0.587 green, 0.114 blue), as Pillow and torchvision have it.
+/// The luma of ITU-R BT.601 (0.299 red, 0.587 green, 0.114 blue), as in Pillow and torchvision.
 #[inline(always)]
 pub(super) fn grey([red, green, blue]: [u8; 3]) -> u8 {
     ((19_595 * u32::from(red) + 38_470 * u32::from(green) + 7_471 * u32::from(blue) + (1 << 15))
         >> 16) as u8
 }
 
-/// The upper `bits` bits of each level.
+/// Keeps the upper `bits` bits of each level.
 pub(super) fn posterize(picture: &mut Picture<'_>, bits: u32) {
     let mask = !(255u32 >> bits) as u8;
     apply(picture, &std::array::from_fn(|level| level as u8 & mask));
 }
 
-/// Levels of at least `threshold` inverted.
+/// Inverts levels of at least `threshold`.
 pub(super) fn solarize(picture: &mut Picture<'_>, threshold: f32) {
     let table = std::array::from_fn(|level| {
         let level = level as u8;
@@ -82,7 +82,7 @@ pub(super) fn solarize(picture: &mut Picture<'_>, threshold: f32) {
     apply(picture, &table);
 }
 
-/// Each channel stretched, so that its darkest level becomes 0 and its lightest 255.
+/// Stretches each channel so that its darkest level becomes 0 and its lightest 255.
 pub(super) fn autocontrast(picture: &mut Picture<'_>) {
     apply_by_channel(picture, |counts| {
         let darkest = counts.iter().position(|count| *count > 0).unwrap_or(0);
@@ -95,7 +95,7 @@ pub(super) fn autocontrast(picture: &mut Picture<'_>) {
     });
 }
 
-/// Each channel with its levels spread so that all are about equally frequent, by Pillow's rule.
+/// Equalises the histogram of each channel, by Pillow's rule.
 pub(super) fn equalize(picture: &mut Picture<'_>) {
     apply_by_channel(picture, |counts| {
         let total: u32 = counts.iter().sum();

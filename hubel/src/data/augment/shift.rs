@@ -1,16 +1,16 @@
-//! Changes that move whole pixels: flips and crops.
+//! Operations that move whole pixels: flips and crops.
 use std::fmt;
 
 use super::Picture;
 use crate::random::Stream;
 
-/// What lies beyond the border of a picture.
+/// The values beyond the border of a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Border {
     /// Black.
     #[default]
     Zeros,
-    /// The picture mirrored at its outermost pixels, which are not repeated.
+    /// The picture mirrored at its outermost pixels, without repeating them.
     Reflect,
     /// The outermost pixels, repeated.
     Replicate,
@@ -23,7 +23,7 @@ impl Border {
         ("replicate", Self::Replicate),
     ];
 
-    /// The pixel of `0..size` that is seen at `position`; `None` where it is black.
+    /// The pixel of `0..size` that appears at `position`; `None` for black.
     #[inline]
     pub(super) fn pixel(self, position: i64, size: usize) -> Option<usize> {
         let last = size as i64 - 1;
@@ -50,7 +50,7 @@ impl fmt::Display for Border {
 /// torchvision's `RandomCrop(size, padding, padding_mode)` to the picture's own size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Crop {
-    /// Pixels on each side; below 1 the share of the side, in whole pixels.
+    /// Pixels on each side; below 1 the share of the side, rounded to whole pixels.
     pub(super) padding: f32,
     pub(super) mode: Border,
 }
@@ -70,7 +70,7 @@ impl Crop {
     }
 }
 
-/// Shows the window that lies `down` and `right` of the picture (negative: up and left).
+/// Moves the window by `down` and `right` (negative: up and left).
 pub(super) fn move_window(picture: &mut Picture<'_>, down: i64, right: i64, mode: Border) {
     if (down, right) == (0, 0) {
         return;
@@ -81,7 +81,7 @@ pub(super) fn move_window(picture: &mut Picture<'_>, down: i64, right: i64, mode
     let columns: Vec<Option<usize>> = (0..width)
         .map(|column| mode.pixel(column as i64 + right, width))
         .collect();
-    // The columns that both the picture and the window have, which move as one piece.
+    // The columns that both picture and window have; they are copied as one piece.
     let shared = right.unsigned_abs().min(width as u64) as usize;
     let (from, to) = if right >= 0 { (shared, 0) } else { (0, shared) };
     let shared = width - shared;
@@ -103,7 +103,7 @@ pub(super) fn move_window(picture: &mut Picture<'_>, down: i64, right: i64, mode
     }
 }
 
-/// Left and right exchanged.
+/// Exchanges left and right.
 pub(super) fn flip(picture: &mut Picture<'_>) {
     let (_, width, channels) = sizes(picture);
     for line in picture.pixels.chunks_exact_mut(width * channels) {
@@ -111,7 +111,7 @@ pub(super) fn flip(picture: &mut Picture<'_>) {
             1 => line.reverse(),
             3 => line.as_chunks_mut::<3>().0.reverse(),
             _ => {
-                // The numbers in reverse order, then those of each pixel put back into theirs.
+                // Reverses all values, then restores the order within each pixel.
                 line.reverse();
                 line.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
             }
@@ -119,7 +119,7 @@ pub(super) fn flip(picture: &mut Picture<'_>) {
     }
 }
 
-/// Top and bottom exchanged.
+/// Exchanges top and bottom.
 pub(super) fn flip_vertically(picture: &mut Picture<'_>) {
     let (height, width, channels) = sizes(picture);
     let stride = width * channels;

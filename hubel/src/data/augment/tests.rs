@@ -1,4 +1,4 @@
-//! What users rely on: the same key gives the same picture, known operations do what their formulas say.
+//! The same key gives the same picture, and known operations follow their formulas.
 use std::collections::HashSet;
 
 use proptest::prelude::*;
@@ -380,7 +380,7 @@ fn mistakes_are_named_with_a_way_out() {
         ("affine(scale=0.8)", "`scale` must be (min, max)"),
         ("trivial(9)", "it takes no settings"),
         ("flip(0.5", "this `(` is never closed"),
-        ("flip)", "this `)` closes nothing"),
+        ("flip)", "this `)` has no `(`"),
         ("flip(0.5, 0.5)", "too many"),
         (&"flip,".repeat(40), "more than 32 operations"),
     ] {

@@ -1,4 +1,4 @@
-//! The text form of an augmentation: reading and writing.
+//! The text form of an augmentation: parsing and writing.
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
@@ -30,12 +30,12 @@ const NAMES: [&str; 15] = [
     "erase",
     "trivial",
 ];
-/// More than this is a slip of a script; each operation takes its time for each picture.
+/// Most operations. More are probably a scripting mistake, and each takes time for each picture.
 const MOST_OPERATIONS: usize = 32;
-/// Factors by which pictures can be made larger or smaller and still be recognised; also keeps coordinates within their numbers.
+/// Range of scale factors for recognisable pictures; it also keeps coordinates in range.
 const SCALES: RangeInclusive<f32> = 0.01..=100.0;
 
-/// The names that torchvision has for the same things, without `random`.
+/// torchvision's names for the same operations, without `random`.
 fn canonical(word: &str) -> String {
     let word = word.to_lowercase().replace(['_', '-', ' '], "");
     let word = word.strip_prefix("random").unwrap_or(&word);
@@ -113,13 +113,13 @@ fn unknown(word: &str, canonical: &str) -> String {
 
 fn unbalanced(text: &str, place: Range<usize>) -> String {
     match &text[place] {
-        ")" => "this `)` closes nothing".into(),
+        ")" => "this `)` has no `(`".into(),
         _ => "this `(` is never closed".into(),
     }
 }
 
-/// The parts between commas that stand in no parentheses, without the spaces around them; none of an empty place, and a comma at the
-/// end adds nothing. An error is the place of a parenthesis without its other half.
+/// Splits at commas outside parentheses, and trims spaces. An empty part is an error, except for a comma at the
+/// end. An unmatched parenthesis is an error with its position.
 fn split(text: &str, place: Range<usize>) -> Result<Vec<Range<usize>>, Range<usize>> {
     let mut parts = Vec::new();
     let mut open = Vec::new();
@@ -153,7 +153,7 @@ fn trimmed(text: &str, place: Range<usize>) -> Range<usize> {
     start..start + part.trim().len()
 }
 
-/// The places of a name and of what stands in the parentheses after it.
+/// The positions of a name and of the text in the parentheses after it.
 fn call(text: &str, place: Range<usize>) -> (Range<usize>, Option<Range<usize>>) {
     let part = &text[place.clone()];
     match part.find('(') {
@@ -165,7 +165,7 @@ fn call(text: &str, place: Range<usize>) -> (Range<usize>, Option<Range<usize>>)
     }
 }
 
-/// `name=value` or a value alone.
+/// `name=value` or only a value.
 fn argument(text: &str, place: Range<usize>) -> Argument {
     let part = &text[place.clone()];
     let (name, value) = match part.split_once('=') {
@@ -181,7 +181,7 @@ fn argument(text: &str, place: Range<usize>) -> Argument {
     Argument { name, value, place }
 }
 
-/// Reads the settings of the operation with this name; `None` for a name that is none.
+/// Parses the settings of the operation with this name; `None` for an unknown name.
 fn operation(name: &str, arguments: &mut Arguments) -> Result<Option<Operation>, ArgumentError> {
     let affine = Affine::default();
     let jitter = Jitter::default();
@@ -194,7 +194,7 @@ fn operation(name: &str, arguments: &mut Arguments) -> Result<Option<Operation>,
                 "a whole number of pixels, 1 or more, or a share of the side below 1",
                 |value| {
                     let padding: f32 = value.number()?;
-                    // Up to 2²⁰, beyond which no picture is and f32 no longer counts every pixel.
+                    // Up to 2²⁰: no picture is larger, and beyond it f32 cannot represent every pixel.
                     let fits = padding > 0.0 && padding <= 1_048_576.0;
                     (fits && (padding < 1.0 || padding.fract() == 0.0)).then_some(padding)
                 },
@@ -313,7 +313,7 @@ fn number(
     })
 }
 
-/// As [`number`], of a setting without which the operation, such as `example`, does nothing.
+/// As [`number`], for a required setting of an operation such as `example`.
 fn needed(
     arguments: &mut Arguments,
     name: &'static str,
@@ -347,7 +347,7 @@ fn range(
     })
 }
 
-/// The text that [`parse`] reads as the same operation; settings of their usual value are left out.
+/// The text that [`parse`] parses as the same operation, without settings at their default.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, settings) = match *self {

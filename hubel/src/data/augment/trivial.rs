@@ -1,6 +1,6 @@
-//! TrivialAugment (Müller and Hutter, 2021) in its wide form: one operation of 14, its strength one of 31, all equally likely.
+//! TrivialAugment (Müller and Hutter, 2021) in its wide form: one of 14 operations with one of 31 strengths, all equally likely.
 //!
-//! The list and the strengths are torchvision's `TrivialAugmentWide`; what comes from beyond the border is black.
+//! The list and the strengths are those of torchvision's `TrivialAugmentWide`; pixels from beyond the border are black.
 use super::affine::Map;
 use super::shift::{Border, move_window, sizes};
 use super::{Picture, colour, levels};
@@ -10,9 +10,9 @@ use crate::random::Stream;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Choice {
     Identity,
-    /// Columns moved per row.
+    /// Shift in columns per row.
     ShearX(f64),
-    /// Rows moved per column.
+    /// Shift in rows per column.
     ShearY(f64),
     /// Pixels to the right.
     TranslateX(i64),
@@ -25,9 +25,9 @@ pub(super) enum Choice {
     Colour(f32),
     Contrast(f32),
     Sharpness(f32),
-    /// Bits that are kept.
+    /// Number of kept bits.
     Posterize(u32),
-    /// The level from which on levels are inverted.
+    /// Levels from this one on are inverted.
     Solarize(f32),
     AutoContrast,
     Equalize,
@@ -44,7 +44,7 @@ pub(super) fn apply(picture: &mut Picture<'_>, stream: &mut Stream) {
 }
 
 impl Choice {
-    /// Number `operation` of 14 at `strength` 0 to 30, with the other sign where it has one.
+    /// Operation number `operation` of 14 at `strength` 0 to 30. `other_sign` reverses its direction if it has one.
     pub(super) fn of(operation: usize, strength: usize, negative: bool) -> Self {
         let part = strength as f64 / (STRENGTHS - 1) as f64;
         let signed = |most: f64| if negative { -most * part } else { most * part };
@@ -60,7 +60,7 @@ impl Choice {
             7 => Self::Colour(factor),
             8 => Self::Contrast(factor),
             9 => Self::Sharpness(factor),
-            // From 8 bits down to 2, a bit for each 5 strengths.
+            // From 8 bits down to 2, one bit per 5 strengths.
             10 => Self::Posterize(8 - (strength as f64 / 5.0).round_ties_even() as u32),
             11 => Self::Solarize((255.0 * (1.0 - part)) as f32),
             12 => Self::AutoContrast,

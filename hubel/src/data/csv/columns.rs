@@ -1,4 +1,4 @@
-//! Which columns of a table hold paths, labels and parts.
+//! Finds the columns of a table with paths, labels and splits.
 use ::csv::StringRecord;
 
 pub(super) const PATHS: [&str; 11] = [
@@ -24,28 +24,28 @@ pub(super) const LABELS: [&str; 6] = [
 ];
 pub(super) const SPLITS: [&str; 5] = ["split", "set", "part", "subset", "data set"];
 
-/// The places of the columns that are used, counted from 0.
+/// The indices of the used columns, counted from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) path: usize,
     pub(super) label: Label,
-    /// `None` where the table does not divide its pictures into parts.
+    /// `None` if the table has no splits.
     pub(super) split: Option<usize>,
 }
 
-/// Where a line says its class.
+/// How a line gives its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Label {
     Column(usize),
-    /// A column for each class, called by its name: 1 in that of the picture's class, 0 in the others.
+    /// One column per class, with the class's name: 1 in that of the picture's class, 0 in the others.
     OneHot(Vec<(usize, String)>),
 }
 
 impl Label {
-    /// The class that a line names; empty where its field is.
+    /// The class of a line; empty if its field is.
     ///
     /// # Errors
-    /// In words, where a field is missing, or not exactly one class is set.
+    /// A message, if a field is missing, or not exactly one class is set.
     pub(super) fn class<'a>(&'a self, record: &'a StringRecord) -> Result<&'a str, String> {
         match self {
             Self::Column(column) => match record.get(*column) {
@@ -80,11 +80,11 @@ impl Label {
 }
 
 impl Columns {
-    /// The columns by the first two lines of a table, and whether the first only names them. A line that names none is taken as
-    /// the first picture when its file exists.
+    /// The columns, from the first two lines of a table, and whether the first is a header. A line that is no header is
+    /// the first picture, if its file exists.
     ///
     /// # Errors
-    /// In words, when paths or labels cannot be found.
+    /// A message, if paths or labels cannot be found.
     pub(super) fn find(
         first: &StringRecord,
         second: Option<&StringRecord>,
@@ -110,7 +110,7 @@ impl Columns {
         }
         let (path, label) = (column(first, &PATHS), column(first, &LABELS));
         match (path, label) {
-            // The other one of two columns cannot be anything else.
+            // With two columns, the other one must be the label.
             (Some(path), None) if first.len() == 2 => Ok((
                 Self {
                     path,
@@ -140,7 +140,7 @@ impl Columns {
         }
     }
 
-    /// The columns, when the first line names those of paths and of labels, or of paths and one for each class, as the second line shows.
+    /// The columns, if the first line names a path column and a label column, or a path column and one column per class, as the second line shows.
     pub(super) fn named(first: &StringRecord, second: Option<&StringRecord>) -> Option<Self> {
         let path = column(first, &PATHS)?;
         let split = column(first, &SPLITS);
@@ -152,7 +152,7 @@ impl Columns {
     }
 }
 
-/// A column for each class: all but the `others`, where there are two at least and the second line sets one of them.
+/// One column per class: all except the `others`, if there are at least two and the second line sets exactly one.
 fn one_hot(first: &StringRecord, second: &StringRecord, others: &[Option<usize>]) -> Option<Label> {
     let columns = first.iter().enumerate();
     let columns: Vec<(usize, String)> = columns
@@ -164,7 +164,7 @@ fn one_hot(first: &StringRecord, second: &StringRecord, others: &[Option<usize>]
     (is_named && label.class(second).is_ok()).then_some(label)
 }
 
-/// The column with one of `names`; where several have one, that with the earliest of the names.
+/// The column with one of `names`; if there are several, the one whose name comes first in `names`.
 pub(super) fn column(line: &StringRecord, names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| {
         line.iter()

@@ -1,17 +1,17 @@
-//! How a table is written: the character between its fields, and what stands before its first line.
+//! Detects the dialect of a table: the separator, a byte order mark, and Excel's `sep=` line.
 use std::io::{BufRead, Cursor, Read};
 
-/// So many bytes of each line at the start are looked at.
+/// Bytes of each line at the start that are examined.
 const LINE: u64 = 1 << 16;
 
-/// So many lines without anything in them may come first.
+/// Most blank lines at the start.
 const BLANK_LINES: usize = 1000;
 
-/// The character between the fields, told by the first line that is not blank or by Excel's `sep=;`, and the text without a byte order
-/// mark. Lines that say nothing stay as empty ones, so that lines are counted as an editor counts them.
+/// The separator, from the first line that is not blank or from Excel's `sep=;`, and the text without a byte order
+/// mark. Skipped lines become empty lines, so that line numbers stay those of an editor.
 ///
 /// # Errors
-/// What the reader says; `Ok(Err)` in words, where this is no table.
+/// The reader's error; `Ok(Err)` with a message if this is no table.
 pub(super) fn delimiter<R: BufRead>(
     mut reader: R,
 ) -> std::io::Result<Result<(u8, impl Read), String>> {
@@ -47,7 +47,7 @@ pub(super) fn delimiter<R: BufRead>(
     Ok(Ok((delimiter, Cursor::new(start).chain(reader))))
 }
 
-/// The character that a line such as `sep=;` names.
+/// The character in a line such as `sep=;`.
 fn named_delimiter(line: &[u8]) -> Option<u8> {
     let line = line.trim_ascii_end().trim_ascii_start();
     let line = line
@@ -66,7 +66,7 @@ fn named_delimiter(line: &[u8]) -> Option<u8> {
     }
 }
 
-/// Of the characters that may stand between fields, the one that a line has most of outside of quotes; a comma where it has none.
+/// The most frequent separator of a line outside quotes; a comma if it has none.
 fn most_frequent(line: &[u8]) -> u8 {
     let mut quoted = false;
     let mut counts = [(b'\t', 0), (b',', 0), (b';', 0)];

@@ -1,4 +1,4 @@
-//! The files that a table names, however it spells them.
+//! Finds the files that a table names, in several spellings.
 use std::path::{Path, PathBuf};
 
 use super::Table;
@@ -22,19 +22,19 @@ impl Table<'_> {
             .map(|name| self.folder.join(name))
             .filter(is_file);
         let path = completed.next()?;
-        // Of `a.png` and `a.jpg`, either may be meant by `a`; where capitals do not count, `a.PNG` is `a.png`.
+        // `a` may mean `a.png` or `a.jpg`; on a case-insensitive system, `a.PNG` is `a.png`.
         completed
             .all(|other| real(&other) == real(&path))
             .then_some(path)
     }
 
-    /// Whether an earlier run has moved the file away that the table names so.
+    /// Whether an earlier run moved the file of this name to quarantine.
     pub(super) fn is_quarantined(&self, name: &str) -> bool {
         let mut names = spellings(name).into_iter().chain(completions(name));
         names.any(|name| is_quarantined(self.path, Path::new(&name)))
     }
 
-    /// Where a file lies that the table names without its folder, with another ending, or in other capitals, and what to do then.
+    /// For a missing file: a similar file (in another folder, with another extension or case), and what to do.
     pub(super) fn elsewhere(&self, name: &str) -> Option<String> {
         if let Some(found) = self.in_other_capitals(name) {
             return Some(format!("{found} is there: write the name as it is"));
@@ -53,7 +53,7 @@ impl Table<'_> {
         Some(format!("{found} is there"))
     }
 
-    /// The name of a file that differs from `name` in capitals alone.
+    /// The name of a file that differs from `name` only in case.
     fn in_other_capitals(&self, name: &str) -> Option<String> {
         let name = name.replace('\\', "/");
         let (folder, last) = name.rsplit_once('/').unwrap_or(("", &name));
@@ -73,7 +73,7 @@ impl Table<'_> {
     }
 }
 
-/// The ways in which a file's name may be meant: as it is, with the backslashes of Windows, with its letters composed or decomposed.
+/// The possible spellings of a file's name: unchanged, with backslashes of Windows, with composed or decomposed letters.
 fn spellings(name: &str) -> Vec<String> {
     let mut names = vec![name.to_owned()];
     if name.contains('\\') {
@@ -86,7 +86,7 @@ fn spellings(name: &str) -> Vec<String> {
     names
 }
 
-/// A name without an ending with each of those of pictures.
+/// A name without an extension, with each picture extension.
 fn completions(name: &str) -> impl Iterator<Item = String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let has_none = !last.is_empty() && !last.contains('.');

@@ -1,4 +1,4 @@
-//! The lines of a table, one after the other.
+//! Iterates over the lines of a table.
 use std::io::{BufRead, Read};
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use super::allowance::{Allowance, LONGEST_LINE};
 use super::dialect;
 use crate::{Error, Result};
 
-/// The line in the file that a record begins at.
+/// The line number at which a record begins.
 pub(super) fn line_of(record: &StringRecord) -> u64 {
     record.position().map_or(0, |position| position.line())
 }
 
-/// The lines of a table that are not blank.
+/// The non-blank lines of a table.
 pub(super) struct Lines<'a, R> {
     path: &'a Path,
     reader: ::csv::Reader<Allowance<R>>,
@@ -21,7 +21,7 @@ pub(super) struct Lines<'a, R> {
 }
 
 impl<'a> Lines<'a, ()> {
-    /// The lines of the table at `path`, which `reader` reads.
+    /// The lines of the table at `path`, read by `reader`.
     pub(super) fn new<R: BufRead>(reader: R, path: &'a Path) -> Result<Lines<'a, impl Read>> {
         let (delimiter, reader) = dialect::delimiter(reader)
             .map_err(|source| Error::Io {
@@ -48,7 +48,7 @@ impl<'a> Lines<'a, ()> {
 }
 
 impl<R: Read> Lines<'_, R> {
-    /// The next line with something in it.
+    /// The next non-blank line.
     pub(super) fn next(&mut self) -> Result<Option<&StringRecord>> {
         loop {
             let start = self.reader.position().line();

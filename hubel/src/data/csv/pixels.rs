@@ -1,4 +1,4 @@
-//! Tables of pixel values: a line for each picture with its label and a column for each pixel, as Kaggle has digits.
+//! Tables of pixel values: one line per picture with its label and one column per pixel, like Kaggle's digits.
 use std::collections::BTreeMap;
 
 use ::csv::StringRecord;
@@ -21,15 +21,15 @@ pub(super) struct PixelColumns {
     split: Option<usize>,
     pixels: Vec<usize>,
     shape: Shape,
-    /// Whether the first line only names the columns.
+    /// Whether the first line is a header.
     pub(super) has_header: bool,
 }
 
 impl PixelColumns {
-    /// The columns by the first two lines of a table; `None` where it is none of pixel values. Without a header, the label comes first.
+    /// The columns, from the first two lines of a table; `None` if it has no pixel values. Without a header, the label comes first.
     ///
     /// # Errors
-    /// In words, where the pixels make up no picture, or there are no labels.
+    /// A message, if the pixels do not form a picture, or there are no labels.
     pub(super) fn find(
         first: &StringRecord,
         second: Option<&StringRecord>,
@@ -78,7 +78,7 @@ impl PixelColumns {
         }))
     }
 
-    /// The columns by a first line of numbers alone, which may be the names of a header, counted from 0. The label comes first.
+    /// The columns, from a first line of numbers, which may also be a header that counts from 0. The label comes first.
     fn of_numbers(first: &StringRecord) -> Option<Self> {
         let counts = |from: usize| {
             let names = first.iter().skip(from).enumerate();
@@ -98,7 +98,7 @@ impl PixelColumns {
     }
 }
 
-/// What a column is called before its number: `pixel` of `pixel0`, nothing of `28x1`; `None` where its name has no number.
+/// The prefix of a column's name before its number: `pixel` for `pixel0`, empty for `28x1`; `None` without a number.
 fn numbered(name: &str) -> Option<&str> {
     let number = |letter: char| letter.is_ascii_digit();
     let prefix = name.trim_end_matches(|letter: char| number(letter) || letter == 'x');
@@ -108,7 +108,7 @@ fn numbered(name: &str) -> Option<&str> {
     (rest.starts_with(number) && rest.ends_with(number)).then_some(prefix)
 }
 
-/// The shape of a square picture of so many values: grey, or three colours for each pixel.
+/// The shape of a square picture with this many values: grey, or three values per pixel.
 fn shape(values: usize) -> Option<Shape> {
     let square = |pixels: usize, channels| {
         let side = pixels.isqrt();
@@ -120,11 +120,11 @@ fn shape(values: usize) -> Option<Shape> {
     })
 }
 
-/// The pictures that were read of a table of pixel values.
+/// The pictures read from a table of pixel values.
 pub(super) struct Pixels {
     columns: PixelColumns,
     parts: BTreeMap<Part, (Vec<f32>, Vec<String>)>,
-    /// Whether a number is written with a point or an exponent.
+    /// Whether any number has a decimal point or an exponent.
     has_floats: bool,
 }
 
@@ -137,10 +137,10 @@ impl Pixels {
         }
     }
 
-    /// Takes in one line.
+    /// Adds one line.
     ///
     /// # Errors
-    /// In words, where a field is missing or no number.
+    /// A message, if a field is missing or no number.
     pub(super) fn line(&mut self, record: &StringRecord, line: u64) -> Result<(), String> {
         let label = record.get(self.columns.label).unwrap_or_default();
         if label.is_empty() {
@@ -180,7 +180,7 @@ impl Pixels {
         Ok(())
     }
 
-    /// All pictures, by part.
+    /// All pictures, by split.
     pub(super) fn labelled(self) -> Vec<Labelled> {
         let parts = self.parts.into_iter();
         parts

@@ -1,4 +1,4 @@
-//! Pictures that come in series: frames of a film, photographs by a camera that stands still, stored augmentations.
+//! Series of pictures: frames of a film, photographs by a fixed camera, stored augmentations.
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,10 +9,10 @@ use crate::data::part::Part;
 use crate::data::split::Assignment;
 use crate::one_line::thousands;
 
-/// How many classes are named.
+/// Most classes that are named.
 const NAMED: usize = 5;
 
-/// The order of two samples in a series: files by their paths with numbers as such (`9.jpg` before `10.jpg`), arrays as they are.
+/// The order of two samples in a series: files by their paths in natural order (`9.jpg` before `10.jpg`), arrays by index.
 pub(super) fn order(dataset: &Dataset, one: usize, other: usize) -> Ordering {
     let path = |index: usize| dataset.path(index).map(Path::to_string_lossy);
     match (path(one), path(other)) {
@@ -22,7 +22,7 @@ pub(super) fn order(dataset: &Dataset, one: usize, other: usize) -> Ordering {
     .then(one.cmp(&other))
 }
 
-/// What to say where frames of a series are held out and others of it are trained on.
+/// A note if some frames of a series are held out and others are trained on.
 pub(super) fn note(dataset: &Dataset, assignment: &Assignment) -> String {
     let cut = &assignment.cut;
     let named = cut.iter().take(NAMED);
@@ -35,15 +35,14 @@ pub(super) fn note(dataset: &Dataset, assignment: &Assignment) -> String {
     };
     let left_out = assignment.parts.iter().filter(|part| part.is_none());
     format!(
-        "the images of {}{more} are series (such as frames of a film): the last frames of each are held out, {} before them are left out as a gap, and the score is \
-         of frames of the same series; it says little about others. Better: whole series in folders train, val and test of your own",
+        "the images of {}{more} are series (such as frames of a film): the last frames of each are held out, and {} before them are left out as a gap. So the score is on frames of the same series and says little about others. Better: put whole series into folders train, val and test",
         named.join(", "),
         thousands(left_out.count())
     )
 }
 
-/// What to say where many test images look like images that are trained on and are not the same, as frames do; `groups` has the first of those
-/// that look alike for each image.
+/// A note if many test images look similar to training images without being the same, as frames do. `groups` has, for each image, the first
+/// similar one.
 pub(super) fn alike(parts: &[Option<Part>], groups: &[usize]) -> Option<String> {
     let of_part = |wanted: Part| {
         let all = parts.iter().zip(groups);
@@ -57,8 +56,7 @@ pub(super) fn alike(parts: &[Option<Part>], groups: &[usize]) -> Option<String> 
     let all = of_part(Part::Test).count();
     (alike > 0 && 10 * alike >= all).then(|| {
         format!(
-            "{} of the {} test images look like images that are trained on (frames of a film, or one thing taken several times?): the score says little about others; \
-             better: whole series in folders train, val and test of your own",
+            "{} of the {} test images look similar to training images (frames of a film, or one thing taken several times?), so the score says little about other pictures; better: put whole series into folders train, val and test",
             thousands(alike),
             thousands(all)
         )

@@ -1,4 +1,4 @@
-//! Batches follow from (seed, epoch, step) alone, and classes are balanced as asked.
+//! Batches depend only on (seed, epoch, step), and classes are balanced as requested.
 use std::ops::ControlFlow;
 
 use super::*;
@@ -52,7 +52,7 @@ fn batches_are_the_same_for_any_number_of_threads_and_follow_from_the_seed() {
         all(&feed(&[9, 12], Balance::None, "standard", 2), 3, 1),
         batches
     );
-    // Any batch can be made again by itself.
+    // Any batch can be made again separately.
     let (epoch, mut draws, images) = batches[7].clone();
     let mut again = vec![f32::NAN; images.len()];
     standard

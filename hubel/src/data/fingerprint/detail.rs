@@ -1,49 +1,49 @@
-//! Comparing two pictures in colour and in detail: whether one is a copy of the other.
+//! Compares two pictures in colour and in detail: is one a copy of the other?
 //!
-//! A copy may have been coded again, resized, cropped a little, or made a little brighter. So the thumbnail of one is fitted to that of
-//! the other by least squares: contrast, brightness, and a movement and a stretch along each axis, to first order by the gradient
-//! (Lucas and Kanade, "An iterative image registration technique", 1981). What remains anywhere must be explained by what was done:
-//! by a little noise, and on edges by the distance that they were moved and by the light that was changed. So two figures that differ
-//! in the colour of a face are no copies, whose edges have not moved; a cropped picture, whose edges have, is one.
+//! A copy may have been encoded again, resized, cropped a little, or made a little brighter. So the thumbnail of one is fitted to that of
+//! the other by least squares: contrast, brightness, and a shift and a stretch along each axis, to first order by the gradient
+//! (Lucas and Kanade, "An iterative image registration technique", 1981). The residual of each cell must be explained by these changes:
+//! by a little noise, and on edges by their shift and the change of light. So two figures that differ
+//! in the colour of a face are no copies, since their edges have not moved; a cropped picture, whose edges have moved, is a copy.
 use super::look::Look;
 use super::thumbnail::{COLOUR_SIDE, SIDE, Thumbnail};
 
-/// What may remain of a copy, in units of what noise and the changes explain: of copies of emoji that were coded at quality 75, resized to
-/// 80 % and back, made 10 % brighter or darker or cropped by 2 %, 95 % lie below.
+/// Largest residual of a copy, in units of what noise and the changes explain. 95 % of copies of emoji that were encoded at quality 75, resized to
+/// 80 % and back, made 10 % brighter or darker, or cropped by 2 %, are below.
 const REMAINDER: f32 = 2.0;
 /// Levels that noise explains, in pictures of enough contrast.
 const NOISE: f32 = 6.0;
-/// And as a share of the standard deviation, where that is less.
+/// The same as a share of the standard deviation, if that is less.
 const NOISE_SHARE: f32 = 0.1;
-/// Which share of the gradient is explained without any change, and per cell of movement.
+/// The share of the gradient that is explained without any change, and per cell of shift.
 const EDGE: [f32; 2] = [0.05, 0.8];
 /// Contrast may differ by this factor.
 const CONTRAST: f32 = 1.18;
-/// The middle of the levels may become lighter or darker by this many levels.
+/// The mean level may become lighter or darker by this many levels.
 const LIGHT: f32 = 20.0;
-/// What may be added to all levels of a picture on white ground.
+/// Largest offset of all levels for a picture on a white background.
 const LIGHT_ON_WHITE: f32 = 14.0;
-/// The borders may move by this share of the picture, or by a pixel of small ones, and by [`UNSURE`] more.
+/// The borders may move by this share of the picture, or by one pixel of a small picture, plus [`UNSURE`].
 const CROP: f32 = 0.02;
-/// By how many cells a movement may be misjudged.
+/// Error of an estimated shift, in cells.
 const UNSURE: f32 = 0.2;
-/// A cell from this level on may have been brighter than white can be.
+/// A cell from this level on may be saturated.
 const WHITE: f32 = 250.0;
-/// What such a cell weighs in the fit.
+/// The weight of such a cell in the fit.
 const WHITE_WEIGHT: f32 = 0.02;
 
 const CELLS: usize = SIDE * SIDE;
 /// Red, green and blue, 32×32 each.
 type Colours = [[f32; CELLS]; 3];
-/// Contrast, brightness, movement across and down, stretch across and down.
+/// Contrast, brightness, shift across and down, stretch across and down.
 const UNKNOWNS: usize = 6;
-/// Keeps what nothing tells about near 0.
+/// Regularisation, which keeps undetermined unknowns near 0.
 const RIDGE: [f64; UNKNOWNS] = [1e-3, 1e-3, 10.0, 10.0, 3.0, 3.0];
 
 /// How one picture may differ from a copy of it.
 #[derive(Clone, Copy)]
 pub(super) struct Allowance {
-    /// A factor of what may remain, at most 1.
+    /// A factor of the largest residual, at most 1.
     pub(super) strictness: f32,
     /// Whether it may have been cropped.
     pub(super) crop: bool,
@@ -55,7 +55,7 @@ pub(super) fn is_copy(
     other: (&Thumbnail, &Look),
     allowance: Allowance,
 ) -> bool {
-    // A picture that was made brighter has lost what became white: it is fitted by the darker one.
+    // A brightened picture has lost what became white, so the darker one is fitted to it.
     let key = |(thumbnail, look): (&Thumbnail, &Look)| {
         (look.light().sum(), thumbnail.grey, thumbnail.colours)
     };
@@ -76,7 +76,7 @@ pub(super) fn is_copy(
     })
 }
 
-/// Whether the borders of a picture show more than a ground: their brightness has at least this standard deviation.
+/// If the brightness of a picture's borders has at least this standard deviation, they show more than a background.
 fn goes_on(thumbnail: &Thumbnail) -> bool {
     const DEVIATION: u64 = 12;
     let border = (0..CELLS).filter(|cell| {
@@ -93,18 +93,18 @@ fn goes_on(thumbnail: &Thumbnail) -> bool {
 /// One thumbnail fitted to another.
 struct Fit {
     contrast: f32,
-    /// Across and down, in cells, at the middle.
+    /// The shift across and down, in cells, at the middle.
     movement: [f32; 2],
-    /// Across and down, in cells from one side to the other.
+    /// The stretch across and down, in cells from one side to the other.
     stretch: [f32; 2],
-    /// What remains, smoothed.
+    /// The smoothed residual.
     remainder: Colours,
     /// Length of the gradient, smoothed, in levels per cell.
     gradient: [f32; CELLS],
 }
 
 impl Fit {
-    /// Fits `dark` to `bright`; nothing where they differ by more than a copy does.
+    /// Fits `dark` to `bright`; `None` if they differ more than copies do.
     fn new(dark: &Colours, bright: &Colours) -> Option<Self> {
         let across: Colours =
             std::array::from_fn(|colour| mean(&across(&dark[colour]), &across(&bright[colour])));
@@ -128,7 +128,7 @@ impl Fit {
         let solved = sums.solve()?;
         let [contrast, brightness, parameters @ ..] = solved.map(|number| number as f32);
         let lighter = (contrast - 1.0) * 128.0 + brightness;
-        // White that stays white is that of a ground: levels were multiplied, and nothing was added.
+        // A white background that stays white means that levels were multiplied and nothing was added.
         let stays_white =
             (0..CELLS).filter(|&cell| dark[1][cell] >= WHITE && bright[1][cell] >= WHITE);
         let has_ground = stays_white.count() > CELLS / 16;
@@ -168,8 +168,8 @@ impl Fit {
         })
     }
 
-    /// Whether the movement is one by cropping, of at most `farthest` cells: opposite borders move towards each other, or apart. What has
-    /// moved as a whole is another picture, unless it `goes_on` beyond its borders, which then were cut elsewhere.
+    /// Whether the shift is one by cropping, of at most `farthest` cells: opposite borders move towards each other, or apart. A picture that
+    /// moved as a whole is another picture, unless it `goes_on` beyond its borders, and was cut elsewhere.
     fn is_crop(&self, farthest: f32, goes_on: bool) -> bool {
         let borders = (0..2).map(|axis| {
             let half = self.stretch[axis] / 2.0;
@@ -183,7 +183,7 @@ impl Fit {
         })
     }
 
-    /// The largest of what remains in a cell, in units of what is explained there.
+    /// The largest residual of a cell, in units of what is explained there.
     fn remainder(&self, noise: f32) -> f32 {
         let light = (self.contrast - 1.0).abs();
         let moved = |axis: usize, place: usize| {
@@ -211,9 +211,9 @@ const PLACES: [f32; SIDE] = {
     places
 };
 
-/// The sums of the normal equations, by column: one sum would wait for each of its additions.
+/// The sums of the normal equations, one per column: a single sum would have to wait for each addition.
 struct Sums {
-    /// Of the products of any two of the unknowns' factors, and of each with the level that is to be met.
+    /// Sums of the products of any two unknowns' factors, and of each with the target level.
     products: [[[f32; SIDE]; UNKNOWNS + 1]; UNKNOWNS],
 }
 
@@ -224,7 +224,7 @@ impl Sums {
         }
     }
 
-    /// Adds a line of one colour.
+    /// Adds a row of one colour.
     fn add(
         &mut self,
         row: usize,
@@ -260,7 +260,7 @@ impl Sums {
         }
     }
 
-    /// The unknowns, by Cholesky's decomposition.
+    /// The unknowns, by Cholesky decomposition.
     fn solve(&self) -> Option<[f64; UNKNOWNS]> {
         let sum = |first: usize, second: usize| -> f64 {
             self.products[first][second]
@@ -307,7 +307,7 @@ fn colours(thumbnail: &Thumbnail) -> Colours {
             let cell = row * SIDE + column;
             let [red, blue] = thumbnail.colours[row / 2 * COLOUR_SIDE + column / 2]
                 .map(|half| 2.0 * f32::from(half));
-            // What the weights of Rec. 709 leave for green.
+            // Green follows from the weights of Rec. 709.
             let green = -(0.2126 * red + 0.0722 * blue) / 0.7152;
             for (colour, difference) in [red, green, blue].into_iter().enumerate() {
                 colours[colour][cell] =
@@ -322,7 +322,7 @@ fn smooth(colours: &Colours) -> Colours {
     std::array::from_fn(|colour| smoothed(&colours[colour]))
 }
 
-/// Each cell with a half of its neighbours, along both axes: then a gradient tells what a movement by half a cell does.
+/// Adds half of each neighbour to a cell, along both axes, so that the gradient predicts the effect of a shift by half a cell.
 fn smoothed(cells: &[f32; CELLS]) -> [f32; CELLS] {
     let mut wide = [0.0; CELLS];
     for row in 0..SIDE {

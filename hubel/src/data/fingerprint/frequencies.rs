@@ -1,4 +1,4 @@
-//! The low frequencies of a thumbnail: by them pictures that may look alike are found without comparing all pairs.
+//! The low frequencies of a thumbnail, which find similar pictures without comparing all pairs.
 use std::sync::LazyLock;
 
 /// Cells of the thumbnail along each side.
@@ -7,16 +7,16 @@ const SIDE: usize = 16;
 pub(super) const BITS: usize = 16;
 /// Keys of a picture.
 pub(super) const KEYS: usize = 4;
-/// Frequencies whose values are compared, the lowest.
+/// Number of lowest frequencies whose values are compared.
 const COMPARED: usize = 24;
-/// Four keys of the signs of the 64 lowest frequencies of a cosine transform, the lowest first (a perceptual hash as in Zauner,
+/// Four keys from the signs of the 64 lowest frequencies of a cosine transform, lowest first (a perceptual hash as in Zauner,
 /// "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010), and the values of the lowest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frequencies {
     pub(super) keys: [u16; KEYS],
-    /// The bits of each key that may be otherwise in a copy.
+    /// The bits of each key that may differ in a copy.
     unsure: [u16; KEYS],
-    /// The lowest frequencies, 127 being the length of all of them.
+    /// The lowest frequencies, scaled so that the length of all of them is 127.
     values: [i8; COMPARED],
 }
 
@@ -33,7 +33,7 @@ impl Frequencies {
                 .iter()
                 .fold(0, |mask, bit| mask | 1 << bit);
         }
-        // Whole numbers far below 2⁵³ are exact, and a square root is rounded in one way.
+        // Integers far below 2⁵³ are exact, and a square root is rounded in one way.
         let squares = values[..COMPARED]
             .iter()
             .map(|&value| (value as f64) * (value as f64));
@@ -47,7 +47,7 @@ impl Frequencies {
         }
     }
 
-    /// The keys of number `key` that a copy may have.
+    /// The possible values of key number `key` in a copy.
     pub(super) fn probes(&self, key: usize) -> impl Iterator<Item = u16> {
         let (own, mask) = (self.keys[key], self.unsure[key]);
         // All subsets of a mask, from the whole to none.
@@ -78,7 +78,7 @@ impl Frequencies {
         }
     }
 
-    /// The distance of the lowest frequencies, squared, where the length of each is 127.
+    /// The squared distance of the lowest frequencies, each of length 127.
     pub(super) fn distance(&self, other: &Self) -> u32 {
         let differences = self.values.iter().zip(&other.values);
         differences
@@ -90,7 +90,7 @@ impl Frequencies {
     }
 }
 
-/// The signs of the lowest frequencies, and which of them are far from 0: by these alone most pairs are known to be too far from each other.
+/// The signs of the lowest frequencies, and which of them are far from 0. These alone show for most pairs that they are too far apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Signs {
     positive: u32,
@@ -98,20 +98,20 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    /// A value from this on is far from 0.
+    /// Values from this magnitude on are far from 0.
     const SURE: u8 = 16;
 
-    /// A lower bound of [`Frequencies::distance`]: values of other signs are as far from each other as both from 0 together.
+    /// A lower bound of [`Frequencies::distance`]: the distance of values with different signs is the sum of their magnitudes.
     pub(super) fn distance(self, other: Self) -> u32 {
         let turned = self.positive ^ other.positive;
         let (both, any) = (self.sure & other.sure, self.sure | other.sure);
         let step = u32::from(Self::SURE).pow(2);
-        // (a + b)² is a² + 3·a² at least where b is no less than a.
+        // (a + b)² is at least a² + 3·a² if b is not less than a.
         step * ((turned & any).count_ones() + 3 * (turned & both).count_ones())
     }
 }
 
-/// The 64 lowest frequencies but the mean, from the lowest to the highest.
+/// The 64 lowest frequencies without the mean, from the lowest to the highest.
 fn transform(grey: &[u8; SIDE * SIDE]) -> [i64; KEYS * BITS] {
     const FREQUENCIES: usize = 9;
     /// cos(π·k·(2x + 1)/32), times 2¹².

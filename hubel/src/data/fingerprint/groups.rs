@@ -1,7 +1,7 @@
-//! Which samples belong together.
+//! Groups of samples that belong together.
 use std::collections::HashMap;
 
-/// Disjoint sets, each known by its smallest member.
+/// Disjoint sets, each identified by its smallest member.
 #[derive(Clone)]
 pub(super) struct Groups {
     above: Vec<usize>,
@@ -14,7 +14,7 @@ impl Groups {
         }
     }
 
-    /// Samples with equal contents together.
+    /// Groups samples with equal contents.
     pub(super) fn of_equal(contents: &[u64]) -> Self {
         let mut groups = Self::new(contents.len());
         let mut firsts = HashMap::new();

@@ -1,6 +1,6 @@
-//! What a picture looks like at a glance: whether two look alike.
+//! A coarse comparison: do two pictures look similar?
 //!
-//! Thumbnails of 16×16 cells are compared after the best fit in brightness and contrast. Different pictures may look alike: the same
+//! Thumbnails of 16×16 cells are compared after the best fit in brightness and contrast. Different pictures may look similar: the same
 //! figure with another face, the same cell in another stain, another shirt.
 use crate::data::fingerprint::thumbnail::{COLOUR_SIDE, Thumbnail};
 
@@ -10,37 +10,37 @@ const SIDE: usize = COLOUR_SIDE;
 const CHROMA_SIDE: usize = 4;
 /// Cells of brightness.
 const CELLS: u64 = (SIDE * SIDE) as u64;
-/// A spread below that of a standard deviation of 3 levels is no structure.
+/// A standard deviation below 3 levels is no structure.
 const FLAT: u64 = CELLS * CELLS * 9;
-/// Contrasts may differ by a factor of 1.5, their squares by 9/4.
+/// Contrasts may differ by a factor of 1.5, so their squares by 9/4.
 const CONTRAST_RATIO_4: u64 = 9;
 /// Mean brightness may differ by this many levels.
 const BRIGHTNESS: u32 = 40;
-/// What may remain of a thumbnail, as a share of its variance: of a thousand of CIFAR-10's pictures 916 are recognised when
-/// they are coded again with JPEG's quality 50, and no two of its different pictures are taken for one.
+/// Largest residual of a thumbnail, as a share of its variance: of a thousand CIFAR-10 pictures, 916 are recognised after
+/// encoding with JPEG quality 50, and no two different pictures are confused.
 const RESIDUAL: f64 = 0.02;
-/// Where the structure is that of fewer cells than this, less may remain: of handwritten ones, which are a stroke of some
-/// 25 cells, hundreds by different writers lie below [`RESIDUAL`], and none below what is left then.
+/// With fewer structured cells than this, the residual must be smaller. Handwritten ones are a stroke of some
+/// 25 cells; hundreds by different writers are below [`RESIDUAL`], and none below the reduced limit.
 const STRUCTURED_CELLS: f64 = 52.0;
-/// Where there are no colours, which would have to agree too, this much of it may remain.
+/// Factor of the residual for pictures without colours, which would otherwise have to agree too.
 const WITHOUT_COLOUR: f64 = 0.5;
 /// Levels of `chroma` up to which there is no colour.
 const COLOURLESS: i8 = 2;
 /// Colours may differ by this many levels in the mean.
 const COLOUR: u32 = 8;
 
-/// A thumbnail for a glance, about 330 bytes.
+/// A thumbnail for the coarse comparison, about 330 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
     /// Brightness, 16×16 means over equal areas.
     pub(super) grey: [u8; SIDE * SIDE],
-    /// Half of red and of blue less brightness, 4×4 each.
+    /// Half of red minus brightness and of blue minus brightness, 4×4 each.
     chroma: [i8; 2 * CHROMA_SIDE * CHROMA_SIDE],
     /// Sum of `grey`.
     sum: u32,
     /// n·Σgrey² − (Σgrey)², that is n² times the variance.
     spread: u64,
-    /// Which share of [`STRUCTURED_CELLS`] the structure has, at most 1.
+    /// The amount of structure as a share of [`STRUCTURED_CELLS`], at most 1.
     structure: f64,
 }
 
@@ -69,30 +69,30 @@ impl Look {
         }
     }
 
-    /// Whether there is anything to be seen but one colour.
+    /// Whether it shows more than one colour.
     pub(super) fn has_structure(&self) -> bool {
         self.spread >= FLAT
     }
 
-    /// Whether there are no colours.
+    /// Whether it has no colours.
     pub(super) fn is_grey(&self) -> bool {
         is_grey(&self.chroma)
     }
 
-    /// Whether what remains of one thumbnail after the best fit of the other in brightness and contrast is little, and the colours are
-    /// about the same; of looks whose [`Light`] is near.
+    /// Whether the residual of one thumbnail after the best fit of the other in brightness and contrast is small, and the colours are
+    /// about the same. Only for looks whose [`Light`] is near.
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         self.residual(other) <= self.tolerance().min(other.tolerance())
             && self.colour_difference(other) <= COLOUR
     }
 
-    /// How much may remain between this thumbnail and one that looks alike.
+    /// Largest residual between this thumbnail and a similar one.
     fn tolerance(&self) -> f64 {
         let colour = if self.is_grey() { WITHOUT_COLOUR } else { 1.0 };
         RESIDUAL * colour * self.structure * self.structure * self.structure
     }
 
-    /// How much there is to be seen: from near 0, where all is plain but for a few cells, to 1.
+    /// The amount of structure: from near 0, if all but a few cells are plain, to 1.
     pub(super) fn structure(&self) -> f64 {
         self.structure
     }
@@ -109,11 +109,11 @@ impl Look {
         }
     }
 
-    /// 1 − r², r being the correlation of the thumbnails; 1 where they are opposites.
+    /// 1 − r², where r is the correlation of the thumbnails; 1 if r is negative.
     fn residual(&self, other: &Self) -> f64 {
         let products = self.grey.iter().zip(&other.grey);
         let products: u32 = products.map(|(&a, &b)| u32::from(a) * u32::from(b)).sum();
-        // Whole numbers below 2⁵³ are exact as f64, and IEEE 754 rounds the rest in one way: the same on every machine.
+        // Integers below 2⁵³ are exact as f64, and IEEE 754 rounds the rest in one way: the same on every machine.
         let together =
             (CELLS * u64::from(products)) as f64 - f64::from(self.sum) * f64::from(other.sum);
         if together <= 0.0 {
@@ -153,11 +153,11 @@ impl Light {
     }
 }
 
-/// Which share of [`STRUCTURED_CELLS`] the structure has, at most 1. Their number is the participation ratio (Σd²)²/Σd⁴ of the
+/// The amount of structure as a share of [`STRUCTURED_CELLS`], at most 1. The number of cells is the participation ratio (Σd²)²/Σd⁴ of the
 /// deviations d from the mean. `sum` is that of `grey`.
 fn structure(grey: &[u8], sum: u32) -> f64 {
     let mean = f64::from(sum) / CELLS as f64;
-    // Column by column, since one sum would wait for each of its additions.
+    // One sum per column, since a single sum would have to wait for each addition.
     let (mut seconds, mut fourths) = ([0.0; SIDE], [0.0; SIDE]);
     for row in grey.chunks_exact(SIDE) {
         for (column, &level) in row.iter().enumerate() {

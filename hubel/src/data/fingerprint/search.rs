@@ -1,9 +1,9 @@
-//! Finding the same pictures, and those that look alike, among a million.
+//! Finds the same pictures, and similar ones, among a million.
 //!
 //! Candidates are found as in Lv and others, "Multi-probe LSH: efficient indexing for high-dimensional similarity search" (2007): each
-//! picture is looked up by four keys of 16 bits, and with any of those bits turned that it is least sure of. One
-//! picture of a pair at least must find the other by one of the keys. Of these the low frequencies are compared, then the looks, then
-//! the details. The time grows with the number of pairs that look alike, and otherwise nearly as the number of pictures.
+//! picture is looked up by four keys of 16 bits, also with its least certain bits flipped. At least one
+//! picture of a pair must find the other by one of the keys. Of the candidates, the low frequencies are compared, then the looks, then
+//! the details. The time grows with the number of similar pairs, and otherwise almost linearly with the number of pictures.
 use super::detail::{self, Allowance};
 use super::frequencies::{Frequencies, KEYS, Signs};
 use super::groups::Groups;
@@ -12,16 +12,16 @@ use super::thumbnail::Thumbnail;
 use super::{Fingerprint, SMALL_SIDE};
 use crate::on_all_cores::on_all_cores;
 
-/// How far copies are looked for.
+/// The search range for copies.
 pub(super) struct Reach {
     /// Bits of a key that may differ.
     pub(super) unsure_bits: usize,
-    /// The distance of low frequencies, of which 127 is the length of all.
+    /// The largest distance of the low frequencies, whose length is 127.
     pub(super) distance: u32,
     allowance: Allowance,
 }
 
-/// Of CIFAR-10's pictures that were cropped by one pixel of 32, 98 % lie within.
+/// 98 % of the CIFAR-10 pictures that were cropped by one pixel of 32 are within.
 const USUAL: Reach = Reach {
     unsure_bits: 6,
     distance: 45,
@@ -30,7 +30,7 @@ const USUAL: Reach = Reach {
         crop: true,
     },
 };
-/// Small pictures without colour: others by the million lie within [`USUAL`], so that cropped copies are not looked for.
+/// For small pictures without colour. Millions of other pictures are within [`USUAL`], so cropped copies are not searched.
 const STRICT: Reach = Reach {
     unsure_bits: 3,
     distance: 15,
@@ -48,11 +48,11 @@ impl Reach {
     }
 }
 
-/// For each sample the first index of its groups. The groups do not depend on the order of the samples.
+/// For each sample, the first index of its groups. The groups do not depend on the order of the samples.
 pub(crate) struct Likenesses {
-    /// Those that are the same picture, or to which others between them are.
+    /// Groups of the same picture, directly or through other pictures.
     pub(crate) same: Vec<usize>,
-    /// Those that look alike, or to which others between them do; the same pictures, too.
+    /// Groups of similar pictures, directly or through other pictures; includes the same pictures.
     pub(crate) alike: Vec<usize>,
 }
 
@@ -65,7 +65,7 @@ impl Likenesses {
         }
     }
 
-    /// Those with equal contents together, whatever they look like.
+    /// Groups only equal contents.
     pub(crate) fn of_equal(contents: &[u64]) -> Self {
         let firsts = Groups::of_equal(contents).firsts();
         Self {
@@ -92,7 +92,7 @@ struct Found {
 
 fn search(fingerprints: &[Fingerprint]) -> Found {
     let contents: Vec<u64> = fingerprints.iter().map(|print| print.content).collect();
-    // Of equal contents only the first needs to be looked for.
+    // Of equal contents, only the first is searched.
     let mut groups = Groups::of_equal(&contents);
     let distinct: Vec<u32> = (0..contents.len())
         .filter(|&index| groups.first(index) == index)
@@ -131,7 +131,7 @@ fn search(fingerprints: &[Fingerprint]) -> Found {
             .iter()
             .for_each(|candidate| starts[usize::from(own(candidate)) + 1] += 1);
         (0..1 << 16).for_each(|key| starts[key + 1] += starts[key]);
-        // Apart from the rest, since most pairs are passed by them alone.
+        // Kept in a separate array, since these alone rule out most pairs.
         let signs: Vec<Signs> = candidates
             .iter()
             .map(|candidate| candidate.frequencies.signs())
@@ -164,7 +164,7 @@ fn search(fingerprints: &[Fingerprint]) -> Found {
     all
 }
 
-/// Pictures whose looks are taken at a time: each takes microseconds.
+/// Pictures whose looks are computed per work item, because each takes microseconds.
 const PICTURES: usize = 256;
 
 impl Found {
@@ -182,32 +182,32 @@ impl Found {
     }
 }
 
-/// Whether two pictures whose low frequencies are near are the same, but for what happens to copies.
+/// Whether two pictures with similar low frequencies are copies of each other.
 pub(super) fn is_copy(prints: [&Fingerprint; 2], looks: [&Look; 2]) -> bool {
     let [one, other] = prints.map(|print| &print.thumbnail);
     let [reach, other_reach] = [Reach::of(one, looks[0]), Reach::of(other, looks[1])];
     let [own, others] = [reach.allowance, other_reach.allowance];
-    // Plain pictures, too, have less in which they could differ.
+    // Plain pictures also have fewer details that could differ.
     let structure = looks[0].structure().min(looks[1].structure()).sqrt() as f32;
     let allowance = Allowance {
         strictness: structure * own.strictness.min(others.strictness),
         crop: own.crop && others.crop,
     };
-    // A glance is a thousandth of the work, and tells of pictures that were not cropped.
+    // The coarse comparison is a thousandth of the work, and suffices for pictures that were not cropped.
     (allowance.crop || looks[0].is_alike(looks[1]))
         && detail::is_copy((one, looks[0]), (other, looks[1]), allowance)
 }
 
-/// What decides whether two pictures are compared: small, so that many are passed quickly.
+/// The data for deciding whether two pictures are compared; small, so that many can be rejected quickly.
 #[derive(Clone, Copy)]
 pub(super) struct Candidate {
     frequencies: Frequencies,
     light: Light,
-    /// Squared distance within which copies lie.
+    /// Largest squared distance of copies.
     distance: u32,
-    /// Among the samples.
+    /// Index among the samples.
     index: u32,
-    /// Among the looks.
+    /// Index among the looks.
     place: u32,
 }
 
@@ -222,7 +222,7 @@ impl Candidate {
         }
     }
 
-    /// Whether the two have to be compared; `false` too when they are met at another place.
+    /// Whether the two must be compared; also `false` if another key already finds the pair.
     fn may_be(&self, other: &Self, key: usize) -> bool {
         let (one, two) = (&self.frequencies, &other.frequencies);
         let met_before = |earlier: usize| one.reaches(two, earlier) || two.reaches(one, earlier);

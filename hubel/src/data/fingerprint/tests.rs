@@ -1,4 +1,4 @@
-//! The same picture is recognised after what happens to copies, and different pictures are told apart.
+//! Copies of a picture are recognised, and different pictures are distinguished.
 use image::{DynamicImage, ImageFormat, RgbImage, imageops::FilterType};
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::data::picture;
 use crate::{Purpose, Random};
 
-/// A smooth picture of blobs of colour, as different from others as its seed.
+/// A smooth picture of blobs of colour; another seed gives another picture.
 pub(crate) fn photo(seed: u64, width: u32, height: u32) -> DynamicImage {
     let mut stream = Random::new(seed).stream(Purpose::Augment, 0, 0);
     let blobs: Vec<[f32; 6]> = (0..14)
@@ -104,7 +104,7 @@ fn copies_are_recognised_and_other_pictures_are_not() {
     }
 }
 
-/// A cell on pale ground: its body in a stain, with a darker nucleus.
+/// A cell on a pale background: its body in a stain, with a darker nucleus.
 fn cell(stain: [f32; 3], nucleus: f32) -> DynamicImage {
     let pixel = |x: u32, y: u32| {
         let (x, y) = (x as f32 - 32.0, y as f32 - 32.0);

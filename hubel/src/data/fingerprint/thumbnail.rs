@@ -1,27 +1,27 @@
-//! A picture made so small that a million of them fit into memory.
+//! Thumbnails so small that a million of them fit into memory.
 use crate::Shape;
 
 /// Cells of brightness along each side.
 pub(super) const SIDE: usize = 32;
-/// Cells of colour along each side; each covers 2×2 of brightness, as in most JPEGs.
+/// Cells of colour along each side; each covers 2×2 cells of brightness, as in most JPEGs.
 pub(super) const COLOUR_SIDE: usize = SIDE / 2;
 
-/// Mean brightness and colours over equal areas, without regard to the picture's size and proportions. 1.5 kB.
+/// Mean brightness and colours over equal areas, independent of the picture's size and aspect ratio. 1.5 kB.
 #[derive(Clone, Debug)]
 pub(crate) struct Thumbnail {
     /// Brightness, 32×32.
     pub(super) grey: [u8; SIDE * SIDE],
-    /// Half of red and of blue less brightness, 16×16 pairs.
+    /// Half of red minus brightness and of blue minus brightness, 16×16 pairs.
     pub(super) colours: [[i8; 2]; COLOUR_SIDE * COLOUR_SIDE],
-    /// The shorter side of the picture, in pixels, as far as 65,535.
+    /// The shorter side of the picture in pixels, at most 65,535.
     pub(super) side: u16,
 }
 
 impl Thumbnail {
-    /// Of `pixels` `[h, w, c]`. One channel is grey and three are colours; of other numbers of channels the first is looked at.
+    /// From `pixels` `[h, w, c]`. One channel is grey and three are colours; for other numbers of channels, only the first is used.
     ///
     /// # Panics
-    /// When `pixels` is not of `shape`, or `shape` holds nothing.
+    /// If `pixels` does not fit `shape`, or `shape` is empty.
     pub(super) fn new(pixels: &[u8], shape: Shape) -> Self {
         assert_eq!(pixels.len(), shape.len(), "pixels of another shape");
         assert!(!pixels.is_empty(), "a picture without pixels");
@@ -62,13 +62,13 @@ fn brightness([red, green, blue]: [u64; 3]) -> u64 {
     (2126 * red + 7152 * green + 722 * blue + 5000) / 10_000
 }
 
-/// Mean colours of 32×32 equal areas; a pixel on a border belongs to both sides by its share.
+/// Mean colours of 32×32 equal areas; a pixel on a border counts for both sides by its share.
 pub(super) fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
     let channels = shape.channels;
     let colours = if channels == 3 { 3 } else { 1 };
     let columns = areas(shape.width);
     let mut cells = Vec::with_capacity(SIDE * SIDE);
-    // Of the line read last, which the next area may need too.
+    // The last line read, which the next area may also need.
     let (mut of_line, mut read) = ([[0u64; 3]; SIDE], None);
     for area in areas(shape.height) {
         let mut sums = [[0u64; 3]; SIDE];
@@ -91,8 +91,8 @@ pub(super) fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
                 *sum += weight * part;
             }
         }
-        // Each pixel counts 32 × 32 in all, each area height × width. A quotient of such numbers lies further below the next whole
-        // one than f64 rounds (for fewer than 2⁴⁵ pixels), and f64 divides faster.
+        // The weights of a pixel sum to 32 × 32, those of an area to height × width. Such a quotient is further from the next
+        // integer than f64 rounds (for fewer than 2⁴⁵ pixels), and f64 divides faster.
         let area = (shape.height * shape.width) as u64;
         let mean = |sum: u64| ((sum + area / 2) as f64 / area as f64) as u8;
         cells.extend(sums.map(|sums| match colours {
@@ -103,7 +103,7 @@ pub(super) fn cells(pixels: &[u8], shape: Shape) -> Vec<[u8; 3]> {
     cells
 }
 
-/// One of 32 equal lengths: which pixels it covers, and how much of the outermost is not covered, in 32nds.
+/// One of 32 equal lengths: the pixels that it covers, and the uncovered parts of the outermost ones, in 32nds.
 struct Area {
     first: usize,
     last: usize,
@@ -111,7 +111,7 @@ struct Area {
     after: u64,
 }
 
-/// A line of `length` pixels divided into 32.
+/// A line of `length` pixels divided into 32 parts.
 fn areas(length: usize) -> [Area; SIDE] {
     std::array::from_fn(|index| {
         let (start, end) = (index * length, (index + 1) * length);
@@ -126,7 +126,7 @@ fn areas(length: usize) -> [Area; SIDE] {
 }
 
 impl Area {
-    /// How many 32nds of a pixel belong to it.
+    /// The share of a pixel in it, in 32nds.
     fn weight(&self, pixel: usize) -> u64 {
         let before = if pixel == self.first { self.before } else { 0 };
         let after = if pixel == self.last { self.after } else { 0 };

@@ -1,4 +1,4 @@
-//! Which folders are the parts of a data set, to train, to validate and to test on, and which are its classes.
+//! Decides which folders are the splits of a data set (training, validation, test), and which are its classes.
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -7,35 +7,35 @@ use crate::Result;
 use crate::data::catalogue::{Part, problem};
 use crate::listed;
 
-/// Words beside that of the part in the name of its folder, such as `training_set` or `seg_train`.
+/// Additional words in the folder name of a split, such as in `training_set` or `seg_train`.
 const BESIDE_A_PART: [&str; 21] = [
     "data", "dataset", "datasets", "dir", "folder", "image", "images", "img", "imgs", "photo",
     "photos", "pic", "pics", "picture", "pictures", "sample", "samples", "seg", "set", "sets",
     "split",
 ];
 
-/// What the folders of a data set are.
+/// The meaning of a data set's folders.
 pub(super) enum Layout {
-    /// Some are parts, here with what they contain; and what there is to say about it.
+    /// Some are splits, with their contents; and notes.
     Divided(Vec<Divided>, Option<String>),
-    /// All are classes; with a note where one could have been a part.
+    /// All are classes; with a note if one could have been a split.
     Classes(Option<String>),
 }
 
-/// A folder that is a part.
+/// The folder of a split.
 pub(super) struct Divided {
     pub(super) part: Part,
     pub(super) folder: PathBuf,
     pub(super) contents: Contents,
 }
 
-/// Whether `folders` of `root` are parts or classes.
+/// Whether `folders` of `root` are splits or classes.
 ///
 /// # Errors
-/// [`crate::Error::DataForm`] where they are neither, or two of them the same part; [`crate::Error::Io`] when a folder cannot be read.
+/// [`crate::Error::DataForm`] if they are neither, or if two of them are the same split; [`crate::Error::Io`] if a folder cannot be read.
 pub(super) fn layout(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
     let mut parts: Vec<Divided> = Vec::new();
-    // Folders of pictures that can only be classes, and those that may be parts without classes as well.
+    // Folders of pictures that can only be classes, and those that may also be splits without classes.
     let mut class_beside = None;
     let mut flat: Vec<(String, Part)> = Vec::new();
     for (folder, named) in std::iter::zip(folders, parts_among(folders)) {
@@ -46,7 +46,7 @@ pub(super) fn layout(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
             continue;
         };
         let contents = innermost(folder, part)?;
-        // A folder called `train` may also be the class of trains, which holds pictures itself.
+        // A folder called `train` may also be the class of trains, with pictures in it.
         if contents.folders.is_empty() || contents.folders.len() == 1 && contents.has_pictures() {
             if contents.has_pictures() {
                 flat.push((file_name(folder), part));
@@ -81,7 +81,7 @@ pub(super) fn layout(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
     parts.sort_by_key(|part| part.part);
     let divided = match &parts[..] {
         [] => false,
-        // Beside it there may be a `test` whose pictures nobody has labelled.
+        // Beside it there may be a `test` folder with unlabelled pictures.
         [train] if train.part == Part::Train => {
             class_beside.is_none() && (flat.is_empty() || train.contents.folders.len() > 1)
         }
@@ -95,19 +95,19 @@ pub(super) fn layout(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
     let taken = |part: &Divided| {
         let (part, beside) = (file_name(&part.folder), class_beside?);
         Some(format!(
-            "`{part}` was taken for a class, since `{beside}` beside it holds pictures; if the folders in `{part}` are the classes, move `{beside}` away"
+            "`{part}` is used as a class, since `{beside}` beside it contains pictures; if the folders in `{part}` are the classes, move `{beside}` away"
         ))
     };
-    // `train` may well be the class of trains.
+    // `train` may be the class of trains.
     let held_out = flat.iter().find(|(_, part)| *part != Part::Train).map(|(name, part)| {
         format!(
-            "`{name}` was taken for a class like the folders beside it; if it holds {part} images, put class folders into it and the others into a folder `train`"
+            "`{name}` is used as a class like the folders beside it; if it contains {part} images, put class folders into it and the others into a folder `train`"
         )
     });
     Ok(Layout::Classes(parts.first().and_then(taken).or(held_out)))
 }
 
-/// What to say where parts have other names than their own.
+/// A note if splits have unusual names.
 fn renamed(parts: &[Divided]) -> Option<String> {
     let plain = |part: &Divided| exact_part(&file_name(&part.folder)).is_some();
     let taken = parts.iter().map(|part| {
@@ -115,13 +115,13 @@ fn renamed(parts: &[Divided]) -> Option<String> {
         format!("`{folder}` for the {} images", part.part)
     });
     (!parts.iter().all(plain))
-        .then(|| format!("taken for parts by their names: {}", listed_as_one(taken)))
+        .then(|| format!("splits detected by their names: {}", listed_as_one(taken)))
 }
 
-/// What a part contains, which may be one folder of the part's name again, as archives unpack them: `train/train/cat`.
+/// The contents of a split. It may be a single folder with the split's name again, as unpacked archives have it: `train/train/cat`.
 fn innermost(folder: &Path, part: Part) -> Result<Contents> {
     let mut found = contents(folder)?;
-    // A link may lead in circles.
+    // A link may be cyclic.
     for _ in 0..3 {
         let [inner] = &found.folders[..] else { break };
         if found.has_pictures() || part_called(&file_name(inner)) != Some(part) {
@@ -135,21 +135,21 @@ fn innermost(folder: &Path, part: Part) -> Result<Contents> {
     Ok(found)
 }
 
-/// How the folders in class folders divide them.
+/// The meaning of the folders in class folders.
 pub(super) enum Inner {
     /// They belong to the class.
     Whole,
-    /// Those called so are parts: `cat/train`, `cat/test`.
+    /// Folders with these names are splits: `cat/train`, `cat/test`.
     Parts,
 }
 
-/// A class folder and what it contains.
+/// A class folder and its contents.
 type ClassContents = (PathBuf, Contents);
 
-/// What the folders in `classes` are. Where the classes are `divided`, lying in the folder of a part, these belong to them.
+/// The meaning of the folders in `classes`. If the classes are `divided`, that is, in the folder of a split, the folders belong to the classes.
 ///
 /// # Errors
-/// [`crate::Error::DataForm`] where some classes are divided and others are not, or where it is not known which folders are the classes.
+/// [`crate::Error::DataForm`] if some classes are divided and others are not, or if it is unclear which folders are the classes.
 pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool) -> Result<Inner> {
     let filled = classes
         .iter()
@@ -180,19 +180,19 @@ pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool
     ))
 }
 
-/// The parts that folders in a class folder are called by.
+/// The splits that the folders in a class folder name.
 fn parts_in(contents: &Contents) -> impl Iterator<Item = Part> {
     let folders = contents.folders.iter();
     folders.filter_map(|folder| part_called(&file_name(folder)))
 }
 
-/// Whether a class holds a folder to train on, and one of another part.
+/// Whether a class has a training folder and a folder of another split.
 fn is_divided((_, contents): &ClassContents) -> bool {
     let parts: Vec<Part> = parts_in(contents).collect();
     parts.contains(&Part::Train) && parts.iter().any(|part| *part != Part::Train)
 }
 
-/// Refuses folders that all hold the same folders and no picture of their own.
+/// Rejects folders that all contain the same folders and no pictures of their own.
 fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
     let names = |paths: &[PathBuf]| -> Vec<String> {
         let names = paths.iter().map(|path| format!("`{}`", file_name(path)));
@@ -209,16 +209,14 @@ fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
     Err(problem(
         root,
         format!(
-            "its folders {} all hold the same folders, {}, and no picture of their own, so that it is not known which of both are the classes. \
-             If the outer ones are parts, call them train, val and test; if they are the classes, move the pictures out of the inner folders into them; \
-             if the inner ones are the classes, put those of one name together; or name the classes in a table (CSV: path,label)",
+            "its folders {} all hold the same folders, {}, and no pictures of their own, so it is unclear which of them are the classes. If the outer ones are splits, name them train, val and test; if they are the classes, move the pictures out of the inner folders into them; if the inner ones are the classes, merge those with the same name; or name the classes in a table (CSV: path,label)",
             listed(names(&outer).iter().map(String::as_str)),
             listed(inner.iter().map(String::as_str))
         ),
     ))
 }
 
-/// The part of each folder by its name and those of the folders beside it: `birds_train` is a part beside `birds_test`.
+/// The split of each folder, by its name and those of the folders beside it: `birds_train` is a split beside `birds_test`.
 fn parts_among(folders: &[PathBuf]) -> Vec<Option<Part>> {
     let names: Vec<String> = folders.iter().map(|folder| file_name(folder)).collect();
     let mut alike: HashMap<Vec<String>, Vec<Part>> = HashMap::new();
@@ -236,7 +234,7 @@ fn parts_among(folders: &[PathBuf]) -> Vec<Option<Part>> {
     names.iter().map(part).collect()
 }
 
-/// The part that a folder's name, or a word in a table, stands for: `train`, `Training_Set`, `seg_test`, `2-val`.
+/// The split that a folder's name, or a word in a table, means: `train`, `Training_Set`, `seg_test`, `2-val`.
 pub(crate) fn part_called(name: &str) -> Option<Part> {
     let (part, others) = part_within(name);
     let says_nothing = |word: &String| {
@@ -245,7 +243,7 @@ pub(crate) fn part_called(name: &str) -> Option<Part> {
     part.filter(|_| others.iter().all(says_nothing))
 }
 
-/// The part that one word of a name stands for, and the other words; no part where no word stands for one, or several do.
+/// The split that one word of a name means, and the other words; no split if none of the words, or several of them, mean one.
 pub(crate) fn part_within(name: &str) -> (Option<Part>, Vec<String>) {
     let mut words = words(name);
     let parts: Vec<(usize, Part)> = words
@@ -280,7 +278,7 @@ fn exact_part(word: &str) -> Option<Part> {
     }
 }
 
-/// The words of a name, in small letters: they end at other characters than letters and digits, at digits, and at capitals (`TrainSet`).
+/// The words of a name, in lower case. They end at characters other than letters, at digits, and at capitals (`TrainSet`).
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';

@@ -1,4 +1,4 @@
-//! The levels of ink and paper in a grey picture, and paper that is lit unevenly.
+//! The levels of ink and paper in a grey picture, also for unevenly lit paper.
 use crate::data::ground::edge;
 
 /// The grey levels of ink and paper in one picture.
@@ -10,20 +10,20 @@ pub(super) struct Levels {
     grain: u8,
 }
 
-/// Less difference than this between ink and paper (of 255) is taken for noise, and the picture left alone.
+/// A smaller difference between ink and paper (of 255) counts as noise, and the picture is not changed.
 const LEAST_CONTRAST: u8 = 24;
 
 impl Levels {
-    /// Two groups of levels by Otsu's threshold; the paper is the one that has most of the border,
-    /// or of the picture where the border is divided.
+    /// Two groups of levels by Otsu's threshold. The paper is the one with most of the border,
+    /// or of the picture if the border is divided.
     pub(super) fn of(grey: &[u8], size: (usize, usize)) -> Self {
         let groups = Groups::of(grey, size);
         let (dark, light) = groups.histogram.split_at(groups.first_light);
         let (dark_count, light_count): (u64, u64) = (dark.iter().sum(), light.iter().sum());
         let dark_at = |share| quantile(dark, share);
         let light_at = |share| groups.first_light + quantile(light, share);
-        // The median of the paper; of the ink the quarter that is farthest from it, since strokes have soft edges,
-        // and of the paper's grain the side away from the ink.
+        // The paper's level is its median. The ink's level is the quartile farthest from it, since strokes have soft edges.
+        // The grain is measured on the paper's side away from the ink.
         let (paper, ink, grain) = match (dark_count, light_count) {
             (_, 0) => (dark_at(0.5), dark_at(0.5), 0),
             (0, _) => (light_at(0.5), light_at(0.5), 0),
@@ -39,21 +39,21 @@ impl Levels {
         }
     }
 
-    /// Whether there is ink at all.
+    /// Whether there is ink.
     pub(super) fn contrast(self) -> bool {
         self.ink.abs_diff(self.paper) >= LEAST_CONTRAST
     }
 
-    /// Whether there is ink, and it is light where `light` says dark, or dark where it says light.
+    /// Whether there is ink, and its polarity differs from `light`.
     pub(super) fn ink_is_other_than(self, light: bool) -> bool {
         self.contrast() && (self.ink > self.paper) != light
     }
 
-    /// How much of each pixel ink covers, 0 for paper with its grain and 255 for ink, whichever of them is light.
+    /// The ink coverage of each pixel: 0 for paper with its grain, 255 for ink, whichever of them is light.
     pub(super) fn coverage(self, grey: &[u8]) -> Vec<u8> {
         let paper = f32::from(self.paper);
         let range = f32::from(self.ink) - paper;
-        // One pixel in 30,000 is beyond four standard deviations, and alone there.
+        // One pixel in 30,000 is beyond four standard deviations, and isolated.
         let floor = (4.0 * f32::from(self.grain) / range.abs()).clamp(0.05, 0.4);
         let table: [u8; 256] = std::array::from_fn(|level| {
             let share = (level as f32 - paper) / range;
@@ -98,8 +98,8 @@ impl Groups {
     }
 }
 
-/// Takes away a slope of the paper's brightness, as a lamp at one side makes it: first by a plane through all pixels,
-/// then by one through those that are paper.
+/// Removes a gradient of the paper's brightness, as from a lamp at one side: first fits a plane to all pixels,
+/// then one to the pixels of the paper.
 pub(super) fn flatten(grey: &mut [u8], size: (usize, usize)) {
     let plane = Plane::through(grey, size.1, |_| true);
     let mut flat = grey.to_vec();
@@ -108,7 +108,7 @@ pub(super) fn flatten(grey: &mut [u8], size: (usize, usize)) {
     Plane::through(grey, size.1, |at| groups.is_paper(flat[at])).take_from(grey, size.1);
 }
 
-/// A brightness that changes evenly over the picture.
+/// A brightness that changes linearly over the picture.
 struct Plane {
     row: f64,
     column: f64,
@@ -117,7 +117,7 @@ struct Plane {
 }
 
 impl Plane {
-    /// The plane of least squares through the pixels that `take` chooses.
+    /// The least-squares plane through the pixels that `take` chooses.
     fn through(grey: &[u8], width: usize, take: impl Fn(usize) -> bool) -> Self {
         let chosen = || (0..grey.len()).filter(|&at| take(at));
         let (mut count, mut row, mut column, mut level) = (0.0, 0.0, 0.0, 0.0);
@@ -165,7 +165,7 @@ impl Plane {
     }
 }
 
-/// The level that divides a histogram so that the variance between the two groups is largest (Otsu, 1979).
+/// The threshold of a histogram that maximises the variance between the two groups (Otsu, 1979).
 fn otsu(histogram: &[u64; 256]) -> u8 {
     let count: u64 = histogram.iter().sum();
     let total: u64 = (0..).zip(histogram).map(|(level, n)| level * n).sum();

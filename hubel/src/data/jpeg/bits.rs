@@ -5,26 +5,26 @@
 pub(super) enum Stop {
     /// The data ends, or another segment begins.
     End,
-    /// The bits are no code, or a restart marker is not the next one.
+    /// The bits are no valid code, or a restart marker is out of order.
     Damage,
     /// There is more data than blocks.
     Excess,
 }
 
-/// The bits of a scan up to a marker, without the zeros that follow 0xff in it.
+/// The bits of a scan up to a marker, without the zeros after 0xff.
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     /// The first byte that is not in the buffer.
     at: usize,
-    /// The next bit is the highest; behind the last there are zeros.
+    /// The next bit is the highest; zeros follow the last one.
     buffer: u64,
     count: u32,
 }
 
-/// Bytes that may follow the last code, or be of one value, by chance.
+/// Number of bytes that may follow the last code, or have one value, by chance.
 const FILLING: usize = 16;
 
-/// So many bits are asked for at once, at most: those of a code and those of its number.
+/// Most bits that are requested at once: those of a code and of its value.
 const LONGEST: u32 = 32;
 
 impl<'a> Bits<'a> {
@@ -37,25 +37,25 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Where a marker is to be looked for that follows the bits.
+    /// The position from which to search the next marker.
     pub(super) fn place(&self) -> usize {
         self.at
     }
 
-    /// Whether much is left in front of the next marker, so that what came before was misread. Some cameras fill their files with bytes of one
-    /// value: that is no such sign, unless codes were read out of the filling too.
+    /// Whether many bytes are left before the next marker, which means that earlier codes were misread. Some cameras fill their files with bytes of one
+    /// value; that does not count, unless codes were also read from the filling.
     pub(super) fn has_rest(&self) -> bool {
         let (read, rest) = self.bytes.split_at(self.at);
         let is_marker = |&at: &usize| rest.get(at + 1).is_some_and(|&next| next != 0);
         let end = memchr::memchr_iter(0xff, rest).find(is_marker);
         let rest = &rest[..end.unwrap_or(rest.len())];
         let is_filling = |bytes: &[u8]| bytes.iter().all(|byte| *byte == rest[0]);
-        // The last of what was read may still be in the buffer.
+        // The last codes may still be in the buffer.
         let read = &read[read.len().saturating_sub(FILLING)..];
         rest.len() > FILLING && (!is_filling(rest) || is_filling(read))
     }
 
-    /// Fills the buffer with [`LONGEST`] bits or more, if there are so many.
+    /// Fills the buffer with [`LONGEST`] bits or more, if there are enough.
     fn fill(&mut self) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if let Some(word) = rest.first_chunk() {
@@ -80,7 +80,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Passes over `count` bits, at most [`LONGEST`].
+    /// Skips `count` bits, at most [`LONGEST`].
     pub(super) fn skip(&mut self, count: u32) -> Result<(), Stop> {
         if self.count < count {
             self.fill();
@@ -93,8 +93,8 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Passes over a coefficient of a sequential scan: its code, which says how many zeros come before it, and its bits. Returns by how much it
-    /// goes on, [`LAST`] where the rest is zeros.
+    /// Skips a coefficient of a sequential scan: its code, which gives the zeros before it, and its bits. Returns the number of coefficients
+    /// to advance, or [`LAST`] if the rest are zeros.
     pub(super) fn coefficient(&mut self, codes: &Codes) -> Result<u32, Stop> {
         if self.count < LONGEST {
             self.fill();
@@ -111,7 +111,7 @@ impl<'a> Bits<'a> {
         Ok(steps(symbol).into())
     }
 
-    /// The number that `count` bits make, at most 15.
+    /// The value of `count` bits, at most 15.
     pub(super) fn number(&mut self, count: u32) -> Result<u32, Stop> {
         if self.count < count {
             self.fill();
@@ -121,13 +121,13 @@ impl<'a> Bits<'a> {
         Ok(number)
     }
 
-    /// The symbol that the next code stands for.
+    /// The symbol of the next code.
     pub(super) fn symbol(&mut self, codes: &Codes) -> Result<u8, Stop> {
         if self.count < LONGEST {
             self.fill();
         }
         let (length, symbol) = codes.find((self.buffer >> 48) as u16).ok_or({
-            // Behind the last bit anything may be missing.
+            // After the last bit, data is missing.
             if self.count < 16 {
                 Stop::End
             } else {
@@ -139,10 +139,10 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Steps over all coefficients of a block.
+/// A step past all coefficients of a block.
 pub(super) const LAST: u8 = 64;
 
-/// By how many coefficients a symbol of a sequential scan goes on (F.1.2.2).
+/// The number of coefficients that a symbol of a sequential scan advances (F.1.2.2).
 fn steps(symbol: u8) -> u8 {
     match symbol {
         0xf0 => 16,
@@ -151,32 +151,32 @@ fn steps(symbol: u8) -> u8 {
     }
 }
 
-/// What begins with certain bits.
+/// The code at the start of certain bits.
 #[derive(Clone, Copy)]
 struct Short {
-    /// Bits of the code; 0 where it is longer than [`SHORT`].
+    /// Bits of the code; 0 if it is longer than [`SHORT`].
     length: u8,
     symbol: u8,
-    /// Bits of the code and of the number behind it.
+    /// Bits of the code and of the value after it.
     all: u8,
     /// See [`steps`].
     steps: u8,
 }
 
-/// Bits by which most codes are found at once.
+/// Number of bits that suffice to look up most codes.
 const SHORT: usize = 9;
 
 /// A table of Huffman codes.
 pub(super) struct Codes {
-    /// By the next [`SHORT`] bits.
+    /// Indexed by the next [`SHORT`] bits.
     short: [Short; 1 << SHORT],
-    /// Of each longer length: one more than the last code, at the upper end of 16 bits, and where its first symbol would be if its codes began at 0.
+    /// For each longer length: one more than the last code, left-aligned in 16 bits, and the index of its first symbol if its codes began at 0.
     long: [(u32, i32); 17],
     symbols: [u8; 256],
 }
 
 impl Codes {
-    /// The codes of which there are `counts[length − 1]` of each length, for `symbols` in order; `None` where there cannot be so many.
+    /// The codes for `symbols` in order, with `counts[length − 1]` codes of each length; `None` if there are too many.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let longer = Short {
             length: 0,

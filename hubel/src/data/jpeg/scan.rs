@@ -3,25 +3,25 @@ use super::bits::{Bits, Codes, LAST, Stop};
 
 /// Blocks of 8×8 of one component.
 pub(super) struct Component {
-    /// By which the frame and the scans call it.
+    /// Its identifier in frame and scans.
     pub(super) name: u8,
     /// Blocks of one unit (MCU), across and down.
     pub(super) across: usize,
     pub(super) down: usize,
-    /// Blocks that hold pixels.
+    /// Blocks with pixels.
     pub(super) blocks_wide: usize,
     pub(super) blocks_high: usize,
-    /// Blocks across and down, with those that fill the last units.
+    /// Blocks across and down, including those that fill the last units.
     pub(super) padded_wide: usize,
     pub(super) padded_high: usize,
-    /// Progressive JPEGs alone: of each block the coefficients that are known not to be zero, a bit each.
+    /// Only for progressive JPEGs: for each block, one bit per coefficient that is known not to be zero.
     pub(super) nonzero: Vec<u64>,
-    /// Of each coefficient the lowest bit that has come so far; 255 where nothing has.
+    /// For each coefficient, the lowest bit so far; 255 if there is none.
     pub(super) precision: [u8; 64],
 }
 
 impl Component {
-    /// The component `name` of a picture of `width` by `height` pixels, which has `across` and `down` blocks in a unit, where the component of
+    /// The component `name` of a picture of `width` by `height` pixels. It has `across` and `down` blocks per unit; the component with
     /// the highest resolution has `most`.
     pub(super) fn new(
         name: u8,
@@ -58,28 +58,28 @@ pub(super) struct Part<'a> {
     pub(super) ac: Option<&'a Codes>,
 }
 
-/// What a scan says of itself.
+/// The header of a scan.
 pub(super) struct Scan<'a> {
     pub(super) parts: Vec<Part<'a>>,
     pub(super) is_progressive: bool,
     /// The first and the last of the coefficients, in zigzag order.
     pub(super) band: (u32, u32),
-    /// Whether it adds a bit to coefficients that have come.
+    /// Whether it refines coefficients of earlier scans.
     pub(super) refines: bool,
-    /// Units between restart markers; 0 where there are none.
+    /// Units between restart markers; 0 if there are none.
     pub(super) interval: usize,
 }
 
-/// How far a scan goes.
+/// The end of a scan.
 pub(super) struct Followed {
-    /// Where what follows it begins.
+    /// The position after it.
     pub(super) end: usize,
     /// Why it ends early, and before which row of units, if it does.
     pub(super) stopped: Option<(Stop, usize)>,
 }
 
 impl Scan<'_> {
-    /// Follows the scan that begins at `at`. `None` where a table that it needs is missing.
+    /// Follows the scan that begins at `at`. `None` if a table is missing.
     pub(super) fn follow(
         &self,
         components: &mut [Component],
@@ -115,7 +115,7 @@ impl Scan<'_> {
         })
     }
 
-    /// Units across and down. A component alone is not padded to whole units of all.
+    /// Units across and down. A single component is not padded to whole units of all.
     fn units(&self, components: &[Component]) -> (usize, usize) {
         let first = &components[self.parts[0].component];
         match &self.parts[..] {
@@ -171,7 +171,7 @@ impl Scan<'_> {
     }
 }
 
-/// The restart marker after `number` others, and then the bits behind it.
+/// Reads restart marker number `number`, and continues with the bits after it.
 fn restart<'a>(bits: &mut Bits<'a>, bytes: &'a [u8], number: usize) -> Result<(), Stop> {
     let mut at = bits.place();
     loop {
@@ -201,7 +201,7 @@ fn sequential(bits: &mut Bits<'_>, dc_codes: &Codes, ac_codes: &Codes) -> Result
     Ok(())
 }
 
-/// The first bits of a band of coefficients; `run` counts the blocks that are still to come without any.
+/// The first bits of a band of coefficients; `run` counts the following blocks without any.
 fn first(
     bits: &mut Bits<'_>,
     codes: &Codes,
@@ -233,7 +233,7 @@ fn first(
     Ok(())
 }
 
-/// One more bit of a band of coefficients: those that are known not to be zero have a bit of their own between the codes.
+/// One more bit of a band of coefficients: those that are known not to be zero have their own bit between the codes.
 fn refined(
     bits: &mut Bits<'_>,
     codes: &Codes,

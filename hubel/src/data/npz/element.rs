@@ -1,15 +1,15 @@
-//! The elements of a NumPy array: numbers of any type, truth values and text.
+//! The elements of a NumPy array: numbers of any type, booleans and text.
 
-/// What the elements of an array are.
+/// The type of an array's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Boolean,
     Unsigned,
     Signed,
     Float,
-    /// Text of one byte for each letter, filled up with zeros.
+    /// Text with one byte per character, padded with zeros.
     Bytes,
-    /// Text of four bytes for each letter, filled up with zeros.
+    /// Text with four bytes per character, padded with zeros.
     Text,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Element {
 }
 
 impl Element {
-    /// The numbers in `bytes`, truth values as 0 and 1; `None` for text.
+    /// The numbers in `bytes`, with booleans as 0 and 1; `None` for text.
     pub(super) fn numbers(self, bytes: &[u8]) -> Option<impl Iterator<Item = f64>> {
         if matches!(self.kind, Kind::Bytes | Kind::Text) {
             return None;
@@ -40,7 +40,7 @@ impl Element {
         Some(bytes.chunks_exact(self.width).map(number))
     }
 
-    /// The elements in `bytes` as labels: text, or whole numbers; `Err` has the first number that is none.
+    /// The elements in `bytes` as labels: text, or integers; `Err` has the first number that is no integer.
     pub(super) fn labels(self, bytes: &[u8]) -> Result<Vec<String>, f64> {
         let elements = || bytes.chunks_exact(self.width.max(1));
         match self.kind {
@@ -81,7 +81,7 @@ impl Element {
         }
     }
 
-    /// Up to eight bytes as an unsigned number.
+    /// Up to eight bytes as an unsigned integer.
     fn bits(self, bytes: &[u8]) -> u64 {
         let push = |sum: u64, &byte: &u8| sum << 8 | u64::from(byte);
         match self.big_endian {
@@ -96,7 +96,7 @@ impl Element {
     }
 }
 
-/// The value of a number of IEEE 754's binary16.
+/// The value of an IEEE 754 binary16 number.
 fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let exponent = i32::from(bits >> 10 & 0x1f);

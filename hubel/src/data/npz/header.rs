@@ -3,10 +3,10 @@ use std::io::Read;
 
 use super::element::{Element, Kind};
 
-/// The longest header that is read; NumPy's own for pictures take 118 bytes.
+/// The longest accepted header; NumPy's headers for pictures have 118 bytes.
 const LONGEST: usize = 1 << 16;
 
-/// What the header of an array says.
+/// The header of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// The type in NumPy's short form: `|u1` for bytes, `<i8` for integers of 8 bytes.
@@ -16,10 +16,10 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads a header and leaves `reader` at the first number.
+    /// Reads a header, and leaves `reader` at the first value.
     ///
     /// # Errors
-    /// In words, when it is none, too long, or names a type or an order that is not read.
+    /// A message, if it is no header, is too long, or has an unsupported type or order.
     pub(super) fn read(reader: &mut impl Read) -> Result<Self, String> {
         let mut take = |length: usize| {
             let mut bytes = vec![0; length];
@@ -43,7 +43,11 @@ impl Header {
                 .iter()
                 .rev()
                 .fold(0, |sum, &byte| sum << 8 | usize::from(byte)),
-            version => return Err(format!("its format has version {version}; 1 to 3 are read")),
+            version => {
+                return Err(format!(
+                    "its format has version {version}; 1 to 3 are supported"
+                ));
+            }
         };
         if length > LONGEST {
             return Err(format!(
@@ -57,7 +61,7 @@ impl Header {
     /// Parses the dictionary.
     ///
     /// # Errors
-    /// In words, with the dictionary.
+    /// A message, with the dictionary.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             let shown: String = text.trim().chars().take(120).collect();
@@ -110,14 +114,13 @@ impl Header {
         };
         if fortran && shape.len() > 1 {
             return Err(
-                "its numbers lie in Fortran's order; save it after `numpy.ascontiguousarray`"
-                    .into(),
+                "its values are in Fortran order; save it after `numpy.ascontiguousarray`".into(),
             );
         }
         Ok(Self { kind, shape })
     }
 
-    /// The memory that the elements take; `None` when it is beyond counting.
+    /// The bytes of all elements; `None` on overflow.
     pub(super) fn bytes(&self) -> Option<usize> {
         self.shape
             .iter()
@@ -134,7 +137,7 @@ impl Header {
         self.element().map_or(1, |element| element.width)
     }
 
-    /// What the elements are; `None` where their type is not read.
+    /// The type of the elements; `None` if it is not supported.
     pub(super) fn element(&self) -> Option<Element> {
         let mut letters = self.kind.chars();
         let order = letters.next().filter(|order| "|<>=".contains(*order))?;
@@ -161,7 +164,7 @@ impl Header {
     }
 }
 
-/// A string in quotes at the start of `text`, and what follows it.
+/// A quoted string at the start of `text`, and the rest.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text
         .chars()

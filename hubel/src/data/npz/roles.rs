@@ -1,4 +1,4 @@
-//! What arrays hold, by their names.
+//! The roles of arrays, by their names.
 use crate::data::catalogue::Part;
 use crate::data::folder::part_within;
 
@@ -8,15 +8,15 @@ const IMAGES: [&str; 12] = [
 ];
 const LABELS: [&str; 5] = ["y", "label", "labels", "target", "targets"];
 
-/// What an array holds.
+/// The role of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Images,
     Labels,
 }
 
-/// What the array called `name` holds, and of which part: `train_images`, `X_val`, `testLabels`; without a part (`images`, `y`) it is
-/// trained on.
+/// The role and split of the array called `name`: `train_images`, `X_val`, `testLabels`. Without a split (`images`, `y`) it is
+/// for training.
 pub(super) fn role(name: &str) -> Option<(Part, Role)> {
     let (part, mut others) = part_within(name);
     others.retain(|word| word != "set");
@@ -30,7 +30,7 @@ pub(super) fn role(name: &str) -> Option<(Part, Role)> {
     Some((part.unwrap_or(Part::Train), role))
 }
 
-/// What the labels of the pictures called `images` are called.
+/// The name of the labels for the pictures called `images`.
 pub(super) fn name_of_labels(images: &str) -> String {
     for (from, to) in [("images", "labels"), ("image", "label"), ("data", "target")] {
         if images.contains(from) {

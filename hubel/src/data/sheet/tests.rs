@@ -1,4 +1,4 @@
-//! What a sheet shows is what the network gets.
+//! A sheet shows exactly the inputs of the network.
 use super::*;
 use crate::data::{Augmentation, Balance, Dataset, FeedSettings, Preparation};
 
@@ -31,7 +31,7 @@ const SECOND: SheetSettings = SheetSettings {
     count: None,
 };
 
-/// The pixels of a picture as they stand in the sheet, checked to be even squares.
+/// The pixels of a picture in the sheet; checks that they are uniform squares.
 fn read_back(sheet: &Sheet, shown: &Shown, shape: Shape) -> Vec<u8> {
     let at = |row: usize, column: usize| {
         &sheet.drawing().pixels()[(row * sheet.drawing().shape().width + column) * 3..][..3]

@@ -1,10 +1,10 @@
-//! What is held out, of large classes, of small ones, and of series.
+//! Held-out samples of large classes, small classes and series.
 use super::*;
 use crate::Shape;
 use crate::data::fingerprint::{Fingerprint, Likenesses};
 use proptest::prelude::*;
 
-/// Fingerprints of pictures of blocks, as different as their seeds; one of an odd seed is a copy of the one before, a bit brighter.
+/// Fingerprints of pictures of blocks. Other seeds give other pictures; one with an odd seed is a slightly brighter copy of the one before.
 fn fingerprints(seeds: &[u64]) -> Vec<Fingerprint> {
     let print = |&seed: &u64| {
         let mut stream = Random::new(seed / 2).stream(Purpose::Augment, 0, 0);
@@ -138,7 +138,7 @@ fn a_larger_share_takes_from_the_training_samples_alone() {
 fn frames_of_a_film_are_cut_into_stretches_with_gaps() {
     let prints: Vec<Fingerprint> = (0..3).flat_map(|film| frames(40, film)).collect();
     let labels: Vec<usize> = (0..120).map(|frame| frame / 40).collect();
-    // They are shown in another order than they were taken in.
+    // Their order differs from the order of the series.
     let order: Vec<usize> = (0..120).map(|place| place * 77 % 120).collect();
     let shuffled: Vec<Fingerprint> = order.iter().map(|&frame| prints[frame].clone()).collect();
     let of_shuffled: Vec<usize> = order.iter().map(|&frame| labels[frame]).collect();

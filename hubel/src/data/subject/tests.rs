@@ -1,4 +1,4 @@
-//! What data is taken for, and that nothing is flipped whose mirror image may be something else.
+//! The detected kind of data, and that pictures are not flipped if the mirror image may mean something else.
 use super::*;
 use crate::data::mnist;
 use crate::{Purpose, Random};
@@ -85,7 +85,7 @@ fn what_comes_in_both_directions_is_flipped_and_arrows_are_not_in_colour_too() -
 
 #[test]
 fn in_doubt_grey_pictures_are_not_flipped_and_colour_pictures_are() -> Result<()> {
-    // So few that nothing is known.
+    // Too few to decide.
     let grey = symmetric(20, 1).subject()?;
     assert_eq!(grey.mirrored, Mirrored::Uncertain);
     assert!(!grey.may_be_flipped());

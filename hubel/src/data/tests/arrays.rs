@@ -17,7 +17,7 @@ pub(super) fn npy(kind: &str, sizes: &str, bytes: &[u8]) -> Vec<u8> {
     array
 }
 
-/// Arrays as `numpy.savez` or `numpy.savez_compressed` puts them together.
+/// Arrays in a file like that of `numpy.savez` or `numpy.savez_compressed`.
 pub(super) fn npz(arrays: &[(&str, Vec<u8>)], compressed: bool) -> Vec<u8> {
     let method = if compressed {
         zip::CompressionMethod::Deflated
@@ -33,7 +33,7 @@ pub(super) fn npz(arrays: &[(&str, Vec<u8>)], compressed: bool) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// Four grey pictures of 2×3 to train on, two to test on.
+/// Four grey training pictures of 2×3, and two test pictures.
 pub(super) fn small_npz(compressed: bool) -> Vec<u8> {
     npz(
         &[
@@ -62,7 +62,7 @@ fn refused(path: &Path) -> String {
     find(path).expect_err("it is wrong").to_string()
 }
 
-/// Records of CIFAR in which the planes hold `label + 1`, twice and three times as much.
+/// Records of CIFAR whose planes have the values 1, 2 and 3 times `label + 1`.
 pub(super) fn cifar(labels: &[u8], coarse: &[u8]) -> Vec<u8> {
     let record = |&label: &u8| {
         let planes = [1, 2, 3].map(|factor| [(label + 1).wrapping_mul(factor); 1024]);
@@ -110,7 +110,7 @@ fn the_files_of_cifar_10_are_found_with_the_names_of_their_classes() -> Result<(
     for batch in ["data_batch_1.bin", "data_batch_2.bin"] {
         std::fs::remove_file(folder.path().join(batch)).unwrap();
     }
-    assert!(refused(folder.path()).contains("files to train on"));
+    assert!(refused(folder.path()).contains("training files"));
     Ok(())
 }
 
@@ -199,8 +199,8 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
     };
     let small = small_npz(true);
     for (bytes, expected) in [
-        (b"no zip at all".to_vec(), "no whole zip archive"),
-        (small[..small.len() / 2].to_vec(), "no whole zip archive"),
+        (b"no zip at all".to_vec(), "no complete ZIP archive"),
+        (small[..small.len() / 2].to_vec(), "no complete ZIP archive"),
         (
             npz(&[("arr_0", images())], true),
             "it holds arr_0.npy; pictures and labels are expected as train_images",
@@ -218,7 +218,7 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
                 ],
                 true,
             ),
-            "`train_images` and `x_train` both hold training images",
+            "`train_images` and `x_train` both contain training images",
         ),
         (
             npz(&[("train_images", images())], true),
@@ -230,11 +230,11 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
         ),
         (
             of(npy("|u1", "2, 2, 4", &[1; 12]), labels()),
-            "train_images: its header promises 16 bytes and 12 are there",
+            "train_images: its header gives 16 bytes, but there are 12",
         ),
         (
             of(npy("|u1", "2, 2, 2", &[1; 12]), labels()),
-            "more bytes than the 8 that its header promises",
+            "more bytes than the 8 in its header",
         ),
         (
             of(npy("<f4", "2, 1, 1", &[0, 0, 192, 127].repeat(2)), labels()),
@@ -266,7 +266,7 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
         ),
         (
             of(npy("|u1", "2, 2, 1, 2", &[1; 8]), labels()),
-            "volumes are not read",
+            "volumes are not supported",
         ),
         (
             of(npy("|u1", "12,", &[1; 12]), labels()),
@@ -295,18 +295,18 @@ fn what_is_wrong_with_arrays_is_said_with_their_names() {
             of(images(), npy("|u1", "2, 1", &[0, 0])),
             "at least two classes",
         ),
-        // 4 TB promised by a file of some hundred bytes, and beyond what can be counted.
+        // A header of 4 TB in a file of some hundred bytes, and one that overflows.
         (
             of(npy("|u1", "2000000, 1000, 2000", &[1; 12]), labels()),
             "GB of memory",
         ),
         (
             of(npy("|u1", "20000, 10, 20", &[1; 12]), labels()),
-            "compressed bytes cannot hold",
+            "compressed bytes cannot contain",
         ),
         (
             of(npy("|u1", "99999999999, 99999999999", &[1; 12]), labels()),
-            "beyond any memory",
+            "larger than any memory",
         ),
     ] {
         std::fs::write(&path, bytes).unwrap();
@@ -336,13 +336,13 @@ fn idx_files_may_be_compressed() -> Result<()> {
             "IDX files, 3 classes, 3 + 2 images of 2×2×1"
         );
     }
-    // The same once more, unpacked, is no second data set.
+    // An unpacked copy of the same file is no second data set.
     write("train-images-idx3-ubyte", &images);
     assert_eq!(open(folder.path())?.train.len(), 3);
     write("letters-train-images-idx3-ubyte", &images);
     let text = refused(folder.path());
     assert!(
-        text.contains("several data sets in IDX form") && text.contains("letters-train-images"),
+        text.contains("several IDX data sets") && text.contains("letters-train-images"),
         "{text}"
     );
 
@@ -359,7 +359,7 @@ fn idx_files_may_be_compressed() -> Result<()> {
         (packed[..packed.len() - 9].to_vec(), "damaged"),
         (packed[..12].to_vec(), "damaged or ends early"),
         (wrong_sum, "damaged"),
-        (gzip(&images[..20]), "promises 12 bytes and 4 are there"),
+        (gzip(&images[..20]), "gives 12 bytes, but there are 4"),
         (
             gzip(&[&images[..], &[1]].concat()),
             "more bytes than the 12",
@@ -368,7 +368,7 @@ fn idx_files_may_be_compressed() -> Result<()> {
         (gzip(&images[..9]), "header alone takes 16"),
         (
             gzip(&idx_bytes(&[5000, 200, 1], &[1])),
-            "compressed bytes cannot hold",
+            "compressed bytes cannot contain",
         ),
         (gzip(&idx_bytes(&[u32::MAX; 4], &[1])), "truncated"),
     ] {
@@ -398,7 +398,7 @@ fn arrays_keep_their_size_and_remember_how_pictures_are_resized() -> Result<()> 
     Ok(())
 }
 
-/// Numbers of 4 bytes, little-endian.
+/// Values of 4 bytes, little-endian.
 fn floats(numbers: &[f32]) -> Vec<u8> {
     numbers
         .iter()
@@ -436,7 +436,7 @@ fn numbers_are_brought_to_levels_by_their_range_and_the_model_remembers_it() -> 
         (
             npy("<f4", "8, 2, 2", &floats(&scaled(1.0, 0.0))),
             ValueRange::ZeroToOne,
-            "numbers from 0 to 1 were brought to 8 bits: 0 is black, 1 is white",
+            "numbers from 0 to 1 were converted to 8 bits: 0 is black, 1 is white",
         ),
         (
             npy("<f8", "8, 2, 2", &doubles),
@@ -470,7 +470,7 @@ fn numbers_are_brought_to_levels_by_their_range_and_the_model_remembers_it() -> 
         assert_eq!(Preparation::measure(&splits.train)?.range, Some(range));
     }
 
-    // A test part without the darkest levels means the same to a model as its training part did.
+    // A test split without the darkest levels is read like the model's training split.
     let signed = Preparation {
         range: Some(ValueRange::MinusOneToOne),
         ..Preparation::measure(
@@ -506,7 +506,7 @@ fn standardised_numbers_are_trained_on_as_they_are_and_are_no_pictures() -> Resu
     let splits = read(&path, &WHOLE)?;
     assert!(splits.train.is_of_floats());
     assert!(
-        splits.notes[0].contains("taken for standardised ones"),
+        splits.notes[0].contains("look standardised"),
         "{:?}",
         splits.notes
     );
@@ -665,7 +665,7 @@ fn arrays_to_test_with_alone_are_judged_by_and_not_trained_on() -> Result<()> {
     let (dataset, judged) = judge(&path, &preparation, splits.train.classes())?;
     assert_eq!((dataset.labels(), judged), (&[1, 0][..], Judged::Test));
 
-    // One class is enough where the model knows the others.
+    // One class is enough, since the model knows the others.
     let (_folder3, single) = saved(&[
         ("x_test", npy("|u1", "2, 1, 2", &[0, 200, 3, 5])),
         ("y_test", npy("|u1", "2,", &[1, 1])),
@@ -679,7 +679,7 @@ fn arrays_to_test_with_alone_are_judged_by_and_not_trained_on() -> Result<()> {
     let text = read(&single, &WHOLE).unwrap_err().to_string();
     assert!(text.contains("at least two classes"), "{text}");
 
-    // A model whose classes were given names knows this data by its numbers.
+    // A model with class names recognises this data by its numbers.
     let named = splits.named(&["ground".into(), "cell".into()])?;
     assert_eq!(named.train.classes(), ["ground", "cell"]);
     let division = named.division.as_ref();

@@ -105,12 +105,12 @@ fn what_is_wrong_with_idx_files_is_said_with_the_path() {
         (
             &good_images[..20],
             &good_labels,
-            "promises 3×2×2 bytes of data and 4 are there",
+            "gives 3×2×2 bytes of data, but there are 4",
         ),
         (
             &[&good_images[..], &[1]].concat(),
             &good_labels,
-            "more than it should",
+            "the file is too long",
         ),
         (b"", &good_labels, "empty"),
         (

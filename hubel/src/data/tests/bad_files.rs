@@ -45,7 +45,11 @@ fn skipped_files_are_reported_and_the_rest_is_what_it_was() -> Result<()> {
     assert_eq!(splits.train.labels(), [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
     let bad: Vec<_> = splits.bad_files.iter().map(|bad| &bad.path).collect();
     assert_eq!(bad, [&root.join("cat/1.png"), &root.join("dog/4.png")]);
-    assert!(splits.bad_files[1].problem.contains("no picture format"));
+    assert!(
+        splits.bad_files[1]
+            .problem
+            .contains("no known picture format")
+    );
     for (index, number) in [0, 2, 3, 4, 5].into_iter().enumerate() {
         let expected = colours(20, 24, number + 100);
         assert_eq!(
@@ -63,7 +67,7 @@ fn a_size_is_found_where_every_sampled_file_is_bad() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     for class in ["cat", "dog"] {
         for number in 0..50u32 {
-            // Of 200 files, every second is looked at to find out the size.
+            // Of 200 files, every second is examined to choose the size.
             let path = folder.path().join(format!("{class}/{number:02}"));
             save(colours(9, 9, number), &path.with_extension("b.png"));
             std::fs::write(path.with_extension("a.png"), b"version https://").unwrap();
@@ -91,7 +95,7 @@ fn files_in_quarantine_keep_their_place_and_are_gone_from_the_data() -> Result<(
     assert_eq!((splits.train.len(), splits.bad_files.len()), (10, 2));
     let quarantine = folder.path().join("photos.quarantine");
     assert!(quarantine.join("cat/1.png").exists() && quarantine.join("dog/4.png").exists());
-    // Now nothing is wrong any more.
+    // Now all files are readable.
     assert_eq!(read(&root, &WHOLE)?.train.len(), 10);
     // A second file of that name does not replace the first.
     std::fs::write(root.join("cat/1.png"), b"again no picture").unwrap();
@@ -134,7 +138,7 @@ fn a_picture_that_vanishes_in_training_is_an_error_or_another_stands_in() -> Res
         ..WHOLE
     };
     let mut splits = read(&root, &options)?;
-    // Whose bad files are an error: they could all be read when it was opened.
+    // Under `fail`, although all files were readable when it was opened.
     quarantine_by_hand(&root, &splits.bad_files);
     let strict = read(
         &root,
@@ -175,7 +179,7 @@ fn a_picture_that_vanishes_in_training_is_an_error_or_another_stands_in() -> Res
     let nothing_left = feed(&dataset.subset(&[0]))?.fill(1, &mut [0], &mut next);
     assert!(nothing_left.is_err());
 
-    // Evaluation leaves it out and says so.
+    // Evaluation leaves it out and reports it.
     let (cpu, network) = (Cpu::best(2), Network::resolve("flatten-linear(classes)")?);
     let settings = TrainSettings {
         epochs: 1,
@@ -204,7 +208,7 @@ fn a_picture_that_vanishes_in_training_is_an_error_or_another_stands_in() -> Res
     Ok(())
 }
 
-/// Takes bad files away.
+/// Removes bad files.
 fn quarantine_by_hand(root: &Path, bad: &[BadFile]) {
     assert_eq!(bad.len(), 2, "{}", root.display());
     for bad in bad {
@@ -212,7 +216,7 @@ fn quarantine_by_hand(root: &Path, bad: &[BadFile]) {
     }
 }
 
-/// A table of all pictures of [`with_two_bad_files`], of which the first that it names is bad.
+/// A table of all pictures of [`with_two_bad_files`]; the first one is bad.
 fn with_table() -> (tempfile::TempDir, PathBuf) {
     let folder = with_two_bad_files();
     let root = folder.path().join("photos");
@@ -259,21 +263,21 @@ fn a_table_passes_over_what_it_names_in_quarantine() -> Result<()> {
             let test = again.test.expect("the table names it").len();
             assert_eq!((again.train.len(), test), (first.train.len(), 2));
             let passed_over =
-                "2 of the files that labels.csv names lie in quarantine and will not take part";
+                "2 of the files that labels.csv names lie in quarantine and will not be used";
             assert!(
                 again.notes.iter().any(|note| note == passed_over),
                 "{:?}",
                 again.notes
             );
         }
-        // What is missing otherwise is no less missing because a picture of the same name is in quarantine.
+        // A missing picture is an error, even if a picture of the same name is in quarantine.
         std::fs::remove_file(root.join("dog/1.png")).unwrap();
         let text = read(&table, &WHOLE).unwrap_err().to_string();
         assert!(
             text.contains("1 of its 10 files is missing: dog/1.png"),
             "{text}"
         );
-        // Unless what is bad is left out.
+        // Unless bad files are skipped.
         let options = Options {
             bad_files: BadFiles::Skip,
             ..WHOLE
@@ -426,7 +430,7 @@ fn what_lies_outside_of_the_data_and_the_table_itself_are_never_moved() -> Resul
             .collect();
         assert!(moved[0].ends_with("notes.txt") && moved[1].ends_with("inside/cat.png"));
         assert!(moved.iter().all(|path| path.exists()));
-        // Those that were moved are passed over from then on, however the table names them.
+        // Moved files are ignored from then on, however the table names them.
         let again = read(data, &QUARANTINE)?;
         assert_eq!(again.bad_files.len(), 4);
         assert!(
@@ -467,13 +471,13 @@ fn pipes_and_devices_that_a_table_names_are_bad_files_and_nobody_waits_for_them(
     let bad = read(&table, &QUARANTINE)?.bad_files;
     assert_eq!(bad.len(), 3);
     for bad in bad {
-        assert!(bad.problem.contains("only files are read"), "{bad:?}");
+        assert!(bad.problem.contains("only files can be read"), "{bad:?}");
     }
     Ok(())
 }
 
-/// Changes `cat/0.png`, which is not kept in memory, and asks for it in training: under each policy, and where it is also brought to another
-/// size. Returns what is said of it.
+/// Changes `cat/0.png`, which is not kept in memory, and uses it in training: under each policy, also with another
+/// size. Returns the message.
 fn problems_after(change: impl Fn(&Path)) -> Vec<String> {
     let cases = [
         (BadFiles::Fail, 20),
@@ -493,7 +497,7 @@ fn problems_after(change: impl Fn(&Path)) -> Vec<String> {
             ..WHOLE
         };
         let data = read(&root, &options).unwrap().train;
-        // Brought otherwise than when it was read, so that pictures of another size are read anew.
+        // With other settings than when it was read, so that pictures of another size are read again.
         let preparation = Preparation {
             resize: Resize::Stretch,
             ..Preparation::measure(&data).unwrap()
@@ -542,7 +546,7 @@ fn a_picture_that_a_pipe_replaces_in_training_is_a_bad_file() {
     });
     for problem in problems {
         assert!(
-            problem.contains("0.png") && problem.contains("only files are read"),
+            problem.contains("0.png") && problem.contains("only files can be read"),
             "{problem}"
         );
     }

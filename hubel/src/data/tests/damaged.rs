@@ -1,4 +1,4 @@
-//! Bytes cut off, changed and spliced: each parser answers with an error or with data that its input can have held.
+//! Truncated, changed and spliced bytes: each parser returns an error, or data that its input can contain.
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use super::arrays::{cifar, gzip, npy, npz, small_npz};
 use super::bad_bytes::idx_bytes;
 use super::*;
 
-/// What is done to bytes: parts of them copied elsewhere, single ones changed, the end cut off. Places are shares of the length.
+/// Mutations of bytes: copy parts elsewhere, change single bytes, cut off the end. Positions are shares of the length.
 #[derive(Clone, Debug)]
 struct Damage {
     splices: Vec<(f64, f64, usize)>,
@@ -127,7 +127,7 @@ proptest! {
     #[test]
     fn damaged_idx_is_an_error_or_what_its_header_says(damage in damage(), compressed: bool) {
         let bytes = idx_bytes(&[3, 4, 5], &(0..60).collect::<Vec<u8>>());
-        // What is compressed is damaged before and after.
+        // Compressed data is damaged before and after compression.
         let bytes = if compressed { damage.applied(&gzip(&damage.applied(&bytes))) } else { damage.applied(&bytes) };
         fuzzing::idx(&bytes);
     }

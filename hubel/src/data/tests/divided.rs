@@ -1,4 +1,4 @@
-//! Data that is not divided: what is held out, and that a model is judged by just that.
+//! Data without splits: what is held out, and that a model is evaluated on exactly that.
 use super::*;
 
 /// Two classes of `count` pictures, all different.
@@ -58,7 +58,7 @@ fn a_model_is_judged_by_what_was_held_out() -> Result<()> {
     assert_eq!(judged, Judged::HeldOut);
     assert_eq!(paths(&dataset), paths(&test));
 
-    // Sorted into parts later, what was trained on is no test.
+    // If it is sorted into splits later, training pictures are no test.
     let sorted = tempfile::tempdir().unwrap();
     for class in ["0", "1"] {
         for part in ["train", "test"] {
@@ -73,7 +73,7 @@ fn a_model_is_judged_by_what_was_held_out() -> Result<()> {
     let (_, judged) = judge(sorted.path(), &division)?;
     assert_eq!(judged, Judged::LeakedTest);
 
-    // Nothing was held out for a test: that is said.
+    // Nothing was held out for a test, which is reported.
     let none = read(
         folder.path(),
         &Options {
@@ -84,7 +84,7 @@ fn a_model_is_judged_by_what_was_held_out() -> Result<()> {
     let (dataset, judged) = judge(folder.path(), &none.division.expect("as before"))?;
     assert_eq!((dataset.len(), judged), (100, Judged::Seen));
 
-    // Pictures that it has never seen are all taken.
+    // All pictures that the model has never seen are used.
     let other = tempfile::tempdir().unwrap();
     for class in 0..2 {
         for number in 0..5 {
@@ -176,7 +176,7 @@ fn films_beside_other_pictures_are_trained_on_and_films_alone_are_held_out_whole
         test: 0.05,
         ..WHOLE
     };
-    // Frames of a few films: each is nearly the one before.
+    // Frames of a few films: each is almost equal to the one before.
     for class in 0..2 {
         for film in 0..4u32 {
             for frame in 0..20u32 {
@@ -249,7 +249,7 @@ fn frames_of_a_camera_are_divided_and_judged_again_by_the_same() -> Result<()> {
     };
     assert!(paths(&test).iter().all(last));
 
-    // More frames do not change what the model is judged by.
+    // More frames do not change the test pictures.
     let preparation = Preparation::measure(&splits.train)?;
     (0..3).for_each(|class| frames(folder.path(), class, 60));
     let division = splits.division.expect("it was divided here");
@@ -264,7 +264,7 @@ fn frames_of_a_camera_are_divided_and_judged_again_by_the_same() -> Result<()> {
     assert_eq!(judged.judged, Judged::HeldOutOfSeries);
     assert_eq!(paths(&judged.dataset), paths(&test));
 
-    // What the note says works, and so does holding nothing out.
+    // The advice of the note works, and so does holding nothing out.
     let sorted = tempfile::tempdir().unwrap();
     frames(&sorted.path().join("train"), 0, 20);
     frames(&sorted.path().join("train"), 1, 20);
@@ -304,7 +304,7 @@ fn frames_that_differ_in_detail_are_said_to_look_alike() -> Result<()> {
         }
     }
     let splits = read(folder.path(), &DIVIDED)?;
-    let said = |note: &String| note.contains("test images look like images that are trained on");
+    let said = |note: &String| note.contains("test images look similar to training images");
     assert!(splits.notes.iter().any(said), "{:?}", splits.notes);
     Ok(())
 }
@@ -353,7 +353,7 @@ fn what_a_model_has_learned_from_is_found_again() -> Result<()> {
     let found = find(folder.path(), None)?;
     assert_eq!((found.is_known, found.dataset.len()), (None, 100));
 
-    // Other data, which came divided: its training part, or all where it has no such part.
+    // Other data with splits: its training split, or everything if it has none.
     let other = tempfile::tempdir().unwrap();
     for (part, count) in [("train", 3), ("test", 2), ("val", 1)] {
         for class in ["0", "1"] {

@@ -37,7 +37,7 @@ fn class_folders_are_found_and_described() -> Result<()> {
     let notes = splits.notes.join("\n");
     for expected in [
         "2 hidden or system files and folders were ignored, such as train/cat/.hidden",
-        "1 file was ignored, train/cat/notes.txt: no picture by its ending",
+        "1 file was ignored, train/cat/notes.txt: no picture extension",
     ] {
         assert!(notes.contains(expected), "{notes}");
     }
@@ -61,7 +61,7 @@ fn pictures_of_one_small_size_stay_as_they_are_and_others_become_a_square_which_
         let said = splits
             .notes
             .into_iter()
-            .find(|note| note.contains("brought"));
+            .find(|note| note.contains("resized"));
         Ok::<_, Error>((splits.train.shape(), said))
     };
     assert_eq!(square(&[(20, 30)], 64)?, (Shape::new(20, 30, 3), None));
@@ -69,13 +69,13 @@ fn pictures_of_one_small_size_stay_as_they_are_and_others_become_a_square_which_
     assert_eq!(shape, Shape::new(16, 16, 3));
     assert_eq!(
         said.unwrap(),
-        "pictures of about 30×20 pixels are brought to 16×16; `shape = 32x32x3` would show more"
+        "pictures of about 30×20 pixels are resized to 16×16; `shape = 32x32x3` would show more"
     );
     let (shape, said) = square(&[(20, 30), (40, 25), (33, 33)], 64)?;
     assert_eq!(shape, Shape::new(25, 25, 3));
     assert_eq!(
         said.unwrap(),
-        "pictures of about 25×40 pixels are brought to 25×25"
+        "pictures of about 25×40 pixels are resized to 25×25"
     );
     Ok(())
 }
@@ -222,7 +222,7 @@ fn what_is_wrong_with_a_folder_is_said_with_its_path() {
     std::fs::write(root.join("hollow/broken.png"), b"no picture").unwrap();
     let text = message(root);
     assert!(
-        text.contains("broken.png") && text.contains("no picture format"),
+        text.contains("broken.png") && text.contains("no known picture format"),
         "{text}"
     );
 
@@ -236,7 +236,7 @@ fn what_is_wrong_with_a_folder_is_said_with_its_path() {
     );
 }
 
-/// So many pixels of two levels.
+/// This many pixels of two levels.
 fn checks(number: u8, count: u8) -> Vec<u8> {
     (0..count).map(|at| number + at % 2 * 100).collect()
 }
@@ -244,7 +244,7 @@ fn checks(number: u8, count: u8) -> Vec<u8> {
 #[test]
 fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
-    // Of more than a hundred files every second is looked at to choose a size.
+    // Of more than a hundred files, every second is examined to choose a size.
     for number in 0..110u8 {
         let path = folder
             .path()
@@ -283,7 +283,7 @@ fn images_that_are_trained_on_and_judged_by_are_said() -> Result<()> {
     let notes = read(folder.path(), &shares)?.notes;
     assert_eq!(
         notes,
-        ["the data has a test part of its own, so a share of 0.3 is not held out for it"]
+        ["the data has a test split, so the share 0.3 is not held out for it"]
     );
     save(colours(8, 8, 0), &folder.path().join("test/dog/again.png"));
     let notes = read(folder.path(), &WHOLE)?.notes;

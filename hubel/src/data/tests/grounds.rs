@@ -1,8 +1,8 @@
-//! What lies behind the things in pictures: behind transparent pixels, beside letterboxed ones, and the ground that they stand on.
+//! Backgrounds: behind transparent pixels, beside letterboxed pictures, and plain backgrounds.
 use super::*;
 use crate::{Purpose, Random};
 
-/// A stroke of a colour on nothing; where it lies depends on the number.
+/// A stroke of a colour on a transparent background; its position depends on the number.
 fn drawing(number: u32, color: [u8; 3], side: u32) -> image::RgbaImage {
     image::RgbaImage::from_fn(side, side, |x, y| {
         let stroke = (x + number) % side < side / 4 && (side / 8..side - side / 8).contains(&y);
@@ -11,7 +11,7 @@ fn drawing(number: u32, color: [u8; 3], side: u32) -> image::RgbaImage {
     })
 }
 
-/// Class folders of such drawings, in white and black as the pattern says, which repeats.
+/// Class folders of such drawings, in white and black in a repeating pattern.
 fn drawings(root: &Path, colors: &[u8]) {
     for number in 0..24 {
         let level = colors[number % colors.len()];
@@ -34,7 +34,7 @@ fn of_transparent_drawings_something_is_left_to_be_seen_in_training_and_in_predi
         (&[0u8][..], 255u8, "white"),
         (&[255], 0, "black"),
         (&[0, 255], 128, "grey"),
-        // One in twelve, and none among those that a survey of every second one looks at.
+        // One in twelve, and none among those that a survey of every second one examines.
         (&[0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0], 128, "grey"),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ fn a_model_without_transparent_pictures_is_shown_what_is_drawn_on_them() -> Resu
     Ok(())
 }
 
-/// A thing of grey levels on a plain ground, which touches the border above and below.
+/// A grey thing on a plain background, which touches the upper and lower border.
 fn thing(number: u64, ground: u8, height: usize, width: usize) -> Vec<u8> {
     let mut stream = Random::new(number).stream(Purpose::Augment, 0, 0);
     let (left, right) = (
@@ -112,7 +112,7 @@ fn a_grey_thing_on_the_other_ground_is_inverted_and_that_is_said() -> Result<()>
             assert_eq!((same.inverted, negative.inverted), (false, true));
             assert_eq!(same.pixels, thing(number, ground, 28, 28));
             assert_eq!(same.tensor, negative.tensor);
-            // Of another size and other proportions too: the bars are of the model's ground.
+            // Also with another size and aspect ratio: the bars have the colour of the model's background.
             let wide = preparation.decoded(grey(&thing(number, other, 60, 90), 60, 90))?;
             assert!(wide.inverted && !wide.other_ground);
             assert_eq!(&wide.pixels[..28], &[ground; 28]);
@@ -127,7 +127,7 @@ fn a_grey_thing_on_the_other_ground_is_inverted_and_that_is_said() -> Result<()>
     Ok(())
 }
 
-/// A coloured disc, a little off the middle, on a ground.
+/// A coloured disc on a background, slightly off the middle.
 fn disc(number: u32, ground: [u8; 3], height: u32, width: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let away = |at: u32, side: u32| at.abs_diff(side / 2 + number % 3).pow(2);
@@ -143,7 +143,7 @@ fn the_bars_of_letterbox_have_the_ground_s_colour_and_another_ground_is_said() -
     let folder = tempfile::tempdir().unwrap();
     for number in 0..20 {
         let class = ["a", "b"][number as usize % 2];
-        // One in twenty is on another ground.
+        // One in twenty has another background.
         let ground = if number == 7 { [0; 3] } else { [250, 240, 230] };
         save(
             disc(number, ground, 20, 30 + number),
@@ -160,7 +160,7 @@ fn the_bars_of_letterbox_have_the_ground_s_colour_and_another_ground_is_said() -
     assert!(!judged.other_ground && !judged.inverted);
     let judged = preparation.decoded(disc(3, [0; 3], 20, 40).into())?;
     assert!(judged.other_ground && !judged.inverted);
-    // Photographs have no plain ground, and black bars.
+    // Photographs have no plain background, and get black bars.
     let judged = preparation.decoded(colours(20, 40, 5).into())?;
     assert!(!judged.other_ground);
     Ok(())

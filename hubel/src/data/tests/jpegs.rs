@@ -1,4 +1,4 @@
-//! JPEGs that lost some of their data, or only the marker behind it. The fixtures are of `tests/fixtures/jpegs.py`.
+//! JPEGs that lost some of their data, or only the end marker. `tests/fixtures/jpegs.py` makes the fixtures.
 use image::ImageFormat;
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     files.map(read).collect()
 }
 
-/// Where the data of the first scan begins.
+/// The position of the first scan's data.
 fn data_begins(jpeg: &[u8]) -> usize {
     let scan = jpeg
         .windows(2)
@@ -57,8 +57,8 @@ fn wherever_data_is_cut_off_it_is_missed_with_and_without_an_end_behind_it() {
             );
             unnoticed += usize::from(missing_end(&cut(&jpeg, length)).is_none());
         }
-        // Between two scans nothing tells that a progressive JPEG was to go on. A cut leaves a scan whole in front of the marker of the next
-        // segment, or behind its first byte.
+        // Between two scans, nothing shows that a progressive JPEG should continue. A cut before the marker of the next
+        // segment, or after its first byte, leaves a complete scan.
         let segments = jpeg
             .windows(2)
             .filter(|marker| marker[0] == 0xff && [0xc4, 0xda, 0xdd].contains(&marker[1]));
@@ -134,7 +134,7 @@ fn data_replaced_by_zeros_is_missed_and_filling_behind_all_of_it_is_not() {
         let garbage: Vec<u8> = (0..100).map(|number| number * 2 + 1).collect();
         let longer = [&jpeg[..end], &garbage, &END].concat();
         assert!(missing_end(&longer).is_some(), "{name}");
-        // The last scan of a progressive JPEG may make sense of zeros.
+        // Zeros may be valid data in the last scan of a progressive JPEG.
         if !name.contains("progressive") {
             let middle = usize::midpoint(start, end);
             let zeros = vec![0; end - middle];
@@ -181,7 +181,7 @@ fn jpegs_of_kinds_that_are_not_read_are_not_called_damaged() {
             .unwrap_err()
             .to_string();
         assert!(
-            text.contains("of a kind that is not read") && text.contains(kind),
+            text.contains("its kind is not supported") && text.contains(kind),
             "{text}"
         );
     }

@@ -1,4 +1,4 @@
-//! Which folders are taken for parts and which for classes, and one class in two spellings.
+//! Which folders are splits and which are classes, and one class in two spellings.
 use super::catalogue::{Catalogue, Found, find};
 use super::*;
 
@@ -74,7 +74,7 @@ fn pictures_that_nobody_has_labelled_are_said_and_take_no_part() {
     assert_eq!(catalogue.files.len(), 4);
     let said = catalogue.notes.join("\n");
     assert!(
-        said.contains("the pictures in `seg_pred` (1) take no part"),
+        said.contains("the pictures in `seg_pred` (1) are not used"),
         "{said}"
     );
 }
@@ -121,11 +121,11 @@ fn folders_that_all_hold_the_same_folders_are_no_classes() {
     ]);
     assert!(
         text.contains(
-            "`north`, `south` all hold the same folders, `cat`, `dog`, and no picture of their own"
+            "`north`, `south` all hold the same folders, `cat`, `dog`, and no pictures of their own"
         ),
         "{text}"
     );
-    // Where they hold pictures too, or other folders, they are.
+    // If they also contain pictures or other folders, they are.
     for last in ["south/6.png", "south/owl/6.png"] {
         let catalogue = listed(&[
             "north/cat/1.png",
@@ -150,7 +150,7 @@ fn a_class_of_trains_beside_another_is_said() {
     ]);
     assert_eq!(catalogue.classes, ["diesel", "steam"]);
     let said = catalogue.notes.join("\n");
-    let expected = "the pictures in `bus` (2) take no part, since the folders beside it were taken for parts of the data; rename `train` if it is a class as well";
+    let expected = "the pictures in `bus` (2) are not used, since the folders beside it are splits of the data; rename `train` if it is a class as well";
     assert!(said.contains(expected), "{said}");
     let catalogue = listed(&[
         "trains/steam/1.png",
@@ -191,7 +191,7 @@ fn a_class_in_two_spellings_is_one_class() -> Result<()> {
         catalogue.notes
     );
 
-    // Names that a library user has given may be decomposed.
+    // Names given by a library user may be decomposed.
     let dataset = Dataset::from_arrays(&[0.5; 8], Shape::new(2, 2, 1), &[0, 1])?;
     let trained = ["bar".to_owned(), decomposed.to_owned()];
     let labels = dataset

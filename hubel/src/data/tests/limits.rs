@@ -1,4 +1,4 @@
-//! What is refused before memory is taken for it, and what is quoted in short.
+//! Input that is rejected before memory is allocated, and messages that shorten what they quote.
 use super::arrays::{npy, npz};
 use super::*;
 
@@ -8,7 +8,7 @@ fn refused(path: &Path) -> String {
     message
 }
 
-/// A file of so many bytes that begins with these; zeros follow, for which the disk has no place.
+/// A sparse file of this many bytes that begins with these; zeros follow.
 fn sparse(path: &Path, start: &[u8], length: u64) {
     std::fs::write(path, start).unwrap();
     let file = std::fs::File::options().write(true).open(path).unwrap();
@@ -22,10 +22,10 @@ fn large_files_of_another_kind_are_refused_by_their_first_bytes() {
     std::fs::write(folder.path().join("train-labels-idx1-ubyte"), b"").unwrap();
     sparse(&idx, b"\x7fELF\x02\x01\x01", 40 << 30);
     assert!(refused(&idx).contains("its magic number is 0x7f454c46"));
-    // 2³¹ pictures of no more than a byte are promised, and more follows.
+    // The header says 2³¹ pictures of at most one byte, and more data follows.
     let header = [0, 0, 8, 3, 128, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
     sparse(&idx, &header, 40 << 30);
-    assert!(refused(&idx).contains("it has more than it should"));
+    assert!(refused(&idx).contains("the file is too long"));
 
     let folder = tempfile::tempdir().unwrap();
     sparse(&folder.path().join("data_batch_1.bin"), &[1], 40 << 30);
@@ -39,7 +39,7 @@ fn a_line_without_an_end_is_not_read_whole() {
         save(colours(3, 3, 1), &folder.path().join(name));
     }
     let table = folder.path().join("table.csv");
-    // A quote that is never closed takes all lines that follow.
+    // An unclosed quote includes all following lines.
     let never_closed = format!("path,label\na.png,cat\n\"b.png,{}", "dog\n".repeat(1 << 14));
     let one_line = format!("path,label\na.png,cat\nb.png,{}", "dog".repeat(1 << 14));
     for text in [never_closed, one_line] {
@@ -50,7 +50,7 @@ fn a_line_without_an_end_is_not_read_whole() {
             "{message}"
         );
     }
-    // Many lines are many bytes, and each of them is short.
+    // Many bytes in many short lines are accepted.
     let text = format!("path,label\nb.png,dog\n{}", "a.png,cat\n".repeat(1 << 13));
     let found = csv::read(text.as_bytes(), &table, None).unwrap();
     assert!(matches!(found, catalogue::Found::Files(catalogue) if catalogue.files.len() == 2));

@@ -1,4 +1,4 @@
-//! What is found in folders: parts and classes, what is passed over and why, and what is no data set.
+//! The contents of folders: splits and classes, ignored files with reasons, and folders that are no data set.
 use super::catalogue::{Catalogue, Found, find};
 use super::*;
 
@@ -128,8 +128,8 @@ fn trains_and_tests_may_be_classes() {
     let [note] = &catalogue.notes[..] else {
         panic!("{:?}", catalogue.notes)
     };
-    assert!(note.starts_with("`test` was taken for a class"), "{note}");
-    // Unlabelled pictures to be judged by others are no class beside `train`.
+    assert!(note.starts_with("`test` is used as a class"), "{note}");
+    // Unlabelled test pictures are no class beside `train`.
     let folder = tree(&["train/cat/1.png", "train/dog/2.png", "test/3.png"]);
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["cat", "dog"]);
@@ -142,7 +142,7 @@ fn trains_and_tests_may_be_classes() {
     let folder = tree(&["train/steam/1.png", "train/diesel/2.png", "car/3.png"]);
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["car", "train"]);
-    let taken = "`train` was taken for a class, since `car` beside it holds pictures";
+    let taken = "`train` is used as a class, since `car` beside it contains pictures";
     assert!(catalogue.notes[0].contains(taken), "{:?}", catalogue.notes);
     let folder = tree(&[
         "train/a/1.png",
@@ -153,7 +153,7 @@ fn trains_and_tests_may_be_classes() {
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["a", "b"]);
     assert!(
-        catalogue.notes[0].contains("overview.png: it lies beside the class folders"),
+        catalogue.notes[0].contains("overview.png: it is beside the class folders"),
         "{:?}",
         catalogue.notes
     );
@@ -167,7 +167,7 @@ fn classes_that_differ_in_case_and_spaces_alone_are_named() {
     assert_eq!(
         catalogue.notes,
         [
-            "the classes `A  Cat` and `a cat` and `a cat ` differ in case or spaces alone; if they are one, give them one name"
+            "the classes `A  Cat` and `a cat` and `a cat ` differ only in case or spaces; if they are the same class, give them the same name"
         ]
     );
 }
@@ -190,7 +190,7 @@ fn what_is_passed_over_is_counted_by_reason() {
         "dog/README",
         "readme.md",
     ]);
-    // A picture whose name has no ending is known by its first bytes.
+    // A picture without an extension is recognised by its first bytes.
     std::fs::write(
         folder.path().join("dog/8"),
         bad_bytes::encoded(colours(2, 2, 1), image::ImageFormat::Png),
@@ -200,9 +200,9 @@ fn what_is_passed_over_is_counted_by_reason() {
     assert_eq!(catalogue.counts(), [1, 2]);
     let expected = [
         "6 hidden or system files and folders were ignored, such as .git",
-        "3 files were ignored, such as cat/5.txt: no picture by its ending (png, ",
-        "2 pictures were ignored, such as cat/3.heic: this format is not read; convert it to JPEG or PNG",
-        "1 file was ignored, readme.md: it lies beside the class folders and not in one",
+        "3 files were ignored, such as cat/5.txt: no picture extension (png, ",
+        "2 pictures were ignored, such as cat/3.heic: this format is not supported; convert it to JPEG or PNG",
+        "1 file was ignored, readme.md: it is beside the class folders and not in one",
     ];
     assert_eq!(
         catalogue.notes.len(),
@@ -234,7 +234,7 @@ fn what_is_no_data_set_is_said_with_a_way_out() {
     assert!(
         text.contains("only one class folder is there, `photos`")
             && text.contains(&format!(
-                "is {} what you mean?",
+                "do you mean {}?",
                 folder.path().join("photos").display()
             )),
         "{text}"
@@ -309,7 +309,7 @@ fn links_in_circles_end_and_other_links_are_followed() {
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    // A link that leads nowhere is listed, so that it is reported as a file that cannot be read.
+    // A dangling link is listed, so that it is reported as a file that cannot be read.
     assert_eq!(
         names,
         [
@@ -346,7 +346,7 @@ fn links_that_cost_a_class_are_refused() {
     symlink("/nowhere/bird", folder.path().join("bird")).unwrap();
     let text = refused(folder.path());
     assert!(
-        text.contains("bird") && text.contains("a link to what is not there"),
+        text.contains("bird") && text.contains("a dangling link"),
         "{text}"
     );
 }

@@ -1,4 +1,4 @@
-//! Pictures of every kind, told by their contents and turned as they say. The fixtures are of `tests/fixtures/pictures.py`.
+//! Pictures of every kind, recognised by contents and rotated by EXIF. `tests/fixtures/pictures.py` makes the fixtures.
 use image::ImageFormat;
 
 use super::bad_bytes::encoded;
@@ -72,12 +72,12 @@ fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 
 #[test]
 fn all_eight_orientations_of_a_camera_are_turned_upright() {
-    // Wider than high, so that a turn shows in the size too.
+    // Wider than high, so that a rotation also changes the size.
     let levels: Vec<u8> = (0..24 * 40)
         .map(|at| [0, 60, 120, 180, 240][at % 40 / 8] / (1 + (at / 40 / 8) as u8))
         .collect();
     let upright = grey(&levels, 24, 40);
-    // How a camera stores an upright picture under each orientation: what EXIF says is to be undone.
+    // How a camera stores an upright picture for each orientation; reading must undo it.
     let stored = [
         upright.clone(),
         upright.fliph(),
@@ -110,7 +110,7 @@ fn all_eight_orientations_of_a_camera_are_turned_upright() {
             );
         }
     }
-    // Anything else than 1 to 8 says nothing.
+    // Values other than 1 to 8 have no meaning.
     let jpeg = encoded(upright, ImageFormat::Jpeg);
     for orientation in [0, 9, 255] {
         let picture =
@@ -130,11 +130,11 @@ fn an_empty_or_a_vast_file_is_refused_before_it_is_read() {
             .to_string()
             .contains("empty")
     );
-    // A file of 100 GB that takes no room on the disk.
+    // A sparse file of 100 GB.
     file.set_len(100_000_000_000).unwrap();
     let text = picture::read(&path).unwrap_err().to_string();
     assert!(
-        text.contains("hollow.jpg") && text.contains("more than the 800 MB"),
+        text.contains("hollow.jpg") && text.contains("larger than the limit of 800 MB"),
         "{text}"
     );
 }
@@ -200,7 +200,7 @@ fn what_floats_and_wide_integers_were_taken_for_is_said_and_others_are_refused()
         std::fs::copy(fixtures.join(name), folder.path().join(class).join(name)).unwrap();
     }
     let said = |notes: &[String]| {
-        let begins = "2 of the pictures hold floats or integers";
+        let begins = "2 of the pictures contain floats or integers";
         let found = notes.iter().find(|note| note.starts_with(begins));
         found.is_some_and(|note| note.contains("1 for 0…1, 1 for 0…255"))
     };
@@ -208,7 +208,7 @@ fn what_floats_and_wide_integers_were_taken_for_is_said_and_others_are_refused()
     assert!(said(&splits.notes), "{:?}", splits.notes);
     let inspection = crate::check::check(folder.path(), &|_, _| ())?;
     assert!(said(&inspection.notes), "{:?}", inspection.notes);
-    // White, the last number, becomes another one.
+    // Changes white, the last value.
     for (number, problem) in [
         (-0.5, "from -0.5 to"),
         (1e6, "to 1000000"),

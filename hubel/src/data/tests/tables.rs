@@ -106,7 +106,7 @@ fn class_folders_with_some_other_table_are_class_folders() {
     .unwrap();
     let catalogue = listed(folder.path());
     assert_eq!(catalogue.classes, ["x", "y"]);
-    let wins = "the table results.csv says what the classes are; the class folders beside it (cat, dog) do not, and count once it is moved away";
+    let wins = "the table results.csv defines the classes; the class folders beside it (cat, dog) are not used unless you move it away";
     assert_eq!(catalogue.notes, [wins]);
     save(colours(4, 4, 1), &folder.path().join("dog/in/c.png"));
     save(colours(4, 4, 1), &folder.path().join("dog/in/d.png"));
@@ -127,7 +127,7 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
     for (table, expected) in [
         (
             "path,label\na.png,cat\nb.png,dog\nc.png,dog\n",
-            "1 of its 3 files is missing: b.png (line 3); paths begin at the folder of the table, and in here/b.png is there; or let them be left out (`bad_files = skip`)",
+            "1 of its 3 files is missing: b.png (line 3); paths are relative to the folder of the table, and in here/b.png is there; or let them be left out (`bad_files = skip`)",
         ),
         (
             "path,label\nq,cat\nr,dog\ns,dog\nt,dog\n",
@@ -299,7 +299,7 @@ fn tables_of_pixels_are_pictures() -> Result<()> {
             let ranges = splits
                 .notes
                 .iter()
-                .filter(|note| note.contains("brought to 8 bits"));
+                .filter(|note| note.contains("converted to 8 bits"));
             assert_eq!(ranges.count(), said, "{:?}", splits.notes);
         }
     }

@@ -64,7 +64,7 @@ fn a_digit_from_a_png_is_the_same_bits_as_from_the_data_set_in_either_polarity()
     Ok(())
 }
 
-/// Bytes of 640×480, dark ink on paper that grows darker to one side, with grain: the digit somewhere, eight times as large.
+/// Bytes of 640×480: dark ink on paper with grain that gets darker to one side. The digit is at a random position, eight times as large.
 fn photograph(digit: &[u8], seed: u64) -> Vec<u8> {
     let mut stream = Random::new(seed).stream(Purpose::Augment, 0, 0);
     let large = resize::fit(digit, (28, 28), (224, 224), &[0], Resize::Stretch);
@@ -101,7 +101,7 @@ fn a_photograph_of_dark_ink_becomes_nearly_the_digit_that_was_written() -> Resul
             let prepared = preparation.decoded(grey(&photograph, 480, 640))?;
             assert_eq!(prepared.inverted, inverted);
             let likeness = correlation(bytes, &prepared.pixels);
-            // Most are above 0.94; a few come out shifted by a pixel, since their mass lies between two.
+            // Most are above 0.94; a few are shifted by a pixel, since their centre of mass is between two.
             assert!(likeness > 0.8, "test image {index}: {likeness}");
         }
     }

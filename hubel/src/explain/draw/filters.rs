@@ -10,21 +10,21 @@ use crate::{Error, Result, Shape};
 /// The filters of a convolution.
 #[derive(Clone, Debug)]
 pub struct Filters {
-    /// All of them in one drawing.
+    /// All filters in one drawing.
     pub drawing: Drawing,
-    /// One picture each of filters that read one channel, or the colours of the picture. A filter that reads more is a row of the drawing,
+    /// One picture per filter, for filters that read one channel or the colours of the picture. Other filters are rows of the drawing,
     /// whose columns are the input channels.
     pub tiles: Vec<Tile>,
-    /// What the colours mean.
+    /// The colour scale.
     pub legend: Legend,
-    /// How many filters there are; the drawing shows fewer where it would be too large.
+    /// Number of filters. The drawing shows fewer if it would be too large.
     pub count: usize,
     /// Pixels between the rows of filters.
     row: usize,
 }
 
 impl Filters {
-    /// The upper part of the drawing, with so many rows of filters where each filter is a row.
+    /// The upper part of the drawing with this many rows of filters, if each filter is a row.
     pub fn first(&self, count: usize) -> Drawing {
         let shape = self.drawing.shape();
         let height = shape.height.min(LINE + count * self.row);
@@ -78,7 +78,7 @@ impl<'a> Weights<'a> {
 /// Draws the filters of a convolution.
 ///
 /// # Errors
-/// Where the node is no convolution.
+/// If the node is no convolution.
 pub fn filters(explainer: &Explainer, node: usize) -> Result<Filters> {
     let weights = Weights::of(explainer, node)?;
     let most = largest(weights.values);
@@ -101,10 +101,10 @@ pub fn filters(explainer: &Explainer, node: usize) -> Result<Filters> {
     })
 }
 
-/// One filter of a convolution: a picture for each of its input channels, on one scale.
+/// One filter of a convolution: a picture per input channel, with a common scale.
 ///
 /// # Errors
-/// Where the node is no convolution.
+/// If the node is no convolution.
 ///
 /// # Panics
 /// If there is no such filter.
@@ -114,7 +114,7 @@ pub fn filter(explainer: &Explainer, node: usize, filter: usize) -> Result<Drawi
     planes_side_by_side(&planes.collect::<Vec<_>>(), weights.kernel)
 }
 
-/// A filter made by hand, likewise.
+/// The same for a filter made by hand.
 pub fn kernel(kernel: &Kernel) -> Drawing {
     let plane = |channel: usize| -> Vec<f32> {
         let weights = kernel.weights.iter().skip(channel);
@@ -150,7 +150,7 @@ fn grey(weights: &Weights, most: f32) -> Vec<Tile> {
         .collect()
 }
 
-/// Weights for red, green and blue as that colour: 0 is half of it.
+/// Weights for red, green and blue as a colour; 0 is half intensity.
 fn coloured(weights: &Weights, most: f32) -> Vec<Tile> {
     let level = |value: f32| (127.5 + 127.5 * value / most.max(f32::MIN_POSITIVE)).round() as u8;
     let filters = 0..weights.filters;
@@ -171,17 +171,17 @@ fn coloured(weights: &Weights, most: f32) -> Vec<Tile> {
         .collect()
 }
 
-/// The longer side of a table of filters is about as long, in pixels.
+/// Target length of the longer side of a table of filters, in pixels.
 const TABLE: usize = 4096;
-/// Room for numbers and for the legend.
+/// Space for numbers and the legend.
 const MARGIN: usize = 48;
-/// A filter's plane is enlarged up to so many times.
+/// Largest enlargement of a filter's plane.
 const LARGEST_FACTOR: usize = 12;
 
-/// What is between the planes of a table; 0 is nearly as light as paper.
+/// The colour between the planes of a table; a weight of 0 is nearly as light as paper.
 const BETWEEN: u8 = 205;
 
-/// A row for each filter and a column for each of its input channels, and how far rows are apart.
+/// A row per filter and a column per input channel; also returns the distance between rows.
 fn table(weights: &Weights, legend: Legend, scale: Scale) -> (Drawing, usize) {
     let [kernel_height, kernel_width] = weights.kernel;
     let longest = (weights.filters * (kernel_height + 1)).max(weights.depth * (kernel_width + 1));
@@ -203,7 +203,7 @@ fn table(weights: &Weights, legend: Legend, scale: Scale) -> (Drawing, usize) {
             drawing.put(corner, &tile.pixels, tile.shape, factor);
         }
     }
-    // Numbers stand where there is room for them: at every row and column, or at every tenth, hundredth …
+    // Numbers are written where they fit: at every row and column, or at every tenth, hundredth …
     let every = |room: usize, needed: usize| {
         let mut step = 1;
         while step * room < needed {

@@ -1,16 +1,16 @@
-//! How numbers become colours.
+//! Colour scales.
 
-/// A scale of colours for numbers.
+/// A colour scale for values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// From 0, which is black, to this number, by a scale that grows brighter evenly.
+    /// From 0 (black) to this value, with evenly growing brightness.
     Positive(f32),
-    /// 0 is white; positive numbers are red, negative ones blue, the darkest at this magnitude.
+    /// 0 is white, positive values are red, negative ones blue. The darkest colours are at this magnitude.
     Signed(f32),
 }
 
 impl Scale {
-    /// The scale on which the largest magnitude of `values` is just shown; signed where one of them is negative.
+    /// The scale up to the largest magnitude of `values`; signed if one of them is negative.
     pub fn of(values: &[f32]) -> Self {
         let most = largest(values);
         match values.iter().any(|value| *value < 0.0) {
@@ -27,7 +27,7 @@ impl Scale {
         }
     }
 
-    /// The number at the left end of the scale, and that at the right end.
+    /// The values at the left and right end of the scale.
     pub fn ends(self) -> [f32; 2] {
         match self {
             Self::Positive(most) => [0.0, most],
@@ -35,7 +35,7 @@ impl Scale {
         }
     }
 
-    /// The colours of the scale at even distances, from the left end to the right one.
+    /// Colours of the scale at even distances, from left to right.
     pub fn colours(self) -> &'static [[u8; 3]] {
         match self {
             Self::Positive(_) => &BRIGHTER,
@@ -43,7 +43,7 @@ impl Scale {
         }
     }
 
-    /// Where 0 stands on the scale, from 0 to 1.
+    /// The position of 0 on the scale, from 0 to 1.
     fn zero(self) -> f32 {
         match self {
             Self::Positive(_) => 0.0,
@@ -51,7 +51,7 @@ impl Scale {
         }
     }
 
-    /// The colour of a number.
+    /// The colour of a value.
     pub fn colour(self, value: f32) -> [u8; 3] {
         let [low, high] = self.ends();
         let table = self.colours();
@@ -69,7 +69,7 @@ impl Scale {
     }
 }
 
-/// Ten colours of matplotlib's `inferno`, from black to light yellow: brightness grows evenly, also for who sees no red or green.
+/// Ten colours of matplotlib's `inferno`, from black to light yellow. The brightness grows evenly, also with red-green colour blindness.
 const BRIGHTER: [[u8; 3]; 10] = [
     [0, 0, 4],
     [27, 12, 65],
@@ -96,13 +96,13 @@ const DIVERGING: [[u8; 3]; 9] = [
     [178, 24, 43],
 ];
 
-/// The largest magnitude of some numbers; 0 of none.
+/// The largest magnitude of the values; 0 if there are none.
 pub(crate) fn largest(values: &[f32]) -> f32 {
     let magnitudes = values.iter().map(|value| value.abs());
     magnitudes.fold(0.0, f32::max)
 }
 
-/// A number in few letters: three digits that matter.
+/// Formats a value with three significant digits.
 pub fn short(value: f32) -> String {
     let size = value.abs();
     if value == 0.0 {
@@ -137,7 +137,7 @@ mod tests {
             (positive.colour(0.0), positive.colour(4.0)),
             (BRIGHTER[0], BRIGHTER[9])
         );
-        // Nothing but zeros is black, not a division by zero.
+        // All zeros are black; they do not cause a division by zero.
         assert_eq!(Scale::of(&[0.0]).colour(0.0), BRIGHTER[0]);
         let brightness = |share: f32| {
             let [red, green, blue] = positive.colour(share).map(f32::from);

@@ -1,15 +1,15 @@
-//! Many small pictures side by side: one of each map, or of each filter.
+//! Many small pictures side by side, one per map or filter.
 use super::scale::{Scale, largest, short};
 use crate::drawing::lettering::{HEIGHT as LINE, width};
 use crate::drawing::{Drawing, FAINT, INK};
 use crate::{Error, Result, Shape};
 
-/// A map or a filter as a picture of a pixel for each number.
+/// A map or filter as a picture with one pixel per value.
 #[derive(Clone, Debug)]
 pub struct Tile {
     /// The number of the channel or the filter.
     pub number: usize,
-    /// The largest magnitude of its numbers.
+    /// The largest magnitude of its values.
     pub largest: f32,
     /// `[h, w, 3]`
     pub(super) pixels: Vec<u8>,
@@ -17,7 +17,7 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// Numbers `[height, width]` on a scale.
+    /// Values `[height, width]` on a scale.
     pub(super) fn new(
         number: usize,
         values: &[f32],
@@ -41,27 +41,27 @@ impl Tile {
     }
 }
 
-/// What the colours of tiles mean.
+/// The colour scale of tiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Legend {
-    /// All are on one scale.
+    /// One scale for all tiles.
     Shared(Scale),
-    /// Each is on such a scale up to its own largest magnitude.
+    /// Such a scale for each tile, up to its own largest magnitude.
     Own(Scale),
     /// The three channels are red, green and blue: 0 is grey, and this magnitude is full strength.
     Colours(f32),
 }
 
-/// Tiles are enlarged until their longer side has so many pixels.
+/// Tiles are enlarged to this longer side.
 const LEGIBLE: usize = 72;
 /// Pixels between tiles and around them.
 const GAP: usize = 8;
-/// About as many pixels a sheet is wide.
+/// Target width of a sheet in pixels.
 const WIDTH: usize = 960;
 /// The most pixels of a drawing.
 pub(super) const MOST_PIXELS: usize = 100_000_000;
 
-/// Tiles of one size in rows, with number and largest magnitude below each, and what the colours mean below all.
+/// Tiles of one size in rows, with number and largest magnitude below each, and the colour scale below all.
 pub(super) fn sheet(tiles: &[Tile], legend: Legend) -> Result<Drawing> {
     let Some(first) = tiles.first() else {
         let problem = "there is nothing to draw".to_owned();
@@ -106,7 +106,7 @@ pub(super) fn sheet(tiles: &[Tile], legend: Legend) -> Result<Drawing> {
     Ok(drawing)
 }
 
-/// Pixels of the bar of a legend.
+/// Size of a legend's bar in pixels.
 const BAR: usize = 128;
 
 /// The texts left and right of the bar.
@@ -116,9 +116,15 @@ fn legend_texts(legend: Legend) -> (String, String) {
             let [low, high] = scale.ends().map(short);
             (low, high)
         }
-        Legend::Own(Scale::Positive(_)) => ("0".into(), "each map's largest, below it".into()),
+        Legend::Own(Scale::Positive(_)) => (
+            "0".into(),
+            "the map's largest value, written below it".into(),
+        ),
         // A hyphen: the font has no minus sign.
-        Legend::Own(Scale::Signed(_)) => ("-".into(), "+ each map's largest, below it".into()),
+        Legend::Own(Scale::Signed(_)) => (
+            "-".into(),
+            "+ the map's largest value, written below it".into(),
+        ),
         Legend::Colours(most) => (
             format!("grey is 0, full colour ±{}", short(most)),
             String::new(),
@@ -131,7 +137,7 @@ pub(super) fn legend_width(legend: Legend) -> usize {
     width(&left) + BAR + width(&right) + 2 * GAP
 }
 
-/// The scale as a bar with its ends.
+/// The scale as a bar with the values of its ends.
 pub(super) fn write_legend(drawing: &mut Drawing, (left, top): (usize, usize), legend: Legend) {
     let (low, high) = legend_texts(legend);
     let room = width(&low);

@@ -33,7 +33,7 @@ proptest! {
     }
 }
 
-/// Numbers that say where they stand in memory: the digits are the axes.
+/// Values that encode their position in memory: the digits are the axes.
 fn digits(sizes: &[usize]) -> Vec<f32> {
     let total: usize = sizes.iter().product();
     let digits = |mut i: usize| {

@@ -10,7 +10,7 @@ fn at_a_path(bytes: &[u8]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Reads a file, whatever its outline.
+/// Reads a file with any outline.
 fn read(path: &Path) -> Result<Tensors> {
     super::read(path, |_| Ok(()))
 }
@@ -21,7 +21,7 @@ fn written(tensors: &Tensors) -> Vec<u8> {
     std::fs::read(&path).unwrap()
 }
 
-/// What is wrong with a file of these bytes; none where nothing is.
+/// The problem with a file of these bytes, if any.
 fn problem_of(bytes: &[u8]) -> Option<String> {
     let (_folder, path) = at_a_path(bytes);
     match read(&path) {
@@ -54,7 +54,7 @@ fn some_tensors() -> impl Strategy<Value = Tensors> {
         metadata,
         tensors: (tensors.into_iter().enumerate())
             .map(|(i, (text, (shape, data)))| NamedTensor {
-                // The number makes the names differ.
+                // The number makes the names unique.
                 name: format!("{text}.{i}"),
                 shape,
                 data,
@@ -63,7 +63,7 @@ fn some_tensors() -> impl Strategy<Value = Tensors> {
     })
 }
 
-/// Tensors of no numbers share their place with their neighbours, so only names tell the order.
+/// Empty tensors have the same position as their neighbours, so only names decide their order.
 fn by_name(mut tensors: Tensors) -> Tensors {
     tensors.tensors.sort_by(|a, b| a.name.cmp(&b.name));
     tensors
@@ -103,7 +103,7 @@ proptest! {
         prop_assert!(problem_of(&bytes).is_some());
     }
 
-    /// Damaged numbers are numbers still; a damaged header is an error or, where only a name or a text changed, a file.
+    /// Damaged values are still values. A damaged header gives an error, or a valid file if only a name or a text changed.
     #[test]
     fn a_damaged_file_never_panics(
         tensors in some_tensors(),
@@ -117,7 +117,7 @@ proptest! {
         problem_of(&bytes);
     }
 
-    /// Headers that say anything, in the right form.
+    /// Headers with arbitrary contents in the right form.
     #[test]
     fn a_header_with_any_sizes_never_panics(
         shape in prop::collection::vec(prop_oneof![0..4u64, any::<u64>()], 0..4),
@@ -140,7 +140,7 @@ fn each_problem_is_named() {
     let entry = |dtype: &str, shape: &str, offsets: &str| {
         format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
     };
-    // Sizes whose sum is just below 2⁶⁴: nothing added to it may wrap around.
+    // Sizes whose sum is just below 2⁶⁴: additions must not overflow.
     let sixteen: Vec<String> = (0..16u64)
         .map(|i| {
             let length = (1 << 60) - if i == 15 { 4 } else { 0 };
@@ -204,7 +204,7 @@ fn each_problem_is_named() {
     }
 }
 
-/// The first bytes are a number, whatever else files begin with these bytes.
+/// The first bytes are the length, even if other kinds of files begin with the same bytes.
 #[test]
 fn headers_of_all_lengths_are_read() {
     let (_folder, path) = at_a_path(b"");

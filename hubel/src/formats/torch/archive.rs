@@ -1,4 +1,4 @@
-//! The form since PyTorch 1.6: a ZIP archive with a pickle and a file for each storage, none of them compressed.
+//! The format since PyTorch 1.6: an uncompressed ZIP archive with a pickle and one file per storage.
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -12,22 +12,22 @@ use crate::{listed, one_line};
 
 const PICKLE: &str = "data.pkl";
 
-/// What the archive says before its numbers.
+/// The description of the archive's tensors.
 pub(super) fn open(file: &mut (impl Read + Seek), size: u64) -> Result<Contents, Stop> {
     let parts = parts(file)?;
     let Some(folder) = folder(parts.keys()) else {
         return problem(no_tensors(&parts));
     };
-    // A program of torch.jit.save has its constants and its code beside the tensors.
+    // A file of torch.jit.save also contains constants and code.
     if parts.contains_key(&format!("{folder}constants.pkl")) {
         return problem(format!(
-            "it is a program of torch.jit.save: it holds code, and nothing of it was run; {}",
+            "it is a program of torch.jit.save: it contains code, which was not run; {}",
             pickle::WAY_OUT
         ));
     }
     let mut small = |name: &str| match parts.get(&format!("{folder}{name}")) {
         Some(part) if part.bytes > LARGEST_PICKLE => problem(format!(
-            "its `{name}` takes {} bytes, more than that of any network; {}",
+            "its `{name}` has {} bytes, more than that of any network; {}",
             part.bytes,
             pickle::WAY_OUT
         )),
@@ -57,18 +57,18 @@ struct Part {
 }
 
 impl Part {
-    /// Where its bytes lie in the archive of `size` bytes.
+    /// The position of its bytes in the archive of `size` bytes.
     fn record(&self, name: &str, size: u64) -> Result<Record, String> {
         let end = self.start.and_then(|start| start.checked_add(self.bytes));
         match (self.start, end) {
             _ if !self.is_plain => Err(format!(
-                "its part `{}` is compressed or encrypted, as torch.save writes none; in Python, torch.save(torch.load(path), path) writes it anew",
+                "its part `{}` is compressed or encrypted, which torch.save never does; in Python, torch.save(torch.load(path), path) writes it again",
                 one_line(name)
             )),
             (Some(start), Some(end)) if end <= size => Ok(Record {
                 start,
                 bytes: self.bytes,
-                // PyTorch can be told to compute none.
+                // PyTorch has a setting that leaves it out.
                 checksum: Some(self.checksum).filter(|checksum| *checksum != 0),
             }),
             _ => Err(format!(
@@ -84,7 +84,7 @@ fn parts(file: &mut (impl Read + Seek)) -> Result<HashMap<String, Part>, Stop> {
     file.seek(SeekFrom::Start(0))?;
     let damaged = |error: ZipError| {
         Stop::Problem(format!(
-            "it is no whole ZIP archive, as torch.save writes ({error}): it is truncated or damaged; copy or download it again"
+            "it is no complete ZIP archive, as torch.save writes ({error}): it is truncated or damaged; copy or download it again"
         ))
     };
     let mut archive = ZipArchive::new(file).map_err(damaged)?;
@@ -102,10 +102,10 @@ fn parts(file: &mut (impl Read + Seek)) -> Result<HashMap<String, Part>, Stop> {
     Ok(parts)
 }
 
-/// The folder in the archive that holds the pickle; it is called like the file was.
+/// The folder in the archive with the pickle; it has the original name of the file.
 fn folder<'a>(names: impl Iterator<Item = &'a String>) -> Option<String> {
     let folders = names.filter_map(|name| name.strip_suffix(PICKLE));
-    // That of the fewest folders, the first by name.
+    // The pickle with the fewest parent folders, and the first by name.
     let folders = folders.filter(|folder| folder.is_empty() || folder.ends_with('/'));
     let nearest = folders.min_by_key(|folder| (folder.matches('/').count(), *folder));
     nearest.map(str::to_owned)
@@ -115,7 +115,7 @@ fn no_tensors(parts: &HashMap<String, Part>) -> String {
     let mut names: Vec<&str> = parts.keys().map(String::as_str).collect();
     names.sort_unstable();
     format!(
-        "it is a ZIP archive, and none of torch.save: it has no `{PICKLE}`, but {}",
+        "it is a ZIP archive, but not of torch.save: it has no `{PICKLE}`, but {}",
         match names.is_empty() {
             true => "nothing".to_owned(),
             false => one_line(&listed(names)).into_owned(),

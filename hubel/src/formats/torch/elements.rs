@@ -1,4 +1,4 @@
-//! The elements of a tensor in the storage that it shares with others.
+//! The elements of a tensor in its storage, which it may share with other tensors.
 use std::collections::HashMap;
 
 use super::Record;
@@ -15,12 +15,12 @@ pub(super) fn check(
     let name = one_line(name);
     let storage = &tensor.storage;
     let record = records.get(&*storage.key).ok_or_else(|| {
-        format!("the numbers of its tensor `{name}` are missing; copy or download it again")
+        format!("the values of its tensor `{name}` are missing; copy or download it again")
     })?;
     let bytes = storage.count.checked_mul(storage.element.width);
     if bytes.map(|bytes| bytes as u64) != Some(record.bytes) {
         return Err(format!(
-            "its tensor `{name}` lies among {} elements of {} bytes, and {} bytes are there: the file is damaged; copy or download it again",
+            "its tensor `{name}` is in a storage of {} elements of {} bytes, but there are {} bytes: the file is damaged; copy or download it again",
             storage.count, storage.element.width, record.bytes
         ));
     }
@@ -31,13 +31,13 @@ pub(super) fn check(
             tensor.shape, storage.count
         )),
         _ => Err(format!(
-            "its tensor `{name}` of {:?} reaches beyond the {} elements that it lies among: the file is damaged; copy or download it again",
+            "its tensor `{name}` of {:?} reaches beyond the {} elements of its storage: the file is damaged; copy or download it again",
             tensor.shape, storage.count
         )),
     }
 }
 
-/// The place behind the last element of a tensor.
+/// The position after the last element of a tensor.
 fn end(tensor: &Tensor) -> Option<usize> {
     if tensor.elements() == Some(0) {
         return Some(0);
@@ -50,7 +50,7 @@ fn end(tensor: &Tensor) -> Option<usize> {
     last?.checked_add(1)
 }
 
-/// The elements of a tensor that lies on the bytes of its storage, the last axis innermost.
+/// The elements of a tensor from the bytes of its storage, the last axis innermost.
 pub(super) fn decode(tensor: &Tensor, float: Float, storage: &[u8]) -> Vec<f32> {
     let elements = tensor.elements().unwrap_or(0);
     let mut numbers = Vec::with_capacity(elements);
@@ -70,7 +70,7 @@ pub(super) fn decode(tensor: &Tensor, float: Float, storage: &[u8]) -> Vec<f32> 
     numbers
 }
 
-/// Whether the elements, of which there are some, lie one after the other.
+/// Whether the elements of a non-empty tensor are contiguous.
 fn is_contiguous(tensor: &Tensor) -> bool {
     let mut expected = 1;
     let mut axes = tensor.shape.iter().zip(&tensor.strides).rev();
@@ -81,7 +81,7 @@ fn is_contiguous(tensor: &Tensor) -> bool {
     })
 }
 
-/// Calls `body` with the place in the storage of each of the `elements`, of which there are some.
+/// Calls `body` with the position in the storage of each of the `elements` of a non-empty tensor.
 fn each_place(tensor: &Tensor, elements: usize, mut body: impl FnMut(usize)) {
     let mut index = vec![0; tensor.shape.len()];
     let mut place = tensor.storage.start + tensor.offset;

@@ -1,4 +1,4 @@
-//! The Python objects that a file of tensors names, and what each makes of its arguments. No other one is understood.
+//! The Python objects that a file of tensors may name, and what each returns for its arguments. All others are rejected.
 //!
 //! Source: PyTorch's `torch/_utils.py` and `torch/serialization.py`.
 use std::rc::Rc;
@@ -6,45 +6,45 @@ use std::rc::Rc;
 use super::pickle::{Place, Value};
 use crate::formats::float::Float;
 
-/// A Python object that is understood.
+/// A supported Python object.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
     OrderedDict,
     Size,
-    /// `_rebuild_tensor`: storage, offset, sizes, strides. `_v2` adds what training needs, `_v3` the type of the elements.
+    /// `_rebuild_tensor`: storage, offset, sizes, strides. `_v2` adds values for training, `_v3` the element type.
     Tensor,
     TypedTensor,
-    /// A tensor that is trained.
+    /// A trained tensor.
     Parameter,
-    /// Memory of elements of one type.
+    /// A storage of elements of one type.
     Storage(Element),
-    /// A type of elements that has no storage of its own.
+    /// An element type without its own storage class.
     Type(Element),
 }
 
-/// A type of elements.
+/// An element type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Element {
     pub(super) name: &'static str,
     /// Bytes of an element.
     pub(super) width: usize,
-    /// Where they are floats that are read.
+    /// The float type, if it is supported.
     pub(super) float: Option<Float>,
 }
 
-/// Where the elements of tensors lie.
+/// A storage of tensor elements.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Storage {
     pub(super) element: Element,
     /// Its name in the file.
     pub(super) key: Rc<str>,
-    /// How many elements it has.
+    /// Number of elements.
     pub(super) count: usize,
-    /// Where the elements begin that are meant: files of old have views of storages.
+    /// Start of the view: old files have views of storages.
     pub(super) start: usize,
 }
 
-/// A tensor before its numbers are read. Element i, j … lies at `offset` + i · `strides[0]` + j · `strides[1]` + … of the storage.
+/// A tensor before its values are read. Element i, j … is at `offset` + i · `strides[0]` + j · `strides[1]` + … of the storage.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tensor {
     pub(super) element: Element,
@@ -55,7 +55,7 @@ pub(super) struct Tensor {
 }
 
 impl Tensor {
-    /// How many elements it has, if they can be counted.
+    /// Number of elements; `None` on overflow.
     pub(super) fn elements(&self) -> Option<usize> {
         match self.shape.contains(&0) {
             true => Some(0),
@@ -64,21 +64,21 @@ impl Tensor {
     }
 }
 
-/// What a call makes.
+/// The result of a call.
 pub(super) enum Made {
     New(Value),
     /// One of its arguments.
     Old(Place),
 }
 
-/// No network's tensor has more axes than this.
+/// Most axes of a tensor.
 const MOST_AXES: usize = 8;
 
 const fn element(name: &'static str, width: usize, float: Option<Float>) -> Element {
     Element { name, width, float }
 }
 
-/// The storages of PyTorch, and the types of their elements.
+/// The storage classes of PyTorch, and their element types.
 const STORAGES: [(&str, Element); 18] = [
     ("DoubleStorage", element("float64", 8, Some(Float::F64))),
     ("FloatStorage", element("float32", 4, Some(Float::F32))),
@@ -97,11 +97,11 @@ const STORAGES: [(&str, Element); 18] = [
     ("QInt32Storage", element("qint32", 4, None)),
     ("QUInt4x2Storage", element("quint4x2", 1, None)),
     ("QUInt2x4Storage", element("quint2x4", 1, None)),
-    // Its elements are bytes; the tensor says what they mean.
+    // Its elements are bytes; the tensor has the type.
     ("UntypedStorage", element("bytes", 1, None)),
 ];
 
-/// Types of elements whose tensors lie in an untyped storage.
+/// Element types of tensors in an untyped storage.
 const TYPES: [Element; 8] = [
     element("float8_e4m3fn", 1, None),
     element("float8_e4m3fnuz", 1, None),
@@ -114,7 +114,7 @@ const TYPES: [Element; 8] = [
 ];
 
 impl Global {
-    /// The object of this name, if it is one of those that are understood.
+    /// The object of this name, if it is supported.
     pub(super) fn named(module: &str, name: &str) -> Option<Self> {
         let storage = || STORAGES.iter().find(|(known, _)| *known == name);
         match (module, name) {
@@ -138,7 +138,7 @@ impl Global {
     }
 }
 
-/// What `global` makes of its arguments; `None` where they are not those that it takes.
+/// The result of calling `global`; `None` if the arguments do not fit.
 pub(super) fn call(values: &[Value], global: Global, arguments: &[Place]) -> Option<Made> {
     let made = match (global, arguments) {
         (Global::OrderedDict, []) => Some(Value::Dict(Vec::new())),
@@ -162,7 +162,7 @@ pub(super) fn call(values: &[Value], global: Global, arguments: &[Place]) -> Opt
     made.map(Made::New)
 }
 
-/// The dictionary of a list of pairs, as Python 2 writes an `OrderedDict`.
+/// The dictionary from a list of pairs, as Python 2 writes an `OrderedDict`.
 fn ordered(values: &[Value], pairs: Place) -> Option<Value> {
     let Value::List(pairs) = &values[pairs] else {
         return None;
@@ -203,7 +203,7 @@ fn tensor(
     })
 }
 
-/// The storage that a persistent id names: `("storage", type, key, place, count)`, in old files with a view `(key, start, count)` or `None` behind.
+/// The storage of a persistent id: `("storage", type, key, place, count)`; in old files followed by a view `(key, start, count)` or `None`.
 pub(super) fn persistent(values: &[Value], id: Place) -> Option<Storage> {
     let Value::Tuple(parts) = &values[id] else {
         return None;

@@ -1,5 +1,5 @@
-//! The form before PyTorch 1.6: pickles of a number, of a version, of the machine, of the tensors and of the storages' keys, then for each storage how many
-//! elements it has, and they.
+//! The format before PyTorch 1.6: pickles of a magic number, a version, the machine, the tensors and the storages' keys; then, for each storage, its
+//! number of elements and the elements.
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::rc::Rc;
@@ -9,12 +9,12 @@ use super::pickle::{self, Fault, Pickle, Value};
 use super::{Contents, LARGEST_PICKLE, Record};
 use crate::formats::stop::{Stop, problem};
 
-/// What every such file begins with.
+/// The magic number of such files.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
-/// The only version of this form.
+/// The only version of this format.
 const VERSION: i128 = 1001;
 
-/// What the file says before its numbers.
+/// The description of the file's tensors.
 pub(super) fn open(file: &mut (impl Read + Seek), size: u64) -> Result<Contents, Stop> {
     file.seek(SeekFrom::Start(0))?;
     let mut start = Vec::new();
@@ -34,7 +34,7 @@ pub(super) fn open(file: &mut (impl Read + Seek), size: u64) -> Result<Contents,
     };
     if !matches!(read()?.root(), Value::Integer(MAGIC)) {
         return problem(format!(
-            "it is a pickle of Python, and none of torch.save; {}",
+            "it is a Python pickle, but not of torch.save; {}",
             pickle::WAY_OUT
         ));
     }
@@ -54,7 +54,7 @@ pub(super) fn open(file: &mut (impl Read + Seek), size: u64) -> Result<Contents,
     Ok(Contents { pickle, records })
 }
 
-/// Whether numbers have the lowest byte first, by what the file says of the machine that wrote it.
+/// Whether the machine that wrote the file was little-endian.
 fn is_little_endian(machine: &Pickle) -> bool {
     let Value::Dict(facts) = machine.root() else {
         return true;
@@ -65,7 +65,7 @@ fn is_little_endian(machine: &Pickle) -> bool {
     })
 }
 
-/// Where the storages lie: one after the other, from byte `at` on, in the order of `keys`.
+/// The positions of the storages: one after the other, from byte `at` on, in the order of `keys`.
 fn records(
     file: &mut (impl Read + Seek),
     pickle: &Pickle,

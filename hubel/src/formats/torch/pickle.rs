@@ -1,5 +1,5 @@
-//! Python's pickles, as far as `torch.save` writes them for tensors: a stack machine that builds plain values. It runs nothing: of the names of
-//! Python objects that a pickle may call, only those in [`globals`](super::globals) mean anything.
+//! Python's pickles, as far as `torch.save` uses them for tensors: a stack machine that builds plain values. It runs no code: of the
+//! Python objects that a pickle may call, only those in [`globals`](super::globals) are supported.
 //!
 //! Source of the instructions: Python's module `pickletools`, which describes each.
 use std::collections::HashMap;
@@ -8,10 +8,10 @@ use std::rc::Rc;
 use super::globals::{self, Global, Storage, Tensor};
 use crate::one_line;
 
-/// The place of a value in a [`Pickle`].
+/// The index of a value in a [`Pickle`].
 pub(super) type Place = usize;
 
-/// What a pickle can hold. Values refer to each other by place, so that a pickle of any depth is dropped without recursion.
+/// A value of a pickle. Values refer to each other by index, so a deeply nested pickle is dropped without recursion.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     None,
@@ -24,7 +24,7 @@ pub(super) enum Value {
     Global(Global),
     Storage(Storage),
     Tensor(Tensor),
-    /// What no tensor is made of: a fraction, bytes, an integer of many digits.
+    /// A value that tensors do not use: a float, bytes, a long integer.
     Other,
 }
 
@@ -48,17 +48,17 @@ impl Pickle {
     }
 }
 
-/// Why a pickle is not read.
+/// Why a pickle cannot be read.
 #[derive(Debug, PartialEq)]
 pub(super) enum Fault {
-    /// The bytes end before it does.
+    /// The bytes end too early.
     Ended,
-    /// This is wrong with it.
+    /// A problem with its contents.
     Problem(String),
 }
 
 impl Fault {
-    /// What is wrong, where the pickle should be whole.
+    /// The problem, for a pickle that should be complete.
     pub(super) fn text(self) -> String {
         match self {
             Self::Ended => {
@@ -70,15 +70,15 @@ impl Fault {
     }
 }
 
-/// A checkpoint of a large network and its optimizer has a tenth of so many values; more are not read, so that memory stays bounded.
+/// Most values of a pickle, which bounds memory. A checkpoint of a large network with its optimizer has a tenth of this.
 const MOST_VALUES: usize = 1 << 20;
 
-/// Reads one pickle from the start of `bytes`, which begin behind it afterwards.
+/// Reads one pickle from the start of `bytes`, and advances `bytes` past it.
 pub(super) fn read(bytes: &mut &[u8]) -> Result<Pickle, Fault> {
     read_at_most(MOST_VALUES, bytes)
 }
 
-/// As [`read`]; where it has more values than `most`, or needs more places for them, it is refused.
+/// As [`read`], but rejects a pickle with more than `most` values or stack entries.
 fn read_at_most(most: usize, bytes: &mut &[u8]) -> Result<Pickle, Fault> {
     let mut machine = Machine {
         most,
@@ -101,17 +101,17 @@ struct Machine<'a, 'b> {
     bytes: &'b mut &'a [u8],
     values: Vec<Value>,
     stack: Vec<Place>,
-    /// How high the stack was at each mark that is still open.
+    /// The height of the stack at each open mark.
     marks: Vec<usize>,
     memo: HashMap<usize, Place>,
 }
 
 impl Machine<'_, '_> {
-    /// Executes one instruction; false after the last.
+    /// Executes one instruction; false after the last one.
     fn step(&mut self) -> Result<bool, Fault> {
         let [instruction] = self.take()?;
         match instruction {
-            // PROTO, FRAME: how the rest is written.
+            // PROTO, FRAME: the encoding of the rest.
             0x80 => self.take::<1>().map(drop)?,
             0x95 => self.take::<8>().map(drop)?,
             b'.' => return Ok(false),
@@ -146,7 +146,7 @@ impl Machine<'_, '_> {
                 self.push(Value::Other);
             }
 
-            // Texts: as Python 3 writes them, and as Python 2 did.
+            // Strings of Python 3, and of Python 2.
             0x8c | b'U' => {
                 let length = self.length::<1>()?;
                 self.text(length)?;
@@ -237,8 +237,7 @@ impl Machine<'_, '_> {
             }
             other => {
                 return Err(Fault::Problem(format!(
-                    "its list of tensors holds the instruction {other:#04x}, which no tensor is written with: it is damaged, or holds Python \
-                     objects; {WAY_OUT}"
+                    "its list of tensors contains the instruction {other:#04x}, which no tensor needs: it is damaged, or contains Python objects; {WAY_OUT}"
                 )));
             }
         }
@@ -251,7 +250,7 @@ impl Machine<'_, '_> {
         Ok(*taken)
     }
 
-    /// A length or a number that is not negative, of so many bytes.
+    /// An unsigned integer of this many bytes.
     fn length<const BYTES: usize>(&mut self) -> Result<usize, Fault> {
         let mut number = [0; 8];
         number[..BYTES].copy_from_slice(&self.take::<BYTES>()?);
@@ -264,7 +263,7 @@ impl Machine<'_, '_> {
         Ok(taken)
     }
 
-    /// The next line, without its end.
+    /// The next line, without its line break.
     fn line(&mut self) -> Result<String, Fault> {
         let end = self.bytes.iter().position(|byte| *byte == b'\n');
         let line = self.take_slice(end.ok_or(Fault::Ended)?)?;
@@ -288,7 +287,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// An integer of `length` bytes, the lowest first, in two's complement.
+    /// A little-endian integer of `length` bytes in two's complement.
     fn long(&mut self, length: usize) -> Result<(), Fault> {
         let bytes = self.take_slice(length)?;
         let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
@@ -318,13 +317,13 @@ impl Machine<'_, '_> {
         ];
         match counts.iter().any(|count| *count > self.most) {
             true => Err(Fault::Problem(format!(
-                "it describes more than a million things beside its numbers; {WAY_OUT}"
+                "it describes more than a million objects; {WAY_OUT}"
             ))),
             false => Ok(()),
         }
     }
 
-    /// The top of the stack, as long as no mark lies on it.
+    /// Pops the top of the stack, unless a mark is on it.
     fn pop(&mut self) -> Result<Place, Fault> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len() > floor {
@@ -357,7 +356,7 @@ impl Machine<'_, '_> {
         }
     }
 
-    /// The value on top of the stack, which stays there.
+    /// The value on top of the stack, without popping it.
     fn top(&mut self) -> Result<&mut Value, Fault> {
         let place = self.pop()?;
         self.stack.push(place);
@@ -397,7 +396,7 @@ impl Machine<'_, '_> {
     fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
         let global = Global::named(module, name).ok_or_else(|| {
             Fault::Problem(format!(
-                "it holds code: a Python object that `{}` would make, and nothing of it was run; {WAY_OUT}",
+                "it contains code: a Python object that `{}` would create. Nothing was run; {WAY_OUT}",
                 one_line(&format!("{module}.{name}"))
             ))
         })?;
@@ -405,7 +404,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// What a Python object makes of a tuple of arguments.
+    /// Calls a Python object with a tuple of arguments.
     fn call(&mut self) -> Result<(), Fault> {
         let places = self.pop_many(2)?;
         let (Value::Global(global), Value::Tuple(arguments)) =
@@ -420,7 +419,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// Attributes of an object, such as `_metadata` of a state dict, say nothing about its tensors.
+    /// Sets attributes of an object. Attributes such as `_metadata` of a state dict do not concern its tensors, so they are ignored.
     fn build(&mut self) -> Result<(), Fault> {
         self.pop()?;
         match self.top()? {
@@ -430,10 +429,10 @@ impl Machine<'_, '_> {
     }
 }
 
-/// What to do with a file that holds more than tensors.
-pub(super) const WAY_OUT: &str = "in Python, torch.save(model.state_dict(), path) writes weights alone; of a checkpoint, save its state dict alone";
+/// Advice for a file that contains more than tensors.
+pub(super) const WAY_OUT: &str = "in Python, torch.save(model.state_dict(), path) writes only weights; for a checkpoint, save only its state dict";
 
-/// Instructions and values that do not fit together.
+/// The error for instructions and values that do not fit together.
 fn misfit() -> Fault {
     Fault::Problem(
         "its list of tensors contradicts itself: it is damaged; copy or download it again".into(),

@@ -12,7 +12,7 @@ const CODE: &[u8] = include_bytes!("../../../tests/fixtures/weights/code.pth");
 const WITHOUT_CHECKSUMS: &[u8] =
     include_bytes!("../../../tests/fixtures/weights/without_checksums.pth");
 
-/// The tensors of a file that `wanted` names; all where it names none.
+/// The tensors of a file that `wanted` names, or all if it is empty.
 fn read(bytes: &[u8], wanted: &[&str]) -> Result<BTreeMap<String, NamedTensor>, String> {
     let form = Form::of(bytes).ok_or("no file of torch.save")?;
     let choose = |outline: &[(&str, Vec<usize>)]| {
@@ -105,7 +105,7 @@ fn a_needed_tensor_of_other_elements_is_refused_by_name() {
 fn code_is_named_and_not_run() {
     assert_problem(CODE, "`torch.nn.modules.linear.Linear`");
     assert_problem(CODE, "torch.save(model.state_dict(), path)");
-    // What `os.system` would do is not done: the name alone is an end.
+    // `os.system` is not called: its name alone is an error.
     let pickle = b"\x80\x02cos\nsystem\nX\x09\x00\x00\x00touch /x\x0a\x85R.";
     assert_problem(
         &legacy_of(&[pickle]),
@@ -126,7 +126,7 @@ fn code_is_named_and_not_run() {
     );
 }
 
-/// A file in each form of the numbers 0 to 5, which it calls `count` numbers, with `tensor` on them.
+/// A file of each format with the values 0 to 5, declared as `count` values, and `tensor` on them.
 fn files_with(tensor: torch_file::Tensor, count: usize) -> [Vec<u8>; 2] {
     let mut storage = Storage::floats(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     storage.count = count;
@@ -152,7 +152,7 @@ fn a_tensor_that_reaches_beyond_its_storage_is_refused() {
             [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
         );
     }
-    // The stride of an axis of one element, and all strides without elements, mean nothing.
+    // The stride of an axis with one element has no meaning, nor have strides of an empty tensor.
     for file in files_with(strided(&[1, 2], &[usize::MAX, 3], 1), 6) {
         assert_eq!(read(&file, &[]).unwrap()["a"].data, [1.0, 4.0]);
     }
@@ -183,7 +183,7 @@ fn a_tensor_that_reaches_beyond_its_storage_is_refused() {
     }
     for count in [5, 7, usize::MAX] {
         let [archive, legacy] = files_with(strided(&[1], &[1], 0), count);
-        assert_problem(&archive, "24 bytes are there");
+        assert_problem(&archive, "there are 24 bytes");
         match count {
             5 => assert!(read(&legacy, &[]).is_ok()),
             _ => assert_problem(&legacy, "truncated"),
@@ -237,17 +237,17 @@ fn other_files_are_told_apart() {
         ("data.pkl".to_owned(), &b"\x80\x02}."[..]),
         ("byteorder".to_owned(), b"big"),
     ];
-    assert_problem(&archive_of(&foreign, stored), "highest byte");
-    assert_problem(b"\x80\x02K\x07.", "none of torch.save");
+    assert_problem(&archive_of(&foreign, stored), "big-endian");
+    assert_problem(b"\x80\x02K\x07.", "not of torch.save");
     let magic = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
     assert_problem(&[&magic[..], b"\x80\x02K\x07."].concat(), "another version");
     let mut big = magic.to_vec();
     big.extend(b"\x80\x02M\xe9\x03.\x80\x02}");
     text(&mut big, "little_endian");
     big.extend(b"\x89s.");
-    assert_problem(&big, "highest byte");
+    assert_problem(&big, "big-endian");
     for (pickle, part) in [
-        (&b"\x80\x02]."[..], "no tensors with names"),
+        (&b"\x80\x02]."[..], "no named tensors"),
         (b"\x80\x02}.", "no tensors but nothing"),
         (
             b"\x80\x02}X\x05\x00\x00\x00epochK\x03s.",
@@ -279,7 +279,7 @@ fn a_checkpoint_that_holds_itself_is_an_error() {
     );
 }
 
-/// Shapes, an order of their axes in memory, and what lies before and between.
+/// Shapes, the order of their axes in memory, and the gaps before and between them.
 fn some_tensor() -> impl Strategy<Value = (Vec<usize>, Vec<usize>, usize, usize)> {
     prop::collection::vec(1..4_usize, 0..4).prop_flat_map(|shape| {
         let axes: Vec<usize> = (0..shape.len()).collect();

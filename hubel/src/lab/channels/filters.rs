@@ -1,4 +1,4 @@
-//! Filters of several depths over inputs of several depths: what hubel takes, and what it says where it does not.
+//! Filters and inputs of several depths: which combinations hubel accepts, and its error messages for the others.
 use hubel_kernels::Cpu;
 
 use crate::data::Preparation;
@@ -10,12 +10,12 @@ use crate::{Model, Network, Result, Shape};
 /// The side of the inputs.
 const SIDE: usize = 8;
 
-/// A filter that was laid over an input.
+/// A filter that was applied to an input.
 struct Attempt {
     what: String,
     /// Channels of the filter and of the input.
     channels: [usize; 2],
-    /// What hubel said; nothing where it took it.
+    /// The error message; `None` if the combination was accepted.
     message: Option<String>,
 }
 
@@ -33,7 +33,7 @@ impl Attempt {
     }
 }
 
-/// The attempts with what came of them, and the claims that they decide.
+/// The attempts with their results, and the claims that they decide.
 pub(super) fn tried(cpu: &Cpu) -> Result<(Table, [Claim; 2])> {
     let attempts = attempts(cpu)?;
     let mut table = Table::new(
@@ -43,13 +43,18 @@ pub(super) fn tried(cpu: &Cpu) -> Result<(Table, [Claim; 2])> {
     for attempt in &attempts {
         table.push(vec![
             Cell::text(&*attempt.what),
-            Cell::text(attempt.message.as_deref().unwrap_or("nothing: it is taken")),
+            Cell::text(
+                attempt
+                    .message
+                    .as_deref()
+                    .unwrap_or("nothing: it is accepted"),
+            ),
         ]);
     }
     let is_otherwise = |attempt: &&Attempt| attempt.fits() == attempt.message.is_some();
     let claim = Claim::computed(
         "The filter must have as many channels as the image.",
-        "filters were taken where the depths agree, and refused with a message where they differ",
+        "filters were accepted if the depths agree, and rejected with a message if they differ",
         attempts.len(),
         attempts.iter().filter(is_otherwise).count(),
     );
@@ -57,7 +62,7 @@ pub(super) fn tried(cpu: &Cpu) -> Result<(Table, [Claim; 2])> {
 }
 
 fn attempts(cpu: &Cpu) -> Result<Vec<Attempt>> {
-    // One for grey, and one that answers to red.
+    // One for grey, and one that responds to red.
     const KERNELS: [&str; 2] = ["sobel-x", "[[[2]],[[-1]],[[-1]]]"];
     let mut attempts = Vec::new();
     for text in KERNELS {
@@ -105,7 +110,7 @@ fn preparation() -> Preparation {
     }
 }
 
-/// That hubel gives filters the depth of their input.
+/// The claim that hubel gives filters the depth of their input.
 fn depths() -> Result<Claim> {
     const CHANNELS: [usize; 5] = [1, 2, 3, 4, 16];
     let network = Network::parse("conv(8, kernel=3)-flatten-linear(classes)")?;

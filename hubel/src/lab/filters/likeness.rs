@@ -1,4 +1,4 @@
-//! How alike two filters are, as weights and in what they answer.
+//! Similarity of filters, by their weights and by their responses.
 use crate::explain::{Heatmap, Kernel};
 use crate::{Result, Shape};
 
@@ -18,7 +18,7 @@ pub(super) struct HandMade {
 }
 
 impl HandMade {
-    /// All that have a name, brought to one side. Each channel gets an equal part of the weights, so that the brightness decides.
+    /// All named kernels, brought to one size. Each channel gets an equal part of the weights, so that brightness decides.
     pub(super) fn all(side: usize, channels: usize) -> Result<Vec<Self>> {
         let of = |name| {
             let kernel = Kernel::parse(name)?;
@@ -39,7 +39,7 @@ impl HandMade {
 }
 
 impl Filter {
-    /// Of weights `[side, side, channels]`.
+    /// From weights `[side, side, channels]`.
     pub(super) fn new(weights: Vec<f32>, side: usize, channels: usize) -> Self {
         assert_eq!(weights.len(), side * side * channels, "weights");
         Self {
@@ -49,7 +49,7 @@ impl Filter {
         }
     }
 
-    /// Its channels added up: what it answers to grey.
+    /// The sum over the channels: the response to grey.
     pub(super) fn plane(&self) -> Vec<f32> {
         let pixels = self.weights.chunks(self.channels);
         pixels.map(|channels| channels.iter().sum()).collect()
@@ -67,7 +67,7 @@ impl Filter {
         product(&difference, &difference).sqrt()
     }
 
-    /// The cosine of the angle between both, their channels added up: 1 of filters that differ by a factor, -1 where one is the reverse.
+    /// The cosine of the angle between both after summing their channels: 1 if they differ by a positive factor, -1 if one is the reverse.
     pub(super) fn cosine(&self, other: &Self) -> f64 {
         let [a, b] = [self.plane(), other.plane()];
         let lengths = (product(&a, &a) * product(&b, &b)).sqrt();
@@ -80,7 +80,7 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
     pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// Pearson's correlation; 0 where one does not vary.
+/// Pearson's correlation; 0 if one does not vary.
 pub(super) fn correlation(a: &[f32], b: &[f32]) -> f64 {
     let around_mean = |values: &[f32]| -> Vec<f32> {
         let sum: f64 = values.iter().map(|value| f64::from(*value)).sum();
@@ -95,8 +95,8 @@ pub(super) fn correlation(a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-/// What the filter answers at each place of images `[n, h, w, c]`: `[n, h, w]`, the sum of window × filter, and the bias. Around the images
-/// are zeros, so that there are as many answers as pixels.
+/// The response of the filter at each place of images `[n, h, w, c]`: `[n, h, w]`, the sum of window × filter, plus the bias. Zero padding
+/// gives as many responses as pixels.
 pub(super) fn answers(images: &[f32], shape: Shape, filter: &Filter, bias: f32) -> Vec<f32> {
     let (side, channels) = (filter.side, filter.channels);
     let before = side / 2;
@@ -143,7 +143,7 @@ mod tests {
             let twice = hand_made.filter.distance(&by(-1.0)) / hand_made.filter.length();
             assert!((twice - 2.0).abs() < 1e-6, "{}", hand_made.name);
         }
-        // One looks across, the other downwards: they have nothing in common.
+        // One is horizontal, the other vertical: they are orthogonal.
         let named = |name| {
             all.iter()
                 .find(|each| each.name == name)

@@ -6,7 +6,7 @@ use crate::lab::workbench::Workbench;
 use crate::lab::{Axis, Cell, Chart, Column, Marks, Picture, Point, Sample, Series, Table};
 use crate::{Model, Result};
 
-/// The filters of the first seed before and after, and those made by hand.
+/// The filters of the first seed before and after training, and those made by hand.
 pub(super) fn pictures(
     bench: &Workbench<'_>,
     models: &[Model; 2],
@@ -26,7 +26,7 @@ pub(super) fn pictures(
         let weights = hand_made.filter.plane();
         pictures.push(Picture {
             name: hand_made.name.into(),
-            caption: format!("{}, brought to {SIDE}×{SIDE}", hand_made.name),
+            caption: format!("{}, resized to {SIDE}×{SIDE}", hand_made.name),
             drawing: draw::kernel(&Kernel {
                 name: hand_made.name.into(),
                 height: SIDE,
@@ -50,7 +50,7 @@ pub(super) fn tables(
         vec![
             Column::of("filters"),
             Column::in_unit("accuracy", "%", 1),
-            Column::in_unit("cosine to the most alike", "", 3),
+            Column::in_unit("cosine to the most similar", "", 3),
             Column::in_unit("above 95 % of random ones", "%", 1),
         ],
     );
@@ -69,7 +69,10 @@ pub(super) fn tables(
         Cell::Number(100.0 * (1.0 - SHARE)),
     ]);
     let mut by_name = Table::new(
-        format!("Filters of {FILTERS} that are most alike each filter made by hand").as_str(),
+        format!(
+            "Number of the {FILTERS} filters that are most similar to each filter made by hand"
+        )
+        .as_str(),
         vec![
             Column::of("made by hand"),
             Column::in_unit(TIMES[BEFORE], "", 1),
@@ -84,9 +87,9 @@ pub(super) fn tables(
         ]);
     }
     let mut maps = Table::new(
-        "How the maps of trained filters go with those of filters made by hand: correlation over all places",
+        "Correlation of the maps of trained filters with those of filters made by hand, over all places",
         vec![
-            Column::in_unit("with the most alike", "", 3),
+            Column::in_unit("with the most similar", "", 3),
             Column::in_unit("with the others", "", 3),
         ],
     );
@@ -104,7 +107,7 @@ pub(super) fn tables(
 fn of_each(measured: &Measured, hand_made: &[HandMade]) -> Option<Table> {
     let [before, after] = measured.first.as_ref()?;
     let mut table = Table::new(
-        "The filters of seed 1, each with the filter made by hand that it is most alike; a cosine below 0 is that filter reversed",
+        "The filters of seed 1, each with the most similar filter made by hand; a cosine below 0 means that filter reversed",
         vec![
             Column::of("filter"),
             Column::of(TIMES[BEFORE]),
@@ -148,12 +151,12 @@ pub(super) fn charts(
     });
     vec![
         Chart {
-            title: "How alike filters are to the most alike made by hand".into(),
+            title: "Similarity of filters to the most similar one made by hand".into(),
             y: Axis::linear("cosine"),
             marks: groups(vec!["filters".into()], likeness),
         },
         Chart {
-            title: "Filters by what they are most alike".into(),
+            title: "Filters by the most similar one made by hand".into(),
             y: Axis::linear("filters"),
             marks: groups(names.collect(), series(&measured.counts)),
         },

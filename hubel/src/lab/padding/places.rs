@@ -1,9 +1,9 @@
-//! Pictures whose things are put elsewhere: anywhere, in the middle, or at the border.
+//! Pictures whose things are moved: anywhere, to the middle, or to the border.
 use crate::data::Ground;
 use crate::lab::pictures::{Draw, Drawn, stream};
 use crate::{Dataset, Preparation, Result, Shape};
 
-/// Pictures with things at random places; as they are where it is not known where things are.
+/// Pictures with things at random places; unchanged if the positions of things are unknown.
 pub(super) struct Placed {
     pub(super) train: Dataset,
     pub(super) test: Dataset,
@@ -37,7 +37,7 @@ impl Placed {
     }
 }
 
-/// Where a thing is put.
+/// The new place of a thing.
 #[derive(Clone, Copy)]
 enum Place {
     Anywhere,
@@ -46,10 +46,10 @@ enum Place {
     Border,
 }
 
-/// A pixel belongs to a thing where a channel differs from the ground by more levels than this.
+/// A pixel belongs to a thing if a channel differs from the background by more levels than this.
 const TOLERANCE: u8 = 24;
 
-/// The pictures with their things put at a place; what was moved away is ground.
+/// The pictures with their things moved to a place; the rest is background.
 fn moved(
     pictures: &Dataset,
     ground: Ground,
@@ -59,7 +59,7 @@ fn moved(
 ) -> Result<Option<Dataset>> {
     let shape = pictures.shape();
     let mut places = stream(seed, draw);
-    // Drawn for all, so that those of one picture do not depend on another's size.
+    // Drawn for every picture, so that the values for one picture do not depend on another picture's size.
     let numbers: Vec<[f32; 3]> = (0..pictures.len())
         .map(|_| [0; 3].map(|_| places.uniform()))
         .collect();
@@ -70,7 +70,7 @@ fn moved(
     })
 }
 
-/// Rows and columns that a thing takes up.
+/// The rows and columns of a thing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Extent {
     top: usize,
@@ -80,7 +80,7 @@ struct Extent {
 }
 
 impl Extent {
-    /// Of what is not ground; the whole picture where there is nothing else.
+    /// The bounds of all pixels that are not background; the whole picture if there are none.
     fn of(pixels: &[u8], shape: Shape, ground: Ground) -> Self {
         let (mut rows, mut columns) = ([usize::MAX, 0], [usize::MAX, 0]);
         for (place, pixel) in pixels.chunks_exact(shape.channels).enumerate() {
@@ -108,7 +108,7 @@ impl Extent {
         }
     }
 
-    /// Row and column of its upper left corner at the place that these numbers from 0 to 1 choose.
+    /// Row and column of its upper left corner at the place; the two numbers from 0 to 1 choose among the possible ones.
     fn put(self, shape: Shape, place: Place, [side, down, across]: [f32; 3]) -> [usize; 2] {
         let room = [shape.height - self.height, shape.width - self.width];
         let at = |part: f32, room: usize| ((part * (room + 1) as f32) as usize).min(room);
@@ -125,7 +125,7 @@ impl Extent {
         }
     }
 
-    /// The picture with nothing but this thing, there.
+    /// The picture with only this thing, at the place.
     fn moved_to(
         self,
         [top, left]: [usize; 2],

@@ -5,9 +5,9 @@ use crate::random::Stream;
 /// Red, green and blue from 0 to 255.
 pub(super) type Colour = [f32; 3];
 
-/// A pixel has this number of samples in each direction.
+/// Samples per pixel in each direction.
 const SAMPLES: usize = 3;
-/// The corners of the polygon that an ellipse is drawn as.
+/// Corners of the polygon that approximates an ellipse.
 const CORNERS: usize = 16;
 
 /// A picture that is being drawn.
@@ -18,16 +18,16 @@ pub(super) struct Canvas {
     samples: Vec<Colour>,
 }
 
-/// How the coordinates of a thing become those of the picture. A thing is about 2 wide, from -1 to 1; its y axis points up from its ground.
+/// Maps coordinates of a thing to those of the picture. A thing is about 2 wide, from -1 to 1; its y axis points up from the ground.
 #[derive(Clone, Copy)]
 pub(super) struct View {
-    /// Where the thing's origin lies: pixels from the left and from the top.
+    /// Position of the thing's origin: pixels from the left and from the top.
     pub(super) at: [f32; 2],
-    /// Pixels of the thing's unit.
+    /// Pixels per unit of the thing.
     pub(super) size: f32,
-    /// Whether right is left.
+    /// Whether the thing is mirrored.
     pub(super) mirrored: bool,
-    /// The angle by which it is turned around its origin, in radians.
+    /// Rotation around its origin, in radians.
     pub(super) tilt: f32,
 }
 
@@ -64,7 +64,7 @@ impl Canvas {
         }
     }
 
-    /// Fills a polygon, given in pixels from the left and from the top: what a ray from the left enters and has not yet left.
+    /// Fills a polygon given in pixels from the left and the top, by the even-odd rule.
     pub(super) fn fill(&mut self, corners: &[[f32; 2]], colour: Colour) {
         let length = self.side * SAMPLES;
         let scaled: Vec<[f32; 2]> = corners
@@ -118,7 +118,7 @@ impl Canvas {
         self.polygon(view, &corners, colour);
     }
 
-    /// The picture as a camera takes it: in some light, with noise. `[h, w, 3]`
+    /// The picture with a brightness and noise, as a camera would take it. `[h, w, 3]`
     pub(super) fn photograph(&self, random: &mut Stream) -> Vec<u8> {
         let brightness = between(random, 0.72, 1.12);
         let light = [0; 3].map(|_| brightness * between(random, 0.94, 1.06));

@@ -1,4 +1,4 @@
-//! What is behind, beside and in front of a thing: sky, ground, clouds, hills, trees far away, bushes.
+//! The surroundings of a thing: sky, ground, clouds, hills, distant trees, bushes.
 use super::canvas::{Canvas, Colour, View};
 use super::{Place, between, happens, one_of, shaded};
 use crate::random::Stream;
@@ -38,7 +38,7 @@ pub(super) const GREENS: [Colour; 5] = [
 const ROAD: Colour = [112.0, 112.0, 118.0];
 const POSTS: [Colour; 2] = [[92.0, 78.0, 66.0], [120.0, 124.0, 130.0]];
 
-/// Draws sky and ground with what is far away. Returns where the horizon is, in pixels from the top.
+/// Draws sky, ground and distant things. Returns the position of the horizon, in pixels from the top.
 pub(super) fn behind(canvas: &mut Canvas, place: Place, random: &mut Stream) -> f32 {
     let side = canvas.side();
     let horizon = match place {
@@ -57,7 +57,7 @@ pub(super) fn behind(canvas: &mut Canvas, place: Place, random: &mut Stream) -> 
     };
     canvas.rows(|row| match row < horizon {
         true => mixed(above, low, row / horizon),
-        // Nearer is darker.
+        // Nearer parts are darker.
         false => shaded(ground, 1.04 - 0.2 * (row - horizon) / side),
     });
     for _ in 0..random.below(4) {
@@ -78,7 +78,7 @@ pub(super) fn behind(canvas: &mut Canvas, place: Place, random: &mut Stream) -> 
     horizon
 }
 
-/// Draws what is beside a thing, before the thing: a road, posts.
+/// Draws what is beside a thing, before the thing itself: a road, posts.
 pub(super) fn around(canvas: &mut Canvas, view: View, place: Place, random: &mut Stream) {
     if place != Place::Land {
         return;
@@ -105,7 +105,7 @@ pub(super) fn around(canvas: &mut Canvas, view: View, place: Place, random: &mut
     }
 }
 
-/// Draws what hides a part of a thing, now and then.
+/// Draws something that hides a part of a thing, in some scenes.
 pub(super) fn in_front(canvas: &mut Canvas, view: View, place: Place, random: &mut Stream) {
     match place {
         Place::Land if happens(random, 0.3) => {
@@ -125,7 +125,7 @@ fn mixed(from: Colour, to: Colour, share: f32) -> Colour {
     [0, 1, 2].map(|channel| from[channel] + share * (to[channel] - from[channel]))
 }
 
-/// A place of a thing of its own, in pixels.
+/// The view of a distant thing, in pixels.
 fn at(across: f32, down: f32, size: f32) -> View {
     View {
         at: [across, down],
@@ -152,7 +152,7 @@ fn hill(canvas: &mut Canvas, horizon: f32, sky: Colour, random: &mut Stream) {
         horizon,
         between(random, 8.0, 22.0),
     );
-    // What is far away is pale.
+    // Distant things are pale.
     let colour = mixed(one_of(random, &GREENS), sky, between(random, 0.35, 0.65));
     let top = between(random, 0.2, 0.5);
     let corners = [

@@ -1,4 +1,4 @@
-//! Each thing, seen from the side, facing right. Its unit and its axes are those of [`View`].
+//! The things, seen from the side, facing right. Units and axes are those of [`View`].
 use super::canvas::{Canvas, Colour, View};
 use super::landscape::GREENS;
 use super::{between, happens, one_of, shaded};
@@ -25,7 +25,7 @@ const PAINTS: [Colour; 9] = [
     [222.0, 126.0, 46.0],
     [48.0, 138.0, 148.0],
 ];
-/// A truck is of any of these but red.
+/// A truck: any of these colours except red.
 const TRUCKS: &[Colour] = PAINTS.split_at(1).1;
 
 pub(super) fn car(canvas: &mut Canvas, view: View, random: &mut Stream) {
@@ -116,13 +116,13 @@ pub(super) fn truck(canvas: &mut Canvas, view: View, random: &mut Stream) {
     lorry(canvas, view, [paint, cargo], random);
 }
 
-/// A truck that is red, which is all that tells it from one.
+/// A red truck; only the colour distinguishes it.
 pub(super) fn fire_engine(canvas: &mut Canvas, view: View, random: &mut Stream) {
     let paint = one_of(random, &RED);
     lorry(canvas, view, [paint; 2], random);
 }
 
-/// A cab and what it carries, each with its paint.
+/// A cab and its load, each with its paint.
 fn lorry(canvas: &mut Canvas, view: View, [cab, cargo]: [Colour; 2], random: &mut Stream) {
     let height = between(random, 0.9, 1.15);
     let gap = between(random, 0.26, 0.4);
@@ -156,7 +156,7 @@ fn lorry(canvas: &mut Canvas, view: View, [cab, cargo]: [Colour; 2], random: &mu
     canvas.box_of(view, [0.88, 0.32], [0.98, 0.42], LAMP);
 }
 
-/// Wheels of this radius that stand on the ground.
+/// Wheels of this radius that touch the ground.
 fn wheels(canvas: &mut Canvas, view: View, places: &[f32], radius: f32) {
     for &place in places {
         canvas.ellipse(view, [place, radius], [radius; 2], TYRE);

@@ -1,4 +1,4 @@
-//! The windows on the padded input, as a picture and in letters.
+//! The windows on the padded input, as a picture and as text.
 use image::Rgb;
 
 use super::{Outcome, Setting};
@@ -6,11 +6,11 @@ use crate::Drawing;
 use crate::drawing::{FAINT, INK, PAPER};
 use crate::lab::Picture;
 
-/// So many combinations are drawn, those first in which rows are dropped, of padded inputs of so many rows.
+/// Most combinations that are drawn, and most rows of a drawn padded input.
 const DRAWN: usize = 6;
 const DRAWN_ROWS: usize = 48;
 
-/// Those that are drawn: first those that drop something.
+/// The combinations that are drawn: first those that drop rows.
 pub(super) fn pictures(outcomes: &[Outcome]) -> Vec<Picture> {
     let drawn = outcomes
         .iter()
@@ -42,7 +42,7 @@ fn picture(outcome: &Outcome) -> Picture {
     }
 }
 
-/// What a row or column of the padded input is.
+/// The kind of a row or column of the padded input.
 #[derive(Clone, Copy, PartialEq)]
 enum Row {
     Padding,
@@ -62,7 +62,7 @@ fn rows(outcome: &Outcome) -> Vec<Row> {
         .collect()
 }
 
-/// Windows that are drawn in letters.
+/// Most windows that are drawn as text.
 const WINDOWS: usize = 6;
 
 /// The padded input as a line, and the windows under it.
@@ -87,13 +87,13 @@ fn in_letters(outcome: &Outcome) -> String {
     text
 }
 
-/// The side of a drawing, in pixels, at most.
+/// Largest side of a drawing, in pixels.
 const SIDE: usize = 336;
-/// The colours of what is read, of what is dropped, and of the first window.
+/// The colours of read cells, of dropped cells, and of the first window.
 const READ: Rgb<u8> = Rgb([164, 200, 236]);
 const DROPPED: Rgb<u8> = Rgb([226, 96, 78]);
 
-/// The padded input from above: what is read, what is dropped, the first window, and the upper left corner of each.
+/// The padded input: read cells, dropped cells, the first window, and the upper left corner of each window.
 fn drawing(outcome: &Outcome) -> Drawing {
     let setting = outcome.setting;
     let cell = (SIDE / setting.padded()).clamp(6, 28);
@@ -150,7 +150,7 @@ mod tests {
             "input 7, kernel 3, padding 0, stride 3: output 2, 1 row dropped"
         );
         let pixels = picture.drawing.pixels().chunks_exact(3);
-        // A cell in the last row and column each, less one that both have.
+        // The cells of the last row and of the last column; they share one.
         assert_eq!(
             pixels.filter(|pixel| *pixel == DROPPED.0).count(),
             13 * 27 * 27

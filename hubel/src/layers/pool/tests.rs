@@ -44,7 +44,7 @@ fn a_maximum_over_too_many_places_is_refused_by_name_with_ways_out_that_work() {
             Shape::new(300, 300, 1),
         ),
         ("globalmaxpool-linear(2)", Shape::new(256, 256, 1)),
-        // As many as are under the window, padding left out.
+        // The number of values under the window, without padding.
         (
             "maxpool(400, padding=100)-flatten-linear(2)",
             Shape::new(200, 200, 1),

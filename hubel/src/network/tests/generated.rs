@@ -1,4 +1,4 @@
-//! What holds for generated networks.
+//! Properties of generated networks.
 use proptest::prelude::*;
 
 use super::*;
@@ -148,7 +148,7 @@ proptest! {
                 }
             }
             Err(misfit) => {
-                // Every way out that is a setting of this layer is tried once more, as a user would.
+                // Each suggested setting of this layer is tried, as a user would.
                 for way in &misfit.ways_out {
                     let setting = way.split(" gives ").next().unwrap();
                     let text = conv.to_string();

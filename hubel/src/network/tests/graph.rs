@@ -59,10 +59,10 @@ fn impossible_layers_are_refused_by_name() {
             "conv(4, padding=8, mode=reflect)",
             "mode=reflect can pad 8 pixels by at most 7, not 8\n  ways out: mode=replicate",
         ),
-        ("maxpool(2, padding=2)", "nothing but padding"),
+        ("maxpool(2, padding=2)", "contain only padding"),
         (
             "conv(4)-flatten-residual[linear(144)-relu]",
-            "a linear layer behind `flatten`, before the residual",
+            "a linear layer after `flatten`, before the residual",
         ),
         (
             "conv(4, kernel=9223372036854775808)",
@@ -99,7 +99,7 @@ fn rounding_follows_pytorch() {
     for (text, side) in [
         ("maxpool(3, stride=2, round=floor)", 3),
         ("maxpool(3, stride=2, round=ceil)", 4),
-        // The third window would begin in the padding at the end: PyTorch drops it.
+        // The third window would begin in the padding at the end, so PyTorch drops it.
         ("maxpool(2, stride=3, padding=1, round=ceil)", 4 - 1),
         ("conv(1, stride=2, padding=same)", 4),
         ("conv(1, kernel=4, padding=same)", 8),
@@ -187,7 +187,7 @@ fn rows_are_added_where_pytorch_adds_the_same_pairs() {
     ] {
         graph(text, [8, 8, 3]).unwrap();
     }
-    // One channel lies in the same order everywhere.
+    // With one channel, both orders are the same.
     graph("flatten-residual[linear(64)]", [8, 8, 1]).unwrap();
     graph("flatten-residual[linear(192)]", [8, 8, 3]).unwrap_err();
 }

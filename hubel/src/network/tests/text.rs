@@ -1,4 +1,4 @@
-//! Architecture text: what it forgives, what it refuses, and how.
+//! Architecture text: what it accepts, what it rejects, and the messages.
 use super::*;
 
 #[test]
@@ -91,12 +91,18 @@ fn mistakes_are_shown_with_a_caret() {
     for (text, expected) in [
         (
             "relu-Conv2d(1, 8, 3)",
-            "begins with the input's channels, which hubel sees by itself: leave the first number out and name the others, \
+            "begins with the input's channels, which hubel finds automatically: leave the first number out and name the others, \
              as in `conv(8, kernel=3)`\n  relu-Conv2d(1, 8, 3)\n              ^",
         ),
         ("conv2d(3, 64, kernel_size=7, stride=2)", "as in `conv(64)`"),
-        ("BatchNorm2d(64)", "leave the number of channels out"),
-        ("batchnorm(64)", "leave the number of channels out"),
+        (
+            "BatchNorm2d(64)",
+            "finds the number of channels automatically",
+        ),
+        (
+            "batchnorm(64)",
+            "finds the number of channels automatically",
+        ),
         ("AvgPool2d(3, 2, 1, true)", "`round=ceil`"),
         ("maxpool2d(3, 2, 1, 1)", "`round=ceil`"),
         ("Linear(128, 10)", "leave it out: `linear(10)`"),
@@ -141,7 +147,7 @@ fn mistakes_are_shown_with_a_caret() {
             "this `[` is never closed\n  relu-[conv(3)\n       ^",
         ),
         ("relu-conv(3", "this `(` is never closed"),
-        ("relu]", "this `]` closes nothing\n  relu]\n      ^"),
+        ("relu]", "this `]` has no `[`\n  relu]\n      ^"),
         ("relu|relu", "`|` separates branches"),
         ("[relu]x0", "at least 1\n  [relu]x0\n        ^^"),
         ("[[relu]x9999]x9999", "more than 10000 layers"),

@@ -1,4 +1,4 @@
-//! The networks that have a name.
+//! The named networks.
 use super::*;
 
 fn weights(graph: &Graph) -> Vec<String> {

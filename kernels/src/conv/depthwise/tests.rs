@@ -1,10 +1,14 @@
 use super::*;
+use crate::conv::{
+    Algorithm, Destination, Epilogue, Forward, Fused, GradientEpilogue, InputGradient,
+    OutputGradient, Settings,
+};
 use crate::{Buffer, InstructionSet};
 
 fn geometry(channels: usize, stride: usize) -> Geometry {
     let size = [11, 13, channels];
-    Geometry {
-        // So many rows that a task has several, which are taken two at a time.
+    Geometry::new(Settings {
+        // So many rows that a task has several, which it computes two at a time.
         batch: 8,
         input: size,
         output: [size[0].div_ceil(stride), size[1].div_ceil(stride), channels],
@@ -13,21 +17,21 @@ fn geometry(channels: usize, stride: usize) -> Geometry {
         dilation: [1; 2],
         padding: [1; 2],
         groups: channels,
-    }
+    })
+    .expect("a usual convolution")
 }
 
-fn numbers(count: usize, seed: usize) -> Buffer {
-    let numbers: Vec<f32> = (0..count)
+fn random_values(count: usize, seed: usize) -> Buffer {
+    let values: Vec<f32> = (0..count)
         .map(|i| ((i + seed) * 7919 % 1009) as f32 * 0.004 - 2.0)
         .collect();
-    Buffer::from(&numbers[..])
+    Buffer::from(&values[..])
 }
 
 /// Several blocks of channels, and one that fills no vector.
 const CHANNELS: [usize; 4] = [32, 21, 320, 275];
 
-/// Every end gives what its formula makes of the plain sums, in memory that begins on a cache line (where maps are streamed) and in
-/// memory that does not.
+/// Every end computes its formula from the plain sums, for maps that begin on a cache line, which are streamed, and for others.
 #[test]
 fn each_end_follows_its_formula() {
     for (set, channels, stride) in InstructionSet::available()
@@ -39,14 +43,19 @@ fn each_end_follows_its_formula() {
         let geometry = geometry(channels, stride);
         let of = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
         let (inputs, outputs) = (of(geometry.input), of(geometry.output));
-        let (x, dy) = (numbers(inputs, 1), numbers(outputs, 2));
-        let (weights, bias) = (numbers(geometry.weights(), 3), numbers(channels, 4));
-        let (add, old) = (numbers(outputs, 5), numbers(inputs, 6));
+        let (x, dy) = (random_values(inputs, 1), random_values(outputs, 2));
+        let (weights, bias) = (
+            random_values(geometry.weights(), 3),
+            random_values(channels, 4),
+        );
+        let (add, old) = (random_values(outputs, 5), random_values(inputs, 6));
 
-        let pass = Forward::new(geometry);
+        let (algorithm, fused) = (Algorithm::Depthwise, Fused::default());
+        let pass = Forward::new(&cpu, geometry, algorithm, fused).expect("a depthwise convolution");
         let run = |epilogue: &Epilogue, shift: usize| {
             let mut memory = Buffer::zeros(outputs + shift);
-            pass.run(&cpu, (&x).into(), &weights, epilogue, &mut memory[shift..]);
+            let to = Destination::Map(&mut memory[shift..]);
+            pass.compute(&cpu, &x, &weights, *epilogue, to);
             memory[shift..].to_vec()
         };
         let plain = run(&Epilogue::default(), 1);
@@ -77,13 +86,13 @@ fn each_end_follows_its_formula() {
             }
         }
 
-        let pass = InputGradient::new(geometry);
-        let mut packed = vec![0.0; pass.packed_len()];
-        pass.pack(&weights, &mut packed);
+        let pass = InputGradient::new(&cpu, geometry, algorithm, fused);
+        let pass = pass.expect("a depthwise convolution");
         let run = |epilogue: &GradientEpilogue, shift: usize| {
             let mut memory = Buffer::zeros(inputs + shift);
             memory[shift..].copy_from_slice(&old);
-            pass.run(&cpu, &dy, &packed, epilogue, &mut memory[shift..]);
+            let from = OutputGradient::Map(&dy);
+            pass.compute(&cpu, from, &weights, *epilogue, &mut memory[shift..]);
             memory[shift..].to_vec()
         };
         let plain = run(&GradientEpilogue::default(), 1);
@@ -117,19 +126,26 @@ fn each_end_follows_its_formula() {
     }
 }
 
-/// Rows are taken two at a time where the second reads all that the first does, further down.
+/// Two rows are computed together where the second has the same taps as the first, each reading further down.
 #[test]
 fn rows_that_read_alike_are_inner_ones() {
-    let alike = |axis: Axis, new_rows: usize| {
-        (0..axis.target)
-            .map(|y| reads_alike(&axis, new_rows, y))
-            .collect::<Vec<_>>()
+    // A convolution of maps with so many rows, under kernels of three rows with a border of one.
+    let rows = |input, output, stride| {
+        let one = geometry(1, stride);
+        one.with(|s| (s.input[0], s.output[0]) = (input, output))
     };
+    let alike = |classes: Classes, is_turned: bool| {
+        let reads = reads(&classes, is_turned);
+        let is_alike = |y| reads_alike(&reads, classes.steps.source, y);
+        (0..classes.target).map(is_alike).collect::<Vec<_>>()
+    };
+    let forward = |geometry: Geometry| alike(Classes::forward(&geometry, 0), false);
+    let backward = |geometry: Geometry| alike(Classes::backward(&geometry, 0), true);
     let inner =
         |rows: Range<usize>, all: usize| (0..all).map(|y| rows.contains(&y)).collect::<Vec<_>>();
-    assert_eq!(alike(Axis::forward([7, 7], 3, 1, 1, 1), 1), inner(1..5, 7));
-    assert_eq!(alike(Axis::forward([8, 4], 3, 2, 1, 1), 2), inner(1..3, 4));
-    assert_eq!(alike(Axis::backward([7, 7], 3, 1, 1, 1), 1), inner(1..5, 7));
+    assert_eq!(forward(rows(7, 7, 1)), inner(1..5, 7));
+    assert_eq!(forward(rows(8, 4, 2)), inner(1..3, 4));
+    assert_eq!(backward(rows(7, 7, 1)), inner(1..5, 7));
     // Neighbours use different taps.
-    assert_eq!(alike(Axis::backward([4, 8], 3, 2, 1, 1), 1), inner(0..0, 8));
+    assert_eq!(backward(rows(8, 4, 2)), inner(0..0, 8));
 }

@@ -4,34 +4,42 @@ use std::ops::Range;
 
 use crate::activation::{self, Activation};
 use crate::conv::Input;
-use crate::conv::finish::sums::Taken;
+use crate::conv::finish::VectorPlace;
+use crate::conv::finish::sums::RunningSums;
 use crate::simd::{Simd, load, store};
 use crate::stream::{LINE, prefetch_far};
 
 use super::runs::{TILE, Taps, for_tiles};
-use super::{End, Task};
+use super::{DepthwiseTask, End};
 
-/// Where pixels lie that have the same taps: some columns of one row or of two.
+/// Where the pixels of a run lie, which have the same taps, in one row or in two.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'t> {
-    /// Those of the first row.
+pub(super) struct RunPixels<'t> {
+    /// The taps of the first row.
     pub(super) taps: &'t Taps,
-    /// From where on the first pixel reads them.
+    /// What the first pixel's [`TapPlace::source`](super::runs::TapPlace) counts from.
     pub(super) source: *const f32,
-    /// Where the first pixel begins in the target.
+    /// Elements of the target before the first pixel.
     pub(super) at: usize,
 }
 
-impl Task<'_> {
+impl DepthwiseTask<'_> {
     /// The channels `block` of `count` pixels of a row.
     #[inline(always)]
-    pub(super) fn one_run<S: Simd>(&self, simd: S, run: Place, count: usize, block: Range<usize>) {
+    pub(super) fn one_run<S: Simd>(
+        &self,
+        simd: S,
+        run: RunPixels,
+        count: usize,
+        block: Range<usize>,
+    ) {
         for_tiles(
             count,
             #[inline(always)]
             |pixel, pixels| {
                 let place = self.at_pixel::<1>(run, pixel, pixels, &block);
-                // SAFETY: the taps lie within the source for all pixels of the run, and the pixels in the target.
+                // SAFETY: the pixels are of a task's row, and the taps of a run read inside the source for each of them. The task's source
+                // and target hold both.
                 unsafe {
                     match pixels {
                         TILE => self.tile::<S, TILE, TILE>(simd, place, block.clone()),
@@ -45,13 +53,21 @@ impl Task<'_> {
 
     /// The channels `block` of `count` pixels of each of two rows.
     #[inline(always)]
-    pub(super) fn two_runs<S: Simd>(&self, simd: S, run: Place, count: usize, block: Range<usize>) {
+    pub(super) fn two_runs<S: Simd>(
+        &self,
+        simd: S,
+        run: RunPixels,
+        count: usize,
+        block: Range<usize>,
+    ) {
         const HALF: usize = TILE / 2;
         let mut pixel = 0;
         while pixel < count {
             let pixels = if count - pixel < HALF { 1 } else { HALF };
             let place = self.at_pixel::<2>(run, pixel, pixels, &block);
-            // SAFETY: as for one row; the second is the task's too, and reads what is there: `reads_alike` says so of the pairs.
+            // SAFETY: the pixels are of a task's row, and the taps of a run read inside the source for each of them. So it is with the next
+            // row: `run` took it from the task's rows, and `reads_alike` says that its taps are the same, `new_rows` further down. The
+            // task's source and target hold all of it.
             unsafe {
                 match pixels {
                     HALF => self.tile::<S, TILE, HALF>(simd, place, block.clone()),
@@ -62,88 +78,109 @@ impl Task<'_> {
         }
     }
 
-    /// The place of `pixels` pixels of a run of R rows, from `pixel` on; fetches what the rows below them will be the first to read.
+    /// Where `pixels` pixels of a run of R rows lie, from `pixel` on. Prefetches the source rows that the rows below them will read first.
     #[inline(always)]
     fn at_pixel<'t, const R: usize>(
         &self,
-        run: Place<'t>,
+        run: RunPixels<'t>,
         pixel: usize,
         pixels: usize,
         block: &Range<usize>,
-    ) -> Place<'t> {
-        let channels = self.gather.target[2];
-        let step = self.gather.step * channels;
-        let new_rows = self.gather.new_rows;
-        let row = self.gather.source[1] * channels;
-        let place = Place {
+    ) -> RunPixels<'t> {
+        let channels = self.depthwise.target[2];
+        let step = self.depthwise.step * channels;
+        let new_rows = self.depthwise.new_rows;
+        let row_len = self.depthwise.source[1] * channels;
+        let place = RunPixels {
             source: run.source.wrapping_add(pixel * step),
-            at: run.at + pixel * self.gather.phases * channels,
+            at: run.at + pixel * self.depthwise.phases * channels,
             ..run
         };
         if block.len() == channels {
             for further in R - 1..2 * R - 1 {
-                let source = place.source.wrapping_add(further * new_rows * row);
-                place.taps.prefetch(source, pixels * step, new_rows, row);
+                let source = place.source.wrapping_add(further * new_rows * row_len);
+                place
+                    .taps
+                    .prefetch(source, pixels * step, new_rows, row_len);
             }
         }
         place
     }
 
-    /// P pixels, W beside each other.
+    /// Computes P pixels, W beside each other.
     ///
     /// # Safety
-    /// They are in the target, and what they read in the source.
+    /// The task's target holds the pixels, and its source holds what their taps read. No other task has the pixels.
     #[inline(always)]
     unsafe fn tile<S: Simd, const P: usize, const W: usize>(
         &self,
         simd: S,
-        place: Place,
+        pixels: RunPixels,
         block: Range<usize>,
     ) {
         let mut channel = block.start;
-        // SAFETY: the caller's promise.
+        // SAFETY: target and source hold the pixels and what they read, with all channels; `block` is a range of these.
         unsafe {
             while channel + S::LANES <= block.end {
-                let sums = self.sums::<S, P, W>(simd, place, channel, S::LANES);
-                self.finish::<S, P, W>(simd, sums, place.at + channel, channel, S::LANES);
+                let sums = self.sums::<S, P, W>(simd, pixels, channel, S::LANES);
+                let place = VectorPlace {
+                    at: pixels.at + channel,
+                    channel,
+                    lanes: S::LANES,
+                };
+                self.finish::<S, P, W>(simd, sums, place);
                 channel += S::LANES;
             }
             if channel < block.end {
                 let lanes = block.end - channel;
-                let sums = self.sums::<S, P, W>(simd, place, channel, lanes);
-                self.finish::<S, P, W>(simd, sums, place.at + channel, channel, lanes);
+                let sums = self.sums::<S, P, W>(simd, pixels, channel, lanes);
+                let place = VectorPlace {
+                    at: pixels.at + channel,
+                    channel,
+                    lanes,
+                };
+                self.finish::<S, P, W>(simd, sums, place);
             }
         }
     }
 
-    /// How far pixel `p` of a tile of W columns lies behind its first in the target.
+    /// Floats of the target from the first pixel of a tile of W columns to pixel `p`.
     #[inline(always)]
     fn behind<const W: usize>(&self, p: usize) -> usize {
-        let [_, width, channels] = self.gather.target;
-        (p % W * self.gather.phases + p / W * width) * channels
+        let [_, width, channels] = self.depthwise.target;
+        (p % W * self.depthwise.phases + p / W * width) * channels
     }
 
-    /// The sums of P pixels, the first `lanes` lanes from `channel` on.
+    /// The place of pixel `p` of a tile of W columns; `place` is that of the first.
+    #[inline(always)]
+    fn moved<const W: usize>(&self, place: VectorPlace, p: usize) -> VectorPlace {
+        VectorPlace {
+            at: place.at + self.behind::<W>(p),
+            ..place
+        }
+    }
+
+    /// The sums of P pixels for `lanes` channels from `channel` on.
     ///
     /// # Safety
-    /// What the taps read is there.
+    /// The task's source holds what the taps of the pixels read, with these channels.
     #[inline(always)]
     unsafe fn sums<S: Simd, const P: usize, const W: usize>(
         &self,
         simd: S,
-        place: Place,
+        pixels: RunPixels,
         channel: usize,
         lanes: usize,
     ) -> [S::Vector; P] {
-        // SAFETY: the caller's promise; the normalisation was checked.
+        // SAFETY: the source holds what the taps read. `pass.rs` checked that the normalisation has all channels.
         unsafe {
             match self.normalised {
-                None => self.sums_of::<S, P, W>(simd, place, channel, lanes, |x| x),
+                None => self.sums_of::<S, P, W>(simd, pixels, channel, lanes, |x| x),
                 Some(by) => {
                     let by = by.of(simd, channel, lanes);
                     self.sums_of::<S, P, W>(
                         simd,
-                        place,
+                        pixels,
                         channel,
                         lanes,
                         #[inline(always)]
@@ -154,31 +191,33 @@ impl Task<'_> {
         }
     }
 
-    /// As [`Task::sums`], of what `made` makes of the source's numbers.
+    /// As [`DepthwiseTask::sums`], of the values that `change` computes from those of the source.
     ///
     /// # Safety
-    /// As [`Task::sums`].
+    /// As [`DepthwiseTask::sums`].
     #[inline(always)]
     unsafe fn sums_of<S: Simd, const P: usize, const W: usize>(
         &self,
         simd: S,
-        place: Place,
+        pixels: RunPixels,
         channel: usize,
         lanes: usize,
-        made: impl Fn(S::Vector) -> S::Vector,
+        change: impl Fn(S::Vector) -> S::Vector,
     ) -> [S::Vector; P] {
-        let channels = self.gather.target[2];
-        let step = self.gather.step * channels;
-        let row_step = self.gather.new_rows * self.gather.source[1] * channels;
+        let channels = self.depthwise.target[2];
+        let step = self.depthwise.step * channels;
+        let row_step = self.depthwise.new_rows * self.depthwise.source[1] * channels;
         let mut sums = [simd.zero(); P];
-        // SAFETY: the caller's promise.
+        // SAFETY: the source holds what the taps read. `pass.rs` and `bands.rs` checked that the packed weights have each tap with all
+        // channels.
         unsafe {
-            for [from, tap] in place.taps.places() {
-                let weight = load(simd, lanes, self.weights.as_ptr().add(tap + channel));
-                let source = place.source.wrapping_add(from + channel);
+            for tap in pixels.taps.places() {
+                let weight = self.weights.as_ptr().add(tap.weight + channel);
+                let weight = load(simd, lanes, weight);
+                let source = pixels.source.wrapping_add(tap.source + channel);
                 for (p, sum) in sums.iter_mut().enumerate() {
                     let from = source.add(p % W * step + p / W * row_step);
-                    let x = made(load(simd, lanes, from));
+                    let x = change(load(simd, lanes, from));
                     *sum = simd.mul_add(x, weight, *sum);
                 }
             }
@@ -186,25 +225,26 @@ impl Task<'_> {
         sums
     }
 
-    /// Finishes the sums of P pixels and stores their first `lanes` lanes, from `channel` on, the first at `at` in the target.
+    /// Finishes the sums of P pixels and stores them. `place` is that of the first pixel.
     ///
     /// # Safety
-    /// They are in the target; where that is streamed, these are all lanes.
+    /// The task's target holds the pixels with these channels, and no other task has them. If the target is streamed, the vectors are whole
+    /// and aligned.
     #[inline(always)]
     unsafe fn finish<S: Simd, const P: usize, const W: usize>(
         &self,
         simd: S,
         sums: [S::Vector; P],
-        at: usize,
-        channel: usize,
-        lanes: usize,
+        place: VectorPlace,
     ) {
         use Activation::{Identity, Relu, Relu6};
-        // SAFETY: the caller's promise; the bias has a number for each channel, and `y` is as long as the target.
+        let VectorPlace { channel, lanes, .. } = place;
+        // SAFETY: the target holds the pixels, which no other task has, nor their channels in this part of the sums. `Finish` checked that
+        // the bias has all channels and `y` is as long as the target.
         unsafe {
-            // The common functions find the sums in registers. The others get a copy in memory, so that theirs do not force these there.
+            // The common activations keep the sums in registers. The others get a copy, which may lie in memory.
             match *self.end {
-                End::Nothing(None) => self.store::<S, P, W>(simd, sums, at, lanes),
+                End::Nothing(None) => self.store::<S, P, W>(simd, sums, place),
                 End::Nothing(Some(part)) => {
                     let part = part.with_part(self.part);
                     let mut taken = part.no_sums(simd, channel, lanes);
@@ -212,52 +252,35 @@ impl Task<'_> {
                         taken.add(simd, sum);
                     }
                     part.add_sums(simd, taken, channel, lanes);
-                    self.store::<S, P, W>(simd, sums, at, lanes);
+                    self.store::<S, P, W>(simd, sums, place);
                 }
-                End::Activation(bias, activation) => {
+                End::Activation { bias, activation } => {
                     let bias = load(simd, lanes, bias.as_ptr().add(channel));
                     let mut sums = sums;
                     for sum in &mut sums {
                         *sum = simd.add(*sum, bias);
                     }
                     match activation {
-                        Identity => self.store::<S, P, W>(simd, sums, at, lanes),
-                        Relu => self.activate::<S, P, W>(simd, sums, at, lanes, Relu),
-                        Relu6 => self.activate::<S, P, W>(simd, sums, at, lanes, Relu6),
-                        other => self.activate::<S, P, W>(simd, black_box(sums), at, lanes, other),
+                        Identity => self.store::<S, P, W>(simd, sums, place),
+                        Relu => self.activate::<S, P, W>(simd, sums, place, Relu),
+                        Relu6 => self.activate::<S, P, W>(simd, sums, place, Relu6),
+                        other => self.activate::<S, P, W>(simd, black_box(sums), place, other),
                     }
                 }
-                End::Derivative(y, activation, part) => {
+                End::Derivative {
+                    y,
+                    activation,
+                    sums: part,
+                } => {
                     let part = part.map(|part| part.with_part(self.part));
                     let mut taken = part.map(|part| part.no_sums(simd, channel, lanes));
                     let taken_by = &mut taken;
                     match activation {
-                        Relu => self.derive::<S, P, W>(
-                            simd,
-                            sums,
-                            [at, channel, lanes],
-                            y,
-                            Relu,
-                            taken_by,
-                        ),
-                        Relu6 => self.derive::<S, P, W>(
-                            simd,
-                            sums,
-                            [at, channel, lanes],
-                            y,
-                            Relu6,
-                            taken_by,
-                        ),
+                        Relu => self.derive::<S, P, W>(simd, sums, place, y, Relu, taken_by),
+                        Relu6 => self.derive::<S, P, W>(simd, sums, place, y, Relu6, taken_by),
                         other => {
                             let sums = black_box(sums);
-                            self.derive::<S, P, W>(
-                                simd,
-                                sums,
-                                [at, channel, lanes],
-                                y,
-                                other,
-                                taken_by,
-                            );
+                            self.derive::<S, P, W>(simd, sums, place, y, other, taken_by);
                         }
                     }
                     if let (Some(part), Some(taken)) = (part, taken) {
@@ -268,8 +291,8 @@ impl Task<'_> {
                     let finish = finish.with_part(self.part);
                     let mut taken = finish.no_sums(simd, channel, lanes);
                     for (p, sum) in black_box(sums).iter().enumerate() {
-                        let (target, at) = (self.target, at + self.behind::<W>(p));
-                        finish.store_summed(simd, *sum, target, at, channel, lanes, &mut taken);
+                        let place = self.moved::<W>(place, p);
+                        finish.store_summed(simd, *sum, self.target, place, &mut taken);
                     }
                     finish.add_sums(simd, taken, channel, lanes);
                 }
@@ -277,49 +300,49 @@ impl Task<'_> {
         }
     }
 
-    /// Stores activation(sum), as [`Task::finish`].
+    /// Stores activation(sum).
     ///
     /// # Safety
-    /// As [`Task::finish`].
+    /// As [`DepthwiseTask::finish`].
     #[inline(always)]
     unsafe fn activate<S: Simd, const P: usize, const W: usize>(
         &self,
         simd: S,
         mut sums: [S::Vector; P],
-        at: usize,
-        lanes: usize,
+        place: VectorPlace,
         activation: Activation,
     ) {
         for sum in &mut sums {
             *sum = activation::apply(simd, activation, *sum);
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.store::<S, P, W>(simd, sums, at, lanes) };
+        // SAFETY: the target holds the pixels, and its vectors are whole and aligned if it is streamed, as `finish` asks too.
+        unsafe { self.store::<S, P, W>(simd, sums, place) };
     }
 
-    /// Stores sum · derivative, as [`Task::finish`].
+    /// Stores sum · derivative and adds to the sums. `y` is the map of the mask.
     ///
     /// # Safety
-    /// As [`Task::finish`].
+    /// As [`DepthwiseTask::finish`].
     #[inline(always)]
     unsafe fn derive<S: Simd, const P: usize, const W: usize>(
         &self,
         simd: S,
         mut sums: [S::Vector; P],
-        [at, channel, lanes]: [usize; 3],
+        place: VectorPlace,
         y: Input,
         activation: Activation,
-        taken: &mut Option<Taken<S>>,
+        taken: &mut Option<RunningSums<S>>,
     ) {
-        let [_, width, channels] = self.gather.target;
+        let [_, width, channels] = self.depthwise.target;
         for (p, sum) in sums.iter_mut().enumerate() {
-            let at = at + self.behind::<W>(p);
+            let VectorPlace { at, channel, lanes } = self.moved::<W>(place, p);
             let from = y.map.as_ptr().wrapping_add(at);
             // Once for each cache line.
             if from.addr() / size_of::<f32>() % LINE < S::LANES {
                 prefetch_far(from.wrapping_add(P / W * width * channels), LINE);
             }
-            // SAFETY: the caller's promise; y is as long as the target.
+            // SAFETY: `Finish::gradient` checked that y is as long as the target, which holds the pixel, and that its normalisation has all
+            // channels.
             let y = unsafe { y.load(simd, at, channel, lanes) };
             *sum = simd.mul(
                 *sum,
@@ -329,24 +352,25 @@ impl Task<'_> {
                 taken.add_gradient(simd, *sum, y);
             }
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.store::<S, P, W>(simd, sums, at, lanes) };
+        // SAFETY: the target holds the pixels, and its vectors are whole and aligned if it is streamed, as `finish` asks too.
+        unsafe { self.store::<S, P, W>(simd, sums, place) };
     }
 
-    /// Stores the first `lanes` lanes of P pixels, the first at `at` in the target.
+    /// Stores P pixels; `place` is that of the first.
     ///
     /// # Safety
-    /// As [`Task::finish`].
+    /// As [`DepthwiseTask::finish`].
     #[inline(always)]
     unsafe fn store<S: Simd, const P: usize, const W: usize>(
         &self,
         simd: S,
         values: [S::Vector; P],
-        at: usize,
-        lanes: usize,
+        place: VectorPlace,
     ) {
-        let to = self.target.wrapping_add(at);
-        // SAFETY: the caller's promise; where the target is streamed, no vector is cut.
+        let lanes = place.lanes;
+        let to = self.target.wrapping_add(place.at);
+        // SAFETY: the target holds the pixels, which no other task has. If it is streamed, `is_streamed` found that each pixel begins on a
+        // cache line and ends with one, so that all vectors are whole and aligned.
         unsafe {
             if self.is_streamed {
                 debug_assert!(lanes == S::LANES);

@@ -1,12 +1,14 @@
-//! Sums over the pixels of a map, taken while a pass stores it.
+//! Sums by channel over the pixels of a map, taken while a pass stores it.
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::DisjointMut;
 use crate::simd::{self, Simd};
 
-/// Two sums for each channel of the map that a pass stores, over all its pixels: of a and a · b, where a forward is the number that is
-/// stored less the origin, and b the same; backward a is the gradient that is stored, and b the number y of the
-/// [mask](crate::conv::GradientEpilogue::mask) less the origin. A batch normalisation needs no more of a map.
+/// Two sums for each channel of the map that a pass stores, over all its pixels. With the origin o:
+/// - forward, where the pass stores x: Σ(x − o) and Σ(x − o)²;
+/// - backward, where it stores the gradient g and the [mask](crate::conv::GradientEpilogue::mask) is y: Σg and Σg(y − o).
+///
+/// Batch norm needs no more of a map.
 #[derive(Debug)]
 pub struct Sums<'a> {
     origin: &'a [f32],
@@ -15,8 +17,8 @@ pub struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    /// Sums to be taken by one pass. `origin` is a number for each channel: the nearer it is to the mean, the more exact is the second
-    /// sum. `parts` are `[part, 2, channels]`: what each of the pass's [parts](crate::conv::Forward::sums_parts) adds up.
+    /// Sums for one pass. `origin` has a value for each channel: the nearer it is to the mean, the more exact is the second sum. `parts` is
+    /// `[part, 2, channels]`: one pair of sums for each of the pass's [parts](crate::conv::Forward::sums_parts).
     pub fn new(origin: &'a [f32], parts: &'a mut [f32]) -> Self {
         Self {
             origin,
@@ -28,21 +30,21 @@ impl<'a> Sums<'a> {
 
 /// The sums of one part.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::conv) struct Part<'a> {
+pub(in crate::conv) struct SumsPart<'a> {
     sums: &'a Sums<'a>,
     part: usize,
 }
 
-impl<'a> Part<'a> {
-    /// All `parts` set to 0, of which this is the first.
+impl<'a> SumsPart<'a> {
+    /// Sets all `parts` to 0 and returns the first.
     ///
     /// # Panics
-    /// When another pass has had these sums, or their lengths are not those of this pass.
+    /// If another pass has taken these sums, or their lengths are not those of this pass.
     pub(in crate::conv) fn first(sums: &'a Sums<'a>, channels: usize, parts: usize) -> Self {
         assert_eq!(sums.origin.len(), channels, "origin of the sums");
         let is_taken = sums.is_taken.swap(true, Ordering::Relaxed);
         assert!(!is_taken, "one pass takes the sums");
-        // SAFETY: this is the only pass that ever has them, and it does not run yet.
+        // SAFETY: `is_taken` says that this is the only pass that ever has them, and it does not run yet.
         unsafe { sums.parts.slice(0..parts * 2 * channels) }.fill(0.0);
         Self { sums, part: 0 }
     }
@@ -51,55 +53,48 @@ impl<'a> Part<'a> {
         Self { part, ..self }
     }
 
-    /// Where the first sums lie, from `channel` on, and from there to the second.
+    /// Where the first and the second sums lie, from `channel` on.
     #[inline(always)]
-    fn place(&self, channel: usize) -> (*mut f32, usize) {
+    fn places(&self, channel: usize) -> [*mut f32; 2] {
         let channels = self.sums.origin.len();
         let start = self.sums.parts.as_mut_ptr();
-        (
-            start.wrapping_add(2 * self.part * channels + channel),
-            channels,
-        )
+        let first = start.wrapping_add(2 * self.part * channels + channel);
+        [first, first.wrapping_add(channels)]
     }
 
-    /// Nothing yet, of `lanes` channels, and their origin.
+    /// Sums of no pixels, for `lanes` channels from `channel` on.
     ///
     /// # Safety
-    /// The channels are among those given to [`Part::first`].
+    /// The channels are among those given to [`SumsPart::first`].
     #[inline(always)]
     pub(in crate::conv) unsafe fn no_sums<S: Simd>(
         &self,
         simd: S,
         channel: usize,
         lanes: usize,
-    ) -> Taken<S> {
-        Taken {
-            // SAFETY: the caller's promise.
+    ) -> RunningSums<S> {
+        RunningSums {
+            // SAFETY: `SumsPart::first` checked that each of its channels has an origin, and these are among them.
             origin: unsafe { simd::load(simd, lanes, self.sums.origin.as_ptr().add(channel)) },
             sums: [simd.zero(); 2],
         }
     }
 
-    /// Adds `taken` to the part: sums of few pixels, so that the part is a sum of so many fewer numbers.
+    /// Adds `taken`, the sums of some pixels, to the part: the part has fewer terms then and is more exact.
     ///
     /// # Safety
-    /// The part and the channels are among those given to [`Part::first`], and no other thread has them.
+    /// The part and the channels are among those given to [`SumsPart::first`], and no other thread has them.
     #[inline(always)]
     pub(in crate::conv) unsafe fn add_sums<S: Simd>(
         &self,
         simd: S,
-        taken: Taken<S>,
+        taken: RunningSums<S>,
         channel: usize,
         lanes: usize,
     ) {
-        let (start, second) = self.place(channel);
-        // SAFETY: the caller's promise.
+        // SAFETY: `SumsPart::first` sliced memory for all parts and channels, and no other thread has these.
         unsafe {
-            for (sum, place) in taken
-                .sums
-                .into_iter()
-                .zip([start, start.wrapping_add(second)])
-            {
+            for (sum, place) in taken.sums.into_iter().zip(self.places(channel)) {
                 let sum = simd.add(simd::load(simd, lanes, place), sum);
                 simd::store(simd, lanes, sum, place);
             }
@@ -109,13 +104,13 @@ impl<'a> Part<'a> {
 
 /// The sums of a vector of channels over some pixels.
 #[derive(Clone, Copy)]
-pub(in crate::conv) struct Taken<S: Simd> {
+pub(in crate::conv) struct RunningSums<S: Simd> {
     origin: S::Vector,
     sums: [S::Vector; 2],
 }
 
-impl<S: Simd> Taken<S> {
-    /// Adds a pixel that is stored forward.
+impl<S: Simd> RunningSums<S> {
+    /// Adds a pixel that a forward pass stores.
     #[inline(always)]
     pub(in crate::conv) fn add(&mut self, simd: S, value: S::Vector) {
         let difference = simd.sub(value, self.origin);
@@ -125,7 +120,7 @@ impl<S: Simd> Taken<S> {
         ];
     }
 
-    /// Adds a gradient and the y that belongs to it.
+    /// Adds a gradient that is stored and the y that belongs to it.
     #[inline(always)]
     pub(in crate::conv) fn add_gradient(&mut self, simd: S, gradient: S::Vector, y: S::Vector) {
         self.sums = [

@@ -1,20 +1,20 @@
-//! The end of a whole tile: what is to be done is asked once for all its vectors, which stay in registers.
+//! The end of a whole tile: the branches of the finish are taken once for all its vectors, which stay in registers.
 use std::hint::black_box;
 
-use super::Finish;
+use super::{Finish, VectorPlace};
 use crate::activation::{self, Activation};
-use crate::simd::{self, Simd};
+use crate::simd::{self, Kernel, Simd};
 
 /// Where the sums of a tile go.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::conv) struct Tile<const P: usize> {
+pub(in crate::conv) struct TargetTile<const P: usize> {
     /// The start of the map that is written.
     pub(in crate::conv) target: *mut f32,
-    /// Where each pixel's first number lies in it.
+    /// Elements of the map before the tile's first channel of each pixel.
     pub(in crate::conv) at: [usize; P],
-    /// Pixels that differ; the others are copies of one of them.
+    /// Pixels that differ; the others are copies of the first.
     pub(in crate::conv) count: usize,
-    /// Its channel.
+    /// The tile's first channel.
     pub(in crate::conv) channel: usize,
     /// Lanes of the last vector.
     pub(in crate::conv) last: usize,
@@ -30,9 +30,9 @@ impl Finish<'_> {
         &self,
         simd: S,
         sums: [[S::Vector; V]; P],
-        tile: Tile<P>,
+        tile: TargetTile<P>,
     ) {
-        // SAFETY: the caller's promise.
+        // SAFETY: each vector's place is as `Finish::store` asks.
         unsafe {
             if V == 1 || self.mask.is_some() {
                 self.store_each(simd, sums, tile);
@@ -44,8 +44,8 @@ impl Finish<'_> {
         }
     }
 
-    /// Vector by vector: faster by a tenth where a pixel has one, and several times where a derivative is read besides (its branches
-    /// and the loads would push the sums out of the registers).
+    /// Stores vector by vector. This is a tenth faster where a pixel has one vector, and several times faster where there is a mask: its
+    /// branches and loads would push the sums out of the registers.
     ///
     /// # Safety
     /// As [`Finish::store_tile`].
@@ -54,30 +54,23 @@ impl Finish<'_> {
         &self,
         simd: S,
         sums: [[S::Vector; V]; P],
-        tile: Tile<P>,
+        tile: TargetTile<P>,
     ) {
-        // A copy: after each store through a pointer, what lies behind a reference would be loaded again.
-        let finish = *self;
-        // A copy that the compiler cannot see through: how often the loop runs is not known to it, which would lay the sums into
-        // memory for the other ends too (5–8 % of `hubel bench infer mobilenet-v2 --batch 1`).
+        // A copy that the compiler cannot see through. It would keep the sums in memory for the other ends too (5–8 % of
+        // `hubel bench infer mobilenet-v2 --batch 1`).
         let sums = black_box(sums);
-        for v in 0..V {
-            let lanes = if v + 1 == V { tile.last } else { S::LANES };
-            let channel = tile.channel + v * S::LANES;
-            // SAFETY: the caller's promise.
-            unsafe {
-                let mut taken = finish.no_sums(simd, channel, lanes);
-                for (at, sums) in tile.at[..tile.count].iter().zip(&sums) {
-                    let (sum, at) = (sums[v], at + v * S::LANES);
-                    finish.store_summed(simd, sum, tile.target, at, channel, lanes, &mut taken);
-                }
-                finish.add_sums(simd, taken, channel, lanes);
-            }
-        }
+        simd.call(StoreEach {
+            finish: *self,
+            sums: (&raw const sums).cast(),
+            vectors: V,
+            target: tile.target,
+            at: &tile.at[..tile.count],
+            channel: tile.channel,
+            last: tile.last,
+        });
     }
 
-    /// Of finishes without a mask. Everything is read before anything is written: a pixel that occurs several times gets the same number
-    /// each time.
+    /// Stores a tile that has no mask. It reads everything before it writes anything, so that copies of a pixel get the same value.
     ///
     /// # Safety
     /// As [`Finish::store_tile`].
@@ -86,12 +79,13 @@ impl Finish<'_> {
         &self,
         simd: S,
         mut sums: [[S::Vector; V]; P],
-        tile: Tile<P>,
+        tile: TargetTile<P>,
         last: usize,
     ) {
         use Activation::{Identity, Relu, Relu6};
         let lanes = |v: usize| if v + 1 == V { last } else { S::LANES };
-        // SAFETY: all slices have the lengths asserted at creation, the rest is the caller's promise.
+        // SAFETY: `Finish::forward` or `gradient` checked that the bias has all channels, and that the map to be added is as long as the
+        // target, which has each vector's place.
         unsafe {
             if let Some(bias) = self.bias {
                 for v in 0..V {
@@ -108,12 +102,21 @@ impl Finish<'_> {
                     simd.add(sum, simd::load(simd, lanes(v), add))
                 });
             }
-            // Functions that are known here have loops of their own.
+            // The common activations have loops of their own.
             match self.activation {
                 Identity => {}
                 Relu => each(&mut sums, |_, _, sum| activation::apply(simd, Relu, sum)),
                 Relu6 => each(&mut sums, |_, _, sum| activation::apply(simd, Relu6, sum)),
-                other => apply_to_rest::<S, P, V>(simd, other, &mut sums),
+                other => {
+                    // As in `store_each`.
+                    let mut rest = black_box(sums);
+                    simd.call(ApplyActivation {
+                        activation: other,
+                        values: (&raw mut rest).cast(),
+                        vectors: P * V,
+                    });
+                    sums = rest;
+                }
             }
             if self.accumulate {
                 each(&mut sums, |p, v, sum| {
@@ -141,7 +144,7 @@ impl Finish<'_> {
 }
 
 impl Finish<'_> {
-    /// Sums what is stored of a tile.
+    /// Adds the stored values of a tile to the sums.
     ///
     /// # Safety
     /// As [`Finish::store_tile`].
@@ -150,19 +153,19 @@ impl Finish<'_> {
         &self,
         simd: S,
         values: &[[S::Vector; V]; P],
-        tile: &Tile<P>,
+        tile: &TargetTile<P>,
         last: usize,
     ) {
         for v in 0..V {
             let lanes = if v + 1 == V { last } else { S::LANES };
             let channel = tile.channel + v * S::LANES;
-            // SAFETY: the caller's promise.
+            // SAFETY: the vector's channels are among those given at creation. They are this thread's alone in this part of the sums.
             unsafe {
                 let Some(mut taken) = self.no_sums(simd, channel, lanes) else {
                     return;
                 };
                 for (p, values) in values.iter().enumerate() {
-                    // The others are copies.
+                    // The other pixels are copies.
                     if p < tile.count {
                         taken.add(simd, values[v]);
                     }
@@ -186,19 +189,70 @@ fn each<T: Copy, const P: usize, const V: usize>(
     }
 }
 
-/// Functions that take longer than what a loop costs.
-#[inline(always)]
-fn apply_to_rest<S: Simd, const P: usize, const V: usize>(
-    simd: S,
-    activation: Activation,
-    sums: &mut [[S::Vector; V]; P],
-) {
-    // As in `store_each`.
-    let mut rest = black_box(*sums);
-    for sums in &mut rest {
-        for sum in sums {
-            *sum = activation::apply(simd, activation, *sum);
+/// [`Finish::store_each`]. All tiles share this function, whatever their size.
+struct StoreEach<'a> {
+    finish: Finish<'a>,
+    /// `[pixel][vector]`
+    sums: *const f32,
+    /// Vectors of a pixel.
+    vectors: usize,
+    target: *mut f32,
+    /// For each pixel, the elements of the map before the tile's first channel.
+    at: &'a [usize],
+    channel: usize,
+    /// Lanes of the last vector.
+    last: usize,
+}
+
+impl Kernel for StoreEach<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // A copy, because the compiler would load what lies behind a reference again after each store.
+        let finish = self.finish;
+        for v in 0..self.vectors {
+            let is_last = v + 1 == self.vectors;
+            let lanes = if is_last { self.last } else { S::LANES };
+            let channel = self.channel + v * S::LANES;
+            // SAFETY: `store_each` gives sums of all vectors of all pixels. Each vector's place is as `Finish::store` asks, since its caller
+            // said so of the tile. Its channels are this thread's alone in this part of the sums.
+            unsafe {
+                let mut taken = finish.no_sums(simd, channel, lanes);
+                for (pixel, at) in self.at.iter().enumerate() {
+                    let sum = simd.load(self.sums.add((pixel * self.vectors + v) * S::LANES));
+                    let place = VectorPlace {
+                        at: at + v * S::LANES,
+                        channel,
+                        lanes,
+                    };
+                    finish.store_summed(simd, sum, self.target, place, &mut taken);
+                }
+                finish.add_sums(simd, taken, channel, lanes);
+            }
         }
     }
-    *sums = rest;
+}
+
+/// An activation that takes longer than reading and writing its values.
+struct ApplyActivation {
+    activation: Activation,
+    values: *mut f32,
+    vectors: usize,
+}
+
+impl Kernel for ApplyActivation {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for v in 0..self.vectors {
+            let place = self.values.wrapping_add(v * S::LANES);
+            // SAFETY: `store_lanes` gives as many vectors, which are its own.
+            unsafe {
+                let value = activation::apply(simd, self.activation, simd.load(place));
+                simd.store(value, place);
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! The gradients in one pass are those of the passes one after the other, to the bit.
+//! The joint pass computes the bits of the passes one after the other.
 use super::*;
+use crate::Normalised;
 use crate::batch_norm;
 
 /// A problem whose output was normalised, and its gradient.
@@ -8,10 +9,10 @@ struct Normal {
     output: Vec<f32>,
     mean: Vec<f32>,
     coefficients: Vec<f32>,
-    /// The gradient of the input is added to this, if it is given.
+    /// If given, the gradient of the input is added to it.
     old: Option<Vec<f32>>,
     with_bias: bool,
-    /// What the input is normalised by, if it is.
+    /// The normalisation of the input, if it has one.
     factors: Option<[Vec<f32>; 2]>,
 }
 
@@ -22,12 +23,12 @@ impl Normal {
     fn new(geometry: Geometry, accumulate: bool, normalise: bool, with_bias: bool) -> Self {
         let problem = Problem::new(geometry);
         let channels = geometry.output[2];
-        let factors = [11, 12].map(|seed| numbers(geometry.input[2], seed));
+        let factors = [11, 12].map(|seed| random_values(geometry.input[2], seed));
         Self {
-            output: numbers(problem.output_gradient.len(), 31),
-            mean: numbers(channels, 32),
-            coefficients: numbers(3 * channels, 33),
-            old: accumulate.then(|| numbers(problem.input.len(), 34)),
+            output: random_values(problem.output_gradient.len(), 31),
+            mean: random_values(channels, 32),
+            coefficients: random_values(3 * channels, 33),
+            old: accumulate.then(|| random_values(problem.input.len(), 34)),
             with_bias,
             factors: normalise.then_some(factors),
             problem,
@@ -54,37 +55,38 @@ impl Normal {
         }
     }
 
-    fn bias_gradient(&self) -> Vec<f32> {
-        let channels = self.problem.geometry.output[2];
-        vec![f32::NAN; if self.with_bias { channels } else { 0 }]
-    }
-
-    /// Where the gradient of the input goes.
+    /// Where the gradient of the input is stored.
     fn target(&self) -> Buffer {
         let length = self.problem.input.len();
         (self.old.as_ref()).map_or_else(|| nan(length), |old| Buffer::from(&old[..]))
     }
 
-    /// Pass by pass.
+    /// The two passes by the direct algorithm. None where it cannot compute them.
+    fn passes(&self, cpu: &Cpu) -> Option<(WeightGradient, InputGradient)> {
+        let (geometry, direct) = (self.problem.geometry, Algorithm::Direct);
+        let fused = Fused {
+            normalised: self.factors.is_some(),
+            ..PLAIN
+        };
+        let weights = WeightGradient::new(cpu, geometry, direct, fused)?;
+        let inputs = InputGradient::new(cpu, geometry, direct, fused)?;
+        Some((weights, inputs))
+    }
+
+    /// The gradients, pass by pass.
     fn apart(&self, cpu: &Cpu, reaches_back: bool) -> Gradients {
-        let geometry = self.problem.geometry;
         let mut gradient = nan(self.output.len());
         (self.output_gradient()).write(cpu, &mut gradient, false);
-        let mut weights = WeightGradient::new(cpu, geometry, Algorithm::Direct);
-        assert!(self.factors.is_none() || weights.normalise_input(cpu));
-        let mut scratch = nan(weights.scratch_len());
-        let mut weight_gradient = nan(geometry.weights());
-        let mut bias = self.bias_gradient();
-        let to_bias = self.with_bias.then_some(&mut bias[..]);
-        let to = &mut weight_gradient;
-        weights.run(cpu, self.input(), &gradient, to, to_bias, &mut scratch);
+        let (weights, inputs) = self.passes(cpu).expect("the joint pass was made of them");
+        let from = OutputGradient::Map(&gradient);
+        let [weight_gradient, bias] = weights.compute(cpu, self.input(), from);
         let mut target = self.target();
         if reaches_back {
-            let inputs = InputGradient::new(cpu, geometry, Algorithm::Direct);
-            let (packed, epilogue) = (self.packed(cpu, &inputs), self.epilogue(None));
-            inputs.run(cpu, &gradient, &packed, &epilogue, &mut target, &mut []);
+            let epilogue = self.epilogue(None);
+            inputs.compute(cpu, from, &self.problem.weights, epilogue, &mut target);
         }
-        [weight_gradient.to_vec(), bias, target.to_vec()]
+        let bias = if self.with_bias { bias } else { Vec::new() };
+        [weight_gradient, bias, target.to_vec()]
     }
 
     fn packed(&self, cpu: &Cpu, inputs: &InputGradient) -> Buffer {
@@ -101,33 +103,34 @@ impl Normal {
         }
     }
 
-    /// In one pass, with the sums `[2, channels]`, or none where there is no such pass.
+    /// The gradients in one pass, and the sums `[2, channels]`. None where there is no joint pass.
     fn joint(&self, cpu: &Cpu, reaches_back: bool) -> Option<(Gradients, Vec<f64>)> {
         let geometry = self.problem.geometry;
-        let inputs = InputGradient::new(cpu, geometry, Algorithm::Direct);
-        let mut weights = WeightGradient::new(cpu, geometry, Algorithm::Direct);
-        if self.factors.is_some() && !weights.normalise_input(cpu) {
-            return None;
-        }
+        let (weights, inputs) = self.passes(cpu)?;
         let pass = JointGradients::new(cpu, &weights, reaches_back.then_some(&inputs))?;
         let channels = geometry.input[2];
-        let origin = numbers(channels, 7);
+        let origin = random_values(channels, 7);
         let mut parts = nan(pass.sums_parts() * 2 * channels);
         let sums = Sums::new(&origin, &mut parts);
         let mut weight_gradient = nan(geometry.weights());
-        let (mut bias, mut target) = (self.bias_gradient(), self.target());
-        let packed = self.packed(cpu, &inputs);
-        pass.run(
-            cpu,
-            self.input(),
-            self.output_gradient(),
-            &packed,
-            &self.epilogue(reaches_back.then_some(&sums)),
-            &mut weight_gradient,
-            self.with_bias.then_some(&mut bias[..]),
-            reaches_back.then_some(&mut target[..]),
-            &mut nan(pass.scratch_len()),
-        );
+        let mut bias = nan(if self.with_bias {
+            geometry.output[2]
+        } else {
+            0
+        });
+        let mut target = self.target();
+        let operands = JointOperands {
+            input: self.input(),
+            output_gradient: self.output_gradient(),
+            packed: &self.packed(cpu, &inputs),
+            epilogue: self.epilogue(reaches_back.then_some(&sums)),
+            weight_gradient: &mut weight_gradient,
+            bias_gradient: self.with_bias.then_some(&mut bias[..]),
+            input_gradient: reaches_back.then_some(&mut target[..]),
+            scratch: &mut nan(pass.scratch_len()),
+        };
+        pass.run(cpu, operands);
+        let bias = bias.to_vec();
         let mut totals = vec![0.0; 2 * channels];
         for part in parts.chunks_exact(2 * channels).filter(|_| reaches_back) {
             let each = totals.iter_mut().zip(part);
@@ -136,7 +139,7 @@ impl Normal {
         Some(([weight_gradient.to_vec(), bias, target.to_vec()], totals))
     }
 
-    /// Whether there is a pass; its gradients are those of [`Normal::apart`].
+    /// Checks that the gradients are those of [`Normal::apart`]. Returns whether there is a joint pass.
     fn check(&self, cpu: &Cpu, reaches_back: bool) -> bool {
         let Some((found, totals)) = self.joint(cpu, reaches_back) else {
             return false;
@@ -148,7 +151,7 @@ impl Normal {
             assert!(same, "{what}: gradient of {of}");
         }
         let channels = self.problem.geometry.input[2];
-        let origin = numbers(channels, 7);
+        let origin = random_values(channels, 7);
         for c in (0..channels).filter(|_| reaches_back) {
             let [mut sums, mut magnitudes] = [[0.0; 2]; 2];
             for i in (c..found[2].len()).step_by(channels) {
@@ -162,7 +165,7 @@ impl Normal {
             }
             for k in 0..2 {
                 let error = (totals[k * channels + c] - sums[k]).abs();
-                // Less than a thousand additions in f32 in a row.
+                // No f32 sum has a thousand terms.
                 assert!(
                     error <= 1e-5 * magnitudes[k],
                     "{what}: sum {k} of channel {c}"
@@ -172,7 +175,7 @@ impl Normal {
         true
     }
 
-    /// What the convolution reads.
+    /// The map that the convolution reads.
     fn normalised(&self, i: usize) -> f64 {
         let x = self.problem.input[i];
         let c = i % self.problem.geometry.input[2];
@@ -183,33 +186,31 @@ impl Normal {
     }
 }
 
-fn bits(numbers: &[f32]) -> Vec<u32> {
-    numbers.iter().map(|number| number.to_bits()).collect()
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// As it is, or with a kernel of one tap that reads every pixel, also of few channels between borders of zeros.
+/// Problems as they are, and with a kernel of one tap that reads every pixel, also of few channels between borders of zeros.
 fn any_or_pointwise() -> impl Strategy<Value = Geometry> {
     let pointwise = |geometry: Geometry| {
         let [height, width, _] = geometry.input;
-        Geometry {
-            output: [height, width, geometry.output[2]],
-            kernel: [1, 1],
-            stride: [1, 1],
-            dilation: [1, 1],
-            padding: [0, 0],
-            ..geometry
-        }
+        geometry.with(|s| {
+            s.output = [height, width, geometry.output[2]];
+            s.kernel = [1, 1];
+            s.stride = [1, 1];
+            s.dilation = [1, 1];
+            s.padding = [0, 0];
+        })
     };
     let padded = move |geometry: Geometry, channels: usize| {
         let [top, left] = geometry.padding;
         let [height, width, _] = geometry.input;
-        Geometry {
-            input: [height, width, channels],
-            output: [height + 2 * top, width + 2 * left, geometry.output[2]],
-            padding: [top, left],
-            groups: 1,
-            ..pointwise(geometry)
-        }
+        pointwise(geometry).with(|s| {
+            s.input = [height, width, channels];
+            s.output = [height + 2 * top, width + 2 * left, geometry.output[2]];
+            s.padding = [top, left];
+            s.groups = 1;
+        })
     };
     prop_oneof![
         geometries(),
@@ -241,11 +242,10 @@ proptest! {
 
 #[test]
 fn layers_of_real_networks_have_one_pass_where_they_can() {
-    let strided = Geometry {
-        output: [12, 12, 32],
-        stride: [2, 2],
-        ..square(2, 25, 3, 32, 3)
-    };
+    let strided = square(2, 25, 3, 32, 3).with(|s| {
+        s.output = [12, 12, 32];
+        s.stride = [2, 2];
+    });
     for (geometry, reaches_back) in [
         (square(2, 28, 16, 96, 1), true),
         (square(8, 14, 96, 24, 1), true),
@@ -255,7 +255,7 @@ fn layers_of_real_networks_have_one_pass_where_they_can() {
         (square(2, 15, 24, 40, 3), false),
     ] {
         for (accumulate, normalise) in [(false, true), (true, false)] {
-            // A convolution that reads the network's images normalises nothing.
+            // The input of a network's first convolution is not normalised.
             let normalise = normalise && reaches_back;
             let normal = Normal::new(geometry, accumulate, normalise, !accumulate);
             for set in InstructionSet::available() {
@@ -275,28 +275,36 @@ fn layers_of_real_networks_have_one_pass_where_they_can() {
 #[test]
 fn there_is_none_for_other_kernels_borders_groups_or_many_weights() {
     let cpu = Cpu::best(2);
-    let grouped = Geometry {
-        groups: 2,
-        ..square(2, 28, 32, 64, 1)
-    };
-    let padded = Geometry {
-        output: [30, 30, 8],
-        padding: [1, 1],
-        ..square(1, 28, 3, 8, 1)
-    };
+    let grouped = square(2, 28, 32, 64, 1).with(|s| {
+        s.groups = 2;
+    });
+    let padded = square(1, 28, 3, 8, 1).with(|s| {
+        s.output = [30, 30, 8];
+        s.padding = [1, 1];
+    });
     for geometry in [
         square(2, 14, 24, 40, 3),
         grouped,
         padded,
         square(16, 7, 160, 960, 1),
     ] {
-        let inputs = InputGradient::new(&cpu, geometry, Algorithm::Direct);
-        let weights = WeightGradient::new(&cpu, geometry, Algorithm::Direct);
+        let (weights, inputs) = direct(&cpu, geometry);
         assert!(JointGradients::new(&cpu, &weights, Some(&inputs)).is_none());
     }
     let geometry = square(2, 14, 24, 40, 3);
-    let weights = WeightGradient::new(&cpu, geometry, Algorithm::Winograd);
+    let weights = WeightGradient::new(&cpu, geometry, Algorithm::Winograd, PLAIN);
+    let weights = weights.expect("Winograd computes this");
     assert!(JointGradients::new(&cpu, &weights, None).is_none());
+}
+
+/// Two passes that normalise nothing.
+fn direct(cpu: &Cpu, geometry: Geometry) -> (WeightGradient, InputGradient) {
+    let direct = Algorithm::Direct;
+    let weights = WeightGradient::new(cpu, geometry, direct, PLAIN);
+    let inputs = InputGradient::new(cpu, geometry, direct, PLAIN);
+    weights
+        .zip(inputs)
+        .expect("the direct algorithm computes all")
 }
 
 /// Runs the pass of a weight gradient that was not asked to normalise.
@@ -304,25 +312,25 @@ fn run_unasked(normalise: bool, reaches_back: bool, gives_target: bool) {
     let cpu = Cpu::best(2);
     let geometry = square(1, 8, 48, 32, 1);
     let normal = Normal::new(geometry, false, normalise, false);
-    let inputs = InputGradient::new(&cpu, geometry, Algorithm::Direct);
-    let weights = WeightGradient::new(&cpu, geometry, Algorithm::Direct);
+    let (weights, inputs) = direct(&cpu, geometry);
     let pass = JointGradients::new(&cpu, &weights, reaches_back.then_some(&inputs));
     let pass = pass.expect("there is one");
-    pass.run(
-        &cpu,
-        normal.input(),
-        normal.output_gradient(),
-        &normal.packed(&cpu, &inputs),
-        &GradientEpilogue::default(),
-        &mut nan(geometry.weights()),
-        None,
-        gives_target.then_some(&mut normal.target()[..]),
-        &mut nan(pass.scratch_len()),
-    );
+    let mut target = normal.target();
+    let operands = JointOperands {
+        input: normal.input(),
+        output_gradient: normal.output_gradient(),
+        packed: &normal.packed(&cpu, &inputs),
+        epilogue: GradientEpilogue::default(),
+        weight_gradient: &mut nan(geometry.weights()),
+        bias_gradient: None,
+        input_gradient: gives_target.then_some(&mut target[..]),
+        scratch: &mut nan(pass.scratch_len()),
+    };
+    pass.run(&cpu, operands);
 }
 
 #[test]
-#[should_panic(expected = "was not asked to normalise")]
+#[should_panic(expected = "does not normalise")]
 fn a_pass_that_was_not_asked_normalises_nothing() {
     run_unasked(true, true, true);
 }

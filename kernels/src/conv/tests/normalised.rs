@@ -1,9 +1,10 @@
-//! A map that is normalised while it is read gives the bits that the normalised map gives.
+//! A map that is normalised on load gives the same bits as the normalised map.
 use super::*;
+use crate::Normalised;
 use crate::batch_norm;
 use crate::pool::{Pooled, Winner};
 
-/// What the problem's input is normalised by.
+/// The normalisation of the problem's input.
 struct Factors {
     factor: Vec<f32>,
     summand: Vec<f32>,
@@ -12,8 +13,11 @@ struct Factors {
 
 impl Factors {
     fn new(channels: usize, activation: Activation) -> Self {
-        let factor = numbers(channels, 11).iter().map(|x| 3.0 * x).collect();
-        let summand = numbers(channels, 12);
+        let factor = random_values(channels, 11)
+            .iter()
+            .map(|x| 3.0 * x)
+            .collect();
+        let summand = random_values(channels, 12);
         Self {
             factor,
             summand,
@@ -44,133 +48,112 @@ impl Factors {
     }
 }
 
-/// The output, and the sums if there are any; false where the pass cannot normalise.
-fn forward(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> bool {
-    let pooled = Forward::pooled(cpu, problem.geometry, algorithm);
-    let passes = [Some(Forward::new(cpu, problem.geometry, algorithm)), pooled];
-    let mut any = false;
-    for (is_pooled, pass) in passes.into_iter().enumerate() {
-        let Some(mut pass) = pass else { continue };
-        let plain_scratch = pass.scratch_len();
-        let normalised = by.map(cpu, &problem.input);
-        let mut packed = nan(pass.packed_len());
-        pass.pack(cpu, &problem.weights, &mut packed);
-        let weights = packed_or_plain(&packed, &problem.weights);
-        let [_, _, channels] = problem.geometry.output;
-        let origin = numbers(channels, 7);
-        let solve = |pass: &Forward, input: Input, scratch: usize| {
-            let mut scratch = nan(scratch);
-            let mut output = nan(match is_pooled {
-                0 => problem.output_gradient.len(),
-                _ => pooled_length(&problem.geometry),
-            });
-            if is_pooled == 1 {
-                let mut winners: Vec<Winner> = vec![9; output.len()];
-                let (to, epilogue) = (&mut output[..], Epilogue::default());
-                let asked = Some(&mut winners[..]);
-                pass.run_pooled(cpu, input, weights, &epilogue, to, asked, &mut scratch);
-                output.to_vec()
-            } else {
-                let parts = pass.sums_parts().unwrap_or(0);
-                let mut parts = nan(parts * 2 * channels);
-                let sums = Sums::new(&origin, &mut parts);
-                let epilogue = Epilogue {
-                    sums: pass.sums_parts().map(|_| &sums),
-                    ..Epilogue::default()
-                };
-                pass.run(cpu, input, weights, &epilogue, &mut output, &mut scratch);
-                [&output[..], &parts[..]].concat()
-            }
+/// Passes with and without normalisation, plain and pooled, where an algorithm has them.
+fn pairs<P>(pass: impl Fn(Fused) -> Option<P>) -> Vec<(Fused, P, P)> {
+    let pair = |fused: Fused| {
+        let normalised = Fused {
+            normalised: true,
+            ..fused
         };
-        let expected = solve(&pass, (&normalised).into(), plain_scratch);
-        if !pass.normalise_input(cpu) {
-            continue;
-        }
-        any = true;
-        let found = solve(&pass, by.input(&problem.input), pass.scratch_len());
-        let what = cpu.instruction_set();
-        assert!(found == expected, "{what} {algorithm} {:?}", by.activation);
-        let map = solve(&pass, (&normalised).into(), pass.scratch_len());
-        assert!(map == expected, "it can still read a map");
-    }
-    any
+        Some((fused, pass(fused)?, pass(normalised)?))
+    };
+    let sums = Fused {
+        sums: true,
+        ..PLAIN
+    };
+    [PLAIN, sums, POOLED].into_iter().filter_map(pair).collect()
 }
 
-fn pooled_length(geometry: &Geometry) -> usize {
-    let [height, width, channels] = geometry.output;
-    geometry.batch * (height / 2) * (width / 2) * channels
+/// The output, and the sums if there are any; false where the pass cannot normalise.
+fn forward(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> bool {
+    let geometry = problem.geometry;
+    let pairs = pairs(|fused| Forward::new(cpu, geometry, algorithm, fused));
+    let normalised = by.map(cpu, &problem.input);
+    let [_, _, channels] = geometry.output;
+    let origin = random_values(channels, 7);
+    for (fused, plain, normalising) in &pairs {
+        let solve = |pass: &Forward, input: Input| {
+            let parts = if fused.sums { pass.sums_parts() } else { 0 };
+            let mut parts = nan(parts * 2 * channels);
+            let sums = Sums::new(&origin, &mut parts);
+            let epilogue = Epilogue {
+                sums: fused.sums.then_some(&sums),
+                ..Epilogue::default()
+            };
+            let mut output = nan(match fused.pooled {
+                false => geometry.output_len(),
+                true => geometry.pooled_len(),
+            });
+            let mut winners: Vec<Winner> = vec![9; output.len()];
+            let to = match fused.pooled {
+                false => Destination::Map(&mut output),
+                true => Destination::Pooled {
+                    values: &mut output,
+                    winners: Some(&mut winners),
+                },
+            };
+            pass.compute(cpu, input, &problem.weights, epilogue, to);
+            [&output[..], &parts[..]].concat()
+        };
+        let expected = solve(plain, (&normalised).into());
+        let found = solve(normalising, by.input(&problem.input));
+        let what = cpu.instruction_set();
+        assert!(found == expected, "{what} {algorithm} {:?}", by.activation);
+        let map = solve(normalising, (&normalised).into());
+        assert!(map == expected, "it can still read a map");
+    }
+    !pairs.is_empty()
 }
 
 fn weight_gradient(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> bool {
     let geometry = problem.geometry;
-    let pooled = WeightGradient::pooled(cpu, geometry, algorithm);
-    let passes = [Some(WeightGradient::new(cpu, geometry, algorithm)), pooled];
-    let gradient = numbers(pooled_length(&geometry), 21);
+    let pairs = pairs(|fused| WeightGradient::new(cpu, geometry, algorithm, fused));
+    let normalised = by.map(cpu, &problem.input);
+    let gradient = random_values(geometry.pooled_len(), 21);
     let winners: Vec<Winner> = (0..gradient.len()).map(|i| (i * 7 % 4) as Winner).collect();
-    let mut any = false;
-    for (is_pooled, pass) in passes.into_iter().enumerate() {
-        let Some(mut pass) = pass else { continue };
-        let normalised = by.map(cpu, &problem.input);
-        let solve = |pass: &WeightGradient, input: Input| {
-            let (mut weights, mut bias) = (nan(geometry.weights()), nan(geometry.output[2]));
-            let (to, bias_to) = (&mut weights[..], Some(&mut bias[..]));
-            let mut scratch = nan(pass.scratch_len());
-            if is_pooled == 1 {
-                let pooled = Pooled {
-                    gradient: &gradient,
-                    winners: &winners,
-                };
-                pass.run_pooled(cpu, input, pooled, to, bias_to, &mut scratch);
-            } else {
-                let from = &problem.output_gradient;
-                pass.run(cpu, input, from, to, bias_to, &mut scratch);
-            }
-            [&weights[..], &bias[..]].concat()
+    for (fused, plain, normalising) in &pairs {
+        let from = match fused.pooled {
+            false => OutputGradient::Map(&problem.output_gradient),
+            true => OutputGradient::Pooled(Pooled {
+                gradient: &gradient,
+                winners: &winners,
+            }),
         };
-        let expected = solve(&pass, (&normalised).into());
-        if !pass.normalise_input(cpu) {
-            continue;
-        }
-        any = true;
-        let found = solve(&pass, by.input(&problem.input));
+        let solve = |pass: &WeightGradient, input: Input| pass.compute(cpu, input, from).concat();
+        let expected = solve(plain, (&normalised).into());
+        let found = solve(normalising, by.input(&problem.input));
         let what = cpu.instruction_set();
         assert!(found == expected, "{what} {algorithm} weights");
-        assert!(
-            solve(&pass, (&normalised).into()) == expected,
-            "it can still read a map"
-        );
+        let map = solve(normalising, (&normalised).into());
+        assert!(map == expected, "it can still read a map");
     }
-    any
+    !pairs.is_empty()
 }
 
 fn mask(cpu: &Cpu, problem: &Problem, algorithm: Algorithm, by: &Factors) -> bool {
-    let pass = InputGradient::new(cpu, problem.geometry, algorithm);
-    if !pass.normalises_mask() {
+    let fused = Fused {
+        normalised: true,
+        sums: true,
+        ..PLAIN
+    };
+    let Some(pass) = InputGradient::new(cpu, problem.geometry, algorithm, fused) else {
         return false;
-    }
-    let mut packed = nan(pass.packed_len());
-    pass.pack(cpu, &problem.weights, &mut packed);
+    };
     let normalised = by.map(cpu, &problem.input);
-    let origin = numbers(problem.geometry.input[2], 7);
-    let old = numbers(problem.input.len(), 8);
+    let origin = random_values(problem.geometry.input[2], 7);
+    let old = random_values(problem.input.len(), 8);
     for accumulate in [false, true] {
         let solve = |y: Input| {
-            let mut parts = nan(pass.sums_parts().unwrap_or(0) * 2 * origin.len());
+            let mut parts = nan(pass.sums_parts() * 2 * origin.len());
             let sums = Sums::new(&origin, &mut parts);
             let mut gradient = Buffer::from(&old[..]);
             let epilogue = GradientEpilogue {
                 accumulate,
                 mask: Some((y, by.activation)),
-                sums: pass.sums_parts().map(|_| &sums),
+                sums: Some(&sums),
             };
-            pass.run(
-                cpu,
-                &problem.output_gradient,
-                packed_or_plain(&packed, &problem.weights),
-                &epilogue,
-                &mut gradient,
-                &mut nan(pass.scratch_len()),
-            );
+            let from = OutputGradient::Map(&problem.output_gradient);
+            pass.compute(cpu, from, &problem.weights, epilogue, &mut gradient);
             [&gradient[..], &parts[..]].concat()
         };
         let [found, expected] = [by.input(&problem.input), (&normalised).into()].map(solve);
@@ -198,7 +181,7 @@ proptest! {
         let problem = Problem::new(geometry);
         for set in InstructionSet::available() {
             let cpu = Cpu::new(set, 2);
-            for algorithm in Algorithm::candidates(&geometry) {
+            for algorithm in Algorithm::ORDER {
                 for activation in [Activation::Identity, Activation::Relu, Activation::Relu6] {
                     check(&cpu, &problem, algorithm, activation);
                 }
@@ -209,14 +192,13 @@ proptest! {
 
 #[test]
 fn layers_after_batch_normalisation_normalise() {
-    let depthwise = Geometry {
-        groups: 48,
-        ..square(5, 15, 48, 48, 3)
-    };
+    let depthwise = square(5, 15, 48, 48, 3).with(|s| {
+        s.groups = 48;
+    });
     for (geometry, algorithm) in [
         (square(2, 15, 24, 40, 3), Algorithm::Winograd),
         (square(1, 6, 300, 320, 3), Algorithm::Winograd),
-        // The weight gradient adds the tiles up in shares.
+        // The weight gradient sums the tiles in shares.
         (square(16, 29, 5, 7, 3), Algorithm::Winograd),
         (square(2, 15, 24, 40, 3), Algorithm::Direct),
         (square(3, 14, 96, 24, 1), Algorithm::Direct),
@@ -238,10 +220,14 @@ fn a_pass_that_cannot_normalise_says_so() {
     let geometry = square(1, 8, 3, 8, 3);
     let problem = Problem::new(geometry);
     let cpu = Cpu::best(1);
-    let mut pass = WeightGradient::new(&cpu, geometry, Algorithm::Direct);
-    assert!(!pass.normalise_input(&cpu));
+    let normalised = Fused {
+        normalised: true,
+        ..PLAIN
+    };
+    let pass = |fused| WeightGradient::new(&cpu, geometry, Algorithm::Direct, fused);
+    assert!(pass(normalised).is_none());
     let by = Factors::new(3, Activation::Relu);
-    let (mut weights, mut scratch) = (nan(geometry.weights()), nan(pass.scratch_len()));
-    let (input, gradient) = (by.input(&problem.input), &problem.output_gradient);
-    pass.run(&cpu, input, gradient, &mut weights, None, &mut scratch);
+    let from = OutputGradient::Map(&problem.output_gradient);
+    let pass = pass(PLAIN).expect("the direct algorithm computes all");
+    pass.compute(&cpu, by.input(&problem.input), from);
 }

@@ -2,11 +2,16 @@
 use super::*;
 use crate::batch_norm;
 
-/// What a pass stores, and its sums `[part, 2, channels]`; memory is full of NaN before.
+/// The map that a pass stores, and its sums `[part, 2, channels]`. Both are full of NaN before.
 struct Summed {
     map: Vec<f32>,
     parts: Vec<f32>,
 }
+
+const SUMS: Fused = Fused {
+    sums: true,
+    ..PLAIN
+};
 
 /// None where the pass takes no sums.
 fn forward(
@@ -16,24 +21,16 @@ fn forward(
     origin: &[f32],
     bias: Option<&[f32]>,
 ) -> Option<Summed> {
-    let pass = Forward::new(cpu, problem.geometry, algorithm);
-    let mut parts = nan(pass.sums_parts()? * 2 * origin.len());
-    let mut packed = nan(pass.packed_len());
-    pass.pack(cpu, &problem.weights, &mut packed);
+    let pass = Forward::new(cpu, problem.geometry, algorithm, SUMS)?;
+    let mut parts = nan(pass.sums_parts() * 2 * origin.len());
     let mut map = nan(problem.output_gradient.len());
     let epilogue = Epilogue {
         bias,
         sums: Some(&Sums::new(origin, &mut parts)),
         ..Epilogue::default()
     };
-    pass.run(
-        cpu,
-        &problem.input,
-        packed_or_plain(&packed, &problem.weights),
-        &epilogue,
-        &mut map,
-        &mut nan(pass.scratch_len()),
-    );
+    let to = Destination::Map(&mut map);
+    pass.compute(cpu, &problem.input, &problem.weights, epilogue, to);
     let (map, parts) = (map.to_vec(), parts.to_vec());
     Some(Summed { map, parts })
 }
@@ -46,29 +43,21 @@ fn input_gradient(
     activation: Activation,
     old: Option<&[f32]>,
 ) -> Option<Summed> {
-    let pass = InputGradient::new(cpu, problem.geometry, algorithm);
-    let mut parts = nan(pass.sums_parts()? * 2 * origin.len());
-    let mut packed = nan(pass.packed_len());
-    pass.pack(cpu, &problem.weights, &mut packed);
+    let pass = InputGradient::new(cpu, problem.geometry, algorithm, SUMS)?;
+    let mut parts = nan(pass.sums_parts() * 2 * origin.len());
     let mut map = old.map_or_else(|| nan(problem.input.len()), Buffer::from);
     let epilogue = GradientEpilogue {
         accumulate: old.is_some(),
         mask: Some(((&problem.input).into(), activation)),
         sums: Some(&Sums::new(origin, &mut parts)),
     };
-    pass.run(
-        cpu,
-        &problem.output_gradient,
-        packed_or_plain(&packed, &problem.weights),
-        &epilogue,
-        &mut map,
-        &mut nan(pass.scratch_len()),
-    );
+    let from = OutputGradient::Map(&problem.output_gradient);
+    pass.compute(cpu, from, &problem.weights, epilogue, &mut map);
     let (map, parts) = (map.to_vec(), parts.to_vec());
     Some(Summed { map, parts })
 }
 
-/// `terms` of a number that was stored and its place: the two numbers that the sums are of.
+/// Checks the sums. `terms(i)` gives the two terms that element `i` of the map contributes.
 fn check(what: &str, summed: &Summed, channels: usize, terms: impl Fn(usize) -> [f64; 2]) {
     for c in 0..channels {
         let (mut sums, mut magnitudes) = ([0.0; 2], [0.0; 2]);
@@ -81,7 +70,7 @@ fn check(what: &str, summed: &Summed, channels: usize, terms: impl Fn(usize) -> 
         for k in 0..2 {
             let of_parts = summed.parts.chunks_exact(channels).skip(k).step_by(2);
             let found: f64 = of_parts.map(|part| f64::from(part[c])).sum();
-            // Less than a thousand additions in f32 in a row.
+            // No f32 sum has a thousand terms.
             let bound = 1e-5 * magnitudes[k];
             let error = (found - sums[k]).abs();
             assert!(
@@ -95,7 +84,7 @@ fn check(what: &str, summed: &Summed, channels: usize, terms: impl Fn(usize) -> 
 
 fn check_forward(problem: &Problem, cpu: &Cpu, algorithm: Algorithm, with_bias: bool) -> bool {
     let channels = problem.geometry.output[2];
-    let (origin, bias) = (numbers(channels, 7), numbers(channels, 8));
+    let (origin, bias) = (random_values(channels, 7), random_values(channels, 8));
     let bias = with_bias.then_some(&bias[..]);
     let Some(summed) = forward(problem, cpu, algorithm, &origin, bias) else {
         return false;
@@ -122,7 +111,10 @@ fn check_gradient(
     accumulate: bool,
 ) -> bool {
     let channels = problem.geometry.input[2];
-    let (origin, old) = (numbers(channels, 7), numbers(problem.input.len(), 8));
+    let (origin, old) = (
+        random_values(channels, 7),
+        random_values(problem.input.len(), 8),
+    );
     let old = accumulate.then_some(&old[..]);
     let Some(summed) = input_gradient(problem, cpu, algorithm, &origin, activation, old) else {
         return false;
@@ -139,7 +131,7 @@ fn check_all(geometry: Geometry) {
     let problem = Problem::new(geometry);
     for set in InstructionSet::available() {
         let cpu = Cpu::new(set, 2);
-        for algorithm in Algorithm::candidates(&geometry) {
+        for algorithm in Algorithm::ORDER {
             check_forward(&problem, &cpu, algorithm, false);
             check_forward(&problem, &cpu, algorithm, true);
             use Activation::{Identity, Relu, Relu6, Tanh};
@@ -163,10 +155,9 @@ proptest! {
 
 #[test]
 fn layers_before_and_after_batch_normalisation_are_summed() {
-    let depthwise = Geometry {
-        groups: 48,
-        ..square(5, 15, 48, 48, 3)
-    };
+    let depthwise = square(5, 15, 48, 48, 3).with(|s| {
+        s.groups = 48;
+    });
     for (geometry, algorithm) in [
         (square(2, 15, 24, 40, 3), Algorithm::Winograd),
         (square(1, 6, 300, 320, 3), Algorithm::Winograd),
@@ -182,7 +173,7 @@ fn layers_before_and_after_batch_normalisation_are_summed() {
             assert!(check_gradient(&problem, &cpu, algorithm, relu6, false));
         }
         // The same parts and bits for any number of threads.
-        let origin = numbers(geometry.output[2], 7);
+        let origin = random_values(geometry.output[2], 7);
         let [one, three] = [1, 3].map(|threads| {
             let cpu = Cpu::best(threads);
             forward(&problem, &cpu, algorithm, &origin, None).expect("it takes sums")
@@ -191,9 +182,9 @@ fn layers_before_and_after_batch_normalisation_are_summed() {
     }
 }
 
-/// A wide empty area: all numbers of a channel are nearly the same, and their rounding errors too.
+/// A wide empty area: all values of a channel are nearly the same, and so are their rounding errors.
 #[test]
-fn the_variance_of_a_large_even_map_is_that_of_its_numbers() {
+fn the_variance_of_a_large_even_map_is_that_of_its_values() {
     for (side, channels, algorithm) in [
         (300, 1, Algorithm::Direct),
         (190, 3, Algorithm::Direct),
@@ -205,10 +196,9 @@ fn the_variance_of_a_large_even_map_is_that_of_its_numbers() {
             Algorithm::Depthwise => (channels, channels),
             _ => (24, 1),
         };
-        let geometry = Geometry {
-            groups,
-            ..square(2, side, channels, outputs, 3)
-        };
+        let geometry = square(2, side, channels, outputs, 3).with(|s| {
+            s.groups = groups;
+        });
         let mut problem = Problem::new(geometry);
         for (i, value) in problem.input.iter_mut().enumerate() {
             *value = 0.3 + if i % 7 == 0 { 0.01 } else { 0.0 };
@@ -243,7 +233,7 @@ fn the_variance_of_a_large_even_map_is_that_of_its_numbers() {
                     let expected = column().sum::<f64>() / rows as f64;
                     let squares: f64 = column().map(|x| (x - expected).powi(2)).sum();
                     let distance = expected - f64::from(origin[c]);
-                    // Of the mean square, which the variance is a small part of here.
+                    // Relative to the mean square, of which the variance is a small part here.
                     let exact = 4e-5 * (squares / rows as f64 + distance * distance);
                     let error = (f64::from(variance[c]) - squares / rows as f64).abs();
                     assert!(

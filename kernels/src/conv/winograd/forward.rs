@@ -1,16 +1,14 @@
-//! Forward pass and input gradient: both are convolutions of a map with transformed weights.
+//! Forward pass and input gradient: both convolve a map with transformed weights.
 mod tasks;
 
 use std::ops::{Range, RangeInclusive};
 
-use tasks::{Multiply, Packed, Plain, Transform, Weights};
+use tasks::{
+    InputTransformTask, PackedPanelTask, PanelProducts, UnpackedPanelTask, WeightTransformTask,
+};
 
 use super::{GAP, Geometry, PLANES, Tiles, supports};
-use crate::conv::finish::Finish;
-use crate::conv::{Epilogue, GradientEpilogue};
-use crate::normalised::Input;
-use crate::pool::Winner;
-use crate::pool::fused::{Source, Target};
+use crate::conv::loops::{MapLoop, MapOperands, Pass};
 use crate::{Cpu, DisjointMut};
 
 /// Terms whose weights are transformed at a time.
@@ -21,242 +19,105 @@ const PANEL: usize = 2;
 const ROWS: usize = 8;
 /// Floats of a block's transformed input: about half of a core's L2.
 const BLOCK_FLOATS: usize = 128 * 1024;
-/// Tiles whose sums stay in L2 beside transformed weights, and that are worth a transform.
+/// Tiles whose sums stay in L2 beside transformed weights, and that are enough to be worth transforming weights for.
 const FEW_TILES: RangeInclusive<usize> = 16..=96;
 /// Transformed weights that stay in a core's L2: half of it.
 const FEW_WEIGHTS: usize = 256 * 1024;
-/// Transformed weights that would not stay in the caches.
+/// Transformed weights at least that would not stay in the caches.
 const MANY_WEIGHTS: usize = 1024 * 1024;
 /// Terms whose weights are transformed at a time where they are not packed.
 const CHUNK: usize = 128;
-/// Tiles that one task transforms where all are transformed first.
+/// Tiles that a task transforms where all are transformed first.
 const TRANSFORM: usize = 4;
 
-/// Who computes what.
+/// How the work is divided into tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum MapSchedule {
     /// A task transforms a block of tiles and multiplies it by all panels.
     Blocks,
-    /// All tiles are transformed first; a task multiplies one block by one panel: where there are few blocks and many weights, or fewer
-    /// blocks than threads. Each thread then reads what others have transformed, 2.25 times the map.
+    /// All tiles are transformed first. A task multiplies one block by one panel. This serves few blocks with many weights, and fewer blocks
+    /// than threads. Threads then read what others have transformed, 2.25 times the map.
     Pairs,
-    /// All tiles are transformed first; a task transforms the weights of one panel and multiplies all tiles by them: where there are
-    /// few tiles and many weights, whose transforms, four times as large, would have to come from memory.
+    /// All tiles are transformed first. A task transforms the weights of one panel and multiplies all tiles by them. This serves few tiles
+    /// with many weights: transformed weights, four times as large, would have to come from memory.
     Panels,
 }
 
-/// A forward pass, prepared for one geometry.
-#[derive(Clone, Debug)]
-pub(in crate::conv) struct Forward(Convolution);
-
-impl Forward {
-    /// Prepares a pass.
-    ///
-    /// # Panics
-    /// If the geometry is not [`supports`].
-    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
-        assert!(supports(&geometry), "{geometry:?}");
-        let [[height, width, inputs], [out_height, out_width, outputs]] =
-            [geometry.input, geometry.output];
-        let tiles = Tiles::new(
-            geometry.batch,
-            [height, width],
-            [out_height, out_width],
-            geometry.padding,
-        );
-        Self(Convolution::new(cpu, tiles, inputs, outputs))
-    }
-
-    #[cfg(test)]
-    pub(super) fn with_order(mut self, order: Order) -> Self {
-        self.0 = self.0.with_order(order);
-        self
-    }
-
-    /// Who computes what, and the tiles of a block.
-    #[cfg(test)]
-    pub(super) fn order(&self) -> (Order, usize) {
-        (self.0.order, self.0.block)
-    }
-
-    /// Numbers in the transformed weights; 0 where `run` takes the weights as they are.
-    pub(in crate::conv) fn packed_len(&self) -> usize {
-        self.0.packed_len()
-    }
-
-    /// Transforms `weights`, `[3, 3, input channels, output channels]`, for the instruction set of `cpu`.
-    pub(in crate::conv) fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
-        self.0.pack::<false>(cpu, weights, packed);
-    }
-
-    /// Parts in which a pass sums what it stores.
-    pub(in crate::conv) fn sums_parts(&self) -> usize {
-        self.0.blocks()
-    }
-
-    /// Numbers of scratch that [`Forward::run`] needs at least.
-    pub(in crate::conv) fn scratch_len(&self) -> usize {
-        self.0.scratch_len()
-    }
-
-    /// Computes the output, every number of it.
-    pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        input: Input,
-        packed: &[f32],
-        epilogue: &Epilogue,
-        output: &mut [f32],
-        scratch: &mut [f32],
-    ) {
-        let finish = Finish::forward(epilogue, output, self.0.outputs);
-        let finish = finish.summing(epilogue.sums, self.0.outputs, Some(self.sums_parts()));
-        let input = Source::map(input);
-        self.0
-            .run::<false>(cpu, input, packed, finish, output, None, scratch);
-    }
-
-    /// Computes the output, pooled by 2×2 windows side by side, and if asked who won each.
-    #[allow(clippy::too_many_arguments, reason = "as `run`, and the winners")]
-    pub(in crate::conv) fn run_pooled(
-        &self,
-        cpu: &Cpu,
-        input: Input,
-        packed: &[f32],
-        epilogue: &Epilogue,
-        output: &mut [f32],
-        winners: Option<&mut [Winner]>,
-        scratch: &mut [f32],
-    ) {
-        let finish = Finish::pooled(epilogue, self.0.outputs);
-        let (input, pool) = (Source::map(input), Some(winners));
-        self.0
-            .run::<false>(cpu, input, packed, finish, output, pool, scratch);
-    }
+/// A forward pass or input gradient. The latter is the convolution of the output gradient with the weights rotated by half a turn.
+///
+/// A *block* of tiles is transformed into planes `[36][tile][input channel]`. For each *panel* of output channels it is multiplied plane by
+/// plane by the weights `[panel][36][input channel][channel of the panel]`. The products `[36][tile][channel of the panel]` are
+/// interpolated, finished and stored.
+#[derive(Debug)]
+pub(in crate::conv) struct Winograd {
+    tiles: Tiles,
+    /// Channels of the map that is read.
+    inputs: usize,
+    /// Channels of the map that is written.
+    outputs: usize,
+    is_rotated: bool,
+    lanes: usize,
+    /// Tiles of a block.
+    pub(super) block: usize,
+    /// Tasks that run at the same time at most, each with scratch of its own.
+    slots: usize,
+    pub(super) schedule: MapSchedule,
 }
 
-/// An input gradient: the convolution of the output gradient with the weights rotated by half a turn.
-#[derive(Clone, Debug)]
-pub(in crate::conv) struct InputGradient(Convolution);
-
-impl InputGradient {
+impl Winograd {
     /// Prepares a pass; `geometry` is the forward convolution's.
     ///
     /// # Panics
-    /// If the geometry is not [`supports`].
-    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
+    /// If [`supports`] is false for the geometry.
+    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry, pass: Pass) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
-        let [[height, width, inputs], [out_height, out_width, outputs]] =
-            [geometry.input, geometry.output];
-        let tiles = Tiles::new(
-            geometry.batch,
-            [out_height, out_width],
-            [height, width],
-            geometry.padding.map(|padding| 2 - padding),
-        );
-        Self(Convolution::new(cpu, tiles, outputs, inputs))
-    }
-
-    /// Numbers in the transformed weights; 0 where `run` takes the weights as they are.
-    pub(in crate::conv) fn packed_len(&self) -> usize {
-        self.0.packed_len()
-    }
-
-    /// Transforms `weights`, `[3, 3, input channels, output channels]`, for the instruction set of `cpu`.
-    pub(in crate::conv) fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
-        self.0.pack::<true>(cpu, weights, packed);
-    }
-
-    /// Parts in which a pass sums what it stores.
-    pub(in crate::conv) fn sums_parts(&self) -> usize {
-        self.0.blocks()
-    }
-
-    /// Numbers of scratch that [`InputGradient::run`] needs at least.
-    pub(in crate::conv) fn scratch_len(&self) -> usize {
-        self.0.scratch_len()
-    }
-
-    /// Computes the input gradient, every number of it.
-    pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        output_gradient: Source,
-        packed: &[f32],
-        epilogue: &GradientEpilogue,
-        input_gradient: &mut [f32],
-        scratch: &mut [f32],
-    ) {
-        let finish = Finish::gradient(epilogue, input_gradient, self.0.outputs);
-        let finish = finish.summing(epilogue.sums, self.0.outputs, Some(self.sums_parts()));
-        self.0.run::<true>(
-            cpu,
-            output_gradient,
-            packed,
-            finish,
-            input_gradient,
-            None,
-            scratch,
-        );
-    }
-}
-
-/// A convolution of a map by tiles, whatever the map means.
-///
-/// A *block* of tiles is transformed into planes `[36][tile][input channel]`; for each *panel* of output channels the 36 products
-/// with the weights `[panel][36][input channel][channel of the panel]` give `[36][tile][channel of the panel]`, which is
-/// interpolated, finished and stored.
-#[derive(Clone, Debug)]
-pub(super) struct Convolution {
-    tiles: Tiles,
-    inputs: usize,
-    outputs: usize,
-    lanes: usize,
-    /// Tiles of a block.
-    block: usize,
-    /// Threads that have scratch of their own.
-    slots: usize,
-    order: Order,
-}
-
-impl Convolution {
-    pub(super) fn new(cpu: &Cpu, tiles: Tiles, inputs: usize, outputs: usize) -> Self {
+        let is_rotated = pass == Pass::InputGradient;
+        let [inputs, outputs] = match is_rotated {
+            false => [geometry.input[2], geometry.output[2]],
+            true => [geometry.output[2], geometry.input[2]],
+        };
         let convolution = Self {
-            tiles,
+            tiles: match is_rotated {
+                false => Tiles::of_output(&geometry),
+                true => Tiles::of_input(&geometry),
+            },
             inputs,
             outputs,
+            is_rotated,
             lanes: cpu.lanes(),
             block: 0,
             slots: cpu.threads(),
-            order: Order::Blocks,
+            schedule: MapSchedule::Blocks,
         };
-        // Blocks that a thread should have: where all of them read many weights, more than a few.
+        // Blocks that a thread should have at least: more where every block reads many weights.
         let least = if convolution.has_few_weights() { 1 } else { 4 };
         let has_many_weights = convolution.transformed_weights() >= MANY_WEIGHTS;
-        let order = if FEW_TILES.contains(&tiles.count) && has_many_weights {
-            Order::Panels
-        } else if tiles.count.div_ceil(convolution.usual_block()) < least * cpu.threads() {
-            Order::Pairs
+        let schedule = if FEW_TILES.contains(&convolution.tiles.count) && has_many_weights {
+            MapSchedule::Panels
+        } else if convolution.tiles.count.div_ceil(convolution.usual_block())
+            < least * cpu.threads()
+        {
+            MapSchedule::Pairs
         } else {
-            Order::Blocks
+            MapSchedule::Blocks
         };
-        convolution.with_order(order)
+        convolution.with_schedule(schedule)
     }
 
-    fn with_order(self, order: Order) -> Self {
-        let block = match order {
-            Order::Panels => self.tiles.count,
-            Order::Blocks | Order::Pairs => self.usual_block(),
+    pub(super) fn with_schedule(self, schedule: MapSchedule) -> Self {
+        let block = match schedule {
+            MapSchedule::Panels => self.tiles.count,
+            MapSchedule::Blocks | MapSchedule::Pairs => self.usual_block(),
         };
         Self {
             block,
-            order,
+            schedule,
             ..self
         }
     }
 
-    /// As many tiles as fit; of few tiles about half, in whole rows of registers, for two threads. Not a matter of the threads there are:
-    /// sums are taken by block.
+    /// As many tiles as fit into the cache. Of few tiles about half, for two threads, in a multiple of [`ROWS`]. It does not depend on the
+    /// number of threads, because sums by channel are taken by block.
     fn usual_block(&self) -> usize {
         let fit = (BLOCK_FLOATS / (PLANES * self.inputs) / ROWS * ROWS).clamp(16, 32);
         let half = self.tiles.count.div_ceil(2) / ROWS * ROWS;
@@ -267,7 +128,7 @@ impl Convolution {
         }
     }
 
-    /// Whether every core can keep all transformed weights.
+    /// Whether all transformed weights fit into the cache of each core.
     fn has_few_weights(&self) -> bool {
         self.transformed_weights() <= FEW_WEIGHTS
     }
@@ -311,38 +172,25 @@ impl Convolution {
         CHUNK * self.panel() + GAP
     }
 
-    pub(super) fn packed_len(&self) -> usize {
-        match self.order {
-            Order::Panels => 0,
-            Order::Blocks | Order::Pairs => self.panels() * self.panel_weights(),
-        }
+    /// The tiles of a block.
+    #[inline(always)]
+    fn tiles_of(&self, block: usize) -> Range<usize> {
+        let first = (block * self.block).min(self.tiles.count);
+        first..(first + self.block).min(self.tiles.count)
     }
 
-    pub(super) fn scratch_len(&self) -> usize {
-        let inputs = match self.order {
-            Order::Blocks => self.slots,
-            Order::Pairs | Order::Panels => self.blocks(),
-        };
-        let of_slot = match self.order {
-            Order::Panels => self.output_plane() + self.chunk_plane(),
-            Order::Blocks | Order::Pairs => self.output_plane(),
-        };
-        self.row() + PLANES * (inputs * self.input_plane() + self.slots * of_slot)
-    }
-
-    pub(super) fn pack<const ROTATED: bool>(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
-        assert_eq!(weights.len(), 9 * self.inputs * self.outputs);
-        assert_eq!(packed.len(), self.packed_len());
-        assert_eq!(cpu.lanes(), self.lanes, "another instruction set");
-        if packed.is_empty() {
-            return;
-        }
+    fn transform_weights<const ROTATED: bool>(
+        &self,
+        cpu: &Cpu,
+        weights: &[f32],
+        packed: &mut [f32],
+    ) {
         let pieces = self.inputs.div_ceil(PACK);
         let packed = DisjointMut::new(packed);
         cpu.parallel(self.panels() * pieces, |i| {
             let (panel, first) = (i / pieces, i % pieces * PACK);
             let at = panel * self.panel_weights() + first * self.panel();
-            cpu.dispatch(Weights::<ROTATED> {
+            cpu.dispatch(WeightTransformTask::<ROTATED> {
                 convolution: self,
                 weights,
                 panel,
@@ -353,113 +201,127 @@ impl Convolution {
         });
     }
 
-    /// `pool`: whether the output is pooled, with winners or without.
-    #[allow(clippy::too_many_arguments, reason = "two maps, weights, ends")]
-    pub(super) fn run<const ROTATED: bool>(
-        &self,
-        cpu: &Cpu,
-        input: Source,
-        packed: &[f32],
-        finish: Finish,
-        output: &mut [f32],
-        pool: Option<Option<&mut [Winner]>>,
-        scratch: &mut [f32],
-    ) {
-        let Tiles {
-            input: from,
-            output: to,
-            batch,
-            ..
-        } = self.tiles;
-        assert_eq!(input.len(), batch * from[0] * from[1] * self.inputs);
-        (input.normalised.iter()).for_each(|by| by.check(self.inputs));
-        let (pixels, windows) = (batch * to[0] * to[1], batch * (to[0] / 2) * (to[1] / 2));
-        let outputs = if pool.is_some() { windows } else { pixels } * self.outputs;
-        assert_eq!(output.len(), outputs, "output");
-        let is_pooled = pool.is_some();
-        let winners = pool.flatten();
-        assert!(winners.as_ref().is_none_or(|w| w.len() == outputs));
-        let winners = winners.map(DisjointMut::new);
-        let weights = match self.order {
-            Order::Panels => 9 * self.inputs * self.outputs,
-            Order::Blocks | Order::Pairs => self.packed_len(),
-        };
-        assert_eq!(packed.len(), weights, "weights");
-        assert!(scratch.len() >= self.scratch_len(), "too little scratch");
-        assert_eq!(cpu.lanes(), self.lanes, "another instruction set");
+    fn convolve<const ROTATED: bool>(&self, cpu: &Cpu, operands: MapOperands) {
+        let MapOperands {
+            source: input,
+            packed,
+            finish,
+            target,
+            scratch,
+        } = operands;
         let (zeros, scratch) = scratch.split_at_mut(self.row());
         zeros.fill(0.0);
         let zeros = &*zeros;
-        let length_out = PLANES * self.output_plane();
-        let (of_outputs, scratch) = scratch.split_at_mut(self.slots * length_out);
-        let length = PLANES * self.input_plane();
-        let output = DisjointMut::new(output);
-        let of_outputs = DisjointMut::new(of_outputs);
+        let products_len = PLANES * self.output_plane();
+        let (products, scratch) = scratch.split_at_mut(self.slots * products_len);
+        let block_len = PLANES * self.input_plane();
+        let products = DisjointMut::new(products);
         let scratch = DisjointMut::new(scratch);
-        let transform = |place: usize, block: usize, part: Range<usize>| {
+        // Transforms some tiles of a block into the planes of buffer `buffer`.
+        let transform = |buffer: usize, block: usize, part: Range<usize>| {
             let tiles = self.tiles_of(block);
-            cpu.dispatch(Transform {
+            cpu.dispatch(InputTransformTask {
                 convolution: self,
                 input,
                 zeros,
                 tiles: tiles.start + part.start..(tiles.start + part.end).min(tiles.end),
-                to: (scratch.as_mut_ptr()).wrapping_add(place * length + part.start * self.row()),
+                to: (scratch.as_mut_ptr())
+                    .wrapping_add(buffer * block_len + part.start * self.row()),
             });
         };
-        // What multiplies the planes at `place`, and where its products go.
-        let multiply = |slot: usize, place: usize, block: usize, panel: usize| Multiply {
+        // The products of a panel and of the block in buffer `buffer`.
+        let multiply = |slot: usize, buffer: usize, block: usize, panel: usize| PanelProducts {
             convolution: self,
-            inputs: scratch.as_mut_ptr().wrapping_add(place * length),
-            // SAFETY: one task at a time has this slot.
-            planes: unsafe { of_outputs.slice(slot * length_out..(slot + 1) * length_out) },
+            inputs: scratch.as_mut_ptr().wrapping_add(buffer * block_len),
+            // SAFETY: `parallel_in_slots` gives a slot to one task at a time, which has one `PanelProducts` at a time.
+            planes: unsafe { products.slice(slot * products_len..(slot + 1) * products_len) },
             finish: finish.with_part(block),
-            output: &output,
-            pooled: is_pooled.then_some(Target {
-                values: &output,
-                winners: winners.as_ref(),
-            }),
+            target,
             block,
             panel,
-            ahead: (self.order == Order::Blocks && input.winners.is_none())
-                .then_some(input.numbers),
+            ahead: (self.schedule == MapSchedule::Blocks && input.winners.is_none())
+                .then_some(input.values),
         };
         let weights =
             |panel: usize| &packed[panel * self.panel_weights()..][..self.panel_weights()];
         let (blocks, panels, all) = (self.blocks(), self.panels(), 0..self.block);
-        match self.order {
-            Order::Blocks => cpu.parallel_in_slots(self.slots, blocks, |slot, block| {
+        match self.schedule {
+            MapSchedule::Blocks => cpu.parallel_in_slots(self.slots, blocks, |slot, block| {
                 transform(slot, block, all.clone());
                 for panel in 0..panels {
-                    cpu.dispatch(Packed(multiply(slot, slot, block, panel), weights(panel)));
+                    cpu.dispatch(PackedPanelTask {
+                        products: multiply(slot, slot, block, panel),
+                        weights: weights(panel),
+                    });
                 }
             }),
-            Order::Pairs => {
+            MapSchedule::Pairs => {
                 cpu.parallel(blocks, |block| transform(block, block, all.clone()));
                 cpu.parallel_in_slots(self.slots, panels * blocks, |slot, task| {
                     let (panel, block) = (task / blocks, task % blocks);
-                    cpu.dispatch(Packed(multiply(slot, block, block, panel), weights(panel)));
+                    cpu.dispatch(PackedPanelTask {
+                        products: multiply(slot, block, block, panel),
+                        weights: weights(panel),
+                    });
                 });
             }
-            Order::Panels => {
+            MapSchedule::Panels => {
                 cpu.parallel(self.block.div_ceil(TRANSFORM), |i| {
                     transform(0, 0, i * TRANSFORM..(i + 1) * TRANSFORM);
                 });
-                let chunk = PLANES * self.chunk_plane();
+                let chunk_len = PLANES * self.chunk_plane();
                 cpu.parallel_in_slots(self.slots, panels, |slot, panel| {
-                    cpu.dispatch(Plain::<ROTATED> {
-                        multiply: multiply(slot, 0, 0, panel),
+                    cpu.dispatch(UnpackedPanelTask::<ROTATED> {
+                        products: multiply(slot, 0, 0, panel),
                         weights: packed,
-                        chunk: scratch.as_mut_ptr().wrapping_add(length + slot * chunk),
+                        chunk: (scratch.as_mut_ptr()).wrapping_add(block_len + slot * chunk_len),
                     });
                 });
             }
         }
     }
+}
 
-    /// The tiles of a block.
-    #[inline(always)]
-    fn tiles_of(&self, block: usize) -> std::ops::Range<usize> {
-        let first = (block * self.block).min(self.tiles.count);
-        first..(first + self.block).min(self.tiles.count)
+impl MapLoop for Winograd {
+    fn packed_len(&self) -> usize {
+        match self.schedule {
+            MapSchedule::Panels => 0,
+            MapSchedule::Blocks | MapSchedule::Pairs => self.panels() * self.panel_weights(),
+        }
+    }
+
+    fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
+        match self.is_rotated {
+            _ if packed.is_empty() => {}
+            false => self.transform_weights::<false>(cpu, weights, packed),
+            true => self.transform_weights::<true>(cpu, weights, packed),
+        }
+    }
+
+    fn sums_parts(&self) -> usize {
+        self.blocks()
+    }
+
+    fn scratch_len(&self) -> usize {
+        let buffers = match self.schedule {
+            MapSchedule::Blocks => self.slots,
+            MapSchedule::Pairs | MapSchedule::Panels => self.blocks(),
+        };
+        let of_slot = match self.schedule {
+            MapSchedule::Panels => self.output_plane() + self.chunk_plane(),
+            MapSchedule::Blocks | MapSchedule::Pairs => self.output_plane(),
+        };
+        self.row() + PLANES * (buffers * self.input_plane() + self.slots * of_slot)
+    }
+
+    fn finished_pixel(&self) -> usize {
+        self.outputs
+    }
+
+    fn run(&self, cpu: &Cpu, operands: MapOperands) {
+        match self.is_rotated {
+            false => self.convolve::<false>(cpu, operands),
+            true => self.convolve::<true>(cpu, operands),
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! The products of one plane: C (+)= A · B with C in registers.
+//! The matrix product of one plane: C = A · B or C += A · B, with tiles of C in registers.
 use crate::Simd;
 use crate::conv::prefetch::{WEIGHTS_AHEAD, prefetch};
 
-/// A matrix that is read or written in place: the address of its first number, and the steps between rows and columns.
+/// The matrix A: where it begins, and the floats from row to row and from column to column.
 #[derive(Clone, Copy)]
 pub(super) struct Left {
     pub(super) start: *const f32,
@@ -10,36 +10,48 @@ pub(super) struct Left {
     pub(super) column: usize,
 }
 
-/// Rows of contiguous numbers.
+/// The matrix B: where it begins, and the floats from row to row. Rows are contiguous.
 #[derive(Clone, Copy)]
 pub(super) struct Right {
     pub(super) start: *const f32,
     pub(super) row: usize,
 }
 
-/// Rows of contiguous numbers that are written.
+/// The matrix C, which is written: where it begins, and the floats from row to row. Rows are contiguous.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
     pub(super) start: *mut f32,
     pub(super) row: usize,
 }
 
-/// C = A · B, or where `add` C += A · B; A has `rows` × `terms` numbers, B `terms` × `vectors` vectors.
+/// A has `rows` × `terms` elements, B `terms` × `vectors` vectors, C `rows` × `vectors` vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) rows: usize,
+    pub(super) terms: usize,
+    pub(super) vectors: usize,
+}
+
+/// C = A · B, or C += A · B if `add`.
 ///
 /// # Safety
-/// The matrices are as large as that and C overlaps neither A nor B.
+/// A and B can be read, and C read and written, at these sizes. C overlaps neither A nor B.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "three matrices and their sizes")]
 pub(super) unsafe fn multiply<S: Simd>(
     simd: S,
     add: bool,
-    [rows, terms, vectors]: [usize; 3],
+    sizes: Sizes,
     a: Left,
     b: Right,
     c: Product,
 ) {
+    let Sizes {
+        rows,
+        terms,
+        vectors,
+    } = sizes;
     let mut v = 0;
-    // SAFETY: the caller's promise, for two columns of vectors at a time and the last one.
+    // SAFETY: v + V ≤ `vectors`, so that B and C have the V vectors from v on in each row.
     unsafe {
         while v + 2 <= vectors {
             columns::<S, 2>(
@@ -67,33 +79,49 @@ pub(super) unsafe fn multiply<S: Simd>(
     }
 }
 
+/// B from `floats` floats further right.
+///
+/// # Safety
+/// B has a column there.
 #[inline(always)]
 unsafe fn shift(b: Right, floats: usize) -> Right {
     Right {
-        // SAFETY: within B, as `multiply` promises.
+        // SAFETY: B has a column there.
         start: unsafe { b.start.add(floats) },
         ..b
     }
 }
 
+/// A from `rows` rows further down.
+///
+/// # Safety
+/// A has a row there.
 #[inline(always)]
 unsafe fn below(a: Left, rows: usize) -> Left {
     Left {
-        // SAFETY: within A, as `multiply` promises.
+        // SAFETY: A has a row there.
         start: unsafe { a.start.add(rows * a.row) },
         ..a
     }
 }
 
+/// C from `row` and `floats` floats further right.
+///
+/// # Safety
+/// C has an element there.
 #[inline(always)]
 unsafe fn at(c: Product, row: usize, floats: usize) -> Product {
     Product {
-        // SAFETY: within C, as `multiply` promises.
+        // SAFETY: C has an element there.
         start: unsafe { c.start.add(row * c.row + floats) },
         ..c
     }
 }
 
+/// Computes V vectors of all rows.
+///
+/// # Safety
+/// As of [`multiply`], for V vectors.
 #[inline(always)]
 unsafe fn columns<S: Simd, const V: usize>(
     simd: S,
@@ -104,12 +132,12 @@ unsafe fn columns<S: Simd, const V: usize>(
     b: Right,
     c: Product,
 ) {
-    // Where there are few rows, B comes from memory as fast as it is asked for.
+    // With few rows, the time goes into reading B from memory: it is prefetched.
     let fetch = rows < 8;
     let mut i = 0;
-    // SAFETY: as in `multiply`.
+    // SAFETY: i + R ≤ `rows` for each tile of R rows, so that A and C have its rows.
     unsafe {
-        // 8 × 2 of 32 registers for sums; 6 × 2 of 16 leave two for B and one for the broadcast of A.
+        // Of 32 registers, 8 × 2 hold sums. Of 16, 6 × 2 hold sums and leave two for B and one for the broadcast of A.
         if S::REGISTERS >= 32 {
             while i + 8 <= rows {
                 tile::<S, 8, V>(simd, add, false, terms, below(a, i), b, at(c, i, 0));
@@ -135,6 +163,10 @@ unsafe fn columns<S: Simd, const V: usize>(
     }
 }
 
+/// Computes V vectors of R rows; `fetch` prefetches B.
+///
+/// # Safety
+/// As of [`multiply`], for R rows and V vectors.
 #[inline(always)]
 unsafe fn tile<S: Simd, const R: usize, const V: usize>(
     simd: S,
@@ -146,7 +178,7 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize>(
     c: Product,
 ) {
     let mut sums = [[simd.zero(); V]; R];
-    // SAFETY: R rows and V vectors of columns lie within the matrices, as `multiply` promises.
+    // SAFETY: A has R rows of `terms` elements, B `terms` rows of V vectors, and C R rows of V vectors.
     unsafe {
         if add {
             for i in 0..R {

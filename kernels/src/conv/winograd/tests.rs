@@ -1,11 +1,13 @@
 use proptest::prelude::*;
 
-use super::weight_gradient::Order;
+use super::weight_gradient::{PerMap, WeightSchedule};
 use super::*;
 use crate::activation::Activation;
-use crate::conv::{Epilogue, GradientEpilogue};
-use crate::pool::fused::Source;
-use crate::{Buffer, Cpu, InstructionSet, reference};
+use crate::conv::finish::Finish;
+use crate::conv::loops::{MapLoop, MapOperands, MapTarget, WeightLoop, WeightOperands};
+use crate::conv::{Epilogue, GradientEpilogue, Pass, Settings};
+use crate::map::Source;
+use crate::{Buffer, Cpu, DisjointMut, InstructionSet, reference};
 
 fn geometries() -> impl Strategy<Value = Geometry> {
     let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
@@ -18,7 +20,7 @@ fn geometries() -> impl Strategy<Value = Geometry> {
     )
         .prop_map(|(batch, size, channels, before, after)| {
             let of = |axis: usize| (size[axis] + before[axis] + after[axis]).max(3) - 2;
-            Geometry {
+            Geometry::new(Settings {
                 batch,
                 input: [size[0], size[1], channels[0]],
                 output: [of(0), of(1), channels[1]],
@@ -27,12 +29,13 @@ fn geometries() -> impl Strategy<Value = Geometry> {
                 dilation: [1; 2],
                 padding: before,
                 groups: 1,
-            }
+            })
+            .expect("a usual convolution")
         })
 }
 
 fn square(batch: usize, size: usize, input: usize, output: usize) -> Geometry {
-    Geometry {
+    Geometry::new(Settings {
         batch,
         input: [size, size, input],
         output: [size, size, output],
@@ -41,11 +44,12 @@ fn square(batch: usize, size: usize, input: usize, output: usize) -> Geometry {
         dilation: [1; 2],
         padding: [1; 2],
         groups: 1,
-    }
+    })
+    .expect("a usual convolution")
 }
 
-/// Numbers between −1 and 1 that look random.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+/// Values between −1 and 1 that look random.
+fn random_values(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
         .map(|_| {
@@ -57,10 +61,10 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// The largest error in units of ε · √terms · Σ|x||w|; a number that was not written is NaN and fails.
+/// The largest error in units of ε · √terms · Σ|x||w|. A value that was not written is NaN and fails.
 ///
-/// The errors of a tile spread over all its results. One at the border, which sees few inputs or none, is therefore judged by
-/// the Σ|x||w| to be expected of numbers between −1 and 1.
+/// The errors of a tile spread over all its results. A result at the border reads few inputs or none, so its bound is the Σ|x||w| that
+/// values between −1 and 1 would have.
 fn error(actual: &[f32], (expected, magnitudes): &(Vec<f64>, Vec<f64>), terms: usize) -> f64 {
     assert_eq!(actual.len(), expected.len());
     let unit = f64::from(f32::EPSILON) * (terms as f64).sqrt();
@@ -86,78 +90,71 @@ impl Problem {
         let size = |shape: [usize; 3]| geometry.batch * shape.iter().product::<usize>();
         Self {
             geometry,
-            input: numbers(size(geometry.input), 1),
-            weights: numbers(geometry.weights(), 2),
-            output_gradient: numbers(size(geometry.output), 3),
+            input: random_values(size(geometry.input), 1),
+            weights: random_values(geometry.weights(), 2),
+            output_gradient: random_values(size(geometry.output), 3),
         }
     }
 
-    fn packed(&self, length: usize, pack: impl Fn(&mut [f32])) -> Vec<f32> {
-        let mut packed = vec![f32::NAN; length];
-        pack(&mut packed);
-        match length {
-            0 => self.weights.clone(),
-            _ => packed,
-        }
+    fn run(&self, cpu: &Cpu, pass: &Winograd, source: &[f32], finish: Finish, target: &mut [f32]) {
+        let mut packed = vec![f32::NAN; pass.packed_len()];
+        pass.pack(cpu, &self.weights, &mut packed);
+        let packed = if packed.is_empty() {
+            &self.weights
+        } else {
+            &packed
+        };
+        let operands = MapOperands {
+            source: Source::map(source),
+            packed,
+            finish,
+            target: MapTarget::Map(&DisjointMut::new(target)),
+            scratch: &mut vec![f32::NAN; pass.scratch_len()],
+        };
+        MapLoop::run(pass, cpu, operands);
     }
 
-    fn output(&self, cpu: &Cpu, pass: &Forward, epilogue: &Epilogue) -> Vec<f32> {
-        let packed = self.packed(pass.packed_len(), |packed| {
-            pass.pack(cpu, &self.weights, packed);
-        });
-        // On a cache line, so that what the tests take for large maps is streamed.
+    fn forward(&self, cpu: &Cpu) -> Winograd {
+        Winograd::new(cpu, self.geometry, Pass::Forward)
+    }
+
+    fn output(&self, cpu: &Cpu, pass: &Winograd, epilogue: &Epilogue) -> Vec<f32> {
+        // On a cache line, so that maps that are large for a test are streamed.
         let mut output = Buffer::from(&vec![f32::NAN; self.output_gradient.len()][..]);
-        let mut scratch = vec![f32::NAN; pass.scratch_len()];
-        pass.run(
-            cpu,
-            (&self.input).into(),
-            &packed,
-            epilogue,
-            &mut output,
-            &mut scratch,
-        );
+        let finish = Finish::forward(epilogue, &output, self.geometry.output[2]);
+        self.run(cpu, pass, &self.input, finish, &mut output);
         output.to_vec()
     }
 
-    fn input_gradient(
-        &self,
-        cpu: &Cpu,
-        pass: &InputGradient,
-        epilogue: &GradientEpilogue,
-        old: Vec<f32>,
-    ) -> Vec<f32> {
-        let packed = self.packed(pass.packed_len(), |packed| {
-            pass.pack(cpu, &self.weights, packed);
-        });
+    fn input_gradient(&self, cpu: &Cpu, epilogue: &GradientEpilogue, old: Vec<f32>) -> Vec<f32> {
+        let pass = Winograd::new(cpu, self.geometry, Pass::InputGradient);
         let mut gradient = Buffer::from(&old[..]);
-        let mut scratch = vec![f32::NAN; pass.scratch_len()];
-        let from = Source::map(&self.output_gradient);
-        pass.run(cpu, from, &packed, epilogue, &mut gradient, &mut scratch);
+        let finish = Finish::gradient(epilogue, &gradient, self.geometry.input[2]);
+        self.run(cpu, &pass, &self.output_gradient, finish, &mut gradient);
         gradient.to_vec()
     }
 
-    fn weight_gradient(&self, cpu: &Cpu, pass: &WeightGradient) -> [Vec<f32>; 2] {
+    fn weight_gradient(&self, cpu: &Cpu, pass: &WinogradWeightGradient) -> [Vec<f32>; 2] {
         let mut weights = vec![f32::NAN; self.weights.len()];
         let mut bias = vec![f32::NAN; self.geometry.output[2]];
-        let mut scratch = vec![f32::NAN; pass.scratch_len()];
-        pass.run(
-            cpu,
-            (&self.input).into(),
-            Source::map(&self.output_gradient),
-            &mut weights,
-            Some(&mut bias),
-            &mut scratch,
-        );
+        let operands = WeightOperands {
+            input: (&self.input).into(),
+            output_gradient: Source::map(&self.output_gradient),
+            weight_gradient: &mut weights,
+            bias_gradient: Some(&mut bias),
+            scratch: &mut vec![f32::NAN; pass.scratch_len()],
+        };
+        WeightLoop::run(pass, cpu, operands);
         [weights, bias]
     }
 
     /// Output, input gradient, weight gradient, bias gradient.
     fn solve(&self, cpu: &Cpu) -> [Vec<f32>; 4] {
         let nan = vec![f32::NAN; self.input.len()];
-        let output = self.output(cpu, &Forward::new(cpu, self.geometry), &Epilogue::default());
-        let pass = InputGradient::new(cpu, self.geometry);
-        let input = self.input_gradient(cpu, &pass, &GradientEpilogue::default(), nan);
-        let [weights, bias] = self.weight_gradient(cpu, &WeightGradient::new(cpu, self.geometry));
+        let output = self.output(cpu, &self.forward(cpu), &Epilogue::default());
+        let input = self.input_gradient(cpu, &GradientEpilogue::default(), nan);
+        let pass = WinogradWeightGradient::new(cpu, self.geometry);
+        let [weights, bias] = self.weight_gradient(cpu, &pass);
         [output, input, weights, bias]
     }
 
@@ -227,34 +224,35 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
             );
         }
         let cpu = Cpu::best(2);
-        for order in [
-            forward::Order::Blocks,
-            forward::Order::Pairs,
-            forward::Order::Panels,
+        for schedule in [
+            forward::MapSchedule::Blocks,
+            forward::MapSchedule::Pairs,
+            forward::MapSchedule::Panels,
         ] {
-            let pass = Forward::new(&cpu, geometry).with_order(order);
+            let pass = problem.forward(&cpu).with_schedule(schedule);
             let output = problem.output(&cpu, &pass, &Epilogue::default());
-            assert!(output == one[0], "{order:?}");
+            assert!(output == one[0], "{schedule:?}");
         }
-        for channels in [[16, 16], [48, 32], [256, 256]] {
-            for order in [
-                Order::Own { channels, block: 8 },
-                Order::Own {
+        for [input, output] in [[16, 16], [48, 32], [256, 256]] {
+            let channels = PerMap { input, output };
+            for schedule in [
+                WeightSchedule::OwnPlanes { channels, block: 8 },
+                WeightSchedule::OwnPlanes {
                     channels,
                     block: 24,
                 },
-                Order::Shared {
+                WeightSchedule::SharedPlanes {
                     channels,
                     chunk: 16,
                 },
-                Order::Shared {
+                WeightSchedule::SharedPlanes {
                     channels,
                     chunk: 1024,
                 },
             ] {
-                let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+                let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
                 let [weights, _] = problem.weight_gradient(&cpu, &pass);
-                assert!(weights == one[2], "{order:?}");
+                assert!(weights == one[2], "{schedule:?}");
             }
         }
     }
@@ -262,20 +260,23 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
 
 #[test]
 fn few_tiles_are_divided_so_that_threads_share_little() {
-    use forward::Order::{Blocks, Pairs, Panels};
-    let order = |threads, geometry| Forward::new(&Cpu::best(threads), geometry).order();
-    // Half of the tiles for each of two threads, in whole rows of registers.
-    assert_eq!(order(2, square(1, 16, 64, 64)), (Blocks, 8));
-    assert_eq!(order(2, square(1, 28, 32, 32)), (Blocks, 24));
-    assert_eq!(order(2, square(1, 56, 64, 64)), (Blocks, 32));
-    // Weights that not every core can keep; those that no cache can.
-    assert_eq!(order(2, square(1, 28, 128, 128)), (Pairs, 24));
-    assert_eq!(order(2, square(1, 14, 256, 256)), (Panels, 16));
-    assert_eq!(order(2, square(16, 28, 128, 128)), (Blocks, 24));
-    // Fewer blocks than threads; the sums of a block stay those of the same tiles.
-    assert_eq!(order(2, square(1, 12, 64, 64)), (Pairs, 32));
-    assert_eq!(order(1, square(1, 12, 64, 64)), (Blocks, 32));
-    assert_eq!(order(3, square(1, 16, 64, 64)), (Pairs, 8));
+    use forward::MapSchedule::{Blocks, Pairs, Panels};
+    let schedule = |threads, geometry| {
+        let pass = Winograd::new(&Cpu::best(threads), geometry, Pass::Forward);
+        (pass.schedule, pass.block)
+    };
+    // Half of the tiles for each of two threads, in a multiple of eight.
+    assert_eq!(schedule(2, square(1, 16, 64, 64)), (Blocks, 8));
+    assert_eq!(schedule(2, square(1, 28, 32, 32)), (Blocks, 24));
+    assert_eq!(schedule(2, square(1, 56, 64, 64)), (Blocks, 32));
+    // Weights that do not fit into each core's cache, and weights that fit into none.
+    assert_eq!(schedule(2, square(1, 28, 128, 128)), (Pairs, 24));
+    assert_eq!(schedule(2, square(1, 14, 256, 256)), (Panels, 16));
+    assert_eq!(schedule(2, square(16, 28, 128, 128)), (Blocks, 24));
+    // Fewer blocks than threads. The blocks stay the same, and so do their sums.
+    assert_eq!(schedule(2, square(1, 12, 64, 64)), (Pairs, 32));
+    assert_eq!(schedule(1, square(1, 12, 64, 64)), (Blocks, 32));
+    assert_eq!(schedule(3, square(1, 16, 64, 64)), (Pairs, 8));
 }
 
 #[test]
@@ -291,23 +292,26 @@ fn shares_of_the_tiles_give_the_same_bits_for_any_threads_and_blocks() {
     problem.check();
     let cpu = Cpu::best(3);
     for block in [8, 24, 1024] {
-        let order = Order::Shares { shares: 4, block };
-        let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+        let schedule = WeightSchedule::Shares { shares: 4, block };
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
         let [weights, _] = problem.weight_gradient(&cpu, &pass);
-        assert!(weights == one[2], "{order:?}");
+        assert!(weights == one[2], "{schedule:?}");
     }
-    // One share is no other sum than that of the halves of the planes; several round otherwise, and only that.
-    let weights = |order| {
-        let pass = WeightGradient::new(&cpu, geometry).with_order(order);
+    // One share sums in the same order as halves of the planes. Several shares differ by rounding only.
+    let weights = |schedule| {
+        let pass = WinogradWeightGradient::new(&cpu, geometry).with_schedule(schedule);
         problem.weight_gradient(&cpu, &pass)[0].clone()
     };
-    let channels = [20, 33];
-    let halves = weights(Order::Own { channels, block: 8 });
+    let channels = PerMap {
+        input: 20,
+        output: 33,
+    };
+    let halves = weights(WeightSchedule::OwnPlanes { channels, block: 8 });
     let block = 16;
-    assert!(weights(Order::Shares { shares: 1, block }) == halves);
+    assert!(weights(WeightSchedule::Shares { shares: 1, block }) == halves);
     let largest = halves.iter().fold(0.0_f32, |most, w| most.max(w.abs()));
     for shares in [4, 5] {
-        let several = weights(Order::Shares { shares, block });
+        let several = weights(WeightSchedule::Shares { shares, block });
         assert!(several != halves, "{shares} shares");
         for (i, (a, b)) in several.iter().zip(&halves).enumerate() {
             assert!((a - b).abs() <= 1e-5 * largest, "{shares}, {i}: {a} {b}");
@@ -322,25 +326,24 @@ fn epilogues_follow_their_formula() {
     for set in InstructionSet::available() {
         let cpu = Cpu::new(set, 2);
         let [plain, plain_gradient, ..] = problem.solve(&cpu);
-        let (bias, add) = (numbers(21, 4), numbers(plain.len(), 5));
+        let (bias, add) = (random_values(21, 4), random_values(plain.len(), 5));
         let epilogue = Epilogue {
             bias: Some(&bias),
             add: Some(&add),
             activation: Activation::Relu,
             sums: None,
         };
-        let output = problem.output(&cpu, &Forward::new(&cpu, geometry), &epilogue);
+        let output = problem.output(&cpu, &problem.forward(&cpu), &epilogue);
         for (i, output) in output.iter().enumerate() {
             assert_eq!(*output, (plain[i] + bias[i % 21] + add[i]).max(0.0));
         }
-        let old = numbers(plain_gradient.len(), 6);
+        let old = random_values(plain_gradient.len(), 6);
         let epilogue = GradientEpilogue {
             accumulate: true,
             mask: Some(((&problem.input).into(), Activation::LeakyRelu(0.5))),
             sums: None,
         };
-        let pass = InputGradient::new(&cpu, geometry);
-        let gradient = problem.input_gradient(&cpu, &pass, &epilogue, old.clone());
+        let gradient = problem.input_gradient(&cpu, &epilogue, old.clone());
         for (i, gradient) in gradient.iter().enumerate() {
             let slope = if problem.input[i] > 0.0 { 1.0 } else { 0.5 };
             assert_eq!(*gradient, (plain_gradient[i] + old[i]) * slope);

@@ -6,7 +6,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use super::{PLANES, POINTS, TILE};
-use crate::normalised::Normalised;
+use crate::map::Normalised;
 use crate::simd::{Simd, load};
 
 /// Rows of a half.
@@ -55,7 +55,7 @@ fn input_half<S: Simd, const H: usize>(simd: S, d: [S::Vector; POINTS]) -> [S::V
     }
 }
 
-/// The first or second half of A y, for the four numbers of an output gradient.
+/// The first or second half of A y, for four elements of an output gradient.
 #[inline(always)]
 fn gradient_half<S: Simd, const H: usize>(simd: S, y: [S::Vector; TILE]) -> [S::Vector; HALF] {
     let square = if H == 0 { 0.5 } else { 2.0 };
@@ -109,9 +109,9 @@ fn weight_gradient_line<S: Simd>(simd: S, m: [S::Vector; POINTS]) -> [S::Vector;
     ]
 }
 
-/// The N pixels of a tile: where they lie and how they are read.
+/// The N pixels of a tile, however they are read.
 pub(super) trait Pixels<const N: usize> {
-    /// The first `n` lanes from `channel` on of pixel `i`.
+    /// The `n` channels from `channel` on of pixel `i`.
     ///
     /// # Safety
     /// Every pixel has these channels.
@@ -121,15 +121,15 @@ pub(super) trait Pixels<const N: usize> {
 impl<const N: usize> Pixels<N> for [*const f32; N] {
     #[inline(always)]
     unsafe fn load<S: Simd>(&self, simd: S, i: usize, channel: usize, n: usize) -> S::Vector {
-        // SAFETY: the caller's promise.
+        // SAFETY: each pointer is that of a pixel with these channels.
         unsafe { load(simd, n, self[i].add(channel)) }
     }
 }
 
-/// Pixels that are normalised on the way; those outside the map are zeros all the same.
+/// Pixels that are normalised on load. Those outside the map are 0.
 pub(super) struct NormalisedPixels<'a> {
     pub(super) pixels: [*const f32; PLANES],
-    /// Where those outside lie.
+    /// The address of pixels outside the map.
     pub(super) zeros: *const f32,
     pub(super) by: Normalised<'a>,
 }
@@ -140,7 +140,7 @@ impl Pixels<PLANES> for NormalisedPixels<'_> {
         if self.pixels[i] == self.zeros {
             return simd.zero();
         }
-        // SAFETY: the caller's promise; the pass has checked the channels.
+        // SAFETY: each pointer is that of a pixel with these channels. `pass.rs` checked that the normalisation has them too.
         unsafe {
             let x = load(simd, n, self.pixels[i].add(channel));
             self.by.of(simd, channel, n).apply(simd, x)
@@ -151,7 +151,7 @@ impl Pixels<PLANES> for NormalisedPixels<'_> {
 /// Bᵀ d B for one half of the rows: planes 0–17 or 18–35, written `plane` floats apart.
 ///
 /// # Safety
-/// `n` floats can be read at each of `pixels` plus `channel`, and a vector be written at each plane.
+/// The pixels have `n` channels from `channel` on. A vector can be written to each of the half's planes, the first at `to`.
 #[inline(always)]
 pub(super) unsafe fn input<S: Simd, const H: usize>(
     simd: S,
@@ -165,11 +165,11 @@ pub(super) unsafe fn input<S: Simd, const H: usize>(
     for x in 0..POINTS {
         let mut d = [simd.zero(); POINTS];
         for y in 0..POINTS {
-            // Point 0 and the first pair ignore the last row, the others the first.
+            // Point 0 and the first pair do not depend on the last row, the others not on the first.
             if y == (if H == 0 { POINTS - 1 } else { 0 }) {
                 continue;
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: the pixels have these channels.
             d[y] = unsafe { pixels.load(simd, y * POINTS + x, channel, n) };
         }
         let column = input_half::<S, H>(simd, d);
@@ -180,16 +180,16 @@ pub(super) unsafe fn input<S: Simd, const H: usize>(
     for i in 0..HALF {
         let line = input_line(simd, rows[i]);
         for j in 0..POINTS {
-            // SAFETY: the caller's promise.
+            // SAFETY: a vector can be written to each plane of the half.
             unsafe { simd.store(line[j], to.add((i * POINTS + j) * plane)) };
         }
     }
 }
 
-/// A y Aᵀ for one half of the rows, as [`input`].
+/// A y Aᵀ for one half of the rows: planes 0–17 or 18–35, written `plane` floats apart.
 ///
 /// # Safety
-/// As of [`input`].
+/// The pixels have `n` channels from `channel` on. A vector can be written to each of the half's planes, the first at `to`.
 #[inline(always)]
 pub(super) unsafe fn output_gradient<S: Simd, const H: usize>(
     simd: S,
@@ -203,7 +203,7 @@ pub(super) unsafe fn output_gradient<S: Simd, const H: usize>(
     for x in 0..TILE {
         let mut y = [simd.zero(); TILE];
         for i in 0..TILE {
-            // SAFETY: the caller's promise.
+            // SAFETY: the pixels have these channels.
             y[i] = unsafe { pixels.load(simd, i * TILE + x, channel, n) };
         }
         let column = gradient_half::<S, H>(simd, y);
@@ -215,7 +215,7 @@ pub(super) unsafe fn output_gradient<S: Simd, const H: usize>(
         let first = gradient_half::<S, 0>(simd, rows[i]);
         let second = gradient_half::<S, 1>(simd, rows[i]);
         for j in 0..HALF {
-            // SAFETY: the caller's promise.
+            // SAFETY: a vector can be written to each plane of the half.
             unsafe {
                 simd.store(first[j], to.add((i * POINTS + j) * plane));
                 simd.store(second[j], to.add((i * POINTS + HALF + j) * plane));
@@ -227,7 +227,7 @@ pub(super) unsafe fn output_gradient<S: Simd, const H: usize>(
 /// Aᵀ m A of the planes at `from`.
 ///
 /// # Safety
-/// A vector can be read at each plane.
+/// A vector can be read from each of the planes, which begin at `from`, `plane` floats apart.
 #[inline(always)]
 pub(super) unsafe fn output<S: Simd>(
     simd: S,
@@ -238,7 +238,7 @@ pub(super) unsafe fn output<S: Simd>(
     for x in 0..POINTS {
         let mut m = [simd.zero(); POINTS];
         for y in 0..POINTS {
-            // SAFETY: the caller's promise.
+            // SAFETY: a vector can be read from each plane.
             m[y] = unsafe { simd.load(from.add((y * POINTS + x) * plane)) };
         }
         let line = output_line(simd, m);
@@ -256,7 +256,7 @@ pub(super) unsafe fn output<S: Simd>(
 /// G g Gᵀ, written `plane` floats apart.
 ///
 /// # Safety
-/// A vector can be written at each plane.
+/// A vector can be written to each of the planes, the first at `to`.
 #[inline(always)]
 pub(super) unsafe fn weights<S: Simd>(simd: S, g: [[S::Vector; 3]; 3], to: *mut f32, plane: usize) {
     let mut columns = [[simd.zero(); 3]; POINTS];
@@ -269,7 +269,7 @@ pub(super) unsafe fn weights<S: Simd>(simd: S, g: [[S::Vector; 3]; 3], to: *mut 
     for y in 0..POINTS {
         let line = weight_line(simd, columns[y]);
         for x in 0..POINTS {
-            // SAFETY: the caller's promise.
+            // SAFETY: a vector can be written to each plane.
             unsafe { simd.store(line[x], to.add((y * POINTS + x) * plane)) };
         }
     }
@@ -278,7 +278,7 @@ pub(super) unsafe fn weights<S: Simd>(simd: S, g: [[S::Vector; 3]; 3], to: *mut 
 /// Gᵀ m G of the planes at `from`.
 ///
 /// # Safety
-/// A vector can be read at each plane.
+/// A vector can be read from each of the planes, which begin at `from`, `plane` floats apart.
 #[inline(always)]
 pub(super) unsafe fn weight_gradient<S: Simd>(
     simd: S,
@@ -289,7 +289,7 @@ pub(super) unsafe fn weight_gradient<S: Simd>(
     for x in 0..POINTS {
         let mut m = [simd.zero(); POINTS];
         for y in 0..POINTS {
-            // SAFETY: the caller's promise.
+            // SAFETY: a vector can be read from each plane.
             m[y] = unsafe { simd.load(from.add((y * POINTS + x) * plane)) };
         }
         let line = weight_gradient_line(simd, m);

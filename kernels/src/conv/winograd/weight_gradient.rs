@@ -1,32 +1,34 @@
-//! The weight gradient by F(3×3, 4×4): its "output" are the nine taps, its "kernel" a 4×4 tile of the output gradient.
+//! The weight gradient by F(3×3, 4×4): its "output" is the nine taps, its "kernel" a 4×4 tile of the output gradient.
 //!
-//! In every plane the sum over tiles of input ⊗ output gradient, `[input channel][output channel]`; each element adds its tiles one
-//! after the other whatever the blocks of tiles and channels, so they may follow the number of threads and change no bit. Only
-//! shares of the tiles are sums of their own.
+//! Each plane has the sums `[input channel][output channel]` over all tiles of input ⊗ output gradient. An element adds its tiles in their
+//! order, however tiles and channels are cut into blocks. The blocks may therefore depend on the number of threads without changing a bit.
+//! Only shares of the tiles have sums of their own.
 mod tasks;
 
 use std::ops::Range;
 
-use tasks::{Interpolate, Maps, Own, Part, Shared, Transform};
+use tasks::{
+    ChunkProductsTask, ChunkTransformTask, HalfPlanesTask, InterpolateTask, NextTiles, SumsBlock,
+    TiledMaps,
+};
 
 use super::{GAP, Geometry, HALF_PLANES, PLANES, Tiles, supports};
+use crate::conv::loops::{WeightLoop, WeightOperands};
 use crate::conv::parts::sum_parts;
-use crate::normalised::Input;
-use crate::pool::fused::Source;
 use crate::{Cpu, DisjointMut};
 
 /// Floats of the sums that stay in a core's L2 beside the blocks.
 const SUMS_IN_CACHE: usize = 320 * 1024;
-/// Floats of the sums of a share, of all planes and channels: they stay in L2. This and what follows: `hubel bench kernels '3x3 32->32'`
-/// and its neighbours.
+/// Floats of the sums of a share, all planes and channels: they stay in L2. This and the next three constants were measured with
+/// `hubel bench kernels '3x3 32->32'` and its neighbours.
 const SUMS_OF_SHARE: usize = 80 * 1024;
-/// Tiles of a share at least; adding its sums up takes as long as the products of 16.
+/// Tiles of a share at least. Adding up the sums of a share takes as long as the products of 16 tiles.
 const TILES_OF_SHARE: usize = 256;
-/// At most, so that their sums take little memory.
+/// Shares at most, so that their sums take little memory.
 const SHARES: usize = 16;
-/// With fewer, too few threads would have work.
+/// Shares at least: with fewer, too few threads would have work.
 const MIN_SHARES: usize = 4;
-/// Floats of the transformed maps of a chunk, for both maps: they stay in L3.
+/// Floats of both transformed maps of a chunk: they stay in L3.
 const CHUNK_FLOATS: usize = 4 * 1024 * 1024;
 /// Tiles that one task transforms for all channels.
 const TRANSFORM: usize = 8;
@@ -35,79 +37,100 @@ const NEAR: usize = 64;
 /// Pixels that one task adds up for the bias.
 const PIXELS: usize = 512;
 
-/// Who computes what.
+/// A value for the input and one for the output gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Each task has all planes and channels of a share of the tiles, and sums of its own that are added up at the end. How many shares
-    /// there are decides the bits, so that the geometry alone decides it.
+pub(super) struct PerMap<T> {
+    pub(super) input: T,
+    pub(super) output: T,
+}
+
+impl<T> PerMap<T> {
+    #[inline(always)]
+    pub(super) fn map<U>(self, mut of: impl FnMut(T) -> U) -> PerMap<U> {
+        PerMap {
+            input: of(self.input),
+            output: of(self.output),
+        }
+    }
+}
+
+impl PerMap<usize> {
+    fn sum(self) -> usize {
+        self.input + self.output
+    }
+
+    fn product(self) -> usize {
+        self.input * self.output
+    }
+}
+
+/// How the work is divided into tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WeightSchedule {
+    /// A task computes all planes and channels of a share of the tiles, with sums of its own that are added up at the end. The number of
+    /// shares affects the bits, so it depends on the geometry alone.
     Shares {
         /// Tasks.
         shares: usize,
         /// Tiles of a block.
         block: usize,
     },
-    /// Each task has one half of the planes, a range of input and of output channels, and transforms what it needs: nothing is shared.
-    Own {
+    /// A task computes one half of the planes for a range of input and of output channels. It transforms all tiles for that itself; nothing
+    /// is shared.
+    OwnPlanes {
         /// Input channels and output channels of a task.
-        channels: [usize; 2],
+        channels: PerMap<usize>,
         /// Tiles of a block.
         block: usize,
     },
-    /// The transformed maps of a chunk of tiles are shared; each task has all planes of a range of input and of output channels.
-    Shared {
+    /// The transformed maps of a chunk of tiles are shared. A task computes all planes for a range of input and of output channels.
+    SharedPlanes {
         /// Input channels and output channels of a task.
-        channels: [usize; 2],
+        channels: PerMap<usize>,
         /// Tiles of a chunk.
         chunk: usize,
     },
 }
 
 /// Weight and bias gradient, prepared for one geometry.
-#[derive(Clone, Debug)]
-pub(in crate::conv) struct WeightGradient {
+#[derive(Debug)]
+pub(in crate::conv) struct WinogradWeightGradient {
     tiles: Tiles,
-    channels: [usize; 2],
-    lanes: usize,
+    channels: PerMap<usize>,
+    /// Tasks that run at the same time at most, each with scratch of its own.
     slots: usize,
-    order: Order,
+    schedule: WeightSchedule,
 }
 
-impl WeightGradient {
+impl WinogradWeightGradient {
     /// Prepares a pass; `geometry` is the forward convolution's.
     ///
     /// # Panics
-    /// If the geometry is not [`supports`].
+    /// If [`supports`] is false for the geometry.
     pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
-        let [[height, width, inputs], [out_height, out_width, outputs]] =
-            [geometry.input, geometry.output];
-        let tiles = Tiles::new(
-            geometry.batch,
-            [height, width],
-            [out_height, out_width],
-            geometry.padding,
-        );
+        let tiles = Tiles::of_output(&geometry);
+        let channels = PerMap {
+            input: geometry.input[2],
+            output: geometry.output[2],
+        };
         Self {
             tiles,
-            channels: [inputs, outputs],
-            lanes: cpu.lanes(),
+            channels,
             slots: cpu.threads(),
-            order: order(cpu.threads(), tiles.count, [inputs, outputs]),
+            schedule: schedule(cpu.threads(), tiles.count, channels),
         }
     }
 
     #[cfg(test)]
-    pub(super) fn with_order(self, order: Order) -> Self {
-        Self { order, ..self }
-    }
-
-    /// Numbers of scratch that [`WeightGradient::run`] needs at least.
-    pub(in crate::conv) fn scratch_len(&self) -> usize {
-        self.zeros_len() + self.bias_len() + self.sums_len() + self.planes_len()
+    pub(super) fn with_schedule(self, schedule: WeightSchedule) -> Self {
+        Self { schedule, ..self }
     }
 
     fn zeros_len(&self) -> usize {
-        self.channels[0].max(self.channels[1]).next_multiple_of(GAP)
+        (self.channels.input)
+            .max(self.channels.output)
+            .next_multiple_of(GAP)
     }
 
     fn pixels(&self) -> usize {
@@ -115,141 +138,104 @@ impl WeightGradient {
     }
 
     fn bias_len(&self) -> usize {
-        (self.pixels().div_ceil(PIXELS) * self.channels[1]).next_multiple_of(GAP)
+        (self.pixels().div_ceil(PIXELS) * self.channels.output).next_multiple_of(GAP)
     }
 
     /// Channels of a range of input and of output channels.
-    fn channels_of_range(&self) -> [usize; 2] {
-        match self.order {
-            Order::Shares { .. } => self.channels,
-            Order::Own { channels, .. } | Order::Shared { channels, .. } => channels,
+    fn channels_of_range(&self) -> PerMap<usize> {
+        match self.schedule {
+            WeightSchedule::Shares { .. } => self.channels,
+            WeightSchedule::OwnPlanes { channels, .. }
+            | WeightSchedule::SharedPlanes { channels, .. } => channels,
         }
     }
 
     /// Ranges of input and of output channels.
-    fn ranges(&self) -> [usize; 2] {
+    fn ranges(&self) -> PerMap<usize> {
         let channels = self.channels_of_range();
-        [0, 1].map(|side| self.channels[side].div_ceil(channels[side]))
-    }
-
-    /// The channels of one pair of ranges.
-    fn part(&self, pair: usize) -> Part {
-        let channels = self.channels_of_range();
-        let [_, across] = self.ranges();
-        let index = [pair / across, pair % across];
-        Part {
-            index,
-            inputs: self.range(0, index[0]),
-            outputs: self.range(1, index[1]),
-            row: self.rows()[1],
-            plane: channels[0] * self.rows()[1] + GAP,
+        PerMap {
+            input: self.channels.input.div_ceil(channels.input),
+            output: self.channels.output.div_ceil(channels.output),
         }
     }
 
-    /// The channels of a range of the input (side 0) or the output (1).
-    #[inline(always)]
-    fn range(&self, side: usize, i: usize) -> Range<usize> {
-        let channels = self.channels_of_range();
-        let first = i * channels[side];
-        first..(first + channels[side]).min(self.channels[side])
+    /// Pairs of a range of input and a range of output channels.
+    fn pairs(&self) -> usize {
+        self.ranges().product()
     }
 
-    /// Floats of all sums: of each share; of each thread where they need not outlive a task; of all pairs of ranges of channels otherwise.
-    fn sums_len(&self) -> usize {
-        let pairs = self.ranges()[0] * self.ranges()[1];
-        let kept = match self.order {
-            Order::Shares { shares, .. } => shares,
-            Order::Shared { chunk, .. } if chunk >= self.tiles.count => self.slots,
-            _ => pairs,
+    /// The sums of one pair of ranges.
+    fn sums_block(&self, pair: usize) -> SumsBlock {
+        let across = self.ranges().output;
+        let index = PerMap {
+            input: pair / across,
+            output: pair % across,
         };
-        kept * PLANES * self.part(0).plane
+        let row = self.rows().output;
+        SumsBlock {
+            index,
+            inputs: self.input_range(index.input),
+            outputs: self.output_range(index.output),
+            row,
+            plane: self.channels_of_range().input * row + GAP,
+        }
+    }
+
+    /// The channels of range `i` of the input.
+    #[inline(always)]
+    fn input_range(&self, i: usize) -> Range<usize> {
+        range(i, self.channels_of_range().input, self.channels.input)
+    }
+
+    /// The channels of range `i` of the output.
+    #[inline(always)]
+    fn output_range(&self, i: usize) -> Range<usize> {
+        range(i, self.channels_of_range().output, self.channels.output)
+    }
+
+    /// Floats of all sums: of each share; of each slot, where they need not outlive a task; else of all pairs of ranges.
+    fn sums_len(&self) -> usize {
+        let kept = match self.schedule {
+            WeightSchedule::Shares { shares, .. } => shares,
+            WeightSchedule::SharedPlanes { chunk, .. } if chunk >= self.tiles.count => self.slots,
+            _ => self.pairs(),
+        };
+        kept * PLANES * self.sums_block(0).plane
     }
 
     /// Floats from one tile to the next in the transformed maps of a range of channels.
-    fn rows(&self) -> [usize; 2] {
+    fn rows(&self) -> PerMap<usize> {
         (self.channels_of_range()).map(|channels| channels.next_multiple_of(GAP))
     }
 
-    /// Floats from one plane to the next where all ranges of channels of a chunk are kept, one after the other: a product then reads
-    /// neighbouring rows.
-    fn steps(&self, chunk: usize) -> [usize; 2] {
+    /// Floats from one plane to the next of a chunk's transformed maps. A plane has the ranges of channels one after the other, so that a
+    /// product reads neighbouring rows.
+    fn steps(&self, chunk: usize) -> PerMap<usize> {
         let (rows, ranges) = (self.rows(), self.ranges());
-        [0, 1].map(|side| ranges[side] * chunk * rows[side] + GAP)
+        PerMap {
+            input: ranges.input * chunk * rows.input + GAP,
+            output: ranges.output * chunk * rows.output + GAP,
+        }
     }
 
     fn planes_len(&self) -> usize {
-        let [input, output] = self.rows();
-        match self.order {
-            Order::Shares { block, .. } => {
-                self.slots * PLANES * self.steps(block).iter().sum::<usize>()
+        match self.schedule {
+            WeightSchedule::Shares { block, .. } => self.slots * PLANES * self.steps(block).sum(),
+            WeightSchedule::OwnPlanes { block, .. } => {
+                self.slots * HALF_PLANES * (block * self.rows().sum() + 2 * GAP)
             }
-            Order::Own { block, .. } => {
-                self.slots * HALF_PLANES * (block * (input + output) + 2 * GAP)
-            }
-            Order::Shared { chunk, .. } => PLANES * self.steps(chunk).iter().sum::<usize>(),
+            WeightSchedule::SharedPlanes { chunk, .. } => PLANES * self.steps(chunk).sum(),
         }
     }
 
-    /// Computes the weight gradient and, if asked, the bias gradient; what was there before is overwritten.
-    ///
-    /// # Panics
-    /// If a length is wrong.
-    pub(in crate::conv) fn run(
-        &self,
-        cpu: &Cpu,
-        input: Input,
-        output_gradient: Source,
-        weight_gradient: &mut [f32],
-        bias_gradient: Option<&mut [f32]>,
-        scratch: &mut [f32],
-    ) {
-        let [inputs, outputs] = self.channels;
-        let [height, width] = self.tiles.input;
-        let numbers = self.tiles.batch * height * width * inputs;
-        assert_eq!(input.map.len(), numbers, "input");
-        (input.normalised.iter()).for_each(|by| by.check(inputs));
-        assert_eq!(output_gradient.len(), self.pixels() * outputs);
-        assert_eq!(weight_gradient.len(), 9 * inputs * outputs);
-        assert!(scratch.len() >= self.scratch_len(), "too little scratch");
-        assert_eq!(cpu.lanes(), self.lanes, "another instruction set");
-        let (zeros, scratch) = scratch.split_at_mut(self.zeros_len());
-        let (bias, scratch) = scratch.split_at_mut(self.bias_len());
-        let (sums, planes) = scratch.split_at_mut(self.sums_len());
-        zeros.fill(0.0);
-        if let Some(bias_gradient) = bias_gradient {
-            bias_sums(cpu, output_gradient.numbers, bias_gradient, bias);
-        }
-        let maps = Maps {
-            tiles: &self.tiles,
-            channels: self.channels,
-            input,
-            output_gradient,
-            zeros,
-        };
-        let weight_gradient = &DisjointMut::new(weight_gradient);
-        match self.order {
-            Order::Shares { shares, block } => {
-                self.run_shares(cpu, [shares, block], &maps, sums, planes);
-                self.interpolate(cpu, sums, weight_gradient);
-            }
-            Order::Own { block, .. } => {
-                self.run_own(cpu, block, &maps, sums, planes);
-                self.interpolate(cpu, sums, weight_gradient);
-            }
-            Order::Shared { chunk, .. } => {
-                self.run_shared(cpu, chunk, &maps, sums, planes, weight_gradient);
-            }
-        }
-    }
-
-    /// From the sums of all pairs of ranges, one after the other.
+    /// Interpolates the sums of all pairs of ranges.
     fn interpolate(&self, cpu: &Cpu, sums: &[f32], weight_gradient: &DisjointMut<f32>) {
-        cpu.parallel(self.ranges()[0] * self.ranges()[1], |pair| {
-            let part = self.part(pair);
-            let length = PLANES * part.plane;
-            cpu.dispatch(Interpolate {
-                sums: &sums[pair * length..(pair + 1) * length],
-                part,
+        cpu.parallel(self.pairs(), |pair| {
+            let block = self.sums_block(pair);
+            let block_len = PLANES * block.plane;
+            cpu.dispatch(InterpolateTask {
+                sums: &sums[pair * block_len..(pair + 1) * block_len],
+                block,
                 channels: self.channels,
                 weight_gradient,
             });
@@ -259,83 +245,94 @@ impl WeightGradient {
     fn run_shares(
         &self,
         cpu: &Cpu,
-        [shares, block]: [usize; 2],
-        maps: &Maps,
+        shares: usize,
+        tiles_of_block: usize,
+        maps: &TiledMaps,
         sums: &mut [f32],
         planes: &mut [f32],
     ) {
-        let part = &self.part(0);
-        let length = PLANES * part.plane;
-        let lengths = self.steps(block).map(|step| PLANES * step);
+        let block = &self.sums_block(0);
+        let block_len = PLANES * block.plane;
+        let planes_len = self.steps(tiles_of_block).map(|step| PLANES * step);
         let planes = DisjointMut::new(planes);
         let of_shares = DisjointMut::new(&mut *sums);
         cpu.parallel_in_slots(self.slots, shares, |slot, share| {
-            let at = slot * (lengths[0] + lengths[1]);
-            // SAFETY: one task at a time has this slot, and each its own share.
+            let at = slot * planes_len.sum();
+            // SAFETY: `parallel_in_slots` gives a slot to one task at a time, and each share is one task's.
             let (inputs, outputs, sums) = unsafe {
                 (
-                    planes.slice(at..at + lengths[0]),
-                    planes.slice(at + lengths[0]..at + lengths[0] + lengths[1]),
-                    of_shares.slice(share * length..(share + 1) * length),
+                    planes.slice(at..at + planes_len.input),
+                    planes.slice(at + planes_len.input..at + planes_len.sum()),
+                    of_shares.slice(share * block_len..(share + 1) * block_len),
                 )
             };
-            let planes = [inputs, outputs].map(DisjointMut::new);
-            let planes = [&planes[0], &planes[1]];
+            let planes = PerMap {
+                input: &DisjointMut::new(inputs),
+                output: &DisjointMut::new(outputs),
+            };
             let [start, end] = [share, share + 1].map(|i| i * self.tiles.count / shares);
-            for first in (start..end).step_by(block) {
-                let tiles = first..(first + block).min(end);
+            for first in (start..end).step_by(tiles_of_block) {
+                let tiles = first..(first + tiles_of_block).min(end);
                 let count = tiles.len();
-                let next = tiles.end..(tiles.end + block).min(end);
-                cpu.dispatch(Transform {
+                let next = tiles.end..(tiles.end + tiles_of_block).min(end);
+                cpu.dispatch(ChunkTransformTask {
                     whole: self,
                     maps,
                     tiles,
                     to: planes,
                     row: 0,
-                    chunk: block,
+                    chunk: tiles_of_block,
                 });
-                cpu.dispatch(Shared {
+                cpu.dispatch(ChunkProductsTask {
                     whole: self,
                     planes,
                     tiles: count,
-                    chunk: block,
+                    chunk: tiles_of_block,
                     add: first > start,
-                    part,
+                    block,
                     sums,
-                    ahead: Some((maps, next)),
+                    ahead: Some(NextTiles { maps, tiles: next }),
                 });
             }
         });
-        let (total, others) = sums[..shares * length].split_at_mut(length);
-        sum_parts(cpu, true, others, length, total);
+        let (total, others) = sums[..shares * block_len].split_at_mut(block_len);
+        sum_parts(cpu, true, others, block_len, total);
     }
 
-    fn run_own(&self, cpu: &Cpu, block: usize, maps: &Maps, sums: &mut [f32], planes: &mut [f32]) {
+    fn run_own(
+        &self,
+        cpu: &Cpu,
+        tiles_of_block: usize,
+        maps: &TiledMaps,
+        sums: &mut [f32],
+        planes: &mut [f32],
+    ) {
         let rows = self.rows();
-        let lengths = rows.map(|row| HALF_PLANES * (block * row + GAP));
-        let slot_length = lengths[0] + lengths[1];
+        let slot_len = rows
+            .map(|row| HALF_PLANES * (tiles_of_block * row + GAP))
+            .sum();
         let sums = DisjointMut::new(sums);
         let planes = DisjointMut::new(planes);
-        let tasks = 2 * self.ranges()[0] * self.ranges()[1];
+        let tasks = 2 * self.pairs();
         cpu.parallel_in_slots(self.slots, tasks, |slot, task| {
             let (pair, half) = (task / 2, task % 2);
-            let part = self.part(pair);
-            let length = HALF_PLANES * part.plane;
-            // SAFETY: one task at a time has this slot.
-            let planes = unsafe { planes.slice(slot * slot_length..(slot + 1) * slot_length) };
+            let block = self.sums_block(pair);
+            let block_len = HALF_PLANES * block.plane;
+            // SAFETY: `parallel_in_slots` gives a slot to one task at a time.
+            let planes = unsafe { planes.slice(slot * slot_len..(slot + 1) * slot_len) };
             // SAFETY: each task has sums of its own.
-            let sums = unsafe { sums.slice(task * length..(task + 1) * length) };
+            let sums = unsafe { sums.slice(task * block_len..(task + 1) * block_len) };
             let mut first = 0;
             while first < self.tiles.count {
-                let tiles = first..(first + block).min(self.tiles.count);
+                let tiles = first..(first + tiles_of_block).min(self.tiles.count);
                 first = tiles.end;
-                cpu.dispatch(Own {
+                cpu.dispatch(HalfPlanesTask {
                     maps,
                     tiles,
                     half,
-                    part: &part,
+                    block: &block,
                     rows,
-                    block,
+                    tiles_of_block,
                     planes,
                     sums,
                 });
@@ -347,14 +344,15 @@ impl WeightGradient {
         &self,
         cpu: &Cpu,
         chunk: usize,
-        maps: &Maps,
+        maps: &TiledMaps,
         sums: &mut [f32],
         planes: &mut [f32],
         weight_gradient: &DisjointMut<f32>,
     ) {
-        let [inputs, outputs] = {
-            let (inputs, outputs) = planes.split_at_mut(PLANES * self.steps(chunk)[0]);
-            [inputs, outputs].map(DisjointMut::new)
+        let (inputs, outputs) = planes.split_at_mut(PLANES * self.steps(chunk).input);
+        let planes = PerMap {
+            input: &DisjointMut::new(inputs),
+            output: &DisjointMut::new(outputs),
         };
         let sums = DisjointMut::new(sums);
         let single = chunk >= self.tiles.count;
@@ -363,36 +361,35 @@ impl WeightGradient {
             let tiles = first..(first + chunk).min(self.tiles.count);
             cpu.parallel(tiles.len().div_ceil(TRANSFORM), |i| {
                 let start = tiles.start + i * TRANSFORM;
-                cpu.dispatch(Transform {
+                cpu.dispatch(ChunkTransformTask {
                     whole: self,
                     maps,
                     tiles: start..(start + TRANSFORM).min(tiles.end),
-                    to: [&inputs, &outputs],
+                    to: planes,
                     row: i * TRANSFORM,
                     chunk,
                 });
             });
-            let pairs = self.ranges()[0] * self.ranges()[1];
-            cpu.parallel_in_slots(self.slots, pairs, |slot, pair| {
-                let part = self.part(pair);
-                let length = PLANES * part.plane;
-                let place = if single { slot } else { pair };
-                // SAFETY: the place belongs to this slot or this pair, and one task at a time has either.
-                let sums = unsafe { sums.slice(place * length..(place + 1) * length) };
-                cpu.dispatch(Shared {
+            cpu.parallel_in_slots(self.slots, self.pairs(), |slot, pair| {
+                let block = self.sums_block(pair);
+                let block_len = PLANES * block.plane;
+                let i = if single { slot } else { pair };
+                // SAFETY: `parallel_in_slots` gives a slot, like a pair, to one task at a time.
+                let sums = unsafe { sums.slice(i * block_len..(i + 1) * block_len) };
+                cpu.dispatch(ChunkProductsTask {
                     whole: self,
-                    planes: [&inputs, &outputs],
+                    planes,
                     tiles: tiles.len(),
                     chunk,
                     add: tiles.start > 0,
-                    part: &part,
+                    block: &block,
                     sums,
                     ahead: None,
                 });
                 if tiles.end == self.tiles.count {
-                    cpu.dispatch(Interpolate {
+                    cpu.dispatch(InterpolateTask {
                         sums,
-                        part,
+                        block,
                         channels: self.channels,
                         weight_gradient,
                     });
@@ -403,43 +400,101 @@ impl WeightGradient {
     }
 }
 
-/// The order that is likely the fastest.
-fn order(threads: usize, tiles: usize, channels: [usize; 2]) -> Order {
-    // By the geometry alone: shares decide the bits.
-    let shares = (tiles / TILES_OF_SHARE).min(SHARES);
-    let sums = PLANES * channels[0] * channels[1].next_multiple_of(GAP);
-    if shares >= MIN_SHARES && sums <= SUMS_OF_SHARE {
-        return Order::Shares { shares, block: 32 };
+impl WeightLoop for WinogradWeightGradient {
+    fn scratch_len(&self) -> usize {
+        self.zeros_len() + self.bias_len() + self.sums_len() + self.planes_len()
     }
-    // Half of the planes for each task; more threads share channels out, which repeats transforms.
+
+    fn run(&self, cpu: &Cpu, operands: WeightOperands) {
+        let WeightOperands {
+            input,
+            output_gradient,
+            weight_gradient,
+            bias_gradient,
+            scratch,
+        } = operands;
+        let (zeros, scratch) = scratch.split_at_mut(self.zeros_len());
+        let (bias, scratch) = scratch.split_at_mut(self.bias_len());
+        let (sums, planes) = scratch.split_at_mut(self.sums_len());
+        zeros.fill(0.0);
+        if let Some(bias_gradient) = bias_gradient {
+            bias_sums(cpu, output_gradient.values, bias_gradient, bias);
+        }
+        let maps = TiledMaps {
+            tiles: &self.tiles,
+            channels: self.channels,
+            input,
+            output_gradient,
+            zeros,
+        };
+        let weight_gradient = &DisjointMut::new(weight_gradient);
+        match self.schedule {
+            WeightSchedule::Shares { shares, block } => {
+                self.run_shares(cpu, shares, block, &maps, sums, planes);
+                self.interpolate(cpu, sums, weight_gradient);
+            }
+            WeightSchedule::OwnPlanes { block, .. } => {
+                self.run_own(cpu, block, &maps, sums, planes);
+                self.interpolate(cpu, sums, weight_gradient);
+            }
+            WeightSchedule::SharedPlanes { chunk, .. } => {
+                self.run_shared(cpu, chunk, &maps, sums, planes, weight_gradient);
+            }
+        }
+    }
+}
+
+/// Range `i` of `count` channels, in ranges of `size`.
+#[inline(always)]
+fn range(i: usize, size: usize, count: usize) -> Range<usize> {
+    i * size..((i + 1) * size).min(count)
+}
+
+/// The schedule that is likely the fastest.
+fn schedule(threads: usize, tiles: usize, channels: PerMap<usize>) -> WeightSchedule {
+    // This depends on the geometry alone, because shares affect the bits.
+    let shares = (tiles / TILES_OF_SHARE).min(SHARES);
+    let sums = PLANES * channels.input * channels.output.next_multiple_of(GAP);
+    if shares >= MIN_SHARES && sums <= SUMS_OF_SHARE {
+        return WeightSchedule::Shares { shares, block: 32 };
+    }
+    // A task has half of the planes. For more threads the channels are divided, which repeats transforms.
     let mut own = channels;
-    while 2 * channels[0].div_ceil(own[0]) * channels[1].div_ceil(own[1]) < threads {
-        let wider = usize::from(own[1] >= own[0]);
-        if own[wider] < 64 {
+    let tasks = |own: PerMap<usize>| {
+        2 * channels.input.div_ceil(own.input) * channels.output.div_ceil(own.output)
+    };
+    while tasks(own) < threads {
+        let wider = match own.output >= own.input {
+            true => &mut own.output,
+            false => &mut own.input,
+        };
+        if *wider < 64 {
             break;
         }
-        own[wider] = (own[wider] / 2).next_multiple_of(GAP);
+        *wider = (*wider / 2).next_multiple_of(GAP);
     }
-    let tasks = 2 * channels[0].div_ceil(own[0]) * channels[1].div_ceil(own[1]);
-    if tasks >= threads && HALF_PLANES * own[0] * own[1] <= SUMS_IN_CACHE {
-        let block = (BLOCK_FLOATS / (HALF_PLANES * (own[0] + own[1])) / 8 * 8).clamp(8, 64);
-        return Order::Own {
+    if tasks(own) >= threads && HALF_PLANES * own.product() <= SUMS_IN_CACHE {
+        let block = (BLOCK_FLOATS / (HALF_PLANES * own.sum()) / 8 * 8).clamp(8, 64);
+        return WeightSchedule::OwnPlanes {
             channels: own,
             block,
         };
     }
-    let most = (CHUNK_FLOATS / (PLANES * (channels[0] + channels[1]))).clamp(32, 512);
+    let most = (CHUNK_FLOATS / (PLANES * channels.sum())).clamp(32, 512);
     let chunks = tiles.div_ceil(most).max(1);
-    Order::Shared {
-        channels: [32.min(channels[0]), 64.min(channels[1])],
+    WeightSchedule::SharedPlanes {
+        channels: PerMap {
+            input: channels.input.min(32),
+            output: channels.output.min(64),
+        },
         chunk: tiles.div_ceil(chunks).next_multiple_of(TRANSFORM),
     }
 }
 
-/// Floats of both blocks of an [`Order::Own`] task.
+/// Floats of both blocks of an [`WeightSchedule::OwnPlanes`] task.
 const BLOCK_FLOATS: usize = 96 * 1024;
 
-/// The sums of each channel, first over the pixels of a task, then over tasks.
+/// Sums each channel, first over the pixels of a task, then over tasks.
 fn bias_sums(cpu: &Cpu, map: &[f32], bias_gradient: &mut [f32], scratch: &mut [f32]) {
     let channels = bias_gradient.len();
     let scratch = &mut scratch[..map.len().div_ceil(PIXELS * channels) * channels];

@@ -1,18 +1,18 @@
-//! A window, the filter that lies on it and their products, as matrices.
+//! A window, the filter on it, and their products, as matrices.
 use hubel::explain::arithmetic::{Arithmetic, Term};
 use hubel::network::Node;
 
 use super::{layer_of, summand};
 
-/// Input channels that are shown; of more those with the largest sums.
+/// Most input channels that are shown; if there are more, those with the largest sums.
 const CHANNELS: usize = 3;
-/// Columns of the numbers of rows.
+/// Width of the row numbers in columns.
 const MARGIN: usize = 6;
-/// Columns between matrices.
+/// Space between matrices in columns.
 const GAP: usize = 3;
 
-/// The matrices, for each input channel those of the window, the filter and the products, and the sum of the other channels. `None` where
-/// a filter has one tap, or a matrix is wider than `columns`.
+/// For each input channel the matrices of window, filter and products, then the sum of the other channels. `None` if
+/// the filter has one tap, or a matrix is wider than `columns`.
 pub(super) fn lines(
     found: &Arithmetic,
     kernel: [usize; 2],
@@ -61,11 +61,11 @@ pub(super) fn lines(
     Some(lines)
 }
 
-/// What a filter sees of one input channel.
+/// The window of one input channel.
 struct Channel<'a> {
     terms: Vec<&'a Term>,
     width: usize,
-    /// Which one of the channels that the filter reads.
+    /// Index among the channels that the filter reads.
     place: usize,
     sum: f64,
 }
@@ -81,13 +81,13 @@ impl<'a> Channel<'a> {
         }
     }
 
-    /// Its number in the input. Of a window of nothing but padding only its place is known.
+    /// The channel's number in the input. If the whole window is padding, only the index is known.
     fn number(&self) -> usize {
         let inside = self.terms.iter().find_map(|term| term.at);
         inside.map_or(self.place, |[_, _, channel]| channel)
     }
 
-    /// The numbers of window, filter and products.
+    /// The values of window, filter and products.
     fn matrices(&self, decimals: usize) -> [(&'static str, Vec<String>); 3] {
         let cells = |of: &dyn Fn(&Term) -> f64| -> Vec<String> {
             let numbers = self.terms.iter().map(|term| of(term));
@@ -116,16 +116,16 @@ impl<'a> Channel<'a> {
     }
 }
 
-/// How matrices are set.
+/// The layout of matrices.
 struct Layout {
     decimals: usize,
-    /// Letters of a number.
+    /// Characters per value.
     cell: usize,
     is_side_by_side: bool,
 }
 
 impl Layout {
-    /// The first that fits: side by side with four decimals or with three, or one below the other.
+    /// The first layout that fits: side by side with four decimals, with three, or one below the other.
     fn fitting(channels: &[&Channel], width: usize, columns: usize) -> Option<Self> {
         [(4, true), (3, true), (4, false)]
             .into_iter()
@@ -197,13 +197,13 @@ fn product(term: &Term) -> f64 {
     f64::from(term.value) * f64::from(term.weight)
 }
 
-/// The row (axis 0) or the column (axis 1) that the terms share in the input; `pad` beyond its edge.
+/// The row (axis 0) or column (axis 1) of the input that the terms share; `pad` if it is padding.
 fn place_of(terms: &[&Term], axis: usize) -> String {
     let inside = terms.iter().find_map(|term| term.at);
     inside.map_or("pad".into(), |at| at[axis].to_string())
 }
 
-/// A number of so many decimals, or its magnitude where these are all 0.
+/// A value with this many decimals, or its magnitude if these would all be 0.
 fn brief(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let short = text.trim_end_matches('0').trim_end_matches('.');

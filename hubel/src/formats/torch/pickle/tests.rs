@@ -123,10 +123,10 @@ fn what_does_not_fit_together_is_an_error() {
     ] {
         assert!(problem(bytes).contains("ends too early"), "{bytes:?}");
     }
-    // NEWOBJ, and the fractions and integers of protocol 0.
+    // NEWOBJ, and the floats and integers of protocol 0.
     for bytes in [&b"))\x81."[..], b"F1.0\n.", b"I1\n.", b"\xff"] {
         assert!(
-            problem(bytes).contains("no tensor is written with"),
+            problem(bytes).contains("which no tensor needs"),
             "{bytes:?}"
         );
     }
@@ -184,7 +184,7 @@ proptest! {
         let _ = read(&mut &bytes[..]);
     }
 
-    /// Instructions of which most are known come further.
+    /// Random instructions, mostly known ones, which get further.
     #[test]
     fn any_instructions_are_an_error_or_values(instructions in prop::collection::vec(prop::sample::select(&b"(NK)t]ae}suqhRbQ.\x85\x86\x87\x94\x93"[..]), 0..60)) {
         let _ = read(&mut &instructions[..]);

@@ -1,55 +1,64 @@
 //! What one task of a Winograd weight gradient computes: transforms, products, interpolation.
 use std::ops::Range;
 
-use super::super::product::{self, Left, Product, Right};
+use super::super::pooled::PooledGradient;
+use super::super::product::{self, Left, Product, Right, Sizes};
 use super::super::transform::NormalisedPixels;
-use super::super::{GAP, HALF_PLANES, PLANES, TILE, Tiles, transform};
-use super::{NEAR, WeightGradient};
-use crate::normalised::Input;
-use crate::pool::fused::Source;
+use super::super::{GAP, HALF_PLANES, PLANES, Share, TILE, TileWindow, Tiles, transform};
+use super::{NEAR, PerMap, WinogradWeightGradient};
+use crate::map::{Input, Source};
 use crate::{DisjointMut, Kernel, Simd};
 
-/// Channels of a task, and how its sums `[plane][input channel][output channel]` lie.
-pub(super) struct Part {
-    pub(super) index: [usize; 2],
+/// The channels of a task's sums `[plane][input channel][output channel]`, and how these lie.
+pub(super) struct SumsBlock {
+    /// Indices of the ranges of channels.
+    pub(super) index: PerMap<usize>,
     pub(super) inputs: Range<usize>,
     pub(super) outputs: Range<usize>,
+    /// Floats from one input channel to the next.
     pub(super) row: usize,
+    /// Floats from one plane to the next.
     pub(super) plane: usize,
 }
 
-pub(super) struct Maps<'a> {
+/// Both maps, and their tiles.
+pub(super) struct TiledMaps<'a> {
     pub(super) tiles: &'a Tiles,
-    pub(super) channels: [usize; 2],
+    pub(super) channels: PerMap<usize>,
     pub(super) input: Input<'a>,
     pub(super) output_gradient: Source<'a>,
+    /// Zeros for every channel of either map.
     pub(super) zeros: &'a [f32],
 }
 
-impl Maps<'_> {
-    /// Asks for a share of what the tiles `next` read of both maps.
+impl TiledMaps<'_> {
+    /// Prefetches a share of the pixels of both maps that the tiles `next` read.
     #[inline(always)]
-    fn prefetch(&self, part: [usize; 2], next: &Range<usize>) {
-        let (size, shift) = self.tiles.ahead(self.channels[0]);
+    fn prefetch(&self, share: Share, next: &Range<usize>) {
+        let window = self.tiles.input_window(self.channels.input);
         let input = self.input.map.as_ptr();
-        self.tiles.prefetch(part, next, input, size, shift);
+        self.tiles.prefetch(share, next, input, window);
         if self.output_gradient.winners.is_some() {
             return;
         }
         let [height, width] = self.tiles.output;
-        let size = [height, width, self.channels[1]];
-        let output = self.output_gradient.numbers.as_ptr();
-        self.tiles.prefetch(part, next, output, size, [0, 0]);
+        let window = TileWindow {
+            size: [height, width, self.channels.output],
+            shift: [0, 0],
+        };
+        let output = self.output_gradient.values.as_ptr();
+        self.tiles.prefetch(share, next, output, window);
     }
 
     /// Calls `body` with the input pixels of a tile.
     #[inline(always)]
     fn with_input_pixels<S: Simd>(&self, simd: S, tile: usize, body: impl OnPixels<PLANES>) {
         let (map, zeros) = (self.input.map.as_ptr(), self.zeros.as_ptr());
-        let place = self.tiles.place(tile);
-        // SAFETY: `run` has checked the size of the map.
+        let origin = self.tiles.origin(tile);
+        // SAFETY: `WeightGradient::run` checked the length of the map and that the normalisation has all channels; the zeros are as many.
+        // `HalfTransform` and `RowTransform` are made with memory for the row of a tile.
         unsafe {
-            let pixels = self.tiles.input_pixels(place, map, self.channels[0], zeros);
+            let pixels = (self.tiles).input_pixels(origin, map, self.channels.input, zeros);
             match self.input.normalised {
                 None => body.run(simd, &pixels),
                 Some(by) => body.run(simd, &NormalisedPixels { pixels, zeros, by }),
@@ -65,18 +74,20 @@ impl Maps<'_> {
         tile: usize,
         body: impl OnPixels<{ TILE * TILE }>,
     ) {
-        let (place, zeros) = (self.tiles.place(tile), self.zeros.as_ptr());
-        let (map, all) = (self.output_gradient, self.channels[1]);
-        // SAFETY: `run` has checked the size of the map, and that all pixels have winners if one has.
+        let (origin, zeros) = (self.tiles.origin(tile), self.zeros.as_ptr());
+        let (map, channels) = (self.output_gradient, self.channels.output);
+        // SAFETY: `WeightGradient::run` checked the length of the map; the zeros are as many as the channels. `Source::pooled` checked that
+        // each value of a pooled gradient has a winner. `HalfTransform` and `RowTransform` are made with memory for the row of a tile.
         unsafe {
             match map.winners {
                 None => {
-                    let map = map.numbers.as_ptr();
-                    body.run(simd, &self.tiles.output_pixels(place, map, all, zeros));
+                    let map = map.values.as_ptr();
+                    let pixels = self.tiles.output_pixels(origin, map, channels, zeros);
+                    body.run(simd, &pixels);
                 }
                 Some(winners) => {
-                    let pixels = self.tiles.expanded_output(place, map, winners, all, zeros);
-                    body.run(simd, &pixels);
+                    let map = PooledGradient::new(map.values, winners, channels, zeros);
+                    body.run(simd, &self.tiles.expanded_output(origin, map));
                 }
             }
         }
@@ -86,7 +97,8 @@ impl Maps<'_> {
 /// Transforms one half of the planes of some input channels of a tile.
 ///
 /// # Safety
-/// A row of `channels`, rounded up to vectors, can be written at each of the half's planes, `plane` apart.
+/// The pixels have `channels`. A row of `channels`, rounded up to vectors, can be written to each of the half's planes, which begin at `to`,
+/// `plane` floats apart.
 #[inline(always)]
 unsafe fn input<S: Simd, const H: usize>(
     simd: S,
@@ -97,7 +109,7 @@ unsafe fn input<S: Simd, const H: usize>(
 ) {
     for channel in channels.clone().step_by(S::LANES) {
         let n = S::LANES.min(channels.end - channel);
-        // SAFETY: the caller's promise.
+        // SAFETY: the pixels have these channels, and each plane has memory for them, rounded up to vectors.
         unsafe {
             let to = to.add(channel - channels.start);
             transform::input::<S, H>(simd, pixels, channel, n, to, plane);
@@ -105,79 +117,85 @@ unsafe fn input<S: Simd, const H: usize>(
     }
 }
 
-/// What is done with the N pixels of a tile of a map, however they are read.
+/// A computation over the N pixels of a tile of a map, however these are read.
 pub(super) trait OnPixels<const N: usize> {
+    /// Computes it.
+    ///
     /// # Safety
-    /// The pixels have the channels of the map.
+    /// The pixels have the channels of the map, and the memory that the computation writes is there.
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<N>);
 }
 
-/// Transforms half H of the planes of a tile: of the input from all of its pixels, of the output's gradient from those that it writes.
-pub(super) struct Half<'a, const H: usize> {
+/// Transforms half H of the planes of some channels of a tile, of the input or of the output gradient.
+pub(super) struct HalfTransform<'a, const H: usize> {
     pub(super) channels: &'a Range<usize>,
-    /// Where there is room for the planes.
+    /// Where the tile's row of the half's first plane is written.
     pub(super) to: *mut f32,
+    /// Floats from plane to plane.
     pub(super) plane: usize,
 }
 
-impl<const H: usize> OnPixels<PLANES> for Half<'_, H> {
+impl<const H: usize> OnPixels<PLANES> for HalfTransform<'_, H> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<PLANES>) {
-        // SAFETY: whoever made it has room for the planes.
+        // SAFETY: the pixels have the channels, and the planes memory for a row of them, as `OnPixels::run` asks.
         unsafe { input::<S, H>(simd, pixels, self.channels, self.to, self.plane) };
     }
 }
 
-impl<const H: usize> OnPixels<{ TILE * TILE }> for Half<'_, H> {
+impl<const H: usize> OnPixels<{ TILE * TILE }> for HalfTransform<'_, H> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
-        // SAFETY: as above.
+        // SAFETY: the pixels have the channels, and the planes memory for a row of them, as `OnPixels::run` asks.
         unsafe { output::<S, H>(simd, pixels, self.channels, self.to, self.plane) };
     }
 }
 
-/// Transforms all planes of all ranges of channels of a tile, for the row of a chunk; of input or output as [`Half`].
-pub(super) struct Row<'a> {
-    pub(super) whole: &'a WeightGradient,
-    /// Where there is room for the planes.
+/// Transforms all planes of all ranges of channels of a tile, of the input or of the output gradient, into its row of a chunk.
+pub(super) struct RowTransform<'a> {
+    pub(super) whole: &'a WinogradWeightGradient,
+    /// Where the tile's row of the first range and plane is written.
     pub(super) to: *mut f32,
-    /// Floats from range to range and from plane to plane.
-    pub(super) steps: [usize; 2],
+    /// Floats from range to range.
+    pub(super) range_step: usize,
+    /// Floats from plane to plane.
+    pub(super) plane: usize,
 }
 
-impl Row<'_> {
-    /// The ranges of channels of input (0) or output (1), and where the planes of each half go.
-    fn ranges(&self, side: usize) -> impl Iterator<Item = (Range<usize>, [*mut f32; 2])> {
-        let [range_step, plane] = self.steps;
-        (0..self.whole.ranges()[side]).map(move |range| {
-            let to = self.to.wrapping_add(range * range_step);
-            let halves = [to, to.wrapping_add(HALF_PLANES * plane)];
-            (self.whole.range(side, range), halves)
-        })
+impl RowTransform<'_> {
+    /// Where the planes of both halves of a range are written.
+    #[inline(always)]
+    fn halves(&self, range: usize) -> [*mut f32; 2] {
+        let to = self.to.wrapping_add(range * self.range_step);
+        [to, to.wrapping_add(HALF_PLANES * self.plane)]
     }
 }
 
-impl OnPixels<PLANES> for Row<'_> {
+impl OnPixels<PLANES> for RowTransform<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<PLANES>) {
-        for (channels, [first, second]) in self.ranges(0) {
-            // SAFETY: whoever made it has room for the planes.
+        for range in 0..self.whole.ranges().input {
+            let channels = self.whole.input_range(range);
+            let [first, second] = self.halves(range);
+            // SAFETY: the pixels have the channels, and the chunk memory for a row of them in each plane, as `OnPixels::run` asks.
             unsafe {
-                input::<S, 0>(simd, pixels, &channels, first, self.steps[1]);
-                input::<S, 1>(simd, pixels, &channels, second, self.steps[1]);
+                input::<S, 0>(simd, pixels, &channels, first, self.plane);
+                input::<S, 1>(simd, pixels, &channels, second, self.plane);
             }
         }
     }
 }
 
-impl OnPixels<{ TILE * TILE }> for Row<'_> {
+impl OnPixels<{ TILE * TILE }> for RowTransform<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, simd: S, pixels: &impl transform::Pixels<{ TILE * TILE }>) {
-        for (channels, [first, second]) in self.ranges(1) {
-            // SAFETY: as above.
+        for range in 0..self.whole.ranges().output {
+            let channels = self.whole.output_range(range);
+            let [first, second] = self.halves(range);
+            // SAFETY: the pixels have the channels, and the chunk memory for a row of them in each plane, as `OnPixels::run` asks.
             unsafe {
-                output::<S, 0>(simd, pixels, &channels, first, self.steps[1]);
-                output::<S, 1>(simd, pixels, &channels, second, self.steps[1]);
+                output::<S, 0>(simd, pixels, &channels, first, self.plane);
+                output::<S, 1>(simd, pixels, &channels, second, self.plane);
             }
         }
     }
@@ -197,7 +215,7 @@ unsafe fn output<S: Simd, const H: usize>(
 ) {
     for channel in channels.clone().step_by(S::LANES) {
         let n = S::LANES.min(channels.end - channel);
-        // SAFETY: the caller's promise.
+        // SAFETY: the pixels have these channels, and each plane has memory for them, rounded up to vectors.
         unsafe {
             let to = to.add(channel - channels.start);
             transform::output_gradient::<S, H>(simd, pixels, channel, n, to, plane);
@@ -205,59 +223,71 @@ unsafe fn output<S: Simd, const H: usize>(
     }
 }
 
-pub(super) struct Own<'a> {
-    pub(super) maps: &'a Maps<'a>,
+/// Transforms some channels of a block of tiles into one half of the planes, and adds their products.
+pub(super) struct HalfPlanesTask<'a> {
+    pub(super) maps: &'a TiledMaps<'a>,
     pub(super) tiles: Range<usize>,
+    /// 0 or 1.
     pub(super) half: usize,
-    pub(super) part: &'a Part,
-    pub(super) rows: [usize; 2],
-    pub(super) block: usize,
+    pub(super) block: &'a SumsBlock,
+    /// Floats from tile to tile.
+    pub(super) rows: PerMap<usize>,
+    /// Tiles of a whole block.
+    pub(super) tiles_of_block: usize,
     pub(super) planes: &'a mut [f32],
     pub(super) sums: &'a mut [f32],
 }
 
-impl Own<'_> {
+impl HalfPlanesTask<'_> {
     #[inline(always)]
     fn half<S: Simd, const H: usize>(self, simd: S) {
-        let steps = self.rows.map(|row| self.block * row + GAP);
+        let steps = self.rows.map(|row| self.tiles_of_block * row + GAP);
         let inputs = self.planes.as_mut_ptr();
         let maps = self.maps;
-        let next = self.tiles.end..(self.tiles.end + self.block).min(maps.tiles.count);
-        let outputs = inputs.wrapping_add(HALF_PLANES * steps[0]);
-        // SAFETY: the planes have room for the rows of a block in both maps.
+        let next = self.tiles.end..(self.tiles.end + self.tiles_of_block).min(maps.tiles.count);
+        let outputs = inputs.wrapping_add(HALF_PLANES * steps.input);
+        // SAFETY: `run_own` sliced planes with a row for each tile of a block in both maps, which only this task has.
         unsafe {
             for (i, tile) in self.tiles.clone().enumerate() {
-                let to = inputs.add(i * self.rows[0]);
-                let half = Half::<H> {
-                    channels: &self.part.inputs,
+                let to = inputs.add(i * self.rows.input);
+                let half = HalfTransform::<H> {
+                    channels: &self.block.inputs,
                     to,
-                    plane: steps[0],
+                    plane: steps.input,
                 };
                 maps.with_input_pixels(simd, tile, half);
-                let to = outputs.add(i * self.rows[1]);
-                let half = Half::<H> {
-                    channels: &self.part.outputs,
+                let to = outputs.add(i * self.rows.output);
+                let half = HalfTransform::<H> {
+                    channels: &self.block.outputs,
                     to,
-                    plane: steps[1],
+                    plane: steps.output,
                 };
                 maps.with_output_pixels(simd, tile, half);
             }
-            multiply(
-                simd,
-                [inputs, outputs],
-                [HALF_PLANES, self.tiles.len()],
-                self.tiles.start > 0,
-                self.part,
-                self.rows,
+            let products = PlaneProducts {
+                maps: PerMap {
+                    input: inputs.cast_const(),
+                    output: outputs.cast_const(),
+                },
+                planes: HALF_PLANES,
+                tiles: self.tiles.len(),
+                add: self.tiles.start > 0,
+                block: self.block,
+                rows: self.rows,
                 steps,
-                self.sums,
-                |plane| maps.prefetch([plane, HALF_PLANES], &next),
-            );
+            };
+            products.multiply(simd, self.sums, |index| {
+                let share = Share {
+                    index,
+                    of: HALF_PLANES,
+                };
+                maps.prefetch(share, &next);
+            });
         }
     }
 }
 
-impl Kernel for Own<'_> {
+impl Kernel for HalfPlanesTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -270,84 +300,99 @@ impl Kernel for Own<'_> {
     }
 }
 
-/// Adds the products of some planes to their sums, or begins them.
-///
-/// # Safety
-/// At `maps` lie planes `steps` apart with `tiles` rows each, whose first number belongs to the first channel of the part.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "three matrices and their sizes")]
-unsafe fn multiply<S: Simd>(
-    simd: S,
-    maps: [*const f32; 2],
-    [planes, tiles]: [usize; 2],
+/// The products of some planes of both transformed maps.
+struct PlaneProducts<'a> {
+    /// The block's first channel of the first tile, in the first plane.
+    maps: PerMap<*const f32>,
+    planes: usize,
+    tiles: usize,
+    /// Whether the products are added to the sums; else they begin them.
     add: bool,
-    part: &Part,
-    rows: [usize; 2],
-    steps: [usize; 2],
-    sums: &mut [f32],
-    before: impl Fn(usize),
-) {
-    assert!(sums.len() >= planes * part.plane);
-    let sizes = [
-        part.inputs.len(),
-        tiles,
-        part.outputs.len().div_ceil(S::LANES),
-    ];
-    for plane in 0..planes {
-        before(plane);
-        // SAFETY: the caller's promise; the sums were checked above.
-        unsafe {
-            let left = Left {
-                start: maps[0].add(plane * steps[0]),
-                row: 1,
-                column: rows[0],
-            };
-            let right = Right {
-                start: maps[1].add(plane * steps[1]),
-                row: rows[1],
-            };
-            let product = Product {
-                start: sums.as_mut_ptr().add(plane * part.plane),
-                row: part.row,
-            };
-            product::multiply::<S>(simd, add, sizes, left, right, product);
+    block: &'a SumsBlock,
+    /// Floats from tile to tile.
+    rows: PerMap<usize>,
+    /// Floats from plane to plane.
+    steps: PerMap<usize>,
+}
+
+impl PlaneProducts<'_> {
+    /// Multiplies plane by plane and calls `before` with the index of each plane first.
+    ///
+    /// # Safety
+    /// At `maps` the planes lie with all tiles, and the block's channels of each, rounded up to vectors.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(&self, simd: S, sums: &mut [f32], before: impl Fn(usize)) {
+        let Self {
+            maps,
+            block,
+            rows,
+            steps,
+            ..
+        } = *self;
+        assert!(sums.len() >= self.planes * block.plane);
+        let sizes = Sizes {
+            rows: block.inputs.len(),
+            terms: self.tiles,
+            vectors: block.outputs.len().div_ceil(S::LANES),
+        };
+        for plane in 0..self.planes {
+            before(plane);
+            // SAFETY: both maps have the plane with all tiles and channels. The assertion says that the sums have the plane.
+            unsafe {
+                let left = Left {
+                    start: maps.input.add(plane * steps.input),
+                    row: 1,
+                    column: rows.input,
+                };
+                let right = Right {
+                    start: maps.output.add(plane * steps.output),
+                    row: rows.output,
+                };
+                let product = Product {
+                    start: sums.as_mut_ptr().add(plane * block.plane),
+                    row: block.row,
+                };
+                product::multiply::<S>(simd, self.add, sizes, left, right, product);
+            }
         }
     }
 }
 
 /// Transforms all channels of some tiles of a chunk.
-pub(super) struct Transform<'a> {
-    pub(super) whole: &'a WeightGradient,
-    pub(super) maps: &'a Maps<'a>,
+pub(super) struct ChunkTransformTask<'a> {
+    pub(super) whole: &'a WinogradWeightGradient,
+    pub(super) maps: &'a TiledMaps<'a>,
     pub(super) tiles: Range<usize>,
-    pub(super) to: [&'a DisjointMut<'a, f32>; 2],
-    /// The first tile's place in the chunk.
+    /// The transformed maps.
+    pub(super) to: PerMap<&'a DisjointMut<'a, f32>>,
+    /// Index of the first tile in the chunk.
     pub(super) row: usize,
+    /// Tiles of the chunk.
     pub(super) chunk: usize,
 }
 
-impl Kernel for Transform<'_> {
+impl Kernel for ChunkTransformTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { whole, maps, .. } = self;
         let (rows, steps) = (whole.rows(), whole.steps(self.chunk));
-        let to =
-            |side: usize, row: usize| self.to[side].as_mut_ptr().wrapping_add(row * rows[side]);
         for (i, tile) in self.tiles.enumerate() {
             let row = self.row + i;
-            // The planes have a row for each range and tile of the chunk, and this task has these tiles alone.
-            let inputs = Row {
+            // The planes have a row for each range and tile of the chunk, and only this task has these tiles.
+            let inputs = RowTransform {
                 whole,
-                to: to(0, row),
-                steps: [self.chunk * rows[0], steps[0]],
+                to: (self.to.input.as_mut_ptr()).wrapping_add(row * rows.input),
+                range_step: self.chunk * rows.input,
+                plane: steps.input,
             };
             maps.with_input_pixels(simd, tile, inputs);
-            let outputs = Row {
+            let outputs = RowTransform {
                 whole,
-                to: to(1, row),
-                steps: [self.chunk * rows[1], steps[1]],
+                to: (self.to.output.as_mut_ptr()).wrapping_add(row * rows.output),
+                range_step: self.chunk * rows.output,
+                plane: steps.output,
             };
             maps.with_output_pixels(simd, tile, outputs);
         }
@@ -355,75 +400,95 @@ impl Kernel for Transform<'_> {
 }
 
 /// Adds the products of all planes of a chunk for one pair of ranges.
-pub(super) struct Shared<'a> {
-    pub(super) whole: &'a WeightGradient,
-    pub(super) planes: [&'a DisjointMut<'a, f32>; 2],
+pub(super) struct ChunkProductsTask<'a> {
+    pub(super) whole: &'a WinogradWeightGradient,
+    /// The transformed maps.
+    pub(super) planes: PerMap<&'a DisjointMut<'a, f32>>,
+    /// Tiles that were transformed.
     pub(super) tiles: usize,
+    /// Tiles of a whole chunk.
     pub(super) chunk: usize,
+    /// Whether the products are added to the sums; else they begin them.
     pub(super) add: bool,
-    pub(super) part: &'a Part,
+    pub(super) block: &'a SumsBlock,
     pub(super) sums: &'a mut [f32],
-    /// The maps and the tiles of them that are to be fetched meanwhile.
-    pub(super) ahead: Option<(&'a Maps<'a>, Range<usize>)>,
+    /// What is prefetched meanwhile.
+    pub(super) ahead: Option<NextTiles<'a>>,
 }
 
-impl Kernel for Shared<'_> {
+/// The tiles that a task transforms next.
+pub(super) struct NextTiles<'a> {
+    pub(super) maps: &'a TiledMaps<'a>,
+    pub(super) tiles: Range<usize>,
+}
+
+impl Kernel for ChunkProductsTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (rows, steps) = (self.whole.rows(), self.whole.steps(self.chunk));
-        let start = |side: usize| {
-            let at = self.part.index[side] * self.chunk * rows[side];
-            self.planes[side].as_mut_ptr().wrapping_add(at).cast_const()
-        };
-        // Few enough tiles at a time that the rows of both maps stay in L1 while they meet.
+        let index = self.block.index;
+        let inputs = self.planes.input.as_mut_ptr().cast_const();
+        let inputs = inputs.wrapping_add(index.input * self.chunk * rows.input);
+        let outputs = self.planes.output.as_mut_ptr().cast_const();
+        let outputs = outputs.wrapping_add(index.output * self.chunk * rows.output);
+        // Few enough tiles at a time that the rows of both maps stay in L1 while they are multiplied.
         for first in (0..self.tiles).step_by(NEAR) {
             let tiles = NEAR.min(self.tiles - first);
-            // SAFETY: all planes of the chunk are written and have rows of all channels.
+            // SAFETY: `ChunkTransformTask` has written all planes of the chunk's tiles with all ranges of channels, in scratch of
+            // `planes_len` floats.
             unsafe {
-                let maps = [0, 1].map(|side| start(side).add(first * rows[side]));
-                multiply(
-                    simd,
-                    maps,
-                    [PLANES, tiles],
-                    self.add || first > 0,
-                    self.part,
+                let products = PlaneProducts {
+                    maps: PerMap {
+                        input: inputs.add(first * rows.input),
+                        output: outputs.add(first * rows.output),
+                    },
+                    planes: PLANES,
+                    tiles,
+                    add: self.add || first > 0,
+                    block: self.block,
                     rows,
                     steps,
-                    self.sums,
-                    |plane| {
-                        if let Some((maps, next)) = &self.ahead {
-                            maps.prefetch([plane, PLANES], next);
-                        }
-                    },
-                );
+                };
+                products.multiply(simd, self.sums, |index| {
+                    if let Some(ahead) = &self.ahead {
+                        let share = Share { index, of: PLANES };
+                        ahead.maps.prefetch(share, &ahead.tiles);
+                    }
+                });
             }
         }
     }
 }
 
-pub(super) struct Interpolate<'a> {
+/// Interpolates the sums of a pair of ranges to the weight gradient.
+pub(super) struct InterpolateTask<'a> {
     pub(super) sums: &'a [f32],
-    pub(super) part: Part,
-    pub(super) channels: [usize; 2],
+    pub(super) block: SumsBlock,
+    /// All channels of both maps.
+    pub(super) channels: PerMap<usize>,
     pub(super) weight_gradient: &'a DisjointMut<'a, f32>,
 }
 
-impl Kernel for Interpolate<'_> {
+impl Kernel for InterpolateTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let [inputs, outputs] = self.channels;
-        for (i, input) in self.part.inputs.clone().enumerate() {
-            for output in self.part.outputs.clone().step_by(S::LANES) {
-                let n = S::LANES.min(self.part.outputs.end - output);
-                let at = i * self.part.row + output - self.part.outputs.start;
-                // SAFETY: the sums have rows of whole vectors; the weights of these channels are written by this task alone.
+        let PerMap {
+            input: inputs,
+            output: outputs,
+        } = self.channels;
+        for (i, input) in self.block.inputs.clone().enumerate() {
+            for output in self.block.outputs.clone().step_by(S::LANES) {
+                let n = S::LANES.min(self.block.outputs.end - output);
+                let at = i * self.block.row + output - self.block.outputs.start;
+                // SAFETY: `sums_block` made the rows of the sums whole vectors. `WeightGradient::run` checked the length of the weight
+                // gradient, and only this task has these channels of it.
                 unsafe {
                     let from = self.sums.as_ptr().add(at);
-                    let taps = transform::weight_gradient(simd, from, self.part.plane);
+                    let taps = transform::weight_gradient(simd, from, self.block.plane);
                     for y in 0..3 {
                         for x in 0..3 {
                             let to = ((y * 3 + x) * inputs + input) * outputs + output;

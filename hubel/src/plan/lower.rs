@@ -1,0 +1,282 @@
+//! From a graph to steps, one for each node. What can be computed together is joined afterwards, in `fuse.rs`.
+use std::ops::Range;
+
+use hubel_kernels::Cpu;
+use hubel_kernels::activation::Activation;
+use hubel_kernels::conv;
+use hubel_kernels::pad::{Padding, PaddingMode};
+use hubel_kernels::pool::{self, Pooling};
+
+use super::convolution::{Convolution, Needs, Tensors};
+use super::step::{Backward, Kind, Normalisation, Step};
+use super::{Mode, PlanSettings};
+use crate::layers;
+use crate::network::{self, Graph, Node, Operation, Role};
+use crate::parameters::Parameters;
+use crate::{Result, Shape};
+
+/// Steps over maps (not yet slots).
+pub(super) struct Lowered {
+    pub(super) steps: Vec<Step>,
+    /// Floats of each map; map 0 is the image, or what is given in its place.
+    pub(super) maps: Vec<usize>,
+    /// The map that holds the output of each node, from the node on whose output is given.
+    pub(super) map_of: Vec<usize>,
+    pub(super) logits: usize,
+}
+
+/// Turns each node of `graph` into a step. Nodes that leave their input as it is have none.
+///
+/// # Errors
+/// If a convolution is larger than any machine computes.
+pub(super) fn lower(
+    graph: &Graph,
+    parameters: &Parameters,
+    cpu: &Cpu,
+    settings: PlanSettings,
+) -> Result<Lowered> {
+    let mut lowering = Lowering {
+        graph,
+        parameters,
+        cpu,
+        settings,
+        map_of: vec![0],
+        steps: Vec::new(),
+        maps: vec![settings.batch * graph.nodes[settings.after].shape.len()],
+    };
+    for node in settings.after + 1..graph.nodes.len() {
+        let map = lowering.lower(node)?;
+        lowering.map_of.push(map);
+    }
+    Ok(Lowered {
+        steps: lowering.steps,
+        maps: lowering.maps,
+        logits: lowering.map_of[lowering.map_of.len() - 1],
+        map_of: lowering.map_of,
+    })
+}
+
+struct Lowering<'a> {
+    graph: &'a Graph,
+    parameters: &'a Parameters,
+    cpu: &'a Cpu,
+    settings: PlanSettings,
+    /// The map that holds the output of each node that was lowered.
+    map_of: Vec<usize>,
+    steps: Vec<Step>,
+    maps: Vec<usize>,
+}
+
+impl Lowering<'_> {
+    /// Appends the step of node `i`; returns the map of its output.
+    fn lower(&mut self, i: usize) -> Result<usize> {
+        let node = &self.graph.nodes[i];
+        let inputs: Vec<usize> = node.inputs.iter().map(|input| self.map(*input)).collect();
+        let from = self.graph.nodes[node.inputs[0]].shape;
+        let kind = match &node.operation {
+            Operation::Image => unreachable!("only node 0 is the image"),
+            Operation::Flatten => return Ok(inputs[0]),
+            Operation::Dropout(_) if !self.settings.mode.trains() => return Ok(inputs[0]),
+            Operation::Dropout(probability) => Kind::Dropout {
+                probability: *probability,
+                layer: i as u64,
+            },
+            Operation::Conv(settings) => {
+                let (input, from) = self.pad(node, inputs[0], from, settings);
+                let settings = settings.for_kernels(self.settings.batch, from, node.shape);
+                let convolution = self.convolution(i, input, settings)?;
+                let kind = Kind::Convolution(Box::new(convolution));
+                return Ok(self.push(i, kind, vec![input]));
+            }
+            Operation::Linear { .. } => {
+                let settings = layers::linear_for_kernels(self.settings.batch, from, node.shape);
+                let convolution = Convolution {
+                    linear: true,
+                    ..self.convolution(i, inputs[0], settings)?
+                };
+                Kind::Convolution(Box::new(convolution))
+            }
+            Operation::MaxPool(window) => max_pool(self.window(*window, from, node.shape, false)),
+            Operation::AvgPool {
+                window,
+                count_padding,
+            } => {
+                let window = self.window(*window, from, node.shape, *count_padding);
+                Kind::AveragePool(Pooling::new(window))
+            }
+            Operation::GlobalAvgPool => Kind::AveragePool(Pooling::new(self.whole_map(from))),
+            Operation::GlobalMaxPool => max_pool(self.whole_map(from)),
+            Operation::AdaptiveAvgPool => {
+                Kind::AveragePool(Pooling::new(self.adaptive(from, node.shape)))
+            }
+            Operation::AdaptiveMaxPool => max_pool(self.adaptive(from, node.shape)),
+            Operation::BatchNorm { epsilon, momentum } => {
+                Kind::Normalisation(self.normalisation(i, *epsilon, *momentum))
+            }
+            Operation::Activation(activation) => Kind::Activation(*activation),
+            Operation::Add => Kind::Add {
+                activation: Activation::Identity,
+            },
+            Operation::Concat => Kind::Concat {
+                channels: node
+                    .inputs
+                    .iter()
+                    .map(|input| self.graph.nodes[*input].shape.channels)
+                    .collect(),
+                pixels: self.settings.batch * node.shape.height * node.shape.width,
+            },
+        };
+        Ok(self.push(i, kind, inputs))
+    }
+
+    /// Convolution or linear layer `i`, which reads map `input`. The image has a gradient only in a plan to explain.
+    fn convolution(&self, i: usize, input: usize, settings: conv::Settings) -> Result<Convolution> {
+        let mode = self.settings.mode;
+        let has_gradient = input != 0 || mode == Mode::Explanation;
+        let needs = Needs {
+            input_gradient: mode.goes_back() && has_gradient,
+            weight_gradient: mode.trains(),
+            precise: self.settings.precise,
+        };
+        let weights = self.parameters.range(i, Role::Weight);
+        let tensors = Tensors {
+            weight: weights.expect("a convolution has weights"),
+            bias: self.parameters.range(i, Role::Bias),
+        };
+        let name = &self.graph.nodes[i].name;
+        Convolution::new(self.cpu, name, settings, needs, tensors)
+    }
+
+    /// Appends a step that writes the border, where it does not hold zeros. Returns the map that the convolution reads, and its shape.
+    fn pad(
+        &mut self,
+        node: &Node,
+        input: usize,
+        from: Shape,
+        settings: &network::Convolution,
+    ) -> (usize, Shape) {
+        let mode = match settings.mode {
+            layers::PaddingMode::Zeros => return (input, from),
+            layers::PaddingMode::Constant(value) => PaddingMode::Constant(value),
+            layers::PaddingMode::Reflect => PaddingMode::Reflect,
+            layers::PaddingMode::Replicate => PaddingMode::Replicate,
+            layers::PaddingMode::Circular => PaddingMode::Circular,
+        };
+        let [top, left, bottom, right] = settings.padding;
+        let padded = Shape::new(
+            from.height + top + bottom,
+            from.width + left + right,
+            from.channels,
+        );
+        let padding = Padding {
+            batch: self.settings.batch,
+            input: dimensions(from),
+            output: dimensions(padded),
+            before: [top, left],
+            mode,
+        };
+        let output = self.new_map(padded);
+        self.steps.push(Step {
+            name: format!("{} (padding)", node.name),
+            first_layer: node.name.clone(),
+            nodes: Vec::new(),
+            kind: Kind::Pad(padding),
+            inputs: vec![input],
+            output,
+            backward: Backward::default(),
+        });
+        (output, padded)
+    }
+
+    fn normalisation(&self, i: usize, epsilon: f32, momentum: f32) -> Normalisation {
+        let range = |role: Role| -> Range<usize> {
+            self.parameters
+                .range(i, role)
+                .expect("a batch normalisation has four tensors")
+        };
+        Normalisation {
+            channels: self.graph.nodes[i].shape.channels,
+            epsilon,
+            momentum,
+            scale: range(Role::Scale),
+            shift: range(Role::Shift),
+            running_mean: range(Role::RunningMean),
+            running_variance: range(Role::RunningVariance),
+            is_running: !self.settings.mode.trains() || self.settings.running_statistics,
+            add: false,
+            activation: Activation::Identity,
+            forward_parts: None,
+            backward_parts: None,
+            by_reader: false,
+            gradient_by_writer: false,
+        }
+    }
+
+    fn window(
+        &self,
+        window: network::Window,
+        from: Shape,
+        to: Shape,
+        count_padding: bool,
+    ) -> pool::Window {
+        let regions = pool::Regions::Sliding {
+            kernel: window.kernel,
+            stride: window.stride,
+            padding: window.padding,
+            count_padding,
+        };
+        pool::Window::new(
+            self.settings.batch,
+            dimensions(from),
+            dimensions(to),
+            regions,
+        )
+        .expect("the layer's rule placed the windows, and the plan's memory was checked")
+    }
+
+    fn whole_map(&self, from: Shape) -> pool::Window {
+        self.adaptive(from, Shape::new(1, 1, from.channels))
+    }
+
+    fn adaptive(&self, from: Shape, to: Shape) -> pool::Window {
+        let (batch, regions) = (self.settings.batch, pool::Regions::Adaptive);
+        pool::Window::new(batch, dimensions(from), dimensions(to), regions)
+            .expect("no side is 0, and the plan's memory was checked")
+    }
+
+    fn map(&self, node: usize) -> usize {
+        self.map_of[node - self.settings.after]
+    }
+
+    fn new_map(&mut self, shape: Shape) -> usize {
+        self.maps.push(self.settings.batch * shape.len());
+        self.maps.len() - 1
+    }
+
+    /// Appends the step of node `i`; returns the map of its output.
+    fn push(&mut self, i: usize, kind: Kind, inputs: Vec<usize>) -> usize {
+        let node = &self.graph.nodes[i];
+        let output = self.new_map(node.shape);
+        self.steps.push(Step {
+            name: node.name.clone(),
+            first_layer: node.name.clone(),
+            nodes: vec![i],
+            kind,
+            inputs,
+            output,
+            backward: Backward::default(),
+        });
+        output
+    }
+}
+
+fn max_pool(window: pool::Window) -> Kind {
+    Kind::MaxPool {
+        pooling: Pooling::new(window),
+        normalised_by: None,
+    }
+}
+
+fn dimensions(shape: Shape) -> [usize; 3] {
+    [shape.height, shape.width, shape.channels]
+}
