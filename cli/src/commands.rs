@@ -75,7 +75,9 @@ fn report_bad_files(bad: &[BadFile], console: &Console) {
 /// Evaluates the model on `images`, with progress if that takes a while.
 fn judge(model: &Model, cpu: &Cpu, images: &Dataset, console: &Console) -> Result<Report, Error> {
     let testing = console.pictures("testing");
-    let report = model.evaluate_with(cpu, images, &|done, all| testing.show(done, all));
+    let report = model.evaluate_each(cpu, images, &mut |answer| {
+        testing.show(answer.index + 1, images.len());
+    });
     testing.finish();
     Ok(report?.with_groups(images))
 }
@@ -160,6 +162,13 @@ fn beside_accuracy(
             ),
         ),
     ]
+}
+
+/// The names of the `count` most probable classes with their probabilities.
+fn top(model: &Model, prediction: &Prediction, count: usize) -> Vec<(String, f32)> {
+    let classes = prediction.top(count).into_iter();
+    let named = classes.map(|i| (model.classes()[i].clone(), prediction.probabilities[i]));
+    named.collect()
 }
 
 /// Remarks on how the picture was changed for the network.

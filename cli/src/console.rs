@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use hubel::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::wording::of_command_line;
+
 /// Writes remarks, errors and progress to stderr.
 pub(crate) struct Console {
     quiet: bool,
@@ -42,7 +44,8 @@ impl Console {
         } else {
             "error:"
         };
-        let _ = writeln!(io::stderr(), "{label} {}", harmless(&chain(error)));
+        let text = of_command_line(&chain(error));
+        let _ = writeln!(io::stderr(), "{label} {}", harmless(&text));
     }
 
     /// Progress of a measurement, which names each part when it begins.
@@ -335,16 +338,23 @@ impl Progress {
                 "kept: the weights of {position}, with {:.2} % on the images held out",
                 100.0 * accuracy
             )),
+            Event::EndedEarly {
+                position, epochs, ..
+            } => self.line(&format!(
+                "ended after {position}: the validation images have shown no progress for {epochs} {}",
+                if *epochs == 1 { "epoch" } else { "epochs" }
+            )),
             Event::Saved { .. } => self.not_saved = None,
-            Event::NotSaved { problem } => {
+            Event::NotSaved { problem }
                 // Says the same problem once, not every minute.
-                if self.not_saved.as_ref() != Some(problem) {
+                if self.not_saved.as_ref() != Some(problem) => {
                     self.line(&format!(
                         "{problem}; training goes on, and is saved once it can be"
                     ));
                     self.not_saved = Some(problem.clone());
                 }
-            }
+            // What a later version of the library tells.
+            _ => {}
         }
     }
 
@@ -458,7 +468,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Writes one line to stderr and ignores failures.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", harmless(text));
+    let _ = writeln!(io::stderr(), "{}", harmless(&of_command_line(text)));
 }
 
 /// Escapes control characters, since names of files and classes may contain any.

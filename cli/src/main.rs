@@ -7,6 +7,7 @@ mod commands;
 mod console;
 mod interruption;
 mod page;
+mod wording;
 
 use std::process::ExitCode;
 

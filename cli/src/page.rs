@@ -9,6 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hubel::Error;
 
+use crate::wording::of_command_line;
+
 /// Writes the page to a file.
 ///
 /// # Errors
@@ -28,6 +30,7 @@ pub(crate) struct Sentence(String);
 
 impl Sentence {
     pub(crate) fn new(text: &str) -> Self {
+        let text = of_command_line(text);
         let mut letters = text.chars();
         let first = letters.next().into_iter().flat_map(char::to_uppercase);
         Self(first.chain(letters).collect())

@@ -22,7 +22,10 @@ fn a_wrong_name_and_what_an_experiment_cannot_use_are_said() {
         (&["lab", "paddings"][..], "did you mean `padding`?"),
         (&["lab", "sizes", "--data", "mnist"], "leave out --data"),
         (&["lab", "weights", "--images", "9"], "leave out --images"),
-        (&["lab", "padding", "--stride", "2"], "hubel lab sizes"),
+        (
+            &["lab", "padding", "--stride", "2"],
+            "of the experiment `sizes`",
+        ),
         (&["lab", "sizes", "--stride", "0"], "a stride of 0"),
         (&["lab", "flatten", "--data", "nowhere"], "nowhere"),
     ] {

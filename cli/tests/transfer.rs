@@ -262,3 +262,61 @@ fn a_preview_shows_what_the_backbone_would_see() {
     let sheet = image::open(folder.path().join("sheet.png")).expect("a picture");
     assert!(sheet.width() > 2 * 224, "{}", sheet.width());
 }
+
+#[test]
+fn training_ends_where_patience_ends_and_keeps_the_best() {
+    let folder = pictures(&["lions", "tigers"], 12);
+    let arguments = [
+        "--from",
+        "none",
+        "--model",
+        "conv(4)-relu-globalavgpool-fc(classes)",
+        "--val",
+        "0.3",
+        "--epochs",
+        "500",
+        // Nothing is learnt, so nothing becomes better.
+        "--learning-rate",
+        "1e-20",
+        "--schedule",
+        "constant",
+        "--weight-decay",
+        "0",
+        "--patience",
+        "2",
+        "--keep-best",
+        "--augment",
+        "none",
+        "--out",
+        "model",
+        "--json",
+    ];
+    let output = train(&folder, &arguments).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("ended after epoch 3 of 500"), "{said}");
+    assert!(said.contains("no progress for 2 epochs"), "{said}");
+    assert!(
+        said.contains("kept: the weights of epoch 1 of 500"),
+        "{said}"
+    );
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(answer["stopped_at"], serde_json::Value::Null);
+    assert_eq!(answer["epochs"].as_array().map(Vec::len), Some(3));
+
+    train(
+        &folder,
+        &[
+            "--from",
+            "none",
+            "--val",
+            "0",
+            "--patience",
+            "2",
+            "--out",
+            "other",
+        ],
+    )
+    .assert()
+    .failure()
+    .stderr(contains("no images are held out"));
+}

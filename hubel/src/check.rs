@@ -23,6 +23,7 @@ pub use thumbnail::Thumbnail;
 
 /// A kind of finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// A file that cannot be decoded.
     Unreadable,
@@ -97,7 +98,7 @@ impl Kind {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Unreadable => {
-                "replace them or delete them; `hubel train --bad-files skip` leaves them out, and `quarantine` moves them away"
+                "replace them or delete them; `bad_files = skip` leaves them out in training, and `bad_files = quarantine` moves them away"
             }
             Self::Truncated => {
                 "copy or download them again: the network would see grey or garbage instead of the damaged part"
@@ -113,7 +114,7 @@ impl Kind {
             }
             Self::TinyClass => "add pictures, or merge classes: a network overfits on so few",
             Self::Imbalance => {
-                "add pictures of the rare classes, or train with `--balance loss` or `--balance sample`; look at the accuracy of each class"
+                "add pictures of the rare classes, or train with `balance = loss` or `balance = sample`; look at the accuracy of each class"
             }
             Self::WrongExtension => {
                 "hubel needs no change, because it goes by contents; other programs may reject the files until they are renamed"
@@ -140,7 +141,7 @@ impl Kind {
                 "check whether one class has most of them: the network may learn that instead"
             }
             Self::Cropped => {
-                "keep `--resize letterbox`, the default, which shows all of each picture between bars, or use `stretch`"
+                "keep `resize = letterbox`, the default, which shows all of each picture between bars, or use `resize = stretch`"
             }
         }
     }
@@ -171,6 +172,7 @@ impl fmt::Display for Kind {
 
 /// A problem, or something worth knowing.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The kind of finding.
     pub kind: Kind,
@@ -188,6 +190,7 @@ pub const GRAVE_POINTS: f64 = 1.0;
 
 /// The result of [`check`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Inspection {
     /// A description of the data, in one line.
     pub description: String,

@@ -1,49 +1,88 @@
 //! Data sets: pictures and their classes, in memory, and the preparation that makes a network's input of them.
 //!
-//! [`mnist`] needs no file; [`open`] finds out by looking what a folder holds; [`Dataset::from_arrays`] takes arrays of
-//! one's own. [`Preparation`] is measured on the training part and stored with the model.
+//! | data | call |
+//! |---|---|
+//! | a folder, a table, arrays in files | [`open`], [`open_with`], which detect the form |
+//! | MNIST, part of the library | [`mnist`] |
+//! | pictures in a database, on a network, in an archive | [`Source::of`] with one's own [`Pictures`] |
+//! | pixels in memory: bytes, or `f32` | [`Dataset::from_bytes`], [`Dataset::from_arrays`] |
+//!
+//! [`Preparation`] is measured on the training part and stored with the model.
 mod augment;
 mod bad_files;
+#[cfg(feature = "pictures")]
 pub(crate) mod blank;
+#[cfg(feature = "pictures")]
 pub(crate) mod catalogue;
+#[cfg(feature = "tables")]
 mod cifar;
 mod class_names;
+#[cfg(feature = "pictures")]
 mod conflicts;
+#[cfg(feature = "tables")]
 mod csv;
+#[cfg(feature = "pictures")]
+mod decoded;
 mod divide;
+#[cfg(feature = "pictures")]
 pub(crate) mod ending;
 mod feed;
+#[cfg_attr(not(feature = "pictures"), path = "data/no_files.rs")]
+mod files;
 pub(crate) mod fingerprint;
+#[cfg(feature = "pictures")]
 pub(crate) mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(feature = "pictures")]
+mod given;
+pub(crate) mod grey;
 mod ground;
+#[cfg(feature = "tables")]
 mod idx;
+#[cfg(feature = "pictures")]
 mod ignored;
 mod ink;
+#[cfg(feature = "pictures")]
 mod jpeg;
+#[cfg(feature = "tables")]
 mod labelled;
+#[cfg(feature = "pictures")]
 mod learned;
-mod limit;
+mod likeness;
+pub(crate) mod limit;
 pub(crate) mod loader;
 #[cfg(feature = "mnist")]
 mod mnist;
 pub(crate) mod names;
+#[cfg(feature = "tables")]
 mod npz;
+#[cfg(feature = "pictures")]
 mod open;
+mod options;
+mod part;
+#[cfg(feature = "pictures")]
 pub mod picture;
 mod preparation;
+#[cfg(feature = "pictures")]
 pub(crate) mod reading;
 mod rearrange;
 mod resize;
+#[cfg(feature = "drawings")]
 mod sheet;
+#[cfg(feature = "pictures")]
 mod source;
 mod split;
 mod storage;
 pub(crate) mod subject;
+#[cfg_attr(not(feature = "tables"), path = "data/no_tables.rs")]
+#[cfg(feature = "pictures")]
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(feature = "pictures")]
 pub(crate) mod tiff;
+#[cfg(feature = "pictures")]
 pub(crate) mod transparency;
 mod value_range;
 
@@ -55,24 +94,32 @@ use hubel_kernels::Cpu;
 
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
-pub use catalogue::Part;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
+#[cfg(feature = "pictures")]
 pub use folder::pictures;
+#[cfg(feature = "pictures")]
+pub use given::{EncodedPicture, Pictures};
 pub use ground::Ground;
+#[cfg(feature = "pictures")]
 pub use learned::{Learned, learned};
 #[cfg(feature = "mnist")]
 pub use mnist::mnist;
-pub use open::{Evaluation, Judged, Options, evaluation, open, open_with};
+#[cfg(feature = "pictures")]
+pub use open::{Evaluation, Judged, evaluation, open, open_with};
+pub use options::Options;
+pub use part::Part;
 pub use preparation::{Preparation, Prepared, Unlike};
 pub use resize::Resize;
+#[cfg(feature = "drawings")]
 pub use sheet::{Sheet, SheetSettings, Shown};
+#[cfg(feature = "pictures")]
 pub use source::{Outlook, Source};
 pub use subject::{Mirrored, Subject};
 pub use value_range::ValueRange;
 
+use class_names::unknown_class;
 use names::composed;
-use open::unknown_class;
 use storage::{Pixels, Sample};
 
 use crate::on_all_cores::on_each_image;
@@ -83,17 +130,17 @@ use crate::{Error, Result, Shape};
 pub struct Splits {
     /// Samples to train on.
     pub train: Dataset,
-    /// Samples to watch training by, and to make choices by.
+    /// Validation samples, by which choices are made.
     pub validation: Option<Dataset>,
-    /// Samples for the final judgement only, which take part in no choice.
+    /// Test samples, for the final judgement only.
     pub test: Option<Dataset>,
-    /// What was found, in one line.
+    /// The form, the classes and the counts, in one line.
     pub description: String,
-    /// What a user should know about it: what was ignored or put together.
+    /// What a user should know: for instance which files were ignored.
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
-    /// How the parts came about, to be kept with the model; `None` where nothing was to be decided.
+    /// How the parts were divided, to be stored with the model; `None` if nothing was divided.
     pub division: Option<Division>,
 }
 
@@ -127,13 +174,13 @@ pub struct Dataset {
     /// Where in `pixels` the samples are, in units of one sample.
     rows: Vec<usize>,
     labels: Vec<usize>,
-    /// How the pixels came from picture files, or such files would; `None` when nobody has said.
+    /// How picture files become pixels of this data; `None` if that is not known.
     reading: Option<Reading>,
-    /// What numbers of arrays that were no bytes stood for; `None` for all other data.
+    /// The range of values of arrays other than bytes; `None` for all other data.
     range: Option<ValueRange>,
 }
 
-/// What was done to picture files when they were read, so that it is done once and not twice.
+/// What was done to picture files when they were read, and must not be done again.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Reading {
     resize: Resize,
@@ -144,13 +191,13 @@ struct Reading {
     bad_files: BadFiles,
 }
 
-/// A table of which class was taken for which has the square of so many entries.
+/// A confusion matrix has the square of so many entries.
 const MOST_CLASSES: usize = 5000;
 
-/// The longest name of a class, in bytes: of a folder, no system allows more.
+/// The longest name of a class, in bytes: no system allows longer names of folders.
 const LONGEST_CLASS: usize = 255;
 
-/// What is wrong with the first name of a class that nobody could read.
+/// The problem with the first name of a class that is too long.
 pub(crate) fn long_name(classes: &[String]) -> Option<String> {
     let long = classes.iter().find(|class| class.len() > LONGEST_CLASS)?;
     Some(format!(
@@ -162,11 +209,11 @@ pub(crate) fn long_name(classes: &[String]) -> Option<String> {
 
 impl Dataset {
     /// A data set from `images` `[n, h, w, c]` and their `labels` `[n]`, which count classes from 0.
-    /// The classes are named by their numbers; see [`Dataset::renamed`]. A model that is to see pictures later must be trained on numbers from
-    /// 0 (black) to 1 (white); levels from 0 to 255 are for [`Dataset::from_bytes`].
+    /// The classes are named by their numbers; [`Dataset::renamed`] gives them names. Train a model for pictures on values from
+    /// 0 (black) to 1 (white), or give bytes to [`Dataset::from_bytes`].
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when the lengths do not fit, a number is not finite, or there is only one class.
+    /// [`Error::DataMismatch`] if the lengths do not fit, a value is not finite, or there is only one class.
     pub fn from_arrays(images: &[f32], shape: Shape, labels: &[usize]) -> Result<Self> {
         check_lengths(images.len(), shape, labels.len())?;
         if let Some(index) = images.iter().position(|value| !value.is_finite()) {
@@ -198,7 +245,7 @@ impl Dataset {
         )
     }
 
-    /// A data set from finite numbers `[n, h, w, c]` of these classes.
+    /// A data set from finite values `[n, h, w, c]` of these classes.
     ///
     /// # Errors
     /// As of [`Dataset::from_bytes`].
@@ -259,7 +306,7 @@ impl Dataset {
         }
     }
 
-    /// As [`Dataset::new`]; a single class is enough to judge a model by, which knows the others.
+    /// As [`Dataset::new`], but a single class is enough: for data that a model is judged by.
     fn of_any_classes(
         name: &str,
         classes: Vec<String>,
@@ -353,7 +400,7 @@ impl Dataset {
         })
     }
 
-    /// The file that a sample came from, where it came from one.
+    /// The file that a sample came from, where it came from one; of [`Pictures`] the name.
     pub fn path(&self, index: usize) -> Option<&Path> {
         match &self.pixels {
             Pixels::Files(files) => Some(files.path(self.rows[index])),
@@ -378,12 +425,12 @@ impl Dataset {
         }
     }
 
-    /// The same samples, of which it is known what their numbers stood for.
+    /// The same samples, with the range of their values.
     fn with_range(self, range: Option<ValueRange>) -> Self {
         Self { range, ..self }
     }
 
-    /// The same samples, given as they are: pictures that a model of them is shown are resized in this way.
+    /// The same samples. A model that is trained on them resizes pictures in this way.
     fn with_resize(self, resize: Resize) -> Self {
         let reading = Reading {
             resize,
@@ -433,12 +480,11 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape. A picture that
-    /// is not kept in memory and can no longer be read from its file is returned with its place among them, where bad files are left out
-    /// of this data.
+    /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape. Returns the pictures that can
+    /// no longer be read, with their places in `indices`, if this data leaves such pictures out.
     ///
     /// # Errors
-    /// The first such picture where they are not.
+    /// The error of the first such picture, if this data does not leave them out.
     ///
     /// # Panics
     /// When `out` has another length, an index lies outside, or [`Preparation::check`] refuses this data set's shape.
@@ -462,7 +508,7 @@ impl Dataset {
             .collect()
     }
 
-    /// A picture that could not be read, where such are left out.
+    /// The bad file of a picture that could not be read, if this data leaves such pictures out; else its error.
     fn left_out(&self, index: usize, error: Error) -> Result<BadFile> {
         match (self.reading, self.path(index)) {
             (Some(reading), Some(path)) if reading.bad_files != BadFiles::Fail => {
@@ -472,7 +518,7 @@ impl Dataset {
         }
     }
 
-    /// The file of a picture that had another size than the data set's shape.
+    /// The file of a picture whose own size is not that of the data set.
     fn resized_file(&self, index: usize) -> Option<&Path> {
         match &self.pixels {
             Pixels::Files(files) => {
@@ -483,7 +529,7 @@ impl Dataset {
         }
     }
 
-    /// Reads a picture that had another size than the data set's shape once more, and brings it through `preparation`; `None` for others.
+    /// Reads a picture whose own size is not that of the data set again, and prepares it by `preparation`; `None` for other pictures.
     fn resized_anew(&self, index: usize, preparation: &Preparation) -> Option<Result<Vec<u8>>> {
         match &self.pixels {
             Pixels::Files(files) => {
@@ -494,13 +540,12 @@ impl Dataset {
         }
     }
 
-    /// The files of all pictures that had another size.
+    /// The files of all pictures whose own size is not that of the data set.
     fn resized_files(&self) -> impl Iterator<Item = &Path> {
         (0..self.len()).filter_map(|index| self.resized_file(index))
     }
 
-    /// Some of the samples, evenly spread, since files are often sorted by class: enough to judge all of them by, and none where they were
-    /// given as `f32`.
+    /// A sample of the data set for statistics, evenly spread because files are often sorted by class; empty if the data set was made of `f32`.
     ///
     /// # Errors
     /// Where a picture that is not kept in memory can no longer be read from its file.
@@ -521,19 +566,19 @@ impl Dataset {
         Ok(some)
     }
 
-    /// Whether the samples were given as `f32`, of which it is not known what is black and what is white: these cannot be augmented.
+    /// Whether the samples were given as `f32`. Their levels of black and white are not known, so they cannot be augmented.
     pub fn is_of_floats(&self) -> bool {
         matches!(self.pixels, Pixels::Floats(_))
     }
 }
 
-/// One of the samples by which a data set is judged.
+/// One of the samples for statistics of a data set.
 struct Sampled<'a> {
     pixels: Cow<'a, [u8]>,
     label: usize,
 }
 
-/// Bytes of the samples by which a data set is judged, unless those of 50 are more.
+/// The most bytes of the samples for statistics; there are at least 50 samples.
 const SAMPLED_BYTES: usize = 64 << 20;
 
 fn check_lengths(numbers: usize, shape: Shape, labels: usize) -> Result<()> {

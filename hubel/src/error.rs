@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// The weights of a network need more memory than the machine has free.
     #[error(
-        "the network's weights need {:.1} GB of memory and {:.1} GB are free; `hubel inspect` shows which layer has most, and pooling before a linear layer makes it smaller",
+        "the network's weights need {:.1} GB of memory and {:.1} GB are free; `Network::summary` shows which layer has most, and pooling before a linear layer makes it smaller",
         *needed as f64 / 1e9,
         *available as f64 / 1e9
     )]
@@ -132,7 +132,7 @@ pub enum Error {
     },
     /// Picture files that cannot be read, and that are not to be left out.
     #[error(
-        "{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (--bad-files skip) or moved away (--bad-files quarantine)",
+        "{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (`bad_files = skip`) or moved away (`bad_files = quarantine`)",
         shown(root)
     )]
     BadFiles {
@@ -212,6 +212,7 @@ pub enum Error {
     "layer {name} `{layer}` does not fit its input {input}\n  {reason}{}\n  network so far: {so_far}",
     list(ways_out)
 )]
+#[non_exhaustive]
 pub struct LayerError {
     /// Its name in the network.
     pub name: String,

@@ -8,6 +8,7 @@ use crate::{Error, Model, Result, shown};
 
 /// How good a model is on a data set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Share of images classified rightly.
     pub accuracy: f32,
@@ -19,12 +20,28 @@ pub struct Report {
     pub confusion: Vec<Vec<usize>>,
     /// Pictures that could no longer be read and were left out.
     pub bad_files: Vec<BadFile>,
-    /// As how many independent images they tell about others: as many as were judged, unless [`Report::with_groups`] says less.
+    /// The number of independent images: as many as were judged, or fewer if [`Report::with_groups`] counts near-duplicates as one.
     pub independent: f64,
 }
 
+/// What a model says of one image of a data set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Answer<'a> {
+    /// The image's place in the data set.
+    pub index: usize,
+    /// The class that the model gives.
+    pub class: usize,
+    /// Its true class.
+    pub label: usize,
+    /// Its cross-entropy, in nats.
+    pub loss: f64,
+    /// The model's output for each class, before [`softmax`](crate::softmax).
+    pub logits: &'a [f32],
+}
+
 impl Report {
-    /// The mean of the classes' accuracies, of those classes that have images: what accuracy would be if all were equally frequent. 0 of no images.
+    /// The mean of the accuracies of all classes that have images: the accuracy if all classes were equally frequent. 0 if there are no images.
     pub fn balanced_accuracy(&self) -> f32 {
         let of_classes = self.confusion.iter().enumerate().map(|(class, row)| {
             let count: usize = row.iter().sum();
@@ -37,7 +54,7 @@ impl Report {
         (shares.iter().sum::<f64>() / shares.len().max(1) as f64) as f32
     }
 
-    /// The class with the most images, and its share of them: the accuracy of whoever always says that class.
+    /// The class with the most images, and its share of all images: the accuracy of a model that always gives this class.
     pub fn baseline(&self) -> (usize, f32) {
         let counts = (self.confusion.iter()).map(|row| row.iter().sum::<usize>());
         // Of equals the first.
@@ -46,14 +63,14 @@ impl Report {
         (class, count as f32 / self.count.max(1) as f32)
     }
 
-    /// Whether accuracy alone misleads, since frequent classes decide it: the mean of the classes' accuracies is more than two points away.
+    /// Whether the accuracy alone misleads because frequent classes decide it: it differs from the balanced accuracy by more than two points.
     pub fn hides_classes(&self) -> bool {
         (self.accuracy - self.balanced_accuracy()).abs() > 0.02
     }
 
-    /// Where the accuracy on endlessly many such images lies, with 95 % confidence: Wilson's score interval ("Probable inference, the law of
-    /// succession, and statistical inference", 1927), which holds for few images and for accuracies near 1 as well. All of `[0, 1]` of no images.
-    /// It is as wide as that of [`Report::independent`] images.
+    /// The 95 % confidence interval of the accuracy: Wilson's score interval ("Probable inference, the law of
+    /// succession, and statistical inference", 1927), which also holds for few images and for accuracies near 1.
+    /// It is as wide as that of [`Report::independent`] images, and `[0, 1]` if there are no images.
     pub fn interval(&self) -> [f32; 2] {
         /// The quantile of the normal distribution that leaves 2.5 % on each side.
         const Z: f64 = 1.959_964;
@@ -68,7 +85,7 @@ impl Report {
             .map(|end| (end / (1.0 + Z * Z / count)).clamp(0.0, 1.0) as f32)
     }
 
-    /// The same, with near-duplicates among the images that were judged, those of `dataset`, counted as one: nothing is learnt from a copy.
+    /// The same report, with near-duplicates in `dataset`, the images that were judged, counted as one image.
     pub fn with_groups(self, dataset: &Dataset) -> Self {
         let all = dataset.len().max(1) as f64;
         let independent = self.count as f64 * (dataset.independent() / all).min(1.0);
@@ -78,7 +95,7 @@ impl Report {
         }
     }
 
-    /// The classes of which no image was judged: an accuracy without them is none of the model.
+    /// The classes of which no image was judged.
     pub fn untested(&self) -> impl Iterator<Item = usize> {
         let rows = self.confusion.iter().enumerate();
         rows.filter(|(_, row)| row.iter().all(|&count| count == 0))
@@ -93,29 +110,24 @@ impl Model {
     /// [`Error::Classes`] if the data set has other classes than the model; [`Error::NotFinite`] when the model's outputs are no finite
     /// numbers; where a picture can no longer be read, unless bad files are left out of the data.
     pub fn evaluate(&self, cpu: &Cpu, dataset: &Dataset) -> Result<Report> {
-        self.evaluate_with(cpu, dataset, &|_, _| {})
+        self.evaluate_each(cpu, dataset, &mut |_| {})
     }
 
-    /// The same, and tells `progress` how many images of how many are judged.
+    /// The same, and gives `take` the answer for each image, in their order.
     ///
     /// # Errors
     /// As [`Model::evaluate`].
-    pub fn evaluate_with(
+    pub fn evaluate_each(
         &self,
         cpu: &Cpu,
         dataset: &Dataset,
-        progress: &dyn Fn(usize, usize),
+        take: &mut dyn FnMut(Answer<'_>),
     ) -> Result<Report> {
         self.check(dataset)?;
-        judge(
-            Inference::new(self, cpu)?,
-            &self.preparation,
-            dataset,
-            progress,
-        )
+        judge(Inference::new(self, cpu)?, &self.preparation, dataset, take)
     }
 
-    /// Whether the model can be judged by these images.
+    /// Refuses data that the model cannot be judged by.
     ///
     /// # Errors
     /// [`Error::Classes`] if they have other classes, [`Error::DataMismatch`] if they have channels that cannot become its own.
@@ -130,15 +142,15 @@ impl Model {
     }
 }
 
-/// Classifies every sample of `dataset`, brought through `preparation` to what the `inference` is given.
+/// Classifies every sample of `dataset`, prepared by `preparation`.
 ///
 /// # Errors
 /// As [`Model::evaluate`].
 pub(crate) fn judge(
-    mut inference: Inference<'_>,
+    mut inference: Inference<&Model>,
     preparation: &Preparation,
     dataset: &Dataset,
-    progress: &dyn Fn(usize, usize),
+    take: &mut dyn FnMut(Answer<'_>),
 ) -> Result<Report> {
     let classes = inference.model().classes().len();
     let mut confusion = vec![vec![0; classes]; classes];
@@ -153,9 +165,16 @@ pub(crate) fn judge(
             .iter()
             .map(|x| f64::from(x - logits[largest]).exp())
             .sum();
-        loss += sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
+        let of_image = sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
+        loss += of_image;
         confusion[label][largest] += 1;
-        progress(i + 1, dataset.len());
+        take(Answer {
+            index: i,
+            class: largest,
+            label,
+            loss: of_image,
+            logits,
+        });
         Ok(())
     })?;
     let correct: usize = (0..classes).map(|c| confusion[c][c]).sum();

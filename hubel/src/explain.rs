@@ -34,6 +34,7 @@
 pub mod arithmetic;
 pub mod cascade;
 pub mod deletion;
+#[cfg(feature = "drawings")]
 pub mod draw;
 pub mod grad_cam;
 pub mod gradients;
@@ -41,6 +42,7 @@ pub mod kernel;
 pub mod method;
 pub mod neighbours;
 pub mod occlusion;
+#[cfg(feature = "pictures")]
 pub mod response;
 
 use hubel_kernels::Cpu;

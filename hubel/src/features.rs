@@ -1,28 +1,34 @@
-//! What a network makes of pictures before it decides: numbers by which pictures are compared, searched, or classified anew.
+//! What a network computes for pictures before it decides: values by which pictures are compared, searched, or classified anew.
+#[cfg(feature = "pictures")]
+mod pictures;
+#[cfg(feature = "tables")]
+mod saved;
+
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::io;
-use std::path::PathBuf;
 
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset};
-use crate::formats::npz;
-use crate::inference::{Inference, check_finite};
+use crate::inference::Inference;
 use crate::network::{Graph, Operation};
-use crate::{Model, Replacement, Result, Shape, shown};
+use crate::{Model, Result, Shape};
 
-/// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch. The features of a picture are the output of that
-/// layer; of a map of several pixels the mean over them, by channel.
+#[cfg(feature = "tables")]
+pub use saved::save;
+
+/// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch.
+///
+/// The [activations](Features::activations) of a picture are the output of that layer. Its features are the mean of each channel over the map.
 pub struct Features<'a> {
-    inference: Inference<'a>,
+    inference: Inference<&'a Model>,
     layer: String,
     shape: Shape,
 }
 
 impl Model {
-    /// What computes features at the layer of this name; without one before the last linear layer (in a network without one, before the last
-    /// convolution), at the last output that all that follows depends on alone.
+    /// Computes features at the layer of this name. By default this is the last layer before the last linear layer (or, without one, before the last
+    /// convolution) whose output alone determines everything after it.
     ///
     /// # Errors
     /// [`Error::Settings`](crate::Error::Settings) where the network has no such layer; the nearest name is offered.
@@ -43,59 +49,54 @@ impl Model {
 }
 
 impl Features<'_> {
-    /// The layer's name; empty for the picture itself.
+    /// The layer's name; empty if the features are those of the picture itself.
     pub fn layer(&self) -> &str {
         &self.layer
     }
 
-    /// The numbers of a picture.
+    /// The shape of the layer's output for a picture.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The number of features of a picture: the channels of the layer.
     pub fn dimensions(&self) -> usize {
         self.shape.channels
     }
 
-    /// How many pictures are computed at a time: the best length of a chunk.
+    /// How many pictures are computed at a time.
     pub fn batch(&self) -> usize {
         self.inference.batch()
+    }
+
+    /// The output of the layer for prepared pictures `[n, h, w, c]`: `[n, height, width, channels]` of [`Features::shape`].
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`](crate::Error::DataMismatch) where these are no whole pictures; [`Error::NotFinite`](crate::Error::NotFinite);
+    /// [`Error::Memory`](crate::Error::Memory).
+    pub fn activations(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let count = self.inference.model().images_in(images)?;
+        let mut maps = Vec::with_capacity(count * self.shape.len());
+        self.inference.run_on_tensor(count, images, &mut |map| {
+            maps.extend_from_slice(map);
+        })?;
+        Ok(maps)
     }
 
     /// The features of a prepared picture, `[h, w, c]`.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite); where memory does not suffice.
-    pub fn of_image(&mut self, image: &[f32]) -> Result<Vec<f32>> {
-        let mut features = Vec::new();
-        let shape = self.shape;
-        self.inference.run(
-            1,
-            &mut |_, images| {
-                images.copy_from_slice(image);
-                Ok(Vec::new())
-            },
-            &mut |_, map| {
-                check_finite(map, || "the picture".to_owned())?;
-                features = means(shape, map);
-                Ok(())
-            },
-        )?;
-        Ok(features)
-    }
-
-    /// The features of picture files, in the order of `paths`: the numbers, or why a picture cannot be used.
+    /// As of [`Features::activations`].
     ///
-    /// # Errors
-    /// As of [`Features::of_image`].
-    pub fn of_pictures(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Vec<f32>, BadFile>>> {
-        let shape = self.shape;
-        let mut features = vec![Ok(Vec::new()); paths.len()];
-        let seen = self.inference.run_on_pictures(paths, &mut |i, map| {
-            check_finite(map, || shown(&paths[i]))?;
-            features[i] = Ok(means(shape, map));
-            Ok(())
-        })?;
-        for (i, bad) in seen.bad_files {
-            features[i] = Err(bad);
-        }
-        Ok(features)
+    /// # Panics
+    /// If it is more or less than one picture.
+    pub fn of_image(&mut self, image: &[f32]) -> Result<Vec<f32>> {
+        assert_eq!(
+            image.len(),
+            self.inference.model().input().len(),
+            "values of a picture"
+        );
+        Ok(means(self.shape, &self.activations(image)?))
     }
 
     /// Computes the features of all samples of a data set, batch by batch; `take` gets them in order. Pictures that can no longer be read, and may be
@@ -108,13 +109,13 @@ impl Features<'_> {
         dataset: &Dataset,
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<Vec<BadFile>> {
-        let (model, shape) = (self.inference.model(), self.shape);
+        let (model, shape) = (*self.inference.model(), self.shape);
         let take = &mut |index: usize, map: &[f32]| take(index, &means(shape, map));
         (self.inference).run_on_dataset(dataset, model.preparation(), take)
     }
 }
 
-/// Of many pictures those whose features are nearest to one's, by [`distance`]. No more are remembered than are wanted.
+/// Finds the pictures whose features are nearest to given ones, by [`distance`]. It remembers no more than are wanted.
 pub struct Nearest {
     own: Vec<f32>,
     count: usize,
@@ -122,7 +123,7 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// The `count` nearest to features.
+    /// Looks for the `count` nearest to `own`.
     pub fn new(own: Vec<f32>, count: usize) -> Self {
         Self {
             own,
@@ -131,10 +132,10 @@ impl Nearest {
         }
     }
 
-    /// Looks at the picture of a number.
+    /// Compares the features of the picture with this index.
     ///
     /// # Panics
-    /// If its features are those of another layer.
+    /// If there are more or fewer features than of the given ones.
     pub fn offer(&mut self, index: usize, features: &[f32]) {
         self.found.push(Candidate {
             distance: distance(&self.own, features),
@@ -145,7 +146,7 @@ impl Nearest {
         }
     }
 
-    /// Numbers and distances of the nearest, the nearest first; of equally near ones the one of the lowest number.
+    /// Indices and distances of the nearest pictures, the nearest first. Equally near ones are ordered by index.
     pub fn sorted(self) -> Vec<(usize, f64)> {
         let sorted = self.found.into_sorted_vec().into_iter();
         sorted
@@ -176,29 +177,8 @@ impl PartialOrd for Candidate {
     }
 }
 
-/// Writes features of pictures as NumPy's `.npz`, `features`, `[pictures, dimensions]`, and `paths`, and gives the file its name.
-///
-/// # Errors
-/// When the file cannot be written.
-///
-/// # Panics
-/// If there are more or fewer paths than features.
-pub fn save(mut file: Replacement, pictures: &[PathBuf], features: &[Vec<f32>]) -> io::Result<()> {
-    assert_eq!(pictures.len(), features.len(), "features of each picture");
-    let names = pictures
-        .iter()
-        .map(|path| path.to_string_lossy().into_owned());
-    let names: Vec<String> = names.collect();
-    let arrays = [
-        ("features", npz::Array::Rows(features)),
-        ("paths", npz::Array::Texts(&names)),
-    ];
-    npz::write(&mut file, &arrays)?;
-    file.finish()
-}
-
-/// 1 − the cosine of the angle between the features of two pictures: 0 in the same direction, 1 at a right angle (and where all numbers of one are
-/// 0), 2 in the opposite one.
+/// 1 − the cosine of the angle between the features of two pictures: 0 for the same direction, 1 for a right angle or if one has only zeros,
+/// 2 for opposite directions.
 ///
 /// # Panics
 /// If there are more of one than of the other.
@@ -227,8 +207,7 @@ fn means(shape: Shape, map: &[f32]) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum / pixels) as f32).collect()
 }
 
-/// The last node before the last linear layer (in a network without one, before the last convolution) that
-/// all that follows depends on alone.
+/// The last node before the last linear layer (or, without one, before the last convolution) whose output alone determines everything after it.
 pub(crate) fn before_the_head(graph: &Graph) -> usize {
     let last = |is_kind: fn(&Operation) -> bool| {
         (graph.nodes.iter()).rposition(|node| is_kind(&node.operation))
@@ -253,6 +232,37 @@ mod tests {
         channels: 3,
     };
     const CLASSES: usize = 4;
+
+    #[test]
+    fn activations_of_a_layer_are_its_map_as_explanations_have_it() {
+        let text = "conv(4)-batchnorm-a:relu-conv(6)-relu-flatten-fc(classes)";
+        let preparation = crate::Preparation::unmeasured(SHAPE, Default::default());
+        let classes: Vec<String> = (0..CLASSES).map(|class| class.to_string()).collect();
+        let network = Network::parse(text).unwrap();
+        let model = Model::untrained(network, classes, preparation, 2).unwrap();
+        let cpu = Cpu::best(1);
+        let images: Vec<f32> = (0..3 * SHAPE.len()).map(|i| (i as f32).sin()).collect();
+        let mut explainer = crate::Explainer::new(&cpu, &model, 3).unwrap();
+        explainer.look(&images);
+        for layer in ["a", "0", "4"] {
+            let mut features = model.features(&cpu, Some(layer)).unwrap();
+            let found = features.activations(&images).unwrap();
+            let expected = explainer.map(explainer.node(layer).unwrap());
+            assert_eq!(found.len(), 3 * features.shape().len(), "layer {layer}");
+            assert_eq!(found.len(), expected.len(), "layer {layer}");
+            let mut pairs = found.iter().zip(expected);
+            assert!(
+                pairs.all(|(one, other)| (one - other).abs() < 1e-5),
+                "layer {layer}"
+            );
+            let image = &images[..SHAPE.len()];
+            let of_image = features.of_image(image).unwrap();
+            assert_eq!(
+                of_image,
+                means(features.shape(), &found[..features.shape().len()])
+            );
+        }
+    }
 
     #[test]
     fn pictures_are_compared_before_the_last_linear_layer() {

@@ -14,7 +14,7 @@ use crate::{Model, Network, Shape, Weights};
 
 /// A model file.
 pub fn model(bytes: &[u8]) -> bool {
-    let Ok(model) = Model::from_bytes(bytes, Path::new("model.safetensors")) else {
+    let Ok(model) = Model::from_bytes(bytes) else {
         return false;
     };
     let graph = model.graph().expect("a model has a graph");

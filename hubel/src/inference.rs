@@ -1,4 +1,6 @@
-//! A model at work: batch after batch through one plan that is kept.
+//! A model at work: batch after batch through plans that are kept.
+use std::ops::Deref;
+
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset, Preparation};
@@ -6,57 +8,97 @@ use crate::evaluate::name_of;
 use crate::network::Graph;
 use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
 
-/// Writes the images of the given indices, `[n, h, w, c]`, and returns the places among them that could not be filled.
+/// Writes the images of the given indices as `[n, h, w, c]`. Returns the places in the batch of those that it could not write.
 pub(crate) type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<Vec<usize>> + 'a;
 
-/// The most images of a batch, and the most memory for two maps of them: enough to be fast, and far below what a machine has.
+/// Limits of a batch: images, and bytes of its two largest maps. They are large enough to be fast, and far below the memory of a machine.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 500 << 20;
 
-/// A model with the plan and the memory of its last batch.
-pub(crate) struct Inference<'a> {
-    model: &'a Model,
-    cpu: &'a Cpu,
+/// A model with plans for its batches and their memory. `M` is a reference to the model, or a shared one.
+pub(crate) struct Inference<M> {
+    model: M,
+    cpu: Cpu,
     graph: Graph,
     /// See [`PlanSettings::after`].
     after: usize,
     /// Images of a full batch.
     batch: usize,
-    ready: Option<(Plan, Workspace)>,
+    lifetime: Lifetime,
+    ready: Vec<Ready>,
+    /// The images of the batch at work.
+    indices: Vec<usize>,
 }
 
-impl<'a> Inference<'a> {
-    /// Lays out the network; plans are compiled when the first batch comes.
-    pub(crate) fn new(model: &'a Model, cpu: &'a Cpu) -> Result<Self> {
-        Ok(Self::of_graph(model, cpu, model.graph()?))
+/// How long an inference is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lifetime {
+    /// Once, for a known number of images: the rest after all full batches has a plan of its own, and only the last plan is kept.
+    Once,
+    /// For numbers of images that are not known: what is left of them is divided into powers of two, and all plans are kept.
+    Long,
+}
+
+/// A plan with the memory of its runs.
+struct Ready {
+    plan: Plan,
+    workspace: Workspace,
+}
+
+impl<M: Deref<Target = Model>> Inference<M> {
+    /// Lays out the network. Plans are compiled when they are first needed.
+    pub(crate) fn new(model: M, cpu: &Cpu) -> Result<Self> {
+        let graph = model.graph()?;
+        Ok(Self::of_graph(model, cpu, graph))
     }
 
-    /// The same of the beginning of the model's network: what comes out is the map of the last node of `graph`, and stands for the logits.
-    pub(crate) fn of_graph(model: &'a Model, cpu: &'a Cpu, graph: Graph) -> Self {
-        // By shapes alone unless memory is short, so that any number of threads takes the same batches; two maps are there at a time.
+    /// The same for the beginning of the model's network: its outputs are those of the last node of `graph`, in place of the logits.
+    pub(crate) fn of_graph(model: M, cpu: &Cpu, graph: Graph) -> Self {
+        // Two maps exist at a time. The batch follows from shapes alone, so that any number of threads takes the same one.
         let largest = graph.nodes.iter().map(|node| node.shape.len()).max();
         let image = 2 * size_of::<f32>() * largest.unwrap_or(1);
         Self {
             model,
-            cpu,
+            cpu: cpu.clone(),
             graph,
             after: 0,
             batch: (BATCH_BYTES / image).clamp(1, BATCH),
-            ready: None,
+            lifetime: Lifetime::Once,
+            ready: Vec::new(),
+            indices: Vec::new(),
         }
     }
 
-    /// The same of the end of the model's network: the output of node `after` is given in place of the images.
+    /// The same for the end of the model's network: `fill` writes outputs of node `after` in place of images.
     pub(crate) fn after(self, after: usize) -> Self {
         Self { after, ..self }
     }
 
-    pub(crate) fn model(&self) -> &'a Model {
-        self.model
+    /// The same for use again and again: plans of all sizes are kept, so that nothing is compiled or packed twice.
+    pub(crate) fn kept(self) -> Self {
+        Self {
+            lifetime: Lifetime::Long,
+            ..self
+        }
     }
 
-    pub(crate) fn cpu(&self) -> &'a Cpu {
-        self.cpu
+    /// The same with so many images in a full batch, whose plan is compiled now.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not fit; [`Error::Settings`] for a batch of 0.
+    pub(crate) fn with_batch(mut self, batch: usize) -> Result<Self> {
+        let plan = self.compile(batch)?;
+        self.batch = batch;
+        self.keep(plan);
+        Ok(self)
+    }
+
+    pub(crate) fn model(&self) -> &M {
+        &self.model
+    }
+
+    pub(crate) fn cpu(&self) -> &Cpu {
+        &self.cpu
     }
 
     /// Images of a full batch.
@@ -64,11 +106,15 @@ impl<'a> Inference<'a> {
         self.batch
     }
 
-    /// Computes the logits of `count` images: `fill` writes the images of the given indices, `take` gets the logits in order of each that
-    /// could be filled.
+    /// Values of one image's output.
+    pub(crate) fn outputs(&self) -> usize {
+        self.graph.output().shape.len()
+    }
+
+    /// Computes the logits of `count` images. `fill` writes images; `take` gets the index and the logits of each image that was written, in order.
     ///
     /// # Errors
-    /// Those of `fill` and `take`, and where memory does not suffice for a single image.
+    /// Those of `fill` and `take`; [`Error::Memory`] if a single image does not fit.
     pub(crate) fn run(
         &mut self,
         count: usize,
@@ -77,39 +123,65 @@ impl<'a> Inference<'a> {
     ) -> Result<()> {
         let mut done = 0;
         while done < count {
-            let (cpu, parameters) = (self.cpu, &self.model.parameters);
-            let (plan, workspace) = self.prepared(self.batch.min(count - done))?;
-            let batch: Vec<usize> = (done..done + plan.batch()).collect();
-            let unfilled = fill(&batch, workspace.images_mut())?;
-            plan.forward(cpu, parameters, workspace, 0);
+            let place = self.prepare(count - done)?;
+            let Ready { plan, workspace } = &mut self.ready[place];
+            self.indices.clear();
+            self.indices.extend(done..done + plan.batch());
+            let unfilled = fill(&self.indices, workspace.images_mut())?;
+            plan.forward(&self.cpu, &self.model.parameters, workspace, 0);
             let logits = plan.logits(workspace).chunks(plan.outputs());
-            for (place, (i, logits)) in batch.iter().zip(logits).enumerate() {
+            for (place, (i, logits)) in self.indices.iter().zip(logits).enumerate() {
                 if !unfilled.contains(&place) {
                     take(*i, logits)?;
                 }
             }
-            done += batch.len();
+            done += plan.batch();
         }
         Ok(())
     }
 
-    /// Computes the logits of all samples of `dataset`, brought through `preparation` to what is given to the network; `take` gets them in order. Pictures
-    /// that can no longer be read, and may be left out, are returned.
+    /// Computes the logits of `count` images `[n, h, w, c]`; `take` gets them in order.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for outputs that are no numbers; where a picture can no longer be read; those of `take`; where memory does not suffice.
+    /// [`Error::NotFinite`]; [`Error::Memory`].
+    pub(crate) fn run_on_tensor(
+        &mut self,
+        count: usize,
+        images: &[f32],
+        take: &mut dyn FnMut(&[f32]),
+    ) -> Result<()> {
+        let length = images.len() / count.max(1);
+        self.run(
+            count,
+            &mut |indices, batch| {
+                batch.copy_from_slice(&images[indices[0] * length..][..batch.len()]);
+                Ok(Vec::new())
+            },
+            &mut |i, logits| {
+                check_finite(logits, || format!("image {i}"))?;
+                take(logits);
+                Ok(())
+            },
+        )
+    }
+
+    /// Computes the logits of all samples of `dataset`, prepared by `preparation`; `take` gets them in order. Returns the pictures that can no longer be
+    /// read, if the data set leaves such pictures out.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`]; [`Error::Memory`]; the error of a picture that can no longer be read and is not left out; those of `take`.
     pub(crate) fn run_on_dataset(
         &mut self,
         dataset: &Dataset,
         preparation: &Preparation,
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<Vec<BadFile>> {
-        let cpu = self.cpu;
+        let cpu = self.cpu.clone();
         let mut bad_files = Vec::new();
         self.run(
             dataset.len(),
             &mut |indices, images| {
-                let bad = dataset.fill(cpu, indices, preparation, images)?;
+                let bad = dataset.fill(&cpu, indices, preparation, images)?;
                 let (places, files): (Vec<usize>, Vec<BadFile>) = bad.into_iter().unzip();
                 bad_files.extend(files);
                 Ok(places)
@@ -122,40 +194,55 @@ impl<'a> Inference<'a> {
         Ok(bad_files)
     }
 
-    /// The plan for `wanted` images with its memory and packed weights; for fewer, then and later, where memory is short.
-    fn prepared(&mut self, wanted: usize) -> Result<(&Plan, &mut Workspace)> {
-        let is_ready = (self.ready.as_ref()).is_some_and(|(plan, _)| plan.batch() == wanted);
-        if !is_ready {
-            // Its memory is free for the next one.
-            self.ready = None;
-            let plan = self.compile(wanted)?;
-            let mut workspace = Workspace::new(&plan);
-            plan.pack(self.cpu, &self.model.parameters, &mut workspace);
-            self.ready = Some((plan, workspace));
-        }
-        let (plan, workspace) = self.ready.as_mut().expect("it was just made");
-        Ok((plan, workspace))
-    }
-
-    fn compile(&mut self, mut batch: usize) -> Result<Plan> {
+    /// Makes the plan for the next of the images that are `left`, and returns its place. If memory is short, this and all later batches are smaller.
+    fn prepare(&mut self, left: usize) -> Result<usize> {
         loop {
-            let settings = PlanSettings {
-                precise: self.model.precise,
-                after: self.after,
-                ..PlanSettings::inference(batch)
-            };
-            match Plan::compile(&self.graph, &self.model.parameters, self.cpu, settings) {
-                Err(Error::Memory { .. }) if batch > 1 => {
-                    batch = batch.div_ceil(2);
-                    self.batch = batch;
-                }
-                plan => return plan,
+            let images = self.next_batch(left);
+            let place = (self.ready.iter()).position(|ready| ready.plan.batch() == images);
+            if let Some(place) = place {
+                return Ok(place);
+            }
+            if self.lifetime == Lifetime::Once {
+                // Its memory is free for the next one.
+                self.ready.clear();
+            }
+            match self.compile(images) {
+                Ok(plan) => return Ok(self.keep(plan)),
+                Err(Error::Memory { .. }) if !self.ready.is_empty() => self.ready.clear(),
+                Err(Error::Memory { .. }) if images > 1 => self.batch = images.div_ceil(2),
+                Err(error) => return Err(error),
             }
         }
     }
+
+    /// How many of the images that are `left` are computed next.
+    fn next_batch(&self, left: usize) -> usize {
+        match self.lifetime {
+            _ if left >= self.batch => self.batch,
+            Lifetime::Once => left,
+            Lifetime::Long => 1 << left.ilog2(),
+        }
+    }
+
+    fn compile(&self, batch: usize) -> Result<Plan> {
+        let settings = PlanSettings {
+            precise: self.model.precise,
+            after: self.after,
+            ..PlanSettings::inference(batch)
+        };
+        Plan::compile(&self.graph, &self.model.parameters, &self.cpu, settings)
+    }
+
+    /// Takes the memory of a plan, packs its weights, and returns its place.
+    fn keep(&mut self, plan: Plan) -> usize {
+        let mut workspace = Workspace::new(&plan);
+        plan.pack(&self.cpu, &self.model.parameters, &mut workspace);
+        self.ready.push(Ready { plan, workspace });
+        self.ready.len() - 1
+    }
 }
 
-/// Refuses outputs from which no answer follows; `image` names what they are of.
+/// Refuses NaN and infinite outputs; `image` names the image for the message.
 ///
 /// # Errors
 /// [`Error::NotFinite`]

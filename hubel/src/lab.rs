@@ -247,7 +247,7 @@ impl Experiment {
     fn refuses(&self, what: &str) -> Error {
         Error::Settings {
             problem: format!(
-                "the experiment `{}` {}; leave out --{what}",
+                "the experiment `{}` {}; leave out the setting `{what}`",
                 self.name,
                 match what {
                     "seeds" => "has no randomness, so one repetition is enough",
@@ -279,7 +279,7 @@ impl Experiment {
         let sizes = sizes::EXPERIMENT.name;
         if settings.windows.are_given() && self.name != sizes {
             let problem = format!(
-                "--input, --kernel, --padding and --stride are for `hubel lab {sizes}`; leave them out for `{}`",
+                "input, kernel, padding and stride are settings of the experiment `{sizes}`; leave them out for `{}`",
                 self.name
             );
             return Err(Error::Settings { problem });
@@ -293,7 +293,7 @@ impl Experiment {
             return Ok(());
         }
         Err(Error::DataMismatch(format!(
-            "{}: the experiment `{}` needs pictures in colour, and these have none; give others, or leave out --data: hubel draws its own",
+            "{}: the experiment `{}` needs pictures in colour, and these have none; give others, or none: hubel draws its own",
             data.train.name(),
             self.name
         )))

@@ -22,20 +22,88 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A model at work, of which a program makes one for each of its threads:
+//!
+//! ```no_run
+//! # #[cfg(feature = "pictures")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use hubel::{Cpu, Model, Predictor};
+//!
+//! let model = Model::load("animals.safetensors")?; // Or Model::from_bytes(include_bytes!(…)).
+//! let mut predictor = Predictor::new(model, Cpu::best(1))?;
+//! let prediction = predictor.predict(&std::fs::read("photo.jpg")?)?;
+//! println!("{}  {:.1} %", prediction.class, 100.0 * prediction.probability);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "pictures"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Where to begin
+//!
+//! | task | types | example |
+//! |---|---|---|
+//! | classify | [`Predictor`], [`Model`] | `classify_bytes`, `serve_threads` |
+//! | train | [`Trainer`], [`TrainSettings`], [`Transfer`] | `train_arrays` |
+//! | read data | [`Dataset`], and the module [`data`] | |
+//! | describe a network | [`Network`], [`network::NetworkBuilder`] | `custom_architecture` |
+//! | write another training loop | [`Plan`], [`Workspace`], [`Parameters`] | `custom_architecture` |
+//! | judge | [`Model::evaluate`], [`Model::evaluate_each`] | |
+//! | look inside | [`features`], [`explain`] | |
+//!
+//! `cargo run --release --package hubel --example NAME` runs an example of `hubel/examples/`.
+//!
+//! # Features
+//!
+//! All are on by default. `default-features = false` leaves training, evaluation and prediction from pixels and tensors.
+//!
+//! | feature | what it adds | what it brings |
+//! |---|---|---|
+//! | `pictures` | decoders of picture files; data from class folders and from [`data::Pictures`]; [`check`] | `image`, `tiff`, `memchr` |
+//! | `tables` | data from CSV, IDX, CIFAR's files and `.npz`; needs `pictures` | `csv`, `zip`, `flate2` |
+//! | `torch` | weights of other programs: [`Weights`] | `zip`, `flate2` |
+//! | `drawings` | explanations and augmented pictures as PNG files; needs `pictures` | `noto-sans-mono-bitmap` |
+//! | `mnist` | the data set MNIST, 10 MB; needs `tables`; with `drawings` the experiments of [`lab`] | `ruzstd` |
+//! | `backbone` | EfficientNet-Lite0 with its ImageNet weights, 9 MB: [`Model::pretrained`] | `ruzstd` |
+//!
+//! | features | crates, this one and procedural macros included |
+//! |---|---|
+//! | none | 28, of which 18 end up in the program |
+//! | `pictures` | 51, of which 41 end up in the program |
+//! | all | 66, of which 55 end up in the program |
+//!
+//! `cargo tree --package hubel --edges normal --no-default-features` lists them. The example `serve_threads` without features is a program of
+//! 3.9 MB (thin LTO, stripped; x86-64, with kernels for all its instruction sets).
+//!
+//! # Other crates in the interface
+//!
+//! Decoded pictures are those of the crate `image`, which is there as [`image`]; [`Cpu`] and [`softmax`] come from `hubel-kernels`.
+//!
+//! # Building
+//!
 //! Build with `--release`. Cargo's own release profile is as fast as that of hubel's binary, but `lto = "off"` makes a network seven times
 //! slower. For development builds, optimise the kernels at least: `[profile.dev.package.hubel-kernels] opt-level = 3`.
 #![forbid(unsafe_code)]
 #![cfg_attr(
-    not(all(feature = "mnist", feature = "backbone")),
+    not(all(
+        feature = "backbone",
+        feature = "drawings",
+        feature = "mnist",
+        feature = "pictures",
+        feature = "tables",
+        feature = "torch"
+    )),
     allow(
         dead_code,
-        reason = "the experiments and the backbone use some parts alone"
+        reason = "a feature that is left out may be the only user of something"
     )
 )]
 
 pub mod bench;
+#[cfg(feature = "pictures")]
 pub mod check;
 pub mod data;
+#[cfg(feature = "drawings")]
 mod drawing;
 mod error;
 mod evaluate;
@@ -45,8 +113,9 @@ mod formats;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod identity;
 mod inference;
-#[cfg(feature = "mnist")]
+#[cfg(all(feature = "drawings", feature = "mnist"))]
 pub mod lab;
 pub mod layers;
 mod memory;
@@ -66,29 +135,37 @@ mod run;
 mod schedule;
 mod shape;
 mod train;
+#[cfg(feature = "torch")]
 mod weights;
 mod workspace;
 
 pub use data::{Dataset, Preparation, Splits};
+#[cfg(feature = "drawings")]
 pub use drawing::Drawing;
 pub use error::{Error, LayerError, Result};
-pub use evaluate::Report;
+pub use evaluate::{Answer, Report};
 pub use explain::{Explainer, Score};
 pub use formats::atomic::{Replacement, replace_file};
+pub use hubel_kernels::softmax::softmax;
 pub use hubel_kernels::{Cpu, InstructionSet};
+#[cfg(feature = "pictures")]
+pub use image;
 pub use model::Model;
 pub use network::Network;
 pub use one_line::{listed, one_line, shown};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanSettings};
-pub use predict::{Classifier, Prediction};
+pub use predict::{Prediction, Predictor};
 pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
 pub use schedule::Schedule;
 pub use shape::Shape;
-#[cfg(feature = "backbone")]
+#[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use train::Advice;
-pub use train::{Checkpoints, Event, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer};
+pub use train::{
+    Checkpoints, Event, Keep, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer,
+};
+#[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

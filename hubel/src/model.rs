@@ -3,6 +3,7 @@ mod input;
 mod origin;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use crate::data::{Division, Preparation, long_name};
@@ -22,15 +23,15 @@ pub struct Model {
     pub(crate) classes: Vec<String>,
     pub(crate) preparation: Preparation,
     pub(crate) parameters: Parameters,
-    /// How images were held out of the data it was trained on.
+    /// How images were held out of its training data.
     pub(crate) division: Option<Division>,
-    /// How far its training came, if it has not ended.
+    /// How far its training came, if it did not end.
     pub(crate) stopped_at: Option<Position>,
-    /// What its training went on from.
+    /// The model that its training started from.
     pub(crate) origin: Option<String>,
-    /// The last layer that its training left as it was, with all before it.
+    /// The last layer that its training kept frozen.
     pub(crate) frozen: Option<String>,
-    /// Whether inference avoids Winograd; no part of the file.
+    /// Whether inference avoids Winograd. The file does not hold this.
     pub(crate) precise: bool,
 }
 
@@ -40,30 +41,53 @@ const VERSION: &str = "2";
 const WITHOUT_CHECKSUM: &str = "1";
 
 impl Model {
-    /// A network with its first weights.
+    /// A network with its first weights, which follow from `seed`.
     ///
     /// # Errors
-    /// If the network does not fit the images.
+    /// [`Error::Layer`] if the network does not fit the images, [`Error::Settings`] if its output does not fit the classes; [`Error::Weights`].
     pub fn untrained(
         network: Network,
         classes: Vec<String>,
         preparation: Preparation,
         seed: u64,
     ) -> Result<Self> {
-        let graph = network.graph(preparation.shape, classes.len())?;
-        // What a builder made and no text says could be trained and never be loaded.
-        Network::parse(&network.to_string())?;
-        let logits = graph.output().shape;
-        if logits.len() != classes.len() {
-            return Err(Error::Settings {
-                problem: format!(
-                    "the network ends in {logits}, and the data has {} classes; end it with flatten-linear(classes)",
-                    classes.len()
-                ),
-            });
-        }
+        let graph = graph_of(&network, &classes, &preparation)?;
         let parameters = Parameters::initial(&graph, seed)?;
-        Ok(Self {
+        Ok(Self::of_parts(network, classes, preparation, parameters))
+    }
+
+    /// A network with weights that were trained elsewhere: by a training loop of one's own, which began with
+    /// [`Parameters::initial`] of the network's graph.
+    ///
+    /// # Errors
+    /// As of [`Model::untrained`]; [`Error::Settings`] if the weights are those of another network, or are not finite.
+    pub fn new(
+        network: Network,
+        classes: Vec<String>,
+        preparation: Preparation,
+        parameters: Parameters,
+    ) -> Result<Self> {
+        let graph = graph_of(&network, &classes, &preparation)?;
+        check_parameters(&graph, &parameters)?;
+        Ok(Self::of_parts(network, classes, preparation, parameters))
+    }
+
+    /// The same model with other weights.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if they are those of another network, or are not finite.
+    pub fn with_parameters(self, parameters: Parameters) -> Result<Self> {
+        check_parameters(&self.graph()?, &parameters)?;
+        Ok(Self { parameters, ..self })
+    }
+
+    fn of_parts(
+        network: Network,
+        classes: Vec<String>,
+        preparation: Preparation,
+        parameters: Parameters,
+    ) -> Self {
+        Self {
             network,
             classes,
             preparation,
@@ -73,7 +97,7 @@ impl Model {
             origin: None,
             frozen: None,
             precise: false,
-        })
+        }
     }
 
     /// The same model, which computes every product of each convolution (no Winograd) if `precise`. A model file does not remember it.
@@ -81,18 +105,18 @@ impl Model {
         Self { precise, ..self }
     }
 
-    /// The same model, which knows how images were held out of the data it was trained on (see
-    /// [`Splits::division`](crate::Splits)), so that it can be judged by them later.
+    /// The same model, with the division of its training data (see
+    /// [`Splits::division`](crate::Splits)). [`evaluation`](crate::data::evaluation) finds the held out images again by it.
     pub fn with_division(self, division: Option<Division>) -> Self {
         Self { division, ..self }
     }
 
-    /// How images were held out of the data it was trained on.
+    /// How images were held out of its training data.
     pub fn division(&self) -> Option<&Division> {
         self.division.as_ref()
     }
 
-    /// How far its training came, if it has not ended: it was stopped, or it goes on and this is a copy of it.
+    /// How far its training came, if it did not end: training was stopped, or this is a copy from a training that goes on.
     pub fn stopped_at(&self) -> Option<Position> {
         self.stopped_at
     }
@@ -124,7 +148,7 @@ impl Model {
                 None if self.classes.len() <= 20 => {
                     format!("its classes are {}", self.classes.join(", "))
                 }
-                None => "`hubel inspect` lists its classes".to_owned(),
+                None => "`Model::classes` lists them".to_owned(),
             };
             Error::Settings {
                 problem: format!("the model has no class `{name}`; {hint}"),
@@ -147,12 +171,28 @@ impl Model {
             .graph(self.preparation.shape, self.classes.len())
     }
 
-    /// Writes the model to one safetensors file: PyTorch's names and layouts, and in the metadata what else is needed. The file is
-    /// written beside, then renamed, so that no reader ever sees half of it.
+    /// Writes the model to one safetensors file, with PyTorch's names and layouts; the metadata has everything else. The file is
+    /// written under another name and then renamed, so that no reader ever sees a part of it.
     ///
     /// # Errors
     /// [`Error::Io`]
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        safetensors::write(path.as_ref(), &self.to_tensors()?)
+    }
+
+    /// The bytes of the file that [`Model::save`] writes.
+    ///
+    /// # Errors
+    /// If the network does not fit its input, which no model has that was made by this library.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let tensors = self.to_tensors()?;
+        let mut bytes = Vec::new();
+        safetensors::write_to(&mut bytes, &tensors).expect("a vector takes all bytes");
+        Ok(bytes)
+    }
+
+    /// The contents of the model's file.
+    fn to_tensors(&self) -> Result<Tensors> {
         let graph = self.graph()?;
         let shape = self.preparation.shape;
         let json =
@@ -206,30 +246,44 @@ impl Model {
             tensors: tensors.collect(),
         };
         checksum::seal(&mut tensors);
-        safetensors::write(path, &tensors)
+        Ok(tensors)
     }
 
-    /// Reads a model that [`Model::save`] has written, and compares its checksum; a file of version 1, as other programs may write it, has
-    /// none. Memory is taken for its weights only if they are those of its network.
+    /// Reads a model that [`Model::save`] has written, and compares its checksum. Files of version 1, which other programs may write, have no
+    /// checksum. Memory for the weights is taken only if the file has the tensors of its network.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file; [`Error::Weights`] where memory
-    /// does not suffice.
-    pub fn load(path: &Path) -> Result<Self> {
+    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file; [`Error::Weights`] if memory is short.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
         let accept = |outline: &Outline| Description::accept(outline, path);
         let file = safetensors::read(path, accept)?;
         Self::of_file(&file, path)
     }
 
-    /// As [`Model::load`] of the bytes of a file; `path` is for messages.
+    /// Reads a model from the bytes of its file, for instance those that a program carries: `Model::from_bytes(include_bytes!("digits.safetensors"))`.
     ///
     /// # Errors
     /// As [`Model::load`].
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let path = Path::new(GIVEN_AS_BYTES);
         let accept = |outline: &Outline| Description::accept(outline, path);
         let file = safetensors::read_from(&mut &*bytes, bytes.len() as u64, path, accept)?;
         Self::of_file(&file, path)
+    }
+
+    /// Reads a model from all that a reader gives: a download, or an entry of an archive.
+    ///
+    /// # Errors
+    /// As [`Model::load`]; [`Error::Io`] when the reader fails.
+    pub fn from_reader(mut reader: impl Read) -> Result<Self> {
+        let mut bytes = Vec::new();
+        (reader.read_to_end(&mut bytes)).map_err(|source| Error::Io {
+            action: "read",
+            path: GIVEN_AS_BYTES.into(),
+            source,
+        })?;
+        Self::from_bytes(&bytes)
     }
 
     fn of_file(file: &Tensors, path: &Path) -> Result<Self> {
@@ -289,6 +343,61 @@ impl Model {
         Ok(())
     }
 }
+
+/// The graph of a network that ends in a value for each class.
+///
+/// # Errors
+/// As of [`Model::untrained`].
+fn graph_of(network: &Network, classes: &[String], preparation: &Preparation) -> Result<Graph> {
+    preparation.check(preparation.shape)?;
+    let graph = network.graph(preparation.shape, classes.len())?;
+    // What a builder made and no text says could be trained and never be loaded.
+    Network::parse(&network.to_string())?;
+    let logits = graph.output().shape;
+    if logits.len() != classes.len() {
+        return Err(Error::Settings {
+            problem: format!(
+                "the network ends in {logits}, and the data has {} classes; end it with flatten-linear(classes)",
+                classes.len()
+            ),
+        });
+    }
+    Ok(graph)
+}
+
+/// Refuses weights that are not those of the graph, or from which no answer follows.
+///
+/// # Errors
+/// [`Error::Settings`]
+fn check_parameters(graph: &Graph, parameters: &Parameters) -> Result<()> {
+    let wanted = Table::of(graph).entries;
+    let problem = if let Some((entry, _)) = (wanted.iter())
+        .zip(parameters.entries())
+        .find(|(wanted, given)| wanted != given)
+    {
+        format!(
+            "the weights are not those of this network: it has a tensor `{}` of {:?} where they have another; \
+             begin with Parameters::initial of its own graph",
+            entry.name, entry.shape
+        )
+    } else if wanted.len() != parameters.entries().len() {
+        format!(
+            "the weights are not those of this network: it has {} tensors, and they are {}; begin with Parameters::initial of its own graph",
+            wanted.len(),
+            parameters.entries().len()
+        )
+    } else if let Some(layer) = parameters.first_not_finite() {
+        format!(
+            "the weights of layer {layer} hold a NaN or an infinity, from which no answer follows; take those of before, or train with a smaller learning rate"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Settings { problem })
+}
+
+/// What messages call a model that came from no file.
+const GIVEN_AS_BYTES: &str = "(given as bytes)";
 
 /// What the metadata of a model file says.
 struct Description {

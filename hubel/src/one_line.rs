@@ -38,9 +38,22 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         true => format!(
             "{} and {} more",
             names[..SHOWN].join(", "),
-            crate::data::catalogue::thousands(names.len() - SHOWN)
+            thousands(names.len() - SHOWN)
         ),
     }
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::Parameters;
 
 /// An optimizer; formulas as in `torch.optim`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Optimizer {
     /// Stochastic gradient descent.
     Sgd {

@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use hubel_kernels::Buffer;
 
+use crate::identity::Identity;
 use crate::network::{Graph, Initial, Role};
 use crate::random::{Purpose, Random};
 use crate::{Result, memory};
@@ -24,9 +25,11 @@ pub struct Entry {
 
 /// All weights of a network in one buffer: first the weights, which have weight decay; then biases, scales and shifts; then the
 /// running statistics, which no optimizer changes. Each tensor begins on a cache line; the gaps are zeros.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Parameters {
     values: Buffer,
+    /// Another one whenever the values may have changed.
+    identity: Identity,
     entries: Vec<Entry>,
     decayed: usize,
     trainable: usize,
@@ -120,6 +123,7 @@ impl Parameters {
         let [decayed, trainable, _] = table.ends;
         Ok(Self {
             values,
+            identity: Identity::new(),
             entries: table.entries,
             decayed,
             trainable,
@@ -133,7 +137,13 @@ impl Parameters {
 
     /// All values, including gaps, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
+        self.identity = Identity::new();
         &mut self.values
+    }
+
+    /// Equal only for the same values: copies share it until one of them is changed.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// The table of names.
@@ -189,6 +199,13 @@ impl Parameters {
             .iter()
             .find(|entry| entry.range.contains(&index))
             .map(|entry| entry.name.as_str())
+    }
+}
+
+/// By values and names.
+impl PartialEq for Parameters {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values && self.entries == other.entries
     }
 }
 

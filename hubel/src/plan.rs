@@ -5,39 +5,30 @@
 //!
 //! Vocabulary: a *map* is what one step writes for a whole batch; a *slot* is the memory that maps take turns in.
 //!
-//! Pictures that come one at a time as bytes, to a server for instance, with a plan and its memory that are kept:
+//! [`Predictor`](crate::Predictor) and [`Trainer`](crate::Trainer) make and run plans. Whoever needs another loop runs one:
 //!
 //! ```
-//! use hubel::data::picture;
-//! use hubel::{Cpu, Model, Plan, PlanSettings, Workspace};
-//! use std::path::Path;
+//! use hubel::{Cpu, Model, Network, Parameters, Plan, PlanSettings, Preparation, Shape, Workspace};
 //!
-//! # use hubel::{Network, Preparation, Shape};
-//! # let folder = tempfile::tempdir()?;
-//! # let file = folder.path().join("model.safetensors");
-//! # let preparation = Preparation {
-//! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], transparent: None, ground: None, range: None,
-//! # };
-//! # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
-//! # Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?.save(&file)?;
-//! # let mut upload = std::io::Cursor::new(Vec::new());
-//! # image::RgbImage::new(50, 40).write_to(&mut upload, image::ImageFormat::Png)?;
-//! # let uploads = [upload.into_inner()];
-//! let model = Model::load(&file)?;
+//! # let preparation = Preparation::unmeasured(Shape::new(16, 16, 3), Default::default());
+//! # let (images, labels) = (vec![0.5; 4 * 16 * 16 * 3], [0, 1, 1, 0]);
+//! let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
+//! let graph = network.graph(Shape::new(16, 16, 3), 2)?;
+//! let mut parameters = Parameters::initial(&graph, 1)?;
 //! let cpu = Cpu::best(Cpu::available_threads());
-//! let graph = model.network().graph(model.input(), model.classes().len())?;
-//! let plan = Plan::compile(&graph, model.parameters(), &cpu, PlanSettings::inference(1))?;
+//! let plan = Plan::compile(&graph, &parameters, &cpu, PlanSettings::training(4))?;
 //! let mut workspace = Workspace::new(&plan);
-//! plan.pack(&cpu, model.parameters(), &mut workspace); // Once, as long as the weights stay what they are.
-//! for bytes in &uploads {
-//!     let picture = picture::decode(bytes, Path::new("upload"))?; // The name is for messages.
-//!     let prepared = model.preparation().decoded(picture)?;
-//!     workspace.images_mut().copy_from_slice(&prepared.tensor);
-//!     plan.forward(&cpu, model.parameters(), &mut workspace, 0);
-//!     let logits = plan.logits(&workspace);
-//!     let likeliest = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
-//!     println!("{}", model.classes()[likeliest.unwrap_or(0)]);
+//! for step in 0..10 {
+//!     workspace.images_mut().copy_from_slice(&images); // [n, h, w, c]
+//!     plan.forward(&cpu, &parameters, &mut workspace, step); // Packs the weights if they have changed.
+//!     println!("loss {}", plan.loss(&mut workspace, &labels, 0.0, None).loss);
+//!     plan.backward(&cpu, &parameters, &mut workspace, step);
+//!     plan.update_running_statistics(&mut parameters, &workspace);
+//!     for (value, gradient) in parameters.values_mut().iter_mut().zip(workspace.parameter_gradient()) {
+//!         *value -= 0.1 * gradient;
+//!     }
 //! }
+//! let model = Model::new(network, vec!["cat".into(), "dog".into()], preparation, parameters)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 mod backward;
@@ -54,6 +45,7 @@ use std::fmt;
 
 use hubel_kernels::Cpu;
 
+use crate::identity::Identity;
 use crate::network::{Graph, Node, Operation};
 use crate::parameters::Parameters;
 use crate::{Error, Result, Shape, memory};
@@ -67,6 +59,7 @@ pub(crate) use step::{GradientTarget, Kind, Normalisation, NormalisedBy, Step, S
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Forward and backward: every map is kept until its gradient has been used.
     Training,
@@ -141,6 +134,7 @@ impl PlanSettings {
 
 /// A network compiled for one batch size; see the [module](self).
 pub struct Plan {
+    pub(crate) identity: Identity,
     pub(crate) settings: PlanSettings,
     pub(crate) input: Shape,
     pub(crate) outputs: usize,
@@ -220,6 +214,7 @@ impl Plan {
             _ => Vec::new(),
         };
         let plan = Self {
+            identity: Identity::new(),
             settings,
             input: given[0].shape,
             outputs: graph.output().shape.len(),

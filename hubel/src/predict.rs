@@ -1,24 +1,27 @@
-//! What a model says of picture files: any number of them, a batch at a time.
-use std::path::{Path, PathBuf};
+//! What a model says of pictures: files, bytes, decoded pictures or tensors, one or many.
+#[cfg(feature = "pictures")]
+mod pictures;
 
-use hubel_kernels::Cpu;
+use std::sync::Arc;
 
-use crate::data::BadFile;
-use crate::inference::{Inference, check_finite};
-use crate::on_all_cores::on_each_image;
-use crate::{Model, Result, shown};
+use hubel_kernels::{Cpu, softmax};
+
+use crate::data::Prepared;
+use crate::inference::Inference;
+use crate::{Error, Model, Result, Shape};
 
 /// What a model says of one picture.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Prediction {
-    /// The picture.
-    pub path: PathBuf,
-    /// The most probable class.
+    /// The name of the most probable class.
     pub class: String,
+    /// Its number among [`Model::classes`].
+    pub index: usize,
     /// Its probability.
     pub probability: f32,
-    /// The most probable classes, as many as were asked for, with their probabilities.
-    pub top: Vec<(String, f32)>,
+    /// The probability of each class, in the order of [`Model::classes`].
+    pub probabilities: Vec<f32>,
     /// Whether light and dark were exchanged before the network looked.
     pub inverted: bool,
     /// Whether the picture stands on another ground than those that the network learned from, which may mislead it.
@@ -27,252 +30,185 @@ pub struct Prediction {
     pub greyed: bool,
 }
 
-/// Classifies pictures with one plan, which is kept from call to call: for more pictures than fit into one list.
-pub struct Classifier<'a> {
-    inference: Inference<'a>,
-    top: usize,
+impl Prediction {
+    /// The numbers of the `count` most probable classes, the most probable first; of equals the first.
+    pub fn top(&self, count: usize) -> Vec<usize> {
+        let probability = |class: &usize| self.probabilities[*class];
+        let mut classes: Vec<usize> = (0..self.probabilities.len()).collect();
+        classes.sort_by(|a, b| probability(b).total_cmp(&probability(a)));
+        classes.truncate(count);
+        classes
+    }
 }
 
-impl Model {
-    /// What classifies pictures one chunk after the other; a prediction lists the `top` most probable classes, one at least.
+/// A model ready to classify: its plans, their memory and the packed weights are kept from call to call.
+///
+/// It is made once. A server makes one for each of its threads, of one shared model:
+///
+/// ```
+/// use hubel::{Cpu, Model, Predictor};
+/// use std::sync::Arc;
+///
+/// # use hubel::{Network, Preparation, Shape};
+/// # let preparation = Preparation::unmeasured(Shape::new(16, 16, 3), Default::default());
+/// # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
+/// # let file = Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?.to_bytes()?;
+/// # let mut upload = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(50, 40).write_to(&mut upload, image::ImageFormat::Png)?;
+/// # let upload = upload.into_inner();
+/// let model = Arc::new(Model::from_bytes(&file)?); // Or Model::load(path).
+/// let mut predictor = Predictor::new(model, Cpu::best(1))?;
+/// let prediction = predictor.predict(&upload)?; // The bytes of a PNG, a JPEG …
+/// println!("{}  {:.1} %", prediction.class, 100.0 * prediction.probability);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Of more images than [`Predictor::batch`] it computes batch after batch. Of fewer it computes a power of two at a time, and keeps a plan with
+/// packed weights for each of these sizes that has occurred: at most log2(batch) + 1 of them.
+pub struct Predictor {
+    inference: Inference<Arc<Model>>,
+    logits: Vec<f32>,
+    probabilities: Vec<f32>,
+}
+
+impl Predictor {
+    /// Classifies by `model` on `cpu`, in batches of up to 64 images, fewer of large ones. Plans are compiled when they are first needed.
     ///
     /// # Errors
     /// When the model is damaged.
-    pub fn classifier<'a>(&'a self, cpu: &'a Cpu, top: usize) -> Result<Classifier<'a>> {
-        Ok(Classifier {
-            inference: Inference::new(self, cpu)?,
-            top: top.max(1),
+    pub fn new(model: impl Into<Arc<Model>>, cpu: Cpu) -> Result<Self> {
+        Ok(Self {
+            inference: Inference::new(model.into(), &cpu)?.kept(),
+            logits: Vec::new(),
+            probabilities: Vec::new(),
         })
     }
 
-    /// Classifies pictures; a prediction lists the `top` most probable classes, one at least. Those that cannot be used are returned beside
-    /// the predictions of the others. Each call compiles a plan: for many pictures [`Model::classifier`] is better.
+    /// The same in batches of up to so many images. The plan of a full batch is compiled now, so that the first one is as fast as the others.
     ///
     /// # Errors
-    /// As [`Classifier::classify`].
-    pub fn predict(
-        &self,
-        cpu: &Cpu,
-        paths: &[PathBuf],
-        top: usize,
-    ) -> Result<(Vec<Prediction>, Vec<BadFile>)> {
-        let answers = self.classifier(cpu, top)?.classify(paths)?;
-        let (mut predictions, mut bad_files) = (Vec::new(), Vec::new());
-        for answer in answers {
-            match answer {
-                Ok(prediction) => predictions.push(prediction),
-                Err(bad) => bad_files.push(bad),
-            }
-        }
-        Ok((predictions, bad_files))
+    /// [`Error::Memory`] where the machine has too little for such a batch; [`Error::Settings`] for a batch of 0.
+    pub fn with_batch(self, batch: usize) -> Result<Self> {
+        Ok(Self {
+            inference: self.inference.with_batch(batch)?,
+            ..self
+        })
     }
-}
 
-impl Classifier<'_> {
-    /// How many pictures are computed at a time: the best length of a chunk.
+    /// The model.
+    pub fn model(&self) -> &Model {
+        self.inference.model()
+    }
+
+    /// How many images are computed at a time.
     pub fn batch(&self) -> usize {
         self.inference.batch()
     }
 
-    /// Classifies pictures. The answers are in the order of `paths`, one for each: a prediction, or why the picture cannot be used.
+    /// Classifies the pixels of a picture, `[h, w, c]` of any height and width, such as a camera gives; see [`Preparation::pixels`](crate::Preparation::pixels).
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::Error::NotFinite) when the model's outputs are no finite numbers; when memory does not suffice.
-    pub fn classify(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction, BadFile>>> {
-        let (model, cpu, top) = (self.inference.model(), self.inference.cpu(), self.top);
-        let mut answers: Vec<Option<Result<Prediction, BadFile>>> = vec![None; paths.len()];
-        let Seen { changes, bad_files } =
-            (self.inference).run_on_pictures(paths, &mut |i, logits| {
-                check_finite(logits, || shown(&paths[i]))?;
-                answers[i] = Some(Ok(answer(model, cpu, &paths[i], logits, top)));
-                Ok(())
-            })?;
-        for (i, bad) in bad_files {
-            answers[i] = Some(Err(bad));
+    /// [`Error::DataMismatch`] where there are not as many bytes as `shape` says, or the network's input is not one of pictures;
+    /// [`Error::NotFinite`] when the model's outputs are no finite numbers; [`Error::Memory`].
+    pub fn predict_pixels(&mut self, pixels: &[u8], shape: Shape) -> Result<Prediction> {
+        let prepared = self.model().preparation().pixels(pixels, shape)?;
+        self.predict_prepared(&prepared)
+    }
+
+    /// The probabilities of the classes, `[n, classes]`, of images `[n, h, w, c]` that are prepared already, see [`Prepared::tensor`]. No memory is
+    /// taken once a call had as many images.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] where these are no whole images; [`Error::NotFinite`]; [`Error::Memory`].
+    pub fn predict_tensor(&mut self, images: &[f32]) -> Result<&[f32]> {
+        self.compute(images)?;
+        let (cpu, classes) = (self.inference.cpu(), self.inference.outputs());
+        self.probabilities.resize(self.logits.len(), 0.0);
+        softmax::softmax(cpu, &self.logits, classes, &mut self.probabilities);
+        Ok(&self.probabilities)
+    }
+
+    /// The logits, `[n, classes]`, of the same, before [`softmax`](crate::softmax): what the network's last layer computes.
+    ///
+    /// # Errors
+    /// As of [`Predictor::predict_tensor`].
+    pub fn logits(&mut self, images: &[f32]) -> Result<&[f32]> {
+        self.compute(images)?;
+        Ok(&self.logits)
+    }
+
+    /// Computes the logits of prepared images.
+    fn compute(&mut self, images: &[f32]) -> Result<()> {
+        let count = self.model().images_in(images)?;
+        let all = &mut self.logits;
+        all.clear();
+        let take = &mut |logits: &[f32]| all.extend_from_slice(logits);
+        self.inference.run_on_tensor(count, images, take)
+    }
+
+    fn predict_prepared(&mut self, prepared: &Prepared) -> Result<Prediction> {
+        let probabilities = self.predict_tensor(&prepared.tensor)?.to_vec();
+        let prediction = Prediction::new(self.model(), probabilities);
+        Ok(Changes::of(prepared).in_prediction(prediction))
+    }
+}
+
+impl Model {
+    /// How many images `[n, h, w, c]` these are.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] where it is no whole number.
+    pub(crate) fn images_in(&self, images: &[f32]) -> Result<usize> {
+        let shape = self.input();
+        match images.len().is_multiple_of(shape.len()) {
+            true => Ok(images.len() / shape.len()),
+            false => Err(Error::DataMismatch(format!(
+                "{} values are no whole number of images of {shape}, which have {} each",
+                images.len(),
+                shape.len()
+            ))),
         }
-        let answers = answers.into_iter().zip(changes).map(|(answer, changes)| {
-            let answer = answer.expect("each picture is classified or bad");
-            answer.map(|prediction| Prediction {
-                inverted: changes.inverted,
-                other_ground: changes.other_ground,
-                greyed: changes.greyed,
-                ..prediction
-            })
-        });
-        Ok(answers.collect())
+    }
+}
+
+impl Prediction {
+    fn new(model: &Model, probabilities: Vec<f32>) -> Self {
+        let mut prediction = Self {
+            probabilities,
+            ..Self::default()
+        };
+        prediction.index = prediction.top(1)[0];
+        prediction.probability = prediction.probabilities[prediction.index];
+        prediction
+            .class
+            .clone_from(&model.classes()[prediction.index]);
+        prediction
     }
 }
 
 /// What happened to a picture before the network looked.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Changes {
+struct Changes {
     inverted: bool,
     other_ground: bool,
     greyed: bool,
 }
 
-/// What came of reading pictures, besides what was computed of them.
-pub(crate) struct Seen {
-    /// Of each picture.
-    changes: Vec<Changes>,
-    /// By their places: those that cannot be used.
-    pub(crate) bad_files: Vec<(usize, BadFile)>,
-}
-
-impl Inference<'_> {
-    /// Computes what comes out for picture files, prepared as the model wants them; `take` gets it in order for each that can be used.
-    pub(crate) fn run_on_pictures(
-        &mut self,
-        paths: &[PathBuf],
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<Seen> {
-        let (cpu, model) = (self.cpu(), self.model());
-        let length = model.input().len();
-        let mut seen = Seen {
-            changes: vec![Changes::default(); paths.len()],
-            bad_files: Vec::new(),
-        };
-        let fill = &mut |indices: &[usize], images: &mut [f32]| {
-            let prepared = on_each_image(cpu, images, length, |place, image| {
-                let picture = model.preparation().picture(&paths[indices[place]])?;
-                image.copy_from_slice(&picture.tensor);
-                Ok(Changes {
-                    inverted: picture.inverted,
-                    other_ground: picture.other_ground,
-                    greyed: picture.greyed,
-                })
-            });
-            let mut unfilled = Vec::new();
-            for (place, (&i, prepared)) in indices.iter().zip(prepared).enumerate() {
-                match prepared {
-                    Ok(changes) => seen.changes[i] = changes,
-                    Err(error) => {
-                        seen.bad_files.push((i, BadFile::new(&paths[i], error)));
-                        unfilled.push(place);
-                    }
-                }
-            }
-            Ok(unfilled)
-        };
-        self.run(paths.len(), fill, take)?;
-        Ok(seen)
-    }
-}
-
-/// The classes by probability.
-fn answer(model: &Model, cpu: &Cpu, path: &Path, logits: &[f32], top: usize) -> Prediction {
-    let mut probabilities = vec![0.0; logits.len()];
-    hubel_kernels::softmax::softmax(cpu, logits, logits.len(), &mut probabilities);
-    let mut ranked: Vec<(&String, f32)> = model.classes().iter().zip(probabilities).collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    ranked.truncate(top);
-    let top: Vec<(String, f32)> = (ranked.into_iter())
-        .map(|(class, probability)| (class.clone(), probability))
-        .collect();
-    let (class, probability) = top[0].clone();
-    Prediction {
-        path: path.to_owned(),
-        class,
-        probability,
-        top,
-        inverted: false,
-        other_ground: false,
-        greyed: false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Dataset, Error, Network, Preparation, Shape};
-
-    /// A model of 8×8 grey pictures and a folder with `count` of them.
-    fn model_and_pictures(count: usize) -> (Model, tempfile::TempDir, Vec<PathBuf>) {
-        let shape = Shape::new(8, 8, 1);
-        let preparation = Preparation {
-            shape,
-            mean: vec![0.5],
-            std: vec![0.25],
-            ..Preparation::unmeasured(shape, Default::default())
-        };
-        let network = Network::parse("conv(4)-relu-flatten-fc(classes)").unwrap();
-        let classes = ["cat", "dog", "eel"].map(String::from).into();
-        let model = Model::untrained(network, classes, preparation, 3).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let paths = (0..count).map(|i| {
-            let path = folder.path().join(format!("{i}.png"));
-            let level = |x: u32, y: u32| ((x + 3 * y) as usize * (i + 7) * 37 % 256) as u8;
-            let picture = image::GrayImage::from_fn(8, 8, |x, y| image::Luma([level(x, y)]));
-            picture.save(&path).unwrap();
-            path
-        });
-        let paths = paths.collect();
-        (model, folder, paths)
-    }
-
-    #[test]
-    fn a_stream_in_chunks_has_one_answer_for_each_picture_in_order() {
-        let (model, folder, mut paths) = model_and_pictures(10);
-        let cpu = Cpu::best(2);
-        paths.insert(4, folder.path().join("missing.png"));
-        let (together, bad) = model.predict(&cpu, &paths, 2).unwrap();
-        assert_eq!((together.len(), bad.len()), (10, 1));
-        for length in [1, 3, 11] {
-            let mut classifier = model.classifier(&cpu, 2).unwrap();
-            let mut answers = Vec::new();
-            for chunk in paths.chunks(length) {
-                answers.extend(classifier.classify(chunk).unwrap());
-            }
-            assert_eq!(answers.len(), paths.len());
-            assert_eq!(answers[4], Err(bad[0].clone()));
-            let predictions: Vec<&Prediction> = answers.iter().flatten().collect();
-            for (one, other) in predictions.into_iter().zip(&together) {
-                assert_eq!((&one.path, &one.class), (&other.path, &other.class));
-                assert!((one.probability - other.probability).abs() < 1e-6);
-            }
+impl Changes {
+    fn of(prepared: &Prepared) -> Self {
+        Self {
+            inverted: prepared.inverted,
+            other_ground: prepared.other_ground,
+            greyed: prepared.greyed,
         }
     }
 
-    #[test]
-    fn a_picture_with_colour_before_a_grey_input_is_said_to_have_lost_it() {
-        let (model, folder, _) = model_and_pictures(0);
-        let rgb = |name: &str, colour: [u8; 3]| {
-            let path = folder.path().join(name);
-            image::RgbImage::from_pixel(8, 8, image::Rgb(colour))
-                .save(&path)
-                .unwrap();
-            path
-        };
-        let paths = [rgb("red.png", [200, 30, 30]), rgb("grey.png", [90, 90, 90])];
-        let (predictions, _) = model.predict(&Cpu::best(1), &paths, 1).unwrap();
-        assert_eq!(
-            predictions.iter().map(|p| p.greyed).collect::<Vec<_>>(),
-            [true, false]
-        );
-    }
-
-    #[test]
-    fn outputs_that_are_no_numbers_are_an_error_of_prediction_and_evaluation() {
-        let (mut model, _folder, paths) = model_and_pictures(3);
-        for weight in model.parameters.values_mut() {
-            *weight = 1e30;
+    fn in_prediction(self, prediction: Prediction) -> Prediction {
+        Prediction {
+            inverted: self.inverted,
+            other_ground: self.other_ground,
+            greyed: self.greyed,
+            ..prediction
         }
-        // White, so that no convolution comes out below 0.
-        image::GrayImage::from_pixel(8, 8, image::Luma([255]))
-            .save(&paths[0])
-            .unwrap();
-        let cpu = Cpu::best(1);
-        let refused = model.predict(&cpu, &paths, 1);
-        assert!(
-            matches!(&refused, Err(Error::NotFinite { image }) if image.ends_with("0.png")),
-            "{refused:?}"
-        );
-        let images = Dataset::from_arrays(&[0.9; 3 * 64], model.input(), &[0, 1, 2]).unwrap();
-        let images = images.renamed(&["cat", "dog", "eel"]).unwrap();
-        let refused = model.evaluate(&cpu, &images);
-        assert!(
-            matches!(&refused, Err(Error::NotFinite { image }) if image == "image 0"),
-            "{refused:?}"
-        );
     }
 }

@@ -26,6 +26,7 @@ struct Context<'a> {
 
 /// Loss and correct answers of one batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BatchLoss {
     /// The mean of the cross-entropy, in nats.
     pub loss: f64,
@@ -34,11 +35,16 @@ pub struct BatchLoss {
 }
 
 impl Plan {
-    /// Packs the weights for the kernels; to be called when they have changed, before the next [`Plan::forward`].
+    /// Packs the weights for the kernels. [`Plan::forward`] does so if they have changed; calling this before makes the first run as fast as the others.
+    ///
+    /// # Panics
+    /// If the workspace is that of another plan.
     pub fn pack(&self, cpu: &Cpu, parameters: &Parameters, workspace: &mut Workspace) {
+        workspace.assert_fits(self);
         for step in 0..self.steps.len() {
             self.pack_step(cpu, parameters, workspace, step);
         }
+        workspace.set_packed(parameters);
     }
 
     fn pack_step(
@@ -90,10 +96,10 @@ impl Plan {
         let rest = parameters.undecayed();
         update.apply(cpu, parameters, &gradient, rest);
         workspace.parameter_gradient = gradient;
+        workspace.set_packed(parameters);
     }
 
-    /// Computes the logits of the images in the workspace with the weights that were packed last, see [`Plan::pack`]. `seed` decides what dropout
-    /// drops in training.
+    /// Computes the logits of the images in the workspace. `seed` decides what dropout drops in training.
     ///
     /// # Panics
     /// If the workspace is that of another plan.
@@ -104,10 +110,13 @@ impl Plan {
         workspace: &mut Workspace,
         seed: u64,
     ) {
+        if !workspace.is_packed(parameters) {
+            self.pack(cpu, parameters, workspace);
+        }
         self.forward_watched(cpu, parameters, workspace, seed, &mut |_, _| {});
     }
 
-    /// As [`Plan::forward`]; calls `watch` after each step.
+    /// As [`Plan::forward`], with the weights that are packed, even if `parameters` have changed; calls `watch` after each step.
     pub(crate) fn forward_watched(
         &self,
         cpu: &Cpu,

@@ -6,7 +6,7 @@ mod position;
 mod progress;
 mod run_folder;
 mod settings;
-#[cfg(feature = "backbone")]
+#[cfg(all(feature = "backbone", feature = "pictures"))]
 mod start;
 mod transfer;
 mod usual;
@@ -38,8 +38,8 @@ pub use self::checkpoints::Checkpoints;
 pub use self::position::Position;
 pub use self::progress::Event;
 pub use self::run_folder::RunFolder;
-pub use self::settings::TrainSettings;
-#[cfg(feature = "backbone")]
+pub use self::settings::{Keep, TrainSettings};
+#[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use self::start::Advice;
 pub use self::transfer::{Phase, Transfer};
 
@@ -53,54 +53,58 @@ pub struct Trainer {
     validation: Option<HeldOut>,
     model: Model,
     part: Part,
-    /// The frozen layers at work in each step; `None` where there are none, or the feed has what they make of the images.
+    /// Computes the outputs of the frozen layers in each step. `None` if there are no such layers, or the feed holds their outputs already.
     ahead: Option<Ahead>,
     optimizer: OptimizerState,
-    /// Plans for a full batch and, if there is one, the smaller last batch of an epoch.
+    /// Plans for a full batch and, if there is one, for the smaller last batch of an epoch.
     plans: Vec<Plan>,
-    /// The plan whose turn it is.
+    /// The plan that the workspace fits.
     turn: usize,
-    /// The memory that they take turns in, with the images of the last step and the weights packed for the plan whose turn it is.
+    /// The memory of both plans, with the images of the last step and the packed weights.
     workspace: Workspace,
-    /// What is done.
+    /// How far the run has come.
     position: Position,
-    /// Weights that are known to be good, and when they were made.
+    /// Weights that are known to be finite, and the place of the run that made them.
     good: (Parameters, Position),
-    /// The best weights by the images held out, where these decide.
+    /// The best weights on the validation images, if these decide anything.
     best: Option<Best>,
+    /// Epochs since they were found.
+    without_progress: usize,
+    /// Whether training has ended before its last epoch, see [`TrainSettings::patience`].
+    has_ended_early: bool,
     checkpoints: Option<Checkpoints>,
 }
 
-/// Images to watch training by, or what the frozen layers make of them.
+/// Validation images, or the outputs of the frozen layers for them.
 struct HeldOut {
     dataset: Dataset,
     preparation: Preparation,
 }
 
-/// The part of a network that is trained, and what it is given.
+/// The part of a network that is trained, and its input.
 #[derive(Clone, Debug, Default)]
 struct Part {
-    /// The last node that stays as it is; 0 if all are trained.
+    /// The last frozen node; 0 if all are trained.
     after: usize,
-    /// Whether the data are the outputs of that node, and no pictures.
+    /// Whether the data holds the outputs of that node in place of pictures.
     is_given_features: bool,
-    /// The learning rate of the first layer that is trained, as a part of that of the last; in between it grows by the same factor from node to node.
+    /// The learning rate of the first trained layer, divided by that of the last. In between it grows by the same factor from node to node.
     first_rate: Option<f32>,
-    /// Whether batch normalisations stay as they are.
+    /// Whether batch norms use their running statistics and do not change.
     keeps_statistics: bool,
     /// The phase of the run, and phases in all; counted from 1.
     phase: Option<(usize, usize)>,
-    /// Whether the images held out decide which weights are kept.
+    /// Whether the weights that are best on the validation images are kept.
     keeps_best: bool,
 }
 
-/// A copy of the weights is kept at each epoch's start, and each time after so many steps of it: a copy costs a small part of a step, and
-/// no more than this is lost when training diverges.
+/// The weights are copied at the start of each epoch and after each so many of its steps. When training diverges, no more steps than this are lost;
+/// a copy takes a small part of the time of a step.
 const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
-    /// Measures the pixels of `train`, compiles the plan and takes the memory. The images of `validation` are classified after each epoch,
-    /// to watch, and decide nothing.
+    /// Measures the pixels of `train`, compiles the plan and takes the memory. The images of `validation` are classified after each epoch.
+    /// They decide nothing unless [`TrainSettings::keep`] or [`TrainSettings::patience`] says so.
     ///
     /// # Errors
     /// Where the network does not fit the images, the validation images are of other classes ([`Dataset::with_classes`] gives them those of
@@ -113,6 +117,7 @@ impl Trainer {
         settings: TrainSettings,
     ) -> Result<Self> {
         settings::check(&settings, train)?;
+        settings::check_held_out(&settings, validation)?;
         let mut model = Model::untrained(
             network,
             train.classes().to_vec(),
@@ -129,7 +134,28 @@ impl Trainer {
         Self::of_part(cpu, model, Part::default(), train, validation, settings)
     }
 
-    /// Training of a part of a model that there is already. Of a part that is given features, `train` and `validation` hold these.
+    /// Training that goes on from a model: all layers learn. Its last layer becomes a new one where the data has another number of classes.
+    /// [`Transfer`] does the same in phases in which layers are frozen.
+    ///
+    /// # Errors
+    /// As of [`Trainer::new`]; as of [`Model::for_data`].
+    pub fn from_model(
+        cpu: Cpu,
+        model: Model,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        settings: TrainSettings,
+    ) -> Result<Self> {
+        settings::check(&settings, train)?;
+        settings::check_held_out(&settings, validation)?;
+        let model = model.for_data(train)?.with_precise(settings.precise);
+        if let Some(validation) = validation {
+            model.check(validation)?;
+        }
+        Self::of_part(cpu, model, Part::default(), train, validation, settings)
+    }
+
+    /// Training of a part of an existing model. If the part is given features, `train` and `validation` hold these.
     fn of_part(
         cpu: Cpu,
         model: Model,
@@ -180,8 +206,7 @@ impl Trainer {
         let waiting = loader::most_bytes(&feed, cpu.threads());
         let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
         memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
-        let mut workspace = Workspace::new(&plans[0]);
-        plans[0].pack(&cpu, &model.parameters, &mut workspace);
+        let workspace = Workspace::new(&plans[0]);
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
         let optimizer = match part.rates(&graph, &model.parameters) {
             Some(rates) => optimizer.with_rates(rates),
@@ -209,11 +234,13 @@ impl Trainer {
             position,
             good,
             best: None,
+            without_progress: 0,
+            has_ended_early: false,
             checkpoints: None,
         })
     }
 
-    /// The same, whose models know how images were held out of the data (see [`Model::with_division`]).
+    /// The same trainer; its models remember how images were held out of the data (see [`Model::with_division`]).
     pub fn with_division(self, division: Option<Division>) -> Self {
         Self {
             model: self.model.with_division(division),
@@ -221,9 +248,8 @@ impl Trainer {
         }
     }
 
-    /// The same, saved while it goes on. A save takes as long as writing the model and waiting for the disk does; [`Event::Saved`] says
-    /// how long that was. What is saved was tried on the images of the last step. What is learnt between the last save and the end of
-    /// [`Trainer::run`] is in what that returns, or in [`Trainer::last_good`].
+    /// The same trainer, which saves the model while it runs. Training waits for each save; [`Event::Saved`] tells how long. Before a save the weights are
+    /// tried on the images of the last step. The result of [`Trainer::run`], or [`Trainer::last_good`] after an error, has what was learnt since the last save.
     pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self {
             checkpoints: Some(checkpoints),
@@ -236,14 +262,14 @@ impl Trainer {
         &self.feed
     }
 
-    /// Trains for all epochs, or until `listen` breaks off, and returns the model as it is then; one that was broken off knows how far it
-    /// came ([`Model::stopped_at`]). To be called once: a second call begins the schedule and the order of the images anew, from the weights
-    /// that there are.
+    /// Trains for all epochs, or until `listen` breaks off, and returns the model. After a break the model knows how far it came
+    /// ([`Model::stopped_at`]). Call this once: a second call starts the schedule and the order of the images again, from the current weights.
     ///
     /// # Errors
     /// [`Error::Diverged`] when the loss, a weight or an output is no longer a number, [`Error::Picture`] when a picture can no longer be
     /// read; [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
+        (self.has_ended_early, self.without_progress) = (false, 0);
         let mut result = self.epochs(listen);
         // An error of the data says nothing against the weights.
         if !matches!(result, Err(Error::Diverged { .. })) {
@@ -253,18 +279,24 @@ impl Trainer {
             }
         }
         result?;
-        if self.position.is_end_of_phase() {
+        if self.is_end_of_phase() {
             self.return_to_best(listen);
         }
+        let is_end = self.is_end_of_phase() && self.position.phase == self.position.phases;
         Ok(Model {
-            stopped_at: (!self.position.is_end()).then_some(self.position),
+            stopped_at: (!is_end).then_some(self.position),
             ..self.model.clone()
         })
     }
 
-    /// Takes up the best weights again, where they are not the last.
+    /// Whether the phase is over, by its last epoch or by patience.
+    fn is_end_of_phase(&self) -> bool {
+        self.position.is_end_of_phase() || self.has_ended_early
+    }
+
+    /// Takes the best weights again, if they are to be kept and are not the last.
     fn return_to_best(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) {
-        let best = self.best.as_ref();
+        let best = self.best.as_ref().filter(|_| self.keeps_best());
         if let Some(best) = best.filter(|best| best.position != self.position) {
             let parameters = self.model.parameters.values_mut();
             parameters.copy_from_slice(best.parameters.values());
@@ -275,16 +307,27 @@ impl Trainer {
         }
     }
 
-    /// Keeps the weights if they are the best by a report on the images held out, and these decide.
-    fn keep_best(&mut self, report: &Report) {
-        let balance = self.settings.balance;
-        let is_best = (self.best.as_ref()).is_none_or(|best| best.is_beaten_by(report, balance));
-        if self.part.keeps_best && is_best {
-            self.best = Some(Best::new(&self.model, self.position, report, balance));
-        }
+    fn keeps_best(&self) -> bool {
+        self.part.keeps_best || self.settings.keep == Keep::Best
     }
 
-    /// All steps of all epochs, or those before `listen` breaks off.
+    /// Remembers the weights if `report` on the validation images is the best so far. Returns whether patience has ended.
+    fn compare_with_best(&mut self, report: &Report) -> bool {
+        let (balance, patience) = (self.settings.balance, self.settings.patience);
+        if !self.keeps_best() && patience.is_none() {
+            return false;
+        }
+        let is_best = (self.best.as_ref()).is_none_or(|best| best.is_beaten_by(report, balance));
+        if is_best {
+            self.best = Some(Best::new(&self.model, self.position, report, balance));
+            self.without_progress = 0;
+        } else {
+            self.without_progress += 1;
+        }
+        patience.is_some_and(|patience| self.without_progress >= patience)
+    }
+
+    /// Runs the steps of all epochs, or those before `listen` breaks off.
     fn epochs(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<()> {
         let feed = self.feed.clone();
         let mut progress = Progress::new(&feed, self.settings.epochs);
@@ -315,11 +358,22 @@ impl Trainer {
                 }
                 if end_of_epoch && !stopped {
                     let report = self.validate()?;
+                    let mut is_over = false;
                     if let Some(report) = &report {
-                        self.keep_best(report);
+                        is_over = self.compare_with_best(report);
                         stopped |= tell(&report.bad_files, listen);
                     }
-                    stopped |= listen(&progress.epoch(report.as_ref())).is_break();
+                    self.model.stopped_at = Some(self.position);
+                    stopped |= listen(&progress.epoch(report.as_ref(), &self.model)).is_break();
+                    if is_over && !stopped && !self.position.is_end_of_phase() {
+                        self.has_ended_early = true;
+                        // There is nothing left to break off.
+                        let _ = listen(&Event::EndedEarly {
+                            position: self.position,
+                            epochs: self.without_progress,
+                        });
+                        stopped = true;
+                    }
                 }
                 Ok(match stopped {
                     true => ControlFlow::Break(()),
@@ -329,7 +383,7 @@ impl Trainer {
         )
     }
 
-    /// The last weights that are known to be good: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]; then those of
+    /// The last weights that are known to be finite: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]. Then they are those of
     /// at most 100 steps, and at most one epoch, before. The model knows how far it came ([`Model::stopped_at`]).
     pub fn last_good(&self) -> Model {
         let (parameters, position) = &self.good;
@@ -348,8 +402,8 @@ impl Trainer {
         *position = self.position;
     }
 
-    /// Saves the model as it is; that it cannot be written is no reason to stop.
-    fn save(&mut self, file: &Path) -> Result<Event> {
+    /// Saves the current model. Training goes on if the file cannot be written.
+    fn save(&mut self, file: &Path) -> Result<Event<'static>> {
         let start = Instant::now();
         self.try_weights()?;
         self.model.stopped_at = Some(self.position);
@@ -378,7 +432,7 @@ impl Trainer {
             true => inference.after(self.part.after),
             false => inference,
         };
-        match judge(inference, preparation, dataset, &|_, _| {}) {
+        match judge(inference, preparation, dataset, &mut |_| {}) {
             Err(Error::NotFinite { .. }) => {
                 Err(self.diverged("the outputs for the validation images".into()))
             }
@@ -386,7 +440,7 @@ impl Trainer {
         }
     }
 
-    /// The loss shows what went wrong a step later. Where there is none, the weights are looked at and tried on the images of the last step.
+    /// Checks the weights, and tries them on the images of the last step: their loss would show in the next step only.
     fn try_weights(&mut self) -> Result<()> {
         self.check_weights()?;
         let (plan, workspace) = (&self.plans[self.turn], &mut self.workspace);
@@ -404,7 +458,7 @@ impl Trainer {
         }
     }
 
-    /// The last step that was done made them so.
+    /// The error of values that the last step made.
     fn diverged(&self, place: String) -> Error {
         Error::Diverged {
             step: self.position.steps_done(),
@@ -426,7 +480,6 @@ impl Trainer {
         if turn != self.turn {
             self.turn = turn;
             workspace.fit(plan);
-            plan.pack(&self.cpu, &self.model.parameters, workspace);
         }
         let images = match &mut self.ahead {
             Some(ahead) => {
@@ -458,10 +511,9 @@ impl Trainer {
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
-        let rate =
-            settings
-                .schedule
-                .learning_rate(settings.learning_rate, step as u64, steps as u64);
+        let (peak, step) = (settings.learning_rate, step as u64);
+        let rate = (settings.schedule).learning_rate(peak, step, steps as u64);
+        settings::check_rate(rate, step)?;
         let update = self.optimizer.begin(rate, settings.weight_decay);
         plan.update(&self.cpu, parameters, workspace, update);
         self.position = Position {
@@ -484,7 +536,7 @@ impl Part {
         }
     }
 
-    /// The parameters that are trained, each with the factor of its learning rate; `None` if all are, at one rate.
+    /// The trained parameters, each with the factor of its learning rate. `None` if all are trained at one rate.
     fn rates(&self, graph: &Graph, parameters: &Parameters) -> Option<Vec<(Range<usize>, f32)>> {
         if self.after == 0 && self.first_rate.is_none() {
             return None;
@@ -505,7 +557,7 @@ impl Part {
     }
 }
 
-/// Whether anybody who was told of these files wants to stop.
+/// Tells of these files. Returns whether `listen` breaks off.
 fn tell(bad_files: &[BadFile], listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> bool {
     let told = bad_files.iter().cloned().map(Event::BadFile);
     told.fold(false, |stopped, event| stopped | listen(&event).is_break())

@@ -1,11 +1,20 @@
 //! The memory of one run: everything a plan reads and writes, taken once.
 use hubel_kernels::{Buffer, pool};
 
+use crate::identity::Identity;
+use crate::parameters::Parameters;
 use crate::plan::{Kind, Plan};
 
 /// The memory of one run of a [`Plan`].
+///
+/// It knows which plan it fits and which weights are packed in it. [`Plan::forward`] packs the weights if they have changed, and panics if the
+/// workspace is that of another plan.
 #[derive(Default)]
 pub struct Workspace {
+    /// The plan that it fits.
+    plan: Option<Identity>,
+    /// The parameters whose weights are packed.
+    packed: Option<Identity>,
     /// One buffer for each value slot; slot 0 is the image `[n, h, w, c]`.
     pub(crate) values: Vec<Buffer>,
     /// One buffer for each gradient slot (training, explanation).
@@ -16,9 +25,9 @@ pub struct Workspace {
     pub(crate) packed_forward: Vec<Buffer>,
     /// For each step: weights as the kernel of its input's gradient wants them (training, explanation).
     pub(crate) packed_input_gradient: Vec<Buffer>,
-    /// For each step: which of each window was the largest.
+    /// For each step: the index of the largest value of each window.
     pub(crate) indices: Vec<Vec<pool::Index>>,
-    /// For each step that pools the output of its convolution: the same, a byte each (training).
+    /// For each step that pools the output of its convolution: the same, in one byte each (training).
     pub(crate) winners: Vec<Vec<pool::Winner>>,
     /// For each step: a batch normalisation's [`Statistics`](crate::plan::Statistics), or the bias after folding.
     pub(crate) statistics: Vec<Buffer>,
@@ -35,8 +44,9 @@ impl Workspace {
         workspace
     }
 
-    /// Becomes what [`Workspace::new`] gives, in the memory that it has where that is enough; [`Plan::pack`] comes next, as there.
+    /// Becomes what [`Workspace::new`] gives. Takes new memory only for buffers that are too short.
     pub fn fit(&mut self, plan: &Plan) {
+        (self.plan, self.packed) = (Some(plan.identity), None);
         let mode = plan.settings.mode;
         let in_training = |length| if mode.trains() { length } else { 0 };
         let for_backward = |length| if mode.goes_back() { length } else { 0 };
@@ -70,18 +80,22 @@ impl Workspace {
     }
 
     /// # Panics
-    /// If its maps are not those of `plan`.
+    /// If it was made for another plan.
     pub(crate) fn assert_fits(&self, plan: &Plan) {
-        let agree = |buffers: &[Buffer], lengths: &[usize]| {
-            let lengths = lengths.iter().copied();
-            buffers.iter().map(|buffer| buffer.len()).eq(lengths)
-        };
         assert!(
-            agree(&self.values, &plan.values)
-                && agree(&self.gradients, &plan.gradients)
-                && self.statistics.len() == plan.steps.len(),
+            self.plan == Some(plan.identity),
             "the workspace is that of another plan; make one by Workspace::new, or call Workspace::fit"
         );
+    }
+
+    /// Whether the weights of `parameters`, as they are now, are packed.
+    pub(crate) fn is_packed(&self, parameters: &Parameters) -> bool {
+        self.packed == Some(parameters.identity())
+    }
+
+    /// The weights of `parameters`, as they are now, have been packed.
+    pub(crate) fn set_packed(&mut self, parameters: &Parameters) {
+        self.packed = Some(parameters.identity());
     }
 
     /// The images of the batch, `[n, h, w, c]`, to be filled before a run.

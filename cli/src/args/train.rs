@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
-use hubel::{Model, Optimizer, Phase, Schedule, TrainSettings};
+use hubel::{Keep, Model, Optimizer, Phase, Schedule, TrainSettings};
 
 use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive};
 use super::{Processor, TrainingData};
@@ -73,6 +73,13 @@ pub(crate) struct Train {
     /// How to treat classes of very different size: none, loss (rare classes weigh more in the loss), sample (rare classes are shown more often); it improves the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
+    /// Keep the weights of the epoch that was best on the validation images, not the last ones; training that goes on from a model does so
+    /// anyway from 100 such images on
+    #[arg(long)]
+    pub(crate) keep_best: bool,
+    /// End after so many epochs in which the validation images showed no progress [default: never]
+    #[arg(long, value_name = "EPOCHS", value_parser = at_least_1)]
+    pub(crate) patience: Option<usize>,
     /// Do not use Winograd convolution: slower, with smaller rounding errors
     #[arg(long)]
     pub(crate) precise: bool,
@@ -102,12 +109,12 @@ impl Train {
             (Optimizer::Sgd { .. }, Optimizer::Sgd { .. })
             | (Optimizer::AdamW, Optimizer::AdamW) => usual.learning_rate,
             (Optimizer::Sgd { .. }, _) => 0.05,
-            (Optimizer::AdamW, _) => 0.002,
+            _ => 0.002,
         };
         // With SGD, decay is part of the gradient and has a far stronger effect. 0.0005 is usual for such networks.
         let usual_decay = match optimizer {
-            Optimizer::AdamW => kind.weight_decay,
             Optimizer::Sgd { .. } => 0.0005,
+            _ => kind.weight_decay,
         };
         Ok(TrainSettings {
             epochs: self.epochs.unwrap_or_else(|| usual_epochs(subject, images)),
@@ -125,6 +132,8 @@ impl Train {
                 Some(InitialisationName::Pytorch) => Initialisation::PyTorch,
             },
             precise: self.precise,
+            keep: self.keep(),
+            patience: self.patience,
         })
     }
 }
@@ -146,6 +155,8 @@ impl Train {
             seed: self.data.seed,
             balance: self.balance,
             precise: self.precise,
+            keep: self.keep(),
+            patience: self.patience,
             ..usual()
         };
         let mut phases = match self.freeze.as_deref() {
@@ -175,7 +186,7 @@ impl Train {
                 usual.learning_rate
             }),
             optimizer: optimizer.unwrap_or(usual.optimizer),
-            schedule: self.schedule.map_or(usual.schedule, Schedule::from),
+            schedule: (self.schedule).map_or(usual.schedule.clone(), Schedule::from),
             weight_decay: self.weight_decay.unwrap_or(if is_sgd {
                 0.0005
             } else {
@@ -189,6 +200,14 @@ impl Train {
     /// Whether a flag is given that only training from scratch has.
     pub(crate) fn is_of_its_own(&self) -> bool {
         self.model.is_some() || self.initialisation.is_some()
+    }
+
+    /// Which weights are kept.
+    fn keep(&self) -> Keep {
+        match self.keep_best {
+            true => Keep::Best,
+            false => Keep::Last,
+        }
     }
 
     /// The optimizer of `--optimizer`.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Outcome, quoted, wrapped};
 use crate::args::Check;
 use crate::console::{self, Console, thousands};
+use crate::wording::of_command_line;
 
 /// How many findings are shown per kind, and how many pictures per finding.
 const SHOWN: usize = 3;
@@ -40,7 +41,7 @@ fn object(inspection: &Inspection) -> Value {
         json!({
             "kind": finding.kind.to_string(),
             "paths": finding.paths,
-            "detail": finding.detail,
+            "detail": of_command_line(&finding.detail),
             "points": finding.points.map(|points| console::decimal(points as f32)),
         })
     };
@@ -70,7 +71,7 @@ fn verdict(inspection: &Inspection) -> &'static str {
 fn text(inspection: &Inspection, width: usize) -> String {
     let mut lines = wrapped(&inspection.description, "", width);
     for note in &inspection.notes {
-        lines.extend(wrapped(note, "", width));
+        lines.extend(wrapped(&of_command_line(note), "", width));
     }
     lines.push(String::new());
     if !inspection.findings.is_empty() {
@@ -99,7 +100,7 @@ fn text(inspection: &Inspection, width: usize) -> String {
                     thousands(finding.paths.len() - SHOWN)
                 ));
             }
-            lines.extend(wrapped(&finding.detail, "      ", width));
+            lines.extend(wrapped(&of_command_line(&finding.detail), "      ", width));
         }
         if findings.len() > SHOWN {
             lines.push(format!(
@@ -107,7 +108,8 @@ fn text(inspection: &Inspection, width: usize) -> String {
                 thousands(findings.len() - SHOWN)
             ));
         }
-        lines.extend(wrapped(&format!("→ {}", kind.advice()), "  ", width));
+        let advice = of_command_line(kind.advice());
+        lines.extend(wrapped(&format!("→ {advice}"), "  ", width));
     }
     if !inspection.findings.is_empty() {
         lines.push(String::new());

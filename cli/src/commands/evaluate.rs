@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         mut bad_files,
         unlike,
         has_trained,
+        ..
     } = evaluation?;
     // Other data may also have ten classes with numbers as names.
     if arguments.data.is_none() && has_trained == Some(false) {

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hubel::explain::{Explainer, Score, draw};
-use hubel::{Drawing, Error, Model, one_line, shown};
+use hubel::{Drawing, Error, Model, Predictor, one_line, shown};
 use serde_json::{Value, json};
 
-use super::{Outcome, named, quoted, remarks, wrapped};
+use super::{Outcome, named, quoted, remarks, top, wrapped};
 use crate::args::Explain;
 use crate::console::{self, Console};
 
@@ -53,11 +53,9 @@ struct Looked {
 impl Looked {
     fn at(arguments: &Explain, model: &Model, picture: &Path) -> Result<Self, Error> {
         let cpu = arguments.processor.cpu();
-        let (predictions, bad_files) = model.predict(&cpu, &[picture.to_owned()], 5)?;
-        let Some(prediction) = predictions.into_iter().next() else {
-            let bad = bad_files.into_iter().next();
-            return Err(bad.expect("a picture is predicted or bad").into());
-        };
+        let mut predictor = Predictor::new(model.clone(), cpu.clone())?;
+        let mut answers = predictor.predict_files(&[picture.to_owned()])?;
+        let prediction = answers.remove(0)?;
         let class = arguments.class.as_ref().unwrap_or(&prediction.class);
         let score = Score {
             class: model.class(class)?,
@@ -222,7 +220,8 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
     let class = |(name, probability): &(String, f32)| {
         format!("{} {:.2} %", one_line(name), 100.0 * probability)
     };
-    let classes: Vec<String> = looked.prediction.top.iter().take(3).map(class).collect();
+    let classes = top(model, &looked.prediction, 3);
+    let classes: Vec<String> = classes.iter().map(class).collect();
     let score = looked.score.value(looked.explainer.logits());
     let what = match looked.score.against {
         Some(_) => "difference of logits",

@@ -6,15 +6,15 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use hubel::Classifier;
+use hubel::Predictor;
 use hubel::data::BadFile;
 
 use super::names::Names;
-use super::{BAD_FILES_SHOWN, Outcome, named};
+use super::{BAD_FILES_SHOWN, Outcome, named, top};
 use crate::args::Predict;
 use crate::console::{Console, thousands};
 use crate::interruption::Interruption;
-use answers::Answers;
+use answers::{Answers, Classified};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
@@ -22,8 +22,8 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     let model = model.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
     let mut names = Names::new(&arguments.images, console)?;
-    let mut classifier = model.classifier(&cpu, arguments.top)?;
-    let top = arguments.top.min(model.classes().len());
+    let top = arguments.top.clamp(1, model.classes().len());
+    let mut predictor = Predictor::new(model, cpu)?;
     let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, top)?;
     // Lines on a terminal are progress enough. Only a file must be finished after a signal; printed lines are already out.
     let is_file = arguments.out.is_some();
@@ -36,7 +36,8 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     let progress = with_progress.then(|| console.pictures("classifying"));
     let classified = classify(
         &mut names,
-        &mut classifier,
+        &mut predictor,
+        top,
         &mut answers,
         &mut work,
         &mut |done, all| {
@@ -89,22 +90,33 @@ struct Work {
     stopped: bool,
 }
 
-/// Classifies chunk by chunk. `listen` gets the number of pictures done and the total (if known), and says whether to stop.
+/// Classifies chunk by chunk, and answers with the `count` most probable classes. `listen` gets the number of pictures done and the total (if known), and
+/// says whether to stop.
 fn classify(
     names: &mut Names,
-    classifier: &mut Classifier<'_>,
+    predictor: &mut Predictor,
+    count: usize,
     answers: &mut Answers,
     work: &mut Work,
     listen: &mut dyn FnMut(usize, Option<usize>) -> bool,
 ) -> Result<(), Box<dyn Error>> {
     let all = names.known_count();
     loop {
-        let chunk = names.by_ref().take(classifier.batch());
+        let chunk = names.by_ref().take(predictor.batch());
         let chunk: Vec<PathBuf> = chunk.collect::<Result<_, _>>()?;
         if chunk.is_empty() {
             return Ok(());
         }
-        let of_chunk = classifier.classify(&chunk)?;
+        let of_chunk = predictor.predict_files(&chunk)?.into_iter().zip(&chunk);
+        let of_chunk: Vec<Result<Classified, BadFile>> = of_chunk
+            .map(|(answer, path)| {
+                answer.map(|prediction| Classified {
+                    path: path.clone(),
+                    top: top(predictor.model(), &prediction, count),
+                    prediction,
+                })
+            })
+            .collect();
         let is_wanted = answers.add(&of_chunk)?;
         work.done += chunk.len();
         work.bad_files

@@ -19,6 +19,7 @@ use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, thousands};
 use crate::interruption::Interruption;
+use crate::wording::of_command_line;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
@@ -113,7 +114,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "frozen": model.frozen(),
                 "data": splits.train.name(),
                 "subject": subject.to_string(),
-                "notes": splits.notes,
+                "notes": splits.notes.iter().map(|note| of_command_line(note)).collect::<Vec<_>>(),
                 "bad_files": log.bad_files,
                 "waiting_share": waiting_share,
                 "saving_seconds": log.saving,
@@ -368,6 +369,7 @@ fn epoch_json(event: &Event) -> Option<Value> {
         validation_balanced_accuracy,
         seconds,
         waiting,
+        ..
     } = event
     else {
         return None;

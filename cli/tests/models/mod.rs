@@ -17,6 +17,6 @@ pub(crate) fn of_cats_and_dogs(folder: &Path, network: &str, shape: Shape) {
     let network = Network::parse(network).expect("a network");
     let classes = ["cat", "dog"].map(String::from).into();
     Model::untrained(network, classes, preparation, 1)
-        .and_then(|model| model.save(&folder.join("model.safetensors")))
+        .and_then(|model| model.save(folder.join("model.safetensors")))
         .expect("a model");
 }

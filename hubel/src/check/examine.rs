@@ -10,7 +10,7 @@ use crate::data::blank::Contents;
 use crate::data::catalogue::{Catalogue, ClassFolder, File, Part};
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::picture::is_grey;
+use crate::data::grey::is_grey;
 use crate::data::tiff::{self, Levels};
 use crate::data::transparency::{Contrast, WHITE, best_level};
 use crate::data::{Dataset, Splits, picture};

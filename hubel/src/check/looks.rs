@@ -115,7 +115,7 @@ impl Middle {
         (3 * less < 2 * more).then(|| {
             let hidden = 100.0 * (1.0 - less as f64 / more as f64);
             format!(
-                "{}×{} pixels: `--resize crop` would hide {hidden:.0} % of it; letterbox shows all, and fills {hidden:.0} % of the input with bars",
+                "{}×{} pixels: `resize = crop` would hide {hidden:.0} % of it; letterbox shows all, and fills {hidden:.0} % of the input with bars",
                 facts.width, facts.height
             )
         })

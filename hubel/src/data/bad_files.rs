@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 use serde::{Serialize, Serializer};
 
-use crate::data::csv::is_table;
+use crate::data::names::is_table;
 use crate::formats::atomic::folder_of;
 use crate::formats::regular;
 use crate::{Error, Result, shown};
@@ -113,7 +113,7 @@ pub(super) fn listing(bad: &[BadFile]) -> String {
         .collect();
     if bad.len() > SHOWN {
         lines.push(format!(
-            "  … and {} more; `hubel check --json` lists all",
+            "  … and {} more; `check::check` lists all",
             bad.len() - SHOWN
         ));
     }

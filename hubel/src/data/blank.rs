@@ -1,8 +1,8 @@
 //! Detects blank pictures.
 use crate::Result;
 use crate::data::Dataset;
-use crate::data::catalogue::thousands;
 use crate::on_all_cores::on_all_cores;
+use crate::one_line::thousands;
 
 /// How much a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Blanks {
             named.push(format!("some of {more} more classes"));
         }
         Some(format!(
-            "blank pictures, from which nothing can be learned: {}; `hubel check` lists them",
+            "blank pictures, from which nothing can be learned: {}; `check::check` lists them",
             named.join(", ")
         ))
     }

@@ -1,15 +1,17 @@
 //! Detects what is at a path, without decoding a picture.
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::data::given::Given;
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
-use crate::data::{BadFiles, Dataset, Splits, ValueRange, cifar, csv, folder, idx, npz, picture};
+use crate::data::{BadFiles, Dataset, Splits, ValueRange, folder, picture, tables};
 use crate::formats::regular;
-use crate::listed;
 use crate::{Error, Result, Shape};
+
+pub(crate) use crate::data::part::Part;
+pub(crate) use crate::one_line::thousands;
 
 /// The data found at a path.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Catalogue {
         match &self.missing {
             Some((path, problem)) if policy == BadFiles::Fail => Err(Error::DataFile {
                 path: path.clone(),
-                problem: format!("{problem}; or let them be left out (--bad-files skip)"),
+                problem: format!("{problem}; or let them be left out (`bad_files = skip`)"),
             }),
             _ => Ok(()),
         }
@@ -70,9 +72,22 @@ pub(crate) struct File {
     pub(crate) label: usize,
     /// Its split; `None` if the data is not divided.
     pub(crate) part: Option<Part>,
+    /// Where its bytes come from, if it is no file; then `path` is its name.
+    pub(crate) given: Option<Given>,
 }
 
 impl File {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when they cannot be read; [`Error::Picture`] when there are too many.
+    pub(super) fn contents(&self) -> Result<Vec<u8>> {
+        match &self.given {
+            None => picture::contents(&self.path),
+            Some(given) => given.contents(&self.path),
+        }
+    }
+
     /// Whether it is never trained on.
     pub(crate) fn is_held_out(&self) -> bool {
         self.part.is_some_and(Part::is_held_out)
@@ -88,34 +103,6 @@ pub(crate) struct ClassFolder {
     pub(crate) label: usize,
     /// Its split; `None` if the data is not divided.
     pub(crate) part: Option<Part>,
-}
-
-/// A split of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
-    /// For training.
-    Train,
-    /// For choices: which epoch is best, when to stop.
-    Validation,
-    /// For the final test; it influences no choice.
-    Test,
-}
-
-impl Part {
-    /// Whether images of this split are never trained on.
-    pub(crate) fn is_held_out(self) -> bool {
-        matches!(self, Self::Validation | Self::Test)
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Train => "training",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        })
-    }
 }
 
 impl Catalogue {
@@ -258,66 +245,10 @@ fn classes_called_alike(classes: &[String]) -> Vec<String> {
 /// The data in a folder, detected by the names in it.
 fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let contents = folder::contents(path)?;
-    if let Some((train, test)) = idx::find(path, &contents)? {
-        return idx::open(&train, test.as_deref()).map(Found::Arrays);
-    }
-    if let Some(files) = cifar::find(&contents) {
-        return cifar::open(path, &files).map(Found::Arrays);
-    }
-    if cifar::is_pickled(&contents) {
-        return Err(problem(
-            path,
-            "these are CIFAR's files for Python; download those called `binary version` and give their folder",
-        ));
-    }
-    if let Some(table) = csv::find(&contents) {
-        let mut catalogue = match csv::open(&table, remembered)? {
-            Found::Files(catalogue) => catalogue,
-            pixels => return Ok(pixels),
-        };
-        catalogue.name = name_of(path);
-        catalogue
-            .notes
-            .extend(csv::left_out(&table, &catalogue, &contents));
-        catalogue
-            .notes
-            .extend(not_class_folders(path, &table, contents));
-        return Ok(Found::Files(catalogue));
-    }
-    if let ([], [file]) = (&contents.folders[..], &contents.files[..])
-        && file
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"))
-    {
-        return npz::open(file, remembered).map(Found::Arrays);
-    }
-    let tables = contents.files.iter().filter(|file| csv::is_table(file));
-    let tables: Vec<String> = tables.map(|table| name_of(table)).collect();
-    if contents.folders.len() < 2 && tables.len() > 1 {
-        return Err(problem(
-            path,
-            format!(
-                "it contains several tables ({}); name one of them",
-                tables.join(", ")
-            ),
-        ));
+    if let Some(found) = tables::in_folder(path, &contents, remembered)? {
+        return Ok(found);
     }
     folder::find(path, contents).map(Found::Files)
-}
-
-/// A note if a folder with a table also contains class folders.
-fn not_class_folders(path: &Path, table: &Path, contents: folder::Contents) -> Option<String> {
-    let folders = folder::find(path, contents).ok()?;
-    let filled = folders.classes.iter().zip(0..);
-    let filled = filled.filter(|(_, label)| folders.files.iter().any(|file| file.label == *label));
-    let filled: Vec<&str> = filled.map(|(class, _)| class.as_str()).collect();
-    (filled.len() > 1).then(|| {
-        format!(
-            "the table {} defines the classes; the class folders beside it ({}) are not used unless you move it away",
-            name_of(table),
-            listed(filled)
-        )
-    })
 }
 
 /// The data in a single file, detected by its first bytes, or else by its name.
@@ -331,16 +262,8 @@ fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
             source,
         })?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if idx::is_images(&name) || start.starts_with(&[0, 0, 8, 3]) || start.starts_with(&[0, 0, 8, 4])
-    {
-        let test = idx::test_beside(path);
-        return idx::open(path, test.as_deref()).map(Found::Arrays);
-    }
-    if name.to_lowercase().ends_with(".npz") {
-        return npz::open(path, remembered).map(Found::Arrays);
-    }
-    if csv::is_table(path) {
-        return csv::open(path, remembered);
+    if let Some(found) = tables::in_file(path, &name, &start, remembered)? {
+        return Ok(found);
     }
     Err(problem(
         path,
@@ -409,17 +332,4 @@ pub(super) fn name_of(path: &Path) -> String {
             || path.display().to_string(),
             |name| name.to_string_lossy().into_owned(),
         )
-}
-
-/// A number with commas between its thousands.
-pub(crate) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -1,8 +1,9 @@
 //! Names for numbered classes.
+use std::path::Path;
+
 use crate::data::names::composed;
 use crate::data::{Dataset, Splits};
-use crate::listed;
-use crate::{Error, Result};
+use crate::{Error, Result, listed, one_line, shown};
 
 impl Splits {
     /// The same data with `names` for its numbered classes. If there are as many names as classes, they are in the order of the numbers;
@@ -25,6 +26,17 @@ impl Splits {
         }
         Ok(self)
     }
+}
+
+/// The error of a class that a model does not know; `path` is where it was found.
+pub(super) fn unknown_class(path: &Path, class: &str, classes: &[String]) -> Error {
+    Error::DataMismatch(format!(
+        "{}: class `{}` is not among the {} that were trained: {}",
+        shown(path),
+        one_line(class),
+        classes.len(),
+        one_line(&listed(classes.iter().map(String::as_str)))
+    ))
 }
 
 /// The name of each class.

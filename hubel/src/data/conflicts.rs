@@ -13,7 +13,7 @@ pub(super) fn note(splits: &Splits) -> Option<String> {
     let [a, b] = example.map(|label| &classes[label]);
     Some(format!(
         "{} images are the same, byte for byte, as one of another class (the first of `{a}` and `{b}`), and no network can be right about \
-         both; `hubel check` lists them",
+         both; `check::check` lists them",
         thousands(count)
     ))
 }

@@ -15,7 +15,7 @@ use ::csv::StringRecord;
 use crate::data::LONGEST_CLASS;
 use crate::data::catalogue::{Catalogue, File, Found, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
-use crate::data::names::{composed, natural_order};
+use crate::data::names::{composed, is_table, natural_order};
 use crate::data::{ValueRange, labelled};
 use crate::error::shortened;
 use crate::formats::atomic::folder_of;
@@ -218,7 +218,12 @@ impl<'a> Table<'a> {
             )));
         }
         let label = self.label(class);
-        let file = File { path, label, part };
+        let file = File {
+            path,
+            label,
+            part,
+            given: None,
+        };
         match self.places.get(&file.path) {
             None => {
                 self.places
@@ -404,12 +409,6 @@ pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents)
             first.strip_prefix(folder).unwrap_or(first).display()
         )
     })
-}
-
-/// Whether a file is a table by its extension.
-pub(super) fn is_table(path: &Path) -> bool {
-    let ending = path.extension().unwrap_or_default();
-    ending.eq_ignore_ascii_case("csv") || ending.eq_ignore_ascii_case("tsv")
 }
 
 /// Whether a table names both its columns and, in its second line, an existing file; or the columns of its pixels.

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::catalogue::Part;
 use crate::data::fingerprint::Likenesses;
+use crate::data::part::Part;
 use crate::data::split::{Assignment, Samples, Shares, assign};
 use crate::data::{Dataset, Options, Splits};
 
 /// How samples were held out of a data set. The model stores it, so that the same samples can be held out again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Division {
     /// Share of the samples held out for validation; 0 if the data has such a split, or none was wanted.
     pub validation: f64,

@@ -15,7 +15,9 @@ use crate::formats::regular;
 use crate::{Error, Result, one_line, shown};
 use parts::{Divided, Inner, Layout};
 
-pub(crate) use parts::{part_called, part_within};
+pub(crate) use parts::part_called;
+#[cfg(feature = "tables")]
+pub(crate) use parts::part_within;
 
 /// The name of this form of data.
 pub(super) const FORM: &str = "class folders";
@@ -42,7 +44,7 @@ const SYSTEM_NAMES: [&str; 9] = [
 ];
 
 /// The direct contents of a folder, sorted by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     /// Folders, and links to folders.
     pub(super) folders: Vec<PathBuf>,
@@ -340,7 +342,12 @@ impl<'a> Listing<'a> {
             self.ignored.add(&contents.ignored);
             for path in contents.files {
                 match passed_over(&path) {
-                    None => self.files.push(File { path, label, part }),
+                    None => self.files.push(File {
+                        path,
+                        label,
+                        part,
+                        given: None,
+                    }),
                     Some(reason) => self.ignored.note(reason, &path),
                 }
             }

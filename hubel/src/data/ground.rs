@@ -1,8 +1,10 @@
 //! The plain background (ground) of pictures, if they have one.
+#[cfg(feature = "pictures")]
 use image::{DynamicImage, GenericImageView};
 use serde::{Deserialize, Serialize};
 
-use crate::data::picture::luma;
+use crate::data::grey::luma;
+#[cfg(feature = "pictures")]
 use crate::data::transparency::laid_over;
 use crate::data::{Dataset, Sampled};
 use crate::{Result, Shape};
@@ -93,6 +95,7 @@ impl Rim {
     }
 
     /// From a decoded picture with the level `behind` its transparent pixels.
+    #[cfg(feature = "pictures")]
     pub(super) fn of_picture(picture: &DynamicImage, behind: u8) -> Self {
         let (width, height) = picture.dimensions();
         let rows = (0..width).flat_map(|x| [(x, 0), (x, height - 1)]);

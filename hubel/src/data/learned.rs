@@ -11,6 +11,7 @@ use crate::data::{BadFile, Dataset, Options, Preparation};
 
 /// Images that a model was, or may have been, trained on.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Learned {
     /// The images, with the model's classes.
     pub dataset: Dataset,

@@ -6,6 +6,10 @@ use crate::formats::regular;
 use crate::memory;
 use crate::{Error, Result};
 
+/// The largest accepted picture, in pixels: larger than any camera's, but small enough for the memory of a small computer.
+/// Fuzzers use smaller limits, so that they decode thousands of pictures per second; the largest input of the zoo, 300×300, is below.
+pub(crate) const LARGEST_PICTURE: u64 = if cfg!(fuzzing) { 90_000 } else { 100_000_000 };
+
 /// Deflate expands each byte to at most this many bytes.
 const LARGEST_EXPANSION: u64 = 1032;
 

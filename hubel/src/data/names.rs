@@ -1,5 +1,6 @@
 //! Names of classes and files: order, spelling, and lists in a sentence.
 use std::cmp::Ordering;
+use std::path::Path;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
@@ -27,6 +28,12 @@ pub(super) fn natural_order(one: &str, other: &str) -> Ordering {
     };
     // `1` and `01`
     by_value.then_with(|| one.cmp(other))
+}
+
+/// Whether a file is a table by its extension.
+pub(crate) fn is_table(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    ending.eq_ignore_ascii_case("csv") || ending.eq_ignore_ascii_case("tsv")
 }
 
 /// A run of digits or a single other letter. A run is compared by its number of digits, then digit by digit, so that it may be of any length.

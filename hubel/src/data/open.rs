@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::data::bad_files::listing;
 use crate::data::blank::Blanks;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
-use crate::data::class_names::known_by;
+use crate::data::class_names::{known_by, unknown_class};
 use crate::data::divide::{self, Division};
 use crate::data::folder;
 use crate::data::names::composed;
@@ -15,105 +15,10 @@ use crate::data::reading::{self, Listen, Read, Survey};
 use crate::data::source::Source;
 use crate::data::tiff::levels_note;
 use crate::data::{
-    BadFile, BadFiles, Dataset, Pixels, Preparation, Resize, Splits, ValueRange, picture,
-    transparency,
+    BadFile, Dataset, Options, Pixels, Preparation, Splits, ValueRange, picture, transparency,
 };
-use crate::layers::addressable;
 use crate::listed;
-use crate::{Error, Result, Shape, memory, one_line, shown};
-
-/// How data is read and divided.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// The shape that pictures are brought to; `None`: their own where they agree, else a square.
-    pub shape: Option<Shape>,
-    /// The input of the network that will see the pictures, where there is one already: then they are brought to this where `shape` is `None`, unless
-    /// all agree on a smaller size, in which they take less memory until then.
-    pub network: Option<Shape>,
-    /// What is done with other proportions.
-    pub resize: Resize,
-    /// The largest side chosen where `shape` is `None`.
-    pub largest_side: usize,
-    /// Share of the images held out to watch training by, where the data has no such part; 0 holds none out.
-    pub validation: f64,
-    /// Share of the images held out for the final judgement, where the data has no such part; 0 holds none out.
-    pub test: f64,
-    /// Decides which are held out.
-    pub seed: u64,
-    /// What is done about files that cannot be read.
-    pub bad_files: BadFiles,
-    /// Bytes of decoded pixels that are kept in memory; what does not fit is decoded again when it is used. `None`: half of the memory
-    /// that is free.
-    pub cache: Option<usize>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            shape: None,
-            network: None,
-            resize: Resize::Letterbox,
-            largest_side: 64,
-            validation: 0.05,
-            test: 0.1,
-            seed: 1,
-            bad_files: BadFiles::Fail,
-            cache: None,
-        }
-    }
-}
-
-impl Options {
-    fn cache_bytes(&self) -> usize {
-        let half = || memory::available().map_or(1 << 30, |bytes| bytes / 2);
-        self.cache.unwrap_or_else(half)
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        for shape in [self.shape, self.network].into_iter().flatten() {
-            check_input(shape)?;
-        }
-        for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
-            if !(0.0..1.0).contains(&share) {
-                return Err(Error::Settings {
-                    problem: format!(
-                        "a share of {share} cannot be held out for {name}; give a number from 0 (none) to less than 1, such as 0.1"
-                    ),
-                });
-            }
-        }
-        if self.validation + self.test >= 1.0 {
-            return Err(Error::Settings {
-                problem: format!(
-                    "{} held out for validation and {} for the test leave nothing to train on",
-                    self.validation, self.test
-                ),
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Refuses an input that no picture can be brought to.
-fn check_input(shape: Shape) -> Result<()> {
-    if addressable(&[shape.height, shape.width, shape.channels]).is_none_or(|size| size == 0) {
-        return Err(Error::Input { shape });
-    }
-    let problem = if ![1, 3].contains(&shape.channels) {
-        format!(
-            "pictures have 1 channel (grey) or 3 (colour), not {} as an input of {shape}",
-            shape.channels
-        )
-    } else if (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE {
-        format!(
-            "an input of {shape} is larger than any picture that is read ({} million pixels)",
-            picture::LARGEST_PICTURE / 1_000_000
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Error::Settings { problem })
-}
+use crate::{Error, Result};
 
 /// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**`,
 /// `root/{train,val,test}/class/**` or `root/class/{train,val,test}/**`; a table (CSV) of paths, labels and parts, or of pixels, or a folder
@@ -145,7 +50,7 @@ pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Res
         return Err(catalogue::problem(
             path,
             format!(
-                "it holds no images to train on ({}); `hubel evaluate` judges a model by it",
+                "it holds no images to train on ({}); `Model::evaluate` judges a model by it",
                 splits.description
             ),
         ));
@@ -155,7 +60,7 @@ pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Res
         return Err(Error::Settings {
             problem: format!(
                 "{} holds arrays of {shape}, which are trained on as they are: only picture files are brought to a size such as {wanted}; \
-                 leave out the size (--input), or save them as pictures in class folders",
+                 leave out `Options::shape`, or save them as pictures in class folders",
                 path.display()
             ),
         });
@@ -267,7 +172,7 @@ fn without_color(read: &Read) -> Option<String> {
     let shape = read.dataset.shape();
     (read.greyed > 0).then(|| {
         format!(
-            "{} of the pictures have colour, which a grey input does not show; `--input {}x{}x3` would",
+            "{} of the pictures have colour, which a grey input does not show; `shape = {}x{}x3` would",
             catalogue::thousands(read.greyed),
             shape.height,
             shape.width
@@ -297,7 +202,7 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
         let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
-                "{} of the {} {part} images are trained on as well, so that the score flatters; `hubel check` lists them",
+                "{} of the {} {part} images are trained on as well, so that the score flatters; `check::check` lists them",
                 catalogue::thousands(count),
                 catalogue::thousands(dataset.len())
             )
@@ -386,6 +291,7 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
 
 /// The images that a finished model is judged on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Judged {
     /// The data's test images.
     Test,
@@ -422,6 +328,7 @@ impl fmt::Display for Judged {
 
 /// Data to judge a model by.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// The images, with the model's classes.
     pub dataset: Dataset,
@@ -569,14 +476,4 @@ pub(super) fn number_classes(
     }
     catalogue.classes = classes.to_vec();
     Ok(())
-}
-
-pub(super) fn unknown_class(path: &Path, class: &str, classes: &[String]) -> Error {
-    Error::DataMismatch(format!(
-        "{}: class `{}` is not among the {} that were trained: {}",
-        shown(path),
-        one_line(class),
-        classes.len(),
-        one_line(&listed(classes.iter().map(String::as_str)))
-    ))
 }

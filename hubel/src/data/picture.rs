@@ -9,15 +9,15 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use crate::data::catalogue::thousands;
 use crate::data::ending::missing_end;
-use crate::data::jpeg;
+use crate::data::grey::{is_grey, luma};
 use crate::data::tiff::Tiff;
 use crate::data::transparency::laid_over;
+use crate::data::{jpeg, limit};
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
 /// The largest accepted picture, in pixels: larger than any camera's, but small enough for the memory of a small computer.
-/// Fuzzers use smaller limits, so that they decode thousands of pictures per second; the largest input of the zoo, 300×300, is below.
-pub const LARGEST_PICTURE: u64 = if cfg!(fuzzing) { 90_000 } else { 100_000_000 };
+pub const LARGEST_PICTURE: u64 = limit::LARGEST_PICTURE;
 
 /// Larger pictures than this, in pixels, are decoded one at a time.
 const LARGE_PICTURE: u64 = 64_000_000;
@@ -46,20 +46,21 @@ pub(super) fn is_known(start: &[u8]) -> bool {
 /// [`Error::Io`] if the file cannot be opened; [`Error::Picture`] if it is no picture, damaged, truncated, or larger than
 /// [`LARGEST_PICTURE`].
 pub fn read(path: &Path) -> Result<DynamicImage> {
-    read_with_contents(path).map(|(_, picture)| picture)
+    decode_whole(&contents(path)?, path)
 }
 
-/// As [`read`], with the bytes of the file.
-pub(super) fn read_with_contents(path: &Path) -> Result<(Vec<u8>, DynamicImage)> {
-    let bytes = contents(path)?;
-    if let Some(missing) = missing_end(&bytes) {
-        return Err(problem(
+/// Decodes a picture in memory, as [`read`] does; `path` is for messages.
+///
+/// # Errors
+/// As [`decode`], and when the end is missing.
+pub(crate) fn decode_whole(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
+    match missing_end(bytes) {
+        None => decode(bytes, path),
+        Some(missing) => Err(problem(
             path,
             &format!("{missing}; copy or download it again"),
-        ));
+        )),
     }
-    let picture = decode(&bytes, path)?;
-    Ok((bytes, picture))
 }
 
 /// The bytes of the file at `path`, at most [`LARGEST_FILE`].
@@ -288,23 +289,6 @@ pub(crate) fn dim_note(count: usize) -> Option<String> {
             "{} of the pictures have 16 bits and use less than an eighth of their levels, so they are nearly black; scale them to the whole range first",
             thousands(count)
         )
-    })
-}
-
-/// Grey from colour by the weights of Rec. 709; equal levels do not change.
-pub(super) fn luma(red: u8, green: u8, blue: u8) -> u8 {
-    let sum = 2126 * u32::from(red) + 7152 * u32::from(green) + 722 * u32::from(blue);
-    ((sum + 5000) / 10_000) as u8
-}
-
-/// Largest difference between the channels of a grey pixel, in levels, after lossy coding.
-const GREY: u8 = 8;
-
-/// Whether all pixels `[n, 3]` are grey.
-pub(crate) fn is_grey(pixels: &[u8]) -> bool {
-    pixels.chunks_exact(3).all(|pixel| {
-        let (low, high) = (pixel.iter().min(), pixel.iter().max());
-        low.zip(high).is_some_and(|(low, high)| high - low <= GREY)
     })
 }
 

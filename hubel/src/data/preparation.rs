@@ -1,14 +1,14 @@
 //! From pixels to the network's input. Training, evaluation and prediction use the same code, and the model stores its settings.
 use std::borrow::Cow;
-use std::path::Path;
 
-use image::DynamicImage;
 use serde::{Deserialize, Serialize};
 
+use crate::data::grey::{is_grey, luma};
 use crate::data::ground::{Ground, Rim};
+use crate::data::limit::LARGEST_PICTURE;
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, ValueRange, ink, picture, transparency};
+use crate::data::{Dataset, ValueRange, check_lengths, ink};
 use crate::layers::addressable;
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};
@@ -38,6 +38,7 @@ pub struct Preparation {
 
 /// A picture as input of a network.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Prepared {
     /// `[h, w, c]`, normalised.
     pub tensor: Vec<f32>,
@@ -55,6 +56,7 @@ pub struct Prepared {
 
 /// Numbers of pictures with another background than the training pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unlike {
     /// Inverted pictures: their background is light and the network's dark, or the other way round.
     pub inverted: usize,
@@ -143,8 +145,19 @@ impl Preparation {
         Ok(Some(Ground { ink_side, ..ground }))
     }
 
-    /// Only the geometry, for reading pictures before anything is measured.
-    pub(crate) fn unmeasured(shape: Shape, resize: Resize) -> Self {
+    /// The geometry alone: mean 0 and standard deviation 1, and nothing is known of transparent pixels and of the ground. For models whose pictures
+    /// were prepared elsewhere, with the mean and the deviation from there:
+    ///
+    /// ```
+    /// use hubel::{Preparation, Shape, data::Resize};
+    ///
+    /// let preparation = Preparation {
+    ///     mean: vec![0.485, 0.456, 0.406],
+    ///     std: vec![0.229, 0.224, 0.225],
+    ///     ..Preparation::unmeasured(Shape::new(224, 224, 3), Resize::Crop)
+    /// };
+    /// ```
+    pub fn unmeasured(shape: Shape, resize: Resize) -> Self {
         Self {
             shape,
             resize,
@@ -205,7 +218,7 @@ impl Preparation {
     pub(super) fn check_levels(&self) -> Result<()> {
         match self.range {
             Some(ValueRange::Standardised) => Err(Error::DataMismatch(
-                "the model was trained on arrays of standardised numbers, and levels of pictures cannot be converted to these; train it on numbers from 0 to 1 or on bytes, or evaluate it on arrays that were standardised in the same way (`hubel evaluate`)"
+                "the model was trained on arrays of standardised numbers, and levels of pictures cannot be converted to these; train it on numbers from 0 to 1 or on bytes, or evaluate it on arrays that were standardised in the same way (`Model::evaluate`)"
                     .into(),
             )),
             _ => Ok(()),
@@ -219,10 +232,10 @@ impl Preparation {
         if size.is_none_or(|size| size == 0) {
             return Some(format!("its input of {shape} is no picture"));
         }
-        if (shape.height * shape.width) as u64 > picture::LARGEST_PICTURE {
+        if (shape.height * shape.width) as u64 > LARGEST_PICTURE {
             return Some(format!(
                 "its input of {shape} is larger than any picture that is read ({} million pixels)",
-                picture::LARGEST_PICTURE / 1_000_000
+                LARGEST_PICTURE / 1_000_000
             ));
         }
         for (name, values) in [("means", &self.mean), ("standard deviations", &self.std)] {
@@ -253,13 +266,29 @@ impl Preparation {
         }
     }
 
-    /// Prepares a decoded picture (with its EXIF orientation already applied).
+    /// Prepares the pixels of a picture, `[h, w, c]` of any height and width: bytes of 1 channel (grey) or 3 (red, green, blue), such as a camera gives.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] if the network's input is no picture (1 or 3 channels).
-    pub fn decoded(&self, picture: DynamicImage) -> Result<Prepared> {
-        let greyed = self.shape.channels == 1 && picture::has_colour(&picture);
-        let (pixels, original) = self.opaque(picture)?;
+    /// [`Error::DataMismatch`] when there are not as many bytes as `shape` says, or the network's input is not one of pictures.
+    pub fn pixels(&self, pixels: &[u8], shape: Shape) -> Result<Prepared> {
+        check_lengths(pixels.len(), shape, 1)?;
+        self.check(shape)?;
+        let greyed = (self.shape.channels, shape.channels) == (1, 3) && !is_grey(pixels);
+        let pixels = self.in_channels(pixels.into(), shape.channels).into_owned();
+        let shape = Shape {
+            channels: self.shape.channels,
+            ..shape
+        };
+        self.prepared(pixels, shape, greyed)
+    }
+
+    /// Prepares pixels in the network's channels.
+    pub(super) fn prepared(
+        &self,
+        pixels: Vec<u8>,
+        original: Shape,
+        greyed: bool,
+    ) -> Result<Prepared> {
         let other_ground = self.stands_elsewhere(&pixels, original);
         let (pixels, inverted) = self.brought(pixels, original)?;
         let mut tensor = vec![0.0; pixels.len()];
@@ -310,32 +339,6 @@ impl Preparation {
                 other_ground: all.other_ground + some.other_ground,
             })
         })
-    }
-
-    /// The bytes of a picture in the network's channels, at its own size.
-    ///
-    /// # Errors
-    /// [`Error::DataMismatch`] if the network's input is no picture.
-    pub(super) fn opaque(&self, picture: DynamicImage) -> Result<(Vec<u8>, Shape)> {
-        let channels = self.shape.channels;
-        let behind = transparency::level_for(&picture, channels, self.transparent);
-        picture::bytes(picture, channels, behind)
-    }
-
-    /// Reads the picture at `path` and prepares it.
-    ///
-    /// # Errors
-    /// [`Error::Picture`] or [`Error::Io`] if it cannot be read; also if the network's input is no picture.
-    pub fn picture(&self, path: &Path) -> Result<Prepared> {
-        self.decoded(picture::read(path)?).map_err(of_picture(path))
-    }
-
-    /// The pixels of the picture at `path` with the given contents, as a data set keeps them.
-    pub(super) fn pixels(&self, contents: &[u8], path: &Path) -> Result<Vec<u8>> {
-        self.opaque(picture::decode(contents, path)?)
-            .and_then(|(pixels, shape)| self.brought(pixels, shape))
-            .map(|(pixels, _)| pixels)
-            .map_err(of_picture(path))
     }
 
     /// Bytes of `shape` `[h, w, c]` as bytes of the network's shape; also whether light and dark were exchanged.
@@ -404,14 +407,7 @@ impl Preparation {
     /// Bytes `[h, w, c]` of any shape that [`Preparation::check`] accepts, as bytes of the network's shape;
     /// also whether light and dark were exchanged.
     fn bring_bytes<'a>(&self, pixels: Cow<'a, [u8]>, shape: Shape) -> (Cow<'a, [u8]>, bool) {
-        let pixels: Cow<'a, [u8]> = match (shape.channels, self.shape.channels) {
-            (3, 1) => pixels
-                .chunks_exact(3)
-                .map(|rgb| picture::luma(rgb[0], rgb[1], rgb[2]))
-                .collect(),
-            (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
-            _ => pixels,
-        };
+        let pixels = self.in_channels(pixels, shape.channels);
         let (from, to) = (
             (shape.height, shape.width),
             (self.shape.height, self.shape.width),
@@ -424,6 +420,18 @@ impl Preparation {
             (_, channels) => resize::fit(&pixels, from, to, &vec![0; channels], self.resize),
         };
         (fitted.into(), false)
+    }
+
+    /// Bytes of 1 or 3 channels in the network's channels; bytes of other channels as they are.
+    fn in_channels<'a>(&self, pixels: Cow<'a, [u8]>, channels: usize) -> Cow<'a, [u8]> {
+        match (channels, self.shape.channels) {
+            (3, 1) => pixels
+                .chunks_exact(3)
+                .map(|rgb| luma(rgb[0], rgb[1], rgb[2]))
+                .collect(),
+            (1, 3) => pixels.iter().flat_map(|&level| [level; 3]).collect(),
+            _ => pixels,
+        }
     }
 
     fn bring_floats<'a>(&self, pixels: &'a [f32], shape: Shape) -> Cow<'a, [f32]> {
@@ -477,17 +485,6 @@ impl Preparation {
                 *out = (value - self.mean[channel]) / self.std[channel];
             }
         }
-    }
-}
-
-/// Adds `path` to an error of a preparation step that did not know it.
-fn of_picture(path: &Path) -> impl Fn(Error) -> Error {
-    move |error| match error {
-        Error::DataMismatch(problem) => Error::Picture {
-            path: path.to_owned(),
-            problem,
-        },
-        other => other,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Reads picture files once before they are used: finds unreadable files, and keeps the pixels that fit into memory.
 use crate::data::blank::{Blanks, Contents};
 use crate::data::catalogue::File;
-use crate::data::fingerprint::{Fingerprint, Likenesses, is_small};
+use crate::data::files::Files;
+use crate::data::fingerprint::Fingerprint;
 use crate::data::ground::{Ground, Rim};
 use crate::data::preparation::Unlike;
-use crate::data::storage::{Files, moments};
+use crate::data::storage::moments;
 use crate::data::tiff::{self, Levels};
 use crate::data::transparency::{self, Contrast};
 use crate::data::{BadFile, BadFiles, Dataset, Options, Pixels, Preparation, Reading, picture};
@@ -75,7 +76,7 @@ pub(super) fn read(
     {
         return Err(Error::Settings {
             problem: format!(
-                "resizing pictures to {} on all cores needs {:.1} GB, but {:.1} GB are free; give a smaller --input",
+                "resizing pictures to {} on all cores needs {:.1} GB, but {:.1} GB are free; give a smaller `Options::shape`",
                 preparation.shape,
                 at_work as f64 / 1e9,
                 free as f64 / 1e9
@@ -87,7 +88,7 @@ pub(super) fn read(
     {
         return Err(Error::Settings {
             problem: format!(
-                "decoded pictures would take {:.1} GB (--cache) and {:.1} GB are free; give less, or leave it out for half of that",
+                "decoded pictures would take {:.1} GB (`Options::cache`) and {:.1} GB are free; give less, or leave it out for half of that",
                 (kept_rows * length) as f64 / 1e9,
                 free as f64 / 1e9
             ),
@@ -134,9 +135,8 @@ pub(super) fn read(
             }
         }
     }
-    let paths = files.iter().map(|file| file.path.clone()).collect();
     let files = Files::new(
-        paths,
+        files.to_vec(),
         preparation.clone(),
         kept,
         all_moments,
@@ -172,7 +172,8 @@ pub(super) fn read(
 
 /// Reads one file, and keeps its pixels if they fit.
 fn examine(file: &File, preparation: &Preparation, room: Option<&mut [u8]>) -> Result<Seen> {
-    let (bytes, picture) = picture::read_with_contents(&file.path)?;
+    let bytes = file.contents()?;
+    let picture = picture::decode_whole(&bytes, &file.path)?;
     let greyed = preparation.shape.channels == 1 && picture.color().has_color();
     let dim = picture::is_dim(&picture);
     let channels = preparation.shape.channels;
@@ -223,7 +224,7 @@ impl Survey {
             return Err(Error::DataMismatch("there are no pictures".into()));
         }
         let look = |file: &&File| {
-            let picture = picture::read(&file.path).ok()?;
+            let picture = picture::decode_whole(&file.contents().ok()?, &file.path).ok()?;
             let has_color = picture.color().has_color();
             Some(Surveyed {
                 size: (picture.height() as usize, picture.width() as usize),
@@ -293,7 +294,7 @@ impl Survey {
         }
         let side = height.min(width).min(options.largest_side);
         let more = match side == options.largest_side {
-            true => format!("; `--input {0}x{0}x{channels}` would show more", 2 * side),
+            true => format!("; `shape = {0}x{0}x{channels}` would show more", 2 * side),
             false => String::new(),
         };
         let note =
@@ -328,49 +329,4 @@ impl Dataset {
         dataset.reading = Some(reading);
         Ok(dataset)
     }
-
-    /// The hash of each sample's contents: of its file, or of its pixels if it has no file.
-    pub(super) fn contents(&self) -> impl Iterator<Item = u64> {
-        let content = |row: &usize| self.pixels.content(*row, self.shape);
-        self.rows.iter().map(content)
-    }
-
-    /// The fingerprint of each sample: of its file, or of its pixels if it has no file.
-    pub(crate) fn fingerprints(&self) -> Vec<Fingerprint> {
-        let of_rows = |rows: &[usize]| -> Vec<Fingerprint> {
-            let rows = rows.iter();
-            rows.map(|&row| self.pixels.fingerprint(row, self.shape))
-                .collect()
-        };
-        on_all_cores(self.rows.chunks(ROWS), of_rows, |_| ()).concat()
-    }
 }
-
-impl Dataset {
-    /// Groups of samples that stay together when data is divided, and count as one in a score. For small grey arrays, only equal samples form a group:
-    /// such pictures are too similar to each other to recognise copies.
-    pub(crate) fn likenesses(&self) -> Likenesses {
-        match &self.pixels {
-            Pixels::Bytes(_) if self.shape.channels == 1 && is_small(self.shape) => {
-                let contents: Vec<u64> = self.contents().collect();
-                Likenesses::of_equal(&contents)
-            }
-            _ => Likenesses::of(&self.fingerprints()),
-        }
-    }
-
-    /// The effective number of independent samples, given groups of near-duplicates: n²/Σm² for groups of m
-    /// (Kish, "Survey Sampling", 1965).
-    pub(crate) fn independent(&self) -> f64 {
-        let mut sizes = std::collections::HashMap::new();
-        for group in self.likenesses().same {
-            *sizes.entry(group).or_insert(0.0) += 1.0;
-        }
-        // Integers, so the order does not matter.
-        let squares: f64 = sizes.values().map(|size: &f64| size * size).sum();
-        (self.len() as f64).powi(2) / squares.max(1.0)
-    }
-}
-
-/// Samples whose fingerprints are computed per work item, because each takes microseconds.
-const ROWS: usize = 256;

@@ -3,7 +3,7 @@ use std::iter;
 use std::sync::Arc;
 
 use super::Dataset;
-use super::picture::luma;
+use super::grey::luma;
 use super::storage::{Pixels, Sample};
 use crate::{Result, Shape};
 

@@ -1,33 +1,35 @@
-//! Data before it is read: what was found at a path, and what one should know of it to choose how to read it.
+//! Data before it is read: what was found at a path, and a first look at it.
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::data::catalogue::{self, Found};
 use crate::data::conflicts;
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits};
 use crate::data::reading::{Listen, Survey};
-use crate::data::{Options, Splits};
-use crate::{Result, Shape};
+use crate::data::{BadFiles, Options, Pictures, Splits, given};
+use crate::{Error, Result, Shape};
 
-/// Data that was found at a path. Of picture files at most a hundred were read.
+/// Data that was found and not yet read. At most a hundred of its picture files are read for [`Source::outlook`].
 pub struct Source {
     path: PathBuf,
     found: Found,
-    /// What a look at some of the picture files has shown, once there was one.
+    /// The result of a look at some picture files; `None` before the first look.
     survey: Option<Survey>,
 }
 
-/// What data looks like from afar: by the names of files and a hundred of them.
+/// What data looks like, by the names of its files and a hundred of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outlook {
-    /// Training images, those that are held out of them later included.
+    /// Training images, including those that are held out later.
     pub images: usize,
     /// Their classes.
     pub classes: usize,
-    /// The height and width of the picture in the middle by area, with 1 channel where all are grey, else 3; of arrays their own. `None` where no picture
-    /// can be read.
+    /// For picture files: the height and width of the one with the median area, and 1 channel if all are grey, else 3. For arrays: their shape. `None` if no
+    /// picture can be read.
     pub size: Option<Shape>,
-    /// Whether they are numbers of which it is not known what is black and what is white.
+    /// Whether they are values without known levels of black and white.
     pub is_of_floats: bool,
 }
 
@@ -42,6 +44,18 @@ impl Source {
         Ok(Self {
             path,
             found,
+            survey: None,
+        })
+    }
+
+    /// Pictures of the caller's own; `name` is for messages and reports.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] where there are none, or all are of one class.
+    pub fn of(name: &str, pictures: impl Pictures + 'static) -> Result<Self> {
+        Ok(Self {
+            path: name.into(),
+            found: Found::Files(given::catalogue(name, Arc::new(pictures))?),
             survey: None,
         })
     }
@@ -84,12 +98,20 @@ impl Source {
         })
     }
 
-    /// Reads and divides it. `listen` is called from several threads, with the files that have been read and those to be read.
+    /// Reads and divides the data. `listen` is called from several threads with the number of files that have been read, and that of all files.
     ///
     /// # Errors
-    /// As of [`open_with`](crate::data::open_with).
+    /// As of [`open_with`](crate::data::open_with); [`Error::Settings`] where pictures that are no files are to be moved away.
     pub fn open(self, options: &Options, listen: Listen<'_>) -> Result<Splits> {
         options.check()?;
+        if options.bad_files == BadFiles::Quarantine && self.is_given() {
+            return Err(Error::Settings {
+                problem: format!(
+                    "{} holds no files that could be moved away; let those that cannot be read be left out (BadFiles::Skip)",
+                    self.path.display()
+                ),
+            });
+        }
         let path = &self.path;
         let splits = match self.found {
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
@@ -101,5 +123,13 @@ impl Source {
         // Nothing is moved for data that is refused.
         splits.bad_files = options.bad_files.clear(path, splits.bad_files);
         Ok(splits)
+    }
+
+    /// Whether it is of [`Pictures`].
+    fn is_given(&self) -> bool {
+        match &self.found {
+            Found::Files(catalogue) => catalogue.files.iter().any(|file| file.given.is_some()),
+            Found::Arrays(_) => false,
+        }
     }
 }

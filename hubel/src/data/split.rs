@@ -2,7 +2,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::data::catalogue::Part;
+use crate::data::part::Part;
 use crate::{Purpose, Random};
 
 /// The shares to hold out, and the seed.

@@ -1,11 +1,10 @@
-//! Where the pixels of a data set are: in memory, or in files of which as many are kept in memory as a budget allows.
+//! The pixels of a data set, in memory or in files.
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::data::files::Files;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::{Preparation, picture};
-use crate::{Error, Result, Shape};
+use crate::{Result, Shape};
 
 /// All samples one after the other, `[n, h, w, c]`; a sample's place among them is its row.
 #[derive(Clone, Debug)]
@@ -32,7 +31,7 @@ impl Pixels {
         })
     }
 
-    /// The fingerprint of a sample's file, or of its pixels where it came from none.
+    /// The fingerprint of a sample's file, or of its pixels if it came from no file.
     pub(super) fn fingerprint(&self, row: usize, shape: Shape) -> Fingerprint {
         let length = shape.len();
         match self {
@@ -40,9 +39,9 @@ impl Pixels {
                 let pixels = &bytes[row * length..][..length];
                 Fingerprint::new(pixels, pixels, shape)
             }
-            // What numbers look like is not known.
+            // Values without levels of black and white look like nothing.
             Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
-            Self::Files(files) => files.fingerprints[row].clone(),
+            Self::Files(files) => files.fingerprint(row).clone(),
         }
     }
 
@@ -52,7 +51,7 @@ impl Pixels {
         match self {
             Self::Bytes(bytes) => Fingerprint::content_of(&bytes[row * length..][..length]),
             Self::Floats(floats) => Fingerprint::content_of(&little_endian(floats, row, length)),
-            Self::Files(files) => files.fingerprints[row].content,
+            Self::Files(files) => files.fingerprint(row).content,
         }
     }
 }
@@ -61,86 +60,6 @@ impl Pixels {
 fn little_endian(floats: &[f32], row: usize, length: usize) -> Vec<u8> {
     let numbers = &floats[row * length..][..length];
     numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
-}
-
-/// Pictures in files, brought to one shape.
-#[derive(Debug)]
-pub(super) struct Files {
-    paths: Vec<PathBuf>,
-    /// How a file becomes bytes of one shape.
-    preparation: Preparation,
-    /// The bytes of the first rows, as many as the budget allowed.
-    kept: Vec<u8>,
-    /// Of each row and channel: the sum and the sum of squares of its bytes.
-    moments: Vec<[u64; 2]>,
-    fingerprints: Vec<Fingerprint>,
-    /// Of each row: whether the picture had another size than the shape.
-    resized: Vec<bool>,
-}
-
-impl Files {
-    /// Files of which all have been read once: `kept` holds the bytes of the first rows; of every row there are its [`moments`], its
-    /// fingerprint, and whether it was resized.
-    pub(super) fn new(
-        paths: Vec<PathBuf>,
-        preparation: Preparation,
-        kept: Vec<u8>,
-        moments: Vec<[u64; 2]>,
-        fingerprints: Vec<Fingerprint>,
-        resized: Vec<bool>,
-    ) -> Self {
-        Self {
-            paths,
-            preparation,
-            kept,
-            moments,
-            fingerprints,
-            resized,
-        }
-    }
-
-    /// The shape of each sample.
-    pub(super) fn shape(&self) -> Shape {
-        self.preparation.shape
-    }
-
-    pub(super) fn is_resized(&self, row: usize) -> bool {
-        self.resized[row]
-    }
-
-    pub(super) fn path(&self, row: usize) -> &Path {
-        &self.paths[row]
-    }
-
-    /// Sum and sum of squares of each channel of a row.
-    pub(super) fn moments(&self, row: usize) -> &[[u64; 2]] {
-        let channels = self.preparation.shape.channels;
-        &self.moments[row * channels..][..channels]
-    }
-
-    fn pixels(&self, row: usize) -> Result<Cow<'_, [u8]>> {
-        let length = self.preparation.shape.len();
-        match self.kept.get(row * length..(row + 1) * length) {
-            Some(kept) => Ok(Cow::Borrowed(kept)),
-            None => Ok(Cow::Owned(self.anew(row, &self.preparation)?)),
-        }
-    }
-
-    /// Reads the picture of a row once more, and brings it through `preparation`.
-    ///
-    /// # Errors
-    /// When its file can no longer be read, or holds other bytes than when all were read.
-    pub(super) fn anew(&self, row: usize, preparation: &Preparation) -> Result<Vec<u8>> {
-        let path = &self.paths[row];
-        let contents = picture::contents(path)?;
-        if Fingerprint::content_of(&contents) != self.fingerprints[row].content {
-            return Err(Error::Picture {
-                path: path.clone(),
-                problem: "its contents have changed since the data was opened; leave the files alone while they are used".into(),
-            });
-        }
-        preparation.pixels(&contents, path)
-    }
 }
 
 /// Of each channel of bytes `[h, w, c]`: their sum and the sum of their squares.

@@ -1,8 +1,8 @@
 //! Detects the kind of pictures in a data set from some of them. The default network and settings follow from it.
 use std::fmt;
 
+use crate::data::grey::{is_grey, luma};
 use crate::data::ground::Ground;
-use crate::data::picture::{is_grey, luma};
 use crate::data::resize::{self, Resize};
 use crate::data::{Augmentation, Dataset, Preparation, Presets, Sampled};
 use crate::on_all_cores::on_all_cores;

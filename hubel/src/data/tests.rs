@@ -5,6 +5,7 @@ mod bad_files;
 mod damaged;
 mod divided;
 mod folders;
+mod given;
 mod grounds;
 mod jpegs;
 mod layouts;

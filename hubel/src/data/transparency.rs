@@ -2,7 +2,7 @@
 use image::{DynamicImage, Rgba};
 
 use crate::data::catalogue::thousands;
-use crate::data::picture::luma;
+use crate::data::grey::luma;
 
 /// The possible levels behind transparent pixels, in order of preference: white, black, and grey for mixed drawings in white and black.
 pub(crate) const LEVELS: [u8; 3] = [WHITE, 0, 128];

@@ -75,15 +75,24 @@ const LARGEST_HEADER: u64 = 16 << 20;
 /// # Panics
 /// If two tensors have the same name, or a shape does not fit the number of values.
 pub(crate) fn write(path: &Path, tensors: &Tensors) -> Result<()> {
+    write_atomically(path, |file| write_to(file, tensors))
+}
+
+/// Writes the bytes of one file.
+///
+/// # Errors
+/// Those of `file`.
+///
+/// # Panics
+/// As [`write`].
+pub(crate) fn write_to(file: &mut impl Write, tensors: &Tensors) -> io::Result<()> {
     let header = header(tensors);
-    write_atomically(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
-        for number in tensors.tensors.iter().flat_map(|tensor| &tensor.data) {
-            file.write_all(&number.to_le_bytes())?;
-        }
-        Ok(())
-    })
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(header.as_bytes())?;
+    for number in tensors.tensors.iter().flat_map(|tensor| &tensor.data) {
+        file.write_all(&number.to_le_bytes())?;
+    }
+    Ok(())
 }
 
 fn header(tensors: &Tensors) -> String {
@@ -273,7 +282,7 @@ fn read_header(file: &mut impl Read, size: u64) -> Result<(Header, u64), Stop> {
 /// Recognises other kinds of files by their first bytes. These may look like the length of a header, so this is only
 /// called if the length is too large.
 fn other_kind(prefix: &[u8]) -> Option<&'static str> {
-    let torch = "it is a file of torch.save, which holds weights alone; `hubel train --from` starts with them";
+    let torch = "it is a file of torch.save, which holds weights alone; `Weights::load` reads them";
     match prefix {
         [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Some(torch),
         [0x89, b'H', b'D', b'F', ..] => {

@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::data::catalogue::thousands;
+use crate::one_line::thousands;
 
 /// A quantity measured once per seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -182,7 +182,7 @@ impl Claim {
         let seeds = sample.values.len();
         let found = match seeds {
             0 | 1 => format!(
-                "{what} is {:.2}{unit}; one seed has no spread, so use --seeds 2 or more",
+                "{what} is {:.2}{unit}; one seed has no spread, so use two seeds or more",
                 sample.mean()
             ),
             _ if sample.deviation() == 0.0 => format!(

@@ -74,7 +74,7 @@ fn settings_that_do_nothing_are_refused() {
                 .run(&Cpu::best(1), &settings, &mut go_on),
         )
     };
-    assert!(refused("sizes", tiny()).contains("leave out --seeds"));
+    assert!(refused("sizes", tiny()).contains("leave out the setting `seeds`"));
     let windows = Windows {
         stride: vec![2],
         ..Windows::default()
@@ -83,7 +83,7 @@ fn settings_that_do_nothing_are_refused() {
         windows,
         ..Settings::default()
     };
-    assert!(refused("flatten", settings.clone()).contains("hubel lab sizes"));
+    assert!(refused("flatten", settings.clone()).contains("the experiment `sizes`"));
     // Settings for several experiments go to those that can use them.
     let sizes = find("sizes").expect("it exists");
     assert!(sizes.usable(&settings).windows.are_given());
@@ -372,7 +372,7 @@ fn grey_pictures_are_refused_where_colour_is_asked_for_and_left_out_where_all_ru
                 .expect_err("it has no colour")
                 .to_string();
             assert!(
-                said.contains("in colour") && said.contains("--data"),
+                said.contains("in colour") && said.contains("give others, or none"),
                 "{said}"
             );
             assert!(experiment.usable(&settings).data.is_none());

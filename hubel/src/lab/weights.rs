@@ -8,8 +8,8 @@ use super::{
     Region, Sample, Series, Table,
 };
 use crate::bench::Bench;
-use crate::data::catalogue::thousands;
 use crate::network::Summary;
+use crate::one_line::thousands;
 use crate::{Error, Network, PlanSettings, Result, Shape};
 
 /// T3.

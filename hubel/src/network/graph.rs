@@ -176,7 +176,7 @@ impl Graph {
             .ok_or_else(|| {
                 let hint = match nearest(name, names()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => "`hubel inspect` lists the layers".to_owned(),
+                    None => "`Network::summary` lists the layers".to_owned(),
                 };
                 Error::Settings {
                     problem: format!("the network has no layer `{name}`; {hint}"),

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     Error, LayerError, Result, Shape,
-    data::picture::LARGEST_PICTURE,
+    data::limit::LARGEST_PICTURE,
     layers::{Conv, Layer, Misfit, Round, activation, addressable},
 };
 use std::collections::HashSet;

@@ -9,6 +9,7 @@ use super::{Convolution, Kind, Mode, Plan, Step};
 
 /// What a plan computes, and how; serialised it is what `hubel inspect --plan --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PlanReport {
     /// `training`, `inference` or `explanation`
     pub mode: &'static str,
@@ -26,6 +27,7 @@ pub struct PlanReport {
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct StepReport {
     /// The layers that it stands for, by name; several were fused.
     pub layers: String,
@@ -51,6 +53,7 @@ pub struct StepReport {
 
 /// Bytes that a plan takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PlanMemory {
     /// All that follows.
     pub bytes: usize,

@@ -1,11 +1,11 @@
-//! The best weights so far, by the images held out.
+//! The best weights so far, as the validation images tell.
 use std::cmp::Ordering;
 
 use crate::data::Balance;
 use crate::train::Position;
 use crate::{Model, Parameters, Report};
 
-/// Weights, when they were made, and how good they were on the images held out.
+/// Weights, the place of the run that made them, and how good they are on the validation images.
 #[derive(Clone)]
 pub(super) struct Best {
     pub(super) parameters: Parameters,
@@ -18,7 +18,7 @@ pub(super) struct Best {
 }
 
 impl Best {
-    /// The weights of a model of which there is a report.
+    /// The weights of `model` at `position`, judged by `report`.
     pub(super) fn new(
         model: &Model,
         position: Position,
@@ -34,7 +34,7 @@ impl Best {
         }
     }
 
-    /// Whether a report is of better weights: of a higher accuracy, or, of the same, a lower loss.
+    /// Whether `report` is better: a higher accuracy, or the same accuracy with a lower loss.
     pub(super) fn is_beaten_by(&self, report: &Report, balance: Balance) -> bool {
         match accuracy(report, balance).total_cmp(&self.accuracy) {
             Ordering::Equal => report.loss < self.loss,

@@ -90,7 +90,7 @@ impl Frozen<'_> {
 
 /// Runs the inference on the images of a batch; `take` gets their indices and outputs.
 fn of_batch(
-    inference: &mut Inference<'_>,
+    inference: &mut Inference<&Model>,
     batch: &Batch,
     take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
@@ -162,7 +162,14 @@ impl Ahead {
             plan.pack(cpu, &model.parameters, &mut self.workspace);
         }
         self.workspace.images_mut().copy_from_slice(images);
-        plan.forward(cpu, &model.parameters, &mut self.workspace, 0);
+        // What the other layers have learned since changes nothing here.
+        plan.forward_watched(
+            cpu,
+            &model.parameters,
+            &mut self.workspace,
+            0,
+            &mut |_, _| {},
+        );
         let features = plan.logits(&self.workspace);
         match features.iter().all(|value| value.is_finite()) {
             true => Ok(features),

@@ -1,16 +1,18 @@
 //! What a run tells of itself, and what it counts for that.
 use std::time::{Duration, Instant};
 
-use crate::Report;
 use crate::data::loader::Batch;
 use crate::data::{BadFile, Feed};
 use crate::run::BatchLoss;
 use crate::train::Position;
+use crate::{Model, Report};
 
 /// What happens during training.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+#[non_exhaustive]
+pub enum Event<'a> {
     /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far.
+    #[non_exhaustive]
     Step {
         /// Number of the epoch.
         epoch: usize,
@@ -30,6 +32,7 @@ pub enum Event {
         seconds_left: f64,
     },
     /// An epoch is done.
+    #[non_exhaustive]
     Epoch {
         /// Its number.
         epoch: usize,
@@ -37,16 +40,18 @@ pub enum Event {
         loss: f32,
         /// Share of training images classified rightly while learning.
         accuracy: f32,
-        /// Loss on the images held out.
+        /// Loss on the validation images.
         validation_loss: Option<f32>,
-        /// Accuracy on the images held out.
+        /// Accuracy on the validation images.
         validation_accuracy: Option<f32>,
-        /// Mean of the classes' accuracies on the images held out, see [`Report::balanced_accuracy`].
+        /// Mean of the classes' accuracies on the validation images, see [`Report::balanced_accuracy`].
         validation_balanced_accuracy: Option<f32>,
         /// Time it took.
         seconds: f64,
-        /// Of it, the time that training stood still since no batch was ready.
+        /// The part of it during which training waited for a batch.
         waiting: f64,
+        /// The model as it is now. It knows how far it came, can be used and saved, and costs nothing that is not asked of it.
+        model: &'a Model,
     },
     /// A phase of a run of several begins.
     Phase {
@@ -57,31 +62,40 @@ pub enum Event {
         /// The last layer that stays as it is, with all before it; `None` where all are trained.
         frozen: Option<String>,
     },
-    /// What the frozen layers make of pictures is being computed.
+    /// The outputs of the frozen layers are being computed.
     Features {
-        /// Pictures that are done; one that is changed at random in several ways counts as many times.
+        /// Pictures that are done. Each augmented version of a picture counts.
         done: usize,
         /// Pictures in all.
         all: usize,
         /// Expected time until they are done.
         seconds_left: f64,
     },
-    /// A phase is over, and the model is that of an earlier place, which classified most of the images held out rightly.
+    /// Training, or a phase of it, ends before its last epoch: the validation images showed no progress for as many epochs as
+    /// [`TrainSettings::patience`](crate::TrainSettings::patience) says.
+    #[non_exhaustive]
+    EndedEarly {
+        /// Where it ends.
+        position: Position,
+        /// Epochs without progress.
+        epochs: usize,
+    },
+    /// A phase is over, and the model has the weights of an earlier place, which were best on the validation images.
     Kept {
         /// The place.
         position: Position,
-        /// The accuracy there on the images held out, balanced if classes are.
+        /// Their accuracy on the validation images; the balanced accuracy if classes are balanced.
         accuracy: f32,
     },
-    /// A picture that could be read when the data were opened no longer can. In training another one stands in for it; of the images held
-    /// out it is left out.
+    /// A picture that could be read when the data was opened can no longer be read. In training another picture takes its place; in validation it is
+    /// left out.
     BadFile(BadFile),
     /// The training was saved as it is, see [`Trainer::with_checkpoints`](crate::Trainer::with_checkpoints).
     Saved {
         /// How long training stood still for it.
         seconds: f64,
     },
-    /// It could not be saved. Training goes on, and tries again after as long a time as lies between two saves.
+    /// It could not be saved. Training goes on, and the next attempt is at the next regular save.
     NotSaved {
         /// Why.
         problem: String,
@@ -148,7 +162,7 @@ impl<'a> Progress<'a> {
         self.correct as f32 / self.count as f32
     }
 
-    pub(super) fn step(&self) -> Event {
+    pub(super) fn step(&self) -> Event<'static> {
         let seconds = self.start.elapsed().as_secs_f64();
         let left = self.epochs * self.feed.images() - self.images_done;
         Event::Step {
@@ -164,7 +178,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Closes an epoch, and begins to count the next.
-    pub(super) fn epoch(&mut self, validation: Option<&Report>) -> Event {
+    pub(super) fn epoch<'m>(&mut self, validation: Option<&Report>, model: &'m Model) -> Event<'m> {
         let event = Event::Epoch {
             epoch: self.epoch,
             loss: self.loss(),
@@ -174,6 +188,7 @@ impl<'a> Progress<'a> {
             validation_balanced_accuracy: validation.map(Report::balanced_accuracy),
             seconds: self.epoch_start.elapsed().as_secs_f64(),
             waiting: self.waited.as_secs_f64(),
+            model,
         };
         *self = Self {
             start: self.start,

@@ -59,7 +59,7 @@ impl RunFolder {
             std::thread::sleep(Duration::from_millis(10));
         }
         let problem = format!(
-            "another process trains into {}; wait until it has ended, or choose another folder (--out)",
+            "another process trains into {}; wait until it has ended, or choose another folder",
             path.display()
         );
         Err(Error::Settings { problem })
@@ -120,7 +120,7 @@ impl RunFolder {
         for file in [self.model(), self.last()] {
             if file.is_dir() {
                 let problem = format!(
-                    "{} is a folder, and a file is to be there; move it away, or choose another --out",
+                    "{} is a folder, and a file is to be there; move it away, or choose another folder",
                     file.display()
                 );
                 return Err(Error::Settings { problem });
@@ -159,10 +159,10 @@ impl RunFolder {
     /// [`Error::Io`]
     pub fn save(&self, model: &Model) -> Result<PathBuf> {
         if model.stopped_at().is_some() {
-            model.save(&self.last())?;
+            model.save(self.last())?;
             return Ok(self.last());
         }
-        model.save(&self.model())?;
+        model.save(self.model())?;
         // The model is saved, so a failure to remove older weights is ignored.
         let _ = fs::remove_file(self.last());
         Ok(self.model())
@@ -286,12 +286,12 @@ mod tests {
         fs::write(run.model(), b"older").unwrap();
         let stopped = model(Some(Position::start(3, 7)));
         assert_eq!(run.save(&stopped).unwrap(), run.last());
-        assert_eq!(Model::load(&run.last()).unwrap(), stopped);
+        assert_eq!(Model::load(run.last()).unwrap(), stopped);
         assert_eq!(fs::read(run.model()).unwrap(), b"older");
         assert_eq!(RunFolder::model_in(run.path()), Some(run.model()));
 
         assert_eq!(run.save(&model(None)).unwrap(), run.model());
-        assert_eq!(Model::load(&run.model()).unwrap(), model(None));
+        assert_eq!(Model::load(run.model()).unwrap(), model(None));
         assert_eq!(names(run.path()), [RunFolder::MODEL]);
     }
 

@@ -1,7 +1,18 @@
-//! How to train, and what makes no sense.
+//! The settings of a training, and checks of them.
 use crate::data::{Augmentation, Balance};
 use crate::network::{Initialisation, Node, Operation};
 use crate::{Dataset, Error, Optimizer, Result, Schedule};
+
+/// Which weights a training ends with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of the last step.
+    #[default]
+    Last,
+    /// Those of the epoch with the highest accuracy on the validation images; of equals, those with the lower loss. The balanced accuracy
+    /// decides if classes are [balanced](TrainSettings::balance).
+    Best,
+}
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +41,11 @@ pub struct TrainSettings {
     pub initialisation: Initialisation,
     /// No Winograd.
     pub precise: bool,
+    /// Which weights are kept at the end. [`Keep::Best`] needs validation images.
+    pub keep: Keep,
+    /// Early stopping: training ends after so many epochs without better weights, as [`Keep::Best`] compares them. `None` trains
+    /// for all epochs. Needs validation images. The schedule of the learning rate is still that of all epochs, so [`Schedule::Constant`] suits best.
+    pub patience: Option<usize>,
 }
 
 impl Default for TrainSettings {
@@ -47,6 +63,8 @@ impl Default for TrainSettings {
             balance: Balance::None,
             initialisation: Initialisation::default(),
             precise: false,
+            keep: Keep::Last,
+            patience: None,
         }
     }
 }
@@ -87,10 +105,41 @@ pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
             "a label smoothing of {} is no share of the target; give a number from 0 (none) to less than 1",
             settings.label_smoothing
         )
+    } else if settings.patience == Some(0) {
+        "a patience of 0 epochs waits for no progress; give at least 1, or none to train for all epochs".into()
     } else {
         return Ok(());
     };
     Err(Error::Settings { problem })
+}
+
+/// Refuses settings that need validation images, if there are none.
+///
+/// # Errors
+/// [`Error::Settings`]
+pub(super) fn check_held_out(settings: &TrainSettings, held_out: Option<&Dataset>) -> Result<()> {
+    let decides = settings.keep == Keep::Best || settings.patience.is_some();
+    match decides && held_out.is_none_or(Dataset::is_empty) {
+        false => Ok(()),
+        true => Err(Error::Settings {
+            problem: "no images are held out by which the best weights could be known; give validation images, or keep the last weights and set no patience".into(),
+        }),
+    }
+}
+
+/// Refuses a learning rate of a schedule that is negative, NaN or infinite.
+///
+/// # Errors
+/// [`Error::Settings`]
+pub(super) fn check_rate(rate: f32, step: u64) -> Result<()> {
+    match rate >= 0.0 && rate.is_finite() {
+        true => Ok(()),
+        false => Err(Error::Settings {
+            problem: format!(
+                "the schedule gives step {step} a learning rate of {rate}; it must be a number from 0 on"
+            ),
+        }),
+    }
 }
 
 /// Refuses steps of one image where a batch normalisation sees one pixel of it: the mean is that value itself, so that nothing but its

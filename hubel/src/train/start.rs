@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::Model;
 use crate::data::Outlook;
-use crate::data::catalogue::thousands;
+use crate::one_line::thousands;
 
 /// Whether to fine-tune a model or train from scratch, and why.
 ///
@@ -46,7 +46,7 @@ impl Advice {
     }
 }
 
-/// One line: the advice, the reason, and the flag for the other way.
+/// One line: the advice and the reason.
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = if self.of_class() == 1 {
@@ -58,15 +58,14 @@ impl fmt::Display for Advice {
         match (self.model(), self.outlook.is_of_floats) {
             (Some(name), _) => write!(
                 f,
-                "fine-tuning {name}, which was trained on photographs: {count} {each} per class are few for training from scratch (to do that: --from none)"
+                "fine-tuning {name}, which was trained on photographs: {count} {each} per class are few for training from scratch"
             ),
             (None, true) => f.write_str(
                 "training from scratch: the data holds standardised numbers, not pixels",
             ),
             (None, false) => write!(
                 f,
-                "training from scratch: {count} small {each} per class are enough (to fine-tune instead: --from {})",
-                Model::PRETRAINED[0]
+                "training from scratch: {count} small {each} per class are enough"
             ),
         }
     }
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_says_what_why_and_the_other_way() {
+    fn the_line_says_what_and_why() {
         let outlook = Outlook {
             images: 245,
             classes: 2,
@@ -107,9 +106,7 @@ mod tests {
         };
         let line = outlook.advice().to_string();
         assert!(
-            line.contains("efficientnet-lite0")
-                && line.contains("122 pictures per class")
-                && line.contains("--from none"),
+            line.contains("efficientnet-lite0") && line.contains("122 pictures per class"),
             "{line}"
         );
         let numbers = Outlook {

@@ -53,7 +53,8 @@ pub struct Phase {
 /// ```
 ///
 /// With at least [`Transfer::DECIDING`] validation images, the result has the best weights of all epochs and phases: those with the highest accuracy
-/// on these images. Otherwise it has the last weights.
+/// on these images. Otherwise it has the last weights, unless the settings of a phase say
+/// [`Keep::Best`](crate::Keep::Best).
 pub struct Transfer {
     cpu: Cpu,
     train: Dataset,
@@ -94,6 +95,7 @@ impl Transfer {
         }
         for phase in &phases {
             settings::check(&phase.settings, train)?;
+            settings::check_held_out(&phase.settings, validation)?;
             phase.last_frozen(&model)?;
         }
         Ok(Self {
@@ -158,11 +160,7 @@ impl Transfer {
             let trainer = self.trainer.insert(trainer);
             self.model = trainer.run(listen)?;
             best = trainer.best.take();
-            if self
-                .model
-                .stopped_at
-                .is_some_and(|position| !position.is_end_of_phase())
-            {
+            if !trainer.is_end_of_phase() {
                 break;
             }
         }

@@ -209,7 +209,7 @@ fn all_forms_give_the_same_model() {
     assert!(matches!(error, Error::Settings { .. }), "{error}");
 
     // hubel's own files, and damaged ones, are for `Model::load`.
-    expected.save(&at("model")).unwrap();
+    expected.save(at("model")).unwrap();
     std::fs::write(at("damaged"), b"\x10\0\0\0\0\0\0\0{").unwrap();
     for name in ["model", "damaged"] {
         assert!(!Weights::are_in(&at(name)).unwrap());

@@ -8,6 +8,7 @@ use hubel::check::{Finding, Inspection, Kind};
 use super::{by_kind, verdict};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
+use crate::wording::of_command_line;
 
 /// How many findings are shown per kind, and how many pictures per finding.
 const FINDINGS: usize = 60;
@@ -27,7 +28,7 @@ struct Report<'a> {
     command: &'static str,
     title: String,
     description: &'a str,
-    notes: &'a [String],
+    notes: Vec<String>,
     state: &'static str,
     verdict: String,
     sections: Vec<Section>,
@@ -65,7 +66,9 @@ impl<'a> Report<'a> {
             command: "check",
             title: hubel::shown(data),
             description: &inspection.description,
-            notes: &inspection.notes,
+            notes: (inspection.notes.iter())
+                .map(|note| of_command_line(note))
+                .collect(),
             state: match (inspection.is_grave(), inspection.findings.is_empty()) {
                 (true, _) => "grave",
                 (false, true) => "clean",

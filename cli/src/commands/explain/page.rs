@@ -7,7 +7,7 @@ use hubel::{Drawing, Error, Model, shown};
 
 use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Found, Looked, PAGE, layers, quoted, remarks};
+use super::{Found, Looked, PAGE, layers, quoted, remarks, top};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 
@@ -339,7 +339,10 @@ pub(super) fn write(
         question: looked.question(model),
         score: format!("{:.3}", looked.score.value(looked.explainer.logits())),
         is_difference: looked.score.against.is_some(),
-        classes: looked.prediction.top.iter().map(class).collect(),
+        classes: top(model, &looked.prediction, 5)
+            .iter()
+            .map(class)
+            .collect(),
         explanations: found.explanations.iter().map(shown_explanation).collect(),
         nearest: found.nearest.as_ref().map(NearestPictures::new),
         positive: Bar {

@@ -11,8 +11,16 @@ use super::super::remarks;
 use super::Work;
 use crate::console::{self, thousands};
 
-/// A prediction, or the reason why there is none.
-type Answer = Result<Prediction, BadFile>;
+/// A picture and what the model says of it.
+pub(super) struct Classified {
+    pub(super) path: PathBuf,
+    /// The most probable classes with their probabilities.
+    pub(super) top: Vec<(String, f32)>,
+    pub(super) prediction: Prediction,
+}
+
+/// That, or why the picture cannot be used.
+type Answer = Result<Classified, BadFile>;
 
 /// The destination of the answers. They are written as they come.
 pub(super) enum Answers {
@@ -141,13 +149,14 @@ impl Answers {
     }
 }
 
-fn to_json(prediction: &Prediction) -> Value {
-    let top = prediction.top.iter();
+fn to_json(classified: &Classified) -> Value {
+    let prediction = &classified.prediction;
+    let top = classified.top.iter();
     let top: Vec<Value> = top
         .map(|(class, probability)| json!([class, console::decimal(*probability)]))
         .collect();
     json!({
-        "path": prediction.path.display().to_string(),
+        "path": classified.path.display().to_string(),
         "class": prediction.class,
         "probability": console::decimal(prediction.probability),
         "top": top,
@@ -158,14 +167,15 @@ fn to_json(prediction: &Prediction) -> Value {
 }
 
 /// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: light and dark exchanged, to match the training pictures`
-fn to_text(prediction: &Prediction) -> String {
+fn to_text(classified: &Classified) -> String {
+    let prediction = &classified.prediction;
     let percent = |(class, probability): &(String, f32)| {
         format!("{} {:.2} %", one_line(class), probability * 100.0)
     };
-    let others: Vec<String> = prediction.top.iter().skip(1).map(percent).collect();
+    let others: Vec<String> = classified.top.iter().skip(1).map(percent).collect();
     let mut line = format!(
         "{}: {}  {:.2} %",
-        shown(&prediction.path),
+        shown(&classified.path),
         one_line(&prediction.class),
         prediction.probability * 100.0
     );
@@ -190,8 +200,9 @@ fn header(top: usize) -> String {
 /// A line of that table. For an unusable picture it has only the path and the problem.
 fn to_csv(answer: &Answer, top: usize) -> String {
     let fields: Vec<String> = match answer {
-        Ok(prediction) => {
-            let classes = prediction.top.iter();
+        Ok(classified) => {
+            let prediction = &classified.prediction;
+            let classes = classified.top.iter();
             let classes = classes.flat_map(|(class, probability)| {
                 [class.clone(), console::decimal(*probability).to_string()]
             });
@@ -201,7 +212,7 @@ fn to_csv(answer: &Answer, top: usize) -> String {
                 prediction.greyed,
             ];
             let remarks = remarks.map(|is| is.to_string());
-            std::iter::once(prediction.path.display().to_string())
+            std::iter::once(classified.path.display().to_string())
                 .chain(classes)
                 .chain(remarks)
                 .chain([String::new()])
@@ -233,21 +244,20 @@ mod tests {
 
     fn answers() -> [Answer; 2] {
         let top = vec![("big \"cat\"".to_string(), 0.75), ("dog".to_string(), 0.25)];
-        let prediction = Prediction {
+        let mut prediction = Prediction::default();
+        prediction.class.clone_from(&top[0].0);
+        (prediction.probability, prediction.greyed) = (top[0].1, true);
+        let classified = Classified {
             path: "new/a,\nb.jpg".into(),
-            class: top[0].0.clone(),
-            probability: top[0].1,
             top,
-            inverted: false,
-            other_ground: false,
-            greyed: true,
+            prediction,
         };
         let bad = BadFile {
             path: "c.jpg".into(),
             problem: "it is damaged".into(),
             quarantined: None,
         };
-        [Ok(prediction), Err(bad)]
+        [Ok(classified), Err(bad)]
     }
 
     #[test]
@@ -266,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_name_with_a_line_break_takes_one_line_of_text() {
-        let [Ok(prediction), _] = answers() else {
+        let [Ok(classified), _] = answers() else {
             panic!("the first is a prediction");
         };
-        let text = to_text(&prediction);
+        let text = to_text(&classified);
         assert_eq!(
             text,
             "new/a,\\nb.jpg: big \"cat\"  75.00 %  (then dog 25.00 %)  in grey: the model does not see colour\n"

@@ -37,7 +37,13 @@ pub(crate) fn choose(
         Some(from) => from.clone(),
         None => {
             let advice = outlook.advice();
-            console.remark(&advice.to_string());
+            // With the flag for the other way.
+            let otherwise = match advice.model() {
+                Some(_) => " (to do that: --from none)".to_owned(),
+                None if outlook.is_of_floats => String::new(),
+                None => format!(" (to fine-tune instead: --from {})", Model::PRETRAINED[0]),
+            };
+            console.remark(&format!("{advice}{otherwise}"));
             match advice.model() {
                 Some(name) => name.into(),
                 None => return Ok(Start::Nothing),

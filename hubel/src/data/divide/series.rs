@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::data::Dataset;
-use crate::data::catalogue::{Part, thousands};
 use crate::data::names::natural_order;
+use crate::data::part::Part;
 use crate::data::split::Assignment;
+use crate::one_line::thousands;
 
 /// Most classes that are named.
 const NAMED: usize = 5;

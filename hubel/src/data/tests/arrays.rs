@@ -392,7 +392,7 @@ fn arrays_keep_their_size_and_remember_how_pictures_are_resized() -> Result<()> 
     let error = open_with("mnist", &options(shape), &|_, _| ()).expect_err("arrays keep theirs");
     let text = error.to_string();
     assert!(
-        text.contains("holds arrays of 28×28×1") && text.contains("--input"),
+        text.contains("holds arrays of 28×28×1") && text.contains("Options::shape"),
         "{text}"
     );
     Ok(())

@@ -28,7 +28,7 @@ fn every_bad_file_is_named_and_nothing_begins() {
     let error = read(&folder.path().join("photos"), &WHOLE).expect_err("two files are bad");
     let text = error.to_string();
     assert!(text.starts_with("2 of the 12 files of "), "{text}");
-    for name in ["1.png", "4.png", "--bad-files skip"] {
+    for name in ["1.png", "4.png", "bad_files = skip"] {
         assert!(text.contains(name), "{text}");
     }
 }

@@ -69,7 +69,7 @@ fn pictures_of_one_small_size_stay_as_they_are_and_others_become_a_square_which_
     assert_eq!(shape, Shape::new(16, 16, 3));
     assert_eq!(
         said.unwrap(),
-        "pictures of about 30×20 pixels are resized to 16×16; `--input 32x32x3` would show more"
+        "pictures of about 30×20 pixels are resized to 16×16; `shape = 32x32x3` would show more"
     );
     let (shape, said) = square(&[(20, 30), (40, 25), (33, 33)], 64)?;
     assert_eq!(shape, Shape::new(25, 25, 3));
@@ -261,7 +261,7 @@ fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
         splits.notes,
         [
             "1 of the pictures have another size and are brought to 8×8",
-            "1 of the pictures have colour, which a grey input does not show; `--input 8x8x3` would"
+            "1 of the pictures have colour, which a grey input does not show; `shape = 8x8x3` would"
         ]
     );
     Ok(())

@@ -188,7 +188,7 @@ fn blank_pictures_are_said_by_class() -> Result<()> {
     }
     let note = notes(&read(folder.path(), &WHOLE)?);
     assert!(
-        note.contains("2 of `a`, 1 and 1 nearly of `b`; `hubel check` lists them"),
+        note.contains("2 of `a`, 1 and 1 nearly of `b`; `check::check` lists them"),
         "{note}"
     );
     Ok(())

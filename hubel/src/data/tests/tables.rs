@@ -127,7 +127,7 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
     for (table, expected) in [
         (
             "path,label\na.png,cat\nb.png,dog\nc.png,dog\n",
-            "1 of its 3 files is missing: b.png (line 3); paths are relative to the folder of the table, and in here/b.png is there; or let them be left out (--bad-files skip)",
+            "1 of its 3 files is missing: b.png (line 3); paths are relative to the folder of the table, and in here/b.png is there; or let them be left out (`bad_files = skip`)",
         ),
         (
             "path,label\nq,cat\nr,dog\ns,dog\nt,dog\n",

@@ -1,0 +1,98 @@
+//! How data is read and divided.
+use crate::data::limit::LARGEST_PICTURE;
+use crate::data::{BadFiles, Resize};
+use crate::layers::addressable;
+use crate::{Error, Result, Shape, memory};
+
+/// How data is read and divided.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The shape that pictures are brought to; `None`: their own where they agree, else a square.
+    pub shape: Option<Shape>,
+    /// The input of the network that will see the pictures, where there is one already: then they are brought to this where `shape` is `None`, unless
+    /// all agree on a smaller size, in which they take less memory until then.
+    pub network: Option<Shape>,
+    /// What is done with other proportions.
+    pub resize: Resize,
+    /// The largest side chosen where `shape` is `None`.
+    pub largest_side: usize,
+    /// Share of the images held out to watch training by, where the data has no such part; 0 holds none out.
+    pub validation: f64,
+    /// Share of the images held out for the final judgement, where the data has no such part; 0 holds none out.
+    pub test: f64,
+    /// Decides which are held out.
+    pub seed: u64,
+    /// What is done about files that cannot be read.
+    pub bad_files: BadFiles,
+    /// Bytes of decoded pixels that are kept in memory; what does not fit is decoded again when it is used. `None`: half of the memory
+    /// that is free.
+    pub cache: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            shape: None,
+            network: None,
+            resize: Resize::Letterbox,
+            largest_side: 64,
+            validation: 0.05,
+            test: 0.1,
+            seed: 1,
+            bad_files: BadFiles::Fail,
+            cache: None,
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn cache_bytes(&self) -> usize {
+        let half = || memory::available().map_or(1 << 30, |bytes| bytes / 2);
+        self.cache.unwrap_or_else(half)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        for shape in [self.shape, self.network].into_iter().flatten() {
+            check_input(shape)?;
+        }
+        for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
+            if !(0.0..1.0).contains(&share) {
+                return Err(Error::Settings {
+                    problem: format!(
+                        "a share of {share} cannot be held out for {name}; give a number from 0 (none) to less than 1, such as 0.1"
+                    ),
+                });
+            }
+        }
+        if self.validation + self.test >= 1.0 {
+            return Err(Error::Settings {
+                problem: format!(
+                    "{} held out for validation and {} for the test leave nothing to train on",
+                    self.validation, self.test
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Refuses an input that no picture can be brought to.
+fn check_input(shape: Shape) -> Result<()> {
+    if addressable(&[shape.height, shape.width, shape.channels]).is_none_or(|size| size == 0) {
+        return Err(Error::Input { shape });
+    }
+    let problem = if ![1, 3].contains(&shape.channels) {
+        format!(
+            "pictures have 1 channel (grey) or 3 (colour), not {} as an input of {shape}",
+            shape.channels
+        )
+    } else if (shape.height * shape.width) as u64 > LARGEST_PICTURE {
+        format!(
+            "an input of {shape} is larger than any picture that is read ({} million pixels)",
+            LARGEST_PICTURE / 1_000_000
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Settings { problem })
+}

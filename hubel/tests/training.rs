@@ -1,0 +1,241 @@
+//! What a program can say of a training: which weights are kept, when it ends, how its learning rate moves, what it goes on from.
+use std::ops::ControlFlow;
+
+use hubel::{
+    Cpu, Dataset, Error, Event, Keep, Model, Network, Optimizer, Phase, Position, Result, Schedule,
+    Shape, TrainSettings, Trainer, Transfer,
+};
+
+const SHAPE: Shape = Shape {
+    height: 6,
+    width: 6,
+    channels: 1,
+};
+
+/// Noise with labels that are drawn: what is learnt of some says nothing of others.
+fn noise(count: usize, seed: usize) -> Result<Dataset> {
+    let label = |i: usize| usize::from(((i * i * 7 + seed * 31) as f64).sin() > 0.0);
+    let labels: Vec<usize> = (0..count).map(label).collect();
+    let value = |i: usize| (((i + 7919 * seed) as f64 * 12.9898).sin() * 43758.5453).fract() as f32;
+    let pixels: Vec<f32> = (0..count * SHAPE.len()).map(value).collect();
+    Dataset::from_arrays(&pixels, SHAPE, &labels)
+}
+
+fn network() -> Result<Network> {
+    Network::parse("conv(6)-batchnorm-relu-flatten-linear(classes)")
+}
+
+fn settings(epochs: usize) -> TrainSettings {
+    TrainSettings {
+        epochs,
+        batch_size: 8,
+        schedule: Schedule::Constant,
+        ..TrainSettings::default()
+    }
+}
+
+fn go_on(_: &Event) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// What is told of each epoch: the model, and its accuracy and loss on the images held out.
+type Told = Vec<(Model, f32, f32)>;
+
+fn told(event: &Event, epochs: &mut Told) {
+    if let Event::Epoch {
+        model,
+        validation_accuracy: Some(accuracy),
+        validation_loss: Some(loss),
+        ..
+    } = event
+    {
+        epochs.push(((*model).clone(), *accuracy, *loss));
+    }
+}
+
+/// The place of the first of the best.
+fn best(epochs: &Told) -> usize {
+    let mut best = 0;
+    for (place, (_, accuracy, loss)) in epochs.iter().enumerate() {
+        let (_, of_best, loss_of_best) = epochs[best];
+        if *accuracy > of_best || (*accuracy == of_best && *loss < loss_of_best) {
+            best = place;
+        }
+    }
+    best
+}
+
+#[test]
+fn the_model_of_each_epoch_is_at_hand_and_the_best_is_kept_if_wanted() -> Result<()> {
+    let (cpu, train, held_out) = (Cpu::best(1), noise(32, 1)?, noise(24, 5)?);
+    let trained = |keep| -> Result<(Model, Told, Option<Position>)> {
+        let settings = TrainSettings {
+            keep,
+            ..settings(8)
+        };
+        let mut trainer = Trainer::new(cpu.clone(), network()?, &train, Some(&held_out), settings)?;
+        let (mut epochs, mut kept) = (Vec::new(), None);
+        let model = trainer.run(&mut |event| {
+            told(event, &mut epochs);
+            if let Event::Kept { position, .. } = event {
+                kept = Some(*position);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok((model, epochs, kept))
+    };
+    let (last, epochs, kept) = trained(Keep::Last)?;
+    assert_eq!((epochs.len(), kept), (8, None));
+    assert_eq!(last.parameters(), epochs[7].0.parameters());
+    for (place, (model, accuracy, loss)) in epochs.iter().enumerate() {
+        let position = model.stopped_at().expect("it knows how far it came");
+        assert_eq!(position.epoch, place + 1);
+        let report = model.evaluate(&cpu, &held_out)?;
+        assert_eq!((report.accuracy, report.loss), (*accuracy, *loss));
+    }
+    let place = best(&epochs);
+    assert!(place < 7, "the last is best, so that nothing is shown");
+    let (of_best, same_epochs, kept) = trained(Keep::Best)?;
+    assert_eq!(same_epochs[7].0.parameters(), last.parameters());
+    assert_eq!(of_best.parameters(), epochs[place].0.parameters());
+    assert_eq!(kept.map(|position| position.epoch), Some(place + 1));
+    assert_eq!(of_best.stopped_at(), None);
+    Ok(())
+}
+
+#[test]
+fn training_ends_where_patience_ends_and_is_complete() -> Result<()> {
+    let (cpu, train, held_out) = (Cpu::best(1), noise(32, 1)?, noise(24, 2)?);
+    let settings = TrainSettings {
+        patience: Some(3),
+        ..settings(60)
+    };
+    let mut trainer = Trainer::new(
+        cpu.clone(),
+        network()?,
+        &train,
+        Some(&held_out),
+        settings.clone(),
+    )?;
+    let (mut epochs, mut end) = (Vec::new(), None);
+    let model = trainer.run(&mut |event| {
+        told(event, &mut epochs);
+        if let Event::EndedEarly { position, .. } = event {
+            end = Some(position.epoch);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let place = best(&epochs);
+    assert_eq!(epochs.len(), place + 1 + 3);
+    assert!(epochs.len() < 60);
+    assert_eq!(end, Some(epochs.len()));
+    assert_eq!(model.stopped_at(), None);
+    // Nobody asked for the best.
+    let (last, ..) = epochs.last().expect("there are epochs");
+    assert_eq!(model.parameters(), last.parameters());
+
+    // A phase that ends early is followed by the next.
+    let phase = |epochs| Phase {
+        frozen: None,
+        settings: TrainSettings {
+            epochs,
+            ..settings.clone()
+        },
+        versions: 0,
+        first_rate: 1.0,
+        keeps_statistics: false,
+    };
+    let phases = vec![phase(60), phase(1)];
+    let mut transfer = Transfer::new(cpu, model, phases, &train, Some(&held_out))?;
+    let mut begun = 0;
+    let model = transfer.run(&mut |event| {
+        begun += usize::from(matches!(event, Event::Phase { .. }));
+        ControlFlow::Continue(())
+    })?;
+    assert_eq!((begun, model.stopped_at()), (2, None));
+    Ok(())
+}
+
+#[test]
+fn decisions_need_images_held_out() -> Result<()> {
+    let train = noise(16, 1)?;
+    for settings in [
+        TrainSettings {
+            keep: Keep::Best,
+            ..settings(2)
+        },
+        TrainSettings {
+            patience: Some(1),
+            ..settings(2)
+        },
+    ] {
+        let of = |held_out: Option<&Dataset>| {
+            let cpu = Cpu::best(1);
+            Trainer::new(cpu, network().unwrap(), &train, held_out, settings.clone()).err()
+        };
+        assert!(of(Some(&train)).is_none());
+        for held_out in [None, Some(&train.subset(&[]))] {
+            let refused = of(held_out).expect("nothing decides").to_string();
+            assert!(refused.contains("validation images"), "{refused}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_schedule_of_one_s_own_is_asked_for_each_step_and_must_give_a_rate() -> Result<()> {
+    let (cpu, train) = (Cpu::best(1), noise(20, 1)?);
+    let trained = |schedule| {
+        let settings = TrainSettings {
+            schedule,
+            optimizer: Optimizer::Sgd {
+                momentum: 0.0,
+                nesterov: false,
+            },
+            ..settings(3)
+        };
+        Trainer::new(cpu.clone(), network()?, &train, None, settings)?.run(&mut go_on)
+    };
+    let same = trained(Schedule::of(|_, _| 1.0))?;
+    assert_eq!(same, trained(Schedule::Constant)?);
+    // A rate of 0 leaves each weight as it is.
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = asked.clone();
+    trained(Schedule::of(move |step, steps| {
+        told.lock().unwrap().push((step, steps));
+        0.0
+    }))?;
+    let expected: Vec<(u64, u64)> = (0..9).map(|step| (step, 9)).collect();
+    assert_eq!(*asked.lock().unwrap(), expected);
+    for rate in [f32::NAN, -1.0, f32::INFINITY] {
+        let refused = trained(Schedule::of(
+            move |step, _| if step < 2 { 1.0 } else { rate },
+        ));
+        let Err(Error::Settings { problem }) = refused else {
+            panic!("{rate} is taken");
+        };
+        assert!(problem.contains("step 2"), "{problem}");
+    }
+    Ok(())
+}
+
+#[test]
+fn training_goes_on_from_a_model_also_for_other_classes() -> Result<()> {
+    let (cpu, train) = (Cpu::best(1), noise(24, 1)?);
+    let start =
+        Trainer::new(cpu.clone(), network()?, &train, None, settings(20))?.run(&mut go_on)?;
+    let accuracy = |model: &Model| Ok::<_, Error>(model.evaluate(&cpu, &train)?.accuracy);
+    let before = accuracy(&start)?;
+    assert!(before > 0.8, "{before}");
+    let on = Trainer::from_model(cpu.clone(), start.clone(), &train, None, settings(1))?
+        .run(&mut go_on)?;
+    assert!(accuracy(&on)? > 0.8 && on.parameters() != start.parameters());
+    assert_eq!(on.preparation(), start.preparation());
+
+    let labels: Vec<usize> = (0..24).map(|i| i % 3).collect();
+    let pixels: Vec<f32> = (0..24 * SHAPE.len()).map(|i| (i as f32).sin()).collect();
+    let three = Dataset::from_arrays(&pixels, SHAPE, &labels)?;
+    let model = Trainer::from_model(cpu, start, &three, None, settings(1))?.run(&mut go_on)?;
+    assert_eq!(model.classes(), ["0", "1", "2"]);
+    Ok(())
+}
