@@ -18,7 +18,7 @@ pub struct Sums<'a> {
 
 impl<'a> Sums<'a> {
     /// Sums for one pass. `origin` has a value for each channel: the nearer it is to the mean, the more exact is the second sum. `parts` is
-    /// `[part, 2, channels]`: one pair of sums for each of the pass's [parts](crate::conv::Forward::sums_parts).
+    /// `[part, 2, channels]`: one pair of sums for each of the pass's [parts](crate::conv::MapPass::sums_parts).
     pub fn new(origin: &'a [f32], parts: &'a mut [f32]) -> Self {
         Self {
             origin,

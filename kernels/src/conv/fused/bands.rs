@@ -32,7 +32,7 @@ pub struct Bands {
     threads: usize,
 }
 
-/// One of the three convolutions, with its weights as [`Forward::pack`] wrote them.
+/// One of the three convolutions, with its weights as [`MapPass::pack`](crate::conv::MapPass::pack) wrote them.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
     /// The pass that computes it.

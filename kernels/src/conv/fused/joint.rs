@@ -43,7 +43,7 @@ pub struct JointOperands<'a> {
     pub input: Input<'a>,
     /// The gradient between the convolution and the batch norm, as batch norm computes it.
     pub output_gradient: batch_norm::InputGradient<'a>,
-    /// The weights as [`InputGradient::pack`] wrote them, where the gradient of the input is computed.
+    /// The weights as [`MapPass::pack`](crate::conv::MapPass::pack) wrote them, where the gradient of the input is computed.
     pub packed: &'a [f32],
     /// What happens to the gradient of the input before it is stored.
     pub epilogue: GradientEpilogue<'a>,
