@@ -85,7 +85,7 @@ impl Mode {
 /// How a plan may compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanSettings {
-    /// Training or inference.
+    /// What the plan is for.
     pub mode: Mode,
     /// Images in a batch.
     pub batch: usize,

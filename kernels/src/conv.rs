@@ -10,6 +10,7 @@ mod loops;
 mod parts;
 mod pass;
 mod prefetch;
+mod windows;
 mod winograd;
 
 pub use choose::Algorithm;
@@ -23,8 +24,6 @@ pub use pass::{
     Destination, Forward, ForwardOperands, InputGradient, InputGradientOperands, MapPass,
     OutputGradient, WeightGradient, WeightGradientOperands,
 };
-
-use crate::map::{Input, Normalised};
 
 #[cfg(test)]
 mod tests;

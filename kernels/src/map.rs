@@ -4,7 +4,6 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::activation::Activation;
-use crate::pool::{Pooled, Winner, challenge, larger};
 use crate::simd::{Simd, load, store};
 use crate::{Cpu, DisjointMut};
 
@@ -300,6 +299,38 @@ impl Expansion {
             }
         }
     }
+}
+
+/// The place of the largest pixel within a 2×2 window: row by row.
+pub type Winner = u8;
+
+/// The gradient of a map that was pooled by 2×2 windows side by side. Each value belongs to one pixel of its window.
+#[derive(Clone, Copy, Debug)]
+pub struct Pooled<'a> {
+    /// `[n, y, x, c]` of the pooled map.
+    pub gradient: &'a [f32],
+    /// For each value of `gradient`, the pixel that it belongs to.
+    pub winners: &'a [Winner],
+}
+
+/// The larger of each pair of lanes, NaN where either is NaN.
+#[inline(always)]
+pub(crate) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
+    simd.select_nan(a, a, simd.max(a, b))
+}
+
+/// `value` and `place` in the lanes where `value` is larger than `best` or NaN, `best` and `winner` in the others.
+#[inline(always)]
+pub(crate) fn challenge<S: Simd>(
+    simd: S,
+    (best, winner): (S::Vector, S::Vector),
+    value: S::Vector,
+    place: usize,
+) -> (S::Vector, S::Vector) {
+    let place = simd.splat(place as f32);
+    let winner = simd.select_greater(value, best, place, winner);
+    let winner = simd.select_nan(value, place, winner);
+    (larger(simd, best, value), winner)
 }
 
 /// A pooled map that is written.

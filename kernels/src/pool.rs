@@ -4,27 +4,15 @@ mod window;
 
 use std::ops::Range;
 
+pub use crate::map::{Pooled, Winner};
 use crate::stream::is_streamed;
 use crate::{Cpu, DisjointMut, Input};
 use passes::{AverageForward, GatherBackward, MaxForward, Share, SpreadBackward};
-pub(crate) use passes::{challenge, larger};
 
 pub use window::{Regions, Window};
 
 /// The place of the largest pixel within its window: row by row, without the padding.
 pub type Index = u16;
-
-/// The place of the largest pixel within a 2×2 window: row by row.
-pub type Winner = u8;
-
-/// The gradient of a map that was pooled by 2×2 windows side by side. Each value belongs to one pixel of its window.
-#[derive(Clone, Copy, Debug)]
-pub struct Pooled<'a> {
-    /// `[n, y, x, c]` of the pooled map.
-    pub gradient: &'a [f32],
-    /// For each value of `gradient`, the pixel that it belongs to.
-    pub winners: &'a [Winner],
-}
 
 /// The windows of a pooling along one axis.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Plain loops in f64. Every kernel is tested against one of them.
+//! Plain loops in f64: the oracles of convolution, padding, pooling, softmax and updates. Other oracles stand in the tests of their kernel.
 pub mod conv;
 pub mod pad;
 pub mod pool;

@@ -121,7 +121,7 @@ fn measure(
     seconds: f64,
 ) -> Vec<KernelRow> {
     let (geometry, fused) = (shape.geometry(), fusion.fused(pass));
-    let mut candidates: Vec<Candidate> = Algorithm::ORDER
+    let mut candidates: Vec<Candidate> = Algorithm::candidates(cpu, &geometry, pass, fused)
         .into_iter()
         .filter_map(|by| Candidate::new(cpu, geometry, pass, by, fused, &maps.weights))
         .collect();

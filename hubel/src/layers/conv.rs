@@ -268,7 +268,7 @@ fn parse_mode(arguments: &mut Arguments) -> Result<PaddingMode, ArgumentError> {
 }
 
 impl Convolution {
-    /// The layer as the kernels compute it, for `batch` images. Of a border that does not hold zeros, `input` is the map with that border.
+    /// The layer as the kernels compute it, for `batch` images. If the padding is not zeros, `input` is the padded map.
     pub(crate) fn for_kernels(&self, batch: usize, input: Shape, output: Shape) -> conv::Settings {
         let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
         conv::Settings {

@@ -11,9 +11,9 @@ use super::{Mode, PlanSettings};
 /// - The derivative is applied by the last step that writes the gradient of a map, if that is a convolution: in its epilogue. Otherwise the step
 ///   that made the map applies it to its own output's gradient. A max pooling commutes with the derivative (at the winner it follows from the
 ///   pooled value), so there the derivative moves on to the pooled map, which is smaller.
-/// - With `fuse`, the gradient of a sum becomes that of one summand without a copy, and such a convolution takes the sums of the batch
-///   normalisation before it.
-/// - A convolution that computes the gradient of the batch norm behind it reads the gradient of that one's output.
+/// - With `fuse`, the gradient of a sum becomes that of one summand without a copy. The convolution that writes a gradient last takes the sums
+///   of the batch norm before it.
+/// - A convolution with joint gradients reads the gradient of the batch norm's output, not of its own.
 /// - In a plan to explain, the image has a gradient too.
 pub(super) fn plan(steps: &mut [Step], maps: usize, cpu: &Cpu, settings: PlanSettings) {
     let fuse = settings.fuse;

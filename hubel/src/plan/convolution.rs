@@ -140,11 +140,11 @@ pub(crate) struct Tensors {
 pub(super) struct Needs {
     pub(super) input_gradient: bool,
     pub(super) weight_gradient: bool,
-    /// Whether every product of the direct convolution has to be computed.
+    /// Whether Winograd is excluded.
     pub(super) precise: bool,
 }
 
-/// What the passes of a convolution compute together with it.
+/// What is fused to the passes of a convolution. `Passes::new` makes the kernels' `Fused` of each pass from it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Fusions {
     /// Whether the output is max pooled by 2×2 windows side by side.

@@ -78,9 +78,11 @@ impl Fusing<'_> {
             return;
         }
         let Kind::Normalisation(norm) = self.absorb(i, next).kind else {
-            unreachable!("the step is one");
+            unreachable!("`is_pair` checked the kind");
         };
-        self.convolution(i).expect("the step is one").folded = Some(norm);
+        self.convolution(i)
+            .expect("`is_pair` checked the kind")
+            .folded = Some(norm);
     }
 
     /// Fuses an addition to a batch norm, and in inference to a convolution, if the other summand has been computed.
@@ -139,7 +141,7 @@ impl Fusing<'_> {
             return;
         };
         let [from, to] = [last, node].map(|node| self.graph.nodes[node].shape);
-        // A map of odd size loses its last row or column; where it has a window of its own, that is a step of its own.
+        // A max pooling that has a window for the odd last row or column stays a step of its own.
         let is_whole = [to.height, to.width] == [from.height / 2, from.width / 2];
         let is_square = window.kernel == [2; 2] && window.stride == [2; 2];
         if !is_square || window.padding != [0; 4] || !is_whole {

@@ -15,12 +15,12 @@ use crate::network::{self, Graph, Node, Operation, Role};
 use crate::parameters::Parameters;
 use crate::{Result, Shape};
 
-/// Steps over maps (not yet slots).
+/// Steps that name maps. `slots.rs` assigns the memory later.
 pub(super) struct Lowered {
     pub(super) steps: Vec<Step>,
     /// Floats of each map; map 0 is the image, or what is given in its place.
     pub(super) maps: Vec<usize>,
-    /// The map that holds the output of each node, from the node on whose output is given.
+    /// For each node from `settings.after` on, the map that holds its output.
     pub(super) map_of: Vec<usize>,
     pub(super) logits: usize,
 }

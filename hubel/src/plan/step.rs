@@ -10,7 +10,7 @@ use super::chain::Chain;
 use super::convolution::Convolution;
 use super::statistics::Statistics;
 
-/// One step: reads the slots `inputs`, writes the slot `output`.
+/// One step. It reads the slots `inputs` and writes the slot `output`; these are maps until `slots::assign` replaces them by slots.
 pub(crate) struct Step {
     /// The layers it stands for, by name: `0 + 1`.
     pub(crate) name: String,
@@ -159,7 +159,7 @@ pub(crate) struct Normalisation {
     pub(crate) backward_parts: Option<usize>,
     /// Whether the step behind it normalises on load. The output then has the memory of the input.
     pub(crate) by_reader: bool,
-    /// Whether the convolution before it computes the gradient of the input on load, from the gradient of the output.
+    /// Whether the convolution before it computes the gradient of the input, chunk by chunk, from the gradient of the output.
     pub(crate) gradient_by_writer: bool,
 }
 

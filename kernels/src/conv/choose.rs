@@ -12,9 +12,8 @@ use super::direct::gather::indirect::{Cycles, Indirect};
 use super::direct::spread::Spread;
 use super::direct::spread_weight_gradient::SpreadWeightGradient;
 use super::direct::weight_gradient::DirectWeightGradient;
-use super::fused::windows;
 use super::loops::{Fused, MapLoop, Pass, WeightLoop};
-use super::{Geometry, depthwise, winograd};
+use super::{Geometry, depthwise, windows, winograd};
 
 /// A loop that computes a pass of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,13 +62,15 @@ impl Algorithm {
     ///
     /// The algorithm may be unable to fuse all that is asked for. The constructors of the passes return None then.
     pub fn choose(cpu: &Cpu, geometry: &Geometry, pass: Pass, fused: Fused, precise: bool) -> Self {
+        // Winograd and depthwise convolutions are chosen before anything is fused.
+        let part = pooled_part(geometry, fused);
         let is_fastest = |algorithm: &Self| match algorithm {
             Self::Winograd => !precise && winograd_is_faster(geometry, pass),
             // With one filter a channel, the vectors of every other loop are nearly empty.
             Self::Depthwise => true,
-            Self::Windows => windows_is_faster(cpu, &algorithm.seen(geometry, fused), pass),
-            Self::Spread => spread_is_faster(cpu, &algorithm.seen(geometry, fused), pass),
-            Self::Indirect => indirect_is_faster(cpu, &algorithm.seen(geometry, fused), pass),
+            Self::Windows => windows_is_faster(cpu, &part, pass),
+            Self::Spread => spread_is_faster(cpu, &part, pass),
+            Self::Indirect => indirect_is_faster(cpu, &part, pass),
             Self::Direct => true,
         };
         let mut order = Self::ORDER.into_iter();
@@ -82,7 +83,7 @@ impl Algorithm {
 
     /// Whether this algorithm can compute this pass of `geometry`. [`Windows`](Self::Windows) can only together with the pooling.
     pub fn supports(self, cpu: &Cpu, geometry: &Geometry, pass: Pass, fused: Fused) -> bool {
-        let geometry = &self.seen(geometry, fused);
+        let geometry = &pooled_part(geometry, fused);
         match (self, pass) {
             (Self::Winograd, _) => winograd::supports(geometry),
             (Self::Depthwise, _) => depthwise::supports(geometry),
@@ -111,14 +112,8 @@ impl Algorithm {
         Self::ORDER.into_iter().filter(can).collect()
     }
 
-    /// The convolution as the algorithm computes it: if it is pooled, only the rows and columns that the pooling reads.
-    fn seen(self, geometry: &Geometry, fused: Fused) -> Geometry {
-        let pooled = || geometry.pooled().unwrap_or(*geometry);
-        if fused.pooled { pooled() } else { *geometry }
-    }
-
-    /// The convolution as the algorithm computes it. None where it cannot, or where the output is pooled and has no window.
-    fn computed(
+    /// The part of the convolution that a loop computes. None where it cannot, or where the output is pooled and has no window.
+    fn supported_part(
         self,
         cpu: &Cpu,
         geometry: &Geometry,
@@ -127,7 +122,7 @@ impl Algorithm {
     ) -> Option<Geometry> {
         let has_windows = geometry.pooled().is_some() || !fused.pooled;
         let is_computed = has_windows && self.supports(cpu, geometry, pass, fused);
-        is_computed.then(|| self.seen(geometry, fused))
+        is_computed.then(|| pooled_part(geometry, fused))
     }
 
     /// The loop of a forward pass or input gradient. None where the algorithm cannot compute the pass with all that is to be fused.
@@ -138,7 +133,7 @@ impl Algorithm {
         pass: Pass,
         fused: Fused,
     ) -> Option<Box<dyn MapLoop>> {
-        let geometry = self.computed(cpu, &geometry, pass, fused)?;
+        let geometry = self.supported_part(cpu, &geometry, pass, fused)?;
         Some(match self {
             Self::Winograd => Box::new(winograd::Winograd::new(cpu, geometry, pass)),
             Self::Depthwise if fused.pooled => return None,
@@ -165,7 +160,7 @@ impl Algorithm {
         geometry: Geometry,
         fused: Fused,
     ) -> Option<Box<dyn WeightLoop>> {
-        let geometry = self.computed(cpu, &geometry, Pass::WeightGradient, fused)?;
+        let geometry = self.supported_part(cpu, &geometry, Pass::WeightGradient, fused)?;
         Some(match self {
             Self::Winograd => Box::new(winograd::WinogradWeightGradient::new(cpu, geometry)),
             Self::Depthwise if fused.pooled => return None,
@@ -180,6 +175,12 @@ impl Algorithm {
     }
 }
 
+/// The part of a convolution that is computed: if it is pooled, only the rows and columns that the pooling reads.
+fn pooled_part(geometry: &Geometry, fused: Fused) -> Geometry {
+    let pooled = || geometry.pooled().unwrap_or(*geometry);
+    if fused.pooled { pooled() } else { *geometry }
+}
+
 /// Whether Winograd is likely faster than the direct algorithm: it has fewer products, and transforms besides. Costs are in units of a
 /// multiply-add. The cost of a transformed value was fitted to times on Zen 4 and on a Xeon of 2024.
 fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
@@ -188,21 +189,24 @@ fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
     const FETCH: usize = 12;
     /// Cost of finishing and storing a sum.
     const FINISH: usize = 4;
-    use winograd::{GAP, PLANES, TILE};
-    // Cost of transforming both maps, for each tile, and the weights. The gradients' weights are transformed at every step.
+    /// Channels are counted in whole vectors of the widest instruction set.
+    const WIDTH: usize = 16;
+    use winograd::{PLANES, TILE};
+    // Cost of transforming both maps, for each tile, and the weights. A forward pass is costed as in inference, where the weights are
+    // transformed once.
     let (of_maps, of_weights) = match pass {
         Pass::Forward => (10, FETCH),
         Pass::InputGradient => (8, FETCH + 12),
         Pass::WeightGradient => (23, FETCH + 5),
     };
     let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
-    let vectors = |channels: usize| channels.next_multiple_of(GAP);
-    let (terms, lanes, map) = match pass {
-        Pass::InputGradient => (outputs, vectors(inputs), geometry.input),
-        Pass::Forward | Pass::WeightGradient => (inputs, vectors(outputs), geometry.output),
+    let padded = |channels: usize| channels.next_multiple_of(WIDTH);
+    let (terms, padded_channels, map) = match pass {
+        Pass::InputGradient => (outputs, padded(inputs), geometry.input),
+        Pass::Forward | Pass::WeightGradient => (inputs, padded(outputs), geometry.output),
     };
     let tiles = geometry.batch * map[0].div_ceil(TILE) * map[1].div_ceil(TILE);
-    let products = terms * lanes + of_maps * (vectors(inputs) + vectors(outputs));
+    let products = terms * padded_channels + of_maps * (padded(inputs) + padded(outputs));
     let winograd = PLANES * (tiles * products + of_weights * inputs * outputs);
     // The direct algorithm skips taps outside the input.
     let inside = |axis: usize| -> usize {
@@ -210,12 +214,12 @@ fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
         (0..3).map(tap).sum()
     };
     // With few channels, its lanes hold the neighbouring taps of a row.
-    let lanes = match pass {
-        Pass::InputGradient if 3 * inputs <= GAP => GAP / 3,
-        _ => lanes,
+    let padded_channels = match pass {
+        Pass::InputGradient if 3 * inputs <= WIDTH => WIDTH / 3,
+        _ => padded_channels,
     };
-    let products = geometry.batch * inside(0) * inside(1) * terms * lanes;
-    let ends = FINISH * geometry.batch * map[0] * map[1] * lanes;
+    let products = geometry.batch * inside(0) * inside(1) * terms * padded_channels;
+    let ends = FINISH * geometry.batch * map[0] * map[1] * padded_channels;
     winograd < products + ends + FETCH * geometry.weights()
 }
 
@@ -274,6 +278,7 @@ fn spread_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
 /// Whether a table of source pixels is likely faster than classes of pixels that read the same taps. Where most pixels lie at the border,
 /// classes fill tiles badly, and multiplying some zeros costs less.
 fn indirect_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
+    // Pixels of a tile of two vectors in `gather.rs`: 12 with 32 registers, 6 with 16.
     let tile = cpu.registers() * 3 / 8;
     let cycles = Cycles::new(&Correlation::new(*geometry, pass), tile);
     5 * cycles.by_table < 4 * cycles.by_classes

@@ -99,6 +99,8 @@ impl Classes {
                 let first = reads.iter().position(Option::is_some).unwrap_or(0);
                 let count = reads.iter().flatten().count();
                 let taps = first..first + count;
+                let are_neighbours = reads[taps.clone()].iter().all(Option::is_some);
+                assert!(are_neighbours, "the taps of a class are neighbours");
                 match &mut last {
                     Some(class) if class.taps == taps => class.count += 1,
                     _ => self.list.extend(last.replace(Class {

@@ -7,13 +7,14 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::activation::Activation;
+use crate::map::{Input, Normalised};
 use crate::simd::{Kernel, Simd};
 
+use super::Geometry;
 use super::classes::Classes;
 use super::finish::Finish;
 use super::finish::sums::SumsPart;
 use super::loops::{MapLoop, MapOperands, MapTarget, Pass, RowsLoop, RowsOperands};
-use super::{Geometry, Input, Normalised};
 use runs::{MOST_TAPS, Read, Run, Taps, blocks, reads, reads_alike, runs};
 use tile::RunPixels;
 

@@ -6,8 +6,8 @@ use crate::activation::{self, Activation};
 use crate::simd::{self, Simd};
 use crate::stream::is_streamed;
 
-use super::Input;
 use super::prefetch::prefetch;
+use crate::map::Input;
 use sums::{RunningSums, Sums, SumsPart};
 
 /// What happens to a sum of products before it is stored: `activation(sum + bias + add)`.
@@ -28,8 +28,8 @@ pub struct Epilogue<'a> {
 pub struct GradientEpilogue<'a> {
     /// Whether the sum is added to the gradient that is stored already.
     pub accumulate: bool,
-    /// The convolution's input y and the activation that computed it. The derivative must follow from y (ReLU, ReLU6, leaky ReLU, sigmoid,
-    /// tanh).
+    /// The convolution's input y and the activation that computed it. Its derivative must [follow from
+    /// y](Activation::follows_from_output).
     pub mask: Option<(Input<'a>, Activation)>,
     /// The sums to take of the gradient that is stored. They need the mask.
     pub sums: Option<&'a Sums<'a>>,
@@ -92,7 +92,11 @@ impl<'a> Finish<'a> {
         target: &[f32],
         channels: usize,
     ) -> Self {
-        if let Some((mask, _)) = epilogue.mask {
+        if let Some((mask, activation)) = epilogue.mask {
+            assert!(
+                activation.follows_from_output(),
+                "derivative of {activation:?}"
+            );
             assert_eq!(mask.map.len(), target.len(), "mask");
             mask.normalised.iter().for_each(|by| by.check(channels));
         }

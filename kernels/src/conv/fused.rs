@@ -1,4 +1,3 @@
 //! Convolutions computed together with what comes before or behind them, by loops of their own.
 pub(super) mod bands;
 pub(super) mod joint;
-pub(super) mod windows;

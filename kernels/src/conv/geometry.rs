@@ -29,7 +29,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry(Settings);
 
-/// Elements of a map or of the weights at most: 8 PB. Kernels multiply such lengths by small constants (36 planes of a Winograd tile,
+/// Elements of a map or of the weights at most: 8 PiB. Kernels multiply such lengths by small constants (36 planes of a Winograd tile,
 /// 16 lanes) and count bytes; all of that fits into 63 bits.
 const MOST_ELEMENTS: usize = 1 << 51;
 /// Multiply-adds of a pass at most: half a day at 100 billion per second. Estimates of a pass's time multiply them by small constants.

@@ -1,12 +1,13 @@
-//! What a loop that computes a pass implements. The loops know nothing of each other; `choose.rs` knows all of them.
+//! What a loop that computes a pass implements. `choose.rs` alone chooses between the loops. Loops of one family may share code: `spread.rs`
+//! uses the products of `gather/tiles.rs`.
 use std::fmt;
 use std::ops::Range;
 
 use crate::map::{PooledTarget, Source};
 use crate::{Cpu, DisjointMut};
 
-use super::Input;
 use super::finish::Finish;
+use crate::map::Input;
 
 /// One of the three computations that belong to a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

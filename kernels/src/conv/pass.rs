@@ -4,7 +4,7 @@
 //! of times. Its `run` checks all lengths, so that the loops need not.
 use std::ops::Deref;
 
-use crate::map::{PooledTarget, Source};
+use crate::map::{Input, PooledTarget, Source};
 use crate::pool::{Pooled, Winner};
 use crate::{Cpu, DisjointMut};
 
@@ -13,7 +13,7 @@ use super::finish::Finish;
 use super::loops::{
     Fused, MapLoop, MapOperands, MapTarget, Pass, RowsLoop, WeightLoop, WeightOperands,
 };
-use super::{Epilogue, Geometry, GradientEpilogue, Input};
+use super::{Epilogue, Geometry, GradientEpilogue};
 
 /// Where a forward pass writes.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::activation::Activation;
+use crate::map::{Input, Normalised};
 use crate::{Buffer, Cpu, InstructionSet, reference};
 
 /// Geometries of all kinds: strides beyond the kernel, kernels as large as the image, no padding or too much, groups.

@@ -1,6 +1,6 @@
 //! The four passes of pooling. Each task writes whole rows of its map, each value once, with the channels as lanes.
 use super::{Index, Pooling};
-use crate::map::Input;
+use crate::map::{Input, challenge, larger};
 use crate::simd::{Kernel, Simd, load, store};
 
 /// Writes `place`, whole numbers below 2¹⁶ as floats, to the first `lanes` elements of `index`. Writes a whole vector where `index`
@@ -132,12 +132,6 @@ fn for_windows<S: Simd>(
     }
 }
 
-/// The larger of each pair of lanes, NaN where either is NaN.
-#[inline(always)]
-pub(crate) fn larger<S: Simd>(simd: S, a: S::Vector, b: S::Vector) -> S::Vector {
-    simd.select_nan(a, a, simd.max(a, b))
-}
-
 /// The largest of `made(pixel)`.
 ///
 /// # Safety
@@ -199,20 +193,6 @@ unsafe fn first_largest<S: Simd>(
         }
     }
     lead
-}
-
-/// `value` and `place` in the lanes where `value` is larger than `best` or NaN, `best` and `winner` in the others.
-#[inline(always)]
-pub(crate) fn challenge<S: Simd>(
-    simd: S,
-    (best, winner): (S::Vector, S::Vector),
-    value: S::Vector,
-    place: usize,
-) -> (S::Vector, S::Vector) {
-    let place = simd.splat(place as f32);
-    let winner = simd.select_greater(value, best, place, winner);
-    let winner = simd.select_nan(value, place, winner);
-    (larger(simd, best, value), winner)
 }
 
 /// Max pooling of some output rows.

@@ -3,9 +3,9 @@ use std::hint::black_box;
 use std::ops::Range;
 
 use crate::activation::{self, Activation};
-use crate::conv::Input;
 use crate::conv::finish::VectorPlace;
 use crate::conv::finish::sums::RunningSums;
+use crate::map::Input;
 use crate::simd::{Simd, load, store};
 use crate::stream::{LINE, prefetch_far};
 

@@ -6,10 +6,11 @@ use crate::simd::{Kernel, Simd, load, store};
 use crate::stream::prefetch_far;
 
 use super::runs::{Read, Run, TILE, Taps, blocks, for_tiles, reads, runs};
+use crate::conv::Geometry;
 use crate::conv::classes::Classes;
 use crate::conv::loops::{WeightLoop, WeightOperands};
 use crate::conv::parts::sum_parts;
-use crate::conv::{Geometry, Input, Normalised};
+use crate::map::{Input, Normalised};
 
 /// Groups of rows at most. Each has its own sums, which are added in order.
 const ROW_GROUPS: usize = 16;

@@ -73,6 +73,10 @@ struct TaskSize {
 impl Gather {
     /// The loop. `by_table` makes it read by a table of source pixels, where that is [supported](Indirect::supports).
     pub(in crate::conv) fn new(cpu: &Cpu, correlation: Correlation, by_table: bool) -> Self {
+        assert!(
+            !by_table || Indirect::supports(&correlation),
+            "no table for this correlation"
+        );
         let [rows, columns] = correlation.axes();
         let Channels { source, target } = correlation.channels();
         let groups = correlation.geometry().groups;
@@ -122,16 +126,16 @@ impl Gather {
     pub(in crate::conv) fn fusing(mut self, cpu: &Cpu, fused: Fused) -> Option<Self> {
         let fits = match (fused.pooled, self.correlation.is_forward()) {
             (false, _) => true,
-            (true, true) => self.pools(),
-            (true, false) => self.expands(),
+            (true, true) => self.prepare_pooling(),
+            (true, false) => self.prepare_expansion(),
         };
         // An input gradient normalises only the mask, a vector at a time.
         let normalises = fused.normalised && self.correlation.is_forward();
-        (fits && (!normalises || self.normalises(cpu))).then_some(self)
+        (fits && (!normalises || self.prepare_normalisation(cpu))).then_some(self)
     }
 
     /// Prepares to pool the target. Returns false if two rows of a block do not fit into L1.
-    fn pools(&mut self) -> bool {
+    fn prepare_pooling(&mut self) -> bool {
         let widest = (0..self.blocks()).map(|block| self.block_vectors(block));
         let pixel = widest.max().unwrap_or(1) * self.lanes;
         self.task.rows = self.task.rows.next_multiple_of(2);
@@ -139,7 +143,7 @@ impl Gather {
     }
 
     /// Prepares to read a pooled gradient. Returns false if the expanded rows that a task reads do not fit into L2.
-    fn expands(&mut self) -> bool {
+    fn prepare_expansion(&mut self) -> bool {
         let row_len = self.columns.source * self.source_channels;
         while self.rows.most_reads(self.all_rows(), self.task.rows) * row_len > TASK_FLOATS {
             if self.task.rows == 1 {
@@ -151,7 +155,7 @@ impl Gather {
     }
 
     /// Prepares to normalise the source. Returns false if the rows that a task reads do not fit into L2.
-    fn normalises(&mut self, cpu: &Cpu) -> bool {
+    fn prepare_normalisation(&mut self, cpu: &Cpu) -> bool {
         let row_len = self.columns.source * self.source_channels;
         let rows = self.rows.most_reads(self.all_rows(), self.task.rows);
         let slot_len = (rows * row_len).max(1);
@@ -258,10 +262,11 @@ impl MapLoop for Gather {
         } = operands;
         let TaskSize { rows, blocks } = self.task;
         let all_blocks = self.groups * self.blocks();
-        let parts = all_blocks.div_ceil(blocks);
-        let tasks = self.sums_parts() * parts;
+        let tasks_per_chunk = all_blocks.div_ceil(blocks);
+        let tasks = self.sums_parts() * tasks_per_chunk;
         let run = |task: usize, slot: *mut f32| {
-            let (chunk, part) = (task / parts, task % parts);
+            // A chunk of rows is a part of the sums.
+            let (chunk, nth) = (task / tasks_per_chunk, task % tasks_per_chunk);
             cpu.dispatch(GatherTask {
                 gather: self,
                 source: TaskSource::Map(source),
@@ -276,7 +281,7 @@ impl MapLoop for Gather {
                 ahead: (source.normalised)
                     .map(|_| source.values.as_ptr().wrapping_add(self.slots.len())),
                 rows: chunk * rows..((chunk + 1) * rows).min(self.all_rows()),
-                blocks: part * blocks..((part + 1) * blocks).min(all_blocks),
+                blocks: nth * blocks..((nth + 1) * blocks).min(all_blocks),
             });
         };
         let normalise = source.normalised.is_some();
@@ -334,14 +339,14 @@ struct GatherTask<'a> {
 #[derive(Clone, Copy)]
 enum TaskSource<'a> {
     Map(Source<'a>),
-    /// The address at which the map begins or would begin. The rows that the task reads can be read there.
+    /// The virtual start of the map: where its first element would be. Only the rows that the task reads are in memory.
     At(*const f32),
 }
 
 /// Where a task writes.
 #[derive(Clone, Copy)]
 enum TaskTarget<'a> {
-    /// The address at which the map begins or would begin. The task's rows can be written there.
+    /// The virtual start of the map. Only the task's rows are in memory.
     At(*mut f32),
     Pooled(PooledTarget<'a>),
 }
@@ -349,11 +354,12 @@ enum TaskTarget<'a> {
 impl Kernel for GatherTask<'_> {
     type Output = ();
 
-    // A tile has as many accumulators as leave registers for the weights and the broadcast.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let gather = self.gather;
         let Gather { columns, .. } = gather;
+        // It holds an expanded source (of an input gradient) or rows to pool (of a forward pass), never both.
+        const { assert!(POOLED_FLOATS <= TASK_FLOATS) };
         let mut buffer = TaskBuffer::new();
         let source = match &self.source {
             TaskSource::At(start) => *start,
@@ -386,18 +392,19 @@ impl Kernel for GatherTask<'_> {
                     rows: rows.clone(),
                     target,
                 };
-                // A constant, so that the tiles of other register counts are not compiled.
+                // P × V sums, V vectors of weights and one broadcast fit into the registers: 12·2 + 2 + 1 of 32, 6·2 + 2 + 1 of 16. The condition is
+                // a constant, so that the tiles of other register counts are not compiled.
                 if const { S::REGISTERS >= 32 } {
                     match vectors {
-                        1 => simd.call(BlockTask::<12, 6, 1>(&self, block, &band)),
-                        2 => simd.call(BlockTask::<12, 6, 2>(&self, block, &band)),
-                        _ => simd.call(BlockTask::<8, 6, 3>(&self, block, &band)),
+                        1 => simd.call(BlockTask::<12, 6, 1>::new(&self, block, &band)),
+                        2 => simd.call(BlockTask::<12, 6, 2>::new(&self, block, &band)),
+                        _ => simd.call(BlockTask::<8, 6, 3>::new(&self, block, &band)),
                     }
                 } else {
                     match vectors {
-                        1 => simd.call(BlockTask::<8, 6, 1>(&self, block, &band)),
-                        2 => simd.call(BlockTask::<6, 6, 2>(&self, block, &band)),
-                        _ => simd.call(BlockTask::<4, 4, 3>(&self, block, &band)),
+                        1 => simd.call(BlockTask::<8, 6, 1>::new(&self, block, &band)),
+                        2 => simd.call(BlockTask::<6, 6, 2>::new(&self, block, &band)),
+                        _ => simd.call(BlockTask::<4, 4, 3>::new(&self, block, &band)),
                     }
                 }
                 if let TaskTarget::Pooled(target) = self.target {
@@ -409,8 +416,8 @@ impl Kernel for GatherTask<'_> {
 }
 
 impl GatherTask<'_> {
-    /// The address at which the source would begin if the rows that the task reads lay at their place in it. These rows are those of the map
-    /// itself, or copies: expanded in `buffer`, or normalised in the slot.
+    /// The virtual start of the source. The rows that the task reads are those of the map itself, or copies: expanded in `buffer`, or normalised
+    /// in the slot.
     #[inline(always)]
     fn source_rows<S: Simd>(
         &self,
@@ -425,7 +432,7 @@ impl GatherTask<'_> {
             true => 0..0,
             false => gather.rows.reads(self.rows.clone()),
         };
-        // SAFETY: `reads` are rows of the source, whose length and whose normalisation `pass.rs` checked. `Gather::normalises` made the slot
+        // SAFETY: `reads` are rows of the source, whose length and whose normalisation `pass.rs` checked. `Gather::prepare_normalisation` made the slot
         // as long as the most that a task reads.
         unsafe {
             match &source.normalised {

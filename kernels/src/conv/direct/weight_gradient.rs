@@ -8,11 +8,11 @@ mod tile;
 use std::ops::Range;
 
 use crate::Cpu;
+use crate::conv::Geometry;
 use crate::conv::loops::{Fused, WeightLoop, WeightOperands};
 use crate::conv::parts::sum_parts;
-use crate::conv::{Geometry, Input};
 use crate::map::SlotScratch;
-use crate::map::{Source, TASK_FLOATS};
+use crate::map::{Input, Source, TASK_FLOATS};
 use crate::stream::LINE;
 use crate::threads::DisjointMut;
 
@@ -68,7 +68,7 @@ pub(in crate::conv) struct Chunk {
     /// Their group of rows.
     pub(in crate::conv) group: usize,
     pub(in crate::conv) rows: Range<usize>,
-    /// Memory for their gradient, if the loop was [prepared](DirectWeightGradient::make_gradients) for that.
+    /// Memory for their gradient, if the loop was [prepared](DirectWeightGradient::reserve_gradient_chunk) for that.
     pub(in crate::conv) slot: *mut f32,
 }
 
@@ -196,7 +196,7 @@ impl DirectWeightGradient {
     }
 
     /// Prepares to be given the output gradient chunk by chunk, in memory of the task's slot. Returns the floats of a chunk.
-    pub(in crate::conv) fn make_gradients(&mut self, cpu: &Cpu) -> usize {
+    pub(in crate::conv) fn reserve_gradient_chunk(&mut self, cpu: &Cpu) -> usize {
         let [_, width, filters] = self.geometry.output;
         self.gradient_slot_len = self.chunk_rows * width * filters;
         self.slots = SlotScratch::new(cpu, self.input_slot_len + self.gradient_slot_len);
@@ -206,12 +206,12 @@ impl DirectWeightGradient {
     /// The loop prepared for what is to be fused. None where that does not fit into the caches.
     pub(in crate::conv) fn fusing(mut self, cpu: &Cpu, fused: Fused) -> Option<Self> {
         let expands = !fused.pooled || self.expands();
-        let normalises = !fused.normalised || self.normalises(cpu);
+        let normalises = !fused.normalised || self.prepare_normalisation(cpu);
         (expands && normalises).then_some(self)
     }
 
     /// Prepares to normalise the input. Returns false if the part that a chunk reads does not fit into L2.
-    fn normalises(&mut self, cpu: &Cpu) -> bool {
+    fn prepare_normalisation(&mut self, cpu: &Cpu) -> bool {
         let terms = self.geometry.input[2] / self.geometry.groups;
         let groups = 0..self.row_groups;
         let chunks = groups.flat_map(|group| self.chunks(self.rows_of_group(group)));

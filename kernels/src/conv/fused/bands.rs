@@ -55,7 +55,7 @@ impl<'a> Link<'a> {
             "packed weights"
         );
         let pass = self.forward.by_rows();
-        pass.unwrap_or_else(|| panic!("no pass of a chain: {self:?}"))
+        pass.unwrap_or_else(|| panic!("{} cannot be in a chain", self.forward.algorithm()))
     }
 
     /// The end of its sums, which are stored in `target`: the whole output, or memory for some rows of it.

@@ -11,8 +11,8 @@ use crate::conv::direct::weight_gradient::{
 };
 use crate::conv::finish::Finish;
 use crate::conv::loops::{MapLoop, PartOfMap, RowsLoop, RowsOperands, WeightLoop};
-use crate::conv::{Algorithm, GradientEpilogue, Input, InputGradient, Pass, WeightGradient};
-use crate::map::Source;
+use crate::conv::{Algorithm, GradientEpilogue, InputGradient, Pass, WeightGradient};
+use crate::map::{Input, Source};
 use crate::threads::DisjointMut;
 use crate::{Cpu, InstructionSet};
 
@@ -88,7 +88,7 @@ impl JointGradients {
         };
         (row_groups >= LEAST_GROUPS).then(|| Self {
             row_groups,
-            chunk_len: weight_gradient.make_gradients(cpu),
+            chunk_len: weight_gradient.reserve_gradient_chunk(cpu),
             weight_gradient,
             input_gradient,
             instruction_set: cpu.instruction_set(),
@@ -174,7 +174,7 @@ impl JointGradients {
         let chunk = |chunk: Chunk, add: &dyn Fn(ChunkGradient)| {
             let part = self.weight_gradient.part_of_output(chunk.rows.clone());
             assert!(part.len() <= self.chunk_len, "{:?} in a chunk", chunk.rows);
-            // SAFETY: `make_gradients` gave each slot `chunk_len` floats of scratch for this, no fewer than the part has, as the assertion
+            // SAFETY: `reserve_gradient_chunk` gave each slot `chunk_len` floats of scratch for this, no fewer than the part has, as the assertion
             // says. One task at a time has the slot.
             let gradient = unsafe { std::slice::from_raw_parts_mut(chunk.slot, part.len()) };
             output_gradient.write_part(cpu, part.clone(), gradient);

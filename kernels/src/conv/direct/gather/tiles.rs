@@ -54,26 +54,32 @@ struct ClassBlock {
     ahead: Ahead,
 }
 
-/// The band's pixels of a block, in tiles of P pixels; the last tiles have H or fewer. A function of its own for each size of tiles: the
-/// compiler takes much longer for one function that holds all of them.
-pub(super) struct BlockTask<'a, const P: usize, const H: usize, const V: usize>(
-    pub(super) &'a GatherTask<'a>,
-    pub(super) usize,
-    pub(super) &'a RowBand,
-);
+/// The band's pixels of a block, in tiles of P pixels. Each size of tiles is a function of its own, because the compiler takes much longer
+/// for one function that holds all of them.
+pub(super) struct BlockTask<'a, const P: usize, const H: usize, const V: usize> {
+    task: &'a GatherTask<'a>,
+    block: usize,
+    band: &'a RowBand,
+}
+
+impl<'a, const P: usize, const H: usize, const V: usize> BlockTask<'a, P, H, V> {
+    pub(super) fn new(task: &'a GatherTask<'a>, block: usize, band: &'a RowBand) -> Self {
+        Self { task, block, band }
+    }
+}
 
 impl<const P: usize, const H: usize, const V: usize> Kernel for BlockTask<'_, P, H, V> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self(task, block, band) = self;
-        task.block::<S, P, H, V>(simd, block, band);
+        self.task.block::<S, P, H, V>(simd, self.block, self.band);
     }
 }
 
 impl GatherTask<'_> {
-    /// Computes the band's pixels of a block in tiles of P pixels; the last tiles have H or fewer.
+    /// Computes the band's pixels of a block in tiles of P pixels. The rest is computed in smaller tiles, of H pixels for instance, or in one of
+    /// P whose last pixels are copies of the first.
     #[inline(always)]
     fn block<S: Simd, const P: usize, const H: usize, const V: usize>(
         &self,

@@ -1,11 +1,11 @@
 //! What a task of the weight gradient computes at a time: the sums of some input channels over a chunk, some rows of the output.
 use std::ops::Range;
 
-use crate::map::{TASK_FLOATS, TaskBuffer};
+use crate::map::{Input, TASK_FLOATS, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
 use super::tile::WeightTile;
-use super::{ChunkGradient, DirectWeightGradient, Input};
+use super::{ChunkGradient, DirectWeightGradient};
 
 /// Where the pixels of a slice of the output gradient lie.
 #[derive(Clone, Copy)]
