@@ -39,7 +39,7 @@ impl<'a> SumsPart<'a> {
     /// Sets all `parts` to 0 and returns the first.
     ///
     /// # Panics
-    /// If another pass has taken these sums, or their lengths are not those of this pass.
+    /// If another pass has taken these sums, if the origin has another length, or if there is too little memory for the parts.
     pub(in crate::conv) fn first(sums: &'a Sums<'a>, channels: usize, parts: usize) -> Self {
         assert_eq!(sums.origin.len(), channels, "origin of the sums");
         let is_taken = sums.is_taken.swap(true, Ordering::Relaxed);

@@ -141,7 +141,7 @@ impl Bands {
         }
     }
 
-    /// Floats of scratch that [`Bands::run`] needs.
+    /// Floats of scratch with which all threads can work. [`Bands::run`] needs the share of one thread at least.
     pub fn scratch_len(&self) -> usize {
         self.threads * self.lengths().total()
     }

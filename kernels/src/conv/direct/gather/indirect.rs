@@ -4,7 +4,7 @@
 use crate::conv::classes::Classes;
 use crate::conv::direct::correlation::Correlation;
 
-/// Read by taps beyond the border. A source with more channels has no table.
+/// Read by taps beyond the border. A group with more source channels has no table.
 static ZEROS: [f32; 4096] = [0.0; 4096];
 /// Target pixels of a table at most. Maps of more pixels fill tiles by classes.
 const MOST_PIXELS: usize = 64;
