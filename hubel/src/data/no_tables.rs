@@ -1,11 +1,11 @@
-//! Without the feature `tables`, no file is a table or holds arrays.
+//! Replaces `tables.rs` without the feature `tables`.
 use std::path::Path;
 
 use crate::Result;
 use crate::data::catalogue::{Found, problem};
 use crate::data::{ValueRange, folder};
 
-/// None of a folder.
+/// Finds nothing.
 #[allow(clippy::unnecessary_wraps, reason = "as of the tables that are read")]
 pub(super) fn in_folder(
     _: &Path,
@@ -15,7 +15,7 @@ pub(super) fn in_folder(
     Ok(None)
 }
 
-/// Refuses what could be one.
+/// Refuses files that could be tables or arrays.
 ///
 /// # Errors
 /// [`Error::DataForm`](crate::Error::DataForm)
