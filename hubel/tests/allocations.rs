@@ -78,7 +78,7 @@ fn inference_takes_no_memory_nor_does_training_without_batch_normalisation() -> 
 }
 
 #[test]
-#[should_panic(expected = "the workspace is that of another plan")]
+#[should_panic(expected = "the workspace belongs to another plan")]
 fn a_workspace_of_a_smaller_batch_is_refused() {
     let graph = Network::named("mlp").and_then(|mlp| mlp.graph(Shape::new(28, 28, 1), 10));
     let graph = graph.expect("it fits");
