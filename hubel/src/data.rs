@@ -248,7 +248,7 @@ impl Dataset {
     /// A data set from finite values `[n, h, w, c]` with these classes.
     ///
     /// # Errors
-    /// As of [`Dataset::from_bytes`].
+    /// As for [`Dataset::from_bytes`].
     pub(crate) fn of_floats(
         name: &str,
         classes: &[String],

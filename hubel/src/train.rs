@@ -98,8 +98,8 @@ struct Part {
     keeps_best: bool,
 }
 
-/// The weights are copied at the start of each epoch and after each so many of its steps. When training diverges, no more steps than this are lost;
-/// a copy takes a small part of the time of a step.
+/// Number of steps between copies of the weights; these are also copied at the start of each epoch. If training diverges, at most this many
+/// steps are lost. A copy takes a small part of the time of a step.
 const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {

@@ -6,7 +6,7 @@ use crate::data::catalogue::{Found, problem};
 use crate::data::{ValueRange, folder};
 
 /// Finds nothing.
-#[allow(clippy::unnecessary_wraps, reason = "as of the tables that are read")]
+#[allow(clippy::unnecessary_wraps, reason = "the signature of `tables.rs`")]
 pub(super) fn in_folder(
     _: &Path,
     _: &folder::Contents,

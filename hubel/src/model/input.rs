@@ -46,7 +46,7 @@ impl Model {
                 let (map, wanted) = (shapes(layout.maps()), shapes(wanted.maps()));
                 return Err(Error::Settings {
                     problem: format!(
-                        "the model takes no input but its own {own}: layer `{layer}` has a weight for each number of a map of {map}, and of {input} \
+                        "the model takes no input but its own {own}: layer `{layer}` has a weight for each value of a map of {map}, but with {input} \
                          the map would be {wanted}; only a network that pools the whole map before its first linear layer takes other sizes"
                     ),
                 });
@@ -135,7 +135,7 @@ mod tests {
         let flat = "conv(4)-pool-flatten-h:fc(8)-relu-fc(classes)";
         let told = problem(flat, Shape::new(24, 24, 1));
         assert!(
-            told.contains("layer `h` has a weight for each number of a map of 5×5×4"),
+            told.contains("layer `h` has a weight for each value of a map of 5×5×4"),
             "{told}"
         );
         assert!(told.contains("the map would be 11×11×4"), "{told}");
