@@ -207,7 +207,7 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
         let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
-                "{} of the {} {part} images are also training images, so the score is too high; `check::check` lists them",
+                "{} of the {} {part} images are also training images, so the score is likely too high; `check::check` lists them",
                 catalogue::thousands(count),
                 catalogue::thousands(dataset.len())
             )
@@ -317,7 +317,7 @@ impl fmt::Display for Judged {
         f.write_str(match self {
             Self::Test => "test",
             Self::LeakedTest => {
-                "test, but the model was trained on some of these images: the score is too high"
+                "test, but the model was trained on some of these images: the score is likely too high"
             }
             Self::HeldOut => "held out in training: the model was trained on other images of this data",
             Self::HeldOutOfSeries => {
@@ -345,7 +345,7 @@ pub struct Evaluation {
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
-    /// How many of the images that were read have another background than the model's training images.
+    /// Numbers of images with another background than the model's training images.
     pub unlike: Unlike,
     /// Whether the model was trained on some of the images that were read; `None` if unknown.
     pub has_trained: Option<bool>,

@@ -236,7 +236,7 @@ fn what_is_wrong_with_a_folder_is_said_with_its_path() {
     );
 }
 
-/// This many pixels of two levels.
+/// `count` pixels of two levels.
 fn checks(number: u8, count: u8) -> Vec<u8> {
     (0..count).map(|at| number + at % 2 * 100).collect()
 }
