@@ -145,7 +145,7 @@ fn a_model_looks_at_pictures_at_another_size_where_its_weights_allow_it() {
     for (line, told) in [
         (
             "predict model.safetensors new --size 16",
-            "layer `1` has a weight for each number of a map of 8×8×1",
+            "layer `1` has a weight for each value of a map of 8×8×1",
         ),
         ("predict pooled new --size 2", "ways out: an input of 3×3×1"),
         ("predict pooled new --size 0", "1 or more"),

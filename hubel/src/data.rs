@@ -1,10 +1,10 @@
-//! Data sets: pictures and their classes, in memory, and the preparation that makes a network's input of them.
+//! Data sets: pictures with their classes, and their preparation for a network.
 //!
 //! | data | call |
 //! |---|---|
-//! | a folder, a table, arrays in files | [`open`], [`open_with`], which detect the form |
-//! | MNIST, part of the library | [`mnist`] |
-//! | pictures in a database, on a network, in an archive | [`Source::of`] with one's own [`Pictures`] |
+//! | a folder, a table, arrays in files | [`open`], [`open_with`]; the form is detected automatically |
+//! | MNIST, embedded in the library | [`mnist`] |
+//! | pictures in a database, on a network, in an archive | [`Source::of`] with your implementation of [`Pictures`] |
 //! | pixels in memory: bytes, or `f32` | [`Dataset::from_bytes`], [`Dataset::from_arrays`] |
 //!
 //! [`Preparation`] is measured on the training part and stored with the model.
@@ -125,27 +125,27 @@ use storage::{Pixels, Sample};
 use crate::on_all_cores::on_each_image;
 use crate::{Error, Result, Shape};
 
-/// A data set divided into a part to train on and parts that are never trained on.
+/// A data set divided into training, validation and test splits.
 #[derive(Clone, Debug)]
 pub struct Splits {
-    /// Samples to train on.
+    /// Training samples.
     pub train: Dataset,
-    /// Validation samples, by which choices are made.
+    /// Validation samples, for choices such as the best epoch.
     pub validation: Option<Dataset>,
-    /// Test samples, for the final judgement only.
+    /// Test samples, for the final evaluation only.
     pub test: Option<Dataset>,
     /// The form, the classes and the counts, in one line.
     pub description: String,
-    /// What a user should know: for instance which files were ignored.
+    /// Notes for the user, for instance which files were ignored.
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
-    /// How the parts were divided, to be stored with the model; `None` if nothing was divided.
+    /// How the data was divided, to be stored with the model; `None` if it came divided.
     pub division: Option<Division>,
 }
 
 impl Splits {
-    /// Data that was found in these parts.
+    /// Data that came in these splits.
     fn found(
         description: String,
         train: Dataset,
@@ -164,44 +164,44 @@ impl Splits {
     }
 }
 
-/// Pictures (or other maps) of one shape with their classes. Cloning it, or taking a part, shares the pixels.
+/// Pictures (or other maps) of one shape with their classes. Clones and subsets share the pixels.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     name: String,
     classes: Vec<String>,
     shape: Shape,
     pixels: Pixels,
-    /// Where in `pixels` the samples are, in units of one sample.
+    /// The row in `pixels` of each sample.
     rows: Vec<usize>,
     labels: Vec<usize>,
-    /// How picture files become pixels of this data; `None` if that is not known.
+    /// How picture files are converted to pixels of this data; `None` if unknown.
     reading: Option<Reading>,
-    /// The range of values of arrays other than bytes; `None` for all other data.
+    /// The range of the values, for arrays that are not bytes; `None` for all other data.
     range: Option<ValueRange>,
 }
 
-/// What was done to picture files when they were read, and must not be done again.
+/// The steps of preparation that were done when picture files were read, and must not be repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Reading {
     resize: Resize,
     /// See [`Preparation::transparent`].
     transparent: Option<u8>,
     ground: Option<Ground>,
-    /// What is done about a picture that can no longer be read.
+    /// The policy for pictures that can no longer be read.
     bad_files: BadFiles,
 }
 
-/// A confusion matrix has the square of so many entries.
+/// Limited because a confusion matrix has the square of this number of entries.
 const MOST_CLASSES: usize = 5000;
 
-/// The longest name of a class, in bytes: no system allows longer names of folders.
+/// The longest class name in bytes: no operating system allows longer folder names.
 const LONGEST_CLASS: usize = 255;
 
-/// The problem with the first name of a class that is too long.
+/// The message about the first class name that is too long.
 pub(crate) fn long_name(classes: &[String]) -> Option<String> {
     let long = classes.iter().find(|class| class.len() > LONGEST_CLASS)?;
     Some(format!(
-        "the class `{}…` has a name of {} bytes, and up to {LONGEST_CLASS} are read",
+        "the class `{}…` has a name of {} bytes, but at most {LONGEST_CLASS} are allowed",
         long.chars().take(40).collect::<String>(),
         long.len()
     ))
@@ -209,8 +209,8 @@ pub(crate) fn long_name(classes: &[String]) -> Option<String> {
 
 impl Dataset {
     /// A data set from `images` `[n, h, w, c]` and their `labels` `[n]`, which count classes from 0.
-    /// The classes are named by their numbers; [`Dataset::renamed`] gives them names. Train a model for pictures on values from
-    /// 0 (black) to 1 (white), or give bytes to [`Dataset::from_bytes`].
+    /// The classes are named `0`, `1` …; [`Dataset::renamed`] renames them. For a model that will classify pictures, give values from
+    /// 0 (black) to 1 (white), or bytes to [`Dataset::from_bytes`].
     ///
     /// # Errors
     /// [`Error::DataMismatch`] if the lengths do not fit, a value is not finite, or there is only one class.
@@ -224,7 +224,7 @@ impl Dataset {
                 index % shape.len()
             )));
         }
-        // A label far beyond the number of samples is a mistake, and must not become a list of names.
+        // A label far beyond the number of samples is a mistake; a name for each class would take much memory.
         if let Some(label) = labels
             .iter()
             .find(|&&label| label >= labels.len().max(1000))
@@ -245,10 +245,10 @@ impl Dataset {
         )
     }
 
-    /// A data set from finite values `[n, h, w, c]` of these classes.
+    /// A data set from finite values `[n, h, w, c]` with these classes.
     ///
     /// # Errors
-    /// As of [`Dataset::from_bytes`].
+    /// As for [`Dataset::from_bytes`].
     pub(crate) fn of_floats(
         name: &str,
         classes: &[String],
@@ -261,10 +261,10 @@ impl Dataset {
         Self::of_any_classes(name, classes.to_vec(), shape, pixels, labels)
     }
 
-    /// A data set from bytes `[n, h, w, c]`, of which 255 stands for 1.
+    /// A data set from bytes `[n, h, w, c]`; a byte of 255 stands for 1.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when the lengths do not fit, a label has no class, or there are fewer than two classes.
+    /// [`Error::DataMismatch`] if the lengths do not fit, a label has no class, or there are fewer than two classes.
     pub fn from_bytes(
         name: &str,
         classes: Vec<String>,
@@ -293,7 +293,7 @@ impl Dataset {
         dataset.check_classes().map(|()| dataset)
     }
 
-    /// Refuses a single class, from which nothing can be learnt.
+    /// Refuses a single class, because nothing can be learnt from it.
     fn check_classes(&self) -> Result<()> {
         match self.classes.len() < 2 {
             false => Ok(()),
@@ -306,7 +306,7 @@ impl Dataset {
         }
     }
 
-    /// As [`Dataset::new`], but a single class is enough: for data that a model is judged by.
+    /// As [`Dataset::new`], but a single class is enough: for evaluation.
     fn of_any_classes(
         name: &str,
         classes: Vec<String>,
@@ -322,7 +322,7 @@ impl Dataset {
         }
         if classes.len() > MOST_CLASSES {
             return Err(Error::DataMismatch(format!(
-                "{name}: {} samples of {} classes, and at most {MOST_CLASSES} are told apart; do the labels name classes, or single pictures?",
+                "{name}: {} samples of {} classes, but at most {MOST_CLASSES} classes are allowed; do the labels name classes, or single pictures?",
                 labels.len(),
                 classes.len()
             )));
@@ -349,7 +349,7 @@ impl Dataset {
         &self.name
     }
 
-    /// The names of the classes; labels count them from 0.
+    /// The names of the classes; labels are indices into them.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -359,7 +359,7 @@ impl Dataset {
         self.shape
     }
 
-    /// The class of each sample.
+    /// The index of each sample's class.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }
@@ -381,18 +381,18 @@ impl Dataset {
         counts
     }
 
-    /// The pixels of one sample, as they are stored or read from its file.
+    /// The pixels of one sample, from memory or from its file.
     fn sample(&self, index: usize) -> Result<Sample<'_>> {
         self.pixels.sample(self.rows[index], self.shape)
     }
 
-    /// The bytes `[h, w, c]` of one sample; `None` when the data set was made of `f32`.
+    /// The bytes `[h, w, c]` of one sample; `None` if the data set was made of `f32`.
     ///
     /// # Errors
-    /// Where a picture that is not kept in memory can no longer be read from its file.
+    /// If a picture that is not kept in memory can no longer be read from its file.
     ///
     /// # Panics
-    /// When `index` lies outside.
+    /// If `index` is out of range.
     pub fn bytes(&self, index: usize) -> Result<Option<Cow<'_, [u8]>>> {
         Ok(match self.sample(index)? {
             Sample::Bytes(bytes) => Some(bytes),
@@ -400,7 +400,7 @@ impl Dataset {
         })
     }
 
-    /// The file that a sample came from, where it came from one; of [`Pictures`] the name.
+    /// The path of a sample's file, or its name if it came from [`Pictures`]; `None` otherwise.
     pub fn path(&self, index: usize) -> Option<&Path> {
         match &self.pixels {
             Pixels::Files(files) => Some(files.path(self.rows[index])),
@@ -411,7 +411,7 @@ impl Dataset {
     /// The samples at `indices`, in that order; the pixels are shared, not copied.
     ///
     /// # Panics
-    /// When an index lies outside.
+    /// If an index is out of range.
     pub fn subset(&self, indices: &[usize]) -> Self {
         Self {
             name: self.name.clone(),
@@ -430,7 +430,7 @@ impl Dataset {
         Self { range, ..self }
     }
 
-    /// The same samples. A model that is trained on them resizes pictures in this way.
+    /// The same samples. A model trained on them will resize pictures in this way.
     fn with_resize(self, resize: Resize) -> Self {
         let reading = Reading {
             resize,
@@ -442,10 +442,10 @@ impl Dataset {
         }
     }
 
-    /// The same samples labelled by `classes`, matched by name; classes without samples are allowed.
+    /// The same samples with labels for `classes`, matched by name; classes without samples are allowed.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when this data set has a class that is not among them.
+    /// [`Error::DataMismatch`] if a class of this data set is not among them.
     pub fn with_classes(mut self, classes: &[String]) -> Result<Self> {
         if self.classes == classes {
             return Ok(self);
@@ -464,10 +464,10 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same samples with their classes called by other names, in the same order.
+    /// The same samples with other names for the classes, in the same order.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when there are not as many names as classes.
+    /// [`Error::DataMismatch`] if the number of names is not that of classes.
     pub fn renamed(mut self, names: &[&str]) -> Result<Self> {
         if names.len() != self.classes.len() {
             return Err(Error::DataMismatch(format!(
@@ -480,14 +480,14 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape. Returns the pictures that can
-    /// no longer be read, with their places in `indices`, if this data leaves such pictures out.
+    /// Writes the samples at `indices`, prepared for the network, into `out` as `[n, h, w, c]` of the preparation's shape. If the data's
+    /// policy leaves out bad files, returns the pictures that can no longer be read, with their positions in `indices`.
     ///
     /// # Errors
-    /// The error of the first such picture, if this data does not leave them out.
+    /// The error of the first such picture, if the policy is another.
     ///
     /// # Panics
-    /// When `out` has another length, an index lies outside, or [`Preparation::check`] refuses this data set's shape.
+    /// If `out` has another length, an index is out of range, or [`Preparation::check`] refuses this data set's shape.
     pub fn fill(
         &self,
         cpu: &Cpu,
@@ -508,7 +508,7 @@ impl Dataset {
             .collect()
     }
 
-    /// The bad file of a picture that could not be read, if this data leaves such pictures out; else its error.
+    /// The bad file of a picture that could not be read, if the policy leaves it out; otherwise the error.
     fn left_out(&self, index: usize, error: Error) -> Result<BadFile> {
         match (self.reading, self.path(index)) {
             (Some(reading), Some(path)) if reading.bad_files != BadFiles::Fail => {
@@ -518,7 +518,7 @@ impl Dataset {
         }
     }
 
-    /// The file of a picture whose own size is not that of the data set.
+    /// The path of a picture whose own size is not that of the data set; `None` for other pictures.
     fn resized_file(&self, index: usize) -> Option<&Path> {
         match &self.pixels {
             Pixels::Files(files) => {
@@ -529,7 +529,7 @@ impl Dataset {
         }
     }
 
-    /// Reads a picture whose own size is not that of the data set again, and prepares it by `preparation`; `None` for other pictures.
+    /// If a picture's own size is not that of the data set, reads it again and prepares it by `preparation`; `None` for other pictures.
     fn resized_anew(&self, index: usize, preparation: &Preparation) -> Option<Result<Vec<u8>>> {
         match &self.pixels {
             Pixels::Files(files) => {
@@ -540,15 +540,15 @@ impl Dataset {
         }
     }
 
-    /// The files of all pictures whose own size is not that of the data set.
+    /// The paths of all pictures whose own size is not that of the data set.
     fn resized_files(&self) -> impl Iterator<Item = &Path> {
         (0..self.len()).filter_map(|index| self.resized_file(index))
     }
 
-    /// A sample of the data set for statistics, evenly spread because files are often sorted by class; empty if the data set was made of `f32`.
+    /// A subset of the samples for statistics, evenly spaced because files are often sorted by class; empty if the data set was made of `f32`.
     ///
     /// # Errors
-    /// Where a picture that is not kept in memory can no longer be read from its file.
+    /// If a picture that is not kept in memory can no longer be read from its file.
     fn some(&self) -> Result<Vec<Sampled<'_>>> {
         let most = (SAMPLED_BYTES / self.shape.len()).clamp(50, 1000);
         let step = self.len().div_ceil(most).max(1);
@@ -559,20 +559,20 @@ impl Dataset {
                     pixels,
                     label: self.labels[index],
                 })),
-                // What the policy leaves out says nothing; it is reported when it is its turn in training.
+                // Left out by the policy; training reports it.
                 Err(error) => drop(self.left_out(index, error)?),
             }
         }
         Ok(some)
     }
 
-    /// Whether the samples were given as `f32`. Their levels of black and white are not known, so they cannot be augmented.
+    /// Whether the samples were given as `f32`. Their levels of black and white are unknown, so they cannot be augmented.
     pub fn is_of_floats(&self) -> bool {
         matches!(self.pixels, Pixels::Floats(_))
     }
 }
 
-/// One of the samples for statistics of a data set.
+/// A sample used for statistics of a data set.
 struct Sampled<'a> {
     pixels: Cow<'a, [u8]>,
     label: usize,
@@ -587,7 +587,7 @@ fn check_lengths(numbers: usize, shape: Shape, labels: usize) -> Result<()> {
         .try_fold(1usize, |product, &size| product.checked_mul(size));
     if shape.height == 0 || shape.width == 0 || shape.channels == 0 {
         return Err(Error::DataMismatch(format!(
-            "images of {shape} hold nothing"
+            "images of {shape} have no values"
         )));
     }
     if labels == 0 {
@@ -595,7 +595,7 @@ fn check_lengths(numbers: usize, shape: Shape, labels: usize) -> Result<()> {
     }
     if expected != Some(numbers) {
         return Err(Error::DataMismatch(format!(
-            "{numbers} numbers are not {labels} images of {shape}: that takes {}",
+            "{numbers} values do not fit {labels} images of {shape}, which have {}",
             expected.map_or("more than fits into memory".into(), |n| n.to_string())
         )));
     }

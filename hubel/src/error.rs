@@ -1,4 +1,4 @@
-//! Everything that can go wrong in a way a user can act on.
+//! Errors that a user can act on.
 use crate::Shape;
 use crate::listed;
 use crate::one_line::{one_line, shown};
@@ -7,18 +7,18 @@ use std::path::PathBuf;
 /// `Result` with hubel's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong in a way a user can act on: each message says what is wrong, where, and what to do.
+/// An error that a user can act on. Each message says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused to read or write a file.
     #[error("cannot {action} {}", shown(path))]
     Io {
-        /// What was tried: "read", "write", "create" …
+        /// The attempted action: "read", "write", "create" …
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system answered.
+        /// The operating system's error.
         source: std::io::Error,
     },
 
@@ -43,18 +43,18 @@ pub enum Error {
     /// No network of the zoo has this name.
     #[error("there is no network `{name}`; {hint}")]
     UnknownNetwork {
-        /// The name asked for.
+        /// The unknown name.
         name: String,
         /// The nearest name, or all of them.
         hint: String,
     },
 
-    /// An input without pixels, or larger than any memory.
+    /// An input without pixels, or one that fits no memory.
     #[error(
         "an input of {shape} is no picture: height, width and channels must be at least 1, and its bytes must fit a memory"
     )]
     Input {
-        /// The input asked for.
+        /// The input.
         shape: Shape,
     },
 
@@ -62,13 +62,13 @@ pub enum Error {
     #[error(transparent)]
     Layer(Box<LayerError>),
 
-    /// Two layers would have the same name, and their weights could not be told apart.
+    /// Two layers have the same name, so their weights could not be distinguished.
     #[error("two layers are named `{name}`; give one of them another label")]
     Names {
-        /// The name they share.
+        /// The name of both.
         name: String,
     },
-    /// The plan of a run needs more memory than the machine has free.
+    /// A plan needs more memory than is free.
     #[error(
         "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; {}",
         *needed as f64 / 1e9,
@@ -86,7 +86,7 @@ pub enum Error {
         /// Images in the batch.
         batch: usize,
     },
-    /// The weights of a network need more memory than the machine has free.
+    /// The weights of a network need more memory than is free.
     #[error(
         "the network's weights need {:.1} GB of memory and {:.1} GB are free; `Network::summary` shows which layer has most, and pooling before a linear layer makes it smaller",
         *needed as f64 / 1e9,
@@ -98,28 +98,28 @@ pub enum Error {
         /// Bytes that the system says are free.
         available: usize,
     },
-    /// A setting that makes no sense.
+    /// An invalid setting.
     #[error("{problem}")]
     Settings {
         /// What is wrong and what is right.
         problem: String,
     },
-    /// The loss, or a weight, is no longer a number.
+    /// The loss, a weight or an output became NaN or infinite.
     #[error(
-        "training diverged: at step {step} there are numbers that are not finite, first in {place}; a smaller learning rate helps most often"
+        "training diverged: at step {step} there are NaN or infinite values, first in {place}; a smaller learning rate helps most often"
     )]
     Diverged {
         /// The step, counted from 1.
         step: usize,
-        /// What held the first NaN or infinity: `layer 3`, `the weights of layer 3`, `the images` or `the loss`.
+        /// Where the first NaN or infinity was: `layer 3`, `the weights of layer 3`, `the images` or `the loss`.
         place: String,
     },
-    /// What a model computes is not a number.
+    /// A model's outputs are NaN or infinite.
     #[error(
-        "the model's outputs for {image} are no finite numbers: its weights are damaged, or its training diverged; take another copy of the model, or train it again with a smaller learning rate"
+        "the model's outputs for {image} are NaN or infinite: its weights are damaged, or its training diverged; take another copy of the model, or train it again with a smaller learning rate"
     )]
     NotFinite {
-        /// The picture's path, or its number in the data.
+        /// The picture's path, or its index in the data.
         image: String,
     },
     /// A data set with other classes than the model's.
@@ -130,7 +130,7 @@ pub enum Error {
         /// The data set's classes.
         data: Vec<String>,
     },
-    /// Picture files that cannot be read, and that are not to be left out.
+    /// Picture files that cannot be read, if the policy does not leave them out.
     #[error(
         "{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (`bad_files = skip`) or moved away (`bad_files = quarantine`)",
         shown(root)
@@ -138,14 +138,14 @@ pub enum Error {
     BadFiles {
         /// The data.
         root: PathBuf,
-        /// How many cannot be read.
+        /// Number of files that cannot be read.
         bad: usize,
-        /// Of how many.
+        /// Number of all files.
         count: usize,
-        /// A line for each: the file, and why.
+        /// A line for each bad file: its path and the reason.
         listing: String,
     },
-    /// A file that is no model.
+    /// A file that is not a model.
     #[error("{} is not a hubel model: {problem}", shown(path))]
     Model {
         /// The file.
@@ -153,7 +153,7 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// A file of weights that another program has written, and that cannot be used.
+    /// A file of weights from another program that cannot be used.
     #[error("cannot use the weights in {}: {problem}", shown(path))]
     ForeignWeights {
         /// The file.
@@ -161,7 +161,7 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
-    /// A file that should hold tensors does not.
+    /// A file that is not valid safetensors.
     #[error("cannot read {} as safetensors: {problem}", shown(path))]
     Safetensors {
         /// The file.
@@ -169,7 +169,7 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
-    /// A file that should hold IDX data (the format of MNIST) does not.
+    /// A file that is not valid IDX data (the format of MNIST).
     #[error("{} is not a usable IDX file: {problem}", shown(path))]
     Idx {
         /// The file.
@@ -177,7 +177,7 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
-    /// A file that holds a data set (a table, CIFAR's files, NumPy's arrays) and cannot be used.
+    /// A data set in a file (a table, CIFAR's files, NumPy's arrays) that cannot be used.
     #[error("cannot use the data in {}: {problem}", shown(path))]
     DataFile {
         /// The file.
@@ -193,7 +193,7 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
-    /// A file or folder that does not hold a data set in a known form.
+    /// A file or folder without a data set in a known form.
     #[error("cannot find a data set in {}: {problem}", shown(path))]
     DataForm {
         /// The file or folder.
@@ -201,12 +201,12 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
-    /// Data given or asked for that does not fit together: lengths, classes, counts.
+    /// Data that does not fit together: lengths, classes, counts.
     #[error("{0}")]
     DataMismatch(String),
 }
 
-/// A layer that does not fit its input: the numbers, and ways out.
+/// A layer that does not fit its input, with the sizes and ways out.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "layer {name} `{layer}` does not fit its input {input}\n  {reason}{}\n  network so far: {so_far}",
@@ -218,9 +218,9 @@ pub struct LayerError {
     pub name: String,
     /// Its architecture text.
     pub layer: String,
-    /// The shape it was given.
+    /// The shape of its input.
     pub input: Shape,
-    /// Why it does not fit, with the numbers.
+    /// Why it does not fit, with the sizes.
     pub reason: String,
     /// Changes that help; each was tried.
     pub ways_out: Vec<String>,
@@ -228,7 +228,7 @@ pub struct LayerError {
     pub so_far: String,
 }
 
-/// The ways out, as a line of its own.
+/// The ways out on their own line.
 fn list(ways_out: &[String]) -> String {
     match ways_out {
         [] => String::new(),
@@ -236,9 +236,9 @@ fn list(ways_out: &[String]) -> String {
     }
 }
 
-/// A message that people can read, though it quotes a file in which a word may be megabytes long.
+/// The message, shortened if it is long: it may quote a word of megabytes from a file.
 pub(crate) fn shortened(message: String) -> String {
-    /// Letters kept of the beginning and of the end: what was found, and what to do.
+    /// Characters kept at the beginning (what was found) and at the end (what to do).
     const KEPT: [usize; 2] = [600, 400];
     let letters = message.chars().count();
     if letters <= KEPT[0] + KEPT[1] {
@@ -250,7 +250,7 @@ pub(crate) fn shortened(message: String) -> String {
 }
 
 impl Error {
-    /// What is wrong, for a line that names the file beside it.
+    /// The message without the path, for a line that names the file already.
     pub(crate) fn without_path(self) -> String {
         match self {
             Self::Picture { problem, .. } => problem,

@@ -1,4 +1,4 @@
-//! How good a model is on a data set.
+//! Evaluation of a model on a data set.
 use hubel_kernels::Cpu;
 use serde::Serialize;
 
@@ -6,31 +6,31 @@ use crate::data::{BadFile, Dataset, Preparation};
 use crate::inference::Inference;
 use crate::{Error, Model, Result, shown};
 
-/// How good a model is on a data set.
+/// The results of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// Share of images classified rightly.
+    /// Share of images classified correctly.
     pub accuracy: f32,
     /// Mean cross-entropy, in nats.
     pub loss: f32,
-    /// Images that were judged.
+    /// Number of images that were classified.
     pub count: usize,
-    /// Row: the true class; column: the class that the model gave.
+    /// Rows: true classes; columns: predicted classes.
     pub confusion: Vec<Vec<usize>>,
     /// Pictures that could no longer be read and were left out.
     pub bad_files: Vec<BadFile>,
-    /// The number of independent images: as many as were judged, or fewer if [`Report::with_groups`] counts near-duplicates as one.
+    /// The effective number of independent images: [`Report::count`], or less if [`Report::with_groups`] counts near-duplicates as one.
     pub independent: f64,
 }
 
-/// What a model says of one image of a data set.
+/// A model's answer for one image of a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Answer<'a> {
-    /// The image's place in the data set.
+    /// The image's index in the data set.
     pub index: usize,
-    /// The class that the model gives.
+    /// The predicted class.
     pub class: usize,
     /// Its true class.
     pub label: usize,
@@ -41,7 +41,7 @@ pub struct Answer<'a> {
 }
 
 impl Report {
-    /// The mean of the accuracies of all classes that have images: the accuracy if all classes were equally frequent. 0 if there are no images.
+    /// The mean of the accuracies of all classes with images: the accuracy if all classes were equally frequent. 0 if there are no images.
     pub fn balanced_accuracy(&self) -> f32 {
         let of_classes = self.confusion.iter().enumerate().map(|(class, row)| {
             let count: usize = row.iter().sum();
@@ -54,16 +54,16 @@ impl Report {
         (shares.iter().sum::<f64>() / shares.len().max(1) as f64) as f32
     }
 
-    /// The class with the most images, and its share of all images: the accuracy of a model that always gives this class.
+    /// The class with the most images, and its share of all images: the accuracy of a model that always predicts this class.
     pub fn baseline(&self) -> (usize, f32) {
         let counts = (self.confusion.iter()).map(|row| row.iter().sum::<usize>());
-        // Of equals the first.
+        // The first of equally frequent ones.
         let largest = counts.enumerate().rev().max_by_key(|(_, count)| *count);
         let (class, count) = largest.unwrap_or((0, 0));
         (class, count as f32 / self.count.max(1) as f32)
     }
 
-    /// Whether the accuracy alone misleads because frequent classes decide it: it differs from the balanced accuracy by more than two points.
+    /// Whether the accuracy misleads because it depends mainly on frequent classes: it differs from the balanced accuracy by more than two points.
     pub fn hides_classes(&self) -> bool {
         (self.accuracy - self.balanced_accuracy()).abs() > 0.02
     }
@@ -85,7 +85,7 @@ impl Report {
             .map(|end| (end / (1.0 + Z * Z / count)).clamp(0.0, 1.0) as f32)
     }
 
-    /// The same report, with near-duplicates in `dataset`, the images that were judged, counted as one image.
+    /// The same report, with near-duplicates counted as one image; `dataset` has the images that were classified.
     pub fn with_groups(self, dataset: &Dataset) -> Self {
         let all = dataset.len().max(1) as f64;
         let independent = self.count as f64 * (dataset.independent() / all).min(1.0);
@@ -95,7 +95,7 @@ impl Report {
         }
     }
 
-    /// The classes of which no image was judged.
+    /// The classes without classified images.
     pub fn untested(&self) -> impl Iterator<Item = usize> {
         let rows = self.confusion.iter().enumerate();
         rows.filter(|(_, row)| row.iter().all(|&count| count == 0))
@@ -107,13 +107,13 @@ impl Model {
     /// Classifies every image of `dataset`.
     ///
     /// # Errors
-    /// [`Error::Classes`] if the data set has other classes than the model; [`Error::NotFinite`] when the model's outputs are no finite
-    /// numbers; where a picture can no longer be read, unless bad files are left out of the data.
+    /// [`Error::Classes`] if the data set has other classes than the model; [`Error::NotFinite`] if the model's outputs are NaN or infinite;
+    /// that of a picture that can no longer be read, unless the data's policy leaves out bad files.
     pub fn evaluate(&self, cpu: &Cpu, dataset: &Dataset) -> Result<Report> {
         self.evaluate_each(cpu, dataset, &mut |_| {})
     }
 
-    /// The same, and gives `take` the answer for each image, in their order.
+    /// The same, and gives `take` the answer for each image, in order.
     ///
     /// # Errors
     /// As [`Model::evaluate`].
@@ -127,10 +127,10 @@ impl Model {
         judge(Inference::new(self, cpu)?, &self.preparation, dataset, take)
     }
 
-    /// Refuses data that the model cannot be judged by.
+    /// Refuses data on which the model cannot be evaluated.
     ///
     /// # Errors
-    /// [`Error::Classes`] if they have other classes, [`Error::DataMismatch`] if they have channels that cannot become its own.
+    /// [`Error::Classes`] if its classes differ, [`Error::DataMismatch`] if its channels cannot be converted to the model's.
     pub(crate) fn check(&self, dataset: &Dataset) -> Result<()> {
         if dataset.classes() != self.classes() {
             return Err(Error::Classes {
@@ -182,7 +182,7 @@ pub(crate) fn judge(
     if let (0, Some(bad)) = (count, bad_files.first()) {
         return Err(Error::Picture {
             path: bad.path.clone(),
-            problem: format!("{}; nor can any other be read", bad.problem),
+            problem: format!("{}; no other picture can be read either", bad.problem),
         });
     }
     Ok(Report {
@@ -195,7 +195,7 @@ pub(crate) fn judge(
     })
 }
 
-/// What an error calls an image.
+/// The name of an image in error messages.
 pub(crate) fn name_of(dataset: &Dataset, index: usize) -> String {
     let path = dataset.path(index);
     path.map_or_else(|| format!("image {index}"), shown)
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn accuracy_under_imbalance_is_beside_what_shows_it() {
-        // scikit-learn's balanced_accuracy_score of these: (72/90 + 1/10) / 2.
+        // scikit-learn's balanced_accuracy_score for these values: (72/90 + 1/10) / 2.
         let report = Report {
             accuracy: 0.73,
             loss: 0.0,

@@ -1,4 +1,4 @@
-//! What a network computes for pictures before it decides: values by which pictures are compared, searched, or classified anew.
+//! Features: the outputs of an inner layer, for comparing pictures, searching them, or training another classifier.
 #[cfg(feature = "pictures")]
 mod pictures;
 #[cfg(feature = "tables")]
@@ -17,7 +17,7 @@ use crate::{Model, Result, Shape};
 #[cfg(feature = "tables")]
 pub use saved::save;
 
-/// The beginning of a model, up to one of its layers, with the plan and the memory of its last batch.
+/// The layers of a model up to a given one, with the plan and the memory of the last batch.
 ///
 /// The [activations](Features::activations) of a picture are the output of that layer. Its features are the mean of each channel over the map.
 pub struct Features<'a> {
@@ -31,7 +31,7 @@ impl Model {
     /// convolution) whose output alone determines everything after it.
     ///
     /// # Errors
-    /// [`Error::Settings`](crate::Error::Settings) where the network has no such layer; the nearest name is offered.
+    /// [`Error::Settings`](crate::Error::Settings) if the network has no such layer; the message suggests the nearest name.
     pub fn features<'a>(&'a self, cpu: &'a Cpu, layer: Option<&str>) -> Result<Features<'a>> {
         let graph = self.graph()?;
         let node = match layer {
@@ -72,8 +72,8 @@ impl Features<'_> {
     /// The output of the layer for prepared pictures `[n, h, w, c]`: `[n, height, width, channels]` of [`Features::shape`].
     ///
     /// # Errors
-    /// [`Error::DataMismatch`](crate::Error::DataMismatch) where these are no whole pictures; [`Error::NotFinite`](crate::Error::NotFinite);
-    /// [`Error::Memory`](crate::Error::Memory).
+    /// [`Error::DataMismatch`](crate::Error::DataMismatch) if the values are not a whole number of pictures;
+    /// [`Error::NotFinite`](crate::Error::NotFinite); [`Error::Memory`](crate::Error::Memory).
     pub fn activations(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let count = self.inference.model().images_in(images)?;
         let mut maps = Vec::with_capacity(count * self.shape.len());
@@ -86,10 +86,10 @@ impl Features<'_> {
     /// The features of a prepared picture, `[h, w, c]`.
     ///
     /// # Errors
-    /// As of [`Features::activations`].
+    /// As for [`Features::activations`].
     ///
     /// # Panics
-    /// If it is more or less than one picture.
+    /// If `image` is not exactly one picture.
     pub fn of_image(&mut self, image: &[f32]) -> Result<Vec<f32>> {
         assert_eq!(
             image.len(),
@@ -99,11 +99,11 @@ impl Features<'_> {
         Ok(means(self.shape, &self.activations(image)?))
     }
 
-    /// Computes the features of all samples of a data set, batch by batch; `take` gets them in order. Pictures that can no longer be read, and may be
-    /// left out, are returned.
+    /// Computes the features of all samples of a data set, batch by batch; `take` gets them in order. If the data's policy leaves out bad
+    /// files, returns the pictures that can no longer be read.
     ///
     /// # Errors
-    /// As of [`Features::of_image`]; where a picture can no longer be read; those of `take`.
+    /// As for [`Features::of_image`]; that of a picture that can no longer be read, if the policy is another; those of `take`.
     pub fn of_dataset(
         &mut self,
         dataset: &Dataset,
@@ -115,7 +115,7 @@ impl Features<'_> {
     }
 }
 
-/// Finds the pictures whose features are nearest to given ones, by [`distance`]. It remembers no more than are wanted.
+/// Finds the pictures whose features are nearest to given ones, by [`distance`]. It keeps only the nearest ones in memory.
 pub struct Nearest {
     own: Vec<f32>,
     count: usize,
@@ -123,7 +123,7 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// Looks for the `count` nearest to `own`.
+    /// Searches for the `count` nearest to `own`.
     pub fn new(own: Vec<f32>, count: usize) -> Self {
         Self {
             own,
@@ -135,7 +135,7 @@ impl Nearest {
     /// Compares the features of the picture with this index.
     ///
     /// # Panics
-    /// If there are more or fewer features than of the given ones.
+    /// If the number of features differs from that of the given ones.
     pub fn offer(&mut self, index: usize, features: &[f32]) {
         self.found.push(Candidate {
             distance: distance(&self.own, features),
@@ -181,7 +181,7 @@ impl PartialOrd for Candidate {
 /// 2 for opposite directions.
 ///
 /// # Panics
-/// If there are more of one than of the other.
+/// If the lengths differ.
 pub fn distance(one: &[f32], other: &[f32]) -> f64 {
     assert_eq!(one.len(), other.len(), "features of another layer");
     let product = |a: &[f32], b: &[f32]| -> f64 {
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(layer("conv(4)-relu-flatten-fc(5)-relu-fc(classes)"), "4");
         assert_eq!(layer("conv(4)-a:relu-conv(4, kernel=1)-globalavgpool"), "a");
         assert_eq!(layer("flatten-fc(classes)"), "0");
-        // What follows depends on both branches, so on what stands before them.
+        // The rest depends on both branches, so on the layer before them.
         assert_eq!(layer("conv(4)-a:flatten-concat[fc(2) | fc(2)]"), "a");
         assert_eq!(layer("concat[flatten-fc(2) | flatten-fc(2)]"), "");
         assert_eq!(

@@ -1,14 +1,14 @@
-//! How a [`Workspace`](crate::Workspace) knows what it was made and packed for.
+//! Identities, by which a [`Workspace`](crate::Workspace) recognises its plan and its packed weights.
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The identity of a plan, or of the values of parameters. No two of a process are equal but by copying one.
+/// The identity of a plan, or of the values of parameters. Unique in a process; only copies are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity(u64);
 
 impl Identity {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        // The order of two threads does not matter, only that their numbers differ.
+        // Threads may get their numbers in any order; they only need to differ.
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }

@@ -1,4 +1,4 @@
-//! A model at work: batch after batch through plans that are kept.
+//! Runs a model on many images, batch by batch, and keeps its plans.
 use std::ops::Deref;
 
 use hubel_kernels::Cpu;
@@ -8,14 +8,14 @@ use crate::evaluate::name_of;
 use crate::network::Graph;
 use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
 
-/// Writes the images of the given indices as `[n, h, w, c]`. Returns the places in the batch of those that it could not write.
+/// Writes the images of the given indices as `[n, h, w, c]`. Returns the positions in the batch of the images that it could not write.
 pub(crate) type Fill<'a> = dyn FnMut(&[usize], &mut [f32]) -> Result<Vec<usize>> + 'a;
 
-/// Limits of a batch: images, and bytes of its two largest maps. They are large enough to be fast, and far below the memory of a machine.
+/// Limits of a batch: its images, and the bytes of its two largest maps. They are large enough to be fast, and far below a machine's memory.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 500 << 20;
 
-/// A model with plans for its batches and their memory. `M` is a reference to the model, or a shared one.
+/// A model with the plans of its batches and their memory. `M` is a reference to the model, or an [`Arc`](std::sync::Arc).
 pub(crate) struct Inference<M> {
     model: M,
     cpu: Cpu,
@@ -26,16 +26,16 @@ pub(crate) struct Inference<M> {
     batch: usize,
     lifetime: Lifetime,
     ready: Vec<Ready>,
-    /// The images of the batch at work.
+    /// The images of the current batch.
     indices: Vec<usize>,
 }
 
-/// How long an inference is used.
+/// Which plans are kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lifetime {
-    /// Once, for a known number of images: the rest after all full batches has a plan of its own, and only the last plan is kept.
+    /// For one run: a last, smaller batch gets its own plan, and only the latest plan is kept.
     Once,
-    /// For numbers of images that are not known: what is left of them is divided into powers of two, and all plans are kept.
+    /// For many runs with unknown numbers of images: smaller batches are powers of two, and all plans are kept.
     Long,
 }
 
@@ -52,9 +52,9 @@ impl<M: Deref<Target = Model>> Inference<M> {
         Ok(Self::of_graph(model, cpu, graph))
     }
 
-    /// The same for the beginning of the model's network: its outputs are those of the last node of `graph`, in place of the logits.
+    /// The same for the first layers of the network: returns the outputs of the last node of `graph` instead of the logits.
     pub(crate) fn of_graph(model: M, cpu: &Cpu, graph: Graph) -> Self {
-        // Two maps exist at a time. The batch follows from shapes alone, so that any number of threads takes the same one.
+        // Two maps exist at a time. The batch size depends only on shapes, not on the number of threads.
         let largest = graph.nodes.iter().map(|node| node.shape.len()).max();
         let image = 2 * size_of::<f32>() * largest.unwrap_or(1);
         Self {
@@ -69,12 +69,12 @@ impl<M: Deref<Target = Model>> Inference<M> {
         }
     }
 
-    /// The same for the end of the model's network: `fill` writes outputs of node `after` in place of images.
+    /// The same for the last layers of the network: `fill` writes outputs of node `after` instead of images.
     pub(crate) fn after(self, after: usize) -> Self {
         Self { after, ..self }
     }
 
-    /// The same for use again and again: plans of all sizes are kept, so that nothing is compiled or packed twice.
+    /// The same for repeated use: keeps the plans of all batch sizes, so that none is compiled or packed twice.
     pub(crate) fn kept(self) -> Self {
         Self {
             lifetime: Lifetime::Long,
@@ -82,10 +82,10 @@ impl<M: Deref<Target = Model>> Inference<M> {
         }
     }
 
-    /// The same with so many images in a full batch, whose plan is compiled now.
+    /// The same with `batch` images in a full batch, whose plan is compiled now.
     ///
     /// # Errors
-    /// [`Error::Memory`] where it does not fit; [`Error::Settings`] for a batch of 0.
+    /// [`Error::Memory`] if it does not fit; [`Error::Settings`] for a batch of 0.
     pub(crate) fn with_batch(mut self, batch: usize) -> Result<Self> {
         let plan = self.compile(batch)?;
         self.batch = batch;
@@ -106,12 +106,12 @@ impl<M: Deref<Target = Model>> Inference<M> {
         self.batch
     }
 
-    /// Values of one image's output.
+    /// Number of values in the output for one image.
     pub(crate) fn outputs(&self) -> usize {
         self.graph.output().shape.len()
     }
 
-    /// Computes the logits of `count` images. `fill` writes images; `take` gets the index and the logits of each image that was written, in order.
+    /// Computes the logits of `count` images. `fill` writes images; `take` gets the index and the logits of each written image, in order.
     ///
     /// # Errors
     /// Those of `fill` and `take`; [`Error::Memory`] if a single image does not fit.
@@ -165,11 +165,11 @@ impl<M: Deref<Target = Model>> Inference<M> {
         )
     }
 
-    /// Computes the logits of all samples of `dataset`, prepared by `preparation`; `take` gets them in order. Returns the pictures that can no longer be
-    /// read, if the data set leaves such pictures out.
+    /// Computes the logits of all samples of `dataset`, prepared by `preparation`; `take` gets them in order. If the data's policy leaves out bad
+    /// files, returns the pictures that can no longer be read.
     ///
     /// # Errors
-    /// [`Error::NotFinite`]; [`Error::Memory`]; the error of a picture that can no longer be read and is not left out; those of `take`.
+    /// [`Error::NotFinite`]; [`Error::Memory`]; that of a picture that can no longer be read, if the policy is another; those of `take`.
     pub(crate) fn run_on_dataset(
         &mut self,
         dataset: &Dataset,
@@ -194,7 +194,8 @@ impl<M: Deref<Target = Model>> Inference<M> {
         Ok(bad_files)
     }
 
-    /// Makes the plan for the next of the images that are `left`, and returns its place. If memory is short, this and all later batches are smaller.
+    /// Returns the index of the plan for the next batch; compiles it if needed. `left` images remain. If memory is short, this and all later
+    /// batches are smaller.
     fn prepare(&mut self, left: usize) -> Result<usize> {
         loop {
             let images = self.next_batch(left);
@@ -203,7 +204,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
                 return Ok(place);
             }
             if self.lifetime == Lifetime::Once {
-                // Its memory is free for the next one.
+                // Frees memory for the next plan.
                 self.ready.clear();
             }
             match self.compile(images) {
@@ -215,7 +216,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
         }
     }
 
-    /// How many of the images that are `left` are computed next.
+    /// The size of the next batch if `left` images remain.
     fn next_batch(&self, left: usize) -> usize {
         match self.lifetime {
             _ if left >= self.batch => self.batch,
@@ -233,7 +234,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
         Plan::compile(&self.graph, &self.model.parameters, &self.cpu, settings)
     }
 
-    /// Takes the memory of a plan, packs its weights, and returns its place.
+    /// Allocates the memory of a plan, packs its weights, and returns its index.
     fn keep(&mut self, plan: Plan) -> usize {
         let mut workspace = Workspace::new(&plan);
         plan.pack(&self.cpu, &self.model.parameters, &mut workspace);
@@ -242,7 +243,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
     }
 }
 
-/// Refuses NaN and infinite outputs; `image` names the image for the message.
+/// Refuses NaN and infinite outputs; `image` is the name for the message.
 ///
 /// # Errors
 /// [`Error::NotFinite`]

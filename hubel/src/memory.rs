@@ -1,10 +1,10 @@
-//! How much memory is free.
+//! Free memory.
 use std::fs;
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Whether `needed` bytes are free, for steps of `batch` images.
+/// Checks that `needed` bytes are free, for steps of `batch` images.
 ///
 /// # Errors
 /// [`Error::Memory`]
@@ -16,7 +16,7 @@ pub(crate) fn check(needed: usize, batch: usize) -> Result<()> {
     })
 }
 
-/// Whether the `needed` bytes of a network's weights are free.
+/// Checks that `needed` bytes for a network's weights are free.
 ///
 /// # Errors
 /// [`Error::Weights`]
@@ -33,7 +33,7 @@ fn fits(needed: usize) -> std::result::Result<(), usize> {
     Ok(())
 }
 
-/// Free bytes: what the system reports, or the rest of a container's limit if that is less (Linux). Elsewhere unknown.
+/// Free bytes on Linux: those that the system reports, or the rest of a container's limit if that is less. `None` on other systems.
 pub(crate) fn available() -> Option<usize> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -44,7 +44,7 @@ pub(crate) fn available() -> Option<usize> {
     Some(free.min(left_of_limits().unwrap_or(usize::MAX)))
 }
 
-/// The least rest of the limits of this process's control groups (version 2).
+/// The smallest rest of the limits of this process's control groups (version 2).
 fn left_of_limits() -> Option<usize> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;

@@ -1,4 +1,4 @@
-//! A trained network with everything that its use needs: one safetensors file.
+//! A trained network with everything needed to use it, in one safetensors file.
 mod input;
 mod origin;
 
@@ -16,7 +16,7 @@ use crate::network::Graph;
 use crate::parameters::Table;
 use crate::{Error, Network, Parameters, Position, Result, Shape, memory};
 
-/// A network with its weights, classes and the preparation of pictures.
+/// A network with its weights, its classes and its preparation of pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     pub(crate) network: Network,
@@ -29,19 +29,19 @@ pub struct Model {
     pub(crate) stopped_at: Option<Position>,
     /// The model that its training started from.
     pub(crate) origin: Option<String>,
-    /// The last layer that its training kept frozen.
+    /// The last layer that was frozen in its training.
     pub(crate) frozen: Option<String>,
-    /// Whether inference avoids Winograd. The file does not hold this.
+    /// Whether inference avoids Winograd. Not saved.
     pub(crate) precise: bool,
 }
 
-/// The version of the file format, whose metadata has a checksum.
+/// The version of the file format with a checksum in the metadata.
 const VERSION: &str = "2";
-/// The same without a checksum: what another program writes, which need not know how it is computed.
+/// The version without a checksum, for other programs: they need not know how to compute it.
 const WITHOUT_CHECKSUM: &str = "1";
 
 impl Model {
-    /// A network with its first weights, which follow from `seed`.
+    /// A network with initial weights, which depend only on `seed`.
     ///
     /// # Errors
     /// [`Error::Layer`] if the network does not fit the images, [`Error::Settings`] if its output does not fit the classes; [`Error::Weights`].
@@ -56,11 +56,10 @@ impl Model {
         Ok(Self::of_parts(network, classes, preparation, parameters))
     }
 
-    /// A network with weights that were trained elsewhere: by a training loop of one's own, which began with
-    /// [`Parameters::initial`] of the network's graph.
+    /// A network with weights from your own training loop, which must start with [`Parameters::initial`] of the network's graph.
     ///
     /// # Errors
-    /// As of [`Model::untrained`]; [`Error::Settings`] if the weights are those of another network, or are not finite.
+    /// As for [`Model::untrained`]; [`Error::Settings`] if the weights belong to another network or are not finite.
     pub fn new(
         network: Network,
         classes: Vec<String>,
@@ -75,7 +74,7 @@ impl Model {
     /// The same model with other weights.
     ///
     /// # Errors
-    /// [`Error::Settings`] if they are those of another network, or are not finite.
+    /// [`Error::Settings`] if they belong to another network or are not finite.
     pub fn with_parameters(self, parameters: Parameters) -> Result<Self> {
         check_parameters(&self.graph()?, &parameters)?;
         Ok(Self { parameters, ..self })
@@ -100,13 +99,13 @@ impl Model {
         }
     }
 
-    /// The same model, which computes every product of each convolution (no Winograd) if `precise`. A model file does not remember it.
+    /// The same model; if `precise`, it computes every product of each convolution (no Winograd). This is not saved.
     pub fn with_precise(self, precise: bool) -> Self {
         Self { precise, ..self }
     }
 
-    /// The same model, with the division of its training data (see
-    /// [`Splits::division`](crate::Splits)). [`evaluation`](crate::data::evaluation) finds the held out images again by it.
+    /// The same model with the division of its training data (see [`Splits::division`](crate::Splits)).
+    /// [`evaluation`](crate::data::evaluation) uses it to find the held out images again.
     pub fn with_division(self, division: Option<Division>) -> Self {
         Self { division, ..self }
     }
@@ -116,7 +115,7 @@ impl Model {
         self.division.as_ref()
     }
 
-    /// How far its training came, if it did not end: training was stopped, or this is a copy from a training that goes on.
+    /// How far its training came, if it did not end: it was stopped, or still runs.
     pub fn stopped_at(&self) -> Option<Position> {
         self.stopped_at
     }
@@ -136,10 +135,10 @@ impl Model {
         &self.classes
     }
 
-    /// The number of the class of this name.
+    /// The index of the class with this name.
     ///
     /// # Errors
-    /// [`Error::Settings`] if there is none; the nearest name is offered.
+    /// [`Error::Settings`] if there is none; the message suggests the nearest name.
     pub fn class(&self, name: &str) -> Result<usize> {
         let place = self.classes.iter().position(|class| class == name);
         place.ok_or_else(|| {
@@ -171,8 +170,8 @@ impl Model {
             .graph(self.preparation.shape, self.classes.len())
     }
 
-    /// Writes the model to one safetensors file, with PyTorch's names and layouts; the metadata has everything else. The file is
-    /// written under another name and then renamed, so that no reader ever sees a part of it.
+    /// Writes the model to one safetensors file with PyTorch's tensor names and layouts; everything else is in the metadata. The file is
+    /// written under another name and then renamed, so that readers never see an incomplete file.
     ///
     /// # Errors
     /// [`Error::Io`]
@@ -183,7 +182,7 @@ impl Model {
     /// The bytes of the file that [`Model::save`] writes.
     ///
     /// # Errors
-    /// If the network does not fit its input, which no model has that was made by this library.
+    /// If the network does not fit its input; this library makes no such model.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let tensors = self.to_tensors()?;
         let mut bytes = Vec::new();
@@ -249,11 +248,11 @@ impl Model {
         Ok(tensors)
     }
 
-    /// Reads a model that [`Model::save`] has written, and compares its checksum. Files of version 1, which other programs may write, have no
-    /// checksum. Memory for the weights is taken only if the file has the tensors of its network.
+    /// Reads a model written by [`Model::save`], and compares its checksum. Files of version 1, which other programs may write, have no
+    /// checksum. Memory for the weights is allocated only if the file has the tensors of its network.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`], which say what is wrong with the file; [`Error::Weights`] if memory is short.
+    /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`] if the file is bad; [`Error::Weights`] if memory is short.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let accept = |outline: &Outline| Description::accept(outline, path);
@@ -261,7 +260,7 @@ impl Model {
         Self::of_file(&file, path)
     }
 
-    /// Reads a model from the bytes of its file, for instance those that a program carries: `Model::from_bytes(include_bytes!("digits.safetensors"))`.
+    /// Reads a model from the bytes of its file, for instance embedded ones: `Model::from_bytes(include_bytes!("digits.safetensors"))`.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -272,10 +271,10 @@ impl Model {
         Self::of_file(&file, path)
     }
 
-    /// Reads a model from all that a reader gives: a download, or an entry of an archive.
+    /// Reads a model from a reader, such as a download or an entry of an archive.
     ///
     /// # Errors
-    /// As [`Model::load`]; [`Error::Io`] when the reader fails.
+    /// As [`Model::load`]; [`Error::Io`] if the reader fails.
     pub fn from_reader(mut reader: impl Read) -> Result<Self> {
         let mut bytes = Vec::new();
         (reader.read_to_end(&mut bytes)).map_err(|source| Error::Io {
@@ -317,13 +316,13 @@ impl Model {
         compare(&graph, &Table::of(&graph), outline)
     }
 
-    /// Takes the weights from the tensors of a file that [`fits`](Self::fits).
+    /// Copies the weights from the tensors of a file that [`fits`](Self::fits).
     pub(crate) fn take(&mut self, tensors: &[NamedTensor]) -> Result<(), String> {
         let graph = self.graph().map_err(|error| unfit(&error))?;
         self.fill(&graph, tensors)
     }
 
-    /// Takes the weights from tensors, of which there is one of the right shape for each.
+    /// Copies the weights from tensors. There must be one of the right shape for each.
     fn fill(&mut self, graph: &Graph, tensors: &[NamedTensor]) -> Result<(), String> {
         let tensors: BTreeMap<&str, &NamedTensor> = (tensors.iter())
             .map(|tensor| (tensor.name.as_str(), tensor))
@@ -333,7 +332,7 @@ impl Model {
             let tensor = tensors[entry.name.as_str()];
             if !tensor.data.iter().all(|value| value.is_finite()) {
                 return Err(format!(
-                    "its tensor `{}` holds a NaN or an infinity; no answer would follow from it",
+                    "its tensor `{}` holds a NaN or an infinity, so the model's outputs would be meaningless",
                     entry.name
                 ));
             }
@@ -344,14 +343,14 @@ impl Model {
     }
 }
 
-/// The graph of a network that ends in a value for each class.
+/// The graph of a network whose output is one value per class.
 ///
 /// # Errors
-/// As of [`Model::untrained`].
+/// As for [`Model::untrained`].
 fn graph_of(network: &Network, classes: &[String], preparation: &Preparation) -> Result<Graph> {
     preparation.check(preparation.shape)?;
     let graph = network.graph(preparation.shape, classes.len())?;
-    // What a builder made and no text says could be trained and never be loaded.
+    // A network from a builder that has no text could be trained but not loaded again.
     Network::parse(&network.to_string())?;
     let logits = graph.output().shape;
     if logits.len() != classes.len() {
@@ -365,7 +364,7 @@ fn graph_of(network: &Network, classes: &[String], preparation: &Preparation) ->
     Ok(graph)
 }
 
-/// Refuses weights that are not those of the graph, or from which no answer follows.
+/// Refuses weights that belong to another graph or are not finite.
 ///
 /// # Errors
 /// [`Error::Settings`]
@@ -388,7 +387,7 @@ fn check_parameters(graph: &Graph, parameters: &Parameters) -> Result<()> {
         )
     } else if let Some(layer) = parameters.first_not_finite() {
         format!(
-            "the weights of layer {layer} hold a NaN or an infinity, from which no answer follows; take those of before, or train with a smaller learning rate"
+            "the weights of layer {layer} hold a NaN or an infinity; use earlier weights, or train with a smaller learning rate"
         )
     } else {
         return Ok(());
@@ -396,10 +395,10 @@ fn check_parameters(graph: &Graph, parameters: &Parameters) -> Result<()> {
     Err(Error::Settings { problem })
 }
 
-/// What messages call a model that came from no file.
+/// The path in messages about a model without a file.
 const GIVEN_AS_BYTES: &str = "(given as bytes)";
 
-/// What the metadata of a model file says.
+/// The metadata of a model file.
 struct Description {
     /// Whether the file was written with a checksum.
     has_checksum: bool,
@@ -412,13 +411,13 @@ struct Description {
 }
 
 impl Description {
-    /// Refuses a file of other tensors than those of its network, and one whose weights do not fit into memory.
+    /// Refuses a file with other tensors than its network's, or with weights that do not fit into memory.
     fn accept(outline: &Outline, path: &Path) -> Result<()> {
         let model = |problem: String| damaged(problem, path);
         let description = Self::of(outline.metadata).map_err(model)?;
         let table = Table::of(&description.graph);
         compare(&description.graph, &table, outline).map_err(model)?;
-        // As the file has them and as the network reads them.
+        // Twice: in the file's layout and in the network's.
         memory::check_weights(2 * size_of::<f32>() * table.numbers)
     }
 
@@ -480,7 +479,7 @@ impl Description {
     }
 }
 
-/// Whether the tensors of a file are those of the network, by name and shape.
+/// Compares the names and shapes of a file's tensors with those of the network.
 fn compare(graph: &Graph, table: &Table, outline: &Outline) -> Result<(), String> {
     let mut found: BTreeMap<&str, &Vec<usize>> = (outline.tensors.iter())
         .map(|(name, shape)| (*name, shape))
@@ -504,7 +503,7 @@ fn compare(graph: &Graph, table: &Table, outline: &Outline) -> Result<(), String
     }
 }
 
-/// The error of a file of which this is wrong.
+/// The error for a file with this problem.
 fn damaged(problem: String, path: &Path) -> Error {
     Error::Model {
         path: path.into(),
@@ -512,7 +511,7 @@ fn damaged(problem: String, path: &Path) -> Error {
     }
 }
 
-/// What is wrong with a network that a file describes.
+/// The message about a file's damaged network.
 fn unfit(error: &Error) -> String {
     format!("its network is damaged: {error}")
 }

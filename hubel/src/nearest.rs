@@ -1,4 +1,4 @@
-//! Suggests the known name for a misspelt one.
+//! Finds the known name nearest to a misspelt one.
 
 /// The candidate with the fewest edits from `name`. At most a third of the name's letters may be edits (or two, if that is more), and not all letters.
 pub(crate) fn nearest<'a>(

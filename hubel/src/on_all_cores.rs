@@ -1,11 +1,11 @@
-//! Parallel work that is no kernel: reading, decoding, comparing.
+//! Parallel work outside the kernels: reading, decoding, comparing.
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hubel_kernels::Cpu;
 
-/// The results of `work` for the items, in their order. Cores take the items one at a time, so that no core
-/// waits for another with larger items. `done` is called from several threads after each item, with the number of items done.
+/// The results of `work` for the items, in their order. Each core takes one item at a time, so that no core
+/// waits for another with larger items. Several threads call `done` after each item with the number of finished items.
 pub(crate) fn on_all_cores<I, T: Send>(
     items: impl Iterator<Item = I> + Send,
     work: impl Fn(I) -> T + Sync,

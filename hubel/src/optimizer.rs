@@ -11,7 +11,7 @@ use crate::Parameters;
 pub enum Optimizer {
     /// Stochastic gradient descent.
     Sgd {
-        /// Share of the last velocity that is kept.
+        /// The factor of the previous velocity.
         momentum: f32,
         /// Nesterov momentum.
         nesterov: bool,
@@ -20,7 +20,7 @@ pub enum Optimizer {
     AdamW,
 }
 
-/// An optimizer with its state.
+/// An optimizer and its state.
 pub(crate) struct OptimizerState {
     optimizer: Optimizer,
     step: u64,
@@ -47,7 +47,7 @@ impl OptimizerState {
         }
     }
 
-    /// The same, but trains only these ranges of parameters, each with its factor of the learning rate. They must be in order.
+    /// The same, but trains only these ranges of parameters, each with its own learning rate factor. They must be in ascending order.
     pub(crate) fn with_rates(self, rates: Vec<(Range<usize>, f32)>) -> Self {
         Self {
             rates: Some(rates),

@@ -28,7 +28,7 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Parameters {
     values: Buffer,
-    /// Another one whenever the values may have changed.
+    /// A new one whenever the values may have changed.
     identity: Identity,
     entries: Vec<Entry>,
     decayed: usize,
@@ -141,7 +141,7 @@ impl Parameters {
         &mut self.values
     }
 
-    /// Equal only for the same values: copies share it until one of them is changed.
+    /// Equal identities mean equal values: clones share it until one of them is changed.
     pub(crate) fn identity(&self) -> Identity {
         self.identity
     }
@@ -164,12 +164,12 @@ impl Parameters {
             .map(|entry| entry.range.clone())
     }
 
-    /// The part with weight decay.
+    /// The values with weight decay.
     pub(crate) fn decayed(&self) -> Range<usize> {
         0..self.decayed
     }
 
-    /// The part that is trained without decay.
+    /// The values trained without weight decay.
     pub(crate) fn undecayed(&self) -> Range<usize> {
         self.decayed..self.trainable
     }
@@ -202,7 +202,7 @@ impl Parameters {
     }
 }
 
-/// By values and names.
+/// Compares values and names.
 impl PartialEq for Parameters {
     fn eq(&self, other: &Self) -> bool {
         self.values == other.values && self.entries == other.entries

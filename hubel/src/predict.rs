@@ -1,4 +1,4 @@
-//! What a model says of pictures: files, bytes, decoded pictures or tensors, one or many.
+//! Predictions for pictures: files, bytes, decoded pictures or tensors, one or many.
 #[cfg(feature = "pictures")]
 mod pictures;
 
@@ -10,28 +10,28 @@ use crate::data::Prepared;
 use crate::inference::Inference;
 use crate::{Error, Model, Result, Shape};
 
-/// What a model says of one picture.
+/// A model's prediction for one picture.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Prediction {
     /// The name of the most probable class.
     pub class: String,
-    /// Its number among [`Model::classes`].
+    /// Its index in [`Model::classes`].
     pub index: usize,
     /// Its probability.
     pub probability: f32,
     /// The probability of each class, in the order of [`Model::classes`].
     pub probabilities: Vec<f32>,
-    /// Whether light and dark were exchanged before the network looked.
+    /// Whether the picture was inverted (light and dark exchanged) for the network.
     pub inverted: bool,
-    /// Whether the picture stands on another ground than those that the network learned from, which may mislead it.
+    /// Whether the picture has another background than the training pictures, which may mislead the network.
     pub other_ground: bool,
-    /// Whether the picture has colour and the network saw it in grey.
+    /// Whether the picture has colour, but was converted to grey for the network.
     pub greyed: bool,
 }
 
 impl Prediction {
-    /// The numbers of the `count` most probable classes, the most probable first; of equals the first.
+    /// The indices of the `count` most probable classes, the most probable first; equally probable ones in order of index.
     pub fn top(&self, count: usize) -> Vec<usize> {
         let probability = |class: &usize| self.probabilities[*class];
         let mut classes: Vec<usize> = (0..self.probabilities.len()).collect();
@@ -41,9 +41,9 @@ impl Prediction {
     }
 }
 
-/// A model ready to classify: its plans, their memory and the packed weights are kept from call to call.
+/// Classifies pictures with a model. Keeps plans, their memory and packed weights between calls.
 ///
-/// It is made once. A server makes one for each of its threads, of one shared model:
+/// Create it once. A server creates one per thread, all with one shared model:
 ///
 /// ```
 /// use hubel::{Cpu, Model, Predictor};
@@ -63,8 +63,8 @@ impl Prediction {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Of more images than [`Predictor::batch`] it computes batch after batch. Of fewer it computes a power of two at a time, and keeps a plan with
-/// packed weights for each of these sizes that has occurred: at most log2(batch) + 1 of them.
+/// More images than [`Predictor::batch`] are computed batch by batch. Fewer are divided into powers of two; a plan with packed weights is kept
+/// for each of these sizes that has occurred, at most log2(batch) + 1.
 pub struct Predictor {
     inference: Inference<Arc<Model>>,
     logits: Vec<f32>,
@@ -72,10 +72,10 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Classifies by `model` on `cpu`, in batches of up to 64 images, fewer of large ones. Plans are compiled when they are first needed.
+    /// Classifies with `model` on `cpu`, in batches of up to 64 images, fewer if they are large. Plans are compiled when they are first needed.
     ///
     /// # Errors
-    /// When the model is damaged.
+    /// If the model is damaged.
     pub fn new(model: impl Into<Arc<Model>>, cpu: Cpu) -> Result<Self> {
         Ok(Self {
             inference: Inference::new(model.into(), &cpu)?.kept(),
@@ -84,10 +84,10 @@ impl Predictor {
         })
     }
 
-    /// The same in batches of up to so many images. The plan of a full batch is compiled now, so that the first one is as fast as the others.
+    /// The same with batches of up to `batch` images. The plan of a full batch is compiled now, so that the first one is as fast as the others.
     ///
     /// # Errors
-    /// [`Error::Memory`] where the machine has too little for such a batch; [`Error::Settings`] for a batch of 0.
+    /// [`Error::Memory`] if there is not enough memory for such a batch; [`Error::Settings`] for a batch of 0.
     pub fn with_batch(self, batch: usize) -> Result<Self> {
         Ok(Self {
             inference: self.inference.with_batch(batch)?,
@@ -100,26 +100,27 @@ impl Predictor {
         self.inference.model()
     }
 
-    /// How many images are computed at a time.
+    /// The largest number of images computed at a time.
     pub fn batch(&self) -> usize {
         self.inference.batch()
     }
 
-    /// Classifies the pixels of a picture, `[h, w, c]` of any height and width, such as a camera gives; see [`Preparation::pixels`](crate::Preparation::pixels).
+    /// Classifies the pixels of a picture, `[h, w, c]` of any height and width, such as those of a camera; see
+    /// [`Preparation::pixels`](crate::Preparation::pixels).
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] where there are not as many bytes as `shape` says, or the network's input is not one of pictures;
-    /// [`Error::NotFinite`] when the model's outputs are no finite numbers; [`Error::Memory`].
+    /// [`Error::DataMismatch`] if the number of bytes does not fit `shape`, or the network's input has neither 1 nor 3 channels;
+    /// [`Error::NotFinite`] if the model's outputs are NaN or infinite; [`Error::Memory`].
     pub fn predict_pixels(&mut self, pixels: &[u8], shape: Shape) -> Result<Prediction> {
         let prepared = self.model().preparation().pixels(pixels, shape)?;
         self.predict_prepared(&prepared)
     }
 
-    /// The probabilities of the classes, `[n, classes]`, of images `[n, h, w, c]` that are prepared already, see [`Prepared::tensor`]. No memory is
-    /// taken once a call had as many images.
+    /// The probabilities of the classes, `[n, classes]`, for prepared images `[n, h, w, c]`, see [`Prepared::tensor`]. Allocates no memory if an
+    /// earlier call had as many images.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] where these are no whole images; [`Error::NotFinite`]; [`Error::Memory`].
+    /// [`Error::DataMismatch`] if the values are not a whole number of images; [`Error::NotFinite`]; [`Error::Memory`].
     pub fn predict_tensor(&mut self, images: &[f32]) -> Result<&[f32]> {
         self.compute(images)?;
         let (cpu, classes) = (self.inference.cpu(), self.inference.outputs());
@@ -128,10 +129,10 @@ impl Predictor {
         Ok(&self.probabilities)
     }
 
-    /// The logits, `[n, classes]`, of the same, before [`softmax`](crate::softmax): what the network's last layer computes.
+    /// The logits of the same images, `[n, classes]`: the outputs of the network's last layer, before [`softmax`](crate::softmax).
     ///
     /// # Errors
-    /// As of [`Predictor::predict_tensor`].
+    /// As for [`Predictor::predict_tensor`].
     pub fn logits(&mut self, images: &[f32]) -> Result<&[f32]> {
         self.compute(images)?;
         Ok(&self.logits)
@@ -154,16 +155,16 @@ impl Predictor {
 }
 
 impl Model {
-    /// How many images `[n, h, w, c]` these are.
+    /// The number of images in `[n, h, w, c]`.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] where it is no whole number.
+    /// [`Error::DataMismatch`] if it is not a whole number.
     pub(crate) fn images_in(&self, images: &[f32]) -> Result<usize> {
         let shape = self.input();
         match images.len().is_multiple_of(shape.len()) {
             true => Ok(images.len() / shape.len()),
             false => Err(Error::DataMismatch(format!(
-                "{} values are no whole number of images of {shape}, which have {} each",
+                "{} values are not a whole number of images of {shape}, which have {} each",
                 images.len(),
                 shape.len()
             ))),
@@ -186,7 +187,7 @@ impl Prediction {
     }
 }
 
-/// What happened to a picture before the network looked.
+/// How a picture was changed for the network.
 #[derive(Clone, Copy, Default)]
 struct Changes {
     inverted: bool,

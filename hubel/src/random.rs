@@ -1,5 +1,5 @@
-//! Random numbers by counter: each depends only on (seed, purpose, epoch, sample, position),
-//! so no thread, run or new feature can shift the numbers of another.
+//! Counter-based random numbers. Each depends only on (seed, purpose, epoch, sample, position),
+//! so no thread, run or new feature can change the numbers of another.
 
 /// The purpose of a stream of random numbers. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,14 +16,14 @@ pub enum Purpose {
     Split,
     /// Noise and random choices of explanations.
     Explain,
-    /// Which pictures an experiment draws, and how it changes them.
+    /// The pictures of an experiment, and their changes.
     Experiment,
     /// The contents of a drawn scene.
     Scene,
 }
 
 impl Purpose {
-    /// Part of every random number. A purpose never changes its code, so that old seeds keep their meaning.
+    /// The code of a purpose, part of every random number. It never changes, so that old seeds give the same numbers.
     fn code(self) -> u64 {
         match self {
             Self::Initialise => 1,
@@ -38,7 +38,7 @@ impl Purpose {
     }
 }
 
-/// The source of all random numbers of a run: a seed, from which any stream can be opened at any time.
+/// The source of all random numbers of a run. Any stream can be opened at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Random {
     seed: u64,
@@ -55,7 +55,7 @@ impl Random {
         self.seed
     }
 
-    /// The stream for one purpose, epoch and sample (or layer, or another index); always the same one.
+    /// The stream for one purpose, epoch and sample (or layer, or another index); always the same.
     pub fn stream(self, purpose: Purpose, epoch: u64, sample: u64) -> Stream {
         let mut key = mix(self.seed.wrapping_add(GAMMA));
         for word in [purpose.code(), epoch, sample] {

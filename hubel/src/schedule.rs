@@ -1,11 +1,11 @@
-//! How the learning rate moves over a training run.
+//! Learning rate schedules.
 use std::f32::consts::PI;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate moves over a training run.
+/// A learning rate schedule.
 ///
 /// ```
 /// use hubel::{Schedule, TrainSettings};
@@ -18,20 +18,20 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Schedule {
-    /// The same throughout.
+    /// The full rate in every step.
     Constant,
-    /// From the full rate down to 0 along half a cosine (Loshchilov & Hutter 2017, without restarts).
+    /// Falls from the full rate to 0 along half a cosine (Loshchilov & Hutter 2017, without restarts).
     Cosine,
-    /// Up from 1/25 of the full rate over the first 30 % of the steps, then down to nearly 0, both along half a cosine
-    /// (Smith & Topin 2019; the numbers are those of PyTorch's `OneCycleLR`).
+    /// Rises from 1/25 of the full rate over the first 30 % of the steps, then falls to nearly 0, both along half a cosine
+    /// (Smith & Topin 2019; with the defaults of PyTorch's `OneCycleLR`).
     #[default]
     OneCycle,
-    /// A function of one's own, see [`Schedule::of`]. No text stands for it.
+    /// Your own function, see [`Schedule::of`]. It has no name in text.
     #[serde(skip)]
     Own(OwnSchedule),
 }
 
-/// The part of the full learning rate for a step (from 0) of so many. Copies of one are equal, others are not.
+/// A function from (step, number of steps) to a share of the full learning rate. Only clones of the same function are equal.
 #[derive(Clone)]
 pub struct OwnSchedule(Arc<dyn Fn(u64, u64) -> f32 + Send + Sync>);
 
@@ -48,8 +48,8 @@ impl PartialEq for OwnSchedule {
 }
 
 impl Schedule {
-    /// The rate that `part_of_rate` gives for a step, counted from 0, of so many steps of the run: as a part of the full rate. In a run of several
-    /// phases steps are those of a phase.
+    /// A schedule from a function of (step, number of steps) that returns a share of the full learning rate. Steps count from 0. In a run with
+    /// several phases, they are the steps of a phase.
     pub fn of(part_of_rate: impl Fn(u64, u64) -> f32 + Send + Sync + 'static) -> Self {
         Self::Own(OwnSchedule(Arc::new(part_of_rate)))
     }

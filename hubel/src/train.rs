@@ -53,22 +53,22 @@ pub struct Trainer {
     validation: Option<HeldOut>,
     model: Model,
     part: Part,
-    /// Computes the outputs of the frozen layers in each step. `None` if there are no such layers, or the feed holds their outputs already.
+    /// Computes the outputs of the frozen layers in each step. `None` if there are no frozen layers, or the feed already has their outputs.
     ahead: Option<Ahead>,
     optimizer: OptimizerState,
-    /// Plans for a full batch and, if there is one, for the smaller last batch of an epoch.
+    /// Plans for a full batch and, if needed, for the smaller last batch of an epoch.
     plans: Vec<Plan>,
     /// The plan that the workspace fits.
     turn: usize,
-    /// The memory of both plans, with the images of the last step and the packed weights.
+    /// The memory of both plans; it has the images of the last step and the packed weights.
     workspace: Workspace,
     /// How far the run has come.
     position: Position,
-    /// Weights that are known to be finite, and the place of the run that made them.
+    /// Weights that are known to be finite, and their position in the run.
     good: (Parameters, Position),
-    /// The best weights on the validation images, if these decide anything.
+    /// The best weights on the validation images, if `keep` or `patience` needs them.
     best: Option<Best>,
-    /// Epochs since they were found.
+    /// Epochs since the best weights were found.
     without_progress: usize,
     /// Whether training has ended before its last epoch, see [`TrainSettings::patience`].
     has_ended_early: bool,
@@ -92,23 +92,23 @@ struct Part {
     first_rate: Option<f32>,
     /// Whether batch norms use their running statistics and do not change.
     keeps_statistics: bool,
-    /// The phase of the run, and phases in all; counted from 1.
+    /// The phase of the run (counted from 1), and the number of phases.
     phase: Option<(usize, usize)>,
     /// Whether the weights that are best on the validation images are kept.
     keeps_best: bool,
 }
 
-/// The weights are copied at the start of each epoch and after each so many of its steps. When training diverges, no more steps than this are lost;
-/// a copy takes a small part of the time of a step.
+/// Number of steps between copies of the weights; these are also copied at the start of each epoch. If training diverges, at most this many
+/// steps are lost. A copy takes a small part of the time of a step.
 const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
-    /// Measures the pixels of `train`, compiles the plan and takes the memory. The images of `validation` are classified after each epoch.
-    /// They decide nothing unless [`TrainSettings::keep`] or [`TrainSettings::patience`] says so.
+    /// Measures the pixels of `train`, compiles the plan and allocates memory. The images of `validation` are classified after each epoch.
+    /// They change nothing in the training unless [`TrainSettings::keep`] or [`TrainSettings::patience`] says so.
     ///
     /// # Errors
-    /// Where the network does not fit the images, the validation images are of other classes ([`Dataset::with_classes`] gives them those of
-    /// `train`) or channels, the settings make no sense, or memory does not suffice.
+    /// If the network does not fit the images, the validation images have other channels or classes ([`Dataset::with_classes`] gives them the
+    /// classes of `train`), the settings are invalid, or memory is short.
     pub fn new(
         cpu: Cpu,
         network: Network,
@@ -126,7 +126,7 @@ impl Trainer {
         )?
         .with_precise(settings.precise);
         if let Some(validation) = validation {
-            // Not only after the first epoch.
+            // Checked now, so that training does not fail after the first epoch.
             model.check(validation)?;
         }
         let graph = (model.graph()?).with_initialisation(settings.initialisation);
@@ -134,11 +134,11 @@ impl Trainer {
         Self::of_part(cpu, model, Part::default(), train, validation, settings)
     }
 
-    /// Training that goes on from a model: all layers learn. Its last layer becomes a new one where the data has another number of classes.
-    /// [`Transfer`] does the same in phases in which layers are frozen.
+    /// Continues training from a model; all layers are trained. The last layer is replaced if the data has another number of classes.
+    /// [`Transfer`] does the same in phases with frozen layers.
     ///
     /// # Errors
-    /// As of [`Trainer::new`]; as of [`Model::for_data`].
+    /// As for [`Trainer::new`] and [`Model::for_data`].
     pub fn from_model(
         cpu: Cpu,
         model: Model,
@@ -155,7 +155,7 @@ impl Trainer {
         Self::of_part(cpu, model, Part::default(), train, validation, settings)
     }
 
-    /// Training of a part of an existing model. If the part is given features, `train` and `validation` hold these.
+    /// Trains a part of an existing model. If the part starts from features, `train` and `validation` have these.
     fn of_part(
         cpu: Cpu,
         model: Model,
@@ -240,7 +240,7 @@ impl Trainer {
         })
     }
 
-    /// The same trainer; its models remember how images were held out of the data (see [`Model::with_division`]).
+    /// The same trainer; its models record how images were held out of the data (see [`Model::with_division`]).
     pub fn with_division(self, division: Option<Division>) -> Self {
         Self {
             model: self.model.with_division(division),
@@ -248,8 +248,8 @@ impl Trainer {
         }
     }
 
-    /// The same trainer, which saves the model while it runs. Training waits for each save; [`Event::Saved`] tells how long. Before a save the weights are
-    /// tried on the images of the last step. The result of [`Trainer::run`], or [`Trainer::last_good`] after an error, has what was learnt since the last save.
+    /// The same trainer with checkpoints. Training waits for each save; [`Event::Saved`] says how long. Before each save, the weights are
+    /// tested on the images of the last step. The latest weights are in the result of [`Trainer::run`], or in [`Trainer::last_good`] after an error.
     pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self {
             checkpoints: Some(checkpoints),
@@ -257,21 +257,21 @@ impl Trainer {
         }
     }
 
-    /// What training sees in each step.
+    /// The images of each step.
     pub fn feed(&self) -> &Feed {
         &self.feed
     }
 
-    /// Trains for all epochs, or until `listen` breaks off, and returns the model. After a break the model knows how far it came
-    /// ([`Model::stopped_at`]). Call this once: a second call starts the schedule and the order of the images again, from the current weights.
+    /// Trains for all epochs, or until `listen` breaks off, and returns the model. After a break, [`Model::stopped_at`] says how far it came.
+    /// Call this once: a second call starts the schedule and the order of the images again, from the current weights.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss, a weight or an output is no longer a number, [`Error::Picture`] when a picture can no longer be
+    /// [`Error::Diverged`] if the loss, a weight or an output becomes NaN or infinite, [`Error::Picture`] if a picture can no longer be
     /// read; [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
         (self.has_ended_early, self.without_progress) = (false, 0);
         let mut result = self.epochs(listen);
-        // An error of the data says nothing against the weights.
+        // The weights are good if only the data had an error.
         if !matches!(result, Err(Error::Diverged { .. })) {
             match self.try_weights() {
                 Ok(()) => self.keep_copy(),
@@ -294,7 +294,7 @@ impl Trainer {
         self.position.is_end_of_phase() || self.has_ended_early
     }
 
-    /// Takes the best weights again, if they are to be kept and are not the last.
+    /// Restores the best weights, if `keep` says so and they are not the last.
     fn return_to_best(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) {
         let best = self.best.as_ref().filter(|_| self.keeps_best());
         if let Some(best) = best.filter(|best| best.position != self.position) {
@@ -302,7 +302,7 @@ impl Trainer {
             parameters.copy_from_slice(best.parameters.values());
             self.model.frozen.clone_from(&best.frozen);
             let (position, accuracy) = (best.position, best.accuracy);
-            // There is nothing left to break off.
+            // Training is over, so a break changes nothing.
             let _ = listen(&Event::Kept { position, accuracy });
         }
     }
@@ -311,7 +311,7 @@ impl Trainer {
         self.part.keeps_best || self.settings.keep == Keep::Best
     }
 
-    /// Remembers the weights if `report` on the validation images is the best so far. Returns whether patience has ended.
+    /// Stores the weights if `report` on the validation images is the best so far. Returns whether patience has ended.
     fn compare_with_best(&mut self, report: &Report) -> bool {
         let (balance, patience) = (self.settings.balance, self.settings.patience);
         if !self.keeps_best() && patience.is_none() {
@@ -348,7 +348,7 @@ impl Trainer {
                     return Ok(ControlFlow::Break(()));
                 }
                 if let (Some(rhythm), Some(checkpoints)) = (&mut rhythm, &self.checkpoints)
-                // Whoever called is given the model at the end.
+                // No save after the last step: the caller gets the model.
                 && !self.position.is_end_of_phase()
                 && rhythm.is_due(progress.elapsed(), end_of_epoch)
                 {
@@ -367,7 +367,7 @@ impl Trainer {
                     stopped |= listen(&progress.epoch(report.as_ref(), &self.model)).is_break();
                     if is_over && !stopped && !self.position.is_end_of_phase() {
                         self.has_ended_early = true;
-                        // There is nothing left to break off.
+                        // Training is over, so a break changes nothing.
                         let _ = listen(&Event::EndedEarly {
                             position: self.position,
                             epochs: self.without_progress,
@@ -383,8 +383,8 @@ impl Trainer {
         )
     }
 
-    /// The last weights that are known to be finite: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]. Then they are those of
-    /// at most 100 steps, and at most one epoch, before. The model knows how far it came ([`Model::stopped_at`]).
+    /// The last weights that are known to be finite: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]. Then they are at
+    /// most 100 steps, and at most one epoch, older. [`Model::stopped_at`] says how far they came.
     pub fn last_good(&self) -> Model {
         let (parameters, position) = &self.good;
         Model {
@@ -394,7 +394,7 @@ impl Trainer {
         }
     }
 
-    /// Keeps the current weights as good ones.
+    /// Stores the current weights as good ones.
     fn keep_copy(&mut self) {
         let (parameters, position) = &mut self.good;
         let current = self.model.parameters.values();
@@ -417,7 +417,7 @@ impl Trainer {
         })
     }
 
-    /// Classifies the images held out.
+    /// Classifies the validation images.
     fn validate(&mut self) -> Result<Option<Report>> {
         self.check_weights()?;
         let Some(HeldOut {
@@ -440,7 +440,7 @@ impl Trainer {
         }
     }
 
-    /// Checks the weights, and tries them on the images of the last step: their loss would show in the next step only.
+    /// Checks the weights, and tests them on the images of the last step: otherwise their loss would be known only in the next step.
     fn try_weights(&mut self) -> Result<()> {
         self.check_weights()?;
         let (plan, workspace) = (&self.plans[self.turn], &mut self.workspace);
@@ -458,7 +458,7 @@ impl Trainer {
         }
     }
 
-    /// The error of values that the last step made.
+    /// The error for NaN or infinite values after the last step.
     fn diverged(&self, place: String) -> Error {
         Error::Diverged {
             step: self.position.steps_done(),
@@ -497,7 +497,7 @@ impl Trainer {
         plan.forward(&self.cpu, parameters, workspace, seed);
         let weights = self.class_weights.as_deref();
         let result = plan.loss(workspace, &labels, settings.label_smoothing, weights);
-        // As events have it, in single precision.
+        // In single precision, as in events.
         if !(result.loss as f32).is_finite() {
             return Err(Error::Diverged {
                 step: step + 1,
@@ -526,7 +526,7 @@ impl Trainer {
 }
 
 impl Part {
-    /// The place before its first step.
+    /// The position before its first step.
     fn start(&self, epochs: usize, steps: usize) -> Position {
         let (phase, phases) = self.phase.unwrap_or((1, 1));
         Position {
@@ -557,7 +557,7 @@ impl Part {
     }
 }
 
-/// Tells of these files. Returns whether `listen` breaks off.
+/// Reports these files. Returns whether `listen` breaks off.
 fn tell(bad_files: &[BadFile], listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> bool {
     let told = bad_files.iter().cloned().map(Event::BadFile);
     told.fold(false, |stopped, event| stopped | listen(&event).is_break())

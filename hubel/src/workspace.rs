@@ -1,14 +1,14 @@
-//! The memory of one run: everything a plan reads and writes, taken once.
+//! The memory of a plan's runs, allocated once.
 use hubel_kernels::{Buffer, pool};
 
 use crate::identity::Identity;
 use crate::parameters::Parameters;
 use crate::plan::{Kind, Plan};
 
-/// The memory of one run of a [`Plan`].
+/// The memory of the runs of a [`Plan`].
 ///
-/// It knows which plan it fits and which weights are packed in it. [`Plan::forward`] packs the weights if they have changed, and panics if the
-/// workspace is that of another plan.
+/// It stores which plan it fits and which weights are packed in it. [`Plan::forward`] packs the weights if they have changed, and panics if the
+/// workspace belongs to another plan.
 #[derive(Default)]
 pub struct Workspace {
     /// The plan that it fits.
@@ -21,30 +21,30 @@ pub struct Workspace {
     pub(crate) gradients: Vec<Buffer>,
     /// The gradient of all parameters, laid out like them (training).
     pub(crate) parameter_gradient: Buffer,
-    /// For each step: weights as its forward kernel wants them.
+    /// For each step: the packed weights of its forward kernel.
     pub(crate) packed_forward: Vec<Buffer>,
-    /// For each step: weights as the kernel of its input's gradient wants them (training, explanation).
+    /// For each step: the packed weights of its input gradient kernel (training, explanation).
     pub(crate) packed_input_gradient: Vec<Buffer>,
     /// For each step: the index of the largest value of each window.
     pub(crate) indices: Vec<Vec<pool::Index>>,
-    /// For each step that pools the output of its convolution: the same, in one byte each (training).
+    /// For each convolution with fused pooling: the same, one byte each (training).
     pub(crate) winners: Vec<Vec<pool::Winner>>,
-    /// For each step: a batch normalisation's [`Statistics`](crate::plan::Statistics), or the bias after folding.
+    /// For each step: a batch norm's [`Statistics`](crate::plan::Statistics), or the bias after folding.
     pub(crate) statistics: Vec<Buffer>,
-    /// For each batch normalisation: the sums that the convolutions before and behind it take.
+    /// For each batch norm: the sums that the convolutions before and after it compute.
     pub(crate) sums: Vec<Buffer>,
     pub(crate) scratch: Buffer,
 }
 
 impl Workspace {
-    /// Takes the memory that `plan` needs.
+    /// Allocates the memory that `plan` needs.
     pub fn new(plan: &Plan) -> Self {
         let mut workspace = Self::default();
         workspace.fit(plan);
         workspace
     }
 
-    /// Becomes what [`Workspace::new`] gives. Takes new memory only for buffers that are too short.
+    /// Makes it equal to [`Workspace::new`] for this plan. Allocates only buffers that are too short.
     pub fn fit(&mut self, plan: &Plan) {
         (self.plan, self.packed) = (Some(plan.identity), None);
         let mode = plan.settings.mode;
@@ -80,30 +80,30 @@ impl Workspace {
     }
 
     /// # Panics
-    /// If it was made for another plan.
+    /// If it belongs to another plan.
     pub(crate) fn assert_fits(&self, plan: &Plan) {
         assert!(
             self.plan == Some(plan.identity),
-            "the workspace is that of another plan; make one by Workspace::new, or call Workspace::fit"
+            "the workspace belongs to another plan; make one with Workspace::new, or call Workspace::fit"
         );
     }
 
-    /// Whether the weights of `parameters`, as they are now, are packed.
+    /// Whether the current weights of `parameters` are packed.
     pub(crate) fn is_packed(&self, parameters: &Parameters) -> bool {
         self.packed == Some(parameters.identity())
     }
 
-    /// The weights of `parameters`, as they are now, have been packed.
+    /// Records that the current weights of `parameters` are packed.
     pub(crate) fn set_packed(&mut self, parameters: &Parameters) {
         self.packed = Some(parameters.identity());
     }
 
-    /// The images of the batch, `[n, h, w, c]`, to be filled before a run.
+    /// The images of the batch, `[n, h, w, c]`; fill them before a run.
     pub fn images_mut(&mut self) -> &mut [f32] {
         &mut self.values[0]
     }
 
-    /// The gradient of the loss by each parameter after a backward run, laid out like the parameters.
+    /// The gradient of the loss by each parameter, laid out like the parameters; valid after a backward run.
     pub fn parameter_gradient(&self) -> &[f32] {
         &self.parameter_gradient
     }

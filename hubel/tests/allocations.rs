@@ -1,4 +1,4 @@
-//! Running a plan takes no memory: all of it was taken with the workspace.
+//! Running a plan allocates no memory: the workspace has all of it.
 use std::collections::HashSet;
 
 use allocation_counter::measure;
@@ -6,7 +6,7 @@ use hubel::plan::Mode;
 use hubel::{Cpu, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 use hubel_kernels::conv::Algorithm;
 
-/// Steps that none of the zoo's networks has.
+/// Steps that no network of the zoo has.
 const OTHERS: &str = "\
     batchnorm-relu-conv(8, padding=1, mode=reflect)-maxpool(3, stride=2, padding=1, round=floor)-batchnorm-gelu\
     -concat[avgpool(3, stride=1, padding=1) | conv(8, kernel=1)-dropout(0.5)]-conv(72, kernel=1)-globalmaxpool-batchnorm-linear(classes)";
@@ -16,7 +16,7 @@ const FEW_CHANNELS: &str = "\
     conv(4, kernel=5, padding=2)-relu-conv(4, kernel=5, padding=2)-relu-conv(6, kernel=5)-relu-maxpool-conv(16, kernel=5)-relu-maxpool\
     -conv(64, kernel=2, stride=2)-relu-conv(96, padding=1)-relu-flatten-linear(classes)";
 
-/// How often this thread takes memory in a run forward and, for training, backward; notes the algorithms of the plan.
+/// The number of allocations of this thread in a forward run and, for training, a backward run. Records the algorithms of the plan.
 fn taken(
     network: &Network,
     input: Shape,
@@ -42,7 +42,7 @@ fn taken(
             plan.backward(&cpu, &parameters, &mut workspace, seed);
         }
     };
-    // The first takes what the thread pool keeps.
+    // The first run allocates what the thread pool keeps.
     run(0);
     Ok(measure(|| run(1)).count_total)
 }
@@ -78,7 +78,7 @@ fn inference_takes_no_memory_nor_does_training_without_batch_normalisation() -> 
 }
 
 #[test]
-#[should_panic(expected = "the workspace is that of another plan")]
+#[should_panic(expected = "the workspace belongs to another plan")]
 fn a_workspace_of_a_smaller_batch_is_refused() {
     let graph = Network::named("mlp").and_then(|mlp| mlp.graph(Shape::new(28, 28, 1), 10));
     let graph = graph.expect("it fits");

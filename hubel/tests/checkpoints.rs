@@ -1,4 +1,4 @@
-//! A training is not lost, however it ends: it is saved while it runs, and an early end returns the weights so far.
+//! No training is lost: checkpoints are saved while it runs, and an early end returns the weights so far.
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -41,7 +41,7 @@ const IN_OTHER_WORDS: &str = "globalavgpool-fc(32)-residual[flatten-batchnorm-re
 const POOLED_NORMALISED: &str = "conv(32, padding=1)-maxpool(2, round=floor)-batchnorm-relu-conv(32, padding=1)\
     -maxpool(2, round=floor)-batchnorm-relu-flatten-fc(classes)";
 const BRANCHES: &str = "concat[conv(3)-tanh | conv(2)-sigmoid]-maxpool(2, round=floor)-flatten-dropout(0.3)-fc(classes)";
-/// Beside the image itself, which needs no gradient.
+/// Branches that read the image, which needs no gradient.
 const BESIDE_THE_IMAGE: &str = "concat[ | conv(3, padding=1)]-tanh-concat[conv(2, padding=1) | | conv(2, padding=1)-leakyrelu(-0.3)]\
     -flatten-fc(classes)";
 const KINKS: &str = "conv(4, padding=1)-relu-conv(4, padding=1)-relu6\

@@ -219,7 +219,7 @@ fn images_with_a_nan_are_refused_and_those_that_overflow_are_named() -> Result<(
     let error = Dataset::from_arrays(&images, shape, &labels).expect_err("a NaN is no pixel");
     assert!(error.to_string().contains("image 2 holds NaN"), "{error}");
 
-    // Finite, but the difference from their mean is not.
+    // Finite values whose differences from their mean are not finite.
     images.fill(-f32::MAX);
     images[..64].fill(f32::MAX);
     let dataset = Dataset::from_arrays(&images, shape, &labels)?;

@@ -1,4 +1,4 @@
-//! A convolution with fused pooling gives the same result as the separate steps.
+//! A convolution with fused pooling gives the same result as separate steps.
 use hubel::plan::Mode;
 use hubel::{
     Cpu, InstructionSet, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace,
@@ -21,7 +21,7 @@ const NETWORKS: [(&str, [usize; 3], usize); 5] = [
         [4, 2000, 2],
         0,
     ),
-    // Other windows, several readers, and windows across the border are separate steps.
+    // Not fused: other windows, maps with several readers, windows across the border.
     (
         "conv(8, padding=1)-relu-maxpool(3, stride=2, padding=1, round=floor)-conv(8, padding=1)\
          -maxpool(2, round=ceil)-residual[conv(8, padding=1)-relu]-flatten-fc(classes)",
@@ -113,7 +113,7 @@ fn the_large_map_and_its_gradient_need_no_memory() -> Result<()> {
     // The output of lenet5's convolutions for an image before pooling, and the larger of the gradients.
     let [first, second] = [28 * 28 * 6, 10 * 10 * 16];
     let saved = BATCH * size_of::<f32>() * (first + second + first);
-    // But scratch memory and the maps of the unfused ReLU differ.
+    // The rest of the difference is scratch memory and the maps of the unfused ReLU.
     assert!(
         together.bytes + saved <= apart.bytes,
         "{} {}",

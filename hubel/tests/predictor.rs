@@ -1,4 +1,4 @@
-//! A model at work for a long time: no memory, no stale weights, several threads.
+//! A predictor in long use: no allocations, no outdated weights, several threads.
 use std::sync::Arc;
 
 use allocation_counter::measure;

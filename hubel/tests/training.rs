@@ -1,4 +1,4 @@
-//! What a program can say of a training: which weights are kept, when it ends, how its learning rate moves, what it goes on from.
+//! Options of training: the weights to keep, early stopping, own schedules, the model to start from.
 use std::ops::ControlFlow;
 
 use hubel::{
@@ -12,7 +12,7 @@ const SHAPE: Shape = Shape {
     channels: 1,
 };
 
-/// Noise with labels that are drawn: what is learnt of some says nothing of others.
+/// Noise with random labels: nothing learnt from some images holds for others.
 fn noise(count: usize, seed: usize) -> Result<Dataset> {
     let label = |i: usize| usize::from(((i * i * 7 + seed * 31) as f64).sin() > 0.0);
     let labels: Vec<usize> = (0..count).map(label).collect();
@@ -38,7 +38,7 @@ fn go_on(_: &Event) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// What is told of each epoch: the model, and its accuracy and loss on the images held out.
+/// The events of epochs: the model, and its accuracy and loss on the validation images.
 type Told = Vec<(Model, f32, f32)>;
 
 fn told(event: &Event, epochs: &mut Told) {
@@ -53,7 +53,7 @@ fn told(event: &Event, epochs: &mut Told) {
     }
 }
 
-/// The place of the first of the best.
+/// The index of the first of the best.
 fn best(epochs: &Told) -> usize {
     let mut best = 0;
     for (place, (_, accuracy, loss)) in epochs.iter().enumerate() {
@@ -130,11 +130,11 @@ fn training_ends_where_patience_ends_and_is_complete() -> Result<()> {
     assert!(epochs.len() < 60);
     assert_eq!(end, Some(epochs.len()));
     assert_eq!(model.stopped_at(), None);
-    // Nobody asked for the best.
+    // `keep` is not `Best`.
     let (last, ..) = epochs.last().expect("there are epochs");
     assert_eq!(model.parameters(), last.parameters());
 
-    // A phase that ends early is followed by the next.
+    // After a phase ends early, the next phase begins.
     let phase = |epochs| Phase {
         frozen: None,
         settings: TrainSettings {
@@ -198,7 +198,7 @@ fn a_schedule_of_one_s_own_is_asked_for_each_step_and_must_give_a_rate() -> Resu
     };
     let same = trained(Schedule::of(|_, _| 1.0))?;
     assert_eq!(same, trained(Schedule::Constant)?);
-    // A rate of 0 leaves each weight as it is.
+    // With a rate of 0 no weight changes.
     let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let told = asked.clone();
     trained(Schedule::of(move |step, steps| {

@@ -1,4 +1,4 @@
-//! What a program may do with the public types: give them to other threads, and keep them as long as it likes.
+//! The public types are `Send`, `Sync` and `'static`.
 use hubel::data::{Feed, Options};
 use hubel::features::Features;
 use hubel::network::Graph;
@@ -39,7 +39,7 @@ fn public_types_go_to_other_threads() {
     lives_on_its_own::<TrainSettings>();
     lives_on_its_own::<Transfer>();
     lives_on_its_own::<Workspace>();
-    // It borrows its model.
+    // Not `'static`: it borrows its model.
     is_send_and_sync::<Features<'_>>();
 }
 

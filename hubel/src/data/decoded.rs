@@ -1,4 +1,4 @@
-//! From a picture, decoded or not, to the network's input.
+//! Prepares pictures, decoded or not, for the network.
 use std::path::Path;
 
 use image::DynamicImage;
@@ -10,17 +10,17 @@ impl Preparation {
     /// Prepares a decoded picture (with its EXIF orientation already applied).
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when the network's input is not one of pictures (1 or 3 channels).
+    /// [`Error::DataMismatch`] if the network's input has neither 1 nor 3 channels.
     pub fn decoded(&self, picture: DynamicImage) -> Result<Prepared> {
         let greyed = self.shape.channels == 1 && picture::has_colour(&picture);
         let (pixels, original) = self.opaque(picture)?;
         self.prepared(pixels, original, greyed)
     }
 
-    /// The bytes of a picture in the network's channels, in its own size.
+    /// The bytes of a picture with the network's channels, in its own size.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when the network's input is not one of pictures.
+    /// [`Error::DataMismatch`] if the network's input has neither 1 nor 3 channels.
     pub(super) fn opaque(&self, picture: DynamicImage) -> Result<(Vec<u8>, Shape)> {
         let channels = self.shape.channels;
         let behind = transparency::level_for(&picture, channels, self.transparent);
@@ -30,12 +30,12 @@ impl Preparation {
     /// Reads the picture at `path` and prepares it.
     ///
     /// # Errors
-    /// [`Error::Picture`] or [`Error::Io`] when it cannot be read, and when the network's input is not one of pictures.
+    /// [`Error::Picture`] or [`Error::Io`] if it cannot be read, or if the network's input has neither 1 nor 3 channels.
     pub fn picture(&self, path: &Path) -> Result<Prepared> {
         self.decoded(picture::read(path)?).map_err(of_picture(path))
     }
 
-    /// Decodes and prepares the picture whose file has these bytes; `path` is for messages.
+    /// Decodes and prepares a picture from the bytes of its file; `path` is for messages.
     ///
     /// # Errors
     /// As [`Preparation::picture`].
@@ -43,7 +43,7 @@ impl Preparation {
         (self.decoded(picture::decode_whole(bytes, path)?)).map_err(of_picture(path))
     }
 
-    /// The pixels of the picture at `path`, whose contents are given: what a data set keeps.
+    /// The pixels that a data set keeps of a picture, from the bytes of its file; `path` is for messages.
     pub(super) fn kept(&self, contents: &[u8], path: &Path) -> Result<Vec<u8>> {
         self.opaque(picture::decode(contents, path)?)
             .and_then(|(pixels, shape)| self.brought(pixels, shape))
@@ -52,7 +52,7 @@ impl Preparation {
     }
 }
 
-/// What is wrong with the picture at `path`, where a part of the preparation did not know the path.
+/// Adds the path of the picture to an error without one.
 fn of_picture(path: &Path) -> impl Fn(Error) -> Error {
     move |error| match error {
         Error::DataMismatch(problem) => Error::Picture {

@@ -1,6 +1,6 @@
-//! What training sees: which samples make up each step, and what each of them looks like then.
+//! The input of training: which samples each step has, and their augmented pixels.
 //!
-//! Everything follows from (seed, epoch, step, sample), so any batch of any run can be made again, by any number of threads.
+//! Each batch depends only on (seed, epoch, step, sample), so it can be repeated with any number of threads.
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +8,15 @@ use std::str::FromStr;
 use crate::data::{Augmentation, BadFile, Dataset, Preparation};
 use crate::{Error, Purpose, Random, Result};
 
-/// What is done about classes of very different size.
+/// How classes of very different size are balanced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// Nothing: each image counts once in each epoch.
+    /// Not at all: each epoch has each image once.
     #[default]
     None,
-    /// An image's loss is weighted by how rare its class is: images / (classes × images of the class).
+    /// By weights of the loss: images / (classes × images of the class).
     Loss,
-    /// Each class gives equally many images to an epoch; those of rare classes come several times, and some of common ones not at all.
+    /// By sampling: an epoch has equally many images of each class. Images of rare classes are repeated, and some of common classes are missing.
     Sample,
 }
 
@@ -38,9 +38,7 @@ impl FromStr for Balance {
             .into_iter()
             .find(|balance| balance.to_string() == text)
             .ok_or_else(|| Error::Settings {
-                problem: format!(
-                    "`{text}` is no way to balance classes; the ways are none, loss and sample"
-                ),
+                problem: format!("`{text}` is no way to balance classes; use none, loss or sample"),
             })
     }
 }
@@ -50,29 +48,29 @@ impl FromStr for Balance {
 pub struct Feed {
     dataset: Dataset,
     preparation: Preparation,
-    /// Of `preparation`: what each byte becomes.
+    /// The value of each byte, from `preparation`.
     tables: Vec<[f32; 256]>,
     settings: FeedSettings,
 }
 
-/// What makes a run's batches out of a data set.
+/// Settings of a [`Feed`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedSettings {
     /// Random changes to the pictures.
     pub augmentation: Augmentation,
-    /// What is done about classes of very different size.
+    /// How classes of very different size are balanced.
     pub balance: Balance,
-    /// Images of one step.
+    /// Images per step.
     pub batch_size: usize,
-    /// Decides order and augmentation.
+    /// The seed of order and augmentation.
     pub seed: u64,
 }
 
 impl Feed {
-    /// The batches that `settings` make of `dataset`; a batch is never larger than the data set, and the last of an epoch is what is left.
+    /// The batches of `dataset` with these settings. A batch is never larger than the data set; the last one of an epoch may be smaller.
     ///
     /// # Errors
-    /// [`Error::Settings`] where there are no images, or they cannot be augmented.
+    /// [`Error::Settings`] if there are no images, or they cannot be augmented.
     pub fn new(dataset: Dataset, preparation: Preparation, settings: FeedSettings) -> Result<Self> {
         if dataset.is_empty() {
             return Err(Error::Settings {
@@ -88,7 +86,7 @@ impl Feed {
         if !settings.augmentation.is_none() && dataset.is_of_floats() {
             return Err(Error::Settings {
                 problem: format!(
-                    "`{}` cannot be applied to images given as f32: make them bytes (Dataset::from_bytes), or augment them beforehand",
+                    "`{}` cannot be applied to images given as f32: give them as bytes (Dataset::from_bytes), or augment them beforehand",
                     settings.augmentation
                 ),
             });
@@ -110,7 +108,7 @@ impl Feed {
         &self.dataset
     }
 
-    /// How pixels become the network's input.
+    /// The preparation of pixels for the network.
     pub fn preparation(&self) -> &Preparation {
         &self.preparation
     }
@@ -120,18 +118,18 @@ impl Feed {
         self.settings.batch_size
     }
 
-    /// Images of an epoch.
+    /// Images per epoch.
     pub fn images(&self) -> usize {
         self.dataset.len()
     }
 
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub fn steps(&self) -> usize {
         self.images().div_ceil(self.settings.batch_size)
     }
 
-    /// What is drawn in epoch `epoch`, which counts from 1, in order; a batch is the next so many of them. A draw stands for the image
-    /// [`Feed::index`]; an image that comes a second time in an epoch is another draw, and augmented otherwise.
+    /// The draws of an epoch (counted from 1) in order; [`Feed::step`] divides them into batches. [`Feed::index`] gives the image of a draw.
+    /// If an image is repeated in an epoch, each repetition is a different draw with its own augmentation.
     pub fn order(&self, epoch: usize) -> Vec<usize> {
         let shuffle = |sample: u64, items: &mut [usize]| {
             Random::new(self.settings.seed)
@@ -162,16 +160,16 @@ impl Feed {
         order
     }
 
-    /// Of an epoch's `order`, what is drawn in step `step`, which counts from 0.
+    /// The draws of step `step` (counted from 0) in an epoch's `order`.
     ///
     /// # Panics
-    /// When an epoch has fewer steps.
+    /// If the epoch has fewer steps.
     pub fn step<'a>(&self, order: &'a [usize], step: usize) -> &'a [usize] {
         let size = self.batch_size();
         &order[step * size..order.len().min((step + 1) * size)]
     }
 
-    /// Which image of the data set a draw stands for.
+    /// The index in the data set of the image of a draw.
     pub fn index(&self, draw: usize) -> usize {
         draw % self.images()
     }
@@ -181,7 +179,7 @@ impl Feed {
         self.dataset.labels()[self.index(draw)]
     }
 
-    /// The weight of each class in the loss; `None` where all weigh the same.
+    /// The weight of each class in the loss; `None` if all are equal.
     pub fn class_weights(&self) -> Option<Vec<f32>> {
         let counts = self.dataset.counts();
         let present = counts.iter().filter(|&&count| count > 0).count();
@@ -192,16 +190,16 @@ impl Feed {
         (self.settings.balance == Balance::Loss).then(|| counts.iter().map(weight).collect())
     }
 
-    /// Writes the images of `draws` as the network sees them in epoch `epoch`: `[n, h, w, c]`, augmented and normalised.
+    /// Writes the images of `draws` in epoch `epoch`, `[n, h, w, c]`, augmented and normalised.
     ///
-    /// For a picture that is not kept in memory and can no longer be read from its file, the next image of the data set stands in (in
-    /// `draws` too), and it is returned, where bad files are left out of this data.
+    /// If the data's policy leaves out bad files, the next image of the data set replaces each picture that can no longer be read from its
+    /// file, in `draws` too. These pictures are returned.
     ///
     /// # Errors
-    /// The first such picture where they are not, and where no other can be read.
+    /// The first such picture if the policy is another, or if no other picture can be read.
     ///
     /// # Panics
-    /// When `out` has another length.
+    /// If `out` has another length.
     pub fn fill(&self, epoch: usize, draws: &mut [usize], out: &mut [f32]) -> Result<Vec<BadFile>> {
         let length = self.preparation.shape.len();
         assert_eq!(out.len(), draws.len() * length, "length of the batch");
@@ -220,11 +218,11 @@ impl Feed {
         Ok(bad)
     }
 
-    /// The bytes `[h, w, c]` of the image of a draw as the network sees them in epoch `epoch`, before normalisation; in epoch 0 they are
-    /// not augmented. `None` for images of `f32`.
+    /// The bytes `[h, w, c]` of the image of a draw in epoch `epoch`, augmented (except in epoch 0) and not normalised. `None` for images
+    /// of `f32`.
     ///
     /// # Errors
-    /// As of [`Feed::fill`].
+    /// As for [`Feed::fill`].
     pub fn pixels(&self, epoch: usize, draw: usize) -> Result<Option<Vec<u8>>> {
         let mut seen = None;
         let mut tensor = vec![0.0; self.preparation.shape.len()];

@@ -1,4 +1,4 @@
-//! Pictures in files; the pixels of as many as fit into a budget are kept in memory.
+//! Pictures in files. Pixels are kept in memory up to a given number of bytes.
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -7,24 +7,24 @@ use crate::data::catalogue::File;
 use crate::data::fingerprint::Fingerprint;
 use crate::{Error, Result, Shape};
 
-/// Pictures in files, brought to one shape.
+/// Pictures in files, converted to one shape.
 #[derive(Debug)]
 pub(super) struct Files {
     files: Vec<File>,
-    /// How a file becomes bytes of one shape.
+    /// How files are converted to bytes of one shape.
     preparation: Preparation,
-    /// The bytes of the first rows, as many as the budget allowed.
+    /// The bytes of the rows kept in memory, which are the first ones.
     kept: Vec<u8>,
-    /// Of each row and channel: the sum and the sum of squares of its bytes.
+    /// The sum and the sum of squares of the bytes of each row and channel.
     moments: Vec<[u64; 2]>,
     fingerprints: Vec<Fingerprint>,
-    /// Of each row: whether the picture had another size than the shape.
+    /// Whether each row's picture had another size than the shape.
     resized: Vec<bool>,
 }
 
 impl Files {
-    /// Files of which all have been read once: `kept` holds the bytes of the first rows; of every row there are its [`moments`], its
-    /// fingerprint, and whether it was resized.
+    /// Files after all have been read once. `kept` has the bytes of the first rows; for each row there are its [`moments`], its fingerprint,
+    /// and whether it was resized.
     pub(super) fn new(
         files: Vec<File>,
         preparation: Preparation,
@@ -60,7 +60,7 @@ impl Files {
         &self.files[row].path
     }
 
-    /// Sum and sum of squares of each channel of a row.
+    /// The sum and the sum of squares of each channel of a row.
     pub(super) fn moments(&self, row: usize) -> &[[u64; 2]] {
         let channels = self.preparation.shape.channels;
         &self.moments[row * channels..][..channels]
@@ -74,17 +74,17 @@ impl Files {
         }
     }
 
-    /// Reads the picture of a row once more, and brings it through `preparation`.
+    /// Reads the picture of a row again, and prepares it by `preparation`.
     ///
     /// # Errors
-    /// When its file can no longer be read, or holds other bytes than when all were read.
+    /// If its file can no longer be read, or has changed.
     pub(super) fn anew(&self, row: usize, preparation: &Preparation) -> Result<Vec<u8>> {
         let path = self.path(row);
         let contents = self.files[row].contents()?;
         if Fingerprint::content_of(&contents) != self.fingerprints[row].content {
             return Err(Error::Picture {
                 path: path.to_owned(),
-                problem: "its contents have changed since the data was opened; leave the files alone while they are used".into(),
+                problem: "its contents have changed since the data was opened; do not change the files while they are used".into(),
             });
         }
         preparation.kept(&contents, path)

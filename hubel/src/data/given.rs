@@ -1,4 +1,4 @@
-//! Pictures of the caller's own, which need not be files: rows of a database, objects on a network, entries of an archive.
+//! The caller's own pictures, which need not be files: rows of a database, objects on a network, entries of an archive.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -10,8 +10,7 @@ use crate::data::names::{composed, natural_order};
 use crate::data::picture::LARGEST_FILE;
 use crate::{Error, Result};
 
-/// Pictures that are read when they are needed. [`Source::of`](crate::data::Source::of) divides, prepares and augments them as it does with
-/// picture files.
+/// Pictures that are read when needed. [`Source::of`](crate::data::Source::of) divides, prepares and augments them like picture files.
 ///
 /// ```
 /// use hubel::data::{Options, Pictures, Source};
@@ -41,34 +40,34 @@ pub trait Pictures: Send + Sync {
     /// The number of pictures.
     fn count(&self) -> usize;
 
-    /// The name of a picture, for messages. Frames of a series are put in the order of their names.
+    /// The name of a picture, for messages. Frames of a series are ordered by name.
     fn name(&self, index: usize) -> String;
 
     /// The name of its class.
     fn class(&self, index: usize) -> String;
 
-    /// The part of the data that it belongs to. `None`, which is the default, lets [`Options`](crate::data::Options) decide.
+    /// Its split. `None`, the default, lets [`Options`](crate::data::Options) decide.
     fn part(&self, index: usize) -> Option<Part> {
         let _ = index;
         None
     }
 
-    /// The bytes of its file: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM. They are asked for by several threads, once or twice when the data is
-    /// opened, and again for each use of a picture that the [cache](crate::data::Options::cache) does not hold. They must always be the same.
+    /// The bytes of its file: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM. Several threads call this once or twice when the data is opened, and
+    /// again for each use of a picture that the [cache](crate::data::Options::cache) does not hold. The bytes must always be the same.
     ///
     /// # Errors
-    /// When they cannot be had. What is done then is said by [`Options::bad_files`](crate::data::Options::bad_files).
+    /// If they cannot be read. [`Options::bad_files`](crate::data::Options::bad_files) decides what happens then.
     fn bytes(&self, index: usize) -> io::Result<Vec<u8>>;
 }
 
-/// A picture whose file is in memory. A vector of these is [`Pictures`], so that an iterator becomes data by `collect`.
+/// A picture whose file is in memory. A vector of these implements [`Pictures`], so `collect` makes data of an iterator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedPicture {
     /// For messages.
     pub name: String,
     /// The name of its class.
     pub class: String,
-    /// The part of the data that it belongs to; `None` lets [`Options`](crate::data::Options) decide.
+    /// Its split; `None` lets [`Options`](crate::data::Options) decide.
     pub part: Option<Part>,
     /// The bytes of its file: PNG, JPEG …
     pub bytes: Vec<u8>,
@@ -107,7 +106,7 @@ impl Given {
     /// The bytes of its file; `name` is for messages.
     ///
     /// # Errors
-    /// [`Error::Io`] when they cannot be had; [`Error::Picture`] when there are more than of any picture that is read.
+    /// [`Error::Io`] if they cannot be read; [`Error::Picture`] if they exceed the limit.
     pub(super) fn contents(&self, name: &Path) -> Result<Vec<u8>> {
         let bytes = (self.pictures.bytes(self.index)).map_err(|source| Error::Io {
             action: "read",
@@ -119,7 +118,7 @@ impl Given {
             true => Err(Error::Picture {
                 path: name.to_owned(),
                 problem: format!(
-                    "it has more than the {} MB that are read; save it compressed, or smaller",
+                    "it is larger than the limit of {} MB; save it compressed, or smaller",
                     LARGEST_FILE / 1_000_000
                 ),
             }),
@@ -141,10 +140,10 @@ impl PartialEq for Given {
 
 impl Eq for Given {}
 
-/// The pictures and their classes, which are in natural order.
+/// The pictures with their classes in natural order.
 ///
 /// # Errors
-/// [`Error::DataMismatch`] where there are none, or all are of one class.
+/// [`Error::DataMismatch`] if there are no pictures, or all have one class.
 pub(super) fn catalogue(name: &str, pictures: Arc<dyn Pictures>) -> Result<Catalogue> {
     let count = pictures.count();
     if count == 0 {

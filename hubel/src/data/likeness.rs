@@ -1,4 +1,4 @@
-//! Which samples of a data set are alike.
+//! Near-duplicates in a data set.
 use std::collections::HashMap;
 
 use crate::data::fingerprint::{Fingerprint, Likenesses, is_small};

@@ -1,4 +1,4 @@
-//! Batches prepared ahead by threads of their own, while training computes: reading, decoding and augmenting overlap with it.
+//! Worker threads read, decode and augment batches while training computes.
 use std::ops::{ControlFlow, Range};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -6,31 +6,31 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::data::{BadFile, Feed};
 
-/// A batch that is ready for the network.
+/// A prepared batch.
 pub(crate) struct Batch {
-    /// Its epoch, counted from 1; 0 where images are to be as they are.
+    /// Its epoch, counted from 1; 0 means no augmentation.
     pub(crate) epoch: usize,
     /// Its step in the epoch, counted from 0.
     pub(crate) step: usize,
-    /// What was drawn; see [`Feed::order`].
+    /// Its draws, see [`Feed::order`].
     pub(crate) draws: Vec<usize>,
     /// `[n, h, w, c]`
     pub(crate) images: Vec<f32>,
-    /// Pictures that could no longer be read, for which others stand in.
+    /// Pictures that could no longer be read; others have taken their places.
     pub(crate) bad_files: Vec<BadFile>,
 }
 
-/// The most bytes that images take on their way: of each thread a batch in the making, one that waits and one that training looks at.
+/// The most bytes of prepared images. Each thread has three batches: one in preparation, one ready, one in use by training.
 pub(crate) fn most_bytes(feed: &Feed, threads: usize) -> usize {
     let image = feed.preparation().shape.len() * size_of::<f32>();
     3 * threads * feed.batch_size() * image
 }
 
-/// Prepares the batches of these epochs on `threads` threads and gives them to `take` in order, with the time it had to be
-/// waited for each, until `take` breaks off. At most two batches for each thread lie ready, whatever the size of the data.
+/// Prepares the batches of these epochs on `threads` threads. Gives them to `take` in order, each with the time spent waiting for it,
+/// until `take` breaks off. At most two batches per thread are ready at a time.
 ///
 /// # Errors
-/// That of `take`, and of [`Feed::fill`].
+/// Those of `take` and [`Feed::fill`].
 pub(crate) fn batches(
     feed: &Feed,
     epochs: Range<usize>,
@@ -39,7 +39,7 @@ pub(crate) fn batches(
 ) -> Result<()> {
     let steps = feed.steps();
     std::thread::scope(|scope| {
-        // Thread t prepares batches t, t + threads, …: which thread it is decides nothing about a batch.
+        // Thread t prepares batches t, t + threads, …; a batch does not depend on its thread.
         let workers: Vec<(Receiver<Result<Batch>>, SyncSender<Batch>)> = (0..threads)
             .map(|first| {
                 let (ready, receiver) = sync_channel(1);
@@ -59,14 +59,14 @@ pub(crate) fn batches(
             if take(&batch, waited)?.is_break() {
                 break;
             }
-            // A worker that has finished needs no memory any more.
+            // Fails if the worker has finished; then the memory is freed.
             let _ = give_back.try_send(batch);
         }
         Ok(())
     })
 }
 
-/// The work of one thread: every `threads`-th batch, into memory that was used before where there is some.
+/// The work of one thread: prepares every `threads`-th batch, and reuses the memory of earlier ones.
 fn prepare(
     feed: &Feed,
     epochs: Range<usize>,
@@ -95,7 +95,7 @@ fn prepare(
                 bad_files,
             });
         let failed = batch.is_err();
-        // Nobody takes batches any more when training has been broken off.
+        // Sending fails if training has been broken off.
         if ready.send(batch).is_err() || failed {
             return;
         }

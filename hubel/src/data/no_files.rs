@@ -1,4 +1,4 @@
-//! Without the feature `pictures`, no data is in picture files.
+//! Replaces `files.rs` without the feature `pictures`.
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::data::Preparation;
 use crate::data::fingerprint::Fingerprint;
 
-/// There are none.
+/// Has no values.
 #[derive(Debug)]
 pub(super) enum Files {}
 

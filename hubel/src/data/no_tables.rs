@@ -1,12 +1,12 @@
-//! Without the feature `tables`, no file is a table or holds arrays.
+//! Replaces `tables.rs` without the feature `tables`.
 use std::path::Path;
 
 use crate::Result;
 use crate::data::catalogue::{Found, problem};
 use crate::data::{ValueRange, folder};
 
-/// None of a folder.
-#[allow(clippy::unnecessary_wraps, reason = "as of the tables that are read")]
+/// Finds nothing.
+#[allow(clippy::unnecessary_wraps, reason = "the signature of `tables.rs`")]
 pub(super) fn in_folder(
     _: &Path,
     _: &folder::Contents,
@@ -15,7 +15,7 @@ pub(super) fn in_folder(
     Ok(None)
 }
 
-/// Refuses what could be one.
+/// Refuses files that could be tables or arrays.
 ///
 /// # Errors
 /// [`Error::DataForm`](crate::Error::DataForm)

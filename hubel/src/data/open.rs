@@ -1,4 +1,4 @@
-//! Reading what was found at a path: to train on it, or to judge a model by it.
+//! Reads data from a path, for training or for evaluation.
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
@@ -20,18 +20,22 @@ use crate::data::{
 use crate::listed;
 use crate::{Error, Result};
 
-/// Opens the data at `path_or_name` with default [`Options`]: the name `mnist`; class folders `root/class/**`,
-/// `root/{train,val,test}/class/**` or `root/class/{train,val,test}/**`; a table (CSV) of paths, labels and parts, or of pixels, or a folder
-/// with one; a folder with IDX files, or one of them; a folder with CIFAR's binary files; NumPy's `.npz` in MedMNIST's layout.
+/// Opens the data at `path_or_name` with default [`Options`]. It may be:
+/// - the name `mnist`;
+/// - class folders `root/class/**`, `root/{train,val,test}/class/**` or `root/class/{train,val,test}/**`;
+/// - a table (CSV) of paths, labels and splits, or of pixels; or a folder with one;
+/// - a folder with IDX files, or one of these files;
+/// - a folder with CIFAR's binary files;
+/// - NumPy's `.npz` in MedMNIST's layout.
 ///
 /// # Errors
-/// [`Error::DataForm`] when no known form is there; [`Error::BadFiles`] for pictures that cannot be read, other variants for other bad
-/// files; [`Error::DataMismatch`] when parts do not fit together.
+/// [`Error::DataForm`] for an unknown form; [`Error::BadFiles`] for pictures that cannot be read, other variants for other bad
+/// files; [`Error::DataMismatch`] if the splits do not fit together.
 pub fn open(path_or_name: impl AsRef<Path>) -> Result<Splits> {
     open_with(path_or_name, &Options::default(), &|_, _| ())
 }
 
-/// As [`open`], with options. `listen` is called from several threads, with the files that have been read and those to be read.
+/// As [`open`], with options. Several threads call `listen` with the number of files read so far and the number of all files.
 ///
 /// # Errors
 /// As [`open`]; [`Error::Settings`] for shares that cannot be held out.
@@ -44,7 +48,7 @@ pub fn open_with(
     Source::find(path_or_name)?.open(options, listen)
 }
 
-/// Arrays are trained on as they are; pictures that the model is shown later are resized as `options` say.
+/// Arrays are not resized. The model will resize later pictures as `options` say.
 pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
     if splits.train.is_empty() {
         return Err(catalogue::problem(
@@ -59,7 +63,7 @@ pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Res
     if let Some(wanted) = options.shape.filter(|wanted| *wanted != shape) {
         return Err(Error::Settings {
             problem: format!(
-                "{} holds arrays of {shape}, which are trained on as they are: only picture files are brought to a size such as {wanted}; \
+                "{} holds arrays of {shape}, which are trained on as they are: only picture files are resized, to {wanted} for instance; \
                  leave out `Options::shape`, or save them as pictures in class folders",
                 path.display()
             ),
@@ -112,7 +116,7 @@ pub(super) fn read_splits(
     let transparent = transparent.filter(|(place, _)| !catalogue.files[*place].is_held_out());
     let transparent = transparency::best_level(transparent.map(|(_, contrast)| contrast));
     if transparent != preparation.transparent {
-        // The hundred of the survey were others than most.
+        // The survey's hundred files suggested another level than all files.
         preparation.transparent = transparent;
         preparation.ground = survey.ground(transparent);
         drop(read);
@@ -153,13 +157,13 @@ pub(super) fn read_splits(
     })
 }
 
-/// Where the size was chosen as that of a sample of the files: how many of the others have another.
+/// A note on pictures of another size than the one chosen from a sample of the files.
 fn of_another_size(dataset: &Dataset) -> Option<String> {
     let shape = dataset.shape();
     let count = dataset.resized_files().count();
     (count > 0).then(|| {
         format!(
-            "{} of the pictures have another size and are brought to {}×{}",
+            "{} of the pictures have another size and are resized to {}×{}",
             catalogue::thousands(count),
             shape.width,
             shape.height
@@ -167,7 +171,7 @@ fn of_another_size(dataset: &Dataset) -> Option<String> {
     })
 }
 
-/// Where grey was chosen by a sample of the files: how many of the others have colour.
+/// A note on pictures with colour, if grey was chosen from a sample of the files.
 fn without_color(read: &Read) -> Option<String> {
     let shape = read.dataset.shape();
     (read.greyed > 0).then(|| {
@@ -180,17 +184,18 @@ fn without_color(read: &Read) -> Option<String> {
     })
 }
 
-/// A note on so many pictures that had the other polarity than most.
+/// A note on `count` pictures with the opposite polarity of most.
 fn inverted_note(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "{} of the pictures are inverted, since their ground is light where that of most is dark, or dark where it is light",
+            "{} of the pictures are inverted: their background is light and that of most pictures dark, or the other way round",
             catalogue::thousands(count)
         )
     })
 }
 
-/// Held out images that are trained on as well, to the bit, where the data came divided; divided here, they stay on one side.
+/// Notes on validation and test images that are also training images, bit by bit. This happens only in data that came divided;
+/// [`Division::divide`] keeps equal images in one split.
 pub(super) fn leaks(splits: &Splits) -> Vec<String> {
     let Pixels::Files(_) = splits.train.pixels else {
         return Vec::new();
@@ -202,7 +207,7 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
         let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
-                "{} of the {} {part} images are trained on as well, so that the score flatters; `check::check` lists them",
+                "{} of the {} {part} images are also training images, so the score is likely too high; `check::check` lists them",
                 catalogue::thousands(count),
                 catalogue::thousands(dataset.len())
             )
@@ -211,7 +216,7 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
     notes.collect()
 }
 
-/// Reads the files of a catalogue; bad ones are refused if that is the policy, and not yet moved.
+/// Reads the files of a catalogue. Refuses bad files if that is the policy; does not move them yet.
 pub(super) fn read_files(
     path: &Path,
     catalogue: &Catalogue,
@@ -239,7 +244,7 @@ pub(super) fn read_files(
     }
 }
 
-/// Refuses classes that cannot be learnt since there is no picture of them.
+/// Refuses classes without training pictures.
 fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     let mut counts = vec![[0; 2]; catalogue.classes.len()];
     for file in &catalogue.files {
@@ -289,21 +294,21 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     Ok(())
 }
 
-/// The images that a finished model is judged on.
+/// Which images a model is evaluated on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Judged {
     /// The data's test images.
     Test,
-    /// The data's test images, some of which the model was trained on.
+    /// The data's test images; the model was trained on some of them.
     LeakedTest,
-    /// The images that were held out for the test when the model was trained on this data.
+    /// The test images that were held out when the model was trained on this data.
     HeldOut,
-    /// The same, where some of them are frames of series that the model was trained on, too.
+    /// The same, but the model was trained on other frames of the same series.
     HeldOutOfSeries,
-    /// All images: the data has no test part, and none of it is known to have been trained on.
+    /// All images: the data has no test split, and the model is not known to have been trained on any of it.
     All,
-    /// All images, since the data has no test part and none was held out; the model was trained on some of them.
+    /// All images: the data has no test split and none was held out. The model was trained on some of them.
     Seen,
 }
 
@@ -312,46 +317,46 @@ impl fmt::Display for Judged {
         f.write_str(match self {
             Self::Test => "test",
             Self::LeakedTest => {
-                "test, with some that the model was trained on: the score flatters it"
+                "test, but the model was trained on some of these images: the score is likely too high"
             }
-            Self::HeldOut => "held out in training: the model was trained on others of this data",
+            Self::HeldOut => "held out in training: the model was trained on other images of this data",
             Self::HeldOutOfSeries => {
-                "held out in training, of the same series as what was trained on: the score says little about other series"
+                "held out in training, but from the same series as the training images: the score says little about other series"
             }
             Self::All => "all",
             Self::Seen => {
-                "all, with those that the model was trained on: no measure of what it can do"
+                "all, including its training images: the score says little about new images"
             }
         })
     }
 }
 
-/// Data to judge a model by.
+/// Data for the evaluation of a model.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Evaluation {
     /// The images, with the model's classes.
     pub dataset: Dataset,
-    /// Which images of the data they are.
+    /// Which images these are.
     pub judged: Judged,
-    /// Images of the data in all its parts, of which they are some or all; those that could not be read are not counted.
+    /// Number of images in all splits of the data, without those that could not be read.
     pub found: usize,
     /// What a user should know about how arrays were read.
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
-    /// Images that were read and stand on another ground than those that the model learned from.
+    /// Numbers of images with another background than the model's training images.
     pub unlike: Unlike,
-    /// Whether the images that were read hold some that the model was trained on; `None` where it does not know.
+    /// Whether the model was trained on some of the images that were read; `None` if unknown.
     pub has_trained: Option<bool>,
 }
 
-/// Reads the data that a finished model is to be judged on: the test part where the data has one; else, of data that the model was
-/// trained on, what was held out then; else all of it. Picture files go through `preparation` as they do in prediction; classes are
-/// matched by name with the model's `classes`; of the options only `bad_files` and `cache` matter.
+/// Reads the data for an evaluation: the test split if the data has one; otherwise the images held out when the model was trained
+/// on this data; otherwise all images. `preparation` prepares pictures as in prediction. Classes are matched by name with the
+/// model's `classes`. Of the options only `bad_files` and `cache` matter.
 ///
 /// # Errors
-/// As [`open`], but that a single class is enough; [`Error::DataMismatch`] when the data has a class that the model does not know.
+/// As [`open`], but a single class is enough. [`Error::DataMismatch`] if the data has a class that the model does not have.
 pub fn evaluation(
     path_or_name: impl AsRef<Path>,
     preparation: &Preparation,
@@ -363,7 +368,7 @@ pub fn evaluation(
     let path = path_or_name.as_ref();
     let labels = division.map_or(&[][..], |division| &division.labels);
     let mut notes = Vec::new();
-    // Which other classes there are, the model knows.
+    // One class is enough, because the model has the others.
     let (undivided, test, found, bad_files, unlike) =
         match catalogue::find_of_known_classes(path, preparation.range)? {
             Found::Arrays(splits) => {
@@ -419,7 +424,7 @@ pub fn evaluation(
     })
 }
 
-/// What is said of data that holds nothing to judge by.
+/// The error for data without images to evaluate on.
 fn validation_only(path: &Path) -> Error {
     catalogue::problem(
         path,
@@ -427,7 +432,7 @@ fn validation_only(path: &Path) -> Error {
     )
 }
 
-/// Refuses arrays of standardised numbers for a model of levels, and levels for a model of such numbers.
+/// Refuses arrays of standardised values if the model was trained on levels, and the reverse.
 pub(super) fn check_numbers(path: &Path, preparation: &Preparation, splits: &Splits) -> Result<()> {
     let standardised = |range| range == Some(ValueRange::Standardised);
     match (
@@ -436,14 +441,14 @@ pub(super) fn check_numbers(path: &Path, preparation: &Preparation, splits: &Spl
     ) {
         (true, false) => preparation.check_levels(),
         (false, true) => Err(Error::DataMismatch(format!(
-            "{}: its numbers are standardised, and the model was trained on levels from black to white; save them as they were before",
+            "{}: its values are standardised, but the model was trained on levels from black to white; save them as they were before",
             path.display()
         ))),
         _ => Ok(()),
     }
 }
 
-/// What of undivided data that a model of this division was trained on it is judged by.
+/// The test images of undivided data on which a model with this division was trained; all images if none were held out.
 fn held_out(dataset: Dataset, division: &Division) -> (Dataset, Judged) {
     let test = division.held_out(&dataset);
     match (test.is_empty(), division.series) {
@@ -453,7 +458,7 @@ fn held_out(dataset: Dataset, division: &Division) -> (Dataset, Judged) {
     }
 }
 
-/// Numbers the classes as in `classes`; a class without files may be unknown to them.
+/// Gives each file the index of its class in `classes`. Only classes with files must be among them.
 pub(super) fn number_classes(
     path: &Path,
     catalogue: &mut Catalogue,

@@ -7,25 +7,24 @@ use crate::{Error, Result, Shape, memory};
 /// How data is read and divided.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The shape that pictures are brought to; `None`: their own where they agree, else a square.
+    /// Pictures are converted to this shape. `None`: their own shape if all have the same, else a square.
     pub shape: Option<Shape>,
-    /// The input of the network that will see the pictures, where there is one already: then they are brought to this where `shape` is `None`, unless
-    /// all agree on a smaller size, in which they take less memory until then.
+    /// The input of an existing network, used if `shape` is `None`. If all pictures have the same smaller size, they are kept in that size to
+    /// save memory, and resized later.
     pub network: Option<Shape>,
-    /// What is done with other proportions.
+    /// How pictures with other proportions are resized.
     pub resize: Resize,
-    /// The largest side chosen where `shape` is `None`.
+    /// The largest side chosen if `shape` is `None`.
     pub largest_side: usize,
-    /// Share of the images held out to watch training by, where the data has no such part; 0 holds none out.
+    /// Share of the images held out for validation if the data has no validation split; 0 holds none out.
     pub validation: f64,
-    /// Share of the images held out for the final judgement, where the data has no such part; 0 holds none out.
+    /// Share of the images held out for the test if the data has no test split; 0 holds none out.
     pub test: f64,
-    /// Decides which are held out.
+    /// The seed that decides which images are held out.
     pub seed: u64,
-    /// What is done about files that cannot be read.
+    /// The policy for files that cannot be read.
     pub bad_files: BadFiles,
-    /// Bytes of decoded pixels that are kept in memory; what does not fit is decoded again when it is used. `None`: half of the memory
-    /// that is free.
+    /// Bytes of decoded pixels to keep in memory. Other pictures are decoded again for each use. `None`: half of the free memory.
     pub cache: Option<usize>,
 }
 
@@ -76,7 +75,7 @@ impl Options {
     }
 }
 
-/// Refuses an input that no picture can be brought to.
+/// Refuses a shape that pictures cannot have.
 fn check_input(shape: Shape) -> Result<()> {
     if addressable(&[shape.height, shape.width, shape.channels]).is_none_or(|size| size == 0) {
         return Err(Error::Input { shape });

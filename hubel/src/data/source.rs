@@ -1,4 +1,4 @@
-//! Data before it is read: what was found at a path, and a first look at it.
+//! Data before it is read: the files at a path, and statistics of a few of them.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,26 +18,26 @@ pub struct Source {
     survey: Option<Survey>,
 }
 
-/// What data looks like, by the names of its files and a hundred of the files.
+/// Counts and sizes, from the names of all files and the contents of a hundred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outlook {
-    /// Training images, including those that are held out later.
+    /// Number of training images, including those that are held out later.
     pub images: usize,
-    /// Their classes.
+    /// Number of their classes.
     pub classes: usize,
-    /// For picture files: the height and width of the one with the median area, and 1 channel if all are grey, else 3. For arrays: their shape. `None` if no
-    /// picture can be read.
+    /// For picture files: the height and width of the picture with the median area; 1 channel if all are grey, else 3. For arrays: their
+    /// shape. `None` if no picture can be read.
     pub size: Option<Shape>,
-    /// Whether they are values without known levels of black and white.
+    /// Whether they are values whose levels of black and white are unknown.
     pub is_of_floats: bool,
 }
 
 impl Source {
-    /// Finds what is at a path, or has this name; see [`open`](crate::data::open).
+    /// Finds the data with this path or name; see [`open`](crate::data::open).
     ///
     /// # Errors
-    /// As of [`open`](crate::data::open), where no known form is there or arrays are damaged.
+    /// As for [`open`](crate::data::open), if the form is unknown or arrays are damaged.
     pub fn find(path_or_name: impl AsRef<Path>) -> Result<Self> {
         let path = path_or_name.as_ref().to_owned();
         let found = catalogue::find(&path)?;
@@ -48,10 +48,10 @@ impl Source {
         })
     }
 
-    /// Pictures of the caller's own; `name` is for messages and reports.
+    /// Data from the caller's own pictures; `name` is for messages and reports.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] where there are none, or all are of one class.
+    /// [`Error::DataMismatch`] if there are no pictures, or all have one class.
     pub fn of(name: &str, pictures: impl Pictures + 'static) -> Result<Self> {
         Ok(Self {
             path: name.into(),
@@ -60,10 +60,10 @@ impl Source {
         })
     }
 
-    /// What it looks like.
+    /// Counts and sizes of the data.
     ///
     /// # Errors
-    /// Where arrays of pictures can no longer be read.
+    /// If the pictures of an array can no longer be read.
     pub fn outlook(&mut self) -> Result<Outlook> {
         Ok(match &self.found {
             Found::Arrays(splits) => {
@@ -84,7 +84,7 @@ impl Source {
             }
             Found::Files(catalogue) => {
                 let files = catalogue.training_files();
-                // Whoever reads the data says what is wrong where there are none.
+                // Without training files, `open` returns the error.
                 if self.survey.is_none() && !files.is_empty() {
                     self.survey = Some(Survey::of(&files)?);
                 }
@@ -98,16 +98,16 @@ impl Source {
         })
     }
 
-    /// Reads and divides the data. `listen` is called from several threads with the number of files that have been read, and that of all files.
+    /// Reads and divides the data. Several threads call `listen` with the number of files read so far and the number of all files.
     ///
     /// # Errors
-    /// As of [`open_with`](crate::data::open_with); [`Error::Settings`] where pictures that are no files are to be moved away.
+    /// As for [`open_with`](crate::data::open_with); [`Error::Settings`] for [`BadFiles::Quarantine`] if the pictures are not files.
     pub fn open(self, options: &Options, listen: Listen<'_>) -> Result<Splits> {
         options.check()?;
         if options.bad_files == BadFiles::Quarantine && self.is_given() {
             return Err(Error::Settings {
                 problem: format!(
-                    "{} holds no files that could be moved away; let those that cannot be read be left out (BadFiles::Skip)",
+                    "{} has no files to move away; use BadFiles::Skip to leave out the pictures that cannot be read",
                     self.path.display()
                 ),
             });
@@ -120,12 +120,12 @@ impl Source {
         let mut splits = Division::divide(splits, options.validation, options.test, options.seed);
         splits.notes.extend(leaks(&splits));
         splits.notes.extend(conflicts::note(&splits));
-        // Nothing is moved for data that is refused.
+        // Only now, so that no file is moved if the data is refused.
         splits.bad_files = options.bad_files.clear(path, splits.bad_files);
         Ok(splits)
     }
 
-    /// Whether it is of [`Pictures`].
+    /// Whether it was made from [`Pictures`].
     fn is_given(&self) -> bool {
         match &self.found {
             Found::Files(catalogue) => catalogue.files.iter().any(|file| file.given.is_some()),

@@ -6,7 +6,7 @@ use crate::data::files::Files;
 use crate::data::fingerprint::Fingerprint;
 use crate::{Result, Shape};
 
-/// All samples one after the other, `[n, h, w, c]`; a sample's place among them is its row.
+/// The pixels of all samples, `[n, h, w, c]`. The index of a sample is its row.
 #[derive(Clone, Debug)]
 pub(super) enum Pixels {
     Bytes(Arc<Vec<u8>>),
@@ -21,7 +21,7 @@ pub(super) enum Sample<'a> {
 }
 
 impl Pixels {
-    /// The pixels at `row`, of which each has `shape`.
+    /// The pixels at `row`; every row has `shape`.
     pub(super) fn sample(&self, row: usize, shape: Shape) -> Result<Sample<'_>> {
         let length = shape.len();
         Ok(match self {
@@ -39,13 +39,13 @@ impl Pixels {
                 let pixels = &bytes[row * length..][..length];
                 Fingerprint::new(pixels, pixels, shape)
             }
-            // Values without levels of black and white look like nothing.
+            // Values without known levels of black and white cannot be compared as pictures.
             Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).clone(),
         }
     }
 
-    /// The hash of the contents of a row alone, as its fingerprint has it.
+    /// The content hash of a row; the same as in its fingerprint.
     pub(super) fn content(&self, row: usize, shape: Shape) -> u64 {
         let length = shape.len();
         match self {
@@ -56,13 +56,13 @@ impl Pixels {
     }
 }
 
-/// The bytes of a row of numbers.
+/// The bytes of a row of f32 values.
 fn little_endian(floats: &[f32], row: usize, length: usize) -> Vec<u8> {
     let numbers = &floats[row * length..][..length];
     numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// Of each channel of bytes `[h, w, c]`: their sum and the sum of their squares.
+/// The sum and the sum of squares of each channel of bytes `[h, w, c]`.
 pub(super) fn moments(pixels: &[u8], channels: usize) -> Vec<[u64; 2]> {
     let of_channel = |channel: usize| {
         let bytes = || pixels[channel..].iter().step_by(channels);

@@ -1,4 +1,4 @@
-//! Tables and arrays: which of them a folder holds, or a file is.
+//! Finds tables and arrays.
 use std::path::Path;
 
 use crate::data::catalogue::{Found, name_of, problem};
@@ -6,10 +6,10 @@ use crate::data::names::is_table;
 use crate::data::{Splits, ValueRange, cifar, csv, folder, idx, npz};
 use crate::{Result, listed};
 
-/// The table or the arrays in a folder, told by the names in it; `None` where there are none.
+/// The table or the arrays in a folder, recognised by the names of its files; `None` if there are none.
 ///
 /// # Errors
-/// As of [`find_of_known_classes`](super::catalogue::find_of_known_classes).
+/// As for [`find_of_known_classes`](super::catalogue::find_of_known_classes).
 pub(super) fn in_folder(
     path: &Path,
     contents: &folder::Contents,
@@ -77,10 +77,10 @@ fn not_class_folders(path: &Path, table: &Path, contents: &folder::Contents) -> 
     })
 }
 
-/// The table or the arrays that a file is, told by its name and its first bytes; `None` where it is neither.
+/// The table or the arrays in a file, recognised by its name and its first bytes; `None` if it has neither.
 ///
 /// # Errors
-/// As of [`in_folder`].
+/// As for [`in_folder`].
 pub(super) fn in_file(
     path: &Path,
     name: &str,

@@ -77,7 +77,7 @@ fn arrays_whose_numbers_do_not_fit_are_refused_with_the_numbers() -> Result<()> 
     assert!(message(&images, shape, &[0, 0, 0, 0]).contains("at least two classes"));
     assert!(message(&images, shape, &[0, 1, 2, 1 << 40]).contains("count the classes from 0"));
     assert!(message(&[], shape, &[]).contains("no samples"));
-    assert!(message(&images, Shape::new(0, 2, 3), &[0, 1]).contains("hold nothing"));
+    assert!(message(&images, Shape::new(0, 2, 3), &[0, 1]).contains("have no values"));
     assert!(message(&images, Shape::new(usize::MAX, 2, 3), &[0, 1]).contains("memory"));
     let mut broken = images.clone();
     broken[7] = f32::NAN;

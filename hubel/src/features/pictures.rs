@@ -7,10 +7,10 @@ use crate::inference::check_finite;
 use crate::{Result, shown};
 
 impl Features<'_> {
-    /// The features of picture files, in the order of `paths`, or why a picture cannot be used.
+    /// The features of each picture file, in the order of `paths`, or the reason why the picture cannot be used.
     ///
     /// # Errors
-    /// As of [`Features::of_image`].
+    /// As for [`Features::of_image`].
     pub fn of_pictures(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Vec<f32>, BadFile>>> {
         let shape = self.shape;
         let preparation = self.inference.model().preparation();

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use crate::Replacement;
 use crate::formats::npz;
 
-/// Writes features of pictures as NumPy's `.npz`, `features`, `[pictures, dimensions]`, and `paths`, and gives the file its name.
+/// Writes NumPy's `.npz` with the arrays `features`, `[pictures, dimensions]`, and `paths`.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 ///
 /// # Panics
-/// If there are more or fewer paths than features.
+/// If the numbers of paths and features differ.
 pub fn save(mut file: Replacement, pictures: &[PathBuf], features: &[Vec<f32>]) -> io::Result<()> {
     assert_eq!(pictures.len(), features.len(), "features of each picture");
     let names = pictures

@@ -1,20 +1,20 @@
-//! The same model for pictures of another size.
+//! Changes the input size of a model.
 use crate::formats::layout::Layout;
 use crate::parameters::Table;
 use crate::{Error, LayerError, Model, Result, Shape};
 
 impl Model {
-    /// The same model with the same weights for an input of another height and width. Time and memory go with the number of pixels; accuracy
-    /// is lost the farther the size is from that of training.
+    /// The same model with the same weights for an input of another height and width. Time and memory are proportional to the number of
+    /// pixels. Accuracy falls as the size differs more from that of training.
     ///
-    /// That is possible where no weight belongs to a place in the picture: where the whole map is pooled before the first linear layer.
+    /// This works only if no weight belongs to a position in the picture: if the whole map is pooled before the first linear layer.
     ///
     /// # Errors
-    /// [`Error::Settings`] where weights belong to places, and for another number of channels; [`Error::Layer`] where nothing would be left of
-    /// so small an input; [`Error::Input`].
+    /// [`Error::Settings`] if weights belong to positions, or for another number of channels; [`Error::Layer`] if the input is too small for
+    /// a layer; [`Error::Input`].
     pub fn with_input(self, input: Shape) -> Result<Self> {
         self.check_input(input).map_err(|error| match error {
-            // Weights that are trained leave the layers as they are.
+            // The layers cannot change, because their weights are trained; only another input helps.
             Error::Layer(misfit) => Error::Layer(Box::new(LayerError {
                 ways_out: vec![format!("an input of {}", self.nearest_input(input))],
                 ..*misfit
@@ -27,13 +27,13 @@ impl Model {
         })
     }
 
-    /// Whether the weights fit the network at another size of the input.
+    /// Checks that the weights fit the network with another input.
     fn check_input(&self, input: Shape) -> Result<()> {
         let own = self.input();
         if input.channels != own.channels {
             return Err(Error::Settings {
                 problem: format!(
-                    "{input} has other channels than the model's {own}; height and width alone can be changed"
+                    "{input} has other channels than the model's {own}; only height and width can be changed"
                 ),
             });
         }
@@ -46,7 +46,7 @@ impl Model {
                 let (map, wanted) = (shapes(layout.maps()), shapes(wanted.maps()));
                 return Err(Error::Settings {
                     problem: format!(
-                        "the model takes no input but its own {own}: layer `{layer}` has a weight for each number of a map of {map}, and of {input} \
+                        "the model takes no input but its own {own}: layer `{layer}` has a weight for each value of a map of {map}, but with {input} \
                          the map would be {wanted}; only a network that pools the whole map before its first linear layer takes other sizes"
                     ),
                 });
@@ -55,9 +55,9 @@ impl Model {
         Ok(())
     }
 
-    /// The nearest input to this one that the weights fit, as far as it is looked for; else the model's own.
+    /// The nearest input that fits the weights, up to `REACH` pixels away; otherwise the model's own.
     fn nearest_input(&self, wanted: Shape) -> Shape {
-        /// Layers halve a map five times at most, as a rule: of so many sizes one is whole everywhere.
+        /// Networks usually halve a map at most five times. One of 2⁵ successive sizes can be halved five times.
         const REACH: usize = 32;
         let larger = |by: usize| Shape::new(wanted.height + by, wanted.width + by, wanted.channels);
         let smaller = |by: usize| {
@@ -117,7 +117,7 @@ mod tests {
         );
         // The ink of writing fills the same share of the picture.
         assert_eq!(larger.preparation().ground.unwrap().ink_side, Some(18));
-        // A plain picture has the same features at any size: what a 3×3 kernel without padding and the mean over the map make of it.
+        // A picture of one level has the same features at any size after a 3×3 kernel without padding and the mean over the map.
         let cpu = Cpu::best(1);
         let features = |model: &Model| {
             let image = vec![0.3; model.input().len()];
@@ -135,11 +135,11 @@ mod tests {
         let flat = "conv(4)-pool-flatten-h:fc(8)-relu-fc(classes)";
         let told = problem(flat, Shape::new(24, 24, 1));
         assert!(
-            told.contains("layer `h` has a weight for each number of a map of 5×5×4"),
+            told.contains("layer `h` has a weight for each value of a map of 5×5×4"),
             "{told}"
         );
         assert!(told.contains("the map would be 11×11×4"), "{told}");
-        // As many numbers, but of other places.
+        // The same number of values, but other positions.
         let told = problem("flatten-fc(classes)", Shape::new(6, 24, 1));
         assert!(told.contains("6×24×1"), "{told}");
         let pooled = "conv(4)-globalavgpool-fc(classes)";

@@ -1,14 +1,14 @@
-//! A model as the start of another: for other classes, and other pictures.
+//! A model as the start of another, for other classes and other pictures.
 use crate::data::{Dataset, Preparation, Resize};
 use crate::{Model, Result};
 
 impl Model {
-    /// What its training went on from: the name of an embedded model, or of a file.
+    /// The model that its training started from: the name of an embedded model, or of a file.
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }
 
-    /// The same model, which remembers what its training goes on from.
+    /// The same model, with the name of the model that its training starts from.
     pub fn with_origin(self, origin: impl Into<String>) -> Self {
         Self {
             origin: Some(origin.into()),
@@ -16,7 +16,7 @@ impl Model {
         }
     }
 
-    /// The last layer that its training left as it was, with all before it; `None` where all layers were trained.
+    /// The last layer that was frozen in its training, with all before it; `None` if all layers were trained.
     pub fn frozen(&self) -> Option<&str> {
         self.frozen.as_deref()
     }
@@ -25,11 +25,11 @@ impl Model {
         Self { frozen, ..self }
     }
 
-    /// The same model for other classes. Where these are as many as before, all weights stay; else the last layer begins anew with zeros, which say that
+    /// The same model for other classes. If their number is the same, all weights stay. Otherwise the weights of the last layer become zeros, so that
     /// all classes are equally likely.
     ///
     /// # Errors
-    /// [`Error::Settings`](crate::Error::Settings) where the network says itself how many classes it has.
+    /// [`Error::Settings`](crate::Error::Settings) if the number of classes is fixed in the network's text.
     pub fn for_classes(self, classes: &[String]) -> Result<Self> {
         let classes = classes.to_vec();
         if classes.len() == self.classes.len() {
@@ -48,7 +48,7 @@ impl Model {
             match old {
                 Some(old) => values.copy_from_slice(self.parameters.tensor(old)),
                 None if entry.node == last => values.fill(0.0),
-                // What leads to zeros must differ for anything to be learnt.
+                // A layer before the zeros keeps its random weights: with equal weights its channels could not learn different features.
                 None => {}
             }
         }
@@ -65,7 +65,7 @@ impl Model {
         })
     }
 
-    /// The same model, to which pictures of other proportions are brought in this way.
+    /// The same model, with this way of resizing pictures of other proportions.
     pub fn with_resize(self, resize: Resize) -> Self {
         Self {
             preparation: Preparation {
@@ -76,11 +76,11 @@ impl Model {
         }
     }
 
-    /// The same model, ready to be trained on other data: for its classes, see [`Model::for_classes`], and with a preparation of pictures that knows of
-    /// `training` what it did not know before, what transparent pixels show and the ground.
+    /// The same model, ready to be trained on other data: for its classes (see [`Model::for_classes`]), and with the preparation completed from `training`
+    /// where it lacks the level behind transparent pixels or the background.
     ///
     /// # Errors
-    /// As of [`Model::for_classes`] and [`Preparation::measure`](crate::Preparation::measure); where these images cannot become its input.
+    /// As for [`Model::for_classes`] and [`Preparation::measure`](crate::Preparation::measure); if the images do not fit its input.
     pub fn for_data(self, training: &Dataset) -> Result<Self> {
         let model = self.for_classes(training.classes())?;
         let model = Self {

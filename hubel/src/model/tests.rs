@@ -1,7 +1,7 @@
 use super::*;
 use serde_json::{Value, json};
 
-/// What is said of a model file with a change of its preparation, by JSON pointer.
+/// The error for a model file after a change of its preparation, by JSON pointer.
 fn problem_with(pointer: &str, value: Value) -> Option<String> {
     problem_after(|file| {
         let stored = (file.metadata.get_mut("hubel.preparation")).expect("a preparation");
@@ -26,7 +26,7 @@ fn preparation() -> Preparation {
     }
 }
 
-/// What is said of a model file after a change.
+/// The error for a model file after a change.
 fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");
@@ -188,7 +188,7 @@ fn one_flipped_bit_anywhere_in_a_file_is_found_and_a_file_without_a_checksum_is_
     let model = Model::untrained(network, classes, preparation(), 1).expect("a model");
     model.save(&path).expect("a file");
     let bytes = std::fs::read(&path).expect("a file");
-    // Only spaces behind the header mean nothing.
+    // Only the spaces after the header may change.
     let header = 8 + u64::from_le_bytes(*bytes.first_chunk().expect("a length")) as usize;
     let meaningful =
         |at: &usize| *at >= header || bytes[*at..header].iter().any(|&byte| byte != b' ');
@@ -242,7 +242,7 @@ fn tensors_of_other_networks_are_refused_before_they_are_read() {
     let rest = bytes.split_off(8);
     let (header, numbers) = rest.split_at(length);
     let numbers = numbers.len();
-    // A hundred gigabytes of zeros behind the weights; the disk has no place for them.
+    // A hundred gigabytes of zeros after the weights, in a sparse file.
     let end = numbers + (100 << 30);
     let more = format!(
         ",\"more\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{numbers},{end}]}}}}",

@@ -1,4 +1,4 @@
-//! Picture files, as paths or as bytes: they are read and decoded by all threads, a batch at a time.
+//! Picture files, as paths or as bytes. All threads read and decode them, batch by batch.
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ impl Predictor {
     /// Classifies a picture, given as the bytes of its file: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM.
     ///
     /// # Errors
-    /// [`Error::Picture`] when it cannot be used; [`Error::NotFinite`] when the model's outputs are no finite numbers; [`Error::Memory`].
+    /// [`Error::Picture`] if it cannot be used; [`Error::NotFinite`] if the model's outputs are NaN or infinite; [`Error::Memory`].
     pub fn predict(&mut self, picture: &[u8]) -> Result<Prediction> {
         let prepared = self.model().preparation().encoded(picture, in_memory())?;
         self.predict_prepared(&prepared)
@@ -24,13 +24,14 @@ impl Predictor {
     /// Classifies a decoded picture.
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] when the network's input is not one of pictures; as of [`Predictor::predict`].
+    /// [`Error::DataMismatch`] if the network's input has neither 1 nor 3 channels; as for [`Predictor::predict`].
     pub fn predict_image(&mut self, picture: DynamicImage) -> Result<Prediction> {
         let prepared = self.model().preparation().decoded(picture)?;
         self.predict_prepared(&prepared)
     }
 
-    /// Classifies many pictures, given as the bytes of their files; all threads decode. The answers are in their order.
+    /// Classifies many pictures, given as the bytes of their files; all threads decode. Returns, in the same order, predictions or the reasons
+    /// why pictures cannot be used.
     ///
     /// # Errors
     /// [`Error::NotFinite`] and [`Error::Memory`], which concern all of them.
@@ -44,7 +45,7 @@ impl Predictor {
         self.predict_pictures(pictures.len(), &read, &name)
     }
 
-    /// Classifies picture files. The answers are in the order of `paths`: a prediction, or why the picture cannot be used.
+    /// Classifies picture files. Returns, in the order of `paths`, predictions or the reasons why pictures cannot be used.
     ///
     /// # Errors
     /// [`Error::NotFinite`] and [`Error::Memory`], which concern all of them.
@@ -59,7 +60,7 @@ impl Predictor {
             .collect())
     }
 
-    /// Classifies `count` pictures, which `read` reads; `name` is what an error calls them.
+    /// Classifies `count` pictures, which `read` reads; `name` gives the name of a picture for errors.
     fn predict_pictures(
         &mut self,
         count: usize,
@@ -88,22 +89,22 @@ impl Predictor {
     }
 }
 
-/// What messages call a picture that came as bytes.
+/// The path in messages about a picture given as bytes.
 fn in_memory() -> &'static Path {
     Path::new("(given as bytes)")
 }
 
-/// What came of reading pictures, besides what was computed of them.
+/// The results of reading pictures.
 pub(crate) struct Seen {
-    /// Of each picture.
+    /// One for each picture.
     changes: Vec<Changes>,
-    /// By their places: those that cannot be used.
+    /// The indices and errors of the pictures that cannot be used.
     pub(crate) unusable: Vec<(usize, Error)>,
 }
 
 impl<M: Deref<Target = Model>> Inference<M> {
-    /// Computes what comes out for `count` pictures, which `read` reads and prepares as the model wants them; `take` gets it in order for each that
-    /// can be used.
+    /// Computes the outputs for `count` pictures, which `read` reads and prepares for the model. `take` gets the outputs in order, for each
+    /// picture that can be used.
     pub(crate) fn run_on_pictures(
         &mut self,
         count: usize,
@@ -246,7 +247,7 @@ mod tests {
         for weight in model.parameters.values_mut() {
             *weight = 1e30;
         }
-        // White, so that no convolution comes out below 0.
+        // White, so that no convolution gives a value below 0.
         image::GrayImage::from_pixel(8, 8, image::Luma([255]))
             .save(&paths[0])
             .unwrap();

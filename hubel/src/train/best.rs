@@ -1,24 +1,24 @@
-//! The best weights so far, as the validation images tell.
+//! The best weights so far on the validation images.
 use std::cmp::Ordering;
 
 use crate::data::Balance;
 use crate::train::Position;
 use crate::{Model, Parameters, Report};
 
-/// Weights, the place of the run that made them, and how good they are on the validation images.
+/// Weights, their position in the run, and their results on the validation images.
 #[derive(Clone)]
 pub(super) struct Best {
     pub(super) parameters: Parameters,
     /// See [`Model::frozen`].
     pub(super) frozen: Option<String>,
     pub(super) position: Position,
-    /// Balanced if classes are.
+    /// The balanced accuracy if classes are balanced.
     pub(super) accuracy: f32,
     loss: f32,
 }
 
 impl Best {
-    /// The weights of `model` at `position`, judged by `report`.
+    /// The weights of `model` at `position`, with their results in `report`.
     pub(super) fn new(
         model: &Model,
         position: Position,

@@ -1,8 +1,8 @@
-//! Saves a training while it runs, so that little is lost however it ends.
+//! Saves the model during training, so that little is lost however training ends.
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where and how often a running training is saved: after the first epoch or after one minute, whichever comes first, then
+/// Where and how often the model is saved during training: after the first epoch or after one minute, whichever comes first, then
 /// once a minute.
 ///
 /// The file is a model that stores its position ([`Model::stopped_at`](crate::Model::stopped_at)). It is replaced atomically, so that it is

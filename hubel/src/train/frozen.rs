@@ -15,7 +15,7 @@ use crate::{Error, Model, Plan, PlanSettings, Result, Shape, Workspace};
 pub(super) struct Frozen<'a> {
     pub(super) cpu: &'a Cpu,
     pub(super) model: &'a Model,
-    /// The last of them; all later layers depend only on its output.
+    /// The last frozen node; all later layers depend only on its output.
     pub(super) after: usize,
 }
 
@@ -25,11 +25,11 @@ impl Frozen<'_> {
         Ok(self.model.graph()?.nodes[self.after].shape)
     }
 
-    /// The features of all samples of `dataset`: first of the original samples, then of `versions` − 1 augmented ones each, as `settings`
-    /// say. `None` if `listen` stops it. Pictures that can no longer be read are left out, if the policy allows it.
+    /// The features of all samples of `dataset`: first of the original samples, then of `versions` − 1 augmented versions of each, according to
+    /// `settings`. `None` if `listen` stops it. Pictures that can no longer be read are left out, if the policy allows it.
     ///
     /// # Errors
-    /// If pictures can no longer be read, or memory does not suffice; [`Error::NotFinite`].
+    /// If pictures can no longer be read, or memory is short; [`Error::NotFinite`].
     pub(super) fn features(
         &self,
         dataset: &Dataset,
@@ -162,7 +162,7 @@ impl Ahead {
             plan.pack(cpu, &model.parameters, &mut self.workspace);
         }
         self.workspace.images_mut().copy_from_slice(images);
-        // What the other layers have learned since changes nothing here.
+        // The frozen weights do not change, so they stay packed.
         plan.forward_watched(
             cpu,
             &model.parameters,

@@ -61,7 +61,7 @@ impl Position {
         self.epoch == self.epochs && self.is_end_of_epoch()
     }
 
-    /// Whether everything is done.
+    /// Whether the last phase is done.
     pub fn is_end(&self) -> bool {
         self.phase == self.phases && self.is_end_of_phase()
     }

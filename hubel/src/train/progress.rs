@@ -1,4 +1,4 @@
-//! What a run tells of itself, and what it counts for that.
+//! The events of a run, and the counts for them.
 use std::time::{Duration, Instant};
 
 use crate::data::loader::Batch;
@@ -7,28 +7,28 @@ use crate::run::BatchLoss;
 use crate::train::Position;
 use crate::{Model, Report};
 
-/// What happens during training.
+/// An event of training.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far.
     #[non_exhaustive]
     Step {
-        /// Number of the epoch.
+        /// The epoch.
         epoch: usize,
-        /// Epochs in all.
+        /// Number of epochs.
         epochs: usize,
-        /// Number of the step in the epoch.
+        /// The step in the epoch.
         step: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps: usize,
         /// Mean cross-entropy in nats.
         loss: f32,
-        /// Share of training images classified rightly.
+        /// Share of training images classified correctly.
         accuracy: f32,
-        /// Speed since the start.
+        /// Mean speed since the start.
         images_per_second: f64,
-        /// Expected time to the end of training.
+        /// Expected time until the end of training.
         seconds_left: f64,
     },
     /// An epoch is done.
@@ -38,7 +38,7 @@ pub enum Event<'a> {
         epoch: usize,
         /// Mean loss of its training steps.
         loss: f32,
-        /// Share of training images classified rightly while learning.
+        /// Share of training images classified correctly in its training steps.
         accuracy: f32,
         /// Loss on the validation images.
         validation_loss: Option<f32>,
@@ -46,43 +46,43 @@ pub enum Event<'a> {
         validation_accuracy: Option<f32>,
         /// Mean of the classes' accuracies on the validation images, see [`Report::balanced_accuracy`].
         validation_balanced_accuracy: Option<f32>,
-        /// Time it took.
+        /// Its duration.
         seconds: f64,
-        /// The part of it during which training waited for a batch.
+        /// The part of the duration spent waiting for batches.
         waiting: f64,
-        /// The model as it is now. It knows how far it came, can be used and saved, and costs nothing that is not asked of it.
+        /// The current model. It can be used and saved, and records how far it came. It costs nothing unless it is used.
         model: &'a Model,
     },
-    /// A phase of a run of several begins.
+    /// A phase begins, in a run with several phases.
     Phase {
         /// Its number.
         phase: usize,
-        /// Phases in all.
+        /// Number of phases.
         phases: usize,
-        /// The last layer that stays as it is, with all before it; `None` where all are trained.
+        /// The last frozen layer; all before it are frozen too. `None` if all layers are trained.
         frozen: Option<String>,
     },
     /// The outputs of the frozen layers are being computed.
     Features {
-        /// Pictures that are done. Each augmented version of a picture counts.
+        /// Number of finished pictures. Each augmented version of a picture counts.
         done: usize,
-        /// Pictures in all.
+        /// Number of all pictures.
         all: usize,
-        /// Expected time until they are done.
+        /// Expected time until all are finished.
         seconds_left: f64,
     },
     /// Training, or a phase of it, ends before its last epoch: the validation images showed no progress for as many epochs as
     /// [`TrainSettings::patience`](crate::TrainSettings::patience) says.
     #[non_exhaustive]
     EndedEarly {
-        /// Where it ends.
+        /// The position at which it ends.
         position: Position,
         /// Epochs without progress.
         epochs: usize,
     },
-    /// A phase is over, and the model has the weights of an earlier place, which were best on the validation images.
+    /// A phase is over, and the model has the weights of an earlier position, which were best on the validation images.
     Kept {
-        /// The place.
+        /// The earlier position.
         position: Position,
         /// Their accuracy on the validation images; the balanced accuracy if classes are balanced.
         accuracy: f32,
@@ -90,19 +90,19 @@ pub enum Event<'a> {
     /// A picture that could be read when the data was opened can no longer be read. In training another picture takes its place; in validation it is
     /// left out.
     BadFile(BadFile),
-    /// The training was saved as it is, see [`Trainer::with_checkpoints`](crate::Trainer::with_checkpoints).
+    /// A checkpoint was saved, see [`Trainer::with_checkpoints`](crate::Trainer::with_checkpoints).
     Saved {
-        /// How long training stood still for it.
+        /// How long training waited for it.
         seconds: f64,
     },
-    /// It could not be saved. Training goes on, and the next attempt is at the next regular save.
+    /// A checkpoint could not be saved. Training continues, and the next regular save is the next attempt.
     NotSaved {
-        /// Why.
+        /// The reason.
         problem: String,
     },
 }
 
-/// How far a run has come.
+/// The progress of a run.
 pub(super) struct Progress<'a> {
     feed: &'a Feed,
     epochs: usize,
@@ -177,7 +177,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Closes an epoch, and begins to count the next.
+    /// Ends the counts of an epoch, and begins those of the next.
     pub(super) fn epoch<'m>(&mut self, validation: Option<&Report>, model: &'m Model) -> Event<'m> {
         let event = Event::Epoch {
             epoch: self.epoch,

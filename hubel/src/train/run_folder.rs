@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::formats::atomic;
 use crate::{Error, Model, Result};
 
-/// The folder of a training run. It contains `model.safetensors` when training has ended, and `last.safetensors` of a training that is running
-/// or was stopped. As long as this value exists, no other process can use the folder for its run (on Unix).
+/// The folder of a training run. It contains `model.safetensors` after training has ended, and `last.safetensors` while training is running
+/// or if it was stopped. As long as this value exists, no other process can use the folder for its run (on Unix).
 ///
 /// ```no_run
 /// # use hubel::{Checkpoints, Cpu, Dataset, Network, Result, RunFolder, TrainSettings, Trainer};
@@ -112,7 +112,7 @@ impl RunFolder {
         files.into_iter().find(|file| file.exists())
     }
 
-    /// Checks before training that a model of this size can be written; twice, since there will be two files for a moment.
+    /// Checks before training that two models of this size can be written, because for a moment there will be two files.
     ///
     /// # Errors
     /// [`Error::Io`] if that fails, [`Error::Settings`] if a folder has the name of one of the files.
@@ -120,7 +120,7 @@ impl RunFolder {
         for file in [self.model(), self.last()] {
             if file.is_dir() {
                 let problem = format!(
-                    "{} is a folder, and a file is to be there; move it away, or choose another folder",
+                    "{} is a folder, but a file must be there; move it away, or choose another folder",
                     file.display()
                 );
                 return Err(Error::Settings { problem });

@@ -1,50 +1,50 @@
-//! The settings of a training, and checks of them.
+//! The settings of training, and their checks.
 use crate::data::{Augmentation, Balance};
 use crate::network::{Initialisation, Node, Operation};
 use crate::{Dataset, Error, Optimizer, Result, Schedule};
 
-/// Which weights a training ends with.
+/// Which weights training returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// Those of the last step.
     #[default]
     Last,
-    /// Those of the epoch with the highest accuracy on the validation images; of equals, those with the lower loss. The balanced accuracy
-    /// decides if classes are [balanced](TrainSettings::balance).
+    /// Those of the epoch with the highest accuracy on the validation images; at equal accuracy, those with the lower loss. If classes are
+    /// [balanced](TrainSettings::balance), the balanced accuracy decides.
     Best,
 }
 
-/// How to train.
+/// The settings of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
-    /// Passes over the training images.
+    /// Number of passes over the training images.
     pub epochs: usize,
-    /// Images of one step.
+    /// Images per step.
     pub batch_size: usize,
-    /// The (largest) learning rate.
+    /// The learning rate, or the largest one of the schedule.
     pub learning_rate: f32,
-    /// How weights follow their gradients.
+    /// The optimizer.
     pub optimizer: Optimizer,
-    /// How the learning rate moves.
+    /// The schedule of the learning rate.
     pub schedule: Schedule,
-    /// Decay of weights (not of biases and normalisations).
+    /// Weight decay (not for biases and batch norms).
     pub weight_decay: f32,
-    /// Share of the target that is spread over all classes.
+    /// Label smoothing: the share of the target that is spread over all classes.
     pub label_smoothing: f32,
-    /// Decides every random number: first weights, order, augmentation, dropout.
+    /// The seed of all random numbers: initial weights, order, augmentation, dropout.
     pub seed: u64,
     /// Random changes to the training pictures.
     pub augmentation: Augmentation,
-    /// What is done about classes of very different size.
+    /// How classes of very different size are balanced.
     pub balance: Balance,
-    /// How weights begin.
+    /// The initialisation of the weights.
     pub initialisation: Initialisation,
-    /// No Winograd.
+    /// Whether convolutions avoid Winograd.
     pub precise: bool,
     /// Which weights are kept at the end. [`Keep::Best`] needs validation images.
     pub keep: Keep,
-    /// Early stopping: training ends after so many epochs without better weights, as [`Keep::Best`] compares them. `None` trains
-    /// for all epochs. Needs validation images. The schedule of the learning rate is still that of all epochs, so [`Schedule::Constant`] suits best.
+    /// Early stopping: training ends after this many epochs without better weights, compared as in [`Keep::Best`]. `None` trains
+    /// for all epochs. Needs validation images. The learning rate schedule still spans all epochs, so [`Schedule::Constant`] fits best.
     pub patience: Option<usize>,
 }
 
@@ -70,7 +70,7 @@ impl Default for TrainSettings {
 }
 
 /// # Errors
-/// [`Error::Settings`], with what is right.
+/// [`Error::Settings`], with valid values.
 pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
     let fraction = 0.0..1.0;
     let momentum = match settings.optimizer {
@@ -122,7 +122,7 @@ pub(super) fn check_held_out(settings: &TrainSettings, held_out: Option<&Dataset
     match decides && held_out.is_none_or(Dataset::is_empty) {
         false => Ok(()),
         true => Err(Error::Settings {
-            problem: "no images are held out by which the best weights could be known; give validation images, or keep the last weights and set no patience".into(),
+            problem: "no images are held out to find the best weights; give validation images, or keep the last weights and set no patience".into(),
         }),
     }
 }
@@ -142,8 +142,8 @@ pub(super) fn check_rate(rate: f32, step: u64) -> Result<()> {
     }
 }
 
-/// Refuses steps of one image where a batch normalisation sees one pixel of it: the mean is that value itself, so that nothing but its
-/// shift comes out, whatever goes in. PyTorch refuses the same.
+/// Refuses steps in which a batch norm has one value per channel (one image, a map of 1×1): the mean is that value itself, so the
+/// output is always the shift. PyTorch refuses the same.
 pub(super) fn refuse_constants(nodes: &[Node], images: usize, batch_size: usize) -> Result<()> {
     let is_alone = |batch: usize| batch == 1 || images % batch == 1;
     let of_one_pixel = nodes.iter().find(|node| {
@@ -163,8 +163,8 @@ pub(super) fn refuse_constants(nodes: &[Node], images: usize, batch_size: usize)
         .find(|&batch| batch > 1 && !is_alone(batch));
     Err(Error::Settings {
         problem: format!(
-            "layer {} normalises maps of 1×1, and {step}: of one value nothing is left but a constant, from which nothing is learnt; \
-             give a batch size of {}, or leave out that batch normalisation",
+            "layer {} normalises maps of 1×1, and {step}: from one value it gives a constant, from which nothing is learnt; \
+             give a batch size of {}, or leave out that batch norm",
             layer.name,
             other.unwrap_or(images)
         ),

@@ -50,7 +50,7 @@ impl Phase {
     /// Trains only the last layer, on the features of `images` training images; as for [`Phase::usual`].
     ///
     /// # Errors
-    /// As of [`Phase::usual`].
+    /// As for [`Phase::usual`].
     pub fn of_head(model: &Model, images: usize, settings: &TrainSettings) -> Result<Self> {
         let graph = model.graph()?;
         let layer = graph.nodes[before_the_head(&graph)].name.clone();

@@ -3,8 +3,8 @@ use hubel::explain::{Explainer, Heatmap, Question, arithmetic};
 use hubel::network::Operation;
 use hubel::{Model, Result, Shape};
 
-/// Springenberg et al., "Striving for Simplicity: The All Convolutional Net" (2014): a gradient of which each ReLU passes only the positive
-/// part. It uses the arithmetic of every value, which is slow; for pictures with one channel.
+/// Springenberg et al., "Striving for Simplicity: The All Convolutional Net" (2014): each ReLU passes only the positive part of the
+/// gradient. It uses the arithmetic of every value, which is slow; for pictures with one channel.
 pub(crate) fn maps(model: &Model, questions: &[Question]) -> Result<Vec<Heatmap>> {
     let mut explainer = Explainer::new(&crate::cpu(), model, 1)?;
     let maps = questions

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// Values with the sizes of their axes.
+/// Values and their shape.
 pub(crate) type Tensor = (Vec<usize>, Vec<f32>);
 
 pub(crate) struct Fixture {

@@ -130,7 +130,7 @@ fn what_is_wrong_with_idx_files_is_said_with_the_path() {
             "at least two classes",
         ),
         (&good_labels, &good_images, "exchanged"),
-        (&idx_bytes(&[3, 0, 2], &[]), &good_labels, "hold nothing"),
+        (&idx_bytes(&[3, 0, 2], &[]), &good_labels, "have no values"),
     ] {
         let text = message(image_bytes, label_bytes);
         assert!(text.contains(expected), "expected `{expected}` in: {text}");

@@ -1,4 +1,4 @@
-//! Pictures of the caller's own are what files of the same bytes are.
+//! The caller's own pictures give the same data as files with the same bytes.
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::*;
 use crate::data::feed::{Balance, FeedSettings};
 
-/// Pictures of two classes, as a folder has them, and the folder.
+/// Pictures of two classes, and a folder with the same pictures.
 fn pictures() -> (tempfile::TempDir, Vec<EncodedPicture>) {
     let folder = tempfile::tempdir().unwrap();
     let mut pictures = Vec::new();
@@ -22,7 +22,7 @@ fn pictures() -> (tempfile::TempDir, Vec<EncodedPicture>) {
             bytes: std::fs::read(&path).unwrap(),
         });
     }
-    // As the folder is read.
+    // In the order of the folder.
     pictures.sort_by(|one, other| one.name.cmp(&other.name));
     (folder, pictures)
 }
@@ -37,7 +37,7 @@ fn options() -> Options {
 
 fn listen(_: usize, _: usize) {}
 
-/// A batch as training sees it.
+/// A training batch.
 fn augmented(dataset: &Dataset) -> Result<Vec<f32>> {
     let settings = FeedSettings {
         augmentation: "flip, crop(2)".parse()?,
@@ -79,7 +79,7 @@ fn they_are_divided_and_prepared_as_files_are() -> Result<()> {
     Ok(())
 }
 
-/// A store that counts how often it is asked and can lose its pictures.
+/// A store that counts its reads and can lose its pictures.
 struct Store {
     pictures: Vec<EncodedPicture>,
     asked: AtomicUsize,
@@ -133,7 +133,7 @@ fn what_cannot_be_had_is_refused_or_left_out_by_its_name() -> Result<()> {
         "{refused}"
     );
     let refused = open(BadFiles::Quarantine, None).unwrap_err().to_string();
-    assert!(refused.contains("holds no files"), "{refused}");
+    assert!(refused.contains("has no files to move away"), "{refused}");
     let splits = open(BadFiles::Skip, Some(0))?;
     assert_eq!(splits.bad_files.len(), 1);
     assert_eq!(splits.test.unwrap().len(), 8);
