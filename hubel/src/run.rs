@@ -38,7 +38,7 @@ impl Plan {
     /// Packs the weights for the kernels. [`Plan::forward`] does so if they have changed; calling this before makes the first run as fast as the others.
     ///
     /// # Panics
-    /// If the workspace is that of another plan.
+    /// If the workspace belongs to another plan.
     pub fn pack(&self, cpu: &Cpu, parameters: &Parameters, workspace: &mut Workspace) {
         workspace.assert_fits(self);
         for step in 0..self.steps.len() {
@@ -102,7 +102,7 @@ impl Plan {
     /// Computes the logits of the images in the workspace. `seed` decides what dropout drops in training.
     ///
     /// # Panics
-    /// If the workspace is that of another plan.
+    /// If the workspace belongs to another plan.
     pub fn forward(
         &self,
         cpu: &Cpu,
@@ -208,7 +208,7 @@ impl Plan {
     /// Of networks with batch normalisation, [`Plan::update_running_statistics`] belongs to each step of training as well.
     ///
     /// # Panics
-    /// If the plan is one for inference, or the workspace that of another one.
+    /// If the plan is one for inference, or the workspace belongs to another plan.
     pub fn backward(
         &self,
         cpu: &Cpu,
