@@ -73,7 +73,7 @@ fn arrays_whose_numbers_do_not_fit_are_refused_with_the_numbers() -> Result<()> 
             .to_string()
     };
     assert!(message(&images[1..], shape, &[0, 1, 2, 1]).contains("23 values"));
-    assert!(message(&images, shape, &[0, 1, 2]).contains("takes 18"));
+    assert!(message(&images, shape, &[0, 1, 2]).contains("have 18"));
     assert!(message(&images, shape, &[0, 0, 0, 0]).contains("at least two classes"));
     assert!(message(&images, shape, &[0, 1, 2, 1 << 40]).contains("count the classes from 0"));
     assert!(message(&[], shape, &[]).contains("no samples"));
