@@ -77,7 +77,7 @@ fn main() {
         let bands = Bands::new(&cpu, passes.each_ref()).expect("a chain");
         let packed = [0, 1, 2].map(|i| {
             let mut packed = Buffer::zeros(passes[i].packed_len());
-            passes[i].pack(&cpu, &numbers(chain[i].weights()), &mut packed);
+            passes[i].pack(&cpu, &numbers(chain[i].weights_len()), &mut packed);
             packed
         });
         let bias = numbers(wide.max(output));

@@ -224,7 +224,7 @@ impl<'a> Source<'a> {
             return self.values.as_ptr();
         };
         let floats = rows.len() * width * channels;
-        assert!(floats <= TASK_FLOATS, "{rows:?} expanded");
+        assert!(floats <= BUFFER_FLOATS, "{rows:?} expanded");
         let (start, to) = (rows.start * width * channels, buffer.as_mut_ptr());
         // SAFETY: the map has the rows, and the assertion says that the buffer holds them.
         unsafe { expansion.write(simd, rows, 0..channels, to, channels) };
@@ -425,10 +425,10 @@ pub(crate) struct TwoRows {
 }
 
 /// Floats that a task expands or pools at a time: they stay in L2 at worst.
-pub(crate) const TASK_FLOATS: usize = 16 << 10;
+pub(crate) const BUFFER_FLOATS: usize = 16 << 10;
 
-/// A task's own memory for [`TASK_FLOATS`] floats, on its stack.
-pub(crate) struct TaskBuffer(MaybeUninit<[f32; TASK_FLOATS]>);
+/// A task's own memory for [`BUFFER_FLOATS`] floats, on its stack.
+pub(crate) struct TaskBuffer(MaybeUninit<[f32; BUFFER_FLOATS]>);
 
 impl TaskBuffer {
     #[inline(always)]

@@ -183,7 +183,7 @@ impl Maps {
         Self {
             input: filled(geometry.input_len()),
             output: filled(geometry.output_len()),
-            weights: filled(geometry.weights()),
+            weights: filled(geometry.weights_len()),
             winners: (0..geometry.pooled_len())
                 .map(|i| (i % 4) as Winner)
                 .collect(),

@@ -110,7 +110,7 @@ impl Convolution {
     /// Floats of the weights packed for the forward pass, or folded where they are not packed.
     pub(crate) fn packed_forward(&self) -> usize {
         match self.passes.forward.packed_len() {
-            0 if self.folded.is_some() => self.geometry.weights(),
+            0 if self.folded.is_some() => self.geometry.weights_len(),
             length => length,
         }
     }
@@ -125,7 +125,7 @@ impl Convolution {
 
     /// Floats of scratch memory that folding and packing need.
     pub(super) fn folding_scratch(&self) -> usize {
-        self.geometry.weights() + self.geometry.output[2]
+        self.geometry.weights_len() + self.geometry.output[2]
     }
 }
 

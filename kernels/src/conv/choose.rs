@@ -220,7 +220,7 @@ fn winograd_is_faster(geometry: &Geometry, pass: Pass) -> bool {
     };
     let products = geometry.batch * inside(0) * inside(1) * terms * padded_channels;
     let ends = FINISH * geometry.batch * map[0] * map[1] * padded_channels;
-    winograd < products + ends + FETCH * geometry.weights()
+    winograd < products + ends + FETCH * geometry.weights_len()
 }
 
 /// Whether a pooled convolution is likely fastest window by window.

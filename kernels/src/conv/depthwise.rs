@@ -21,9 +21,9 @@ use tile::RunPixels;
 pub(super) use weight_gradient::DepthwiseWeightGradient;
 
 /// Floats of the target that a task writes, about: a task has whole rows.
-const TASK_FLOATS: usize = 1 << 16;
+const TASK_TARGET_FLOATS: usize = 1 << 16;
 /// Tasks of a pass at least, if there are that many rows.
-const TASKS: usize = 16;
+const LEAST_TASKS: usize = 16;
 
 /// Whether each channel of `geometry` is a group of its own, with one filter, and the kernel has no more than [`MOST_TAPS`] taps.
 pub(super) fn supports(geometry: &Geometry) -> bool {
@@ -159,8 +159,8 @@ impl Depthwise {
     /// Rows of the target of a task.
     fn task_rows(&self) -> usize {
         let [_, width, channels] = self.target;
-        (TASK_FLOATS / (width * channels))
-            .min(self.all_rows() / TASKS)
+        (TASK_TARGET_FLOATS / (width * channels))
+            .min(self.all_rows() / LEAST_TASKS)
             .max(1)
     }
 }

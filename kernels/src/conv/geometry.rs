@@ -127,7 +127,7 @@ impl Geometry {
     }
 
     /// Elements of the weights.
-    pub fn weights(&self) -> usize {
+    pub fn weights_len(&self) -> usize {
         self.terms() * self.output[2]
     }
 

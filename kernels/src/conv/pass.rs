@@ -146,7 +146,7 @@ impl Prepared {
 #[derive(Debug)]
 pub struct MapPass {
     prepared: Prepared,
-    by: Box<dyn MapLoop>,
+    map_loop: Box<dyn MapLoop>,
 }
 
 impl MapPass {
@@ -159,7 +159,7 @@ impl MapPass {
     ) -> Option<Self> {
         Some(Self {
             prepared: Prepared::new(cpu, geometry, algorithm, fused),
-            by: algorithm.map_loop(cpu, geometry, pass, fused)?,
+            map_loop: algorithm.map_loop(cpu, geometry, pass, fused)?,
         })
     }
 
@@ -175,7 +175,7 @@ impl MapPass {
 
     /// Floats of the packed weights; 0 where the pass reads the weights as they are.
     pub fn packed_len(&self) -> usize {
-        self.by.packed_len()
+        self.map_loop.packed_len()
     }
 
     /// Writes `weights` in the order that the pass reads; does nothing where [`packed_len`](Self::packed_len) is 0.
@@ -184,21 +184,21 @@ impl MapPass {
     /// If a length is wrong.
     pub fn pack(&self, cpu: &Cpu, weights: &[f32], packed: &mut [f32]) {
         self.prepared.check_cpu(cpu);
-        assert_eq!(weights.len(), self.geometry().weights(), "weights");
+        assert_eq!(weights.len(), self.geometry().weights_len(), "weights");
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
-        self.by.pack(cpu, weights, packed);
+        self.map_loop.pack(cpu, weights, packed);
     }
 
     /// Parts in which the pass takes sums, if it was prepared for that.
     pub fn sums_parts(&self) -> usize {
-        self.by.sums_parts()
+        self.map_loop.sums_parts()
     }
 
     /// Checks what both passes read, but for their map.
     fn check(&self, cpu: &Cpu, packed: &[f32], has_sums: bool) {
         self.prepared.check_cpu(cpu);
         let packed_len = match self.packed_len() {
-            0 => self.geometry().weights(),
+            0 => self.geometry().weights_len(),
             packed_len => packed_len,
         };
         assert_eq!(packed.len(), packed_len, "packed weights");
@@ -229,12 +229,12 @@ impl Forward {
 
     /// Floats of scratch that [`Forward::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
-        self.by.scratch_len() + self.row_bias_len()
+        self.map_loop.scratch_len() + self.row_bias_len()
     }
 
     /// Floats of the bias repeated for a row of the output, where the loop finishes a row as one pixel; else 0.
     fn row_bias_len(&self) -> usize {
-        match self.by.finished_pixel() {
+        match self.map_loop.finished_pixel() {
             pixel if pixel == self.geometry().output[2] => 0,
             row => row,
         }
@@ -276,11 +276,11 @@ impl Forward {
             }
             _ => epilogue,
         };
-        let pixel = self.by.finished_pixel();
+        let pixel = self.map_loop.finished_pixel();
         let output_len = prepared.output_len();
         let mut run = |finish, target| {
             let source = Source::map(input);
-            self.by.run(
+            self.map_loop.run(
                 cpu,
                 MapOperands {
                     source,
@@ -324,7 +324,9 @@ impl Forward {
 
     /// The loop as one that computes some rows of the output at a time. None if it cannot, or if it pools: it computes other rows then.
     pub(super) fn by_rows(&self) -> Option<&dyn RowsLoop> {
-        self.by.by_rows().filter(|_| !self.prepared.fused.pooled)
+        self.map_loop
+            .by_rows()
+            .filter(|_| !self.prepared.fused.pooled)
     }
 }
 
@@ -348,7 +350,7 @@ impl InputGradient {
 
     /// Floats of scratch that [`InputGradient::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
-        self.by.scratch_len()
+        self.map_loop.scratch_len()
     }
 
     /// Computes the input gradient.
@@ -374,11 +376,11 @@ impl InputGradient {
         let input_len = prepared.geometry.input_len();
         assert_eq!(input_gradient.len(), input_len, "input gradient");
         assert!(scratch.len() >= self.scratch_len(), "too little scratch");
-        let pixel = self.by.finished_pixel();
+        let pixel = self.map_loop.finished_pixel();
         let finish = Finish::gradient(&epilogue, input_gradient, pixel);
         let finish = finish.summing(epilogue.sums, pixel, self.sums_parts());
         let target = MapTarget::Map(&DisjointMut::new(input_gradient));
-        self.by.run(
+        self.map_loop.run(
             cpu,
             MapOperands {
                 source,
@@ -395,7 +397,7 @@ impl InputGradient {
 #[derive(Debug)]
 pub struct WeightGradient {
     prepared: Prepared,
-    by: Box<dyn WeightLoop>,
+    weight_loop: Box<dyn WeightLoop>,
 }
 
 impl WeightGradient {
@@ -403,7 +405,7 @@ impl WeightGradient {
     pub fn new(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) -> Option<Self> {
         Some(Self {
             prepared: Prepared::new(cpu, geometry, algorithm, fused),
-            by: algorithm.weight_loop(cpu, geometry, fused)?,
+            weight_loop: algorithm.weight_loop(cpu, geometry, fused)?,
         })
     }
 
@@ -424,7 +426,7 @@ impl WeightGradient {
 
     /// Floats of scratch that [`WeightGradient::run`] needs at least.
     pub fn scratch_len(&self) -> usize {
-        self.by.scratch_len()
+        self.weight_loop.scratch_len()
     }
 
     /// Computes the weight gradient and, if asked, the bias gradient. Both are overwritten.
@@ -444,14 +446,18 @@ impl WeightGradient {
         prepared.check_input(&input);
         let output_gradient = prepared.source(output_gradient);
         let geometry = &prepared.geometry;
-        assert_eq!(weight_gradient.len(), geometry.weights(), "weight gradient");
+        assert_eq!(
+            weight_gradient.len(),
+            geometry.weights_len(),
+            "weight gradient"
+        );
         let filters = geometry.output[2];
         assert!(
             bias_gradient.as_ref().is_none_or(|b| b.len() == filters),
             "bias gradient"
         );
         assert!(scratch.len() >= self.scratch_len(), "too little scratch");
-        self.by.run(
+        self.weight_loop.run(
             cpu,
             WeightOperands {
                 input,

@@ -125,7 +125,7 @@ impl WeightGradient {
         input: impl Into<Input<'a>>,
         output_gradient: OutputGradient<'a>,
     ) -> [Vec<f32>; 2] {
-        let mut weight_gradient = nan(self.geometry().weights());
+        let mut weight_gradient = nan(self.geometry().weights_len());
         let mut bias_gradient = nan(self.geometry().output[2]);
         let operands = WeightGradientOperands {
             input: input.into(),
@@ -175,7 +175,7 @@ impl Problem {
         Self {
             geometry,
             input: random_values(size(geometry.input), 1),
-            weights: random_values(geometry.weights(), 2),
+            weights: random_values(geometry.weights_len(), 2),
             output_gradient: random_values(size(geometry.output), 3),
         }
     }

@@ -77,7 +77,7 @@ pub fn weight_gradient(
     input: &[f32],
     output_gradient: &[f32],
 ) -> (Vec<f64>, Vec<f64>) {
-    let mut sums = vec![0.0; geometry.weights()];
+    let mut sums = vec![0.0; geometry.weights_len()];
     let mut magnitudes = sums.clone();
     for_each_term(geometry, |i, w, o| {
         let product = f64::from(input[i]) * f64::from(output_gradient[o]);

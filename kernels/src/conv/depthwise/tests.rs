@@ -45,7 +45,7 @@ fn each_end_follows_its_formula() {
         let (inputs, outputs) = (of(geometry.input), of(geometry.output));
         let (x, dy) = (random_values(inputs, 1), random_values(outputs, 2));
         let (weights, bias) = (
-            random_values(geometry.weights(), 3),
+            random_values(geometry.weights_len(), 3),
             random_values(channels, 4),
         );
         let (add, old) = (random_values(outputs, 5), random_values(inputs, 6));

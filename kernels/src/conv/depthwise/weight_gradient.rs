@@ -38,7 +38,7 @@ impl DepthwiseWeightGradient {
 
     /// Floats of a group's sums: `[tap][channel]` and the bias as one more tap.
     fn sums_len(&self) -> usize {
-        self.geometry.weights() + self.geometry.output[2]
+        self.geometry.weights_len() + self.geometry.output[2]
     }
 }
 
@@ -68,7 +68,7 @@ impl WeightLoop for DepthwiseWeightGradient {
         });
         sum_parts(cpu, false, partial, self.sums_len(), weight_gradient);
         if let Some(bias_gradient) = bias_gradient {
-            let parts = &partial[self.geometry.weights()..];
+            let parts = &partial[self.geometry.weights_len()..];
             sum_parts(cpu, false, parts, self.sums_len(), bias_gradient);
         }
     }
@@ -145,7 +145,7 @@ impl DepthwiseWeightTask<'_> {
                         gradient,
                         step,
                         channels,
-                        bias: geometry.weights(),
+                        bias: geometry.weights_len(),
                     };
                     match pixels {
                         TILE => add.to::<S, TILE>(simd, sums, block.clone()),

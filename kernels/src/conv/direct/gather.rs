@@ -10,7 +10,7 @@ use crate::conv::classes::Classes;
 use crate::conv::finish::Finish;
 use crate::conv::loops::{Fused, MapLoop, MapOperands, MapTarget, RowsLoop, RowsOperands};
 use crate::map::SlotScratch;
-use crate::map::{PooledTarget, Source, TASK_FLOATS, TaskBuffer, TwoRows};
+use crate::map::{BUFFER_FLOATS, PooledTarget, Source, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
@@ -145,7 +145,7 @@ impl Gather {
     /// Prepares to read a pooled gradient. Returns false if the expanded rows that a task reads do not fit into L2.
     fn prepare_expansion(&mut self) -> bool {
         let row_len = self.columns.source * self.source_channels;
-        while self.rows.most_reads(self.all_rows(), self.task.rows) * row_len > TASK_FLOATS {
+        while self.rows.most_reads(self.all_rows(), self.task.rows) * row_len > BUFFER_FLOATS {
             if self.task.rows == 1 {
                 return false;
             }
@@ -359,7 +359,7 @@ impl Kernel for GatherTask<'_> {
         let gather = self.gather;
         let Gather { columns, .. } = gather;
         // It holds an expanded source (of an input gradient) or rows to pool (of a forward pass), never both.
-        const { assert!(POOLED_FLOATS <= TASK_FLOATS) };
+        const { assert!(POOLED_FLOATS <= BUFFER_FLOATS) };
         let mut buffer = TaskBuffer::new();
         let source = match &self.source {
             TaskSource::At(start) => *start,

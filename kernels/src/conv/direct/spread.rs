@@ -7,7 +7,7 @@ use crate::Cpu;
 use crate::conv::classes::Classes;
 use crate::conv::finish::{Finish, VectorPlace};
 use crate::conv::loops::{Fused, MapLoop, MapOperands, MapTarget};
-use crate::map::{Source, TASK_FLOATS, TaskBuffer, TwoRows};
+use crate::map::{BUFFER_FLOATS, Source, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 
 use super::correlation::{Channels, Correlation, Piece};
@@ -118,7 +118,7 @@ impl Spread {
     fn expanding(mut self) -> Option<Self> {
         let all_rows = self.all_rows();
         let row_len = self.columns.source * self.terms;
-        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row_len > TASK_FLOATS {
+        while self.row_axis.most_reads(all_rows, self.rows_of_task) * row_len > BUFFER_FLOATS {
             if self.rows_of_task == 1 {
                 return None;
             }

@@ -12,7 +12,7 @@ use crate::conv::Geometry;
 use crate::conv::loops::{Fused, WeightLoop, WeightOperands};
 use crate::conv::parts::sum_parts;
 use crate::map::SlotScratch;
-use crate::map::{Input, Source, TASK_FLOATS};
+use crate::map::{BUFFER_FLOATS, Input, Source};
 use crate::stream::LINE;
 use crate::threads::DisjointMut;
 
@@ -124,7 +124,7 @@ impl DirectWeightGradient {
         let segments = segments(&geometry, joins_taps);
         let kernel: usize = geometry.kernel.iter().product();
         let rows = geometry.batch * geometry.output[0];
-        let sums_len = geometry.weights() + geometry.output[2];
+        let sums_len = geometry.weights_len() + geometry.output[2];
         // A group writes no more than it reads.
         let maps_len = input_len + pixels * geometry.output[2];
         let row_groups = (PARTIAL_SUMS / sums_len)
@@ -182,7 +182,7 @@ impl DirectWeightGradient {
 
     /// Elements of the weights.
     pub(in crate::conv) fn weights(&self) -> usize {
-        self.geometry.weights()
+        self.geometry.weights_len()
     }
 
     /// Channels of the output.
@@ -264,7 +264,7 @@ impl DirectWeightGradient {
         let [height, width, _] = self.geometry.output;
         self.pixels == self.geometry.batch * height * width
             && self.geometry.kernel != [1, 1]
-            && self.chunk_rows * width * SLICE_LANES <= TASK_FLOATS
+            && self.chunk_rows * width * SLICE_LANES <= BUFFER_FLOATS
     }
 
     fn copy_len(&self) -> usize {
@@ -379,7 +379,7 @@ impl DirectWeightGradient {
 
 impl WeightLoop for DirectWeightGradient {
     fn scratch_len(&self) -> usize {
-        let sums_len = self.row_groups * (self.geometry.weights() + self.geometry.output[2]);
+        let sums_len = self.row_groups * (self.geometry.weights_len() + self.geometry.output[2]);
         self.copy_len() + self.slots.len() + if self.row_groups > 1 { sums_len } else { 0 }
     }
 

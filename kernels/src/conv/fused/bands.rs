@@ -11,7 +11,7 @@ use crate::threads::DisjointMut;
 /// Floats of the bands of both maps between the convolutions: about half of a core's L2.
 const BAND_FLOATS: usize = 128 << 10;
 /// Tasks for each thread, so that a thread that is interrupted leaves some to the others.
-const TASKS: usize = 2;
+const TASKS_PER_THREAD: usize = 2;
 /// Rows of the depthwise map that a task computes at least, where threads have several tasks. Neighbouring tasks both compute the rows that
 /// both read. A single image of 28 or 14 rows on two threads is 7 to 16 % faster in bands than pass by pass.
 const ROWS_OF_SEVERAL: usize = 14;
@@ -296,7 +296,7 @@ impl ChainBand {
 /// How many parts to cut images of `height` rows into: so many that each thread has some tasks, or else that all threads have equally many.
 /// None if the parts had too few rows.
 fn parts(threads: usize, batch: usize, height: usize) -> Option<usize> {
-    let several = (TASKS * threads).div_ceil(batch);
+    let several = (TASKS_PER_THREAD * threads).div_ceil(batch);
     if several == 1 || several * ROWS_OF_SEVERAL <= height {
         return Some(several);
     }

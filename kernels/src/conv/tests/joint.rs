@@ -112,7 +112,7 @@ impl Normal {
         let origin = random_values(channels, 7);
         let mut parts = nan(pass.sums_parts() * 2 * channels);
         let sums = Sums::new(&origin, &mut parts);
-        let mut weight_gradient = nan(geometry.weights());
+        let mut weight_gradient = nan(geometry.weights_len());
         let mut bias = nan(if self.with_bias {
             geometry.output[2]
         } else {
@@ -321,7 +321,7 @@ fn run_unasked(normalise: bool, reaches_back: bool, gives_target: bool) {
         output_gradient: normal.output_gradient(),
         packed: &normal.packed(&cpu, &inputs),
         epilogue: GradientEpilogue::default(),
-        weight_gradient: &mut nan(geometry.weights()),
+        weight_gradient: &mut nan(geometry.weights_len()),
         bias_gradient: None,
         input_gradient: gives_target.then_some(&mut target[..]),
         scratch: &mut nan(pass.scratch_len()),

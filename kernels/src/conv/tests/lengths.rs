@@ -40,14 +40,14 @@ fn forward(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) {
     };
     let [inputs, filters] = [geometry.input[2], geometry.output[2]];
     let packed_len = match pass.packed_len() {
-        0 => geometry.weights(),
+        0 => geometry.weights_len(),
         length => length,
     };
     check(
         &format!("{what} packing"),
         &["weights", "packed weights"],
         |wrong| {
-            let weights = memory(geometry.weights(), wrong == 0);
+            let weights = memory(geometry.weights_len(), wrong == 0);
             pass.pack(cpu, &weights, &mut memory(pass.packed_len(), wrong == 1));
         },
     );
@@ -111,14 +111,14 @@ fn input_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fu
     };
     let inputs = geometry.input[2];
     let packed_len = match pass.packed_len() {
-        0 => geometry.weights(),
+        0 => geometry.weights_len(),
         length => length,
     };
     check(
         &format!("{what} packing"),
         &["weights", "packed weights"],
         |wrong| {
-            let weights = memory(geometry.weights(), wrong == 0);
+            let weights = memory(geometry.weights_len(), wrong == 0);
             pass.pack(cpu, &weights, &mut memory(pass.packed_len(), wrong == 1));
         },
     );
@@ -183,7 +183,7 @@ fn weight_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: F
                     winners: &winners,
                 }),
             },
-            weight_gradient: &mut memory(geometry.weights(), is("weight gradient")),
+            weight_gradient: &mut memory(geometry.weights_len(), is("weight gradient")),
             bias_gradient: Some(&mut memory(geometry.output[2], is("bias gradient"))),
             scratch: &mut memory(pass.scratch_len(), is("scratch")),
         };

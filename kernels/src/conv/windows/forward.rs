@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::conv::Geometry;
 use crate::conv::finish::Finish;
 use crate::conv::loops::{MapLoop, MapOperands, MapTarget};
-use crate::map::{PooledTarget, TASK_FLOATS, TaskBuffer};
+use crate::map::{BUFFER_FLOATS, PooledTarget, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 use crate::{Cpu, InstructionSet};
@@ -59,7 +59,7 @@ fn pitch(cpu: &Cpu, geometry: &Geometry) -> usize {
 /// Rows of windows of a task at most: the rows that they read have to fit into the task's buffer. None where no row of windows fits.
 fn most_rows(cpu: &Cpu, geometry: &Geometry) -> Option<usize> {
     let row_len = 2 * pitch(cpu, geometry) * geometry.input[2];
-    Some((TASK_FLOATS / row_len).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
+    Some((BUFFER_FLOATS / row_len).checked_sub(geometry.kernel[0] + 1)? / 2 + 1)
 }
 
 impl WindowsForward {

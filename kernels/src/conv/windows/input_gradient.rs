@@ -3,7 +3,7 @@ use crate::Cpu;
 use crate::conv::Geometry;
 use crate::conv::finish::{Finish, VectorPlace};
 use crate::conv::loops::{MapLoop, MapOperands, MapTarget};
-use crate::map::{Source, TASK_FLOATS, TaskBuffer};
+use crate::map::{BUFFER_FLOATS, Source, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
@@ -32,7 +32,7 @@ impl WindowsInputGradient {
         };
         let fits = || {
             let pass = Self::new(cpu, *geometry);
-            pass.image.len() <= TASK_FLOATS && pass.packed_len() <= PACKED
+            pass.image.len() <= BUFFER_FLOATS && pass.packed_len() <= PACKED
         };
         is_dense(geometry) && is_instance && fits()
     }

@@ -5,7 +5,7 @@ use crate::Cpu;
 use crate::conv::Geometry;
 use crate::conv::loops::{WeightLoop, WeightOperands};
 use crate::conv::parts::{SumsLen, sum_parts};
-use crate::map::{Source, TASK_FLOATS, TaskBuffer};
+use crate::map::{BUFFER_FLOATS, Source, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
 use super::{Bordered, is_dense, reach, windows};
@@ -38,7 +38,7 @@ impl WindowsWeightGradient {
             16 => matches!((geometry.kernel[0], vectors), (3 | 5, 1..=4)),
             _ => matches!((geometry.kernel[0], vectors), (3, 1..=4) | (5, 1..=2)),
         };
-        let fits = || Self::new(cpu, *geometry).image.len() <= TASK_FLOATS;
+        let fits = || Self::new(cpu, *geometry).image.len() <= BUFFER_FLOATS;
         is_dense(geometry) && is_instance && fits()
     }
 

@@ -91,7 +91,7 @@ impl Problem {
         Self {
             geometry,
             input: random_values(size(geometry.input), 1),
-            weights: random_values(geometry.weights(), 2),
+            weights: random_values(geometry.weights_len(), 2),
             output_gradient: random_values(size(geometry.output), 3),
         }
     }

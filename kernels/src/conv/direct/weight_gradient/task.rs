@@ -1,7 +1,7 @@
 //! What a task of the weight gradient computes at a time: the sums of some input channels over a chunk, some rows of the output.
 use std::ops::Range;
 
-use crate::map::{Input, TASK_FLOATS, TaskBuffer};
+use crate::map::{BUFFER_FLOATS, Input, TaskBuffer};
 use crate::simd::{Kernel, Simd};
 
 use super::tile::WeightTile;
@@ -137,7 +137,7 @@ impl DirectWeightTask<'_> {
                 let (rows, channels) = (self.rows.clone(), channel..channel + lanes);
                 let (to, pixel) = (buffer.as_mut_ptr(), V * S::LANES);
                 let floats = rows.len() * width * pixel;
-                assert!(floats <= TASK_FLOATS, "{rows:?} expanded");
+                assert!(floats <= BUFFER_FLOATS, "{rows:?} expanded");
                 // SAFETY: `sum` asserted that the gradient has the chunk's rows, and the slice's channels are the map's. The assertion above
                 // says that the buffer holds them.
                 unsafe { expansion.write(simd, rows.clone(), channels, to, pixel) };

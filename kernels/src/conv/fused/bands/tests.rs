@@ -67,7 +67,7 @@ fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[V
     }
     let packed = [0, 1, 2].map(|i| {
         let mut packed = Buffer::zeros(passes[i].packed_len());
-        passes[i].pack(cpu, &random_values(chain[i].weights(), i), &mut packed);
+        passes[i].pack(cpu, &random_values(chain[i].weights_len(), i), &mut packed);
         packed
     });
     let biases = [0, 1, 2].map(|i| random_values(chain[i].output[2], 3 + i));
@@ -86,7 +86,7 @@ fn solve(cpu: &Cpu, chain: &[Geometry; 3], cut: Option<[usize; 2]>) -> Option<[V
         passes[i].compute(
             cpu,
             &before,
-            &random_values(chain[i].weights(), i),
+            &random_values(chain[i].weights_len(), i),
             epilogue(i),
             to,
         );
