@@ -1,6 +1,7 @@
 //! Convolution: forward, input gradient, weight gradient, each by the loop that [`Algorithm::choose`] names.
 mod choose;
 mod classes;
+mod correlation;
 mod depthwise;
 mod direct;
 mod finish;

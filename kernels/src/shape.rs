@@ -1,8 +1,13 @@
 //! Lengths of maps, checked: a product that wraps would let every later check pass.
 
+/// The product of sizes, if it fits into a `usize`.
+pub(crate) fn product(sizes: impl IntoIterator<Item = usize>) -> Option<usize> {
+    sizes.into_iter().try_fold(1_usize, usize::checked_mul)
+}
+
 /// Values of `batch` maps of height × width × channels. `None` if their bytes are more than a slice can have.
 pub(crate) fn map_len(batch: usize, shape: [usize; 3]) -> Option<usize> {
-    let values = (shape.iter()).try_fold(batch, |product, size| product.checked_mul(*size))?;
+    let values = product([batch].into_iter().chain(shape))?;
     let bytes = values.checked_mul(size_of::<f32>())?;
     (bytes <= isize::MAX as usize).then_some(values)
 }

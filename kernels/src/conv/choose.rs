@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::Cpu;
 
-use super::direct::correlation::Correlation;
+use super::correlation::{Channels, Correlation};
 use super::direct::gather::Gather;
 use super::direct::gather::indirect::{Cycles, Indirect};
 use super::direct::spread::Spread;
@@ -134,20 +134,20 @@ impl Algorithm {
         fused: Fused,
     ) -> Option<Box<dyn MapLoop>> {
         let geometry = self.supported_part(cpu, &geometry, pass, fused)?;
+        let correlation = Correlation::new(geometry, pass);
         Some(match self {
-            Self::Winograd => Box::new(winograd::Winograd::new(cpu, geometry, pass)),
+            Self::Winograd => Box::new(winograd::Winograd::new(cpu, &correlation)),
             Self::Depthwise if fused.pooled => return None,
-            Self::Depthwise => Box::new(depthwise::Depthwise::new(geometry, pass)),
+            Self::Depthwise => Box::new(depthwise::Depthwise::new(&correlation)),
             Self::Windows if fused.normalised || fused.sums => return None,
             Self::Windows if pass == Pass::Forward => {
                 Box::new(windows::WindowsForward::new(cpu, geometry))
             }
             Self::Windows => Box::new(windows::WindowsInputGradient::new(cpu, geometry)),
             Self::Spread if fused.normalised || fused.sums => return None,
-            Self::Spread => Box::new(Spread::new(cpu, Correlation::new(geometry, pass), fused)?),
+            Self::Spread => Box::new(Spread::new(cpu, correlation, fused)?),
             Self::Indirect | Self::Direct => {
                 let by_table = self == Self::Indirect;
-                let correlation = Correlation::new(geometry, pass);
                 Box::new(Gather::new(cpu, correlation, by_table).fusing(cpu, fused)?)
             }
         })
@@ -261,16 +261,12 @@ fn spread_is_faster(cpu: &Cpu, geometry: &Geometry, pass: Pass) -> bool {
     /// Vector multiply-adds that must be saved for each pixel: adding the parts takes as long.
     const WORTHWHILE: usize = 12;
     let taps = geometry.kernel[1];
-    let channels = match pass {
-        Pass::InputGradient => geometry.input[2],
-        Pass::Forward | Pass::WeightGradient => geometry.output[2],
-    };
-    let vectors = (taps * channels).div_ceil(cpu.lanes());
+    let vectors = |channels: usize| (taps * channels).div_ceil(cpu.lanes());
     match pass {
-        Pass::WeightGradient => 2 * vectors <= taps,
+        Pass::WeightGradient => 2 * vectors(geometry.output[2]) <= taps,
         Pass::Forward | Pass::InputGradient => {
-            let terms = Correlation::new(*geometry, pass).channels().source;
-            taps.saturating_sub(vectors) * geometry.kernel[0] * terms >= WORTHWHILE
+            let Channels { source, target } = Correlation::new(*geometry, pass).channels();
+            taps.saturating_sub(vectors(target)) * geometry.kernel[0] * source >= WORTHWHILE
         }
     }
 }

@@ -11,10 +11,10 @@ use crate::map::{Input, Normalised};
 use crate::simd::{Kernel, Simd};
 
 use super::Geometry;
-use super::classes::Classes;
+use super::correlation::Correlation;
 use super::finish::Finish;
 use super::finish::sums::SumsPart;
-use super::loops::{MapLoop, MapOperands, MapTarget, Pass, RowsLoop, RowsOperands};
+use super::loops::{MapLoop, MapOperands, MapTarget, RowsLoop, RowsOperands};
 use runs::{MOST_TAPS, Read, Run, Taps, blocks, reads, reads_alike, runs};
 use tile::RunPixels;
 
@@ -117,29 +117,18 @@ impl<'a> End<'a> {
 }
 
 impl Depthwise {
-    /// The loop of a forward pass or input gradient; `geometry` is the forward convolution's.
-    pub(super) fn new(geometry: Geometry, pass: Pass) -> Self {
-        let is_turned = pass == Pass::InputGradient;
-        let (axes, source, target) = match is_turned {
-            false => (
-                [0, 1].map(|axis| Classes::forward(&geometry, axis)),
-                geometry.input,
-                geometry.output,
-            ),
-            true => (
-                [0, 1].map(|axis| Classes::backward(&geometry, axis)),
-                geometry.output,
-                geometry.input,
-            ),
-        };
-        let [rows, columns] = &axes;
+    /// The loop, where it is [supported](supports).
+    pub(super) fn new(correlation: &Correlation) -> Self {
+        let geometry = correlation.geometry();
+        let is_turned = !correlation.is_forward();
+        let ([rows, columns], [source, target]) = (correlation.axes(), correlation.maps());
         let new_rows = rows.steps.source;
-        let row_reads = reads(rows, is_turned);
+        let row_reads = reads(&rows, is_turned);
         let is_pair = |y| geometry.dilation[0] == 1 && reads_alike(&row_reads, new_rows, y);
         Self {
             images: geometry.batch,
             target,
-            runs: runs(columns, is_turned),
+            runs: runs(&columns, is_turned),
             phases: columns.steps.target,
             paired: (0..rows.target).map(is_pair).collect(),
             step: columns.steps.source,
@@ -235,11 +224,11 @@ impl RowsLoop for Depthwise {
         } = operands;
         cpu.dispatch(DepthwiseTask {
             depthwise: self,
-            source: source.start.wrapping_sub(source.skipped),
+            source,
             normalised: None,
             weights: packed,
             end: &End::new(&finish),
-            target: target.start.wrapping_sub(target.skipped),
+            target,
             part: 0,
             rows,
             is_streamed: false,
@@ -250,13 +239,13 @@ impl RowsLoop for Depthwise {
 /// Some rows of the target.
 struct DepthwiseTask<'a> {
     depthwise: &'a Depthwise,
-    /// The address at which the source map begins or would begin. The rows that the task reads can be read there.
+    /// The virtual start of the source. The rows that the task reads are in memory.
     source: *const f32,
     /// Normalisation applied on load.
     normalised: Option<&'a Normalised<'a>>,
     weights: &'a [f32],
     end: &'a End<'a>,
-    /// The address at which the target map begins or would begin. The task's rows can be written there.
+    /// The virtual start of the target. The task's rows are in memory.
     target: *mut f32,
     /// The part of the sums by channel that the task adds to.
     part: usize,

@@ -1,6 +1,5 @@
 //! Direct convolution: reads the maps in place, one multiply-add for each product.
 mod border;
-pub(super) mod correlation;
 pub(super) mod gather;
 pub(super) mod spread;
 pub(super) mod spread_weight_gradient;

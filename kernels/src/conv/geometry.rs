@@ -1,6 +1,8 @@
 //! The sizes of a convolution. They are checked once, so that no length that is computed from them can overflow.
 use std::ops::{Deref, Range};
 
+use crate::shape::product;
+
 /// The sizes of a convolution. Maps are `[batch, y, x, c]`, weights `[kernel y, kernel x, input channels / groups, output channels]`.
 ///
 /// Output row y reads the input rows `y · stride − padding + tap · dilation`; columns likewise. Outside the input, values read as 0, at the
@@ -66,10 +68,7 @@ impl Geometry {
             return None;
         }
         let elements = |sizes: &[usize]| {
-            let product = sizes
-                .iter()
-                .try_fold(1_usize, |all, size| all.checked_mul(*size));
-            product.filter(|product| *product <= MOST_ELEMENTS)
+            product(sizes.iter().copied()).filter(|product| *product <= MOST_ELEMENTS)
         };
         // The rows or columns from the first that is padding to the last that is read or part of the input.
         let padded = |axis: usize| {

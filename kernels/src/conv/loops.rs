@@ -95,46 +95,25 @@ pub(super) trait RowsLoop: Sync {
     /// Computes the rows on this thread alone.
     ///
     /// # Safety
-    /// The target map has the rows. The memory of `source` and `target` holds what these rows read and write, and no other thread writes it.
+    /// The target map has the rows. What these rows read and write is in memory, counted from `source` and `target`, and no other thread writes it.
     /// `packed` is as long as the loop says, and `finish` was made for a target of the same channels.
     unsafe fn rows(&self, cpu: &Cpu, operands: RowsOperands);
 }
 
-/// What a [`RowsLoop`] reads and writes.
+/// What a [`RowsLoop`] reads and writes. The *virtual start* of a map is the address that its first element has or would have, if only some
+/// rows are in memory.
 pub(super) struct RowsOperands<'a> {
-    pub(super) source: PartOfMap<*const f32>,
+    /// The virtual start of the source.
+    pub(super) source: *const f32,
     /// All packed weights.
     pub(super) packed: &'a [f32],
     pub(super) finish: Finish<'a>,
-    pub(super) target: PartOfMap<*mut f32>,
+    /// The virtual start of the target.
+    pub(super) target: *mut f32,
     /// Rows of the target, counted through all images.
     pub(super) rows: Range<usize>,
     /// The map to prefetch from: at the same distance from its start as the element that is read. `None` prefetches from the source.
     pub(super) ahead: Option<*const f32>,
-}
-
-/// Memory that holds a part of a map.
-#[derive(Clone, Copy)]
-pub(super) struct PartOfMap<P> {
-    pub(super) start: P,
-    /// Floats of the map before the start.
-    pub(super) skipped: usize,
-}
-
-impl<P> PartOfMap<P> {
-    /// Memory that holds the whole map.
-    pub(super) fn whole(start: P) -> Self {
-        Self { start, skipped: 0 }
-    }
-}
-
-impl PartOfMap<*mut f32> {
-    pub(super) fn as_const(self) -> PartOfMap<*const f32> {
-        PartOfMap {
-            start: self.start.cast_const(),
-            skipped: self.skipped,
-        }
-    }
 }
 
 /// A loop that computes weight gradients. A new loop implements this and is entered in `choose.rs`.

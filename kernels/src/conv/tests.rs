@@ -52,7 +52,7 @@ fn geometries() -> impl Strategy<Value = Geometry> {
 }
 
 /// Values between −1 and 1 that look random.
-fn random_values(count: usize, seed: u64) -> Vec<f32> {
+pub(in crate::conv) fn random_values(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
         .map(|_| {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::conv::classes::Classes;
 use crate::conv::{
     Algorithm, Destination, Epilogue, Forward, Fused, GradientEpilogue, InputGradient,
     OutputGradient, Settings,

@@ -14,7 +14,7 @@ use crate::map::{BUFFER_FLOATS, PooledTarget, Source, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 use crate::threads::DisjointMut;
 
-use super::correlation::{Channels, Correlation, Piece};
+use crate::conv::correlation::{Channels, Correlation, Piece};
 use indirect::Indirect;
 use tiles::{BlockTarget, BlockTask, RowBand};
 
@@ -308,11 +308,11 @@ impl RowsLoop for Gather {
         }
         cpu.dispatch(GatherTask {
             gather: self,
-            source: TaskSource::At(source.start.wrapping_sub(source.skipped)),
+            source: TaskSource::At(source),
             slot: std::ptr::null_mut(),
             packed,
             finish,
-            target: TaskTarget::At(target.start.wrapping_sub(target.skipped)),
+            target: TaskTarget::At(target),
             ahead,
             rows,
             blocks: 0..self.groups * self.blocks(),

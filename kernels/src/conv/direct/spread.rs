@@ -10,8 +10,8 @@ use crate::conv::loops::{Fused, MapLoop, MapOperands, MapTarget};
 use crate::map::{BUFFER_FLOATS, Source, TaskBuffer, TwoRows};
 use crate::simd::{Kernel, Simd};
 
-use super::correlation::{Channels, Correlation, Piece};
 use super::gather::tiles::{Ahead, TermLayout, products};
+use crate::conv::correlation::{Channels, Correlation, Piece};
 
 /// Vectors of a source pixel's parts at most.
 const MOST_VECTORS: usize = 3;

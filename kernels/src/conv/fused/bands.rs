@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::Cpu;
 use crate::conv::finish::Finish;
-use crate::conv::loops::{PartOfMap, RowsLoop, RowsOperands};
+use crate::conv::loops::{RowsLoop, RowsOperands};
 use crate::conv::{Algorithm, Epilogue, Forward, Geometry};
 use crate::threads::DisjointMut;
 
@@ -179,17 +179,15 @@ impl Bands {
             let (first_finish, middle_finish) = (wide.finish(source), middle.finish(target));
             for band in self.bands(task) {
                 band.keep(source, self.depthwise());
-                let source = PartOfMap {
-                    start: source.as_mut_ptr(),
-                    skipped: row_start(band.source.start, geometries[1].input),
-                };
-                let target = PartOfMap {
-                    start: target.as_mut_ptr(),
-                    skipped: row_start(band.target.start, geometries[1].output),
-                };
+                let [source_before, target_before] = [
+                    row_start(band.source.start, geometries[1].input),
+                    row_start(band.target.start, geometries[1].output),
+                ];
+                let source = source.as_mut_ptr().wrapping_sub(source_before);
+                let target = target.as_mut_ptr().wrapping_sub(target_before);
                 let operands = [
                     RowsOperands {
-                        source: PartOfMap::whole(input.as_ptr()),
+                        source: input.as_ptr(),
                         packed: wide.packed,
                         finish: first_finish,
                         target: source,
@@ -197,7 +195,7 @@ impl Bands {
                         ahead: None,
                     },
                     RowsOperands {
-                        source: source.as_const(),
+                        source: source.cast_const(),
                         packed: middle.packed,
                         finish: middle_finish,
                         target,
@@ -205,10 +203,10 @@ impl Bands {
                         ahead: None,
                     },
                     RowsOperands {
-                        source: target.as_const(),
+                        source: target.cast_const(),
                         packed: narrow.packed,
                         finish: last_finish,
-                        target: PartOfMap::whole(output.as_mut_ptr()),
+                        target: output.as_mut_ptr(),
                         rows: band.target.clone(),
                         ahead: None,
                     },

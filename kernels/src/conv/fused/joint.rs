@@ -4,13 +4,13 @@
 //! With a pass of its own for batch norm, five maps are read from memory or written there: it reads two and writes one, which both
 //! gradients then read. Here it is two maps.
 use crate::batch_norm;
-use crate::conv::direct::correlation::Correlation;
+use crate::conv::correlation::Correlation;
 use crate::conv::direct::gather::Gather;
 use crate::conv::direct::weight_gradient::{
     Chunk, ChunkGradient, ChunkedOperands, DirectWeightGradient,
 };
 use crate::conv::finish::Finish;
-use crate::conv::loops::{MapLoop, PartOfMap, RowsLoop, RowsOperands, WeightLoop};
+use crate::conv::loops::{MapLoop, RowsLoop, RowsOperands, WeightLoop};
 use crate::conv::{Algorithm, GradientEpilogue, InputGradient, Pass, WeightGradient};
 use crate::map::{Input, Source};
 use crate::threads::DisjointMut;
@@ -189,13 +189,10 @@ impl JointGradients {
             };
             let ahead = (output_gradient.output_gradient.as_ptr()).wrapping_add(part.len());
             let operands = RowsOperands {
-                source: PartOfMap {
-                    start: gradient.as_ptr(),
-                    skipped: part.start,
-                },
+                source: gradient.as_ptr().wrapping_sub(part.start),
                 packed,
                 finish: finish.with_part(chunk.group),
-                target: PartOfMap::whole(target.as_mut_ptr()),
+                target: target.as_mut_ptr(),
                 rows: chunk.rows,
                 ahead: Some(ahead),
             };

@@ -29,28 +29,36 @@ fn check(what: &str, operands: &[&str], run: impl Fn(usize)) {
     assert!(!is_right_refused, "{what}: right lengths are refused");
 }
 
+/// Elements of the output, pooled or not.
+fn output_len(geometry: &Geometry, fused: Fused) -> usize {
+    match fused.pooled {
+        false => geometry.output_len(),
+        true => geometry.pooled_len(),
+    }
+}
+
+/// Checks the packing; returns the length of the weights that a run reads.
+fn check_packing(cpu: &Cpu, what: &str, pass: &MapPass) -> usize {
+    let weights_len = pass.geometry().weights_len();
+    let operands = ["weights", "packed weights"];
+    check(&format!("{what} packing"), &operands, |wrong| {
+        let weights = memory(weights_len, wrong == 0);
+        pass.pack(cpu, &weights, &mut memory(pass.packed_len(), wrong == 1));
+    });
+    match pass.packed_len() {
+        0 => weights_len,
+        packed_len => packed_len,
+    }
+}
+
 fn forward(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fused) {
     let Some(pass) = Forward::new(cpu, geometry, algorithm, fused) else {
         return;
     };
     let what = format!("{algorithm} forward {fused:?}");
-    let output_len = match fused.pooled {
-        false => geometry.output_len(),
-        true => geometry.pooled_len(),
-    };
+    let output_len = output_len(&geometry, fused);
     let [inputs, filters] = [geometry.input[2], geometry.output[2]];
-    let packed_len = match pass.packed_len() {
-        0 => geometry.weights_len(),
-        length => length,
-    };
-    check(
-        &format!("{what} packing"),
-        &["weights", "packed weights"],
-        |wrong| {
-            let weights = memory(geometry.weights_len(), wrong == 0);
-            pass.pack(cpu, &weights, &mut memory(pass.packed_len(), wrong == 1));
-        },
-    );
+    let packed_len = check_packing(cpu, &what, &pass);
     let mut operands = vec!["input", "packed weights", "output", "bias"];
     operands.push(if fused.pooled { "winners" } else { "addition" });
     operands.extend((pass.scratch_len() > 0).then_some("scratch"));
@@ -105,23 +113,9 @@ fn input_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: Fu
         return;
     };
     let what = format!("{algorithm} input gradient {fused:?}");
-    let gradient_len = match fused.pooled {
-        false => geometry.output_len(),
-        true => geometry.pooled_len(),
-    };
+    let gradient_len = output_len(&geometry, fused);
     let inputs = geometry.input[2];
-    let packed_len = match pass.packed_len() {
-        0 => geometry.weights_len(),
-        length => length,
-    };
-    check(
-        &format!("{what} packing"),
-        &["weights", "packed weights"],
-        |wrong| {
-            let weights = memory(geometry.weights_len(), wrong == 0);
-            pass.pack(cpu, &weights, &mut memory(pass.packed_len(), wrong == 1));
-        },
-    );
+    let packed_len = check_packing(cpu, &what, &pass);
     let mut operands = vec!["gradient", "packed weights", "input gradient", "mask"];
     operands.extend(fused.pooled.then_some("winners"));
     operands.extend((pass.scratch_len() > 0).then_some("scratch"));
@@ -161,10 +155,7 @@ fn weight_gradient(cpu: &Cpu, geometry: Geometry, algorithm: Algorithm, fused: F
         return;
     };
     let what = format!("{algorithm} weight gradient {fused:?}");
-    let gradient_len = match fused.pooled {
-        false => geometry.output_len(),
-        true => geometry.pooled_len(),
-    };
+    let gradient_len = output_len(&geometry, fused);
     let mut operands = vec!["input", "gradient", "weight gradient", "bias gradient"];
     operands.extend(fused.pooled.then_some("winners"));
     operands.extend((pass.scratch_len() > 0).then_some("scratch"));

@@ -7,8 +7,9 @@ use tasks::{
     InputTransformTask, PackedPanelTask, PanelProducts, UnpackedPanelTask, WeightTransformTask,
 };
 
-use super::{GAP, Geometry, PLANES, Tiles, supports};
-use crate::conv::loops::{MapLoop, MapOperands, Pass};
+use super::{GAP, PLANES, Tiles, supports};
+use crate::conv::correlation::{Channels, Correlation};
+use crate::conv::loops::{MapLoop, MapOperands};
 use crate::{Cpu, DisjointMut};
 
 /// Terms whose weights are transformed at a time.
@@ -65,24 +66,22 @@ pub(in crate::conv) struct Winograd {
 }
 
 impl Winograd {
-    /// Prepares a pass; `geometry` is the forward convolution's.
+    /// Prepares a pass.
     ///
     /// # Panics
     /// If [`supports`] is false for the geometry.
-    pub(in crate::conv) fn new(cpu: &Cpu, geometry: Geometry, pass: Pass) -> Self {
-        assert!(supports(&geometry), "{geometry:?}");
-        let is_rotated = pass == Pass::InputGradient;
-        let [inputs, outputs] = match is_rotated {
-            false => [geometry.input[2], geometry.output[2]],
-            true => [geometry.output[2], geometry.input[2]],
-        };
+    pub(in crate::conv) fn new(cpu: &Cpu, correlation: &Correlation) -> Self {
+        let geometry = correlation.geometry();
+        assert!(supports(geometry), "{geometry:?}");
+        let is_rotated = !correlation.is_forward();
+        let Channels { source, target } = correlation.channels();
         let convolution = Self {
             tiles: match is_rotated {
-                false => Tiles::of_output(&geometry),
-                true => Tiles::of_input(&geometry),
+                false => Tiles::of_output(geometry),
+                true => Tiles::of_input(geometry),
             },
-            inputs,
-            outputs,
+            inputs: source,
+            outputs: target,
             is_rotated,
             lanes: cpu.lanes(),
             block: 0,

@@ -3,8 +3,10 @@ use proptest::prelude::*;
 use super::weight_gradient::{PerMap, WeightSchedule};
 use super::*;
 use crate::activation::Activation;
+use crate::conv::correlation::Correlation;
 use crate::conv::finish::Finish;
 use crate::conv::loops::{MapLoop, MapOperands, MapTarget, WeightLoop, WeightOperands};
+use crate::conv::tests::random_values;
 use crate::conv::{Epilogue, GradientEpilogue, Pass, Settings};
 use crate::map::Source;
 use crate::{Buffer, Cpu, DisjointMut, InstructionSet, reference};
@@ -46,19 +48,6 @@ fn square(batch: usize, size: usize, input: usize, output: usize) -> Geometry {
         groups: 1,
     })
     .expect("a usual convolution")
-}
-
-/// Values between −1 and 1 that look random.
-fn random_values(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    (0..count)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .collect()
 }
 
 /// The largest error in units of ε · √terms · Σ|x||w|. A value that was not written is NaN and fails.
@@ -115,7 +104,7 @@ impl Problem {
     }
 
     fn forward(&self, cpu: &Cpu) -> Winograd {
-        Winograd::new(cpu, self.geometry, Pass::Forward)
+        Winograd::new(cpu, &Correlation::new(self.geometry, Pass::Forward))
     }
 
     fn output(&self, cpu: &Cpu, pass: &Winograd, epilogue: &Epilogue) -> Vec<f32> {
@@ -127,7 +116,7 @@ impl Problem {
     }
 
     fn input_gradient(&self, cpu: &Cpu, epilogue: &GradientEpilogue, old: Vec<f32>) -> Vec<f32> {
-        let pass = Winograd::new(cpu, self.geometry, Pass::InputGradient);
+        let pass = Winograd::new(cpu, &Correlation::new(self.geometry, Pass::InputGradient));
         let mut gradient = Buffer::from(&old[..]);
         let finish = Finish::gradient(epilogue, &gradient, self.geometry.input[2]);
         self.run(cpu, &pass, &self.output_gradient, finish, &mut gradient);
@@ -262,7 +251,10 @@ fn any_number_of_threads_and_any_order_gives_the_same_bits() {
 fn few_tiles_are_divided_so_that_threads_share_little() {
     use forward::MapSchedule::{Blocks, Pairs, Panels};
     let schedule = |threads, geometry| {
-        let pass = Winograd::new(&Cpu::best(threads), geometry, Pass::Forward);
+        let pass = Winograd::new(
+            &Cpu::best(threads),
+            &Correlation::new(geometry, Pass::Forward),
+        );
         (pass.schedule, pass.block)
     };
     // Half of the tiles for each of two threads, in a multiple of eight.

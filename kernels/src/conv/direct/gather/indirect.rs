@@ -2,7 +2,7 @@
 //! Dukhan, <https://arxiv.org/abs/1907.02129>). It serves small maps: their classes of pixels with the same taps would be tiles of one or
 //! two pixels, which give the processor too few independent sums.
 use crate::conv::classes::Classes;
-use crate::conv::direct::correlation::Correlation;
+use crate::conv::correlation::Correlation;
 
 /// Read by taps beyond the border. A group with more source channels has no table.
 static ZEROS: [f32; 4096] = [0.0; 4096];

@@ -2,21 +2,21 @@
 //! source is the input. In the input gradient it is the gradient of the output, and the weights are turned.
 use std::ops::Range;
 
-use crate::conv::classes::Classes;
-use crate::conv::{Geometry, Pass};
+use super::classes::Classes;
+use super::{Geometry, Pass};
 
 /// A forward pass or an input gradient.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::conv) struct Correlation {
+pub(super) struct Correlation {
     geometry: Geometry,
     is_forward: bool,
 }
 
 /// Channels of both maps.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::conv) struct Channels {
-    pub(in crate::conv) source: usize,
-    pub(in crate::conv) target: usize,
+pub(super) struct Channels {
+    pub(super) source: usize,
+    pub(super) target: usize,
 }
 
 /// Weights of one tap that are packed as `[term][width]`. Only the first lanes of the width, one for each channel, are written.
@@ -33,7 +33,7 @@ pub(super) struct Piece {
 
 impl Correlation {
     /// The correlation of a forward pass or an input gradient; `geometry` is the forward convolution's.
-    pub(in crate::conv) fn new(geometry: Geometry, pass: Pass) -> Self {
+    pub(super) fn new(geometry: Geometry, pass: Pass) -> Self {
         assert!(pass != Pass::WeightGradient, "a weight gradient is none");
         Self {
             geometry,
@@ -49,7 +49,7 @@ impl Correlation {
         &self.geometry
     }
 
-    pub(in crate::conv) fn channels(&self) -> Channels {
+    pub(super) fn channels(&self) -> Channels {
         let [source, target] = self.maps().map(|map| map[2]);
         Channels { source, target }
     }
@@ -67,7 +67,7 @@ impl Correlation {
     }
 
     /// Source and target: height, width, channels.
-    fn maps(&self) -> [[usize; 3]; 2] {
+    pub(super) fn maps(&self) -> [[usize; 3]; 2] {
         match self.is_forward {
             true => [self.geometry.input, self.geometry.output],
             false => [self.geometry.output, self.geometry.input],
