@@ -25,9 +25,6 @@ pub(crate) struct Convolution {
     /// Whether the step's last input is a map to be added before the activation.
     pub(crate) add: bool,
     pub(crate) activation: Activation,
-    /// The batch norm behind it, if the forward pass takes that one's sums (training).
-    pub(crate) sums: Option<SumsFor>,
-    pub(crate) normalised_by: Option<NormalisedBy>,
 }
 
 impl Convolution {
@@ -51,7 +48,7 @@ impl Convolution {
             return Err(Error::Settings { problem });
         };
         let fusions = Fusions::default();
-        let passes = Passes::new(cpu, geometry, needs, fusions);
+        let passes = Passes::new(cpu, geometry, needs, &fusions);
         Ok(Self {
             linear: false,
             geometry,
@@ -63,16 +60,14 @@ impl Convolution {
             folded: None,
             add: false,
             activation: Activation::Identity,
-            sums: None,
-            normalised_by: None,
         })
     }
 
     /// Prepares the passes again with one more fusion. Returns false and changes nothing if one of them cannot fuse it.
     pub(super) fn fuse(&mut self, cpu: &Cpu, change: impl FnOnce(&mut Fusions)) -> bool {
-        let mut fusions = self.fusions;
+        let mut fusions = self.fusions.clone();
         change(&mut fusions);
-        let Some(passes) = Passes::new(cpu, self.geometry, self.needs, fusions) else {
+        let Some(passes) = Passes::new(cpu, self.geometry, self.needs, &fusions) else {
             return false;
         };
         self.passes = passes;
@@ -95,9 +90,9 @@ impl Convolution {
     /// What is computed, without the algorithms.
     pub(super) fn summary(&self) -> String {
         let mut parts = Vec::new();
-        parts.extend(self.normalised_by.map(|by| by.summary()));
+        parts.extend(self.fusions.normalised_by.map(|by| by.summary()));
         parts.push(if self.linear { "linear" } else { "conv" }.to_string());
-        parts.extend(self.sums.as_ref().map(|_| "sums".into()));
+        parts.extend(self.fusions.sums.as_ref().map(|_| "sums".into()));
         parts.extend(self.folded.as_ref().map(|_| "folded batch norm".into()));
         parts.extend(self.add.then(|| "add".into()));
         let text = with_activation(parts, self.activation);
@@ -145,16 +140,16 @@ pub(super) struct Needs {
 }
 
 /// What is fused to the passes of a convolution. `Passes::new` makes the kernels' `Fused` of each pass from it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Fusions {
     /// Whether the output is max pooled by 2×2 windows side by side.
     pub(crate) pooled: bool,
-    /// Whether the input is normalised on load.
-    pub(super) normalised: bool,
-    /// Whether the forward pass takes sums of the output.
-    pub(super) sums: bool,
+    /// The batch norm before it, if the passes normalise their input on load (training).
+    pub(crate) normalised_by: Option<NormalisedBy>,
+    /// The batch norm behind it, if the forward pass takes that one's sums (training).
+    pub(crate) sums: Option<SumsFor>,
     /// Whether the input gradient takes sums of what it stores.
-    pub(super) gradient_sums: bool,
+    gradient_sums: bool,
 }
 
 /// The passes of a convolution that a plan needs.
@@ -170,15 +165,15 @@ impl Passes {
         cpu: &Cpu,
         geometry: Geometry,
         needs: Needs,
-        fusions: Fusions,
+        fusions: &Fusions,
     ) -> Option<Self> {
         let fused = |sums: bool| Fused {
             pooled: fusions.pooled,
-            normalised: fusions.normalised,
+            normalised: fusions.normalised_by.is_some(),
             sums,
         };
         let choose = |pass, fused| Algorithm::choose(cpu, &geometry, pass, fused, needs.precise);
-        let forward = fused(fusions.sums);
+        let forward = fused(fusions.sums.is_some());
         let algorithm = choose(Pass::Forward, forward);
         let mut passes = Self {
             forward: conv::Forward::new(cpu, geometry, algorithm, forward)?,

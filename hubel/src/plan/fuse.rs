@@ -182,10 +182,9 @@ impl Fusing<'_> {
         });
         match &mut behind[0].kind {
             Kind::Convolution(convolution) => {
-                if !convolution.fuse(self.cpu, |fusions| fusions.normalised = true) {
+                if !convolution.fuse(self.cpu, |fusions| fusions.normalised_by = by) {
                     return;
                 }
-                convolution.normalised_by = by;
             }
             Kind::MaxPool { normalised_by, .. } => *normalised_by = by,
             _ => return,
@@ -203,10 +202,11 @@ impl Fusing<'_> {
         let Some(convolution) = self.convolution_before(i) else {
             return;
         };
-        if convolution.sums.is_some() || !convolution.fuse(cpu, |fusions| fusions.sums = true) {
+        let sums = SumsFor { step: i, origin };
+        let is_taken = convolution.fusions.sums.is_some();
+        if is_taken || !convolution.fuse(cpu, |fusions| fusions.sums = Some(sums)) {
             return;
         }
-        convolution.sums = Some(SumsFor { step: i, origin });
         let parts = convolution.passes.forward.sums_parts();
         if let Kind::Normalisation(norm) = &mut self.steps[i].kind {
             norm.forward_parts = Some(parts);

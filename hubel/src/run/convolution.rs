@@ -78,7 +78,7 @@ impl Convolution {
     fn input<'a>(&self, step: &Step, values: &'a [Buffer], statistics: &'a [Buffer]) -> Input<'a> {
         Input {
             map: &values[step.inputs[0]][..self.geometry.input_len()],
-            normalised: self.normalised_by.map(|by| by.factors(statistics)),
+            normalised: self.fusions.normalised_by.map(|by| by.factors(statistics)),
         }
     }
 
@@ -89,34 +89,39 @@ impl Convolution {
         workspace: &mut Workspace,
         output: &mut [f32],
     ) {
-        with_sums(self.sums.as_ref(), context, workspace, |sums, workspace| {
-            let epilogue = Epilogue {
-                bias: self.forward_bias(context, &workspace.statistics[context.step]),
-                add: self
-                    .add
-                    .then(|| &workspace.values[step.inputs[1]][..output.len()]),
-                activation: self.activation,
-                sums,
-            };
-            let packed = &workspace.packed_forward[context.step];
-            let operands = ForwardOperands {
-                input: self.input(step, &workspace.values, &workspace.statistics),
-                packed: packed_or_plain(packed, self, context),
-                epilogue,
-                output: match self.fusions.pooled {
-                    false => Destination::Map(output),
-                    true => {
-                        let winners = &mut workspace.winners[context.step][..];
-                        Destination::Pooled {
-                            values: output,
-                            winners: context.mode.goes_back().then_some(winners),
+        with_sums(
+            self.fusions.sums.as_ref(),
+            context,
+            workspace,
+            |sums, workspace| {
+                let epilogue = Epilogue {
+                    bias: self.forward_bias(context, &workspace.statistics[context.step]),
+                    add: self
+                        .add
+                        .then(|| &workspace.values[step.inputs[1]][..output.len()]),
+                    activation: self.activation,
+                    sums,
+                };
+                let packed = &workspace.packed_forward[context.step];
+                let operands = ForwardOperands {
+                    input: self.input(step, &workspace.values, &workspace.statistics),
+                    packed: packed_or_plain(packed, self, context),
+                    epilogue,
+                    output: match self.fusions.pooled {
+                        false => Destination::Map(output),
+                        true => {
+                            let winners = &mut workspace.winners[context.step][..];
+                            Destination::Pooled {
+                                values: output,
+                                winners: context.mode.goes_back().then_some(winners),
+                            }
                         }
-                    }
-                },
-                scratch: &mut workspace.scratch,
-            };
-            self.passes.forward.run(context.cpu, operands);
-        });
+                    },
+                    scratch: &mut workspace.scratch,
+                };
+                self.passes.forward.run(context.cpu, operands);
+            },
+        );
     }
 
     /// The gradients of weights and bias, where the plan needs them.
