@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use ::csv::StringRecord;
 
-use crate::data::LONGEST_CLASS;
 use crate::data::catalogue::{Catalogue, File, Found, Part, name_of, problem, thousands};
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
+use crate::data::from_memory::LONGEST_CLASS;
 use crate::data::names::{composed, is_table, natural_order};
 use crate::data::{ValueRange, labelled};
 use crate::error::shortened;

@@ -3,10 +3,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::data::catalogue::{Part, arrays};
+use crate::data::from_memory::check_lengths;
 use crate::data::names::natural_order;
 use crate::data::storage::Pixels;
 use crate::data::value_range::{Numbers, Survey, ValueRange, few_levels};
-use crate::data::{Dataset, Splits, check_lengths};
+use crate::data::{Dataset, Splits};
 use crate::{Error, Result, Shape};
 
 /// Pictures of one split, with their labels.

@@ -3,12 +3,13 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::from_memory::check_lengths;
 use crate::data::grey::{is_grey, luma};
 use crate::data::ground::{Ground, Rim};
 use crate::data::limit::LARGEST_PICTURE;
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, ValueRange, check_lengths, ink};
+use crate::data::{Dataset, ValueRange, ink};
 use crate::layers::addressable;
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};

@@ -1,4 +1,5 @@
 //! Bad bytes give helpful errors, and a picture gives the same bits everywhere.
+mod array_values;
 mod arrays;
 mod bad_bytes;
 mod bad_files;
