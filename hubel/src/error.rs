@@ -132,8 +132,9 @@ pub enum Error {
     },
     /// Picture files that cannot be read, if the policy does not leave them out.
     #[error(
-        "{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (`bad_files = skip`) or moved away (`bad_files = quarantine`)",
-        shown(root)
+        "{bad} of the {count} files of {} cannot be read:\n{listing}\nrepair or delete them, or let them be left out (`bad_files = skip`){}",
+        shown(root),
+        if *can_be_moved { " or moved away (`bad_files = quarantine`)" } else { "" }
     )]
     BadFiles {
         /// The data.
@@ -144,6 +145,8 @@ pub enum Error {
         count: usize,
         /// A line for each bad file: its path and the reason.
         listing: String,
+        /// Whether they are files, and not [`Pictures`](crate::data::Pictures).
+        can_be_moved: bool,
     },
     /// A file that is not a model.
     #[error("{} is not a hubel model: {problem}", shown(path))]
@@ -254,7 +257,11 @@ impl Error {
     pub(crate) fn without_path(self) -> String {
         match self {
             Self::Picture { problem, .. } => problem,
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            // An error of the system; one from `Pictures::bytes` says more than its kind.
+            Self::Io { source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound
+                    && source.raw_os_error().is_some() =>
+            {
                 "there is no such file".into()
             }
             Self::Io { source, .. } => source.to_string(),

@@ -78,11 +78,17 @@ const ENDING: &str = ".quarantine";
 const SHOWN: usize = 20;
 
 impl BadFiles {
-    /// Rejects `bad` of `count` files of the data at `root` under the policy `fail`.
+    /// Rejects `bad` of `count` files of the data at `root` under the policy `fail`. The message suggests to move them away if they can be moved.
     ///
     /// # Errors
     /// [`Error::BadFiles`] under [`BadFiles::Fail`].
-    pub(super) fn refuse(self, root: &Path, count: usize, bad: &[BadFile]) -> Result<()> {
+    pub(super) fn refuse(
+        self,
+        root: &Path,
+        count: usize,
+        can_be_moved: bool,
+        bad: &[BadFile],
+    ) -> Result<()> {
         if self != Self::Fail || bad.is_empty() {
             return Ok(());
         }
@@ -91,6 +97,7 @@ impl BadFiles {
             bad: bad.len(),
             count,
             listing: listing(bad),
+            can_be_moved,
         })
     }
 

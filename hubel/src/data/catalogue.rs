@@ -201,7 +201,18 @@ pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>)
     let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => problem(
             path,
-            "there is no such file or folder; give a folder of class folders, a table (CSV), a folder with IDX or CIFAR files, an .npz file, or the name `mnist`",
+            format!(
+                "there is no such file or folder; give {}",
+                match (cfg!(feature = "mnist"), cfg!(feature = "tables")) {
+                    (true, _) => {
+                        "a folder of class folders, a table (CSV), a folder with IDX or CIFAR files, an .npz file, or the name `mnist`"
+                    }
+                    (false, true) => {
+                        "a folder of class folders, a table (CSV), a folder with IDX or CIFAR files, or an .npz file"
+                    }
+                    (false, false) => "a folder of class folders",
+                }
+            ),
         ),
         _ => Error::Io {
             action: "read",
@@ -224,7 +235,7 @@ pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>)
 }
 
 /// A note on each group of classes whose names differ only in case and spaces.
-fn classes_called_alike(classes: &[String]) -> Vec<String> {
+pub(super) fn classes_called_alike(classes: &[String]) -> Vec<String> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for class in classes {
         let plain = class.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -279,6 +290,9 @@ fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
                 "it is a single picture; give the folder instead, in which each class has a folder of pictures"
             }
             [] => "the file is empty",
+            _ if !cfg!(feature = "tables") => {
+                "a single file is no data set; give a folder in which each class has a folder of pictures"
+            }
             _ => {
                 "a single file must be a table (its name ends in .csv or .tsv), NumPy's arrays (.npz) or IDX pictures; give the folder instead"
             }

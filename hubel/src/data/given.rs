@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::catalogue::{Catalogue, File, Part};
+use crate::data::catalogue::{Catalogue, File, Part, classes_called_alike};
 use crate::data::names::{composed, natural_order};
-use crate::data::picture::LARGEST_FILE;
+use crate::data::picture::{LARGEST_FILE, too_large};
 use crate::{Error, Result};
 
 /// Pictures that are read when needed. [`Source::of`](crate::data::Source::of) divides, prepares and augments them like picture files.
@@ -52,7 +52,7 @@ pub trait Pictures: Send + Sync {
         None
     }
 
-    /// The bytes of its file: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM. Several threads call this once or twice when the data is opened, and
+    /// The bytes of its file: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM. Several threads call this up to three times when the data is opened, and
     /// again for each use of a picture that the [cache](crate::data::Options::cache) does not hold. The bytes must always be the same.
     ///
     /// # Errors
@@ -115,13 +115,7 @@ impl Given {
         })?;
         match bytes.len() as u64 > LARGEST_FILE {
             false => Ok(bytes),
-            true => Err(Error::Picture {
-                path: name.to_owned(),
-                problem: format!(
-                    "it is larger than the limit of {} MB; save it compressed, or smaller",
-                    LARGEST_FILE / 1_000_000
-                ),
-            }),
+            true => Err(too_large(name)),
         }
     }
 }
@@ -177,7 +171,7 @@ pub(super) fn catalogue(name: &str, pictures: Arc<dyn Pictures>) -> Result<Catal
         form: "pictures",
         files: files.collect(),
         folders: Vec::new(),
-        notes: Vec::new(),
+        notes: classes_called_alike(&classes),
         missing: None,
         one_class: None,
         classes,

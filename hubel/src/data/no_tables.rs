@@ -3,6 +3,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::data::catalogue::{Found, problem};
+use crate::data::names::is_table;
 use crate::data::{ValueRange, folder};
 
 /// Finds nothing.
@@ -15,18 +16,24 @@ pub(super) fn in_folder(
     Ok(None)
 }
 
-/// Refuses files that could be tables or arrays.
+/// Refuses the files that `tables.rs` reads.
 ///
 /// # Errors
 /// [`Error::DataForm`](crate::Error::DataForm)
 pub(super) fn in_file(
     path: &Path,
-    _: &str,
-    _: &[u8],
+    name: &str,
+    start: &[u8],
     _: Option<ValueRange>,
 ) -> Result<Option<Found>> {
-    Err(problem(
-        path,
-        "tables and arrays are not read by this program; build it with the feature `tables` of hubel, or give a folder of class folders",
-    ))
+    let is_array = name.to_lowercase().ends_with(".npz")
+        || start.starts_with(&[0, 0, 8, 3])
+        || start.starts_with(&[0, 0, 8, 4]);
+    match is_array || is_table(path) {
+        true => Err(problem(
+            path,
+            "tables and arrays are not read by this program; build it with the feature `tables` of hubel, or give a folder of class folders",
+        )),
+        false => Ok(None),
+    }
 }

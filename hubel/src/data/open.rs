@@ -234,7 +234,8 @@ pub(super) fn read_files(
     let policy = options.bad_files;
     let mut read = reading::read(name, classes, files, preparation, cache, policy, listen)?;
     let bad = std::mem::take(&mut read.bad);
-    policy.refuse(path, files.len(), &bad)?;
+    let can_be_moved = files.iter().all(|file| file.given.is_none());
+    policy.refuse(path, files.len(), can_be_moved, &bad)?;
     match read.places.is_empty() {
         true => Err(catalogue::problem(
             path,

@@ -70,22 +70,13 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         source,
     };
-    let too_large = || {
-        problem(
-            path,
-            &format!(
-                "it is larger than the limit of {} MB; save it compressed, or smaller",
-                LARGEST_FILE / 1_000_000
-            ),
-        )
-    };
     let file = regular::open(path).map_err(|source| match source.kind() {
         ErrorKind::IsADirectory => problem(path, "it is a folder; name the pictures in it"),
         _ => refused(source),
     })?;
     let metadata = file.metadata().map_err(refused)?;
     if metadata.len() > LARGEST_FILE {
-        return Err(too_large());
+        return Err(too_large(path));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // Reads one byte more than the limit to detect a larger file: it may have grown since.
@@ -93,9 +84,20 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
         .read_to_end(&mut bytes)
         .map_err(refused)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(too_large());
+        return Err(too_large(path));
     }
     Ok(bytes)
+}
+
+/// The error for a file of more than [`LARGEST_FILE`] bytes.
+pub(super) fn too_large(path: &Path) -> Error {
+    problem(
+        path,
+        &format!(
+            "it is larger than the limit of {} MB; save it compressed, or smaller",
+            LARGEST_FILE / 1_000_000
+        ),
+    )
 }
 
 /// Decodes a picture in memory, as [`read`] does, even if its end is missing; `path` is for messages.

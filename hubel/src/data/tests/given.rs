@@ -106,7 +106,11 @@ impl Pictures for Arc<Store> {
     fn bytes(&self, index: usize) -> io::Result<Vec<u8>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         match self.is_gone.load(Ordering::Relaxed) || index == 4 {
-            true => Err(io::Error::other("the connection was closed")),
+            // Not "there is no such file".
+            true => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the row was deleted",
+            )),
             false => Ok(self.pictures[index].bytes.clone()),
         }
     }
@@ -128,8 +132,9 @@ fn what_cannot_be_had_is_refused_or_left_out_by_its_name() -> Result<()> {
         Source::of("the store", store.clone())?.open(&options, &listen)
     };
     let refused = open(BadFiles::Fail, None).unwrap_err().to_string();
+    assert!(refused.contains("row 4: the row was deleted"), "{refused}");
     assert!(
-        refused.contains("row 4: the connection was closed"),
+        refused.contains("`bad_files = skip`") && !refused.contains("quarantine"),
         "{refused}"
     );
     let refused = open(BadFiles::Quarantine, None).unwrap_err().to_string();
@@ -150,6 +155,24 @@ fn what_cannot_be_had_is_refused_or_left_out_by_its_name() -> Result<()> {
         .train
         .fill(&Cpu::best(1), &[0], &preparation, &mut images)?;
     assert_eq!(bad[0].1.path, Path::new("row 0"));
+    Ok(())
+}
+
+#[test]
+fn classes_called_alike_are_noted_as_those_of_files_are() -> Result<()> {
+    let (_folder, mut pictures) = pictures();
+    for picture in &mut pictures[..6] {
+        picture.class = picture.class.to_uppercase();
+    }
+    let notes = Source::of("memory", pictures)?
+        .open(&options(), &listen)?
+        .notes;
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("differ only in case")),
+        "{notes:?}"
+    );
     Ok(())
 }
 
