@@ -1,5 +1,5 @@
 //! Evaluation of a model on a data set.
-use hubel_kernels::Cpu;
+use hubel_kernels::{Cpu, softmax};
 use serde::Serialize;
 
 use crate::data::{BadFile, Dataset, Preparation};
@@ -157,10 +157,7 @@ pub(crate) fn judge(
     let mut loss = 0.0;
     let bad_files = inference.run_on_dataset(dataset, preparation, &mut |i, logits| {
         let label = dataset.labels()[i];
-        let largest = (0..classes)
-            .rev()
-            .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
-            .unwrap_or(0);
+        let largest = softmax::largest(logits);
         let sum: f64 = logits
             .iter()
             .map(|x| f64::from(x - logits[largest]).exp())

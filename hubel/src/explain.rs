@@ -45,7 +45,7 @@ pub mod occlusion;
 #[cfg(feature = "pictures")]
 pub mod response;
 
-use hubel_kernels::Cpu;
+use hubel_kernels::{Cpu, softmax};
 
 use crate::network::{Graph, Node, Role};
 use crate::{Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
@@ -113,10 +113,7 @@ impl Heatmap {
 
     /// The row and column of the largest value; the first one of equal values.
     pub fn brightest(&self) -> [usize; 2] {
-        let best = (0..self.values.len())
-            .rev()
-            .max_by(|a, b| self.values[*a].total_cmp(&self.values[*b]))
-            .unwrap_or(0);
+        let best = softmax::largest(&self.values);
         [best / self.width.max(1), best % self.width.max(1)]
     }
 

@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset};
-use crate::inference::Inference;
+use crate::inference::{Inference, check_finite};
 use crate::network::{Graph, Operation};
 use crate::{Model, Result, Shape};
 
@@ -77,8 +77,10 @@ impl Features<'_> {
     pub fn activations(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let count = self.inference.model().images_in(images)?;
         let mut maps = Vec::with_capacity(count * self.shape.len());
-        self.inference.run_on_tensor(count, images, &mut |map| {
+        self.inference.run_on_tensor(count, images, &mut |i, map| {
+            check_finite(map, || format!("image {i}"))?;
             maps.extend_from_slice(map);
+            Ok(())
         })?;
         Ok(maps)
     }

@@ -35,7 +35,8 @@ pub(crate) struct Inference<M> {
 enum Lifetime {
     /// For one run: a last, smaller batch gets its own plan, and only the latest plan is kept.
     Once,
-    /// For many runs with unknown numbers of images: smaller batches are powers of two, and all plans are kept.
+    /// For many runs with unknown numbers of images: all plans are kept, so smaller batches are powers of two; some have room for up to a third more
+    /// images than there are.
     Long,
 }
 
@@ -87,6 +88,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
     /// # Errors
     /// [`Error::Memory`] if it does not fit; [`Error::Settings`] for a batch of 0.
     pub(crate) fn with_batch(mut self, batch: usize) -> Result<Self> {
+        self.ready.clear();
         let plan = self.compile(batch)?;
         self.batch = batch;
         self.keep(plan);
@@ -126,8 +128,9 @@ impl<M: Deref<Target = Model>> Inference<M> {
             let place = self.prepare(count - done)?;
             let Ready { plan, workspace } = &mut self.ready[place];
             self.indices.clear();
-            self.indices.extend(done..done + plan.batch());
-            let unfilled = fill(&self.indices, workspace.images_mut())?;
+            self.indices.extend(done..count.min(done + plan.batch()));
+            let images = &mut workspace.images_mut()[..self.indices.len() * plan.input().len()];
+            let unfilled = fill(&self.indices, images)?;
             plan.forward(&self.cpu, &self.model.parameters, workspace, 0);
             let logits = plan.logits(workspace).chunks(plan.outputs());
             for (place, (i, logits)) in self.indices.iter().zip(logits).enumerate() {
@@ -135,34 +138,27 @@ impl<M: Deref<Target = Model>> Inference<M> {
                     take(*i, logits)?;
                 }
             }
-            done += plan.batch();
+            done += self.indices.len();
         }
         Ok(())
     }
 
-    /// Computes the logits of `count` images `[n, h, w, c]`; `take` gets them in order.
+    /// Computes the logits of `count` images `[n, h, w, c]`; `take` gets their indices and logits, in order.
     ///
     /// # Errors
-    /// [`Error::NotFinite`]; [`Error::Memory`].
+    /// Those of `take`; [`Error::Memory`].
     pub(crate) fn run_on_tensor(
         &mut self,
         count: usize,
         images: &[f32],
-        take: &mut dyn FnMut(&[f32]),
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<()> {
         let length = images.len() / count.max(1);
-        self.run(
-            count,
-            &mut |indices, batch| {
-                batch.copy_from_slice(&images[indices[0] * length..][..batch.len()]);
-                Ok(Vec::new())
-            },
-            &mut |i, logits| {
-                check_finite(logits, || format!("image {i}"))?;
-                take(logits);
-                Ok(())
-            },
-        )
+        let fill = &mut |indices: &[usize], batch: &mut [f32]| {
+            batch.copy_from_slice(&images[indices[0] * length..][..batch.len()]);
+            Ok(Vec::new())
+        };
+        self.run(count, fill, take)
     }
 
     /// Computes the logits of all samples of `dataset`, prepared by `preparation`; `take` gets them in order. If the data's policy leaves out bad
@@ -218,10 +214,18 @@ impl<M: Deref<Target = Model>> Inference<M> {
 
     /// The size of the next batch if `left` images remain.
     fn next_batch(&self, left: usize) -> usize {
+        if left >= self.batch {
+            return self.batch;
+        }
         match self.lifetime {
-            _ if left >= self.batch => self.batch,
             Lifetime::Once => left,
-            Lifetime::Long => 1 << left.ilog2(),
+            Lifetime::Long => {
+                let larger = left.next_power_of_two().min(self.batch);
+                match 4 * left >= 3 * larger {
+                    true => larger,
+                    false => 1 << left.ilog2(),
+                }
+            }
         }
     }
 
@@ -251,5 +255,37 @@ pub(crate) fn check_finite(logits: &[f32], image: impl FnOnce() -> String) -> Re
     match logits.iter().all(|logit| logit.is_finite()) {
         true => Ok(()),
         false => Err(Error::NotFinite { image: image() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{Network, Shape};
+
+    #[test]
+    fn smaller_batches_are_few_and_have_little_empty_room() {
+        let preparation = Preparation::unmeasured(Shape::new(4, 4, 1), Default::default());
+        let network = Network::parse("flatten-linear(classes)").unwrap();
+        let classes = vec!["cat".into(), "dog".into()];
+        let model = Model::untrained(network, classes, preparation, 1).unwrap();
+        for (batch, most_sizes) in [(1, 1), (6, 4), (64, 7)] {
+            let inference = Inference::new(&model, &Cpu::best(1)).unwrap().kept();
+            let inference = inference.with_batch(batch).unwrap();
+            let mut sizes = BTreeSet::new();
+            for count in 1..=3 * batch {
+                let (mut left, mut room) = (count, 0);
+                while left > 0 {
+                    let size = inference.next_batch(left);
+                    sizes.insert(size);
+                    room += size;
+                    left = left.saturating_sub(size);
+                }
+                assert!(3 * room <= 4 * count, "{room} for {count}");
+            }
+            assert!(sizes.len() <= most_sizes, "{sizes:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The plan: a network compiled for one batch size into a list of steps over numbered slots of memory.
 //!
 //! [`Plan::compile`] settles everything that can be settled before the first image: shapes, fusions, algorithms, buffers and the bytes
-//! they need. A run cannot fail, and takes no memory but, in training, for the sums by channel of a batch normalisation. The plan is data.
+//! they need. A run cannot fail. It takes no memory but for the sums by channel of a batch norm: in training, and while changed weights are packed. The plan is data.
 //!
 //! Vocabulary: a *map* is what one step writes for a whole batch; a *slot* is the memory that maps take turns in.
 //!

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hubel_kernels::{Cpu, softmax};
 
 use crate::data::Prepared;
-use crate::inference::Inference;
+use crate::inference::{Inference, check_finite};
 use crate::{Error, Model, Result, Shape};
 
 /// A model's prediction for one picture.
@@ -46,6 +46,8 @@ impl Prediction {
 /// Create it once. A server creates one per thread, all with one shared model:
 ///
 /// ```
+/// # #[cfg(feature = "pictures")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use hubel::{Cpu, Model, Predictor};
 /// use std::sync::Arc;
 ///
@@ -60,11 +62,14 @@ impl Prediction {
 /// let mut predictor = Predictor::new(model, Cpu::best(1))?;
 /// let prediction = predictor.predict(&upload)?; // The bytes of a PNG, a JPEG …
 /// println!("{}  {:.1} %", prediction.class, 100.0 * prediction.probability);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "pictures"))]
+/// # fn main() {}
 /// ```
 ///
-/// More images than [`Predictor::batch`] are computed batch by batch. Fewer are divided into powers of two; a plan with packed weights is kept
-/// for each of these sizes that has occurred, at most log2(batch) + 1.
+/// More images than [`Predictor::batch`] are computed batch by batch. Smaller batches have room for a power of two; if up to a quarter of it stays empty,
+/// they are not divided further. A plan with packed weights is kept for each of these sizes that has occurred, at most ⌈log2(batch)⌉ + 1.
 pub struct Predictor {
     inference: Inference<Arc<Model>>,
     logits: Vec<f32>,
@@ -109,7 +114,8 @@ impl Predictor {
     /// [`Preparation::pixels`](crate::Preparation::pixels).
     ///
     /// # Errors
-    /// [`Error::DataMismatch`] if the number of bytes does not fit `shape`, or the network's input has neither 1 nor 3 channels;
+    /// [`Error::DataMismatch`] if the number of bytes does not fit `shape`, or if the channels differ from those of the network's input and one of the two has
+    /// neither 1 nor 3;
     /// [`Error::NotFinite`] if the model's outputs are NaN or infinite; [`Error::Memory`].
     pub fn predict_pixels(&mut self, pixels: &[u8], shape: Shape) -> Result<Prediction> {
         let prepared = self.model().preparation().pixels(pixels, shape)?;
@@ -143,14 +149,21 @@ impl Predictor {
         let count = self.model().images_in(images)?;
         let all = &mut self.logits;
         all.clear();
-        let take = &mut |logits: &[f32]| all.extend_from_slice(logits);
-        self.inference.run_on_tensor(count, images, take)
+        self.inference
+            .run_on_tensor(count, images, &mut |i, logits| {
+                check_finite(logits, || format!("image {i}"))?;
+                all.extend_from_slice(logits);
+                Ok(())
+            })
     }
 
     fn predict_prepared(&mut self, prepared: &Prepared) -> Result<Prediction> {
         let probabilities = self.predict_tensor(&prepared.tensor)?.to_vec();
-        let prediction = Prediction::new(self.model(), probabilities);
-        Ok(Changes::of(prepared).in_prediction(prediction))
+        Ok(Prediction::new(
+            self.model(),
+            probabilities,
+            prepared.into(),
+        ))
     }
 }
 
@@ -173,17 +186,17 @@ impl Model {
 }
 
 impl Prediction {
-    fn new(model: &Model, probabilities: Vec<f32>) -> Self {
-        let mut prediction = Self {
+    fn new(model: &Model, probabilities: Vec<f32>, changes: Changes) -> Self {
+        let index = softmax::largest(&probabilities);
+        Self {
+            class: model.classes()[index].clone(),
+            index,
+            probability: probabilities[index],
             probabilities,
-            ..Self::default()
-        };
-        prediction.index = prediction.top(1)[0];
-        prediction.probability = prediction.probabilities[prediction.index];
-        prediction
-            .class
-            .clone_from(&model.classes()[prediction.index]);
-        prediction
+            inverted: changes.inverted,
+            other_ground: changes.other_ground,
+            greyed: changes.greyed,
+        }
     }
 }
 
@@ -195,21 +208,12 @@ struct Changes {
     greyed: bool,
 }
 
-impl Changes {
-    fn of(prepared: &Prepared) -> Self {
+impl From<&Prepared> for Changes {
+    fn from(prepared: &Prepared) -> Self {
         Self {
             inverted: prepared.inverted,
             other_ground: prepared.other_ground,
             greyed: prepared.greyed,
-        }
-    }
-
-    fn in_prediction(self, prediction: Prediction) -> Prediction {
-        Prediction {
-            inverted: self.inverted,
-            other_ground: self.other_ground,
-            greyed: self.greyed,
-            ..prediction
         }
     }
 }

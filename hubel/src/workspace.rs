@@ -79,11 +79,16 @@ impl Workspace {
         self.scratch.reset(plan.scratch);
     }
 
+    /// Whether it belongs to this plan.
+    pub(crate) fn fits(&self, plan: &Plan) -> bool {
+        self.plan == Some(plan.identity)
+    }
+
     /// # Panics
     /// If it belongs to another plan.
     pub(crate) fn assert_fits(&self, plan: &Plan) {
         assert!(
-            self.plan == Some(plan.identity),
+            self.fits(plan),
             "the workspace belongs to another plan; make one with Workspace::new, or call Workspace::fit"
         );
     }

@@ -100,8 +100,8 @@ fn exponentials(logits: &[f32], output: &mut [f32]) -> f32 {
     sum
 }
 
-/// The place of the largest value: the first of equal ones.
-fn largest(values: &[f32]) -> usize {
+/// The place of the largest value: the first of equal ones. 0 if the first value is NaN; other NaNs are no value.
+pub fn largest(values: &[f32]) -> usize {
     let mut best = 0;
     for (i, value) in values.iter().enumerate() {
         if *value > values[best] {

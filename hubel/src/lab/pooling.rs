@@ -1,4 +1,6 @@
 //! T11: how much pooling saves, its effect on overfitting, and its robustness to small shifts.
+use hubel_kernels::softmax;
+
 use super::workbench::{BATCH, Workbench};
 use super::{
     Axis, Budget, Cell, Chart, Claim, Column, Data, Experiment, Fact, Findings, Halt, Marks,
@@ -229,12 +231,11 @@ fn reaction(
             .sum::<f64>()
             .sqrt()
     };
-    let largest = |logits: &[f32]| (0..classes).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
     let (mut distance, mut changed) = (0.0, 0);
     for (still, moved) in still.chunks(classes).zip(moved.chunks(classes)) {
         let difference = length(&mut still.iter().zip(moved).map(|(a, b)| a - b));
         distance += difference / length(&mut still.iter().copied()).max(f64::MIN_POSITIVE);
-        changed += usize::from(largest(still) != largest(moved));
+        changed += usize::from(softmax::largest(still) != softmax::largest(moved));
     }
     Ok([100.0 * distance / count, 100.0 * changed as f64 / count])
 }

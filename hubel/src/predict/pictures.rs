@@ -8,6 +8,7 @@ use image::DynamicImage;
 use super::{Changes, Prediction, Predictor};
 use crate::data::{BadFile, Prepared};
 use crate::inference::{Inference, check_finite};
+use crate::model::GIVEN_AS_BYTES;
 use crate::on_all_cores::on_each_image;
 use crate::{Error, Model, Result, shown};
 
@@ -17,7 +18,10 @@ impl Predictor {
     /// # Errors
     /// [`Error::Picture`] if it cannot be used; [`Error::NotFinite`] if the model's outputs are NaN or infinite; [`Error::Memory`].
     pub fn predict(&mut self, picture: &[u8]) -> Result<Prediction> {
-        let prepared = self.model().preparation().encoded(picture, in_memory())?;
+        let prepared = self
+            .model()
+            .preparation()
+            .encoded(picture, Path::new(GIVEN_AS_BYTES))?;
         self.predict_prepared(&prepared)
     }
 
@@ -40,7 +44,9 @@ impl Predictor {
         pictures: &[impl AsRef<[u8]> + Sync],
     ) -> Result<Vec<Result<Prediction>>> {
         let model = self.inference.model().clone();
-        let read = |i: usize| (model.preparation()).encoded(pictures[i].as_ref(), in_memory());
+        let read = |i: usize| {
+            (model.preparation()).encoded(pictures[i].as_ref(), Path::new(GIVEN_AS_BYTES))
+        };
         let name = |i: usize| format!("picture {i}");
         self.predict_pictures(pictures.len(), &read, &name)
     }
@@ -68,13 +74,13 @@ impl Predictor {
         name: &dyn Fn(usize) -> String,
     ) -> Result<Vec<Result<Prediction>>> {
         let (model, cpu) = (self.inference.model().clone(), self.inference.cpu().clone());
-        let mut answers: Vec<Option<Result<Prediction>>> = Vec::new();
+        let mut answers: Vec<Option<Result<Vec<f32>>>> = Vec::new();
         answers.resize_with(count, || None);
         let seen = (self.inference).run_on_pictures(count, read, &mut |i, logits| {
             check_finite(logits, || name(i))?;
             let mut probabilities = vec![0.0; logits.len()];
             softmax::softmax(&cpu, logits, logits.len(), &mut probabilities);
-            answers[i] = Some(Ok(Prediction::new(&model, probabilities)));
+            answers[i] = Some(Ok(probabilities));
             Ok(())
         })?;
         for (i, error) in seen.unusable {
@@ -83,15 +89,10 @@ impl Predictor {
         let answers = answers.into_iter().zip(seen.changes);
         let answers = answers.map(|(answer, changes)| {
             let answer = answer.expect("each picture is classified or cannot be used");
-            answer.map(|prediction| changes.in_prediction(prediction))
+            answer.map(|probabilities| Prediction::new(&model, probabilities, changes))
         });
         Ok(answers.collect())
     }
-}
-
-/// The path in messages about a picture given as bytes.
-fn in_memory() -> &'static Path {
-    Path::new("(given as bytes)")
 }
 
 /// The results of reading pictures.
@@ -120,7 +121,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
             let prepared = on_each_image(&cpu, images, length, |place, image| {
                 let prepared = read(indices[place])?;
                 image.copy_from_slice(&prepared.tensor);
-                Ok(Changes::of(&prepared))
+                Ok(Changes::from(&prepared))
             });
             let mut unfilled = Vec::new();
             for (place, (&i, prepared)) in indices.iter().zip(prepared).enumerate() {

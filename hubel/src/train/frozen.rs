@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use hubel_kernels::Cpu;
 
-use crate::data::loader::{self, Batch};
+use crate::data::loader;
 use crate::data::{Augmentation, Balance, Dataset, Feed, FeedSettings, Preparation, Resize};
 use crate::evaluate::name_of;
 use crate::inference::{Inference, check_finite};
 use crate::train::{Event, TrainSettings, tell};
-use crate::{Error, Model, Plan, PlanSettings, Result, Shape, Workspace};
+use crate::{Model, Plan, PlanSettings, Result, Shape, Workspace};
 
 /// The first layers of a model, up to a given one.
 pub(super) struct Frozen<'a> {
@@ -61,7 +61,7 @@ impl Frozen<'_> {
         loader::batches(&feed, 0..versions, self.cpu.threads(), |batch, _| {
             is_stopped |= tell(&batch.bad_files, listen);
             let row = |place: usize| batch.epoch * count + batch.draws[place];
-            of_batch(&mut inference, batch, &mut |place, map| {
+            inference.run_on_tensor(batch.draws.len(), &batch.images, &mut |place, map| {
                 check_finite(map, || name_of(dataset, batch.draws[place]))?;
                 features[row(place) * length..][..length].copy_from_slice(map);
                 is_there[row(place)] = true;
@@ -88,21 +88,6 @@ impl Frozen<'_> {
     }
 }
 
-/// Runs the inference on the images of a batch; `take` gets their indices and outputs.
-fn of_batch(
-    inference: &mut Inference<&Model>,
-    batch: &Batch,
-    take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-) -> Result<()> {
-    let count = batch.draws.len();
-    let image = batch.images.len() / count;
-    let fill = &mut |places: &[usize], images: &mut [f32]| {
-        images.copy_from_slice(&batch.images[places[0] * image..][..images.len()]);
-        Ok(Vec::new())
-    };
-    inference.run(count, fill, take)
-}
-
 /// The preparation of features for the layers after them: none.
 pub(super) fn preparation(shape: Shape) -> Preparation {
     Preparation::unmeasured(shape, Resize::Stretch)
@@ -112,9 +97,8 @@ pub(super) fn preparation(shape: Shape) -> Preparation {
 pub(super) struct Ahead {
     /// Plans for the batch sizes of training.
     plans: Vec<Plan>,
+    /// Fits one of the plans, with its packed weights.
     workspace: Workspace,
-    /// The batch size for which the weights are packed.
-    packed: Option<usize>,
 }
 
 impl Ahead {
@@ -134,7 +118,6 @@ impl Ahead {
         Ok(Self {
             plans: plans.collect::<Result<_>>()?,
             workspace: Workspace::default(),
-            packed: None,
         })
     }
 
@@ -156,8 +139,7 @@ impl Ahead {
     ) -> Result<&[f32]> {
         let plan = (self.plans.iter()).find(|plan| plan.batch() == count);
         let plan = plan.expect("there is a plan for each size of a batch");
-        if self.packed != Some(count) {
-            self.packed = Some(count);
+        if !self.workspace.fits(plan) {
             self.workspace.fit(plan);
             plan.pack(cpu, &model.parameters, &mut self.workspace);
         }
@@ -171,11 +153,7 @@ impl Ahead {
             &mut |_, _| {},
         );
         let features = plan.logits(&self.workspace);
-        match features.iter().all(|value| value.is_finite()) {
-            true => Ok(features),
-            false => Err(Error::NotFinite {
-                image: "an image of a step".into(),
-            }),
-        }
+        check_finite(features, || "an image of a step".into())?;
+        Ok(features)
     }
 }
