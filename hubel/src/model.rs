@@ -12,7 +12,7 @@ use crate::formats::checksum;
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::{self, NamedTensor, Outline, Tensors};
 use crate::nearest::nearest;
-use crate::network::Graph;
+use crate::network::{Graph, Initialisation};
 use crate::parameters::Table;
 use crate::{Error, Network, Parameters, Position, Result, Shape, memory};
 
@@ -51,8 +51,31 @@ impl Model {
         preparation: Preparation,
         seed: u64,
     ) -> Result<Self> {
+        let initialisation = Initialisation::default();
+        Self::initialised(network, classes, preparation, initialisation, seed)
+    }
+
+    /// As [`Model::untrained`], with another initialisation.
+    pub(crate) fn initialised(
+        network: Network,
+        classes: Vec<String>,
+        preparation: Preparation,
+        initialisation: Initialisation,
+        seed: u64,
+    ) -> Result<Self> {
         let graph = graph_of(&network, &classes, &preparation)?;
-        let parameters = Parameters::initial(&graph, seed)?;
+        let parameters = Parameters::initial(&graph.with_initialisation(initialisation), seed)?;
+        Ok(Self::of_parts(network, classes, preparation, parameters))
+    }
+
+    /// A network whose weights are to be read: now they are zeros.
+    pub(crate) fn unfilled(
+        network: Network,
+        classes: Vec<String>,
+        preparation: Preparation,
+    ) -> Result<Self> {
+        let graph = graph_of(&network, &classes, &preparation)?;
+        let parameters = Parameters::zeros(&graph)?;
         Ok(Self::of_parts(network, classes, preparation, parameters))
     }
 
@@ -271,7 +294,8 @@ impl Model {
         Self::of_file(&file, path)
     }
 
-    /// Reads a model from a reader, such as a download or an entry of an archive.
+    /// Reads a model from a reader, such as a download or an entry of an archive. All bytes are read before any is looked at; [`Read::take`] limits those of an
+    /// untrusted reader.
     ///
     /// # Errors
     /// As [`Model::load`]; [`Error::Io`] if the reader fails.
@@ -295,11 +319,10 @@ impl Model {
             checksum::verify(file)?;
         }
         let graph = description.graph;
-        let mut model = Self::untrained(
+        let mut model = Self::unfilled(
             description.network,
             description.classes,
             description.preparation,
-            0,
         )
         .map_err(|error| unfit(&error))?
         .with_division(description.division);
@@ -395,8 +418,8 @@ fn check_parameters(graph: &Graph, parameters: &Parameters) -> Result<()> {
     Err(Error::Settings { problem })
 }
 
-/// The path in messages about a model without a file.
-const GIVEN_AS_BYTES: &str = "(given as bytes)";
+/// The path in messages about a model or a picture without a file.
+pub(crate) const GIVEN_AS_BYTES: &str = "(given as bytes)";
 
 /// The metadata of a model file.
 struct Description {

@@ -91,13 +91,13 @@ impl Parameters {
     /// # Errors
     /// [`Error::Weights`](crate::Error::Weights) if they need more memory than is free.
     pub fn initial(graph: &Graph, seed: u64) -> Result<Self> {
-        let table = Table::of(graph);
-        memory::check_weights(table.numbers * size_of::<f32>())?;
-        let mut values = Buffer::zeros(table.numbers);
+        let mut table = Table::of(graph);
+        let initials = std::mem::take(&mut table.initials);
+        let mut parameters = Self::of_table(table)?;
         let random = Random::new(seed);
-        for (i, (entry, initial)) in table.entries.iter().zip(table.initials).enumerate() {
+        for (i, (entry, initial)) in parameters.entries.iter().zip(initials).enumerate() {
             let mut stream = random.stream(Purpose::Initialise, 0, i as u64);
-            let target = &mut values[entry.range.clone()];
+            let target = &mut parameters.values[entry.range.clone()];
             match initial {
                 Initial::Zero => {}
                 Initial::One => target.fill(1.0),
@@ -120,9 +120,22 @@ impl Parameters {
                 }
             }
         }
+        Ok(parameters)
+    }
+
+    /// The parameters of `graph`, all 0.
+    ///
+    /// # Errors
+    /// As for [`Parameters::initial`].
+    pub(crate) fn zeros(graph: &Graph) -> Result<Self> {
+        Self::of_table(Table::of(graph))
+    }
+
+    fn of_table(table: Table) -> Result<Self> {
+        memory::check_weights(table.numbers * size_of::<f32>())?;
         let [decayed, trainable, _] = table.ends;
         Ok(Self {
-            values,
+            values: Buffer::zeros(table.numbers),
             identity: Identity::new(),
             entries: table.entries,
             decayed,

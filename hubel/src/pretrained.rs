@@ -35,7 +35,7 @@ impl Model {
             ..Preparation::unmeasured(shape, Resize::Crop)
         };
         let classes = hubel_backbone::CLASSES.lines().map(String::from).collect();
-        let mut model = Self::untrained(network, classes, preparation, 0)?;
+        let mut model = Self::unfilled(network, classes, preparation)?;
         let damaged = |problem: String| Error::Model {
             path: path.to_owned(),
             problem,

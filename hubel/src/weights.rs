@@ -156,11 +156,10 @@ fn model(
             ),
         });
     }
-    let mut model = Model::untrained(
+    let mut model = Model::unfilled(
         matched.architecture().clone(),
         (matched.classes).map_or(vec!["(none)".into()], class_names),
         preparation,
-        0,
     )?;
     let tensors = matched.of_network(tensors);
     model.take(&tensors).map_err(unusable)?;
