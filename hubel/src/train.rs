@@ -94,8 +94,6 @@ struct Part {
     keeps_statistics: bool,
     /// The phase of the run (counted from 1), and the number of phases.
     phase: Option<(usize, usize)>,
-    /// Whether the weights that are best on the validation images are kept.
-    keeps_best: bool,
 }
 
 /// Number of steps between copies of the weights; these are also copied at the start of each epoch. If training diverges, at most this many
@@ -116,22 +114,15 @@ impl Trainer {
         validation: Option<&Dataset>,
         settings: TrainSettings,
     ) -> Result<Self> {
-        settings::check(&settings, train)?;
-        settings::check_held_out(&settings, validation)?;
-        let mut model = Model::untrained(
+        settings::check(&settings, train, validation)?;
+        let model = Model::initialised(
             network,
             train.classes().to_vec(),
             Preparation::measure(train)?,
+            settings.initialisation,
             settings.seed,
-        )?
-        .with_precise(settings.precise);
-        if let Some(validation) = validation {
-            // Checked now, so that training does not fail after the first epoch.
-            model.check(validation)?;
-        }
-        let graph = (model.graph()?).with_initialisation(settings.initialisation);
-        model.parameters = Parameters::initial(&graph, settings.seed)?;
-        Self::of_part(cpu, model, Part::default(), train, validation, settings)
+        )?;
+        Self::of_whole(cpu, model, train, validation, settings)
     }
 
     /// Continues training from a model; all layers are trained. The last layer is replaced if the data has another number of classes.
@@ -146,12 +137,23 @@ impl Trainer {
         validation: Option<&Dataset>,
         settings: TrainSettings,
     ) -> Result<Self> {
-        settings::check(&settings, train)?;
-        settings::check_held_out(&settings, validation)?;
-        let model = model.for_data(train)?.with_precise(settings.precise);
+        settings::check(&settings, train, validation)?;
+        Self::of_whole(cpu, model.for_data(train)?, train, validation, settings)
+    }
+
+    /// Trains all layers of a model that fits `train`.
+    fn of_whole(
+        cpu: Cpu,
+        model: Model,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        settings: TrainSettings,
+    ) -> Result<Self> {
         if let Some(validation) = validation {
+            // Checked now, so that training does not fail after the first epoch.
             model.check(validation)?;
         }
+        let model = model.with_precise(settings.precise);
         Self::of_part(cpu, model, Part::default(), train, validation, settings)
     }
 
@@ -296,10 +298,13 @@ impl Trainer {
 
     /// Restores the best weights, if `keep` says so and they are not the last.
     fn return_to_best(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) {
+        let is_last = |best: &&Best| best.parameters.identity() == self.model.parameters.identity();
         let best = self.best.as_ref().filter(|_| self.keeps_best());
-        if let Some(best) = best.filter(|best| best.position != self.position) {
-            let parameters = self.model.parameters.values_mut();
-            parameters.copy_from_slice(best.parameters.values());
+        if let Some(best) = best.filter(|best| !is_last(best)) {
+            let (good, _) = &mut self.good;
+            for parameters in [&mut self.model.parameters, good] {
+                (parameters.values_mut()).copy_from_slice(best.parameters.values());
+            }
             self.model.frozen.clone_from(&best.frozen);
             let (position, accuracy) = (best.position, best.accuracy);
             // Training is over, so a break changes nothing.
@@ -308,7 +313,7 @@ impl Trainer {
     }
 
     fn keeps_best(&self) -> bool {
-        self.part.keeps_best || self.settings.keep == Keep::Best
+        self.settings.keep == Keep::Best
     }
 
     /// Stores the weights if `report` on the validation images is the best so far. Returns whether patience has ended.
@@ -473,6 +478,7 @@ impl Trainer {
             self.position.steps_done(),
             settings.epochs * self.feed.steps(),
         );
+        let rate = settings.learning_rate_at(step, steps)?;
         let turn = (self.plans.iter())
             .position(|plan| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
@@ -511,9 +517,6 @@ impl Trainer {
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
-        let (peak, step) = (settings.learning_rate, step as u64);
-        let rate = (settings.schedule).learning_rate(peak, step, steps as u64);
-        settings::check_rate(rate, step)?;
         let update = self.optimizer.begin(rate, settings.weight_decay);
         plan.update(&self.cpu, parameters, workspace, update);
         self.position = Position {

@@ -232,6 +232,11 @@ fn a_model_remembers_what_it_comes_from() -> Result<()> {
         (Some("runs/gratings"), Some("7"))
     );
     assert_eq!(model.stopped_at(), None);
+
+    // When all its layers have been trained, none was frozen.
+    let train = gratings(20, 3, 2);
+    let model = Trainer::from_model(Cpu::best(2), model, &train, None, settings(1))?;
+    assert_eq!({ model }.run(&mut go_on)?.frozen(), None);
     Ok(())
 }
 
@@ -314,6 +319,73 @@ fn the_best_by_enough_images_held_out_is_kept_over_all_phases() -> Result<()> {
         let accuracy = model.evaluate(&cpu, &validation)?.accuracy;
         assert_eq!(accuracy, if decides { best } else { last });
         assert_eq!(kept, decides.then_some(best));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stop_after_a_phase_keeps_its_best_weights() -> Result<()> {
+    let (start, train, validation) = (
+        start()?,
+        gratings(60, 3, 2),
+        gratings(Transfer::DECIDING, 3, 7),
+    );
+    let cpu = Cpu::best(2);
+    let mut diverging = phase(None, 3, 0);
+    diverging.settings.learning_rate = 0.5;
+    let phases = vec![diverging, phase(None, 1, 0)];
+    let mut transfer = Transfer::new(cpu.clone(), start, phases, &train, Some(&validation))?;
+    let mut accuracies = Vec::new();
+    let stopped = transfer.run(&mut |event| {
+        match event {
+            Event::Phase { phase: 2, .. } => return ControlFlow::Break(()),
+            Event::Epoch {
+                validation_accuracy,
+                ..
+            } => accuracies.extend(*validation_accuracy),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    let best = accuracies.iter().copied().fold(0.0, f32::max);
+    assert!(best > accuracies[2], "{accuracies:?}");
+    for model in [stopped, transfer.last_good()] {
+        assert_eq!(model.evaluate(&cpu, &validation)?.accuracy, best);
+    }
+    Ok(())
+}
+
+#[test]
+fn patience_is_as_long_with_fewer_versions_than_wanted() -> Result<()> {
+    let (start, train, validation) = (start()?, gratings(40, 3, 2), gratings(20, 3, 7));
+    // Nothing changes, so that there is no progress.
+    let still = Phase {
+        settings: TrainSettings {
+            learning_rate: 1e-30,
+            patience: Some(2),
+            ..settings(9)
+        },
+        keeps_statistics: true,
+        ..phase(Some("7"), 9, 4)
+    };
+    let features = 40 * 16 * size_of::<f32>();
+    for (versions, waited) in [(4, 2), (3, 3), (1, 8)] {
+        let mut ended = None;
+        Transfer::new(
+            Cpu::best(2),
+            start.clone(),
+            vec![still.clone()],
+            &train,
+            Some(&validation),
+        )?
+        .with_room(versions * features)
+        .run(&mut |event| {
+            if let Event::EndedEarly { epochs, .. } = event {
+                ended = Some(*epochs);
+            }
+            ControlFlow::Continue(())
+        })?;
+        assert_eq!(ended, Some(waited), "{versions} versions");
     }
     Ok(())
 }

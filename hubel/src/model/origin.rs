@@ -77,7 +77,7 @@ impl Model {
     }
 
     /// The same model, ready to be trained on other data: for its classes (see [`Model::for_classes`]), and with the preparation completed from `training`
-    /// where it lacks the level behind transparent pixels or the background.
+    /// where it lacks the level behind transparent pixels or the background. It no longer records how far, on which data and with which frozen layers it was trained.
     ///
     /// # Errors
     /// As for [`Model::for_classes`] and [`Preparation::measure`](crate::Preparation::measure); if the images do not fit its input.
@@ -87,6 +87,7 @@ impl Model {
             preparation: model.preparation.clone().completed(training)?,
             stopped_at: None,
             division: None,
+            frozen: None,
             ..model
         };
         model.check(training)?;

@@ -41,7 +41,8 @@ pub struct TrainSettings {
     pub initialisation: Initialisation,
     /// Whether convolutions avoid Winograd.
     pub precise: bool,
-    /// Which weights are kept at the end. [`Keep::Best`] needs validation images.
+    /// Which weights are kept at the end. [`Keep::Best`] needs validation images. A [`Transfer`](crate::Transfer) with many validation images always keeps the
+    /// best, see [`Transfer::DECIDING`](crate::Transfer::DECIDING).
     pub keep: Keep,
     /// Early stopping: training ends after this many epochs without better weights, compared as in [`Keep::Best`]. `None` trains
     /// for all epochs. Needs validation images. The learning rate schedule still spans all epochs, so [`Schedule::Constant`] fits best.
@@ -69,9 +70,35 @@ impl Default for TrainSettings {
     }
 }
 
+impl TrainSettings {
+    /// The learning rate of a step, counted from 0, of `steps`.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if the schedule gives a rate that is negative, NaN or infinite.
+    pub(super) fn learning_rate_at(&self, step: usize, steps: usize) -> Result<f32> {
+        let peak = self.learning_rate;
+        let rate = (self.schedule).learning_rate(peak, step as u64, steps as u64);
+        match rate >= 0.0 && rate.is_finite() {
+            true => Ok(rate),
+            false => Err(Error::Settings {
+                problem: format!(
+                    "the schedule gives step {step} a learning rate of {rate}; it must be a number from 0 on"
+                ),
+            }),
+        }
+    }
+}
+
+/// Refuses settings with invalid values, and those that need validation images if there are none.
+///
 /// # Errors
 /// [`Error::Settings`], with valid values.
-pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
+pub(super) fn check(
+    settings: &TrainSettings,
+    train: &Dataset,
+    validation: Option<&Dataset>,
+) -> Result<()> {
+    let compares = settings.keep == Keep::Best || settings.patience.is_some();
     let fraction = 0.0..1.0;
     let momentum = match settings.optimizer {
         Optimizer::Sgd { momentum, .. } => momentum,
@@ -79,7 +106,7 @@ pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
     };
     let problem = if settings.epochs == 0 {
         "0 epochs train nothing; give at least 1".into()
-    } else if settings.epochs.checked_mul(dataset.len()).is_none() {
+    } else if settings.epochs.checked_mul(train.len()).is_none() {
         format!(
             "{} epochs are more than can be counted; give fewer",
             settings.epochs
@@ -107,39 +134,12 @@ pub(super) fn check(settings: &TrainSettings, dataset: &Dataset) -> Result<()> {
         )
     } else if settings.patience == Some(0) {
         "a patience of 0 epochs waits for no progress; give at least 1, or none to train for all epochs".into()
+    } else if compares && validation.is_none_or(Dataset::is_empty) {
+        "no images are held out as validation images, to find the best weights; hold some out (`validation = 0.1`), or leave out the setting `keep` and the setting `patience`".into()
     } else {
         return Ok(());
     };
     Err(Error::Settings { problem })
-}
-
-/// Refuses settings that need validation images, if there are none.
-///
-/// # Errors
-/// [`Error::Settings`]
-pub(super) fn check_held_out(settings: &TrainSettings, held_out: Option<&Dataset>) -> Result<()> {
-    let decides = settings.keep == Keep::Best || settings.patience.is_some();
-    match decides && held_out.is_none_or(Dataset::is_empty) {
-        false => Ok(()),
-        true => Err(Error::Settings {
-            problem: "no images are held out to find the best weights; give validation images, or keep the last weights and set no patience".into(),
-        }),
-    }
-}
-
-/// Refuses a learning rate of a schedule that is negative, NaN or infinite.
-///
-/// # Errors
-/// [`Error::Settings`]
-pub(super) fn check_rate(rate: f32, step: u64) -> Result<()> {
-    match rate >= 0.0 && rate.is_finite() {
-        true => Ok(()),
-        false => Err(Error::Settings {
-            problem: format!(
-                "the schedule gives step {step} a learning rate of {rate}; it must be a number from 0 on"
-            ),
-        }),
-    }
 }
 
 /// Refuses steps in which a batch norm has one value per channel (one image, a map of 1×1): the mean is that value itself, so the

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use hubel_kernels::Cpu;
 
 use super::frozen::Frozen;
-use super::{Best, Checkpoints, Event, Part, Position, TrainSettings, Trainer, settings};
+use super::{Best, Checkpoints, Event, Keep, Part, Position, TrainSettings, Trainer, settings};
 use crate::data::{Dataset, Division};
 use crate::{Error, Model, Result, memory};
 
@@ -94,8 +94,7 @@ impl Transfer {
             model.check(validation)?;
         }
         for phase in &phases {
-            settings::check(&phase.settings, train)?;
-            settings::check_held_out(&phase.settings, validation)?;
+            settings::check(&phase.settings, train, validation)?;
             phase.last_frozen(&model)?;
         }
         Ok(Self {
@@ -194,15 +193,20 @@ impl Transfer {
             first_rate: (phase.first_rate != 1.0).then_some(phase.first_rate),
             keeps_statistics: phase.keeps_statistics,
             phase: Some((number + 1, self.phases.len())),
-            keeps_best: (self.validation.as_ref())
-                .is_some_and(|held_out| held_out.len() >= Self::DECIDING),
         };
         let mut settings = phase.settings.clone();
+        let held_out = self.validation.as_ref().map_or(0, Dataset::len);
+        if held_out >= Self::DECIDING {
+            settings.keep = Keep::Best;
+        }
         let (train, validation) = match versions {
             0 => (self.train.clone(), self.validation.clone()),
             versions => {
                 // The same number of steps, with fewer versions per epoch.
-                settings.epochs = (settings.epochs * phase.versions).div_ceil(versions);
+                let lengths = [Some(&mut settings.epochs), settings.patience.as_mut()];
+                for epochs in lengths.into_iter().flatten() {
+                    *epochs = epochs.saturating_mul(phase.versions).div_ceil(versions);
+                }
                 let mut of = |dataset: &Dataset, versions| {
                     frozen.features(dataset, versions, &settings, listen)
                 };
