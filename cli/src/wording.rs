@@ -2,12 +2,15 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 12] = [
     ("shape", "input"),
     ("resize", "resize"),
     ("bad_files", "bad-files"),
     ("cache", "cache"),
     ("balance", "balance"),
+    ("validation", "val"),
+    ("keep", "keep-best"),
+    ("patience", "patience"),
     // Of experiments.
     ("data", "data"),
     ("seeds", "seeds"),
@@ -24,7 +27,7 @@ const COMMANDS: [(&str, &str); 5] = [
     ("Weights::load", "hubel train --from"),
 ];
 
-/// A message of the library in the words of the command line. They stand between backticks, as no name of a class or a file does.
+/// A message of the library in the words of the command line. A name of a class or a file that looks like one of these is changed too.
 pub(crate) fn of_command_line(message: &str) -> String {
     let mut text = message.to_owned();
     for (setting, flag) in FLAGS {

@@ -60,7 +60,7 @@
 //! | feature | what it adds | what it brings |
 //! |---|---|---|
 //! | `pictures` | decoders of picture files; data from class folders and from [`data::Pictures`]; [`check`] | `image`, `tiff`, `memchr` |
-//! | `tables` | data from CSV, IDX, CIFAR's files and `.npz`; needs `pictures` | `csv`, `zip`, `flate2` |
+//! | `tables` | data from CSV, IDX, CIFAR's files and `.npz`; [`features::save`]; needs `pictures` | `csv`, `zip`, `flate2` |
 //! | `torch` | weights of other programs: [`Weights`] | `zip`, `flate2` |
 //! | `drawings` | explanations and augmented pictures as PNG files; needs `pictures` | `noto-sans-mono-bitmap` |
 //! | `mnist` | the data set MNIST, 10 MB; needs `tables`; with `drawings` the experiments of [`lab`] | `ruzstd` |

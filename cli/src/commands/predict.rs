@@ -14,6 +14,7 @@ use super::{BAD_FILES_SHOWN, Outcome, named, top};
 use crate::args::Predict;
 use crate::console::{Console, thousands};
 use crate::interruption::Interruption;
+use crate::wording::of_command_line;
 use answers::{Answers, Classified};
 
 /// Runs the command.
@@ -110,10 +111,14 @@ fn classify(
         let of_chunk = predictor.predict_files(&chunk)?.into_iter().zip(&chunk);
         let of_chunk: Vec<Result<Classified, BadFile>> = of_chunk
             .map(|(answer, path)| {
-                answer.map(|prediction| Classified {
+                let classified = answer.map(|prediction| Classified {
                     path: path.clone(),
                     top: top(predictor.model(), &prediction, count),
                     prediction,
+                });
+                classified.map_err(|bad| BadFile {
+                    problem: of_command_line(&bad.problem),
+                    ..bad
                 })
             })
             .collect();
