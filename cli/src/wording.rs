@@ -9,7 +9,7 @@ const FLAGS: [(&str, &str); 12] = [
     ("cache", "cache"),
     ("balance", "balance"),
     ("validation", "val"),
-    ("keep", "keep-best"),
+    ("keep", "keep"),
     ("patience", "patience"),
     // Of experiments.
     ("data", "data"),
@@ -19,12 +19,14 @@ const FLAGS: [(&str, &str); 12] = [
 ];
 
 /// Functions of the library and the commands that do the same.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("check::check", "hubel check"),
     ("Model::evaluate", "hubel evaluate"),
     ("Model::classes", "hubel inspect"),
     ("Network::summary", "hubel inspect"),
     ("Weights::load", "hubel train --from"),
+    ("RunFolder::resume", "hubel train --resume"),
+    ("Trainer::from_model", "hubel train --from"),
 ];
 
 /// A message of the library in the words of the command line. A name of a class or a file that looks like one of these is changed too.

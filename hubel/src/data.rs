@@ -53,6 +53,7 @@ mod learned;
 mod likeness;
 pub(crate) mod limit;
 pub(crate) mod loader;
+mod manifest;
 #[cfg(feature = "mnist")]
 mod mnist;
 pub(crate) mod names;
@@ -103,6 +104,7 @@ pub use given::{EncodedPicture, Pictures};
 pub use ground::Ground;
 #[cfg(feature = "pictures")]
 pub use learned::{Learned, learned};
+pub use manifest::Manifest;
 #[cfg(feature = "mnist")]
 pub use mnist::mnist;
 #[cfg(feature = "pictures")]

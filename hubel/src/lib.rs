@@ -44,7 +44,7 @@
 //! | task | types | example |
 //! |---|---|---|
 //! | classify | [`Predictor`], [`Model`] | `classify_bytes`, `serve_threads` |
-//! | train | [`Trainer`], [`TrainSettings`], [`Transfer`] | `train_arrays` |
+//! | train | [`Trainer`], [`TrainSettings`], [`TrainState`] | `train_arrays` |
 //! | read data | [`Dataset`], and the module [`data`] | |
 //! | describe a network | [`Network`], [`network::NetworkBuilder`] | `custom_architecture` |
 //! | write another training loop | [`Plan`], [`Workspace`], [`Parameters`] | `custom_architecture` |
@@ -163,9 +163,7 @@ pub use schedule::Schedule;
 pub use shape::Shape;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use train::Advice;
-pub use train::{
-    Checkpoints, Event, Keep, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer,
-};
+pub use train::{Event, Keep, Phase, Position, Resumed, RunFolder, TrainSettings, TrainState, Trainer};
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

@@ -31,6 +31,8 @@ pub struct Model {
     pub(crate) origin: Option<String>,
     /// The last layer that was frozen in its training.
     pub(crate) frozen: Option<String>,
+    /// Which weights of its training it has.
+    pub(crate) choice: Option<String>,
     /// Whether inference avoids Winograd. Not saved.
     pub(crate) precise: bool,
 }
@@ -118,6 +120,7 @@ impl Model {
             stopped_at: None,
             origin: None,
             frozen: None,
+            choice: None,
             precise: false,
         }
     }
@@ -141,6 +144,11 @@ impl Model {
     /// How far its training came, if it did not end: it was stopped, or still runs.
     pub fn stopped_at(&self) -> Option<Position> {
         self.stopped_at
+    }
+
+    /// Which weights of its training it has, and why: the best on the validation images, or the last.
+    pub fn choice(&self) -> Option<&str> {
+        self.choice.as_deref()
     }
 
     /// The network.
@@ -214,7 +222,7 @@ impl Model {
     }
 
     /// The contents of the model's file.
-    fn to_tensors(&self) -> Result<Tensors> {
+    pub(crate) fn to_tensors(&self) -> Result<Tensors> {
         let graph = self.graph()?;
         let shape = self.preparation.shape;
         let json =
@@ -244,6 +252,7 @@ impl Model {
         for (name, value) in [
             ("hubel.origin", &self.origin),
             ("hubel.frozen", &self.frozen),
+            ("hubel.choice", &self.choice),
         ] {
             if let Some(value) = value {
                 metadata.insert(name.to_string(), value.clone());
@@ -278,9 +287,12 @@ impl Model {
     /// [`Error::Io`], [`Error::Safetensors`] or [`Error::Model`] if the file is bad; [`Error::Weights`] if memory is short.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let accept = |outline: &Outline| Description::accept(outline, path);
-        let file = safetensors::read(path, accept)?;
-        Self::of_file(&file, path)
+        Self::of_file(&Self::read_file(path)?, path)
+    }
+
+    /// The contents of a model's file, with the state of its training if there is one.
+    pub(crate) fn read_file(path: &Path) -> Result<Tensors> {
+        safetensors::read(path, |outline| Description::accept(outline, path))
     }
 
     /// Reads a model from the bytes of its file, for instance embedded ones: `Model::from_bytes(include_bytes!("digits.safetensors"))`.
@@ -309,7 +321,7 @@ impl Model {
         Self::from_bytes(&bytes)
     }
 
-    fn of_file(file: &Tensors, path: &Path) -> Result<Self> {
+    pub(crate) fn of_file(file: &Tensors, path: &Path) -> Result<Self> {
         Self::from_tensors(file).map_err(|problem| damaged(problem, path))
     }
 
@@ -329,6 +341,7 @@ impl Model {
         model.stopped_at = description.stopped_at;
         model.origin = file.metadata.get("hubel.origin").cloned();
         model.frozen = file.metadata.get("hubel.frozen").cloned();
+        model.choice = file.metadata.get("hubel.choice").cloned();
         model.fill(&graph, &file.tensors)?;
         Ok(model)
     }
@@ -505,6 +518,7 @@ impl Description {
 /// Compares the names and shapes of a file's tensors with those of the network.
 fn compare(graph: &Graph, table: &Table, outline: &Outline) -> Result<(), String> {
     let mut found: BTreeMap<&str, &Vec<usize>> = (outline.tensors.iter())
+        .filter(|(name, _)| !name.starts_with(checksum::STATE))
         .map(|(name, shape)| (*name, shape))
         .collect();
     for entry in &table.entries {

@@ -1,4 +1,5 @@
 //! Optimizers.
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use hubel_kernels::{Buffer, Cpu, update};
@@ -53,6 +54,33 @@ impl OptimizerState {
             rates: Some(rates),
             ..self
         }
+    }
+
+    /// The number of steps so far, and the memory by name.
+    pub(crate) fn state(&self) -> (u64, Vec<(&'static str, &[f32])>) {
+        (
+            self.step,
+            vec![("first", &self.first), ("second", &self.second)],
+        )
+    }
+
+    /// Goes on from such a state.
+    ///
+    /// # Errors
+    /// The problem, if it is that of another optimizer or network.
+    pub(crate) fn restore(
+        &mut self,
+        steps: u64,
+        mut buffers: BTreeMap<String, Vec<f32>>,
+    ) -> Result<(), String> {
+        for (name, own) in [("first", &mut self.first), ("second", &mut self.second)] {
+            match buffers.remove(name) {
+                Some(values) if values.len() == own.len() => own.copy_from_slice(&values),
+                _ => return Err("its optimizer was another one".into()),
+            }
+        }
+        self.step = steps;
+        Ok(())
     }
 
     /// Starts a step.

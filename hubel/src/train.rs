@@ -1,108 +1,85 @@
-//! Training: the epoch loop. Follow an image from the data set to an updated weight by reading [`Trainer::run`].
+//! Training: phases, epochs, steps. Follow an image from the data set to an updated weight by reading [`Trainer::run`], then `one_phase.rs`.
+mod average;
 mod best;
-mod checkpoints;
 mod frozen;
+mod one_phase;
+mod phase;
 mod position;
 mod progress;
 mod run_folder;
 mod settings;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 mod start;
-mod transfer;
+mod state;
 mod usual;
 
-use std::ops::{ControlFlow, Range};
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
+use std::fmt;
+use std::ops::ControlFlow;
 
 use hubel_kernels::Cpu;
 
-use self::best::Best;
-use self::checkpoints::Rhythm;
-use self::frozen::Ahead;
-use self::progress::Progress;
-use crate::data::loader::{self, Batch};
-use crate::data::{Augmentation, BadFile, Dataset, Division, Feed, FeedSettings, Preparation};
-use crate::evaluate::judge;
-use crate::inference::Inference;
-use crate::network::Graph;
-use crate::optimizer::OptimizerState;
-use crate::random::{Purpose, Random};
-use crate::run::BatchLoss;
-use crate::{
-    Error, Model, Network, Parameters, Plan, PlanSettings, Report, Result, Workspace, memory,
-};
+use self::frozen::Frozen;
+use self::one_phase::{OnePhase, Part};
+use crate::data::{BadFile, Dataset, Division, Feed, Preparation};
+use crate::{Error, Model, Network, Result, memory};
 
-pub use self::checkpoints::Checkpoints;
+pub use self::phase::Phase;
 pub use self::position::Position;
 pub use self::progress::Event;
-pub use self::run_folder::RunFolder;
+pub use self::run_folder::{Resumed, RunFolder};
 pub use self::settings::{Keep, TrainSettings};
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use self::start::Advice;
-pub use self::transfer::{Phase, Transfer};
+pub use self::state::TrainState;
 
-/// A network in training.
+/// A network in training: in one phase, or in several with other frozen layers.
+///
+/// [`Trainer::run`] trains to the end. A caller that wants to do something between steps calls [`Trainer::step`] instead:
+///
+/// ```
+/// # use hubel::{Cpu, Dataset, Network, Result, Shape, TrainSettings, Trainer};
+/// # use std::ops::ControlFlow;
+/// # fn main() -> Result<()> {
+/// # let images = Dataset::from_arrays(&[0.0, 0.1, 0.9, 1.0], Shape::new(1, 1, 1), &[0, 0, 1, 1])?;
+/// # let settings = TrainSettings { epochs: 2, ..TrainSettings::default() };
+/// # let network = Network::parse("flatten-linear(classes)")?;
+/// let mut trainer = Trainer::new(Cpu::best(2), network, &images, None, settings)?;
+/// while !trainer.is_over() {
+///     trainer.step(&mut |_| ControlFlow::Continue(()))?;
+///     if trainer.position().is_end_of_epoch() {
+///         let state = trainer.state()?; // to be saved, and restored in another process
+/// #       let _ = state;
+///     }
+/// }
+/// let model = trainer.model();
+/// # let _ = model;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Trainer {
     cpu: Cpu,
-    settings: TrainSettings,
-    feed: Arc<Feed>,
-    /// How much each class weighs in the loss, if they differ.
-    class_weights: Option<Vec<f32>>,
-    validation: Option<HeldOut>,
-    model: Model,
-    part: Part,
-    /// Computes the outputs of the frozen layers in each step. `None` if there are no frozen layers, or the feed already has their outputs.
-    ahead: Option<Ahead>,
-    optimizer: OptimizerState,
-    /// Plans for a full batch and, if needed, for the smaller last batch of an epoch.
-    plans: Vec<Plan>,
-    /// The plan that the workspace fits.
-    turn: usize,
-    /// The memory of both plans; it has the images of the last step and the packed weights.
-    workspace: Workspace,
-    /// How far the run has come.
-    position: Position,
-    /// Weights that are known to be finite, and their position in the run.
-    good: (Parameters, Position),
-    /// The best weights on the validation images, if `keep` or `patience` needs them.
-    best: Option<Best>,
-    /// Epochs since the best weights were found.
-    without_progress: usize,
-    /// Whether training has ended before its last epoch, see [`TrainSettings::patience`].
-    has_ended_early: bool,
-    checkpoints: Option<Checkpoints>,
+    train: Dataset,
+    validation: Option<Dataset>,
+    phases: Vec<Phase>,
+    /// Bytes for the features of frozen layers.
+    room: usize,
+    /// The index of the current phase.
+    current: usize,
+    /// The model at the start of the current phase.
+    start: Model,
+    /// The current phase; `None` before its features are computed.
+    phase: Option<OnePhase>,
+    /// Whether [`Event::Phase`] was told for the current phase, or phases are not told.
+    is_told: bool,
+    /// A state from within the current phase, for when the features are computed.
+    restored: Option<TrainState>,
+    /// The best weights of the phases before the current one.
+    best: Option<best::Best>,
 }
-
-/// Validation images, or the outputs of the frozen layers for them.
-struct HeldOut {
-    dataset: Dataset,
-    preparation: Preparation,
-}
-
-/// The part of a network that is trained, and its input.
-#[derive(Clone, Debug, Default)]
-struct Part {
-    /// The last frozen node; 0 if all are trained.
-    after: usize,
-    /// Whether the data holds the outputs of that node in place of pictures.
-    is_given_features: bool,
-    /// The learning rate of the first trained layer, divided by that of the last. In between it grows by the same factor from node to node.
-    first_rate: Option<f32>,
-    /// Whether batch norms use their running statistics and do not change.
-    keeps_statistics: bool,
-    /// The phase of the run (counted from 1), and the number of phases.
-    phase: Option<(usize, usize)>,
-}
-
-/// Number of steps between copies of the weights; these are also copied at the start of each epoch. If training diverges, at most this many
-/// steps are lost. A copy takes a small part of the time of a step.
-const STEPS_BETWEEN_COPIES: usize = 100;
 
 impl Trainer {
-    /// Measures the pixels of `train`, compiles the plan and allocates memory. The images of `validation` are classified after each epoch.
-    /// They change nothing in the training unless [`TrainSettings::keep`] or [`TrainSettings::patience`] says so.
+    /// Trains a network from scratch. Measures the pixels of `train`, compiles the plan and allocates memory. The images of `validation` are classified after each epoch.
+    /// They change nothing in the training but what [`TrainSettings::keep`] and [`TrainSettings::patience`] say.
     ///
     /// # Errors
     /// If the network does not fit the images, the validation images have other channels or classes ([`Dataset::with_classes`] gives them the
@@ -122,11 +99,10 @@ impl Trainer {
             settings.initialisation,
             settings.seed,
         )?;
-        Self::of_whole(cpu, model, train, validation, settings)
+        Self::of_phases(cpu, model, vec![Phase::whole(settings)], train, validation)
     }
 
     /// Continues training from a model; all layers are trained. The last layer is replaced if the data has another number of classes.
-    /// [`Transfer`] does the same in phases with frozen layers.
     ///
     /// # Errors
     /// As for [`Trainer::new`] and [`Model::for_data`].
@@ -137,426 +113,394 @@ impl Trainer {
         validation: Option<&Dataset>,
         settings: TrainSettings,
     ) -> Result<Self> {
-        settings::check(&settings, train, validation)?;
-        Self::of_whole(cpu, model.for_data(train)?, train, validation, settings)
+        let phases = vec![Phase::whole(settings)];
+        Self::of_phases(cpu, model.for_data(train)?, phases, train, validation)
     }
 
-    /// Trains all layers of a model that fits `train`.
-    fn of_whole(
+    /// Fine-tuning (transfer learning): continues training from a model in phases, each with other frozen layers. If the data has another number of classes,
+    /// the last layer is replaced by a new one.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "backbone")]
+    /// # fn main() -> hubel::Result<()> {
+    /// use hubel::{Cpu, Model, Phase, TrainSettings, Trainer, data};
+    /// use std::ops::ControlFlow;
+    ///
+    /// let start = Model::pretrained("efficientnet-lite0")?.expect("it is part of the library");
+    /// let options = data::Options {
+    ///     network: Some(start.input()),
+    ///     resize: start.preparation().resize,
+    ///     ..data::Options::default()
+    /// };
+    /// let splits = data::open_with("photos", &options, &|_, _| ())?;
+    /// let phases = Phase::usual(&start, splits.train.len(), &TrainSettings::default())?;
+    /// let cpu = Cpu::best(Cpu::available_threads());
+    /// let mut trainer = Trainer::fine_tune(cpu, start, phases, &splits.train, splits.validation.as_ref())?;
+    /// let model = trainer.run(&mut |_| ControlFlow::Continue(()))?;
+    /// # let _ = model;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "backbone"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// The best weights are those of all epochs and phases.
+    ///
+    /// # Errors
+    /// As for [`Trainer::new`]; [`Error::Settings`] if a frozen layer does not exist, or if later layers also read earlier ones.
+    pub fn fine_tune(
         cpu: Cpu,
         model: Model,
+        phases: Vec<Phase>,
         train: &Dataset,
         validation: Option<&Dataset>,
-        settings: TrainSettings,
     ) -> Result<Self> {
-        if let Some(validation) = validation {
-            // Checked now, so that training does not fail after the first epoch.
-            model.check(validation)?;
-        }
-        let model = model.with_precise(settings.precise);
-        Self::of_part(cpu, model, Part::default(), train, validation, settings)
-    }
-
-    /// Trains a part of an existing model. If the part starts from features, `train` and `validation` have these.
-    fn of_part(
-        cpu: Cpu,
-        model: Model,
-        part: Part,
-        train: &Dataset,
-        validation: Option<&Dataset>,
-        settings: TrainSettings,
-    ) -> Result<Self> {
-        let graph = model.graph()?;
-        let preparation = match part.is_given_features {
-            true => frozen::preparation(graph.nodes[part.after].shape),
-            false => model.preparation.clone(),
-        };
-        let feed = Feed::new(
-            train.clone(),
-            preparation.clone(),
-            FeedSettings {
-                augmentation: match part.is_given_features {
-                    true => Augmentation::none(),
-                    false => settings.augmentation.clone(),
-                },
-                balance: settings.balance,
-                batch_size: settings.batch_size,
-                seed: settings.seed,
-            },
-        )?;
-        let full = feed.batch_size();
-        let rest = feed.images() % full;
-        settings::refuse_constants(&graph.nodes[part.after + 1..], feed.images(), full)?;
-        let batches: Vec<usize> = [full, rest]
-            .into_iter()
-            .filter(|batch| *batch > 0)
-            .collect();
-        let plans = batches.iter().map(|&batch| {
-            let settings = PlanSettings {
-                precise: settings.precise,
-                after: part.after,
-                running_statistics: part.keeps_statistics,
-                ..PlanSettings::training(batch)
-            };
-            Plan::compile(&graph, &model.parameters, &cpu, settings)
-        });
-        let plans: Vec<Plan> = plans.collect::<Result<_>>()?;
-        let ahead = match part.after > 0 && !part.is_given_features {
-            true => Some(Ahead::new(&cpu, &model, part.after, &batches)?),
-            false => None,
-        };
-        let waiting = loader::most_bytes(&feed, cpu.threads());
-        let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
-        memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
-        let workspace = Workspace::new(&plans[0]);
-        let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
-        let optimizer = match part.rates(&graph, &model.parameters) {
-            Some(rates) => optimizer.with_rates(rates),
-            None => optimizer,
-        };
-        let position = part.start(settings.epochs, feed.steps());
-        let good = (model.parameters.clone(), position);
-        let validation = validation.map(|dataset| HeldOut {
-            dataset: dataset.clone(),
-            preparation,
-        });
+        let model = model.for_data(train)?;
         Ok(Self {
-            cpu,
-            settings,
-            class_weights: feed.class_weights(),
-            feed: Arc::new(feed),
-            validation,
-            model,
-            part,
-            ahead,
-            optimizer,
-            plans,
-            turn: 0,
-            workspace,
-            position,
-            good,
-            best: None,
-            without_progress: 0,
-            has_ended_early: false,
-            checkpoints: None,
+            is_told: false,
+            ..Self::of_phases(cpu, model, phases, train, validation)?
         })
     }
 
+    /// Trains a model that fits the data.
+    fn of_phases(
+        cpu: Cpu,
+        model: Model,
+        phases: Vec<Phase>,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+    ) -> Result<Self> {
+        let Some(first) = phases.first() else {
+            return Err(Error::Settings {
+                problem: "no phases train nothing; give at least one".into(),
+            });
+        };
+        let start = model.with_precise(first.settings.precise);
+        if let Some(validation) = validation {
+            // Checked now, so that training does not fail after the first epoch.
+            start.check(validation)?;
+        }
+        for phase in &phases {
+            settings::check(&phase.settings, train, validation)?;
+            phase.last_frozen(&start)?;
+        }
+        let mut trainer = Self {
+            cpu,
+            train: train.clone(),
+            validation: validation.cloned(),
+            phases,
+            room: memory::available().map_or(1 << 30, |bytes| bytes / 2),
+            current: 0,
+            start,
+            phase: None,
+            is_told: true,
+            restored: None,
+            best: None,
+        };
+        // Features are computed in the first step.
+        if trainer.versions()?.1 == 0 {
+            let _ = trainer.begin(&mut |_| ControlFlow::Continue(()))?;
+        }
+        Ok(trainer)
+    }
+
     /// The same trainer; its models record how images were held out of the data (see [`Model::with_division`]).
-    pub fn with_division(self, division: Option<Division>) -> Self {
-        Self {
-            model: self.model.with_division(division),
-            ..self
+    pub fn with_division(mut self, division: Option<Division>) -> Self {
+        if let Some(phase) = &mut self.phase {
+            phase.set_division(division.clone());
+        }
+        self.start.division = division;
+        self
+    }
+
+    /// The same trainer, with this many bytes for the features of frozen layers instead of half of the free memory. If these do not hold one version of
+    /// each picture, features are computed in each step.
+    pub fn with_room(self, room: usize) -> Self {
+        Self { room, ..self }
+    }
+
+    /// The processor it computes on.
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// Its phases; one unless it was made by [`Trainer::fine_tune`].
+    pub fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    /// The images of each step of the current phase; `None` before the features of its frozen layers are computed.
+    pub fn feed(&self) -> Option<&Feed> {
+        self.phase.as_ref().map(OnePhase::feed)
+    }
+
+    /// How far training has come.
+    pub fn position(&self) -> Position {
+        match (&self.phase, &self.restored) {
+            (Some(phase), _) => phase.position(),
+            (None, Some(state)) => state.position(),
+            (None, None) => self.before_phase(),
         }
     }
 
-    /// The same trainer with checkpoints. Training waits for each save; [`Event::Saved`] says how long. Before each save, the weights are
-    /// tested on the images of the last step. The latest weights are in the result of [`Trainer::run`], or in [`Trainer::last_good`] after an error.
-    pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
-        Self {
-            checkpoints: Some(checkpoints),
-            ..self
+    /// The position before the features of the current phase are computed.
+    fn before_phase(&self) -> Position {
+        Position {
+            phase: self.current + 1,
+            phases: self.phases.len(),
+            ..Position::start(self.phases[self.current].settings.epochs, 1)
         }
     }
 
-    /// The images of each step.
-    pub fn feed(&self) -> &Feed {
-        &self.feed
+    /// Whether all phases are over.
+    pub fn is_over(&self) -> bool {
+        let is_last = self.current + 1 == self.phases.len();
+        is_last && self.phase.as_ref().is_some_and(OnePhase::is_over)
     }
 
-    /// Trains for all epochs, or until `listen` breaks off, and returns the model. After a break, [`Model::stopped_at`] says how far it came.
-    /// Call this once: a second call starts the schedule and the order of the images again, from the current weights.
+    /// Trains to the end, or until `listen` breaks off, and returns the model. After a break, [`Model::stopped_at`] says how far it came, and another call goes on
+    /// from there.
     ///
     /// # Errors
     /// [`Error::Diverged`] if the loss, a weight or an output becomes NaN or infinite, [`Error::Picture`] if a picture can no longer be
     /// read; [`Trainer::last_good`] has the weights from before.
     pub fn run(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<Model> {
-        (self.has_ended_early, self.without_progress) = (false, 0);
-        let mut result = self.epochs(listen);
+        let mut result = Ok(());
+        while result.is_ok() && !self.is_over() {
+            match self.step(listen) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break,
+                Err(error) => result = Err(error),
+            }
+        }
         // The weights are good if only the data had an error.
-        if !matches!(result, Err(Error::Diverged { .. })) {
-            match self.try_weights() {
-                Ok(()) => self.keep_copy(),
-                Err(diverged) => result = result.and(Err(diverged)),
+        if let Some(phase) = &mut self.phase
+            && !matches!(result, Err(Error::Diverged { .. }))
+        {
+            result = result.and(phase.keep_copy());
+        }
+        result.map(|()| self.model())
+    }
+
+    /// Makes one step; after the last step of an epoch, also classifies the validation images. Before the first step of a phase with frozen layers,
+    /// a call computes their outputs. Returns whether `listen` breaks off. Does nothing if training is over.
+    ///
+    /// # Errors
+    /// As for [`Trainer::run`].
+    pub fn step(
+        &mut self,
+        listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        if self.is_over() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if let Some(phase) = &mut self.phase
+            && phase.is_over()
+        {
+            phase.keep_copy()?;
+            self.start = phase.outcome();
+            self.best = phase.take_best();
+            // Frees its memory for the next phase.
+            (self.phase, self.is_told) = (None, false);
+            self.current += 1;
+        }
+        if !self.is_told {
+            let phase = Event::Phase {
+                phase: self.current + 1,
+                phases: self.phases.len(),
+                frozen: self.phases[self.current].frozen.clone(),
+            };
+            self.is_told = true;
+            if listen(&phase).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
-        result?;
-        if self.is_end_of_phase() {
-            self.return_to_best(listen);
+        if self.phase.is_none() && self.begin(listen)?.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
-        let is_end = self.is_end_of_phase() && self.position.phase == self.position.phases;
-        Ok(Model {
-            stopped_at: (!is_end).then_some(self.position),
-            ..self.model.clone()
-        })
+        match &mut self.phase {
+            Some(phase) if !phase.is_over() => phase.step(listen),
+            _ => Ok(ControlFlow::Continue(())),
+        }
     }
 
-    /// Whether the phase is over, by its last epoch or by patience.
-    fn is_end_of_phase(&self) -> bool {
-        self.position.is_end_of_phase() || self.has_ended_early
+    /// The last frozen node of the current phase, and the number of versions of each picture whose features are kept.
+    fn versions(&self) -> Result<(usize, usize)> {
+        let phase = &self.phases[self.current];
+        let after = phase.last_frozen(&self.start)?;
+        if after == 0 {
+            return Ok((0, 0));
+        }
+        let frozen = Frozen {
+            cpu: &self.cpu,
+            model: &self.start,
+            after,
+        };
+        let bytes = self.train.len() * frozen.shape()?.len() * size_of::<f32>();
+        Ok((after, phase.versions.min(self.room / bytes.max(1))))
     }
 
-    /// Restores the best weights, if `keep` says so and they are not the last.
-    fn return_to_best(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) {
-        let is_last = |best: &&Best| best.parameters.identity() == self.model.parameters.identity();
-        let best = self.best.as_ref().filter(|_| self.keeps_best());
-        if let Some(best) = best.filter(|best| !is_last(best)) {
-            let (good, _) = &mut self.good;
-            for parameters in [&mut self.model.parameters, good] {
-                (parameters.values_mut()).copy_from_slice(best.parameters.values());
+    /// Begins the current phase: computes the features of its frozen layers, if they are kept. Returns whether `listen` breaks off.
+    fn begin(
+        &mut self,
+        listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let (after, versions) = self.versions()?;
+        let phase = &self.phases[self.current];
+        let part = Part {
+            after,
+            is_given_features: versions > 0,
+            first_rate: phase.first_rate,
+            keeps_statistics: phase.keeps_statistics,
+            phase: (self.current + 1, self.phases.len()),
+        };
+        let mut settings = phase.settings.clone();
+        let mut features = None;
+        if versions > 0 {
+            // The same number of steps, with fewer versions per epoch.
+            let lengths = [Some(&mut settings.epochs), settings.patience.as_mut()];
+            for epochs in lengths.into_iter().flatten() {
+                *epochs = epochs.saturating_mul(phase.versions).div_ceil(versions);
             }
-            self.model.frozen.clone_from(&best.frozen);
-            let (position, accuracy) = (best.position, best.accuracy);
-            // Training is over, so a break changes nothing.
-            let _ = listen(&Event::Kept { position, accuracy });
+            let frozen = Frozen {
+                cpu: &self.cpu,
+                model: &self.start,
+                after,
+            };
+            let mut of =
+                |dataset: &Dataset, versions| frozen.features(dataset, versions, &settings, listen);
+            let Some(train) = of(&self.train, versions)? else {
+                return Ok(ControlFlow::Break(()));
+            };
+            let validation = match &self.validation {
+                None => None,
+                Some(validation) => match of(validation, 1)? {
+                    None => return Ok(ControlFlow::Break(())),
+                    features => features,
+                },
+            };
+            features = Some((train, validation));
+        }
+        let (train, validation) = match &features {
+            Some((train, validation)) => (train, validation.as_ref()),
+            None => (&self.train, self.validation.as_ref()),
+        };
+        let model = (self.start.clone()).with_frozen(phase.frozen.clone());
+        let cpu = self.cpu.clone();
+        let mut phase = OnePhase::new(cpu, model, part, train, validation, settings)?
+            .with_best(self.best.take());
+        if let Some(state) = self.restored.take() {
+            phase.restore(state).map_err(refused)?;
+        }
+        self.phase = Some(phase);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The current model. When training is over, it has the weights that [`TrainSettings::keep`] says; before, [`Model::stopped_at`] says how far it came.
+    pub fn model(&self) -> Model {
+        let Some(phase) = &self.phase else {
+            return self.between_phases();
+        };
+        let is_over = self.is_over();
+        let stopped_at = (!is_over).then_some(phase.position());
+        let model = phase.outcome();
+        Model {
+            stopped_at,
+            choice: model.choice.filter(|_| is_over),
+            ..model
         }
     }
 
-    fn keeps_best(&self) -> bool {
-        self.settings.keep == Keep::Best
-    }
-
-    /// Stores the weights if `report` on the validation images is the best so far. Returns whether patience has ended.
-    fn compare_with_best(&mut self, report: &Report) -> bool {
-        let (balance, patience) = (self.settings.balance, self.settings.patience);
-        if !self.keeps_best() && patience.is_none() {
-            return false;
+    /// The model before the features of the current phase are computed.
+    fn between_phases(&self) -> Model {
+        if let Some(state) = &self.restored {
+            return state.model().clone();
         }
-        let is_best = (self.best.as_ref()).is_none_or(|best| best.is_beaten_by(report, balance));
-        if is_best {
-            self.best = Some(Best::new(&self.model, self.position, report, balance));
-            self.without_progress = 0;
-        } else {
-            self.without_progress += 1;
+        Model {
+            stopped_at: Some(self.before_phase()),
+            choice: None,
+            ..self.start.clone()
         }
-        patience.is_some_and(|patience| self.without_progress >= patience)
     }
 
-    /// Runs the steps of all epochs, or those before `listen` breaks off.
-    fn epochs(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<()> {
-        let feed = self.feed.clone();
-        let mut progress = Progress::new(&feed, self.settings.epochs);
-        let mut rhythm = self.checkpoints.as_ref().map(Rhythm::new);
-        let threads = self.cpu.threads();
-        self.position = self.part.start(self.settings.epochs, feed.steps());
-        loader::batches(
-            &feed,
-            1..self.settings.epochs + 1,
-            threads,
-            |batch, waited| {
-                let mut stopped = tell(&batch.bad_files, listen);
-                let result = self.step(batch)?;
-                progress.add(batch, result, waited);
-                let end_of_epoch = self.position.is_end_of_epoch();
-                stopped |= listen(&progress.step()).is_break();
-                if stopped {
-                    return Ok(ControlFlow::Break(()));
-                }
-                if let (Some(rhythm), Some(checkpoints)) = (&mut rhythm, &self.checkpoints)
-                // No save after the last step: the caller gets the model.
-                && !self.position.is_end_of_phase()
-                && rhythm.is_due(progress.elapsed(), end_of_epoch)
-                {
-                    let file = checkpoints.file().to_owned();
-                    stopped |= listen(&self.save(&file)?).is_break();
-                    rhythm.tried(progress.elapsed());
-                }
-                if end_of_epoch && !stopped {
-                    let report = self.validate()?;
-                    let mut is_over = false;
-                    if let Some(report) = &report {
-                        is_over = self.compare_with_best(report);
-                        stopped |= tell(&report.bad_files, listen);
-                    }
-                    self.model.stopped_at = Some(self.position);
-                    stopped |= listen(&progress.epoch(report.as_ref(), &self.model)).is_break();
-                    if is_over && !stopped && !self.position.is_end_of_phase() {
-                        self.has_ended_early = true;
-                        // Training is over, so a break changes nothing.
-                        let _ = listen(&Event::EndedEarly {
-                            position: self.position,
-                            epochs: self.without_progress,
-                        });
-                        stopped = true;
-                    }
-                }
-                Ok(match stopped {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                })
-            },
-        )
-    }
-
-    /// The last weights that are known to be finite: the current ones, unless [`Trainer::run`] stopped with [`Error::Diverged`]. Then they are at
+    /// The last weights that are known to be finite: the current ones, unless training stopped with [`Error::Diverged`]. Then they are at
     /// most 100 steps, and at most one epoch, older. [`Model::stopped_at`] says how far they came.
     pub fn last_good(&self) -> Model {
-        let (parameters, position) = &self.good;
-        Model {
-            parameters: parameters.clone(),
-            stopped_at: Some(*position),
-            ..self.model.clone()
+        match &self.phase {
+            Some(phase) => phase.last_good(),
+            None => self.between_phases(),
         }
     }
 
-    /// Stores the current weights as good ones.
-    fn keep_copy(&mut self) {
-        let (parameters, position) = &mut self.good;
-        let current = self.model.parameters.values();
-        parameters.values_mut().copy_from_slice(current);
-        *position = self.position;
-    }
-
-    /// Saves the current model. Training goes on if the file cannot be written.
-    fn save(&mut self, file: &Path) -> Result<Event<'static>> {
-        let start = Instant::now();
-        self.try_weights()?;
-        self.model.stopped_at = Some(self.position);
-        Ok(match self.model.save(file) {
-            Ok(()) => Event::Saved {
-                seconds: start.elapsed().as_secs_f64(),
-            },
-            Err(error) => Event::NotSaved {
-                problem: format!("cannot write {}: {}", file.display(), error.without_path()),
-            },
-        })
-    }
-
-    /// Classifies the validation images.
-    fn validate(&mut self) -> Result<Option<Report>> {
-        self.check_weights()?;
-        let Some(HeldOut {
-            dataset,
-            preparation,
-        }) = &self.validation
-        else {
-            return Ok(None);
-        };
-        let inference = Inference::new(&self.model, &self.cpu)?;
-        let inference = match self.part.is_given_features {
-            true => inference.after(self.part.after),
-            false => inference,
-        };
-        match judge(inference, preparation, dataset, &mut |_| {}) {
-            Err(Error::NotFinite { .. }) => {
-                Err(self.diverged("the outputs for the validation images".into()))
+    /// Everything that is needed to go on from here: in another process, with another number of threads. The weights are tested before, as in [`Trainer::run`].
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if a weight, or an output for the images of the last step, is NaN or infinite.
+    pub fn state(&mut self) -> Result<TrainState> {
+        match (&mut self.phase, &self.restored) {
+            (Some(phase), _) => phase.state(),
+            (None, Some(state)) => Ok(state.clone()),
+            (None, None) => {
+                let (model, best) = (self.between_phases(), self.best.as_ref());
+                Ok(TrainState::before_a_phase(model, best, self.is_told, &self.cpu))
             }
-            report => report.map(Some),
         }
     }
 
-    /// Checks the weights, and tests them on the images of the last step: otherwise their loss would be known only in the next step.
-    fn try_weights(&mut self) -> Result<()> {
-        self.check_weights()?;
-        let (plan, workspace) = (&self.plans[self.turn], &mut self.workspace);
-        plan.forward(&self.cpu, &self.model.parameters, workspace, 0);
-        match plan.logits(workspace).iter().all(|logit| logit.is_finite()) {
-            true => Ok(()),
-            false => Err(self.diverged(plan.first_not_finite(&self.workspace))),
-        }
+    /// The size of [`Trainer::state`] with all that may come.
+    pub(crate) fn state_bytes(&self) -> usize {
+        // Weights, the optimizer's memory, the best weights, averaged weights.
+        5 * size_of_val(self.start.parameters.values())
     }
 
-    fn check_weights(&self) -> Result<()> {
-        match self.model.parameters.first_not_finite() {
-            None => Ok(()),
-            Some(layer) => Err(self.diverged(format!("the weights of layer {layer}"))),
-        }
-    }
-
-    /// The error for NaN or infinite values after the last step.
-    fn diverged(&self, place: String) -> Error {
-        Error::Diverged {
-            step: self.position.steps_done(),
-            place,
-        }
-    }
-
-    /// One step: forward, loss, backward, update.
-    fn step(&mut self, batch: &Batch) -> Result<BatchLoss> {
-        let settings = &self.settings;
-        let (step, steps) = (
-            self.position.steps_done(),
-            settings.epochs * self.feed.steps(),
-        );
-        let rate = settings.learning_rate_at(step, steps)?;
-        let turn = (self.plans.iter())
-            .position(|plan| plan.batch() == batch.draws.len())
-            .expect("there is a plan for full batches and one for the rest");
-        let (plan, workspace) = (&self.plans[turn], &mut self.workspace);
-        if turn != self.turn {
-            self.turn = turn;
-            workspace.fit(plan);
-        }
-        let images = match &mut self.ahead {
-            Some(ahead) => {
-                ahead.compute(&self.cpu, &self.model, &batch.images, batch.draws.len())?
-            }
-            None => &batch.images,
-        };
-        workspace.images_mut().copy_from_slice(images);
-        let parameters = &mut self.model.parameters;
-        let label = |draw: &usize| self.feed.label(*draw) as u32;
-        let labels: Vec<u32> = batch.draws.iter().map(label).collect();
-        let seed = Random::new(settings.seed)
-            .stream(Purpose::Dropout, step as u64, 0)
-            .next_u64();
-        plan.forward(&self.cpu, parameters, workspace, seed);
-        let weights = self.class_weights.as_deref();
-        let result = plan.loss(workspace, &labels, settings.label_smoothing, weights);
-        // In single precision, as in events.
-        if !(result.loss as f32).is_finite() {
-            return Err(Error::Diverged {
-                step: step + 1,
-                place: plan.first_not_finite(workspace),
+    /// Goes on from a state. The trainer must have been made as the one that made the state: with the same data, settings and phases; only the number of threads
+    /// and the epochs of the last phase may differ. With the same epochs and instruction set, the bits are those of a training without interruption.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if the state is that of another training.
+    pub fn restore(&mut self, state: TrainState) -> Result<()> {
+        let (position, model) = (state.position(), state.model());
+        let of_same = differ("the network", &self.start.network, &model.network)
+            .and_then(|()| {
+                let [mine, other] = [&self.start, model].map(|model| model.classes.len());
+                differ("the number of classes", &mine, &other)
+            })
+            .and_then(|()| {
+                let phases = self.phases.len();
+                differ("the number of phases", &phases, &position.phases)
             });
+        of_same.map_err(refused)?;
+        self.current = position.phase - 1;
+        self.start = Model {
+            division: self.start.division.clone(),
+            ..state.model().clone()
         }
-        if batch.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
-            let (good, position) = &mut self.good;
-            good.values_mut().copy_from_slice(parameters.values());
-            *position = self.position;
+        .with_precise(self.phases[self.current].settings.precise);
+        (self.phase, self.best, self.restored) = (None, None, None);
+        // What was told before is not told again.
+        self.is_told = state.is_told() || self.is_told && position.phase == 1;
+        match state.has_begun() {
+            true => self.restored = Some(state),
+            false => self.best = state.into_best(),
         }
-        plan.backward(&self.cpu, parameters, workspace, seed);
-        plan.update_running_statistics(parameters, workspace);
-        let update = self.optimizer.begin(rate, settings.weight_decay);
-        plan.update(&self.cpu, parameters, workspace, update);
-        self.position = Position {
-            epoch: batch.epoch,
-            step: batch.step + 1,
-            ..self.position
-        };
-        Ok(result)
+        if self.versions()?.1 == 0 {
+            let _ = self.begin(&mut |_| ControlFlow::Continue(()))?;
+        }
+        Ok(())
     }
 }
 
-impl Part {
-    /// The position before its first step.
-    fn start(&self, epochs: usize, steps: usize) -> Position {
-        let (phase, phases) = self.phase.unwrap_or((1, 1));
-        Position {
-            phase,
-            phases,
-            ..Position::start(epochs, steps)
-        }
+fn refused(problem: String) -> Error {
+    Error::Settings {
+        problem: format!("this training cannot go on from that state: {problem}"),
     }
+}
 
-    /// The trained parameters, each with the factor of its learning rate. `None` if all are trained at one rate.
-    fn rates(&self, graph: &Graph, parameters: &Parameters) -> Option<Vec<(Range<usize>, f32)>> {
-        if self.after == 0 && self.first_rate.is_none() {
-            return None;
-        }
-        let last = (graph.nodes.iter())
-            .rposition(|node| node.parameters() > 0)
-            .unwrap_or(0);
-        let trained = parameters
-            .entries()
-            .iter()
-            .filter(|entry| entry.node > self.after && entry.role.is_trained());
-        let rates = trained.map(|entry| {
-            let way_back = (last - entry.node) as f32 / (last - self.after) as f32;
-            let factor = self.first_rate.map_or(1.0, |first| first.powf(way_back));
-            (entry.range.clone(), factor)
-        });
-        Some(rates.collect())
+/// Refuses a state whose value differs from that of this training.
+fn differ<T: PartialEq + fmt::Display>(what: &str, mine: &T, stored: &T) -> Result<(), String> {
+    match mine == stored {
+        true => Ok(()),
+        false => Err(format!("{what} was {stored}, and is now {mine}")),
     }
 }
 

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 
 use hubel::{
     Cpu, Dataset, Error, Event, Keep, Model, Network, Optimizer, Phase, Position, Result, Schedule,
-    Shape, TrainSettings, Trainer, Transfer,
+    Shape, TrainSettings, Trainer,
 };
 
 const SHAPE: Shape = Shape {
@@ -146,7 +146,7 @@ fn training_ends_where_patience_ends_and_is_complete() -> Result<()> {
         keeps_statistics: false,
     };
     let phases = vec![phase(60), phase(1)];
-    let mut transfer = Transfer::new(cpu, model, phases, &train, Some(&held_out))?;
+    let mut transfer = Trainer::fine_tune(cpu, model, phases, &train, Some(&held_out))?;
     let mut begun = 0;
     let model = transfer.run(&mut |event| {
         begun += usize::from(matches!(event, Event::Phase { .. }));

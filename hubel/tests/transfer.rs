@@ -2,8 +2,8 @@
 use std::ops::ControlFlow;
 
 use hubel::{
-    Cpu, Dataset, Error, Event, Model, Network, Optimizer, Phase, Result, Shape, TrainSettings,
-    Trainer, Transfer,
+    Cpu, Dataset, Error, Event, Keep, Model, Network, Optimizer, Phase, Result, Shape,
+    TrainSettings, Trainer,
 };
 
 const SHAPE: Shape = Shape {
@@ -71,7 +71,7 @@ fn phase(frozen: Option<&str>, epochs: usize, versions: usize) -> Phase {
 }
 
 fn trained(cpu: Cpu, start: &Model, phases: Vec<Phase>, train: &Dataset) -> Result<Model> {
-    Transfer::new(cpu, start.clone(), phases, train, None)?.run(&mut go_on)
+    Trainer::fine_tune(cpu, start.clone(), phases, train, None)?.run(&mut go_on)
 }
 
 /// The layers with a tensor whose bits changed.
@@ -246,7 +246,7 @@ fn it_stops_in_each_phase_and_says_where() -> Result<()> {
     let mut places = Vec::new();
     for stop in 0..30 {
         let phases = vec![phase(Some("7"), 2, 2), phase(None, 2, 0)];
-        let mut transfer = Transfer::new(Cpu::best(2), start.clone(), phases, &train, None)?;
+        let mut transfer = Trainer::fine_tune(Cpu::best(2), start.clone(), phases, &train, None)?;
         let mut events = 0;
         let model = transfer.run(&mut |_| {
             events += 1;
@@ -291,10 +291,10 @@ fn the_best_by_enough_images_held_out_is_kept_over_all_phases() -> Result<()> {
         },
         ..phase(None, 3, 0)
     };
-    for (held_out, decides) in [(Transfer::DECIDING, true), (Transfer::DECIDING - 1, false)] {
+    for (held_out, decides) in [(Keep::DECIDING, true), (Keep::DECIDING - 1, false)] {
         let validation = gratings(held_out, 3, 7);
         let phases = vec![phase(Some("7"), 2, 1), diverging.clone()];
-        let mut transfer = Transfer::new(
+        let mut transfer = Trainer::fine_tune(
             cpu.clone(),
             start.clone(),
             phases,
@@ -325,16 +325,12 @@ fn the_best_by_enough_images_held_out_is_kept_over_all_phases() -> Result<()> {
 
 #[test]
 fn a_stop_after_a_phase_keeps_its_best_weights() -> Result<()> {
-    let (start, train, validation) = (
-        start()?,
-        gratings(60, 3, 2),
-        gratings(Transfer::DECIDING, 3, 7),
-    );
+    let (start, train, validation) = (start()?, gratings(60, 3, 2), gratings(Keep::DECIDING, 3, 7));
     let cpu = Cpu::best(2);
     let mut diverging = phase(None, 3, 0);
     diverging.settings.learning_rate = 0.5;
     let phases = vec![diverging, phase(None, 1, 0)];
-    let mut transfer = Transfer::new(cpu.clone(), start, phases, &train, Some(&validation))?;
+    let mut transfer = Trainer::fine_tune(cpu.clone(), start, phases, &train, Some(&validation))?;
     let mut accuracies = Vec::new();
     let stopped = transfer.run(&mut |event| {
         match event {
@@ -371,7 +367,7 @@ fn patience_is_as_long_with_fewer_versions_than_wanted() -> Result<()> {
     let features = 40 * 16 * size_of::<f32>();
     for (versions, waited) in [(4, 2), (3, 3), (1, 8)] {
         let mut ended = None;
-        Transfer::new(
+        Trainer::fine_tune(
             Cpu::best(2),
             start.clone(),
             vec![still.clone()],
@@ -395,7 +391,7 @@ fn layers_that_cannot_be_frozen_are_refused_with_what_can() -> Result<()> {
     let (start, train) = (start()?, gratings(20, 3, 2));
     let refused = |layer: &str| {
         let phases = vec![phase(Some(layer), 1, 1)];
-        match Transfer::new(Cpu::best(1), start.clone(), phases, &train, None) {
+        match Trainer::fine_tune(Cpu::best(1), start.clone(), phases, &train, None) {
             Err(Error::Settings { problem }) => problem,
             other => panic!("{layer}: {:?}", other.map(|_| ())),
         }

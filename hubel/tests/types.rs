@@ -3,9 +3,9 @@ use hubel::data::{Feed, Options};
 use hubel::features::Features;
 use hubel::network::Graph;
 use hubel::{
-    Checkpoints, Cpu, Dataset, Error, Explainer, Model, Network, Optimizer, Parameters, Phase,
-    Plan, PlanSettings, Prediction, Predictor, Preparation, Report, Schedule, Splits,
-    TrainSettings, Trainer, Transfer, Workspace,
+    Cpu, Dataset, Error, Explainer, Model, Network, Optimizer, Parameters, Phase, Plan,
+    PlanSettings, Prediction, Predictor, Preparation, Report, Schedule, Splits, TrainSettings,
+    TrainState, Trainer, Workspace,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -14,7 +14,6 @@ fn lives_on_its_own<T: Send + Sync + 'static>() {}
 
 #[test]
 fn public_types_go_to_other_threads() {
-    lives_on_its_own::<Checkpoints>();
     lives_on_its_own::<Cpu>();
     lives_on_its_own::<Dataset>();
     lives_on_its_own::<Error>();
@@ -37,7 +36,7 @@ fn public_types_go_to_other_threads() {
     lives_on_its_own::<Splits>();
     lives_on_its_own::<Trainer>();
     lives_on_its_own::<TrainSettings>();
-    lives_on_its_own::<Transfer>();
+    lives_on_its_own::<TrainState>();
     lives_on_its_own::<Workspace>();
     // Not `'static`: it borrows its model.
     is_send_and_sync::<Features<'_>>();

@@ -125,6 +125,18 @@ impl AdamW {
     }
 }
 
+/// Moves each value of an average by `share` of its distance to the new value.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn average(cpu: &Cpu, average: &mut [f32], values: &[f32], share: f32) {
+    in_pieces(cpu, average, values, [], |average, values, []| {
+        for (average, value) in average.iter_mut().zip(values) {
+            *average = flushed(*average + share * (value - *average), SMALLEST_STATE);
+        }
+    });
+}
+
 /// Runs `body(values, gradient, state)` for each piece of these slices.
 ///
 /// # Panics

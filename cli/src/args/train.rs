@@ -1,12 +1,13 @@
 //! `hubel train`.
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
-use hubel::{Keep, Model, Optimizer, Phase, Schedule, TrainSettings};
+use hubel::{Keep, Model, Optimizer, Phase, RunFolder, Schedule, TrainSettings};
 
-use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive};
+use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive, seconds_or_0};
 use super::{Processor, TrainingData};
 
 /// `hubel train`
@@ -21,13 +22,15 @@ Examples:
   hubel train photos/ --from runs/animals --freeze none
   hubel train --model lenet5 --epochs 3 --seed 7
   hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
+  hubel train --resume runs/mnist-cnn     goes on after a stop or a crash
+  hubel train --resume runs/mnist-cnn --epochs 10
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
 
 The defaults of epochs, rates and decay below are for training from scratch. Fine-tuning has its own defaults, and prints the epochs. \
 \"Small grey pictures\" are grey pictures of at most 32x32 pixels, or of any size on a nearly black or nearly white background.
-Training saves its weights in last.safetensors in the model's folder: after the first epoch, then once a minute, and when it is stopped. \
-Ctrl-C stops it after the current step (exit code 130). SIGTERM and a closed terminal stop it too (143, 129), unless nohup started it. A second Ctrl-C exits at once. \
-At the end, model.safetensors replaces last.safetensors.")]
+Training saves everything that is needed to go on in last.safetensors in the run's folder: every 30 seconds, and when it ends or is stopped. \
+After a stop, a crash or a power failure, `hubel train --resume DIR` goes on from there, with the bits of an undisturbed run. \
+Ctrl-C stops it after the current step (exit code 130). SIGTERM and a closed terminal stop it too (143, 129), unless nohup started it. A second Ctrl-C exits at once.")]
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
@@ -73,10 +76,12 @@ pub(crate) struct Train {
     /// How to treat classes of very different size: none, loss (rare classes weigh more in the loss), sample (rare classes are shown more often); it improves the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
-    /// Keep the weights of the epoch that was best on the validation images, not the last ones; training that goes on from a model does so
-    /// anyway from 100 such images on
-    #[arg(long)]
-    pub(crate) keep_best: bool,
+    /// Which weights to keep: best (of the epoch that was best on the validation images), last, or auto: best if there are at least 100 validation images
+    #[arg(long, value_enum, default_value_t = KeepName::Auto)]
+    pub(crate) keep: KeepName,
+    /// Keep and validate the moving average of the weights, with this decay, such as 0.999 [default: no average]
+    #[arg(long, value_name = "DECAY", value_parser = fraction)]
+    pub(crate) average: Option<f32>,
     /// End after so many epochs in which the validation images showed no progress [default: never]
     #[arg(long, value_name = "EPOCHS", value_parser = at_least_1)]
     pub(crate) patience: Option<usize>,
@@ -86,6 +91,12 @@ pub(crate) struct Train {
     /// Folder for the model [default: a new one, such as runs/photos-efficientnet-lite0]
     #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,
+    /// Go on with the run in this folder, from its last checkpoint and with its settings. --epochs extends it
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Seconds between checkpoints
+    #[arg(long, value_name = "SECONDS", default_value_t = RunFolder::INTERVAL.as_secs_f64(), value_parser = seconds_or_0)]
+    pub(crate) checkpoint: f64,
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: test_accuracy, seconds, model, epochs, stopped_at …
@@ -133,6 +144,7 @@ impl Train {
             },
             precise: self.precise,
             keep: self.keep(),
+            average: self.average,
             patience: self.patience,
         })
     }
@@ -156,6 +168,7 @@ impl Train {
             balance: self.balance,
             precise: self.precise,
             keep: self.keep(),
+            average: self.average,
             patience: self.patience,
             ..usual()
         };
@@ -204,10 +217,16 @@ impl Train {
 
     /// Which weights are kept.
     fn keep(&self) -> Keep {
-        match self.keep_best {
-            true => Keep::Best,
-            false => Keep::Last,
+        match self.keep {
+            KeepName::Auto => Keep::Auto,
+            KeepName::Best => Keep::Best,
+            KeepName::Last => Keep::Last,
         }
+    }
+
+    /// The time between checkpoints.
+    pub(crate) fn interval(&self) -> Duration {
+        Duration::from_secs_f64(self.checkpoint)
     }
 
     /// The optimizer of `--optimizer`.
@@ -263,6 +282,14 @@ pub(super) fn usual_for(subject: &Subject) -> TrainSettings {
 pub(crate) enum InitialisationName {
     He,
     Pytorch,
+}
+
+/// `--keep`
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum KeepName {
+    Auto,
+    Best,
+    Last,
 }
 
 /// `--optimizer`

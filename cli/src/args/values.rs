@@ -92,6 +92,14 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a number greater than 0 is needed".into())
 }
 
+/// As [`seconds`], or 0.
+pub(super) fn seconds_or_0(text: &str) -> Result<f64, String> {
+    let value: Option<f64> = text.parse().ok();
+    value
+        .filter(|value| (0.0..1e9).contains(value))
+        .ok_or_else(|| "a number of seconds, 0 or more, is needed".into())
+}
+
 /// The size of pictures, which must name the channels.
 pub(super) fn picture_shape(text: &str) -> Result<Shape, String> {
     let shape = shape(text)?;

@@ -10,10 +10,11 @@ use std::time::Instant;
 
 use hubel::check::IMBALANCE;
 use hubel::data::{Augmentation, BadFile, Balance, Source, Subject};
-use hubel::{Checkpoints, Dataset, Error, Event, Model, Splits, TrainSettings, listed, one_line};
+use hubel::{
+    Dataset, Error, Event, Model, RunFolder, Splits, TrainSettings, Trainer, listed, one_line,
+};
 use serde_json::{Value, json};
 
-use self::course::Course;
 pub(super) use self::start::{Start, choose as start};
 use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
@@ -24,24 +25,28 @@ use crate::wording::of_command_line;
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let begin = Instant::now();
+    let resumed = (arguments.resume.as_deref().map(RunFolder::resume)).transpose()?;
     let mut source = Source::find(&arguments.data.data)?;
-    let start = start::choose(
-        &arguments.data,
-        arguments.is_of_its_own(),
-        &mut source,
-        console,
-    )?;
+    let start = match &resumed {
+        None => start::choose(
+            &arguments.data,
+            arguments.is_of_its_own(),
+            &mut source,
+            console,
+        )?,
+        Some((_, resumed)) => start::again(&arguments.data, resumed.state.model()),
+    };
     let splits = open(&arguments.data, source, &start, console)?;
     let cpu = arguments.processor.cpu();
     let name = start.name(arguments.model.as_deref(), &splits.train);
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
-    let course = Course::new(arguments, start, &cpu, &splits, &subject, console)?;
-    let settings = course.settings();
-    let batch_size = settings.batch_size;
+    let mut trainer = course::trainer(arguments, start, &cpu, &splits, &subject, console)?;
     console.remark(&parts(&splits));
-    let augmentation = course.augmentation();
-    console.remark(&detected(&subject, &course.epochs(), &augmentation));
+    let augmentation = course::augmentation(trainer.phases());
+    let epochs = course::epochs(trainer.phases());
+    console.remark(&detected(&subject, &epochs, &augmentation));
+    let settings = &trainer.phases().last().expect("there is a phase").settings;
     console.remark(&treatment(&splits.train, settings.balance, &augmentation));
     let mut log = Log::new(settings, splits.bad_files.clone());
     if !log.loss_includes.is_empty() {
@@ -50,33 +55,36 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             log.loss_includes.join(" and ")
         ));
     }
-    let folder = saving::folder(arguments.out.as_deref(), splits.train.name(), &name)?;
-    let mut course = course.with_checkpoints(Checkpoints::new(folder.last()));
-    saving::prepare(&folder, &course, console)?;
-    if batch_size > splits.train.len() {
+    if settings.batch_size > splits.train.len() {
         console.remark(&format!(
-            "each step uses all images: there are fewer than {batch_size} (--batch-size)"
+            "each step uses all images: there are fewer than {} (--batch-size)",
+            settings.batch_size
         ));
     }
+    let folder = match resumed {
+        None => {
+            let parent = arguments.out.as_deref();
+            let mut folder = saving::folder(parent, splits.train.name(), &name)?;
+            folder.begin(&trainer, &splits)?;
+            folder
+        }
+        Some((mut folder, resumed)) => {
+            saving::go_on(&mut folder, resumed, &mut trainer, &splits, console)?;
+            folder
+        }
+    };
+    let mut folder = folder.with_interval(arguments.interval());
     let interruption = Interruption::listen()?;
     let model = train(
-        &mut course,
-        &folder.last(),
+        &mut folder,
+        &mut trainer,
+        arguments,
         console,
         &interruption,
         &mut log,
     )
-    .inspect_err(|_| saving::save_last_good(&folder, &course, console))?;
-    if let (Some(position), Some(signal)) = (model.stopped_at(), interruption.signal())
-        && position.is_start()
-    {
-        console.remark(&format!(
-            "stopped by {} before the first step: there is no model to save",
-            signal.name()
-        ));
-        return Ok(ExitCode::from(signal.exit_code()));
-    }
-    let file = saving::save(&folder, &model, console)?;
+    .inspect_err(|error| saving::after(error, &folder, &trainer, console))?;
+    let file = saving::save(&mut folder, &model, console)?;
     let signal = interruption.leave_at_once(format!(
         "stopped: the model is saved in {}, and not tested",
         file.display()
@@ -112,6 +120,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
                 "network": model.network().to_string(),
                 "origin": model.origin(),
                 "frozen": model.frozen(),
+                "choice": model.choice(),
                 "data": splits.train.name(),
                 "subject": subject.to_string(),
                 "notes": splits.notes.iter().map(|note| of_command_line(note)).collect::<Vec<_>>(),
@@ -135,34 +144,25 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             }
             text
         });
-        // The folder stands for its model.safetensors, unless that is an older model.
-        let model = match model.stopped_at() {
-            Some(_) if folder.model().exists() => &file,
-            _ => folder.path(),
-        };
+        let choice = model.choice().map(|choice| format!("weights        {choice}\n"));
         console::print(&format!(
-            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\nnext           {}",
+            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n{}next           {}",
             test.unwrap_or_default(),
             100.0 * waiting_share,
             file.display(),
-            next_command(model, &arguments.data.data, &log.bad_files)
+            choice.unwrap_or_default(),
+            next_command(folder.path(), &arguments.data.data, &log.bad_files)
         ))?;
     }
     if let Some(signal) = signal {
         console.remark(&match model.stopped_at() {
             Some(position) => format!(
-                "stopped by {} at {position}: the current weights are saved, and not tested; `evaluate` and `predict` can use them, \
-                 and `train --from` starts a new training from them",
-                signal.name()
+                "stopped by {} at {position}: everything is saved; `{}` goes on from there, and `evaluate` and `predict` can use the weights",
+                signal.name(),
+                saving::resume_command(folder.path())
             ),
             None => format!("stopped by {}: the model is saved, and not tested", signal.name()),
         });
-        if model.stopped_at().is_some() && folder.model().exists() {
-            console.remark(&format!(
-                "{} of an earlier run is unchanged",
-                folder.model().display()
-            ));
-        }
         return Ok(ExitCode::from(signal.exit_code()));
     }
     if let Some(error) = untested {
@@ -332,20 +332,22 @@ impl Log {
     }
 }
 
-/// Trains to the end or until a signal stops it, and reports to console and log. `last` is the checkpoint file.
+/// Trains to the end or until a signal stops it, and reports to console and log.
 fn train(
-    course: &mut Course,
-    last: &Path,
+    folder: &mut RunFolder,
+    trainer: &mut Trainer,
+    arguments: &Train,
     console: &Console,
     interruption: &Interruption,
     log: &mut Log,
 ) -> Result<Model, Error> {
     let mut progress = console.progress(!log.loss_includes.is_empty());
-    let model = course.run(&mut |event| {
+    let (last, interval) = (folder.last(), arguments.interval().as_secs_f64());
+    let model = folder.train(trainer, &mut |event| {
         progress.show(event);
-        if matches!(event, Event::Saved { .. }) && log.saving == 0.0 {
+        if matches!(event, Event::Saved { .. }) && log.saving == 0.0 && interruption.signal().is_none() && !is_over {
             progress.line(&format!(
-                "saved in {}, and from now on once a minute",
+                "saved in {}, and from now on every {interval} s",
                 last.display()
             ));
         }

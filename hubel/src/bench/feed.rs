@@ -1,5 +1,6 @@
 //! Measures how fast batches are prepared.
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -13,7 +14,8 @@ use crate::data::{Feed, loader};
 pub fn feed(feed: &Feed, threads: usize, seconds: f64) -> Result<(usize, Duration)> {
     let start = Instant::now();
     let mut done = (0, Duration::ZERO);
-    loader::batches(feed, 1..usize::MAX / feed.images(), threads, |batch, _| {
+    let feed = Arc::new(feed.clone());
+    loader::batches(&feed, 1..usize::MAX / feed.images(), threads, |batch| {
         if let Some(bad) = batch.bad_files.first() {
             return Err(bad.clone().into());
         }

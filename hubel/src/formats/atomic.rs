@@ -17,9 +17,22 @@ pub(crate) fn write_atomically(
     path: &Path,
     body: impl FnOnce(&mut Writer) -> io::Result<()>,
 ) -> Result<()> {
+    write_keeping(path, None, body)
+}
+
+/// As [`write_atomically`]; if `kept` is given, the older file gets this name in the same folder. If the process dies in between, there is only the older file, under
+/// this name.
+///
+/// # Errors
+/// [`Error::Io`]
+pub(crate) fn write_keeping(
+    path: &Path,
+    kept: Option<&Path>,
+    body: impl FnOnce(&mut Writer) -> io::Result<()>,
+) -> Result<()> {
     let replaced = Unnamed::begin(path).and_then(|mut replacement| {
         body(&mut replacement.file)?;
-        replacement.finish()
+        replacement.finish(kept)
     });
     replaced.map_err(refused(path))
 }
@@ -48,7 +61,7 @@ impl Replacement {
     /// # Errors
     /// If that fails; then the file is removed.
     pub fn finish(self) -> io::Result<()> {
-        self.replacement.finish().map_err(named(&self.path))
+        self.replacement.finish(None).map_err(named(&self.path))
     }
 }
 
@@ -97,8 +110,11 @@ impl Unnamed {
         })
     }
 
-    fn finish(self) -> io::Result<()> {
+    fn finish(self, kept: Option<&Path>) -> io::Result<()> {
         self.file.into_inner()?.sync_all()?;
+        if let Some(kept) = kept.filter(|_| self.target.exists()) {
+            fs::rename(&self.target, kept)?;
+        }
         self.part.rename(&self.target)?;
         sync_folder(&self.target);
         Ok(())

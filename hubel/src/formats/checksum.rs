@@ -3,12 +3,17 @@ use std::hash::Hasher;
 
 use twox_hash::XxHash3_64;
 
-use super::safetensors::Tensors;
+use super::safetensors::{NamedTensor, Tensors};
 
 /// The metadata key of the checksum, which has 16 hexadecimal digits.
 const FIELD: &str = "hubel.checksum";
 
-/// Stores the checksum of everything else in the metadata.
+/// Tensors whose names begin so have a checksum of their own: the state of a training, beside the model. No layer has such a name.
+pub(crate) const STATE: &str = "hubel/state/";
+/// The metadata of that state, which holds the checksum of its tensors.
+pub(crate) const STATE_FIELD: &str = "hubel.state";
+
+/// Stores the checksum of everything else in the metadata, without a training state.
 pub(crate) fn seal(tensors: &mut Tensors) {
     let checksum = checksum(tensors);
     tensors.metadata.insert(FIELD.into(), checksum);
@@ -36,20 +41,33 @@ pub(crate) fn verify(tensors: &Tensors) -> Result<(), String> {
 /// meaning, such as another order of tensors, do not change it: Python may load a file and save it again.
 fn checksum(tensors: &Tensors) -> String {
     let mut hasher = XxHash3_64::new();
-    let text = |hasher: &mut XxHash3_64, text: &str| {
-        hasher.write(&(text.len() as u64).to_le_bytes());
-        hasher.write(text.as_bytes());
-    };
     for (name, value) in &tensors.metadata {
-        if name != FIELD {
-            text(&mut hasher, name);
-            text(&mut hasher, value);
+        if name != FIELD && name != STATE_FIELD {
+            add_text(&mut hasher, name);
+            add_text(&mut hasher, value);
         }
     }
-    let mut by_name: Vec<_> = tensors.tensors.iter().collect();
-    by_name.sort_by(|a, b| a.name.cmp(&b.name));
-    for tensor in by_name {
-        text(&mut hasher, &tensor.name);
+    let of_model = (tensors.tensors.iter()).filter(|tensor| !tensor.name.starts_with(STATE));
+    add_tensors(&mut hasher, of_model.collect());
+    format!("{:016x}", hasher.finish())
+}
+
+/// XXH3 (64 bits) of tensors with their names and shapes, in any order.
+pub(crate) fn of_tensors(tensors: &[NamedTensor]) -> String {
+    let mut hasher = XxHash3_64::new();
+    add_tensors(&mut hasher, tensors.iter().collect());
+    format!("{:016x}", hasher.finish())
+}
+
+fn add_text(hasher: &mut XxHash3_64, text: &str) {
+    hasher.write(&(text.len() as u64).to_le_bytes());
+    hasher.write(text.as_bytes());
+}
+
+fn add_tensors(hasher: &mut XxHash3_64, mut tensors: Vec<&NamedTensor>) {
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    for tensor in tensors {
+        add_text(hasher, &tensor.name);
         hasher.write(&(tensor.shape.len() as u64).to_le_bytes());
         for size in &tensor.shape {
             hasher.write(&(*size as u64).to_le_bytes());
@@ -63,13 +81,11 @@ fn checksum(tensors: &Tensors) -> String {
             hasher.write(&block[..size_of_val(values)]);
         }
     }
-    format!("{:016x}", hasher.finish())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::safetensors::NamedTensor;
 
     fn some() -> Tensors {
         let tensor = |name: &str, shape: &[usize]| NamedTensor {

@@ -61,6 +61,7 @@ impl Model {
             stopped_at: self.stopped_at,
             origin: self.origin,
             frozen: self.frozen,
+            choice: self.choice,
             precise: self.precise,
         })
     }
@@ -88,6 +89,7 @@ impl Model {
             stopped_at: None,
             division: None,
             frozen: None,
+            choice: None,
             ..model
         };
         model.check(training)?;

@@ -1,12 +1,13 @@
 //! The best weights so far on the validation images.
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::Balance;
 use crate::train::Position;
 use crate::{Model, Parameters, Report};
 
 /// Weights, their position in the run, and their results on the validation images.
-#[derive(Clone)]
 pub(super) struct Best {
     pub(super) parameters: Parameters,
     /// See [`Model::frozen`].
@@ -15,6 +16,20 @@ pub(super) struct Best {
     /// The balanced accuracy if classes are balanced.
     pub(super) accuracy: f32,
     loss: f32,
+    /// Number of validation images.
+    images: usize,
+}
+
+/// A [`Best`] without its weights, for a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct BestResult {
+    frozen: Option<String>,
+    position: Position,
+    /// Bits of an f32.
+    accuracy: u32,
+    /// Bits of an f32.
+    loss: u32,
+    images: usize,
 }
 
 impl Best {
@@ -31,7 +46,45 @@ impl Best {
             position,
             accuracy: accuracy(report, balance),
             loss: report.loss,
+            images: report.count,
         }
+    }
+
+    /// Everything but the weights.
+    pub(super) fn result(&self) -> BestResult {
+        BestResult {
+            frozen: self.frozen.clone(),
+            position: self.position,
+            accuracy: self.accuracy.to_bits(),
+            loss: self.loss.to_bits(),
+            images: self.images,
+        }
+    }
+
+    /// These weights with this result.
+    pub(super) fn restored(parameters: Parameters, result: BestResult) -> Self {
+        Self {
+            parameters,
+            frozen: result.frozen,
+            position: result.position,
+            accuracy: f32::from_bits(result.accuracy),
+            loss: f32::from_bits(result.loss),
+            images: result.images,
+        }
+    }
+
+    /// Which weights these are, in words.
+    pub(super) fn choice(&self, balance: Balance) -> String {
+        let measure = match balance {
+            Balance::None => "accuracy",
+            Balance::Loss | Balance::Sample => "balanced accuracy",
+        };
+        format!(
+            "the best on {} validation images: {}, with {measure} {:.2} %",
+            self.images,
+            self.position,
+            100.0 * self.accuracy
+        )
     }
 
     /// Whether `report` is better: a higher accuracy, or the same accuracy with a lower loss.

@@ -1,5 +1,6 @@
 //! Frozen layers at the start of a network. Their outputs, the features, are the training data of the other layers.
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hubel_kernels::Cpu;
@@ -58,7 +59,7 @@ impl Frozen<'_> {
         let mut features = vec![0.0; all * length];
         let mut is_there = vec![false; all];
         let (mut done, start, mut is_stopped) = (0, Instant::now(), false);
-        loader::batches(&feed, 0..versions, self.cpu.threads(), |batch, _| {
+        loader::batches(&Arc::new(feed), 0..versions, self.cpu.threads(), |batch| {
             is_stopped |= tell(&batch.bad_files, listen);
             let row = |place: usize| batch.epoch * count + batch.draws[place];
             inference.run_on_tensor(batch.draws.len(), &batch.images, &mut |place, map| {

@@ -1,8 +1,9 @@
 //! The events of a run, and the counts for them.
 use std::time::{Duration, Instant};
 
-use crate::data::loader::Batch;
-use crate::data::{BadFile, Feed};
+use serde::{Deserialize, Serialize};
+
+use crate::data::BadFile;
 use crate::run::BatchLoss;
 use crate::train::Position;
 use crate::{Model, Report};
@@ -46,6 +47,8 @@ pub enum Event<'a> {
         validation_accuracy: Option<f32>,
         /// Mean of the classes' accuracies on the validation images, see [`Report::balanced_accuracy`].
         validation_balanced_accuracy: Option<f32>,
+        /// Whether its weights are the best so far on the validation images; with balanced classes, by the balanced accuracy.
+        is_best: bool,
         /// Its duration.
         seconds: f64,
         /// The part of the duration spent waiting for batches.
@@ -102,99 +105,120 @@ pub enum Event<'a> {
     },
 }
 
-/// The progress of a run.
-pub(super) struct Progress<'a> {
-    feed: &'a Feed,
-    epochs: usize,
+/// The progress of a phase.
+pub(super) struct Progress {
+    images: usize,
     start: Instant,
-    epoch_start: Instant,
-    /// Of the whole run.
+    /// Since `start`.
     images_done: usize,
-    /// Of the epoch so far.
-    epoch: usize,
-    step: usize,
-    loss: f64,
-    correct: usize,
-    count: usize,
-    waited: Duration,
+    epoch_start: Instant,
+    epoch: Counts,
 }
 
-impl<'a> Progress<'a> {
-    pub(super) fn new(feed: &'a Feed, epochs: usize) -> Self {
-        let now = Instant::now();
-        Self {
-            feed,
-            epochs,
-            start: now,
-            epoch_start: now,
-            images_done: 0,
-            epoch: 0,
-            step: 0,
-            loss: 0.0,
-            correct: 0,
-            count: 0,
-            waited: Duration::ZERO,
-        }
-    }
+/// The counts of an epoch so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    /// Bits of the f64 sum of the losses of all images.
+    loss: u64,
+    correct: usize,
+    count: usize,
+    /// Time before an interruption.
+    seconds: f64,
+    /// Time spent waiting for batches.
+    waited: f64,
+}
 
-    /// Counts a step.
-    pub(super) fn add(&mut self, batch: &Batch, result: BatchLoss, waited: Duration) {
-        self.epoch = batch.epoch;
-        self.step = batch.step + 1;
-        let images = batch.draws.len();
-        self.images_done += images;
-        self.count += images;
-        self.loss += result.loss * images as f64;
-        self.correct += result.correct;
-        self.waited += waited;
-    }
-
-    /// Since the start of training.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
-    }
-
+impl Counts {
     fn loss(&self) -> f32 {
-        (self.loss / self.count as f64) as f32
+        (f64::from_bits(self.loss) / self.count as f64) as f32
     }
 
     fn accuracy(&self) -> f32 {
         self.correct as f32 / self.count as f32
     }
+}
 
-    pub(super) fn step(&self) -> Event<'static> {
+impl Progress {
+    /// For epochs of this many images.
+    pub(super) fn new(images: usize) -> Self {
+        Self::restored(images, Counts::default())
+    }
+
+    /// Goes on with the counts of an epoch.
+    pub(super) fn restored(images: usize, epoch: Counts) -> Self {
+        let now = Instant::now();
+        Self {
+            images,
+            start: now,
+            images_done: 0,
+            epoch_start: now,
+            epoch,
+        }
+    }
+
+    /// The counts of the epoch so far.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            seconds: self.epoch_seconds(),
+            ..self.epoch.clone()
+        }
+    }
+
+    /// Counts a step.
+    pub(super) fn add(&mut self, images: usize, result: BatchLoss, waited: Duration) {
+        self.images_done += images;
+        let epoch = &mut self.epoch;
+        epoch.count += images;
+        epoch.loss = (f64::from_bits(epoch.loss) + result.loss * images as f64).to_bits();
+        epoch.correct += result.correct;
+        epoch.waited += waited.as_secs_f64();
+    }
+
+    fn epoch_seconds(&self) -> f64 {
+        self.epoch.seconds + self.epoch_start.elapsed().as_secs_f64()
+    }
+
+    /// The event of the step before `position`.
+    pub(super) fn step(&self, position: &Position) -> Event<'static> {
         let seconds = self.start.elapsed().as_secs_f64();
-        let left = self.epochs * self.feed.images() - self.images_done;
+        let left =
+            (position.epochs - position.epoch) * self.images + self.images - self.epoch.count;
         Event::Step {
-            epoch: self.epoch,
-            epochs: self.epochs,
-            step: self.step,
-            steps: self.feed.steps(),
-            loss: self.loss(),
-            accuracy: self.accuracy(),
+            epoch: position.epoch,
+            epochs: position.epochs,
+            step: position.step,
+            steps: position.steps,
+            loss: self.epoch.loss(),
+            accuracy: self.epoch.accuracy(),
             images_per_second: self.images_done as f64 / seconds,
             seconds_left: seconds * left as f64 / self.images_done as f64,
         }
     }
 
-    /// Ends the counts of an epoch, and begins those of the next.
-    pub(super) fn epoch<'m>(&mut self, validation: Option<&Report>, model: &'m Model) -> Event<'m> {
-        let event = Event::Epoch {
-            epoch: self.epoch,
-            loss: self.loss(),
-            accuracy: self.accuracy(),
+    /// The event of the epoch that ends at `position`.
+    pub(super) fn epoch<'m>(
+        &self,
+        position: &Position,
+        validation: Option<&Report>,
+        is_best: bool,
+        model: &'m Model,
+    ) -> Event<'m> {
+        Event::Epoch {
+            epoch: position.epoch,
+            loss: self.epoch.loss(),
+            accuracy: self.epoch.accuracy(),
             validation_loss: validation.map(|report| report.loss),
             validation_accuracy: validation.map(|report| report.accuracy),
             validation_balanced_accuracy: validation.map(Report::balanced_accuracy),
-            seconds: self.epoch_start.elapsed().as_secs_f64(),
-            waiting: self.waited.as_secs_f64(),
+            is_best,
+            seconds: self.epoch_seconds(),
+            waiting: self.epoch.waited,
             model,
-        };
-        *self = Self {
-            start: self.start,
-            images_done: self.images_done,
-            ..Self::new(self.feed, self.epochs)
-        };
-        event
+        }
+    }
+
+    /// Begins the counts of the next epoch.
+    pub(super) fn end_epoch(&mut self) {
+        (self.epoch, self.epoch_start) = (Counts::default(), Instant::now());
     }
 }

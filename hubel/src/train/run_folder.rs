@@ -1,34 +1,54 @@
-//! The folder of a training run: the names of its files, its lock, and the removal of what killed runs left.
+//! The folder of a training run: the names of its files, its lock, its checkpoints, and the removal of what killed runs left.
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::record::Record;
+use super::{Event, TrainState, Trainer};
+use crate::data::{Manifest, Splits};
 use crate::formats::atomic;
-use crate::{Error, Model, Result};
+use crate::{Error, Model, Result, shown};
 
-/// The folder of a training run. It contains `model.safetensors` after training has ended, and `last.safetensors` while training is running
-/// or if it was stopped. As long as this value exists, no other process can use the folder for its run (on Unix).
+/// The folder of a training run. As long as this value exists, no other process can use the folder (on Unix); the lock dies with its process.
+///
+/// | file | contents |
+/// |---|---|
+/// | `model.safetensors` | the trained model: the best weights or the last, see [`Model::choice`] |
+/// | `last.safetensors` | the [`TrainState`] of the last checkpoint. It can be used as a model, too |
+/// | `previous.safetensors` | the checkpoint before, for when the last is damaged |
+/// | `events.jsonl`, `metrics.csv`, `events.out.tfevents.…` | the [`Record`] |
+/// | `data.csv` | the samples of the run, see [`Manifest`] |
 ///
 /// ```no_run
-/// # use hubel::{Checkpoints, Cpu, Dataset, Network, Result, RunFolder, TrainSettings, Trainer};
+/// # use hubel::{Cpu, Network, Result, RunFolder, Splits, TrainSettings, Trainer};
 /// # use std::{ops::ControlFlow, path::Path};
-/// # fn train(cpu: Cpu, network: Network, images: &Dataset) -> Result<()> {
-/// let folder = RunFolder::new_in(Path::new("runs"), "photos")?;
-/// let mut trainer = Trainer::new(cpu, network, images, None, TrainSettings::default())?
-///     .with_checkpoints(Checkpoints::new(folder.last()));
-/// folder.check(&trainer.last_good())?;
-/// folder.set_earlier_aside()?;
-/// let model = trainer.run(&mut |_| ControlFlow::Continue(()))?;
+/// # fn train(cpu: Cpu, network: Network, data: &Splits) -> Result<()> {
+/// let mut folder = RunFolder::new_in(Path::new("runs"), "photos")?;
+/// let validation = data.validation.as_ref();
+/// let mut trainer = Trainer::new(cpu, network, &data.train, validation, TrainSettings::default())?;
+/// folder.begin(&trainer, data)?;
+/// let model = folder.train(&mut trainer, &mut |_| ControlFlow::Continue(()))?;
 /// println!("{}", folder.save(&model)?.display());
 /// # Ok(())
 /// # }
 /// ```
+///
+/// In another process, [`RunFolder::resume`] goes on from the last checkpoint.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     /// Whether it was created for this run.
     is_new: bool,
+    record: Option<Record>,
+    /// Time between checkpoints.
+    interval: Duration,
+    /// Whether the last checkpoint cannot be read; then it does not replace the one before.
+    is_last_damaged: bool,
+    /// Why the last checkpoint was not saved.
+    not_saved: Option<Error>,
     /// The locked folder; `None` if folders have no locks.
     _held: Option<File>,
 }
@@ -36,25 +56,47 @@ pub struct RunFolder {
 impl RunFolder {
     /// The file of a model whose training has ended.
     pub const MODEL: &str = "model.safetensors";
-    /// The file of a training that is running or was stopped.
+    /// The file of the last checkpoint.
     pub const LAST: &str = "last.safetensors";
+    /// The file of the checkpoint before.
+    pub const PREVIOUS: &str = "previous.safetensors";
+    /// The file of the settings; the program that trains writes it.
+    pub const SETTINGS: &str = "run.toml";
+    /// The file of the last weights before training diverged.
+    pub const BEFORE_DIVERGING: &str = "before-diverging.safetensors";
+    /// The file that lists the samples.
+    pub const DATA: &str = "data.csv";
+    /// The default time between checkpoints.
+    pub const INTERVAL: Duration = Duration::from_secs(30);
 
-    /// The folder at `path`, created if it does not exist. Removes temporary files of killed runs.
+    /// The folder at `path` for a new run, created if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be created; [`Error::Settings`] if another process trains into it.
+    /// [`Error::Io`] if it cannot be created; [`Error::Settings`] if another process trains into it, or if it holds a run or a model.
     pub fn open(path: &Path) -> Result<Self> {
+        let folder = Self::hold(path)?;
+        let taken = [Self::MODEL, Self::LAST, Self::PREVIOUS, Self::SETTINGS];
+        let taken = taken.into_iter().find(|name| path.join(name).exists());
+        match taken {
+            None => Ok(folder),
+            Some(name) => Err(Error::Settings {
+                problem: format!(
+                    "{} already contains a run ({name}); choose another folder, or go on with that run (`RunFolder::resume`)",
+                    shown(path)
+                ),
+            }),
+        }
+    }
+
+    /// Locks the folder, and removes temporary files of killed runs.
+    fn hold(path: &Path) -> Result<Self> {
         // A starting run searches for empty folders, and holds each for an instant.
         for _attempt in 0..10 {
             let is_new = !path.exists();
             fs::create_dir_all(path).map_err(refused("create", path))?;
             if let Hold::Free(held) = hold(path) {
                 atomic::remove_abandoned(path);
-                return Ok(Self {
-                    path: path.into(),
-                    is_new,
-                    _held: held,
-                });
+                return Ok(Self::held(path.into(), is_new, held));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -63,6 +105,18 @@ impl RunFolder {
             path.display()
         );
         Err(Error::Settings { problem })
+    }
+
+    fn held(path: PathBuf, is_new: bool, held: Option<File>) -> Self {
+        Self {
+            path,
+            is_new,
+            record: None,
+            interval: Self::INTERVAL,
+            is_last_damaged: false,
+            not_saved: None,
+            _held: held,
+        }
     }
 
     /// A new folder in `parent` called `name`, or `name-2`, `name-3` … if that exists. First removes what killed runs left in the
@@ -81,14 +135,43 @@ impl RunFolder {
             }
             // If another run considers it abandoned at this moment, tries the next name.
             if let Hold::Free(held) = hold(&path) {
-                return Ok(Self {
-                    path,
-                    is_new: true,
-                    _held: held,
-                });
+                return Ok(Self::held(path, true, held));
             }
         }
         unreachable!("one of infinitely many is free")
+    }
+
+    /// The folder at `path`, and the state of its last checkpoint, from which [`RunFolder::go_on`] trains on.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if it holds no run or another process trains into it; if neither its last checkpoint nor the one before can be read.
+    pub fn resume(path: &Path) -> Result<(Self, Resumed)> {
+        let no_run = |problem: &str| Error::Settings {
+            problem: format!("{} is no run that can go on: {problem}", shown(path)),
+        };
+        if !path.is_dir() {
+            return Err(no_run("there is no such folder"));
+        }
+        let mut folder = Self::hold(path)?;
+        let [last, previous] = [Self::LAST, Self::PREVIOUS].map(|name| path.join(name));
+        if !last.exists() && !previous.exists() {
+            return Err(no_run("it contains no last.safetensors, so no checkpoint was saved"));
+        }
+        let (state, problem) = match TrainState::load(&last) {
+            Ok(state) => (state, None),
+            Err(error) => match TrainState::load(&previous) {
+                Ok(state) => (state, Some(error)),
+                // The first error is about the newer file.
+                Err(_) => return Err(error),
+            },
+        };
+        folder.is_last_damaged = problem.is_some();
+        Ok((folder, Resumed { state, problem }))
+    }
+
+    /// The same, with another time between checkpoints. Zero saves after each step.
+    pub fn with_interval(self, interval: Duration) -> Self {
+        Self { interval, ..self }
     }
 
     /// Its path.
@@ -96,78 +179,181 @@ impl RunFolder {
         &self.path
     }
 
-    /// The path of the model whose training has ended.
+    /// The path of the trained model.
     pub fn model(&self) -> PathBuf {
         self.path.join(Self::MODEL)
     }
 
-    /// The path of the training that is running or was stopped.
+    /// The path of the last checkpoint.
     pub fn last(&self) -> PathBuf {
         self.path.join(Self::LAST)
     }
 
-    /// The model in the folder at `path`: the one whose training has ended, or else the one whose training has not.
+    /// The model in the folder at `path`: the one whose training has ended, or else that of the last checkpoint.
     pub fn model_in(path: &Path) -> Option<PathBuf> {
-        let files = [Self::MODEL, Self::LAST].map(|name| path.join(name));
+        let files = [Self::MODEL, Self::LAST, Self::PREVIOUS].map(|name| path.join(name));
         files.into_iter().find(|file| file.exists())
     }
 
-    /// Checks before training that two models of this size can be written, because for a moment there will be two files.
+    /// Begins a new run: checks that its files can be written, and writes the list of its samples.
     ///
     /// # Errors
-    /// [`Error::Io`] if that fails, [`Error::Settings`] if a folder has the name of one of the files.
-    pub fn check(&self, model: &Model) -> Result<()> {
-        for file in [self.model(), self.last()] {
-            if file.is_dir() {
-                let problem = format!(
-                    "{} is a folder, but a file must be there; move it away, or choose another folder",
-                    file.display()
-                );
-                return Err(Error::Settings { problem });
-            }
-        }
+    /// [`Error::Io`] if a file cannot be written, or the disk is too full for two checkpoints and the model.
+    pub fn begin(&mut self, trainer: &Trainer, data: &Splits) -> Result<()> {
+        let values = trainer.state_bytes() / size_of::<f32>();
         atomic::try_writing(&self.model(), |file| {
-            for _file in 0..2 {
-                for value in model.parameters().values() {
-                    file.write_all(&value.to_le_bytes())?;
-                }
+            for _value in 0..2 * values {
+                file.write_all(&0_f32.to_le_bytes())?;
             }
             Ok(())
+        })?;
+        Manifest::of(data).save(&self.path.join(Self::DATA))?;
+        self.record = Some(Record::create(&self.path)?);
+        Ok(())
+    }
+
+    /// Goes on with a run: compares its data with `data`, cuts its record back to the checkpoint, and restores the trainer.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if the data has changed (the message names the pictures), if the record is shorter than it was, or as for
+    /// [`Trainer::restore`]. Then no file has changed.
+    pub fn go_on(&mut self, state: TrainState, trainer: &mut Trainer, data: &Splits) -> Result<()> {
+        let list = self.path.join(Self::DATA);
+        if let Some(changes) = Manifest::load(&list)?.changes(&Manifest::of(data)) {
+            return Err(Error::Settings {
+                problem: format!(
+                    "the data of {} has changed since the run began:\n{changes}\nput it back to go on with the run, or train on the new data: from the weights of {} (`Trainer::from_model`), or from scratch",
+                    shown(&self.path),
+                    shown(&self.last())
+                ),
+            });
+        }
+        let lengths = state.notes().get(LENGTHS);
+        let lengths = lengths.and_then(|text| serde_json::from_str(text).ok());
+        let lengths: BTreeMap<String, u64> = lengths.unwrap_or_default();
+        trainer.restore(state)?;
+        self.record = Some(Record::resume(&self.path, &lengths)?);
+        Ok(())
+    }
+
+    /// Trains to the end or until `listen` breaks off, as [`Trainer::run`] does; records the events, and saves a checkpoint every 30 seconds (see [`RunFolder::with_interval`])
+    /// and at the end. Training goes on if one cannot be saved; [`Event::NotSaved`] says why.
+    ///
+    /// # Errors
+    /// As for [`Trainer::run`]. If training has diverged, the checkpoints stay as they are; otherwise a last one is saved.
+    ///
+    /// # Panics
+    /// If neither [`RunFolder::begin`] nor [`RunFolder::go_on`] was called.
+    pub fn train(
+        &mut self,
+        trainer: &mut Trainer,
+        listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<Model> {
+        let mut result = self.steps(trainer, listen);
+        if !matches!(result, Err(Error::Diverged { .. })) {
+            match self.checkpoint(trainer) {
+                // Training is over, so a break changes nothing.
+                Ok(event) => drop(listen(&event)),
+                Err(diverged) => result = result.and(Err(diverged)),
+            }
+        }
+        // What was recorded before it diverged is of interest, too.
+        let _ = self.record().flush();
+        result.map(|()| trainer.model())
+    }
+
+    /// Makes the steps of [`RunFolder::train`], with the checkpoints between them.
+    fn steps(
+        &mut self,
+        trainer: &mut Trainer,
+        listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut saved = Instant::now();
+        while !trainer.is_over() {
+            let step = trainer.step(&mut |event| {
+                self.record().add(event);
+                listen(event)
+            })?;
+            let mut stopped = step.is_break();
+            if !stopped && !trainer.is_over() && saved.elapsed() >= self.interval {
+                stopped = listen(&self.checkpoint(trainer)?).is_break();
+                saved = Instant::now();
+            }
+            if stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self) -> &mut Record {
+        (self.record.as_mut()).expect("a run begins with RunFolder::begin or RunFolder::go_on")
+    }
+
+    /// Saves a checkpoint. If that fails, the last one stays.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if a weight, or an output for the images of the last step, is NaN or infinite.
+    fn checkpoint(&mut self, trainer: &mut Trainer) -> Result<Event<'static>> {
+        let start = Instant::now();
+        let state = trainer.state()?;
+        let (last, previous) = (self.last(), self.path.join(Self::PREVIOUS));
+        let previous = (!self.is_last_damaged).then_some(previous);
+        let saved = self.record().flush().and_then(|lengths| {
+            let lengths = serde_json::to_string(&lengths).expect("plain data becomes JSON");
+            let state = state.with_note(LENGTHS, lengths);
+            state.save_over(&last, previous.as_deref())
+        });
+        self.not_saved = saved.err();
+        self.is_last_damaged &= self.not_saved.is_some();
+        Ok(match &self.not_saved {
+            None => Event::Saved {
+                seconds: start.elapsed().as_secs_f64(),
+            },
+            Some(error) => Event::NotSaved {
+                problem: error.to_string(),
+            },
         })
     }
 
-    /// Renames the `last.safetensors` of an earlier, unfinished run, so that this run does not replace it.
+    /// Saves the model of [`RunFolder::train`] as `model.safetensors` if its training has ended, and returns its file. The weights of a training that has not ended
+    /// are in `last.safetensors` already.
     ///
     /// # Errors
-    /// [`Error::Io`]
-    pub fn set_earlier_aside(&self) -> Result<Option<PathBuf>> {
-        let last = self.last();
-        if !last.exists() {
-            return Ok(None);
-        }
-        let names = numbered("earlier").map(|name| self.path.join(name + ".safetensors"));
-        let free = names.into_iter().find(|path| !path.exists());
-        let free = free.expect("one of infinitely many is free");
-        fs::rename(&last, &free).map_err(refused("rename", &last))?;
-        Ok(Some(free))
-    }
-
-    /// Saves the trained model and returns its file. If training has ended, this is `model.safetensors`, which may replace an older one, and
-    /// `last.safetensors` is removed; otherwise it is `last.safetensors`.
-    ///
-    /// # Errors
-    /// [`Error::Io`]
-    pub fn save(&self, model: &Model) -> Result<PathBuf> {
+    /// [`Error::Io`]; for a training that has not ended, the error of the last checkpoint if it could not be saved.
+    pub fn save(&mut self, model: &Model) -> Result<PathBuf> {
         if model.stopped_at().is_some() {
-            model.save(self.last())?;
-            return Ok(self.last());
+            return match self.not_saved.take() {
+                None => Ok(self.last()),
+                Some(error) => Err(error),
+            };
         }
         model.save(self.model())?;
-        // The model is saved, so a failure to remove older weights is ignored.
-        let _ = fs::remove_file(self.last());
         Ok(self.model())
     }
+
+    /// Saves the last good weights of a training that has diverged, beside its checkpoints.
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub fn save_before_diverging(&self, model: &Model) -> Result<PathBuf> {
+        let file = self.path.join(Self::BEFORE_DIVERGING);
+        model.save(&file)?;
+        Ok(file)
+    }
 }
+
+/// A run that is to go on.
+#[derive(Debug)]
+pub struct Resumed {
+    /// The state of the last checkpoint that can be read.
+    pub state: TrainState,
+    /// Why the last checkpoint cannot be read, if `state` is the one before.
+    pub problem: Option<Error>,
+}
+
+/// The note of a checkpoint with the lengths of the record's files.
+const LENGTHS: &str = "lengths";
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
@@ -273,47 +459,6 @@ mod tests {
         let mut names: Vec<String> = names.collect();
         names.sort();
         names
-    }
-
-    #[test]
-    fn a_stopped_training_leaves_the_older_model_and_one_that_ended_takes_its_place() {
-        let parent = tempfile::tempdir().unwrap();
-        let run = RunFolder::open(&parent.path().join("a/b")).unwrap();
-        assert_eq!(RunFolder::model_in(run.path()), None);
-        run.check(&model(None)).unwrap();
-        assert!(names(run.path()).is_empty());
-
-        fs::write(run.model(), b"older").unwrap();
-        let stopped = model(Some(Position::start(3, 7)));
-        assert_eq!(run.save(&stopped).unwrap(), run.last());
-        assert_eq!(Model::load(run.last()).unwrap(), stopped);
-        assert_eq!(fs::read(run.model()).unwrap(), b"older");
-        assert_eq!(RunFolder::model_in(run.path()), Some(run.model()));
-
-        assert_eq!(run.save(&model(None)).unwrap(), run.model());
-        assert_eq!(Model::load(run.model()).unwrap(), model(None));
-        assert_eq!(names(run.path()), [RunFolder::MODEL]);
-    }
-
-    #[test]
-    fn what_an_earlier_run_left_is_set_aside() {
-        let parent = tempfile::tempdir().unwrap();
-        let run = RunFolder::open(parent.path()).unwrap();
-        assert_eq!(run.set_earlier_aside().unwrap(), None);
-        for name in ["earlier.safetensors", "earlier-2.safetensors"] {
-            fs::write(run.last(), name).unwrap();
-            assert_eq!(
-                run.set_earlier_aside().unwrap(),
-                Some(run.path().join(name))
-            );
-            assert_eq!(fs::read(run.path().join(name)).unwrap(), name.as_bytes());
-        }
-        fs::create_dir(run.last()).unwrap();
-        let refused = run.check(&model(None)).unwrap_err().to_string();
-        assert!(
-            refused.contains("last.safetensors is a folder"),
-            "{refused}"
-        );
     }
 
     #[test]

@@ -6,12 +6,19 @@ use crate::{Dataset, Error, Optimizer, Result, Schedule};
 /// Which weights training returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// Those of the last step.
+    /// The best with at least [`Keep::DECIDING`] validation images, else the last.
     #[default]
+    Auto,
+    /// Those of the last step.
     Last,
     /// Those of the epoch with the highest accuracy on the validation images; at equal accuracy, those with the lower loss. If classes are
     /// [balanced](TrainSettings::balance), the balanced accuracy decides.
     Best,
+}
+
+impl Keep {
+    /// With at least this many validation images, [`Keep::Auto`] lets them decide. With fewer, the best of many epochs would mostly be the luckiest.
+    pub const DECIDING: usize = 100;
 }
 
 /// The settings of training.
@@ -41,9 +48,11 @@ pub struct TrainSettings {
     pub initialisation: Initialisation,
     /// Whether convolutions avoid Winograd.
     pub precise: bool,
-    /// Which weights are kept at the end. [`Keep::Best`] needs validation images. A [`Transfer`](crate::Transfer) with many validation images always keeps the
-    /// best, see [`Transfer::DECIDING`](crate::Transfer::DECIDING).
+    /// Which weights are kept at the end. [`Keep::Best`] needs validation images.
     pub keep: Keep,
+    /// The decay of the exponential moving average of the weights, such as 0.999; `None` for no average. The averaged weights are validated and
+    /// kept, with averaged statistics of batch norms. The decay of the first steps is smaller: (1 + n) / (10 + n) for step n, counted from 0.
+    pub average: Option<f32>,
     /// Early stopping: training ends after this many epochs without better weights, compared as in [`Keep::Best`]. `None` trains
     /// for all epochs. Needs validation images. The learning rate schedule still spans all epochs, so [`Schedule::Constant`] fits best.
     pub patience: Option<usize>,
@@ -64,7 +73,8 @@ impl Default for TrainSettings {
             balance: Balance::None,
             initialisation: Initialisation::default(),
             precise: false,
-            keep: Keep::Last,
+            keep: Keep::Auto,
+            average: None,
             patience: None,
         }
     }
@@ -131,6 +141,11 @@ pub(super) fn check(
         format!(
             "a label smoothing of {} is no share of the target; give a number from 0 (none) to less than 1",
             settings.label_smoothing
+        )
+    } else if (settings.average).is_some_and(|decay| !fraction.contains(&decay)) {
+        format!(
+            "a decay of {} gives no average of weights; give a number from 0 to less than 1, such as 0.999",
+            settings.average.unwrap_or_default()
         )
     } else if settings.patience == Some(0) {
         "a patience of 0 epochs waits for no progress; give at least 1, or none to train for all epochs".into()

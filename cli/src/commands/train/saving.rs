@@ -1,10 +1,9 @@
 //! Where the model of a run is written, and the remarks about it.
 use std::path::{Path, PathBuf};
 
-use hubel::{Model, Network, Result, RunFolder};
+use hubel::{Error, Model, Network, Result, Resumed, RunFolder, Splits, Trainer};
 
-use super::course::Course;
-
+use crate::commands::{program, quoted};
 use crate::console::Console;
 
 /// The folder of `--out`, or a new one named after data and network.
@@ -15,26 +14,42 @@ pub(super) fn folder(asked_for: Option<&Path>, data: &str, network: &str) -> Res
     }
 }
 
-/// Checks that the model can be written, and reports what will happen to existing files.
-pub(super) fn prepare(folder: &RunFolder, course: &Course, console: &Console) -> Result<()> {
-    folder.check(&course.last_good())?;
-    if folder.model().exists() {
-        let model = folder.model();
-        console.remark(&format!("{} will be replaced", model.display()));
-    }
-    if let Some(earlier) = folder.set_earlier_aside()? {
+/// Goes on with the run in this folder, and says from where.
+pub(super) fn go_on(
+    folder: &mut RunFolder,
+    resumed: Resumed,
+    trainer: &mut Trainer,
+    splits: &Splits,
+    console: &Console,
+) -> Result<()> {
+    if let Some(problem) = &resumed.problem {
         console.remark(&format!(
-            "{} is from a training that did not finish; it is kept as {}",
-            folder.last().display(),
-            earlier.display()
+            "the last checkpoint cannot be used, so training goes on from the one before ({problem})"
         ));
     }
+    let set = resumed.state.instruction_set().to_owned();
+    folder.go_on(resumed.state, trainer, splits)?;
+    let now = trainer.cpu().instruction_set().to_string();
+    if set != now {
+        console.remark(&format!(
+            "the run began with {set} instructions, and goes on with {now}: its bits will differ from those of a run with one of the two"
+        ));
+    }
+    console.remark(&match trainer.is_over() {
+        true => format!("the run has ended already, at {}; --epochs with a larger number extends it", trainer.position()),
+        false => format!("goes on after {}", trainer.position()),
+    });
     Ok(())
+}
+
+/// The command that goes on with a run.
+pub(super) fn resume_command(folder: &Path) -> String {
+    format!("{} train --resume {}", quoted(program()), quoted(folder))
 }
 
 /// Saves the trained model and returns its file. If that fails (a full disk), tries to save it in the temporary folder,
 /// and returns the error.
-pub(super) fn save(folder: &RunFolder, model: &Model, console: &Console) -> Result<PathBuf> {
+pub(super) fn save(folder: &mut RunFolder, model: &Model, console: &Console) -> Result<PathBuf> {
     folder.save(model).inspect_err(|_| {
         let name = format!("hubel-{}.safetensors", std::process::id());
         let file = std::env::temp_dir().join(name);
@@ -45,19 +60,27 @@ pub(super) fn save(folder: &RunFolder, model: &Model, console: &Console) -> Resu
     })
 }
 
-/// Saves the last good weights after training failed, unless no step was taken.
-pub(super) fn save_last_good(folder: &RunFolder, course: &Course, console: &Console) {
-    let model = course.last_good();
+/// Says what is saved after training has failed, and saves the last good weights if it diverged.
+pub(super) fn after(error: &Error, folder: &RunFolder, trainer: &Trainer, console: &Console) {
+    if !matches!(error, Error::Diverged { .. }) {
+        return console.remark(&format!(
+            "what was learnt until {} is saved; when the problem is solved: {}",
+            trainer.position(),
+            resume_command(folder.path())
+        ));
+    }
+    let model = trainer.last_good();
     let learned = model.stopped_at().filter(|position| !position.is_start());
     let Some(position) = learned else {
         return console.remark("no step was completed, so there is no model to save");
     };
-    if let Ok(file) = save(folder, &model, console) {
-        console.remark(&format!(
+    console.remark(&match folder.save_before_diverging(&model) {
+        Ok(file) => format!(
             "the last good weights, of {position}, are saved in {}",
             file.display()
-        ));
-    }
+        ),
+        Err(error) => format!("the last good weights could not be saved: {error}"),
+    });
 }
 
 /// A network's name for files and remarks: its name in the zoo, or `network` for architecture text.

@@ -67,6 +67,14 @@ pub(crate) fn choose(
     )))
 }
 
+/// The start of a run that goes on: what the settings of the run say, with the model of its last checkpoint.
+pub(super) fn again(data: &TrainingData, model: &Model) -> Start {
+    match data.from.as_deref() == Some(Path::new("none")) {
+        true => Start::Nothing,
+        false => Start::Model(Box::new(model.clone())),
+    }
+}
+
 /// A remark if the model sees the pictures much enlarged, or grey ones as colour.
 fn seen(size: Shape, input: Shape) -> Option<String> {
     let is_far_smaller = 2 * size.height.min(size.width) <= input.height.min(input.width);

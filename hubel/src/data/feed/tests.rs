@@ -1,5 +1,6 @@
 //! Batches depend only on (seed, epoch, step), and classes are balanced as requested.
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::*;
 use crate::Shape;
@@ -28,7 +29,7 @@ fn feed(counts: &[usize], balance: Balance, augmentation: &str, seed: u64) -> Fe
 /// Epoch, draws and images of all batches.
 fn all(feed: &Feed, epochs: usize, threads: usize) -> Vec<(usize, Vec<usize>, Vec<f32>)> {
     let mut batches = Vec::new();
-    loader::batches(feed, 1..epochs + 1, threads, |batch, _| {
+    loader::batches(&Arc::new(feed.clone()), 1..epochs + 1, threads, |batch| {
         batches.push((batch.epoch, batch.draws.clone(), batch.images.clone()));
         Ok(ControlFlow::Continue(()))
     })
@@ -68,10 +69,10 @@ fn batches_are_the_same_for_any_number_of_threads_and_follow_from_the_seed() {
 
 #[test]
 fn a_loader_that_is_broken_off_ends() {
-    let feed = feed(&[100, 100], Balance::None, "none", 1);
+    let feed = Arc::new(feed(&[100, 100], Balance::None, "none", 1));
     for threads in [1, 4] {
         let mut taken = 0;
-        loader::batches(&feed, 1..1001, threads, |_, _| {
+        loader::batches(&feed, 1..1001, threads, |_| {
             taken += 1;
             Ok(if taken == 3 {
                 ControlFlow::Break(())

@@ -1,0 +1,215 @@
+//! The state of a training: everything that is needed to go on from a step, with the same bits as without the interruption.
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hubel_kernels::Cpu;
+use serde::{Deserialize, Serialize};
+
+use super::best::{Best, BestResult};
+use super::progress::Counts;
+use crate::formats::atomic;
+use crate::formats::checksum::{self, STATE, STATE_FIELD};
+use crate::formats::safetensors::{self, NamedTensor};
+use crate::{Error, Model, Position, Result};
+
+/// The state of a training after a step: weights, averages, the optimizer's memory, counters, and the best weights so far. [`Trainer::state`](crate::Trainer::state)
+/// makes it, [`Trainer::restore`](crate::Trainer::restore) goes on from it.
+///
+/// Its file is a model file with further tensors, so that [`Model::load`] reads the weights of that step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainState {
+    model: Model,
+    counters: Counters,
+    /// By name, in the order of memory.
+    tensors: BTreeMap<String, Vec<f32>>,
+    /// What the caller stores with it.
+    notes: BTreeMap<String, String>,
+}
+
+/// Everything that is counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counters {
+    pub(super) instruction_set: String,
+    /// Whether [`Event::Phase`](crate::Event::Phase) was told for the phase.
+    pub(super) is_told: bool,
+    /// The optimizer's steps; `None` if the phase has not begun.
+    pub(super) optimizer: Option<u64>,
+    /// Averaged steps, if weights are averaged.
+    pub(super) average: Option<u64>,
+    pub(super) progress: Counts,
+    pub(super) awaits_validation: bool,
+    pub(super) best: Option<BestResult>,
+    pub(super) without_progress: usize,
+    pub(super) has_ended_early: bool,
+}
+
+/// The metadata of a file besides that of the model.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    counters: Counters,
+    notes: BTreeMap<String, String>,
+    /// Of the tensors of the state.
+    checksum: String,
+}
+
+/// The tensor of the best weights.
+pub(super) const BEST: &str = "best";
+
+/// The version of [`Stored`].
+const VERSION: u32 = 1;
+
+impl TrainState {
+    pub(super) fn new(
+        model: Model,
+        counters: Counters,
+        tensors: BTreeMap<String, Vec<f32>>,
+    ) -> Self {
+        Self {
+            model,
+            counters,
+            tensors,
+            notes: BTreeMap::new(),
+        }
+    }
+
+    /// The state before a phase whose features are not computed.
+    pub(super) fn before_a_phase(model: Model, best: Option<&Best>, is_told: bool, cpu: &Cpu) -> Self {
+        let tensors = best.map(|best| (BEST.to_owned(), best.parameters.values().to_vec()));
+        let counters = Counters {
+            is_told,
+            instruction_set: cpu.instruction_set().to_string(),
+            best: best.map(Best::result),
+            ..Counters::default()
+        };
+        Self::new(model, counters, tensors.into_iter().collect())
+    }
+
+    /// Whether the features of the phase are computed, if it has any.
+    pub(super) fn has_begun(&self) -> bool {
+        self.counters.optimizer.is_some()
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.counters.is_told
+    }
+
+    /// The best weights.
+    pub(super) fn into_best(mut self) -> Option<Best> {
+        let mut best = self.model.parameters;
+        let values = self.tensors.remove(BEST)?;
+        best.values_mut().copy_from_slice(&values);
+        Some(Best::restored(best, self.counters.best?))
+    }
+
+    pub(super) fn into_parts(self) -> (Model, Counters, BTreeMap<String, Vec<f32>>) {
+        (self.model, self.counters, self.tensors)
+    }
+
+    /// The instruction set that it was computed with. With another one, the bits of the following steps differ.
+    pub fn instruction_set(&self) -> &str {
+        &self.counters.instruction_set
+    }
+
+    /// The model of that step.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// How far training had come.
+    pub fn position(&self) -> Position {
+        self.model.stopped_at().expect("a state has a position")
+    }
+
+    /// What the caller has stored with it, by name.
+    pub fn notes(&self) -> &BTreeMap<String, String> {
+        &self.notes
+    }
+
+    /// The same state with a note of the caller, such as the lengths of its log files.
+    pub fn with_note(mut self, name: impl Into<String>, note: impl Into<String>) -> Self {
+        self.notes.insert(name.into(), note.into());
+        self
+    }
+
+    /// Writes it to one file, which is replaced atomically.
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.save_over(path.as_ref(), None)
+    }
+
+    /// As [`TrainState::save`]; the file that it replaces gets the name `previous`.
+    pub(crate) fn save_over(&self, path: &Path, previous: Option<&Path>) -> Result<()> {
+        let mut tensors = self.model.to_tensors()?;
+        let own: Vec<NamedTensor> = (self.tensors.iter())
+            .map(|(name, values)| NamedTensor {
+                name: format!("{STATE}{name}"),
+                shape: vec![values.len()],
+                data: values.clone(),
+            })
+            .collect();
+        let stored = Stored {
+            version: VERSION,
+            counters: self.counters.clone(),
+            notes: self.notes.clone(),
+            checksum: checksum::of_tensors(&own),
+        };
+        let stored = serde_json::to_string(&stored).expect("plain data becomes JSON");
+        tensors.metadata.insert(STATE_FIELD.into(), stored);
+        tensors.tensors.extend(own);
+        atomic::write_keeping(path, previous, |file| safetensors::write_to(file, &tensors))
+    }
+
+    /// Reads a file of [`TrainState::save`].
+    ///
+    /// # Errors
+    /// As for [`Model::load`]; [`Error::Model`] if it is a model without a state, or is damaged.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let refused = |problem: String| Error::Model {
+            path: path.into(),
+            problem,
+        };
+        let file = Model::read_file(path)?;
+        let model = Model::of_file(&file, path)?;
+        let stored = file.metadata.get(STATE_FIELD).ok_or_else(|| {
+            refused("it has weights, and not the state of a training; train from its weights with `Trainer::from_model`".into())
+        })?;
+        let version = serde_json::from_str(stored).map(|stored: Version| stored.version);
+        if let Ok(version) = version
+            && version != VERSION
+        {
+            return Err(refused(format!(
+                "its training state has version {version}, and this hubel reads {VERSION}; go on with the hubel that wrote it"
+            )));
+        }
+        let stored: Stored = serde_json::from_str(stored)
+            .map_err(|error| refused(format!("its training state is damaged ({error})")))?;
+        let own: Vec<NamedTensor> = (file.tensors.into_iter())
+            .filter(|tensor| tensor.name.starts_with(STATE))
+            .collect();
+        if checksum::of_tensors(&own) != stored.checksum || model.stopped_at().is_none() {
+            return Err(refused(
+                "its training state is damaged: it does not have the checksum that was written with it".into(),
+            ));
+        }
+        let named = own.into_iter().map(|tensor| {
+            let name = tensor.name[STATE.len()..].to_owned();
+            (name, tensor.data)
+        });
+        Ok(Self {
+            model,
+            counters: stored.counters,
+            tensors: named.collect(),
+            notes: stored.notes,
+        })
+    }
+}
+
+/// The version of a [`Stored`] of any version.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
