@@ -19,12 +19,13 @@ const FLAGS: [(&str, &str); 12] = [
 ];
 
 /// Functions of the library and the commands that do the same.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 6] = [
     ("check::check", "hubel check"),
     ("Model::evaluate", "hubel evaluate"),
     ("Model::classes", "hubel inspect"),
     ("Network::summary", "hubel inspect"),
     ("Weights::load", "hubel train --from"),
+    ("Trainer::from_model", "hubel train --from"),
 ];
 
 /// A message of the library in the words of the command line. A name of a class or a file that looks like one of these is changed too.

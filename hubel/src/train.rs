@@ -4,6 +4,7 @@ mod checkpoints;
 mod frozen;
 mod position;
 mod progress;
+pub mod record;
 mod run_folder;
 mod settings;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
@@ -21,7 +22,7 @@ use hubel_kernels::Cpu;
 use self::best::Best;
 use self::checkpoints::Rhythm;
 use self::frozen::Ahead;
-use self::progress::Progress;
+use self::progress::{Progress, StepResult};
 use crate::data::loader::{self, Batch};
 use crate::data::{Augmentation, BadFile, Dataset, Division, Feed, FeedSettings, Preparation};
 use crate::evaluate::judge;
@@ -29,7 +30,6 @@ use crate::inference::Inference;
 use crate::network::Graph;
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
-use crate::run::BatchLoss;
 use crate::{
     Error, Model, Network, Parameters, Plan, PlanSettings, Report, Result, Workspace, memory,
 };
@@ -472,7 +472,7 @@ impl Trainer {
     }
 
     /// One step: forward, loss, backward, update.
-    fn step(&mut self, batch: &Batch) -> Result<BatchLoss> {
+    fn step(&mut self, batch: &Batch) -> Result<StepResult> {
         let settings = &self.settings;
         let (step, steps) = (
             self.position.steps_done(),
@@ -524,7 +524,11 @@ impl Trainer {
             step: batch.step + 1,
             ..self.position
         };
-        Ok(result)
+        Ok(StepResult {
+            batch: result,
+            learning_rate: rate,
+            gradient_norm: None,
+        })
     }
 }
 

@@ -26,6 +26,14 @@ pub enum Event<'a> {
         loss: f32,
         /// Share of training images classified correctly.
         accuracy: f32,
+        /// Steps done since the start of the phase.
+        step_of_run: usize,
+        /// The loss of this step alone.
+        batch_loss: f32,
+        /// The learning rate of this step.
+        learning_rate: f32,
+        /// The length of the gradient, if it was measured.
+        gradient_norm: Option<f32>,
         /// Mean speed since the start.
         images_per_second: f64,
         /// Expected time until the end of training.
@@ -40,6 +48,8 @@ pub enum Event<'a> {
         loss: f32,
         /// Share of training images classified correctly in its training steps.
         accuracy: f32,
+        /// The learning rate of its last step.
+        learning_rate: f32,
         /// Loss on the validation images.
         validation_loss: Option<f32>,
         /// Accuracy on the validation images.
@@ -102,6 +112,15 @@ pub enum Event<'a> {
     },
 }
 
+/// What a step computed.
+#[derive(Clone, Copy)]
+pub(super) struct StepResult {
+    pub(super) batch: BatchLoss,
+    pub(super) learning_rate: f32,
+    /// The length of the gradient, if it was measured.
+    pub(super) gradient_norm: Option<f32>,
+}
+
 /// The progress of a run.
 pub(super) struct Progress<'a> {
     feed: &'a Feed,
@@ -117,6 +136,10 @@ pub(super) struct Progress<'a> {
     correct: usize,
     count: usize,
     waited: Duration,
+    /// Of the last step.
+    batch_loss: f32,
+    learning_rate: f32,
+    gradient_norm: Option<f32>,
 }
 
 impl<'a> Progress<'a> {
@@ -134,18 +157,24 @@ impl<'a> Progress<'a> {
             correct: 0,
             count: 0,
             waited: Duration::ZERO,
+            batch_loss: 0.0,
+            learning_rate: 0.0,
+            gradient_norm: None,
         }
     }
 
     /// Counts a step.
-    pub(super) fn add(&mut self, batch: &Batch, result: BatchLoss, waited: Duration) {
+    pub(super) fn add(&mut self, batch: &Batch, result: StepResult, waited: Duration) {
         self.epoch = batch.epoch;
         self.step = batch.step + 1;
         let images = batch.draws.len();
         self.images_done += images;
         self.count += images;
-        self.loss += result.loss * images as f64;
-        self.correct += result.correct;
+        self.loss += result.batch.loss * images as f64;
+        self.correct += result.batch.correct;
+        self.batch_loss = result.batch.loss as f32;
+        self.learning_rate = result.learning_rate;
+        self.gradient_norm = result.gradient_norm;
         self.waited += waited;
     }
 
@@ -172,6 +201,10 @@ impl<'a> Progress<'a> {
             steps: self.feed.steps(),
             loss: self.loss(),
             accuracy: self.accuracy(),
+            step_of_run: (self.epoch - 1) * self.feed.steps() + self.step,
+            batch_loss: self.batch_loss,
+            learning_rate: self.learning_rate,
+            gradient_norm: self.gradient_norm,
             images_per_second: self.images_done as f64 / seconds,
             seconds_left: seconds * left as f64 / self.images_done as f64,
         }
@@ -183,6 +216,7 @@ impl<'a> Progress<'a> {
             epoch: self.epoch,
             loss: self.loss(),
             accuracy: self.accuracy(),
+            learning_rate: self.learning_rate,
             validation_loss: validation.map(|report| report.loss),
             validation_accuracy: validation.map(|report| report.accuracy),
             validation_balanced_accuracy: validation.map(Report::balanced_accuracy),
