@@ -396,7 +396,7 @@ fn an_output_folder_that_cannot_be_made_is_refused_before_training() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_the_model_is_refused_before_training() {
+fn a_folder_that_contains_a_run_is_refused_before_training() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir(folder.path().join("model.safetensors")).expect("a folder");
     hubel()
@@ -404,27 +404,24 @@ fn a_folder_in_the_place_of_the_model_is_refused_before_training() {
         .arg(folder.path())
         .assert()
         .code(1)
-        .stderr(contains("model.safetensors is a folder"));
+        .stderr(contains("already contains a run (model.safetensors)"));
 }
 
 #[test]
 fn training_that_diverges_says_where_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| folder.path().join(name);
-    // An existing model is not replaced.
-    let better = fs::read(run_folder().join("model.safetensors")).expect("a model");
-    fs::write(file("model.safetensors"), &better).expect("a file");
-    let diverging = |rest: &[&str]| {
+    let diverging = |out: &str, rest: &[&str]| {
         let mut command = hubel();
         command
             .args(["train", "--schedule", "constant", "--threads", "1"])
             .args(rest)
             .arg("--out")
-            .arg(folder.path());
+            .arg(folder.path().join(out));
         command.assert().code(1).stdout("")
     };
     let text = "flatten-fc(20)-relu-fc(classes)";
-    diverging(&["--model", text, "--learning-rate", "1e30"]).stderr(
+    diverging("a", &["--model", text, "--learning-rate", "1e30"]).stderr(
         contains("error:")
             .count(1)
             .and(contains("at step 2"))
@@ -432,7 +429,7 @@ fn training_that_diverges_says_where_and_loses_nothing() {
             .and(contains("no step was completed"))
             .and(contains("panicked").not()),
     );
-    assert!(!file("last.safetensors").exists());
+    assert!(!file("a/before-diverging.safetensors").exists());
 
     // Each step multiplies the weights by −2, until they are too large.
     let doubling = [
@@ -444,16 +441,16 @@ fn training_that_diverges_says_where_and_loses_nothing() {
         "0.01",
     ];
     let doubling = [&doubling[..], &["--weight-decay", "300", "--model", SMALL]].concat();
-    diverging(&doubling).stderr(contains(
+    diverging("b", &doubling).stderr(contains(
         "the last good weights, of epoch 1 of 3, step 100 of 446, are saved in",
     ));
     hubel()
         .arg("evaluate")
-        .arg(file("last.safetensors"))
+        .arg(file("b/before-diverging.safetensors"))
         .assert()
         .success()
         .stderr(contains("epoch 1 of 3, step 100 of 446"));
-    assert!(fs::read(file("model.safetensors")).expect("a model") == better);
+    assert!(!file("b/model.safetensors").exists());
 }
 
 #[test]

@@ -104,42 +104,26 @@ fn what_stops_a_training_is_said_and_the_model_is_saved() {
 }
 
 #[test]
-fn a_killed_training_leaves_what_was_saved_and_the_next_one_keeps_it() {
+fn a_killed_training_leaves_its_last_checkpoint_and_the_next_one_does_not_touch_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let remarks = stop(training(folder.path(), FOR_HOURS), &["-KILL"], None);
-    let said = "last.safetensors, and from now on once a minute";
+    let mut often = training(folder.path(), FOR_HOURS);
+    often.args(["--checkpoint", "0"]);
+    let remarks = stop(often, &["-KILL"], None);
+    let said = "last.safetensors, and from now on every 0 s";
     assert!(remarks.contains(said), "{remarks}");
     let remarks = evaluate(folder.path());
-    assert!(
-        remarks.contains("last.safetensors is of epoch "),
-        "{remarks}"
-    );
+    assert!(remarks.contains(".safetensors is of epoch "), "{remarks}");
     assert!(remarks.contains("its training has not ended"), "{remarks}");
 
-    // The killed process may have been writing a file.
-    let run = folder.path().join("run");
-    fs::write(run.join("last.safetensors.1-7.part"), b"half").expect("a file");
+    // Another training does not go into the same folder.
+    let before = fs::read(folder.path().join("run/last.safetensors")).expect("a checkpoint");
     let output = training(folder.path(), "2").output().expect("hubel runs");
     let remarks = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{remarks}");
-    assert!(remarks.contains("it is kept as"), "{remarks}");
-    let mut files: Vec<_> = (fs::read_dir(&run).expect("a folder"))
-        .map(|file| file.expect("a file").file_name())
-        .collect();
-    files.sort();
-    assert_eq!(files, ["earlier.safetensors", "model.safetensors"]);
-    assert!(!evaluate(folder.path()).contains("not ended"));
-
-    // A stopped training does not replace an existing model.
-    let before = fs::read(run.join("model.safetensors")).expect("a model");
-    let remarks = stop(training(folder.path(), FOR_HOURS), &["-INT"], Some(130));
-    assert!(remarks.contains("is unchanged"), "{remarks}");
-    assert!(fs::read(run.join("model.safetensors")).expect("a model") == before);
-    let remarks = evaluate(folder.path());
-    assert!(
-        remarks.contains("of a later training, which has not ended"),
-        "{remarks}"
-    );
+    assert_eq!(output.status.code(), Some(1), "{remarks}");
+    assert!(remarks.contains("already contains a run"), "{remarks}");
+    assert!(remarks.contains("hubel train --resume"), "{remarks}");
+    let after = fs::read(folder.path().join("run/last.safetensors")).expect("a checkpoint");
+    assert!(before == after);
 }
 
 #[cfg(target_os = "linux")]

@@ -44,7 +44,7 @@
 //! | task | types | example |
 //! |---|---|---|
 //! | classify | [`Predictor`], [`Model`] | `classify_bytes`, `serve_threads` |
-//! | train | [`Trainer`], [`TrainSettings`], [`TrainState`] | `train_arrays` |
+//! | train | [`Trainer`], [`TrainSettings`], [`TrainState`], [`Record`] | `train_arrays` |
 //! | read data | [`Dataset`], and the module [`data`] | |
 //! | describe a network | [`Network`], [`network::NetworkBuilder`] | `custom_architecture` |
 //! | write another training loop | [`Plan`], [`Workspace`], [`Parameters`] | `custom_architecture` |
@@ -68,9 +68,9 @@
 //!
 //! | features | crates, this one and procedural macros included |
 //! |---|---|
-//! | none | 28, of which 18 end up in the program |
-//! | `pictures` | 51, of which 41 end up in the program |
-//! | all | 66, of which 55 end up in the program |
+//! | none | 30, of which 20 end up in the program |
+//! | `pictures` | 53, of which 43 end up in the program |
+//! | all | 68, of which 57 end up in the program |
 //!
 //! `cargo tree --package hubel --edges normal --no-default-features` lists them. The example `serve_threads` without features is a program of
 //! 3.9 MB (thin LTO, stripped; x86-64, with kernels for all its instruction sets).
@@ -163,7 +163,10 @@ pub use schedule::Schedule;
 pub use shape::Shape;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use train::Advice;
-pub use train::{Event, Keep, Phase, Position, Resumed, RunFolder, TrainSettings, TrainState, Trainer};
+pub use train::record::{self, Record};
+pub use train::{
+    Event, Keep, Phase, Position, Resumed, RunFolder, TrainSettings, TrainState, Trainer,
+};
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};
 pub use workspace::Workspace;

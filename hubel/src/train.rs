@@ -6,6 +6,7 @@ mod one_phase;
 mod phase;
 mod position;
 mod progress;
+pub mod record;
 mod run_folder;
 mod settings;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
@@ -442,7 +443,12 @@ impl Trainer {
             (None, Some(state)) => Ok(state.clone()),
             (None, None) => {
                 let (model, best) = (self.between_phases(), self.best.as_ref());
-                Ok(TrainState::before_a_phase(model, best, self.is_told, &self.cpu))
+                Ok(TrainState::before_a_phase(
+                    model,
+                    best,
+                    self.is_told,
+                    &self.cpu,
+                ))
             }
         }
     }

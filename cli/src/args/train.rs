@@ -7,7 +7,9 @@ use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
 use hubel::{Keep, Model, Optimizer, Phase, RunFolder, Schedule, TrainSettings};
 
-use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive, seconds_or_0};
+use super::values::{
+    at_least_1, fraction, model_folder, network, not_negative, parsed, positive, seconds_or_0,
+};
 use super::{Processor, TrainingData};
 
 /// `hubel train`

@@ -1,6 +1,6 @@
 //! Loads what the command line names: a model by its file or folder, a network also by name or text.
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Weights};
 
@@ -127,11 +127,12 @@ fn say_if_unfinished(model: &Model, path: &Path, file: &Path, console: &Console)
             "{} is of {position}: its training has not ended",
             file.display()
         ));
-    } else if let Some(last) = newer_training(path, file) {
+    } else if path != file
+        && let Some(position) = RunFolder::unfinished(path)
+    {
         console.remark(&format!(
-            "this is {}; {} is of a later training, which has not ended",
-            file.display(),
-            last.display()
+            "this is {}; the run has gone on since, and stopped at {position}",
+            file.display()
         ));
     }
 }
@@ -142,12 +143,6 @@ fn pretrained(path: &Path) -> Result<Option<Model>, Error> {
         Some(name) if !path.exists() => Model::pretrained(name),
         _ => Ok(None),
     }
-}
-
-/// The checkpoint of a later, unfinished training in the same folder, if there is one.
-fn newer_training(path: &Path, model: &Path) -> Option<PathBuf> {
-    let last = path.join(RunFolder::LAST);
-    (path != model && last.exists()).then_some(last)
 }
 
 /// A network with its input and classes.

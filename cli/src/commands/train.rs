@@ -144,7 +144,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             }
             text
         });
-        let choice = model.choice().map(|choice| format!("weights        {choice}\n"));
+        let choice = model
+            .choice()
+            .map(|choice| format!("weights        {choice}\n"));
         console::print(&format!(
             "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n{}next           {}",
             test.unwrap_or_default(),
@@ -342,10 +344,14 @@ fn train(
     log: &mut Log,
 ) -> Result<Model, Error> {
     let mut progress = console.progress(!log.loss_includes.is_empty());
-    let (last, interval) = (folder.last(), arguments.interval().as_secs_f64());
+    let (last, interval) = (folder.last(), arguments.checkpoint);
+    let (mut is_saved, mut is_said) = (false, false);
     let model = folder.train(trainer, &mut |event| {
         progress.show(event);
-        if matches!(event, Event::Saved { .. }) && log.saving == 0.0 && interruption.signal().is_none() && !is_over {
+        is_saved |= matches!(event, Event::Saved { .. });
+        // Not after the last step.
+        if is_saved && !is_said && matches!(event, Event::Step { .. }) {
+            is_said = true;
             progress.line(&format!(
                 "saved in {}, and from now on every {interval} s",
                 last.display()

@@ -151,7 +151,10 @@ impl Manifest {
 
     /// The samples by path, or by content if they have no path.
     fn by_name(&self) -> HashMap<String, &Sample> {
-        self.samples.iter().map(|sample| (sample.name(), sample)).collect()
+        self.samples
+            .iter()
+            .map(|sample| (sample.name(), sample))
+            .collect()
     }
 }
 
@@ -236,7 +239,10 @@ mod tests {
         fewer.samples.remove(2);
         let missing = before.changes(&fewer).expect("other data");
         assert_eq!(missing, "  missing: 1\n    photos/2.png");
-        assert_eq!(fewer.changes(&before).expect("other data"), "  new: 1\n    photos/2.png");
+        assert_eq!(
+            fewer.changes(&before).expect("other data"),
+            "  new: 1\n    photos/2.png"
+        );
         let mut relabelled = before.clone();
         relabelled.samples[0].label = 1;
         let moved = before.changes(&relabelled).expect("other data");
@@ -246,8 +252,12 @@ mod tests {
         assert!(before.changes(&reordered).expect("other").contains("order"));
 
         // Samples that have no files.
-        let [old, new] = [&[1_u8, 2, 3, 4, 5, 6, 7][..], &[1, 2]].map(|all| Manifest::of(&splits(all)));
+        let [old, new] =
+            [&[1_u8, 2, 3, 4, 5, 6, 7][..], &[1, 2]].map(|all| Manifest::of(&splits(all)));
         let missing = old.changes(&new).expect("other data");
-        assert!(missing.contains("missing: 5\n    a train sample of class 0"), "{missing}");
+        assert!(
+            missing.contains("missing: 5\n    a train sample of class 0"),
+            "{missing}"
+        );
     }
 }

@@ -271,13 +271,13 @@ fn part_name(path: &Path) -> io::Result<PathBuf> {
 /// Syncs the folder, so that the new name survives a power failure. Errors are ignored: the file is complete even if the folder cannot be
 /// opened or its file system cannot sync it.
 #[cfg(unix)]
-fn sync_folder(path: &Path) {
+pub(crate) fn sync_folder(path: &Path) {
     let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
 /// Other systems cannot open folders as files.
 #[cfg(not(unix))]
-fn sync_folder(_path: &Path) {}
+pub(crate) fn sync_folder(_path: &Path) {}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use hubel_kernels::Cpu;
 use super::average::Average;
 use super::best::Best;
 use super::frozen::{self, Ahead};
-use super::progress::Progress;
+use super::progress::{Progress, StepResult};
 use super::state::{BEST, Counters, TrainState};
 use super::{Event, Keep, Position, TrainSettings, differ, settings, tell};
 use crate::data::loader::{self, Batch, Loader};
@@ -20,7 +20,6 @@ use crate::inference::Inference;
 use crate::network::Graph;
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
-use crate::run::BatchLoss;
 use crate::{Error, Model, Parameters, Plan, PlanSettings, Report, Result, Workspace, memory};
 
 /// The training of one phase.
@@ -245,7 +244,7 @@ impl OnePhase {
     }
 
     /// One step: forward, loss, backward, update.
-    fn learn(&mut self, batch: &Batch) -> Result<BatchLoss> {
+    fn learn(&mut self, batch: &Batch) -> Result<StepResult> {
         let settings = &self.settings;
         let step = self.position.steps_done();
         let rate = settings.learning_rate_at(step, settings.epochs * self.feed.steps())?;
@@ -299,7 +298,12 @@ impl OnePhase {
             step: batch.step + 1,
             ..self.position
         };
-        Ok(result)
+        Ok(StepResult {
+            loss: result.loss,
+            correct: result.correct,
+            learning_rate: rate,
+            gradient_norm: None,
+        })
     }
 
     /// Validates, compares with the best weights, and ends the phase after its last epoch.
@@ -549,6 +553,7 @@ impl OnePhase {
             best: self.best.as_ref().map(Best::result),
             without_progress: self.without_progress,
             has_ended_early: self.has_ended_early,
+            is_over: self.is_over && self.position.phase == self.position.phases,
         };
         let model = Model {
             stopped_at: Some(self.position),

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::data::BadFile;
-use crate::run::BatchLoss;
 use crate::train::Position;
 use crate::{Model, Report};
 
@@ -27,6 +26,14 @@ pub enum Event<'a> {
         loss: f32,
         /// Share of training images classified correctly.
         accuracy: f32,
+        /// Steps done since the start of the phase.
+        step_of_run: usize,
+        /// The loss of this step alone.
+        batch_loss: f32,
+        /// The learning rate of this step.
+        learning_rate: f32,
+        /// The length of the gradient, if it was measured.
+        gradient_norm: Option<f32>,
         /// Mean speed since the start.
         images_per_second: f64,
         /// Expected time until the end of training.
@@ -41,6 +48,8 @@ pub enum Event<'a> {
         loss: f32,
         /// Share of training images classified correctly in its training steps.
         accuracy: f32,
+        /// The learning rate of its last step.
+        learning_rate: f32,
         /// Loss on the validation images.
         validation_loss: Option<f32>,
         /// Accuracy on the validation images.
@@ -105,6 +114,17 @@ pub enum Event<'a> {
     },
 }
 
+/// What a step computed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StepResult {
+    /// Mean of the loss.
+    pub(super) loss: f64,
+    pub(super) correct: usize,
+    pub(super) learning_rate: f32,
+    /// The length of the gradient, if it was measured.
+    pub(super) gradient_norm: Option<f32>,
+}
+
 /// The progress of a phase.
 pub(super) struct Progress {
     images: usize,
@@ -113,6 +133,7 @@ pub(super) struct Progress {
     images_done: usize,
     epoch_start: Instant,
     epoch: Counts,
+    last: StepResult,
 }
 
 /// The counts of an epoch so far.
@@ -126,6 +147,8 @@ pub(super) struct Counts {
     seconds: f64,
     /// Time spent waiting for batches.
     waited: f64,
+    /// Bits of the learning rate of the last step, an f32.
+    learning_rate: u32,
 }
 
 impl Counts {
@@ -153,6 +176,7 @@ impl Progress {
             images_done: 0,
             epoch_start: now,
             epoch,
+            last: StepResult::default(),
         }
     }
 
@@ -165,13 +189,15 @@ impl Progress {
     }
 
     /// Counts a step.
-    pub(super) fn add(&mut self, images: usize, result: BatchLoss, waited: Duration) {
+    pub(super) fn add(&mut self, images: usize, result: StepResult, waited: Duration) {
         self.images_done += images;
         let epoch = &mut self.epoch;
         epoch.count += images;
         epoch.loss = (f64::from_bits(epoch.loss) + result.loss * images as f64).to_bits();
         epoch.correct += result.correct;
         epoch.waited += waited.as_secs_f64();
+        epoch.learning_rate = result.learning_rate.to_bits();
+        self.last = result;
     }
 
     fn epoch_seconds(&self) -> f64 {
@@ -190,6 +216,10 @@ impl Progress {
             steps: position.steps,
             loss: self.epoch.loss(),
             accuracy: self.epoch.accuracy(),
+            step_of_run: position.steps_done(),
+            batch_loss: self.last.loss as f32,
+            learning_rate: self.last.learning_rate,
+            gradient_norm: self.last.gradient_norm,
             images_per_second: self.images_done as f64 / seconds,
             seconds_left: seconds * left as f64 / self.images_done as f64,
         }
@@ -207,6 +237,7 @@ impl Progress {
             epoch: position.epoch,
             loss: self.epoch.loss(),
             accuracy: self.epoch.accuracy(),
+            learning_rate: f32::from_bits(self.epoch.learning_rate),
             validation_loss: validation.map(|report| report.loss),
             validation_accuracy: validation.map(|report| report.accuracy),
             validation_balanced_accuracy: validation.map(Report::balanced_accuracy),

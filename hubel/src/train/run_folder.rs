@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::record::Record;
-use super::{Event, TrainState, Trainer};
+use super::{Event, Position, TrainState, Trainer};
 use crate::data::{Manifest, Splits};
 use crate::formats::atomic;
 use crate::{Error, Model, Result, shown};
@@ -155,7 +155,9 @@ impl RunFolder {
         let mut folder = Self::hold(path)?;
         let [last, previous] = [Self::LAST, Self::PREVIOUS].map(|name| path.join(name));
         if !last.exists() && !previous.exists() {
-            return Err(no_run("it contains no last.safetensors, so no checkpoint was saved"));
+            return Err(no_run(
+                "it contains no last.safetensors, so no checkpoint was saved",
+            ));
         }
         let (state, problem) = match TrainState::load(&last) {
             Ok(state) => (state, None),
@@ -170,8 +172,9 @@ impl RunFolder {
     }
 
     /// The same, with another time between checkpoints. Zero saves after each step.
-    pub fn with_interval(self, interval: Duration) -> Self {
-        Self { interval, ..self }
+    pub fn with_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
     }
 
     /// Its path.
@@ -193,6 +196,11 @@ impl RunFolder {
     pub fn model_in(path: &Path) -> Option<PathBuf> {
         let files = [Self::MODEL, Self::LAST, Self::PREVIOUS].map(|name| path.join(name));
         files.into_iter().find(|file| file.exists())
+    }
+
+    /// How far the run in the folder at `path` has come, if it has not ended.
+    pub fn unfinished(path: &Path) -> Option<Position> {
+        TrainState::unfinished(&path.join(Self::LAST))
     }
 
     /// Begins a new run: checks that its files can be written, and writes the list of its samples.
@@ -253,7 +261,10 @@ impl RunFolder {
         if !matches!(result, Err(Error::Diverged { .. })) {
             match self.checkpoint(trainer) {
                 // Training is over, so a break changes nothing.
-                Ok(event) => drop(listen(&event)),
+                Ok(event) => {
+                    self.record().add(&event);
+                    let _ = listen(&event);
+                }
                 Err(diverged) => result = result.and(Err(diverged)),
             }
         }
@@ -276,7 +287,9 @@ impl RunFolder {
             })?;
             let mut stopped = step.is_break();
             if !stopped && !trainer.is_over() && saved.elapsed() >= self.interval {
-                stopped = listen(&self.checkpoint(trainer)?).is_break();
+                let event = self.checkpoint(trainer)?;
+                self.record().add(&event);
+                stopped = listen(&event).is_break();
                 saved = Instant::now();
             }
             if stopped {
@@ -438,7 +451,6 @@ fn hold(_path: &Path) -> Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::Position;
     use crate::{Dataset, Network, Preparation, Shape};
 
     fn model(stopped_at: Option<Position>) -> Model {
@@ -467,7 +479,7 @@ mod tests {
         let first = RunFolder::new_in(parent.path(), "photos").unwrap();
         let second = RunFolder::new_in(parent.path(), "photos").unwrap();
         assert_eq!(second.path(), parent.path().join("photos-2"));
-        first.save(&model(None)).unwrap();
+        model(None).save(first.model()).unwrap();
         drop((first, second));
         assert_eq!(names(parent.path()), ["photos"]);
     }

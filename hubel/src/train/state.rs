@@ -1,5 +1,6 @@
 //! The state of a training: everything that is needed to go on from a step, with the same bits as without the interruption.
 use std::collections::BTreeMap;
+use std::io::BufReader;
 use std::path::Path;
 
 use hubel_kernels::Cpu;
@@ -7,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::best::{Best, BestResult};
 use super::progress::Counts;
-use crate::formats::atomic;
 use crate::formats::checksum::{self, STATE, STATE_FIELD};
 use crate::formats::safetensors::{self, NamedTensor};
+use crate::formats::{atomic, regular};
 use crate::{Error, Model, Position, Result};
 
 /// The state of a training after a step: weights, averages, the optimizer's memory, counters, and the best weights so far. [`Trainer::state`](crate::Trainer::state)
@@ -41,6 +42,8 @@ pub(super) struct Counters {
     pub(super) best: Option<BestResult>,
     pub(super) without_progress: usize,
     pub(super) has_ended_early: bool,
+    /// Whether the training has ended.
+    pub(super) is_over: bool,
 }
 
 /// The metadata of a file besides that of the model.
@@ -74,7 +77,12 @@ impl TrainState {
     }
 
     /// The state before a phase whose features are not computed.
-    pub(super) fn before_a_phase(model: Model, best: Option<&Best>, is_told: bool, cpu: &Cpu) -> Self {
+    pub(super) fn before_a_phase(
+        model: Model,
+        best: Option<&Best>,
+        is_told: bool,
+        cpu: &Cpu,
+    ) -> Self {
         let tensors = best.map(|best| (BEST.to_owned(), best.parameters.values().to_vec()));
         let counters = Counters {
             is_told,
@@ -104,6 +112,21 @@ impl TrainState {
 
     pub(super) fn into_parts(self) -> (Model, Counters, BTreeMap<String, Vec<f32>>) {
         (self.model, self.counters, self.tensors)
+    }
+
+    /// Whether the training has ended.
+    pub fn is_over(&self) -> bool {
+        self.counters.is_over
+    }
+
+    /// The position of an unfinished training, from the metadata of its file; `None` if it has ended, or the file has no state.
+    pub(super) fn unfinished(path: &Path) -> Option<Position> {
+        let mut file = BufReader::new(regular::open(path).ok()?);
+        let size = file.get_ref().metadata().ok()?.len();
+        let metadata = safetensors::metadata(&mut file, size, path).ok()?;
+        let stored: Stored = serde_json::from_str(metadata.get(STATE_FIELD)?).ok()?;
+        let position: Position = serde_json::from_str(metadata.get("hubel.stopped_at")?).ok()?;
+        (!stored.counters.is_over).then_some(position)
     }
 
     /// The instruction set that it was computed with. With another one, the bits of the following steps differ.

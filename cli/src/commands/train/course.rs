@@ -69,7 +69,9 @@ pub(super) fn epochs(phases: &[Phase]) -> String {
 /// The augmentation: that of the phase with the most operations.
 pub(super) fn augmentation(phases: &[Phase]) -> Augmentation {
     let changed = phases.iter().find(|phase| phase.versions != 1);
-    changed.map_or_else(Augmentation::none, |phase| phase.settings.augmentation.clone())
+    changed.map_or_else(Augmentation::none, |phase| {
+        phase.settings.augmentation.clone()
+    })
 }
 
 /// Whether the last layer is new or kept.

@@ -36,7 +36,10 @@ pub(super) fn go_on(
         ));
     }
     console.remark(&match trainer.is_over() {
-        true => format!("the run has ended already, at {}; --epochs with a larger number extends it", trainer.position()),
+        true => format!(
+            "the run has ended already, at {}; --epochs with a larger number extends it",
+            trainer.position()
+        ),
         false => format!("goes on after {}", trainer.position()),
     });
     Ok(())
