@@ -31,7 +31,8 @@ use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
 use crate::run::BatchLoss;
 use crate::{
-    Error, Model, Network, Parameters, Plan, PlanSettings, Report, Result, Workspace, memory,
+    Error, Model, Network, Parameters, Plan, PlanSettings, PlateauState, Report, Result, Workspace,
+    memory,
 };
 
 pub use self::checkpoints::Checkpoints;
@@ -68,6 +69,8 @@ pub struct Trainer {
     good: (Parameters, Position),
     /// The best weights on the validation images, if `keep` or `patience` needs them.
     best: Option<Best>,
+    /// The progress of [`Schedule::Plateau`](crate::Schedule::Plateau).
+    plateau: PlateauState,
     /// Epochs since the best weights were found.
     without_progress: usize,
     /// Whether training has ended before its last epoch, see [`TrainSettings::patience`].
@@ -209,7 +212,7 @@ impl Trainer {
         let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
         memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
         let workspace = Workspace::new(&plans[0]);
-        let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
+        let optimizer = OptimizerState::new(&cpu, settings.optimizer, &model.parameters);
         let optimizer = match part.rates(&graph, &model.parameters) {
             Some(rates) => optimizer.with_rates(rates),
             None => optimizer,
@@ -236,6 +239,7 @@ impl Trainer {
             position,
             good,
             best: None,
+            plateau: PlateauState::default(),
             without_progress: 0,
             has_ended_early: false,
             checkpoints: None,
@@ -366,6 +370,7 @@ impl Trainer {
                     let mut is_over = false;
                     if let Some(report) = &report {
                         is_over = self.compare_with_best(report);
+                        (self.plateau).add_epoch(&self.settings.schedule, report.loss);
                         stopped |= tell(&report.bad_files, listen);
                     }
                     self.model.stopped_at = Some(self.position);
@@ -478,7 +483,7 @@ impl Trainer {
             self.position.steps_done(),
             settings.epochs * self.feed.steps(),
         );
-        let rate = settings.learning_rate_at(step, steps)?;
+        let rate = settings.learning_rate_at(step, steps, &self.plateau)?;
         let turn = (self.plans.iter())
             .position(|plan| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
@@ -517,7 +522,7 @@ impl Trainer {
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
-        let update = self.optimizer.begin(rate, settings.weight_decay);
+        let update = (self.optimizer).begin(rate, settings.weight_decay, settings.clip);
         plan.update(&self.cpu, parameters, workspace, update);
         self.position = Position {
             epoch: batch.epoch,
