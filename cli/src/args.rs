@@ -18,7 +18,7 @@ pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
 pub(crate) use explain::{Explain, Method};
 pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
-pub(crate) use train::{OptimizerName, Train};
+pub(crate) use train::Train;
 use values::{answers, at_least_1, shape};
 
 /// Train, understand and ship convolutional neural networks on a CPU.
@@ -64,11 +64,8 @@ impl Arguments {
     /// Rejects flags that would have no effect.
     fn check(&self) -> Result<(), &'static str> {
         match &self.command {
-            Command::Train(train)
-                if train.momentum.is_some()
-                    && !matches!(train.optimizer, Some(OptimizerName::Sgd)) =>
-            {
-                Err("--momentum needs --optimizer sgd; add that, or leave --momentum out")
+            Command::Train(train) if train.optimizer_problem().is_some() => {
+                train.optimizer_problem().map_or(Ok(()), Err)
             }
             Command::Train(train)
                 if train.is_of_its_own()
@@ -297,6 +294,64 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_the_optimizer_change_its_settings_or_are_refused() {
+        let train = |flags: &[&str]| {
+            let all = ["hubel", "train"].iter().chain(flags);
+            match Arguments::parse_from(all).command {
+                Command::Train(train) => train,
+                _ => panic!("`train` is another command"),
+            }
+        };
+        let digits = Subject {
+            shape: Shape::new(28, 28, 1),
+            is_grey: true,
+            ground: None,
+            mirrored: Mirrored::OfOtherClasses,
+            has_levels: true,
+        };
+        let settings = |flags: &[&str]| {
+            let settings = train(flags).settings(&digits, 57_000);
+            settings.expect("no augmentation is asked for")
+        };
+        for (name, rate, decay) in [
+            ("sgd", 0.05, 0.0005),
+            ("adam", 0.002, 0.0005),
+            ("adamw", 0.002, 0.01),
+            ("rmsprop", 0.001, 0.0005),
+            ("lion", 0.0004, 0.05),
+            ("muon", 0.02, 0.001),
+        ] {
+            let settings = settings(&["--optimizer", name]);
+            assert_eq!(settings.optimizer.to_string(), name);
+            let is_near = |value: f32, usual: f32| (value - usual).abs() <= 1e-6 * usual;
+            assert!(is_near(settings.learning_rate, rate), "{name}");
+            assert!(is_near(settings.weight_decay, decay), "{name}");
+        }
+        let betas = settings(&["--betas", "0.7,0.9"]).optimizer;
+        let expected = hubel::Optimizer::AdamW {
+            beta1: 0.7,
+            beta2: 0.9,
+            epsilon: 1e-8,
+        };
+        assert_eq!(betas, expected);
+        let warm = settings(&["--warm-up", "5%", "--clip", "1", "--schedule", "plateau"]);
+        assert_eq!(warm.warm_up, Some(hubel::WarmUp::Share(0.05)));
+        assert_eq!(
+            (warm.clip, warm.schedule),
+            (Some(1.0), hubel::Schedule::plateau())
+        );
+        let is_refused = |flags: &[&str]| train(flags).optimizer_problem().is_some();
+        for name in ["sgd", "muon", "rmsprop"] {
+            assert!(!is_refused(&["--momentum", "0.5", "--optimizer", name]));
+            assert!(is_refused(&["--betas", "0.5,0.9", "--optimizer", name]));
+        }
+        for name in ["adam", "adamw", "lion"] {
+            assert!(is_refused(&["--momentum", "0.5", "--optimizer", name]));
+            assert!(!is_refused(&["--betas", "0.5,0.9", "--optimizer", name]));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 12] = [
+const FLAGS: [(&str, &str); 13] = [
     ("shape", "input"),
     ("resize", "resize"),
     ("bad_files", "bad-files"),
@@ -11,6 +11,7 @@ const FLAGS: [(&str, &str); 12] = [
     ("validation", "val"),
     ("keep", "keep"),
     ("patience", "patience"),
+    ("schedule", "schedule"),
     // Of experiments.
     ("data", "data"),
     ("seeds", "seeds"),

@@ -275,12 +275,17 @@ fn help_has_examples_for_every_command() {
 
 #[test]
 fn a_wrong_command_line_leaves_with_2() {
-    let wrong: [&[&str]; 13] = [
+    let wrong: [&[&str]; 18] = [
         &[],
         &["trian"],
         &["train", "--epochs", "0"],
         &["train", "--learning-rate", "-1"],
-        &["train", "--optimizer", "adam"],
+        &["train", "--optimizer", "adagrad"],
+        &["train", "--betas", "0.9"],
+        &["train", "--betas", "0.9,1"],
+        &["train", "--betas", "0.9,0.99", "--optimizer", "sgd"],
+        &["train", "--warm-up", "0.5"],
+        &["train", "--clip", "0"],
         &["train", "--cpu", "z80"],
         &["train", "--momentum", "0.5"],
         &["train", "--momentum", "0.5", "--optimizer", "adamw"],

@@ -59,7 +59,10 @@ fn record(run: &Path) -> BTreeMap<String, Vec<String>> {
     for entry in fs::read_dir(run).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.to_string_lossy().contains("tfevents") {
-            record.insert("TensorBoard".into(), board(&fs::read(path).expect("a file")));
+            record.insert(
+                "TensorBoard".into(),
+                board(&fs::read(path).expect("a file")),
+            );
         }
     }
     assert_eq!(record.len(), 3);
@@ -88,7 +91,11 @@ fn killed_at_any_moment_it_ends_with_the_same_bits_and_the_same_record() {
     let [undisturbed, killed] = ["undisturbed", "killed"].map(|name| folder.path().join(name));
     let mut training = hubel();
     settings(training.arg("train").arg(&data));
-    let output = training.arg("--out").arg(&undisturbed).output().expect("it runs");
+    let output = training
+        .arg("--out")
+        .arg(&undisturbed)
+        .output()
+        .expect("it runs");
     let remarks = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{remarks}");
 

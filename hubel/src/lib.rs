@@ -120,6 +120,7 @@ pub mod lab;
 pub mod layers;
 mod memory;
 mod model;
+mod named;
 mod nearest;
 pub mod network;
 mod on_all_cores;
@@ -159,7 +160,7 @@ pub use plan::{Plan, PlanSettings};
 pub use predict::{Prediction, Predictor};
 pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;
-pub use schedule::Schedule;
+pub use schedule::{PlateauState, Schedule, WarmUp};
 pub use shape::Shape;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use train::Advice;

@@ -8,7 +8,7 @@ mod pooling;
 use hubel_kernels::conv::Pass;
 use hubel_kernels::{Cpu, activation, softmax};
 
-use crate::optimizer::Update;
+use crate::optimizer::{GradientNorm, Update};
 use crate::parameters::Parameters;
 use crate::plan::{Kind, Mode, Plan, Statistics, Step};
 use crate::workspace::Workspace;
@@ -72,16 +72,17 @@ impl Plan {
     }
 
     /// Changes the parameters by the gradient of the last backward run; the weights of each layer are packed for the next forward run at
-    /// once, while they are in the caches.
+    /// once, while they are in the caches. Returns the norm of the gradient if the update clips it.
     pub(crate) fn update(
         &self,
         cpu: &Cpu,
         parameters: &mut Parameters,
         workspace: &mut Workspace,
         mut update: Update<'_>,
-    ) {
+    ) -> Option<GradientNorm> {
         self.assert_training();
         let gradient = std::mem::take(&mut workspace.parameter_gradient);
+        let norm = update.clip(cpu, parameters, &gradient);
         for (i, step) in self.steps.iter().enumerate() {
             if let Kind::Convolution(convolution) = &step.kind {
                 update.apply(
@@ -97,6 +98,7 @@ impl Plan {
         update.apply(cpu, parameters, &gradient, rest);
         workspace.parameter_gradient = gradient;
         workspace.set_packed(parameters);
+        norm
     }
 
     /// Computes the logits of the images in the workspace. `seed` decides what dropout drops in training.

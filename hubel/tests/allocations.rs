@@ -5,6 +5,7 @@ use allocation_counter::measure;
 use hubel::plan::Mode;
 use hubel::{Cpu, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 use hubel_kernels::conv::Algorithm;
+use hubel_kernels::update::{Adam, Muon, NewtonSchulz, sum_of_squares};
 
 /// Steps that no network of the zoo has.
 const OTHERS: &str = "\
@@ -75,6 +76,52 @@ fn inference_takes_no_memory_nor_does_training_without_batch_normalisation() -> 
         assert!(is_reached, "no network reaches {algorithm}: {algorithms:?}");
     }
     Ok(())
+}
+
+#[test]
+fn updates_take_no_memory() {
+    let cpu = Cpu::best(2);
+    let adam = Adam {
+        learning_rate: 0.1,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        decoupled: true,
+    };
+    let muon = Muon {
+        learning_rate: 0.1,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 0.1,
+    };
+    for (inputs, outputs) in [(300, 70), (70, 300)] {
+        let iteration = NewtonSchulz::new(&cpu, inputs, outputs).expect("this size is usual");
+        let length = inputs * outputs;
+        let (mut values, mut first, mut second) =
+            (vec![1.0; length], vec![0.0; length], vec![0.0; length]);
+        let gradient: Vec<f32> = (0..length).map(|i| (i as f32).sin()).collect();
+        let mut scratch = vec![0.0; Muon::scratch_len(&iteration)];
+        let mut run = || {
+            let gradient = gradient[..].into();
+            muon.step(
+                &cpu,
+                &iteration,
+                &mut values,
+                gradient,
+                &mut first,
+                &mut scratch,
+            );
+            adam.step(&cpu, 1, &mut values, gradient, &mut first, &mut second);
+            sum_of_squares(&cpu, gradient.values)
+        };
+        // The first run allocates what the thread pool keeps.
+        run();
+        let taken = measure(|| {
+            run();
+        });
+        assert_eq!(taken.count_total, 0, "{inputs}×{outputs}");
+    }
 }
 
 #[test]

@@ -6,6 +6,10 @@ mod explanations;
 mod fixtures;
 #[path = "pytorch/input_gradient.rs"]
 mod input_gradient;
+#[path = "pytorch/optimizers.rs"]
+mod optimizers;
+#[path = "pytorch/schedules.rs"]
+mod schedules;
 
 use std::collections::BTreeMap;
 
@@ -348,64 +352,6 @@ fn softmax_and_cross_entropy() {
     }
 }
 
-#[test]
-fn optimizers() {
-    #[derive(Deserialize)]
-    struct Case {
-        name: String,
-        kind: String,
-        lr: f32,
-        #[serde(default)]
-        weight_decay: f32,
-        #[serde(default)]
-        momentum: f32,
-        #[serde(default)]
-        nesterov: bool,
-        betas: Option<[f32; 2]>,
-        eps: Option<f32>,
-    }
-    let fixture = Fixture::open("optimizers");
-    for case in fixture.cases::<Case>() {
-        for cpu in cpus() {
-            let numbers = |name: &str| fixture.numbers(&format!("{}/{name}", case.name));
-            let mut values = numbers("before").to_vec();
-            let length = values.len();
-            let (mut first, mut second) = (vec![0.0; length], vec![0.0; length]);
-            let steps = numbers("gradients").chunks(length);
-            for (i, (gradient, expected)) in steps.zip(numbers("after").chunks(length)).enumerate()
-            {
-                if case.kind == "sgd" {
-                    let sgd = update::Sgd {
-                        learning_rate: case.lr,
-                        momentum: case.momentum,
-                        nesterov: case.nesterov,
-                        weight_decay: case.weight_decay,
-                    };
-                    sgd.step(&cpu, &mut values, gradient, &mut first);
-                } else {
-                    let [beta1, beta2] = case.betas.unwrap_or([0.9, 0.999]);
-                    let adamw = update::AdamW {
-                        learning_rate: case.lr,
-                        beta1,
-                        beta2,
-                        epsilon: case.eps.unwrap_or(1e-8),
-                        weight_decay: case.weight_decay,
-                    };
-                    let step = i as u64 + 1;
-                    adamw.step(&cpu, step, &mut values, gradient, &mut first, &mut second);
-                }
-                let what = format!(
-                    "case {}, step {}, {}",
-                    case.name,
-                    i + 1,
-                    cpu.instruction_set()
-                );
-                assert_near(&what, &values, expected, largest(expected), i + 1);
-            }
-        }
-    }
-}
-
 /// A hash of a counter: 24 bits, exact in f32.
 fn noise(counter: u64) -> f32 {
     let mut x = (counter.wrapping_mul(2_654_435_761)) as u32;
@@ -505,7 +451,8 @@ fn two_hundred_steps_of_lenet5() {
             );
             plan.backward(&cpu, &parameters, &mut workspace, 0);
             let values = parameters.values_mut();
-            sgd.step(&cpu, values, workspace.parameter_gradient(), &mut velocity);
+            let gradient = workspace.parameter_gradient().into();
+            sgd.step(&cpu, values, gradient, &mut velocity);
         }
     }
 }

@@ -126,13 +126,10 @@ fn a_training_that_goes_on_from_its_state_has_the_bits_of_one_that_was_not_inter
 -> Result<()> {
     interrupted_anywhere(&|threads| trainer(threads, settings()))?;
     interrupted_anywhere(&|threads| {
-        let momentum = 0.9;
         let settings = TrainSettings {
-            optimizer: Optimizer::Sgd {
-                momentum,
-                nesterov: true,
-            },
-            schedule: Schedule::Cosine,
+            schedule: Schedule::plateau(),
+            clip: Some(0.5),
+            optimizer: Optimizer::muon(),
             average: None,
             keep: Keep::Last,
             patience: None,

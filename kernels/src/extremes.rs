@@ -11,7 +11,7 @@ use crate::add::{self, Channels};
 use crate::batch_norm::{self, Batch, InputGradient};
 use crate::pad::{self, Padding, PaddingMode};
 use crate::pool::{self, Pooling, Regions, Window};
-use crate::update::{AdamW, Sgd};
+use crate::update::{Adam, Lion, Muon, NewtonSchulz, RmsProp, Sgd, sum_of_squares};
 use crate::{Buffer, Cpu, DisjointMut, InstructionSet, dropout, softmax};
 
 const EXTREMES: [usize; 4] = [1 << 31, 1 << 62, isize::MAX as usize, usize::MAX];
@@ -395,31 +395,80 @@ fn optimizers_refuse_state_of_other_lengths() {
         weight_decay: 0.0,
     };
     assert_refused("length of the gradient", || {
-        sgd.step(cpu, &mut [0.0; 3], &[0.0; 4], &mut [0.0; 3]);
+        sgd.step(cpu, &mut [0.0; 3], [0.0; 4][..].into(), &mut [0.0; 3]);
     });
     assert_refused("length of the optimizer's state", || {
-        sgd.step(cpu, &mut [0.0; 3], &[0.0; 3], &mut [0.0; 4]);
+        sgd.step(cpu, &mut [0.0; 3], [0.0; 3][..].into(), &mut [0.0; 4]);
     });
-    let adamw = AdamW {
+    let adam = Adam {
         learning_rate: 0.1,
         beta1: 0.9,
         beta2: 0.999,
         epsilon: 1e-8,
         weight_decay: 0.0,
+        decoupled: true,
     };
     let step = |step: u64, second: usize| {
-        let (mut values, mut first) = ([1.0; 3], [0.0; 3]);
-        adamw.step(
-            cpu,
-            step,
-            &mut values,
-            &[1.0; 3],
-            &mut first,
-            &mut vec![0.0; second],
-        );
+        let (mut values, mut first, mut second) = ([1.0; 3], [0.0; 3], vec![0.0; second]);
+        let gradient = [1.0; 3][..].into();
+        adam.step(cpu, step, &mut values, gradient, &mut first, &mut second);
         values
     };
     assert!(step(u64::MAX, 3).iter().all(|value| value.is_finite()));
     assert_refused("steps count from 1", || step(0, 3));
     assert_refused("length of the optimizer's state", || step(1, 4));
+    let lion = Lion {
+        learning_rate: 0.1,
+        beta1: 0.9,
+        beta2: 0.99,
+        weight_decay: 0.0,
+    };
+    assert_refused("length of the optimizer's state", || {
+        lion.step(cpu, &mut [0.0; 3], [0.0; 3][..].into(), &mut [0.0; 2]);
+    });
+    let rms_prop = RmsProp {
+        learning_rate: 0.1,
+        alpha: 0.99,
+        epsilon: 1e-8,
+        momentum: 0.0,
+        weight_decay: 0.0,
+    };
+    assert_refused("length of the optimizer's state", || {
+        let (values, gradient) = (&mut [0.0; 3], [0.0; 3]);
+        rms_prop.step(
+            cpu,
+            values,
+            gradient[..].into(),
+            &mut [0.0; 3],
+            &mut [0.0; 2],
+        );
+    });
+    assert_eq!(sum_of_squares(cpu, &[]), 0.0);
+}
+
+#[test]
+fn an_orthogonal_step_refuses_matrices_and_scratch_that_do_not_fit() {
+    let cpu = &cpu();
+    for extreme in [0, 1 << 62, usize::MAX] {
+        assert!(NewtonSchulz::new(cpu, extreme, 3).is_none());
+        assert!(NewtonSchulz::new(cpu, 3, extreme).is_none());
+    }
+    let muon = Muon {
+        learning_rate: 0.1,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 0.0,
+    };
+    let iteration = NewtonSchulz::new(cpu, 4, 3).expect("a matrix of this size exists");
+    let enough = Muon::scratch_len(&iteration);
+    let step = |values: usize, mean: usize, scratch: usize| {
+        let gradient = vec![1.0; values];
+        let (values, mean) = (&mut vec![1.0; values], &mut vec![0.0; mean]);
+        let scratch = &mut vec![0.0; scratch];
+        muon.step(cpu, &iteration, values, gradient[..].into(), mean, scratch);
+    };
+    step(12, 12, enough);
+    assert_refused("too little scratch", || step(12, 12, enough - 1));
+    assert_refused("length of the optimizer's state", || step(12, 11, enough));
+    assert_refused("matrix", || step(11, 11, enough));
 }

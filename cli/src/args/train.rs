@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
-use hubel::{Keep, Model, Optimizer, Phase, RunFolder, Schedule, TrainSettings};
+use hubel::{Keep, Model, Optimizer, Phase, RunFolder, Schedule, TrainSettings, WarmUp};
 
 use super::values::{
-    at_least_1, fraction, model_folder, network, not_negative, parsed, positive, seconds_or_0,
+    at_least_1, betas, fraction, model_folder, network, not_negative, parsed, positive,
+    seconds_or_0,
 };
 use super::{Processor, TrainingData};
 
@@ -50,21 +51,32 @@ pub(crate) struct Train {
     /// Number of passes over the training images [default: 30; for small grey pictures 3 to 100, so that 600,000 images are shown in all, or 170,000 of writing]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
-    /// Peak learning rate of the schedule [default: 0.002; with sgd 0.05]
+    /// Peak learning rate of the schedule [default: 0.002; with sgd 0.05, rmsprop 0.001, lion 0.0004, muon 0.02]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     pub(crate) learning_rate: Option<f32>,
-    /// Optimizer; sgd has Nesterov momentum [default: adamw]
+    /// Optimizer; sgd and muon have Nesterov momentum. muon trains the inner layers; adamw, with a tenth of the rate, the first and last layer, biases and
+    /// batch norms [default: adamw]
     #[arg(long, value_enum)]
     pub(crate) optimizer: Option<OptimizerName>,
-    /// Momentum of --optimizer sgd [default: 0.9]
+    /// Momentum of --optimizer sgd, muon or rmsprop [default: 0.9; with muon 0.95, with rmsprop 0]
     #[arg(long, value_parser = fraction)]
     pub(crate) momentum: Option<f32>,
-    /// Learning rate schedule
-    /// [default: onecycle]
+    /// β1 and β2 of --optimizer adamw, adam or lion: how much of the past gradients, and of their squares, stays at each step
+    /// [default: 0.9,0.999; with lion 0.9,0.99]
+    #[arg(long, value_name = "B1,B2", value_parser = betas)]
+    pub(crate) betas: Option<[f32; 2]>,
+    /// Learning rate schedule. step: a tenth after 50 % and again after 75 % of the steps; onecycle: rises for 30 % of the steps, then falls; cosine and linear: fall to 0;
+    /// plateau: a tenth after 6 epochs without progress on the validation images [default: onecycle]
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<ScheduleName>,
+    /// Steps at the beginning in which the learning rate rises to that of the schedule: a number such as 500, or a share of all steps such as 5% [default: none]
+    #[arg(long, value_name = "STEPS|SHARE%", value_parser = parsed::<WarmUp>)]
+    pub(crate) warm_up: Option<WarmUp>,
+    /// Largest norm of the gradient of a step; a larger gradient is scaled down to it [default: no limit]
+    #[arg(long, value_name = "NORM", value_parser = positive)]
+    pub(crate) clip: Option<f32>,
     /// Weight decay
-    /// [default: 0.15, for small grey pictures 0.01; with sgd 0.0005]
+    /// [default: 0.15, for small grey pictures 0.01; with sgd, adam and rmsprop 0.0005; with lion 5 times and with muon a tenth of adamw's]
     #[arg(long, value_name = "DECAY", value_parser = not_negative)]
     pub(crate) weight_decay: Option<f32>,
     /// Label smoothing: share of the target probability that is spread over all classes
@@ -118,24 +130,17 @@ impl Train {
     ) -> hubel::Result<TrainSettings> {
         let (usual, kind) = (usual(), usual_for(subject));
         let optimizer = self.optimizer().unwrap_or(usual.optimizer);
-        let usual_rate = match (optimizer, usual.optimizer) {
-            (Optimizer::Sgd { .. }, Optimizer::Sgd { .. })
-            | (Optimizer::AdamW, Optimizer::AdamW) => usual.learning_rate,
-            (Optimizer::Sgd { .. }, _) => 0.05,
-            _ => 0.002,
-        };
-        // With SGD, decay is part of the gradient and has a far stronger effect. 0.0005 is usual for such networks.
-        let usual_decay = match optimizer {
-            Optimizer::Sgd { .. } => 0.0005,
-            _ => kind.weight_decay,
-        };
+        let usual_rate = optimizer.usual_learning_rate(usual.learning_rate);
+        let usual_decay = optimizer.usual_weight_decay(kind.weight_decay);
         Ok(TrainSettings {
             epochs: self.epochs.unwrap_or_else(|| usual_epochs(subject, images)),
             batch_size: self.data.batch_size(subject),
             learning_rate: self.learning_rate.unwrap_or(usual_rate),
             optimizer,
             schedule: self.schedule.map_or(usual.schedule, Schedule::from),
+            warm_up: self.warm_up,
             weight_decay: self.weight_decay.unwrap_or(usual_decay),
+            clip: self.clip,
             label_smoothing: self.label_smoothing.unwrap_or(kind.label_smoothing),
             seed: self.data.seed,
             augmentation: self.data.augmentation(subject)?,
@@ -153,7 +158,8 @@ impl Train {
 }
 
 impl Train {
-    /// The phases of fine-tuning `model` on this number of `images`. The flags for epochs, optimizer, rates and decay apply to the last phase.
+    /// The phases of fine-tuning `model` on this number of `images`. The flags for epochs, optimizer, rates, decay and clipping apply to
+    /// the last phase.
     ///
     /// # Errors
     /// If the augmentation cannot be parsed.
@@ -191,22 +197,20 @@ impl Train {
         }
         let last = phases.last_mut().expect("there is at least one phase");
         let usual = &last.settings;
-        let optimizer = self.optimizer();
-        let is_sgd = matches!(optimizer, Some(Optimizer::Sgd { .. }));
+        let optimizer = self.optimizer().unwrap_or(usual.optimizer);
+        let usual_rate = match optimizer {
+            Optimizer::Sgd { .. } => 0.01,
+            _ => optimizer.usual_learning_rate(usual.learning_rate),
+        };
+        let usual_decay = optimizer.usual_weight_decay(usual.weight_decay);
         last.settings = TrainSettings {
             epochs: self.epochs.unwrap_or(usual.epochs),
-            learning_rate: self.learning_rate.unwrap_or(if is_sgd {
-                0.01
-            } else {
-                usual.learning_rate
-            }),
-            optimizer: optimizer.unwrap_or(usual.optimizer),
+            learning_rate: self.learning_rate.unwrap_or(usual_rate),
+            optimizer,
             schedule: (self.schedule).map_or(usual.schedule.clone(), Schedule::from),
-            weight_decay: self.weight_decay.unwrap_or(if is_sgd {
-                0.0005
-            } else {
-                usual.weight_decay
-            }),
+            warm_up: self.warm_up,
+            weight_decay: self.weight_decay.unwrap_or(usual_decay),
+            clip: self.clip,
             ..usual.clone()
         };
         Ok(phases)
@@ -231,18 +235,85 @@ impl Train {
         Duration::from_secs_f64(self.checkpoint)
     }
 
-    /// The optimizer of `--optimizer`.
+    /// The optimizer of `--optimizer` with `--momentum` and `--betas`. None if none of them is given.
     fn optimizer(&self) -> Option<Optimizer> {
-        Some(match self.optimizer? {
-            OptimizerName::Adamw => Optimizer::AdamW,
-            OptimizerName::Sgd => {
-                let momentum = self.momentum.unwrap_or(0.9);
-                Optimizer::Sgd {
-                    momentum,
-                    nesterov: momentum > 0.0,
+        let usual = match (self.optimizer, self.betas) {
+            (None, None) => return None,
+            (None, Some(_)) => usual().optimizer,
+            (Some(name), _) => Optimizer::from(name),
+        };
+        let momentum = |usual: f32| self.momentum.unwrap_or(usual);
+        let betas = |beta1: f32, beta2: f32| self.betas.unwrap_or([beta1, beta2]);
+        Some(match usual {
+            Optimizer::Sgd { momentum: own, .. } => Optimizer::Sgd {
+                momentum: momentum(own),
+                nesterov: momentum(own) > 0.0,
+            },
+            Optimizer::RmsProp {
+                alpha,
+                epsilon,
+                momentum: own,
+            } => Optimizer::RmsProp {
+                alpha,
+                epsilon,
+                momentum: momentum(own),
+            },
+            Optimizer::Muon {
+                momentum: own,
+                nesterov,
+                adam_rate,
+            } => Optimizer::Muon {
+                momentum: momentum(own),
+                nesterov,
+                adam_rate,
+            },
+            Optimizer::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                let [beta1, beta2] = betas(beta1, beta2);
+                Optimizer::Adam {
+                    beta1,
+                    beta2,
+                    epsilon,
                 }
             }
+            Optimizer::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                let [beta1, beta2] = betas(beta1, beta2);
+                Optimizer::AdamW {
+                    beta1,
+                    beta2,
+                    epsilon,
+                }
+            }
+            Optimizer::Lion { beta1, beta2 } => {
+                let [beta1, beta2] = betas(beta1, beta2);
+                Optimizer::Lion { beta1, beta2 }
+            }
+            other => other,
         })
+    }
+
+    /// What is wrong with the flags of the optimizer.
+    pub(super) fn optimizer_problem(&self) -> Option<&'static str> {
+        use OptimizerName::{Adam, Adamw, Lion, Muon, Rmsprop, Sgd};
+        if self.momentum.is_some() && !matches!(self.optimizer, Some(Sgd | Muon | Rmsprop)) {
+            return Some(
+                "--momentum needs --optimizer sgd, muon or rmsprop; add one of them, or leave --momentum out",
+            );
+        }
+        // Without a name, it is adamw.
+        if self.betas.is_some() && !matches!(self.optimizer, None | Some(Adamw | Adam | Lion)) {
+            return Some(
+                "--betas needs --optimizer adamw, adam or lion; choose one of them, or leave --betas out",
+            );
+        }
+        None
     }
 }
 
@@ -298,23 +369,46 @@ pub(crate) enum KeepName {
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum OptimizerName {
     Sgd,
+    Adam,
     Adamw,
+    Rmsprop,
+    Lion,
+    Muon,
+}
+
+impl From<OptimizerName> for Optimizer {
+    fn from(name: OptimizerName) -> Self {
+        match name {
+            OptimizerName::Sgd => Self::sgd(),
+            OptimizerName::Adam => Self::adam(),
+            OptimizerName::Adamw => Self::adam_w(),
+            OptimizerName::Rmsprop => Self::rms_prop(),
+            OptimizerName::Lion => Self::lion(),
+            OptimizerName::Muon => Self::muon(),
+        }
+    }
 }
 
 /// `--schedule`
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum ScheduleName {
     Constant,
+    Step,
     Cosine,
     Onecycle,
+    Linear,
+    Plateau,
 }
 
 impl From<ScheduleName> for Schedule {
     fn from(name: ScheduleName) -> Self {
         match name {
             ScheduleName::Constant => Self::Constant,
+            ScheduleName::Step => Self::step(),
             ScheduleName::Cosine => Self::Cosine,
-            ScheduleName::Onecycle => Self::OneCycle,
+            ScheduleName::Onecycle => Self::one_cycle(),
+            ScheduleName::Linear => Self::linear(),
+            ScheduleName::Plateau => Self::plateau(),
         }
     }
 }

@@ -50,6 +50,15 @@ pub(super) fn of_colours(text: &str) -> Result<[f32; 3], String> {
     finite.ok_or_else(|| "three numbers are needed, of red, green and blue from 0 to 1, such as 0.485,0.456,0.406".into())
 }
 
+/// `0.9,0.999`
+pub(super) fn betas(text: &str) -> Result<[f32; 2], String> {
+    let betas = text.split_once(',').and_then(|(first, second)| {
+        let [first, second] = [first, second].map(|beta| fraction(beta.trim()).ok());
+        Some([first?, second?])
+    });
+    betas.ok_or_else(|| "two numbers from 0 to less than 1 are needed, such as 0.9,0.999".into())
+}
+
 /// `500MB`, `2GB`, `1.5 GiB`, `0`
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_alphabetic());

@@ -85,6 +85,7 @@ impl Bench {
         random(workspace.images_mut());
         plan.pack(cpu, &parameters, &mut workspace);
         let optimizer = OptimizerState::new(
+            cpu,
             Optimizer::Sgd {
                 momentum: 0.9,
                 nesterov: false,
@@ -184,7 +185,7 @@ impl Bench {
         watch(steps, Pass::Forward);
         plan.backward_watched(cpu, parameters, workspace, 1, watch);
         plan.update_running_statistics(parameters, workspace);
-        plan.update(cpu, parameters, workspace, optimizer.begin(1e-3, 0.0));
+        plan.update(cpu, parameters, workspace, optimizer.begin(1e-3, 0.0, None));
         watch(steps + 1, Pass::Forward);
     }
 }

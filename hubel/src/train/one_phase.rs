@@ -20,7 +20,9 @@ use crate::inference::Inference;
 use crate::network::Graph;
 use crate::optimizer::OptimizerState;
 use crate::random::{Purpose, Random};
-use crate::{Error, Model, Parameters, Plan, PlanSettings, Report, Result, Workspace, memory};
+use crate::{
+    Error, Model, Parameters, Plan, PlanSettings, PlateauState, Report, Result, Workspace, memory,
+};
 
 /// The training of one phase.
 pub(super) struct OnePhase {
@@ -52,6 +54,8 @@ pub(super) struct OnePhase {
     /// Weights that are known to be finite, and their position.
     good: (Parameters, Position),
     best: Option<Best>,
+    /// The progress of [`Schedule::Plateau`](crate::Schedule::Plateau).
+    plateau: PlateauState,
     /// Epochs since the best weights were found.
     without_progress: usize,
     /// Whether patience has ended.
@@ -140,7 +144,7 @@ impl OnePhase {
         let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
         memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
         let workspace = Workspace::new(&plans[0]);
-        let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
+        let optimizer = OptimizerState::new(&cpu, settings.optimizer, &model.parameters);
         let optimizer = match part.rates(&graph, &model.parameters) {
             Some(rates) => optimizer.with_rates(rates),
             None => optimizer,
@@ -172,6 +176,7 @@ impl OnePhase {
             awaits_validation: false,
             good: (model.parameters.clone(), position),
             best: None,
+            plateau: PlateauState::default(),
             without_progress: 0,
             has_ended_early: false,
             is_over: false,
@@ -247,7 +252,8 @@ impl OnePhase {
     fn learn(&mut self, batch: &Batch) -> Result<StepResult> {
         let settings = &self.settings;
         let step = self.position.steps_done();
-        let rate = settings.learning_rate_at(step, settings.epochs * self.feed.steps())?;
+        let steps = settings.epochs * self.feed.steps();
+        let rate = settings.learning_rate_at(step, steps, &self.plateau)?;
         let turn = (self.plans.iter())
             .position(|plan| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
@@ -288,8 +294,8 @@ impl OnePhase {
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
-        let update = self.optimizer.begin(rate, settings.weight_decay);
-        plan.update(&self.cpu, parameters, workspace, update);
+        let update = (self.optimizer).begin(rate, settings.weight_decay, settings.clip);
+        let norm = plan.update(&self.cpu, parameters, workspace, update);
         if let Some(average) = &mut self.average {
             average.add(&self.cpu, parameters);
         }
@@ -302,7 +308,8 @@ impl OnePhase {
             loss: result.loss,
             correct: result.correct,
             learning_rate: rate,
-            gradient_norm: None,
+            gradient_norm: norm.map(|norm| norm.norm),
+            is_clipped: norm.is_some_and(|norm| norm.is_clipped),
         })
     }
 
@@ -316,6 +323,7 @@ impl OnePhase {
         let (mut stopped, mut is_best) = (false, false);
         if let Some(report) = &report {
             is_best = self.compare_with_best(report);
+            self.plateau.add_epoch(&self.settings.schedule, report.loss);
             stopped |= tell(&report.bad_files, listen);
         }
         self.model.stopped_at = Some(self.position);
@@ -551,6 +559,7 @@ impl OnePhase {
             progress: self.progress.counts(),
             awaits_validation: self.awaits_validation,
             best: self.best.as_ref().map(Best::result),
+            plateau: self.plateau,
             without_progress: self.without_progress,
             has_ended_early: self.has_ended_early,
             is_over: self.is_over && self.position.phase == self.position.phases,
@@ -605,11 +614,12 @@ impl OnePhase {
             self.best = Some(Best::restored(best, result));
         }
         if let Some(steps) = counters.optimizer {
-            let buffers = tensors.into_iter().filter_map(|(name, values)| {
+            let buffers = (tensors.iter()).filter_map(|(name, values)| {
                 let name = name.strip_prefix("optimizer.")?;
-                Some((name.to_owned(), values))
+                Some((name, values.as_slice()))
             });
-            self.optimizer.restore(steps, buffers.collect())?;
+            let buffers: Vec<(&str, &[f32])> = buffers.collect();
+            self.optimizer.restore(steps, &buffers)?;
         }
         self.model = Model {
             parameters,
@@ -617,6 +627,7 @@ impl OnePhase {
         };
         self.progress = Progress::restored(self.feed.images(), counters.progress);
         self.awaits_validation = counters.awaits_validation;
+        self.plateau = counters.plateau;
         self.without_progress = counters.without_progress;
         self.has_ended_early = counters.has_ended_early;
         if position.epochs != epochs {

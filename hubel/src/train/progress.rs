@@ -32,7 +32,7 @@ pub enum Event<'a> {
         batch_loss: f32,
         /// The learning rate of this step.
         learning_rate: f32,
-        /// The length of the gradient, if it was measured.
+        /// The norm of the gradient before clipping, if [`TrainSettings::clip`](crate::TrainSettings::clip) is set.
         gradient_norm: Option<f32>,
         /// Mean speed since the start.
         images_per_second: f64,
@@ -50,6 +50,8 @@ pub enum Event<'a> {
         accuracy: f32,
         /// The learning rate of its last step.
         learning_rate: f32,
+        /// Steps whose gradient was clipped, see [`TrainSettings::clip`](crate::TrainSettings::clip).
+        clipped: usize,
         /// Loss on the validation images.
         validation_loss: Option<f32>,
         /// Accuracy on the validation images.
@@ -123,6 +125,7 @@ pub(super) struct StepResult {
     pub(super) learning_rate: f32,
     /// The length of the gradient, if it was measured.
     pub(super) gradient_norm: Option<f32>,
+    pub(super) is_clipped: bool,
 }
 
 /// The progress of a phase.
@@ -147,6 +150,8 @@ pub(super) struct Counts {
     seconds: f64,
     /// Time spent waiting for batches.
     waited: f64,
+    /// Steps whose gradient was clipped.
+    clipped: usize,
     /// Bits of the learning rate of the last step, an f32.
     learning_rate: u32,
 }
@@ -197,6 +202,7 @@ impl Progress {
         epoch.correct += result.correct;
         epoch.waited += waited.as_secs_f64();
         epoch.learning_rate = result.learning_rate.to_bits();
+        epoch.clipped += usize::from(result.is_clipped);
         self.last = result;
     }
 
@@ -238,6 +244,7 @@ impl Progress {
             loss: self.epoch.loss(),
             accuracy: self.epoch.accuracy(),
             learning_rate: f32::from_bits(self.epoch.learning_rate),
+            clipped: self.epoch.clipped,
             validation_loss: validation.map(|report| report.loss),
             validation_accuracy: validation.map(|report| report.accuracy),
             validation_balanced_accuracy: validation.map(Report::balanced_accuracy),

@@ -1,7 +1,7 @@
 //! The settings of training, and their checks.
 use crate::data::{Augmentation, Balance};
 use crate::network::{Initialisation, Node, Operation};
-use crate::{Dataset, Error, Optimizer, Result, Schedule};
+use crate::{Dataset, Error, Optimizer, PlateauState, Result, Schedule, WarmUp};
 
 /// Which weights training returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +34,14 @@ pub struct TrainSettings {
     pub optimizer: Optimizer,
     /// The schedule of the learning rate.
     pub schedule: Schedule,
+    /// The steps at the beginning in which the learning rate rises to that of the schedule. `None` starts with the full rate. In a run with several phases, it is
+    /// a setting of each phase.
+    pub warm_up: Option<WarmUp>,
     /// Weight decay (not for biases and batch norms).
     pub weight_decay: f32,
+    /// The largest norm of a step's gradient, over all trained parameters; a larger gradient is scaled down to it
+    /// (`torch.nn.utils.clip_grad_norm_`). `None` does not measure the norm.
+    pub clip: Option<f32>,
     /// Label smoothing: the share of the target that is spread over all classes.
     pub label_smoothing: f32,
     /// The seed of all random numbers: initial weights, order, augmentation, dropout.
@@ -64,9 +70,11 @@ impl Default for TrainSettings {
             epochs: 3,
             batch_size: 128,
             learning_rate: 0.002,
-            optimizer: Optimizer::AdamW,
-            schedule: Schedule::OneCycle,
+            optimizer: Optimizer::adam_w(),
+            schedule: Schedule::one_cycle(),
+            warm_up: None,
             weight_decay: 0.01,
+            clip: None,
             label_smoothing: 0.0,
             seed: 1,
             augmentation: Augmentation::default(),
@@ -84,10 +92,20 @@ impl TrainSettings {
     /// The learning rate of a step, counted from 0, of `steps`.
     ///
     /// # Errors
-    /// [`Error::Settings`] if the schedule gives a rate that is negative, NaN or infinite.
-    pub(super) fn learning_rate_at(&self, step: usize, steps: usize) -> Result<f32> {
-        let peak = self.learning_rate;
-        let rate = (self.schedule).learning_rate(peak, step as u64, steps as u64);
+    /// [`Error::Settings`] if the schedule gives a rate that is negative, NaN or infinite, or if the warm-up is as long as training.
+    pub(super) fn learning_rate_at(
+        &self,
+        step: usize,
+        steps: usize,
+        plateau: &PlateauState,
+    ) -> Result<f32> {
+        let (step, steps) = (step as u64, steps as u64);
+        if let Some(problem) = (self.warm_up).and_then(|warm_up| warm_up.problem(Some(steps))) {
+            return Err(Error::Settings { problem });
+        }
+        let rise = (self.warm_up).map_or(1.0, |warm_up| warm_up.factor(step, steps));
+        let scheduled = (self.schedule).learning_rate(self.learning_rate, step, steps);
+        let rate = rise * plateau.factor() * scheduled;
         match rate >= 0.0 && rate.is_finite() {
             true => Ok(rate),
             false => Err(Error::Settings {
@@ -110,10 +128,11 @@ pub(super) fn check(
 ) -> Result<()> {
     let compares = settings.keep == Keep::Best || settings.patience.is_some();
     let fraction = 0.0..1.0;
-    let momentum = match settings.optimizer {
-        Optimizer::Sgd { momentum, .. } => momentum,
-        Optimizer::AdamW => 0.0,
-    };
+    let has_plateau = matches!(settings.schedule, Schedule::Plateau { .. });
+    let has_validation = validation.is_some_and(|validation| !validation.is_empty());
+    let methods = (settings.optimizer.problem())
+        .or_else(|| settings.schedule.problem())
+        .or_else(|| settings.warm_up?.problem(None));
     let problem = if settings.epochs == 0 {
         "0 epochs train nothing; give at least 1".into()
     } else if settings.epochs.checked_mul(train.len()).is_none() {
@@ -127,15 +146,20 @@ pub(super) fn check(
             settings.learning_rate,
             TrainSettings::default().learning_rate
         )
-    } else if !fraction.contains(&momentum) {
-        format!(
-            "a momentum of {momentum} does not settle; give a number from 0 to less than 1, such as 0.9"
-        )
+    } else if let Some(problem) = methods {
+        problem
     } else if !(settings.weight_decay >= 0.0 && settings.weight_decay.is_finite()) {
         format!(
             "a weight decay of {} does not pull weights towards 0; give a number from 0 (none) on, such as {}",
             settings.weight_decay,
             TrainSettings::default().weight_decay
+        )
+    } else if let Some(clip) = settings
+        .clip
+        .filter(|clip| !(*clip > 0.0 && clip.is_finite()))
+    {
+        format!(
+            "a norm of {clip} is no limit for a gradient; give a positive number, such as 1, or none to leave gradients as they are"
         )
     } else if !fraction.contains(&settings.label_smoothing) {
         format!(
@@ -149,7 +173,9 @@ pub(super) fn check(
         )
     } else if settings.patience == Some(0) {
         "a patience of 0 epochs waits for no progress; give at least 1, or none to train for all epochs".into()
-    } else if compares && validation.is_none_or(Dataset::is_empty) {
+    } else if has_plateau && !has_validation {
+        "no images are held out as validation images, and the schedule `plateau` watches their loss; hold some out (`validation = 0.1`), or choose another schedule (`schedule = cosine`)".into()
+    } else if compares && !has_validation {
         "no images are held out as validation images, to find the best weights; hold some out (`validation = 0.1`), or leave out the setting `keep` and the setting `patience`".into()
     } else {
         return Ok(());
@@ -200,6 +226,11 @@ mod tests {
             momentum,
             nesterov: true,
         };
+        let adam = |beta1, beta2, epsilon| Optimizer::Adam {
+            beta1,
+            beta2,
+            epsilon,
+        };
         let mut refused = vec![
             (
                 TrainSettings {
@@ -233,22 +264,94 @@ mod tests {
             ));
         }
         for share in [-0.1, 1.0, f32::NAN] {
-            refused.extend([
-                (
+            refused.push((
+                TrainSettings {
+                    label_smoothing: share,
+                    ..usual()
+                },
+                "label smoothing of",
+            ));
+            let lion = |beta1, beta2| Optimizer::Lion { beta1, beta2 };
+            let rms_prop = |alpha, momentum| Optimizer::RmsProp {
+                alpha,
+                epsilon: 1e-8,
+                momentum,
+            };
+            let muon = |momentum| Optimizer::Muon {
+                momentum,
+                nesterov: true,
+                adam_rate: 0.1,
+            };
+            for (optimizer, part) in [
+                (sgd(share), "a momentum of"),
+                (adam(share, 0.9, 1e-8), "a β1 of"),
+                (adam(0.9, share, 1e-8), "a β2 of"),
+                (lion(share, 0.9), "a β1 of"),
+                (lion(0.9, share), "a β2 of"),
+                (rms_prop(share, 0.0), "an α of"),
+                (rms_prop(0.9, share), "a momentum of"),
+                (muon(share), "a momentum of"),
+            ] {
+                refused.push((
                     TrainSettings {
-                        label_smoothing: share,
+                        optimizer,
                         ..usual()
                     },
-                    "label smoothing of",
-                ),
+                    part,
+                ));
+            }
+            let linear = |start, rise, end| Schedule::Linear { start, rise, end };
+            let plateau = |factor, threshold| Schedule::Plateau {
+                factor,
+                patience: 3,
+                threshold,
+            };
+            let too_large = if share == 1.0 { 1.1 } else { share };
+            for (schedule, part) in [
+                (linear(0.0, share, 0.0), "cannot rise for"),
+                (linear(too_large, 0.1, 0.0), "at the start or the end"),
+                (linear(0.0, 0.1, too_large), "at the start or the end"),
+                (plateau(share, 0.1), "a factor of"),
+                (plateau(0.1, share), "a threshold of"),
                 (
+                    Schedule::Step {
+                        at: vec![0.5, too_large],
+                        factor: 0.1,
+                    },
+                    "cannot fall at",
+                ),
+            ] {
+                refused.push((
                     TrainSettings {
-                        optimizer: sgd(share),
+                        schedule,
                         ..usual()
                     },
-                    "momentum of",
-                ),
-            ]);
+                    part,
+                ));
+            }
+            refused.push((
+                TrainSettings {
+                    warm_up: Some(WarmUp::Share(share)),
+                    ..usual()
+                },
+                "a warm-up of",
+            ));
+        }
+        for positive in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            refused.push((
+                TrainSettings {
+                    clip: Some(positive),
+                    ..usual()
+                },
+                "a norm of",
+            ));
+            refused.push((
+                TrainSettings {
+                    optimizer: adam(0.9, 0.999, positive),
+                    ..usual()
+                },
+                "ε is",
+            ));
         }
         for weight_decay in [-0.1, f32::NAN, f32::INFINITY] {
             refused.push((
@@ -270,6 +373,35 @@ mod tests {
                 "{problem}"
             );
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_plateau_without_validation_images_and_a_warm_up_without_end_are_refused() -> Result<()> {
+        let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
+        let dataset = Dataset::from_arrays(&[0.5; 20 * 4], Shape::new(2, 2, 1), &labels)?;
+        let train = |schedule: Schedule, warm_up, validation| {
+            let settings = TrainSettings {
+                epochs: 2,
+                batch_size: 5,
+                schedule,
+                warm_up,
+                ..TrainSettings::default()
+            };
+            let network = Network::parse("flatten-fc(classes)")?;
+            let trainer = Trainer::new(Cpu::best(1), network, &dataset, validation, settings);
+            trainer?.run(&mut |_| std::ops::ControlFlow::Continue(()))
+        };
+        let plateau = train(Schedule::plateau(), None, None);
+        assert!(plateau.is_err_and(|error| error.to_string().contains("`validation = 0.1`")));
+        train(Schedule::plateau(), None, Some(&dataset))?;
+        let long = train(Schedule::Cosine, Some(WarmUp::Steps(8)), None);
+        let problem = long.err().expect("it is refused").to_string();
+        assert!(
+            problem.contains("because training has 8 steps"),
+            "{problem}"
+        );
+        train(Schedule::Cosine, Some(WarmUp::Steps(7)), None)?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::progress::Counts;
 use crate::formats::checksum::{self, STATE, STATE_FIELD};
 use crate::formats::safetensors::{self, NamedTensor};
 use crate::formats::{atomic, regular};
-use crate::{Error, Model, Position, Result};
+use crate::{Error, Model, PlateauState, Position, Result};
 
 /// The state of a training after a step: weights, averages, the optimizer's memory, counters, and the best weights so far. [`Trainer::state`](crate::Trainer::state)
 /// makes it, [`Trainer::restore`](crate::Trainer::restore) goes on from it.
@@ -40,6 +40,7 @@ pub(super) struct Counters {
     pub(super) progress: Counts,
     pub(super) awaits_validation: bool,
     pub(super) best: Option<BestResult>,
+    pub(super) plateau: PlateauState,
     pub(super) without_progress: usize,
     pub(super) has_ended_early: bool,
     /// Whether the training has ended.

@@ -84,7 +84,7 @@ impl Phase {
             settings: TrainSettings {
                 epochs: epochs.clamp(LEAST_EPOCHS, MOST_EPOCHS),
                 batch_size: BATCH[0],
-                schedule: Schedule::OneCycle,
+                schedule: Schedule::one_cycle(),
                 ..settings
             },
             versions,
@@ -101,7 +101,7 @@ impl Phase {
                 epochs: (SHOWN_TO_ALL / images.max(1)).clamp(1, MOST_EPOCHS_OF_ALL),
                 batch_size: BATCH[1],
                 learning_rate: 0.0005,
-                schedule: Schedule::OneCycle,
+                schedule: Schedule::one_cycle(),
                 weight_decay: 0.05,
                 ..settings.clone()
             },

@@ -347,38 +347,102 @@ def losses():
 # ---- Optimizers
 
 
+# Steps after which the weights are stored. The gradients are noise that both sides make.
+KEPT = [1, 2, 3, 5, 10, 20, 50, 100]
+
+OPTIMIZERS = {
+    "sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop,
+    "muon": torch.optim.Muon,
+}
+
+
 def optimizers():
-    steps, count = 5, 37
-    settings = [
+    count = 37
+    cases = [
         ("sgd", {"lr": 0.1}),
         ("sgd", {"lr": 0.1, "weight_decay": 0.01}),
         ("sgd", {"lr": 0.05, "momentum": 0.9}),
         ("sgd", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.05}),
         ("sgd", {"lr": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 0.05}),
+        ("sgd", {"lr": 0.05, "momentum": 0.9, "clip": 3.5}),
+        ("adam", {"lr": 0.01}),
+        ("adam", {"lr": 0.02, "weight_decay": 0.1}),
+        ("adam", {"lr": 0.01, "betas": [0.7, 0.9], "eps": 1e-4, "weight_decay": 0.01}),
         ("adamw", {"lr": 0.01, "weight_decay": 0.0}),
         ("adamw", {"lr": 0.02, "weight_decay": 0.1}),
-        ("adamw", {"lr": 0.01, "betas": [0.8, 0.99], "eps": 1e-4, "weight_decay": 0.01}),
+        ("adamw", {"lr": 0.01, "betas": [0.8, 0.99], "eps": 1e-4, "weight_decay": 0.01, "clip": 0.01}),
+        ("rmsprop", {"lr": 0.01}),
+        ("rmsprop", {"lr": 0.01, "alpha": 0.9, "eps": 1e-4, "weight_decay": 0.1}),
+        ("rmsprop", {"lr": 0.01, "alpha": 0.95, "momentum": 0.9, "weight_decay": 0.01}),
+        # Filters x inputs.
+        ("muon", {"lr": 0.02, "weight_decay": 0.1, "shape": [12, 20]}),
+        ("muon", {"lr": 0.02, "weight_decay": 0.0, "momentum": 0.8, "shape": [20, 12]}),
+        ("muon", {"lr": 0.02, "weight_decay": 0.1, "nesterov": False, "shape": [9, 9]}),
     ]
-    tensors, cases = {}, []
-    for i, (kind, given) in enumerate(settings):
+    tensors, descriptions = {}, []
+    for i, (kind, given) in enumerate(cases):
+        given = dict(given)
+        shape, clip = given.pop("shape", [count]), given.pop("clip", None)
         rounded = {
             key: value if isinstance(value, bool) else numpy.float32(value).astype(numpy.float64).tolist()
             for key, value in given.items()
         }
-        values = in_float32(2 * noise(900 * i, count) - 1).requires_grad_()
-        gradients = in_float32(2 * noise(900 * i + 100, steps * count) - 1).reshape(steps, count)
+        length, start = int(numpy.prod(shape)), 100_000 * i
+        values = in_float32(2 * noise(start, length) - 1).reshape(shape).requires_grad_()
+        gradients = in_float32(2 * noise(start + 1000, KEPT[-1] * length) - 1).reshape(-1, length)
         # One number never has a gradient, one a very small one.
         gradients[:, 0], gradients[:, 1] = 0, float(numpy.float32(1e-12))
-        tensors |= {f"{i}/before": values.clone(), f"{i}/gradients": gradients}
-        optimizer = (torch.optim.SGD if kind == "sgd" else torch.optim.AdamW)([values], **rounded)
+        optimizer = OPTIMIZERS[kind]([values], **rounded)
         after = []
-        for gradient in gradients:
-            values.grad = gradient.clone()
+        for step, gradient in enumerate(gradients, 1):
+            values.grad = gradient.reshape(shape).clone()
+            if clip is not None:
+                clip = float(numpy.float32(clip))
+                nn.utils.clip_grad_norm_([values], clip)
             optimizer.step()
-            after.append(values.detach().clone())
+            if step in KEPT:
+                # Matrices as they lie in hubel's memory: inputs x filters.
+                after.append((values.detach().mT if len(shape) == 2 else values.detach()).flatten().clone())
         tensors[f"{i}/after"] = torch.stack(after)
-        cases.append({"name": str(i), "kind": kind, **rounded})
-    write("optimizers", tensors, {"cases": cases})
+        descriptions.append({"name": str(i), "kind": kind, "start": start, "shape": shape, "clip": clip, **rounded})
+    write("optimizers", tensors, {"cases": descriptions, "kept": KEPT})
+
+
+# ---- Schedules of the learning rate
+
+
+def schedules():
+    from torch.optim import lr_scheduler as torch_schedules
+
+    steps, peak = 100, 0.1
+    losses = [1 / (1 + 0.1 * min(epoch, 20)) + 0.002 * (epoch % 3) for epoch in range(steps)]
+    linear = torch_schedules.LinearLR
+    cosine = lambda optimizer: torch_schedules.CosineAnnealingLR(optimizer, steps)
+    cases = {
+        "step": lambda optimizer: torch_schedules.MultiStepLR(optimizer, [50, 75], 0.1),
+        "cosine": cosine,
+        "onecycle": lambda optimizer: torch_schedules.OneCycleLR(optimizer, peak, steps),
+        "onecycle_other": lambda optimizer: torch_schedules.OneCycleLR(optimizer, peak, steps, pct_start=0.2, final_div_factor=4),
+        "linear": lambda optimizer: linear(optimizer, 1, 0, steps),
+        "linear_other": lambda optimizer: torch_schedules.SequentialLR(
+            optimizer, [linear(optimizer, 0.2, 1, 25), linear(optimizer, 1, 0.07, 75)], [25]
+        ),
+        "warm_up": lambda optimizer: torch_schedules.ChainedScheduler([linear(optimizer, 1 / 10, 1, 9), cosine(optimizer)]),
+        "plateau": lambda optimizer: torch_schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=3, threshold=1e-3),
+    }
+    tensors = {"losses": torch.tensor(losses)}
+    for name, make in cases.items():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=peak)
+        schedule = make(optimizer)
+        rates = []
+        for step in range(steps):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            # The rate of the plateau is that of the epoch after this loss.
+            loss = float(numpy.float32(losses[step]))
+            schedule.step(loss) if name == "plateau" else schedule.step()
+        tensors[name] = torch.tensor(rates, dtype=torch.float64)
+    write("schedules", tensors, {"peak": peak})
 
 
 # ---- 200 steps of training
@@ -452,5 +516,9 @@ if __name__ == "__main__":
     record_all("networks", networks(), centred)
     record_all("flattened", flattened_branches(), centred)
     losses()
+    # Of Muon, PyTorch computes the iteration in bfloat16, whatever the type of the gradient is.
+    bfloat16, torch.bfloat16 = torch.bfloat16, torch.float64
     optimizers()
+    torch.bfloat16 = bfloat16
+    schedules()
     training()

@@ -42,6 +42,7 @@ pub(super) fn write(buffer: &mut Vec<u8>, event: &Event, place: &Place, now: f64
             loss,
             accuracy,
             learning_rate,
+            clipped,
             validation_loss,
             validation_accuracy,
             validation_balanced_accuracy,
@@ -56,6 +57,7 @@ pub(super) fn write(buffer: &mut Vec<u8>, event: &Event, place: &Place, now: f64
             .field("loss", loss)
             .field("accuracy", accuracy)
             .field("learning_rate", learning_rate)
+            .field("clipped", clipped)
             .field_if_any("validation_loss", validation_loss.as_ref())
             .field_if_any("validation_accuracy", validation_accuracy.as_ref())
             .field_if_any(

@@ -80,6 +80,7 @@ impl Row {
             validation_accuracy,
             validation_balanced_accuracy,
             is_best: _,
+            clipped: _,
             seconds,
             waiting,
             model: _,

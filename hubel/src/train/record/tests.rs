@@ -51,6 +51,7 @@ fn events(model: &Model) -> Vec<Event<'_>> {
                 loss: 0.3,
                 accuracy: 0.9,
                 learning_rate: 1e-7,
+                clipped: 0,
                 validation_loss: validation,
                 validation_accuracy: validation,
                 validation_balanced_accuracy: validation,
