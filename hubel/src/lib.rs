@@ -166,7 +166,8 @@ pub use shape::Shape;
 pub use train::Advice;
 pub use train::record::{self, Record};
 pub use train::{
-    Event, Keep, Phase, Position, Resumed, RunFolder, TrainSettings, TrainState, Trainer,
+    Event, Keep, Pace, PacePlan, Phase, Position, Resumed, RunFolder, TrainSettings, TrainState,
+    Trainer,
 };
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};

@@ -3,6 +3,7 @@ mod average;
 mod best;
 mod frozen;
 mod one_phase;
+mod pace;
 mod phase;
 mod position;
 mod progress;
@@ -24,6 +25,7 @@ use self::one_phase::{OnePhase, Part};
 use crate::data::{BadFile, Dataset, Division, Feed, Preparation};
 use crate::{Error, Model, Network, Result, memory};
 
+pub use self::pace::{Pace, PacePlan};
 pub use self::phase::Phase;
 pub use self::position::Position;
 pub use self::progress::Event;
@@ -251,6 +253,12 @@ impl Trainer {
             phases: self.phases.len(),
             ..Position::start(self.phases[self.current].settings.epochs, 1)
         }
+    }
+
+    /// How the schedule of the current phase has advanced, if it has a time limit ([`TrainSettings::minutes`]). With this [`TrainSettings::pace`], another
+    /// training makes the same steps.
+    pub fn pace(&self) -> Option<&Pace> {
+        self.phase.as_ref()?.pace()
     }
 
     /// Whether all phases are over.

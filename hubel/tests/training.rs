@@ -239,3 +239,43 @@ fn training_goes_on_from_a_model_also_for_other_classes() -> Result<()> {
     assert_eq!(model.classes(), ["0", "1", "2"]);
     Ok(())
 }
+
+#[test]
+fn a_time_limit_ends_the_schedule_too_and_its_pace_repeats_the_bits() -> Result<()> {
+    let (cpu, train, held_out) = (Cpu::best(1), noise(40, 1)?, noise(24, 2)?);
+    let trained = |settings| {
+        let cpu = cpu.clone();
+        let mut trainer = Trainer::new(cpu, network()?, &train, Some(&held_out), settings)?;
+        let (mut rates, mut epochs) = (Vec::new(), 0);
+        let model = trainer.run(&mut |event| {
+            match event {
+                Event::Step { learning_rate, .. } => rates.push(*learning_rate),
+                Event::Epoch { .. } => epochs += 1,
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })?;
+        assert!(trainer.is_over() && model.stopped_at().is_none());
+        assert!(epochs > 0);
+        Ok::<_, Error>((model, rates, trainer.pace().cloned()))
+    };
+    let timed = TrainSettings {
+        minutes: Some(0.01),
+        schedule: Schedule::Cosine,
+        ..settings(1)
+    };
+    let (model, rates, pace) = trained(timed.clone())?;
+    let pace = pace.expect("it is timed");
+    assert_eq!(rates.len() as u64, pace.plans().last().expect("a plan").end);
+    assert!(rates.windows(2).all(|pair| pair[0] >= pair[1]));
+    // It has nearly ended by itself: the last plan was made shortly before.
+    assert!(rates[rates.len() - 1] < 0.2 * rates[0], "{rates:?}");
+
+    let repeated = TrainSettings {
+        pace: Some(pace.to_string().parse()?),
+        ..timed
+    };
+    let again = trained(repeated)?;
+    assert_eq!((again.0, again.1), (model, rates));
+    Ok(())
+}

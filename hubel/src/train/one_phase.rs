@@ -3,14 +3,16 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hubel_kernels::Cpu;
 
 use super::average::Average;
 use super::best::Best;
 use super::frozen::{self, Ahead};
+use super::pace::{Clock, Pace};
 use super::progress::{Progress, StepResult};
+use super::settings::Moment;
 use super::state::{BEST, Counters, TrainState};
 use super::{Event, Keep, Position, TrainSettings, differ, settings, tell};
 use crate::data::loader::{self, Batch, Loader};
@@ -49,6 +51,10 @@ pub(super) struct OnePhase {
     loader: Option<Loader>,
     progress: Progress,
     position: Position,
+    /// How the schedule advances, if it does not advance evenly.
+    pace: Option<Pace>,
+    /// For a phase with a time limit.
+    clock: Option<Clock>,
     /// Whether the last step of an epoch is done, and its validation is not.
     awaits_validation: bool,
     /// Weights that are known to be finite, and their position.
@@ -173,6 +179,14 @@ impl OnePhase {
             loader: None,
             progress: Progress::new(feed.images()),
             position,
+            pace: match settings.minutes {
+                Some(_) => Some(settings.pace.clone().unwrap_or_default()),
+                None => settings.pace.clone(),
+            },
+            clock: match &settings.pace {
+                Some(_) => None,
+                None => settings.minutes.map(|minutes| Clock::new(minutes, 0.0)),
+            },
             awaits_validation: false,
             good: (model.parameters.clone(), position),
             best: None,
@@ -225,7 +239,8 @@ impl OnePhase {
             if let Some(loader) = &mut self.loader {
                 loader.give_back(batch);
             }
-            self.awaits_validation = self.position.is_end_of_epoch();
+            self.plan_again();
+            self.awaits_validation = self.position.is_end_of_epoch() || self.is_last_step();
             stopped |= listen(&self.progress.step(&self.position)).is_break();
         }
         if self.awaits_validation && !stopped {
@@ -237,9 +252,47 @@ impl OnePhase {
         })
     }
 
+    /// Number of steps after which the phase ends.
+    fn end_step(&self) -> usize {
+        let end = self.pace.as_ref().and_then(Pace::end);
+        end.map_or(self.settings.epochs * self.feed.steps(), |end| end as usize)
+    }
+
+    fn is_last_step(&self) -> bool {
+        self.position.steps_done() >= self.end_step()
+    }
+
+    /// Plans the end of the phase again, if it has a time limit.
+    fn plan_again(&mut self) {
+        let done = self.position.steps_done() as u64;
+        if let (Some(clock), Some(pace)) = (&mut self.clock, &mut self.pace)
+            && let Some(end) = clock.plan(done)
+        {
+            pace.plan(done, end);
+            let epochs = self.end_step().div_ceil(self.position.steps);
+            self.position.epochs = epochs.max(self.position.epoch);
+        }
+    }
+
+    /// How the schedule advances, if it does not advance evenly.
+    pub(super) fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
+    }
+
     /// The batch of the next step, and the time spent waiting for it.
     fn next_batch(&mut self) -> Result<(Batch, Duration)> {
-        let (feed, epochs) = (&self.feed, self.settings.epochs);
+        let feed = &self.feed;
+        if let (Some(clock), Some(pace)) = (&mut self.clock, &mut self.pace) {
+            let end = clock.begin();
+            if pace.plans().is_empty() {
+                pace.plan(0, end);
+            }
+        }
+        let epochs = match self.pace {
+            // More than there will be; batches are prepared only shortly before they are needed.
+            Some(_) => usize::MAX / 2 / feed.steps(),
+            None => self.settings.epochs,
+        };
         let loader = self.loader.get_or_insert_with(|| {
             let done = self.position.steps_done();
             Loader::start(feed, 1..epochs + 1, done, self.cpu.threads())
@@ -252,8 +305,12 @@ impl OnePhase {
     fn learn(&mut self, batch: &Batch) -> Result<StepResult> {
         let settings = &self.settings;
         let step = self.position.steps_done();
-        let steps = settings.epochs * self.feed.steps();
-        let rate = settings.learning_rate_at(step, steps, &self.plateau)?;
+        let moment = Moment {
+            step: step as u64,
+            steps: self.end_step() as u64,
+            progress: self.pace.as_ref().map(|pace| pace.progress(step as u64)),
+        };
+        let rate = settings.learning_rate_at(moment, &self.plateau)?;
         let turn = (self.plans.iter())
             .position(|plan| plan.batch() == batch.draws.len())
             .expect("there is a plan for full batches and one for the rest");
@@ -318,7 +375,11 @@ impl OnePhase {
         &mut self,
         listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
+        let start = Instant::now();
         let report = self.validate()?;
+        if let Some(clock) = &mut self.clock {
+            clock.validated(start.elapsed().as_secs_f64());
+        }
         self.awaits_validation = false;
         let (mut stopped, mut is_best) = (false, false);
         if let Some(report) = &report {
@@ -333,7 +394,7 @@ impl OnePhase {
         self.progress.end_epoch();
         let patience = self.settings.patience;
         if patience.is_some_and(|patience| self.without_progress >= patience)
-            && !self.position.is_end_of_phase()
+            && !self.is_last_step()
         {
             self.has_ended_early = true;
             stopped |= listen(&Event::EndedEarly {
@@ -342,7 +403,7 @@ impl OnePhase {
             })
             .is_break();
         }
-        if self.position.is_end_of_phase() || self.has_ended_early {
+        if self.is_last_step() || self.has_ended_early {
             self.end(listen)?;
         }
         Ok(match stopped {
@@ -557,6 +618,9 @@ impl OnePhase {
             optimizer: Some(steps),
             average: self.average.as_ref().map(Average::count),
             progress: self.progress.counts(),
+            pace: self.pace.clone(),
+            minutes: self.settings.minutes.filter(|_| self.clock.is_some()),
+            seconds: self.clock.as_ref().map_or(0.0, Clock::elapsed),
             awaits_validation: self.awaits_validation,
             best: self.best.as_ref().map(Best::result),
             plateau: self.plateau,
@@ -585,7 +649,7 @@ impl OnePhase {
             &mine.steps,
             &position.steps,
         )?;
-        if position.epoch > epochs {
+        if position.epoch > epochs && self.pace.is_none() {
             return Err(format!(
                 "it is in epoch {} already, and {epochs} epochs are wanted; give at least {}",
                 position.epoch, position.epoch
@@ -630,13 +694,28 @@ impl OnePhase {
         self.plateau = counters.plateau;
         self.without_progress = counters.without_progress;
         self.has_ended_early = counters.has_ended_early;
-        if position.epochs != epochs {
+        self.position = position;
+        let is_extended = match (&mut self.clock, self.settings.minutes) {
+            (Some(clock), Some(minutes)) => {
+                *clock = Clock::new(minutes, counters.seconds);
+                self.pace = counters.pace;
+                let is_extended = counters.minutes.is_none_or(|before| before < minutes);
+                if let Some(pace) = self.pace.as_mut().filter(|_| is_extended) {
+                    pace.plan(position.steps_done() as u64, clock.begin());
+                }
+                is_extended
+            }
+            _ if self.pace.is_some() => false,
+            _ => {
+                self.position.epochs = epochs;
+                position.epochs != epochs
+            }
+        };
+        if is_extended {
             // More epochs are wanted, so patience begins again.
             (self.without_progress, self.has_ended_early) = (0, false);
         }
-        self.position = Position { epochs, ..position };
-        self.is_over =
-            !self.awaits_validation && (self.position.is_end_of_phase() || self.has_ended_early);
+        self.is_over = !self.awaits_validation && (self.is_last_step() || self.has_ended_early);
         self.loader = None;
         self.good = (self.weights().clone(), self.position);
         Ok(())

@@ -1,4 +1,5 @@
 //! The settings of training, and their checks.
+use super::pace::Pace;
 use crate::data::{Augmentation, Balance};
 use crate::network::{Initialisation, Node, Operation};
 use crate::{Dataset, Error, Optimizer, PlateauState, Result, Schedule, WarmUp};
@@ -48,6 +49,11 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Random changes to the training pictures.
     pub augmentation: Augmentation,
+    /// Training ends inside this many minutes, and the schedule with it, whatever [`epochs`](Self::epochs) says. How many steps fit is measured while it runs.
+    /// It counts from the first step, with validation and checkpoints. In a run with several phases, it is a setting of each phase.
+    pub minutes: Option<f64>,
+    /// Repeats the steps of a training with a time limit, see [`Trainer::pace`](crate::Trainer::pace). It replaces [`epochs`](Self::epochs) and [`minutes`](Self::minutes).
+    pub pace: Option<Pace>,
     /// How classes of very different size are balanced.
     pub balance: Balance,
     /// The initialisation of the weights.
@@ -78,6 +84,8 @@ impl Default for TrainSettings {
             label_smoothing: 0.0,
             seed: 1,
             augmentation: Augmentation::default(),
+            minutes: None,
+            pace: None,
             balance: Balance::None,
             initialisation: Initialisation::default(),
             precise: false,
@@ -89,22 +97,22 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
-    /// The learning rate of a step, counted from 0, of `steps`.
+    /// The learning rate of a step.
     ///
     /// # Errors
     /// [`Error::Settings`] if the schedule gives a rate that is negative, NaN or infinite, or if the warm-up is as long as training.
-    pub(super) fn learning_rate_at(
-        &self,
-        step: usize,
-        steps: usize,
-        plateau: &PlateauState,
-    ) -> Result<f32> {
-        let (step, steps) = (step as u64, steps as u64);
+    pub(super) fn learning_rate_at(&self, moment: Moment, plateau: &PlateauState) -> Result<f32> {
+        let (step, steps) = (moment.step, moment.steps);
         if let Some(problem) = (self.warm_up).and_then(|warm_up| warm_up.problem(Some(steps))) {
             return Err(Error::Settings { problem });
         }
-        let rise = (self.warm_up).map_or(1.0, |warm_up| warm_up.factor(step, steps));
-        let scheduled = (self.schedule).learning_rate(self.learning_rate, step, steps);
+        let (scheduled_step, scheduled_steps) = moment.of_schedule();
+        let rise = (self.warm_up).map_or(1.0, |warm_up| match warm_up {
+            WarmUp::Steps(_) => warm_up.factor(step, steps),
+            WarmUp::Share(_) => warm_up.factor(scheduled_step, scheduled_steps),
+        });
+        let scheduled =
+            (self.schedule).learning_rate(self.learning_rate, scheduled_step, scheduled_steps);
         let rate = rise * plateau.factor() * scheduled;
         match rate >= 0.0 && rate.is_finite() {
             true => Ok(rate),
@@ -113,6 +121,28 @@ impl TrainSettings {
                     "the schedule gives step {step} a learning rate of {rate}; it must be a number from 0 on"
                 ),
             }),
+        }
+    }
+}
+
+/// A step of a phase, and where the schedule is then.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// Counted from 0.
+    pub(super) step: u64,
+    pub(super) steps: u64,
+    /// How far the schedule is, from 0 to 1, if it does not advance evenly.
+    pub(super) progress: Option<f64>,
+}
+
+impl Moment {
+    /// The step and the number of steps for a schedule.
+    fn of_schedule(&self) -> (u64, u64) {
+        /// Fine enough for any schedule.
+        const PARTS: u64 = 1 << 30;
+        match self.progress {
+            None => (self.step, self.steps),
+            Some(progress) => ((progress * PARTS as f64) as u64, PARTS),
         }
     }
 }
@@ -166,6 +196,13 @@ pub(super) fn check(
             "a label smoothing of {} is no share of the target; give a number from 0 (none) to less than 1",
             settings.label_smoothing
         )
+    } else if let Some(minutes) =
+        (settings.minutes).filter(|minutes| !(0.0..1e6).contains(minutes) || *minutes == 0.0)
+    {
+        format!("{minutes} minutes are no time to train in; give a positive number")
+    } else if (settings.pace.as_ref()).is_some_and(|pace| pace.plans().is_empty()) {
+        "a pace without a plan says nothing; give that of a training with a time limit, or none"
+            .into()
     } else if (settings.average).is_some_and(|decay| !fraction.contains(&decay)) {
         format!(
             "a decay of {} gives no average of weights; give a number from 0 to less than 1, such as 0.999",

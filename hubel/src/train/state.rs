@@ -7,6 +7,7 @@ use hubel_kernels::Cpu;
 use serde::{Deserialize, Serialize};
 
 use super::best::{Best, BestResult};
+use super::pace::Pace;
 use super::progress::Counts;
 use crate::formats::checksum::{self, STATE, STATE_FIELD};
 use crate::formats::safetensors::{self, NamedTensor};
@@ -38,6 +39,11 @@ pub(super) struct Counters {
     /// Averaged steps, if weights are averaged.
     pub(super) average: Option<u64>,
     pub(super) progress: Counts,
+    /// How the schedule advances, if it does not advance evenly.
+    pub(super) pace: Option<Pace>,
+    /// The time limit, and the seconds used.
+    pub(super) minutes: Option<f64>,
+    pub(super) seconds: f64,
     pub(super) awaits_validation: bool,
     pub(super) best: Option<BestResult>,
     pub(super) plateau: PlateauState,
