@@ -164,7 +164,8 @@ pub use shape::Shape;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 pub use train::Advice;
 pub use train::{
-    Checkpoints, Event, Keep, Phase, Position, RunFolder, TrainSettings, Trainer, Transfer,
+    Checkpoints, Event, Keep, LossInput, Phase, Position, RunFolder, TrainSettings, Trainer,
+    Transfer, class_weights,
 };
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};

@@ -1,7 +1,10 @@
 //! Training: the epoch loop. Follow an image from the data set to an updated weight by reading [`Trainer::run`].
+mod accumulate;
 mod best;
 mod checkpoints;
+mod class_weights;
 mod frozen;
+mod loss;
 mod position;
 mod progress;
 mod run_folder;
@@ -18,9 +21,11 @@ use std::time::Instant;
 
 use hubel_kernels::Cpu;
 
+use self::accumulate::{Accumulation, Place};
 use self::best::Best;
 use self::checkpoints::Rhythm;
 use self::frozen::Ahead;
+use self::loss::{Expected, OwnLoss};
 use self::progress::Progress;
 use crate::data::loader::{self, Batch};
 use crate::data::{Augmentation, BadFile, Dataset, Division, Feed, FeedSettings, Preparation};
@@ -35,6 +40,8 @@ use crate::{
 };
 
 pub use self::checkpoints::Checkpoints;
+pub use self::class_weights::class_weights;
+pub use self::loss::LossInput;
 pub use self::position::Position;
 pub use self::progress::Event;
 pub use self::run_folder::RunFolder;
@@ -50,12 +57,16 @@ pub struct Trainer {
     feed: Arc<Feed>,
     /// How much each class weighs in the loss, if they differ.
     class_weights: Option<Vec<f32>>,
+    /// The loss in place of the cross-entropy, if any.
+    own_loss: Option<OwnLoss>,
     validation: Option<HeldOut>,
     model: Model,
     part: Part,
     /// Computes the outputs of the frozen layers in each step. `None` if there are no frozen layers, or the feed already has their outputs.
     ahead: Option<Ahead>,
     optimizer: OptimizerState,
+    /// The gradients of earlier batches of the step.
+    accumulation: Accumulation,
     /// Plans for a full batch and, if needed, for the smaller last batch of an epoch.
     plans: Vec<Plan>,
     /// The plan that the workspace fits.
@@ -183,7 +194,8 @@ impl Trainer {
                 batch_size: settings.batch_size,
                 seed: settings.seed,
             },
-        )?;
+        )?
+        .with_mixing(settings.mixing)?;
         let full = feed.batch_size();
         let rest = feed.images() % full;
         settings::refuse_constants(&graph.nodes[part.after + 1..], feed.images(), full)?;
@@ -207,14 +219,16 @@ impl Trainer {
         };
         let waiting = loader::most_bytes(&feed, cpu.threads());
         let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
-        memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
+        let accumulation = Accumulation::new(model.parameters.values().len(), settings.accumulate);
+        let sum_bytes = accumulation.bytes();
+        memory::check(plans[0].bytes() + ahead_bytes + waiting + sum_bytes, full)?;
         let workspace = Workspace::new(&plans[0]);
         let optimizer = OptimizerState::new(settings.optimizer, &model.parameters);
         let optimizer = match part.rates(&graph, &model.parameters) {
             Some(rates) => optimizer.with_rates(rates),
             None => optimizer,
         };
-        let position = part.start(settings.epochs, feed.steps());
+        let position = part.start(settings.epochs, accumulate::steps(&settings, &feed));
         let good = (model.parameters.clone(), position);
         let validation = validation.map(|dataset| HeldOut {
             dataset: dataset.clone(),
@@ -222,14 +236,16 @@ impl Trainer {
         });
         Ok(Self {
             cpu,
+            class_weights: class_weights::of(&settings, &feed),
             settings,
-            class_weights: feed.class_weights(),
+            own_loss: None,
             feed: Arc::new(feed),
             validation,
             model,
             part,
             ahead,
             optimizer,
+            accumulation,
             plans,
             turn: 0,
             workspace,
@@ -255,6 +271,63 @@ impl Trainer {
     pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self {
             checkpoints: Some(checkpoints),
+            ..self
+        }
+    }
+
+    /// The same trainer with a loss of your own in place of the cross-entropy. `loss` gets one batch and zeros `[n, classes]`. It returns the
+    /// mean loss of the batch, and writes the gradient of this mean by each logit in place of the zeros. Label smoothing and class weights are
+    /// given to it, and it may use them. The validation images are still judged by the cross-entropy.
+    ///
+    /// The focal loss (Lin et al. 2017), −(1 − p)² ln p for the probability p of the target, which counts images less that are easy:
+    ///
+    /// ```
+    /// use hubel::{Cpu, Dataset, LossInput, Network, Shape, TrainSettings, Trainer, softmax};
+    /// use std::ops::ControlFlow;
+    ///
+    /// let cpu = Cpu::best(1);
+    /// let focal = {
+    ///     let cpu = cpu.clone();
+    ///     move |input: &LossInput, gradient: &mut [f32]| {
+    ///         let (classes, count) = (input.classes, input.labels.len());
+    ///         let mut probabilities = vec![0.0; input.logits.len()];
+    ///         softmax(&cpu, input.logits, classes, &mut probabilities);
+    ///         let mut loss = 0.0;
+    ///         for (n, (p, gradient)) in
+    ///             probabilities.chunks(classes).zip(gradient.chunks_mut(classes)).enumerate()
+    ///         {
+    ///             // The derivative by ln p of the terms, then that of ln p by the logits.
+    ///             let mut sum = 0.0;
+    ///             for c in 0..classes {
+    ///                 let (target, rest, p) = (input.target(n, c), 1.0 - p[c], p[c].max(1e-30));
+    ///                 loss -= f64::from(target * rest * rest * p.ln());
+    ///                 gradient[c] = target * rest * (2.0 * p * p.ln() - rest) / count as f32;
+    ///                 sum += gradient[c];
+    ///             }
+    ///             for c in 0..classes {
+    ///                 gradient[c] -= p[c] * sum;
+    ///             }
+    ///         }
+    ///         loss / count as f64
+    ///     }
+    /// };
+    ///
+    /// let labels: Vec<usize> = (0..60).map(|i| i % 2).collect();
+    /// let images: Vec<f32> = (0..60 * 16).map(|i| labels[i / 16] as f32 + (i as f32).sin()).collect();
+    /// let dataset = Dataset::from_arrays(&images, Shape::new(4, 4, 1), &labels)?;
+    /// let settings = TrainSettings { epochs: 40, batch_size: 20, learning_rate: 0.02, ..TrainSettings::default() };
+    /// let network = Network::parse("flatten-fc(classes)")?;
+    /// let mut trainer = Trainer::new(cpu.clone(), network, &dataset, None, settings)?.with_loss(focal);
+    /// let model = trainer.run(&mut |_event| ControlFlow::Continue(()))?;
+    /// assert!(model.evaluate(&cpu, &dataset)?.accuracy > 0.9);
+    /// # Ok::<(), hubel::Error>(())
+    /// ```
+    pub fn with_loss(
+        self,
+        loss: impl Fn(&LossInput<'_>, &mut [f32]) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            own_loss: Some(OwnLoss::new(loss)),
             ..self
         }
     }
@@ -335,18 +408,24 @@ impl Trainer {
     /// Runs the steps of all epochs, or those before `listen` breaks off.
     fn epochs(&mut self, listen: &mut dyn FnMut(&Event) -> ControlFlow<()>) -> Result<()> {
         let feed = self.feed.clone();
-        let mut progress = Progress::new(&feed, self.settings.epochs);
+        let mut progress = Progress::new(&feed, self.settings.epochs, self.settings.accumulate);
         let mut rhythm = self.checkpoints.as_ref().map(Rhythm::new);
         let threads = self.cpu.threads();
-        self.position = self.part.start(self.settings.epochs, feed.steps());
+        let steps = accumulate::steps(&self.settings, &feed);
+        self.position = self.part.start(self.settings.epochs, steps);
+        self.accumulation.clear();
+        let mut stopped = false;
         loader::batches(
             &feed,
             1..self.settings.epochs + 1,
             threads,
             |batch, waited| {
-                let mut stopped = tell(&batch.bad_files, listen);
+                stopped |= tell(&batch.bad_files, listen);
                 let result = self.step(batch)?;
                 progress.add(batch, result, waited);
+                if !self.accumulation.is_empty() {
+                    return Ok(ControlFlow::Continue(()));
+                }
                 let end_of_epoch = self.position.is_end_of_epoch();
                 stopped |= listen(&progress.step()).is_break();
                 if stopped {
@@ -471,13 +550,14 @@ impl Trainer {
         }
     }
 
-    /// One step: forward, loss, backward, update.
+    /// One batch of a step: forward, loss, backward, and after the last batch of the step the update.
     fn step(&mut self, batch: &Batch) -> Result<BatchLoss> {
         let settings = &self.settings;
         let (step, steps) = (
             self.position.steps_done(),
-            settings.epochs * self.feed.steps(),
+            settings.epochs * self.position.steps,
         );
+        let place = Place::of(batch.step, self.feed.steps(), settings.accumulate);
         let rate = settings.learning_rate_at(step, steps)?;
         let turn = (self.plans.iter())
             .position(|plan| plan.batch() == batch.draws.len())
@@ -498,11 +578,17 @@ impl Trainer {
         let label = |draw: &usize| self.feed.label(*draw) as u32;
         let labels: Vec<u32> = batch.draws.iter().map(label).collect();
         let seed = Random::new(settings.seed)
-            .stream(Purpose::Dropout, step as u64, 0)
+            .stream(Purpose::Dropout, step as u64, place.batch as u64)
             .next_u64();
         plan.forward(&self.cpu, parameters, workspace, seed);
-        let weights = self.class_weights.as_deref();
-        let result = plan.loss(workspace, &labels, settings.label_smoothing, weights);
+        let targets = self.feed.targets(batch.epoch, batch.step, &batch.draws);
+        let expected = Expected {
+            labels: &labels,
+            targets: targets.as_deref(),
+            class_weights: self.class_weights.as_deref(),
+            label_smoothing: settings.label_smoothing,
+        };
+        let result = expected.loss(plan, workspace, self.own_loss.as_ref());
         // In single precision, as in events.
         if !(result.loss as f32).is_finite() {
             return Err(Error::Diverged {
@@ -510,18 +596,28 @@ impl Trainer {
                 place: plan.first_not_finite(workspace),
             });
         }
-        if batch.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
+        if place.batch == 0 && place.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
             let (good, position) = &mut self.good;
             good.values_mut().copy_from_slice(parameters.values());
             *position = self.position;
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
+        if settings.accumulate > 1 {
+            let weight = expected.weight(self.own_loss.as_ref());
+            self.accumulation.add(&self.cpu, workspace, weight);
+            if !place.is_last {
+                // Only running statistics have changed, which are not packed.
+                workspace.set_packed(parameters);
+                return Ok(result);
+            }
+            self.accumulation.finish(&self.cpu, workspace);
+        }
         let update = self.optimizer.begin(rate, settings.weight_decay);
         plan.update(&self.cpu, parameters, workspace, update);
         self.position = Position {
             epoch: batch.epoch,
-            step: batch.step + 1,
+            step: place.step + 1,
             ..self.position
         };
         Ok(result)

@@ -11,7 +11,9 @@ use crate::{Model, Report};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far.
+    /// A step is done. Epochs and steps count from 1; loss and accuracy are means over the epoch so far. If images are
+    /// [mixed](crate::data::Mixing) or the data has [target probabilities](crate::Dataset::with_targets), an image counts as correct if its
+    /// largest logit is at its largest target (for mixed images: the class with the larger share), as in torchvision and Keras.
     #[non_exhaustive]
     Step {
         /// The epoch.
@@ -22,7 +24,7 @@ pub enum Event<'a> {
         step: usize,
         /// Steps per epoch.
         steps: usize,
-        /// Mean cross-entropy in nats.
+        /// Mean loss: the cross-entropy in nats, or that of [`Trainer::with_loss`](crate::Trainer::with_loss).
         loss: f32,
         /// Share of training images classified correctly.
         accuracy: f32,
@@ -106,6 +108,8 @@ pub enum Event<'a> {
 pub(super) struct Progress<'a> {
     feed: &'a Feed,
     epochs: usize,
+    /// Batches per step.
+    accumulate: usize,
     start: Instant,
     epoch_start: Instant,
     /// Of the whole run.
@@ -120,11 +124,12 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(feed: &'a Feed, epochs: usize) -> Self {
+    pub(super) fn new(feed: &'a Feed, epochs: usize, accumulate: usize) -> Self {
         let now = Instant::now();
         Self {
             feed,
             epochs,
+            accumulate,
             start: now,
             epoch_start: now,
             images_done: 0,
@@ -137,10 +142,10 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Counts a step.
+    /// Counts a batch.
     pub(super) fn add(&mut self, batch: &Batch, result: BatchLoss, waited: Duration) {
         self.epoch = batch.epoch;
-        self.step = batch.step + 1;
+        self.step = batch.step / self.accumulate + 1;
         let images = batch.draws.len();
         self.images_done += images;
         self.count += images;
@@ -169,7 +174,7 @@ impl<'a> Progress<'a> {
             epoch: self.epoch,
             epochs: self.epochs,
             step: self.step,
-            steps: self.feed.steps(),
+            steps: self.feed.steps().div_ceil(self.accumulate),
             loss: self.loss(),
             accuracy: self.accuracy(),
             images_per_second: self.images_done as f64 / seconds,
@@ -193,7 +198,7 @@ impl<'a> Progress<'a> {
         *self = Self {
             start: self.start,
             images_done: self.images_done,
-            ..Self::new(self.feed, self.epochs)
+            ..Self::new(self.feed, self.epochs, self.accumulate)
         };
         event
     }

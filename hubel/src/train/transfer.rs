@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use hubel_kernels::Cpu;
 
 use super::frozen::Frozen;
+use super::loss::{LossInput, OwnLoss};
 use super::{Best, Checkpoints, Event, Keep, Part, Position, TrainSettings, Trainer, settings};
 use crate::data::{Dataset, Division};
 use crate::{Error, Model, Result, memory};
@@ -63,6 +64,7 @@ pub struct Transfer {
     /// Bytes for the features.
     room: usize,
     checkpoints: Option<Checkpoints>,
+    own_loss: Option<OwnLoss>,
     /// The model at the end of the last phase.
     model: Model,
     /// The current phase.
@@ -95,6 +97,7 @@ impl Transfer {
         }
         for phase in &phases {
             settings::check(&phase.settings, train, validation)?;
+            settings::check_mixing(phase)?;
             phase.last_frozen(&model)?;
         }
         Ok(Self {
@@ -104,6 +107,7 @@ impl Transfer {
             phases,
             room: memory::available().map_or(1 << 30, |bytes| bytes / 2),
             checkpoints: None,
+            own_loss: None,
             model,
             trainer: None,
         })
@@ -127,6 +131,17 @@ impl Transfer {
     pub fn with_checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self {
             checkpoints: Some(checkpoints),
+            ..self
+        }
+    }
+
+    /// The same with a loss of your own in all phases, see [`Trainer::with_loss`].
+    pub fn with_loss(
+        self,
+        loss: impl Fn(&LossInput<'_>, &mut [f32]) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            own_loss: Some(OwnLoss::new(loss)),
             ..self
         }
     }
@@ -235,6 +250,7 @@ impl Transfer {
         Ok(Some(Trainer {
             best,
             checkpoints: self.checkpoints.clone(),
+            own_loss: self.own_loss.clone(),
             ..trainer
         }))
     }
