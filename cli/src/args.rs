@@ -313,7 +313,7 @@ mod tests {
         };
         assert_eq!(
             train
-                .settings(&digits, 57_000)
+                .settings(&digits, 57_000, &[])
                 .expect("no augmentation is asked for"),
             hubel::TrainSettings {
                 augmentation: digits.usual_augmentation(),
@@ -321,7 +321,7 @@ mod tests {
             }
         );
         let epochs = |subject: Subject, images| {
-            let settings = train.settings(&subject, images);
+            let settings = train.settings(&subject, images, &[]);
             settings.expect("no augmentation is asked for").epochs
         };
         let clothes = Subject {

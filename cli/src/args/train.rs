@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
-use hubel::{Keep, Model, Optimizer, Phase, Schedule, TrainSettings};
+use hubel::{Dataset, Keep, Model, Optimizer, Phase, Schedule, TrainSettings, class_weights};
 
 use super::values::{at_least_1, fraction, model_folder, network, not_negative, parsed, positive};
 use super::{Processor, TrainingData};
@@ -45,6 +45,9 @@ pub(crate) struct Train {
     /// Number of passes over the training images [default: 30; for small grey pictures 3 to 100, so that 600,000 images are shown in all, or 170,000 of writing]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
+    /// Batches per step: averages the gradients of so many batches before each change of the weights. Batch norms still see single batches
+    #[arg(long, value_name = "BATCHES", default_value_t = usual().accumulate, value_parser = at_least_1)]
+    pub(crate) accumulate: usize,
     /// Peak learning rate of the schedule [default: 0.002; with sgd 0.05]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     pub(crate) learning_rate: Option<f32>,
@@ -73,6 +76,9 @@ pub(crate) struct Train {
     /// How to treat classes of very different size: none, loss (rare classes weigh more in the loss), sample (rare classes are shown more often); it improves the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
+    /// How much each class counts in the loss, by name (cat=2,dog=1; the others count 1) or all in the order of the classes (2,1,1) [default: all the same]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub(crate) class_weights: Option<String>,
     /// Keep the weights of the epoch that was best on the validation images, not the last ones; training that goes on from a model does so
     /// anyway from 100 such images on
     #[arg(long)]
@@ -94,14 +100,15 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    /// Settings for training from scratch on this number of `images`.
+    /// Settings for training from scratch on this number of `images` of `classes`.
     ///
     /// # Errors
-    /// If the augmentation cannot be parsed.
+    /// If the augmentation or the class weights cannot be parsed.
     pub(crate) fn settings(
         &self,
         subject: &Subject,
         images: usize,
+        classes: &[String],
     ) -> hubel::Result<TrainSettings> {
         let (usual, kind) = (usual(), usual_for(subject));
         let optimizer = self.optimizer().unwrap_or(usual.optimizer);
@@ -119,6 +126,7 @@ impl Train {
         Ok(TrainSettings {
             epochs: self.epochs.unwrap_or_else(|| usual_epochs(subject, images)),
             batch_size: self.data.batch_size(subject),
+            accumulate: self.accumulate,
             learning_rate: self.learning_rate.unwrap_or(usual_rate),
             optimizer,
             schedule: self.schedule.map_or(usual.schedule, Schedule::from),
@@ -126,7 +134,9 @@ impl Train {
             label_smoothing: self.label_smoothing.unwrap_or(kind.label_smoothing),
             seed: self.data.seed,
             augmentation: self.data.augmentation(subject)?,
+            mixing: self.data.mixing(),
             balance: self.balance,
+            class_weights: self.class_weights(classes)?,
             initialisation: match self.initialisation {
                 None | Some(InitialisationName::He) => Initialisation::HeOrXavier,
                 Some(InitialisationName::Pytorch) => Initialisation::PyTorch,
@@ -139,21 +149,24 @@ impl Train {
 }
 
 impl Train {
-    /// The phases of fine-tuning `model` on this number of `images`. The flags for epochs, optimizer, rates and decay apply to the last phase.
+    /// The phases of fine-tuning `model` on `train`. The flags for epochs, optimizer, rates, decay and mixing apply to the last phase.
     ///
     /// # Errors
-    /// If the augmentation cannot be parsed.
+    /// If the augmentation or the class weights cannot be parsed.
     pub(crate) fn phases(
         &self,
         model: &Model,
         subject: &Subject,
-        images: usize,
+        train: &Dataset,
     ) -> hubel::Result<Vec<Phase>> {
+        let images = train.len();
         let settings = TrainSettings {
             augmentation: self.data.augmentation(subject)?,
             label_smoothing: self.label_smoothing.unwrap_or(0.1),
             seed: self.data.seed,
+            accumulate: self.accumulate,
             balance: self.balance,
+            class_weights: self.class_weights(train.classes())?,
             precise: self.precise,
             keep: self.keep(),
             patience: self.patience,
@@ -179,6 +192,7 @@ impl Train {
         let optimizer = self.optimizer();
         let is_sgd = matches!(optimizer, Some(Optimizer::Sgd { .. }));
         last.settings = TrainSettings {
+            mixing: self.data.mixing(),
             epochs: self.epochs.unwrap_or(usual.epochs),
             learning_rate: self.learning_rate.unwrap_or(if is_sgd {
                 0.01
@@ -195,6 +209,12 @@ impl Train {
             ..usual.clone()
         };
         Ok(phases)
+    }
+
+    /// `--class-weights`.
+    fn class_weights(&self, classes: &[String]) -> hubel::Result<Option<Vec<f32>>> {
+        let text = self.class_weights.as_deref();
+        text.map(|text| class_weights(text, classes)).transpose()
     }
 
     /// Whether a flag is given that only training from scratch has.

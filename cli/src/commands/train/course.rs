@@ -36,7 +36,7 @@ impl Course {
             }
             Start::Nothing => {
                 let network = Network::resolve(start.network(arguments.model.as_deref(), train))?;
-                let settings = arguments.settings(subject, train.len())?;
+                let settings = arguments.settings(subject, train.len(), train.classes())?;
                 let trainer =
                     Trainer::new(cpu.clone(), network, train, validation, settings.clone())?;
                 Self::FromNothing(
@@ -45,7 +45,7 @@ impl Course {
                 )
             }
             Start::Model(model) => {
-                let phases = arguments.phases(&model, subject, train.len())?;
+                let phases = arguments.phases(&model, subject, train)?;
                 console.remark(&last_layer(model.classes(), train.classes()));
                 let transfer = Transfer::new(cpu.clone(), *model, phases, train, validation)?;
                 let transfer = match arguments.data.files.cache {
