@@ -313,7 +313,7 @@ mod tests {
             has_levels: true,
         };
         let settings = |flags: &[&str]| {
-            let settings = train(flags).settings(&digits, 57_000);
+            let settings = train(flags).settings(&digits, 57_000, &[]);
             settings.expect("no augmentation is asked for")
         };
         for (name, rate, decay) in [
@@ -368,7 +368,7 @@ mod tests {
         };
         assert_eq!(
             train
-                .settings(&digits, 57_000)
+                .settings(&digits, 57_000, &[])
                 .expect("no augmentation is asked for"),
             hubel::TrainSettings {
                 augmentation: digits.usual_augmentation(),
@@ -376,7 +376,7 @@ mod tests {
             }
         );
         let epochs = |subject: Subject, images| {
-            let settings = train.settings(&subject, images);
+            let settings = train.settings(&subject, images, &[]);
             settings.expect("no augmentation is asked for").epochs
         };
         let clothes = Subject {

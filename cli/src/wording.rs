@@ -2,12 +2,14 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 13] = [
+const FLAGS: [(&str, &str); 15] = [
     ("shape", "input"),
     ("resize", "resize"),
     ("bad_files", "bad-files"),
     ("cache", "cache"),
     ("balance", "balance"),
+    ("class_weights", "class-weights"),
+    ("accumulate", "accumulate"),
     ("validation", "val"),
     ("keep", "keep"),
     ("patience", "patience"),

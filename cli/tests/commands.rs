@@ -492,6 +492,9 @@ fn numbers_out_of_range_leave_with_2_and_what_is_needed() {
             "from 0 to less than 1",
         ),
         ("--weight-decay", ["-0.1", "inf", "nan"], "0 or more"),
+        ("--mixup", ["0", "-1", "nan"], "greater than 0"),
+        ("--cutmix", ["0", "-1", "inf"], "greater than 0"),
+        ("--accumulate", ["0", "-1", "x"], "1 or more"),
     ] {
         for value in values {
             hubel()
@@ -565,4 +568,68 @@ fn train_says_what_its_loss_includes_and_that_pictures_contradict_each_other() {
             .and(contains("`cat` and `dog`")),
     );
     train("0").stderr(contains("epoch 1  loss ").and(contains("loss*").not()));
+}
+
+#[test]
+fn mixed_pictures_class_weights_and_accumulation_are_flags_of_train() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let runs = tempfile::tempdir().expect("a temporary folder");
+    for class in ["cat", "dog"] {
+        fs::create_dir(folder.path().join(class)).expect("a folder");
+        for i in 0..6 {
+            let file = folder.path().join(class).join(format!("{i}.png"));
+            picture(&file, 100 + 20 * i, if class == "cat" { 0 } else { 60 });
+        }
+    }
+    let train = |flags: &[&str]| {
+        let mut command = hubel();
+        command.arg("train").arg(folder.path());
+        command.args(["--model", SMALL, "--epochs", "2", "--val", "0"]);
+        command.args(["--test", "0", "--label-smoothing", "0", "--json", "--out"]);
+        command.arg(runs.path().join("run")).args(flags).assert()
+    };
+    let all = [
+        "--mixup",
+        "0.2",
+        "--cutmix",
+        "1",
+        "--class-weights",
+        "dog=2",
+    ];
+    let all = [&all[..], &["--batch-size", "3", "--accumulate", "3"]].concat();
+    train(&all)
+        .success()
+        .stderr(contains("loss*: with class weights and mixed pictures"));
+    for (flags, problem) in [
+        (&["--class-weights", "dgo=2"][..], "did you mean `dog`?"),
+        (
+            &["--class-weights", "1,2,3"],
+            "3 class weights do not fit 2 classes (cat, dog)",
+        ),
+        (&["--class-weights", "2,0"], "`0` is no weight of a class"),
+        (
+            &["--class-weights", "2,1", "--balance", "loss"],
+            "`--balance loss` computes class weights, and --class-weights gives others",
+        ),
+    ] {
+        train(flags).code(1).stderr(contains(problem));
+    }
+    // Fine-tuning: with so few pictures only the last layer is trained, on kept features.
+    let mut command = hubel();
+    command.arg("train").arg(folder.path());
+    command.args([
+        "--from",
+        "efficientnet-lite0",
+        "--freeze",
+        "all",
+        "--cutmix",
+        "1",
+    ]);
+    command
+        .args(["--val", "0", "--test", "0", "--out"])
+        .arg(runs.path().join("tuned"));
+    command
+        .assert()
+        .code(1)
+        .stderr(contains("CutMix cuts pictures").and(contains("use mixup, or freeze no layers")));
 }

@@ -107,3 +107,27 @@ fn steps_and_operations_that_there_are_not_are_refused_with_those_there_are() {
     refused(1, &["--augment", "crop(12)"], "give a padding below 12");
     assert!(!sheet.exists());
 }
+
+#[test]
+fn mixed_pictures_are_drawn_with_their_partners() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    std::fs::create_dir(path.join("photos")).expect("the folder is new");
+    photos(&path.join("photos"));
+    let (plain, answer) = preview(path, &["--batch-size", "10"]);
+    assert_eq!(answer["pictures"][0]["mixed_with"], Value::Null);
+    for flags in [["--mixup", "0.5"], ["--cutmix", "1"]] {
+        let flags = [&["--batch-size", "10"], &flags[..]].concat();
+        let (mixed, answer) = preview(path, &flags);
+        assert_ne!(mixed, plain);
+        let pictures = answer["pictures"].as_array().expect("a list");
+        assert_eq!(pictures.len(), 10);
+        for (place, picture) in pictures.iter().enumerate() {
+            let partner = &pictures[(place + 9) % 10];
+            assert_eq!(picture["mixed_with"]["index"], partner["index"]);
+            assert_eq!(picture["mixed_with"]["class"], partner["class"]);
+            let share = picture["mixed_with"]["share"].as_f64().expect("a number");
+            assert!((0.0..=1.0).contains(&share));
+        }
+    }
+}

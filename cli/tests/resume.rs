@@ -40,6 +40,7 @@ fn settings(command: &mut Command) {
     command.args(["--model", NETWORK, "--epochs", "25", "--batch-size", "16"]);
     command.args(["--augment", "flip, crop(2)", "--balance", "sample"]);
     command.args(["--schedule", "onecycle", "--average", "0.95"]);
+    command.args(["--mixup", "0.3"]);
     command.args(["--val", "0.2", "--test", "0.1", "--keep", "best"]);
     // Pictures are read from their files in each step.
     command.args(["--cache", "0"]);

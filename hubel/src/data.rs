@@ -54,6 +54,7 @@ mod likeness;
 pub(crate) mod limit;
 pub(crate) mod loader;
 mod manifest;
+mod mix;
 #[cfg(feature = "mnist")]
 mod mnist;
 pub(crate) mod names;
@@ -80,6 +81,7 @@ pub(crate) mod subject;
 #[cfg_attr(not(feature = "tables"), path = "data/no_tables.rs")]
 #[cfg(feature = "pictures")]
 mod tables;
+mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(feature = "pictures")]
@@ -90,6 +92,7 @@ mod value_range;
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use hubel_kernels::Cpu;
 
@@ -105,6 +108,7 @@ pub use ground::Ground;
 #[cfg(feature = "pictures")]
 pub use learned::{Learned, learned};
 pub use manifest::Manifest;
+pub use mix::Mixing;
 #[cfg(feature = "mnist")]
 pub use mnist::mnist;
 #[cfg(feature = "pictures")]
@@ -114,7 +118,7 @@ pub use part::Part;
 pub use preparation::{Preparation, Prepared, Unlike};
 pub use resize::Resize;
 #[cfg(feature = "drawings")]
-pub use sheet::{Sheet, SheetSettings, Shown};
+pub use sheet::{Partner, Sheet, SheetSettings, Shown};
 #[cfg(feature = "pictures")]
 pub use source::{Outlook, Source};
 pub use subject::{Mirrored, Subject};
@@ -177,6 +181,8 @@ pub struct Dataset {
     /// The row in `pixels` of each sample.
     rows: Vec<usize>,
     labels: Vec<usize>,
+    /// The target probabilities `[n, classes]` of the samples, if these are not the labels.
+    targets: Option<Arc<Vec<f32>>>,
     /// How picture files are converted to pixels of this data; `None` if unknown.
     reading: Option<Reading>,
     /// The range of the values, for arrays that are not bytes; `None` for all other data.
@@ -271,6 +277,7 @@ impl Dataset {
             pixels: self.pixels.clone(),
             rows: indices.iter().map(|&index| self.rows[index]).collect(),
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
+            targets: self.targets_at(indices),
             reading: self.reading,
             range: self.range,
         }
@@ -311,6 +318,7 @@ impl Dataset {
         self.labels
             .iter_mut()
             .for_each(|label| *label = places[*label]);
+        self.targets = self.targets_moved(&places, classes.len());
         self.classes = classes.to_vec();
         Ok(self)
     }

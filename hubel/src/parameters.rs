@@ -196,6 +196,17 @@ impl Parameters {
             .sum()
     }
 
+    /// The running statistics, which no optimizer changes.
+    pub(crate) fn statistics(&self) -> &[f32] {
+        &self.values[self.trainable..]
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn statistics_mut(&mut self) -> &mut [f32] {
+        let start = self.trainable;
+        &mut self.values_mut()[start..]
+    }
+
     /// The name of the first layer with a NaN or infinite weight.
     pub(crate) fn first_not_finite(&self) -> Option<&str> {
         let broken = self

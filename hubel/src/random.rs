@@ -20,6 +20,8 @@ pub enum Purpose {
     Experiment,
     /// The contents of a drawn scene.
     Scene,
+    /// How the pictures of a batch are mixed with each other.
+    Mix,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Explain => 6,
             Self::Experiment => 7,
             Self::Scene => 8,
+            Self::Mix => 9,
         }
     }
 }
@@ -99,11 +102,59 @@ impl Stream {
     /// Normal with mean 0 and variance 1 (Box and Muller, 1958), computed in f64.
     #[inline]
     pub fn normal(&mut self) -> f32 {
-        const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
-        // In (0, 1], so that the logarithm is finite.
-        let radius = ((self.next_u64() >> 11) + 1) as f64 * UNIT;
+        self.normal_f64() as f32
+    }
+
+    #[inline]
+    fn normal_f64(&mut self) -> f64 {
+        let radius = self.positive();
         let angle = (self.next_u64() >> 11) as f64 * UNIT;
-        ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    }
+
+    /// Uniform in `(0, 1]`, so that its logarithm is finite.
+    #[inline]
+    fn positive(&mut self) -> f64 {
+        ((self.next_u64() >> 11) + 1) as f64 * UNIT
+    }
+
+    /// Beta distributed with these parameters, in `[0, 1]`: X / (X + Y) with X and Y gamma distributed. For tiny parameters nearly all values
+    /// are 0 or 1. Takes a random number of steps along the stream.
+    ///
+    /// # Panics
+    /// If a parameter is not positive and finite.
+    pub fn beta(&mut self, alpha: f64, beta: f64) -> f64 {
+        let (first, second) = (self.ln_gamma_variate(alpha), self.ln_gamma_variate(beta));
+        1.0 / (1.0 + (second - first).exp())
+    }
+
+    /// The logarithm of a gamma distributed number of this shape and scale 1 (Marsaglia and Tsang 2000). The logarithm, because for small
+    /// shapes most numbers are too small for f64.
+    fn ln_gamma_variate(&mut self, shape: f64) -> f64 {
+        assert!(
+            shape > 0.0 && shape.is_finite(),
+            "{shape} is no shape of a gamma distribution"
+        );
+        // A shape below 1 is computed from the shape plus 1, as in their section 6.
+        let boost = match shape < 1.0 {
+            true => self.positive().ln() / shape,
+            false => 0.0,
+        };
+        let d = if shape < 1.0 { shape + 1.0 } else { shape } - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        // Each turn succeeds with a probability of more than 0.95.
+        loop {
+            let normal = self.normal_f64();
+            let root = 1.0 + c * normal;
+            if root <= 0.0 {
+                continue;
+            }
+            let ln_cube = 3.0 * root.ln();
+            let limit = 0.5 * normal * normal + d * (1.0 - ln_cube.exp() + ln_cube);
+            if self.positive().ln() < limit {
+                return d.ln() + ln_cube + boost;
+            }
+        }
     }
 
     /// An integer in `0..bound`.
@@ -125,6 +176,8 @@ impl Stream {
     }
 }
 
+/// 2⁻⁵³: the distance of the numbers in [0, 1) that f64 represents evenly.
+const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
 /// 2⁶⁴ divided by the golden ratio, odd: the step of SplitMix64 (Steele, Lea and Flood, 2014).
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Multiplier of Knuth's MMIX generator; makes (epoch, sample) differ from (sample, epoch).
@@ -177,6 +230,34 @@ mod tests {
         let fourth = normal.iter().map(|value| value.powi(4)).sum::<f64>() / count as f64;
         assert!((fourth - 3.0).abs() < 0.1, "{fourth}");
         assert!(normal.iter().all(|value| value.is_finite()));
+    }
+
+    /// The moments of a symmetric beta distribution: mean 1/2, variance 1/(4(2α + 1)), fourth central moment 3/(16(2α + 1)(2α + 3)).
+    #[test]
+    fn beta_has_its_moments_from_tiny_to_large_parameters() {
+        let count = 100_000;
+        for alpha in [0.001, 0.2, 0.5, 1.0, 1.7, 4.0, 50.0] {
+            let mut stream = Random::new(5).stream(Purpose::Mix, 1, 2);
+            let values: Vec<f64> = (0..count).map(|_| stream.beta(alpha, alpha)).collect();
+            assert!(values.iter().all(|value| (0.0..=1.0).contains(value)));
+            let (mean, variance) = moments(&values);
+            let exact = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            let fourth = 3.0 / (16.0 * (2.0 * alpha + 1.0) * (2.0 * alpha + 3.0));
+            let root = f64::from(count).sqrt();
+            // Four standard deviations of the mean, and of the variance.
+            assert!((mean - 0.5).abs() < 4.0 * exact.sqrt() / root, "{mean}");
+            let spread = (fourth - exact * exact).max(0.0).sqrt() + 1e-6;
+            assert!(
+                (variance - exact).abs() < 4.0 * spread / root + 1e-5,
+                "{alpha}: {variance}, not {exact}"
+            );
+        }
+        // Mean a/(a + b), variance ab/((a + b)²(a + b + 1)).
+        let mut stream = Random::new(6).stream(Purpose::Mix, 1, 2);
+        let values: Vec<f64> = (0..count).map(|_| stream.beta(0.5, 3.0)).collect();
+        let (mean, variance) = moments(&values);
+        assert!((mean - 1.0 / 7.0).abs() < 0.002, "{mean}");
+        assert!((variance - 1.5 / (12.25 * 4.5)).abs() < 0.001, "{variance}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ struct Context<'a> {
 pub struct BatchLoss {
     /// The mean of the cross-entropy, in nats.
     pub loss: f64,
-    /// Images whose largest logit is that of their class.
+    /// Images whose largest logit is that of their class; with target probabilities, that of their largest target.
     pub correct: usize,
 }
 
@@ -160,10 +160,7 @@ impl Plan {
         label_smoothing: f32,
         class_weights: Option<&[f32]>,
     ) -> BatchLoss {
-        self.assert_training();
-        let length = self.settings.batch * self.outputs;
-        let logits = &workspace.values[self.logits][..length];
-        let gradient = &mut workspace.gradients[self.logits_gradient][..length];
+        let (logits, gradient) = self.logits_and_gradient(workspace);
         let (loss, correct) = softmax::cross_entropy(
             logits,
             labels,
@@ -173,6 +170,55 @@ impl Plan {
             gradient,
         );
         BatchLoss { loss, correct }
+    }
+
+    /// As [`Plan::loss`], for target probabilities `[n, classes]` in place of labels. With `class_weights`, the mean divides by the number of
+    /// images and not by their weight, as in PyTorch's `CrossEntropyLoss` with probabilities: so the size of the weights matters.
+    ///
+    /// # Panics
+    /// If there is not a target for each logit and a weight for each class, or the plan is one for inference.
+    pub fn loss_of_targets(
+        &self,
+        workspace: &mut Workspace,
+        targets: &[f32],
+        label_smoothing: f32,
+        class_weights: Option<&[f32]>,
+    ) -> BatchLoss {
+        let (logits, gradient) = self.logits_and_gradient(workspace);
+        let (loss, correct) = softmax::cross_entropy_of_probabilities(
+            logits,
+            targets,
+            self.outputs,
+            label_smoothing,
+            class_weights,
+            gradient,
+        );
+        BatchLoss { loss, correct }
+    }
+
+    /// As [`Plan::loss`], for a loss of your own. `loss` gets the logits `[n, classes]` of the last forward run and zeros of the same length,
+    /// where it writes the gradient of the loss by the logits. Returns what `loss` returns.
+    ///
+    /// # Panics
+    /// If the plan is one for inference.
+    pub fn loss_of(
+        &self,
+        workspace: &mut Workspace,
+        loss: impl FnOnce(&[f32], &mut [f32]) -> f64,
+    ) -> f64 {
+        let (logits, gradient) = self.logits_and_gradient(workspace);
+        gradient.fill(0.0);
+        let loss = loss(logits, gradient);
+        softmax::flush(gradient);
+        loss
+    }
+
+    fn logits_and_gradient<'a>(&self, workspace: &'a mut Workspace) -> (&'a [f32], &'a mut [f32]) {
+        self.assert_training();
+        let length = self.settings.batch * self.outputs;
+        let logits = &workspace.values[self.logits][..length];
+        let gradient = &mut workspace.gradients[self.logits_gradient][..length];
+        (logits, gradient)
     }
 
     /// The gradient by the logits, `[n, classes]`, where [`Plan::backward`] begins.
@@ -206,7 +252,7 @@ impl Plan {
         }
     }
 
-    /// Computes the gradient of every parameter from the gradient of the logits that [`Plan::loss`] left; `seed` is that of the run forward.
+    /// Computes the gradient of every parameter from the gradient of the logits that [`Plan::loss`] or one of its kind left; `seed` is that of the run forward.
     /// Of networks with batch normalisation, [`Plan::update_running_statistics`] belongs to each step of training as well.
     ///
     /// # Panics

@@ -1,7 +1,10 @@
 //! Training: phases, epochs, steps. Follow an image from the data set to an updated weight by reading [`Trainer::run`], then `one_phase.rs`.
+mod accumulate;
 mod average;
 mod best;
+mod class_weights;
 mod frozen;
+mod loss;
 mod one_phase;
 mod pace;
 mod phase;
@@ -21,10 +24,13 @@ use std::ops::ControlFlow;
 use hubel_kernels::Cpu;
 
 use self::frozen::Frozen;
+use self::loss::OwnLoss;
 use self::one_phase::{OnePhase, Part};
 use crate::data::{BadFile, Dataset, Division, Feed, Preparation};
 use crate::{Error, Model, Network, Result, memory};
 
+pub use self::class_weights::class_weights;
+pub use self::loss::LossInput;
 pub use self::pace::{Pace, PacePlan};
 pub use self::phase::Phase;
 pub use self::position::Position;
@@ -66,6 +72,8 @@ pub struct Trainer {
     phases: Vec<Phase>,
     /// Bytes for the features of frozen layers.
     room: usize,
+    /// The loss in place of the cross-entropy, if any.
+    own_loss: Option<OwnLoss>,
     /// The index of the current phase.
     current: usize,
     /// The model at the start of the current phase.
@@ -185,6 +193,7 @@ impl Trainer {
         }
         for phase in &phases {
             settings::check(&phase.settings, train, validation)?;
+            settings::check_mixing(phase)?;
             phase.last_frozen(&start)?;
         }
         let mut trainer = Self {
@@ -193,6 +202,7 @@ impl Trainer {
             validation: validation.cloned(),
             phases,
             room: memory::available().map_or(1 << 30, |bytes| bytes / 2),
+            own_loss: None,
             current: 0,
             start,
             phase: None,
@@ -220,6 +230,64 @@ impl Trainer {
     /// each picture, features are computed in each step.
     pub fn with_room(self, room: usize) -> Self {
         Self { room, ..self }
+    }
+
+    /// The same trainer with a loss of your own in place of the cross-entropy. `loss` gets one batch and zeros `[n, classes]`. It returns the
+    /// mean loss of the batch, and writes the gradient of this mean by each logit in place of the zeros. Label smoothing and class weights are
+    /// given to it, and it may use them. The validation images are still judged by the cross-entropy.
+    ///
+    /// The focal loss (Lin et al. 2017), −(1 − p)² ln p for the probability p of the target, which counts images less that are easy:
+    ///
+    /// ```
+    /// use hubel::{Cpu, Dataset, LossInput, Network, Shape, TrainSettings, Trainer, softmax};
+    /// use std::ops::ControlFlow;
+    ///
+    /// let cpu = Cpu::best(1);
+    /// let focal = {
+    ///     let cpu = cpu.clone();
+    ///     move |input: &LossInput, gradient: &mut [f32]| {
+    ///         let (classes, count) = (input.classes, input.labels.len());
+    ///         let mut probabilities = vec![0.0; input.logits.len()];
+    ///         softmax(&cpu, input.logits, classes, &mut probabilities);
+    ///         let mut loss = 0.0;
+    ///         for (n, (p, gradient)) in
+    ///             probabilities.chunks(classes).zip(gradient.chunks_mut(classes)).enumerate()
+    ///         {
+    ///             // The derivative by ln p of the terms, then that of ln p by the logits.
+    ///             let mut sum = 0.0;
+    ///             for c in 0..classes {
+    ///                 let (target, rest, p) = (input.target(n, c), 1.0 - p[c], p[c].max(1e-30));
+    ///                 loss -= f64::from(target * rest * rest * p.ln());
+    ///                 gradient[c] = target * rest * (2.0 * p * p.ln() - rest) / count as f32;
+    ///                 sum += gradient[c];
+    ///             }
+    ///             for c in 0..classes {
+    ///                 gradient[c] -= p[c] * sum;
+    ///             }
+    ///         }
+    ///         loss / count as f64
+    ///     }
+    /// };
+    ///
+    /// let labels: Vec<usize> = (0..60).map(|i| i % 2).collect();
+    /// let images: Vec<f32> = (0..60 * 16).map(|i| labels[i / 16] as f32 + (i as f32).sin()).collect();
+    /// let dataset = Dataset::from_arrays(&images, Shape::new(4, 4, 1), &labels)?;
+    /// let settings = TrainSettings { epochs: 40, batch_size: 20, learning_rate: 0.02, ..TrainSettings::default() };
+    /// let network = Network::parse("flatten-fc(classes)")?;
+    /// let mut trainer = Trainer::new(cpu.clone(), network, &dataset, None, settings)?.with_loss(focal);
+    /// let model = trainer.run(&mut |_event| ControlFlow::Continue(()))?;
+    /// assert!(model.evaluate(&cpu, &dataset)?.accuracy > 0.9);
+    /// # Ok::<(), hubel::Error>(())
+    /// ```
+    pub fn with_loss(
+        mut self,
+        loss: impl Fn(&LossInput<'_>, &mut [f32]) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        self.own_loss = Some(OwnLoss::new(loss));
+        if let Some(phase) = &mut self.phase {
+            phase.set_loss(self.own_loss.clone());
+        }
+        self
     }
 
     /// The processor it computes on.
@@ -398,6 +466,7 @@ impl Trainer {
         let cpu = self.cpu.clone();
         let mut phase = OnePhase::new(cpu, model, part, train, validation, settings)?
             .with_best(self.best.take());
+        phase.set_loss(self.own_loss.clone());
         if let Some(state) = self.restored.take() {
             phase.restore(state).map_err(refused)?;
         }

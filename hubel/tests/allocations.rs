@@ -40,6 +40,7 @@ fn taken(
         plan.forward(&cpu, &parameters, &mut workspace, seed);
         if settings.mode == Mode::Training {
             plan.loss(&mut workspace, &[0, 1], 0.1, None);
+            plan.loss_of_targets(&mut workspace, &[0.1; 20], 0.1, None);
             plan.backward(&cpu, &parameters, &mut workspace, seed);
         }
     };

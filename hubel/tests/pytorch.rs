@@ -304,6 +304,44 @@ fn a_file_of_pytorch_is_saved_as_it_was() {
 }
 
 #[test]
+fn cross_entropy_of_probabilities() {
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        classes: usize,
+        smoothing: f32,
+        weights: Option<Vec<f32>>,
+        loss: f64,
+    }
+    #[derive(Deserialize)]
+    struct Description {
+        soft: Vec<Case>,
+    }
+    let fixture = Fixture::open("loss");
+    for case in fixture.description::<Description>().soft {
+        let numbers = |name: &str| fixture.numbers(&format!("{}/{name}", case.name));
+        let (logits, classes) = (numbers("logits"), case.classes);
+        let what = |what: &str| format!("case {}: {what}", case.name);
+        let mut actual = vec![0.0; logits.len()];
+        let weights = case.weights.as_deref();
+        let (loss, _) = softmax::cross_entropy_of_probabilities(
+            logits,
+            numbers("targets"),
+            classes,
+            case.smoothing,
+            weights,
+            &mut actual,
+        );
+        let heaviest = weights.map_or(1.0, largest).max(1.0);
+        let measure = heaviest * largest(logits).max(1.0);
+        let (loss, expected) = ([loss as f32], [case.loss as f32]);
+        assert_near(&what("loss"), &loss, &expected, measure, classes);
+        let gradient = numbers("gradient");
+        assert_near(&what("gradient"), &actual, gradient, heaviest, classes);
+    }
+}
+
+#[test]
 fn softmax_and_cross_entropy() {
     #[derive(Deserialize)]
     struct Case {

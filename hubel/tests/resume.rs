@@ -3,7 +3,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use hubel::data::{self, BadFiles, Balance, Options};
+use hubel::data::{self, BadFiles, Balance, Mixing, Options};
 use hubel::{
     Cpu, Dataset, Error, Event, Keep, Model, Network, Optimizer, Phase, Result, Schedule, Shape,
     TrainSettings, TrainState, Trainer,
@@ -37,6 +37,7 @@ fn settings() -> TrainSettings {
         average: Some(0.9),
         keep: Keep::Best,
         patience: Some(2),
+        mixing: Mixing::Mixup { alpha: 0.4 },
         ..TrainSettings::default()
     }
 }
@@ -131,6 +132,8 @@ fn a_training_that_goes_on_from_its_state_has_the_bits_of_one_that_was_not_inter
             clip: Some(0.5),
             optimizer: Optimizer::muon(),
             average: None,
+            batch_size: 10,
+            accumulate: 2,
             keep: Keep::Last,
             patience: None,
             epochs: 2,

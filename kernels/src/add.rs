@@ -36,6 +36,38 @@ pub fn copy(cpu: &Cpu, from: &[f32], to: &mut [f32], accumulate: bool) {
     });
 }
 
+/// Adds `factor` · `from` to `to`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn add_scaled(cpu: &Cpu, factor: f32, from: &[f32], to: &mut [f32]) {
+    assert_eq!(from.len(), to.len(), "lengths of the maps");
+    cpu.parallel_chunks(to, PIECE, |i, to| {
+        let from = &from[i * PIECE..][..to.len()];
+        cpu.vectorised(|| {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to += factor * from;
+            }
+        });
+    });
+}
+
+/// Writes `factor` · `from` to `to`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn scale(cpu: &Cpu, factor: f32, from: &[f32], to: &mut [f32]) {
+    assert_eq!(from.len(), to.len(), "lengths of the maps");
+    cpu.parallel_chunks(to, PIECE, |i, to| {
+        let from = &from[i * PIECE..][..to.len()];
+        cpu.vectorised(|| {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = factor * from;
+            }
+        });
+    });
+}
+
 /// Where some channels lie in a map.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels {
@@ -117,6 +149,11 @@ mod tests {
                 assert_eq!(output, a);
                 copy(&cpu, &b, &mut output, true);
                 assert_eq!(output, sums);
+                // b is half of a.
+                add_scaled(&cpu, -2.0, &b, &mut output);
+                assert_eq!(output, b);
+                scale(&cpu, 2.0, &b, &mut output);
+                assert_eq!(output, a);
             }
         }
     }

@@ -55,6 +55,12 @@ fn elementwise_functions_refuse_slices_of_other_lengths() {
     assert_refused("lengths of the maps", || {
         add::copy(cpu, short, &mut [0.0; 4], true);
     });
+    assert_refused("lengths of the maps", || {
+        add::add_scaled(cpu, 1.0, short, &mut [0.0; 4]);
+    });
+    assert_refused("lengths of the maps", || {
+        add::scale(cpu, 1.0, short, &mut [0.0; 4]);
+    });
     assert_refused("length of the output", || {
         dropout::apply(cpu, 0.5, 1, short, &mut [0.0; 4], false);
     });
@@ -383,6 +389,17 @@ fn logits_of_any_number_of_classes_are_counted() {
     assert_refused("length of the gradient", || {
         softmax::cross_entropy(&[0.0; 3], &[1], 3, 0.0, None, &mut [0.0; 4]);
     });
+    let of_targets = |logits: usize, targets: usize, classes: usize, gradient: usize| {
+        let (logits, targets, weights) = (vec![0.0; logits], vec![0.0; targets], [1.0; 3]);
+        let (weights, gradient) = (Some(&weights[..]), &mut vec![0.0; gradient]);
+        softmax::cross_entropy_of_probabilities(&logits, &targets, classes, 0.1, weights, gradient)
+    };
+    for classes in EXTREMES.into_iter().chain([0, 5]) {
+        assert_refused("rows of", || of_targets(6, 6, classes, 6));
+    }
+    assert_refused("length of the targets", || of_targets(6, 3, 3, 6));
+    assert_refused("length of the gradient", || of_targets(6, 6, 3, 3));
+    assert_refused("a weight for each", || of_targets(6, 6, 2, 6));
 }
 
 #[test]

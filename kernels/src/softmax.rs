@@ -79,14 +79,83 @@ pub fn cross_entropy(
             loss -= spread * f64::from(*logit);
             let target = spread + if c == label { at_label } else { 0.0 };
             let slope = (targets * f64::from(*value / sum) - target) / total;
-            *value = if slope.abs() < SMALLEST_GRADIENT {
-                0.0
-            } else {
-                slope as f32
-            };
+            *value = flushed(slope);
         }
     }
     (loss / total, correct)
+}
+
+/// As [`cross_entropy`], for target probabilities `[n, classes]` in place of labels. A row counts as correct if its largest logit is at its
+/// largest target.
+///
+/// The targets are smoothed, then multiplied by the class weights. The mean divides by the number of rows and not by their weight, as in
+/// PyTorch's `CrossEntropyLoss` with probabilities. So the size of the weights matters here, and for targets of 0 and 1 the loss with
+/// weights differs from that of the labels by a factor. Rows whose sum is not 1 count by their sum. The loss of no row is NaN.
+///
+/// # Panics
+/// If there is no class, no whole row of them, or if a length does not fit.
+pub fn cross_entropy_of_probabilities(
+    logits: &[f32],
+    targets: &[f32],
+    classes: usize,
+    label_smoothing: f32,
+    class_weights: Option<&[f32]>,
+    gradient: &mut [f32],
+) -> (f64, usize) {
+    assert!(
+        classes > 0 && logits.len().is_multiple_of(classes),
+        "rows of {classes} logits, which are {} in all",
+        logits.len()
+    );
+    assert_eq!(targets.len(), logits.len(), "length of the targets");
+    assert_eq!(gradient.len(), logits.len(), "length of the gradient");
+    if let Some(weights) = class_weights {
+        assert_eq!(weights.len(), classes, "a weight for each class");
+    }
+    let smoothing = f64::from(label_smoothing);
+    let rest = smoothing / classes as f64;
+    let weighted = |class: usize, target: f32| {
+        let weight = class_weights.map_or(1.0, |weights| f64::from(weights[class]));
+        weight * ((1.0 - smoothing) * f64::from(target) + rest)
+    };
+    let rows = (logits.len() / classes) as f64;
+    let (mut loss, mut correct) = (0.0, 0);
+    for ((logits, gradient), row) in logits
+        .chunks(classes)
+        .zip(gradient.chunks_mut(classes))
+        .zip(targets.chunks(classes))
+    {
+        let sum = exponentials(logits, gradient);
+        let largest_logit = largest(logits);
+        let log_sum = f64::from(logits[largest_logit]) + f64::from(sum).ln();
+        let mut of_row = 0.0;
+        for (c, (target, logit)) in row.iter().zip(logits).enumerate() {
+            let target = weighted(c, *target);
+            of_row += target;
+            loss += target * (log_sum - f64::from(*logit));
+        }
+        correct += usize::from(largest_logit == largest(row));
+        for (c, (value, target)) in gradient.iter_mut().zip(row).enumerate() {
+            let slope = (of_row * f64::from(*value / sum) - weighted(c, *target)) / rows;
+            *value = flushed(slope);
+        }
+    }
+    (loss / rows, correct)
+}
+
+/// Sets values of a gradient to 0 if they are nearer to 0 than 1e-24, as [`cross_entropy`] does. For the gradient of another loss.
+pub fn flush(gradient: &mut [f32]) {
+    for value in gradient {
+        *value = flushed(f64::from(*value));
+    }
+}
+
+/// The value of a gradient, or 0 if it is nearer to 0 than [`SMALLEST_GRADIENT`].
+fn flushed(slope: f64) -> f32 {
+    match slope.abs() < SMALLEST_GRADIENT {
+        true => 0.0,
+        false => slope as f32,
+    }
 }
 
 /// Writes e^(logit − largest logit) and returns the sum.
@@ -150,6 +219,64 @@ mod tests {
     }
 
     #[test]
+    fn the_gradient_of_probabilities_is_the_finite_difference_of_the_loss() {
+        let logits = [0.3, -1.2, 2.0, 0.0, 0.5, 0.4, 80.0, -80.0, 0.1];
+        // The last row has a sum of 0.9.
+        let targets = [0.2, 0.5, 0.3, 0.0, 1.0, 0.0, 0.6, 0.1, 0.2];
+        let weights = [0.5, 4.0, 1.25];
+        for (smoothing, weights) in [
+            (0.0, None),
+            (0.1, None),
+            (0.0, Some(&weights[..])),
+            (0.1, Some(&weights[..])),
+        ] {
+            let loss = |logits: &[f32], gradient: &mut [f32]| {
+                cross_entropy_of_probabilities(logits, &targets, 3, smoothing, weights, gradient).0
+            };
+            let mut gradient = [0.0; 9];
+            loss(&logits, &mut gradient);
+            for i in 0..9 {
+                let at = |shift: f32| {
+                    let mut moved = logits;
+                    moved[i] += shift;
+                    loss(&moved, &mut [0.0; 9])
+                };
+                let shift = 1.0 / 64.0;
+                let difference = (at(shift) - at(-shift)) / f64::from(2.0 * shift);
+                assert!((f64::from(gradient[i]) - difference).abs() < 1e-4);
+            }
+        }
+    }
+
+    /// Without class weights the loss is linear in the targets, and targets of 0 and 1 are labels.
+    #[test]
+    fn a_mixed_target_gives_the_mixed_loss_and_one_of_0_and_1_that_of_the_label() {
+        let logits = [0.3, -1.2, 2.0, 0.7, 0.5, 0.4];
+        let of_labels = |labels: &[u32]| {
+            let mut gradient = [0.0; 6];
+            let (loss, correct) = cross_entropy(&logits, labels, 3, 0.1, None, &mut gradient);
+            (loss, correct, gradient)
+        };
+        let of_targets = |targets: &[f32]| {
+            let mut gradient = [0.0; 6];
+            let (loss, correct) =
+                cross_entropy_of_probabilities(&logits, targets, 3, 0.1, None, &mut gradient);
+            (loss, correct, gradient)
+        };
+        let (first, second) = (of_labels(&[2, 1]), of_labels(&[0, 0]));
+        let sharp = of_targets(&[0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+        assert!((sharp.0 - first.0).abs() < 1e-12);
+        assert_eq!(sharp.1, first.1);
+        let mixed = of_targets(&[0.25, 0.0, 0.75, 0.25, 0.75, 0.0]);
+        assert!((mixed.0 - 0.75 * first.0 - 0.25 * second.0).abs() < 1e-12);
+        assert_eq!(mixed.1, first.1, "the larger share counts");
+        for c in 0..6 {
+            assert!((sharp.2[c] - first.2[c]).abs() < 1e-7);
+            assert!((mixed.2[c] - 0.75 * first.2[c] - 0.25 * second.2[c]).abs() < 1e-7);
+        }
+    }
+
+    #[test]
     fn nan_and_hits_are_seen() {
         let plain = |logits: &[f32], labels: &[u32]| {
             let mut gradient = vec![0.0; logits.len()];
@@ -200,6 +327,17 @@ mod tests {
             prop_assert!((loss - expected).abs() < 1e-5 * expected.max(1.0), "{loss}, not {expected}");
             prop_assert!(correct <= rows);
             prop_assert!(gradient.iter().zip(&slope).all(|(value, exact)| (f64::from(*value) - exact).abs() < 1e-6));
+            let mut targets: Vec<f32> = (0..rows * classes).map(|i| (i as f32 * 37.719).sin().abs()).collect();
+            for row in targets.chunks_mut(classes) {
+                let sum: f32 = row.iter().sum();
+                row.iter_mut().for_each(|target| *target /= sum.max(1e-3));
+            }
+            let (loss, correct) = cross_entropy_of_probabilities(&logits, &targets, classes, smoothing, weights, &mut gradient);
+            let (expected, slope) = reference::cross_entropy_of_probabilities(&logits, &targets, classes, smoothing, weights);
+            prop_assert!((loss - expected).abs() < 1e-5 * expected.max(1.0), "{loss}, not {expected}");
+            prop_assert!(correct <= rows);
+            // Slopes are at most as large as the largest weight, which is below 11.
+            prop_assert!(gradient.iter().zip(&slope).all(|(value, exact)| (f64::from(*value) - exact).abs() < 1e-5));
             for set in InstructionSet::available() {
                 let mut output = vec![0.0; logits.len()];
                 softmax(&Cpu::new(set, 2), &logits, classes, &mut output);

@@ -2,13 +2,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hubel::data::{Augmentation, BadFiles, Balance, Options, Resize, Subject};
+use hubel::data::{Augmentation, BadFiles, Balance, Mixing, Options, Resize, Subject};
 use hubel::{Normalisation, Preparation, Shape};
 
 use super::train::{usual, usual_for};
 use super::values::{
     ClassNames, at_least_1, augmentation, bytes, class_names, of_colours, parsed, picture_shape,
-    png, share, whole,
+    png, positive, share, whole,
 };
 
 /// The training data and its preparation.
@@ -39,6 +39,14 @@ pub(crate) struct TrainingData {
     /// [default: standard; light for small grey pictures other than writing]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
+    /// Mix the pictures of each batch, and their targets, by mixup: in shares from Beta(ALPHA, ALPHA); usual: 0.2 to 1. In fine-tuning, in
+    /// its last phase. With --cutmix, each for half of the batches [default: no mixing]
+    #[arg(long, value_name = "ALPHA", value_parser = positive)]
+    pub(crate) mixup: Option<f32>,
+    /// The same by CutMix: a rectangle of another picture, with a share of the area from Beta(ALPHA, ALPHA); usual: 1. Not for kept features
+    /// of frozen layers (see --freeze) [default: no mixing]
+    #[arg(long, value_name = "ALPHA", value_parser = positive)]
+    pub(crate) cutmix: Option<f32>,
     /// Share of the images held out for validation, if the data has no validation images
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().validation, value_parser = share)]
     pub(crate) val: f64,
@@ -48,7 +56,7 @@ pub(crate) struct TrainingData {
     /// Names for numbered classes, stored in the model: cat,dog,owl, or a text file with one name per line
     #[arg(long, value_name = "NAMES|FILE", value_parser = class_names)]
     pub(crate) class_names: Option<ClassNames>,
-    /// Images per step [default: 64, for small grey pictures 128]
+    /// Images per batch, and per step without --accumulate [default: 64, for small grey pictures 128]
     #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,
     /// Seed of all random choices. The same seed and instruction set give the same bits, for any number of threads
@@ -73,6 +81,11 @@ impl TrainingData {
             cache: (self.files.cache).map(|bytes| if start.is_some() { bytes / 2 } else { bytes }),
             ..self.files.options()
         }
+    }
+
+    /// `--mixup` and `--cutmix`.
+    pub(crate) fn mixing(&self) -> Mixing {
+        Mixing::of(self.mixup, self.cutmix)
     }
 
     /// `--mean` and `--std`, if given.
@@ -112,6 +125,7 @@ pub(crate) enum Data {
 Examples:
   hubel data preview photos/ --out sheet.png
   hubel data preview photos/ --augment strong --original
+  hubel data preview photos/ --cutmix 1           mixed pictures, with the share of each class
   hubel data preview photos/ --epoch 3 --step 2 --seed 7 --batch-size 32
 
 Give the same data flags as to `hubel train`, and you see the pictures of that step of that run. Below each picture are its class, its index among the training images, and its file.")]
@@ -121,7 +135,7 @@ pub(crate) struct Preview {
     /// The epoch, counted from 1
     #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
     pub(crate) epoch: usize,
-    /// The step in the epoch, counted from 1
+    /// The step in the epoch, counted from 1; with --accumulate of `train`, the batch
     #[arg(long, short, default_value_t = 1, value_parser = at_least_1)]
     pub(crate) step: usize,
     /// How to treat classes of very different size, as in `train`: none, loss, sample
@@ -136,7 +150,7 @@ pub(crate) struct Preview {
     /// The PNG file to write
     #[arg(long, short, value_name = "FILE", default_value = "sheet.png", value_parser = png)]
     pub(crate) out: PathBuf,
-    /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures (index, class, path)
+    /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures (index, class, path, mixed_with)
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use hubel::data::{Balance, Mirrored, Subject};
 use hubel::network::Initialisation;
-use hubel::{Keep, Model, Optimizer, Phase, RunFolder, Schedule, TrainSettings, WarmUp};
+use hubel::{
+    Dataset, Keep, Model, Optimizer, Pace, Phase, RunFolder, Schedule, TrainSettings, WarmUp,
+    class_weights,
+};
 
 use super::values::{
-    at_least_1, betas, fraction, model_folder, network, not_negative, parsed, positive,
+    at_least_1, betas, fraction, minutes, model_folder, network, not_negative, parsed, positive,
     seconds_or_0,
 };
 use super::{Processor, TrainingData};
@@ -51,6 +54,15 @@ pub(crate) struct Train {
     /// Number of passes over the training images [default: 30; for small grey pictures 3 to 100, so that 600,000 images are shown in all, or 170,000 of writing]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
+    /// Train for this time instead of a number of epochs; the schedule ends inside it. Opening the data and the final test are not counted
+    #[arg(long, value_name = "MINUTES", value_parser = minutes, conflicts_with = "epochs")]
+    pub(crate) minutes: Option<f64>,
+    /// Repeat the steps of a run with --minutes; its run.toml has them
+    #[arg(long, hide = true, value_parser = parsed::<Pace>)]
+    pub(crate) pace: Option<Pace>,
+    /// Batches per step: averages the gradients of so many batches before each change of the weights. Batch norms still see single batches
+    #[arg(long, value_name = "BATCHES", default_value_t = usual().accumulate, value_parser = at_least_1)]
+    pub(crate) accumulate: usize,
     /// Peak learning rate of the schedule [default: 0.002; with sgd 0.05, rmsprop 0.001, lion 0.0004, muon 0.02]
     #[arg(long, value_name = "RATE", value_parser = positive)]
     pub(crate) learning_rate: Option<f32>,
@@ -90,6 +102,9 @@ pub(crate) struct Train {
     /// How to treat classes of very different size: none, loss (rare classes weigh more in the loss), sample (rare classes are shown more often); it improves the balanced accuracy
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
+    /// How much each class counts in the loss, by name (cat=2,dog=1; the others count 1) or all in the order of the classes (2,1,1) [default: all the same]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub(crate) class_weights: Option<String>,
     /// Which weights to keep: best (of the epoch that was best on the validation images), last, or auto: best if there are at least 100 validation images
     #[arg(long, value_enum, default_value_t = KeepName::Auto)]
     pub(crate) keep: KeepName,
@@ -119,14 +134,15 @@ pub(crate) struct Train {
 }
 
 impl Train {
-    /// Settings for training from scratch on this number of `images`.
+    /// Settings for training from scratch on this number of `images` of `classes`.
     ///
     /// # Errors
-    /// If the augmentation cannot be parsed.
+    /// If the augmentation or the class weights cannot be parsed.
     pub(crate) fn settings(
         &self,
         subject: &Subject,
         images: usize,
+        classes: &[String],
     ) -> hubel::Result<TrainSettings> {
         let (usual, kind) = (usual(), usual_for(subject));
         let optimizer = self.optimizer().unwrap_or(usual.optimizer);
@@ -134,7 +150,10 @@ impl Train {
         let usual_decay = optimizer.usual_weight_decay(kind.weight_decay);
         Ok(TrainSettings {
             epochs: self.epochs.unwrap_or_else(|| usual_epochs(subject, images)),
+            minutes: self.minutes,
+            pace: self.pace.clone(),
             batch_size: self.data.batch_size(subject),
+            accumulate: self.accumulate,
             learning_rate: self.learning_rate.unwrap_or(usual_rate),
             optimizer,
             schedule: self.schedule.map_or(usual.schedule, Schedule::from),
@@ -144,7 +163,9 @@ impl Train {
             label_smoothing: self.label_smoothing.unwrap_or(kind.label_smoothing),
             seed: self.data.seed,
             augmentation: self.data.augmentation(subject)?,
+            mixing: self.data.mixing(),
             balance: self.balance,
+            class_weights: self.class_weights(classes)?,
             initialisation: match self.initialisation {
                 None | Some(InitialisationName::He) => Initialisation::HeOrXavier,
                 Some(InitialisationName::Pytorch) => Initialisation::PyTorch,
@@ -158,22 +179,25 @@ impl Train {
 }
 
 impl Train {
-    /// The phases of fine-tuning `model` on this number of `images`. The flags for epochs, optimizer, rates, decay and clipping apply to
-    /// the last phase.
+    /// The phases of fine-tuning `model` on `train`. The flags for epochs, optimizer, rates, decay, clipping and mixing apply to the last
+    /// phase.
     ///
     /// # Errors
-    /// If the augmentation cannot be parsed.
+    /// If the augmentation or the class weights cannot be parsed.
     pub(crate) fn phases(
         &self,
         model: &Model,
         subject: &Subject,
-        images: usize,
+        train: &Dataset,
     ) -> hubel::Result<Vec<Phase>> {
+        let images = train.len();
         let settings = TrainSettings {
             augmentation: self.data.augmentation(subject)?,
             label_smoothing: self.label_smoothing.unwrap_or(0.1),
             seed: self.data.seed,
+            accumulate: self.accumulate,
             balance: self.balance,
+            class_weights: self.class_weights(train.classes())?,
             precise: self.precise,
             keep: self.keep(),
             average: self.average,
@@ -204,6 +228,9 @@ impl Train {
         };
         let usual_decay = optimizer.usual_weight_decay(usual.weight_decay);
         last.settings = TrainSettings {
+            mixing: self.data.mixing(),
+            minutes: self.minutes,
+            pace: self.pace.clone(),
             epochs: self.epochs.unwrap_or(usual.epochs),
             learning_rate: self.learning_rate.unwrap_or(usual_rate),
             optimizer,
@@ -214,6 +241,12 @@ impl Train {
             ..usual.clone()
         };
         Ok(phases)
+    }
+
+    /// `--class-weights`.
+    fn class_weights(&self, classes: &[String]) -> hubel::Result<Option<Vec<f32>>> {
+        let text = self.class_weights.as_deref();
+        text.map(|text| class_weights(text, classes)).transpose()
     }
 
     /// Whether a flag is given that only training from scratch has.

@@ -101,6 +101,13 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a number greater than 0 is needed".into())
 }
 
+pub(super) fn minutes(text: &str) -> Result<f64, String> {
+    let value: Option<f64> = text.parse().ok();
+    value
+        .filter(|value| *value > 0.0 && *value < 1e6)
+        .ok_or_else(|| "a number of minutes greater than 0 is needed".into())
+}
+
 /// As [`seconds`], or 0.
 pub(super) fn seconds_or_0(text: &str) -> Result<f64, String> {
     let value: Option<f64> = text.parse().ok();

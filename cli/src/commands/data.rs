@@ -31,7 +31,7 @@ pub(super) fn feed(
         Start::Model(model) => model.for_data(&splits.train)?.preparation().clone(),
     };
     Ok((
-        Feed::new(splits.train, preparation, settings)?,
+        Feed::new(splits.train, preparation, settings)?.with_mixing(data.mixing())?,
         augmentation,
     ))
 }
@@ -66,6 +66,11 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
                     "index": shown.index,
                     "class": dataset.classes()[shown.label],
                     "path": dataset.path(shown.index).map(|path| path.display().to_string()),
+                    "mixed_with": shown.partner.map(|partner| json!({
+                        "index": partner.index,
+                        "class": dataset.classes()[partner.label],
+                        "share": console::decimal(partner.share),
+                    })),
                 })
             })
             .collect();

@@ -302,7 +302,11 @@ impl Log {
     fn new(settings: &TrainSettings, bad_files: Vec<BadFile>) -> Self {
         let included = [
             ("label smoothing", settings.label_smoothing > 0.0),
-            ("class weights", settings.balance == Balance::Loss),
+            (
+                "class weights",
+                settings.balance == Balance::Loss || settings.class_weights.is_some(),
+            ),
+            ("mixed pictures", !settings.mixing.is_none()),
         ];
         Self {
             epochs: Vec::new(),

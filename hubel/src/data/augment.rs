@@ -43,7 +43,8 @@ use shift::{Border, Crop};
 /// | operation | what it does |
 /// |---|---|
 /// | `flip(p=0.5)`, `vflip(p=0.5)` | exchanges left and right, or top and bottom |
-/// | `crop(padding, mode=zeros)` | pads all sides by this many pixels (or, below 1, by this share of the side), then crops at a random position; `mode` is `zeros` (black), `reflect` or `replicate`, as for `conv` |
+/// | `flip(alternating)` | exchanges left and right of half of the pictures in epoch 1, of the other half in epoch 2, and so on: in two epochs, each picture is seen both ways (Jordan 2024, airbench) |
+/// | `crop(padding, mode=zeros)` | pads all sides by this many pixels (or, below 1, by this share of the side), then crops at a random position: it shifts by up to this many pixels; `mode` is `zeros` (black), `reflect` or `replicate`, as for `conv`. A usual recipe for CIFAR-10 is `flip(alternating), crop(2, mode=reflect)` |
 /// | `affine(rotate=0, translate=0, scale=(1, 1), shear=0, mode=zeros)` | rotates by up to this many degrees, shifts by up to this share of the side, scales by a factor in the range, shears by up to this many degrees; with one bilinear interpolation |
 /// | `rotate(degrees)`, `translate(share)`, `scale(min, max)`, `shear(degrees)` | only one of these |
 /// | `jitter(brightness=0, contrast=0, saturation=0, hue=0)` | torchvision's `ColorJitter`: factors of 1 ± these; rotates the hue by up to this part of the circle, at most 0.5 |
@@ -71,6 +72,8 @@ pub struct Augmentation {
 enum Operation {
     /// Exchanges left and right with this probability.
     Flip(f32),
+    /// Exchanges left and right in every second epoch; chance decides for each sample in which.
+    AlternatingFlip,
     /// Exchanges top and bottom with this probability.
     VerticalFlip(f32),
     Crop(Crop),
@@ -165,9 +168,10 @@ impl Augmentation {
 
     /// Whether it flips pictures.
     pub fn flips(&self) -> bool {
-        self.operations.iter().any(
-            |operation| matches!(operation, Operation::Flip(probability) if *probability > 0.0),
-        )
+        (self.operations.iter()).any(|operation| match operation {
+            Operation::Flip(probability) => *probability > 0.0,
+            operation => *operation == Operation::AlternatingFlip,
+        })
     }
 
     /// Whether it changes nothing.
@@ -205,17 +209,28 @@ impl Augmentation {
         if self.is_none() || shape.is_empty() {
             return;
         }
-        let key = Random::new(seed)
-            .stream(Purpose::Augment, epoch, sample)
-            .next_u64();
+        let key_of = |epoch| {
+            Random::new(seed)
+                .stream(Purpose::Augment, epoch, sample)
+                .next_u64()
+        };
+        let key = key_of(epoch);
         let mut picture = Picture { pixels, shape };
         for (position, operation) in self.operations.iter().enumerate() {
             // Numbered within its kind, so that adding an operation does not change the random numbers of the others.
             let earlier = (self.operations[..position].iter())
                 .filter(|other| other.code() == operation.code())
                 .count() as u64;
-            let stream = Random::new(key).stream(Purpose::Augment, operation.code(), earlier);
-            operation.apply(&mut picture, stream);
+            let stream = |key| Random::new(key).stream(Purpose::Augment, operation.code(), earlier);
+            if *operation == Operation::AlternatingFlip {
+                // The coin is that of epoch 0, so it is the same in all epochs.
+                let coin = stream(key_of(0)).below(2) as u64;
+                if (coin + epoch).is_multiple_of(2) {
+                    shift::flip(&mut picture);
+                }
+                continue;
+            }
+            operation.apply(&mut picture, stream(key));
         }
     }
 }
@@ -231,6 +246,7 @@ impl Operation {
             Self::Jitter(_) => 5,
             Self::Erase(_) => 6,
             Self::Trivial => 7,
+            Self::AlternatingFlip => 8,
         }
     }
 
@@ -251,6 +267,8 @@ impl Operation {
             Self::Jitter(jitter) => jitter.apply(picture, &mut stream),
             Self::Erase(erase) => erase.apply(picture, &mut stream),
             Self::Trivial => trivial::apply(picture, &mut stream),
+            // See `Augmentation::apply`, which knows the epoch.
+            Self::AlternatingFlip => {}
         }
     }
 }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::data::{Augmentation, BadFile, Dataset, Preparation};
+use crate::data::mix::Mix;
+use crate::data::{Augmentation, BadFile, Dataset, Mixing, Preparation};
 use crate::{Error, Purpose, Random, Result};
 
 /// How classes of very different size are balanced.
@@ -51,6 +52,7 @@ pub struct Feed {
     /// The value of each byte, from `preparation`.
     tables: Vec<[f32; 256]>,
     settings: FeedSettings,
+    mixing: Mixing,
 }
 
 /// Settings of a [`Feed`].
@@ -100,7 +102,17 @@ impl Feed {
                 batch_size,
                 ..settings
             },
+            mixing: Mixing::None,
         })
+    }
+
+    /// The same batches, whose pictures [`Feed::mix`] mixes with each other.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if an α is not positive and finite.
+    pub fn with_mixing(self, mixing: Mixing) -> Result<Self> {
+        mixing.check()?;
+        Ok(Self { mixing, ..self })
     }
 
     /// The images it draws from.
@@ -190,7 +202,7 @@ impl Feed {
         (self.settings.balance == Balance::Loss).then(|| counts.iter().map(weight).collect())
     }
 
-    /// Writes the images of `draws` in epoch `epoch`, `[n, h, w, c]`, augmented and normalised.
+    /// Writes the images of `draws` in epoch `epoch`, `[n, h, w, c]`, augmented and normalised, and not yet [mixed](Feed::mix).
     ///
     /// If the data's policy leaves out bad files, the next image of the data set replaces each picture that can no longer be read from its
     /// file, in `draws` too. These pictures are returned.
@@ -218,7 +230,42 @@ impl Feed {
         Ok(bad)
     }
 
-    /// The bytes `[h, w, c]` of the image of a draw in epoch `epoch`, augmented (except in epoch 0) and not normalised. `None` for images
+    /// The mixture of a step (counted from 0); `None` in epoch 0, and if pictures are not mixed.
+    pub(crate) fn mixture(&self, epoch: usize, step: usize) -> Option<Mix> {
+        let shape = self.preparation.shape;
+        let mixing = if epoch > 0 { self.mixing } else { Mixing::None };
+        mixing.mix(self.settings.seed, epoch, step, shape)
+    }
+
+    /// Mixes the images `[n, h, w, c]` of a step (counted from 0) that [`Feed::fill`] wrote, as [`Mixing`] says. Epoch 0 is not mixed.
+    pub fn mix(&self, epoch: usize, step: usize, images: &mut [f32]) {
+        if let Some(mixture) = self.mixture(epoch, step) {
+            mixture.pictures(images, self.preparation.shape);
+        }
+    }
+
+    /// The target probabilities `[n, classes]` of the draws of a step, mixed like their images. `None` if the labels are the targets: the data
+    /// set has no [targets](Dataset::with_targets), and images are not mixed.
+    pub fn targets(&self, epoch: usize, step: usize, draws: &[usize]) -> Option<Vec<f32>> {
+        let mixture = self.mixture(epoch, step);
+        if mixture.is_none() && self.dataset.targets().is_none() {
+            return None;
+        }
+        let classes = self.dataset.classes().len();
+        let mut targets = vec![0.0; draws.len() * classes];
+        for (target, draw) in targets.chunks_exact_mut(classes).zip(draws) {
+            match self.dataset.target(self.index(*draw)) {
+                Some(given) => target.copy_from_slice(given),
+                None => target[self.label(*draw)] = 1.0,
+            }
+        }
+        if let Some(mixture) = mixture {
+            mixture.targets(&mut targets, classes);
+        }
+        Some(targets)
+    }
+
+    /// The bytes `[h, w, c]` of the image of a draw in epoch `epoch`, augmented (except in epoch 0), not normalised and not mixed. `None` for images
     /// of `f32`.
     ///
     /// # Errors

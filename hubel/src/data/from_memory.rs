@@ -153,6 +153,7 @@ impl Dataset {
             pixels,
             rows: (0..labels.len()).collect(),
             labels,
+            targets: None,
             reading: None,
             range: None,
         })

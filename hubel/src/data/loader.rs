@@ -149,15 +149,16 @@ impl Batches {
             let used = used.try_recv().map(|batch| batch.images);
             let mut images = used.unwrap_or_default();
             images.resize(draws.len() * length, 0.0);
-            let batch = feed
-                .fill(epoch, &mut draws, &mut images)
-                .map(|bad_files| Batch {
+            let batch = feed.fill(epoch, &mut draws, &mut images).map(|bad_files| {
+                feed.mix(epoch, step, &mut images);
+                Batch {
                     epoch,
                     step,
                     draws,
                     images,
                     bad_files,
-                });
+                }
+            });
             let failed = batch.is_err();
             // Sending fails if nobody wants further batches.
             if ready.send(batch).is_err() || failed {

@@ -5,7 +5,7 @@ use std::path::Path;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// `name` with composed letters (Unicode's NFC), so that `é` is the same whether it is written as one character or as two.
-pub(super) fn composed(name: &str) -> String {
+pub(crate) fn composed(name: &str) -> String {
     match is_nfc(name) {
         true => name.to_owned(),
         false => name.nfc().collect(),

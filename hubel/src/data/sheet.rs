@@ -4,6 +4,7 @@ mod tests;
 
 use std::path::Path;
 
+use crate::data::mix::{Mix, partner};
 use crate::data::{BadFile, Feed};
 use crate::drawing::lettering::{HEIGHT as LINE, has_letters_for, width};
 use crate::drawing::{Drawing, FAINT, INK};
@@ -31,7 +32,7 @@ pub struct Sheet {
 }
 
 /// One picture of a sheet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
     /// Its index in the training data.
     pub index: usize,
@@ -41,6 +42,19 @@ pub struct Shown {
     pub corner: (usize, usize),
     /// The enlargement: each of its pixels is a square of this side.
     pub factor: usize,
+    /// The picture that it is mixed with, if pictures are [mixed](crate::data::Mixing).
+    pub partner: Option<Partner>,
+}
+
+/// The picture that another one is mixed with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Partner {
+    /// Its index in the training data.
+    pub index: usize,
+    /// Its class.
+    pub label: usize,
+    /// Its share of the target; the other picture has the rest.
+    pub share: f32,
 }
 
 /// Pictures are enlarged until their longer side has at least this many pixels.
@@ -74,9 +88,20 @@ impl Sheet {
         let mut tensors = vec![0.0; draws.len() * shape.len()];
         // The same call as in training, which also chooses the replacement for a picture that can no longer be read.
         let bad_files = feed.fill(settings.epoch, &mut draws, &mut tensors)?;
+        let mixture = feed.mixture(settings.epoch, settings.step - 1);
+        let partners: Vec<Option<Partner>> = (0..count)
+            .map(|place| partner_of(feed, &draws, place, mixture?))
+            .collect();
+        if mixture.is_none() {
+            draws.truncate(count);
+            tensors.truncate(count * shape.len());
+        }
+        let mut seen = pixels(feed, settings.epoch, &draws, &tensors)?;
+        if let Some(mixture) = mixture {
+            seen = mixed(&seen, mixture, shape);
+        }
         draws.truncate(count);
         tensors.truncate(count * shape.len());
-        let seen = pixels(feed, settings.epoch, &draws, &tensors)?;
         let originals = match settings.original {
             true => {
                 feed.fill(0, &mut draws.clone(), &mut tensors)?;
@@ -102,7 +127,14 @@ impl Sheet {
             drawing.put(corner, pixels, shape, layout.factor);
             let (index, label) = (feed.index(draw), feed.label(draw));
             let text = top + shape.height * layout.factor + ABOVE_TEXT;
-            let class = class_text(label, &feed.dataset().classes()[label]);
+            let classes = feed.dataset().classes();
+            let mut class = class_text(label, &classes[label]);
+            let partner = partners[place];
+            if let Some(Partner { label, share, .. }) = partner {
+                let other = class_text(label, &classes[label]);
+                let own = 1.0 - share;
+                class = format!("{own:.2} {class} + {share:.2} {other}");
+            }
             drawing.write((left, text), layout.cell, &class, INK);
             let index_text = index_text(feed, index);
             drawing.write((left, text + LINE), layout.cell, &index_text, FAINT);
@@ -111,6 +143,7 @@ impl Sheet {
                 label,
                 corner,
                 factor: layout.factor,
+                partner,
             });
         }
         Ok(Self {
@@ -172,6 +205,24 @@ fn pixels(feed: &Feed, epoch: usize, draws: &[usize], tensors: &[f32]) -> Result
             Ok(bytes.unwrap_or_else(|| tensor.iter().map(level).collect()))
         })
         .collect()
+}
+
+/// The partner of the picture at `place` in its batch; `None` if that is the picture itself.
+fn partner_of(feed: &Feed, draws: &[usize], place: usize, mixture: Mix) -> Option<Partner> {
+    let other = partner(place, draws.len());
+    (other != place).then(|| Partner {
+        index: feed.index(draws[other]),
+        label: feed.label(draws[other]),
+        share: 1.0 - mixture.share(),
+    })
+}
+
+/// The pictures of a batch, mixed. Training mixes after normalisation, which gives the same up to rounding to whole levels.
+fn mixed(pictures: &[Vec<u8>], mixture: Mix, shape: Shape) -> Vec<Vec<u8>> {
+    let mut values: Vec<f32> = pictures.concat().into_iter().map(f32::from).collect();
+    mixture.pictures(&mut values, shape);
+    let levels = |picture: &[f32]| picture.iter().map(|value| value.round() as u8).collect();
+    values.chunks_exact(shape.len()).map(levels).collect()
 }
 
 /// The layout.

@@ -84,6 +84,7 @@ impl Frozen<'_> {
         let labels = (0..all).map(|row| dataset.labels()[row % count]).collect();
         let name = dataset.name();
         let features = Dataset::of_floats(name, dataset.classes(), shape, features, labels)?;
+        let features = features.with_targets_of(dataset);
         let rows: Vec<usize> = (0..all).filter(|row| is_there[*row]).collect();
         Ok((!is_stopped).then(|| features.subset(&rows)))
     }

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use hubel_kernels::Cpu;
 
+use super::accumulate::{self, Accumulation, Place};
 use super::average::Average;
 use super::best::Best;
+use super::class_weights;
 use super::frozen::{self, Ahead};
+use super::loss::{Expected, OwnLoss};
 use super::pace::{Clock, Pace};
 use super::progress::{Progress, StepResult};
 use super::settings::Moment;
@@ -33,12 +36,16 @@ pub(super) struct OnePhase {
     feed: Arc<Feed>,
     /// How much each class weighs in the loss, if they differ.
     class_weights: Option<Vec<f32>>,
+    /// The loss in place of the cross-entropy, if any.
+    own_loss: Option<OwnLoss>,
     validation: Option<HeldOut>,
     model: Model,
     part: Part,
     /// Computes the outputs of the frozen layers in each step. `None` if there are no frozen layers, or the feed already has their outputs.
     ahead: Option<Ahead>,
     optimizer: OptimizerState,
+    /// The gradients of the earlier batches of a step.
+    accumulation: Accumulation,
     /// The average of the weights, if the settings ask for it.
     average: Option<Average>,
     /// Plans for a full batch and, if needed, for the smaller last batch of an epoch.
@@ -124,7 +131,8 @@ impl OnePhase {
                 batch_size: settings.batch_size,
                 seed: settings.seed,
             },
-        )?;
+        )?
+        .with_mixing(settings.mixing)?;
         let full = feed.batch_size();
         let rest = feed.images() % full;
         settings::refuse_constants(&graph.nodes[part.after + 1..], feed.images(), full)?;
@@ -148,7 +156,9 @@ impl OnePhase {
         };
         let waiting = loader::most_bytes(&feed, cpu.threads());
         let ahead_bytes = ahead.as_ref().map_or(0, Ahead::bytes);
-        memory::check(plans[0].bytes() + ahead_bytes + waiting, full)?;
+        let accumulation = Accumulation::new(model.parameters.values().len(), settings.accumulate);
+        let sum_bytes = accumulation.bytes();
+        memory::check(plans[0].bytes() + ahead_bytes + waiting + sum_bytes, full)?;
         let workspace = Workspace::new(&plans[0]);
         let optimizer = OptimizerState::new(&cpu, settings.optimizer, &model.parameters);
         let optimizer = match part.rates(&graph, &model.parameters) {
@@ -159,7 +169,7 @@ impl OnePhase {
         let position = Position {
             phase,
             phases,
-            ..Position::start(settings.epochs, feed.steps())
+            ..Position::start(settings.epochs, accumulate::steps(&settings, &feed))
         };
         let validation = validation.map(|dataset| HeldOut {
             dataset: dataset.clone(),
@@ -167,7 +177,9 @@ impl OnePhase {
         });
         Ok(Self {
             cpu,
-            class_weights: feed.class_weights(),
+            class_weights: class_weights::of(&settings, &feed),
+            own_loss: None,
+            accumulation,
             validation,
             part,
             ahead,
@@ -218,6 +230,10 @@ impl OnePhase {
         self.is_over
     }
 
+    pub(super) fn set_loss(&mut self, loss: Option<OwnLoss>) {
+        self.own_loss = loss;
+    }
+
     pub(super) fn set_division(&mut self, division: Option<Division>) {
         self.model.division = division;
     }
@@ -232,13 +248,27 @@ impl OnePhase {
     ) -> Result<ControlFlow<()>> {
         let mut stopped = false;
         if !self.awaits_validation {
-            let (batch, waited) = self.next_batch()?;
-            stopped |= tell(&batch.bad_files, listen);
-            let result = self.learn(&batch)?;
-            self.progress.add(batch.draws.len(), result, waited);
-            if let Some(loader) = &mut self.loader {
-                loader.give_back(batch);
+            // Only between the batches of a step is there something to take back.
+            let statistics =
+                (self.settings.accumulate > 1).then(|| self.model.parameters.statistics().to_vec());
+            let mut step = StepResult::default();
+            while !step.is_complete {
+                let (batch, waited) = self.next_batch().inspect_err(|_| {
+                    // The earlier batches of the step will be computed again.
+                    self.accumulation.clear();
+                    if let Some(statistics) = &statistics {
+                        let parameters = &mut self.model.parameters;
+                        parameters.statistics_mut().copy_from_slice(statistics);
+                    }
+                })?;
+                stopped |= tell(&batch.bad_files, listen);
+                self.learn(&batch, &mut step)?;
+                step.waited += waited;
+                if let Some(loader) = &mut self.loader {
+                    loader.give_back(batch);
+                }
             }
+            self.progress.add(step);
             self.plan_again();
             self.awaits_validation = self.position.is_end_of_epoch() || self.is_last_step();
             stopped |= listen(&self.progress.step(&self.position)).is_break();
@@ -255,7 +285,9 @@ impl OnePhase {
     /// Number of steps after which the phase ends.
     fn end_step(&self) -> usize {
         let end = self.pace.as_ref().and_then(Pace::end);
-        end.map_or(self.settings.epochs * self.feed.steps(), |end| end as usize)
+        end.map_or(self.settings.epochs * self.position.steps, |end| {
+            end as usize
+        })
     }
 
     fn is_last_step(&self) -> bool {
@@ -294,17 +326,19 @@ impl OnePhase {
             None => self.settings.epochs,
         };
         let loader = self.loader.get_or_insert_with(|| {
-            let done = self.position.steps_done();
+            let done = (self.position.epoch - 1) * feed.steps()
+                + (self.position.step * self.settings.accumulate).min(feed.steps());
             Loader::start(feed, 1..epochs + 1, done, self.cpu.threads())
         });
         let batch = loader.next().inspect_err(|_| self.loader = None)?;
         Ok(batch.expect("a phase that is not over has a next step"))
     }
 
-    /// One step: forward, loss, backward, update.
-    fn learn(&mut self, batch: &Batch) -> Result<StepResult> {
+    /// One batch of a step: forward, loss, backward, and after the last batch of the step the update. Adds to the results of the step.
+    fn learn(&mut self, batch: &Batch, result: &mut StepResult) -> Result<()> {
         let settings = &self.settings;
         let step = self.position.steps_done();
+        let place = Place::of(batch.step, self.feed.steps(), settings.accumulate);
         let moment = Moment {
             step: step as u64,
             steps: self.end_step() as u64,
@@ -331,19 +365,25 @@ impl OnePhase {
         let label = |draw: &usize| self.feed.label(*draw) as u32;
         let labels: Vec<u32> = batch.draws.iter().map(label).collect();
         let seed = Random::new(settings.seed)
-            .stream(Purpose::Dropout, step as u64, 0)
+            .stream(Purpose::Dropout, step as u64, place.batch as u64)
             .next_u64();
         plan.forward(&self.cpu, parameters, workspace, seed);
-        let weights = self.class_weights.as_deref();
-        let result = plan.loss(workspace, &labels, settings.label_smoothing, weights);
+        let targets = self.feed.targets(batch.epoch, batch.step, &batch.draws);
+        let expected = Expected {
+            labels: &labels,
+            targets: targets.as_deref(),
+            class_weights: self.class_weights.as_deref(),
+            label_smoothing: settings.label_smoothing,
+        };
+        let loss = expected.loss(plan, workspace, self.own_loss.as_ref());
         // In single precision, as in events.
-        if !(result.loss as f32).is_finite() {
+        if !(loss.loss as f32).is_finite() {
             return Err(Error::Diverged {
                 step: step + 1,
                 place: plan.first_not_finite(workspace),
             });
         }
-        if batch.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
+        if place.batch == 0 && place.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
             let (good, position) = &mut self.good;
             let shown = shown(&self.average, parameters);
             good.values_mut().copy_from_slice(shown.values());
@@ -351,6 +391,17 @@ impl OnePhase {
         }
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
+        result.add(batch.draws.len(), loss);
+        if settings.accumulate > 1 {
+            let weight = expected.weight(self.own_loss.as_ref());
+            self.accumulation.add(&self.cpu, workspace, weight);
+            if !place.is_last {
+                // Only running statistics have changed, which are not packed.
+                workspace.set_packed(parameters);
+                return Ok(());
+            }
+            self.accumulation.finish(&self.cpu, workspace);
+        }
         let update = (self.optimizer).begin(rate, settings.weight_decay, settings.clip);
         let norm = plan.update(&self.cpu, parameters, workspace, update);
         if let Some(average) = &mut self.average {
@@ -358,16 +409,14 @@ impl OnePhase {
         }
         self.position = Position {
             epoch: batch.epoch,
-            step: batch.step + 1,
+            step: place.step + 1,
             ..self.position
         };
-        Ok(StepResult {
-            loss: result.loss,
-            correct: result.correct,
-            learning_rate: rate,
-            gradient_norm: norm.map(|norm| norm.norm),
-            is_clipped: norm.is_some_and(|norm| norm.is_clipped),
-        })
+        result.is_complete = true;
+        result.learning_rate = rate;
+        result.gradient_norm = norm.map(|norm| norm.norm);
+        result.is_clipped = norm.is_some_and(|norm| norm.is_clipped);
+        Ok(())
     }
 
     /// Validates, compares with the best weights, and ends the phase after its last epoch.

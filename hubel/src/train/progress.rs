@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::data::BadFile;
+use crate::run::BatchLoss;
 use crate::train::Position;
 use crate::{Model, Report};
 
@@ -119,13 +120,27 @@ pub enum Event<'a> {
 /// What a step computed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StepResult {
-    /// Mean of the loss.
-    pub(super) loss: f64,
-    pub(super) correct: usize,
+    images: usize,
+    /// Sum of the losses of all images.
+    loss: f64,
+    correct: usize,
+    /// Time spent waiting for its batches.
+    pub(super) waited: Duration,
+    /// Whether the weights were changed. Before, further batches follow.
+    pub(super) is_complete: bool,
     pub(super) learning_rate: f32,
     /// The length of the gradient, if it was measured.
     pub(super) gradient_norm: Option<f32>,
     pub(super) is_clipped: bool,
+}
+
+impl StepResult {
+    /// Adds a batch.
+    pub(super) fn add(&mut self, images: usize, loss: BatchLoss) {
+        self.images += images;
+        self.loss += loss.loss * images as f64;
+        self.correct += loss.correct;
+    }
 }
 
 /// The progress of a phase.
@@ -194,13 +209,13 @@ impl Progress {
     }
 
     /// Counts a step.
-    pub(super) fn add(&mut self, images: usize, result: StepResult, waited: Duration) {
-        self.images_done += images;
+    pub(super) fn add(&mut self, result: StepResult) {
+        self.images_done += result.images;
         let epoch = &mut self.epoch;
-        epoch.count += images;
-        epoch.loss = (f64::from_bits(epoch.loss) + result.loss * images as f64).to_bits();
+        epoch.count += result.images;
+        epoch.loss = (f64::from_bits(epoch.loss) + result.loss).to_bits();
         epoch.correct += result.correct;
-        epoch.waited += waited.as_secs_f64();
+        epoch.waited += result.waited.as_secs_f64();
         epoch.learning_rate = result.learning_rate.to_bits();
         epoch.clipped += usize::from(result.is_clipped);
         self.last = result;
@@ -223,7 +238,7 @@ impl Progress {
             loss: self.epoch.loss(),
             accuracy: self.epoch.accuracy(),
             step_of_run: position.steps_done(),
-            batch_loss: self.last.loss as f32,
+            batch_loss: (self.last.loss / self.last.images as f64) as f32,
             learning_rate: self.last.learning_rate,
             gradient_norm: self.last.gradient_norm,
             images_per_second: self.images_done as f64 / seconds,

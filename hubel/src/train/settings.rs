@@ -1,6 +1,7 @@
 //! The settings of training, and their checks.
 use super::pace::Pace;
-use crate::data::{Augmentation, Balance};
+use super::{Phase, class_weights};
+use crate::data::{Augmentation, Balance, Mixing};
 use crate::network::{Initialisation, Node, Operation};
 use crate::{Dataset, Error, Optimizer, PlateauState, Result, Schedule, WarmUp};
 
@@ -27,8 +28,13 @@ impl Keep {
 pub struct TrainSettings {
     /// Number of passes over the training images.
     pub epochs: usize,
-    /// Images per step.
+    /// Images per batch, and per step unless [`TrainSettings::accumulate`] says otherwise.
     pub batch_size: usize,
+    /// Gradient accumulation: batches per step. Their gradients are averaged, each by its number of images, before one update of the weights.
+    /// So a step is like one of a batch that would not fit into memory, up to rounding (1e-5 of the largest gradient), except that batch
+    /// norms compute their statistics from each small batch, and images are mixed within it. The last step of an epoch has the batches that
+    /// are left. Epochs, steps, the schedule and events count steps.
+    pub accumulate: usize,
     /// The learning rate, or the largest one of the schedule.
     pub learning_rate: f32,
     /// The optimizer.
@@ -54,8 +60,14 @@ pub struct TrainSettings {
     pub minutes: Option<f64>,
     /// Repeats the steps of a training with a time limit, see [`Trainer::pace`](crate::Trainer::pace). It replaces [`epochs`](Self::epochs) and [`minutes`](Self::minutes).
     pub pace: Option<Pace>,
+    /// Mixtures of the training pictures with each other, after augmentation. If a phase of a [`Trainer`](crate::Trainer) trains on kept
+    /// features of frozen layers, mixup mixes these (as in Verma et al. 2019), and CutMix is refused.
+    pub mixing: Mixing,
     /// How classes of very different size are balanced.
     pub balance: Balance,
+    /// How much each class counts in the loss, in the order of [`Dataset::classes`]; see also [`class_weights`](crate::class_weights). Only the
+    /// ratios matter. `None`: all the same, unless [`Balance::Loss`] computes weights, which excludes weights by hand.
+    pub class_weights: Option<Vec<f32>>,
     /// The initialisation of the weights.
     pub initialisation: Initialisation,
     /// Whether convolutions avoid Winograd.
@@ -75,6 +87,7 @@ impl Default for TrainSettings {
         Self {
             epochs: 3,
             batch_size: 128,
+            accumulate: 1,
             learning_rate: 0.002,
             optimizer: Optimizer::adam_w(),
             schedule: Schedule::one_cycle(),
@@ -86,7 +99,9 @@ impl Default for TrainSettings {
             augmentation: Augmentation::default(),
             minutes: None,
             pace: None,
+            mixing: Mixing::None,
             balance: Balance::None,
+            class_weights: None,
             initialisation: Initialisation::default(),
             precise: false,
             keep: Keep::Auto,
@@ -163,6 +178,7 @@ pub(super) fn check(
     let methods = (settings.optimizer.problem())
         .or_else(|| settings.schedule.problem())
         .or_else(|| settings.warm_up?.problem(None));
+    settings.mixing.check()?;
     let problem = if settings.epochs == 0 {
         "0 epochs train nothing; give at least 1".into()
     } else if settings.epochs.checked_mul(train.len()).is_none() {
@@ -208,6 +224,10 @@ pub(super) fn check(
             "a decay of {} gives no average of weights; give a number from 0 to less than 1, such as 0.999",
             settings.average.unwrap_or_default()
         )
+    } else if settings.accumulate == 0 {
+        "a step of 0 batches has no gradient (the setting `accumulate`); give at least 1".into()
+    } else if let Some(problem) = class_weights::problem(settings, train) {
+        problem
     } else if settings.patience == Some(0) {
         "a patience of 0 epochs waits for no progress; give at least 1, or none to train for all epochs".into()
     } else if has_plateau && !has_validation {
@@ -218,6 +238,23 @@ pub(super) fn check(
         return Ok(());
     };
     Err(Error::Settings { problem })
+}
+
+/// Refuses CutMix for features of frozen layers.
+///
+/// # Errors
+/// [`Error::Settings`]
+pub(super) fn check_mixing(phase: &Phase) -> Result<()> {
+    let layer = phase.frozen.as_deref().filter(|_| phase.versions > 0);
+    match layer.filter(|_| phase.settings.mixing.cuts()) {
+        None => Ok(()),
+        Some(layer) => Err(Error::Settings {
+            problem: format!(
+                "CutMix cuts pictures, but the layers after `{layer}` are trained on kept features, which have no rectangles of a picture; \
+                 use mixup, or freeze no layers"
+            ),
+        }),
+    }
 }
 
 /// Refuses steps in which a batch norm has one value per channel (one image, a map of 1×1): the mean is that value itself, so the
@@ -399,6 +436,36 @@ mod tests {
                 "weight decay of",
             ));
         }
+        refused.extend([
+            (
+                TrainSettings {
+                    accumulate: 0,
+                    ..usual()
+                },
+                "step of 0 batches",
+            ),
+            (
+                TrainSettings {
+                    mixing: Mixing::Mixup { alpha: 0.0 },
+                    ..usual()
+                },
+                "alpha of 0",
+            ),
+            (
+                TrainSettings {
+                    class_weights: Some(vec![1.0; 3]),
+                    ..usual()
+                },
+                "3 class weights do not fit 2 classes",
+            ),
+            (
+                TrainSettings {
+                    class_weights: Some(vec![1.0, 0.0]),
+                    ..usual()
+                },
+                "a weight of 0 for the class `1`",
+            ),
+        ]);
         for (settings, part) in refused {
             let network = Network::parse("flatten-fc(classes)")?;
             let trainer = Trainer::new(Cpu::best(1), network, &dataset, None, settings);

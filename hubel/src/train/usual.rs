@@ -1,5 +1,6 @@
 //! Default phases of fine-tuning: measured in docs/benchmarks/2026-11-29-transfer.txt.
 use super::{Phase, TrainSettings};
+use crate::data::Mixing;
 use crate::features::before_the_head;
 use crate::{Model, Result, Schedule};
 
@@ -35,7 +36,8 @@ const MOST_EPOCHS_OF_ALL: usize = 3;
 
 impl Phase {
     /// The default phases for `images` training images: first only the last layer is trained; then, if there are enough images, all layers. Uses
-    /// seed, augmentation, class balance, label smoothing and precision of `settings`.
+    /// seed, augmentation, accumulation, class balance and weights, label smoothing and precision of `settings`, and its mixing for phases without
+    /// frozen layers.
     ///
     /// # Errors
     /// If the network of the model is damaged.
@@ -85,6 +87,7 @@ impl Phase {
                 epochs: epochs.clamp(LEAST_EPOCHS, MOST_EPOCHS),
                 batch_size: BATCH[0],
                 schedule: Schedule::one_cycle(),
+                mixing: Mixing::None,
                 ..settings
             },
             versions,

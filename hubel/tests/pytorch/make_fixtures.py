@@ -341,7 +341,27 @@ def losses():
         cases.append({"name": str(i), "classes": classes, "labels": labels, "smoothing": smoothing, "loss": loss.item()})
         if weights is not None:
             cases[-1]["weights"] = weights.tolist()
-    write("loss", tensors, {"cases": cases})
+    # Probabilities in place of labels. The mean divides by the rows, with and without weights.
+    soft = []
+    for i, (batch, classes, smoothing, scale, spread) in enumerate(
+        [
+            (3, 5, 0.0, 4, None), (3, 5, 0.1, 4, None), (4, 19, 0.25, 200, None), (2, 3, 1.0, 10, None), (7, 1, 0.0, 1, None),
+            (3, 5, 0.0, 4, 3.0), (3, 5, 0.1, 4, 3.0), (4, 19, 0.25, 200, 50.0),
+        ]
+    ):
+        logits = in_float32(scale * (noise(500 * i + 77, batch * classes) - 0.5)).reshape(batch, classes).requires_grad_()
+        targets = noise(500 * i + 333, batch * classes).reshape(batch, classes)
+        targets = in_float32(targets / targets.sum(1, keepdims=True))
+        weights = None if spread is None else in_float32(0.2 + spread * noise(500 * i + 250, classes))
+        smoothing = float(numpy.float32(smoothing))
+        loss = F.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
+        loss.backward()
+        name = f"soft{i}"
+        tensors |= {f"{name}/logits": logits, f"{name}/gradient": logits.grad, f"{name}/targets": targets}
+        soft.append({"name": name, "classes": classes, "smoothing": smoothing, "loss": loss.item()})
+        if weights is not None:
+            soft[-1]["weights"] = weights.tolist()
+    write("loss", tensors, {"cases": cases, "soft": soft})
 
 
 # ---- Optimizers

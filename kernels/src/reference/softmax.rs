@@ -41,3 +41,29 @@ pub fn cross_entropy(
     }
     (loss / total, gradient)
 }
+
+/// The mean loss of rows of logits for rows of target probabilities, and its gradient. The target of a class is its smoothed probability
+/// times its weight; each row counts once.
+pub fn cross_entropy_of_probabilities(
+    logits: &[f32],
+    targets: &[f32],
+    classes: usize,
+    label_smoothing: f32,
+    class_weights: Option<&[f32]>,
+) -> (f64, Vec<f64>) {
+    let (mut loss, mut gradient) = (0.0, Vec::new());
+    let smoothing = f64::from(label_smoothing);
+    let rows = (logits.len() / classes) as f64;
+    for (logits, targets) in logits.chunks(classes).zip(targets.chunks(classes)) {
+        let target = |c: usize| {
+            let weight = class_weights.map_or(1.0, |weights| f64::from(weights[c]));
+            weight * ((1.0 - smoothing) * f64::from(targets[c]) + smoothing / classes as f64)
+        };
+        let sum: f64 = (0..classes).map(target).sum();
+        for (c, probability) in softmax(logits).into_iter().enumerate() {
+            loss -= target(c) * probability.ln();
+            gradient.push((sum * probability - target(c)) / rows);
+        }
+    }
+    (loss / rows, gradient)
+}

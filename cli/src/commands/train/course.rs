@@ -1,6 +1,6 @@
 //! The training that the command line asks for: from scratch, or fine-tuning.
 use hubel::data::{Augmentation, Subject};
-use hubel::{Cpu, Error, Network, Phase, Splits, Trainer, one_line};
+use hubel::{Cpu, Error, Network, Phase, Splits, TrainSettings, Trainer, one_line};
 
 use super::start::Start;
 use crate::args::Train;
@@ -25,11 +25,11 @@ pub(super) fn trainer(
         }
         Start::Nothing => {
             let network = Network::resolve(start.network(arguments.model.as_deref(), train))?;
-            let settings = arguments.settings(subject, train.len())?;
+            let settings = arguments.settings(subject, train.len(), train.classes())?;
             Trainer::new(cpu.clone(), network, train, validation, settings)?
         }
         Start::Model(model) => {
-            let phases = arguments.phases(&model, subject, train.len())?;
+            let phases = arguments.phases(&model, subject, train)?;
             console.remark(&last_layer(model.classes(), train.classes()));
             let trainer = Trainer::fine_tune(cpu.clone(), *model, phases, train, validation)?;
             match arguments.data.files.cache {
@@ -43,14 +43,16 @@ pub(super) fn trainer(
 
 /// The number of epochs, and which layers they train.
 pub(super) fn epochs(phases: &[Phase]) -> String {
-    let counted = |epochs: usize| match epochs {
-        1 => "1 epoch".to_owned(),
-        epochs => format!("{epochs} epochs"),
+    let counted = |settings: &TrainSettings| match (settings.minutes, settings.epochs) {
+        (Some(1.0), _) => "1 minute".to_owned(),
+        (Some(minutes), _) => format!("{minutes} minutes"),
+        (None, 1) => "1 epoch".to_owned(),
+        (None, epochs) => format!("{epochs} epochs"),
     };
     if let [phase] = phases
         && phase.frozen.is_none()
     {
-        return counted(phase.settings.epochs);
+        return counted(&phase.settings);
     }
     let phases = phases.iter().map(|phase| {
         let layers = match &phase.frozen {
@@ -61,7 +63,7 @@ pub(super) fn epochs(phases: &[Phase]) -> String {
             0 | 1 => String::new(),
             versions => format!(" with {versions} versions of each picture"),
         };
-        format!("{} {layers}{versions}", counted(phase.settings.epochs))
+        format!("{} {layers}{versions}", counted(&phase.settings))
     });
     phases.collect::<Vec<_>>().join(", then ")
 }

@@ -33,7 +33,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
     (1usize..12, 1usize..12, 1usize..5).prop_map(|(h, w, c)| Shape::new(h, w, c))
 }
 
-const EVERYTHING: &str = "flip, vflip, crop(3), crop(0.3, mode=reflect), \
+const EVERYTHING: &str = "flip, flip(alternating), vflip, crop(3), crop(0.3, mode=reflect), \
     affine(rotate=30, translate=0.3, scale=(0.5, 2), shear=20, mode=replicate), \
     jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5), trivial, erase(1, value=random)";
 
@@ -107,6 +107,33 @@ proptest! {
             prop_assert_eq!(augmentation.to_string().parse::<Augmentation>().unwrap(), augmentation);
         }
     }
+}
+
+/// Half of the pictures in each epoch, each in every second one, and other halves for other seeds.
+#[test]
+fn alternating_flips_show_each_picture_both_ways_in_two_epochs() {
+    let shape = Shape::new(4, 5, 3);
+    let source = noise(shape, 1);
+    let mirrored = after(&source, shape, shift::flip);
+    let augmentation: Augmentation = "flip(alternating)".parse().unwrap();
+    assert!(augmentation.flips() && augmentation.to_string() == "flip(alternating)");
+    let is_flipped = |seed, epoch, sample| {
+        let result = after(&source, shape, |picture| {
+            augmentation.apply(picture.pixels, shape, seed, epoch, sample);
+        });
+        assert!(result == source || result == mirrored);
+        result == mirrored
+    };
+    let count = |is: &dyn Fn(u64) -> bool| (0..1000).filter(|sample| is(*sample)).count();
+    for epoch in 1..5 {
+        assert!((400..600).contains(&count(&|sample| is_flipped(7, epoch, sample))));
+        assert_eq!(
+            count(&|sample| is_flipped(7, epoch, sample) == is_flipped(7, epoch + 1, sample)),
+            0
+        );
+    }
+    let agreeing = count(&|sample| is_flipped(7, 1, sample) == is_flipped(8, 1, sample));
+    assert!((400..600).contains(&agreeing), "{agreeing}");
 }
 
 #[test]

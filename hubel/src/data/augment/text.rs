@@ -186,7 +186,7 @@ fn operation(name: &str, arguments: &mut Arguments) -> Result<Option<Operation>,
     let affine = Affine::default();
     let jitter = Jitter::default();
     Ok(Some(match name {
-        "flip" => Operation::Flip(probability(arguments)?),
+        "flip" => flip(arguments)?,
         "vflip" => Operation::VerticalFlip(probability(arguments)?),
         "crop" => {
             let padding = arguments.parse(
@@ -289,6 +289,18 @@ fn operation(name: &str, arguments: &mut Arguments) -> Result<Option<Operation>,
     }))
 }
 
+/// `flip`, `flip(0.3)` or `flip(alternating)`.
+fn flip(arguments: &mut Arguments) -> Result<Operation, ArgumentError> {
+    let expected = "a number from 0 to 1, or alternating";
+    let flip = arguments.parse("p", expected, |value| match value {
+        Value::Word(word) if word == "alternating" => Some(Operation::AlternatingFlip),
+        _ => (value.number())
+            .filter(|probability| (0.0..=1.0).contains(probability))
+            .map(Operation::Flip),
+    })?;
+    Ok(flip.unwrap_or(Operation::Flip(0.5)))
+}
+
 fn probability(arguments: &mut Arguments) -> Result<f32, ArgumentError> {
     Ok(number(arguments, "p", 0.0..=1.0)?.unwrap_or(0.5))
 }
@@ -352,6 +364,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, settings) = match *self {
             Self::Flip(probability) => ("flip", usual_left_out(probability)),
+            Self::AlternatingFlip => ("flip", vec!["alternating".into()]),
             Self::VerticalFlip(probability) => ("vflip", usual_left_out(probability)),
             Self::Crop(Crop { padding, mode }) => {
                 ("crop", with_mode(vec![padding.to_string()], mode))

@@ -128,6 +128,53 @@ fn balanced_by_loss_rare_classes_weigh_more_and_the_mean_weight_is_one() {
 }
 
 #[test]
+fn mixed_batches_are_the_same_for_any_number_of_threads_and_epoch_0_is_not_mixed() {
+    let plain = feed(&[9, 12], Balance::None, "standard", 1);
+    let either = Mixing::of(Some(1.0), Some(1.0));
+    let mixed = plain.clone().with_mixing(either).expect("it is one");
+    let batches = all(&mixed, 3, 1);
+    assert_ne!(all(&plain, 3, 1), batches);
+    for threads in [2, 3, 7] {
+        assert_eq!(all(&mixed, 3, threads), batches);
+    }
+    let draws = mixed.step(&mixed.order(0), 0).to_vec();
+    assert_eq!(mixed.targets(0, 0, &draws), None);
+    assert_eq!(plain.targets(1, 0, &draws), None);
+    let mut images = [0.5; 8 * 108];
+    images[..108].fill(0.0);
+    let before = images;
+    mixed.mix(0, 0, &mut images);
+    assert_eq!(images, before);
+}
+
+/// The share of the image's own target and that of its partner, the image before it in the batch.
+#[test]
+fn targets_are_those_of_the_data_mixed_like_the_images() {
+    let plain = feed(&[5, 7], Balance::None, "none", 1);
+    let given: Vec<f32> = (0..12)
+        .flat_map(|i| [i as f32 / 12.0, 1.0 - i as f32 / 12.0])
+        .collect();
+    let dataset = (plain.dataset().clone().with_targets(given.clone())).expect("they fit");
+    let soft = Feed::new(dataset, plain.preparation().clone(), plain.settings.clone());
+    let soft = soft.expect("as before");
+    let draws = [3, 11, 0];
+    let expected: Vec<f32> = draws
+        .iter()
+        .flat_map(|&i: &usize| given[2 * i..][..2].to_vec())
+        .collect();
+    assert_eq!(soft.targets(1, 0, &draws), Some(expected));
+    let mixing = Mixing::Mixup { alpha: 1.0 };
+    let mixed = soft.with_mixing(mixing).expect("it is one");
+    let share = mixed.mixture(1, 0).expect("it is mixed").share();
+    let targets = mixed.targets(1, 0, &draws).expect("they are mixed");
+    for (place, own, partner) in [(0, 3, 0), (1, 11, 3), (2, 0, 11)] {
+        let mean = share * given[2 * own] + (1.0 - share) * given[2 * partner];
+        assert!((targets[2 * place] - mean).abs() < 1e-6);
+        assert!((targets[2 * place] + targets[2 * place + 1] - 1.0).abs() < 1e-6);
+    }
+}
+
+#[test]
 fn nothing_to_draw_from_is_refused() {
     let feed = feed(&[2, 2], Balance::None, "none", 1);
     let (empty, preparation) = (feed.dataset().subset(&[]), feed.preparation().clone());

@@ -1,6 +1,6 @@
 //! A sheet shows exactly the inputs of the network.
 use super::*;
-use crate::data::{Augmentation, Balance, Dataset, FeedSettings, Preparation};
+use crate::data::{Augmentation, Balance, Dataset, FeedSettings, Mixing, Preparation};
 
 fn feed(shape: Shape, count: usize, augmentation: &str) -> Feed {
     let labels: Vec<usize> = (0..count).map(|index| index % 3).collect();
@@ -51,6 +51,54 @@ fn read_back(sheet: &Sheet, shown: &Shown, shape: Shape) -> Vec<u8> {
         }
     }
     pixels
+}
+
+/// The mixed bytes, normalised, are the mixed batch of training up to half a level; each text names the partner's share of the target.
+#[test]
+fn the_sheet_shows_mixed_pictures() {
+    let shape = Shape::new(8, 9, 3);
+    for mixing in [Mixing::Mixup { alpha: 1.0 }, Mixing::CutMix { alpha: 1.0 }] {
+        let feed = feed(shape, 20, "flip")
+            .with_mixing(mixing)
+            .expect("it is one");
+        let (epoch, step) = (SECOND.epoch, SECOND.step - 1);
+        let mut draws = feed.step(&feed.order(epoch), step).to_vec();
+        let mut images = vec![0.0; draws.len() * shape.len()];
+        feed.fill(epoch, &mut draws, &mut images)
+            .expect("in memory");
+        let unmixed = images.clone();
+        feed.mix(epoch, step, &mut images);
+        assert_ne!(unmixed, images);
+        let targets = feed.targets(epoch, step, &draws).expect("they are mixed");
+        let tables = feed.preparation().tables();
+        let few = SheetSettings {
+            count: Some(3),
+            ..SECOND
+        };
+        for settings in [SECOND, few] {
+            let sheet = Sheet::new(&feed, settings, "mixed").expect("it is small");
+            assert_eq!(
+                sheet.pictures().len(),
+                settings.count.unwrap_or(draws.len())
+            );
+            for (place, shown) in sheet.pictures().iter().enumerate() {
+                let pixels = read_back(&sheet, shown, shape);
+                for (i, byte) in pixels.iter().enumerate() {
+                    let table = &tables[i % 3];
+                    let level = (table[255] - table[0]) / 255.0;
+                    let value = images[place * shape.len() + i];
+                    assert!((table[usize::from(*byte)] - value).abs() < 0.501 * level);
+                }
+                let partner = shown.partner.expect("the batch has several pictures");
+                let others = if partner.label == shown.label {
+                    1.0
+                } else {
+                    partner.share
+                };
+                assert!((targets[place * 3 + partner.label] - others).abs() < 1e-6);
+            }
+        }
+    }
 }
 
 #[test]
