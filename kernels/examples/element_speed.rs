@@ -4,7 +4,7 @@ use std::time::Instant;
 use hubel_kernels::activation::{self, Activation};
 use hubel_kernels::batch_norm::{self, Batch};
 use hubel_kernels::pool::{self, Pooling, Regions, Window};
-use hubel_kernels::update::{AdamW, Sgd};
+use hubel_kernels::update::{Adam, Gradient, Lion, RmsProp, Sgd, sum_of_squares};
 use hubel_kernels::{Buffer, Cpu, add, dropout, softmax};
 
 /// Seconds of the fastest of several runs.
@@ -74,18 +74,42 @@ fn main() {
         weight_decay: 1e-4,
     };
     let (mut first, mut second) = (Buffer::zeros(length), Buffer::zeros(length));
+    let gradient = Gradient::from(&x[..]);
     show("SGD", 5 * length, &mut || {
-        sgd.step(&cpu, &mut y, &x, &mut first);
+        sgd.step(&cpu, &mut y, gradient, &mut first);
     });
-    let adamw = AdamW {
+    let adam_w = Adam {
         learning_rate: 1e-9,
         beta1: 0.9,
         beta2: 0.999,
         epsilon: 1e-8,
         weight_decay: 1e-4,
+        decoupled: true,
     };
     show("AdamW", 7 * length, &mut || {
-        adamw.step(&cpu, 1, &mut y, &x, &mut first, &mut second);
+        adam_w.step(&cpu, 1, &mut y, gradient, &mut first, &mut second);
+    });
+    let rms_prop = RmsProp {
+        learning_rate: 1e-9,
+        alpha: 0.99,
+        epsilon: 1e-8,
+        momentum: 0.9,
+        weight_decay: 1e-4,
+    };
+    show("RMSprop", 7 * length, &mut || {
+        rms_prop.step(&cpu, &mut y, gradient, &mut first, &mut second);
+    });
+    let lion = Lion {
+        learning_rate: 1e-9,
+        beta1: 0.9,
+        beta2: 0.99,
+        weight_decay: 1e-4,
+    };
+    show("Lion", 5 * length, &mut || {
+        lion.step(&cpu, &mut y, gradient, &mut first);
+    });
+    show("sum of squares", length, &mut || {
+        std::hint::black_box(sum_of_squares(&cpu, gradient.values));
     });
 
     for [batch, size, channels] in [[16, 56, 16], [64, 7, 512], [128, 28, 6]] {

@@ -153,7 +153,8 @@ fn state_of_another_optimizer_or_network_is_refused_and_changes_nothing() {
     let length = parameters.values().len();
     let (right, short) = (vec![1.0; length], vec![1.0; length - 1]);
     let mut state = OptimizerState::new(&cpu, Optimizer::adam_w(), &parameters);
-    let refused: [(&[(&str, &[f32])], &str); 5] = [
+    type Buffers<'a> = &'a [(&'a str, &'a [f32])];
+    let refused: [(Buffers<'_>, &str); 5] = [
         (&[], "the state of adamw is mean and square, not nothing"),
         (&[("momentum", &right)], "mean and square, not momentum"),
         (&[("mean", &right)], "mean and square, not mean"),

@@ -500,7 +500,7 @@ mod tests {
         assert!(plateau.is_err_and(|error| error.to_string().contains("`validation = 0.1`")));
         train(Schedule::plateau(), None, Some(&dataset))?;
         let long = train(Schedule::Cosine, Some(WarmUp::Steps(8)), None);
-        let problem = long.err().expect("it is refused").to_string();
+        let problem = long.expect_err("it is refused").to_string();
         assert!(
             problem.contains("because training has 8 steps"),
             "{problem}"

@@ -55,8 +55,11 @@ struct Run<'a> {
     values: Vec<f32>,
     state: [Vec<f32>; 2],
     step: Step<'a>,
-    expected: Box<dyn Fn(f64, &[f32]) -> f64>,
+    expected: Oracle,
 }
+
+/// The weight after steps with these gradients, in f64.
+type Oracle = Box<dyn Fn(f64, &[f32]) -> f64>;
 
 type Step<'a> = Box<dyn Fn(u64, &mut [f32], Gradient<'_>, &mut [Vec<f32>; 2]) + 'a>;
 
@@ -69,7 +72,7 @@ fn runs<'a>(
     weight_decay: f32,
 ) -> Vec<Run<'a>> {
     let learning_rate = 0.05;
-    let run = |name, step: Step<'a>, expected: Box<dyn Fn(f64, &[f32]) -> f64>| Run {
+    let run = |name, step: Step<'a>, expected: Oracle| Run {
         name,
         values: start.to_vec(),
         state: [vec![0.0; start.len()], vec![0.0; start.len()]],
@@ -222,9 +225,9 @@ proptest! {
                     let gradient = Gradient { values: &values, factor };
                     (run.step)(step, &mut run.values, gradient, &mut run.state);
                 }
-                for i in 0..count {
+                for (i, start) in start.iter().enumerate() {
                     let gradients: Vec<f32> = (1..=5).map(|step| factor * gradient(step, i)).collect();
-                    let expected = (run.expected)(f64::from(start[i]), &gradients);
+                    let expected = (run.expected)(f64::from(*start), &gradients);
                     prop_assert!((f64::from(run.values[i]) - expected).abs() < 1e-5, "{}", run.name);
                 }
             }
