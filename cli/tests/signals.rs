@@ -127,7 +127,8 @@ fn a_killed_training_leaves_what_was_saved_and_the_next_one_keeps_it() {
         .map(|file| file.expect("a file").file_name())
         .collect();
     files.sort();
-    assert_eq!(files, ["earlier.safetensors", "model.safetensors"]);
+    let expected = ["earlier.safetensors", "model.safetensors", "run.toml"];
+    assert_eq!(files, expected);
     assert!(!evaluate(folder.path()).contains("not ended"));
 
     // A stopped training does not replace an existing model.

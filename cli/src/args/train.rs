@@ -22,6 +22,8 @@ Examples:
   hubel train --model lenet5 --epochs 3 --seed 7
   hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
+  hubel train --config run.toml --epochs 20
+  hubel train --config runs/mnist-cnn/run.toml --out runs/again     the same training again, bit for bit
 
 The defaults of epochs, rates and decay below are for training from scratch. Fine-tuning has its own defaults, and prints the epochs. \
 \"Small grey pictures\" are grey pictures of at most 32x32 pixels, or of any size on a nearly black or nearly white background.
@@ -83,6 +85,10 @@ pub(crate) struct Train {
     /// Do not use Winograd convolution: slower, with smaller rounding errors
     #[arg(long)]
     pub(crate) precise: bool,
+    /// Read flags from this TOML file, such as `epochs = 20`, `model = "lenet5"`, `keep-best = true`, and the data as `data = "photos"`. Flags of the command line win. Paths in the
+    /// file are relative to the current folder, as in flags. Each training writes its own flags into run.toml in the model's folder; the table [run] there holds facts and is not read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Folder for the model [default: a new one, such as runs/photos-efficientnet-lite0]
     #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,

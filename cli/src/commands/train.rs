@@ -1,6 +1,7 @@
 //! `hubel train`: trains on data and writes one model file.
 mod course;
 mod saving;
+mod settings_file;
 mod start;
 
 use std::ops::ControlFlow;
@@ -24,6 +25,9 @@ use crate::wording::of_command_line;
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let begin = Instant::now();
+    if let Some(config) = &arguments.config {
+        console.remark(&format!("settings of {}", hubel::shown(config)));
+    }
     let mut source = Source::find(&arguments.data.data)?;
     let start = start::choose(
         &arguments.data,
@@ -34,6 +38,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let splits = open(&arguments.data, source, &start, console)?;
     let cpu = arguments.processor.cpu();
     let name = start.name(arguments.model.as_deref(), &splits.train);
+    let network = start.network(arguments.model.as_deref(), &splits.train);
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
     let course = Course::new(arguments, start, &cpu, &splits, &subject, console)?;
@@ -53,6 +58,14 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let folder = saving::folder(arguments.out.as_deref(), splits.train.name(), &name)?;
     let mut course = course.with_checkpoints(Checkpoints::new(folder.last()));
     saving::prepare(&folder, &course, console)?;
+    let settings_file = settings_file::Run {
+        arguments,
+        cpu: &cpu,
+        splits: &splits,
+        course: &course,
+        network,
+    };
+    settings_file.write(&folder)?;
     if batch_size > splits.train.len() {
         console.remark(&format!(
             "each step uses all images: there are fewer than {batch_size} (--batch-size)"

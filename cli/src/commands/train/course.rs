@@ -3,8 +3,8 @@ use std::ops::ControlFlow;
 
 use hubel::data::{Augmentation, Subject};
 use hubel::{
-    Checkpoints, Cpu, Error, Event, Model, Network, Splits, TrainSettings, Trainer, Transfer,
-    one_line,
+    Checkpoints, Cpu, Error, Event, Model, Network, Phase, Splits, TrainSettings, Trainer,
+    Transfer, one_line,
 };
 
 use super::start::Start;
@@ -65,6 +65,14 @@ impl Course {
                 let last = transfer.phases().last();
                 &last.expect("there is at least one phase").settings
             }
+        }
+    }
+
+    /// The phases of fine-tuning; none if it trains from scratch.
+    pub(super) fn phases(&self) -> &[Phase] {
+        match self {
+            Self::FromNothing(..) => &[],
+            Self::FromModel(transfer) => transfer.phases(),
         }
     }
 
