@@ -21,6 +21,8 @@ pub(crate) use lab::Lab;
 pub(crate) use train::Train;
 use values::{answers, at_least_1, shape};
 
+use crate::config;
+
 /// Train, understand and ship convolutional neural networks on a CPU.
 #[derive(Parser)]
 #[command(
@@ -53,7 +55,12 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Parses the command line of this process. If it is wrong, prints the problem and exits with 2.
     pub(crate) fn read() -> Self {
-        let arguments = Self::parse();
+        let arguments = std::env::args_os().collect();
+        let arguments = config::with_config(arguments, Self::command()).unwrap_or_else(|problem| {
+            let kind = clap::error::ErrorKind::ValueValidation;
+            Self::command().error(kind, problem).exit()
+        });
+        let arguments = Self::parse_from(arguments);
         if let Err(problem) = arguments.check() {
             let kind = clap::error::ErrorKind::ArgumentConflict;
             Self::command().error(kind, problem).exit();
@@ -248,6 +255,11 @@ pub(crate) struct Processor {
 impl Processor {
     fn is_given(&self) -> bool {
         self.threads.is_some() || self.cpu.is_some()
+    }
+
+    /// The vector instructions of `--cpu`.
+    pub(crate) fn instruction_set(&self) -> Option<InstructionSet> {
+        self.cpu
     }
 
     /// The processor with these settings.

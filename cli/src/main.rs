@@ -4,6 +4,7 @@
 mod args;
 mod chart;
 mod commands;
+mod config;
 mod console;
 mod interruption;
 mod page;

@@ -31,6 +31,8 @@ Examples:
   hubel train --resume runs/mnist-cnn     goes on after a stop or a crash
   hubel train --resume runs/mnist-cnn --epochs 10
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
+  hubel train --config run.toml --epochs 20
+  hubel train --config runs/mnist-cnn/run.toml --out runs/again     the same training again, bit for bit
 
 The defaults of epochs, rates and decay below are for training from scratch. Fine-tuning has its own defaults, and prints the epochs. \
 \"Small grey pictures\" are grey pictures of at most 32x32 pixels, or of any size on a nearly black or nearly white background.
@@ -117,11 +119,15 @@ pub(crate) struct Train {
     /// Do not use Winograd convolution: slower, with smaller rounding errors
     #[arg(long)]
     pub(crate) precise: bool,
+    /// Read flags from this TOML file, such as `epochs = 20`, `model = "lenet5"`, `precise = true`, and the data as `data = "photos"`. Flags of the command line win. Paths in the
+    /// file are relative to the current folder, as in flags. Each training writes its own flags into run.toml in the model's folder; the table [run] there holds facts and is not read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Folder for the model [default: a new one, such as runs/photos-efficientnet-lite0]
     #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,
-    /// Go on with the run in this folder, from its last checkpoint and with its settings. --epochs extends it
-    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    /// Go on with the run in this folder, from its last checkpoint and with its settings. --epochs or --minutes extends it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"])]
     pub(crate) resume: Option<PathBuf>,
     /// Seconds between checkpoints
     #[arg(long, value_name = "SECONDS", default_value_t = RunFolder::INTERVAL.as_secs_f64(), value_parser = seconds_or_0)]

@@ -171,10 +171,11 @@ pub(super) fn augmentation(text: &str) -> Result<String, String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClassNames(pub(crate) Vec<String>);
 
-/// `cat,dog,owl`, or a text file with a name in each line.
+/// `cat,dog,owl`, or names in lines, or a text file with a name in each line.
 pub(super) fn class_names(text: &str) -> Result<ClassNames, String> {
     let is_list = text.contains(',') && !std::path::Path::new(text).is_file();
     let names = match is_list {
+        _ if text.contains('\n') => text.to_owned(),
         true => text.replace(',', "\n"),
         false => std::fs::read_to_string(text).map_err(|error| {
             format!("names separated by commas are needed, such as cat,dog,owl, or a text file with one name per line ({error})")
@@ -266,6 +267,7 @@ mod tests {
         let names = |text: &str| class_names(text).map(|names| names.0);
         let read = Ok(vec!["cat".to_owned(), "big dog".to_owned()]);
         assert_eq!(names("cat, big dog"), read);
+        assert_eq!(names("cat\nbig, black dog").unwrap()[1], "big, black dog");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("names.txt");
         std::fs::write(&path, "\u{feff}cat\r\n\nbig dog\n").expect("a file");

@@ -1,6 +1,7 @@
 //! `hubel train`: trains on data and writes one model file.
 mod course;
 mod saving;
+mod settings_file;
 mod start;
 
 use std::ops::ControlFlow;
@@ -25,6 +26,9 @@ use crate::wording::of_command_line;
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let begin = Instant::now();
+    if let Some(config) = &arguments.config {
+        console.remark(&format!("settings of {}", hubel::shown(config)));
+    }
     let resumed = (arguments.resume.as_deref().map(RunFolder::resume)).transpose()?;
     let mut source = Source::find(&arguments.data.data)?;
     let start = match &resumed {
@@ -39,6 +43,14 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let splits = open(&arguments.data, source, &start, console)?;
     let cpu = arguments.processor.cpu();
     let name = start.name(arguments.model.as_deref(), &splits.train);
+    let network = match &start {
+        Start::Nothing => Some(
+            start
+                .network(arguments.model.as_deref(), &splits.train)
+                .to_owned(),
+        ),
+        Start::Model(_) => None,
+    };
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
     let mut trainer = course::trainer(arguments, start, &cpu, &splits, &subject, console)?;
@@ -61,11 +73,22 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             settings.batch_size
         ));
     }
+    let write_settings = |trainer: &Trainer, folder: &RunFolder| {
+        let run = settings_file::Run {
+            arguments,
+            cpu: &cpu,
+            splits: &splits,
+            trainer,
+            network: network.as_deref(),
+        };
+        run.write(folder)
+    };
     let folder = match resumed {
         None => {
             let parent = arguments.out.as_deref();
             let mut folder = saving::folder(parent, splits.train.name(), &name)?;
             folder.begin(&trainer, &splits)?;
+            write_settings(&trainer, &folder)?;
             folder
         }
         Some((mut folder, resumed)) => {
@@ -85,6 +108,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     )
     .inspect_err(|error| saving::after(error, &folder, &trainer, console))?;
     let file = saving::save(&mut folder, &model, console)?;
+    // With the steps that the time was enough for, or more epochs than before.
+    write_settings(&trainer, &folder)?;
     let signal = interruption.leave_at_once(format!(
         "stopped: the model is saved in {}, and not tested",
         file.display()

@@ -1,0 +1,334 @@
+//! `run.toml`: the settings of a run, as a file for `--config`, and facts about the run.
+use std::fmt::{Debug, Display};
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use hubel::network::Initialisation;
+use hubel::{
+    Cpu, Error, Keep, Model, Optimizer, Phase, RunFolder, Schedule, Shape, Splits, TrainSettings,
+    Trainer, WarmUp, replace_file,
+};
+use toml::Value;
+
+use crate::args::Train;
+use crate::config::FACTS;
+
+/// A run that is about to begin, or has ended.
+pub(super) struct Run<'a> {
+    pub(super) arguments: &'a Train,
+    pub(super) cpu: &'a Cpu,
+    pub(super) splits: &'a Splits,
+    pub(super) trainer: &'a Trainer,
+    /// The network by name or text, if it is trained from scratch.
+    pub(super) network: Option<&'a str>,
+}
+
+impl Run<'_> {
+    /// Writes the file into the folder of the run, unless it has these settings already.
+    pub(super) fn write(&self, folder: &RunFolder) -> Result<(), Error> {
+        let path = folder.path().join(RunFolder::SETTINGS);
+        let text = self.text();
+        let settings = |text: &str| {
+            text.split(&format!("\n[{FACTS}]\n"))
+                .next()
+                .map(str::to_owned)
+        };
+        let older = std::fs::read_to_string(&path).unwrap_or_default();
+        match settings(&older) == settings(&text) {
+            true => Ok(()),
+            false => replace_file(&path, text.as_bytes()),
+        }
+    }
+
+    fn last_phase(&self) -> &Phase {
+        let phases = self.trainer.phases();
+        phases.last().expect("there is at least one phase")
+    }
+
+    /// The settings of the last phase.
+    fn settings(&self) -> &TrainSettings {
+        &self.last_phase().settings
+    }
+
+    fn text(&self) -> String {
+        let mut file = SettingsFile::default();
+        file.comment("The settings of a training. `hubel train --config FILE` with this file trains the same model again, bit for bit, on the same data, in the same folder,");
+        file.comment(
+            "and with the same instruction set. Flags of the command line replace settings.",
+        );
+        let model = self.trainer.last_good();
+        self.write_start(&mut file, &model);
+        self.write_data(&mut file, &model);
+        self.write_training(&mut file);
+        self.write_facts(&mut file, &model);
+        file.text
+    }
+
+    /// What is trained.
+    fn write_start(&self, file: &mut SettingsFile, model: &Model) {
+        let arguments = self.arguments;
+        file.gap();
+        file.text("data", arguments.data.data.display());
+        if let Some(network) = self.network {
+            file.text("from", "none");
+            file.text("model", network);
+            let initialisation = match self.settings().initialisation {
+                Initialisation::HeOrXavier => "he",
+                Initialisation::PyTorch => "pytorch",
+            };
+            return file.text("initialisation", initialisation);
+        }
+        let phases = self.trainer.phases();
+        let last = self.last_phase();
+        file.text("from", model.origin().unwrap_or("none"));
+        for (key, colours) in [("mean", arguments.data.mean), ("std", arguments.data.std)] {
+            if let Some(colours) = colours {
+                file.list(key, colours.iter().map(short));
+            }
+        }
+        let frozen = match (&arguments.freeze, phases) {
+            (Some(freeze), _) => Some(freeze.as_str()),
+            // Few pictures: by default, only the last layer is trained.
+            (None, [_]) if last.frozen.is_some() => Some("all"),
+            (None, _) => None,
+        };
+        match frozen {
+            Some(freeze) => file.text("freeze", freeze),
+            None => file.comment(
+                "`freeze` has its default: the phases that stand at the end of this file. The settings below are those of the last phase.",
+            ),
+        }
+        if let Some(phase) = phases.iter().find(|phase| phase.versions > 0) {
+            file.plain("versions", phase.versions);
+        }
+    }
+
+    /// How the data is read and prepared.
+    fn write_data(&self, file: &mut SettingsFile, model: &Model) {
+        let data = &self.arguments.data;
+        file.gap();
+        let Shape {
+            height,
+            width,
+            channels,
+        } = model.input();
+        // Arrays of other channels are not resized.
+        if matches!(channels, 1 | 3) {
+            file.text("input", format!("{height}x{width}x{channels}"));
+        }
+        file.text("resize", model.preparation().resize);
+        file.text("augment", &self.settings().augmentation);
+        file.text("balance", self.settings().balance);
+        if let Some(weights) = &self.settings().class_weights {
+            let weights: Vec<String> = weights.iter().map(short).collect();
+            file.text("class-weights", weights.join(","));
+        }
+        file.plain("val", short(&data.val));
+        file.plain("test", short(&data.test));
+        if let Some(names) = &data.class_names {
+            file.list("class-names", names.0.iter().map(|name| quoted(name)));
+        }
+        file.text("bad-files", data.files.bad_files);
+        if let Some(bytes) = data.files.cache {
+            file.text("cache", format!("{bytes}B"));
+        }
+    }
+
+    /// How it is trained.
+    fn write_training(&self, file: &mut SettingsFile) {
+        let (arguments, settings) = (self.arguments, self.settings());
+        file.gap();
+        file.plain("seed", settings.seed);
+        // The flags of the last phase.
+        match (settings.minutes, self.trainer.pace()) {
+            (None, None) => file.plain("epochs", settings.epochs),
+            (minutes, pace) => {
+                if let Some(minutes) = minutes {
+                    file.plain("minutes", short(&minutes));
+                }
+                if let Some(pace) = pace
+                    .or(settings.pace.as_ref())
+                    .filter(|_| self.trainer.is_over())
+                {
+                    file.comment("The steps that the time was enough for; with them, `minutes` is not measured again.");
+                    file.text("pace", pace);
+                }
+            }
+        }
+        if settings.accumulate > 1 {
+            file.plain("accumulate", settings.accumulate);
+        }
+        let mut sizes = self.trainer.phases().iter();
+        match sizes.all(|phase| phase.settings.batch_size == settings.batch_size) {
+            true => file.plain("batch-size", settings.batch_size),
+            false => file.comment("`batch-size` has its default: another one in each phase."),
+        }
+        file.plain("learning-rate", short(&settings.learning_rate));
+        file.text("optimizer", settings.optimizer);
+        match settings.optimizer {
+            Optimizer::Sgd { momentum, .. }
+            | Optimizer::RmsProp { momentum, .. }
+            | Optimizer::Muon { momentum, .. } => file.plain("momentum", short(&momentum)),
+            Optimizer::Adam { beta1, beta2, .. }
+            | Optimizer::AdamW { beta1, beta2, .. }
+            | Optimizer::Lion { beta1, beta2 } => {
+                file.text("betas", format!("{beta1},{beta2}"));
+            }
+            // No flag gives another one.
+            _ => {}
+        }
+        if let Some(schedule) = name_of(&settings.schedule) {
+            file.text("schedule", schedule);
+        }
+        match settings.warm_up {
+            Some(WarmUp::Steps(steps)) => file.text("warm-up", steps),
+            Some(WarmUp::Share(share)) => file.text("warm-up", format!("{}%", 100.0 * share)),
+            None => {}
+        }
+        if let Some(norm) = settings.clip {
+            file.plain("clip", short(&norm));
+        }
+        file.plain("weight-decay", short(&settings.weight_decay));
+        file.plain("label-smoothing", short(&settings.label_smoothing));
+        for (key, alpha) in [
+            ("mixup", arguments.data.mixup),
+            ("cutmix", arguments.data.cutmix),
+        ] {
+            if let Some(alpha) = alpha {
+                file.plain(key, short(&alpha));
+            }
+        }
+        file.text("keep", name_of_keep(settings.keep));
+        if let Some(decay) = settings.average {
+            file.plain("average", short(&decay));
+        }
+        if let Some(epochs) = settings.patience {
+            file.plain("patience", epochs);
+        }
+        file.plain("precise", settings.precise);
+        if let Some(set) = arguments.processor.instruction_set() {
+            file.text("cpu", set);
+        }
+    }
+
+    fn write_facts(&self, file: &mut SettingsFile, model: &Model) {
+        let splits = self.splits;
+        file.gap();
+        file.comment("Facts about this run. They are not read.");
+        file.line(format!("[{FACTS}]"));
+        let now = DateTime::<Utc>::from(SystemTime::now());
+        file.plain("begun", now.to_rfc3339_opts(SecondsFormat::Secs, true));
+        file.text("hubel", env!("CARGO_PKG_VERSION"));
+        file.text("instruction-set", self.cpu.instruction_set());
+        file.plain("threads", self.cpu.threads());
+        file.text("network", model.network());
+        file.plain("parameters", model.parameters().values().len());
+        file.plain("classes", splits.train.classes().len());
+        file.plain("training-images", splits.train.len());
+        for (key, part) in [
+            ("validation-images", &splits.validation),
+            ("test-images", &splits.test),
+        ] {
+            let count = part.as_ref().map_or(0, hubel::Dataset::len);
+            file.plain(key, count);
+        }
+        if self.network.is_none() {
+            for phase in self.trainer.phases() {
+                write_phase(file, phase);
+            }
+        }
+    }
+}
+
+fn write_phase(file: &mut SettingsFile, phase: &Phase) {
+    let TrainSettings {
+        epochs,
+        batch_size,
+        learning_rate,
+        schedule,
+        weight_decay,
+        keep,
+        ..
+    } = &phase.settings;
+    file.gap();
+    file.line(format!("[[{FACTS}.phases]]"));
+    if let Some(layer) = &phase.frozen {
+        file.text("frozen-up-to", layer);
+    }
+    file.plain("versions", phase.versions);
+    file.plain("epochs", epochs);
+    file.plain("batch-size", batch_size);
+    file.plain("learning-rate", short(learning_rate));
+    file.plain("rate-of-first-layer", short(&phase.first_rate));
+    if let Some(schedule) = name_of(schedule) {
+        file.text("schedule", schedule);
+    }
+    file.plain("weight-decay", short(weight_decay));
+    file.text("keep", name_of_keep(*keep));
+}
+
+/// The name of a schedule on the command line.
+fn name_of(schedule: &Schedule) -> Option<&'static str> {
+    Some(match schedule {
+        Schedule::Constant => "constant",
+        Schedule::Step { .. } => "step",
+        Schedule::Cosine => "cosine",
+        Schedule::OneCycle { .. } => "onecycle",
+        Schedule::Linear { .. } => "linear",
+        Schedule::Plateau { .. } => "plateau",
+        // A function has no name, and no flag gives one.
+        _ => return None,
+    })
+}
+
+fn name_of_keep(keep: Keep) -> &'static str {
+    match keep {
+        Keep::Auto => "auto",
+        Keep::Best => "best",
+        Keep::Last => "last",
+    }
+}
+
+/// A number as short as possible without losing a bit, with a point or an exponent.
+fn short(number: &impl Debug) -> String {
+    format!("{number:?}")
+}
+
+/// A text in quotes.
+fn quoted(text: impl Display) -> String {
+    Value::String(text.to_string()).to_string()
+}
+
+/// A TOML file that is being written.
+#[derive(Default)]
+struct SettingsFile {
+    text: String,
+}
+
+impl SettingsFile {
+    fn line(&mut self, line: impl Display) {
+        self.text += &format!("{line}\n");
+    }
+
+    fn gap(&mut self) {
+        self.line("");
+    }
+
+    fn comment(&mut self, comment: &str) {
+        self.line(format!("# {comment}"));
+    }
+
+    /// A value that needs no quotes.
+    fn plain(&mut self, key: &str, value: impl Display) {
+        self.line(format!("{key} = {value}"));
+    }
+
+    fn text(&mut self, key: &str, value: impl Display) {
+        self.plain(key, quoted(value));
+    }
+
+    fn list(&mut self, key: &str, values: impl Iterator<Item = String>) {
+        let values: Vec<String> = values.collect();
+        self.plain(key, format!("[{}]", values.join(", ")));
+    }
+}

@@ -1,0 +1,618 @@
+//! `hubel train --config FILE`: the flags of a TOML file are put before those of the command line.
+use std::any::TypeId;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::builder::Str;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use hubel::RunFolder;
+use toml::de::{DeTable, DeValue};
+
+/// The positional argument of `train`, which a file can give too.
+const DATA: &str = "data";
+
+/// The table of a file that holds facts about a run. It is not read.
+pub(crate) const FACTS: &str = "run";
+
+/// Flags that a run that goes on can be given, besides those of its settings. The data is compared by its contents.
+const FREE: [&str; 10] = [
+    "resume",
+    "epochs",
+    "minutes",
+    "checkpoint",
+    "threads",
+    "cpu",
+    "cache",
+    "json",
+    "quiet",
+    DATA,
+];
+
+/// Flags that can be given as an array, and what joins the values on the command line.
+const LISTS: [(&str, &str); 6] = [
+    ("betas", ","),
+    ("class-weights", ","),
+    ("augment", ", "),
+    // A name may contain a comma.
+    ("class-names", "\n"),
+    ("mean", ","),
+    ("std", ","),
+];
+
+/// The arguments of this process, with those of the file that `--config` names. `program` describes the command line.
+///
+/// # Errors
+/// A message that names the file, the line and the key, and says what is needed.
+pub(crate) fn with_config(
+    mut arguments: Vec<OsString>,
+    mut program: Command,
+) -> Result<Vec<OsString>, String> {
+    program.build();
+    // Wrong arguments are reported later, together with those of the file.
+    let given = program.clone().ignore_errors(true);
+    let given = given.try_get_matches_from(&arguments);
+    let Some(("train", given)) = given.as_ref().ok().and_then(ArgMatches::subcommand) else {
+        return Ok(arguments);
+    };
+    let resumed = given.get_one::<PathBuf>("resume");
+    let config = given.get_one::<PathBuf>("config").cloned();
+    let Some(path) = &config.or_else(|| Some(resumed?.join(RunFolder::SETTINGS))) else {
+        return Ok(arguments);
+    };
+    let train = program.find_subcommand("train").expect("the command");
+    let text = fs::read_to_string(path).map_err(|error| match resumed {
+        Some(folder) => format!(
+            "{} is no run that can go on: cannot read its {}: {error}",
+            hubel::shown(folder),
+            RunFolder::SETTINGS
+        ),
+        None => format!("cannot read {}: {error}", hubel::shown(path)),
+    })?;
+    let file = File {
+        path,
+        text: &text,
+        train,
+    };
+    let settings = file.settings()?;
+    let given = Given(given);
+    if let Some(folder) = resumed {
+        given.agree(&settings, train, folder)?;
+    }
+    let settings = settings.iter().filter(|setting| !given.replaces(setting));
+    // The first one is the name of the program.
+    let mut rest = arguments.iter().skip(1);
+    let place = rest.position(|argument| argument == "train");
+    let place = place.expect("the command is given") + 2;
+    let flags: Vec<OsString> = settings.filter_map(Setting::argument).collect();
+    arguments.splice(place..place, flags);
+    Ok(arguments)
+}
+
+/// A file of settings.
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+    train: &'a Command,
+}
+
+/// A setting of a file.
+struct Setting {
+    /// The flag without `--`, or [`DATA`].
+    key: String,
+    /// As on the command line; `None` for a switch that is on.
+    value: Option<String>,
+    /// Whether it is a switch that is off.
+    is_off: bool,
+}
+
+impl File<'_> {
+    /// The settings, each checked by itself.
+    fn settings(&self) -> Result<Vec<Setting>, String> {
+        let table = DeTable::parse(self.text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            self.problem(start, error.message().trim())
+        })?;
+        let mut settings = Vec::new();
+        for (key, value) in table.get_ref() {
+            if key.get_ref() == FACTS && matches!(value.get_ref(), DeValue::Table(_)) {
+                continue;
+            }
+            let setting = self.setting(key.get_ref(), value.get_ref());
+            settings.push(setting.map_err(|problem| self.problem(key.span().start, &problem))?);
+        }
+        Ok(settings)
+    }
+
+    fn setting(&self, key: &str, value: &DeValue) -> Result<Setting, String> {
+        let flag = self.flag(key)?;
+        let is_switch = matches!(flag.get_action(), ArgAction::SetTrue);
+        let needed = |what: &str| Err(format!("{key}: {what}"));
+        let value = match value {
+            DeValue::Boolean(is_on) if is_switch => {
+                return Ok(Setting {
+                    key: key.to_owned(),
+                    value: None,
+                    is_off: !is_on,
+                });
+            }
+            _ if is_switch => return needed("true or false is needed"),
+            DeValue::Array(values) => {
+                let Some((_, joined_by)) = LISTS.iter().find(|(list, _)| *list == key) else {
+                    return needed("one value is needed, not several");
+                };
+                let values = values.iter().map(|value| text(value.get_ref()));
+                let values: Option<Vec<String>> = values.collect();
+                match values {
+                    Some(values) => values.join(joined_by),
+                    None => return needed("the values must be texts in quotes or numbers"),
+                }
+            }
+            DeValue::String(_) if is_number(flag) => {
+                return needed("a number without quotes is needed");
+            }
+            DeValue::Integer(_) | DeValue::Float(_) if is_text(flag) => {
+                return needed("a text in quotes is needed");
+            }
+            value => match text(value) {
+                Some(text) => text,
+                None if is_number(flag) => return needed("a number is needed"),
+                None => return needed("a text in quotes is needed"),
+            },
+        };
+        let setting = Setting {
+            key: key.to_owned(),
+            value: Some(value),
+            is_off: false,
+        };
+        match self.refusal(&setting) {
+            Some(problem) => needed(&problem),
+            None => Ok(setting),
+        }
+    }
+
+    /// The flag of this name.
+    fn flag(&self, key: &str) -> Result<&Arg, String> {
+        let mut flags = self.train.get_arguments();
+        let flag = flags.find(|flag| flag.get_long() == Some(key) || key == DATA && is_data(flag));
+        match key {
+            "config" => Err("a file cannot name another file with `config`".into()),
+            "help" => Err(unknown(key, None)),
+            _ => flag.ok_or_else(|| unknown(key, self.nearest(key).as_deref())),
+        }
+    }
+
+    /// The flag with the most similar name.
+    fn nearest(&self, key: &str) -> Option<String> {
+        let error = self.parse(format!("--{key}").into()).err()?;
+        match error.get(ContextKind::SuggestedArg)? {
+            ContextValue::String(flag) => Some(flag.trim_start_matches('-').to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Why the value is wrong, if it is.
+    fn refusal(&self, setting: &Setting) -> Option<String> {
+        let error = self.parse(setting.argument()?).err()?;
+        match error.kind() {
+            ErrorKind::ValueValidation => Some(match error.source() {
+                Some(source) => source.to_string(),
+                None => error.to_string(),
+            }),
+            ErrorKind::InvalidValue => Some(match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(values)) => {
+                    format!("one of these is needed: {}", values.join(", "))
+                }
+                _ => "a value is needed".into(),
+            }),
+            // What it needs may be another setting, or on the command line.
+            _ => None,
+        }
+    }
+
+    /// Parses a command line with this argument alone.
+    fn parse(&self, argument: OsString) -> Result<ArgMatches, clap::Error> {
+        let train = self.train.clone();
+        train.try_get_matches_from([OsString::from("train"), argument])
+    }
+
+    /// A message about what stands at this byte of the file.
+    fn problem(&self, byte: usize, problem: &str) -> String {
+        let line = 1 + self.text[..byte].matches('\n').count();
+        format!("{}, line {line}: {problem}", hubel::shown(self.path))
+    }
+}
+
+impl Setting {
+    /// The setting as an argument; `None` if it is a switch that is off.
+    fn argument(&self) -> Option<OsString> {
+        match &self.value {
+            _ if self.is_off => None,
+            // A name that begins with a dash would be read as a flag.
+            Some(value) if self.key == DATA && value.starts_with('-') => {
+                Some(format!("./{value}").into())
+            }
+            Some(value) if self.key == DATA => Some(value.into()),
+            Some(value) => Some(format!("--{}={value}", self.key).into()),
+            None => Some(format!("--{}", self.key).into()),
+        }
+    }
+
+    fn is(&self, value: &str) -> bool {
+        self.value.as_deref() == Some(value)
+    }
+}
+
+/// What the command line gives.
+struct Given<'a>(&'a ArgMatches);
+
+impl Given<'_> {
+    /// Whether the command line replaces a setting of the file: it gives the same flag, or one that excludes it.
+    fn replaces(&self, setting: &Setting) -> bool {
+        let starts_from_model = self.has("from") && !self.starts_from("none");
+        let is_fine_tuning = starts_from_model || self.has("freeze") || self.has("versions");
+        let is_from_scratch =
+            self.starts_from("none") || self.has("model") || self.has("initialisation");
+        self.has(&setting.key)
+            || match setting.key.as_str() {
+                "momentum" | "betas" => self.has("optimizer"),
+                "epochs" => self.has("minutes"),
+                "minutes" => self.has("epochs"),
+                "pace" => self.has("epochs") || self.has("minutes"),
+                "model" | "initialisation" => is_fine_tuning,
+                "from" if setting.is("none") => is_fine_tuning,
+                "from" => is_from_scratch,
+                "freeze" | "versions" => is_from_scratch,
+                // They belong to the weights that the file names.
+                "mean" | "std" => is_from_scratch || self.has("from"),
+                _ => false,
+            }
+    }
+
+    /// Checks that no flag of the command line contradicts the settings of a run that goes on.
+    fn agree(&self, settings: &[Setting], train: &Command, folder: &Path) -> Result<(), String> {
+        let flags = train.get_arguments().filter_map(|flag| {
+            let name = if is_data(flag) {
+                Some(DATA)
+            } else {
+                flag.get_long()
+            };
+            name.filter(|name| self.has(name) && !FREE.contains(name))
+        });
+        for flag in flags {
+            let before = settings.iter().find(|setting| setting.key == flag);
+            let now = self.raw(flag);
+            let before = match before {
+                Some(setting) if setting.is_off => "off".to_owned(),
+                Some(Setting { value: None, .. }) => "on".to_owned(),
+                Some(Setting {
+                    value: Some(value), ..
+                }) if *value == now => continue,
+                Some(Setting {
+                    value: Some(value), ..
+                }) => value.clone(),
+                None => "its default".to_owned(),
+            };
+            if before == "on" && now.is_empty() {
+                continue;
+            }
+            return Err(format!(
+                "--{flag} contradicts the run in {}, which has {before}; leave --{flag} out, or begin a new run",
+                hubel::shown(folder)
+            ));
+        }
+        Ok(())
+    }
+
+    /// The value of a flag as it was given; empty for a switch.
+    fn raw(&self, flag: &str) -> String {
+        let values = self.0.get_raw(&flag.replace('-', "_"));
+        let values: Vec<_> = values
+            .into_iter()
+            .flatten()
+            .map(|value| value.to_string_lossy())
+            .collect();
+        match values.join(",") {
+            // The value that clap gives to a switch.
+            value if value == "true" => String::new(),
+            value => value,
+        }
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        // The names of fields, which clap uses, have underscores.
+        let id = flag.replace('-', "_");
+        self.0.value_source(&id) == Some(ValueSource::CommandLine)
+    }
+
+    fn starts_from(&self, name: &str) -> bool {
+        let from = self.0.get_one::<PathBuf>("from");
+        from.is_some_and(|from| from == Path::new(name))
+    }
+}
+
+fn unknown(key: &str, nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("there is no setting `{key}`; did you mean `{nearest}`?"),
+        None => {
+            format!("there is no setting `{key}`; `hubel train --help` lists the flags")
+        }
+    }
+}
+
+fn is_data(flag: &Arg) -> bool {
+    flag.is_positional() && flag.get_id().as_str() == DATA
+}
+
+fn is_number(flag: &Arg) -> bool {
+    let numbers = [
+        TypeId::of::<usize>(),
+        TypeId::of::<u64>(),
+        TypeId::of::<f32>(),
+        TypeId::of::<f64>(),
+    ];
+    let value = flag.get_value_parser().type_id();
+    numbers.iter().any(|number| value == *number) && !is_size(flag)
+}
+
+fn is_text(flag: &Arg) -> bool {
+    !is_number(flag) && !is_size(flag)
+}
+
+/// Whether the value is a number with a unit, such as 500MB, or 0.
+fn is_size(flag: &Arg) -> bool {
+    flag.get_value_names()
+        .is_some_and(|names| names == [Str::from("SIZE")])
+}
+
+/// A value as on the command line; `None` for tables, dates, switches and arrays.
+fn text(value: &DeValue) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.clone().into_owned()),
+        // In another base it is no number for a flag, which says so.
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::args::Arguments;
+
+    /// The arguments of `hubel train --config run.toml FLAGS`, or a message without the path of the file.
+    fn read(text: &str, flags: &[&str]) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("run.toml");
+        fs::write(&path, text).expect("a file");
+        let config = format!("--config={}", path.display());
+        let command_line = ["hubel", "train", &config].map(OsString::from);
+        let given: Vec<OsString> = flags.iter().map(OsString::from).collect();
+        let arguments = [&command_line[..], &given].concat();
+        let arguments = with_config(arguments, Arguments::command());
+        let arguments = arguments
+            .map_err(|problem| problem.replace(&path.display().to_string(), "run.toml"))?;
+        let arguments = arguments
+            .iter()
+            .map(|argument| argument.to_string_lossy().into_owned());
+        let others = |argument: &String| *argument != config && !flags.contains(&&**argument);
+        Ok(arguments.skip(2).filter(others).collect())
+    }
+
+    #[test]
+    fn settings_become_flags_of_the_same_name() {
+        let text = r#"
+            data = "my photos"
+            epochs = 20
+            learning-rate = 1e-3
+            seed = 18446744073709551615
+            model = "conv(8)-relu, 'a'"
+            precise = true
+            json = false
+            quiet = true
+            mean = [0.5, 0.25, 1]
+            class-names = ["cat", "big, black dog"]
+            augment = ["flip", "crop(4)"]
+            cache = "500MB"
+            balance = "loss"
+            run.epochs = "not read"
+            run.anything.goes = []
+        "#;
+        let text = text.replace("conv(8)-relu, 'a'", "lenet5");
+        let mut read = read(&text, &[]).expect("settings");
+        read.sort();
+        let mut expected = [
+            "my photos",
+            "--epochs=20",
+            "--learning-rate=1e-3",
+            "--seed=18446744073709551615",
+            "--model=lenet5",
+            "--precise",
+            "--quiet",
+            "--mean=0.5,0.25,1",
+            "--class-names=cat\nbig, black dog",
+            "--augment=flip, crop(4)",
+            "--cache=500MB",
+            "--balance=loss",
+        ];
+        expected.sort();
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn each_flag_of_train_can_stand_in_a_file() {
+        let mut program = Arguments::command();
+        program.build();
+        let train = program.find_subcommand("train").expect("the command");
+        for flag in train.get_arguments() {
+            let name = flag.get_long().unwrap_or(DATA);
+            // A value of no flag: if the name is known, the message asks for another value.
+            let problem = read(&format!("{name} = 1979-05-27"), &[]).expect_err("a date");
+            let is_refused = ["config", "help"].contains(&name);
+            assert_eq!(problem.contains("is needed"), !is_refused, "{problem}");
+            assert!(problem.starts_with("run.toml, line 1: "), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_refused_with_its_line_and_what_is_needed() {
+        for (text, problem) in [
+            (
+                "batch_size = 3",
+                "line 1: there is no setting `batch_size`; did you mean `batch-size`?",
+            ),
+            (
+                "\n\nepoch = 3",
+                "line 3: there is no setting `epoch`; did you mean `epochs`?",
+            ),
+            (
+                "zzz = 3",
+                "line 1: there is no setting `zzz`; `hubel train --help` lists the flags",
+            ),
+            ("[train]\nepochs = 3", "line 1: there is no setting `train`"),
+            ("help = true", "line 1: there is no setting `help`"),
+            (
+                "config = \"other.toml\"",
+                "line 1: a file cannot name another file",
+            ),
+            (
+                "epochs = 0",
+                "line 1: epochs: a whole number, 1 or more, is needed",
+            ),
+            (
+                "epochs = 2.5",
+                "line 1: epochs: a whole number, 1 or more, is needed",
+            ),
+            (
+                "epochs = \"3\"",
+                "line 1: epochs: a number without quotes is needed",
+            ),
+            ("epochs = true", "line 1: epochs: a number is needed"),
+            (
+                "epochs = [1, 2]",
+                "line 1: epochs: one value is needed, not several",
+            ),
+            ("#\nprecise = 1", "line 2: precise: true or false is needed"),
+            (
+                "precise = \"true\"",
+                "line 1: precise: true or false is needed",
+            ),
+            ("data = 3", "line 1: data: a text in quotes is needed"),
+            ("out = 3", "line 1: out: a text in quotes is needed"),
+            ("model = 3", "line 1: model: a text in quotes is needed"),
+            (
+                "model = \"lenet\"",
+                "line 1: model: there is no network `lenet`",
+            ),
+            ("threads = 5000", "line 1: threads: 5000 is not in 1..=1024"),
+            (
+                "optimizer = \"adam\"",
+                "line 1: optimizer: one of these is needed: sgd, adamw",
+            ),
+            (
+                "mean = [0.5, 0.5]",
+                "line 1: mean: three numbers are needed",
+            ),
+            (
+                "mean = [true]",
+                "line 1: mean: the values must be texts in quotes or numbers",
+            ),
+            (
+                "cache = 5",
+                "line 1: cache: a size such as 500MB or 2GiB is needed",
+            ),
+            (
+                "val = 1.0",
+                "line 1: val: a number from 0 to less than 1 is needed",
+            ),
+            ("epochs = 1\nepochs = 2", "line 2: duplicate key"),
+            ("epochs = 1\nval =", "line 2: "),
+            ("run = 3", "line 1: there is no setting `run`"),
+        ] {
+            let refused = read(text, &[]).expect_err(text);
+            assert!(
+                refused.starts_with(&format!("run.toml, {problem}")),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_command_line_replaces_what_it_gives_and_what_it_excludes() {
+        let scratch = "from = \"none\"\nmodel = \"lenet5\"\ninitialisation = \"he\"\nepochs = 3\n";
+        let tuned = "from = \"runs/a\"\nmean = [1, 1, 1]\nstd = [1, 1, 1]\nfreeze = \"all\"\nversions = 2\nepochs = 3\n";
+        let sgd = "optimizer = \"sgd\"\nmomentum = 0.5\ndata = \"photos\"\n";
+        for (text, flags, left) in [
+            (
+                scratch,
+                &["--epochs=4"][..],
+                &["from", "model", "initialisation"][..],
+            ),
+            (scratch, &["--from=runs/b"], &["epochs"]),
+            (scratch, &["--freeze=none"], &["epochs"]),
+            (
+                scratch,
+                &["--from=none"],
+                &["model", "initialisation", "epochs"],
+            ),
+            (
+                scratch,
+                &["--model=mlp"],
+                &["from", "initialisation", "epochs"],
+            ),
+            (tuned, &["--model=mlp"], &["epochs"]),
+            (tuned, &["--from=none"], &["epochs"]),
+            (tuned, &["--from=runs/b"], &["freeze", "versions", "epochs"]),
+            (
+                tuned,
+                &["--versions=3"],
+                &["from", "mean", "std", "freeze", "epochs"],
+            ),
+            (sgd, &["--optimizer=adamw"], &["data"]),
+            (sgd, &["--momentum=0.1", "mnist"], &["optimizer"]),
+        ] {
+            let mut found: Vec<String> = read(text, flags)
+                .expect(text)
+                .iter()
+                .map(|argument| match argument.strip_prefix("--") {
+                    Some(flag) => flag.split('=').next().expect("a name").to_owned(),
+                    None => DATA.to_owned(),
+                })
+                .collect();
+            found.sort();
+            let mut left = left.to_vec();
+            left.sort_unstable();
+            assert_eq!(found, left, "{flags:?} with {text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_and_other_command_lines_stay_as_they_are() {
+        let of = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let read = with_config(words.clone(), Arguments::command());
+            (words, read)
+        };
+        let (_, missing) = of(&["hubel", "-q", "train", "--config", "no.toml"]);
+        assert!(
+            missing
+                .expect_err("no file")
+                .starts_with("cannot read no.toml: ")
+        );
+        for same in [
+            &["hubel"][..],
+            &["hubel", "train"],
+            &["hubel", "train", "--help", "--config", "no.toml"],
+            &["hubel", "evaluate", "--config", "no.toml"],
+        ] {
+            let (words, read) = of(same);
+            assert_eq!(read, Ok(words));
+        }
+    }
+}
