@@ -61,14 +61,20 @@ impl Console {
     }
 
     /// Progress of an action on many pictures, such as `reading`. It appears only if the action takes a while.
-    pub(crate) fn pictures(&self, doing: &'static str) -> Pictures {
-        Pictures {
+    pub(crate) fn pictures(&self, doing: &'static str) -> Count {
+        self.count(doing, "pictures")
+    }
+
+    /// Progress of work on things of this name.
+    pub(crate) fn count(&self, doing: &'static str, things: &'static str) -> Count {
+        Count {
             doing,
+            things,
             bar: (self.terminal && !self.quiet).then(|| {
-                let style =
-                    ProgressStyle::with_template("{prefix} {pos}/{len} pictures {wide_bar}")
-                        .expect("the template is valid")
-                        .progress_chars("━╸─");
+                let template = format!("{{prefix}} {{pos}}/{{len}} {things} {{wide_bar}}");
+                let style = ProgressStyle::with_template(&template)
+                    .expect("the template is valid")
+                    .progress_chars("━╸─");
                 ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
                     .with_style(style)
                     .with_prefix(doing)
@@ -130,23 +136,24 @@ impl Task {
     }
 }
 
-/// Shows how many pictures are done: a bar on a terminal, occasional lines elsewhere. Any thread may call it.
-pub(crate) struct Pictures {
+/// Shows how many things, such as pictures, are done: a bar on a terminal, occasional lines elsewhere. Any thread may call it.
+pub(crate) struct Count {
     doing: &'static str,
+    things: &'static str,
     bar: Option<ProgressBar>,
     quiet: bool,
     last_line: Mutex<Instant>,
 }
 
-impl Pictures {
-    /// `done` pictures of `all` are done; `all` is `None` if the total is unknown.
+impl Count {
+    /// `done` things of `all` are done; `all` is `None` if the total is unknown.
     pub(crate) fn show(&self, done: usize, all: impl Into<Option<usize>>) {
         let all = all.into();
         if let Some(bar) = &self.bar {
             match all {
                 Some(all) => bar.set_length(all as u64),
                 None => bar.set_style(
-                    ProgressStyle::with_template("{prefix} {pos} pictures")
+                    ProgressStyle::with_template(&format!("{{prefix}} {{pos}} {}", self.things))
                         .expect("the template is valid"),
                 ),
             }
@@ -158,8 +165,9 @@ impl Pictures {
             *last_line = Instant::now();
             let of_all = all.map_or_else(String::new, |all| format!("/{}", thousands(all)));
             say(&format!(
-                "{} pictures: {}{of_all}",
+                "{} {}: {}{of_all}",
                 self.doing,
+                self.things,
                 thousands(done)
             ));
         }

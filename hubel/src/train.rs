@@ -10,6 +10,7 @@ mod pace;
 mod phase;
 mod position;
 mod progress;
+mod rate_search;
 pub mod record;
 mod run_folder;
 mod settings;
@@ -35,6 +36,7 @@ pub use self::pace::{Pace, PacePlan};
 pub use self::phase::Phase;
 pub use self::position::Position;
 pub use self::progress::Event;
+pub use self::rate_search::{RatePoint, RateSearch, RateSweep};
 pub use self::run_folder::{Resumed, RunFolder};
 pub use self::settings::{Keep, TrainSettings};
 #[cfg(all(feature = "backbone", feature = "pictures"))]

@@ -31,6 +31,7 @@ Examples:
   hubel train --resume runs/mnist-cnn     goes on after a stop or a crash
   hubel train --resume runs/mnist-cnn --epochs 10
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
+  hubel train --find-lr                   which learning rate?
   hubel train --config run.toml --epochs 20
   hubel train --config runs/mnist-cnn/run.toml --out runs/again     the same training again, bit for bit
 
@@ -79,6 +80,9 @@ pub(crate) struct Train {
     /// [default: 0.9,0.999; with lion 0.9,0.99]
     #[arg(long, value_name = "B1,B2", value_parser = betas)]
     pub(crate) betas: Option<[f32; 2]>,
+    /// Do not train, but search for a learning rate: three sweeps of 200 steps with growing rates, drawn into this SVG file [default file: learning-rates.svg]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "learning-rates.svg", conflicts_with_all = ["resume", "learning_rate"])]
+    pub(crate) find_lr: Option<PathBuf>,
     /// Learning rate schedule. step: a tenth after 50 % and again after 75 % of the steps; onecycle: rises for 30 % of the steps, then falls; cosine and linear: fall to 0;
     /// plateau: a tenth after 6 epochs without progress on the validation images [default: onecycle]
     #[arg(long, value_enum)]

@@ -1,5 +1,6 @@
 //! `hubel train`: trains on data and writes one model file.
 mod course;
+mod rates;
 mod saving;
 mod settings_file;
 mod start;
@@ -53,6 +54,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     };
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
+    if let Some(file) = &arguments.find_lr {
+        return rates::search(arguments, &start, &cpu, &splits, &subject, file, console);
+    }
     let mut trainer = course::trainer(arguments, start, &cpu, &splits, &subject, console)?;
     console.remark(&parts(&splits));
     let augmentation = course::augmentation(trainer.phases());

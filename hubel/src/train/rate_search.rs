@@ -1,0 +1,269 @@
+//! The search for a learning rate.
+use std::ops::ControlFlow;
+
+use super::{Event, Keep, TrainSettings, Trainer};
+use crate::data::Mixing;
+use crate::{Error, Result, Schedule};
+
+/// The search for a learning rate by sweeps (the range test of Smith 2017): the rate grows by the same factor from step to step, until the loss explodes. A good peak rate is well below
+/// the one at which the loss was smallest. Three sweeps with other initial weights and another order of the images show how sure that is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateSearch {
+    sweeps: Vec<RateSweep>,
+}
+
+/// One sweep of a [`RateSearch`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateSweep {
+    /// Learning rates in ascending order, each with the smoothed loss of the training images at it.
+    pub points: Vec<RatePoint>,
+    /// The suggested learning rate; `None` if the loss never fell clearly.
+    pub suggestion: Option<f32>,
+}
+
+/// A point of a [`RateSweep`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RatePoint {
+    /// The learning rate.
+    pub rate: f32,
+    /// The loss in nats.
+    pub loss: f32,
+}
+
+/// Number of sweeps.
+const SWEEPS: u64 = 3;
+
+/// Steps of a sweep.
+const STEPS: usize = 200;
+
+/// The first and the last rate of a sweep, relative to the usual one.
+const RANGE: [f32; 2] = [1e-3, 1e3];
+
+/// The share of the smoothed loss that stays at each step.
+const SMOOTHING: f64 = 0.9;
+
+/// A sweep ends when the loss is this multiple of the smallest.
+const EXPLODED: f64 = 3.0;
+
+/// The suggestion is the rate of the smallest loss, divided by this. Measured: docs/benchmarks/2026-11-30-find-lr.txt.
+const MARGIN: f32 = 10.0;
+
+/// The loss must fall to this share of that at the start.
+const CLEAR: f64 = 0.98;
+
+/// Suggestions that differ by more than this factor are no clear answer.
+const AGREEMENT: f32 = 3.0;
+
+impl RateSearch {
+    /// Sweeps. `make` makes a trainer with these settings, for each sweep a new one; it uses no validation images. `listen` is told how many of all steps are done.
+    ///
+    /// # Errors
+    /// Those of `make` and of training. Returns `None` if `listen` breaks off.
+    pub fn run(
+        settings: &TrainSettings,
+        make: &mut dyn FnMut(TrainSettings) -> Result<Trainer>,
+        listen: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Option<Self>> {
+        let usual = TrainSettings::default().learning_rate;
+        let usual = settings.optimizer.usual_learning_rate(usual);
+        let mut sweeps = Vec::new();
+        for number in 0..SWEEPS {
+            let settings = TrainSettings {
+                learning_rate: RANGE[1] * usual,
+                schedule: Schedule::of(|step, _| share(step as usize)),
+                warm_up: None,
+                // More than enough: each epoch has at least one step.
+                epochs: STEPS,
+                minutes: None,
+                pace: None,
+                keep: Keep::Last,
+                average: None,
+                patience: None,
+                mixing: Mixing::None,
+                seed: settings.seed.wrapping_add(number),
+                ..settings.clone()
+            };
+            let done = number as usize * STEPS;
+            let mut trainer = make(settings)?;
+            let Some(sweep) = sweep(&mut trainer, &mut |steps| {
+                listen(done + steps, SWEEPS as usize * STEPS)
+            })?
+            else {
+                return Ok(None);
+            };
+            sweeps.push(sweep);
+        }
+        Ok(Some(Self { sweeps }))
+    }
+
+    /// The sweeps.
+    pub fn sweeps(&self) -> &[RateSweep] {
+        &self.sweeps
+    }
+
+    /// The smallest and the largest suggestion of all sweeps; `None` if a sweep has none.
+    pub fn range(&self) -> Option<[f32; 2]> {
+        let suggestions: Option<Vec<f32>> =
+            (self.sweeps.iter()).map(|sweep| sweep.suggestion).collect();
+        let mut suggestions = suggestions?;
+        suggestions.sort_by(f32::total_cmp);
+        Some([*suggestions.first()?, *suggestions.last()?])
+    }
+
+    /// The median of the suggestions; `None` if there is no clear answer, because they differ by more than a factor of three.
+    pub fn suggestion(&self) -> Option<f32> {
+        let [low, high] = self.range()?;
+        let mut suggestions: Vec<f32> = (self.sweeps.iter())
+            .filter_map(|sweep| sweep.suggestion)
+            .collect();
+        suggestions.sort_by(f32::total_cmp);
+        (high <= AGREEMENT * low).then(|| suggestions[suggestions.len() / 2])
+    }
+}
+
+/// The rate of a step, as a share of the last rate.
+fn share(step: usize) -> f32 {
+    let progress = step.min(STEPS - 1) as f64 / (STEPS - 1) as f64;
+    let [first, last] = RANGE.map(f64::from);
+    (first / last).powf(1.0 - progress) as f32
+}
+
+/// One sweep. `None` if `listen` breaks off.
+fn sweep(
+    trainer: &mut Trainer,
+    listen: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<RateSweep>> {
+    let mut points = Vec::new();
+    let (mut mean, mut smallest) = (0.0, f64::INFINITY);
+    for step in 0..STEPS {
+        let mut told = None;
+        let stepped = trainer.step(&mut |event| {
+            if let Event::Step {
+                batch_loss,
+                learning_rate,
+                ..
+            } = event
+            {
+                told = Some((f64::from(*batch_loss), *learning_rate));
+            }
+            ControlFlow::Continue(())
+        });
+        match stepped {
+            Ok(_) => {}
+            // The end of the sweep, one step earlier than by the loss.
+            Err(Error::Diverged { .. }) => break,
+            Err(error) => return Err(error),
+        }
+        if listen(step + 1).is_break() {
+            return Ok(None);
+        }
+        let Some((loss, rate)) = told else { continue };
+        mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
+        // The first steps count too little otherwise, as in Adam.
+        let smoothed = mean / (1.0 - SMOOTHING.powi(points.len() as i32 + 1));
+        points.push(RatePoint {
+            rate,
+            loss: smoothed as f32,
+        });
+        smallest = f64::min(smallest, smoothed);
+        if smoothed > EXPLODED * smallest {
+            break;
+        }
+    }
+    let suggestion = suggestion(&points);
+    Ok(Some(RateSweep { points, suggestion }))
+}
+
+fn suggestion(points: &[RatePoint]) -> Option<f32> {
+    let first = points.first()?;
+    let lowest = points.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
+    let has_fallen = f64::from(lowest.loss) < CLEAR * f64::from(first.loss);
+    has_fallen.then_some(lowest.rate / MARGIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpu, Dataset, Network, Optimizer, Shape};
+
+    fn search(optimizer: Optimizer, labels: &[usize]) -> Result<RateSearch> {
+        let images: Vec<f32> = (0..labels.len() * 16)
+            .map(|i| (i / 16 % 2) as f32 + (i as f32 * 0.7).sin())
+            .collect();
+        let dataset = Dataset::from_arrays(&images, Shape::new(4, 4, 1), labels)?;
+        let settings = TrainSettings {
+            optimizer,
+            batch_size: 16,
+            ..TrainSettings::default()
+        };
+        let mut make = |settings| {
+            let network = Network::parse("flatten-fc(16)-relu-fc(classes)")?;
+            Trainer::new(Cpu::best(1), network, &dataset, None, settings)
+        };
+        let mut told = 0;
+        let search = RateSearch::run(&settings, &mut make, &mut |done, all| {
+            assert!(done <= all);
+            told = done;
+            ControlFlow::Continue(())
+        })?;
+        assert!(told > 400);
+        Ok(search.expect("nobody breaks it off"))
+    }
+
+    #[test]
+    fn the_rates_grow_from_a_thousandth_of_the_usual_one_and_the_suggestion_trains() -> Result<()> {
+        let labels: Vec<usize> = (0..64).map(|i| i % 2).collect();
+        for (optimizer, usual) in [(Optimizer::adam_w(), 0.002), (Optimizer::sgd(), 0.05)] {
+            let search = search(optimizer, &labels)?;
+            assert_eq!(search.sweeps().len(), 3);
+            for sweep in search.sweeps() {
+                let rates: Vec<f32> = sweep.points.iter().map(|point| point.rate).collect();
+                assert!(
+                    (rates[0] / (1e-3 * usual) - 1.0).abs() < 1e-3,
+                    "{}",
+                    rates[0]
+                );
+                let factor = rates[1] / rates[0];
+                assert!(
+                    rates
+                        .windows(2)
+                        .all(|pair| (pair[1] / pair[0] / factor - 1.0).abs() < 1e-3)
+                );
+            }
+            let [low, high] = search.range().expect("there are suggestions");
+            assert!(low >= 0.01 * usual && high <= 100.0 * usual, "{low} {high}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn sweeps_that_differ_are_no_clear_answer() {
+        let of = |suggestions: [Option<f32>; 3]| RateSearch {
+            sweeps: suggestions
+                .map(|suggestion| RateSweep {
+                    points: Vec::new(),
+                    suggestion,
+                })
+                .to_vec(),
+        };
+        let agreed = of([Some(0.002), Some(0.001), Some(0.003)]);
+        assert_eq!(agreed.suggestion(), Some(0.002));
+        assert_eq!(agreed.range(), Some([0.001, 0.003]));
+        let differing = of([Some(0.002), Some(0.001), Some(0.0031)]);
+        assert_eq!(differing.suggestion(), None);
+        assert_eq!(of([Some(0.002), None, Some(0.002)]).suggestion(), None);
+    }
+
+    #[test]
+    fn a_loss_that_does_not_fall_gives_no_suggestion() {
+        let flat = |loss: f32| -> Vec<RatePoint> {
+            let rates = (0..9).map(|i| 10_f32.powi(i - 6));
+            rates.map(|rate| RatePoint { rate, loss }).collect()
+        };
+        assert_eq!(suggestion(&flat(0.7)), None);
+        let mut points = flat(0.7);
+        points[5].loss = 0.2;
+        assert_eq!(suggestion(&points), Some(points[5].rate / 10.0));
+        assert_eq!(suggestion(&[]), None);
+    }
+}
