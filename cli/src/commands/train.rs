@@ -83,6 +83,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if let (Some(position), Some(signal)) = (model.stopped_at(), interruption.signal())
         && position.is_start()
     {
+        settings_file::Run::remove(&folder);
         console.remark(&format!(
             "stopped by {} before the first step: there is no model to save",
             signal.name()

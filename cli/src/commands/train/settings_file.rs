@@ -1,5 +1,6 @@
 //! `run.toml`: the settings of a run, as a file for `--config`, and facts about the run.
 use std::fmt::{Debug, Display};
+use std::fs;
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -34,12 +35,18 @@ impl Run<'_> {
         replace_file(&path, self.text().as_bytes())
     }
 
+    /// Removes the file, unless the folder has a model.
+    pub(super) fn remove(folder: &RunFolder) {
+        if RunFolder::model_in(folder.path()).is_none() {
+            // An empty folder is removed later; a folder with this file alone does no harm.
+            let _ = fs::remove_file(folder.path().join(NAME));
+        }
+    }
+
     fn text(&self) -> String {
         let mut file = SettingsFile::default();
-        file.comment("The settings of a training. `hubel train --config FILE` with this file trains the same model again, bit for bit, on the same data, in the same folder,");
-        file.comment(
-            "and with the same instruction set. Flags of the command line replace settings.",
-        );
+        file.comment("The settings of a training. `hubel train --config FILE` trains the same model again from them, bit for bit,");
+        file.comment("if data, current folder and instruction set are the same. Flags of the command line replace settings.");
         let model = self.course.last_good();
         self.write_start(&mut file, &model);
         self.write_data(&mut file, &model);
@@ -105,7 +112,7 @@ impl Run<'_> {
         file.plain("val", short(&data.val));
         file.plain("test", short(&data.test));
         if let Some(names) = &data.class_names {
-            file.list("class-names", names.0.iter().map(|name| quoted(name)));
+            file.list("class-names", names.0.iter().map(quoted));
         }
         file.text("bad-files", data.files.bad_files);
         if let Some(bytes) = data.files.cache {
