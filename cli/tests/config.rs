@@ -1,14 +1,12 @@
 //! `hubel train --config`: settings from a file, and the file that each training writes.
+mod binary;
+
 use std::fs;
 use std::path::Path;
 
-use assert_cmd::Command;
+use binary::{hubel, json};
 use predicates::str::contains;
 use tempfile::TempDir;
-
-fn hubel() -> Command {
-    Command::new(assert_cmd::cargo::cargo_bin!("hubel"))
-}
 
 /// A folder with class folders of pictures in `photos`.
 fn pictures(of_each: u32) -> TempDir {
@@ -32,12 +30,12 @@ fn pictures(of_each: u32) -> TempDir {
 
 /// Runs `hubel train`, and returns its model file and the file of its settings.
 fn train(folder: &Path, out: &str, flags: &[&str]) -> (Vec<u8>, String) {
-    hubel()
+    let mut command = hubel();
+    command
         .current_dir(folder)
-        .args(["train", "--quiet", "--out", out])
-        .args(flags)
-        .assert()
-        .success();
+        .args(["train", "--quiet", "--json", "--out", out])
+        .args(flags);
+    assert!(json(&mut command)["stopped_at"].is_null());
     let model = fs::read(folder.join(out).join("model.safetensors")).expect("a model");
     let settings = fs::read_to_string(folder.join(out).join("run.toml")).expect("settings");
     (model, settings)
@@ -78,7 +76,7 @@ fn the_file_of_a_training_from_scratch_gives_the_same_bits() {
         "data = \"photos\"",
         "from = \"none\"",
         &format!("model = \"{NETWORK}\""),
-        "input = \"8x8x3\"",
+        "input = \"8x10x3\"",
         "batch-size = 64",
         "learning-rate = 0.002",
         "optimizer = \"adamw\"",

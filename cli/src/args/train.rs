@@ -33,7 +33,7 @@ Examples:
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
   hubel train --find-lr                   which learning rate?
   hubel train --config run.toml --epochs 20
-  hubel train --config runs/mnist-cnn/run.toml --out runs/again     the same training again, bit for bit
+  hubel train --config runs/mnist-cnn/run.toml    the same training again
 
 The defaults of epochs, rates and decay below are for training from scratch. Fine-tuning has its own defaults, and prints the epochs. \
 \"Small grey pictures\" are grey pictures of at most 32x32 pixels, or of any size on a nearly black or nearly white background.

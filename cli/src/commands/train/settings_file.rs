@@ -1,5 +1,6 @@
 //! `run.toml`: the settings of a run, as a file for `--config`, and facts about the run.
 use std::fmt::{Debug, Display};
+use std::fs;
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -52,10 +53,8 @@ impl Run<'_> {
 
     fn text(&self) -> String {
         let mut file = SettingsFile::default();
-        file.comment("The settings of a training. `hubel train --config FILE` with this file trains the same model again, bit for bit, on the same data, in the same folder,");
-        file.comment(
-            "and with the same instruction set. Flags of the command line replace settings.",
-        );
+        file.comment("The settings of a training. `hubel train --config FILE` trains the same model again from them, bit for bit,");
+        file.comment("if data, current folder and instruction set are the same. Flags of the command line replace settings.");
         let model = self.trainer.last_good();
         self.write_start(&mut file, &model);
         self.write_data(&mut file, &model);
@@ -126,7 +125,7 @@ impl Run<'_> {
         file.plain("val", short(&data.val));
         file.plain("test", short(&data.test));
         if let Some(names) = &data.class_names {
-            file.list("class-names", names.0.iter().map(|name| quoted(name)));
+            file.list("class-names", names.0.iter().map(quoted));
         }
         file.text("bad-files", data.files.bad_files);
         if let Some(bytes) = data.files.cache {

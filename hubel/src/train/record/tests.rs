@@ -210,7 +210,7 @@ fn values_that_json_cannot_write_become_null_and_stay_readable() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A process is killed `lost` events after its last checkpoint, while it writes; another one resumes.
     #[test]
