@@ -107,7 +107,7 @@ impl Arguments {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Train a network and save it as one model file
-    Train(Train),
+    Train(Box<Train>),
     /// Measure a model on labelled pictures
     Evaluate(Evaluate),
     /// Classify pictures

@@ -1,6 +1,5 @@
 //! `run.toml`: the settings of a run, as a file for `--config`, and facts about the run.
 use std::fmt::{Debug, Display};
-use std::fs;
 use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
