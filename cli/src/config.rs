@@ -512,8 +512,8 @@ mod tests {
             ),
             ("threads = 5000", "line 1: threads: 5000 is not in 1..=1024"),
             (
-                "optimizer = \"adam\"",
-                "line 1: optimizer: one of these is needed: sgd, adamw",
+                "optimizer = \"adamx\"",
+                "line 1: optimizer: one of these is needed: sgd, adam, adamw",
             ),
             (
                 "mean = [0.5, 0.5]",

@@ -109,7 +109,11 @@ fn interrupted_anywhere(make: &dyn Fn(usize) -> Result<Trainer>) -> Result<()> {
         }
         let mut second = make(1 + (count + 1) % 3)?;
         second.restore(TrainState::load(&file)?)?;
-        assert_eq!(second.position(), first.position());
+        let place = |trainer: &Trainer| {
+            let position = trainer.position();
+            (position.phase, position.steps_done())
+        };
+        assert_eq!(place(&second), place(&first));
         assert_eq!(
             second.last_good().parameters(),
             first.last_good().parameters()

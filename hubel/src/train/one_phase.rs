@@ -166,10 +166,13 @@ impl OnePhase {
             None => optimizer,
         };
         let (phase, phases) = part.phase;
+        let steps = accumulate::steps(&settings, &feed);
+        let paced = settings.pace.as_ref().and_then(Pace::end);
+        let epochs = paced.map_or(settings.epochs, |end| (end as usize).div_ceil(steps).max(1));
         let position = Position {
             phase,
             phases,
-            ..Position::start(settings.epochs, accumulate::steps(&settings, &feed))
+            ..Position::start(epochs, steps)
         };
         let validation = validation.map(|dataset| HeldOut {
             dataset: dataset.clone(),
