@@ -165,7 +165,8 @@ pub use shape::Shape;
 pub use train::Advice;
 pub use train::record::{self, Record};
 pub use train::{
-    Event, Keep, Phase, Position, Resumed, RunFolder, TrainSettings, TrainState, Trainer,
+    Event, Keep, Overview, Phase, Position, Resumed, RunFolder, RunState, TrainSettings,
+    TrainState, Trainer,
 };
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};

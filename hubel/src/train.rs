@@ -3,6 +3,7 @@ mod average;
 mod best;
 mod frozen;
 mod one_phase;
+mod overview;
 mod phase;
 mod position;
 mod progress;
@@ -24,6 +25,7 @@ use self::one_phase::{OnePhase, Part};
 use crate::data::{BadFile, Dataset, Division, Feed, Preparation};
 use crate::{Error, Model, Network, Result, memory};
 
+pub use self::overview::{Overview, RunState};
 pub use self::phase::Phase;
 pub use self::position::Position;
 pub use self::progress::Event;

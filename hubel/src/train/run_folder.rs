@@ -198,6 +198,18 @@ impl RunFolder {
         files.into_iter().find(|file| file.exists())
     }
 
+    /// Whether a process trains into the folder at `path`. Always `false` on systems without locks of folders.
+    pub fn is_held(path: &Path) -> bool {
+        // A starting run holds each folder for an instant.
+        for _attempt in 0..5 {
+            if !matches!(hold(path), Hold::Refused) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
     /// How far the run in the folder at `path` has come, if it has not ended.
     pub fn unfinished(path: &Path) -> Option<Position> {
         TrainState::unfinished(&path.join(Self::LAST))
