@@ -5,8 +5,10 @@ mod args;
 mod chart;
 mod commands;
 mod console;
+mod date;
 mod interruption;
 mod page;
+mod run_toml;
 mod wording;
 
 use std::process::ExitCode;

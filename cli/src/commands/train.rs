@@ -1,5 +1,7 @@
 //! `hubel train`: trains on data and writes one model file.
 mod course;
+mod ended;
+mod report;
 mod saving;
 mod start;
 
@@ -15,12 +17,12 @@ use hubel::{
 };
 use serde_json::{Value, json};
 
+use self::ended::Ended;
 pub(super) use self::start::{Start, choose as start};
 use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, thousands};
 use crate::interruption::Interruption;
-use crate::wording::of_command_line;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
@@ -83,7 +85,26 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         &interruption,
         &mut log,
     )
-    .inspect_err(|error| saving::after(error, &folder, &trainer, console))?;
+    .inspect_err(|error| {
+        saving::after(error, &folder, &trainer, console);
+        let failed = Ended {
+            arguments,
+            name: &name,
+            folder: folder.path(),
+            file: &folder.last(),
+            model: &trainer.last_good(),
+            cpu: &cpu,
+            phases: trainer.phases(),
+            splits: &splits,
+            subject: &subject,
+            report: None,
+            problem: Some(error),
+            log: &log,
+            seconds: begin.elapsed().as_secs_f64(),
+            is_interrupted: false,
+        };
+        failed.write(console);
+    })?;
     let file = saving::save(&mut folder, &model, console)?;
     let signal = interruption.leave_at_once(format!(
         "stopped: the model is saved in {}, and not tested",
@@ -103,37 +124,26 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         super::report_bad_files(&report.bad_files, console);
         log.bad_files.extend(report.bad_files.clone());
     }
-    let seconds = begin.elapsed().as_secs_f64();
-    let waiting_share = log.sum("waiting_seconds") / log.sum("seconds").max(f64::MIN_POSITIVE);
+    let ended = Ended {
+        arguments,
+        name: &name,
+        folder: folder.path(),
+        file: &file,
+        model: &model,
+        cpu: &cpu,
+        phases: trainer.phases(),
+        splits: &splits,
+        subject: &subject,
+        report: report.as_ref(),
+        problem: untested.as_ref(),
+        log: &log,
+        seconds: begin.elapsed().as_secs_f64(),
+        is_interrupted: signal.is_some(),
+    };
+    let (seconds, waiting_share) = (ended.seconds, ended.waiting_share());
+    let result = ended.write(console);
     if arguments.json {
-        console::print(
-            &json!({
-                "test_accuracy": report.as_ref().map(|report| console::decimal(report.accuracy)),
-                "test_accuracy_interval": report.as_ref().map(|report| report.interval().map(console::decimal)),
-                "test_balanced_accuracy": report.as_ref().map(|report| console::decimal(report.balanced_accuracy())),
-                "test_baseline_accuracy": report.as_ref().map(|report| console::decimal(report.baseline().1)),
-                "test_loss": report.as_ref().map(|report| console::decimal(report.loss)),
-                "test_count": report.as_ref().map(|report| report.count),
-                "untested_classes": report.as_ref().map(|report| super::untested(report, model.classes())),
-                "seconds": seconds,
-                "model": file.display().to_string(),
-                "network": model.network().to_string(),
-                "origin": model.origin(),
-                "frozen": model.frozen(),
-                "choice": model.choice(),
-                "data": splits.train.name(),
-                "subject": subject.to_string(),
-                "notes": splits.notes.iter().map(|note| of_command_line(note)).collect::<Vec<_>>(),
-                "bad_files": log.bad_files,
-                "waiting_share": waiting_share,
-                "saving_seconds": log.saving,
-                "training_loss_includes": log.loss_includes,
-                "epochs": log.epochs,
-                "interrupted": signal.is_some(),
-                "stopped_at": model.stopped_at(),
-            })
-            .to_string(),
-        )?;
+        console::print(&result.to_string())?;
     } else {
         let is_balanced = arguments.balance != Balance::None;
         let test = report.map(|report| {
@@ -148,11 +158,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             .choice()
             .map(|choice| format!("weights        {choice}\n"));
         console::print(&format!(
-            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n{}next           {}",
+            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n{}{}next           {}",
             test.unwrap_or_default(),
             100.0 * waiting_share,
             file.display(),
             choice.unwrap_or_default(),
+            report_line(folder.path()),
             next_command(folder.path(), &arguments.data.data, &log.bad_files)
         ))?;
     }
@@ -392,6 +403,15 @@ fn epoch_json(event: &Event) -> Option<Value> {
         "seconds": seconds,
         "waiting_seconds": waiting,
     }))
+}
+
+/// The line that names the report, if it could be written.
+fn report_line(folder: &Path) -> String {
+    let file = folder.join(report::FILE);
+    match file.exists() {
+        true => format!("report         {}\n", file.display()),
+        false => String::new(),
+    }
 }
 
 fn next_command(folder: &Path, data: &Path, bad_files: &[BadFile]) -> String {
