@@ -132,12 +132,24 @@ fn layout(chart: &Chart, plots: &[Plot]) -> Layout {
         .with_legend_position(LegendPosition::OutsideBottomColumns)
         .with_legend_box(false);
     let layout = match chart.y.logarithmic {
-        true => layout.with_log_y(),
+        true => layout
+            .with_log_y()
+            .with_y_tick_format(TickFormat::Custom(std::sync::Arc::new(plain))),
         false => layout,
     };
     match &chart.marks {
         Marks::Lines { x, series } => over_numbers(layout, x, series),
         Marks::Groups { groups, .. } => over_names(layout, groups.clone()),
+    }
+}
+
+/// A value of a logarithmic axis: `0.05`, `20`, `1e-6`.
+fn plain(y: f64) -> String {
+    // Three digits; the rest is rounding.
+    let rounded: f64 = format!("{y:.2e}").parse().unwrap_or(y);
+    match (1e-3..1e5).contains(&rounded) {
+        true => rounded.to_string(),
+        false => format!("{rounded:e}"),
     }
 }
 
@@ -292,6 +304,8 @@ mod tests {
                 "{heights:?}"
             );
         }
+        let (_, svg) = drawn(&[0.04, 0.1, 3.0]);
+        assert!(svg.contains(">0.05<") && svg.contains(">0.1<"), "{svg}");
         let (_, svg) = drawn(&[1e-20, 1e-2]);
         assert!(svg.contains(">1e-18<") && !svg.contains(">1e-17<"), "{svg}");
     }

@@ -272,10 +272,13 @@ fn object(found: &Found) -> Value {
 }
 
 /// The command that lists the runs beside this one.
-pub(crate) fn command(run: &Path) -> String {
+pub(crate) fn command(program: &str, run: &Path) -> String {
     let parent = run.parent().filter(|parent| *parent != Path::new(""));
     match parent {
-        Some(parent) if parent != Path::new("runs") => format!("hubel runs {}", quoted(parent)),
-        _ => "hubel runs".into(),
+        Some(parent) if parent != Path::new("runs") => {
+            format!("{program} runs {}", quoted(parent))
+        }
+        Some(_) => format!("{program} runs"),
+        None => format!("{program} runs ."),
     }
 }

@@ -17,7 +17,7 @@ use hubel::{
 };
 use serde_json::{Value, json};
 
-use self::ended::Ended;
+use self::ended::{Ended, Training};
 pub(super) use self::start::{Start, choose as start};
 use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
@@ -76,6 +76,17 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         }
     };
     let mut folder = folder.with_interval(arguments.interval());
+    let (path, phases) = (folder.path().to_owned(), trainer.phases().to_vec());
+    let training = Training {
+        arguments,
+        name: &name,
+        folder: &path,
+        cpu: &cpu,
+        phases: &phases,
+        splits: &splits,
+        subject: &subject,
+        begin,
+    };
     let interruption = Interruption::listen()?;
     let model = train(
         &mut folder,
@@ -88,19 +99,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     .inspect_err(|error| {
         saving::after(error, &folder, &trainer, console);
         let failed = Ended {
-            arguments,
-            name: &name,
-            folder: folder.path(),
-            file: &folder.last(),
+            training,
             model: &trainer.last_good(),
-            cpu: &cpu,
-            phases: trainer.phases(),
-            splits: &splits,
-            subject: &subject,
+            file: &folder.last(),
             report: None,
             problem: Some(error),
             log: &log,
-            seconds: begin.elapsed().as_secs_f64(),
             is_interrupted: false,
         };
         failed.write(console);
@@ -110,9 +114,21 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         "stopped: the model is saved in {}, and not tested",
         file.display()
     ));
-
     let report = match (&splits.test, signal) {
-        (Some(test), None) => Some(super::judge(&model, &cpu, test, console)),
+        (Some(test), None) => {
+            let untested = Ended {
+                training,
+                model: &model,
+                file: &file,
+                report: None,
+                problem: None,
+                log: &log,
+                is_interrupted: false,
+            };
+            // It stays if a signal stops the test.
+            untested.write(console);
+            Some(super::judge(&model, &cpu, test, console))
+        }
         _ => None,
     };
     // The model is saved; the results are printed even if the test failed.
@@ -125,22 +141,15 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         log.bad_files.extend(report.bad_files.clone());
     }
     let ended = Ended {
-        arguments,
-        name: &name,
-        folder: folder.path(),
-        file: &file,
+        training,
         model: &model,
-        cpu: &cpu,
-        phases: trainer.phases(),
-        splits: &splits,
-        subject: &subject,
+        file: &file,
         report: report.as_ref(),
         problem: untested.as_ref(),
         log: &log,
-        seconds: begin.elapsed().as_secs_f64(),
         is_interrupted: signal.is_some(),
     };
-    let (seconds, waiting_share) = (ended.seconds, ended.waiting_share());
+    let (seconds, waiting_share) = (ended.seconds(), ended.waiting_share());
     let result = ended.write(console);
     if arguments.json {
         console::print(&result.to_string())?;

@@ -102,7 +102,7 @@ fn columns(found: &Found) -> (Vec<String>, Vec<Column>) {
         }
     }
     let settings = found.differing();
-    // The last settings are left out first, but after data and network.
+    // The last settings are left out first, but after the time, network, data and date.
     let before = |place: usize| 10 + place;
     columns.extend([
         column("state", false, 2, &|run| Some(run.state())),
@@ -127,8 +127,8 @@ fn columns(found: &Found) -> (Vec<String>, Vec<Column>) {
         }
     }
     columns.extend([
-        column("time", true, last + 10, &|run| run.seconds().map(clock)),
-        column("began (UTC)", false, last + 11, &|run| {
+        column("time", true, last + 2, &|run| run.seconds().map(clock)),
+        column("began (UTC)", false, last + 5, &|run| {
             run.began().map(date::utc)
         }),
     ]);

@@ -1,5 +1,7 @@
 //! What a training leaves beside its model: what came out as JSON, and the report.
+use std::ops::Deref;
 use std::path::Path;
+use std::time::Instant;
 
 use hubel::data::Subject;
 use hubel::record::{self, Events, Record, Row};
@@ -12,28 +14,33 @@ use crate::commands::{runs, untested};
 use crate::console::{self, Console};
 use crate::wording::of_command_line;
 
-/// A training that has ended or was stopped.
-pub(super) struct Ended<'a> {
+/// What is trained, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Training<'a> {
     pub(super) arguments: &'a Train,
     /// The name of the network.
     pub(super) name: &'a str,
     /// The folder of the run.
     pub(super) folder: &'a Path,
-    /// The file of its weights.
-    pub(super) file: &'a Path,
-    pub(super) model: &'a Model,
     pub(super) cpu: &'a Cpu,
     pub(super) phases: &'a [Phase],
     pub(super) splits: &'a Splits,
     pub(super) subject: &'a Subject,
+    pub(super) begin: Instant,
+}
+
+/// A training that has ended or was stopped.
+pub(super) struct Ended<'a> {
+    pub(super) training: Training<'a>,
+    pub(super) model: &'a Model,
+    /// The file of its weights.
+    pub(super) file: &'a Path,
     /// The results on the test images.
     pub(super) report: Option<&'a Report>,
     /// Why training failed, or why the model could not be tested.
     pub(super) problem: Option<&'a Error>,
     /// Of this process; the record has the whole run.
     pub(super) log: &'a Log,
-    /// Of this process.
-    pub(super) seconds: f64,
     pub(super) is_interrupted: bool,
 }
 
@@ -59,6 +66,14 @@ impl Recorded {
     /// The epoch of the model's weights.
     pub(super) fn row(&self) -> Option<&Row> {
         record::row_of(&self.rows, self.events.kept)
+    }
+}
+
+impl<'a> Deref for Ended<'a> {
+    type Target = Training<'a>;
+
+    fn deref(&self) -> &Training<'a> {
+        &self.training
     }
 }
 
@@ -105,7 +120,7 @@ impl Ended<'_> {
             "validation_accuracy": of_row(|row| row.validation_accuracy),
             "validation_balanced_accuracy": of_row(|row| row.validation_balanced_accuracy),
             "validation_loss": of_row(|row| row.validation_loss),
-            "seconds": self.seconds,
+            "seconds": self.seconds(),
             "model": self.file.display().to_string(),
             "network": model.network().to_string(),
             "origin": model.origin(),
@@ -122,6 +137,11 @@ impl Ended<'_> {
             "interrupted": self.is_interrupted,
             "stopped_at": model.stopped_at(),
         })
+    }
+
+    /// The duration of this process so far.
+    pub(super) fn seconds(&self) -> f64 {
+        self.begin.elapsed().as_secs_f64()
     }
 
     /// The share of the training of this process that was spent waiting for batches.

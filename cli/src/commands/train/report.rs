@@ -149,9 +149,9 @@ fn state(ended: &Ended) -> Option<(&'static str, Sentence)> {
             "grave",
             format!("the model is trained, but could not be tested: {error}"),
         ),
-        (None, None) if ended.report.is_none() && ended.is_interrupted => (
+        (None, None) if ended.report.is_none() && ended.splits.test.is_some() => (
             "fair",
-            "the model is trained; it was stopped before the test".into(),
+            "the model is trained; it was stopped before the end of the test".into(),
         ),
         (None, None) if ended.report.is_none() => (
             "fair",
@@ -377,7 +377,7 @@ fn machine(ended: &Ended, recorded: &Recorded) -> Vec<Fact> {
                 .map(|speed| ("speed", format!("{} images/s", thousands(speed as usize)))),
         );
     }
-    facts.push(("the whole command", format!("{:.1} s", ended.seconds)));
+    facts.push(("the whole command", format!("{:.1} s", ended.seconds())));
     let facts = facts.into_iter();
     facts
         .map(|(name, value)| Fact {
@@ -405,7 +405,10 @@ fn commands(ended: &Ended) -> Vec<Fact> {
         "classify pictures",
         format!("{program} predict {folder} photo.jpg"),
     ));
-    commands.push(("compare with other runs", runs::command(ended.folder)));
+    commands.push((
+        "compare with other runs",
+        runs::command(&program, ended.folder),
+    ));
     let commands = commands.into_iter();
     commands
         .map(|(name, value)| Fact {

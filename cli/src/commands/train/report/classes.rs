@@ -89,14 +89,14 @@ impl Classes {
     }
 }
 
-/// How dark a cell is. Wrong answers are rarer and get dark sooner: at a tenth of the images of their class.
+/// How dark a cell is. Wrong answers are rarer and get dark sooner: at a twentieth of the images of their class.
 fn shade(count: usize, all: usize, is_right: bool) -> usize {
     const DARKEST: f64 = 60.0;
     let share = count as f64 / all.max(1) as f64;
     let share = if is_right {
         share
     } else {
-        (10.0 * share).min(1.0)
+        (20.0 * share).min(1.0)
     };
     (DARKEST * share).ceil() as usize
 }
