@@ -57,7 +57,7 @@ struct Run {
     path: PathBuf,
     overview: Overview,
     toml: RunToml,
-    /// What came out of it; `null` before its end.
+    /// What came out of it when it last ended; `null` before.
     result: Value,
 }
 
@@ -155,9 +155,8 @@ impl Run {
     fn read(path: PathBuf) -> Result<Self, Error> {
         let overview = Overview::of(&path)?;
         let toml = RunToml::read(&path)?;
-        let has_ended = matches!(overview.state, RunState::Finished | RunState::ModelOnly);
-        // A run that goes on still has the file of its first end. A damaged one says nothing.
-        let result = fs::read(path.join(RESULT)).ok().filter(|_| has_ended);
+        // A damaged one says nothing.
+        let result = fs::read(path.join(RESULT)).ok();
         let result = result.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Self {
             name: name_of(&path),
@@ -175,9 +174,17 @@ impl Run {
         recorded.or_else(|| self.number("validation_accuracy"))
     }
 
-    /// A number of the result.
+    /// A number of the result. A run that goes on still has the file of its first end, whose numbers are of other weights.
     fn number(&self, name: &str) -> Option<f32> {
-        self.result[name].as_f64().map(|number| number as f32)
+        let has_ended = matches!(
+            self.overview.state,
+            RunState::Finished | RunState::ModelOnly
+        );
+        self.result
+            .get(name)
+            .filter(|_| has_ended)?
+            .as_f64()
+            .map(|number| number as f32)
     }
 
     /// When it began, or else when its model was written.
@@ -256,7 +263,10 @@ fn object(found: &Found) -> Value {
             "choice": run.overview.choice,
             "validation_accuracy": run.validation_accuracy().map(console::decimal),
             "test_accuracy": run.number("test_accuracy").map(console::decimal),
-            "test_accuracy_interval": run.result["test_accuracy_interval"],
+            "test_accuracy_interval": match run.number("test_accuracy") {
+                Some(_) => run.result["test_accuracy_interval"].clone(),
+                None => Value::Null,
+            },
             "seconds": run.seconds(),
             "settings": settings.collect::<serde_json::Map<_, _>>(),
         })

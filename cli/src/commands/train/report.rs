@@ -398,13 +398,17 @@ fn commands(ended: &Ended) -> Vec<Fact> {
             format!("{program} train --config {file}"),
         ));
     }
-    if ended.model.stopped_at().is_some() {
+    let has_weights = RunFolder::model_in(ended.folder).is_some();
+    let has_diverged = matches!(ended.problem, Some(Error::Diverged { .. }));
+    if ended.model.stopped_at().is_some() && has_weights && !has_diverged {
         commands.push(("go on with this run", saving::resume_command(ended.folder)));
     }
-    commands.push((
-        "classify pictures",
-        format!("{program} predict {folder} photo.jpg"),
-    ));
+    if has_weights {
+        commands.push((
+            "classify pictures",
+            format!("{program} predict {folder} photo.jpg"),
+        ));
+    }
     commands.push((
         "compare with other runs",
         runs::command(&program, ended.folder),

@@ -11,6 +11,9 @@ const FEW: usize = 20;
 /// Losses that differ by a larger factor have a logarithmic axis.
 const WIDE: f64 = 30.0;
 
+/// Values from here on are not drawn: nothing else could be seen beside those of a training that diverges.
+const HUGE: f64 = 1e6;
+
 /// A chart as SVG.
 pub(super) struct Figure {
     pub(super) caption: String,
@@ -64,7 +67,7 @@ pub(super) fn of(recorded: &Recorded, loss_includes: &[&str]) -> Vec<Figure> {
 fn balanced(rows: &[Row]) -> Series {
     let of = |row: &Row| Some((row.validation_accuracy?, row.validation_balanced_accuracy?));
     let differs = (rows.iter().filter_map(of)).any(|(one, other)| (one - other).abs() > 0.02);
-    by_epoch("validation, balanced", rows, |row| {
+    by_epoch("balanced", rows, |row| {
         let share = row.validation_balanced_accuracy.filter(|_| differs);
         share.map(|share| 100.0 * f64::from(share))
     })
@@ -92,7 +95,7 @@ fn by_step(name: &str, steps: &[StepMean], value: impl Fn(&StepMean) -> Option<f
 fn series(name: &str, points: impl Iterator<Item = Point>) -> Series {
     Series {
         name: name.into(),
-        points: points.filter(|point| point.y.is_finite()).collect(),
+        points: points.filter(|point| point.y.abs() < HUGE).collect(),
     }
 }
 

@@ -12,8 +12,11 @@ pub(super) struct Setting {
     pub(super) value: String,
 }
 
+/// A setting as text.
+type Text = fn(&TrainSettings) -> String;
+
 /// The settings of training by the names of their flags.
-const OF_TRAINING: [(&str, fn(&TrainSettings) -> String); 15] = [
+const OF_TRAINING: [(&str, Text); 15] = [
     ("epochs", |settings| settings.epochs.to_string()),
     ("batch-size", |settings| settings.batch_size.to_string()),
     ("learning-rate", |settings| {

@@ -18,6 +18,7 @@ pub(super) fn of(events: &Events) -> Vec<Sentence> {
         texts.push(format!("and {} more, in `events.jsonl`", thousands(more)));
     }
     let checkpoints = match events.saved {
+        0 => "no checkpoint was saved".to_owned(),
         1 => "1 checkpoint was saved".to_owned(),
         saved => format!("{} checkpoints were saved", thousands(saved)),
     };
