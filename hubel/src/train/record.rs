@@ -162,7 +162,6 @@ impl Record {
             files.map(|name| -> Result<Growing> { Growing::cut(folder, name, length(name)?) });
         let mut events = events?;
         let place = lines::last_place(&mut events)?;
-        events::write_resumed(events.buffer(), wall_time());
         Ok(Self::of(events, metrics?, board?, place))
     }
 
@@ -191,6 +190,11 @@ impl Record {
             // It is tried again, at the latest by `flush`.
             let _ = self.write_out();
         }
+    }
+
+    /// Notes that the run goes on. [`RunFolder`](crate::RunFolder) does so after [`Record::resume`].
+    pub fn add_resumption(&mut self) {
+        events::write_resumed(self.events.buffer(), wall_time());
     }
 
     /// Adds an event that happened `now`.

@@ -252,7 +252,9 @@ impl RunFolder {
         let lengths = lengths.and_then(|text| serde_json::from_str(text).ok());
         let lengths: BTreeMap<String, u64> = lengths.unwrap_or_default();
         trainer.restore(state)?;
-        self.record = Some(Record::resume(&self.path, &lengths)?);
+        let mut record = Record::resume(&self.path, &lengths)?;
+        record.add_resumption();
+        self.record = Some(record);
         Ok(())
     }
 

@@ -406,7 +406,7 @@ pub(crate) fn began_and_kept(path: &Path) -> (Option<f64>, Option<Position>) {
     (began, kept)
 }
 
-/// Adds the line of a run that goes on at `now`. The whole line depends on the clock.
+/// Adds the line of a run that goes on `now`. The whole line depends on the clock.
 pub(super) fn write_resumed(buffer: &mut Vec<u8>, now: f64) {
     let line = format!("{{\"event\":\"resumed\",\"wall_time\":{now}}}\n");
     buffer.extend_from_slice(line.as_bytes());
@@ -513,6 +513,7 @@ mod tests {
         let lengths = record.flush().unwrap();
         drop(record);
         let mut record = Record::resume(folder.path(), &lengths).unwrap();
+        record.add_resumption();
         record.flush().unwrap();
         let path = folder.path().join(Record::EVENTS);
         let events = read_events(&path, 500).unwrap();
