@@ -119,7 +119,7 @@ fn figure<const N: usize>(
     };
     // One point is no curve.
     let (first, last) = (all().next()?.x, all().next_back()?.x);
-    if first == last && all().count() < 2 {
+    if first == last {
         return None;
     }
     let low = all().map(|point| point.y).fold(f64::INFINITY, f64::min);
