@@ -4,6 +4,7 @@ mod data;
 mod explain;
 mod features;
 mod lab;
+mod runs;
 mod train;
 mod values;
 
@@ -18,6 +19,7 @@ pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
 pub(crate) use explain::{Explain, Method};
 pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
+pub(crate) use runs::{Order, Runs};
 pub(crate) use train::Train;
 use values::{answers, at_least_1, shape};
 
@@ -38,6 +40,7 @@ Examples:
   hubel similar efficientnet-lite0 photos/ cat.jpg   which pictures are most similar?
   hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
+  hubel runs                                    which run was best, and what differed?
   hubel lab flatten                             an experiment: do neighbouring pixels matter?
   hubel bench                                   how fast is this machine?
 
@@ -108,6 +111,8 @@ impl Arguments {
 pub(crate) enum Command {
     /// Train a network and save it as one model file
     Train(Box<Train>),
+    /// List the runs in a folder: state, accuracies, and the settings that differ
+    Runs(Runs),
     /// Measure a model on labelled pictures
     Evaluate(Evaluate),
     /// Classify pictures

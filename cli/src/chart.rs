@@ -19,20 +19,32 @@ const SIZE: [f64; 2] = [400.0, 250.0];
 /// Distance between the dots of one name, relative to the distance between two names.
 const APART: f64 = 0.16;
 
+/// Lines of more points than this have no dots.
+const DOTTED: usize = 40;
+
 /// The chart as an `svg` element, for a page with [`STYLE`].
 pub(crate) fn svg(chart: &Chart) -> String {
-    element(chart, "")
+    element(chart, None, "")
+}
+
+/// The same, with a thin grey line behind it. It has the axes of the chart, which must be one of lines.
+pub(crate) fn svg_over(chart: &Chart, background: &Series) -> String {
+    element(chart, Some(background), "")
 }
 
 /// The chart as a standalone SVG file.
 pub(crate) fn file(chart: &Chart) -> String {
     let ground = "@media (prefers-color-scheme: dark) { svg { background: #17181a } }";
-    element(chart, &format!("<style>{STYLE}{ground}</style>"))
+    element(chart, None, &format!("<style>{STYLE}{ground}</style>"))
 }
 
-fn element(chart: &Chart, style: &str) -> String {
+fn element(chart: &Chart, background: Option<&Series>, style: &str) -> String {
     let powers = Powers::of(chart);
-    let plots = plots(&powers.lifted(&chart.marks));
+    let mut plots = plots(&powers.lifted(&chart.marks));
+    if let Some(series) = background {
+        let line = line(series, "var(--chart-faint)").with_stroke_width(1.0);
+        plots.insert(0, Plot::Line(line));
+    }
     let layout = powers.named(layout(chart, &plots));
     let scene = render_multiple(plots, layout);
     let svg = SvgBackend::new().render_scene(&scene);
@@ -51,7 +63,7 @@ fn plots(marks: &Marks) -> Vec<Plot> {
         Marks::Lines { series, .. } => {
             let lines = series.iter().enumerate();
             lines
-                .flat_map(|(number, series)| line(series, &colour(number)))
+                .flat_map(|(number, series)| dotted_line(series, &colour(number)))
                 .collect()
         }
         Marks::Groups { series, .. } => {
@@ -71,17 +83,22 @@ fn colour(number: usize) -> String {
     format!("var(--series-{})", number % COLOURS + 1)
 }
 
-/// Draws a line through the points, and each point with its spread.
-fn line(series: &Series, colour: &str) -> [Plot; 2] {
+/// Draws a line through the points, and each point with its spread if they are few.
+fn dotted_line(series: &Series, colour: &str) -> Vec<Plot> {
+    let mut plots = vec![Plot::Line(line(series, colour))];
+    if series.points.len() <= DOTTED {
+        plots.push(Plot::Scatter(dots(&series.points, 0.0, colour)));
+    }
+    plots
+}
+
+fn line(series: &Series, colour: &str) -> LinePlot {
     let points = series.points.iter().map(|point| (point.x, point.y));
-    let line = LinePlot::new()
-        .with_data(points)
-        .with_color(colour)
-        .with_legend(series.name.as_str());
-    [
-        Plot::Line(line),
-        Plot::Scatter(dots(&series.points, 0.0, colour)),
-    ]
+    let line = LinePlot::new().with_data(points).with_color(colour);
+    match series.name.is_empty() {
+        true => line,
+        false => line.with_legend(series.name.as_str()),
+    }
 }
 
 fn dots(points: &[Point], aside: f64, colour: &str) -> ScatterPlot {
@@ -115,12 +132,24 @@ fn layout(chart: &Chart, plots: &[Plot]) -> Layout {
         .with_legend_position(LegendPosition::OutsideBottomColumns)
         .with_legend_box(false);
     let layout = match chart.y.logarithmic {
-        true => layout.with_log_y(),
+        true => layout
+            .with_log_y()
+            .with_y_tick_format(TickFormat::Custom(std::sync::Arc::new(plain))),
         false => layout,
     };
     match &chart.marks {
         Marks::Lines { x, series } => over_numbers(layout, x, series),
         Marks::Groups { groups, .. } => over_names(layout, groups.clone()),
+    }
+}
+
+/// A value of a logarithmic axis: `0.05`, `20`, `1e-6`.
+fn plain(y: f64) -> String {
+    // Three digits; the rest is rounding.
+    let rounded: f64 = format!("{y:.2e}").parse().unwrap_or(y);
+    match (1e-3..1e5).contains(&rounded) {
+        true => rounded.to_string(),
+        false => format!("{rounded:e}"),
     }
 }
 
@@ -275,6 +304,8 @@ mod tests {
                 "{heights:?}"
             );
         }
+        let (_, svg) = drawn(&[0.04, 0.1, 3.0]);
+        assert!(svg.contains(">0.05<") && svg.contains(">0.1<"), "{svg}");
         let (_, svg) = drawn(&[1e-20, 1e-2]);
         assert!(svg.contains(">1e-18<") && !svg.contains(">1e-17<"), "{svg}");
     }

@@ -11,6 +11,7 @@ mod lab;
 mod named;
 mod names;
 mod predict;
+mod runs;
 mod similar;
 mod train;
 
@@ -30,6 +31,7 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 pub(crate) fn run(command: Command, console: &Console) -> Outcome {
     match command {
         Command::Train(arguments) => train::run(&arguments, console),
+        Command::Runs(arguments) => runs::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
         Command::Predict(arguments) => predict::run(&arguments, console),
         Command::Explain(arguments) => explain::run(&arguments, console),

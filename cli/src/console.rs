@@ -451,7 +451,7 @@ pub(crate) fn thousands(number: usize) -> String {
 }
 
 /// Formats seconds: `8 s`, `3:05`, `2:00:09`.
-fn clock(seconds: f64) -> String {
+pub(crate) fn clock(seconds: f64) -> String {
     let seconds = seconds.max(0.0).round() as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),

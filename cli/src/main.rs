@@ -6,8 +6,10 @@ mod chart;
 mod commands;
 mod config;
 mod console;
+mod date;
 mod interruption;
 mod page;
+mod run_toml;
 mod wording;
 
 use std::process::ExitCode;

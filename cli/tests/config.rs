@@ -30,6 +30,8 @@ fn pictures(of_each: u32) -> TempDir {
 
 /// Runs `hubel train`, and returns its model file and the file of its settings.
 fn train(folder: &Path, out: &str, flags: &[&str]) -> (Vec<u8>, String) {
+    // A folder takes one run.
+    let _ = fs::remove_dir_all(folder.join(out));
     let mut command = hubel();
     command
         .current_dir(folder)

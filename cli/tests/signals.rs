@@ -44,14 +44,24 @@ fn send(signal: &str, process: u32) {
 }
 
 /// Starts a training that would run for hours, sends the signals after the first epoch, and returns the remarks.
-fn stop(mut training: Command, signals: &[&str], exit_code: Option<i32>) -> String {
+fn stop(training: Command, signals: &[&str], exit_code: Option<i32>) -> String {
+    stop_after("epoch", training, signals, exit_code)
+}
+
+/// The same after the first line that begins so.
+fn stop_after(
+    beginning: &str,
+    mut training: Command,
+    signals: &[&str],
+    exit_code: Option<i32>,
+) -> String {
     let mut training = training.spawn().expect("hubel starts");
     let mut progress = BufReader::new(training.stderr.take().expect("stderr")).lines();
     let mut remarks = Vec::new();
     for line in progress.by_ref().map_while(Result::ok) {
-        let is_epoch = line.starts_with("epoch");
+        let is_time = line.starts_with(beginning);
         remarks.push(line);
-        if is_epoch {
+        if is_time {
             break;
         }
     }
@@ -108,7 +118,7 @@ fn a_killed_training_leaves_its_last_checkpoint_and_the_next_one_does_not_touch_
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut often = training(folder.path(), FOR_HOURS);
     often.args(["--checkpoint", "0"]);
-    let remarks = stop(often, &["-KILL"], None);
+    let remarks = stop_after("saved in", often, &["-KILL"], None);
     let said = "last.safetensors, and from now on every 0 s";
     assert!(remarks.contains(said), "{remarks}");
     let remarks = evaluate(folder.path());

@@ -132,6 +132,7 @@ fn a_model_of_one_s_own_is_gone_on_from_with_as_many_classes_or_others() {
     assert_eq!(answer["frozen"], "4");
     // All layers, with other pictures of the same number of classes.
     fs::remove_dir_all(folder.path().join("photos/bears")).expect("it is there");
+    fs::remove_dir_all(folder.path().join("next")).expect("the run");
     let answer = json(&mut train(
         &folder,
         &[&from[..], &["--freeze", "none"]].concat(),

@@ -166,8 +166,8 @@ pub use shape::Shape;
 pub use train::Advice;
 pub use train::record::{self, Record};
 pub use train::{
-    Event, Keep, LossInput, Pace, PacePlan, Phase, Position, RatePoint, RateSearch, RateSweep,
-    Resumed, RunFolder, TrainSettings, TrainState, Trainer, class_weights,
+    Event, Keep, LossInput, Overview, Pace, PacePlan, Phase, Position, RatePoint, RateSearch,
+    RateSweep, Resumed, RunFolder, RunState, TrainSettings, TrainState, Trainer, class_weights,
 };
 #[cfg(feature = "torch")]
 pub use weights::{Normalisation, Weights};

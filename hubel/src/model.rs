@@ -3,13 +3,14 @@ mod input;
 mod origin;
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use crate::data::{Division, Preparation, long_name};
 use crate::error::shortened;
 use crate::formats::checksum;
 use crate::formats::layout::Layout;
+use crate::formats::regular;
 use crate::formats::safetensors::{self, NamedTensor, Outline, Tensors};
 use crate::nearest::nearest;
 use crate::network::{Graph, Initialisation};
@@ -321,6 +322,30 @@ impl Model {
         Self::from_bytes(&bytes)
     }
 
+    /// What the file at `path` says about its model. Reads no weights, so it does not find flipped bits in them.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub(crate) fn facts(path: &Path) -> Result<Facts> {
+        let unreadable = |source| Error::Io {
+            action: "read",
+            path: path.into(),
+            source,
+        };
+        let mut file = BufReader::new(regular::open(path).map_err(unreadable)?);
+        let size = file.get_ref().metadata().map_err(unreadable)?.len();
+        let metadata = safetensors::accepted_metadata(&mut file, size, path, |outline| {
+            Description::accept(outline, path)
+        })?;
+        let description = Description::of(&metadata).map_err(|problem| damaged(problem, path))?;
+        Ok(Facts {
+            network: description.network,
+            stopped_at: description.stopped_at,
+            origin: metadata.get("hubel.origin").cloned(),
+            choice: metadata.get("hubel.choice").cloned(),
+        })
+    }
+
     pub(crate) fn of_file(file: &Tensors, path: &Path) -> Result<Self> {
         Self::from_tensors(file).map_err(|problem| damaged(problem, path))
     }
@@ -433,6 +458,14 @@ fn check_parameters(graph: &Graph, parameters: &Parameters) -> Result<()> {
 
 /// The path in messages about a model or a picture without a file.
 pub(crate) const GIVEN_AS_BYTES: &str = "(given as bytes)";
+
+/// What a model file says about its model, without the weights.
+pub(crate) struct Facts {
+    pub(crate) network: Network,
+    pub(crate) stopped_at: Option<Position>,
+    pub(crate) origin: Option<String>,
+    pub(crate) choice: Option<String>,
+}
 
 /// The metadata of a model file.
 struct Description {

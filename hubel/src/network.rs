@@ -108,6 +108,15 @@ impl Network {
         zoo::NAMES.iter().map(|(name, _)| *name)
     }
 
+    /// Its name, if it is a network of the zoo.
+    pub fn name(&self) -> Option<&'static str> {
+        let text = self.to_string();
+        Self::names().find(|name| {
+            let known = zoo::text(name).and_then(|text| Self::parse(&text).ok());
+            known.is_some_and(|known| known.to_string() == text)
+        })
+    }
+
     /// The input for which a network of the zoo was made.
     pub fn usual_input(name: &str) -> Option<Shape> {
         let name = name.to_lowercase();

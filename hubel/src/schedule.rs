@@ -26,7 +26,7 @@ pub use warm_up::WarmUp;
 /// // A tenth of the rate after half of the steps.
 /// let schedule = Schedule::Step { at: vec![0.5], factor: 0.1 };
 /// assert_eq!(schedule.learning_rate(0.2, 49, 100), 0.2);
-/// assert_eq!(schedule.learning_rate(0.2, 50, 100), 0.02);
+/// assert!((schedule.learning_rate(0.2, 50, 100) - 0.02).abs() < 1e-8);
 /// let settings = TrainSettings { schedule, ..TrainSettings::default() };
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

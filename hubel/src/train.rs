@@ -6,6 +6,7 @@ mod class_weights;
 mod frozen;
 mod loss;
 mod one_phase;
+mod overview;
 mod pace;
 mod phase;
 mod position;
@@ -32,6 +33,7 @@ use crate::{Error, Model, Network, Result, memory};
 
 pub use self::class_weights::class_weights;
 pub use self::loss::LossInput;
+pub use self::overview::{Overview, RunState};
 pub use self::pace::{Pace, PacePlan};
 pub use self::phase::Phase;
 pub use self::position::Position;

@@ -132,7 +132,7 @@ fn text(report: &Report, classes: &[String]) -> String {
     }
     text += &format!("loss      {:.4}\n", report.loss);
     text += &class_lines(&report.confusion, classes);
-    let confusions = confusions(&report.confusion);
+    let confusions = confusions(&report.confusion, CONFUSIONS);
     if !confusions.is_empty() {
         text += "most frequent confusions\n";
     }
@@ -153,7 +153,7 @@ fn is_of_digits(model: &Model) -> bool {
 }
 
 /// For each class: the number of its images, and the share that was classified correctly (`None` without images).
-fn of_classes(confusion: &[Vec<usize>]) -> impl Iterator<Item = (usize, Option<f32>)> {
+pub(super) fn of_classes(confusion: &[Vec<usize>]) -> impl Iterator<Item = (usize, Option<f32>)> {
     confusion.iter().enumerate().map(|(class, row)| {
         let count: usize = row.iter().sum();
         let share = row[class] as f32 / count as f32;
@@ -182,8 +182,8 @@ fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
     text
 }
 
-/// The largest entries off the diagonal: (count, true class, predicted class).
-fn confusions(matrix: &[Vec<usize>]) -> Vec<(usize, usize, usize)> {
+/// The largest entries off the diagonal, at most `most`: (count, true class, predicted class).
+pub(super) fn confusions(matrix: &[Vec<usize>], most: usize) -> Vec<(usize, usize, usize)> {
     let mut found = Vec::new();
     for (truth, row) in matrix.iter().enumerate() {
         for (predicted, &count) in row.iter().enumerate() {
@@ -193,7 +193,7 @@ fn confusions(matrix: &[Vec<usize>]) -> Vec<(usize, usize, usize)> {
         }
     }
     found.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
-    found.truncate(CONFUSIONS);
+    found.truncate(most);
     found
 }
 
@@ -204,6 +204,7 @@ mod tests {
     #[test]
     fn the_largest_confusions_come_first_and_the_right_answers_never() {
         let matrix = vec![vec![90, 1, 0], vec![7, 80, 2], vec![0, 0, 99]];
-        assert_eq!(confusions(&matrix), [(7, 1, 0), (2, 1, 2), (1, 0, 1)]);
+        assert_eq!(confusions(&matrix, 5), [(7, 1, 0), (2, 1, 2), (1, 0, 1)]);
+        assert_eq!(confusions(&matrix, 1), [(7, 1, 0)]);
     }
 }

@@ -1,6 +1,8 @@
 //! `hubel train`: trains on data and writes one model file.
 mod course;
+mod ended;
 mod rates;
+mod report;
 mod saving;
 mod settings_file;
 mod start;
@@ -17,12 +19,12 @@ use hubel::{
 };
 use serde_json::{Value, json};
 
+use self::ended::{Ended, Training};
 pub(super) use self::start::{Start, choose as start};
 use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, thousands};
 use crate::interruption::Interruption;
-use crate::wording::of_command_line;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
@@ -101,6 +103,17 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         }
     };
     let mut folder = folder.with_interval(arguments.interval());
+    let (path, phases) = (folder.path().to_owned(), trainer.phases().to_vec());
+    let training = Training {
+        arguments,
+        name: &name,
+        folder: &path,
+        cpu: &cpu,
+        phases: &phases,
+        splits: &splits,
+        subject: &subject,
+        begin,
+    };
     let interruption = Interruption::listen()?;
     let model = train(
         &mut folder,
@@ -110,7 +123,19 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         &interruption,
         &mut log,
     )
-    .inspect_err(|error| saving::after(error, &folder, &trainer, console))?;
+    .inspect_err(|error| {
+        saving::after(error, &folder, &trainer, console);
+        let failed = Ended {
+            training,
+            model: &trainer.last_good(),
+            file: &folder.last(),
+            report: None,
+            problem: Some(error),
+            log: &log,
+            is_interrupted: false,
+        };
+        failed.write(console);
+    })?;
     let file = saving::save(&mut folder, &model, console)?;
     // With the steps that the time was enough for, or more epochs than before.
     write_settings(&trainer, &folder)?;
@@ -118,9 +143,21 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         "stopped: the model is saved in {}, and not tested",
         file.display()
     ));
-
     let report = match (&splits.test, signal) {
-        (Some(test), None) => Some(super::judge(&model, &cpu, test, console)),
+        (Some(test), None) => {
+            let untested = Ended {
+                training,
+                model: &model,
+                file: &file,
+                report: None,
+                problem: None,
+                log: &log,
+                is_interrupted: false,
+            };
+            // It stays if a signal stops the test.
+            untested.write(console);
+            Some(super::judge(&model, &cpu, test, console))
+        }
         _ => None,
     };
     // The model is saved; the results are printed even if the test failed.
@@ -132,37 +169,19 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         super::report_bad_files(&report.bad_files, console);
         log.bad_files.extend(report.bad_files.clone());
     }
-    let seconds = begin.elapsed().as_secs_f64();
-    let waiting_share = log.sum("waiting_seconds") / log.sum("seconds").max(f64::MIN_POSITIVE);
+    let ended = Ended {
+        training,
+        model: &model,
+        file: &file,
+        report: report.as_ref(),
+        problem: untested.as_ref(),
+        log: &log,
+        is_interrupted: signal.is_some(),
+    };
+    let (seconds, waiting_share) = (ended.seconds(), ended.waiting_share());
+    let result = ended.write(console);
     if arguments.json {
-        console::print(
-            &json!({
-                "test_accuracy": report.as_ref().map(|report| console::decimal(report.accuracy)),
-                "test_accuracy_interval": report.as_ref().map(|report| report.interval().map(console::decimal)),
-                "test_balanced_accuracy": report.as_ref().map(|report| console::decimal(report.balanced_accuracy())),
-                "test_baseline_accuracy": report.as_ref().map(|report| console::decimal(report.baseline().1)),
-                "test_loss": report.as_ref().map(|report| console::decimal(report.loss)),
-                "test_count": report.as_ref().map(|report| report.count),
-                "untested_classes": report.as_ref().map(|report| super::untested(report, model.classes())),
-                "seconds": seconds,
-                "model": file.display().to_string(),
-                "network": model.network().to_string(),
-                "origin": model.origin(),
-                "frozen": model.frozen(),
-                "choice": model.choice(),
-                "data": splits.train.name(),
-                "subject": subject.to_string(),
-                "notes": splits.notes.iter().map(|note| of_command_line(note)).collect::<Vec<_>>(),
-                "bad_files": log.bad_files,
-                "waiting_share": waiting_share,
-                "saving_seconds": log.saving,
-                "training_loss_includes": log.loss_includes,
-                "epochs": log.epochs,
-                "interrupted": signal.is_some(),
-                "stopped_at": model.stopped_at(),
-            })
-            .to_string(),
-        )?;
+        console::print(&result.to_string())?;
     } else {
         let is_balanced = arguments.balance != Balance::None;
         let test = report.map(|report| {
@@ -177,11 +196,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             .choice()
             .map(|choice| format!("weights        {choice}\n"));
         console::print(&format!(
-            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n{}next           {}",
+            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n{}{}next           {}",
             test.unwrap_or_default(),
             100.0 * waiting_share,
             file.display(),
             choice.unwrap_or_default(),
+            report_line(folder.path()),
             next_command(folder.path(), &arguments.data.data, &log.bad_files)
         ))?;
     }
@@ -425,6 +445,15 @@ fn epoch_json(event: &Event) -> Option<Value> {
         "seconds": seconds,
         "waiting_seconds": waiting,
     }))
+}
+
+/// The line that names the report, if it could be written.
+fn report_line(folder: &Path) -> String {
+    let file = folder.join(report::FILE);
+    match file.exists() {
+        true => format!("report         {}\n", file.display()),
+        false => String::new(),
+    }
 }
 
 fn next_command(folder: &Path, data: &Path, bad_files: &[BadFile]) -> String {

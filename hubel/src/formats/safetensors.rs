@@ -192,6 +192,29 @@ pub(crate) fn metadata(
     Ok(header?.0.metadata)
 }
 
+/// The metadata of a file of `size` bytes, if it is complete and `accept` does not refuse its tensors. Reads no tensor.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn accepted_metadata(
+    file: &mut impl Read,
+    size: u64,
+    path: &Path,
+    accept: impl FnOnce(&Outline) -> Result<()>,
+) -> Result<BTreeMap<String, String>> {
+    let mut outline = || {
+        let (header, rest) = read_header(file, size)?;
+        Ok((header.metadata, in_order(header.tensors, rest)?))
+    };
+    let (metadata, entries) = outline().map_err(|stop: Stop| stop.of(path, damaged))?;
+    let floats = entries.iter().filter(|(_, entry)| entry.float().is_some());
+    accept(&Outline {
+        metadata: &metadata,
+        tensors: (floats.map(|(name, entry)| (name.as_str(), entry.sizes()))).collect(),
+    })?;
+    Ok(metadata)
+}
+
 /// The error for a file with this problem.
 fn damaged(path: PathBuf, problem: String) -> Error {
     Error::Safetensors { path, problem }

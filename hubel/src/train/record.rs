@@ -1,5 +1,6 @@
 //! The record of a run: three files in its folder that grow while it trains.
 mod board;
+mod events;
 mod growing;
 mod lines;
 mod metrics;
@@ -11,9 +12,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub(crate) use self::events::began_and_kept;
+pub use self::events::{Events, Notable, StepMean, read_events};
 use self::growing::Growing;
 pub use self::lines::without_times;
-pub use self::metrics::{Row, read_metrics};
+pub use self::metrics::{Row, read_metrics, row_of};
 use crate::formats::atomic::sync_folder;
 use crate::train::Event;
 use crate::{Error, Result, shown};
@@ -22,7 +25,7 @@ use crate::{Error, Result, shown};
 ///
 /// | file | contents | for |
 /// |---|---|---|
-/// | `events.jsonl` | a JSON object per line for each [`Event`] | programs, `tail -f` |
+/// | `events.jsonl` | a JSON object per line for each [`Event`], and one each time the run goes on | programs, `tail -f`, [`read_events`] |
 /// | `metrics.csv` | a line per epoch, see [`Row`] | spreadsheets, [`read_metrics`] |
 /// | `events.out.tfevents.….hubel` | losses, accuracies and rates by step | TensorBoard |
 ///
@@ -187,6 +190,11 @@ impl Record {
             // It is tried again, at the latest by `flush`.
             let _ = self.write_out();
         }
+    }
+
+    /// Notes that the run goes on. [`RunFolder`](crate::RunFolder) does so after [`Record::resume`].
+    pub fn add_resumption(&mut self) {
+        events::write_resumed(self.events.buffer(), wall_time());
     }
 
     /// Adds an event that happened `now`.

@@ -192,10 +192,28 @@ impl RunFolder {
         self.path.join(Self::LAST)
     }
 
-    /// The model in the folder at `path`: the one whose training has ended, or else that of the last checkpoint.
+    /// The model in the folder at `path`: the one whose training has ended, or else that of the last checkpoint, or else that from before training diverged.
     pub fn model_in(path: &Path) -> Option<PathBuf> {
-        let files = [Self::MODEL, Self::LAST, Self::PREVIOUS].map(|name| path.join(name));
+        let files = [
+            Self::MODEL,
+            Self::LAST,
+            Self::PREVIOUS,
+            Self::BEFORE_DIVERGING,
+        ];
+        let files = files.map(|name| path.join(name));
         files.into_iter().find(|file| file.exists())
+    }
+
+    /// Whether a process trains into the folder at `path`. Always `false` on systems without locks of folders.
+    pub fn is_held(path: &Path) -> bool {
+        // A starting run holds each folder for an instant.
+        for _attempt in 0..5 {
+            if !matches!(hold(path), Hold::Refused) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 
     /// How far the run in the folder at `path` has come, if it has not ended.
@@ -240,7 +258,9 @@ impl RunFolder {
         let lengths = lengths.and_then(|text| serde_json::from_str(text).ok());
         let lengths: BTreeMap<String, u64> = lengths.unwrap_or_default();
         trainer.restore(state)?;
-        self.record = Some(Record::resume(&self.path, &lengths)?);
+        let mut record = Record::resume(&self.path, &lengths)?;
+        record.add_resumption();
+        self.record = Some(record);
         Ok(())
     }
 

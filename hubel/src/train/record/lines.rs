@@ -164,8 +164,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The part of a line of `events.jsonl` or of `metrics.csv` that does not depend on the clock. `None` if the whole line does: `saved`, `not_saved` and
-/// `features`. In these parts, a run that was interrupted and resumed is equal to an undisturbed one.
+/// The part of a line of `events.jsonl` or of `metrics.csv` that does not depend on the clock. `None` if the whole line does: `saved`, `not_saved`,
+/// `features` and `resumed`. In these parts, a run that was interrupted and resumed is equal to an undisturbed one.
 pub fn without_times(line: &str) -> Option<&str> {
     let line = line.trim_end();
     if !line.starts_with('{') {
@@ -173,7 +173,7 @@ pub fn without_times(line: &str) -> Option<&str> {
     }
     // Quotation marks in a text are escaped, so this is no part of one.
     let end = line.find(",\"wall_time\":").unwrap_or(line.len());
-    let depends = ["saved", "not_saved", "features"];
+    let depends = ["saved", "not_saved", "features", "resumed"];
     let name = line[..end].strip_prefix("{\"event\":\"");
     let name = name.and_then(|rest| rest.split('"').next());
     name.is_none_or(|name| !depends.contains(&name))

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::{Place, growing};
-use crate::train::Event;
+use crate::train::{Event, Position};
 use crate::{Error, Result, shown};
 
 /// A line of `metrics.csv`: the results of an epoch.
@@ -159,6 +159,17 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Row>> {
         })
     });
     rows.collect()
+}
+
+/// The row of the epoch that a model is from: that of `kept`, or the last one. `None` if there is no such row.
+pub fn row_of(rows: &[Row], kept: Option<Position>) -> Option<&Row> {
+    match kept {
+        None => rows.last(),
+        Some(kept) => {
+            let is_it = |row: &&Row| (row.phase, row.epoch) == (kept.phase, kept.epoch);
+            rows.iter().find(is_it)
+        }
+    }
 }
 
 /// A line as it is read.
