@@ -126,14 +126,14 @@ fn a_killed_training_leaves_its_last_checkpoint_and_the_next_one_does_not_touch_
     assert!(remarks.contains("its training has not ended"), "{remarks}");
 
     // Another training does not go into the same folder.
-    let before = fs::read(folder.path().join("run/last.safetensors")).expect("a checkpoint");
+    let checkpoint = hubel::RunFolder::model_in(&folder.path().join("run")).expect("a checkpoint");
+    let before = fs::read(&checkpoint).expect("a file");
     let output = training(folder.path(), "2").output().expect("hubel runs");
     let remarks = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{remarks}");
     assert!(remarks.contains("already contains a run"), "{remarks}");
     assert!(remarks.contains("hubel train --resume"), "{remarks}");
-    let after = fs::read(folder.path().join("run/last.safetensors")).expect("a checkpoint");
-    assert!(before == after);
+    assert!(before == fs::read(&checkpoint).expect("a file"));
 }
 
 #[cfg(target_os = "linux")]

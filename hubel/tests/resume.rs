@@ -238,7 +238,7 @@ fn the_state_of_another_training_is_refused() -> Result<()> {
                     nesterov: false,
                 }
             }),
-            "optimizer",
+            "the state of sgd is momentum",
         ),
         (
             Trainer::new(
