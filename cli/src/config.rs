@@ -10,6 +10,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use hubel::RunFolder;
+
+use crate::presets;
 use toml::de::{DeTable, DeValue};
 
 /// The positional argument of `train`, which a file can give too.
@@ -58,30 +60,11 @@ pub(crate) fn with_config(
     let Some(("train", given)) = given.as_ref().ok().and_then(ArgMatches::subcommand) else {
         return Ok(arguments);
     };
-    let resumed = given.get_one::<PathBuf>("resume");
-    let config = given.get_one::<PathBuf>("config").cloned();
-    let Some(path) = &config.or_else(|| Some(resumed?.join(RunFolder::SETTINGS))) else {
-        return Ok(arguments);
-    };
     let train = program.find_subcommand("train").expect("the command");
-    let text = fs::read_to_string(path).map_err(|error| match resumed {
-        Some(folder) => format!(
-            "{} is no run that can go on: cannot read its {}: {error}",
-            hubel::shown(folder),
-            RunFolder::SETTINGS
-        ),
-        None => format!("cannot read {}: {error}", hubel::shown(path)),
-    })?;
-    let file = File {
-        path,
-        text: &text,
-        train,
-    };
-    let settings = file.settings()?;
     let given = Given(given);
-    if let Some(folder) = resumed {
-        given.agree(&settings, train, folder)?;
-    }
+    let mut settings = given.settings_of_file(train)?;
+    let of_preset = given.settings_of_preset(&settings, train)?;
+    settings.extend(of_preset);
     let settings = settings.iter().filter(|setting| !given.replaces(setting));
     // The first one is the name of the program.
     let mut rest = arguments.iter().skip(1);
@@ -250,6 +233,68 @@ impl Setting {
 struct Given<'a>(&'a ArgMatches);
 
 impl Given<'_> {
+    fn path(&self, flag: &str) -> Option<&PathBuf> {
+        self.0.get_one(flag)
+    }
+
+    /// The settings of the file that `--config` names, or of the run that `--resume` names; none without these flags.
+    fn settings_of_file(&self, train: &Command) -> Result<Vec<Setting>, String> {
+        let of = |path: &Path, refused: &dyn Fn(std::io::Error) -> String| {
+            let text = fs::read_to_string(path).map_err(refused)?;
+            File {
+                path,
+                text: &text,
+                train,
+            }
+            .settings()
+        };
+        if let Some(path) = self.path("config") {
+            return of(path, &|error| {
+                format!("cannot read {}: {error}", hubel::shown(path))
+            });
+        }
+        let Some(folder) = self.path("resume") else {
+            return Ok(Vec::new());
+        };
+        let settings = of(&folder.join(RunFolder::SETTINGS), &|error| {
+            format!(
+                "{} is no run that can go on: cannot read its {}: {error}",
+                hubel::shown(folder),
+                RunFolder::SETTINGS
+            )
+        })?;
+        self.agree(&settings, train, folder)?;
+        Ok(settings)
+    }
+
+    /// The settings of the preset that the command line or the file names, without those that the file gives too.
+    fn settings_of_preset(
+        &self,
+        of_file: &[Setting],
+        train: &Command,
+    ) -> Result<Vec<Setting>, String> {
+        let in_file = |key: &str| of_file.iter().find(|setting| setting.key == key);
+        let value = |key: &str| in_file(key).and_then(|setting| setting.value.clone());
+        let given = self.0.get_one::<String>("preset").cloned();
+        let Some(name) = given.or_else(|| value("preset")) else {
+            return Ok(Vec::new());
+        };
+        let data = match (self.has(DATA), value(DATA)) {
+            (false, Some(data)) => PathBuf::from(data),
+            _ => self.path(DATA).cloned().unwrap_or_else(|| "mnist".into()),
+        };
+        let (file, text) = presets::find(&name, &data)?;
+        let file = File {
+            path: Path::new(file),
+            text,
+            train,
+        };
+        let settings = file.settings()?.into_iter();
+        Ok(settings
+            .filter(|setting| in_file(&setting.key).is_none())
+            .collect())
+    }
+
     /// Whether the command line replaces a setting of the file: it gives the same flag, or one that excludes it.
     fn replaces(&self, setting: &Setting) -> bool {
         let starts_from_model = self.has("from") && !self.starts_from("none");
@@ -589,6 +634,30 @@ mod tests {
             let mut left = left.to_vec();
             left.sort_unstable();
             assert_eq!(found, left, "{flags:?} with {text}");
+        }
+    }
+
+    #[test]
+    fn flags_and_a_file_win_over_a_preset() {
+        let flags = |text: &str, flags: &[&str]| {
+            let mut read = read(text, flags).expect("settings");
+            read.sort();
+            read
+        };
+        let of_preset = flags("", &["--preset=fast"]);
+        for flag in ["--epochs=1", "--val=0.0", "--optimizer=adam", "--from=none"] {
+            assert!(of_preset.iter().any(|given| given == flag), "{of_preset:?}");
+        }
+        let in_file = flags(
+            "preset = \"fast\"\nepochs = 3",
+            &["--val=0.1", "--optimizer=sgd"],
+        );
+        assert!(in_file.contains(&"--epochs=3".to_owned()));
+        for flag in ["--epochs=1", "--val", "--optimizer=adam", "--betas"] {
+            assert!(
+                !in_file.iter().any(|given| given.starts_with(flag)),
+                "{in_file:?}"
+            );
         }
     }
 

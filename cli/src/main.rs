@@ -9,6 +9,7 @@ mod console;
 mod date;
 mod interruption;
 mod page;
+mod presets;
 mod run_toml;
 mod wording;
 

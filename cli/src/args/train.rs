@@ -15,6 +15,7 @@ use super::values::{
     seconds_or_0,
 };
 use super::{Processor, TrainingData};
+use crate::presets;
 
 /// `hubel train`
 #[derive(Args)]
@@ -31,6 +32,7 @@ Examples:
   hubel train --resume runs/mnist-cnn     goes on after a stop or a crash
   hubel train --resume runs/mnist-cnn --epochs 10
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
+  hubel train --preset fast               99 % on MNIST in seconds
   hubel train --find-lr                   which learning rate?
   hubel train --config run.toml --epochs 20
   hubel train --config runs/mnist-cnn/run.toml    the same training again
@@ -123,6 +125,9 @@ pub(crate) struct Train {
     /// Do not use Winograd convolution: slower, with smaller rounding errors
     #[arg(long)]
     pub(crate) precise: bool,
+    /// A recipe: fast (grey pictures of at most 32x32 pixels, such as digits: 99 % on MNIST in seconds). Flags and --config win over its settings
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(presets::names()), conflicts_with = "resume")]
+    pub(crate) preset: Option<String>,
     /// Read flags from this TOML file, such as `epochs = 20`, `model = "lenet5"`, `precise = true`, and the data as `data = "photos"`. Flags of the command line win. Paths in the
     /// file are relative to the current folder, as in flags. Each training writes its own flags into run.toml in the model's folder; the table [run] there holds facts and is not read
     #[arg(long, value_name = "FILE")]

@@ -32,6 +32,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if let Some(config) = &arguments.config {
         console.remark(&format!("settings of {}", hubel::shown(config)));
     }
+    if let Some(preset) = &arguments.preset {
+        console.remark(&format!("settings of the preset `{preset}`"));
+    }
     let resumed = (arguments.resume.as_deref().map(RunFolder::resume)).transpose()?;
     let mut source = Source::find(&arguments.data.data)?;
     let start = match &resumed {
@@ -99,6 +102,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         }
         Some((mut folder, resumed)) => {
             saving::go_on(&mut folder, resumed, &mut trainer, &splits, console)?;
+            if trainer.is_over() && folder.model().exists() {
+                return Ok(ExitCode::SUCCESS);
+            }
             folder
         }
     };
@@ -113,6 +119,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         splits: &splits,
         subject: &subject,
         begin,
+        seconds_before: folder.seconds_before(),
     };
     let interruption = Interruption::listen()?;
     let model = train(

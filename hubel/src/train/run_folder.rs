@@ -45,6 +45,9 @@ pub struct RunFolder {
     record: Option<Record>,
     /// Time between checkpoints.
     interval: Duration,
+    /// Seconds of training before the last interruption.
+    seconds_before: f64,
+    begun: Instant,
     /// Whether the last checkpoint cannot be read; then it does not replace the one before.
     is_last_damaged: bool,
     /// Why the last checkpoint was not saved.
@@ -113,6 +116,8 @@ impl RunFolder {
             is_new,
             record: None,
             interval: Self::INTERVAL,
+            seconds_before: 0.0,
+            begun: Instant::now(),
             is_last_damaged: false,
             not_saved: None,
             _held: held,
@@ -175,6 +180,11 @@ impl RunFolder {
     pub fn with_interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
+    }
+
+    /// Seconds of training before the run was interrupted; 0 for a new run. Steps that were computed again count once.
+    pub fn seconds_before(&self) -> f64 {
+        self.seconds_before
     }
 
     /// Its path.
@@ -257,6 +267,8 @@ impl RunFolder {
         let lengths = state.notes().get(LENGTHS);
         let lengths = lengths.and_then(|text| serde_json::from_str(text).ok());
         let lengths: BTreeMap<String, u64> = lengths.unwrap_or_default();
+        let seconds = state.notes().get(SECONDS);
+        self.seconds_before = seconds.and_then(|text| text.parse().ok()).unwrap_or(0.0);
         trainer.restore(state)?;
         let mut record = Record::resume(&self.path, &lengths)?;
         record.add_resumption();
@@ -277,6 +289,7 @@ impl RunFolder {
         trainer: &mut Trainer,
         listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<Model> {
+        self.begun = Instant::now();
         let mut result = self.steps(trainer, listen);
         if !matches!(result, Err(Error::Diverged { .. })) {
             match self.checkpoint(trainer) {
@@ -334,7 +347,8 @@ impl RunFolder {
         let previous = (!self.is_last_damaged).then_some(previous);
         let saved = self.record().flush().and_then(|lengths| {
             let lengths = serde_json::to_string(&lengths).expect("plain data becomes JSON");
-            let state = state.with_note(LENGTHS, lengths);
+            let seconds = self.seconds_before + self.begun.elapsed().as_secs_f64();
+            let state = (state.with_note(LENGTHS, lengths)).with_note(SECONDS, seconds.to_string());
             state.save_over(&last, previous.as_deref())
         });
         self.not_saved = saved.err();
@@ -384,6 +398,9 @@ pub struct Resumed {
     /// Why the last checkpoint cannot be read, if `state` is the one before.
     pub problem: Option<Error>,
 }
+
+/// The note of a checkpoint with the seconds of training until then.
+const SECONDS: &str = "seconds";
 
 /// The note of a checkpoint with the lengths of the record's files.
 const LENGTHS: &str = "lengths";

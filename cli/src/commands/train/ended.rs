@@ -27,6 +27,8 @@ pub(super) struct Training<'a> {
     pub(super) splits: &'a Splits,
     pub(super) subject: &'a Subject,
     pub(super) begin: Instant,
+    /// Seconds of training before the run was interrupted.
+    pub(super) seconds_before: f64,
 }
 
 /// A training that has ended or was stopped.
@@ -139,9 +141,9 @@ impl Ended<'_> {
         })
     }
 
-    /// The duration of this process so far.
+    /// The duration of the run so far.
     pub(super) fn seconds(&self) -> f64 {
-        self.begin.elapsed().as_secs_f64()
+        self.seconds_before + self.begin.elapsed().as_secs_f64()
     }
 
     /// The share of the training of this process that was spent waiting for batches.
