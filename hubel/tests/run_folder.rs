@@ -144,7 +144,10 @@ fn data_that_has_changed_is_named_and_nothing_else_changes() -> Result<()> {
 
     fs::remove_file(&some).expect("removed");
     let missing = refused()?;
-    assert!(missing.contains("missing: 1") && missing.contains("3.pgm"), "{missing}");
+    assert!(
+        missing.contains("missing: 1") && missing.contains("3.pgm"),
+        "{missing}"
+    );
     fs::write(&other, b"P5 2 2 255\n\x07\x07\x07\x07").expect("written");
     let new = refused()?;
     assert!(new.contains("new: 1") && new.contains("new.pgm"), "{new}");

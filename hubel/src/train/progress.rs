@@ -105,7 +105,7 @@ pub enum Event<'a> {
     /// A picture that could be read when the data was opened can no longer be read. In training another picture takes its place; in validation it is
     /// left out.
     BadFile(BadFile),
-    /// A checkpoint was saved, see [`Trainer::with_checkpoints`](crate::Trainer::with_checkpoints).
+    /// A checkpoint was saved, see [`RunFolder::train`](crate::RunFolder::train).
     Saved {
         /// How long training waited for it.
         seconds: f64,

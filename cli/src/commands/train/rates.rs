@@ -127,7 +127,7 @@ fn curves(search: &RateSearch) -> Chart {
         });
     Chart {
         title: "Loss while the learning rate grows".into(),
-        y: Axis::linear("smoothed training loss (nats)"),
+        y: Axis::linear("training loss (nats)"),
         marks: Marks::Lines {
             x: Axis {
                 label: "learning rate".into(),
