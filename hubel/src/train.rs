@@ -309,6 +309,25 @@ impl Trainer {
         self.phase.as_ref().map(OnePhase::feed)
     }
 
+    /// From the next step on, the learning rate of the current phase, or the largest one of its schedule. It is no part of [`Trainer::state`]: a caller that changes it
+    /// does so again after [`Trainer::restore`].
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if it is not positive and finite.
+    pub fn set_learning_rate(&mut self, rate: f32) -> Result<()> {
+        let phase = &mut self.phases[self.current];
+        let settings = TrainSettings {
+            learning_rate: rate,
+            ..phase.settings.clone()
+        };
+        settings::check(&settings, &self.train, self.validation.as_ref())?;
+        phase.settings = settings;
+        if let Some(phase) = &mut self.phase {
+            phase.set_learning_rate(rate);
+        }
+        Ok(())
+    }
+
     /// How far training has come.
     pub fn position(&self) -> Position {
         match (&self.phase, &self.restored) {

@@ -279,3 +279,34 @@ fn a_time_limit_ends_the_schedule_too_and_its_pace_repeats_the_bits() -> Result<
     assert_eq!((again.0, again.1), (model, rates));
     Ok(())
 }
+
+#[test]
+fn a_caller_that_makes_the_steps_can_change_the_rate_and_stop_by_its_own_rule() -> Result<()> {
+    let (cpu, train) = (Cpu::best(1), noise(40, 1)?);
+    let constant = TrainSettings {
+        schedule: Schedule::Constant,
+        ..settings(5)
+    };
+    let mut trainer = Trainer::new(cpu, network()?, &train, None, constant)?;
+    let mut rates = Vec::new();
+    while !trainer.is_over() && rates.len() < 4 {
+        let step = trainer.step(&mut |event| {
+            if let Event::Step { learning_rate, .. } = event {
+                rates.push(*learning_rate);
+            }
+            ControlFlow::Continue(())
+        })?;
+        assert!(step.is_continue());
+        if rates.len() == 2 {
+            trainer.set_learning_rate(0.125)?;
+        }
+    }
+    assert_eq!(rates[2..], [0.125, 0.125]);
+    assert!(rates[0] != 0.125 && rates[0] == rates[1]);
+    let position = trainer.model().stopped_at().expect("it is not over");
+    assert_eq!(position.steps_done(), 4);
+    for rate in [0.0, -1.0, f32::NAN] {
+        assert!(trainer.set_learning_rate(rate).is_err(), "{rate}");
+    }
+    Ok(())
+}

@@ -233,6 +233,10 @@ impl OnePhase {
         self.is_over
     }
 
+    pub(super) fn set_learning_rate(&mut self, rate: f32) {
+        self.settings.learning_rate = rate;
+    }
+
     pub(super) fn set_loss(&mut self, loss: Option<OwnLoss>) {
         self.own_loss = loss;
     }
