@@ -23,7 +23,7 @@ fn write_pictures(root: &Path) {
 
 fn open(root: &Path) -> Result<Splits> {
     let options = Options {
-        validation: 0.2,
+        validation: 0.0,
         test: 0.0,
         ..Options::default()
     };
@@ -96,11 +96,12 @@ fn undisturbed() -> Result<(tempfile::TempDir, Splits, Model)> {
 #[test]
 fn a_checkpoint_that_is_cut_short_is_replaced_by_the_one_before() -> Result<()> {
     let (folder, data, undisturbed) = undisturbed()?;
-    for length in [0, 100, 2000] {
-        let run = folder.path().join(format!("run-{length}"));
+    for missing in [1, 100, usize::MAX] {
+        let run = folder.path().join(format!("run-{missing}"));
         stopped(&run, &data, 7)?;
         let last = run.join(RunFolder::LAST);
         let bytes = fs::read(&last).expect("a checkpoint");
+        let length = bytes.len().saturating_sub(missing);
         fs::write(&last, &bytes[..length]).expect("written");
         let (position, model, is_previous) = goes_on(&run, &data)?;
         assert!(is_previous && position.steps_done() < 7, "{position}");
@@ -179,7 +180,7 @@ fn training_goes_on_where_checkpoints_cannot_be_saved_and_the_end_says_so() -> R
         ControlFlow::Continue(())
     })?;
     assert_eq!(model, undisturbed);
-    assert_eq!(problems.len(), 16, "after each step");
+    assert_eq!(problems.len(), 20, "after each step");
     assert!(problems[0].contains("last.safetensors"), "{}", problems[0]);
     folder.save(&model)?;
 

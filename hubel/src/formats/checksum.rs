@@ -10,7 +10,7 @@ const FIELD: &str = "hubel.checksum";
 
 /// Tensors whose names begin so have a checksum of their own: the state of a training, beside the model. No layer has such a name.
 pub(crate) const STATE: &str = "hubel/state/";
-/// The metadata of that state, which holds the checksum of its tensors.
+/// The metadata of that state, which holds its checksum.
 pub(crate) const STATE_FIELD: &str = "hubel.state";
 
 /// Stores the checksum of everything else in the metadata, without a training state.
@@ -52,9 +52,10 @@ fn checksum(tensors: &Tensors) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// XXH3 (64 bits) of tensors with their names and shapes, in any order.
-pub(crate) fn of_tensors(tensors: &[NamedTensor]) -> String {
+/// XXH3 (64 bits) of a text, and of tensors with their names and shapes in any order.
+pub(crate) fn of(text: &str, tensors: &[NamedTensor]) -> String {
     let mut hasher = XxHash3_64::new();
+    add_text(&mut hasher, text);
     add_tensors(&mut hasher, tensors.iter().collect());
     format!("{:016x}", hasher.finish())
 }

@@ -228,8 +228,9 @@ impl Progress {
     /// The event of the step before `position`.
     pub(super) fn step(&self, position: &Position) -> Event<'static> {
         let seconds = self.start.elapsed().as_secs_f64();
-        let left =
-            (position.epochs - position.epoch) * self.images + self.images - self.epoch.count;
+        // The counts may come from a file.
+        let of_epoch = self.images.saturating_sub(self.epoch.count);
+        let left = position.epochs.saturating_sub(position.epoch) * self.images + of_epoch;
         Event::Step {
             epoch: position.epoch,
             epochs: position.epochs,
