@@ -10,7 +10,7 @@ pub(crate) mod torch_file;
 use std::io::Cursor;
 
 use crate::formats::torch::{self, Form};
-use crate::{Model, Network, Shape, Weights};
+use crate::{Model, Network, Shape, TrainState, Weights};
 
 /// A model file.
 pub fn model(bytes: &[u8]) -> bool {
@@ -22,6 +22,20 @@ pub fn model(bytes: &[u8]) -> bool {
     assert!(graph.parameters() * size_of::<f32>() <= bytes.len());
     let values = model.parameters().values();
     assert!(values.iter().all(|value| value.is_finite()));
+    true
+}
+
+/// A model file with the state of a training.
+pub fn state(bytes: &[u8]) -> bool {
+    let path = Path::new("last.safetensors");
+    let file = Model::read_from(&mut &*bytes, bytes.len() as u64, path);
+    let Ok(state) = file.and_then(|file| TrainState::of_file(file, path)) else {
+        return false;
+    };
+    // It is written as it was read.
+    let written = state.to_tensors().expect("its network fits");
+    let again = TrainState::of_file(written, path);
+    assert_eq!(again.expect("it was written just now"), state);
     true
 }
 

@@ -296,6 +296,14 @@ impl Model {
         safetensors::read(path, |outline| Description::accept(outline, path))
     }
 
+    /// As [`Model::read_file`], from a reader of `size` bytes.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn read_from(file: &mut impl Read, size: u64, path: &Path) -> Result<Tensors> {
+        safetensors::read_from(file, size, path, |outline| {
+            Description::accept(outline, path)
+        })
+    }
+
     /// Reads a model from the bytes of its file, for instance embedded ones: `Model::from_bytes(include_bytes!("digits.safetensors"))`.
     ///
     /// # Errors

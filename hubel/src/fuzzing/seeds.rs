@@ -49,6 +49,28 @@ fn model_file(text: &str, shape: Shape) -> Vec<u8> {
     bytes
 }
 
+/// The state of a training after one step.
+pub fn state() -> Vec<Vec<u8>> {
+    let pixels: Vec<f32> = (0..32).map(|i| i as f32).collect();
+    let images = crate::Dataset::from_arrays(&pixels, Shape::new(2, 2, 2), &[0, 1, 0, 1]);
+    let images = images.expect("valid");
+    let settings = crate::TrainSettings {
+        average: Some(0.9),
+        ..crate::TrainSettings::default()
+    };
+    let network = Network::parse("globalavgpool-fc(classes)").expect("a network");
+    let cpu = crate::Cpu::best(1);
+    let trainer = crate::Trainer::new(cpu, network, &images, Some(&images), settings);
+    let mut trainer = trainer.expect("it fits");
+    let step = trainer.step(&mut |_| std::ops::ControlFlow::Continue(()));
+    assert!(step.is_ok());
+    let tensors = trainer.state().and_then(|state| state.to_tensors());
+    let mut bytes = Vec::new();
+    let tensors = tensors.expect("its network fits");
+    crate::formats::safetensors::write_to(&mut bytes, &tensors).expect("a vector takes all bytes");
+    vec![bytes]
+}
+
 /// Weights in the new and old format of `torch.save`: several tensors on one storage, a transposed one, one of 16-bit floats.
 pub fn weights() -> Vec<Vec<u8>> {
     let storages = [

@@ -506,7 +506,7 @@ impl OnePhase {
             self.best = Some(Best::new(&self.current(), self.position, report, balance));
             self.without_progress = 0;
         } else {
-            self.without_progress += 1;
+            self.without_progress = self.without_progress.saturating_add(1);
         }
         is_best
     }

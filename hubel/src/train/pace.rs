@@ -11,6 +11,7 @@ use crate::{Error, Result, one_line};
 /// How the schedule of a training advances: a list of plans, each from a step on. A plan says at which step training would end; in between, the schedule
 /// advances evenly. With a time limit, the plans are made while training runs, by the speed that is measured. They are stored with the run, and a run that is given them makes the same steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<PacePlan>", into = "Vec<PacePlan>")]
 pub struct Pace {
     plans: Vec<PacePlan>,
 }
@@ -84,6 +85,20 @@ impl Pace {
             }
         }
         progress
+    }
+}
+
+impl TryFrom<Vec<PacePlan>> for Pace {
+    type Error = String;
+
+    fn try_from(plans: Vec<PacePlan>) -> std::result::Result<Self, String> {
+        Self::new(plans)
+    }
+}
+
+impl From<Pace> for Vec<PacePlan> {
+    fn from(pace: Pace) -> Self {
+        pace.plans
     }
 }
 

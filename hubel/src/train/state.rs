@@ -180,6 +180,12 @@ impl TrainState {
 
     /// As [`TrainState::save`]; the file that it replaces gets the name `previous`.
     pub(crate) fn save_over(&self, path: &Path, previous: Option<&Path>) -> Result<()> {
+        let tensors = self.to_tensors()?;
+        atomic::write_keeping(path, previous, |file| safetensors::write_to(file, &tensors))
+    }
+
+    /// The contents of its file.
+    pub(crate) fn to_tensors(&self) -> Result<Tensors> {
         let mut tensors = self.model.to_tensors()?;
         let own: Vec<NamedTensor> = (self.tensors.iter())
             .map(|(name, values)| NamedTensor {
@@ -198,7 +204,7 @@ impl TrainState {
         let stored = serde_json::to_string(&stored).expect("plain data becomes JSON");
         tensors.metadata.insert(STATE_FIELD.into(), stored);
         tensors.tensors.extend(own);
-        atomic::write_keeping(path, previous, |file| safetensors::write_to(file, &tensors))
+        Ok(tensors)
     }
 
     /// Reads a file of [`TrainState::save`].
