@@ -518,7 +518,7 @@ impl OnePhase {
             .as_ref()
             .map_or(0, |held_out| held_out.dataset.len());
         let why = match (self.settings.keep, images) {
-            (Keep::Last, _) => "as wanted".to_owned(),
+            (Keep::Last, _) => "the settings keep the last".to_owned(),
             (_, 0) => "no images were held out for validation".to_owned(),
             (_, images) => format!(
                 "{images} validation images are too few to choose by (at least {})",
@@ -547,15 +547,19 @@ impl OnePhase {
     /// The model that the phase gives: the best weights if these are kept, else the current ones.
     pub(super) fn outcome(&self) -> Model {
         let model = self.current().into_owned();
+        let averaged = match self.settings.average {
+            None => String::new(),
+            Some(decay) => format!("; they are averaged with a decay of {decay}"),
+        };
         match self.kept().filter(|_| self.is_over) {
             Some(best) => Model {
                 parameters: best.parameters.clone(),
                 frozen: best.frozen.clone(),
-                choice: Some(best.choice(self.settings.balance)),
+                choice: Some(best.choice(self.settings.balance) + &averaged),
                 ..model
             },
             None => Model {
-                choice: Some(self.why_last()),
+                choice: Some(self.why_last() + &averaged),
                 ..model
             },
         }
