@@ -286,6 +286,13 @@ impl<'de> Deserialize<'de> for Schedule {
     }
 }
 
+impl fmt::Display for Schedule {
+    /// The name; `own` for a function.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name().unwrap_or("own"))
+    }
+}
+
 impl FromStr for Schedule {
     type Err = Error;
 

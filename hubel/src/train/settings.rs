@@ -1,4 +1,7 @@
 //! The settings of training, and their checks.
+use std::fmt;
+use std::str::FromStr;
+
 use super::pace::Pace;
 use super::{Phase, class_weights};
 use crate::data::{Augmentation, Balance, Mixing};
@@ -16,6 +19,29 @@ pub enum Keep {
     /// Those of the epoch with the highest accuracy on the validation images; at equal accuracy, those with the lower loss. If classes are
     /// [balanced](TrainSettings::balance), the balanced accuracy decides.
     Best,
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Last => "last",
+            Self::Best => "best",
+        })
+    }
+}
+
+impl FromStr for Keep {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Auto, Self::Last, Self::Best]
+            .into_iter()
+            .find(|keep| keep.to_string() == text)
+            .ok_or_else(|| Error::Settings {
+                problem: format!("`{text}` are no weights to keep; use auto, best or last"),
+            })
+    }
 }
 
 impl Keep {
