@@ -60,11 +60,7 @@ fn report_bad_files(bad: &[BadFile], console: &Console) {
         thousands(bad.len())
     ));
     for bad in bad.iter().take(BAD_FILES_SHOWN) {
-        let moved = match &bad.quarantined {
-            Some(target) => format!("; moved to {}", shown(target)),
-            None => String::new(),
-        };
-        console.remark(&format!("  {}: {}{moved}", shown(&bad.path), bad.problem));
+        console.remark(&format!("  {}", bad_file(bad)));
     }
     if bad.len() > BAD_FILES_SHOWN {
         console.remark(&format!(
@@ -72,6 +68,15 @@ fn report_bad_files(bad: &[BadFile], console: &Console) {
             thousands(bad.len() - BAD_FILES_SHOWN)
         ));
     }
+}
+
+/// A bad file and its problem, in one line.
+fn bad_file(bad: &BadFile) -> String {
+    let moved = match &bad.quarantined {
+        Some(target) => format!("; moved to {}", shown(target)),
+        None => String::new(),
+    };
+    format!("{}: {}{moved}", shown(&bad.path), bad.problem)
 }
 
 /// Evaluates the model on `images`, with progress if that takes a while.

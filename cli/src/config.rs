@@ -12,13 +12,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use hubel::RunFolder;
 
 use crate::presets;
+use crate::run_toml::FACTS;
 use toml::de::{DeTable, DeValue};
 
 /// The positional argument of `train`, which a file can give too.
 const DATA: &str = "data";
-
-/// The table of a file that holds facts about a run. It is not read.
-pub(crate) const FACTS: &str = "run";
 
 /// Flags that a run that goes on can be given, besides those of its settings. The data is compared by its contents.
 const FREE: [&str; 10] = [
@@ -227,6 +225,15 @@ impl Setting {
     fn is(&self, value: &str) -> bool {
         self.value.as_deref() == Some(value)
     }
+
+    /// The value; `on` or `off` for a switch.
+    fn shown(&self) -> String {
+        match &self.value {
+            Some(value) => value.clone(),
+            None if self.is_off => "off".into(),
+            None => "on".into(),
+        }
+    }
 }
 
 /// What the command line gives.
@@ -267,7 +274,7 @@ impl Given<'_> {
         Ok(settings)
     }
 
-    /// The settings of the preset that the command line or the file names, without those that the file gives too.
+    /// The settings of the preset that the command line or the file names, without those that the file replaces.
     fn settings_of_preset(
         &self,
         of_file: &[Setting],
@@ -279,92 +286,66 @@ impl Given<'_> {
         let Some(name) = given.or_else(|| value("preset")) else {
             return Ok(Vec::new());
         };
-        let data = match (self.has(DATA), value(DATA)) {
-            (false, Some(data)) => PathBuf::from(data),
-            _ => self.path(DATA).cloned().unwrap_or_else(|| "mnist".into()),
+        // Another name is refused with the other arguments.
+        let Some((file, text)) = presets::settings(&name) else {
+            return Ok(Vec::new());
         };
-        let (file, text) = presets::find(&name, &data)?;
         let file = File {
             path: Path::new(file),
             text,
             train,
         };
+        let given = Stronger {
+            has: &|key| in_file(key).is_some(),
+            from: value("from"),
+        };
         let settings = file.settings()?.into_iter();
         Ok(settings
-            .filter(|setting| in_file(&setting.key).is_none())
+            .filter(|setting| !given.replaces(setting))
             .collect())
     }
 
-    /// Whether the command line replaces a setting of the file: it gives the same flag, or one that excludes it.
+    /// Whether the command line replaces a setting of the file.
     fn replaces(&self, setting: &Setting) -> bool {
-        let starts_from_model = self.has("from") && !self.starts_from("none");
-        let is_fine_tuning = starts_from_model || self.has("freeze") || self.has("versions");
-        let is_from_scratch =
-            self.starts_from("none") || self.has("model") || self.has("initialisation");
-        self.has(&setting.key)
-            || match setting.key.as_str() {
-                "momentum" | "betas" => self.has("optimizer"),
-                "epochs" => self.has("minutes"),
-                "minutes" => self.has("epochs"),
-                "pace" => self.has("epochs") || self.has("minutes"),
-                "model" | "initialisation" => is_fine_tuning,
-                "from" if setting.is("none") => is_fine_tuning,
-                "from" => is_from_scratch,
-                "freeze" | "versions" => is_from_scratch,
-                // They belong to the weights that the file names.
-                "mean" | "std" => is_from_scratch || self.has("from"),
-                _ => false,
-            }
+        let from = self.path("from").filter(|_| self.has("from"));
+        let given = Stronger {
+            has: &|flag| self.has(flag),
+            from: from.map(|from| from.to_string_lossy().into_owned()),
+        };
+        given.replaces(setting)
     }
 
     /// Checks that no flag of the command line contradicts the settings of a run that goes on.
     fn agree(&self, settings: &[Setting], train: &Command, folder: &Path) -> Result<(), String> {
-        let flags = train.get_arguments().filter_map(|flag| {
-            let name = if is_data(flag) {
-                Some(DATA)
-            } else {
-                flag.get_long()
+        for flag in train.get_arguments() {
+            let name = match is_data(flag) {
+                true => Some(DATA),
+                false => flag.get_long(),
             };
-            name.filter(|name| self.has(name) && !FREE.contains(name))
-        });
-        for flag in flags {
-            let before = settings.iter().find(|setting| setting.key == flag);
-            let now = self.raw(flag);
-            let before = match before {
-                Some(setting) if setting.is_off => "off".to_owned(),
-                Some(Setting { value: None, .. }) => "on".to_owned(),
-                Some(Setting {
-                    value: Some(value), ..
-                }) if *value == now => continue,
-                Some(Setting {
-                    value: Some(value), ..
-                }) => value.clone(),
-                None => "its default".to_owned(),
-            };
-            if before == "on" && now.is_empty() {
+            let Some(name) = name.filter(|name| self.has(name) && !FREE.contains(name)) else {
                 continue;
+            };
+            let setting = settings.iter().find(|setting| setting.key == name);
+            let before = setting.map_or_else(|| "its default".into(), Setting::shown);
+            if before != self.shown(flag) {
+                return Err(format!(
+                    "--{name} does not go with --resume: the run in {} has {before}; leave --{name} out, or begin a new run",
+                    hubel::shown(folder)
+                ));
             }
-            return Err(format!(
-                "--{flag} contradicts the run in {}, which has {before}; leave --{flag} out, or begin a new run",
-                hubel::shown(folder)
-            ));
         }
         Ok(())
     }
 
-    /// The value of a flag as it was given; empty for a switch.
-    fn raw(&self, flag: &str) -> String {
-        let values = self.0.get_raw(&flag.replace('-', "_"));
-        let values: Vec<_> = values
-            .into_iter()
-            .flatten()
-            .map(|value| value.to_string_lossy())
-            .collect();
-        match values.join(",") {
-            // The value that clap gives to a switch.
-            value if value == "true" => String::new(),
-            value => value,
+    /// The value of a flag as it was given; `on` for a switch.
+    fn shown(&self, flag: &Arg) -> String {
+        if matches!(flag.get_action(), ArgAction::SetTrue) {
+            return "on".into();
         }
+        let values = self.0.get_raw(flag.get_id().as_str());
+        let values = values.into_iter().flatten();
+        let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+        values.join(",")
     }
 
     fn has(&self, flag: &str) -> bool {
@@ -372,10 +353,39 @@ impl Given<'_> {
         let id = flag.replace('-', "_");
         self.0.value_source(&id) == Some(ValueSource::CommandLine)
     }
+}
 
-    fn starts_from(&self, name: &str) -> bool {
-        let from = self.0.get_one::<PathBuf>("from");
-        from.is_some_and(|from| from == Path::new(name))
+/// What replaces weaker settings: those of the command line replace those of a file, and those of a file replace those of a preset.
+struct Stronger<'a> {
+    has: &'a dyn Fn(&str) -> bool,
+    /// The value of `from`, if it has one.
+    from: Option<String>,
+}
+
+impl Stronger<'_> {
+    /// Whether a weaker setting is given here, or excluded by another one.
+    fn replaces(&self, setting: &Setting) -> bool {
+        let has = self.has;
+        let starts_from_nothing = self.from.as_deref() == Some("none");
+        let starts_from_model = self.from.is_some() && !starts_from_nothing;
+        let is_fine_tuning = starts_from_model || has("freeze") || has("versions");
+        let is_from_scratch = starts_from_nothing || has("model") || has("initialisation");
+        has(&setting.key)
+            || match setting.key.as_str() {
+                // They belong to the other optimizer.
+                "momentum" | "betas" | "weight-decay" => has("optimizer"),
+                "learning-rate" => has("optimizer") || has("find-lr"),
+                "epochs" => has("minutes"),
+                "minutes" => has("epochs"),
+                "pace" => has("epochs") || has("minutes"),
+                "model" | "initialisation" => is_fine_tuning,
+                "from" if setting.is("none") => is_fine_tuning,
+                "from" => is_from_scratch,
+                "freeze" | "versions" => is_from_scratch,
+                // They belong to the weights that the file names.
+                "mean" | "std" => is_from_scratch || has("from"),
+                _ => false,
+            }
     }
 }
 
@@ -653,6 +663,22 @@ mod tests {
             &["--val=0.1", "--optimizer=sgd"],
         );
         assert!(in_file.contains(&"--epochs=3".to_owned()));
+        let excluded = flags(
+            "preset = \"fast\"\nminutes = 2\noptimizer = \"sgd\"\nfrom = \"runs/a\"",
+            &[],
+        );
+        for flag in [
+            "--epochs",
+            "--betas",
+            "--learning-rate",
+            "--model",
+            "--from=none",
+        ] {
+            assert!(
+                !excluded.iter().any(|given| given.starts_with(flag)),
+                "{excluded:?}"
+            );
+        }
         for flag in ["--epochs=1", "--val", "--optimizer=adam", "--betas"] {
             assert!(
                 !in_file.iter().any(|given| given.starts_with(flag)),

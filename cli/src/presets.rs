@@ -2,8 +2,7 @@
 use std::fmt;
 use std::path::Path;
 
-use hubel::data::Source;
-use hubel::{Shape, shown};
+use hubel::{Error, Shape, shown};
 
 /// A recipe.
 struct Preset {
@@ -53,28 +52,32 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|preset| preset.name)
 }
 
-/// The file of the preset of this name for these pictures: its name and its settings.
+/// The file of a preset, and its settings.
+pub(crate) fn settings(name: &str) -> Option<(&'static str, &'static str)> {
+    let preset = PRESETS.iter().find(|preset| preset.name == name)?;
+    Some((preset.file, preset.settings))
+}
+
+/// Refuses a preset for pictures that it is not for; `size` is theirs, and `data` names them.
 ///
 /// # Errors
-/// A message if the data cannot be read, or there is no such preset for it.
-pub(crate) fn find(name: &str, data: &Path) -> Result<(&'static str, &'static str), String> {
-    let outlook = Source::find(data).and_then(|mut source| source.outlook());
-    let outlook = outlook.map_err(|error| error.to_string())?;
-    let kind = outlook.size.map_or(Kind::Other, Kind::of);
+/// [`Error::Settings`]
+pub(crate) fn check(name: &str, size: Option<Shape>, data: &Path) -> Result<(), Error> {
+    let kind = size.map_or(Kind::Other, Kind::of);
     let mut presets = PRESETS.iter();
-    match presets.find(|preset| preset.name == name && preset.kind == kind) {
-        Some(preset) => Ok((preset.file, preset.settings)),
-        None => {
-            let list = PRESETS
-                .iter()
-                .map(|preset| format!("`{}` is for {}", preset.name, preset.kind));
-            Err(format!(
-                "there is no preset `{name}` for {}: {}; leave out --preset for the usual settings",
-                shown(data),
-                list.collect::<Vec<_>>().join(", ")
-            ))
-        }
+    if presets.any(|preset| preset.name == name && preset.kind == kind) {
+        return Ok(());
     }
+    let list = PRESETS
+        .iter()
+        .map(|preset| format!("`{}` is for {}", preset.name, preset.kind));
+    Err(Error::Settings {
+        problem: format!(
+            "there is no preset `{name}` for {}: {}; leave out --preset for the usual settings",
+            shown(data),
+            list.collect::<Vec<_>>().join(", ")
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -83,15 +86,17 @@ mod tests {
 
     #[test]
     fn a_preset_is_found_for_its_kind_of_pictures_alone() {
-        let (file, settings) = find("fast", Path::new("mnist")).expect("there is one");
+        let (file, settings) = settings("fast").expect("there is one");
         assert!(file.starts_with("digits") && settings.contains("epochs = 1"));
-        let refused = find("best", Path::new("mnist")).expect_err("there is none");
-        assert!(refused.contains("`fast` is for grey pictures"), "{refused}");
-        assert!(
-            find("fast", Path::new("nowhere"))
-                .expect_err("no data")
-                .contains("nowhere")
-        );
+        let of = |name: &str, size: Shape| check(name, Some(size), Path::new("pictures"));
+        assert!(of("fast", Shape::new(28, 28, 1)).is_ok());
+        for (name, size) in [
+            ("best", Shape::new(28, 28, 1)),
+            ("fast", Shape::new(28, 28, 3)),
+        ] {
+            let refused = of(name, size).expect_err("there is none").to_string();
+            assert!(refused.contains("`fast` is for grey pictures"), "{refused}");
+        }
         assert!(
             Kind::of(Shape::new(64, 20, 1)) == Kind::Other
                 && Kind::of(Shape::new(28, 28, 3)) == Kind::Other

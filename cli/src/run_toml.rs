@@ -1,19 +1,19 @@
-//! Reads the settings of a run (`run.toml`) for tables and pages. `train/settings_file.rs` writes them.
+//! Reads the settings of a run (`run.toml`) for tables and pages. `train/settings_file.rs` writes them; `config.rs` reads them as flags.
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use hubel::{Error, RunFolder, shown};
-use toml::{Table, Value};
+use toml::Value;
+use toml::de::{DeTable, DeValue};
 
-/// The table with facts about the run; everything before it is a setting.
-const FACTS: &str = "run";
+/// The table with facts about the run, which is not read; everything before it is a setting.
+pub(crate) const FACTS: &str = "run";
 
-/// The settings of a run, in the order of the file, and facts about it.
+/// The settings of a run, in the order of the file.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RunToml {
     pub(crate) settings: Vec<(String, Value)>,
-    pub(crate) facts: Vec<(String, Value)>,
 }
 
 impl RunToml {
@@ -34,21 +34,25 @@ impl RunToml {
                 });
             }
         };
-        let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
-            let problem = format!("{} is damaged: {}", shown(&path), error.message());
+        Self::parse(&text, &path)
+    }
+
+    /// The settings in the text of a file.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let table = DeTable::parse(text).map_err(|error| {
+            let problem = format!("{} is damaged: {}", shown(path), error.message());
             Error::Settings { problem }
         })?;
-        let facts = match table.remove(FACTS) {
-            Some(Value::Table(facts)) => facts.into_iter().collect(),
-            _ => Vec::new(),
-        };
+        let settings = table.get_ref().iter();
+        let settings = settings.filter(|(key, _)| key.get_ref() != FACTS);
         // Flags have hyphens.
-        let settings = table.into_iter();
+        let settings = settings
+            .map(|(key, setting)| (key.get_ref().replace('_', "-"), value(setting.get_ref())));
         Ok(Self {
-            settings: settings
-                .map(|(key, value)| (key.replace('_', "-"), value))
-                .collect(),
-            facts,
+            settings: settings.collect(),
         })
     }
 
@@ -56,6 +60,32 @@ impl RunToml {
     pub(crate) fn setting(&self, name: &str) -> Option<String> {
         let found = self.settings.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| text(value))
+    }
+}
+
+/// A value of a file. A number that is too large for TOML's integers, such as some seeds, becomes a text.
+fn value(found: &DeValue) -> Value {
+    match found {
+        DeValue::String(text) => Value::String(text.clone().into_owned()),
+        DeValue::Integer(number) => {
+            let text = number.to_string();
+            text.parse().map_or(Value::String(text), Value::Integer)
+        }
+        DeValue::Float(number) => {
+            let text = number.as_str().to_owned();
+            text.parse().map_or(Value::String(text), Value::Float)
+        }
+        DeValue::Boolean(is) => Value::Boolean(*is),
+        DeValue::Datetime(time) => Value::Datetime(*time),
+        DeValue::Array(values) => {
+            Value::Array(values.iter().map(|one| value(one.get_ref())).collect())
+        }
+        DeValue::Table(table) => {
+            let entries = table.iter();
+            let entries = entries
+                .map(|(key, one)| (key.get_ref().clone().into_owned(), value(one.get_ref())));
+            Value::Table(entries.collect())
+        }
     }
 }
 
@@ -106,8 +136,10 @@ mod tests {
                 "mean 0.5, 1"
             ]
         );
-        assert_eq!(read.facts, [("threads".to_owned(), Value::Integer(2))]);
         assert_eq!(read.setting("epochs").as_deref(), Some("3"));
+        let largest = format!("seed = {}", u64::MAX);
+        let read = RunToml::parse(&largest, &file).unwrap();
+        assert_eq!(read.setting("seed"), Some(u64::MAX.to_string()));
 
         fs::write(&file, "epochs = \n").unwrap();
         let refused = RunToml::read(folder.path()).unwrap_err().to_string();

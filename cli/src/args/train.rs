@@ -12,7 +12,7 @@ use hubel::{
 
 use super::values::{
     at_least_1, betas, fraction, minutes, model_folder, network, not_negative, parsed, positive,
-    seconds_or_0,
+    seconds_or_0, svg,
 };
 use super::{Processor, TrainingData};
 use crate::presets;
@@ -82,8 +82,9 @@ pub(crate) struct Train {
     /// [default: 0.9,0.999; with lion 0.9,0.99]
     #[arg(long, value_name = "B1,B2", value_parser = betas)]
     pub(crate) betas: Option<[f32; 2]>,
-    /// Do not train, but search for a learning rate: three sweeps of 200 steps with growing rates, drawn into this SVG file [default file: learning-rates.svg]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "learning-rates.svg", conflicts_with_all = ["resume", "learning_rate"])]
+    /// Do not train, but search for a learning rate: three sweeps of 200 steps with growing rates, drawn into an SVG file [default file: learning-rates.svg]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "learning-rates.svg",
+          value_parser = svg, conflicts_with_all = ["resume", "learning_rate", "out"])]
     pub(crate) find_lr: Option<PathBuf>,
     /// Learning rate schedule. step: a tenth after 50 % and again after 75 % of the steps; onecycle: rises for 30 % of the steps, then falls; cosine and linear: fall to 0;
     /// plateau: a tenth after 6 epochs without progress on the validation images [default: onecycle]
@@ -114,8 +115,8 @@ pub(crate) struct Train {
     #[arg(long, value_name = "WEIGHTS")]
     pub(crate) class_weights: Option<String>,
     /// Which weights to keep: best (of the epoch that was best on the validation images), last, or auto: best if there are at least 100 validation images
-    #[arg(long, value_enum, default_value_t = KeepName::Auto)]
-    pub(crate) keep: KeepName,
+    #[arg(long, value_name = "auto|best|last", default_value_t = Keep::Auto, value_parser = parsed::<Keep>)]
+    pub(crate) keep: Keep,
     /// Keep and validate the moving average of the weights, with this decay, such as 0.999 [default: no average]
     #[arg(long, value_name = "DECAY", value_parser = fraction)]
     pub(crate) average: Option<f32>,
@@ -186,7 +187,7 @@ impl Train {
                 Some(InitialisationName::Pytorch) => Initialisation::PyTorch,
             },
             precise: self.precise,
-            keep: self.keep(),
+            keep: self.keep,
             average: self.average,
             patience: self.patience,
         })
@@ -214,7 +215,7 @@ impl Train {
             balance: self.balance,
             class_weights: self.class_weights(train.classes())?,
             precise: self.precise,
-            keep: self.keep(),
+            keep: self.keep,
             average: self.average,
             patience: self.patience,
             ..usual()
@@ -267,15 +268,6 @@ impl Train {
     /// Whether a flag is given that only training from scratch has.
     pub(crate) fn is_of_its_own(&self) -> bool {
         self.model.is_some() || self.initialisation.is_some()
-    }
-
-    /// Which weights are kept.
-    fn keep(&self) -> Keep {
-        match self.keep {
-            KeepName::Auto => Keep::Auto,
-            KeepName::Best => Keep::Best,
-            KeepName::Last => Keep::Last,
-        }
     }
 
     /// The time between checkpoints.
@@ -403,14 +395,6 @@ pub(super) fn usual_for(subject: &Subject) -> TrainSettings {
 pub(crate) enum InitialisationName {
     He,
     Pytorch,
-}
-
-/// `--keep`
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum KeepName {
-    Auto,
-    Best,
-    Last,
 }
 
 /// `--optimizer`

@@ -207,6 +207,13 @@ pub(super) fn png(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+pub(super) fn svg(text: &str) -> Result<PathBuf, String> {
+    match text.to_lowercase().ends_with(".svg") {
+        true => Ok(text.into()),
+        false => Err("the curves are an SVG file; a name that ends in .svg is needed".into()),
+    }
+}
+
 /// A file for the answers of `predict`.
 pub(super) fn answers(text: &str) -> Result<PathBuf, String> {
     let name = text.to_lowercase();

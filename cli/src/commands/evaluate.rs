@@ -161,18 +161,28 @@ pub(super) fn of_classes(confusion: &[Vec<usize>]) -> impl Iterator<Item = (usiz
     })
 }
 
+/// As [`of_classes`], with the indices of the classes. If there are more than `most`, only those with the lowest accuracy, the worst first.
+pub(super) fn worst_classes(
+    confusion: &[Vec<usize>],
+    most: usize,
+) -> Vec<(usize, (usize, Option<f32>))> {
+    let mut classes: Vec<_> = of_classes(confusion).enumerate().collect();
+    if classes.len() > most {
+        // Classes without images come last.
+        let share = |share: Option<f32>| share.unwrap_or(f32::INFINITY);
+        classes.sort_by(|(_, one), (_, other)| share(one.1).total_cmp(&share(other.1)));
+        classes.truncate(most);
+    }
+    classes
+}
+
 /// One line for each class, or for the classes with the lowest accuracy.
 fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
-    let mut lines: Vec<(usize, (usize, Option<f32>))> = of_classes(confusion).enumerate().collect();
-    let mut text = String::from("accuracy of each class\n");
-    if lines.len() > CLASSES {
-        text = format!("accuracy of the {CLASSES} worst classes\n");
-        // Classes without images come last.
-        let share = |line: &(usize, (usize, Option<f32>))| line.1.1.unwrap_or(f32::INFINITY);
-        lines.sort_by(|a, b| share(a).total_cmp(&share(b)));
-        lines.truncate(CLASSES);
-    }
-    for (class, (count, share)) in lines {
+    let mut text = match classes.len() > CLASSES {
+        true => format!("accuracy of the {CLASSES} worst classes\n"),
+        false => String::from("accuracy of each class\n"),
+    };
+    for (class, (count, share)) in worst_classes(confusion, CLASSES) {
         let class = one_line(&classes[class]);
         text += &match share {
             Some(share) => format!("{:>8.2} % of {} {class}\n", share * 100.0, thousands(count)),

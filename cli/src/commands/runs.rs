@@ -19,18 +19,8 @@ use crate::wording::of_command_line;
 /// The file with what came out of a run: the object that `hubel train --json` prints.
 pub(crate) const RESULT: &str = "result.json";
 
-/// Settings that say where a run reads, writes and reports; the list has own columns for some of them.
-const APART: [&str; 9] = [
-    "data",
-    "model",
-    "out",
-    "resume",
-    "config",
-    "checkpoint",
-    "json",
-    "quiet",
-    "cache",
-];
+/// Settings that do not change what is trained, that have a column of their own, or that follow from others.
+const APART: [&str; 5] = ["data", "model", "checkpoint", "cache", "pace"];
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Runs) -> Outcome {

@@ -19,12 +19,15 @@ use hubel::{
 };
 use serde_json::{Value, json};
 
+use self::course::Course;
 use self::ended::{Ended, Training};
+use self::settings_file::Settings;
 pub(super) use self::start::{Start, choose as start};
 use super::{Outcome, program, quoted};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console, thousands};
 use crate::interruption::Interruption;
+use crate::presets;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
@@ -32,11 +35,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if let Some(config) = &arguments.config {
         console.remark(&format!("settings of {}", hubel::shown(config)));
     }
-    if let Some(preset) = &arguments.preset {
-        console.remark(&format!("settings of the preset `{preset}`"));
-    }
     let resumed = (arguments.resume.as_deref().map(RunFolder::resume)).transpose()?;
     let mut source = Source::find(&arguments.data.data)?;
+    if let Some(preset) = &arguments.preset {
+        presets::check(preset, source.outlook()?.size, &arguments.data.data)?;
+        console.remark(&format!("settings of the preset `{preset}`"));
+    }
     let start = match &resumed {
         None => start::choose(
             &arguments.data,
@@ -49,20 +53,18 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     let splits = open(&arguments.data, source, &start, console)?;
     let cpu = arguments.processor.cpu();
     let name = start.name(arguments.model.as_deref(), &splits.train);
-    let network = match &start {
-        Start::Nothing => Some(
-            start
-                .network(arguments.model.as_deref(), &splits.train)
-                .to_owned(),
-        ),
-        Start::Model(_) => None,
-    };
+    let network = start.network(arguments.model.as_deref(), &splits.train);
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
+    let course = Course::new(arguments, &start, &cpu, &splits, &subject)?;
     if let Some(file) = &arguments.find_lr {
-        return rates::search(arguments, &start, &cpu, &splits, &subject, file, console);
+        return rates::search(&course, arguments.json, file, console);
     }
-    let mut trainer = course::trainer(arguments, start, &cpu, &splits, &subject, console)?;
+    // Only at its beginning a run may give a model a new last layer.
+    if let (Start::Model(model), None) = (&start, &resumed) {
+        console.remark(&course::last_layer(model.classes(), splits.train.classes()));
+    }
+    let mut trainer = course.trainer()?;
     console.remark(&parts(&splits));
     let augmentation = course::augmentation(trainer.phases());
     let epochs = course::epochs(trainer.phases());
@@ -83,14 +85,14 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         ));
     }
     let write_settings = |trainer: &Trainer, folder: &RunFolder| {
-        let run = settings_file::Run {
+        let settings = Settings {
             arguments,
-            cpu: &cpu,
-            splits: &splits,
-            trainer,
+            model: &trainer.last_good(),
+            phases: trainer.phases(),
+            pace: trainer.pace().filter(|_| trainer.is_over()),
             network: network.as_deref(),
         };
-        run.write(folder)
+        settings.write(folder, &cpu, &splits)
     };
     let folder = match resumed {
         None => {
@@ -109,13 +111,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         }
     };
     let mut folder = folder.with_interval(arguments.interval());
-    let (path, phases) = (folder.path().to_owned(), trainer.phases().to_vec());
+    let path = folder.path().to_owned();
     let training = Training {
         arguments,
         name: &name,
         folder: &path,
         cpu: &cpu,
-        phases: &phases,
         splits: &splits,
         subject: &subject,
         begin,

@@ -1,44 +1,103 @@
 //! The training that the command line asks for: from scratch, or fine-tuning.
 use hubel::data::{Augmentation, Subject};
-use hubel::{Cpu, Error, Network, Phase, Splits, TrainSettings, Trainer, one_line};
+use hubel::{Cpu, Dataset, Error, Network, Phase, Splits, TrainSettings, Trainer, one_line};
 
 use super::start::Start;
 use crate::args::Train;
-use crate::console::{Console, thousands};
+use crate::console::thousands;
 
-/// The trainer, ready to start.
-pub(super) fn trainer(
-    arguments: &Train,
-    start: Start,
-    cpu: &Cpu,
-    splits: &Splits,
-    subject: &Subject,
-    console: &Console,
-) -> Result<Trainer, Error> {
-    let (train, validation) = (&splits.train, splits.validation.as_ref());
-    let trainer = match start {
-        Start::Nothing if arguments.freeze.is_some() || arguments.versions.is_some() => {
-            return Err(Error::Settings {
-                problem: "training from scratch freezes no layers; leave out --freeze and --versions, or name a model to fine-tune (--from)"
-                    .into(),
-            });
-        }
-        Start::Nothing => {
-            let network = Network::resolve(start.network(arguments.model.as_deref(), train))?;
-            let settings = arguments.settings(subject, train.len(), train.classes())?;
-            Trainer::new(cpu.clone(), network, train, validation, settings)?
-        }
-        Start::Model(model) => {
-            let phases = arguments.phases(&model, subject, train)?;
-            console.remark(&last_layer(model.classes(), train.classes()));
-            let trainer = Trainer::fine_tune(cpu.clone(), *model, phases, train, validation)?;
-            match arguments.data.files.cache {
-                Some(bytes) => trainer.with_room(bytes / 2),
-                None => trainer,
+/// What is trained, from where, and in which phases.
+pub(super) struct Course<'a> {
+    arguments: &'a Train,
+    start: &'a Start,
+    cpu: &'a Cpu,
+    splits: &'a Splits,
+    phases: Vec<Phase>,
+    /// If it is trained from scratch.
+    network: Option<Network>,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(
+        arguments: &'a Train,
+        start: &'a Start,
+        cpu: &'a Cpu,
+        splits: &'a Splits,
+        subject: &Subject,
+    ) -> Result<Self, Error> {
+        let train = &splits.train;
+        let (network, phases) = match start {
+            Start::Nothing if arguments.freeze.is_some() || arguments.versions.is_some() => {
+                return Err(Error::Settings {
+                    problem: "training from scratch freezes no layers; leave out --freeze and --versions, or name a model to fine-tune (--from)"
+                        .into(),
+                });
+            }
+            Start::Nothing => {
+                let name = start.network(arguments.model.as_deref(), train);
+                let settings = arguments.settings(subject, train.len(), train.classes())?;
+                let network = name.as_deref().map(Network::resolve).transpose()?;
+                (network, vec![Phase::whole(settings)])
+            }
+            Start::Model(model) => (None, arguments.phases(model, subject, train)?),
+        };
+        Ok(Self {
+            arguments,
+            start,
+            cpu,
+            splits,
+            phases,
+            network,
+        })
+    }
+
+    /// The settings of the last phase.
+    pub(super) fn settings(&self) -> &TrainSettings {
+        &(self.phases.last())
+            .expect("there is at least one phase")
+            .settings
+    }
+
+    /// A trainer with all phases.
+    pub(super) fn trainer(&self) -> Result<Trainer, Error> {
+        let validation = self.splits.validation.as_ref();
+        Ok(self
+            .of_phases(self.phases.clone(), validation)?
+            .with_division(self.splits.division.clone()))
+    }
+
+    /// A trainer with the last phase alone, with other settings and without validation images.
+    pub(super) fn of_last_phase(&self, settings: TrainSettings) -> Result<Trainer, Error> {
+        let last = self.phases.last().expect("there is at least one phase");
+        let phase = Phase {
+            settings,
+            ..last.clone()
+        };
+        self.of_phases(vec![phase], None)
+    }
+
+    fn of_phases(
+        &self,
+        phases: Vec<Phase>,
+        validation: Option<&Dataset>,
+    ) -> Result<Trainer, Error> {
+        let (cpu, train) = (self.cpu.clone(), &self.splits.train);
+        match (self.start, &self.network) {
+            (Start::Model(model), _) => {
+                let trainer =
+                    Trainer::fine_tune(cpu, (**model).clone(), phases, train, validation)?;
+                Ok(match self.arguments.data.files.cache {
+                    Some(bytes) => trainer.with_room(bytes / 2),
+                    None => trainer,
+                })
+            }
+            (Start::Nothing, network) => {
+                let network = network.clone().expect("a network is trained from scratch");
+                let phase = phases.into_iter().next().expect("there is one phase");
+                Trainer::new(cpu, network, train, validation, phase.settings)
             }
         }
-    };
-    Ok(trainer.with_division(splits.division.clone()))
+    }
 }
 
 /// The number of epochs, and which layers they train.
@@ -77,7 +136,7 @@ pub(super) fn augmentation(phases: &[Phase]) -> Augmentation {
 }
 
 /// Whether the last layer is new or kept.
-fn last_layer(classes: &[String], new: &[String]) -> String {
+pub(super) fn last_layer(classes: &[String], new: &[String]) -> String {
     if classes.len() != new.len() {
         let (before, now) = (thousands(classes.len()), thousands(new.len()));
         return format!("the last layer is new: {now} classes instead of {before}");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hubel::data::Subject;
 use hubel::record::{self, Events, Record, Row};
-use hubel::{Cpu, Error, Model, Phase, Report, Splits};
+use hubel::{Cpu, Error, Model, Report, Splits};
 use serde_json::{Value, json};
 
 use super::{Log, report};
@@ -23,7 +23,6 @@ pub(super) struct Training<'a> {
     /// The folder of the run.
     pub(super) folder: &'a Path,
     pub(super) cpu: &'a Cpu,
-    pub(super) phases: &'a [Phase],
     pub(super) splits: &'a Splits,
     pub(super) subject: &'a Subject,
     pub(super) begin: Instant,

@@ -3,62 +3,31 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hubel::data::Subject;
 use hubel::lab::{Axis, Chart, Marks, Point, Series};
-use hubel::{Cpu, Network, RateSearch, Splits, Trainer, replace_file};
+use hubel::{RateSearch, replace_file};
 use serde_json::json;
 
 use super::super::Outcome;
-use super::start::Start;
-use crate::args::Train;
+use super::course::Course;
 use crate::chart;
 use crate::console::{self, Console};
 use crate::interruption::Interruption;
 
-/// Searches for a learning rate for the training that the command line describes; for fine-tuning, for its last phase.
-pub(super) fn search(
-    arguments: &Train,
-    start: &Start,
-    cpu: &Cpu,
-    splits: &Splits,
-    subject: &Subject,
-    file: &Path,
-    console: &Console,
-) -> Outcome {
-    let train = &splits.train;
+/// Searches for a learning rate for the last phase of the training.
+pub(super) fn search(course: &Course, as_json: bool, file: &Path, console: &Console) -> Outcome {
     let interruption = Interruption::listen()?;
     let progress = console.count("sweeping", "steps");
-    let mut listen = |done, all| {
-        progress.show(done, all);
-        match interruption.signal() {
-            None => ControlFlow::Continue(()),
-            Some(_) => ControlFlow::Break(()),
-        }
-    };
-    let search = match start {
-        Start::Nothing => {
-            let network = Network::resolve(start.network(arguments.model.as_deref(), train))?;
-            let settings = arguments.settings(subject, train.len(), train.classes())?;
-            RateSearch::run(
-                &settings,
-                &mut |settings| Trainer::new(cpu.clone(), network.clone(), train, None, settings),
-                &mut listen,
-            )
-        }
-        Start::Model(model) => {
-            let mut phases = arguments.phases(model, subject, train)?;
-            let last = phases.pop().expect("there is at least one phase");
-            let settings = last.settings.clone();
-            let mut make = |settings| {
-                let phase = hubel::Phase {
-                    settings,
-                    ..last.clone()
-                };
-                Trainer::fine_tune(cpu.clone(), (**model).clone(), vec![phase], train, None)
-            };
-            RateSearch::run(&settings, &mut make, &mut listen)
-        }
-    };
+    let search = RateSearch::run(
+        course.settings(),
+        &mut |settings| course.of_last_phase(settings),
+        &mut |done, all| {
+            progress.show(done, all);
+            match interruption.signal() {
+                None => ControlFlow::Continue(()),
+                Some(_) => ControlFlow::Break(()),
+            }
+        },
+    );
     progress.finish();
     let Some(search) = search? else {
         let signal = interruption.signal();
@@ -67,7 +36,7 @@ pub(super) fn search(
         ));
     };
     replace_file(file, chart::file(&curves(&search)).as_bytes())?;
-    print(&search, arguments.json, file)?;
+    print(&search, as_json, file)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@ mod told;
 
 use askama::Template;
 use hubel::data::Balance;
-use hubel::{Error, RunFolder, Splits, one_line, shown};
+use hubel::{Error, RunFolder, Splits, one_line};
 
 use self::classes::Classes;
 use self::curves::Figure;
@@ -14,7 +14,7 @@ use self::settings::Setting;
 use super::ended::{Ended, Recorded};
 use super::saving;
 use crate::chart;
-use crate::commands::{headline, program, quoted, runs};
+use crate::commands::{BAD_FILES_SHOWN, bad_file, headline, program, quoted, runs};
 use crate::console::{clock, thousands};
 use crate::date;
 use crate::page::{self, Sentence};
@@ -22,9 +22,8 @@ use crate::page::{self, Sentence};
 /// The name of the page in the folder of the run.
 pub(super) const FILE: &str = "report.html";
 
-/// How many classes the table of the data has, and how many bad files are named.
+/// How many classes the table of the data has.
 const CLASSES: usize = 40;
-const BAD_FILES: usize = 20;
 
 /// Writes the page.
 pub(super) fn write(ended: &Ended, recorded: &Recorded) -> Result<(), Error> {
@@ -289,20 +288,10 @@ impl DataTable {
                 .iter()
                 .map(|(_, data)| thousands(data.len()))
                 .collect(),
-            bad_files: (bad_files.iter().take(BAD_FILES))
-                .map(|bad| match &bad.quarantined {
-                    None => format!("{}: {}", shown(&bad.path), bad.problem),
-                    Some(target) => {
-                        format!(
-                            "{}: {}; moved to {}",
-                            shown(&bad.path),
-                            bad.problem,
-                            shown(target)
-                        )
-                    }
-                })
+            bad_files: (bad_files.iter().take(BAD_FILES_SHOWN))
+                .map(bad_file)
                 .collect(),
-            more_bad_files: beyond(bad_files.len(), BAD_FILES),
+            more_bad_files: beyond(bad_files.len(), BAD_FILES_SHOWN),
         }
     }
 }

@@ -1,48 +1,62 @@
 //! `run.toml`: the settings of a run, as a file for `--config`, and facts about the run.
 use std::fmt::{Debug, Display};
-use std::time::SystemTime;
+use std::fs;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use hubel::network::Initialisation;
 use hubel::{
-    Cpu, Error, Keep, Model, Optimizer, Phase, RunFolder, Schedule, Shape, Splits, TrainSettings,
-    Trainer, WarmUp, replace_file,
+    Cpu, Error, Model, Optimizer, Pace, Phase, RunFolder, Shape, Splits, TrainSettings,
+    replace_file,
 };
 use toml::Value;
 
 use crate::args::Train;
-use crate::config::FACTS;
+use crate::date;
+use crate::run_toml::{FACTS, RunToml};
 
-/// A run that is about to begin, or has ended.
-pub(super) struct Run<'a> {
+/// The settings of a run.
+#[derive(Clone, Copy)]
+pub(super) struct Settings<'a> {
     pub(super) arguments: &'a Train,
-    pub(super) cpu: &'a Cpu,
-    pub(super) splits: &'a Splits,
-    pub(super) trainer: &'a Trainer,
+    /// For its origin, its input and its way of resizing.
+    pub(super) model: &'a Model,
+    pub(super) phases: &'a [Phase],
+    /// How the schedule advanced, of a run that has ended.
+    pub(super) pace: Option<&'a Pace>,
     /// The network by name or text, if it is trained from scratch.
     pub(super) network: Option<&'a str>,
 }
 
-impl Run<'_> {
-    /// Writes the file into the folder of the run, unless it has these settings already.
-    pub(super) fn write(&self, folder: &RunFolder) -> Result<(), Error> {
+impl Settings<'_> {
+    /// Writes the file into the folder of the run, unless it has these settings already. The facts of an older file stay: they are about the beginning of the run.
+    pub(super) fn write(
+        &self,
+        folder: &RunFolder,
+        cpu: &Cpu,
+        splits: &Splits,
+    ) -> Result<(), Error> {
         let path = folder.path().join(RunFolder::SETTINGS);
-        let text = self.text();
-        let settings = |text: &str| {
-            text.split(&format!("\n[{FACTS}]\n"))
-                .next()
-                .map(str::to_owned)
-        };
-        let older = std::fs::read_to_string(&path).unwrap_or_default();
-        match settings(&older) == settings(&text) {
-            true => Ok(()),
-            false => replace_file(&path, text.as_bytes()),
+        let older = RunToml::read(folder.path())?;
+        let lengths = ["epochs", "minutes"].map(|key| older.setting(key));
+        let mut text = self.text();
+        let now = RunToml::parse(&text, &path)?;
+        if older.settings == now.settings {
+            return Ok(());
         }
+        let is_new = older.settings.is_empty();
+        if !is_new && lengths != ["epochs", "minutes"].map(|key| now.setting(key)) {
+            text = format!("{EXTENDED}{text}");
+        }
+        let older = fs::read_to_string(&path).unwrap_or_default();
+        let table = format!("\n[{FACTS}]\n");
+        text += &match older.split_once(&table) {
+            Some((_, facts)) => format!("\n{ABOUT_FACTS}{table}{facts}"),
+            None => self.facts(cpu, splits),
+        };
+        replace_file(&path, text.as_bytes())
     }
 
     fn last_phase(&self) -> &Phase {
-        let phases = self.trainer.phases();
-        phases.last().expect("there is at least one phase")
+        self.phases.last().expect("there is at least one phase")
     }
 
     /// The settings of the last phase.
@@ -50,21 +64,20 @@ impl Run<'_> {
         &self.last_phase().settings
     }
 
-    fn text(&self) -> String {
+    /// The file without the facts.
+    pub(super) fn text(&self) -> String {
         let mut file = SettingsFile::default();
         file.comment("The settings of a training. `hubel train --config FILE` trains the same model again from them, bit for bit,");
         file.comment("if data, current folder and instruction set are the same. Flags of the command line replace settings.");
-        let model = self.trainer.last_good();
-        self.write_start(&mut file, &model);
-        self.write_data(&mut file, &model);
+        self.write_start(&mut file);
+        self.write_data(&mut file);
         self.write_training(&mut file);
-        self.write_facts(&mut file, &model);
         file.text
     }
 
     /// What is trained.
-    fn write_start(&self, file: &mut SettingsFile, model: &Model) {
-        let arguments = self.arguments;
+    fn write_start(&self, file: &mut SettingsFile) {
+        let (arguments, model) = (self.arguments, self.model);
         file.gap();
         file.text("data", arguments.data.data.display());
         if let Some(network) = self.network {
@@ -76,8 +89,7 @@ impl Run<'_> {
             };
             return file.text("initialisation", initialisation);
         }
-        let phases = self.trainer.phases();
-        let last = self.last_phase();
+        let (phases, last) = (self.phases, self.last_phase());
         file.text("from", model.origin().unwrap_or("none"));
         for (key, colours) in [("mean", arguments.data.mean), ("std", arguments.data.std)] {
             if let Some(colours) = colours {
@@ -102,8 +114,8 @@ impl Run<'_> {
     }
 
     /// How the data is read and prepared.
-    fn write_data(&self, file: &mut SettingsFile, model: &Model) {
-        let data = &self.arguments.data;
+    fn write_data(&self, file: &mut SettingsFile) {
+        let (data, model) = (&self.arguments.data, self.model);
         file.gap();
         let Shape {
             height,
@@ -138,16 +150,13 @@ impl Run<'_> {
         file.gap();
         file.plain("seed", settings.seed);
         // The flags of the last phase.
-        match (settings.minutes, self.trainer.pace()) {
+        match (settings.minutes, self.pace.or(settings.pace.as_ref())) {
             (None, None) => file.plain("epochs", settings.epochs),
             (minutes, pace) => {
                 if let Some(minutes) = minutes {
                     file.plain("minutes", short(&minutes));
                 }
-                if let Some(pace) = pace
-                    .or(settings.pace.as_ref())
-                    .filter(|_| self.trainer.is_over())
-                {
+                if let Some(pace) = pace {
                     file.comment("The steps that the time was enough for; with them, `minutes` is not measured again.");
                     file.text("pace", pace);
                 }
@@ -156,7 +165,7 @@ impl Run<'_> {
         if settings.accumulate > 1 {
             file.plain("accumulate", settings.accumulate);
         }
-        let mut sizes = self.trainer.phases().iter();
+        let mut sizes = self.phases.iter();
         match sizes.all(|phase| phase.settings.batch_size == settings.batch_size) {
             true => file.plain("batch-size", settings.batch_size),
             false => file.comment("`batch-size` has its default: another one in each phase."),
@@ -175,13 +184,9 @@ impl Run<'_> {
             // No flag gives another one.
             _ => {}
         }
-        if let Some(schedule) = name_of(&settings.schedule) {
-            file.text("schedule", schedule);
-        }
-        match settings.warm_up {
-            Some(WarmUp::Steps(steps)) => file.text("warm-up", steps),
-            Some(WarmUp::Share(share)) => file.text("warm-up", format!("{}%", 100.0 * share)),
-            None => {}
+        file.text("schedule", &settings.schedule);
+        if let Some(warm_up) = settings.warm_up {
+            file.text("warm-up", warm_up);
         }
         if let Some(norm) = settings.clip {
             file.plain("clip", short(&norm));
@@ -196,7 +201,7 @@ impl Run<'_> {
                 file.plain(key, short(&alpha));
             }
         }
-        file.text("keep", name_of_keep(settings.keep));
+        file.text("keep", settings.keep);
         if let Some(decay) = settings.average {
             file.plain("average", short(&decay));
         }
@@ -204,21 +209,22 @@ impl Run<'_> {
             file.plain("patience", epochs);
         }
         file.plain("precise", settings.precise);
+        file.plain("checkpoint", short(&arguments.checkpoint));
         if let Some(set) = arguments.processor.instruction_set() {
             file.text("cpu", set);
         }
     }
 
-    fn write_facts(&self, file: &mut SettingsFile, model: &Model) {
-        let splits = self.splits;
+    /// The table of the facts.
+    fn facts(&self, cpu: &Cpu, splits: &Splits) -> String {
+        let (mut file, model) = (SettingsFile::default(), self.model);
         file.gap();
-        file.comment("Facts about this run. They are not read.");
+        file.line(ABOUT_FACTS);
         file.line(format!("[{FACTS}]"));
-        let now = DateTime::<Utc>::from(SystemTime::now());
-        file.plain("begun", now.to_rfc3339_opts(SecondsFormat::Secs, true));
+        file.plain("begun", date::now());
         file.text("hubel", env!("CARGO_PKG_VERSION"));
-        file.text("instruction-set", self.cpu.instruction_set());
-        file.plain("threads", self.cpu.threads());
+        file.text("instruction-set", cpu.instruction_set());
+        file.plain("threads", cpu.threads());
         file.text("network", model.network());
         file.plain("parameters", model.parameters().values().len());
         file.plain("classes", splits.train.classes().len());
@@ -231,12 +237,19 @@ impl Run<'_> {
             file.plain(key, count);
         }
         if self.network.is_none() {
-            for phase in self.trainer.phases() {
-                write_phase(file, phase);
+            for phase in self.phases {
+                write_phase(&mut file, phase);
             }
         }
+        file.text
     }
 }
+
+/// The beginning of the file of a run that was extended.
+const EXTENDED: &str = "# This run was extended. A training from this file has the same bits only if the schedule is constant.\n";
+
+/// The comment above the facts.
+const ABOUT_FACTS: &str = "# Facts about this run. They are not read.";
 
 fn write_phase(file: &mut SettingsFile, phase: &Phase) {
     let TrainSettings {
@@ -258,33 +271,9 @@ fn write_phase(file: &mut SettingsFile, phase: &Phase) {
     file.plain("batch-size", batch_size);
     file.plain("learning-rate", short(learning_rate));
     file.plain("rate-of-first-layer", short(&phase.first_rate));
-    if let Some(schedule) = name_of(schedule) {
-        file.text("schedule", schedule);
-    }
+    file.text("schedule", schedule);
     file.plain("weight-decay", short(weight_decay));
-    file.text("keep", name_of_keep(*keep));
-}
-
-/// The name of a schedule on the command line.
-fn name_of(schedule: &Schedule) -> Option<&'static str> {
-    Some(match schedule {
-        Schedule::Constant => "constant",
-        Schedule::Step { .. } => "step",
-        Schedule::Cosine => "cosine",
-        Schedule::OneCycle { .. } => "onecycle",
-        Schedule::Linear { .. } => "linear",
-        Schedule::Plateau { .. } => "plateau",
-        // A function has no name, and no flag gives one.
-        _ => return None,
-    })
-}
-
-fn name_of_keep(keep: Keep) -> &'static str {
-    match keep {
-        Keep::Auto => "auto",
-        Keep::Best => "best",
-        Keep::Last => "last",
-    }
+    file.text("keep", keep);
 }
 
 /// A number as short as possible without losing a bit, with a point or an exponent.

@@ -90,20 +90,27 @@ fn seen(size: Shape, input: Shape) -> Option<String> {
     (!notes.is_empty()).then(|| notes.join("\n"))
 }
 
+/// The name of the network that is trained from scratch without `--model`.
+pub(super) fn usual_network(data: &Dataset) -> &'static str {
+    match data.shape().channels {
+        1 => "mnist-cnn",
+        _ => "tutorial",
+    }
+}
+
 impl Start {
-    /// The network by name or text: that of `--model`, or the default for the pictures.
-    pub(super) fn network<'a>(&self, asked_for: Option<&'a str>, data: &Dataset) -> &'a str {
-        match asked_for {
-            Some(name) => name,
-            None if data.shape().channels == 1 => "mnist-cnn",
-            None => "tutorial",
+    /// The network that is trained from scratch, by name or text; `None` for fine-tuning.
+    pub(super) fn network(&self, asked_for: Option<&str>, data: &Dataset) -> Option<String> {
+        match self {
+            Self::Nothing => Some(asked_for.unwrap_or_else(|| usual_network(data)).to_owned()),
+            Self::Model(_) => None,
         }
     }
 
     /// The name for the folder of the run.
     pub(super) fn name(&self, asked_for: Option<&str>, data: &Dataset) -> String {
         match self {
-            Self::Nothing => short_name(self.network(asked_for, data)),
+            Self::Nothing => short_name(asked_for.unwrap_or_else(|| usual_network(data))),
             Self::Model(model) => {
                 let origin = Path::new(model.origin().unwrap_or("model"));
                 let name = origin.file_stem().unwrap_or(origin.as_os_str());

@@ -1,7 +1,7 @@
 //! The accuracy of each class, and the confusions.
 use hubel::{Report, one_line};
 
-use crate::commands::evaluate::{confusions, of_classes};
+use crate::commands::evaluate::{confusions, of_classes, worst_classes};
 use crate::console::thousands;
 
 /// How many classes get a line.
@@ -46,20 +46,15 @@ pub(super) struct Cell {
 impl Classes {
     pub(super) fn new(report: &Report, names: &[String]) -> Self {
         let name = |class: usize| one_line(&names[class]).into_owned();
-        let mut rows: Vec<_> = of_classes(&report.confusion).enumerate().collect();
-        let counts: Vec<usize> = rows.iter().map(|(_, (count, _))| *count).collect();
-        let are_worst = rows.len() > SHOWN;
-        if are_worst {
-            // Classes without images come last.
-            let share = |share: Option<f32>| share.unwrap_or(f32::INFINITY);
-            rows.sort_by(|(_, one), (_, other)| share(one.1).total_cmp(&share(other.1)));
-            rows.truncate(SHOWN);
-        }
+        let counts: Vec<usize> = (of_classes(&report.confusion))
+            .map(|(count, _)| count)
+            .collect();
+        let rows = worst_classes(&report.confusion, SHOWN);
         let confusions = confusions(&report.confusion, CONFUSIONS).into_iter();
         let has_matrix = (2..=MATRIX).contains(&names.len());
         let matrix = report.confusion.iter().enumerate().filter(|_| has_matrix);
         Self {
-            are_worst,
+            are_worst: counts.len() > SHOWN,
             rows: (rows.into_iter())
                 .map(|(class, (count, share))| Class {
                     name: name(class),

@@ -1,9 +1,11 @@
 //! The settings of a run, and which of them differ from the defaults.
 use clap::Parser;
-use hubel::{Phase, TrainSettings};
+use hubel::{Error, Phase, RunFolder};
 
 use crate::args::{Arguments, Command, Train};
 use crate::commands::train::ended::Ended;
+use crate::commands::train::settings_file::Settings;
+use crate::commands::train::start::usual_network;
 use crate::run_toml::{self, RunToml};
 
 /// A setting with its flag's name.
@@ -12,102 +14,50 @@ pub(super) struct Setting {
     pub(super) value: String,
 }
 
-/// A setting as text.
-type Text = fn(&TrainSettings) -> String;
-
-/// The settings of training by the names of their flags.
-const OF_TRAINING: [(&str, Text); 15] = [
-    ("epochs", |settings| settings.epochs.to_string()),
-    ("batch-size", |settings| settings.batch_size.to_string()),
-    ("learning-rate", |settings| {
-        settings.learning_rate.to_string()
-    }),
-    ("optimizer", |settings| format!("{:?}", settings.optimizer)),
-    ("schedule", |settings| format!("{:?}", settings.schedule)),
-    ("weight-decay", |settings| settings.weight_decay.to_string()),
-    ("label-smoothing", |settings| {
-        settings.label_smoothing.to_string()
-    }),
-    ("augment", |settings| settings.augmentation.to_string()),
-    ("balance", |settings| settings.balance.to_string()),
-    ("initialisation", |settings| {
-        format!("{:?}", settings.initialisation)
-    }),
-    ("keep", |settings| format!("{:?}", settings.keep)),
-    ("average", |settings| optional(settings.average)),
-    ("patience", |settings| optional(settings.patience)),
-    ("precise", |settings| yes(settings.precise)),
-    ("seed", |settings| settings.seed.to_string()),
-];
-
-fn optional(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "none".into(), |value| value.to_string())
-}
-
-fn yes(is: bool) -> String {
-    if is { "yes" } else { "no" }.into()
-}
-
-/// The settings that differ from the defaults, and all of them. They come from the file with the settings if there is one; else these are the settings of the last
-/// phase.
+/// The settings that differ from those of `hubel train` on the same data without flags, and all of them.
 pub(super) fn of(ended: &Ended) -> (Vec<Setting>, Vec<Setting>) {
-    let last = &(ended.phases.last()).expect("there is a phase").settings;
-    let of_training = |name: &str| {
-        let found = OF_TRAINING.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| value(last))
-    };
     // A damaged file is reported where it is used.
     let file = RunToml::read(ended.folder).unwrap_or_default();
-    let mut settings: Vec<Setting> = (file.settings.iter())
-        .map(|(name, value)| Setting {
-            name: name.clone(),
-            value: run_toml::text(value),
-        })
-        .collect();
-    if settings.is_empty() {
-        settings.extend(OF_TRAINING.iter().map(|(name, value)| Setting {
-            name: (*name).into(),
-            value: value(last),
-        }));
-    }
-    let changed = changed(ended, last).into_iter().map(|name| {
-        let shown = settings.iter().find(|setting| setting.name == name);
-        let value = shown.map(|setting| setting.value.clone());
-        let given = || of_training(name).or_else(|| given(ended.arguments, name));
-        Setting {
-            name: name.into(),
-            value: value.or_else(given).unwrap_or_default(),
-        }
+    let usual = usual(ended).unwrap_or_default();
+    let settings = file.settings.iter().map(|(name, value)| Setting {
+        name: name.clone(),
+        value: run_toml::text(value),
     });
-    (changed.collect(), settings)
+    let settings: Vec<Setting> = settings.collect();
+    let is_given = |name: &str| given(ended.arguments).contains(&name);
+    let (changed, _): (Vec<Setting>, Vec<Setting>) = (settings.iter())
+        .map(|Setting { name, value }| Setting {
+            name: name.clone(),
+            value: value.clone(),
+        })
+        .partition(|setting| {
+            is_given(&setting.name) || usual.setting(&setting.name) != Some(setting.value.clone())
+        });
+    (changed, settings)
 }
 
-/// The names of the settings that differ from those of `hubel train` on the same data without flags.
-fn changed(ended: &Ended, last: &TrainSettings) -> Vec<&'static str> {
-    let arguments = ended.arguments;
-    let Some(usual) = without_flags(arguments) else {
-        return Vec::new();
+/// The settings of `hubel train` on the same data without flags.
+fn usual(ended: &Ended) -> Result<RunToml, Error> {
+    let Some(arguments) = without_flags(ended.arguments) else {
+        return Ok(RunToml::default());
     };
     let train = &ended.splits.train;
-    let settings = match ended.model.origin() {
-        None => usual.settings(ended.subject, train.len(), train.classes()),
-        Some(_) => (usual.phases(ended.model, ended.subject, train)).map(|mut phases| {
-            let last = phases.pop();
-            last.map_or_else(TrainSettings::default, |Phase { settings, .. }| settings)
-        }),
+    let is_from_scratch = ended.model.origin().is_none();
+    let phases = match is_from_scratch {
+        true => {
+            let settings = arguments.settings(ended.subject, train.len(), train.classes())?;
+            vec![Phase::whole(settings)]
+        }
+        false => arguments.phases(ended.model, ended.subject, train)?,
     };
-    let mut names: Vec<&str> = [
-        "model", "from", "freeze", "versions", "input", "resize", "val", "test",
-    ]
-    .into_iter()
-    .filter(|name| given(arguments, name) != given(&usual, name))
-    .collect();
-    if let Ok(settings) = settings {
-        let differ = OF_TRAINING.iter();
-        let differ = differ.filter(|(_, value)| value(&settings) != value(last));
-        names.extend(differ.map(|(name, _)| *name));
-    }
-    names
+    let usual = Settings {
+        arguments: &arguments,
+        model: ended.model,
+        phases: &phases,
+        pace: None,
+        network: is_from_scratch.then(|| usual_network(train)),
+    };
+    RunToml::parse(&usual.text(), RunFolder::SETTINGS.as_ref())
 }
 
 /// The arguments of `hubel train` with the same data.
@@ -124,18 +74,15 @@ fn without_flags(arguments: &Train) -> Option<Box<Train>> {
     }
 }
 
-/// The value of a flag that is no setting of training.
-fn given(arguments: &Train, name: &str) -> Option<String> {
+/// Settings that were given by a flag and whose defaults depend on the data. In a file, all settings are given.
+fn given(arguments: &Train) -> Vec<&'static str> {
     let data = &arguments.data;
-    match name {
-        "model" => arguments.model.clone(),
-        "freeze" => arguments.freeze.clone(),
-        "versions" => arguments.versions.map(|versions| versions.to_string()),
-        "from" => data.from.as_ref().map(|from| hubel::shown(from)),
-        "input" => data.input.map(|input| input.to_string()),
-        "resize" => data.resize.map(|resize| resize.to_string()),
-        "val" => Some(data.val.to_string()),
-        "test" => Some(data.test.to_string()),
-        _ => None,
-    }
+    let is_from_file = arguments.config.is_some() || arguments.resume.is_some();
+    let given = [
+        ("from", data.from.is_some()),
+        ("input", data.input.is_some()),
+        ("resize", data.resize.is_some()),
+    ];
+    let given = given.into_iter().filter(|(_, is)| *is && !is_from_file);
+    given.map(|(name, _)| name).collect()
 }
