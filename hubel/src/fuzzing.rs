@@ -33,7 +33,7 @@ pub fn state(bytes: &[u8]) -> bool {
         return false;
     };
     // It is written as it was read.
-    let written = state.to_tensors().expect("its network fits");
+    let written = state.clone().into_tensors().expect("its network fits");
     let again = TrainState::of_file(written, path);
     assert_eq!(again.expect("it was written just now"), state);
     true

@@ -4,30 +4,35 @@ mod average;
 mod best;
 mod class_weights;
 mod frozen;
+mod length;
 mod loss;
 mod one_phase;
 mod overview;
 mod pace;
+mod part;
 mod phase;
 mod position;
 mod progress;
 mod rate_search;
 pub mod record;
+mod resume;
 mod run_folder;
+mod selection;
 mod settings;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 mod start;
 mod state;
 mod usual;
 
-use std::fmt;
 use std::ops::ControlFlow;
 
 use hubel_kernels::Cpu;
 
 use self::frozen::Frozen;
 use self::loss::OwnLoss;
-use self::one_phase::{OnePhase, Part};
+use self::one_phase::OnePhase;
+use self::part::Part;
+use self::resume::Awaited;
 use crate::data::{BadFile, Dataset, Division, Feed, Preparation};
 use crate::{Error, Model, Network, Result, memory};
 
@@ -84,10 +89,10 @@ pub struct Trainer {
     start: Model,
     /// The current phase; `None` before its features are computed.
     phase: Option<OnePhase>,
-    /// Whether [`Event::Phase`] was told for the current phase, or phases are not told.
+    /// Whether [`Event::Phase`] is not to be told for the current phase: it was, or the training has a single phase.
     is_told: bool,
-    /// A state from within the current phase, for when the features are computed.
-    restored: Option<TrainState>,
+    /// A state from within the current phase, while `phase` is `None`.
+    awaited: Option<Awaited>,
     /// The best weights of the phases before the current one.
     best: Option<best::Best>,
 }
@@ -211,11 +216,11 @@ impl Trainer {
             start,
             phase: None,
             is_told: true,
-            restored: None,
+            awaited: None,
             best: None,
         };
-        // Features are computed in the first step.
-        if trainer.versions()?.1 == 0 {
+        // Frozen layers compute features in the first step.
+        if trainer.last_frozen()? == 0 {
             let _ = trainer.begin(&mut |_| ControlFlow::Continue(()))?;
         }
         Ok(trainer)
@@ -330,9 +335,9 @@ impl Trainer {
 
     /// How far training has come.
     pub fn position(&self) -> Position {
-        match (&self.phase, &self.restored) {
+        match (&self.phase, &self.awaited) {
             (Some(phase), _) => phase.position(),
-            (None, Some(state)) => state.position(),
+            (None, Some(awaited)) => awaited.state.position(),
             (None, None) => self.before_phase(),
         }
     }
@@ -354,8 +359,14 @@ impl Trainer {
 
     /// Whether all phases are over.
     pub fn is_over(&self) -> bool {
-        let is_last = self.current + 1 == self.phases.len();
-        is_last && self.phase.as_ref().is_some_and(OnePhase::is_over)
+        self.current + 1 == self.phases.len() && self.is_phase_over()
+    }
+
+    fn is_phase_over(&self) -> bool {
+        match (&self.phase, &self.awaited) {
+            (Some(phase), _) => phase.is_over(),
+            (None, awaited) => awaited.as_ref().is_some_and(|awaited| awaited.is_over),
+        }
     }
 
     /// Trains to the end, or until `listen` breaks off, and returns the model. After a break, [`Model::stopped_at`] says how far it came, and another call goes on
@@ -394,15 +405,8 @@ impl Trainer {
         if self.is_over() {
             return Ok(ControlFlow::Continue(()));
         }
-        if let Some(phase) = &mut self.phase
-            && phase.is_over()
-        {
-            phase.keep_copy()?;
-            self.start = phase.outcome();
-            self.best = phase.take_best();
-            // Frees its memory for the next phase.
-            (self.phase, self.is_told) = (None, false);
-            self.current += 1;
+        if self.is_phase_over() {
+            self.leave_phase()?;
         }
         if !self.is_told {
             let phase = Event::Phase {
@@ -424,103 +428,120 @@ impl Trainer {
         }
     }
 
-    /// The last frozen node of the current phase, and the number of versions of each picture whose features are kept.
-    fn versions(&self) -> Result<(usize, usize)> {
-        let phase = &self.phases[self.current];
-        let after = phase.last_frozen(&self.start)?;
+    /// Goes to the next phase, which starts from what the current one gives.
+    fn leave_phase(&mut self) -> Result<()> {
+        let (model, best) = match (self.phase.take(), self.awaited.take()) {
+            (Some(phase), _) => phase.into_outcome(),
+            (None, Some(awaited)) => self.outcome_of(&awaited.state)?,
+            (None, None) => unreachable!("a phase that is over has begun"),
+        };
+        self.start = Model {
+            choice: None,
+            ..model
+        };
+        (self.best, self.is_told) = (best, false);
+        self.current += 1;
+        Ok(())
+    }
+
+    /// The last frozen node of the current phase; 0 if no layers are frozen.
+    fn last_frozen(&self) -> Result<usize> {
+        self.phases[self.current].last_frozen(&self.start)
+    }
+
+    /// The number of versions of each picture whose features are kept in the current phase.
+    fn versions(&self, after: usize) -> Result<usize> {
         if after == 0 {
-            return Ok((0, 0));
+            return Ok(0);
         }
-        let frozen = Frozen {
+        if let Some(awaited) = &self.awaited {
+            // An epoch is as long as before.
+            return Ok(awaited.state.counters().versions);
+        }
+        let bytes = self.train.len() * self.frozen(after).shape()?.len() * size_of::<f32>();
+        let most = self.phases[self.current].versions;
+        Ok(most.min(self.room / bytes.max(1)))
+    }
+
+    fn frozen(&self, after: usize) -> Frozen<'_> {
+        Frozen {
             cpu: &self.cpu,
             model: &self.start,
             after,
-        };
-        let bytes = self.train.len() * frozen.shape()?.len() * size_of::<f32>();
-        Ok((after, phase.versions.min(self.room / bytes.max(1))))
+        }
     }
 
-    /// Begins the current phase: computes the features of its frozen layers, if they are kept. Returns whether `listen` breaks off.
+    /// Begins the current phase: computes the features of its frozen layers, if they are kept. Returns whether `listen` breaks off. After an error,
+    /// the trainer is as before.
     fn begin(
         &mut self,
         listen: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let (after, versions) = self.versions()?;
+        let after = self.last_frozen()?;
+        let versions = self.versions(after)?;
         let phase = &self.phases[self.current];
+        let settings = phase.settings_with(versions);
         let part = Part {
             after,
-            is_given_features: versions > 0,
+            versions,
             first_rate: phase.first_rate,
             keeps_statistics: phase.keeps_statistics,
             phase: (self.current + 1, self.phases.len()),
         };
-        let mut settings = phase.settings.clone();
-        let mut features = None;
+        let (mut train, mut validation) = (self.train.clone(), self.validation.clone());
         if versions > 0 {
-            // The same number of steps, with fewer versions per epoch.
-            let lengths = [Some(&mut settings.epochs), settings.patience.as_mut()];
-            for epochs in lengths.into_iter().flatten() {
-                *epochs = epochs.saturating_mul(phase.versions).div_ceil(versions);
-            }
-            let frozen = Frozen {
-                cpu: &self.cpu,
-                model: &self.start,
-                after,
-            };
-            let mut of =
-                |dataset: &Dataset, versions| frozen.features(dataset, versions, &settings, listen);
-            let Some(train) = of(&self.train, versions)? else {
+            let frozen = self.frozen(after);
+            let Some(features) = frozen.features(&train, versions, &settings, listen)? else {
                 return Ok(ControlFlow::Break(()));
             };
-            let validation = match &self.validation {
-                None => None,
-                Some(validation) => match of(validation, 1)? {
-                    None => return Ok(ControlFlow::Break(())),
-                    features => features,
-                },
-            };
-            features = Some((train, validation));
+            train = features;
+            if let Some(pictures) = &validation {
+                let Some(features) = frozen.features(pictures, 1, &settings, listen)? else {
+                    return Ok(ControlFlow::Break(()));
+                };
+                validation = Some(features);
+            }
         }
-        let (train, validation) = match &features {
-            Some((train, validation)) => (train, validation.as_ref()),
-            None => (&self.train, self.validation.as_ref()),
-        };
         let model = (self.start.clone()).with_frozen(phase.frozen.clone());
-        let cpu = self.cpu.clone();
-        let mut phase = OnePhase::new(cpu, model, part, train, validation, settings)?
-            .with_best(self.best.take());
+        let (cpu, best) = (self.cpu.clone(), self.best.clone());
+        let mut phase = OnePhase::new(
+            cpu,
+            model,
+            part,
+            &train,
+            validation.as_ref(),
+            settings,
+            best,
+        )?;
         phase.set_loss(self.own_loss.clone());
-        if let Some(state) = self.restored.take() {
-            phase.restore(state).map_err(refused)?;
+        if let Some(awaited) = &self.awaited {
+            phase.restore(&awaited.state).map_err(resume::refused)?;
         }
+        (self.awaited, self.best) = (None, None);
         self.phase = Some(phase);
         Ok(ControlFlow::Continue(()))
     }
 
     /// The current model. When training is over, it has the weights that [`TrainSettings::keep`] says; before, [`Model::stopped_at`] says how far it came.
     pub fn model(&self) -> Model {
-        let Some(phase) = &self.phase else {
-            return self.between_phases();
+        let model = match (&self.phase, &self.awaited) {
+            (Some(phase), _) => phase.outcome(),
+            (None, Some(awaited)) if awaited.is_over => {
+                let outcome = self.outcome_of(&awaited.state);
+                outcome.expect("its tensors were checked").0
+            }
+            (None, _) => self.start.clone(),
         };
-        let is_over = self.is_over();
-        let stopped_at = (!is_over).then_some(phase.position());
-        let model = phase.outcome();
-        Model {
-            stopped_at,
-            choice: model.choice.filter(|_| is_over),
-            ..model
-        }
-    }
-
-    /// The model before the features of the current phase are computed.
-    fn between_phases(&self) -> Model {
-        if let Some(state) = &self.restored {
-            return state.model().clone();
-        }
-        Model {
-            stopped_at: Some(self.before_phase()),
-            choice: None,
-            ..self.start.clone()
+        match self.is_over() {
+            true => Model {
+                stopped_at: None,
+                ..model
+            },
+            false => Model {
+                stopped_at: Some(self.position()),
+                choice: None,
+                ..model
+            },
         }
     }
 
@@ -529,84 +550,8 @@ impl Trainer {
     pub fn last_good(&self) -> Model {
         match &self.phase {
             Some(phase) => phase.last_good(),
-            None => self.between_phases(),
+            None => self.model(),
         }
-    }
-
-    /// Everything that is needed to go on from here: in another process, with another number of threads. The weights are tested before, as in [`Trainer::run`].
-    ///
-    /// # Errors
-    /// [`Error::Diverged`] if a weight, or an output for the images of the last step, is NaN or infinite.
-    pub fn state(&mut self) -> Result<TrainState> {
-        match (&mut self.phase, &self.restored) {
-            (Some(phase), _) => phase.state(),
-            (None, Some(state)) => Ok(state.clone()),
-            (None, None) => {
-                let (model, best) = (self.between_phases(), self.best.as_ref());
-                Ok(TrainState::before_a_phase(
-                    model,
-                    best,
-                    self.is_told,
-                    &self.cpu,
-                ))
-            }
-        }
-    }
-
-    /// The size of [`Trainer::state`] with all that may come.
-    pub(crate) fn state_bytes(&self) -> usize {
-        // Weights, the optimizer's memory, the best weights, averaged weights.
-        5 * size_of_val(self.start.parameters.values())
-    }
-
-    /// Goes on from a state. The trainer must have been made as the one that made the state: with the same data, settings and phases; only the number of threads
-    /// and the epochs of the last phase may differ. With the same epochs and instruction set, the bits are those of a training without interruption.
-    ///
-    /// # Errors
-    /// [`Error::Settings`] if the state is that of another training.
-    pub fn restore(&mut self, state: TrainState) -> Result<()> {
-        let (position, model) = (state.position(), state.model());
-        let of_same = differ("the network", &self.start.network, &model.network)
-            .and_then(|()| {
-                let [mine, other] = [&self.start, model].map(|model| model.classes.len());
-                differ("the number of classes", &mine, &other)
-            })
-            .and_then(|()| {
-                let phases = self.phases.len();
-                differ("the number of phases", &phases, &position.phases)
-            });
-        of_same.map_err(refused)?;
-        self.current = position.phase - 1;
-        self.start = Model {
-            division: self.start.division.clone(),
-            ..state.model().clone()
-        }
-        .with_precise(self.phases[self.current].settings.precise);
-        (self.phase, self.best, self.restored) = (None, None, None);
-        // What was told before is not told again.
-        self.is_told = state.is_told() || self.is_told && position.phase == 1;
-        match state.has_begun() {
-            true => self.restored = Some(state),
-            false => self.best = state.into_best(),
-        }
-        if self.versions()?.1 == 0 {
-            let _ = self.begin(&mut |_| ControlFlow::Continue(()))?;
-        }
-        Ok(())
-    }
-}
-
-fn refused(problem: String) -> Error {
-    Error::Settings {
-        problem: format!("this training cannot go on from that state: {problem}"),
-    }
-}
-
-/// Refuses a state whose value differs from that of this training.
-fn differ<T: PartialEq + fmt::Display>(what: &str, mine: &T, stored: &T) -> Result<(), String> {
-    match mine == stored {
-        true => Ok(()),
-        false => Err(format!("{what} was {stored}, and is now {mine}")),
     }
 }
 

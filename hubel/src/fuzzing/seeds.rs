@@ -64,7 +64,7 @@ pub fn state() -> Vec<Vec<u8>> {
     let mut trainer = trainer.expect("it fits");
     let step = trainer.step(&mut |_| std::ops::ControlFlow::Continue(()));
     assert!(step.is_ok());
-    let tensors = trainer.state().and_then(|state| state.to_tensors());
+    let tensors = trainer.state().and_then(|state| state.into_tensors());
     let mut bytes = Vec::new();
     let tensors = tensors.expect("its network fits");
     crate::formats::safetensors::write_to(&mut bytes, &tensors).expect("a vector takes all bytes");

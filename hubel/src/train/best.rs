@@ -8,6 +8,7 @@ use crate::train::Position;
 use crate::{Model, Parameters, Report};
 
 /// Weights, their position in the run, and their results on the validation images.
+#[derive(Clone)]
 pub(super) struct Best {
     pub(super) parameters: Parameters,
     /// See [`Model::frozen`].

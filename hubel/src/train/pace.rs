@@ -1,8 +1,6 @@
 //! A schedule that ends inside a given time.
-use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +27,7 @@ impl Pace {
     /// These plans, in the order of their steps.
     ///
     /// # Errors
-    /// The problem, if they are not: the first is from step 0, the steps rise, and each ends after it begins.
+    /// The problem, if the first plan does not begin at step 0, the steps do not rise, or a plan ends before it begins.
     pub fn new(plans: Vec<PacePlan>) -> std::result::Result<Self, String> {
         let is_first = plans.first().is_none_or(|plan| plan.from == 0);
         let rise = plans
@@ -55,6 +53,14 @@ impl Pace {
     /// The step after which training ends, by the last plan; `None` without a plan.
     pub(super) fn end(&self) -> Option<u64> {
         self.plans.last().map(|plan| plan.end)
+    }
+
+    /// The pace of a training that is extended after `step` steps, when its schedule is to have come to `progress`.
+    pub(super) fn stretched(step: u64, progress: f64) -> Self {
+        let end = (step as f64 / progress.clamp(1e-9, 1.0)).ceil() as u64;
+        let mut pace = Self::default();
+        pace.plan(0, end.max(step + 1));
+        pace
     }
 
     /// Plans again at `step`, counted from 0: training is to end after `end` steps. Has no effect on earlier steps.
@@ -131,91 +137,6 @@ impl FromStr for Pace {
                 one_line(text)
             ),
         })
-    }
-}
-
-/// Measures the speed of a training with a time limit, and plans its end.
-pub(super) struct Clock {
-    /// All times are in seconds of training.
-    limit: f64,
-    /// Used before an interruption.
-    before: f64,
-    start: Option<Instant>,
-    /// When the last plan was made.
-    planned: f64,
-    /// Times and numbers of steps, the oldest first.
-    marks: VecDeque<(f64, u64)>,
-    /// How long the last validation took: another one follows the last step.
-    validation: f64,
-}
-
-/// The end of an unknown number of steps.
-const UNKNOWN: u64 = 1 << 40;
-
-/// The first plan is made after this number of steps: the first steps are slower, because they allocate memory.
-const STEPS_BEFORE_PLAN: usize = 3;
-
-/// Time between plans, as a share of the limit.
-const BETWEEN_PLANS: f64 = 0.02;
-
-/// Number of plans over which the speed is averaged.
-const MARKS: usize = 8;
-
-impl Clock {
-    /// For a training that has used some seconds already.
-    pub(super) fn new(minutes: f64, before: f64) -> Self {
-        Self {
-            limit: 60.0 * minutes,
-            before,
-            start: None,
-            planned: before,
-            marks: VecDeque::new(),
-            validation: 0.0,
-        }
-    }
-
-    /// Seconds of training so far.
-    pub(super) fn elapsed(&self) -> f64 {
-        self.before
-            + self
-                .start
-                .map_or(0.0, |start| start.elapsed().as_secs_f64())
-    }
-
-    /// Begins to count, if it does not count yet. Returns the plan for the beginning.
-    pub(super) fn begin(&mut self) -> u64 {
-        self.start.get_or_insert_with(Instant::now);
-        UNKNOWN
-    }
-
-    /// Records how long a validation took.
-    pub(super) fn validated(&mut self, seconds: f64) {
-        self.validation = seconds;
-    }
-
-    /// After `steps` steps: the step after which training is to end, if it is time for another plan.
-    pub(super) fn plan(&mut self, steps: u64) -> Option<u64> {
-        let now = self.elapsed();
-        let left = self.limit - self.validation - now;
-        if left <= 0.0 {
-            return Some(steps);
-        }
-        self.marks.push_back((now, steps));
-        let is_first = self.marks.len() <= STEPS_BEFORE_PLAN;
-        if is_first && self.marks.len() < STEPS_BEFORE_PLAN {
-            return None;
-        }
-        if !is_first && now - self.planned < BETWEEN_PLANS * self.limit {
-            self.marks.pop_back();
-            return None;
-        }
-        while self.marks.len() > MARKS {
-            self.marks.pop_front();
-        }
-        self.planned = now;
-        let (since, first) = self.marks[0];
-        let per_step = (now - since) / (steps - first).max(1) as f64;
-        Some(steps + (left / per_step.max(1e-9)) as u64)
     }
 }
 

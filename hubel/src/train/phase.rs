@@ -32,6 +32,19 @@ impl Phase {
         }
     }
 
+    /// Its settings if features of this many versions of each picture are kept: the same number of steps, in more epochs if these are fewer than wanted.
+    pub(super) fn settings_with(&self, versions: usize) -> TrainSettings {
+        let mut settings = self.settings.clone();
+        if versions > 0 {
+            for epochs in [Some(&mut settings.epochs), settings.patience.as_mut()] {
+                if let Some(epochs) = epochs {
+                    *epochs = epochs.saturating_mul(self.versions).div_ceil(versions);
+                }
+            }
+        }
+        settings
+    }
+
     /// The last frozen node of a model.
     pub(super) fn last_frozen(&self, model: &Model) -> Result<usize> {
         let Some(layer) = &self.frozen else {

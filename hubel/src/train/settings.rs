@@ -47,6 +47,15 @@ impl FromStr for Keep {
 impl Keep {
     /// With at least this many validation images, [`Keep::Auto`] lets them decide. With fewer, the best of many epochs would mostly be the luckiest.
     pub const DECIDING: usize = 100;
+
+    /// Whether the best weights are kept, with this number of validation images.
+    pub(super) fn is_best(self, images: usize) -> bool {
+        match self {
+            Self::Auto => images >= Self::DECIDING,
+            Self::Best => true,
+            Self::Last => false,
+        }
+    }
 }
 
 /// The settings of training.
@@ -81,7 +90,7 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Random changes to the training pictures.
     pub augmentation: Augmentation,
-    /// Training ends inside this many minutes, and the schedule with it, whatever [`epochs`](Self::epochs) says. How many steps fit is measured while it runs.
+    /// Training and its schedule end within this many minutes; [`epochs`](Self::epochs) is not used. How many steps fit is measured while it runs.
     /// It counts from the first step, with validation and checkpoints. In a run with several phases, it is a setting of each phase.
     pub minutes: Option<f64>,
     /// Repeats the steps of a training with a time limit, see [`Trainer::pace`](crate::Trainer::pace). It replaces [`epochs`](Self::epochs) and [`minutes`](Self::minutes).
@@ -144,7 +153,9 @@ impl TrainSettings {
     /// [`Error::Settings`] if the schedule gives a rate that is negative, NaN or infinite, or if the warm-up is as long as training.
     pub(super) fn learning_rate_at(&self, moment: Moment, plateau: &PlateauState) -> Result<f32> {
         let (step, steps) = (moment.step, moment.steps);
-        if let Some(problem) = (self.warm_up).and_then(|warm_up| warm_up.problem(Some(steps))) {
+        // The end of a phase with a time limit is only planned.
+        let known = moment.progress.is_none().then_some(steps);
+        if let Some(problem) = (self.warm_up).and_then(|warm_up| warm_up.problem(known)) {
             return Err(Error::Settings { problem });
         }
         let (scheduled_step, scheduled_steps) = moment.of_schedule();

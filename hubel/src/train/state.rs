@@ -7,7 +7,7 @@ use hubel_kernels::Cpu;
 use serde::{Deserialize, Serialize};
 
 use super::best::{Best, BestResult};
-use super::pace::Pace;
+use super::length::StoredLength;
 use super::progress::Counts;
 use crate::formats::checksum::{self, STATE, STATE_FIELD};
 use crate::formats::safetensors::{self, NamedTensor, Tensors};
@@ -34,16 +34,14 @@ pub(super) struct Counters {
     pub(super) instruction_set: String,
     /// Whether [`Event::Phase`](crate::Event::Phase) was told for the phase.
     pub(super) is_told: bool,
+    /// Number of versions of each picture whose features are kept; 0 if none are.
+    pub(super) versions: usize,
     /// The optimizer's steps; `None` if the phase has not begun.
     pub(super) optimizer: Option<u64>,
     /// Averaged steps, if weights are averaged.
     pub(super) average: Option<u64>,
     pub(super) progress: Counts,
-    /// How the schedule advances, if it does not advance evenly.
-    pub(super) pace: Option<Pace>,
-    /// The time limit, and the seconds used.
-    pub(super) minutes: Option<f64>,
-    pub(super) seconds: f64,
+    pub(super) length: StoredLength,
     pub(super) awaits_validation: bool,
     pub(super) best: Option<BestResult>,
     pub(super) plateau: PlateauState,
@@ -74,6 +72,12 @@ impl Stored {
 /// The tensor of the best weights.
 pub(super) const BEST: &str = "best";
 
+/// The tensor of the trained weights, if the model has their average.
+pub(super) const TRAINED: &str = "trained";
+
+/// The beginning of the names of the optimizer's tensors.
+pub(super) const OPTIMIZER: &str = "optimizer.";
+
 /// The version of [`Stored`].
 const VERSION: u32 = 1;
 
@@ -91,7 +95,7 @@ impl TrainState {
         }
     }
 
-    /// The state before a phase whose features are not computed.
+    /// The state before a phase begins.
     pub(super) fn before_a_phase(
         model: Model,
         best: Option<&Best>,
@@ -108,25 +112,51 @@ impl TrainState {
         Self::new(model, counters, tensors.into_iter().collect())
     }
 
-    /// Whether the features of the phase are computed, if it has any.
+    /// Whether the phase has begun. Before, a state has no optimizer.
     pub(super) fn has_begun(&self) -> bool {
         self.counters.optimizer.is_some()
     }
 
-    pub(super) fn is_told(&self) -> bool {
-        self.counters.is_told
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
-    /// The best weights.
-    pub(super) fn into_best(mut self) -> Option<Best> {
-        let mut best = self.model.parameters;
-        let values = self.tensors.remove(BEST)?;
-        best.values_mut().copy_from_slice(&values);
-        Some(Best::restored(best, self.counters.best?))
+    /// A tensor of `length` values.
+    ///
+    /// # Errors
+    /// The problem, if there is none.
+    pub(super) fn tensor(&self, name: &str, length: usize) -> Result<&[f32], String> {
+        match self.tensors.get(name) {
+            Some(values) if values.len() == length => Ok(values),
+            Some(values) => Err(format!(
+                "its `{name}` has {} values, expected {length}",
+                values.len()
+            )),
+            None => Err(format!("it has no `{name}`")),
+        }
     }
 
-    pub(super) fn into_parts(self) -> (Model, Counters, BTreeMap<String, Vec<f32>>) {
-        (self.model, self.counters, self.tensors)
+    /// The optimizer's tensors, by their names in the optimizer.
+    pub(super) fn optimizer_buffers(&self) -> Vec<(&str, &[f32])> {
+        let buffers = self.tensors.iter().filter_map(|(name, values)| {
+            let name = name.strip_prefix(OPTIMIZER)?;
+            Some((name, values.as_slice()))
+        });
+        buffers.collect()
+    }
+
+    /// The best weights so far, if any were compared.
+    ///
+    /// # Errors
+    /// The problem, if their tensor does not fit.
+    pub(super) fn best(&self) -> Result<Option<Best>, String> {
+        let Some(result) = self.counters.best.clone() else {
+            return Ok(None);
+        };
+        let mut parameters = self.model.parameters.clone();
+        let values = parameters.values_mut();
+        values.copy_from_slice(self.tensor(BEST, values.len())?);
+        Ok(Some(Best::restored(parameters, result)))
     }
 
     /// Whether the training has ended.
@@ -175,29 +205,29 @@ impl TrainState {
     /// # Errors
     /// [`Error::Io`]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.save_over(path.as_ref(), None)
+        self.clone().save_over(path.as_ref(), None)
     }
 
     /// As [`TrainState::save`]; the file that it replaces gets the name `previous`.
-    pub(crate) fn save_over(&self, path: &Path, previous: Option<&Path>) -> Result<()> {
-        let tensors = self.to_tensors()?;
+    pub(crate) fn save_over(self, path: &Path, previous: Option<&Path>) -> Result<()> {
+        let tensors = self.into_tensors()?;
         atomic::write_keeping(path, previous, |file| safetensors::write_to(file, &tensors))
     }
 
     /// The contents of its file.
-    pub(crate) fn to_tensors(&self) -> Result<Tensors> {
+    pub(crate) fn into_tensors(self) -> Result<Tensors> {
         let mut tensors = self.model.to_tensors()?;
-        let own: Vec<NamedTensor> = (self.tensors.iter())
-            .map(|(name, values)| NamedTensor {
+        let own: Vec<NamedTensor> = (self.tensors.into_iter())
+            .map(|(name, data)| NamedTensor {
                 name: format!("{STATE}{name}"),
-                shape: vec![values.len()],
-                data: values.clone(),
+                shape: vec![data.len()],
+                data,
             })
             .collect();
         let mut stored = Stored {
             version: VERSION,
-            counters: self.counters.clone(),
-            notes: self.notes.clone(),
+            counters: self.counters,
+            notes: self.notes,
             checksum: String::new(),
         };
         stored.checksum = stored.checksum(&own);
