@@ -354,7 +354,10 @@ impl Trainer {
     /// How the schedule of the current phase has advanced, if it has a time limit ([`TrainSettings::minutes`]). With this [`TrainSettings::pace`], another
     /// training makes the same steps.
     pub fn pace(&self) -> Option<&Pace> {
-        self.phase.as_ref()?.pace()
+        match (&self.phase, &self.awaited) {
+            (Some(phase), _) => phase.pace(),
+            (None, awaited) => awaited.as_ref()?.state.counters().length.pace(),
+        }
     }
 
     /// Whether all phases are over.

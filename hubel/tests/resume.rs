@@ -6,7 +6,7 @@ use std::path::Path;
 use hubel::data::{self, BadFiles, Balance, Mixing, Options};
 use hubel::{
     Cpu, Dataset, Error, Event, Keep, Model, Network, Optimizer, Phase, Result, Schedule, Shape,
-    TrainSettings, TrainState, Trainer,
+    TrainSettings, TrainState, Trainer, WarmUp,
 };
 
 const SHAPE: Shape = Shape {
@@ -105,7 +105,9 @@ fn interrupted_anywhere(make: &dyn Fn(usize) -> Result<Trainer>) -> Result<()> {
         assert_eq!(told, events[..told.len()]);
         first.state()?.save(&file)?;
         if let Some(position) = stopped.stopped_at() {
-            assert_eq!(Model::load(&file)?, stopped, "{position}");
+            let saved = Model::load(&file)?;
+            assert_eq!(saved.parameters(), stopped.parameters());
+            assert_eq!(saved.stopped_at(), Some(position));
         }
         let mut second = make(1 + (count + 1) % 3)?;
         second.restore(TrainState::load(&file)?)?;
@@ -141,6 +143,7 @@ fn a_training_that_goes_on_from_its_state_has_the_bits_of_one_that_was_not_inter
             keep: Keep::Last,
             patience: None,
             epochs: 2,
+            precise: true,
             ..settings()
         };
         trainer(threads, settings)
@@ -204,6 +207,112 @@ fn a_finished_training_can_be_extended() -> Result<()> {
         .restore(long.state()?)
         .expect_err("it has done 3");
     assert!(refused.to_string().contains("give at least 3"), "{refused}");
+    Ok(())
+}
+
+/// Fine-tuning with kept features, in one phase.
+fn of_features(settings: TrainSettings) -> Result<Trainer> {
+    let model = trainer(1, settings.clone())?.model();
+    let phase = Phase {
+        frozen: Some("3".into()),
+        versions: 2,
+        ..Phase::whole(settings)
+    };
+    let (train, held_out) = (pictures(50, 1), pictures(30, 2));
+    Trainer::fine_tune(Cpu::best(1), model, vec![phase], &train, Some(&held_out))
+}
+
+fn without_mixing() -> TrainSettings {
+    TrainSettings {
+        mixing: Mixing::None,
+        ..settings()
+    }
+}
+
+#[test]
+fn a_refused_state_changes_nothing() -> Result<()> {
+    for make in [of_features, |settings| trainer(1, settings)] {
+        let mut first = make(without_mixing())?;
+        run(&mut first, 9)?;
+        let state = first.state()?;
+        let mut other = make(TrainSettings {
+            optimizer: Optimizer::lion(),
+            ..without_mixing()
+        })?;
+        let before = other.model();
+        assert!(other.restore(state.clone()).is_err());
+        assert!(other.model() == before);
+
+        // With another batch size, features must be computed before it is refused.
+        let mut other = make(TrainSettings {
+            batch_size: 10,
+            ..without_mixing()
+        })?;
+        let refused = (other.restore(state.clone()))
+            .and_then(|()| other.step(&mut |_| ControlFlow::Continue(())).map(drop));
+        let refused = refused.expect_err("steps per epoch").to_string();
+        assert!(refused.contains("steps per epoch"), "{refused}");
+        // A checkpoint of now would lose nothing.
+        assert!(other.state()? == state);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_finished_training_needs_no_features() -> Result<()> {
+    let mut first = of_features(without_mixing())?;
+    let (model, _) = run(&mut first, usize::MAX)?;
+    let state = first.state()?;
+    let mut second = of_features(without_mixing())?;
+    second.restore(state.clone())?;
+    assert!(second.is_over());
+    assert!(run(&mut second, usize::MAX)? == (model, Vec::new()));
+    assert!(second.state()? == state);
+    Ok(())
+}
+
+#[test]
+fn kept_features_have_as_many_versions_as_before_the_interruption() -> Result<()> {
+    let (model, _) = run(&mut of_features(without_mixing())?, usize::MAX)?;
+    let mut first = of_features(without_mixing())?;
+    run(&mut first, 6)?;
+    // The features of one version would fit.
+    let mut second = of_features(without_mixing())?.with_room(50 * 4 * 4 * 4 * 4);
+    second.restore(first.state()?)?;
+    assert_eq!(run(&mut second, usize::MAX)?.0, model);
+    Ok(())
+}
+
+#[test]
+fn a_training_with_a_time_limit_can_be_extended_by_time_alone() -> Result<()> {
+    let of = |minutes| TrainSettings {
+        minutes: Some(minutes),
+        patience: None,
+        // Steps, so that warm-up needs no length.
+        warm_up: Some(WarmUp::Steps(5)),
+        ..settings()
+    };
+    let mut short = trainer(2, of(0.002))?;
+    run(&mut short, usize::MAX)?;
+    assert!(short.is_over());
+    let (state, steps) = (short.state()?, short.position().steps_done());
+    let mut again = trainer(2, of(0.002))?;
+    again.restore(state.clone())?;
+    assert!(again.is_over());
+    let mut long = trainer(1, of(0.006))?;
+    long.restore(state.clone())?;
+    assert!(!long.is_over());
+    run(&mut long, usize::MAX)?;
+    assert!(long.position().steps_done() > steps);
+
+    let mut epochs = trainer(1, settings())?;
+    run(&mut epochs, 3)?;
+    let refused = trainer(1, of(1.0))?.restore(epochs.state()?);
+    let refused = refused.expect_err("a time").to_string();
+    assert!(
+        refused.contains("a number of epochs, and is now a time"),
+        "{refused}"
+    );
     Ok(())
 }
 

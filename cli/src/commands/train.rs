@@ -107,6 +107,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             if trainer.is_over() && folder.model().exists() {
                 return Ok(ExitCode::SUCCESS);
             }
+            // A run that is extended has other settings from now on.
+            write_settings(&trainer, &folder)?;
             folder
         }
     };

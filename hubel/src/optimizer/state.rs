@@ -36,7 +36,7 @@ pub(crate) struct OptimizerState {
 impl OptimizerState {
     pub(crate) fn new(cpu: &Cpu, optimizer: Optimizer, parameters: &Parameters) -> Self {
         let length = parameters.values().len();
-        let second = match names(optimizer).len() {
+        let second = match optimizer.buffers().len() {
             1 => 0,
             _ => length,
         };
@@ -83,7 +83,7 @@ impl OptimizerState {
     /// The number of steps so far, and the named buffers. Each has an element for each parameter.
     pub(crate) fn state(&self) -> (u64, Vec<(&'static str, &[f32])>) {
         let buffers: [&[f32]; 2] = [&self.first, &self.second];
-        let names = names(self.optimizer).iter().copied();
+        let names = self.optimizer.buffers().iter().copied();
         (self.step, names.zip(buffers).collect())
     }
 
@@ -93,19 +93,8 @@ impl OptimizerState {
     /// Says what differs, if the buffers are not those of this optimizer and these parameters. The state is then unchanged.
     pub(crate) fn restore(&mut self, steps: u64, buffers: &[(&str, &[f32])]) -> Result<(), String> {
         let optimizer = self.optimizer;
-        let expected = names(optimizer);
-        let given: Vec<&str> = buffers.iter().map(|(name, _)| *name).collect();
-        let has_all = expected.iter().all(|name| given.contains(name));
-        if !has_all || given.len() != expected.len() {
-            return Err(format!(
-                "the state of {optimizer} is {}, not {}",
-                expected.join(" and "),
-                match given[..] {
-                    [] => "nothing".into(),
-                    _ => given.join(" and "),
-                }
-            ));
-        }
+        optimizer.check_buffers(buffers)?;
+        let expected = optimizer.buffers();
         let length = self.first.len();
         if let Some((name, values)) = buffers.iter().find(|(_, values)| values.len() != length) {
             return Err(format!(
@@ -124,13 +113,36 @@ impl OptimizerState {
     }
 }
 
-/// The names of an optimizer's buffers.
-fn names(optimizer: Optimizer) -> &'static [&'static str] {
-    match optimizer {
-        Optimizer::Sgd { .. } | Optimizer::Lion { .. } => &["momentum"],
-        Optimizer::Adam { .. } | Optimizer::AdamW { .. } => &["mean", "square"],
-        Optimizer::RmsProp { .. } => &["momentum", "square"],
-        Optimizer::Muon { .. } => &["mean", "square"],
+impl Optimizer {
+    /// The names of its buffers in [`OptimizerState::state`].
+    pub(crate) fn buffers(self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd { .. } | Self::Lion { .. } => &["momentum"],
+            Self::Adam { .. } | Self::AdamW { .. } => &["mean", "square"],
+            Self::RmsProp { .. } => &["momentum", "square"],
+            Self::Muon { .. } => &["mean", "square"],
+        }
+    }
+
+    /// Checks that these are its buffers.
+    ///
+    /// # Errors
+    /// Says what differs.
+    pub(crate) fn check_buffers(self, buffers: &[(&str, &[f32])]) -> Result<(), String> {
+        let expected = self.buffers();
+        let given: Vec<&str> = buffers.iter().map(|(name, _)| *name).collect();
+        let has_all = expected.iter().all(|name| given.contains(name));
+        if has_all && given.len() == expected.len() {
+            return Ok(());
+        }
+        Err(format!(
+            "the state of {self} is {}, not {}",
+            expected.join(" and "),
+            match given[..] {
+                [] => "nothing".into(),
+                _ => given.join(" and "),
+            }
+        ))
     }
 }
 

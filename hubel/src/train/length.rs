@@ -32,6 +32,13 @@ pub(super) struct StoredLength {
     validation: f64,
 }
 
+impl StoredLength {
+    /// How the schedule advanced, if it did not advance evenly.
+    pub(super) fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
+    }
+}
+
 /// The end of an unknown number of steps.
 const UNKNOWN: u64 = 1 << 40;
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::best::Best;
 use super::one_phase::Continuation;
 use super::selection::Selection;
-use super::{TrainState, Trainer};
+use super::{Phase, TrainState, Trainer};
 use crate::{Dataset, Error, Model, Result};
 
 /// A state from within a phase that has not begun in this process: the features of its frozen layers are still to be computed, or nothing of it is left.
@@ -97,10 +97,21 @@ impl Trainer {
         Ok((model, selection.into_best()))
     }
 
-    /// The size of [`Trainer::state`] with all that may come.
+    /// The size of a model's weights.
+    pub(crate) fn model_bytes(&self) -> usize {
+        size_of_val(self.start.parameters.values())
+    }
+
+    /// The most bytes of tensors in [`Trainer::state`], now or later.
     pub(crate) fn state_bytes(&self) -> usize {
-        // Weights, the optimizer's memory, the best weights, averaged weights.
-        5 * size_of_val(self.start.parameters.values())
+        let of_phase = |phase: &Phase| {
+            let settings = &phase.settings;
+            let trained = usize::from(settings.average.is_some());
+            let best = usize::from(self.validation.is_some());
+            1 + settings.optimizer.buffers().len() + trained + best
+        };
+        let parts = self.phases.iter().map(of_phase).max();
+        parts.expect("there is a phase") * self.model_bytes()
     }
 }
 

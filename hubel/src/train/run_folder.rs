@@ -1,7 +1,7 @@
 //! The folder of a training run: the names of its files, its lock, its checkpoints, and the removal of what killed runs left.
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -182,7 +182,7 @@ impl RunFolder {
         self
     }
 
-    /// Seconds of training before the run was interrupted; 0 for a new run. Steps that were computed again count once.
+    /// Seconds of training so far, without those of a call of [`RunFolder::train`] that has not returned. Steps that were computed again count once.
     pub fn seconds_before(&self) -> f64 {
         self.seconds_before
     }
@@ -228,7 +228,8 @@ impl RunFolder {
 
     /// How far the run in the folder at `path` has come, if it has not ended.
     pub fn unfinished(path: &Path) -> Option<Position> {
-        TrainState::unfinished(&path.join(Self::LAST))
+        let files = [Self::LAST, Self::PREVIOUS].map(|name| path.join(name));
+        TrainState::unfinished(files.iter().find(|file| file.exists())?)
     }
 
     /// Begins a new run: checks that its files can be written, and writes the list of its samples.
@@ -236,12 +237,10 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`] if a file cannot be written, or the disk is too full for two checkpoints and the model.
     pub fn begin(&mut self, trainer: &Trainer, data: &Splits) -> Result<()> {
-        let values = trainer.state_bytes() / size_of::<f32>();
+        // Two checkpoints and the model.
+        let bytes = 2 * trainer.state_bytes() + trainer.model_bytes();
         atomic::try_writing(&self.model(), |file| {
-            for _value in 0..2 * values {
-                file.write_all(&0_f32.to_le_bytes())?;
-            }
-            Ok(())
+            io::copy(&mut io::repeat(0).take(bytes as u64), file).map(drop)
         })?;
         Manifest::of(data).save(&self.path.join(Self::DATA))?;
         self.record = Some(Record::create(&self.path)?);
@@ -301,6 +300,7 @@ impl RunFolder {
                 Err(diverged) => result = result.and(Err(diverged)),
             }
         }
+        self.seconds_before += self.begun.elapsed().as_secs_f64();
         // What was recorded before it diverged is of interest, too.
         let _ = self.record().flush();
         result.map(|()| trainer.model())

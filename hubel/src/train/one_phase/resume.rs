@@ -35,6 +35,7 @@ impl Continuation {
             (None, Some(_)) => return Err("its weights were averaged".into()),
             _ => {}
         }
+        (settings.optimizer).check_buffers(&state.optimizer_buffers())?;
         let mut length = Length::new(settings, position.steps);
         let is_extended = length.restore(&counters.length, position)?;
         let has_ended_early = counters.has_ended_early && !is_extended;
