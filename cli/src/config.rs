@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use hubel::RunFolder;
+use hubel::data::Source;
 
 use crate::presets;
 use crate::run_toml::FACTS;
@@ -286,8 +287,16 @@ impl Given<'_> {
         let Some(name) = given.or_else(|| value("preset")) else {
             return Ok(Vec::new());
         };
-        // Another name is refused with the other arguments.
-        let Some((file, text)) = presets::settings(&name) else {
+        let data = match self.has(DATA) {
+            true => self.path(DATA).cloned(),
+            false => value(DATA).map(PathBuf::from),
+        };
+        let data = data.or_else(|| self.path(DATA).cloned());
+        let source = Source::find(data.expect("it has a default"));
+        let outlook = source.and_then(|mut source| source.outlook());
+        // The command refuses other names, other data, and data that it cannot open.
+        let size = outlook.ok().and_then(|outlook| outlook.size);
+        let Some((file, text)) = presets::settings(&name, size) else {
             return Ok(Vec::new());
         };
         let file = File {

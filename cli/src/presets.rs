@@ -16,24 +16,40 @@ struct Preset {
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     SmallGrey,
+    SmallColour,
     Other,
 }
 
-const PRESETS: [Preset; 1] = [Preset {
-    name: "fast",
-    kind: Kind::SmallGrey,
-    file: "digits-fast.toml",
-    settings: include_str!("../presets/digits-fast.toml"),
-}];
+const PRESETS: [Preset; 3] = [
+    Preset {
+        name: "fast",
+        kind: Kind::SmallGrey,
+        file: "digits-fast.toml",
+        settings: include_str!("../presets/digits-fast.toml"),
+    },
+    Preset {
+        name: "best",
+        kind: Kind::SmallGrey,
+        file: "digits-best.toml",
+        settings: include_str!("../presets/digits-best.toml"),
+    },
+    Preset {
+        name: "best",
+        kind: Kind::SmallColour,
+        file: "small-colour-best.toml",
+        settings: include_str!("../presets/small-colour-best.toml"),
+    },
+];
 
 /// The largest height and width of small pictures.
 const SMALL: usize = 32;
 
 impl Kind {
     fn of(size: Shape) -> Self {
-        match size.channels == 1 && size.height <= SMALL && size.width <= SMALL {
-            true => Self::SmallGrey,
-            false => Self::Other,
+        match (size.height <= SMALL && size.width <= SMALL, size.channels) {
+            (true, 1) => Self::SmallGrey,
+            (true, 3) => Self::SmallColour,
+            _ => Self::Other,
         }
     }
 }
@@ -42,19 +58,20 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SmallGrey => "grey pictures of at most 32×32 pixels",
+            Self::SmallColour => "colour pictures of at most 32×32 pixels",
             Self::Other => "other pictures",
         })
     }
 }
 
 /// The names of all presets.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    PRESETS.iter().map(|preset| preset.name)
-}
+pub(crate) const NAMES: [&str; 2] = ["fast", "best"];
 
-/// The file of a preset, and its settings.
-pub(crate) fn settings(name: &str) -> Option<(&'static str, &'static str)> {
-    let preset = PRESETS.iter().find(|preset| preset.name == name)?;
+/// The file of a preset for pictures of this size, and its settings; `None` if there is none.
+pub(crate) fn settings(name: &str, size: Option<Shape>) -> Option<(&'static str, &'static str)> {
+    let kind = size.map_or(Kind::Other, Kind::of);
+    let mut presets = PRESETS.iter();
+    let preset = presets.find(|preset| preset.name == name && preset.kind == kind)?;
     Some((preset.file, preset.settings))
 }
 
@@ -63,9 +80,7 @@ pub(crate) fn settings(name: &str) -> Option<(&'static str, &'static str)> {
 /// # Errors
 /// [`Error::Settings`]
 pub(crate) fn check(name: &str, size: Option<Shape>, data: &Path) -> Result<(), Error> {
-    let kind = size.map_or(Kind::Other, Kind::of);
-    let mut presets = PRESETS.iter();
-    if presets.any(|preset| preset.name == name && preset.kind == kind) {
+    if settings(name, size).is_some() {
         return Ok(());
     }
     let list = PRESETS
@@ -86,20 +101,23 @@ mod tests {
 
     #[test]
     fn a_preset_is_found_for_its_kind_of_pictures_alone() {
-        let (file, settings) = settings("fast").expect("there is one");
-        assert!(file.starts_with("digits") && settings.contains("epochs = 1"));
+        let of_size = |name: &str, size: Shape| settings(name, Some(size)).map(|(file, _)| file);
+        let (grey, colour) = (Shape::new(28, 28, 1), Shape::new(32, 32, 3));
+        assert_eq!(of_size("fast", grey), Some("digits-fast.toml"));
+        assert_eq!(of_size("best", grey), Some("digits-best.toml"));
+        assert_eq!(of_size("best", colour), Some("small-colour-best.toml"));
+        for preset in &PRESETS {
+            assert!(NAMES.contains(&preset.name));
+        }
         let of = |name: &str, size: Shape| check(name, Some(size), Path::new("pictures"));
         assert!(of("fast", Shape::new(28, 28, 1)).is_ok());
         for (name, size) in [
-            ("best", Shape::new(28, 28, 1)),
+            ("best", Shape::new(33, 28, 1)),
             ("fast", Shape::new(28, 28, 3)),
         ] {
             let refused = of(name, size).expect_err("there is none").to_string();
             assert!(refused.contains("`fast` is for grey pictures"), "{refused}");
         }
-        assert!(
-            Kind::of(Shape::new(64, 20, 1)) == Kind::Other
-                && Kind::of(Shape::new(28, 28, 3)) == Kind::Other
-        );
+        assert!(Kind::of(Shape::new(64, 20, 1)) == Kind::Other);
     }
 }

@@ -223,6 +223,27 @@ fn flags_win_over_the_file_also_where_they_exclude_each_other() {
 }
 
 #[test]
+fn a_preset_is_that_for_the_kind_of_the_pictures() {
+    let folder = pictures(6);
+    let flags = ["photos", "--preset", "best", "--epochs", "1"];
+    let (_, of_flag) = train(folder.path(), "flag", &flags);
+    for setting in ["input = \"32x32x3\"", "optimizer = \"muon\"", "epochs = 1"] {
+        assert!(of_flag.contains(setting), "{setting}: {of_flag}");
+    }
+    // The data and the preset can stand in a file.
+    let file = "data = \"photos\"\npreset = \"best\"\nepochs = 1\n";
+    fs::write(folder.path().join("mine.toml"), file).expect("a file");
+    let (_, of_file) = train(folder.path(), "file", &["--config", "mine.toml"]);
+    assert_eq!(settings(&of_file), settings(&of_flag));
+    hubel()
+        .current_dir(folder.path())
+        .args(["train", "photos", "--preset", "fast"])
+        .assert()
+        .code(1)
+        .stderr(contains("there is no preset `fast` for photos"));
+}
+
+#[test]
 fn a_wrong_file_leaves_with_2_and_trains_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(

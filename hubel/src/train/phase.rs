@@ -36,10 +36,9 @@ impl Phase {
     pub(super) fn settings_with(&self, versions: usize) -> TrainSettings {
         let mut settings = self.settings.clone();
         if versions > 0 {
-            for epochs in [Some(&mut settings.epochs), settings.patience.as_mut()] {
-                if let Some(epochs) = epochs {
-                    *epochs = epochs.saturating_mul(self.versions).div_ceil(versions);
-                }
+            let lengths = [Some(&mut settings.epochs), settings.patience.as_mut()];
+            for epochs in lengths.into_iter().flatten() {
+                *epochs = epochs.saturating_mul(self.versions).div_ceil(versions);
             }
         }
         settings
