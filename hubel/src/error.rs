@@ -2,7 +2,8 @@
 use crate::Shape;
 use crate::listed;
 use crate::one_line::{one_line, shown};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// `Result` with hubel's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -253,6 +254,15 @@ pub(crate) fn shortened(message: String) -> String {
 }
 
 impl Error {
+    /// The error for a file or folder with which the system refuses an action: "read", "write", "create".
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::Io {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+
     /// The message without the path, for a line that names the file already.
     pub(crate) fn without_path(self) -> String {
         match self {

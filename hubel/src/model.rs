@@ -322,11 +322,7 @@ impl Model {
     /// As [`Model::load`]; [`Error::Io`] if the reader fails.
     pub fn from_reader(mut reader: impl Read) -> Result<Self> {
         let mut bytes = Vec::new();
-        (reader.read_to_end(&mut bytes)).map_err(|source| Error::Io {
-            action: "read",
-            path: GIVEN_AS_BYTES.into(),
-            source,
-        })?;
+        (reader.read_to_end(&mut bytes)).map_err(Error::io("read", Path::new(GIVEN_AS_BYTES)))?;
         Self::from_bytes(&bytes)
     }
 
@@ -335,11 +331,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub(crate) fn facts(path: &Path) -> Result<Facts> {
-        let unreadable = |source| Error::Io {
-            action: "read",
-            path: path.into(),
-            source,
-        };
+        let unreadable = Error::io("read", path);
         let mut file = BufReader::new(regular::open(path).map_err(unreadable)?);
         let size = file.get_ref().metadata().map_err(unreadable)?.len();
         let metadata = safetensors::accepted_metadata(&mut file, size, path, |outline| {

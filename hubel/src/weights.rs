@@ -4,7 +4,7 @@ mod known;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::data::Resize;
 use crate::error::shortened;
@@ -178,7 +178,7 @@ fn class_names(count: usize) -> Vec<String> {
 /// The file, at its start, and its size in bytes.
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
     let opened = regular::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (size, file) = opened.map_err(refused(path))?;
+    let (size, file) = opened.map_err(Error::io("read", path))?;
     Ok((BufReader::new(file), size))
 }
 
@@ -190,17 +190,8 @@ fn form(file: &mut (impl Read + Seek), path: &Path) -> Result<Option<Form>> {
         .take(Form::START as u64)
         .read_to_end(&mut start);
     read.and_then(|_| file.seek(SeekFrom::Start(0)))
-        .map_err(refused(path))?;
+        .map_err(Error::io("read", path))?;
     Ok(Form::of(&start))
-}
-
-fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = PathBuf::from(path);
-    move |source| Error::Io {
-        action: "read",
-        path,
-        source,
-    }
 }
 
 #[cfg(test)]

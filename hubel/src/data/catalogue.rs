@@ -267,11 +267,7 @@ fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let mut start = Vec::new();
     regular::open(path)
         .and_then(|file| file.take(16).read_to_end(&mut start))
-        .map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(Error::io("read", path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if let Some(found) = tables::in_file(path, &name, &start, remembered)? {
         return Ok(found);

@@ -41,11 +41,7 @@ const NAMED: usize = 3;
 /// [`Error::Io`] if it cannot be read; [`Error::DataFile`] with the line if it is no table, a line is incomplete, a split
 /// is unknown or a picture is missing; [`Error::DataForm`] if there are fewer than two classes.
 pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
-    let failed = |source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let failed = Error::io("read", path);
     let file = regular::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if length > LARGEST_TABLE {
@@ -414,11 +410,7 @@ pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents)
 /// Whether a table names both its columns and, in its second line, an existing file; or the columns of its pixels.
 fn first_line_names_columns(path: &Path) -> Result<bool> {
     let table = Table::new(path);
-    let file = regular::open(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = regular::open(path).map_err(Error::io("read", path))?;
     // The size limit of two lines.
     let mut lines = Lines::new(BufReader::new(file.take(1 << 20)), path)?;
     let (Some(first), Some(second)) = (lines.next()?.cloned(), lines.next()?) else {

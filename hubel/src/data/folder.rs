@@ -66,11 +66,7 @@ impl Contents {
 /// # Errors
 /// [`Error::Io`] if it cannot be read.
 pub(super) fn contents(folder: &Path) -> Result<Contents> {
-    let failed = |source| Error::Io {
-        action: "read",
-        path: folder.to_owned(),
-        source,
-    };
+    let failed = Error::io("read", folder);
     let mut contents = Contents::default();
     // Sorts names, not paths: comparing a million paths takes several times as long.
     let (mut folders, mut files): (Vec<OsString>, Vec<OsString>) = Default::default();

@@ -108,11 +108,7 @@ impl Given {
     /// # Errors
     /// [`Error::Io`] if they cannot be read; [`Error::Picture`] if they exceed the limit.
     pub(super) fn contents(&self, name: &Path) -> Result<Vec<u8>> {
-        let bytes = (self.pictures.bytes(self.index)).map_err(|source| Error::Io {
-            action: "read",
-            path: name.to_owned(),
-            source,
-        })?;
+        let bytes = (self.pictures.bytes(self.index)).map_err(Error::io("read", name))?;
         match bytes.len() as u64 > LARGEST_FILE {
             false => Ok(bytes),
             true => Err(too_large(name)),

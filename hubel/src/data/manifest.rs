@@ -74,11 +74,7 @@ impl Manifest {
     /// # Errors
     /// [`Error::Io`]; [`Error::Settings`] if it is damaged.
     pub fn load(file: &Path) -> Result<Self> {
-        let text = fs::read_to_string(file).map_err(|source| Error::Io {
-            action: "read",
-            path: file.into(),
-            source,
-        })?;
+        let text = fs::read_to_string(file).map_err(Error::io("read", file))?;
         let mut lines = text.lines();
         let damaged = |line: usize| Error::Settings {
             problem: format!("line {line} of {} is damaged", shown(file)),

@@ -44,11 +44,7 @@ struct Names {
 /// [`Error::Io`] if it cannot be read; [`Error::DataFile`] if it is damaged, or an array is missing or of the wrong kind;
 /// [`Error::DataMismatch`] if the splits do not fit together.
 pub(super) fn open(path: &Path, remembered: Option<ValueRange>) -> Result<Splits> {
-    let file = regular::open(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = regular::open(path).map_err(Error::io("read", path))?;
     read(std::io::BufReader::new(file), path, remembered)
 }
 

@@ -65,11 +65,7 @@ pub(crate) fn decode_whole(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
 
 /// The bytes of the file at `path`, at most [`LARGEST_FILE`].
 pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
-    let refused = |source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let refused = Error::io("read", path);
     let file = regular::open(path).map_err(|source| match source.kind() {
         ErrorKind::IsADirectory => problem(path, "it is a folder; name the pictures in it"),
         _ => refused(source),

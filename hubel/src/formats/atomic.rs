@@ -34,7 +34,7 @@ pub(crate) fn write_keeping(
         body(&mut replacement.file)?;
         replacement.finish(kept)
     });
-    replaced.map_err(refused(path))
+    replaced.map_err(Error::io("write", path))
 }
 
 /// A file that gets its name when it is complete. Until then an older file of that name stays. Dropping it earlier removes it. If the name is
@@ -85,7 +85,7 @@ impl Seek for Replacement {
 
 /// The error of writing `path`, as an I/O error.
 fn named(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
-    move |source| io::Error::new(source.kind(), refused(path)(source))
+    move |source| io::Error::new(source.kind(), Error::io("write", path)(source))
 }
 
 /// A [`Replacement`] whose errors do not name the file.
@@ -133,19 +133,11 @@ pub(crate) fn try_writing(
         body(&mut trial.file)?;
         trial.file.into_inner()?.sync_all()
     });
-    written.map_err(refused(path))
+    written.map_err(Error::io("write", path))
 }
 
 /// The writer for the contents of a file.
 pub(crate) type Writer = BufWriter<File>;
-
-fn refused(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io {
-        action: "write",
-        path: path.into(),
-        source,
-    }
-}
 
 /// Replaces the file at `path` by one with these bytes. A reader sees the complete old or new file.
 ///

@@ -49,11 +49,7 @@ impl Overview {
     pub fn of(path: &Path) -> Result<Self> {
         let at = |name: &str| path.join(name);
         // A folder that cannot be listed holds something that is unknown.
-        fs::read_dir(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.into(),
-            source,
-        })?;
+        fs::read_dir(path).map_err(Error::io("read", path))?;
         let has_record = at(Record::EVENTS).exists();
         let facts = facts(path)?;
         let is_held = RunFolder::is_held(path);

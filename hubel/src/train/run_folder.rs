@@ -96,7 +96,7 @@ impl RunFolder {
         // A starting run searches for empty folders, and holds each for an instant.
         for _attempt in 0..10 {
             let is_new = !path.exists();
-            fs::create_dir_all(path).map_err(refused("create", path))?;
+            fs::create_dir_all(path).map_err(Error::io("create", path))?;
             if let Hold::Free(held) = hold(path) {
                 atomic::remove_abandoned(path);
                 return Ok(Self::held(path.into(), is_new, held));
@@ -130,13 +130,13 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`] if it cannot be created.
     pub fn new_in(parent: &Path, name: &str) -> Result<Self> {
-        fs::create_dir_all(parent).map_err(refused("create", parent))?;
+        fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
         remove_abandoned(parent);
         for name in numbered(name) {
             let path = parent.join(name);
             match fs::create_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                made => made.map_err(refused("create", &path))?,
+                made => made.map_err(Error::io("create", &path))?,
             }
             // If another run considers it abandoned at this moment, tries the next name.
             if let Hold::Free(held) = hold(&path) {
@@ -418,14 +418,6 @@ impl Drop for RunFolder {
 fn numbered(name: &str) -> impl Iterator<Item = String> {
     let others = (2..).map(move |number| format!("{name}-{number}"));
     std::iter::once(name.to_owned()).chain(others)
-}
-
-fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io {
-        action,
-        path: path.into(),
-        source,
-    }
 }
 
 /// Removes what killed runs left in the folders of `parent`, except for what another process holds or what cannot be removed.

@@ -24,11 +24,7 @@ impl<'a> Lines<'a, ()> {
     /// The lines of the table at `path`, read by `reader`.
     pub(super) fn new<R: BufRead>(reader: R, path: &'a Path) -> Result<Lines<'a, impl Read>> {
         let (delimiter, reader) = dialect::delimiter(reader)
-            .map_err(|source| Error::Io {
-                action: "read",
-                path: path.to_owned(),
-                source,
-            })?
+            .map_err(Error::io("read", path))?
             .map_err(|problem| Error::DataFile {
                 path: path.to_owned(),
                 problem,

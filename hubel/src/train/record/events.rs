@@ -135,11 +135,7 @@ struct BadFile {
 /// # Errors
 /// [`Error::Io`]; [`Error::Settings`] if another line is damaged.
 pub fn read_events(path: &Path, most: usize) -> Result<Events> {
-    let refused = |source| Error::Io {
-        action: "read",
-        path: path.into(),
-        source,
-    };
+    let refused = Error::io("read", path);
     let mut file = BufReader::new(File::open(path).map_err(refused)?);
     let mut reading = Reading::new(most);
     let mut bytes = Vec::new();

@@ -40,14 +40,14 @@ impl Growing {
             OpenOptions::new().read(true).write(true),
         )?;
         let cut = growing.file.set_len(length);
-        cut.map_err(refused("write", &growing.path))?;
+        cut.map_err(Error::io("write", &growing.path))?;
         Ok(growing)
     }
 
     fn open(folder: &Path, name: &str, written: u64, options: &OpenOptions) -> Result<Self> {
         let path = folder.join(name);
         Ok(Self {
-            file: options.open(&path).map_err(refused("write", &path))?,
+            file: options.open(&path).map_err(Error::io("write", &path))?,
             path,
             name: name.to_owned(),
             written,
@@ -70,7 +70,7 @@ impl Growing {
         if let Some(problem) = &self.dropped {
             self.waiting.clear();
             let problem = io::Error::other(problem.clone());
-            return Err(refused("write", &self.path)(problem));
+            return Err(Error::io("write", &self.path)(problem));
         }
         if self.waiting.is_empty() {
             return Ok(());
@@ -91,7 +91,7 @@ impl Growing {
                     self.dropped = Some(format!("{error}; it is now incomplete"));
                     self.waiting = Vec::new();
                 }
-                Err(refused("write", &self.path)(error))
+                Err(Error::io("write", &self.path)(error))
             }
         }
     }
@@ -99,7 +99,7 @@ impl Growing {
     /// Waits until the disk has what is written, and returns the length.
     pub(super) fn sync(&self) -> Result<u64> {
         let synced = self.file.sync_data();
-        synced.map_err(refused("write", &self.path))?;
+        synced.map_err(Error::io("write", &self.path))?;
         Ok(self.written)
     }
 
@@ -112,7 +112,7 @@ impl Growing {
             .file
             .seek(start)
             .and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(refused("read", &self.path))?;
+        read.map_err(Error::io("read", &self.path))?;
         Ok(bytes)
     }
 }
@@ -129,7 +129,7 @@ pub(super) fn check(folder: &Path, name: &str, length: u64) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("{} does not exist", shown(&path))
         }
-        Err(error) => return Err(refused("read", &path)(error)),
+        Err(error) => return Err(Error::io("read", &path)(error)),
     };
     Err(Error::Settings {
         problem: format!(

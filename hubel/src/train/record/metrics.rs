@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{Place, growing};
+use super::Place;
 use crate::train::{Event, Position};
 use crate::{Error, Result, shown};
 
@@ -135,7 +135,7 @@ impl Row {
 /// # Errors
 /// [`Error::Io`]; [`Error::Settings`] if it is no such file.
 pub fn read_metrics(path: &Path) -> Result<Vec<Row>> {
-    let bytes = fs::read(path).map_err(growing::refused("read", path))?;
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let complete = bytes.iter().rposition(|byte| *byte == b'\n');
     let text = String::from_utf8_lossy(&bytes[..complete.unwrap_or(0)]);
     let mut lines = text.lines();
