@@ -137,7 +137,7 @@ impl Schedule {
         }
     }
 
-    /// A tenth of the rate after six epochs without progress, which is a loss smaller by 0.01 %. (PyTorch waits for eleven epochs.)
+    /// A tenth of the rate after six epochs without progress. Progress is a loss that is smaller by 0.01 %. (PyTorch waits for eleven epochs.)
     pub fn plateau() -> Self {
         Self::Plateau {
             factor: 0.1,

@@ -1,7 +1,8 @@
 //! Training that is interrupted after any step goes on from its state with the same bits.
+mod pictures;
+
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use hubel::data::{self, BadFiles, Balance, Mixing, Options};
 use hubel::{
@@ -398,23 +399,11 @@ fn settings_without_validation() -> TrainSettings {
     }
 }
 
-/// Class folders of ten pictures each.
-fn write_pictures(root: &Path) {
-    for (class, ink) in [("dark", 10), ("light", 200)] {
-        fs::create_dir_all(root.join(class)).expect("a folder");
-        for number in 0..10 {
-            let file = root.join(class).join(format!("{number}.pgm"));
-            let picture = [b"P5 2 2 255\n", &[ink, number, 90, ink + number][..]].concat();
-            fs::write(file, picture).expect("a picture");
-        }
-    }
-}
-
 #[test]
 fn pictures_that_vanish_cost_none_of_what_was_learnt() -> Result<()> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("photos");
-    write_pictures(&root);
+    pictures::write(&root);
     let open = || {
         let options = Options {
             validation: 0.0,
@@ -457,7 +446,7 @@ fn pictures_that_vanish_cost_none_of_what_was_learnt() -> Result<()> {
     assert_eq!(*state.model(), good);
 
     // When they are back, training goes on, in this process or another.
-    write_pictures(&root);
+    pictures::write(&root);
     let (undisturbed, _) = run(&mut make()?, usize::MAX)?;
     assert_eq!(run(&mut trainer, usize::MAX)?.0, undisturbed);
     let mut other = make()?;

@@ -1,4 +1,6 @@
 //! A run in a folder: what happens when its files or its data are not as they were.
+mod pictures;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,18 +10,6 @@ use hubel::data::{self, Options};
 use hubel::{
     Cpu, Error, Event, Model, Network, Position, Result, RunFolder, Splits, TrainSettings, Trainer,
 };
-
-/// Class folders of ten pictures each.
-fn write_pictures(root: &Path) {
-    for (class, ink) in [("dark", 10), ("light", 200)] {
-        fs::create_dir_all(root.join(class)).expect("a folder");
-        for number in 0..10 {
-            let file = root.join(class).join(format!("{number}.pgm"));
-            let picture = [b"P5 2 2 255\n", &[ink, number, 90, ink + number][..]].concat();
-            fs::write(file, picture).expect("a picture");
-        }
-    }
-}
 
 fn open(root: &Path) -> Result<Splits> {
     let options = Options {
@@ -87,7 +77,7 @@ fn goes_on(run: &Path, data: &Splits) -> Result<(Position, Model, bool)> {
 fn undisturbed() -> Result<(tempfile::TempDir, Splits, Model)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("photos");
-    write_pictures(&root);
+    pictures::write(&root);
     let data = open(&root)?;
     let model = trainer(&data)?.run(&mut |_| ControlFlow::Continue(()))?;
     Ok((folder, data, model))

@@ -2,30 +2,27 @@
 mod course;
 mod ended;
 mod rates;
+mod remarks;
 mod report;
 mod saving;
 mod settings_file;
 mod start;
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use hubel::check::IMBALANCE;
-use hubel::data::{Augmentation, BadFile, Balance, Source, Subject};
-use hubel::{
-    Dataset, Error, Event, Model, RunFolder, Splits, TrainSettings, Trainer, listed, one_line,
-};
+use hubel::data::{BadFile, Balance, Source};
+use hubel::{Error, Event, Model, RunFolder, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
 use self::course::Course;
 use self::ended::{Ended, Training};
 use self::settings_file::Settings;
 pub(super) use self::start::{Start, choose as start};
-use super::{Outcome, program, quoted};
+use super::Outcome;
 use crate::args::{Train, TrainingData};
-use crate::console::{self, Console, thousands};
+use crate::console::{self, Console};
 use crate::interruption::Interruption;
 use crate::presets;
 
@@ -65,25 +62,9 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         console.remark(&course::last_layer(model.classes(), splits.train.classes()));
     }
     let mut trainer = course.trainer()?;
-    console.remark(&parts(&splits));
-    let augmentation = course::augmentation(trainer.phases());
-    let epochs = course::epochs(trainer.phases());
-    console.remark(&detected(&subject, &epochs, &augmentation));
     let settings = &trainer.phases().last().expect("there is a phase").settings;
-    console.remark(&treatment(&splits.train, settings.balance, &augmentation));
     let mut log = Log::new(settings, splits.bad_files.clone());
-    if !log.loss_includes.is_empty() {
-        console.remark(&format!(
-            "loss*: with {}; the validation loss is without",
-            log.loss_includes.join(" and ")
-        ));
-    }
-    if settings.batch_size > splits.train.len() {
-        console.remark(&format!(
-            "each step uses all images: there are fewer than {} (--batch-size)",
-            settings.batch_size
-        ));
-    }
+    remarks::before(&trainer, &splits, &subject, &log, console);
     let write_settings = |trainer: &Trainer, folder: &RunFolder| {
         let settings = Settings {
             arguments,
@@ -188,33 +169,11 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         log: &log,
         is_interrupted: signal.is_some(),
     };
-    let (seconds, waiting_share) = (ended.seconds(), ended.waiting_share());
     let result = ended.write(console);
-    if arguments.json {
-        console::print(&result.to_string())?;
-    } else {
-        let is_balanced = arguments.balance != Balance::None;
-        let test = report.map(|report| {
-            let headline = super::headline(&report, model.classes());
-            let mut text = format!("test accuracy  {headline}\n");
-            for (name, value) in super::beside_accuracy(&report, model.classes(), is_balanced) {
-                text += &format!("{name:<15}{value}\n");
-            }
-            text
-        });
-        let choice = model
-            .choice()
-            .map(|choice| format!("weights        {choice}\n"));
-        console::print(&format!(
-            "{}time           {seconds:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n{}{}next           {}",
-            test.unwrap_or_default(),
-            100.0 * waiting_share,
-            file.display(),
-            choice.unwrap_or_default(),
-            report_line(folder.path()),
-            next_command(folder.path(), &arguments.data.data, &log.bad_files)
-        ))?;
-    }
+    console::print(&match arguments.json {
+        true => result.to_string(),
+        false => ended.text(),
+    })?;
     if let Some(signal) = signal {
         console.remark(&match model.stopped_at() {
             Some(position) => format!(
@@ -259,90 +218,6 @@ pub(super) fn open(
     }
     super::report_bad_files(&splits.bad_files, console);
     Ok(splits)
-}
-
-/// How many images are used for training, validation and test.
-fn parts(splits: &Splits) -> String {
-    let held_out = match &splits.validation {
-        Some(validation) => format!("{} held out for validation", thousands(validation.len())),
-        None => "none held out for validation".into(),
-    };
-    let test = match &splits.test {
-        Some(test) => format!("{} for the final test", thousands(test.len())),
-        None => "none for a final test".into(),
-    };
-    let training = thousands(splits.train.len());
-    let mut text = format!("{training} images to train on, {held_out}, {test}");
-    if let Some(test) = &splits.test {
-        let classes = test.classes().iter().zip(test.counts());
-        let untested: Vec<String> = classes
-            .filter(|(_, count)| *count == 0)
-            .map(|(class, _)| format!("`{}`", one_line(class)))
-            .collect();
-        if !untested.is_empty() {
-            text += &format!(
-                "\nno test image of {}: the accuracy of these classes will be unknown",
-                listed(untested.iter().map(String::as_str))
-            );
-        }
-    }
-    text
-}
-
-/// The detected kind of data, and the settings that follow from it.
-fn detected(subject: &Subject, epochs: &str, augmentation: &Augmentation) -> String {
-    let mut follows = vec![epochs.to_owned()];
-    follows.push(match (augmentation.flips(), subject.may_be_flipped()) {
-        (true, true) => "flipped at random".into(),
-        (true, false) => "flipped anyway, because of --augment".into(),
-        (false, _) => "no flips".into(),
-    });
-    follows.extend(
-        subject
-            .inverted()
-            .map(|other| format!("pictures on a {other} background are inverted")),
-    );
-    format!("detected {subject}: {}", follows.join(", "))
-}
-
-/// The augmentation, and remarks on classes that are missing or of very different size.
-fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> String {
-    let mut text = format!("augmentation: {augmentation}");
-    let counts = train.counts();
-    let of = |count: usize| {
-        &train.classes()[counts.iter().position(|&other| other == count).unwrap_or(0)]
-    };
-    let unseen: Vec<String> = std::iter::zip(train.classes(), &counts)
-        .filter(|(_, count)| **count == 0)
-        .map(|(class, _)| format!("`{class}`"))
-        .collect();
-    if !unseen.is_empty() {
-        text += &format!(
-            "\nno training image of {}: the model will never recognise these classes",
-            listed(unseen.iter().map(String::as_str))
-        );
-    }
-    // Balancing cannot help a class without images.
-    let (smallest, largest) = (
-        counts.iter().filter(|count| **count > 0).min(),
-        counts.iter().max(),
-    );
-    if let (Some(&smallest), Some(&largest)) = (smallest, largest)
-        && largest >= IMBALANCE * smallest
-    {
-        let remedy = match balance {
-            Balance::None => "; --balance loss or --balance sample compensates for it".into(),
-            balance => format!("; balanced by {balance}: look at the balanced accuracy"),
-        };
-        text += &format!(
-            "\nclasses differ in size: {} of `{}`, {} of `{}`{remedy}",
-            thousands(largest),
-            one_line(of(largest)),
-            thousands(smallest),
-            one_line(of(smallest))
-        );
-    }
-    text
 }
 
 /// The log of a run.
@@ -455,25 +330,4 @@ fn epoch_json(event: &Event) -> Option<Value> {
         "seconds": seconds,
         "waiting_seconds": waiting,
     }))
-}
-
-/// The line that names the report, if it could be written.
-fn report_line(folder: &Path) -> String {
-    let file = folder.join(report::FILE);
-    match file.exists() {
-        true => format!("report         {}\n", file.display()),
-        false => String::new(),
-    }
-}
-
-fn next_command(folder: &Path, data: &Path, bad_files: &[BadFile]) -> String {
-    let mut command = format!("{} evaluate {}", quoted(program()), quoted(folder));
-    if data != Path::new("mnist") {
-        command += &format!(" {}", quoted(data));
-    }
-    // Skipped files are still in the data, and would stop `evaluate`.
-    if bad_files.iter().any(|bad| bad.quarantined.is_none()) {
-        command += " --bad-files skip";
-    }
-    command
 }

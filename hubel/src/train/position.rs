@@ -24,7 +24,7 @@ pub struct Position {
 }
 
 /// A run with a single phase, the default for older files without phases.
-fn one() -> usize {
+pub(super) fn one() -> usize {
     1
 }
 

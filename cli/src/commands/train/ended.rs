@@ -3,14 +3,14 @@ use std::ops::Deref;
 use std::path::Path;
 use std::time::Instant;
 
-use hubel::data::Subject;
+use hubel::data::{BadFile, Balance, Subject};
 use hubel::record::{self, Events, Record, Row};
 use hubel::{Cpu, Error, Model, Report, Splits};
 use serde_json::{Value, json};
 
 use super::{Log, report};
 use crate::args::Train;
-use crate::commands::{runs, untested};
+use crate::commands::{self, program, quoted, runs, untested};
 use crate::console::{self, Console};
 use crate::wording::of_command_line;
 
@@ -145,8 +145,56 @@ impl Ended<'_> {
         self.seconds_before + self.begin.elapsed().as_secs_f64()
     }
 
+    /// What came out, for people.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        let classes = self.model.classes();
+        if let Some(report) = self.report {
+            let is_balanced = self.arguments.balance != Balance::None;
+            let headline = commands::headline(report, classes);
+            text += &format!("test accuracy  {headline}\n");
+            for (name, value) in commands::beside_accuracy(report, classes, is_balanced) {
+                text += &format!("{name:<15}{value}\n");
+            }
+        }
+        text += &format!(
+            "time           {:.1} s, {:.1} % of the training spent waiting for data\nmodel          {}\n",
+            self.seconds(),
+            100.0 * self.waiting_share(),
+            self.file.display()
+        );
+        if let Some(choice) = self.model.choice() {
+            text += &format!("weights        {choice}\n");
+        }
+        text += &report_line(self.folder);
+        let data = &self.arguments.data.data;
+        let next = next_command(self.folder, data, &self.log.bad_files);
+        text + &format!("next           {next}")
+    }
+
     /// The share of the training of this process that was spent waiting for batches.
     pub(super) fn waiting_share(&self) -> f64 {
         self.log.sum("waiting_seconds") / self.log.sum("seconds").max(f64::MIN_POSITIVE)
     }
+}
+
+/// The line that names the report, if it could be written.
+fn report_line(folder: &Path) -> String {
+    let file = folder.join(report::FILE);
+    match file.exists() {
+        true => format!("report         {}\n", file.display()),
+        false => String::new(),
+    }
+}
+
+fn next_command(folder: &Path, data: &Path, bad_files: &[BadFile]) -> String {
+    let mut command = format!("{} evaluate {}", quoted(program()), quoted(folder));
+    if data != Path::new("mnist") {
+        command += &format!(" {}", quoted(data));
+    }
+    // Skipped files are still in the data, and would stop `evaluate`.
+    if bad_files.iter().any(|bad| bad.quarantined.is_none()) {
+        command += " --bad-files skip";
+    }
+    command
 }

@@ -96,7 +96,7 @@ pub enum Notable {
 #[derive(Deserialize)]
 struct Line {
     event: String,
-    #[serde(default = "one")]
+    #[serde(default = "crate::train::position::one")]
     phase: usize,
     #[serde(default)]
     phases: usize,
@@ -117,10 +117,6 @@ struct Line {
     file: Option<BadFile>,
     problem: Option<String>,
     wall_time: Option<f64>,
-}
-
-fn one() -> usize {
-    1
 }
 
 #[derive(Deserialize)]

@@ -184,18 +184,14 @@ pub fn without_times(line: &str) -> Option<&str> {
 #[derive(Deserialize)]
 struct Counts {
     event: String,
-    #[serde(default = "one")]
+    #[serde(default = "crate::train::position::one")]
     phase: usize,
-    #[serde(default = "one")]
+    #[serde(default = "crate::train::position::one")]
     phases: usize,
     #[serde(default)]
     steps_before: usize,
     #[serde(default)]
     step_of_run: usize,
-}
-
-fn one() -> usize {
-    1
 }
 
 /// How far the run had come with the last line of a phase or a step. `None` if there is no such line.
