@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Balance;
+use crate::one_line::thousands;
 use crate::train::Position;
 use crate::{Model, Parameters, Report};
 
@@ -82,7 +83,7 @@ impl Best {
         };
         format!(
             "the best on {} validation images: {}, with {measure} {:.2} %",
-            self.images,
+            thousands(self.images),
             self.position,
             100.0 * self.accuracy
         )
