@@ -1,10 +1,11 @@
 //! A NaN is never hidden: it passes through every layer to the loss. Training stops there and returns the last good weights.
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use hubel::plan::Mode;
 use hubel::{
-    Cpu, Dataset, Error, Event, Network, Optimizer, Parameters, Plan, PlanSettings, Result,
-    Schedule, Shape, TrainSettings, Trainer, Workspace,
+    Cpu, Dataset, Error, Event, LossInput, Network, Optimizer, Parameters, Plan, PlanSettings,
+    Result, Schedule, Shape, TrainSettings, Trainer, Workspace,
 };
 
 /// The logits of two images; the first image contains a NaN.
@@ -207,6 +208,34 @@ fn what_is_kept_when_training_diverges_is_at_most_an_epoch_and_a_hundred_steps_o
         let kept = trainer.last_good().stopped_at().expect("a position");
         assert!(step > 100 && kept.steps_done() < step, "{step}, {kept}");
         assert!(step - kept.steps_done() <= most, "{step}, {kept}");
+    }
+    Ok(())
+}
+
+#[test]
+fn weights_without_a_finite_loss_are_not_kept_as_good_ones() -> Result<()> {
+    let labels: Vec<usize> = (0..240).map(|i| i % 2).collect();
+    let images: Vec<f32> = (0..240).map(|i| i as f32).collect();
+    let images = Dataset::from_arrays(&images, Shape::new(1, 1, 1), &labels)?;
+    for average in [None, Some(0.9)] {
+        let settings = TrainSettings {
+            batch_size: 2,
+            average,
+            ..settings(0.01)
+        };
+        let batches = AtomicUsize::new(0);
+        // The weights of step 100 would be copied.
+        let loss = move |_: &LossInput, _: &mut [f32]| match batches.fetch_add(1, Relaxed) {
+            100 => f64::NAN,
+            _ => 1.0,
+        };
+        let network = Network::parse("flatten-fc(classes)")?;
+        let trainer = Trainer::new(Cpu::best(1), network, &images, None, settings)?;
+        let mut trainer = trainer.with_loss(loss);
+        let error = trainer.run(&mut |_| ControlFlow::Continue(()));
+        assert!(matches!(error, Err(Error::Diverged { step: 101, .. })));
+        let kept = trainer.last_good().stopped_at().expect("a position");
+        assert_eq!(kept.steps_done(), 0);
     }
     Ok(())
 }

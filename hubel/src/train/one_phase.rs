@@ -64,8 +64,7 @@ pub(super) struct OnePhase {
     length: Length,
     /// Whether the last step of an epoch is done, and its validation is not.
     awaits_validation: bool,
-    /// Weights that are known to be finite, and their position.
-    good: (Parameters, Position),
+    good: Good,
     selection: Selection,
     /// The progress of [`Schedule::Plateau`](crate::Schedule::Plateau).
     plateau: PlateauState,
@@ -80,6 +79,35 @@ pub(super) struct OnePhase {
 struct HeldOut {
     dataset: Dataset,
     preparation: Preparation,
+}
+
+/// Weights of the model from a step whose loss was finite, and their position.
+struct Good {
+    parameters: Parameters,
+    position: Position,
+}
+
+impl Good {
+    fn store(&mut self, parameters: &Parameters, position: Position) {
+        (self.parameters.values_mut()).copy_from_slice(parameters.values());
+        self.position = position;
+    }
+}
+
+/// The weights that the optimizer changes.
+fn trained<'a>(average: &'a Option<Average>, model: &'a Model) -> &'a Parameters {
+    match average {
+        Some(average) => &average.trained,
+        None => &model.parameters,
+    }
+}
+
+/// As [`trained`].
+fn trained_mut<'a>(average: &'a mut Option<Average>, model: &'a mut Model) -> &'a mut Parameters {
+    match average {
+        Some(average) => &mut average.trained,
+        None => &mut model.parameters,
+    }
 }
 
 /// Number of steps between copies of the weights; these are also copied at the start of each epoch. If training diverges, at most this many
@@ -184,7 +212,10 @@ impl OnePhase {
             position,
             length,
             awaits_validation: false,
-            good: (model.parameters.clone(), position),
+            good: Good {
+                parameters: model.parameters.clone(),
+                position,
+            },
             selection,
             plateau: PlateauState::default(),
             without_progress: 0,
@@ -269,8 +300,8 @@ impl OnePhase {
     ) -> Result<(StepResult, bool)> {
         self.length.begin();
         // Only between the batches of a step is there something to take back.
-        let statistics =
-            (self.settings.accumulate > 1).then(|| self.trained().statistics().to_vec());
+        let statistics = (self.settings.accumulate > 1)
+            .then(|| trained(&self.average, &self.model).statistics().to_vec());
         let (mut step, mut stopped) = (StepResult::default(), false);
         while !step.is_complete {
             let learnt = self.next_batch().and_then(|(batch, waited)| {
@@ -285,7 +316,7 @@ impl OnePhase {
             if let Err(error) = learnt {
                 self.accumulation.clear();
                 if let Some(statistics) = &statistics {
-                    self.trained_mut()
+                    trained_mut(&mut self.average, &mut self.model)
                         .statistics_mut()
                         .copy_from_slice(statistics);
                 }
@@ -295,21 +326,6 @@ impl OnePhase {
             }
         }
         Ok((step, stopped))
-    }
-
-    /// The weights that the optimizer changes.
-    fn trained(&self) -> &Parameters {
-        match &self.average {
-            Some(average) => &average.trained,
-            None => &self.model.parameters,
-        }
-    }
-
-    fn trained_mut(&mut self) -> &mut Parameters {
-        match &mut self.average {
-            Some(average) => &mut average.trained,
-            None => &mut self.model.parameters,
-        }
     }
 
     /// The batch of the next step, and the time spent waiting for it.
@@ -347,16 +363,7 @@ impl OnePhase {
             None => &batch.images,
         };
         workspace.images_mut().copy_from_slice(images);
-        if place.batch == 0 && place.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
-            let (good, position) = &mut self.good;
-            good.values_mut()
-                .copy_from_slice(self.model.parameters.values());
-            *position = self.position;
-        }
-        let parameters = match &mut self.average {
-            Some(average) => &mut average.trained,
-            None => &mut self.model.parameters,
-        };
+        let parameters = trained(&self.average, &self.model);
         let label = |draw: &usize| self.feed.label(*draw) as u32;
         let labels: Vec<u32> = batch.draws.iter().map(label).collect();
         let seed = Random::new(settings.seed)
@@ -378,6 +385,10 @@ impl OnePhase {
                 place: plan.first_not_finite(workspace),
             });
         }
+        if place.batch == 0 && place.step.is_multiple_of(STEPS_BETWEEN_COPIES) {
+            self.good.store(&self.model.parameters, self.position);
+        }
+        let parameters = trained_mut(&mut self.average, &mut self.model);
         plan.backward(&self.cpu, parameters, workspace, seed);
         plan.update_running_statistics(parameters, workspace);
         result.add(batch.draws.len(), loss);
@@ -485,10 +496,9 @@ impl OnePhase {
 
     /// The last weights that are known to be finite.
     pub(super) fn last_good(&self) -> Model {
-        let (parameters, position) = &self.good;
         Model {
-            parameters: parameters.clone(),
-            stopped_at: Some(*position),
+            parameters: self.good.parameters.clone(),
+            stopped_at: Some(self.good.position),
             choice: None,
             ..self.model.clone()
         }
@@ -500,10 +510,7 @@ impl OnePhase {
     /// [`Error::Diverged`]
     pub(super) fn keep_copy(&mut self) -> Result<()> {
         self.try_weights()?;
-        let (good, position) = &mut self.good;
-        good.values_mut()
-            .copy_from_slice(self.model.parameters.values());
-        *position = self.position;
+        self.good.store(&self.model.parameters, self.position);
         Ok(())
     }
 
@@ -537,10 +544,7 @@ impl OnePhase {
             return Ok(());
         }
         let (plan, workspace) = (&self.plans[self.turn], &mut self.workspace);
-        let parameters = match &self.average {
-            Some(average) => &average.trained,
-            None => &self.model.parameters,
-        };
+        let parameters = trained(&self.average, &self.model);
         plan.forward(&self.cpu, parameters, workspace, 0);
         match plan.logits(workspace).iter().all(|logit| logit.is_finite()) {
             true => Ok(()),
@@ -550,7 +554,7 @@ impl OnePhase {
 
     fn check_weights(&self) -> Result<()> {
         // An average of finite weights is finite.
-        match self.trained().first_not_finite() {
+        match trained(&self.average, &self.model).first_not_finite() {
             None => Ok(()),
             Some(layer) => Err(self.diverged(format!("the weights of layer {layer}"))),
         }

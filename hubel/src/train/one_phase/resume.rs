@@ -124,7 +124,7 @@ impl OnePhase {
         };
         self.is_over = continuation.is_over;
         self.loader = None;
-        self.good = (self.model.parameters.clone(), self.position);
+        self.good.store(&self.model.parameters, self.position);
         Ok(())
     }
 }
