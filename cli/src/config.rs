@@ -287,15 +287,13 @@ impl Given<'_> {
         let Some(name) = given.or_else(|| value("preset")) else {
             return Ok(Vec::new());
         };
-        let data = match self.has(DATA) {
-            true => self.path(DATA).cloned(),
-            false => value(DATA).map(PathBuf::from),
+        let size = || {
+            let in_file = value(DATA).filter(|_| !self.has(DATA)).map(PathBuf::from);
+            let data = in_file.or_else(|| self.path(DATA).cloned())?;
+            let mut source = Source::find(data).ok()?;
+            source.outlook().ok()?.size
         };
-        let data = data.or_else(|| self.path(DATA).cloned());
-        let source = Source::find(data.expect("it has a default"));
-        let outlook = source.and_then(|mut source| source.outlook());
         // The command refuses other names, other data, and data that it cannot open.
-        let size = outlook.ok().and_then(|outlook| outlook.size);
         let Some((file, text)) = presets::settings(&name, size) else {
             return Ok(Vec::new());
         };

@@ -45,7 +45,11 @@ const PRESETS: [Preset; 3] = [
 const SMALL: usize = 32;
 
 impl Kind {
-    fn of(size: Shape) -> Self {
+    /// Of pictures of this size; `None` if their sizes differ.
+    fn of(size: Option<Shape>) -> Self {
+        let Some(size) = size else {
+            return Self::Other;
+        };
         match (size.height <= SMALL && size.width <= SMALL, size.channels) {
             (true, 1) => Self::SmallGrey,
             (true, 3) => Self::SmallColour,
@@ -67,11 +71,19 @@ impl fmt::Display for Kind {
 /// The names of all presets.
 pub(crate) const NAMES: [&str; 2] = ["fast", "best"];
 
-/// The file of a preset for pictures of this size, and its settings; `None` if there is none.
-pub(crate) fn settings(name: &str, size: Option<Shape>) -> Option<(&'static str, &'static str)> {
-    let kind = size.map_or(Kind::Other, Kind::of);
-    let mut presets = PRESETS.iter();
-    let preset = presets.find(|preset| preset.name == name && preset.kind == kind)?;
+/// The file of a preset, and its settings; `None` if there is none. `size` gives that of the pictures, and is asked only if it decides between several.
+pub(crate) fn settings(
+    name: &str,
+    size: impl FnOnce() -> Option<Shape>,
+) -> Option<(&'static str, &'static str)> {
+    let mut presets = PRESETS.iter().filter(|preset| preset.name == name);
+    let preset = match presets.clone().count() {
+        0 | 1 => presets.next()?,
+        _ => {
+            let kind = Kind::of(size());
+            presets.find(|preset| preset.kind == kind)?
+        }
+    };
     Some((preset.file, preset.settings))
 }
 
@@ -80,7 +92,9 @@ pub(crate) fn settings(name: &str, size: Option<Shape>) -> Option<(&'static str,
 /// # Errors
 /// [`Error::Settings`]
 pub(crate) fn check(name: &str, size: Option<Shape>, data: &Path) -> Result<(), Error> {
-    if settings(name, size).is_some() {
+    let kind = Kind::of(size);
+    let mut presets = PRESETS.iter();
+    if presets.any(|preset| preset.name == name && preset.kind == kind) {
         return Ok(());
     }
     let list = PRESETS
@@ -101,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_preset_is_found_for_its_kind_of_pictures_alone() {
-        let of_size = |name: &str, size: Shape| settings(name, Some(size)).map(|(file, _)| file);
+        let of_size = |name: &str, size: Shape| settings(name, || Some(size)).map(|(file, _)| file);
         let (grey, colour) = (Shape::new(28, 28, 1), Shape::new(32, 32, 3));
         assert_eq!(of_size("fast", grey), Some("digits-fast.toml"));
         assert_eq!(of_size("best", grey), Some("digits-best.toml"));
@@ -118,6 +132,6 @@ mod tests {
             let refused = of(name, size).expect_err("there is none").to_string();
             assert!(refused.contains("`fast` is for grey pictures"), "{refused}");
         }
-        assert!(Kind::of(Shape::new(64, 20, 1)) == Kind::Other);
+        assert!(Kind::of(Some(Shape::new(64, 20, 1))) == Kind::Other);
     }
 }

@@ -126,7 +126,8 @@ pub(crate) struct Train {
     /// Do not use Winograd convolution: slower, with smaller rounding errors
     #[arg(long)]
     pub(crate) precise: bool,
-    /// A recipe for pictures of at most 32x32 pixels: fast (grey, such as digits: 99 % on MNIST in seconds), best (grey or colour, 15 to 30 minutes: 99.7 % on MNIST, 88 % on CIFAR-10). Flags and --config win over its settings
+    /// A recipe for pictures of at most 32x32 pixels: fast (grey, such as digits: 99 % on MNIST in seconds), best (grey or colour, 15 to 30 minutes:
+    /// 99.7 % on MNIST, 88 % on CIFAR-10). Flags and --config win over its settings
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(presets::NAMES), conflicts_with = "resume")]
     pub(crate) preset: Option<String>,
     /// Read flags from this TOML file, such as `epochs = 20`, `model = "lenet5"`, `precise = true`, and the data as `data = "photos"`. Flags of the command line win. Paths in the

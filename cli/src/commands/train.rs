@@ -62,9 +62,8 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         console.remark(&course::last_layer(model.classes(), splits.train.classes()));
     }
     let mut trainer = course.trainer()?;
-    let settings = &trainer.phases().last().expect("there is a phase").settings;
-    let mut log = Log::new(settings, splits.bad_files.clone());
-    remarks::before(&trainer, &splits, &subject, &log, console);
+    let mut log = Log::new(course.settings(), splits.bad_files.clone());
+    remarks::before(&course, &splits, &subject, &log, console);
     let write_settings = |trainer: &Trainer, folder: &RunFolder| {
         let settings = Settings {
             arguments,

@@ -51,6 +51,10 @@ impl<'a> Course<'a> {
         })
     }
 
+    pub(super) fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
     /// The settings of the last phase.
     pub(super) fn settings(&self) -> &TrainSettings {
         &(self.phases.last())

@@ -1,24 +1,24 @@
 //! What `hubel train` says before the first step: what it trains on, and how.
 use hubel::check::IMBALANCE;
 use hubel::data::{Augmentation, Balance, Subject};
-use hubel::{Dataset, Splits, Trainer, listed, one_line};
+use hubel::{Dataset, Splits, listed, one_line};
 
-use super::{Log, course};
+use super::Log;
+use super::course::{Course, augmentation, epochs};
 use crate::console::{Console, thousands};
 
 /// Says all of it.
 pub(super) fn before(
-    trainer: &Trainer,
+    course: &Course,
     splits: &Splits,
     subject: &Subject,
     log: &Log,
     console: &Console,
 ) {
     console.remark(&parts(splits));
-    let augmentation = course::augmentation(trainer.phases());
-    let epochs = course::epochs(trainer.phases());
-    console.remark(&detected(subject, &epochs, &augmentation));
-    let settings = &trainer.phases().last().expect("there is a phase").settings;
+    let augmentation = augmentation(course.phases());
+    console.remark(&detected(subject, &epochs(course.phases()), &augmentation));
+    let settings = course.settings();
     console.remark(&treatment(&splits.train, settings.balance, &augmentation));
     if !log.loss_includes.is_empty() {
         console.remark(&format!(
