@@ -281,6 +281,25 @@ fn a_time_limit_ends_the_schedule_too_and_its_pace_repeats_the_bits() -> Result<
 }
 
 #[test]
+fn until_a_time_limit_is_planned_the_number_of_epochs_is_that_of_the_settings() -> Result<()> {
+    let timed = TrainSettings {
+        minutes: Some(10.0),
+        ..settings(5)
+    };
+    let mut trainer = Trainer::new(Cpu::best(1), network()?, &noise(40, 1)?, None, timed)?;
+    assert_eq!(trainer.position().epochs, 5);
+    let mut epochs = None;
+    let _ = trainer.step(&mut |event| {
+        if let Event::Step { epochs: all, .. } = event {
+            epochs = Some(*all);
+        }
+        ControlFlow::Continue(())
+    })?;
+    assert_eq!((epochs, trainer.position().epochs), (Some(5), 5));
+    Ok(())
+}
+
+#[test]
 fn a_caller_that_makes_the_steps_can_change_the_rate_and_stop_by_its_own_rule() -> Result<()> {
     let (cpu, train) = (Cpu::best(1), noise(40, 1)?);
     let constant = TrainSettings {

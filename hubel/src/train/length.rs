@@ -71,12 +71,14 @@ impl Length {
         }
     }
 
-    /// The same position, with the number of epochs that is planned now.
+    /// The same position, with the number of epochs that is planned now; without a plan, the number stays.
     pub(super) fn of(&self, position: Position) -> Position {
-        let epochs = self.end().div_ceil(self.steps);
-        Position {
-            epochs: epochs.max(position.epoch),
-            ..position
+        match self.end() as u64 {
+            UNKNOWN => position,
+            end => Position {
+                epochs: (end as usize).div_ceil(self.steps).max(position.epoch),
+                ..position
+            },
         }
     }
 
