@@ -219,8 +219,7 @@ impl Trainer {
             awaited: None,
             best: None,
         };
-        // Frozen layers compute features in the first step.
-        if trainer.last_frozen()? == 0 {
+        if trainer.begins_at_once()? {
             let _ = trainer.begin(&mut |_| ControlFlow::Continue(()))?;
         }
         Ok(trainer)
@@ -236,7 +235,7 @@ impl Trainer {
     }
 
     /// The same trainer, with this many bytes for the features of frozen layers instead of half of the free memory. If these do not hold one version of
-    /// each picture, features are computed in each step.
+    /// each picture, features are computed in each step. A phase that goes on from a state keeps as many versions as before.
     pub fn with_room(self, room: usize) -> Self {
         Self { room, ..self }
     }
@@ -352,7 +351,7 @@ impl Trainer {
     }
 
     /// How the schedule of the current phase has advanced, if it has a time limit ([`TrainSettings::minutes`]). With this [`TrainSettings::pace`], another
-    /// training makes the same steps.
+    /// training makes the same steps, unless the phase was extended after an interruption.
     pub fn pace(&self) -> Option<&Pace> {
         match (&self.phase, &self.awaited) {
             (Some(phase), _) => phase.pace(),
@@ -445,6 +444,16 @@ impl Trainer {
         (self.best, self.is_told) = (best, false);
         self.current += 1;
         Ok(())
+    }
+
+    /// Whether the current phase can begin before the first step: its pictures have no features that are kept.
+    fn begins_at_once(&self) -> Result<bool> {
+        let versions = match &self.awaited {
+            Some(awaited) => awaited.state.counters().versions,
+            // How many fit is decided in the first step: `with_room` may come until then.
+            None => self.phases[self.current].versions,
+        };
+        Ok(versions == 0 || self.last_frozen()? == 0)
     }
 
     /// The last frozen node of the current phase; 0 if no layers are frozen.

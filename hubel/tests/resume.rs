@@ -273,6 +273,48 @@ fn a_finished_training_needs_no_features() -> Result<()> {
 }
 
 #[test]
+fn a_training_that_is_over_because_fewer_epochs_are_wanted_says_so() -> Result<()> {
+    for make in [of_features, |settings| trainer(1, settings)] {
+        let of = |epochs| TrainSettings {
+            epochs,
+            patience: None,
+            ..without_mixing()
+        };
+        let mut first = make(of(6))?;
+        let _ = first.run(&mut |event| match event {
+            Event::Epoch { epoch: 2, .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })?;
+        let mut second = make(of(2))?;
+        second.restore(first.state()?)?;
+        let model = second.run(&mut |_| ControlFlow::Continue(()))?;
+        assert!(second.is_over() && second.state()?.is_over());
+        assert!(model.stopped_at().is_none());
+        assert_eq!((second.position().epoch, second.position().epochs), (2, 2));
+    }
+    Ok(())
+}
+
+#[test]
+fn features_of_more_versions_than_are_wanted_are_refused() -> Result<()> {
+    let mut first = of_features(without_mixing())?;
+    run(&mut first, 6)?;
+    let mut settings = without_mixing();
+    settings.epochs *= 2;
+    let phase = Phase {
+        frozen: Some("3".into()),
+        versions: 1,
+        ..Phase::whole(settings)
+    };
+    let model = trainer(1, without_mixing())?.model();
+    let (train, held_out) = (pictures(50, 1), pictures(30, 2));
+    let mut other = Trainer::fine_tune(Cpu::best(1), model, vec![phase], &train, Some(&held_out))?;
+    let refused = other.restore(first.state()?).expect_err("other versions");
+    assert!(refused.to_string().contains("2 versions"), "{refused}");
+    Ok(())
+}
+
+#[test]
 fn kept_features_have_as_many_versions_as_before_the_interruption() -> Result<()> {
     let (model, _) = run(&mut of_features(without_mixing())?, usize::MAX)?;
     let mut first = of_features(without_mixing())?;
@@ -305,6 +347,24 @@ fn a_training_with_a_time_limit_can_be_extended_by_time_alone() -> Result<()> {
     assert!(!long.is_over());
     run(&mut long, usize::MAX)?;
     assert!(long.position().steps_done() > steps);
+
+    // Before the first step there is nothing to stretch.
+    let mut unbegun = trainer(1, of(0.006))?;
+    unbegun.restore(trainer(1, of(0.002))?.state()?)?;
+    run(&mut unbegun, 4)?;
+    assert!(!unbegun.is_over());
+
+    // A training with the steps of an earlier one can go on with a time limit.
+    let paced = TrainSettings {
+        pace: short.pace().cloned(),
+        ..of(0.002)
+    };
+    let mut paced = trainer(1, paced)?;
+    run(&mut paced, 3)?;
+    let mut timed = trainer(1, of(0.006))?;
+    timed.restore(paced.state()?)?;
+    run(&mut timed, usize::MAX)?;
+    assert!(timed.is_over());
 
     let mut epochs = trainer(1, settings())?;
     run(&mut epochs, 3)?;

@@ -10,7 +10,7 @@ use crate::data::{Augmentation, Balance, Dataset, Feed, FeedSettings, Preparatio
 use crate::evaluate::name_of;
 use crate::inference::{Inference, check_finite};
 use crate::train::{Event, TrainSettings, tell};
-use crate::{Model, Plan, PlanSettings, Result, Shape, Workspace};
+use crate::{Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 
 /// The first layers of a model, up to a given one.
 pub(super) struct Frozen<'a> {
@@ -135,7 +135,7 @@ impl Ahead {
     pub(super) fn compute(
         &mut self,
         cpu: &Cpu,
-        model: &Model,
+        parameters: &Parameters,
         images: &[f32],
         count: usize,
     ) -> Result<&[f32]> {
@@ -143,17 +143,11 @@ impl Ahead {
         let plan = plan.expect("there is a plan for each size of a batch");
         if !self.workspace.fits(plan) {
             self.workspace.fit(plan);
-            plan.pack(cpu, &model.parameters, &mut self.workspace);
+            plan.pack(cpu, parameters, &mut self.workspace);
         }
         self.workspace.images_mut().copy_from_slice(images);
         // The frozen weights do not change, so they stay packed.
-        plan.forward_watched(
-            cpu,
-            &model.parameters,
-            &mut self.workspace,
-            0,
-            &mut |_, _| {},
-        );
+        plan.forward_watched(cpu, parameters, &mut self.workspace, 0, &mut |_, _| {});
         let features = plan.logits(&self.workspace);
         check_finite(features, || "an image of a step".into())?;
         Ok(features)

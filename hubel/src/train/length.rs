@@ -63,7 +63,7 @@ impl Length {
         }
     }
 
-    /// More epochs than there will be; batches are prepared only shortly before they are needed.
+    /// At least as many epochs as there will be; batches are prepared only shortly before they are needed.
     pub(super) fn most_epochs(&self) -> usize {
         match self.kind {
             Kind::Epochs(epochs) => epochs,
@@ -155,20 +155,24 @@ impl Length {
             Kind::Epochs(epochs) => Ok(*epochs > position.epochs),
             Kind::Paced(_, None) => Ok(false),
             Kind::Paced(pace, Some(clock)) => {
-                let (Some(before), Some(limit)) = (&stored.pace, stored.minutes) else {
+                let Some(before) = &stored.pace else {
                     return Err(
                         "its length was a number of epochs, and is now a time; give epochs".into(),
                     );
                 };
                 let minutes = clock.limit / 60.0;
                 *clock = Clock::new(minutes, stored.seconds, stored.validation);
-                let is_extended = minutes > limit;
-                *pace = match is_extended {
+                *pace = before.clone();
+                match stored.minutes {
+                    // Its steps were those of an earlier training.
+                    None => pace.plan(done, UNKNOWN),
                     // As an extension by epochs, it stretches the schedule.
-                    true => Pace::stretched(done, stored.seconds / clock.limit),
-                    false => before.clone(),
-                };
-                Ok(is_extended)
+                    Some(limit) if minutes > limit && done > 0 => {
+                        *pace = Pace::stretched(done, stored.seconds / clock.limit);
+                    }
+                    Some(_) => {}
+                }
+                Ok(stored.minutes.is_none_or(|limit| minutes > limit))
             }
         }
     }

@@ -358,7 +358,8 @@ impl OnePhase {
         }
         let images = match &mut self.ahead {
             Some(ahead) => {
-                ahead.compute(&self.cpu, &self.model, &batch.images, batch.draws.len())?
+                let parameters = trained(&self.average, &self.model);
+                ahead.compute(&self.cpu, parameters, &batch.images, batch.draws.len())?
             }
             None => &batch.images,
         };

@@ -63,9 +63,10 @@ impl Pace {
         pace
     }
 
-    /// Plans again at `step`, counted from 0: training is to end after `end` steps. Has no effect on earlier steps.
+    /// Plans again at `step`, counted from 0: training is to end after `end` steps. Plans of earlier steps stay, those of later ones do not.
     pub(super) fn plan(&mut self, step: u64, end: u64) {
         let end = end.max(step).max(1);
+        self.plans.retain(|plan| plan.from <= step);
         match self.plans.last_mut() {
             Some(last) if last.from == step => last.end = end,
             Some(last) if last.end == end => {}

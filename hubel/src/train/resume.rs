@@ -6,7 +6,7 @@ use super::best::Best;
 use super::one_phase::Continuation;
 use super::selection::Selection;
 use super::{Phase, TrainState, Trainer};
-use crate::{Dataset, Error, Model, Result};
+use crate::{Error, Model, Result};
 
 /// A state from within a phase that has not begun in this process: the features of its frozen layers are still to be computed, or nothing of it is left.
 pub(super) struct Awaited {
@@ -60,8 +60,7 @@ impl Trainer {
                 None
             }
         };
-        let needs_features = self.versions(self.last_frozen()?)? > 0;
-        if !needs_features && !self.is_phase_over() {
+        if self.begins_at_once()? {
             let _ = self.begin(&mut |_| ControlFlow::Continue(()))?;
         }
         Ok(())
@@ -82,8 +81,15 @@ impl Trainer {
         let mut is_over = false;
         if state.has_begun() {
             let phase = &self.phases[position.phase - 1];
-            let settings = phase.settings_with(state.counters().versions);
-            is_over = Continuation::new(&settings, &state)?.is_over;
+            let versions = state.counters().versions;
+            if versions > phase.versions {
+                return Err(format!(
+                    "it has features of {versions} versions of each picture, and now at most {} are wanted",
+                    phase.versions
+                ));
+            }
+            let settings = phase.settings_with(versions);
+            is_over = Continuation::new(&settings, &state)?.was_over(&state);
         }
         Ok(Awaited { state, is_over })
     }
@@ -91,7 +97,7 @@ impl Trainer {
     /// What the current phase gives, if this state of it is at its end: the model, and the best weights so far.
     pub(super) fn outcome_of(&self, state: &TrainState) -> Result<(Model, Option<Best>)> {
         let settings = &self.phases[self.current].settings;
-        let images = self.validation.as_ref().map_or(0, Dataset::len);
+        let images = state.counters().held_out;
         let selection = Selection::new(settings, images, state.best().map_err(refused)?);
         let model = selection.choose(self.start.clone(), state.position());
         Ok((model, selection.into_best()))

@@ -27,6 +27,11 @@ impl Selection {
         }
     }
 
+    /// Number of validation images.
+    pub(super) fn images(&self) -> usize {
+        self.images
+    }
+
     pub(super) fn best(&self) -> Option<&Best> {
         self.best.as_ref()
     }

@@ -36,6 +36,8 @@ pub(super) struct Counters {
     pub(super) is_told: bool,
     /// Number of versions of each picture whose features are kept; 0 if none are.
     pub(super) versions: usize,
+    /// Number of validation images.
+    pub(super) held_out: usize,
     /// The optimizer's steps; `None` if the phase has not begun.
     pub(super) optimizer: Option<u64>,
     /// Averaged steps, if weights are averaged.
@@ -79,7 +81,7 @@ pub(super) const TRAINED: &str = "trained";
 pub(super) const OPTIMIZER: &str = "optimizer.";
 
 /// The version of [`Stored`].
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl TrainState {
     pub(super) fn new(

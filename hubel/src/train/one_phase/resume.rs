@@ -17,7 +17,7 @@ pub(in crate::train) struct Continuation {
     /// Whether it is longer than it was to be before.
     is_extended: bool,
     /// Whether nothing of it is left.
-    pub(in crate::train) is_over: bool,
+    is_over: bool,
 }
 
 impl Continuation {
@@ -47,6 +47,11 @@ impl Continuation {
             is_over,
         })
     }
+
+    /// Whether nothing of the phase is left, as when the state was made.
+    pub(in crate::train) fn was_over(&self, state: &TrainState) -> bool {
+        self.is_over && self.length.of(state.position()) == state.position()
+    }
 }
 
 impl OnePhase {
@@ -72,6 +77,7 @@ impl OnePhase {
             is_told: true,
             instruction_set: self.cpu.instruction_set().to_string(),
             versions: self.part.versions,
+            held_out: self.selection.images(),
             optimizer: Some(steps),
             average: self.average.as_ref().map(Average::count),
             progress: self.progress.counts(),
