@@ -19,7 +19,6 @@ use crate::data::{picture, transparency};
 use examine::Samples;
 
 pub use classes::{IMBALANCE, TINY};
-pub use thumbnail::Thumbnail;
 
 /// A kind of finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -85,6 +85,8 @@ mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(feature = "pictures")]
+pub(crate) mod thumbnail;
+#[cfg(feature = "pictures")]
 pub(crate) mod tiff;
 #[cfg(feature = "pictures")]
 pub(crate) mod transparency;
@@ -122,6 +124,8 @@ pub use sheet::{Partner, Sheet, SheetSettings, Shown};
 #[cfg(feature = "pictures")]
 pub use source::{Outlook, Source};
 pub use subject::{Mirrored, Subject};
+#[cfg(feature = "pictures")]
+pub use thumbnail::Thumbnail;
 pub use value_range::ValueRange;
 
 use class_names::unknown_class;

@@ -1,10 +1,26 @@
 //! Evaluation of a model on a data set.
+mod answers;
+mod calibration;
+mod curves;
+mod familiarity;
+mod scores;
+mod threshold;
+
 use hubel_kernels::{Cpu, softmax};
 use serde::Serialize;
 
 use crate::data::{BadFile, Dataset, Preparation};
 use crate::inference::Inference;
 use crate::{Error, Model, Result, shown};
+
+pub use self::answers::Answers;
+use self::answers::cross_entropy;
+pub(crate) use self::answers::tempered;
+pub use self::calibration::{Bin, Calibration};
+pub use self::curves::{Curve, Separation, separation};
+pub use self::familiarity::Familiarity;
+pub use self::scores::ClassScores;
+pub use self::threshold::Threshold;
 
 /// The results of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,9 +50,9 @@ pub struct Answer<'a> {
     pub class: usize,
     /// Its true class.
     pub label: usize,
-    /// Its cross-entropy, in nats.
+    /// Its cross-entropy at the model's [temperature](Model::temperature), in nats.
     pub loss: f64,
-    /// The model's output for each class, before [`softmax`](crate::softmax).
+    /// The model's output for each class, before the temperature and [`softmax`](crate::softmax).
     pub logits: &'a [f32],
 }
 
@@ -153,16 +169,13 @@ pub(crate) fn judge(
     take: &mut dyn FnMut(Answer<'_>),
 ) -> Result<Report> {
     let classes = inference.model().classes().len();
+    let temperature = inference.model().temperature().unwrap_or(1.0);
     let mut confusion = vec![vec![0; classes]; classes];
     let mut loss = 0.0;
     let bad_files = inference.run_on_dataset(dataset, preparation, &mut |i, logits| {
         let label = dataset.labels()[i];
         let largest = softmax::largest(logits);
-        let sum: f64 = logits
-            .iter()
-            .map(|x| f64::from(x - logits[largest]).exp())
-            .sum();
-        let of_image = sum.ln() + f64::from(logits[largest]) - f64::from(logits[label]);
+        let of_image = cross_entropy(logits, label, temperature);
         loss += of_image;
         confusion[label][largest] += 1;
         take(Answer {

@@ -147,6 +147,8 @@ impl Heatmap {
 /// A model with memory for explanations: the maps of all layers for a batch of pictures, and the gradients of a score by them.
 pub struct Explainer {
     cpu: Cpu,
+    /// What the model divides its logits by before the softmax.
+    temperature: f32,
     graph: Graph,
     parameters: Parameters,
     plan: Plan,
@@ -163,7 +165,11 @@ impl Explainer {
             precise: model.precise,
             ..PlanSettings::explanation(batch)
         };
-        Self::of_graph(cpu, model.graph()?, model.parameters().clone(), settings)
+        let parameters = model.parameters().clone();
+        Ok(Self {
+            temperature: model.temperature().unwrap_or(1.0),
+            ..Self::of_graph(cpu, model.graph()?, parameters, settings)?
+        })
     }
 
     fn of_graph(
@@ -177,6 +183,7 @@ impl Explainer {
         plan.pack(cpu, &parameters, &mut workspace);
         Ok(Self {
             cpu: cpu.clone(),
+            temperature: 1.0,
             graph,
             parameters,
             plan,

@@ -144,7 +144,10 @@ pub use data::{Dataset, Preparation, Splits};
 #[cfg(feature = "drawings")]
 pub use drawing::Drawing;
 pub use error::{Error, LayerError, Result};
-pub use evaluate::{Answer, Report};
+pub use evaluate::{
+    Answer, Answers, Bin, Calibration, ClassScores, Curve, Familiarity, Report, Separation,
+    Threshold, separation,
+};
 pub use explain::{Explainer, Score};
 pub use formats::atomic::{Replacement, replace_file};
 pub use hubel_kernels::softmax::softmax;

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use crate::data::{Division, Preparation, long_name};
+use hubel_kernels::Cpu;
+
+use crate::data::{Dataset, Division, Preparation, long_name};
 use crate::error::shortened;
 use crate::formats::checksum;
 use crate::formats::layout::Layout;
@@ -15,7 +17,7 @@ use crate::formats::safetensors::{self, NamedTensor, Outline, Tensors};
 use crate::nearest::nearest;
 use crate::network::{Graph, Initialisation};
 use crate::parameters::Table;
-use crate::{Error, Network, Parameters, Position, Result, Shape, memory};
+use crate::{Answers, Error, Network, Parameters, Position, Result, Shape, Threshold, memory};
 
 /// A network with its weights, its classes and its preparation of pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +36,10 @@ pub struct Model {
     pub(crate) frozen: Option<String>,
     /// Which weights of its training it has.
     pub(crate) choice: Option<String>,
+    /// What its logits are divided by, if that was measured.
+    pub(crate) temperature: Option<f32>,
+    /// Below which probability it gives no answer.
+    pub(crate) threshold: Option<Threshold>,
     /// Whether inference avoids Winograd. Not saved.
     pub(crate) precise: bool,
 }
@@ -97,13 +103,18 @@ impl Model {
         Ok(Self::of_parts(network, classes, preparation, parameters))
     }
 
-    /// The same model with other weights.
+    /// The same model with other weights, without temperature and threshold.
     ///
     /// # Errors
     /// [`Error::Settings`] if they belong to another network or are not finite.
     pub fn with_parameters(self, parameters: Parameters) -> Result<Self> {
         check_parameters(&self.graph()?, &parameters)?;
-        Ok(Self { parameters, ..self })
+        Ok(Self {
+            parameters,
+            temperature: None,
+            threshold: None,
+            ..self
+        })
     }
 
     fn of_parts(
@@ -122,6 +133,8 @@ impl Model {
             origin: None,
             frozen: None,
             choice: None,
+            temperature: None,
+            threshold: None,
             precise: false,
         }
     }
@@ -150,6 +163,49 @@ impl Model {
     /// Which weights of its training it has, and why: the best on the validation images, or the last.
     pub fn choice(&self) -> Option<&str> {
         self.choice.as_deref()
+    }
+
+    /// What its logits are divided by before the softmax, so that its probabilities mean what they say; `None` if that was not measured, which is as 1.
+    pub fn temperature(&self) -> Option<f32> {
+        self.temperature
+    }
+
+    /// The probability below which the model gives no answer, with the bound that it keeps; `None` if all answers are given.
+    pub fn threshold(&self) -> Option<&Threshold> {
+        self.threshold.as_ref()
+    }
+
+    /// The same model with this temperature. The threshold, which belongs to another one, is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if it is not positive and finite.
+    pub fn with_temperature(self, temperature: Option<f32>) -> Result<Self> {
+        if let Some(temperature) = temperature.filter(|it| !is_temperature(*it)) {
+            return Err(Error::Settings {
+                problem: format!("a temperature is positive and finite, not {temperature}"),
+            });
+        }
+        Ok(Self {
+            temperature,
+            threshold: None,
+            ..self
+        })
+    }
+
+    /// The same model with this threshold ([`Answers::threshold`](crate::Answers::threshold)).
+    pub fn with_threshold(self, threshold: Option<Threshold>) -> Self {
+        Self { threshold, ..self }
+    }
+
+    /// The same model with the temperature that suits `validation` images best ([`Answers::best_temperature`](crate::Answers::best_temperature)); with none if
+    /// there are too few.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn calibrated(self, cpu: &Cpu, validation: &Dataset) -> Result<Self> {
+        let mut answers = Answers::of(&self, cpu);
+        self.evaluate_each(cpu, validation, &mut |answer| answers.add(&answer))?;
+        self.with_temperature(answers.best_temperature())
     }
 
     /// The network.
@@ -259,6 +315,15 @@ impl Model {
                 metadata.insert(name.to_string(), value.clone());
             }
         }
+        if let Some(temperature) = &self.temperature {
+            metadata.insert("hubel.temperature".to_string(), temperature.to_string());
+        }
+        if let Some(threshold) = &self.threshold {
+            metadata.insert(
+                "hubel.threshold".to_string(),
+                json(serde_json::to_string(threshold)),
+            );
+        }
         if let Some(position) = &self.stopped_at {
             metadata.insert(
                 "hubel.stopped_at".to_string(),
@@ -364,6 +429,8 @@ impl Model {
         .map_err(|error| unfit(&error))?
         .with_division(description.division);
         model.stopped_at = description.stopped_at;
+        model.temperature = description.temperature;
+        model.threshold = description.threshold;
         model.origin = file.metadata.get("hubel.origin").cloned();
         model.frozen = file.metadata.get("hubel.frozen").cloned();
         model.choice = file.metadata.get("hubel.choice").cloned();
@@ -476,6 +543,8 @@ struct Description {
     preparation: Preparation,
     division: Option<Division>,
     stopped_at: Option<Position>,
+    temperature: Option<f32>,
+    threshold: Option<Threshold>,
     graph: Graph,
 }
 
@@ -526,6 +595,18 @@ impl Description {
                 "its metadata is damaged (it says that training stopped at {position:?})"
             ));
         }
+        let temperature = metadata.get("hubel.temperature");
+        let temperature =
+            temperature.map(|text| text.parse().ok().filter(|it| is_temperature(*it)));
+        if temperature == Some(None) {
+            return Err("its metadata is damaged (its temperature is no positive number)".into());
+        }
+        let threshold = metadata.get("hubel.threshold");
+        let threshold = threshold.map(|text| serde_json::from_str(text));
+        let threshold: Option<Threshold> = threshold.transpose().map_err(unclear)?;
+        if threshold.is_some_and(|threshold| !threshold.is_possible()) {
+            return Err("its metadata is damaged (its threshold is impossible)".into());
+        }
         let input = preparation.shape.to_string();
         if field("hubel.input")?.replace('x', "×") != input {
             return Err(format!(
@@ -543,9 +624,15 @@ impl Description {
             preparation,
             division,
             stopped_at,
+            temperature: temperature.flatten(),
+            threshold,
             graph,
         })
     }
+}
+
+fn is_temperature(value: f32) -> bool {
+    value > 0.0 && value.is_finite()
 }
 
 /// Compares the names and shapes of a file's tensors with those of the network.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hubel_kernels::{Cpu, softmax};
 
 use crate::data::Prepared;
+use crate::evaluate::tempered;
 use crate::inference::{Inference, check_finite};
 use crate::{Error, Model, Result, Shape};
 
@@ -22,6 +23,8 @@ pub struct Prediction {
     pub probability: f32,
     /// The probability of each class, in the order of [`Model::classes`].
     pub probabilities: Vec<f32>,
+    /// Whether the answer is given: `false` if its probability is below the model's [threshold](Model::threshold), "not sure".
+    pub is_sure: bool,
     /// Whether the picture was inverted (light and dark exchanged) for the network.
     pub inverted: bool,
     /// Whether the picture has another background than the training pictures, which may mislead the network.
@@ -73,6 +76,8 @@ impl Prediction {
 pub struct Predictor {
     inference: Inference<Arc<Model>>,
     logits: Vec<f32>,
+    /// The logits, divided by the temperature.
+    tempered: Vec<f32>,
     probabilities: Vec<f32>,
 }
 
@@ -85,6 +90,7 @@ impl Predictor {
         Ok(Self {
             inference: Inference::new(model.into(), &cpu)?.kept(),
             logits: Vec::new(),
+            tempered: Vec::new(),
             probabilities: Vec::new(),
         })
     }
@@ -122,7 +128,7 @@ impl Predictor {
         self.predict_prepared(&prepared)
     }
 
-    /// The probabilities of the classes, `[n, classes]`, for prepared images `[n, h, w, c]`, see [`Prepared::tensor`]. Allocates no memory if an
+    /// The probabilities of the classes at the model's [temperature](Model::temperature), `[n, classes]`, for prepared images `[n, h, w, c]`, see [`Prepared::tensor`]. Allocates no memory if an
     /// earlier call had as many images.
     ///
     /// # Errors
@@ -130,12 +136,15 @@ impl Predictor {
     pub fn predict_tensor(&mut self, images: &[f32]) -> Result<&[f32]> {
         self.compute(images)?;
         let (cpu, classes) = (self.inference.cpu(), self.inference.outputs());
+        let temperature = self.inference.model().temperature().unwrap_or(1.0);
+        self.tempered.clear();
+        self.tempered.extend(tempered(&self.logits, temperature));
         self.probabilities.resize(self.logits.len(), 0.0);
-        softmax::softmax(cpu, &self.logits, classes, &mut self.probabilities);
+        softmax::softmax(cpu, &self.tempered, classes, &mut self.probabilities);
         Ok(&self.probabilities)
     }
 
-    /// The logits of the same images, `[n, classes]`: the outputs of the network's last layer, before [`softmax`](crate::softmax).
+    /// The logits of the same images, `[n, classes]`: the outputs of the network's last layer, before temperature and [`softmax`](crate::softmax).
     ///
     /// # Errors
     /// As for [`Predictor::predict_tensor`].
@@ -192,6 +201,8 @@ impl Prediction {
             class: model.classes()[index].clone(),
             index,
             probability: probabilities[index],
+            is_sure: (model.threshold())
+                .is_none_or(|threshold| threshold.accepts(probabilities[index])),
             probabilities,
             inverted: changes.inverted,
             other_ground: changes.other_ground,

@@ -1,26 +1,13 @@
-//! Small pictures for a report.
-use std::io::Cursor;
+//! Small pictures of what was found.
 use std::path::Path;
 
-use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use image::{DynamicImage, RgbImage};
 
 use crate::check::Inspection;
 use crate::check::examine::{array_name, array_parts};
 use crate::data::catalogue::Found;
+use crate::data::thumbnail::{Thumbnail, picture_of};
 use crate::data::{picture, transparency};
-
-/// From this longer side on, JPEG is smaller. Below it, PNG keeps each pixel.
-const JPEG_FROM: u32 = 65;
-
-/// A small picture as a file.
-#[derive(Clone, Debug)]
-pub struct Thumbnail {
-    /// `image/png` or `image/jpeg`.
-    pub media_type: &'static str,
-    /// The file.
-    pub bytes: Vec<u8>,
-}
 
 impl Inspection {
     /// The picture that a finding calls `name`, rotated by EXIF, with its longer side at most `side` pixels. `None` if it is
@@ -50,38 +37,10 @@ impl Inspection {
                     .ok()
                     .filter(|&index: &usize| index < dataset.len())?;
                 let pixels = dataset.bytes(index).ok()??.into_owned();
-                let shape = dataset.shape();
-                let (width, height) = (shape.width as u32, shape.height as u32);
-                match shape.channels {
-                    1 => DynamicImage::ImageLuma8(GrayImage::from_raw(width, height, pixels)?),
-                    3 => DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, pixels)?),
-                    _ => return None,
-                }
+                picture_of(pixels, dataset.shape())?
             }
         };
-        let small = match picture.width().max(picture.height()) > side {
-            true => picture.thumbnail(side, side),
-            false => picture,
-        };
-        let mut bytes = Vec::new();
-        if small.width().max(small.height()) < JPEG_FROM {
-            let small = DynamicImage::ImageRgba8(small.into_rgba8());
-            small
-                .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
-                .ok()?;
-            return Some(Thumbnail {
-                media_type: "image/png",
-                bytes,
-            });
-        }
-        let small = DynamicImage::ImageRgb8(small.into_rgb8());
-        small
-            .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 80))
-            .ok()?;
-        Some(Thumbnail {
-            media_type: "image/jpeg",
-            bytes,
-        })
+        Thumbnail::new(picture, side)
     }
 }
 

@@ -138,6 +138,12 @@ impl Division {
         dataset.contents().any(|content| sketch.contains(&content))
     }
 
+    /// How many samples of `dataset` were not trained on, but set aside: for validation, or as a gap between frames. Validation images chose the weights.
+    pub fn set_aside(&self, dataset: &Dataset) -> usize {
+        let aside = |content: &u64| self.aside.binary_search(content).is_ok();
+        dataset.contents().filter(aside).count()
+    }
+
     /// The samples of `dataset` that were held out for the test.
     pub(super) fn held_out(&self, dataset: &Dataset) -> Dataset {
         of_contents(dataset, |content| {

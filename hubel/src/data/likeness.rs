@@ -34,6 +34,14 @@ impl Dataset {
         }
     }
 
+    /// The indices of the samples without near-duplicates of earlier ones.
+    pub fn distinct(&self) -> Vec<usize> {
+        let same = self.likenesses().same.into_iter().enumerate();
+        same.filter(|(index, first)| index == first)
+            .map(|(index, _)| index)
+            .collect()
+    }
+
     /// The effective number of independent samples, given groups of near-duplicates: n²/Σm² for groups of m
     /// (Kish, "Survey Sampling", 1965).
     pub(crate) fn independent(&self) -> f64 {

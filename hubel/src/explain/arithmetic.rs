@@ -60,10 +60,12 @@ pub enum Rule {
     Function(Activation),
     /// A single term, unchanged: flatten, dropout (which acts in training only), concat.
     Same,
-    /// e^(value of this class) / Σ e^value over all classes.
+    /// e^(value of this class / temperature) / Σ e^(value / temperature) over all classes.
     Softmax {
         /// The index of the term of this class.
         class: usize,
+        /// The model's [temperature](crate::Model::temperature), or 1.
+        temperature: f32,
     },
 }
 
@@ -157,10 +159,11 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
 pub fn softmax(explainer: &Explainer, class: usize) -> Arithmetic {
     let node = explainer.nodes().len() - 1;
     let logits = &explainer.logits()[..explainer.nodes()[node].shape.len()];
+    let temperature = f64::from(explainer.temperature);
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f64> = logits
         .iter()
-        .map(|logit| f64::from(logit - largest).exp())
+        .map(|logit| (f64::from(logit - largest) / temperature).exp())
         .collect();
     let total: f64 = powers.iter().sum();
     let own = powers[class] / total;
@@ -171,10 +174,13 @@ pub fn softmax(explainer: &Explainer, class: usize) -> Arithmetic {
             at: Some(explainer.nodes()[node].shape.place(i)),
             value: *logit,
             weight: 1.0,
-            derivative: own * (f64::from(u8::from(i == class)) - power / total),
+            derivative: own * (f64::from(u8::from(i == class)) - power / total) / temperature,
         })
         .collect();
-    let rule = Rule::Softmax { class };
+    let rule = Rule::Softmax {
+        class,
+        temperature: explainer.temperature,
+    };
     Arithmetic {
         layer: "softmax".to_owned(),
         kind: "softmax",
@@ -208,9 +214,10 @@ fn result(cpu: &Cpu, rule: Rule, terms: &[Term]) -> f64 {
         }
         Rule::Function(function) => f64::from(applied(cpu, function, terms[0].value)),
         Rule::Same => value(0),
-        Rule::Softmax { class } => {
-            let powers = terms.iter();
-            let powers = powers.map(|term| (f64::from(term.value) - value(class)).exp());
+        Rule::Softmax { class, temperature } => {
+            let above =
+                |term: &Term| (f64::from(term.value) - value(class)) / f64::from(temperature);
+            let powers = terms.iter().map(|term| above(term).exp());
             1.0 / powers.sum::<f64>()
         }
     }

@@ -148,6 +148,7 @@ pub fn check(
 
     let pixels = shape.height * shape.width;
     let count = CURVES * (STEPS + 1);
+    let temperature = model.temperature().unwrap_or(1.0);
     let mut found = Vec::with_capacity(count);
     Inference::new(model, cpu)?.run(
         count,
@@ -167,7 +168,7 @@ pub fn check(
             Ok(Vec::new())
         },
         &mut |i, logits| {
-            found.push(probability(score, logits));
+            found.push(probability(score, logits, temperature));
             progress(i + 1, count);
             Ok(())
         },
@@ -191,7 +192,7 @@ pub fn check(
 }
 
 /// The probability of the class among all classes; with `against`, among the two classes.
-fn probability(score: &Score, logits: &[f32]) -> f64 {
+fn probability(score: &Score, logits: &[f32], temperature: f32) -> f64 {
     let own = f64::from(logits[score.class]);
     let others = match score.against {
         Some(other) => vec![logits[other]],
@@ -200,7 +201,8 @@ fn probability(score: &Score, logits: &[f32]) -> f64 {
             .map(|(_, logit)| *logit)
             .collect(),
     };
-    let odds = others.iter().map(|logit| (f64::from(*logit) - own).exp());
+    let above = |logit: f32| (f64::from(logit) - own) / f64::from(temperature);
+    let odds = others.iter().map(|logit| above(*logit).exp());
     1.0 / (1.0 + odds.sum::<f64>())
 }
 
@@ -329,12 +331,12 @@ mod tests {
     #[test]
     fn probabilities_are_the_softmax_s() {
         let logits = [1.0, -2.0, 1000.0];
-        assert_eq!(probability(&Score::of(2), &logits), 1.0);
-        assert_eq!(probability(&Score::of(0), &logits), 0.0);
+        assert_eq!(probability(&Score::of(2), &logits, 1.0), 1.0);
+        assert_eq!(probability(&Score::of(0), &logits, 1.0), 0.0);
         let score = Score {
             class: 0,
             against: Some(1),
         };
-        assert!((probability(&score, &logits) - 1.0 / (1.0 + (-3f64).exp())).abs() < 1e-12);
+        assert!((probability(&score, &logits, 1.0) - 1.0 / (1.0 + (-3f64).exp())).abs() < 1e-12);
     }
 }

@@ -152,19 +152,24 @@ fn the_arithmetic_of_every_number_is_the_plan_s_forward_and_backward() {
 
 #[test]
 fn the_softmax_s_arithmetic_is_a_probability_and_its_derivative() {
-    let explainer = looked_at(&model(NETWORKS[0]));
+    let temperature = 1.6;
+    let model = model(NETWORKS[0])
+        .with_temperature(Some(temperature))
+        .unwrap();
+    let explainer = looked_at(&model);
     let logits: Vec<f64> = explainer
         .logits()
         .iter()
         .map(|logit| f64::from(*logit))
         .collect();
     let probability = |logits: &[f64], class: usize| {
-        logits[class].exp() / logits.iter().map(|logit| logit.exp()).sum::<f64>()
+        let power = |logit: f64| (logit / f64::from(temperature)).exp();
+        power(logits[class]) / logits.iter().map(|logit| power(*logit)).sum::<f64>()
     };
     for class in 0..CLASSES {
         let found = arithmetic::softmax(&explainer, class);
         assert!((found.result - probability(&logits, class)).abs() < 1e-6);
-        assert_eq!(found.rule, Rule::Softmax { class });
+        assert_eq!(found.rule, Rule::Softmax { class, temperature });
         for (i, term) in found.terms.iter().enumerate() {
             let moved = |by: f64| {
                 let mut logits = logits.clone();

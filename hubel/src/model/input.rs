@@ -5,7 +5,7 @@ use crate::{Error, LayerError, Model, Result, Shape};
 
 impl Model {
     /// The same model with the same weights for an input of another height and width. Time and memory are proportional to the number of
-    /// pixels. Accuracy falls as the size differs more from that of training.
+    /// pixels. Accuracy falls as the size differs more from that of training. The threshold holds for its own size, so it is dropped at another.
     ///
     /// This works only if no weight belongs to a position in the picture: if the whole map is pooled before the first linear layer.
     ///
@@ -21,7 +21,9 @@ impl Model {
             })),
             other => other,
         })?;
+        let threshold = self.threshold.filter(|_| input == self.input());
         Ok(Self {
+            threshold,
             preparation: self.preparation.with_input(input),
             ..self
         })

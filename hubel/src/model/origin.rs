@@ -62,6 +62,8 @@ impl Model {
             origin: self.origin,
             frozen: self.frozen,
             choice: self.choice,
+            temperature: None,
+            threshold: None,
             precise: self.precise,
         })
     }
@@ -90,6 +92,8 @@ impl Model {
             division: None,
             frozen: None,
             choice: None,
+            temperature: None,
+            threshold: None,
             ..model
         };
         model.check(training)?;

@@ -7,6 +7,7 @@ use image::DynamicImage;
 
 use super::{Changes, Prediction, Predictor};
 use crate::data::{BadFile, Prepared};
+use crate::evaluate::tempered;
 use crate::inference::{Inference, check_finite};
 use crate::model::GIVEN_AS_BYTES;
 use crate::on_all_cores::on_each_image;
@@ -74,12 +75,14 @@ impl Predictor {
         name: &dyn Fn(usize) -> String,
     ) -> Result<Vec<Result<Prediction>>> {
         let (model, cpu) = (self.inference.model().clone(), self.inference.cpu().clone());
+        let temperature = model.temperature().unwrap_or(1.0);
         let mut answers: Vec<Option<Result<Vec<f32>>>> = Vec::new();
         answers.resize_with(count, || None);
         let seen = (self.inference).run_on_pictures(count, read, &mut |i, logits| {
             check_finite(logits, || name(i))?;
             let mut probabilities = vec![0.0; logits.len()];
-            softmax::softmax(&cpu, logits, logits.len(), &mut probabilities);
+            let logits: Vec<f32> = tempered(logits, temperature).collect();
+            softmax::softmax(&cpu, &logits, logits.len(), &mut probabilities);
             answers[i] = Some(Ok(probabilities));
             Ok(())
         })?;
