@@ -21,7 +21,7 @@ pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
 pub(crate) use runs::{Order, Runs};
 pub(crate) use train::Train;
-use values::{answers, at_least_1, shape};
+use values::{answers, at_least_1, shape, share_or_percent};
 
 use crate::config;
 
@@ -143,7 +143,10 @@ pub(crate) enum Command {
 #[command(after_help = "\
 Examples:
   hubel evaluate runs/mnist-cnn
-  hubel evaluate runs/photos-efficientnet-lite0 photos/ --json")]
+  hubel evaluate runs/photos-efficientnet-lite0 photos/ --json
+  hubel evaluate runs/mnist-cnn --html report.html     the mistakes as pictures, calibration, curves
+  hubel evaluate runs/mnist-cnn --wrong-at-most 1%     from now on, `predict` says \"not sure\" where it must
+  hubel evaluate runs/mnist-cnn --foreign photos/      are pictures of another kind recognised as such?")]
 pub(crate) struct Evaluate {
     /// A model file, the folder that `hubel train` wrote, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
@@ -158,7 +161,21 @@ pub(crate) struct Evaluate {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: accuracy, accuracy_interval, balanced_accuracy, baseline_accuracy, loss, count, classes, class_accuracy, confusion, stopped_at …
+    /// Find the probability below which the model must say \"not sure\", so that at most this share of its answers is wrong (with 95 % confidence, for pictures like
+    /// these), and store it in the model
+    #[arg(long, value_name = "SHARE", value_parser = share_or_percent)]
+    pub(crate) wrong_at_most: Option<f64>,
+    /// Pictures of another kind (files or folders): how well are they told apart by their distance to the nearest training image?
+    #[arg(long, value_name = "IMAGE", num_args = 1..)]
+    pub(crate) foreign: Vec<PathBuf>,
+    /// Write the answer for each image to this table (CSV)
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write a report to this page: classes, calibration, curves, and the worst mistakes as pictures
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print one JSON object: accuracy, accuracy_interval, balanced_accuracy, baseline_accuracy, loss, brier, calibration_error, count, classes, precision, recall, f1,
+    /// roc_area, confusion, mistakes, stopped_at …
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -174,7 +191,7 @@ Examples:
   hubel predict runs/photos-efficientnet-lite0 'new/**/*.jpg' --out answers.jsonl
   find new/ -name '*.jpg' -print0 | hubel predict runs/photos-efficientnet-lite0 -
 
-Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. A folder stands for all pictures in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Pictures that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so.")]
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. A folder stands for all pictures in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Pictures that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so. A model with a threshold (`hubel evaluate --wrong-at-most`) is not sure of answers below it.")]
 pub(crate) struct Predict {
     /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
@@ -194,7 +211,7 @@ pub(crate) struct Predict {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: predictions (path, class, probability, top, inverted, greyed), bad_files; with --out: count, out, bad_files
+    /// Print one JSON object: predictions (path, class, probability, sure, top, inverted, greyed), bad_files; with --out: count, out, bad_files
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -22,6 +22,13 @@ const APART: f64 = 0.16;
 /// Lines of more points than this have no dots.
 const DOTTED: usize = 40;
 
+/// A chart on a page.
+pub(crate) struct Figure {
+    pub(crate) caption: String,
+    /// An `svg` element.
+    pub(crate) svg: String,
+}
+
 /// The chart as an `svg` element, for a page with [`STYLE`].
 pub(crate) fn svg(chart: &Chart) -> String {
     element(chart, None, "")

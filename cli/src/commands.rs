@@ -7,6 +7,7 @@ mod embed;
 mod evaluate;
 mod explain;
 mod inspect;
+mod judged;
 mod lab;
 mod named;
 mod names;
@@ -19,7 +20,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use hubel::data::BadFile;
-use hubel::{Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown};
+use hubel::{Answers, Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown};
 
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
@@ -79,14 +80,30 @@ fn bad_file(bad: &BadFile) -> String {
     format!("{}: {}{moved}", shown(&bad.path), bad.problem)
 }
 
+/// What a model answers for labelled images, and how good that is.
+struct Judgement {
+    report: Report,
+    answers: Answers,
+}
+
 /// Evaluates the model on `images`, with progress if that takes a while.
-fn judge(model: &Model, cpu: &Cpu, images: &Dataset, console: &Console) -> Result<Report, Error> {
+fn judge(
+    model: &Model,
+    cpu: &Cpu,
+    images: &Dataset,
+    console: &Console,
+) -> Result<Judgement, Error> {
     let testing = console.pictures("testing");
+    let mut answers = Answers::of(model, cpu);
     let report = model.evaluate_each(cpu, images, &mut |answer| {
+        answers.add(&answer);
         testing.show(answer.index + 1, images.len());
     });
     testing.finish();
-    Ok(report?.with_groups(images))
+    Ok(Judgement {
+        report: report?.with_groups(images),
+        answers,
+    })
 }
 
 /// The program's name as it was called, for commands that the user can copy: `hubel`, or `target/release/hubel` under `cargo run`.

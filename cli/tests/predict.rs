@@ -100,7 +100,7 @@ fn answers_go_into_a_file_with_a_line_for_each_picture() {
     assert_eq!(lines.len(), 1 + 25);
     assert_eq!(
         lines[0],
-        "path,class,probability,class_2,probability_2,inverted,other_ground,greyed,problem"
+        "path,class,probability,class_2,probability_2,sure,inverted,other_ground,greyed,problem"
     );
     assert!(
         lines[25].starts_with("new/dog/bad.png,,,,,,,,"),

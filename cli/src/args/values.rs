@@ -33,6 +33,16 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "a number is needed".into())
 }
 
+/// `1%` or `0.01`: more than 0, less than 1.
+pub(super) fn share_or_percent(text: &str) -> Result<f64, String> {
+    let number = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
+        None => text.trim().parse(),
+    };
+    let number = number.ok().filter(|share| *share > 0.0 && *share < 1.0);
+    number.ok_or_else(|| "a share between 0 and 1 is needed, such as 1% or 0.01".into())
+}
+
 /// A value that the library parses, with the library's message.
 pub(super) fn parsed<T: FromStr<Err = hubel::Error>>(text: &str) -> Result<T, String> {
     text.parse()

@@ -1,25 +1,45 @@
 //! `hubel evaluate`: measures a model on labelled pictures.
-use std::path::Path;
+mod foreign;
+mod json;
+mod page;
+mod predictions;
+mod text;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hubel::data::{Evaluation, Unlike};
-use hubel::{Error, Model, Report, one_line};
-use serde_json::json;
+use hubel::data::{Evaluation, Judged, Unlike};
+use hubel::{Dataset, Error, Model, RunFolder, Threshold, one_line};
 
-use super::{Outcome, named};
+use self::foreign::Foreign;
+use super::{Judgement, Outcome, named, program, quoted};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
 
-/// How many classes get a line.
-const CLASSES: usize = 20;
-/// How many confusions get a line.
-const CONFUSIONS: usize = 5;
+/// What was evaluated, and what came out.
+struct Evaluated<'a> {
+    arguments: &'a Evaluate,
+    model: &'a Model,
+    data: &'a Path,
+    images: &'a Dataset,
+    judged: Judged,
+    unlike: Unlike,
+    bad_files: Vec<hubel::data::BadFile>,
+    judgement: Judgement,
+    foreign: Option<Foreign>,
+}
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
-    let model = named::load(&arguments.model, console)?;
-    let own = model.input();
-    let model = arguments.size.of(model)?.with_precise(arguments.precise);
+    let loaded = named::load(&arguments.model, console)?;
+    let file = match arguments.wrong_at_most {
+        Some(_) => Some(own_file(&arguments.model)?),
+        None => None,
+    };
+    let own = loaded.input();
+    let model = (arguments.size)
+        .of(loaded.clone())?
+        .with_precise(arguments.precise);
     let data = match &arguments.data {
         Some(data) => data.as_path(),
         None if is_of_digits(&model) => Path::new("mnist"),
@@ -37,7 +57,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     reading.finish();
     let Evaluation {
         dataset: images,
-        judged: which,
+        judged,
         found,
         notes,
         mut bad_files,
@@ -60,44 +80,127 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         false => format!("{} instead of the model's {own}", model.input()),
     };
     console.remark(&format!(
-        "{}: {}{of_found} images ({which}), each at {size}; pictures of another size are resized",
+        "{}: {}{of_found} images ({judged}), each at {size}; pictures of another size are resized",
         images.name(),
         thousands(images.len()),
     ));
     for note in on_another_ground(unlike) {
         console.remark(&note);
     }
-    let report = super::judge(&model, &arguments.processor.cpu(), &images, console)?;
-    super::report_bad_files(&report.bad_files, console);
-    bad_files.extend(report.bad_files.clone());
-    if arguments.json {
-        console::print(
-            &json!({
-                "accuracy": console::decimal(report.accuracy),
-                "accuracy_interval": report.interval().map(console::decimal),
-                "balanced_accuracy": console::decimal(report.balanced_accuracy()),
-                "baseline_accuracy": console::decimal(report.baseline().1),
-                "loss": console::decimal(report.loss),
-                "count": report.count,
-                "untested_classes": super::untested(&report, model.classes()),
-                "data": images.name(),
-                "images": which.to_string(),
-                "inverted": unlike.inverted,
-                "other_ground": unlike.other_ground,
-                "bad_files": bad_files,
-                "classes": model.classes(),
-                "stopped_at": model.stopped_at(),
-                "class_accuracy": of_classes(&report.confusion)
-                    .map(|(_, share)| share.map(console::decimal))
-                    .collect::<Vec<_>>(),
-                "confusion": report.confusion,
-            })
-            .to_string(),
-        )?;
-    } else {
-        console::print(&text(&report, model.classes()))?;
+    let cpu = arguments.processor.cpu();
+    let judgement = super::judge(&model, &cpu, &images, console)?;
+    super::report_bad_files(&judgement.report.bad_files, console);
+    bad_files.extend(judgement.report.bad_files.clone());
+    let model = match (arguments.wrong_at_most, &file) {
+        (Some(wrong_at_most), Some(file)) => {
+            may_choose(judged, &model, &images)?;
+            let threshold = threshold(&judgement, &images, wrong_at_most, console)?;
+            loaded.with_threshold(Some(threshold)).save(file)?;
+            console.remark(&format!("the threshold is saved in {}", file.display()));
+            model.with_threshold(Some(threshold))
+        }
+        _ => model,
+    };
+    let foreign = match arguments.foreign.as_slice() {
+        [] => None,
+        paths => Some(Foreign::look(
+            paths, &model, &cpu, data, &images, arguments, console,
+        )?),
+    };
+    let evaluated = Evaluated {
+        arguments,
+        model: &model,
+        data,
+        images: &images,
+        judged,
+        unlike,
+        bad_files,
+        judgement,
+        foreign,
+    };
+    if let Some(out) = &arguments.out {
+        predictions::write(out, &evaluated)?;
+        console.remark(&format!("all answers are in {}", hubel::shown(out)));
     }
+    if let Some(file) = &arguments.html {
+        page::write(file, &evaluated)?;
+        console.remark(&format!("the report is {}", hubel::shown(file)));
+    }
+    console::print(&match arguments.json {
+        true => json::of(&evaluated).to_string(),
+        false => text::of(&evaluated),
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file of the model, to which a threshold is added.
+///
+/// # Errors
+/// If it is no file of hubel's own.
+fn own_file(model: &Path) -> Result<PathBuf, Error> {
+    let file = match model.is_dir() {
+        true => RunFolder::model_in(model),
+        false => Some(model.to_owned()),
+    };
+    let own = file.filter(|file| file.is_file() && Model::load(file).is_ok());
+    own.ok_or_else(|| Error::Settings {
+        problem: format!(
+            "--wrong-at-most stores the threshold in the model file, and {} is none that hubel wrote; train or fine-tune a model of your own first",
+            hubel::shown(model)
+        ),
+    })
+}
+
+/// Refuses images that took part in the training: they cannot say how often the model errs on others.
+fn may_choose(judged: Judged, model: &Model, images: &Dataset) -> Result<(), Error> {
+    let aside = (model.division()).map_or(0, |division| division.set_aside(images));
+    let why = match judged {
+        Judged::LeakedTest | Judged::Seen => "the model was trained on some of these images",
+        Judged::HeldOutOfSeries => "these images are of the same series as the training images",
+        _ if aside > 0 => {
+            "validation images, which chose the weights and the temperature, are among these"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Settings {
+        problem: format!(
+            "--wrong-at-most needs images that took no part in the training, and {why}; name other labelled pictures"
+        ),
+    })
+}
+
+/// The threshold, from images of which none is a near-duplicate of another.
+fn threshold(
+    judgement: &Judgement,
+    images: &Dataset,
+    wrong_at_most: f64,
+    console: &Console,
+) -> Result<Threshold, Error> {
+    let distinct = images.distinct();
+    let answers = &judgement.answers;
+    let places: Vec<usize> = (0..answers.len())
+        .filter(|place| distinct.binary_search(&answers.indices()[*place]).is_ok())
+        .collect();
+    if places.len() < answers.len() {
+        console.remark(&format!(
+            "{} near-duplicates of other images do not count for the threshold",
+            thousands(answers.len() - places.len())
+        ));
+    }
+    answers.select(&places).threshold(wrong_at_most)
+}
+
+/// The command that evaluates the same model on the same data, with this flag.
+fn command_with(evaluated: &Evaluated, flag: &str) -> String {
+    let mut command = format!(
+        "{} evaluate {}",
+        quoted(program()),
+        quoted(&evaluated.arguments.model)
+    );
+    if evaluated.data != Path::new("mnist") {
+        command += &format!(" {}", quoted(evaluated.data));
+    }
+    command + " " + flag
 }
 
 /// Remarks on images whose background differs from that of the training pictures.
@@ -125,96 +228,7 @@ fn no_data(model: &Model) -> Error {
     Error::Settings { problem }
 }
 
-fn text(report: &Report, classes: &[String]) -> String {
-    let mut text = format!("accuracy  {}\n", super::headline(report, classes));
-    for (name, value) in super::beside_accuracy(report, classes, false) {
-        text += &format!("{name:<10}{value}\n");
-    }
-    text += &format!("loss      {:.4}\n", report.loss);
-    text += &class_lines(&report.confusion, classes);
-    let confusions = confusions(&report.confusion, CONFUSIONS);
-    if !confusions.is_empty() {
-        text += "most frequent confusions\n";
-    }
-    for (count, truth, predicted) in confusions {
-        text += &format!(
-            "{:>8} × {} predicted as {}\n",
-            thousands(count),
-            one_line(&classes[truth]),
-            one_line(&classes[predicted])
-        );
-    }
-    text
-}
-
 fn is_of_digits(model: &Model) -> bool {
     let digits = (0..10).map(|digit| digit.to_string());
     model.classes().iter().cloned().eq(digits)
-}
-
-/// For each class: the number of its images, and the share that was classified correctly (`None` without images).
-pub(super) fn of_classes(confusion: &[Vec<usize>]) -> impl Iterator<Item = (usize, Option<f32>)> {
-    confusion.iter().enumerate().map(|(class, row)| {
-        let count: usize = row.iter().sum();
-        let share = row[class] as f32 / count as f32;
-        (count, (count > 0).then_some(share))
-    })
-}
-
-/// As [`of_classes`], with the indices of the classes. If there are more than `most`, only those with the lowest accuracy, the worst first.
-pub(super) fn worst_classes(
-    confusion: &[Vec<usize>],
-    most: usize,
-) -> Vec<(usize, (usize, Option<f32>))> {
-    let mut classes: Vec<_> = of_classes(confusion).enumerate().collect();
-    if classes.len() > most {
-        // Classes without images come last.
-        let share = |share: Option<f32>| share.unwrap_or(f32::INFINITY);
-        classes.sort_by(|(_, one), (_, other)| share(one.1).total_cmp(&share(other.1)));
-        classes.truncate(most);
-    }
-    classes
-}
-
-/// One line for each class, or for the classes with the lowest accuracy.
-fn class_lines(confusion: &[Vec<usize>], classes: &[String]) -> String {
-    let mut text = match classes.len() > CLASSES {
-        true => format!("accuracy of the {CLASSES} worst classes\n"),
-        false => String::from("accuracy of each class\n"),
-    };
-    for (class, (count, share)) in worst_classes(confusion, CLASSES) {
-        let class = one_line(&classes[class]);
-        text += &match share {
-            Some(share) => format!("{:>8.2} % of {} {class}\n", share * 100.0, thousands(count)),
-            None => format!("  {class}: unknown, it has no images\n"),
-        };
-    }
-    text
-}
-
-/// The largest entries off the diagonal, at most `most`: (count, true class, predicted class).
-pub(super) fn confusions(matrix: &[Vec<usize>], most: usize) -> Vec<(usize, usize, usize)> {
-    let mut found = Vec::new();
-    for (truth, row) in matrix.iter().enumerate() {
-        for (predicted, &count) in row.iter().enumerate() {
-            if truth != predicted && count > 0 {
-                found.push((count, truth, predicted));
-            }
-        }
-    }
-    found.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
-    found.truncate(most);
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_confusions_come_first_and_the_right_answers_never() {
-        let matrix = vec![vec![90, 1, 0], vec![7, 80, 2], vec![0, 0, 99]];
-        assert_eq!(confusions(&matrix, 5), [(7, 1, 0), (2, 1, 2), (1, 0, 1)]);
-        assert_eq!(confusions(&matrix, 1), [(7, 1, 0)]);
-    }
 }

@@ -15,6 +15,7 @@ use crate::args::Predict;
 use crate::console::{Console, thousands};
 use crate::interruption::Interruption;
 use crate::wording::of_command_line;
+pub(super) use answers::quoted as quoted_field;
 use answers::{Answers, Classified};
 
 /// Runs the command.

@@ -13,14 +13,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use hubel::data::{BadFile, Balance, Source};
-use hubel::{Error, Event, Model, RunFolder, Splits, TrainSettings, Trainer};
+use hubel::{Cpu, Dataset, Error, Event, Model, RunFolder, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
 use self::course::Course;
 use self::ended::{Ended, Training};
 use self::settings_file::Settings;
 pub(super) use self::start::{Start, choose as start};
-use super::Outcome;
+use super::{Judgement, Outcome};
 use crate::args::{Train, TrainingData};
 use crate::console::{self, Console};
 use crate::interruption::Interruption;
@@ -119,13 +119,14 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
             training,
             model: &trainer.last_good(),
             file: &folder.last(),
-            report: None,
+            judgement: None,
             problem: Some(error),
             log: &log,
             is_interrupted: false,
         };
         failed.write(console);
     })?;
+    let model = calibrated(model, &cpu, splits.validation.as_ref(), console)?;
     let file = saving::save(&mut folder, &model, console)?;
     // With the steps that the time was enough for, or more epochs than before.
     write_settings(&trainer, &folder)?;
@@ -133,13 +134,13 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         "stopped: the model is saved in {}, and not tested",
         file.display()
     ));
-    let report = match (&splits.test, signal) {
+    let judgement = match (&splits.test, signal) {
         (Some(test), None) => {
             let untested = Ended {
                 training,
                 model: &model,
                 file: &file,
-                report: None,
+                judgement: None,
                 problem: None,
                 log: &log,
                 is_interrupted: false,
@@ -151,11 +152,11 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         _ => None,
     };
     // The model is saved; the results are printed even if the test failed.
-    let (report, untested) = match report.transpose() {
-        Ok(report) => (report, None),
+    let (judgement, untested) = match judgement.transpose() {
+        Ok(judgement) => (judgement, None),
         Err(error) => (None, Some(error)),
     };
-    if let Some(report) = &report {
+    if let Some(Judgement { report, .. }) = &judgement {
         super::report_bad_files(&report.bad_files, console);
         log.bad_files.extend(report.bad_files.clone());
     }
@@ -163,7 +164,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         training,
         model: &model,
         file: &file,
-        report: report.as_ref(),
+        judgement: judgement.as_ref(),
         problem: untested.as_ref(),
         log: &log,
         is_interrupted: signal.is_some(),
@@ -302,6 +303,26 @@ fn train(
     });
     progress.finish();
     model
+}
+
+/// The model with probabilities that are calibrated on the validation images, unless its training was stopped.
+fn calibrated(
+    model: Model,
+    cpu: &Cpu,
+    validation: Option<&Dataset>,
+    console: &Console,
+) -> Result<Model, Error> {
+    let Some(validation) = validation.filter(|_| model.stopped_at().is_none()) else {
+        return Ok(model);
+    };
+    let uncalibrated = model.clone();
+    model.calibrated(cpu, validation).or_else(|error| {
+        // The weights are not lost because a picture can no longer be read.
+        console.remark(&format!(
+            "the probabilities could not be calibrated: {error}"
+        ));
+        Ok(uncalibrated)
+    })
 }
 
 fn epoch_json(event: &Event) -> Option<Value> {

@@ -143,10 +143,18 @@ pub(super) fn text(found: &Arithmetic, nodes: &[Node], kernel: Option<[usize; 2]
         )),
         Rule::Function(_) => lines.push(format!("  {} of it", found.kind)),
         Rule::Same => lines.push("  unchanged".into()),
-        Rule::Softmax { class } => lines.push(format!(
-            "  e^{} / the sum of e^value over all",
-            number(found.terms[class].value)
-        )),
+        Rule::Softmax { class, temperature } => {
+            let value = number(found.terms[class].value);
+            lines.push(match temperature == 1.0 {
+                true => format!("  e^{value} / the sum of e^value over all"),
+                false => {
+                    let temperature = number(temperature);
+                    format!(
+                        "  e^({value} / {temperature}) / the sum of e^(value / {temperature}) over all; {temperature} is the temperature"
+                    )
+                }
+            });
+        }
     }
     lines.push(format!(
         "  = {}   (the network computed {})",
@@ -306,7 +314,9 @@ pub(super) fn to_json(found: &Arithmetic, nodes: &[Node], backward: bool) -> Val
         }),
         Rule::Function(_) => json!({ "kind": found.kind }),
         Rule::Same => json!({ "kind": "same" }),
-        Rule::Softmax { class } => json!({ "kind": "softmax", "class": class }),
+        Rule::Softmax { class, temperature } => {
+            json!({ "kind": "softmax", "class": class, "temperature": temperature })
+        }
     };
     let mut value = json!({
         "layer": found.layer,

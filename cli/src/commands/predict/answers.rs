@@ -159,6 +159,7 @@ fn to_json(classified: &Classified) -> Value {
         "path": classified.path.display().to_string(),
         "class": prediction.class,
         "probability": console::decimal(prediction.probability),
+        "sure": prediction.is_sure,
         "top": top,
         "inverted": prediction.inverted,
         "other_ground": prediction.other_ground,
@@ -173,8 +174,12 @@ fn to_text(classified: &Classified) -> String {
         format!("{} {:.2} %", one_line(class), probability * 100.0)
     };
     let others: Vec<String> = classified.top.iter().skip(1).map(percent).collect();
+    let not_sure = match prediction.is_sure {
+        true => "",
+        false => "not sure; most likely ",
+    };
     let mut line = format!(
-        "{}: {}  {:.2} %",
+        "{}: {not_sure}{}  {:.2} %",
         shown(&classified.path),
         one_line(&prediction.class),
         prediction.probability * 100.0
@@ -192,7 +197,7 @@ fn to_text(classified: &Classified) -> String {
 fn header(top: usize) -> String {
     let others = (2..=top).map(|place| format!(",class_{place},probability_{place}"));
     format!(
-        "path,class,probability{},inverted,other_ground,greyed,problem\n",
+        "path,class,probability{},sure,inverted,other_ground,greyed,problem\n",
         others.collect::<String>()
     )
 }
@@ -207,6 +212,7 @@ fn to_csv(answer: &Answer, top: usize) -> String {
                 [class.clone(), console::decimal(*probability).to_string()]
             });
             let remarks = [
+                prediction.is_sure,
                 prediction.inverted,
                 prediction.other_ground,
                 prediction.greyed,
@@ -219,7 +225,7 @@ fn to_csv(answer: &Answer, top: usize) -> String {
                 .collect()
         }
         Err(bad) => {
-            let mut fields = vec![String::new(); 2 * top + 5];
+            let mut fields = vec![String::new(); 2 * top + 6];
             fields[0] = bad.path.display().to_string();
             *fields.last_mut().expect("a table has fields") = bad.problem.clone();
             fields
@@ -230,7 +236,7 @@ fn to_csv(answer: &Answer, top: usize) -> String {
 }
 
 /// A field of a table (RFC 4180).
-fn quoted(field: &str) -> String {
+pub(in crate::commands) fn quoted(field: &str) -> String {
     let is_plain = !field.contains(['"', ',', '\n', '\r']) && field.trim() == field;
     match is_plain {
         true => field.into(),

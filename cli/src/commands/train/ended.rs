@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Log, report};
 use crate::args::Train;
-use crate::commands::{self, program, quoted, runs, untested};
+use crate::commands::{self, Judgement, program, quoted, runs, untested};
 use crate::console::{self, Console};
 use crate::wording::of_command_line;
 
@@ -37,7 +37,7 @@ pub(super) struct Ended<'a> {
     /// The file of its weights.
     pub(super) file: &'a Path,
     /// The results on the test images.
-    pub(super) report: Option<&'a Report>,
+    pub(super) judgement: Option<&'a Judgement>,
     /// Why training failed, or why the model could not be tested.
     pub(super) problem: Option<&'a Error>,
     /// Of this process; the record has the whole run.
@@ -103,9 +103,9 @@ impl Ended<'_> {
     /// The object that `--json` prints.
     fn result(&self, recorded: &Recorded) -> Value {
         let model = self.model;
-        let of_test = |value: &dyn Fn(&Report) -> Value| self.report.map(value);
+        let of_test = |value: &dyn Fn(&Report) -> Value| self.report().map(value);
         let number = |number: &dyn Fn(&Report) -> f32| {
-            self.report.map(|report| console::decimal(number(report)))
+            self.report().map(|report| console::decimal(number(report)))
         };
         let row = recorded.row();
         let of_row = |value: fn(&Row) -> Option<f32>| row.and_then(value).map(console::decimal);
@@ -116,7 +116,7 @@ impl Ended<'_> {
             "test_balanced_accuracy": number(&Report::balanced_accuracy),
             "test_baseline_accuracy": number(&|report| report.baseline().1),
             "test_loss": number(&|report| report.loss),
-            "test_count": self.report.map(|report| report.count),
+            "test_count": self.report().map(|report| report.count),
             "untested_classes": of_test(&|report| json!(untested(report, model.classes()))),
             "validation_accuracy": of_row(|row| row.validation_accuracy),
             "validation_balanced_accuracy": of_row(|row| row.validation_balanced_accuracy),
@@ -127,6 +127,7 @@ impl Ended<'_> {
             "origin": model.origin(),
             "frozen": model.frozen(),
             "choice": model.choice(),
+            "temperature": model.temperature(),
             "data": self.splits.train.name(),
             "subject": self.subject.to_string(),
             "notes": notes.map(|note| of_command_line(note)).collect::<Vec<_>>(),
@@ -140,6 +141,10 @@ impl Ended<'_> {
         })
     }
 
+    pub(super) fn report(&self) -> Option<&Report> {
+        Some(&self.judgement?.report)
+    }
+
     /// The duration of the run so far.
     pub(super) fn seconds(&self) -> f64 {
         self.seconds_before + self.begin.elapsed().as_secs_f64()
@@ -149,7 +154,7 @@ impl Ended<'_> {
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let classes = self.model.classes();
-        if let Some(report) = self.report {
+        if let Some(report) = self.report() {
             let is_balanced = self.arguments.balance != Balance::None;
             let headline = commands::headline(report, classes);
             text += &format!("test accuracy  {headline}\n");
@@ -165,6 +170,11 @@ impl Ended<'_> {
         );
         if let Some(choice) = self.model.choice() {
             text += &format!("weights        {choice}\n");
+        }
+        if let Some(temperature) = self.model.temperature() {
+            text += &format!(
+                "probabilities  calibrated on the validation images: temperature {temperature:.2}\n"
+            );
         }
         text += &report_line(self.folder);
         let data = &self.arguments.data.data;

@@ -1,5 +1,4 @@
 //! The report of a run: one page, `report.html`, in its folder.
-mod classes;
 mod curves;
 mod settings;
 mod told;
@@ -8,12 +7,11 @@ use askama::Template;
 use hubel::data::Balance;
 use hubel::{Error, RunFolder, Splits, one_line};
 
-use self::classes::Classes;
-use self::curves::Figure;
 use self::settings::Setting;
 use super::ended::{Ended, Recorded};
 use super::saving;
-use crate::chart;
+use crate::chart::{self, Figure};
+use crate::commands::judged::Judged;
 use crate::commands::{BAD_FILES_SHOWN, bad_file, headline, program, quoted, runs};
 use crate::console::{clock, thousands};
 use crate::date;
@@ -43,7 +41,7 @@ struct Page {
     /// What must be said about the tiles.
     remarks: Vec<Sentence>,
     charts: Vec<Figure>,
-    classes: Option<Classes>,
+    judged: Option<Judged>,
     /// The settings that differ from the defaults.
     changed: Vec<Setting>,
     settings: Vec<Setting>,
@@ -109,7 +107,8 @@ impl Page {
             tiles: tiles(ended, recorded),
             remarks: remarks(ended),
             charts: curves::of(recorded, &ended.log.loss_includes),
-            classes: (ended.report).map(|report| Classes::new(report, model.classes())),
+            judged: (ended.judgement.zip(ended.splits.test.as_ref()))
+                .map(|(judgement, test)| Judged::new(judgement, model.classes(), test)),
             changed,
             settings,
             data: DataTable::new(ended),
@@ -148,11 +147,11 @@ fn state(ended: &Ended) -> Option<(&'static str, Sentence)> {
             "grave",
             format!("the model is trained, but could not be tested: {error}"),
         ),
-        (None, None) if ended.report.is_none() && ended.splits.test.is_some() => (
+        (None, None) if ended.judgement.is_none() && ended.splits.test.is_some() => (
             "fair",
             "the model is trained; it was stopped before the end of the test".into(),
         ),
-        (None, None) if ended.report.is_none() => (
+        (None, None) if ended.judgement.is_none() => (
             "fair",
             "the model is trained; no images were held out for a test".into(),
         ),
@@ -170,7 +169,7 @@ fn tiles(ended: &Ended, recorded: &Recorded) -> Vec<Tile> {
             detail,
         });
     };
-    if let Some(report) = ended.report {
+    if let Some(report) = ended.report() {
         let [low, high] = report.interval().map(|end| 100.0 * end);
         let groups = match report.independent < report.count as f64 - 0.5 {
             true => "; near-duplicates counted as one",
@@ -238,7 +237,7 @@ fn tiles(ended: &Ended, recorded: &Recorded) -> Vec<Tile> {
 fn remarks(ended: &Ended) -> Vec<Sentence> {
     let model = ended.model;
     let mut texts = Vec::new();
-    if let Some(report) = ended.report
+    if let Some(report) = ended.report()
         && report.untested().next().is_some()
     {
         texts.push(format!(

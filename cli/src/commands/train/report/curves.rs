@@ -2,7 +2,7 @@
 use hubel::lab::{Axis, Chart, Marks, Point, Series};
 use hubel::record::{Row, StepMean};
 
-use crate::chart;
+use crate::chart::{self, Figure};
 use crate::commands::train::ended::Recorded;
 
 /// With at most this many epochs, the loss is also drawn by step.
@@ -13,12 +13,6 @@ const WIDE: f64 = 30.0;
 
 /// Values from here on are not drawn: nothing else could be seen beside those of a training that diverges.
 const HUGE: f64 = 1e6;
-
-/// A chart as SVG.
-pub(super) struct Figure {
-    pub(super) caption: String,
-    pub(super) svg: String,
-}
 
 /// The charts of a run. `loss_includes` names terms that only the training loss has.
 pub(super) fn of(recorded: &Recorded, loss_includes: &[&str]) -> Vec<Figure> {

@@ -1,7 +1,6 @@
-//! The accuracy of each class, and the confusions.
-use hubel::{Report, one_line};
+//! The scores of each class, and the confusions.
+use hubel::{Answers, ClassScores, Report, one_line};
 
-use crate::commands::evaluate::{confusions, of_classes, worst_classes};
 use crate::console::thousands;
 
 /// How many classes get a line.
@@ -11,8 +10,8 @@ const CONFUSIONS: usize = 10;
 /// The most classes of a matrix.
 const MATRIX: usize = 12;
 
-/// The test results by class.
-pub(super) struct Classes {
+/// The results by class.
+pub(in crate::commands) struct Classes {
     /// Whether only the worst classes are shown.
     pub(super) are_worst: bool,
     pub(super) rows: Vec<Class>,
@@ -21,10 +20,15 @@ pub(super) struct Classes {
     pub(super) matrix: Vec<(String, Vec<Cell>)>,
 }
 
+/// A class and its scores in percent; a score of nothing is empty.
 pub(super) struct Class {
     pub(super) name: String,
-    /// In percent; `None` without images.
-    pub(super) accuracy: Option<String>,
+    /// `None` without images.
+    pub(super) recall: Option<String>,
+    pub(super) precision: String,
+    pub(super) f1: String,
+    /// The area below the ROC curve.
+    pub(super) area: String,
     pub(super) count: String,
 }
 
@@ -44,22 +48,26 @@ pub(super) struct Cell {
 }
 
 impl Classes {
-    pub(super) fn new(report: &Report, names: &[String]) -> Self {
+    pub(super) fn new(report: &Report, answers: &Answers, names: &[String]) -> Self {
         let name = |class: usize| one_line(&names[class]).into_owned();
-        let counts: Vec<usize> = (of_classes(&report.confusion))
-            .map(|(count, _)| count)
-            .collect();
-        let rows = worst_classes(&report.confusion, SHOWN);
-        let confusions = confusions(&report.confusion, CONFUSIONS).into_iter();
+        let percent = |share: Option<f64>| {
+            share.map_or_else(String::new, |share| format!("{:.2}", 100.0 * share))
+        };
+        let scores = report.of_classes();
+        let rows = worst(&scores, SHOWN);
+        let confusions = report.confusions(CONFUSIONS).into_iter();
         let has_matrix = (2..=MATRIX).contains(&names.len());
         let matrix = report.confusion.iter().enumerate().filter(|_| has_matrix);
         Self {
-            are_worst: counts.len() > SHOWN,
+            are_worst: scores.len() > SHOWN,
             rows: (rows.into_iter())
-                .map(|(class, (count, share))| Class {
+                .map(|class| Class {
                     name: name(class),
-                    accuracy: share.map(|share| format!("{:.2}", 100.0 * share)),
-                    count: thousands(count),
+                    recall: (scores[class].recall).map(|share| format!("{:.2}", 100.0 * share)),
+                    precision: percent(scores[class].precision),
+                    f1: percent(scores[class].f1),
+                    area: percent((answers.separation(class)).map(|curves| curves.roc.area)),
+                    count: thousands(scores[class].count),
                 })
                 .collect(),
             confusions: confusions
@@ -67,7 +75,7 @@ impl Classes {
                     count: thousands(count),
                     truth: name(truth),
                     answer: name(answer),
-                    share: format!("{:.1}", 100.0 * count as f64 / counts[truth] as f64),
+                    share: format!("{:.1}", 100.0 * count as f64 / scores[truth].count as f64),
                 })
                 .collect(),
             matrix: matrix
@@ -75,7 +83,7 @@ impl Classes {
                     let cells = row.iter().enumerate().map(|(answer, &count)| Cell {
                         count: thousands(count),
                         is_right: answer == truth,
-                        shade: shade(count, counts[truth], answer == truth),
+                        shade: shade(count, scores[truth].count, answer == truth),
                     });
                     (name(truth), cells.collect())
                 })
@@ -84,8 +92,20 @@ impl Classes {
     }
 }
 
-/// How dark a cell is. Wrong answers are rarer and get dark sooner: at a twentieth of the images of their class.
-fn shade(count: usize, all: usize, is_right: bool) -> usize {
+/// The indices of all classes. If there are more than `most`, only of those with the lowest recall, the worst first.
+pub(in crate::commands) fn worst(scores: &[ClassScores], most: usize) -> Vec<usize> {
+    let mut classes: Vec<usize> = (0..scores.len()).collect();
+    if classes.len() > most {
+        // Classes without images come last.
+        let recall = |class: usize| scores[class].recall.unwrap_or(f64::INFINITY);
+        classes.sort_by(|&one, &other| recall(one).total_cmp(&recall(other)));
+        classes.truncate(most);
+    }
+    classes
+}
+
+/// How dark a cell is, in percent. Wrong answers are rarer and get dark sooner: at a twentieth of the images of their class.
+pub(in crate::commands) fn shade(count: usize, all: usize, is_right: bool) -> usize {
     const DARKEST: f64 = 60.0;
     let share = count as f64 / all.max(1) as f64;
     let share = if is_right {

@@ -1,0 +1,113 @@
+//! The report of `hubel evaluate`: one page.
+use std::path::Path;
+
+use askama::Template;
+use hubel::{Error, one_line};
+
+use super::Evaluated;
+use super::text::Answered;
+use crate::chart;
+use crate::commands::Judgement;
+use crate::commands::judged::{Judged, roc_figure};
+use crate::console::thousands;
+use crate::page;
+
+/// Writes the page.
+pub(super) fn write(file: &Path, evaluated: &Evaluated) -> Result<(), Error> {
+    page::write(file, &Page::new(evaluated))
+}
+
+#[derive(Template)]
+#[template(path = "evaluate.html")]
+struct Page {
+    command: &'static str,
+    title: String,
+    colours: &'static str,
+    description: String,
+    tiles: Vec<Tile>,
+    judged: Judged,
+    foreign: Option<chart::Figure>,
+}
+
+/// A result, large.
+struct Tile {
+    name: String,
+    value: String,
+    detail: String,
+}
+
+impl Page {
+    fn new(evaluated: &Evaluated) -> Self {
+        let Judgement { report, .. } = &evaluated.judgement;
+        let model = evaluated.model;
+        let foreign = evaluated.foreign.as_ref().and_then(|foreign| {
+            let caption = format!(
+                "Pictures of another kind, told apart by their distance to the nearest training image: ROC area {:.2} %",
+                100.0 * foreign.area()?
+            );
+            Some(roc_figure(caption, foreign.roc()?))
+        });
+        Self {
+            command: "evaluate",
+            title: hubel::shown(&evaluated.arguments.model),
+            colours: chart::STYLE,
+            description: format!(
+                "{} images of {} ({})",
+                thousands(report.count),
+                one_line(evaluated.images.name()),
+                evaluated.judged
+            ),
+            tiles: tiles(evaluated),
+            judged: Judged::new(&evaluated.judgement, model.classes(), evaluated.images),
+            foreign,
+        }
+    }
+}
+
+fn tiles(evaluated: &Evaluated) -> Vec<Tile> {
+    let Judgement { report, answers } = &evaluated.judgement;
+    let model = evaluated.model;
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let tile = |name: &str, value: String, detail: String| Tile {
+        name: name.into(),
+        value,
+        detail,
+    };
+    let [low, high] = report.interval().map(|end| 100.0 * end);
+    let (largest, share) = report.baseline();
+    let mut tiles = vec![
+        tile(
+            "accuracy",
+            percent(f64::from(report.accuracy)),
+            format!("95 % confidence: {low:.2} to {high:.2} %"),
+        ),
+        tile(
+            "balanced accuracy",
+            percent(f64::from(report.balanced_accuracy())),
+            "mean of the classes' accuracies".into(),
+        ),
+        tile(
+            "baseline",
+            percent(f64::from(share)),
+            format!("always answering {}", one_line(&model.classes()[largest])),
+        ),
+        tile(
+            "log loss",
+            format!("{:.4}", answers.log_loss()),
+            format!("nats; Brier score {:.4}", answers.brier()),
+        ),
+    ];
+    if let (Some(threshold), Some(answered)) = (model.threshold(), Answered::new(evaluated)) {
+        tiles.push(tile(
+            "answered",
+            percent(answered.answered as f64 / answered.images.max(1) as f64),
+            format!(
+                "with a probability of at least {}; {} of these are wrong (at most {} % with 95 % confidence)",
+                percent(f64::from(threshold.probability)),
+                percent(answered.wrong as f64 / answered.answered.max(1) as f64),
+                100.0 * threshold.wrong_at_most
+            ),
+        ));
+    }
+    tiles
+}

@@ -1,0 +1,192 @@
+//! How good a model is, for the pages of `hubel train` and `hubel evaluate`: the scores of each class, calibration, curves, and the worst mistakes. The template is
+//! `judged.html`.
+mod classes;
+
+use askama::Template;
+use hubel::lab::{Axis, Chart, Marks, Point, Series};
+use hubel::{Answers, Calibration, Dataset, Separation, one_line};
+
+pub(super) use self::classes::{Classes, shade, worst};
+use super::Judgement;
+use crate::chart::{self, Figure};
+use crate::console::thousands;
+use crate::page::embedded;
+
+/// How many mistakes are shown.
+const MISTAKES: usize = 24;
+/// Longer side of a picture, in pixels.
+const SIDE: u32 = 192;
+/// How many classes have curves.
+const CURVES: usize = 4;
+/// The most points of a curve.
+const POINTS: usize = 200;
+
+/// The section of a page.
+#[derive(Template)]
+#[template(path = "judged.html")]
+pub(super) struct Judged {
+    classes: Classes,
+    figures: Vec<Figure>,
+    mistakes: Vec<Mistake>,
+    /// How many more mistakes there are.
+    more: Option<String>,
+}
+
+/// A wrong answer.
+struct Mistake {
+    /// The picture as a data URL, if it can be shown.
+    source: Option<String>,
+    truth: String,
+    answer: String,
+    /// The probability of the answer, in percent.
+    percent: String,
+    name: String,
+}
+
+impl Judged {
+    /// What the answers for `images` show; the classes have these `names`.
+    pub(super) fn new(judgement: &Judgement, names: &[String], images: &Dataset) -> Self {
+        let Judgement { report, answers } = judgement;
+        let wrong = answers.mistakes();
+        let name = |class: usize| one_line(&names[class]).into_owned();
+        let mistakes = wrong.iter().take(MISTAKES).map(|&place| {
+            let index = answers.indices()[place];
+            let picture = images.thumbnail(index, SIDE);
+            Mistake {
+                source: picture.map(|picture| embedded(picture.media_type, &picture.bytes)),
+                truth: name(answers.labels()[place]),
+                answer: name(answers.class(place)),
+                percent: format!("{:.2}", 100.0 * answers.confidence(place)),
+                name: image_name(images, index),
+            }
+        });
+        let mut figures = vec![reliability(&answers.calibration())];
+        figures.extend(curves(answers, names));
+        Self {
+            classes: Classes::new(report, answers, names),
+            figures,
+            more: (wrong.len() > MISTAKES).then(|| thousands(wrong.len() - MISTAKES)),
+            mistakes: mistakes.collect(),
+        }
+    }
+}
+
+/// The path of an image, or its number in the data.
+pub(super) fn image_name(images: &Dataset, index: usize) -> String {
+    let path = images.path(index);
+    path.map_or_else(|| format!("image {index}"), hubel::shown)
+}
+
+/// The reliability diagram.
+fn reliability(calibration: &Calibration) -> Figure {
+    let point = |x: f64, y: f64| Point {
+        x: 100.0 * x,
+        y: 100.0 * y,
+        error: 0.0,
+    };
+    let bins = calibration.bins.iter().filter(|bin| bin.count > 0);
+    let series = vec![
+        Series {
+            name: "answers, by probability".into(),
+            points: bins
+                .map(|bin| point(bin.confidence, bin.accuracy))
+                .collect(),
+        },
+        Series {
+            name: "as it should be".into(),
+            points: vec![point(0.0, 0.0), point(1.0, 1.0)],
+        },
+    ];
+    let [low, high] = calibration.interval.map(|end| 100.0 * end);
+    let caption = format!(
+        "Calibration: error {:.2} % (95 % confidence: {low:.2} to {high:.2} %)",
+        100.0 * calibration.error
+    );
+    figure(
+        caption,
+        "probability of the answer (%)",
+        "right answers (%)",
+        series,
+    )
+}
+
+/// The ROC and precision-recall curves of the classes that are separated worst.
+fn curves(answers: &Answers, names: &[String]) -> Vec<Figure> {
+    let mut classes: Vec<(usize, Separation)> = (0..names.len())
+        .filter_map(|class| Some((class, answers.separation(class)?)))
+        .collect();
+    classes.sort_by(|(_, one), (_, other)| one.roc.area.total_cmp(&other.roc.area));
+    let which = match classes.len() > CURVES {
+        true => format!("the {CURVES} worst classes"),
+        false => "each class".into(),
+    };
+    classes.truncate(CURVES);
+    if classes.is_empty() {
+        return Vec::new();
+    }
+    let series = |curve: fn(&Separation) -> &hubel::Curve| -> Vec<Series> {
+        let classes = classes.iter().map(|(class, separation)| {
+            let curve = curve(separation);
+            let points = curve.thinned(POINTS).into_iter();
+            Series {
+                name: format!("{} ({:.2} %)", one_line(&names[*class]), 100.0 * curve.area),
+                points: points
+                    .map(|[x, y]| Point {
+                        x: 100.0 * x,
+                        y: 100.0 * y,
+                        error: 0.0,
+                    })
+                    .collect(),
+            }
+        });
+        classes.collect()
+    };
+    vec![
+        figure(
+            format!("ROC of {which}, with the area"),
+            "others taken for the class (%)",
+            "found of the class (%)",
+            series(|separation| &separation.roc),
+        ),
+        figure(
+            format!("Precision and recall of {which}, with the average precision"),
+            "recall (%)",
+            "precision (%)",
+            series(|separation| &separation.precision_recall),
+        ),
+    ]
+}
+
+/// A ROC curve of foreign pictures.
+pub(super) fn roc_figure(caption: String, points: Vec<[f64; 2]>) -> Figure {
+    let points = points.into_iter().map(|[x, y]| Point {
+        x: 100.0 * x,
+        y: 100.0 * y,
+        error: 0.0,
+    });
+    let series = Series {
+        name: String::new(),
+        points: points.collect(),
+    };
+    figure(
+        caption,
+        "own images taken for foreign (%)",
+        "foreign found (%)",
+        vec![series],
+    )
+}
+
+fn figure(caption: String, x: &str, y: &str, series: Vec<Series>) -> Figure {
+    let chart = Chart {
+        title: caption.clone(),
+        y: Axis::linear(y),
+        marks: Marks::Lines {
+            x: Axis::linear(x),
+            series,
+        },
+    };
+    Figure {
+        caption,
+        svg: chart::svg(&chart),
+    }
+}
