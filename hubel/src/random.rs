@@ -22,6 +22,8 @@ pub enum Purpose {
     Scene,
     /// How the pictures of a batch are mixed with each other.
     Mix,
+    /// Which pictures an examination looks at.
+    Examine,
 }
 
 impl Purpose {
@@ -37,6 +39,7 @@ impl Purpose {
             Self::Experiment => 7,
             Self::Scene => 8,
             Self::Mix => 9,
+            Self::Examine => 10,
         }
     }
 }

@@ -1,0 +1,203 @@
+//! Finds out why a network does not learn.
+//!
+//! [`examine`] looks at a training before it begins: it overfits one batch, trains for a short time on some of the pictures, and returns a [`Diagnosis`].
+//! A [`Watch`] looks at a training while it runs. Both tell [`Sign`]s, each with its evidence and one thing to try.
+//!
+//! | sign | how it is found |
+//! |---|---|
+//! | the input is not scaled | mean and standard deviation of the prepared pictures |
+//! | dead ReLUs | units that are 0 for all pictures of a batch |
+//! | gradients that vanish or explode | the norm of the gradient of each layer |
+//! | a learning rate too high or too low | one batch is learned by heart with another rate only |
+//! | one batch cannot be learned by heart | no rate helps |
+//! | constant predictions | other pictures, equally many of each class, get the same answer |
+//! | labels that look shuffled | other pictures are classified no better than by chance, by the binomial distribution |
+//!
+//! ```
+//! use hubel::{Cpu, Dataset, Network, Shape, TrainSettings, Trainer, doctor};
+//! use std::ops::ControlFlow;
+//!
+//! # let labels: Vec<usize> = (0..200).map(|i| i % 2).collect();
+//! # let images: Vec<f32> = (0..200 * 64).map(|i| labels[i / 64] as f32 + (i as f32).sin()).collect();
+//! # let dataset = Dataset::from_arrays(&images, Shape::new(8, 8, 1), &labels)?;
+//! let network = Network::parse("conv(8, padding=same)-relu-pool-flatten-fc(classes)")?;
+//! let settings = TrainSettings { learning_rate: 2e-6, ..TrainSettings::default() };
+//! let trainer = Trainer::new(Cpu::best(2), network, &dataset, None, settings)?;
+//! let diagnosis = doctor::examine(&trainer, &mut |_, _| ControlFlow::Continue(()))?;
+//! for sign in diagnosis.expect("nobody breaks it off").signs {
+//!     println!("{}: {}; {}", sign.name(), sign.evidence(), sign.advice());
+//! #   assert_eq!(sign.name(), "rate-too-low");
+//! }
+//! # Ok::<(), hubel::Error>(())
+//! ```
+mod by_heart;
+mod choice;
+mod labels;
+mod probe;
+mod sign;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use self::choice::Choice;
+use self::probe::{Batch, Facts, Probe};
+use crate::network::Summary;
+use crate::{Error, Phase, Result, Trainer};
+
+pub use self::by_heart::{ByHeart, Trial};
+pub use self::labels::LabelTest;
+pub use self::probe::{ChannelStatistics, LayerVitals};
+pub use self::sign::Sign;
+pub use self::watch::Watch;
+
+/// What an examination found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// The signs, causes before what follows from them. Empty if all is well.
+    pub signs: Vec<Sign>,
+    /// Mean and standard deviation of each channel of the network's input.
+    pub input: Vec<ChannelStatistics>,
+    /// The layers before training: norms of weights and gradients, dead units.
+    pub layers: Vec<LayerVitals>,
+    /// The batch that was overfitted.
+    pub by_heart: ByHeart,
+    /// The short training. `None` if the batch was not learned, or if there are too few pictures to judge by.
+    pub labels: Option<LabelTest>,
+}
+
+/// Why an examination stops.
+enum Halt {
+    /// The listener stopped it.
+    BrokenOff,
+    /// It failed.
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The steps of an examination.
+struct Steps<'a> {
+    done: usize,
+    all: usize,
+    listen: &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+}
+
+impl Steps<'_> {
+    /// Counts one step as done.
+    fn one(&mut self) -> Result<(), Halt> {
+        self.done += 1;
+        self.all = self.all.max(self.done);
+        match (self.listen)(self.done, self.all) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Halt::BrokenOff),
+        }
+    }
+
+    /// So many more steps will follow.
+    fn expect(&mut self, steps: usize) {
+        self.all += steps;
+    }
+
+    /// So many steps will not be made.
+    fn leave_out(&mut self, steps: usize) {
+        self.all = self.all.saturating_sub(steps).max(self.done);
+    }
+}
+
+/// Examines a training that has not begun: its pictures, the weights it starts from, and its settings. The trainer does not change. Takes a few hundred steps on
+/// small batches, which are seconds for the networks of the zoo at their usual inputs up to 64×64, and a minute for the largest.
+///
+/// The batch is overfitted with the settings of the last phase. The short training is one of the first phase, because the features of its frozen layers are computed only once.
+/// `listen` is told how many of about how many steps are done.
+///
+/// # Errors
+/// Those of training other than [`Error::Diverged`]: a picture can no longer be read, or memory is short. Returns `None` if `listen` breaks off.
+pub fn examine(
+    trainer: &Trainer,
+    listen: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Option<Diagnosis>> {
+    match examined(trainer, listen) {
+        Ok(diagnosis) => Ok(Some(diagnosis)),
+        Err(Halt::BrokenOff) => Ok(None),
+        Err(Halt::Failed(error)) => Err(error),
+    }
+}
+
+fn examined(
+    trainer: &Trainer,
+    listen: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Diagnosis, Halt> {
+    let (model, dataset) = (trainer.start(), trainer.images());
+    let graph = model.graph()?;
+    let facts = Facts::of(&graph);
+    let multiply_adds = Summary::new(&graph).multiply_adds;
+    let [first, last] = ends(trainer);
+    let choice = Choice::new(dataset, last.settings.seed);
+    let indices = choice.batch(by_heart::images(multiply_adds));
+    let batch = Batch::read(trainer.cpu(), model.preparation(), dataset, &indices)?;
+    let mut probe = Probe::new(trainer.cpu(), model, last, &batch)?;
+    let input = batch.input();
+    let before = probe.look(&batch, model.parameters());
+
+    let halves = choice.halves(labels::images(multiply_adds));
+    let count = labels::steps(multiply_adds, first.versions > 0);
+    let mut steps = Steps {
+        done: 0,
+        all: by_heart::EXPECTED + halves.as_ref().map_or(0, |_| count),
+        listen,
+    };
+    let classes = batch.classes();
+    let pictures = dataset.subset(&indices);
+    let (by_heart, model_after) = by_heart::learn(trainer, last, &pictures, classes, &mut steps)?;
+    let mut signs: Vec<Sign> = (probe::unscaled(&input).into_iter())
+        .chain(before.signs(&facts, batch.len(), None))
+        .chain(by_heart.sign(batch.contradictions()))
+        .collect();
+    if by_heart.success().is_none() {
+        let after = probe.look(&batch, model_after.parameters());
+        let constant = after.constant().filter(|_| classes > 1);
+        signs.extend(constant.map(|class| Sign::ConstantPredictions {
+            class: model.classes()[class].clone(),
+            count: batch.len(),
+            images: batch.len(),
+            has_batch_norm: facts.has_batch_norm,
+            is_seen: true,
+        }));
+    }
+    let labels = match (halves, by_heart.success()) {
+        (Some(halves), Some(success)) if !halves.train.is_empty() => {
+            // The rate that works, if it is that of the same phase.
+            let rate = (trainer.phases().len() == 1).then_some(success.rate);
+            Some(labels::test(
+                trainer, first, rate, &halves, count, &mut steps,
+            )?)
+        }
+        _ => None,
+    };
+    let of_labels = labels.as_ref();
+    signs.extend(of_labels.and_then(|test| test.sign(model.classes(), facts.has_batch_norm)));
+    signs.sort_by_key(Sign::order);
+    Ok(Diagnosis {
+        signs,
+        input,
+        layers: before.layers,
+        by_heart,
+        labels,
+    })
+}
+
+/// The first and the last phase.
+fn ends(trainer: &Trainer) -> [&Phase; 2] {
+    let phases = trainer.phases();
+    let ends = [phases.first(), phases.last()];
+    ends.map(|phase| phase.expect("a trainer has a phase"))
+}
