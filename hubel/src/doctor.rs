@@ -158,9 +158,38 @@ fn examined(
     let classes = batch.classes();
     let pictures = dataset.subset(&indices);
     let (by_heart, model_after) = by_heart::learn(trainer, last, &pictures, classes, &mut steps)?;
+    let short_training = |rate: Option<f32>, steps: &mut Steps<'_>| match &halves {
+        Some(halves) if !halves.train.is_empty() => {
+            let test = labels::test(trainer, first, rate, halves, count, steps)?;
+            Ok::<_, Halt>(Some(test))
+        }
+        _ => Ok(None),
+    };
+    let is_one_phase = trainer.phases().len() == 1;
+    let mut of_batch = by_heart.sign(batch.contradictions());
+    let labels = match (by_heart.success(), &of_batch) {
+        (None, _) => None,
+        // The schedule may rise so slowly that this rate is right.
+        (Some(success), Some(Sign::RateTooHigh { .. })) if is_one_phase => {
+            steps.expect(count);
+            let own = short_training(None, &mut steps)?;
+            let other = short_training(Some(success.rate), &mut steps)?;
+            match own.zip(other.as_ref()) {
+                Some((own, other)) if own.trains_as_well_as(other) => {
+                    of_batch = None;
+                    Some(own)
+                }
+                _ => other,
+            }
+        }
+        (Some(success), _) => {
+            let rate = is_one_phase.then_some(success.rate);
+            short_training(rate, &mut steps)?
+        }
+    };
     let mut signs: Vec<Sign> = (probe::unscaled(&input).into_iter())
         .chain(before.signs(&facts, batch.len(), None))
-        .chain(by_heart.sign(batch.contradictions()))
+        .chain(of_batch)
         .collect();
     if by_heart.success().is_none() {
         let after = probe.look(&batch, model_after.parameters());
@@ -173,16 +202,6 @@ fn examined(
             is_seen: true,
         }));
     }
-    let labels = match (halves, by_heart.success()) {
-        (Some(halves), Some(success)) if !halves.train.is_empty() => {
-            // The rate that works, if it is that of the same phase.
-            let rate = (trainer.phases().len() == 1).then_some(success.rate);
-            Some(labels::test(
-                trainer, first, rate, &halves, count, &mut steps,
-            )?)
-        }
-        _ => None,
-    };
     let of_labels = labels.as_ref();
     signs.extend(of_labels.and_then(|test| test.sign(model.classes(), facts.has_batch_norm)));
     signs.sort_by_key(Sign::order);

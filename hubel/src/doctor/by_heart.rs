@@ -28,7 +28,7 @@ const RIGHT: f32 = 0.9;
 const LAST: usize = 10;
 
 /// A loss that rises to this multiple of the larger of its start and the loss of guessing is a sign of a rate that is too high.
-const RISEN: f32 = 5.0;
+pub(super) const RISEN: f32 = 5.0;
 
 /// A loss above this share of the start has not fallen.
 const UNCHANGED: f32 = 0.9;
@@ -59,7 +59,7 @@ pub struct Trial {
     pub loss_after: f32,
     /// The largest loss of all steps. Infinite if training diverged.
     pub largest_loss: f32,
-    /// The share of pictures that are classified correctly in the last ten steps.
+    /// The share of pictures that are classified correctly in the last ten steps; 1 if the last step has all.
     pub accuracy: f32,
     /// Whether the batch is learned by heart.
     pub is_learned: bool,
@@ -260,7 +260,10 @@ fn run(
         steps.one()?;
     }
     let last = &accuracies[accuracies.len().saturating_sub(LAST)..];
-    trial.accuracy = last.iter().sum::<f32>() / last.len().max(1) as f32;
+    trial.accuracy = match trial.is_learned {
+        true => 1.0,
+        false => last.iter().sum::<f32>() / last.len().max(1) as f32,
+    };
     trial.is_learned |= trial.accuracy >= RIGHT && trial.loss_after < guessing;
     steps.leave_out(STEPS.saturating_sub(trial.steps));
     Ok((trial, trainer.last_good()))

@@ -3,11 +3,11 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::by_heart::plain;
+use super::by_heart::{RISEN, guessing, plain};
 use super::choice::Halves;
 use super::{Halt, Sign, Steps};
 use crate::train::Event;
-use crate::{Dataset, Error, Phase, Result, Schedule, TrainSettings, Trainer};
+use crate::{Error, Phase, Result, Schedule, TrainSettings, Trainer};
 
 /// Images per step. Small steps learn more from the same number of pictures.
 const BATCH: usize = 32;
@@ -38,8 +38,12 @@ pub struct LabelTest {
     pub trained_on: usize,
     /// Steps of the training.
     pub steps: usize,
-    /// The mean loss of its last epoch, in nats.
-    pub loss: f32,
+    /// The learning rate, or the largest one of the schedule.
+    pub rate: f32,
+    /// The mean loss of its first and of its last epoch, in nats. Infinite if training diverged.
+    pub losses: [f32; 2],
+    /// The largest loss of a step, smoothed over ten steps.
+    pub largest_loss: f32,
     /// Pictures that were classified.
     pub images: usize,
     /// Those that were classified correctly.
@@ -58,6 +62,17 @@ impl LabelTest {
             return Some(false);
         }
         (self.at_most <= chance + MARGIN * (1.0 - chance)).then_some(true)
+    }
+
+    /// Whether the loss neither rose far nor ended much higher than with another learning rate.
+    pub(super) fn trains_as_well_as(&self, other: &Self) -> bool {
+        /// The loss at the end may be larger by this factor, or by this much if both are small.
+        const WORSE: f32 = 1.25;
+        let start = self.losses[0]
+            .min(other.losses[0])
+            .max(guessing(self.classes));
+        let at_most = (WORSE * other.losses[1]).max(0.1 * guessing(self.classes));
+        self.largest_loss < RISEN * start && self.losses[1] <= at_most
     }
 
     /// The class of nearly all predictions, and their number.
@@ -120,52 +135,80 @@ pub(super) fn test(
     let dataset = trainer.images();
     let train = dataset.subset(&halves.train);
     let held_out = dataset.subset(&halves.held_out);
-    let mut trial = trainer.trial(short(phase, rate, train.len(), count), &train)?;
-    let (mut done, mut loss) = (0, f32::NAN);
+    let phase = short(phase, rate, train.len(), count);
+    let rate = phase.settings.learning_rate;
+    let mut trial = trainer.trial(phase, &train)?;
+    let mut course = Course::default();
     while !trial.is_over() {
         let stepped = trial.step(&mut |event| {
-            match event {
-                Event::Step { step_of_run, .. } => done = *step_of_run,
-                Event::Epoch { loss: of_epoch, .. } => loss = *of_epoch,
-                _ => {}
-            }
+            course.add(event);
             ControlFlow::Continue(())
         });
         match stepped {
             Ok(_) => {}
             // Judged as it was before.
-            Err(Error::Diverged { .. }) => break,
+            Err(Error::Diverged { .. }) => {
+                course.diverge();
+                break;
+            }
             Err(error) => return Err(error.into()),
         }
         steps.one()?;
     }
-    judge(&trial, halves.classes, &held_out, train.len(), (done, loss))
-}
-
-fn judge(
-    trial: &Trainer,
-    classes: usize,
-    held_out: &Dataset,
-    trained_on: usize,
-    (steps, loss): (usize, f32),
-) -> Result<LabelTest, Halt> {
     let model = trial.last_good();
     let mut predictions = vec![0; model.classes().len()];
     let mut correct = 0;
-    let report = model.evaluate_each(trial.cpu(), held_out, &mut |answer| {
+    let report = model.evaluate_each(trial.cpu(), &held_out, &mut |answer| {
         predictions[answer.class] += 1;
         correct += usize::from(answer.class == answer.label);
     })?;
     Ok(LabelTest {
-        classes,
-        trained_on,
-        steps,
-        loss,
+        classes: halves.classes,
+        trained_on: train.len(),
+        steps: course.steps,
+        rate,
+        losses: course.losses.unwrap_or([f32::INFINITY; 2]),
+        largest_loss: course.largest as f32,
         images: report.count,
         correct,
         predictions,
         at_most: upper_bound(correct, report.count),
     })
+}
+
+/// The losses of the short training.
+#[derive(Default)]
+struct Course {
+    steps: usize,
+    /// Of the first and of the last epoch.
+    losses: Option<[f32; 2]>,
+    smoothed: f64,
+    largest: f64,
+}
+
+impl Course {
+    fn add(&mut self, event: &Event) {
+        match event {
+            Event::Step { batch_loss, .. } => {
+                self.steps += 1;
+                // The mean of the first ten steps, then ten steps count.
+                let share = 1.0 / self.steps.min(10) as f64;
+                self.smoothed += share * (f64::from(*batch_loss) - self.smoothed);
+                self.largest = self.largest.max(self.smoothed);
+            }
+            Event::Epoch { loss, .. } => {
+                let [first, _] = self.losses.unwrap_or([*loss; 2]);
+                self.losses = Some([first, *loss]);
+            }
+            _ => {}
+        }
+    }
+
+    fn diverge(&mut self) {
+        self.largest = f64::INFINITY;
+        let [first, _] = self.losses.unwrap_or([f32::INFINITY; 2]);
+        self.losses = Some([first, f32::INFINITY]);
+    }
 }
 
 /// The phase of the short training.
@@ -269,7 +312,9 @@ mod tests {
             classes,
             trained_on: images,
             steps: 200,
-            loss: 1.0,
+            rate: 0.1,
+            losses: [1.0; 2],
+            largest_loss: 1.0,
             images,
             correct,
             predictions: vec![images / classes; classes],

@@ -145,8 +145,6 @@ impl LayerVitals {
 #[derive(Clone, Debug)]
 pub(super) struct Vitals {
     pub(super) layers: Vec<LayerVitals>,
-    /// The mean cross-entropy of the batch, in nats.
-    pub(super) loss: f64,
     /// The most probable class of each picture.
     pub(super) predictions: Vec<usize>,
 }
@@ -180,13 +178,12 @@ impl Probe {
         let (plan, workspace) = (&self.plan, &mut self.workspace);
         workspace.images_mut().copy_from_slice(&batch.images);
         plan.forward(&self.cpu, parameters, workspace, 0);
-        let loss = plan.loss(workspace, &batch.labels, 0.0, None).loss;
+        plan.loss(workspace, &batch.labels, 0.0, None);
         let logits = plan.logits(workspace).chunks_exact(plan.outputs());
         let predictions = logits.map(softmax::largest).collect();
         plan.backward(&self.cpu, parameters, workspace, 0);
         Vitals {
             layers: self.layers(parameters),
-            loss,
             predictions,
         }
     }
@@ -272,20 +269,22 @@ const LARGE_INPUT: f32 = 5.0;
 /// If all channels together deviate by less than this, the pictures hardly differ for the network.
 const SMALL_INPUT: f32 = 0.02;
 
-/// A layer with at least this share of dead units is a sign.
-pub(super) const DEAD_SHARE: f32 = 0.8;
+/// A layer with at least this share of dead units is a sign. Untrained networks of the zoo have at most 0.21 (lenet5, on 32 digits); networks on other pictures than those
+/// they were trained on have more.
+const DEAD_SHARE: f32 = 0.8;
 
 /// With fewer pictures, many units are silent by chance.
 const LEAST_IMAGES: usize = 8;
 
-/// A layer whose effect is smaller than this share of the largest has a vanishing gradient.
-pub(super) const VANISHING: f64 = 1e-5;
+/// A layer whose effect is smaller than this share of the largest has a vanishing gradient. Untrained networks of the zoo have more than 0.01, and twenty layers with
+/// sigmoids 1e-12.
+const VANISHING: f64 = 1e-5;
 
-/// A gradient with a larger norm explodes.
-pub(super) const EXPLODING: f32 = 1e4;
+/// A gradient with a larger norm explodes. Untrained networks of the zoo have at most 100.
+const EXPLODING: f32 = 1e3;
 
-/// A layer whose effect is this multiple of that of the last layer has an exploding gradient.
-pub(super) const GROWING: f64 = 1e4;
+/// A layer whose effect is this multiple of that of the last layer has an exploding gradient. Untrained networks of the zoo have at most 50.
+const GROWING: f64 = 1e4;
 
 /// The sign of an input that is not scaled.
 pub(super) fn unscaled(input: &[ChannelStatistics]) -> Option<Sign> {

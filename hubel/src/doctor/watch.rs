@@ -53,6 +53,9 @@ pub struct Watch {
     /// Signs that were found before the first event.
     first: Vec<Sign>,
     course: Course,
+    /// Number of probes that were made.
+    #[cfg(test)]
+    pub(super) probes: usize,
 }
 
 /// How the current phase goes.
@@ -129,6 +132,8 @@ impl Watch {
             cpu,
             phases,
             batch,
+            #[cfg(test)]
+            probes: 0,
         };
         if trainer.position().is_start() && watch.is_long() {
             let of_layers = watch.look(model, None).map(|(signs, _)| signs);
@@ -205,6 +210,10 @@ impl Watch {
         let probe = self.probe.insert(probe);
         let vitals = probe.look(&self.batch, model.parameters());
         self.course.since_probe = 0;
+        #[cfg(test)]
+        {
+            self.probes += 1;
+        }
         Some((vitals.signs(&self.facts, self.batch.len(), rate), vitals))
     }
 
