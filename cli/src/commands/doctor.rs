@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use hubel::data::Source;
 use hubel::doctor::{self, ByHeart, Diagnosis, LabelTest, Sign};
-use hubel::one_line;
+use hubel::{Error, one_line};
 use serde_json::Value;
 
 use super::train::{self, Course, Start};
@@ -39,8 +39,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
     let subject = splits.train.subject()?;
     let course = Course::new(arguments, &start, &cpu, &splits, &subject)?;
-    let Some(diagnosis) = examine(&course, console)? else {
-        return Ok(ExitCode::from(INTERRUPTED));
+    let interruption = Interruption::listen()?;
+    let Some(diagnosis) = examine(&course, &interruption, console)? else {
+        let signal = interruption.signal();
+        return Ok(ExitCode::from(
+            signal.map_or(1, |signal| signal.exit_code()),
+        ));
     };
     console::print(&match arguments.json {
         true => object(&diagnosis).to_string(),
@@ -55,15 +59,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     })
 }
 
-/// The exit code after Ctrl-C.
-const INTERRUPTED: u8 = 130;
-
 /// Examines, with a progress bar. `None` if a signal stops it.
 fn examine(
     course: &Course,
+    interruption: &Interruption,
     console: &Console,
-) -> Result<Option<Diagnosis>, Box<dyn std::error::Error>> {
-    let interruption = Interruption::listen()?;
+) -> Result<Option<Diagnosis>, Error> {
     let trainer = course.trainer()?;
     let progress = console.count("examining", "steps");
     let diagnosis = doctor::examine(&trainer, &mut |done, all| {
@@ -74,7 +75,7 @@ fn examine(
         }
     });
     progress.finish();
-    Ok(diagnosis?)
+    diagnosis
 }
 
 /// A sign as JSON: its values, the evidence and the advice.
@@ -187,8 +188,12 @@ fn of_batch(by_heart: &ByHeart) -> String {
         Some(_) => "learned by heart",
         None => "not learned",
     };
+    let rate = match trial.rate == by_heart.first().rate {
+        true => String::new(),
+        false => format!(" with a learning rate of {:.1e}", trial.rate),
+    };
     format!(
-        "{} pictures of {} {}: {learned}, loss from {:.3} to {:.3} in {} steps",
+        "{} pictures of {} {}: {learned}, loss from {:.3} to {:.3} in {} steps{rate}",
         thousands(by_heart.images),
         thousands(by_heart.classes),
         if by_heart.classes == 1 {

@@ -24,6 +24,9 @@ const COST: u64 = 400_000_000_000;
 /// The least share of the way from chance to certainty that counts as learned. If the accuracy may be higher, the test decides nothing.
 pub(super) const MARGIN: f64 = 0.2;
 
+/// With fewer pictures, equal predictions for all of them say little.
+const FEW: usize = 30;
+
 /// The probability with which a bound may be wrong.
 pub(super) const DOUBT: f64 = 0.01;
 
@@ -86,7 +89,7 @@ impl LabelTest {
 
     /// What the test shows. `names` are those of the classes.
     pub(super) fn sign(&self, names: &[String], has_batch_norm: bool) -> Option<Sign> {
-        if self.images >= 2 * self.classes
+        if self.images >= FEW
             && let Some((class, count)) = self.constant()
         {
             return Some(Sign::ConstantPredictions {
@@ -214,7 +217,11 @@ impl Course {
 /// The phase of the short training.
 fn short(phase: &Phase, rate: Option<f32>, images: usize, steps: usize) -> Phase {
     let settings = &phase.settings;
-    let batch = BATCH.min(images.max(1));
+    // A last batch of one picture has no statistics for a batch norm.
+    let batch = (2..=BATCH.min(images))
+        .rev()
+        .find(|batch| images % batch != 1);
+    let batch = batch.unwrap_or(1);
     Phase {
         settings: TrainSettings {
             epochs: (steps * batch).div_ceil(images.max(1)),

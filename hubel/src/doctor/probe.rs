@@ -3,6 +3,7 @@ use hubel_kernels::{Cpu, softmax};
 use serde::Serialize;
 
 use super::Sign;
+use super::by_heart::guessing;
 use crate::layers::Activation;
 use crate::network::{Graph, Operation, Role};
 use crate::plan::Kind;
@@ -145,6 +146,10 @@ impl LayerVitals {
 #[derive(Clone, Debug)]
 pub(super) struct Vitals {
     pub(super) layers: Vec<LayerVitals>,
+    /// The mean cross-entropy of the batch, in nats.
+    loss: f64,
+    /// The loss of guessing among the classes of the network.
+    guessing: f64,
     /// The most probable class of each picture.
     pub(super) predictions: Vec<usize>,
 }
@@ -178,12 +183,14 @@ impl Probe {
         let (plan, workspace) = (&self.plan, &mut self.workspace);
         workspace.images_mut().copy_from_slice(&batch.images);
         plan.forward(&self.cpu, parameters, workspace, 0);
-        plan.loss(workspace, &batch.labels, 0.0, None);
+        let loss = plan.loss(workspace, &batch.labels, 0.0, None).loss;
         let logits = plan.logits(workspace).chunks_exact(plan.outputs());
         let predictions = logits.map(softmax::largest).collect();
         plan.backward(&self.cpu, parameters, workspace, 0);
         Vitals {
             layers: self.layers(parameters),
+            loss,
+            guessing: f64::from(guessing(self.plan.outputs())),
             predictions,
         }
     }
@@ -276,14 +283,18 @@ const DEAD_SHARE: f32 = 0.8;
 /// With fewer pictures, many units are silent by chance.
 const LEAST_IMAGES: usize = 8;
 
-/// A layer whose effect is smaller than this share of the largest has a vanishing gradient. Untrained networks of the zoo have more than 0.01, and twenty layers with
+/// A layer whose effect is smaller than this share of the largest has a vanishing gradient. Untrained networks of the zoo have more than 0.008, and twenty layers with
 /// sigmoids 1e-12.
 const VANISHING: f64 = 1e-5;
 
-/// A gradient with a larger norm explodes. Untrained networks of the zoo have at most 100.
-const EXPLODING: f32 = 1e3;
+/// A gradient with a larger norm explodes. Untrained networks of the zoo have at most 100, and resnet50 on pictures of 32×32 has 700.
+const EXPLODING: f32 = 1e4;
 
-/// A layer whose effect is this multiple of that of the last layer has an exploding gradient. Untrained networks of the zoo have at most 50.
+/// A gradient with a larger norm explodes if the loss is also this multiple of that of guessing. Untrained networks of the zoo have at most 3 times that loss.
+const LARGE: f32 = 100.0;
+const FAR_ABOVE_GUESSING: f64 = 20.0;
+
+/// A layer whose effect is this multiple of that of the last layer has an exploding gradient. Untrained networks of the zoo have at most 110.
 const GROWING: f64 = 1e4;
 
 /// The sign of an input that is not scaled.
@@ -360,7 +371,11 @@ impl Vitals {
             has_batch_norm: facts.has_batch_norm,
         };
         let largest = with_effect().max_by(|a, b| norm(a).total_cmp(&norm(b)))?;
-        if norm(largest) > EXPLODING {
+        let limit = match self.loss > FAR_ABOVE_GUESSING * self.guessing {
+            true => LARGE,
+            false => EXPLODING,
+        };
+        if norm(largest) > limit {
             return Some(sign(largest));
         }
         let strongest = with_effect().max_by(|a, b| effect(a).total_cmp(&effect(b)))?;

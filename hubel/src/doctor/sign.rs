@@ -315,14 +315,14 @@ impl Sign {
             Self::ExplodingGradient {
                 has_batch_norm: false,
                 ..
-            } => "put `batchnorm` after each convolution, and before each activation".into(),
+            } => "put `batchnorm` after each convolution and linear layer but the last".into(),
             Self::ExplodingGradient { .. } => "limit the gradient (`clip = 1`)".into(),
             Self::VanishingGradient {
                 activation: Some(activation),
                 ..
             } => format!("use `relu` in place of `{activation}`"),
             Self::VanishingGradient { .. } => {
-                "put `batchnorm` after each convolution, and before each activation".into()
+                "put `batchnorm` after each convolution and linear layer but the last".into()
             }
             Self::RateTooHigh {
                 works: Some(works), ..
