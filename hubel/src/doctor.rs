@@ -46,7 +46,7 @@ use serde::Serialize;
 use self::choice::Choice;
 use self::probe::{Batch, Facts, Probe};
 use crate::network::Summary;
-use crate::{Error, Phase, Result, Trainer};
+use crate::{Error, Phase, Result, TrainSettings, Trainer};
 
 pub use self::by_heart::{ByHeart, Trial};
 pub use self::labels::LabelTest;
@@ -170,7 +170,9 @@ fn examined(
     let labels = match (by_heart.success(), &of_batch) {
         (None, _) => None,
         // The schedule may rise so slowly that this rate is right.
-        (Some(success), Some(Sign::RateTooHigh { .. })) if is_one_phase => {
+        (Some(success), Some(Sign::RateTooHigh { rate, .. }))
+            if is_one_phase && !is_far_above_usual(last, *rate) =>
+        {
             steps.expect(count);
             let own = short_training(None, &mut steps)?;
             let other = short_training(Some(success.rate), &mut steps)?;
@@ -212,6 +214,14 @@ fn examined(
         by_heart,
         labels,
     })
+}
+
+/// Whether a learning rate is so much larger than the optimizer's usual one that one failed batch is enough evidence.
+fn is_far_above_usual(phase: &Phase, rate: f32) -> bool {
+    /// The default rate of SGD is ten times too high for a single batch of `tutorial`, and right with its schedule.
+    const FAR: f32 = 20.0;
+    let usual = TrainSettings::default().learning_rate;
+    rate > FAR * phase.settings.optimizer.usual_learning_rate(usual)
 }
 
 /// The first and the last phase.

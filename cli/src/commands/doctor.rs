@@ -250,7 +250,7 @@ fn next_command(arguments: impl Iterator<Item = OsString>, is_from_model: bool) 
             _ => words.push(quoted(&argument)),
         }
     }
-    one_line(&words.join(" "))
+    one_line(&words.join(" ")).into_owned()
 }
 
 #[cfg(test)]

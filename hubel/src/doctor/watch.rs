@@ -64,6 +64,8 @@ struct Course {
     phase: usize,
     /// Steps that were seen.
     steps: usize,
+    /// The loss of the first step: before any change of the weights.
+    first_loss: f64,
     /// The sum of the losses of the first [`FIRST`] steps.
     first_losses: f64,
     /// The mean loss of the last steps, in which older ones count less.
@@ -220,7 +222,10 @@ impl Watch {
     /// A loss far above that of guessing.
     fn risen(&self) -> Option<Sign> {
         let course = &self.course;
-        let start = course.start()?;
+        if course.steps < FIRST {
+            return None;
+        }
+        let start = course.first_loss;
         // The unit of a loss of the caller's own is unknown.
         let guessing = match self.has_own_loss {
             true => 0.0,
@@ -332,6 +337,7 @@ impl Course {
         Self {
             phase,
             steps: 0,
+            first_loss: 0.0,
             first_losses: 0.0,
             smoothed: 0.0,
             rate: 0.0,
@@ -344,6 +350,9 @@ impl Course {
     fn add(&mut self, loss: f32, rate: f32, images: usize) {
         let loss = f64::from(loss);
         self.steps += 1;
+        if self.steps == 1 {
+            self.first_loss = loss;
+        }
         if self.steps <= FIRST {
             self.first_losses += loss;
             self.smoothed = self.first_losses / self.steps as f64;
