@@ -49,6 +49,10 @@ pub(crate) fn with_config(
     };
     let train = program.find_subcommand(command).expect("the command");
     let given = Given(given);
+    // The command refuses it.
+    if command == "doctor" && given.path("resume").is_some() {
+        return Ok(arguments);
+    }
     let mut settings = given.settings_of_file(train)?;
     let of_preset = given.settings_of_preset(&settings, train)?;
     settings.extend(of_preset);

@@ -43,7 +43,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use self::choice::Choice;
+use self::choice::{Choice, Halves};
 use self::probe::{Batch, Facts, Probe};
 use crate::network::Summary;
 use crate::{Error, Phase, Result, TrainSettings, Trainer};
@@ -136,66 +136,42 @@ fn examined(
     trainer: &Trainer,
     listen: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Halt> {
-    let (model, dataset) = (trainer.start(), trainer.images());
+    let (cpu, model, dataset) = (trainer.cpu(), trainer.start(), trainer.images());
     let graph = model.graph()?;
     let facts = Facts::of(&graph);
     let multiply_adds = Summary::new(&graph).multiply_adds;
     let [first, last] = ends(trainer);
     let choice = Choice::new(dataset, last.settings.seed);
-    let indices = choice.batch(by_heart::images(multiply_adds));
-    let batch = Batch::read(trainer.cpu(), model.preparation(), dataset, &indices)?;
-    let mut probe = Probe::new(trainer.cpu(), model, last, &batch)?;
-    let input = batch.input();
-    let before = probe.look(&batch, model.parameters());
-
-    let halves = choice.halves(labels::images(multiply_adds));
-    let count = labels::steps(multiply_adds, first.versions > 0);
+    let short = ShortTraining {
+        trainer,
+        phase: first,
+        halves: (choice.halves(labels::images(multiply_adds)))
+            .filter(|halves| !halves.train.is_empty()),
+        steps: labels::steps(multiply_adds, first.versions > 0),
+    };
     let mut steps = Steps {
         done: 0,
-        all: by_heart::EXPECTED + halves.as_ref().map_or(0, |_| count),
+        all: by_heart::EXPECTED + short.expected(),
         listen,
     };
-    let classes = batch.classes();
+
+    let indices = choice.batch(by_heart::images(multiply_adds));
+    let batch = Batch::read(cpu, model.preparation(), dataset, &indices)?;
+    let mut probe = Probe::new(cpu, model, last, &batch)?;
+    let before = probe.look(&batch, model.parameters());
     let pictures = dataset.subset(&indices);
-    let (by_heart, model_after) = by_heart::learn(trainer, last, &pictures, classes, &mut steps)?;
-    let short_training = |rate: Option<f32>, steps: &mut Steps<'_>| match &halves {
-        Some(halves) if !halves.train.is_empty() => {
-            let test = labels::test(trainer, first, rate, halves, count, steps)?;
-            Ok::<_, Halt>(Some(test))
-        }
-        _ => Ok(None),
-    };
-    let is_one_phase = trainer.phases().len() == 1;
-    let mut of_batch = by_heart.sign(batch.contradictions());
-    let labels = match (by_heart.success(), &of_batch) {
-        (None, _) => None,
-        // The schedule may rise so slowly that this rate is right.
-        (Some(success), Some(Sign::RateTooHigh { rate, .. }))
-            if is_one_phase && !is_far_above_usual(last, *rate) =>
-        {
-            steps.expect(count);
-            let own = short_training(None, &mut steps)?;
-            let other = short_training(Some(success.rate), &mut steps)?;
-            match own.zip(other.as_ref()) {
-                Some((own, other)) if own.trains_as_well_as(other) => {
-                    of_batch = None;
-                    Some(own)
-                }
-                _ => other,
-            }
-        }
-        (Some(success), _) => {
-            let rate = is_one_phase.then_some(success.rate);
-            short_training(rate, &mut steps)?
-        }
-    };
+    let (by_heart, learned) =
+        by_heart::learn(trainer, last, &pictures, batch.classes(), &mut steps)?;
+    let suspicion = by_heart.sign(batch.contradictions());
+    let (of_batch, labels) = short.decide(&by_heart, suspicion, &mut steps)?;
+
+    let input = batch.input();
     let mut signs: Vec<Sign> = (probe::unscaled(&input).into_iter())
         .chain(before.signs(&facts, batch.len(), None))
         .chain(of_batch)
         .collect();
-    if by_heart.success().is_none() {
-        let after = probe.look(&batch, model_after.parameters());
-        let constant = after.constant().filter(|_| classes > 1);
+    if by_heart.success().is_none() && batch.classes() > 1 {
+        let constant = probe.look(&batch, learned.parameters()).constant();
         signs.extend(constant.map(|class| Sign::ConstantPredictions {
             class: model.classes()[class].clone(),
             count: batch.len(),
@@ -214,6 +190,56 @@ fn examined(
         by_heart,
         labels,
     })
+}
+
+/// The short training, with the pictures for it.
+struct ShortTraining<'a> {
+    trainer: &'a Trainer,
+    phase: &'a Phase,
+    /// `None` if there are too few pictures or classes.
+    halves: Option<Halves>,
+    steps: usize,
+}
+
+impl ShortTraining<'_> {
+    fn expected(&self) -> usize {
+        self.halves.as_ref().map_or(0, |_| self.steps)
+    }
+
+    /// With another learning rate, if one is given.
+    fn run(&self, rate: Option<f32>, steps: &mut Steps<'_>) -> Result<Option<LabelTest>, Halt> {
+        let test = |halves| labels::test(self.trainer, self.phase, rate, halves, self.steps, steps);
+        self.halves.as_ref().map(test).transpose()
+    }
+
+    /// Trains with the rate that learned the batch. Where a smaller one than that of the settings did, also with the latter: the schedule may rise so
+    /// slowly that it is right. Returns what is left of the suspicion, and the test.
+    fn decide(
+        &self,
+        by_heart: &ByHeart,
+        suspicion: Option<Sign>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Option<Sign>, Option<LabelTest>), Halt> {
+        let Some(success) = by_heart.success() else {
+            steps.leave_out(self.expected());
+            return Ok((suspicion, None));
+        };
+        // Another phase has another rate.
+        if self.trainer.phases().len() > 1 {
+            return Ok((suspicion, self.run(None, steps)?));
+        }
+        let is_too_high = matches!(suspicion, Some(Sign::RateTooHigh { .. }));
+        if !is_too_high || is_far_above_usual(self.phase, by_heart.first().rate) {
+            return Ok((suspicion, self.run(Some(success.rate), steps)?));
+        }
+        steps.expect(self.expected());
+        let own = self.run(None, steps)?;
+        let other = self.run(Some(success.rate), steps)?;
+        Ok(match own.zip(other.as_ref()) {
+            Some((own, other)) if own.trains_as_well_as(other) => (None, Some(own)),
+            _ => (suspicion, other),
+        })
+    }
 }
 
 /// Whether a learning rate is so much larger than the optimizer's usual one that one failed batch is enough evidence.

@@ -71,9 +71,17 @@ impl ByHeart {
         &self.trials[0]
     }
 
-    /// The first trial that learned the batch, without a loss that rose much before.
+    /// The trial that learned the batch without a loss that rose much before: that with the learning rate of the settings, or else the one with the
+    /// fewest steps.
     pub fn success(&self) -> Option<&Trial> {
-        self.trials.iter().find(|trial| self.succeeds(trial))
+        let [first, others @ ..] = &self.trials[..] else {
+            return None;
+        };
+        let others = others.iter().filter(|trial| self.succeeds(trial));
+        match self.succeeds(first) {
+            true => Some(first),
+            false => others.min_by_key(|trial| trial.steps),
+        }
     }
 
     fn succeeds(&self, trial: &Trial) -> bool {
@@ -166,9 +174,10 @@ pub(super) fn learn(
     for factor in factors {
         steps.expect(STEPS);
         let (other, _) = trial(factor * rate, steps)?;
-        let succeeds = by_heart.succeeds(&other);
+        // A rate that needs all of the steps is not yet a good one.
+        let is_quick = by_heart.succeeds(&other) && other.steps < STEPS;
         by_heart.trials.push(other);
-        if succeeds {
+        if is_quick {
             break;
         }
     }

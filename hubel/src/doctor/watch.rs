@@ -75,6 +75,8 @@ struct Course {
     largest_rate: f32,
     /// Pictures trained on since the last probe.
     since_probe: usize,
+    /// The last epochs in a row that looked as if labels were shuffled.
+    at_chance: usize,
 }
 
 /// Pictures of a probe.
@@ -248,8 +250,17 @@ impl Watch {
             signs.extend(self.constant(epoch, &vitals));
         }
         signs.extend(self.unchanged(epoch));
-        let is_explained = !signs.is_empty() || !self.told.is_empty();
-        signs.extend(self.shuffled(epoch, is_explained));
+        // Other signs explain why validation pictures are not recognised.
+        let shuffled = match signs.is_empty() && self.told.is_empty() {
+            true => self.shuffled(epoch),
+            false => None,
+        };
+        self.course.at_chance = match &shuffled {
+            Some(_) => self.course.at_chance + 1,
+            None => 0,
+        };
+        // Each epoch is another chance to be wrong, so one is not enough.
+        signs.extend(shuffled.filter(|_| self.course.at_chance > 1));
         signs
     }
 
@@ -296,8 +307,8 @@ impl Watch {
         })
     }
 
-    /// Validation pictures that are classified no better than by chance: although training pictures are learned, or with no other sign that explains it.
-    fn shuffled(&self, epoch: &Epoch, is_explained: bool) -> Option<Sign> {
+    /// Validation pictures that are classified no better than by chance, although training pictures are learned, or after a while in which nothing was learned.
+    fn shuffled(&self, epoch: &Epoch) -> Option<Sign> {
         let accuracy = f64::from(epoch.balanced_accuracy?);
         let classes = self.validation.len();
         if classes < 2 {
@@ -305,7 +316,7 @@ impl Watch {
         }
         let chance = 1.0 / classes as f64;
         let is_learned = f64::from(epoch.accuracy) >= chance + 0.5 * (1.0 - chance);
-        let learns_nothing = !is_explained && self.is_under_way() && self.is_unchanged(epoch);
+        let learns_nothing = self.is_under_way() && self.is_unchanged(epoch);
         // Each class is guessed with the probability `chance`.
         let inverse: f64 = self
             .validation
@@ -343,6 +354,7 @@ impl Course {
             rate: 0.0,
             largest_rate: 0.0,
             since_probe: 0,
+            at_chance: 0,
         }
     }
 
