@@ -94,8 +94,8 @@ const SMOOTHING: f64 = 0.9;
 /// A smoothed loss that rises to this multiple of the larger of its start and the loss of guessing is a sign.
 const RISEN: f64 = 3.0;
 
-/// A loss above this share of its start has not fallen.
-const UNCHANGED: f64 = 0.95;
+/// A loss above this share of its start, or of guessing if that is smaller, shows that nothing was learned.
+const UNCHANGED: f64 = 0.9;
 
 /// Steps after which a loss should have fallen, and after which predictions should differ.
 const PATIENCE: usize = 200;
@@ -233,7 +233,7 @@ impl Watch {
             true => 0.0,
             false => f64::from(guessing(self.classes.len())),
         };
-        (course.smoothed > RISEN * start.max(guessing)).then(|| Sign::RateTooHigh {
+        (course.smoothed > RISEN * start.max(guessing)).then_some(Sign::RateTooHigh {
             rate: course.rate,
             loss_before: start as f32,
             largest_loss: course.smoothed as f32,
@@ -270,9 +270,10 @@ impl Watch {
             && self.course.largest_rate >= 0.5 * self.settings().learning_rate
     }
 
-    /// Whether the loss is about what it was at the start.
+    /// Whether the loss is about what it was at the start, or that of guessing.
     fn is_unchanged(&self, epoch: &Epoch) -> bool {
-        (self.course.start()).is_some_and(|start| epoch.loss >= UNCHANGED * start)
+        let guessing = f64::from(guessing(self.classes.len()));
+        (self.course.start()).is_some_and(|start| epoch.loss >= UNCHANGED * start.min(guessing))
     }
 
     /// The same class for all pictures of the probe, and no better than that on all pictures.
