@@ -1,6 +1,7 @@
 //! The command line: every flag, its help text, default and accepted values.
 mod bench;
 mod data;
+mod doctor;
 mod explain;
 mod features;
 mod lab;
@@ -16,6 +17,7 @@ use hubel::{Cpu, InstructionSet, Model, Shape};
 
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
+pub(crate) use doctor::Doctor;
 pub(crate) use explain::{Explain, Method};
 pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
@@ -39,6 +41,7 @@ Examples:
   hubel explain runs/mnist-cnn photo.jpg        why this class? a page with pictures
   hubel similar efficientnet-lite0 photos/ cat.jpg   which pictures are most similar?
   hubel check photos/                           what is wrong with these pictures?
+  hubel doctor photos/                          why does the network not learn?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
   hubel runs                                    which run was best, and what differed?
   hubel lab flatten                             an experiment: do neighbouring pixels matter?
@@ -95,6 +98,9 @@ impl Arguments {
                     "--freeze and --versions are for fine-tuning: leave them out, or name a model to fine-tune (--from)",
                 )
             }
+            Command::Doctor(doctor) if doctor.problem().is_some() => {
+                doctor.problem().map_or(Ok(()), Err)
+            }
             Command::Explain(explain) if explain.kernel.is_none() && explain.paths.len() < 2 => {
                 Err("a model and a picture are needed, in this order; only --kernel needs no model")
             }
@@ -111,6 +117,8 @@ impl Arguments {
 pub(crate) enum Command {
     /// Train a network and save it as one model file
     Train(Box<Train>),
+    /// Examine a training before it begins: does the network learn, and if not, why?
+    Doctor(Box<Doctor>),
     /// List the runs in a folder: state, accuracies, and the settings that differ
     Runs(Runs),
     /// Measure a model on labelled pictures

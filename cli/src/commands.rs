@@ -3,6 +3,7 @@ mod bench;
 mod check;
 mod completions;
 mod data;
+mod doctor;
 mod embed;
 mod evaluate;
 mod explain;
@@ -32,6 +33,7 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 pub(crate) fn run(command: Command, console: &Console) -> Outcome {
     match command {
         Command::Train(arguments) => train::run(&arguments, console),
+        Command::Doctor(arguments) => doctor::run(&arguments.into_train(), console),
         Command::Runs(arguments) => runs::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
         Command::Predict(arguments) => predict::run(&arguments, console),

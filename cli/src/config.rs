@@ -1,4 +1,4 @@
-//! `hubel train --config FILE`: the flags of a TOML file are put before those of the command line. This file says which setting wins.
+//! `hubel train --config FILE`, also for `hubel doctor`: the flags of a TOML file are put before those of the command line. This file says which setting wins.
 mod file;
 
 use std::ffi::OsString;
@@ -42,18 +42,24 @@ pub(crate) fn with_config(
     // Wrong arguments are reported later, together with those of the file.
     let given = program.clone().ignore_errors(true);
     let given = given.try_get_matches_from(&arguments);
-    let Some(("train", given)) = given.as_ref().ok().and_then(ArgMatches::subcommand) else {
+    let Some((command @ ("train" | "doctor"), given)) =
+        given.as_ref().ok().and_then(ArgMatches::subcommand)
+    else {
         return Ok(arguments);
     };
-    let train = program.find_subcommand("train").expect("the command");
+    let train = program.find_subcommand(command).expect("the command");
     let given = Given(given);
+    // The command refuses it.
+    if command == "doctor" && given.path("resume").is_some() {
+        return Ok(arguments);
+    }
     let mut settings = given.settings_of_file(train)?;
     let of_preset = given.settings_of_preset(&settings, train)?;
     settings.extend(of_preset);
     let settings = settings.iter().filter(|setting| !given.replaces(setting));
     // The first one is the name of the program.
     let mut rest = arguments.iter().skip(1);
-    let place = rest.position(|argument| argument == "train");
+    let place = rest.position(|argument| argument == command);
     let place = place.expect("the command is given") + 2;
     let flags: Vec<OsString> = settings.filter_map(Setting::argument).collect();
     arguments.splice(place..place, flags);

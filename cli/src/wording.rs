@@ -2,7 +2,7 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 15] = [
+const FLAGS: [(&str, &str); 17] = [
     ("shape", "input"),
     ("resize", "resize"),
     ("bad_files", "bad-files"),
@@ -14,6 +14,8 @@ const FLAGS: [(&str, &str); 15] = [
     ("keep", "keep"),
     ("patience", "patience"),
     ("schedule", "schedule"),
+    ("learning_rate", "learning-rate"),
+    ("clip", "clip"),
     // Of experiments.
     ("data", "data"),
     ("seeds", "seeds"),
@@ -22,7 +24,7 @@ const FLAGS: [(&str, &str); 15] = [
 ];
 
 /// Functions of the library and the commands that do the same.
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 11] = [
     ("check::check", "hubel check"),
     ("Model::evaluate", "hubel evaluate"),
     ("Model::classes", "hubel inspect"),
@@ -30,6 +32,10 @@ const COMMANDS: [(&str, &str); 7] = [
     ("Weights::load", "hubel train --from"),
     ("RunFolder::resume", "hubel train --resume"),
     ("Trainer::from_model", "hubel train --from"),
+    ("Trainer::new", "hubel train --from none"),
+    ("RateSearch::run", "hubel train --find-lr"),
+    ("doctor::examine", "hubel doctor"),
+    ("data::Sheet", "hubel data preview"),
 ];
 
 /// A message of the library in the words of the command line. A name of a class or a file that looks like one of these is changed too.

@@ -50,6 +50,7 @@
 //! | write another training loop | [`Plan`], [`Workspace`], [`Parameters`] | `custom_architecture` |
 //! | judge | [`Model::evaluate`], [`Model::evaluate_each`] | |
 //! | look inside | [`features`], [`explain`] | |
+//! | find out why it does not learn | [`doctor`] | |
 //!
 //! `cargo run --release --package hubel --example NAME` runs an example of `hubel/examples/`.
 //!
@@ -103,6 +104,7 @@ pub mod bench;
 #[cfg(feature = "pictures")]
 pub mod check;
 pub mod data;
+pub mod doctor;
 #[cfg(feature = "drawings")]
 mod drawing;
 mod error;

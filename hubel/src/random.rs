@@ -24,6 +24,8 @@ pub enum Purpose {
     Mix,
     /// Which images a resample of the bootstrap has.
     Bootstrap,
+    /// Which pictures an examination looks at.
+    Examine,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::Scene => 8,
             Self::Mix => 9,
             Self::Bootstrap => 10,
+            Self::Examine => 11,
         }
     }
 }

@@ -22,6 +22,7 @@ mod settings;
 #[cfg(all(feature = "backbone", feature = "pictures"))]
 mod start;
 mod state;
+mod trial;
 mod usual;
 
 use std::ops::ControlFlow;

@@ -1,5 +1,6 @@
 //! The public types are `Send`, `Sync` and `'static`.
 use hubel::data::{Feed, Options};
+use hubel::doctor::{Diagnosis, Sign, Watch};
 use hubel::features::Features;
 use hubel::network::Graph;
 use hubel::{
@@ -16,6 +17,7 @@ fn lives_on_its_own<T: Send + Sync + 'static>() {}
 fn public_types_go_to_other_threads() {
     lives_on_its_own::<Cpu>();
     lives_on_its_own::<Dataset>();
+    lives_on_its_own::<Diagnosis>();
     lives_on_its_own::<Error>();
     lives_on_its_own::<Explainer>();
     lives_on_its_own::<Feed>();
@@ -33,10 +35,12 @@ fn public_types_go_to_other_threads() {
     lives_on_its_own::<Preparation>();
     lives_on_its_own::<Report>();
     lives_on_its_own::<Schedule>();
+    lives_on_its_own::<Sign>();
     lives_on_its_own::<Splits>();
     lives_on_its_own::<Trainer>();
     lives_on_its_own::<TrainSettings>();
     lives_on_its_own::<TrainState>();
+    lives_on_its_own::<Watch>();
     lives_on_its_own::<Workspace>();
     // Not `'static`: it borrows its model.
     is_send_and_sync::<Features<'_>>();

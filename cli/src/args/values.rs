@@ -150,7 +150,7 @@ pub(super) fn network(text: &str) -> Result<String, String> {
 }
 
 /// The model file that the user may mean: architecture text never contains a slash.
-fn model_file(text: &str) -> Option<PathBuf> {
+pub(super) fn model_file(text: &str) -> Option<PathBuf> {
     let path = Path::new(text);
     let file = RunFolder::model_in(path).unwrap_or(path.into());
     let is_path = text.contains(['/', '\\']) || text.ends_with(".safetensors");

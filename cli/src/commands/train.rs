@@ -13,10 +13,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use hubel::data::{BadFile, Balance, Source};
+use hubel::doctor::{Sign, Watch};
 use hubel::{Cpu, Dataset, Error, Event, Model, RunFolder, Splits, TrainSettings, Trainer};
 use serde_json::{Value, json};
 
-use self::course::Course;
+pub(super) use self::course::Course;
 use self::ended::{Ended, Training};
 use self::settings_file::Settings;
 pub(super) use self::start::{Start, choose as start};
@@ -230,6 +231,8 @@ struct Log {
     saving: f64,
     /// Terms that only the training loss includes.
     loss_includes: Vec<&'static str>,
+    /// Signs that training does not go well.
+    signs: Vec<Sign>,
 }
 
 impl Log {
@@ -249,6 +252,7 @@ impl Log {
             loss_includes: (included.into_iter().filter(|(_, is)| *is))
                 .map(|(name, _)| name)
                 .collect(),
+            signs: Vec::new(),
         }
     }
 
@@ -284,8 +288,18 @@ fn train(
     let mut progress = console.progress(!log.loss_includes.is_empty());
     let (last, interval) = (folder.last(), arguments.checkpoint);
     let (mut is_saved, mut is_said) = (false, false);
+    // A picture that it cannot read is reported by the training.
+    let mut watch = Watch::new(trainer).ok();
     let model = folder.train(trainer, &mut |event| {
         progress.show(event);
+        for sign in watch.iter_mut().flat_map(|watch| watch.see(event)) {
+            progress.line(&format!(
+                "warning: {}; to try: {}",
+                sign.evidence(),
+                sign.advice()
+            ));
+            log.signs.push(sign);
+        }
         is_saved |= matches!(event, Event::Saved { .. });
         // Not after the last step.
         if is_saved && !is_said && matches!(event, Event::Step { .. }) {

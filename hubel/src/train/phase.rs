@@ -45,7 +45,7 @@ impl Phase {
     }
 
     /// The last frozen node of a model.
-    pub(super) fn last_frozen(&self, model: &Model) -> Result<usize> {
+    pub(crate) fn last_frozen(&self, model: &Model) -> Result<usize> {
         let Some(layer) = &self.frozen else {
             return Ok(0);
         };

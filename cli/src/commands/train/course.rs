@@ -7,7 +7,7 @@ use crate::args::Train;
 use crate::console::thousands;
 
 /// What is trained, from where, and in which phases.
-pub(super) struct Course<'a> {
+pub(in crate::commands) struct Course<'a> {
     arguments: &'a Train,
     start: &'a Start,
     cpu: &'a Cpu,
@@ -18,7 +18,7 @@ pub(super) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    pub(super) fn new(
+    pub(in crate::commands) fn new(
         arguments: &'a Train,
         start: &'a Start,
         cpu: &'a Cpu,
@@ -63,7 +63,7 @@ impl<'a> Course<'a> {
     }
 
     /// A trainer with all phases.
-    pub(super) fn trainer(&self) -> Result<Trainer, Error> {
+    pub(in crate::commands) fn trainer(&self) -> Result<Trainer, Error> {
         let validation = self.splits.validation.as_ref();
         Ok(self
             .of_phases(self.phases.clone(), validation)?

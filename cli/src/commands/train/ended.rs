@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Log, report};
 use crate::args::Train;
+use crate::commands::doctor::sign_object;
 use crate::commands::{self, Judgement, program, quoted, runs, untested};
 use crate::console::{self, Console};
 use crate::wording::of_command_line;
@@ -135,6 +136,7 @@ impl Ended<'_> {
             "waiting_share": self.waiting_share(),
             "saving_seconds": self.log.saving,
             "training_loss_includes": self.log.loss_includes,
+            "signs": self.log.signs.iter().map(sign_object).collect::<Vec<_>>(),
             "epochs": self.log.epochs,
             "interrupted": self.is_interrupted,
             "stopped_at": model.stopped_at(),

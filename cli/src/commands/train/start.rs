@@ -108,7 +108,7 @@ impl Start {
     }
 
     /// The name for the folder of the run.
-    pub(super) fn name(&self, asked_for: Option<&str>, data: &Dataset) -> String {
+    pub(in crate::commands) fn name(&self, asked_for: Option<&str>, data: &Dataset) -> String {
         match self {
             Self::Nothing => short_name(asked_for.unwrap_or_else(|| usual_network(data))),
             Self::Model(model) => {
