@@ -1,5 +1,6 @@
 //! The command line: every flag, its help text, default and accepted values.
 mod bench;
+mod compare;
 mod data;
 mod explain;
 mod features;
@@ -15,6 +16,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use hubel::{Cpu, InstructionSet, Model, Shape};
 
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
+pub(crate) use compare::Compare;
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
 pub(crate) use explain::{Explain, Method};
 pub(crate) use features::{Embed, Similar};
@@ -41,6 +43,7 @@ Examples:
   hubel check photos/                           what is wrong with these pictures?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
   hubel runs                                    which run was best, and what differed?
+  hubel compare runs/a runs/b                   do these two models differ, or is it noise?
   hubel lab flatten                             an experiment: do neighbouring pixels matter?
   hubel bench                                   how fast is this machine?
 
@@ -113,6 +116,8 @@ pub(crate) enum Command {
     Train(Box<Train>),
     /// List the runs in a folder: state, accuracies, and the settings that differ
     Runs(Runs),
+    /// Say whether two models, or two settings, differ: settings, data, weights, pictures that flipped, and a test
+    Compare(Compare),
     /// Measure a model on labelled pictures
     Evaluate(Evaluate),
     /// Classify pictures
@@ -247,7 +252,7 @@ pub(crate) struct Completions {
 }
 
 /// How to compute: threads and instructions.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Processor {
     /// Number of threads [default: all that this machine can run at once]
     #[arg(long, short, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]

@@ -49,6 +49,7 @@
 //! | describe a network | [`Network`], [`network::NetworkBuilder`] | `custom_architecture` |
 //! | write another training loop | [`Plan`], [`Workspace`], [`Parameters`] | `custom_architecture` |
 //! | judge | [`Model::evaluate`], [`Model::evaluate_each`] | |
+//! | compare two models or settings | [`compare`] | |
 //! | look inside | [`features`], [`explain`] | |
 //!
 //! `cargo run --release --package hubel --example NAME` runs an example of `hubel/examples/`.
@@ -102,6 +103,7 @@
 pub mod bench;
 #[cfg(feature = "pictures")]
 pub mod check;
+pub mod compare;
 pub mod data;
 #[cfg(feature = "drawings")]
 mod drawing;
