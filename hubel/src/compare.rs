@@ -26,8 +26,6 @@ mod distances;
 mod known;
 mod over_seeds;
 mod pairs;
-#[cfg(test)]
-mod tests;
 
 pub use answers::Answers;
 pub use distances::{Distance, distances};

@@ -228,13 +228,14 @@ fn flips(answers: &[Vec<Answers>; 2], images: &Dataset) -> Vec<Flip> {
             .each_ref()
             .map(|classes| classes.iter().filter(|class| **class == label).count());
         let majority = |side: usize| (2 * right[side]).cmp(&given[side].len());
-        let is_flipped = majority(0) == majority(1).reverse() && majority(0).is_ne();
+        let majorities = [majority(0), majority(1)];
+        let is_flipped = majorities[0] == majorities[1].reverse() && majorities[0].is_ne();
         is_flipped.then(|| Flip {
             index,
             label,
-            is_gained: majority(1).is_gt(),
+            is_gained: majorities[1].is_gt(),
             right,
-            answers: given.map(|classes| most_frequent(&classes)),
+            answers: given.each_ref().map(|classes| most_frequent(classes)),
         })
     };
     let mut flips: Vec<Flip> = (0..images.len()).filter_map(flip).collect();

@@ -1,5 +1,5 @@
 //! What a model answers for the images of a data set.
-use crate::{Answer, Cpu, Dataset, Model, Result};
+use crate::{Answer, Cpu, Dataset, Error, Model, Result};
 
 /// What a model answers for the images of a data set, with the images' identities: only answers for the same images can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,27 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Answers of any origin: the predicted class of each image, its true class, and what identifies it, such as a hash of its file.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] if the three lists have different lengths.
+    pub fn new(classes: Vec<usize>, labels: Vec<usize>, contents: Vec<u64>) -> Result<Self> {
+        if classes.len() != labels.len() || classes.len() != contents.len() {
+            return Err(Error::DataMismatch(format!(
+                "{} answers, {} true classes and {} images",
+                classes.len(),
+                labels.len(),
+                contents.len()
+            )));
+        }
+        Ok(Self {
+            indices: (0..classes.len()).collect(),
+            classes,
+            labels,
+            contents,
+        })
+    }
+
     /// Classifies every image of `dataset`. Calls `listen` after each image with the number of images so far.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub(super) fn of(comparison: &Comparison) -> Value {
     };
     let differences = &comparison.differences;
     json!({
-        "conclusion": verdict.conclusion,
+        "conclusion": verdict.conclusion.name(),
         "verdict": verdict.sentence,
         "limit": verdict.limit,
         "a": side(comparison, 0),

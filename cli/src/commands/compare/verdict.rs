@@ -1,15 +1,13 @@
 //! The verdict of a comparison: one plain sentence, the sentence that limits it, and what to do next.
 use hubel::compare::{Group, LEVEL, OverSeeds, Pairs};
 use hubel::{RunFolder, shown};
-use serde::Serialize;
 
 use super::side::Side;
 use super::{NAMES, Test, Weights};
 use crate::commands::{program, quoted};
 
 /// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Conclusion {
     /// Two single models with equal weights.
     SameModel,
@@ -23,6 +21,20 @@ pub(super) enum Conclusion {
     WithinNoise,
     /// A side has one run, and the other one several.
     SingleRun,
+}
+
+impl Conclusion {
+    /// Its name in JSON.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::SameModel => "same-model",
+            Self::ModelsDiffer => "models-differ",
+            Self::SettingABetter => "setting-a-better",
+            Self::SettingBBetter => "setting-b-better",
+            Self::WithinNoise => "within-noise",
+            Self::SingleRun => "single-run",
+        }
+    }
 }
 
 /// The verdict.

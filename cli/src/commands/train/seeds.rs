@@ -102,7 +102,8 @@ fn of_arguments(arguments: &Train, count: usize) -> Result<Vec<u64>, Error> {
 fn check_folder(folder: &Path, arguments: &Train) -> Result<(), Error> {
     let refused = |problem: String| Err(Error::Settings { problem });
     let toml = RunToml::read(folder)?;
-    let Some(before) = toml.setting("seeds") else {
+    let before = toml.setting("seeds");
+    let Some(before) = before.and_then(|count| count.parse::<usize>().ok()) else {
         return refused(format!(
             "{} is a single run, and --resume goes on with it alone; leave --seeds out, or begin new runs: hubel train --config {} --seeds {}",
             shown(folder),
@@ -110,7 +111,7 @@ fn check_folder(folder: &Path, arguments: &Train) -> Result<(), Error> {
             arguments.seeds.unwrap_or(1)
         ));
     };
-    if before.parse() > Ok(arguments.seeds.unwrap_or(1)) {
+    if arguments.seeds < Some(before) {
         return refused(format!(
             "{} has {before} seeds; --seeds may add some, and not take any away",
             shown(folder)

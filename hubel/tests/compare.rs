@@ -1,13 +1,14 @@
+//! Comparisons of models and settings: against scipy and statsmodels, and with differences that are planted.
+use hubel::compare::{Answers, Group, Known, LEVEL, OverSeeds, POWER, Pairs, common, distances};
+use hubel::data::{Division, Manifest};
+use hubel::{
+    Cpu, Dataset, Error, Model, Network, Preparation, Purpose, Random, Shape, Splits, Stream,
+};
 use serde_json::Value;
-
-use super::*;
-use crate::data::Manifest;
-use crate::random::Stream;
-use crate::{Cpu, Dataset, Error, Model, Network, Preparation, Purpose, Random, Shape, Splits};
 
 /// What scipy and statsmodels compute.
 fn fixtures(name: &str) -> Vec<Value> {
-    let text = include_str!("../../tests/fixtures/compare.json");
+    let text = include_str!("fixtures/compare.json");
     let all: Value = serde_json::from_str(text).unwrap();
     all[name].as_array().unwrap().clone()
 }
@@ -96,14 +97,8 @@ fn groups_without_spread_are_dealt_anew() {
     assert_near(of(&[0.9; 2], &[0.92; 2]).p, 1.0 / 3.0, "2 and 2");
     assert_near(of(&[0.9; 2], &[0.92; 5]).p, 1.0 / 21.0, "2 and 5");
     // 0.1 + 0.1 + 0.1 is not 0.3.
-    assert_eq!(
-        Group::of(&[0.1; 3]),
-        Group {
-            count: 3,
-            mean: 0.1,
-            deviation: 0.0
-        }
-    );
+    let group = Group::of(&[0.1; 3]);
+    assert_eq!((group.mean, group.deviation), (0.1, 0.0));
 }
 
 #[test]
@@ -200,12 +195,9 @@ fn mcnemar_s_test_sees_the_difference_that_it_says_it_could_have_seen() {
 
 /// Answers for images with the labels 0, 1, 0, 1 …
 fn answers(classes: &[usize]) -> Answers {
-    Answers {
-        indices: (0..classes.len()).collect(),
-        classes: classes.to_vec(),
-        labels: (0..classes.len()).map(|place| place % 2).collect(),
-        contents: (100..).take(classes.len()).collect(),
-    }
+    let labels = (0..classes.len()).map(|place| place % 2).collect();
+    let contents = (100..).take(classes.len()).collect();
+    Answers::new(classes.to_vec(), labels, contents).unwrap()
 }
 
 #[test]
@@ -213,39 +205,47 @@ fn pairs_are_counted_and_what_flipped_is_named() {
     let first = answers(&[0, 1, 1, 0, 2, 1]);
     let second = answers(&[0, 0, 0, 0, 1, 1]);
     let pairs = Pairs::of(&first, &second).unwrap();
-    let expected = Pairs {
-        otherwise_wrong: 1,
-        flipped: vec![1, 2],
-        ..Pairs::of_counts(2, 1, 1, 2)
-    };
-    assert_eq!(pairs, expected);
+    let counts = [
+        pairs.both,
+        pairs.only_first,
+        pairs.only_second,
+        pairs.neither,
+    ];
+    assert_eq!((counts, pairs.otherwise_wrong), ([2, 1, 1, 2], 1));
+    assert_eq!(pairs.flipped, [1, 2]);
     assert_eq!(pairs.accuracies(), [0.5, 0.5]);
     assert_eq!(
         (first.accuracy(), first.class(4), first.class(9)),
         (0.5, Some(2), None)
     );
+    let renumbered = first.renumbered(&[1, 0, 2]);
+    assert_eq!(
+        (renumbered.class(1), renumbered.label(1)),
+        (Some(0), Some(0))
+    );
 }
 
 #[test]
 fn answers_for_other_images_are_refused() {
-    let first = answers(&[0, 1, 0]);
+    let (classes, labels, contents) = (vec![0, 1, 0], vec![0, 1, 0], vec![5, 6, 7]);
+    let of = |labels: &[usize], contents: &[u64]| {
+        Answers::new(classes.clone(), labels.to_vec(), contents.to_vec()).unwrap()
+    };
+    let first = of(&labels, &contents);
     let refused = |second: &Answers| match Pairs::of(&first, second) {
         Err(Error::DataMismatch(problem)) => problem,
         other => panic!("{other:?}"),
     };
-    let fewer = answers(&[0, 1]);
     assert_eq!(
-        refused(&fewer),
+        refused(&answers(&[0, 1])),
         "answers for 3 images cannot be compared with answers for 2"
     );
-    let mut swapped = first.clone();
-    swapped.contents.swap(1, 2);
-    assert!(refused(&swapped).contains("another order: image 2 differs"));
-    let mut relabelled = first.clone();
-    relabelled.labels[2] = 1;
-    assert!(refused(&relabelled).contains("image 3 has another class"));
+    assert!(refused(&of(&labels, &[5, 7, 6])).contains("another order: image 2 differs"));
+    assert!(refused(&of(&[0, 1, 1], &contents)).contains("image 3 has another class"));
+    assert!(Answers::new(classes.clone(), labels, vec![5]).is_err());
 }
 
+/// Two classes of pictures of two pixels.
 fn images(values: &[u8]) -> Dataset {
     let classes = ["dark", "light"].map(String::from).to_vec();
     let labels = values
@@ -261,7 +261,10 @@ fn images(values: &[u8]) -> Dataset {
 fn only_images_that_all_have_are_compared_in_one_order() {
     let (first, second) = (images(&[5, 200, 9, 5, 5]), images(&[9, 5, 210, 5]));
     assert_eq!(common(&[&first, &second]), [vec![0, 2, 3], vec![1, 0, 3]]);
-    assert_eq!(common(&[&first, &images(&[1])]), [vec![], vec![]]);
+    assert_eq!(
+        common(&[&first, &images(&[1])]),
+        [Vec::<usize>::new(), Vec::new()]
+    );
     assert!(common(&[]).is_empty());
 }
 
@@ -279,13 +282,14 @@ fn training_images_are_known_from_the_list_or_the_division() {
     let all = images(&[5, 6, 7, 8, 200]);
     let listed = Known::of_list(&Manifest::of(&splits));
     assert_eq!(listed.trained_on(&all), [true, false, false, false, true]);
-    let contents = |dataset: &Option<Dataset>| dataset.as_ref().unwrap().contents().collect();
-    let division = serde_json::json!({
+    let contents = |split: &str| Manifest::of(&splits).contents(split).collect::<Vec<u64>>();
+    let division: Division = serde_json::from_value(serde_json::json!({
         "validation": 0.1, "test": 0.1, "seed": 1, "sketch": [], "series": false, "labels": [],
-        "held_out": contents(&splits.test) as Vec<u64>,
-        "aside": contents(&splits.validation) as Vec<u64>,
-    });
-    let divided = Known::of_division(&serde_json::from_value(division).unwrap());
+        "held_out": contents("test"),
+        "aside": contents("validation"),
+    }))
+    .unwrap();
+    let divided = Known::of_division(&division);
     assert_eq!(divided.trained_on(&all), [true, false, false, true, true]);
     assert_eq!(Known::Nothing.trained_on(&all), [false; 5]);
 }
