@@ -69,9 +69,9 @@
 //!
 //! | features | crates, this one and procedural macros included |
 //! |---|---|
-//! | none | 30, of which 20 end up in the program |
-//! | `pictures` | 53, of which 43 end up in the program |
-//! | all | 68, of which 57 end up in the program |
+//! | none | 33, of which 23 end up in the program |
+//! | `pictures` | 56, of which 46 end up in the program |
+//! | all | 71, of which 60 end up in the program |
 //!
 //! `cargo tree --package hubel --edges normal --no-default-features` lists them. The example `serve_threads` without features is a program of
 //! 3.9 MB (thin LTO, stripped; x86-64, with kernels for all its instruction sets).

@@ -166,7 +166,14 @@ impl<'a> View<'a> {
             &|done, all| reading.show(done, all),
         );
         reading.finish();
-        let evaluation = evaluation?;
+        let mut evaluation = evaluation?;
+        // It held out no test pictures. Those for validation are the next best.
+        if let (Judged::Seen, Some(division)) = (evaluation.judged, model.division()) {
+            let trained = Known::of_division(division).trained_on(&evaluation.dataset);
+            let held_out = (0..trained.len()).filter(|&index| !trained[index]);
+            let held_out: Vec<usize> = held_out.collect();
+            evaluation.dataset = evaluation.dataset.subset(&held_out);
+        }
         commands::report_bad_files(&evaluation.bad_files, console);
         Ok(Self { model, evaluation })
     }
@@ -247,6 +254,9 @@ fn notes(views: &[View], seen: &[(usize, &Member, usize)]) -> Vec<String> {
             // Without a list, the model knows that some are training pictures, and not which.
             Judged::LeakedTest if member.list.is_none() => say(format!(
                 "{name} was trained on some of these test pictures, and its file does not say which: its accuracy is likely too high"
+            )),
+            Judged::Seen => say(format!(
+                "{name} held out no test pictures; these are its validation pictures, by which its weights may have been chosen"
             )),
             Judged::HeldOutOfSeries => say(format!(
                 "{name} was trained on other frames of the same series as its test pictures"
