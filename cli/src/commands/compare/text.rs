@@ -110,7 +110,7 @@ fn write_accuracies(comparison: &Comparison, page: &mut Page) {
     page.row(
         "on",
         &format!(
-            "{} test pictures of {} that neither was trained on, as far as is known",
+            "{} test pictures of {}, new to both as far as is known",
             thousands(pictures.count),
             hubel::shown(&pictures.data)
         ),
@@ -334,26 +334,39 @@ fn write_flips(comparison: &Comparison, page: &mut Page) {
         ),
     };
     page.row("flipped", &text);
-    let width = page.width - 2;
     // As many of each direction, as far as there are.
     let lost: Vec<&Flip> = flips.iter().filter(|flip| !flip.is_gained).collect();
     let gained: Vec<&Flip> = flips.iter().filter(|flip| flip.is_gained).collect();
     let half = FLIPS / 2;
     let of_lost = half.max(FLIPS.saturating_sub(gained.len())).min(lost.len());
     let of_gained = (FLIPS - of_lost).min(gained.len());
-    for flip in lost[..of_lost].iter().chain(&gained[..of_gained]) {
-        let line = flip_line(comparison, flip, width);
-        page.lines.push(format!("  {line}"));
+    let shown: Vec<&Flip> = lost[..of_lost]
+        .iter()
+        .chain(&gained[..of_gained])
+        .copied()
+        .collect();
+    let rows: Vec<[String; 2]> = shown
+        .iter()
+        .map(|flip| flip_row(comparison, flip))
+        .collect();
+    let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let answers = widest(1).unwrap_or(0);
+    let room = page.width.saturating_sub(answers + 4).max(8);
+    let names = widest(0).unwrap_or(0).min(room);
+    for [name, answers] in &rows {
+        page.lines
+            .push(format!("  {:<names$}  {answers}", ending(name, room)));
     }
 }
 
-/// The picture, its class, and both answers.
-fn flip_line(comparison: &Comparison, flip: &Flip, width: usize) -> String {
+/// The picture; its class and both answers.
+fn flip_row(comparison: &Comparison, flip: &Flip) -> [String; 2] {
     let class = |class: usize| ending(&one_line(&comparison.classes()[class]), 12);
     let [first, second] = flip.answers.map(class);
-    let answers = format!("is {}, A: {first}, B: {second}", class(flip.label));
-    let room = width.saturating_sub(answers.chars().count() + 2).max(8);
-    format!("{}  {answers}", ending(&comparison.name(flip.index), room))
+    [
+        comparison.name(flip.index),
+        format!("is {}, A: {first}, B: {second}", class(flip.label)),
+    ]
 }
 
 /// The last characters of a text, which tell paths apart.

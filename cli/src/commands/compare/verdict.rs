@@ -162,7 +162,7 @@ fn of_too_few(accuracies: &[Vec<f64>; 2]) -> (Conclusion, String, String) {
 }
 
 /// The most seeds that are suggested.
-const MOST_SEEDS: usize = 50;
+const MOST_SEEDS: usize = 30;
 
 /// The number of seeds that are suggested at first.
 const USUAL_SEEDS: usize = 5;
@@ -177,15 +177,15 @@ fn next(conclusion: Conclusion, sides: &[Side; 2], test: &Test) -> Vec<String> {
     if let Test::Settings(seeds) = test {
         return match (conclusion, seeds.detectable) {
             (Conclusion::WithinNoise, Some(detectable)) => {
-                let wanted = more_seeds(seeds, detectable);
-                sides
-                    .iter()
-                    .filter(|side| side.members.len() < wanted)
-                    .map(|side| {
-                        let path = quoted(&side.path);
-                        format!("{program} train --resume {path} --seeds {wanted}")
-                    })
-                    .collect()
+                let Some(wanted) = more_seeds(seeds, detectable) else {
+                    return Vec::new();
+                };
+                let fewer = sides.iter().filter(|side| side.members.len() < wanted);
+                let more = fewer.map(|side| {
+                    let path = quoted(&side.path);
+                    format!("{program} train --resume {path} --seeds {wanted}")
+                });
+                more.collect()
             }
             _ => vec![format!(
                 "{program} compare {first} {second} --data OTHER-PICTURES"
@@ -234,10 +234,11 @@ fn next(conclusion: Conclusion, sides: &[Side; 2], test: &Test) -> Vec<String> {
     commands
 }
 
-/// So many seeds that the observed difference would probably be seen, if it is real: the smallest visible difference falls with the root of the number.
-fn more_seeds(seeds: &OverSeeds, detectable: f64) -> usize {
+/// So many seeds that the observed difference would probably be seen, if it is real: the smallest visible difference falls with the root of the number. `None` if
+/// these are too many.
+fn more_seeds(seeds: &OverSeeds, detectable: f64) -> Option<usize> {
     let now = seeds.first.count.max(seeds.second.count);
-    let ratio = detectable / seeds.difference.abs().max(f64::MIN_POSITIVE);
+    let ratio = detectable / seeds.difference.abs();
     let wanted = (now as f64 * ratio * ratio).ceil();
-    (wanted.min(MOST_SEEDS as f64) as usize).max(now + 1)
+    (wanted <= MOST_SEEDS as f64).then(|| (wanted as usize).max(now + 1))
 }
