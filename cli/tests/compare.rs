@@ -97,7 +97,11 @@ fn assert_narrow(text: &str) {
 #[test]
 fn two_models_are_compared_on_the_same_pictures_and_settings_are_not_judged() {
     // One of them has hardly learnt anything.
-    let root = trained(&[("good", ""), ("bad", "--learning-rate 1e-6")]);
+    let root = trained(&[
+        ("good", ""),
+        ("bad", "--learning-rate 1e-6"),
+        ("again", "--seed 2 --split-seed 1"),
+    ]);
     let sides = ["runs/good", "runs/bad"];
     let said = text(&mut compare(root.path(), &sides));
     assert!(
@@ -139,6 +143,11 @@ fn two_models_are_compared_on_the_same_pictures_and_settings_are_not_judged() {
     .expect("JSON");
     let tested = result["test_accuracy"].as_f64().expect("a number");
     assert!((tested - accuracy).abs() < 1e-6);
+
+    // Where only the seed differs, there is no setting to try.
+    let again = text(&mut compare(root.path(), &["runs/good", "runs/again"]));
+    assert!(again.contains("nothing but the seed"), "{again}");
+    assert!(!again.contains("--seeds"), "{again}");
 
     // A model is no other than itself.
     let same = text(&mut compare(

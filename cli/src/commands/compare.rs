@@ -132,7 +132,7 @@ impl Comparison {
         let images = datasets.into_iter().next().expect("there is a model");
         let differences = Differences::of(&sides);
         let weights = Weights::of(&sides);
-        let verdict = Verdict::of(&sides, &test, &weights, &accuracies);
+        let verdict = Verdict::of(&sides, &test, &weights, &differences, &accuracies);
         Ok(Self {
             flips: flips(&answers, &images),
             sides,

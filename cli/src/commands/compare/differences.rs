@@ -44,6 +44,15 @@ impl Differences {
     }
 }
 
+impl Differences {
+    /// Whether the settings are known to differ in nothing but the seed.
+    pub(super) fn is_seed_alone(&self) -> bool {
+        let is_of_run = |setting: &Setting| OF_A_RUN.contains(&&*setting.name);
+        let settings = self.settings.as_ref();
+        settings.is_some_and(|settings| settings.iter().all(is_of_run))
+    }
+}
+
 fn settings(members: [&Member; 2], are_single: bool) -> Option<Vec<Setting>> {
     if members
         .iter()
@@ -52,11 +61,20 @@ fn settings(members: [&Member; 2], are_single: bool) -> Option<Vec<Setting>> {
         return None;
     }
     let differ = names(&members).into_iter().filter_map(|name| {
-        let values = members.map(|member| member.settings.setting(&name));
+        let values = members.map(|member| value(member, &name));
         let is_shown = are_single || !OF_A_RUN.contains(&&*name);
         (is_shown && values[0] != values[1]).then_some(Setting { name, values })
     });
     Some(differ.collect())
+}
+
+/// The value of a setting. That of `split-seed` is by default that of `seed`.
+fn value(member: &Member, name: &str) -> Option<String> {
+    let given = member.settings.setting(name);
+    match name {
+        "split-seed" => given.or_else(|| member.settings.setting("seed")),
+        _ => given,
+    }
 }
 
 /// The names of all settings that have an effect, in the order of the files.

@@ -166,11 +166,10 @@ fn write_test(comparison: &Comparison, page: &mut Page) {
             page.row(
                 "McNemar",
                 &format!(
-                    "{} (exact); chi-squared {:.2}, {} without and {} with correction",
+                    "{} (exact; chi-squared: {:.4}, with correction {:.4})",
                     p_value(pairs.exact_p()),
-                    pairs.chi_squared(false).statistic,
-                    p_value(pairs.chi_squared(false).p),
-                    p_value(pairs.chi_squared(true).p)
+                    pairs.chi_squared(false).p,
+                    pairs.chi_squared(true).p
                 ),
             );
             page.row(

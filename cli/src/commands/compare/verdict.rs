@@ -2,6 +2,7 @@
 use hubel::compare::{Group, LEVEL, OverSeeds, Pairs};
 use hubel::{RunFolder, shown};
 
+use super::differences::Differences;
 use super::side::Side;
 use super::{NAMES, Test, Weights};
 use crate::commands::{program, quoted};
@@ -63,15 +64,28 @@ impl Verdict {
         sides: &[Side; 2],
         test: &Test,
         weights: &Weights,
+        differences: &Differences,
         accuracies: &[Vec<f64>; 2],
     ) -> Self {
-        let (conclusion, sentence, limit) = match test {
+        let (conclusion, sentence, mut limit) = match test {
             Test::Models(pairs) => of_models(pairs, weights),
             Test::Settings(seeds) => of_settings(seeds),
             Test::Nothing => of_too_few(accuracies),
         };
+        let is_seed_alone = differences.is_seed_alone() && conclusion != Conclusion::SameModel;
+        if is_seed_alone {
+            limit = match (test, conclusion) {
+                (Test::Models(_), _) => ONLY_SEEDS.into(),
+                (_, Conclusion::SettingABetter | Conclusion::SettingBBetter) => CHANCE.into(),
+                _ => limit,
+            };
+        }
         Self {
-            next: next(conclusion, sides, test),
+            // There is no setting to compare.
+            next: match is_seed_alone {
+                true => Vec::new(),
+                false => next(conclusion, sides, test),
+            },
             conclusion,
             sentence,
             limit,
@@ -80,6 +94,11 @@ impl Verdict {
 }
 
 const ANOTHER_SEED: &str = "Two single models cannot say which setting is to be preferred: another seed alone gives another model.";
+
+const ONLY_SEEDS: &str =
+    "Their settings differ in nothing but the seed, so this is what another seed alone can do.";
+
+const CHANCE: &str = "But no setting differs, so it is chance (5 % of such comparisons), or something that run.toml does not say.";
 
 fn of_models(pairs: &Pairs, weights: &Weights) -> (Conclusion, String, String) {
     if matches!(weights, Weights::Equal) && pairs.discordant() == 0 {
