@@ -1,5 +1,5 @@
 //! A comparison for people: the verdict first, then the numbers, what differs, and the pictures that flipped.
-use hubel::compare::Group;
+use hubel::compare::{Group, LEVEL};
 use hubel::one_line;
 
 use super::differences::{Differences, Setting, Shared};
@@ -172,6 +172,13 @@ fn write_test(comparison: &Comparison, page: &mut Page) {
                     pairs.chi_squared(true).p
                 ),
             );
+            let [low, high] = pairs.interval();
+            if pairs.exact_p() >= LEVEL && (low > 0.0 || high < 0.0) {
+                page.row(
+                    "",
+                    "the interval is that of the chi-squared test; the exact test is stricter, and decides",
+                );
+            }
             page.row(
                 "visible",
                 &match pairs.detectable() {
@@ -291,25 +298,27 @@ fn write_weights(weights: &Weights, page: &mut Page) {
                 "weights",
                 "relative distance by layer (0: equal, 1.41: nothing in common)",
             );
-            let shown = if distances.len() > LAYERS {
-                LAYERS - 1
-            } else {
-                LAYERS
+            // The layers that are farthest apart, in the order of the network.
+            let mut places: Vec<usize> = (0..distances.len()).collect();
+            places.sort_by(|&one, &other| {
+                distances[other]
+                    .relative
+                    .total_cmp(&distances[one].relative)
+            });
+            let rest = match places.len() > LAYERS {
+                true => places.split_off(LAYERS - 1),
+                false => Vec::new(),
             };
-            for distance in distances.iter().take(shown) {
+            places.sort_unstable();
+            for distance in places.iter().map(|&place| &distances[place]) {
                 page.row("", &format!("{:.3}  {}", distance.relative, distance.layer));
             }
-            if let Some(rest) = distances.get(shown..).filter(|rest| !rest.is_empty()) {
-                let of = rest.iter().map(|distance| distance.relative);
-                let (low, high) = of.fold((f64::INFINITY, 0.0_f64), |(low, high), value| {
-                    (low.min(value), high.max(value))
-                });
+            if let Some(&nearest) = rest.first() {
+                let most = distances[nearest].relative;
+                let count = rest.len();
                 page.row(
                     "",
-                    &format!(
-                        "{low:.3} to {high:.3}  in {} more (--json has all)",
-                        rest.len()
-                    ),
+                    &format!("at most {most:.3} in the other {count} (--json has all)"),
                 );
             }
         }
