@@ -1,5 +1,6 @@
 //! The command line: every flag, its help text, default and accepted values.
 mod bench;
+mod compare;
 mod data;
 mod doctor;
 mod explain;
@@ -16,6 +17,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use hubel::{Cpu, InstructionSet, Model, Shape};
 
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
+pub(crate) use compare::Compare;
 pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
 pub(crate) use doctor::Doctor;
 pub(crate) use explain::{Explain, Method};
@@ -44,6 +46,7 @@ Examples:
   hubel doctor photos/                          why does the network not learn?
   hubel inspect resnet18                        the layers of a network, with sizes and costs
   hubel runs                                    which run was best, and what differed?
+  hubel compare runs/a runs/b                   do these two models differ, or is it noise?
   hubel lab flatten                             an experiment: do neighbouring pixels matter?
   hubel bench                                   how fast is this machine?
 
@@ -121,6 +124,8 @@ pub(crate) enum Command {
     Doctor(Box<Doctor>),
     /// List the runs in a folder: state, accuracies, and the settings that differ
     Runs(Runs),
+    /// Say whether two models, or two settings, differ: settings, data, weights, pictures that flipped, and a test
+    Compare(Compare),
     /// Measure a model on labelled pictures
     Evaluate(Evaluate),
     /// Classify pictures
@@ -272,7 +277,7 @@ pub(crate) struct Completions {
 }
 
 /// How to compute: threads and instructions.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Processor {
     /// Number of threads [default: all that this machine can run at once]
     #[arg(long, short, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]

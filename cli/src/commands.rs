@@ -1,6 +1,7 @@
 //! One file per command. Each command prints its answer to stdout and returns the exit code.
 mod bench;
 mod check;
+mod compare;
 mod completions;
 mod data;
 mod doctor;
@@ -14,6 +15,7 @@ mod named;
 mod names;
 mod predict;
 mod runs;
+mod seed_runs;
 mod similar;
 mod train;
 
@@ -35,6 +37,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Outcome {
         Command::Train(arguments) => train::run(&arguments, console),
         Command::Doctor(arguments) => doctor::run(&arguments.into_train(), console),
         Command::Runs(arguments) => runs::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments, console),
         Command::Evaluate(arguments) => evaluate::run(&arguments, console),
         Command::Predict(arguments) => predict::run(&arguments, console),
         Command::Explain(arguments) => explain::run(&arguments, console),

@@ -17,8 +17,9 @@ use crate::presets;
 const DATA: &str = "data";
 
 /// Flags that a run that goes on can be given, besides those of its settings. The data is compared by its contents.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "resume",
+    "seeds",
     "epochs",
     "minutes",
     "checkpoint",
@@ -211,6 +212,7 @@ impl Stronger<'_> {
                 // They belong to the other optimizer.
                 "momentum" | "betas" | "weight-decay" => has("optimizer"),
                 "learning-rate" => has("optimizer") || has("find-lr"),
+                "seeds" => has("find-lr"),
                 "epochs" => has("minutes"),
                 "minutes" => has("epochs"),
                 "pace" => has("epochs") || has("minutes"),

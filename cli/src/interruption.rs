@@ -1,6 +1,6 @@
 //! Signals that stop a command: Ctrl-C, and on Unix the signals with which a system ends a process.
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::console;
@@ -44,7 +44,7 @@ impl Signal {
 pub(crate) struct Interruption {
     heard: Arc<Mutex<Heard>>,
     /// The message for the end of the process, set when there is nothing left to save.
-    last_words: Arc<OnceLock<String>>,
+    last_words: Arc<Mutex<Option<String>>>,
 }
 
 impl Interruption {
@@ -54,7 +54,9 @@ impl Interruption {
         let heard = this.clone();
         listen(move |signal| {
             if let Some(signal) = heard.hear(signal, Instant::now()) {
-                heard.last_words.get().inspect(|words| console::say(words));
+                if let Some(words) = &*heard.last_words() {
+                    console::say(words);
+                }
                 std::process::exit(i32::from(signal.exit_code()));
             }
         })?;
@@ -64,7 +66,7 @@ impl Interruption {
     /// Records a signal. Returns it if the process must end at once.
     fn hear(&self, signal: Signal, now: Instant) -> Option<Signal> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let nothing_to_save = self.last_words.get().is_some();
+        let nothing_to_save = self.last_words().is_some();
         heard.hear(signal, now, nothing_to_save).then_some(signal)
     }
 
@@ -77,8 +79,19 @@ impl Interruption {
     /// From now on a signal ends the process at once, with this message. Returns the signal that came before, if any.
     pub(crate) fn leave_at_once(&self, last_words: String) -> Option<Signal> {
         // The message is set first, so that a signal which comes after the check below finds it.
-        self.last_words.get_or_init(|| last_words);
+        *self.last_words() = Some(last_words);
         self.signal()
+    }
+
+    /// From now on there is something to save again, so the first signal only asks to stop.
+    pub(crate) fn stay(&self) {
+        *self.last_words() = None;
+    }
+
+    fn last_words(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

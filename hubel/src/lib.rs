@@ -49,6 +49,7 @@
 //! | describe a network | [`Network`], [`network::NetworkBuilder`] | `custom_architecture` |
 //! | write another training loop | [`Plan`], [`Workspace`], [`Parameters`] | `custom_architecture` |
 //! | judge | [`Model::evaluate`], [`Model::evaluate_each`] | |
+//! | compare two models or settings | [`compare`] | |
 //! | look inside | [`features`], [`explain`] | |
 //! | find out why it does not learn | [`doctor`] | |
 //!
@@ -69,9 +70,9 @@
 //!
 //! | features | crates, this one and procedural macros included |
 //! |---|---|
-//! | none | 30, of which 20 end up in the program |
-//! | `pictures` | 53, of which 43 end up in the program |
-//! | all | 68, of which 57 end up in the program |
+//! | none | 33, of which 23 end up in the program |
+//! | `pictures` | 56, of which 46 end up in the program |
+//! | all | 71, of which 60 end up in the program |
 //!
 //! `cargo tree --package hubel --edges normal --no-default-features` lists them. The example `serve_threads` without features is a program of
 //! 3.9 MB (thin LTO, stripped; x86-64, with kernels for all its instruction sets).
@@ -103,6 +104,7 @@
 pub mod bench;
 #[cfg(feature = "pictures")]
 pub mod check;
+pub mod compare;
 pub mod data;
 pub mod doctor;
 #[cfg(feature = "drawings")]

@@ -62,6 +62,9 @@ pub(crate) struct TrainingData {
     /// Seed of all random choices. The same seed and instruction set give the same bits, for any number of threads
     #[arg(long, default_value_t = usual().seed, value_parser = whole)]
     pub(crate) seed: u64,
+    /// Seed that decides which images are held out, if it is not to be that of --seed [default: that of --seed]
+    #[arg(long, value_name = "SEED", value_parser = whole)]
+    pub(crate) split_seed: Option<u64>,
     #[command(flatten)]
     pub(crate) files: Files,
 }
@@ -76,7 +79,7 @@ impl TrainingData {
             resize: self.resize.unwrap_or(usual),
             validation: self.val,
             test: self.test,
-            seed: self.seed,
+            seed: self.split_seed.unwrap_or(self.seed),
             // The other half is for the features of frozen layers.
             cache: (self.files.cache).map(|bytes| if start.is_some() { bytes / 2 } else { bytes }),
             ..self.files.options()

@@ -18,7 +18,7 @@ use super::{Processor, TrainingData};
 use crate::presets;
 
 /// `hubel train`
-#[derive(Args)]
+#[derive(Args, Clone)]
 // A negative number is a wrong value of its flag and not an unknown flag.
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
@@ -34,6 +34,7 @@ Examples:
   hubel train --model mlp --optimizer sgd --learning-rate 0.05 --schedule cosine
   hubel train --preset fast               99 % on MNIST in seconds
   hubel train --find-lr                   which learning rate?
+  hubel train --seeds 5                   five trainings: mean ± standard deviation, for `hubel compare`
   hubel train --config run.toml --epochs 20
   hubel train --config runs/mnist-cnn/run.toml    the same training again
 
@@ -84,7 +85,7 @@ pub(crate) struct Train {
     pub(crate) betas: Option<[f32; 2]>,
     /// Do not train, but search for a learning rate: three sweeps of 200 steps with growing rates, drawn into an SVG file [default file: learning-rates.svg]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "learning-rates.svg",
-          value_parser = svg, conflicts_with_all = ["resume", "learning_rate", "out"])]
+          value_parser = svg, conflicts_with_all = ["resume", "learning_rate", "out", "seeds"])]
     pub(crate) find_lr: Option<PathBuf>,
     /// Learning rate schedule. step: a tenth after 50 % and again after 75 % of the steps; onecycle: rises for 30 % of the steps, then falls; cosine and linear: fall to 0;
     /// plateau: a tenth after 6 epochs without progress on the validation images [default: onecycle]
@@ -137,7 +138,10 @@ pub(crate) struct Train {
     /// Folder for the model [default: a new one, such as runs/photos-efficientnet-lite0]
     #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,
-    /// Go on with the run in this folder, from its last checkpoint and with its settings. --epochs or --minutes extends it
+    /// Train so many times, with the seeds --seed, --seed + 1, …, into the folders seed-1, seed-2, … of one folder, and report mean ± standard deviation. The same images are held out for all of them. `hubel compare` compares two such folders
+    #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
+    pub(crate) seeds: Option<usize>,
+    /// Go on with the run in this folder, from its last checkpoint and with its settings. --epochs or --minutes extends it. In a folder of --seeds: go on with the runs that have not ended; a larger --seeds adds runs
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"])]
     pub(crate) resume: Option<PathBuf>,
     /// Seconds between checkpoints

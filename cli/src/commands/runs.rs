@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use hubel::{Error, Overview, Position, Record, RunFolder, RunState, one_line, shown};
 use serde_json::{Value, json};
 
-use super::{Outcome, quoted};
+use super::{Outcome, quoted, seed_runs};
 use crate::args::{Order, Runs};
 use crate::console;
 use crate::run_toml::RunToml;
@@ -73,13 +73,25 @@ impl Found {
                 .collect(),
         };
         paths.sort();
+        let runs = paths.into_iter().flat_map(|path| {
+            let of_seeds = match is_run(&path) {
+                true => Vec::new(),
+                false => seed_runs::in_folder(&path),
+            };
+            let name = name_of(&path);
+            match of_seeds.is_empty() {
+                true => vec![(name, path)],
+                false => (of_seeds.into_iter())
+                    .map(|run| (format!("{name}/{}", name_of(&run)), run))
+                    .collect(),
+            }
+        });
         let mut found = Self {
             runs: Vec::new(),
             unreadable: Vec::new(),
         };
-        for path in paths {
-            let name = name_of(&path);
-            match Run::read(path) {
+        for (name, path) in runs {
+            match Run::read(name.clone(), path) {
                 Ok(run) => found.runs.push(run),
                 Err(error) => found.unreadable.push((name, reason(&error))),
             }
@@ -119,8 +131,15 @@ impl Found {
     }
 }
 
+/// What came out of the run in this folder when it last ended; `null` if it has not ended, or the file is damaged.
+pub(crate) fn result(folder: &Path) -> Value {
+    let result = fs::read(folder.join(RESULT)).ok();
+    let result = result.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    result.unwrap_or(Value::Null)
+}
+
 /// Whether the folder itself holds a run.
-fn is_run(folder: &Path) -> bool {
+pub(crate) fn is_run(folder: &Path) -> bool {
     RunFolder::model_in(folder).is_some() || folder.join(Record::EVENTS).exists()
 }
 
@@ -142,17 +161,12 @@ fn reason(error: &Error) -> String {
 }
 
 impl Run {
-    fn read(path: PathBuf) -> Result<Self, Error> {
-        let overview = Overview::of(&path)?;
-        let toml = RunToml::read(&path)?;
-        // A damaged one says nothing.
-        let result = fs::read(path.join(RESULT)).ok();
-        let result = result.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    fn read(name: String, path: PathBuf) -> Result<Self, Error> {
         Ok(Self {
-            name: name_of(&path),
-            overview,
-            toml,
-            result: result.unwrap_or(Value::Null),
+            name,
+            overview: Overview::of(&path)?,
+            toml: RunToml::read(&path)?,
+            result: result(&path),
             path,
         })
     }

@@ -5,16 +5,21 @@ mod rates;
 mod remarks;
 mod report;
 mod saving;
+mod seeds;
 mod settings_file;
 mod start;
 
+use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use hubel::data::{BadFile, Balance, Source};
+use hubel::data::{BadFile, Balance, Source, Subject};
 use hubel::doctor::{Sign, Watch};
-use hubel::{Cpu, Dataset, Error, Event, Model, RunFolder, Splits, TrainSettings, Trainer};
+use hubel::{
+    Cpu, Dataset, Error, Event, Model, Resumed, RunFolder, Splits, TrainSettings, Trainer,
+};
 use serde_json::{Value, json};
 
 pub(super) use self::course::Course;
@@ -33,164 +38,246 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if let Some(config) = &arguments.config {
         console.remark(&format!("settings of {}", hubel::shown(config)));
     }
-    let resumed = (arguments.resume.as_deref().map(RunFolder::resume)).transpose()?;
-    let mut source = Source::find(&arguments.data.data)?;
-    if let Some(preset) = &arguments.preset {
-        presets::check(preset, source.outlook()?.size, &arguments.data.data)?;
-        console.remark(&format!("settings of the preset `{preset}`"));
+    if let Some(count) = arguments.seeds {
+        return seeds::run(arguments, count, console);
     }
-    let start = match &resumed {
-        None => start::choose(
-            &arguments.data,
-            arguments.is_of_its_own(),
-            &mut source,
-            console,
-        )?,
-        Some((_, resumed)) => start::again(&arguments.data, resumed.state.model()),
-    };
-    let splits = open(&arguments.data, source, &start, console)?;
-    let cpu = arguments.processor.cpu();
-    let name = start.name(arguments.model.as_deref(), &splits.train);
-    let network = start.network(arguments.model.as_deref(), &splits.train);
-    console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
-    let subject = splits.train.subject()?;
-    let course = Course::new(arguments, &start, &cpu, &splits, &subject)?;
+    let resumed = (arguments.resume.as_deref().map(RunFolder::resume)).transpose()?;
+    let model = resumed.as_ref().map(|(_, resumed)| resumed.state.model());
+    let ready = Ready::open(arguments, model, console)?;
     if let Some(file) = &arguments.find_lr {
+        let course = ready.course(arguments, &ready.start)?;
         return rates::search(&course, arguments.json, file, console);
     }
-    // Only at its beginning a run may give a model a new last layer.
-    if let (Start::Model(model), None) = (&start, &resumed) {
-        console.remark(&course::last_layer(model.classes(), splits.train.classes()));
+    let run = Run {
+        arguments,
+        start: &ready.start,
+        resumed,
+        begin,
+        interruption: &Interruption::listen()?,
+    };
+    ready.train(run, console, &mut |ended, result| {
+        console::print(&match arguments.json {
+            true => result.to_string(),
+            false => ended.text(),
+        })
+    })
+}
+
+/// The data, and what is trained on it.
+struct Ready {
+    splits: Splits,
+    subject: Subject,
+    start: Start,
+    cpu: Cpu,
+    /// The name of the network.
+    name: String,
+    /// The network by name or text, if it is trained from scratch.
+    network: Option<String>,
+}
+
+/// One training on the data.
+struct Run<'a> {
+    arguments: &'a Train,
+    start: &'a Start,
+    /// The run that goes on; `None` for a new one.
+    resumed: Option<(RunFolder, Resumed)>,
+    begin: Instant,
+    interruption: &'a Interruption,
+}
+
+impl Ready {
+    /// Opens the data and chooses the start, with remarks. `resumed` is the model of a run that goes on.
+    fn open(
+        arguments: &Train,
+        resumed: Option<&Model>,
+        console: &Console,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut source = Source::find(&arguments.data.data)?;
+        if let Some(preset) = &arguments.preset {
+            presets::check(preset, source.outlook()?.size, &arguments.data.data)?;
+            console.remark(&format!("settings of the preset `{preset}`"));
+        }
+        let start = match resumed {
+            None => start::choose(
+                &arguments.data,
+                arguments.is_of_its_own(),
+                &mut source,
+                console,
+            )?,
+            Some(model) => start::again(&arguments.data, model),
+        };
+        let splits = open(&arguments.data, source, &start, console)?;
+        let cpu = arguments.processor.cpu();
+        let name = start.name(arguments.model.as_deref(), &splits.train);
+        let network = start.network(arguments.model.as_deref(), &splits.train);
+        console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));
+        Ok(Self {
+            subject: splits.train.subject()?,
+            splits,
+            start,
+            cpu,
+            name,
+            network,
+        })
     }
-    let mut trainer = course.trainer()?;
-    let mut log = Log::new(course.settings(), splits.bad_files.clone());
-    remarks::before(&course, &splits, &subject, &log, console);
-    let write_settings = |trainer: &Trainer, folder: &RunFolder| {
+
+    fn course<'a>(&'a self, arguments: &'a Train, start: &'a Start) -> Result<Course<'a>, Error> {
+        Course::new(arguments, start, &self.cpu, &self.splits, &self.subject)
+    }
+
+    /// Writes the settings of `trainer` into `folder`.
+    fn write_settings(
+        &self,
+        arguments: &Train,
+        trainer: &Trainer,
+        folder: &Path,
+    ) -> Result<(), Error> {
         let settings = Settings {
             arguments,
             model: &trainer.last_good(),
             phases: trainer.phases(),
             pace: trainer.pace().filter(|_| trainer.is_over()),
-            network: network.as_deref(),
+            network: self.network.as_deref(),
         };
-        settings.write(folder, &cpu, &splits)
-    };
-    let folder = match resumed {
-        None => {
-            let parent = arguments.out.as_deref();
-            let mut folder = saving::folder(parent, splits.train.name(), &name)?;
-            folder.begin(&trainer, &splits)?;
-            write_settings(&trainer, &folder)?;
-            folder
+        settings.write(folder, &self.cpu, &self.splits)
+    }
+
+    /// Trains, saves and tests, and gives `print` what came out.
+    fn train(
+        &self,
+        run: Run<'_>,
+        console: &Console,
+        print: &mut dyn FnMut(&Ended<'_>, &Value) -> io::Result<()>,
+    ) -> Outcome {
+        let Run {
+            arguments,
+            start,
+            resumed,
+            begin,
+            interruption,
+        } = run;
+        let (splits, cpu) = (&self.splits, &self.cpu);
+        let course = self.course(arguments, start)?;
+        // Only at its beginning a run may give a model a new last layer.
+        if let (Start::Model(model), None) = (start, &resumed) {
+            console.remark(&course::last_layer(model.classes(), splits.train.classes()));
         }
-        Some((mut folder, resumed)) => {
-            saving::go_on(&mut folder, resumed, &mut trainer, &splits, console)?;
-            if trainer.is_over() && folder.model().exists() {
-                return Ok(ExitCode::SUCCESS);
+        let mut trainer = course.trainer()?;
+        let mut log = Log::new(course.settings(), splits.bad_files.clone());
+        remarks::before(&course, splits, &self.subject, &log, console);
+        let folder = match resumed {
+            None => {
+                let parent = arguments.out.as_deref();
+                let mut folder = saving::folder(parent, splits.train.name(), &self.name)?;
+                folder.begin(&trainer, splits)?;
+                self.write_settings(arguments, &trainer, folder.path())?;
+                folder
             }
-            // A run that is extended has other settings from now on.
-            write_settings(&trainer, &folder)?;
-            folder
-        }
-    };
-    let mut folder = folder.with_interval(arguments.interval());
-    let path = folder.path().to_owned();
-    let training = Training {
-        arguments,
-        name: &name,
-        folder: &path,
-        cpu: &cpu,
-        splits: &splits,
-        subject: &subject,
-        begin,
-        seconds_before: folder.seconds_before(),
-    };
-    let interruption = Interruption::listen()?;
-    let model = train(
-        &mut folder,
-        &mut trainer,
-        arguments,
-        console,
-        &interruption,
-        &mut log,
-    )
-    .inspect_err(|error| {
-        saving::after(error, &folder, &trainer, console);
-        let failed = Ended {
-            training,
-            model: &trainer.last_good(),
-            file: &folder.last(),
-            judgement: None,
-            problem: Some(error),
-            log: &log,
-            is_interrupted: false,
+            Some((mut folder, resumed)) => {
+                saving::go_on(&mut folder, resumed, &mut trainer, splits, console)?;
+                if trainer.is_over() && folder.model().exists() {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                // A run that is extended has other settings from now on.
+                self.write_settings(arguments, &trainer, folder.path())?;
+                folder
+            }
         };
-        failed.write(console);
-    })?;
-    let model = calibrated(model, &cpu, splits.validation.as_ref(), console)?;
-    let file = saving::save(&mut folder, &model, console)?;
-    // With the steps that the time was enough for, or more epochs than before.
-    write_settings(&trainer, &folder)?;
-    let signal = interruption.leave_at_once(format!(
-        "stopped: the model is saved in {}, and not tested",
-        file.display()
-    ));
-    let judgement = match (&splits.test, signal) {
-        (Some(test), None) => {
-            let untested = Ended {
+        let mut folder = folder.with_interval(arguments.interval());
+        let path = folder.path().to_owned();
+        let training = Training {
+            arguments,
+            name: &self.name,
+            folder: &path,
+            cpu,
+            splits,
+            subject: &self.subject,
+            begin,
+            seconds_before: folder.seconds_before(),
+        };
+        let model = train(
+            &mut folder,
+            &mut trainer,
+            arguments,
+            console,
+            interruption,
+            &mut log,
+        )
+        .inspect_err(|error| {
+            saving::after(error, &folder, &trainer, console);
+            let failed = Ended {
                 training,
-                model: &model,
-                file: &file,
+                model: &trainer.last_good(),
+                file: &folder.last(),
                 judgement: None,
-                problem: None,
+                problem: Some(error),
                 log: &log,
                 is_interrupted: false,
             };
-            // It stays if a signal stops the test.
-            untested.write(console);
-            Some(super::judge(&model, &cpu, test, console))
+            failed.write(console);
+        })?;
+        let model = calibrated(model, cpu, splits.validation.as_ref(), console)?;
+        let file = saving::save(&mut folder, &model, console)?;
+        // With the steps that the time was enough for, or more epochs than before.
+        self.write_settings(arguments, &trainer, folder.path())?;
+        let signal = interruption.leave_at_once(format!(
+            "stopped: the model is saved in {}, and not tested",
+            file.display()
+        ));
+        let judgement = match (&splits.test, signal) {
+            (Some(test), None) => {
+                let untested = Ended {
+                    training,
+                    model: &model,
+                    file: &file,
+                    judgement: None,
+                    problem: None,
+                    log: &log,
+                    is_interrupted: false,
+                };
+                // It stays if a signal stops the test.
+                untested.write(console);
+                Some(super::judge(&model, cpu, test, console))
+            }
+            _ => None,
+        };
+        // The model is saved; the results are printed even if the test failed.
+        let (judgement, untested) = match judgement.transpose() {
+            Ok(judgement) => (judgement, None),
+            Err(error) => (None, Some(error)),
+        };
+        if let Some(Judgement { report, .. }) = &judgement {
+            super::report_bad_files(&report.bad_files, console);
+            log.bad_files.extend(report.bad_files.clone());
         }
-        _ => None,
-    };
-    // The model is saved; the results are printed even if the test failed.
-    let (judgement, untested) = match judgement.transpose() {
-        Ok(judgement) => (judgement, None),
-        Err(error) => (None, Some(error)),
-    };
-    if let Some(Judgement { report, .. }) = &judgement {
-        super::report_bad_files(&report.bad_files, console);
-        log.bad_files.extend(report.bad_files.clone());
+        let ended = Ended {
+            training,
+            model: &model,
+            file: &file,
+            judgement: judgement.as_ref(),
+            problem: untested.as_ref(),
+            log: &log,
+            is_interrupted: signal.is_some(),
+        };
+        let result = ended.write(console);
+        print(&ended, &result)?;
+        if let Some(signal) = signal {
+            console.remark(&match model.stopped_at() {
+                Some(position) => format!(
+                    "stopped by {} at {position}: everything is saved; `{}` goes on from there, and `evaluate` and `predict` can use the weights",
+                    signal.name(),
+                    saving::resume_command(folder.path())
+                ),
+                None => format!("stopped by {}: the model is saved, and not tested", signal.name()),
+            });
+            return Ok(ExitCode::from(signal.exit_code()));
+        }
+        if let Some(error) = untested {
+            console.remark("the model is saved, but could not be tested");
+            return Err(error.into());
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    let ended = Ended {
-        training,
-        model: &model,
-        file: &file,
-        judgement: judgement.as_ref(),
-        problem: untested.as_ref(),
-        log: &log,
-        is_interrupted: signal.is_some(),
-    };
-    let result = ended.write(console);
-    console::print(&match arguments.json {
-        true => result.to_string(),
-        false => ended.text(),
-    })?;
-    if let Some(signal) = signal {
-        console.remark(&match model.stopped_at() {
-            Some(position) => format!(
-                "stopped by {} at {position}: everything is saved; `{}` goes on from there, and `evaluate` and `predict` can use the weights",
-                signal.name(),
-                saving::resume_command(folder.path())
-            ),
-            None => format!("stopped by {}: the model is saved, and not tested", signal.name()),
-        });
-        return Ok(ExitCode::from(signal.exit_code()));
-    }
-    if let Some(error) = untested {
-        console.remark("the model is saved, but could not be tested");
-        return Err(error.into());
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Opens the data with a progress bar, and reports what was found and what was skipped.

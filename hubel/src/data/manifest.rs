@@ -105,6 +105,13 @@ impl Manifest {
         })
     }
 
+    /// The hashes of the samples of a split: `train`, `validation` or `test`. A hash is that of the sample's file, or of its pixels if it has no file.
+    pub fn contents(&self, split: &str) -> impl Iterator<Item = u64> {
+        let samples = self.samples.iter();
+        let samples = samples.filter(move |sample| sample.split == split);
+        samples.map(|sample| sample.content)
+    }
+
     /// What has changed since `self`: samples that are missing, new, changed, or in another class or split. `None` if the data is the same; its files may have been moved
     /// together.
     pub fn changes(&self, now: &Self) -> Option<String> {

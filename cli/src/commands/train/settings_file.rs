@@ -1,6 +1,7 @@
 //! `run.toml`: the settings of a run, as a file for `--config`, and facts about the run.
 use std::fmt::{Debug, Display};
 use std::fs;
+use std::path::Path;
 
 use hubel::network::Initialisation;
 use hubel::{
@@ -28,14 +29,9 @@ pub(super) struct Settings<'a> {
 
 impl Settings<'_> {
     /// Writes the file into the folder of the run, unless it has these settings already. The facts of an older file stay: they are about the beginning of the run.
-    pub(super) fn write(
-        &self,
-        folder: &RunFolder,
-        cpu: &Cpu,
-        splits: &Splits,
-    ) -> Result<(), Error> {
-        let path = folder.path().join(RunFolder::SETTINGS);
-        let older = RunToml::read(folder.path())?;
+    pub(super) fn write(&self, folder: &Path, cpu: &Cpu, splits: &Splits) -> Result<(), Error> {
+        let path = folder.join(RunFolder::SETTINGS);
+        let older = RunToml::read(folder)?;
         let lengths = ["epochs", "minutes"].map(|key| older.setting(key));
         let mut text = self.text();
         let now = RunToml::parse(&text, &path)?;
@@ -149,6 +145,12 @@ impl Settings<'_> {
         let (arguments, settings) = (self.arguments, self.settings());
         file.gap();
         file.plain("seed", settings.seed);
+        if let Some(seed) = arguments.data.split_seed {
+            file.plain("split-seed", seed);
+        }
+        if let Some(count) = arguments.seeds {
+            file.plain("seeds", count);
+        }
         // The flags of the last phase.
         match (settings.minutes, self.pace.or(settings.pace.as_ref())) {
             (None, None) => file.plain("epochs", settings.epochs),
