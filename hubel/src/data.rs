@@ -44,6 +44,7 @@ mod idx;
 #[cfg(feature = "pictures")]
 mod ignored;
 mod ink;
+mod joined;
 #[cfg(feature = "pictures")]
 mod jpeg;
 #[cfg(feature = "tables")]
@@ -281,6 +282,11 @@ impl Dataset {
             reading: self.reading,
             range: self.range,
         }
+    }
+
+    #[doc(hidden)]
+    pub fn relabelled(self, labels: Vec<usize>) -> Self {
+        Self { labels, ..self }
     }
 
     /// The same samples, with the range of their values.

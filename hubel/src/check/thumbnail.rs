@@ -6,7 +6,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 
 use crate::check::Inspection;
-use crate::check::examine::{array_name, array_parts};
+use crate::check::examine::array_name;
 use crate::data::catalogue::Found;
 use crate::data::{picture, transparency};
 
@@ -43,7 +43,7 @@ impl Inspection {
             }
             Found::Arrays(splits) => {
                 let (part, index) = name.split_once(':')?;
-                let mut parts = array_parts(splits);
+                let mut parts = splits.parts();
                 let (_, dataset) = parts.find(|(known, _)| array_name(*known) == part)?;
                 let index = index
                     .parse()

@@ -7,7 +7,7 @@ use crate::on_all_cores::on_all_cores;
 
 impl Dataset {
     /// The hash of each sample's contents: of its file, or of its pixels if it has no file.
-    pub(super) fn contents(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn contents(&self) -> impl Iterator<Item = u64> {
         let content = |row: &usize| self.pixels.content(*row, self.shape);
         self.rows.iter().map(content)
     }
