@@ -122,9 +122,9 @@ fn idx(path: &Path, sizes: &[u32], values: &[u8]) {
 
 /// Arrays of lying and standing bars, 240 to train on and 20 to test on. The labels of the training pictures in `wrong` are exchanged.
 fn bars(root: &Path, wrong: &[usize]) {
-    for (part, count) in [("train", 240), ("t10k", 20)] {
+    for (part, first, count) in [("train", 0, 240), ("t10k", 240, 20)] {
         let mut pixels = Vec::new();
-        for picture in 0..count {
+        for picture in first..first + count {
             for pixel in 0..144 {
                 let along = [pixel / 12, pixel % 12][picture % 2];
                 let noise = (picture * 31 + pixel * 17) * 2_654_435_761 % 97;

@@ -284,11 +284,6 @@ impl Dataset {
         }
     }
 
-    #[doc(hidden)]
-    pub fn relabelled(self, labels: Vec<usize>) -> Self {
-        Self { labels, ..self }
-    }
-
     /// The same samples, with the range of their values.
     fn with_range(self, range: Option<ValueRange>) -> Self {
         Self { range, ..self }

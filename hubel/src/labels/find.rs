@@ -92,7 +92,7 @@ pub fn find(
     let dataset = splits.joined()?;
     let recipe = match backbone {
         Some(model) => Recipe::head(model, dataset.len(), settings),
-        None => Recipe::network(&dataset, &dataset.subject()?, settings)?,
+        None => Recipe::network(&dataset, settings)?,
     };
     listen(LabelProgress::Begins {
         method: recipe.to_string(),

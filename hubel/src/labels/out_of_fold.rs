@@ -105,7 +105,7 @@ fn folds_of(dataset: &Dataset, course: &Course) -> Result<Vec<usize>> {
     if course.folds < 2 || course.models == 0 {
         return Err(Error::Settings {
             problem: format!(
-                "{} folds with {} models each judge no picture by a model that did not see it; give at least 2 folds and 1 model",
+                "{} folds with {} models each cannot judge every picture by a model that did not see it; give at least 2 folds and 1 model",
                 course.folds, course.models
             ),
         });
@@ -123,13 +123,13 @@ fn folds_of(dataset: &Dataset, course: &Course) -> Result<Vec<usize>> {
         if let Some(first) = own.next()
             && own.all(|fold| fold == first)
         {
+            let own = match dataset.counts()[class] {
+                1 => "a single picture".to_owned(),
+                count => format!("{count} equal pictures and no others"),
+            };
             return Err(Error::DataMismatch(format!(
-                "class `{name}` has {} and its label cannot be judged by a model that saw others of the class; at least 2 different pictures of each class are needed, and {} are \
-                 better: add some, or leave the class out",
-                match dataset.counts()[class] {
-                    1 => "a single picture,".to_owned(),
-                    count => format!("{count} pictures that are all the same,"),
-                },
+                "class `{name}` has {own}, so no model can learn the class and then judge that picture; at least 2 different pictures of each class are needed, better {}: \
+                 add some, or leave the class out",
                 course.folds
             )));
         }
