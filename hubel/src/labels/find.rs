@@ -36,7 +36,7 @@ pub struct LabelReport {
     pub notes: Vec<String>,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// The labels of all pictures that can be read. Those that look wrong are first; both halves are ordered by ascending score.
+    /// The labels of all pictures that can be read, by ascending score.
     pub judgements: Vec<Judgement>,
     /// How many look wrong.
     pub wrong: usize,
@@ -124,9 +124,8 @@ impl LabelReport {
             given.quality(Score::SelfConfidence),
             given.issues(Filter::NoiseRate),
         );
-        let mut ranking = given.ranking(Score::SelfConfidence);
-        ranking.sort_by_key(|&place| !issues[place]);
-        let judgements = ranking.into_iter().map(|place| {
+        let ranking = given.ranking(Score::SelfConfidence).into_iter();
+        let judgements = ranking.map(|place| {
             let (name, part) = names[there[place]].clone();
             Judgement {
                 name,
@@ -152,11 +151,6 @@ impl LabelReport {
             judgements: judgements.collect(),
             wrong: issues.iter().filter(|issue| **issue).count(),
         })
-    }
-
-    /// The labels that look wrong, the most doubtful first.
-    pub fn wrong(&self) -> &[Judgement] {
-        &self.judgements[..self.wrong]
     }
 }
 

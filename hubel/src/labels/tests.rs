@@ -129,8 +129,8 @@ fn folds_have_equal_shares_of_each_class_whatever_the_order() {
         let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
         assert!(most - least <= 1, "{class}: {counts:?}");
     }
-    for sample in 0..103 {
-        assert_eq!(folds[sample], folds[same[sample]]);
+    for (fold, first) in std::iter::zip(&folds, &same) {
+        assert_eq!(*fold, folds[*first]);
     }
     assert_ne!(folds::assign(&samples, 5, 2), folds);
     // In reverse order, the same samples are together.
