@@ -1,5 +1,6 @@
 //! The command line: every flag, its help text, default and accepted values.
 mod bench;
+mod check;
 mod compare;
 mod data;
 mod doctor;
@@ -17,8 +18,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use hubel::{Cpu, InstructionSet, Model, Shape};
 
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
+pub(crate) use check::Check;
 pub(crate) use compare::Compare;
-pub(crate) use data::{Check, Data, Files, Preview, TrainingData};
+pub(crate) use data::{Data, Files, Preview, TrainingData};
 pub(crate) use doctor::Doctor;
 pub(crate) use explain::{Explain, Method};
 pub(crate) use features::{Embed, Similar};
@@ -110,6 +112,9 @@ impl Arguments {
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
                 Err("--threads and --cpu affect only the plan: add --plan, or leave them out")
             }
+            Command::Check(check) if !check.labels && check.search.processor.is_given() => Err(
+                "--threads and --cpu affect only the training: add --labels, or leave them out",
+            ),
             _ => Ok(()),
         }
     }

@@ -4,6 +4,8 @@ mod classes;
 mod damage;
 mod duplicates;
 mod examine;
+#[cfg(feature = "backbone")]
+mod labels;
 mod looks;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,8 @@ use crate::data::catalogue::{self, Found};
 use crate::data::tiff::levels_note;
 use crate::data::{picture, transparency};
 use examine::Samples;
+
+pub(crate) use examine::array_name;
 
 pub use classes::{IMBALANCE, TINY};
 
@@ -38,6 +42,8 @@ pub enum Kind {
     LabelConflict,
     /// The same picture, byte for byte or as a copy, in several splits (training, validation, test).
     SplitLeak,
+    /// A label that models contradict which were not trained on the picture; see [`crate::labels`]. [`check`] itself trains nothing and finds none.
+    LabelError,
     /// Different pictures that look similar.
     LookAlike,
     /// A class with fewer training pictures than [`TINY`].
@@ -60,11 +66,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are reported.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreadable,
         Self::Truncated,
         Self::LabelConflict,
         Self::SplitLeak,
+        Self::LabelError,
         Self::EmptyClass,
         Self::TinyClass,
         Self::Imbalance,
@@ -107,6 +114,9 @@ impl Kind {
             }
             Self::SplitLeak => {
                 "keep them in one split only: the score is too good if the network has already seen the test pictures"
+            }
+            Self::LabelError => {
+                "look at each picture: move it to another class if its label is wrong, delete it if nobody can tell, and keep it if it is only unusual"
             }
             Self::EmptyClass => {
                 "add pictures to the class or delete it: a network cannot recognise a class without training pictures, and without test pictures its accuracy is unknown"
@@ -157,6 +167,7 @@ impl fmt::Display for Kind {
             Self::LookAlike => "look-alike",
             Self::LabelConflict => "label-conflict",
             Self::SplitLeak => "split-leak",
+            Self::LabelError => "label-error",
             Self::TinyClass => "tiny-class",
             Self::EmptyClass => "empty-class",
             Self::Imbalance => "imbalance",
@@ -225,6 +236,11 @@ impl Inspection {
     }
 }
 
+/// The place of a kind in [`Kind::ALL`].
+fn place(kind: Kind) -> Option<usize> {
+    Kind::ALL.iter().position(|&known| known == kind)
+}
+
 /// Examines all pictures of the data at `path_or_name` (see [`crate::data::open`] for its forms) on all cores, one picture at a time on each.
 /// A picture can have findings of several kinds. The same picture in two classes or splits is not also reported as a duplicate.
 /// `listen` is called from several threads, with the number of examined pictures and the total.
@@ -246,7 +262,6 @@ pub fn check(
     findings.extend(classes::findings(&samples));
     findings.extend(blank::findings(&samples));
     findings.extend(looks::findings(&samples));
-    let place = |kind| Kind::ALL.iter().position(|&known| known == kind);
     // The sort is stable: within a kind, findings stay in order of place.
     findings.sort_by_key(|finding| place(finding.kind));
     let (description, mut notes) = match &found {

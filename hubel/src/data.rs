@@ -44,6 +44,7 @@ mod idx;
 #[cfg(feature = "pictures")]
 mod ignored;
 mod ink;
+mod joined;
 #[cfg(feature = "pictures")]
 mod jpeg;
 #[cfg(feature = "tables")]

@@ -121,6 +121,7 @@ mod identity;
 mod inference;
 #[cfg(all(feature = "drawings", feature = "mnist"))]
 pub mod lab;
+pub mod labels;
 pub mod layers;
 mod memory;
 mod model;

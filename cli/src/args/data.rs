@@ -1,4 +1,4 @@
-//! The flags about pictures of `train`, `check`, `data` and `bench data`: what is read, and how it is prepared.
+//! The flags about pictures of `train`, `data` and `bench data`: what is read, and how it is prepared.
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -178,24 +178,4 @@ impl Files {
             ..Options::default()
         }
     }
-}
-
-/// `hubel check`
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  hubel check photos/
-  hubel check photos/ --html report.html        a page with the pictures side by side
-  hubel check photos/ --json
-
-Exit codes: 1 if a finding makes a score untrustworthy (unreadable, truncated, label-conflict, split-leak, empty-class) or nothing could be checked; otherwise 0.")]
-pub(crate) struct Check {
-    /// The data, in any form that `hubel train` takes
-    pub(crate) data: PathBuf,
-    /// Also write a page with the pictures, as one HTML file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-    /// Print one JSON object: findings (kind, paths, detail, points)
-    #[arg(long)]
-    pub(crate) json: bool,
 }

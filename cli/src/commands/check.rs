@@ -1,9 +1,11 @@
 //! `hubel check`: finds problems in the data before training.
 mod html;
+mod labels;
 
 use std::process::ExitCode;
 
 use hubel::check::{Finding, Inspection, Kind, check};
+use hubel::labels::LabelReport;
 use hubel::one_line;
 use serde_json::{Value, json};
 
@@ -20,15 +22,32 @@ pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
     let reading = console.pictures("reading");
     let inspection = check(&arguments.data, &|done, all| reading.show(done, all));
     reading.finish();
-    let inspection = inspection?;
+    let mut inspection = inspection?;
+    let labels = arguments.labels.then(|| labels::find(arguments, console));
+    // Without labels that can be judged, the other findings are still shown.
+    let (labels, unjudged) = match labels.transpose() {
+        Ok(labels) => (labels, None),
+        Err(error) => (None, Some(error)),
+    };
+    if let Some(report) = &labels {
+        inspection.add_label_errors(report);
+    }
     if arguments.json {
-        console::print(&object(&inspection).to_string())?;
+        console::print(&object(&inspection, labels.as_ref()).to_string())?;
     } else {
-        console::print(&text(&inspection, console::columns()))?;
+        console::print(&text(&inspection, labels.as_ref(), console::columns()))?;
     }
     if let Some(path) = &arguments.html {
-        html::write(path, &arguments.data, &inspection)?;
+        html::write(path, &arguments.data, &inspection, labels.as_ref())?;
         console.remark(&format!("the report is in {}", quoted(path)));
+    }
+    if let (Some(path), Some(report)) = (&arguments.search.out, &labels) {
+        labels::write(path, report)?;
+        console.remark(&format!("the ranking is in {}", quoted(path)));
+    }
+    if let Some(error) = unjudged {
+        console.remark("the labels were not judged");
+        return Err(error.into());
     }
     Ok(match inspection.is_grave() {
         true => ExitCode::FAILURE,
@@ -36,7 +55,7 @@ pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
     })
 }
 
-fn object(inspection: &Inspection) -> Value {
+fn object(inspection: &Inspection, labels: Option<&LabelReport>) -> Value {
     let finding = |finding: &Finding| {
         json!({
             "kind": finding.kind.to_string(),
@@ -45,7 +64,12 @@ fn object(inspection: &Inspection) -> Value {
             "points": finding.points.map(|points| console::decimal(points as f32)),
         })
     };
-    json!({ "findings": inspection.findings.iter().map(finding).collect::<Vec<_>>() })
+    let mut object =
+        json!({ "findings": inspection.findings.iter().map(finding).collect::<Vec<_>>() });
+    if let Some(report) = labels {
+        object["labels"] = labels::object(report);
+    }
+    object
 }
 
 /// The findings, grouped by kind.
@@ -68,10 +92,15 @@ fn verdict(inspection: &Inspection) -> &'static str {
 }
 
 /// The report as text: a table of kinds, then some findings of each kind and what to do about them.
-fn text(inspection: &Inspection, width: usize) -> String {
+fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> String {
     let mut lines = wrapped(&inspection.description, "", width);
     for note in &inspection.notes {
         lines.extend(wrapped(&of_command_line(note), "", width));
+    }
+    if let Some(report) = labels {
+        for note in labels::summary(report) {
+            lines.extend(wrapped(&note, "", width));
+        }
     }
     lines.push(String::new());
     if !inspection.findings.is_empty() {
@@ -90,7 +119,18 @@ fn text(inspection: &Inspection, width: usize) -> String {
     for (kind, findings) in by_kind(inspection) {
         lines.push(String::new());
         lines.push(format!("{} {kind}", mark(inspection, kind)));
-        for finding in findings.iter().take(SHOWN) {
+        let shown = match (kind, labels) {
+            (Kind::LabelError, Some(report)) => {
+                lines.extend(labels::table(report));
+                labels::SHOWN
+            }
+            _ => SHOWN,
+        };
+        for finding in findings
+            .iter()
+            .take(shown)
+            .filter(|_| kind != Kind::LabelError)
+        {
             for path in finding.paths.iter().take(SHOWN) {
                 lines.push(format!("    {}", one_line(path)));
             }
@@ -102,10 +142,10 @@ fn text(inspection: &Inspection, width: usize) -> String {
             }
             lines.extend(wrapped(&of_command_line(&finding.detail), "      ", width));
         }
-        if findings.len() > SHOWN {
+        if findings.len() > shown {
             lines.push(format!(
                 "    … and {} more",
-                thousands(findings.len() - SHOWN)
+                thousands(findings.len() - shown)
             ));
         }
         let advice = of_command_line(kind.advice());

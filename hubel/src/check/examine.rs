@@ -13,7 +13,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::grey::is_grey;
 use crate::data::tiff::{self, Levels};
 use crate::data::transparency::{Contrast, WHITE, best_level};
-use crate::data::{Dataset, Splits, picture};
+use crate::data::{Splits, picture};
 use crate::on_all_cores::on_all_cores;
 
 /// All pictures of a data set.
@@ -124,7 +124,7 @@ impl Samples {
             transparent: None,
             folders: Vec::new(),
         };
-        for (part, dataset) in array_parts(splits) {
+        for (part, dataset) in splits.parts() {
             samples.parts.push(part);
             let shape = dataset.shape();
             for (index, fingerprint) in dataset.fingerprints().into_iter().enumerate() {
@@ -180,20 +180,8 @@ impl Samples {
     }
 }
 
-/// The splits of arrays.
-pub(super) fn array_parts(splits: &Splits) -> impl Iterator<Item = (Part, &Dataset)> {
-    let parts = [
-        (Part::Train, Some(&splits.train)),
-        (Part::Validation, splits.validation.as_ref()),
-        (Part::Test, splits.test.as_ref()),
-    ];
-    parts
-        .into_iter()
-        .filter_map(|(part, dataset)| dataset.map(|dataset| (part, dataset)))
-}
-
 /// The name of a split in the names of pictures in arrays.
-pub(super) fn array_name(part: Part) -> &'static str {
+pub(crate) fn array_name(part: Part) -> &'static str {
     match part {
         Part::Train => "train",
         Part::Validation => "validation",

@@ -4,7 +4,7 @@ use std::path::Path;
 use image::{DynamicImage, RgbImage};
 
 use crate::check::Inspection;
-use crate::check::examine::{array_name, array_parts};
+use crate::check::examine::array_name;
 use crate::data::catalogue::Found;
 use crate::data::thumbnail::{Thumbnail, picture_of};
 use crate::data::{picture, transparency};
@@ -30,7 +30,7 @@ impl Inspection {
             }
             Found::Arrays(splits) => {
                 let (part, index) = name.split_once(':')?;
-                let mut parts = array_parts(splits);
+                let mut parts = splits.parts();
                 let (_, dataset) = parts.find(|(known, _)| array_name(*known) == part)?;
                 let index = index
                     .parse()

@@ -21,6 +21,16 @@ pub(super) enum Sample<'a> {
 }
 
 impl Pixels {
+    /// Whether both are the same memory or the same files.
+    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bytes(one), Self::Bytes(other)) => Arc::ptr_eq(one, other),
+            (Self::Floats(one), Self::Floats(other)) => Arc::ptr_eq(one, other),
+            (Self::Files(one), Self::Files(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
     /// The pixels at `row`; every row has `shape`.
     pub(super) fn sample(&self, row: usize, shape: Shape) -> Result<Sample<'_>> {
         let length = shape.len();

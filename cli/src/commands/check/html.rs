@@ -4,8 +4,9 @@ use std::path::Path;
 use askama::Template;
 use hubel::Error;
 use hubel::check::{Finding, Inspection, Kind};
+use hubel::labels::LabelReport;
 
-use super::{by_kind, verdict};
+use super::{by_kind, labels, verdict};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 use crate::wording::of_command_line;
@@ -14,12 +15,20 @@ use crate::wording::of_command_line;
 const FINDINGS: usize = 60;
 const PICTURES: usize = 8;
 
+/// How many label errors are shown: each is one picture, and all are looked at.
+const LABEL_ERRORS: usize = 300;
+
 /// Longer side of a picture in the report, in pixels.
 const SIDE: u32 = 192;
 
 /// Writes the report.
-pub(super) fn write(path: &Path, data: &Path, inspection: &Inspection) -> Result<(), Error> {
-    page::write(path, &Report::new(data, inspection))
+pub(super) fn write(
+    path: &Path,
+    data: &Path,
+    inspection: &Inspection,
+    labels: Option<&LabelReport>,
+) -> Result<(), Error> {
+    page::write(path, &Report::new(data, inspection, labels))
 }
 
 #[derive(Template)]
@@ -60,7 +69,7 @@ struct Picture {
 }
 
 impl<'a> Report<'a> {
-    fn new(data: &Path, inspection: &'a Inspection) -> Self {
+    fn new(data: &Path, inspection: &'a Inspection, labels: Option<&LabelReport>) -> Self {
         let sections = by_kind(inspection);
         Self {
             command: "check",
@@ -68,6 +77,7 @@ impl<'a> Report<'a> {
             description: &inspection.description,
             notes: (inspection.notes.iter())
                 .map(|note| of_command_line(note))
+                .chain(labels.into_iter().flat_map(labels::summary))
                 .collect(),
             state: match (inspection.is_grave(), inspection.findings.is_empty()) {
                 (true, _) => "grave",
@@ -85,7 +95,11 @@ impl<'a> Report<'a> {
 
 impl Section {
     fn new(data: &Path, inspection: &Inspection, kind: Kind, findings: &[Finding]) -> Self {
-        let shown = findings.iter().take(FINDINGS);
+        let most = match kind {
+            Kind::LabelError => LABEL_ERRORS,
+            _ => FINDINGS,
+        };
+        let shown = findings.iter().take(most);
         Self {
             kind: kind.to_string(),
             is_grave: inspection.is_grave_kind(kind),
@@ -94,7 +108,7 @@ impl Section {
             findings: shown
                 .map(|finding| Shown::new(data, inspection, finding))
                 .collect(),
-            rest: beyond(findings.len(), FINDINGS),
+            rest: beyond(findings.len(), most),
         }
     }
 }

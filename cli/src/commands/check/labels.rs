@@ -1,0 +1,172 @@
+//! `hubel check --labels`: labels that are probably wrong.
+use std::path::Path;
+
+use hubel::labels::{Judgement, LabelProgress, LabelReport};
+use hubel::{Error, one_line};
+use serde_json::{Value, json};
+
+use crate::args::Check;
+use crate::console::{self, Console, clock, thousands};
+use crate::wording::of_command_line;
+
+/// How many label errors are shown.
+pub(super) const SHOWN: usize = 10;
+
+/// Judges the labels, with progress.
+pub(super) fn find(arguments: &Check, console: &Console) -> Result<LabelReport, Error> {
+    let cpu = arguments.search.processor.cpu();
+    let settings = arguments.search.settings();
+    let reading = console.pictures("reading");
+    let mut task = console.task();
+    let report = hubel::labels::find(
+        &cpu,
+        &arguments.data,
+        &settings,
+        &|done, all| reading.show(done, all),
+        &mut |progress| match &progress {
+            LabelProgress::Begins { method, .. } => {
+                console.remark(&format!("judging the labels: {method}"));
+            }
+            LabelProgress::Features {
+                done,
+                all,
+                seconds_left,
+                ..
+            } => task.show(&format!(
+                "features {}/{}  {} left",
+                thousands(*done),
+                thousands(*all),
+                clock(*seconds_left)
+            )),
+            LabelProgress::Training {
+                fold,
+                folds,
+                share,
+                seconds_left,
+                ..
+            } => task.show(&format!(
+                "training for fold {fold} of {folds}  {:.0} %  {} left",
+                100.0 * share,
+                clock(*seconds_left)
+            )),
+            // What a later version of the library tells.
+            _ => {}
+        },
+    );
+    task.finish();
+    reading.finish();
+    report
+}
+
+/// What judged the labels, and how many look wrong, in lines.
+pub(super) fn summary(report: &LabelReport) -> Vec<String> {
+    let all = report.judgements.len();
+    let wrong = match report.wrong {
+        0 => format!("none of {} labels looks wrong", thousands(all)),
+        1 => format!("1 of {} labels looks wrong", thousands(all)),
+        wrong => format!(
+            "{} of {} labels look wrong ({:.2} %)",
+            thousands(wrong),
+            thousands(all),
+            100.0 * wrong as f64 / all as f64
+        ),
+    };
+    let first = format!("{wrong}; judged by {}", report.method);
+    let notes = report.notes.iter().map(|note| of_command_line(note));
+    std::iter::once(first).chain(notes).collect()
+}
+
+/// The most doubtful of the labels that look wrong: rank, given class, suggested class with its probability, picture.
+pub(super) fn table(report: &LabelReport) -> Vec<String> {
+    let shown: Vec<[String; 5]> = ranked(report)
+        .filter(|(_, judgement)| judgement.looks_wrong)
+        .take(SHOWN)
+        .map(|(rank, judgement)| {
+            let class = |class: usize| one_line(&report.classes[class]).into_owned();
+            [
+                thousands(rank),
+                class(judgement.given),
+                class(judgement.suggested),
+                format!(
+                    "{:.1} %",
+                    100.0 * judgement.probabilities[judgement.suggested]
+                ),
+                one_line(&judgement.name).into_owned(),
+            ]
+        })
+        .collect();
+    let head = ["rank", "label", "looks like", "", "picture"].map(String::from);
+    let rows = std::iter::once(&head).chain(&shown);
+    let width = |column: usize| {
+        let widths = rows.clone().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths = [0, 1, 2, 3].map(width);
+    let line = |row: &[String; 5]| {
+        let [rank, given, suggested, percent, name] = row;
+        let [a, b, c, d] = widths;
+        format!("    {rank:>a$}  {given:<b$}  {suggested:<c$}  {percent:>d$}  {name}")
+    };
+    rows.clone().map(line).collect()
+}
+
+/// All labels with their ranks, counted from 1.
+fn ranked(report: &LabelReport) -> impl Iterator<Item = (usize, &Judgement)> {
+    (1..).zip(&report.judgements)
+}
+
+/// The report as JSON.
+pub(super) fn object(report: &LabelReport) -> Value {
+    let ranking = ranked(report).map(|(rank, judgement)| {
+        json!({
+            "rank": rank,
+            "picture": judgement.name,
+            "split": judgement.part.to_string(),
+            "given": report.classes[judgement.given],
+            "suggested": report.classes[judgement.suggested],
+            "score": console::decimal(judgement.score as f32),
+            "probability": console::decimal(judgement.probabilities[judgement.suggested]),
+            "looks_wrong": judgement.looks_wrong,
+        })
+    });
+    json!({
+        "method": report.method,
+        "notes": report.notes.iter().map(|note| of_command_line(note)).collect::<Vec<_>>(),
+        "wrong": report.wrong,
+        "ranking": ranking.collect::<Vec<_>>(),
+    })
+}
+
+/// Writes all labels to a CSV file, the most doubtful first, with the probabilities of all classes.
+pub(super) fn write(path: &Path, report: &LabelReport) -> Result<(), Error> {
+    let mut text = "rank,picture,split,given,suggested,score,probability,looks_wrong".to_owned();
+    for class in &report.classes {
+        text += ",";
+        text += &field(&format!("p({class})"));
+    }
+    for (rank, judgement) in ranked(report) {
+        text += &format!(
+            "\n{rank},{},{},{},{},{},{},{}",
+            field(&judgement.name),
+            judgement.part,
+            field(&report.classes[judgement.given]),
+            field(&report.classes[judgement.suggested]),
+            judgement.score as f32,
+            judgement.probabilities[judgement.suggested],
+            judgement.looks_wrong
+        );
+        for probability in &judgement.probabilities {
+            text += &format!(",{probability}");
+        }
+    }
+    text += "\n";
+    hubel::replace_file(path, text.as_bytes())
+}
+
+/// A field of a CSV file, quoted if it must be (RFC 4180).
+fn field(text: &str) -> String {
+    match text.contains(['"', ',', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
