@@ -90,8 +90,8 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
     let sure = rows.iter().filter(|row| row[5] == "true").count();
     assert_eq!(sure as f64, answered);
     for row in &rows {
-        let probability: f64 = row[3].parse().expect("a number");
-        assert_eq!(row[5] == "true", probability >= threshold, "{row:?}");
+        let probability: f32 = row[3].parse().expect("a number");
+        assert_eq!(row[5] == "true", probability >= threshold as f32, "{row:?}");
         assert_eq!(row[4] == "true", row[1] == row[2]);
     }
 

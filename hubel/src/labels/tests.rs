@@ -192,7 +192,7 @@ fn bars(count: usize, wrong: &[usize]) -> Dataset {
             pixels.push((if distance == 0 { 200 } else { 20 } + noise / 3) as u8);
         }
     }
-    let labels = (0..count).map(|picture| picture % 2 ^ usize::from(wrong.contains(&picture)));
+    let labels = (0..count).map(|picture| (picture % 2) ^ usize::from(wrong.contains(&picture)));
     let classes = vec!["lies".to_owned(), "stands".to_owned()];
     Dataset::from_bytes(
         "bars",
