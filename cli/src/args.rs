@@ -103,9 +103,9 @@ impl Arguments {
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
                 Err("--threads and --cpu affect only the plan: add --plan, or leave them out")
             }
-            Command::Check(check) if !check.labels && check.search.processor.is_given() => Err(
-                "--threads and --cpu affect only the training: add --labels, or leave them out",
-            ),
+            Command::Check(check) if !check.labels && check.search.processor.is_given() => {
+                Err("--threads and --cpu affect only the training: add --labels, or leave them out")
+            }
             _ => Ok(()),
         }
     }
