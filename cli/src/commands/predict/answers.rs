@@ -253,6 +253,7 @@ mod tests {
         let mut prediction = Prediction::default();
         prediction.class.clone_from(&top[0].0);
         (prediction.probability, prediction.greyed) = (top[0].1, true);
+        prediction.is_sure = true;
         let classified = Classified {
             path: "new/a,\nb.jpg".into(),
             top,
@@ -270,14 +271,14 @@ mod tests {
     fn a_table_has_as_many_fields_in_each_line_and_says_of_every_picture_what_came_out() {
         assert_eq!(
             header(2),
-            "path,class,probability,class_2,probability_2,inverted,other_ground,greyed,problem\n"
+            "path,class,probability,class_2,probability_2,sure,inverted,other_ground,greyed,problem\n"
         );
         let [fine, bad] = answers().map(|answer| to_csv(&answer, 2));
         assert_eq!(
             fine,
-            "\"new/a,\nb.jpg\",\"big \"\"cat\"\"\",0.75,dog,0.25,false,false,true,"
+            "\"new/a,\nb.jpg\",\"big \"\"cat\"\"\",0.75,dog,0.25,true,false,false,true,"
         );
-        assert_eq!(bad, "c.jpg,,,,,,,,it is damaged");
+        assert_eq!(bad, "c.jpg,,,,,,,,,it is damaged");
     }
 
     #[test]
@@ -290,5 +291,10 @@ mod tests {
             text,
             "new/a,\\nb.jpg: big \"cat\"  75.00 %  (then dog 25.00 %)  in grey: the model does not see colour\n"
         );
+        let not_sure = Classified {
+            prediction: Prediction::default(),
+            ..classified
+        };
+        assert!(to_text(&not_sure).contains(": not sure; most likely "));
     }
 }
