@@ -347,7 +347,8 @@ fn a_run_has_a_report_and_its_result() {
         !page.contains("<b>&"),
         "a class has become part of the page"
     );
-    assert_eq!(page.matches("<svg").count(), 3, "loss, accuracy, rate");
+    let charts = "loss, accuracy, rate; calibration, ROC, precision and recall";
+    assert_eq!(page.matches("<svg").count(), 6, "{charts}");
     // Inline SVG names its namespace, which nobody requests, and parts of itself.
     let page = page
         .replace("http://www.w3.org/2000/svg", "")

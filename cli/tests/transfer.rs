@@ -83,7 +83,7 @@ fn few_pictures_go_on_from_the_backbone_and_many_flags_say_otherwise() {
     evaluate("photos")
         .assert()
         .success()
-        .stdout(contains("accuracy  100.00 %"));
+        .stdout(contains("accuracy     100.00 %"));
     hubel()
         .current_dir(&folder)
         .args(["predict", "model", "photos/tigers/3.png"])

@@ -116,21 +116,15 @@ fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> 
             thousands(paths)
         ));
     }
-    for (kind, findings) in by_kind(inspection) {
+    if let Some(report) = labels {
+        lines.push(String::new());
+        lines.extend(labels::table(report));
+    }
+    // The table has the label errors.
+    for (kind, findings) in by_kind(inspection).filter(|(kind, _)| *kind != Kind::LabelError) {
         lines.push(String::new());
         lines.push(format!("{} {kind}", mark(inspection, kind)));
-        let shown = match (kind, labels) {
-            (Kind::LabelError, Some(report)) => {
-                lines.extend(labels::table(report));
-                labels::SHOWN
-            }
-            _ => SHOWN,
-        };
-        for finding in findings
-            .iter()
-            .take(shown)
-            .filter(|_| kind != Kind::LabelError)
-        {
+        for finding in findings.iter().take(SHOWN) {
             for path in finding.paths.iter().take(SHOWN) {
                 lines.push(format!("    {}", one_line(path)));
             }
@@ -142,10 +136,10 @@ fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> 
             }
             lines.extend(wrapped(&of_command_line(&finding.detail), "      ", width));
         }
-        if findings.len() > shown {
+        if findings.len() > SHOWN {
             lines.push(format!(
                 "    … and {} more",
-                thousands(findings.len() - shown)
+                thousands(findings.len() - SHOWN)
             ));
         }
         let advice = of_command_line(kind.advice());

@@ -275,9 +275,10 @@ fn twenty_sigmoids_let_the_gradient_vanish_and_relus_do_not() {
     else {
         panic!("{diagnosis:#?}");
     };
-    // The first layer is farthest from the loss.
-    let first = &diagnosis.layers[0].layer;
-    assert_eq!((layer, *activation), (first, Some("sigmoid")));
+    // One of the first layers: they are farthest from the loss.
+    let mut first = diagnosis.layers[..3].iter().map(|layer| &layer.layer);
+    assert!(first.any(|first| first == layer), "{layer}");
+    assert_eq!(*activation, Some("sigmoid"));
     assert!(*share < 1e-9, "{share}");
     assert!(names(&diagnosis.signs).contains(&"not-by-heart"));
     let with_relu = network.replace("sigmoid", "relu");

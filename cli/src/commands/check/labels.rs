@@ -6,11 +6,12 @@ use hubel::{Error, one_line};
 use serde_json::{Value, json};
 
 use crate::args::Check;
+use crate::commands::predict::quoted_field;
 use crate::console::{self, Console, clock, thousands};
 use crate::wording::of_command_line;
 
 /// How many label errors are shown.
-pub(super) const SHOWN: usize = 10;
+const SHOWN: usize = 10;
 
 /// Judges the labels, with progress.
 pub(super) fn find(arguments: &Check, console: &Console) -> Result<LabelReport, Error> {
@@ -76,15 +77,17 @@ pub(super) fn summary(report: &LabelReport) -> Vec<String> {
     std::iter::once(first).chain(notes).collect()
 }
 
-/// The most doubtful of the labels that look wrong: rank, given class, suggested class with its probability, picture.
+/// The most doubtful labels: rank, given class, suggested class with its probability, picture. Labels that look wrong are marked.
 pub(super) fn table(report: &LabelReport) -> Vec<String> {
     let shown: Vec<[String; 5]> = ranked(report)
-        .filter(|(_, judgement)| judgement.looks_wrong)
         .take(SHOWN)
         .map(|(rank, judgement)| {
             let class = |class: usize| one_line(&report.classes[class]).into_owned();
             [
-                thousands(rank),
+                match judgement.looks_wrong {
+                    true => format!("* {}", thousands(rank)),
+                    false => thousands(rank),
+                },
                 class(judgement.given),
                 class(judgement.suggested),
                 format!(
@@ -107,7 +110,10 @@ pub(super) fn table(report: &LabelReport) -> Vec<String> {
         let [a, b, c, d] = widths;
         format!("    {rank:>a$}  {given:<b$}  {suggested:<c$}  {percent:>d$}  {name}")
     };
-    rows.clone().map(line).collect()
+    let title = "  most doubtful labels (* looks wrong); --out ranking.csv has all".to_owned();
+    std::iter::once(title)
+        .chain(rows.clone().map(line))
+        .collect()
 }
 
 /// All labels with their ranks, counted from 1.
@@ -142,15 +148,15 @@ pub(super) fn write(path: &Path, report: &LabelReport) -> Result<(), Error> {
     let mut text = "rank,picture,split,given,suggested,score,probability,looks_wrong".to_owned();
     for class in &report.classes {
         text += ",";
-        text += &field(&format!("p({class})"));
+        text += &quoted_field(&format!("p({class})"));
     }
     for (rank, judgement) in ranked(report) {
         text += &format!(
             "\n{rank},{},{},{},{},{},{},{}",
-            field(&judgement.name),
+            quoted_field(&judgement.name),
             judgement.part,
-            field(&report.classes[judgement.given]),
-            field(&report.classes[judgement.suggested]),
+            quoted_field(&report.classes[judgement.given]),
+            quoted_field(&report.classes[judgement.suggested]),
             judgement.score as f32,
             judgement.probabilities[judgement.suggested],
             judgement.looks_wrong
@@ -161,12 +167,4 @@ pub(super) fn write(path: &Path, report: &LabelReport) -> Result<(), Error> {
     }
     text += "\n";
     hubel::replace_file(path, text.as_bytes())
-}
-
-/// A field of a CSV file, quoted if it must be (RFC 4180).
-fn field(text: &str) -> String {
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
 }

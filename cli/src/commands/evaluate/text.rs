@@ -207,7 +207,12 @@ fn matrix(report: &Report, classes: &[String], has_colour: bool) -> String {
     const SIDE: usize = 12;
     let largest = report.confusion.iter().flatten().max().copied();
     let digits = largest.unwrap_or(0).to_string().len();
-    let cell = digits.max(4) + 1;
+    let longest = classes
+        .iter()
+        .map(|class| one_line(class).chars().count())
+        .max();
+    let room = ((WIDTH - SIDE) / classes.len().max(1)).saturating_sub(1);
+    let cell = digits.max(4).max(longest.unwrap_or(0).min(room)) + 1;
     if classes.len() < 2 || SIDE + cell * classes.len() > WIDTH {
         return String::new();
     }
