@@ -20,6 +20,7 @@ use crate::data::tiff::levels_note;
 use crate::data::{picture, transparency};
 use examine::Samples;
 
+#[cfg(feature = "backbone")]
 pub(crate) use examine::array_name;
 
 pub use classes::{IMBALANCE, TINY};
