@@ -270,6 +270,15 @@ impl Dataset {
         }
     }
 
+    /// The name of a sample in messages: its path, or `image` with its index.
+    ///
+    /// # Panics
+    /// If `index` is out of range.
+    pub fn name_of(&self, index: usize) -> String {
+        let path = self.path(index);
+        path.map_or_else(|| format!("image {index}"), crate::shown)
+    }
+
     /// The samples at `indices`, in that order; the pixels are shared, not copied.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::data::{BadFile, Dataset, Preparation};
 use crate::inference::Inference;
-use crate::{Error, Model, Result, shown};
+use crate::{Error, Model, Result};
 
 pub use self::answers::Answers;
 use self::answers::cross_entropy;
@@ -203,12 +203,6 @@ pub(crate) fn judge(
         bad_files,
         independent: count as f64,
     })
-}
-
-/// The name of an image in error messages.
-pub(crate) fn name_of(dataset: &Dataset, index: usize) -> String {
-    let path = dataset.path(index);
-    path.map_or_else(|| format!("image {index}"), shown)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::ops::Deref;
 use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset, Preparation};
-use crate::evaluate::name_of;
 use crate::network::Graph;
 use crate::{Error, Model, Plan, PlanSettings, Result, Workspace};
 
@@ -183,7 +182,7 @@ impl<M: Deref<Target = Model>> Inference<M> {
                 Ok(places)
             },
             &mut |index, logits| {
-                check_finite(logits, || name_of(dataset, index))?;
+                check_finite(logits, || dataset.name_of(index))?;
                 take(index, logits)
             },
         )?;

@@ -154,12 +154,6 @@ impl Comparison {
     fn accuracies(&self, side: usize) -> Vec<f64> {
         self.answers[side].iter().map(Answers::accuracy).collect()
     }
-
-    /// The name of an image: its path, or its place among the compared images.
-    fn name(&self, index: usize) -> String {
-        let path = self.images.path(index);
-        path.map_or_else(|| format!("image {index}"), hubel::shown)
-    }
 }
 
 impl Weights {

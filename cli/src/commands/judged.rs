@@ -57,7 +57,7 @@ impl Judged {
                 truth: name(answers.labels()[place]),
                 answer: name(answers.class(place)),
                 percent: format!("{:.2}", 100.0 * answers.confidence(place)),
-                name: image_name(images, index),
+                name: images.name_of(index),
             }
         });
         let mut figures = vec![reliability(&answers.calibration())];
@@ -69,12 +69,6 @@ impl Judged {
             mistakes: mistakes.collect(),
         }
     }
-}
-
-/// The path of an image, or its number in the data.
-pub(super) fn image_name(images: &Dataset, index: usize) -> String {
-    let path = images.path(index);
-    path.map_or_else(|| format!("image {index}"), hubel::shown)
 }
 
 /// The reliability diagram.

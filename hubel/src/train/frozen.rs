@@ -7,7 +7,6 @@ use hubel_kernels::Cpu;
 
 use crate::data::loader;
 use crate::data::{Augmentation, Balance, Dataset, Feed, FeedSettings, Preparation, Resize};
-use crate::evaluate::name_of;
 use crate::inference::{Inference, check_finite};
 use crate::train::{Event, TrainSettings, tell};
 use crate::{Model, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
@@ -63,7 +62,7 @@ impl Frozen<'_> {
             is_stopped |= tell(&batch.bad_files, listen);
             let row = |place: usize| batch.epoch * count + batch.draws[place];
             inference.run_on_tensor(batch.draws.len(), &batch.images, &mut |place, map| {
-                check_finite(map, || name_of(dataset, batch.draws[place]))?;
+                check_finite(map, || dataset.name_of(batch.draws[place]))?;
                 features[row(place) * length..][..length].copy_from_slice(map);
                 is_there[row(place)] = true;
                 Ok(())

@@ -372,7 +372,7 @@ fn flip_row(comparison: &Comparison, flip: &Flip) -> [String; 2] {
     let class = |class: usize| ending(&one_line(&comparison.classes()[class]), 12);
     let [first, second] = flip.answers.map(class);
     [
-        comparison.name(flip.index),
+        comparison.images.name_of(flip.index),
         format!("is {}, A: {first}, B: {second}", class(flip.label)),
     ]
 }

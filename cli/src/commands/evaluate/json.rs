@@ -3,7 +3,6 @@ use serde_json::{Value, json};
 
 use super::Evaluated;
 use super::text::{Answered, top_counts, uncalibrated_loss};
-use crate::commands::judged::image_name;
 use crate::commands::{Judgement, untested};
 use crate::console;
 
@@ -33,7 +32,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
     });
     let mistakes = answers.mistakes().into_iter().take(MISTAKES).map(|place| {
         json!({
-            "image": image_name(evaluated.images, answers.indices()[place]),
+            "image": evaluated.images.name_of(answers.indices()[place]),
             "index": answers.indices()[place],
             "class": model.classes()[answers.labels()[place]],
             "answer": model.classes()[answers.class(place)],

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use hubel::{Answers, Report, one_line};
 
 use super::{Evaluated, command_with};
-use crate::commands::judged::{image_name, shade, worst};
+use crate::commands::judged::{shade, worst};
 use crate::commands::{Judgement, beside_accuracy, headline};
 use crate::console::thousands;
 
@@ -280,7 +280,7 @@ fn mistakes(evaluated: &Evaluated) -> String {
         false => "\nmost confident mistakes\n".to_owned(),
     };
     for &place in found.iter().take(MISTAKES) {
-        let name = image_name(evaluated.images, answers.indices()[place]);
+        let name = evaluated.images.name_of(answers.indices()[place]);
         text += &format!(
             "{:>8.2} %  {} is {}: {name}\n",
             100.0 * answers.confidence(place),
