@@ -14,6 +14,7 @@ mod lab;
 mod named;
 mod names;
 mod predict;
+mod reading;
 mod runs;
 mod seed_runs;
 mod similar;

@@ -12,7 +12,7 @@ use hubel::data::{Evaluation, Judged, Unlike};
 use hubel::{Dataset, Error, Model, RunFolder, Threshold, one_line};
 
 use self::foreign::Foreign;
-use super::{Judgement, Outcome, named, program, quoted};
+use super::{Judgement, Outcome, named, program, quoted, reading};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
 
@@ -45,16 +45,6 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         None if is_of_digits(&model) => Path::new("mnist"),
         None => return Err(no_data(&model).into()),
     };
-    let reading = console.pictures("reading");
-    let evaluation = hubel::data::evaluation(
-        data,
-        model.preparation(),
-        model.classes(),
-        model.division(),
-        &arguments.files.options(),
-        &|done, all| reading.show(done, all),
-    );
-    reading.finish();
     let Evaluation {
         dataset: images,
         judged,
@@ -64,7 +54,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         unlike,
         has_trained,
         ..
-    } = evaluation?;
+    } = reading::for_evaluation(data, &model, &arguments.files, console)?;
     // Other data may also have ten classes with numbers as names.
     if arguments.data.is_none() && has_trained == Some(false) {
         return Err(no_data(&model).into());

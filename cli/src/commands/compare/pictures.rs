@@ -8,7 +8,7 @@ use hubel::{Dataset, Error, Model, shown};
 use super::NAMES;
 use super::side::{Member, Side};
 use crate::args::Compare;
-use crate::commands;
+use crate::commands::{self, reading};
 use crate::console::{Console, thousands};
 
 /// The compared pictures.
@@ -156,17 +156,7 @@ impl<'a> View<'a> {
         arguments: &Compare,
         console: &Console,
     ) -> Result<Self, Error> {
-        let reading = console.pictures("reading");
-        let evaluation = hubel::data::evaluation(
-            data,
-            model.preparation(),
-            model.classes(),
-            model.division(),
-            &arguments.files.options(),
-            &|done, all| reading.show(done, all),
-        );
-        reading.finish();
-        let mut evaluation = evaluation?;
+        let mut evaluation = reading::for_evaluation(data, model, &arguments.files, console)?;
         // It held out no test pictures. Those for validation are the next best.
         if let (Judged::Seen, Some(division)) = (evaluation.judged, model.division()) {
             let trained = Known::of_division(division).trained_on(&evaluation.dataset);

@@ -7,7 +7,7 @@ use hubel::{Cpu, Curve, Dataset, Error, Familiarity, Model, Predictor, Separatio
 use crate::args::Evaluate;
 use crate::commands::embed::{Looked, of_each};
 use crate::commands::names::Names;
-use crate::commands::report_bad_files;
+use crate::commands::{reading, report_bad_files};
 use crate::console::{Console, thousands};
 
 /// What came out.
@@ -30,17 +30,7 @@ impl Foreign {
         arguments: &Evaluate,
         console: &Console,
     ) -> Result<Self, Error> {
-        let reading = console.pictures("reading");
-        let learned = hubel::data::learned(
-            data,
-            model.preparation(),
-            model.classes(),
-            model.division(),
-            &arguments.files.options(),
-            &|done, all| reading.show(done, all),
-        );
-        reading.finish();
-        let learned = learned?;
+        let learned = reading::of_training(data, model, &arguments.files, console)?;
         if learned.is_known != Some(true) {
             console.remark(&format!(
                 "{} is not known to hold the training images of this model; distances are to its images",

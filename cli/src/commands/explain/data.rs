@@ -1,7 +1,7 @@
 //! `--data`: the training pictures that the network finds most similar, and those that the checks use.
 use std::path::{Path, PathBuf};
 
-use hubel::data::{Learned, learned};
+use hubel::data::Learned;
 use hubel::explain::draw;
 use hubel::explain::neighbours::{self, Neighbours};
 use hubel::{Dataset, Drawing, Error, Model, one_line, shown};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::checks::rounded;
 use super::{Explain, Looked};
-use crate::commands::report_bad_files;
+use crate::commands::{reading, report_bad_files};
 use crate::console::{Console, thousands};
 
 /// The training data.
@@ -28,17 +28,7 @@ impl Data {
         let Some(path) = &arguments.data else {
             return Ok(None);
         };
-        let bar = console.pictures("reading");
-        let learned = learned(
-            path,
-            model.preparation(),
-            model.classes(),
-            model.division(),
-            &arguments.files.options(),
-            &|done, all| bar.show(done, all),
-        );
-        bar.finish();
-        let learned = learned?;
+        let learned = reading::of_training(path, model, &arguments.files, console)?;
         learned.notes.iter().for_each(|note| console.remark(note));
         report_bad_files(&learned.bad_files, console);
         if learned.is_known == Some(false) {
