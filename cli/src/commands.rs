@@ -100,14 +100,11 @@ fn judge(
     console: &Console,
 ) -> Result<Judgement, Error> {
     let testing = console.pictures("testing");
-    let mut answers = Answers::of(model, cpu);
-    let report = model.evaluate_each(cpu, images, &mut |answer| {
-        answers.add(&answer);
-        testing.show(answer.index + 1, images.len());
-    });
+    let answered = model.answers(cpu, images, &mut |done| testing.show(done, images.len()));
     testing.finish();
+    let (report, answers) = answered?;
     Ok(Judgement {
-        report: report?.with_groups(images),
+        report: report.with_groups(images),
         answers,
     })
 }

@@ -87,8 +87,7 @@ fn trained(cpu: &Cpu, train: &Dataset, validation: &Dataset, seed: u64) -> Resul
 }
 
 fn answers(model: &Model, cpu: &Cpu, images: &Dataset) -> Result<Answers> {
-    let mut answers = Answers::of(model, cpu);
-    model.evaluate_each(cpu, images, &mut |answer| answers.add(&answer))?;
+    let (_, answers) = model.answers(cpu, images, &mut |_| {})?;
     Ok(answers)
 }
 

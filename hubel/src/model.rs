@@ -17,7 +17,7 @@ use crate::formats::safetensors::{self, NamedTensor, Outline, Tensors};
 use crate::nearest::nearest;
 use crate::network::{Graph, Initialisation};
 use crate::parameters::Table;
-use crate::{Answers, Error, Network, Parameters, Position, Result, Shape, Threshold, memory};
+use crate::{Error, Network, Parameters, Position, Result, Shape, Threshold, memory};
 
 /// A network with its weights, its classes and its preparation of pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,8 +203,7 @@ impl Model {
     /// # Errors
     /// As [`Model::evaluate`].
     pub fn calibrated(self, cpu: &Cpu, validation: &Dataset) -> Result<Self> {
-        let mut answers = Answers::of(&self, cpu);
-        self.evaluate_each(cpu, validation, &mut |answer| answers.add(&answer))?;
+        let (_, answers) = self.answers(cpu, validation, &mut |_| {})?;
         self.with_temperature(answers.best_temperature())
     }
 

@@ -205,10 +205,7 @@ fn evaluation_and_prediction_have_the_same_probabilities() {
         let model = (model().with_temperature(temperature))
             .and_then(|model| model.for_classes(dataset.classes()))
             .unwrap();
-        let mut answers = Answers::of(&model, &cpu);
-        let report = model
-            .evaluate_each(&cpu, &dataset, &mut |answer| answers.add(&answer))
-            .unwrap();
+        let (report, answers) = model.answers(&cpu, &dataset, &mut |_| {}).unwrap();
         assert!((f64::from(report.loss) - answers.log_loss()).abs() < 1e-6);
         let mut tensor = vec![0.0; images.len()];
         let all: Vec<usize> = (0..8).collect();

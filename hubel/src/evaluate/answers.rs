@@ -1,11 +1,9 @@
 //! The answers of a model for labelled images, from which everything that judges it is computed.
 use hubel_kernels::{Cpu, softmax};
 
-use crate::evaluate::Answer;
-use crate::{Error, Model, Result};
+use crate::{Dataset, Error, Model, Report, Result};
 
-/// The answers of a model for labelled images: the outputs and the probabilities of all classes, `[n, classes]`. [`Model::evaluate_each`] gives them one by one, for
-/// [`Answers::add`].
+/// The answers of a model for labelled images: the outputs and the probabilities of all classes, `[n, classes]`.
 #[derive(Clone, Debug)]
 pub struct Answers {
     cpu: Cpu,
@@ -19,19 +17,6 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// None yet, of this model.
-    pub fn of(model: &Model, cpu: &Cpu) -> Self {
-        Self {
-            cpu: cpu.clone(),
-            classes: model.classes().len(),
-            temperature: model.temperature().unwrap_or(1.0),
-            indices: Vec::new(),
-            labels: Vec::new(),
-            logits: Vec::new(),
-            probabilities: Vec::new(),
-        }
-    }
-
     /// Answers of any program: logits `[n, classes]`, before the softmax, and the true class of each image. The logarithms of probabilities are logits, too.
     ///
     /// # Errors
@@ -58,7 +43,7 @@ impl Answers {
             let image = format!("image {}", place / classes);
             return Err(Error::NotFinite { image });
         }
-        Ok(Self {
+        let answers = Self {
             cpu: cpu.clone(),
             classes,
             temperature: 1.0,
@@ -66,24 +51,8 @@ impl Answers {
             labels: labels.to_vec(),
             logits: logits.to_vec(),
             probabilities: Vec::new(),
-        }
-        .at_temperature(1.0))
-    }
-
-    /// Adds the answer for one image.
-    pub fn add(&mut self, answer: &Answer<'_>) {
-        self.indices.push(answer.index);
-        self.labels.push(answer.label);
-        self.logits.extend_from_slice(answer.logits);
-        let start = self.probabilities.len();
-        self.probabilities.resize(start + answer.logits.len(), 0.0);
-        let tempered: Vec<f32> = tempered(answer.logits, self.temperature).collect();
-        softmax::softmax(
-            &self.cpu,
-            &tempered,
-            self.classes,
-            &mut self.probabilities[start..],
-        );
+        };
+        Ok(answers.at_temperature(1.0))
     }
 
     /// The same answers, with the probabilities at another temperature.
@@ -221,6 +190,38 @@ impl Answers {
     fn mean(&self, value: impl Fn(usize) -> f64) -> f64 {
         let sum: f64 = (0..self.len()).map(value).sum();
         sum / self.len().max(1) as f64
+    }
+}
+
+impl Model {
+    /// Classifies every image of `dataset`, as [`Model::evaluate`], and keeps the answers. Calls `listen` after each image with the number of images so far.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn answers(
+        &self,
+        cpu: &Cpu,
+        dataset: &Dataset,
+        listen: &mut dyn FnMut(usize),
+    ) -> Result<(Report, Answers)> {
+        let (mut indices, mut labels, mut logits) = (Vec::new(), Vec::new(), Vec::new());
+        let report = self.evaluate_each(cpu, dataset, &mut |answer| {
+            indices.push(answer.index);
+            labels.push(answer.label);
+            logits.extend_from_slice(answer.logits);
+            listen(answer.index + 1);
+        })?;
+        let temperature = self.temperature().unwrap_or(1.0);
+        let answers = Answers {
+            cpu: cpu.clone(),
+            classes: self.classes().len(),
+            temperature,
+            indices,
+            labels,
+            logits,
+            probabilities: Vec::new(),
+        };
+        Ok((report, answers.at_temperature(temperature)))
     }
 }
 
