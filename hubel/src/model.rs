@@ -1,4 +1,5 @@
 //! A trained network with everything needed to use it, in one safetensors file.
+mod certainty;
 mod input;
 mod origin;
 
@@ -6,9 +7,8 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use hubel_kernels::Cpu;
-
-use crate::data::{Dataset, Division, Preparation, long_name};
+use self::certainty::Certainty;
+use crate::data::{Division, Preparation, long_name};
 use crate::error::shortened;
 use crate::formats::checksum;
 use crate::formats::layout::Layout;
@@ -17,7 +17,7 @@ use crate::formats::safetensors::{self, NamedTensor, Outline, Tensors};
 use crate::nearest::nearest;
 use crate::network::{Graph, Initialisation};
 use crate::parameters::Table;
-use crate::{Error, Network, Parameters, Position, Result, Shape, Threshold, memory};
+use crate::{Error, Network, Parameters, Position, Result, Shape, memory};
 
 /// A network with its weights, its classes and its preparation of pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,10 +36,7 @@ pub struct Model {
     pub(crate) frozen: Option<String>,
     /// Which weights of its training it has.
     pub(crate) choice: Option<String>,
-    /// What its logits are divided by, if that was measured.
-    pub(crate) temperature: Option<f32>,
-    /// Below which probability it gives no answer.
-    pub(crate) threshold: Option<Threshold>,
+    pub(crate) certainty: Certainty,
     /// Whether inference avoids Winograd. Not saved.
     pub(crate) precise: bool,
 }
@@ -111,8 +108,7 @@ impl Model {
         check_parameters(&self.graph()?, &parameters)?;
         Ok(Self {
             parameters,
-            temperature: None,
-            threshold: None,
+            certainty: Certainty::default(),
             ..self
         })
     }
@@ -133,8 +129,7 @@ impl Model {
             origin: None,
             frozen: None,
             choice: None,
-            temperature: None,
-            threshold: None,
+            certainty: Certainty::default(),
             precise: false,
         }
     }
@@ -163,48 +158,6 @@ impl Model {
     /// Which weights of its training it has, and why: the best on the validation images, or the last.
     pub fn choice(&self) -> Option<&str> {
         self.choice.as_deref()
-    }
-
-    /// What its logits are divided by before the softmax, so that its probabilities mean what they say; `None` if that was not measured, which is as 1.
-    pub fn temperature(&self) -> Option<f32> {
-        self.temperature
-    }
-
-    /// The probability below which the model gives no answer, with the bound that it keeps; `None` if all answers are given.
-    pub fn threshold(&self) -> Option<&Threshold> {
-        self.threshold.as_ref()
-    }
-
-    /// The same model with this temperature. The threshold, which belongs to another one, is dropped.
-    ///
-    /// # Errors
-    /// [`Error::Settings`] if it is not positive and finite.
-    pub fn with_temperature(self, temperature: Option<f32>) -> Result<Self> {
-        if let Some(temperature) = temperature.filter(|it| !is_temperature(*it)) {
-            return Err(Error::Settings {
-                problem: format!("a temperature is positive and finite, not {temperature}"),
-            });
-        }
-        Ok(Self {
-            temperature,
-            threshold: None,
-            ..self
-        })
-    }
-
-    /// The same model with this threshold ([`Answers::threshold`](crate::Answers::threshold)).
-    pub fn with_threshold(self, threshold: Option<Threshold>) -> Self {
-        Self { threshold, ..self }
-    }
-
-    /// The same model with the temperature that suits `validation` images best ([`Answers::best_temperature`](crate::Answers::best_temperature)); with none if
-    /// there are too few.
-    ///
-    /// # Errors
-    /// As [`Model::evaluate`].
-    pub fn calibrated(self, cpu: &Cpu, validation: &Dataset) -> Result<Self> {
-        let (_, answers) = self.answers(cpu, validation, &mut |_| {})?;
-        self.with_temperature(answers.best_temperature())
     }
 
     /// The network.
@@ -314,15 +267,7 @@ impl Model {
                 metadata.insert(name.to_string(), value.clone());
             }
         }
-        if let Some(temperature) = &self.temperature {
-            metadata.insert("hubel.temperature".to_string(), temperature.to_string());
-        }
-        if let Some(threshold) = &self.threshold {
-            metadata.insert(
-                "hubel.threshold".to_string(),
-                json(serde_json::to_string(threshold)),
-            );
-        }
+        self.write_certainty(&mut metadata);
         if let Some(position) = &self.stopped_at {
             metadata.insert(
                 "hubel.stopped_at".to_string(),
@@ -428,8 +373,7 @@ impl Model {
         .map_err(|error| unfit(&error))?
         .with_division(description.division);
         model.stopped_at = description.stopped_at;
-        model.temperature = description.temperature;
-        model.threshold = description.threshold;
+        model.certainty = description.certainty;
         model.origin = file.metadata.get("hubel.origin").cloned();
         model.frozen = file.metadata.get("hubel.frozen").cloned();
         model.choice = file.metadata.get("hubel.choice").cloned();
@@ -542,8 +486,7 @@ struct Description {
     preparation: Preparation,
     division: Option<Division>,
     stopped_at: Option<Position>,
-    temperature: Option<f32>,
-    threshold: Option<Threshold>,
+    certainty: Certainty,
     graph: Graph,
 }
 
@@ -594,18 +537,7 @@ impl Description {
                 "its metadata is damaged (it says that training stopped at {position:?})"
             ));
         }
-        let temperature = metadata.get("hubel.temperature");
-        let temperature =
-            temperature.map(|text| text.parse().ok().filter(|it| is_temperature(*it)));
-        if temperature == Some(None) {
-            return Err("its metadata is damaged (its temperature is no positive number)".into());
-        }
-        let threshold = metadata.get("hubel.threshold");
-        let threshold = threshold.map(|text| serde_json::from_str(text));
-        let threshold: Option<Threshold> = threshold.transpose().map_err(unclear)?;
-        if threshold.is_some_and(|threshold| !threshold.is_possible()) {
-            return Err("its metadata is damaged (its threshold is impossible)".into());
-        }
+        let certainty = Certainty::of(metadata)?;
         let input = preparation.shape.to_string();
         if field("hubel.input")?.replace('x', "×") != input {
             return Err(format!(
@@ -623,15 +555,10 @@ impl Description {
             preparation,
             division,
             stopped_at,
-            temperature: temperature.flatten(),
-            threshold,
+            certainty,
             graph,
         })
     }
-}
-
-fn is_temperature(value: f32) -> bool {
-    value > 0.0 && value.is_finite()
 }
 
 /// Compares the names and shapes of a file's tensors with those of the network.

@@ -21,9 +21,12 @@ impl Model {
             })),
             other => other,
         })?;
-        let threshold = self.threshold.filter(|_| input == self.input());
+        let certainty = match input == self.input() {
+            true => self.certainty,
+            false => self.certainty.without_threshold(),
+        };
         Ok(Self {
-            threshold,
+            certainty,
             preparation: self.preparation.with_input(input),
             ..self
         })

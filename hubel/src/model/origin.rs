@@ -1,4 +1,5 @@
 //! A model as the start of another, for other classes and other pictures.
+use super::certainty::Certainty;
 use crate::data::{Dataset, Preparation, Resize};
 use crate::{Model, Result};
 
@@ -62,8 +63,7 @@ impl Model {
             origin: self.origin,
             frozen: self.frozen,
             choice: self.choice,
-            temperature: None,
-            threshold: None,
+            certainty: Certainty::default(),
             precise: self.precise,
         })
     }
@@ -92,8 +92,7 @@ impl Model {
             division: None,
             frozen: None,
             choice: None,
-            temperature: None,
-            threshold: None,
+            certainty: Certainty::default(),
             ..model
         };
         model.check(training)?;
