@@ -24,7 +24,9 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use hubel::data::BadFile;
-use hubel::{Answers, Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown};
+use hubel::{
+    Answers, Calibration, Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown,
+};
 
 use crate::args::{Command, Data};
 use crate::console::{Console, thousands};
@@ -90,6 +92,7 @@ fn bad_file(bad: &BadFile) -> String {
 struct Judgement {
     report: Report,
     answers: Answers,
+    calibration: Calibration,
 }
 
 /// Evaluates the model on `images`, with progress if that takes a while.
@@ -105,6 +108,7 @@ fn judge(
     let (report, answers) = answered?;
     Ok(Judgement {
         report: report.with_groups(images),
+        calibration: answers.calibration(),
         answers,
     })
 }

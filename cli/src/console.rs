@@ -21,12 +21,10 @@ impl Console {
     /// The console of this process. A `quiet` one shows only errors.
     pub(crate) fn new(quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal();
-        // https://no-color.org: set and not empty.
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             quiet,
             terminal,
-            colour: terminal && !plain,
+            colour: terminal && !is_plain(),
         }
     }
 
@@ -107,6 +105,16 @@ impl Console {
             not_saved: None,
         }
     }
+}
+
+/// Whether colours are not wanted (https://no-color.org): `NO_COLOR` is set and not empty.
+fn is_plain() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Whether results on stdout may have colours: it is a terminal, and they are wanted.
+pub(crate) fn has_colour() -> bool {
+    io::stdout().is_terminal() && !is_plain()
 }
 
 /// Shows the current part of a measurement: one changing line on a terminal, occasional lines elsewhere.

@@ -25,6 +25,23 @@ pub(crate) fn embedded(media_type: &str, bytes: &[u8]) -> String {
     format!("data:{media_type};base64,{}", STANDARD.encode(bytes))
 }
 
+/// A result on a page, large.
+pub(crate) struct Tile {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) detail: String,
+}
+
+impl Tile {
+    pub(crate) fn new(name: &str, value: String, detail: String) -> Self {
+        Self {
+            name: name.into(),
+            value,
+            detail,
+        }
+    }
+}
+
 /// A sentence for a page: adds a capital letter and a full stop, and shows text between backticks as code.
 pub(crate) struct Sentence(String);
 

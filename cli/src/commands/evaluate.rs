@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hubel::data::{Evaluation, Judged, Unlike};
-use hubel::{Dataset, Error, Model, RunFolder, Threshold, one_line};
+use hubel::{Dataset, Error, Model, RunFolder, Threshold, Weights, one_line};
 
 use self::foreign::Foreign;
 use super::{Judgement, Outcome, named, program, quoted, reading};
@@ -132,7 +132,8 @@ fn own_file(model: &Path) -> Result<PathBuf, Error> {
         true => RunFolder::model_in(model),
         false => Some(model.to_owned()),
     };
-    let own = file.filter(|file| file.is_file() && Model::load(file).is_ok());
+    // It was loaded, so it is a file of hubel's or one of another program.
+    let own = file.filter(|file| file.is_file() && Weights::are_in(file).is_ok_and(|are| !are));
     own.ok_or_else(|| Error::Settings {
         problem: format!(
             "--wrong-at-most stores the threshold in the model file, and {} is none that hubel wrote; train or fine-tune a model of your own first",

@@ -46,7 +46,11 @@ struct Mistake {
 impl Judged {
     /// What the answers for `images` show; the classes have these `names`.
     pub(super) fn new(judgement: &Judgement, names: &[String], images: &Dataset) -> Self {
-        let Judgement { report, answers } = judgement;
+        let Judgement {
+            report,
+            answers,
+            calibration,
+        } = judgement;
         let wrong = answers.mistakes();
         let name = |class: usize| one_line(&names[class]).into_owned();
         let mistakes = wrong.iter().take(MISTAKES).map(|&place| {
@@ -60,10 +64,14 @@ impl Judged {
                 name: images.name_of(index),
             }
         });
-        let mut figures = vec![reliability(&answers.calibration())];
-        figures.extend(curves(answers, names));
+        // Only the areas: the curves of a thousand classes would take a gigabyte.
+        let areas: Vec<Option<f64>> = (0..names.len())
+            .map(|class| Some(answers.separation(class)?.roc.area))
+            .collect();
+        let mut figures = vec![reliability(calibration)];
+        figures.extend(curves(answers, &areas, names));
         Self {
-            classes: Classes::new(report, answers, names),
+            classes: Classes::new(report, &areas, names),
             figures,
             more: (wrong.len() > MISTAKES).then(|| thousands(wrong.len() - MISTAKES)),
             mistakes: mistakes.collect(),
@@ -104,17 +112,19 @@ fn reliability(calibration: &Calibration) -> Figure {
     )
 }
 
-/// The ROC and precision-recall curves of the classes that are separated worst.
-fn curves(answers: &Answers, names: &[String]) -> Vec<Figure> {
-    let mut classes: Vec<(usize, Separation)> = (0..names.len())
-        .filter_map(|class| Some((class, answers.separation(class)?)))
+/// The ROC and precision-recall curves of the classes that are separated worst: those with the smallest ROC areas.
+fn curves(answers: &Answers, areas: &[Option<f64>], names: &[String]) -> Vec<Figure> {
+    let mut classes: Vec<(usize, f64)> = (areas.iter().enumerate())
+        .filter_map(|(class, area)| Some((class, (*area)?)))
         .collect();
-    classes.sort_by(|(_, one), (_, other)| one.roc.area.total_cmp(&other.roc.area));
+    classes.sort_by(|(_, one), (_, other)| one.total_cmp(other));
     let which = match classes.len() > CURVES {
         true => format!("the {CURVES} worst classes"),
         false => "each class".into(),
     };
-    classes.truncate(CURVES);
+    let classes: Vec<(usize, Separation)> = (classes.into_iter().take(CURVES))
+        .filter_map(|(class, _)| Some((class, answers.separation(class)?)))
+        .collect();
     if classes.is_empty() {
         return Vec::new();
     }

@@ -216,7 +216,7 @@ impl Ready {
             };
             failed.write(console);
         })?;
-        let model = calibrated(model, cpu, splits.validation.as_ref(), console)?;
+        let model = calibrated(model, cpu, splits.validation.as_ref(), console);
         let file = saving::save(&mut folder, &model, console)?;
         // With the steps that the time was enough for, or more epochs than before.
         self.write_settings(arguments, &trainer, folder.path())?;
@@ -406,23 +406,17 @@ fn train(
     model
 }
 
-/// The model with probabilities that are calibrated on the validation images, unless its training was stopped.
-fn calibrated(
-    model: Model,
-    cpu: &Cpu,
-    validation: Option<&Dataset>,
-    console: &Console,
-) -> Result<Model, Error> {
+/// The model with probabilities that are calibrated on the validation images, unless its training was stopped. Without calibration, its weights are still good: a picture
+/// that can no longer be read is a remark.
+fn calibrated(model: Model, cpu: &Cpu, validation: Option<&Dataset>, console: &Console) -> Model {
     let Some(validation) = validation.filter(|_| model.stopped_at().is_none()) else {
-        return Ok(model);
+        return model;
     };
-    let uncalibrated = model.clone();
-    model.calibrated(cpu, validation).or_else(|error| {
-        // The weights are not lost because a picture can no longer be read.
+    (model.clone().calibrated(cpu, validation)).unwrap_or_else(|error| {
         console.remark(&format!(
             "the probabilities could not be calibrated: {error}"
         ));
-        Ok(uncalibrated)
+        model
     })
 }
 

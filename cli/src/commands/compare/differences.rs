@@ -42,9 +42,7 @@ impl Differences {
             trained: trained(firsts),
         }
     }
-}
 
-impl Differences {
     /// Whether the settings are known to differ in nothing but the seed.
     pub(super) fn is_seed_alone(&self) -> bool {
         let is_of_run = |setting: &Setting| OF_A_RUN.contains(&&*setting.name);

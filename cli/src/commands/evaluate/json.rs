@@ -10,7 +10,11 @@ use crate::console;
 const MISTAKES: usize = 100;
 
 pub(super) fn of(evaluated: &Evaluated) -> Value {
-    let Judgement { report, answers } = &evaluated.judgement;
+    let Judgement {
+        report,
+        answers,
+        calibration,
+    } = &evaluated.judgement;
     let model = evaluated.model;
     let scores = report.of_classes();
     let rounded = |value: f64| console::decimal(value as f32);
@@ -19,9 +23,12 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
             .map(|class| score(class).map(rounded))
             .collect()
     };
-    let calibration = answers.calibration();
-    let curves: Vec<_> = (0..scores.len())
-        .map(|class| answers.separation(class))
+    // The areas below the ROC and the precision-recall curve.
+    let areas: Vec<Option<[f64; 2]>> = (0..scores.len())
+        .map(|class| {
+            let curves = answers.separation(class)?;
+            Some([curves.roc.area, curves.precision_recall.area])
+        })
         .collect();
     let answered = Answered::new(evaluated).map(|answered| {
         json!({
@@ -76,8 +83,8 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         "precision": of_classes(&|class| scores[class].precision),
         "recall": of_classes(&|class| scores[class].recall),
         "f1": of_classes(&|class| scores[class].f1),
-        "roc_area": of_classes(&|class| Some(curves[class].as_ref()?.roc.area)),
-        "average_precision": of_classes(&|class| Some(curves[class].as_ref()?.precision_recall.area)),
+        "roc_area": of_classes(&|class| Some(areas[class]?[0])),
+        "average_precision": of_classes(&|class| Some(areas[class]?[1])),
         "confusion": report.confusion,
         "mistakes": mistakes.collect::<Vec<_>>(),
     })

@@ -10,7 +10,7 @@ use crate::chart;
 use crate::commands::Judgement;
 use crate::commands::judged::{Judged, roc_figure};
 use crate::console::thousands;
-use crate::page;
+use crate::page::{self, Tile};
 
 /// Writes the page.
 pub(super) fn write(file: &Path, evaluated: &Evaluated) -> Result<(), Error> {
@@ -27,13 +27,6 @@ struct Page {
     tiles: Vec<Tile>,
     judged: Judged,
     foreign: Option<chart::Figure>,
-}
-
-/// A result, large.
-struct Tile {
-    name: String,
-    value: String,
-    detail: String,
 }
 
 impl Page {
@@ -65,40 +58,37 @@ impl Page {
 }
 
 fn tiles(evaluated: &Evaluated) -> Vec<Tile> {
-    let Judgement { report, answers } = &evaluated.judgement;
+    let Judgement {
+        report, answers, ..
+    } = &evaluated.judgement;
     let model = evaluated.model;
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let tile = |name: &str, value: String, detail: String| Tile {
-        name: name.into(),
-        value,
-        detail,
-    };
     let [low, high] = report.interval().map(|end| 100.0 * end);
     let (largest, share) = report.baseline();
     let mut tiles = vec![
-        tile(
+        Tile::new(
             "accuracy",
             percent(f64::from(report.accuracy)),
             format!("95 % confidence: {low:.2} to {high:.2} %"),
         ),
-        tile(
+        Tile::new(
             "balanced accuracy",
             percent(f64::from(report.balanced_accuracy())),
             "mean of the classes' accuracies".into(),
         ),
-        tile(
+        Tile::new(
             "baseline",
             percent(f64::from(share)),
             format!("always answering {}", one_line(&model.classes()[largest])),
         ),
-        tile(
+        Tile::new(
             "log loss",
             format!("{:.4}", answers.log_loss()),
             format!("nats; Brier score {:.4}", answers.brier()),
         ),
     ];
     if let (Some(threshold), Some(answered)) = (model.threshold(), Answered::new(evaluated)) {
-        tiles.push(tile(
+        tiles.push(Tile::new(
             "answered",
             percent(answered.answered as f64 / answered.images.max(1) as f64),
             format!(

@@ -1,12 +1,10 @@
 //! What `hubel evaluate` prints for people, within 80 columns: first how good the model is, then where it errs, then what to do next.
-use std::io::IsTerminal;
-
 use hubel::{Answers, Report, one_line};
 
 use super::{Evaluated, command_with};
 use crate::commands::judged::{shade, worst};
 use crate::commands::{Judgement, beside_accuracy, headline};
-use crate::console::thousands;
+use crate::console::{self, thousands};
 
 /// How many classes get a line.
 const CLASSES: usize = 20;
@@ -20,7 +18,9 @@ const WIDTH: usize = 80;
 const NAME: usize = 24;
 
 pub(super) fn of(evaluated: &Evaluated) -> String {
-    let Judgement { report, answers } = &evaluated.judgement;
+    let Judgement {
+        report, answers, ..
+    } = &evaluated.judgement;
     let classes = evaluated.model.classes();
     let mut text = String::new();
     let mut line = |name: &str, value: String| text += &format!("{name:<13}{value}\n");
@@ -35,7 +35,7 @@ pub(super) fn of(evaluated: &Evaluated) -> String {
         line(name, value);
     }
     text += &class_lines(report, classes);
-    text += &matrix(report, classes, has_colour());
+    text += &matrix(report, classes, console::has_colour());
     text += &confusions(report, classes);
     text += &mistakes(evaluated);
     text + "\nnext         " + &next(evaluated)
@@ -52,8 +52,11 @@ fn percent(share: f64) -> String {
 
 /// What is said about the probabilities.
 fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
-    let answers = &evaluated.judgement.answers;
-    let calibration = answers.calibration();
+    let Judgement {
+        answers,
+        calibration,
+        ..
+    } = &evaluated.judgement;
     let [low, high] = calibration.interval.map(|end| 100.0 * end);
     let temperature = match evaluated.model.temperature() {
         Some(temperature) => format!(
@@ -193,12 +196,6 @@ fn cut(name: &str, columns: usize) -> String {
         true => name.chars().take(columns - 1).chain(['…']).collect(),
         false => name.into_owned(),
     }
-}
-
-/// Whether stdout is a terminal that may show colours.
-fn has_colour() -> bool {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stdout().is_terminal() && !plain
 }
 
 /// The confusion matrix, if it fits: a row for each true class, a column for each answer. In colour, cells are the darker, the larger their share.

@@ -1,5 +1,5 @@
 //! The scores of each class, and the confusions.
-use hubel::{Answers, ClassScores, Report, one_line};
+use hubel::{ClassScores, Report, one_line};
 
 use crate::console::thousands;
 
@@ -48,7 +48,8 @@ pub(super) struct Cell {
 }
 
 impl Classes {
-    pub(super) fn new(report: &Report, answers: &Answers, names: &[String]) -> Self {
+    /// `areas` are those of the ROC curves.
+    pub(super) fn new(report: &Report, areas: &[Option<f64>], names: &[String]) -> Self {
         let name = |class: usize| one_line(&names[class]).into_owned();
         let percent = |share: Option<f64>| {
             share.map_or_else(String::new, |share| format!("{:.2}", 100.0 * share))
@@ -66,7 +67,7 @@ impl Classes {
                     recall: (scores[class].recall).map(|share| format!("{:.2}", 100.0 * share)),
                     precision: percent(scores[class].precision),
                     f1: percent(scores[class].f1),
-                    area: percent((answers.separation(class)).map(|curves| curves.roc.area)),
+                    area: percent(areas[class]),
                     count: thousands(scores[class].count),
                 })
                 .collect(),

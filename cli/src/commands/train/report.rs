@@ -15,7 +15,7 @@ use crate::commands::judged::Judged;
 use crate::commands::{BAD_FILES_SHOWN, bad_file, headline, program, quoted, runs};
 use crate::console::{clock, thousands};
 use crate::date;
-use crate::page::{self, Sentence};
+use crate::page::{self, Sentence, Tile};
 
 /// The name of the page in the folder of the run.
 pub(super) const FILE: &str = "report.html";
@@ -50,13 +50,6 @@ struct Page {
     network: Network,
     machine: Vec<Fact>,
     commands: Vec<Fact>,
-}
-
-/// A result, large.
-struct Tile {
-    name: String,
-    value: String,
-    detail: String,
 }
 
 struct Fact {
@@ -163,11 +156,7 @@ fn state(ended: &Ended) -> Option<(&'static str, Sentence)> {
 fn tiles(ended: &Ended, recorded: &Recorded) -> Vec<Tile> {
     let mut tiles = Vec::new();
     let mut tile = |name: &str, value: String, detail: String| {
-        tiles.push(Tile {
-            name: name.into(),
-            value,
-            detail,
-        });
+        tiles.push(Tile::new(name, value, detail));
     };
     if let Some(report) = ended.report() {
         let [low, high] = report.interval().map(|end| 100.0 * end);
