@@ -22,7 +22,7 @@ pub enum Purpose {
     Scene,
     /// How the pictures of a batch are mixed with each other.
     Mix,
-    /// Which images a resample of the bootstrap has.
+    /// Which images a resample of the bootstrap, or another sample of a data set, has.
     Bootstrap,
     /// Which pictures an examination looks at.
     Examine,

@@ -110,21 +110,23 @@ impl RateSearch {
 
     /// The smallest and the largest suggestion of all sweeps; `None` if a sweep has none.
     pub fn range(&self) -> Option<[f32; 2]> {
-        let suggestions: Option<Vec<f32>> =
-            (self.sweeps.iter()).map(|sweep| sweep.suggestion).collect();
-        let mut suggestions = suggestions?;
-        suggestions.sort_by(f32::total_cmp);
+        let suggestions = self.suggestions()?;
         Some([*suggestions.first()?, *suggestions.last()?])
     }
 
     /// The median of the suggestions; `None` if there is no clear answer, because they differ by more than a factor of three.
     pub fn suggestion(&self) -> Option<f32> {
+        let suggestions = self.suggestions()?;
         let [low, high] = self.range()?;
-        let mut suggestions: Vec<f32> = (self.sweeps.iter())
-            .filter_map(|sweep| sweep.suggestion)
-            .collect();
-        suggestions.sort_by(f32::total_cmp);
         (high <= AGREEMENT * low).then(|| suggestions[suggestions.len() / 2])
+    }
+
+    /// The suggestions of all sweeps in ascending order; `None` if a sweep has none.
+    fn suggestions(&self) -> Option<Vec<f32>> {
+        let suggestions = self.sweeps.iter().map(|sweep| sweep.suggestion);
+        let mut suggestions: Vec<f32> = suggestions.collect::<Option<_>>()?;
+        suggestions.sort_by(f32::total_cmp);
+        Some(suggestions)
     }
 }
 
