@@ -2,7 +2,7 @@
 //!
 //! | question | function |
 //! |---|---|
-//! | What did a model answer? | [`Answers::of`] |
+//! | What did a model answer? | [`Predictions::of`] |
 //! | Do two models differ on the same images? | [`Pairs`]: McNemar's test, and an interval of the difference |
 //! | Does a setting change the accuracy? | [`OverSeeds`]: Welch's t test on trainings with several seeds |
 //! | Which images may be used for it? | [`Known`]: those that no model was trained on |
@@ -21,17 +21,17 @@
 //! let seeds = OverSeeds::of(&[0.91, 0.93, 0.92], &[0.94, 0.92, 0.93]).expect("two or more on each side");
 //! assert!(seeds.p > 0.05);
 //! ```
-mod answers;
 mod distances;
 mod known;
 mod over_seeds;
 mod pairs;
+mod predictions;
 
-pub use answers::Answers;
 pub use distances::{Distance, distances};
 pub use known::{Known, common, independent};
 pub use over_seeds::{Group, OverSeeds};
 pub use pairs::{ChiSquared, Pairs};
+pub use predictions::Predictions;
 
 /// The probability of a false alarm that all tests of this module accept: a difference counts as seen if its p value is below this.
 pub const LEVEL: f64 = 0.05;

@@ -1,5 +1,7 @@
 //! Comparisons of models and settings: against scipy and statsmodels, and with differences that are planted.
-use hubel::compare::{Answers, Group, Known, LEVEL, OverSeeds, POWER, Pairs, common, distances};
+use hubel::compare::{
+    Group, Known, LEVEL, OverSeeds, POWER, Pairs, Predictions, common, distances,
+};
 use hubel::data::{Division, Manifest};
 use hubel::{
     Cpu, Dataset, Error, Model, Network, Preparation, Purpose, Random, Shape, Splits, Stream,
@@ -193,11 +195,11 @@ fn mcnemar_s_test_sees_the_difference_that_it_says_it_could_have_seen() {
     assert!(alarms < 0.07, "{alarms}");
 }
 
-/// Answers for images with the labels 0, 1, 0, 1 …
-fn answers(classes: &[usize]) -> Answers {
+/// Predictions for images with the labels 0, 1, 0, 1 …
+fn answers(classes: &[usize]) -> Predictions {
     let labels = (0..classes.len()).map(|place| place % 2).collect();
     let contents = (100..).take(classes.len()).collect();
-    Answers::new(classes.to_vec(), labels, contents).unwrap()
+    Predictions::new(classes.to_vec(), labels, contents).unwrap()
 }
 
 #[test]
@@ -229,10 +231,10 @@ fn pairs_are_counted_and_what_flipped_is_named() {
 fn answers_for_other_images_are_refused() {
     let (classes, labels, contents) = (vec![0, 1, 0], vec![0, 1, 0], vec![5, 6, 7]);
     let of = |labels: &[usize], contents: &[u64]| {
-        Answers::new(classes.clone(), labels.to_vec(), contents.to_vec()).unwrap()
+        Predictions::new(classes.clone(), labels.to_vec(), contents.to_vec()).unwrap()
     };
     let first = of(&labels, &contents);
-    let refused = |second: &Answers| match Pairs::of(&first, second) {
+    let refused = |second: &Predictions| match Pairs::of(&first, second) {
         Err(Error::DataMismatch(problem)) => problem,
         other => panic!("{other:?}"),
     };
@@ -242,7 +244,7 @@ fn answers_for_other_images_are_refused() {
     );
     assert!(refused(&of(&labels, &[5, 7, 6])).contains("another order: image 2 differs"));
     assert!(refused(&of(&[0, 1, 1], &contents)).contains("image 3 has another class"));
-    assert!(Answers::new(classes.clone(), labels, vec![5]).is_err());
+    assert!(Predictions::new(classes.clone(), labels, vec![5]).is_err());
 }
 
 /// Two classes of pictures of two pixels.
@@ -329,7 +331,7 @@ fn a_model_s_answers_are_those_of_its_evaluation() {
     let model = Model::untrained(network, dataset.classes().to_vec(), preparation, 1).unwrap();
     let cpu = Cpu::best(1);
     let mut done = 0;
-    let answers = Answers::of(&model, &cpu, &dataset, &mut |count| done = count).unwrap();
+    let answers = Predictions::of(&model, &cpu, &dataset, &mut |count| done = count).unwrap();
     let report = model.evaluate(&cpu, &dataset).unwrap();
     assert_eq!((answers.count(), done), (4, 4));
     assert_eq!(answers.accuracy() as f32, report.accuracy);

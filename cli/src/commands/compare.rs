@@ -8,7 +8,7 @@ mod verdict;
 
 use std::process::ExitCode;
 
-use hubel::compare::{Answers, Distance, OverSeeds, Pairs, distances};
+use hubel::compare::{Distance, OverSeeds, Pairs, Predictions, distances};
 use hubel::{Dataset, Error, listed, one_line};
 
 use self::differences::Differences;
@@ -46,7 +46,7 @@ struct Comparison {
     /// The images as the first model sees them.
     images: Dataset,
     /// The answers of each model of the two sides, with the first model's classes.
-    answers: [Vec<Answers>; 2],
+    answers: [Vec<Predictions>; 2],
     test: Test,
     flips: Vec<Flip>,
     differences: Differences,
@@ -104,7 +104,7 @@ impl Comparison {
         let members =
             (0..2).flat_map(|side| sides[side].members.iter().map(move |one| (side, one)));
         for ((side, member), images) in members.zip(&datasets) {
-            let given = Answers::of(&member.model, &cpu, images, &mut |count| {
+            let given = Predictions::of(&member.model, &cpu, images, &mut |count| {
                 testing.show(done + count, all);
             })?;
             done += images.len();
@@ -120,7 +120,7 @@ impl Comparison {
         let accuracies = [0, 1].map(|side: usize| {
             answers[side]
                 .iter()
-                .map(Answers::accuracy)
+                .map(Predictions::accuracy)
                 .collect::<Vec<_>>()
         });
         let test = match sides.each_ref().map(|side| side.is_of_seeds) {
@@ -152,7 +152,10 @@ impl Comparison {
 
     /// The accuracies of a side's models.
     fn accuracies(&self, side: usize) -> Vec<f64> {
-        self.answers[side].iter().map(Answers::accuracy).collect()
+        self.answers[side]
+            .iter()
+            .map(Predictions::accuracy)
+            .collect()
     }
 }
 
@@ -209,9 +212,9 @@ fn places(classes: &[String], all: &[String]) -> Vec<usize> {
 }
 
 /// The images that flipped, those with the clearest majorities first.
-fn flips(answers: &[Vec<Answers>; 2], images: &Dataset) -> Vec<Flip> {
+fn flips(answers: &[Vec<Predictions>; 2], images: &Dataset) -> Vec<Flip> {
     let flip = |index: usize| {
-        let of_side = |side: &Vec<Answers>| {
+        let of_side = |side: &Vec<Predictions>| {
             let classes = side.iter().map(|answers| answers.class(index));
             classes.collect::<Option<Vec<usize>>>()
         };

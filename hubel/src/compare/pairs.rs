@@ -3,7 +3,7 @@ use serde::Serialize;
 use statrs::distribution::{ChiSquared as Distribution, ContinuousCDF, Normal};
 use statrs::function::gamma::ln_gamma;
 
-use super::{Answers, LEVEL, POWER, bisect};
+use super::{LEVEL, POWER, Predictions, bisect};
 use crate::{Error, Result};
 
 /// How two models answered the same images.
@@ -39,7 +39,7 @@ impl Pairs {
     ///
     /// # Errors
     /// [`Error::DataMismatch`] if these are not answers for the same images with the same labels in the same order.
-    pub fn of(first: &Answers, second: &Answers) -> Result<Self> {
+    pub fn of(first: &Predictions, second: &Predictions) -> Result<Self> {
         first.check_same_images(second)?;
         let mut pairs = Self::of_counts(0, 0, 0, 0);
         let answers = std::iter::zip(&first.classes, &second.classes);
@@ -190,7 +190,7 @@ fn normal_quantile(probability: f64) -> f64 {
     Normal::standard().inverse_cdf(probability)
 }
 
-impl Answers {
+impl Predictions {
     /// Refuses answers for other images, or for the same ones in another order.
     fn check_same_images(&self, other: &Self) -> Result<()> {
         let problem = if self.contents.len() != other.contents.len() {

@@ -3,7 +3,7 @@ use crate::{Answer, Cpu, Dataset, Error, Model, Result};
 
 /// What a model answers for the images of a data set, with the images' identities: only answers for the same images can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answers {
+pub struct Predictions {
     /// The index of each image in its data set. Images that cannot be read have no answer.
     pub(super) indices: Vec<usize>,
     /// The predicted classes.
@@ -14,8 +14,8 @@ pub struct Answers {
     pub(super) contents: Vec<u64>,
 }
 
-impl Answers {
-    /// Answers of any origin: the predicted class of each image, its true class, and what identifies it, such as a hash of its file.
+impl Predictions {
+    /// Predictions of any origin: the predicted class of each image, its true class, and what identifies it, such as a hash of its file.
     ///
     /// # Errors
     /// [`Error::DataMismatch`] if the three lists have different lengths.
