@@ -117,8 +117,8 @@ impl RateSearch {
     /// The median of the suggestions; `None` if there is no clear answer, because they differ by more than a factor of three.
     pub fn suggestion(&self) -> Option<f32> {
         let suggestions = self.suggestions()?;
-        let [low, high] = self.range()?;
-        (high <= AGREEMENT * low).then(|| suggestions[suggestions.len() / 2])
+        let (low, high) = (suggestions.first()?, suggestions.last()?);
+        (*high <= AGREEMENT * low).then(|| suggestions[suggestions.len() / 2])
     }
 
     /// The suggestions of all sweeps in ascending order; `None` if a sweep has none.
