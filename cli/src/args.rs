@@ -181,7 +181,7 @@ pub(crate) struct Evaluate {
     pub(crate) processor: Processor,
     /// Find the probability below which the model must say \"not sure\", so that at most this share of its answers is wrong (with 95 % confidence, for pictures like
     /// these), and store it in the model
-    #[arg(long, value_name = "SHARE", value_parser = share_or_percent)]
+    #[arg(long, value_name = "SHARE", conflicts_with = "size", value_parser = share_or_percent)]
     pub(crate) wrong_at_most: Option<f64>,
     /// Pictures of another kind (files or folders): how well are they told apart by their distance to the nearest training image?
     #[arg(long, value_name = "IMAGE", num_args = 1..)]

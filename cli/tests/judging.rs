@@ -158,6 +158,12 @@ fn a_bound_that_cannot_be_kept_is_refused() {
         &["--wrong-at-most", "100%"],
         "a share between 0 and 1 is needed",
     );
+    // The bound would be that of another input size.
+    refused(
+        "run",
+        &["--wrong-at-most", "1%", "--size", "32"],
+        "cannot be used with",
+    );
     refused(
         "efficientnet-lite0",
         &["mnist", "--wrong-at-most", "1%"],
