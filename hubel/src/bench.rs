@@ -13,6 +13,14 @@ pub use shapes::{ConvolutionShape, Fusion};
 
 use crate::random::{Purpose, Random};
 
+/// Fills `values` with tokens of a text without padding.
+fn tokens(values: &mut [f32], vocabulary: usize) {
+    let known = vocabulary.saturating_sub(1).max(1);
+    for (i, value) in values.iter_mut().enumerate() {
+        *value = (1 + i * 7919 % known).min(vocabulary - 1) as f32;
+    }
+}
+
 /// Fills `values` with random values from −1 to 1.
 fn random(values: &mut [f32]) {
     let mut stream = Random::new(7).stream(Purpose::Initialise, 0, 0);

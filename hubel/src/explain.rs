@@ -17,6 +17,7 @@
 //! # use hubel::{Cpu, Model, Network, Preparation, Shape};
 //! # let preparation = Preparation {
 //! #     shape: Shape::new(16, 16, 3), resize: Default::default(), mean: vec![0.5; 3], std: vec![0.2; 3], transparent: None, ground: None, range: None,
+//! #     medium: Default::default(),
 //! # };
 //! # let network = Network::parse("conv(8, padding=same)-relu-globalavgpool-linear(classes)")?;
 //! # let model = Model::untrained(network, vec!["cat".into(), "dog".into()], preparation, 1)?;

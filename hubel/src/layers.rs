@@ -3,8 +3,10 @@ pub(crate) mod activation;
 pub(crate) mod arguments;
 mod batch_norm;
 mod conv;
+mod embedding;
 mod linear;
 mod pool;
+mod time;
 pub(crate) mod torch;
 pub(crate) mod window;
 
@@ -15,9 +17,12 @@ use crate::{
 pub use activation::Activation;
 use arguments::{ArgumentError, Arguments};
 pub use conv::Conv;
+pub(crate) use embedding::missing as missing_embedding;
+use hubel_kernels::over_time;
 pub(crate) use linear::for_kernels as linear_for_kernels;
 pub use pool::{Pool, PoolKind};
 use std::fmt;
+pub use time::{TimeConv, TimePadding, TimePool};
 use window::Pair;
 pub use window::{Padding, Round};
 
@@ -28,9 +33,9 @@ pub enum Layer {
     Conv(Conv),
     /// Maximum or average pooling with windows.
     Pool(Pool),
-    /// The mean of each channel: H×W×C to 1×1×C.
+    /// The mean of each channel of each frame: H×W×C to 1×1×C.
     GlobalAvgPool,
-    /// The largest value of each channel: H×W×C to 1×1×C.
+    /// The largest value of each channel of each frame: H×W×C to 1×1×C.
     GlobalMaxPool,
     /// Mean over this many regions, for any input size.
     AdaptiveAvgPool([usize; 2]),
@@ -45,7 +50,17 @@ pub enum Layer {
     },
     /// Zeroes each value with this probability in training.
     Dropout(f32),
-    /// A map as one row: H×W×C to 1×1×(H·W·C).
+    /// Convolution along time.
+    TimeConv(TimeConv),
+    /// Maximum or average pooling along time with windows.
+    TimePool(TimePool),
+    /// The largest value of each place and channel over all times: T×H×W×C to H×W×C. Of a text, only over its tokens, without the padding.
+    MaxOverTime,
+    /// The mean of each place and channel over all times, as for [`Layer::MaxOverTime`].
+    AvgOverTime,
+    /// A vector of this length for each token of a text: T×1×1×1 to T×1×1×length.
+    Embedding(usize),
+    /// A map as one row: T×H×W×C to 1×1×(T·H·W·C).
     Flatten,
     /// A fully connected layer.
     Linear {
@@ -83,6 +98,16 @@ pub enum PaddingMode {
     Constant(f32),
 }
 
+/// What a layer reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerInput {
+    pub(crate) shape: Shape,
+    /// Number of different tokens, if these are the tokens of a text.
+    pub(crate) vocabulary: Option<usize>,
+    /// Number of classes of the data.
+    pub(crate) classes: usize,
+}
+
 /// A layer applied to one input shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
@@ -99,7 +124,7 @@ pub(crate) struct Misfit {
 }
 
 /// The layer names of the architecture text; [`canonical`] has their synonyms.
-pub(crate) const NAMES: [&str; 24] = [
+pub(crate) const NAMES: [&str; 30] = [
     "conv",
     "maxpool",
     "avgpool",
@@ -110,6 +135,12 @@ pub(crate) const NAMES: [&str; 24] = [
     "adaptivemaxpool",
     "batchnorm",
     "dropout",
+    "timeconv",
+    "timemaxpool",
+    "timeavgpool",
+    "maxovertime",
+    "avgovertime",
+    "embedding",
     "flatten",
     "linear",
     "fc",
@@ -126,13 +157,16 @@ pub(crate) const NAMES: [&str; 24] = [
     "concat",
 ];
 
-/// A layer's name without case, underscores and PyTorch's `2d`.
+/// A layer's name without case, underscores and PyTorch's `2d`. PyTorch's `1d` is along time.
 pub(crate) fn canonical(name: &str) -> String {
     let name = name.to_lowercase().replace('_', "");
     match name.strip_suffix("2d").unwrap_or(&name) {
         "pool" => "maxpool",
         "fc" => "linear",
         "swish" => "silu",
+        "conv1d" => "timeconv",
+        "maxpool1d" => "timemaxpool",
+        "avgpool1d" => "timeavgpool",
         other => other,
     }
     .into()
@@ -168,19 +202,22 @@ impl Layer {
         name: &str,
         arguments: &mut Arguments,
     ) -> Result<Option<Self>, ArgumentError> {
-        let average = PoolKind::Average {
-            count_padding: true,
-        };
         Ok(Some(match name {
             "conv" => Self::Conv(Conv::parse(arguments)?),
             "maxpool" => Self::Pool(Pool::parse(PoolKind::Max, arguments)?),
-            "avgpool" => Self::Pool(Pool::parse(average, arguments)?),
+            "avgpool" => Self::Pool(Pool::parse(PoolKind::AVERAGE, arguments)?),
             "globalavgpool" => Self::GlobalAvgPool,
             "globalmaxpool" => Self::GlobalMaxPool,
             "adaptiveavgpool" => Self::AdaptiveAvgPool(regions(arguments)?),
             "adaptivemaxpool" => Self::AdaptiveMaxPool(regions(arguments)?),
             "batchnorm" => batch_norm::parse(arguments)?,
             "dropout" => Self::Dropout(arguments.number("probability")?.unwrap_or(0.5)),
+            "timeconv" => Self::TimeConv(TimeConv::parse(arguments)?),
+            "timemaxpool" => Self::TimePool(TimePool::parse(PoolKind::Max, arguments)?),
+            "timeavgpool" => Self::TimePool(TimePool::parse(PoolKind::AVERAGE, arguments)?),
+            "maxovertime" => Self::MaxOverTime,
+            "avgovertime" => Self::AvgOverTime,
+            "embedding" => embedding::parse(arguments)?,
             "flatten" => Self::Flatten,
             "linear" => linear::parse(arguments)?,
             _ => return Ok(activation::parse(name, arguments)?.map(Self::Activation)),
@@ -188,26 +225,23 @@ impl Layer {
     }
 
     /// The layer's output for this input.
-    pub(crate) fn resolve(&self, input: Shape, classes: usize) -> Result<Resolved, Misfit> {
-        let Shape {
-            height,
-            width,
-            channels,
-        } = input;
+    pub(crate) fn resolve(&self, given: LayerInput) -> Result<Resolved, Misfit> {
+        let input = given.shape;
+        let frame = |height, width| Shape::new(height, width, input.channels).over(input.time);
         let plain = |operation, shape| Ok(Resolved::new(operation, shape, Vec::new())?);
-        let pooled = Shape::new(1, 1, channels);
         match *self {
+            Self::Embedding(size) => embedding::resolve(size, given),
+            _ if given.vocabulary.is_some() => Err(embedding::missing()),
             Self::Conv(conv) => conv.resolve(input),
             Self::Pool(pool) => pool.resolve(input),
-            Self::GlobalAvgPool => plain(Operation::GlobalAvgPool, pooled),
+            Self::GlobalAvgPool => plain(Operation::GlobalAvgPool, frame(1, 1)),
             Self::GlobalMaxPool => pool::resolve_global_max(input),
             Self::AdaptiveAvgPool([0, _] | [_, 0]) | Self::AdaptiveMaxPool([0, _] | [_, 0]) => {
                 Err("it needs at least 1×1 regions".to_string().into())
             }
-            Self::AdaptiveAvgPool([rows, columns]) => plain(
-                Operation::AdaptiveAvgPool,
-                Shape::new(rows, columns, channels),
-            ),
+            Self::AdaptiveAvgPool([rows, columns]) => {
+                plain(Operation::AdaptiveAvgPool, frame(rows, columns))
+            }
             Self::AdaptiveMaxPool(size) => pool::resolve_adaptive_max(size, input),
             Self::BatchNorm { epsilon, momentum } => batch_norm::resolve(epsilon, momentum, input),
             Self::Dropout(probability) => {
@@ -217,11 +251,20 @@ impl Layer {
                 }
                 plain(Operation::Dropout(probability), input)
             }
-            Self::Flatten => plain(
-                Operation::Flatten,
-                Shape::new(1, 1, height * width * channels),
-            ),
-            Self::Linear { outputs, bias } => linear::resolve(outputs, bias, input, classes),
+            Self::TimeConv(conv) => conv.resolve(input),
+            Self::TimePool(pool) => pool.resolve(input),
+            Self::MaxOverTime if input.time > over_time::MOST_TIMES => Err(Misfit {
+                reason: format!(
+                    "a maximum can be taken over at most {} times, and the input has {}",
+                    over_time::MOST_TIMES,
+                    input.time
+                ),
+                ways_out: vec!["`timemaxpool(2, round=ceil)` before it".into()],
+            }),
+            Self::MaxOverTime => plain(Operation::MaxOverTime(None), input.frame()),
+            Self::AvgOverTime => plain(Operation::AvgOverTime(None), input.frame()),
+            Self::Flatten => plain(Operation::Flatten, Shape::new(1, 1, input.len())),
+            Self::Linear { outputs, bias } => linear::resolve(outputs, bias, input, given.classes),
             Self::Activation(activation) => plain(Operation::Activation(activation), input),
         }
     }
@@ -236,7 +279,7 @@ fn regions(arguments: &mut Arguments) -> Result<[usize; 2], ArgumentError> {
 impl Resolved {
     /// Rejects a map whose size in bytes cannot be addressed.
     fn new(operation: Operation, shape: Shape, tensors: Vec<Tensor>) -> Result<Self, String> {
-        addressable(&[shape.height, shape.width, shape.channels])
+        addressable(&shape.sizes())
             .ok_or_else(|| format!("its output {shape} is larger than any memory"))?;
         Ok(Self {
             operation,
@@ -301,6 +344,18 @@ impl From<Pool> for Layer {
     }
 }
 
+impl From<TimeConv> for Layer {
+    fn from(conv: TimeConv) -> Self {
+        Self::TimeConv(conv)
+    }
+}
+
+impl From<TimePool> for Layer {
+    fn from(pool: TimePool) -> Self {
+        Self::TimePool(pool)
+    }
+}
+
 impl From<Activation> for Layer {
     fn from(activation: Activation) -> Self {
         Self::Activation(activation)
@@ -343,6 +398,11 @@ impl fmt::Display for Layer {
                 write!(f, "batchnorm(epsilon={epsilon}, momentum={momentum})")
             }
             Self::Dropout(probability) => write!(f, "dropout({probability})"),
+            Self::TimeConv(conv) => conv.fmt(f),
+            Self::TimePool(pool) => pool.fmt(f),
+            Self::MaxOverTime => f.write_str("maxovertime"),
+            Self::AvgOverTime => f.write_str("avgovertime"),
+            Self::Embedding(size) => write!(f, "embedding({size})"),
             Self::Flatten => f.write_str("flatten"),
             Self::Linear {
                 outputs,

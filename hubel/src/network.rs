@@ -8,10 +8,14 @@ mod write;
 mod zoo;
 
 pub use builder::NetworkBuilder;
-pub use graph::{Convolution, Graph, Initial, Node, Operation, Role, Tensor, Window};
+pub use graph::{
+    Convolution, Graph, Initial, Node, Operation, Role, Tensor, TimeConvolution, TimeWindow, Window,
+};
 pub use lay_out::Initialisation;
 pub use summary::{LayerSummary, Summary};
 pub(crate) use text::excerpt;
+
+use std::fmt;
 
 use crate::{
     Error, Result, Shape,
@@ -53,6 +57,43 @@ enum Block {
     },
     /// The concatenated channels of the branches; an empty branch is the input itself.
     Concat(Vec<Vec<Item>>),
+}
+
+/// What a network reads. The shape of images or clips becomes one by `into`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The shape of a sample.
+    pub shape: Shape,
+    /// Number of different tokens, if the samples are texts.
+    pub vocabulary: Option<usize>,
+}
+
+impl Input {
+    /// Texts of `length` tokens from a vocabulary of this size. Token 0 is padding at the end of shorter texts.
+    pub const fn tokens(length: usize, vocabulary: usize) -> Self {
+        Self {
+            shape: Shape::new(1, 1, 1).over(length),
+            vocabulary: Some(vocabulary),
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.vocabulary {
+            None => self.shape.fmt(f),
+            Some(vocabulary) => write!(f, "{} tokens of {vocabulary}", self.shape.time),
+        }
+    }
+}
+
+impl From<Shape> for Input {
+    fn from(shape: Shape) -> Self {
+        Self {
+            shape,
+            vocabulary: None,
+        }
+    }
 }
 
 impl Network {
@@ -118,9 +159,9 @@ impl Network {
     }
 
     /// The input for which a network of the zoo was made.
-    pub fn usual_input(name: &str) -> Option<Shape> {
+    pub fn usual_input(name: &str) -> Option<Input> {
         let name = name.to_lowercase();
-        (zoo::NAMES.iter().find(|(known, _)| *known == name)).map(|(_, shape)| *shape)
+        (zoo::NAMES.iter().find(|(known, _)| *known == name)).map(|(_, input)| *input)
     }
 
     /// Starts building a network in Rust.
@@ -139,15 +180,15 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Layer`] if a layer does not fit its input; [`Error::Names`] if two layers have the same name.
-    pub fn graph(&self, input: Shape, classes: usize) -> Result<Graph> {
-        lay_out::graph(&self.items, input, classes)
+    pub fn graph(&self, input: impl Into<Input>, classes: usize) -> Result<Graph> {
+        lay_out::graph(&self.items, input.into(), classes)
     }
 
     /// Shapes, sizes and costs of every layer.
     ///
     /// # Errors
     /// Those of [`graph`](Self::graph).
-    pub fn summary(&self, input: Shape, classes: usize) -> Result<Summary> {
+    pub fn summary(&self, input: impl Into<Input>, classes: usize) -> Result<Summary> {
         Ok(Summary::new(&self.graph(input, classes)?))
     }
 }

@@ -13,7 +13,8 @@ use crate::{Result, memory};
 pub struct Entry {
     /// PyTorch's name, such as `0.weight` or `layer1.0.bn1.running_mean`.
     pub name: String,
-    /// Sizes in memory: convolution `[kernel y, kernel x, input channels / groups, filters]`, linear `[inputs, outputs]`.
+    /// Sizes in memory: convolution `[kernel y, kernel x, input channels / groups, filters]`, linear `[inputs, outputs]`, of a convolution along time
+    /// `[kernel, input channels / groups, filters]`, of an embedding `[vocabulary, length]`.
     pub shape: Vec<usize>,
     /// The role of the tensor in its layer.
     pub role: Role,
@@ -110,6 +111,11 @@ impl Parameters {
                 Initial::XavierNormal { fan_in, fan_out } => {
                     let deviation = (2.0 / (fan_in + fan_out) as f32).sqrt();
                     target
+                        .iter_mut()
+                        .for_each(|value| *value = deviation * stream.normal());
+                }
+                Initial::Tokens { deviation, size } => {
+                    target[size..]
                         .iter_mut()
                         .for_each(|value| *value = deviation * stream.normal());
                 }

@@ -55,7 +55,9 @@ pub(crate) use convolution::{Convolution, Joint};
 pub(crate) use report::in_short;
 pub use report::{PlanMemory, PlanReport, StepReport};
 pub(crate) use statistics::Statistics;
-pub(crate) use step::{GradientTarget, Kind, Normalisation, NormalisedBy, Step, SumsFor};
+pub(crate) use step::{
+    Embedding, GradientTarget, Kind, Normalisation, NormalisedBy, OverTime, Step, SumsFor,
+};
 
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,14 +281,23 @@ fn least_bytes(nodes: &[Node], batch: usize) -> usize {
 
 /// Bytes of a table with an entry for each tap of a convolution's kernel at each row or column.
 fn table_bytes(node: &Node) -> usize {
-    let Operation::Conv(convolution) = &node.operation else {
-        return 0;
-    };
-    let of_axis = |size: usize, axis: usize| {
-        let entries = size.saturating_mul(convolution.kernel[axis]);
+    let Shape {
+        time,
+        height,
+        width,
+        ..
+    } = node.shape;
+    let of_axis = |size: usize, kernel: usize| {
+        let entries = size.saturating_mul(kernel);
         entries.saturating_mul(size_of::<i32>())
     };
-    of_axis(node.shape.height, 0).max(of_axis(node.shape.width, 1))
+    match &node.operation {
+        Operation::Conv(conv) => {
+            of_axis(height, conv.kernel[0]).max(of_axis(width, conv.kernel[1]))
+        }
+        Operation::TimeConv(conv) => of_axis(time, conv.window.kernel),
+        _ => 0,
+    }
 }
 
 impl fmt::Display for Plan {

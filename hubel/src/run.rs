@@ -2,7 +2,9 @@
 mod chain;
 mod convolution;
 mod elementwise;
+mod embedding;
 mod normalisation;
+mod over_time;
 mod pooling;
 
 use hubel_kernels::conv::Pass;
@@ -84,13 +86,8 @@ impl Plan {
         let gradient = std::mem::take(&mut workspace.parameter_gradient);
         let norm = update.clip(cpu, parameters, &gradient);
         for (i, step) in self.steps.iter().enumerate() {
-            if let Kind::Convolution(convolution) = &step.kind {
-                update.apply(
-                    cpu,
-                    parameters,
-                    &gradient,
-                    convolution.tensors.weight.clone(),
-                );
+            if let Some(weights) = step.kind.weights() {
+                update.apply(cpu, parameters, &gradient, weights);
                 self.pack_step(cpu, parameters, workspace, i);
             }
         }
@@ -335,6 +332,8 @@ impl Step {
             Kind::AveragePool(pooling) => {
                 pooling::average_forward(context, self, pooling, workspace, output)
             }
+            Kind::OverTime(pooling) => pooling.forward(context, self, workspace, output),
+            Kind::Embedding(embedding) => embedding.forward(context, self, workspace, output),
             Kind::Normalisation(normalisation) => {
                 normalisation.forward(context, self, workspace, output)
             }
@@ -359,6 +358,10 @@ impl Step {
             }
             Kind::AveragePool(pooling) => {
                 pooling::average_backward(context, self, pooling, workspace, output_gradient);
+            }
+            Kind::OverTime(pooling) => pooling.backward(context, self, workspace, output_gradient),
+            Kind::Embedding(embedding) => {
+                embedding.backward(context, workspace, output_gradient);
             }
             Kind::Normalisation(normalisation) => {
                 normalisation.backward(context, self, workspace, output_gradient);

@@ -1,10 +1,16 @@
 //! The shape of one sample's feature map.
 use std::fmt;
 
-/// The shape of one sample's feature map, `[height, width, channels]`; the batch is never part of it.
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The shape of one sample's feature map, `[time, height, width, channels]`; the batch is never part of it.
+/// A picture and the map of a picture have a time of 1. A text of t tokens is `t×1×1×1`.
 /// After `flatten` a vector of n numbers is `1×1×n`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape {
+    /// Frames of a clip, or tokens of a text; 1 for a picture.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub time: usize,
     /// Rows.
     pub height: usize,
     /// Columns.
@@ -14,21 +20,42 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A map of `height` rows, `width` columns and `channels` channels.
-    pub fn new(height: usize, width: usize, channels: usize) -> Self {
+    /// A map of `height` rows, `width` columns and `channels` channels, at one time.
+    pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self {
+            time: 1,
             height,
             width,
             channels,
         }
     }
 
-    /// Number of values in one sample.
-    pub fn len(self) -> usize {
-        self.height * self.width * self.channels
+    /// The same map at `time` times.
+    pub const fn over(self, time: usize) -> Self {
+        Self { time, ..self }
     }
 
-    /// The index of the value at row, column and channel in a sample.
+    /// Number of values in one sample.
+    pub fn len(self) -> usize {
+        self.sizes().iter().product()
+    }
+
+    /// `[time, height, width, channels]`
+    pub fn sizes(self) -> [usize; 4] {
+        [self.time, self.height, self.width, self.channels]
+    }
+
+    /// Whether it is one row of numbers: a time, height and width of 1.
+    pub fn is_row(self) -> bool {
+        [self.time, self.height, self.width] == [1; 3]
+    }
+
+    /// The map at one time.
+    pub(crate) fn frame(self) -> Self {
+        self.over(1)
+    }
+
+    /// The index of the value at row, column and channel of the first frame.
     pub(crate) fn index(self, [y, x, channel]: [usize; 3]) -> usize {
         (y * self.width + x) * self.channels + channel
     }
@@ -45,12 +72,30 @@ impl Shape {
 
     /// Whether a sample has no values.
     pub fn is_empty(self) -> bool {
-        [self.height, self.width, self.channels].contains(&0)
+        self.sizes().contains(&0)
     }
+}
+
+/// Serialises a shape as its sizes, `[height, width, channels]`, with the time before them if there is more than one.
+pub(crate) fn as_sizes<S: Serializer>(shape: &Shape, serializer: S) -> Result<S::Ok, S::Error> {
+    let sizes = shape.sizes();
+    let start = usize::from(shape.time == 1);
+    sizes[start..].serialize(serializer)
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(time: &usize) -> bool {
+    *time == 1
 }
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.time != 1 {
+            write!(f, "{}×", self.time)?;
+        }
         write!(f, "{}×{}×{}", self.height, self.width, self.channels)
     }
 }

@@ -2,6 +2,7 @@
 use std::collections::HashSet;
 
 use allocation_counter::measure;
+use hubel::network::Input;
 use hubel::plan::Mode;
 use hubel::{Cpu, Network, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
 use hubel_kernels::conv::Algorithm;
@@ -17,10 +18,15 @@ const FEW_CHANNELS: &str = "\
     conv(4, kernel=5, padding=2)-relu-conv(4, kernel=5, padding=2)-relu-conv(6, kernel=5)-relu-maxpool-conv(16, kernel=5)-relu-maxpool\
     -conv(64, kernel=2, stride=2)-relu-conv(96, padding=1)-relu-flatten-linear(classes)";
 
+/// Clips: frames by themselves, then along time.
+const ALONG_TIME: &str = "\
+    conv(8, padding=1)-relu-timeconv(8, padding=same)-relu-maxpool-timemaxpool-residual[timeconv(8, kernel=1)-relu]-globalavgpool\
+    -avgovertime-linear(classes)";
+
 /// The number of allocations of this thread in a forward run and, for training, a backward run. Records the algorithms of the plan.
 fn taken(
     network: &Network,
-    input: Shape,
+    input: Input,
     settings: PlanSettings,
     algorithms: &mut HashSet<String>,
 ) -> Result<u64> {
@@ -53,12 +59,17 @@ fn taken(
 fn inference_takes_no_memory_nor_does_training_without_batch_normalisation() -> Result<()> {
     let zoo = Network::names().map(|name| {
         let input = Network::usual_input(name).expect("the zoo has it");
-        let side = input.height.min(64);
-        (name, Shape::new(side, side, input.channels))
+        let Shape {
+            height, channels, ..
+        } = input.shape;
+        let side = height.min(64);
+        let shape = Shape::new(side, side, channels).over(input.shape.time);
+        (name, Input { shape, ..input })
     });
     let others = [
-        (OTHERS, Shape::new(21, 18, 3)),
-        (FEW_CHANNELS, Shape::new(28, 28, 1)),
+        (OTHERS, Shape::new(21, 18, 3).into()),
+        (FEW_CHANNELS, Shape::new(28, 28, 1).into()),
+        (ALONG_TIME, Shape::new(12, 10, 3).over(6).into()),
     ];
     let mut algorithms = HashSet::new();
     for (name, input) in zoo.chain(others) {

@@ -280,7 +280,7 @@ fn every_network_of_the_zoo_can_be_explained() {
         "mlp",
     ];
     for name in names {
-        let input = Network::usual_input(name).unwrap();
+        let input = Network::usual_input(name).unwrap().shape;
         let shape = Shape::new(input.height.min(32), input.width.min(32), input.channels);
         let bytes = (0..12 * shape.len()).map(|i| (i * i * 31 % 251) as u8);
         let labels = (0..12).map(|i| i % 3).collect();

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use hubel::layers::{Activation, Layer, PaddingMode};
-use hubel::network::{Graph, Operation, Role};
+use hubel::network::{Graph, Input, Operation, Role};
 use hubel::{
     Cpu, Dataset, InstructionSet, Network, Parameters, Plan, PlanSettings, Shape, TrainSettings,
     Trainer, Workspace,
@@ -60,6 +60,19 @@ const CIRCULAR: &str =
 const CONSTANT: &str = "conv(4)-tanh-conv(4, padding=1, mode=constant(0.5))-identity\
     -adaptiveavgpool((3,2))-flatten-fc(classes)";
 
+/// Networks of clips.
+const ALONG_TIME: &str = "conv(3, padding=1)-tanh-timeconv(4, kernel=2, stride=2, padding=(1,0), round=floor)-sigmoid\
+    -timemaxpool(2, stride=1)-timeavgpool(2, stride=1, padding=1, count_padding=false)-globalavgpool-avgovertime-fc(classes)";
+const FACTORISED: &str = "conv(4, padding=1)-batchnorm-tanh-timeconv(5, padding=same)-batchnorm-tanh-maxpool(2, round=floor)\
+    -residual[conv(5, padding=1, mode=reflect)-tanh-timeconv(5, kernel=1)]-globalmaxpool-maxovertime-fc(classes)";
+const TIME_FLATTENED: &str = "timeconv(4, groups=2, dilation=2)-tanh-concat[timeavgpool(2, stride=1) | timeconv(2, kernel=2)-gelu]\
+    -adaptiveavgpool(2)-flatten-fc(classes)";
+/// Networks of texts.
+const KIM: &str = "embedding(5)-concat[timeconv(4, kernel=2)-tanh-maxovertime | timeconv(3, kernel=3, padding=same)-sigmoid-avgovertime]\
+    -dropout(0.2)-fc(classes)";
+const TEXT: &str = "embedding(6)-timeconv(6, kernel=2, groups=3, dilation=2, bias=false)-tanh\
+    -residual[timeconv(6, padding=same)-tanh]-timemaxpool(2, round=ceil)-maxovertime-fc(classes)";
+
 /// A table of all variants of an enum and the networks that check them. The function that finds a variant's row has no wildcard. So a
 /// new variant does not compile here until it has a row, and a row needs a network.
 macro_rules! checked {
@@ -87,6 +100,11 @@ checked!(
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
     Activation: [NORMALISED, KINKS],
+    TimeConv: [ALONG_TIME, FACTORISED, TIME_FLATTENED, KIM, TEXT],
+    TimePool: [ALONG_TIME, TEXT],
+    MaxOverTime: [FACTORISED, KIM],
+    AvgOverTime: [ALONG_TIME, KIM],
+    Embedding: [KIM, TEXT],
 );
 
 checked!(
@@ -104,6 +122,13 @@ checked!(
     Flatten: [AVERAGE],
     Linear: [NORMALISED],
     Activation: [NORMALISED, KINKS],
+    Tokens: [KIM],
+    Embedding: [KIM, TEXT],
+    TimeConv: [ALONG_TIME, FACTORISED, TIME_FLATTENED, KIM, TEXT],
+    TimeMaxPool: [ALONG_TIME, TEXT],
+    TimeAvgPool: [ALONG_TIME],
+    MaxOverTime: [FACTORISED, KIM],
+    AvgOverTime: [ALONG_TIME, KIM],
     Add: [RESIDUAL, SHORTCUT, BLOCKS],
     Concat: [BRANCHES, BESIDE_THE_IMAGE],
 );
@@ -138,8 +163,34 @@ fn networks() -> BTreeSet<&'static str> {
         .collect()
 }
 
+/// What a network reads: a text of tokens below [`VOCABULARY`], a clip, or an image.
+fn input(text: &str) -> Input {
+    let frame = Shape::new(7, 6, 2);
+    match [text.contains("embedding"), text.contains("time")] {
+        [true, _] => Input::tokens(9, VOCABULARY),
+        [_, true] => frame.over(6).into(),
+        _ => frame.into(),
+    }
+}
+
+/// Different tokens of the texts.
+const VOCABULARY: usize = 13;
+
+/// The values of a batch for `input`. Each text ends with other padding; one is nothing else.
+fn fill(input: Input, values: &mut [f32]) {
+    let length = input.shape.len();
+    for (i, value) in values.iter_mut().enumerate() {
+        let (sample, place) = (i / length, i % length);
+        *value = match input.vocabulary {
+            None => (i as f32 * 12.9898).sin(),
+            Some(vocabulary) if place + 3 * sample < length => (i * 7 % vocabulary) as f32,
+            Some(_) => 0.0,
+        };
+    }
+}
+
 fn graph(text: &str) -> Result<Graph, hubel::Error> {
-    Network::parse(text)?.graph(Shape::new(7, 6, 2), 3)
+    Network::parse(text)?.graph(input(text), 3)
 }
 
 /// For each node: whether the gradient by its input is part of the gradient of some weight.
@@ -188,7 +239,10 @@ fn every_layer_operation_activation_and_padding_is_in_the_networks_that_check_it
                 let graph = graph(text)?;
                 let reaches = reach_weights(&graph);
                 let found = (graph.nodes.iter().zip(reaches)).any(|(node, reaches)| {
-                    let first = node.operation == Operation::Image;
+                    let first = matches!(
+                        node.operation,
+                        Operation::Image | Operation::Tokens { .. } | Operation::Embedding { .. }
+                    );
                     row_of(&node.operation) == Some(row) && (reaches || first)
                 });
                 assert!(found, "{text} does not hold {row} behind weights");
@@ -213,9 +267,7 @@ fn run(
     let expected = if is_joint { 5 } else { 0 };
     assert_eq!(joint, expected, "{text}");
     let mut workspace = Workspace::new(&plan);
-    for (i, pixel) in workspace.images_mut().iter_mut().enumerate() {
-        *pixel = (i as f32 * 12.9898).sin();
-    }
+    fill(input(text), workspace.images_mut());
     plan.pack(&cpu, &parameters, &mut workspace);
     plan.forward(&cpu, &parameters, &mut workspace, 5);
     let labels: Vec<u32> = [0, 1, 2, 1]

@@ -7,11 +7,7 @@ use hubel::{
     Shape, TrainSettings, Trainer, Workspace, softmax,
 };
 
-const SHAPE: Shape = Shape {
-    height: 12,
-    width: 10,
-    channels: 3,
-};
+const SHAPE: Shape = Shape::new(12, 10, 3);
 const NETWORK: &str =
     "conv(8, padding=1)-batchnorm-relu-pool-conv(16, padding=1)-relu-globalavgpool-linear(classes)";
 const CLASSES: usize = 4;

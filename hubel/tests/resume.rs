@@ -10,11 +10,7 @@ use hubel::{
     TrainSettings, TrainState, Trainer, WarmUp,
 };
 
-const SHAPE: Shape = Shape {
-    height: 8,
-    width: 8,
-    channels: 3,
-};
+const SHAPE: Shape = Shape::new(8, 8, 3);
 
 /// Everything that could carry something from step to step: batch statistics, dropout, batches of two sizes.
 const NETWORK: &str =

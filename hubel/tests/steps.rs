@@ -9,11 +9,7 @@ use hubel::{
     Shape, TrainSettings, Trainer, softmax,
 };
 
-const SHAPE: Shape = Shape {
-    height: 8,
-    width: 8,
-    channels: 1,
-};
+const SHAPE: Shape = Shape::new(8, 8, 1);
 
 /// Noise with a bright place that depends on the class.
 fn pictures(count: usize, classes: usize) -> Result<Dataset> {

@@ -6,11 +6,7 @@ use hubel::{
     Shape, TrainSettings, Trainer,
 };
 
-const SHAPE: Shape = Shape {
-    height: 6,
-    width: 6,
-    channels: 1,
-};
+const SHAPE: Shape = Shape::new(6, 6, 1);
 
 /// Noise with random labels: nothing learnt from some images holds for others.
 fn noise(count: usize, seed: usize) -> Result<Dataset> {

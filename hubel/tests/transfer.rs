@@ -6,11 +6,7 @@ use hubel::{
     TrainSettings, Trainer,
 };
 
-const SHAPE: Shape = Shape {
-    height: 8,
-    width: 8,
-    channels: 3,
-};
+const SHAPE: Shape = Shape::new(8, 8, 3);
 
 /// Batch norms in and after the frozen layers, and a residual block in between.
 const NETWORK: &str = "a: [conv(8, padding=1)-batchnorm-relu]-b: residual[conv(8, padding=1)-batchnorm-relu]-relu\

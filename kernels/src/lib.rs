@@ -13,10 +13,12 @@ mod buffer;
 pub mod conv;
 mod cpu;
 pub mod dropout;
+pub mod embedding;
 mod exponential;
 #[cfg(test)]
 mod extremes;
 mod map;
+pub mod over_time;
 pub mod pad;
 pub mod pool;
 pub mod reference;

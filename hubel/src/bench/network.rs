@@ -5,11 +5,12 @@ use hubel_kernels::Cpu;
 use hubel_kernels::conv::Pass;
 use serde::Serialize;
 
-use super::random;
+use super::{random, tokens};
 
+use crate::network::Input;
 use crate::optimizer::OptimizerState;
 use crate::plan::{Mode, in_short};
-use crate::{Network, Optimizer, Parameters, Plan, PlanSettings, Result, Shape, Workspace};
+use crate::{Network, Optimizer, Parameters, Plan, PlanSettings, Result, Workspace};
 
 /// The time of one pass.
 #[derive(Clone, Debug, Serialize)]
@@ -74,15 +75,19 @@ impl Bench {
     pub fn new(
         cpu: &Cpu,
         network: &Network,
-        input: Shape,
+        input: impl Into<Input>,
         classes: usize,
         settings: PlanSettings,
     ) -> Result<Self> {
+        let input = input.into();
         let graph = network.graph(input, classes)?;
         let parameters = Parameters::initial(&graph, 1)?;
         let plan = Plan::compile(&graph, &parameters, cpu, settings)?;
         let mut workspace = Workspace::new(&plan);
-        random(workspace.images_mut());
+        match input.vocabulary {
+            None => random(workspace.images_mut()),
+            Some(vocabulary) => tokens(workspace.images_mut(), vocabulary),
+        }
         plan.pack(cpu, &parameters, &mut workspace);
         let optimizer = OptimizerState::new(
             cpu,

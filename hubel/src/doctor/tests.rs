@@ -10,11 +10,7 @@ use crate::{
     TrainSettings,
 };
 
-const SHAPE: Shape = Shape {
-    height: 8,
-    width: 8,
-    channels: 1,
-};
+const SHAPE: Shape = Shape::new(8, 8, 1);
 
 const CLASSES: usize = 4;
 

@@ -102,6 +102,7 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
         height,
         width,
         channels,
+        ..
     } = own.shape;
     let [y, x, channel] = at;
     if y >= height || x >= width || channel >= channels {
@@ -122,10 +123,17 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
         at,
     };
     let (rule, terms) = match &own.operation {
-        Operation::Image => {
-            let problem = "the values of the image are not computed; name a layer".to_owned();
+        Operation::Image | Operation::Tokens { .. } => {
+            let problem = "the values of the input are not computed; name a layer".to_owned();
             return Err(Error::Settings { problem });
         }
+        Operation::TimeConv(_)
+        | Operation::TimeMaxPool(_)
+        | Operation::TimeAvgPool { .. }
+        | Operation::MaxOverTime(_)
+        | Operation::AvgOverTime(_)
+        | Operation::Embedding { .. } => return Err(along_time(&own.name)),
+        _ if own.shape.time > 1 => return Err(along_time(&own.name)),
         Operation::Conv(settings) => place.convolution(settings),
         Operation::Linear { .. } => place.linear(),
         Operation::MaxPool(window) => place.largest(sliding(*window, false)),
@@ -153,6 +161,15 @@ pub fn of(explainer: &Explainer, node: usize, at: [usize; 3]) -> Result<Arithmet
         terms,
         gradient: explainer.gradient(node)[index],
     })
+}
+
+/// The error for a layer whose places have a time.
+fn along_time(layer: &str) -> Error {
+    Error::Settings {
+        problem: format!(
+            "layer `{layer}` computes along time; only the arithmetic of layers without time is shown"
+        ),
+    }
 }
 
 /// The arithmetic of the softmax probability of `class`. Its gradient is 1, since it is the explained value.

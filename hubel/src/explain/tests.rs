@@ -27,11 +27,7 @@ pub(super) const NETWORKS: [&str; 12] = [
     "flatten-fc(6)-residual[fc(6)-sigmoid]-fc(classes)",
     "conv(5, padding=1)-relu-conv(4, kernel=1)-globalavgpool",
 ];
-pub(super) const SHAPE: Shape = Shape {
-    height: 7,
-    width: 6,
-    channels: 3,
-};
+pub(super) const SHAPE: Shape = Shape::new(7, 6, 3);
 pub(super) const CLASSES: usize = 4;
 
 /// A model whose batch norms have non-trivial running statistics and biases.

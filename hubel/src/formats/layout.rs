@@ -12,7 +12,15 @@ pub(crate) enum Layout {
         inputs: usize,
         filters: usize,
     },
-    /// Memory `[inputs, outputs]`; file `[outputs, inputs]`. The inputs are `maps` flattened: `[y, x, c]` in memory, `[c, y, x]` in a file.
+    /// Along time: memory `[kernel, inputs / groups, filters]`; file `[filters, inputs / groups, kernel]`, as of `torch.nn.Conv1d`.
+    TimeConvolution {
+        kernel: usize,
+        inputs: usize,
+        filters: usize,
+    },
+    /// `[vocabulary, length]` in both.
+    Embedding { vocabulary: usize, size: usize },
+    /// Memory `[inputs, outputs]`; file `[outputs, inputs]`. The inputs are `maps` flattened: `[t, y, x, c]` in memory, `[c, t, y, x]` in a file.
     Linear { maps: Vec<Shape>, outputs: usize },
     /// One value per channel; the channels are `maps` flattened, as for [`Layout::Linear`].
     Channels { maps: Vec<Shape> },
@@ -32,11 +40,17 @@ impl Layout {
                 maps: graph.flattened_maps(node.inputs[0]),
                 outputs,
             },
-            (Operation::BatchNorm { .. }, _) if [node.shape.height, node.shape.width] == [1, 1] => {
-                Self::Channels {
-                    maps: graph.flattened_maps(entry.node),
-                }
+            (Operation::TimeConv(_), &[kernel, inputs, filters]) => Self::TimeConvolution {
+                kernel,
+                inputs,
+                filters,
+            },
+            (Operation::Embedding { .. }, &[vocabulary, size]) => {
+                Self::Embedding { vocabulary, size }
             }
+            (Operation::BatchNorm { .. }, _) if node.shape.is_row() => Self::Channels {
+                maps: graph.flattened_maps(entry.node),
+            },
             _ => Self::Channels {
                 maps: vec![Shape::new(1, 1, entry.range.len())],
             },
@@ -51,15 +65,21 @@ impl Layout {
                 inputs,
                 filters,
             } => vec![*filters, *inputs, *height, *width],
+            Self::TimeConvolution {
+                kernel,
+                inputs,
+                filters,
+            } => vec![*filters, *inputs, *kernel],
+            Self::Embedding { vocabulary, size } => vec![*vocabulary, *size],
             Self::Linear { maps, outputs } => vec![*outputs, total(maps)],
             Self::Channels { maps } => vec![total(maps)],
         }
     }
 
-    /// The maps whose values the tensor has weights for; empty for a convolution, whose weights are the same everywhere in its map.
+    /// The maps whose values the tensor has weights for; empty for a convolution and an embedding, whose weights are the same everywhere.
     pub(crate) fn maps(&self) -> &[Shape] {
         match self {
-            Self::Convolution { .. } => &[],
+            Self::Convolution { .. } | Self::TimeConvolution { .. } | Self::Embedding { .. } => &[],
             Self::Linear { maps, .. } | Self::Channels { maps } => maps,
         }
     }
@@ -94,15 +114,13 @@ impl Layout {
                 kernel: [height, width],
                 inputs,
                 filters,
-            } => {
-                for filter in 0..*filters {
-                    for input in 0..*inputs {
-                        for tap in 0..height * width {
-                            body((tap * inputs + input) * filters + filter);
-                        }
-                    }
-                }
-            }
+            } => each_of_filters(height * width, *inputs, *filters, body),
+            Self::TimeConvolution {
+                kernel,
+                inputs,
+                filters,
+            } => each_of_filters(*kernel, *inputs, *filters, body),
+            Self::Embedding { vocabulary, size } => (0..vocabulary * size).for_each(body),
             Self::Linear { maps, outputs } => {
                 for output in 0..*outputs {
                     each_flattened(maps, |input| body(input * outputs + output));
@@ -113,12 +131,23 @@ impl Layout {
     }
 }
 
+/// Calls `body` with the index in memory of each value of filters of `taps` taps, in the order of a file.
+fn each_of_filters(taps: usize, inputs: usize, filters: usize, mut body: impl FnMut(usize)) {
+    for filter in 0..filters {
+        for input in 0..inputs {
+            for tap in 0..taps {
+                body((tap * inputs + input) * filters + filter);
+            }
+        }
+    }
+}
+
 /// Calls `body` with the index in memory of each value of flattened maps, channels first.
 fn each_flattened(maps: &[Shape], mut body: impl FnMut(usize)) {
     let mut start = 0;
     for map in maps {
         for channel in 0..map.channels {
-            for pixel in 0..map.height * map.width {
+            for pixel in 0..map.len() / map.channels {
                 body(start + pixel * map.channels + channel);
             }
         }

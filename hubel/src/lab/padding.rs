@@ -205,8 +205,8 @@ fn sizes(bench: &Workbench<'_>, mode: usize) -> Result<Vec<usize>> {
     let summary = summary(bench, mode)?;
     let layers = summary.layers.iter();
     let convolutions = layers.filter(|layer| layer.kind == "conv" || layer.kind == "maxpool");
-    let heights = convolutions.map(|layer| layer.output[0]);
-    Ok([summary.input[0]].into_iter().chain(heights).collect())
+    let heights = convolutions.map(|layer| layer.output.height);
+    Ok([summary.input.height].into_iter().chain(heights).collect())
 }
 
 fn summary(bench: &Workbench<'_>, mode: usize) -> Result<Summary> {

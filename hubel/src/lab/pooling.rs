@@ -253,10 +253,10 @@ fn cost_table(summaries: &[Summary], kinds: &[Measured]) -> Table {
     );
     for ((name, summary), measured) in KINDS.iter().zip(summaries).zip(kinds) {
         // Flatten and the linear layer follow.
-        let [height, width, channels] = summary.layers[summary.layers.len() - 3].output;
+        let output = summary.layers[summary.layers.len() - 3].output;
         table.push(vec![
             Cell::text(*name),
-            Cell::text(format!("{height}×{width}×{channels}")),
+            Cell::text(output.to_string()),
             Cell::count(summary.parameters),
             Cell::count(summary.multiply_adds as usize),
             Cell::spread(&measured.time),

@@ -172,8 +172,8 @@ impl Setting {
             formula: format!("({input} + 2·{padding} − {kernel})/{stride} + 1 = {value}"),
             counted: self.starts().count(),
             dropped: floor.as_ref().map_or(0, |layer| layer.dropped[0]),
-            floor: floor.map(|layer| layer.output[0]),
-            ceil: layer("ceil")?.map(|layer| layer.output[0]),
+            floor: floor.map(|layer| layer.output.height),
+            ceil: layer("ceil")?.map(|layer| layer.output.height),
             is_taken: summary("exact").is_ok(),
         })
     }

@@ -5,7 +5,7 @@ use super::{
     Region, Sample, Series, Table,
 };
 use crate::network::Summary;
-use crate::{Network, Result};
+use crate::{Network, Result, Shape};
 
 /// T8.
 pub(super) const EXPERIMENT: Experiment = Experiment {
@@ -52,9 +52,10 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
     let strides = measure(bench)?;
     let [first, last] = [&strides[SMALLEST], &strides[LARGEST]];
     let sizes = summaries.iter().map(|summary| summary.layers[0].output);
-    let sizes: Vec<[usize; 3]> = sizes.collect();
+    let sizes: Vec<Shape> = sizes.collect();
     let steps = sizes.windows(2);
-    let not_smaller = steps.filter(|pair| pair[1][0] >= pair[0][0] || pair[1][1] >= pair[0][1]);
+    let not_smaller =
+        steps.filter(|pair| pair[1].height >= pair[0].height || pair[1].width >= pair[0].width);
     let claims = vec![
         Claim::computed(
             "The larger the stride, the smaller the output.",
@@ -87,7 +88,7 @@ fn run(bench: &mut Workbench<'_>) -> Result<Findings, Halt> {
                 listed(
                     sizes
                         .iter()
-                        .map(|[height, width, _]| format!("{height}×{width}"))
+                        .map(|size| format!("{}×{}", size.height, size.width))
                 ),
                 bench.pictures().shape()
             ),
@@ -172,10 +173,10 @@ fn table(summaries: &[Summary], strides: &[Measured]) -> Table {
         ],
     );
     for ((stride, summary), measured) in STRIDES.iter().zip(summaries).zip(strides) {
-        let [height, width, channels] = summary.layers[0].output;
+        let output = summary.layers[0].output;
         table.push(vec![
             Cell::count(*stride),
-            Cell::text(format!("{height}×{width}×{channels}")),
+            Cell::text(output.to_string()),
             Cell::count(summary.parameters),
             Cell::count(summary.multiply_adds as usize),
             Cell::spread(&measured.time),
@@ -186,7 +187,7 @@ fn table(summaries: &[Summary], strides: &[Measured]) -> Table {
     table
 }
 
-fn charts(sizes: &[[usize; 3]], strides: &[Measured]) -> Vec<Chart> {
+fn charts(sizes: &[Shape], strides: &[Measured]) -> Vec<Chart> {
     let over = |points: &dyn Fn(usize, f64) -> Point, name: &str| Series {
         name: name.into(),
         points: (STRIDES.iter().enumerate())
@@ -201,7 +202,7 @@ fn charts(sizes: &[[usize; 3]], strides: &[Measured]) -> Vec<Chart> {
             series,
         },
     };
-    let height = |place: usize, x| Point::exact(x, sizes[place][0] as f64);
+    let height = |place: usize, x| Point::exact(x, sizes[place].height as f64);
     let time = |place: usize, x| Point::of(x, &strides[place].time);
     let train = |place: usize, x| Point::of(x, &strides[place].train);
     let test = |place: usize, x| Point::of(x, &strides[place].test);

@@ -3,7 +3,7 @@ use super::{
     Misfit, Padding, PaddingMode, Resolved, Round,
     arguments::{ArgumentError, Arguments, Value},
     sides, tensor_weight, tensor_zero,
-    window::{Pair, Windows},
+    window::{AXES, Pair, Windows},
 };
 use crate::{
     Shape,
@@ -114,13 +114,14 @@ impl Conv {
 
     /// The output for this input, T9: OH = (H + 2P − FH)/S + 1.
     pub(crate) fn resolve(&self, input: Shape) -> Result<Resolved, Misfit> {
-        self.rule(input).map_err(|reason| Misfit {
+        self.rule(input, AXES).map_err(|reason| Misfit {
             reason,
             ways_out: self.ways_out(input),
         })
     }
 
-    fn rule(&self, input: Shape) -> Result<Resolved, String> {
+    /// The output for one frame; `axes` are the names of height and width in messages.
+    pub(super) fn rule(&self, input: Shape, axes: [&str; 2]) -> Result<Resolved, String> {
         if self.filters == 0 {
             return Err("it needs at least 1 filter".into());
         }
@@ -140,7 +141,7 @@ impl Conv {
             }
         }
         let size = [input.height, input.width];
-        let fit = (self.windows().fit(size)).map_err(|problem| problem.to_string())?;
+        let fit = (self.windows().fit(size)).map_err(|problem| problem.in_words(axes))?;
         let [top, left, bottom, right] = fit.padding;
         let furthest = match self.mode {
             PaddingMode::Reflect => Some(("reflect", 1)),
@@ -179,10 +180,11 @@ impl Conv {
             bias: self.bias,
         });
         let [height, width] = fit.output;
-        Resolved::new(operation, Shape::new(height, width, self.filters), tensors)
+        let shape = Shape::new(height, width, self.filters).over(input.time);
+        Resolved::new(operation, shape, tensors)
     }
 
-    fn windows(&self) -> Windows {
+    pub(super) fn windows(&self) -> Windows {
         Windows {
             kernel: self.kernel,
             stride: self.stride,
@@ -240,7 +242,7 @@ impl Conv {
         }
         (ways.iter())
             .filter_map(|(text, conv)| {
-                let output = conv.rule(input).ok()?.shape;
+                let output = conv.rule(input, AXES).ok()?.shape;
                 let dropped = conv.windows().dropped(size);
                 Some(format!("{text} gives {}{dropped}", sides(output)))
             })
@@ -268,11 +270,11 @@ fn parse_mode(arguments: &mut Arguments) -> Result<PaddingMode, ArgumentError> {
 }
 
 impl Convolution {
-    /// The layer as the kernels compute it, for `batch` images. If the padding is not zeros, `input` is the padded map.
+    /// The layer as the kernels compute it, for `batch` samples, each frame by itself. If the padding is not zeros, `input` is the padded map.
     pub(crate) fn for_kernels(&self, batch: usize, input: Shape, output: Shape) -> conv::Settings {
         let dimensions = |shape: Shape| [shape.height, shape.width, shape.channels];
         conv::Settings {
-            batch,
+            batch: batch * input.time,
             input: dimensions(input),
             output: dimensions(output),
             kernel: self.kernel,

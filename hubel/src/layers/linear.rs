@@ -23,17 +23,17 @@ pub(super) fn parse(arguments: &mut Arguments) -> Result<Layer, ArgumentError> {
     })
 }
 
-/// From 1×1×n to 1×1×outputs.
+/// From 1×1×n to 1×1×outputs, at one time.
 pub(super) fn resolve(
     outputs: Outputs,
     bias: bool,
     input: Shape,
     classes: usize,
 ) -> Result<Resolved, Misfit> {
-    if [input.height, input.width] != [1, 1] {
+    if !input.is_row() {
         return Err(Misfit {
             reason: format!("it takes one row of numbers, and {input} is a map"),
-            ways_out: [("flatten", input.len()), ("globalavgpool", input.channels)]
+            ways_out: [("flatten", input.len()), (pooled(input), input.channels)]
                 .map(|(before, inputs)| format!("`{before}` before it gives it {inputs} inputs"))
                 .into(),
         });
@@ -55,6 +55,15 @@ pub(super) fn resolve(
         Shape::new(1, 1, outputs),
         tensors,
     )?)
+}
+
+/// The layers that reduce a map to one value of each channel.
+fn pooled(input: Shape) -> &'static str {
+    match (input.time, input.height * input.width) {
+        (1, _) => "globalavgpool",
+        (_, 1) => "maxovertime",
+        _ => "globalavgpool-maxovertime",
+    }
 }
 
 /// The layer as the kernels compute it: a 1×1 convolution of 1×1 maps, for `batch` images.

@@ -3,7 +3,7 @@ use super::{
     Misfit, Padding, Resolved, Round,
     arguments::{ArgumentError, Arguments},
     sides,
-    window::{Pair, Windows},
+    window::{AXES, Pair, Windows},
 };
 use crate::{
     Shape,
@@ -39,6 +39,26 @@ pub struct Pool {
     pub round: Round,
 }
 
+impl PoolKind {
+    /// The mean over windows; the divisor counts padding.
+    pub(super) const AVERAGE: Self = Self::Average {
+        count_padding: true,
+    };
+
+    /// The same with the setting `count_padding`, if it has one.
+    pub(super) fn parse_count_padding(
+        self,
+        arguments: &mut Arguments,
+    ) -> Result<Self, ArgumentError> {
+        Ok(match self {
+            Self::Max => self,
+            Self::Average { count_padding } => Self::Average {
+                count_padding: arguments.switch("count_padding")?.unwrap_or(count_padding),
+            },
+        })
+    }
+}
+
 impl Pool {
     /// Max pooling of `kernel`×`kernel` windows side by side.
     pub fn max(kernel: usize) -> Self {
@@ -47,8 +67,7 @@ impl Pool {
 
     /// Average pooling of `kernel`×`kernel` windows side by side.
     pub fn average(kernel: usize) -> Self {
-        let count_padding = true;
-        Self::new(PoolKind::Average { count_padding }, [kernel; 2])
+        Self::new(PoolKind::AVERAGE, [kernel; 2])
     }
 
     fn new(kind: PoolKind, kernel: [usize; 2]) -> Self {
@@ -82,14 +101,8 @@ impl Pool {
         let default = Self::new(kind, arguments.pair("kernel")?.unwrap_or([2; 2]));
         let stride = arguments.pair("stride")?.unwrap_or(default.stride);
         let padding = arguments.padding()?;
-        let kind = match kind {
-            PoolKind::Max => kind,
-            PoolKind::Average { count_padding } => PoolKind::Average {
-                count_padding: arguments.switch("count_padding")?.unwrap_or(count_padding),
-            },
-        };
         Ok(Self {
-            kind,
+            kind: kind.parse_count_padding(arguments)?,
             stride,
             padding,
             round: arguments.round()?,
@@ -99,15 +112,16 @@ impl Pool {
 
     /// The output for this input, T9: OH = (H + 2P − FH)/S + 1.
     pub(crate) fn resolve(&self, input: Shape) -> Result<Resolved, Misfit> {
-        self.rule(input).map_err(|reason| Misfit {
+        self.rule(input, AXES).map_err(|reason| Misfit {
             reason,
             ways_out: self.ways_out(input),
         })
     }
 
-    fn rule(&self, input: Shape) -> Result<Resolved, String> {
+    /// The output for one frame; `axes` are the names of height and width in messages.
+    pub(super) fn rule(&self, input: Shape, axes: [&str; 2]) -> Result<Resolved, String> {
         let fit = self.windows().fit([input.height, input.width]);
-        let fit = fit.map_err(|problem| problem.to_string())?;
+        let fit = fit.map_err(|problem| problem.in_words(axes))?;
         let [top, left, bottom, right] = fit.padding;
         for (padding, kernel) in [
             (top.max(bottom), self.kernel[0]),
@@ -136,14 +150,11 @@ impl Pool {
             },
         };
         let [height, width] = fit.output;
-        Resolved::new(
-            operation,
-            Shape::new(height, width, input.channels),
-            Vec::new(),
-        )
+        let shape = Shape::new(height, width, input.channels).over(input.time);
+        Resolved::new(operation, shape, Vec::new())
     }
 
-    fn windows(&self) -> Windows {
+    pub(super) fn windows(&self) -> Windows {
         Windows {
             kernel: self.kernel,
             stride: self.stride,
@@ -181,7 +192,7 @@ impl Pool {
                     // A kernel alone would also change the default stride.
                     text += &format!(" with stride={}", Pair(w.stride));
                 }
-                let output = pool.rule(input).ok()?.shape;
+                let output = pool.rule(input, AXES).ok()?.shape;
                 let dropped = pool.windows().dropped(size);
                 Some(format!("{text} gives {}{dropped}", sides(output)))
             })
@@ -207,7 +218,9 @@ impl Pool {
                 stride: self.stride.map(|side| side / kernel),
                 ..*self
             };
-            second.rule(first.rule(input).ok()?.shape).ok()?;
+            second
+                .rule(first.rule(input, AXES).ok()?.shape, AXES)
+                .ok()?;
             Some(format!("{first}-{second} gives the same"))
         })
     }
@@ -238,13 +251,13 @@ pub(super) fn resolve_global_max(input: Shape) -> Result<Resolved, Misfit> {
                 round: if divides { Round::Exact } else { Round::Ceil },
                 ..Pool::max(kernel)
             };
-            resolve_global_max(first.rule(input).ok()?.shape).ok()?;
+            resolve_global_max(first.rule(input, AXES).ok()?.shape).ok()?;
             Some(format!("{first}-globalmaxpool gives the same"))
         });
         let ways_out = way_out.into_iter().collect();
         return Err(Misfit { reason, ways_out });
     }
-    let shape = Shape::new(1, 1, input.channels);
+    let shape = Shape::new(1, 1, input.channels).over(input.time);
     Ok(Resolved::new(Operation::GlobalMaxPool, shape, Vec::new())?)
 }
 
@@ -275,7 +288,7 @@ pub(super) fn resolve_adaptive_max(size: [usize; 2], input: Shape) -> Result<Res
             .collect();
         return Err(Misfit { reason, ways_out });
     }
-    let shape = Shape::new(size[0], size[1], input.channels);
+    let shape = Shape::new(size[0], size[1], input.channels).over(input.time);
     Ok(Resolved::new(
         Operation::AdaptiveMaxPool,
         shape,

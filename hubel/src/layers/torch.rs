@@ -39,6 +39,7 @@ pub(crate) fn setting(written: &str, value: Value) -> Result<(String, Value), St
 /// Rejects text that would silently mean something else than in PyTorch. `word` is the layer as written, `name` its canonical name.
 pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), ArgumentError> {
     let word_2d = word.to_lowercase().ends_with("2d");
+    let by_torch = word_2d || word.to_lowercase().ends_with("1d");
     let unnamed: Vec<&Argument> = given.iter().take_while(|a| a.name.is_none()).collect();
     let refuse = |place: Option<&&Argument>, message: String| {
         let place = place.map(|argument| argument.place.clone());
@@ -50,13 +51,13 @@ pub(crate) fn check(word: &str, name: &str, given: &[Argument]) -> Result<(), Ar
             None,
             format!("`{word}` drops whole channels, which hubel does not support; `dropout` drops single values"),
         ),
-        "conv" if word_2d && unnamed.len() > 1 => {
+        "conv" | "timeconv" if by_torch && unnamed.len() > 1 => {
             let filters = number(1).unwrap_or(1);
             let kernel = number(2).map_or(String::new(), |kernel| format!(", kernel={kernel}"));
             refuse(
                 unnamed.first(),
                 format!(
-                    "`{word}` begins with the input's channels, which hubel finds automatically: leave the first number out and name the others, as in `conv({filters}{kernel})`"
+                    "`{word}` begins with the input's channels, which hubel finds automatically: leave the first number out and name the others, as in `{name}({filters}{kernel})`"
                 ),
             )
         }

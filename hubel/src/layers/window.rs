@@ -111,7 +111,7 @@ pub(crate) struct Axis {
 }
 
 /// The names of the axes.
-pub(crate) const AXES: [&str; 2] = ["height", "width"];
+pub(super) const AXES: [&str; 2] = ["height", "width"];
 
 impl Windows {
     /// Applies the windows to an input of `[height, width]`.
@@ -247,27 +247,30 @@ impl Axis {
     }
 }
 
-impl fmt::Display for WindowProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl WindowProblem {
+    /// The problem in words, with these names of the axes.
+    pub(crate) fn in_words(&self, names: [&str; 2]) -> String {
         match self {
-            Self::Zero(name) => write!(f, "{name} must be at least 1"),
-            Self::Overflow(what) => write!(f, "{what} is too large a number"),
-            Self::TooLarge(axis, reach, padded) => write!(
-                f,
+            Self::Zero(name) => format!("{name} must be at least 1"),
+            Self::Overflow(what) => format!("{what} is too large a number"),
+            Self::TooLarge(axis, reach, padded) => format!(
                 "kernel {} {reach} is larger than the padded input's {padded}",
-                AXES[*axis]
+                names[*axis]
             ),
             Self::NotWhole(axes) => {
-                for (i, axis) in axes.iter().enumerate() {
-                    if i > 0 {
-                        f.write_str("\n  ")?;
-                    }
-                    let (name, formula) = (AXES[axis.index], axis.formula());
-                    write!(f, "output {name} = {formula}, which is not a whole number")?;
-                }
-                Ok(())
+                let lines = axes.iter().map(|axis| {
+                    let (name, formula) = (names[axis.index], axis.formula());
+                    format!("output {name} = {formula}, which is not a whole number")
+                });
+                lines.collect::<Vec<_>>().join("\n  ")
             }
         }
+    }
+}
+
+impl fmt::Display for WindowProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.in_words(AXES))
     }
 }
 
@@ -365,11 +368,19 @@ impl fmt::Display for Pair {
 impl Windows {
     /// The text for what rounding down drops, such as ` and drops the last row and column`; empty if it drops nothing.
     pub(crate) fn dropped(&self, input: [usize; 2]) -> String {
-        let dropped = |index| match self.axis(input, index) {
+        in_words(self.dropped_on(input, 0), self.dropped_on(input, 1))
+    }
+
+    /// Rows of an input of `height` rows and one column that rounding down drops.
+    pub(crate) fn dropped_rows(&self, height: usize) -> usize {
+        self.dropped_on([height, 1], 0)
+    }
+
+    fn dropped_on(&self, input: [usize; 2], index: usize) -> usize {
+        match self.axis(input, index) {
             Ok(axis) if axis.reach() <= axis.padded() => axis.dropped(axis.count(self.round)),
             _ => 0,
-        };
-        in_words(dropped(0), dropped(1))
+        }
     }
 }
 
@@ -390,7 +401,7 @@ fn in_words(rows: usize, columns: usize) -> String {
     }
 }
 
-fn plural(count: usize, noun: &str) -> String {
+pub(crate) fn plural(count: usize, noun: &str) -> String {
     match count {
         1 => noun.into(),
         _ => format!("{count} {noun}s"),

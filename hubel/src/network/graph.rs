@@ -6,7 +6,7 @@ use crate::{Error, Result, Shape};
 /// A network for one input shape. The inputs of each node come before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
-    /// Node 0 is the image; the last node gives the logits.
+    /// Node 0 is the input: an image, a clip or tokens; the last node gives the logits.
     pub nodes: Vec<Node>,
 }
 
@@ -28,8 +28,34 @@ pub struct Node {
 /// The operation of a node, with all settings as numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// The network's input.
+    /// The network's input, an image or a clip.
     Image,
+    /// The network's input, the tokens of a text: whole numbers below `vocabulary`. Token 0 is padding at the end.
+    Tokens {
+        /// Number of different tokens.
+        vocabulary: usize,
+    },
+    /// A vector for each token.
+    Embedding {
+        /// Number of different tokens.
+        vocabulary: usize,
+    },
+    /// Convolution along time.
+    TimeConv(TimeConvolution),
+    /// The largest value under each window along time.
+    TimeMaxPool(TimeWindow),
+    /// The mean under each window along time.
+    TimeAvgPool {
+        /// The windows.
+        window: TimeWindow,
+        /// Whether the divisor counts zeros of the padding. The overhang of `round=ceil` never counts.
+        count_padding: bool,
+    },
+    /// The largest value of each place and channel over all times. For a text with the windows along time between the tokens, its second
+    /// input, and its map: they say how many times of the map are not padding.
+    MaxOverTime(Option<Vec<TimeWindow>>),
+    /// The mean over all times, as for [`Operation::MaxOverTime`].
+    AvgOverTime(Option<Vec<TimeWindow>>),
     /// Convolution.
     Conv(Convolution),
     /// The largest value under each window; padding never wins.
@@ -107,12 +133,39 @@ pub struct Window {
     pub padding: [usize; 4],
 }
 
+/// A convolution along time with all settings as numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimeConvolution {
+    /// Output channels.
+    pub filters: usize,
+    /// The windows of the filters.
+    pub window: TimeWindow,
+    /// Number of separate groups of channels.
+    pub groups: usize,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+/// Windows along time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeWindow {
+    /// Times in a window.
+    pub kernel: usize,
+    /// Stride of the windows.
+    pub stride: usize,
+    /// Distance between neighbouring times of a window.
+    pub dilation: usize,
+    /// Padding before and after. With `round=ceil` the last window may reach beyond it.
+    pub padding: [usize; 2],
+}
+
 /// A tensor that a node owns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// `weight`, `bias`, `running_mean` or `running_var`, as in PyTorch.
     pub name: &'static str,
-    /// Its shape in memory: convolution `[kh, kw, input channels/groups, filters]`, linear `[inputs, outputs]`, otherwise a vector.
+    /// Its shape in memory: convolution `[kh, kw, input channels/groups, filters]`, convolution along time `[k, input channels/groups, filters]`,
+    /// linear `[inputs, outputs]`, embedding `[vocabulary, length]`, otherwise a vector.
     pub shape: Vec<usize>,
     /// Its role in the layer.
     pub role: Role,
@@ -151,6 +204,13 @@ pub enum Initial {
         fan_in: usize,
         /// Outputs that one input reaches.
         fan_out: usize,
+    },
+    /// Normal with this deviation; the first `size` values, the vector of the padding token, are 0.
+    Tokens {
+        /// Standard deviation.
+        deviation: f32,
+        /// Length of a token's vector.
+        size: usize,
     },
     /// Uniform in (−bound, bound).
     Uniform {
@@ -228,7 +288,7 @@ impl Graph {
 
     /// The last node, which gives the logits.
     pub fn output(&self) -> &Node {
-        self.nodes.last().expect("a graph holds at least the image")
+        self.nodes.last().expect("a graph holds at least its input")
     }
 
     /// The maps that were flattened and concatenated into the output vector of node `index`, or the node's own
@@ -239,21 +299,22 @@ impl Graph {
         match &node.operation {
             Operation::Flatten => {
                 let before = self.nodes[node.inputs[0]].shape;
-                match [before.height, before.width] {
-                    [1, 1] => self.flattened_maps(node.inputs[0]),
-                    _ => vec![before],
+                match before.is_row() {
+                    true => self.flattened_maps(node.inputs[0]),
+                    false => vec![before],
                 }
             }
-            Operation::Concat if [node.shape.height, node.shape.width] == [1, 1] => {
-                (node.inputs.iter())
-                    .flat_map(|&input| self.flattened_maps(input))
-                    .collect()
-            }
+            Operation::Concat if node.shape.is_row() => (node.inputs.iter())
+                .flat_map(|&input| self.flattened_maps(input))
+                .collect(),
             Operation::BatchNorm { .. }
             | Operation::Dropout(_)
             | Operation::Activation(_)
             | Operation::Add => self.flattened_maps(node.inputs[0]),
-            Operation::GlobalAvgPool | Operation::GlobalMaxPool => {
+            Operation::GlobalAvgPool
+            | Operation::GlobalMaxPool
+            | Operation::MaxOverTime(_)
+            | Operation::AvgOverTime(_) => {
                 let before = node.inputs[0];
                 let before_is_row = self.nodes[before].shape == node.shape;
                 match before_is_row {
@@ -270,11 +331,11 @@ impl Graph {
         let mut start = 0;
         let mut reordered = Vec::new();
         let shape = self.nodes[index].shape;
-        if [shape.height, shape.width] != [1, 1] {
+        if !shape.is_row() {
             return reordered;
         }
         for map in self.flattened_maps(index) {
-            if map.height * map.width > 1 && map.channels > 1 {
+            if map.len() > map.channels && map.channels > 1 {
                 reordered.push((start, map));
             }
             start += map.len();
@@ -324,6 +385,13 @@ impl Operation {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::Tokens { .. } => "tokens",
+            Self::Embedding { .. } => "embedding",
+            Self::TimeConv(_) => "timeconv",
+            Self::TimeMaxPool(_) => "timemaxpool",
+            Self::TimeAvgPool { .. } => "timeavgpool",
+            Self::MaxOverTime(_) => "maxovertime",
+            Self::AvgOverTime(_) => "avgovertime",
             Self::Conv(_) => "conv",
             Self::MaxPool(_) => "maxpool",
             Self::AvgPool { .. } => "avgpool",

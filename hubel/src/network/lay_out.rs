@@ -1,12 +1,12 @@
 //! From the tree to the flat graph: names, shapes, tensors and their initialisation. All shape errors are found here.
 use super::{
-    Block, Item,
-    graph::{Graph, Initial, Node, Operation, Role, Tensor},
+    Block, Input, Item,
+    graph::{Graph, Initial, Node, Operation, Role, Tensor, TimeConvolution, TimeWindow},
 };
 use crate::{
     Error, LayerError, Result, Shape,
     data::limit::LARGEST_PICTURE,
-    layers::{Conv, Layer, Misfit, Round, activation, addressable},
+    layers::{self, Conv, Layer, LayerInput, Misfit, Round, activation, addressable},
 };
 use std::collections::HashSet;
 
@@ -20,8 +20,12 @@ pub enum Initialisation {
     PyTorch,
 }
 
-pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Graph> {
-    let size = addressable(&[input.height, input.width, input.channels]);
+pub(super) fn graph(items: &[Item], input: Input, classes: usize) -> Result<Graph> {
+    let Input {
+        shape: input,
+        vocabulary,
+    } = input;
+    let size = addressable(&input.sizes());
     if size.is_none_or(|size| size == 0) {
         return Err(Error::Input { shape: input });
     }
@@ -35,7 +39,10 @@ pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Grap
     }
     let image = Node {
         name: String::new(),
-        operation: Operation::Image,
+        operation: match vocabulary {
+            Some(vocabulary) => Operation::Tokens { vocabulary },
+            None => Operation::Image,
+        },
         inputs: Vec::new(),
         shape: input,
         tensors: Vec::new(),
@@ -43,6 +50,7 @@ pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Grap
     let mut layout = Layout {
         graph: Graph { nodes: vec![image] },
         names: HashSet::new(),
+        since_tokens: vec![vocabulary.map(|_| Vec::new())],
         weights: 0,
         classes,
     };
@@ -55,6 +63,8 @@ pub(super) fn graph(items: &[Item], input: Shape, classes: usize) -> Result<Grap
 struct Layout {
     graph: Graph,
     names: HashSet<String>,
+    /// For each node that has the times of a text, the windows along time between the tokens and its map.
+    since_tokens: Vec<Option<Vec<TimeWindow>>>,
     /// Number of values in all tensors so far.
     weights: usize,
     classes: usize,
@@ -92,8 +102,16 @@ impl Layout {
     }
 
     fn layer(&mut self, layer: &Layer, name: String, at: usize) -> Result<usize> {
-        let input = self.graph.nodes[at].shape;
-        let resolved = match layer.resolve(input, self.classes) {
+        let vocabulary = match self.graph.nodes[at].operation {
+            Operation::Tokens { vocabulary } => Some(vocabulary),
+            _ => None,
+        };
+        let input = LayerInput {
+            shape: self.graph.nodes[at].shape,
+            vocabulary,
+            classes: self.classes,
+        };
+        let resolved = match layer.resolve(input) {
             Ok(resolved) => resolved,
             Err(misfit) => return Err(self.error(name, layer.to_string(), at, misfit)),
         };
@@ -104,16 +122,28 @@ impl Layout {
             let reason = "up to it, the network's weights are larger than any memory".to_owned();
             return Err(self.error(name, layer.to_string(), at, reason.into()));
         }
+        let (operation, inputs) = match (resolved.operation, &self.since_tokens[at]) {
+            (Operation::MaxOverTime(_), Some(windows)) => {
+                let windows = Some(windows.clone());
+                (Operation::MaxOverTime(windows), vec![at, 0])
+            }
+            (Operation::AvgOverTime(_), Some(windows)) => {
+                let windows = Some(windows.clone());
+                (Operation::AvgOverTime(windows), vec![at, 0])
+            }
+            (operation, _) => (operation, vec![at]),
+        };
         self.push(Node {
             name,
-            operation: resolved.operation,
-            inputs: vec![at],
+            operation,
+            inputs,
             shape: resolved.shape,
             tensors: resolved.tensors,
         })
     }
 
     fn add(&mut self, item: &Item, name: String, at: usize, ends: [usize; 2]) -> Result<usize> {
+        self.refuse_tokens(item, &name, at, &ends)?;
         let [body, shortcut] = ends.map(|end| self.graph.nodes[end].shape);
         if body != shortcut {
             let reason = format!("the body gives {body}, the shortcut {shortcut}");
@@ -139,6 +169,7 @@ impl Layout {
     }
 
     fn concat(&mut self, item: &Item, name: String, at: usize, ends: Vec<usize>) -> Result<usize> {
+        self.refuse_tokens(item, &name, at, &ends)?;
         if ends.len() < 2 {
             let reason = "`concat` needs at least two branches".to_owned();
             return Err(self.error(name, shortened(item), at, reason.into()));
@@ -147,16 +178,14 @@ impl Layout {
             .iter()
             .map(|end| self.graph.nodes[*end].shape)
             .collect();
-        let side_by_side =
-            |shape: &Shape| (shape.height, shape.width) == (shapes[0].height, shapes[0].width);
+        let side_by_side = |shape: &Shape| shape.sizes()[..3] == shapes[0].sizes()[..3];
         let channels =
             (shapes.iter()).try_fold(0usize, |sum, shape| sum.checked_add(shape.channels));
         let shape = channels.map(|channels| Shape {
             channels,
             ..shapes[0]
         });
-        let fits =
-            |shape: &Shape| addressable(&[shape.height, shape.width, shape.channels]).is_some();
+        let fits = |shape: &Shape| addressable(&shape.sizes()).is_some();
         match shape.filter(fits) {
             Some(shape) if shapes.iter().all(side_by_side) => self.push(Node {
                 name,
@@ -168,7 +197,7 @@ impl Layout {
             _ => {
                 let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
                 let reason = format!(
-                    "its branches give {}; they must agree in height and width",
+                    "its branches give {}; they must agree in all but the channels",
                     shapes.join(", ")
                 );
                 Err(self.error(name, shortened(item), at, reason.into()))
@@ -176,10 +205,43 @@ impl Layout {
         }
     }
 
+    /// Refuses to add or concatenate the tokens themselves.
+    fn refuse_tokens(&self, item: &Item, name: &str, at: usize, ends: &[usize]) -> Result<()> {
+        let is_tokens = |node: &Node| matches!(node.operation, Operation::Tokens { .. });
+        match ends.iter().any(|end| is_tokens(&self.graph.nodes[*end])) {
+            true => {
+                let misfit = layers::missing_embedding();
+                Err(self.error(name.to_owned(), shortened(item), at, misfit))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// The windows along time between the tokens of a text and the map of `node`; `None` if the map does not have the text's times.
+    fn windows_since_tokens(&self, node: &Node) -> Option<Vec<TimeWindow>> {
+        let inputs = node.inputs.iter().map(|input| &self.since_tokens[*input]);
+        // Maps that are added or concatenated are equally long, so the path with the fewest windows stands for all.
+        let mut windows = inputs
+            .map(Option::as_ref)
+            .min_by_key(|windows| windows.map_or(usize::MAX, Vec::len))??
+            .clone();
+        match &node.operation {
+            Operation::Flatten | Operation::MaxOverTime(_) | Operation::AvgOverTime(_) => {
+                return None;
+            }
+            Operation::TimeConv(TimeConvolution { window, .. })
+            | Operation::TimeMaxPool(window)
+            | Operation::TimeAvgPool { window, .. } => windows.push(*window),
+            _ => {}
+        }
+        Some(windows)
+    }
+
     fn push(&mut self, node: Node) -> Result<usize> {
         if !self.names.insert(node.name.clone()) {
             return Err(Error::Names { name: node.name });
         }
+        self.since_tokens.push(self.windows_since_tokens(&node));
         self.graph.nodes.push(node);
         Ok(self.graph.nodes.len() - 1)
     }
@@ -215,9 +277,10 @@ impl Layout {
             let kind = node.operation.kind();
             let same = (node.inputs.first())
                 .is_some_and(|input| self.graph.nodes[*input].shape == node.shape);
-            parts.push(match (same, &node.operation) {
-                (true, operation) if !matches!(operation, Operation::Conv(_)) => kind.to_owned(),
-                _ => format!("{kind} {}", node.shape),
+            let is_conv = matches!(node.operation, Operation::Conv(_) | Operation::TimeConv(_));
+            parts.push(match same && !is_conv {
+                true => kind.to_owned(),
+                false => format!("{kind} {}", node.shape),
             });
         }
         parts.push("[here]".into());
@@ -267,6 +330,9 @@ fn shortened(item: &Item) -> String {
     }
 }
 
+/// The standard deviation of initial embeddings: that of the uniform distribution in ±0.25 of Kim's networks (2014).
+const EMBEDDING_DEVIATION: f32 = 0.144;
+
 impl Graph {
     /// The same graph with this initialisation.
     pub fn with_initialisation(mut self, initialisation: Initialisation) -> Self {
@@ -279,7 +345,17 @@ impl Graph {
         for (node, before_relu) in self.nodes.iter_mut().zip(before_relu) {
             let groups = match &node.operation {
                 Operation::Conv(conv) => conv.groups,
+                Operation::TimeConv(conv) => conv.groups,
                 Operation::Linear { .. } => 1,
+                Operation::Embedding { .. } => {
+                    let deviation = match initialisation {
+                        Initialisation::HeOrXavier => EMBEDDING_DEVIATION,
+                        Initialisation::PyTorch => 1.0,
+                    };
+                    let size = node.shape.channels;
+                    node.tensors[0].initial = Initial::Tokens { deviation, size };
+                    continue;
+                }
                 _ => continue,
             };
             // Memory order [taps…, inputs, outputs]: one output sums everything but the last dimension.
@@ -307,7 +383,7 @@ impl Graph {
         for (index, node) in self.nodes.iter().enumerate().rev() {
             let reads = match node.operation {
                 Operation::Activation(activation) => activation::is_relu_like(activation),
-                Operation::Conv(_) | Operation::Linear { .. } => false,
+                Operation::Conv(_) | Operation::TimeConv(_) | Operation::Linear { .. } => false,
                 _ => before_relu[index],
             };
             for &input in &node.inputs {

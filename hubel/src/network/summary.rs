@@ -7,8 +7,9 @@ use std::fmt;
 /// Shapes, sizes and costs of a network for one image. `hubel inspect --json` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// `[height, width, channels]` of the image.
-    pub input: [usize; 3],
+    /// The shape of the input, `[height, width, channels]` in JSON, with the time before them if there is more than one.
+    #[serde(serialize_with = "crate::shape::as_sizes")]
+    pub input: Shape,
     /// Number of trained values.
     pub parameters: usize,
     /// Bytes of the parameters.
@@ -28,9 +29,10 @@ pub struct LayerSummary {
     pub name: String,
     /// `conv`, `relu`, `linear` …
     pub kind: &'static str,
-    /// `[height, width, channels]` of its output.
-    pub output: [usize; 3],
-    /// The size formula with its values, `(28 + 2·2 − 5)/1 + 1 = 28`, for the height, and for the width if it differs.
+    /// The shape of its output, in JSON as that of the input.
+    #[serde(serialize_with = "crate::shape::as_sizes")]
+    pub output: Shape,
+    /// The size formula with its values, `(28 + 2·2 − 5)/1 + 1 = 28`, for the height, and for the width if it differs; for the time of a layer along time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub formula: Option<String>,
     /// Number of trained values.
@@ -40,17 +42,31 @@ pub struct LayerSummary {
     /// Height and width of the receptive field of one output pixel. Near the end of a network it may reach into the padding
     /// around the image, which counts here; the table shows at most the image.
     pub receptive_field: [usize; 2],
+    /// Number of times of the input that an output depends on, as for height and width.
+    #[serde(skip_serializing_if = "is_one")]
+    pub receptive_times: usize,
     /// Bytes of its output for one image.
     pub bytes: usize,
     /// Rows and columns at the end of its input that no window reads because `round=floor` drops them.
     pub dropped: [usize; 2],
+    /// Times at the end of its input that no window reads.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_times: usize,
 }
 
-/// The receptive field of one pixel: its extent, and the distance to that of the neighbouring pixel.
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// The receptive field of one pixel at one time, `[time, height, width]`: its extent, and the distance to that of the neighbour.
 #[derive(Clone, Copy)]
 struct View {
-    extent: [usize; 2],
-    distance: [usize; 2],
+    extent: [usize; 3],
+    distance: [usize; 3],
 }
 
 impl Summary {
@@ -61,8 +77,8 @@ impl Summary {
         for node in &graph.nodes {
             let Some(&first) = node.inputs.first() else {
                 views.push(View {
-                    extent: [1; 2],
-                    distance: [1; 2],
+                    extent: [1; 3],
+                    distance: [1; 3],
                 });
                 continue;
             };
@@ -70,20 +86,19 @@ impl Summary {
             // With several inputs, the largest receptive field.
             let seen = (node.inputs.iter().map(|&input| views[input]))
                 .reduce(|a, b| View {
-                    extent: [0, 1].map(|i| a.extent[i].max(b.extent[i])),
-                    distance: [0, 1].map(|i| a.distance[i].max(b.distance[i])),
+                    extent: [0, 1, 2].map(|i| a.extent[i].max(b.extent[i])),
+                    distance: [0, 1, 2].map(|i| a.distance[i].max(b.distance[i])),
                 })
                 .expect("there is a first input");
             let view = view(node, input, seen);
             views.push(view);
             layers.push(layer(node, input, view));
         }
-        let image = graph.nodes[0].shape;
         let parameters = graph.parameters();
         let bytes = layers.iter().map(|layer| layer.bytes);
         let multiply_adds = layers.iter().map(|layer| layer.multiply_adds);
         Self {
-            input: [image.height, image.width, image.channels],
+            input: graph.nodes[0].shape,
             parameters,
             parameter_bytes: parameters.saturating_mul(size_of::<f32>()),
             multiply_adds: multiply_adds.fold(0, u64::saturating_add),
@@ -94,27 +109,49 @@ impl Summary {
 }
 
 fn layer(node: &Node, input: Shape, view: View) -> LayerSummary {
-    let Shape {
-        height,
-        width,
-        channels,
-    } = node.shape;
-    let output = [height, width];
+    let output = node.shape;
     let axes = axes(node, input);
+    let time = time_axis(node, input);
+    let of_space = axes.map(|axes| formula(axes, [output.height, output.width]));
+    let of_time = time.map(|axis| formula_of(axis, output.time));
+    let dropped = |axis: usize| {
+        let size = [output.height, output.width][axis];
+        axes.map_or(0, |axes| axes[axis].dropped(size))
+    };
     LayerSummary {
         name: node.name.clone(),
         kind: node.operation.kind(),
-        output: [height, width, channels],
-        formula: axes.map(|axes| formula(axes, output)),
+        output,
+        formula: of_space.or(of_time),
         parameters: node.parameters(),
         multiply_adds: multiply_adds(node, input),
-        receptive_field: view.extent,
+        receptive_field: [view.extent[1], view.extent[2]],
+        receptive_times: view.extent[0],
         bytes: node.shape.len() * size_of::<f32>(),
-        dropped: axes.map_or([0; 2], |axes| [0, 1].map(|i| axes[i].dropped(output[i]))),
+        dropped: [dropped(0), dropped(1)],
+        dropped_times: time.map_or(0, |axis| axis.dropped(output.time)),
     }
 }
 
-/// The axes of a layer with windows.
+/// The time of a layer with windows along time.
+fn time_axis(node: &Node, input: Shape) -> Option<Axis> {
+    let window = match &node.operation {
+        Operation::TimeConv(conv) => &conv.window,
+        Operation::TimeMaxPool(window) | Operation::TimeAvgPool { window, .. } => window,
+        _ => return None,
+    };
+    Some(Axis {
+        index: 0,
+        input: input.time,
+        before: window.padding[0],
+        after: window.padding[1],
+        kernel: window.kernel,
+        stride: window.stride,
+        dilation: window.dilation,
+    })
+}
+
+/// The axes of a layer with windows in the frame.
 fn axes(node: &Node, input: Shape) -> Option<[Axis; 2]> {
     let (kernel, stride, dilation, padding) = match &node.operation {
         Operation::Conv(conv) => (conv.kernel, conv.stride, conv.dilation, conv.padding),
@@ -136,18 +173,20 @@ fn axes(node: &Node, input: Shape) -> Option<[Axis; 2]> {
 }
 
 fn formula(axes: [Axis; 2], output: [usize; 2]) -> String {
-    let [height, width] = [0, 1].map(|i| {
-        let rounded = match axes[i].rest() {
-            0 => String::new(),
-            _ => format!(" → {}", output[i]),
-        };
-        axes[i].formula() + &rounded
-    });
+    let [height, width] = [0, 1].map(|i| formula_of(axes[i], output[i]));
     if height == width {
         height
     } else {
         format!("{height}; {width}")
     }
+}
+
+fn formula_of(axis: Axis, output: usize) -> String {
+    let rounded = match axis.rest() {
+        0 => String::new(),
+        _ => format!(" → {output}"),
+    };
+    axis.formula() + &rounded
 }
 
 fn multiply_adds(node: &Node, input: Shape) -> u64 {
@@ -156,6 +195,11 @@ fn multiply_adds(node: &Node, input: Shape) -> u64 {
             node.shape.len(),
             conv.kernel[0],
             conv.kernel[1],
+            input.channels / conv.groups,
+        ],
+        Operation::TimeConv(conv) => vec![
+            node.shape.len(),
+            conv.window.kernel,
             input.channels / conv.groups,
         ],
         Operation::Linear { outputs, .. } => vec![input.channels, *outputs],
@@ -178,25 +222,32 @@ fn longest_region(size: usize, regions: usize) -> usize {
 
 /// The receptive field of an output pixel, given that of an input pixel.
 fn view(node: &Node, input: Shape, seen: View) -> View {
-    let size = [input.height, input.width];
+    let [time, height, width, _] = input.sizes();
     let (reach, stride) = match &node.operation {
-        Operation::GlobalAvgPool | Operation::GlobalMaxPool | Operation::Flatten => (size, [1; 2]),
+        Operation::GlobalAvgPool | Operation::GlobalMaxPool => ([1, height, width], [1; 3]),
+        Operation::Flatten => ([time, height, width], [1; 3]),
+        Operation::MaxOverTime(_) | Operation::AvgOverTime(_) => ([time, 1, 1], [1; 3]),
         Operation::AdaptiveAvgPool | Operation::AdaptiveMaxPool => {
-            let regions = [node.shape.height, node.shape.width];
-            let reach = [0, 1].map(|i| longest_region(size[i], regions[i]));
-            (reach, [0, 1].map(|i| (size[i] / regions[i]).max(1)))
+            let [rows, columns] = [node.shape.height, node.shape.width];
+            let reach = [
+                1,
+                longest_region(height, rows),
+                longest_region(width, columns),
+            ];
+            (reach, [1, (height / rows).max(1), (width / columns).max(1)])
         }
-        _ => match axes(node, input) {
-            Some(axes) => (axes.map(|axis| axis.reach()), axes.map(|axis| axis.stride)),
-            None => return seen,
+        _ => match (axes(node, input), time_axis(node, input)) {
+            (Some([y, x]), _) => ([1, y.reach(), x.reach()], [1, y.stride, x.stride]),
+            (None, Some(time)) => ([time.reach(), 1, 1], [time.stride, 1, 1]),
+            (None, None) => return seen,
         },
     };
     View {
-        extent: [0, 1].map(|i| {
+        extent: [0, 1, 2].map(|i| {
             let more = (reach[i] - 1).saturating_mul(seen.distance[i]);
             seen.extent[i].saturating_add(more)
         }),
-        distance: [0, 1].map(|i| seen.distance[i].saturating_mul(stride[i])),
+        distance: [0, 1, 2].map(|i| seen.distance[i].saturating_mul(stride[i])),
     }
 }
 
@@ -235,10 +286,14 @@ impl fmt::Display for Summary {
             }
             writeln!(f, "{}", line.trim_end())?;
         }
-        let [height, width, channels] = self.input;
+        let (part, sample) = match self.input.time {
+            1 => ("the part of the image (rows×columns)", "image"),
+            _ => ("the part of the input (times×rows×columns)", "sample"),
+        };
         write!(
             f,
-            "\nsees: the part of the image (rows×columns) that a pixel of the layer's output depends on\ninput {height}×{width}×{channels}: {} parameters ({} bytes), {} multiply-adds and {} bytes of maps per image",
+            "\nsees: {part} that a pixel of the layer's output depends on\ninput {}: {} parameters ({} bytes), {} multiply-adds and {} bytes of maps per {sample}",
+            self.input,
             grouped(self.parameters as u64),
             grouped(self.parameter_bytes as u64),
             grouped(self.multiply_adds),
@@ -247,9 +302,13 @@ impl fmt::Display for Summary {
     }
 }
 
-fn row(layer: &LayerSummary, image: [usize; 3]) -> [String; 8] {
-    let [height, width, channels] = layer.output;
-    let [down, across] = [0, 1].map(|i| layer.receptive_field[i].min(image[i]));
+fn row(layer: &LayerSummary, input: Shape) -> [String; 8] {
+    let [down, across] = layer.receptive_field;
+    let (down, across) = (down.min(input.height), across.min(input.width));
+    let times = match input.time {
+        1 => String::new(),
+        time => format!("{}×", layer.receptive_times.min(time)),
+    };
     let mut size = layer.formula.clone().unwrap_or_default();
     if layer.dropped != [0; 2] {
         let [rows, columns] = layer.dropped;
@@ -259,13 +318,16 @@ fn row(layer: &LayerSummary, image: [usize; 3]) -> [String; 8] {
             counted(columns, "column")
         );
     }
+    if layer.dropped_times > 0 {
+        size += &format!(" (drops {})", counted(layer.dropped_times, "time"));
+    }
     [
         layer.name.clone(),
         layer.kind.into(),
-        format!("{height}×{width}×{channels}"),
+        layer.output.to_string(),
         grouped(layer.parameters as u64),
         grouped(layer.multiply_adds),
-        format!("{down}×{across}"),
+        format!("{times}{down}×{across}"),
         grouped(layer.bytes as u64),
         size,
     ]

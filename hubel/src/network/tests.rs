@@ -5,7 +5,10 @@ mod text;
 mod zoo;
 
 use super::*;
-use crate::layers::{Activation, Conv, Outputs, Padding, PaddingMode, Pool, PoolKind, Round};
+use crate::layers::{
+    Activation, Conv, LayerInput, Outputs, Padding, PaddingMode, Pool, PoolKind, Round, TimeConv,
+    TimePadding, TimePool,
+};
 
 fn graph(text: &str, input: [usize; 3]) -> Result<Graph> {
     let [height, width, channels] = input;

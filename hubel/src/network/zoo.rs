@@ -1,9 +1,10 @@
 //! Networks by name, as architecture text.
+use super::Input;
 use crate::Shape;
 use std::fmt::Write;
 
 /// Names, and the usual input of each.
-pub(super) const NAMES: [(&str, Shape); 14] = [
+pub(super) const NAMES: [(&str, Input); 15] = [
     ("lenet5", shape(28, 1)),
     ("mnist-cnn", shape(28, 1)),
     ("tutorial", shape(32, 3)),
@@ -18,13 +19,13 @@ pub(super) const NAMES: [(&str, Shape); 14] = [
     ("efficientnet-lite3", shape(280, 3)),
     ("efficientnet-lite4", shape(300, 3)),
     ("mlp", shape(28, 1)),
+    ("kim2014", Input::tokens(56, 10_000)),
 ];
 
-const fn shape(side: usize, channels: usize) -> Shape {
-    Shape {
-        height: side,
-        width: side,
-        channels,
+const fn shape(side: usize, channels: usize) -> Input {
+    Input {
+        shape: Shape::new(side, side, channels),
+        vocabulary: None,
     }
 }
 
@@ -34,6 +35,12 @@ const POOL: &str = "maxpool(2, round=floor)";
 /// The architecture text of a network.
 pub(super) fn text(name: &str) -> Option<String> {
     Some(match name {
+        // Kim 2014, with random embeddings: windows of 3, 4 and 5 words side by side.
+        "kim2014" => {
+            let branch = |kernel: usize| format!("timeconv(100, kernel={kernel})-relu-maxovertime");
+            let branches = [3, 4, 5].map(branch).join(" | ");
+            format!("embedding(128)-concat[{branches}]-dropout(0.5)-linear(classes)")
+        }
         // LeCun et al. 1998 on 28×28 pictures, with today's ReLU and max pooling.
         "lenet5" => format!(
             "conv(6, kernel=5, padding=2)-relu-{POOL}-conv(16, kernel=5)-relu-{POOL}-flatten\

@@ -14,13 +14,13 @@ pub(super) struct Matrix {
 }
 
 /// The weights that Muon trains, in ascending order: those of linear layers and convolutions, except the first and the last layer and depthwise
-/// convolutions.
+/// convolutions. An embedding is always the first.
 pub(super) fn of(cpu: &Cpu, parameters: &Parameters) -> Vec<Matrix> {
     let weights = (parameters.entries().iter()).filter(|entry| entry.role == Role::Weight);
     let nodes = weights.clone().map(|entry| entry.node);
     let ends = [nodes.clone().min(), nodes.max()];
     let inner = weights.filter(|entry| {
-        let is_depthwise = matches!(entry.shape[..], [_, _, 1, _]);
+        let is_depthwise = matches!(entry.shape[..], [_, _, 1, _] | [_, 1, _]);
         !is_depthwise && !ends.contains(&Some(entry.node))
     });
     let matrices = inner.map(|entry| {

@@ -147,9 +147,12 @@ impl Fusing<'_> {
         if !is_square || window.padding != [0; 4] || !is_whole {
             return;
         }
-        let cpu = self.cpu;
+        let (cpu, frames) = (self.cpu, self.settings.batch * from.time);
+        // A convolution along time has other rows and columns than the frames that are pooled.
         if let Some(convolution) = self.convolution(i)
             && !convolution.add
+            && convolution.geometry.output[..2] == [from.height, from.width]
+            && convolution.geometry.batch == frames
             && convolution.fuse(cpu, |fusions| fusions.pooled = true)
         {
             self.absorb(i, next);

@@ -3,7 +3,10 @@ use hubel_kernels::InstructionSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::layers::{Activation, Conv, Layer, Padding, PaddingMode, Pool, PoolKind, Round};
+use crate::layers::{
+    Activation, Conv, Layer, Padding, PaddingMode, Pool, PoolKind, Round, TimeConv, TimePadding,
+    TimePool,
+};
 use crate::{Network, Shape, Workspace};
 
 /// A layer of a chain, before the map that it reads is known.
@@ -91,6 +94,36 @@ fn pools() -> impl Strategy<Value = Layer> {
     })
 }
 
+/// Layers along time; of a single picture those with a window of 1 or with padding fit.
+fn along_time() -> impl Strategy<Value = Layer> {
+    let settings = (channels(), 1..=3usize, 1..=2usize, any::<bool>());
+    let convs = settings.prop_map(|(filters, kernel, stride, is_same)| {
+        Layer::TimeConv(TimeConv {
+            kernel,
+            stride,
+            padding: match is_same {
+                true => TimePadding::Same,
+                false => TimePadding::default(),
+            },
+            round: Round::Floor,
+            ..TimeConv::new(filters)
+        })
+    });
+    let pools = (any::<bool>(), 1..=2usize).prop_map(|(is_max, kernel)| {
+        let count_padding = false;
+        let kind = match is_max {
+            true => PoolKind::Max,
+            false => PoolKind::Average { count_padding },
+        };
+        Layer::TimePool(TimePool {
+            round: Round::Ceil,
+            ..TimePool::new(kind, kernel)
+        })
+    });
+    let over = prop::sample::select(vec![Layer::MaxOverTime, Layer::AvgOverTime]);
+    prop_oneof![4 => convs, 1 => pools, 1 => over]
+}
+
 fn links() -> impl Strategy<Value = Link> {
     let activations = prop::sample::select(vec![
         Activation::Relu,
@@ -105,6 +138,7 @@ fn links() -> impl Strategy<Value = Link> {
         4 => Just(Link::Layer(NORM)),
         3 => activations.prop_map(|activation| Link::Layer(Layer::Activation(activation))),
         2 => pools().prop_map(Link::Layer),
+        2 => along_time().prop_map(Link::Layer),
         1 => Just(Link::Residual),
     ]
 }
@@ -138,6 +172,7 @@ fn few_channels() -> impl Strategy<Value = Vec<Link>> {
 }
 
 fn problems() -> impl Strategy<Value = Problem> {
+    let times = prop_oneof![3 => Just(1), 1 => 2..=4usize];
     // Some passes are joined for large maps only.
     let sides = prop_oneof![
         [1..=9usize, 1..=9usize],
@@ -145,17 +180,19 @@ fn problems() -> impl Strategy<Value = Problem> {
         [1..=28usize, 1..=28usize],
     ];
     (
-        (sides, channels()),
+        (sides, channels(), times),
         prop_oneof![chains().boxed(), few_channels().boxed()],
         prop_oneof![2 => Just(1), 1 => 2..=3usize, 1 => 9..=11usize],
         prop::sample::select(InstructionSet::available()),
     )
-        .prop_map(|(([height, width], channels), links, batch, set)| Problem {
-            image: Shape::new(height, width, channels),
-            links,
-            batch,
-            set,
-        })
+        .prop_map(
+            |(([height, width], channels, times), links, batch, set)| Problem {
+                image: Shape::new(height, width, channels).over(times),
+                links,
+                batch,
+                set,
+            },
+        )
 }
 
 impl Link {

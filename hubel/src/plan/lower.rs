@@ -4,14 +4,15 @@ use std::ops::Range;
 use hubel_kernels::Cpu;
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv;
+use hubel_kernels::over_time;
 use hubel_kernels::pad::{Padding, PaddingMode};
 use hubel_kernels::pool::{self, Pooling};
 
 use super::convolution::{Convolution, Needs, Tensors};
-use super::step::{Backward, Kind, Normalisation, Step};
+use super::step::{Backward, Embedding, Kind, Normalisation, OverTime, Step};
 use super::{Mode, PlanSettings};
 use crate::layers;
-use crate::network::{self, Graph, Node, Operation, Role};
+use crate::network::{self, Graph, Node, Operation, Role, TimeWindow};
 use crate::parameters::Parameters;
 use crate::{Result, Shape};
 
@@ -74,7 +75,7 @@ impl Lowering<'_> {
         let inputs: Vec<usize> = node.inputs.iter().map(|input| self.map(*input)).collect();
         let from = self.graph.nodes[node.inputs[0]].shape;
         let kind = match &node.operation {
-            Operation::Image => unreachable!("only node 0 is the image"),
+            Operation::Image | Operation::Tokens { .. } => unreachable!("only node 0 is the input"),
             Operation::Flatten => return Ok(inputs[0]),
             Operation::Dropout(_) if !self.settings.mode.trains() => return Ok(inputs[0]),
             Operation::Dropout(probability) => Kind::Dropout {
@@ -87,6 +88,34 @@ impl Lowering<'_> {
                 let convolution = self.convolution(i, input, settings)?;
                 let kind = Kind::Convolution(Box::new(convolution));
                 return Ok(self.push(i, kind, vec![input]));
+            }
+            Operation::TimeConv(settings) => {
+                let settings = settings.for_kernels(self.settings.batch, from, node.shape);
+                Kind::Convolution(Box::new(self.convolution(i, inputs[0], settings)?))
+            }
+            Operation::Embedding { .. } => {
+                let weights = self.parameters.range(i, Role::Weight);
+                Kind::Embedding(Embedding {
+                    weights: weights.expect("an embedding has weights"),
+                    size: node.shape.channels,
+                    tokens: self.settings.batch * node.shape.time,
+                })
+            }
+            Operation::MaxOverTime(windows) => {
+                Kind::OverTime(Box::new(self.over_time(true, windows, from)))
+            }
+            Operation::AvgOverTime(windows) => {
+                Kind::OverTime(Box::new(self.over_time(false, windows, from)))
+            }
+            Operation::TimeMaxPool(window) => {
+                max_pool(self.time_window(window, from, node.shape, false))
+            }
+            Operation::TimeAvgPool {
+                window,
+                count_padding,
+            } => {
+                let window = self.time_window(window, from, node.shape, *count_padding);
+                Kind::AveragePool(Pooling::new(window))
             }
             Operation::Linear { .. } => {
                 let settings = layers::linear_for_kernels(self.settings.batch, from, node.shape);
@@ -123,7 +152,7 @@ impl Lowering<'_> {
                     .iter()
                     .map(|input| self.graph.nodes[*input].shape.channels)
                     .collect(),
-                pixels: self.settings.batch * node.shape.height * node.shape.width,
+                pixels: self.settings.batch * node.shape.len() / node.shape.channels,
             },
         };
         Ok(self.push(i, kind, inputs))
@@ -163,13 +192,13 @@ impl Lowering<'_> {
             layers::PaddingMode::Circular => PaddingMode::Circular,
         };
         let [top, left, bottom, right] = settings.padding;
-        let padded = Shape::new(
-            from.height + top + bottom,
-            from.width + left + right,
-            from.channels,
-        );
+        let padded = Shape {
+            height: from.height + top + bottom,
+            width: from.width + left + right,
+            ..from
+        };
         let padding = Padding {
-            batch: self.settings.batch,
+            batch: self.settings.batch * from.time,
             input: dimensions(from),
             output: dimensions(padded),
             before: [top, left],
@@ -225,13 +254,33 @@ impl Lowering<'_> {
             padding: window.padding,
             count_padding,
         };
-        pool::Window::new(
-            self.settings.batch,
-            dimensions(from),
-            dimensions(to),
-            regions,
-        )
-        .expect("the layer's rule placed the windows, and the plan's memory was checked")
+        let batch = self.settings.batch * from.time;
+        pool::Window::new(batch, dimensions(from), dimensions(to), regions)
+            .expect("the layer's rule placed the windows, and the plan's memory was checked")
+    }
+
+    fn time_window(
+        &self,
+        window: &TimeWindow,
+        from: Shape,
+        to: Shape,
+        count_padding: bool,
+    ) -> pool::Window {
+        (window.for_kernels(self.settings.batch, from, to, count_padding))
+            .expect("the layer's rule placed the windows, and the plan's memory was checked")
+    }
+
+    /// Pooling over all times of a map of `from`.
+    fn over_time(&self, max: bool, windows: &Option<Vec<TimeWindow>>, from: Shape) -> OverTime {
+        OverTime {
+            max,
+            maps: over_time::Maps {
+                samples: self.settings.batch,
+                times: from.time,
+                values: from.frame().len(),
+            },
+            windows: windows.clone(),
+        }
     }
 
     fn whole_map(&self, from: Shape) -> pool::Window {
@@ -239,7 +288,7 @@ impl Lowering<'_> {
     }
 
     fn adaptive(&self, from: Shape, to: Shape) -> pool::Window {
-        let (batch, regions) = (self.settings.batch, pool::Regions::Adaptive);
+        let (batch, regions) = (self.settings.batch * from.time, pool::Regions::Adaptive);
         pool::Window::new(batch, dimensions(from), dimensions(to), regions)
             .expect("no side is 0, and the plan's memory was checked")
     }

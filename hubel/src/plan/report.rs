@@ -6,6 +6,7 @@ use hubel_kernels::conv::{Geometry, Pass};
 use serde::Serialize;
 
 use super::{Convolution, Kind, Mode, Plan, Step};
+use crate::Shape;
 
 /// What a plan computes, and how; serialised it is what `hubel inspect --plan --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,8 +16,9 @@ pub struct PlanReport {
     pub mode: &'static str,
     /// Images in a batch.
     pub batch: usize,
-    /// `[height, width, channels]` of an image.
-    pub input: [usize; 3],
+    /// The shape of a sample, in JSON `[height, width, channels]`, with the time before them if there is more than one.
+    #[serde(serialize_with = "crate::shape::as_sizes")]
+    pub input: Shape,
     /// Whether Winograd is avoided.
     pub precise: bool,
     /// What is computed, in the order of the forward pass.
@@ -88,7 +90,7 @@ impl Plan {
                 Mode::Explanation => "explanation",
             },
             batch: self.settings.batch,
-            input: [self.input.height, self.input.width, self.input.channels],
+            input: self.input,
             precise: self.settings.precise,
             steps: (self.steps.iter().zip(&self.output_lengths))
                 .map(|(step, floats)| {
@@ -226,12 +228,11 @@ fn name(activation: Activation) -> String {
 
 impl fmt::Display for PlanReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [height, width, channels] = self.input;
         let precise = if self.precise { ", precise" } else { "" };
         writeln!(
             f,
-            "{}, batch {}, input {height}×{width}×{channels}{precise}\n",
-            self.mode, self.batch
+            "{}, batch {}, input {}{precise}\n",
+            self.mode, self.batch, self.input
         )?;
         let training = self.mode == "training";
         let mut titles = vec!["", "layers", "step", "convolution", "forward"];

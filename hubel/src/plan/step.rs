@@ -3,12 +3,14 @@ use std::ops::Range;
 
 use hubel_kernels::activation::Activation;
 use hubel_kernels::conv::Pass;
+use hubel_kernels::over_time;
 use hubel_kernels::pad::Padding;
 use hubel_kernels::pool::{self, Pooling};
 
 use super::chain::Chain;
 use super::convolution::Convolution;
 use super::statistics::Statistics;
+use crate::network::TimeWindow;
 
 /// One step. It reads the slots `inputs` and writes the slot `output`; these are maps until `slots::assign` replaces them by slots.
 pub(crate) struct Step {
@@ -87,6 +89,10 @@ pub(crate) enum Kind {
         normalised_by: Option<NormalisedBy>,
     },
     AveragePool(Pooling),
+    /// Pooling over all times.
+    OverTime(Box<OverTime>),
+    /// A vector for each token.
+    Embedding(Embedding),
     Normalisation(Normalisation),
     Activation(Activation),
     Dropout {
@@ -103,6 +109,44 @@ pub(crate) enum Kind {
         channels: Vec<usize>,
         pixels: usize,
     },
+}
+
+/// The largest value or the mean of each value of a frame over all times.
+pub(crate) struct OverTime {
+    /// Whether it is the largest value.
+    pub(crate) max: bool,
+    pub(crate) maps: over_time::Maps,
+    /// For a text, the windows along time between the tokens, the step's second input, and its map.
+    pub(crate) windows: Option<Vec<TimeWindow>>,
+}
+
+impl OverTime {
+    /// How many times of each sample's map count. Token 0 is padding.
+    pub(crate) fn lengths<'a>(&'a self, tokens: &'a [f32]) -> impl Fn(usize) -> usize + Sync + 'a {
+        let per_sample = tokens.len() / self.maps.samples;
+        move |sample| match &self.windows {
+            None => self.maps.times,
+            Some(windows) => {
+                let tokens = &tokens[sample * per_sample..][..per_sample];
+                let padding = tokens.iter().rev().take_while(|token| **token == 0.0);
+                let length = (per_sample - padding.count()).max(1);
+                let map = windows
+                    .iter()
+                    .fold(length, |time, window| window.count(time));
+                map.min(self.maps.times)
+            }
+        }
+    }
+}
+
+/// A table with a vector for each token.
+pub(crate) struct Embedding {
+    /// The table, `[vocabulary, size]`.
+    pub(crate) weights: Range<usize>,
+    /// Length of a vector.
+    pub(crate) size: usize,
+    /// Tokens of the batch.
+    pub(crate) tokens: usize,
 }
 
 /// The batch norm before a step, if the step normalises its input on load (training).
@@ -188,6 +232,15 @@ impl Kind {
         }
     }
 
+    /// The weights with decay that it trains.
+    pub(crate) fn weights(&self) -> Option<Range<usize>> {
+        match self {
+            Self::Convolution(convolution) => Some(convolution.tensors.weight.clone()),
+            Self::Embedding(embedding) => Some(embedding.weights.clone()),
+            _ => None,
+        }
+    }
+
     /// The inputs that are only added. Their gradient is the output's gradient.
     pub(crate) fn summands(&self, inputs: usize) -> Range<usize> {
         match self {
@@ -237,6 +290,7 @@ impl Kind {
     pub(crate) fn index_len(&self) -> usize {
         match self {
             Self::MaxPool { pooling, .. } => pooling.window().lengths()[1],
+            Self::OverTime(step) if step.max => step.maps.samples * step.maps.values,
             _ => 0,
         }
     }
@@ -264,6 +318,9 @@ impl Kind {
                 normalised.unwrap_or_default() + "max pool"
             }
             Self::AveragePool(_) => "average pool".into(),
+            Self::OverTime(step) if step.max => "max over time".into(),
+            Self::OverTime(_) => "average over time".into(),
+            Self::Embedding(_) => "embedding".into(),
             Self::Normalisation(step) if step.by_reader && step.is_running => {
                 return "batch norm factors".into();
             }

@@ -107,6 +107,7 @@ fn preparation() -> Preparation {
         transparent: None,
         ground: None,
         range: None,
+        medium: Default::default(),
     }
 }
 

@@ -47,6 +47,47 @@ fn convs() -> impl Strategy<Value = Conv> {
     )
 }
 
+fn along_time() -> impl Strategy<Value = Layer> {
+    let padding = || {
+        let ends = any::<[usize; 2]>().prop_map(TimePadding::Ends);
+        prop_oneof![Just(TimePadding::Same), ends]
+    };
+    let settings = (any::<[usize; 5]>(), padding(), any::<bool>(), rounds());
+    let convs = settings.prop_map(
+        |([filters, kernel, stride, dilation, groups], padding, bias, round)| {
+            Layer::TimeConv(TimeConv {
+                filters,
+                kernel,
+                stride,
+                padding,
+                dilation,
+                groups,
+                bias,
+                round,
+            })
+        },
+    );
+    let settings = (
+        any::<[usize; 2]>(),
+        padding(),
+        any::<Option<bool>>(),
+        rounds(),
+    );
+    let pools = settings.prop_map(|([kernel, stride], padding, count_padding, round)| {
+        Layer::TimePool(TimePool {
+            kind: match count_padding {
+                None => PoolKind::Max,
+                Some(count_padding) => PoolKind::Average { count_padding },
+            },
+            kernel,
+            stride,
+            padding,
+            round,
+        })
+    });
+    prop_oneof![convs, pools]
+}
+
 fn layers() -> impl Strategy<Value = Layer> {
     let pools = (any::<Option<bool>>(), pair(), pair(), paddings(), rounds()).prop_map(
         |(count_padding, kernel, stride, padding, round)| Pool {
@@ -85,6 +126,10 @@ fn layers() -> impl Strategy<Value = Layer> {
             bias,
         }),
         Just(Layer::Flatten),
+        Just(Layer::MaxOverTime),
+        Just(Layer::AvgOverTime),
+        any::<usize>().prop_map(Layer::Embedding),
+        along_time(),
         Just(Layer::GlobalAvgPool),
         Just(Layer::GlobalMaxPool),
         Just(Layer::batch_norm()),
@@ -133,7 +178,8 @@ proptest! {
 
     #[test]
     fn convolutions_agree_with_a_walk_over_the_map(conv in convs(), height in 1..40usize, width in 1..40usize) {
-        let resolved = Layer::Conv(conv).resolve(Shape::new(height, width, 12), 10);
+        let input = LayerInput { shape: Shape::new(height, width, 12), vocabulary: None, classes: 10 };
+        let resolved = Layer::Conv(conv).resolve(input);
         match resolved {
             Ok(resolved) => {
                 let Operation::Conv(found) = resolved.operation else { panic!("a conv is a conv") };

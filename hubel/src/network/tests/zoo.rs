@@ -28,6 +28,10 @@ fn zoo_networks_have_exactly_the_parameters_of_their_origin() {
         ("efficientnet-lite2", 6_092_072 - 990 * 1281),
         ("efficientnet-lite3", 8_197_096 - 990 * 1281),
         ("efficientnet-lite4", 13_006_568 - 990 * 1281),
+        (
+            "kim2014",
+            10_000 * 128 + 128 * 100 * (3 + 4 + 5) + 300 + 3010,
+        ),
         ("mlp", 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10),
     ] {
         assert_eq!(zoo(name).parameters(), parameters, "{name}");
