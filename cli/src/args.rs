@@ -213,9 +213,13 @@ Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. A folder stands
 pub(crate) struct Predict {
     /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
-    /// Files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, or @names.txt for a list in a file
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, or @names.txt for a list in a file. For a model of texts:
+    /// files with a text in each line, or - for stdin
+    #[arg(required_unless_present = "text", value_name = "FILE")]
     pub(crate) images: Vec<PathBuf>,
+    /// A text to classify; may be given several times
+    #[arg(long, value_name = "TEXT", conflicts_with = "images")]
+    pub(crate) text: Vec<String>,
     /// Write the answers to this file instead: a table (.csv) or one JSON object per line (.jsonl)
     #[arg(long, short, value_name = "FILE", value_parser = answers)]
     pub(crate) out: Option<PathBuf>,
@@ -363,6 +367,7 @@ mod tests {
             ground: None,
             mirrored: Mirrored::OfOtherClasses,
             has_levels: true,
+            kind: Default::default(),
         };
         let settings = |flags: &[&str]| {
             let settings = train(flags).settings(&digits, 57_000, &[]);
@@ -417,6 +422,7 @@ mod tests {
             ground: None,
             mirrored: Mirrored::OfOtherClasses,
             has_levels: true,
+            kind: Default::default(),
         };
         assert_eq!(
             train

@@ -8,11 +8,7 @@ use hubel::{
 };
 
 const BATCH: usize = 16;
-const SHAPE: Shape = Shape {
-    height: 16,
-    width: 16,
-    channels: 3,
-};
+const SHAPE: Shape = Shape::new(16, 16, 3);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = network();

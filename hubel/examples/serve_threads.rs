@@ -13,11 +13,7 @@ struct Request {
     answer: mpsc::Sender<(String, f32)>,
 }
 
-const CAMERA: Shape = Shape {
-    height: 48,
-    width: 64,
-    channels: 3,
-};
+const CAMERA: Shape = Shape::new(48, 64, 3);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let model = match std::env::args().nth(1) {

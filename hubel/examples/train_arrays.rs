@@ -5,11 +5,7 @@ use std::ops::ControlFlow;
 
 use hubel::{Cpu, Dataset, Event, Keep, Model, Network, Shape, TrainSettings, Trainer};
 
-const SHAPE: Shape = Shape {
-    height: 16,
-    width: 16,
-    channels: 1,
-};
+const SHAPE: Shape = Shape::new(16, 16, 1);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cpu = Cpu::best(Cpu::available_threads());

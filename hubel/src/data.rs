@@ -55,6 +55,7 @@ mod likeness;
 pub(crate) mod limit;
 pub(crate) mod loader;
 mod manifest;
+mod medium;
 mod mix;
 #[cfg(feature = "mnist")]
 mod mnist;
@@ -85,6 +86,7 @@ mod tables;
 mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod text;
 #[cfg(feature = "pictures")]
 pub(crate) mod thumbnail;
 #[cfg(feature = "pictures")]
@@ -111,6 +113,7 @@ pub use ground::Ground;
 #[cfg(feature = "pictures")]
 pub use learned::{Learned, learned};
 pub use manifest::Manifest;
+pub use medium::{Kind, Medium};
 pub use mix::Mixing;
 #[cfg(feature = "mnist")]
 pub use mnist::mnist;
@@ -125,6 +128,7 @@ pub use sheet::{Partner, Sheet, SheetSettings, Shown};
 #[cfg(feature = "pictures")]
 pub use source::{Outlook, Source};
 pub use subject::{Mirrored, Subject};
+pub use text::{Tokens, Unknown, Vocabulary};
 #[cfg(feature = "pictures")]
 pub use thumbnail::Thumbnail;
 pub use value_range::ValueRange;
@@ -203,6 +207,8 @@ struct Reading {
     ground: Option<Ground>,
     /// The policy for pictures that can no longer be read.
     bad_files: BadFiles,
+    /// What texts are divided into.
+    tokens: Tokens,
 }
 
 impl Dataset {
@@ -248,7 +254,7 @@ impl Dataset {
         self.pixels.sample(self.rows[index], self.shape)
     }
 
-    /// The bytes `[h, w, c]` of one sample; `None` if the data set was made of `f32`.
+    /// The bytes `[h, w, c]` of one sample; `None` if the data set was made of `f32` or of texts.
     ///
     /// # Errors
     /// If a picture that is not kept in memory can no longer be read from its file.
@@ -258,7 +264,7 @@ impl Dataset {
     pub fn bytes(&self, index: usize) -> Result<Option<Cow<'_, [u8]>>> {
         Ok(match self.sample(index)? {
             Sample::Bytes(bytes) => Some(bytes),
-            Sample::Floats(_) => None,
+            Sample::Floats(_) | Sample::Text(_) => None,
         })
     }
 
@@ -266,7 +272,16 @@ impl Dataset {
     pub fn path(&self, index: usize) -> Option<&Path> {
         match &self.pixels {
             Pixels::Files(files) => Some(files.path(self.rows[index])),
+            Pixels::Texts(texts) => texts.path(self.rows[index]),
             _ => None,
+        }
+    }
+
+    /// What the samples are.
+    pub fn kind(&self) -> Kind {
+        match &self.pixels {
+            Pixels::Texts(_) => Kind::Texts,
+            _ => Kind::Pictures,
         }
     }
 
@@ -275,8 +290,11 @@ impl Dataset {
     /// # Panics
     /// If `index` is out of range.
     pub fn name_of(&self, index: usize) -> String {
-        let path = self.path(index);
-        path.map_or_else(|| format!("image {index}"), crate::shown)
+        match (&self.pixels, self.path(index)) {
+            (Pixels::Texts(texts), _) => texts.name(self.rows[index]),
+            (_, Some(path)) => crate::shown(path),
+            (_, None) => format!("image {index}"),
+        }
     }
 
     /// The samples at `indices`, in that order; the pixels are shared, not copied.

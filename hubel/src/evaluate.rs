@@ -154,7 +154,7 @@ impl Model {
                 data: dataset.classes().to_vec(),
             });
         }
-        self.preparation.check(dataset.shape())
+        self.preparation.check_data(dataset)
     }
 }
 

@@ -228,11 +228,7 @@ mod tests {
     use super::*;
     use crate::Network;
 
-    const SHAPE: Shape = Shape {
-        height: 7,
-        width: 6,
-        channels: 3,
-    };
+    const SHAPE: Shape = Shape::new(7, 6, 3);
     const CLASSES: usize = 4;
 
     #[test]

@@ -207,7 +207,7 @@ impl Model {
 
     pub(crate) fn graph(&self) -> Result<Graph> {
         self.network
-            .graph(self.preparation.shape, self.classes.len())
+            .graph(self.preparation.input(), self.classes.len())
     }
 
     /// Writes the model to one safetensors file with PyTorch's tensor names and layouts; everything else is in the metadata. The file is
@@ -245,7 +245,7 @@ impl Model {
             ),
             (
                 "hubel.input".to_string(),
-                format!("{}x{}x{}", shape.height, shape.width, shape.channels),
+                shape.to_string().replace('×', "x"),
             ),
             (
                 "hubel.preparation".to_string(),
@@ -420,7 +420,7 @@ impl Model {
 /// As for [`Model::untrained`].
 fn graph_of(network: &Network, classes: &[String], preparation: &Preparation) -> Result<Graph> {
     preparation.check(preparation.shape)?;
-    let graph = network.graph(preparation.shape, classes.len())?;
+    let graph = network.graph(preparation.input(), classes.len())?;
     // A network from a builder that has no text could be trained but not loaded again.
     Network::parse(&network.to_string())?;
     let logits = graph.output().shape;
@@ -547,7 +547,7 @@ impl Description {
         }
         let network = Network::parse(&field("hubel.network")?).map_err(|error| unfit(&error))?;
         let graph =
-            (network.graph(preparation.shape, classes.len())).map_err(|error| unfit(&error))?;
+            (network.graph(preparation.input(), classes.len())).map_err(|error| unfit(&error))?;
         Ok(Self {
             has_checksum,
             network,

@@ -1,6 +1,7 @@
-//! Predictions for pictures: files, bytes, decoded pictures or tensors, one or many.
+//! Predictions for pictures (files, bytes, decoded pictures or tensors) and for texts, one or many.
 #[cfg(feature = "pictures")]
 mod pictures;
+mod texts;
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ impl Model {
         }
         let path = Path::new("(embedded efficientnet-lite0)");
         let network = Network::named(name).expect("the zoo has it");
-        let shape = Network::usual_input(name).expect("the zoo has it");
+        let shape = Network::usual_input(name).expect("the zoo has it").shape;
         let preparation = Preparation {
             mean: vec![127.0 / 255.0; 3],
             std: vec![128.0 / 255.0; 3],

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hubel::data::{Augmentation, BadFiles, Balance, Mixing, Options, Resize, Subject};
+use hubel::data::{Augmentation, BadFiles, Balance, Mixing, Options, Resize, Subject, Tokens};
 use hubel::{Normalisation, Preparation, Shape};
 
 use super::train::{usual, usual_for};
@@ -35,6 +35,12 @@ pub(crate) struct TrainingData {
     /// [default: that of the fine-tuned model; else letterbox]
     #[arg(long, value_parser = parsed::<Resize>)]
     pub(crate) resize: Option<Resize>,
+    /// What texts are divided into: words or characters [default: words]
+    #[arg(long, value_name = "words|characters", value_parser = parsed::<Tokens>)]
+    pub(crate) tokens: Option<Tokens>,
+    /// Number of tokens of a text that are read [default: as many as the longest training text has, up to 256 words or 1024 characters]
+    #[arg(long, value_name = "TOKENS", value_parser = at_least_1)]
+    pub(crate) length: Option<usize>,
     /// Augmentation: none, light, standard, strong, or operations such as 'flip, crop(4)'
     /// [default: standard; light for small grey pictures other than writing]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
@@ -77,6 +83,8 @@ impl TrainingData {
             shape: self.input.filter(|_| start.is_none()),
             network: start.map(|preparation| preparation.shape),
             resize: self.resize.unwrap_or(usual),
+            tokens: self.tokens.unwrap_or_default(),
+            length: self.length,
             validation: self.val,
             test: self.test,
             seed: self.split_seed.unwrap_or(self.seed),

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use hubel::data::{Balance, Mirrored, Subject};
+use hubel::data::{Balance, Kind, Mirrored, Subject};
 use hubel::network::Initialisation;
 use hubel::{
     Dataset, Keep, Model, Optimizer, Pace, Phase, RunFolder, Schedule, TrainSettings, WarmUp,
@@ -372,9 +372,13 @@ const THINGS_SHOWN: usize = 600_000;
 /// The most epochs of small grey pictures.
 const MOST_EPOCHS: usize = 100;
 
+/// The epochs of texts, of which a network soon knows the training part by heart.
+const TEXT_EPOCHS: usize = 10;
+
 /// The default number of epochs.
 fn usual_epochs(subject: &Subject, images: usize) -> usize {
     let shown = match (subject.is_simple(), subject.mirrored) {
+        (false, _) if subject.kind == Kind::Texts => return TEXT_EPOCHS,
         (false, _) => return 30,
         (true, Mirrored::OfOtherClasses) => WRITING_SHOWN,
         (true, Mirrored::Alike | Mirrored::Uncertain) => THINGS_SHOWN,
@@ -384,9 +388,14 @@ fn usual_epochs(subject: &Subject, images: usize) -> usize {
 
 /// Default settings for a subject. Those for pictures in general gave `tutorial` its best accuracy on CIFAR-10, among the few that were tried.
 pub(super) fn usual_for(subject: &Subject) -> TrainSettings {
-    match subject.is_simple() {
-        true => usual(),
-        false => TrainSettings {
+    match (subject.is_simple(), subject.kind) {
+        (true, _) => usual(),
+        (false, Kind::Texts) => TrainSettings {
+            batch_size: 64,
+            weight_decay: 0.1,
+            ..usual()
+        },
+        (false, Kind::Pictures) => TrainSettings {
             batch_size: 64,
             weight_decay: 0.15,
             label_smoothing: 0.1,

@@ -1,7 +1,8 @@
 //! `hubel inspect`: the layers of a model or network with sizes and costs, or its plan.
 use std::process::ExitCode;
 
-use hubel::{Network, Parameters, Plan, PlanSettings, Shape, bench, listed, one_line};
+use hubel::network::Input;
+use hubel::{Network, Parameters, Plan, PlanSettings, bench, listed, one_line};
 
 use super::{Outcome, named};
 use crate::args::{Inspect, PlanMode};
@@ -10,7 +11,7 @@ use crate::console::{self, Console};
 /// Runs the command.
 pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
     let named = named::network(&arguments.network, console)?;
-    let input = arguments.input.unwrap_or(named.input);
+    let input = arguments.input.map_or(named.input, Into::into);
     let classes = arguments.classes.unwrap_or(named.usual_classes());
     let (network, names) = (&named.network, &named.classes);
     if !names.is_empty() && (input, classes) != (named.input, names.len()) {
@@ -52,7 +53,7 @@ fn plan(
     arguments: &Inspect,
     mode: PlanMode,
     network: &Network,
-    input: Shape,
+    input: Input,
     classes: usize,
 ) -> Outcome {
     let batch = arguments

@@ -2,6 +2,7 @@
 use std::io;
 use std::path::Path;
 
+use hubel::network::Input;
 use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Weights};
 
 use crate::console::{Console, thousands};
@@ -149,7 +150,7 @@ fn pretrained(path: &Path) -> Result<Option<Model>, Error> {
 pub(super) struct Named {
     pub(super) network: Network,
     /// The input of the model, or the network's usual input.
-    pub(super) input: Shape,
+    pub(super) input: Input,
     /// The classes of the model; `None` for a network without a model.
     pub(super) classes: Vec<String>,
     /// The position at which the model's training stopped, if it has not ended.
@@ -166,7 +167,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
         let model = load_features(Path::new(text), console)?;
         return Ok(Named {
             network: model.network().clone(),
-            input: model.input(),
+            input: model.preparation().input(),
             classes: model.classes().to_vec(),
             stopped_at: model.stopped_at(),
             origin: model.origin().map(String::from),
@@ -194,8 +195,8 @@ impl Named {
 }
 
 /// The usual input of a network; that of MNIST for architecture text.
-pub(super) fn usual_input(network: &str) -> Shape {
-    Network::usual_input(network).unwrap_or(Shape::new(28, 28, 1))
+pub(super) fn usual_input(network: &str) -> Input {
+    Network::usual_input(network).unwrap_or(Shape::new(28, 28, 1).into())
 }
 
 /// Whether the text names a file or folder rather than a network. A missing path counts if it ends like a model file or contains a slash, which

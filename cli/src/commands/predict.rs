@@ -1,5 +1,6 @@
-//! `hubel predict`: classifies pictures.
+//! `hubel predict`: classifies pictures or texts.
 mod answers;
+mod texts;
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use hubel::Predictor;
-use hubel::data::BadFile;
+use hubel::data::{BadFile, Kind};
 
 use super::names::Names;
 use super::{BAD_FILES_SHOWN, Outcome, named, top};
@@ -16,17 +17,24 @@ use crate::console::{Console, thousands};
 use crate::interruption::Interruption;
 use crate::wording::of_command_line;
 pub(super) use answers::quoted as quoted_field;
-use answers::{Answers, Classified};
+use answers::{Answers, Classified, Given};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     let model = arguments.size.of(named::load(&arguments.model, console)?)?;
     let model = model.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
+    let kind = model.preparation().medium.kind();
+    if kind == Kind::Texts {
+        return texts::run(arguments, Predictor::new(model, cpu)?, console);
+    }
+    if !arguments.text.is_empty() {
+        model.vocabulary()?;
+    }
     let mut names = Names::new(&arguments.images, console)?;
     let top = arguments.top.clamp(1, model.classes().len());
     let mut predictor = Predictor::new(model, cpu)?;
-    let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, top)?;
+    let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, top, kind)?;
     // Lines on a terminal are progress enough. Only a file must be finished after a signal; printed lines are already out.
     let is_file = arguments.out.is_some();
     let with_progress = is_file || arguments.json || !io::stdout().is_terminal();
@@ -113,7 +121,7 @@ fn classify(
         let of_chunk: Vec<Result<Classified, BadFile>> = of_chunk
             .map(|(answer, path)| {
                 let classified = answer.map(|prediction| Classified {
-                    path: path.clone(),
+                    given: Given::File(path.clone()),
                     top: top(predictor.model(), &prediction, count),
                     prediction,
                 });

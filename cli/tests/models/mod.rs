@@ -13,6 +13,7 @@ pub(crate) fn of_cats_and_dogs(folder: &Path, network: &str, shape: Shape) {
         transparent: None,
         ground: None,
         range: None,
+        medium: Default::default(),
     };
     let network = Network::parse(network).expect("a network");
     let classes = ["cat", "dog"].map(String::from).into();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::data::given::Given;
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
-use crate::data::{BadFiles, Dataset, Splits, ValueRange, folder, picture, tables};
+use crate::data::{BadFiles, Dataset, Kind, Splits, ValueRange, folder, picture, tables, text};
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
@@ -31,6 +31,8 @@ pub(crate) enum Found {
 pub(crate) struct Catalogue {
     /// A short name of the data, for reports.
     pub(crate) name: String,
+    /// What the files are.
+    pub(crate) kind: Kind,
     /// The form: "class folders", …
     pub(crate) form: &'static str,
     /// The classes; labels count them from 0. Includes classes without files.
@@ -134,12 +136,19 @@ impl Catalogue {
             self.classes.len(),
             [self.count(None) + counts[0], counts[1], counts[2]],
             shape,
+            self.kind,
         )
     }
 }
 
 /// A description of form, classes and images per split in one line.
-fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>) -> String {
+fn describe(
+    form: &str,
+    classes: usize,
+    counts: [usize; 3],
+    shape: Option<Shape>,
+    kind: Kind,
+) -> String {
     let present: Vec<(usize, Part)> = counts
         .into_iter()
         .zip([Part::Train, Part::Validation, Part::Test])
@@ -157,7 +166,10 @@ fn describe(form: &str, classes: usize, counts: [usize; 3], shape: Option<Shape>
     } else {
         counts.join(" + ")
     };
-    let images = if counts == "1" { "image" } else { "images" };
+    let images = match counts == "1" {
+        true => kind.singular(),
+        false => kind.plural(),
+    };
     let shape = shape.map_or_else(String::new, |shape| format!(" of {shape}"));
     format!("{form}, {classes} classes, {counts} {images}{shape}{names}")
 }
@@ -259,7 +271,11 @@ fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     if let Some(found) = tables::in_folder(path, &contents, remembered)? {
         return Ok(found);
     }
-    folder::find(path, contents).map(Found::Files)
+    let catalogue = folder::find(path, contents)?;
+    match catalogue.kind {
+        Kind::Texts => text::files::read(path, catalogue).map(Found::Arrays),
+        Kind::Pictures => Ok(Found::Files(catalogue)),
+    }
 }
 
 /// The data in a single file, detected by its first bytes, or else by its name.
@@ -327,7 +343,8 @@ pub(crate) fn arrays(
         form,
         train.classes().len(),
         [train.len(), count(&validation), count(&test)],
-        Some(train.shape()),
+        Some(train.shape()).filter(|_| train.kind() == Kind::Pictures),
+        train.kind(),
     );
     Ok(Splits::found(description, train, validation, test))
 }

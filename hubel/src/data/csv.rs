@@ -5,6 +5,7 @@ mod dialect;
 mod files;
 mod lines;
 mod pixels;
+mod texts;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
@@ -16,7 +17,7 @@ use crate::data::catalogue::{Catalogue, File, Found, Part, name_of, problem, tho
 use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
 use crate::data::from_memory::LONGEST_CLASS;
 use crate::data::names::{composed, is_table, natural_order};
-use crate::data::{ValueRange, labelled};
+use crate::data::{Kind, ValueRange, labelled};
 use crate::error::shortened;
 use crate::formats::atomic::folder_of;
 use crate::formats::regular;
@@ -24,6 +25,7 @@ use crate::{Error, Result};
 use columns::Columns;
 use lines::{Lines, line_of};
 use pixels::{PixelColumns, Pixels};
+use texts::{TextColumns, TextTable};
 
 /// The largest table in bytes: several million pictures.
 const LARGEST_TABLE: u64 = 1 << 30;
@@ -94,6 +96,18 @@ pub(super) fn read(
         let (name, parts) = (name_of(path), pixels.labelled());
         return labelled::splits("table of pixels", &name, path, parts, remembered)
             .map(Found::Arrays);
+    }
+    if let Some(columns) = TextColumns::named(first) {
+        let mut texts = TextTable::new(columns);
+        for record in &start[1..] {
+            let line = texts.line(record, line_of(record));
+            line.map_err(|problem| table.error(problem))?;
+        }
+        while let Some(record) = lines.next()? {
+            let line = texts.line(record, line_of(record));
+            line.map_err(|problem| table.error(problem))?;
+        }
+        return texts.splits(&name_of(path)).map(Found::Arrays);
     }
     let exists = |name: &str| table.existing(name).is_some();
     let (columns, has_header) =
@@ -329,6 +343,7 @@ impl<'a> Table<'a> {
         }
         Ok(Catalogue {
             name: name_of(self.path),
+            kind: Kind::Pictures,
             form: "table of pictures",
             classes: order
                 .iter()
@@ -418,6 +433,9 @@ fn first_line_names_columns(path: &Path) -> Result<bool> {
     };
     if let Ok(Some(pixels)) = PixelColumns::find(&first, Some(second)) {
         return Ok(pixels.has_header);
+    }
+    if TextColumns::named(&first).is_some() {
+        return Ok(true);
     }
     let Some(columns) = Columns::named(&first, Some(second)) else {
         return Ok(false);

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::data::mix::Mix;
-use crate::data::{Augmentation, BadFile, Dataset, Mixing, Preparation};
+use crate::data::{Augmentation, BadFile, Dataset, Kind, Mixing, Preparation};
 use crate::{Error, Purpose, Random, Result};
 
 /// How classes of very different size are balanced.
@@ -85,6 +85,16 @@ impl Feed {
             });
         }
         settings.augmentation.check(preparation.shape)?;
+        if !settings.augmentation.is_none() && dataset.kind() != Kind::Pictures {
+            return Err(Error::Settings {
+                problem: format!(
+                    "`{}` changes pictures, and {} holds {}",
+                    settings.augmentation,
+                    dataset.name(),
+                    dataset.kind()
+                ),
+            });
+        }
         if !settings.augmentation.is_none() && dataset.is_of_floats() {
             return Err(Error::Settings {
                 problem: format!(
@@ -112,6 +122,11 @@ impl Feed {
     /// [`Error::Settings`] if an α is not positive and finite.
     pub fn with_mixing(self, mixing: Mixing) -> Result<Self> {
         mixing.check()?;
+        if !mixing.is_none() && self.dataset.kind() == Kind::Texts {
+            return Err(Error::Settings {
+                problem: "texts cannot be mixed: a mean of two tokens is none".to_owned(),
+            });
+        }
         Ok(Self { mixing, ..self })
     }
 

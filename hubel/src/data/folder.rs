@@ -10,7 +10,7 @@ use crate::data::bad_files::is_quarantine;
 use crate::data::catalogue::{Catalogue, ClassFolder, File, Part, name_of, problem, thousands};
 use crate::data::ignored::{Ignored, Reason};
 use crate::data::names::{composed, natural_order};
-use crate::data::picture;
+use crate::data::{Kind, picture, text};
 use crate::formats::regular;
 use crate::{Error, Result, one_line, shown};
 use parts::{Divided, Inner, Layout};
@@ -55,9 +55,10 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Whether one of the files is a picture.
-    fn has_pictures(&self) -> bool {
-        self.files.iter().any(|file| passed_over(file).is_none())
+    /// Whether one of the files is a picture, or several are texts: one or two may be notes about the data.
+    fn has_samples(&self) -> bool {
+        let kinds = || self.files.iter().filter_map(|file| kind_of(file));
+        kinds().any(|kind| kind != Kind::Texts) || kinds().count() > MOST_NOTES
     }
 }
 
@@ -337,14 +338,17 @@ impl<'a> Listing<'a> {
         while let Some(contents) = next {
             self.ignored.add(&contents.ignored);
             for path in contents.files {
-                match passed_over(&path) {
-                    None => self.files.push(File {
+                match kind_of(&path) {
+                    Some(_) => self.files.push(File {
                         path,
                         label,
                         part,
                         given: None,
                     }),
-                    Some(reason) => self.ignored.note(reason, &path),
+                    None => {
+                        let reason = passed_over(&path).unwrap_or(Reason::Ending);
+                        self.ignored.note(reason, &path);
+                    }
                 }
             }
             for folder in contents.folders.into_iter().rev() {
@@ -364,6 +368,7 @@ impl<'a> Listing<'a> {
 
     /// The listing with its classes in the order of their names.
     fn catalogue(mut self) -> Result<Catalogue> {
+        let kind = self.choose_kind();
         let mut form = FORM;
         let one_class = match self.labels.len() {
             0 if self.stray_pictures == 0 => return Err(problem(self.root, self.no_classes())),
@@ -372,6 +377,7 @@ impl<'a> Listing<'a> {
                 self.labels.insert(name_of(self.root), 0);
                 let mut seen = self.above.clone();
                 self.pictures(contents(self.root)?, 0, None, &mut seen)?;
+                self.choose_kind();
                 Some(self.no_classes())
             }
             1 => Some(self.one_class()),
@@ -395,12 +401,38 @@ impl<'a> Listing<'a> {
             missing: None,
             one_class,
             name: name_of(self.root),
+            kind,
             form,
             classes: classes.into_iter().map(|(class, _)| class).collect(),
             files: self.files,
             folders: self.folders,
             notes: self.notes,
         })
+    }
+
+    /// Keeps the files of the most frequent kind, and ignores the others.
+    fn choose_kind(&mut self) -> Kind {
+        let kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
+        let mut counts = [(Kind::Texts, 0), (Kind::Pictures, 0)];
+        for kind in kinds {
+            let own = counts.iter_mut().find(|(known, _)| *known == kind);
+            own.expect("every kind is counted").1 += 1;
+        }
+        // Of equally frequent kinds the last.
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        let (kind, _) = most.expect("there are kinds");
+        self.keep(kind);
+        kind
+    }
+
+    /// Keeps the files of this kind, and ignores the others.
+    fn keep(&mut self, kind: Kind) {
+        let files = std::mem::take(&mut self.files).into_iter();
+        let (own, others) = files.partition(|file| kind_of(&file.path) == Some(kind));
+        self.files = own;
+        for file in others {
+            self.ignored.note(Reason::Ending, &file.path);
+        }
     }
 
     fn no_classes(&self) -> String {
@@ -443,6 +475,7 @@ pub fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
     let mut listing = Listing::new(folder);
     let mut seen = listing.above.clone();
     listing.pictures(contents(folder)?, 0, None, &mut seen)?;
+    listing.keep(Kind::Pictures);
     let notes = listing.ignored.notes(folder);
     let paths = listing.files.into_iter().map(|file| file.path);
     Ok((paths.collect(), notes))
@@ -459,7 +492,23 @@ pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
                 .and_then(|contents| listing.pictures(contents, 0, None, &mut seen));
         }
     }
+    listing.keep(Kind::Pictures);
     listing.files.into_iter().map(|file| file.path).collect()
+}
+
+/// Most text files of a folder that count as notes about the data and not as samples.
+const MOST_NOTES: usize = 2;
+
+/// What a file in a class folder is, by its ending; `None` if it is no sample.
+pub(super) fn kind_of(file: &Path) -> Option<Kind> {
+    let ending = file.extension().unwrap_or_default();
+    let is_text = text::files::ENDINGS
+        .iter()
+        .any(|known| ending.eq_ignore_ascii_case(known));
+    match is_text {
+        true => Some(Kind::Texts),
+        false => passed_over(file).is_none().then_some(Kind::Pictures),
+    }
 }
 
 /// Why a file in a class folder is no picture, or `None` if it is read as one.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::data::Kind;
 use crate::data::catalogue::{Catalogue, File, Part, classes_called_alike};
 use crate::data::names::{composed, natural_order};
 use crate::data::picture::{LARGEST_FILE, too_large};
@@ -163,6 +164,7 @@ pub(super) fn catalogue(name: &str, pictures: Arc<dyn Pictures>) -> Result<Catal
         }),
     });
     Ok(Catalogue {
+        kind: Kind::Pictures,
         name: name.to_owned(),
         form: "pictures",
         files: files.collect(),

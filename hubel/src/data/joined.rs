@@ -39,6 +39,9 @@ impl Splits {
                     match half.pixels.sample(row, half.shape)? {
                         Sample::Bytes(sample) => bytes.extend_from_slice(&sample),
                         Sample::Floats(sample) => floats.extend_from_slice(sample),
+                        Sample::Text(_) => {
+                            unreachable!("the texts of a data set are read together")
+                        }
                     }
                 }
             }

@@ -119,7 +119,11 @@ fn prefix(name: &str) -> String {
 
 /// The labels that occur, in natural order.
 fn classes(parts: &[Labelled]) -> Vec<String> {
-    let labels = parts.iter().flat_map(|part| &part.labels);
+    classes_of(parts.iter().flat_map(|part| &part.labels))
+}
+
+/// As [`classes`], of any labels.
+pub(super) fn classes_of<'a>(labels: impl Iterator<Item = &'a String>) -> Vec<String> {
     let labels: BTreeSet<&String> = labels.collect();
     let mut classes: Vec<String> = labels.into_iter().cloned().collect();
     classes.sort_by(|one, other| natural_order(one, other));

@@ -42,7 +42,7 @@ pub fn learned(
     let mut notes = Vec::new();
     let (dataset, bad_files) = match catalogue::find_of_known_classes(path, preparation.range)? {
         Found::Arrays(splits) => {
-            preparation.check(splits.train.shape())?;
+            preparation.check_data(&splits.train)?;
             check_numbers(path, preparation, &splits)?;
             notes = splits.notes;
             let train = Some(splits.train).filter(|train| !train.is_empty());

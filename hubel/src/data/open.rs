@@ -48,17 +48,27 @@ pub fn open_with(
     Source::find(path_or_name)?.open(options, listen)
 }
 
-/// Arrays are not resized. The model will resize later pictures as `options` say.
-pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
-    if splits.train.is_empty() {
-        return Err(catalogue::problem(
+/// Splits with samples to train on.
+///
+/// # Errors
+/// [`Error::DataForm`] if there are none.
+pub(super) fn trainable(path: &Path, splits: Splits) -> Result<Splits> {
+    match splits.train.is_empty() {
+        false => Ok(splits),
+        true => Err(catalogue::problem(
             path,
             format!(
-                "it holds no images to train on ({}); `Model::evaluate` judges a model by it",
+                "it holds no {} to train on ({}); `Model::evaluate` judges a model by it",
+                splits.train.kind().plural(),
                 splits.description
             ),
-        ));
+        )),
     }
+}
+
+/// Arrays are not resized. The model will resize later pictures as `options` say.
+pub(super) fn as_they_are(path: &Path, splits: Splits, options: &Options) -> Result<Splits> {
+    let splits = trainable(path, splits)?;
     let shape = splits.train.shape();
     if let Some(wanted) = options.shape.filter(|wanted| *wanted != shape) {
         return Err(Error::Settings {
@@ -197,9 +207,10 @@ fn inverted_note(count: usize) -> Option<String> {
 /// Notes on validation and test images that are also training images, bit by bit. This happens only in data that came divided;
 /// [`Division::divide`] keeps equal images in one split.
 pub(super) fn leaks(splits: &Splits) -> Vec<String> {
-    let Pixels::Files(_) = splits.train.pixels else {
+    if !matches!(splits.train.pixels, Pixels::Files(_) | Pixels::Texts(_)) {
         return Vec::new();
-    };
+    }
+    let kind = splits.train.kind().plural();
     let trained: HashSet<u64> = splits.train.contents().collect();
     let parts = [("validation", &splits.validation), ("test", &splits.test)];
     let notes = parts.into_iter().filter_map(|(part, dataset)| {
@@ -207,7 +218,7 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
         let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
-                "{} of the {} {part} images are also training images, so the score is likely too high; `check::check` lists them",
+                "{} of the {} {part} {kind} are also training {kind}, so the score is likely too high; `check::check` lists them",
                 catalogue::thousands(count),
                 catalogue::thousands(dataset.len())
             )
@@ -373,7 +384,7 @@ pub fn evaluation(
     let (undivided, test, found, bad_files, unlike) =
         match catalogue::find_of_known_classes(path, preparation.range)? {
             Found::Arrays(splits) => {
-                preparation.check(splits.train.shape())?;
+                preparation.check_data(&splits.train)?;
                 check_numbers(path, preparation, &splits)?;
                 if splits.train.is_empty() && splits.test.is_none() {
                     return Err(validation_only(path));

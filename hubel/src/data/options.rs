@@ -1,6 +1,6 @@
 //! How data is read and divided.
 use crate::data::limit::LARGEST_PICTURE;
-use crate::data::{BadFiles, Resize};
+use crate::data::{BadFiles, Resize, Tokens};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
@@ -24,9 +24,16 @@ pub struct Options {
     pub seed: u64,
     /// The policy for files that cannot be read.
     pub bad_files: BadFiles,
+    /// What texts are divided into.
+    pub tokens: Tokens,
+    /// Number of tokens of a text that the network reads. `None`: as many as the longest training text has, up to 256 words or 1,024 characters.
+    pub length: Option<usize>,
     /// Bytes of decoded pixels to keep in memory. Other pictures are decoded again for each use. `None`: half of the free memory.
     pub cache: Option<usize>,
 }
+
+/// The most tokens that a network can read.
+const LONGEST_TEXT: usize = 65_536;
 
 impl Default for Options {
     fn default() -> Self {
@@ -39,6 +46,8 @@ impl Default for Options {
             test: 0.1,
             seed: 1,
             bad_files: BadFiles::Fail,
+            tokens: Tokens::Words,
+            length: None,
             cache: None,
         }
     }
@@ -53,6 +62,14 @@ impl Options {
     pub(super) fn check(&self) -> Result<()> {
         for shape in [self.shape, self.network].into_iter().flatten() {
             check_input(shape)?;
+        }
+        if self
+            .length
+            .is_some_and(|length| !(1..=LONGEST_TEXT).contains(&length))
+        {
+            return Err(Error::Settings {
+                problem: format!("a network reads from 1 to {LONGEST_TEXT} tokens of a text"),
+            });
         }
         for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {
             if !(0.0..1.0).contains(&share) {

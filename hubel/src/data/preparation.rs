@@ -9,8 +9,9 @@ use crate::data::ground::{Ground, Rim};
 use crate::data::limit::LARGEST_PICTURE;
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, ValueRange, ink};
+use crate::data::{Dataset, Medium, ValueRange, Vocabulary, ink};
 use crate::layers::addressable;
+use crate::network::Input;
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape};
 
@@ -35,6 +36,9 @@ pub struct Preparation {
     pub ground: Option<Ground>,
     /// The value range of arrays, if the training pictures had values other than bytes.
     pub range: Option<ValueRange>,
+    /// What the samples are; for texts with the vocabulary.
+    #[serde(default)]
+    pub medium: Medium,
 }
 
 /// A picture as input of a network.
@@ -87,8 +91,16 @@ impl Preparation {
                 statistics_of_bytes(training, |row| Cow::Borrowed(files.moments(row)))
             }
             Pixels::Floats(floats) => statistics_of_floats(floats, &training.rows, shape),
+            Pixels::Texts(_) => (vec![0.0], vec![1.0]),
         };
         let reading = training.reading.unwrap_or_default();
+        let medium = match &training.pixels {
+            Pixels::Texts(texts) => {
+                let texts = training.rows.iter().map(|row| texts.text(*row));
+                Medium::Text(Vocabulary::measure(reading.tokens, texts))
+            }
+            _ => Medium::Picture,
+        };
         Ok(Self {
             shape,
             resize: reading.resize,
@@ -97,6 +109,7 @@ impl Preparation {
             transparent: reading.transparent,
             ground: Self::ground(training)?,
             range: training.range,
+            medium,
         })
     }
 
@@ -167,6 +180,15 @@ impl Preparation {
             transparent: None,
             ground: None,
             range: None,
+            medium: Medium::Picture,
+        }
+    }
+
+    /// What a network with this preparation reads.
+    pub fn input(&self) -> Input {
+        Input {
+            shape: self.shape,
+            vocabulary: self.medium.vocabulary().map(Vocabulary::len),
         }
     }
 
@@ -183,6 +205,21 @@ impl Preparation {
             shape,
             ground,
             ..self
+        }
+    }
+
+    /// Whether the samples of a data set can be prepared.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] if they are of another kind, or as for [`Preparation::check`].
+    pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
+        let (own, other) = (self.medium.kind(), dataset.kind());
+        match own == other {
+            true => self.check(dataset.shape()),
+            false => Err(Error::DataMismatch(format!(
+                "{}: it holds {other}, and the model was trained on {own}",
+                dataset.name()
+            ))),
         }
     }
 
@@ -229,9 +266,13 @@ impl Preparation {
     /// What is inconsistent or impossible in these settings.
     fn damage(&self) -> Option<String> {
         let shape = self.shape;
-        let size = addressable(&[shape.height, shape.width, shape.channels]);
-        if size.is_none_or(|size| size == 0) {
-            return Some(format!("its input of {shape} is no picture"));
+        if addressable(&shape.sizes()).is_none_or(|size| size == 0) {
+            return Some(format!("its input of {shape} has no values"));
+        }
+        if let Some(vocabulary) = self.medium.vocabulary() {
+            let is_text = shape.frame() == Shape::new(1, 1, 1) && vocabulary.is_sound();
+            return (!is_text)
+                .then(|| format!("its vocabulary or its input of {shape} is none of texts"));
         }
         if (shape.height * shape.width) as u64 > LARGEST_PICTURE {
             return Some(format!(
@@ -370,7 +411,7 @@ impl Preparation {
         out: &mut [f32],
     ) -> Result<()> {
         let shape = dataset.shape();
-        self.check(shape).unwrap_or_else(|error| panic!("{error}"));
+        (self.check_data(dataset)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(out.len(), self.shape.len(), "length of a sample");
         let resized = dataset.resized_file(index);
         // The position of ink matters only for a picture of another size.
@@ -397,6 +438,10 @@ impl Preparation {
                 };
                 change(&mut pixels);
                 self.normalise_bytes(tables, &pixels, out);
+            }
+            Sample::Text(text) => {
+                let vocabulary = self.medium.vocabulary();
+                (vocabulary.expect("the kind was checked")).encode(text, out);
             }
             Sample::Floats(pixels) => {
                 self.normalise_floats(&self.bring_floats(pixels, shape), out);

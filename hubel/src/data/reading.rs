@@ -148,6 +148,7 @@ pub(super) fn read(
         transparent: preparation.transparent,
         ground: preparation.ground,
         bad_files: policy,
+        ..Reading::default()
     };
     let dataset = Dataset::of_files(
         name,
@@ -287,6 +288,7 @@ impl Survey {
             height,
             width,
             channels,
+            ..
         } = middle;
         let sizes = self.pictures.iter().map(|picture| picture.size);
         if let Some((height, width)) = own_size(sizes, options.largest_side) {

@@ -23,6 +23,7 @@ impl Dataset {
             match self.sample(index)? {
                 Sample::Bytes(sample) => put(&mut bytes, &sample, order, shape.channels),
                 Sample::Floats(sample) => put(&mut floats, sample, order, shape.channels),
+                Sample::Text(_) => unreachable!("a text has no pixels"),
             }
         }
         Ok(self.holding(match floats.is_empty() {
@@ -72,6 +73,7 @@ impl Dataset {
                         floats.extend(iter::repeat_n(level, channels));
                     }
                 }
+                Sample::Text(_) => unreachable!("a text has no channels"),
             }
         }
         let grey = self.holding(match floats.is_empty() {

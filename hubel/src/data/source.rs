@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::data::catalogue::{self, Found};
 use crate::data::conflicts;
 use crate::data::divide::Division;
-use crate::data::open::{as_they_are, leaks, read_splits};
+use crate::data::open::{as_they_are, leaks, read_splits, trainable};
 use crate::data::reading::{Listen, Survey};
-use crate::data::{BadFiles, Options, Pictures, Splits, given};
+use crate::data::{BadFiles, Kind, Options, Pictures, Splits, given, text};
 use crate::{Error, Result, Shape};
 
 /// Data that was found and not yet read. At most a hundred of its picture files are read for [`Source::outlook`].
@@ -31,6 +31,8 @@ pub struct Outlook {
     pub size: Option<Shape>,
     /// Whether they are values whose levels of black and white are unknown.
     pub is_of_floats: bool,
+    /// What the samples are.
+    pub kind: Kind,
 }
 
 impl Source {
@@ -80,6 +82,7 @@ impl Source {
                         ..train.shape()
                     }),
                     is_of_floats: train.is_of_floats(),
+                    kind: train.kind(),
                 }
             }
             Found::Files(catalogue) => {
@@ -93,6 +96,7 @@ impl Source {
                     classes: catalogue.classes.len(),
                     size: self.survey.as_ref().and_then(Survey::middle),
                     is_of_floats: false,
+                    kind: Kind::Pictures,
                 }
             }
         })
@@ -115,6 +119,9 @@ impl Source {
         let path = &self.path;
         let splits = match self.found {
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
+            Found::Arrays(splits) if splits.train.kind() == Kind::Texts => {
+                text::with_length(trainable(path, splits)?, options)
+            }
             Found::Arrays(splits) => as_they_are(path, splits, options)?,
         };
         let mut splits = Division::divide(splits, options.validation, options.test, options.seed);

@@ -1,23 +1,26 @@
-//! The pixels of a data set, in memory or in files.
+//! The samples of a data set: pixels in memory or in files, or texts.
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::data::files::Files;
 use crate::data::fingerprint::Fingerprint;
+use crate::data::text::Texts;
 use crate::{Result, Shape};
 
-/// The pixels of all samples, `[n, h, w, c]`. The index of a sample is its row.
+/// The pixels of all samples, `[n, h, w, c]`, or their texts. The index of a sample is its row.
 #[derive(Clone, Debug)]
 pub(super) enum Pixels {
     Bytes(Arc<Vec<u8>>),
     Floats(Arc<Vec<f32>>),
     Files(Arc<Files>),
+    Texts(Arc<Texts>),
 }
 
-/// The pixels of one sample, `[h, w, c]`.
+/// The pixels of one sample, `[h, w, c]`, or its text.
 pub(super) enum Sample<'a> {
     Bytes(Cow<'a, [u8]>),
     Floats(&'a [f32]),
+    Text(&'a str),
 }
 
 impl Pixels {
@@ -27,6 +30,7 @@ impl Pixels {
             (Self::Bytes(one), Self::Bytes(other)) => Arc::ptr_eq(one, other),
             (Self::Floats(one), Self::Floats(other)) => Arc::ptr_eq(one, other),
             (Self::Files(one), Self::Files(other)) => Arc::ptr_eq(one, other),
+            (Self::Texts(one), Self::Texts(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -38,6 +42,7 @@ impl Pixels {
             Self::Bytes(bytes) => Sample::Bytes(Cow::Borrowed(&bytes[row * length..][..length])),
             Self::Floats(floats) => Sample::Floats(&floats[row * length..][..length]),
             Self::Files(files) => Sample::Bytes(files.pixels(row)?),
+            Self::Texts(texts) => Sample::Text(texts.text(row)),
         })
     }
 
@@ -52,6 +57,7 @@ impl Pixels {
             // Values without known levels of black and white cannot be compared as pictures.
             Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).clone(),
+            Self::Texts(texts) => Fingerprint::of_content(&texts.content(row).to_le_bytes()),
         }
     }
 
@@ -62,6 +68,7 @@ impl Pixels {
             Self::Bytes(bytes) => Fingerprint::content_of(&bytes[row * length..][..length]),
             Self::Floats(floats) => Fingerprint::content_of(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).content,
+            Self::Texts(texts) => Fingerprint::content_of(&texts.content(row).to_le_bytes()),
         }
     }
 }

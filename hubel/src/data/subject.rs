@@ -4,7 +4,7 @@ use std::fmt;
 use crate::data::grey::{is_grey, luma};
 use crate::data::ground::Ground;
 use crate::data::resize::{self, Resize};
-use crate::data::{Augmentation, Dataset, Preparation, Presets, Sampled};
+use crate::data::{Augmentation, Dataset, Kind, Preparation, Presets, Sampled};
 use crate::on_all_cores::on_all_cores;
 use crate::{Result, Shape};
 
@@ -21,6 +21,8 @@ pub struct Subject {
     pub mirrored: Mirrored,
     /// Whether black and white are known; not for standardised values.
     pub has_levels: bool,
+    /// What the samples are.
+    pub kind: Kind,
 }
 
 /// The meaning of mirror images, found by comparing them with the other pictures.
@@ -58,7 +60,9 @@ impl Subject {
     /// either small or on a plain background.
     pub fn is_simple(&self) -> bool {
         let small = self.shape.height.max(self.shape.width) <= SMALL;
-        self.shape.channels == 1 && (small || self.polarity().is_some())
+        self.kind == Kind::Pictures
+            && self.shape.channels == 1
+            && (small || self.polarity().is_some())
     }
 
     /// The augmentation presets that suit the pictures.
@@ -100,6 +104,9 @@ impl Subject {
 /// "grey pictures on a dark background, whose mirror images look like other classes".
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind != Kind::Pictures {
+            return self.kind.fmt(f);
+        }
         f.write_str(match (self.is_grey, self.shape.channels) {
             (true, _) => "grey pictures",
             (false, 3) => "colour pictures",
@@ -145,7 +152,8 @@ impl Dataset {
             is_grey: are_grey(&samples, shape),
             ground: Preparation::ground(self)?,
             mirrored,
-            has_levels: !self.is_of_floats(),
+            has_levels: self.kind() == Kind::Pictures && !self.is_of_floats(),
+            kind: self.kind(),
         })
     }
 }

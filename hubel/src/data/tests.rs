@@ -141,6 +141,8 @@ const WHOLE: Options = Options {
     test: 0.0,
     seed: 1,
     bad_files: BadFiles::Fail,
+    tokens: Tokens::Words,
+    length: None,
     cache: None,
 };
 

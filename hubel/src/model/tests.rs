@@ -23,6 +23,7 @@ fn preparation() -> Preparation {
             ink_side: Some(6),
         }),
         range: None,
+        medium: Default::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 use std::fmt;
 
 use crate::Model;
-use crate::data::Outlook;
+use crate::data::{Kind, Outlook};
 use crate::one_line::thousands;
 
 /// Whether to fine-tune a model or train from scratch, and why.
@@ -32,7 +32,8 @@ impl Outlook {
 impl Advice {
     /// The [embedded model](Model::PRETRAINED) to fine-tune; `None` for training from scratch.
     pub fn model(&self) -> Option<&'static str> {
-        let size = self.outlook.size.filter(|_| !self.outlook.is_of_floats)?;
+        let is_picture = self.outlook.kind == Kind::Pictures && !self.outlook.is_of_floats;
+        let size = self.outlook.size.filter(|_| is_picture)?;
         let is_small = size.height.max(size.width) <= SMALL;
         let many = if size.channels == 1 { MANY_GREY } else { MANY };
         let is_enough = is_small && self.of_class() >= many;
@@ -84,6 +85,7 @@ mod tests {
                 classes: 10,
                 size: Some(Shape::new(side, side, channels)),
                 is_of_floats: false,
+                kind: Kind::Pictures,
             };
             outlook.advice().model()
         };
@@ -103,6 +105,7 @@ mod tests {
             classes: 2,
             size: Some(Shape::new(300, 200, 3)),
             is_of_floats: false,
+            kind: Kind::Pictures,
         };
         let line = outlook.advice().to_string();
         assert!(

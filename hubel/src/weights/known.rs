@@ -342,7 +342,7 @@ fn known() -> &'static [Known] {
         let named = |name| (name, Network::named(name).expect("the zoo has it"));
         let mut known: Vec<Known> = (Network::names().map(named))
             .map(|(name, network)| {
-                let input = Network::usual_input(name).expect("the zoo has it");
+                let input = Network::usual_input(name).expect("the zoo has it").shape;
                 Known::new(name, network, input, Naming::Same)
             })
             .collect();

@@ -70,7 +70,7 @@ fn networks_are_recognised_by_their_tensors() {
         let found = Match::of(&outline).unwrap();
         assert_eq!((found.network(), found.classes), (network, Some(10)));
         assert_eq!(found.names().len(), outline.len());
-        assert_eq!(found.input(), Network::usual_input(network).unwrap());
+        assert_eq!(found.input(), Network::usual_input(network).unwrap().shape);
 
         outline.push(("bn1.num_batches_tracked", vec![]));
         let without_last = &outline[..outline.len() - 3];

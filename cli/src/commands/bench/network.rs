@@ -13,7 +13,7 @@ use crate::console::{self, Console, thousands};
 pub(crate) fn run(mode: &str, arguments: &BenchNetwork, console: &Console) -> Outcome {
     let (name, batch) = (arguments.network(), arguments.batch());
     let named = named::network(name, console)?;
-    let input = arguments.input.unwrap_or(named.input);
+    let input = arguments.input.map_or(named.input, Into::into);
     let classes = arguments.classes.unwrap_or(named.usual_classes());
     let cpu = arguments.processor.cpu();
     let settings = match mode {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use hubel::explain::draw::{self, Filters, Legend, Maps, Scale, Tile};
-use hubel::{Drawing, Error, Model, shown};
+use hubel::{Drawing, Error, Model, Shape, shown};
 
 use super::data::{self, Nearest};
 use super::why::Explanation;
@@ -174,7 +174,12 @@ const NUMBERS: usize = 64;
 impl Layer {
     fn new(layer: &layers::Layer, classes: Option<&[String]>) -> Self {
         let summary = &layer.summary;
-        let [height, width, channels] = summary.output;
+        let Shape {
+            height,
+            width,
+            channels,
+            ..
+        } = summary.output;
         let mut details: Vec<String> = summary.formula.iter().cloned().collect();
         if summary.parameters > 0 {
             details.push(format!("{} parameters", thousands(summary.parameters)));

@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use hubel::data::BadFile;
+use hubel::data::{BadFile, Kind, Unknown};
 use hubel::{Prediction, Replacement, one_line, shown};
 use serde_json::{Value, json};
 
@@ -11,9 +11,17 @@ use super::super::remarks;
 use super::Work;
 use crate::console::{self, thousands};
 
-/// A picture and what the model says of it.
+/// What is classified.
+pub(super) enum Given {
+    /// A picture file.
+    File(PathBuf),
+    /// A text, and how much of it the model does not know.
+    Text(String, Unknown),
+}
+
+/// A picture or a text, and what the model says of it.
 pub(super) struct Classified {
-    pub(super) path: PathBuf,
+    pub(super) given: Given,
     /// The most probable classes with their probabilities.
     pub(super) top: Vec<(String, f32)>,
     pub(super) prediction: Prediction,
@@ -44,7 +52,7 @@ pub(super) enum Answers {
 /// The format of a file.
 pub(super) enum Format {
     /// CSV, with this many classes per line.
-    Csv { top: usize },
+    Csv { top: usize, kind: Kind },
     /// One JSON object per line.
     JsonLines,
 }
@@ -54,7 +62,12 @@ impl Answers {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn begin(out: Option<&Path>, json: bool, top: usize) -> io::Result<Self> {
+    pub(super) fn begin(
+        out: Option<&Path>,
+        json: bool,
+        top: usize,
+        kind: Kind,
+    ) -> io::Result<Self> {
         let Some(out) = out else {
             return Ok(match json {
                 true => Self::Object { begun: false },
@@ -66,11 +79,11 @@ impl Answers {
             .extension()
             .is_some_and(|ending| ending.eq_ignore_ascii_case(OsStr::new("csv")));
         let format = match is_table {
-            true => Format::Csv { top },
+            true => Format::Csv { top, kind },
             false => Format::JsonLines,
         };
-        if let Format::Csv { top } = format {
-            file.write_all(header(top).as_bytes())?;
+        if let Format::Csv { top, kind } = format {
+            file.write_all(header(top, kind).as_bytes())?;
         }
         Ok(Self::File {
             file,
@@ -100,7 +113,7 @@ impl Answers {
             Self::File { file, format, .. } => {
                 for answer in answers {
                     let line = match format {
-                        Format::Csv { top } => to_csv(answer, *top),
+                        Format::Csv { top, kind } => to_csv(answer, *top, *kind),
                         Format::JsonLines => match answer {
                             Ok(prediction) => to_json(prediction).to_string(),
                             Err(bad) => json!(bad).to_string(),
@@ -126,7 +139,10 @@ impl Answers {
                 console::print(&format!(r#"{start}],"bad_files":{bad_files}}}"#))
             }
             Self::File {
-                file, out, json, ..
+                file,
+                out,
+                json,
+                format,
             } => {
                 file.finish()?;
                 if json {
@@ -139,8 +155,12 @@ impl Answers {
                     0 => String::new(),
                     bad => format!(", {} of them unusable", thousands(bad)),
                 };
+                let noun = match format {
+                    Format::Csv { kind, .. } => kind.to_string(),
+                    Format::JsonLines => "samples".to_owned(),
+                };
                 console::print(&format!(
-                    "pictures   {}{bad}\nanswers    {}",
+                    "{noun:10} {}{bad}\nanswers    {}",
                     thousands(work.done),
                     shown(&out)
                 ))
@@ -155,16 +175,27 @@ fn to_json(classified: &Classified) -> Value {
     let top: Vec<Value> = top
         .map(|(class, probability)| json!([class, console::decimal(*probability)]))
         .collect();
-    json!({
-        "path": classified.path.display().to_string(),
-        "class": prediction.class,
-        "probability": console::decimal(prediction.probability),
-        "sure": prediction.is_sure,
-        "top": top,
-        "inverted": prediction.inverted,
-        "other_ground": prediction.other_ground,
-        "greyed": prediction.greyed,
-    })
+    match &classified.given {
+        Given::File(path) => json!({
+            "path": path.display().to_string(),
+            "class": prediction.class,
+            "probability": console::decimal(prediction.probability),
+            "sure": prediction.is_sure,
+            "top": top,
+            "inverted": prediction.inverted,
+            "other_ground": prediction.other_ground,
+            "greyed": prediction.greyed,
+        }),
+        Given::Text(text, unknown) => json!({
+            "text": text,
+            "class": prediction.class,
+            "probability": console::decimal(prediction.probability),
+            "sure": prediction.is_sure,
+            "top": top,
+            "tokens": unknown.tokens,
+            "unknown_tokens": unknown.unknown,
+        }),
+    }
 }
 
 /// `photo.jpg: 7  99.80 %  (then 1 0.10 %, 9 0.05 %)  inverted: light and dark exchanged, to match the training pictures`
@@ -178,9 +209,12 @@ fn to_text(classified: &Classified) -> String {
         true => "",
         false => "not sure; most likely ",
     };
+    let name = match &classified.given {
+        Given::File(path) => shown(path),
+        Given::Text(text, _) => shortened(text),
+    };
     let mut line = format!(
-        "{}: {not_sure}{}  {:.2} %",
-        shown(&classified.path),
+        "{name}: {not_sure}{}  {:.2} %",
         one_line(&prediction.class),
         prediction.probability * 100.0
     );
@@ -190,20 +224,47 @@ fn to_text(classified: &Classified) -> String {
     for remark in remarks(prediction) {
         line += &format!("  {remark}");
     }
+    if let Given::Text(_, unknown) = &classified.given {
+        line += &doubt(*unknown);
+    }
     line + "\n"
 }
 
+/// A remark on a text of which the model knows little.
+fn doubt(Unknown { tokens, unknown }: Unknown) -> String {
+    match tokens {
+        0 => "  the text is empty".to_owned(),
+        _ if 2 * unknown > tokens => {
+            format!("  {unknown} of its {tokens} tokens are unknown to the model")
+        }
+        _ => String::new(),
+    }
+}
+
+/// A text as part of a line.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let line = one_line(text);
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.into_owned(),
+    }
+}
+
 /// The header line of a table: the most probable class and its probability, the other classes, the remarks.
-fn header(top: usize) -> String {
+fn header(top: usize, kind: Kind) -> String {
     let others = (2..=top).map(|place| format!(",class_{place},probability_{place}"));
-    format!(
-        "path,class,probability{},sure,inverted,other_ground,greyed,problem\n",
-        others.collect::<String>()
-    )
+    let others = others.collect::<String>();
+    match kind {
+        Kind::Pictures => {
+            format!("path,class,probability{others},sure,inverted,other_ground,greyed,problem\n")
+        }
+        Kind::Texts => format!("text,class,probability{others},sure,tokens,unknown_tokens\n"),
+    }
 }
 
 /// A line of that table. For an unusable picture it has only the path and the problem.
-fn to_csv(answer: &Answer, top: usize) -> String {
+fn to_csv(answer: &Answer, top: usize, kind: Kind) -> String {
     let fields: Vec<String> = match answer {
         Ok(classified) => {
             let prediction = &classified.prediction;
@@ -211,21 +272,32 @@ fn to_csv(answer: &Answer, top: usize) -> String {
             let classes = classes.flat_map(|(class, probability)| {
                 [class.clone(), console::decimal(*probability).to_string()]
             });
-            let remarks = [
-                prediction.is_sure,
-                prediction.inverted,
-                prediction.other_ground,
-                prediction.greyed,
-            ];
-            let remarks = remarks.map(|is| is.to_string());
-            std::iter::once(classified.path.display().to_string())
+            let (name, remarks) = match &classified.given {
+                Given::File(path) => {
+                    let remarks = [
+                        prediction.is_sure,
+                        prediction.inverted,
+                        prediction.other_ground,
+                        prediction.greyed,
+                    ];
+                    let remarks = remarks.iter().map(bool::to_string);
+                    let remarks: Vec<String> = remarks.chain([String::new()]).collect();
+                    (path.display().to_string(), remarks)
+                }
+                Given::Text(text, unknown) => {
+                    let sure = prediction.is_sure.to_string();
+                    let counts = [unknown.tokens, unknown.unknown].map(|count| count.to_string());
+                    (text.clone(), [vec![sure], counts.to_vec()].concat())
+                }
+            };
+            std::iter::once(name)
                 .chain(classes)
                 .chain(remarks)
-                .chain([String::new()])
                 .collect()
         }
         Err(bad) => {
-            let mut fields = vec![String::new(); 2 * top + 6];
+            let others = if kind == Kind::Texts { 4 } else { 6 };
+            let mut fields = vec![String::new(); 2 * top + others];
             fields[0] = bad.path.display().to_string();
             *fields.last_mut().expect("a table has fields") = bad.problem.clone();
             fields
@@ -255,7 +327,7 @@ mod tests {
         (prediction.probability, prediction.greyed) = (top[0].1, true);
         prediction.is_sure = true;
         let classified = Classified {
-            path: "new/a,\nb.jpg".into(),
+            given: Given::File("new/a,\nb.jpg".into()),
             top,
             prediction,
         };
@@ -270,10 +342,10 @@ mod tests {
     #[test]
     fn a_table_has_as_many_fields_in_each_line_and_says_of_every_picture_what_came_out() {
         assert_eq!(
-            header(2),
+            header(2, Kind::Pictures),
             "path,class,probability,class_2,probability_2,sure,inverted,other_ground,greyed,problem\n"
         );
-        let [fine, bad] = answers().map(|answer| to_csv(&answer, 2));
+        let [fine, bad] = answers().map(|answer| to_csv(&answer, 2, Kind::Pictures));
         assert_eq!(
             fine,
             "\"new/a,\nb.jpg\",\"big \"\"cat\"\"\",0.75,dog,0.25,true,false,false,true,"

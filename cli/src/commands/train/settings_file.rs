@@ -116,13 +116,22 @@ impl Settings<'_> {
         let Shape {
             height,
             width,
+            time,
             channels,
         } = model.input();
-        // Arrays of other channels are not resized.
-        if matches!(channels, 1 | 3) {
-            file.text("input", format!("{height}x{width}x{channels}"));
+        match model.preparation().medium.vocabulary() {
+            Some(vocabulary) => {
+                file.text("tokens", vocabulary.kind());
+                file.plain("length", time);
+            }
+            None => {
+                // Arrays of other channels are not resized.
+                if matches!(channels, 1 | 3) {
+                    file.text("input", format!("{height}x{width}x{channels}"));
+                }
+                file.text("resize", model.preparation().resize);
+            }
         }
-        file.text("resize", model.preparation().resize);
         file.text("augment", &self.settings().augmentation);
         file.text("balance", self.settings().balance);
         if let Some(weights) = &self.settings().class_weights {

@@ -1,7 +1,7 @@
 //! Chooses between training from scratch and fine-tuning.
 use std::path::Path;
 
-use hubel::data::Source;
+use hubel::data::{Kind, Source};
 use hubel::{Dataset, Error, Model, Shape};
 
 use super::super::named;
@@ -35,6 +35,7 @@ pub(crate) fn choose(
     let outlook = source.outlook()?;
     let chosen = match &data.from {
         Some(from) => from.clone(),
+        None if outlook.kind != Kind::Pictures => return Ok(Start::Nothing),
         None => {
             let advice = outlook.advice();
             // With the flag for the other way.
@@ -92,9 +93,10 @@ fn seen(size: Shape, input: Shape) -> Option<String> {
 
 /// The name of the network that is trained from scratch without `--model`.
 pub(super) fn usual_network(data: &Dataset) -> &'static str {
-    match data.shape().channels {
-        1 => "mnist-cnn",
-        _ => "tutorial",
+    match (data.kind(), data.shape().channels) {
+        (Kind::Texts, _) => "kim2014",
+        (Kind::Pictures, 1) => "mnist-cnn",
+        (Kind::Pictures, _) => "tutorial",
     }
 }
 

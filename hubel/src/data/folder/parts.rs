@@ -41,14 +41,14 @@ pub(super) fn layout(root: &Path, folders: &[PathBuf]) -> Result<Layout> {
     for (folder, named) in std::iter::zip(folders, parts_among(folders)) {
         let Some(part) = named else {
             if class_beside.is_none() && parts.len() < 2 {
-                class_beside = contents(folder)?.has_pictures().then(|| file_name(folder));
+                class_beside = contents(folder)?.has_samples().then(|| file_name(folder));
             }
             continue;
         };
         let contents = innermost(folder, part)?;
         // A folder called `train` may also be the class of trains, with pictures in it.
-        if contents.folders.is_empty() || contents.folders.len() == 1 && contents.has_pictures() {
-            if contents.has_pictures() {
+        if contents.folders.is_empty() || contents.folders.len() == 1 && contents.has_samples() {
+            if contents.has_samples() {
                 flat.push((file_name(folder), part));
             }
             continue;
@@ -124,7 +124,7 @@ fn innermost(folder: &Path, part: Part) -> Result<Contents> {
     // A link may be cyclic.
     for _ in 0..3 {
         let [inner] = &found.folders[..] else { break };
-        if found.has_pictures() || part_called(&file_name(inner)) != Some(part) {
+        if found.has_samples() || part_called(&file_name(inner)) != Some(part) {
             break;
         }
         let mut inner = contents(inner)?;
@@ -153,7 +153,7 @@ type ClassContents = (PathBuf, Contents);
 pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool) -> Result<Inner> {
     let filled = classes
         .iter()
-        .filter(|(_, contents)| !contents.folders.is_empty() || contents.has_pictures());
+        .filter(|(_, contents)| !contents.folders.is_empty() || contents.has_samples());
     let filled: Vec<&ClassContents> = filled.collect();
     if filled.len() < 2 || divided {
         return Ok(Inner::Whole);
@@ -162,7 +162,7 @@ pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool
         return refuse_alike(root, &filled).map(|()| Inner::Whole);
     };
     let whole = |(_, contents): &&&ClassContents| {
-        contents.has_pictures() || parts_in(contents).next().is_none()
+        contents.has_samples() || parts_in(contents).next().is_none()
     };
     let Some((other, _)) = filled.iter().find(whole) else {
         return Ok(Inner::Parts);
@@ -200,7 +200,7 @@ fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
     };
     let inner = names(&folders[0].1.folders);
     let is_alike = |(_, contents): &&ClassContents| {
-        !contents.has_pictures() && names(&contents.folders) == inner
+        !contents.has_samples() && names(&contents.folders) == inner
     };
     if inner.len() < 2 || !folders.iter().all(is_alike) {
         return Ok(());

@@ -1,0 +1,73 @@
+//! What the samples of a data set are, and what a model was trained on.
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Vocabulary;
+
+/// What the samples of a data set are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Pictures, or other maps of numbers.
+    #[default]
+    Pictures,
+    /// Texts.
+    Texts,
+}
+
+impl Kind {
+    /// The plural: `images`.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Pictures => "images",
+            Self::Texts => "texts",
+        }
+    }
+
+    /// The singular: `image`.
+    pub fn singular(self) -> &'static str {
+        match self {
+            Self::Pictures => "image",
+            Self::Texts => "text",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pictures => "pictures",
+            Self::Texts => "texts",
+        })
+    }
+}
+
+/// What a model was trained on, with what turns a sample into the network's input.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Medium {
+    /// Pictures, or other maps of numbers.
+    #[default]
+    Picture,
+    /// Texts; the input is the numbers of their tokens.
+    Text(Vocabulary),
+}
+
+impl Medium {
+    /// The kind of data.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Picture => Kind::Pictures,
+            Self::Text(_) => Kind::Texts,
+        }
+    }
+
+    /// The vocabulary of texts.
+    pub fn vocabulary(&self) -> Option<&Vocabulary> {
+        match self {
+            Self::Text(vocabulary) => Some(vocabulary),
+            Self::Picture => None,
+        }
+    }
+}
