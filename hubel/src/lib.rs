@@ -102,6 +102,7 @@
 )]
 
 pub mod bench;
+mod binomial;
 #[cfg(feature = "pictures")]
 pub mod check;
 pub mod compare;

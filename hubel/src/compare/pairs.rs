@@ -1,9 +1,9 @@
 //! Two models on the same images: McNemar's test, and an interval of the difference of their accuracies.
 use serde::Serialize;
 use statrs::distribution::{ChiSquared as Distribution, ContinuousCDF, Normal};
-use statrs::function::gamma::ln_gamma;
 
 use super::{LEVEL, POWER, Predictions, bisect};
+use crate::binomial::at_most;
 use crate::{Error, Result};
 
 /// How two models answered the same images.
@@ -100,21 +100,8 @@ impl Pairs {
     /// 1947): the probability of counts as unequal as [`Pairs::only_first`] and [`Pairs::only_second`] if each image that flipped were equally
     /// likely to flip in either direction. It is that of the binomial distribution, twice the smaller tail and at most 1.
     pub fn exact_p(&self) -> f64 {
-        let all = self.discordant() as f64;
         let smaller = self.only_first.min(self.only_second);
-        if 2 * smaller == self.discordant() {
-            return 1.0;
-        }
-        // From the largest term of the tail downwards: no term before it can matter less.
-        let (least, most) = (smaller as f64, all - smaller as f64);
-        let logarithm = ln_gamma(all + 1.0) - ln_gamma(least + 1.0) - ln_gamma(most + 1.0);
-        let mut term = (logarithm - all * std::f64::consts::LN_2).exp();
-        let mut tail = 0.0;
-        for place in (0..=smaller).rev() {
-            tail += term;
-            term *= place as f64 / (all - place as f64 + 1.0);
-        }
-        (2.0 * tail).min(1.0)
+        (2.0 * at_most(smaller, self.discordant(), 0.5)).min(1.0)
     }
 
     /// McNemar's test with the chi-squared distribution, (b − c)² / (b + c) for the counts b and c of the images that only one model classified

@@ -1,7 +1,7 @@
 //! "Not sure" instead of a wrong answer: a threshold for which it is certain how many answers are wrong.
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Binomial, DiscreteCDF};
 
+use crate::binomial::at_most;
 use crate::evaluate::answers::Answers;
 use crate::{Error, Result};
 
@@ -76,7 +76,7 @@ impl Answers {
             let probability = confidence[count - 1];
             let answered = confidence.partition_point(|confidence| *confidence >= probability);
             let wrong = wrong[answered - 1];
-            if tail(answered, wrong, wrong_at_most) > RISK {
+            if at_most(wrong, answered, wrong_at_most) > RISK {
                 if found.is_none() {
                     return problem(format!(
                         "even of the {answered} most confident answers, {wrong} are wrong, so it cannot be said that at most {percent} % of them are: allow more \
@@ -116,12 +116,6 @@ impl Threshold {
             && self.wrong <= self.answered
             && self.answered <= self.images
     }
-}
-
-/// The probability that at most `wrong` of `count` answers are wrong, if each is wrong with probability `share`.
-fn tail(count: usize, wrong: usize, share: f64) -> f64 {
-    let distribution = Binomial::new(share, count as u64).expect("a share is a probability");
-    distribution.cdf(wrong as u64)
 }
 
 /// The smallest number of images with which the share can be tested: if none of them is wrong.
