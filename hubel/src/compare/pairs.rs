@@ -3,7 +3,7 @@ use serde::Serialize;
 use statrs::distribution::{ChiSquared as Distribution, ContinuousCDF, Normal};
 
 use super::{LEVEL, POWER, Predictions, bisect};
-use crate::binomial::at_most;
+use crate::binomial::{at_least, at_most};
 use crate::{Error, Result};
 
 /// How two models answered the same images.
@@ -157,19 +157,16 @@ impl Pairs {
         }
     }
 
-    /// The smallest difference of two accuracies that McNemar's test would see on as many images, of which the same share flips, in 80 of 100 cases:
-    /// the normal approximation of Connor ("Sample size for testing differences in proportions for the paired-sample design", 1987). `None` if no
-    /// image flipped, or if even all flips in one direction would be too few.
+    /// The smallest difference of two accuracies that McNemar's exact test would see in 80 of 100 cases, if as many images flip. `None` if fewer than six images flipped: even if all of
+    /// them flip in one direction, the test does not see it.
     pub fn detectable(&self) -> Option<f64> {
-        let (all, flipped) = (self.count() as f64, self.discordant() as f64);
-        let share = flipped / all.max(1.0);
-        let (level, power) = (normal_quantile(1.0 - LEVEL / 2.0), normal_quantile(POWER));
-        let is_too_small = |difference: f64| {
-            let spread = (share - difference * difference).max(0.0);
-            level * share.sqrt() + power * spread.sqrt() > difference * all.sqrt()
-        };
-        // A difference larger than the share of flips is impossible.
-        (flipped > 0.0 && !is_too_small(share)).then(|| bisect(0.0, share, is_too_small))
+        let flips = self.discordant();
+        // The most images that flip in the rarer direction if the test sees a difference.
+        let is_seen = |rarer: &usize| 2.0 * at_most(*rarer, flips, 0.5) < LEVEL;
+        let rare = (0..flips / 2).take_while(is_seen).last()?;
+        let power = |share: f64| at_least(flips - rare, flips, share) + at_most(rare, flips, share);
+        let share = bisect(0.5, 1.0, |share| power(share) < POWER);
+        Some((2.0 * share - 1.0) * flips as f64 / self.count() as f64)
     }
 }
 
