@@ -93,6 +93,8 @@ struct Judgement {
     report: Report,
     answers: Answers,
     calibration: Calibration,
+    /// For each image of the data set, the first of its near-duplicates.
+    groups: Vec<usize>,
 }
 
 /// Evaluates the model on `images`, with progress if that takes a while.
@@ -106,10 +108,12 @@ fn judge(
     let answered = model.answers(cpu, images, &mut |done| testing.show(done, images.len()));
     testing.finish();
     let (report, answers) = answered?;
+    let groups = images.groups();
     Ok(Judgement {
-        report: report.with_groups(images),
-        calibration: answers.calibration(),
+        report: report.with_groups(&groups),
+        calibration: answers.calibration_of_groups(&groups),
         answers,
+        groups,
     })
 }
 

@@ -45,8 +45,6 @@ fn the_numbers_are_those_of_the_field_s_tools() {
     assert_eq!(answers.confidence(0), 1.0);
     let calibration = answers.calibration();
     assert_near(calibration.error, fixture.ece);
-    let [low, high] = calibration.interval;
-    assert!(low < fixture.ece && fixture.ece < high && high < low + 0.2);
     assert_eq!(
         calibration.bins.iter().map(|bin| bin.count).sum::<usize>(),
         300
@@ -148,6 +146,38 @@ fn calibrated(count: usize, seed: u64) -> Answers {
         logits.extend([confidence.ln(), (1.0 - confidence).max(1e-9).ln()]);
     }
     Answers::from_logits(&Cpu::best(1), 2, &labels, &logits).unwrap()
+}
+
+#[test]
+fn chance_explains_the_calibration_error_of_right_probabilities() {
+    const TRIES: u64 = 60;
+    let mut explained = 0;
+    for seed in 0..TRIES {
+        let answers = calibrated(300, seed);
+        let calibration = answers.calibration();
+        let [low, high] = calibration.by_chance;
+        assert!(0.0 < low && low < high, "{low} {high}");
+        explained += u64::from((low..=high).contains(&calibration.error));
+        // Too sure.
+        let wrong = answers.at_temperature(0.3).calibration();
+        assert!(wrong.error > wrong.by_chance[1], "{wrong:?}");
+    }
+    // 95 % and three standard deviations of a binomial distribution.
+    assert!(explained >= 52, "{explained} of {TRIES}");
+}
+
+#[test]
+fn copies_of_images_do_not_narrow_what_chance_explains() {
+    let answers = calibrated(200, 1);
+    let copies: Vec<usize> = (0..800).map(|copy| copy / 4).collect();
+    let copied = answers.select(&copies);
+    let groups: Vec<usize> = (0..200).collect();
+    let alone = answers.calibration().by_chance;
+    let of_groups = copied.calibration_of_groups(&groups).by_chance;
+    for (one, other) in std::iter::zip(alone, of_groups) {
+        assert_near(one, other);
+    }
+    assert!(copied.calibration().by_chance[1] < 0.7 * alone[1]);
 }
 
 #[test]

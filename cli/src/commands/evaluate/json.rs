@@ -14,6 +14,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         report,
         answers,
         calibration,
+        ..
     } = &evaluated.judgement;
     let model = evaluated.model;
     let scores = report.of_classes();
@@ -58,7 +59,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         "uncalibrated_loss": rounded(uncalibrated_loss(answers)),
         "brier": rounded(answers.brier()),
         "calibration_error": rounded(calibration.error),
-        "calibration_error_interval": calibration.interval.map(rounded),
+        "calibration_error_by_chance": calibration.by_chance.map(rounded),
         "calibration": calibration.bins,
         "temperature": model.temperature(),
         "threshold": model.threshold(),

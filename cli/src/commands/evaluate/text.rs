@@ -57,7 +57,7 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         calibration,
         ..
     } = &evaluated.judgement;
-    let [low, high] = calibration.interval.map(|end| 100.0 * end);
+    let [low, high] = calibration.by_chance.map(|end| 100.0 * end);
     let temperature = match evaluated.model.temperature() {
         Some(temperature) => format!(
             "; {:.4} without the temperature of {temperature:.2}",
@@ -69,7 +69,7 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         (
             "calibration",
             format!(
-                "error {:.2} % (95 % confidence: {low:.2} to {high:.2} %)",
+                "error {:.2} % (right probabilities would show {low:.2} to {high:.2} %)",
                 100.0 * calibration.error
             ),
         ),
