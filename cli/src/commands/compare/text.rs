@@ -115,12 +115,12 @@ fn write_accuracies(comparison: &Comparison, page: &mut Page) {
             hubel::shown(&pictures.data)
         ),
     );
-    if pictures.independent < pictures.count as f64 - 0.5 {
+    if pictures.near_duplicates > 0 {
         page.row(
             "",
             &format!(
-                "they count as {:.0} independent pictures, since there are near-duplicates; p is then too small",
-                pictures.independent
+                "(without {} near-duplicates of these, which flip together with them)",
+                thousands(pictures.near_duplicates)
             ),
         );
     }
