@@ -356,6 +356,9 @@ fn pictures_that_a_model_was_trained_on_are_left_out_and_the_leak_is_said() {
     let leaked = &of(other, "train") & &of(first, "test");
     assert_eq!(answer["leaks"]["b_trained_on_tests_of_a"], leaked.len());
 
+    // Trained anew, both hold out the same pictures.
+    assert_eq!(said.matches(" --split-seed 1").count(), 2, "{said}");
+
     // The same from the model files alone, which know what they held out.
     for (run, name) in [("first", "a.safetensors"), ("other-split", "b.safetensors")] {
         let model = root.path().join("runs").join(run).join("model.safetensors");

@@ -77,6 +77,12 @@ impl Side {
 }
 
 impl Member {
+    /// The seed that decides which pictures are held out: by default that of the run.
+    pub(super) fn split_seed(&self) -> Option<String> {
+        let given = self.settings.setting("split-seed");
+        given.or_else(|| self.settings.setting("seed"))
+    }
+
     fn open(path: &Path, console: &Console) -> Result<Self, Error> {
         let model = named::load(path, console)?;
         let folder = match path.is_dir() {
