@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::binomial::at_most;
 use crate::evaluate::answers::Answers;
-use crate::{Error, Result};
+use crate::{Error, Result, in_percent};
 
 /// A threshold for the probability of an answer. The model gives an answer only if its probability is at least this; otherwise it is "not sure". Of the answers that
 /// are given for pictures like those that chose the threshold, at most a given share is wrong, with 95 % confidence.
@@ -51,11 +51,11 @@ impl Answers {
                 "{wrong_at_most} is no share of wrong answers; give one between 0 and 1, such as 0.01 or 1%"
             ));
         }
-        let percent = 100.0 * wrong_at_most;
+        let share = in_percent(wrong_at_most);
         let needed = fewest(wrong_at_most);
         if self.len() < needed {
             return problem(format!(
-                "{} images are too few to say that at most {percent} % of the answers are wrong: at least {needed} are needed, even if all answers are right; \
+                "{} images are too few to say that at most {share} of the answers are wrong: at least {needed} are needed, even if all answers are right; \
                  use more test images, or allow more wrong answers",
                 self.len()
             ));
@@ -79,7 +79,7 @@ impl Answers {
             if at_most(wrong, answered, wrong_at_most) > RISK {
                 if found.is_none() {
                     return problem(format!(
-                        "even of the {answered} most confident answers, {wrong} are wrong, so it cannot be said that at most {percent} % of them are: allow more \
+                        "even of the {answered} most confident answers, {wrong} are wrong, so it cannot be said that at most {share} of them are: allow more \
                          wrong answers, or train a better model"
                     ));
                 }
