@@ -125,6 +125,25 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
         number(prediction, "probability") >= threshold
     );
 
+    // The model says what it does with its outputs.
+    hubel()
+        .current_dir(&folder)
+        .args(["inspect", "run"])
+        .assert()
+        .success()
+        .stdout(contains("divided by the temperature").and(contains("at most 0.5 % of the other")));
+    let inspected = json(
+        hubel()
+            .current_dir(&folder)
+            .args(["inspect", "run", "--json"]),
+    );
+    assert_eq!(inspected["threshold"], judged["threshold"]);
+    assert!(inspected["temperature"].as_f64() > Some(0.1));
+
+    // These images chose the threshold, so they do not test it.
+    assert_eq!(judged["answered"]["chose_threshold"], true);
+    assert_eq!(judged["answered"]["breaks_bound"], false);
+
     // Pictures of another kind are told apart by their distance, whatever the probability says.
     let foreign = evaluate(folder.path(), &["--foreign", "noise.png"]);
     assert_eq!(foreign["foreign"]["pictures"], 1);

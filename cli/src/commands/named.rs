@@ -2,7 +2,7 @@
 use std::io;
 use std::path::Path;
 
-use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Weights};
+use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Threshold, Weights};
 
 use crate::console::{Console, thousands};
 
@@ -158,6 +158,10 @@ pub(super) struct Named {
     pub(super) origin: Option<String>,
     /// The last frozen layer.
     pub(super) frozen: Option<String>,
+    /// What the model's outputs are divided by before the softmax.
+    pub(super) temperature: Option<f32>,
+    /// Below which probability the model is "not sure".
+    pub(super) threshold: Option<Threshold>,
 }
 
 /// The network of a model file or its folder, of a name, or of an architecture text.
@@ -171,6 +175,8 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
             stopped_at: model.stopped_at(),
             origin: model.origin().map(String::from),
             frozen: model.frozen().map(String::from),
+            temperature: model.temperature(),
+            threshold: model.threshold().copied(),
         });
     }
     Ok(Named {
@@ -180,6 +186,8 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
         stopped_at: None,
         origin: None,
         frozen: None,
+        temperature: None,
+        threshold: None,
     })
 }
 
