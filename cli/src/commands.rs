@@ -97,6 +97,17 @@ struct Judgement {
     groups: Vec<usize>,
 }
 
+impl Judgement {
+    /// The places of the answers for images of which none is a near-duplicate of another.
+    fn distinct(&self) -> Vec<usize> {
+        let is_first = |place: &usize| {
+            let index = self.answers.indices()[*place];
+            self.groups[index] == index
+        };
+        (0..self.answers.len()).filter(is_first).collect()
+    }
+}
+
 /// Evaluates the model on `images`, with progress if that takes a while.
 fn judge(
     model: &Model,

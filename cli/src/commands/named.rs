@@ -2,6 +2,7 @@
 use std::io;
 use std::path::Path;
 
+use hubel::data::Manifest;
 use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Threshold, Weights};
 
 use crate::console::{Console, thousands};
@@ -35,6 +36,23 @@ pub(super) fn load_start(
     console: &Console,
 ) -> Result<Model, Error> {
     Ok(load_any(path, normalisation, console)?.model)
+}
+
+/// The folder of the run that the model at `path` belongs to. `None` for a model elsewhere: a file beside which a run lies by chance says nothing about it.
+pub(super) fn run_of(path: &Path) -> Option<&Path> {
+    if path.is_dir() {
+        return Some(path);
+    }
+    let names = [RunFolder::MODEL, RunFolder::LAST, RunFolder::PREVIOUS];
+    let is_of_run = names.iter().any(|name| path.ends_with(name));
+    path.parent().filter(|_| is_of_run)
+}
+
+/// The list of the samples of the run that the model at `path` belongs to, if there is one.
+pub(super) fn samples_of(path: &Path) -> Result<Option<Manifest>, Error> {
+    let list = run_of(path).map(|folder| folder.join(RunFolder::DATA));
+    let list = list.filter(|list| list.exists());
+    list.map(|list| Manifest::load(&list)).transpose()
 }
 
 struct Loaded {
