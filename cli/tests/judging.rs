@@ -203,9 +203,16 @@ fn images_that_took_part_in_the_training_choose_no_threshold() {
         .stderr(contains("it is unknown whether the model was trained on"));
     // A single training image, which the few hashes in the model file would seldom show.
     fs::copy(at("data/train/1/1.png"), at("new/1/copy.png")).expect("copied");
-    choose("run", "new").success().stderr(contains(
+    let chosen = choose("run", "new").success().stderr(contains(
         "do not count for the threshold, because they took part in the training: 1",
     ));
+    let said = String::from_utf8_lossy(&chosen.get_output().stdout).into_owned();
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let said = said.join(" ");
+    assert!(
+        said.contains("like the 40 that chose it; these images chose it"),
+        "{said}"
+    );
 }
 
 #[test]

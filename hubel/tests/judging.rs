@@ -197,6 +197,28 @@ fn the_bound_on_wrong_answers_breaks_in_at_most_five_percent() {
 }
 
 #[test]
+fn a_broken_bound_is_told_from_chance() {
+    let threshold = calibrated(1000, 1).threshold(0.15).unwrap();
+    // Of 100 answers, 15 wrong ones are expected; 24 or more have the probability 0.012, and 25 or more 0.006.
+    assert!(!threshold.is_broken_by(0, 0));
+    assert!(!threshold.is_broken_by(24, 100));
+    assert!(threshold.is_broken_by(25, 100));
+}
+
+#[test]
+fn images_of_equal_contents_are_left_out() {
+    let shape = Shape::new(1, 2, 1);
+    let of = |pixels: &[u8]| {
+        let labels = vec![0; pixels.len() / 2];
+        let classes = ["a", "b"].map(String::from).to_vec();
+        Dataset::from_bytes("images", classes, shape, pixels.to_vec(), labels).unwrap()
+    };
+    let (images, others) = (of(&[1, 2, 3, 4, 1, 2, 5, 6]), of(&[7, 8, 1, 2]));
+    assert_eq!(images.without(&others).len(), 2);
+    assert!(images.without(&images).is_empty());
+}
+
+#[test]
 fn a_threshold_is_refused_where_it_cannot_be_known() {
     let said = |answers: &Answers, wrong_at_most| match answers.threshold(wrong_at_most) {
         Err(Error::Settings { problem }) => problem,

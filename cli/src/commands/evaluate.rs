@@ -12,6 +12,7 @@ use hubel::data::{Evaluation, Judged, Unlike};
 use hubel::{Dataset, Error, Model, RunFolder, Threshold, Weights, one_line};
 
 use self::foreign::Foreign;
+use self::text::Answered;
 use super::{Judgement, Outcome, named, program, quoted, reading};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
@@ -26,6 +27,8 @@ struct Evaluated<'a> {
     unlike: Unlike,
     bad_files: Vec<hubel::data::BadFile>,
     judgement: Judgement,
+    /// Whether these images chose the model's threshold.
+    chose_threshold: bool,
     foreign: Option<Foreign>,
 }
 
@@ -101,6 +104,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         )?),
     };
     let evaluated = Evaluated {
+        chose_threshold: chose_threshold(arguments, &model, &judgement),
         arguments,
         model: &model,
         data,
@@ -217,6 +221,20 @@ fn threshold(
     let indices = judgement.answers.indices();
     distinct.retain(|place| !took_part[indices[*place]]);
     judgement.answers.select(&distinct).threshold(wrong_at_most)
+}
+
+/// Whether the images chose the model's threshold, now or in an earlier evaluation. Then their wrong answers do not test its bound.
+fn chose_threshold(arguments: &Evaluate, model: &Model, judgement: &Judgement) -> bool {
+    let Some(threshold) = model.threshold() else {
+        return false;
+    };
+    let answers = judgement.answers.select(&judgement.distinct());
+    let answered = Answered::of(&answers, threshold);
+    let [own, found] = [
+        [threshold.images, threshold.answered, threshold.wrong],
+        [answered.images, answered.answered, answered.wrong],
+    ];
+    arguments.wrong_at_most.is_some() || own == found
 }
 
 /// The command that evaluates the same model on the same data, with this flag.

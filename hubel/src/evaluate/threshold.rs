@@ -1,7 +1,7 @@
 //! "Not sure" instead of a wrong answer: a threshold for which it is certain how many answers are wrong.
 use serde::{Deserialize, Serialize};
 
-use crate::binomial::at_most;
+use crate::binomial::{at_least, at_most};
 use crate::evaluate::answers::Answers;
 use crate::{Error, Result, in_percent};
 
@@ -106,6 +106,14 @@ impl Threshold {
     /// Whether an answer of this probability is given.
     pub fn accepts(&self, probability: f32) -> bool {
         probability >= self.probability
+    }
+
+    /// Whether so many wrong answers of so many given ones break the bound clearly: if it held, they would be rarer than one case in a hundred. The images must not be those that chose
+    /// the threshold. They are then of another kind than those, or the threshold is one of the 5 % that break their bound.
+    pub fn is_broken_by(&self, wrong: usize, answered: usize) -> bool {
+        /// The probability of a false alarm.
+        const RARE: f64 = 0.01;
+        at_least(wrong, answered, self.wrong_at_most) < RARE
     }
 
     /// Whether the numbers can be those of a threshold.

@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 
 use super::Evaluated;
-use super::text::{Answered, top_counts, uncalibrated_loss};
+use super::text::{Answered, breaks_bound, top_counts, uncalibrated_loss};
 use crate::commands::{Judgement, untested};
 use crate::console;
 
@@ -31,11 +31,14 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
             Some([curves.roc.area, curves.precision_recall.area])
         })
         .collect();
-    let answered = Answered::new(evaluated).map(|answered| {
+    let answered = model.threshold().map(|threshold| {
+        let answered = Answered::of(answers, threshold);
         json!({
             "images": answered.images,
             "answered": answered.answered,
             "wrong": answered.wrong,
+            "chose_threshold": evaluated.chose_threshold,
+            "breaks_bound": breaks_bound(evaluated, threshold),
         })
     });
     let mistakes = answers.mistakes().into_iter().take(MISTAKES).map(|place| {

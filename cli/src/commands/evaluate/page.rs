@@ -5,7 +5,7 @@ use askama::Template;
 use hubel::{Error, one_line};
 
 use super::Evaluated;
-use super::text::Answered;
+use super::text::{Answered, bound};
 use crate::chart;
 use crate::commands::Judgement;
 use crate::commands::judged::{Judged, roc_figure};
@@ -90,12 +90,12 @@ fn tiles(evaluated: &Evaluated) -> Vec<Tile> {
     if let (Some(threshold), Some(answered)) = (model.threshold(), Answered::new(evaluated)) {
         tiles.push(Tile::new(
             "answered",
-            percent(answered.answered as f64 / answered.images.max(1) as f64),
+            percent(answered.share()),
             format!(
-                "with a probability of at least {}; {} of these are wrong (at most {} % with 95 % confidence)",
+                "with a probability of at least {}; {} of these are wrong; {}",
                 percent(f64::from(threshold.probability)),
-                percent(answered.wrong as f64 / answered.answered.max(1) as f64),
-                100.0 * threshold.wrong_at_most
+                percent(answered.wrong_share()),
+                bound(evaluated, threshold)
             ),
         ));
     }
