@@ -148,6 +148,25 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
     let foreign = evaluate(folder.path(), &["--foreign", "noise.png"]);
     assert_eq!(foreign["foreign"]["pictures"], 1);
     assert!(number(&foreign["foreign"], "roc_area") > 0.9);
+
+    // Images that distances are measured from are never judged by their distance.
+    for number in 0..4 {
+        let class = at("digits").join(["3", "4"][number as usize % 2]);
+        fs::create_dir_all(&class).expect("a folder");
+        noise(number)
+            .save(class.join(format!("{number}.png")))
+            .expect("a picture");
+    }
+    hubel()
+        .current_dir(&folder)
+        .args(["evaluate", "run", "digits", "--foreign", "noise.png"])
+        .assert()
+        .failure()
+        .stderr(contains("digits has no other images"));
+
+    // Other images did not choose the threshold.
+    let others = evaluate(folder.path(), &["digits"]);
+    assert_eq!(others["answered"]["chose_threshold"], false);
 }
 
 /// A picture of nothing.

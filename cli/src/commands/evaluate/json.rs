@@ -69,6 +69,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         "answered": answered,
         "foreign": evaluated.foreign.as_ref().map(|foreign| json!({
             "pictures": foreign.count(),
+            "images": foreign.images(),
             "roc_area": foreign.area().map(rounded),
             "mean_probability": rounded(foreign.mean_confidence()),
             "roc": foreign.roc(),

@@ -35,7 +35,8 @@ impl Page {
         let model = evaluated.model;
         let foreign = evaluated.foreign.as_ref().and_then(|foreign| {
             let caption = format!(
-                "Pictures of another kind, told apart by their distance to the nearest training image: ROC area {:.2} %",
+                "Pictures of another kind, told apart by their distance to the nearest {}: ROC area {:.2} %",
+                foreign.reference(),
                 100.0 * foreign.area()?
             );
             Some(roc_figure(caption, foreign.roc()?))

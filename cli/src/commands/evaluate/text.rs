@@ -106,8 +106,9 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         lines.push((
             "foreign",
             format!(
-                "ROC area {} by the distance to the nearest training image",
-                foreign.area().map_or("unknown".into(), percent)
+                "ROC area {} by the distance to the nearest {}",
+                foreign.area().map_or("unknown".into(), percent),
+                foreign.reference()
             ),
         ));
         lines.push((
