@@ -229,7 +229,7 @@ fn images_that_took_part_in_the_training_choose_no_threshold() {
     let said: Vec<&str> = said.split_whitespace().collect();
     let said = said.join(" ");
     assert!(
-        said.contains("like the 40 that chose it; these images chose it"),
+        said.contains("like the 40 that chose it. These images chose it"),
         "{said}"
     );
 }

@@ -141,8 +141,8 @@ impl Foreign {
 fn no_others(data: &Path) -> Error {
     Error::Settings {
         problem: format!(
-            "--foreign measures distances from the training images, and {} has no other images to tell the pictures from: it was not divided in the model's training and \
-             has no test images; name the data that the model was trained on, or divide this data into folders train and test",
+            "--foreign measures distances from the training images, and {} has no other images to tell the pictures from: it has no test images, and the \
+             model's training held none out; name the data that the model was trained on, or divide this data into folders train and test",
             hubel::shown(data)
         ),
     }

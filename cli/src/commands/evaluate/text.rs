@@ -96,7 +96,7 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
             ),
         ));
         let rest = format!(
-            "{}; the others are \"not sure\"",
+            "{}. The other images are \"not sure\"",
             bound(evaluated, threshold)
         );
         let rest = wrapped(&rest, "", WIDTH - INDENT).into_iter();
@@ -126,9 +126,9 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
 /// What is promised of the answers that are given, and whether these images can test it.
 pub(super) fn bound(evaluated: &Evaluated, threshold: &Threshold) -> String {
     let own = match evaluated.chose_threshold {
-        true => "; these images chose it, so the share of wrong answers is no test of it",
+        true => ". These images chose it, so they do not test it",
         false if breaks_bound(evaluated, threshold) => {
-            "; clearly more are wrong here: these pictures are of another kind than those"
+            ". Clearly more are wrong here: these pictures are of another kind"
         }
         false => "",
     };
