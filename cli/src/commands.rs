@@ -93,6 +93,19 @@ struct Judgement {
     report: Report,
     answers: Answers,
     calibration: Calibration,
+    /// For each image of the data set, the first of its near-duplicates.
+    groups: Vec<usize>,
+}
+
+impl Judgement {
+    /// The places of the answers for images of which none is a near-duplicate of another.
+    fn distinct(&self) -> Vec<usize> {
+        let is_first = |place: &usize| {
+            let index = self.answers.indices()[*place];
+            self.groups[index] == index
+        };
+        (0..self.answers.len()).filter(is_first).collect()
+    }
 }
 
 /// Evaluates the model on `images`, with progress if that takes a while.
@@ -106,10 +119,12 @@ fn judge(
     let answered = model.answers(cpu, images, &mut |done| testing.show(done, images.len()));
     testing.finish();
     let (report, answers) = answered?;
+    let groups = images.groups();
     Ok(Judgement {
-        report: report.with_groups(images),
-        calibration: answers.calibration(),
+        report: report.with_groups(&groups),
+        calibration: answers.calibration_of_groups(&groups),
         answers,
+        groups,
     })
 }
 

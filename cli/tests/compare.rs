@@ -144,6 +144,21 @@ fn two_models_are_compared_on_the_same_pictures_and_settings_are_not_judged() {
     let tested = result["test_accuracy"].as_f64().expect("a number");
     assert!((tested - accuracy).abs() < 1e-6);
 
+    // Copies flip together, so only one of them counts.
+    write_pictures(&root.path().join("copies"), CLASSES);
+    for number in 0..120 {
+        let class = root.path().join("copies/columns");
+        let name = |end: &str| class.join(format!("{number}{end}.pgm"));
+        fs::copy(name(""), name("-again")).expect("copied");
+    }
+    let of_copies = json(compare(root.path(), &sides).args(["--data", "copies", "--json"]));
+    assert_eq!(of_copies["count"], answer["count"]);
+    assert_eq!(of_copies["pairs"], answer["pairs"]);
+    assert!(
+        of_copies["near_duplicates"].as_u64() > Some(20),
+        "{of_copies}"
+    );
+
     // Where only the seed differs, there is no setting to try.
     let again = text(&mut compare(root.path(), &["runs/good", "runs/again"]));
     assert!(again.contains("nothing but the seed"), "{again}");
@@ -340,6 +355,9 @@ fn pictures_that_a_model_was_trained_on_are_left_out_and_the_leak_is_said() {
     assert_eq!(answer["count"], tests.len());
     let leaked = &of(other, "train") & &of(first, "test");
     assert_eq!(answer["leaks"]["b_trained_on_tests_of_a"], leaked.len());
+
+    // Trained anew, both hold out the same pictures.
+    assert_eq!(said.matches(" --split-seed 1").count(), 2, "{said}");
 
     // The same from the model files alone, which know what they held out.
     for (run, name) in [("first", "a.safetensors"), ("other-split", "b.safetensors")] {

@@ -73,7 +73,10 @@ fn a_healthy_training_is_left_with_0_the_evidence_and_a_next_command_that_trains
         .args(["--model", SMALL, "--epochs", "10"])
         .assert()
         .success()
-        .stdout(contains("All is well").and(contains("learned by heart, loss from")));
+        .stdout(
+            contains("No sign of a problem was found.\n")
+                .and(contains("learned by heart, loss from")),
+        );
     let text = String::from_utf8(assert.get_output().stdout.clone()).expect("UTF-8");
     for line in text.lines().filter(|line| !line.starts_with("next")) {
         assert!(line.chars().count() <= 80, "{line}");

@@ -125,10 +125,113 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
         number(prediction, "probability") >= threshold
     );
 
+    // The model says what it does with its outputs.
+    hubel()
+        .current_dir(&folder)
+        .args(["inspect", "run"])
+        .assert()
+        .success()
+        .stdout(contains("divided by the temperature").and(contains("at most 0.5 % of the other")));
+    let inspected = json(
+        hubel()
+            .current_dir(&folder)
+            .args(["inspect", "run", "--json"]),
+    );
+    assert_eq!(inspected["threshold"], judged["threshold"]);
+    assert!(inspected["temperature"].as_f64() > Some(0.1));
+
+    // These images chose the threshold, so they do not test it.
+    assert_eq!(judged["answered"]["chose_threshold"], true);
+    assert_eq!(judged["answered"]["breaks_bound"], false);
+
     // Pictures of another kind are told apart by their distance, whatever the probability says.
     let foreign = evaluate(folder.path(), &["--foreign", "noise.png"]);
     assert_eq!(foreign["foreign"]["pictures"], 1);
     assert!(number(&foreign["foreign"], "roc_area") > 0.9);
+
+    // Images that distances are measured from are never judged by their distance.
+    for number in 0..4 {
+        let class = at("digits").join(["3", "4"][number as usize % 2]);
+        fs::create_dir_all(&class).expect("a folder");
+        noise(number)
+            .save(class.join(format!("{number}.png")))
+            .expect("a picture");
+    }
+    hubel()
+        .current_dir(&folder)
+        .args(["evaluate", "run", "digits", "--foreign", "noise.png"])
+        .assert()
+        .failure()
+        .stderr(contains("digits has no other images"));
+
+    // Other images did not choose the threshold.
+    let others = evaluate(folder.path(), &["digits"]);
+    assert_eq!(others["answered"]["chose_threshold"], false);
+}
+
+/// A picture of nothing.
+fn noise(seed: u32) -> image::GrayImage {
+    let mut state = seed + 1;
+    image::GrayImage::from_fn(28, 28, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        image::Luma([(state >> 24) as u8])
+    })
+}
+
+#[test]
+fn images_that_took_part_in_the_training_choose_no_threshold() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let parts = [("data/train", 0), ("data/val", 100), ("new", 200)];
+    for (part, first) in parts {
+        for number in 0..40 {
+            let class = at(part).join(["0", "1"][number as usize % 2]);
+            fs::create_dir_all(&class).expect("a folder");
+            let picture = noise(first + number);
+            picture
+                .save(class.join(format!("{number}.png")))
+                .expect("a picture");
+        }
+    }
+    let mut train = hubel();
+    train.current_dir(&folder).args(["train", "data"]);
+    train.args(["--from", "none", "--model", "flatten-fc(classes)"]);
+    train.args(["--epochs", "1", "--test", "0", "--out", "run"]);
+    train.assert().success();
+    fs::copy(at("run/model.safetensors"), at("alone.safetensors")).expect("copied");
+    let choose = |model: &str, data: &str| {
+        let mut evaluate = hubel();
+        evaluate.current_dir(&folder);
+        evaluate.args(["evaluate", model, data, "--wrong-at-most", "99%"]);
+        evaluate.assert()
+    };
+    choose("run", "data/val")
+        .failure()
+        .stderr(contains("which chose the weights"));
+    choose("run", "data/train")
+        .failure()
+        .stderr(contains("these are training images"));
+    choose("alone.safetensors", "data/val")
+        .failure()
+        .stderr(contains("which chose the weights"));
+    choose("alone.safetensors", "data/train")
+        .failure()
+        .stderr(contains("the model was trained on some of these images"));
+    choose("alone.safetensors", "new")
+        .success()
+        .stderr(contains("it is unknown whether the model was trained on"));
+    // A single training image, which the few hashes in the model file would seldom show.
+    fs::copy(at("data/train/1/1.png"), at("new/1/copy.png")).expect("copied");
+    let chosen = choose("run", "new").success().stderr(contains(
+        "do not count for the threshold, because they took part in the training: 1",
+    ));
+    let said = String::from_utf8_lossy(&chosen.get_output().stdout).into_owned();
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let said = said.join(" ");
+    assert!(
+        said.contains("like the 40 that chose it. These images chose it"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub use self::watch::Watch;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// The signs, causes before what follows from them. Empty if all is well.
+    /// The signs, causes before what follows from them. Empty if none was found.
     pub signs: Vec<Sign>,
     /// Mean and standard deviation of each channel of the network's input.
     pub input: Vec<ChannelStatistics>,
@@ -166,7 +166,7 @@ fn examined(
     let (of_batch, labels) = short.decide(&by_heart, suspicion, &mut steps)?;
 
     let input = batch.input();
-    let mut signs: Vec<Sign> = (probe::unscaled(&input).into_iter())
+    let mut signs: Vec<Sign> = (probe::unscaled(&input, model.preparation()).into_iter())
         .chain(before.signs(&facts, batch.len(), None))
         .chain(of_batch)
         .collect();

@@ -6,6 +6,8 @@ mod familiarity;
 mod scores;
 mod threshold;
 
+use std::collections::HashMap;
+
 use hubel_kernels::{Cpu, softmax};
 use serde::Serialize;
 
@@ -101,10 +103,10 @@ impl Report {
             .map(|end| (end / (1.0 + Z * Z / count)).clamp(0.0, 1.0) as f32)
     }
 
-    /// The same report, with near-duplicates counted as one image; `dataset` has the images that were classified.
-    pub fn with_groups(self, dataset: &Dataset) -> Self {
-        let all = dataset.len().max(1) as f64;
-        let independent = self.count as f64 * (dataset.independent() / all).min(1.0);
+    /// The same report, with near-duplicates counted as one image. `groups` is [`Dataset::groups`] of the images that were classified.
+    pub fn with_groups(self, groups: &[usize]) -> Self {
+        let all = groups.len().max(1) as f64;
+        let independent = self.count as f64 * (independent(groups) / all).min(1.0);
         Self {
             independent,
             ..self
@@ -205,6 +207,18 @@ pub(crate) fn judge(
     })
 }
 
+/// The effective number of independent samples, given groups of near-duplicates: n²/Σm² for groups of m
+/// (Kish, "Survey Sampling", 1965).
+fn independent(groups: &[usize]) -> f64 {
+    let mut sizes = HashMap::new();
+    for group in groups {
+        *sizes.entry(group).or_insert(0.0) += 1.0;
+    }
+    // Integers, so the order does not matter.
+    let squares: f64 = sizes.values().map(|size: &f64| size * size).sum();
+    (groups.len() as f64).powi(2) / squares.max(1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,7 +287,7 @@ mod tests {
             bad_files: Vec::new(),
             independent: 16.0,
         };
-        let of_groups = report.clone().with_groups(&images);
+        let of_groups = report.clone().with_groups(&images.groups());
         assert_eq!(of_groups.independent, 8.0);
         let width = |report: &Report| report.interval()[1] - report.interval()[0];
         assert!(width(&of_groups) > width(&report));

@@ -102,6 +102,7 @@
 )]
 
 pub mod bench;
+mod binomial;
 #[cfg(feature = "pictures")]
 pub mod check;
 pub mod compare;
@@ -132,6 +133,7 @@ mod on_all_cores;
 mod one_line;
 mod optimizer;
 pub mod parameters;
+mod percent;
 pub mod plan;
 mod predict;
 #[cfg(feature = "backbone")]
@@ -164,6 +166,7 @@ pub use network::Network;
 pub use one_line::{listed, one_line, shown};
 pub use optimizer::Optimizer;
 pub use parameters::Parameters;
+pub use percent::in_percent;
 pub use plan::{Plan, PlanSettings};
 pub use predict::{Prediction, Predictor};
 pub use random::{Purpose, Random, Stream};

@@ -84,8 +84,20 @@ fn without_flips_and_without_images_there_is_no_difference() {
         let [low, high] = pairs.interval();
         assert!(low < 0.0 && high > 0.0);
     }
-    // Three flips cannot be significant.
-    assert_eq!(Pairs::of_counts(97, 3, 0, 0).detectable(), None);
+}
+
+#[test]
+fn a_difference_can_be_seen_from_six_flips_on() {
+    for flips in 1..12 {
+        let pairs = Pairs::of_counts(900, 0, flips, 100 - flips);
+        let can_be_seen = pairs.exact_p() < LEVEL;
+        assert_eq!(can_be_seen, flips >= 6, "{flips} flips");
+        assert_eq!(pairs.detectable().is_some(), can_be_seen, "{flips} flips");
+    }
+    // All of six flips must be in one direction, which has the probability 0.8 if that of one is 0.8^(1/6).
+    let pairs = Pairs::of_counts(900, 3, 3, 94);
+    let smallest = (2.0 * POWER.powf(1.0 / 6.0) - 1.0) * 6.0 / 1000.0;
+    assert_near(pairs.detectable().unwrap(), smallest, "six flips");
 }
 
 #[test]
@@ -167,32 +179,21 @@ fn a_difference_of_the_size_that_could_be_seen_is_seen_in_four_of_five_cases() {
 fn mcnemar_s_test_sees_the_difference_that_it_says_it_could_have_seen() {
     let pairs = Pairs::of_counts(850, 50, 50, 50);
     let smallest = pairs.detectable().unwrap();
-    let (images, share) = (
-        pairs.count(),
-        pairs.discordant() as f64 / pairs.count() as f64,
-    );
+    let flips = pairs.discordant();
     let seen = |difference: f64| {
+        let share = (1.0 + difference * pairs.count() as f64 / flips as f64) / 2.0;
         let mut stream = Random::new(3).stream(Purpose::Augment, 0, 0);
         let is_seen = |_: &usize| {
-            let mut drawn = Pairs::of_counts(0, 0, 0, 0);
-            for _ in 0..images {
-                let draw = f64::from(stream.uniform());
-                if draw < (share - difference) / 2.0 {
-                    drawn.only_first += 1;
-                } else if draw < share {
-                    drawn.only_second += 1;
-                } else {
-                    drawn.both += 1;
-                }
-            }
-            drawn.chi_squared(false).p < LEVEL
+            let gained = (0..flips).filter(|_| f64::from(stream.uniform()) < share);
+            let gained = gained.count();
+            Pairs::of_counts(850, flips - gained, gained, 50).exact_p() < LEVEL
         };
-        (0..1000).filter(is_seen).count() as f64 / 1000.0
+        (0..4000).filter(is_seen).count() as f64 / 4000.0
     };
     let power = seen(smallest);
-    assert!((power - POWER).abs() < 0.05, "{power}");
+    assert!((power - POWER).abs() < 0.02, "{power}");
     let alarms = seen(0.0);
-    assert!(alarms < 0.07, "{alarms}");
+    assert!(alarms < LEVEL, "{alarms}");
 }
 
 /// Predictions for images with the labels 0, 1, 0, 1 …

@@ -45,8 +45,6 @@ fn the_numbers_are_those_of_the_field_s_tools() {
     assert_eq!(answers.confidence(0), 1.0);
     let calibration = answers.calibration();
     assert_near(calibration.error, fixture.ece);
-    let [low, high] = calibration.interval;
-    assert!(low < fixture.ece && fixture.ece < high && high < low + 0.2);
     assert_eq!(
         calibration.bins.iter().map(|bin| bin.count).sum::<usize>(),
         300
@@ -151,6 +149,38 @@ fn calibrated(count: usize, seed: u64) -> Answers {
 }
 
 #[test]
+fn chance_explains_the_calibration_error_of_right_probabilities() {
+    const TRIES: u64 = 60;
+    let mut explained = 0;
+    for seed in 0..TRIES {
+        let answers = calibrated(300, seed);
+        let calibration = answers.calibration();
+        let [low, high] = calibration.by_chance;
+        assert!(0.0 < low && low < high, "{low} {high}");
+        explained += u64::from((low..=high).contains(&calibration.error));
+        // Too sure.
+        let wrong = answers.at_temperature(0.3).calibration();
+        assert!(wrong.error > wrong.by_chance[1], "{wrong:?}");
+    }
+    // 95 % and three standard deviations of a binomial distribution.
+    assert!(explained >= 52, "{explained} of {TRIES}");
+}
+
+#[test]
+fn copies_of_images_do_not_narrow_what_chance_explains() {
+    let answers = calibrated(200, 1);
+    let copies: Vec<usize> = (0..800).map(|copy| copy / 4).collect();
+    let copied = answers.select(&copies);
+    let groups: Vec<usize> = (0..200).collect();
+    let alone = answers.calibration().by_chance;
+    let of_groups = copied.calibration_of_groups(&groups).by_chance;
+    for (one, other) in std::iter::zip(alone, of_groups) {
+        assert_near(one, other);
+    }
+    assert!(copied.calibration().by_chance[1] < 0.7 * alone[1]);
+}
+
+#[test]
 fn the_bound_on_wrong_answers_breaks_in_at_most_five_percent() {
     const TRIES: u64 = 400;
     let mut broken = 0;
@@ -164,6 +194,28 @@ fn the_bound_on_wrong_answers_breaks_in_at_most_five_percent() {
     // 5 % and three standard deviations of a binomial distribution.
     assert!(broken <= 33, "{broken} of {TRIES}");
     assert!(broken > 0, "the threshold could be lower");
+}
+
+#[test]
+fn a_broken_bound_is_told_from_chance() {
+    let threshold = calibrated(1000, 1).threshold(0.15).unwrap();
+    // Of 100 answers, 15 wrong ones are expected; 24 or more have the probability 0.012, and 25 or more 0.006.
+    assert!(!threshold.is_broken_by(0, 0));
+    assert!(!threshold.is_broken_by(24, 100));
+    assert!(threshold.is_broken_by(25, 100));
+}
+
+#[test]
+fn images_of_equal_contents_are_left_out() {
+    let shape = Shape::new(1, 2, 1);
+    let of = |pixels: &[u8]| {
+        let labels = vec![0; pixels.len() / 2];
+        let classes = ["a", "b"].map(String::from).to_vec();
+        Dataset::from_bytes("images", classes, shape, pixels.to_vec(), labels).unwrap()
+    };
+    let (images, others) = (of(&[1, 2, 3, 4, 1, 2, 5, 6]), of(&[7, 8, 1, 2]));
+    assert_eq!(images.without(&others).len(), 2);
+    assert!(images.without(&images).is_empty());
 }
 
 #[test]

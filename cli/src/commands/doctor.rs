@@ -125,10 +125,17 @@ fn text(diagnosis: &Diagnosis, next: &str, width: usize) -> String {
 
 fn verdict(diagnosis: &Diagnosis) -> String {
     match diagnosis.signs.len() {
-        0 => "All is well: no sign of a problem was found.".into(),
+        0 if labels_are_judged(diagnosis) => "No sign of a problem was found.".into(),
+        0 => "No sign of a problem was found; the labels could not be judged.".into(),
         1 => "One sign of a problem was found.".into(),
         count => format!("{count} signs of problems were found; the first matters most."),
     }
+}
+
+/// Whether the short training says whether the labels have to do with the pictures.
+fn labels_are_judged(diagnosis: &Diagnosis) -> bool {
+    let test = diagnosis.labels.as_ref();
+    test.is_some_and(|test| test.is_chance().is_some())
 }
 
 /// What was measured, each with its name.

@@ -12,6 +12,7 @@ use hubel::data::{Evaluation, Judged, Unlike};
 use hubel::{Dataset, Error, Model, RunFolder, Threshold, Weights, one_line};
 
 use self::foreign::Foreign;
+use self::text::Answered;
 use super::{Judgement, Outcome, named, program, quoted, reading};
 use crate::args::Evaluate;
 use crate::console::{self, Console, thousands};
@@ -26,6 +27,8 @@ struct Evaluated<'a> {
     unlike: Unlike,
     bad_files: Vec<hubel::data::BadFile>,
     judgement: Judgement,
+    /// Whether these images chose the model's threshold.
+    chose_threshold: bool,
     foreign: Option<Foreign>,
 }
 
@@ -77,14 +80,17 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     for note in on_another_ground(unlike) {
         console.remark(&note);
     }
+    let took_part = match arguments.wrong_at_most {
+        Some(_) => took_part(judged, &arguments.model, &model, &images, console)?,
+        None => Vec::new(),
+    };
     let cpu = arguments.processor.cpu();
     let judgement = super::judge(&model, &cpu, &images, console)?;
     super::report_bad_files(&judgement.report.bad_files, console);
     bad_files.extend(judgement.report.bad_files.clone());
     let model = match (arguments.wrong_at_most, &file) {
         (Some(wrong_at_most), Some(file)) => {
-            may_choose(judged, &model, &images)?;
-            let threshold = threshold(&judgement, &images, wrong_at_most, console)?;
+            let threshold = threshold(&judgement, &took_part, wrong_at_most, console)?;
             loaded.with_threshold(Some(threshold)).save(file)?;
             console.remark(&format!("the threshold is saved in {}", file.display()));
             model.with_threshold(Some(threshold))
@@ -98,6 +104,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         )?),
     };
     let evaluated = Evaluated {
+        chose_threshold: chose_threshold(arguments, &model, &judgement),
         arguments,
         model: &model,
         data,
@@ -142,43 +149,92 @@ fn own_file(model: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// Refuses images that took part in the training: they cannot say how often the model errs on others.
-fn may_choose(judged: Judged, model: &Model, images: &Dataset) -> Result<(), Error> {
-    let aside = (model.division()).map_or(0, |division| division.set_aside(images));
-    let why = match judged {
-        Judged::LeakedTest | Judged::Seen => "the model was trained on some of these images",
-        Judged::HeldOutOfSeries => "these images are of the same series as the training images",
-        _ if aside > 0 => {
-            "validation images, which chose the weights and the temperature, are among these"
-        }
-        _ => return Ok(()),
+/// Which images cannot choose a threshold, because they took part in the training: they do not say how often the model errs on others. Images are told apart by the list of the
+/// model's run; without it, all are refused if some took part.
+fn took_part(
+    judged: Judged,
+    path: &Path,
+    model: &Model,
+    images: &Dataset,
+    console: &Console,
+) -> Result<Vec<bool>, Error> {
+    let refused = |why: &str| {
+        Err(Error::Settings {
+            problem: format!(
+                "--wrong-at-most needs images that took no part in the training, and {why}; name other labelled pictures"
+            ),
+        })
     };
-    Err(Error::Settings {
-        problem: format!(
-            "--wrong-at-most needs images that took no part in the training, and {why}; name other labelled pictures"
-        ),
-    })
+    if judged == Judged::HeldOutOfSeries {
+        return refused("these images are of the same series as the training images");
+    }
+    if let Some(list) = named::samples_of(path)? {
+        let took_part = list.took_part(images);
+        let count = took_part.iter().filter(|took| **took).count();
+        if count == images.len() {
+            return refused(
+                "these are training images, or validation images, which chose the weights and the temperature",
+            );
+        }
+        if count > 0 {
+            console.remark(&format!(
+                "images that do not count for the threshold, because they took part in the training: {}",
+                thousands(count)
+            ));
+        }
+        return Ok(took_part);
+    }
+    let aside = (model.division()).map_or(0, |division| division.set_aside(images));
+    match judged {
+        Judged::LeakedTest | Judged::Seen => {
+            return refused("the model was trained on some of these images");
+        }
+        _ if aside > 0 => {
+            return refused(
+                "validation images, which chose the weights and the temperature, are among these",
+            );
+        }
+        Judged::HeldOut => {}
+        _ => console.remark(&format!(
+            "it is unknown whether the model was trained on some of these images, because {} of its run is missing; if it was, the bound is too low",
+            RunFolder::DATA
+        )),
+    }
+    Ok(vec![false; images.len()])
 }
 
-/// The threshold, from images of which none is a near-duplicate of another.
+/// The threshold, from images that took no part in the training and of which none is a near-duplicate of another.
 fn threshold(
     judgement: &Judgement,
-    images: &Dataset,
+    took_part: &[bool],
     wrong_at_most: f64,
     console: &Console,
 ) -> Result<Threshold, Error> {
-    let distinct = images.distinct();
-    let answers = &judgement.answers;
-    let places: Vec<usize> = (0..answers.len())
-        .filter(|place| distinct.binary_search(&answers.indices()[*place]).is_ok())
-        .collect();
-    if places.len() < answers.len() {
+    let mut distinct = judgement.distinct();
+    let copies = judgement.answers.len() - distinct.len();
+    if copies > 0 {
         console.remark(&format!(
             "{} near-duplicates of other images do not count for the threshold",
-            thousands(answers.len() - places.len())
+            thousands(copies)
         ));
     }
-    answers.select(&places).threshold(wrong_at_most)
+    let indices = judgement.answers.indices();
+    distinct.retain(|place| !took_part[indices[*place]]);
+    judgement.answers.select(&distinct).threshold(wrong_at_most)
+}
+
+/// Whether the images chose the model's threshold, now or in an earlier evaluation. Then their wrong answers do not test its bound.
+fn chose_threshold(arguments: &Evaluate, model: &Model, judgement: &Judgement) -> bool {
+    let Some(threshold) = model.threshold() else {
+        return false;
+    };
+    let answers = judgement.answers.select(&judgement.distinct());
+    let answered = Answered::of(&answers, threshold);
+    let [own, found] = [
+        [threshold.images, threshold.answered, threshold.wrong],
+        [answered.images, answered.answered, answered.wrong],
+    ];
+    arguments.wrong_at_most.is_some() || own == found
 }
 
 /// The command that evaluates the same model on the same data, with this flag.

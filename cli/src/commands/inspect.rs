@@ -2,11 +2,12 @@
 use std::process::ExitCode;
 
 use hubel::network::Input;
-use hubel::{Network, Parameters, Plan, PlanSettings, bench, listed, one_line};
+use hubel::{Network, Parameters, Plan, PlanSettings, bench, in_percent, listed, one_line};
 
+use super::named::Named;
 use super::{Outcome, named};
 use crate::args::{Inspect, PlanMode};
-use crate::console::{self, Console};
+use crate::console::{self, Console, thousands};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
@@ -31,6 +32,8 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
         summary["stopped_at"] = serde_json::to_value(named.stopped_at)?;
         summary["origin"] = serde_json::to_value(&named.origin)?;
         summary["frozen"] = serde_json::to_value(&named.frozen)?;
+        summary["temperature"] = serde_json::to_value(named.temperature)?;
+        summary["threshold"] = serde_json::to_value(named.threshold)?;
         console::print(&summary.to_string())?;
     } else {
         console::print(&summary.to_string())?;
@@ -45,8 +48,27 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
             };
             console::print(&format!("from     {}; {left}", one_line(origin)))?;
         }
+        for line in certainty(&named) {
+            console::print(&line)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the model does with its outputs before it answers, a line each.
+fn certainty(named: &Named) -> Vec<String> {
+    let temperature = named.temperature.map(|temperature| {
+        format!("softmax  of the outputs divided by the temperature {temperature:.2}")
+    });
+    let threshold = named.threshold.map(|threshold| {
+        format!(
+            "not sure below {:.2} %: at most {} of the other answers are wrong, with 95 % confidence, for pictures like the {} that chose it",
+            100.0 * threshold.probability,
+            in_percent(threshold.wrong_at_most),
+            thousands(threshold.images)
+        )
+    });
+    temperature.into_iter().chain(threshold).collect()
 }
 
 fn plan(

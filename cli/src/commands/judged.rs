@@ -50,6 +50,7 @@ impl Judged {
             report,
             answers,
             calibration,
+            ..
         } = judgement;
         let wrong = answers.mistakes();
         let name = |class: usize| one_line(&names[class]).into_owned();
@@ -99,9 +100,9 @@ fn reliability(calibration: &Calibration) -> Figure {
             points: vec![point(0.0, 0.0), point(1.0, 1.0)],
         },
     ];
-    let [low, high] = calibration.interval.map(|end| 100.0 * end);
+    let [low, high] = calibration.by_chance.map(|end| 100.0 * end);
     let caption = format!(
-        "Calibration: error {:.2} % (95 % confidence: {low:.2} to {high:.2} %)",
+        "Calibration: error {:.2} % (right probabilities would show {low:.2} to {high:.2} %)",
         100.0 * calibration.error
     );
     figure(

@@ -2,8 +2,9 @@
 use std::io;
 use std::path::Path;
 
+use hubel::data::Manifest;
 use hubel::network::Input;
-use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Weights};
+use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Threshold, Weights};
 
 use crate::console::{Console, thousands};
 
@@ -36,6 +37,23 @@ pub(super) fn load_start(
     console: &Console,
 ) -> Result<Model, Error> {
     Ok(load_any(path, normalisation, console)?.model)
+}
+
+/// The folder of the run that the model at `path` belongs to. `None` for a model elsewhere: a file beside which a run lies by chance says nothing about it.
+pub(super) fn run_of(path: &Path) -> Option<&Path> {
+    if path.is_dir() {
+        return Some(path);
+    }
+    let names = [RunFolder::MODEL, RunFolder::LAST, RunFolder::PREVIOUS];
+    let is_of_run = names.iter().any(|name| path.ends_with(name));
+    path.parent().filter(|_| is_of_run)
+}
+
+/// The list of the samples of the run that the model at `path` belongs to, if there is one.
+pub(super) fn samples_of(path: &Path) -> Result<Option<Manifest>, Error> {
+    let list = run_of(path).map(|folder| folder.join(RunFolder::DATA));
+    let list = list.filter(|list| list.exists());
+    list.map(|list| Manifest::load(&list)).transpose()
 }
 
 struct Loaded {
@@ -159,6 +177,10 @@ pub(super) struct Named {
     pub(super) origin: Option<String>,
     /// The last frozen layer.
     pub(super) frozen: Option<String>,
+    /// What the model's outputs are divided by before the softmax.
+    pub(super) temperature: Option<f32>,
+    /// Below which probability the model is "not sure".
+    pub(super) threshold: Option<Threshold>,
 }
 
 /// The network of a model file or its folder, of a name, or of an architecture text.
@@ -172,6 +194,8 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
             stopped_at: model.stopped_at(),
             origin: model.origin().map(String::from),
             frozen: model.frozen().map(String::from),
+            temperature: model.temperature(),
+            threshold: model.threshold().copied(),
         });
     }
     Ok(Named {
@@ -181,6 +205,8 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
         stopped_at: None,
         origin: None,
         frozen: None,
+        temperature: None,
+        threshold: None,
     })
 }
 

@@ -69,9 +69,3 @@ pub fn common(datasets: &[&Dataset]) -> Vec<Vec<usize>> {
     }
     found
 }
-
-/// The effective number of independent images: fewer than there are if some are near-duplicates, which flip together. The tests of this module take
-/// all images as independent, so their p values are then too small.
-pub fn independent(dataset: &Dataset) -> f64 {
-    dataset.independent()
-}

@@ -1,9 +1,9 @@
 //! Two models on the same images: McNemar's test, and an interval of the difference of their accuracies.
 use serde::Serialize;
 use statrs::distribution::{ChiSquared as Distribution, ContinuousCDF, Normal};
-use statrs::function::gamma::ln_gamma;
 
 use super::{LEVEL, POWER, Predictions, bisect};
+use crate::binomial::{at_least, at_most};
 use crate::{Error, Result};
 
 /// How two models answered the same images.
@@ -100,21 +100,8 @@ impl Pairs {
     /// 1947): the probability of counts as unequal as [`Pairs::only_first`] and [`Pairs::only_second`] if each image that flipped were equally
     /// likely to flip in either direction. It is that of the binomial distribution, twice the smaller tail and at most 1.
     pub fn exact_p(&self) -> f64 {
-        let all = self.discordant() as f64;
         let smaller = self.only_first.min(self.only_second);
-        if 2 * smaller == self.discordant() {
-            return 1.0;
-        }
-        // From the largest term of the tail downwards: no term before it can matter less.
-        let (least, most) = (smaller as f64, all - smaller as f64);
-        let logarithm = ln_gamma(all + 1.0) - ln_gamma(least + 1.0) - ln_gamma(most + 1.0);
-        let mut term = (logarithm - all * std::f64::consts::LN_2).exp();
-        let mut tail = 0.0;
-        for place in (0..=smaller).rev() {
-            tail += term;
-            term *= place as f64 / (all - place as f64 + 1.0);
-        }
-        (2.0 * tail).min(1.0)
+        (2.0 * at_most(smaller, self.discordant(), 0.5)).min(1.0)
     }
 
     /// McNemar's test with the chi-squared distribution, (b − c)² / (b + c) for the counts b and c of the images that only one model classified
@@ -170,19 +157,16 @@ impl Pairs {
         }
     }
 
-    /// The smallest difference of two accuracies that McNemar's test would see on as many images, of which the same share flips, in 80 of 100 cases:
-    /// the normal approximation of Connor ("Sample size for testing differences in proportions for the paired-sample design", 1987). `None` if no
-    /// image flipped, or if even all flips in one direction would be too few.
+    /// The smallest difference of two accuracies that McNemar's exact test would see in 80 of 100 cases, if as many images flip. `None` if fewer than six images flipped: even if all of
+    /// them flip in one direction, the test does not see it.
     pub fn detectable(&self) -> Option<f64> {
-        let (all, flipped) = (self.count() as f64, self.discordant() as f64);
-        let share = flipped / all.max(1.0);
-        let (level, power) = (normal_quantile(1.0 - LEVEL / 2.0), normal_quantile(POWER));
-        let is_too_small = |difference: f64| {
-            let spread = (share - difference * difference).max(0.0);
-            level * share.sqrt() + power * spread.sqrt() > difference * all.sqrt()
-        };
-        // A difference larger than the share of flips is impossible.
-        (flipped > 0.0 && !is_too_small(share)).then(|| bisect(0.0, share, is_too_small))
+        let flips = self.discordant();
+        // The most images that flip in the rarer direction if the test sees a difference.
+        let is_seen = |rarer: &usize| 2.0 * at_most(*rarer, flips, 0.5) < LEVEL;
+        let rare = (0..flips / 2).take_while(is_seen).last()?;
+        let power = |share: f64| at_least(flips - rare, flips, share) + at_most(rare, flips, share);
+        let share = bisect(0.5, 1.0, |share| power(share) < POWER);
+        Some((2.0 * share - 1.0) * flips as f64 / self.count() as f64)
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Division {
     pub sketch: Vec<u64>,
     /// Sorted hashes of the test samples. The model is evaluated on these again, whatever is added to the data.
     pub held_out: Vec<u64>,
-    /// Sorted hashes of other samples that were not trained on: for validation, or as a gap between frames.
+    /// Sorted hashes of other samples that were not trained on: for validation, also those of the data's own validation split, or as a gap between frames.
     pub aside: Vec<u64>,
     /// Whether some held-out samples are frames of series that were also trained on.
     pub series: bool,
@@ -61,12 +61,13 @@ impl Division {
         let contents = |wanted: &[Option<Part>]| {
             let all = all_contents.iter().zip(parts);
             let wanted = all.filter(|(_, part)| wanted.contains(part));
-            let mut contents: Vec<u64> = wanted.map(|(&content, _)| content).collect();
-            contents.sort_unstable();
-            contents.dedup();
-            contents
+            sorted(wanted.map(|(&content, _)| content))
         };
         let mut sketch = contents(&[Some(Part::Train)]);
+        let own = splits.validation.iter().flat_map(Dataset::contents);
+        // In data that came divided, a validation sample may also be a training sample.
+        let own = own.filter(|content| sketch.binary_search(content).is_err());
+        let aside = sorted(own.chain(contents(&[Some(Part::Validation), None])));
         sketch.truncate(SKETCH);
         let division = Self {
             validation: shares.validation,
@@ -74,7 +75,7 @@ impl Division {
             seed,
             sketch,
             held_out: contents(&[Some(Part::Test)]),
-            aside: contents(&[Some(Part::Validation), None]),
+            aside,
             series: !cut.is_empty(),
             labels: Vec::new(),
         };
@@ -160,6 +161,14 @@ impl Division {
                 .all(|contents| contents.binary_search(&content).is_err())
         })
     }
+}
+
+/// Hashes in ascending order, each once.
+fn sorted(contents: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut contents: Vec<u64> = contents.collect();
+    contents.sort_unstable();
+    contents.dedup();
+    contents
 }
 
 /// The samples with wanted contents.

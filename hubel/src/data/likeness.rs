@@ -1,5 +1,5 @@
 //! Near-duplicates in a data set.
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::data::fingerprint::{Fingerprint, Likenesses, is_small};
 use crate::data::{Dataset, Pixels};
@@ -34,24 +34,25 @@ impl Dataset {
         }
     }
 
+    /// For each sample, the index of the first of its near-duplicates, which may be itself.
+    pub fn groups(&self) -> Vec<usize> {
+        self.likenesses().same
+    }
+
     /// The indices of the samples without near-duplicates of earlier ones.
     pub fn distinct(&self) -> Vec<usize> {
-        let same = self.likenesses().same.into_iter().enumerate();
+        let same = self.groups().into_iter().enumerate();
         same.filter(|(index, first)| index == first)
             .map(|(index, _)| index)
             .collect()
     }
 
-    /// The effective number of independent samples, given groups of near-duplicates: n²/Σm² for groups of m
-    /// (Kish, "Survey Sampling", 1965).
-    pub(crate) fn independent(&self) -> f64 {
-        let mut sizes = HashMap::new();
-        for group in self.likenesses().same {
-            *sizes.entry(group).or_insert(0.0) += 1.0;
-        }
-        // Integers, so the order does not matter.
-        let squares: f64 = sizes.values().map(|size: &f64| size * size).sum();
-        (self.len() as f64).powi(2) / squares.max(1.0)
+    /// The samples whose contents are not among those of `other`.
+    pub fn without(&self, other: &Self) -> Self {
+        let others: HashSet<u64> = other.contents().collect();
+        let contents = self.contents().enumerate();
+        let own = contents.filter(|(_, content)| !others.contains(content));
+        self.subset(&own.map(|(index, _)| index).collect::<Vec<usize>>())
     }
 }
 

@@ -1,5 +1,5 @@
 //! The list of a run's samples, by which a resumed run recognises its data.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -112,6 +112,14 @@ impl Manifest {
         samples.map(|sample| sample.content)
     }
 
+    /// Which samples of `dataset` took part in the training of the run: those to train on, and those for validation, which chose the weights.
+    pub fn took_part(&self, dataset: &Dataset) -> Vec<bool> {
+        let parts = ["train", "validation"].into_iter();
+        let used: HashSet<u64> = parts.flat_map(|split| self.contents(split)).collect();
+        let contents = dataset.contents();
+        contents.map(|content| used.contains(&content)).collect()
+    }
+
     /// What has changed since `self`: samples that are missing, new, changed, or in another class or split. `None` if the data is the same; its files may have been moved
     /// together.
     pub fn changes(&self, now: &Self) -> Option<String> {
@@ -221,6 +229,19 @@ mod tests {
         fs::write(&file, HEADER.to_owned() + "\ntrain,0,zz,\n").expect("written");
         let refused = Manifest::load(&file).expect_err("damaged").to_string();
         assert!(refused.contains("line 2"), "{refused}");
+    }
+
+    #[test]
+    fn training_and_validation_samples_took_part_and_test_samples_did_not() {
+        let Splits {
+            train, validation, ..
+        } = splits(&[1, 2, 3]);
+        let test = Some(train.subset(&[2]));
+        let divided = Splits::found("x".into(), train.subset(&[1]), validation, test);
+        assert_eq!(
+            Manifest::of(&divided).took_part(&train),
+            [true, true, false]
+        );
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Trial {
     pub rate: f32,
     /// The steps that were made. A trial ends when the batch is learned.
     pub steps: usize,
-    /// The loss before the first step, in nats.
+    /// The loss before the first step, in nats. Infinite or NaN if it is not finite from the start.
     pub loss_before: f32,
     /// The loss of the last step, before its update. Infinite if training diverged.
     pub loss_after: f32,
@@ -107,6 +107,7 @@ impl ByHeart {
                 rate: first.rate,
                 loss_before: first.loss_before,
                 largest_loss: first.largest_loss,
+                loss_after: first.loss_after,
                 works: Some(works.rate),
             },
             Some(works) => Sign::RateTooLow {

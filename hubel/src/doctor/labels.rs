@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::by_heart::{RISEN, guessing, plain};
 use super::choice::Halves;
 use super::{Halt, Sign, Steps};
+use crate::binomial::{at_least, at_most};
 use crate::train::Event;
 use crate::{Error, Phase, Result, Schedule, TrainSettings, Trainer};
 
@@ -242,32 +243,6 @@ fn short(phase: &Phase, rate: Option<f32>, images: usize, steps: usize) -> Phase
     }
 }
 
-/// The probability of at least `correct` right answers of `count`, each with this probability (the binomial distribution).
-pub(super) fn at_least(correct: usize, count: usize, probability: f64) -> f64 {
-    match correct {
-        0 => 1.0,
-        _ => 1.0 - at_most(correct - 1, count, probability),
-    }
-}
-
-/// The probability of at most `correct` right answers.
-fn at_most(correct: usize, count: usize, probability: f64) -> f64 {
-    if correct >= count || probability <= 0.0 {
-        return 1.0;
-    }
-    if probability >= 1.0 {
-        return 0.0;
-    }
-    let odds = (probability / (1.0 - probability)).ln();
-    let mut ln_term = count as f64 * (-probability).ln_1p();
-    let mut sum = ln_term.exp();
-    for k in 1..=correct {
-        ln_term += ((count - k + 1) as f64 / k as f64).ln() + odds;
-        sum += ln_term.exp();
-    }
-    sum.min(1.0)
-}
-
 /// The largest accuracy with which so few right answers are not rarer than [`DOUBT`].
 pub(super) fn upper_bound(correct: usize, count: usize) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
@@ -284,23 +259,6 @@ pub(super) fn upper_bound(correct: usize, count: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn binomial_probabilities_are_those_of_the_textbook() {
-        // scipy.stats.binom: sf(6, 10, 0.5), cdf(40, 512, 0.1), sf(70, 512, 0.1).
-        for (computed, expected) in [
-            (at_least(7, 10, 0.5), 0.171_875),
-            (at_least(0, 10, 0.5), 1.0),
-            (at_most(10, 10, 0.5), 1.0),
-            (at_most(1, 3, 0.25), 0.843_75),
-        ] {
-            assert!((computed - expected).abs() < 1e-12, "{computed} {expected}");
-        }
-        // All terms together, also where single ones underflow.
-        assert!((at_most(1023, 1024, 0.5) - 1.0).abs() < 1e-9);
-        let split = at_most(99, 1024, 0.1) + at_least(100, 1024, 0.1);
-        assert!((split - 1.0).abs() < 1e-12);
-    }
 
     #[test]
     fn the_bound_is_that_of_clopper_and_pearson() {

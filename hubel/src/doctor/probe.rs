@@ -297,8 +297,14 @@ const FAR_ABOVE_GUESSING: f64 = 20.0;
 /// A layer whose effect is this multiple of that of the last layer has an exploding gradient. Untrained networks of the zoo have at most 110.
 const GROWING: f64 = 1e4;
 
+/// The deviation of pictures of one colour, relative to their mean. That of photographs is about a half.
+const ONE_COLOUR: f32 = 0.01;
+
+/// The least deviation that counts as one, also for black pictures. `Preparation::measure` scales none below it.
+const LEAST_DEVIATION: f32 = 1e-6;
+
 /// The sign of an input that is not scaled.
-pub(super) fn unscaled(input: &[ChannelStatistics]) -> Option<Sign> {
+pub(super) fn unscaled(input: &[ChannelStatistics], preparation: &Preparation) -> Option<Sign> {
     let size = |channel: &ChannelStatistics| channel.mean.abs().max(channel.deviation);
     let largest = (input.iter().enumerate()).max_by(|a, b| size(a.1).total_cmp(&size(b.1)))?;
     let is_flat = (input.iter()).all(|channel| channel.deviation < SMALL_INPUT);
@@ -309,6 +315,16 @@ pub(super) fn unscaled(input: &[ChannelStatistics]) -> Option<Sign> {
         channel,
         mean: statistics.mean,
         deviation: statistics.deviation,
+        is_one_colour: is_flat && are_of_one_colour(input, preparation),
+    })
+}
+
+/// Whether the pictures hardly differ before they are normalised.
+fn are_of_one_colour(input: &[ChannelStatistics], preparation: &Preparation) -> bool {
+    let normalisation = std::iter::zip(&preparation.mean, &preparation.std);
+    std::iter::zip(input, normalisation).all(|(channel, (mean, std))| {
+        let (mean, deviation) = (mean + std * channel.mean, std * channel.deviation);
+        deviation <= (ONE_COLOUR * mean.abs()).max(LEAST_DEVIATION)
     })
 }
 

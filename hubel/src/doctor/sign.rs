@@ -16,6 +16,8 @@ pub enum Sign {
         mean: f32,
         /// Its standard deviation.
         deviation: f32,
+        /// Whether the pictures have one colour, so that no normalisation helps.
+        is_one_colour: bool,
     },
     /// Units of a layer that are 0, or at the upper limit of `relu6`, for all pictures. Their weights get no gradient.
     DeadRelu {
@@ -65,6 +67,8 @@ pub enum Sign {
         loss_before: f32,
         /// The largest loss. Infinite if training diverged.
         largest_loss: f32,
+        /// The loss at the end. Infinite if training diverged.
+        loss_after: f32,
         /// A learning rate with which one batch was learned by heart; `None` if others were not tried.
         works: Option<f32>,
     },
@@ -162,6 +166,7 @@ impl Sign {
                 channel,
                 mean,
                 deviation,
+                ..
             } => format!(
                 "channel {channel} of the network's input has mean {} and standard deviation {}, where 0 and 1 are usual",
                 short(*mean),
@@ -212,16 +217,10 @@ impl Sign {
                 rate,
                 loss_before,
                 largest_loss,
+                loss_after,
                 works,
             } => {
-                let rises = match largest_loss.is_finite() {
-                    true => format!(
-                        "the loss goes from {} up to {}",
-                        short(*loss_before),
-                        short(*largest_loss)
-                    ),
-                    false => format!("the loss goes from {} to infinity", short(*loss_before)),
-                };
+                let rises = course(*loss_before, *largest_loss, *loss_after);
                 let works = match works {
                     Some(works) => {
                         format!(", and with {} one batch is learned by heart", short(*works))
@@ -262,12 +261,15 @@ impl Sign {
                     0 => String::new(),
                     count => format!("; {count} of them are equal to one with another label"),
                 };
-                format!(
-                    "after {steps} steps on the same {images} pictures, the loss is {} (before: {}) and {:.0} % of the answers are right{equal}",
-                    short(*loss_after),
-                    short(*loss_before),
-                    100.0 * accuracy
-                )
+                match loss_before.is_finite() {
+                    true => format!(
+                        "after {steps} steps on the same {images} pictures, the loss is {} (before: {}) and {:.0} % of the answers are right{equal}",
+                        short(*loss_after),
+                        short(*loss_before),
+                        100.0 * accuracy
+                    ),
+                    false => "the loss is not finite from the start".into(),
+                }
             }
             Self::ConstantPredictions {
                 class,
@@ -303,6 +305,10 @@ impl Sign {
     /// One thing to try, in one sentence without a full stop. Settings and functions are those of this library.
     pub fn advice(&self) -> String {
         match self {
+            Self::UnscaledInput {
+                is_one_colour: true,
+                ..
+            } => "look at some pictures: they hardly differ (`data::Sheet`)".into(),
             Self::UnscaledInput { .. } => {
                 "train a new network, which measures mean and standard deviation (`Trainer::new`), or correct those of the model".into()
             }
@@ -332,6 +338,9 @@ impl Sign {
             } => format!("train with `learning_rate = {}`", short(*works)),
             Self::RateTooHigh { .. } | Self::RateTooLow { .. } => {
                 "let sweeps find a learning rate (`RateSearch::run`)".into()
+            }
+            Self::NotByHeart { loss_before, .. } if !loss_before.is_finite() => {
+                "start from new weights (`Trainer::new`), with `batchnorm` after each convolution and linear layer but the last".into()
             }
             Self::NotByHeart {
                 contradictions: 0, ..
@@ -367,6 +376,24 @@ impl fmt::Display for Sign {
     }
 }
 
+/// How the loss goes from its start over its largest value to its end.
+fn course(before: f32, largest: f32, after: f32) -> String {
+    if !before.is_finite() {
+        return "the loss is not finite from the start".into();
+    }
+    if !largest.is_finite() {
+        return format!("the loss goes from {} to infinity", short(before));
+    }
+    let [before, largest, after] = [before, largest, after].map(short);
+    if largest == before {
+        return format!("the loss does not fall: it goes from {before} to {after}");
+    }
+    match largest == after {
+        true => format!("the loss goes from {before} up to {largest}"),
+        false => format!("the loss goes from {before} up to {largest}, and ends at {after}"),
+    }
+}
+
 /// Three digits of a number, as a setting would be written: `0.002`, `12.3`, `1.5e-7`.
 fn short(value: f32) -> String {
     if value == 0.0 || !value.is_finite() {
@@ -387,7 +414,39 @@ fn short(value: f32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{Sign, course, short};
+
+    #[test]
+    fn the_course_of_a_loss_says_no_more_than_what_happened() {
+        for (losses, said) in [
+            ([4.0, 4.001, 4.0], "does not fall: it goes from 4 to 4"),
+            ([4.0, 4.0, 3.9], "does not fall: it goes from 4 to 3.9"),
+            ([4.0, 9.0, 9.0], "goes from 4 up to 9"),
+            ([4.0, 9.0, 3.0], "goes from 4 up to 9, and ends at 3"),
+            (
+                [4.0, f32::INFINITY, f32::INFINITY],
+                "goes from 4 to infinity",
+            ),
+            ([f32::NAN; 3], "is not finite from the start"),
+        ] {
+            let [before, largest, after] = losses;
+            assert_eq!(course(before, largest, after), format!("the loss {said}"));
+        }
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_from_the_start_is_no_matter_of_size() {
+        let sign = Sign::NotByHeart {
+            images: 8,
+            steps: 0,
+            loss_before: f32::NAN,
+            loss_after: f32::INFINITY,
+            accuracy: 0.0,
+            contradictions: 0,
+        };
+        assert_eq!(sign.evidence(), "the loss is not finite from the start");
+        assert!(sign.advice().contains("new weights"));
+    }
 
     #[test]
     fn numbers_have_three_digits_and_can_be_read_back() {

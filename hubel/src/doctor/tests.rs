@@ -258,6 +258,46 @@ fn input_that_is_not_scaled_is_found_and_a_new_network_measures_it() {
 }
 
 #[test]
+fn pictures_of_one_colour_are_named_as_such_and_not_their_normalisation() {
+    let grey = dataset_of(&vec![0.5; 80 * SHAPE.len()], false);
+    let watch = Watch::new(&trainer(SMALL, &grey, usual(Optimizer::adam_w())));
+    let sign = watch.expect("arrays").first.swap_remove(0);
+    assert!(
+        matches!(
+            sign,
+            Sign::UnscaledInput {
+                is_one_colour: true,
+                ..
+            }
+        ),
+        "{sign}"
+    );
+    assert!(sign.advice().contains("data::Sheet"), "{sign}");
+
+    // Faint for a model that expects other values, but not all equal.
+    let faint = dataset_of(&quarters(400, 0.01), false);
+    let network = Network::parse(SMALL).expect("a network");
+    let preparation = Preparation::unmeasured(SHAPE, Default::default());
+    let model =
+        Model::untrained(network, faint.classes().to_vec(), preparation, 1).expect("it fits");
+    let settings = usual(Optimizer::adam_w());
+    let of_model =
+        Trainer::from_model(Cpu::best(2), model, &faint, None, settings).expect("it fits");
+    let watch = Watch::new(&of_model);
+    let sign = watch.expect("arrays").first.swap_remove(0);
+    assert!(
+        matches!(
+            sign,
+            Sign::UnscaledInput {
+                is_one_colour: false,
+                ..
+            }
+        ),
+        "{sign}"
+    );
+}
+
+#[test]
 fn twenty_sigmoids_let_the_gradient_vanish_and_relus_do_not() {
     let dataset = dataset(400);
     let network = "flatten-[linear(32)-sigmoid]x20-linear(classes)";

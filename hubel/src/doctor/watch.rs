@@ -51,7 +51,7 @@ pub struct Watch {
     /// The names of the signs that were told.
     told: Vec<&'static str>,
     /// Signs that were found before the first event.
-    first: Vec<Sign>,
+    pub(super) first: Vec<Sign>,
     course: Course,
     /// Number of probes that were made.
     #[cfg(test)]
@@ -130,7 +130,7 @@ impl Watch {
                 .collect(),
             has_own_loss: trainer.has_own_loss(),
             told: Vec::new(),
-            first: probe::unscaled(&batch.input()).into_iter().collect(),
+            first: (probe::unscaled(&batch.input(), model.preparation()).into_iter()).collect(),
             course: Course::new(place),
             probe: None,
             cpu,
@@ -237,6 +237,7 @@ impl Watch {
             rate: course.rate,
             loss_before: start as f32,
             largest_loss: course.smoothed as f32,
+            loss_after: course.smoothed as f32,
             works: None,
         })
     }

@@ -12,8 +12,9 @@ pub struct Calibration {
     pub bins: Vec<Bin>,
     /// The expected calibration error: the mean of |confidence − accuracy| of the bins, weighted by their images. 0 without images.
     pub error: f64,
-    /// Its 95 % interval, by bootstrap.
-    pub interval: [f64; 2],
+    /// What chance alone would give on these images: the error of a model whose probabilities are right, in 95 of 100 cases (consistency resampling, Bröcker and
+    /// Smith 2007). An error above this range shows that the probabilities are wrong.
+    pub by_chance: [f64; 2],
 }
 
 /// Answers of similar confidence.
@@ -31,7 +32,7 @@ pub struct Bin {
 /// Number of bins, as in Guo et al.
 const BINS: usize = 15;
 
-/// Samples of the bootstrap.
+/// How often answers of right probabilities are drawn.
 const RESAMPLES: usize = 1000;
 
 /// Fewer images give no temperature.
@@ -42,22 +43,45 @@ const TEMPERATURES: [f64; 2] = [0.05, 20.0];
 
 impl Answers {
     /// The calibration in 15 bins.
+    ///
+    /// The error has no confidence interval: it is a sum of absolute values, so chance makes it larger, and no bootstrap undoes that. Of 95 % intervals, simulated for 300
+    /// and 2,000 images, percentiles contain the true error of a calibrated model never, and the reflected bootstrap does so in 55 to 65 % of all cases.
     pub fn calibration(&self) -> Calibration {
-        let answers: Vec<(f32, bool)> = (0..self.len())
-            .map(|place| (self.confidence(place), self.is_right(place)))
+        let alone: Vec<usize> = (0..self.len()).collect();
+        self.calibration_by(&alone)
+    }
+
+    /// The same, where near-duplicates are right or wrong together. `groups` is [`Dataset::groups`](crate::Dataset::groups) of the data set that the answers are for.
+    ///
+    /// # Panics
+    /// If `groups` is shorter than the data set.
+    pub fn calibration_of_groups(&self, groups: &[usize]) -> Calibration {
+        let groups = self.indices().iter().map(|index| groups[*index]);
+        self.calibration_by(&groups.collect::<Vec<usize>>())
+    }
+
+    /// `groups` has the number of the group of the image at each place.
+    fn calibration_by(&self, groups: &[usize]) -> Calibration {
+        let confidence: Vec<f32> = (0..self.len())
+            .map(|place| self.confidence(place))
             .collect();
-        let bins = bins(answers.iter().copied());
-        let mut draw = Random::new(0).stream(Purpose::Bootstrap, 0, 0);
+        let right = (0..self.len()).map(|place| self.is_right(place));
+        let bins = bins(confidence.iter().copied().zip(right));
+        let mut stream = Random::new(0).stream(Purpose::Bootstrap, 0, 0);
+        let mut draws = vec![0.0; groups.iter().max().map_or(0, |last| last + 1)];
         let mut errors: Vec<f64> = (0..RESAMPLES)
             .map(|_| {
-                let drawn = (0..answers.len()).map(|_| answers[draw.below(answers.len())]);
+                draws.fill_with(|| stream.uniform());
+                let answers = std::iter::zip(&confidence, groups);
+                let drawn =
+                    answers.map(|(confidence, group)| (*confidence, draws[*group] < *confidence));
                 error(&self::bins(drawn))
             })
             .collect();
         errors.sort_by(f64::total_cmp);
         Calibration {
             error: error(&bins),
-            interval: [0.025, 0.975].map(|share| errors[(share * RESAMPLES as f64) as usize]),
+            by_chance: [0.025, 0.975].map(|share| errors[(share * RESAMPLES as f64) as usize]),
             bins,
         }
     }

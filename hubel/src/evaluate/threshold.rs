@@ -1,9 +1,9 @@
 //! "Not sure" instead of a wrong answer: a threshold for which it is certain how many answers are wrong.
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Binomial, DiscreteCDF};
 
+use crate::binomial::{at_least, at_most};
 use crate::evaluate::answers::Answers;
-use crate::{Error, Result};
+use crate::{Error, Result, in_percent};
 
 /// A threshold for the probability of an answer. The model gives an answer only if its probability is at least this; otherwise it is "not sure". Of the answers that
 /// are given for pictures like those that chose the threshold, at most a given share is wrong, with 95 % confidence.
@@ -51,11 +51,11 @@ impl Answers {
                 "{wrong_at_most} is no share of wrong answers; give one between 0 and 1, such as 0.01 or 1%"
             ));
         }
-        let percent = 100.0 * wrong_at_most;
+        let share = in_percent(wrong_at_most);
         let needed = fewest(wrong_at_most);
         if self.len() < needed {
             return problem(format!(
-                "{} images are too few to say that at most {percent} % of the answers are wrong: at least {needed} are needed, even if all answers are right; \
+                "{} images are too few to say that at most {share} of the answers are wrong: at least {needed} are needed, even if all answers are right; \
                  use more test images, or allow more wrong answers",
                 self.len()
             ));
@@ -76,10 +76,10 @@ impl Answers {
             let probability = confidence[count - 1];
             let answered = confidence.partition_point(|confidence| *confidence >= probability);
             let wrong = wrong[answered - 1];
-            if tail(answered, wrong, wrong_at_most) > RISK {
+            if at_most(wrong, answered, wrong_at_most) > RISK {
                 if found.is_none() {
                     return problem(format!(
-                        "even of the {answered} most confident answers, {wrong} are wrong, so it cannot be said that at most {percent} % of them are: allow more \
+                        "even of the {answered} most confident answers, {wrong} are wrong, so it cannot be said that at most {share} of them are: allow more \
                          wrong answers, or train a better model"
                     ));
                 }
@@ -108,6 +108,14 @@ impl Threshold {
         probability >= self.probability
     }
 
+    /// Whether so many wrong answers of so many given ones break the bound clearly: if it held, they would be rarer than one case in a hundred. The images must not be those that chose
+    /// the threshold. They are then of another kind than those, or the threshold is one of the 5 % that break their bound.
+    pub fn is_broken_by(&self, wrong: usize, answered: usize) -> bool {
+        /// The probability of a false alarm.
+        const RARE: f64 = 0.01;
+        at_least(wrong, answered, self.wrong_at_most) < RARE
+    }
+
     /// Whether the numbers can be those of a threshold.
     pub(crate) fn is_possible(&self) -> bool {
         (0.0..=1.0).contains(&self.probability)
@@ -116,12 +124,6 @@ impl Threshold {
             && self.wrong <= self.answered
             && self.answered <= self.images
     }
-}
-
-/// The probability that at most `wrong` of `count` answers are wrong, if each is wrong with probability `share`.
-fn tail(count: usize, wrong: usize, share: f64) -> f64 {
-    let distribution = Binomial::new(share, count as u64).expect("a share is a probability");
-    distribution.cdf(wrong as u64)
 }
 
 /// The smallest number of images with which the share can be tested: if none of them is wrong.

@@ -48,7 +48,7 @@ const EXPLODED: f64 = 3.0;
 /// Standard deviation, in steps, of the Gaussian that smooths the loss. It looks as far forward as back. A running mean lags behind, and puts the valley at too high a rate.
 const SMOOTHING: f64 = 8.0;
 
-/// The loss at the start is the mean of as many steps. Losses above it count as it: how far the loss explodes says nothing.
+/// The mean of this many first losses is the loss at the start. Higher losses are cut to it, because the height of an explosion says nothing.
 const START: usize = 10;
 
 /// The valley is where at most this share of the fall is missing. Its middle is steadier than its lowest point: within a factor of two over three sweeps, instead of six

@@ -66,12 +66,11 @@ fn settings(members: [&Member; 2], are_single: bool) -> Option<Vec<Setting>> {
     Some(differ.collect())
 }
 
-/// The value of a setting. That of `split-seed` is by default that of `seed`.
+/// The value of a setting.
 fn value(member: &Member, name: &str) -> Option<String> {
-    let given = member.settings.setting(name);
     match name {
-        "split-seed" => given.or_else(|| member.settings.setting("seed")),
-        _ => given,
+        "split-seed" => member.split_seed(),
+        _ => member.settings.setting(name),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn of(comparison: &Comparison) -> Value {
         "b": side(comparison, 1),
         "data": pictures.data.display().to_string(),
         "count": pictures.count,
-        "independent": pictures.independent,
+        "near_duplicates": pictures.near_duplicates,
         "leaks": { "a_trained_on_tests_of_b": pictures.leaks[0], "b_trained_on_tests_of_a": pictures.leaks[1] },
         "notes": pictures.notes,
         "pairs": pairs.map(|pairs| json!({

@@ -1,7 +1,7 @@
 //! The pictures that all models are compared on: test pictures that no model was trained on.
 use std::path::{Path, PathBuf};
 
-use hubel::compare::{Known, common, independent};
+use hubel::compare::{Known, common};
 use hubel::data::{Evaluation, Judged};
 use hubel::{Dataset, Error, Model, shown};
 
@@ -17,9 +17,10 @@ pub(super) struct Pictures {
     pub(super) data: PathBuf,
     /// For each model of the first side and then of the second: the pictures as it sees them, all in the same order.
     pub(super) datasets: Vec<Dataset>,
+    /// None of them is a near-duplicate of another: copies flip together, and the tests count each flip.
     pub(super) count: usize,
-    /// The effective number of independent pictures: fewer if there are near-duplicates.
-    pub(super) independent: f64,
+    /// How many near-duplicates were left out.
+    pub(super) near_duplicates: usize,
     /// How many test pictures of the other side each side was trained on.
     pub(super) leaks: [usize; 2],
     /// What a reader must know about these pictures.
@@ -96,18 +97,18 @@ impl Pictures {
                 ),
             });
         }
-        let subsets = std::iter::zip(datasets, &indices);
-        let datasets: Vec<Dataset> = subsets
-            .map(|(dataset, indices)| dataset.subset(indices))
-            .collect();
-        let independent = independent(&datasets[0]);
+        let distinct = datasets[0].subset(&indices[0]).distinct();
+        let subsets = std::iter::zip(datasets, &indices).map(|(dataset, indices)| {
+            let indices = distinct.iter().map(|&place| indices[place]);
+            dataset.subset(&indices.collect::<Vec<usize>>())
+        });
         Ok(Self {
             data,
-            count: fresh.len(),
-            independent,
+            count: distinct.len(),
+            near_duplicates: fresh.len() - distinct.len(),
+            datasets: subsets.collect(),
             leaks,
             notes,
-            datasets,
         })
     }
 }

@@ -77,27 +77,22 @@ impl Side {
 }
 
 impl Member {
+    /// The seed that decides which pictures are held out: by default that of the run.
+    pub(super) fn split_seed(&self) -> Option<String> {
+        let given = self.settings.setting("split-seed");
+        given.or_else(|| self.settings.setting("seed"))
+    }
+
     fn open(path: &Path, console: &Console) -> Result<Self, Error> {
         let model = named::load(path, console)?;
-        let folder = match path.is_dir() {
-            true => path,
-            false => path.parent().unwrap_or(Path::new("")),
-        };
-        // A model file elsewhere says nothing about the run beside it.
-        let names = [RunFolder::MODEL, RunFolder::LAST, RunFolder::PREVIOUS];
-        let is_of_run = path.is_dir() || names.iter().any(|name| path.ends_with(name));
-        let list = folder.join(RunFolder::DATA);
         Ok(Self {
             path: path.into(),
             model,
-            settings: match is_of_run {
-                true => RunToml::read(folder)?,
-                false => RunToml::default(),
+            settings: match named::run_of(path) {
+                Some(folder) => RunToml::read(folder)?,
+                None => RunToml::default(),
             },
-            list: match is_of_run && list.exists() {
-                true => Some(Manifest::load(&list)?),
-                false => None,
-            },
+            list: named::samples_of(path)?,
         })
     }
 }

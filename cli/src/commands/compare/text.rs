@@ -1,5 +1,5 @@
 //! A comparison for people: the verdict first, then the numbers, what differs, and the pictures that flipped.
-use hubel::compare::{Group, LEVEL};
+use hubel::compare::{Group, LEVEL, Pairs};
 use hubel::one_line;
 
 use super::differences::{Differences, Setting, Shared};
@@ -115,12 +115,12 @@ fn write_accuracies(comparison: &Comparison, page: &mut Page) {
             hubel::shown(&pictures.data)
         ),
     );
-    if pictures.independent < pictures.count as f64 - 0.5 {
+    if pictures.near_duplicates > 0 {
         page.row(
             "",
             &format!(
-                "they count as {:.0} independent pictures, since there are near-duplicates; p is then too small",
-                pictures.independent
+                "(without {} near-duplicates of these, which flip together with them)",
+                thousands(pictures.near_duplicates)
             ),
         );
     }
@@ -143,6 +143,17 @@ fn p_value(p: f64) -> String {
     match p < 0.0001 {
         true => "p < 0.0001".into(),
         false => format!("p = {p:.4}"),
+    }
+}
+
+/// Which difference could have been seen.
+fn visible(pairs: &Pairs) -> String {
+    match pairs.detectable() {
+        Some(smallest) => format!(
+            "{} or more would be seen in 4 of 5 such comparisons",
+            points(smallest)
+        ),
+        None => "no difference could be seen: fewer than 6 pictures flipped".into(),
     }
 }
 
@@ -179,16 +190,10 @@ fn write_test(comparison: &Comparison, page: &mut Page) {
                     "the interval is that of the chi-squared test; the exact test is stricter, and decides",
                 );
             }
-            page.row(
-                "visible",
-                &match pairs.detectable() {
-                    Some(smallest) => format!(
-                        "{} or more would be seen in 4 of 5 such comparisons",
-                        points(smallest)
-                    ),
-                    None => "no difference could be seen: too few pictures flipped".into(),
-                },
-            );
+            // Beside a difference that is seen, the smallest one says nothing.
+            if pairs.exact_p() >= LEVEL {
+                page.row("visible", &visible(pairs));
+            }
         }
         Test::Settings(seeds) => {
             page.row("difference", &difference(seeds.difference, seeds.interval));

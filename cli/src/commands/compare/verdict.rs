@@ -20,6 +20,8 @@ pub(super) enum Conclusion {
     SettingBBetter,
     /// Chance explains the difference.
     WithinNoise,
+    /// The trainings of each side have equal accuracies, and there are too few of them for any test.
+    TooFewSeeds,
     /// A side has one run, and the other one several.
     SingleRun,
 }
@@ -33,6 +35,7 @@ impl Conclusion {
             Self::SettingABetter => "setting-a-better",
             Self::SettingBBetter => "setting-b-better",
             Self::WithinNoise => "within-noise",
+            Self::TooFewSeeds => "too-few-seeds",
             Self::SingleRun => "single-run",
         }
     }
@@ -150,6 +153,13 @@ fn of_settings(seeds: &OverSeeds) -> (Conclusion, String, String) {
         );
         return (conclusion, sentence, limit.into());
     }
+    if seeds.freedom.is_none() && seeds.difference != 0.0 {
+        let sentence = format!(
+            "Too few seeds to tell: all runs of A have {first} and all of B {second}, and with {} runs that may be chance; {ENOUGH_SEEDS} on each side could show that it is not.",
+            seeds.first.count + seeds.second.count
+        );
+        return (Conclusion::TooFewSeeds, sentence, limit.into());
+    }
     let sentence = match seeds.difference == 0.0 {
         true => format!(
             "No difference is seen between the settings of A and B: both have {first} on average."
@@ -159,7 +169,10 @@ fn of_settings(seeds: &OverSeeds) -> (Conclusion, String, String) {
             points(seeds.difference)
         ),
     };
-    (Conclusion::WithinNoise, sentence, limit.into())
+    let limit = format!(
+        "{limit} If seeds are added and the test is repeated until it sees something, false alarms become more frequent than 5 %: choose the number of seeds once, and test once more."
+    );
+    (Conclusion::WithinNoise, sentence, limit)
 }
 
 fn of_too_few(accuracies: &[Vec<f64>; 2]) -> (Conclusion, String, String) {
@@ -180,6 +193,9 @@ fn of_too_few(accuracies: &[Vec<f64>; 2]) -> (Conclusion, String, String) {
     (Conclusion::SingleRun, sentence, limit)
 }
 
+/// With as many seeds on each side, the permutation test can see a difference: 2 of 70 ways to deal them are below 5 %, and with three on each side 2 of 20 are not.
+const ENOUGH_SEEDS: usize = 4;
+
 /// The most seeds that are suggested.
 const MOST_SEEDS: usize = 30;
 
@@ -194,23 +210,25 @@ fn next(conclusion: Conclusion, sides: &[Side; 2], test: &Test) -> Vec<String> {
         return Vec::new();
     }
     if let Test::Settings(seeds) = test {
+        let with_seeds = |wanted: usize| {
+            let fewer = sides.iter().filter(|side| side.members.len() < wanted);
+            let more = fewer.map(|side| {
+                let path = quoted(&side.path);
+                format!("{program} train --resume {path} --seeds {wanted}")
+            });
+            more.collect()
+        };
         return match (conclusion, seeds.detectable) {
             (Conclusion::WithinNoise, Some(detectable)) => {
-                let Some(wanted) = more_seeds(seeds, detectable) else {
-                    return Vec::new();
-                };
-                let fewer = sides.iter().filter(|side| side.members.len() < wanted);
-                let more = fewer.map(|side| {
-                    let path = quoted(&side.path);
-                    format!("{program} train --resume {path} --seeds {wanted}")
-                });
-                more.collect()
+                more_seeds(seeds, detectable).map_or(Vec::new(), with_seeds)
             }
+            (Conclusion::TooFewSeeds, _) => with_seeds(ENOUGH_SEEDS),
             _ => vec![format!(
                 "{program} compare {first} {second} --data OTHER-PICTURES"
             )],
         };
     }
+    let split_seed = common_split_seed(sides);
     // Trains each single run with several seeds.
     let with_seeds = |side: &Side| {
         let folder = match side.path.is_dir() {
@@ -224,7 +242,7 @@ fn next(conclusion: Conclusion, sides: &[Side; 2], test: &Test) -> Vec<String> {
         let name = folder.file_name()?.to_string_lossy().into_owned();
         let out = folder.with_file_name(format!("{name}-seeds"));
         let command = format!(
-            "{program} train --config {} --seeds {USUAL_SEEDS} --out {}",
+            "{program} train --config {} --seeds {USUAL_SEEDS} --out {}{split_seed}",
             quoted(&config),
             quoted(&out)
         );
@@ -253,6 +271,18 @@ fn next(conclusion: Conclusion, sides: &[Side; 2], test: &Test) -> Vec<String> {
     commands
 }
 
+/// The flag with which both sides hold out the same pictures; empty if they do anyway. A side that has several seeds already keeps its pictures.
+fn common_split_seed(sides: &[Side; 2]) -> String {
+    let [first, second] = sides.each_ref().map(|side| side.members[0].split_seed());
+    let differ = first != second;
+    let kept = match sides[1].is_of_seeds {
+        true => second,
+        false => first,
+    };
+    let kept = kept.filter(|_| differ);
+    kept.map_or(String::new(), |seed| format!(" --split-seed {seed}"))
+}
+
 /// So many seeds that the observed difference would probably be seen, if it is real: the smallest visible difference falls with the root of the number. `None` if
 /// these are too many.
 fn more_seeds(seeds: &OverSeeds, detectable: f64) -> Option<usize> {
@@ -260,4 +290,29 @@ fn more_seeds(seeds: &OverSeeds, detectable: f64) -> Option<usize> {
     let ratio = detectable / seeds.difference.abs();
     let wanted = (now as f64 * ratio * ratio).ceil();
     (wanted <= MOST_SEEDS as f64).then(|| (wanted as usize).max(now + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_runs_of_each_side_are_no_noise_but_too_few() {
+        let verdict = |count: usize| {
+            let seeds = OverSeeds::of(&vec![0.9; count], &vec![0.95; count]);
+            of_settings(&seeds.expect("two or more on each side"))
+        };
+        let (conclusion, sentence, _) = verdict(3);
+        assert_eq!(conclusion, Conclusion::TooFewSeeds);
+        assert!(sentence.contains("4 on each side could"), "{sentence}");
+        assert_eq!(verdict(ENOUGH_SEEDS).0, Conclusion::SettingBBetter);
+    }
+
+    #[test]
+    fn adding_seeds_until_something_is_seen_is_warned_of() {
+        let seeds = OverSeeds::of(&[0.9, 0.92], &[0.91, 0.93]);
+        let (conclusion, _, limit) = of_settings(&seeds.expect("two on each side"));
+        assert_eq!(conclusion, Conclusion::WithinNoise);
+        assert!(limit.contains("more frequent than 5 %"), "{limit}");
+    }
 }

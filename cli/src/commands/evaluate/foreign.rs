@@ -14,13 +14,18 @@ use crate::console::{Console, thousands};
 pub(super) struct Foreign {
     /// The curves of the distance, with the foreign pictures as positives; `None` if no picture could be used.
     separation: Option<Separation>,
+    /// Whether distances are to images that the model was trained on.
+    is_of_training: bool,
+    /// Number of the data's own images from which the pictures are told apart.
+    images: usize,
     count: usize,
     mean_confidence: f64,
     bad_files: Vec<BadFile>,
 }
 
 impl Foreign {
-    /// Compares the distances of the pictures at `paths` with those of `images`, which are of the same kind as the training images in `data`.
+    /// Compares the distances of the pictures at `paths` with those of `images`, which are of the same kind as the training images in `data`. An image from which
+    /// distances are measured has the distance 0 from itself, so it is left out of `images`.
     pub(super) fn look(
         paths: &[PathBuf],
         model: &Model,
@@ -31,20 +36,32 @@ impl Foreign {
         console: &Console,
     ) -> Result<Self, Error> {
         let learned = reading::of_training(data, model, &arguments.files, console)?;
-        if learned.is_known != Some(true) {
+        let is_of_training = learned.is_known == Some(true);
+        let own = images.without(&learned.dataset);
+        if own.is_empty() {
+            return Err(no_others(data));
+        }
+        if own.len() < images.len() {
             console.remark(&format!(
-                "{} is not known to hold the training images of this model; distances are to its images",
-                hubel::shown(data)
+                "{} of the images are among those that distances are measured from, and are left out",
+                thousands(images.len() - own.len())
             ));
         }
         let familiarity = Familiarity::new(model, cpu, &learned.dataset)?;
         console.remark(&format!(
-            "distances are to the nearest of {} training images",
-            thousands(familiarity.len())
+            "distances are to the nearest of {} {}",
+            thousands(familiarity.len()),
+            match is_of_training {
+                true => "training images".into(),
+                false => format!(
+                    "images of {}, on which the model is not known to be trained",
+                    hubel::shown(data)
+                ),
+            }
         ));
         let mut features = model.features(cpu, None)?;
         let mut rows = Vec::new();
-        features.of_dataset(images, &mut |_, row| {
+        features.of_dataset(&own, &mut |_, row| {
             rows.push(row.to_vec());
             Ok(())
         })?;
@@ -73,6 +90,8 @@ impl Foreign {
         }
         Ok(Self {
             separation: separation(&distances, &is_foreign),
+            is_of_training,
+            images: of_images,
             count: files.len(),
             mean_confidence: sum / files.len().max(1) as f64,
             bad_files,
@@ -82,6 +101,19 @@ impl Foreign {
     /// Number of foreign pictures.
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// What distances are measured from.
+    pub(super) fn reference(&self) -> &'static str {
+        match self.is_of_training {
+            true => "training image",
+            false => "reference image",
+        }
+    }
+
+    /// Number of the data's own images from which the pictures are told apart.
+    pub(super) fn images(&self) -> usize {
+        self.images
     }
 
     /// How probable their answers are on average. It is often high, which is why another score is needed.
@@ -102,5 +134,16 @@ impl Foreign {
 
     pub(super) fn bad_files(&self) -> &[BadFile] {
         &self.bad_files
+    }
+}
+
+/// The error for data whose images would be compared with themselves.
+fn no_others(data: &Path) -> Error {
+    Error::Settings {
+        problem: format!(
+            "--foreign measures distances from the training images, and {} has no other images to tell the pictures from: it has no test images, and the \
+             model's training held none out; name the data that the model was trained on, or divide this data into folders train and test",
+            hubel::shown(data)
+        ),
     }
 }

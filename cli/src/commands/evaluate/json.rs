@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 
 use super::Evaluated;
-use super::text::{Answered, top_counts, uncalibrated_loss};
+use super::text::{Answered, breaks_bound, top_counts, uncalibrated_loss};
 use crate::commands::{Judgement, untested};
 use crate::console;
 
@@ -14,6 +14,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         report,
         answers,
         calibration,
+        ..
     } = &evaluated.judgement;
     let model = evaluated.model;
     let scores = report.of_classes();
@@ -30,11 +31,14 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
             Some([curves.roc.area, curves.precision_recall.area])
         })
         .collect();
-    let answered = Answered::new(evaluated).map(|answered| {
+    let answered = model.threshold().map(|threshold| {
+        let answered = Answered::of(answers, threshold);
         json!({
             "images": answered.images,
             "answered": answered.answered,
             "wrong": answered.wrong,
+            "chose_threshold": evaluated.chose_threshold,
+            "breaks_bound": breaks_bound(evaluated, threshold),
         })
     });
     let mistakes = answers.mistakes().into_iter().take(MISTAKES).map(|place| {
@@ -58,13 +62,14 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         "uncalibrated_loss": rounded(uncalibrated_loss(answers)),
         "brier": rounded(answers.brier()),
         "calibration_error": rounded(calibration.error),
-        "calibration_error_interval": calibration.interval.map(rounded),
+        "calibration_error_by_chance": calibration.by_chance.map(rounded),
         "calibration": calibration.bins,
         "temperature": model.temperature(),
         "threshold": model.threshold(),
         "answered": answered,
         "foreign": evaluated.foreign.as_ref().map(|foreign| json!({
             "pictures": foreign.count(),
+            "images": foreign.images(),
             "roc_area": foreign.area().map(rounded),
             "mean_probability": rounded(foreign.mean_confidence()),
             "roc": foreign.roc(),

@@ -5,7 +5,7 @@ use askama::Template;
 use hubel::{Error, one_line};
 
 use super::Evaluated;
-use super::text::Answered;
+use super::text::{Answered, bound};
 use crate::chart;
 use crate::commands::Judgement;
 use crate::commands::judged::{Judged, roc_figure};
@@ -35,7 +35,8 @@ impl Page {
         let model = evaluated.model;
         let foreign = evaluated.foreign.as_ref().and_then(|foreign| {
             let caption = format!(
-                "Pictures of another kind, told apart by their distance to the nearest training image: ROC area {:.2} %",
+                "Pictures of another kind, told apart by their distance to the nearest {}: ROC area {:.2} %",
+                foreign.reference(),
                 100.0 * foreign.area()?
             );
             Some(roc_figure(caption, foreign.roc()?))
@@ -90,12 +91,12 @@ fn tiles(evaluated: &Evaluated) -> Vec<Tile> {
     if let (Some(threshold), Some(answered)) = (model.threshold(), Answered::new(evaluated)) {
         tiles.push(Tile::new(
             "answered",
-            percent(answered.answered as f64 / answered.images.max(1) as f64),
+            percent(answered.share()),
             format!(
-                "with a probability of at least {}; {} of these are wrong (at most {} % with 95 % confidence)",
+                "with a probability of at least {}; {} of these are wrong; {}",
                 percent(f64::from(threshold.probability)),
-                percent(answered.wrong as f64 / answered.answered.max(1) as f64),
-                100.0 * threshold.wrong_at_most
+                percent(answered.wrong_share()),
+                bound(evaluated, threshold)
             ),
         ));
     }

@@ -1,9 +1,9 @@
 //! What `hubel evaluate` prints for people, within 80 columns: first how good the model is, then where it errs, then what to do next.
-use hubel::{Answers, Report, one_line};
+use hubel::{Answers, Report, Threshold, in_percent, one_line};
 
 use super::{Evaluated, command_with};
 use crate::commands::judged::{shade, worst};
-use crate::commands::{Judgement, beside_accuracy, headline};
+use crate::commands::{Judgement, beside_accuracy, headline, wrapped};
 use crate::console::{self, thousands};
 
 /// How many classes get a line.
@@ -14,6 +14,8 @@ const CONFUSIONS: usize = 5;
 const MISTAKES: usize = 5;
 /// Columns of a terminal.
 const WIDTH: usize = 80;
+/// Columns of the names of values.
+const INDENT: usize = 13;
 /// Columns of a class's name.
 const NAME: usize = 24;
 
@@ -23,7 +25,7 @@ pub(super) fn of(evaluated: &Evaluated) -> String {
     } = &evaluated.judgement;
     let classes = evaluated.model.classes();
     let mut text = String::new();
-    let mut line = |name: &str, value: String| text += &format!("{name:<13}{value}\n");
+    let mut line = |name: &str, value: String| text += &format!("{name:<INDENT$}{value}\n");
     line("accuracy", headline(report, classes));
     for (name, value) in beside_accuracy(report, classes, false) {
         line(name, value);
@@ -57,7 +59,7 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         calibration,
         ..
     } = &evaluated.judgement;
-    let [low, high] = calibration.interval.map(|end| 100.0 * end);
+    let [low, high] = calibration.by_chance.map(|end| 100.0 * end);
     let temperature = match evaluated.model.temperature() {
         Some(temperature) => format!(
             "; {:.4} without the temperature of {temperature:.2}",
@@ -69,7 +71,7 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         (
             "calibration",
             format!(
-                "error {:.2} % (95 % confidence: {low:.2} to {high:.2} %)",
+                "error {:.2} % (right probabilities would show {low:.2} to {high:.2} %)",
                 100.0 * calibration.error
             ),
         ),
@@ -93,20 +95,20 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
                 percent(answered.wrong_share()),
             ),
         ));
-        lines.push((
-            "",
-            format!(
-                "(at most {} % with 95 % confidence); the others are \"not sure\"",
-                100.0 * threshold.wrong_at_most
-            ),
-        ));
+        let rest = format!(
+            "{}. The other images are \"not sure\"",
+            bound(evaluated, threshold)
+        );
+        let rest = wrapped(&rest, "", WIDTH - INDENT).into_iter();
+        lines.extend(rest.map(|line| ("", line)));
     }
     if let Some(foreign) = &evaluated.foreign {
         lines.push((
             "foreign",
             format!(
-                "ROC area {} by the distance to the nearest training image",
-                foreign.area().map_or("unknown".into(), percent)
+                "ROC area {} by the distance to the nearest {}",
+                foreign.area().map_or("unknown".into(), percent),
+                foreign.reference()
             ),
         ));
         lines.push((
@@ -119,6 +121,28 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         ));
     }
     lines
+}
+
+/// What is promised of the answers that are given, and whether these images can test it.
+pub(super) fn bound(evaluated: &Evaluated, threshold: &Threshold) -> String {
+    let own = match evaluated.chose_threshold {
+        true => ". These images chose it, so they do not test it",
+        false if breaks_bound(evaluated, threshold) => {
+            ". Clearly more are wrong here: these pictures are of another kind"
+        }
+        false => "",
+    };
+    format!(
+        "bound: at most {} with 95 % confidence, for pictures like the {} that chose it{own}",
+        in_percent(threshold.wrong_at_most),
+        thousands(threshold.images)
+    )
+}
+
+/// Whether clearly more of the answers are wrong than the threshold allows.
+pub(super) fn breaks_bound(evaluated: &Evaluated, threshold: &Threshold) -> bool {
+    let answered = Answered::of(&evaluated.judgement.answers, threshold);
+    !evaluated.chose_threshold && threshold.is_broken_by(answered.wrong, answered.answered)
 }
 
 /// The mean cross-entropy without the model's temperature.
@@ -137,25 +161,27 @@ impl Answered {
     /// `None` if the model has no threshold.
     pub(super) fn new(evaluated: &Evaluated) -> Option<Self> {
         let threshold = evaluated.model.threshold()?;
-        let answers = &evaluated.judgement.answers;
+        Some(Self::of(&evaluated.judgement.answers, threshold))
+    }
+
+    /// Of these answers.
+    pub(super) fn of(answers: &Answers, threshold: &Threshold) -> Self {
         let answered: Vec<usize> = (0..answers.len())
             .filter(|place| answers.is_answered(*place, threshold))
             .collect();
-        Some(Self {
+        let wrong = answered.iter().filter(|place| !answers.is_right(**place));
+        Self {
             images: answers.len(),
+            wrong: wrong.count(),
             answered: answered.len(),
-            wrong: answered
-                .iter()
-                .filter(|place| !answers.is_right(**place))
-                .count(),
-        })
+        }
     }
 
-    fn share(&self) -> f64 {
+    pub(super) fn share(&self) -> f64 {
         self.answered as f64 / self.images.max(1) as f64
     }
 
-    fn wrong_share(&self) -> f64 {
+    pub(super) fn wrong_share(&self) -> f64 {
         self.wrong as f64 / self.answered.max(1) as f64
     }
 }

@@ -98,6 +98,35 @@ fn a_model_is_judged_by_what_was_held_out() -> Result<()> {
 }
 
 #[test]
+fn validation_images_of_the_data_s_own_split_count_as_set_aside() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(&folder.path().join("train"), 20);
+    let own = folder.path().join("val");
+    for class in 0..2 {
+        for number in 0..3 {
+            let path = own.join(format!("{class}/{number}.png"));
+            save(colours(16, 16, 500 + class * 10 + number), &path);
+        }
+    }
+    // One of them is also a training image.
+    let copied = folder.path().join("train/0/000.png");
+    std::fs::copy(copied, own.join("0/copy.png")).unwrap();
+    let options = Options {
+        test: 0.0,
+        ..DIVIDED
+    };
+    let splits = read(folder.path(), &options)?;
+    let division = splits.division.expect("it was divided here");
+    let validation = splits.validation.expect("the data's own");
+    assert_eq!((validation.len(), division.validation), (7, 0.0));
+    assert_eq!(division.set_aside(&validation), 6);
+    assert_eq!(division.set_aside(&splits.train), 0);
+    assert!(division.aside.is_sorted());
+    assert_eq!(division.trained_on(&splits.train).len(), splits.train.len());
+    Ok(())
+}
+
+#[test]
 fn adding_pictures_moves_no_other() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     pictures(folder.path(), 40);
