@@ -106,7 +106,14 @@ impl Arguments {
             Command::Doctor(doctor) if doctor.problem().is_some() => {
                 doctor.problem().map_or(Ok(()), Err)
             }
-            Command::Explain(explain) if explain.kernel.is_none() && explain.paths.len() < 2 => {
+            Command::Explain(explain) if explain.text.is_some() && explain.paths.len() > 1 => {
+                Err("--text is explained by a model; name only the model besides")
+            }
+            Command::Explain(explain)
+                if explain.kernel.is_none()
+                    && explain.text.is_none()
+                    && explain.paths.len() < 2 =>
+            {
                 Err("a model and a picture are needed, in this order; only --kernel needs no model")
             }
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {

@@ -17,7 +17,7 @@ use std::path::Path;
 use crate::Result;
 use crate::data::catalogue::{self, Found};
 use crate::data::tiff::levels_note;
-use crate::data::{picture, transparency};
+use crate::data::{self, picture, transparency};
 use examine::Samples;
 
 #[cfg(feature = "backbone")]
@@ -261,8 +261,10 @@ pub fn check(
     let mut findings = damage::findings(&samples);
     findings.extend(duplicates::findings(&samples));
     findings.extend(classes::findings(&samples));
-    findings.extend(blank::findings(&samples));
-    findings.extend(looks::findings(&samples));
+    if samples.kind == data::Kind::Pictures {
+        findings.extend(blank::findings(&samples));
+        findings.extend(looks::findings(&samples));
+    }
     // The sort is stable: within a kind, findings stay in order of place.
     findings.sort_by_key(|finding| place(finding.kind));
     let (description, mut notes) = match &found {

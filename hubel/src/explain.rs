@@ -9,6 +9,7 @@
 //! | How is one value of a map computed, and where does its gradient go? | [`arithmetic`] |
 //! | Where in a picture does a filter, learned or made by hand, respond? | [`response`], [`kernel`] |
 //! | Which places of the picture support a class? | [`grad_cam`], [`gradients`], [`occlusion`], each with its settings as a [`Method`] |
+//! | Which words of a text support a class, and can that be trusted? | [`words`] |
 //! | Can such a map be trusted? | [`cascade`], [`deletion`], [`Integrated::is_complete`](gradients::Integrated::is_complete) |
 //! | Which training pictures does the network find most similar? | [`neighbours`] |
 //!
@@ -45,6 +46,7 @@ pub mod neighbours;
 pub mod occlusion;
 #[cfg(feature = "pictures")]
 pub mod response;
+pub mod words;
 
 use hubel_kernels::{Cpu, softmax};
 

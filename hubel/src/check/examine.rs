@@ -13,7 +13,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::grey::is_grey;
 use crate::data::tiff::{self, Levels};
 use crate::data::transparency::{Contrast, WHITE, best_level};
-use crate::data::{Splits, picture};
+use crate::data::{Kind, Splits, picture};
 use crate::on_all_cores::on_all_cores;
 
 /// All pictures of a data set.
@@ -26,6 +26,8 @@ pub(super) struct Samples {
     pub(super) transparent: Option<u8>,
     /// The folders of the classes; empty if they have none.
     folders: Vec<ClassFolder>,
+    /// What the samples are.
+    pub(super) kind: Kind,
 }
 
 /// The facts about one picture.
@@ -90,6 +92,7 @@ impl Samples {
                 .collect(),
             transparent: None,
             folders: catalogue.folders.clone(),
+            kind: catalogue.kind,
         };
         samples.lay_over_one_ground(files);
         samples
@@ -123,6 +126,7 @@ impl Samples {
             parts: Vec::new(),
             transparent: None,
             folders: Vec::new(),
+            kind: splits.train.kind(),
         };
         for (part, dataset) in splits.parts() {
             samples.parts.push(part);
@@ -133,7 +137,10 @@ impl Samples {
                 let is_grey = pixels.is_none_or(|pixels| shape.channels != 3 || is_grey(pixels));
                 let contents = pixels.map(|pixels| Contents::of(pixels, shape.channels));
                 samples.all.push(Sample {
-                    name: format!("{}:{index}", array_name(part)),
+                    name: match dataset.text(index) {
+                        Some(_) => dataset.name_of(index),
+                        None => format!("{}:{index}", array_name(part)),
+                    },
                     label: dataset.labels()[index],
                     part: Some(part),
                     seen: Seen::Whole(Facts {
@@ -151,6 +158,15 @@ impl Samples {
                 });
             }
         }
+        // Only texts have any. Their class does not matter.
+        samples
+            .all
+            .extend(splits.bad_files.iter().map(|bad| Sample {
+                name: bad.path.to_string_lossy().into_owned(),
+                label: 0,
+                part: Some(Part::Train),
+                seen: Seen::Damaged(Damage::Unreadable(bad.problem.clone())),
+            }));
         Ok(samples)
     }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::data::Vocabulary;
 
 /// What the samples of a data set are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Pictures, or other maps of numbers.
     #[default]

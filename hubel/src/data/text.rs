@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::fingerprint::Fingerprint;
-use crate::data::{Dataset, Options, Part, Pixels, Reading, Splits};
+use crate::data::{BadFile, Dataset, Options, Part, Pixels, Reading, Splits};
 use crate::{Result, Shape};
 
 pub use tokens::Tokens;
@@ -149,6 +149,17 @@ pub(super) fn with_length(splits: Splits, options: &Options) -> Splits {
         test: splits.test.map(read),
         notes,
         ..splits
+    }
+}
+
+impl BadFile {
+    /// An empty text, which is left out.
+    pub(super) fn empty_text(name: impl AsRef<str>) -> Self {
+        Self {
+            path: name.as_ref().into(),
+            problem: "it is empty".to_owned(),
+            quarantined: None,
+        }
     }
 }
 
