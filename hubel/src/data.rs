@@ -18,6 +18,8 @@ pub(crate) mod catalogue;
 mod cifar;
 mod class_names;
 #[cfg(feature = "pictures")]
+pub(crate) mod clip;
+#[cfg(feature = "pictures")]
 mod conflicts;
 #[cfg(feature = "tables")]
 mod csv;
@@ -103,6 +105,7 @@ use hubel_kernels::Cpu;
 
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
+pub use clip::{ClipSettings, clips_at};
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
 #[cfg(feature = "pictures")]
@@ -209,6 +212,8 @@ struct Reading {
     bad_files: BadFiles,
     /// What texts are divided into.
     tokens: Tokens,
+    /// How frames are taken from clips.
+    clips: ClipSettings,
 }
 
 impl Dataset {
@@ -273,6 +278,7 @@ impl Dataset {
         match &self.pixels {
             Pixels::Files(files) => Some(files.path(self.rows[index])),
             Pixels::Texts(texts) => texts.path(self.rows[index]),
+            Pixels::Clips(clips) => Some(clips.path(self.rows[index])),
             _ => None,
         }
     }
@@ -281,6 +287,7 @@ impl Dataset {
     pub fn kind(&self) -> Kind {
         match &self.pixels {
             Pixels::Texts(_) => Kind::Texts,
+            Pixels::Clips(_) => Kind::Clips,
             _ => Kind::Pictures,
         }
     }
@@ -447,7 +454,7 @@ impl Dataset {
         for index in (0..self.len()).step_by(step) {
             match self.bytes(index) {
                 Ok(pixels) => some.extend(pixels.map(|pixels| Sampled {
-                    pixels,
+                    pixels: self.middle_frame(pixels),
                     label: self.labels[index],
                 })),
                 // Left out by the policy; training reports it.
@@ -455,6 +462,17 @@ impl Dataset {
             }
         }
         Ok(some)
+    }
+
+    /// The frame in the middle of a clip; a picture as it is.
+    fn middle_frame<'a>(&self, pixels: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+        let length = self.shape.frame().len();
+        let middle = self.shape.time / 2 * length..(self.shape.time / 2 + 1) * length;
+        match pixels {
+            _ if self.shape.time == 1 => pixels,
+            Cow::Borrowed(pixels) => Cow::Borrowed(&pixels[middle]),
+            Cow::Owned(pixels) => Cow::Owned(pixels[middle].to_vec()),
+        }
     }
 
     /// Whether the samples were given as `f32`. Their levels of black and white are unknown, so they cannot be augmented.

@@ -70,6 +70,7 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     };
     let size = match (images.kind(), model.input() == own) {
         (Kind::Texts, _) => format!("of which up to {} tokens are read", own.time),
+        (Kind::Clips, _) => format!("of which {} frames of {} are seen", own.time, own.over(1)),
         (Kind::Pictures, true) => {
             format!("each at the model's {own}; pictures of another size are resized")
         }

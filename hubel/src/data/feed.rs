@@ -84,8 +84,8 @@ impl Feed {
                 problem: "a batch size of 0 leaves a step without images; give at least 1".into(),
             });
         }
-        settings.augmentation.check(preparation.shape)?;
-        if !settings.augmentation.is_none() && dataset.kind() != Kind::Pictures {
+        settings.augmentation.check(preparation.shape.frame())?;
+        if !settings.augmentation.is_none() && dataset.kind() == Kind::Texts {
             return Err(Error::Settings {
                 problem: format!(
                     "`{}` changes pictures, and {} holds {}",
@@ -122,6 +122,11 @@ impl Feed {
     /// [`Error::Settings`] if an α is not positive and finite.
     pub fn with_mixing(self, mixing: Mixing) -> Result<Self> {
         mixing.check()?;
+        if !mixing.is_none() && self.dataset.kind() == Kind::Clips {
+            return Err(Error::Settings {
+                problem: "clips cannot be mixed yet; leave out mixup and CutMix".to_owned(),
+            });
+        }
         if !mixing.is_none() && self.dataset.kind() == Kind::Texts {
             return Err(Error::Settings {
                 problem: "texts cannot be mixed: a mean of two tokens is none".to_owned(),
@@ -311,7 +316,10 @@ impl Feed {
         let (seed, epoch) = (self.settings.seed, epoch as u64);
         let mut change = |pixels: &mut Cow<'_, [u8]>| {
             if augmented {
-                augmentation.apply(pixels.to_mut(), shape, seed, epoch, draw as u64);
+                // The same change for all frames of a clip.
+                for frame in pixels.to_mut().chunks_exact_mut(shape.frame().len()) {
+                    augmentation.apply(frame, shape.frame(), seed, epoch, draw as u64);
+                }
             }
             show(pixels);
         };

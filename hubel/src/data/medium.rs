@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Vocabulary;
+use crate::data::{ClipSettings, Vocabulary};
 
 /// What the samples of a data set are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -14,6 +14,8 @@ pub enum Kind {
     Pictures,
     /// Texts.
     Texts,
+    /// Clips: pictures that follow each other.
+    Clips,
 }
 
 impl Kind {
@@ -22,6 +24,7 @@ impl Kind {
         match self {
             Self::Pictures => "images",
             Self::Texts => "texts",
+            Self::Clips => "clips",
         }
     }
 
@@ -30,6 +33,7 @@ impl Kind {
         match self {
             Self::Pictures => "image",
             Self::Texts => "text",
+            Self::Clips => "clip",
         }
     }
 }
@@ -39,6 +43,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Pictures => "pictures",
             Self::Texts => "texts",
+            Self::Clips => "clips",
         })
     }
 }
@@ -53,6 +58,8 @@ pub enum Medium {
     Picture,
     /// Texts; the input is the numbers of their tokens.
     Text(Vocabulary),
+    /// Clips; the input is some of their frames.
+    Clip(ClipSettings),
 }
 
 impl Medium {
@@ -61,6 +68,7 @@ impl Medium {
         match self {
             Self::Picture => Kind::Pictures,
             Self::Text(_) => Kind::Texts,
+            Self::Clip(_) => Kind::Clips,
         }
     }
 
@@ -68,7 +76,7 @@ impl Medium {
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {
             Self::Text(vocabulary) => Some(vocabulary),
-            Self::Picture => None,
+            Self::Picture | Self::Clip(_) => None,
         }
     }
 }

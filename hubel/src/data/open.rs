@@ -7,6 +7,7 @@ use crate::data::bad_files::listing;
 use crate::data::blank::Blanks;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::class_names::{known_by, unknown_class};
+use crate::data::clip;
 use crate::data::divide::{self, Division};
 use crate::data::folder;
 use crate::data::names::composed;
@@ -15,7 +16,7 @@ use crate::data::reading::{self, Listen, Read, Survey};
 use crate::data::source::Source;
 use crate::data::tiff::levels_note;
 use crate::data::{
-    BadFile, Dataset, Options, Pixels, Preparation, Splits, ValueRange, picture, transparency,
+    BadFile, Dataset, Kind, Options, Pixels, Preparation, Splits, ValueRange, picture, transparency,
 };
 use crate::listed;
 use crate::{Error, Result};
@@ -207,7 +208,7 @@ fn inverted_note(count: usize) -> Option<String> {
 /// Notes on validation and test images that are also training images, bit by bit. This happens only in data that came divided;
 /// [`Division::divide`] keeps equal images in one split.
 pub(super) fn leaks(splits: &Splits) -> Vec<String> {
-    if !matches!(splits.train.pixels, Pixels::Files(_) | Pixels::Texts(_)) {
+    if matches!(splits.train.pixels, Pixels::Bytes(_) | Pixels::Floats(_)) {
         return Vec::new();
     }
     let kind = splits.train.kind().plural();
@@ -409,9 +410,21 @@ pub fn evaluation(
                 }
                 catalogue.classes = known_by(&catalogue.classes, labels, classes);
                 number_classes(path, &mut catalogue, classes)?;
-                let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
-                let test = has_test.then(|| read.dataset.clone());
-                (read.dataset, test, all - bad.len(), bad, read.unlike)
+                let (dataset, bad, unlike) = match (catalogue.kind, preparation.medium.kind()) {
+                    (Kind::Clips, _) | (_, Kind::Clips) => {
+                        let policy = options.bad_files;
+                        let read =
+                            clip::with_preparation(path, &catalogue, preparation, policy, listen)?;
+                        (read.dataset, read.bad, Unlike::default())
+                    }
+                    _ => {
+                        let (read, bad) =
+                            read_files(path, &catalogue, preparation, options, listen)?;
+                        (read.dataset, bad, read.unlike)
+                    }
+                };
+                let test = has_test.then(|| dataset.clone());
+                (dataset, test, all - bad.len(), bad, unlike)
             }
         };
     let has_trained = division.map(|division| division.recognises(&undivided));

@@ -92,6 +92,9 @@ impl Preparation {
             }
             Pixels::Floats(floats) => statistics_of_floats(floats, &training.rows, shape),
             Pixels::Texts(_) => (vec![0.0], vec![1.0]),
+            Pixels::Clips(clips) => statistics_of_bytes(training, |row| {
+                Cow::Owned(moments(clips.bytes(row), shape.channels))
+            }),
         };
         let reading = training.reading.unwrap_or_default();
         let medium = match &training.pixels {
@@ -99,6 +102,7 @@ impl Preparation {
                 let texts = training.rows.iter().map(|row| texts.text(*row));
                 Medium::Text(Vocabulary::measure(reading.tokens, texts))
             }
+            Pixels::Clips(_) => Medium::Clip(reading.clips),
             _ => Medium::Picture,
         };
         Ok(Self {
@@ -146,6 +150,7 @@ impl Preparation {
     pub(super) fn ground(training: &Dataset) -> Result<Option<Ground>> {
         let ground = match &training.pixels {
             Pixels::Files(_) => training.reading.and_then(|reading| reading.ground),
+            Pixels::Clips(_) => None,
             _ => Ground::measure(training)?,
         };
         let polarity = ground.and_then(|ground| ground.is_dark());
@@ -509,7 +514,7 @@ impl Preparation {
             .collect()
     }
 
-    fn normalise_bytes(&self, tables: &[[f32; 256]], pixels: &[u8], out: &mut [f32]) {
+    pub(super) fn normalise_bytes(&self, tables: &[[f32; 256]], pixels: &[u8], out: &mut [f32]) {
         if let [table] = tables {
             for (out, &byte) in out.iter_mut().zip(pixels) {
                 *out = table[usize::from(byte)];
@@ -547,7 +552,7 @@ fn statistics_of_bytes<'a>(
             total[1] += u128::from(moment[1]);
         }
     }
-    let count = (dataset.len() * shape.height * shape.width).max(1) as u128;
+    let count = (dataset.len() * shape.len() / shape.channels).max(1) as u128;
     let statistics = totals.iter().map(|&[sum, squares]| {
         let mean = sum as f64 / count as f64 / 255.0;
         let variance =

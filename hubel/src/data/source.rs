@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::catalogue::{self, Found};
+use crate::data::clip;
 use crate::data::conflicts;
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits, trainable};
@@ -88,7 +89,8 @@ impl Source {
             Found::Files(catalogue) => {
                 let files = catalogue.training_files();
                 // Without training files, `open` returns the error.
-                if self.survey.is_none() && !files.is_empty() {
+                let are_pictures = catalogue.kind == Kind::Pictures;
+                if self.survey.is_none() && !files.is_empty() && are_pictures {
                     self.survey = Some(Survey::of(&files)?);
                 }
                 Outlook {
@@ -96,7 +98,7 @@ impl Source {
                     classes: catalogue.classes.len(),
                     size: self.survey.as_ref().and_then(Survey::middle),
                     is_of_floats: false,
-                    kind: Kind::Pictures,
+                    kind: catalogue.kind,
                 }
             }
         })
@@ -118,6 +120,9 @@ impl Source {
         }
         let path = &self.path;
         let splits = match self.found {
+            Found::Files(catalogue) if catalogue.kind == Kind::Clips => {
+                clip::splits(path, &catalogue, options, listen)?
+            }
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
             Found::Arrays(splits) if splits.train.kind() == Kind::Texts => {
                 text::with_length(trainable(path, splits)?, options)

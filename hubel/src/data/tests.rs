@@ -143,6 +143,8 @@ const WHOLE: Options = Options {
     bad_files: BadFiles::Fail,
     tokens: Tokens::Words,
     length: None,
+    frames: None,
+    rate: None,
     cache: None,
 };
 

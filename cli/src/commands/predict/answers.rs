@@ -256,7 +256,7 @@ fn header(top: usize, kind: Kind) -> String {
     let others = (2..=top).map(|place| format!(",class_{place},probability_{place}"));
     let others = others.collect::<String>();
     match kind {
-        Kind::Pictures => {
+        Kind::Pictures | Kind::Clips => {
             format!("path,class,probability{others},sure,inverted,other_ground,greyed,problem\n")
         }
         Kind::Texts => format!("text,class,probability{others},sure,tokens,unknown_tokens\n"),

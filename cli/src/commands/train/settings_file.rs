@@ -125,6 +125,13 @@ impl Settings<'_> {
                 file.plain("length", time);
             }
             None => {
+                if time > 1 {
+                    file.plain("frames", time);
+                }
+                if let Medium::Clip(ClipSettings { rate: Some(rate) }) = model.preparation().medium
+                {
+                    file.plain("rate", rate);
+                }
                 // Arrays of other channels are not resized.
                 if matches!(channels, 1 | 3) {
                     file.text("input", format!("{height}x{width}x{channels}"));
