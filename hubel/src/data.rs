@@ -17,8 +17,7 @@ pub(crate) mod catalogue;
 #[cfg(feature = "tables")]
 mod cifar;
 mod class_names;
-#[cfg(feature = "pictures")]
-pub(crate) mod clip;
+mod clip;
 #[cfg(feature = "pictures")]
 mod conflicts;
 #[cfg(feature = "tables")]
@@ -105,7 +104,8 @@ use hubel_kernels::Cpu;
 
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
-pub use clip::{ClipSettings, clips_at};
+#[cfg(feature = "pictures")]
+pub use clip::clips_at;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
 #[cfg(feature = "pictures")]
@@ -116,7 +116,7 @@ pub use ground::Ground;
 #[cfg(feature = "pictures")]
 pub use learned::{Learned, learned};
 pub use manifest::Manifest;
-pub use medium::{Kind, Medium};
+pub use medium::{ClipSettings, Kind, Medium};
 pub use mix::Mixing;
 #[cfg(feature = "mnist")]
 pub use mnist::mnist;

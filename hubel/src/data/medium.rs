@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{ClipSettings, Vocabulary};
+use crate::data::Vocabulary;
 
 /// What the samples of a data set are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -79,4 +79,11 @@ impl Medium {
             Self::Picture | Self::Clip(_) => None,
         }
     }
+}
+
+/// How the frames of a network's input are taken from a clip. The input's time is their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClipSettings {
+    /// Frames per second. `None`: the frames are spread evenly over the whole clip.
+    pub rate: Option<f32>,
 }

@@ -3,6 +3,7 @@ use std::fmt::{Debug, Display};
 use std::fs;
 use std::path::Path;
 
+use hubel::data::{ClipSettings, Medium};
 use hubel::network::Initialisation;
 use hubel::{
     Cpu, Error, Model, Optimizer, Pace, Phase, RunFolder, Shape, Splits, TrainSettings,

@@ -2,14 +2,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Clips;
 use super::decode::{self, Taken};
-use super::{ClipSettings, Clips};
 use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, File, Part, thousands};
 use crate::data::reading::{Listen, own_size};
 use crate::data::{
-    BadFile, BadFiles, Dataset, Kind, Medium, Options, Pixels, Preparation, Reading, Resize,
-    Splits, divide, picture,
+    BadFile, BadFiles, ClipSettings, Dataset, Kind, Medium, Options, Pixels, Preparation, Reading,
+    Resize, Splits, divide, picture,
 };
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape, memory};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use image::{DynamicImage, RgbImage};
 
-use super::decode::{Taken, problem};
-use super::{ClipSettings, USUAL_RATE};
+use super::decode::{Taken, USUAL_RATE, problem};
+use crate::data::ClipSettings;
 use crate::data::fingerprint::Fingerprint;
 use crate::formats::regular;
 use crate::{Error, Result};
