@@ -165,7 +165,7 @@ pub struct Splits {
 
 impl Splits {
     /// Data that came in these splits.
-    fn found(
+    pub(crate) fn found(
         description: String,
         train: Dataset,
         validation: Option<Dataset>,

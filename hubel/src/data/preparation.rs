@@ -150,7 +150,7 @@ impl Preparation {
     pub(super) fn ground(training: &Dataset) -> Result<Option<Ground>> {
         let ground = match &training.pixels {
             Pixels::Files(_) => training.reading.and_then(|reading| reading.ground),
-            Pixels::Clips(_) => None,
+            _ if training.shape().time > 1 => None,
             _ => Ground::measure(training)?,
         };
         let polarity = ground.and_then(|ground| ground.is_dark());
@@ -241,6 +241,12 @@ impl Preparation {
         if shape.is_empty() {
             return Err(Error::DataMismatch(format!(
                 "pictures of {shape} have no pixels"
+            )));
+        }
+        if self.medium.vocabulary().is_none() && shape.time != self.shape.time {
+            return Err(Error::DataMismatch(format!(
+                "samples of {} frames cannot become the {} frames of the network's input",
+                shape.time, self.shape.time
             )));
         }
         match (shape.channels, self.shape.channels) {
@@ -458,6 +464,9 @@ impl Preparation {
     /// Bytes `[h, w, c]` of any shape that [`Preparation::check`] accepts, as bytes of the network's shape;
     /// also whether light and dark were exchanged.
     fn bring_bytes<'a>(&self, pixels: Cow<'a, [u8]>, shape: Shape) -> (Cow<'a, [u8]>, bool) {
+        if shape.time > 1 {
+            return (self.bring_clip(pixels, shape), false);
+        }
         let pixels = self.in_channels(pixels, shape.channels);
         let (from, to) = (
             (shape.height, shape.width),
@@ -471,6 +480,17 @@ impl Preparation {
             (_, channels) => resize::fit(&pixels, from, to, &vec![0; channels], self.resize),
         };
         (fitted.into(), false)
+    }
+
+    /// The same for a clip: each frame by itself.
+    fn bring_clip<'a>(&self, pixels: Cow<'a, [u8]>, shape: Shape) -> Cow<'a, [u8]> {
+        if shape == self.shape {
+            return pixels;
+        }
+        let frames = pixels.chunks_exact(shape.frame().len());
+        let frames =
+            frames.flat_map(|frame| self.bring_bytes(frame.into(), shape.frame()).0.into_owned());
+        frames.collect::<Vec<u8>>().into()
     }
 
     /// Bytes of 1 or 3 channels in the network's channels; bytes of other channels as they are.
