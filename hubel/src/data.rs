@@ -17,7 +17,7 @@ pub(crate) mod catalogue;
 #[cfg(feature = "tables")]
 mod cifar;
 mod class_names;
-mod clip;
+pub(crate) mod clip;
 #[cfg(feature = "pictures")]
 mod conflicts;
 #[cfg(feature = "tables")]

@@ -1,6 +1,7 @@
 //! `hubel explain`: what a network computes for a picture, and why it chooses a class.
 mod arithmetic;
 mod checks;
+mod clips;
 mod data;
 mod layers;
 mod page;
@@ -12,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hubel::data::Kind;
 use hubel::explain::{Explainer, Score, draw};
 use hubel::{Drawing, Error, Model, Predictor, one_line, shown};
 use serde_json::{Value, json};
@@ -41,6 +43,9 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
             problem: "the model was trained on texts; give the text to explain with --text".into(),
         }
         .into());
+    }
+    if model.preparation().medium.kind() == Kind::Clips {
+        return clips::explain(arguments, &model, picture, console);
     }
     let looked = Looked::at(arguments, &model, picture)?;
     match (arguments.at, arguments.filter) {

@@ -13,7 +13,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::grey::is_grey;
 use crate::data::tiff::{self, Levels};
 use crate::data::transparency::{Contrast, WHITE, best_level};
-use crate::data::{Kind, Splits, picture};
+use crate::data::{Kind, Splits, clip, picture};
 use crate::on_all_cores::on_all_cores;
 
 /// All pictures of a data set.
@@ -72,9 +72,13 @@ impl Samples {
     /// Examines all files of a catalogue.
     pub(super) fn of_files(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sync)) -> Self {
         let files = &catalogue.files;
+        let look = match catalogue.kind {
+            Kind::Clips => look_at_clip,
+            _ => |path: &Path| look(path, None),
+        };
         let seen = on_all_cores(
             files.iter(),
-            |file| look(&file.path, None),
+            |file| look(&file.path),
             |done| listen(done, files.len()),
         );
         let sample = |(file, seen): (&File, Seen)| Sample {
@@ -202,6 +206,26 @@ pub(crate) fn array_name(part: Part) -> &'static str {
         Part::Train => "train",
         Part::Validation => "validation",
         Part::Test => "test",
+    }
+}
+
+/// Examines one clip: that its frames can be read, and that there are several.
+fn look_at_clip(path: &Path) -> Seen {
+    match clip::examine(path) {
+        Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
+        Ok((content, (height, width))) => Seen::Whole(Facts {
+            // Clips that differ in their motion may look alike, so only equal files are found.
+            fingerprint: Fingerprint::of_content(&content.to_le_bytes()),
+            height,
+            width,
+            is_grey: false,
+            is_dim: false,
+            levels: None,
+            contents: Contents::Some,
+            contrast: None,
+            turned: None,
+            wrong_extension: None,
+        }),
     }
 }
 

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "pictures")]
 pub use decode::clips_at;
 #[cfg(feature = "pictures")]
+pub(crate) use decode::examine;
+#[cfg(feature = "pictures")]
 pub(super) use decode::{is_animated, numbered};
 #[cfg(feature = "pictures")]
 pub(super) use read::{splits, with_preparation};

@@ -17,7 +17,7 @@ impl Predictor {
         for path in paths {
             let tensor = self.model().preparation().clip(path);
             answers.push(match tensor {
-                Ok(tensor) => {
+                Ok((tensor, _)) => {
                     let probabilities = self.predict_tensor(&tensor)?.to_vec();
                     Ok(Prediction::new(
                         self.model(),

@@ -198,7 +198,10 @@ fn class_lines(report: &Report, classes: &[String]) -> String {
     };
     let mut text = format!(
         "\n{title:<NAME$}{:>10}{:>11}{:>8}{:>10}\n",
-        "recall", "precision", "F1", "images"
+        "recall",
+        "precision",
+        "F1",
+        report.kind.plural()
     );
     for class in shown {
         let own = scores[class];

@@ -52,6 +52,19 @@ pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result
     }
 }
 
+/// The hash of the files of a clip, and the height and width of a frame.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn examine(path: &Path) -> Result<(u64, (usize, usize))> {
+    let taken = read(path, ClipSettings::default(), 1)?;
+    let frame = &taken.frames[0];
+    Ok((
+        taken.content,
+        (frame.height() as usize, frame.width() as usize),
+    ))
+}
+
 fn of_folder(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
     let files = numbered(&folder::contents(path)?.files);
     if files.is_empty() {

@@ -268,11 +268,11 @@ impl Preparation {
         }
     }
 
-    /// The clip at `path` as the network's input, `[t, h, w, c]`.
+    /// The clip at `path` as the network's input, `[t, h, w, c]`, and its pixels.
     ///
     /// # Errors
-    /// [`Error::Picture`] if it cannot be read; as for [`Preparation::clip_settings`].
-    pub(crate) fn clip(&self, path: &Path) -> Result<Vec<f32>> {
+    /// [`Error::Picture`] if it cannot be read; [`Error::DataMismatch`] if the model is none of clips.
+    pub fn clip(&self, path: &Path) -> Result<(Vec<f32>, Vec<u8>)> {
         let manner = Manner {
             shape: self.shape,
             resize: self.resize,
@@ -282,6 +282,6 @@ impl Preparation {
         manner.read(path, &mut bytes)?;
         let mut tensor = vec![0.0; bytes.len()];
         self.normalise_bytes(&self.tables(), &bytes, &mut tensor);
-        Ok(tensor)
+        Ok((tensor, bytes))
     }
 }
