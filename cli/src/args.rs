@@ -255,7 +255,7 @@ Examples:
   hubel inspect resnet18 --plan inference --batch 1
   hubel inspect 'conv(8, kernel=5, padding=2)-relu-pool-flatten-fc(classes)' --input 28x28x1
 
-Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, efficientnet-lite0 to -lite4, mlp.")]
+Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, efficientnet-lite0 to -lite4, mlp, kim2014 (texts), clip-cnn (clips).")]
 pub(crate) struct Inspect {
     /// A model file or its folder, a network by name, or architecture text
     #[arg(value_name = "MODEL|NAME|TEXT")]
