@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_output_is_read_without_a_panic(bytes: Vec<u8>, start in prop_oneof![Just(&b""[..]), Just(b"P6 1 1 255\n")]) {
+        fn any_output_is_read_without_a_panic(bytes: Vec<u8>, start in prop_oneof![Just(&b""[..]), Just(&b"P6 1 1 255\n"[..])]) {
             let all = [start, &bytes].concat();
             let mut stream = &all[..];
             while let Ok(Some(_)) = frame(&mut stream) {}
