@@ -1,7 +1,12 @@
 //! Predictions for pictures (files, bytes, decoded pictures or tensors) and for texts, one or many.
 #[cfg(feature = "pictures")]
 mod pictures;
+#[cfg(feature = "sound")]
+mod sounds;
 mod texts;
+
+#[cfg(feature = "sound")]
+pub use sounds::StretchPrediction;
 
 use std::sync::Arc;
 
@@ -32,6 +37,8 @@ pub struct Prediction {
     pub other_ground: bool,
     /// Whether the picture has colour, but was converted to grey for the network.
     pub greyed: bool,
+    /// Whether the recording is longer than the network's input, so that only its loudest stretch was classified.
+    pub cut: bool,
 }
 
 impl Prediction {
@@ -208,6 +215,7 @@ impl Prediction {
             inverted: changes.inverted,
             other_ground: changes.other_ground,
             greyed: changes.greyed,
+            cut: changes.cut,
         }
     }
 }
@@ -218,6 +226,7 @@ struct Changes {
     inverted: bool,
     other_ground: bool,
     greyed: bool,
+    cut: bool,
 }
 
 impl From<&Prepared> for Changes {
@@ -226,6 +235,7 @@ impl From<&Prepared> for Changes {
             inverted: prepared.inverted,
             other_ground: prepared.other_ground,
             greyed: prepared.greyed,
+            cut: prepared.cut,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Vocabulary;
+use crate::data::{SoundSettings, Vocabulary};
 
 /// What the samples of a data set are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub enum Kind {
     Pictures,
     /// Texts.
     Texts,
+    /// Recordings: sound files.
+    Sounds,
 }
 
 impl Kind {
@@ -21,6 +23,7 @@ impl Kind {
         match self {
             Self::Pictures => "images",
             Self::Texts => "texts",
+            Self::Sounds => "recordings",
         }
     }
 
@@ -29,6 +32,7 @@ impl Kind {
         match self {
             Self::Pictures => "image",
             Self::Texts => "text",
+            Self::Sounds => "recording",
         }
     }
 }
@@ -38,6 +42,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Pictures => "pictures",
             Self::Texts => "texts",
+            Self::Sounds => "recordings",
         })
     }
 }
@@ -52,6 +57,8 @@ pub enum Medium {
     Picture,
     /// Texts; the input is the numbers of their tokens.
     Text(Vocabulary),
+    /// Recordings; the input is their spectrogram.
+    Sound(SoundSettings),
 }
 
 impl Medium {
@@ -60,6 +67,7 @@ impl Medium {
         match self {
             Self::Picture => Kind::Pictures,
             Self::Text(_) => Kind::Texts,
+            Self::Sound(_) => Kind::Sounds,
         }
     }
 
@@ -67,7 +75,15 @@ impl Medium {
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {
             Self::Text(vocabulary) => Some(vocabulary),
-            Self::Picture => None,
+            Self::Picture | Self::Sound(_) => None,
+        }
+    }
+
+    /// How recordings become the input.
+    pub fn sound(&self) -> Option<&SoundSettings> {
+        match self {
+            Self::Sound(settings) => Some(settings),
+            Self::Picture | Self::Text(_) => None,
         }
     }
 }

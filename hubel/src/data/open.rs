@@ -15,7 +15,8 @@ use crate::data::reading::{self, Listen, Read, Survey};
 use crate::data::source::Source;
 use crate::data::tiff::levels_note;
 use crate::data::{
-    BadFile, Dataset, Options, Pixels, Preparation, Splits, ValueRange, picture, transparency,
+    BadFile, Dataset, Kind, Options, Pixels, Preparation, Splits, ValueRange, picture, sound,
+    transparency,
 };
 use crate::listed;
 use crate::{Error, Result};
@@ -207,7 +208,11 @@ fn inverted_note(count: usize) -> Option<String> {
 /// Notes on validation and test images that are also training images, bit by bit. This happens only in data that came divided;
 /// [`Division::divide`] keeps equal images in one split.
 pub(super) fn leaks(splits: &Splits) -> Vec<String> {
-    if !matches!(splits.train.pixels, Pixels::Files(_) | Pixels::Texts(_)) {
+    let pixels = &splits.train.pixels;
+    if !matches!(
+        pixels,
+        Pixels::Files(_) | Pixels::Texts(_) | Pixels::Sounds(_)
+    ) {
         return Vec::new();
     }
     let kind = splits.train.kind().plural();
@@ -256,8 +261,39 @@ pub(super) fn read_files(
     }
 }
 
-/// Refuses classes without training pictures.
-fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
+/// Reads the files of a catalogue as a model with this preparation reads them.
+///
+/// # Errors
+/// [`Error::DataMismatch`] if the model was trained on another kind of data; as for [`read_files`].
+pub(super) fn read_for_model(
+    path: &Path,
+    catalogue: &Catalogue,
+    preparation: &Preparation,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<(Dataset, Unlike, Vec<BadFile>)> {
+    let (own, other) = (preparation.medium.kind(), catalogue.kind);
+    if own != other {
+        return Err(Error::DataMismatch(format!(
+            "{}: it holds {other}, and the model was trained on {own}",
+            path.display()
+        )));
+    }
+    #[cfg(feature = "sound")]
+    if own == Kind::Sounds {
+        let (dataset, bad) =
+            sound::reading::read_for_model(path, catalogue, preparation, options, listen)?;
+        return Ok((dataset, Unlike::default(), bad));
+    }
+    let (read, bad) = read_files(path, catalogue, preparation, options, listen)?;
+    Ok((read.dataset, read.unlike, bad))
+}
+
+/// Refuses classes without training samples.
+///
+/// # Errors
+/// [`Error::DataForm`], or [`Error::DataMismatch`] if a class has held-out samples alone.
+pub(super) fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     let mut counts = vec![[0; 2]; catalogue.classes.len()];
     for file in &catalogue.files {
         let held_out = file.is_held_out();
@@ -271,7 +307,8 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
         return Err(Error::DataForm {
             path: path.to_owned(),
             problem: format!(
-                "it holds no images to train on ({}); {} to learn from",
+                "it holds no {} to train on ({}); {} to learn from",
+                catalogue.kind.plural(),
                 catalogue.description(None),
                 match catalogue.form {
                     folder::FORM => "a folder `train` with class folders is needed",
@@ -283,8 +320,9 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     for (class, [training, held_out]) in std::iter::zip(&catalogue.classes, counts) {
         if training == 0 && held_out > 0 {
             return Err(Error::DataMismatch(format!(
-                "{}: of the class `{class}` there are pictures for validation or test and none to train on; the other classes are {}",
+                "{}: of the class `{class}` there are {} for validation or test and none to train on; the other classes are {}",
                 path.display(),
+                catalogue.kind,
                 listed(learnt.iter().map(String::as_str))
             )));
         }
@@ -292,8 +330,15 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
             return Err(Error::DataForm {
                 path: path.to_owned(),
                 problem: format!(
-                    "the class `{class}` holds no picture ({}); fill it or delete it{}",
-                    picture::ENDINGS.join(", "),
+                    "the class `{class}` holds no {} ({}); fill it or delete it{}",
+                    match catalogue.kind {
+                        Kind::Sounds => "recording",
+                        _ => "picture",
+                    },
+                    match catalogue.kind {
+                        Kind::Sounds => sound::ENDINGS.join(", "),
+                        _ => picture::ENDINGS.join(", "),
+                    },
                     catalogue
                         .notes
                         .iter()
@@ -409,9 +454,10 @@ pub fn evaluation(
                 }
                 catalogue.classes = known_by(&catalogue.classes, labels, classes);
                 number_classes(path, &mut catalogue, classes)?;
-                let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
-                let test = has_test.then(|| read.dataset.clone());
-                (read.dataset, test, all - bad.len(), bad, read.unlike)
+                let (dataset, unlike, bad) =
+                    read_for_model(path, &catalogue, preparation, options, listen)?;
+                let test = has_test.then(|| dataset.clone());
+                (dataset, test, all - bad.len(), bad, unlike)
             }
         };
     let has_trained = division.map(|division| division.recognises(&undivided));

@@ -1,6 +1,6 @@
 //! How data is read and divided.
 use crate::data::limit::LARGEST_PICTURE;
-use crate::data::{BadFiles, Resize, Tokens};
+use crate::data::{BadFiles, Resize, SoundOptions, Tokens};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
@@ -28,7 +28,9 @@ pub struct Options {
     pub tokens: Tokens,
     /// Number of tokens of a text that the network reads. `None`: as many as the longest training text has, up to 256 words or 1,024 characters.
     pub length: Option<usize>,
-    /// Bytes of decoded pixels to keep in memory. Other pictures are decoded again for each use. `None`: half of the free memory.
+    /// How recordings become the input of the network.
+    pub sound: SoundOptions,
+    /// Bytes of decoded pixels or sound to keep in memory. Other pictures are decoded again for each use. `None`: half of the free memory.
     pub cache: Option<usize>,
 }
 
@@ -48,6 +50,7 @@ impl Default for Options {
             bad_files: BadFiles::Fail,
             tokens: Tokens::Words,
             length: None,
+            sound: SoundOptions::default(),
             cache: None,
         }
     }

@@ -7,6 +7,8 @@ use crate::data::conflicts;
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits, trainable};
 use crate::data::reading::{Listen, Survey};
+#[cfg(feature = "sound")]
+use crate::data::sound;
 use crate::data::{BadFiles, Kind, Options, Pictures, Splits, given, text};
 use crate::{Error, Result, Shape};
 
@@ -88,7 +90,8 @@ impl Source {
             Found::Files(catalogue) => {
                 let files = catalogue.training_files();
                 // Without training files, `open` returns the error.
-                if self.survey.is_none() && !files.is_empty() {
+                let is_of_pictures = catalogue.kind == Kind::Pictures;
+                if self.survey.is_none() && !files.is_empty() && is_of_pictures {
                     self.survey = Some(Survey::of(&files)?);
                 }
                 Outlook {
@@ -96,7 +99,7 @@ impl Source {
                     classes: catalogue.classes.len(),
                     size: self.survey.as_ref().and_then(Survey::middle),
                     is_of_floats: false,
-                    kind: Kind::Pictures,
+                    kind: catalogue.kind,
                 }
             }
         })
@@ -118,6 +121,10 @@ impl Source {
         }
         let path = &self.path;
         let splits = match self.found {
+            #[cfg(feature = "sound")]
+            Found::Files(catalogue) if catalogue.kind == Kind::Sounds => {
+                sound::reading::read_splits(path, &catalogue, options, listen)?
+            }
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
             Found::Arrays(splits) if splits.train.kind() == Kind::Texts => {
                 text::with_length(trainable(path, splits)?, options)

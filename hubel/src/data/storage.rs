@@ -1,22 +1,24 @@
-//! The samples of a data set: pixels in memory or in files, or texts.
+//! The samples of a data set: pixels in memory or in files, texts, or recordings.
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::data::files::Files;
 use crate::data::fingerprint::Fingerprint;
+use crate::data::sound::store::Sounds;
 use crate::data::text::Texts;
 use crate::{Result, Shape};
 
-/// The pixels of all samples, `[n, h, w, c]`, or their texts. The index of a sample is its row.
+/// The pixels of all samples, `[n, h, w, c]`, their texts, or their recordings. The index of a sample is its row.
 #[derive(Clone, Debug)]
 pub(super) enum Pixels {
     Bytes(Arc<Vec<u8>>),
     Floats(Arc<Vec<f32>>),
     Files(Arc<Files>),
     Texts(Arc<Texts>),
+    Sounds(Arc<Sounds>),
 }
 
-/// The pixels of one sample, `[h, w, c]`, or its text.
+/// The pixels of one sample, `[h, w, c]`, or its text. A recording has the pixels of its spectrogram.
 pub(super) enum Sample<'a> {
     Bytes(Cow<'a, [u8]>),
     Floats(&'a [f32]),
@@ -31,6 +33,7 @@ impl Pixels {
             (Self::Floats(one), Self::Floats(other)) => Arc::ptr_eq(one, other),
             (Self::Files(one), Self::Files(other)) => Arc::ptr_eq(one, other),
             (Self::Texts(one), Self::Texts(other)) => Arc::ptr_eq(one, other),
+            (Self::Sounds(one), Self::Sounds(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -43,6 +46,7 @@ impl Pixels {
             Self::Floats(floats) => Sample::Floats(&floats[row * length..][..length]),
             Self::Files(files) => Sample::Bytes(files.pixels(row)?),
             Self::Texts(texts) => Sample::Text(texts.text(row)),
+            Self::Sounds(sounds) => Sample::Bytes(sounds.picture(row)?),
         })
     }
 
@@ -58,6 +62,7 @@ impl Pixels {
             Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).clone(),
             Self::Texts(texts) => Fingerprint::of_content(&texts.content(row).to_le_bytes()),
+            Self::Sounds(sounds) => sounds.fingerprint(row).clone(),
         }
     }
 
@@ -69,6 +74,7 @@ impl Pixels {
             Self::Floats(floats) => Fingerprint::content_of(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).content,
             Self::Texts(texts) => Fingerprint::content_of(&texts.content(row).to_le_bytes()),
+            Self::Sounds(sounds) => sounds.fingerprint(row).content,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What `hubel train` says before the first step: what it trains on, and how.
 use hubel::check::IMBALANCE;
-use hubel::data::{Augmentation, Balance, Subject};
+use hubel::data::{Augmentation, Balance, Kind, Subject};
 use hubel::{Dataset, Splits, listed, one_line};
 
 use super::Log;
@@ -45,7 +45,8 @@ fn parts(splits: &Splits) -> String {
         None => "none for a final test".into(),
     };
     let training = thousands(splits.train.len());
-    let mut text = format!("{training} images to train on, {held_out}, {test}");
+    let kind = splits.train.kind().plural();
+    let mut text = format!("{training} {kind} to train on, {held_out}, {test}");
     if let Some(test) = &splits.test {
         let classes = test.classes().iter().zip(test.counts());
         let untested: Vec<String> = classes
@@ -65,11 +66,14 @@ fn parts(splits: &Splits) -> String {
 /// The detected kind of data, and the settings that follow from it.
 fn detected(subject: &Subject, epochs: &str, augmentation: &Augmentation) -> String {
     let mut follows = vec![epochs.to_owned()];
-    follows.push(match (augmentation.flips(), subject.may_be_flipped()) {
+    let flips = match (augmentation.flips(), subject.may_be_flipped()) {
         (true, true) => "flipped at random".into(),
         (true, false) => "flipped anyway, because of --augment".into(),
         (false, _) => "no flips".into(),
-    });
+    };
+    if subject.kind == Kind::Pictures {
+        follows.push(flips);
+    }
     follows.extend(
         subject
             .inverted()

@@ -3,6 +3,7 @@ use std::fmt::{Debug, Display};
 use std::fs;
 use std::path::Path;
 
+use hubel::data::Medium;
 use hubel::network::Initialisation;
 use hubel::{
     Cpu, Error, Model, Optimizer, Pace, Phase, RunFolder, Shape, Splits, TrainSettings,
@@ -119,12 +120,22 @@ impl Settings<'_> {
             time,
             channels,
         } = model.input();
-        match model.preparation().medium.vocabulary() {
-            Some(vocabulary) => {
+        match &model.preparation().medium {
+            Medium::Text(vocabulary) => {
                 file.text("tokens", vocabulary.kind());
                 file.plain("length", time);
             }
-            None => {
+            Medium::Sound(settings) => {
+                let spectrogram = settings.spectrogram;
+                let milliseconds =
+                    |samples: usize| 1e3 * samples as f64 / f64::from(spectrogram.rate);
+                file.plain("rate", spectrogram.rate);
+                file.plain("seconds", short(&settings.seconds()));
+                file.plain("bands", spectrogram.bands);
+                file.plain("window", short(&milliseconds(spectrogram.window)));
+                file.plain("hop", short(&milliseconds(spectrogram.hop)));
+            }
+            _ => {
                 // Arrays of other channels are not resized.
                 if matches!(channels, 1 | 3) {
                     file.text("input", format!("{height}x{width}x{channels}"));
