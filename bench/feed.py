@@ -59,7 +59,7 @@ def torchvision_speed(args, folder, side):
 def hubel_speed(args, folder, side):
     """Images per second of `hubel bench data`, which keeps nothing in memory."""
     command = [args.hubel, "bench", "data", str(folder), "--input", f"{side}x{side}x3", "--augment", AUGMENTATION]
-    command += ["--val", "0", "--test", "0", "--threads", str(args.threads), "--seconds", str(args.seconds)]
+    command += ["--val", "0", "--test", "0", "--threads", str(args.threads), "--duration", str(args.seconds)]
     return lines([*command, "--json", "--quiet"])[0]["images_per_second"]
 
 

@@ -27,7 +27,7 @@ pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
 pub(crate) use runs::{Order, Runs};
 pub(crate) use train::Train;
-use values::{answers, at_least_1, shape, share_or_percent};
+use values::{answers, at_least_1, seconds, shape, share_or_percent};
 
 use crate::config;
 
@@ -214,9 +214,10 @@ Examples:
   hubel predict runs/mnist-cnn *.png --json
   hubel predict runs/photos-efficientnet-lite0 new/ --out answers.csv
   hubel predict runs/photos-efficientnet-lite0 'new/**/*.jpg' --out answers.jsonl
+  hubel predict runs/digits-sound-cnn long.wav --hop 0.5    what is heard when
   find new/ -name '*.jpg' -print0 | hubel predict runs/photos-efficientnet-lite0 -
 
-Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size. A folder stands for all pictures in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Pictures that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so. A model with a threshold (`hubel evaluate --wrong-at-most`) is not sure of answers below it.")]
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size; recordings are WAV, FLAC, MP3, Ogg Vorbis or AIFF. A folder stands for all pictures in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Pictures that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so. A model with a threshold (`hubel evaluate --wrong-at-most`) is not sure of answers below it.")]
 pub(crate) struct Predict {
     /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
@@ -227,6 +228,9 @@ pub(crate) struct Predict {
     /// A text to classify; may be given several times
     #[arg(long, value_name = "TEXT", conflicts_with = "images")]
     pub(crate) text: Vec<String>,
+    /// Divide recordings into stretches of the model's length, a new one every so many seconds, and classify each: a time line
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) hop: Option<f64>,
     /// Write the answers to this file instead: a table (.csv) or one JSON object per line (.jsonl)
     #[arg(long, short, value_name = "FILE", value_parser = answers)]
     pub(crate) out: Option<PathBuf>,
@@ -255,7 +259,7 @@ Examples:
   hubel inspect resnet18 --plan inference --batch 1
   hubel inspect 'conv(8, kernel=5, padding=2)-relu-pool-flatten-fc(classes)' --input 28x28x1
 
-Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, efficientnet-lite0 to -lite4, mlp, kim2014 (texts), clip-cnn (clips).")]
+Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, efficientnet-lite0 to -lite4, mlp, kim2014 (texts), clip-cnn (clips), sound-cnn (recordings).")]
 pub(crate) struct Inspect {
     /// A model file or its folder, a network by name, or architecture text
     #[arg(value_name = "MODEL|NAME|TEXT")]

@@ -232,6 +232,10 @@ fn remarks(prediction: &Prediction) -> Vec<&'static str> {
             "on another background than the training pictures",
         ),
         (prediction.greyed, "in grey: the model does not see colour"),
+        (
+            prediction.cut,
+            "longer than the model's input: only the loudest stretch was classified",
+        ),
     ];
     let hold = remarks.into_iter().filter(|(holds, _)| *holds);
     hold.map(|(_, remark)| remark).collect()

@@ -2,8 +2,10 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 17] = [
+const FLAGS: [(&str, &str); 18] = [
     ("shape", "input"),
+    // Of recordings.
+    ("rate", "rate"),
     ("resize", "resize"),
     ("bad_files", "bad-files"),
     ("cache", "cache"),

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use binary::{hubel, json};
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, GrayImage, Luma, Rgba, RgbaImage};
-use predicates::prelude::*;
 use predicates::str::contains;
 use tempfile::TempDir;
 

@@ -7,6 +7,8 @@ mod examine;
 #[cfg(feature = "backbone")]
 mod labels;
 mod looks;
+#[cfg(feature = "sound")]
+mod sounds;
 #[cfg(test)]
 mod tests;
 mod thumbnail;
@@ -63,11 +65,19 @@ pub enum Kind {
     GreyAmongColour,
     /// A picture of which `--resize crop` would hide more than a third.
     Cropped,
+    /// A recording without sound.
+    Silent,
+    /// A recording whose loud parts are cut off at full scale.
+    Clipped,
+    /// A recording with another sampling rate than most.
+    OtherRate,
+    /// A recording that is shorter than a window of the spectrogram.
+    TooShort,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are reported.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Unreadable,
         Self::Truncated,
         Self::LabelConflict,
@@ -85,6 +95,10 @@ impl Kind {
         Self::Rotated,
         Self::GreyAmongColour,
         Self::Cropped,
+        Self::Silent,
+        Self::TooShort,
+        Self::Clipped,
+        Self::OtherRate,
     ];
 
     /// Whether such findings may make a score untrustworthy: test pictures must not be among the training pictures, one
@@ -153,6 +167,14 @@ impl Kind {
             Self::Cropped => {
                 "keep `resize = letterbox`, the default, which shows all of each picture between bars, or use `resize = stretch`"
             }
+            Self::Silent => "find the cause, and delete them: nothing can be learned from silence",
+            Self::Clipped => {
+                "record them again with less gain if you can; check whether one class has most of them: the network may learn that instead"
+            }
+            Self::OtherRate => {
+                "hubel needs no change, because it resamples them; check whether one class has most of them: a lower rate has no high frequencies, which the network may learn instead"
+            }
+            Self::TooShort => "delete them, or record them again: they are nearly all padding",
         }
     }
 }
@@ -177,6 +199,10 @@ impl fmt::Display for Kind {
             Self::Rotated => "rotated",
             Self::GreyAmongColour => "grey-among-colour",
             Self::Cropped => "cropped",
+            Self::Silent => "silent",
+            Self::Clipped => "clipped",
+            Self::OtherRate => "other-rate",
+            Self::TooShort => "too-short",
         })
     }
 }
@@ -254,12 +280,22 @@ pub fn check(
 ) -> Result<Inspection> {
     let path = path_or_name.as_ref();
     let found = catalogue::find(path)?;
+    #[cfg(feature = "sound")]
+    if let Found::Files(catalogue) = &found
+        && catalogue.kind == data::Kind::Sounds
+    {
+        let examined = sounds::examine(catalogue, listen);
+        return Ok(of_recordings(examined, found));
+    }
     let samples = match &found {
         Found::Files(catalogue) => Samples::of_files(catalogue, listen),
         Found::Arrays(splits) => Samples::of_arrays(splits)?,
     };
     let mut findings = damage::findings(&samples);
-    findings.extend(duplicates::findings(&samples));
+    findings.extend(duplicates::findings(
+        &samples,
+        &duplicates::likenesses(&samples),
+    ));
     findings.extend(classes::findings(&samples));
     if samples.kind == data::Kind::Pictures {
         findings.extend(blank::findings(&samples));
@@ -285,4 +321,32 @@ pub fn check(
         found,
         transparent: samples.transparent,
     })
+}
+
+/// The result for recordings.
+#[cfg(feature = "sound")]
+fn of_recordings(examined: sounds::Examined, found: Found) -> Inspection {
+    let sounds::Examined {
+        samples,
+        likenesses,
+        findings: of_single,
+        notes,
+    } = examined;
+    let mut findings = damage::findings(&samples);
+    findings.extend(duplicates::findings(&samples, &likenesses));
+    findings.extend(classes::findings(&samples));
+    findings.extend(of_single);
+    findings.sort_by_key(|finding| place(finding.kind));
+    let (description, own_notes) = match &found {
+        Found::Files(catalogue) => (catalogue.description(None), catalogue.notes.clone()),
+        Found::Arrays(splits) => (splits.description.clone(), splits.notes.clone()),
+    };
+    Inspection {
+        description,
+        notes: [own_notes, notes].concat(),
+        pictures: samples.all.len(),
+        findings,
+        found,
+        transparent: None,
+    }
 }

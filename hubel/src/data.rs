@@ -76,6 +76,7 @@ mod rearrange;
 mod resize;
 #[cfg(feature = "drawings")]
 mod sheet;
+pub(crate) mod sound;
 #[cfg(feature = "pictures")]
 mod source;
 mod split;
@@ -109,7 +110,7 @@ pub use clip::clips_at;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
 #[cfg(feature = "pictures")]
-pub use folder::pictures;
+pub use folder::{pictures, samples};
 #[cfg(feature = "pictures")]
 pub use given::{EncodedPicture, Pictures};
 pub use ground::Ground;
@@ -128,6 +129,9 @@ pub use preparation::{Preparation, Prepared, Unlike};
 pub use resize::Resize;
 #[cfg(feature = "drawings")]
 pub use sheet::{Partner, Sheet, SheetSettings, Shown};
+#[cfg(feature = "sound")]
+pub use sound::prepare::Stretch;
+pub use sound::{SoundOptions, SoundSettings, Spectrogram};
 #[cfg(feature = "pictures")]
 pub use source::{Outlook, Source};
 pub use subject::{Mirrored, Subject};
@@ -259,7 +263,7 @@ impl Dataset {
         self.pixels.sample(self.rows[index], self.shape)
     }
 
-    /// The bytes `[h, w, c]` of one sample; `None` if the data set was made of `f32` or of texts.
+    /// The bytes `[h, w, c]` of one sample, of a recording the picture of its spectrogram; `None` if the data set was made of `f32` or of texts.
     ///
     /// # Errors
     /// If a picture that is not kept in memory can no longer be read from its file.
@@ -279,6 +283,7 @@ impl Dataset {
             Pixels::Files(files) => Some(files.path(self.rows[index])),
             Pixels::Texts(texts) => texts.path(self.rows[index]),
             Pixels::Clips(clips) => Some(clips.path(self.rows[index])),
+            Pixels::Sounds(sounds) => Some(sounds.path(self.rows[index])),
             _ => None,
         }
     }
@@ -288,6 +293,7 @@ impl Dataset {
         match &self.pixels {
             Pixels::Texts(_) => Kind::Texts,
             Pixels::Clips(_) => Kind::Clips,
+            Pixels::Sounds(_) => Kind::Sounds,
             _ => Kind::Pictures,
         }
     }

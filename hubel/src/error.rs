@@ -197,6 +197,14 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
+    /// A recording that cannot be read or used.
+    #[error("cannot use the recording {}: {problem}", shown(path))]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
     /// A file or folder without a data set in a known form.
     #[error("cannot find a data set in {}: {problem}", shown(path))]
     DataForm {
@@ -266,7 +274,7 @@ impl Error {
     /// The message without the path, for a line that names the file already.
     pub(crate) fn without_path(self) -> String {
         match self {
-            Self::Picture { problem, .. } => problem,
+            Self::Picture { problem, .. } | Self::Recording { problem, .. } => problem,
             // An error of the system; one from `Pictures::bytes` says more than its kind.
             Self::Io { source, .. }
                 if source.kind() == std::io::ErrorKind::NotFound

@@ -63,6 +63,7 @@
 //! |---|---|---|
 //! | `pictures` | decoders of picture files; data from class folders and from [`data::Pictures`]; [`check`] | `image`, `tiff`, `memchr` |
 //! | `tables` | data from CSV, IDX, CIFAR's files and `.npz`; [`features::save`]; needs `pictures` | `csv`, `zip`, `flate2` |
+//! | `sound` | decoders of sound files; data from class folders and tables of them; needs `pictures` | `symphonia`, `rubato`, `realfft` |
 //! | `torch` | weights of other programs: [`Weights`] | `zip`, `flate2` |
 //! | `drawings` | explanations and augmented pictures as PNG files; needs `pictures` | `noto-sans-mono-bitmap` |
 //! | `mnist` | the data set MNIST, 10 MB; needs `tables`; with `drawings` the experiments of [`lab`] | `ruzstd` |
@@ -92,6 +93,7 @@
         feature = "drawings",
         feature = "mnist",
         feature = "pictures",
+        feature = "sound",
         feature = "tables",
         feature = "torch"
     )),
@@ -168,6 +170,8 @@ pub use optimizer::Optimizer;
 pub use parameters::Parameters;
 pub use percent::in_percent;
 pub use plan::{Plan, PlanSettings};
+#[cfg(feature = "sound")]
+pub use predict::StretchPrediction;
 pub use predict::{Prediction, Predictor};
 pub use random::{Purpose, Random, Stream};
 pub use run::BatchLoss;

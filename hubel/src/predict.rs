@@ -3,7 +3,12 @@
 mod clips;
 #[cfg(feature = "pictures")]
 mod pictures;
+#[cfg(feature = "sound")]
+mod sounds;
 mod texts;
+
+#[cfg(feature = "sound")]
+pub use sounds::StretchPrediction;
 
 use std::sync::Arc;
 
@@ -34,6 +39,8 @@ pub struct Prediction {
     pub other_ground: bool,
     /// Whether the picture has colour, but was converted to grey for the network.
     pub greyed: bool,
+    /// Whether the recording is longer than the network's input, so that only its loudest stretch was classified.
+    pub cut: bool,
 }
 
 impl Prediction {
@@ -210,6 +217,7 @@ impl Prediction {
             inverted: changes.inverted,
             other_ground: changes.other_ground,
             greyed: changes.greyed,
+            cut: changes.cut,
         }
     }
 }
@@ -220,6 +228,7 @@ struct Changes {
     inverted: bool,
     other_ground: bool,
     greyed: bool,
+    cut: bool,
 }
 
 impl From<&Prepared> for Changes {
@@ -228,6 +237,7 @@ impl From<&Prepared> for Changes {
             inverted: prepared.inverted,
             other_ground: prepared.other_ground,
             greyed: prepared.greyed,
+            cut: prepared.cut,
         }
     }
 }

@@ -140,8 +140,8 @@ pub(crate) struct BenchData {
     #[command(flatten)]
     data: TrainingData,
     /// Seconds to measure, at least one pass over the images
-    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
-    pub(crate) seconds: f64,
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
+    pub(crate) duration: f64,
     #[command(flatten)]
     pub(crate) processor: Processor,
     /// Print one JSON object: images_per_second, images, shape, augmentation, threads

@@ -2,13 +2,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hubel::data::{Augmentation, BadFiles, Balance, Mixing, Options, Resize, Subject, Tokens};
+use hubel::data::{
+    Augmentation, BadFiles, Balance, Mixing, Options, Resize, SoundOptions, Subject, Tokens,
+};
 use hubel::{Normalisation, Preparation, Shape};
 
 use super::train::{usual, usual_for};
 use super::values::{
-    ClassNames, at_least_1, augmentation, bytes, class_names, of_colours, parsed, picture_shape,
-    png, positive, share, whole,
+    ClassNames, at_least_1, augmentation, bytes, class_names, hertz, of_colours, parsed,
+    picture_shape, png, positive, share, whole,
 };
 
 /// The training data and its preparation.
@@ -45,9 +47,11 @@ pub(crate) struct TrainingData {
     #[arg(long, value_name = "FRAMES", value_parser = at_least_1)]
     pub(crate) frames: Option<usize>,
     /// Frames per second that are taken from the middle of a clip [default: the frames are spread evenly over the whole clip]
-    #[arg(long, value_name = "FPS", value_parser = positive)]
-    pub(crate) rate: Option<f32>,
-    /// Augmentation: none, light, standard, strong, or operations such as 'flip, crop(4)'
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    pub(crate) fps: Option<f32>,
+    #[command(flatten)]
+    pub(crate) sound: Sound,
+    /// Augmentation: none, light, standard, strong, or operations such as 'flip, crop(4)', for recordings such as 'timeshift(0.1), noise(10, 40)'
     /// [default: standard; light for small grey pictures other than writing]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
@@ -92,7 +96,11 @@ impl TrainingData {
             tokens: self.tokens.unwrap_or_default(),
             length: self.length,
             frames: self.frames,
-            rate: self.rate,
+            frame_rate: self.fps,
+            sound: match start.and_then(|preparation| preparation.medium.sound()) {
+                Some(settings) => SoundOptions::of_model(*settings),
+                None => self.sound.options(),
+            },
             validation: self.val,
             test: self.test,
             seed: self.split_seed.unwrap_or(self.seed),
@@ -172,6 +180,39 @@ pub(crate) struct Preview {
     /// Print one JSON object: sheet, epoch, step, steps, augmentation, pictures (index, class, path, mixed_with)
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How recordings are read.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Sound {
+    /// Sampling rate that recordings are resampled to, in Hz [default: the most frequent one of the training recordings, at most 16000]
+    #[arg(long, value_name = "HERTZ", value_parser = hertz)]
+    pub(crate) rate: Option<u32>,
+    /// Length of recordings in seconds: shorter ones are padded with silence, longer ones cut at their loudest stretch
+    /// [default: 95 % of the training recordings fit; at most 10]
+    #[arg(long, value_parser = positive)]
+    pub(crate) seconds: Option<f32>,
+    /// Number of mel bands of the spectrogram [default: 64; 40 below 16000 Hz]
+    #[arg(long, value_parser = at_least_1)]
+    pub(crate) bands: Option<usize>,
+    /// Milliseconds of sound in each frame of the spectrogram [default: 25]
+    #[arg(long, value_name = "MS", value_parser = positive)]
+    pub(crate) window: Option<f32>,
+    /// Milliseconds between frames of the spectrogram [default: 10]
+    #[arg(long, value_name = "MS", value_parser = positive)]
+    pub(crate) hop: Option<f32>,
+}
+
+impl Sound {
+    fn options(&self) -> SoundOptions {
+        let mut options = SoundOptions::default();
+        options.rate = self.rate;
+        options.seconds = self.seconds;
+        options.bands = self.bands;
+        options.window = self.window;
+        options.hop = self.hop;
+        options
+    }
 }
 
 /// How picture files are read.

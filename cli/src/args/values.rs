@@ -19,6 +19,12 @@ pub(super) fn whole(text: &str) -> Result<u64, String> {
         .map_err(|_| format!("a whole number from 0 to {} is needed", u64::MAX))
 }
 
+pub(super) fn hertz(text: &str) -> Result<u32, String> {
+    let rate: Option<u32> = text.parse().ok();
+    rate.filter(|rate| (1000..=768_000).contains(rate))
+        .ok_or_else(|| "a whole number of Hz from 1000 to 768000 is needed".into())
+}
+
 pub(super) fn positive(text: &str) -> Result<f32, String> {
     number(text, "greater than 0", |value| value > 0.0)
 }

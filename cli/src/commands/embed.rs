@@ -19,8 +19,9 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
         .size
         .of(named::load_features(&arguments.model, console)?)?;
     let cpu = arguments.processor.cpu();
+    let kind = model.preparation().medium.kind();
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
-    let names = Names::new(&arguments.images, console)?;
+    let names = Names::new(&arguments.images, kind, console)?;
     // Opens the file first, so that an unwritable path fails before anything is computed.
     let file = Replacement::create(&arguments.out)?;
     let interruption = Interruption::listen()?;

@@ -70,6 +70,13 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
     };
     let size = match (images.kind(), model.input() == own) {
         (Kind::Texts, _) => format!("of which up to {} tokens are read", own.time),
+        (Kind::Sounds, _) => model
+            .preparation()
+            .medium
+            .sound()
+            .map_or_else(String::new, |sound| {
+                format!("of each of which {:.2} s are heard", sound.seconds())
+            }),
         (Kind::Clips, _) => format!("of which {} frames of {} are seen", own.time, own.over(1)),
         (Kind::Pictures, true) => {
             format!("each at the model's {own}; pictures of another size are resized")

@@ -33,6 +33,7 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
         summary["origin"] = serde_json::to_value(&named.origin)?;
         summary["frozen"] = serde_json::to_value(&named.frozen)?;
         summary["temperature"] = serde_json::to_value(named.temperature)?;
+        summary["sound"] = serde_json::to_value(named.sound)?;
         summary["threshold"] = serde_json::to_value(named.threshold)?;
         console::print(&summary.to_string())?;
     } else {
@@ -40,6 +41,9 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
         if !names.is_empty() {
             let names = listed(names.iter().map(String::as_str));
             console::print(&format!("classes  {}", one_line(&names)))?;
+        }
+        if let Some(sound) = &named.sound {
+            console::print(&format!("sound    {sound}"))?;
         }
         if let Some(origin) = &named.origin {
             let left = match &named.frozen {

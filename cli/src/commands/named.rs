@@ -3,6 +3,7 @@ use std::io;
 use std::path::Path;
 
 use hubel::data::Manifest;
+use hubel::data::SoundSettings;
 use hubel::network::Input;
 use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Threshold, Weights};
 
@@ -177,6 +178,8 @@ pub(super) struct Named {
     pub(super) origin: Option<String>,
     /// The last frozen layer.
     pub(super) frozen: Option<String>,
+    /// How recordings become its input, if it is one of recordings.
+    pub(super) sound: Option<SoundSettings>,
     /// What the model's outputs are divided by before the softmax.
     pub(super) temperature: Option<f32>,
     /// Below which probability the model is "not sure".
@@ -194,6 +197,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
             stopped_at: model.stopped_at(),
             origin: model.origin().map(String::from),
             frozen: model.frozen().map(String::from),
+            sound: model.preparation().medium.sound().copied(),
             temperature: model.temperature(),
             threshold: model.threshold().copied(),
         });
@@ -205,6 +209,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
         stopped_at: None,
         origin: None,
         frozen: None,
+        sound: None,
         temperature: None,
         threshold: None,
     })

@@ -6,7 +6,8 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::vec;
 
-use hubel::{Error, data, shown};
+use hubel::data::{self, Kind};
+use hubel::{Error, shown};
 
 use crate::console::Console;
 
@@ -16,6 +17,7 @@ pub(super) struct Names<'a> {
     /// The rest of the current source, which comes before the other sources.
     current: Box<dyn Iterator<Item = Result<PathBuf, Error>> + 'a>,
     count: Option<usize>,
+    kind: Kind,
     console: &'a Console,
 }
 
@@ -27,14 +29,18 @@ enum Source {
 }
 
 impl<'a> Names<'a> {
-    /// Resolves the arguments. Folders and patterns are listed at once; lists are read as they are used.
+    /// Resolves the arguments as files of a kind. Folders and patterns are listed at once; lists are read as they are used.
     ///
     /// # Errors
     /// If a folder contains no picture, a pattern matches nothing, or something cannot be read.
-    pub(super) fn new(arguments: &[PathBuf], console: &'a Console) -> Result<Self, Error> {
+    pub(super) fn new(
+        arguments: &[PathBuf],
+        kind: Kind,
+        console: &'a Console,
+    ) -> Result<Self, Error> {
         let sources = arguments.iter().map(|argument| match list(argument) {
             Some(list) => Ok(Source::List(list)),
-            None => expanded(argument, console).map(Source::Pictures),
+            None => expanded(argument, kind, console).map(Source::Pictures),
         });
         let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
         let counts = sources.iter().map(|source| match source {
@@ -50,6 +56,7 @@ impl<'a> Names<'a> {
             sources: sources.into_iter(),
             current: Box::new(std::iter::empty()),
             count: counts.into_iter().sum(),
+            kind,
             console,
         })
     }
@@ -68,13 +75,13 @@ impl Iterator for Names<'_> {
             if let Some(name) = self.current.next() {
                 return Some(name);
             }
-            let console = self.console;
+            let (kind, console) = (self.kind, self.console);
             self.current = match self.sources.next()? {
                 Source::Pictures(paths) => Box::new(paths.into_iter().map(Ok)),
                 Source::List(path) => match names_in(path.as_deref()) {
                     Err(error) => Box::new(std::iter::once(Err(error))),
                     Ok(names) => Box::new(names.flat_map(move |name| {
-                        match name.and_then(|name| in_folder_or_itself(name, console)) {
+                        match name.and_then(|name| in_folder_or_itself(name, kind, console)) {
                             Ok(paths) => paths.into_iter().map(Ok).collect(),
                             Err(error) => vec![Err(error)],
                         }
@@ -100,10 +107,10 @@ fn list(argument: &Path) -> Option<Option<PathBuf>> {
 }
 
 /// The pictures of an argument: those of a folder, those that match a pattern, or the argument itself.
-fn expanded(argument: &Path, console: &Console) -> Result<Vec<PathBuf>, Error> {
+fn expanded(argument: &Path, kind: Kind, console: &Console) -> Result<Vec<PathBuf>, Error> {
     let as_pattern = match argument.to_str() {
         Some(text) if pattern::is_pattern(text) && !argument.exists() => text,
-        _ => return in_folder_or_itself(argument.to_owned(), console),
+        _ => return in_folder_or_itself(argument.to_owned(), kind, console),
     };
     let found = pattern::matching(as_pattern)?;
     if found.is_empty() {
@@ -111,22 +118,33 @@ fn expanded(argument: &Path, console: &Console) -> Result<Vec<PathBuf>, Error> {
         return Err(Error::Settings { problem });
     }
     let found = found.into_iter();
-    let found = found.map(|path| in_folder_or_itself(path, console));
+    let found = found.map(|path| in_folder_or_itself(path, kind, console));
     Ok(found.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 /// The pictures in and below a folder, or the path itself if it is no folder. Reports other files in the folder.
-fn in_folder_or_itself(path: PathBuf, console: &Console) -> Result<Vec<PathBuf>, Error> {
+fn in_folder_or_itself(
+    path: PathBuf,
+    kind: Kind,
+    console: &Console,
+) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path]);
     }
-    let (pictures, notes) = data::pictures(&path)?;
+    let (pictures, notes) = data::samples(&path, kind)?;
     for note in &notes {
         console.remark(&format!("{}: {note}", shown(&path)));
     }
     match pictures.is_empty() {
         true => Err(Error::Settings {
-            problem: format!("the folder {} contains no picture", shown(&path)),
+            problem: format!(
+                "the folder {} contains no {}",
+                shown(&path),
+                match kind {
+                    Kind::Sounds => "recording",
+                    _ => "picture",
+                }
+            ),
         }),
         false => Ok(pictures),
     }

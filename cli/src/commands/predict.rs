@@ -1,4 +1,4 @@
-//! `hubel predict`: classifies pictures or texts.
+//! `hubel predict`: classifies pictures, recordings or texts.
 mod answers;
 mod clips;
 mod texts;
@@ -18,7 +18,7 @@ use crate::console::{Console, thousands};
 use crate::interruption::Interruption;
 use crate::wording::of_command_line;
 pub(super) use answers::quoted as quoted_field;
-use answers::{Answers, Classified, Given};
+use answers::{Answers, Classified, Columns, Given};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
@@ -35,10 +35,21 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     if kind == Kind::Clips {
         return clips::run(arguments, Predictor::new(model, cpu)?, console);
     }
-    let mut names = Names::new(&arguments.images, console)?;
+    if arguments.hop.is_some() && kind != Kind::Sounds {
+        return Err(hubel::Error::Settings {
+            problem: format!("--hop divides recordings, and the model was trained on {kind}"),
+        }
+        .into());
+    }
+    let mut names = Names::new(&arguments.images, kind, console)?;
     let top = arguments.top.clamp(1, model.classes().len());
+    let columns = Columns {
+        top,
+        kind,
+        with_times: arguments.hop.is_some(),
+    };
     let mut predictor = Predictor::new(model, cpu)?;
-    let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, top, kind)?;
+    let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, columns)?;
     // Lines on a terminal are progress enough. Only a file must be finished after a signal; printed lines are already out.
     let is_file = arguments.out.is_some();
     let with_progress = is_file || arguments.json || !io::stdout().is_terminal();
@@ -51,7 +62,10 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     let classified = classify(
         &mut names,
         &mut predictor,
-        top,
+        Asked {
+            top,
+            hop: arguments.hop,
+        },
         &mut answers,
         &mut work,
         &mut |done, all| {
@@ -104,12 +118,21 @@ struct Work {
     stopped: bool,
 }
 
-/// Classifies chunk by chunk, and answers with the `count` most probable classes. `listen` gets the number of pictures done and the total (if known), and
+/// What is asked of each file.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Number of classes to show.
+    top: usize,
+    /// Seconds between stretches of a recording, if it is divided.
+    hop: Option<f64>,
+}
+
+/// Classifies chunk by chunk. `listen` gets the number of pictures done and the total (if known), and
 /// says whether to stop.
 fn classify(
     names: &mut Names,
     predictor: &mut Predictor,
-    count: usize,
+    asked: Asked,
     answers: &mut Answers,
     work: &mut Work,
     listen: &mut dyn FnMut(usize, Option<usize>) -> bool,
@@ -121,20 +144,10 @@ fn classify(
         if chunk.is_empty() {
             return Ok(());
         }
-        let of_chunk = predictor.predict_files(&chunk)?.into_iter().zip(&chunk);
-        let of_chunk: Vec<Result<Classified, BadFile>> = of_chunk
-            .map(|(answer, path)| {
-                let classified = answer.map(|prediction| Classified {
-                    given: Given::File(path.clone()),
-                    top: top(predictor.model(), &prediction, count),
-                    prediction,
-                });
-                classified.map_err(|bad| BadFile {
-                    problem: of_command_line(&bad.problem),
-                    ..bad
-                })
-            })
-            .collect();
+        let of_chunk: Vec<Result<Classified, BadFile>> = match asked.hop {
+            None => whole_files(predictor, &chunk, asked.top)?,
+            Some(hop) => stretches(predictor, &chunk, asked.top, hop)?,
+        };
         let is_wanted = answers.add(&of_chunk)?;
         work.done += chunk.len();
         work.bad_files
@@ -144,6 +157,55 @@ fn classify(
             return Ok(());
         }
     }
+}
+
+/// Classifies files, each as a whole.
+fn whole_files(
+    predictor: &mut Predictor,
+    paths: &[PathBuf],
+    count: usize,
+) -> Result<Vec<Result<Classified, BadFile>>, hubel::Error> {
+    let answers = predictor.predict_files(paths)?;
+    let model = predictor.model();
+    let given = |path: &PathBuf| match model.preparation().medium.kind() {
+        Kind::Sounds => Given::Sound(path.clone()),
+        _ => Given::File(path.clone()),
+    };
+    let answers = answers.into_iter().zip(paths).map(|(answer, path)| {
+        let classified = answer.map(|prediction| Classified {
+            given: given(path),
+            top: top(model, &prediction, count),
+            prediction,
+        });
+        classified.map_err(|bad| BadFile {
+            problem: of_command_line(&bad.problem),
+            ..bad
+        })
+    });
+    Ok(answers.collect())
+}
+
+/// Classifies stretches of recordings; a new one begins every `hop` seconds.
+fn stretches(
+    predictor: &mut Predictor,
+    paths: &[PathBuf],
+    count: usize,
+    hop: f64,
+) -> Result<Vec<Result<Classified, BadFile>>, hubel::Error> {
+    let mut answers = Vec::new();
+    for path in paths {
+        match predictor.predict_stretches(path, hop)? {
+            Err(bad) => answers.push(Err(bad)),
+            Ok(predictions) => answers.extend(predictions.into_iter().map(|own| {
+                Ok(Classified {
+                    given: Given::Stretch(path.clone(), [own.start, own.end]),
+                    top: top(predictor.model(), &own.prediction, count),
+                    prediction: own.prediction,
+                })
+            })),
+        }
+    }
+    Ok(answers)
 }
 
 /// Reports the pictures that cannot be used.

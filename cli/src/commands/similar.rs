@@ -21,7 +21,8 @@ pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
     let mut features = model.features(&cpu, arguments.layer.as_deref())?;
     let picture = model.preparation().picture(&arguments.image)?;
     let mut nearest = Nearest::new(features.of_image(&picture.tensor)?, arguments.count);
-    let names = Names::new(std::slice::from_ref(&arguments.among), console)?;
+    let kind = model.preparation().medium.kind();
+    let names = Names::new(std::slice::from_ref(&arguments.among), kind, console)?;
     // The picture itself would come first.
     let own = arguments.image.canonicalize().ok();
     let mut paths: Vec<PathBuf> = Vec::new();

@@ -15,8 +15,8 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let tested = counts(samples, |part| part == Some(Part::Test));
     // The text for a class without test pictures, if other classes have some.
     let untested = |class: usize| match samples.parts.contains(&Part::Test) && tested[class] == 0 {
-        true => ", and no test pictures",
-        false => "",
+        true => format!(", and no test {}s", samples.noun()),
+        false => String::new(),
     };
     let mut findings = Vec::new();
     let mut others = Vec::new();
@@ -25,10 +25,11 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
             others.push(class);
         }
         let detail = || {
+            let noun = samples.noun();
             let pictures = if learnt[class] == 1 {
-                "picture"
+                noun.to_owned()
             } else {
-                "pictures"
+                format!("{noun}s")
             };
             format!(
                 "class `{name}` has {} training {pictures}{}",
@@ -65,9 +66,10 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
                 .flat_map(|&class| samples.folders(name(class), |part| part == Part::Train))
                 .collect(),
             detail: format!(
-                "class `{}` has {} training pictures and class `{}` has {}, {:.1} times as many",
+                "class `{}` has {} training {}s and class `{}` has {}, {:.1} times as many",
                 name(smallest),
                 learnt[smallest],
+                samples.noun(),
                 name(largest),
                 learnt[largest],
                 learnt[largest] as f64 / learnt[smallest] as f64
@@ -98,9 +100,10 @@ fn empty(samples: &Samples, class: usize, name: &str) -> String {
         .iter()
         .filter(|sample| sample.label == class)
         .count();
+    let noun = samples.noun();
     match (all, listed) {
-        (0, 0) => format!("class `{name}` has no pictures"),
-        (0, _) => format!("class `{name}` has no picture that can be read, of {listed}"),
-        _ => format!("class `{name}` has no training pictures, but {all} in other splits"),
+        (0, 0) => format!("class `{name}` has no {noun}s"),
+        (0, _) => format!("class `{name}` has no {noun} that can be read, of {listed}"),
+        _ => format!("class `{name}` has no training {noun}s, but {all} in other splits"),
     }
 }

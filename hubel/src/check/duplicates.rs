@@ -15,13 +15,8 @@ type Whole<'a> = (&'a Sample, &'a Facts);
 
 /// The findings for each group of the same pictures: that they are in several splits, and that they have several classes;
 /// otherwise, which are equal and which are copies. Also one finding for each group of pictures that only look similar.
-pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
+pub(super) fn findings(samples: &Samples, likenesses: &Likenesses) -> Vec<Finding> {
     let whole: Vec<Whole<'_>> = samples.whole().collect();
-    let fingerprints: Vec<Fingerprint> = whole
-        .iter()
-        .map(|(_, facts)| facts.fingerprint.clone())
-        .collect();
-    let likenesses = Likenesses::of(&fingerprints);
     let judged = Judged::of(samples);
     let same = grouped(&whole, &likenesses.same);
     let mut findings: Vec<Finding> = same
@@ -42,6 +37,14 @@ pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     findings
 }
 
+/// Compares all usable pictures.
+pub(super) fn likenesses(samples: &Samples) -> Likenesses {
+    let whole = samples.whole();
+    let fingerprints: Vec<Fingerprint> =
+        whole.map(|(_, facts)| facts.fingerprint.clone()).collect();
+    Likenesses::of(&fingerprints)
+}
+
 fn grouped<'a>(whole: &[Whole<'a>], groups: &[usize]) -> BTreeMap<usize, Vec<Whole<'a>>> {
     let mut grouped = BTreeMap::<usize, Vec<Whole<'_>>>::new();
     for (&member, &group) in whole.iter().zip(groups) {
@@ -55,9 +58,9 @@ fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Findi
         .iter()
         .all(|(_, facts)| content(facts) == content(group[0].1))
     {
-        _ if samples.kind == data::Kind::Texts => "have the same words",
-        true => "are equal byte for byte",
-        false => "are the same picture",
+        _ if samples.kind == data::Kind::Texts => "have the same words".to_owned(),
+        true => "are equal byte for byte".to_owned(),
+        false => format!("are the same {}", samples.noun()),
     };
     let mut findings = Vec::new();
     let classes = classes(samples, group);
@@ -104,7 +107,7 @@ fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Findi
         let mut met = HashSet::new();
         let different = group.iter().filter(|(_, facts)| met.insert(content(facts)));
         let different: Vec<_> = different.copied().collect();
-        let detail = format!("{} files of the same picture", different.len());
+        let detail = format!("{} files of the same {}", different.len(), samples.noun());
         findings.push(finding(Kind::NearDuplicate, &different, detail, None));
     }
     findings

@@ -24,10 +24,10 @@ pub(super) struct Samples {
     pub(super) parts: Vec<Part>,
     /// The level behind transparent pixels; `None` if no picture has any.
     pub(super) transparent: Option<u8>,
+    /// What they are.
+    pub(super) kind: Kind,
     /// The folders of the classes; empty if they have none.
     folders: Vec<ClassFolder>,
-    /// What the samples are.
-    pub(super) kind: Kind,
 }
 
 /// The facts about one picture.
@@ -68,6 +68,25 @@ pub(super) struct Facts {
     pub(super) wrong_extension: Option<ImageFormat>,
 }
 
+impl Facts {
+    /// Those of a recording, which has no appearance.
+    #[cfg(feature = "sound")]
+    pub(super) fn of_recording(fingerprint: Fingerprint) -> Self {
+        Self {
+            fingerprint,
+            height: 1,
+            width: 1,
+            is_grey: true,
+            is_dim: false,
+            levels: None,
+            contents: Contents::Some,
+            contrast: None,
+            turned: None,
+            wrong_extension: None,
+        }
+    }
+}
+
 impl Samples {
     /// Examines all files of a catalogue.
     pub(super) fn of_files(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sync)) -> Self {
@@ -95,11 +114,35 @@ impl Samples {
                 .filter(|part| catalogue.count(Some(*part)) > 0)
                 .collect(),
             transparent: None,
-            folders: catalogue.folders.clone(),
             kind: catalogue.kind,
+            folders: catalogue.folders.clone(),
         };
         samples.lay_over_one_ground(files);
         samples
+    }
+
+    /// The recordings of a catalogue.
+    #[cfg(feature = "sound")]
+    pub(super) fn of_recordings(catalogue: &Catalogue, all: Vec<Sample>) -> Self {
+        let parts = [Part::Train, Part::Validation, Part::Test].into_iter();
+        Self {
+            all,
+            classes: catalogue.classes.clone(),
+            parts: parts
+                .filter(|part| catalogue.count(Some(*part)) > 0)
+                .collect(),
+            transparent: None,
+            kind: Kind::Sounds,
+            folders: catalogue.folders.clone(),
+        }
+    }
+
+    /// What one sample is called.
+    pub(super) fn noun(&self) -> &'static str {
+        match self.kind {
+            Kind::Pictures => "picture",
+            kind => kind.singular(),
+        }
     }
 
     /// Examines transparent pictures again, over the level chosen for all training pictures.
@@ -129,8 +172,8 @@ impl Samples {
             classes: splits.train.classes().to_vec(),
             parts: Vec::new(),
             transparent: None,
-            folders: Vec::new(),
             kind: splits.train.kind(),
+            folders: Vec::new(),
         };
         for (part, dataset) in splits.parts() {
             samples.parts.push(part);

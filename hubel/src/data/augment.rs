@@ -7,6 +7,7 @@ mod colour;
 mod erase;
 mod levels;
 mod shift;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,6 +18,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::data::Kind;
 use crate::random::{Purpose, Random, Stream};
 use crate::{Error, Result, Shape};
 
@@ -24,6 +26,7 @@ use affine::Affine;
 use colour::Jitter;
 use erase::Erase;
 use shift::{Border, Crop};
+use sound::SoundOperation;
 
 /// The random changes to training pictures, in order.
 ///
@@ -54,6 +57,16 @@ use shift::{Border, Crop};
 ///
 /// Saturation and hue do not change pictures without three channels.
 ///
+/// Recordings have their own operations, and their own presets of the same names:
+///
+/// | operation | what it does |
+/// |---|---|
+/// | `timeshift(share)` | moves the recording earlier or later by up to this share of its length; silence fills the gap |
+/// | `gain(decibels)` | makes it louder or quieter by up to this many dB |
+/// | `noise(min, max)` | adds white noise with a signal-to-noise ratio between these, in dB |
+/// | `timemask(frames)` | hides up to this many neighbouring frames of the spectrogram (SpecAugment, Park and others 2019) |
+/// | `bandmask(bands)` | hides up to this many neighbouring bands of the spectrogram |
+///
 /// ```
 /// use hubel::data::Augmentation;
 ///
@@ -82,6 +95,8 @@ enum Operation {
     Erase(Erase),
     /// TrivialAugment.
     Trivial,
+    /// A change of a recording.
+    Sound(SoundOperation),
 }
 
 /// The pixels `[h, w, c]` of one picture.
@@ -100,6 +115,8 @@ pub enum Presets {
     Unflipped,
     /// For small grey pictures, such as writing; without flips.
     Simple,
+    /// For recordings.
+    Sounds,
 }
 
 /// The names of the presets.
@@ -113,6 +130,12 @@ impl Augmentation {
 
     /// The preset of this name.
     pub fn preset(name: &str, presets: Presets) -> Option<Self> {
+        if presets == Presets::Sounds {
+            let operations = sound::preset(name)?.into_iter();
+            return Some(Self {
+                operations: operations.map(Operation::Sound).collect(),
+            });
+        }
         let crop = |padding, mode| Operation::Crop(Crop { padding, mode });
         let simple = |degrees, translate, scale, shear| {
             Operation::Affine(Affine {
@@ -179,6 +202,39 @@ impl Augmentation {
         self.operations.is_empty()
     }
 
+    /// Whether its operations change samples of this kind; `name` is that of the data.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] for an operation of another kind of data.
+    pub(super) fn check_kind(&self, kind: Kind, name: &str) -> Result<()> {
+        let own = |operation: &Operation| match operation {
+            Operation::Sound(_) => Kind::Sounds,
+            _ => Kind::Pictures,
+        };
+        // The frames of a clip are pictures.
+        let changed = match kind {
+            Kind::Clips => Kind::Pictures,
+            kind => kind,
+        };
+        let wrong = self
+            .operations
+            .iter()
+            .find(|operation| own(operation) != changed);
+        let Some(operation) = wrong else {
+            return Ok(());
+        };
+        let known = match kind {
+            Kind::Sounds => format!("; recordings have {}", sound::NAMES.join(", ")),
+            Kind::Pictures | Kind::Texts | Kind::Clips => String::new(),
+        };
+        Err(Error::Settings {
+            problem: format!(
+                "the augmentation `{operation}` changes {}, and {name} holds {kind}{known}",
+                own(operation)
+            ),
+        })
+    }
+
     /// Whether every operation makes sense for pictures of this shape.
     ///
     /// # Errors
@@ -209,29 +265,55 @@ impl Augmentation {
         if self.is_none() || shape.is_empty() {
             return;
         }
-        let key_of = |epoch| {
-            Random::new(seed)
-                .stream(Purpose::Augment, epoch, sample)
-                .next_u64()
-        };
-        let key = key_of(epoch);
         let mut picture = Picture { pixels, shape };
         for (position, operation) in self.operations.iter().enumerate() {
-            // Numbered within its kind, so that adding an operation does not change the random numbers of the others.
-            let earlier = (self.operations[..position].iter())
-                .filter(|other| other.code() == operation.code())
-                .count() as u64;
-            let stream = |key| Random::new(key).stream(Purpose::Augment, operation.code(), earlier);
+            let stream = |epoch| self.stream(position, seed, epoch, sample);
             if *operation == Operation::AlternatingFlip {
                 // The coin is that of epoch 0, so it is the same in all epochs.
-                let coin = stream(key_of(0)).below(2) as u64;
+                let coin = stream(0).below(2) as u64;
                 if (coin + epoch).is_multiple_of(2) {
                     shift::flip(&mut picture);
                 }
                 continue;
             }
-            operation.apply(&mut picture, stream(key));
+            operation.apply(&mut picture, stream(epoch));
         }
+    }
+
+    /// Changes the samples of one recording at random, as [`Augmentation::apply`] changes pictures.
+    pub(super) fn apply_to_samples(&self, samples: &mut [f32], seed: u64, epoch: u64, sample: u64) {
+        for (position, operation) in self.operations.iter().enumerate() {
+            if let Operation::Sound(operation) = operation {
+                operation.change(samples, self.stream(position, seed, epoch, sample));
+            }
+        }
+    }
+
+    /// Hides parts of the spectrogram `[bands, frames, 1]` of one recording at random.
+    pub(super) fn apply_to_spectrogram(
+        &self,
+        map: &mut [f32],
+        shape: Shape,
+        seed: u64,
+        epoch: u64,
+        sample: u64,
+    ) {
+        for (position, operation) in self.operations.iter().enumerate() {
+            if let Operation::Sound(operation) = operation {
+                operation.hide(map, shape, self.stream(position, seed, epoch, sample));
+            }
+        }
+    }
+
+    /// The random numbers of the operation at `position` for a sample.
+    fn stream(&self, position: usize, seed: u64, epoch: u64, sample: u64) -> Stream {
+        let code = self.operations[position].code();
+        // Numbered within its kind, so that adding an operation does not change the random numbers of the others.
+        let earlier = (self.operations[..position].iter())
+            .filter(|other| other.code() == code)
+            .count() as u64;
+        let mut of_sample = Random::new(seed).stream(Purpose::Augment, epoch, sample);
+        Random::new(of_sample.next_u64()).stream(Purpose::Augment, code, earlier)
     }
 }
 
@@ -247,6 +329,7 @@ impl Operation {
             Self::Erase(_) => 6,
             Self::Trivial => 7,
             Self::AlternatingFlip => 8,
+            Self::Sound(operation) => operation.code(),
         }
     }
 
@@ -269,6 +352,8 @@ impl Operation {
             Self::Trivial => trivial::apply(picture, &mut stream),
             // See `Augmentation::apply`, which knows the epoch.
             Self::AlternatingFlip => {}
+            // See `Augmentation::apply_to_samples`.
+            Self::Sound(_) => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{fmt, io};
 use serde::{Serialize, Serializer};
 
 use crate::data::names::is_table;
+use crate::data::sound;
 use crate::formats::atomic::folder_of;
 use crate::formats::regular;
 use crate::{Error, Result, shown};
@@ -64,9 +65,10 @@ impl BadFile {
 
 impl From<BadFile> for Error {
     fn from(bad: BadFile) -> Self {
-        Self::Picture {
-            path: bad.path,
-            problem: bad.problem,
+        let BadFile { path, problem, .. } = bad;
+        match sound::is_named(&path) {
+            true => Self::Recording { path, problem },
+            false => Self::Picture { path, problem },
         }
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::data::given::Given;
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
-use crate::data::{BadFiles, Dataset, Kind, Splits, ValueRange, folder, picture, tables, text};
+use crate::data::{
+    BadFiles, Dataset, Kind, Splits, ValueRange, folder, picture, sound, tables, text,
+};
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
 
@@ -83,7 +85,7 @@ impl File {
     ///
     /// # Errors
     /// [`Error::Io`] when they cannot be read; [`Error::Picture`] when there are too many.
-    pub(super) fn contents(&self) -> Result<Vec<u8>> {
+    pub(crate) fn contents(&self) -> Result<Vec<u8>> {
         match &self.given {
             None => picture::contents(&self.path),
             Some(given) => given.contents(&self.path),
@@ -275,6 +277,21 @@ fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     match catalogue.kind {
         Kind::Texts => text::files::read(path, catalogue).map(Found::Arrays),
         Kind::Pictures | Kind::Clips => Ok(Found::Files(catalogue)),
+        Kind::Sounds => recordings(path, catalogue),
+    }
+}
+
+/// A catalogue of recordings.
+///
+/// # Errors
+/// [`Error::DataForm`] without the feature `sound`.
+pub(super) fn recordings(path: &Path, catalogue: Catalogue) -> Result<Found> {
+    match cfg!(feature = "sound") {
+        true => Ok(Found::Files(catalogue)),
+        false => Err(problem(
+            path,
+            "it holds recordings, which need hubel's feature `sound`",
+        )),
     }
 }
 
@@ -298,6 +315,9 @@ fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
             | [0x1f, 0x8b, ..]
             | [0xfd, b'7', b'z', b'X', b'Z', ..]
             | [b'B', b'Z', b'h', ..] => "it is an archive; unpack it and give the folder",
+            _ if sound::is_named(path) => {
+                "it is a single recording; give the folder instead, in which each class has a folder of recordings"
+            }
             start if picture::is_known(start) => {
                 "it is a single picture; give the folder instead, in which each class has a folder of pictures"
             }

@@ -1,4 +1,4 @@
-//! Tables of pictures: one line per picture with its path, class and perhaps split, or with its pixels.
+//! Tables of pictures or recordings: one line per file with its path, class and perhaps split, or with its pixels.
 mod allowance;
 mod columns;
 mod dialect;
@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use ::csv::StringRecord;
 
-use crate::data::catalogue::{Catalogue, File, Found, Part, name_of, problem, thousands};
-use crate::data::folder::{Contents, part_called, passed_over, pictures_below, real};
+use crate::data::catalogue::{
+    Catalogue, File, Found, Part, name_of, problem, recordings, thousands,
+};
+use crate::data::folder::{Contents, files_below, kind_of, part_called, real};
 use crate::data::from_memory::LONGEST_CLASS;
 use crate::data::names::{composed, is_table, natural_order};
 use crate::data::{Kind, ValueRange, labelled};
@@ -75,7 +77,7 @@ pub(super) fn read(
         start.push(record.clone());
     }
     let Some(first) = start.first() else {
-        return table.catalogue().map(Found::Files);
+        return table.found();
     };
     let second = start.get(1);
     if let Some(columns) =
@@ -118,7 +120,7 @@ pub(super) fn read(
     while let Some(record) = lines.next()? {
         table.line(&columns, record, line_of(record))?;
     }
-    table.catalogue().map(Found::Files)
+    table.found()
 }
 
 /// The contents of a table read so far.
@@ -284,6 +286,14 @@ impl<'a> Table<'a> {
         ))
     }
 
+    fn found(self) -> Result<Found> {
+        let path = self.path;
+        match self.catalogue()? {
+            catalogue if catalogue.kind == Kind::Sounds => recordings(path, catalogue),
+            catalogue => Ok(Found::Files(catalogue)),
+        }
+    }
+
     fn catalogue(mut self) -> Result<Catalogue> {
         // All files are missing: probably a wrong folder.
         if self.missing_count > 0 && self.missing_count >= self.files.len() {
@@ -322,6 +332,12 @@ impl<'a> Table<'a> {
         }
         let missing =
             (self.missing_count > 0).then(|| (self.path.to_owned(), self.missing_files()));
+        let is_recording = |file: &&File| kind_of(&file.path) == Some(Kind::Sounds);
+        let recordings = self.files.iter().filter(is_recording).count();
+        let (kind, form) = match 2 * recordings > self.files.len() {
+            true => (Kind::Sounds, "table of recordings"),
+            false => (Kind::Pictures, "table of pictures"),
+        };
         let mut notes = Vec::new();
         if self.repeated > 0 {
             let name = name_of(self.path);
@@ -343,8 +359,8 @@ impl<'a> Table<'a> {
         }
         Ok(Catalogue {
             name: name_of(self.path),
-            kind: Kind::Pictures,
-            form: "table of pictures",
+            kind,
+            form,
             classes: order
                 .iter()
                 .map(|&label| self.classes[label].clone())
@@ -394,7 +410,7 @@ pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
     let pictures = contents
         .files
         .iter()
-        .any(|file| passed_over(file).is_none());
+        .any(|file| kind_of(file).is_some_and(|kind| kind != Kind::Texts));
     let named = || first_line_names_columns(table).unwrap_or(false);
     (pictures && contents.folders.len() < 2 || named()).then(|| table.clone())
 }
@@ -404,9 +420,9 @@ pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents)
     let folder = folder_of(table);
     let named: HashSet<&PathBuf> = catalogue.files.iter().map(|file| &file.path).collect();
     let beside = contents.files.iter().cloned();
-    let mut pictures: Vec<PathBuf> = beside.filter(|file| passed_over(file).is_none()).collect();
-    pictures.extend(pictures_below(folder, &contents.folders));
-    pictures.retain(|file| !named.contains(file));
+    let mut pictures: Vec<PathBuf> = beside.collect();
+    pictures.extend(files_below(folder, &contents.folders));
+    pictures.retain(|file| kind_of(file) == Some(catalogue.kind) && !named.contains(file));
     if !pictures.is_empty() {
         // A table may name them by other paths.
         let places: HashSet<PathBuf> = named.into_iter().map(|file| real(file)).collect();
@@ -414,8 +430,9 @@ pub(super) fn left_out(table: &Path, catalogue: &Catalogue, contents: &Contents)
     }
     pictures.first().map(|first| {
         format!(
-            "{} pictures beside {} are not named in it and were ignored, such as {}",
+            "{} {} beside {} are not named in it and were ignored, such as {}",
             thousands(pictures.len()),
+            catalogue.kind,
             name_of(table),
             first.strip_prefix(folder).unwrap_or(first).display()
         )

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use image::DynamicImage;
 
-use crate::data::{Preparation, Prepared, picture, transparency};
+use crate::data::{Kind, Preparation, Prepared, picture, sound, transparency};
 use crate::{Error, Result, Shape};
 
 impl Preparation {
@@ -12,6 +12,7 @@ impl Preparation {
     /// # Errors
     /// [`Error::DataMismatch`] if the network's input has neither 1 nor 3 channels.
     pub fn decoded(&self, picture: DynamicImage) -> Result<Prepared> {
+        self.check_pictures()?;
         let greyed = self.shape.channels == 1 && picture::has_colour(&picture);
         let (pixels, original) = self.opaque(picture)?;
         self.prepared(pixels, original, greyed)
@@ -27,20 +28,30 @@ impl Preparation {
         picture::bytes(picture, channels, behind)
     }
 
-    /// Reads the picture at `path` and prepares it.
+    /// Reads the picture, or for a model of recordings the sound file, at `path` and prepares it.
     ///
     /// # Errors
-    /// [`Error::Picture`] or [`Error::Io`] if it cannot be read, or if the network's input has neither 1 nor 3 channels.
+    /// [`Error::Picture`], [`Error::Recording`] or [`Error::Io`] if it cannot be read, or if the network's input has neither 1 nor 3 channels.
     pub fn picture(&self, path: &Path) -> Result<Prepared> {
-        self.decoded(picture::read(path)?).map_err(of_picture(path))
+        self.encoded(&picture::contents(path)?, path)
     }
 
-    /// Decodes and prepares a picture from the bytes of its file; `path` is for messages.
+    /// Decodes and prepares a picture or a recording from the bytes of its file; `path` is for messages.
     ///
     /// # Errors
     /// As [`Preparation::picture`].
     pub fn encoded(&self, bytes: &[u8], path: &Path) -> Result<Prepared> {
-        (self.decoded(picture::decode_whole(bytes, path)?)).map_err(of_picture(path))
+        match self.medium.kind() {
+            #[cfg(feature = "sound")]
+            Kind::Sounds => self.recording(bytes, path),
+            Kind::Pictures if sound::is_named(path) && !picture::is_known(bytes) => {
+                Err(Error::Recording {
+                    path: path.to_owned(),
+                    problem: "it is a recording, and the model was trained on pictures".into(),
+                })
+            }
+            _ => (self.decoded(picture::decode_whole(bytes, path)?)).map_err(of_picture(path)),
+        }
     }
 
     /// The pixels that a data set keeps of a picture, from the bytes of its file; `path` is for messages.

@@ -1,11 +1,12 @@
 //! The input of training: which samples each step has, and their augmented pixels.
 //!
 //! Each batch depends only on (seed, epoch, step, sample), so it can be repeated with any number of threads.
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::data::mix::Mix;
+use crate::data::preparation::Stage;
+use crate::data::sound::picture;
 use crate::data::{Augmentation, BadFile, Dataset, Kind, Mixing, Preparation};
 use crate::{Error, Purpose, Random, Result};
 
@@ -85,16 +86,7 @@ impl Feed {
             });
         }
         settings.augmentation.check(preparation.shape.frame())?;
-        if !settings.augmentation.is_none() && dataset.kind() == Kind::Texts {
-            return Err(Error::Settings {
-                problem: format!(
-                    "`{}` changes pictures, and {} holds {}",
-                    settings.augmentation,
-                    dataset.name(),
-                    dataset.kind()
-                ),
-            });
-        }
+        (settings.augmentation).check_kind(dataset.kind(), dataset.name())?;
         if !settings.augmentation.is_none() && dataset.is_of_floats() {
             return Err(Error::Settings {
                 problem: format!(
@@ -238,7 +230,7 @@ impl Feed {
         let mut bad = Vec::new();
         for (draw, out) in draws.iter_mut().zip(out.chunks_exact_mut(length)) {
             let drawn = *draw;
-            while let Err(error) = self.sample(epoch, *draw, &mut |_| (), out) {
+            while let Err(error) = self.sample(epoch, *draw, None, out) {
                 let (index, next) = (self.index(*draw), self.index(*draw + 1));
                 if next == self.index(drawn) {
                     return Err(error);
@@ -296,7 +288,7 @@ impl Feed {
         self.sample(
             epoch,
             draw,
-            &mut |pixels| seen = Some(pixels.to_vec()),
+            Some(&mut |pixels| seen = Some(pixels.to_vec())),
             &mut tensor,
         )?;
         Ok(seen)
@@ -307,21 +299,38 @@ impl Feed {
         &self,
         epoch: usize,
         draw: usize,
-        show: &mut dyn FnMut(&[u8]),
+        mut show: Option<&mut dyn FnMut(&[u8])>,
         out: &mut [f32],
     ) -> Result<()> {
         let Preparation { shape, .. } = self.preparation;
         let augmentation = &self.settings.augmentation;
         let augmented = epoch > 0 && !augmentation.is_none();
-        let (seed, epoch) = (self.settings.seed, epoch as u64);
-        let mut change = |pixels: &mut Cow<'_, [u8]>| {
-            if augmented {
-                // The same change for all frames of a clip.
-                for frame in pixels.to_mut().chunks_exact_mut(shape.frame().len()) {
-                    augmentation.apply(frame, shape.frame(), seed, epoch, draw as u64);
+        let (seed, epoch, sample) = (self.settings.seed, epoch as u64, draw as u64);
+        let mut change = |stage: Stage<'_, '_>| match stage {
+            Stage::Pixels(pixels) => {
+                if augmented {
+                    // The same change for all frames of a clip.
+                    for frame in pixels.to_mut().chunks_exact_mut(shape.frame().len()) {
+                        augmentation.apply(frame, shape.frame(), seed, epoch, sample);
+                    }
+                }
+                if let Some(show) = &mut show {
+                    show(pixels);
                 }
             }
-            show(pixels);
+            Stage::Samples(samples) => {
+                if augmented {
+                    augmentation.apply_to_samples(samples.to_mut(), seed, epoch, sample);
+                }
+            }
+            Stage::Spectrogram(map) => {
+                if augmented {
+                    augmentation.apply_to_spectrogram(map, shape, seed, epoch, sample);
+                }
+                if let Some(show) = &mut show {
+                    show(&picture(map));
+                }
+            }
         };
         let index = self.index(draw);
         (self.preparation).sample(&self.tables, &self.dataset, index, &mut change, out)

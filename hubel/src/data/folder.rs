@@ -10,7 +10,7 @@ use crate::data::bad_files::is_quarantine;
 use crate::data::catalogue::{Catalogue, ClassFolder, File, Part, name_of, problem, thousands};
 use crate::data::ignored::{Ignored, Reason};
 use crate::data::names::{composed, natural_order};
-use crate::data::{Kind, clip, picture, text};
+use crate::data::{Kind, clip, picture, sound, text};
 use crate::formats::regular;
 use crate::{Error, Result, one_line, shown};
 use parts::{Divided, Inner, Layout};
@@ -166,11 +166,12 @@ pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
 /// A note on a folder beside `parts` that contains pictures and so may be a class.
 fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<String> {
     let name = file_name(folder);
-    let pictures = match part_called(&name) {
+    let files = match part_called(&name) {
         // A `test` folder without labels.
-        Some(_) => 0,
-        None => pictures_below(root, std::slice::from_ref(folder)).len(),
+        Some(_) => Vec::new(),
+        None => files_below(root, std::slice::from_ref(folder)),
     };
+    let kind = files.first().and_then(|file| kind_of(file))?;
     let advice = match parts {
         [part] => format!(
             "rename `{}` if it is a class as well",
@@ -178,12 +179,10 @@ fn taken_for_parts(root: &Path, folder: &PathBuf, parts: &[Divided]) -> Option<S
         ),
         _ => "move them into these folders if they belong to the data".into(),
     };
-    (pictures > 0).then(|| {
-        format!(
-            "the pictures in `{name}` ({}) are not used, since the folders beside it are splits of the data; {advice}",
-            thousands(pictures)
-        )
-    })
+    Some(format!(
+        "the {kind} in `{name}` ({}) are not used, since the folders beside it are splits of the data; {advice}",
+        thousands(files.len())
+    ))
 }
 
 /// Files and classes as they are found.
@@ -195,8 +194,8 @@ struct Listing<'a> {
     labels: HashMap<String, usize>,
     ignored: Ignored,
     notes: Vec<String>,
-    /// Pictures beside class folders instead of in one.
-    stray_pictures: usize,
+    /// The kinds of the pictures and recordings beside class folders instead of in one.
+    stray: Vec<Kind>,
     /// `root` and all folders above it: a link to one of them is a cycle.
     above: HashSet<PathBuf>,
 }
@@ -210,7 +209,7 @@ impl<'a> Listing<'a> {
             labels: HashMap::new(),
             ignored: Ignored::default(),
             notes: Vec::new(),
-            stray_pictures: 0,
+            stray: Vec::new(),
             above: real(root).ancestors().map(Path::to_owned).collect(),
         }
     }
@@ -226,7 +225,8 @@ impl<'a> Listing<'a> {
         self.ignored.add(&contents.ignored);
         for file in &contents.files {
             self.ignored.note(Reason::Stray, file);
-            self.stray_pictures += usize::from(passed_over(file).is_none());
+            let kind = kind_of(file).filter(|kind| *kind != Kind::Texts);
+            self.stray.extend(kind);
         }
         Ok(())
     }
@@ -368,16 +368,16 @@ impl<'a> Listing<'a> {
 
     /// The listing with its classes in the order of their names.
     fn catalogue(mut self) -> Result<Catalogue> {
-        let kind = self.choose_kind();
+        let mut kind = self.choose_kind();
         let mut form = FORM;
         let one_class = match self.labels.len() {
-            0 if self.stray_pictures == 0 => return Err(problem(self.root, self.no_classes())),
+            0 if self.stray.is_empty() => return Err(problem(self.root, self.no_classes())),
             0 => {
                 form = CLASS_FOLDER;
                 self.labels.insert(name_of(self.root), 0);
                 let mut seen = self.above.clone();
                 self.pictures(contents(self.root)?, 0, None, &mut seen)?;
-                self.choose_kind();
+                kind = self.choose_kind();
                 Some(self.no_classes())
             }
             1 => Some(self.one_class()),
@@ -413,7 +413,12 @@ impl<'a> Listing<'a> {
     /// Keeps the files of the most frequent kind, and ignores the others.
     fn choose_kind(&mut self) -> Kind {
         let kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
-        let mut counts = [(Kind::Texts, 0), (Kind::Clips, 0), (Kind::Pictures, 0)];
+        let mut counts = [
+            (Kind::Texts, 0),
+            (Kind::Sounds, 0),
+            (Kind::Clips, 0),
+            (Kind::Pictures, 0),
+        ];
         for kind in kinds {
             let own = counts.iter_mut().find(|(known, _)| *known == kind);
             own.expect("every kind is counted").1 += 1;
@@ -499,10 +504,11 @@ impl<'a> Listing<'a> {
     }
 
     fn no_classes(&self) -> String {
-        let pictures = match self.stray_pictures {
-            0 => String::new(),
-            1 => "1 picture, but ".to_owned(),
-            many => format!("{} pictures, but ", thousands(many)),
+        let pictures = match (self.stray.len(), self.stray.first()) {
+            (1, Some(Kind::Sounds)) => "1 recording, but ".to_owned(),
+            (1, _) => "1 picture, but ".to_owned(),
+            (many, Some(kind)) => format!("{} {kind}, but ", thousands(many)),
+            (_, None) => String::new(),
         };
         format!(
             "it holds {pictures}neither class folders nor a table, nor files in IDX, CIFAR or NumPy form; {TWO_CLASSES}"
@@ -514,7 +520,7 @@ impl<'a> Listing<'a> {
         let class = self.labels.keys().next().map_or("", String::as_str);
         let folder = self.root.join(class);
         let inner = contents(&folder).unwrap_or_default();
-        let pictures = inner.files.iter().any(|file| passed_over(file).is_none());
+        let pictures = inner.files.iter().any(|file| kind_of(file).is_some());
         let hint = match pictures || inner.folders.is_empty() && inner.files.is_empty() {
             true => String::new(),
             false => format!("; do you mean {}?", shown(&folder)),
@@ -535,17 +541,25 @@ const TWO_CLASSES: &str = "a classifier needs at least two classes, one folder o
 /// # Errors
 /// [`Error::Io`] if it, or a folder in it, cannot be read.
 pub fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
+    samples(folder, Kind::Pictures)
+}
+
+/// All files of a kind in and below a folder, as [`pictures`] lists pictures.
+///
+/// # Errors
+/// As for [`pictures`].
+pub fn samples(folder: &Path, kind: Kind) -> Result<(Vec<PathBuf>, Vec<String>)> {
     let mut listing = Listing::new(folder);
     let mut seen = listing.above.clone();
     listing.pictures(contents(folder)?, 0, None, &mut seen)?;
-    listing.keep(Kind::Pictures);
+    listing.keep(kind);
     let notes = listing.ignored.notes(folder);
     let paths = listing.files.into_iter().map(|file| file.path);
     Ok((paths.collect(), notes))
 }
 
-/// The pictures in and below folders of `root`, as far as these can be read.
-pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
+/// The pictures and recordings in and below folders of `root`, as far as these can be read.
+pub(super) fn files_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut listing = Listing::new(root);
     let mut seen = listing.above.clone();
     for folder in folders {
@@ -555,8 +569,10 @@ pub(super) fn pictures_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
                 .and_then(|contents| listing.pictures(contents, 0, None, &mut seen));
         }
     }
-    listing.keep(Kind::Pictures);
-    listing.files.into_iter().map(|file| file.path).collect()
+    let files = listing.files.into_iter().map(|file| file.path);
+    files
+        .filter(|file| kind_of(file) != Some(Kind::Texts))
+        .collect()
 }
 
 /// Pictures that are examined for animation.
@@ -576,18 +592,16 @@ const MOST_NOTES: usize = 2;
 
 /// What a file in a class folder is, by its ending; `None` if it is no sample.
 pub(super) fn kind_of(file: &Path) -> Option<Kind> {
-    let ending = file.extension().unwrap_or_default();
-    let is_text = text::files::ENDINGS
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known));
-    let is_video = clip::ENDINGS
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known));
-    match (is_text, is_video) {
-        (true, _) => Some(Kind::Texts),
-        (_, true) => Some(Kind::Clips),
-        _ => passed_over(file).is_none().then_some(Kind::Pictures),
+    if sound::has_ending(file, &text::files::ENDINGS) {
+        return Some(Kind::Texts);
     }
+    if sound::has_ending(file, &clip::ENDINGS) {
+        return Some(Kind::Clips);
+    }
+    if sound::is_named(file) {
+        return Some(Kind::Sounds);
+    }
+    passed_over(file).is_none().then_some(Kind::Pictures)
 }
 
 /// Why a file in a class folder is no picture, or `None` if it is read as one.
@@ -600,6 +614,8 @@ pub(super) fn passed_over(file: &Path) -> Option<Reason> {
         None
     } else if FOREIGN_ENDINGS.contains(&ending.as_str()) {
         Some(Reason::Format)
+    } else if sound::FOREIGN_ENDINGS.contains(&ending.as_str()) {
+        Some(Reason::SoundFormat)
     } else {
         Some(Reason::Ending)
     }

@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::catalogue::thousands;
-use crate::data::picture;
+use crate::data::{picture, sound};
 use crate::shown;
 
 /// Why a file or folder is ignored.
@@ -14,6 +14,8 @@ pub(super) enum Reason {
     Ending,
     /// A picture in an unsupported format.
     Format,
+    /// A recording in an unsupported format.
+    SoundFormat,
     /// A link to a folder above it, or to one that is already listed.
     Loop,
     /// A pipe or a device.
@@ -28,10 +30,11 @@ pub(super) enum Reason {
     Beside,
 }
 
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 10] = [
     Reason::System,
     Reason::Ending,
     Reason::Format,
+    Reason::SoundFormat,
     Reason::Loop,
     Reason::Special,
     Reason::Quarantine,
@@ -103,6 +106,14 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
             format!(
                 ": no picture extension ({}), and no picture by its first bytes if it has no extension",
                 picture::ENDINGS.join(", ")
+            ),
+        ),
+        Reason::SoundFormat => (
+            "recording",
+            "recordings",
+            format!(
+                ": recordings in this format cannot be read; convert them to one of {}",
+                sound::ENDINGS.join(", ")
             ),
         ),
         Reason::Format => (

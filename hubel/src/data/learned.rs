@@ -5,7 +5,7 @@ use crate::Result;
 use crate::data::catalogue::{self, Found};
 use crate::data::class_names::known_by;
 use crate::data::divide::Division;
-use crate::data::open::{check_numbers, number_classes, read_files};
+use crate::data::open::{check_numbers, number_classes, read_for_model};
 use crate::data::reading::Listen;
 use crate::data::{BadFile, Dataset, Options, Preparation};
 
@@ -57,8 +57,8 @@ pub fn learned(
             }
             catalogue.classes = known_by(&catalogue.classes, labels, classes);
             number_classes(path, &mut catalogue, classes)?;
-            let (read, bad) = read_files(path, &catalogue, preparation, options, listen)?;
-            (read.dataset, bad)
+            let (dataset, _, bad) = read_for_model(path, &catalogue, preparation, options, listen)?;
+            (dataset, bad)
         }
     };
     let is_known = division.map(|division| division.recognises(&dataset));

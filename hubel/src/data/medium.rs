@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Vocabulary;
+use crate::data::{SoundSettings, Vocabulary};
 
 /// What the samples of a data set are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -16,6 +16,8 @@ pub enum Kind {
     Texts,
     /// Clips: pictures that follow each other.
     Clips,
+    /// Recordings: sound files.
+    Sounds,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
             Self::Pictures => "images",
             Self::Texts => "texts",
             Self::Clips => "clips",
+            Self::Sounds => "recordings",
         }
     }
 
@@ -34,6 +37,7 @@ impl Kind {
             Self::Pictures => "image",
             Self::Texts => "text",
             Self::Clips => "clip",
+            Self::Sounds => "recording",
         }
     }
 }
@@ -44,6 +48,7 @@ impl fmt::Display for Kind {
             Self::Pictures => "pictures",
             Self::Texts => "texts",
             Self::Clips => "clips",
+            Self::Sounds => "recordings",
         })
     }
 }
@@ -60,6 +65,8 @@ pub enum Medium {
     Text(Vocabulary),
     /// Clips; the input is some of their frames.
     Clip(ClipSettings),
+    /// Recordings; the input is their spectrogram.
+    Sound(SoundSettings),
 }
 
 impl Medium {
@@ -69,6 +76,7 @@ impl Medium {
             Self::Picture => Kind::Pictures,
             Self::Text(_) => Kind::Texts,
             Self::Clip(_) => Kind::Clips,
+            Self::Sound(_) => Kind::Sounds,
         }
     }
 
@@ -76,7 +84,15 @@ impl Medium {
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {
             Self::Text(vocabulary) => Some(vocabulary),
-            Self::Picture | Self::Clip(_) => None,
+            Self::Picture | Self::Clip(_) | Self::Sound(_) => None,
+        }
+    }
+
+    /// How recordings become the input.
+    pub fn sound(&self) -> Option<&SoundSettings> {
+        match self {
+            Self::Sound(settings) => Some(settings),
+            Self::Picture | Self::Text(_) | Self::Clip(_) => None,
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::data::bad_files::listing;
 use crate::data::blank::Blanks;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::class_names::{known_by, unknown_class};
-use crate::data::clip;
 use crate::data::divide::{self, Division};
 use crate::data::folder;
 use crate::data::names::composed;
@@ -16,7 +15,8 @@ use crate::data::reading::{self, Listen, Read, Survey};
 use crate::data::source::Source;
 use crate::data::tiff::levels_note;
 use crate::data::{
-    BadFile, Dataset, Kind, Options, Pixels, Preparation, Splits, ValueRange, picture, transparency,
+    BadFile, Dataset, Kind, Options, Pixels, Preparation, Splits, ValueRange, clip, picture, sound,
+    transparency,
 };
 use crate::listed;
 use crate::{Error, Result};
@@ -257,8 +257,44 @@ pub(super) fn read_files(
     }
 }
 
-/// Refuses classes without training pictures.
-fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
+/// Reads the files of a catalogue as a model with this preparation reads them.
+///
+/// # Errors
+/// [`Error::DataMismatch`] if the model was trained on another kind of data; as for [`read_files`].
+pub(super) fn read_for_model(
+    path: &Path,
+    catalogue: &Catalogue,
+    preparation: &Preparation,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<(Dataset, Unlike, Vec<BadFile>)> {
+    let (own, other) = (preparation.medium.kind(), catalogue.kind);
+    if own != other {
+        return Err(Error::DataMismatch(format!(
+            "{}: it holds {other}, and the model was trained on {own}",
+            path.display()
+        )));
+    }
+    if own == Kind::Clips {
+        let policy = options.bad_files;
+        let read = clip::with_preparation(path, catalogue, preparation, policy, listen)?;
+        return Ok((read.dataset, Unlike::default(), read.bad));
+    }
+    #[cfg(feature = "sound")]
+    if own == Kind::Sounds {
+        let (dataset, bad) =
+            sound::reading::read_for_model(path, catalogue, preparation, options, listen)?;
+        return Ok((dataset, Unlike::default(), bad));
+    }
+    let (read, bad) = read_files(path, catalogue, preparation, options, listen)?;
+    Ok((read.dataset, read.unlike, bad))
+}
+
+/// Refuses classes without training samples.
+///
+/// # Errors
+/// [`Error::DataForm`], or [`Error::DataMismatch`] if a class has held-out samples alone.
+pub(super) fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     let mut counts = vec![[0; 2]; catalogue.classes.len()];
     for file in &catalogue.files {
         let held_out = file.is_held_out();
@@ -272,7 +308,8 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
         return Err(Error::DataForm {
             path: path.to_owned(),
             problem: format!(
-                "it holds no images to train on ({}); {} to learn from",
+                "it holds no {} to train on ({}); {} to learn from",
+                catalogue.kind.plural(),
                 catalogue.description(None),
                 match catalogue.form {
                     folder::FORM => "a folder `train` with class folders is needed",
@@ -284,8 +321,9 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
     for (class, [training, held_out]) in std::iter::zip(&catalogue.classes, counts) {
         if training == 0 && held_out > 0 {
             return Err(Error::DataMismatch(format!(
-                "{}: of the class `{class}` there are pictures for validation or test and none to train on; the other classes are {}",
+                "{}: of the class `{class}` there are {} for validation or test and none to train on; the other classes are {}",
                 path.display(),
+                catalogue.kind,
                 listed(learnt.iter().map(String::as_str))
             )));
         }
@@ -293,8 +331,15 @@ fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
             return Err(Error::DataForm {
                 path: path.to_owned(),
                 problem: format!(
-                    "the class `{class}` holds no picture ({}); fill it or delete it{}",
-                    picture::ENDINGS.join(", "),
+                    "the class `{class}` holds no {} ({}); fill it or delete it{}",
+                    match catalogue.kind {
+                        Kind::Sounds => "recording",
+                        _ => "picture",
+                    },
+                    match catalogue.kind {
+                        Kind::Sounds => sound::ENDINGS.join(", "),
+                        _ => picture::ENDINGS.join(", "),
+                    },
                     catalogue
                         .notes
                         .iter()
@@ -410,19 +455,8 @@ pub fn evaluation(
                 }
                 catalogue.classes = known_by(&catalogue.classes, labels, classes);
                 number_classes(path, &mut catalogue, classes)?;
-                let (dataset, bad, unlike) = match (catalogue.kind, preparation.medium.kind()) {
-                    (Kind::Clips, _) | (_, Kind::Clips) => {
-                        let policy = options.bad_files;
-                        let read =
-                            clip::with_preparation(path, &catalogue, preparation, policy, listen)?;
-                        (read.dataset, read.bad, Unlike::default())
-                    }
-                    _ => {
-                        let (read, bad) =
-                            read_files(path, &catalogue, preparation, options, listen)?;
-                        (read.dataset, bad, read.unlike)
-                    }
-                };
+                let (dataset, unlike, bad) =
+                    read_for_model(path, &catalogue, preparation, options, listen)?;
                 let test = has_test.then(|| dataset.clone());
                 (dataset, test, all - bad.len(), bad, unlike)
             }

@@ -1,6 +1,6 @@
 //! How data is read and divided.
 use crate::data::limit::LARGEST_PICTURE;
-use crate::data::{BadFiles, Resize, Tokens};
+use crate::data::{BadFiles, Resize, SoundOptions, Tokens};
 use crate::layers::addressable;
 use crate::{Error, Result, Shape, memory};
 
@@ -31,8 +31,10 @@ pub struct Options {
     /// Number of frames of a clip that the network reads. `None`: as many as the median clip has, up to 12.
     pub frames: Option<usize>,
     /// Frames per second of a clip. `None`: the frames are spread evenly over the whole clip.
-    pub rate: Option<f32>,
-    /// Bytes of decoded pixels to keep in memory. Other pictures are decoded again for each use. `None`: half of the free memory.
+    pub frame_rate: Option<f32>,
+    /// How recordings become the input of the network.
+    pub sound: SoundOptions,
+    /// Bytes of decoded pixels or sound to keep in memory. Other pictures are decoded again for each use. `None`: half of the free memory.
     pub cache: Option<usize>,
 }
 
@@ -56,7 +58,8 @@ impl Default for Options {
             tokens: Tokens::Words,
             length: None,
             frames: None,
-            rate: None,
+            frame_rate: None,
+            sound: SoundOptions::default(),
             cache: None,
         }
     }
@@ -89,7 +92,7 @@ impl Options {
             });
         }
         if self
-            .rate
+            .frame_rate
             .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
         {
             return Err(Error::Settings {

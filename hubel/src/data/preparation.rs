@@ -9,7 +9,7 @@ use crate::data::ground::{Ground, Rim};
 use crate::data::limit::LARGEST_PICTURE;
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, Medium, ValueRange, Vocabulary, ink};
+use crate::data::{Dataset, Kind, Medium, SoundSettings, ValueRange, Vocabulary, ink};
 use crate::layers::addressable;
 use crate::network::Input;
 use crate::on_all_cores::on_all_cores;
@@ -55,8 +55,20 @@ pub struct Prepared {
     pub other_ground: bool,
     /// Whether the picture has colour and became grey for a network with one channel.
     pub greyed: bool,
+    /// Whether the recording is longer than the network's input, which is its loudest stretch then.
+    pub cut: bool,
     /// The picture's own height and width, with the network's number of channels.
     pub original: Shape,
+}
+
+/// A sample at a stage of its preparation, where augmentation may change it.
+pub(super) enum Stage<'s, 'p> {
+    /// The pixels of a picture in the network's shape.
+    Pixels(&'s mut Cow<'p, [u8]>),
+    /// The samples of a recording at the network's rate and length.
+    Samples(&'s mut Cow<'p, [f32]>),
+    /// The spectrogram of a recording in dB.
+    Spectrogram(&'s mut [f32]),
 }
 
 /// Numbers of pictures with another background than the training pictures.
@@ -95,6 +107,10 @@ impl Preparation {
             Pixels::Clips(clips) => statistics_of_bytes(training, |row| {
                 Cow::Owned(moments(clips.bytes(row), shape.channels))
             }),
+            Pixels::Sounds(sounds) => {
+                let rows = training.rows.iter();
+                statistics_of_sounds(rows.map(|row| sounds.moments(*row)), shape)
+            }
         };
         let reading = training.reading.unwrap_or_default();
         let medium = match &training.pixels {
@@ -103,6 +119,7 @@ impl Preparation {
                 Medium::Text(Vocabulary::measure(reading.tokens, texts))
             }
             Pixels::Clips(_) => Medium::Clip(reading.clips),
+            Pixels::Sounds(sounds) => Medium::Sound(sounds.settings()),
             _ => Medium::Picture,
         };
         Ok(Self {
@@ -148,6 +165,9 @@ impl Preparation {
 
     /// The background of a training set, and the size of ink on it. The background of files was found before reading them.
     pub(super) fn ground(training: &Dataset) -> Result<Option<Ground>> {
+        if training.kind() != Kind::Pictures {
+            return Ok(None);
+        }
         let ground = match &training.pixels {
             Pixels::Files(_) => training.reading.and_then(|reading| reading.ground),
             _ if training.shape().time > 1 => None,
@@ -285,6 +305,9 @@ impl Preparation {
             return (!is_text)
                 .then(|| format!("its vocabulary or its input of {shape} is none of texts"));
         }
+        if let Some(problem) = self.medium.sound().and_then(|sound| self.damage_of(sound)) {
+            return Some(problem);
+        }
         if (shape.height * shape.width) as u64 > LARGEST_PICTURE {
             return Some(format!(
                 "its input of {shape} is larger than any picture that is read ({} million pixels)",
@@ -319,12 +342,41 @@ impl Preparation {
         }
     }
 
+    /// What is inconsistent in the settings for recordings.
+    fn damage_of(&self, sound: &SoundSettings) -> Option<String> {
+        match sound.check() {
+            Err(problem) => Some(problem),
+            Ok(()) => (sound.shape() != self.shape).then(|| {
+                format!(
+                    "recordings of {} become {}, not {}",
+                    sound,
+                    sound.shape(),
+                    self.shape
+                )
+            }),
+        }
+    }
+
+    /// An error for pictures, if the network reads something else.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`]
+    pub(super) fn check_pictures(&self) -> Result<()> {
+        match self.medium.kind() {
+            Kind::Pictures => Ok(()),
+            kind => Err(Error::DataMismatch(format!(
+                "it is a picture, and the model was trained on {kind}"
+            ))),
+        }
+    }
+
     /// Prepares the pixels of a picture, `[h, w, c]` of any height and width: bytes of 1 channel (grey) or 3 (red, green, blue), such as a camera gives.
     ///
     /// # Errors
     /// [`Error::DataMismatch`] when there are not as many bytes as `shape` says, or the network's input is not one of pictures.
     pub fn pixels(&self, pixels: &[u8], shape: Shape) -> Result<Prepared> {
         check_lengths(pixels.len(), shape, 1)?;
+        self.check_pictures()?;
         self.check(shape)?;
         let greyed = (self.shape.channels, shape.channels) == (1, 3) && !is_grey(pixels);
         let pixels = self.in_channels(pixels.into(), shape.channels).into_owned();
@@ -352,6 +404,7 @@ impl Preparation {
             inverted,
             other_ground,
             greyed,
+            cut: false,
             original,
         })
     }
@@ -406,7 +459,7 @@ impl Preparation {
     }
 
     /// Prepares one sample into `out`, `[h, w, c]`. `change` may change its bytes at the network's shape,
-    /// before normalisation; it is not called for `f32` samples. `tables` are those of [`Preparation::tables`].
+    /// before normalisation, or its samples and its spectrogram; it is not called for `f32` samples. `tables` are those of [`Preparation::tables`].
     ///
     /// # Errors
     /// If a picture that is not kept in memory can no longer be read from its file.
@@ -418,12 +471,15 @@ impl Preparation {
         tables: &[[f32; 256]],
         dataset: &Dataset,
         index: usize,
-        change: &mut dyn FnMut(&mut Cow<'_, [u8]>),
+        change: &mut dyn FnMut(Stage<'_, '_>),
         out: &mut [f32],
     ) -> Result<()> {
         let shape = dataset.shape();
         (self.check_data(dataset)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(out.len(), self.shape.len(), "length of a sample");
+        if let Pixels::Sounds(sounds) = &dataset.pixels {
+            return sounds.input(dataset.rows[index], self, change, out);
+        }
         let resized = dataset.resized_file(index);
         // The position of ink matters only for a picture of another size.
         let ground = |ground: Option<Ground>| {
@@ -437,7 +493,7 @@ impl Preparation {
         // Pixels that were prepared with another shape or other settings are prepared again from the file.
         if !brought && let Some(pixels) = dataset.resized_anew(index, self) {
             let mut pixels = Cow::Owned(pixels?);
-            change(&mut pixels);
+            change(Stage::Pixels(&mut pixels));
             self.normalise_bytes(tables, &pixels, out);
             return Ok(());
         }
@@ -447,7 +503,7 @@ impl Preparation {
                     true => pixels,
                     false => self.bring_bytes(pixels, shape).0,
                 };
-                change(&mut pixels);
+                change(Stage::Pixels(&mut pixels));
                 self.normalise_bytes(tables, &pixels, out);
             }
             Sample::Text(text) => {
@@ -534,6 +590,14 @@ impl Preparation {
             .collect()
     }
 
+    /// Normalises values of one channel.
+    pub(super) fn normalise(&self, values: &mut [f32]) {
+        let (mean, std) = (self.mean[0], self.std[0]);
+        values
+            .iter_mut()
+            .for_each(|value| *value = (*value - mean) / std);
+    }
+
     pub(super) fn normalise_bytes(&self, tables: &[[f32; 256]], pixels: &[u8], out: &mut [f32]) {
         if let [table] = tables {
             for (out, &byte) in out.iter_mut().zip(pixels) {
@@ -580,6 +644,22 @@ fn statistics_of_bytes<'a>(
         (mean as f32, deviation(variance))
     });
     statistics.unzip()
+}
+
+/// Mean and standard deviation over spectrograms, from the sum and the sum of squares of each.
+fn statistics_of_sounds(
+    moments: impl Iterator<Item = [f64; 2]>,
+    shape: Shape,
+) -> (Vec<f32>, Vec<f32>) {
+    let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
+    for [own_sum, own_squares] in moments {
+        sum += own_sum;
+        squares += own_squares;
+        count += shape.len() as f64;
+    }
+    let mean = sum / f64::max(count, 1.0);
+    let variance = squares / f64::max(count, 1.0) - mean * mean;
+    (vec![mean as f32], vec![deviation(variance)])
 }
 
 fn statistics_of_floats(floats: &[f32], rows: &[usize], shape: Shape) -> (Vec<f32>, Vec<f32>) {

@@ -8,6 +8,8 @@ use crate::data::conflicts;
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits, trainable};
 use crate::data::reading::{Listen, Survey};
+#[cfg(feature = "sound")]
+use crate::data::sound;
 use crate::data::{BadFiles, Kind, Options, Pictures, Splits, given, text};
 use crate::{Error, Result, Shape};
 
@@ -122,6 +124,10 @@ impl Source {
         let splits = match self.found {
             Found::Files(catalogue) if catalogue.kind == Kind::Clips => {
                 clip::splits(path, &catalogue, options, listen)?
+            }
+            #[cfg(feature = "sound")]
+            Found::Files(catalogue) if catalogue.kind == Kind::Sounds => {
+                sound::reading::read_splits(path, &catalogue, options, listen)?
             }
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
             Found::Arrays(splits) if splits.train.kind() == Kind::Texts => {

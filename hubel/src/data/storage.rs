@@ -1,14 +1,15 @@
-//! The samples of a data set: pixels in memory or in files, or texts.
+//! The samples of a data set: pixels in memory or in files, texts, or recordings.
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::data::clip::Clips;
 use crate::data::files::Files;
 use crate::data::fingerprint::Fingerprint;
+use crate::data::sound::store::Sounds;
 use crate::data::text::Texts;
 use crate::{Result, Shape};
 
-/// The pixels of all samples, `[n, h, w, c]`, or their texts. The index of a sample is its row.
+/// The pixels of all samples, `[n, h, w, c]`, their texts, or their recordings. The index of a sample is its row.
 #[derive(Clone, Debug)]
 pub(super) enum Pixels {
     Bytes(Arc<Vec<u8>>),
@@ -16,9 +17,10 @@ pub(super) enum Pixels {
     Files(Arc<Files>),
     Texts(Arc<Texts>),
     Clips(Arc<Clips>),
+    Sounds(Arc<Sounds>),
 }
 
-/// The pixels of one sample, `[h, w, c]`, or its text.
+/// The pixels of one sample, `[h, w, c]`, or its text. A recording has the pixels of its spectrogram.
 pub(super) enum Sample<'a> {
     Bytes(Cow<'a, [u8]>),
     Floats(&'a [f32]),
@@ -34,6 +36,7 @@ impl Pixels {
             (Self::Files(one), Self::Files(other)) => Arc::ptr_eq(one, other),
             (Self::Texts(one), Self::Texts(other)) => Arc::ptr_eq(one, other),
             (Self::Clips(one), Self::Clips(other)) => Arc::ptr_eq(one, other),
+            (Self::Sounds(one), Self::Sounds(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -47,6 +50,7 @@ impl Pixels {
             Self::Files(files) => Sample::Bytes(files.pixels(row)?),
             Self::Texts(texts) => Sample::Text(texts.text(row)),
             Self::Clips(clips) => Sample::Bytes(Cow::Borrowed(clips.bytes(row))),
+            Self::Sounds(sounds) => Sample::Bytes(sounds.picture(row)?),
         })
     }
 
@@ -64,6 +68,7 @@ impl Pixels {
             Self::Texts(texts) => Fingerprint::of_content(&texts.content(row).to_le_bytes()),
             // Clips that differ in their motion may look alike.
             Self::Clips(clips) => Fingerprint::of_content(&clips.content(row).to_le_bytes()),
+            Self::Sounds(sounds) => sounds.fingerprint(row).clone(),
         }
     }
 
@@ -76,6 +81,7 @@ impl Pixels {
             Self::Files(files) => files.fingerprint(row).content,
             Self::Texts(texts) => Fingerprint::content_of(&texts.content(row).to_le_bytes()),
             Self::Clips(clips) => Fingerprint::content_of(&clips.content(row).to_le_bytes()),
+            Self::Sounds(sounds) => sounds.fingerprint(row).content,
         }
     }
 }

@@ -70,6 +70,9 @@ impl Subject {
 
     /// The augmentation presets that suit the pictures.
     pub fn presets(&self) -> Presets {
+        if self.kind == Kind::Sounds {
+            return Presets::Sounds;
+        }
         match (self.may_be_flipped(), self.is_simple()) {
             (true, _) => Presets::Pictures,
             (false, true) => Presets::Simple,
@@ -87,6 +90,9 @@ impl Subject {
     /// for standardised values.
     /// Measured in docs/benchmarks/2026-11-29-grey-defaults.txt: rotation and shear help digits, and do not help clothes.
     pub fn usual_augmentation(&self) -> Augmentation {
+        if self.kind == Kind::Sounds {
+            return Augmentation::preset("standard", Presets::Sounds).unwrap_or_default();
+        }
         if !self.has_levels {
             return Augmentation::none();
         }
@@ -145,7 +151,10 @@ impl Dataset {
     /// If a picture that is not kept in memory can no longer be read from its file.
     pub fn subject(&self) -> Result<Subject> {
         let shape = self.shape();
-        let samples = self.some()?;
+        let samples = match self.kind() {
+            Kind::Pictures | Kind::Clips => self.some()?,
+            Kind::Texts | Kind::Sounds => Vec::new(),
+        };
         let mirrored = match shape.channels {
             1 | 3 => Likeness::of(&samples, shape).verdict(),
             _ => Mirrored::Uncertain,

@@ -133,6 +133,14 @@ fn a_channel_that_never_changes_becomes_zero() -> Result<()> {
 
 /// All pictures of a folder, without splits.
 const WHOLE: Options = Options {
+    sound: SoundOptions {
+        model: None,
+        rate: None,
+        seconds: None,
+        bands: None,
+        window: None,
+        hop: None,
+    },
     shape: None,
     network: None,
     resize: Resize::Letterbox,
@@ -144,7 +152,7 @@ const WHOLE: Options = Options {
     tokens: Tokens::Words,
     length: None,
     frames: None,
-    rate: None,
+    frame_rate: None,
     cache: None,
 };
 

@@ -4,7 +4,7 @@ use crate::Shape;
 use std::fmt::Write;
 
 /// Names, and the usual input of each.
-pub(super) const NAMES: [(&str, Input); 16] = [
+pub(super) const NAMES: [(&str, Input); 17] = [
     ("lenet5", shape(28, 1)),
     ("mnist-cnn", shape(28, 1)),
     ("tutorial", shape(32, 3)),
@@ -24,6 +24,13 @@ pub(super) const NAMES: [(&str, Input); 16] = [
         "clip-cnn",
         Input {
             shape: Shape::new(32, 32, 1).over(12),
+            vocabulary: None,
+        },
+    ),
+    (
+        "sound-cnn",
+        Input {
+            shape: Shape::new(40, 100, 1),
             vocabulary: None,
         },
     ),
@@ -84,6 +91,7 @@ pub(super) fn text(name: &str) -> Option<String> {
         "efficientnet-lite2" => efficientnet_lite(1.1, 1.2, 0.3),
         "efficientnet-lite3" => efficientnet_lite(1.2, 1.4, 0.3),
         "efficientnet-lite4" => efficientnet_lite(1.4, 1.8, 0.3),
+        "sound-cnn" => sound_cnn(),
         "mlp" => "flatten-linear(256)-relu-linear(128)-relu-linear(classes)".into(),
         _ => return None,
     })
@@ -98,6 +106,16 @@ fn tutorial_bn() -> String {
             .expect("a String takes all");
     }
     text + "flatten-linear(classes)"
+}
+
+/// For spectrograms of any size from 16×16: four blocks with batch norm, each of which halves bands and frames.
+fn sound_cnn() -> String {
+    let mut text = String::new();
+    for filters in [16, 32, 64, 128] {
+        let conv = format!("conv({filters}, padding=1, bias=false)");
+        write!(text, "{conv}-batchnorm-relu-{POOL}-").expect("a String takes all");
+    }
+    text + "globalavgpool-flatten-dropout(0.3)-linear(classes)"
 }
 
 /// Simonyan and Zisserman 2015, with batch normalisation, for 32×32 pictures.

@@ -16,7 +16,7 @@ pub(crate) fn run(arguments: &BenchData, console: &Console) -> Outcome {
     let threads = arguments.processor.cpu().threads();
     let noun = if threads == 1 { "thread" } else { "threads" };
     console.remark(&format!("augmentation: {augmentation}; {threads} {noun}"));
-    let (images, time) = bench::feed(&feed, threads, arguments.seconds)?;
+    let (images, time) = bench::feed(&feed, threads, arguments.duration)?;
     let speed = images as f64 / time.as_secs_f64();
     if arguments.json {
         console::print(

@@ -69,7 +69,7 @@ impl Foreign {
         let mut files = Vec::new();
         let Looked { bad_files, .. } = of_each(
             &mut features,
-            Names::new(paths, console)?,
+            Names::new(paths, model.preparation().medium.kind(), console)?,
             console,
             &mut |path, row| {
                 files.push(path);

@@ -15,6 +15,10 @@ use crate::console::{self, thousands};
 pub(super) enum Given {
     /// A picture file.
     File(PathBuf),
+    /// A sound file.
+    Sound(PathBuf),
+    /// A stretch of a sound file, from and to these seconds.
+    Stretch(PathBuf, [f64; 2]),
     /// A text, and how much of it the model does not know.
     Text(String, Unknown),
 }
@@ -51,23 +55,28 @@ pub(super) enum Answers {
 
 /// The format of a file.
 pub(super) enum Format {
-    /// CSV, with this many classes per line.
-    Csv { top: usize, kind: Kind },
+    /// CSV with these columns.
+    Csv(Columns),
     /// One JSON object per line.
     JsonLines,
 }
 
+/// The columns of a table.
+#[derive(Clone, Copy)]
+pub(super) struct Columns {
+    /// Number of classes per line.
+    pub(super) top: usize,
+    pub(super) kind: Kind,
+    /// Whether each line is a stretch of a recording.
+    pub(super) with_times: bool,
+}
+
 impl Answers {
-    /// Opens the file `out`, whose extension decides the format, or stdout. Each answer has `top` classes.
+    /// Opens the file `out`, whose extension decides the format, or stdout.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn begin(
-        out: Option<&Path>,
-        json: bool,
-        top: usize,
-        kind: Kind,
-    ) -> io::Result<Self> {
+    pub(super) fn begin(out: Option<&Path>, json: bool, columns: Columns) -> io::Result<Self> {
         let Some(out) = out else {
             return Ok(match json {
                 true => Self::Object { begun: false },
@@ -79,11 +88,11 @@ impl Answers {
             .extension()
             .is_some_and(|ending| ending.eq_ignore_ascii_case(OsStr::new("csv")));
         let format = match is_table {
-            true => Format::Csv { top, kind },
+            true => Format::Csv(columns),
             false => Format::JsonLines,
         };
-        if let Format::Csv { top, kind } = format {
-            file.write_all(header(top, kind).as_bytes())?;
+        if let Format::Csv(columns) = format {
+            file.write_all(header(columns).as_bytes())?;
         }
         Ok(Self::File {
             file,
@@ -113,7 +122,7 @@ impl Answers {
             Self::File { file, format, .. } => {
                 for answer in answers {
                     let line = match format {
-                        Format::Csv { top, kind } => to_csv(answer, *top, *kind),
+                        Format::Csv(columns) => to_csv(answer, *columns),
                         Format::JsonLines => match answer {
                             Ok(prediction) => to_json(prediction).to_string(),
                             Err(bad) => json!(bad).to_string(),
@@ -156,7 +165,7 @@ impl Answers {
                     bad => format!(", {} of them unusable", thousands(bad)),
                 };
                 let noun = match format {
-                    Format::Csv { kind, .. } => kind.to_string(),
+                    Format::Csv(columns) => columns.kind.to_string(),
                     Format::JsonLines => "samples".to_owned(),
                 };
                 console::print(&format!(
@@ -186,6 +195,23 @@ fn to_json(classified: &Classified) -> Value {
             "other_ground": prediction.other_ground,
             "greyed": prediction.greyed,
         }),
+        Given::Sound(path) => json!({
+            "path": path.display().to_string(),
+            "class": prediction.class,
+            "probability": console::decimal(prediction.probability),
+            "sure": prediction.is_sure,
+            "top": top,
+            "cut": prediction.cut,
+        }),
+        Given::Stretch(path, [start, end]) => json!({
+            "path": path.display().to_string(),
+            "start": seconds(*start),
+            "end": seconds(*end),
+            "class": prediction.class,
+            "probability": console::decimal(prediction.probability),
+            "sure": prediction.is_sure,
+            "top": top,
+        }),
         Given::Text(text, unknown) => json!({
             "text": text,
             "class": prediction.class,
@@ -210,7 +236,10 @@ fn to_text(classified: &Classified) -> String {
         false => "not sure; most likely ",
     };
     let name = match &classified.given {
-        Given::File(path) => shown(path),
+        Given::File(path) | Given::Sound(path) => shown(path),
+        Given::Stretch(path, [start, end]) => {
+            format!("{}  {start:7.2} – {end:7.2} s", shown(path))
+        }
         Given::Text(text, _) => shortened(text),
     };
     let mut line = format!(
@@ -228,6 +257,11 @@ fn to_text(classified: &Classified) -> String {
         line += &doubt(*unknown);
     }
     line + "\n"
+}
+
+/// A time, to the millisecond.
+fn seconds(time: f64) -> f64 {
+    (time * 1e3).round() / 1e3
 }
 
 /// A remark on a text of which the model knows little.
@@ -252,19 +286,28 @@ fn shortened(text: &str) -> String {
 }
 
 /// The header line of a table: the most probable class and its probability, the other classes, the remarks.
-fn header(top: usize, kind: Kind) -> String {
+fn header(columns: Columns) -> String {
+    let Columns {
+        top,
+        kind,
+        with_times,
+    } = columns;
     let others = (2..=top).map(|place| format!(",class_{place},probability_{place}"));
     let others = others.collect::<String>();
     match kind {
         Kind::Pictures | Kind::Clips => {
             format!("path,class,probability{others},sure,inverted,other_ground,greyed,problem\n")
         }
+        Kind::Sounds if with_times => {
+            format!("path,start,end,class,probability{others},sure,problem\n")
+        }
+        Kind::Sounds => format!("path,class,probability{others},sure,cut,problem\n"),
         Kind::Texts => format!("text,class,probability{others},sure,tokens,unknown_tokens\n"),
     }
 }
 
 /// A line of that table. For an unusable picture it has only the path and the problem.
-fn to_csv(answer: &Answer, top: usize, kind: Kind) -> String {
+fn to_csv(answer: &Answer, columns: Columns) -> String {
     let fields: Vec<String> = match answer {
         Ok(classified) => {
             let prediction = &classified.prediction;
@@ -272,7 +315,8 @@ fn to_csv(answer: &Answer, top: usize, kind: Kind) -> String {
             let classes = classes.flat_map(|(class, probability)| {
                 [class.clone(), console::decimal(*probability).to_string()]
             });
-            let (name, remarks) = match &classified.given {
+            let sure = prediction.is_sure.to_string();
+            let (names, remarks) = match &classified.given {
                 Given::File(path) => {
                     let remarks = [
                         prediction.is_sure,
@@ -282,22 +326,30 @@ fn to_csv(answer: &Answer, top: usize, kind: Kind) -> String {
                     ];
                     let remarks = remarks.iter().map(bool::to_string);
                     let remarks: Vec<String> = remarks.chain([String::new()]).collect();
-                    (path.display().to_string(), remarks)
+                    (vec![path.display().to_string()], remarks)
+                }
+                Given::Sound(path) => {
+                    let remarks = vec![sure, prediction.cut.to_string(), String::new()];
+                    (vec![path.display().to_string()], remarks)
+                }
+                Given::Stretch(path, times) => {
+                    let times = times.map(|time| seconds(time).to_string());
+                    let path = path.display().to_string();
+                    (
+                        [vec![path], times.to_vec()].concat(),
+                        vec![sure, String::new()],
+                    )
                 }
                 Given::Text(text, unknown) => {
-                    let sure = prediction.is_sure.to_string();
                     let counts = [unknown.tokens, unknown.unknown].map(|count| count.to_string());
-                    (text.clone(), [vec![sure], counts.to_vec()].concat())
+                    (vec![text.clone()], [vec![sure], counts.to_vec()].concat())
                 }
             };
-            std::iter::once(name)
-                .chain(classes)
-                .chain(remarks)
-                .collect()
+            names.into_iter().chain(classes).chain(remarks).collect()
         }
         Err(bad) => {
-            let others = if kind == Kind::Texts { 4 } else { 6 };
-            let mut fields = vec![String::new(); 2 * top + others];
+            let count = header(columns).split(',').count();
+            let mut fields = vec![String::new(); count];
             fields[0] = bad.path.display().to_string();
             *fields.last_mut().expect("a table has fields") = bad.problem.clone();
             fields
@@ -341,11 +393,16 @@ mod tests {
 
     #[test]
     fn a_table_has_as_many_fields_in_each_line_and_says_of_every_picture_what_came_out() {
+        let columns = Columns {
+            top: 2,
+            kind: Kind::Pictures,
+            with_times: false,
+        };
         assert_eq!(
-            header(2, Kind::Pictures),
+            header(columns),
             "path,class,probability,class_2,probability_2,sure,inverted,other_ground,greyed,problem\n"
         );
-        let [fine, bad] = answers().map(|answer| to_csv(&answer, 2, Kind::Pictures));
+        let [fine, bad] = answers().map(|answer| to_csv(&answer, columns));
         assert_eq!(
             fine,
             "\"new/a,\nb.jpg\",\"big \"\"cat\"\"\",0.75,dog,0.25,true,false,false,true,"

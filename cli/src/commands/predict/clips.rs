@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use hubel::Predictor;
 use hubel::data::{BadFile, clips_at};
 
-use super::answers::{Answers, Classified, Given};
+use super::answers::{Answers, Classified, Columns, Given};
 use super::{Outcome, Work, report, top};
 use crate::args::Predict;
 use crate::console::Console;
@@ -19,7 +19,12 @@ pub(super) fn run(arguments: &Predict, mut predictor: Predictor, console: &Conso
     }
     let kind = predictor.model().preparation().medium.kind();
     let count = arguments.top.clamp(1, predictor.model().classes().len());
-    let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, count, kind)?;
+    let columns = Columns {
+        top: count,
+        kind,
+        with_times: false,
+    };
+    let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, columns)?;
     let mut work = Work::default();
     for path in clips {
         let answer = predictor

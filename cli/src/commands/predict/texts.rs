@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use hubel::{Error, Predictor, shown};
 
-use super::answers::{Answers, Classified, Given};
+use super::answers::{Answers, Classified, Columns, Given};
 use super::{Outcome, Work, top};
 use crate::args::Predict;
 use crate::console::Console;
@@ -21,8 +21,13 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, _console: &Console)
     let (out, json) = (arguments.out.as_deref(), arguments.json);
     let kind = predictor.model().preparation().medium.kind();
     let count = arguments.top.clamp(1, predictor.model().classes().len());
+    let columns = Columns {
+        top: count,
+        kind,
+        with_times: false,
+    };
     let mut classifying = Classifying {
-        answers: Answers::begin(out, json, count, kind)?,
+        answers: Answers::begin(out, json, columns)?,
         predictor,
         count,
         waiting: Vec::new(),

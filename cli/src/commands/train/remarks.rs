@@ -71,14 +71,14 @@ fn parts(splits: &Splits) -> String {
 /// The detected kind of data, and the settings that follow from it.
 fn detected(subject: &Subject, epochs: &str, augmentation: &Augmentation) -> String {
     let mut follows = vec![epochs.to_owned()];
-    if subject.kind != Kind::Pictures {
-        return format!("{subject}: {}", follows.join(", "));
-    }
-    follows.push(match (augmentation.flips(), subject.may_be_flipped()) {
+    let flips = match (augmentation.flips(), subject.may_be_flipped()) {
         (true, true) => "flipped at random".into(),
         (true, false) => "flipped anyway, because of --augment".into(),
         (false, _) => "no flips".into(),
-    });
+    };
+    if subject.kind == Kind::Pictures {
+        follows.push(flips);
+    }
     follows.extend(
         subject
             .inverted()

@@ -120,18 +120,27 @@ impl Settings<'_> {
             time,
             channels,
         } = model.input();
-        match model.preparation().medium.vocabulary() {
-            Some(vocabulary) => {
+        match &model.preparation().medium {
+            Medium::Text(vocabulary) => {
                 file.text("tokens", vocabulary.kind());
                 file.plain("length", time);
             }
-            None => {
-                if time > 1 {
+            Medium::Sound(settings) => {
+                let spectrogram = settings.spectrogram;
+                let milliseconds =
+                    |samples: usize| 1e3 * samples as f64 / f64::from(spectrogram.rate);
+                file.plain("rate", spectrogram.rate);
+                file.plain("seconds", short(&settings.seconds()));
+                file.plain("bands", spectrogram.bands);
+                file.plain("window", short(&milliseconds(spectrogram.window)));
+                file.plain("hop", short(&milliseconds(spectrogram.hop)));
+            }
+            medium => {
+                if let Medium::Clip(ClipSettings { rate }) = medium {
                     file.plain("frames", time);
-                }
-                if let Medium::Clip(ClipSettings { rate: Some(rate) }) = model.preparation().medium
-                {
-                    file.plain("rate", rate);
+                    if let Some(rate) = rate {
+                        file.plain("fps", rate);
+                    }
                 }
                 // Arrays of other channels are not resized.
                 if matches!(channels, 1 | 3) {

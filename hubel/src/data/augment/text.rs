@@ -6,6 +6,7 @@ use super::affine::Affine;
 use super::colour::Jitter;
 use super::erase::{Erase, Fill};
 use super::shift::{Border, Crop};
+use super::sound::{self, SoundOperation};
 use super::{Augmentation, Operation, PRESETS, Presets};
 use crate::layers::arguments::{Argument, ArgumentError, Arguments, Value};
 use crate::nearest::nearest;
@@ -94,7 +95,7 @@ pub(super) fn parse(text: &str, presets: Presets) -> Result<Augmentation> {
 }
 
 fn unknown(word: &str, canonical: &str) -> String {
-    let known = || NAMES.into_iter().chain(PRESETS);
+    let known = || NAMES.into_iter().chain(sound::NAMES).chain(PRESETS);
     let hint = match nearest(canonical, known()) {
         _ if word.is_empty() => "an operation is missing here".into(),
         _ if PRESETS.contains(&canonical) => format!("the preset `{word}` takes no settings"),
@@ -105,8 +106,9 @@ fn unknown(word: &str, canonical: &str) -> String {
         return hint;
     }
     format!(
-        "{hint}; the operations are {}, the presets {}",
+        "{hint}; the operations are {}, for recordings {}, the presets {}",
         NAMES.join(", "),
+        sound::NAMES.join(", "),
         PRESETS.join(", ")
     )
 }
@@ -285,6 +287,31 @@ fn operation(name: &str, arguments: &mut Arguments) -> Result<Option<Operation>,
             })
         }
         "trivial" => Operation::Trivial,
+        "timeshift" => {
+            let share = needed(arguments, "share", 0.0..=1.0, "timeshift(0.1)")?;
+            Operation::Sound(SoundOperation::TimeShift(share))
+        }
+        "gain" => {
+            let decibels = needed(arguments, "decibels", 0.0..=60.0, "gain(6)")?;
+            Operation::Sound(SoundOperation::Gain(decibels))
+        }
+        "noise" => {
+            let min = needed(arguments, "min", -20.0..=100.0, "noise(10, 40)")?;
+            let max = needed(arguments, "max", -20.0..=100.0, "noise(10, 40)")?;
+            if min > max {
+                let message = format!("`min` {min} lies above `max` {max}");
+                return Err(ArgumentError::layer(message));
+            }
+            Operation::Sound(SoundOperation::Noise([min, max]))
+        }
+        "timemask" => {
+            let frames = count(arguments, "frames", "timemask(10)")?;
+            Operation::Sound(SoundOperation::TimeMask(frames))
+        }
+        "bandmask" => {
+            let bands = count(arguments, "bands", "bandmask(6)")?;
+            Operation::Sound(SoundOperation::BandMask(bands))
+        }
         _ => return Ok(None),
     }))
 }
@@ -336,6 +363,19 @@ fn needed(
         .ok_or_else(|| ArgumentError::layer(format!("`{name}` is missing, as in `{example}`")))
 }
 
+/// A required whole number of at least 1, for an operation such as `example`.
+fn count(
+    arguments: &mut Arguments,
+    name: &'static str,
+    example: &str,
+) -> Result<usize, ArgumentError> {
+    let count = arguments.parse(name, "a whole number from 1 to 100000", |value| {
+        let count: usize = value.number()?;
+        (1..=100_000).contains(&count).then_some(count)
+    })?;
+    count.ok_or_else(|| ArgumentError::layer(format!("`{name}` is missing, as in `{example}`")))
+}
+
 /// `(min, max)`.
 fn range(
     arguments: &mut Arguments,
@@ -373,6 +413,7 @@ impl fmt::Display for Operation {
             Self::Jitter(jitter) => jitter_settings(jitter),
             Self::Erase(erase) => ("erase", erase_settings(erase)),
             Self::Trivial => ("trivial", vec![]),
+            Self::Sound(operation) => return operation.fmt(f),
         };
         match settings.as_slice() {
             [] => f.write_str(name),

@@ -46,7 +46,9 @@ pub(in crate::data) fn splits(
     listen: Listen<'_>,
 ) -> Result<Splits> {
     catalogue.refuse_missing(options.bad_files)?;
-    let settings = ClipSettings { rate: options.rate };
+    let settings = ClipSettings {
+        rate: options.frame_rate,
+    };
     let (shape, about) = choose_shape(catalogue, settings, options);
     let manner = Manner {
         shape,

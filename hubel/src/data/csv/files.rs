@@ -5,7 +5,7 @@ use super::Table;
 use crate::data::bad_files::is_quarantined;
 use crate::data::folder::{contents, real};
 use crate::data::names::{composed, decomposed};
-use crate::data::picture;
+use crate::data::{picture, sound};
 
 impl Table<'_> {
     /// The path of a file that the table names, if it exists.
@@ -46,7 +46,7 @@ impl Table<'_> {
             .filter_map(|folder| folder.file_name()?.to_str());
         let prefixes = std::iter::once(String::new())
             .chain(names.take(100).map(|folder| format!("{folder}/")));
-        let endings = ["", ".jpg", ".png", ".jpeg"];
+        let endings = ["", ".jpg", ".png", ".jpeg", ".wav", ".mp3", ".flac"];
         let mut tried =
             prefixes.flat_map(|prefix| endings.map(|ending| format!("{prefix}{name}{ending}")));
         let found = tried.find(|name| self.existing(name).is_some())?;
@@ -86,7 +86,7 @@ fn spellings(name: &str) -> Vec<String> {
     names
 }
 
-/// A name without an extension, with each picture extension.
+/// A name without an extension, with each extension of pictures and recordings.
 fn completions(name: &str) -> impl Iterator<Item = String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let has_none = !last.is_empty() && !last.contains('.');
@@ -98,6 +98,7 @@ fn completions(name: &str) -> impl Iterator<Item = String> {
                 format!("{name}.{}", ending.to_uppercase()),
             ]
         };
-        picture::ENDINGS.iter().flat_map(with).collect::<Vec<_>>()
+        let endings = picture::ENDINGS.iter().chain(&sound::ENDINGS);
+        endings.flat_map(with).collect::<Vec<_>>()
     })
 }

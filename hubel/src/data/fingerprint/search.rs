@@ -74,6 +74,17 @@ impl Likenesses {
         }
     }
 
+    /// Groups equal contents and these pairs of copies.
+    pub(crate) fn of_pairs(contents: &[u64], copies: impl Iterator<Item = (usize, usize)>) -> Self {
+        let mut groups = Groups::of_equal(contents);
+        copies.for_each(|(one, other)| groups.join(one, other));
+        let firsts = groups.firsts();
+        Self {
+            same: firsts.clone(),
+            alike: firsts,
+        }
+    }
+
     /// Compares all of them.
     pub(crate) fn of(fingerprints: &[Fingerprint]) -> Self {
         let found = search(fingerprints);
