@@ -106,7 +106,14 @@ impl Arguments {
             Command::Doctor(doctor) if doctor.problem().is_some() => {
                 doctor.problem().map_or(Ok(()), Err)
             }
-            Command::Explain(explain) if explain.kernel.is_none() && explain.paths.len() < 2 => {
+            Command::Explain(explain) if explain.text.is_some() && explain.paths.len() > 1 => {
+                Err("--text is explained by a model; name only the model besides")
+            }
+            Command::Explain(explain)
+                if explain.kernel.is_none()
+                    && explain.text.is_none()
+                    && explain.paths.len() < 2 =>
+            {
                 Err("a model and a picture are needed, in this order; only --kernel needs no model")
             }
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
@@ -252,7 +259,7 @@ Examples:
   hubel inspect resnet18 --plan inference --batch 1
   hubel inspect 'conv(8, kernel=5, padding=2)-relu-pool-flatten-fc(classes)' --input 28x28x1
 
-Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, efficientnet-lite0 to -lite4, mlp, kim2014 (texts), sound-cnn (recordings).")]
+Names: lenet5, mnist-cnn, tutorial, tutorial-bn, vgg16, resnet18, resnet50, mobilenet-v2, efficientnet-lite0 to -lite4, mlp, kim2014 (texts), clip-cnn (clips), sound-cnn (recordings).")]
 pub(crate) struct Inspect {
     /// A model file or its folder, a network by name, or architecture text
     #[arg(value_name = "MODEL|NAME|TEXT")]

@@ -137,7 +137,10 @@ fn program() -> String {
 /// `99.39 % of 10,000 images (95 % confidence: 99.22 to 99.52 %)`
 fn accuracy(report: &Report) -> String {
     let [low, high] = report.interval().map(|end| end * 100.0);
-    let noun = if report.count == 1 { "image" } else { "images" };
+    let noun = match report.count {
+        1 => report.kind.singular(),
+        _ => report.kind.plural(),
+    };
     let groups = match report.independent < report.count as f64 - 0.5 {
         true => ", near-duplicates counted as one",
         false => "",

@@ -17,11 +17,9 @@ use std::fmt;
 use std::path::Path;
 
 use crate::Result;
-#[cfg(feature = "sound")]
-use crate::data;
 use crate::data::catalogue::{self, Found};
 use crate::data::tiff::levels_note;
-use crate::data::{picture, transparency};
+use crate::data::{self, picture, transparency};
 use examine::Samples;
 
 #[cfg(feature = "backbone")]
@@ -299,8 +297,10 @@ pub fn check(
         &duplicates::likenesses(&samples),
     ));
     findings.extend(classes::findings(&samples));
-    findings.extend(blank::findings(&samples));
-    findings.extend(looks::findings(&samples));
+    if samples.kind == data::Kind::Pictures {
+        findings.extend(blank::findings(&samples));
+        findings.extend(looks::findings(&samples));
+    }
     // The sort is stable: within a kind, findings stay in order of place.
     findings.sort_by_key(|finding| place(finding.kind));
     let (description, mut notes) = match &found {

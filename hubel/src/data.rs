@@ -17,6 +17,7 @@ pub(crate) mod catalogue;
 #[cfg(feature = "tables")]
 mod cifar;
 mod class_names;
+pub(crate) mod clip;
 #[cfg(feature = "pictures")]
 mod conflicts;
 #[cfg(feature = "tables")]
@@ -104,6 +105,8 @@ use hubel_kernels::Cpu;
 
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
+#[cfg(feature = "pictures")]
+pub use clip::clips_at;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
 #[cfg(feature = "pictures")]
@@ -114,7 +117,7 @@ pub use ground::Ground;
 #[cfg(feature = "pictures")]
 pub use learned::{Learned, learned};
 pub use manifest::Manifest;
-pub use medium::{Kind, Medium};
+pub use medium::{ClipSettings, Kind, Medium};
 pub use mix::Mixing;
 #[cfg(feature = "mnist")]
 pub use mnist::mnist;
@@ -166,7 +169,7 @@ pub struct Splits {
 
 impl Splits {
     /// Data that came in these splits.
-    fn found(
+    pub(crate) fn found(
         description: String,
         train: Dataset,
         validation: Option<Dataset>,
@@ -213,6 +216,8 @@ struct Reading {
     bad_files: BadFiles,
     /// What texts are divided into.
     tokens: Tokens,
+    /// How frames are taken from clips.
+    clips: ClipSettings,
 }
 
 impl Dataset {
@@ -277,6 +282,7 @@ impl Dataset {
         match &self.pixels {
             Pixels::Files(files) => Some(files.path(self.rows[index])),
             Pixels::Texts(texts) => texts.path(self.rows[index]),
+            Pixels::Clips(clips) => Some(clips.path(self.rows[index])),
             Pixels::Sounds(sounds) => Some(sounds.path(self.rows[index])),
             _ => None,
         }
@@ -286,6 +292,7 @@ impl Dataset {
     pub fn kind(&self) -> Kind {
         match &self.pixels {
             Pixels::Texts(_) => Kind::Texts,
+            Pixels::Clips(_) => Kind::Clips,
             Pixels::Sounds(_) => Kind::Sounds,
             _ => Kind::Pictures,
         }
@@ -453,7 +460,7 @@ impl Dataset {
         for index in (0..self.len()).step_by(step) {
             match self.bytes(index) {
                 Ok(pixels) => some.extend(pixels.map(|pixels| Sampled {
-                    pixels,
+                    pixels: self.middle_frame(pixels),
                     label: self.labels[index],
                 })),
                 // Left out by the policy; training reports it.
@@ -461,6 +468,17 @@ impl Dataset {
             }
         }
         Ok(some)
+    }
+
+    /// The frame in the middle of a clip; a picture as it is.
+    fn middle_frame<'a>(&self, pixels: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+        let length = self.shape.frame().len();
+        let middle = self.shape.time / 2 * length..(self.shape.time / 2 + 1) * length;
+        match pixels {
+            _ if self.shape.time == 1 => pixels,
+            Cow::Borrowed(pixels) => Cow::Borrowed(&pixels[middle]),
+            Cow::Owned(pixels) => Cow::Owned(pixels[middle].to_vec()),
+        }
     }
 
     /// Whether the samples were given as `f32`. Their levels of black and white are unknown, so they cannot be augmented.

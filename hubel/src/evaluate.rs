@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use hubel_kernels::{Cpu, softmax};
 use serde::Serialize;
 
-use crate::data::{BadFile, Dataset, Preparation};
+use crate::data::{BadFile, Dataset, Kind, Preparation};
 use crate::inference::Inference;
 use crate::{Error, Model, Result};
 
@@ -40,6 +40,8 @@ pub struct Report {
     pub bad_files: Vec<BadFile>,
     /// The effective number of independent images: [`Report::count`], or less if [`Report::with_groups`] counts near-duplicates as one.
     pub independent: f64,
+    /// What was classified.
+    pub kind: Kind,
 }
 
 /// A model's answer for one image of a data set.
@@ -204,6 +206,7 @@ pub(crate) fn judge(
         confusion,
         bad_files,
         independent: count as f64,
+        kind: dataset.kind(),
     })
 }
 
@@ -232,6 +235,7 @@ mod tests {
             count: 100,
             confusion: vec![vec![72, 18, 0], vec![9, 1, 0], vec![0, 0, 0]],
             independent: 100.0,
+            kind: Kind::Pictures,
             bad_files: Vec::new(),
         };
         assert_eq!(report.balanced_accuracy(), 0.45);
@@ -258,6 +262,7 @@ mod tests {
                 confusion: Vec::new(),
                 bad_files: Vec::new(),
                 independent: count as f64,
+                kind: Kind::Pictures,
             };
             report.interval().map(|end| (f64::from(end) * 1e4).round())
         };
@@ -286,6 +291,7 @@ mod tests {
             confusion: vec![vec![6, 2, 0], vec![2, 6, 0], vec![0, 0, 0]],
             bad_files: Vec::new(),
             independent: 16.0,
+            kind: Kind::Pictures,
         };
         let of_groups = report.clone().with_groups(&images.groups());
         assert_eq!(of_groups.independent, 8.0);

@@ -9,6 +9,8 @@
 //! | How is one value of a map computed, and where does its gradient go? | [`arithmetic`] |
 //! | Where in a picture does a filter, learned or made by hand, respond? | [`response`], [`kernel`] |
 //! | Which places of the picture support a class? | [`grad_cam`], [`gradients`], [`occlusion`], each with its settings as a [`Method`] |
+//! | Which words of a text support a class, and can that be trusted? | [`words`] |
+//! | Which frames of a clip support a class? | [`frames`]; where in them: [`occlusion`] |
 //! | Can such a map be trusted? | [`cascade`], [`deletion`], [`Integrated::is_complete`](gradients::Integrated::is_complete) |
 //! | Which training pictures does the network find most similar? | [`neighbours`] |
 //!
@@ -37,6 +39,7 @@ pub mod cascade;
 pub mod deletion;
 #[cfg(feature = "drawings")]
 pub mod draw;
+pub mod frames;
 pub mod grad_cam;
 pub mod gradients;
 pub mod kernel;
@@ -45,6 +48,7 @@ pub mod neighbours;
 pub mod occlusion;
 #[cfg(feature = "pictures")]
 pub mod response;
+pub mod words;
 
 use hubel_kernels::{Cpu, softmax};
 

@@ -27,6 +27,7 @@ mod depth;
 mod filters;
 mod findings;
 mod flatten;
+mod motion;
 mod padding;
 mod pictures;
 mod pooling;
@@ -35,6 +36,7 @@ mod sizes;
 mod specimens;
 mod stride;
 mod weights;
+mod words;
 mod workbench;
 
 use std::ops::ControlFlow;
@@ -42,6 +44,7 @@ use std::ops::ControlFlow;
 use hubel_kernels::Cpu;
 
 use self::workbench::Workbench;
+use crate::data::Kind;
 use crate::nearest::nearest;
 use crate::{Error, Result, Shape, Splits};
 
@@ -52,7 +55,7 @@ pub use self::pictures::open;
 pub use self::sizes::Windows;
 
 /// All experiments, in the order of the tutorial.
-pub const EXPERIMENTS: [Experiment; 10] = [
+pub const EXPERIMENTS: [Experiment; 12] = [
     flatten::EXPERIMENT,
     weights::EXPERIMENT,
     filters::EXPERIMENT,
@@ -63,6 +66,8 @@ pub const EXPERIMENTS: [Experiment; 10] = [
     pooling::EXPERIMENT,
     depth::EXPERIMENT,
     activations::EXPERIMENT,
+    motion::EXPERIMENT,
+    words::EXPERIMENT,
 ];
 
 /// An experiment that tests claims of the tutorial.
@@ -93,6 +98,8 @@ pub enum Data {
     Pictures,
     /// Colour pictures; by default, scenes that hubel draws.
     Colour,
+    /// Texts; by default, sentences that hubel makes.
+    Texts,
 }
 
 /// The amount of work of an experiment.
@@ -205,7 +212,8 @@ impl Experiment {
             false => Windows::default(),
         };
         // Grey pictures are for the other experiments.
-        let is_refused = |data: &Splits| self.check_colour(data).is_err();
+        let is_refused =
+            |data: &Splits| self.check_kind(data).is_err() || self.check_colour(data).is_err();
         match self.takes_data() {
             true => Settings {
                 windows,
@@ -273,6 +281,7 @@ impl Experiment {
             return Err(self.refuses(what));
         }
         if let Some(data) = &settings.data {
+            self.check_kind(data)?;
             self.check_size(data.train.shape())?;
             self.check_colour(data)?;
         }
@@ -285,6 +294,23 @@ impl Experiment {
             return Err(Error::Settings { problem });
         }
         settings.windows.check()
+    }
+
+    /// Rejects texts for experiments with pictures, and the reverse.
+    fn check_kind(&self, data: &Splits) -> Result<()> {
+        let kind = match self.data {
+            Data::Texts => Kind::Texts,
+            _ => Kind::Pictures,
+        };
+        match data.train.kind() == kind {
+            true => Ok(()),
+            false => Err(Error::DataMismatch(format!(
+                "{}: it holds {}, and the experiment `{}` needs {kind}",
+                data.train.name(),
+                data.train.kind(),
+                self.name
+            ))),
+        }
     }
 
     /// Rejects pictures that lack what it is about.

@@ -14,7 +14,7 @@ mod schedules;
 use std::collections::BTreeMap;
 
 use fixtures::{Fixture, Tensor, model, tensors};
-use hubel::network::Role;
+use hubel::network::{Input, Role};
 use hubel::plan::Mode;
 use hubel::{Cpu, InstructionSet, Model, Parameters, Plan, PlanSettings, Shape, Workspace};
 use hubel_kernels::{softmax, update};
@@ -26,7 +26,10 @@ use serde::Deserialize;
 struct Case {
     name: String,
     text: String,
-    input: [usize; 3],
+    /// `[height, width, channels]`, or `[time, height, width, channels]`.
+    input: Vec<usize>,
+    /// Different tokens, if the input is texts.
+    vocabulary: Option<usize>,
     batch: usize,
     labels: Vec<u32>,
     loss: f64,
@@ -34,8 +37,18 @@ struct Case {
 
 impl Case {
     fn shape(&self) -> Shape {
-        let [height, width, channels] = self.input;
-        Shape::new(height, width, channels)
+        match self.input[..] {
+            [height, width, channels] => Shape::new(height, width, channels),
+            [time, height, width, channels] => Shape::new(height, width, channels).over(time),
+            _ => panic!("an input of {:?}", self.input),
+        }
+    }
+
+    fn reads(&self) -> Input {
+        Input {
+            shape: self.shape(),
+            vocabulary: self.vocabulary,
+        }
     }
 
     /// Approximate number of terms of the longest sum: all pixels of a batch.
@@ -84,7 +97,8 @@ fn forward(
         ..PlanSettings::training(batch)
     };
     let classes = model.classes().len();
-    let graph = model.network().graph(model.input(), classes).unwrap();
+    let input = model.preparation().input();
+    let graph = model.network().graph(input, classes).unwrap();
     let plan = Plan::compile(&graph, model.parameters(), cpu, settings).unwrap();
     let mut workspace = Workspace::new(&plan);
     workspace.images_mut().copy_from_slice(images);
@@ -127,7 +141,7 @@ fn check_network(fixture: &Fixture, case: &Case, cpu: &Cpu, fuse: bool) {
         );
     };
 
-    let model = model(&text, case.shape(), &weights);
+    let model = model(&text, case.reads(), &weights);
     let images = numbers("input");
     let (plan, workspace) = forward(cpu, &model, images, case.batch, Mode::Inference, fuse);
     near(
@@ -155,7 +169,7 @@ fn in_memory(
 ) -> Parameters {
     let text = format!("{}-flatten-linear(5)", case.text);
     let tensors = weights.into_iter().chain(changed).collect();
-    model(&text, case.shape(), &tensors).parameters().clone()
+    model(&text, case.reads(), &tensors).parameters().clone()
 }
 
 fn check_gradients(
@@ -264,6 +278,20 @@ fn linear_layers_and_batch_norm() {
 #[test]
 fn networks() {
     check_all("networks");
+}
+
+#[test]
+fn clips_and_texts() {
+    for file in ["clips", "texts"] {
+        let fixture = Fixture::open(file);
+        for case in fixture.cases::<Case>() {
+            for cpu in cpus() {
+                for fuse in [true, false] {
+                    check_network(&fixture, &case, &cpu, fuse);
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -43,6 +43,12 @@ pub(crate) struct TrainingData {
     /// Number of tokens of a text that are read [default: as many as the longest training text has, up to 256 words or 1024 characters]
     #[arg(long, value_name = "TOKENS", value_parser = at_least_1)]
     pub(crate) length: Option<usize>,
+    /// Number of frames of a clip that the network sees [default: as many as the median clip has, up to 12]
+    #[arg(long, value_name = "FRAMES", value_parser = at_least_1)]
+    pub(crate) frames: Option<usize>,
+    /// Frames per second that are taken from the middle of a clip [default: the frames are spread evenly over the whole clip]
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    pub(crate) fps: Option<f32>,
     #[command(flatten)]
     pub(crate) sound: Sound,
     /// Augmentation: none, light, standard, strong, or operations such as 'flip, crop(4)', for recordings such as 'timeshift(0.1), noise(10, 40)'
@@ -89,6 +95,8 @@ impl TrainingData {
             resize: self.resize.unwrap_or(usual),
             tokens: self.tokens.unwrap_or_default(),
             length: self.length,
+            frames: self.frames,
+            frame_rate: self.fps,
             sound: match start.and_then(|preparation| preparation.medium.sound()) {
                 Some(settings) => SoundOptions::of_model(*settings),
                 None => self.sound.options(),

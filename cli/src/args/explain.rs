@@ -19,9 +19,12 @@ Examples:
 
 Layers have the names that `hubel inspect` shows. Kernels by name: edge, sobel-x, sobel-y, blur, sharpen, corner, curve.")]
 pub(crate) struct Explain {
-    /// A model file (or the folder that `hubel train` wrote) and a picture; with --kernel only a picture
+    /// A model file (or the folder that `hubel train` wrote) and a picture; with --kernel only a picture; for a model of texts with --text only the model
     #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "IMAGE"])]
     pub(crate) paths: Vec<PathBuf>,
+    /// The text to explain, for a model of texts
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["at", "filter", "kernel", "data", "layer", "size"])]
+    pub(crate) text: Option<String>,
     /// Folder for the page and its pictures [default: explain-IMAGE]
     #[arg(long, short, value_name = "DIR", conflicts_with = "at")]
     pub(crate) out: Option<PathBuf>,

@@ -412,7 +412,7 @@ pub(super) fn usual_for(subject: &Subject) -> TrainSettings {
             label_smoothing: 0.1,
             ..usual()
         },
-        (false, Kind::Pictures) => TrainSettings {
+        (false, Kind::Pictures | Kind::Clips) => TrainSettings {
             batch_size: 64,
             weight_decay: 0.15,
             label_smoothing: 0.1,

@@ -8,7 +8,7 @@ mod text;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hubel::data::{Evaluation, Judged, Unlike};
+use hubel::data::{Evaluation, Judged, Kind, Unlike};
 use hubel::{Dataset, Error, Model, RunFolder, Threshold, Weights, one_line};
 
 use self::foreign::Foreign;
@@ -68,14 +68,29 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         true => String::new(),
         false => format!(" of {}", thousands(found)),
     };
-    let size = match model.input() == own {
-        true => format!("the model's {own}"),
-        false => format!("{} instead of the model's {own}", model.input()),
+    let size = match (images.kind(), model.input() == own) {
+        (Kind::Texts, _) => format!("of which up to {} tokens are read", own.time),
+        (Kind::Sounds, _) => model
+            .preparation()
+            .medium
+            .sound()
+            .map_or_else(String::new, |sound| {
+                format!("of each of which {:.2} s are heard", sound.seconds())
+            }),
+        (Kind::Clips, _) => format!("of which {} frames of {} are seen", own.time, own.over(1)),
+        (Kind::Pictures, true) => {
+            format!("each at the model's {own}; pictures of another size are resized")
+        }
+        (Kind::Pictures, false) => format!(
+            "each at {} instead of the model's {own}; pictures of another size are resized",
+            model.input()
+        ),
     };
     console.remark(&format!(
-        "{}: {}{of_found} images ({judged}), each at {size}; pictures of another size are resized",
+        "{}: {}{of_found} {} ({judged}), {size}",
         images.name(),
         thousands(images.len()),
+        images.kind().plural(),
     ));
     for note in on_another_ground(unlike) {
         console.remark(&note);

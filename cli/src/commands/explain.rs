@@ -1,16 +1,19 @@
 //! `hubel explain`: what a network computes for a picture, and why it chooses a class.
 mod arithmetic;
 mod checks;
+mod clips;
 mod data;
 mod layers;
 mod page;
 mod places;
 mod why;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hubel::data::Kind;
 use hubel::explain::{Explainer, Score, draw};
 use hubel::{Drawing, Error, Model, Predictor, one_line, shown};
 use serde_json::{Value, json};
@@ -27,10 +30,23 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
     if let Some(kernel) = &arguments.kernel {
         return places::of_kernel(arguments, kernel, console);
     }
+    if let Some(text) = &arguments.text {
+        let model = named::load(&arguments.paths[0], console)?;
+        return words::explain(arguments, &model, text);
+    }
     let [model_path, picture] = &arguments.paths[..] else {
         unreachable!("the command line was checked")
     };
     let model = arguments.size.of(named::load(model_path, console)?)?;
+    if model.vocabulary().is_ok() {
+        return Err(Error::Settings {
+            problem: "the model was trained on texts; give the text to explain with --text".into(),
+        }
+        .into());
+    }
+    if model.preparation().medium.kind() == Kind::Clips {
+        return clips::explain(arguments, &model, picture, console);
+    }
     let looked = Looked::at(arguments, &model, picture)?;
     match (arguments.at, arguments.filter) {
         (Some(at), _) => arithmetic::show(arguments, &model, looked, at),

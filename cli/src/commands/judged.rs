@@ -36,6 +36,8 @@ pub(super) struct Judged {
 struct Mistake {
     /// The picture as a data URL, if it can be shown.
     source: Option<String>,
+    /// The text, if it is one.
+    text: Option<String>,
     truth: String,
     answer: String,
     /// The probability of the answer, in percent.
@@ -59,6 +61,7 @@ impl Judged {
             let picture = images.thumbnail(index, SIDE);
             Mistake {
                 source: picture.map(|picture| embedded(picture.media_type, &picture.bytes)),
+                text: images.text(index).map(shortened),
                 truth: name(answers.labels()[place]),
                 answer: name(answers.class(place)),
                 percent: format!("{:.2}", 100.0 * answers.confidence(place)),
@@ -77,6 +80,15 @@ impl Judged {
             more: (wrong.len() > MISTAKES).then(|| thousands(wrong.len() - MISTAKES)),
             mistakes: mistakes.collect(),
         }
+    }
+}
+
+/// The start of a text.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 300;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `hubel predict`: classifies pictures, recordings or texts.
 mod answers;
+mod clips;
 mod texts;
 
 use std::error::Error;
@@ -30,6 +31,9 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     }
     if !arguments.text.is_empty() {
         model.vocabulary()?;
+    }
+    if kind == Kind::Clips {
+        return clips::run(arguments, Predictor::new(model, cpu)?, console);
     }
     if arguments.hop.is_some() && kind != Kind::Sounds {
         return Err(hubel::Error::Settings {

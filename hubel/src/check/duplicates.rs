@@ -6,6 +6,7 @@ use std::fmt::Display;
 
 use crate::check::examine::{Facts, Sample, Samples};
 use crate::check::{Finding, Kind};
+use crate::data;
 use crate::data::fingerprint::{Fingerprint, Likenesses};
 use weight::Judged;
 
@@ -57,6 +58,7 @@ fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Findi
         .iter()
         .all(|(_, facts)| content(facts) == content(group[0].1))
     {
+        _ if samples.kind == data::Kind::Texts => "have the same words".to_owned(),
         true => "are equal byte for byte".to_owned(),
         false => format!("are the same {}", samples.noun()),
     };
@@ -97,7 +99,7 @@ fn of_same(samples: &Samples, judged: &Judged, group: &[Whole<'_>]) -> Vec<Findi
             .push(member);
     }
     for equal in by_content.values().filter(|equal| equal.len() > 1) {
-        let detail = format!("{} are equal byte for byte", equal.len());
+        let detail = format!("{} {same}", equal.len());
         findings.push(finding(Kind::ExactDuplicate, equal, detail, None));
     }
     if by_content.len() > 1 {

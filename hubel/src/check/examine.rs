@@ -13,7 +13,7 @@ use crate::data::fingerprint::Fingerprint;
 use crate::data::grey::is_grey;
 use crate::data::tiff::{self, Levels};
 use crate::data::transparency::{Contrast, WHITE, best_level};
-use crate::data::{Kind, Splits, picture};
+use crate::data::{Kind, Splits, clip, picture};
 use crate::on_all_cores::on_all_cores;
 
 /// All pictures of a data set.
@@ -91,9 +91,13 @@ impl Samples {
     /// Examines all files of a catalogue.
     pub(super) fn of_files(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sync)) -> Self {
         let files = &catalogue.files;
+        let look = match catalogue.kind {
+            Kind::Clips => look_at_clip,
+            _ => |path: &Path| look(path, None),
+        };
         let seen = on_all_cores(
             files.iter(),
-            |file| look(&file.path, None),
+            |file| look(&file.path),
             |done| listen(done, files.len()),
         );
         let sample = |(file, seen): (&File, Seen)| Sample {
@@ -110,7 +114,7 @@ impl Samples {
                 .filter(|part| catalogue.count(Some(*part)) > 0)
                 .collect(),
             transparent: None,
-            kind: Kind::Pictures,
+            kind: catalogue.kind,
             folders: catalogue.folders.clone(),
         };
         samples.lay_over_one_ground(files);
@@ -180,7 +184,10 @@ impl Samples {
                 let is_grey = pixels.is_none_or(|pixels| shape.channels != 3 || is_grey(pixels));
                 let contents = pixels.map(|pixels| Contents::of(pixels, shape.channels));
                 samples.all.push(Sample {
-                    name: format!("{}:{index}", array_name(part)),
+                    name: match dataset.text(index) {
+                        Some(_) => dataset.name_of(index),
+                        None => format!("{}:{index}", array_name(part)),
+                    },
                     label: dataset.labels()[index],
                     part: Some(part),
                     seen: Seen::Whole(Facts {
@@ -198,6 +205,15 @@ impl Samples {
                 });
             }
         }
+        // Only texts have any. Their class does not matter.
+        samples
+            .all
+            .extend(splits.bad_files.iter().map(|bad| Sample {
+                name: bad.path.to_string_lossy().into_owned(),
+                label: 0,
+                part: Some(Part::Train),
+                seen: Seen::Damaged(Damage::Unreadable(bad.problem.clone())),
+            }));
         Ok(samples)
     }
 
@@ -233,6 +249,26 @@ pub(crate) fn array_name(part: Part) -> &'static str {
         Part::Train => "train",
         Part::Validation => "validation",
         Part::Test => "test",
+    }
+}
+
+/// Examines one clip: that its frames can be read, and that there are several.
+fn look_at_clip(path: &Path) -> Seen {
+    match clip::examine(path) {
+        Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
+        Ok((content, (height, width))) => Seen::Whole(Facts {
+            // Clips that differ in their motion may look alike, so only equal files are found.
+            fingerprint: Fingerprint::of_content(&content.to_le_bytes()),
+            height,
+            width,
+            is_grey: false,
+            is_dim: false,
+            levels: None,
+            contents: Contents::Some,
+            contrast: None,
+            turned: None,
+            wrong_extension: None,
+        }),
     }
 }
 

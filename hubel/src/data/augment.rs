@@ -211,16 +211,21 @@ impl Augmentation {
             Operation::Sound(_) => Kind::Sounds,
             _ => Kind::Pictures,
         };
+        // The frames of a clip are pictures.
+        let changed = match kind {
+            Kind::Clips => Kind::Pictures,
+            kind => kind,
+        };
         let wrong = self
             .operations
             .iter()
-            .find(|operation| own(operation) != kind);
+            .find(|operation| own(operation) != changed);
         let Some(operation) = wrong else {
             return Ok(());
         };
         let known = match kind {
             Kind::Sounds => format!("; recordings have {}", sound::NAMES.join(", ")),
-            Kind::Pictures | Kind::Texts => String::new(),
+            Kind::Pictures | Kind::Texts | Kind::Clips => String::new(),
         };
         Err(Error::Settings {
             problem: format!(

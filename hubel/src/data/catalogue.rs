@@ -276,7 +276,7 @@ fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
     let catalogue = folder::find(path, contents)?;
     match catalogue.kind {
         Kind::Texts => text::files::read(path, catalogue).map(Found::Arrays),
-        Kind::Pictures => Ok(Found::Files(catalogue)),
+        Kind::Pictures | Kind::Clips => Ok(Found::Files(catalogue)),
         Kind::Sounds => recordings(path, catalogue),
     }
 }

@@ -85,7 +85,7 @@ impl Feed {
                 problem: "a batch size of 0 leaves a step without images; give at least 1".into(),
             });
         }
-        settings.augmentation.check(preparation.shape)?;
+        settings.augmentation.check(preparation.shape.frame())?;
         (settings.augmentation).check_kind(dataset.kind(), dataset.name())?;
         if !settings.augmentation.is_none() && dataset.is_of_floats() {
             return Err(Error::Settings {
@@ -114,6 +114,11 @@ impl Feed {
     /// [`Error::Settings`] if an α is not positive and finite.
     pub fn with_mixing(self, mixing: Mixing) -> Result<Self> {
         mixing.check()?;
+        if !mixing.is_none() && self.dataset.kind() == Kind::Clips {
+            return Err(Error::Settings {
+                problem: "clips cannot be mixed yet; leave out mixup and CutMix".to_owned(),
+            });
+        }
         if !mixing.is_none() && self.dataset.kind() == Kind::Texts {
             return Err(Error::Settings {
                 problem: "texts cannot be mixed: a mean of two tokens is none".to_owned(),
@@ -304,7 +309,10 @@ impl Feed {
         let mut change = |stage: Stage<'_, '_>| match stage {
             Stage::Pixels(pixels) => {
                 if augmented {
-                    augmentation.apply(pixels.to_mut(), shape, seed, epoch, sample);
+                    // The same change for all frames of a clip.
+                    for frame in pixels.to_mut().chunks_exact_mut(shape.frame().len()) {
+                        augmentation.apply(frame, shape.frame(), seed, epoch, sample);
+                    }
                 }
                 if let Some(show) = &mut show {
                     show(pixels);

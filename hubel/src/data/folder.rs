@@ -10,7 +10,7 @@ use crate::data::bad_files::is_quarantine;
 use crate::data::catalogue::{Catalogue, ClassFolder, File, Part, name_of, problem, thousands};
 use crate::data::ignored::{Ignored, Reason};
 use crate::data::names::{composed, natural_order};
-use crate::data::{Kind, picture, sound, text};
+use crate::data::{Kind, clip, picture, sound, text};
 use crate::formats::regular;
 use crate::{Error, Result, one_line, shown};
 use parts::{Divided, Inner, Layout};
@@ -413,7 +413,12 @@ impl<'a> Listing<'a> {
     /// Keeps the files of the most frequent kind, and ignores the others.
     fn choose_kind(&mut self) -> Kind {
         let kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
-        let mut counts = [(Kind::Texts, 0), (Kind::Sounds, 0), (Kind::Pictures, 0)];
+        let mut counts = [
+            (Kind::Texts, 0),
+            (Kind::Sounds, 0),
+            (Kind::Clips, 0),
+            (Kind::Pictures, 0),
+        ];
         for kind in kinds {
             let own = counts.iter_mut().find(|(known, _)| *known == kind);
             own.expect("every kind is counted").1 += 1;
@@ -422,7 +427,70 @@ impl<'a> Listing<'a> {
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
         let (kind, _) = most.expect("there are kinds");
         self.keep(kind);
-        kind
+        match kind {
+            Kind::Pictures if self.are_animated() => Kind::Clips,
+            Kind::Pictures => match self.folders_of_frames() {
+                Some(clips) => {
+                    self.files = clips;
+                    Kind::Clips
+                }
+                None => kind,
+            },
+            kind => kind,
+        }
+    }
+
+    /// Whether most pictures are animated, of some that are examined.
+    fn are_animated(&self) -> bool {
+        let may_be = |file: &&File| {
+            let ending = file.path.extension().unwrap_or_default();
+            ["gif", "webp", "png", "apng"]
+                .iter()
+                .any(|known| ending.eq_ignore_ascii_case(known))
+        };
+        let files: Vec<&File> = self.files.iter().filter(may_be).collect();
+        if files.is_empty() || 2 * files.len() < self.files.len() {
+            return false;
+        }
+        let step = files.len().div_ceil(EXAMINED);
+        let examined: Vec<&&File> = files.iter().step_by(step).collect();
+        let animated = examined
+            .iter()
+            .filter(|file| clip::is_animated(&file.path))
+            .count();
+        2 * animated > examined.len()
+    }
+
+    /// The folders of the pictures as clips, if each class folder has nothing but folders of consecutively numbered frames, at least two in all.
+    fn folders_of_frames(&self) -> Option<Vec<File>> {
+        let classes: HashSet<&PathBuf> = self.folders.iter().map(|folder| &folder.path).collect();
+        let mut clips: Vec<File> = Vec::new();
+        let mut frames: Vec<Vec<PathBuf>> = Vec::new();
+        for file in &self.files {
+            let folder = file.path.parent()?.to_owned();
+            if !classes.contains(&folder.parent()?.to_owned()) {
+                return None;
+            }
+            if clips.last().is_none_or(|clip| clip.path != folder) {
+                frames.push(Vec::new());
+                clips.push(File {
+                    path: folder,
+                    ..file.clone()
+                });
+            }
+            frames.last_mut()?.push(file.path.clone());
+        }
+        let are_frames = |files: &Vec<PathBuf>| {
+            let numbers: Option<Vec<u64>> = clip::numbered(files)
+                .iter()
+                .map(|file| number_of(file))
+                .collect();
+            numbers.is_some_and(|numbers| {
+                let is_next = |pair: &[u64]| pair[1] == pair[0] + 1;
+                numbers.len() == files.len() && numbers.len() > 1 && numbers.windows(2).all(is_next)
+            })
+        };
+        (clips.len() > 1 && frames.iter().all(are_frames)).then_some(clips)
     }
 
     /// Keeps the files of this kind, and ignores the others.
@@ -507,6 +575,18 @@ pub(super) fn files_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Pictures that are examined for animation.
+const EXAMINED: usize = 12;
+
+/// The number at the end of a file's name.
+fn number_of(file: &Path) -> Option<u64> {
+    let stem = file.file_stem()?.to_str()?;
+    let start = stem
+        .trim_end_matches(|letter: char| letter.is_ascii_digit())
+        .len();
+    stem[start..].parse().ok()
+}
+
 /// Most text files of a folder that count as notes about the data and not as samples.
 const MOST_NOTES: usize = 2;
 
@@ -514,6 +594,9 @@ const MOST_NOTES: usize = 2;
 pub(super) fn kind_of(file: &Path) -> Option<Kind> {
     if sound::has_ending(file, &text::files::ENDINGS) {
         return Some(Kind::Texts);
+    }
+    if sound::has_ending(file, &clip::ENDINGS) {
+        return Some(Kind::Clips);
     }
     if sound::is_named(file) {
         return Some(Kind::Sounds);

@@ -165,10 +165,9 @@ impl Dataset {
 /// # Errors
 /// [`Error::DataMismatch`]
 pub(super) fn check_lengths(numbers: usize, shape: Shape, labels: usize) -> Result<()> {
-    let expected = [shape.height, shape.width, shape.channels, labels]
-        .iter()
-        .try_fold(1usize, |product, &size| product.checked_mul(size));
-    if shape.height == 0 || shape.width == 0 || shape.channels == 0 {
+    let sizes = shape.sizes().into_iter().chain([labels]);
+    let expected = sizes.into_iter().try_fold(1usize, usize::checked_mul);
+    if shape.is_empty() {
         return Err(Error::DataMismatch(format!(
             "images of {shape} have no values"
         )));

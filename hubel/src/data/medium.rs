@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 use crate::data::{SoundSettings, Vocabulary};
 
 /// What the samples of a data set are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Pictures, or other maps of numbers.
     #[default]
     Pictures,
     /// Texts.
     Texts,
+    /// Clips: pictures that follow each other.
+    Clips,
     /// Recordings: sound files.
     Sounds,
 }
@@ -23,6 +26,7 @@ impl Kind {
         match self {
             Self::Pictures => "images",
             Self::Texts => "texts",
+            Self::Clips => "clips",
             Self::Sounds => "recordings",
         }
     }
@@ -32,6 +36,7 @@ impl Kind {
         match self {
             Self::Pictures => "image",
             Self::Texts => "text",
+            Self::Clips => "clip",
             Self::Sounds => "recording",
         }
     }
@@ -42,6 +47,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Pictures => "pictures",
             Self::Texts => "texts",
+            Self::Clips => "clips",
             Self::Sounds => "recordings",
         })
     }
@@ -57,6 +63,8 @@ pub enum Medium {
     Picture,
     /// Texts; the input is the numbers of their tokens.
     Text(Vocabulary),
+    /// Clips; the input is some of their frames.
+    Clip(ClipSettings),
     /// Recordings; the input is their spectrogram.
     Sound(SoundSettings),
 }
@@ -67,6 +75,7 @@ impl Medium {
         match self {
             Self::Picture => Kind::Pictures,
             Self::Text(_) => Kind::Texts,
+            Self::Clip(_) => Kind::Clips,
             Self::Sound(_) => Kind::Sounds,
         }
     }
@@ -75,7 +84,7 @@ impl Medium {
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {
             Self::Text(vocabulary) => Some(vocabulary),
-            Self::Picture | Self::Sound(_) => None,
+            Self::Picture | Self::Clip(_) | Self::Sound(_) => None,
         }
     }
 
@@ -83,7 +92,14 @@ impl Medium {
     pub fn sound(&self) -> Option<&SoundSettings> {
         match self {
             Self::Sound(settings) => Some(settings),
-            Self::Picture | Self::Text(_) => None,
+            Self::Picture | Self::Text(_) | Self::Clip(_) => None,
         }
     }
+}
+
+/// How the frames of a network's input are taken from a clip. The input's time is their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClipSettings {
+    /// Frames per second. `None`: the frames are spread evenly over the whole clip.
+    pub rate: Option<f32>,
 }

@@ -15,7 +15,7 @@ use crate::data::reading::{self, Listen, Read, Survey};
 use crate::data::source::Source;
 use crate::data::tiff::levels_note;
 use crate::data::{
-    BadFile, Dataset, Kind, Options, Pixels, Preparation, Splits, ValueRange, picture, sound,
+    BadFile, Dataset, Kind, Options, Pixels, Preparation, Splits, ValueRange, clip, picture, sound,
     transparency,
 };
 use crate::listed;
@@ -208,11 +208,7 @@ fn inverted_note(count: usize) -> Option<String> {
 /// Notes on validation and test images that are also training images, bit by bit. This happens only in data that came divided;
 /// [`Division::divide`] keeps equal images in one split.
 pub(super) fn leaks(splits: &Splits) -> Vec<String> {
-    let pixels = &splits.train.pixels;
-    if !matches!(
-        pixels,
-        Pixels::Files(_) | Pixels::Texts(_) | Pixels::Sounds(_)
-    ) {
+    if matches!(splits.train.pixels, Pixels::Bytes(_) | Pixels::Floats(_)) {
         return Vec::new();
     }
     let kind = splits.train.kind().plural();
@@ -291,6 +287,11 @@ pub(super) fn read_for_model(
     options: &Options,
     listen: Listen<'_>,
 ) -> Result<(Dataset, Unlike, Vec<BadFile>)> {
+    if catalogue.kind == Kind::Clips {
+        let policy = options.bad_files;
+        let read = clip::with_preparation(path, catalogue, preparation, policy, listen)?;
+        return Ok((read.dataset, Unlike::default(), read.bad));
+    }
     #[cfg(feature = "sound")]
     if catalogue.kind == Kind::Sounds {
         let (dataset, bad) =

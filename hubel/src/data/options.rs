@@ -28,11 +28,18 @@ pub struct Options {
     pub tokens: Tokens,
     /// Number of tokens of a text that the network reads. `None`: as many as the longest training text has, up to 256 words or 1,024 characters.
     pub length: Option<usize>,
+    /// Number of frames of a clip that the network reads. `None`: as many as the median clip has, up to 12.
+    pub frames: Option<usize>,
+    /// Frames per second of a clip. `None`: the frames are spread evenly over the whole clip.
+    pub frame_rate: Option<f32>,
     /// How recordings become the input of the network.
     pub sound: SoundOptions,
     /// Bytes of decoded pixels or sound to keep in memory. Other pictures are decoded again for each use. `None`: half of the free memory.
     pub cache: Option<usize>,
 }
+
+/// The most frames that a network can read.
+const LONGEST_CLIP: usize = 1024;
 
 /// The most tokens that a network can read.
 const LONGEST_TEXT: usize = 65_536;
@@ -50,6 +57,8 @@ impl Default for Options {
             bad_files: BadFiles::Fail,
             tokens: Tokens::Words,
             length: None,
+            frames: None,
+            frame_rate: None,
             sound: SoundOptions::default(),
             cache: None,
         }
@@ -72,6 +81,22 @@ impl Options {
         {
             return Err(Error::Settings {
                 problem: format!("a network reads from 1 to {LONGEST_TEXT} tokens of a text"),
+            });
+        }
+        if self
+            .frames
+            .is_some_and(|frames| !(2..=LONGEST_CLIP).contains(&frames))
+        {
+            return Err(Error::Settings {
+                problem: format!("a network reads from 2 to {LONGEST_CLIP} frames of a clip"),
+            });
+        }
+        if self
+            .frame_rate
+            .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
+        {
+            return Err(Error::Settings {
+                problem: "the frames per second of a clip must be above 0".to_owned(),
             });
         }
         for (share, name) in [(self.validation, "validation"), (self.test, "the test")] {

@@ -104,6 +104,9 @@ impl Preparation {
             }
             Pixels::Floats(floats) => statistics_of_floats(floats, &training.rows, shape),
             Pixels::Texts(_) => (vec![0.0], vec![1.0]),
+            Pixels::Clips(clips) => statistics_of_bytes(training, |row| {
+                Cow::Owned(moments(clips.bytes(row), shape.channels))
+            }),
             Pixels::Sounds(sounds) => {
                 let rows = training.rows.iter();
                 statistics_of_sounds(rows.map(|row| sounds.moments(*row)), shape)
@@ -115,6 +118,7 @@ impl Preparation {
                 let texts = training.rows.iter().map(|row| texts.text(*row));
                 Medium::Text(Vocabulary::measure(reading.tokens, texts))
             }
+            Pixels::Clips(_) => Medium::Clip(reading.clips),
             Pixels::Sounds(sounds) => Medium::Sound(sounds.settings()),
             _ => Medium::Picture,
         };
@@ -166,6 +170,7 @@ impl Preparation {
         }
         let ground = match &training.pixels {
             Pixels::Files(_) => training.reading.and_then(|reading| reading.ground),
+            _ if training.shape().time > 1 => None,
             _ => Ground::measure(training)?,
         };
         let polarity = ground.and_then(|ground| ground.is_dark());
@@ -256,6 +261,12 @@ impl Preparation {
         if shape.is_empty() {
             return Err(Error::DataMismatch(format!(
                 "pictures of {shape} have no pixels"
+            )));
+        }
+        if self.medium.vocabulary().is_none() && shape.time != self.shape.time {
+            return Err(Error::DataMismatch(format!(
+                "samples of {} frames cannot become the {} frames of the network's input",
+                shape.time, self.shape.time
             )));
         }
         match (shape.channels, self.shape.channels) {
@@ -509,6 +520,9 @@ impl Preparation {
     /// Bytes `[h, w, c]` of any shape that [`Preparation::check`] accepts, as bytes of the network's shape;
     /// also whether light and dark were exchanged.
     fn bring_bytes<'a>(&self, pixels: Cow<'a, [u8]>, shape: Shape) -> (Cow<'a, [u8]>, bool) {
+        if shape.time > 1 {
+            return (self.bring_clip(pixels, shape), false);
+        }
         let pixels = self.in_channels(pixels, shape.channels);
         let (from, to) = (
             (shape.height, shape.width),
@@ -522,6 +536,17 @@ impl Preparation {
             (_, channels) => resize::fit(&pixels, from, to, &vec![0; channels], self.resize),
         };
         (fitted.into(), false)
+    }
+
+    /// The same for a clip: each frame by itself.
+    fn bring_clip<'a>(&self, pixels: Cow<'a, [u8]>, shape: Shape) -> Cow<'a, [u8]> {
+        if shape == self.shape {
+            return pixels;
+        }
+        let frames = pixels.chunks_exact(shape.frame().len());
+        let frames =
+            frames.flat_map(|frame| self.bring_bytes(frame.into(), shape.frame()).0.into_owned());
+        frames.collect::<Vec<u8>>().into()
     }
 
     /// Bytes of 1 or 3 channels in the network's channels; bytes of other channels as they are.
@@ -573,7 +598,7 @@ impl Preparation {
             .for_each(|value| *value = (*value - mean) / std);
     }
 
-    fn normalise_bytes(&self, tables: &[[f32; 256]], pixels: &[u8], out: &mut [f32]) {
+    pub(super) fn normalise_bytes(&self, tables: &[[f32; 256]], pixels: &[u8], out: &mut [f32]) {
         if let [table] = tables {
             for (out, &byte) in out.iter_mut().zip(pixels) {
                 *out = table[usize::from(byte)];
@@ -611,7 +636,7 @@ fn statistics_of_bytes<'a>(
             total[1] += u128::from(moment[1]);
         }
     }
-    let count = (dataset.len() * shape.height * shape.width).max(1) as u128;
+    let count = (dataset.len() * shape.len() / shape.channels).max(1) as u128;
     let statistics = totals.iter().map(|&[sum, squares]| {
         let mean = sum as f64 / count as f64 / 255.0;
         let variance =

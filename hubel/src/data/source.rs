@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::catalogue::{self, Found};
+use crate::data::clip;
 use crate::data::conflicts;
 use crate::data::divide::Division;
 use crate::data::open::{as_they_are, leaks, read_splits, trainable};
@@ -90,8 +91,8 @@ impl Source {
             Found::Files(catalogue) => {
                 let files = catalogue.training_files();
                 // Without training files, `open` returns the error.
-                let is_of_pictures = catalogue.kind == Kind::Pictures;
-                if self.survey.is_none() && !files.is_empty() && is_of_pictures {
+                let are_pictures = catalogue.kind == Kind::Pictures;
+                if self.survey.is_none() && !files.is_empty() && are_pictures {
                     self.survey = Some(Survey::of(&files)?);
                 }
                 Outlook {
@@ -121,6 +122,9 @@ impl Source {
         }
         let path = &self.path;
         let splits = match self.found {
+            Found::Files(catalogue) if catalogue.kind == Kind::Clips => {
+                clip::splits(path, &catalogue, options, listen)?
+            }
             #[cfg(feature = "sound")]
             Found::Files(catalogue) if catalogue.kind == Kind::Sounds => {
                 sound::reading::read_splits(path, &catalogue, options, listen)?

@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::data::clip::Clips;
 use crate::data::files::Files;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::sound::store::Sounds;
@@ -15,6 +16,7 @@ pub(super) enum Pixels {
     Floats(Arc<Vec<f32>>),
     Files(Arc<Files>),
     Texts(Arc<Texts>),
+    Clips(Arc<Clips>),
     Sounds(Arc<Sounds>),
 }
 
@@ -33,6 +35,7 @@ impl Pixels {
             (Self::Floats(one), Self::Floats(other)) => Arc::ptr_eq(one, other),
             (Self::Files(one), Self::Files(other)) => Arc::ptr_eq(one, other),
             (Self::Texts(one), Self::Texts(other)) => Arc::ptr_eq(one, other),
+            (Self::Clips(one), Self::Clips(other)) => Arc::ptr_eq(one, other),
             (Self::Sounds(one), Self::Sounds(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
@@ -46,6 +49,7 @@ impl Pixels {
             Self::Floats(floats) => Sample::Floats(&floats[row * length..][..length]),
             Self::Files(files) => Sample::Bytes(files.pixels(row)?),
             Self::Texts(texts) => Sample::Text(texts.text(row)),
+            Self::Clips(clips) => Sample::Bytes(Cow::Borrowed(clips.bytes(row))),
             Self::Sounds(sounds) => Sample::Bytes(sounds.picture(row)?),
         })
     }
@@ -62,6 +66,8 @@ impl Pixels {
             Self::Floats(floats) => Fingerprint::of_content(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).clone(),
             Self::Texts(texts) => Fingerprint::of_content(&texts.content(row).to_le_bytes()),
+            // Clips that differ in their motion may look alike.
+            Self::Clips(clips) => Fingerprint::of_content(&clips.content(row).to_le_bytes()),
             Self::Sounds(sounds) => sounds.fingerprint(row).clone(),
         }
     }
@@ -74,6 +80,7 @@ impl Pixels {
             Self::Floats(floats) => Fingerprint::content_of(&little_endian(floats, row, length)),
             Self::Files(files) => files.fingerprint(row).content,
             Self::Texts(texts) => Fingerprint::content_of(&texts.content(row).to_le_bytes()),
+            Self::Clips(clips) => Fingerprint::content_of(&clips.content(row).to_le_bytes()),
             Self::Sounds(sounds) => sounds.fingerprint(row).content,
         }
     }

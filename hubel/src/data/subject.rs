@@ -49,6 +49,9 @@ impl Subject {
     /// Whether training may show mirror images. Colour pictures: unless mirror images look like other classes. Grey ones, which may be
     /// writing or X-rays: only if mirror images look like the same class.
     pub fn may_be_flipped(&self) -> bool {
+        if self.kind == Kind::Clips {
+            return false; // A mirrored motion may be of another class, which no single frame shows.
+        }
         match self.mirrored {
             Mirrored::Alike => true,
             Mirrored::OfOtherClasses => false,
@@ -149,7 +152,7 @@ impl Dataset {
     pub fn subject(&self) -> Result<Subject> {
         let shape = self.shape();
         let samples = match self.kind() {
-            Kind::Pictures => self.some()?,
+            Kind::Pictures | Kind::Clips => self.some()?,
             Kind::Texts | Kind::Sounds => Vec::new(),
         };
         let mirrored = match shape.channels {
@@ -161,7 +164,7 @@ impl Dataset {
             is_grey: are_grey(&samples, shape),
             ground: Preparation::ground(self)?,
             mirrored,
-            has_levels: self.kind() == Kind::Pictures && !self.is_of_floats(),
+            has_levels: self.kind() != Kind::Texts && !self.is_of_floats(),
             kind: self.kind(),
         })
     }

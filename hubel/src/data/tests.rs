@@ -151,6 +151,8 @@ const WHOLE: Options = Options {
     bad_files: BadFiles::Fail,
     tokens: Tokens::Words,
     length: None,
+    frames: None,
+    frame_rate: None,
     cache: None,
 };
 

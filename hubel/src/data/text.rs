@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::fingerprint::Fingerprint;
-use crate::data::{Dataset, Options, Part, Pixels, Reading, Splits};
+use crate::data::{BadFile, Dataset, Options, Part, Pixels, Reading, Splits};
 use crate::{Result, Shape};
 
 pub use tokens::Tokens;
@@ -152,7 +152,50 @@ pub(super) fn with_length(splits: Splits, options: &Options) -> Splits {
     }
 }
 
+impl BadFile {
+    /// An empty text, which is left out.
+    pub(super) fn empty_text(name: impl AsRef<str>) -> Self {
+        Self {
+            path: name.as_ref().into(),
+            problem: "it is empty".to_owned(),
+            quarantined: None,
+        }
+    }
+}
+
 impl Dataset {
+    /// A data set of texts. A network reads as many tokens as the longest text has, up to 256 words or 1,024 characters.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`](crate::Error::DataMismatch) if there is not a label for each text, a label has no class, or there are fewer than two classes.
+    pub fn from_texts(
+        name: &str,
+        classes: Vec<String>,
+        texts: Vec<String>,
+        labels: Vec<usize>,
+        tokens: Tokens,
+    ) -> Result<Self> {
+        if texts.len() != labels.len() {
+            return Err(crate::Error::DataMismatch(format!(
+                "{} texts and {} labels",
+                texts.len(),
+                labels.len()
+            )));
+        }
+        let lines = (1..=texts.len() as u64).collect();
+        let pixels = Pixels::Texts(Arc::new(Texts::new(
+            texts,
+            Places::Lines(name.to_owned(), lines),
+        )));
+        let dataset = Self::new(name, classes, ONE_TEXT, pixels, labels)?;
+        let options = Options {
+            tokens,
+            ..Options::default()
+        };
+        let splits = Splits::found(String::new(), dataset, None, None);
+        Ok(with_length(splits, &options).train)
+    }
+
     /// A sample's text; `None` if the samples are no texts.
     ///
     /// # Panics

@@ -208,7 +208,9 @@ impl Probe {
                 dead: None,
             };
             match node.operation {
-                Operation::Conv(_) | Operation::Linear { .. } if index > self.after => {
+                Operation::Conv(_) | Operation::TimeConv(_) | Operation::Linear { .. }
+                    if index > self.after =>
+                {
                     let weights = parameters.range(index, Role::Weight);
                     let weights = weights.expect("a convolution has weights");
                     let gradient = &self.workspace.parameter_gradient()[weights.clone()];
@@ -305,6 +307,9 @@ const LEAST_DEVIATION: f32 = 1e-6;
 
 /// The sign of an input that is not scaled.
 pub(super) fn unscaled(input: &[ChannelStatistics], preparation: &Preparation) -> Option<Sign> {
+    if preparation.medium.vocabulary().is_some() {
+        return None; // The numbers of tokens have no scale.
+    }
     let size = |channel: &ChannelStatistics| channel.mean.abs().max(channel.deviation);
     let largest = (input.iter().enumerate()).max_by(|a, b| size(a.1).total_cmp(&size(b.1)))?;
     let is_flat = (input.iter()).all(|channel| channel.deviation < SMALL_INPUT);

@@ -94,6 +94,7 @@ mod tests {
             confusion,
             bad_files: Vec::new(),
             independent: 0.0,
+            kind: Default::default(),
         };
         for (class, scores) in report.of_classes().into_iter().enumerate() {
             assert_eq!(scores.count, fixture.count[class]);
@@ -116,6 +117,7 @@ mod tests {
             confusion,
             bad_files: Vec::new(),
             independent: 0.0,
+            kind: Default::default(),
         };
         let whole = report(vec![vec![90, 1, 0], vec![7, 80, 2], vec![0, 0, 99]]);
         assert_eq!(whole.confusions(5), [(7, 1, 0), (2, 1, 2), (1, 0, 1)]);

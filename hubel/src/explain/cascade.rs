@@ -239,7 +239,7 @@ fn stages(model: &Model, most: usize) -> Result<Vec<Lowest>> {
 }
 
 /// The model with random weights in node `first` and those above it, including batch norms and their running statistics.
-fn drawn_anew(model: &Model, first: usize, seed: u64) -> Result<Model> {
+pub(super) fn drawn_anew(model: &Model, first: usize, seed: u64) -> Result<Model> {
     let fresh = Parameters::initial(&model.graph()?, seed)?;
     let mut drawn = model.clone();
     for entry in fresh.entries().iter().filter(|entry| entry.node >= first) {
@@ -290,7 +290,7 @@ fn bound(maps: &[Heatmap]) -> f64 {
 }
 
 /// Pearson's correlation; 0 if one of the maps is constant or overflows.
-fn correlation(one: &[f64], other: &[f64]) -> f64 {
+pub(super) fn correlation(one: &[f64], other: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_of_one, mean_of_other) = (mean(one), mean(other));
     let (mut product, mut squares) = (0.0, [0.0, 0.0]);

@@ -112,7 +112,7 @@ const RANDOM: usize = 4;
 /// The orders: one of the map, those of the random maps, one of the edges. Each has a deletion and an insertion.
 const CURVES: usize = 2 * (1 + RANDOM + 1);
 
-/// Measures deletion and insertion of the prepared picture `[h, w, c]` in the order of `map`, which may have another resolution. `seed` decides
+/// Measures deletion and insertion of the prepared picture `[h, w, c]`, or clip `[t, h, w, c]`, in the order of `map`, which may have another resolution. `seed` decides
 /// the random maps. `progress` gets the number of classified pictures and the total.
 ///
 /// # Errors
@@ -161,8 +161,12 @@ pub fn check(
                 };
                 picture.copy_from_slice(under);
                 for &pixel in &orders[curve / 2][..pixels * step / STEPS] {
-                    let numbers = pixel * shape.channels..(pixel + 1) * shape.channels;
-                    picture[numbers.clone()].copy_from_slice(&over[numbers]);
+                    // In all frames of a clip.
+                    for frame in 0..shape.time {
+                        let start = frame * shape.frame().len() + pixel * shape.channels;
+                        let numbers = start..start + shape.channels;
+                        picture[numbers.clone()].copy_from_slice(&over[numbers]);
+                    }
                 }
             }
             Ok(Vec::new())

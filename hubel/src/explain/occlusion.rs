@@ -45,7 +45,7 @@ impl Occlusion {
     }
 
     /// For each pixel, the mean of score(picture) − score(covered picture) over the windows that cover it. `image` is prepared,
-    /// `[h, w, c]`. `progress` gets the number of windows done and the total.
+    /// `[h, w, c]`; a window covers all frames of a clip, `[t, h, w, c]`. `progress` gets the number of windows done and the total.
     ///
     /// # Errors
     /// If window or stride is 0 or larger than the picture, or memory does not suffice.
@@ -73,10 +73,13 @@ impl Occlusion {
             &mut |indices, images| {
                 for (picture, &i) in images.chunks_exact_mut(shape.len()).zip(indices) {
                     picture.copy_from_slice(image);
-                    if let Some((rows, columns)) = i.checked_sub(1).map(|i| windows[i].clone()) {
-                        for y in rows {
+                    let Some((rows, columns)) = i.checked_sub(1).map(|i| windows[i].clone()) else {
+                        continue;
+                    };
+                    for frame in picture.chunks_exact_mut(shape.frame().len()) {
+                        for y in rows.clone() {
                             let row = (y * shape.width + columns.start) * shape.channels;
-                            picture[row..][..columns.len() * shape.channels].fill(self.baseline);
+                            frame[row..][..columns.len() * shape.channels].fill(self.baseline);
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! The pictures of experiments: MNIST, or the user's own.
 use std::path::Path;
 
-use super::{Budget, Data, scenes};
+use super::{Budget, Data, scenes, words};
 use crate::data::{Options, mnist, open_with};
 use crate::random::Stream;
 use crate::{Dataset, Error, Purpose, Random, Result, Shape, Splits};
@@ -66,6 +66,7 @@ impl Pictures {
         let splits = match (own, data) {
             (Some(splits), _) => splits.clone(),
             (None, Data::Colour) => scenes::splits(budget)?,
+            (None, Data::Texts) => words::splits(budget)?,
             (None, _) => mnist()?,
         };
         let test = judges(&splits)?;

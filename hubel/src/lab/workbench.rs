@@ -228,7 +228,10 @@ impl<'a> Workbench<'a> {
         vec![
             fact("data", self.pictures().description.clone()),
             fact(
-                "pictures",
+                match self.experiment.data {
+                    super::Data::Texts => "texts",
+                    _ => "pictures",
+                },
                 format!("{train} for training and {test} for testing, {drawn}"),
             ),
             fact(

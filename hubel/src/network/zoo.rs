@@ -4,7 +4,7 @@ use crate::Shape;
 use std::fmt::Write;
 
 /// Names, and the usual input of each.
-pub(super) const NAMES: [(&str, Input); 16] = [
+pub(super) const NAMES: [(&str, Input); 17] = [
     ("lenet5", shape(28, 1)),
     ("mnist-cnn", shape(28, 1)),
     ("tutorial", shape(32, 3)),
@@ -20,6 +20,13 @@ pub(super) const NAMES: [(&str, Input); 16] = [
     ("efficientnet-lite4", shape(300, 3)),
     ("mlp", shape(28, 1)),
     ("kim2014", Input::tokens(56, 10_000)),
+    (
+        "clip-cnn",
+        Input {
+            shape: Shape::new(32, 32, 1).over(12),
+            vocabulary: None,
+        },
+    ),
     (
         "sound-cnn",
         Input {
@@ -42,6 +49,16 @@ const POOL: &str = "maxpool(2, round=floor)";
 /// The architecture text of a network.
 pub(super) fn text(name: &str) -> Option<String> {
     Some(match name {
+        // Factorised convolutions as in Tran et al. 2018: each frame, then along time.
+        "clip-cnn" => {
+            let block = |filters: usize| {
+                format!(
+                    "conv({filters}, padding=1, bias=false)-batchnorm-relu-timeconv({filters}, padding=same, bias=false)-batchnorm-relu"
+                )
+            };
+            let blocks = [16, 32, 64].map(block).join(&format!("-{POOL}-"));
+            format!("{blocks}-globalavgpool-avgovertime-linear(classes)")
+        }
         // Kim 2014, with random embeddings: windows of 3, 4 and 5 words side by side.
         "kim2014" => {
             let branch = |kernel: usize| format!("timeconv(100, kernel={kernel})-relu-maxovertime");

@@ -2,7 +2,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use hubel::{Model, Network, Parameters, Shape};
+use hubel::network::Input;
+use hubel::{Model, Network, Parameters};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -63,7 +64,12 @@ pub(crate) fn tensors(bytes: &[u8]) -> BTreeMap<String, Tensor> {
 }
 
 /// The model whose file has `tensors`, with PyTorch's names and layouts.
-pub(crate) fn model(text: &str, input: Shape, tensors: &BTreeMap<String, Tensor>) -> Model {
+pub(crate) fn model(
+    text: &str,
+    input: impl Into<Input>,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Model {
+    let input = input.into();
     let network = Network::resolve(text).unwrap();
     // Text with `classes` has ten classes; otherwise the text gives the number of logits.
     let graph = network.graph(input, 10).unwrap();
@@ -77,23 +83,30 @@ pub(crate) fn model(text: &str, input: Shape, tensors: &BTreeMap<String, Tensor>
         .filter(|(name, _)| own.contains(name.as_str()))
         .collect();
     let classes: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+    let channels = input.shape.channels;
+    // A vocabulary has padding and the unknown token besides.
+    let medium = match input.vocabulary {
+        None => json!("picture"),
+        Some(vocabulary) => {
+            let tokens: Vec<String> = (2..vocabulary).map(|token| token.to_string()).collect();
+            json!({ "text": { "kind": "words", "tokens": tokens } })
+        }
+    };
     let preparation = json!({
-        "shape": input,
+        "shape": input.shape,
         "resize": "letterbox",
-        "mean": vec![0.0; input.channels],
-        "std": vec![1.0; input.channels],
+        "mean": vec![0.0; channels],
+        "std": vec![1.0; channels],
         "transparent": null,
         "ground": null,
+        "medium": medium,
     });
     let metadata = [
         ("hubel.version", "1".into()),
         ("hubel.network", network.to_string()),
         ("hubel.classes", json!(classes).to_string()),
         ("hubel.preparation", preparation.to_string()),
-        (
-            "hubel.input",
-            format!("{}x{}x{}", input.height, input.width, input.channels),
-        ),
+        ("hubel.input", input.shape.to_string().replace('×', "x")),
     ];
     let metadata = metadata.map(|(key, value)| (key.to_string(), value));
     let bytes: Vec<Vec<u8>> = (tensors.values())

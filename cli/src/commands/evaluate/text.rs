@@ -89,15 +89,17 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         lines.push((
             "answered",
             format!(
-                "{} of the images with at least {}; {} of these wrong",
+                "{} of the {} with at least {}; {} of these wrong",
                 percent(answered.share()),
+                evaluated.images.kind().plural(),
                 percent(f64::from(threshold.probability)),
                 percent(answered.wrong_share()),
             ),
         ));
         let rest = format!(
-            "{}. The other images are \"not sure\"",
-            bound(evaluated, threshold)
+            "{}. The other {} are \"not sure\"",
+            bound(evaluated, threshold),
+            evaluated.images.kind().plural()
         );
         let rest = wrapped(&rest, "", WIDTH - INDENT).into_iter();
         lines.extend(rest.map(|line| ("", line)));
@@ -196,7 +198,10 @@ fn class_lines(report: &Report, classes: &[String]) -> String {
     };
     let mut text = format!(
         "\n{title:<NAME$}{:>10}{:>11}{:>8}{:>10}\n",
-        "recall", "precision", "F1", "images"
+        "recall",
+        "precision",
+        "F1",
+        report.kind.plural()
     );
     for class in shown {
         let own = scores[class];
@@ -310,6 +315,9 @@ fn mistakes(evaluated: &Evaluated) -> String {
             cut(&classes[answers.class(place)], NAME),
             cut(&classes[answers.labels()[place]], NAME),
         );
+        if let Some(shown) = evaluated.images.text(answers.indices()[place]) {
+            text += &format!("{:>12}{}\n", "", cut(shown, WIDTH - 12));
+        }
     }
     text
 }

@@ -295,7 +295,7 @@ fn header(columns: Columns) -> String {
     let others = (2..=top).map(|place| format!(",class_{place},probability_{place}"));
     let others = others.collect::<String>();
     match kind {
-        Kind::Pictures => {
+        Kind::Pictures | Kind::Clips => {
             format!("path,class,probability{others},sure,inverted,other_ground,greyed,problem\n")
         }
         Kind::Sounds if with_times => {

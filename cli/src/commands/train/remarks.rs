@@ -28,7 +28,8 @@ pub(super) fn before(
     }
     if settings.batch_size > splits.train.len() {
         console.remark(&format!(
-            "each step uses all images: there are fewer than {} (--batch-size)",
+            "each step uses all {}: there are fewer than {} (--batch-size)",
+            splits.train.kind().plural(),
             settings.batch_size
         ));
     }
@@ -45,8 +46,11 @@ fn parts(splits: &Splits) -> String {
         None => "none for a final test".into(),
     };
     let training = thousands(splits.train.len());
-    let kind = splits.train.kind().plural();
-    let mut text = format!("{training} {kind} to train on, {held_out}, {test}");
+    let kind = splits.train.kind();
+    let mut text = format!(
+        "{training} {} to train on, {held_out}, {test}",
+        kind.plural()
+    );
     if let Some(test) = &splits.test {
         let classes = test.classes().iter().zip(test.counts());
         let untested: Vec<String> = classes
@@ -55,7 +59,8 @@ fn parts(splits: &Splits) -> String {
             .collect();
         if !untested.is_empty() {
             text += &format!(
-                "\nno test image of {}: the accuracy of these classes will be unknown",
+                "\nno test {} of {}: the accuracy of these classes will be unknown",
+                kind.singular(),
                 listed(untested.iter().map(String::as_str))
             );
         }
@@ -95,7 +100,8 @@ fn treatment(train: &Dataset, balance: Balance, augmentation: &Augmentation) -> 
         .collect();
     if !unseen.is_empty() {
         text += &format!(
-            "\nno training image of {}: the model will never recognise these classes",
+            "\nno training {} of {}: the model will never recognise these classes",
+            train.kind().singular(),
             listed(unseen.iter().map(String::as_str))
         );
     }

@@ -3,7 +3,7 @@ use std::fmt::{Debug, Display};
 use std::fs;
 use std::path::Path;
 
-use hubel::data::Medium;
+use hubel::data::{ClipSettings, Medium};
 use hubel::network::Initialisation;
 use hubel::{
     Cpu, Error, Model, Optimizer, Pace, Phase, RunFolder, Shape, Splits, TrainSettings,
@@ -135,7 +135,13 @@ impl Settings<'_> {
                 file.plain("window", short(&milliseconds(spectrogram.window)));
                 file.plain("hop", short(&milliseconds(spectrogram.hop)));
             }
-            _ => {
+            medium => {
+                if let Medium::Clip(ClipSettings { rate }) = medium {
+                    file.plain("frames", time);
+                    if let Some(rate) = rate {
+                        file.plain("fps", rate);
+                    }
+                }
                 // Arrays of other channels are not resized.
                 if matches!(channels, 1 | 3) {
                     file.text("input", format!("{height}x{width}x{channels}"));

@@ -95,6 +95,7 @@ fn seen(size: Shape, input: Shape) -> Option<String> {
 pub(super) fn usual_network(data: &Dataset) -> &'static str {
     match (data.kind(), data.shape().channels) {
         (Kind::Texts, _) => "kim2014",
+        (Kind::Clips, _) => "clip-cnn",
         (Kind::Sounds, _) => "sound-cnn",
         (Kind::Pictures, 1) => "mnist-cnn",
         (Kind::Pictures, _) => "tutorial",

@@ -3,11 +3,11 @@ use ::csv::StringRecord;
 
 use super::columns::{LABELS, PATHS, SPLITS, column};
 use crate::Result;
-use crate::data::Splits;
-use crate::data::catalogue::{Part, thousands};
+use crate::data::catalogue::Part;
 use crate::data::folder::part_called;
 use crate::data::labelled::classes_of;
 use crate::data::text::{Places, Texts, of_texts};
+use crate::data::{BadFile, Splits};
 
 const TEXTS: [&str; 11] = [
     "text", "sentence", "review", "message", "comment", "content", "tweet", "document", "body",
@@ -121,12 +121,10 @@ impl TextTable {
             labels,
             &self.parts,
         )?;
-        if let Some(first) = self.empty.first() {
-            splits.notes.push(format!(
-                "{} of the texts are empty and left out; the first is in line {first}",
-                thousands(self.empty.len())
-            ));
-        }
+        let empty = self.empty.iter();
+        splits.bad_files = empty
+            .map(|line| BadFile::empty_text(&format!("line {line} of {name}")))
+            .collect();
         Ok(splits)
     }
 }

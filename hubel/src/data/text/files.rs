@@ -56,13 +56,10 @@ pub(in crate::data) fn read(path: &Path, catalogue: Catalogue) -> Result<Splits>
         &parts,
     )?;
     splits.notes = catalogue.notes;
-    if let Some(first) = empty.first() {
-        splits.notes.push(format!(
-            "{} of the texts are empty and left out, such as {}",
-            thousands(empty.len()),
-            crate::shown(first)
-        ));
-    }
+    let empty = empty.iter();
+    splits.bad_files = empty
+        .map(|path| BadFile::empty_text(path.to_string_lossy()))
+        .collect();
     Ok(splits)
 }
 

@@ -108,6 +108,12 @@ impl Vocabulary {
         &self.tokens
     }
 
+    /// The number of a token, as the network reads it.
+    pub(crate) fn number(&self, token: &str) -> f32 {
+        // Exact: there are far fewer tokens than 2²⁴.
+        self.numbers.get(token).copied().unwrap_or(UNKNOWN) as f32
+    }
+
     /// Whether it knows this token.
     pub fn knows(&self, token: &str) -> bool {
         self.numbers.contains_key(token)
@@ -128,8 +134,7 @@ impl Vocabulary {
         let mut place = 0;
         self.kind.each(text, &mut |token| {
             if let Some(out) = out.get_mut(place) {
-                let number = self.numbers.get(token).copied().unwrap_or(UNKNOWN);
-                *out = number as f32; // Exact: there are far fewer tokens than 2²⁴.
+                *out = self.number(token);
             }
             place += 1;
         });

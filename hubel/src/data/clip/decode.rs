@@ -1,0 +1,295 @@
+//! The frames of one clip: an animated GIF, WebP or PNG, a folder of numbered frames, or a video file.
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::{
+    AnimationDecoder, DynamicImage, Frame, ImageDecoder, ImageFormat, ImageResult, Limits,
+};
+
+use super::video;
+use crate::data::fingerprint::Fingerprint;
+use crate::data::names::natural_order;
+use crate::data::{ClipSettings, Kind, folder, limit, picture};
+use crate::{Error, Result};
+
+/// Frames per second of clips that do not say it: folders of frames, and animations without delays.
+pub(super) const USUAL_RATE: f32 = 25.0;
+/// The most frames of a clip that are read.
+pub(super) const MOST_FRAMES: usize = 10_000;
+/// The most bytes of all frames of an animation, decoded.
+const MOST_BYTES: u64 = 2 << 30;
+
+/// Frames of a clip that were chosen.
+pub(super) struct Taken {
+    pub(super) frames: Vec<DynamicImage>,
+    /// Frames that the clip has.
+    pub(super) count: usize,
+    /// The hash of its files.
+    pub(super) content: u64,
+}
+
+/// Reads `frames` frames of the clip at `path`.
+///
+/// # Errors
+/// [`Error::Picture`] if it cannot be read, or has fewer than two frames; [`Error::Io`].
+pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
+    let taken = if path.is_dir() {
+        of_folder(path, settings, frames)?
+    } else if video::is_video(path) {
+        video::read(path, settings, frames)?
+    } else {
+        of_animation(path, settings, frames)?
+    };
+    match taken.count {
+        0 | 1 => Err(problem(
+            path,
+            "it has a single frame; a clip has at least two, and pictures are read with `--kind pictures`",
+        )),
+        _ => Ok(taken),
+    }
+}
+
+/// The hash of the files of a clip, and the height and width of a frame.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn examine(path: &Path) -> Result<(u64, (usize, usize))> {
+    let taken = read(path, ClipSettings::default(), 1)?;
+    let frame = &taken.frames[0];
+    Ok((
+        taken.content,
+        (frame.height() as usize, frame.width() as usize),
+    ))
+}
+
+fn of_folder(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
+    let files = numbered(&folder::contents(path)?.files);
+    if files.is_empty() {
+        return Err(problem(
+            path,
+            "it has no frames whose names end in a number",
+        ));
+    }
+    let times: Vec<f32> = (0..files.len())
+        .map(|frame| frame as f32 / USUAL_RATE)
+        .collect();
+    let end = files.len() as f32 / USUAL_RATE;
+    let mut content = Vec::new();
+    for file in &files {
+        content.extend(Fingerprint::content_of(&picture::contents(file)?).to_le_bytes());
+    }
+    let chosen = settings.choose(&times, end, frames);
+    let mut taken: Vec<DynamicImage> = Vec::with_capacity(frames);
+    for (place, &frame) in chosen.iter().enumerate() {
+        match place
+            .checked_sub(1)
+            .filter(|before| chosen[*before] == frame)
+        {
+            Some(before) => taken.push(taken[before].clone()),
+            None => taken.push(picture::read(&files[frame])?),
+        }
+    }
+    Ok(Taken {
+        frames: taken,
+        count: files.len(),
+        content: Fingerprint::content_of(&content),
+    })
+}
+
+/// The pictures whose names end in a number, in the order of the numbers.
+pub(in crate::data) fn numbered(files: &[PathBuf]) -> Vec<PathBuf> {
+    let has_number = |file: &&PathBuf| {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        folder::passed_over(file).is_none()
+            && stem.ends_with(|letter: char| letter.is_ascii_digit())
+    };
+    let mut numbered: Vec<PathBuf> = files.iter().filter(has_number).cloned().collect();
+    numbered.sort_by(|one, other| natural_order(&one.to_string_lossy(), &other.to_string_lossy()));
+    numbered
+}
+
+/// Whether a file is an animated GIF, WebP or PNG of at least two frames.
+pub(in crate::data) fn is_animated(path: &Path) -> bool {
+    let animated = || {
+        let bytes = picture::contents(path).ok()?;
+        Some(
+            animation(&bytes, |frames| {
+                frames.take(2).filter(Result::is_ok).count()
+            })
+            .ok()??
+                == 2,
+        )
+    };
+    animated().unwrap_or(false)
+}
+
+fn of_animation(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
+    let bytes = picture::contents(path)?;
+    // A decoder that panics on one file in a million must not stop the work on the others.
+    let decoded = std::panic::catch_unwind(|| animation(&bytes, |found| collect(found)));
+    let found = decoded.map_err(|_| {
+        problem(
+            path,
+            "its decoder failed; save it again with another program",
+        )
+    })?;
+    let found = match found {
+        Ok(Some(Ok(found))) => found,
+        Ok(Some(Err(error))) => return Err(problem(path, &format!("it is damaged ({error})"))),
+        Ok(None) => return Err(problem(path, "it is no animated GIF, WebP or PNG")),
+        Err(error) => return Err(problem(path, &format!("it is damaged ({error})"))),
+    };
+    let (mut times, mut end) = (Vec::new(), 0.0);
+    for (_, delay) in &found {
+        times.push(end);
+        end += delay;
+    }
+    let pictures: Vec<DynamicImage> = found.into_iter().map(|(picture, _)| picture).collect();
+    if pictures.is_empty() {
+        return Err(problem(path, "it has no frames"));
+    }
+    let chosen = settings.choose(&times, end, frames);
+    Ok(Taken {
+        frames: chosen
+            .into_iter()
+            .map(|frame| pictures[frame].clone())
+            .collect(),
+        count: pictures.len(),
+        content: Fingerprint::content_of(&bytes),
+    })
+}
+
+/// All frames with their durations in seconds.
+fn collect(
+    frames: &mut dyn Iterator<Item = ImageResult<Frame>>,
+) -> Result<Vec<(DynamicImage, f32)>, String> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for frame in frames {
+        let frame = frame.map_err(|error| error.to_string())?;
+        let (numerator, denominator) = frame.delay().numer_denom_ms();
+        let seconds = numerator as f32 / denominator.max(1) as f32 / 1000.0;
+        let seconds = if seconds > 0.0 {
+            seconds
+        } else {
+            1.0 / USUAL_RATE
+        };
+        let picture = frame.into_buffer();
+        bytes += picture.as_raw().len() as u64;
+        if found.len() == MOST_FRAMES || bytes > MOST_BYTES {
+            return Err(format!(
+                "it has more than {MOST_FRAMES} frames, or {} GB of them",
+                MOST_BYTES >> 30
+            ));
+        }
+        found.push((DynamicImage::ImageRgba8(picture), seconds));
+    }
+    Ok(found)
+}
+
+/// What `take` makes of the frames of an animated picture; `None` if the bytes are no such picture.
+fn animation<T>(
+    bytes: &[u8],
+    take: impl FnOnce(&mut dyn Iterator<Item = ImageResult<Frame>>) -> T,
+) -> ImageResult<Option<T>> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    let side = limit::LARGEST_PICTURE.isqrt() as u32;
+    (limits.max_image_width, limits.max_image_height) = (Some(side), Some(side));
+    let reader = Cursor::new(bytes);
+    Ok(match image::guess_format(bytes) {
+        Ok(ImageFormat::Gif) => {
+            let mut decoder = GifDecoder::new(reader)?;
+            decoder.set_limits(limits)?;
+            Some(take(&mut decoder.into_frames()))
+        }
+        Ok(ImageFormat::WebP) => {
+            let mut decoder = WebPDecoder::new(reader)?;
+            decoder.set_limits(limits)?;
+            match decoder.has_animation() {
+                true => Some(take(&mut decoder.into_frames())),
+                false => None,
+            }
+        }
+        Ok(ImageFormat::Png) => {
+            let decoder = PngDecoder::with_limits(reader, limits)?;
+            match decoder.is_apng()? {
+                true => Some(take(&mut decoder.apng()?.into_frames())),
+                false => None,
+            }
+        }
+        _ => None,
+    })
+}
+
+pub(super) fn problem(path: &Path, problem: &str) -> Error {
+    Error::Picture {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
+/// The clips at `path`: itself, if it is a file or a folder of numbered frames; otherwise the clips in the folder, by name.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) if the folder cannot be read.
+pub fn clips_at(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let contents = folder::contents(path)?;
+    if numbered(&contents.files).len() > 1 {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut clips = Vec::new();
+    for folder in contents.folders {
+        clips.extend(clips_at(&folder)?);
+    }
+    let is_clip = |file: &PathBuf| folder::kind_of(file).is_some_and(|kind| kind != Kind::Texts);
+    clips.extend(contents.files.into_iter().filter(is_clip));
+    Ok(clips)
+}
+
+impl ClipSettings {
+    /// The indices of `frames` frames out of those at `times`, in seconds from the start, in ascending order. `end` is the end of the last one.
+    ///
+    /// # Panics
+    /// If there are no times.
+    pub(super) fn choose(&self, times: &[f32], end: f32, frames: usize) -> Vec<usize> {
+        // The middles of equal parts of the clip, or times at the rate around its middle.
+        let step = match self.rate {
+            None => end / frames as f32,
+            Some(rate) => 1.0 / rate,
+        };
+        let first = (end - step * frames as f32) / 2.0 + step / 2.0;
+        let shown_at = |time: f32| {
+            times
+                .partition_point(|start| *start <= time)
+                .saturating_sub(1)
+        };
+        (0..frames)
+            .map(|frame| shown_at(first + frame as f32 * step))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_spread_over_the_clip_or_taken_at_a_rate() {
+        let even = ClipSettings::default();
+        let times: Vec<f32> = (0..10).map(|frame| frame as f32 / 10.0).collect();
+        assert_eq!(even.choose(&times, 1.0, 5), [1, 3, 5, 7, 9]);
+        assert_eq!(even.choose(&times, 1.0, 2), [2, 7]);
+        assert_eq!(even.choose(&[0.0, 0.9], 1.0, 4), [0, 0, 0, 0]);
+        assert_eq!(even.choose(&[0.0], 0.04, 3), [0, 0, 0]);
+        let at_10 = ClipSettings { rate: Some(10.0) };
+        assert_eq!(at_10.choose(&times, 1.0, 4), [3, 4, 5, 6]);
+        // A short clip repeats its first and last frame.
+        assert_eq!(at_10.choose(&[0.0, 0.1], 0.2, 4), [0, 0, 1, 1]);
+    }
+}

@@ -1,0 +1,289 @@
+//! Reads the clips of a catalogue.
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Clips;
+use super::decode::{self, Taken};
+use crate::data::bad_files::listing;
+use crate::data::catalogue::{self, Catalogue, File, Part, thousands};
+use crate::data::reading::{Listen, own_size};
+use crate::data::{
+    BadFile, BadFiles, ClipSettings, Dataset, Kind, Medium, Options, Pixels, Preparation, Reading,
+    Resize, Splits, divide, picture,
+};
+use crate::on_all_cores::on_all_cores;
+use crate::{Error, Result, Shape, memory};
+
+/// The most frames that a network reads by default.
+const MOST_FRAMES: usize = 12;
+/// Clips that are examined to choose a shape.
+const EXAMINED: usize = 24;
+
+/// Clips that were read.
+pub(in crate::data) struct ReadClips {
+    pub(in crate::data) dataset: Dataset,
+    /// The split of each, as the catalogue has it.
+    pub(in crate::data) parts: Vec<Option<Part>>,
+    pub(in crate::data) bad: Vec<BadFile>,
+}
+
+/// How clips are read.
+#[derive(Clone, Copy)]
+struct Manner {
+    shape: Shape,
+    resize: Resize,
+    settings: ClipSettings,
+}
+
+/// Reads all clips for training.
+///
+/// # Errors
+/// As for [`open_with`](crate::data::open_with).
+pub(in crate::data) fn splits(
+    path: &Path,
+    catalogue: &Catalogue,
+    options: &Options,
+    listen: Listen<'_>,
+) -> Result<Splits> {
+    catalogue.refuse_missing(options.bad_files)?;
+    let settings = ClipSettings {
+        rate: options.frame_rate,
+    };
+    let (shape, about) = choose_shape(catalogue, settings, options);
+    let manner = Manner {
+        shape,
+        resize: options.resize,
+        settings,
+    };
+    let read = read(path, catalogue, manner, options.bad_files, listen)?;
+    let parts: Vec<Option<Part>> = read
+        .parts
+        .iter()
+        .map(|part| part.or(Some(Part::Train)))
+        .collect();
+    let subset = |part| divide::subset(&read.dataset, &parts, part);
+    let train = subset(Part::Train);
+    if let Some(class) = train.counts().iter().position(|&count| count == 0) {
+        let problem = format!(
+            "no training clip of the class `{}` can be read:\n{}",
+            catalogue.classes[class],
+            listing(&read.bad)
+        );
+        return Err(catalogue::problem(path, problem));
+    }
+    let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
+    let how = match settings.rate {
+        Some(rate) => format!("{} frames of the middle, at {rate} per second", shape.time),
+        None => format!("{} frames, spread evenly over it", shape.time),
+    };
+    let mut notes = catalogue.notes.clone();
+    notes.push(format!(
+        "{about}; of each clip the network sees {how}, at {}",
+        shape.frame()
+    ));
+    Ok(Splits {
+        description: catalogue.description(Some(shape)),
+        train,
+        validation: given(Part::Validation),
+        test: given(Part::Test),
+        notes,
+        bad_files: read.bad,
+        division: None,
+    })
+}
+
+/// Reads the clips as a model with this preparation sees them.
+///
+/// # Errors
+/// As for [`evaluation`](crate::data::evaluation).
+pub(in crate::data) fn with_preparation(
+    path: &Path,
+    catalogue: &Catalogue,
+    preparation: &Preparation,
+    policy: BadFiles,
+    listen: Listen<'_>,
+) -> Result<ReadClips> {
+    let Medium::Clip(settings) = preparation.medium else {
+        return Err(Error::DataMismatch(format!(
+            "{}: it holds {}, and the model was trained on {}",
+            path.display(),
+            Kind::Clips,
+            preparation.medium.kind()
+        )));
+    };
+    let manner = Manner {
+        shape: preparation.shape,
+        resize: preparation.resize,
+        settings,
+    };
+    read(path, catalogue, manner, policy, listen)
+}
+
+/// The shape of the network's input, and a sentence about the clips.
+fn choose_shape(
+    catalogue: &Catalogue,
+    settings: ClipSettings,
+    options: &Options,
+) -> (Shape, String) {
+    let files = catalogue.training_files();
+    let step = files.len().div_ceil(EXAMINED).max(1);
+    let look = |file: &&File| decode::read(&file.path, settings, 1).ok();
+    let seen = on_all_cores(files.iter().step_by(step), look, |_| ());
+    let seen: Vec<Taken> = seen.into_iter().flatten().collect();
+    let mut counts: Vec<usize> = seen.iter().map(|clip| clip.count).collect();
+    counts.sort_unstable();
+    let middle = counts.get(counts.len() / 2).copied().unwrap_or(MOST_FRAMES);
+    let frames = options.frames.unwrap_or(middle.clamp(2, MOST_FRAMES));
+    let about = match (counts.first(), counts.last()) {
+        (Some(least), Some(most)) if least != most => format!("clips of {least} to {most} frames"),
+        (Some(count), _) => format!("clips of {count} frames"),
+        _ => "clips that cannot be read".to_owned(),
+    };
+    if let Some(shape) = options.shape.or(options.network) {
+        return (shape.frame().over(frames), about);
+    }
+    let first = |clip: &Taken| {
+        (
+            clip.frames[0].height() as usize,
+            clip.frames[0].width() as usize,
+        )
+    };
+    let channels = match seen.iter().any(|clip| picture::has_colour(&clip.frames[0])) {
+        true => 3,
+        false => 1,
+    };
+    let (height, width) =
+        own_size(seen.iter().map(first), options.largest_side).unwrap_or_else(|| {
+            let sides = seen.iter().map(|clip| first(clip).0.min(first(clip).1));
+            let side = sides.min().unwrap_or(1).min(options.largest_side);
+            (side, side)
+        });
+    (Shape::new(height, width, channels).over(frames), about)
+}
+
+fn read(
+    path: &Path,
+    catalogue: &Catalogue,
+    manner: Manner,
+    policy: BadFiles,
+    listen: Listen<'_>,
+) -> Result<ReadClips> {
+    let files = &catalogue.files;
+    let length = manner.shape.len();
+    if let Some(free) = memory::available()
+        && files.len().saturating_mul(length) > free
+    {
+        return Err(Error::Settings {
+            problem: format!(
+                "{} clips of {} take {:.1} GB and {:.1} GB are free; give fewer frames (`Options::frames`) or a smaller `Options::shape`",
+                thousands(files.len()),
+                manner.shape,
+                (files.len() * length) as f64 / 1e9,
+                free as f64 / 1e9
+            ),
+        });
+    }
+    let mut bytes = vec![0; files.len() * length];
+    let seen = on_all_cores(
+        files.iter().zip(bytes.chunks_exact_mut(length)),
+        |(file, room)| manner.read(&file.path, room),
+        |done| listen(done, files.len()),
+    );
+    let (mut rows, mut labels, mut parts, mut bad) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut contents = Vec::with_capacity(files.len());
+    for (row, (seen, file)) in seen.into_iter().zip(files).enumerate() {
+        match seen {
+            Ok(content) => {
+                rows.push(row);
+                labels.push(file.label);
+                parts.push(file.part);
+                contents.push(content);
+            }
+            Err(error) => {
+                contents.push(0);
+                bad.push(BadFile::new(&file.path, error));
+            }
+        }
+    }
+    policy.refuse(path, files.len(), true, &bad)?;
+    if rows.is_empty() {
+        let problem = format!("none of its clips can be read:\n{}", listing(&bad));
+        return Err(catalogue::problem(path, problem));
+    }
+    let clips = Clips {
+        paths: files.iter().map(|file| file.path.clone()).collect(),
+        contents,
+        bytes,
+        length,
+    };
+    let pixels = Pixels::Clips(Arc::new(clips));
+    let classes = catalogue.classes.clone();
+    let dataset = Dataset::of_any_classes(&catalogue.name, classes, manner.shape, pixels, labels)?;
+    let reading = Reading {
+        resize: manner.resize,
+        clips: manner.settings,
+        bad_files: policy,
+        ..Reading::default()
+    };
+    Ok(ReadClips {
+        dataset: Dataset {
+            rows,
+            reading: Some(reading),
+            ..dataset
+        },
+        parts,
+        bad,
+    })
+}
+
+impl Manner {
+    /// Writes the clip at `path` to `room`, `[t, h, w, c]`; returns the hash of its files.
+    fn read(&self, path: &Path, room: &mut [u8]) -> Result<u64> {
+        let of_frame = Preparation::unmeasured(self.shape.frame(), self.resize);
+        let taken = decode::read(path, self.settings, self.shape.time)?;
+        for (frame, room) in taken
+            .frames
+            .into_iter()
+            .zip(room.chunks_exact_mut(self.shape.frame().len()))
+        {
+            let (pixels, shape) = of_frame.opaque(frame)?;
+            room.copy_from_slice(&of_frame.brought(pixels, shape)?.0);
+        }
+        Ok(taken.content)
+    }
+}
+
+impl Preparation {
+    /// How frames are taken from clips.
+    ///
+    /// # Errors
+    /// [`Error::DataMismatch`] if the model is none of clips.
+    pub(crate) fn clip_settings(&self) -> Result<ClipSettings> {
+        match self.medium {
+            Medium::Clip(settings) => Ok(settings),
+            _ => Err(Error::DataMismatch(format!(
+                "the model was trained on {}, not on {}",
+                self.medium.kind(),
+                Kind::Clips
+            ))),
+        }
+    }
+
+    /// The clip at `path` as the network's input, `[t, h, w, c]`, and its pixels.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if it cannot be read; [`Error::DataMismatch`] if the model is none of clips.
+    pub fn clip(&self, path: &Path) -> Result<(Vec<f32>, Vec<u8>)> {
+        let manner = Manner {
+            shape: self.shape,
+            resize: self.resize,
+            settings: self.clip_settings()?,
+        };
+        let mut bytes = vec![0; self.shape.len()];
+        manner.read(path, &mut bytes)?;
+        let mut tensor = vec![0.0; bytes.len()];
+        self.normalise_bytes(&self.tables(), &bytes, &mut tensor);
+        Ok((tensor, bytes))
+    }
+}
