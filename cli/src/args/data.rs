@@ -16,7 +16,7 @@ use super::values::{
 /// The training data and its preparation.
 #[derive(Args, Clone)]
 pub(crate) struct TrainingData {
-    /// `mnist`, or labelled pictures: class folders, a table (CSV) of paths or pixels, IDX, CIFAR or npz files
+    /// `mnist`, or labelled pictures, recordings or texts: class folders, a table (CSV) of paths, pixels or texts, IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
     pub(crate) data: PathBuf,
     /// Fine-tune this model: efficientnet-lite0 (part of hubel), a model of your own, or a file of PyTorch weights; none trains from scratch
@@ -52,7 +52,7 @@ pub(crate) struct TrainingData {
     #[command(flatten)]
     pub(crate) sound: Sound,
     /// Augmentation: none, light, standard, strong, or operations such as 'flip, crop(4)', for recordings such as 'timeshift(0.1), noise(10, 40)'
-    /// [default: standard; light for small grey pictures other than writing]
+    /// [default: standard; light for small grey pictures other than writing; none for texts]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
     /// Mix the pictures of each batch, and their targets, by mixup: in shares from Beta(ALPHA, ALPHA); usual: 0.2 to 1. In fine-tuning, in
@@ -72,7 +72,7 @@ pub(crate) struct TrainingData {
     /// Names for numbered classes, stored in the model: cat,dog,owl, or a text file with one name per line
     #[arg(long, value_name = "NAMES|FILE", value_parser = class_names)]
     pub(crate) class_names: Option<ClassNames>,
-    /// Images per batch, and per step without --accumulate [default: 64, for small grey pictures 128]
+    /// Images per batch, and per step without --accumulate [default: 64, for small grey pictures 128, for recordings 32]
     #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,
     /// Seed of all random choices. The same seed and instruction set give the same bits, for any number of threads

@@ -26,6 +26,7 @@ Examples:
   hubel train
   hubel train photos/                     few pictures: fine-tunes a network trained on photographs
   hubel train photos/ --from none         trains from scratch
+  hubel train words/                      recordings: WAV, FLAC, MP3, OGG, AIFF
   hubel train photos/ --from runs/animals --freeze none
   hubel train --model lenet5 --epochs 3 --seed 7
   hubel train --model '[conv(16, padding=same)-relu-pool]x2-flatten-fc(classes)' --out runs/small
@@ -46,7 +47,7 @@ Ctrl-C stops it after the current step (exit code 130). SIGTERM and a closed ter
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
-    /// Train this network from scratch: a name or an architecture text [default: see --from; from scratch, mnist-cnn for grey pictures and tutorial for colour]
+    /// Train this network from scratch: a name or an architecture text [default: see --from; from scratch, mnist-cnn for grey pictures, tutorial for colour, sound-cnn for recordings, kim2014 for texts]
     #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
     /// Layers that fine-tuning does not change: all (but the last), none, or all up to and including LAYER
@@ -57,7 +58,7 @@ pub(crate) struct Train {
     /// [default: 1 to 8, fewer for more pictures]
     #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
     pub(crate) versions: Option<usize>,
-    /// Number of passes over the training images [default: 30; for small grey pictures 3 to 100, so that 600,000 images are shown in all, or 170,000 of writing]
+    /// Number of passes over the training images [default: 30; for small grey pictures 3 to 100, so that 600,000 images are shown in all, or 170,000 of writing; for recordings 10 to 100, so that 60,000 are shown; for texts 10]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
     /// Train for this time instead of a number of epochs; the schedule ends inside it. Opening the data and the final test are not counted

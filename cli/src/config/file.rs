@@ -197,6 +197,7 @@ fn unknown(key: &str, nearest: Option<&str>) -> String {
 
 fn is_number(flag: &Arg) -> bool {
     let numbers = [
+        TypeId::of::<u32>(),
         TypeId::of::<usize>(),
         TypeId::of::<u64>(),
         TypeId::of::<f32>(),

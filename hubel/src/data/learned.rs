@@ -5,7 +5,7 @@ use crate::Result;
 use crate::data::catalogue::{self, Found};
 use crate::data::class_names::known_by;
 use crate::data::divide::Division;
-use crate::data::open::{check_numbers, number_classes, read_for_model};
+use crate::data::open::{check_kind, check_numbers, number_classes, read_for_model};
 use crate::data::reading::Listen;
 use crate::data::{BadFile, Dataset, Options, Preparation};
 
@@ -51,6 +51,7 @@ pub fn learned(
             (given.ok_or_else(none)?, Vec::new())
         }
         Found::Files(mut catalogue) => {
+            check_kind(path, &catalogue, preparation)?;
             catalogue.refuse_missing(options.bad_files)?;
             if catalogue.files.iter().any(|file| !file.is_held_out()) {
                 catalogue.files.retain(|file| !file.is_held_out());

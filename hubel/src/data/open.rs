@@ -257,10 +257,29 @@ pub(super) fn read_files(
     }
 }
 
+/// Refuses files of another kind than those that a model was trained on.
+///
+/// # Errors
+/// [`Error::DataMismatch`]
+pub(super) fn check_kind(
+    path: &Path,
+    catalogue: &Catalogue,
+    preparation: &Preparation,
+) -> Result<()> {
+    let (own, other) = (preparation.medium.kind(), catalogue.kind);
+    match own == other {
+        true => Ok(()),
+        false => Err(Error::DataMismatch(format!(
+            "{}: it holds {other}, and the model was trained on {own}",
+            path.display()
+        ))),
+    }
+}
+
 /// Reads the files of a catalogue as a model with this preparation reads them.
 ///
 /// # Errors
-/// [`Error::DataMismatch`] if the model was trained on another kind of data; as for [`read_files`].
+/// As for [`read_files`].
 pub(super) fn read_for_model(
     path: &Path,
     catalogue: &Catalogue,
@@ -268,20 +287,13 @@ pub(super) fn read_for_model(
     options: &Options,
     listen: Listen<'_>,
 ) -> Result<(Dataset, Unlike, Vec<BadFile>)> {
-    let (own, other) = (preparation.medium.kind(), catalogue.kind);
-    if own != other {
-        return Err(Error::DataMismatch(format!(
-            "{}: it holds {other}, and the model was trained on {own}",
-            path.display()
-        )));
-    }
-    if own == Kind::Clips {
+    if catalogue.kind == Kind::Clips {
         let policy = options.bad_files;
         let read = clip::with_preparation(path, catalogue, preparation, policy, listen)?;
         return Ok((read.dataset, Unlike::default(), read.bad));
     }
     #[cfg(feature = "sound")]
-    if own == Kind::Sounds {
+    if catalogue.kind == Kind::Sounds {
         let (dataset, bad) =
             sound::reading::read_for_model(path, catalogue, preparation, options, listen)?;
         return Ok((dataset, Unlike::default(), bad));
@@ -443,6 +455,7 @@ pub fn evaluation(
                 (splits.train, splits.test, found, Vec::new(), unlike)
             }
             Found::Files(mut catalogue) => {
+                check_kind(path, &catalogue, preparation)?;
                 catalogue.refuse_missing(options.bad_files)?;
                 let all = catalogue.files.len();
                 let has_test = catalogue.count(Some(Part::Test)) > 0;

@@ -181,7 +181,7 @@ fn tables_and_divided_folders_name_recordings() -> Result<()> {
     let divided = folder.path().join("divided");
     tones(&divided.join("train"), 6);
     tones(&divided.join("test"), 2);
-    let splits = opened(&divided, &Options::default())?;
+    let splits = opened(&divided, &undivided())?;
     assert_eq!(splits.test.as_ref().expect("a test part").len(), 4);
     // The test recordings are copies of training recordings.
     assert!(
