@@ -211,6 +211,39 @@ fn animations_are_clips_and_plain_pictures_stay_pictures() {
 }
 
 #[test]
+fn the_kind_of_the_data_can_be_given() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path();
+    animations(data, 12);
+    let check = |kind| {
+        let mut command = hubel();
+        command.arg("check").arg(data).args(["--kind", kind]);
+        command.assert()
+    };
+    check("pictures").stdout(contains("24 images"));
+    check("clips").success().stdout(contains("24 clips"));
+    check("text").failure().stderr(contains("texts"));
+    check("films")
+        .failure()
+        .stderr(contains("use pictures, clips, sound or text"));
+    let small = [
+        "--model",
+        "conv(4)-relu-globalavgpool-linear(classes)",
+        "--epochs",
+        "1",
+    ];
+    let mut command = hubel();
+    command.arg("train").arg(data).args(small);
+    let out = tempfile::tempdir().expect("a temporary folder");
+    command
+        .args(["--kind", "pictures", "--out"])
+        .arg(out.path().join("run"))
+        .assert()
+        .success()
+        .stderr(contains("24 images"));
+}
+
+#[test]
 fn planted_faults_are_found_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     animations(folder.path(), 20);

@@ -278,8 +278,20 @@ pub fn check(
     path_or_name: impl AsRef<Path>,
     listen: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Inspection> {
+    check_as(path_or_name, None, listen)
+}
+
+/// As [`check`], of samples of this kind; see [`Source::find_as`](crate::data::Source::find_as).
+///
+/// # Errors
+/// As for [`check`], and if the data is of another kind.
+pub fn check_as(
+    path_or_name: impl AsRef<Path>,
+    kind: Option<data::Kind>,
+    listen: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Inspection> {
     let path = path_or_name.as_ref();
-    let found = catalogue::find(path)?;
+    let found = catalogue::find(path, kind)?;
     #[cfg(feature = "sound")]
     if let Found::Files(catalogue) = &found
         && catalogue.kind == data::Kind::Sounds

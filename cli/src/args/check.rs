@@ -3,10 +3,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use hubel::data::Kind;
 use hubel::labels::LabelSettings;
 
 use super::Processor;
-use super::values::whole;
+use super::values::{parsed, whole};
 
 /// `hubel check`
 #[derive(Args)]
@@ -22,6 +23,9 @@ Exit codes: 1 if a finding makes a score untrustworthy (unreadable, truncated, l
 pub(crate) struct Check {
     /// The data, in any form that `hubel train` takes
     pub(crate) data: PathBuf,
+    /// What the files are: pictures, clips, sound or text [default: the most frequent kind]
+    #[arg(long, value_name = "KIND", value_parser = parsed::<Kind>)]
+    pub(crate) kind: Option<Kind>,
     /// Also write a page with the pictures, as one HTML file
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hubel::data::{
-    Augmentation, BadFiles, Balance, Mixing, Options, Resize, SoundOptions, Subject, Tokens,
+    Augmentation, BadFiles, Balance, Kind, Mixing, Options, Resize, SoundOptions, Subject, Tokens,
 };
 use hubel::{Normalisation, Preparation, Shape};
 
@@ -19,6 +19,9 @@ pub(crate) struct TrainingData {
     /// `mnist`, or labelled pictures, recordings or texts: class folders, a table (CSV) of paths, pixels or texts, IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
     pub(crate) data: PathBuf,
+    /// What the files are: pictures, clips, sound or text [default: the most frequent kind; animated pictures and folders of numbered frames are clips]
+    #[arg(long, value_name = "KIND", value_parser = parsed::<Kind>)]
+    pub(crate) kind: Option<Kind>,
     /// Fine-tune this model: efficientnet-lite0 (part of hubel), a model of your own, or a file of PyTorch weights; none trains from scratch
     /// [default: efficientnet-lite0 if that is better than training from scratch; the first line says which]
     #[arg(long, value_name = "none|NAME|PATH")]

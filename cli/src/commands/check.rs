@@ -4,7 +4,7 @@ mod labels;
 
 use std::process::ExitCode;
 
-use hubel::check::{Finding, Inspection, Kind, check};
+use hubel::check::{Finding, Inspection, Kind, check_as};
 use hubel::labels::LabelReport;
 use hubel::one_line;
 use serde_json::{Value, json};
@@ -20,7 +20,9 @@ const SHOWN: usize = 3;
 /// Runs the command; exits with 1 if a finding makes a score untrustworthy.
 pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
     let reading = console.pictures("reading");
-    let inspection = check(&arguments.data, &|done, all| reading.show(done, all));
+    let inspection = check_as(&arguments.data, arguments.kind, &|done, all| {
+        reading.show(done, all)
+    });
     reading.finish();
     let mut inspection = inspection?;
     let labels = arguments.labels.then(|| labels::find(arguments, console));

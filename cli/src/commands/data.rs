@@ -15,7 +15,7 @@ pub(super) fn feed(
     balance: Balance,
     console: &Console,
 ) -> Result<(Feed, Augmentation), Error> {
-    let mut source = Source::find(&data.data)?;
+    let mut source = Source::find_as(&data.data, data.kind)?;
     let start = train::start(data, false, &mut source, console)?;
     let splits = train::open(data, source, &start, console)?;
     let subject = splits.train.subject()?;

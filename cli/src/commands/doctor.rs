@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     if let Some(config) = &arguments.config {
         console.remark(&format!("settings of {}", hubel::shown(config)));
     }
-    let mut source = Source::find(&arguments.data.data)?;
+    let mut source = Source::find_as(&arguments.data.data, arguments.data.kind)?;
     if let Some(preset) = &arguments.preset {
         presets::check(preset, source.outlook()?.size, &arguments.data.data)?;
     }

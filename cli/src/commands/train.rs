@@ -92,7 +92,7 @@ impl Ready {
         resumed: Option<&Model>,
         console: &Console,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut source = Source::find(&arguments.data.data)?;
+        let mut source = Source::find_as(&arguments.data.data, arguments.data.kind)?;
         if let Some(preset) = &arguments.preset {
             presets::check(preset, source.outlook()?.size, &arguments.data.data)?;
             console.remark(&format!("settings of the preset `{preset}`"));

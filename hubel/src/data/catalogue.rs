@@ -180,8 +180,16 @@ fn describe(
 ///
 /// # Errors
 /// As for that function, and [`Error::DataForm`] for fewer than two classes.
-pub(crate) fn find(path: &Path) -> Result<Found> {
-    match find_of_known_classes(path, None)? {
+pub(crate) fn find(path: &Path, wanted: Option<Kind>) -> Result<Found> {
+    let found = find_of_known_classes(path, None, wanted)?;
+    let kind = match &found {
+        Found::Files(catalogue) => catalogue.kind,
+        Found::Arrays(splits) => splits.train.kind(),
+    };
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != kind) {
+        return Err(problem(path, format!("it holds {kind}, not {wanted}")));
+    }
+    match found {
         Found::Files(Catalogue {
             one_class: Some((path, why)),
             ..
@@ -195,12 +203,17 @@ pub(crate) fn find(path: &Path) -> Result<Found> {
 }
 
 /// Detects the data at `path`, or that of the name `mnist`. Also accepts a single class, for evaluating a model that knows the
-/// classes. `remembered` is the value range of the arrays that the model was trained on, if it was trained on such arrays.
+/// classes. `remembered` is the value range of the arrays that the model was trained on, if it was trained on such arrays. `wanted` is what the
+/// samples are, if that is known; the files of class folders and tables are then taken as such.
 ///
 /// # Errors
 /// [`Error::DataForm`] if there is no known form; [`Error::Io`] if a folder cannot be
 /// read; [`Error::DataFile`], [`Error::Idx`], [`Error::DataMismatch`] if tables or arrays are damaged or do not fit together.
-pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
+pub(crate) fn find_of_known_classes(
+    path: &Path,
+    remembered: Option<ValueRange>,
+    wanted: Option<Kind>,
+) -> Result<Found> {
     #[cfg(feature = "mnist")]
     if path.as_os_str().eq_ignore_ascii_case("mnist") {
         let mut splits = mnist()?;
@@ -235,13 +248,18 @@ pub(crate) fn find_of_known_classes(path: &Path, remembered: Option<ValueRange>)
         },
     })?;
     let mut found = if metadata.is_dir() {
-        in_folder(path, remembered)?
+        in_folder(path, remembered, wanted)?
     } else if metadata.is_file() {
         in_file(path, remembered)?
     } else {
         return Err(problem(path, "it is neither a file nor a folder"));
     };
     if let Found::Files(catalogue) = &mut found {
+        if let (Some(Kind::Clips), Kind::Pictures) | (Some(Kind::Pictures), Kind::Clips) =
+            (wanted, catalogue.kind)
+        {
+            catalogue.kind = wanted.unwrap_or_default();
+        }
         let alike = classes_called_alike(&catalogue.classes);
         catalogue.notes.extend(alike);
     }
@@ -268,12 +286,12 @@ pub(super) fn classes_called_alike(classes: &[String]) -> Vec<String> {
 }
 
 /// The data in a folder, detected by the names in it.
-fn in_folder(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
+fn in_folder(path: &Path, remembered: Option<ValueRange>, wanted: Option<Kind>) -> Result<Found> {
     let contents = folder::contents(path)?;
     if let Some(found) = tables::in_folder(path, &contents, remembered)? {
         return Ok(found);
     }
-    let catalogue = folder::find(path, contents)?;
+    let catalogue = folder::find(path, contents, wanted)?;
     match catalogue.kind {
         Kind::Texts => text::files::read(path, catalogue).map(Found::Arrays),
         Kind::Pictures | Kind::Clips => Ok(Found::Files(catalogue)),

@@ -332,11 +332,16 @@ impl<'a> Table<'a> {
         }
         let missing =
             (self.missing_count > 0).then(|| (self.path.to_owned(), self.missing_files()));
-        let is_recording = |file: &&File| kind_of(&file.path) == Some(Kind::Sounds);
-        let recordings = self.files.iter().filter(is_recording).count();
-        let (kind, form) = match 2 * recordings > self.files.len() {
-            true => (Kind::Sounds, "table of recordings"),
-            false => (Kind::Pictures, "table of pictures"),
+        let are_most = |kind| {
+            let own = |file: &&File| kind_of(&file.path) == Some(kind);
+            2 * self.files.iter().filter(own).count() > self.files.len()
+        };
+        let (kind, form) = if are_most(Kind::Sounds) {
+            (Kind::Sounds, "table of recordings")
+        } else if are_most(Kind::Clips) {
+            (Kind::Clips, "table of clips")
+        } else {
+            (Kind::Pictures, "table of pictures")
         };
         let mut notes = Vec::new();
         if self.repeated > 0 {

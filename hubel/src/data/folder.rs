@@ -132,12 +132,13 @@ fn belongs_to_the_system(name: &OsString) -> bool {
             .any(|system| name.eq_ignore_ascii_case(system))
 }
 
-/// Lists the class folders at `root`, whose own contents are given.
+/// Lists the class folders at `root`, whose own contents are given. `wanted` is the kind of their files; without it, the most frequent one is.
 ///
 /// # Errors
 /// [`Error::DataForm`] if there are fewer than two; [`Error::Io`] if a folder cannot be read.
-pub(super) fn find(root: &Path, contents: Contents) -> Result<Catalogue> {
+pub(super) fn find(root: &Path, contents: Contents, wanted: Option<Kind>) -> Result<Catalogue> {
     let mut listing = Listing::new(root);
+    listing.wanted = wanted;
     let mut notes = Vec::new();
     match parts::layout(root, &contents.folders)? {
         Layout::Divided(parts, remark) => {
@@ -196,6 +197,8 @@ struct Listing<'a> {
     notes: Vec<String>,
     /// The kinds of the pictures and recordings beside class folders instead of in one.
     stray: Vec<Kind>,
+    /// The kind of the samples; `None`: the most frequent one.
+    wanted: Option<Kind>,
     /// `root` and all folders above it: a link to one of them is a cycle.
     above: HashSet<PathBuf>,
 }
@@ -210,6 +213,7 @@ impl<'a> Listing<'a> {
             ignored: Ignored::default(),
             notes: Vec::new(),
             stray: Vec::new(),
+            wanted: None,
             above: real(root).ancestors().map(Path::to_owned).collect(),
         }
     }
@@ -410,8 +414,34 @@ impl<'a> Listing<'a> {
         })
     }
 
-    /// Keeps the files of the most frequent kind, and ignores the others.
+    /// Keeps the files of the wanted kind, or else of the most frequent one, and ignores the others.
     fn choose_kind(&mut self) -> Kind {
+        match self.wanted {
+            Some(Kind::Clips) => self.keep_clips(),
+            Some(kind) => self.keep(kind),
+            None => return self.most_frequent_kind(),
+        }
+        self.wanted.unwrap_or_default()
+    }
+
+    /// Keeps video files or pictures, of which there are more. Pictures are clips of their own, unless folders hold the frames of clips.
+    fn keep_clips(&mut self) {
+        let count = |kind| {
+            let own = |file: &&File| kind_of(&file.path) == Some(kind);
+            self.files.iter().filter(own).count()
+        };
+        match count(Kind::Clips) >= count(Kind::Pictures) {
+            true => self.keep(Kind::Clips),
+            false => {
+                self.keep(Kind::Pictures);
+                if let Some(clips) = self.folders_of_frames() {
+                    self.files = clips;
+                }
+            }
+        }
+    }
+
+    fn most_frequent_kind(&mut self) -> Kind {
         let kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
         let mut counts = [
             (Kind::Texts, 0),

@@ -40,7 +40,11 @@ pub fn learned(
     let path = path_or_name.as_ref();
     let labels = division.map_or(&[][..], |division| &division.labels);
     let mut notes = Vec::new();
-    let (dataset, bad_files) = match catalogue::find_of_known_classes(path, preparation.range)? {
+    let (dataset, bad_files) = match catalogue::find_of_known_classes(
+        path,
+        preparation.range,
+        Some(preparation.medium.kind()),
+    )? {
         Found::Arrays(splits) => {
             preparation.check_data(&splits.train)?;
             check_numbers(path, preparation, &splits)?;

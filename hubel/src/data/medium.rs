@@ -1,9 +1,11 @@
 //! What the samples of a data set are, and what a model was trained on.
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::{SoundSettings, Vocabulary};
+use crate::{Error, Result};
 
 /// What the samples of a data set are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -38,6 +40,24 @@ impl Kind {
             Self::Texts => "text",
             Self::Clips => "clip",
             Self::Sounds => "recording",
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "pictures" => Ok(Self::Pictures),
+            "clips" => Ok(Self::Clips),
+            "sound" | "sounds" | "recordings" => Ok(Self::Sounds),
+            "text" | "texts" => Ok(Self::Texts),
+            _ => Err(Error::Settings {
+                problem: format!(
+                    "there is no kind of data called `{text}`; use pictures, clips, sound or text"
+                ),
+            }),
         }
     }
 }

@@ -439,41 +439,44 @@ pub fn evaluation(
     let labels = division.map_or(&[][..], |division| &division.labels);
     let mut notes = Vec::new();
     // One class is enough, because the model has the others.
-    let (undivided, test, found, bad_files, unlike) =
-        match catalogue::find_of_known_classes(path, preparation.range)? {
-            Found::Arrays(splits) => {
-                preparation.check_data(&splits.train)?;
-                check_numbers(path, preparation, &splits)?;
-                if splits.train.is_empty() && splits.test.is_none() {
-                    return Err(validation_only(path));
-                }
-                notes = splits.notes;
-                let parts = [splits.validation.as_ref(), splits.test.as_ref()];
-                let held_out: usize = parts.into_iter().flatten().map(Dataset::len).sum();
-                let found = splits.train.len() + held_out;
-                let unlike = preparation.unlike(splits.test.as_ref().unwrap_or(&splits.train))?;
-                (splits.train, splits.test, found, Vec::new(), unlike)
+    let (undivided, test, found, bad_files, unlike) = match catalogue::find_of_known_classes(
+        path,
+        preparation.range,
+        Some(preparation.medium.kind()),
+    )? {
+        Found::Arrays(splits) => {
+            preparation.check_data(&splits.train)?;
+            check_numbers(path, preparation, &splits)?;
+            if splits.train.is_empty() && splits.test.is_none() {
+                return Err(validation_only(path));
             }
-            Found::Files(mut catalogue) => {
-                check_kind(path, &catalogue, preparation)?;
-                catalogue.refuse_missing(options.bad_files)?;
-                let all = catalogue.files.len();
-                let has_test = catalogue.count(Some(Part::Test)) > 0;
-                catalogue.files.retain(|file| match has_test {
-                    true => file.part == Some(Part::Test),
-                    false => file.part != Some(Part::Validation),
-                });
-                if catalogue.files.is_empty() {
-                    return Err(validation_only(path));
-                }
-                catalogue.classes = known_by(&catalogue.classes, labels, classes);
-                number_classes(path, &mut catalogue, classes)?;
-                let (dataset, unlike, bad) =
-                    read_for_model(path, &catalogue, preparation, options, listen)?;
-                let test = has_test.then(|| dataset.clone());
-                (dataset, test, all - bad.len(), bad, unlike)
+            notes = splits.notes;
+            let parts = [splits.validation.as_ref(), splits.test.as_ref()];
+            let held_out: usize = parts.into_iter().flatten().map(Dataset::len).sum();
+            let found = splits.train.len() + held_out;
+            let unlike = preparation.unlike(splits.test.as_ref().unwrap_or(&splits.train))?;
+            (splits.train, splits.test, found, Vec::new(), unlike)
+        }
+        Found::Files(mut catalogue) => {
+            check_kind(path, &catalogue, preparation)?;
+            catalogue.refuse_missing(options.bad_files)?;
+            let all = catalogue.files.len();
+            let has_test = catalogue.count(Some(Part::Test)) > 0;
+            catalogue.files.retain(|file| match has_test {
+                true => file.part == Some(Part::Test),
+                false => file.part != Some(Part::Validation),
+            });
+            if catalogue.files.is_empty() {
+                return Err(validation_only(path));
             }
-        };
+            catalogue.classes = known_by(&catalogue.classes, labels, classes);
+            number_classes(path, &mut catalogue, classes)?;
+            let (dataset, unlike, bad) =
+                read_for_model(path, &catalogue, preparation, options, listen)?;
+            let test = has_test.then(|| dataset.clone());
+            (dataset, test, all - bad.len(), bad, unlike)
+        }
+    };
     let has_trained = division.map(|division| division.recognises(&undivided));
     let (dataset, judged) = match (test, division) {
         (Some(test), division) => match division.is_some_and(|known| known.recognises(&test)) {

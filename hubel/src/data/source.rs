@@ -44,8 +44,16 @@ impl Source {
     /// # Errors
     /// As for [`open`](crate::data::open), if the form is unknown or arrays are damaged.
     pub fn find(path_or_name: impl AsRef<Path>) -> Result<Self> {
+        Self::find_as(path_or_name, None)
+    }
+
+    /// As [`Self::find`], with samples of this kind. Without a kind, the most frequent one is chosen, and animated pictures are clips.
+    ///
+    /// # Errors
+    /// As for [`Self::find`]; [`Error::DataForm`] if the data is of another kind.
+    pub fn find_as(path_or_name: impl AsRef<Path>, kind: Option<Kind>) -> Result<Self> {
         let path = path_or_name.as_ref().to_owned();
-        let found = catalogue::find(&path)?;
+        let found = catalogue::find(&path, kind)?;
         Ok(Self {
             path,
             found,

@@ -64,7 +64,7 @@ pub(super) fn in_folder(
 
 /// A note if a folder with a table also contains class folders.
 fn not_class_folders(path: &Path, table: &Path, contents: &folder::Contents) -> Option<String> {
-    let folders = folder::find(path, contents.clone()).ok()?;
+    let folders = folder::find(path, contents.clone(), None).ok()?;
     let filled = folders.classes.iter().zip(0..);
     let filled = filled.filter(|(_, label)| folders.files.iter().any(|file| file.label == *label));
     let filled: Vec<&str> = filled.map(|(class, _)| class.as_str()).collect();

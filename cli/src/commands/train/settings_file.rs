@@ -114,6 +114,9 @@ impl Settings<'_> {
     fn write_data(&self, file: &mut SettingsFile) {
         let (data, model) = (&self.arguments.data, self.model);
         file.gap();
+        if let Some(kind) = data.kind {
+            file.text("kind", kind);
+        }
         let Shape {
             height,
             width,

@@ -113,24 +113,20 @@ pub(in crate::data) fn numbered(files: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Whether a file is an animated GIF, WebP or PNG of at least two frames.
 pub(in crate::data) fn is_animated(path: &Path) -> bool {
-    let animated = || {
-        let bytes = picture::contents(path).ok()?;
-        Some(
-            animation(&bytes, |frames| {
-                frames.take(2).filter(Result::is_ok).count()
-            })
-            .ok()??
-                == 2,
-        )
+    let Ok(bytes) = picture::contents(path) else {
+        return false;
     };
-    animated().unwrap_or(false)
+    let two = |frames: &mut dyn Iterator<Item = ImageResult<Frame>>| {
+        frames.take(2).filter(Result::is_ok).count() == 2
+    };
+    let found = guarded(|| animation(&bytes, two));
+    matches!(found, Some(Ok(Some(true))))
 }
 
 fn of_animation(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
     let bytes = picture::contents(path)?;
-    // A decoder that panics on one file in a million must not stop the work on the others.
-    let decoded = std::panic::catch_unwind(|| animation(&bytes, |found| collect(found)));
-    let found = decoded.map_err(|_| {
+    let decoded = guarded(|| animation(&bytes, |found| collect(found)));
+    let found = decoded.ok_or_else(|| {
         problem(
             path,
             "its decoder failed; save it again with another program",
@@ -160,6 +156,11 @@ fn of_animation(path: &Path, settings: ClipSettings, frames: usize) -> Result<Ta
         count: pictures.len(),
         content: Fingerprint::content_of(&bytes),
     })
+}
+
+/// What a decoder returns, or `None` if it panics: one file in a million must not stop the work on the others.
+fn guarded<T>(decode: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
+    std::panic::catch_unwind(decode).ok()
 }
 
 /// All frames with their durations in seconds.

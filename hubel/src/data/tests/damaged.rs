@@ -61,6 +61,20 @@ static PICTURES: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 const TABLE: &str =
     "path,label,split\r\na.png,cat,train\r\n\"b.png\",dog,val\r\n\"c d.png\",\"cat\",test\r\n";
 
+const TEXTS: &str = "text,label,split\n\"good, really\",pos,train\nbad,neg,train\nso so,pos,val\n\"\u{e9}t\u{e9}\",neg,test\n";
+
+/// An animated GIF of three frames.
+static ANIMATION: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for seed in 0..3 {
+        let frame = DynamicImage::from(colours(6, 9, seed)).into_rgba8();
+        encoder.encode_frame(image::Frame::new(frame)).unwrap();
+    }
+    drop(encoder);
+    bytes
+});
+
 /// Three pictures of 4×4 pixels.
 fn pixels() -> String {
     let header = (0..16).map(|pixel| format!(",pixel{pixel}"));
@@ -93,6 +107,22 @@ proptest! {
     #[test]
     fn a_damaged_table_of_pixels_is_an_error_or_pictures(damage in damage()) {
         table(&damage.applied(pixels().as_bytes()));
+    }
+
+    #[test]
+    fn a_damaged_table_of_texts_is_an_error_or_texts(damage in damage()) {
+        table(&damage.applied(TEXTS.as_bytes()));
+    }
+
+    #[test]
+    fn a_damaged_animation_is_an_error_or_a_clip(damage in damage()) {
+        let file = tempfile::Builder::new().suffix(".gif").tempfile().unwrap();
+        std::fs::write(file.path(), damage.applied(&ANIMATION)).unwrap();
+        clip::is_animated(file.path());
+        match clip::examine(file.path()) {
+            Ok((_, (height, width))) => prop_assert!(height > 0 && width > 0),
+            Err(error) => prop_assert!(error.to_string().contains(".gif")),
+        }
     }
 
     #[test]
