@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::formats::layout::Layout;
 use crate::formats::safetensors::NamedTensor;
-use crate::network::{Graph, Operation};
+use crate::network::{Graph, Input, Operation};
 use crate::parameters::Table;
 use crate::{Network, Result, Shape, listed, one_line};
 
@@ -335,16 +335,17 @@ fn prefix(tensors: &[(&str, &[usize])]) -> String {
     prefix
 }
 
-/// All known networks.
+/// All known networks of pictures.
 fn known() -> &'static [Known] {
     static KNOWN: OnceLock<Vec<Known>> = OnceLock::new();
     KNOWN.get_or_init(|| {
         let named = |name| (name, Network::named(name).expect("the zoo has it"));
-        let mut known: Vec<Known> = (Network::names().map(named))
-            .map(|(name, network)| {
-                let input = Network::usual_input(name).expect("the zoo has it").shape;
-                Known::new(name, network, input, Naming::Same)
-            })
+        let of_pictures = Network::names().filter_map(|name| {
+            let Input { shape, vocabulary } = Network::usual_input(name)?;
+            (shape.time == 1 && vocabulary.is_none()).then_some((name, shape))
+        });
+        let mut known: Vec<Known> = of_pictures
+            .map(|(name, shape)| Known::new(name, named(name).1, shape, Naming::Same))
             .collect();
         let (name, vgg16) = named("vgg16");
         // At 224×224 its last maps have 7×7 pixels; those of the zoo's network have one.

@@ -33,6 +33,7 @@ fn zoo_networks_have_exactly_the_parameters_of_their_origin() {
             10_000 * 128 + 128 * 100 * (3 + 4 + 5) + 300 + 3010,
         ),
         ("clip-cnn", 40_410),
+        ("sound-cnn", 98_682),
         ("mlp", 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10),
     ] {
         assert_eq!(zoo(name).parameters(), parameters, "{name}");
