@@ -244,7 +244,11 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
         None => "logit",
     };
     let question = one_line(&looked.question(model)).into_owned();
-    let mut rows = vec![("picture", shown(&looked.picture))];
+    let kind = match model.preparation().medium.kind() {
+        Kind::Sounds => "recording",
+        _ => "picture",
+    };
+    let mut rows = vec![(kind, shown(&looked.picture))];
     rows.extend(
         remarks(&looked.prediction)
             .iter()

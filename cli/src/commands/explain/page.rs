@@ -33,6 +33,20 @@ struct Page {
     layers: Vec<Layer>,
 }
 
+/// What the picture of the input shows.
+fn seen_as(model: &Model) -> String {
+    let input = model.input();
+    match model.preparation().medium.sound() {
+        None => input.to_string(),
+        Some(sound) => format!(
+            "{input}, {:.1} s from left to right and {:.0} to {:.0} Hz from bottom to top; 80 dB less than the loudest value is black",
+            sound.seconds(),
+            sound.spectrogram.lowest,
+            sound.spectrogram.highest
+        ),
+    }
+}
+
 /// A picture embedded in the page.
 struct Picture {
     source: String,
@@ -338,7 +352,7 @@ pub(super) fn write(
                 .map_or(&looked.picture, Path::new),
         ),
         seen: Picture::new(seen),
-        input: model.input().to_string(),
+        input: seen_as(model),
         remarks: remarks(&looked.prediction),
         network: model.network().to_string(),
         question: looked.question(model),

@@ -10,7 +10,7 @@ use super::checks::{Checks, Finding};
 use super::data::Data;
 use super::{Files, Looked};
 use crate::args::{Explain, Method};
-use crate::console::{self, Console};
+use crate::console::{self, Console, thousands};
 
 /// SmoothGrad: number of noisy copies, noise as a share of the picture's range, seed.
 const SAMPLES: usize = 32;
@@ -92,6 +92,8 @@ pub(super) fn explain(
         };
         let checks = arguments.check.then(check).transpose()?;
         let drawing = draw::overlay(&made.map, &looked.prepared.pixels, model.input());
+        let place = strongest(model, &made.map);
+        let finding = made.finding + &place;
         let findings = checks.iter().flat_map(Checks::findings);
         let failed = findings.filter(|finding| finding.has_failed);
         let failures = failed.map(|finding| finding.sentence);
@@ -105,7 +107,7 @@ pub(super) fn explain(
         files.save(&format!("why-{name}"), &saved)?;
         explanations.push(Explanation {
             name: made.name,
-            finding: made.finding,
+            finding,
             checks,
             map: made.map,
             png: drawing.png(),
@@ -114,6 +116,21 @@ pub(super) fn explain(
     // The maps must be those of the unchanged picture afterwards.
     looked.explainer.look(&looked.prepared.tensor);
     Ok(explanations)
+}
+
+/// Where the map of a recording is largest, for the end of a sentence.
+fn strongest(model: &Model, map: &Heatmap) -> String {
+    model
+        .preparation()
+        .medium
+        .sound()
+        .map_or_else(String::new, |sound| {
+            let (seconds, hertz) = sound.place([map.height, map.width], map.brightest());
+            format!(
+                "; most at {seconds:.2} s, {} Hz",
+                thousands(hertz.round() as usize)
+            )
+        })
 }
 
 /// A map, with the method that made it.

@@ -2,7 +2,7 @@
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use super::Spectrogram;
+use super::{SoundSettings, Spectrogram};
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
@@ -107,6 +107,29 @@ impl MelPlan {
         for ((value, hann), sample) in inside.zip(&samples[start..]) {
             *value = hann * sample;
         }
+    }
+}
+
+impl SoundSettings {
+    /// The time in seconds, from the start of the input, and the frequency in Hz at the centre of the value `at` (row and column) of a map of
+    /// `size` (rows and columns) that covers the spectrogram.
+    pub fn place(&self, size: [usize; 2], at: [usize; 2]) -> (f64, f64) {
+        let Spectrogram {
+            rate,
+            hop,
+            bands,
+            lowest,
+            highest,
+            ..
+        } = self.spectrogram;
+        let share = |axis: usize| (at[axis] as f64 + 0.5) / size[axis] as f64;
+        let frame = share(1) * self.shape().width as f64 - 0.5;
+        // Band 0 is the last row, and its triangle's centre is the second edge.
+        let edge = (1.0 - share(0)) * bands as f64 + 0.5;
+        let [low, high] = [lowest, highest].map(|hertz| mel(f64::from(hertz)));
+        let mel = low + (high - low) * edge / (bands + 1) as f64;
+        let seconds = frame.max(0.0) * hop as f64 / f64::from(rate);
+        (seconds.min(self.seconds()), hertz(mel))
     }
 }
 
@@ -236,6 +259,27 @@ mod tests {
             let plan = Spectrogram::at(rate).plan().unwrap();
             assert_eq!(plan.empty_bands(), 0, "{rate}");
         }
+    }
+
+    #[test]
+    fn a_tone_is_at_its_place() {
+        let spectrogram = Spectrogram::at(8000);
+        let settings = SoundSettings::new(8000, spectrogram);
+        let shape = settings.shape();
+        // A tone of 1 kHz between 0.5 and 0.6 s.
+        let sample = |i: usize| match (4000..4800).contains(&i) {
+            true => (i as f32 * std::f32::consts::TAU / 8.0).sin(),
+            false => 0.0,
+        };
+        let samples: Vec<f32> = (0..8000).map(sample).collect();
+        let mut power = vec![0.0; shape.len()];
+        let mut plan = spectrogram.plan().unwrap();
+        plan.power(&samples, &mut power);
+        let loudest = hubel_kernels::softmax::largest(&power);
+        let at = [loudest / shape.width, loudest % shape.width];
+        let (seconds, hertz) = settings.place([shape.height, shape.width], at);
+        assert!((0.5..=0.6).contains(&seconds), "{seconds}");
+        assert!((900.0..1100.0).contains(&hertz), "{hertz}");
     }
 
     #[test]
