@@ -298,7 +298,9 @@ impl Preparation {
     fn damage(&self) -> Option<String> {
         let shape = self.shape;
         if addressable(&shape.sizes()).is_none_or(|size| size == 0) {
-            return Some(format!("its input of {shape} has no values"));
+            return Some(format!(
+                "its input of {shape} has no values, or more than a memory holds"
+            ));
         }
         if let Some(vocabulary) = self.medium.vocabulary() {
             let is_text = shape.frame() == Shape::new(1, 1, 1) && vocabulary.is_sound();

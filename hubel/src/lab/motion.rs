@@ -14,7 +14,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     items: &["T1"],
     question: "can a network tell left from right without a layer along time?",
     data: Data::Pictures,
-    smallest: 12,
+    smallest: 8,
     budget: Budget {
         seeds: 5,
         images: 1000,

@@ -56,8 +56,12 @@ fn problem_after(change: impl FnOnce(&mut Tensors)) -> Option<String> {
 fn a_file_with_an_absurd_preparation_is_refused_with_what_is_wrong() {
     assert_eq!(problem_with("/mean", json!([0.4])), None);
     for (pointer, value, part) in [
-        ("/shape/height", json!(0), "input of 0×8×1 is no picture"),
-        ("/shape/width", json!(u64::MAX / 8), "is no picture"),
+        ("/shape/height", json!(0), "input of 0×8×1 has no values"),
+        (
+            "/shape/width",
+            json!(u64::MAX / 8),
+            "more than a memory holds",
+        ),
         (
             "/shape/height",
             json!(20_000_000),

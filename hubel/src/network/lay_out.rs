@@ -195,9 +195,13 @@ impl Layout {
                 tensors: Vec::new(),
             }),
             _ => {
+                let sides = match shapes.iter().all(|shape| shape.time == 1) {
+                    true => "height and width",
+                    false => "time, height and width",
+                };
                 let shapes: Vec<String> = shapes.iter().map(Shape::to_string).collect();
                 let reason = format!(
-                    "its branches give {}; they must agree in all but the channels",
+                    "its branches give {}; they must agree in {sides}",
                     shapes.join(", ")
                 );
                 Err(self.error(name, shortened(item), at, reason.into()))
