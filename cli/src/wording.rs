@@ -2,10 +2,11 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 18] = [
+const FLAGS: [(&str, &str); 19] = [
     ("shape", "input"),
     // Of recordings.
     ("rate", "rate"),
+    ("sound", "seconds"),
     ("resize", "resize"),
     ("bad_files", "bad-files"),
     ("cache", "cache"),

@@ -34,7 +34,7 @@ pub(crate) enum BenchCommand {
     /// Measure the time and GFLOP/s of each convolution kernel, forward and backward
     Kernels(BenchKernels),
     /// Measure how fast pictures are read, resized and augmented
-    Data(BenchData),
+    Data(Box<BenchData>),
 }
 
 /// `hubel bench` alone

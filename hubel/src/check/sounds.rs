@@ -36,11 +36,7 @@ pub(super) struct Examined {
 /// Examines all recordings of a catalogue.
 pub(super) fn examine(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sync)) -> Examined {
     let files = &catalogue.files;
-    let heard = on_all_cores(
-        files.iter(),
-        |file| hear(file),
-        |done| listen(done, files.len()),
-    );
+    let heard = on_all_cores(files.iter(), hear, |done| listen(done, files.len()));
     let mut usable: Vec<(&File, &Heard)> = Vec::new();
     usable.extend(
         files

@@ -56,6 +56,9 @@ pub struct Feed {
     mixing: Mixing,
 }
 
+/// Gets the bytes of a picture before normalisation.
+type Show<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// Settings of a [`Feed`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedSettings {
@@ -299,7 +302,7 @@ impl Feed {
         &self,
         epoch: usize,
         draw: usize,
-        mut show: Option<&mut dyn FnMut(&[u8])>,
+        mut show: Option<Show<'_>>,
         out: &mut [f32],
     ) -> Result<()> {
         let Preparation { shape, .. } = self.preparation;

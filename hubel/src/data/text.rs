@@ -7,8 +7,10 @@ mod vocabulary;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "pictures")]
+use crate::data::Part;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::{BadFile, Dataset, Options, Part, Pixels, Reading, Splits};
+use crate::data::{BadFile, Dataset, Options, Pixels, Reading, Splits};
 use crate::{Result, Shape};
 
 pub use tokens::Tokens;
@@ -84,6 +86,7 @@ const ONE_TEXT: Shape = Shape::new(1, 1, 1);
 ///
 /// # Errors
 /// [`Error::DataMismatch`](crate::Error::DataMismatch) if there are too many classes, or the name of one is too long.
+#[cfg(feature = "pictures")]
 pub(super) fn of_texts(
     form: &str,
     name: &str,

@@ -25,6 +25,14 @@ pub(in crate::data) fn read_splits(
     options: &Options,
     listen: Listen<'_>,
 ) -> Result<Splits> {
+    if options.shape.is_some() {
+        return Err(Error::Settings {
+            problem: format!(
+                "{} holds recordings, which have no height and width; leave out `Options::shape`, and give their length (`Options::sound`)",
+                path.display()
+            ),
+        });
+    }
     catalogue.refuse_missing(options.bad_files)?;
     check_classes(path, catalogue)?;
     let (read, bad_files) = read_files(path, catalogue, options, listen)?;

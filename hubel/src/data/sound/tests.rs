@@ -307,6 +307,10 @@ fn impossible_settings_are_refused() {
     };
     for (text, wanted) in [
         (
+            refused(&|options| options.shape = Some(crate::Shape::new(8, 8, 1))),
+            "have no height and width",
+        ),
+        (
             refused(&|options| options.sound.bands = Some(0)),
             "bands is 0",
         ),
