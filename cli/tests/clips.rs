@@ -199,7 +199,7 @@ fn animations_are_clips_and_plain_pictures_stay_pictures() {
             let class = plain.join(class);
             fs::create_dir_all(&class).expect("a folder");
             frame(number, moves_right, 0)
-                .save(class.join(format!("{number}.gif")))
+                .save(class.join(format!("{number}.png")))
                 .expect("a picture");
         }
     }

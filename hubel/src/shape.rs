@@ -45,6 +45,11 @@ impl Shape {
         [self.time, self.height, self.width, self.channels]
     }
 
+    /// `[height, width, channels]`, with the time before them if it is not 1.
+    pub fn to_vec(self) -> Vec<usize> {
+        self.sizes()[usize::from(self.time == 1)..].to_vec()
+    }
+
     /// Whether it is one row of numbers: a time, height and width of 1.
     pub fn is_row(self) -> bool {
         [self.time, self.height, self.width] == [1; 3]
@@ -76,11 +81,9 @@ impl Shape {
     }
 }
 
-/// Serialises a shape as its sizes, `[height, width, channels]`, with the time before them if there is more than one.
+/// Serialises a shape as [its sizes](Shape::to_vec).
 pub(crate) fn as_sizes<S: Serializer>(shape: &Shape, serializer: S) -> Result<S::Ok, S::Error> {
-    let sizes = shape.sizes();
-    let start = usize::from(shape.time == 1);
-    sizes[start..].serialize(serializer)
+    shape.to_vec().serialize(serializer)
 }
 
 fn one() -> usize {

@@ -376,7 +376,7 @@ const MOST_EPOCHS: usize = 100;
 /// The epochs of texts, of which a network soon knows the training part by heart.
 const TEXT_EPOCHS: usize = 10;
 
-/// Recordings to show over all epochs. Measured by validation on spoken digits: more change little.
+/// Recordings to show over all epochs: 22 for the 2,700 spoken digits, whose validation accuracy no longer rises then.
 const SOUNDS_SHOWN: usize = 60_000;
 
 /// The fewest and the most epochs of recordings.

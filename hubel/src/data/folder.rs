@@ -258,7 +258,7 @@ impl<'a> Listing<'a> {
             let contents = self::contents(&folder)?;
             classes.push((folder, contents));
         }
-        let inner = parts::inner_layout(self.root, &classes, part.is_some())?;
+        let inner = parts::inner_layout(self.root, &classes, part.is_some(), self.wanted)?;
         let mut met: HashMap<String, PathBuf> = HashMap::new();
         for (folder, contents) in classes {
             let class = composed(&file_name(&folder));

@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &BenchData, console: &Console) -> Outcome {
             &json!({
                 "images_per_second": speed,
                 "images": images,
-                "shape": [shape.height, shape.width, shape.channels],
+                "shape": shape.to_vec(),
                 "augmentation": augmentation.to_string(),
                 "threads": threads,
             })

@@ -68,7 +68,7 @@ fn to_json(row: &Expectation) -> Value {
     let input = usual_input(row.net);
     json!({
         "net": row.net,
-        "input": &input.shape.sizes()[usize::from(input.shape.time == 1)..],
+        "input": input.shape.to_vec(),
         "batch": row.batch,
         "train_images_per_second": rate(&row.train),
         "infer_images_per_second": rate(&row.infer),

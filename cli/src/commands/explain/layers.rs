@@ -38,7 +38,7 @@ impl Layer {
         json!({
             "name": self.summary.name,
             "kind": self.summary.kind,
-            "output": self.summary.output,
+            "output": self.summary.output.to_vec(),
             "formula": self.summary.formula,
             "maps": shown(&self.maps_file),
             "maps_shown": self.count(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Contents, contents, file_name};
 use crate::Result;
 use crate::data::catalogue::{Part, problem};
+use crate::data::{Kind, clip};
 use crate::listed;
 
 /// Additional words in the folder name of a split, such as in `training_set` or `seg_train`.
@@ -150,7 +151,12 @@ type ClassContents = (PathBuf, Contents);
 ///
 /// # Errors
 /// [`crate::Error::DataForm`] if some classes are divided and others are not, or if it is unclear which folders are the classes.
-pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool) -> Result<Inner> {
+pub(super) fn inner_layout(
+    root: &Path,
+    classes: &[ClassContents],
+    divided: bool,
+    wanted: Option<Kind>,
+) -> Result<Inner> {
     let filled = classes
         .iter()
         .filter(|(_, contents)| !contents.folders.is_empty() || contents.has_samples());
@@ -159,7 +165,12 @@ pub(super) fn inner_layout(root: &Path, classes: &[ClassContents], divided: bool
         return Ok(Inner::Whole);
     }
     let Some(first) = filled.iter().find(|class| is_divided(class)) else {
-        return refuse_alike(root, &filled).map(|()| Inner::Whole);
+        let is_of_clips =
+            wanted == Some(Kind::Clips) || filled.iter().all(|class| holds_clips(class));
+        return match is_of_clips {
+            true => Ok(Inner::Whole),
+            false => refuse_alike(root, &filled).map(|()| Inner::Whole),
+        };
     };
     let whole = |(_, contents): &&&ClassContents| {
         contents.has_samples() || parts_in(contents).next().is_none()
@@ -192,6 +203,15 @@ fn is_divided((_, contents): &ClassContents) -> bool {
     parts.contains(&Part::Train) && parts.iter().any(|part| *part != Part::Train)
 }
 
+/// Whether the folders in a class folder are numbered and the first one holds numbered frames, as clips do.
+fn holds_clips((_, found): &ClassContents) -> bool {
+    let is_numbered =
+        |folder: &PathBuf| file_name(folder).ends_with(|end: char| end.is_ascii_digit());
+    let frames =
+        |folder: &PathBuf| contents(folder).map_or(0, |found| clip::numbered(&found.files).len());
+    found.folders.iter().all(is_numbered) && found.folders.first().map_or(0, frames) > 1
+}
+
 /// Rejects folders that all contain the same folders and no pictures of their own.
 fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
     let names = |paths: &[PathBuf]| -> Vec<String> {
@@ -209,7 +229,7 @@ fn refuse_alike(root: &Path, folders: &[&ClassContents]) -> Result<()> {
     Err(problem(
         root,
         format!(
-            "its folders {} all hold the same folders, {}, and no pictures of their own, so it is unclear which of them are the classes. If the outer ones are splits, name them train, val and test; if they are the classes, move the pictures out of the inner folders into them; if the inner ones are the classes, merge those with the same name; or name the classes in a table (CSV: path,label)",
+            "its folders {} all hold the same folders, {}, and no pictures of their own, so it is unclear which of them are the classes. If the outer ones are splits, name them train, val and test; if they are the classes, move the pictures out of the inner folders into them; if the inner ones are the classes, merge those with the same name; if the inner ones hold the frames of clips, say so (`--kind clips`); or name the classes in a table (CSV: path,label)",
             listed(names(&outer).iter().map(String::as_str)),
             listed(inner.iter().map(String::as_str))
         ),
