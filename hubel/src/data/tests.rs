@@ -36,6 +36,11 @@ fn grey(bytes: &[u8], height: usize, width: usize) -> DynamicImage {
         .into()
 }
 
+/// The data at `path`, of the kind that is found there.
+fn find(path: &Path) -> Result<catalogue::Found> {
+    catalogue::find(path, None)
+}
+
 /// A pipe without a writer.
 #[cfg(unix)]
 pub(crate) fn pipe(path: &Path) {

@@ -1,6 +1,6 @@
 //! Video files, read by the program `ffmpeg`.
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -117,7 +117,7 @@ fn start(path: &Path, rate: f32) -> Result<Child> {
     let absolute = std::path::absolute(path).map_err(Error::io("read", path))?;
     // `file:` before an absolute path: it is never taken for an option or for another protocol.
     let mut name = std::ffi::OsString::from("file:");
-    name.push(PathBuf::from(absolute));
+    name.push(absolute);
     let size = format!(
         "fps={rate},scale='min({LONGEST_SIDE},iw)':'min({LONGEST_SIDE},ih)':force_original_aspect_ratio=decrease"
     );

@@ -123,7 +123,7 @@ impl TextTable {
         )?;
         let empty = self.empty.iter();
         splits.bad_files = empty
-            .map(|line| BadFile::empty_text(&format!("line {line} of {name}")))
+            .map(|line| BadFile::empty_text(format!("line {line} of {name}")))
             .collect();
         Ok(splits)
     }

@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 
 use super::bad_bytes::idx_bytes;
-use super::catalogue::{Found, find};
+use super::catalogue::Found;
 use super::*;
 
 /// An array as NumPy writes it.

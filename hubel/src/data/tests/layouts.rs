@@ -1,5 +1,5 @@
 //! Which folders are splits and which are classes, and one class in two spellings.
-use super::catalogue::{Catalogue, Found, find};
+use super::catalogue::{Catalogue, Found};
 use super::*;
 
 fn tree(names: &[&str]) -> tempfile::TempDir {

@@ -1,5 +1,5 @@
 //! The contents of folders: splits and classes, ignored files with reasons, and folders that are no data set.
-use super::catalogue::{Catalogue, Found, find};
+use super::catalogue::{Catalogue, Found};
 use super::*;
 
 fn touch(path: &Path) {

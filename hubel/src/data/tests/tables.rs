@@ -1,5 +1,5 @@
 //! Tables of pictures.
-use super::catalogue::{Catalogue, Found, find};
+use super::catalogue::{Catalogue, Found};
 use super::*;
 
 /// A folder with `pictures` and a table.
