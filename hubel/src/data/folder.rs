@@ -414,14 +414,20 @@ impl<'a> Listing<'a> {
         })
     }
 
-    /// Keeps the files of the wanted kind, or else of the most frequent one, and ignores the others.
+    /// Keeps the files of the wanted kind if there are any, or else of the most frequent one, and ignores the others.
     fn choose_kind(&mut self) -> Kind {
-        match self.wanted {
-            Some(Kind::Clips) => self.keep_clips(),
-            Some(kind) => self.keep(kind),
-            None => return self.most_frequent_kind(),
+        let is_there = |wanted: &Kind| {
+            let mut kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
+            kinds.any(|kind| kind == *wanted || (kind, *wanted) == (Kind::Pictures, Kind::Clips))
+        };
+        let Some(wanted) = self.wanted.filter(is_there) else {
+            return self.most_frequent_kind();
+        };
+        match wanted {
+            Kind::Clips => self.keep_clips(),
+            kind => self.keep(kind),
         }
-        self.wanted.unwrap_or_default()
+        wanted
     }
 
     /// Keeps video files or pictures, of which there are more. Pictures are clips of their own, unless folders hold the frames of clips.
