@@ -72,20 +72,7 @@ impl Looked {
         let mut predictor = Predictor::new(model.clone(), cpu.clone())?;
         let mut answers = predictor.predict_files(&[picture.to_owned()])?;
         let prediction = answers.remove(0)?;
-        let class = arguments.class.as_ref().unwrap_or(&prediction.class);
-        let score = Score {
-            class: model.class(class)?,
-            against: (arguments.against.as_ref())
-                .map(|other| model.class(other))
-                .transpose()?,
-        };
-        if score.against == Some(score.class) {
-            return Err(Error::Settings {
-                problem: format!(
-                    "--against {class} is the explained class itself; name another class"
-                ),
-            });
-        }
+        let score = score(arguments, model, &prediction)?;
         let prepared = model.preparation().picture(picture)?;
         let mut explainer = Explainer::new(&cpu, model, 1)?;
         explainer.look(&prepared.tensor);
@@ -97,14 +84,35 @@ impl Looked {
             prediction,
         })
     }
+}
 
-    /// `cat`, or `cat rather than dog`
-    fn question(&self, model: &Model) -> String {
-        let class = &model.classes()[self.score.class];
-        match self.score.against {
-            Some(other) => format!("{class} rather than {}", model.classes()[other]),
-            None => class.clone(),
-        }
+/// What a score stands for: `cat`, or `cat rather than dog`.
+fn question(model: &Model, score: &Score) -> String {
+    let class = &model.classes()[score.class];
+    match score.against {
+        Some(other) => format!("{class} rather than {}", model.classes()[other]),
+        None => class.clone(),
+    }
+}
+
+/// The score that is explained: of `--class` or the predicted class, and `--against` another one.
+fn score(
+    arguments: &Explain,
+    model: &Model,
+    prediction: &hubel::Prediction,
+) -> Result<Score, Error> {
+    let class = arguments.class.as_ref().unwrap_or(&prediction.class);
+    let score = Score {
+        class: model.class(class)?,
+        against: (arguments.against.as_ref())
+            .map(|other| model.class(other))
+            .transpose()?,
+    };
+    match score.against == Some(score.class) {
+        true => Err(Error::Settings {
+            problem: format!("--against {class} is the explained class itself; name another class"),
+        }),
+        false => Ok(score),
     }
 }
 
@@ -221,7 +229,7 @@ fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &P
         "greyed": looked.prediction.greyed,
         "class": looked.prediction.class,
         "probability": console::decimal(looked.prediction.probability),
-        "explained": looked.question(model),
+        "explained": question(model, &looked.score),
         "score": console::decimal(looked.score.value(looked.explainer.logits())),
         "explanations": explained.collect::<Vec<_>>(),
         "nearest": found.nearest.as_ref().map(|nearest| nearest.to_json(model)),
@@ -243,7 +251,7 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
         Some(_) => "difference of logits",
         None => "logit",
     };
-    let question = one_line(&looked.question(model)).into_owned();
+    let question = one_line(&question(model, &looked.score)).into_owned();
     let kind = match model.preparation().medium.kind() {
         Kind::Sounds => "recording",
         _ => "picture",

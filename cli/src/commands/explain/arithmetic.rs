@@ -9,7 +9,7 @@ use hubel::network::{Node, Operation};
 use hubel::{Error, Model};
 use serde_json::{Value, json};
 
-use super::{Looked, Outcome};
+use super::{Looked, Outcome, question};
 use crate::args::Explain;
 use crate::console;
 
@@ -26,7 +26,7 @@ pub(super) fn show(
     at: [usize; 3],
 ) -> Outcome {
     let name = arguments.layer.as_deref().unwrap_or_default();
-    let question = looked.question(model);
+    let question = question(model, &looked.score);
     looked.explainer.trace_back(&looked.score);
     let is_layer = looked
         .explainer

@@ -3,13 +3,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use hubel::explain::deletion::{self, Verdict};
+use hubel::explain::draw;
 use hubel::explain::frames::Frames;
 use hubel::explain::occlusion::Occlusion;
-use hubel::explain::{Score, draw};
 use hubel::{Error, Model, Predictor, one_line, shown};
 use serde_json::json;
 
-use super::{Files, folder, table};
+use super::{Files, folder, question, score, table};
 use crate::args::Explain;
 use crate::commands::{Outcome, top};
 use crate::console::{self, Console};
@@ -28,19 +28,8 @@ pub(super) fn explain(
     let mut answers =
         Predictor::new(model.clone(), cpu.clone())?.predict_clips(&[path.to_owned()])?;
     let prediction = answers.remove(0).map_err(Error::from)?;
-    let class = arguments.class.as_ref().unwrap_or(&prediction.class);
-    let score = Score {
-        class: model.class(class)?,
-        against: (arguments.against.as_ref())
-            .map(|other| model.class(other))
-            .transpose()?,
-    };
-    if score.against == Some(score.class) {
-        return Err(Error::Settings {
-            problem: format!("--against {class} is the explained class itself; name another class"),
-        }
-        .into());
-    }
+    let score = score(arguments, model, &prediction)?;
+    let question = question(model, &score);
     let (tensor, pixels) = model.preparation().clip(path)?;
     let frames = Frames::of(&cpu, model, &tensor, &score)?;
     let occlusion = Occlusion::for_input(model.input());
@@ -70,7 +59,7 @@ pub(super) fn explain(
             "clip": shown(path),
             "class": prediction.class,
             "probability": console::decimal(prediction.probability),
-            "explained": class,
+            "explained": question,
             "score": console::decimal(frames.score),
             "frames": supports,
             "height": map.height,
@@ -98,7 +87,7 @@ pub(super) fn explain(
         ("predicted", classes.join(", ")),
         (
             "explained",
-            format!("why {}: score {:.3}", one_line(class), frames.score),
+            format!("why {}: score {:.3}", one_line(&question), frames.score),
         ),
         (
             "frames",

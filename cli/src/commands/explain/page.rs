@@ -7,7 +7,7 @@ use hubel::{Drawing, Error, Model, Shape, shown};
 
 use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Found, Looked, PAGE, layers, quoted, remarks, top};
+use super::{Found, Looked, PAGE, layers, question, quoted, remarks, top};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 
@@ -355,7 +355,7 @@ pub(super) fn write(
         input: seen_as(model),
         remarks: remarks(&looked.prediction),
         network: model.network().to_string(),
-        question: looked.question(model),
+        question: question(model, &looked.score),
         score: format!("{:.3}", looked.score.value(looked.explainer.logits())),
         is_difference: looked.score.against.is_some(),
         classes: top(model, &looked.prediction, 5)

@@ -8,7 +8,7 @@ use hubel::explain::words::{Word, WordChecks, Words};
 use hubel::{Error, Model, Prediction, Predictor, one_line};
 use serde_json::{Value, json};
 
-use super::{PAGE, folder, table};
+use super::{PAGE, folder, question, score, table};
 use crate::args::Explain;
 use crate::commands::{Outcome, quoted, top};
 use crate::console;
@@ -21,19 +21,7 @@ const LISTED: usize = 5;
 pub(super) fn explain(arguments: &Explain, model: &Model, text: &str) -> Outcome {
     let cpu = arguments.processor.cpu();
     let prediction = Predictor::new(model.clone(), cpu.clone())?.predict_text(text)?;
-    let class = arguments.class.as_ref().unwrap_or(&prediction.class);
-    let score = Score {
-        class: model.class(class)?,
-        against: (arguments.against.as_ref())
-            .map(|other| model.class(other))
-            .transpose()?,
-    };
-    if score.against == Some(score.class) {
-        return Err(Error::Settings {
-            problem: format!("--against {class} is the explained class itself; name another class"),
-        }
-        .into());
-    }
+    let score = score(arguments, model, &prediction)?;
     let words = Words::of(&cpu, model, text, &score)?;
     let checks = match arguments.check {
         true => words.check(&cpu, model, &score)?,
@@ -65,14 +53,8 @@ struct Explained<'a> {
 }
 
 impl Explained<'_> {
-    /// `cat`, or `cat rather than dog`
     fn question(&self) -> String {
-        let classes = self.model.classes();
-        let class = &classes[self.score.class];
-        match self.score.against {
-            Some(other) => format!("{class} rather than {}", classes[other]),
-            None => class.clone(),
-        }
+        question(self.model, &self.score)
     }
 
     /// The largest magnitude of a support; not 0.
