@@ -69,9 +69,8 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Those of a recording, which has no appearance.
-    #[cfg(feature = "sound")]
-    pub(super) fn of_recording(fingerprint: Fingerprint) -> Self {
+    /// Those of a sample whose pixels are not looked at.
+    pub(super) fn unseen(fingerprint: Fingerprint) -> Self {
         Self {
             fingerprint,
             height: 1,
@@ -258,16 +257,10 @@ fn look_at_clip(path: &Path) -> Seen {
         Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
         Ok((content, (height, width))) => Seen::Whole(Facts {
             // Clips that differ in their motion may look alike, so only equal files are found.
-            fingerprint: Fingerprint::of_content(&content.to_le_bytes()),
             height,
             width,
             is_grey: false,
-            is_dim: false,
-            levels: None,
-            contents: Contents::Some,
-            contrast: None,
-            turned: None,
-            wrong_extension: None,
+            ..Facts::unseen(Fingerprint::of_content(&content.to_le_bytes()))
         }),
     }
 }

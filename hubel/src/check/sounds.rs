@@ -58,7 +58,7 @@ pub(super) fn examine(catalogue: &Catalogue, listen: &(dyn Fn(usize, usize) + Sy
         label: file.label,
         part: file.part,
         seen: match heard {
-            Ok(heard) => Seen::Whole(Facts::of_recording(heard.fingerprint)),
+            Ok(heard) => Seen::Whole(Facts::unseen(heard.fingerprint)),
             Err(why) if why.starts_with("it breaks off") => Seen::Damaged(Damage::Truncated(why)),
             Err(why) => Seen::Damaged(Damage::Unreadable(why)),
         },
