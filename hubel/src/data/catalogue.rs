@@ -255,10 +255,11 @@ pub(crate) fn find_of_known_classes(
         return Err(problem(path, "it is neither a file nor a folder"));
     };
     if let Found::Files(catalogue) = &mut found {
-        if let (Some(Kind::Clips), Kind::Pictures) | (Some(Kind::Pictures), Kind::Clips) =
-            (wanted, catalogue.kind)
-        {
-            catalogue.kind = wanted.unwrap_or_default();
+        // Class folders were searched for files of the wanted kind. The files of a table can be both.
+        let can_be_both = |kind: Kind| matches!(kind, Kind::Pictures | Kind::Clips);
+        let is_open = catalogue.folders.is_empty() && can_be_both(catalogue.kind);
+        if let Some(wanted) = wanted.filter(|wanted| is_open && can_be_both(*wanted)) {
+            catalogue.kind = wanted;
         }
         let alike = classes_called_alike(&catalogue.classes);
         catalogue.notes.extend(alike);
