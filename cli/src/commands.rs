@@ -115,7 +115,7 @@ fn judge(
     images: &Dataset,
     console: &Console,
 ) -> Result<Judgement, Error> {
-    let testing = console.pictures("testing");
+    let testing = console.count("testing", images.kind().plural());
     let answered = model.answers(cpu, images, &mut |done| testing.show(done, images.len()));
     testing.finish();
     let (report, answers) = answered?;

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hubel::Event;
+use hubel::data::Kind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::wording::of_command_line;
@@ -58,12 +59,7 @@ impl Console {
         }
     }
 
-    /// Progress of an action on many pictures, such as `reading`. It appears only if the action takes a while.
-    pub(crate) fn pictures(&self, doing: &'static str) -> Count {
-        self.count(doing, "pictures")
-    }
-
-    /// Progress of work on things of this name.
+    /// Progress of an action on many things of this name, such as `reading` files. It appears only if the action takes a while.
     pub(crate) fn count(&self, doing: &'static str, things: &'static str) -> Count {
         Count {
             doing,
@@ -83,7 +79,7 @@ impl Console {
     }
 
     /// Progress of a training run. The loss is shown as `loss*` if it `differs` in kind from the validation loss.
-    pub(crate) fn progress(&self, differs: bool) -> Progress {
+    pub(crate) fn progress(&self, kind: Kind, differs: bool) -> Progress {
         let bar = (self.terminal && !self.quiet)
             .then(|| ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()));
         let template = if self.colour {
@@ -98,6 +94,7 @@ impl Console {
             bar,
             wide,
             quiet: self.quiet,
+            things: kind.plural(),
             loss: if differs { "loss*" } else { "loss" },
             last_line: Instant::now(),
             epochs: 0,
@@ -232,6 +229,8 @@ pub(crate) struct Progress {
     /// The style with a bar, if the terminal is wide enough.
     wide: ProgressStyle,
     quiet: bool,
+    /// What it is trained on: `images`.
+    things: &'static str,
     /// The label of the training loss.
     loss: &'static str,
     last_line: Instant,
@@ -245,7 +244,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event) {
-        let name = self.loss;
+        let (name, things) = (self.loss, self.things);
         match event {
             Event::Step {
                 epoch,
@@ -261,7 +260,7 @@ impl Progress {
                 self.epochs = *epochs;
                 let state = || {
                     format!(
-                        "{name} {loss:.4}  accuracy {:.2} %  {images_per_second:.0} images/s  {} left",
+                        "{name} {loss:.4}  accuracy {:.2} %  {images_per_second:.0} {things}/s  {} left",
                         accuracy * 100.0,
                         clock(*seconds_left)
                     )
@@ -281,7 +280,7 @@ impl Progress {
                             format!("{name} {loss:.4}"),
                             format!("accuracy {:.2} %", accuracy * 100.0),
                             format!("{} left", clock(*seconds_left)),
-                            format!("{images_per_second:.0} images/s"),
+                            format!("{images_per_second:.0} {things}/s"),
                         ];
                         bar.set_style(plain());
                         bar.set_message(fitting(&parts, width));
@@ -351,13 +350,13 @@ impl Progress {
                 seconds_left,
             } => self.features(*done, *all, *seconds_left),
             Event::Kept { position, accuracy } => self.line(&format!(
-                "kept: the weights of {position}, with {:.2} % on the images held out",
+                "kept: the weights of {position}, with {:.2} % on the validation part",
                 100.0 * accuracy
             )),
             Event::EndedEarly {
                 position, epochs, ..
             } => self.line(&format!(
-                "ended after {position}: the validation images have shown no progress for {epochs} {}",
+                "ended after {position}: the validation part has shown no progress for {epochs} {}",
                 if *epochs == 1 { "epoch" } else { "epochs" }
             )),
             Event::Saved { .. } => self.not_saved = None,

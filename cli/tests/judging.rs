@@ -210,13 +210,13 @@ fn images_that_took_part_in_the_training_choose_no_threshold() {
         .stderr(contains("which chose the weights"));
     choose("run", "data/train")
         .failure()
-        .stderr(contains("these are training images"));
+        .stderr(contains("all of it is of the training part"));
     choose("alone.safetensors", "data/val")
         .failure()
         .stderr(contains("which chose the weights"));
     choose("alone.safetensors", "data/train")
         .failure()
-        .stderr(contains("the model was trained on some of these images"));
+        .stderr(contains("the model was trained on some of it"));
     choose("alone.safetensors", "new")
         .success()
         .stderr(contains("it is unknown whether the model was trained on"));

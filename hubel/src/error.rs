@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// A plan needs more memory than is free.
     #[error(
-        "a batch of {batch} images needs {:.1} GB of memory and {:.1} GB are free; {}",
+        "a batch of {batch} needs {:.1} GB of memory and {:.1} GB are free; {}",
         *needed as f64 / 1e9,
         *available as f64 / 1e9,
         match batch {

@@ -182,7 +182,7 @@ impl Plan {
         settings: PlanSettings,
     ) -> Result<Self> {
         if settings.batch == 0 {
-            let problem = "a batch of 0 images is none; give at least 1".to_owned();
+            let problem = "a batch of 0 is none; give at least 1".to_owned();
             return Err(Error::Settings { problem });
         }
         assert!(graph.is_passage(settings.after), "others are read past it");

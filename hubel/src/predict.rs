@@ -196,7 +196,7 @@ impl Model {
         match images.len().is_multiple_of(shape.len()) {
             true => Ok(images.len() / shape.len()),
             false => Err(Error::DataMismatch(format!(
-                "{} values are not a whole number of images of {shape}, which have {} each",
+                "{} values are not a whole number of inputs of {shape}, which have {} each",
                 images.len(),
                 shape.len()
             ))),

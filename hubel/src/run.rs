@@ -228,7 +228,7 @@ impl Plan {
     pub(crate) fn first_not_finite(&self, workspace: &Workspace) -> String {
         let is_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         if !is_finite(&workspace.values[0]) {
-            return "the images".into();
+            return "the input".into();
         }
         let broken = self.steps.iter().enumerate().find(|(i, step)| {
             let output = &workspace.values[step.output][..self.output_lengths[*i]];

@@ -172,7 +172,7 @@ fn decisions_need_images_held_out() -> Result<()> {
         assert!(of(Some(&train)).is_none());
         for held_out in [None, Some(&train.subset(&[]))] {
             let refused = of(held_out).expect("nothing decides").to_string();
-            assert!(refused.contains("validation images"), "{refused}");
+            assert!(refused.contains("held out for validation"), "{refused}");
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ const SHOWN: usize = 3;
 
 /// Runs the command; exits with 1 if a finding makes a score untrustworthy.
 pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
-    let reading = console.pictures("reading");
+    let reading = console.count("reading", "files");
     let inspection = check_as(&arguments.data, arguments.kind, &|done, all| {
         reading.show(done, all)
     });

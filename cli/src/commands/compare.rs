@@ -98,7 +98,12 @@ impl Comparison {
         let cpu = arguments.processor.cpu();
         let datasets = std::mem::take(&mut pictures.datasets);
         let all = pictures.count * datasets.len();
-        let testing = console.pictures("testing");
+        let testing = console.count(
+            "testing",
+            datasets
+                .first()
+                .map_or("images", |data| data.kind().plural()),
+        );
         let mut answers = [Vec::new(), Vec::new()];
         let mut done = 0;
         let members =

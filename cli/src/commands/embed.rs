@@ -101,7 +101,7 @@ pub(super) fn of_each(
 ) -> Result<Looked, Error> {
     let (all, mut done) = (names.known_count(), 0);
     let (mut bad_files, mut stopped) = (Vec::new(), false);
-    let progress = console.pictures("looking");
+    let progress = console.count("looking", "pictures");
     while !stopped {
         let chunk = names.by_ref().take(features.batch());
         let chunk: Vec<PathBuf> = chunk.collect::<Result<_, _>>()?;

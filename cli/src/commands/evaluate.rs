@@ -176,24 +176,25 @@ fn took_part(
     let refused = |why: &str| {
         Err(Error::Settings {
             problem: format!(
-                "--wrong-at-most needs images that took no part in the training, and {why}; name other labelled pictures"
+                "--wrong-at-most needs data that took no part in the training, and {why}; name other labelled data"
             ),
         })
     };
     if judged == Judged::HeldOutOfSeries {
-        return refused("these images are of the same series as the training images");
+        return refused("this data is of the same series as the training part");
     }
     if let Some(list) = named::samples_of(path)? {
         let took_part = list.took_part(images);
         let count = took_part.iter().filter(|took| **took).count();
         if count == images.len() {
             return refused(
-                "these are training images, or validation images, which chose the weights and the temperature",
+                "all of it is of the training part, or of the validation part, which chose the weights and the temperature",
             );
         }
         if count > 0 {
             console.remark(&format!(
-                "images that do not count for the threshold, because they took part in the training: {}",
+                "{} that do not count for the threshold, because they took part in the training: {}",
+                images.kind().plural(),
                 thousands(count)
             ));
         }
@@ -202,16 +203,16 @@ fn took_part(
     let aside = (model.division()).map_or(0, |division| division.set_aside(images));
     match judged {
         Judged::LeakedTest | Judged::Seen => {
-            return refused("the model was trained on some of these images");
+            return refused("the model was trained on some of it");
         }
         _ if aside > 0 => {
             return refused(
-                "validation images, which chose the weights and the temperature, are among these",
+                "it includes the validation part, which chose the weights and the temperature",
             );
         }
         Judged::HeldOut => {}
         _ => console.remark(&format!(
-            "it is unknown whether the model was trained on some of these images, because {} of its run is missing; if it was, the bound is too low",
+            "it is unknown whether the model was trained on some of this data, because {} of its run is missing; if it was, the bound is too low",
             RunFolder::DATA
         )),
     }
@@ -229,7 +230,7 @@ fn threshold(
     let copies = judgement.answers.len() - distinct.len();
     if copies > 0 {
         console.remark(&format!(
-            "{} near-duplicates of other images do not count for the threshold",
+            "{} near-duplicates of others do not count for the threshold",
             thousands(copies)
         ));
     }
@@ -284,7 +285,7 @@ fn on_another_ground(unlike: Unlike) -> impl Iterator<Item = String> {
 fn no_data(model: &Model) -> Error {
     let classes = model.classes().iter().take(12).cloned();
     let problem = format!(
-        "name the labelled pictures after the model; its classes are {}",
+        "name the labelled data after the model; its classes are {}",
         one_line(&classes.collect::<Vec<String>>().join(", "))
     );
     Error::Settings { problem }

@@ -187,7 +187,7 @@ pub(super) fn roc_figure(caption: String, points: Vec<[f64; 2]>) -> Figure {
     };
     figure(
         caption,
-        "own images taken for foreign (%)",
+        "own taken for foreign (%)",
         "foreign found (%)",
         vec![series],
     )

@@ -117,7 +117,7 @@ fn settings(
 }
 
 fn open(path: &Path, console: &Console) -> Result<Splits, Error> {
-    let reading = console.pictures("reading");
+    let reading = console.count("reading", "files");
     let splits = lab::open(path, &|done, all| reading.show(done, Some(all)));
     reading.finish();
     let splits = splits?;

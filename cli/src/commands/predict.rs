@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
         false => Interruption::default(),
     };
     let mut work = Work::default();
-    let progress = with_progress.then(|| console.pictures("classifying"));
+    let progress = with_progress.then(|| console.count("classifying", kind.plural()));
     let classified = classify(
         &mut names,
         &mut predictor,

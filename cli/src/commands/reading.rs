@@ -14,7 +14,7 @@ pub(super) fn for_evaluation(
     files: &Files,
     console: &Console,
 ) -> Result<Evaluation, Error> {
-    let reading = console.pictures("reading");
+    let reading = console.count("reading", "files");
     let evaluation = evaluation(
         data,
         model.preparation(),
@@ -34,7 +34,7 @@ pub(super) fn of_training(
     files: &Files,
     console: &Console,
 ) -> Result<Learned, Error> {
-    let reading = console.pictures("reading");
+    let reading = console.count("reading", "files");
     let learned = learned(
         data,
         model.preparation(),

@@ -28,7 +28,7 @@ use self::settings_file::Settings;
 pub(super) use self::start::{Start, choose as start};
 use super::{Judgement, Outcome};
 use crate::args::{Train, TrainingData};
-use crate::console::{self, Console};
+use crate::console::{self, Console, Progress};
 use crate::interruption::Interruption;
 use crate::presets;
 
@@ -199,7 +199,7 @@ impl Ready {
             &mut folder,
             &mut trainer,
             arguments,
-            console,
+            console.progress(splits.train.kind(), !log.loss_includes.is_empty()),
             interruption,
             &mut log,
         )
@@ -291,7 +291,7 @@ pub(super) fn open(
         Start::Nothing => None,
         Start::Model(model) => Some(model.preparation()),
     };
-    let reading = console.pictures("reading");
+    let reading = console.count("reading", "files");
     let splits = source.open(&arguments.options(preparation), &|done, all| {
         reading.show(done, all);
     });
@@ -363,16 +363,15 @@ impl Log {
     }
 }
 
-/// Trains to the end or until a signal stops it, and reports to console and log.
+/// Trains to the end or until a signal stops it, and reports to progress and log.
 fn train(
     folder: &mut RunFolder,
     trainer: &mut Trainer,
     arguments: &Train,
-    console: &Console,
+    mut progress: Progress,
     interruption: &Interruption,
     log: &mut Log,
 ) -> Result<Model, Error> {
-    let mut progress = console.progress(!log.loss_includes.is_empty());
     let (last, interval) = (folder.last(), arguments.checkpoint);
     let (mut is_saved, mut is_said) = (false, false);
     // A picture that it cannot read is reported by the training.

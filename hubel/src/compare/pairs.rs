@@ -179,7 +179,7 @@ impl Predictions {
     fn check_same_images(&self, other: &Self) -> Result<()> {
         let problem = if self.contents.len() != other.contents.len() {
             format!(
-                "answers for {} images cannot be compared with answers for {}",
+                "answers for {} examples cannot be compared with answers for {}",
                 self.contents.len(),
                 other.contents.len()
             )
@@ -187,14 +187,14 @@ impl Predictions {
             std::iter::zip(&self.contents, &other.contents).position(|(one, two)| one != two)
         {
             format!(
-                "the answers are for other images, or for the same images in another order: image {} differs",
+                "the answers are for other examples, or for the same ones in another order: number {} differs",
                 place + 1
             )
         } else if let Some(place) =
             std::iter::zip(&self.labels, &other.labels).position(|(one, two)| one != two)
         {
             format!(
-                "the images are the same, but image {} has another class",
+                "the examples are the same, but number {} has another class",
                 place + 1
             )
         } else {

@@ -22,7 +22,7 @@ impl Predictions {
     pub fn new(classes: Vec<usize>, labels: Vec<usize>, contents: Vec<u64>) -> Result<Self> {
         if classes.len() != labels.len() || classes.len() != contents.len() {
             return Err(Error::DataMismatch(format!(
-                "{} answers, {} true classes and {} images",
+                "{} answers, {} true classes and {} examples",
                 classes.len(),
                 labels.len(),
                 contents.len()

@@ -368,7 +368,7 @@ pub(crate) fn arrays(
 ) -> Result<Splits> {
     let like_training = |part: Option<Dataset>, name: Part| match part {
         Some(part) if part.shape() != train.shape() => Err(Error::DataMismatch(format!(
-            "the training images are {} and the {name} images {}; they must agree",
+            "the training part is of {} and the {name} part of {}; they must agree",
             train.shape(),
             part.shape()
         ))),

@@ -80,12 +80,12 @@ impl Feed {
     pub fn new(dataset: Dataset, preparation: Preparation, settings: FeedSettings) -> Result<Self> {
         if dataset.is_empty() {
             return Err(Error::Settings {
-                problem: "the data set holds no images; give one with images of every class".into(),
+                problem: "the data set is empty; give one with examples of every class".into(),
             });
         }
         if settings.batch_size == 0 {
             return Err(Error::Settings {
-                problem: "a batch size of 0 leaves a step without images; give at least 1".into(),
+                problem: "a batch size of 0 leaves a step without examples; give at least 1".into(),
             });
         }
         settings.augmentation.check(preparation.shape.frame())?;

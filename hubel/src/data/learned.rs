@@ -51,7 +51,7 @@ pub fn learned(
             notes = splits.notes;
             let train = Some(splits.train).filter(|train| !train.is_empty());
             let given = train.or(splits.test).or(splits.validation);
-            let none = || catalogue::problem(path, "it holds no images");
+            let none = || catalogue::problem(path, "it is empty");
             (given.ok_or_else(none)?, Vec::new())
         }
         Found::Files(mut catalogue) => {

@@ -387,15 +387,15 @@ impl fmt::Display for Judged {
         f.write_str(match self {
             Self::Test => "test",
             Self::LeakedTest => {
-                "test, but the model was trained on some of these images: the score is likely too high"
+                "test, but the model was trained on some of these: the score is likely too high"
             }
-            Self::HeldOut => "held out in training: the model was trained on other images of this data",
+            Self::HeldOut => "held out in training: the model was trained on the rest of this data",
             Self::HeldOutOfSeries => {
-                "held out in training, but from the same series as the training images: the score says little about other series"
+                "held out in training, but from the same series as the training part: the score says little about other series"
             }
             Self::All => "all",
             Self::Seen => {
-                "all, including its training images: the score says little about new images"
+                "all, including its training part: the score says little about new data"
             }
         })
     }
@@ -503,7 +503,7 @@ pub fn evaluation(
 fn validation_only(path: &Path) -> Error {
     catalogue::problem(
         path,
-        "it holds validation images only; name data whose images nothing was chosen by, or rename `val` to `test`",
+        "it holds a validation part only; name data by which nothing was chosen, or rename `val` to `test`",
     )
 }
 

@@ -177,7 +177,7 @@ fn draws(feed: &Feed, settings: SheetSettings) -> Result<Vec<usize>> {
         Some("epochs count from 1".to_owned())
     } else if !(1..=steps).contains(&step) {
         Some(format!(
-            "there is no step {step}: an epoch of {} images in batches of {size} has the steps 1 to {steps}",
+            "there is no step {step}: an epoch of {} examples in batches of {size} has the steps 1 to {steps}",
             feed.images()
         ))
     } else if settings.count == Some(0) {

@@ -55,8 +55,8 @@ impl Answers {
         let needed = fewest(wrong_at_most);
         if self.len() < needed {
             return problem(format!(
-                "{} images are too few to say that at most {share} of the answers are wrong: at least {needed} are needed, even if all answers are right; \
-                 use more test images, or allow more wrong answers",
+                "{} answers are too few to say that at most {share} of the answers are wrong: at least {needed} are needed, even if all answers are right; \
+                 use more test data, or allow more wrong answers",
                 self.len()
             ));
         }

@@ -3,7 +3,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Balance;
+use crate::data::{Balance, Kind};
 use crate::one_line::thousands;
 use crate::train::Position;
 use crate::{Model, Parameters, Report};
@@ -76,14 +76,15 @@ impl Best {
     }
 
     /// Which weights these are, in words.
-    pub(super) fn choice(&self, balance: Balance) -> String {
+    pub(super) fn choice(&self, balance: Balance, kind: Kind) -> String {
         let measure = match balance {
             Balance::None => "accuracy",
             Balance::Loss | Balance::Sample => "balanced accuracy",
         };
         format!(
-            "the best on {} validation images: {}, with {measure} {:.2} %",
+            "the best on {} validation {}: {}, with {measure} {:.2} %",
             thousands(self.images),
+            kind.plural(),
             self.position,
             100.0 * self.accuracy
         )

@@ -532,7 +532,7 @@ impl OnePhase {
         };
         match judge(inference, preparation, dataset, &mut |_| {}) {
             Err(Error::NotFinite { .. }) => {
-                Err(self.diverged("the outputs for the validation images".into()))
+                Err(self.diverged("the outputs for the validation part".into()))
             }
             report => report.map(Some),
         }

@@ -1,7 +1,7 @@
 //! Which weights a phase gives: the best on the validation images, or the last.
 use super::best::Best;
 use super::{Keep, Position, TrainSettings};
-use crate::data::Balance;
+use crate::data::{Balance, Kind};
 use crate::{Model, Report};
 
 /// The choice between the best weights and the last.
@@ -70,13 +70,15 @@ impl Selection {
             Some(best) => Model {
                 parameters: best.parameters.clone(),
                 frozen: best.frozen.clone(),
-                choice: Some(best.choice(self.balance) + &averaged),
+                choice: Some(
+                    best.choice(self.balance, model.preparation.medium.kind()) + &averaged,
+                ),
                 ..model
             },
             None => Model {
                 choice: Some(format!(
                     "the last, of {position}: {}{averaged}",
-                    self.why_last()
+                    self.why_last(model.preparation.medium.kind())
                 )),
                 ..model
             },
@@ -84,12 +86,13 @@ impl Selection {
     }
 
     /// Why the last weights are kept.
-    fn why_last(&self) -> String {
+    fn why_last(&self, kind: Kind) -> String {
         match (self.keep, self.images) {
             (Keep::Last, _) => "the settings keep the last".to_owned(),
-            (_, 0) => "no images were held out for validation".to_owned(),
+            (_, 0) => format!("no {} were held out for validation", kind.plural()),
             (_, images) => format!(
-                "{images} validation images are too few to choose by (at least {})",
+                "{images} validation {} are too few to choose by (at least {})",
+                kind.plural(),
                 Keep::DECIDING
             ),
         }

@@ -268,9 +268,9 @@ pub(super) fn check(
     } else if settings.patience == Some(0) {
         "a patience of 0 epochs waits for no progress; give at least 1, or none to train for all epochs".into()
     } else if has_plateau && !has_validation {
-        "no images are held out as validation images, and the schedule `plateau` watches their loss; hold some out (`validation = 0.1`), or choose another schedule (`schedule = cosine`)".into()
+        "nothing is held out for validation, and the schedule `plateau` watches the validation loss; hold a part out (`validation = 0.1`), or choose another schedule (`schedule = cosine`)".into()
     } else if compares && !has_validation {
-        "no images are held out as validation images, to find the best weights; hold some out (`validation = 0.1`), or leave out the setting `keep` and the setting `patience`".into()
+        "nothing is held out for validation, to find the best weights; hold a part out (`validation = 0.1`), or leave out the setting `keep` and the setting `patience`".into()
     } else {
         return Ok(());
     };
@@ -306,8 +306,8 @@ pub(super) fn refuse_constants(nodes: &[Node], images: usize, batch_size: usize)
         return Ok(());
     };
     let step = match batch_size {
-        1 => "each step has one image".to_owned(),
-        _ => format!("the last step of an epoch has one of the {images} images"),
+        1 => "each step has one example".to_owned(),
+        _ => format!("the last step of an epoch has one of the {images} examples"),
     };
     let near = (1..images).flat_map(|away| [batch_size + away, batch_size.saturating_sub(away)]);
     let other = near

@@ -17,7 +17,7 @@ const SHOWN: usize = 10;
 pub(super) fn find(arguments: &Check, console: &Console) -> Result<LabelReport, Error> {
     let cpu = arguments.search.processor.cpu();
     let settings = arguments.search.settings();
-    let reading = console.pictures("reading");
+    let reading = console.count("reading", "files");
     let mut task = console.task();
     let report = hubel::labels::find(
         &cpu,

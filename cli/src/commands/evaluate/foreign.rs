@@ -43,7 +43,7 @@ impl Foreign {
         }
         if own.len() < images.len() {
             console.remark(&format!(
-                "{} of the images are among those that distances are measured from, and are left out",
+                "{} of them are among those that distances are measured from, and are left out",
                 thousands(images.len() - own.len())
             ));
         }
@@ -52,9 +52,10 @@ impl Foreign {
             "distances are to the nearest of {} {}",
             thousands(familiarity.len()),
             match is_of_training {
-                true => "training images".into(),
+                true => format!("training {}", images.kind().plural()),
                 false => format!(
-                    "images of {}, on which the model is not known to be trained",
+                    "{} of {}, on which the model is not known to be trained",
+                    images.kind().plural(),
                     hubel::shown(data)
                 ),
             }
@@ -141,7 +142,7 @@ impl Foreign {
 fn no_others(data: &Path) -> Error {
     Error::Settings {
         problem: format!(
-            "--foreign measures distances from the training images, and {} has no other images to tell the pictures from: it has no test images, and the \
+            "--foreign measures distances from the training part, and {} has nothing else to tell the foreign pictures from: it has no test part, and the \
              model's training held none out; name the data that the model was trained on, or divide this data into folders train and test",
             hubel::shown(data)
         ),

@@ -34,7 +34,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
     let answered = model.threshold().map(|threshold| {
         let answered = Answered::of(answers, threshold);
         json!({
-            "images": answered.images,
+            "count": answered.images,
             "answered": answered.answered,
             "wrong": answered.wrong,
             "chose_threshold": evaluated.chose_threshold,
@@ -43,7 +43,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
     });
     let mistakes = answers.mistakes().into_iter().take(MISTAKES).map(|place| {
         json!({
-            "image": evaluated.images.name_of(answers.indices()[place]),
+            "name": evaluated.images.name_of(answers.indices()[place]),
             "index": answers.indices()[place],
             "class": model.classes()[answers.labels()[place]],
             "answer": model.classes()[answers.class(place)],
@@ -69,7 +69,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         "answered": answered,
         "foreign": evaluated.foreign.as_ref().map(|foreign| json!({
             "pictures": foreign.count(),
-            "images": foreign.images(),
+            "own": foreign.images(),
             "roc_area": foreign.area().map(rounded),
             "mean_probability": rounded(foreign.mean_confidence()),
             "roc": foreign.roc(),
@@ -78,7 +78,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         "count": report.count,
         "untested_classes": untested(report, model.classes()),
         "data": evaluated.images.name(),
-        "images": evaluated.judged.to_string(),
+        "part": evaluated.judged.to_string(),
         "inverted": evaluated.unlike.inverted,
         "other_ground": evaluated.unlike.other_ground,
         "bad_files": evaluated.bad_files,

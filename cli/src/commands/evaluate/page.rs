@@ -46,8 +46,9 @@ impl Page {
             title: hubel::shown(&evaluated.arguments.model),
             colours: chart::STYLE,
             description: format!(
-                "{} images of {} ({})",
+                "{} {} of {} ({})",
                 thousands(report.count),
+                evaluated.images.kind().plural(),
                 one_line(evaluated.images.name()),
                 evaluated.judged
             ),

@@ -128,14 +128,14 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
 /// What is promised of the answers that are given, and whether these images can test it.
 pub(super) fn bound(evaluated: &Evaluated, threshold: &Threshold) -> String {
     let own = match evaluated.chose_threshold {
-        true => ". These images chose it, so they do not test it",
+        true => ". This data chose it, so it does not test it",
         false if breaks_bound(evaluated, threshold) => {
-            ". Clearly more are wrong here: these pictures are of another kind"
+            ". Clearly more are wrong here: this data is of another kind"
         }
         false => "",
     };
     format!(
-        "bound: at most {} with 95 % confidence, for pictures like the {} that chose it{own}",
+        "bound: at most {} with 95 % confidence, for data like the {} that chose it{own}",
         in_percent(threshold.wrong_at_most),
         thousands(threshold.images)
     )

@@ -37,7 +37,7 @@ impl Checks {
             image: looked.prepared.tensor.clone(),
             score: looked.score,
         };
-        let bar = console.pictures("checking");
+        let bar = console.count("checking", "pictures");
         let progress = |done: usize, all: usize| bar.show(done, all);
         let deletion = deletion::check(
             &cpu,

@@ -33,7 +33,7 @@ pub(super) fn explain(
     let (tensor, pixels) = model.preparation().clip(path)?;
     let frames = Frames::of(&cpu, model, &tensor, &score)?;
     let occlusion = Occlusion::for_input(model.input());
-    let bar = console.pictures("covering parts");
+    let bar = console.count("covering parts", "clips");
     let map = occlusion.map(&cpu, model, &tensor, &score, &|done, all| {
         bar.show(done, all)
     });

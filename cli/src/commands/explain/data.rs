@@ -84,7 +84,7 @@ impl Nearest {
         console: &Console,
     ) -> Result<Self, Error> {
         let (cpu, images) = (arguments.processor.cpu(), data.images());
-        let bar = console.pictures("comparing");
+        let bar = console.count("comparing", images.kind().plural());
         let found = neighbours::nearest(
             &cpu,
             model,

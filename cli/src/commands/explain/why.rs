@@ -186,7 +186,7 @@ fn made(
                 noise: NOISE,
                 seed: SEED,
             };
-            let bar = console.pictures("averaging");
+            let bar = console.count("averaging", "pictures");
             let progress = |done: usize, all: usize| bar.show(done, all);
             let map = gradients::smooth_grad_with(&mut explainer, image, score, copies, &progress);
             bar.finish();
@@ -202,7 +202,7 @@ fn made(
         }
         Method::IntegratedGradients => {
             let mut explainer = Explainer::new(&cpu, model, batch(model.input()))?;
-            let bar = console.pictures("integrating");
+            let bar = console.count("integrating", "pictures");
             let progress = |done: usize, all: usize| bar.show(done, all);
             let found =
                 gradients::integrated_with(&mut explainer, image, score, BASELINE, &progress);
@@ -218,7 +218,7 @@ fn made(
         }
         Method::Occlusion => {
             let occlusion = Occlusion::for_input(model.input());
-            let bar = console.pictures("covering parts");
+            let bar = console.count("covering parts", "pictures");
             let map = occlusion.map(&cpu, model, image, score, &|done, all| bar.show(done, all));
             bar.finish();
             let map = map?;

@@ -175,7 +175,8 @@ impl Ended<'_> {
         }
         if let Some(temperature) = self.model.temperature() {
             text += &format!(
-                "probabilities  calibrated on the validation images: temperature {temperature:.2}\n"
+                "probabilities  calibrated on the validation {}: temperature {temperature:.2}\n",
+                self.splits.train.kind().plural()
             );
         }
         text += &report_line(self.folder);

@@ -146,7 +146,7 @@ fn state(ended: &Ended) -> Option<(&'static str, Sentence)> {
         ),
         (None, None) if ended.judgement.is_none() => (
             "fair",
-            "the model is trained; no images were held out for a test".into(),
+            "the model is trained; nothing was held out for a test".into(),
         ),
         (None, None) => return None,
     };
@@ -154,6 +154,7 @@ fn state(ended: &Ended) -> Option<(&'static str, Sentence)> {
 }
 
 fn tiles(ended: &Ended, recorded: &Recorded) -> Vec<Tile> {
+    let things = ended.splits.train.kind().plural();
     let mut tiles = Vec::new();
     let mut tile = |name: &str, value: String, detail: String| {
         tiles.push(Tile::new(name, value, detail));
@@ -168,15 +169,16 @@ fn tiles(ended: &Ended, recorded: &Recorded) -> Vec<Tile> {
             "test accuracy",
             percent(report.accuracy),
             format!(
-                "95 % confidence: {low:.2} to {high:.2} %, of {} images{groups}",
-                thousands(report.count)
+                "95 % confidence: {low:.2} to {high:.2} %, of {} {}{groups}",
+                thousands(report.count),
+                things
             ),
         );
         if report.hides_classes() || ended.arguments.balance != Balance::None {
             tile(
                 "balanced accuracy",
                 percent(report.balanced_accuracy()),
-                "on the test images: mean of the classes' accuracies".into(),
+                "on the test part: mean of the classes' accuracies".into(),
             );
         }
         let (largest, share) = report.baseline();
@@ -206,7 +208,7 @@ fn tiles(ended: &Ended, recorded: &Recorded) -> Vec<Tile> {
             "validation accuracy",
             percent(accuracy),
             format!(
-                "{whose}, on {} images; loss {:.4}",
+                "{whose}, on {} {things}; loss {:.4}",
                 thousands(images),
                 row.validation_loss.unwrap_or(f32::NAN)
             ),
@@ -349,10 +351,16 @@ fn machine(ended: &Ended, recorded: &Recorded) -> Vec<Fact> {
                 100.0 * sum(|row| row.waiting_seconds) / seconds
             ),
         ));
-        facts.extend(
-            last.images_per_second
-                .map(|speed| ("speed", format!("{} images/s", thousands(speed as usize)))),
-        );
+        facts.extend(last.images_per_second.map(|speed| {
+            (
+                "speed",
+                format!(
+                    "{} {}/s",
+                    thousands(speed as usize),
+                    ended.splits.train.kind().plural()
+                ),
+            )
+        }));
     }
     facts.push(("the whole command", format!("{:.1} s", ended.seconds())));
     let facts = facts.into_iter();

@@ -259,10 +259,10 @@ impl Settings<'_> {
         file.text("network", model.network());
         file.plain("parameters", model.parameters().values().len());
         file.plain("classes", splits.train.classes().len());
-        file.plain("training-images", splits.train.len());
+        file.plain("training-examples", splits.train.len());
         for (key, part) in [
-            ("validation-images", &splits.validation),
-            ("test-images", &splits.test),
+            ("validation-examples", &splits.validation),
+            ("test-examples", &splits.test),
         ] {
             let count = part.as_ref().map_or(0, hubel::Dataset::len);
             file.plain(key, count);

@@ -86,7 +86,7 @@ impl fmt::Display for Weight {
         }
         write!(
             f,
-            "changes {of} accuracy by at most {points:.2} points ({} of {} images)",
+            "changes {of} accuracy by at most {points:.2} points ({} of {})",
             thousands(self.pictures),
             thousands(self.judged)
         )

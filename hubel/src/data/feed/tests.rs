@@ -183,6 +183,6 @@ fn nothing_to_draw_from_is_refused() {
         refused
             .expect_err("it is empty")
             .to_string()
-            .contains("holds no images")
+            .contains("is empty")
     );
 }

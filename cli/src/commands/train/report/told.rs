@@ -50,11 +50,11 @@ fn sentence(event: &Notable) -> Option<String> {
         }
         Notable::Resumed { wall_time } => format!("resumed {} UTC", date::utc(*wall_time)),
         Notable::EndedEarly { position, epochs } => format!(
-            "ended early after {position}: the validation images had shown no progress for {epochs} {}",
+            "ended early after {position}: the validation part had shown no progress for {epochs} {}",
             if *epochs == 1 { "epoch" } else { "epochs" }
         ),
         Notable::Kept { position, accuracy } => format!(
-            "kept the weights of {position}, with {:.2} % on the images held out",
+            "kept the weights of {position}, with {:.2} % on the validation part",
             100.0 * accuracy
         ),
         Notable::BadFile { path, problem } => format!(
