@@ -298,6 +298,11 @@ impl Dataset {
         }
     }
 
+    /// How frames are taken from clips.
+    pub(crate) fn clip_settings(&self) -> ClipSettings {
+        self.reading.unwrap_or_default().clips
+    }
+
     /// The name of a sample in messages: its path, or `image` with its index.
     ///
     /// # Panics

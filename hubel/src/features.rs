@@ -209,6 +209,33 @@ fn means(shape: Shape, map: &[f32]) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum / pixels) as f32).collect()
 }
 
+/// The node up to which layers are frozen while only the head is trained: as [`before_the_head`]. A head that reads the features of frames along time is a
+/// head, too: its convolution along time is trained with the last layer.
+pub(crate) fn last_of_the_body(graph: &Graph) -> usize {
+    let before = before_the_head(graph);
+    let is_between = |operation: &Operation| {
+        matches!(
+            operation,
+            Operation::Activation(_)
+                | Operation::Dropout(_)
+                | Operation::MaxOverTime(_)
+                | Operation::AvgOverTime(_)
+        )
+    };
+    let mut place = before;
+    while is_between(&graph.nodes[place].operation) {
+        place = graph.nodes[place].inputs[0];
+    }
+    let node = &graph.nodes[place];
+    let pools = [Operation::GlobalAvgPool, Operation::GlobalMaxPool];
+    match node.operation {
+        Operation::TimeConv(_) if pools.contains(&graph.nodes[node.inputs[0]].operation) => {
+            node.inputs[0]
+        }
+        _ => before,
+    }
+}
+
 /// The last node before the last linear layer (or, without one, before the last convolution) whose output alone determines everything after it.
 pub(crate) fn before_the_head(graph: &Graph) -> usize {
     let last = |is_kind: fn(&Operation) -> bool| {
@@ -260,6 +287,36 @@ mod tests {
                 means(features.shape(), &found[..features.shape().len()])
             );
         }
+    }
+
+    #[test]
+    fn a_convolution_along_time_over_features_of_frames_is_part_of_the_head() {
+        let frozen = |text: &str| {
+            let network = Network::parse(text).unwrap();
+            let graph = network.graph(SHAPE.over(5), CLASSES).unwrap();
+            graph.nodes[last_of_the_body(&graph)].name.clone()
+        };
+        let body = "conv(4)-relu-p: globalavgpool";
+        assert_eq!(
+            frozen(&format!(
+                "{body}-timeconv(3)-relu-avgovertime-linear(classes)"
+            )),
+            "p"
+        );
+        assert_eq!(
+            frozen(&format!(
+                "{body}-timeconv(3)-maxovertime-dropout(0.1)-linear(classes)"
+            )),
+            "p"
+        );
+        assert_eq!(
+            frozen(&format!("{body}-m: avgovertime-linear(classes)")),
+            "m"
+        );
+        assert_eq!(
+            frozen("conv(4)-timeconv(3)-relu-globalavgpool-m: avgovertime-linear(classes)"),
+            "m"
+        );
     }
 
     #[test]

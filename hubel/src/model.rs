@@ -1,4 +1,5 @@
 //! A trained network with everything needed to use it, in one safetensors file.
+mod along_time;
 mod certainty;
 mod input;
 mod origin;

@@ -1,4 +1,5 @@
 //! A network: a tree of layers, residual additions and concatenations, from the builder, by name, or from architecture text.
+mod along_time;
 mod builder;
 mod graph;
 mod lay_out;

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hubel::data::{
-    Augmentation, BadFiles, Balance, Kind, Mixing, Options, Resize, SoundOptions, Subject, Tokens,
+    Augmentation, BadFiles, Balance, Kind, Medium, Mixing, Options, Resize, SoundOptions, Subject,
+    Tokens,
 };
 use hubel::{Normalisation, Preparation, Shape};
 
@@ -92,14 +93,18 @@ impl TrainingData {
     /// How to read and split the data; `start` is the preparation of the fine-tuned model.
     pub(crate) fn options(&self, start: Option<&Preparation>) -> Options {
         let usual = start.map_or(Resize::Letterbox, |preparation| preparation.resize);
+        let (frames, frame_rate) = match start.map(|start| (&start.medium, start.shape)) {
+            Some((Medium::Clip(settings), shape)) => (Some(shape.time), settings.rate),
+            _ => (None, None),
+        };
         Options {
             shape: self.input.filter(|_| start.is_none()),
             network: start.map(|preparation| preparation.shape),
             resize: self.resize.unwrap_or(usual),
             tokens: self.tokens.unwrap_or_default(),
             length: self.length,
-            frames: self.frames,
-            frame_rate: self.fps,
+            frames: self.frames.or(frames),
+            frame_rate: self.fps.or(frame_rate),
             sound: match start.and_then(|preparation| preparation.medium.sound()) {
                 Some(settings) => SoundOptions::of_model(*settings),
                 None => self.sound.options(),
@@ -111,6 +116,24 @@ impl TrainingData {
             cache: (self.files.cache).map(|bytes| if start.is_some() { bytes / 2 } else { bytes }),
             ..self.files.options()
         }
+    }
+
+    /// The flags that are given and say how data of one kind becomes the network's input, with that kind.
+    pub(crate) fn of_kind(&self) -> Vec<(Kind, &'static str)> {
+        let sound = &self.sound;
+        let flags = [
+            (Kind::Texts, "--tokens", self.tokens.is_some()),
+            (Kind::Texts, "--length", self.length.is_some()),
+            (Kind::Clips, "--frames", self.frames.is_some()),
+            (Kind::Clips, "--fps", self.fps.is_some()),
+            (Kind::Sounds, "--rate", sound.rate.is_some()),
+            (Kind::Sounds, "--seconds", sound.seconds.is_some()),
+            (Kind::Sounds, "--bands", sound.bands.is_some()),
+            (Kind::Sounds, "--window", sound.window.is_some()),
+            (Kind::Sounds, "--hop", sound.hop.is_some()),
+        ];
+        let given = flags.into_iter().filter(|(.., is_given)| *is_given);
+        given.map(|(kind, flag, _)| (kind, flag)).collect()
     }
 
     /// `--mixup` and `--cutmix`.

@@ -17,7 +17,7 @@ pub(super) fn feed(
 ) -> Result<(Feed, Augmentation), Error> {
     let mut source = Source::find_as(&data.data, data.kind)?;
     let start = train::start(data, false, &mut source, console)?;
-    let splits = train::open(data, source, &start, console)?;
+    let (splits, start) = train::open(data, source, start, console)?;
     let subject = splits.train.subject()?;
     let augmentation = data.augmentation(&subject)?;
     let settings = FeedSettings {

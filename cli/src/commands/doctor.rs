@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
     }
     let is_of_its_own = arguments.is_of_its_own();
     let start = train::start(&arguments.data, is_of_its_own, &mut source, console)?;
-    let splits = train::open(&arguments.data, source, &start, console)?;
+    let (splits, start) = train::open(&arguments.data, source, start, console)?;
     let cpu = arguments.processor.cpu();
     let name = start.name(arguments.model.as_deref(), &splits.train);
     console.remark(&format!("{name} on {}; {cpu:?}", splits.train.name()));

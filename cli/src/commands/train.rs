@@ -106,7 +106,7 @@ impl Ready {
             )?,
             Some(model) => start::again(&arguments.data, model),
         };
-        let splits = open(&arguments.data, source, &start, console)?;
+        let (splits, start) = open(&arguments.data, source, start, console)?;
         let cpu = arguments.processor.cpu();
         let name = start.name(arguments.model.as_deref(), &splits.train);
         let network = start.network(arguments.model.as_deref(), &splits.train);
@@ -280,14 +280,14 @@ impl Ready {
     }
 }
 
-/// Opens the data with a progress bar, and reports what was found and what was skipped.
+/// Opens the data with a progress bar, and reports what was found and what was skipped. Gives also the start, adapted to the data.
 pub(super) fn open(
     arguments: &TrainingData,
     source: Source,
-    start: &Start,
+    start: Start,
     console: &Console,
-) -> Result<Splits, Error> {
-    let preparation = match start {
+) -> Result<(Splits, Start), Error> {
+    let preparation = match &start {
         Start::Nothing => None,
         Start::Model(model) => Some(model.preparation()),
     };
@@ -305,7 +305,8 @@ pub(super) fn open(
         console.remark(note);
     }
     super::report_bad_files(&splits.bad_files, console);
-    Ok(splits)
+    let start = start.adapted(&splits.train, console)?;
+    Ok((splits, start))
 }
 
 /// The log of a run.

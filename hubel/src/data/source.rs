@@ -73,6 +73,14 @@ impl Source {
         })
     }
 
+    /// What its samples are.
+    pub fn kind(&self) -> Kind {
+        match &self.found {
+            Found::Arrays(splits) => splits.train.kind(),
+            Found::Files(catalogue) => catalogue.kind,
+        }
+    }
+
     /// Counts and sizes of the data.
     ///
     /// # Errors
@@ -93,7 +101,7 @@ impl Source {
                         ..train.shape()
                     }),
                     is_of_floats: train.is_of_floats(),
-                    kind: train.kind(),
+                    kind: self.kind(),
                 }
             }
             Found::Files(catalogue) => {
@@ -108,7 +116,7 @@ impl Source {
                     classes: catalogue.classes.len(),
                     size: self.survey.as_ref().and_then(Survey::middle),
                     is_of_floats: false,
-                    kind: catalogue.kind,
+                    kind: self.kind(),
                 }
             }
         })

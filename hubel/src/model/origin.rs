@@ -1,7 +1,7 @@
 //! A model as the start of another, for other classes and other pictures.
 use super::certainty::Certainty;
 use crate::data::{Dataset, Preparation, Resize};
-use crate::{Model, Result};
+use crate::{Model, Parameters, Result};
 
 impl Model {
     /// The model that its training started from: the name of an embedded model, or of a file.
@@ -37,27 +37,11 @@ impl Model {
             return Ok(Self { classes, ..self });
         }
         let new = Self::untrained(self.network, classes, self.preparation, 0)?;
-        let mut parameters = new.parameters;
-        let last = (parameters.entries().iter())
-            .map(|entry| entry.node)
-            .max()
-            .unwrap_or(0);
-        for entry in parameters.entries().to_vec() {
-            let old = (self.parameters.entries().iter())
-                .find(|old| old.name == entry.name && old.shape == entry.shape);
-            let values = &mut parameters.values_mut()[entry.range];
-            match old {
-                Some(old) => values.copy_from_slice(self.parameters.tensor(old)),
-                None if entry.node == last => values.fill(0.0),
-                // A layer before the zeros keeps its random weights: with equal weights its channels could not learn different features.
-                None => {}
-            }
-        }
         Ok(Self {
             network: new.network,
             classes: new.classes,
             preparation: new.preparation,
-            parameters,
+            parameters: inherited(&self.parameters, new.parameters),
             division: self.division,
             stopped_at: self.stopped_at,
             origin: self.origin,
@@ -98,4 +82,21 @@ impl Model {
         model.check(training)?;
         Ok(model)
     }
+}
+
+/// The `new` weights, with the `old` ones of each tensor that both have by name and shape. The last layer becomes zeros if it is new: all classes are
+/// equally likely at first. A new layer before the zeros keeps its random weights: with equal weights its channels could not learn different features.
+pub(super) fn inherited(old: &Parameters, mut new: Parameters) -> Parameters {
+    let last = (new.entries().iter()).map(|entry| entry.node).max();
+    for entry in new.entries().to_vec() {
+        let same =
+            (old.entries().iter()).find(|old| old.name == entry.name && old.shape == entry.shape);
+        let values = &mut new.values_mut()[entry.range];
+        match same {
+            Some(same) => values.copy_from_slice(old.tensor(same)),
+            None if Some(entry.node) == last => values.fill(0.0),
+            None => {}
+        }
+    }
+    new
 }

@@ -1,7 +1,7 @@
 //! Default phases of fine-tuning: measured in docs/benchmarks/2026-11-29-transfer.txt.
 use super::{Phase, TrainSettings};
 use crate::data::Mixing;
-use crate::features::before_the_head;
+use crate::features::last_of_the_body;
 use crate::{Model, Result, Schedule};
 
 /// Images per step: with frozen layers, and when all layers are trained.
@@ -55,7 +55,7 @@ impl Phase {
     /// As for [`Phase::usual`].
     pub fn of_head(model: &Model, images: usize, settings: &TrainSettings) -> Result<Self> {
         let graph = model.graph()?;
-        let layer = graph.nodes[before_the_head(&graph)].name.clone();
+        let layer = graph.nodes[last_of_the_body(&graph)].name.clone();
         let settings = TrainSettings {
             learning_rate: 0.001,
             weight_decay: 1.0,

@@ -25,6 +25,7 @@ pub(crate) fn choose(
     source: &mut Source,
     console: &Console,
 ) -> Result<Start, Error> {
+    refuse_flags_of_other_kinds(data, source.kind())?;
     let begins_with_nothing = match &data.from {
         Some(from) => from == Path::new("none"),
         None => of_its_own,
@@ -52,6 +53,7 @@ pub(crate) fn choose(
         }
     };
     let model = named::load_start(&chosen, data.normalisation(), console)?;
+    refuse_decided_flags(data, &model)?;
     let model = match data.input {
         Some(input) => model.with_input(input)?,
         None => model,
@@ -102,7 +104,48 @@ pub(super) fn usual_network(data: &Dataset) -> &'static str {
     }
 }
 
+/// Refuses flags that say how samples of another kind become the network's input.
+fn refuse_flags_of_other_kinds(data: &TrainingData, kind: Kind) -> Result<(), Error> {
+    match (data.of_kind().into_iter()).find(|(own, _)| *own != kind) {
+        None => Ok(()),
+        Some((own, flag)) => Err(Error::Settings {
+            problem: format!(
+                "{flag} is for {own}, and {} holds {kind}; leave it out",
+                hubel::shown(&data.data)
+            ),
+        }),
+    }
+}
+
+/// Refuses flags that say how samples become the network's input, if `model`, to be fine-tuned, has decided that.
+fn refuse_decided_flags(data: &TrainingData, model: &Model) -> Result<(), Error> {
+    let kind = model.preparation().medium.kind();
+    match (data.of_kind().into_iter()).find(|(own, _)| *own == kind) {
+        None => Ok(()),
+        Some((_, flag)) => Err(Error::Settings {
+            problem: format!(
+                "{flag} is decided by the model to fine-tune; leave it out, or train from scratch (--from none)"
+            ),
+        }),
+    }
+}
+
 impl Start {
+    /// The same start. A model of pictures becomes one of clips, if the data holds clips; a remark says how.
+    pub(super) fn adapted(self, data: &Dataset, console: &Console) -> Result<Self, Error> {
+        let Self::Model(model) = self else {
+            return Ok(self);
+        };
+        let is_adapted = model.preparation().medium.kind() != data.kind();
+        let model = model.along_time(data)?;
+        if is_adapted && model.preparation().medium.kind() == data.kind() {
+            console.remark(
+                "the model reads each frame as a picture; new layers read its features along time",
+            );
+        }
+        Ok(Self::Model(Box::new(model)))
+    }
+
     /// The network that is trained from scratch, by name or text; `None` for fine-tuning.
     pub(super) fn network(&self, asked_for: Option<&str>, data: &Dataset) -> Option<String> {
         match self {
