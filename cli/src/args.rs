@@ -338,7 +338,8 @@ impl Size {
         match self.size {
             Some(side) => {
                 let channels = model.input().channels;
-                model.with_input(Shape::new(side, side, channels))
+                let frames = model.input().time;
+                model.with_input(Shape::new(side, side, channels).over(frames))
             }
             None => Ok(model),
         }

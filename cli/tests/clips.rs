@@ -152,7 +152,10 @@ fn the_direction_of_a_motion_is_learnt_from_folders_of_frames() {
             .arg(&out),
     );
     assert_eq!(explained["frames"].as_array().expect("a list").len(), 6);
-    assert!(out.join("frame-005.png").exists());
+    assert!(out.join("picture.png").exists() && out.join("index.html").exists());
+    let methods = explained["explanations"].as_array().expect("a list");
+    assert_eq!(methods[0]["method"], "Grad-CAM");
+    assert_eq!(methods[0]["frames"], 6);
     hubel()
         .arg("inspect")
         .arg(&run)

@@ -91,57 +91,84 @@ impl Score {
     }
 }
 
-/// Values for the pixels of a map or picture, `[height, width]`: how much each supports a score, or how a filter responds there.
+/// Values for the pixels of a map or picture, `[time, height, width]`: how much each supports a score, or how a filter responds there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heatmap {
     /// The layer of the map; empty for the picture.
     pub layer: String,
+    /// Number of frames: 1 for a picture, and for values that hold for all frames of a clip.
+    pub time: usize,
     /// Rows.
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Row by row.
+    /// Frame by frame, row by row.
     pub values: Vec<f32>,
 }
 
 impl Heatmap {
-    /// The sum over the channels of `[h, w, c]` at each pixel.
+    /// The sum over the channels of `[t, h, w, c]` at each pixel.
     fn sum_of_channels(layer: &str, shape: Shape, values: &[f32]) -> Self {
         let pixels = values.chunks_exact(shape.channels);
         Self {
             layer: layer.to_owned(),
+            time: shape.time,
             height: shape.height,
             width: shape.width,
             values: pixels.map(|pixel| pixel.iter().sum()).collect(),
         }
     }
 
-    /// The row and column of the largest value; the first one of equal values.
-    pub fn brightest(&self) -> [usize; 2] {
-        let best = softmax::largest(&self.values);
-        [best / self.width.max(1), best % self.width.max(1)]
+    /// The mean over all frames, if `time` is 1; else the map itself.
+    fn of_frames(self, time: usize) -> Self {
+        if time != 1 || self.time == 1 {
+            return self;
+        }
+        let pixels = self.height * self.width;
+        let mut values = vec![0.0; pixels];
+        for frame in self.values.chunks_exact(pixels) {
+            for (sum, value) in values.iter_mut().zip(frame) {
+                *sum += value / self.time as f32;
+            }
+        }
+        Self {
+            time,
+            values,
+            ..self
+        }
     }
 
-    /// Resized to `height × width`, bilinear between pixel centres (PyTorch's `align_corners=False`).
-    pub fn resized(&self, height: usize, width: usize) -> Self {
+    /// The frame, row and column of the largest value; the first one of equal values.
+    pub fn brightest(&self) -> [usize; 3] {
+        let best = softmax::largest(&self.values);
+        let (width, pixels) = (self.width.max(1), (self.width * self.height).max(1));
+        [best / pixels, best % pixels / width, best % width]
+    }
+
+    /// Resized to `[time, height, width]`: in space bilinear between pixel centres (PyTorch's `align_corners=False`), in time by the frame that is nearest.
+    pub fn resized(&self, [time, height, width]: [usize; 3]) -> Self {
         let taps = |from: usize, to: usize, i: usize| {
             let place = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
             let low = (place as usize).min(from - 1);
             (low, (low + 1).min(from - 1), place - low as f64)
         };
         let columns: Vec<_> = (0..width).map(|x| taps(self.width, width, x)).collect();
-        let mut values = Vec::with_capacity(height * width);
-        for y in 0..height {
-            let (top, bottom, down) = taps(self.height, height, y);
-            for &(left, right, across) in &columns {
-                let at = |y: usize, x: usize| f64::from(self.values[y * self.width + x]);
-                let upper = at(top, left) * (1.0 - across) + at(top, right) * across;
-                let lower = at(bottom, left) * (1.0 - across) + at(bottom, right) * across;
-                values.push((upper * (1.0 - down) + lower * down) as f32);
+        let mut values = Vec::with_capacity(time * height * width);
+        for frame in 0..time {
+            let own = &self.values[frame * self.time / time * self.height * self.width..];
+            for y in 0..height {
+                let (top, bottom, down) = taps(self.height, height, y);
+                for &(left, right, across) in &columns {
+                    let at = |y: usize, x: usize| f64::from(own[y * self.width + x]);
+                    let upper = at(top, left) * (1.0 - across) + at(top, right) * across;
+                    let lower = at(bottom, left) * (1.0 - across) + at(bottom, right) * across;
+                    values.push((upper * (1.0 - down) + lower * down) as f32);
+                }
             }
         }
         Self {
             layer: self.layer.clone(),
+            time,
             height,
             width,
             values,

@@ -117,6 +117,8 @@ mod error;
 mod evaluate;
 pub mod explain;
 pub mod features;
+#[cfg(feature = "pictures")]
+mod film;
 mod formats;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

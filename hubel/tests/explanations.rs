@@ -108,7 +108,7 @@ fn hits(model: &Model, scenes: &Scenes, indices: &[usize], name: &str, method: &
     let mut count = 0;
     for (map, index) in maps.iter().zip(indices) {
         let [rows, columns] = &scenes.decides[*index];
-        let [y, x] = map.resized(shape.height, shape.width).brightest();
+        let [_, y, x] = map.resized([1, shape.height, shape.width]).brightest();
         count += usize::from(rows.contains(&y) && columns.contains(&x));
         chance += (rows.len() * columns.len()) as f64 / (shape.height * shape.width) as f64;
     }

@@ -23,7 +23,7 @@ pub(crate) struct Explain {
     #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "IMAGE"])]
     pub(crate) paths: Vec<PathBuf>,
     /// The text to explain, for a model of texts
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["at", "filter", "kernel", "data", "layer", "size"])]
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["at", "filter", "kernel", "data", "layer", "size", "method"])]
     pub(crate) text: Option<String>,
     /// Folder for the page and its pictures [default: explain-IMAGE]
     #[arg(long, short, value_name = "DIR", conflicts_with = "at")]

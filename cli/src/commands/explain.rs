@@ -1,8 +1,8 @@
 //! `hubel explain`: what a network computes for a picture, and why it chooses a class.
 mod arithmetic;
 mod checks;
-mod clips;
 mod data;
+mod frames;
 mod layers;
 mod page;
 mod places;
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hubel::data::Kind;
+use hubel::explain::frames::Frames;
 use hubel::explain::{Explainer, Score, draw};
 use hubel::{Drawing, Error, Model, Predictor, one_line, shown};
 use serde_json::{Value, json};
@@ -43,9 +44,6 @@ pub(crate) fn run(arguments: &Explain, console: &Console) -> Outcome {
             problem: "the model was trained on texts; give the text to explain with --text".into(),
         }
         .into());
-    }
-    if model.preparation().medium.kind() == Kind::Clips {
-        return clips::explain(arguments, &model, picture, console);
     }
     let looked = Looked::at(arguments, &model, picture)?;
     match (arguments.at, arguments.filter) {
@@ -83,6 +81,18 @@ impl Looked {
             score,
             prediction,
         })
+    }
+}
+
+fn kind_of(model: &Model) -> Kind {
+    model.preparation().medium.kind()
+}
+
+/// What is explained: `picture`.
+fn noun(model: &Model) -> &'static str {
+    match kind_of(model) {
+        Kind::Pictures => "picture",
+        kind => kind.singular(),
     }
 }
 
@@ -195,10 +205,12 @@ fn everything(
         &mut files,
         console,
     )?;
+    let frames = frames::of(arguments, model, &looked)?;
     let find = |data| data::Nearest::of(arguments, model, &looked, data, console);
     let nearest = data.as_ref().map(find).transpose()?;
     let found = Found {
         explanations,
+        frames,
         nearest,
         layers: layers::draw(model, &looked, layer, &mut files)?,
     };
@@ -214,6 +226,8 @@ fn everything(
 /// The results for a picture.
 struct Found {
     explanations: Vec<why::Explanation>,
+    /// Which frames of a clip support the class.
+    frames: Option<Frames>,
     /// `None` without training data.
     nearest: Option<data::Nearest>,
     layers: Vec<layers::Layer>,
@@ -223,7 +237,7 @@ fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &P
     let explained = found.explanations.iter().map(why::Explanation::to_json);
     let layers = found.layers.iter().map(layers::Layer::to_json);
     json!({
-        "picture": shown(&looked.picture),
+        noun(model): shown(&looked.picture),
         "inverted": looked.prediction.inverted,
         "other_ground": looked.prediction.other_ground,
         "greyed": looked.prediction.greyed,
@@ -231,6 +245,7 @@ fn object(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &P
         "probability": console::decimal(looked.prediction.probability),
         "explained": question(model, &looked.score),
         "score": console::decimal(looked.score.value(looked.explainer.logits())),
+        "frames": found.frames.as_ref().map(frames::to_json),
         "explanations": explained.collect::<Vec<_>>(),
         "nearest": found.nearest.as_ref().map(|nearest| nearest.to_json(model)),
         "layers": layers.collect::<Vec<_>>(),
@@ -252,11 +267,7 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
         None => "logit",
     };
     let question = one_line(&question(model, &looked.score)).into_owned();
-    let kind = match model.preparation().medium.kind() {
-        Kind::Sounds => "recording",
-        _ => "picture",
-    };
-    let mut rows = vec![(kind, shown(&looked.picture))];
+    let mut rows = vec![(noun(model), shown(&looked.picture))];
     rows.extend(
         remarks(&looked.prediction)
             .iter()
@@ -268,6 +279,9 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
         rows.push((explanation.name, explanation.finding.clone()));
         let checked = explanation.checked();
         rows.extend(checked.map(|finding| ("", finding.sentence)));
+    }
+    if let Some(frames) = &found.frames {
+        rows.push(("frames", frames::text(frames)));
     }
     if let Some(nearest) = &found.nearest {
         rows.push(("most similar", nearest.finding()));

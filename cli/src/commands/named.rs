@@ -28,7 +28,16 @@ pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
 
 /// As [`load`], but also accepts weights without a last layer, which suffice for features.
 pub(super) fn load_features(path: &Path, console: &Console) -> Result<Model, Error> {
-    Ok(load_any(path, None, console)?.model)
+    let model = load_any(path, None, console)?.model;
+    match model.vocabulary() {
+        Err(_) => Ok(model),
+        Ok(_) => Err(Error::Settings {
+            problem: format!(
+                "{} is a model of texts; name one of pictures, recordings or clips",
+                hubel::shown(path)
+            ),
+        }),
+    }
 }
 
 /// As [`load_features`], for fine-tuning. `normalisation` applies to weights of another program.
@@ -189,7 +198,7 @@ pub(super) struct Named {
 /// The network of a model file or its folder, of a name, or of an architecture text.
 pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
     if is_model(text) || Model::PRETRAINED.contains(&text) {
-        let model = load_features(Path::new(text), console)?;
+        let model = load_any(Path::new(text), None, console)?.model;
         return Ok(Named {
             network: model.network().clone(),
             input: model.preparation().input(),

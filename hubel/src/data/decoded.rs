@@ -28,12 +28,15 @@ impl Preparation {
         picture::bytes(picture, channels, behind)
     }
 
-    /// Reads the picture, or for a model of recordings the sound file, at `path` and prepares it.
+    /// Reads the picture at `path` and prepares it; for a model of recordings a sound file, for one of clips a file or a folder of frames.
     ///
     /// # Errors
     /// [`Error::Picture`], [`Error::Recording`] or [`Error::Io`] if it cannot be read, or if the network's input has neither 1 nor 3 channels.
     pub fn picture(&self, path: &Path) -> Result<Prepared> {
-        self.encoded(&picture::contents(path)?, path)
+        match self.medium.kind() {
+            Kind::Clips => self.clip(path),
+            _ => self.encoded(&picture::contents(path)?, path),
+        }
     }
 
     /// Decodes and prepares a picture or a recording from the bytes of its file; `path` is for messages.

@@ -117,11 +117,6 @@ impl Feed {
     /// [`Error::Settings`] if an α is not positive and finite.
     pub fn with_mixing(self, mixing: Mixing) -> Result<Self> {
         mixing.check()?;
-        if !mixing.is_none() && self.dataset.kind() == Kind::Clips {
-            return Err(Error::Settings {
-                problem: "clips cannot be mixed yet; leave out mixup and CutMix".to_owned(),
-            });
-        }
         if !mixing.is_none() && self.dataset.kind() == Kind::Texts {
             return Err(Error::Settings {
                 problem: "texts cannot be mixed: a mean of two tokens is none".to_owned(),

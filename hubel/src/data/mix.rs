@@ -146,7 +146,7 @@ impl Mix {
         }
     }
 
-    /// Mixes the pictures `[n, h, w, c]` of a batch.
+    /// Mixes the pictures `[n, h, w, c]` of a batch, or the clips `[n, t, h, w, c]`: all frames alike.
     pub(crate) fn pictures(self, images: &mut [f32], shape: Shape) {
         match self {
             Self::Blend(share) => blend(images, shape.len(), share),
@@ -157,10 +157,13 @@ impl Mix {
                 right,
                 ..
             } => with_partners(images, shape.len(), |image, partner| {
-                for row in top..bottom {
-                    let start = row * shape.width;
-                    let columns = (start + left) * shape.channels..(start + right) * shape.channels;
-                    image[columns.clone()].copy_from_slice(&partner[columns]);
+                for frame in 0..shape.time {
+                    for row in top..bottom {
+                        let start = (frame * shape.height + row) * shape.width;
+                        let columns =
+                            (start + left) * shape.channels..(start + right) * shape.channels;
+                        image[columns.clone()].copy_from_slice(&partner[columns]);
+                    }
                 }
             }),
         }
@@ -206,10 +209,10 @@ mod tests {
         /// Each value is the picture's, the partner's, or the blend of both, and the targets have the shares of the pixels.
         #[test]
         fn pictures_and_targets_have_the_same_shares(
-            count in 1usize..7, height in 1usize..9, width in 1usize..9, channels in 1usize..4,
+            count in 1usize..7, time in 1usize..4, height in 1usize..9, width in 1usize..9, channels in 1usize..4,
             alpha in 0.05f32..3.0, seed: u64, epoch in 1usize..50, step in 0usize..50, kind in 0usize..3,
         ) {
-            let shape = Shape::new(height, width, channels);
+            let shape = Shape::new(height, width, channels).over(time);
             let mixing = [Mixing::Mixup { alpha }, Mixing::CutMix { alpha }, Mixing::Either { mixup: alpha, cutmix: alpha }][kind];
             let mix = mixing.mix(seed, epoch, step, shape).expect("it mixes");
             prop_assert_eq!(Some(mix), mixing.mix(seed, epoch, step, shape));

@@ -9,7 +9,7 @@ use crate::data::ground::{Ground, Rim};
 use crate::data::limit::LARGEST_PICTURE;
 use crate::data::resize::{self, Resize};
 use crate::data::storage::{Pixels, Sample, moments};
-use crate::data::{Dataset, Kind, Medium, SoundSettings, ValueRange, Vocabulary, ink};
+use crate::data::{Dataset, Kind, Medium, SoundSettings, ValueRange, Vocabulary, ink, sound};
 use crate::layers::addressable;
 use crate::network::Input;
 use crate::on_all_cores::on_all_cores;
@@ -245,6 +245,19 @@ impl Preparation {
                 "{}: it holds {other}, and the model was trained on {own}",
                 dataset.name()
             ))),
+        }
+    }
+
+    /// A prepared sample as pixels for display, in the network's shape; a spectrogram as [`Prepared::pixels`] shows it.
+    pub(crate) fn displayed(&self, tensor: &[f32]) -> Vec<u8> {
+        let channels = self.mean.iter().zip(&self.std).cycle();
+        let values = tensor.iter().zip(channels);
+        let values = values.map(|(value, (mean, std))| value * std + mean);
+        match self.medium {
+            Medium::Sound(_) => sound::picture(&values.collect::<Vec<_>>()),
+            _ => values
+                .map(|value| (255.0 * value).round().clamp(0.0, 255.0) as u8)
+                .collect(),
         }
     }
 

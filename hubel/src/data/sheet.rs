@@ -8,6 +8,7 @@ use crate::data::mix::{Mix, partner};
 use crate::data::{BadFile, Feed};
 use crate::drawing::lettering::{HEIGHT as LINE, has_letters_for, width};
 use crate::drawing::{Drawing, FAINT, INK};
+use crate::film::{self, film};
 use crate::{Error, Result, Shape, memory};
 
 /// The settings of a sheet.
@@ -82,7 +83,9 @@ impl Sheet {
         let count = settings
             .count
             .map_or(draws.len(), |count| count.min(draws.len()));
-        let layout = Layout::new(shape, count, settings.original);
+        // A clip is drawn with all its frames.
+        let film_shape = film::shape(shape);
+        let layout = Layout::new(film_shape, count, settings.original);
         layout.check()?;
         memory::check(draws.len() * shape.len() * size_of::<f32>(), draws.len())?;
         let mut tensors = vec![0.0; draws.len() * shape.len()];
@@ -121,12 +124,12 @@ impl Sheet {
             let (left, top) = layout.corner(place);
             let mut corner = (left, top);
             if let Some(original) = originals.get(place) {
-                drawing.put(corner, original, shape, layout.factor);
-                corner.0 += shape.width * layout.factor + SEAM;
+                drawing.put(corner, &film(original, shape), film_shape, layout.factor);
+                corner.0 += film_shape.width * layout.factor + SEAM;
             }
-            drawing.put(corner, pixels, shape, layout.factor);
+            drawing.put(corner, &film(pixels, shape), film_shape, layout.factor);
             let (index, label) = (feed.index(draw), feed.label(draw));
-            let text = top + shape.height * layout.factor + ABOVE_TEXT;
+            let text = top + film_shape.height * layout.factor + ABOVE_TEXT;
             let classes = feed.dataset().classes();
             let mut class = class_text(label, &classes[label]);
             let partner = partners[place];

@@ -96,7 +96,7 @@ impl Source {
                 Outlook {
                     images: train.len(),
                     classes: train.classes().len(),
-                    size: Some(Shape {
+                    size: (train.kind() == Kind::Pictures).then(|| Shape {
                         channels,
                         ..train.shape()
                     }),

@@ -6,6 +6,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 
 use crate::Shape;
 use crate::data::Dataset;
+use crate::film::{self, film};
 
 /// From this longer side on, JPEG is smaller. Below it, PNG keeps each pixel.
 const JPEG_FROM: u32 = 65;
@@ -49,14 +50,15 @@ impl Thumbnail {
 }
 
 impl Dataset {
-    /// A sample as a small picture: its pixels as this data set has them, with the longer side at most `side` pixels. `None` for values that are no picture of one or
+    /// A sample as a small picture: its pixels as this data set has them, of a clip all frames beside and below each other, with the longer side at most `side` pixels. `None` for values that are no picture of one or
     /// three channels, and for a file that can no longer be read.
     ///
     /// # Panics
     /// If `index` is out of range.
     pub fn thumbnail(&self, index: usize, side: u32) -> Option<Thumbnail> {
-        let pixels = self.bytes(index).ok()??.into_owned();
-        Thumbnail::new(picture_of(pixels, self.shape())?, side)
+        let pixels = self.bytes(index).ok()??;
+        let (pixels, shape) = (film(&pixels, self.shape()), film::shape(self.shape()));
+        Thumbnail::new(picture_of(pixels.into_owned(), shape)?, side)
     }
 }
 

@@ -316,6 +316,7 @@ mod tests {
     fn map(values: &[f32]) -> Heatmap {
         Heatmap {
             layer: String::new(),
+            time: 1,
             height: 1,
             width: values.len(),
             values: values.to_vec(),

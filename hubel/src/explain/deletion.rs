@@ -129,9 +129,14 @@ pub fn check(
     let shape = model.input();
     let blurred = blurred(image, shape);
     let random = Random::new(seed);
+    // A map without time holds for all frames of a clip: its pixels change in all of them.
+    let frames = match map.time {
+        1 => 1,
+        _ => shape.time,
+    };
     let order = |map: &Heatmap, i: usize| {
         order(
-            &map.resized(shape.height, shape.width),
+            &map.resized([frames, shape.height, shape.width]),
             random.stream(Purpose::Explain, 1, i as u64),
         )
     };
@@ -144,9 +149,9 @@ pub fn check(
         };
         orders.push(order(&noise, i));
     }
-    orders.push(order(&edges(image, shape), RANDOM + 1));
+    orders.push(order(&edges(image, shape).of_frames(frames), RANDOM + 1));
 
-    let pixels = shape.height * shape.width;
+    let pixels = frames * shape.height * shape.width;
     let count = CURVES * (STEPS + 1);
     let temperature = model.temperature().unwrap_or(1.0);
     let mut found = Vec::with_capacity(count);
@@ -161,9 +166,8 @@ pub fn check(
                 };
                 picture.copy_from_slice(under);
                 for &pixel in &orders[curve / 2][..pixels * step / STEPS] {
-                    // In all frames of a clip.
-                    for frame in 0..shape.time {
-                        let start = frame * shape.frame().len() + pixel * shape.channels;
+                    for copy in 0..shape.time / frames {
+                        let start = copy * shape.frame().len() + pixel * shape.channels;
                         let numbers = start..start + shape.channels;
                         picture[numbers.clone()].copy_from_slice(&over[numbers]);
                     }
@@ -218,16 +222,17 @@ fn order(map: &Heatmap, mut stream: crate::random::Stream) -> Vec<usize> {
     pixels
 }
 
-/// The magnitude of the Sobel filters on the mean over the channels; the border is replicated.
+/// The magnitude of the Sobel filters on the mean over the channels, frame by frame; the border is replicated.
 pub fn edges(image: &[f32], shape: Shape) -> Heatmap {
     let grey = Heatmap::sum_of_channels("", shape, image);
     let at = |y: usize, x: usize, down: isize, across: isize| {
         let place = |at: usize, by: isize, size: usize| at.saturating_add_signed(by).min(size - 1);
-        let row = place(y, down, shape.height);
+        let (frame, y) = (y / shape.height, y % shape.height);
+        let row = frame * shape.height + place(y, down, shape.height);
         grey.values[row * shape.width + place(x, across, shape.width)] / shape.channels as f32
     };
     let mut values = Vec::with_capacity(grey.values.len());
-    for y in 0..shape.height {
+    for y in 0..shape.time * shape.height {
         for x in 0..shape.width {
             let (mut right, mut below) = (0.0, 0.0);
             for (along, weight) in [(-1, 1.0), (0, 2.0), (1, 1.0)] {

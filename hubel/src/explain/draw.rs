@@ -7,6 +7,7 @@ use image::Rgb;
 
 use super::{Explainer, Heatmap, response::Fire};
 use crate::drawing::{Drawing, INK, lettering};
+use crate::film::{self, film};
 use crate::{Result, Shape};
 
 pub use filters::{Filters, filter, filters, kernel};
@@ -57,8 +58,11 @@ pub fn maps(explainer: &Explainer, node: usize, most: usize, side: usize) -> Map
     let tiles = shown.into_iter().map(|channel| {
         let values = of(channel);
         let most = largest(&values);
-        let (values, size) = means(&values, [shape.height, shape.width], reduced);
-        let tile = Tile::new(channel, &values, size, scale.up_to(most));
+        let frames = values.chunks_exact(shape.height * shape.width);
+        let frames = frames.map(|frame| means(frame, [shape.height, shape.width], reduced));
+        let (frames, sizes): (Vec<_>, Vec<_>) = frames.unzip();
+        let size = Shape::new(sizes[0][0], sizes[0][1], 3).over(shape.time);
+        let tile = Tile::new(channel, &frames.concat(), size, scale.up_to(most));
         Tile {
             largest: most,
             ..tile
@@ -133,13 +137,15 @@ fn enlargement(height: usize, width: usize) -> usize {
 /// An enlarged heatmap with its scale below.
 pub fn heatmap(map: &Heatmap) -> Drawing {
     let scale = Scale::of(&map.values);
-    let tile = Tile::new(0, &map.values, [map.height, map.width], scale);
+    let shape = Shape::new(map.height, map.width, 3).over(map.time);
+    let tile = Tile::new(0, &map.values, shape, scale);
     with_scale(&enlarged(&tile.pixels, tile.shape), scale)
 }
 
-/// A heatmap over the picture it explains, `[h, w, c]` of bytes with 1 or 3 channels: the picture in grey, coloured where the map is strong.
+/// A heatmap over the picture it explains, `[h, w, c]` of bytes with 1 or 3 channels: the picture in grey, coloured where the map is strong. The frames of a
+/// clip, `[t, h, w, c]`, are side by side and below each other.
 pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
-    let map = map.resized(shape.height, shape.width);
+    let map = map.resized([shape.time, shape.height, shape.width]);
     let scale = Scale::of(&map.values);
     let most = largest(&map.values);
     let mut pixels = Vec::with_capacity(3 * map.values.len());
@@ -154,7 +160,13 @@ pub fn overlay(map: &Heatmap, picture: &[u8], shape: Shape) -> Drawing {
             colour.map(|level| (share * f32::from(level) + (1.0 - share) * grey).round() as u8),
         );
     }
-    enlarged(&pixels, Shape::new(shape.height, shape.width, 3))
+    enlarged(
+        &pixels,
+        Shape {
+            channels: 3,
+            ..shape
+        },
+    )
 }
 
 /// The picture, `[h, w, c]` of bytes, with a frame around the part that each of `fires` depends on. The strongest has the thickest frame.
@@ -201,8 +213,9 @@ fn frame(
     }
 }
 
-/// An enlarged picture.
+/// An enlarged picture; of a clip, all frames.
 pub fn enlarged(pixels: &[u8], shape: Shape) -> Drawing {
+    let (pixels, shape) = (&*film(pixels, shape), film::shape(shape));
     let factor = enlargement(shape.height, shape.width);
     let mut drawing = Drawing::blank(shape.width * factor, shape.height * factor);
     drawing.put((0, 0), pixels, shape, factor);

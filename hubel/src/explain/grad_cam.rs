@@ -4,7 +4,7 @@ use super::{Explainer, Heatmap, Score};
 use crate::network::Operation;
 use crate::{Error, Result};
 
-/// max(0, Σ weight · map) over the channels. The weight of a channel is the mean of the score's gradient by it. Uses the
+/// max(0, Σ weight · map) over the channels. The weight of a channel is the mean of the score's gradient by it, of a clip over all frames. Uses the
 /// first picture of the last [`look`](Explainer::look), and the layer of [`usual_layer`] unless one is named.
 ///
 /// # Errors
@@ -16,8 +16,8 @@ pub fn map(explainer: &mut Explainer, score: &Score, layer: Option<&str>) -> Res
     };
     let name = explainer.nodes()[node].name.clone();
     let shape = explainer.nodes()[node].shape;
-    let pixels = shape.height * shape.width;
-    if pixels == 1 {
+    let pixels = shape.time * shape.height * shape.width;
+    if shape.height * shape.width == 1 {
         return Err(Error::Settings {
             problem: format!(
                 "Grad-CAM needs a map of more than one pixel, and that of layer `{name}` is {shape}; name a layer before it"
@@ -43,6 +43,7 @@ pub fn map(explainer: &mut Explainer, score: &Score, layer: Option<&str>) -> Res
     });
     Ok(Heatmap {
         layer: name,
+        time: shape.time,
         height: shape.height,
         width: shape.width,
         values: values.collect(),
@@ -57,9 +58,11 @@ pub fn map(explainer: &mut Explainer, score: &Score, layer: Option<&str>) -> Res
 pub fn usual_layer(explainer: &Explainer) -> Result<usize> {
     let nodes = explainer.nodes();
     let size = |node: usize| [nodes[node].shape.height, nodes[node].shape.width];
+    let is_convolution =
+        |operation: &Operation| matches!(operation, Operation::Conv(_) | Operation::TimeConv(_));
     let last = (0..nodes.len())
         .rev()
-        .find(|i| matches!(nodes[*i].operation, Operation::Conv(_)) && size(*i) != [1, 1]);
+        .find(|i| is_convolution(&nodes[*i].operation) && size(*i) != [1, 1]);
     let Some(last) = last else {
         let problem = "Grad-CAM needs a convolution whose map has more than one pixel, and this network has none; use the input gradient or occlusion"
             .to_owned();

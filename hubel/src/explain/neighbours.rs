@@ -78,7 +78,7 @@ pub fn nearest(
     })
 }
 
-/// A picture of the data set as the network sees it, `[h, w, c]` of bytes; `None` if it can no longer be read and bad files are skipped.
+/// A sample of the data set as the network sees it, `[t, h, w, c]` of bytes, a recording as its spectrogram; `None` if it can no longer be read and bad files are skipped.
 ///
 /// # Errors
 /// As for [`Dataset::fill`].
@@ -93,14 +93,7 @@ pub fn picture(
     if !(dataset.fill(cpu, &[index], preparation, &mut tensor)?).is_empty() {
         return Ok(None);
     }
-    let channels = preparation.mean.iter().zip(&preparation.std).cycle();
-    let levels = tensor.iter().zip(channels);
-    let levels = levels.map(|(value, (mean, std))| 255.0 * (value * std + mean));
-    Ok(Some(
-        levels
-            .map(|level| level.round().clamp(0.0, 255.0) as u8)
-            .collect(),
-    ))
+    Ok(Some(preparation.displayed(&tensor)))
 }
 
 #[cfg(test)]

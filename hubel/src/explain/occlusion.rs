@@ -104,6 +104,7 @@ impl Occlusion {
         let means = sums.iter().zip(covers);
         Ok(Heatmap {
             layer: String::new(),
+            time: 1,
             height: shape.height,
             width: shape.width,
             // If strides exceed windows, some pixels are never covered, and get no value.

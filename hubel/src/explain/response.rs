@@ -51,9 +51,17 @@ pub fn of_filter(
             ),
         });
     }
+    if shape.time > 1 {
+        return Err(Error::Settings {
+            problem: format!(
+                "layer `{name}` has a map for each frame; where a filter responds is shown for layers of pictures only"
+            ),
+        });
+    }
     let numbers = explainer.map(node)[..shape.len()].iter();
     let map = Heatmap {
         layer: name.clone(),
+        time: shape.time,
         height: shape.height,
         width: shape.width,
         values: numbers
@@ -130,7 +138,7 @@ pub fn of_kernel(
     let levels = pixels.iter().map(|level| f32::from(*level) / 255.0);
     explainer.look(&levels.collect::<Vec<f32>>());
     let response = of_filter(&explainer, 1, 0, count)?;
-    let [y, x] = response.map.brightest();
+    let [_, y, x] = response.map.brightest();
     Ok(KernelResponse {
         arithmetic: arithmetic::of(&explainer, 1, [y, x, 0])?,
         response,

@@ -428,14 +428,23 @@ fn a_hand_made_kernel_fires_where_its_feature_is() {
 fn maps_are_resized_between_the_centres_of_their_pixels() {
     let map = Heatmap {
         layer: String::new(),
+        time: 1,
         height: 1,
         width: 2,
         values: vec![0.0, 1.0],
     };
     // torch.nn.functional.interpolate(…, size=(1, 4), mode="bilinear", align_corners=False)
-    assert_eq!(map.resized(1, 4).values, [0.0, 0.25, 0.75, 1.0]);
-    assert_eq!(map.resized(2, 2).values, [0.0, 1.0, 0.0, 1.0]);
-    assert_eq!(map.brightest(), [0, 1]);
+    assert_eq!(map.resized([1, 1, 4]).values, [0.0, 0.25, 0.75, 1.0]);
+    assert_eq!(map.resized([1, 2, 2]).values, [0.0, 1.0, 0.0, 1.0]);
+    assert_eq!(map.brightest(), [0, 0, 1]);
+    // Of two frames, the nearest.
+    let clip = Heatmap {
+        time: 2,
+        width: 1,
+        ..map
+    };
+    assert_eq!(clip.resized([3, 1, 1]).values, [0.0, 0.0, 1.0]);
+    assert_eq!(clip.brightest(), [1, 0, 0]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use hubel_kernels::{Cpu, softmax};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::Score;
 use super::cascade::{correlation, drawn_anew};
@@ -129,10 +130,17 @@ impl Words {
             deletion: areas[0],
             random: areas[1..].iter().sum::<f64>() / DRAWS as f64,
             correlation: similar / DRAWS as f64,
-            // |r| of unrelated normal values has this 95th percentile, nearly.
-            bound: 1.96 / ((count - 1) as f64).sqrt(),
+            bound: unrelated(count),
         }))
     }
+}
+
+/// The 95th percentile of |r| of `count` unrelated normal values: r·√((n − 2) / (1 − r²)) has Student's distribution with n − 2 degrees of freedom.
+fn unrelated(count: usize) -> f64 {
+    let freedom = (count - 2) as f64;
+    let student = StudentsT::new(0.0, 1.0, freedom).expect("at least one degree of freedom");
+    let quantile = student.inverse_cdf(0.975);
+    quantile / (freedom + quantile.powi(2)).sqrt()
 }
 
 impl WordChecks {

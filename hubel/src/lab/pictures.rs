@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use super::{Budget, Data, scenes, words};
-use crate::data::{Options, mnist, open_with};
+use crate::data::{Kind, Options, mnist, open_with};
 use crate::random::Stream;
 use crate::{Dataset, Error, Purpose, Random, Result, Shape, Splits};
 
@@ -25,7 +25,8 @@ pub fn open(path: &Path, listen: &(dyn Fn(usize, usize) + Sync)) -> Result<Split
     let mut splits = open_with(path, &options, listen)?;
     let shape = splits.train.shape();
     let is_large = shape.height.max(shape.width) > LARGEST_SIDE;
-    if is_large && splits.train.path(0).is_some() {
+    let is_picture = splits.train.kind() == Kind::Pictures;
+    if is_picture && is_large && splits.train.path(0).is_some() {
         options.shape = Some(Shape::new(LARGEST_SIDE, LARGEST_SIDE, shape.channels));
         splits = open_with(path, &options, listen)?;
     }

@@ -1,4 +1,5 @@
 //! Changes the input size of a model.
+use crate::data::Kind;
 use crate::formats::layout::Layout;
 use crate::parameters::Table;
 use crate::{Error, LayerError, Model, Result, Shape};
@@ -35,6 +36,14 @@ impl Model {
     /// Checks that the weights fit the network with another input.
     fn check_input(&self, input: Shape) -> Result<()> {
         let own = self.input();
+        let kind = self.preparation.medium.kind();
+        if matches!(kind, Kind::Sounds | Kind::Texts) && input != own {
+            return Err(Error::Settings {
+                problem: format!(
+                    "the model was trained on {kind}, whose size is part of it; only the size of pictures and clips can be changed"
+                ),
+            });
+        }
         if input.channels != own.channels {
             return Err(Error::Settings {
                 problem: format!(

@@ -17,8 +17,8 @@ impl Predictor {
         for path in paths {
             let tensor = self.model().preparation().clip(path);
             answers.push(match tensor {
-                Ok((tensor, _)) => {
-                    let probabilities = self.predict_tensor(&tensor)?.to_vec();
+                Ok(prepared) => {
+                    let probabilities = self.predict_tensor(&prepared.tensor)?.to_vec();
                     Ok(Prediction::new(
                         self.model(),
                         probabilities,

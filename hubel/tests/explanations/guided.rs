@@ -39,6 +39,7 @@ fn map(explainer: &mut Explainer, question: &Question) -> Result<Heatmap> {
     let shape = nodes[0].shape;
     Ok(Heatmap {
         layer: String::new(),
+        time: 1,
         height: shape.height,
         width: shape.width,
         values: gradients[0].iter().map(|value| *value as f32).collect(),

@@ -35,6 +35,11 @@ impl Foreign {
         arguments: &Evaluate,
         console: &Console,
     ) -> Result<Self, Error> {
+        if model.vocabulary().is_ok() {
+            return Err(Error::Settings {
+                problem: "--foreign shows other files to a model of pictures, recordings or clips, and this one was trained on texts; leave it out".into(),
+            });
+        }
         let learned = reading::of_training(data, model, &arguments.files, console)?;
         let is_of_training = learned.is_known == Some(true);
         let own = images.without(&learned.dataset);

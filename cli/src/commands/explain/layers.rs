@@ -104,7 +104,7 @@ fn overview(nodes: &[Node]) -> Detail {
                 let shape = node.shape;
                 let reduced = shape.height.max(shape.width).div_ceil(detail.side);
                 let pixels = shape.height.div_ceil(reduced) * shape.width.div_ceil(reduced);
-                pixels * detail.maps.min(shape.channels)
+                shape.time * pixels * detail.maps.min(shape.channels)
             })
             .sum()
     };
@@ -122,7 +122,7 @@ fn in_full(node: &Node) -> Detail {
 }
 
 fn is_map(node: &Node) -> bool {
-    [node.shape.height, node.shape.width] != [1, 1]
+    node.shape.len() > node.shape.channels
 }
 
 fn one(

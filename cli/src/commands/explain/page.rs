@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 use hubel::explain::draw::{self, Filters, Legend, Maps, Scale, Tile};
-use hubel::{Drawing, Error, Model, Shape, shown};
+use hubel::{Drawing, Error, Model, shown};
 
 use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Found, Looked, PAGE, layers, question, quoted, remarks, top};
+use super::{Found, Looked, PAGE, frames, layers, question, quoted, remarks, top};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 
@@ -25,6 +25,8 @@ struct Page {
     is_difference: bool,
     classes: Vec<Class>,
     explanations: Vec<Shown>,
+    /// The supports of a clip's frames, in a sentence.
+    frames: Option<Sentence>,
     /// The training pictures that the network finds most similar.
     nearest: Option<NearestPictures>,
     /// The colour scales of maps: without negative values, and with.
@@ -188,12 +190,7 @@ const NUMBERS: usize = 64;
 impl Layer {
     fn new(layer: &layers::Layer, classes: Option<&[String]>) -> Self {
         let summary = &layer.summary;
-        let Shape {
-            height,
-            width,
-            channels,
-            ..
-        } = summary.output;
+        let channels = summary.output.channels;
         let mut details: Vec<String> = summary.formula.iter().cloned().collect();
         if summary.parameters > 0 {
             details.push(format!("{} parameters", thousands(summary.parameters)));
@@ -223,7 +220,7 @@ impl Layer {
             name: summary.name.clone(),
             word: quoted(&summary.name),
             kind: summary.kind,
-            output: format!("{height}×{width}×{channels}"),
+            output: summary.output.to_string(),
             details,
             shown: (shown < channels).then(|| format!("the {shown} strongest of {channels} maps")),
             filters: layer
@@ -363,6 +360,7 @@ pub(super) fn write(
             .map(class)
             .collect(),
         explanations: found.explanations.iter().map(shown_explanation).collect(),
+        frames: (found.frames.as_ref()).map(|frames| Sentence::new(&frames::text(frames))),
         nearest: found.nearest.as_ref().map(NearestPictures::new),
         positive: Bar {
             high: "the map's largest".into(),

@@ -48,7 +48,7 @@ pub(super) fn of_filter(arguments: &Explain, looked: &Looked, channel: usize) ->
     let nodes = explainer.nodes();
     let node = explainer.node(name)?;
     let found = response::of_filter(explainer, node, channel, COUNT)?;
-    let [y, x] = found.map.brightest();
+    let [_, y, x] = found.map.brightest();
     let steps = chain(explainer, node, [y, x, channel])?;
     let mut files = Files::new(folder(arguments, &looked.picture)?);
     // The filter belongs to the convolution; `--layer` may name its activation.

@@ -38,14 +38,18 @@ impl Explanation {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let [row, column] = self.map.brightest();
+        let brightest = match self.map.brightest() {
+            [_, row, column] if self.map.time == 1 => vec![row, column],
+            place => place.to_vec(),
+        };
         json!({
             "method": self.name,
             "layer": self.map.layer,
+            "frames": self.map.time,
             "height": self.map.height,
             "width": self.map.width,
             "values": self.map.values.iter().map(|value| console::decimal(*value)).collect::<Vec<_>>(),
-            "brightest": [row, column],
+            "brightest": brightest,
             "finding": self.finding,
             "checks": self.checks.as_ref().map(Checks::to_json),
         })
@@ -125,7 +129,8 @@ fn strongest(model: &Model, map: &Heatmap) -> String {
         .medium
         .sound()
         .map_or_else(String::new, |sound| {
-            let (seconds, hertz) = sound.place([map.height, map.width], map.brightest());
+            let [_, row, column] = map.brightest();
+            let (seconds, hertz) = sound.place([map.height, map.width], [row, column]);
             format!(
                 "; most at {seconds:.2} s, {} Hz",
                 thousands(hertz.round() as usize)

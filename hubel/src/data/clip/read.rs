@@ -8,8 +8,8 @@ use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, File, Part, thousands};
 use crate::data::reading::{Listen, own_size};
 use crate::data::{
-    BadFile, BadFiles, ClipSettings, Dataset, Kind, Medium, Options, Pixels, Preparation, Reading,
-    Resize, Splits, divide, picture,
+    BadFile, BadFiles, ClipSettings, Dataset, Kind, Medium, Options, Pixels, Preparation, Prepared,
+    Reading, Resize, Splits, divide, picture,
 };
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape, memory};
@@ -270,11 +270,11 @@ impl Preparation {
         }
     }
 
-    /// The clip at `path` as the network's input, `[t, h, w, c]`, and its pixels.
+    /// The clip at `path` as the network's input, `[t, h, w, c]`.
     ///
     /// # Errors
     /// [`Error::Picture`] if it cannot be read; [`Error::DataMismatch`] if the model is none of clips.
-    pub fn clip(&self, path: &Path) -> Result<(Vec<f32>, Vec<u8>)> {
+    pub fn clip(&self, path: &Path) -> Result<Prepared> {
         let manner = Manner {
             shape: self.shape,
             resize: self.resize,
@@ -284,6 +284,14 @@ impl Preparation {
         manner.read(path, &mut bytes)?;
         let mut tensor = vec![0.0; bytes.len()];
         self.normalise_bytes(&self.tables(), &bytes, &mut tensor);
-        Ok((tensor, bytes))
+        Ok(Prepared {
+            tensor,
+            pixels: bytes,
+            inverted: false,
+            other_ground: false,
+            greyed: false,
+            cut: false,
+            original: self.shape,
+        })
     }
 }

@@ -125,6 +125,11 @@ pub fn kernel(kernel: &Kernel) -> Drawing {
         .expect("a drawing of three planes of 64×64 is not too large")
 }
 
+/// The shape of a plane of weights as a picture.
+fn of_plane([height, width]: [usize; 2]) -> Shape {
+    Shape::new(height, width, 3)
+}
+
 fn planes_side_by_side(planes: &[Vec<f32>], size: [usize; 2]) -> Result<Drawing> {
     let most = planes
         .iter()
@@ -132,7 +137,7 @@ fn planes_side_by_side(planes: &[Vec<f32>], size: [usize; 2]) -> Result<Drawing>
         .fold(0.0, f32::max);
     let scale = Scale::Signed(most);
     let tiles = planes.iter().enumerate();
-    let tiles = tiles.map(|(channel, plane)| Tile::new(channel, plane, size, scale));
+    let tiles = tiles.map(|(channel, plane)| Tile::new(channel, plane, of_plane(size), scale));
     tiles::sheet(&tiles.collect::<Vec<_>>(), Legend::Shared(scale))
 }
 
@@ -143,7 +148,7 @@ fn grey(weights: &Weights, most: f32) -> Vec<Tile> {
             Tile::new(
                 filter,
                 &weights.plane(filter, 0),
-                weights.kernel,
+                of_plane(weights.kernel),
                 Scale::Signed(most),
             )
         })
@@ -198,7 +203,12 @@ fn table(weights: &Weights, legend: Legend, scale: Scale) -> (Drawing, usize) {
     drawing.put((MARGIN, LINE), &vec![BETWEEN; ground.len()], ground, 1);
     for filter in 0..rows {
         for channel in 0..weights.depth {
-            let tile = Tile::new(0, &weights.plane(filter, channel), weights.kernel, scale);
+            let tile = Tile::new(
+                0,
+                &weights.plane(filter, channel),
+                of_plane(weights.kernel),
+                scale,
+            );
             let corner = (MARGIN + channel * across, LINE + filter * down);
             drawing.put(corner, &tile.pixels, tile.shape, factor);
         }

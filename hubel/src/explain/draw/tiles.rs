@@ -2,6 +2,7 @@
 use super::scale::{Scale, largest, short};
 use crate::drawing::lettering::{HEIGHT as LINE, width};
 use crate::drawing::{Drawing, FAINT, INK};
+use crate::film::{self, film};
 use crate::{Error, Result, Shape};
 
 /// A map or filter as a picture with one pixel per value.
@@ -17,19 +18,21 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// Values `[height, width]` on a scale.
-    pub(super) fn new(
-        number: usize,
-        values: &[f32],
-        [height, width]: [usize; 2],
-        scale: Scale,
-    ) -> Self {
-        let colours = values.iter().flat_map(|value| scale.colour(*value));
+    /// Values `[time, height, width]` on a scale; of a clip, all frames. The shape's channels do not matter.
+    pub(super) fn new(number: usize, values: &[f32], shape: Shape, scale: Scale) -> Self {
+        let colours: Vec<u8> = values
+            .iter()
+            .flat_map(|value| scale.colour(*value))
+            .collect();
+        let shape = Shape {
+            channels: 3,
+            ..shape
+        };
         Self {
             number,
             largest: largest(values),
-            pixels: colours.collect(),
-            shape: Shape::new(height, width, 3),
+            pixels: film(&colours, shape).into_owned(),
+            shape: film::shape(shape),
         }
     }
 

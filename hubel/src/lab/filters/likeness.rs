@@ -24,11 +24,12 @@ impl HandMade {
             let kernel = Kernel::parse(name)?;
             let plane = Heatmap {
                 layer: String::new(),
+                time: 1,
                 height: kernel.height,
                 width: kernel.width,
                 values: kernel.weights,
             };
-            let plane = plane.resized(side, side).values;
+            let plane = plane.resized([1, side, side]).values;
             let part = |weight: f32| vec![weight / channels as f32; channels];
             let weights = plane.into_iter().flat_map(part).collect();
             let filter = Filter::new(weights, side, channels);
