@@ -1,7 +1,9 @@
 //! `hubel data`: shows data as a network sees it.
+mod texts;
+
 use std::process::ExitCode;
 
-use hubel::data::{Augmentation, Balance, Feed, FeedSettings, Sheet, SheetSettings, Source};
+use hubel::data::{Augmentation, Balance, Feed, FeedSettings, Kind, Sheet, SheetSettings, Source};
 use hubel::{Error, Preparation};
 use serde_json::{Value, json};
 
@@ -39,6 +41,9 @@ pub(super) fn feed(
 /// Draws the pictures of one training step.
 pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
     let (feed, augmentation) = feed(&arguments.data, arguments.balance, console)?;
+    if feed.dataset().kind() == Kind::Texts {
+        return texts::preview(arguments, &feed);
+    }
     let name = feed.dataset().name().to_owned();
     let (epoch, step, steps) = (arguments.epoch, arguments.step, feed.steps());
     let title = format!("{name}, epoch {epoch}, step {step} of {steps}: {augmentation}");

@@ -191,6 +191,29 @@ impl Feed {
         &order[step * size..order.len().min((step + 1) * size)]
     }
 
+    /// The draws of a step of an epoch, both counted from 1.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if there is no such epoch or step.
+    pub fn draws(&self, epoch: usize, step: usize) -> Result<Vec<usize>> {
+        let (steps, size) = (self.steps(), self.batch_size());
+        if epoch == 0 {
+            return Err(Error::Settings {
+                problem: "epochs count from 1".to_owned(),
+            });
+        }
+        if !(1..=steps).contains(&step) {
+            return Err(Error::Settings {
+                problem: format!(
+                    "there is no step {step}: an epoch of {} {} in batches of {size} has the steps 1 to {steps}",
+                    self.images(),
+                    self.dataset.kind().plural()
+                ),
+            });
+        }
+        Ok(self.step(&self.order(epoch), step - 1).to_vec())
+    }
+
     /// The index in the data set of the image of a draw.
     pub fn index(&self, draw: usize) -> usize {
         draw % self.images()

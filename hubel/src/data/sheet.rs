@@ -5,7 +5,7 @@ mod tests;
 use std::path::Path;
 
 use crate::data::mix::{Mix, partner};
-use crate::data::{BadFile, Feed};
+use crate::data::{BadFile, Feed, Kind};
 use crate::drawing::lettering::{HEIGHT as LINE, has_letters_for, width};
 use crate::drawing::{Drawing, FAINT, INK};
 use crate::film::{self, film};
@@ -75,9 +75,14 @@ impl Sheet {
     /// Draws the pictures of one training step on `feed`, with `title` above them.
     ///
     /// # Errors
-    /// [`Error::Settings`] for a step or epoch that does not exist, and for a sheet that would be too large; as for [`Feed::fill`] for
+    /// [`Error::Settings`] for a step or epoch that does not exist, for texts, and for a sheet that would be too large; as for [`Feed::fill`] for
     /// pictures that cannot be read.
     pub fn new(feed: &Feed, settings: SheetSettings, title: &str) -> Result<Self> {
+        if feed.dataset().kind() == Kind::Texts {
+            return Err(Error::Settings {
+                problem: "texts are no pictures, and a sheet shows these".to_owned(),
+            });
+        }
         let mut draws = draws(feed, settings)?;
         let shape = feed.preparation().shape;
         let count = settings
@@ -174,24 +179,12 @@ impl Sheet {
 
 /// The pictures to draw.
 fn draws(feed: &Feed, settings: SheetSettings) -> Result<Vec<usize>> {
-    let SheetSettings { epoch, step, .. } = settings;
-    let (steps, size) = (feed.steps(), feed.batch_size());
-    let problem = if epoch == 0 {
-        Some("epochs count from 1".to_owned())
-    } else if !(1..=steps).contains(&step) {
-        Some(format!(
-            "there is no step {step}: an epoch of {} examples in batches of {size} has the steps 1 to {steps}",
-            feed.images()
-        ))
-    } else if settings.count == Some(0) {
-        Some("a sheet of 0 pictures shows nothing".to_owned())
-    } else {
-        None
-    };
-    if let Some(problem) = problem {
-        return Err(Error::Settings { problem });
+    match settings.count {
+        Some(0) => Err(Error::Settings {
+            problem: "a sheet of 0 pictures shows nothing".to_owned(),
+        }),
+        _ => feed.draws(settings.epoch, settings.step),
     }
-    Ok(feed.step(&feed.order(epoch), step - 1).to_vec())
 }
 
 /// The bytes of each picture; `f32` values are scaled to all levels, by one scale for all pictures.
