@@ -20,13 +20,14 @@ use hubel::{Cpu, InstructionSet, Model, Shape};
 pub(crate) use bench::{Bench, BenchCommand, BenchData, BenchKernels, BenchNetwork, BenchOverview};
 pub(crate) use check::Check;
 pub(crate) use compare::Compare;
-pub(crate) use data::{Data, Files, Preview, TrainingData};
+pub(crate) use data::{Data, Files, Preview, TrainingData, decided};
 pub(crate) use doctor::Doctor;
 pub(crate) use explain::{Explain, Method};
 pub(crate) use features::{Embed, Similar};
 pub(crate) use lab::Lab;
 pub(crate) use runs::{Order, Runs};
 pub(crate) use train::Train;
+pub(crate) use values::short;
 use values::{answers, at_least_1, seconds, shape, share_or_percent};
 
 use crate::config;

@@ -2,11 +2,14 @@
 
 /// Settings of the library and their flags: `bad_files = skip` becomes `--bad-files skip`, `Options::cache` becomes `--cache`,
 /// and the setting `seeds` becomes --seeds.
-const FLAGS: [(&str, &str); 19] = [
+const FLAGS: [(&str, &str); 21] = [
     ("shape", "input"),
     // Of recordings.
     ("rate", "rate"),
     ("sound", "seconds"),
+    // Of clips and texts.
+    ("frames", "frames"),
+    ("length", "length"),
     ("resize", "resize"),
     ("bad_files", "bad-files"),
     ("cache", "cache"),

@@ -11,7 +11,7 @@ use hubel::{Normalisation, Preparation, Shape};
 use super::train::{usual, usual_for};
 use super::values::{
     ClassNames, at_least_1, augmentation, bytes, class_names, hertz, of_colours, parsed,
-    picture_shape, png, positive, share, whole,
+    picture_shape, png, positive, share, short, whole,
 };
 
 /// The training data and its preparation.
@@ -93,16 +93,23 @@ impl TrainingData {
     /// How to read and split the data; `start` is the preparation of the fine-tuned model.
     pub(crate) fn options(&self, start: Option<&Preparation>) -> Options {
         let usual = start.map_or(Resize::Letterbox, |preparation| preparation.resize);
-        let (frames, frame_rate) = match start.map(|start| (&start.medium, start.shape)) {
-            Some((Medium::Clip(settings), shape)) => (Some(shape.time), settings.rate),
-            _ => (None, None),
-        };
+        // What the model to fine-tune has decided.
+        let (mut tokens, mut length, mut frames, mut frame_rate) = (None, None, None, None);
+        match start.map(|start| (&start.medium, start.shape)) {
+            Some((Medium::Clip(settings), shape)) => {
+                (frames, frame_rate) = (Some(shape.time), settings.rate);
+            }
+            Some((Medium::Text(vocabulary), shape)) => {
+                (tokens, length) = (Some(vocabulary.kind()), Some(shape.time));
+            }
+            _ => {}
+        }
         Options {
             shape: self.input.filter(|_| start.is_none()),
             network: start.map(|preparation| preparation.shape),
             resize: self.resize.unwrap_or(usual),
-            tokens: self.tokens.unwrap_or_default(),
-            length: self.length,
+            tokens: self.tokens.or(tokens).unwrap_or_default(),
+            length: self.length.or(length),
             frames: self.frames.or(frames),
             frame_rate: self.fps.or(frame_rate),
             sound: match start.and_then(|preparation| preparation.medium.sound()) {
@@ -118,22 +125,28 @@ impl TrainingData {
         }
     }
 
-    /// The flags that are given and say how data of one kind becomes the network's input, with that kind.
-    pub(crate) fn of_kind(&self) -> Vec<(Kind, &'static str)> {
+    /// The flags that are given and say how samples of one kind become the network's input, with that kind and the value.
+    pub(crate) fn of_kind(&self) -> Vec<(Kind, &'static str, String)> {
         let sound = &self.sound;
         let flags = [
-            (Kind::Texts, "--tokens", self.tokens.is_some()),
-            (Kind::Texts, "--length", self.length.is_some()),
-            (Kind::Clips, "--frames", self.frames.is_some()),
-            (Kind::Clips, "--fps", self.fps.is_some()),
-            (Kind::Sounds, "--rate", sound.rate.is_some()),
-            (Kind::Sounds, "--seconds", sound.seconds.is_some()),
-            (Kind::Sounds, "--bands", sound.bands.is_some()),
-            (Kind::Sounds, "--window", sound.window.is_some()),
-            (Kind::Sounds, "--hop", sound.hop.is_some()),
+            (
+                Kind::Texts,
+                "tokens",
+                self.tokens.map(|tokens| tokens.to_string()),
+            ),
+            (Kind::Texts, "length", self.length.as_ref().map(short)),
+            (Kind::Clips, "frames", self.frames.as_ref().map(short)),
+            (Kind::Clips, "fps", self.fps.as_ref().map(short)),
+            (Kind::Sounds, "rate", sound.rate.as_ref().map(short)),
+            (Kind::Sounds, "seconds", sound.seconds.as_ref().map(short)),
+            (Kind::Sounds, "bands", sound.bands.as_ref().map(short)),
+            (Kind::Sounds, "window", sound.window.as_ref().map(short)),
+            (Kind::Sounds, "hop", sound.hop.as_ref().map(short)),
         ];
-        let given = flags.into_iter().filter(|(.., is_given)| *is_given);
-        given.map(|(kind, flag, _)| (kind, flag)).collect()
+        let given = flags.into_iter();
+        given
+            .filter_map(|(kind, flag, value)| Some((kind, flag, value?)))
+            .collect()
     }
 
     /// `--mixup` and `--cutmix`.
@@ -260,5 +273,33 @@ impl Files {
             cache: self.cache,
             ..Options::default()
         }
+    }
+}
+
+/// How samples become the input of a network with this preparation, as flags of training without `--`. Pictures have none that are theirs alone.
+pub(crate) fn decided(preparation: &Preparation) -> Vec<(&'static str, String)> {
+    let time = preparation.shape.time;
+    match &preparation.medium {
+        Medium::Text(vocabulary) => vec![
+            ("tokens", vocabulary.kind().to_string()),
+            ("length", short(&time)),
+        ],
+        Medium::Clip(settings) => {
+            let rate = settings.rate.map(|rate| ("fps", short(&rate)));
+            [("frames", short(&time))].into_iter().chain(rate).collect()
+        }
+        Medium::Sound(settings) => {
+            let spectrogram = settings.spectrogram;
+            let milliseconds =
+                |samples: usize| (1e3 * samples as f64 / f64::from(spectrogram.rate)) as f32;
+            vec![
+                ("rate", short(&spectrogram.rate)),
+                ("seconds", short(&settings.seconds())),
+                ("bands", short(&spectrogram.bands)),
+                ("window", short(&milliseconds(spectrogram.window))),
+                ("hop", short(&milliseconds(spectrogram.hop))),
+            ]
+        }
+        _ => Vec::new(),
     }
 }

@@ -1,4 +1,5 @@
 //! Parsers for the values of flags, with their error messages.
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -261,6 +262,11 @@ pub(super) fn shape(text: &str) -> Result<Shape, String> {
         [height, width] => Ok(Shape::new(height, width, 1)),
         _ => Err("height×width×channels is needed, such as 28x28x1 or 224x224x3".into()),
     }
+}
+
+/// A number as short as possible without losing a bit, with a point or an exponent.
+pub(crate) fn short(number: &impl Debug) -> String {
+    format!("{number:?}")
 }
 
 #[cfg(test)]

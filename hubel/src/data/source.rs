@@ -146,12 +146,11 @@ impl Source {
                 sound::reading::read_splits(path, &catalogue, options, listen)?
             }
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
-            Found::Arrays(splits) if splits.train.kind() == Kind::Texts => {
-                text::with_length(trainable(path, splits)?, options)
-            }
+            Found::Arrays(splits) if splits.train.kind() == Kind::Texts => trainable(path, splits)?,
             Found::Arrays(splits) => as_they_are(path, splits, options)?,
         };
         let mut splits = Division::divide(splits, options.validation, options.test, options.seed);
+        splits = text::with_length(splits, options);
         splits.notes.extend(leaks(&splits));
         splits.notes.extend(conflicts::note(&splits));
         // Only now, so that no file is moved if the data is refused.

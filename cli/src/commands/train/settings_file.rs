@@ -1,9 +1,9 @@
 //! `run.toml`: the settings of a run, as a file for `--config`, and facts about the run.
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
-use hubel::data::{ClipSettings, Medium};
+use hubel::data::Kind;
 use hubel::network::Initialisation;
 use hubel::{
     Cpu, Error, Model, Optimizer, Pace, Phase, RunFolder, Shape, Splits, TrainSettings,
@@ -11,7 +11,7 @@ use hubel::{
 };
 use toml::Value;
 
-use crate::args::Train;
+use crate::args::{Train, decided, short};
 use crate::date;
 use crate::run_toml::{FACTS, RunToml};
 
@@ -117,40 +117,27 @@ impl Settings<'_> {
         if let Some(kind) = data.kind {
             file.text("kind", kind);
         }
-        let Shape {
-            height,
-            width,
-            time,
-            channels,
-        } = model.input();
-        match &model.preparation().medium {
-            Medium::Text(vocabulary) => {
-                file.text("tokens", vocabulary.kind());
-                file.plain("length", time);
+        for (key, value) in decided(model.preparation()) {
+            match key {
+                "tokens" => file.text(key, value),
+                _ => file.plain(key, value),
             }
-            Medium::Sound(settings) => {
-                let spectrogram = settings.spectrogram;
-                let milliseconds =
-                    |samples: usize| 1e3 * samples as f64 / f64::from(spectrogram.rate);
-                file.plain("rate", spectrogram.rate);
-                file.plain("seconds", short(&settings.seconds()));
-                file.plain("bands", spectrogram.bands);
-                file.plain("window", short(&milliseconds(spectrogram.window)));
-                file.plain("hop", short(&milliseconds(spectrogram.hop)));
+        }
+        if matches!(
+            model.preparation().medium.kind(),
+            Kind::Pictures | Kind::Clips
+        ) {
+            let Shape {
+                height,
+                width,
+                channels,
+                ..
+            } = model.input();
+            // Arrays of other channels are not resized.
+            if matches!(channels, 1 | 3) {
+                file.text("input", format!("{height}x{width}x{channels}"));
             }
-            medium => {
-                if let Medium::Clip(ClipSettings { rate }) = medium {
-                    file.plain("frames", time);
-                    if let Some(rate) = rate {
-                        file.plain("fps", rate);
-                    }
-                }
-                // Arrays of other channels are not resized.
-                if matches!(channels, 1 | 3) {
-                    file.text("input", format!("{height}x{width}x{channels}"));
-                }
-                file.text("resize", model.preparation().resize);
-            }
+            file.text("resize", model.preparation().resize);
         }
         file.text("augment", &self.settings().augmentation);
         file.text("balance", self.settings().balance);
@@ -305,11 +292,6 @@ fn write_phase(file: &mut SettingsFile, phase: &Phase) {
     file.text("schedule", schedule);
     file.plain("weight-decay", short(weight_decay));
     file.text("keep", keep);
-}
-
-/// A number as short as possible without losing a bit, with a point or an exponent.
-fn short(number: &impl Debug) -> String {
-    format!("{number:?}")
 }
 
 /// A text in quotes.

@@ -6,7 +6,7 @@ use hubel::{Dataset, Error, Model, Shape};
 
 use super::super::named;
 use super::saving::short_name;
-use crate::args::TrainingData;
+use crate::args::{TrainingData, decided};
 use crate::console::Console;
 
 /// The start of a training.
@@ -106,28 +106,49 @@ pub(super) fn usual_network(data: &Dataset) -> &'static str {
 
 /// Refuses flags that say how samples of another kind become the network's input.
 fn refuse_flags_of_other_kinds(data: &TrainingData, kind: Kind) -> Result<(), Error> {
-    match (data.of_kind().into_iter()).find(|(own, _)| *own != kind) {
-        None => Ok(()),
-        Some((own, flag)) => Err(Error::Settings {
+    let is_of_pictures = matches!(kind, Kind::Pictures | Kind::Clips);
+    let pictures = [
+        ("input", data.input.is_some()),
+        ("resize", data.resize.is_some()),
+    ];
+    if let Some((flag, _)) =
+        (pictures.into_iter()).find(|(_, is_given)| *is_given && !is_of_pictures)
+    {
+        return Err(Error::Settings {
             problem: format!(
-                "{flag} is for {own}, and {} holds {kind}; leave it out",
+                "--{flag} is for pictures and clips, and {} holds {kind}; leave it out",
+                hubel::shown(&data.data)
+            ),
+        });
+    }
+    match (data.of_kind().into_iter()).find(|(own, ..)| *own != kind) {
+        None => Ok(()),
+        Some((own, flag, _)) => Err(Error::Settings {
+            problem: format!(
+                "--{flag} is for {own}, and {} holds {kind}; leave it out",
                 hubel::shown(&data.data)
             ),
         }),
     }
 }
 
-/// Refuses flags that say how samples become the network's input, if `model`, to be fine-tuned, has decided that.
+/// Refuses flags that say how samples become the network's input otherwise than `model`, to be fine-tuned, has decided.
 fn refuse_decided_flags(data: &TrainingData, model: &Model) -> Result<(), Error> {
     let kind = model.preparation().medium.kind();
-    match (data.of_kind().into_iter()).find(|(own, _)| *own == kind) {
-        None => Ok(()),
-        Some((_, flag)) => Err(Error::Settings {
-            problem: format!(
-                "{flag} is decided by the model to fine-tune; leave it out, or train from scratch (--from none)"
-            ),
-        }),
+    let decided = decided(model.preparation());
+    for (own, flag, value) in data.of_kind() {
+        let known = decided.iter().find(|(known, _)| *known == flag);
+        let known = known.map(|(_, value)| value);
+        if own == kind && known != Some(&value) {
+            let has = known.map_or_else(String::new, |known| format!(", which has {known}"));
+            return Err(Error::Settings {
+                problem: format!(
+                    "--{flag} is decided by the model to fine-tune{has}; leave it out, or train from scratch (--from none)"
+                ),
+            });
+        }
     }
+    Ok(())
 }
 
 impl Start {

@@ -1,5 +1,5 @@
 //! Video files, read by the program `ffmpeg`.
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -22,7 +22,7 @@ pub(in crate::data) const ENDINGS: [&str; 12] = [
 const PROGRAM: &str = "ffmpeg";
 /// Frames per second that are read if no rate is given: enough to choose from.
 const RATE: f32 = 10.0;
-/// Frames that are read at most: a minute.
+/// Frames that are read at most. Longer films are read at a lower rate, or only their middle is read.
 const MOST_FRAMES: usize = 600;
 /// The longer side that frames are reduced to.
 const LONGEST_SIDE: usize = 480;
@@ -39,14 +39,15 @@ pub(super) fn is_video(path: &Path) -> bool {
         .any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// Reads `frames` frames of a video file, of its first minute.
+/// Reads `frames` frames of a video file. Of a film whose length it does not say, only the first frames are read, for a minute at the usual rate.
 ///
 /// # Errors
 /// [`Error::Picture`] if `ffmpeg` is missing, takes too long, or finds no frames.
 pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
     let content = content(path)?;
-    let rate = settings.rate.unwrap_or(RATE).clamp(0.1, USUAL_RATE * 10.0);
-    let found = decode(path, rate)?;
+    let section = Section::of(settings, duration(path)?);
+    let rate = section.rate;
+    let found = decode(path, section)?;
     if found.is_empty() {
         return Err(problem(path, "ffmpeg finds no film in it"));
     }
@@ -60,6 +61,69 @@ pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result
         count: found.len(),
         content,
     })
+}
+
+/// What is read of a film.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Section {
+    /// Where it begins, in seconds.
+    start: f32,
+    /// Frames per second.
+    rate: f32,
+}
+
+impl Section {
+    /// The section of a film of this duration that has the frames to choose from: all of it, or its middle if a rate is wanted that takes too many frames.
+    fn of(settings: ClipSettings, duration: Option<f32>) -> Self {
+        let most = MOST_FRAMES as f32;
+        let (start, rate) = match (settings.rate, duration) {
+            (Some(rate), duration) => {
+                let rate = rate.clamp(0.1, USUAL_RATE * 10.0);
+                let start = duration.map_or(0.0, |seconds| (seconds - most / rate) / 2.0);
+                (start.max(0.0), rate)
+            }
+            (None, Some(seconds)) => (0.0, RATE.min(most / seconds)),
+            (None, None) => (0.0, RATE),
+        };
+        Self { start, rate }
+    }
+}
+
+/// The duration of a film in seconds; `None` if the file does not say it.
+///
+/// # Errors
+/// [`Error::Picture`] if `ffmpeg` is missing.
+fn duration(path: &Path) -> Result<Option<f32>> {
+    // Without an output the program says what it knows of the input, and ends.
+    let mut command = command(path, &[])?;
+    command.stdout(Stdio::null());
+    let mut child = spawn(path, &mut command)?;
+    let mut errors = child
+        .stderr
+        .take()
+        .expect("the errors are a pipe")
+        .take(1 << 20);
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = errors.read_to_end(&mut said);
+        let _ = sender.send(said);
+    });
+    let said = receiver.recv_timeout(TIME).unwrap_or_default();
+    let _ = child.kill();
+    let _ = child.wait();
+    Ok(seconds_in(&String::from_utf8_lossy(&said)))
+}
+
+/// The seconds of `Duration: 00:01:02.50`.
+fn seconds_in(said: &str) -> Option<f32> {
+    let (_, after) = said.split_once("Duration: ")?;
+    let (clock, _) = after.split_once(',')?;
+    let mut seconds = 0.0;
+    for part in clock.trim().split(':') {
+        seconds = 60.0 * seconds + part.parse::<f32>().ok()?;
+    }
+    Some(seconds).filter(|seconds| *seconds > 0.0 && seconds.is_finite())
 }
 
 /// The hash of a file of any size.
@@ -76,10 +140,12 @@ fn content(path: &Path) -> Result<u64> {
     }
 }
 
-/// The frames at `rate`, in colour.
-fn decode(path: &Path, rate: f32) -> Result<Vec<DynamicImage>> {
-    let mut child = start(path, rate)?;
+/// The frames of a section, in colour.
+fn decode(path: &Path, section: Section) -> Result<Vec<DynamicImage>> {
+    let mut child = start(path, section)?;
     let mut output = child.stdout.take().expect("the output is a pipe");
+    let errors = child.stderr.take().expect("the errors are a pipe");
+    let errors = std::thread::spawn(move || last_line(errors));
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut frames = Vec::new();
@@ -97,8 +163,7 @@ fn decode(path: &Path, rate: f32) -> Result<Vec<DynamicImage>> {
     let found = receiver.recv_timeout(TIME);
     // It has ended, or it is too slow, or nobody reads on.
     let _ = child.kill();
-    let output = child.wait_with_output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    let _ = child.wait();
     match found {
         Err(_) => Err(problem(
             path,
@@ -106,33 +171,66 @@ fn decode(path: &Path, rate: f32) -> Result<Vec<DynamicImage>> {
         )),
         Ok(Ok(frames)) if !frames.is_empty() => Ok(frames),
         Ok(_) => {
-            let said = said.unwrap_or_default();
-            let last = said.lines().last().unwrap_or("no frames");
+            let last = errors.join().unwrap_or_default();
+            let last = last.as_deref().unwrap_or("no frames");
             Err(problem(path, &format!("ffmpeg cannot read it ({last})")))
         }
     }
 }
 
-fn start(path: &Path, rate: f32) -> Result<Child> {
+/// The last line of what is read to its end: a full pipe would stop the program.
+fn last_line(errors: impl Read) -> Option<String> {
+    const LONGEST: u64 = 4096;
+    let mut errors = BufReader::new(errors);
+    let mut last = None;
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut errors).take(LONGEST).read_until(b'\n', &mut line);
+        if read.unwrap_or(0) == 0 {
+            return last;
+        }
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        last = Some(line).filter(|line| !line.is_empty()).or(last);
+    }
+}
+
+/// The program with this file as its input; `before` are arguments about the input.
+fn command(path: &Path, before: &[String]) -> Result<Command> {
     let absolute = std::path::absolute(path).map_err(Error::io("read", path))?;
     // `file:` before an absolute path: it is never taken for an option or for another protocol.
     let mut name = std::ffi::OsString::from("file:");
     name.push(absolute);
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["-nostdin", "-hide_banner", "-protocol_whitelist", "file"])
+        .args(before)
+        .arg("-i")
+        .arg(name)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    Ok(command)
+}
+
+/// Starts the program so that it writes the frames of a section.
+fn start(path: &Path, Section { start, rate }: Section) -> Result<Child> {
+    let mut before = vec!["-v".to_owned(), "error".to_owned()];
+    if start > 0.0 {
+        before.extend(["-ss".to_owned(), start.to_string()]);
+    }
     let size = format!(
         "fps={rate},scale='min({LONGEST_SIDE},iw)':'min({LONGEST_SIDE},ih)':force_original_aspect_ratio=decrease"
     );
-    let started = Command::new(PROGRAM)
-        .args(["-nostdin", "-v", "error", "-protocol_whitelist", "file"])
-        .arg("-i")
-        .arg(name)
+    let mut command = command(path, &before)?;
+    command
         .args(["-an", "-sn", "-dn", "-vf", &size])
         .args(["-frames:v", &MOST_FRAMES.to_string()])
         .args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "-"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    started.map_err(|error| match error.kind() {
+        .stdout(Stdio::piped());
+    spawn(path, &mut command)
+}
+
+fn spawn(path: &Path, command: &mut Command) -> Result<Child> {
+    command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => problem(
             path,
             "video files are read by the program `ffmpeg`, which is not installed; install it, or save the clip as an animated GIF or WebP, or as a folder of numbered frames",
@@ -191,6 +289,30 @@ mod tests {
         assert_eq!(sizes.collect::<Vec<_>>(), [2, 1]);
         assert!(frame(&mut b"P6\n2 1\n255\nabc".as_slice()).is_err());
         assert!(frame(&mut b"P6\n99999 99999\n255\n".as_slice()).is_err());
+    }
+
+    #[test]
+    fn long_films_are_read_to_their_end_or_in_their_middle() {
+        let said = "Input #0, mov:\n  Duration: 00:02:00.50, start: 0.000000, bitrate: 1 kb/s";
+        assert_eq!(seconds_in(said), Some(120.5));
+        assert_eq!(seconds_in("  Duration: N/A, start: 0.0"), None);
+        let section = |rate, duration| {
+            let Section { start, rate } = Section::of(ClipSettings { rate }, duration);
+            (start, rate)
+        };
+        assert_eq!(section(None, Some(30.0)), (0.0, RATE));
+        assert_eq!(section(None, Some(120.0)), (0.0, 5.0));
+        assert_eq!(section(None, None), (0.0, RATE));
+        // 600 frames at 30 per second are 20 seconds: from 50 to 70.
+        assert_eq!(section(Some(30.0), Some(120.0)), (50.0, 30.0));
+        assert_eq!(section(Some(30.0), Some(15.0)), (0.0, 30.0));
+    }
+
+    #[test]
+    fn the_last_line_is_kept_of_any_number() {
+        let said = "an error\n".repeat(20_000) + "the last one\n\n";
+        assert_eq!(last_line(said.as_bytes()).as_deref(), Some("the last one"));
+        assert_eq!(last_line(&b""[..]), None);
     }
 
     proptest! {
