@@ -273,6 +273,18 @@ fn text(model: &Model, looked: &Looked, found: &Found, files: &Files, page: &Pat
             .iter()
             .map(|remark| ("", (*remark).to_owned())),
     );
+    if let Some(sound) = model
+        .preparation()
+        .medium
+        .sound()
+        .filter(|_| looked.prepared.cut)
+    {
+        let start = looked.prepared.start;
+        rows.push((
+            "",
+            format!("it is from {start:.2} to {:.2} s", start + sound.seconds()),
+        ));
+    }
     rows.push(("predicted", classes.join(", ")));
     rows.push(("explained", format!("why {question}: {what} {score:.3}")));
     for explanation in &found.explanations {

@@ -57,6 +57,8 @@ pub struct Prepared {
     pub greyed: bool,
     /// Whether the recording is longer than the network's input, which is its loudest stretch then.
     pub cut: bool,
+    /// Where the network's input begins in the recording, in seconds; negative if silence was put before it.
+    pub start: f64,
     /// The picture's own height and width, with the network's number of channels.
     pub original: Shape,
 }
@@ -239,13 +241,18 @@ impl Preparation {
     /// [`Error::DataMismatch`] if they are of another kind, or as for [`Preparation::check`].
     pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
         let (own, other) = (self.medium.kind(), dataset.kind());
-        match own == other {
-            true => self.check(dataset.shape()),
-            false => Err(Error::DataMismatch(format!(
-                "{}: it holds {other}, and the model was trained on {own}",
-                dataset.name()
-            ))),
-        }
+        let problem = match (&self.medium, &dataset.pixels) {
+            _ if own != other => format!("it holds {other}, and the model was trained on {own}"),
+            (Medium::Clip(settings), Pixels::Clips(_)) if *settings != dataset.clip_settings() => {
+                "its frames were taken from the clips otherwise than the model takes them; read it as the model does (`data::evaluation`), or with the same rate"
+                    .to_owned()
+            }
+            _ => return self.check(dataset.shape()),
+        };
+        Err(Error::DataMismatch(format!(
+            "{}: {problem}",
+            dataset.name()
+        )))
     }
 
     /// A prepared sample as pixels for display, in the network's shape; a spectrogram as [`Prepared::pixels`] shows it.
@@ -420,6 +427,7 @@ impl Preparation {
             other_ground,
             greyed,
             cut: false,
+            start: 0.0,
             original,
         })
     }

@@ -2,6 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use askama::Template;
+use hubel::data::Prepared;
 use hubel::explain::draw::{self, Filters, Legend, Maps, Scale, Tile};
 use hubel::{Drawing, Error, Model, shown};
 
@@ -36,13 +37,14 @@ struct Page {
 }
 
 /// What the picture of the input shows.
-fn seen_as(model: &Model) -> String {
+fn seen_as(model: &Model, prepared: &Prepared) -> String {
     let input = model.input();
     match model.preparation().medium.sound() {
         None => input.to_string(),
         Some(sound) => format!(
-            "{input}, {:.1} s from left to right and {:.0} to {:.0} Hz from bottom to top; 80 dB less than the loudest value is black",
-            sound.seconds(),
+            "{input}, from {:.2} to {:.2} s of the recording from left to right and {:.0} to {:.0} Hz from bottom to top; 80 dB less than the loudest value is black",
+            prepared.start.max(0.0),
+            prepared.start + sound.seconds(),
             sound.spectrogram.lowest,
             sound.spectrogram.highest
         ),
@@ -349,7 +351,7 @@ pub(super) fn write(
                 .map_or(&looked.picture, Path::new),
         ),
         seen: Picture::new(seen),
-        input: seen_as(model),
+        input: seen_as(model, &looked.prepared),
         remarks: remarks(&looked.prediction),
         network: model.network().to_string(),
         question: question(model, &looked.score),

@@ -96,7 +96,7 @@ pub(super) fn explain(
         };
         let checks = arguments.check.then(check).transpose()?;
         let drawing = draw::overlay(&made.map, &looked.prepared.pixels, model.input());
-        let place = strongest(model, &made.map);
+        let place = strongest(model, &made.map, looked.prepared.start);
         let finding = made.finding + &place;
         let findings = checks.iter().flat_map(Checks::findings);
         let failed = findings.filter(|finding| finding.has_failed);
@@ -122,8 +122,8 @@ pub(super) fn explain(
     Ok(explanations)
 }
 
-/// Where the map of a recording is largest, for the end of a sentence.
-fn strongest(model: &Model, map: &Heatmap) -> String {
+/// Where the map of a recording is largest, for the end of a sentence. The network's input begins at `start` of the recording, in seconds.
+fn strongest(model: &Model, map: &Heatmap, start: f64) -> String {
     model
         .preparation()
         .medium
@@ -132,7 +132,8 @@ fn strongest(model: &Model, map: &Heatmap) -> String {
             let [_, row, column] = map.brightest();
             let (seconds, hertz) = sound.place([map.height, map.width], [row, column]);
             format!(
-                "; most at {seconds:.2} s, {} Hz",
+                "; most at {:.2} s of the recording, {} Hz",
+                (start + seconds).max(0.0),
                 thousands(hertz.round() as usize)
             )
         })

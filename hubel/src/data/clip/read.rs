@@ -291,6 +291,7 @@ impl Preparation {
             other_ground: false,
             greyed: false,
             cut: false,
+            start: 0.0,
             original: self.shape,
         })
     }

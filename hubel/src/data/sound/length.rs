@@ -3,13 +3,21 @@
 /// The samples at `length`: a shorter recording is centred between zeros (the odd zero is at the end); of a longer one, the
 /// loudest stretch is kept.
 pub(crate) fn fit(samples: &[f32], length: usize) -> Vec<f32> {
+    let start = start(samples, length);
     if samples.len() >= length {
-        return samples[loudest(samples, length)..][..length].to_vec();
+        return samples[start as usize..][..length].to_vec();
     }
     let mut padded = vec![0.0; length];
-    let start = (length - samples.len()) / 2;
-    padded[start..start + samples.len()].copy_from_slice(samples);
+    padded[start.unsigned_abs()..][..samples.len()].copy_from_slice(samples);
     padded
+}
+
+/// The place in `samples` where those of [`fit`] begin; negative if zeros stand before them.
+pub(crate) fn start(samples: &[f32], length: usize) -> isize {
+    match samples.len() >= length {
+        true => loudest(samples, length) as isize,
+        false => -(((length - samples.len()) / 2) as isize),
+    }
 }
 
 /// The start of the stretch of `length` samples with the greatest energy; the earliest of equals. Takes time proportional to
@@ -43,6 +51,8 @@ mod tests {
         assert_eq!(fit(&[1.0, 2.0], 5), [0.0, 1.0, 2.0, 0.0, 0.0]);
         assert_eq!(fit(&[], 2), [0.0, 0.0]);
         assert_eq!(fit(&[1.0, 2.0], 2), [1.0, 2.0]);
+        assert_eq!(start(&[1.0, 2.0], 5), -1);
+        assert_eq!(start(&[0.0, 0.0, 1.0, 2.0], 2), 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use super::decode::{Recording, decode};
-use super::length::fit;
+use super::length::{self, fit};
 use super::mel::MelPlan;
 use super::resample::Resampler;
 use super::{SoundSettings, Spectrogram, picture};
@@ -13,6 +13,8 @@ use crate::{Error, Result};
 /// A recording at a model's rate and length.
 pub(super) struct Fitted {
     pub(super) samples: Vec<f32>,
+    /// Where these begin in the recording, in seconds; negative if silence stands before it.
+    pub(super) start: f64,
     /// Whether it was longer.
     pub(super) is_cut: bool,
 }
@@ -29,9 +31,15 @@ pub(super) fn fitted(bytes: &[u8], path: &Path, settings: &SoundSettings) -> Res
 pub(super) fn fitted_recording(recording: &Recording, settings: &SoundSettings) -> Fitted {
     let samples = resampled(recording, settings.rate());
     Fitted {
+        start: start(&samples, settings),
         is_cut: samples.len() > settings.length,
         samples: fit(&samples, settings.length),
     }
+}
+
+/// Where the input of a network begins in these samples, in seconds.
+fn start(samples: &[f32], settings: &SoundSettings) -> f64 {
+    length::start(samples, settings.length) as f64 / f64::from(settings.rate())
 }
 
 thread_local! {
@@ -78,10 +86,16 @@ impl Preparation {
     /// [`Error::Recording`] if it cannot be decoded; [`Error::DataMismatch`] if the model is none of recordings, or damaged.
     pub(in crate::data) fn recording(&self, bytes: &[u8], path: &Path) -> Result<Prepared> {
         let settings = *self.sound_settings()?;
-        let Fitted { samples, is_cut } = fitted(bytes, path, &settings)?;
-        let mut prepared = self.samples(&samples, &settings);
-        prepared.cut = is_cut;
-        Ok(prepared)
+        let Fitted {
+            samples,
+            start,
+            is_cut,
+        } = fitted(bytes, path, &settings)?;
+        Ok(Prepared {
+            start,
+            cut: is_cut,
+            ..self.samples(&samples, &settings)
+        })
     }
 
     /// Prepares samples at the rate and the length of the settings.
@@ -97,6 +111,7 @@ impl Preparation {
             other_ground: false,
             greyed: false,
             cut: false,
+            start: 0.0,
             original: self.shape,
         }
     }
@@ -140,7 +155,10 @@ impl Preparation {
             Stretch {
                 start: start as f64 / rate,
                 end: end as f64 / rate,
-                prepared: self.samples(&fit(&samples[start..end], length), &settings),
+                prepared: Prepared {
+                    start: start as f64 / rate + self::start(&samples[start..end], &settings),
+                    ..self.samples(&fit(&samples[start..end], length), &settings)
+                },
             }
         }))
     }

@@ -249,6 +249,7 @@ fn evaluation_uses_the_settings_of_the_model_and_refuses_other_kinds() -> Result
         f64::from(preparation.medium.sound().expect("of recordings").length as u32) / 8000.0;
     assert_eq!(stretches.len(), 1 + ((3.0 - length) / 0.25).ceil() as usize);
     assert_eq!(stretches[1].start, 0.25);
+    assert_eq!(stretches[1].prepared.start, 0.25);
     assert_eq!(stretches.last().expect("some").end, 3.0);
     Ok(())
 }

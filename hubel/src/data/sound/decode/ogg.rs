@@ -11,8 +11,9 @@ pub(super) enum End {
     Torn,
 }
 
-/// A table of this many values takes 64 MB; those of real encoders have some ten thousand.
-const MOST_TABLE_VALUES: u64 = 1 << 24;
+/// The most entries and values of all tables together: some hundred megabytes in the decoder. Those of real encoders have some ten thousand.
+const MOST_ENTRIES: u64 = 1 << 18;
+const MOST_VALUES: u64 = 1 << 22;
 
 /// A page: its flags, its position, its table of packet lengths in segments, and its payload.
 struct Page<'a> {
@@ -105,9 +106,11 @@ pub(super) fn check_tables(bytes: &[u8]) -> Result<(), String> {
         at: 0,
     };
     let books = bits.take(8).ok_or_else(damaged)? + 1;
+    let (mut all_entries, mut all_values) = (0, 0);
     for _ in 0..books {
-        let values = skip_codebook(&mut bits).ok_or_else(damaged)?;
-        if values > MOST_TABLE_VALUES {
+        let (entries, values) = skip_codebook(&mut bits).ok_or_else(damaged)?;
+        (all_entries, all_values) = (all_entries + entries, all_values + values);
+        if all_entries > MOST_ENTRIES || all_values > MOST_VALUES {
             return Err(damaged());
         }
     }
@@ -138,9 +141,9 @@ fn packet(mut bytes: &[u8], wanted: usize) -> Option<Vec<u8>> {
     None
 }
 
-/// Skips one codebook (Vorbis I specification, section 3.2.1) and returns the number of values in its table; `None` if it
-/// is damaged.
-fn skip_codebook(bits: &mut Bits<'_>) -> Option<u64> {
+/// Skips one codebook (Vorbis I specification, section 3.2.1) and returns the number of its entries and of the values in
+/// its table; `None` if it is damaged.
+fn skip_codebook(bits: &mut Bits<'_>) -> Option<(u64, u64)> {
     if bits.take(24)? != 0x56_4342 {
         return None;
     }
@@ -168,7 +171,7 @@ fn skip_codebook(bits: &mut Bits<'_>) -> Option<u64> {
     let kind = bits.take(4)?;
     let values = entries * dimensions;
     if kind == 0 {
-        return Some(entries);
+        return Some((entries, entries));
     }
     bits.take(32)?;
     bits.take(32)?;
@@ -179,7 +182,7 @@ fn skip_codebook(bits: &mut Bits<'_>) -> Option<u64> {
         _ => values,
     };
     bits.skip(width * stored)?;
-    Some(values)
+    Some((entries, values))
 }
 
 /// The greatest number whose power `dimensions` is at most `entries`.
