@@ -263,7 +263,7 @@ fn every_planted_fault_is_found_and_nothing_else() {
         .find(|finding| finding.kind == Kind::SplitLeak)
         .unwrap();
     // The test has 15 pictures, of three classes 3, of bees one more, of dogs 2 and of foxes 3.
-    assert!(leak.detail.contains("(1 of 15 images)"), "{}", leak.detail);
+    assert!(leak.detail.contains("(1 of 15)"), "{}", leak.detail);
     for path in &leak.paths {
         let thumbnail = inspection.thumbnail(path, 32).unwrap();
         let thumbnail = image::load_from_memory(&thumbnail.bytes).unwrap();

@@ -290,8 +290,8 @@ impl Problem {
     }
 }
 
-/// Rounding in another order, through all layers.
-const TOLERANCE: f32 = 1e-4;
+/// Rounding in another order, through all layers. Sums over 20,000 pixels in a row reach 1.4e-4; a fault is far larger.
+const TOLERANCE: f32 = 3e-4;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
