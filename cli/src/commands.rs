@@ -170,7 +170,8 @@ fn headline(report: &Report, classes: &[String]) -> String {
         named.push(format!("and {} more", untested.len() - UNTESTED_SHOWN));
     }
     format!(
-        "unknown: there is no image of {}; on the other {} of {} classes: {accuracy}",
+        "unknown: there is no {} of {}; on the other {} of {} classes: {accuracy}",
+        report.kind.singular(),
         named.join(", "),
         classes.len() - untested.len(),
         classes.len()

@@ -84,7 +84,7 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
     let table = fs::read_to_string(at("all.csv")).expect("a table");
     let mut lines = table.lines();
     let header = lines.next().expect("a header");
-    assert!(header.starts_with("image,class,answer,probability,right,sure,loss,p 0,p 1"));
+    assert!(header.starts_with("name,class,answer,probability,right,sure,loss,p 0,p 1"));
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
     assert_eq!(rows.len(), 10_000);
     let sure = rows.iter().filter(|row| row[5] == "true").count();

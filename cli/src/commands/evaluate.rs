@@ -1,4 +1,4 @@
-//! `hubel evaluate`: measures a model on labelled pictures.
+//! `hubel evaluate`: measures a model on labelled data.
 mod foreign;
 mod json;
 mod page;
@@ -69,7 +69,11 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         false => format!(" of {}", thousands(found)),
     };
     let size = match (images.kind(), model.input() == own) {
-        (Kind::Texts, _) => format!("of which up to {} tokens are read", own.time),
+        (Kind::Texts, _) => format!(
+            "of which up to {} {} are read",
+            own.time,
+            model.vocabulary()?.kind()
+        ),
         (Kind::Sounds, _) => model
             .preparation()
             .medium

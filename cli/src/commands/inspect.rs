@@ -66,7 +66,7 @@ fn certainty(named: &Named) -> Vec<String> {
     });
     let threshold = named.threshold.map(|threshold| {
         format!(
-            "not sure below {:.2} %: at most {} of the other answers are wrong, with 95 % confidence, for pictures like the {} that chose it",
+            "not sure below {:.2} %: at most {} of the other answers are wrong, with 95 % confidence, for data like the {} examples that chose it",
             100.0 * threshold.probability,
             in_percent(threshold.wrong_at_most),
             thousands(threshold.images)

@@ -18,7 +18,7 @@ pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
         false => Err(Error::ForeignWeights {
             path: path.to_owned(),
             problem: format!(
-                "it has no last layer, so it cannot classify; `hubel train PICTURES --from {}` trains one, and \
+                "it has no last layer, so it cannot classify; `hubel train DATA --from {}` trains one, and \
                  `hubel embed` and `hubel similar` work without one",
                 hubel::shown(path)
             ),
@@ -79,7 +79,7 @@ fn load_any(
     let missing = |problem: &str| Error::Model {
         path: path.to_owned(),
         problem: format!(
-            "{problem}; name its file, the folder that `hubel train` wrote, or `efficientnet-lite0`, and pictures after it"
+            "{problem}; name its file, the folder that `hubel train` wrote, or `efficientnet-lite0`, and the files to look at after it"
         ),
     };
     let whole = |model| match normalisation {
