@@ -60,7 +60,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
     for explanation in explanations {
         let checks = &explanation["checks"];
         // Eight, or all except the picture itself.
-        let others = checks["cascade"]["pictures"].as_u64().expect("a number");
+        let others = checks["cascade"]["examples"].as_u64().expect("a number");
         assert!((8..12).contains(&others), "{explanation}");
         for number in ["correlation", "bound"] {
             let number = checks["cascade"][number].as_f64().expect("a number");

@@ -146,7 +146,7 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
 
     // Pictures of another kind are told apart by their distance, whatever the probability says.
     let foreign = evaluate(folder.path(), &["--foreign", "noise.png"]);
-    assert_eq!(foreign["foreign"]["pictures"], 1);
+    assert_eq!(foreign["foreign"]["count"], 1);
     assert!(number(&foreign["foreign"], "roc_area") > 0.9);
 
     // Images that distances are measured from are never judged by their distance.

@@ -153,7 +153,7 @@ pub(super) fn read_splits(
     if let Some(class) = train.counts().iter().position(|&count| count == 0) {
         let class = &catalogue.classes[class];
         let bad = listing(&bad_files);
-        let problem = format!("no training picture of the class `{class}` can be read:\n{bad}");
+        let problem = format!("no training file of the class `{class}` can be read:\n{bad}");
         return Err(catalogue::problem(path, problem));
     }
     let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
@@ -219,9 +219,10 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
         let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
-                "{} of the {} {part} {kind} are also training {kind}, so the score is likely too high; `check::check` lists them",
+                "{} of the {} {part} {kind} {} also in the training part, so the score is likely too high; `check::check` lists them",
                 catalogue::thousands(count),
-                catalogue::thousands(dataset.len())
+                catalogue::thousands(dataset.len()),
+                if count == 1 { "is" } else { "are" }
             )
         })
     });
@@ -345,8 +346,8 @@ pub(super) fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
                 problem: format!(
                     "the class `{class}` holds no {} ({}); fill it or delete it{}",
                     match catalogue.kind {
-                        Kind::Sounds => "recording",
-                        _ => "picture",
+                        Kind::Pictures => "picture",
+                        kind => kind.singular(),
                     },
                     match catalogue.kind {
                         Kind::Sounds => sound::ENDINGS.join(", "),

@@ -288,7 +288,7 @@ fn images_that_are_trained_on_and_judged_by_are_said() -> Result<()> {
     save(colours(8, 8, 0), &folder.path().join("test/dog/again.png"));
     let notes = read(folder.path(), &WHOLE)?.notes;
     assert!(
-        notes[0].starts_with("1 of the 3 test images are also training images"),
+        notes[0].starts_with("1 of the 3 test images is also in the training part"),
         "{notes:?}"
     );
     Ok(())
