@@ -115,7 +115,9 @@ impl Arguments {
                     && explain.text.is_none()
                     && explain.paths.len() < 2 =>
             {
-                Err("a model and a file to explain are needed, in this order; only --kernel needs no model")
+                Err(
+                    "a model and a file to explain are needed, in this order; only --kernel needs no model",
+                )
             }
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
                 Err("--threads and --cpu affect only the plan: add --plan, or leave them out")

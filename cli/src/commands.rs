@@ -23,7 +23,7 @@ mod train;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use hubel::data::BadFile;
+use hubel::data::{BadFile, Vocabulary};
 use hubel::{
     Answers, Calibration, Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown,
 };
@@ -132,6 +132,16 @@ fn judge(
 fn program() -> String {
     let name = std::env::args_os().next();
     name.map_or("hubel".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// How much of a text a model reads, and how many words it knows.
+fn of_texts(vocabulary: &Vocabulary, length: usize) -> String {
+    let kind = vocabulary.kind();
+    format!(
+        "up to {} {kind} of each text are read; the vocabulary has {} {kind}",
+        thousands(length),
+        thousands(vocabulary.tokens().len())
+    )
 }
 
 /// `99.39 % of 10,000 images (95 % confidence: 99.22 to 99.52 %)`

@@ -49,7 +49,10 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     let Looked { bad_files, stopped } = looked?;
     report_bad_files(&bad_files, console);
     if paths.is_empty() {
-        let problem = format!("no {} could be used; {out} was not written", kind.singular());
+        let problem = format!(
+            "no {} could be used; {out} was not written",
+            kind.singular()
+        );
         return Err(Error::Settings { problem }.into());
     }
     let (layer, dimensions) = (features.layer(), features.dimensions());

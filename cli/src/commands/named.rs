@@ -2,8 +2,7 @@
 use std::io;
 use std::path::Path;
 
-use hubel::data::Manifest;
-use hubel::data::SoundSettings;
+use hubel::data::{Manifest, Medium};
 use hubel::network::Input;
 use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Threshold, Weights};
 
@@ -187,8 +186,8 @@ pub(super) struct Named {
     pub(super) origin: Option<String>,
     /// The last frozen layer.
     pub(super) frozen: Option<String>,
-    /// How recordings become its input, if it is one of recordings.
-    pub(super) sound: Option<SoundSettings>,
+    /// What the model was trained on; of a network without a model, pictures.
+    pub(super) medium: Medium,
     /// What the model's outputs are divided by before the softmax.
     pub(super) temperature: Option<f32>,
     /// Below which probability the model is "not sure".
@@ -206,7 +205,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
             stopped_at: model.stopped_at(),
             origin: model.origin().map(String::from),
             frozen: model.frozen().map(String::from),
-            sound: model.preparation().medium.sound().copied(),
+            medium: model.preparation().medium.clone(),
             temperature: model.temperature(),
             threshold: model.threshold().copied(),
         });
@@ -218,7 +217,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
         stopped_at: None,
         origin: None,
         frozen: None,
-        sound: None,
+        medium: Medium::Picture,
         temperature: None,
         threshold: None,
     })

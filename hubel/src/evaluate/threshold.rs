@@ -131,7 +131,6 @@ impl Threshold {
     }
 }
 
-
 /// The numbers of answered images whose thresholds are tested, in order.
 fn counts(images: usize, needed: usize) -> impl Iterator<Item = usize> {
     let first = ((FIRST * images as f64) as usize).max(needed);

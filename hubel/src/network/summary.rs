@@ -364,7 +364,10 @@ mod tests {
         assert_eq!(summary.layers[2].receptive_field, [8, 8]);
         let text = summary.to_string();
         assert!(text.contains(" 6×8 ") && !text.contains(" 8×8 "), "{text}");
-        assert!(text.contains("sees: the part of the input (rows×columns)"), "{text}");
+        assert!(
+            text.contains("sees: the part of the input (rows×columns)"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -166,9 +166,7 @@ impl Nearest {
 
 fn distance(distance: f64) -> String {
     match distance {
-        0.0..0.00005 => {
-            "0 (the same, or one that the network cannot tell apart)".to_owned()
-        }
+        0.0..0.00005 => "0 (the same, or one that the network cannot tell apart)".to_owned(),
         distance => format!("{distance:.4}"),
     }
 }
