@@ -147,9 +147,9 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Show what a network computes for a picture, recording, text or clip, and why it chooses a class
     Explain(Explain),
-    /// Write the features of pictures or recordings to a file, for other programs
+    /// Write the features of pictures, recordings or clips to a file, for other programs
     Embed(Embed),
-    /// Find the pictures or recordings that are most similar to one
+    /// Find the pictures, recordings or clips that are most similar to one
     Similar(Similar),
     /// Run experiments that test what is said about convolutional networks
     Lab(Lab),

@@ -59,7 +59,7 @@ pub(crate) struct TrainingData {
     /// [default: standard; light for small grey pictures other than writing; none for texts]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
-    /// Mix the pictures of each batch, and their targets, by mixup: in shares from Beta(ALPHA, ALPHA); usual: 0.2 to 1. In fine-tuning, in
+    /// Mix the examples of each batch, and their targets, by mixup: in shares from Beta(ALPHA, ALPHA); usual: 0.2 to 1. In fine-tuning, in
     /// its last phase. With --cutmix, each for half of the batches [default: no mixing]
     #[arg(long, value_name = "ALPHA", value_parser = positive)]
     pub(crate) mixup: Option<f32>,
@@ -160,7 +160,7 @@ impl TrainingData {
         Some(Normalisation { mean, std })
     }
 
-    /// Images per step: `--batch-size`, or the default for the data.
+    /// Examples per step: `--batch-size`, or the default for the data.
     pub(crate) fn batch_size(&self, subject: &Subject) -> usize {
         let usual = || usual_for(subject).batch_size;
         self.batch_size.unwrap_or_else(usual)
@@ -181,7 +181,7 @@ impl TrainingData {
 /// `hubel data`
 #[derive(Subcommand)]
 pub(crate) enum Data {
-    /// Draw the pictures of one training step, exactly as the network sees them
+    /// Show the examples of one training step, exactly as the network sees them
     Preview(Preview),
 }
 
@@ -194,7 +194,7 @@ Examples:
   hubel data preview photos/ --cutmix 1           mixed pictures, with the share of each class
   hubel data preview photos/ --epoch 3 --step 2 --seed 7 --batch-size 32
 
-Give the same data flags as to `hubel train`, and you see the pictures of that step of that run. Below each picture are its class, its index among the training images, and its file.")]
+Give the same data flags as to `hubel train`, and you see the examples of that step of that run. Below each picture are its class, its index in the training part, and its file.")]
 pub(crate) struct Preview {
     #[command(flatten)]
     pub(crate) data: TrainingData,
@@ -207,11 +207,11 @@ pub(crate) struct Preview {
     /// How to treat classes of very different size, as in `train`: none, loss, sample
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
-    /// Also show each picture before augmentation, on its left
+    /// Also show each example before augmentation, on its left
     #[arg(long)]
     pub(crate) original: bool,
-    /// Show only the first pictures of the step
-    #[arg(long, value_name = "PICTURES", value_parser = at_least_1)]
+    /// Show only the first examples of the step
+    #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
     pub(crate) count: Option<usize>,
     /// The PNG file to write
     #[arg(long, short, value_name = "FILE", default_value = "sheet.png", value_parser = png)]

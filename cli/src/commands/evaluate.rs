@@ -275,15 +275,20 @@ fn on_another_ground(unlike: Unlike) -> impl Iterator<Item = String> {
     let kinds = [
         (
             unlike.inverted,
-            "are inverted: their background is light and that of the training pictures dark, or the other way round",
+            ["is", "are"],
+            "inverted: their background is light and that of the training pictures dark, or the other way round",
         ),
         (
             unlike.other_ground,
-            "have another background than the training pictures, which may mislead the model",
+            ["has", "have"],
+            "another background than the training pictures, which may mislead the model",
         ),
     ];
-    let found = kinds.into_iter().filter(|(count, _)| *count > 0);
-    found.map(|(count, what)| format!("{} of the images {what}", thousands(count)))
+    let found = kinds.into_iter().filter(|(count, ..)| *count > 0);
+    found.map(|(count, [of_one, of_many], what)| {
+        let verb = if count == 1 { of_one } else { of_many };
+        format!("{} of the images {verb} {what}", thousands(count))
+    })
 }
 
 fn no_data(model: &Model) -> Error {

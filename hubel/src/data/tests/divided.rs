@@ -333,7 +333,7 @@ fn frames_that_differ_in_detail_are_said_to_look_alike() -> Result<()> {
         }
     }
     let splits = read(folder.path(), &DIVIDED)?;
-    let said = |note: &String| note.contains("test images look similar to training images");
+    let said = |note: &String| note.contains("test part look similar to the training part");
     assert!(splits.notes.iter().any(said), "{:?}", splits.notes);
     Ok(())
 }
