@@ -219,5 +219,5 @@ fn a_class_with_one_picture_cannot_be_judged_and_the_other_findings_are_shown() 
         .assert()
         .code(1)
         .stdout(contains("tiny-class"))
-        .stderr(contains("class `cat` has a single picture").and(contains("at least 2")));
+        .stderr(contains("class `cat` has a single example").and(contains("at least 2")));
 }

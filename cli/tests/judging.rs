@@ -162,7 +162,7 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
         .args(["evaluate", "run", "digits", "--foreign", "noise.png"])
         .assert()
         .failure()
-        .stderr(contains("digits has no other images"));
+        .stderr(contains("digits has nothing else"));
 
     // Other images did not choose the threshold.
     let others = evaluate(folder.path(), &["digits"]);
@@ -229,7 +229,7 @@ fn images_that_took_part_in_the_training_choose_no_threshold() {
     let said: Vec<&str> = said.split_whitespace().collect();
     let said = said.join(" ");
     assert!(
-        said.contains("like the 40 that chose it. These images chose it"),
+        said.contains("like the 40 that chose it. This data chose it"),
         "{said}"
     );
 }

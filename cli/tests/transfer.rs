@@ -320,5 +320,5 @@ fn training_ends_where_patience_ends_and_keeps_the_best() {
     )
     .assert()
     .failure()
-    .stderr(contains("no images are held out"));
+    .stderr(contains("nothing is held out"));
 }
