@@ -168,14 +168,22 @@ pub(super) fn read_splits(
     })
 }
 
+/// `1 picture is`, `2 pictures are`
+fn of_pictures(count: usize) -> String {
+    match count {
+        1 => "1 picture is".to_owned(),
+        _ => format!("{} pictures are", catalogue::thousands(count)),
+    }
+}
+
 /// A note on pictures of another size than the one chosen from a sample of the files.
 fn of_another_size(dataset: &Dataset) -> Option<String> {
     let shape = dataset.shape();
     let count = dataset.resized_files().count();
     (count > 0).then(|| {
         format!(
-            "{} of the pictures have another size and are resized to {}×{}",
-            catalogue::thousands(count),
+            "{} of another size, resized to {}×{}",
+            of_pictures(count),
             shape.width,
             shape.height
         )
@@ -187,8 +195,8 @@ fn without_color(read: &Read) -> Option<String> {
     let shape = read.dataset.shape();
     (read.greyed > 0).then(|| {
         format!(
-            "{} of the pictures have colour, which a grey input does not show; `shape = {}x{}x3` would",
-            catalogue::thousands(read.greyed),
+            "{} in colour, which a grey input does not show; `shape = {}x{}x3` would",
+            of_pictures(read.greyed),
             shape.height,
             shape.width
         )
@@ -199,8 +207,8 @@ fn without_color(read: &Read) -> Option<String> {
 fn inverted_note(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "{} of the pictures are inverted: their background is light and that of most pictures dark, or the other way round",
-            catalogue::thousands(count)
+            "{} inverted: the background is light and that of most pictures dark, or the other way round",
+            of_pictures(count)
         )
     })
 }

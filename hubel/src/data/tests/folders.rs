@@ -260,8 +260,8 @@ fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
     assert_eq!(
         splits.notes,
         [
-            "1 of the pictures have another size and are resized to 8×8",
-            "1 of the pictures have colour, which a grey input does not show; `shape = 8x8x3` would"
+            "1 picture is of another size, resized to 8×8",
+            "1 picture is in colour, which a grey input does not show; `shape = 8x8x3` would"
         ]
     );
     Ok(())
