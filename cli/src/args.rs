@@ -115,7 +115,9 @@ impl Arguments {
                     && explain.text.is_none()
                     && explain.paths.len() < 2 =>
             {
-                Err("a model and a picture are needed, in this order; only --kernel needs no model")
+                Err(
+                    "a model and a file to explain are needed, in this order; only --kernel needs no model",
+                )
             }
             Command::Inspect(inspect) if inspect.plan.is_none() && inspect.processor.is_given() => {
                 Err("--threads and --cpu affect only the plan: add --plan, or leave them out")
@@ -137,17 +139,17 @@ pub(crate) enum Command {
     Doctor(Box<Doctor>),
     /// List the runs in a folder: state, accuracies, and the settings that differ
     Runs(Runs),
-    /// Say whether two models, or two settings, differ: settings, data, weights, pictures that flipped, and a test
+    /// Say whether two models, or two settings, differ: settings, data, weights, answers that flipped, and a test
     Compare(Compare),
-    /// Measure a model on labelled pictures
+    /// Measure a model on labelled data
     Evaluate(Evaluate),
-    /// Classify pictures
+    /// Classify pictures, recordings, texts or clips
     Predict(Predict),
-    /// Show what a network computes for a picture, and why it chooses a class
+    /// Show what a network computes for a picture, recording, text or clip, and why it chooses a class
     Explain(Explain),
-    /// Write the features of pictures to a file, for other programs
+    /// Write the features of pictures, recordings or clips to a file, for other programs
     Embed(Embed),
-    /// Find the pictures that are most similar to one picture
+    /// Find the pictures, recordings or clips that are most similar to one
     Similar(Similar),
     /// Run experiments that test what is said about convolutional networks
     Lab(Lab),
@@ -170,13 +172,13 @@ pub(crate) enum Command {
 Examples:
   hubel evaluate runs/mnist-cnn
   hubel evaluate runs/photos-efficientnet-lite0 photos/ --json
-  hubel evaluate runs/mnist-cnn --html report.html     the mistakes as pictures, calibration, curves
+  hubel evaluate runs/mnist-cnn --html report.html     the mistakes, calibration, curves
   hubel evaluate runs/mnist-cnn --wrong-at-most 1%     from now on, `predict` says \"not sure\" where it must
-  hubel evaluate runs/mnist-cnn --foreign photos/      are pictures of another kind recognised as such?")]
+  hubel evaluate runs/mnist-cnn --foreign photos/      is data of another kind recognised as such?")]
 pub(crate) struct Evaluate {
     /// A model file, the folder that `hubel train` wrote, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
-    /// `mnist`, or labelled pictures in any form that `hubel train` takes. Uses their test images, or else those that were held out in training [default: mnist for a model of digits]
+    /// `mnist`, or labelled data in any form that `hubel train` takes. Uses its test part, or else what was held out in training [default: mnist for a model of digits]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) files: Files,
@@ -187,17 +189,17 @@ pub(crate) struct Evaluate {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Find the probability below which the model must say \"not sure\", so that at most this share of its answers is wrong (with 95 % confidence, for pictures like
-    /// these), and store it in the model
+    /// Find the probability below which the model must say \"not sure\", so that at most this share of its answers is wrong (with 95 % confidence, for data like
+    /// this), and store it in the model
     #[arg(long, value_name = "SHARE", conflicts_with = "size", value_parser = share_or_percent)]
     pub(crate) wrong_at_most: Option<f64>,
-    /// Pictures of another kind (files or folders): how well are they told apart by their distance to the nearest training image?
-    #[arg(long, value_name = "IMAGE", num_args = 1..)]
+    /// Data of another kind (files or folders): how well is it told apart by its distance to the nearest training example?
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) foreign: Vec<PathBuf>,
-    /// Write the answer for each image to this table (CSV)
+    /// Write the answer for each example to this table (CSV)
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Write a report to this page: classes, calibration, curves, and the worst mistakes as pictures
+    /// Write a report to this page: classes, calibration, curves, and the worst mistakes
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Print one JSON object: accuracy, accuracy_interval, balanced_accuracy, baseline_accuracy, loss, brier, calibration_error, count, classes, precision, recall, f1,
@@ -216,9 +218,10 @@ Examples:
   hubel predict runs/photos-efficientnet-lite0 new/ --out answers.csv
   hubel predict runs/photos-efficientnet-lite0 'new/**/*.jpg' --out answers.jsonl
   hubel predict runs/digits-sound-cnn long.wav --hop 0.5    what is heard when
+  hubel predict runs/reviews-kim2014 --text 'gorgeous, witty and never dull'
   find new/ -name '*.jpg' -print0 | hubel predict runs/photos-efficientnet-lite0 -
 
-Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size; recordings are WAV, FLAC, MP3, Ogg Vorbis or AIFF. A folder stands for all pictures in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Pictures that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so. A model with a threshold (`hubel evaluate --wrong-at-most`) is not sure of answers below it.")]
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size; recordings are WAV, FLAC, MP3, Ogg Vorbis or AIFF; clips are animated pictures, video files (read by ffmpeg) or folders of numbered frames. A folder stands for all files of the model's kind in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Files that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so. A model with a threshold (`hubel evaluate --wrong-at-most`) is not sure of answers below it.")]
 pub(crate) struct Predict {
     /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
@@ -274,7 +277,7 @@ pub(crate) struct Inspect {
     /// Show the plan instead: fused layers, algorithms, memory
     #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, default_missing_value = "training")]
     pub(crate) plan: Option<PlanMode>,
-    /// Images per step of the plan [default: a usual size for the network, else 64]
+    /// Examples per step of the plan [default: a usual size for the network, else 64]
     #[arg(long, short, alias = "batch-size", requires = "plan", value_parser = at_least_1)]
     pub(crate) batch: Option<usize>,
     /// Plan without Winograd convolution, as in `train --precise`

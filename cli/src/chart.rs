@@ -7,7 +7,7 @@ use kuva::plot::legend::LegendPosition;
 use kuva::plot::{LinePlot, ScatterPlot};
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
-use kuva::render::render::render_multiple;
+use kuva::render::render::{Primitive, Scene, render_multiple};
 use kuva::render::theme::Theme;
 
 /// The colours of charts, light and dark. The first seven series can be told apart, also with red-green colour blindness.
@@ -61,8 +61,20 @@ fn element(chart: &Chart, background: Option<&Series>, style: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0} {:.0}\" class=\"chart\" role=\"img\" \
          font-family=\"system-ui, DejaVu Sans, sans-serif\" fill=\"var(--chart-ink)\">{style}{body}",
         scene.width,
-        scene.height + powers.room()
+        lowest_text(&scene).map_or(scene.height, |text| scene.height.max(text + BELOW))
     )
+}
+
+/// Space below the last line of a legend.
+const BELOW: f64 = 10.0;
+
+/// The lowest line of text. `kuva` leaves space for a legend of short names, so that the last line of longer ones, one below the other, may be outside of the picture.
+fn lowest_text(scene: &Scene) -> Option<f64> {
+    let lines = scene.elements.iter().filter_map(|element| match element {
+        Primitive::Text { y, .. } => Some(*y),
+        _ => None,
+    });
+    lines.reduce(f64::max)
 }
 
 fn plots(marks: &Marks) -> Vec<Plot> {
@@ -234,11 +246,6 @@ impl Powers {
         marks
     }
 
-    /// Extra height for one more row of the legend. `kuva` computes the layout with its own labels, which leave space for more names.
-    fn room(&self) -> f64 {
-        if self.step == 0 { 0.0 } else { 20.0 }
-    }
-
     /// Labels the axis with the original values.
     fn named(&self, layout: Layout) -> Layout {
         let Self { factor, step } = *self;
@@ -297,6 +304,30 @@ mod tests {
             number.parse().expect("a number")
         });
         (heights.collect(), svg)
+    }
+
+    #[test]
+    fn the_last_line_of_a_legend_of_long_names_is_inside_the_picture() {
+        let names = ["each step", "training, with label smoothing", "validation"];
+        let series = names.map(|name| Series {
+            name: name.into(),
+            points: vec![Point::exact(1.0, 1.0), Point::exact(2.0, 3.0)],
+        });
+        let chart = Chart {
+            title: "Loss".into(),
+            y: Axis::linear("loss"),
+            marks: Marks::Lines {
+                x: Axis::linear("epoch"),
+                series: series.into(),
+            },
+        };
+        let svg = svg(&chart);
+        let height = svg.split_once("viewBox=\"0 0 400 ").expect("a box").1;
+        let height: f64 = height[..3].parse().expect("a height");
+        let (before, _) = svg.split_once(">validation<").expect("a legend");
+        let (_, y) = before.rsplit_once(" y=\"").expect("a place");
+        let y: f64 = y[..y.find('"').expect("an end")].parse().expect("a number");
+        assert!(y + 5.0 < height, "{y} in {height}");
     }
 
     #[test]

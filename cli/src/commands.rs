@@ -23,7 +23,7 @@ mod train;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use hubel::data::BadFile;
+use hubel::data::{BadFile, Vocabulary};
 use hubel::{
     Answers, Calibration, Cpu, Dataset, Error, Model, Prediction, Report, one_line, shown,
 };
@@ -134,6 +134,16 @@ fn program() -> String {
     name.map_or("hubel".into(), |name| name.to_string_lossy().into_owned())
 }
 
+/// How much of a text a model reads, and how many words it knows.
+fn of_texts(vocabulary: &Vocabulary, length: usize) -> String {
+    let kind = vocabulary.kind();
+    format!(
+        "up to {} {kind} of each text are read; the vocabulary has {} {kind}",
+        thousands(length),
+        thousands(vocabulary.tokens().len())
+    )
+}
+
 /// `99.39 % of 10,000 images (95 % confidence: 99.22 to 99.52 %)`
 fn accuracy(report: &Report) -> String {
     let [low, high] = report.interval().map(|end| end * 100.0);
@@ -170,7 +180,8 @@ fn headline(report: &Report, classes: &[String]) -> String {
         named.push(format!("and {} more", untested.len() - UNTESTED_SHOWN));
     }
     format!(
-        "unknown: there is no image of {}; on the other {} of {} classes: {accuracy}",
+        "unknown: there is no {} of {}; on the other {} of {} classes: {accuracy}",
+        report.kind.singular(),
         named.join(", "),
         classes.len() - untested.len(),
         classes.len()

@@ -162,7 +162,7 @@ fn planted_label_errors_come_first_in_every_form() {
     assert_eq!(ranking.len(), 260);
     let mut worst: Vec<&str> = ranking[..3]
         .iter()
-        .map(|label| label["picture"].as_str().unwrap())
+        .map(|label| label["name"].as_str().unwrap())
         .collect();
     worst.sort_unstable();
     assert_eq!(worst, ["train:101", "train:12", "train:200"]);
@@ -172,7 +172,7 @@ fn planted_label_errors_come_first_in_every_form() {
     }
     let finding = &answer["findings"].as_array().unwrap()[0];
     assert_eq!(finding["kind"], "label-error");
-    assert_eq!(finding["paths"], serde_json::json!([ranking[0]["picture"]]));
+    assert_eq!(finding["paths"], serde_json::json!([ranking[0]["name"]]));
 
     let page = fs::read_to_string(&page).unwrap();
     assert!(page.contains("id=\"label-error\"") && page.contains("train:101"));
@@ -184,7 +184,7 @@ fn planted_label_errors_come_first_in_every_form() {
     assert!(rows[0].ends_with("looks_wrong,p(0),p(1)"), "{}", rows[0]);
     assert!(rows[1].starts_with(&format!(
         "1,{},training,",
-        ranking[0]["picture"].as_str().unwrap()
+        ranking[0]["name"].as_str().unwrap()
     )));
 }
 
@@ -219,5 +219,5 @@ fn a_class_with_one_picture_cannot_be_judged_and_the_other_findings_are_shown() 
         .assert()
         .code(1)
         .stdout(contains("tiny-class"))
-        .stderr(contains("class `cat` has a single picture").and(contains("at least 2")));
+        .stderr(contains("class `cat` has a single example").and(contains("at least 2")));
 }

@@ -599,7 +599,7 @@ fn mixed_pictures_class_weights_and_accumulation_are_flags_of_train() {
     let all = [&all[..], &["--batch-size", "3", "--accumulate", "3"]].concat();
     train(&all)
         .success()
-        .stderr(contains("loss*: with class weights and mixed pictures"));
+        .stderr(contains("loss*: with class weights and mixed examples"));
     for (flags, problem) in [
         (&["--class-weights", "dgo=2"][..], "did you mean `dog`?"),
         (

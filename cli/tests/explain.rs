@@ -201,7 +201,7 @@ sobel-x over lines.png: a map of 12×12
 
 how the strongest response is computed:
 row 3, column 4
-  channel 0 of the image
+  channel 0 of the input
          window      filter     product
         3  4  5
      2  0  0  1    -1  0  1     0  0  1

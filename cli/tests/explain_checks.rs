@@ -60,7 +60,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
     for explanation in explanations {
         let checks = &explanation["checks"];
         // Eight, or all except the picture itself.
-        let others = checks["cascade"]["pictures"].as_u64().expect("a number");
+        let others = checks["cascade"]["examples"].as_u64().expect("a number");
         assert!((8..12).contains(&others), "{explanation}");
         for number in ["correlation", "bound"] {
             let number = checks["cascade"][number].as_f64().expect("a number");
@@ -90,7 +90,7 @@ fn every_map_is_checked_and_the_pictures_most_alike_are_shown() {
     (explain(&folder, &arguments).assert().success())
         .stdout(contains("most similar"))
         .stdout(contains("of 12 training pictures"))
-        .stdout(contains("dog, 0 (the same picture"));
+        .stdout(contains("dog, 0 (the same"));
     let page = fs::read_to_string(folder.path().join("explain-3/index.html")).expect("a page");
     assert!(page.contains("Most similar for the network"));
     assert_eq!(page.matches("class=\"check").count(), 4);
@@ -113,7 +113,7 @@ fn what_cannot_be_checked_is_said() {
     (explain(&folder, &["--check", "--data", "pictures"])
         .assert()
         .success())
-    .stdout(contains("needs 8 pictures"));
+    .stdout(contains("needs 8 examples"));
     (explain(&folder, &["--data", "nowhere"]).assert().code(1)).stderr(contains("nowhere"));
     (explain(&folder, &["--nearest", "3"]).assert().code(2)).stderr(contains("--data"));
     (explain(&folder, &["--check", "--layer", "0", "--filter", "0"])

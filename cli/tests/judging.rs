@@ -84,7 +84,7 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
     let table = fs::read_to_string(at("all.csv")).expect("a table");
     let mut lines = table.lines();
     let header = lines.next().expect("a header");
-    assert!(header.starts_with("image,class,answer,probability,right,sure,loss,p 0,p 1"));
+    assert!(header.starts_with("name,class,answer,probability,right,sure,loss,p 0,p 1"));
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
     assert_eq!(rows.len(), 10_000);
     let sure = rows.iter().filter(|row| row[5] == "true").count();
@@ -146,7 +146,7 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
 
     // Pictures of another kind are told apart by their distance, whatever the probability says.
     let foreign = evaluate(folder.path(), &["--foreign", "noise.png"]);
-    assert_eq!(foreign["foreign"]["pictures"], 1);
+    assert_eq!(foreign["foreign"]["count"], 1);
     assert!(number(&foreign["foreign"], "roc_area") > 0.9);
 
     // Images that distances are measured from are never judged by their distance.
@@ -162,7 +162,7 @@ fn a_model_is_judged_and_says_not_sure_below_its_threshold() {
         .args(["evaluate", "run", "digits", "--foreign", "noise.png"])
         .assert()
         .failure()
-        .stderr(contains("digits has no other images"));
+        .stderr(contains("digits has nothing else"));
 
     // Other images did not choose the threshold.
     let others = evaluate(folder.path(), &["digits"]);
@@ -229,7 +229,7 @@ fn images_that_took_part_in_the_training_choose_no_threshold() {
     let said: Vec<&str> = said.split_whitespace().collect();
     let said = said.join(" ");
     assert!(
-        said.contains("like the 40 that chose it. These images chose it"),
+        said.contains("like the 40 that chose it. This data chose it"),
         "{said}"
     );
 }

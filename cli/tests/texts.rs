@@ -104,7 +104,7 @@ fn sentences_are_learnt_and_classified() {
     predict(&["--text", "qwrt zzxy plmn"])
         .assert()
         .success()
-        .stdout(contains("3 of its 3 tokens are unknown to the model"));
+        .stdout(contains("3 of its 3 words are unknown to the model"));
     fs::write(
         folder.path().join("lines.txt"),
         "an awful scene\n\nbrilliant , moving\n",

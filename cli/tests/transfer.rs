@@ -158,7 +158,7 @@ fn a_model_of_one_s_own_is_gone_on_from_with_as_many_classes_or_others() {
     .assert()
     .success()
     .stderr(
-        contains("frozen: the layers up to `2`").and(contains("with 2 versions of each picture")),
+        contains("frozen: the layers up to `2`").and(contains("with 2 versions of each example")),
     );
     let next = |place: &str| {
         let mut command = hubel();
@@ -320,5 +320,5 @@ fn training_ends_where_patience_ends_and_keeps_the_best() {
     )
     .assert()
     .failure()
-    .stderr(contains("no images are held out"));
+    .stderr(contains("nothing is held out"));
 }

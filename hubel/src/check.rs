@@ -122,23 +122,23 @@ impl Kind {
                 "replace them or delete them; `bad_files = skip` leaves them out in training, and `bad_files = quarantine` moves them away"
             }
             Self::Truncated => {
-                "copy or download them again: the network would see grey or garbage instead of the damaged part"
+                "copy or download them again: the damaged part shows the network nothing, or garbage"
             }
             Self::LabelConflict => {
-                "keep the picture in one class and delete the others: a network cannot be right about both"
+                "keep one of them, in the right class, and delete the others: a network cannot be right about both"
             }
             Self::SplitLeak => {
-                "keep them in one split only: the score is too good if the network has already seen the test pictures"
+                "keep them in one split only: the score is too good if the network has already seen the test part"
             }
             Self::LabelError => {
-                "look at each picture: move it to another class if its label is wrong, delete it if nobody can tell, and keep it if it is only unusual"
+                "look at each of them: change its class if its label is wrong, delete it if nobody can tell, and keep it if it is only unusual"
             }
             Self::EmptyClass => {
-                "add pictures to the class or delete it: a network cannot recognise a class without training pictures, and without test pictures its accuracy is unknown"
+                "add examples to the class or delete it: a network cannot recognise a class that the training part lacks, and the accuracy on a class that the test part lacks is unknown"
             }
-            Self::TinyClass => "add pictures, or merge classes: a network overfits on so few",
+            Self::TinyClass => "add examples, or merge classes: a network overfits on so few",
             Self::Imbalance => {
-                "add pictures of the rare classes, or train with `balance = loss` or `balance = sample`; look at the accuracy of each class"
+                "add examples of the rare classes, or train with `balance = loss` or `balance = sample`; look at the accuracy of each class"
             }
             Self::WrongExtension => {
                 "hubel needs no change, because it goes by contents; other programs may reject the files until they are renamed"
@@ -147,7 +147,7 @@ impl Kind {
                 "delete all but one of each: a copy teaches nothing and counts twice"
             }
             Self::NearDuplicate => {
-                "keep one of each, unless you want them; hubel keeps copies in the same split (for small grey arrays, only equal pictures)"
+                "keep one of each, unless you want them; hubel keeps copies in the same split (for small grey arrays, only equal ones)"
             }
             Self::LookAlike => {
                 "no change is needed if they show different things; the network needs an input large enough to distinguish them"

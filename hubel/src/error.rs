@@ -190,7 +190,7 @@ pub enum Error {
         problem: String,
     },
     /// A picture that cannot be read or used.
-    #[error("cannot use the picture {}: {problem}", shown(path))]
+    #[error("cannot use {}: {problem}", shown(path))]
     Picture {
         /// The file.
         path: PathBuf,
@@ -198,7 +198,7 @@ pub enum Error {
         problem: String,
     },
     /// A recording that cannot be read or used.
-    #[error("cannot use the recording {}: {problem}", shown(path))]
+    #[error("cannot use {}: {problem}", shown(path))]
     Recording {
         /// The file.
         path: PathBuf,

@@ -196,7 +196,7 @@ pub(crate) fn judge(
     if let (0, Some(bad)) = (count, bad_files.first()) {
         return Err(Error::Picture {
             path: bad.path.clone(),
-            problem: format!("{}; no other picture can be read either", bad.problem),
+            problem: format!("{}; nothing else can be read either", bad.problem),
         });
     }
     Ok(Report {

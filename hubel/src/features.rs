@@ -78,7 +78,7 @@ impl Features<'_> {
         let count = self.inference.model().images_in(images)?;
         let mut maps = Vec::with_capacity(count * self.shape.len());
         self.inference.run_on_tensor(count, images, &mut |i, map| {
-            check_finite(map, || format!("image {i}"))?;
+            check_finite(map, || format!("example {i}"))?;
             maps.extend_from_slice(map);
             Ok(())
         })?;

@@ -259,7 +259,7 @@ impl Experiment {
                 self.name,
                 match what {
                     "seeds" => "has no randomness, so one repetition is enough",
-                    _ => "uses no pictures and trains no network",
+                    _ => "uses no data and trains no network",
                 }
             ),
         }

@@ -57,7 +57,7 @@ impl<'a> GivenLabels<'a> {
         let problem = if classes < 2 {
             format!("{classes} classes: with fewer than two, no label can be wrong")
         } else if labels.is_empty() {
-            "there are no pictures whose labels could be judged".into()
+            "there are no labels that could be judged".into()
         } else if labels.len().checked_mul(classes) != Some(probabilities.len()) {
             format!(
                 "{} probabilities do not fit {} labels of {classes} classes",
@@ -70,7 +70,7 @@ impl<'a> GivenLabels<'a> {
             (probabilities.iter()).position(|value| !(0.0..=1.0).contains(value))
         {
             format!(
-                "the probability of class {} of picture {} is {}; it must be from 0 to 1",
+                "the probability of class {} of example {} is {}; it must be from 0 to 1",
                 place % classes,
                 place / classes,
                 probabilities[place]

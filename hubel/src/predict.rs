@@ -170,7 +170,7 @@ impl Predictor {
         all.clear();
         self.inference
             .run_on_tensor(count, images, &mut |i, logits| {
-                check_finite(logits, || format!("image {i}"))?;
+                check_finite(logits, || format!("example {i}"))?;
                 all.extend_from_slice(logits);
                 Ok(())
             })

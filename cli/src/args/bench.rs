@@ -65,7 +65,7 @@ pub(crate) struct BenchNetwork {
     /// The same, as a flag
     #[arg(long, value_name = "MODEL|NAME|TEXT", conflicts_with = "network")]
     net: Option<String>,
-    /// Images per step [default: a usual size for the network, else 64]
+    /// Examples per step [default: a usual size for the network, else 64]
     #[arg(long, short, alias = "batch-size", value_parser = at_least_1)]
     batch: Option<usize>,
     /// Input size [default: that of the model or network, else 28x28x1]

@@ -14,7 +14,7 @@ use super::values::{parsed, whole};
 #[command(after_help = "\
 Examples:
   hubel check photos/
-  hubel check photos/ --html report.html        a page with the pictures side by side
+  hubel check photos/ --html report.html        a page that shows the findings side by side
   hubel check photos/ --labels                  also labels that are probably wrong; takes longer, because models are trained
   hubel check photos/ --labels --out ranking.csv --html report.html
   hubel check photos/ --json
@@ -26,15 +26,15 @@ pub(crate) struct Check {
     /// What the files are: pictures, clips, sound or text [default: the most frequent kind]
     #[arg(long, value_name = "KIND", value_parser = parsed::<Kind>)]
     pub(crate) kind: Option<Kind>,
-    /// Also write a page with the pictures, as one HTML file
+    /// Also write a page with the findings, as one HTML file
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Also find labels that are probably wrong. Trains models on parts of the data, and judges each picture by those that did not see it
+    /// Also find labels that are probably wrong. Trains models on parts of the data, and judges each example by those that did not see it
     #[arg(long)]
     pub(crate) labels: bool,
     #[command(flatten)]
     pub(crate) search: LabelSearch,
-    /// Print one JSON object: findings (kind, paths, detail, points); with --labels also labels (method, wrong, ranking of all pictures)
+    /// Print one JSON object: findings (kind, paths, detail, points); with --labels also labels (method, wrong, ranking of all examples)
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -42,10 +42,10 @@ pub(crate) struct Check {
 /// How `hubel check --labels` searches.
 #[derive(Args)]
 pub(crate) struct LabelSearch {
-    /// Write all pictures to a CSV file, the most doubtful label first: with score, given and suggested class, and the probabilities of all classes
+    /// Write all labels to a CSV file, the most doubtful first: with score, given and suggested class, and the probabilities of all classes
     #[arg(long, value_name = "FILE", requires = "labels")]
     pub(crate) out: Option<PathBuf>,
-    /// Number of parts. Each picture is judged by models that were trained on the other parts
+    /// Number of parts. Each example is judged by models that were trained on the other parts
     #[arg(long, value_name = "COUNT", default_value_t = LabelSettings::default().folds, requires = "labels", value_parser = RangedU64ValueParser::<usize>::new().range(2..=100))]
     folds: usize,
     /// Seed of the parts and of the training

@@ -17,7 +17,7 @@ use super::values::{
 /// The training data and its preparation.
 #[derive(Args, Clone)]
 pub(crate) struct TrainingData {
-    /// `mnist`, or labelled pictures, recordings or texts: class folders, a table (CSV) of paths, pixels or texts, IDX, CIFAR or npz files
+    /// `mnist`, or labelled pictures, recordings, texts or clips: class folders, a table (CSV) of paths, pixels or texts, IDX, CIFAR or npz files
     #[arg(default_value = "mnist")]
     pub(crate) data: PathBuf,
     /// What the files are: pictures, clips, sound or text [default: the most frequent kind; animated pictures and folders of numbered frames are clips]
@@ -44,8 +44,8 @@ pub(crate) struct TrainingData {
     /// What texts are divided into: words or characters [default: words]
     #[arg(long, value_name = "words|characters", value_parser = parsed::<Tokens>)]
     pub(crate) tokens: Option<Tokens>,
-    /// Number of tokens of a text that are read [default: as many as the longest training text has, up to 256 words or 1024 characters]
-    #[arg(long, value_name = "TOKENS", value_parser = at_least_1)]
+    /// Number of words (or characters, see --tokens) of a text that are read, at least 8 [default: as many as the longest training text has, up to 256 words or 1024 characters]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
     pub(crate) length: Option<usize>,
     /// Number of frames of a clip that the network sees [default: as many as the median clip has, up to 12]
     #[arg(long, value_name = "FRAMES", value_parser = at_least_1)]
@@ -59,7 +59,7 @@ pub(crate) struct TrainingData {
     /// [default: standard; light for small grey pictures other than writing; none for texts]
     #[arg(long, value_name = "PRESET|OPERATIONS", value_parser = augmentation)]
     pub(crate) augment: Option<String>,
-    /// Mix the pictures of each batch, and their targets, by mixup: in shares from Beta(ALPHA, ALPHA); usual: 0.2 to 1. In fine-tuning, in
+    /// Mix the examples of each batch, and their targets, by mixup: in shares from Beta(ALPHA, ALPHA); usual: 0.2 to 1. In fine-tuning, in
     /// its last phase. With --cutmix, each for half of the batches [default: no mixing]
     #[arg(long, value_name = "ALPHA", value_parser = positive)]
     pub(crate) mixup: Option<f32>,
@@ -67,22 +67,22 @@ pub(crate) struct TrainingData {
     /// of frozen layers (see --freeze) [default: no mixing]
     #[arg(long, value_name = "ALPHA", value_parser = positive)]
     pub(crate) cutmix: Option<f32>,
-    /// Share of the images held out for validation, if the data has no validation images
+    /// Share of the data held out for validation, if the data has no validation part
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().validation, value_parser = share)]
     pub(crate) val: f64,
-    /// Share of the images held out for the final test, if the data has no test images
+    /// Share of the data held out for the final test, if the data has no test part
     #[arg(long, value_name = "SHARE", default_value_t = Options::default().test, value_parser = share)]
     pub(crate) test: f64,
     /// Names for numbered classes, stored in the model: cat,dog,owl, or a text file with one name per line
     #[arg(long, value_name = "NAMES|FILE", value_parser = class_names)]
     pub(crate) class_names: Option<ClassNames>,
-    /// Images per batch, and per step without --accumulate [default: 64, for small grey pictures 128, for recordings 32]
+    /// Examples per batch, and per step without --accumulate [default: 64, for small grey pictures 128, for recordings 32]
     #[arg(long, short, alias = "batch", value_parser = at_least_1)]
     pub(crate) batch_size: Option<usize>,
     /// Seed of all random choices. The same seed and instruction set give the same bits, for any number of threads
     #[arg(long, default_value_t = usual().seed, value_parser = whole)]
     pub(crate) seed: u64,
-    /// Seed that decides which images are held out, if it is not to be that of --seed [default: that of --seed]
+    /// Seed that decides what is held out, if it is not to be that of --seed [default: that of --seed]
     #[arg(long, value_name = "SEED", value_parser = whole)]
     pub(crate) split_seed: Option<u64>,
     #[command(flatten)]
@@ -160,7 +160,7 @@ impl TrainingData {
         Some(Normalisation { mean, std })
     }
 
-    /// Images per step: `--batch-size`, or the default for the data.
+    /// Examples per step: `--batch-size`, or the default for the data.
     pub(crate) fn batch_size(&self, subject: &Subject) -> usize {
         let usual = || usual_for(subject).batch_size;
         self.batch_size.unwrap_or_else(usual)
@@ -181,7 +181,7 @@ impl TrainingData {
 /// `hubel data`
 #[derive(Subcommand)]
 pub(crate) enum Data {
-    /// Draw the pictures of one training step, exactly as the network sees them
+    /// Show the examples of one training step, exactly as the network sees them
     Preview(Preview),
 }
 
@@ -194,7 +194,7 @@ Examples:
   hubel data preview photos/ --cutmix 1           mixed pictures, with the share of each class
   hubel data preview photos/ --epoch 3 --step 2 --seed 7 --batch-size 32
 
-Give the same data flags as to `hubel train`, and you see the pictures of that step of that run. Below each picture are its class, its index among the training images, and its file.")]
+Give the same data flags as to `hubel train`, and you see the examples of that step of that run. Below each picture are its class, its index in the training part, and its file.")]
 pub(crate) struct Preview {
     #[command(flatten)]
     pub(crate) data: TrainingData,
@@ -207,11 +207,11 @@ pub(crate) struct Preview {
     /// How to treat classes of very different size, as in `train`: none, loss, sample
     #[arg(long, default_value_t = Balance::None, value_parser = parsed::<Balance>)]
     pub(crate) balance: Balance,
-    /// Also show each picture before augmentation, on its left
+    /// Also show each example before augmentation, on its left
     #[arg(long)]
     pub(crate) original: bool,
-    /// Show only the first pictures of the step
-    #[arg(long, value_name = "PICTURES", value_parser = at_least_1)]
+    /// Show only the first examples of the step
+    #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
     pub(crate) count: Option<usize>,
     /// The PNG file to write
     #[arg(long, short, value_name = "FILE", default_value = "sheet.png", value_parser = png)]
@@ -254,13 +254,13 @@ impl Sound {
     }
 }
 
-/// How picture files are read.
+/// How files are read.
 #[derive(Args, Clone)]
 pub(crate) struct Files {
-    /// What to do with pictures that cannot be read: fail (list them and stop), skip (leave them out), quarantine (move them to a folder beside the data)
+    /// What to do with files that cannot be read: fail (list them and stop), skip (leave them out), quarantine (move them to a folder beside the data)
     #[arg(long, value_name = "POLICY", default_value_t = BadFiles::Fail, value_parser = parsed::<BadFiles>)]
     pub(crate) bad_files: BadFiles,
-    /// Memory for decoded pictures, such as 500MB; pictures that do not fit are decoded again each time [default: half of the free memory]
+    /// Memory for decoded files, such as 500MB; those that do not fit are decoded again each time [default: half of the free memory]
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) cache: Option<usize>,
 }

@@ -24,7 +24,7 @@ Examples:
   hubel doctor photos/ --model runs/photos-tutorial/model.safetensors
   hubel doctor --config runs/mnist-cnn/run.toml --json
 
-Give the same flags as to `hubel train`, and that training is examined: the pictures, the initial weights, and the settings. It overfits one batch and trains for a few hundred small steps on some of the pictures. \
+Give the same flags as to `hubel train`, and that training is examined: the data, the initial weights, and the settings. It overfits one batch and trains for a few hundred small steps on some of the data. \
 Nothing is written. Each sign of a problem is printed with what was measured and one thing to try, the cause before what follows from it: input that is not scaled, dead ReLUs, gradients that explode or vanish, \
 a learning rate too high or too low, a batch that cannot be learned by heart, constant predictions, labels that look shuffled. `hubel train` watches for the same signs.
 Exit codes: 1 if there is a sign or nothing could be examined; otherwise 0.";

@@ -16,16 +16,17 @@ Examples:
   hubel explain runs/mnist-cnn 7.png --layer 3 --filter 5           where filter 5 of layer 3 responds
   hubel explain runs/mnist-cnn 7.png --layer 3 --at 4,7,5 --backward    the arithmetic of one value
   hubel explain photo.jpg --kernel sobel-x                a filter made by hand; needs no model
+  hubel explain runs/reviews-kim2014 --text 'gorgeous, witty and never dull' --check    which words support the class
 
 Layers have the names that `hubel inspect` shows. Kernels by name: edge, sobel-x, sobel-y, blur, sharpen, corner, curve.")]
 pub(crate) struct Explain {
-    /// A model file (or the folder that `hubel train` wrote) and a picture; with --kernel only a picture; for a model of texts with --text only the model
-    #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "IMAGE"])]
+    /// A model file (or the folder that `hubel train` wrote) and a picture, recording or clip; with --text only the model; with --kernel only a picture
+    #[arg(required = true, num_args = 1..=2, value_names = ["MODEL", "FILE"])]
     pub(crate) paths: Vec<PathBuf>,
     /// The text to explain, for a model of texts
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["at", "filter", "kernel", "data", "layer", "size", "method"])]
     pub(crate) text: Option<String>,
-    /// Folder for the page and its pictures [default: explain-IMAGE]
+    /// Folder for the page and its pictures [default: explain- with the name of the file; for a text, none is written]
     #[arg(long, short, value_name = "DIR", conflicts_with = "at")]
     pub(crate) out: Option<PathBuf>,
     /// Class to explain [default: the predicted class]
@@ -40,10 +41,10 @@ pub(crate) struct Explain {
     /// Check whether each map can be trusted: does it find what matters to the network? With --data: does it depend on the learned weights?
     #[arg(long, conflicts_with_all = ["at", "filter", "kernel"])]
     pub(crate) check: bool,
-    /// The training data of the model: shows its pictures that the network finds most similar; --check also uses it
+    /// The training data of the model: shows what the network finds most similar in it; --check also uses it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["at", "filter", "kernel"])]
     pub(crate) data: Option<PathBuf>,
-    /// Number of similar pictures of --data to show
+    /// Number of similar examples of --data to show
     #[arg(long, value_name = "N", default_value_t = 8, requires = "data", value_parser = at_least_1)]
     pub(crate) nearest: usize,
     #[command(flatten)]
@@ -77,11 +78,11 @@ pub(crate) struct Explain {
 pub(crate) enum Method {
     /// Where the map of a layer supports the class
     GradCam,
-    /// How the score changes with each pixel
+    /// How the score changes with each value of the input
     Gradient,
     /// The mean gradient over 32 noisy copies
     SmoothGrad,
-    /// The gradient along the path from the mean picture; it adds up to the score's difference
+    /// The gradient along the path from the mean input; it adds up to the score's difference
     IntegratedGradients,
     /// How much the score falls when a part is covered
     Occlusion,

@@ -22,16 +22,16 @@ pub(crate) struct Lab {
     /// The experiment, or `all`; without a name, the experiments are listed
     #[arg(value_name = "NAME|all")]
     pub(crate) name: Option<String>,
-    /// Your own pictures, in any form that `hubel train` takes; larger ones are resized to 32x32 [default: MNIST; for `channels` and `depth` coloured scenes that hubel draws]
+    /// Your own pictures, in any form that `hubel train` takes; larger ones are resized to 32x32. For `shuffle-words` your own texts [default: MNIST; for `channels` and `depth` coloured scenes that hubel draws; for `shuffle-words` sentences that hubel makes]
     #[arg(long, value_name = "DATA", requires = "name")]
     pub(crate) data: Option<PathBuf>,
-    /// Number of repetitions, each with other pictures and initial weights [default: depends on the experiment]
+    /// Number of repetitions, each with other data and initial weights [default: depends on the experiment]
     #[arg(long, requires = "name", value_parser = at_least_1)]
     pub(crate) seeds: Option<usize>,
-    /// Training pictures, drawn for each seed; half as many are used for testing [default: depends on the experiment]
+    /// Training pictures or texts, drawn for each seed; half as many are used for testing [default: depends on the experiment]
     #[arg(long, requires = "name", value_parser = at_least_1)]
     pub(crate) images: Option<usize>,
-    /// Passes over the training pictures [default: depends on the experiment]
+    /// Passes over the training data [default: depends on the experiment]
     #[arg(long, requires = "name", value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
     /// For `sizes`: input heights

@@ -47,18 +47,18 @@ Ctrl-C stops it after the current step (exit code 130). SIGTERM and a closed ter
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) data: TrainingData,
-    /// Train this network from scratch: a name or an architecture text [default: see --from; from scratch, mnist-cnn for grey pictures, tutorial for colour, sound-cnn for recordings, kim2014 for texts]
+    /// Train this network from scratch: a name or an architecture text [default: see --from; from scratch, mnist-cnn for grey pictures, tutorial for colour, sound-cnn for recordings, kim2014 for texts, clip-cnn for clips]
     #[arg(long, short, value_name = "NAME|TEXT", value_parser = network)]
     pub(crate) model: Option<String>,
     /// Layers that fine-tuning does not change: all (but the last), none, or all up to and including LAYER
-    /// [default: first all; then, if there are enough pictures, none]
+    /// [default: first all; then, if there is enough data, none]
     #[arg(long, value_name = "all|none|LAYER")]
     pub(crate) freeze: Option<String>,
-    /// Number of versions of each picture whose features are computed and kept while layers are frozen: the original, and augmented ones
-    /// [default: 1 to 8, fewer for more pictures]
+    /// Number of versions of each example whose features are computed and kept while layers are frozen: the original, and augmented ones
+    /// [default: 1 to 8, fewer for more data]
     #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
     pub(crate) versions: Option<usize>,
-    /// Number of passes over the training images [default: 30; for small grey pictures 3 to 100, so that 600,000 images are shown in all, or 170,000 of writing; for recordings 10 to 100, so that 60,000 are shown; for texts 10]
+    /// Number of passes over the training part [default: 30; for small grey pictures 3 to 100, so that 600,000 pictures are shown in all, or 170,000 of writing; for recordings 10 to 100, so that 60,000 are shown; for texts 10]
     #[arg(long, short, value_parser = at_least_1)]
     pub(crate) epochs: Option<usize>,
     /// Train for this time instead of a number of epochs; the schedule ends inside it. Opening the data and the final test are not counted
@@ -89,7 +89,7 @@ pub(crate) struct Train {
           value_parser = svg, conflicts_with_all = ["resume", "learning_rate", "out", "seeds"])]
     pub(crate) find_lr: Option<PathBuf>,
     /// Learning rate schedule. step: a tenth after 50 % and again after 75 % of the steps; onecycle: rises for 30 % of the steps, then falls; cosine and linear: fall to 0;
-    /// plateau: a tenth after 6 epochs without progress on the validation images [default: onecycle]
+    /// plateau: a tenth after 6 epochs without progress on the validation part [default: onecycle]
     #[arg(long, value_enum)]
     pub(crate) schedule: Option<ScheduleName>,
     /// Steps at the beginning in which the learning rate rises to that of the schedule: a number such as 500, or a share of all steps such as 5% [default: none]
@@ -116,13 +116,13 @@ pub(crate) struct Train {
     /// How much each class counts in the loss, by name (cat=2,dog=1; the others count 1) or all in the order of the classes (2,1,1) [default: all the same]
     #[arg(long, value_name = "WEIGHTS")]
     pub(crate) class_weights: Option<String>,
-    /// Which weights to keep: best (of the epoch that was best on the validation images), last, or auto: best if there are at least 100 validation images
+    /// Which weights to keep: best (of the epoch that was best on the validation part), last, or auto: best if the validation part has at least 100 examples
     #[arg(long, value_name = "auto|best|last", default_value_t = Keep::Auto, value_parser = parsed::<Keep>)]
     pub(crate) keep: Keep,
     /// Keep and validate the moving average of the weights, with this decay, such as 0.999 [default: no average]
     #[arg(long, value_name = "DECAY", value_parser = fraction)]
     pub(crate) average: Option<f32>,
-    /// End after so many epochs in which the validation images showed no progress [default: never]
+    /// End after so many epochs in which the validation part showed no progress [default: never]
     #[arg(long, value_name = "EPOCHS", value_parser = at_least_1)]
     pub(crate) patience: Option<usize>,
     /// Do not use Winograd convolution: slower, with smaller rounding errors
@@ -139,7 +139,7 @@ pub(crate) struct Train {
     /// Folder for the model [default: a new one, such as runs/photos-efficientnet-lite0]
     #[arg(long, short, value_name = "DIR", value_parser = model_folder)]
     pub(crate) out: Option<PathBuf>,
-    /// Train so many times, with the seeds --seed, --seed + 1, …, into the folders seed-1, seed-2, … of one folder, and report mean ± standard deviation. The same images are held out for all of them. `hubel compare` compares two such folders
+    /// Train so many times, with the seeds --seed, --seed + 1, …, into the folders seed-1, seed-2, … of one folder, and report mean ± standard deviation. The same part of the data is held out for all of them. `hubel compare` compares two such folders
     #[arg(long, value_name = "COUNT", value_parser = at_least_1)]
     pub(crate) seeds: Option<usize>,
     /// Go on with the run in this folder, from its last checkpoint and with its settings. --epochs or --minutes extends it. In a folder of --seeds: go on with the runs that have not ended; a larger --seeds adds runs

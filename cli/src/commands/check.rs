@@ -14,7 +14,7 @@ use crate::args::Check;
 use crate::console::{self, Console, thousands};
 use crate::wording::of_command_line;
 
-/// How many findings are shown per kind, and how many pictures per finding.
+/// How many findings are shown per kind, and how many paths per finding.
 const SHOWN: usize = 3;
 
 /// Runs the command; exits with 1 if a finding makes a score untrustworthy.
@@ -37,7 +37,11 @@ pub(crate) fn run(arguments: &Check, console: &Console) -> Outcome {
     if arguments.json {
         console::print(&object(&inspection, labels.as_ref()).to_string())?;
     } else {
-        console::print(&text(&inspection, labels.as_ref(), console::columns()))?;
+        let mut lines = text(&inspection, labels.as_ref(), console::columns());
+        if arguments.html.is_none() && lists_few(&inspection) {
+            lines += "\n--json lists everything; --html report.html shows it on a page.";
+        }
+        console::print(&lines)?;
     }
     if let Some(path) = &arguments.html {
         html::write(path, &arguments.data, &inspection, labels.as_ref())?;
@@ -151,14 +155,12 @@ fn text(inspection: &Inspection, labels: Option<&LabelReport>, width: usize) -> 
         lines.push(String::new());
     }
     lines.extend(wrapped(verdict(inspection), "", width));
-    if by_kind(inspection).any(|(_, findings)| findings.len() > SHOWN) {
-        lines.extend(wrapped(
-            "--json lists everything; --html report.html shows the pictures.",
-            "",
-            width,
-        ));
-    }
     lines.join("\n")
+}
+
+/// Whether the text leaves findings out.
+fn lists_few(inspection: &Inspection) -> bool {
+    by_kind(inspection).any(|(_, findings)| findings.len() > SHOWN)
 }
 
 fn mark(inspection: &Inspection, kind: Kind) -> char {

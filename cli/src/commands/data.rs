@@ -57,7 +57,8 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
     sheet.drawing().save(&arguments.out)?;
     for bad in sheet.bad_files() {
         console.remark(&format!(
-            "replaced by another picture: {}: {}",
+            "replaced by another {}: {}: {}",
+            feed.dataset().kind().singular(),
             hubel::shown(&bad.path),
             bad.problem
         ));
@@ -95,7 +96,8 @@ pub(crate) fn preview(arguments: &Preview, console: &Console) -> Outcome {
     } else {
         let count = thousands(sheet.pictures().len());
         console::print(&format!(
-            "augmentation   {augmentation}\nstep           {step} of {steps} in epoch {epoch}\nsheet          {out}, {count} pictures"
+            "augmentation   {augmentation}\nstep           {step} of {steps} in epoch {epoch}\nsheet          {out}, {count} {}",
+            feed.dataset().kind()
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use hubel::data::Source;
+use hubel::data::{Kind, Source};
 use hubel::doctor::{self, ByHeart, Diagnosis, LabelTest, Sign};
 use hubel::{Error, one_line};
 use serde_json::Value;
@@ -50,7 +50,12 @@ pub(crate) fn run(arguments: &Train, console: &Console) -> Outcome {
         true => object(&diagnosis).to_string(),
         false => {
             let next = next_command(std::env::args_os(), matches!(start, Start::Model(_)));
-            text(&diagnosis, &next, console::columns().min(WIDTH))
+            text(
+                &diagnosis,
+                splits.train.kind(),
+                &next,
+                console::columns().min(WIDTH),
+            )
         }
     })?;
     Ok(match diagnosis.signs.is_empty() {
@@ -101,7 +106,7 @@ fn object(diagnosis: &Diagnosis) -> Value {
 }
 
 /// The signs, then what was measured, then the next command.
-fn text(diagnosis: &Diagnosis, next: &str, width: usize) -> String {
+fn text(diagnosis: &Diagnosis, kind: Kind, next: &str, width: usize) -> String {
     let mut lines = vec![verdict(diagnosis)];
     for sign in &diagnosis.signs {
         lines.push(String::new());
@@ -111,7 +116,7 @@ fn text(diagnosis: &Diagnosis, next: &str, width: usize) -> String {
         lines.extend(wrapped(&advice, "  ", width));
     }
     lines.push(String::new());
-    for (name, value) in measured(diagnosis) {
+    for (name, value) in measured(diagnosis, kind) {
         let indent = " ".repeat(NAMES);
         let wrapped = wrapped(&value, &indent, width);
         lines.push(format!("{name:<NAMES$}{}", wrapped[0].trim_start()));
@@ -132,17 +137,17 @@ fn verdict(diagnosis: &Diagnosis) -> String {
     }
 }
 
-/// Whether the short training says whether the labels have to do with the pictures.
+/// Whether the short training says whether the labels have to do with the data.
 fn labels_are_judged(diagnosis: &Diagnosis) -> bool {
     let test = diagnosis.labels.as_ref();
     test.is_some_and(|test| test.is_chance().is_some())
 }
 
 /// What was measured, each with its name.
-fn measured(diagnosis: &Diagnosis) -> Vec<(&'static str, String)> {
-    let mut rows = vec![("one batch", of_batch(&diagnosis.by_heart))];
+fn measured(diagnosis: &Diagnosis, kind: Kind) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("one batch", of_batch(&diagnosis.by_heart, kind))];
     rows.push((
-        "other pictures",
+        "other examples",
         match &diagnosis.labels {
             Some(test) => of_labels(test),
             None if diagnosis.by_heart.success().is_none() => {
@@ -179,17 +184,20 @@ fn measured(diagnosis: &Diagnosis) -> Vec<(&'static str, String)> {
         .take(CHANNELS_SHOWN)
         .map(|channel| format!("{:.2} ± {:.2}", channel.mean, channel.deviation))
         .collect();
-    rows.push((
-        "input",
-        format!("mean and deviation {}", channels.join(", ")),
-    ));
+    // The mean of the numbers of words says nothing.
+    if kind != Kind::Texts {
+        rows.push((
+            "input",
+            format!("mean and deviation {}", channels.join(", ")),
+        ));
+    }
     rows
 }
 
 /// How many channels of the input are shown.
 const CHANNELS_SHOWN: usize = 3;
 
-fn of_batch(by_heart: &ByHeart) -> String {
+fn of_batch(by_heart: &ByHeart, kind: Kind) -> String {
     let trial = by_heart.success().unwrap_or(by_heart.first());
     let learned = match by_heart.success() {
         Some(_) => "learned by heart",
@@ -200,7 +208,7 @@ fn of_batch(by_heart: &ByHeart) -> String {
         false => format!(" with a learning rate of {:.1e}", trial.rate),
     };
     format!(
-        "{} pictures of {} {}: {learned}, loss from {:.3} to {:.3} in {} steps{rate}",
+        "{} {kind} of {} {}: {learned}, loss from {:.3} to {:.3} in {} steps{rate}",
         thousands(by_heart.images),
         thousands(by_heart.classes),
         if by_heart.classes == 1 {

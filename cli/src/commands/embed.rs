@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     if looked.is_err() && !paths.is_empty() {
         let count = thousands(paths.len());
         console.remark(&format!(
-            "the features of the first {count} pictures are in {out}"
+            "the features of the first {count} {kind} are in {out}"
         ));
     }
     if !paths.is_empty() {
@@ -49,7 +49,10 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     let Looked { bad_files, stopped } = looked?;
     report_bad_files(&bad_files, console);
     if paths.is_empty() {
-        let problem = format!("no picture could be used; {out} was not written");
+        let problem = format!(
+            "no {} could be used; {out} was not written",
+            kind.singular()
+        );
         return Err(Error::Settings { problem }.into());
     }
     let (layer, dimensions) = (features.layer(), features.dimensions());
@@ -64,7 +67,7 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
         console::print(&answer.to_string())?;
     } else {
         console::print(&format!(
-            "{out}: {} features from layer {layer} for each of {} pictures",
+            "{out}: {} features from layer {layer} for each of {} {kind}",
             thousands(dimensions),
             thousands(rows.len())
         ))?;
@@ -72,7 +75,7 @@ pub(crate) fn run(arguments: &Embed, console: &Console) -> Outcome {
     if let Some(signal) = interruption.signal().filter(|_| stopped) {
         let count = thousands(rows.len() + bad_files.len());
         console.remark(&format!(
-            "stopped by {} after {count} pictures",
+            "stopped by {} after {count} {kind}",
             signal.name()
         ));
         return Ok(ExitCode::from(signal.exit_code()));
@@ -101,7 +104,7 @@ pub(super) fn of_each(
 ) -> Result<Looked, Error> {
     let (all, mut done) = (names.known_count(), 0);
     let (mut bad_files, mut stopped) = (Vec::new(), false);
-    let progress = console.count("looking", "pictures");
+    let progress = console.count("looking", "files");
     while !stopped {
         let chunk = names.by_ref().take(features.batch());
         let chunk: Vec<PathBuf> = chunk.collect::<Result<_, _>>()?;

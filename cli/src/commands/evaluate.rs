@@ -1,4 +1,4 @@
-//! `hubel evaluate`: measures a model on labelled pictures.
+//! `hubel evaluate`: measures a model on labelled data.
 mod foreign;
 mod json;
 mod page;
@@ -69,7 +69,11 @@ pub(crate) fn run(arguments: &Evaluate, console: &Console) -> Outcome {
         false => format!(" of {}", thousands(found)),
     };
     let size = match (images.kind(), model.input() == own) {
-        (Kind::Texts, _) => format!("of which up to {} tokens are read", own.time),
+        (Kind::Texts, _) => format!(
+            "of which up to {} {} are read",
+            own.time,
+            model.vocabulary()?.kind()
+        ),
         (Kind::Sounds, _) => model
             .preparation()
             .medium
@@ -271,15 +275,20 @@ fn on_another_ground(unlike: Unlike) -> impl Iterator<Item = String> {
     let kinds = [
         (
             unlike.inverted,
-            "are inverted: their background is light and that of the training pictures dark, or the other way round",
+            ["is", "are"],
+            "inverted: their background is light and that of the training pictures dark, or the other way round",
         ),
         (
             unlike.other_ground,
-            "have another background than the training pictures, which may mislead the model",
+            ["has", "have"],
+            "another background than the training pictures, which may mislead the model",
         ),
     ];
-    let found = kinds.into_iter().filter(|(count, _)| *count > 0);
-    found.map(|(count, what)| format!("{} of the images {what}", thousands(count)))
+    let found = kinds.into_iter().filter(|(count, ..)| *count > 0);
+    found.map(|(count, [of_one, of_many], what)| {
+        let verb = if count == 1 { of_one } else { of_many };
+        format!("{} of the images {verb} {what}", thousands(count))
+    })
 }
 
 fn no_data(model: &Model) -> Error {

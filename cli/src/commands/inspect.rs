@@ -1,11 +1,12 @@
 //! `hubel inspect`: the layers of a model or network with sizes and costs, or its plan.
 use std::process::ExitCode;
 
+use hubel::data::Medium;
 use hubel::network::Input;
 use hubel::{Network, Parameters, Plan, PlanSettings, bench, in_percent, listed, one_line};
 
 use super::named::Named;
-use super::{Outcome, named};
+use super::{Outcome, named, of_texts};
 use crate::args::{Inspect, PlanMode};
 use crate::console::{self, Console, thousands};
 
@@ -33,7 +34,7 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
         summary["origin"] = serde_json::to_value(&named.origin)?;
         summary["frozen"] = serde_json::to_value(&named.frozen)?;
         summary["temperature"] = serde_json::to_value(named.temperature)?;
-        summary["sound"] = serde_json::to_value(named.sound)?;
+        summary["sound"] = serde_json::to_value(named.medium.sound())?;
         summary["threshold"] = serde_json::to_value(named.threshold)?;
         console::print(&summary.to_string())?;
     } else {
@@ -42,8 +43,8 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
             let names = listed(names.iter().map(String::as_str));
             console::print(&format!("classes  {}", one_line(&names)))?;
         }
-        if let Some(sound) = &named.sound {
-            console::print(&format!("sound    {sound}"))?;
+        if let Some(line) = samples(&named) {
+            console::print(&line)?;
         }
         if let Some(origin) = &named.origin {
             let left = match &named.frozen {
@@ -59,6 +60,25 @@ pub(crate) fn run(arguments: &Inspect, console: &Console) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How recordings, texts or clips become the model's input.
+fn samples(named: &Named) -> Option<String> {
+    let input = named.input.shape;
+    match &named.medium {
+        Medium::Sound(sound) => Some(format!("sound    {sound}")),
+        Medium::Text(vocabulary) => Some(format!("texts    {}", of_texts(vocabulary, input.time))),
+        Medium::Clip(clips) => Some(format!(
+            "clips    {} frames of {}, {}",
+            input.time,
+            input.over(1),
+            match clips.rate {
+                Some(rate) => format!("at {rate} a second"),
+                None => "spread evenly over the clip".to_owned(),
+            }
+        )),
+        _ => None,
+    }
+}
+
 /// What the model does with its outputs before it answers, a line each.
 fn certainty(named: &Named) -> Vec<String> {
     let temperature = named.temperature.map(|temperature| {
@@ -66,7 +86,7 @@ fn certainty(named: &Named) -> Vec<String> {
     });
     let threshold = named.threshold.map(|threshold| {
         format!(
-            "not sure below {:.2} %: at most {} of the other answers are wrong, with 95 % confidence, for pictures like the {} that chose it",
+            "not sure below {:.2} %: at most {} of the other answers are wrong, with 95 % confidence, for data like the {} examples that chose it",
             100.0 * threshold.probability,
             in_percent(threshold.wrong_at_most),
             thousands(threshold.images)

@@ -2,8 +2,7 @@
 use std::io;
 use std::path::Path;
 
-use hubel::data::Manifest;
-use hubel::data::SoundSettings;
+use hubel::data::{Manifest, Medium};
 use hubel::network::Input;
 use hubel::{Error, Model, Network, Normalisation, Position, RunFolder, Shape, Threshold, Weights};
 
@@ -18,7 +17,7 @@ pub(super) fn load(path: &Path, console: &Console) -> Result<Model, Error> {
         false => Err(Error::ForeignWeights {
             path: path.to_owned(),
             problem: format!(
-                "it has no last layer, so it cannot classify; `hubel train PICTURES --from {}` trains one, and \
+                "it has no last layer, so it cannot classify; `hubel train DATA --from {}` trains one, and \
                  `hubel embed` and `hubel similar` work without one",
                 hubel::shown(path)
             ),
@@ -79,7 +78,7 @@ fn load_any(
     let missing = |problem: &str| Error::Model {
         path: path.to_owned(),
         problem: format!(
-            "{problem}; name its file, the folder that `hubel train` wrote, or `efficientnet-lite0`, and pictures after it"
+            "{problem}; name its file, the folder that `hubel train` wrote, or `efficientnet-lite0`, and the files to look at after it"
         ),
     };
     let whole = |model| match normalisation {
@@ -187,8 +186,8 @@ pub(super) struct Named {
     pub(super) origin: Option<String>,
     /// The last frozen layer.
     pub(super) frozen: Option<String>,
-    /// How recordings become its input, if it is one of recordings.
-    pub(super) sound: Option<SoundSettings>,
+    /// What the model was trained on; of a network without a model, pictures.
+    pub(super) medium: Medium,
     /// What the model's outputs are divided by before the softmax.
     pub(super) temperature: Option<f32>,
     /// Below which probability the model is "not sure".
@@ -206,7 +205,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
             stopped_at: model.stopped_at(),
             origin: model.origin().map(String::from),
             frozen: model.frozen().map(String::from),
-            sound: model.preparation().medium.sound().copied(),
+            medium: model.preparation().medium.clone(),
             temperature: model.temperature(),
             threshold: model.threshold().copied(),
         });
@@ -218,7 +217,7 @@ pub(super) fn network(text: &str, console: &Console) -> Result<Named, Error> {
         stopped_at: None,
         origin: None,
         frozen: None,
-        sound: None,
+        medium: Medium::Picture,
         temperature: None,
         threshold: None,
     })

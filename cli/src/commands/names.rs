@@ -141,8 +141,8 @@ fn in_folder_or_itself(
                 "the folder {} contains no {}",
                 shown(&path),
                 match kind {
-                    Kind::Sounds => "recording",
-                    _ => "picture",
+                    Kind::Pictures => "picture",
+                    kind => kind.singular(),
                 }
             ),
         }),

@@ -83,8 +83,9 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
         && work.done > 0
     {
         console.remark(&format!(
-            "the answers for the first {} pictures are in {}",
+            "the answers for the first {} {} are in {}",
             thousands(work.done),
+            kind.plural(),
             hubel::shown(out)
         ));
     }
@@ -96,9 +97,10 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     report(&work.bad_files, console);
     if let Some(signal) = interruption.signal().filter(|_| work.stopped) {
         console.remark(&format!(
-            "stopped by {} after {} pictures",
+            "stopped by {} after {} {}",
             signal.name(),
-            thousands(work.done)
+            thousands(work.done),
+            kind.plural()
         ));
         return Ok(ExitCode::from(signal.exit_code()));
     }

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Similar, console: &Console) -> Outcome {
             console::print(&format!("{distance:.4}  {}", shown(path)))?;
         }
         console.remark(&format!(
-            "{} pictures compared by the {} values of layer {}; distance 0 is the same direction, 1 a right angle",
+            "{} {kind} compared by the {} values of layer {}; distance 0 is the same direction, 1 a right angle",
             thousands(paths.len()),
             thousands(features.dimensions()),
             features.layer()

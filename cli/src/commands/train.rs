@@ -164,7 +164,14 @@ impl Ready {
         }
         let mut trainer = course.trainer()?;
         let mut log = Log::new(course.settings(), splits.bad_files.clone());
-        remarks::before(&course, splits, &self.subject, &log, console);
+        remarks::before(
+            &course,
+            splits,
+            &self.subject,
+            &trainer.last_good(),
+            &log,
+            console,
+        );
         let folder = match resumed {
             None => {
                 let parent = arguments.out.as_deref();
@@ -331,7 +338,7 @@ impl Log {
                 "class weights",
                 settings.balance == Balance::Loss || settings.class_weights.is_some(),
             ),
-            ("mixed pictures", !settings.mixing.is_none()),
+            ("mixed examples", !settings.mixing.is_none()),
         ];
         Self {
             epochs: Vec::new(),

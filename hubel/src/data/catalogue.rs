@@ -172,8 +172,9 @@ fn describe(
         true => kind.singular(),
         false => kind.plural(),
     };
+    let noun = if classes == 1 { "class" } else { "classes" };
     let shape = shape.map_or_else(String::new, |shape| format!(" of {shape}"));
-    format!("{form}, {classes} classes, {counts} {images}{shape}{names}")
+    format!("{form}, {classes} {noun}, {counts} {images}{shape}{names}")
 }
 
 /// As [`find_of_known_classes`], when the classes are not known in advance.
@@ -342,7 +343,7 @@ fn in_file(path: &Path, remembered: Option<ValueRange>) -> Result<Found> {
             }
             [] => "the file is empty",
             _ if !cfg!(feature = "tables") => {
-                "a single file is no data set; give a folder in which each class has a folder of pictures"
+                "a single file is no data set; give a folder in which each class has a folder"
             }
             _ => {
                 "a single file must be a table (its name ends in .csv or .tsv), NumPy's arrays (.npz) or IDX pictures; give the folder instead"

@@ -12,9 +12,10 @@ pub(super) fn note(splits: &Splits) -> Option<String> {
     let classes = splits.train.classes();
     let [a, b] = example.map(|label| &classes[label]);
     Some(format!(
-        "{} images are the same, byte for byte, as one of another class (the first of `{a}` and `{b}`), and no network can be right about \
+        "{} {} are the same, byte for byte, as one of another class (the first of `{a}` and `{b}`), and no network can be right about \
          both; `check::check` lists them",
-        thousands(count)
+        thousands(count),
+        splits.train.kind().plural()
     ))
 }
 

@@ -125,7 +125,7 @@ impl Division {
         let is_much = asked > 0.0 && held > 2.0 * asked && all >= 100;
         is_much.then(|| {
             format!(
-                "{:.0} % of the data are held out where {:.0} % were asked for, since near-duplicates stay together; where pictures come in \
+                "{:.0} % of the data are held out where {:.0} % were asked for, since near-duplicates stay together; where the data comes in \
                  series (frames of a film, stored augmentations), divide them yourself into folders train, val and test",
                 100.0 * held,
                 100.0 * asked

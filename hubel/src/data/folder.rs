@@ -251,7 +251,7 @@ impl<'a> Listing<'a> {
                 return Err(problem(
                     &folder,
                     format!(
-                        "it is the same folder as `{other}`, so its pictures would be of both classes; delete the link"
+                        "it is the same folder as `{other}`, so its files would be of both classes; delete the link"
                     ),
                 ));
             }
@@ -569,7 +569,7 @@ impl<'a> Listing<'a> {
 }
 
 /// An explanation of class folders for messages.
-const TWO_CLASSES: &str = "a classifier needs at least two classes, one folder of pictures each";
+const TWO_CLASSES: &str = "a classifier needs at least two classes, one folder each";
 
 /// All pictures in and below a folder, those of each folder by name before those of the folders in it, and a line for each kind of
 /// ignored file.

@@ -112,10 +112,14 @@ impl Dataset {
         match self.classes.len() < 2 {
             false => Ok(()),
             true => Err(Error::DataMismatch(format!(
-                "{}: {} samples of {} classes; a classifier needs at least two classes",
+                "{}: {} {} of {}; a classifier needs at least two classes",
                 self.name,
                 self.len(),
-                self.classes.len()
+                self.kind().plural(),
+                match self.classes.len() {
+                    0 => "no class",
+                    _ => "one class",
+                }
             ))),
         }
     }
@@ -136,7 +140,7 @@ impl Dataset {
         }
         if classes.len() > MOST_CLASSES {
             return Err(Error::DataMismatch(format!(
-                "{name}: {} samples of {} classes, but at most {MOST_CLASSES} classes are allowed; do the labels name classes, or single pictures?",
+                "{name}: {} samples of {} classes, but at most {MOST_CLASSES} classes are allowed; do the labels name classes, or single examples?",
                 labels.len(),
                 classes.len()
             )));

@@ -153,7 +153,7 @@ pub(super) fn read_splits(
     if let Some(class) = train.counts().iter().position(|&count| count == 0) {
         let class = &catalogue.classes[class];
         let bad = listing(&bad_files);
-        let problem = format!("no training picture of the class `{class}` can be read:\n{bad}");
+        let problem = format!("no training file of the class `{class}` can be read:\n{bad}");
         return Err(catalogue::problem(path, problem));
     }
     let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
@@ -168,14 +168,22 @@ pub(super) fn read_splits(
     })
 }
 
+/// `1 picture is`, `2 pictures are`
+fn of_pictures(count: usize) -> String {
+    match count {
+        1 => "1 picture is".to_owned(),
+        _ => format!("{} pictures are", catalogue::thousands(count)),
+    }
+}
+
 /// A note on pictures of another size than the one chosen from a sample of the files.
 fn of_another_size(dataset: &Dataset) -> Option<String> {
     let shape = dataset.shape();
     let count = dataset.resized_files().count();
     (count > 0).then(|| {
         format!(
-            "{} of the pictures have another size and are resized to {}×{}",
-            catalogue::thousands(count),
+            "{} of another size, resized to {}×{}",
+            of_pictures(count),
             shape.width,
             shape.height
         )
@@ -187,8 +195,8 @@ fn without_color(read: &Read) -> Option<String> {
     let shape = read.dataset.shape();
     (read.greyed > 0).then(|| {
         format!(
-            "{} of the pictures have colour, which a grey input does not show; `shape = {}x{}x3` would",
-            catalogue::thousands(read.greyed),
+            "{} in colour, which a grey input does not show; `shape = {}x{}x3` would",
+            of_pictures(read.greyed),
             shape.height,
             shape.width
         )
@@ -199,8 +207,8 @@ fn without_color(read: &Read) -> Option<String> {
 fn inverted_note(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "{} of the pictures are inverted: their background is light and that of most pictures dark, or the other way round",
-            catalogue::thousands(count)
+            "{} inverted: the background is light and that of most pictures dark, or the other way round",
+            of_pictures(count)
         )
     })
 }
@@ -219,9 +227,10 @@ pub(super) fn leaks(splits: &Splits) -> Vec<String> {
         let count = dataset.contents().filter(|content| trained.contains(content)).count();
         (count > 0).then(|| {
             format!(
-                "{} of the {} {part} {kind} are also training {kind}, so the score is likely too high; `check::check` lists them",
+                "{} of the {} {part} {kind} {} also in the training part, so the score is likely too high; `check::check` lists them",
                 catalogue::thousands(count),
-                catalogue::thousands(dataset.len())
+                catalogue::thousands(dataset.len()),
+                if count == 1 { "is" } else { "are" }
             )
         })
     });
@@ -345,8 +354,8 @@ pub(super) fn check_classes(path: &Path, catalogue: &Catalogue) -> Result<()> {
                 problem: format!(
                     "the class `{class}` holds no {} ({}); fill it or delete it{}",
                     match catalogue.kind {
-                        Kind::Sounds => "recording",
-                        _ => "picture",
+                        Kind::Pictures => "picture",
+                        kind => kind.singular(),
                     },
                     match catalogue.kind {
                         Kind::Sounds => sound::ENDINGS.join(", "),

@@ -67,7 +67,7 @@ pub(crate) fn decode_whole(bytes: &[u8], path: &Path) -> Result<DynamicImage> {
 pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
     let refused = Error::io("read", path);
     let file = regular::open(path).map_err(|source| match source.kind() {
-        ErrorKind::IsADirectory => problem(path, "it is a folder; name the pictures in it"),
+        ErrorKind::IsADirectory => problem(path, "it is a folder; name the files in it"),
         _ => refused(source),
     })?;
     let metadata = file.metadata().map_err(refused)?;

@@ -132,10 +132,25 @@ pub(super) fn with_length(splits: Splits, options: &Options) -> Splits {
         .max(FEWEST_TOKENS);
     let longer = lengths.iter().filter(|own| **own > length).count();
     let mut notes = splits.notes;
-    if longer > 0 {
+    if let Some(wanted) = options.length.filter(|wanted| *wanted < length) {
         notes.push(format!(
-            "{} of the training texts have more than {length} {tokens}; the rest of them is not read (`--length` reads more)",
-            crate::one_line::thousands(longer)
+            "{length} {tokens} of each text are read, not {wanted}: the windows of a network need as many"
+        ));
+    }
+    if longer > 0 {
+        // Without validation texts, some of these are still to be held out.
+        let which = match splits.validation {
+            Some(_) => "training texts",
+            None => "texts",
+        };
+        let (have, them) = match longer {
+            1 => ("has", "it"),
+            _ => ("have", "them"),
+        };
+        notes.push(format!(
+            "{} of {} {which} {have} more than {length} {tokens}; the rest of {them} is not read (`--length` reads more)",
+            crate::one_line::thousands(longer),
+            crate::one_line::thousands(lengths.len())
         ));
     }
     let read = |dataset: Dataset| Dataset {

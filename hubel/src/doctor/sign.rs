@@ -185,7 +185,7 @@ impl Sign {
                     _ => "are 0",
                 };
                 format!(
-                    "{dead} of {units} units of layer {layer} ({kind}) {stays} for all {images} pictures, so they get no gradient"
+                    "{dead} of {units} units of layer {layer} ({kind}) {stays} for all {images} examples, so they get no gradient"
                 )
             }
             Self::ExplodingGradient {
@@ -263,7 +263,7 @@ impl Sign {
                 };
                 match loss_before.is_finite() {
                     true => format!(
-                        "after {steps} steps on the same {images} pictures, the loss is {} (before: {}) and {:.0} % of the answers are right{equal}",
+                        "after {steps} steps on the same {images} examples, the loss is {} (before: {}) and {:.0} % of the answers are right{equal}",
                         short(*loss_after),
                         short(*loss_before),
                         100.0 * accuracy
@@ -279,8 +279,8 @@ impl Sign {
                 ..
             } => {
                 let which = match is_seen {
-                    true => "training pictures",
-                    false => "pictures that it was not trained on",
+                    true => "training examples",
+                    false => "examples that it was not trained on",
                 };
                 format!(
                     "the network answers `{}` for {count} of {images} {which}, of several classes",
@@ -294,7 +294,7 @@ impl Sign {
                 steps,
                 at_most,
             } => format!(
-                "after {steps} steps, the accuracy on {images} other pictures is {:.1} %, and chance gives {:.1} % for {classes} classes; with 99 % confidence it is below {:.1} %",
+                "after {steps} steps, the accuracy on {images} other examples is {:.1} %, and chance gives {:.1} % for {classes} classes; with 99 % confidence it is below {:.1} %",
                 100.0 * accuracy,
                 100.0 / *classes as f64,
                 100.0 * at_most
@@ -308,7 +308,7 @@ impl Sign {
             Self::UnscaledInput {
                 is_one_colour: true,
                 ..
-            } => "look at some pictures: they hardly differ (`data::Sheet`)".into(),
+            } => "look at some of the data: they hardly differ (`data::Sheet`)".into(),
             Self::UnscaledInput { .. } => {
                 "train a new network, which measures mean and standard deviation (`Trainer::new`), or correct those of the model".into()
             }
@@ -346,7 +346,7 @@ impl Sign {
                 contradictions: 0, ..
             } => "give the network more filters, or fewer poolings".into(),
             Self::NotByHeart { .. } => {
-                "find the pictures that have two labels (`check::check`)".into()
+                "find what has two labels (`check::check`)".into()
             }
             Self::ConstantPredictions {
                 is_seen: false,
@@ -357,7 +357,7 @@ impl Sign {
                 "let one batch be learned by heart, which shows the cause (`doctor::examine`)".into()
             }
             Self::ShuffledLabels { .. } => {
-                "look at some pictures with their labels (`data::Sheet`)".into()
+                "look at some examples with their labels (`data::Sheet`)".into()
             }
         }
     }

@@ -40,7 +40,7 @@ impl Answers {
             )));
         }
         if let Some(place) = logits.iter().position(|logit| !logit.is_finite()) {
-            let image = format!("image {}", place / classes);
+            let image = format!("example {}", place / classes);
             return Err(Error::NotFinite { image });
         }
         let answers = Self {

@@ -52,7 +52,7 @@ impl Answers {
             ));
         }
         let share = in_percent(wrong_at_most);
-        let needed = fewest(wrong_at_most);
+        let needed = Threshold::fewest(wrong_at_most);
         if self.len() < needed {
             return problem(format!(
                 "{} answers are too few to say that at most {share} of the answers are wrong: at least {needed} are needed, even if all answers are right; \
@@ -103,6 +103,11 @@ impl Answers {
 }
 
 impl Threshold {
+    /// The smallest number of answers with which this share of wrong ones can be tested: if none of them is wrong.
+    pub fn fewest(wrong_at_most: f64) -> usize {
+        (RISK.ln() / (-wrong_at_most).ln_1p()).ceil() as usize
+    }
+
     /// Whether an answer of this probability is given.
     pub fn accepts(&self, probability: f32) -> bool {
         probability >= self.probability
@@ -124,11 +129,6 @@ impl Threshold {
             && self.wrong <= self.answered
             && self.answered <= self.images
     }
-}
-
-/// The smallest number of images with which the share can be tested: if none of them is wrong.
-fn fewest(share: f64) -> usize {
-    (RISK.ln() / (-share).ln_1p()).ceil() as usize
 }
 
 /// The numbers of answered images whose thresholds are tested, in order.

@@ -52,18 +52,18 @@ impl fmt::Display for Cascade {
         match self.passes() {
             true if bound >= ALIKE => write!(
                 f,
-                "passes the cascade, which says little here: this network's maps of different pictures are also similar \
-                 (correlation with random weights {correlation:.2}; maps of other pictures reach {bound:.2})"
+                "passes the cascade, which says little here: this network's maps of different examples are also similar \
+                 (correlation with random weights {correlation:.2}; maps of other examples reach {bound:.2})"
             ),
             true => write!(
                 f,
                 "depends on the learned weights: with random weights the map differs \
-                 (correlation {correlation:.2}; maps of other pictures reach {bound:.2})"
+                 (correlation {correlation:.2}; maps of other examples reach {bound:.2})"
             ),
             false => write!(
                 f,
                 "FAILS the cascade: a network with random weights gives nearly the same map \
-                 (correlation {correlation:.2}; maps of other pictures reach only {bound:.2})"
+                 (correlation {correlation:.2}; maps of other examples reach only {bound:.2})"
             ),
         }
     }
@@ -177,7 +177,7 @@ pub fn check_by(
     if pictures < LEAST_PICTURES {
         return Err(Error::Settings {
             problem: format!(
-                "the cascade needs {LEAST_PICTURES} pictures besides the explained one, and the data has {pictures}"
+                "the cascade needs {LEAST_PICTURES} examples besides the explained one, and the data has {pictures}"
             ),
         });
     }

@@ -77,7 +77,7 @@ impl fmt::Display for Deletion {
         let verdict = match self.verdict() {
             Verdict::Passes => "finds what matters to the network",
             Verdict::NoBetterThanEdges => {
-                "FAILS deletion and insertion: the picture's edges find what matters to the network as well"
+                "FAILS deletion and insertion: the edges in the input find what matters to the network as well"
             }
             Verdict::NoBetterThanRandom => {
                 "FAILS deletion and insertion: a random map finds what matters to the network as well"
@@ -85,7 +85,7 @@ impl fmt::Display for Deletion {
             Verdict::Undecided => {
                 return write!(
                     f,
-                    "deletion and insertion cannot judge it: the class is as probable for the blurred picture ({:.2}) as for the picture itself ({:.2})",
+                    "deletion and insertion cannot judge it: the class is as probable for the blurred input ({:.2}) as for the input itself ({:.2})",
                     self.blurred, self.whole
                 );
             }

@@ -124,7 +124,7 @@ impl Occlusion {
         let ([height, width], [down, right]) = (self.window, self.stride);
         Err(Error::Settings {
             problem: format!(
-                "occlusion with windows of {height}×{width} and strides of {down} and {right} does not fit a picture of {shape}; give windows and strides from 1 to its size"
+                "occlusion with windows of {height}×{width} and strides of {down} and {right} does not fit an input of {shape}; give windows and strides from 1 to its size"
             ),
         })
     }

@@ -169,7 +169,7 @@ impl fmt::Display for WordChecks {
         };
         write!(
             f,
-            "{deletion}: leaving out words in this order leaves a mean probability of {:.2} (random orders {:.2}); {weights} (correlation with random weights {:.2}, \
+            "{deletion}: leaving them out in this order leaves a mean probability of {:.2} (random orders {:.2}); {weights} (correlation with random weights {:.2}, \
              unrelated ones reach {:.2})",
             self.deletion, self.random, self.correlation, self.bound
         )

@@ -186,7 +186,7 @@ impl Claim {
                 sample.mean()
             ),
             _ if sample.deviation() == 0.0 => format!(
-                "{what} is {:.2}{unit} with every seed, so its spread is unknown; use more pictures",
+                "{what} is {:.2}{unit} with every seed, so its spread is unknown; use more data",
                 sample.mean()
             ),
             _ => format!(

@@ -221,6 +221,10 @@ impl<'a> Workbench<'a> {
         } = self.budget;
         let drawn = self.draw(1);
         let (train, test) = (drawn.train.len(), drawn.test.len());
+        let things = match self.experiment.data {
+            super::Data::Texts => "texts",
+            _ => "pictures",
+        };
         let drawn = match (train < images, test < self.budget.test_images()) {
             (false, false) => "drawn for each seed",
             _ => "all available ones, or drawn for each seed",
@@ -228,16 +232,13 @@ impl<'a> Workbench<'a> {
         vec![
             fact("data", self.pictures().description.clone()),
             fact(
-                match self.experiment.data {
-                    super::Data::Texts => "texts",
-                    _ => "pictures",
-                },
+                things,
                 format!("{train} for training and {test} for testing, {drawn}"),
             ),
             fact(
                 "training",
                 format!(
-                    "{}, {BATCH} pictures a step, AdamW, without augmentation",
+                    "{}, {BATCH} {things} a step, AdamW, without augmentation",
                     counted(epochs, "epoch")
                 ),
             ),
@@ -245,7 +246,7 @@ impl<'a> Workbench<'a> {
                 "seeds",
                 match seeds {
                     1 => "1".into(),
-                    _ => format!("1 to {seeds}: each decides pictures, order and initial weights"),
+                    _ => format!("1 to {seeds}: each decides {things}, order and initial weights"),
                 },
             ),
             self.machine(),

@@ -140,7 +140,7 @@ impl LabelReport {
         let missing = dataset.len() - there.len() + splits.bad_files.len();
         let note = (missing > 0).then(|| {
             format!(
-                "{} of the pictures cannot be read, and their labels are not judged",
+                "{} of the files cannot be read, and their labels are not judged",
                 thousands(missing)
             )
         });
@@ -178,7 +178,7 @@ fn small_classes(dataset: &Dataset, folds: usize) -> Option<String> {
         .collect();
     (!small.is_empty()).then(|| {
         format!(
-            "these classes have fewer pictures than there are folds ({folds}), so a picture is judged by models that saw very few others of its class: {}",
+            "these classes have fewer examples than there are folds ({folds}), so an example is judged by models that saw very few others of its class: {}",
             listed(small.iter().map(String::as_str))
         )
     })

@@ -105,7 +105,7 @@ fn folds_of(dataset: &Dataset, course: &Course) -> Result<Vec<usize>> {
     if course.folds < 2 || course.models == 0 {
         return Err(Error::Settings {
             problem: format!(
-                "{} folds with {} models each cannot judge every picture by a model that did not see it; give at least 2 folds and 1 model",
+                "{} folds with {} models each cannot judge every example by a model that did not see it; give at least 2 folds and 1 model",
                 course.folds, course.models
             ),
         });
@@ -124,11 +124,11 @@ fn folds_of(dataset: &Dataset, course: &Course) -> Result<Vec<usize>> {
             && own.all(|fold| fold == first)
         {
             let own = match dataset.counts()[class] {
-                1 => "a single picture".to_owned(),
-                count => format!("{count} equal pictures and no others"),
+                1 => "a single example".to_owned(),
+                count => format!("{count} equal examples and no others"),
             };
             return Err(Error::DataMismatch(format!(
-                "class `{name}` has {own}, so no model can learn the class and then judge that picture; at least 2 different pictures of each class are needed, better {}: \
+                "class `{name}` has {own}, so no model can learn the class and then judge that example; at least 2 different examples of each class are needed, better {}: \
                  add some, or leave the class out",
                 course.folds
             )));

@@ -92,10 +92,10 @@ fn what_cannot_be_judged_is_refused() {
             .to_string()
     };
     assert!(message(&[1.0], 1, &[0]).contains("1 classes"));
-    assert!(message(&[], 2, &[]).contains("no pictures"));
+    assert!(message(&[], 2, &[]).contains("no labels"));
     assert!(message(&[0.5; 3], 2, &[0]).contains("3 probabilities do not fit 1 labels"));
     assert!(message(&[0.5; 2], 2, &[2]).contains("label 2"));
-    assert!(message(&[0.5, 0.5, 0.5, 1.5], 2, &[0, 1]).contains("class 1 of picture 1 is 1.5"));
+    assert!(message(&[0.5, 0.5, 0.5, 1.5], 2, &[0, 1]).contains("class 1 of example 1 is 1.5"));
     assert!(message(&[f32::NAN, 0.5], 2, &[0]).contains("is NaN"));
 }
 

@@ -384,7 +384,7 @@ impl Operation {
     /// Its kind, by its name in architecture text.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Image => "image",
+            Self::Image => "input",
             Self::Tokens { .. } => "tokens",
             Self::Embedding { .. } => "embedding",
             Self::TimeConv(_) => "timeconv",

@@ -286,13 +286,13 @@ impl fmt::Display for Summary {
             }
             writeln!(f, "{}", line.trim_end())?;
         }
-        let (part, sample) = match self.input.time {
-            1 => ("the part of the image (rows×columns)", "image"),
-            _ => ("the part of the input (times×rows×columns)", "sample"),
+        let part = match self.input.time {
+            1 => "rows×columns",
+            _ => "times×rows×columns",
         };
         write!(
             f,
-            "\nsees: {part} that a pixel of the layer's output depends on\ninput {}: {} parameters ({} bytes), {} multiply-adds and {} bytes of maps per {sample}",
+            "\nsees: the part of the input ({part}) that a value of the layer's output depends on\ninput {}: {} parameters ({} bytes), {} multiply-adds and {} bytes of maps per example",
             self.input,
             grouped(self.parameters as u64),
             grouped(self.parameter_bytes as u64),
@@ -364,7 +364,10 @@ mod tests {
         assert_eq!(summary.layers[2].receptive_field, [8, 8]);
         let text = summary.to_string();
         assert!(text.contains(" 6×8 ") && !text.contains(" 8×8 "), "{text}");
-        assert!(text.contains("sees: the part of the image"), "{text}");
+        assert!(
+            text.contains("sees: the part of the input (rows×columns)"),
+            "{text}"
+        );
     }
 
     #[test]

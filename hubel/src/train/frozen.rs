@@ -148,7 +148,7 @@ impl Ahead {
         // The frozen weights do not change, so they stay packed.
         plan.forward_watched(cpu, parameters, &mut self.workspace, 0, &mut |_, _| {});
         let features = plan.logits(&self.workspace);
-        check_finite(features, || "an image of a step".into())?;
+        check_finite(features, || "an example of a step".into())?;
         Ok(features)
     }
 }

@@ -84,7 +84,7 @@ impl Trainer {
             let versions = state.counters().versions;
             if versions > phase.versions {
                 return Err(format!(
-                    "it has features of {versions} versions of each picture, and now at most {} are wanted",
+                    "it has features of {versions} versions of each example, and now at most {} are wanted",
                     phase.versions
                 ));
             }

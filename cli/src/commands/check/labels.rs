@@ -10,8 +10,11 @@ use crate::commands::predict::quoted_field;
 use crate::console::{self, Console, clock, thousands};
 use crate::wording::of_command_line;
 
-/// How many label errors are shown.
+/// How many of the most doubtful labels are shown.
 const SHOWN: usize = 10;
+
+/// How many labels that look wrong are shown; they need not be the most doubtful ones.
+const WRONG_SHOWN: usize = 30;
 
 /// Judges the labels, with progress.
 pub(super) fn find(arguments: &Check, console: &Console) -> Result<LabelReport, Error> {
@@ -77,10 +80,14 @@ pub(super) fn summary(report: &LabelReport) -> Vec<String> {
     std::iter::once(first).chain(notes).collect()
 }
 
-/// The most doubtful labels: rank, given class, suggested class with its probability, picture. Labels that look wrong are marked.
+/// The most doubtful labels and those that look wrong: rank, given class, suggested class with its probability, name. Labels that look wrong are marked.
 pub(super) fn table(report: &LabelReport) -> Vec<String> {
+    let mut wrong = 0;
     let shown: Vec<[String; 5]> = ranked(report)
-        .take(SHOWN)
+        .filter(|(rank, judgement)| {
+            wrong += usize::from(judgement.looks_wrong);
+            *rank <= SHOWN || (judgement.looks_wrong && wrong <= WRONG_SHOWN)
+        })
         .map(|(rank, judgement)| {
             let class = |class: usize| one_line(&report.classes[class]).into_owned();
             [
@@ -98,7 +105,7 @@ pub(super) fn table(report: &LabelReport) -> Vec<String> {
             ]
         })
         .collect();
-    let head = ["rank", "label", "looks like", "", "picture"].map(String::from);
+    let head = ["rank", "label", "looks like", "", "name"].map(String::from);
     let rows = std::iter::once(&head).chain(&shown);
     let width = |column: usize| {
         let widths = rows.clone().map(|row| row[column].chars().count());
@@ -126,7 +133,7 @@ pub(super) fn object(report: &LabelReport) -> Value {
     let ranking = ranked(report).map(|(rank, judgement)| {
         json!({
             "rank": rank,
-            "picture": judgement.name,
+            "name": judgement.name,
             "split": judgement.part.to_string(),
             "given": report.classes[judgement.given],
             "suggested": report.classes[judgement.suggested],
@@ -145,7 +152,7 @@ pub(super) fn object(report: &LabelReport) -> Value {
 
 /// Writes all labels to a CSV file, the most doubtful first, with the probabilities of all classes.
 pub(super) fn write(path: &Path, report: &LabelReport) -> Result<(), Error> {
-    let mut text = "rank,picture,split,given,suggested,score,probability,looks_wrong".to_owned();
+    let mut text = "rank,name,split,given,suggested,score,probability,looks_wrong".to_owned();
     for class in &report.classes {
         text += ",";
         text += &quoted_field(&format!("p({class})"));

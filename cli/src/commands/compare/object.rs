@@ -49,7 +49,7 @@ pub(super) fn of(comparison: &Comparison) -> Value {
             settings.collect::<Vec<_>>()
         }),
         "mixed_settings": { "a": differences.mixed[0], "b": differences.mixed[1] },
-        "training_pictures": differences.trained.as_ref().map(|shared| json!({
+        "training_examples": differences.trained.as_ref().map(|shared| json!({
             "a": shared.counts[0],
             "b": shared.counts[1],
             "common": shared.common,

@@ -90,8 +90,8 @@ impl Pictures {
         if fresh.is_empty() {
             return Err(Error::Settings {
                 problem: format!(
-                    "no picture of {} is left to compare on, because none of the test pictures is new to both models:\n  {}\nname pictures that are new to both with --data, or train both with the \
-                     same held-out pictures (the same --seed, or --split-seed)",
+                    "nothing of {} is left to compare on, because nothing of the test part is new to both models:\n  {}\nname data that is new to both with --data, or train both with the \
+                     same held-out part (the same --seed, or --split-seed)",
                     shown(&data),
                     notes.join("\n  ")
                 ),
@@ -130,7 +130,7 @@ fn data_of_runs(sides: &[Side; 2]) -> Result<PathBuf, Error> {
             Some((first, other)) if Path::new(other) != Path::new(&data) => {
                 return Err(Error::Settings {
                     problem: format!(
-                        "{} was trained on {} and {} on {}; name the labelled pictures to compare them on, with --data",
+                        "{} was trained on {} and {} on {}; name the labelled data to compare them on, with --data",
                         shown(&first.path),
                         shown(Path::new(other)),
                         shown(&member.path),
@@ -144,7 +144,7 @@ fn data_of_runs(sides: &[Side; 2]) -> Result<PathBuf, Error> {
     }
     let found = found.ok_or_else(|| Error::Settings {
         problem:
-            "neither A nor B says which data it was trained on; name the labelled pictures to compare them on, with --data"
+            "neither A nor B says which data it was trained on; name the labelled data to compare them on, with --data"
                 .into(),
     });
     found.map(|(_, data)| data.into())
@@ -210,7 +210,7 @@ fn on_leaks(leaks: [usize; 2], tests: [usize; 2], left: usize) -> Vec<String> {
         let other = 1 - side;
         if leak > 0 {
             notes.push(format!(
-                "leak: {} was trained on {} of the {} test pictures of {}",
+                "leak: {} was trained on {} of the {} test examples of {}",
                 NAMES[side],
                 thousands(leak),
                 thousands(tests[other]),
@@ -220,7 +220,7 @@ fn on_leaks(leaks: [usize; 2], tests: [usize; 2], left: usize) -> Vec<String> {
     }
     if left < tests[0].max(tests[1]) {
         notes.push(format!(
-            "A has {} test pictures and B {}; compared are the {} that both have and that neither was trained on",
+            "A has {} test examples and B {}; compared are the {} that both have and that neither was trained on",
             thousands(tests[0]),
             thousands(tests[1]),
             thousands(left)
@@ -244,16 +244,16 @@ fn notes(views: &[View], seen: &[(usize, &Member, usize)]) -> Vec<String> {
         match evaluation.judged {
             // Without a list, the model knows that some are training pictures, and not which.
             Judged::LeakedTest if member.list.is_none() => say(format!(
-                "{name} was trained on some of these test pictures, and its file does not say which: its accuracy is likely too high"
+                "{name} was trained on some of this test part, and its file does not say which: its accuracy is likely too high"
             )),
             Judged::Seen => say(format!(
-                "{name} held out no test pictures; these are its validation pictures, by which its weights may have been chosen"
+                "{name} held out no test part; this is its validation part, by which its weights may have been chosen"
             )),
             Judged::HeldOutOfSeries => say(format!(
-                "{name} was trained on other frames of the same series as its test pictures"
+                "{name} was trained on other frames of the same series as its test part"
             )),
             _ if member.list.is_none() && member.model.division().is_none() => say(format!(
-                "it is unknown which pictures {name} was trained on; if these are among them, its accuracy is too high"
+                "it is unknown what {name} was trained on; if this data is part of it, its accuracy is too high"
             )),
             _ => {}
         }

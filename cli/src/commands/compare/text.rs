@@ -38,7 +38,7 @@ pub(super) fn of(comparison: &Comparison, width: usize) -> String {
     write_accuracies(comparison, &mut page);
     write_test(comparison, &mut page);
     for note in &comparison.pictures.notes {
-        page.row("pictures", note);
+        page.row("note", note);
     }
     page.gap();
     write_differences(&comparison.differences, &mut page);
@@ -110,8 +110,9 @@ fn write_accuracies(comparison: &Comparison, page: &mut Page) {
     page.row(
         "on",
         &format!(
-            "{} test pictures of {}, new to both as far as is known",
+            "{} test {} of {}, new to both as far as is known",
             thousands(pictures.count),
+            comparison.images.kind(),
             hubel::shown(&pictures.data)
         ),
     );
@@ -153,7 +154,7 @@ fn visible(pairs: &Pairs) -> String {
             "{} or more would be seen in 4 of 5 such comparisons",
             points(smallest)
         ),
-        None => "no difference could be seen: fewer than 6 pictures flipped".into(),
+        None => "no difference could be seen: fewer than 6 answers flipped".into(),
     }
 }
 
@@ -259,7 +260,7 @@ fn write_differences(differences: &Differences, page: &mut Page) {
     page.row(
         "data",
         &match &differences.trained {
-            None => "unknown: a side has no list of its training pictures".into(),
+            None => "unknown: a side has no list of what it was trained on".into(),
             Some(shared) => shared.text(),
         },
     );
@@ -280,11 +281,11 @@ impl Shared {
         let ([first, second], common) = (self.counts, self.common);
         match first == common && second == common {
             true => format!(
-                "both were trained on the same {} pictures",
+                "both were trained on the same {} examples",
                 thousands(common)
             ),
             false => format!(
-                "A was trained on {} pictures, B on {}; {} are common",
+                "A was trained on {} examples, B on {}; {} are common",
                 thousands(first),
                 thousands(second),
                 thousands(common)

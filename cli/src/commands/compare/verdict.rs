@@ -115,13 +115,13 @@ fn of_models(pairs: &Pairs, weights: &Weights) -> (Conclusion, String, String) {
             false => (NAMES[0], &first, &second),
         };
         let sentence = format!(
-            "These two models differ: {name} is right more often on the same pictures, in {own} against {other}."
+            "These two models differ: {name} is right more often on the same test data, in {own} against {other}."
         );
         return (Conclusion::ModelsDiffer, sentence, ANOTHER_SEED.into());
     }
     let sentence = match pairs.discordant() {
         0 => format!(
-            "No difference is seen between these two models: both are right on the same pictures, {first}."
+            "No difference is seen between these two models: both are right on the same examples, {first}."
         ),
         _ => format!(
             "No difference is seen between these two models: A has {first}, B {second}, and {} is within the noise.",
@@ -133,7 +133,7 @@ fn of_models(pairs: &Pairs, weights: &Weights) -> (Conclusion, String, String) {
 
 fn of_settings(seeds: &OverSeeds) -> (Conclusion, String, String) {
     let [first, second] = [&seeds.first, &seeds.second].map(|group| percent(group.mean));
-    let limit = "The test is over seeds: it holds for these pictures and this division of the data, and other pictures may say otherwise.";
+    let limit = "The test is over seeds: it holds for this data and this division of it, and other data may say otherwise.";
     if seeds.is_seen() {
         let (conclusion, name, other) = match seeds.difference > 0.0 {
             true => (
@@ -224,7 +224,7 @@ fn next(conclusion: Conclusion, sides: &[Side; 2], test: &Test) -> Vec<String> {
             }
             (Conclusion::TooFewSeeds, _) => with_seeds(ENOUGH_SEEDS),
             _ => vec![format!(
-                "{program} compare {first} {second} --data OTHER-PICTURES"
+                "{program} compare {first} {second} --data OTHER-DATA"
             )],
         };
     }

@@ -112,8 +112,8 @@ impl Foreign {
     /// What distances are measured from.
     pub(super) fn reference(&self) -> &'static str {
         match self.is_of_training {
-            true => "training image",
-            false => "reference image",
+            true => "training example",
+            false => "reference example",
         }
     }
 
@@ -147,7 +147,7 @@ impl Foreign {
 fn no_others(data: &Path) -> Error {
     Error::Settings {
         problem: format!(
-            "--foreign measures distances from the training part, and {} has nothing else to tell the foreign pictures from: it has no test part, and the \
+            "--foreign measures distances from the training part, and {} has nothing else to tell the foreign data from: it has no test part, and the \
              model's training held none out; name the data that the model was trained on, or divide this data into folders train and test",
             hubel::shown(data)
         ),

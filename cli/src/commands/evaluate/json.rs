@@ -68,7 +68,7 @@ pub(super) fn of(evaluated: &Evaluated) -> Value {
         "threshold": model.threshold(),
         "answered": answered,
         "foreign": evaluated.foreign.as_ref().map(|foreign| json!({
-            "pictures": foreign.count(),
+            "count": foreign.count(),
             "own": foreign.images(),
             "roc_area": foreign.area().map(rounded),
             "mean_probability": rounded(foreign.mean_confidence()),

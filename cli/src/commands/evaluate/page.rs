@@ -35,7 +35,7 @@ impl Page {
         let model = evaluated.model;
         let foreign = evaluated.foreign.as_ref().and_then(|foreign| {
             let caption = format!(
-                "Pictures of another kind, told apart by their distance to the nearest {}: ROC area {:.2} %",
+                "Data of another kind, told apart by the distance to the nearest {}: ROC area {:.2} %",
                 foreign.reference(),
                 100.0 * foreign.area()?
             );

@@ -1,13 +1,14 @@
-//! The table of `hubel evaluate --out`: a line for each image.
+//! The table of `hubel evaluate --out`: a line for each example.
 use std::io::{self, Write};
 use std::path::Path;
 
 use hubel::Replacement;
+use hubel::data::Kind;
 
 use super::Evaluated;
 use crate::commands::predict::quoted_field;
 
-/// Writes the table: the image (its path, or its number in the data), its class, the answer and its probability, whether it is right, whether the model is
+/// Writes the table: the name (the path, or the line of a table, or else the number in the data), the class, the answer and its probability, whether it is right, whether the model is
 /// sure (see `--wrong-at-most`), the loss, and the probability of each class.
 pub(super) fn write(file: &Path, evaluated: &Evaluated) -> io::Result<()> {
     let (answers, classes) = (&evaluated.judgement.answers, evaluated.model.classes());
@@ -16,20 +17,21 @@ pub(super) fn write(file: &Path, evaluated: &Evaluated) -> io::Result<()> {
         .iter()
         .map(|class| format!(",{}", quoted_field(&format!("p {class}"))));
     let mut text = format!(
-        "image,class,answer,probability,right,sure,loss{}\n",
+        "name,class,answer,probability,right,sure,loss{}\n",
         names.collect::<String>()
     );
     for place in 0..answers.len() {
         let index = answers.indices()[place];
-        let image = match evaluated.images.path(index) {
+        let name = match evaluated.images.path(index) {
             Some(path) => path.display().to_string(),
+            None if evaluated.images.kind() == Kind::Texts => evaluated.images.name_of(index),
             None => index.to_string(),
         };
         let threshold = evaluated.model.threshold();
         let is_sure = threshold.is_none_or(|threshold| answers.is_answered(place, threshold));
         text += &format!(
             "{},{},{},{},{},{is_sure},{:.6}",
-            quoted_field(&image),
+            quoted_field(&name),
             quoted_field(&classes[answers.labels()[place]]),
             quoted_field(&classes[answers.class(place)]),
             answers.confidence(place),

@@ -1,4 +1,5 @@
 //! What `hubel evaluate` prints for people, within 80 columns: first how good the model is, then where it errs, then what to do next.
+use hubel::data::Kind;
 use hubel::{Answers, Report, Threshold, in_percent, one_line};
 
 use super::{Evaluated, command_with};
@@ -16,6 +17,8 @@ const MISTAKES: usize = 5;
 const WIDTH: usize = 80;
 /// Columns of the names of values.
 const INDENT: usize = 13;
+/// The share of wrong answers that the next step suggests, if the test part is large enough for it.
+const RELIED_ON: f64 = 0.01;
 /// Columns of a class's name.
 const NAME: usize = 24;
 
@@ -116,8 +119,9 @@ fn probabilities(evaluated: &Evaluated) -> Vec<(&'static str, String)> {
         lines.push((
             "",
             format!(
-                "({} pictures of another kind; their answers say {} on average)",
+                "({} {} of another kind; their answers say {} on average)",
                 thousands(foreign.count()),
+                evaluated.images.kind(),
                 percent(foreign.mean_confidence())
             ),
         ));
@@ -196,12 +200,11 @@ fn class_lines(report: &Report, classes: &[String]) -> String {
         true => format!("the {CLASSES} worst classes"),
         false => "class".into(),
     };
+    let things = report.kind.plural();
+    let width = things.len().max(8) + 2;
     let mut text = format!(
-        "\n{title:<NAME$}{:>10}{:>11}{:>8}{:>10}\n",
-        "recall",
-        "precision",
-        "F1",
-        report.kind.plural()
+        "\n{title:<NAME$}{:>10}{:>11}{:>8}{things:>width$}\n",
+        "recall", "precision", "F1"
     );
     for class in shown {
         let own = scores[class];
@@ -209,7 +212,7 @@ fn class_lines(report: &Report, classes: &[String]) -> String {
             share.map_or_else(|| "–".into(), |share| format!("{:.2}", 100.0 * share))
         };
         text += &format!(
-            "{:<NAME$}{:>10}{:>11}{:>8}{:>10}\n",
+            "{:<NAME$}{:>10}{:>11}{:>8}{:>width$}\n",
             cut(&classes[class], NAME - 1),
             share(own.recall),
             share(own.precision),
@@ -325,11 +328,20 @@ fn mistakes(evaluated: &Evaluated) -> String {
 /// The next thing to try, and its command in a line of its own.
 fn next(evaluated: &Evaluated) -> String {
     let (what, flag) = if evaluated.arguments.html.is_none() {
-        ("see the mistakes as pictures", "--html report.html")
-    } else if evaluated.model.threshold().is_none() {
+        let what = match evaluated.images.kind() {
+            Kind::Pictures => "see the mistakes as pictures",
+            _ => "see the mistakes, calibration and curves on a page",
+        };
+        (what, "--html report.html")
+    } else if evaluated.model.threshold().is_none()
+        && evaluated.judgement.distinct().len() >= Threshold::fewest(RELIED_ON)
+    {
         ("answers that can be relied on", "--wrong-at-most 1%")
     } else {
-        return "look at the mistakes: what do they have that the training pictures lack?".into();
+        return format!(
+            "look at the mistakes: what do they have that the training {} lack?",
+            evaluated.images.kind()
+        );
     };
     format!("{what}:\n             {}", command_with(evaluated, flag))
 }

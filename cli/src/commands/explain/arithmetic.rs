@@ -253,7 +253,7 @@ fn strongest(found: &Arithmetic) -> Vec<usize> {
     order
 }
 
-/// `2 [4,7,0]`, `image [4,7,0]`, `padding`
+/// `2 [4,7,0]`, `input [4,7,0]`, `padding`
 fn source(term: &Term, nodes: &[Node]) -> String {
     let Some([y, x, channel]) = term.at else {
         return "padding".into();
@@ -265,7 +265,7 @@ fn source(term: &Term, nodes: &[Node]) -> String {
 fn layer_of<'a>(term: &Term, nodes: &'a [Node]) -> &'a str {
     match nodes.get(term.node) {
         Some(node) if term.node > 0 => &node.name,
-        _ => "image",
+        _ => "input",
     }
 }
 

@@ -37,7 +37,7 @@ impl Checks {
             image: looked.prepared.tensor.clone(),
             score: looked.score,
         };
-        let bar = console.count("checking", "pictures");
+        let bar = console.count("checking", "maps");
         let progress = |done: usize, all: usize| bar.show(done, all);
         let deletion = deletion::check(
             &cpu,
@@ -131,7 +131,7 @@ fn cascade_to_json(cascade: &Cascade) -> Value {
         "passes": cascade.passes(),
         "correlation": rounded(cascade.correlation()),
         "bound": rounded(cascade.bound),
-        "pictures": cascade.pictures,
+        "examples": cascade.pictures,
         "stages": stages.collect::<Vec<_>>(),
     })
 }

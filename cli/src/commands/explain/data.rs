@@ -1,7 +1,7 @@
 //! `--data`: the training pictures that the network finds most similar, and those that the checks use.
 use std::path::{Path, PathBuf};
 
-use hubel::data::Learned;
+use hubel::data::{Kind, Learned};
 use hubel::explain::draw;
 use hubel::explain::neighbours::{self, Neighbours};
 use hubel::{Dataset, Drawing, Error, Model, one_line, shown};
@@ -33,7 +33,7 @@ impl Data {
         report_bad_files(&learned.bad_files, console);
         if learned.is_known == Some(false) {
             console.remark(&format!(
-                "the model was not trained on {}; its pictures are used in place of the training pictures",
+                "the model was not trained on {}; its data is used in place of the training data",
                 shown(path)
             ));
         }
@@ -71,6 +71,8 @@ pub(super) struct Alike {
 /// The training pictures that the network finds most similar.
 pub(super) struct Nearest {
     found: Neighbours,
+    /// What they are.
+    kind: Kind,
     pub(super) pictures: Vec<Alike>,
 }
 
@@ -109,21 +111,26 @@ impl Nearest {
                 });
             }
         }
-        Ok(Self { found, pictures })
+        Ok(Self {
+            found,
+            kind: images.kind(),
+            pictures,
+        })
     }
 
     /// How they were found, in a sentence.
     pub(super) fn finding(&self) -> String {
         let space = match self.found.layer.as_str() {
-            "" => "compared by pixels".to_owned(),
+            "" => "compared by the values of the input".to_owned(),
             layer => format!(
                 "compared by the {} values of layer {layer}",
                 thousands(self.found.dimensions)
             ),
         };
         format!(
-            "of {} training pictures, {space}; the distance is 1 − cosine",
-            thousands(self.found.count)
+            "of {} training {}, {space}; the distance is 1 − cosine",
+            thousands(self.found.count),
+            self.kind
         )
     }
 
@@ -159,9 +166,7 @@ impl Nearest {
 
 fn distance(distance: f64) -> String {
     match distance {
-        0.0..0.00005 => {
-            "0 (the same picture, or one that the network cannot tell apart)".to_owned()
-        }
+        0.0..0.00005 => "0 (the same, or one that the network cannot tell apart)".to_owned(),
         distance => format!("{distance:.4}"),
     }
 }

@@ -1,4 +1,5 @@
 //! `--method`: each method as a picture and a sentence, and its checks.
+use hubel::data::Kind;
 use hubel::explain::gradients::Copies;
 use hubel::explain::method::batch;
 use hubel::explain::occlusion::Occlusion;
@@ -12,7 +13,7 @@ use super::{Files, Looked};
 use crate::args::{Explain, Method};
 use crate::console::{self, Console, thousands};
 
-/// SmoothGrad: number of noisy copies, noise as a share of the picture's range, seed.
+/// SmoothGrad: number of noisy copies, noise as a share of the input's range, seed.
 const SAMPLES: usize = 32;
 const NOISE: f32 = 0.15;
 const SEED: u64 = 1;
@@ -162,6 +163,11 @@ fn made(
         &looked.prepared.tensor,
         &looked.score,
     );
+    // A recording's input is its spectrogram.
+    let [value, values] = match model.preparation().medium.kind() {
+        Kind::Sounds => ["value of the spectrogram", "values of the spectrogram"],
+        _ => ["pixel", "pixels"],
+    };
     let made = |name, map, finding, method| Made {
         name,
         map,
@@ -182,7 +188,7 @@ fn made(
         }
         Method::Gradient => {
             let map = gradients::input_gradient(&mut looked.explainer, image, score).magnitude();
-            let finding = "how much the score changes with each pixel".to_owned();
+            let finding = format!("how much the score changes with each {value}");
             made("gradient", map, finding, explain::Method::Gradient)
         }
         Method::SmoothGrad => {
@@ -192,12 +198,12 @@ fn made(
                 noise: NOISE,
                 seed: SEED,
             };
-            let bar = console.count("averaging", "pictures");
+            let bar = console.count("averaging", "copies");
             let progress = |done: usize, all: usize| bar.show(done, all);
             let map = gradients::smooth_grad_with(&mut explainer, image, score, copies, &progress);
             bar.finish();
             let finding = format!(
-                "the mean over {SAMPLES} copies with noise of {NOISE} of the picture's range"
+                "the mean over {SAMPLES} copies with noise of {NOISE} of the input's range"
             );
             let method = explain::Method::SmoothGrad {
                 samples: SAMPLES,
@@ -208,7 +214,7 @@ fn made(
         }
         Method::IntegratedGradients => {
             let mut explainer = Explainer::new(&cpu, model, batch(model.input()))?;
-            let bar = console.count("integrating", "pictures");
+            let bar = console.count("integrating", "steps");
             let progress = |done: usize, all: usize| bar.show(done, all);
             let found =
                 gradients::integrated_with(&mut explainer, image, score, BASELINE, &progress);
@@ -224,7 +230,7 @@ fn made(
         }
         Method::Occlusion => {
             let occlusion = Occlusion::for_input(model.input());
-            let bar = console.count("covering parts", "pictures");
+            let bar = console.count("covering parts", "copies");
             let map = occlusion.map(&cpu, model, image, score, &|done, all| bar.show(done, all));
             bar.finish();
             let map = map?;
@@ -232,9 +238,11 @@ fn made(
             let [height, width] = occlusion.window;
             let finding = match most > 0.0 {
                 true => {
-                    format!("covering {height}×{width} pixels lowers the score by up to {most:.3}")
+                    format!(
+                        "covering {height}×{width} {values} lowers the score by up to {most:.3}"
+                    )
                 }
-                false => format!("covering {height}×{width} pixels lowers the score nowhere"),
+                false => format!("covering {height}×{width} {values} lowers the score nowhere"),
             };
             let method = explain::Method::Occlusion(occlusion);
             made("occlusion", map, finding, method)

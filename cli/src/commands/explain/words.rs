@@ -3,6 +3,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use askama::Template;
+use hubel::data::Tokens;
 use hubel::explain::Score;
 use hubel::explain::words::{Word, WordChecks, Words};
 use hubel::{Error, Model, Prediction, Predictor, one_line};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::{PAGE, folder, question, score, table};
 use crate::args::Explain;
 use crate::commands::{Outcome, quoted, top};
-use crate::console;
+use crate::console::{self, thousands};
 use crate::page::{self, Sentence};
 
 /// How many words of each sign are listed.
@@ -80,7 +81,7 @@ impl Explained<'_> {
         let list = |sign: f32| {
             let words = self.listed(sign).into_iter();
             let words: Vec<String> = words
-                .map(|word| format!("{} {:+.2}", one_line(&word.text), word.support))
+                .map(|word| format!("\"{}\" {:+.2}", one_line(&word.text), word.support))
                 .collect();
             match words.is_empty() {
                 true => "none".to_owned(),
@@ -104,22 +105,28 @@ impl Explained<'_> {
             ("for it", list(1.0)),
             ("against it", list(-1.0)),
         ];
-        let unknown = self
-            .words
-            .tokens
-            .iter()
-            .filter(|word| !word.is_known)
-            .count();
+        let (unknown, unread) = (self.unknown(), self.words.unread);
         if unknown > 0 {
+            let named: Vec<String> = (self.words.tokens.iter())
+                .filter(|word| !word.is_known)
+                .take(LISTED)
+                .map(|word| format!("\"{}\"", one_line(&word.text)))
+                .collect();
+            let more = if unknown > LISTED { ", …" } else { "" };
             rows.push((
                 "unknown",
-                format!("{unknown} of the {} words", self.words.tokens.len()),
+                format!(
+                    "{unknown} of the {} {}: {}{more}",
+                    self.words.tokens.len(),
+                    self.tokens(),
+                    named.join(", ")
+                ),
             ));
         }
-        if self.words.unread > 0 {
+        if unread > 0 {
             rows.push((
                 "not read",
-                format!("{} words at the end", self.words.unread),
+                format!("the last {} of the text", counted(unread, self.tokens())),
             ));
         }
         match &self.checks {
@@ -139,9 +146,21 @@ impl Explained<'_> {
         }
     }
 
+    /// What the text is divided into.
+    fn tokens(&self) -> Tokens {
+        let vocabulary = self.model.vocabulary();
+        vocabulary.map_or(Tokens::default(), |vocabulary| vocabulary.kind())
+    }
+
+    /// Number of words that the model does not know.
+    fn unknown(&self) -> usize {
+        let words = self.words.tokens.iter();
+        words.filter(|word| !word.is_known).count()
+    }
+
     /// The text on red where it supports the class, on blue where it counts against it.
     fn coloured(&self) -> String {
-        let separator = self.separator();
+        let separator = self.tokens().separator();
         let words = self.words.tokens.iter().map(|word| {
             let share = (word.support.abs() / self.largest() * 4.0).round() as usize;
             let steps = match word.support > 0.0 {
@@ -158,11 +177,6 @@ impl Explained<'_> {
             }
         });
         words.collect::<Vec<_>>().join(separator)
-    }
-
-    fn separator(&self) -> &'static str {
-        let vocabulary = self.model.vocabulary();
-        vocabulary.map_or(" ", |vocabulary| vocabulary.kind().separator())
     }
 
     fn object(&self, page: Option<&Path>) -> Value {
@@ -201,6 +215,7 @@ impl Explained<'_> {
             text: word.text.clone(),
             share: (100.0 * word.support.abs() / self.largest()).round() as usize,
             supports: word.support > 0.0,
+            is_known: word.is_known,
             support: format!("{:+.3}", word.support),
         });
         let template = TextPage {
@@ -214,7 +229,16 @@ impl Explained<'_> {
             score: format!("{:.3}", self.words.score),
             is_difference: self.score.against.is_some(),
             words: words.collect(),
-            separator: self.separator(),
+            separator: self.tokens().separator(),
+            token: singular(self.tokens()),
+            unread: match self.words.unread {
+                0 => None,
+                unread => Some(counted(unread, self.tokens())),
+            },
+            unknown: match self.unknown() {
+                0 => None,
+                unknown => Some(counted(unknown, self.tokens())),
+            },
             check: self
                 .checks
                 .as_ref()
@@ -231,7 +255,24 @@ struct Shown {
     /// Its magnitude, in percent of the largest.
     share: usize,
     supports: bool,
+    is_known: bool,
     support: String,
+}
+
+/// `word` or `character`.
+fn singular(tokens: Tokens) -> &'static str {
+    match tokens {
+        Tokens::Words => "word",
+        Tokens::Characters => "character",
+    }
+}
+
+/// `1 word`, `2 words`
+fn counted(count: usize, tokens: Tokens) -> String {
+    match count {
+        1 => format!("1 {}", singular(tokens)),
+        _ => format!("{} {tokens}", thousands(count)),
+    }
 }
 
 #[derive(Template)]
@@ -244,5 +285,11 @@ struct TextPage {
     is_difference: bool,
     words: Vec<Shown>,
     separator: &'static str,
+    /// What a token is called.
+    token: &'static str,
+    /// How many the network does not read.
+    unread: Option<String>,
+    /// How many the model does not know.
+    unknown: Option<String>,
     check: Option<Sentence>,
 }

@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use hubel::data::{BadFile, Kind, Unknown};
+use hubel::data::{BadFile, Kind, Tokens, Unknown};
 use hubel::{Prediction, Replacement, one_line, shown};
 use serde_json::{Value, json};
 
@@ -19,8 +19,8 @@ pub(super) enum Given {
     Sound(PathBuf),
     /// A stretch of a sound file, from and to these seconds.
     Stretch(PathBuf, [f64; 2]),
-    /// A text, and how much of it the model does not know.
-    Text(String, Unknown),
+    /// A text, how much of it the model does not know, and what its tokens are.
+    Text(String, Unknown, Tokens),
 }
 
 /// A picture or a text, and what the model says of it.
@@ -57,8 +57,8 @@ pub(super) enum Answers {
 pub(super) enum Format {
     /// CSV with these columns.
     Csv(Columns),
-    /// One JSON object per line.
-    JsonLines,
+    /// One JSON object per line, for data of this kind.
+    JsonLines(Kind),
 }
 
 /// The columns of a table.
@@ -89,7 +89,7 @@ impl Answers {
             .is_some_and(|ending| ending.eq_ignore_ascii_case(OsStr::new("csv")));
         let format = match is_table {
             true => Format::Csv(columns),
-            false => Format::JsonLines,
+            false => Format::JsonLines(columns.kind),
         };
         if let Format::Csv(columns) = format {
             file.write_all(header(columns).as_bytes())?;
@@ -123,7 +123,7 @@ impl Answers {
                 for answer in answers {
                     let line = match format {
                         Format::Csv(columns) => to_csv(answer, *columns),
-                        Format::JsonLines => match answer {
+                        Format::JsonLines(_) => match answer {
                             Ok(prediction) => to_json(prediction).to_string(),
                             Err(bad) => json!(bad).to_string(),
                         },
@@ -166,7 +166,7 @@ impl Answers {
                 };
                 let noun = match format {
                     Format::Csv(columns) => columns.kind.to_string(),
-                    Format::JsonLines => "samples".to_owned(),
+                    Format::JsonLines(kind) => kind.to_string(),
                 };
                 console::print(&format!(
                     "{noun:10} {}{bad}\nanswers    {}",
@@ -212,7 +212,7 @@ fn to_json(classified: &Classified) -> Value {
             "sure": prediction.is_sure,
             "top": top,
         }),
-        Given::Text(text, unknown) => json!({
+        Given::Text(text, unknown, _) => json!({
             "text": text,
             "class": prediction.class,
             "probability": console::decimal(prediction.probability),
@@ -240,7 +240,7 @@ fn to_text(classified: &Classified) -> String {
         Given::Stretch(path, [start, end]) => {
             format!("{}  {start:7.2} – {end:7.2} s", shown(path))
         }
-        Given::Text(text, _) => shortened(text),
+        Given::Text(text, ..) => shortened(text),
     };
     let mut line = format!(
         "{name}: {not_sure}{}  {:.2} %",
@@ -253,8 +253,8 @@ fn to_text(classified: &Classified) -> String {
     for remark in remarks(prediction) {
         line += &format!("  {remark}");
     }
-    if let Given::Text(_, unknown) = &classified.given {
-        line += &doubt(*unknown);
+    if let Given::Text(_, unknown, tokens) = &classified.given {
+        line += &doubt(*unknown, *tokens);
     }
     line + "\n"
 }
@@ -265,11 +265,11 @@ fn seconds(time: f64) -> f64 {
 }
 
 /// A remark on a text of which the model knows little.
-fn doubt(Unknown { tokens, unknown }: Unknown) -> String {
+fn doubt(Unknown { tokens, unknown }: Unknown, kind: Tokens) -> String {
     match tokens {
         0 => "  the text is empty".to_owned(),
         _ if 2 * unknown > tokens => {
-            format!("  {unknown} of its {tokens} tokens are unknown to the model")
+            format!("  {unknown} of its {tokens} {kind} are unknown to the model")
         }
         _ => String::new(),
     }
@@ -340,7 +340,7 @@ fn to_csv(answer: &Answer, columns: Columns) -> String {
                         vec![sure, String::new()],
                     )
                 }
-                Given::Text(text, unknown) => {
+                Given::Text(text, unknown, _) => {
                     let counts = [unknown.tokens, unknown.unknown].map(|count| count.to_string());
                     (vec![text.clone()], [vec![sure], counts.to_vec()].concat())
                 }

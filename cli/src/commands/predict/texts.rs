@@ -112,7 +112,7 @@ impl Classifying {
             .map(|(text, prediction)| {
                 let unknown = vocabulary.unknown_in(&text);
                 Ok(Classified {
-                    given: Given::Text(text, unknown),
+                    given: Given::Text(text, unknown, vocabulary.kind()),
                     top: top(model, &prediction, self.count),
                     prediction,
                 })

@@ -124,7 +124,7 @@ pub(super) fn epochs(phases: &[Phase]) -> String {
         };
         let versions = match phase.versions {
             0 | 1 => String::new(),
-            versions => format!(" with {versions} versions of each picture"),
+            versions => format!(" with {versions} versions of each example"),
         };
         format!("{} {layers}{versions}", counted(&phase.settings))
     });

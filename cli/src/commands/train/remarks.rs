@@ -1,10 +1,11 @@
 //! What `hubel train` says before the first step: what it trains on, and how.
 use hubel::check::IMBALANCE;
 use hubel::data::{Augmentation, Balance, Kind, Subject};
-use hubel::{Dataset, Splits, listed, one_line};
+use hubel::{Dataset, Model, Splits, listed, one_line};
 
 use super::Log;
 use super::course::{Course, augmentation, epochs};
+use crate::commands::of_texts;
 use crate::console::{Console, thousands};
 
 /// Says all of it.
@@ -12,6 +13,7 @@ pub(super) fn before(
     course: &Course,
     splits: &Splits,
     subject: &Subject,
+    model: &Model,
     log: &Log,
     console: &Console,
 ) {
@@ -20,6 +22,10 @@ pub(super) fn before(
     console.remark(&detected(subject, &epochs(course.phases()), &augmentation));
     let settings = course.settings();
     console.remark(&treatment(&splits.train, settings.balance, &augmentation));
+    let preparation = model.preparation();
+    if let Some(vocabulary) = preparation.medium.vocabulary() {
+        console.remark(&of_texts(vocabulary, preparation.input().shape.time));
+    }
     if !log.loss_includes.is_empty() {
         console.remark(&format!(
             "loss*: with {}; the validation loss is without",

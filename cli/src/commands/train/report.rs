@@ -4,7 +4,7 @@ mod settings;
 mod told;
 
 use askama::Template;
-use hubel::data::Balance;
+use hubel::data::{Balance, Kind};
 use hubel::{Error, RunFolder, Splits, one_line};
 
 use self::settings::Setting;
@@ -12,7 +12,7 @@ use super::ended::{Ended, Recorded};
 use super::saving;
 use crate::chart::{self, Figure};
 use crate::commands::judged::Judged;
-use crate::commands::{BAD_FILES_SHOWN, bad_file, headline, program, quoted, runs};
+use crate::commands::{BAD_FILES_SHOWN, bad_file, headline, of_texts, program, quoted, runs};
 use crate::console::{clock, thousands};
 use crate::date;
 use crate::page::{self, Sentence, Tile};
@@ -57,10 +57,12 @@ struct Fact {
     value: String,
 }
 
-/// The data: its images by class and split.
+/// The data: its examples by class and split.
 struct DataTable {
     description: String,
     notes: Vec<Sentence>,
+    /// What they are, as a heading.
+    things: &'static str,
     parts: Vec<&'static str>,
     rows: Vec<(String, Vec<String>)>,
     /// How many more classes there are.
@@ -220,7 +222,11 @@ fn tiles(ended: &Ended, recorded: &Recorded) -> Vec<Tile> {
             1 => "1 epoch".into(),
             epochs => format!("{} epochs", thousands(epochs)),
         };
-        tile("training time", clock(seconds), epochs);
+        let time = match seconds < 10.0 {
+            true => format!("{seconds:.1} s"),
+            false => clock(seconds),
+        };
+        tile("training time", time, epochs);
     }
     tiles
 }
@@ -266,6 +272,12 @@ impl DataTable {
             notes: std::iter::once(Sentence::new(&detected))
                 .chain(notes)
                 .collect(),
+            things: match splits.train.kind() {
+                Kind::Pictures => "Images",
+                Kind::Texts => "Texts",
+                Kind::Clips => "Clips",
+                Kind::Sounds => "Recordings",
+            },
             parts: datasets.iter().map(|(name, _)| *name).collect(),
             rows: rows
                 .map(|(place, class)| {
@@ -311,13 +323,19 @@ impl Network {
             name: name.into(),
             value,
         };
-        let mut facts = vec![fact("input", model.input().to_string())];
-        let summary = network.summary(model.input(), model.classes().len()).ok();
+        let input = model.preparation().input();
+        let seen = match model.preparation().medium.vocabulary() {
+            Some(vocabulary) => of_texts(vocabulary, input.shape.time),
+            None => input.to_string(),
+        };
+        let mut facts = vec![fact("input", seen)];
+        let things = model.preparation().medium.kind().singular();
+        let summary = network.summary(input, model.classes().len()).ok();
         if let Some(summary) = &summary {
             let adds = usize::try_from(summary.multiply_adds).unwrap_or(usize::MAX);
             facts.extend([
                 fact("parameters", thousands(summary.parameters)),
-                fact("multiply-adds of an image", thousands(adds)),
+                fact(&format!("multiply-adds for each {things}"), thousands(adds)),
             ]);
         }
         Self {
@@ -389,10 +407,13 @@ fn commands(ended: &Ended) -> Vec<Fact> {
         commands.push(("go on with this run", saving::resume_command(ended.folder)));
     }
     if has_weights {
-        commands.push((
-            "classify pictures",
-            format!("{program} predict {folder} photo.jpg"),
-        ));
+        let (name, example) = match ended.splits.train.kind() {
+            Kind::Pictures => ("classify pictures", "photo.jpg"),
+            Kind::Texts => ("classify a text", "--text \"…\""),
+            Kind::Clips => ("classify clips", "clip.mp4"),
+            Kind::Sounds => ("classify recordings", "recording.wav"),
+        };
+        commands.push((name, format!("{program} predict {folder} {example}")));
     }
     commands.push((
         "compare with other runs",

@@ -35,7 +35,8 @@ pub(super) fn note(dataset: &Dataset, assignment: &Assignment) -> String {
     };
     let left_out = assignment.parts.iter().filter(|part| part.is_none());
     format!(
-        "the images of {}{more} are series (such as frames of a film): the last frames of each are held out, and {} before them are left out as a gap. So the score is on frames of the same series and says little about others. Better: put whole series into folders train, val and test",
+        "the {} of {}{more} are series (such as frames of a film): the last frames of each are held out, and {} before them are left out as a gap. So the score is on frames of the same series and says little about others. Better: put whole series into folders train, val and test",
+        dataset.kind().plural(),
         named.join(", "),
         thousands(left_out.count())
     )
@@ -56,7 +57,7 @@ pub(super) fn alike(parts: &[Option<Part>], groups: &[usize]) -> Option<String> 
     let all = of_part(Part::Test).count();
     (alike > 0 && 10 * alike >= all).then(|| {
         format!(
-            "{} of the {} test images look similar to training images (frames of a film, or one thing taken several times?), so the score says little about other pictures; better: put whole series into folders train, val and test",
+            "{} of the {} examples of the test part look similar to the training part (frames of a film, or one thing taken several times?), so the score says little about others; better: put whole series into folders train, val and test",
             thousands(alike),
             thousands(all)
         )

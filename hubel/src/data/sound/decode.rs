@@ -91,7 +91,7 @@ fn checked(bytes: &[u8], path: &Path) -> Result<Recording, String> {
             ));
         }
         Kind::NoSound(name) => {
-            return Err(format!("it is {name}, no recording; delete it or move it"));
+            return Err(format!("it is {name}, no recording; leave it out"));
         }
         Kind::Unknown => {
             return Err(

@@ -169,6 +169,7 @@ fn rates_note(rates: &BTreeMap<u32, usize>, chosen: u32, options: &SoundOptions)
         .map(|(rate, _)| kilohertz(**rate))
         .collect();
     let which = match count == all {
+        true if count == 1 => "the recording".to_owned(),
         true => "the recordings".to_owned(),
         false => format!("{} of the recordings", thousands(count)),
     };
@@ -181,8 +182,9 @@ fn rates_note(rates: &BTreeMap<u32, usize>, chosen: u32, options: &SoundOptions)
         true => format!(" (`rate = {highest}` keeps more of them)"),
         false => String::new(),
     };
+    let are = if count == 1 { "is" } else { "are" };
     Some(format!(
-        "{which} at {} are resampled to {}{more}",
+        "{which} at {} {are} resampled to {}{more}",
         named.join(", "),
         kilohertz(chosen)
     ))

@@ -188,7 +188,7 @@ fn tables_and_divided_folders_name_recordings() -> Result<()> {
         splits
             .notes
             .iter()
-            .any(|note| note.contains("4 of the 4 test recordings are also training recordings"))
+            .any(|note| note.contains("4 of the 4 test recordings are also in the training part"))
     );
     let table = folder.path().join("table");
     tones(&table, 4);

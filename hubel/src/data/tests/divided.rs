@@ -194,7 +194,7 @@ fn classes_that_cannot_be_learnt_and_impossible_sizes_are_refused() {
         bad_files: BadFiles::Skip,
         ..WHOLE
     };
-    assert!(message(&skip).contains("no training picture of the class `1` can be read"));
+    assert!(message(&skip).contains("no training file of the class `1` can be read"));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn frames_that_differ_in_detail_are_said_to_look_alike() -> Result<()> {
         }
     }
     let splits = read(folder.path(), &DIVIDED)?;
-    let said = |note: &String| note.contains("test images look similar to training images");
+    let said = |note: &String| note.contains("test part look similar to the training part");
     assert!(splits.notes.iter().any(said), "{:?}", splits.notes);
     Ok(())
 }

@@ -260,8 +260,8 @@ fn what_a_sample_of_the_files_did_not_show_is_said() -> Result<()> {
     assert_eq!(
         splits.notes,
         [
-            "1 of the pictures have another size and are resized to 8×8",
-            "1 of the pictures have colour, which a grey input does not show; `shape = 8x8x3` would"
+            "1 picture is of another size, resized to 8×8",
+            "1 picture is in colour, which a grey input does not show; `shape = 8x8x3` would"
         ]
     );
     Ok(())
@@ -288,7 +288,7 @@ fn images_that_are_trained_on_and_judged_by_are_said() -> Result<()> {
     save(colours(8, 8, 0), &folder.path().join("test/dog/again.png"));
     let notes = read(folder.path(), &WHOLE)?.notes;
     assert!(
-        notes[0].starts_with("1 of the 3 test images are also training images"),
+        notes[0].starts_with("1 of the 3 test images is also in the training part"),
         "{notes:?}"
     );
     Ok(())

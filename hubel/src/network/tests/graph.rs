@@ -11,7 +11,7 @@ fn a_size_that_is_not_whole_is_refused_with_ways_out() {
   output height = (14 + 2·0 − 5)/2 + 1 = 5.5, which is not a whole number
   output width = (14 + 2·0 − 5)/2 + 1 = 5.5, which is not a whole number
   ways out: padding=(0,1,0,1) gives 6; kernel=4 gives 6; round=floor gives 5 and drops the last row and column
-  network so far: image 28×28×1 → conv 28×28×32 → relu → maxpool 14×14×32 → [here]";
+  network so far: input 28×28×1 → conv 28×28×32 → relu → maxpool 14×14×32 → [here]";
     assert_eq!(error, expected);
 }
 

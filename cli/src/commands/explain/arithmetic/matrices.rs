@@ -35,7 +35,7 @@ pub(super) fn lines(
     let mut lines = Vec::new();
     for channel in &shown {
         let from = match layer_of(channel.terms[0], nodes) {
-            "image" => "the image".to_owned(),
+            "input" => "the input".to_owned(),
             layer => format!("layer {layer}"),
         };
         lines.push(format!("  channel {} of {from}", channel.number()));
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn window_filter_and_products_stand_side_by_side() {
         let lines = lines(&corner(1), [3, 3], &[], 80).unwrap().join("\n");
-        let expected = "  channel 0 of the image
+        let expected = "  channel 0 of the input
                window            filter           product
         pad    0    1
    pad    0    0    0      -1   -1   -1       0    0    0
@@ -282,7 +282,7 @@ mod tests {
         let lines = lines(&corner(5), [3, 3], &[], 100).unwrap();
         let text = lines.join("\n");
         assert!(
-            !text.contains("channel 1 of the image") && text.contains("channel 4 of the image")
+            !text.contains("channel 1 of the input") && text.contains("channel 4 of the input")
         );
         assert!(
             text.contains("sum of 2 more channels") && text.ends_with("-78.0000"),

@@ -109,7 +109,7 @@ fn known_kinds_are_named_with_a_way_out() {
     let opus = decode(OPUS, Path::new("a b/x.opus")).unwrap_err();
     assert_eq!(
         opus.to_string(),
-        "cannot use the recording a b/x.opus: it is Opus, which hubel cannot decode; convert it: ffmpeg -i 'a b/x.opus' 'a b/x.wav'"
+        "cannot use a b/x.opus: it is Opus, which hubel cannot decode; convert it: ffmpeg -i 'a b/x.opus' 'a b/x.wav'"
     );
     let cases: [(&[u8], &str); 7] = [
         (b"", "it is empty"),
