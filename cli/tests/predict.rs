@@ -217,7 +217,7 @@ fn data_at_a_path_that_is_not_unicode_works_in_every_command() {
     assert!(report.contains("\u{fffd}.png") && report.contains("exact-duplicate"));
     assert_eq!(report.matches("<img").count(), 2);
     run(&["data", "preview", "DATA", "--out", "sheet.png"]);
-    run(&["bench", "data", "DATA", "--seconds", "0.01"]);
+    run(&["bench", "data", "DATA", "--duration", "0.01"]);
     let train = [
         "train",
         "DATA",

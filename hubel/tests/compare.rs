@@ -243,8 +243,8 @@ fn answers_for_other_images_are_refused() {
         refused(&answers(&[0, 1])),
         "answers for 3 examples cannot be compared with answers for 2"
     );
-    assert!(refused(&of(&labels, &[5, 7, 6])).contains("another order: image 2 differs"));
-    assert!(refused(&of(&[0, 1, 1], &contents)).contains("image 3 has another class"));
+    assert!(refused(&of(&labels, &[5, 7, 6])).contains("another order: number 2 differs"));
+    assert!(refused(&of(&[0, 1, 1], &contents)).contains("number 3 has another class"));
     assert!(Predictions::new(classes.clone(), labels, vec![5]).is_err());
 }
 

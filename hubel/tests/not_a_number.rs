@@ -256,7 +256,7 @@ fn images_with_a_nan_are_refused_and_those_that_overflow_are_named() -> Result<(
     let result = Trainer::new(Cpu::best(1), network, &dataset, None, settings(0.01))?
         .run(&mut |_| ControlFlow::Continue(()));
     assert!(
-        matches!(&result, Err(Error::Diverged { step: 1, place }) if place == "the images"),
+        matches!(&result, Err(Error::Diverged { step: 1, place }) if place == "the input"),
         "{result:?}"
     );
     Ok(())
