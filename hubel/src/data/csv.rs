@@ -25,7 +25,7 @@ use crate::formats::atomic::folder_of;
 use crate::formats::regular;
 use crate::{Error, Result};
 use columns::Columns;
-use lines::{Lines, line_of};
+use lines::{Lines, line_of, wrong_fields};
 use pixels::{PixelColumns, Pixels};
 use texts::{TextColumns, TextTable};
 
@@ -101,7 +101,11 @@ pub(super) fn read(
     }
     if let Some(columns) = TextColumns::named(first) {
         let mut texts = TextTable::new(columns);
+        lines.expect(first);
         for record in &start[1..] {
+            if let Some(problem) = wrong_fields(record, first.len()) {
+                return Err(table.error(problem));
+            }
             let line = texts.line(record, line_of(record));
             line.map_err(|problem| table.error(problem))?;
         }
@@ -114,7 +118,14 @@ pub(super) fn read(
     let exists = |name: &str| table.existing(name).is_some();
     let (columns, has_header) =
         Columns::find(first, second, exists).map_err(|problem| table.error(problem))?;
+    if has_header {
+        lines.expect(first);
+    }
     for record in &start[usize::from(has_header)..] {
+        let wrong = wrong_fields(record, first.len()).filter(|_| has_header);
+        if let Some(problem) = wrong {
+            return Err(table.error(problem));
+        }
         table.line(&columns, record, line_of(record))?;
     }
     while let Some(record) = lines.next()? {
@@ -302,7 +313,7 @@ impl<'a> Table<'a> {
         if self.classes.is_empty() {
             return Err(problem(
                 self.path,
-                "it names no picture; a classifier needs at least two classes",
+                "it has no lines with samples; a table has a line for each sample and begins with a line such as path,label or text,label",
             ));
         }
         let one_class = (self.classes.len() == 1).then(|| {
@@ -417,6 +428,12 @@ pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
         .iter()
         .any(|file| kind_of(file).is_some_and(|kind| kind != Kind::Texts));
     let named = || first_line_names_columns(table).unwrap_or(false);
+        let is_sentence = |name: &str| name.contains(' ') && kind_of(Path::new(name)).is_none();
+        let are_sentences = self.missing.iter().all(|(_, name)| is_sentence(name));
+        let hint = match hint.is_empty() && are_sentences {
+            true => "; if they are texts, call their column `text` in the first line".to_owned(),
+            false => hint,
+        };
     (pictures && contents.folders.len() < 2 || named()).then(|| table.clone())
 }
 
