@@ -274,7 +274,10 @@ impl Error {
     /// The message without the path, for a line that names the file already.
     pub(crate) fn without_path(self) -> String {
         match self {
-            Self::Picture { problem, .. } | Self::Recording { problem, .. } => problem,
+            Self::Picture { problem, .. }
+            | Self::Recording { problem, .. }
+            | Self::Clip { problem, .. }
+            | Self::DataFile { problem, .. } => problem,
             // An error of the system; one from `Pictures::bytes` says more than its kind.
             Self::Io { source, .. }
                 if source.kind() == std::io::ErrorKind::NotFound

@@ -207,9 +207,13 @@ impl Samples {
         // Only texts have any. Their class does not matter.
         samples
             .all
-            .extend(splits.bad_files.iter().map(|bad| Sample {
-                name: bad.path.to_string_lossy().into_owned(),
+            .extend(bad.chain(empty).map(|(name, why)| Sample {
+                name,
                 label: 0,
+        let bad = splits.bad_files.iter();
+        let bad = bad.map(|bad| (bad.path.to_string_lossy().into_owned(), bad.problem.clone()));
+        let empty = splits.empty_texts.iter();
+        let empty = empty.map(|name| (name.clone(), "it is empty".to_owned()));
                 part: Some(Part::Train),
                 seen: Seen::Damaged(Damage::Unreadable(bad.problem.clone())),
             }));

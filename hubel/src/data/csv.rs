@@ -134,6 +134,27 @@ pub(super) fn read(
     table.found()
 }
 
+/// The name of the column of texts of the table at `path`, and its texts, of which some may be empty. `None` if its first line names no such column.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::DataFile`] with the line that is damaged.
+pub fn texts_in_table(path: &Path) -> Result<Option<(String, Vec<String>)>> {
+    let file = regular::open(path).map_err(Error::io("read", path))?;
+    let mut lines = Lines::new(BufReader::new(file.take(LARGEST_TABLE)), path)?;
+    let Some(first) = lines.next()? else {
+        return Ok(None);
+    };
+    let Some(column) = texts::column_of_texts(first) else {
+        return Ok(None);
+    };
+    let (first, mut texts) = (first.clone(), Vec::new());
+    lines.expect(&first);
+    while let Some(record) = lines.next()? {
+        texts.push(record[column].to_owned());
+    }
+    Ok(Some((first[column].to_owned(), texts)))
+}
+
 /// The contents of a table read so far.
 struct Table<'a> {
     path: &'a Path,
@@ -407,6 +428,12 @@ impl<'a> Table<'a> {
             .first()
             .and_then(|(_, name)| self.elsewhere(name))
             .map_or_else(String::new, |found| format!(", and {found}"));
+        let is_sentence = |name: &str| name.contains(' ') && kind_of(Path::new(name)).is_none();
+        let are_sentences = self.missing.iter().all(|(_, name)| is_sentence(name));
+        let hint = match hint.is_empty() && are_sentences {
+            true => "; if they are texts, call their column `text` in the first line".to_owned(),
+            false => hint,
+        };
         shortened(format!(
             "{} of its {} files {} missing: {}{more}; paths are relative to the folder of the table{hint}",
             thousands(self.missing_count),
@@ -428,12 +455,6 @@ pub(super) fn find(contents: &Contents) -> Option<PathBuf> {
         .iter()
         .any(|file| kind_of(file).is_some_and(|kind| kind != Kind::Texts));
     let named = || first_line_names_columns(table).unwrap_or(false);
-        let is_sentence = |name: &str| name.contains(' ') && kind_of(Path::new(name)).is_none();
-        let are_sentences = self.missing.iter().all(|(_, name)| is_sentence(name));
-        let hint = match hint.is_empty() && are_sentences {
-            true => "; if they are texts, call their column `text` in the first line".to_owned(),
-            false => hint,
-        };
     (pictures && contents.folders.len() < 2 || named()).then(|| table.clone())
 }
 

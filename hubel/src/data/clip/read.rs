@@ -93,6 +93,7 @@ pub(in crate::data) fn splits(
 }
 
 /// Reads the clips as a model with this preparation sees them.
+        empty_texts: Vec::new(),
 ///
 /// # Errors
 /// As for [`evaluation`](crate::data::evaluation).
