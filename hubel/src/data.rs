@@ -105,8 +105,6 @@ use hubel_kernels::Cpu;
 
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
-#[cfg(feature = "pictures")]
-pub use clip::clips_at;
 #[cfg(feature = "tables")]
 pub use csv::texts_in_table;
 pub use divide::Division;

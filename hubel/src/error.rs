@@ -197,6 +197,14 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
+    /// A clip that cannot be read or used.
+    #[error("cannot use the clip {}: {problem}", shown(path))]
+    Clip {
+        /// The file, or the folder of its frames.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
     /// A recording that cannot be read or used.
     #[error("cannot use {}: {problem}", shown(path))]
     Recording {
