@@ -218,15 +218,18 @@ Examples:
   hubel predict runs/photos-efficientnet-lite0 new/ --out answers.csv
   hubel predict runs/photos-efficientnet-lite0 'new/**/*.jpg' --out answers.jsonl
   hubel predict runs/digits-sound-cnn long.wav --hop 0.5    what is heard when
+  hubel predict runs/clips-clip-cnn 'new/*.gif' new/0001/    animations, video files and folders of numbered frames
+  hubel predict runs/reviews-kim2014 lines.txt new.csv    each line of a text file; the column `text` of a table
   hubel predict runs/reviews-kim2014 --text 'gorgeous, witty and never dull'
   find new/ -name '*.jpg' -print0 | hubel predict runs/photos-efficientnet-lite0 -
 
-Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size; recordings are WAV, FLAC, MP3, Ogg Vorbis or AIFF; clips are animated pictures, video files (read by ffmpeg) or folders of numbered frames. A folder stands for all files of the model's kind in it and below it. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Files that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so. A model with a threshold (`hubel evaluate --wrong-at-most`) is not sure of answers below it.")]
+Pictures are JPEG, PNG, WebP, GIF, BMP, TIFF or PNM of any size; recordings are WAV, FLAC, MP3, Ogg Vorbis or AIFF; clips are animated pictures, video files (read by ffmpeg) or folders of numbered frames. A folder stands for all files of the model's kind in it and below it; for a model of texts, each .txt file in it is one text. A list has one name per line, or a NUL after each name; its paths are relative to the current folder. Answers come in the given order. Files that cannot be read are listed at the end, and the exit code is then 1. If the model learned light on dark and a picture is dark on light, the picture is inverted, and the output says so. A model with a threshold (`hubel evaluate --wrong-at-most`) is not sure of answers below it.")]
 pub(crate) struct Predict {
     /// A model file, the folder that `hubel train` wrote, `efficientnet-lite0`, or PyTorch weights such as `resnet18.pth`
     pub(crate) model: PathBuf,
-    /// Files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, or @names.txt for a list in a file. For a model of texts:
-    /// files with a text in each line, or - for stdin
+    /// Files, folders, patterns in quotes ('new/*.jpg'), - for a list of names on stdin, or @names.txt for a list in a file. For a model of texts, each
+    /// line of a file is a text, and - reads such lines from stdin; of a table (.csv, .tsv) with a column `text`, that column is classified; of a folder,
+    /// each .txt file is one text
     #[arg(required_unless_present = "text", value_name = "FILE")]
     pub(crate) images: Vec<PathBuf>,
     /// A text to classify; may be given several times
@@ -248,7 +251,7 @@ pub(crate) struct Predict {
     pub(crate) precise: bool,
     #[command(flatten)]
     pub(crate) processor: Processor,
-    /// Print one JSON object: predictions (path, class, probability, sure, top, inverted, greyed), bad_files; with --out: count, out, bad_files
+    /// Print one JSON object: predictions (path or text, class, probability, sure, top, inverted, greyed), bad_files; with --out: count, out, bad_files
     #[arg(long)]
     pub(crate) json: bool,
 }

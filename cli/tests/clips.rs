@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use binary::{hubel, json};
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, GrayImage, Luma, Rgba, RgbaImage};
+use predicates::prelude::*;
 use predicates::str::contains;
 use tempfile::TempDir;
 
@@ -141,7 +142,34 @@ fn the_direction_of_a_motion_is_learnt_from_folders_of_frames() {
         .arg(frame)
         .assert()
         .failure()
-        .stderr(contains("no animated GIF"));
+        .stderr(contains("it has a single frame"));
+    // Lists, patterns, and what is none of them.
+    let predict = |names: &[&str]| {
+        let mut command = hubel();
+        command.current_dir(&data).arg("predict").arg(&run);
+        command.args(names);
+        command
+    };
+    predict(&["-"])
+        .write_stdin("left/clip3\nright/clip4\n")
+        .assert()
+        .success()
+        .stdout(contains("clip3: left"))
+        .stdout(contains("clip4: right"));
+    predict(&["left/clip7*"])
+        .assert()
+        .success()
+        .stdout(contains("clip79: left"));
+    fs::write(data.join("notes.csv"), "a,b\n").expect("a file");
+    predict(&["notes.csv"])
+        .assert()
+        .failure()
+        .stderr(contains("no video and no folder of numbered frames"));
+    predict(&["left", "--hop", "1"])
+        .assert()
+        .failure()
+        .stderr(contains("--hop divides recordings"));
+    fs::remove_file(data.join("notes.csv")).expect("it is there");
     let out = folder.path().join("why");
     let explained = json(
         hubel()
@@ -289,6 +317,12 @@ fn planted_faults_are_found_and_nothing_else() {
         .assert()
         .failure()
         .stderr(contains("it has a single frame"));
+    // The clips of a single class are not taken for classes.
+    fs::remove_dir_all(folder.path().join("right")).expect("it is there");
+    train(folder.path(), &run)
+        .assert()
+        .failure()
+        .stderr(contains("one folder each").and(contains("do you mean").not()));
 }
 
 /// A folder with a program `ffmpeg` in it that writes frames, or fails.
@@ -331,7 +365,7 @@ fn video_files_are_read_by_ffmpeg() {
     let log = folder.path().join("log");
     let frame = r#"printf 'P6 16 16 255\n'; head -c 768 /dev/zero"#;
     let good = fake_ffmpeg(&format!(
-        "echo \"$@\" >> {}; {frame}; {frame}; {frame}",
+        "test \"$1\" = -version && exit; echo \"$@\" >> {}; {frame}; {frame}; {frame}",
         log.display()
     ));
     with_path(good.path())
@@ -355,5 +389,6 @@ fn video_files_are_read_by_ffmpeg() {
     command
         .assert()
         .failure()
-        .stderr(contains("`ffmpeg`, which is not installed"));
+        .stderr(contains("it holds 24 video files"))
+        .stderr(contains("`ffmpeg`, which is not installed").count(1));
 }

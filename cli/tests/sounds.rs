@@ -110,6 +110,16 @@ fn tones_are_trained_evaluated_and_predicted() {
         .assert()
         .success()
         .stdout(contains("0.25 –    0.56 s: low"));
+    in_folder(path, &["predict", "run", "long.wav", "--hop", "1"])
+        .assert()
+        .success()
+        .stderr(contains("s between two stretches are not classified"));
+    let recording = fs::read(path.join("long.wav")).expect("a recording");
+    in_folder(path, &["predict", "run", "-"])
+        .write_stdin(recording)
+        .assert()
+        .failure()
+        .stderr(contains("no list of names"));
     let answers = json(&mut in_folder(path, &[&timeline[..], &["--json"]].concat()));
     let first = &answers["predictions"][0];
     assert_eq!(

@@ -123,6 +123,41 @@ fn sentences_are_learnt_and_classified() {
         table.starts_with("text,class,probability,") && table.lines().count() == 3,
         "{table}"
     );
+    // A column of a table, and the lines of a file by a pattern and a list.
+    predict(&["reviews.csv", "--out", "answers.csv"])
+        .assert()
+        .success()
+        .stderr(contains("the texts of its column `text` are classified"));
+    let table = fs::read_to_string(folder.path().join("answers.csv")).expect("a table");
+    assert!(
+        table.lines().count() == 601 && !table.contains("\n\"text,label"),
+        "{table}"
+    );
+    fs::write(folder.path().join("names"), "lines.txt\n").expect("a list");
+    for name in ["line*.txt", "@names"] {
+        predict(&[name])
+            .assert()
+            .success()
+            .stdout(contains("an awful scene: negative"));
+    }
+    // A file of a folder is one text.
+    let texts = folder.path().join("texts");
+    fs::create_dir(&texts).expect("a folder");
+    fs::write(texts.join("1.txt"), "dull ,\ntedious and\ncold\n").expect("a file");
+    predict(&["texts"])
+        .assert()
+        .success()
+        .stdout(contains("1.txt: negative").and(contains("cold").not()));
+    fs::write(texts.join("2.txt"), b"caf\xe9").expect("a file");
+    predict(&["texts"])
+        .assert()
+        .failure()
+        .stdout(contains("1.txt: negative"))
+        .stderr(contains("2.txt").and(contains("not UTF-8")));
+    predict(&["--text", "warm", "--hop", "1"])
+        .assert()
+        .failure()
+        .stderr(contains("--hop divides recordings"));
     predict(&["-"])
         .write_stdin(b"fine\n\xff\xfe\n".as_slice())
         .assert()
@@ -194,6 +229,27 @@ fn planted_faults_are_found_and_nothing_else() {
     assert_eq!(kinds, ["unreadable", "label-conflict", "exact-duplicate"]);
     assert_eq!(findings[0]["paths"][0], "line 606 of reviews.csv");
     assert_eq!(findings[1]["paths"][0], "line 602 of reviews.csv");
+    // An empty text is left out and said; a comma outside quotes is an error.
+    let train = || {
+        let mut command = hubel();
+        command.current_dir(folder.path()).args([
+            "train",
+            "reviews.csv",
+            "--model",
+            SMALL,
+            "--epochs",
+            "1",
+        ]);
+        command
+    };
+    train().assert().success().stderr(contains(
+        "1 text is empty and is left out: line 606 of reviews.csv",
+    ));
+    let text = fs::read_to_string(&table).expect("a table");
+    fs::write(&table, text + "good, but long,positive\n").expect("a table");
+    train().assert().failure().stderr(contains(
+        "line 607 has 3 fields and the first line has 2; put quotes",
+    ));
 }
 
 #[test]
@@ -228,15 +284,14 @@ fn class_folders_of_texts_are_read_and_bad_ones_are_named() {
             .expect("a file");
         }
     }
+    let out = tempfile::tempdir().expect("a temporary folder");
     let train = || {
         let mut command = hubel();
         command
             .arg("train")
             .arg(folder.path())
             .args(["--model", SMALL, "--epochs", "1"]);
-        command
-            .arg("--out")
-            .arg(folder.path().join("../unused-texts"));
+        command.arg("--out").arg(out.path().join("run"));
         command
     };
     hubel()
@@ -250,6 +305,13 @@ fn class_folders_of_texts_are_read_and_bad_ones_are_named() {
         .assert()
         .failure()
         .stderr(contains("line 2 is not UTF-8; save it as UTF-8"));
+    train()
+        .args(["--bad-files", "skip"])
+        .assert()
+        .success()
+        .stderr(contains("x.txt: line 2 is not UTF-8"));
+    let found = findings(folder.path());
+    assert_eq!(found[0]["kind"], "unreadable", "{found:?}");
     fs::write(folder.path().join("good/x.txt"), b"\xff\xfea\0").expect("a file");
     train().assert().failure().stderr(contains("UTF-16"));
 }

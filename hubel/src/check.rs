@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::Result;
 use crate::data::catalogue::{self, Found};
 use crate::data::tiff::levels_note;
-use crate::data::{self, picture, transparency};
+use crate::data::{self, clip, picture, transparency};
 use examine::Samples;
 
 #[cfg(feature = "backbone")]
@@ -65,6 +65,8 @@ pub enum Kind {
     GreyAmongColour,
     /// A picture of which `--resize crop` would hide more than a third.
     Cropped,
+    /// A clip whose frames are not numbered without gaps.
+    FrameNumbers,
     /// A recording without sound.
     Silent,
     /// A recording whose loud parts are cut off at full scale.
@@ -77,7 +79,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order in which they are reported.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Unreadable,
         Self::Truncated,
         Self::LabelConflict,
@@ -95,6 +97,7 @@ impl Kind {
         Self::Rotated,
         Self::GreyAmongColour,
         Self::Cropped,
+        Self::FrameNumbers,
         Self::Silent,
         Self::TooShort,
         Self::Clipped,
@@ -167,6 +170,9 @@ impl Kind {
             Self::Cropped => {
                 "keep `resize = letterbox`, the default, which shows all of each picture between bars, or use `resize = stretch`"
             }
+            Self::FrameNumbers => {
+                "add the missing frames, or leave it so: hubel uses the frames that are there as if they followed each other"
+            }
             Self::Silent => "find the cause, and delete them: nothing can be learned from silence",
             Self::Clipped => {
                 "record them again with less gain if you can; check whether one class has most of them: the network may learn that instead"
@@ -199,6 +205,7 @@ impl fmt::Display for Kind {
             Self::Rotated => "rotated",
             Self::GreyAmongColour => "grey-among-colour",
             Self::Cropped => "cropped",
+            Self::FrameNumbers => "frame-numbers",
             Self::Silent => "silent",
             Self::Clipped => "clipped",
             Self::OtherRate => "other-rate",
@@ -298,6 +305,11 @@ pub fn check_as(
     {
         let examined = sounds::examine(catalogue, listen);
         return Ok(of_recordings(examined, found));
+    }
+    if let Found::Files(catalogue) = &found
+        && catalogue.kind == data::Kind::Clips
+    {
+        clip::require(path, catalogue.files.iter().map(|file| file.path.as_path()))?;
     }
     let samples = match &found {
         Found::Files(catalogue) => Samples::of_files(catalogue, listen),

@@ -105,8 +105,8 @@ use hubel_kernels::Cpu;
 
 pub use augment::{Augmentation, Presets};
 pub use bad_files::{BadFile, BadFiles};
-#[cfg(feature = "pictures")]
-pub use clip::clips_at;
+#[cfg(feature = "tables")]
+pub use csv::texts_in_table;
 pub use divide::Division;
 pub use feed::{Balance, Feed, FeedSettings};
 #[cfg(feature = "pictures")]
@@ -135,6 +135,8 @@ pub use sound::{SoundOptions, SoundSettings, Spectrogram};
 #[cfg(feature = "pictures")]
 pub use source::{Outlook, Source};
 pub use subject::{Mirrored, Subject};
+#[cfg(feature = "pictures")]
+pub use text::files::text_in_file;
 pub use text::{Tokens, Unknown, Vocabulary};
 #[cfg(feature = "pictures")]
 pub use thumbnail::Thumbnail;
@@ -163,6 +165,8 @@ pub struct Splits {
     pub notes: Vec<String>,
     /// Files that could not be read and were left out, with the reasons.
     pub bad_files: Vec<BadFile>,
+    /// The names of texts without words, which were left out.
+    pub empty_texts: Vec<String>,
     /// How the data was divided, to be stored with the model; `None` if it came divided.
     pub division: Option<Division>,
 }
@@ -182,6 +186,7 @@ impl Splits {
             description,
             notes: Vec::new(),
             bad_files: Vec::new(),
+            empty_texts: Vec::new(),
             division: None,
         }
     }

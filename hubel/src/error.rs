@@ -197,6 +197,14 @@ pub enum Error {
         /// What is wrong, and a way out.
         problem: String,
     },
+    /// A clip that cannot be read or used.
+    #[error("cannot use the clip {}: {problem}", shown(path))]
+    Clip {
+        /// The file, or the folder of its frames.
+        path: PathBuf,
+        /// What is wrong, and a way out.
+        problem: String,
+    },
     /// A recording that cannot be read or used.
     #[error("cannot use {}: {problem}", shown(path))]
     Recording {
@@ -274,7 +282,10 @@ impl Error {
     /// The message without the path, for a line that names the file already.
     pub(crate) fn without_path(self) -> String {
         match self {
-            Self::Picture { problem, .. } | Self::Recording { problem, .. } => problem,
+            Self::Picture { problem, .. }
+            | Self::Recording { problem, .. }
+            | Self::Clip { problem, .. }
+            | Self::DataFile { problem, .. } => problem,
             // An error of the system; one from `Pictures::bytes` says more than its kind.
             Self::Io { source, .. }
                 if source.kind() == std::io::ErrorKind::NotFound

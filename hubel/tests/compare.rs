@@ -280,6 +280,7 @@ fn training_images_are_known_from_the_list_or_the_division() {
         description: String::new(),
         notes: Vec::new(),
         bad_files: Vec::new(),
+        empty_texts: Vec::new(),
         division: None,
     };
     let all = images(&[5, 6, 7, 8, 200]);

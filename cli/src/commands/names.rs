@@ -17,7 +17,16 @@ pub(super) struct Names<'a> {
     /// The rest of the current source, which comes before the other sources.
     current: Box<dyn Iterator<Item = Result<PathBuf, Error>> + 'a>,
     count: Option<usize>,
+    manner: Manner<'a>,
+}
+
+/// How names become files.
+#[derive(Clone, Copy)]
+struct Manner<'a> {
+    /// What the files in a folder are.
     kind: Kind,
+    /// Whether a folder stays one name.
+    keeps_folders: bool,
     console: &'a Console,
 }
 
@@ -38,9 +47,39 @@ impl<'a> Names<'a> {
         kind: Kind,
         console: &'a Console,
     ) -> Result<Self, Error> {
+        Self::in_manner(
+            arguments,
+            Manner {
+                kind,
+                keeps_folders: false,
+                console,
+            },
+        )
+    }
+
+    /// As [`Self::new`], but a folder stays one name.
+    ///
+    /// # Errors
+    /// If a pattern matches nothing, or something cannot be read.
+    pub(super) fn with_folders(
+        arguments: &[PathBuf],
+        kind: Kind,
+        console: &'a Console,
+    ) -> Result<Self, Error> {
+        Self::in_manner(
+            arguments,
+            Manner {
+                kind,
+                keeps_folders: true,
+                console,
+            },
+        )
+    }
+
+    fn in_manner(arguments: &[PathBuf], manner: Manner<'a>) -> Result<Self, Error> {
         let sources = arguments.iter().map(|argument| match list(argument) {
             Some(list) => Ok(Source::List(list)),
-            None => expanded(argument, kind, console).map(Source::Pictures),
+            None => manner.expanded(argument).map(Source::Pictures),
         });
         let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
         let counts = sources.iter().map(|source| match source {
@@ -56,8 +95,7 @@ impl<'a> Names<'a> {
             sources: sources.into_iter(),
             current: Box::new(std::iter::empty()),
             count: counts.into_iter().sum(),
-            kind,
-            console,
+            manner,
         })
     }
 
@@ -75,13 +113,13 @@ impl Iterator for Names<'_> {
             if let Some(name) = self.current.next() {
                 return Some(name);
             }
-            let (kind, console) = (self.kind, self.console);
+            let manner = self.manner;
             self.current = match self.sources.next()? {
                 Source::Pictures(paths) => Box::new(paths.into_iter().map(Ok)),
                 Source::List(path) => match names_in(path.as_deref()) {
                     Err(error) => Box::new(std::iter::once(Err(error))),
                     Ok(names) => Box::new(names.flat_map(move |name| {
-                        match name.and_then(|name| in_folder_or_itself(name, kind, console)) {
+                        match name.and_then(|name| manner.in_folder_or_itself(name)) {
                             Ok(paths) => paths.into_iter().map(Ok).collect(),
                             Err(error) => vec![Err(error)],
                         }
@@ -106,47 +144,53 @@ fn list(argument: &Path) -> Option<Option<PathBuf>> {
     (!is_picture).then_some(Some(path))
 }
 
-/// The pictures of an argument: those of a folder, those that match a pattern, or the argument itself.
-fn expanded(argument: &Path, kind: Kind, console: &Console) -> Result<Vec<PathBuf>, Error> {
-    let as_pattern = match argument.to_str() {
-        Some(text) if pattern::is_pattern(text) && !argument.exists() => text,
-        _ => return in_folder_or_itself(argument.to_owned(), kind, console),
-    };
-    let found = pattern::matching(as_pattern)?;
-    if found.is_empty() {
-        let problem = format!("no file or folder matches `{as_pattern}`");
-        return Err(Error::Settings { problem });
+impl Manner<'_> {
+    /// The files of an argument: those of a folder, those that match a pattern, or the argument itself.
+    fn expanded(self, argument: &Path) -> Result<Vec<PathBuf>, Error> {
+        let as_pattern = match argument.to_str() {
+            Some(text) if pattern::is_pattern(text) && !argument.exists() => text,
+            _ => return self.in_folder_or_itself(argument.to_owned()),
+        };
+        let found = pattern::matching(as_pattern)?;
+        if found.is_empty() {
+            let problem = format!("no file or folder matches `{as_pattern}`");
+            return Err(Error::Settings { problem });
+        }
+        let found = found.into_iter().map(|path| self.in_folder_or_itself(path));
+        Ok(found.collect::<Result<Vec<_>, _>>()?.concat())
     }
-    let found = found.into_iter();
-    let found = found.map(|path| in_folder_or_itself(path, kind, console));
-    Ok(found.collect::<Result<Vec<_>, _>>()?.concat())
+
+    /// The files in and below a folder, or the path itself if it is no folder. Reports other files in the folder.
+    fn in_folder_or_itself(self, path: PathBuf) -> Result<Vec<PathBuf>, Error> {
+        match path.is_dir() && !self.keeps_folders {
+            true => in_folder(&path, self.kind, self.console),
+            false => Ok(vec![path]),
+        }
+    }
 }
 
-/// The pictures in and below a folder, or the path itself if it is no folder. Reports other files in the folder.
-fn in_folder_or_itself(
-    path: PathBuf,
+/// The files of a kind in and below a folder. Reports other files in it.
+///
+/// # Errors
+/// If there are none, or a folder cannot be read.
+pub(super) fn in_folder(
+    folder: &Path,
     kind: Kind,
     console: &Console,
 ) -> Result<Vec<PathBuf>, Error> {
-    if !path.is_dir() {
-        return Ok(vec![path]);
-    }
-    let (pictures, notes) = data::samples(&path, kind)?;
+    let (files, notes) = data::samples(folder, kind)?;
     for note in &notes {
-        console.remark(&format!("{}: {note}", shown(&path)));
+        console.remark(&format!("{}: {note}", shown(folder)));
     }
-    match pictures.is_empty() {
+    let noun = match kind {
+        Kind::Pictures => "picture",
+        kind => kind.singular(),
+    };
+    match files.is_empty() {
         true => Err(Error::Settings {
-            problem: format!(
-                "the folder {} contains no {}",
-                shown(&path),
-                match kind {
-                    Kind::Pictures => "picture",
-                    kind => kind.singular(),
-                }
-            ),
+            problem: format!("the folder {} contains no {noun}", shown(folder)),
         }),
-        false => Ok(pictures),
+        false => Ok(files),
     }
 }
 
@@ -193,6 +237,9 @@ fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result
             "they are written in UTF-16; save the list as UTF-8",
         ));
     }
+    if !may_be_list(&start) {
+        return Err(no_list(NO_LIST));
+    }
     if start.starts_with(b"\xef\xbb\xbf") {
         start.drain(..3);
     }
@@ -216,7 +263,11 @@ fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result
             }
             if !name.is_empty() {
                 let name = path_of(name).ok_or_else(|| no_list("a name in it is not UTF-8"))?;
-                return Ok(Some(name));
+                // Nobody means all files of a disk.
+                return match name.parent() {
+                    Some(_) => Ok(Some(name)),
+                    None => Err(no_list(NO_LIST)),
+                };
             }
         }
     };
@@ -230,6 +281,15 @@ fn names(mut reader: impl BufRead) -> io::Result<impl Iterator<Item = io::Result
         is_over = !matches!(name, Some(Ok(_)));
         name
     }))
+}
+
+const NO_LIST: &str =
+    "this is no list of names, which has a name in each line, or a NUL after each name";
+
+/// Whether these bytes may begin a list. The bytes of a picture or a recording have control characters, or several NUL in a row.
+fn may_be_list(start: &[u8]) -> bool {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !b"\0\t\n\r".contains(byte);
+    !start.iter().any(is_control) && !start.windows(2).any(|pair| pair == b"\0\0")
 }
 
 /// The path with these bytes, which need not be Unicode unless the system requires it.
@@ -277,6 +337,12 @@ mod tests {
     #[test]
     fn what_is_no_list_is_an_error() {
         assert!(names(&b"\xff\xfea\0"[..]).is_err());
+        let recording = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0/\0";
+        let error = names(&recording[..]).err().expect("no list").to_string();
+        assert!(error.contains("no list of names"), "{error}");
+        assert!(names(&b"a\0\0b\0"[..]).is_err());
+        let mut root = names(&b"/\n"[..]).unwrap();
+        assert!(root.next().unwrap().is_err() && root.next().is_none());
         let endless = [b'a'; LONGEST + 2];
         let mut names = names(&endless[..]).unwrap();
         assert!(names.next().unwrap().is_err() && names.next().is_none());

@@ -1,6 +1,5 @@
 //! `hubel predict`: classifies pictures, recordings or texts.
 mod answers;
-mod clips;
 mod texts;
 
 use std::error::Error;
@@ -26,20 +25,17 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
     let model = model.with_precise(arguments.precise);
     let cpu = arguments.processor.cpu();
     let kind = model.preparation().medium.kind();
-    if kind == Kind::Texts {
-        return texts::run(arguments, Predictor::new(model, cpu)?, console);
-    }
-    if !arguments.text.is_empty() {
-        model.vocabulary()?;
-    }
-    if kind == Kind::Clips {
-        return clips::run(arguments, Predictor::new(model, cpu)?, console);
-    }
     if arguments.hop.is_some() && kind != Kind::Sounds {
         return Err(hubel::Error::Settings {
             problem: format!("--hop divides recordings, and the model was trained on {kind}"),
         }
         .into());
+    }
+    if kind == Kind::Texts {
+        return texts::run(arguments, Predictor::new(model, cpu)?, console);
+    }
+    if !arguments.text.is_empty() {
+        model.vocabulary()?;
     }
     let mut names = Names::new(&arguments.images, kind, console)?;
     let top = arguments.top.clamp(1, model.classes().len());
@@ -48,6 +44,9 @@ pub(crate) fn run(arguments: &Predict, console: &Console) -> Outcome {
         kind,
         with_times: arguments.hop.is_some(),
     };
+    if let (Some(hop), Some(sound)) = (arguments.hop, model.preparation().medium.sound()) {
+        say_what_is_unheard(hop, sound.seconds(), console);
+    }
     let mut predictor = Predictor::new(model, cpu)?;
     let mut answers = Answers::begin(arguments.out.as_deref(), arguments.json, columns)?;
     // Lines on a terminal are progress enough. Only a file must be finished after a signal; printed lines are already out.
@@ -167,9 +166,13 @@ fn whole_files(
     paths: &[PathBuf],
     count: usize,
 ) -> Result<Vec<Result<Classified, BadFile>>, hubel::Error> {
-    let answers = predictor.predict_files(paths)?;
+    let kind = predictor.model().preparation().medium.kind();
+    let answers = match kind {
+        Kind::Clips => predictor.predict_clips(paths)?,
+        _ => predictor.predict_files(paths)?,
+    };
     let model = predictor.model();
-    let given = |path: &PathBuf| match model.preparation().medium.kind() {
+    let given = |path: &PathBuf| match kind {
         Kind::Sounds => Given::Sound(path.clone()),
         _ => Given::File(path.clone()),
     };
@@ -185,6 +188,16 @@ fn whole_files(
         })
     });
     Ok(answers.collect())
+}
+
+/// Says if parts of a recording are between the stretches that are classified.
+fn say_what_is_unheard(hop: f64, length: f64, console: &Console) {
+    if hop > length {
+        console.remark(&format!(
+            "a stretch of {length:.2} s begins every {hop} s: the {:.2} s between two stretches are not classified; --hop {length:.2} leaves out nothing",
+            hop - length
+        ));
+    }
 }
 
 /// Classifies stretches of recordings; a new one begins every `hop` seconds.

@@ -1,4 +1,4 @@
-//! `unreadable` and `truncated`. Decoders fill missing parts with grey, so files are also checked up to their ends.
+//! `unreadable`, `truncated` and `frame-numbers`. Decoders fill missing parts with grey, so files are also checked up to their ends.
 use crate::check::examine::{Samples, Seen};
 use crate::check::{Finding, Kind};
 
@@ -8,11 +8,11 @@ pub(super) enum Damage {
     Truncated(String),
 }
 
-/// A finding for each damaged file.
+/// A finding for each damaged file, and for each clip with unusual frame numbers.
 pub(super) fn findings(samples: &Samples) -> Vec<Finding> {
     let found = samples.all.iter().filter_map(|sample| {
         let (kind, detail) = match &sample.seen {
-            Seen::Whole(_) => return None,
+            Seen::Whole(facts) => (Kind::FrameNumbers, facts.odd_frames.as_ref()?),
             Seen::Damaged(Damage::Unreadable(why)) => (Kind::Unreadable, why),
             Seen::Damaged(Damage::Truncated(why)) => (Kind::Truncated, why),
         };

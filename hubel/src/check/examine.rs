@@ -8,6 +8,7 @@ use crate::Result;
 use crate::check::damage::Damage;
 use crate::data::blank::Contents;
 use crate::data::catalogue::{Catalogue, ClassFolder, File, Part};
+use crate::data::clip::Examined;
 use crate::data::ending::missing_end;
 use crate::data::fingerprint::Fingerprint;
 use crate::data::grey::is_grey;
@@ -66,6 +67,8 @@ pub(super) struct Facts {
     pub(super) turned: Option<Orientation>,
     /// The format of its contents, if its extension says another.
     pub(super) wrong_extension: Option<ImageFormat>,
+    /// What is unusual about the numbers of a clip's frames.
+    pub(super) odd_frames: Option<String>,
 }
 
 impl Facts {
@@ -82,6 +85,7 @@ impl Facts {
             contrast: None,
             turned: None,
             wrong_extension: None,
+            odd_frames: None,
         }
     }
 }
@@ -200,18 +204,23 @@ impl Samples {
                         contrast: None,
                         turned: None,
                         wrong_extension: None,
+                        odd_frames: None,
                     }),
                 });
             }
         }
         // Only texts have any. Their class does not matter.
+        let bad = splits.bad_files.iter();
+        let bad = bad.map(|bad| (bad.path.to_string_lossy().into_owned(), bad.problem.clone()));
+        let empty = splits.empty_texts.iter();
+        let empty = empty.map(|name| (name.clone(), "it is empty".to_owned()));
         samples
             .all
-            .extend(splits.bad_files.iter().map(|bad| Sample {
-                name: bad.path.to_string_lossy().into_owned(),
+            .extend(bad.chain(empty).map(|(name, why)| Sample {
+                name,
                 label: 0,
                 part: Some(Part::Train),
-                seen: Seen::Damaged(Damage::Unreadable(bad.problem.clone())),
+                seen: Seen::Damaged(Damage::Unreadable(why)),
             }));
         Ok(samples)
     }
@@ -255,11 +264,16 @@ pub(crate) fn array_name(part: Part) -> &'static str {
 fn look_at_clip(path: &Path) -> Seen {
     match clip::examine(path) {
         Err(error) => Seen::Damaged(Damage::Unreadable(error.without_path())),
-        Ok((content, (height, width))) => Seen::Whole(Facts {
+        Ok(Examined {
+            content,
+            size: (height, width),
+            remark,
+        }) => Seen::Whole(Facts {
             // Clips that differ in their motion may look alike, so only equal files are found.
             height,
             width,
             is_grey: false,
+            odd_frames: remark,
             ..Facts::unseen(Fingerprint::of_content(&content.to_le_bytes()))
         }),
     }
@@ -311,6 +325,7 @@ fn facts(
         is_grey: channels == 1 || is_grey(&pixels),
         turned: (orientation != Orientation::NoTransforms).then_some(orientation),
         wrong_extension: wrong_extension(path, bytes),
+        odd_frames: None,
     })
 }
 

@@ -251,8 +251,8 @@ fn every_planted_fault_is_found_and_nothing_else() {
     }
     assert_eq!(found.len(), expected.len(), "something is found twice");
     let kinds: std::collections::HashSet<_> = found.iter().map(|(kind, _)| kind).collect();
-    // Label errors are found by models, and four kinds are of recordings: in other tests.
-    assert_eq!(kinds.len(), Kind::ALL.len() - 5);
+    // Label errors are found by models, four kinds are of recordings, and one is of clips: in other tests.
+    assert_eq!(kinds.len(), Kind::ALL.len() - 6);
     assert!(!kinds.contains(&Kind::LabelError.to_string()));
 
     let inspection = check(planted.folder.path(), &|_, _| ()).unwrap();

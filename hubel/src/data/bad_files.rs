@@ -8,7 +8,7 @@ use std::{fmt, io};
 use serde::{Serialize, Serializer};
 
 use crate::data::names::is_table;
-use crate::data::sound;
+use crate::data::{clip, sound};
 use crate::formats::atomic::folder_of;
 use crate::formats::regular;
 use crate::{Error, Result, shown};
@@ -66,8 +66,11 @@ impl BadFile {
 impl From<BadFile> for Error {
     fn from(bad: BadFile) -> Self {
         let BadFile { path, problem, .. } = bad;
-        match sound::is_named(&path) {
-            true => Self::Recording { path, problem },
+        if sound::is_named(&path) {
+            return Self::Recording { path, problem };
+        }
+        match path.is_dir() || clip::is_video(&path) {
+            true => Self::Clip { path, problem },
             false => Self::Picture { path, problem },
         }
     }

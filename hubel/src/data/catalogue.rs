@@ -295,7 +295,7 @@ fn in_folder(path: &Path, remembered: Option<ValueRange>, wanted: Option<Kind>) 
     }
     let catalogue = folder::find(path, contents, wanted)?;
     match catalogue.kind {
-        Kind::Texts => text::files::read(path, catalogue).map(Found::Arrays),
+        Kind::Texts => text::files::read(catalogue).map(Found::Arrays),
         Kind::Pictures | Kind::Clips => Ok(Found::Files(catalogue)),
         Kind::Sounds => recordings(path, catalogue),
     }

@@ -2,22 +2,36 @@
 #[cfg(feature = "pictures")]
 mod decode;
 #[cfg(feature = "pictures")]
+mod frames;
+#[cfg(feature = "pictures")]
 mod read;
 #[cfg(feature = "pictures")]
 mod video;
 
 use std::path::{Path, PathBuf};
 
+use crate::data::sound;
+
 #[cfg(feature = "pictures")]
-pub use decode::clips_at;
+pub(super) use decode::is_animated;
 #[cfg(feature = "pictures")]
-pub(crate) use decode::examine;
+pub(crate) use decode::{Examined, examine};
 #[cfg(feature = "pictures")]
-pub(super) use decode::{is_animated, numbered};
+pub(super) use frames::Frames;
 #[cfg(feature = "pictures")]
 pub(super) use read::{splits, with_preparation};
 #[cfg(feature = "pictures")]
-pub(super) use video::ENDINGS;
+pub(crate) use video::{require, require_for};
+
+/// The endings of video files.
+pub(super) const ENDINGS: [&str; 12] = [
+    "mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv", "ogv", "3gp",
+];
+
+/// Whether a file is a video by its ending.
+pub(super) fn is_video(path: &Path) -> bool {
+    sound::has_ending(path, &ENDINGS)
+}
 
 /// The clips of a data set, all of one shape. The index of a clip is its row.
 #[derive(Debug)]

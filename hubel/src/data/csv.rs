@@ -25,7 +25,7 @@ use crate::formats::atomic::folder_of;
 use crate::formats::regular;
 use crate::{Error, Result};
 use columns::Columns;
-use lines::{Lines, line_of};
+use lines::{Lines, line_of, wrong_fields};
 use pixels::{PixelColumns, Pixels};
 use texts::{TextColumns, TextTable};
 
@@ -101,7 +101,11 @@ pub(super) fn read(
     }
     if let Some(columns) = TextColumns::named(first) {
         let mut texts = TextTable::new(columns);
+        lines.expect(first);
         for record in &start[1..] {
+            if let Some(problem) = wrong_fields(record, first.len()) {
+                return Err(table.error(problem));
+            }
             let line = texts.line(record, line_of(record));
             line.map_err(|problem| table.error(problem))?;
         }
@@ -114,13 +118,41 @@ pub(super) fn read(
     let exists = |name: &str| table.existing(name).is_some();
     let (columns, has_header) =
         Columns::find(first, second, exists).map_err(|problem| table.error(problem))?;
+    if has_header {
+        lines.expect(first);
+    }
     for record in &start[usize::from(has_header)..] {
+        let wrong = wrong_fields(record, first.len()).filter(|_| has_header);
+        if let Some(problem) = wrong {
+            return Err(table.error(problem));
+        }
         table.line(&columns, record, line_of(record))?;
     }
     while let Some(record) = lines.next()? {
         table.line(&columns, record, line_of(record))?;
     }
     table.found()
+}
+
+/// The name of the column of texts of the table at `path`, and its texts, of which some may be empty. `None` if its first line names no such column.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::DataFile`] with the line that is damaged.
+pub fn texts_in_table(path: &Path) -> Result<Option<(String, Vec<String>)>> {
+    let file = regular::open(path).map_err(Error::io("read", path))?;
+    let mut lines = Lines::new(BufReader::new(file.take(LARGEST_TABLE)), path)?;
+    let Some(first) = lines.next()? else {
+        return Ok(None);
+    };
+    let Some(column) = texts::column_of_texts(first) else {
+        return Ok(None);
+    };
+    let (first, mut texts) = (first.clone(), Vec::new());
+    lines.expect(&first);
+    while let Some(record) = lines.next()? {
+        texts.push(record[column].to_owned());
+    }
+    Ok(Some((first[column].to_owned(), texts)))
 }
 
 /// The contents of a table read so far.
@@ -302,7 +334,7 @@ impl<'a> Table<'a> {
         if self.classes.is_empty() {
             return Err(problem(
                 self.path,
-                "it names no picture; a classifier needs at least two classes",
+                "it has no lines with samples; a table has a line for each sample and begins with a line such as path,label or text,label",
             ));
         }
         let one_class = (self.classes.len() == 1).then(|| {
@@ -396,6 +428,12 @@ impl<'a> Table<'a> {
             .first()
             .and_then(|(_, name)| self.elsewhere(name))
             .map_or_else(String::new, |found| format!(", and {found}"));
+        let is_sentence = |name: &str| name.contains(' ') && kind_of(Path::new(name)).is_none();
+        let are_sentences = self.missing.iter().all(|(_, name)| is_sentence(name));
+        let hint = match hint.is_empty() && are_sentences {
+            true => "; if they are texts, call their column `text` in the first line".to_owned(),
+            false => hint,
+        };
         shortened(format!(
             "{} of its {} files {} missing: {}{more}; paths are relative to the folder of the table{hint}",
             thousands(self.missing_count),

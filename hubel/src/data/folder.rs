@@ -1,4 +1,5 @@
 //! Lists pictures in class folders: `root/class/**`, `root/{train,val,test}/class/**`, or `root/class/{train,val,test}/**`.
+mod clips;
 mod parts;
 
 use std::collections::{HashMap, HashSet};
@@ -15,6 +16,7 @@ use crate::formats::regular;
 use crate::{Error, Result, one_line, shown};
 use parts::{Divided, Inner, Layout};
 
+pub(super) use clips::ANIMATED_ENDINGS;
 pub(crate) use parts::part_called;
 #[cfg(feature = "tables")]
 pub(crate) use parts::part_within;
@@ -384,7 +386,7 @@ impl<'a> Listing<'a> {
                 kind = self.choose_kind();
                 Some(self.no_classes())
             }
-            1 => Some(self.one_class()),
+            1 => Some(self.one_class(kind)),
             _ => None,
         };
         let one_class = one_class.map(|why| (self.root.to_owned(), why));
@@ -416,126 +418,52 @@ impl<'a> Listing<'a> {
 
     /// Keeps the files of the wanted kind if there are any, or else of the most frequent one, and ignores the others.
     fn choose_kind(&mut self) -> Kind {
-        let is_there = |wanted: &Kind| {
-            let mut kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
-            kinds.any(|kind| kind == *wanted || (kind, *wanted) == (Kind::Pictures, Kind::Clips))
-        };
-        let Some(wanted) = self.wanted.filter(is_there) else {
-            return self.most_frequent_kind();
-        };
-        match wanted {
-            Kind::Clips => self.keep_clips(),
-            kind => self.keep(kind),
-        }
-        wanted
-    }
-
-    /// Keeps video files or pictures, of which there are more. Pictures are clips of their own, unless folders hold the frames of clips.
-    fn keep_clips(&mut self) {
-        let count = |kind| {
-            let own = |file: &&File| kind_of(&file.path) == Some(kind);
-            self.files.iter().filter(own).count()
-        };
-        match count(Kind::Clips) >= count(Kind::Pictures) {
-            true => self.keep(Kind::Clips),
-            false => {
-                self.keep(Kind::Pictures);
-                if let Some(clips) = self.folders_of_frames() {
-                    self.files = clips;
-                }
+        let is_there = |wanted: &Kind| match wanted {
+            Kind::Clips => self.may_hold_clips(),
+            wanted => {
+                let mut kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
+                kinds.any(|kind| kind == *wanted)
             }
-        }
-    }
-
-    fn most_frequent_kind(&mut self) -> Kind {
-        let kinds = self.files.iter().filter_map(|file| kind_of(&file.path));
-        let mut counts = [
-            (Kind::Texts, 0),
-            (Kind::Sounds, 0),
-            (Kind::Clips, 0),
-            (Kind::Pictures, 0),
-        ];
-        for kind in kinds {
-            let own = counts.iter_mut().find(|(known, _)| *known == kind);
-            own.expect("every kind is counted").1 += 1;
-        }
-        // Of equally frequent kinds the last.
-        let most = counts.into_iter().max_by_key(|(_, count)| *count);
-        let (kind, _) = most.expect("there are kinds");
+        };
+        let wanted = self.wanted.filter(is_there);
+        let kind = wanted.unwrap_or_else(|| self.most_frequent_kind());
         self.keep(kind);
-        match kind {
-            Kind::Pictures if self.are_animated() => Kind::Clips,
-            Kind::Pictures => match self.folders_of_frames() {
-                Some(clips) => {
-                    self.files = clips;
-                    Kind::Clips
-                }
-                None => kind,
-            },
-            kind => kind,
-        }
+        kind
     }
 
-    /// Whether most pictures are animated, of some that are examined.
-    fn are_animated(&self) -> bool {
-        let may_be = |file: &&File| {
-            let ending = file.path.extension().unwrap_or_default();
-            ["gif", "webp", "png", "apng"]
-                .iter()
-                .any(|known| ending.eq_ignore_ascii_case(known))
-        };
-        let files: Vec<&File> = self.files.iter().filter(may_be).collect();
-        if files.is_empty() || 2 * files.len() < self.files.len() {
-            return false;
-        }
-        let step = files.len().div_ceil(EXAMINED);
-        let examined: Vec<&&File> = files.iter().step_by(step).collect();
-        let animated = examined
-            .iter()
-            .filter(|file| clip::is_animated(&file.path))
-            .count();
-        2 * animated > examined.len()
-    }
-
-    /// The folders of the pictures as clips, if each class folder has nothing but folders of consecutively numbered frames, at least two in all.
-    fn folders_of_frames(&self) -> Option<Vec<File>> {
-        let classes: HashSet<&PathBuf> = self.folders.iter().map(|folder| &folder.path).collect();
-        let mut clips: Vec<File> = Vec::new();
-        let mut frames: Vec<Vec<PathBuf>> = Vec::new();
+    fn most_frequent_kind(&self) -> Kind {
+        let (mut texts, mut sounds, mut others) = (0, 0, 0);
         for file in &self.files {
-            let folder = file.path.parent()?.to_owned();
-            if !classes.contains(&folder.parent()?.to_owned()) {
-                return None;
+            match kind_of(&file.path) {
+                Some(Kind::Texts) => texts += 1,
+                Some(Kind::Sounds) => sounds += 1,
+                _ => others += 1,
             }
-            if clips.last().is_none_or(|clip| clip.path != folder) {
-                frames.push(Vec::new());
-                clips.push(File {
-                    path: folder,
-                    ..file.clone()
-                });
-            }
-            frames.last_mut()?.push(file.path.clone());
         }
-        let are_frames = |files: &Vec<PathBuf>| {
-            let numbers: Option<Vec<u64>> = clip::numbered(files)
-                .iter()
-                .map(|file| number_of(file))
-                .collect();
-            numbers.is_some_and(|numbers| {
-                let is_next = |pair: &[u64]| pair[1] == pair[0] + 1;
-                numbers.len() == files.len() && numbers.len() > 1 && numbers.windows(2).all(is_next)
-            })
-        };
-        (clips.len() > 1 && frames.iter().all(are_frames)).then_some(clips)
+        if others >= texts.max(sounds) {
+            return match self.are_clips() {
+                true => Kind::Clips,
+                false => Kind::Pictures,
+            };
+        }
+        match sounds >= texts {
+            true => Kind::Sounds,
+            false => Kind::Texts,
+        }
     }
 
     /// Keeps the files of this kind, and ignores the others.
     fn keep(&mut self, kind: Kind) {
+        self.ignored.expect(kind);
+        if kind == Kind::Clips {
+            return self.keep_clips();
+        }
         let files = std::mem::take(&mut self.files).into_iter();
         let (own, others) = files.partition(|file| kind_of(&file.path) == Some(kind));
         self.files = own;
         for file in others {
-            self.ignored.note(Reason::Ending, &file.path);
+            let reason = kind_of(&file.path).map_or(Reason::Ending, Reason::of_other);
+            self.ignored.note(reason, &file.path);
         }
     }
 
@@ -552,12 +480,13 @@ impl<'a> Listing<'a> {
     }
 
     /// The error for a single class.
-    fn one_class(&self) -> String {
+    fn one_class(&self, kind: Kind) -> String {
         let class = self.labels.keys().next().map_or("", String::as_str);
         let folder = self.root.join(class);
         let inner = contents(&folder).unwrap_or_default();
         let pictures = inner.files.iter().any(|file| kind_of(file).is_some());
-        let hint = match pictures || inner.folders.is_empty() && inner.files.is_empty() {
+        let is_filled = pictures || kind == Kind::Clips;
+        let hint = match is_filled || inner.folders.is_empty() && inner.files.is_empty() {
             true => String::new(),
             false => format!("; do you mean {}?", shown(&folder)),
         };
@@ -580,7 +509,7 @@ pub fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, Vec<String>)> {
     samples(folder, Kind::Pictures)
 }
 
-/// All files of a kind in and below a folder, as [`pictures`] lists pictures.
+/// All files of a kind in and below a folder, as [`pictures`] lists pictures. A clip may be a folder of frames, also `folder` itself.
 ///
 /// # Errors
 /// As for [`pictures`].
@@ -609,18 +538,6 @@ pub(super) fn files_below(root: &Path, folders: &[PathBuf]) -> Vec<PathBuf> {
     files
         .filter(|file| kind_of(file) != Some(Kind::Texts))
         .collect()
-}
-
-/// Pictures that are examined for animation.
-const EXAMINED: usize = 12;
-
-/// The number at the end of a file's name.
-fn number_of(file: &Path) -> Option<u64> {
-    let stem = file.file_stem()?.to_str()?;
-    let start = stem
-        .trim_end_matches(|letter: char| letter.is_ascii_digit())
-        .len();
-    stem[start..].parse().ok()
 }
 
 /// Most text files of a folder that count as notes about the data and not as samples.

@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::catalogue::thousands;
-use crate::data::{picture, sound};
+use crate::data::{Kind, clip, folder, picture, sound, text};
 use crate::shown;
 
 /// Why a file or folder is ignored.
@@ -10,8 +10,14 @@ use crate::shown;
 pub(super) enum Reason {
     /// Hidden, or a file of the system.
     System,
-    /// A file without a picture extension.
+    /// A file without a fitting extension.
     Ending,
+    /// A picture among files of another kind.
+    Picture,
+    /// A recording among files of another kind.
+    Recording,
+    /// A video file among files of another kind.
+    Video,
     /// A picture in an unsupported format.
     Format,
     /// A recording in an unsupported format.
@@ -30,9 +36,24 @@ pub(super) enum Reason {
     Beside,
 }
 
-const REASONS: [Reason; 10] = [
+impl Reason {
+    /// Why a file of this kind is ignored, if another kind is expected. Texts among other files are often notes about them.
+    pub(super) fn of_other(kind: Kind) -> Self {
+        match kind {
+            Kind::Pictures => Self::Picture,
+            Kind::Sounds => Self::Recording,
+            Kind::Clips => Self::Video,
+            Kind::Texts => Self::Ending,
+        }
+    }
+}
+
+const REASONS: [Reason; 13] = [
     Reason::System,
     Reason::Ending,
+    Reason::Picture,
+    Reason::Recording,
+    Reason::Video,
     Reason::Format,
     Reason::SoundFormat,
     Reason::Loop,
@@ -48,6 +69,8 @@ const REASONS: [Reason; 10] = [
 pub(super) struct Ignored {
     counts: [usize; REASONS.len()],
     examples: [Option<PathBuf>; REASONS.len()],
+    /// What the files should be.
+    expected: Kind,
 }
 
 impl Ignored {
@@ -58,6 +81,11 @@ impl Ignored {
         if example.as_deref().is_none_or(|example| path < example) {
             *example = Some(path.to_owned());
         }
+    }
+
+    /// Says what the files should be, for the messages.
+    pub(super) fn expect(&mut self, kind: Kind) {
+        self.expected = kind;
     }
 
     /// Adds the counts of another listing.
@@ -78,7 +106,7 @@ impl Ignored {
         });
         occurred
             .map(|(reason, count, example)| {
-                let (one, many, why) = explain(reason);
+                let (one, many, why) = explain(reason, self.expected);
                 let (things, verb) = match count {
                     1 => (format!("1 {one}"), "was"),
                     _ => (format!("{} {many}", thousands(count)), "were"),
@@ -92,7 +120,7 @@ impl Ignored {
 }
 
 /// Singular and plural, and advice.
-fn explain(reason: Reason) -> (&'static str, &'static str, String) {
+fn explain(reason: Reason, expected: Kind) -> (&'static str, &'static str, String) {
     let nothing = String::new;
     match reason {
         Reason::System => (
@@ -100,13 +128,17 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
             "hidden or system files and folders",
             nothing(),
         ),
-        Reason::Ending => (
-            "file",
-            "files",
-            format!(
-                ": no picture extension ({}), and no picture by its first bytes if it has no extension",
-                picture::ENDINGS.join(", ")
-            ),
+        Reason::Ending => ("file", "files", no_ending(expected)),
+        Reason::Picture => ("picture", "pictures", format!(": {expected} are expected")),
+        Reason::Recording => (
+            "recording",
+            "recordings",
+            format!(": {expected} are expected"),
+        ),
+        Reason::Video => (
+            "video file",
+            "video files",
+            format!(": {expected} are expected"),
         ),
         Reason::SoundFormat => (
             "recording",
@@ -150,6 +182,23 @@ fn explain(reason: Reason) -> (&'static str, &'static str, String) {
             "folder",
             "folders",
             ": it is no split (train, val, test) with class folders in it".into(),
+        ),
+    }
+}
+
+/// That a file does not end like one of the expected kind.
+fn no_ending(expected: Kind) -> String {
+    match expected {
+        Kind::Pictures => format!(
+            ": no picture extension ({}), and no picture by its first bytes if it has no extension",
+            picture::ENDINGS.join(", ")
+        ),
+        Kind::Sounds => format!(": no recording extension ({})", sound::ENDINGS.join(", ")),
+        Kind::Texts => format!(": no text extension ({})", text::files::ENDINGS.join(", ")),
+        Kind::Clips => format!(
+            ": no extension of an animated picture ({}) or of a video ({})",
+            folder::ANIMATED_ENDINGS.join(", "),
+            clip::ENDINGS.join(", ")
         ),
     }
 }

@@ -16,7 +16,7 @@ use crate::data::source::Source;
 use crate::data::tiff::levels_note;
 use crate::data::{
     BadFile, Dataset, Kind, Options, Pixels, Preparation, Splits, ValueRange, clip, picture, sound,
-    transparency,
+    text, transparency,
 };
 use crate::listed;
 use crate::{Error, Result};
@@ -64,6 +64,25 @@ pub(super) fn trainable(path: &Path, splits: Splits) -> Result<Splits> {
                 splits.description
             ),
         )),
+    }
+}
+
+/// Splits in which each class has texts to train on.
+///
+/// # Errors
+/// [`Error::DataForm`] if the texts of a class cannot be read or are empty.
+pub(super) fn with_all_classes(path: &Path, splits: Splits) -> Result<Splits> {
+    let train = &splits.train;
+    match train.counts().iter().position(|&count| count == 0) {
+        None => Ok(splits),
+        Some(class) => {
+            let problem = format!(
+                "the class `{}` has no text to train on that can be read and is not empty; add some, or delete the class\n{}",
+                train.classes()[class],
+                listing(&splits.bad_files)
+            );
+            Err(catalogue::problem(path, problem.trim_end()))
+        }
     }
 }
 
@@ -164,6 +183,7 @@ pub(super) fn read_splits(
         test: given(Part::Test),
         notes,
         bad_files,
+        empty_texts: Vec::new(),
         division: None,
     })
 }
@@ -454,6 +474,7 @@ pub fn evaluation(
         Some(preparation.medium.kind()),
     )? {
         Found::Arrays(splits) => {
+            let splits = text::without_bad(path, splits, options.bad_files)?;
             preparation.check_data(&splits.train)?;
             check_numbers(path, preparation, &splits)?;
             if splits.train.is_empty() && splits.test.is_none() {
@@ -464,7 +485,7 @@ pub fn evaluation(
             let held_out: usize = parts.into_iter().flatten().map(Dataset::len).sum();
             let found = splits.train.len() + held_out;
             let unlike = preparation.unlike(splits.test.as_ref().unwrap_or(&splits.train))?;
-            (splits.train, splits.test, found, Vec::new(), unlike)
+            (splits.train, splits.test, found, splits.bad_files, unlike)
         }
         Found::Files(mut catalogue) => {
             check_kind(path, &catalogue, preparation)?;

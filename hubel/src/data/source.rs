@@ -6,7 +6,7 @@ use crate::data::catalogue::{self, Found};
 use crate::data::clip;
 use crate::data::conflicts;
 use crate::data::divide::Division;
-use crate::data::open::{as_they_are, leaks, read_splits, trainable};
+use crate::data::open::{as_they_are, leaks, read_splits, trainable, with_all_classes};
 use crate::data::reading::{Listen, Survey};
 #[cfg(feature = "sound")]
 use crate::data::sound;
@@ -146,7 +146,10 @@ impl Source {
                 sound::reading::read_splits(path, &catalogue, options, listen)?
             }
             Found::Files(catalogue) => read_splits(path, &catalogue, self.survey, options, listen)?,
-            Found::Arrays(splits) if splits.train.kind() == Kind::Texts => trainable(path, splits)?,
+            Found::Arrays(splits) if splits.train.kind() == Kind::Texts => {
+                let splits = text::without_bad(path, splits, options.bad_files)?;
+                with_all_classes(path, trainable(path, splits)?)?
+            }
             Found::Arrays(splits) => as_they_are(path, splits, options)?,
         };
         let mut splits = Division::divide(splits, options.validation, options.test, options.seed);

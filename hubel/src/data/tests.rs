@@ -3,6 +3,7 @@ mod array_values;
 mod arrays;
 mod bad_bytes;
 mod bad_files;
+mod clips;
 mod damaged;
 mod divided;
 mod folders;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[cfg(feature = "pictures")]
 use crate::data::Part;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::{BadFile, Dataset, Options, Pixels, Reading, Splits};
+use crate::data::{BadFiles, Dataset, Options, Pixels, Reading, Splits};
 use crate::{Result, Shape};
 
 pub use tokens::Tokens;
@@ -170,15 +170,28 @@ pub(super) fn with_length(splits: Splits, options: &Options) -> Splits {
     }
 }
 
-impl BadFile {
-    /// An empty text, which is left out.
-    pub(super) fn empty_text(name: impl AsRef<str>) -> Self {
-        Self {
-            path: name.as_ref().into(),
-            problem: "it is empty".to_owned(),
-            quarantined: None,
-        }
-    }
+/// Accepts that texts that cannot be read were left out, if the policy allows it, and notes how many were empty.
+///
+/// # Errors
+/// [`Error::BadFiles`](crate::Error::BadFiles) for texts that cannot be read under the policy `fail`.
+pub(super) fn without_bad(path: &Path, splits: Splits, policy: BadFiles) -> Result<Splits> {
+    let count: usize = splits.parts().map(|(_, part)| part.len()).sum();
+    policy.refuse(
+        path,
+        count + splits.bad_files.len(),
+        true,
+        &splits.bad_files,
+    )?;
+    let mut notes = splits.notes;
+    notes.extend(match &splits.empty_texts[..] {
+        [] => None,
+        [text] => Some(format!("1 text is empty and is left out: {text}")),
+        [first, ..] => Some(format!(
+            "{} texts are empty and are left out, such as {first}",
+            crate::one_line::thousands(splits.empty_texts.len())
+        )),
+    });
+    Ok(Splits { notes, ..splits })
 }
 
 impl Dataset {

@@ -74,6 +74,7 @@ pub(super) fn splits(budget: Budget) -> Result<Splits> {
         ),
         notes: Vec::new(),
         bad_files: Vec::new(),
+        empty_texts: Vec::new(),
         division: None,
     })
 }

@@ -165,6 +165,7 @@ fn noise(shape: Shape) -> Splits {
         description: "noise".into(),
         notes: Vec::new(),
         bad_files: Vec::new(),
+        empty_texts: Vec::new(),
         division: None,
     }
 }

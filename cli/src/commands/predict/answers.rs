@@ -20,7 +20,13 @@ pub(super) enum Given {
     /// A stretch of a sound file, from and to these seconds.
     Stretch(PathBuf, [f64; 2]),
     /// A text, how much of it the model does not know, and what its tokens are.
-    Text(String, Unknown, Tokens),
+    Text {
+        /// Its file, if that is one text.
+        path: Option<PathBuf>,
+        text: String,
+        unknown: Unknown,
+        kind: Tokens,
+    },
 }
 
 /// A picture or a text, and what the model says of it.
@@ -212,7 +218,13 @@ fn to_json(classified: &Classified) -> Value {
             "sure": prediction.is_sure,
             "top": top,
         }),
-        Given::Text(text, unknown, _) => json!({
+        Given::Text {
+            path,
+            text,
+            unknown,
+            ..
+        } => json!({
+            "path": path.as_ref().map(|path| path.display().to_string()),
             "text": text,
             "class": prediction.class,
             "probability": console::decimal(prediction.probability),
@@ -240,7 +252,10 @@ fn to_text(classified: &Classified) -> String {
         Given::Stretch(path, [start, end]) => {
             format!("{}  {start:7.2} – {end:7.2} s", shown(path))
         }
-        Given::Text(text, ..) => shortened(text),
+        Given::Text {
+            path: Some(path), ..
+        } => shown(path),
+        Given::Text { text, .. } => shortened(text),
     };
     let mut line = format!(
         "{name}: {not_sure}{}  {:.2} %",
@@ -253,8 +268,8 @@ fn to_text(classified: &Classified) -> String {
     for remark in remarks(prediction) {
         line += &format!("  {remark}");
     }
-    if let Given::Text(_, unknown, tokens) = &classified.given {
-        line += &doubt(*unknown, *tokens);
+    if let Given::Text { unknown, kind, .. } = &classified.given {
+        line += &doubt(*unknown, *kind);
     }
     line + "\n"
 }
@@ -302,7 +317,9 @@ fn header(columns: Columns) -> String {
             format!("path,start,end,class,probability{others},sure,problem\n")
         }
         Kind::Sounds => format!("path,class,probability{others},sure,cut,problem\n"),
-        Kind::Texts => format!("text,class,probability{others},sure,tokens,unknown_tokens\n"),
+        Kind::Texts => {
+            format!("text,class,probability{others},sure,tokens,unknown_tokens,path,problem\n")
+        }
     }
 }
 
@@ -340,9 +357,19 @@ fn to_csv(answer: &Answer, columns: Columns) -> String {
                         vec![sure, String::new()],
                     )
                 }
-                Given::Text(text, unknown, _) => {
+                Given::Text {
+                    path,
+                    text,
+                    unknown,
+                    ..
+                } => {
                     let counts = [unknown.tokens, unknown.unknown].map(|count| count.to_string());
-                    (vec![text.clone()], [vec![sure], counts.to_vec()].concat())
+                    let path = path.as_ref().map(|path| path.display().to_string());
+                    let file = vec![path.unwrap_or_default(), String::new()];
+                    (
+                        vec![text.clone()],
+                        [vec![sure], counts.to_vec(), file].concat(),
+                    )
                 }
             };
             names.into_iter().chain(classes).chain(remarks).collect()
@@ -350,7 +377,11 @@ fn to_csv(answer: &Answer, columns: Columns) -> String {
         Err(bad) => {
             let count = header(columns).split(',').count();
             let mut fields = vec![String::new(); count];
-            fields[0] = bad.path.display().to_string();
+            let path = match columns.kind {
+                Kind::Texts => count - 2,
+                _ => 0,
+            };
+            fields[path] = bad.path.display().to_string();
             *fields.last_mut().expect("a table has fields") = bad.problem.clone();
             fields
         }

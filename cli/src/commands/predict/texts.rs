@@ -1,14 +1,16 @@
-//! Texts: those of `--text`, or the lines of files or of stdin.
+//! Texts: those of `--text`, of tables and folders, and the lines of files or of stdin.
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hubel::data::{BadFile, Kind, text_in_file, texts_in_table};
 use hubel::{Error, Predictor, shown};
 
 use super::answers::{Answers, Classified, Columns, Given};
-use super::{Outcome, Work, top};
+use super::{Outcome, Work, report, top};
 use crate::args::Predict;
+use crate::commands::names::{Names, in_folder};
 use crate::console::Console;
 
 /// Lines that are classified at a time.
@@ -16,8 +18,8 @@ const CHUNK: usize = 64;
 /// The longest line in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// Classifies the texts of the command line, or each line of its files that is not empty.
-pub(super) fn run(arguments: &Predict, predictor: Predictor, _console: &Console) -> Outcome {
+/// Classifies the texts of the command line: those of `--text`, the lines of stdin, and what its files and folders hold.
+pub(super) fn run(arguments: &Predict, predictor: Predictor, console: &Console) -> Outcome {
     let (out, json) = (arguments.out.as_deref(), arguments.json);
     let kind = predictor.model().preparation().medium.kind();
     let count = arguments.top.clamp(1, predictor.model().classes().len());
@@ -26,6 +28,13 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, _console: &Console)
         kind,
         with_times: false,
     };
+    let sources = arguments.images.iter().map(|argument| {
+        let is_stdin = argument.as_os_str() == "-";
+        let names = || Names::with_folders(std::slice::from_ref(argument), kind, console);
+        (!is_stdin).then(names).transpose()
+    });
+    // Before the first answer is written.
+    let sources: Vec<Option<Names>> = sources.collect::<Result<_, _>>()?;
     let mut classifying = Classifying {
         answers: Answers::begin(out, json, columns)?,
         predictor,
@@ -34,14 +43,25 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, _console: &Console)
         work: Work::default(),
     };
     for text in &arguments.text {
-        classifying.add(text.clone())?;
+        classifying.add(None, text.clone())?;
     }
-    for path in &arguments.images {
-        classifying.add_lines(path)?;
+    for source in sources {
+        match source {
+            None => classifying.add_lines("stdin", io::stdin().lock())?,
+            Some(names) => {
+                for name in names {
+                    classifying.add_named(&name?, console)?;
+                }
+            }
+        }
     }
     classifying.classify()?;
     classifying.answers.finish(&classifying.work)?;
-    Ok(ExitCode::SUCCESS)
+    report(&classifying.work.bad_files, console);
+    Ok(match classifying.work.bad_files.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 struct Classifying {
@@ -49,25 +69,74 @@ struct Classifying {
     predictor: Predictor,
     /// Number of classes to show.
     count: usize,
-    /// Texts that are not yet classified.
-    waiting: Vec<String>,
+    /// Texts that are not yet classified, with the file of each that is one text.
+    waiting: Vec<(Option<PathBuf>, String)>,
     work: Work,
 }
 
 impl Classifying {
-    /// Adds the lines of a file, or of stdin for `-`.
-    fn add_lines(&mut self, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-        let is_stdin = path.as_os_str() == "-";
-        let name = if is_stdin {
-            "stdin".to_owned()
-        } else {
-            shown(path)
+    /// Adds what a path holds: each text file of a folder, the texts of a table, or each line of another file.
+    fn add_named(
+        &mut self,
+        path: &Path,
+        console: &Console,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        if path.is_dir() {
+            for file in in_folder(path, Kind::Texts, console)? {
+                match text_in_file(&file) {
+                    Ok(text) => self.add(Some(file), text)?,
+                    Err(error) => self.note_bad(file, &error)?,
+                }
+            }
+            return Ok(());
+        }
+        let ending = path.extension().unwrap_or_default();
+        let is_table = ["csv", "tsv"]
+            .iter()
+            .any(|known| ending.eq_ignore_ascii_case(known));
+        if is_table && let Some((column, texts)) = texts_in_table(path)? {
+            console.remark(&format!(
+                "{}: the texts of its column `{column}` are classified",
+                shown(path)
+            ));
+            for text in texts {
+                self.add(None, text)?;
+            }
+            return Ok(());
+        }
+        let failed = |source| Error::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
         };
-        let reader: Box<dyn BufRead> = match is_stdin {
-            true => Box::new(io::stdin().lock()),
-            false => Box::new(BufReader::new(open(path)?)),
+        let file = File::open(path).map_err(failed)?;
+        self.add_lines(&shown(path), BufReader::new(file))
+    }
+
+    /// Records a file that is no text. The texts before it come first.
+    fn note_bad(&mut self, path: PathBuf, error: &Error) -> Result<(), Box<dyn std::error::Error>> {
+        self.classify()?;
+        let problem = match error {
+            Error::DataFile { problem, .. } => problem.clone(),
+            error => error.to_string(),
         };
-        let mut reader = reader;
+        let bad = BadFile {
+            path,
+            problem,
+            quarantined: None,
+        };
+        self.work.done += 1;
+        self.work.stopped |= !self.answers.add(&[Err(bad.clone())])?;
+        self.work.bad_files.push(bad);
+        Ok(())
+    }
+
+    /// Adds the lines of a file that are not empty; `name` is for errors.
+    fn add_lines(
+        &mut self,
+        name: &str,
+        mut reader: impl BufRead,
+    ) -> Result<(), Box<dyn std::error::Error>> {
         for number in 1.. {
             let mut line = Vec::new();
             (reader.by_ref().take(LONGEST_LINE + 1)).read_until(b'\n', &mut line)?;
@@ -75,7 +144,7 @@ impl Classifying {
                 break;
             }
             let problem = |problem: &str| Error::DataFile {
-                path: name.clone().into(),
+                path: name.into(),
                 problem: format!("line {number} {problem}"),
             };
             if line.len() as u64 > LONGEST_LINE {
@@ -85,14 +154,18 @@ impl Classifying {
                 String::from_utf8(line).map_err(|_| problem("is not UTF-8; save it as UTF-8"))?;
             let text = text.trim_start_matches('\u{feff}').trim();
             if !text.is_empty() {
-                self.add(text.to_owned())?;
+                self.add(None, text.to_owned())?;
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, text: String) -> Result<(), Box<dyn std::error::Error>> {
-        self.waiting.push(text);
+    fn add(
+        &mut self,
+        path: Option<PathBuf>,
+        text: String,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        self.waiting.push((path, text));
         match self.waiting.len() < CHUNK {
             true => Ok(()),
             false => self.classify(),
@@ -101,18 +174,22 @@ impl Classifying {
 
     /// Classifies the waiting texts.
     fn classify(&mut self) -> Result<(), Box<dyn std::error::Error>> {
-        let texts = std::mem::take(&mut self.waiting);
+        let (paths, texts): (Vec<Option<PathBuf>>, Vec<String>) =
+            std::mem::take(&mut self.waiting).into_iter().unzip();
         let predictions = self.predictor.predict_texts(&texts)?;
         let model = self.predictor.model();
         let vocabulary = model.vocabulary()?;
         self.work.done += texts.len();
-        let classified = texts
-            .into_iter()
-            .zip(predictions)
-            .map(|(text, prediction)| {
+        let classified =
+            (paths.into_iter().zip(texts).zip(predictions)).map(|((path, text), prediction)| {
                 let unknown = vocabulary.unknown_in(&text);
                 Ok(Classified {
-                    given: Given::Text(text, unknown, vocabulary.kind()),
+                    given: Given::Text {
+                        path,
+                        text,
+                        unknown,
+                        kind: vocabulary.kind(),
+                    },
                     top: top(model, &prediction, self.count),
                     prediction,
                 })
@@ -120,21 +197,5 @@ impl Classifying {
         let classified: Vec<_> = classified.collect();
         self.work.stopped |= !self.answers.add(&classified)?;
         Ok(())
-    }
-}
-
-fn open(path: &Path) -> Result<File, Error> {
-    let failed = |source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(failed)?;
-    match file.metadata().map_err(failed)?.is_dir() {
-        false => Ok(file),
-        true => Err(Error::DataFile {
-            path: path.to_owned(),
-            problem: "it is a folder; a model of texts reads files with a text in each line".into(),
-        }),
     }
 }

@@ -1,6 +1,6 @@
 //! The frames of one clip: an animated GIF, WebP or PNG, a folder of numbered frames, or a video file.
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
@@ -9,11 +9,11 @@ use image::{
     AnimationDecoder, DynamicImage, Frame, ImageDecoder, ImageFormat, ImageResult, Limits,
 };
 
+use super::frames::{Frames, SINGLE};
 use super::video;
 use crate::data::fingerprint::Fingerprint;
-use crate::data::names::natural_order;
 use crate::data::{ClipSettings, Kind, folder, limit, picture};
-use crate::{Error, Result};
+use crate::{Error, Result, shown};
 
 /// Frames per second of clips that do not say it: folders of frames, and animations without delays.
 pub(super) const USUAL_RATE: f32 = 25.0;
@@ -29,56 +29,66 @@ pub(super) struct Taken {
     pub(super) count: usize,
     /// The hash of its files.
     pub(super) content: u64,
+    /// What is unusual about the numbers of its frames.
+    pub(super) remark: Option<String>,
 }
 
 /// Reads `frames` frames of the clip at `path`.
 ///
 /// # Errors
-/// [`Error::Picture`] if it cannot be read, or has fewer than two frames; [`Error::Io`].
+/// [`Error::Clip`] if it cannot be read, or has fewer than two frames; [`Error::Io`].
 pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
     let taken = if path.is_dir() {
         of_folder(path, settings, frames)?
-    } else if video::is_video(path) {
+    } else if super::is_video(path) {
         video::read(path, settings, frames)?
     } else {
         of_animation(path, settings, frames)?
     };
     match taken.count {
-        0 | 1 => Err(problem(
-            path,
-            "it has a single frame; a clip has at least two, and pictures are read with `--kind pictures`",
-        )),
+        0 | 1 => Err(problem(path, SINGLE)),
         _ => Ok(taken),
     }
 }
 
-/// The hash of the files of a clip, and the height and width of a frame.
+/// What `check` says of a clip that can be read.
+pub(crate) struct Examined {
+    /// The hash of its files.
+    pub(crate) content: u64,
+    /// Height and width of a frame.
+    pub(crate) size: (usize, usize),
+    /// What is unusual about the numbers of its frames.
+    pub(crate) remark: Option<String>,
+}
+
+/// Examines a clip; of a folder, every frame is read.
 ///
 /// # Errors
 /// As for [`read`].
-pub(crate) fn examine(path: &Path) -> Result<(u64, (usize, usize))> {
+pub(crate) fn examine(path: &Path) -> Result<Examined> {
     let taken = read(path, ClipSettings::default(), 1)?;
+    if path.is_dir() {
+        for file in &frames_in(path)?.files {
+            frame_at(path, file)?;
+        }
+    }
     let frame = &taken.frames[0];
-    Ok((
-        taken.content,
-        (frame.height() as usize, frame.width() as usize),
-    ))
+    Ok(Examined {
+        content: taken.content,
+        size: (frame.height() as usize, frame.width() as usize),
+        remark: taken.remark,
+    })
 }
 
 fn of_folder(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
-    let files = numbered(&folder::contents(path)?.files);
-    if files.is_empty() {
-        return Err(problem(
-            path,
-            "it has no frames whose names end in a number",
-        ));
-    }
+    let found = frames_in(path)?;
+    let files = &found.files;
     let times: Vec<f32> = (0..files.len())
         .map(|frame| frame as f32 / USUAL_RATE)
         .collect();
     let end = files.len() as f32 / USUAL_RATE;
     let mut content = Vec::new();
-    for file in &files {
+    for file in files {
         content.extend(Fingerprint::content_of(&picture::contents(file)?).to_le_bytes());
     }
     let chosen = settings.choose(&times, end, frames);
@@ -89,26 +99,34 @@ fn of_folder(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken
             .filter(|before| chosen[*before] == frame)
         {
             Some(before) => taken.push(taken[before].clone()),
-            None => taken.push(picture::read(&files[frame])?),
+            None => taken.push(frame_at(path, &files[frame])?),
         }
     }
     Ok(Taken {
         frames: taken,
         count: files.len(),
         content: Fingerprint::content_of(&content),
+        remark: found.remark(),
     })
 }
 
-/// The pictures whose names end in a number, in the order of the numbers.
-pub(in crate::data) fn numbered(files: &[PathBuf]) -> Vec<PathBuf> {
-    let has_number = |file: &&PathBuf| {
-        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-        folder::passed_over(file).is_none()
-            && stem.ends_with(|letter: char| letter.is_ascii_digit())
-    };
-    let mut numbered: Vec<PathBuf> = files.iter().filter(has_number).cloned().collect();
-    numbered.sort_by(|one, other| natural_order(&one.to_string_lossy(), &other.to_string_lossy()));
-    numbered
+/// The frames in a folder.
+fn frames_in(path: &Path) -> Result<Frames> {
+    let mut files = folder::contents(path)?.files;
+    files.retain(|file| folder::kind_of(file) == Some(Kind::Pictures));
+    let found = Frames::of(&files);
+    match found.problem() {
+        Some(why) => Err(problem(path, &why)),
+        None => Ok(found),
+    }
+}
+
+/// A frame of the clip at `path`.
+fn frame_at(path: &Path, file: &Path) -> Result<DynamicImage> {
+    picture::read(file).map_err(|error| {
+        let name = shown(Path::new(file.file_name().unwrap_or_default()));
+        problem(path, &format!("its frame {name}: {}", error.without_path()))
+    })
 }
 
 /// Whether a file is an animated GIF, WebP or PNG of at least two frames.
@@ -135,7 +153,13 @@ fn of_animation(path: &Path, settings: ClipSettings, frames: usize) -> Result<Ta
     let found = match found {
         Ok(Some(Ok(found))) => found,
         Ok(Some(Err(error))) => return Err(problem(path, &format!("it is damaged ({error})"))),
-        Ok(None) => return Err(problem(path, "it is no animated GIF, WebP or PNG")),
+        Ok(None) if picture::is_known(&bytes) => return Err(problem(path, SINGLE)),
+        Ok(None) => {
+            return Err(problem(
+                path,
+                "it is no animated GIF, WebP or PNG, no video and no folder of numbered frames",
+            ));
+        }
         Err(error) => return Err(problem(path, &format!("it is damaged ({error})"))),
     };
     let (mut times, mut end) = (Vec::new(), 0.0);
@@ -155,6 +179,7 @@ fn of_animation(path: &Path, settings: ClipSettings, frames: usize) -> Result<Ta
             .collect(),
         count: pictures.len(),
         content: Fingerprint::content_of(&bytes),
+        remark: None,
     })
 }
 
@@ -178,6 +203,9 @@ fn collect(
             1.0 / USUAL_RATE
         };
         let picture = frame.into_buffer();
+        if picture.as_raw().is_empty() {
+            return Err("its frames have no pixels".to_owned());
+        }
         bytes += picture.as_raw().len() as u64;
         if found.len() == MOST_FRAMES || bytes > MOST_BYTES {
             return Err(format!(
@@ -226,31 +254,10 @@ fn animation<T>(
 }
 
 pub(super) fn problem(path: &Path, problem: &str) -> Error {
-    Error::Picture {
+    Error::Clip {
         path: path.to_owned(),
         problem: problem.to_owned(),
     }
-}
-
-/// The clips at `path`: itself, if it is a file or a folder of numbered frames; otherwise the clips in the folder, by name.
-///
-/// # Errors
-/// [`Error::Io`](crate::Error::Io) if the folder cannot be read.
-pub fn clips_at(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let contents = folder::contents(path)?;
-    if numbered(&contents.files).len() > 1 {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut clips = Vec::new();
-    for folder in contents.folders {
-        clips.extend(clips_at(&folder)?);
-    }
-    let is_clip = |file: &PathBuf| folder::kind_of(file).is_some_and(|kind| kind != Kind::Texts);
-    clips.extend(contents.files.into_iter().filter(is_clip));
-    Ok(clips)
 }
 
 impl ClipSettings {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Clips;
 use super::decode::{self, Taken};
+use super::video::require;
 use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, File, Part, thousands};
 use crate::data::reading::{Listen, own_size};
@@ -12,7 +13,7 @@ use crate::data::{
     Reading, Resize, Splits, divide, picture,
 };
 use crate::on_all_cores::on_all_cores;
-use crate::{Error, Result, Shape, memory};
+use crate::{Error, Result, Shape, memory, shown};
 
 /// The most frames that a network reads by default.
 const MOST_FRAMES: usize = 12;
@@ -25,6 +26,8 @@ pub(in crate::data) struct ReadClips {
     /// The split of each, as the catalogue has it.
     pub(in crate::data) parts: Vec<Option<Part>>,
     pub(in crate::data) bad: Vec<BadFile>,
+    /// A note on clips whose frames are numbered in an unusual way.
+    remark: Option<String>,
 }
 
 /// How clips are read.
@@ -46,6 +49,7 @@ pub(in crate::data) fn splits(
     listen: Listen<'_>,
 ) -> Result<Splits> {
     catalogue.refuse_missing(options.bad_files)?;
+    require(path, catalogue.files.iter().map(|file| file.path.as_path()))?;
     let settings = ClipSettings {
         rate: options.frame_rate,
     };
@@ -77,6 +81,7 @@ pub(in crate::data) fn splits(
         None => format!("{} frames, spread evenly over it", shape.time),
     };
     let mut notes = catalogue.notes.clone();
+    notes.extend(read.remark);
     notes.push(format!(
         "{about}; of each clip the network sees {how}, at {}",
         shape.frame()
@@ -88,6 +93,7 @@ pub(in crate::data) fn splits(
         test: given(Part::Test),
         notes,
         bad_files: read.bad,
+        empty_texts: Vec::new(),
         division: None,
     })
 }
@@ -111,6 +117,7 @@ pub(in crate::data) fn with_preparation(
             preparation.medium.kind()
         )));
     };
+    require(path, catalogue.files.iter().map(|file| file.path.as_path()))?;
     let manner = Manner {
         shape: preparation.shape,
         resize: preparation.resize,
@@ -192,9 +199,11 @@ fn read(
     let (mut rows, mut labels, mut parts, mut bad) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut contents = Vec::with_capacity(files.len());
+    let mut remarks = Vec::new();
     for (row, (seen, file)) in seen.into_iter().zip(files).enumerate() {
         match seen {
-            Ok(content) => {
+            Ok((content, remark)) => {
+                remarks.extend(remark.map(|remark| format!("{}: {remark}", shown(&file.path))));
                 rows.push(row);
                 labels.push(file.label);
                 parts.push(file.part);
@@ -234,12 +243,30 @@ fn read(
         },
         parts,
         bad,
+        remark: odd_numbers(&remarks),
     })
 }
 
+/// A note on clips whose frames are numbered in an unusual way.
+fn odd_numbers(remarks: &[String]) -> Option<String> {
+    let example = remarks.first()?;
+    let clips = match remarks.len() {
+        1 => "1 clip has unusual frame numbers and is used".to_owned(),
+        many => format!(
+            "{} clips have unusual frame numbers and are used, such as",
+            thousands(many)
+        ),
+    };
+    let example = match remarks.len() {
+        1 => format!(": {example}"),
+        _ => format!(" {example}"),
+    };
+    Some(format!("{clips}{example}; `check::check` lists them"))
+}
+
 impl Manner {
-    /// Writes the clip at `path` to `room`, `[t, h, w, c]`; returns the hash of its files.
-    fn read(&self, path: &Path, room: &mut [u8]) -> Result<u64> {
+    /// Writes the clip at `path` to `room`, `[t, h, w, c]`; returns the hash of its files, and what is unusual about it.
+    fn read(&self, path: &Path, room: &mut [u8]) -> Result<(u64, Option<String>)> {
         let of_frame = Preparation::unmeasured(self.shape.frame(), self.resize);
         let taken = decode::read(path, self.settings, self.shape.time)?;
         for (frame, room) in taken
@@ -250,7 +277,7 @@ impl Manner {
             let (pixels, shape) = of_frame.opaque(frame)?;
             room.copy_from_slice(&of_frame.brought(pixels, shape)?.0);
         }
-        Ok(taken.content)
+        Ok((taken.content, taken.remark))
     }
 }
 

@@ -8,15 +8,12 @@ use std::time::Duration;
 use image::{DynamicImage, RgbImage};
 
 use super::decode::{Taken, USUAL_RATE, problem};
+use super::is_video;
 use crate::data::ClipSettings;
+use crate::data::catalogue::thousands;
 use crate::data::fingerprint::Fingerprint;
 use crate::formats::regular;
 use crate::{Error, Result};
-
-/// The endings of video files.
-pub(in crate::data) const ENDINGS: [&str; 12] = [
-    "mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv", "ogv", "3gp",
-];
 
 /// The program.
 const PROGRAM: &str = "ffmpeg";
@@ -31,18 +28,64 @@ const MOST_BYTES: usize = 3 * LONGEST_SIDE * LONGEST_SIDE;
 /// The longest time that reading a file may take.
 const TIME: Duration = Duration::from_secs(120);
 
-/// Whether a file is a video by its ending.
-pub(super) fn is_video(path: &Path) -> bool {
-    let ending = path.extension().unwrap_or_default();
-    ENDINGS
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known))
+/// Says once that `ffmpeg` is not installed, if there are video files among the `clips` of a data set.
+///
+/// # Errors
+/// [`Error::DataFile`] about the data at `path`.
+pub(crate) fn require<'a>(path: &Path, clips: impl Iterator<Item = &'a Path>) -> Result<()> {
+    let count = clips.filter(|clip| is_video(clip)).count();
+    if count == 0 || is_installed() {
+        return Ok(());
+    }
+    let files = match count {
+        1 => "1 video file".to_owned(),
+        many => format!("{} video files", thousands(many)),
+    };
+    Err(Error::DataFile {
+        path: path.to_owned(),
+        problem: format!("it holds {files}; {}", missing()),
+    })
+}
+
+/// As [`require`], for a single clip.
+///
+/// # Errors
+/// [`Error::Clip`] if it is a video file.
+pub(crate) fn require_for(clip: &Path) -> Result<()> {
+    match is_video(clip) && !is_installed() {
+        true => Err(problem(clip, &missing())),
+        false => Ok(()),
+    }
+}
+
+fn missing() -> String {
+    format!(
+        "video files are read by the program `{PROGRAM}`, which is not installed; install it, or save the clips as animated GIF or WebP, or as folders of numbered frames"
+    )
+}
+
+/// Whether the program can be started.
+fn is_installed() -> bool {
+    let started = Command::new(PROGRAM)
+        .arg("-version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match started {
+        Ok(mut child) => {
+            // It has nothing else to do.
+            let _ = child.wait();
+            true
+        }
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Reads `frames` frames of a video file. Of a film whose length it does not say, only the first frames are read, for a minute at the usual rate.
 ///
 /// # Errors
-/// [`Error::Picture`] if `ffmpeg` is missing, takes too long, or finds no frames.
+/// [`Error::Clip`] if `ffmpeg` is missing, takes too long, or finds no frames.
 pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result<Taken> {
     let content = content(path)?;
     let section = Section::of(settings, duration(path)?);
@@ -60,6 +103,7 @@ pub(super) fn read(path: &Path, settings: ClipSettings, frames: usize) -> Result
             .collect(),
         count: found.len(),
         content,
+        remark: None,
     })
 }
 
@@ -231,10 +275,7 @@ fn start(path: &Path, Section { start, rate }: Section) -> Result<Child> {
 
 fn spawn(path: &Path, command: &mut Command) -> Result<Child> {
     command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => problem(
-            path,
-            "video files are read by the program `ffmpeg`, which is not installed; install it, or save the clip as an animated GIF or WebP, or as a folder of numbered frames",
-        ),
+        std::io::ErrorKind::NotFound => problem(path, &missing()),
         _ => problem(path, &format!("ffmpeg cannot be started ({error})")),
     })
 }

@@ -97,7 +97,7 @@ impl Columns {
         let shown = shown.join(", ");
         if first.len() < 2 {
             return Err(format!(
-                "its first line, `{shown}`, has a single field; path and label are needed, with a comma, semicolon or tab between them"
+                "its first line, `{shown}`, has a single field; path and label (or text and label) are needed, with a comma, semicolon or tab between them"
             ));
         }
         let without_header = Self {
@@ -131,11 +131,11 @@ impl Columns {
                 "its columns are {shown}; name the one of the classes label, class, category or target"
             )),
             (None, Some(_)) => Err(format!(
-                "its columns are {shown}; name the one of the pictures path, file, filename or image"
+                "its columns are {shown}; name the one of the pictures path, file, filename or image, or that of the texts text"
             )),
             (_, _) if looks_like_a_file(&first[0]) => Ok((without_header, false)),
             (_, _) => Err(format!(
-                "its first line, `{shown}`, names neither a picture nor columns; begin it with a line such as path,label or path,label,split"
+                "its first line, `{shown}`, names neither a picture nor columns; begin it with a line such as path,label or path,label,split, or text,label for texts"
             )),
         }
     }

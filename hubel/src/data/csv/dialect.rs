@@ -43,8 +43,28 @@ pub(super) fn delimiter<R: BufRead>(
         first.clear();
     }
     let delimiter = named.unwrap_or_else(|| most_frequent(&first));
+    let breaks = first.iter().position(|&byte| byte == b'\r');
+    let is_old = breaks.is_some_and(|place| first.get(place + 1) != Some(&b'\n'));
     start.append(&mut first);
-    Ok(Ok((delimiter, Cursor::new(start).chain(reader))))
+    let reader = Cursor::new(start).chain(reader);
+    Ok(Ok((delimiter, LineEnds { reader, is_old })))
+}
+
+/// Replaces the carriage returns with which lines of an old Mac end, if these are such lines.
+struct LineEnds<R> {
+    reader: R,
+    is_old: bool,
+}
+
+impl<R: Read> Read for LineEnds<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.reader.read(buffer)?;
+        if self.is_old {
+            let returns = buffer[..length].iter_mut().filter(|byte| **byte == b'\r');
+            returns.for_each(|byte| *byte = b'\n');
+        }
+        Ok(length)
+    }
 }
 
 /// The character in a line such as `sep=;`.

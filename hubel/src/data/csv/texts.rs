@@ -3,11 +3,11 @@ use ::csv::StringRecord;
 
 use super::columns::{LABELS, PATHS, SPLITS, column};
 use crate::Result;
+use crate::data::Splits;
 use crate::data::catalogue::Part;
 use crate::data::folder::part_called;
 use crate::data::labelled::classes_of;
 use crate::data::text::{Places, Texts, of_texts};
-use crate::data::{BadFile, Splits};
 
 const TEXTS: [&str; 11] = [
     "text", "sentence", "review", "message", "comment", "content", "tweet", "document", "body",
@@ -24,15 +24,18 @@ pub(super) struct TextColumns {
 impl TextColumns {
     /// The columns, if the first line names one of texts and one of labels, and none of paths.
     pub(super) fn named(first: &StringRecord) -> Option<Self> {
-        match (column(first, &TEXTS), column(first, &PATHS)) {
-            (Some(text), None) => Some(Self {
-                text,
-                label: column(first, &LABELS)?,
-                split: column(first, &SPLITS),
-            }),
-            _ => None,
-        }
+        Some(Self {
+            text: column_of_texts(first)?,
+            label: column(first, &LABELS)?,
+            split: column(first, &SPLITS),
+        })
     }
+}
+
+/// The column of texts, if the first line names one, and none of paths.
+pub(super) fn column_of_texts(first: &StringRecord) -> Option<usize> {
+    let is_of_paths = column(first, &PATHS).is_some();
+    column(first, &TEXTS).filter(|_| !is_of_paths)
 }
 
 /// The texts of a table read so far.
@@ -122,9 +125,7 @@ impl TextTable {
             &self.parts,
         )?;
         let empty = self.empty.iter();
-        splits.bad_files = empty
-            .map(|line| BadFile::empty_text(format!("line {line} of {name}")))
-            .collect();
+        splits.empty_texts = empty.map(|line| format!("line {line} of {name}")).collect();
         Ok(splits)
     }
 }

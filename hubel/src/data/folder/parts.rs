@@ -2,10 +2,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{Contents, contents, file_name};
+use super::{Contents, contents, file_name, kind_of};
 use crate::Result;
+use crate::data::Kind;
 use crate::data::catalogue::{Part, problem};
-use crate::data::{Kind, clip};
+use crate::data::clip::Frames;
 use crate::listed;
 
 /// Additional words in the folder name of a split, such as in `training_set` or `seg_train`.
@@ -203,13 +204,21 @@ fn is_divided((_, contents): &ClassContents) -> bool {
     parts.contains(&Part::Train) && parts.iter().any(|part| *part != Part::Train)
 }
 
-/// Whether the folders in a class folder are numbered and the first one holds numbered frames, as clips do.
+/// Folders of a class that are examined for frames.
+const EXAMINED: usize = 9;
+
+/// Whether the folders in a class folder are numbered and most of the first ones hold numbered frames, as clips do.
 fn holds_clips((_, found): &ClassContents) -> bool {
     let is_numbered =
         |folder: &PathBuf| file_name(folder).ends_with(|end: char| end.is_ascii_digit());
-    let frames =
-        |folder: &PathBuf| contents(folder).map_or(0, |found| clip::numbered(&found.files).len());
-    found.folders.iter().all(is_numbered) && found.folders.first().map_or(0, frames) > 1
+    let holds_frames = |folder: &&PathBuf| {
+        let mut files = contents(folder).map_or_else(|_| Vec::new(), |found| found.files);
+        files.retain(|file| kind_of(file) == Some(Kind::Pictures));
+        Frames::of(&files).are_steady()
+    };
+    let examined = found.folders.iter().take(EXAMINED);
+    let count = examined.len();
+    found.folders.iter().all(is_numbered) && 2 * examined.filter(holds_frames).count() > count
 }
 
 /// Rejects folders that all contain the same folders and no pictures of their own.

@@ -61,6 +61,7 @@ pub(in crate::data) fn read_splits(
         train,
         notes: [catalogue.notes.clone(), notes].concat(),
         bad_files,
+        empty_texts: Vec::new(),
         division: None,
     })
 }

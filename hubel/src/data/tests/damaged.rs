@@ -64,7 +64,7 @@ const TABLE: &str =
 const TEXTS: &str = "text,label,split\n\"good, really\",pos,train\nbad,neg,train\nso so,pos,val\n\"\u{e9}t\u{e9}\",neg,test\n";
 
 /// An animated GIF of three frames.
-static ANIMATION: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub(super) static ANIMATION: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut bytes = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
     for seed in 0..3 {
@@ -120,7 +120,7 @@ proptest! {
         std::fs::write(file.path(), damage.applied(&ANIMATION)).unwrap();
         clip::is_animated(file.path());
         match clip::examine(file.path()) {
-            Ok((_, (height, width))) => prop_assert!(height > 0 && width > 0),
+            Ok(seen) => prop_assert!(seen.size.0 > 0 && seen.size.1 > 0),
             Err(error) => prop_assert!(error.to_string().contains(".gif")),
         }
     }

@@ -160,7 +160,7 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
         ),
         (
             "path,label,split\na.png,cat,train\nc.png,dog\n",
-            "line 3 has no split (it ends before field 3)",
+            "line 3 has 2 fields and the first line has 3; complete the line",
         ),
         (
             "path,label\na.png,cat\nc.png,\n",
@@ -183,12 +183,17 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
             "path,label\na.png,cat\nc.png,cat\n",
             "all of its 2 pictures are `cat`; a classifier needs",
         ),
-        ("path,label\n", "it names no picture"),
-        ("", "it names no picture"),
+        ("path,label\n", "it has no lines with samples"),
+        ("", "it has no lines with samples"),
         (
             "path,x,y\n",
             "its columns are path, x, y; name the one of the classes",
         ),
+        (
+            "path,label\na fine film .,good\na bad one .,bad\n",
+            "if they are texts, call their column `text`",
+        ),
+        ("text,feeling\n", "or text,label for texts"),
         ("what is this\n", "single field"),
         ("\u{0}\u{1}", "no text"),
         (&many, "30 of its 30 files are missing"),
@@ -208,6 +213,10 @@ fn what_is_wrong_with_a_table_is_said_with_the_line() {
         (
             &b"path,label\na.png,caf\xe9\n"[..],
             "line 2 is not UTF-8; save the table as `CSV UTF-8`",
+        ),
+        (
+            b"path,label\r\n\r\na.png,caf\xe9\r\n",
+            "line 3 is not UTF-8",
         ),
         (b"\xff\xfep\0a\0t\0h\0", "UTF-16"),
     ] {

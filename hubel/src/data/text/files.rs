@@ -2,11 +2,10 @@
 use std::path::Path;
 
 use super::{Places, Texts, of_texts};
-use crate::data::bad_files::listing;
-use crate::data::catalogue::{self, Catalogue, Part, thousands};
+use crate::data::catalogue::{Catalogue, Part};
 use crate::data::{BadFile, Splits};
 use crate::formats::regular;
-use crate::{Error, Result};
+use crate::{Error, Result, shown};
 use std::io::Read;
 
 /// The largest text file in bytes.
@@ -15,16 +14,16 @@ const LARGEST_TEXT: u64 = 16 << 20;
 /// The endings of text files.
 pub(in crate::data) const ENDINGS: [&str; 2] = ["txt", "text"];
 
-/// Reads the text files of a catalogue. Files that are no text in UTF-8 are an error that lists them.
+/// Reads the text files of a catalogue. Files that are no text in UTF-8 are bad files.
 ///
 /// # Errors
-/// [`Error::DataForm`] with the files that cannot be read.
-pub(in crate::data) fn read(path: &Path, catalogue: Catalogue) -> Result<Splits> {
+/// [`Error::DataMismatch`] if there are too many classes, or the name of one is too long.
+pub(in crate::data) fn read(catalogue: Catalogue) -> Result<Splits> {
     let (mut texts, mut paths, mut labels, mut parts) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut bad, mut empty) = (Vec::new(), Vec::new());
     for file in catalogue.files {
-        match contents(&file.path) {
+        match text_in_file(&file.path) {
             Ok(text) if text.trim().is_empty() => empty.push(file.path),
             Ok(text) => {
                 texts.push(text);
@@ -34,16 +33,6 @@ pub(in crate::data) fn read(path: &Path, catalogue: Catalogue) -> Result<Splits>
             }
             Err(error) => bad.push(BadFile::new(&file.path, error)),
         }
-    }
-    if !bad.is_empty() {
-        return Err(catalogue::problem(
-            path,
-            format!(
-                "{} of its texts cannot be read:\n{}",
-                thousands(bad.len()),
-                listing(&bad)
-            ),
-        ));
     }
     let texts = Texts::new(texts, Places::Files(paths));
     let form = "class folders of texts";
@@ -56,10 +45,8 @@ pub(in crate::data) fn read(path: &Path, catalogue: Catalogue) -> Result<Splits>
         &parts,
     )?;
     splits.notes = catalogue.notes;
-    let empty = empty.iter();
-    splits.bad_files = empty
-        .map(|path| BadFile::empty_text(path.to_string_lossy()))
-        .collect();
+    splits.bad_files = bad;
+    splits.empty_texts = empty.iter().map(|path| shown(path)).collect();
     Ok(splits)
 }
 
@@ -67,7 +54,7 @@ pub(in crate::data) fn read(path: &Path, catalogue: Catalogue) -> Result<Splits>
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::DataFile`] if it is too large, or no UTF-8, with the line.
-pub(crate) fn contents(path: &Path) -> Result<String> {
+pub fn text_in_file(path: &Path) -> Result<String> {
     let failed = Error::io("read", path);
     let problem = |problem: String| Error::DataFile {
         path: path.to_owned(),
