@@ -1,7 +1,5 @@
 //! Predictions for pictures (files, bytes, decoded pictures or tensors) and for texts, one or many.
 #[cfg(feature = "pictures")]
-mod clips;
-#[cfg(feature = "pictures")]
 mod pictures;
 #[cfg(feature = "sound")]
 mod sounds;

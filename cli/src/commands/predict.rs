@@ -167,10 +167,7 @@ fn whole_files(
     count: usize,
 ) -> Result<Vec<Result<Classified, BadFile>>, hubel::Error> {
     let kind = predictor.model().preparation().medium.kind();
-    let answers = match kind {
-        Kind::Clips => predictor.predict_clips(paths)?,
-        _ => predictor.predict_files(paths)?,
-    };
+    let answers = predictor.predict_files(paths)?;
     let model = predictor.model();
     let given = |path: &PathBuf| match kind {
         Kind::Sounds => Given::Sound(path.clone()),

@@ -3,11 +3,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::data::bad_files::listing;
 use crate::data::given::Given;
 #[cfg(feature = "mnist")]
 use crate::data::mnist;
 use crate::data::{
-    BadFiles, Dataset, Kind, Splits, ValueRange, folder, picture, sound, tables, text,
+    BadFile, BadFiles, Dataset, Kind, Splits, ValueRange, divide, folder, picture, sound, tables,
+    text,
 };
 use crate::formats::regular;
 use crate::{Error, Result, Shape};
@@ -52,6 +54,45 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
+    /// The samples that were read, with the split of each as the catalogue has it, by their splits. Samples without one are for training.
+    ///
+    /// # Errors
+    /// [`Error::DataForm`] if a class has no sample for training.
+    pub(super) fn splits(
+        &self,
+        path: &Path,
+        (dataset, parts): (&Dataset, &[Option<Part>]),
+        shape: Option<Shape>,
+        notes: Vec<String>,
+        bad_files: Vec<BadFile>,
+    ) -> Result<Splits> {
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|part| part.or(Some(Part::Train)))
+            .collect();
+        let subset = |part| divide::subset(dataset, &parts, part);
+        let train = subset(Part::Train);
+        if let Some(class) = train.counts().iter().position(|&count| count == 0) {
+            let (kind, class) = (self.kind.singular(), &self.classes[class]);
+            let bad = listing(&bad_files);
+            return Err(problem(
+                path,
+                format!("no training {kind} of the class `{class}` can be read:\n{bad}"),
+            ));
+        }
+        let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
+        Ok(Splits {
+            description: self.description(shape),
+            validation: given(Part::Validation),
+            test: given(Part::Test),
+            train,
+            notes,
+            bad_files,
+            empty_texts: Vec::new(),
+            division: None,
+        })
+    }
+
     /// Rejects data with missing files under the policy `fail`.
     ///
     /// # Errors

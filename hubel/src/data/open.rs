@@ -7,7 +7,7 @@ use crate::data::bad_files::listing;
 use crate::data::blank::Blanks;
 use crate::data::catalogue::{self, Catalogue, Found, Part};
 use crate::data::class_names::{known_by, unknown_class};
-use crate::data::divide::{self, Division};
+use crate::data::divide::Division;
 use crate::data::folder;
 use crate::data::names::composed;
 use crate::data::preparation::Unlike;
@@ -162,30 +162,9 @@ pub(super) fn read_splits(
         notes.extend(note.or_else(|| of_another_size(&read.dataset)));
         notes.extend(without_color(&read));
     }
-    let parts: Vec<Option<Part>> = read
-        .places
-        .iter()
-        .map(|place| catalogue.files[*place].part.or(Some(Part::Train)))
-        .collect();
-    let subset = |part| divide::subset(&read.dataset, &parts, part);
-    let train = subset(Part::Train);
-    if let Some(class) = train.counts().iter().position(|&count| count == 0) {
-        let class = &catalogue.classes[class];
-        let bad = listing(&bad_files);
-        let problem = format!("no training file of the class `{class}` can be read:\n{bad}");
-        return Err(catalogue::problem(path, problem));
-    }
-    let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
-    Ok(Splits {
-        description: catalogue.description(Some(shape)),
-        train,
-        validation: given(Part::Validation),
-        test: given(Part::Test),
-        notes,
-        bad_files,
-        empty_texts: Vec::new(),
-        division: None,
-    })
+    let place = |place: &usize| catalogue.files[*place].part;
+    let parts: Vec<Option<Part>> = read.places.iter().map(place).collect();
+    catalogue.splits(path, (&read.dataset, &parts), Some(shape), notes, bad_files)
 }
 
 /// `1 picture is`, `2 pictures are`

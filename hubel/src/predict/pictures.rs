@@ -6,7 +6,7 @@ use hubel_kernels::softmax;
 use image::DynamicImage;
 
 use super::{Changes, Prediction, Predictor};
-use crate::data::{BadFile, Prepared};
+use crate::data::{BadFile, Kind, Prepared, clip};
 use crate::evaluate::tempered;
 use crate::inference::{Inference, check_finite};
 use crate::model::GIVEN_AS_BYTES;
@@ -52,12 +52,16 @@ impl Predictor {
         self.predict_pictures(pictures.len(), &read, &name)
     }
 
-    /// Classifies picture files. Returns, in the order of `paths`, predictions or the reasons why pictures cannot be used.
+    /// Classifies the files of pictures or recordings, or the files and folders of clips. Returns, in the order of `paths`, predictions or the reasons why files cannot
+    /// be used.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] and [`Error::Memory`], which concern all of them.
+    /// [`Error::NotFinite`] and [`Error::Memory`], which concern all of them; [`Error::Clip`] for a video file without the program `ffmpeg`.
     pub fn predict_files(&mut self, paths: &[PathBuf]) -> Result<Vec<Result<Prediction, BadFile>>> {
         let model = self.inference.model().clone();
+        if model.preparation().medium.kind() == Kind::Clips {
+            paths.iter().try_for_each(|path| clip::require_for(path))?;
+        }
         let read = |i: usize| model.preparation().picture(&paths[i]);
         let name = |i: usize| shown(&paths[i]);
         let answers = self.predict_pictures(paths.len(), &read, &name)?;

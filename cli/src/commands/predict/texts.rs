@@ -11,7 +11,8 @@ use super::answers::{Answers, Classified, Columns, Given};
 use super::{Outcome, Work, report, top};
 use crate::args::Predict;
 use crate::commands::names::{Names, in_folder};
-use crate::console::Console;
+use crate::console::{Console, thousands};
+use crate::interruption::Interruption;
 
 /// Lines that are classified at a time.
 const CHUNK: usize = 64;
@@ -37,6 +38,11 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, console: &Console) 
     let sources: Vec<Option<Names>> = sources.collect::<Result<_, _>>()?;
     let mut classifying = Classifying {
         answers: Answers::begin(out, json, columns)?,
+        // Only a file must be finished after a signal; printed lines are already out.
+        interruption: match out {
+            Some(_) => Interruption::listen()?,
+            None => Interruption::default(),
+        },
         predictor,
         count,
         waiting: Vec::new(),
@@ -58,6 +64,15 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, console: &Console) 
     classifying.classify()?;
     classifying.answers.finish(&classifying.work)?;
     report(&classifying.work.bad_files, console);
+    if let Some(signal) = (classifying.interruption.signal()).filter(|_| classifying.work.stopped) {
+        console.remark(&format!(
+            "stopped by {} after {} {}",
+            signal.name(),
+            thousands(classifying.work.done),
+            kind.plural()
+        ));
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
     Ok(match classifying.work.bad_files.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -66,6 +81,7 @@ pub(super) fn run(arguments: &Predict, predictor: Predictor, console: &Console) 
 
 struct Classifying {
     answers: Answers,
+    interruption: Interruption,
     predictor: Predictor,
     /// Number of classes to show.
     count: usize,
@@ -165,6 +181,9 @@ impl Classifying {
         path: Option<PathBuf>,
         text: String,
     ) -> Result<(), Box<dyn std::error::Error>> {
+        if self.work.stopped {
+            return Ok(());
+        }
         self.waiting.push((path, text));
         match self.waiting.len() < CHUNK {
             true => Ok(()),
@@ -174,8 +193,11 @@ impl Classifying {
 
     /// Classifies the waiting texts.
     fn classify(&mut self) -> Result<(), Box<dyn std::error::Error>> {
-        let (paths, texts): (Vec<Option<PathBuf>>, Vec<String>) =
-            std::mem::take(&mut self.waiting).into_iter().unzip();
+        let waiting = std::mem::take(&mut self.waiting);
+        if self.work.stopped {
+            return Ok(());
+        }
+        let (paths, texts): (Vec<Option<PathBuf>>, Vec<String>) = waiting.into_iter().unzip();
         let predictions = self.predictor.predict_texts(&texts)?;
         let model = self.predictor.model();
         let vocabulary = model.vocabulary()?;
@@ -196,6 +218,7 @@ impl Classifying {
             });
         let classified: Vec<_> = classified.collect();
         self.work.stopped |= !self.answers.add(&classified)?;
+        self.work.stopped |= self.interruption.signal().is_some();
         Ok(())
     }
 }

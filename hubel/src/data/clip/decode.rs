@@ -1,4 +1,5 @@
 //! The frames of one clip: an animated GIF, WebP or PNG, a folder of numbered frames, or a video file.
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -21,6 +22,8 @@ pub(super) const USUAL_RATE: f32 = 25.0;
 pub(super) const MOST_FRAMES: usize = 10_000;
 /// The most bytes of all frames of an animation, decoded.
 const MOST_BYTES: u64 = 2 << 30;
+/// The most bytes of all frames that are kept. Larger animations are read twice: first the times of the frames, then the chosen ones.
+const KEPT_BYTES: u64 = 64 << 20;
 
 /// Frames of a clip that were chosen.
 pub(super) struct Taken {
@@ -163,21 +166,29 @@ fn of_animation(path: &Path, settings: ClipSettings, frames: usize) -> Result<Ta
         Err(error) => return Err(problem(path, &format!("it is damaged ({error})"))),
     };
     let (mut times, mut end) = (Vec::new(), 0.0);
-    for (_, delay) in &found {
+    for delay in &found.seconds {
         times.push(end);
         end += delay;
     }
-    let pictures: Vec<DynamicImage> = found.into_iter().map(|(picture, _)| picture).collect();
-    if pictures.is_empty() {
+    if times.is_empty() {
         return Err(problem(path, "it has no frames"));
     }
     let chosen = settings.choose(&times, end, frames);
+    let pictures = match found.pictures {
+        Some(pictures) => pictures.into_iter().enumerate().collect(),
+        None => {
+            let picked = guarded(|| animation(&bytes, |frames| pick(frames, &chosen)));
+            let picked = picked.and_then(|picked| picked.ok().flatten());
+            picked.unwrap_or_default()
+        }
+    };
+    let picture = |frame: usize| {
+        let found = pictures.get(&frame).cloned();
+        found.ok_or_else(|| problem(path, "it is damaged"))
+    };
     Ok(Taken {
-        frames: chosen
-            .into_iter()
-            .map(|frame| pictures[frame].clone())
-            .collect(),
-        count: pictures.len(),
+        frames: chosen.into_iter().map(picture).collect::<Result<_>>()?,
+        count: times.len(),
         content: Fingerprint::content_of(&bytes),
         remark: None,
     })
@@ -188,11 +199,21 @@ fn guarded<T>(decode: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> 
     std::panic::catch_unwind(decode).ok()
 }
 
-/// All frames with their durations in seconds.
-fn collect(
-    frames: &mut dyn Iterator<Item = ImageResult<Frame>>,
-) -> Result<Vec<(DynamicImage, f32)>, String> {
-    let (mut found, mut bytes) = (Vec::new(), 0);
+/// The frames of an animation.
+struct Found {
+    /// The duration of each.
+    seconds: Vec<f32>,
+    /// All of them; `None` if they are more than [`KEPT_BYTES`].
+    pictures: Option<Vec<DynamicImage>>,
+}
+
+/// Reads all frames to their end, and keeps them if they are small.
+fn collect(frames: &mut dyn Iterator<Item = ImageResult<Frame>>) -> Result<Found, String> {
+    let mut found = Found {
+        seconds: Vec::new(),
+        pictures: Some(Vec::new()),
+    };
+    let mut bytes = 0;
     for frame in frames {
         let frame = frame.map_err(|error| error.to_string())?;
         let (numerator, denominator) = frame.delay().numer_denom_ms();
@@ -207,15 +228,32 @@ fn collect(
             return Err("its frames have no pixels".to_owned());
         }
         bytes += picture.as_raw().len() as u64;
-        if found.len() == MOST_FRAMES || bytes > MOST_BYTES {
+        if found.seconds.len() == MOST_FRAMES || bytes > MOST_BYTES {
             return Err(format!(
                 "it has more than {MOST_FRAMES} frames, or {} GB of them",
                 MOST_BYTES >> 30
             ));
         }
-        found.push((DynamicImage::ImageRgba8(picture), seconds));
+        found.seconds.push(seconds);
+        found.pictures = found.pictures.filter(|_| bytes <= KEPT_BYTES);
+        if let Some(pictures) = &mut found.pictures {
+            pictures.push(DynamicImage::ImageRgba8(picture));
+        }
     }
     Ok(found)
+}
+
+/// The frames with these numbers, as far as they can be read.
+fn pick(
+    frames: &mut dyn Iterator<Item = ImageResult<Frame>>,
+    chosen: &[usize],
+) -> BTreeMap<usize, DynamicImage> {
+    let last = chosen.iter().max().map_or(0, |last| last + 1);
+    let frames = frames.map_while(Result::ok).take(last).enumerate();
+    let wanted = frames.filter(|(number, _)| chosen.contains(number));
+    wanted
+        .map(|(number, frame)| (number, DynamicImage::ImageRgba8(frame.into_buffer())))
+        .collect()
 }
 
 /// What `take` makes of the frames of an animated picture; `None` if the bytes are no such picture.

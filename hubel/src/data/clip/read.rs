@@ -10,7 +10,7 @@ use crate::data::catalogue::{self, Catalogue, File, Part, thousands};
 use crate::data::reading::{Listen, own_size};
 use crate::data::{
     BadFile, BadFiles, ClipSettings, Dataset, Kind, Medium, Options, Pixels, Preparation, Prepared,
-    Reading, Resize, Splits, divide, picture,
+    Reading, Resize, Splits, picture,
 };
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, Shape, memory, shown};
@@ -60,22 +60,6 @@ pub(in crate::data) fn splits(
         settings,
     };
     let read = read(path, catalogue, manner, options.bad_files, listen)?;
-    let parts: Vec<Option<Part>> = read
-        .parts
-        .iter()
-        .map(|part| part.or(Some(Part::Train)))
-        .collect();
-    let subset = |part| divide::subset(&read.dataset, &parts, part);
-    let train = subset(Part::Train);
-    if let Some(class) = train.counts().iter().position(|&count| count == 0) {
-        let problem = format!(
-            "no training clip of the class `{}` can be read:\n{}",
-            catalogue.classes[class],
-            listing(&read.bad)
-        );
-        return Err(catalogue::problem(path, problem));
-    }
-    let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
     let how = match settings.rate {
         Some(rate) => format!("{} frames of the middle, at {rate} per second", shape.time),
         None => format!("{} frames, spread evenly over it", shape.time),
@@ -86,16 +70,8 @@ pub(in crate::data) fn splits(
         "{about}; of each clip the network sees {how}, at {}",
         shape.frame()
     ));
-    Ok(Splits {
-        description: catalogue.description(Some(shape)),
-        train,
-        validation: given(Part::Validation),
-        test: given(Part::Test),
-        notes,
-        bad_files: read.bad,
-        empty_texts: Vec::new(),
-        division: None,
-    })
+    let read_parts = (&read.dataset, &read.parts[..]);
+    catalogue.splits(path, read_parts, Some(shape), notes, read.bad)
 }
 
 /// Reads the clips as a model with this preparation sees them.

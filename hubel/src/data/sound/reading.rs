@@ -10,7 +10,7 @@ use crate::data::bad_files::listing;
 use crate::data::catalogue::{self, Catalogue, File, Part};
 use crate::data::open::check_classes;
 use crate::data::reading::Listen;
-use crate::data::{BadFile, Dataset, Options, Pixels, Preparation, Reading, Splits, divide};
+use crate::data::{BadFile, Dataset, Options, Pixels, Preparation, Reading, Splits};
 use crate::on_all_cores::on_all_cores;
 use crate::{Error, Result, memory};
 
@@ -41,29 +41,10 @@ pub(in crate::data) fn read_splits(
         places,
         notes,
     } = read;
-    let part_of = |place: &usize| catalogue.files[*place].part.or(Some(Part::Train));
+    let part_of = |place: &usize| catalogue.files[*place].part;
     let parts: Vec<Option<Part>> = places.iter().map(part_of).collect();
-    let subset = |part| divide::subset(&dataset, &parts, part);
-    let train = subset(Part::Train);
-    if let Some(class) = train.counts().iter().position(|&count| count == 0) {
-        let problem = format!(
-            "no training recording of the class `{}` can be read:\n{}",
-            catalogue.classes[class],
-            listing(&bad_files)
-        );
-        return Err(catalogue::problem(path, problem));
-    }
-    let given = |part| Some(subset(part)).filter(|dataset| !dataset.is_empty());
-    Ok(Splits {
-        description: catalogue.description(None),
-        validation: given(Part::Validation),
-        test: given(Part::Test),
-        train,
-        notes: [catalogue.notes.clone(), notes].concat(),
-        bad_files,
-        empty_texts: Vec::new(),
-        division: None,
-    })
+    let notes = [catalogue.notes.clone(), notes].concat();
+    catalogue.splits(path, (&dataset, &parts), None, notes, bad_files)
 }
 
 /// Reads the recordings of a catalogue with the settings of a model.

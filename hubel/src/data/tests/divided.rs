@@ -194,7 +194,7 @@ fn classes_that_cannot_be_learnt_and_impossible_sizes_are_refused() {
         bad_files: BadFiles::Skip,
         ..WHOLE
     };
-    assert!(message(&skip).contains("no training file of the class `1` can be read"));
+    assert!(message(&skip).contains("no training image of the class `1` can be read"));
 }
 
 #[test]
