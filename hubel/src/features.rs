@@ -11,7 +11,7 @@ use hubel_kernels::Cpu;
 
 use crate::data::{BadFile, Dataset};
 use crate::inference::{Inference, check_finite};
-use crate::network::{Graph, Operation};
+use crate::network::{FRAME_FEATURES, Graph, Operation};
 use crate::{Model, Result, Shape};
 
 #[cfg(feature = "tables")]
@@ -209,31 +209,12 @@ fn means(shape: Shape, map: &[f32]) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum / pixels) as f32).collect()
 }
 
-/// The node up to which layers are frozen while only the head is trained: as [`before_the_head`]. A head that reads the features of frames along time is a
-/// head, too: its convolution along time is trained with the last layer.
+/// The node up to which layers are frozen while only the head is trained: the features of frames, if the network has these, else as [`before_the_head`].
 pub(crate) fn last_of_the_body(graph: &Graph) -> usize {
-    let before = before_the_head(graph);
-    let is_between = |operation: &Operation| {
-        matches!(
-            operation,
-            Operation::Activation(_)
-                | Operation::Dropout(_)
-                | Operation::MaxOverTime(_)
-                | Operation::AvgOverTime(_)
-        )
-    };
-    let mut place = before;
-    while is_between(&graph.nodes[place].operation) {
-        place = graph.nodes[place].inputs[0];
-    }
-    let node = &graph.nodes[place];
-    let pools = [Operation::GlobalAvgPool, Operation::GlobalMaxPool];
-    match node.operation {
-        Operation::TimeConv(_) if pools.contains(&graph.nodes[node.inputs[0]].operation) => {
-            node.inputs[0]
-        }
-        _ => before,
-    }
+    let frames = (graph.nodes.iter()).position(|node| node.name == FRAME_FEATURES);
+    frames
+        .filter(|&node| graph.is_passage(node))
+        .unwrap_or_else(|| before_the_head(graph))
 }
 
 /// The last node before the last linear layer (or, without one, before the last convolution) whose output alone determines everything after it.
@@ -290,33 +271,15 @@ mod tests {
     }
 
     #[test]
-    fn a_convolution_along_time_over_features_of_frames_is_part_of_the_head() {
-        let frozen = |text: &str| {
-            let network = Network::parse(text).unwrap();
+    fn the_head_begins_behind_the_features_of_frames() {
+        let frozen = |network: &Network| {
             let graph = network.graph(SHAPE.over(5), CLASSES).unwrap();
             graph.nodes[last_of_the_body(&graph)].name.clone()
         };
-        let body = "conv(4)-relu-p: globalavgpool";
-        assert_eq!(
-            frozen(&format!(
-                "{body}-timeconv(3)-relu-avgovertime-linear(classes)"
-            )),
-            "p"
-        );
-        assert_eq!(
-            frozen(&format!(
-                "{body}-timeconv(3)-maxovertime-dropout(0.1)-linear(classes)"
-            )),
-            "p"
-        );
-        assert_eq!(
-            frozen(&format!("{body}-m: avgovertime-linear(classes)")),
-            "m"
-        );
-        assert_eq!(
-            frozen("conv(4)-timeconv(3)-relu-globalavgpool-m: avgovertime-linear(classes)"),
-            "m"
-        );
+        let pictures = Network::parse("conv(4)-relu-p: globalavgpool-linear(classes)").unwrap();
+        assert_eq!(frozen(&pictures.along_time().unwrap()), FRAME_FEATURES);
+        let clips = "conv(4)-timeconv(3)-relu-globalavgpool-m: avgovertime-linear(classes)";
+        assert_eq!(frozen(&Network::parse(clips).unwrap()), "m");
     }
 
     #[test]

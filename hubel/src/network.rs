@@ -8,6 +8,7 @@ mod text;
 mod write;
 mod zoo;
 
+pub(crate) use along_time::FRAME_FEATURES;
 pub use builder::NetworkBuilder;
 pub use graph::{
     Convolution, Graph, Initial, Node, Operation, Role, Tensor, TimeConvolution, TimeWindow, Window,

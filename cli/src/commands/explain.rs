@@ -126,11 +126,25 @@ fn score(
     }
 }
 
+/// The name of what is explained: that of a file; of the folder of a clip also the folder around it, which is often its class.
+fn title(path: &Path) -> String {
+    let names: Vec<_> = path
+        .iter()
+        .rev()
+        .take(if path.is_dir() { 2 } else { 1 })
+        .collect();
+    shown(&names.into_iter().rev().collect::<PathBuf>())
+}
+
 /// Creates the folder for the files and returns its path.
 fn folder(arguments: &Explain, picture: &Path) -> Result<PathBuf, Error> {
     let folder = arguments.out.clone().unwrap_or_else(|| {
-        let stem = picture.file_stem().unwrap_or_default();
-        PathBuf::from(format!("explain-{}", stem.to_string_lossy()))
+        let stem = match picture.is_dir() {
+            // The frames of a clip; folders of several classes may have the same name.
+            true => title(picture).replace(['/', '\\'], "-"),
+            false => (picture.file_stem().unwrap_or_default().to_string_lossy()).into_owned(),
+        };
+        PathBuf::from(format!("explain-{stem}"))
     });
     if folder.is_file() {
         return Err(Error::Settings {

@@ -4,9 +4,9 @@ use crate::data::{Dataset, Kind, Medium, Preparation};
 use crate::{Model, Result};
 
 impl Model {
-    /// A model for clips that reads each frame as this model reads a picture, up to the features before its last layers, and these features along time: a
-    /// convolution along time, the mean over time and a linear layer, which are new. The network's input has as many frames as the clips. With
-    /// [`Phase::usual`](crate::Phase::usual) the layers for the frames are frozen first.
+    /// A model for clips that reads each frame as this model reads a picture, up to the maps before its last pooling and linear layers. New layers read these maps,
+    /// pooled to 2×2, along time: a convolution over the places, one along time, the mean over time and a linear layer. The network's input has as many frames as the clips. With
+    /// [`Phase::usual`](crate::Phase::usual) the layers for the frames are frozen.
     ///
     /// A model of clips is returned as it is.
     ///

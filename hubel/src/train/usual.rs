@@ -2,6 +2,7 @@
 use super::{Phase, TrainSettings};
 use crate::data::Mixing;
 use crate::features::last_of_the_body;
+use crate::network::FRAME_FEATURES;
 use crate::{Model, Result, Schedule};
 
 /// Images per step: with frozen layers, and when all layers are trained.
@@ -35,7 +36,8 @@ const SHOWN_TO_ALL: usize = 10_000;
 const MOST_EPOCHS_OF_ALL: usize = 3;
 
 impl Phase {
-    /// The default phases for `images` training images: first only the last layer is trained; then, if there are enough images, all layers. Uses
+    /// The default phases for `images` training images: first only the last layer is trained; then, if there are enough images, all layers. Of a model that
+    /// [reads clips](Model::along_time) only the layers along time are trained: training all layers would take as long as for all frames. Uses
     /// seed, augmentation, accumulation, class balance and weights, label smoothing and precision of `settings`, and its mixing for phases without
     /// frozen layers.
     ///
@@ -43,7 +45,8 @@ impl Phase {
     /// If the network of the model is damaged.
     pub fn usual(model: &Model, images: usize, settings: &TrainSettings) -> Result<Vec<Self>> {
         let head = Self::of_head(model, images, settings)?;
-        Ok(match images < ENOUGH_FOR_ALL {
+        let is_head_enough = head.frozen.as_deref() == Some(FRAME_FEATURES);
+        Ok(match images < ENOUGH_FOR_ALL || is_head_enough {
             true => vec![head],
             false => vec![head, Self::of_all(images, settings)],
         })

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use askama::Template;
 use hubel::data::Prepared;
 use hubel::explain::draw::{self, Filters, Legend, Maps, Scale, Tile};
-use hubel::{Drawing, Error, Model, shown};
+use hubel::{Drawing, Error, Model};
 
 use super::data::{self, Nearest};
 use super::why::Explanation;
-use super::{Found, Looked, PAGE, frames, layers, question, quoted, remarks, top};
+use super::{Found, Looked, PAGE, frames, layers, question, quoted, remarks, title, top};
 use crate::console::thousands;
 use crate::page::{self, Sentence, embedded};
 
@@ -344,12 +344,7 @@ pub(super) fn write(
     };
     let page = Page {
         command: "explain",
-        title: shown(
-            looked
-                .picture
-                .file_name()
-                .map_or(&looked.picture, Path::new),
-        ),
+        title: title(&looked.picture),
         seen: Picture::new(seen),
         input: seen_as(model, &looked.prepared),
         remarks: remarks(&looked.prediction),
