@@ -392,3 +392,86 @@ fn video_files_are_read_by_ffmpeg() {
         .stderr(contains("it holds 24 video files"))
         .stderr(contains("`ffmpeg`, which is not installed").count(1));
 }
+
+#[test]
+fn a_model_of_pictures_reads_frames_for_a_head_along_time() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, run) = (folder.path().join("clips"), folder.path().join("run"));
+    folders_of_frames(&data, 40);
+    let pictures = folder.path().join("pictures");
+    for (class, moves_right) in [("left", false), ("right", true)] {
+        let class = pictures.join(class);
+        fs::create_dir_all(&class).expect("a folder");
+        for number in 0..20 {
+            let file = class.join(format!("picture {class} {number}.png", class = number % 7));
+            frame(number, moves_right, 0).save(file).expect("a picture");
+        }
+    }
+    // It learns where the square is.
+    let start = folder.path().join("start");
+    let mut command = hubel();
+    command.arg("train").arg(&pictures).args(["--from", "none"]);
+    command.args([
+        "--model",
+        "conv(8)-relu-conv(8)-relu-globalavgpool-linear(classes)",
+    ]);
+    command.args(["--epochs", "20", "--augment", "none", "--out"]);
+    command.arg(&start).assert().success();
+    let trained = json(
+        hubel()
+            .arg("train")
+            .arg(&data)
+            .args(["--json", "--seed", "2", "--augment", "none", "--from"])
+            .arg(&start)
+            .arg("--out")
+            .arg(&run),
+    );
+    // Its own preparation is that of `evaluate`.
+    let evaluate = |data: &Path| {
+        json(
+            hubel()
+                .arg("evaluate")
+                .arg(&run)
+                .arg(data)
+                .args(["--json", "--quiet"]),
+        )
+    };
+    let accuracy = evaluate(&data)["accuracy"].as_f64().expect("a number");
+    assert_eq!(trained["test_accuracy"], accuracy, "{trained}");
+    assert!(accuracy > 0.7, "{accuracy}");
+    // Only the layers along time were trained; the settings repeat the run.
+    hubel()
+        .arg("inspect")
+        .arg(&run)
+        .assert()
+        .success()
+        .stdout(contains("frame_features"));
+    let again = folder.path().join("again");
+    hubel()
+        .args(["train", "--config"])
+        .arg(run.join("run.toml"))
+        .arg("--out")
+        .arg(&again)
+        .assert()
+        .success();
+    let bytes = |run: &Path| fs::read(run.join("model.safetensors")).expect("a model");
+    assert!(bytes(&run) == bytes(&again));
+    // What the model of clips has decided cannot be changed, and flags of other kinds are refused.
+    for (flag, problem) in [
+        (
+            "--frames",
+            "--frames is decided by the model to fine-tune, which has 6",
+        ),
+        ("--seconds", "--seconds is for recordings, and"),
+    ] {
+        hubel()
+            .arg("train")
+            .arg(&data)
+            .arg("--from")
+            .arg(&run)
+            .args([flag, "3"])
+            .assert()
+            .failure()
+            .stderr(contains(problem));
+    }
+}
