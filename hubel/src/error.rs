@@ -3,6 +3,7 @@ use crate::Shape;
 use crate::listed;
 use crate::one_line::{one_line, shown};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// `Result` with hubel's [`Error`].
@@ -30,6 +31,8 @@ pub enum Error {
         message: String,
         /// The line, with carets under the spot.
         excerpt: String,
+        /// The spot, in bytes of the text.
+        place: Range<usize>,
     },
 
     /// The text of an augmentation cannot be read.
@@ -236,6 +239,8 @@ pub enum Error {
 pub struct LayerError {
     /// Its name in the network.
     pub name: String,
+    /// Its index in [`Network::layers`](crate::Network::layers); `None` if it is the sum of a residual or a concatenation.
+    pub index: Option<usize>,
     /// Its architecture text.
     pub layer: String,
     /// The shape of its input.

@@ -1,5 +1,6 @@
 //! The closed list of layers: settings, architecture text, shape rule, tensors. Layers with more than a line of code have their own file.
 pub(crate) mod activation;
+mod along_axis;
 pub(crate) mod arguments;
 mod batch_norm;
 mod conv;
@@ -15,6 +16,7 @@ use crate::{
     network::{Initial, Operation, Role, Tensor},
 };
 pub use activation::Activation;
+pub use along_axis::{AxisWindows, Refusal, Rounded, WindowPlaces};
 use arguments::{ArgumentError, Arguments};
 pub use conv::Conv;
 pub(crate) use embedding::missing as missing_embedding;

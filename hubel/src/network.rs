@@ -18,6 +18,7 @@ pub use summary::{LayerSummary, Summary};
 pub(crate) use text::excerpt;
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::{
     Error, Result, Shape,
@@ -105,7 +106,15 @@ impl Network {
     /// # Errors
     /// [`Error::Architecture`], with a caret under the spot.
     pub fn parse(text: &str) -> Result<Self> {
-        text::parse(text)
+        Ok(text::parse(text)?.0)
+    }
+
+    /// The place in the text of each of its [`layers`](Self::layers), in bytes. The layers of a repeated group have the same place.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse).
+    pub fn places(text: &str) -> Result<Vec<Range<usize>>> {
+        Ok(text::parse(text)?.1)
     }
 
     /// A network of the zoo; [`names`](Self::names) lists them.
@@ -138,9 +147,14 @@ impl Network {
             error if !looks_like_a_name || is_layer => error,
             _ if near => unknown(trimmed),
             error if trimmed.contains('-') => error,
-            Error::Architecture { message, excerpt } if near_layer => Error::Architecture {
+            Error::Architecture {
+                message,
+                excerpt,
+                place,
+            } if near_layer => Error::Architecture {
                 message: format!("{message} The networks by name are {}", known_names()),
                 excerpt,
+                place,
             },
             _ => unknown(trimmed),
         })

@@ -145,7 +145,7 @@ impl Windows {
     }
 
     /// One axis with its padding as numbers. Checks every sum of [`Axis`] for overflow.
-    fn axis(&self, input: [usize; 2], index: usize) -> Result<Axis, WindowProblem> {
+    pub(super) fn axis(&self, input: [usize; 2], index: usize) -> Result<Axis, WindowProblem> {
         let (input, kernel) = (input[index], self.kernel[index]);
         let (stride, dilation) = (self.stride[index], self.dilation[index]);
         for (value, name) in [
@@ -213,7 +213,7 @@ impl Axis {
     }
 
     /// Number of windows that fit.
-    fn count(&self, round: Round) -> usize {
+    pub(super) fn count(&self, round: Round) -> usize {
         let span = self.padded() - self.reach();
         let floor = span / self.stride + 1;
         // A window that would begin beyond the input and its leading padding is dropped, as in PyTorch.

@@ -51,6 +51,7 @@ pub(super) fn graph(items: &[Item], input: Input, classes: usize) -> Result<Grap
         graph: Graph { nodes: vec![image] },
         names: HashSet::new(),
         since_tokens: vec![vocabulary.map(|_| Vec::new())],
+        layers: 0,
         weights: 0,
         classes,
     };
@@ -65,6 +66,8 @@ struct Layout {
     names: HashSet<String>,
     /// For each node that has the times of a text, the windows along time between the tokens and its map.
     since_tokens: Vec<Option<Vec<TimeWindow>>>,
+    /// Number of layers so far, in the order of [`Network::layers`](super::Network::layers).
+    layers: usize,
     /// Number of values in all tensors so far.
     weights: usize,
     classes: usize,
@@ -111,16 +114,18 @@ impl Layout {
             vocabulary,
             classes: self.classes,
         };
+        let index = Some(self.layers);
+        self.layers += 1;
         let resolved = match layer.resolve(input) {
             Ok(resolved) => resolved,
-            Err(misfit) => return Err(self.error(name, layer.to_string(), at, misfit)),
+            Err(misfit) => return Err(self.error(name, index, layer.to_string(), at, misfit)),
         };
         for tensor in &resolved.tensors {
             self.weights = self.weights.saturating_add(tensor.len());
         }
         if addressable(&[self.weights]).is_none() {
             let reason = "up to it, the network's weights are larger than any memory".to_owned();
-            return Err(self.error(name, layer.to_string(), at, reason.into()));
+            return Err(self.error(name, index, layer.to_string(), at, reason.into()));
         }
         let (operation, inputs) = match (resolved.operation, &self.since_tokens[at]) {
             (Operation::MaxOverTime(_), Some(windows)) => {
@@ -151,13 +156,13 @@ impl Layout {
                 .into_iter()
                 .collect();
             let misfit = Misfit { reason, ways_out };
-            return Err(self.error(name, shortened(item), at, misfit));
+            return Err(self.error(name, None, shortened(item), at, misfit));
         }
         let [body_order, shortcut_order] = ends.map(|end| self.graph.order_of_row(end));
         if body_order != shortcut_order {
             let reason = "PyTorch would add other pairs of values: one of the vectors is a flattened map, which PyTorch flattens channel by channel".to_owned();
             let ways_out = vec!["a linear layer after `flatten`, before the residual".to_owned()];
-            return Err(self.error(name, shortened(item), at, Misfit { reason, ways_out }));
+            return Err(self.error(name, None, shortened(item), at, Misfit { reason, ways_out }));
         }
         self.push(Node {
             name,
@@ -172,7 +177,7 @@ impl Layout {
         self.refuse_tokens(item, &name, at, &ends)?;
         if ends.len() < 2 {
             let reason = "`concat` needs at least two branches".to_owned();
-            return Err(self.error(name, shortened(item), at, reason.into()));
+            return Err(self.error(name, None, shortened(item), at, reason.into()));
         }
         let shapes: Vec<Shape> = ends
             .iter()
@@ -204,7 +209,7 @@ impl Layout {
                     "its branches give {}; they must agree in {sides}",
                     shapes.join(", ")
                 );
-                Err(self.error(name, shortened(item), at, reason.into()))
+                Err(self.error(name, None, shortened(item), at, reason.into()))
             }
         }
     }
@@ -215,7 +220,7 @@ impl Layout {
         match ends.iter().any(|end| is_tokens(&self.graph.nodes[*end])) {
             true => {
                 let misfit = layers::missing_embedding();
-                Err(self.error(name.to_owned(), shortened(item), at, misfit))
+                Err(self.error(name.to_owned(), None, shortened(item), at, misfit))
             }
             false => Ok(()),
         }
@@ -250,9 +255,18 @@ impl Layout {
         Ok(self.graph.nodes.len() - 1)
     }
 
-    fn error(&self, name: String, layer: String, at: usize, misfit: Misfit) -> Error {
+    /// `index` is that of the layer; `None` for a sum or a concatenation.
+    fn error(
+        &self,
+        name: String,
+        index: Option<usize>,
+        layer: String,
+        at: usize,
+        misfit: Misfit,
+    ) -> Error {
         Error::Layer(Box::new(LayerError {
             name,
+            index,
             layer,
             input: self.graph.nodes[at].shape,
             reason: misfit.reason,

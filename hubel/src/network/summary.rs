@@ -302,13 +302,19 @@ impl fmt::Display for Summary {
     }
 }
 
+impl LayerSummary {
+    /// The part of an input of this shape that an output depends on, rows×columns, with the times before them if there are several. At most the input.
+    pub fn sees(&self, input: Shape) -> String {
+        let [down, across] = self.receptive_field;
+        let (down, across) = (down.min(input.height), across.min(input.width));
+        match input.time {
+            1 => format!("{down}×{across}"),
+            time => format!("{}×{down}×{across}", self.receptive_times.min(time)),
+        }
+    }
+}
+
 fn row(layer: &LayerSummary, input: Shape) -> [String; 8] {
-    let [down, across] = layer.receptive_field;
-    let (down, across) = (down.min(input.height), across.min(input.width));
-    let times = match input.time {
-        1 => String::new(),
-        time => format!("{}×", layer.receptive_times.min(time)),
-    };
     let mut size = layer.formula.clone().unwrap_or_default();
     if layer.dropped != [0; 2] {
         let [rows, columns] = layer.dropped;
@@ -327,7 +333,7 @@ fn row(layer: &LayerSummary, input: Shape) -> [String; 8] {
         layer.output.to_string(),
         grouped(layer.parameters as u64),
         grouped(layer.multiply_adds),
-        format!("{times}{down}×{across}"),
+        layer.sees(input),
         grouped(layer.bytes as u64),
         size,
     ]

@@ -19,17 +19,19 @@ const LONGEST_LABEL: usize = 255;
 /// Deepest nesting of brackets: far beyond any network, and safe for the stack.
 const MOST_NESTING: usize = 32;
 
-pub(super) fn parse(text: &str) -> Result<Network> {
+/// The network, and the place in the text of each of its [`layers`](Network::layers), in bytes.
+pub(super) fn parse(text: &str) -> Result<(Network, Vec<Range<usize>>)> {
     let mut parser = Parser {
         text,
         at: 0,
         depth: 0,
         layers: 0,
+        places: Vec::new(),
     };
     let items = flat(parser.chain()?);
     match parser.peek() {
         None if items.is_empty() => Err(parser.error(0..0, "there is no layer in it".into())),
-        None => Ok(Network { items }),
+        None => Ok((Network { items }, parser.places)),
         Some(']') => Err(parser.here("this `]` has no `[`")),
         Some(_) => {
             Err(parser.here("`|` separates branches within `residual[ … ]` and `concat[ … ]`"))
@@ -44,6 +46,8 @@ struct Parser<'a> {
     depth: usize,
     /// Number of layers so far, including repeats.
     layers: usize,
+    /// Where each of them stands, without the sums of residuals and the branches of `concat`.
+    places: Vec<Range<usize>>,
 }
 
 impl Parser<'_> {
@@ -151,6 +155,8 @@ impl Parser<'_> {
             None => return Err(self.unknown(word, &name, place)),
         };
         arguments.finish().map_err(located)?;
+        let end = place.start + self.text[place.start..self.at].trim_end().len();
+        self.places.push(place.start..end);
         self.count(1, place)?;
         Ok((Block::Layer(layer), 1))
     }
@@ -191,6 +197,11 @@ impl Parser<'_> {
             Ok(times) if times > 0 => {
                 let more = layers(items).saturating_mul(times - 1);
                 self.count(more, place)?;
+                let mut repeated = Vec::new();
+                super::collect(items, &mut repeated);
+                let first = self.places.len() - repeated.len();
+                let again = vec![self.places[first..].to_vec(); times - 1].concat();
+                self.places.extend(again);
                 Ok(times)
             }
             _ => Err(self.error(
@@ -350,7 +361,8 @@ impl Parser<'_> {
     fn error(&self, place: Range<usize>, message: String) -> Error {
         Error::Architecture {
             message: shortened(message),
-            excerpt: excerpt(self.text, place),
+            excerpt: excerpt(self.text, place.clone()),
+            place,
         }
     }
 }

@@ -203,3 +203,31 @@ fn labels_are_short_since_repeats_carry_them() {
         "{text}"
     );
 }
+
+#[test]
+fn each_layer_has_its_place_in_the_text() {
+    let text = "stem: conv(8, padding=1) - [relu conv(8, padding=1) ]x2 - residual[conv(8, padding=1) | relu]x2-globalavgpool";
+    let places = Network::places(text).unwrap();
+    let layers = Network::parse(text).unwrap().layers();
+    assert_eq!(places.len(), layers.len());
+    for (place, layer) in places.iter().zip(layers) {
+        let at_place = Network::parse(&text[place.clone()]).unwrap();
+        assert_eq!(at_place.layers(), [layer], "{}", &text[place.clone()]);
+    }
+}
+
+#[test]
+fn an_error_has_its_place_in_the_text() {
+    let misspelt = "relu-cnov(8)-relu";
+    let Err(Error::Architecture { place, .. }) = Network::parse(misspelt) else {
+        panic!("it is accepted");
+    };
+    assert_eq!(&misspelt[place], "cnov");
+    let too_small = "[relu]x2-conv(8, kernel=9)-flatten";
+    let network = Network::parse(too_small).unwrap();
+    let Err(Error::Layer(error)) = network.graph(Shape::new(4, 4, 1), 2) else {
+        panic!("it is accepted");
+    };
+    let place = Network::places(too_small).unwrap()[error.index.unwrap()].clone();
+    assert_eq!(&too_small[place], "conv(8, kernel=9)");
+}

@@ -42,6 +42,8 @@ pub struct StepMean {
     pub learning_rate: f64,
     /// Mean length of the gradient, if it was measured.
     pub gradient_norm: Option<f64>,
+    /// The speed that the last of them reported.
+    pub images_per_second: Option<f64>,
 }
 
 /// An event that is worth a line.
@@ -110,6 +112,7 @@ struct Line {
     batch_loss: Option<f64>,
     learning_rate: Option<f64>,
     gradient_norm: Option<f64>,
+    images_per_second: Option<f64>,
     #[serde(default)]
     epochs_without_progress: usize,
     accuracy: Option<f32>,
@@ -188,6 +191,7 @@ impl Reading {
             batch_loss,
             learning_rate,
             gradient_norm,
+            images_per_second,
             epochs_without_progress,
             accuracy,
             frozen,
@@ -215,6 +219,7 @@ impl Reading {
                     loss: batch_loss,
                     learning_rate: learning_rate.unwrap_or(0.0),
                     gradient_norm,
+                    images_per_second,
                 });
             }
             "epoch" => self.epochs_done = self.epochs_before + epoch,
@@ -275,6 +280,7 @@ struct Step {
     loss: Option<f64>,
     learning_rate: f64,
     gradient_norm: Option<f64>,
+    images_per_second: Option<f64>,
 }
 
 /// A curve of at most `most` points. When there are more, each two neighbours become one.
@@ -295,6 +301,7 @@ struct Sum {
     learning_rate: f64,
     norms: usize,
     gradient_norm: f64,
+    images_per_second: Option<f64>,
 }
 
 impl Curve {
@@ -332,6 +339,7 @@ impl Curve {
             learning_rate: step.learning_rate,
             norms: usize::from(step.gradient_norm.is_some()),
             gradient_norm: step.gradient_norm.unwrap_or(0.0),
+            images_per_second: step.images_per_second,
         });
     }
 
@@ -354,6 +362,7 @@ impl Sum {
             learning_rate: later.learning_rate,
             norms: self.norms + later.norms,
             gradient_norm: self.gradient_norm + later.gradient_norm,
+            images_per_second: later.images_per_second.or(self.images_per_second),
         }
     }
 
@@ -365,6 +374,7 @@ impl Sum {
             loss: mean(self.loss, self.losses),
             learning_rate: self.learning_rate,
             gradient_norm: mean(self.gradient_norm, self.norms),
+            images_per_second: self.images_per_second,
         }
     }
 }
